@@ -1,0 +1,101 @@
+"""autocog: thought automata on language models, with an exact probability for every choice.
+
+import autocog_core as autocog
+
+with autocog.load("smol") as model:
+result = model.choose("The capital of France is", [" Paris", " Lyon", " Rome"])
+print(result.choice, result.best.prob)
+"""
+
+from __future__ import annotations
+
+from autocog_core.config import Config, read_config
+from autocog_core.errors import (
+    AutocogError,
+    CapabilityError,
+    ClosedError,
+    ConfigError,
+    ContextOverflowError,
+    ContractError,
+    EngineError,
+    InputError,
+    ModelLoadError,
+    NumericsError,
+    OutOfMemoryError,
+    PluginBrokenError,
+    PluginConflictError,
+    PluginContractError,
+    PluginDependencyError,
+    PluginError,
+    PluginNotInstalledError,
+    UsageError,
+)
+from autocog_core.lm import LM, ChoiceLM, GreedyLM
+from autocog_core.load import load
+from autocog_core.markers import CONTRACT_VERSION, hookimpl
+from autocog_core.model import Model, NextToken
+from autocog_core.options import BackendOptions
+from autocog_core.retry import RetryPolicy
+from autocog_core.types import (
+    EOS,
+    BackendInfo,
+    ChoiceRequest,
+    ChoiceScore,
+    ChoiceScores,
+    Completion,
+    CompletionRequest,
+    Prompt,
+    SpecialToken,
+    TextPiece,
+    TokenPiece,
+    TreeQuery,
+    TreeScores,
+)
+from autocog_core.version import __version__
+
+__all__ = [
+    "CONTRACT_VERSION",
+    "EOS",
+    "LM",
+    "AutocogError",
+    "BackendInfo",
+    "BackendOptions",
+    "CapabilityError",
+    "ChoiceLM",
+    "ChoiceRequest",
+    "ChoiceScore",
+    "ChoiceScores",
+    "ClosedError",
+    "Completion",
+    "CompletionRequest",
+    "Config",
+    "ConfigError",
+    "ContextOverflowError",
+    "ContractError",
+    "EngineError",
+    "GreedyLM",
+    "InputError",
+    "Model",
+    "ModelLoadError",
+    "NextToken",
+    "NumericsError",
+    "OutOfMemoryError",
+    "PluginBrokenError",
+    "PluginConflictError",
+    "PluginContractError",
+    "PluginDependencyError",
+    "PluginError",
+    "PluginNotInstalledError",
+    "Prompt",
+    "RetryPolicy",
+    "SpecialToken",
+    "TextPiece",
+    "TokenPiece",
+    "TreeQuery",
+    "TreeScores",
+    "UsageError",
+    "__version__",
+    "hookimpl",
+    "load",
+    "read_config",
+]

@@ -1,0 +1,80 @@
+"""What the built-in backends share: a byte vocabulary, and everything but the distribution."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import Field
+
+from autocog_core.backends.byte_vocabulary import (
+    BOS_TEXT,
+    END_TEXT,
+    ByteVocabulary,
+    VocabularyKind,
+)
+from autocog_core.chat import prompt_from_template
+from autocog_core.lm import ChoiceLM
+from autocog_core.options import BackendOptions
+from autocog_core.types import BackendInfo, Message, Prompt
+
+
+class ByteOptions(BackendOptions):
+    """Options of every built-in backend."""
+
+    vocabulary: VocabularyKind = "bytes"
+    bos: bool = True
+    context_length: int = Field(default=100_000, ge=1)
+
+
+class ByteLM(ChoiceLM):
+    """A language model over bytes; a subclass gives the distribution.
+
+    :param options: checked options, from which the fingerprint is made.
+    """
+
+    kind = "bytes"
+
+    def __init__(
+        self, options: ByteOptions, completion_kwargs: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(completion_kwargs=completion_kwargs)
+        self.options = options
+        self.vocabulary = ByteVocabulary(options.vocabulary, with_bos=options.bos)
+
+    def tokenize_impl(
+        self, texts: Sequence[str], at_start: bool, parse_special: bool
+    ) -> list[list[int]]:
+        return [self.vocabulary.tokenize(text, parse_special) for text in texts]
+
+    def detokenize_impl(self, tokens: Sequence[int]) -> bytes:
+        return self.vocabulary.detokenize(tokens)
+
+    def vocabulary_impl(self) -> Sequence[bytes]:
+        return self.vocabulary.surfaces
+
+    def chat_prompt_impl(self, messages: Sequence[Message], add_generation_prompt: bool) -> Prompt:
+        def render(items: list[dict[str, str]]) -> str:
+            text = "".join(f"{item['role']}: {item['content']}{END_TEXT}\n" for item in items)
+            return text + ("assistant:" if add_generation_prompt else "")
+
+        surfaces = [token.text for token in self.vocabulary.special_tokens]
+        return prompt_from_template(messages, render, surfaces)
+
+    def describe_impl(self) -> BackendInfo:
+        vocabulary = self.vocabulary
+        identity = f"{self.kind} {self.options.model_dump_json()}"
+        digest = hashlib.sha256(identity.encode()).hexdigest()
+        return BackendInfo(
+            name=f"{self.kind} over {self.options.vocabulary}",
+            vocabulary_size=vocabulary.size,
+            context_length=self.options.context_length,
+            bos=vocabulary.bos,
+            adds_bos=vocabulary.bos is not None,
+            eos=(vocabulary.eos,),
+            special_tokens=vocabulary.special_tokens,
+            tolerance=1e-6,
+            details={"vocabulary": self.options.vocabulary, "bos_text": BOS_TEXT},
+            identify=lambda: digest,
+        )

@@ -1,0 +1,48 @@
+"""`random`: a distribution drawn anew for every prefix, and always the same for the same one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from autocog_core.backends.byte_lm import ByteLM, ByteOptions
+from autocog_core.numerics import log_softmax
+
+
+class RandomOptions(ByteOptions):
+    """Options of `random`.
+
+    `seed` picks the model; `scale` is the standard deviation of its logits: 0 is uniform, and the
+    larger, the more certain.
+    """
+
+    seed: int = 0
+    scale: float = Field(default=2.0, ge=0)
+
+
+class RandomLM(ByteLM):
+    """Normal logits, seeded by the tokens: any prefix has its own distribution."""
+
+    Options = RandomOptions
+    kind = "random"
+
+    def __init__(
+        self, *, completion_kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> None:
+        self.settings = RandomOptions(**options)
+        super().__init__(self.settings, completion_kwargs)
+
+    def greedy_impl(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        raw = np.asarray(tokens, dtype=np.int32).tobytes()
+        digest = hashlib.blake2b(raw, digest_size=16, salt=self._salt()).digest()
+        generator = np.random.Generator(np.random.PCG64(int.from_bytes(digest, "little")))
+        logits = generator.standard_normal(self.vocabulary.size) * self.settings.scale
+        return log_softmax(logits)
+
+    def _salt(self) -> bytes:
+        return (self.settings.seed % 2**64).to_bytes(8, "little")

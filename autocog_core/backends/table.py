@@ -1,0 +1,74 @@
+"""`table`: distributions written by hand, for tests whose answers are known exactly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from autocog_core.backends.byte_lm import ByteLM, ByteOptions
+from autocog_core.errors import InputError
+
+
+class TableOptions(ByteOptions):
+    """Options of `table`.
+
+    `rows` maps a text (all that was said so far, BOS left out) to probabilities of the next token,
+    each named by its text, or `<|eos|>`. What they leave of 1 is spread evenly over the other
+    tokens. A text without a row has the uniform distribution.
+    """
+
+    rows: dict[str, dict[str, float]] = Field(default_factory=dict)
+
+    @field_validator("rows")
+    @classmethod
+    def _check(cls, rows: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+        for text, row in rows.items():
+            total = math.fsum(row.values())
+            if any(p < 0 or math.isnan(p) for p in row.values()) or total > 1 + 1e-9:
+                raise ValueError(f"the row after {text!r} is no distribution (sum {total:g})")
+        return rows
+
+
+class TableLM(ByteLM):
+    """Looks the text so far up in `rows`."""
+
+    Options = TableOptions
+    kind = "table"
+
+    def __init__(
+        self, *, completion_kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> None:
+        self.settings = TableOptions(**options)
+        super().__init__(self.settings, completion_kwargs)
+        size = self.vocabulary.size
+        self._uniform = np.full(size, -math.log(size), dtype=np.float32)
+        self._rows = {
+            text.encode("utf-8"): self._row(text, row) for text, row in self.settings.rows.items()
+        }
+
+    def greedy_impl(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        return self._rows.get(self.vocabulary.detokenize(tokens), self._uniform)
+
+    def _row(self, text: str, row: Mapping[str, float]) -> NDArray[np.float32]:
+        size = self.vocabulary.size
+        named = {self._token(text, name): probability for name, probability in row.items()}
+        rest = max(0.0, 1.0 - math.fsum(named.values()))
+        share = rest / (size - len(named)) if size > len(named) and rest > 1e-9 else 0.0
+        probabilities = np.full(size, share)
+        for token, probability in named.items():
+            probabilities[token] = probability
+        with np.errstate(divide="ignore"):
+            return np.log(probabilities).astype(np.float32)
+
+    def _token(self, text: str, name: str) -> int:
+        tokens = self.vocabulary.tokenize(name, parse_special=True)
+        if len(tokens) != 1:
+            raise InputError(
+                f"{name!r} is {len(tokens)} tokens, not one", where=f"rows, after {text!r}"
+            )
+        return tokens[0]

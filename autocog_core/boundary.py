@@ -1,0 +1,183 @@
+"""Where fixed text meets a choice: which tokens are shared, and which the choice decides.
+
+tokenize(a + b) is in general not tokenize(a) + tokenize(b), so a choice is never encoded alone:
+the fixed text is tokenized jointly with each choice (SEMANTICS, section 2).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autocog_core.caller import Caller
+from autocog_core.errors import InputError
+from autocog_core.prompts import PreparedPrompt, check_sequence, check_text, prepare
+from autocog_core.tokens import common_prefix_length
+from autocog_core.types import Boundary, ChoiceRequest, EndOfSequence
+
+#: Texts longer than this are cut before joint tokenization; shorter ones are cheap as they are.
+SHORT = 256
+#: How much text stays before the boundary after a cut, and how far back a border is looked for.
+MARGIN = 96
+REACH = 4096
+
+#: A border that every tokenizer in use keeps: a letter or digit, then one blank before a letter.
+_BORDER = re.compile(r"(?<=[A-Za-z0-9]) (?=[A-Za-z])")
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedChoices:
+    """The choices of one request as tokens.
+
+    :ivar base: the ids that all choices share and that none of them decides.
+    :ivar decided: for each choice the ids after `base`, at least one.
+    :ivar healed_text: the end of the fixed text that the choices re-spell.
+    """
+
+    base: tuple[int, ...]
+    decided: tuple[tuple[int, ...], ...]
+    boundary: Boundary
+    healed_text: str
+
+
+def encode_choices(
+    caller: Caller, request: ChoiceRequest, *, whole: bool = False
+) -> EncodedChoices:
+    """Tokenize the choices of `request` jointly with the fixed text before them.
+
+    :param whole: tokenize the whole fixed text with every choice, instead of its end only: the
+        slow and obvious way, which the fast one must equal.
+    :raises InputError: for no, empty or equal choices; an empty sequence; a boundary that
+        `boundary="strict"` forbids.
+    :raises ContextOverflowError: if the longest choice does not fit the context.
+    """
+    _check_choices(request)
+    end = request.end if isinstance(request.end, str) else ""
+    prepared = prepare(caller, request.prompt)
+    settled, fixed, continuations = _tokenize_jointly(
+        caller, prepared, [choice + end for choice in request.choices], whole
+    )
+    shared = len(fixed)
+    for tokens in continuations:
+        shared = min(shared, common_prefix_length(fixed, tokens))
+    # Every choice keeps at least one decided token, also where the fixed text and the choice
+    # together are spelled with the tokens of the fixed text alone.
+    shared = min(shared, min(len(tokens) for tokens in continuations) - 1)
+    if shared < 0:
+        raise InputError(
+            "a choice has no token left after the tokenizer's normalisation", where="choices"
+        )
+    base = (*prepared.head, *settled, *fixed[:shared])
+    decided = tuple(tuple(tokens[shared:]) for tokens in continuations)
+    healed_text = ""
+    boundary: Boundary = "fixed" if prepared.after_ids else "clean"
+    if shared < len(fixed):
+        boundary = "healed"
+        healed_text = caller.detokenize(fixed[shared:]).decode("utf-8", errors="replace")
+    if request.boundary == "strict":
+        _check_strict(caller, prepared, request.choices, boundary, healed_text)
+    _check_distinct(decided, request.choices)
+    check_sequence(base, caller.info, beyond=max(len(tokens) for tokens in decided))
+    return EncodedChoices(base, decided, boundary, healed_text)
+
+
+def _tokenize_jointly(
+    caller: Caller, prepared: PreparedPrompt, continuations: Sequence[str], whole: bool
+) -> tuple[list[int], list[int], list[list[int]]]:
+    """The fixed text's tokens before a safe cut, those after it, and with each continuation."""
+    text = prepared.tail
+    at_start = prepared.at_start
+    if not text:
+        return [], [], caller.tokenize(continuations, at_start=at_start)
+    if len(text) > SHORT and not whole:
+        fixed = caller.tokenize([text], at_start=at_start)[0]
+        cut = _safe_cut(caller, text, fixed)
+        if cut is not None:
+            position, count = cut
+            rest = text[position:]
+            tails = caller.tokenize([rest + end for end in continuations], at_start=False)
+            return fixed[:count], fixed[count:], tails
+    joint = caller.tokenize([text, *(text + end for end in continuations)], at_start=at_start)
+    return [], joint[0], joint[1:]
+
+
+def _safe_cut(caller: Caller, text: str, fixed: list[int]) -> tuple[int, int] | None:
+    """A position in `text` at which it may be cut, and the number of tokens before it.
+
+    The border is one that pre-tokenizers keep whatever follows; and the end of the text,
+    tokenized on its own, must give the very tokens that it has in the whole.
+    """
+    stop = len(text) - MARGIN
+    start = max(0, stop - REACH)
+    borders = [match.start() for match in _BORDER.finditer(text, start, stop)]
+    for position in reversed(borders[-3:]):
+        tail = caller.tokenize([text[position:]], at_start=False)[0]
+        if tail and fixed[-len(tail) :] == tail:
+            return position, len(fixed) - len(tail)
+    return None
+
+
+def _check_choices(request: ChoiceRequest) -> None:
+    if not request.choices:
+        raise InputError("there are none", where="choices", hint="give at least one")
+    seen: dict[str, int] = {}
+    for number, choice in enumerate(request.choices):
+        where = f"choice {number}"
+        if not isinstance(choice, str):
+            raise InputError(f"got {type(choice).__name__}", where=where, hint="give a string")
+        if not choice:
+            raise InputError("is empty", where=where, hint="every choice needs some text")
+        check_text(choice, where)
+        if choice in seen:
+            raise InputError(
+                f"{choice!r} was given before, as choice {seen[choice]}",
+                where=where,
+                hint="remove one of them",
+            )
+        seen[choice] = number
+    if isinstance(request.end, str):
+        check_text(request.end, "end")
+    elif request.end is not None and not isinstance(request.end, EndOfSequence):
+        raise InputError(f"got {type(request.end).__name__}", where="end", hint="give text or EOS")
+
+
+def _check_distinct(decided: Sequence[tuple[int, ...]], choices: Sequence[str]) -> None:
+    seen: dict[tuple[int, ...], int] = {}
+    for number, tokens in enumerate(decided):
+        first = seen.setdefault(tokens, number)
+        if first != number:
+            raise InputError(
+                f"{choices[first]!r} and {choices[number]!r} are the same tokens for this model",
+                where=f"choices {first} and {number}",
+                hint="its tokenizer normalises text; remove one of them",
+            )
+
+
+def _check_strict(
+    caller: Caller,
+    prepared: PreparedPrompt,
+    choices: Sequence[str],
+    boundary: Boundary,
+    healed_text: str,
+) -> None:
+    if boundary == "healed":
+        raise InputError(
+            f"joint tokenization re-spells {healed_text!r} at the end of the prompt",
+            where="boundary",
+            hint='move that text into the choices, or use boundary="heal"',
+        )
+    if boundary != "fixed":
+        return
+    ids = list(prepared.head)
+    if ids[:1] == [caller.info.bos]:
+        ids = ids[1:]
+    text = caller.detokenize(ids).decode("utf-8", errors="replace")
+    joint = caller.tokenize([text + choice for choice in choices], at_start=True)
+    for choice, tokens in zip(choices, joint, strict=True):
+        if tokens[: len(ids)] != ids:
+            raise InputError(
+                f"the tokenizer would not begin {(text + choice)[-40:]!r} with the given tokens",
+                where="boundary",
+                hint='give the prompt as text, or use boundary="heal"',
+            )

@@ -1,0 +1,194 @@
+"""The one typed way to call hooks: serialises, retries, checks the answers.
+
+Core's default implementations call through it too, so that wrappers see the inner calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+import pluggy
+from numpy.typing import NDArray
+
+from autocog_core.errors import CapabilityError, ClosedError, ContractError, NumericsError
+from autocog_core.retry import RetryPolicy
+from autocog_core.types import (
+    BackendInfo,
+    ChoiceRequest,
+    ChoiceScores,
+    Completion,
+    CompletionRequest,
+    Message,
+    Prompt,
+    TreeQuery,
+    TreeScores,
+)
+
+Answer = TypeVar("Answer")
+
+#: Rounding may put a log-probability this far above 0; more is an engine's mistake.
+SLACK = 1e-3
+
+
+class Caller:
+    """Typed calls of the hooks of one manager.
+
+    :param who: the model's name, for messages.
+    :param lock: held during every call of an engine that declares `concurrency` 1.
+    """
+
+    def __init__(
+        self,
+        manager: pluggy.PluginManager,
+        who: str,
+        lock: AbstractContextManager[Any],
+        retry: RetryPolicy,
+    ) -> None:
+        self.who = who
+        self.closed = False
+        self._hooks = manager.hook
+        self._lock = lock
+        self._retry = retry
+
+    @cached_property
+    def info(self) -> BackendInfo:
+        """What the backend says of itself."""
+        return self._answer("describe", self._hooks.describe())
+
+    @cached_property
+    def _guard(self) -> AbstractContextManager[Any]:
+        return self._lock if self.info.concurrency <= 1 else nullcontext()
+
+    def tokenize(
+        self, texts: Sequence[str], *, at_start: bool, parse_special: bool = False
+    ) -> list[list[int]]:
+        """Token ids of each text, without BOS."""
+        found = self._call(
+            "tokenize",
+            lambda: self._hooks.tokenize(
+                texts=texts, at_start=at_start, parse_special=parse_special
+            ),
+        )
+        if len(found) != len(texts):
+            raise self._contract("tokenize", f"{len(found)} answers for {len(texts)} texts")
+        return found
+
+    def detokenize(self, tokens: Sequence[int]) -> bytes:
+        """The bytes that the ids stand for."""
+        found: bytes = self._call("detokenize", lambda: self._hooks.detokenize(tokens=tokens))
+        return found
+
+    def greedy(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """float32 (V,): log-probability of every token after `tokens`."""
+        row = self._engine_call("greedy_impl", lambda: self._hooks.greedy_impl(tokens=tokens))
+        size = self.info.vocabulary_size
+        if not isinstance(row, np.ndarray) or row.shape != (size,):
+            shape = getattr(row, "shape", type(row).__name__)
+            raise self._contract("greedy_impl", f"expected an array ({size},), got {shape}")
+        self._check_logprobs("greedy_impl", row)
+        return row
+
+    def greedy_tree(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
+        """Scores of several token trees, one answer a query."""
+        if not queries:
+            return []
+        found: list[TreeScores] = self._engine_call(
+            "greedy_tree_impl", lambda: self._hooks.greedy_tree_impl(queries=queries)
+        )
+        if len(found) != len(queries):
+            raise self._contract(
+                "greedy_tree_impl", f"{len(found)} answers for {len(queries)} queries"
+            )
+        for query, scores in zip(queries, found, strict=True):
+            if scores.values.shape != query.tokens.shape:
+                raise self._contract(
+                    "greedy_tree_impl",
+                    f"expected values {query.tokens.shape}, got {scores.values.shape}",
+                )
+            self._check_logprobs("greedy_tree_impl", scores.values)
+        return found
+
+    def complete(self, request: CompletionRequest) -> Completion:
+        """Continue a prompt. Never retried once a piece has been streamed."""
+        if request.on_text is None:
+            return self._engine_call("complete", lambda: self._hooks.complete(request=request))
+        from dataclasses import replace
+
+        streamed = False
+        on_text = request.on_text
+
+        def watch(piece: str) -> None:
+            nonlocal streamed
+            streamed = True
+            on_text(piece)
+
+        watched = replace(request, on_text=watch)
+        return self._engine_call(
+            "complete", lambda: self._hooks.complete(request=watched), lambda: not streamed
+        )
+
+    def choose(self, request: ChoiceRequest) -> ChoiceScores:
+        """Score every choice of one request."""
+        found: ChoiceScores = self._call("choose", lambda: self._hooks.choose(request=request))
+        return found
+
+    def vocabulary(self) -> Sequence[bytes]:
+        """The bytes of every token."""
+        found: Sequence[bytes] = self._call("vocabulary", lambda: self._hooks.vocabulary())
+        return found
+
+    def chat_prompt(self, messages: Sequence[Message], add_generation_prompt: bool) -> Prompt:
+        """The model's chat template around `messages`."""
+        found: Prompt = self._call(
+            "chat_prompt",
+            lambda: self._hooks.chat_prompt(
+                messages=messages, add_generation_prompt=add_generation_prompt
+            ),
+        )
+        return found
+
+    def _engine_call(
+        self,
+        hook: str,
+        call: Callable[[], Answer | None],
+        may_retry: Callable[[], bool] = lambda: True,
+    ) -> Answer:
+        """A call that computes, and so may be retried where the engine does not do it itself."""
+        if self.info.retries_itself:
+            return self._call(hook, call)
+        return self._retry.run(lambda: self._call(hook, call), may_retry)
+
+    def _call(self, hook: str, call: Callable[[], Answer | None]) -> Answer:
+        if self.closed:
+            raise ClosedError("the model is closed", where=self.who, hint="load it again")
+        with self._guard:
+            return self._answer(hook, call())
+
+    def _answer(self, hook: str, answer: Answer | None) -> Answer:
+        if answer is None:
+            from autocog_core.plugins import backends_with_hook
+
+            able = backends_with_hook(hook)
+            hint = "installed backends that do: " + ", ".join(able) if able else ""
+            raise CapabilityError(f'its backend does not offer "{hook}"', where=self.who, hint=hint)
+        return answer
+
+    def _check_logprobs(self, hook: str, values: NDArray[Any]) -> None:
+        if values.size == 0:
+            return
+        # One pass: NaN makes the maximum NaN, and fails the comparison too.
+        top = float(values.max())
+        if not top <= SLACK:
+            what = "NaN" if np.isnan(top) else f"{top:.4g}, above 0,"
+            raise NumericsError(
+                f"{hook} answered {what} where log-probabilities are due",
+                where=self.who,
+                hint="the weights may be damaged, or the dtype too narrow for this model",
+            )
+
+    def _contract(self, hook: str, what: str) -> ContractError:
+        return ContractError(f"{hook}: {what}", where=self.who)

@@ -1,0 +1,74 @@
+"""From what a caller writes to a checked CompletionRequest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from autocog_core.errors import InputError
+from autocog_core.prompts import check_text
+from autocog_core.types import CompletionRequest, Prompt
+
+#: Transformers' name for what autocog calls `max_tokens`; both work.
+ALIASES = {"max_new_tokens": "max_tokens"}
+
+_KNOWN = {field.name for field in fields(CompletionRequest)} - {"prompt", "extra"}
+_INTEGERS = {"max_tokens": 1, "top_k": 0, "n": 1}
+_NUMBERS: dict[str, tuple[float, float]] = {
+    "temperature": (0.0, math.inf),
+    "top_p": (0.0, 1.0),
+    "min_p": (0.0, 1.0),
+}
+
+
+def completion_request(prompt: Prompt, arguments: Mapping[str, Any]) -> CompletionRequest:
+    """The request that `arguments` make; names that core does not know become `extra`.
+
+    :raises InputError: for a value of the wrong type or out of range.
+    """
+    known: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    for name, value in arguments.items():
+        name = ALIASES.get(name, name)
+        if name == "extra":
+            extra.update(value)
+        elif value is None:
+            continue
+        elif name == "stop":
+            known[name] = _stops(value)
+        elif name in _KNOWN:
+            known[name] = _checked(name, value)
+        else:
+            extra[name] = value
+    if known.get("n", 1) > 1 and "on_text" in known:
+        raise InputError("one completion can be streamed, not several", where="n")
+    return CompletionRequest(prompt, **known, extra=extra)
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name in _INTEGERS:
+        if not isinstance(value, int) or isinstance(value, bool) or value < _INTEGERS[name]:
+            raise InputError(
+                f"expected a whole number >= {_INTEGERS[name]}, got {value!r}", where=name
+            )
+    elif name in _NUMBERS:
+        low, high = _NUMBERS[name]
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or math.isnan(value) or not low <= value <= high:
+            limits = f"{low:g} or more" if math.isinf(high) else f"{low:g} to {high:g}"
+            raise InputError(f"expected a number, {limits}, got {value!r}", where=name)
+        return float(value)
+    elif name == "seed" and (not isinstance(value, int) or not 0 <= value < 2**63):
+        raise InputError(f"expected a whole number >= 0, got {value!r}", where=name)
+    return value
+
+
+def _stops(value: Any) -> tuple[str, ...]:
+    stops = (value,) if isinstance(value, str) else tuple(value)
+    for stop in stops:
+        if not isinstance(stop, str) or not stop:
+            raise InputError(f"expected texts that are not empty, got {stop!r}", where="stop")
+        check_text(stop, "stop")
+    return tuple(dict.fromkeys(stops))

@@ -1,0 +1,122 @@
+"""Core's own hook implementations, asked last: built on whatever the backend does offer.
+
+They call through the manager's `Caller`, so that wrappers see the inner calls as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autocog_core import tct
+from autocog_core.caller import Caller
+from autocog_core.errors import CapabilityError
+from autocog_core.markers import hookimpl
+from autocog_core.prompts import check_sequence, encode
+from autocog_core.sampling import pick
+from autocog_core.stops import StopMatcher
+from autocog_core.types import (
+    ChoiceRequest,
+    ChoiceScores,
+    Completion,
+    CompletionRequest,
+    Finish,
+    TreeQuery,
+    TreeScores,
+)
+
+
+class CoreDefaults:
+    """`choose` from token trees, `greedy_tree_impl` and `complete` from `greedy_impl`."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    @hookimpl(trylast=True)
+    def choose(self, request: ChoiceRequest) -> ChoiceScores:
+        """Exact scores by the token choice tree."""
+        return tct.choose_many(self._caller, [request])[0]
+
+    @hookimpl(trylast=True)
+    def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
+        """One `greedy_impl` call for every node that has children or is in `top_at`."""
+        return [self._tree(query) for query in queries]
+
+    @hookimpl(trylast=True)
+    def complete(self, request: CompletionRequest) -> Completion:
+        """One `greedy_impl` call for every token."""
+        if request.extra:
+            raise CapabilityError(
+                "does not know " + ", ".join(sorted(request.extra)), where=self._caller.who
+            )
+        prompt = encode(self._caller, request.prompt)
+        check_sequence(prompt, self._caller.info, beyond=request.max_tokens)
+        first, *others = (self._sample(prompt, request, number) for number in range(request.n))
+        if not others:
+            return first
+        return Completion(
+            first.text, first.tokens, first.logprobs, first.finish, first.stop, tuple(others)
+        )
+
+    def _tree(self, query: TreeQuery) -> TreeScores:
+        values = np.zeros(len(query.tokens), dtype=np.float64)
+        top_tokens = np.full((len(query.top_at), query.top_k), -1, dtype=np.int32)
+        top_logprobs = np.full((len(query.top_at), query.top_k), -np.inf)
+        children: dict[int, list[int]] = {}
+        for node, parent in enumerate(query.parents.tolist()):
+            children.setdefault(parent, []).append(node)
+        top_rows: dict[int, list[int]] = {}
+        for row, node in enumerate(query.top_at.tolist()):
+            top_rows.setdefault(node, []).append(row)
+        wanted = sorted(children.keys() | top_rows.keys())
+        # Paths below the prefix, which is added only for the call: it may be long.
+        paths: dict[int, tuple[int, ...]] = {-1: ()}
+        for node in wanted:
+            if node >= 0:
+                paths[node] = (*paths[int(query.parents[node])], int(query.tokens[node]))
+        for node in wanted:
+            row = self._caller.greedy([*query.prefix, *paths[node]])
+            below = children.get(node, [])
+            values[below] = row[query.tokens[below]]
+            if node in top_rows:
+                best = _top(row, query.top_k, query.mask)
+                for place in top_rows[node]:
+                    top_tokens[place, : len(best)] = best
+                    top_logprobs[place, : len(best)] = row[best]
+        evaluated = sum(len(query.prefix) + len(paths[node]) for node in wanted)
+        return TreeScores(values, top_tokens, top_logprobs, evaluated)
+
+    def _sample(self, prompt: list[int], request: CompletionRequest, number: int) -> Completion:
+        caller = self._caller
+        generator = np.random.default_rng(None if request.seed is None else [request.seed, number])
+        matcher = StopMatcher(request.stop)
+        eos = set(caller.info.eos)
+        tokens: list[int] = []
+        logprobs: list[float] = []
+        finish: Finish = "length"
+        on_text = request.on_text if number == 0 else None
+        while len(tokens) < request.max_tokens:
+            row = caller.greedy([*prompt, *tokens])
+            token = pick(row, request, generator)
+            tokens.append(token)
+            logprobs.append(min(0.0, float(row[token])))
+            if token in eos:
+                finish = "eos"
+                break
+            if matcher.feed(caller.detokenize([token])):
+                finish = "stop"
+                break
+            if on_text is not None and (piece := matcher.showable()):
+                on_text(piece)
+        if on_text is not None and (piece := matcher.showable(final=True)):
+            on_text(piece)
+        return Completion(matcher.text(), tuple(tokens), tuple(logprobs), finish, matcher.stop)
+
+
+def _top(row: NDArray[np.float32], count: int, mask: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+    """The `count` likeliest ids of `row` where `mask` allows, likeliest first (ties: lower id)."""
+    allowed = np.arange(len(row)) if mask is None else np.flatnonzero(mask)
+    allowed = allowed[np.isfinite(row[allowed])]
+    return allowed[np.argsort(-row[allowed], kind="stable")[:count]]

@@ -1,0 +1,102 @@
+"""The contract of a backend: empty typed functions; their docstrings are the specification.
+
+All are `firstresult`: the first answer that is not None counts. A backend implements what it can
+and leaves the rest out; core's own implementations (`autocog_core.defaults`) come last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autocog_core.markers import hookspec
+from autocog_core.types import (
+    BackendInfo,
+    ChoiceRequest,
+    ChoiceScores,
+    Completion,
+    CompletionRequest,
+    Message,
+    Prompt,
+    TreeQuery,
+    TreeScores,
+)
+
+
+@hookspec(firstresult=True)
+def tokenize(  # type: ignore[empty-body]
+    texts: Sequence[str], at_start: bool, parse_special: bool
+) -> list[list[int]]:
+    """Token ids of each text, without BOS.
+
+    :param at_start: whether the text begins a sequence; False continues other text, so that a
+        tokenizer which puts a blank before the first word must not do it.
+    :param parse_special: whether the surfaces of special tokens become these tokens; if False
+        they are ordinary text.
+    """
+
+
+@hookspec(firstresult=True)
+def detokenize(tokens: Sequence[int]) -> bytes:  # type: ignore[empty-body]
+    """The bytes that the ids stand for; special tokens stand for none.
+
+    detokenize(a + b) = detokenize(a) + detokenize(b), also where a character is split.
+    """
+
+
+@hookspec(firstresult=True)
+def greedy_impl(tokens: Sequence[int]) -> NDArray[np.float32]:  # type: ignore[empty-body]
+    """float32 (V,): natural log-probability, <= 0, of every token after `tokens` (at least one).
+
+    The row is the model's own softmax, read at the *last* position, before any mask or temperature.
+    """
+
+
+@hookspec(firstresult=True)
+def complete(request: CompletionRequest) -> Completion:  # type: ignore[empty-body]
+    """Continue `request.prompt`; an option that the engine cannot honour is refused, not ignored.
+
+    Stop strings match on bytes, wherever tokens begin or end.
+    """
+
+
+@hookspec(firstresult=True)
+def choose(request: ChoiceRequest) -> ChoiceScores | None:
+    """Score every choice; None leaves it to core's token choice tree."""
+
+
+@hookspec(firstresult=True)
+def greedy_tree_impl(queries: Sequence[TreeQuery]) -> list[TreeScores]:  # type: ignore[empty-body]
+    """Score several token trees, in as few model calls as the engine can; one answer a query."""
+
+
+@hookspec(firstresult=True)
+def evaluate(program: Any, budget: Any) -> Any:
+    """Run a whole prepared automaton inside the engine; None leaves it to core's evaluator."""
+
+
+@hookspec(firstresult=True)
+def vocabulary() -> Sequence[bytes]:  # type: ignore[empty-body]
+    """The bytes of every token, V of them, as `detokenize` gives them one by one."""
+
+
+@hookspec(firstresult=True)
+def chat_prompt(  # type: ignore[empty-body]
+    messages: Sequence[Message], add_generation_prompt: bool
+) -> Prompt:
+    """The model's chat template around `messages` (role, content): trusted template pieces around
+    untrusted content, so that a content which says "<|im_end|>" does not end the turn.
+    """
+
+
+@hookspec(firstresult=True)
+def describe() -> BackendInfo:  # type: ignore[empty-body]
+    """What the backend is; constant for its lifetime."""
+
+
+@hookspec(firstresult=True)
+def close() -> None:
+    """Release what this backend holds. Other wrappers of the same engine go on working."""

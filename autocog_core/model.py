@@ -1,0 +1,357 @@
+"""Model: what a user holds. A typed facade over one backend and its wrappers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autocog_core import plugins, tct
+from autocog_core.caller import Caller
+from autocog_core.chat import check_messages
+from autocog_core.completion import completion_request
+from autocog_core.defaults import CoreDefaults
+from autocog_core.errors import InputError
+from autocog_core.prompts import check_sequence, check_text, encode
+from autocog_core.retry import RetryPolicy
+from autocog_core.streaming import stream
+from autocog_core.types import (
+    BackendInfo,
+    ChoiceRequest,
+    ChoiceScores,
+    Completion,
+    EndOfSequence,
+    Message,
+    Norm,
+    Prompt,
+    PromptLike,
+    TreeQuery,
+)
+
+__all__ = ["Model", "NextToken"]
+
+
+@dataclass(frozen=True, slots=True)
+class NextToken:
+    """One of the likeliest next tokens: its id, bytes and log-probability."""
+
+    token: int
+    raw: bytes
+    logprob: float
+
+    @property
+    def text(self) -> str:
+        """`raw` as text; bytes that are no UTF-8 become U+FFFD."""
+        return self.raw.decode("utf-8", errors="replace")
+
+
+class Model:
+    """One backend with its wrappers, behind one hook manager of its own.
+
+    :param backend: an object with hook implementations (see `autocog_core.hookspecs`).
+    :param wrappers: plugins that wrap its hooks, outermost first.
+    :param completion: default arguments of `complete`; None takes the backend's
+        `completion_kwargs`.
+    :param retry: what to do about retryable errors.
+    :param name: the model's name, for messages.
+    :param on_close: called once, when the model is closed.
+    :raises PluginBrokenError: if a plugin has a hook that no specification knows.
+    """
+
+    def __init__(
+        self,
+        backend: object,
+        *,
+        wrappers: Sequence[object] = (),
+        completion: Mapping[str, Any] | None = None,
+        retry: RetryPolicy | None = None,
+        name: str | None = None,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        self.name = name or type(backend).__name__
+        self._backend = backend
+        self._on_close = on_close
+        if completion is None:
+            completion = getattr(backend, "completion_kwargs", None)
+        self._completion = dict(completion or {})
+        # Wrappers of one engine share its lock, so that it serves one call at a time.
+        lock: AbstractContextManager[Any] = getattr(backend, "lock", None) or threading.RLock()
+        manager = plugins.new_manager()
+        self._manager = manager
+        self._caller = Caller(manager, self.name, lock, retry or RetryPolicy())
+        plugins.register(manager, CoreDefaults(self._caller), "core")
+        plugins.register(manager, backend, self.name)
+        # pluggy calls what was registered last first: the outermost wrapper goes in last.
+        for number, wrapper in reversed(list(enumerate(wrappers))):
+            plugins.register(manager, wrapper, f"{type(wrapper).__name__} ({number})")
+
+    @property
+    def caller(self) -> Caller:
+        """The typed hook calls, for code that builds on models."""
+        return self._caller
+
+    @cached_property
+    def info(self) -> BackendInfo:
+        """What the backend says of itself."""
+        return self._caller.info
+
+    @cached_property
+    def capabilities(self) -> tuple[str, ...]:
+        """Names of the hooks that the backend itself implements, sorted."""
+        return tuple(plugins.hooks_of(self._backend))
+
+    def tokenize(
+        self, text: str, *, at_start: bool = True, parse_special: bool = False
+    ) -> list[int]:
+        """Token ids of `text`, without BOS.
+
+        :param at_start: False if the text continues other text.
+        :param parse_special: whether special tokens are parsed: only for text you trust.
+        """
+        check_text(text, "text")
+        return self._caller.tokenize([text], at_start=at_start, parse_special=parse_special)[0]
+
+    def encode(self, prompt: PromptLike) -> list[int]:
+        """The ids that the model is given for `prompt`: with BOS, where it has one."""
+        return encode(self._caller, Prompt.of(prompt))
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of `tokens`; bytes that are no UTF-8 become U+FFFD."""
+        return self.detokenize_bytes(tokens).decode("utf-8", errors="replace")
+
+    def detokenize_bytes(self, tokens: Sequence[int]) -> bytes:
+        """The bytes of `tokens`.
+
+        :raises InputError: for an id outside the vocabulary.
+        """
+        size = self.info.vocabulary_size
+        for token in tokens:
+            if not 0 <= token < size:
+                raise InputError(
+                    f"token {token} is outside the vocabulary",
+                    where="tokens",
+                    hint=f"ids are 0..{size - 1}",
+                )
+        return self._caller.detokenize(list(tokens))
+
+    def greedy(
+        self, prompt: PromptLike | None = None, *, messages: Sequence[Message] | None = None
+    ) -> NDArray[np.float32]:
+        """float32 (V,): natural log-probability of every token after the prompt.
+
+        :raises InputError: for an empty prompt on a model without BOS, or bad ids.
+        :raises ContextOverflowError: if the prompt does not fit.
+        """
+        return self._caller.greedy(encode(self._caller, self._prompt(prompt, messages)))
+
+    def next_tokens(
+        self,
+        prompt: PromptLike | None = None,
+        k: int = 10,
+        *,
+        messages: Sequence[Message] | None = None,
+    ) -> list[NextToken]:
+        """The k likeliest next tokens, likeliest first."""
+        tokens = encode(self._caller, self._prompt(prompt, messages))
+        nothing = np.zeros(0, dtype=np.int32)
+        k = max(1, min(k, self.info.vocabulary_size))
+        query = TreeQuery(tokens, nothing, nothing, np.array([-1], dtype=np.int32), k)
+        scores = self._caller.greedy_tree([query])[0]
+        return [
+            NextToken(token, self._caller.detokenize([token]), min(0.0, logprob))
+            for token, logprob in zip(
+                scores.top_tokens[0].tolist(), scores.top_logprobs[0].tolist(), strict=True
+            )
+            if token >= 0
+        ]
+
+    def complete(
+        self,
+        prompt: PromptLike | None = None,
+        *,
+        messages: Sequence[Message] | None = None,
+        **arguments: Any,
+    ) -> Completion:
+        """Continue the prompt.
+
+        :param arguments: `max_tokens`, `stop` (a string or several), `temperature` (0 is greedy),
+            `top_p`, `top_k`, `min_p`, `seed`, `n`, `on_text`; others go to the engine, which
+            refuses what it does not know. Those left out come from the model's defaults.
+        :raises InputError: for arguments out of range.
+        :raises CapabilityError: for one that the engine does not know.
+        :raises ContextOverflowError: if prompt and `max_tokens` do not fit.
+        """
+        request = completion_request(
+            self._prompt(prompt, messages), {**self._completion, **arguments}
+        )
+        return self._caller.complete(request)
+
+    def stream(
+        self,
+        prompt: PromptLike | None = None,
+        *,
+        messages: Sequence[Message] | None = None,
+        **arguments: Any,
+    ) -> Iterator[str]:
+        """The text of `complete`, in pieces, as they are generated.
+
+        Closing the iterator ends the completion.
+        """
+        return stream(
+            lambda on_text: self.complete(prompt, messages=messages, on_text=on_text, **arguments)
+        )
+
+    def choose(
+        self,
+        prompt: PromptLike | None = None,
+        choices: Sequence[str] = (),
+        *,
+        messages: Sequence[Message] | None = None,
+        norm: Norm = "logprob",
+        end: str | EndOfSequence | None = None,
+        boundary: Literal["heal", "strict"] = "heal",
+        method: str | None = None,
+        unconditional: str | None = None,
+    ) -> ChoiceScores:
+        """Score strings that continue the prompt, exactly.
+
+        :param norm: "logprob", "mean" (per token), "per_byte", or "pmi": what ranks the choices.
+        :param end: text that must follow the choice, or `EOS`.
+        :param boundary: "strict" raises where the end of the prompt would be re-tokenized.
+        :param unconditional: for pmi, the text to condition on instead of the prompt.
+        :raises InputError: for no, empty or equal choices, and other bad arguments.
+        :raises ContextOverflowError: if prompt and longest choice do not fit.
+        """
+        request = self._choice_request(
+            self._prompt(prompt, messages), choices, norm, end, boundary, method, unconditional
+        )
+        return self._caller.choose(request)
+
+    def choose_many(
+        self,
+        prompts: Sequence[PromptLike],
+        choices: Sequence[str] | Sequence[Sequence[str]],
+        *,
+        norm: Norm = "logprob",
+        end: str | EndOfSequence | None = None,
+        boundary: Literal["heal", "strict"] = "heal",
+        method: str | None = None,
+        unconditional: str | None = None,
+    ) -> list[ChoiceScores]:
+        """`choose` for many prompts in one call, so that the engine can share and batch work.
+
+        :param choices: the same for all prompts, or one sequence of choices a prompt.
+        """
+        prompts = _several(prompts)
+        per_prompt = _choices_per_prompt(prompts, choices)
+        requests = [
+            self._choice_request(Prompt.of(prompt), own, norm, end, boundary, method, unconditional)
+            for prompt, own in zip(prompts, per_prompt, strict=True)
+        ]
+        if self._only_core_chooses:
+            return tct.choose_many(self._caller, requests)
+        return [self._caller.choose(request) for request in requests]
+
+    def chat_prompt(
+        self, messages: Sequence[Message], *, add_generation_prompt: bool = True
+    ) -> Prompt:
+        """The model's chat template around `messages`, which stay untrusted.
+
+        :raises CapabilityError: if the model has no chat template.
+        """
+        check_messages(messages)
+        return self._caller.chat_prompt(messages, add_generation_prompt)
+
+    def with_options(self, **completion: Any) -> Model:
+        """The same loaded model with other defaults for `complete`."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._completion = {**self._completion, **completion}
+        return other
+
+    def check_fits(self, tokens: Sequence[int], beyond: int = 0) -> None:
+        """Raise the error that evaluating `tokens` and `beyond` more would raise."""
+        check_sequence(tokens, self.info, beyond)
+
+    def close(self) -> None:
+        """Release the model; a second call does nothing, any other call raises ClosedError."""
+        if self._caller.closed:
+            return
+        self._caller.closed = True
+        self._manager.hook.close()
+        if self._on_close is not None:
+            self._on_close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._caller.closed else self.info.name
+        return f"<Model {self.name}: {state}>"
+
+    @property
+    def _only_core_chooses(self) -> bool:
+        """Whether no backend and no wrapper has a `choose` hook of its own."""
+        return len(self._manager.hook.choose.get_hookimpls()) == 1
+
+    def _prompt(self, prompt: PromptLike | None, messages: Sequence[Message] | None) -> Prompt:
+        if (prompt is None) == (messages is None):
+            raise InputError("give either a prompt or messages", where="prompt")
+        if messages is not None:
+            return self.chat_prompt(messages)
+        assert prompt is not None
+        return Prompt.of(prompt)
+
+    @staticmethod
+    def _choice_request(
+        prompt: Prompt,
+        choices: Sequence[str],
+        norm: Norm,
+        end: str | EndOfSequence | None,
+        boundary: Literal["heal", "strict"],
+        method: str | None,
+        unconditional: str | None,
+    ) -> ChoiceRequest:
+        if isinstance(choices, str):
+            raise InputError("got one string", where="choices", hint="give a list of strings")
+        if boundary not in ("heal", "strict"):
+            raise InputError(f"{boundary!r}", where="boundary", hint='give "heal" or "strict"')
+        return ChoiceRequest(
+            prompt, tuple(choices), norm, end or None, boundary, method, unconditional
+        )
+
+
+def _several(prompts: Sequence[PromptLike]) -> list[PromptLike]:
+    if isinstance(prompts, str | Prompt):
+        raise InputError("got one prompt", where="prompts", hint="give a list of prompts")
+    return list(prompts)
+
+
+def _choices_per_prompt(
+    prompts: Sequence[PromptLike], choices: Sequence[str] | Sequence[Sequence[str]]
+) -> list[Sequence[str]]:
+    own = [choice for choice in choices if not isinstance(choice, str)]
+    if not own:
+        return [[choice for choice in choices if isinstance(choice, str)]] * len(prompts)
+    if len(own) != len(choices) or len(own) != len(prompts):
+        raise InputError(
+            f"{len(choices)} for {len(prompts)} prompts",
+            where="choices",
+            hint="give one list for all prompts, or one list a prompt",
+        )
+    return own

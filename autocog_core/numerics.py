@@ -1,0 +1,54 @@
+"""Log-space arithmetic: natural logs, rows float32, sums float64, never products of probabilities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Float64Array = NDArray[np.float64]
+
+
+def logsumexp(values: ArrayLike) -> float:
+    """log(sum(exp(values))) over all values; -inf for none, or for nothing but -inf."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.size == 0:
+        return float("-inf")
+    top = float(array.max())
+    if not np.isfinite(top):
+        return top
+    return top + float(np.log(np.exp(array - top).sum()))
+
+
+def log_softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Logits (..., V) to natural log-probabilities, float32 (..., V), each <= 0."""
+    wide = logits.astype(np.float64)
+    wide -= wide.max(axis=-1, keepdims=True)
+    wide -= np.log(np.exp(wide).sum(axis=-1, keepdims=True))
+    return np.minimum(wide, 0.0).astype(np.float32)
+
+
+def softmax(scores: ArrayLike) -> Float64Array:
+    """Scores (n,) in log space to probabilities that sum to 1.
+
+    Equal scores get equal shares, also where all of them are -inf: no division by zero.
+    """
+    array = np.asarray(scores, dtype=np.float64)
+    top = array.max()
+    if np.isneginf(top):
+        return np.full(array.shape, 1.0 / array.size)
+    shares: Float64Array = np.exp(array - top)
+    return shares / shares.sum()
+
+
+def entropy(probabilities: Float64Array) -> float:
+    """-sum(p log p) in nats; 0 for a certain outcome."""
+    positive = probabilities[probabilities > 0]
+    return max(0.0, float(-(positive * np.log(positive)).sum()))
+
+
+def log1m_sum_exp(values: Float64Array) -> float:
+    """log(1 - sum(exp(values))); -inf where rounding makes the sum 1 or more."""
+    taken = float(np.exp(values).sum())
+    return float("-inf") if taken >= 1.0 else float(np.log1p(-taken))

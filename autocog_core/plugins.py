@@ -1,0 +1,234 @@
+"""Finding backends and wrappers by entry point, and loading one by name.
+
+Listing imports nothing. Loading imports only the plugin asked for, and tells apart: not installed,
+a dependency missing, broken, written for another contract.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pluggy
+from importlib_metadata import EntryPoint, entry_points
+
+from autocog_core import hookspecs
+from autocog_core.errors import (
+    AutocogError,
+    PluginBrokenError,
+    PluginConflictError,
+    PluginContractError,
+    PluginDependencyError,
+    PluginError,
+    PluginNotInstalledError,
+    did_you_mean,
+)
+from autocog_core.markers import CONTRACT_VERSION, PROJECT_NAME
+
+BACKENDS = "autocog"
+WRAPPERS = "autocog.wrappers"
+DISABLE_VARIABLE = "AUTOCOG_DISABLE_PLUGINS"
+_KINDS = {BACKENDS: "backend", WRAPPERS: "wrapper"}
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledPlugin:
+    """A plugin as its distribution's metadata tells it; nothing was imported for this."""
+
+    name: str
+    distribution: str
+    version: str
+    target: str
+    entry_point: EntryPoint
+
+
+def installed(group: str = BACKENDS) -> list[InstalledPlugin]:
+    """Every installed plugin of a group, sorted by name; those disabled are left out."""
+    blocked = _disabled()
+    found = {
+        # The same distribution can be seen twice, for example through two entries of sys.path.
+        (point.name, _distribution(point), point.value): InstalledPlugin(
+            point.name, _distribution(point), _version(point), point.value, point
+        )
+        for point in entry_points(group=group)
+        if point.name not in blocked
+    }
+    return sorted(found.values(), key=lambda plugin: (plugin.name, plugin.distribution))
+
+
+def load_class(name: str, group: str = BACKENDS) -> type[Any]:
+    """Import the plugin `name`, and nothing else, and check it against the contract.
+
+    :raises PluginNotInstalledError, PluginDependencyError, PluginBrokenError, PluginContractError,
+        PluginConflictError: each says which command mends it.
+    """
+    plugin = _find(name, group)
+    kind = f'{_KINDS[group]} "{name}"'
+    with_distribution = f"{kind} ({plugin.distribution} {plugin.version})"
+    try:
+        loaded = plugin.entry_point.load()
+    except AutocogError:
+        raise
+    except ModuleNotFoundError as error:
+        raise import_failure(error, plugin, kind) from error
+    except Exception as error:
+        raise PluginBrokenError(
+            f"fails at import: {type(error).__name__}: {error}",
+            where=with_distribution,
+            hint=f"pip install --upgrade --force-reinstall {plugin.distribution}",
+        ) from error
+    _check_class(loaded, plugin, with_distribution)
+    found: type[Any] = loaded
+    return found
+
+
+def import_failure(error: ModuleNotFoundError, plugin: InstalledPlugin, kind: str) -> PluginError:
+    """What a failed import inside a plugin means: its own module gone, or a dependency missing."""
+    missing = (error.name or "").partition(".")[0]
+    own = plugin.target.partition(":")[0].partition(".")[0]
+    where = f"{kind} ({plugin.distribution} {plugin.version})"
+    if missing and missing != own:
+        return PluginDependencyError(
+            f'it is installed, but the module "{missing}" that it needs is not',
+            where=where,
+            hint=f"pip install {plugin.distribution} (it brings what it needs)",
+        )
+    return PluginBrokenError(
+        f"its module cannot be imported: {error}",
+        where=where,
+        hint=f"pip install --upgrade --force-reinstall {plugin.distribution}",
+    )
+
+
+def find_installed(name: str) -> InstalledPlugin:
+    """The installed backend of that name.
+
+    :raises PluginNotInstalledError: if there is none. PluginConflictError: if there are two.
+    """
+    return _find(name, BACKENDS)
+
+
+def backends_with_hook(hook: str) -> list[str]:
+    """Names of the installed backends that implement `hook`; those that do not load are left out."""
+    able = []
+    for plugin in installed():
+        try:
+            backend = load_class(plugin.name)
+        except AutocogError:
+            continue
+        if hook in hooks_of(backend):
+            able.append(plugin.name)
+    return able
+
+
+def hooks_of(plugin: object) -> list[str]:
+    """Names of the hooks that a class or an instance implements, sorted."""
+    manager = new_manager()
+    names = set()
+    for attribute in dir(plugin):
+        try:
+            options = manager.parse_hookimpl_opts(plugin, attribute)
+        except Exception:  # noqa: S112 - an attribute that cannot even be read is no hook
+            continue
+        if options is not None:
+            names.add(options.get("specname") or attribute)
+    return sorted(names)
+
+
+def new_manager() -> pluggy.PluginManager:
+    """A fresh manager that knows the hook specifications: one for every loaded model."""
+    manager = pluggy.PluginManager(PROJECT_NAME)
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def register(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
+    """Register `plugin`, and refuse one with a hook that no specification knows.
+
+    :raises PluginBrokenError: for a misspelt hook or wrong parameters.
+    """
+    try:
+        manager.register(plugin, name=name)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        known = [hook for hook in dir(manager.hook) if not hook.startswith("_")]
+        unknown = [hook for hook in hooks_of(plugin) if hook not in _specified()]
+        hint = (
+            did_you_mean(unknown[0], [hook for hook in known if hook in _specified()])
+            if unknown
+            else ""
+        )
+        what = f'no hook is called "{unknown[0]}"' if unknown else str(error).splitlines()[-1]
+        raise PluginBrokenError(what, where=f'plugin "{name}"', hint=hint) from error
+
+
+def _specified() -> set[str]:
+    return {name for name in vars(hookspecs) if hasattr(getattr(hookspecs, name), "autocog_spec")}
+
+
+def _find(name: str, group: str) -> InstalledPlugin:
+    kind = _KINDS[group]
+    if name in _disabled():
+        raise PluginNotInstalledError(
+            f"it is disabled by {DISABLE_VARIABLE}",
+            where=f'{kind} "{name}"',
+            hint=f"take it out of {DISABLE_VARIABLE}",
+        )
+    plugins = installed(group)
+    matching = [plugin for plugin in plugins if plugin.name == name]
+    if not matching:
+        near = did_you_mean(name, [plugin.name for plugin in plugins])
+        command = f"or install one: pip install autocog-{name}"
+        raise PluginNotInstalledError(
+            "no installed distribution offers it",
+            where=f'{kind} "{name}"',
+            hint=f"{near} {command}" if near else command,
+        )
+    if len(matching) > 1:
+        both = " and ".join(f"{plugin.distribution} {plugin.version}" for plugin in matching)
+        raise PluginConflictError(
+            f"{both} both offer it",
+            where=f'{kind} "{name}"',
+            hint=f"pip uninstall {matching[-1].distribution} (or the other one)",
+        )
+    return matching[0]
+
+
+def _check_class(loaded: object, plugin: InstalledPlugin, where: str) -> None:
+    contract = getattr(loaded, "contract", None)
+    if contract != CONTRACT_VERSION:
+        if contract is None:
+            raise PluginBrokenError(
+                f"{plugin.target} declares no `contract` version",
+                where=where,
+                hint="tell its authors",
+            )
+        older = isinstance(contract, int) and contract < CONTRACT_VERSION
+        raise PluginContractError(
+            f"it was written for contract {contract}, this core speaks {CONTRACT_VERSION}",
+            where=where,
+            hint=f"pip install --upgrade {plugin.distribution if older else 'autocog-core'}",
+        )
+    required: dict[str, Callable[[Any], bool]] = {"Options": lambda value: isinstance(value, type)}
+    if plugin.entry_point.group == BACKENDS:
+        required["create"] = callable
+    for name, check in required.items():
+        if not check(getattr(loaded, name, None)):
+            raise PluginBrokenError(
+                f"{plugin.target} has no usable `{name}`", where=where, hint="tell its authors"
+            )
+
+
+def _disabled() -> set[str]:
+    value = os.environ.get(DISABLE_VARIABLE, "")
+    return {name.strip() for name in value.split(",") if name.strip()}
+
+
+def _distribution(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else "unknown"
+
+
+def _version(point: EntryPoint) -> str:
+    return point.dist.version if point.dist is not None else "unknown"

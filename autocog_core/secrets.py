@@ -1,0 +1,28 @@
+"""Secrets taken from the environment (`env:NAME`): resolved late, and never shown again."""
+
+from __future__ import annotations
+
+import os
+
+PREFIX = "env:"
+
+_revealed: set[str] = set()
+
+
+def from_environment(reference: str) -> str | None:
+    """The value that `env:NAME` stands for, or None where the variable is not set.
+
+    The value is remembered, so that `redact` can take it out of any message later.
+    """
+    value = os.environ.get(reference.removeprefix(PREFIX))
+    if value:
+        _revealed.add(value)
+    return value
+
+
+def redact(text: str) -> str:
+    """`text` with every secret that was ever taken from the environment replaced by ***."""
+    # Longest first: a secret that contains another one must not leave its rest behind.
+    for value in sorted(_revealed, key=len, reverse=True):
+        text = text.replace(value, "***")
+    return text
