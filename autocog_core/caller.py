@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -57,7 +58,8 @@ class Caller:
     @cached_property
     def info(self) -> BackendInfo:
         """What the backend says of itself."""
-        return self._answer("describe", self._hooks.describe())
+        found: BackendInfo = self._answer("describe", self._hooks.describe())
+        return found
 
     @cached_property
     def _guard(self) -> AbstractContextManager[Any]:
@@ -67,7 +69,7 @@ class Caller:
         self, texts: Sequence[str], *, at_start: bool, parse_special: bool = False
     ) -> list[list[int]]:
         """Token ids of each text, without BOS."""
-        found = self._call(
+        found: list[list[int]] = self._call(
             "tokenize",
             lambda: self._hooks.tokenize(
                 texts=texts, at_start=at_start, parse_special=parse_special
@@ -84,7 +86,9 @@ class Caller:
 
     def greedy(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """float32 (V,): log-probability of every token after `tokens`."""
-        row = self._engine_call("greedy_impl", lambda: self._hooks.greedy_impl(tokens=tokens))
+        row: NDArray[np.float32] = self._engine_call(
+            "greedy_impl", lambda: self._hooks.greedy_impl(tokens=tokens)
+        )
         size = self.info.vocabulary_size
         if not isinstance(row, np.ndarray) or row.shape != (size,):
             shape = getattr(row, "shape", type(row).__name__)
@@ -114,22 +118,21 @@ class Caller:
 
     def complete(self, request: CompletionRequest) -> Completion:
         """Continue a prompt. Never retried once a piece has been streamed."""
-        if request.on_text is None:
-            return self._engine_call("complete", lambda: self._hooks.complete(request=request))
-        from dataclasses import replace
-
         streamed = False
         on_text = request.on_text
 
         def watch(piece: str) -> None:
             nonlocal streamed
             streamed = True
-            on_text(piece)
+            if on_text is not None:
+                on_text(piece)
 
-        watched = replace(request, on_text=watch)
-        return self._engine_call(
-            "complete", lambda: self._hooks.complete(request=watched), lambda: not streamed
+        if on_text is not None:
+            request = replace(request, on_text=watch)
+        found: Completion = self._engine_call(
+            "complete", lambda: self._hooks.complete(request=request), lambda: not streamed
         )
+        return found
 
     def choose(self, request: ChoiceRequest) -> ChoiceScores:
         """Score every choice of one request."""

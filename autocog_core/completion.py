@@ -49,10 +49,9 @@ def completion_request(prompt: Prompt, arguments: Mapping[str, Any]) -> Completi
 
 def _checked(name: str, value: Any) -> Any:
     if name in _INTEGERS:
-        if not isinstance(value, int) or isinstance(value, bool) or value < _INTEGERS[name]:
-            raise InputError(
-                f"expected a whole number >= {_INTEGERS[name]}, got {value!r}", where=name
-            )
+        least = _INTEGERS[name]
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise InputError(f"expected a whole number >= {least}, got {value!r}", where=name)
     elif name in _NUMBERS:
         low, high = _NUMBERS[name]
         number = isinstance(value, int | float) and not isinstance(value, bool)

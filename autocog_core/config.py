@@ -250,7 +250,7 @@ def _complete_from_engine(
         first = next(iter(given.values()), None)
         if any(value != first for value in given.values()):
             raise ConfigError(
-                f'models {", ".join(given)} share the engine "{model.engine}" but differ in `{key}`',
+                f'models {", ".join(given)} share engine "{model.engine}" but differ in `{key}`',
                 where=config.source,
                 hint=f"give `{key}` once, or use two engines",
             )

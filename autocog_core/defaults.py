@@ -68,8 +68,8 @@ class CoreDefaults:
         for node, parent in enumerate(query.parents.tolist()):
             children.setdefault(parent, []).append(node)
         top_rows: dict[int, list[int]] = {}
-        for row, node in enumerate(query.top_at.tolist()):
-            top_rows.setdefault(node, []).append(row)
+        for place, node in enumerate(query.top_at.tolist()):
+            top_rows.setdefault(node, []).append(place)
         wanted = sorted(children.keys() | top_rows.keys())
         # Paths below the prefix, which is added only for the call: it may be long.
         paths: dict[int, tuple[int, ...]] = {-1: ()}

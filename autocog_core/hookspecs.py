@@ -87,8 +87,10 @@ def vocabulary() -> Sequence[bytes]:  # type: ignore[empty-body]
 def chat_prompt(  # type: ignore[empty-body]
     messages: Sequence[Message], add_generation_prompt: bool
 ) -> Prompt:
-    """The model's chat template around `messages` (role, content): trusted template pieces around
-    untrusted content, so that a content which says "<|im_end|>" does not end the turn.
+    """The model's chat template around `messages`, each with a role and a content.
+
+    Trusted template pieces stand around untrusted content, so that a content which says
+    "<|im_end|>" does not end the turn.
     """
 
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel
+
 from autocog_core import plugins
 from autocog_core.config import Config, ModelConfig, read_config, resolve_secrets, validate
 from autocog_core.errors import AutocogError, ConfigError, ModelLoadError
@@ -72,8 +74,7 @@ def _load(
     )
     wrappers = [_wrapper(entry, config, name) for entry in model.wrappers]
     arguments = {**model.completion, **(completion or {})}
-    # Only what was given: `create` has defaults of its own.
-    given = {option: getattr(checked, option) for option in checked.model_fields_set}
+    given = _given(checked)
     created, release = _created(name, model, config, backend_class, given)
     try:
         wrapped = backend_class(completion_kwargs=arguments, **created)
@@ -150,6 +151,10 @@ def _wrapper(entry: Any, config: Config, model: str) -> object:
     checked = validate(
         wrapper_class.Options, resolved, where=config.source, prefix=key, folder=config.folder
     )
-    return wrapper_class(
-        **{option: getattr(checked, option) for option in checked.model_fields_set}
-    )
+    wrapper: object = wrapper_class(**_given(checked))
+    return wrapper
+
+
+def _given(checked: BaseModel) -> dict[str, Any]:
+    """Only the options that were given: what takes them has defaults of its own."""
+    return {option: getattr(checked, option) for option in checked.model_fields_set}

@@ -1,4 +1,4 @@
-"""Log-space arithmetic: natural logs, rows float32, sums float64, never products of probabilities."""
+"""Log-space arithmetic: natural logs, float32 rows, float64 sums, no products of probabilities."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def softmax(scores: ArrayLike) -> Float64Array:
     if np.isneginf(top):
         return np.full(array.shape, 1.0 / array.size)
     shares: Float64Array = np.exp(array - top)
-    return shares / shares.sum()
+    shares /= shares.sum()
+    return shares
 
 
 def entropy(probabilities: Float64Array) -> float:

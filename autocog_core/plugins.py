@@ -111,7 +111,7 @@ def find_installed(name: str) -> InstalledPlugin:
 
 
 def backends_with_hook(hook: str) -> list[str]:
-    """Names of the installed backends that implement `hook`; those that do not load are left out."""
+    """Names of the installed backends that load and implement `hook`."""
     able = []
     for plugin in installed():
         try:
@@ -130,7 +130,7 @@ def hooks_of(plugin: object) -> list[str]:
     for attribute in dir(plugin):
         try:
             options = manager.parse_hookimpl_opts(plugin, attribute)
-        except Exception:  # noqa: S112 - an attribute that cannot even be read is no hook
+        except Exception:  # noqa: BLE001, S112 - an attribute that cannot be read is no hook
             continue
         if options is not None:
             names.add(options.get("specname") or attribute)
@@ -153,14 +153,9 @@ def register(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
         manager.register(plugin, name=name)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        known = [hook for hook in dir(manager.hook) if not hook.startswith("_")]
-        unknown = [hook for hook in hooks_of(plugin) if hook not in _specified()]
-        hint = (
-            did_you_mean(unknown[0], [hook for hook in known if hook in _specified()])
-            if unknown
-            else ""
-        )
+        unknown = sorted(set(hooks_of(plugin)) - _specified())
         what = f'no hook is called "{unknown[0]}"' if unknown else str(error).splitlines()[-1]
+        hint = did_you_mean(unknown[0], _specified()) if unknown else ""
         raise PluginBrokenError(what, where=f'plugin "{name}"', hint=hint) from error
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from autocog_core.types import Completion
 
 
-class _Abandoned(Exception):
+class _AbandonedError(Exception):
     """Raised inside the completion once nobody reads its pieces any more."""
 
 
@@ -24,15 +24,15 @@ def stream(complete: Callable[[Callable[[str], None]], Completion]) -> Iterator[
 
     def on_text(piece: str) -> None:
         if abandoned.is_set():
-            raise _Abandoned
+            raise _AbandonedError
         pieces.put(piece)
 
     def work() -> None:
         try:
             complete(on_text)
-        except _Abandoned:
+        except _AbandonedError:
             pass
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again where it is read
             pieces.put(error)
         else:
             pieces.put(None)

@@ -72,7 +72,9 @@ class TokenChoiceTree:
         tokens, parents = self.tree.tokens, self.tree.parents
         if self.eos:
             ends = np.repeat(self.tree.ends, len(self.eos))
-            tokens = np.concatenate([tokens, np.tile(np.int32(self.eos), len(self.tree.ends))])
+            tokens = np.concatenate(
+                [tokens, np.tile(np.array(self.eos, dtype=np.int32), len(self.tree.ends))]
+            )
             parents = np.concatenate([parents, ends])
         prefixes = [self.encoded.base]
         if self.unconditional is not None:
@@ -106,7 +108,7 @@ class TokenChoiceTree:
         prob = softmax(ranking)
         # By the score itself, not by `prob`: two probabilities may round to the same number.
         index = int(np.argmax(ranking))
-        # With EOS as the end, the last entry stands for all EOS ids together; its token is the first.
+        # With EOS as the end, the last entry stands for all EOS ids together, under the first's id.
         suffix = self.eos[:1]
         scores = tuple(
             ChoiceScore(

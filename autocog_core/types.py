@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Literal
 
 import numpy as np
@@ -62,10 +63,12 @@ class Prompt:
             )
         if isinstance(source, Iterable):
             items = list(source)
-            if all(isinstance(item, TextPiece | TokenPiece) for item in items) and items:
-                return cls(tuple(items))
-            if all(isinstance(item, int | np.integer) for item in items):
-                return cls((TokenPiece(tuple(int(item) for item in items)),))
+            pieces = [item for item in items if isinstance(item, TextPiece | TokenPiece)]
+            if pieces and len(pieces) == len(items):
+                return cls(tuple(pieces))
+            ids = [int(item) for item in items if isinstance(item, int | np.integer)]
+            if len(ids) == len(items):
+                return cls((TokenPiece(tuple(ids)),))
         raise InputError(
             f"got {type(source).__name__}",
             where="prompt",
@@ -207,22 +210,14 @@ class ChoiceRequest:
     unconditional: str | None = None
 
 
-class EndOfSequence:
+class EndOfSequence(Enum):
     """The type of `EOS`, the end of a choice that is the model's own end of sequence."""
 
-    _only: EndOfSequence | None = None
-
-    def __new__(cls) -> EndOfSequence:
-        if cls._only is None:
-            cls._only = super().__new__(cls)
-        return cls._only
-
-    def __repr__(self) -> str:
-        return "EOS"
+    EOS = "EOS"
 
 
 #: Given as `end=EOS`: the choice must be followed by one of the model's end-of-sequence tokens.
-EOS = EndOfSequence()
+EOS = EndOfSequence.EOS
 
 
 @dataclass(frozen=True, slots=True)

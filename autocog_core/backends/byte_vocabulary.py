@@ -15,7 +15,8 @@ VocabularyKind = Literal["bytes", "merges"]
 #: after it (healing), and tokens in which a stop string begins or ends (".\n").
 MERGES = (
     "th er in an on re at en he or es it is al ar le st nd ou ing and the ion ent "
-    "ab ba aba abab cd 10 00 100 .␣ .␊ ␊␊ ,␣ :␣ ␣a ␣t ␣P ␣A ␣B ␣the ␣and ␣an Pa ␣Pa ri ris Paris ␣Paris"
+    "ab ba aba abab cd 10 00 100 .␣ .␊ ␊␊ ,␣ :␣ ␣a ␣t ␣P ␣A ␣B ␣the ␣and ␣an "
+    "Pa ␣Pa ri ris Paris ␣Paris"
 )
 
 BOS_TEXT = "<|bos|>"
@@ -80,7 +81,7 @@ class ByteVocabulary:
         return [ord(character) for character in spelled]
 
     def _add_merge(self, surface: bytes) -> None:
-        """Add the token `surface`, made of the longest earlier token that begins it and the rest."""
+        """Add the token `surface`, made of two earlier ones, the first as long as possible."""
         known = {known: i for i, known in enumerate(self.surfaces)}
         for cut in range(len(surface) - 1, 0, -1):
             left, right = known.get(surface[:cut]), known.get(surface[cut:])

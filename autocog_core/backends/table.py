@@ -63,7 +63,8 @@ class TableLM(ByteLM):
         for token, probability in named.items():
             probabilities[token] = probability
         with np.errstate(divide="ignore"):
-            return np.log(probabilities).astype(np.float32)
+            logs: NDArray[np.float32] = np.log(probabilities).astype(np.float32)
+        return logs
 
     def _token(self, text: str, name: str) -> int:
         tokens = self.vocabulary.tokenize(name, parse_special=True)
