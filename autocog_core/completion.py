@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -17,7 +17,7 @@ ALIASES = {"max_new_tokens": "max_tokens"}
 _KNOWN = {field.name for field in fields(CompletionRequest)} - {"prompt", "extra"}
 _INTEGERS = {"max_tokens": 1, "top_k": 0, "n": 1}
 _NUMBERS: dict[str, tuple[float, float]] = {
-    "temperature": (0.0, math.inf),
+    "temperature": (0.0, sys.float_info.max),
     "top_p": (0.0, 1.0),
     "min_p": (0.0, 1.0),
 }
@@ -32,10 +32,10 @@ def completion_request(prompt: Prompt, arguments: Mapping[str, Any]) -> Completi
     extra: dict[str, Any] = {}
     for name, value in arguments.items():
         name = ALIASES.get(name, name)
-        if name == "extra":
-            extra.update(value)
-        elif value is None:
+        if value is None:
             continue
+        if name == "extra":
+            extra.update(_checked(name, value))
         elif name == "stop":
             known[name] = _stops(value)
         elif name in _KNOWN:
@@ -55,17 +55,22 @@ def _checked(name: str, value: Any) -> Any:
     elif name in _NUMBERS:
         low, high = _NUMBERS[name]
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or math.isnan(value) or not low <= value <= high:
-            limits = f"{low:g} or more" if math.isinf(high) else f"{low:g} to {high:g}"
+        if not number or not low <= value <= high:  # NaN fails every comparison
+            limits = f"{low:g} to {high:g}" if high <= 1 else f"{low:g} or more"
             raise InputError(f"expected a number, {limits}, got {value!r}", where=name)
         return float(value)
-    elif name == "seed" and (not isinstance(value, int) or not 0 <= value < 2**63):
-        raise InputError(f"expected a whole number >= 0, got {value!r}", where=name)
+    elif name == "seed":
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+            raise InputError(f"expected a whole number >= 0, got {value!r}", where=name)
+    elif name == "on_text" and not callable(value):
+        raise InputError(f"expected a function, got {value!r}", where=name)
+    elif name == "extra" and not isinstance(value, Mapping):
+        raise InputError(f"expected names and values, got {value!r}", where=name)
     return value
 
 
 def _stops(value: Any) -> tuple[str, ...]:
-    stops = (value,) if isinstance(value, str) else tuple(value)
+    stops = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
     for stop in stops:
         if not isinstance(stop, str) or not stop:
             raise InputError(f"expected texts that are not empty, got {stop!r}", where="stop")

@@ -40,10 +40,12 @@ class AutocogError(Exception):
     def __init__(
         self, what: str, *, where: str = "", hint: str = "", retryable: bool = False
     ) -> None:
-        super().__init__(what, where, hint)
-        self.what = what
-        self.where = where
-        self.hint = hint
+        # Secrets are taken out here, so that no form of the error (repr, args) shows them. One
+        # argument only: the rest is in `__dict__`, from which errors are unpickled.
+        self.what = redact(what)
+        self.where = redact(where)
+        self.hint = redact(hint)
+        super().__init__(self.what)
         self.retryable = retryable
         #: How often the call was made before this error was let through (0: never retried).
         self.attempts = 0
@@ -52,7 +54,7 @@ class AutocogError(Exception):
         text = f"{self.where}: {self.what}" if self.where else self.what
         if self.hint:
             text += f"; {self.hint}"
-        return redact(text)
+        return text
 
 
 class UsageError(AutocogError):

@@ -32,15 +32,14 @@ def log_softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
 def softmax(scores: ArrayLike) -> Float64Array:
     """Scores (n,) in log space to probabilities that sum to 1.
 
-    Equal scores get equal shares, also where all of them are -inf: no division by zero.
+    Equal scores get equal shares, also where all of them are -inf: no division by zero. Where some
+    are +inf, these share everything.
     """
     array = np.asarray(scores, dtype=np.float64)
     top = array.max()
-    if np.isneginf(top):
-        return np.full(array.shape, 1.0 / array.size)
-    shares: Float64Array = np.exp(array - top)
-    shares /= shares.sum()
-    return shares
+    # No difference where the best is infinite: inf - inf is NaN.
+    shares = np.exp(array - top) if np.isfinite(top) else (array == top).astype(np.float64)
+    return np.asarray(shares / shares.sum(), dtype=np.float64)
 
 
 def entropy(probabilities: Float64Array) -> float:

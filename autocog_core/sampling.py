@@ -19,10 +19,12 @@ def pick(
     """
     if request.temperature == 0:
         return int(np.argmax(row))
-    scores = row.astype(np.float64) / request.temperature
     # Sorted once, likeliest first; a stable sort keeps the lower id first among equals.
-    order = np.argsort(-scores, kind="stable")
-    weights = np.exp(scores[order] - scores[order[0]])
+    order = np.argsort(-row, kind="stable")
+    scores = row[order].astype(np.float64)
+    # The likeliest is moved to 0 first: a tiny temperature then sends the others to -inf, not all.
+    with np.errstate(over="ignore"):
+        weights = np.exp((scores - scores[0]) / request.temperature)
     keep = len(order)
     if request.top_k > 0:
         keep = min(keep, request.top_k)

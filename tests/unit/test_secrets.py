@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autocog_core import EngineError, ModelLoadError, load, read_config, secrets
+from autocog_core.backends.random import RandomLM
+
+SECRET = "sk-0123456789-very-secret"
+
+
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secrets, "_revealed", set())
+    monkeypatch.setenv("MY_KEY", SECRET)
+
+
+def test_a_secret_is_in_no_form_of_an_error() -> None:
+    assert secrets.from_environment("env:MY_KEY") == SECRET
+    error = EngineError(f"refused {SECRET}", where=f"at {SECRET}", hint=f"not {SECRET}")
+    forms = [str(error), repr(error), repr(error.args), "".join(traceback.format_exception(error))]
+    assert not [form for form in forms if SECRET in form]
+    assert "***" in str(error)
+
+
+def test_a_secret_that_contains_another_leaves_nothing_of_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SHORT", "sk-01")
+    secrets.from_environment("env:SHORT")
+    secrets.from_environment("env:MY_KEY")
+    assert secrets.redact(f"<{SECRET}><sk-01>") == "<***><***>"
+
+
+def test_an_unset_or_empty_variable_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMPTY", "")
+    assert not secrets.from_environment("env:EMPTY")
+    assert secrets.from_environment("env:NOT_SET_AT_ALL") is None
+    assert secrets.redact("plain text") == "plain text"
+
+
+def write(tmp_path: Path, body: str) -> Path:
+    path = tmp_path / "autocog.toml"
+    path.write_text(body, encoding="utf-8")
+    return path
+
+
+def test_a_secret_is_in_no_repr_of_the_config(tmp_path: Path) -> None:
+    path = write(tmp_path, '[models.m]\nbackend = "random"\noptions = { seed = "env:MY_KEY" }\n')
+    assert SECRET not in repr(read_config(path))
+
+
+def test_a_secret_of_the_wrong_type_is_not_in_the_message(tmp_path: Path) -> None:
+    path = write(tmp_path, '[models.m]\nbackend = "random"\noptions = { seed = "env:MY_KEY" }\n')
+    with pytest.raises(Exception, match=r"models\.m\.options\.seed") as caught:
+        load(config=path)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_secret_that_an_engine_repeats_is_not_in_our_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def create(**options: Any) -> Any:
+        raise ValueError(f"bad key {SECRET}")
+
+    monkeypatch.setattr(RandomLM, "create", create)
+    monkeypatch.setenv("SEED", "17")
+    path = write(tmp_path, '[models.m]\nbackend = "random"\noptions = { seed = "env:SEED" }\n')
+    secrets.from_environment("env:MY_KEY")
+    with pytest.raises(ModelLoadError) as caught:
+        load(config=path)
+    assert SECRET not in str(caught.value) + repr(caught.value)
