@@ -1,0 +1,136 @@
+"""TfEngine: one loaded model and tokenizer, its lock, and what it keeps between calls."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+import transformers
+from autocog_core import BackendInfo, TreeQuery, TreeScores
+from numpy.typing import NDArray
+
+from autocog_tf import fingerprint
+from autocog_tf.evaluator import Evaluator, Forward
+from autocog_tf.level_evaluator import LevelEvaluator
+from autocog_tf.memory import with_less_memory
+from autocog_tf.scores import RowAnswer, TreeAnswers
+from autocog_tf.tokenizer import TextTokenizer
+from autocog_tf.tree_evaluator import TreeEvaluator
+from autocog_tf.verify import Verdict, pick_evaluator
+
+Answer = TypeVar("Answer")
+
+#: How far two ways of computing one token's log-probability may differ, in nats, by dtype.
+TOLERANCE = {torch.float32: 1e-4, torch.float16: 0.05, torch.bfloat16: 0.25}
+#: Most tokens in one forward, by kind of device.
+CHUNK = {"cpu": 512, "mps": 1024, "cuda": 4096}
+
+
+class TfEngine:
+    """A causal language model of Transformers with its tokenizer.
+
+    Calls must not overlap: hold `lock`, as core does.
+
+    :param model: any causal language model; it is put into evaluation mode.
+    :param tokenizer: its tokenizer, with a Rust backend.
+    :param cache_size: bytes of keys and values kept between calls.
+    :param source: where the weights came from: a folder, a file or a hub name.
+    """
+
+    def __init__(
+        self, model: Any, tokenizer: Any, *, cache_size: int = 1 << 30, source: str = ""
+    ) -> None:
+        self.model = model.eval()
+        self.source = source or str(model.config._name_or_path)
+        self.lock = threading.RLock()
+        self.forward = Forward(model)
+        self.config = model.config.get_text_config()
+        self.tokenizer = TextTokenizer(tokenizer, self.config.vocab_size)
+        self.tolerance = TOLERANCE.get(model.dtype, TOLERANCE[torch.bfloat16])
+        chunk = CHUNK.get(self.forward.device.type, CHUNK["cuda"])
+
+        def tree() -> Evaluator:
+            return TreeEvaluator(self.forward, cache_size, chunk, attention_windows(self.config))
+
+        candidates: list[Callable[[], Evaluator]] = [
+            lambda: LevelEvaluator(self.forward, chunked=True),
+            lambda: LevelEvaluator(self.forward, chunked=False),
+        ]
+        # A recurrent model takes a mask that it cannot honour, and some never look at it.
+        if not getattr(model, "_is_stateful", False):
+            candidates.insert(0, tree)
+        self.verdict: Verdict = pick_evaluator(self.forward, candidates, self.tolerance)
+
+    def score_trees(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
+        """Answers to several queries, which share what their sequences have in common."""
+
+        def attempt() -> list[TreeScores]:
+            answers = TreeAnswers(queries)
+            self.verdict.evaluator.evaluate(answers.forest, answers.add)
+            return answers.answers()
+
+        return self._run(attempt)
+
+    def row(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """float32 (V,): log-probability of every token after `tokens`."""
+
+        def attempt() -> NDArray[np.float32]:
+            answer = RowAnswer(tokens)
+            self.verdict.evaluator.evaluate(answer.forest, answer.add)
+            return answer.row
+
+        return self._run(attempt)
+
+    @cached_property
+    def info(self) -> BackendInfo:
+        """What this engine is."""
+        eos = getattr(self.model.generation_config, "eos_token_id", None)
+        ids = [] if eos is None else eos if isinstance(eos, list) else [eos]
+        own = self.tokenizer.tokenizer.eos_token_id
+        if own is not None and own not in ids:
+            ids.append(own)
+        details: dict[str, Any] = {
+            "architecture": type(self.model).__name__,
+            "device": str(self.forward.device),
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "attention": self.model.config._attn_implementation,
+            "trees": self.verdict.evaluator.name,
+            "trees_differ_by": self.verdict.difference,
+            "transformers": transformers.__version__,
+            "torch": torch.__version__,
+        }
+        if self.verdict.rejected:
+            details["rejected"] = list(self.verdict.rejected)
+        return BackendInfo(
+            name=f"{type(self.model).__name__} from {self.source}",
+            vocabulary_size=self.config.vocab_size,
+            context_length=getattr(self.config, "max_position_embeddings", None),
+            bos=self.tokenizer.bos,
+            adds_bos=self.tokenizer.adds_bos,
+            eos=tuple(ids),
+            special_tokens=self.tokenizer.special_tokens,
+            tolerance=self.tolerance,
+            concurrency=1,
+            details=details,
+            identify=lambda: fingerprint.of(self.model, self.tokenizer.definition, self.source),
+        )
+
+    def _run(self, attempt: Callable[[], Answer]) -> Answer:
+        with torch.inference_mode():
+            return with_less_memory(attempt, self.verdict.evaluator)
+
+
+def attention_windows(config: Any) -> dict[str, int | None]:
+    """The attention window by layer type, None for all that came before.
+
+    Models with layers of several types take one mask for each; the others take one mask, here "".
+    """
+    window = getattr(config, "sliding_window", None)
+    kinds = set(getattr(config, "layer_types", None) or ())
+    if "sliding_attention" in kinds:
+        return {kind: window if kind == "sliding_attention" else None for kind in sorted(kinds)}
+    return {"": None if kinds else window}

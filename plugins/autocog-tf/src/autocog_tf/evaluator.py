@@ -1,0 +1,97 @@
+"""What the ways of evaluating a forest have in common, and the plain one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Protocol
+
+import torch
+
+from autocog_tf.forest import Forest
+
+#: Takes some of the forest's wanted nodes and the logits (r, V) after them.
+Sink = Callable[[Sequence[int], torch.Tensor], None]
+
+
+class Evaluator(Protocol):
+    """A way to get the distributions after all wanted nodes of a forest."""
+
+    name: ClassVar[str]
+
+    def evaluate(self, forest: Forest, sink: Sink) -> None:
+        """Pass every wanted node with its logits to `sink`, and count what was evaluated."""
+
+    def forget(self) -> None:
+        """Drop everything that was kept from earlier calls."""
+
+    def shrink(self) -> bool:
+        """Use less memory at once from now on; False if it cannot be less."""
+
+
+class Forward:
+    """Calls a causal language model with only the logits that are wanted."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        parameters = inspect.signature(model.forward).parameters
+        self._keeps = "logits_to_keep" in parameters
+        self._positions = "position_ids" in parameters
+        self.cache_argument = (
+            "cache_params" if "cache_params" in parameters else "past_key_values"
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where inputs go."""
+        device: torch.device = self.model.device
+        return device
+
+    def __call__(
+        self,
+        tokens: torch.Tensor,
+        keep: torch.Tensor,
+        *,
+        cache: Any = None,
+        mask: Any = None,
+        positions: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Logits (batch, kept, V) after the positions `keep` of tokens (batch, n)."""
+        arguments: dict[str, Any] = {"use_cache": cache is not None}
+        if cache is not None:
+            arguments[self.cache_argument] = cache
+        if mask is not None:
+            arguments["attention_mask"] = mask
+        if positions is not None and self._positions:
+            arguments["position_ids"] = positions
+        if self._keeps:
+            arguments["logits_to_keep"] = keep
+        logits: torch.Tensor = self.model(input_ids=tokens, **arguments).logits
+        return logits if self._keeps else logits[:, keep]
+
+
+class PlainEvaluator:
+    """Every sequence on its own, whole, without a cache: slow, and obviously right."""
+
+    name: ClassVar[str] = "separate forwards"
+
+    def __init__(self, forward: Forward) -> None:
+        self._forward = forward
+
+    def evaluate(self, forest: Forest, sink: Sink) -> None:
+        """One forward for every wanted node."""
+        for node, wanted in enumerate(forest.wanted):
+            if not wanted:
+                continue
+            sequence = forest.sequence(node)
+            tokens = torch.tensor([sequence], device=self._forward.device)
+            last = torch.tensor([len(sequence) - 1], device=self._forward.device)
+            forest.evaluated[forest.owners[node]] += len(sequence)
+            sink([node], self._forward(tokens, last)[0])
+
+    def forget(self) -> None:
+        """Nothing is kept."""
+
+    def shrink(self) -> bool:
+        """It is as small as can be."""
+        return False

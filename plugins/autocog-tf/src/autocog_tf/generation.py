@@ -1,0 +1,192 @@
+"""Completions through Transformers' `generate`, with stops on bytes and the model's own log-probs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from autocog_core import CapabilityError, Completion, CompletionRequest
+from autocog_core.stops import StopMatcher
+from autocog_core.types import Finish
+from transformers import DynamicCache, GenerationConfig, StoppingCriteria, StoppingCriteriaList
+
+from autocog_tf.memory import with_less_memory
+from autocog_tf.tree_evaluator import TreeEvaluator
+
+if TYPE_CHECKING:
+    from autocog_tf.engine import TfEngine
+
+#: Options of `generate` that are passed through under their own names.
+PASSED = frozenset({"repetition_penalty", "no_repeat_ngram_size", "typical_p"})
+#: A shorter kept beginning is not worth copying.
+LEAST_REUSED = 16
+
+
+def generate(engine: TfEngine, prompt: Sequence[int], request: CompletionRequest) -> Completion:
+    """Continue `prompt`.
+
+    :raises CapabilityError: for an option that this engine does not know.
+    """
+    unknown = sorted(set(request.extra) - PASSED)
+    if unknown:
+        raise CapabilityError(
+            "does not know " + ", ".join(unknown),
+            where="complete",
+            hint="it knows " + ", ".join(sorted(PASSED)),
+        )
+    sampled = request.temperature > 0
+    # Without sampling all alternatives are the same: one is computed.
+    count = request.n if sampled else 1
+
+    def attempt() -> list[Completion]:
+        watcher = _Watcher(engine, count, request)
+        _run(engine, prompt, count, request, watcher)
+        return watcher.completions()
+
+    with torch.inference_mode():
+        found = with_less_memory(attempt, engine.verdict.evaluator)
+    first, *others = found if sampled else found * request.n
+    return replace(first, alternatives=tuple(others))
+
+
+def _run(
+    engine: TfEngine,
+    prompt: Sequence[int],
+    count: int,
+    request: CompletionRequest,
+    watcher: _Watcher,
+) -> None:
+    model = engine.model
+    device = engine.forward.device
+    sampled = request.temperature > 0
+    info = engine.info
+    tokens = torch.tensor([list(prompt)], device=device)
+    config = GenerationConfig(
+        max_new_tokens=request.max_tokens,
+        do_sample=sampled,
+        temperature=request.temperature if sampled else None,
+        top_k=request.top_k if sampled else None,
+        top_p=request.top_p if sampled else None,
+        min_p=request.min_p if sampled and request.min_p > 0 else None,
+        num_return_sequences=count,
+        eos_token_id=list(info.eos) or None,
+        pad_token_id=info.eos[0] if info.eos else 0,
+        **request.extra,
+    )
+    arguments: dict[str, Any] = {}
+    cache = _kept_beginning(engine, prompt, count)
+    if cache is not None:
+        arguments["past_key_values"] = cache
+    hook = model.register_forward_hook(watcher.see)
+    try:
+        with _seeded(request.seed, device), _neutral_defaults(model):
+            model.generate(
+                tokens,
+                attention_mask=torch.ones_like(tokens),
+                generation_config=config,
+                stopping_criteria=StoppingCriteriaList([watcher]),
+                **arguments,
+            )
+    finally:
+        hook.remove()
+
+
+def _kept_beginning(engine: TfEngine, prompt: Sequence[int], count: int) -> DynamicCache | None:
+    """Keys and values of the prompt's beginning that are kept already, for `count` samples."""
+    evaluator = engine.verdict.evaluator
+    if not isinstance(evaluator, TreeEvaluator) or not evaluator.one_kind:
+        return None
+    tree, nodes = evaluator.matched(prompt[:-1])
+    if tree is None or len(nodes) < LEAST_REUSED:
+        return None
+    index = torch.tensor(nodes, device=engine.forward.device)
+    cache = DynamicCache(config=engine.model.config)
+    for number, layer in enumerate(tree.cache.layers):
+        keys = layer.keys.index_select(2, index).repeat_interleave(count, dim=0)
+        values = layer.values.index_select(2, index).repeat_interleave(count, dim=0)
+        cache.update(keys, values, number)
+    return cache
+
+
+@contextmanager
+def _seeded(seed: int | None, device: torch.device) -> Iterator[None]:
+    """The seed for this call alone: the caller's random state is left as it was."""
+    if seed is None:
+        yield
+        return
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def _neutral_defaults(model: Any) -> Iterator[None]:
+    """A checkpoint's own generation defaults (penalties, top_k) must not slip into a request."""
+    own = model.generation_config
+    model.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = own
+
+
+class _Watcher(StoppingCriteria):  # type: ignore[misc]
+    """Sees every step: log-probabilities from the raw logits, stops, and pieces of text."""
+
+    def __init__(
+        self, engine: TfEngine, count: int, request: CompletionRequest
+    ) -> None:
+        self._detokenize = engine.tokenizer.detokenize
+        self._eos = set(engine.info.eos)
+        self._on_text = request.on_text
+        self._matchers = [StopMatcher(request.stop) for _ in range(count)]
+        self._tokens: list[list[int]] = [[] for _ in range(count)]
+        self._logprobs: list[list[float]] = [[] for _ in range(count)]
+        self._finish: list[Finish | None] = [None] * count
+        self._logits: torch.Tensor | None = None
+
+    def see(self, module: Any, arguments: Any, output: Any) -> None:
+        """Forward hook: keep the logits of the last position, as the model gave them."""
+        self._logits = output.logits[:, -1].float()
+
+    def __call__(
+        self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any
+    ) -> torch.Tensor:
+        """Take the tokens of one step; True for the samples that are done."""
+        assert self._logits is not None
+        chosen = input_ids[:, -1]
+        raw = self._logits.gather(1, chosen.to(self._logits.device)[:, None])[:, 0].double()
+        values = (raw - torch.logsumexp(self._logits, dim=-1).double()).tolist()
+        for number, token in enumerate(chosen.tolist()):
+            if self._finish[number] is None:
+                self._take(number, token, min(0.0, values[number]))
+        done = [finish is not None for finish in self._finish]
+        return torch.tensor(done, device=input_ids.device)
+
+    def completions(self) -> list[Completion]:
+        """One completion a sample."""
+        if self._on_text is not None and (piece := self._matchers[0].showable(final=True)):
+            self._on_text(piece)
+        return [
+            Completion(
+                matcher.text(), tuple(tokens), tuple(logprobs), finish or "length", matcher.stop
+            )
+            for matcher, tokens, logprobs, finish in zip(
+                self._matchers, self._tokens, self._logprobs, self._finish, strict=True
+            )
+        ]
+
+    def _take(self, number: int, token: int, logprob: float) -> None:
+        self._tokens[number].append(token)
+        self._logprobs[number].append(logprob)
+        matcher = self._matchers[number]
+        if token in self._eos:
+            self._finish[number] = "eos"
+        elif matcher.feed(self._detokenize([token])):
+            self._finish[number] = "stop"
+        elif number == 0 and self._on_text is not None and (piece := matcher.showable()):
+            self._on_text(piece)

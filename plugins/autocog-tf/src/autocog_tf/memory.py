@@ -1,0 +1,54 @@
+"""Running out of memory: free what was kept, take smaller steps, try again, then say so."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from autocog_core import OutOfMemoryError
+
+from autocog_tf.evaluator import Evaluator
+
+Answer = TypeVar("Answer")
+log = logging.getLogger(__name__)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the engine ran out of memory; on a CPU torch says so in a plain RuntimeError."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "allocate memory" in str(error)
+
+
+def with_less_memory(attempt: Callable[[], Answer], evaluator: Evaluator) -> Answer:
+    """The result of `attempt`, made again with freed caches and smaller steps when memory is out.
+
+    :raises OutOfMemoryError: when steps cannot be smaller.
+    """
+    while True:
+        try:
+            return attempt()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            cause = error
+        # Outside the handler: the exception's frames hold tensors until it is let go.
+        free_memory(evaluator)
+        if not evaluator.shrink():
+            raise OutOfMemoryError(
+                "the model does not fit the memory together with this request, even in the "
+                "smallest steps",
+                hint="shorten the prompt, or use a smaller dtype or cache_size",
+            ) from cause.with_traceback(None)
+        log.warning("out of memory: caches freed, going on in smaller steps")
+
+
+def free_memory(evaluator: Evaluator) -> None:
+    """Drop what was kept between calls and give it back to the device."""
+    evaluator.forget()
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,176 @@
+"""A Transformers tokenizer on bytes: exact surfaces, no BOS, special tokens only where asked for."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+from autocog_core import ModelLoadError, Prompt, SpecialToken
+from autocog_core.chat import prompt_from_template
+from autocog_core.types import Message
+
+#: SentencePiece writes a blank as this.
+BLANK = "\u2581"
+_BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+#: Added tokens that are not marked special, but steer a model all the same (`<tool_call>`).
+_CONTROL = re.compile(r"[<\[][^\s].*[>\]]$", re.DOTALL)
+
+
+class TextTokenizer:
+    """What autocog needs of a tokenizer, over a fast Transformers tokenizer.
+
+    :param tokenizer: a tokenizer with a Rust backend.
+    :param size: V, the width of the model's logits.
+    :raises ModelLoadError: for a tokenizer without a Rust backend.
+    """
+
+    def __init__(self, tokenizer: Any, size: int) -> None:
+        self.tokenizer = tokenizer
+        self._rust = getattr(tokenizer, "backend_tokenizer", None)
+        if self._rust is None:
+            raise ModelLoadError(
+                f"{type(tokenizer).__name__} is a slow tokenizer",
+                hint="autocog needs the fast form: convert it with Transformers",
+            )
+        self._size = size
+        self._added: dict[int, Any] = dict(tokenizer.added_tokens_decoder)
+        self._surfaces: dict[int, bytes] = {}
+        ids = tokenizer("a", add_special_tokens=True).input_ids
+        self.bos: int | None = tokenizer.bos_token_id
+        self.adds_bos = self.bos is not None and ids[:1] == [self.bos]
+        self.special_tokens = tuple(
+            SpecialToken(token.content, id_, bool(token.lstrip), bool(token.rstrip))
+            for id_, token in sorted(self._added.items())
+            if token.special or _CONTROL.match(token.content)
+        )
+        self._special_ids = {token.id for token in self.special_tokens}
+        unmarked = [t.text for t in self.special_tokens if not self._added[t.id].special]
+        # The Rust tokenizer leaves only tokens marked special unparsed: the others are broken up.
+        self._unmarked = re.compile("|".join(map(re.escape, unmarked))) if unmarked else None
+        self._surface: Callable[[str], bytes] = self._pick_surface()
+        self._prefixes_blank = self._rust_ids(["a"], False)[0] != self._after_newline("a")
+
+    def tokenize(
+        self, texts: Sequence[str], at_start: bool, parse_special: bool
+    ) -> list[list[int]]:
+        """Token ids of each text, without BOS; see `autocog_core.hookspecs.tokenize`."""
+        if not at_start and self._prefixes_blank:
+            return [self._after_newline(text, parse_special) for text in texts]
+        if self._unmarked is not None and not parse_special:
+            found = [self._without_unmarked(text) for text in texts]
+            if any(parts is not None for parts in found):
+                return [
+                    self._rust_ids([text], False)[0]
+                    if parts is None
+                    else [token for ids in self._rust_ids(parts, False) for token in ids]
+                    for text, parts in zip(texts, found, strict=True)
+                ]
+        return self._rust_ids(texts, parse_special)
+
+    def detokenize(self, tokens: Sequence[int]) -> bytes:
+        """The bytes of `tokens`; special tokens have none."""
+        return b"".join([self._bytes_of(token) for token in tokens])
+
+    def vocabulary(self) -> list[bytes]:
+        """The bytes of all V tokens."""
+        return [self._bytes_of(token) for token in range(self._size)]
+
+    def chat_prompt(
+        self, messages: Sequence[Message], add_generation_prompt: bool
+    ) -> Prompt | None:
+        """The chat template around `messages`; None if the tokenizer has none."""
+        if not self.tokenizer.chat_template:
+            return None
+
+        def render(items: list[dict[str, str]]) -> str:
+            text: str = self.tokenizer.apply_chat_template(
+                items, tokenize=False, add_generation_prompt=add_generation_prompt
+            )
+            return text
+
+        return prompt_from_template(messages, render, [t.text for t in self.special_tokens])
+
+    @cached_property
+    def definition(self) -> str:
+        """The tokenizer as JSON, for fingerprints."""
+        text: str = self._rust.to_str()
+        return text
+
+    def _rust_ids(self, texts: Sequence[str], parse_special: bool) -> list[list[int]]:
+        self._rust.no_truncation()
+        self._rust.no_padding()
+        self._rust.encode_special_tokens = not parse_special
+        try:
+            encoded = self._rust.encode_batch_fast(list(texts), add_special_tokens=False)
+        finally:
+            self._rust.encode_special_tokens = False
+        return [item.ids for item in encoded]
+
+    def _after_newline(self, text: str, parse_special: bool = False) -> list[int]:
+        """Ids of `text` as a continuation, for tokenizers that put a blank before a first word."""
+        newline, joint = self._rust_ids(["\n", "\n" + text], parse_special)
+        if joint[: len(newline)] == newline:
+            return joint[len(newline) :]
+        # A newline that merges with what follows: a word cannot.
+        return self._rust_ids([text], parse_special)[0]
+
+    def _without_unmarked(self, text: str) -> list[str] | None:
+        """`text` cut inside every unmarked control token in it; None if there is none."""
+        assert self._unmarked is not None
+        cuts = [match.start() + 1 for match in self._unmarked.finditer(text)]
+        if not cuts:
+            return None
+        edges = [0, *cuts, len(text)]
+        return [text[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+
+    def _bytes_of(self, token: int) -> bytes:
+        surface = self._surfaces.get(token)
+        if surface is None:
+            surface = self._surfaces[token] = self._compute_bytes(token)
+        return surface
+
+    def _compute_bytes(self, token: int) -> bytes:
+        if token in self._special_ids:
+            return b""
+        if token in self._added:
+            content: str = self._added[token].content
+            return content.encode("utf-8")
+        name = self._rust.id_to_token(token)
+        # Logits may be wider than the vocabulary: what is beyond stands for nothing.
+        return b"" if name is None else self._surface(name)
+
+    def _pick_surface(self) -> Callable[[str], bytes]:
+        decoder = json.dumps(json.loads(self._rust.to_str()).get("decoder"))
+        if "ByteLevel" in decoder:
+            return _byte_level_surface
+        if BLANK in decoder or "Metaspace" in decoder or "\\u2581" in decoder:
+            return _sentencepiece_surface
+        return lambda name: self._rust.decode([self._rust.token_to_id(name)]).encode("utf-8")
+
+
+def _byte_values() -> dict[str, int]:
+    """Byte-level BPE writes printable bytes as themselves and the others from U+0100 on."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    values = {chr(byte): byte for byte in printable}
+    others = [byte for byte in range(256) if byte not in printable]
+    values.update({chr(0x100 + place): byte for place, byte in enumerate(others)})
+    return values
+
+
+_BYTES = _byte_values()
+
+
+def _byte_level_surface(name: str) -> bytes:
+    if all(character in _BYTES for character in name):
+        return bytes(_BYTES[character] for character in name)
+    return name.encode("utf-8")
+
+
+def _sentencepiece_surface(name: str) -> bytes:
+    byte = _BYTE_TOKEN.fullmatch(name)
+    if byte is not None:
+        return bytes([int(byte.group(1), 16)])
+    return name.replace(BLANK, " ").encode("utf-8")
