@@ -69,6 +69,13 @@ def encode_choices(
             "a choice has no token left after the tokenizer's normalisation", where="choices"
         )
     base = (*prepared.head, *settled, *fixed[:shared])
+    if not base and prepared.tail:
+        raise InputError(
+            f"all of {prepared.tail!r} is re-spelled together with the choices, and no BOS is "
+            "added: there is nothing to condition on",
+            where="prompt",
+            hint="give a longer prompt, or its token ids",
+        )
     decided = tuple(tuple(tokens[shared:]) for tokens in continuations)
     healed_text = ""
     boundary: Boundary = "fixed" if prepared.after_ids else "clean"

@@ -17,7 +17,8 @@ def check_messages(messages: Sequence[Message]) -> None:
 
     :raises InputError: naming the message and what it lacks.
     """
-    if not messages or isinstance(messages, str | Mapping):
+    listed = isinstance(messages, Sequence) and not isinstance(messages, str | Mapping)
+    if not listed or not messages:
         raise InputError(
             "expected a list of messages",
             where="messages",
@@ -26,7 +27,7 @@ def check_messages(messages: Sequence[Message]) -> None:
     for number, message in enumerate(messages):
         where = f"message {number}"
         for key in ("role", "content"):
-            if not isinstance(message.get(key), str):
+            if not isinstance(message, Mapping) or not isinstance(message.get(key), str):
                 raise InputError(f'has no text under "{key}"', where=where)
         check_text(message["content"], where)
 
@@ -40,11 +41,15 @@ def prompt_from_template(
     rendering the messages gives is checked (templates may strip them, or look into them).
 
     :param special: the surfaces of the tokenizer's special tokens.
-    :raises InputError: if a message holds a special token's surface and the template changes its
-        text, so that the two cannot be told apart.
+    :raises InputError: if a role holds a special token's surface, or a message does, as it is or
+        as rendered, while the template changes its text, so that the two cannot be told apart.
     """
     check_messages(messages)
     plain = [{"role": m["role"], "content": m["content"]} for m in messages]
+    for number, message in enumerate(plain):
+        found = _added(message["role"], "", special)
+        if found:
+            raise InputError(f"has {found!r} in its role", where=f"message {number}")
     rendered = render(plain)
     # Private-use characters: no template and no ordinary text has this sequence.
     marks = [f"\ue000autocog{number}\ue001" for number in range(len(plain))]
@@ -56,16 +61,23 @@ def prompt_from_template(
         pieces = _fill(outline, marks, contents)
         if pieces is not None and "".join(piece.text for piece in pieces) == rendered:
             return Prompt(tuple(pieces))
-    for number, message in enumerate(plain):
-        found = next((text for text in special if text and text in message["content"]), None)
-        if found is not None:
+    texts = [(f"message {number}", m["content"], "") for number, m in enumerate(plain)]
+    # What is rendered as well: a template that lowers its texts makes one of "<|END|>".
+    for where, text, own in [*texts, ("messages", rendered, outline)]:
+        found = _added(text, own, special)
+        if found:
             raise InputError(
                 f"contains {found!r}, and this model's chat template rewrites message texts, "
                 "so that it could not be kept from ending the turn",
-                where=f"message {number}",
+                where=where,
                 hint="remove it, or build the prompt from pieces",
             )
     return Prompt((TextPiece(rendered, trusted=True),))
+
+
+def _added(text: str, own: str, special: Sequence[str]) -> str:
+    """A special token's surface that `text` holds more often than the template's `own` text."""
+    return next((each for each in special if each and text.count(each) > own.count(each)), "")
 
 
 def _fill(outline: str, marks: Sequence[str], contents: Sequence[str]) -> list[TextPiece] | None:

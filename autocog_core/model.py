@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -327,12 +327,10 @@ class Model:
         method: str | None,
         unconditional: str | None,
     ) -> ChoiceRequest:
-        if isinstance(choices, str):
-            raise InputError("got one string", where="choices", hint="give a list of strings")
         if boundary not in ("heal", "strict"):
             raise InputError(f"{boundary!r}", where="boundary", hint='give "heal" or "strict"')
         return ChoiceRequest(
-            prompt, tuple(choices), norm, end or None, boundary, method, unconditional
+            prompt, _listed(choices), norm, end or None, boundary, method, unconditional
         )
 
 
@@ -342,9 +340,17 @@ def _several(prompts: Sequence[PromptLike]) -> list[PromptLike]:
     return list(prompts)
 
 
+def _listed(choices: Any) -> tuple[Any, ...]:
+    if isinstance(choices, str) or not isinstance(choices, Iterable):
+        what = "one string" if isinstance(choices, str) else type(choices).__name__
+        raise InputError(f"got {what}", where="choices", hint="give a list of strings")
+    return tuple(choices)
+
+
 def _choices_per_prompt(
     prompts: Sequence[PromptLike], choices: Sequence[str] | Sequence[Sequence[str]]
 ) -> list[Sequence[str]]:
+    choices = _listed(choices)
     own = [choice for choice in choices if not isinstance(choice, str)]
     if not own:
         return [[choice for choice in choices if isinstance(choice, str)]] * len(prompts)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from autocog_core.caller import Caller
 from autocog_core.errors import ContextOverflowError, InputError
-from autocog_core.types import BackendInfo, Prompt, TextPiece, TokenPiece
+from autocog_core.types import BackendInfo, Prompt, TokenPiece
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,12 @@ class PreparedPrompt:
 
 
 def check_text(text: str, where: str) -> None:
-    """Refuse text that has no UTF-8 form (lone surrogates, as from undecodable bytes).
+    """Refuse what is no text, or has no UTF-8 form (lone surrogates, as from undecodable bytes).
 
-    :raises InputError: naming the first position.
+    :raises InputError: naming the first position of such a character.
     """
+    if not isinstance(text, str):
+        raise InputError(f"got {type(text).__name__}", where=where, hint="give a string")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -66,21 +68,22 @@ def prepare(caller: Caller, prompt: Prompt) -> PreparedPrompt:
             parts.append(piece.text)
 
     head: list[int] = []
+    bos = [info.bos]
     tail = ""
     for part in parts:
         if isinstance(part, str):
             tail += part
             continue
         if tail:
-            head += caller.tokenize([tail], at_start=not head)[0]
+            head += caller.tokenize([tail], at_start=head in ([], bos))[0]
             tail = ""
         head += part
     # Ids that the caller gave first stand for the whole beginning of the sequence, with BOS or
     # without it on purpose; text does not.
-    pieces = [piece for piece in prompt.pieces if piece != TextPiece("")]
+    pieces = [p for p in prompt.pieces if isinstance(p, TokenPiece) or p.text]
     given = bool(pieces) and isinstance(pieces[0], TokenPiece)
-    at_start = not head
-    if info.adds_bos and info.bos is not None and not given and head[:1] != [info.bos]:
+    at_start = head in ([], bos)
+    if info.adds_bos and info.bos is not None and not given and head[:1] != bos:
         head.insert(0, info.bos)
     after_ids = bool(pieces) and isinstance(pieces[-1], TokenPiece)
     return PreparedPrompt(tuple(head), tail, at_start, after_ids)
@@ -109,7 +112,7 @@ def check_sequence(tokens: Sequence[int], info: BackendInfo, beyond: int = 0) ->
     """
     if not tokens:
         raise InputError(
-            "is empty, and this model's tokenizer adds no BOS: there is nothing to condition on",
+            "is empty, and no BOS is added: there is nothing to condition on",
             where="prompt",
             hint="give at least one character or token",
         )

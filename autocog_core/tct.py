@@ -16,7 +16,7 @@ from autocog_core.boundary import EncodedChoices, encode_choices
 from autocog_core.caller import Caller
 from autocog_core.errors import CapabilityError, InputError
 from autocog_core.numerics import entropy, log1m_sum_exp, logsumexp, softmax
-from autocog_core.prompts import check_text
+from autocog_core.prompts import check_sequence, check_text
 from autocog_core.tokens import TokenTree
 from autocog_core.types import (
     EOS,
@@ -64,7 +64,10 @@ class TokenChoiceTree:
         if request.end is EOS and not eos:
             raise CapabilityError("the model has no end-of-sequence token", where=caller.who)
         encoded = encode_choices(caller, request)
-        unconditional = _unconditional(caller, request) if request.norm == "pmi" else None
+        unconditional = None
+        if request.norm == "pmi":
+            unconditional = _unconditional(caller, request)
+            check_sequence(unconditional, caller.info, beyond=max(map(len, encoded.decided)))
         return cls(encoded, TokenTree.build(encoded.decided), eos, unconditional)
 
     def queries(self) -> list[TreeQuery]:
