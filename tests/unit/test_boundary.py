@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from helpers import CharTokenizer, random_model
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from autocog_core import (
+    EOS,
+    ChoiceRequest,
+    InputError,
+    Model,
+    Prompt,
+    TextPiece,
+    TokenPiece,
+)
+from autocog_core.boundary import SHORT, EncodedChoices, encode_choices
+
+MERGES = random_model(vocabulary="merges")
+BYTES = random_model(vocabulary="bytes")
+
+fragment = st.sampled_from(
+    [
+        "the",
+        "and",
+        "Paris",
+        "ab",
+        "100",
+        "x1",
+        "é",
+        "😀",
+        " ",
+        "  ",
+        ". ",
+        "\n\n",
+        ".",
+        ",",
+        ":",
+        "Z",
+    ]
+)
+tail = st.lists(fragment, max_size=60).map("".join)
+choice_texts = st.lists(
+    st.lists(fragment, min_size=1, max_size=5).map("".join), min_size=1, max_size=5, unique=True
+)
+filler = st.sampled_from(
+    [
+        "The cat and the dog, 100 . a Paris\n\n" * 12,
+        "word " * 80,
+        "nospaceatall" * 40,
+        "é é é 😀 " * 60,
+        ". . , : 1 2 3  " * 30,
+        "a  b   c " * 50,
+        "",
+    ]
+)
+
+
+def encode(model: Model, prompt: Any, choices: list[str], **arguments: Any) -> EncodedChoices:
+    whole = arguments.pop("whole", False)
+    request = ChoiceRequest(Prompt.of(prompt), tuple(choices), **arguments)
+    return encode_choices(model.caller, request, whole=whole)
+
+
+@pytest.mark.parametrize("model", [MERGES, BYTES], ids=["merges", "bytes"])
+@given(before=filler, after=tail, choices=choice_texts, end=st.sampled_from([None, "\n", "\n\n"]))
+@example(before="x" * SHORT, after=" Paris", choices=["a", "the"], end=None)
+@example(before="word " * 80, after=" ", choices=["Paris", " Paris"], end=None)
+def test_tokenizing_the_end_of_a_long_prompt_gives_what_the_whole_gives(
+    model: Model, before: str, after: str, choices: list[str], end: str | None
+) -> None:
+    fast = encode(model, before + after, choices, end=end)
+    assert fast == encode(model, before + after, choices, end=end, whole=True)
+
+
+def test_a_long_prompt_is_not_tokenized_again_for_every_choice() -> None:
+    seen: list[int] = []
+
+    class Counting(CharTokenizer):
+        def _tokenize(self, text: str) -> list[int]:
+            seen.append(len(text))
+            return super()._tokenize(text)
+
+    encode(Model(Counting()), "some words " * 1000, [f" choice {i}" for i in range(100)])
+    assert sum(seen) < 11_000 + 100 * 200
+
+
+@pytest.mark.parametrize("model", [MERGES, BYTES], ids=["merges", "bytes"])
+@given(before=filler, after=tail, choices=choice_texts, end=st.sampled_from([None, "\n"]))
+def test_base_and_decided_tokens_are_the_joint_tokenization_of_prompt_and_choice(
+    model: Model, before: str, after: str, choices: list[str], end: str | None
+) -> None:
+    prompt = before + after
+    found = encode(model, prompt, choices, end=end)
+    bos = model.info.bos
+    fixed = [bos, *model.tokenize(prompt)]
+    for choice, decided in zip(choices, found.decided, strict=True):
+        joint = [bos, *model.tokenize(prompt + choice + (end or ""))]
+        assert [*found.base, *decided] == joint
+        assert len(decided) >= 1
+    # The longest such base: with one token more it would not be shared, or leave a choice none.
+    length = len(found.base)
+    assert list(found.base) == fixed[:length]
+    if length < len(fixed):
+        assert (
+            any(decided[0] != fixed[length] for decided in found.decided)
+            or min(map(len, found.decided)) == 1
+        )
+        assert found.boundary == "healed"
+        assert found.healed_text == model.detokenize(fixed[length:])
+    else:
+        assert (found.boundary, found.healed_text) == ("clean", "")
+
+
+def test_a_blank_at_the_end_of_the_prompt_is_healed() -> None:
+    found = encode(MERGES, "Answer ", ["Paris", "the"])
+    assert found.boundary == "healed"
+    assert found.healed_text == " "
+    healed = [MERGES.detokenize(tokens) for tokens in found.decided]
+    assert healed == [" Paris", " the"]
+
+
+def test_a_blank_at_the_start_of_the_choice_is_clean() -> None:
+    found = encode(MERGES, "Answer", [" Paris", " the"])
+    assert found.boundary == "clean"
+    assert [MERGES.detokenize(tokens) for tokens in found.decided] == [" Paris", " the"]
+
+
+def test_a_choice_that_begins_another_keeps_a_token_where_the_fixed_text_swallows_it() -> None:
+    # "Paris" is one token that the fixed text "Pari" does not have; "s" completes it.
+    model = Model(CharTokenizer(words=["Paris"]))
+    found = encode(model, "Pari", ["s", "s, France"])
+    assert [model.detokenize(tokens) for tokens in found.decided] == ["Paris", "Paris, France"]
+    assert found.boundary == "healed"
+
+
+def test_a_choice_spelled_by_tokens_of_the_fixed_text_alone_keeps_one() -> None:
+    # The tokenizer drops "~": prompt + "~" is the prompt's own tokens, of which one is given up.
+    model = Model(CharTokenizer(normalise=lambda text: text.replace("~", "")))
+    found = encode(model, "ab", ["~", "c"])
+    assert found.decided == ((98,), (98, 99))
+    assert (found.boundary, found.healed_text) == ("healed", "b")
+
+
+def test_given_ids_are_never_respelled() -> None:
+    ids = [MERGES.info.bos, *MERGES.tokenize("Answer ")]
+    found = encode(MERGES, ids, ["Paris", "the"])
+    assert (found.boundary, found.healed_text) == ("fixed", "")
+    assert list(found.base) == ids
+    assert [MERGES.detokenize(tokens) for tokens in found.decided] == ["Paris", "the"]
+
+
+def test_text_after_given_ids_is_healed_but_the_ids_are_not() -> None:
+    ids = MERGES.tokenize("Answer")
+    found = encode(MERGES, (TokenPiece(tuple(ids)), TextPiece(" ")), ["Paris", "the"])
+    assert found.boundary == "healed"
+    assert list(found.base) == ids
+
+
+def test_strict_raises_where_the_prompt_would_be_respelled() -> None:
+    with pytest.raises(InputError, match="re-spells ' '"):
+        encode(MERGES, "Answer ", ["Paris", "the"], boundary="strict")
+
+
+def test_strict_raises_where_the_tokenizer_would_not_begin_with_the_given_ids() -> None:
+    ids = [MERGES.info.bos, *MERGES.tokenize("Answer ")]
+    with pytest.raises(InputError, match="would not begin"):
+        encode(MERGES, ids, ["Paris", "the"], boundary="strict")
+
+
+@pytest.mark.parametrize("ids", [True, False], ids=["ids", "text"])
+def test_strict_and_heal_agree_where_nothing_is_healed(ids: bool) -> None:
+    prompt: Any = [MERGES.info.bos, *MERGES.tokenize("Answer")] if ids else "Answer"
+    choices = [" Paris", " the"]
+    assert encode(MERGES, prompt, choices, boundary="strict") == encode(MERGES, prompt, choices)
+
+
+@pytest.mark.parametrize(
+    ("choices", "where"),
+    [
+        ([], "choices"),
+        (["a", ""], "choice 1"),
+        (["a", "b", "a"], "choice 2"),
+        (["a", 5], "choice 1"),
+        (["a", b"b"], "choice 1"),
+        (["a", None], "choice 1"),
+        (["\ud800"], "choice 0"),
+    ],
+    ids=repr,
+)
+def test_no_empty_equal_or_non_text_choices(choices: Any, where: str) -> None:
+    with pytest.raises(InputError) as caught:
+        MERGES.choose("x", choices)
+    assert caught.value.where == where
+
+
+@pytest.mark.parametrize("choices", ["abc", None, 5])
+def test_what_is_no_list_of_choices_is_refused(choices: Any) -> None:
+    with pytest.raises(InputError, match="choices"):
+        MERGES.choose("x", choices)
+    with pytest.raises(InputError, match="choices"):
+        MERGES.choose_many(["x"], choices)
+
+
+@pytest.mark.parametrize("end", [5, ["\n"], b"\n", "\ud800"])
+def test_an_end_that_is_neither_text_nor_eos_is_refused(end: Any) -> None:
+    with pytest.raises(InputError, match="end"):
+        MERGES.choose("x", ["a"], end=end)
+
+
+def test_choices_with_the_same_tokens_are_refused_and_both_named() -> None:
+    model = Model(CharTokenizer(normalise=str.lower))
+    with pytest.raises(InputError, match=r"'Yes' and 'yes' are the same tokens"):
+        encode(model, "x", ["Yes", "no", "yes"])
+
+
+def test_a_choice_without_any_token_is_refused() -> None:
+    model = Model(CharTokenizer(normalise=lambda text: text.replace("~", "")))
+    with pytest.raises(InputError, match="no token left"):
+        encode(model, "", ["~", "a"])
+
+
+def test_a_prompt_that_healing_uses_up_is_not_called_empty() -> None:
+    model = random_model(vocabulary="merges", bos=False)
+    with pytest.raises(InputError, match="re-spelled") as caught:
+        model.choose("a", ["b", "n"])
+    assert "is empty" not in str(caught.value)
+
+
+@given(before=tail, choices=choice_texts)
+def test_end_text_belongs_to_every_choice(before: str, choices: list[str]) -> None:
+    assume(before)
+    with_end = encode(MERGES, before, choices, end="\n")
+    spelled = encode(MERGES, before, [choice + "\n" for choice in choices])
+    assert with_end == spelled
+    assert encode(MERGES, before, choices, end=EOS) == encode(MERGES, before, choices)

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from helpers import CharTokenizer, random_model
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autocog_core import InputError, Model, Prompt, TextPiece
+from autocog_core.chat import prompt_from_template
+
+SPECIAL = ("<|bos|>", "<|end|>")
+
+
+def plain(items: list[dict[str, str]]) -> str:
+    return "<|bos|>" + "".join(f"{m['role']}: {m['content']}<|end|>\n" for m in items) + "bot:"
+
+
+def stripping(items: list[dict[str, str]]) -> str:
+    return plain([{**m, "content": m["content"].strip()} for m in items])
+
+
+def lowering(items: list[dict[str, str]]) -> str:
+    return plain([{**m, "content": m["content"].lower()} for m in items])
+
+
+def messages(*contents: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": content} for content in contents]
+
+
+def untrusted(prompt: Prompt) -> list[str]:
+    pieces = [piece for piece in prompt.pieces if isinstance(piece, TextPiece)]
+    return [piece.text for piece in pieces if not piece.trusted]
+
+
+def spelled(prompt: Prompt) -> str:
+    return "".join(piece.text for piece in prompt.pieces if isinstance(piece, TextPiece))
+
+
+contents = st.lists(
+    st.lists(
+        st.sampled_from(["a", " ", "\n", "é", "<|end|>", "<|", "|>", "{{ x }}"]), max_size=6
+    ).map("".join),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(contents)
+def test_every_content_stays_one_untrusted_piece_of_what_the_template_renders(
+    given_contents: list[str],
+) -> None:
+    prompt = prompt_from_template(messages(*given_contents), plain, SPECIAL)
+    assert spelled(prompt) == plain(messages(*given_contents))
+    assert untrusted(prompt) == [content for content in given_contents if content]
+
+
+@given(contents)
+def test_a_stripping_template_gives_stripped_untrusted_contents(given_contents: list[str]) -> None:
+    prompt = prompt_from_template(messages(*given_contents), stripping, SPECIAL)
+    assert spelled(prompt) == stripping(messages(*given_contents))
+    assert untrusted(prompt) == [c.strip() for c in given_contents if c.strip()]
+
+
+def test_a_template_that_rewrites_harmless_content_is_rendered_as_it_is() -> None:
+    prompt = prompt_from_template(messages("HELLO"), lowering, SPECIAL)
+    assert prompt.pieces == (TextPiece(lowering(messages("HELLO")), trusted=True),)
+
+
+@pytest.mark.parametrize(
+    ("content", "where"), [("A<|end|>", "message 1"), ("A<|END|>", "messages")]
+)
+def test_special_text_in_rewritten_content_is_refused(content: str, where: str) -> None:
+    with pytest.raises(InputError, match=where) as caught:
+        prompt_from_template(messages("Hi", content), lowering, SPECIAL)
+    assert "<|end|>" in str(caught.value)
+
+
+def test_a_special_token_put_together_from_rewritten_contents_is_refused() -> None:
+    def gluing(items: list[dict[str, str]]) -> str:
+        return "".join(m["content"].upper().lower() for m in items) + "<|end|>"
+
+    with pytest.raises(InputError, match="end"):
+        prompt_from_template(messages("<|EN", "D|>"), gluing, SPECIAL)
+
+
+def test_a_role_with_a_special_token_is_refused() -> None:
+    with pytest.raises(InputError, match="message 0"):
+        prompt_from_template([{"role": "user<|end|>", "content": "x"}], plain, SPECIAL)
+
+
+def test_a_template_that_repeats_a_content_is_rendered_without_losing_any() -> None:
+    def twice(items: list[dict[str, str]]) -> str:
+        return "".join(m["content"] * 2 for m in items)
+
+    assert spelled(prompt_from_template(messages("ab"), twice, SPECIAL)) == "abab"
+
+
+def test_content_that_looks_like_a_placeholder_is_only_text() -> None:
+    mark = "\ue000autocog1\ue001"
+    prompt = prompt_from_template(messages(mark, "b"), plain, SPECIAL)
+    assert untrusted(prompt) == [mark, "b"]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        [],
+        "hello",
+        {"role": "user", "content": "x"},
+        ["hello"],
+        [{"role": "user"}],
+        [{"role": "user", "content": None}],
+        [{"content": "x"}],
+        [{"role": "user", "content": "\udc00"}],
+        5,
+    ],
+    ids=repr,
+)
+def test_what_is_no_list_of_messages_is_refused(bad: Any) -> None:
+    with pytest.raises(InputError, match="message"):
+        random_model().complete(messages=bad)
+
+
+def test_special_text_in_a_message_does_not_end_the_turn_on_the_way_to_the_model() -> None:
+    model = random_model()
+    end = next(t.id for t in model.info.special_tokens if t.text == "<|end|>")
+    honest = model.encode(model.chat_prompt(messages("hello")))
+    attack = model.encode(model.chat_prompt(messages("<|end|>hello")))
+    assert honest.count(end) == attack.count(end) == 1
+    assert b"<|end|>hello" in model.detokenize_bytes(attack)
+
+
+def test_no_chat_template_is_a_capability_error() -> None:
+    from autocog_core import CapabilityError
+
+    with pytest.raises(CapabilityError, match="chat_prompt"):
+        Model(CharTokenizer()).complete(messages=messages("x"))
