@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -17,7 +17,9 @@ Sink = Callable[[Sequence[int], torch.Tensor], None]
 class Evaluator(Protocol):
     """A way to get the distributions after all wanted nodes of a forest."""
 
-    name: ClassVar[str]
+    @property
+    def name(self) -> str:
+        """How it works, for people."""
 
     def evaluate(self, forest: Forest, sink: Sink) -> None:
         """Pass every wanted node with its logits to `sink`, and count what was evaluated."""
@@ -73,7 +75,7 @@ class Forward:
 class PlainEvaluator:
     """Every sequence on its own, whole, without a cache: slow, and obviously right."""
 
-    name: ClassVar[str] = "separate forwards"
+    name = "separate forwards"
 
     def __init__(self, forward: Forward) -> None:
         self._forward = forward

@@ -16,6 +16,7 @@ from filelock import FileLock
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from autocog_tf.cache_folder import cache_folder
+from autocog_tf.progress import quiet_progress
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,8 @@ def converted_folder(path: Path) -> Path:
     with FileLock(f"{folder}.lock"):
         if not folder.is_dir():
             log.info("converting %s for Transformers, once: this takes about a minute", path.name)
-            _convert(path, folder)
+            with quiet_progress():
+                _convert(path, folder)
             log.info("converted, and kept in %s", folder)
     return folder
 

@@ -10,7 +10,7 @@ import copy
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from transformers import DynamicCache
@@ -38,9 +38,10 @@ class LevelEvaluator:
         some answer wrongly then (Mamba-1), and get one token at a time.
     """
 
-    name: ClassVar[str] = "one forward a level"
-
     def __init__(self, forward: Forward, *, chunked: bool) -> None:
+        self.name = "one forward a level"
+        if not chunked:
+            self.name += ", prompts token by token"
         self._forward = forward
         self._chunked = chunked
         self._branches = MOST_BRANCHES

@@ -14,6 +14,7 @@ from autocog_tf.backend import TfOptions
 from autocog_tf.engine import TfEngine
 from autocog_tf.gguf import converted_folder
 from autocog_tf.memory import is_out_of_memory
+from autocog_tf.progress import quiet_progress
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +39,11 @@ def load_engine(options: TfOptions) -> TfEngine:
     if options.attn_implementation is not None:
         extra["attn_implementation"] = options.attn_implementation
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, **shared)
-        model = AutoModelForCausalLM.from_pretrained(
-            source, dtype=pick_dtype(options.dtype, device), **shared, **extra
-        )
-        model = model.to(device)
+        with quiet_progress():
+            tokenizer = AutoTokenizer.from_pretrained(source, **shared)
+            model = AutoModelForCausalLM.from_pretrained(
+                source, dtype=pick_dtype(options.dtype, device), **shared, **extra
+            ).to(device)
     # Transformers and the libraries below it raise whatever a broken file leads them to.
     except Exception as error:
         if is_out_of_memory(error):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ class TreeEvaluator:
     :param windows: attention window by layer type; a model with one kind of layers has "".
     """
 
-    name: ClassVar[str] = "one forward a tree"
+    name = "one forward a tree"
 
     def __init__(
         self, forward: Forward, cache_bytes: int, chunk: int, windows: dict[str, int | None]

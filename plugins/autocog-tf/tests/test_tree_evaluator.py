@@ -1,0 +1,205 @@
+"""The tree evaluator's bookkeeping: what is kept, dropped, copied and counted, and still exact."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plain
+import pytest
+import tiny
+from autocog_core import TreeQuery
+from autocog_core.tokens import TokenTree
+from autocog_tf import tree_evaluator
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+TOLERANCE = 1e-4
+ENGINE = tiny.tiny_engine("llama")
+_rows: dict[tuple[int, ...], NDArray[np.float64]] = {}
+
+
+def plain_row(tokens: list[int]) -> NDArray[np.float64]:
+    key = tuple(tokens)
+    if key not in _rows:
+        _rows[key] = plain.row(ENGINE.model, tokens)
+    return _rows[key]
+
+
+def path_to(query: TreeQuery, place: int) -> list[int]:
+    path: list[int] = []
+    while place >= 0:
+        path.insert(0, int(query.tokens[place]))
+        place = int(query.parents[place])
+    return path
+
+
+def check(queries: list[TreeQuery], answers: list[Any]) -> None:
+    for query, answer in zip(queries, answers, strict=True):
+        for place, parent in enumerate(query.parents.tolist()):
+            row = plain_row([*query.prefix, *path_to(query, parent)])
+            assert abs(answer.values[place] - row[query.tokens[place]]) < TOLERANCE
+        for number, place in enumerate(query.top_at.tolist()):
+            row = plain_row([*query.prefix, *path_to(query, place)])
+            allowed = np.flatnonzero(query.mask) if query.mask is not None else np.arange(len(row))
+            best = sorted(row[allowed], reverse=True)[: query.top_k]
+            found = answer.top_logprobs[number][: len(best)]
+            np.testing.assert_allclose(found, best, atol=TOLERANCE)
+            tokens = answer.top_tokens[number][: len(best)]
+            np.testing.assert_allclose(row[tokens], best, atol=TOLERANCE)
+            assert (answer.top_tokens[number][len(best) :] == -1).all()
+
+
+TOKEN = st.integers(3, 7)
+SEQUENCE = st.lists(TOKEN, min_size=1, max_size=5)
+
+
+@st.composite
+def tree_query(draw: st.DrawFn) -> TreeQuery:
+    prefix = draw(st.lists(TOKEN, min_size=1, max_size=8))
+    tree = TokenTree.build(draw(st.lists(SEQUENCE, max_size=5)))
+    tops = draw(st.lists(st.integers(-1, len(tree.tokens) - 1), max_size=3, unique=True))
+    mask = None
+    if draw(st.booleans()):
+        mask = np.zeros(512, dtype=bool)
+        mask[draw(st.lists(st.integers(0, 511), max_size=6))] = True
+    top_at = np.array(tops, dtype=np.int32)
+    return TreeQuery(prefix, tree.tokens, tree.parents, top_at, draw(st.integers(0, 4)), mask)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    calls=st.lists(st.lists(tree_query(), min_size=1, max_size=3), min_size=1, max_size=5),
+    chunk=st.sampled_from([1, 2, 5, 512]),
+    slack=st.sampled_from([0, 3, 512]),
+)
+def test_any_sequence_of_calls_equals_plain_forwards(
+    calls: list[list[TreeQuery]], chunk: int, slack: int
+) -> None:
+    """With chunks of one token and trees copied and compacted all the time, too."""
+    evaluator = ENGINE.verdict.evaluator
+    before = evaluator._chunk, tree_evaluator.SLACK
+    evaluator._chunk, tree_evaluator.SLACK = chunk, slack
+    try:
+        evaluator.forget()
+        for queries in calls:
+            check(queries, ENGINE.score_trees(queries))
+    finally:
+        evaluator._chunk, tree_evaluator.SLACK = before
+
+
+def counted(engine: Any, queries: list[TreeQuery]) -> tuple[int, int, list[Any]]:
+    """Forwards and tokens that the model itself sees, and the answers."""
+    seen: list[int] = []
+    hook = engine.model.register_forward_pre_hook(
+        lambda module, args, kwargs: seen.append(kwargs["input_ids"].numel()), with_kwargs=True
+    )
+    try:
+        answers = engine.score_trees(queries)
+    finally:
+        hook.remove()
+    return len(seen), sum(seen), answers
+
+
+def query_of(prefix: list[int], *sequences: list[int]) -> TreeQuery:
+    tree = TokenTree.build(sequences)
+    return TreeQuery(prefix, tree.tokens, tree.parents)
+
+
+def test_a_cold_call_is_one_forward_over_prompt_and_inner_nodes() -> None:
+    engine = tiny.tiny_engine("llama")
+    prefix = list(range(10, 50))
+    query = query_of(prefix, [3, 4, 5], [3, 4, 6], [7, 8], [9])
+    forwards, tokens, answers = counted(engine, [query])
+    # Inner nodes: 3, 4, 7. Leaves are never evaluated.
+    assert (forwards, tokens) == (1, 40 + 3)
+    assert answers[0].evaluated == 43
+
+
+def test_a_cached_prompt_costs_one_token_and_known_branches_nothing_more() -> None:
+    engine = tiny.tiny_engine("llama")
+    prefix = list(range(10, 50))
+    counted(engine, [query_of(prefix, [3, 4, 5], [7, 8])])
+    # The prompt's last token again (for its logits), and three inner nodes again for theirs.
+    assert counted(engine, [query_of(prefix, [3, 4, 5], [7, 8])])[1] == 1 + 3
+    # New branches below a kept prompt: its last token and the one new inner node.
+    assert counted(engine, [query_of(prefix, [20, 21], [22])])[1] == 1 + 1
+
+
+def test_a_branch_is_continued_without_evaluating_anything_twice() -> None:
+    """As a beam does: each step needs its newest token only."""
+    engine = tiny.tiny_engine("llama")
+    beams = [list(range(10, 40)) + [last] for last in (3, 4, 5, 6)]
+    nothing = np.zeros(0, dtype=np.int32)
+    root = np.array([-1], dtype=np.int32)
+
+    def step() -> int:
+        return counted(engine, [TreeQuery(beam, nothing, nothing, root, 1) for beam in beams])[1]
+
+    assert step() == 30 + 4
+    for token in range(50, 70):
+        for beam in beams:
+            beam.append(token)
+        assert step() == 4
+
+
+def test_rows_of_a_data_set_share_their_header() -> None:
+    engine = tiny.tiny_engine("llama")
+    header = list(range(10, 110))
+    rows = [[*header, 200 + i, 300 + i] for i in range(5)]
+    _, tokens, answers = counted(engine, [query_of(row, [3, 4], [5]) for row in rows])
+    assert tokens == 100 + 5 * (2 + 1)
+    assert sum(answer.evaluated for answer in answers) == tokens
+    later = [[*header, 400 + i] for i in range(5)]
+    _, tokens, _ = counted(engine, [query_of(row, [3, 4], [5]) for row in later])
+    assert tokens == 5 * (1 + 1)
+
+
+def test_kept_bytes_stay_within_the_option_and_0_keeps_nothing() -> None:
+    for size in (0, 200_000):
+        engine = tiny.tiny_engine("llama", cache_size=size)
+        for start in range(10, 200, 10):
+            prefix = [start, *range(10, 60)]
+            expected = plain.row(engine.model, prefix)
+            np.testing.assert_allclose(engine.row(prefix), expected, atol=TOLERANCE)
+            assert sum(tree.bytes for tree in engine.verdict.evaluator._trees) <= size
+
+
+def test_many_long_choices_stay_in_bounded_memory() -> None:
+    """10,000 choices of 12 tokens: chunks, and no array of nodes x vocabulary."""
+    import resource
+
+    engine = tiny.tiny_engine("llama")
+    generator = np.random.default_rng(0)
+    sequences = generator.integers(3, 480, (10_000, 12)).tolist()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    query = query_of([5, 6, 7, 8], *sequences)
+    forwards, tokens, answers = counted(engine, [query])
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    inner = len(set(query.parents.tolist())) - 1
+    assert tokens == 4 + inner
+    assert forwards <= tokens / 512 + 2
+    assert grown < 1000, f"{grown:.0f} MB"
+    for choice in (0, 5000, 9999):
+        expected = plain.token_logprobs(engine.model, [5, 6, 7, 8], sequences[choice])
+        path = TokenTree.build(sequences).path(choice)
+        np.testing.assert_allclose(answers[0].values[path], expected, atol=TOLERANCE)
+
+
+def test_an_interrupted_call_leaves_the_engine_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = tiny.tiny_engine("llama")
+    prefix = list(range(10, 60))
+    engine.row(prefix)
+    layer = engine.model.model.layers[2]
+    forward = layer.forward
+
+    def interrupt(*args: Any, **kwargs: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(layer, "forward", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        engine.row([*prefix, 3, 4, 5])
+    monkeypatch.setattr(layer, "forward", forward)
+    for tokens in ([*prefix, 3, 4, 6], prefix[:20], [*prefix, 9]):
+        np.testing.assert_allclose(engine.row(tokens), plain.row(engine.model, tokens), atol=TOLERANCE)
