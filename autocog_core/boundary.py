@@ -60,7 +60,7 @@ def encode_choices(
     )
     shared = len(fixed)
     for tokens in continuations:
-        shared = min(shared, common_prefix_length(fixed, tokens))
+        shared = common_prefix_length(fixed[:shared], tokens)
     # Every choice keeps at least one decided token, also where the fixed text and the choice
     # together are spelled with the tokens of the fixed text alone.
     shared = min(shared, min(len(tokens) for tokens in continuations) - 1)

@@ -54,6 +54,7 @@ class Caller:
         self._hooks = manager.hook
         self._lock = lock
         self._retry = retry
+        self._token_sizes: dict[int, int] = {}
 
     @cached_property
     def info(self) -> BackendInfo:
@@ -83,6 +84,13 @@ class Caller:
         """The bytes that the ids stand for."""
         found: bytes = self._call("detokenize", lambda: self._hooks.detokenize(tokens=tokens))
         return found
+
+    def token_size(self, token: int) -> int:
+        """How many bytes `token` stands for; asked once, for it never changes."""
+        size = self._token_sizes.get(token)
+        if size is None:
+            size = self._token_sizes[token] = len(self.detokenize([token]))
+        return size
 
     def greedy(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """float32 (V,): log-probability of every token after `tokens`."""

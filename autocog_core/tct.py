@@ -6,8 +6,10 @@ and `exclusive` takes the longer ones' share off it (SEMANTICS, section 3).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,9 @@ from autocog_core.types import (
 )
 
 Float64Array = NDArray[np.float64]
+
+#: The numbers of a `ChoiceScore`, in the order of its fields.
+COLUMNS = ("logprob", "exclusive", "mean", "per_byte", "pmi", "prob")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,60 +93,27 @@ class TokenChoiceTree:
         self, caller: Caller, request: ChoiceRequest, answers: Sequence[TreeScores]
     ) -> ChoiceScores:
         """The scores of every choice, from the engine's answers to `queries`."""
-        per_token = [self._token_logprobs(answer.values) for answer in answers]
-        rows, unconditional = per_token[0], per_token[1] if len(per_token) > 1 else None
-        exclusive, ambiguous = self._exclusive(answers[0].values, rows)
-        sums = [float(row.sum()) for row in rows]
-        sizes = [len(caller.detokenize(tokens)) for tokens in self.encoded.decided]
-        means = [total / len(row) for total, row in zip(sums, rows, strict=True)]
-        # A choice of special tokens alone has no bytes: it is scored as if it had one.
-        per_byte = [total / max(size, 1) for total, size in zip(sums, sizes, strict=True)]
-        pmi: list[float | None] = [None] * len(rows)
-        if unconditional is not None:
-            pmi = [
-                _difference(total, float(row.sum()))
-                for total, row in zip(sums, unconditional, strict=True)
-            ]
-        ranking = {
-            "logprob": exclusive,
-            "mean": means,
-            "per_byte": per_byte,
-            "pmi": [float("-inf") if value is None else value for value in pmi],
-        }[request.norm]
+        starts = self._starts()
+        per_token, *unconditional = (self._token_logprobs(answer.values) for answer in answers)
+        logprob = np.add.reduceat(per_token, starts[:-1])
+        exclusive, ambiguous = self._exclusive(answers[0].values, logprob)
+        columns = {
+            "logprob": logprob,
+            "exclusive": exclusive,
+            "mean": logprob / np.diff(starts),
+            "per_byte": logprob / self._sizes(caller),
+        }
+        if unconditional:
+            other = np.add.reduceat(unconditional[0], starts[:-1])
+            columns["pmi"] = _difference(logprob, other)
+        ranking = columns["exclusive" if request.norm == "logprob" else request.norm]
         prob = softmax(ranking)
         # By the score itself, not by `prob`: two probabilities may round to the same number.
         index = int(np.argmax(ranking))
-        # With EOS as the end, the last entry stands for all EOS ids together, under the first's id.
-        suffix = self.eos[:1]
-        scores = tuple(
-            ChoiceScore(
-                choice=choice,
-                tokens=tokens + suffix,
-                token_logprobs=tuple(row.tolist()),
-                logprob=total,
-                exclusive=alone,
-                mean=mean,
-                per_byte=byte,
-                pmi=information,
-                prob=share,
-            )
-            for choice, tokens, row, total, alone, mean, byte, information, share in zip(
-                request.choices,
-                self.encoded.decided,
-                rows,
-                sums,
-                exclusive,
-                means,
-                per_byte,
-                pmi,
-                prob.tolist(),
-                strict=True,
-            )
-        )
         others = np.delete(prob, index)
         return ChoiceScores(
             index=index,
-            scores=scores,
+            scores=self._scores(request.choices, starts, per_token, {**columns, "prob": prob}),
             norm=request.norm,
             boundary=self.encoded.boundary,
             healed_text=self.encoded.healed_text,
@@ -151,34 +123,67 @@ class TokenChoiceTree:
             evaluated=sum(answer.evaluated for answer in answers),
         )
 
-    def _token_logprobs(self, values: Float64Array) -> list[Float64Array]:
-        """For each choice float64 (tokens,): the log-probability of each of its tokens."""
-        along = np.minimum(values, 0.0)[self.tree.path_nodes]
-        rows = np.split(along, self.tree.path_starts[1:-1])
-        if not self.eos:
-            return rows
-        ends = np.minimum(values, 0.0)[len(self.tree.tokens) :].reshape(len(rows), -1)
-        # The ids of EOS are alternatives to one another: their probabilities add up.
-        return [
-            np.append(row, min(0.0, logsumexp(end))) for row, end in zip(rows, ends, strict=True)
-        ]
+    def _scores(
+        self,
+        choices: Sequence[str],
+        starts: NDArray[np.int64],
+        per_token: Float64Array,
+        columns: Mapping[str, Float64Array],
+    ) -> tuple[ChoiceScore, ...]:
+        """One record a choice; each of `columns` holds a number a choice."""
+        # With EOS as the end the last entry stands for all its ids together, by the first of them.
+        suffix = self.eos[:1]
+        values = tuple(per_token.tolist())
+        bounds = starts.tolist()
+        nothing: list[Any] = [None] * len(choices)
+        rows = zip(
+            choices,
+            (tokens + suffix for tokens in self.encoded.decided),
+            (values[start:end] for start, end in pairwise(bounds)),
+            *(columns[name].tolist() if name in columns else nothing for name in COLUMNS),
+            strict=True,
+        )
+        return tuple(ChoiceScore(*row) for row in rows)
 
-    def _exclusive(
-        self, values: Float64Array, rows: Sequence[Float64Array]
-    ) -> tuple[list[float], bool]:
-        """Each choice's `exclusive`, and whether any choice begins another one."""
-        exclusive = [float(row.sum()) for row in rows]
-        inner = set(self.tree.parents.tolist())
-        # What follows a choice up to EOS is one outcome, which no longer choice shares.
-        beginning = [i for i, end in enumerate(self.tree.ends.tolist()) if end in inner]
-        if not beginning:
-            return exclusive, False
+    def _starts(self) -> NDArray[np.int64]:
+        """int64 (choices + 1,): where each choice begins in what `_token_logprobs` answers."""
+        starts = self.tree.path_starts
+        return starts + np.arange(len(starts)) if self.eos else starts
+
+    def _sizes(self, caller: Caller) -> NDArray[np.int64]:
+        """int64 (choices,): the bytes of each choice's decided tokens."""
+        of_nodes = np.array([caller.token_size(token) for token in self.tree.tokens.tolist()])
+        sizes = np.add.reduceat(of_nodes[self.tree.path_nodes], self.tree.path_starts[:-1])
+        # A choice of special tokens alone has no bytes: it is scored as if it had one.
+        return np.maximum(sizes, 1)
+
+    def _token_logprobs(self, values: Float64Array) -> Float64Array:
+        """The log-probability of each decided token of each choice, one choice after the other."""
+        values = np.minimum(values, 0.0, dtype=np.float64)
+        along = values[self.tree.path_nodes]
         if not self.eos:
-            children = self.tree.children()
-            for i in beginning:
-                below = children[int(self.tree.ends[i])]
-                exclusive[i] += log1m_sum_exp(values[below])
-        return exclusive, not self.eos
+            return along
+        ends = values[len(self.tree.tokens) :].reshape(-1, len(self.eos))
+        # The ids of EOS are alternatives to one another: their probabilities add up.
+        together = [min(0.0, logsumexp(end)) for end in ends]
+        return np.insert(along, self.tree.path_starts[1:], together)
+
+    def _exclusive(self, values: Float64Array, logprob: Float64Array) -> tuple[Float64Array, bool]:
+        """Each choice's `exclusive`, and whether any choice begins another one."""
+        # What follows a choice up to EOS is one outcome, which no longer choice shares.
+        if self.eos:
+            return logprob, False
+        ends = self.tree.ends
+        inner = np.zeros(len(self.tree.tokens), dtype=np.bool_)
+        inner[self.tree.parents[self.tree.parents >= 0]] = True
+        beginning = np.flatnonzero(inner[ends])
+        if not beginning.size:
+            return logprob, False
+        exclusive = logprob.copy()
+        children = self.tree.children()
+        for i in beginning.tolist():
+            exclusive[i] += log1m_sum_exp(values[children[int(ends[i])]])
+        return exclusive, True
 
 
 def choose_many(caller: Caller, requests: Sequence[ChoiceRequest]) -> list[ChoiceScores]:
@@ -209,6 +214,7 @@ def _unconditional(caller: Caller, request: ChoiceRequest) -> tuple[int, ...]:
     return bos
 
 
-def _difference(conditional: float, unconditional: float) -> float:
+def _difference(conditional: Float64Array, unconditional: Float64Array) -> Float64Array:
     """Conditional - unconditional; -inf where the choice is impossible either way."""
-    return conditional if conditional == float("-inf") else conditional - unconditional
+    possible = ~np.isneginf(conditional)
+    return np.subtract(conditional, unconditional, out=conditional.copy(), where=possible)

@@ -35,9 +35,14 @@ class TokenTree:
         path_nodes: list[int] = []
         starts = [0]
         index: dict[tuple[int, int], int] = {}
+        previous: Sequence[int] = ()
         for sequence in sequences:
-            node = -1
-            for token in sequence:
+            # What it shares with the one before it, which is often most of it, needs no look-up.
+            shared = common_prefix_length(previous, sequence)
+            begin = starts[-1] - len(previous)
+            path_nodes += path_nodes[begin : begin + shared]
+            node = path_nodes[-1] if shared else -1
+            for token in sequence[shared:]:
                 key = (node, token)
                 child = index.get(key)
                 if child is None:
@@ -48,6 +53,7 @@ class TokenTree:
                 node = child
                 path_nodes.append(child)
             starts.append(len(path_nodes))
+            previous = sequence
         return cls(
             np.array(tokens, dtype=np.int32),
             np.array(parents, dtype=np.int32),
@@ -78,7 +84,10 @@ class TokenTree:
 def common_prefix_length(first: Sequence[int], second: Sequence[int]) -> int:
     """How many leading tokens two sequences share."""
     length = min(len(first), len(second))
-    for i in range(length):
-        if first[i] != second[i]:
+    # Often one begins the other, and slices are compared faster than tokens.
+    if first[:length] == second[:length]:
+        return length
+    for i, (one, other) in enumerate(zip(first, second, strict=False)):
+        if one != other:
             return i
     return length
