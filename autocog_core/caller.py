@@ -140,6 +140,7 @@ class Caller:
         found: Completion = self._engine_call(
             "complete", lambda: self._hooks.complete(request=request), lambda: not streamed
         )
+        self._check_logprobs("complete", np.array(found.logprobs or ()))
         return found
 
     def choose(self, request: ChoiceRequest) -> ChoiceScores:

@@ -57,9 +57,11 @@ class LM(ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         # An override without its marker would pass every check and answer None: mark it here.
+        # (Not `cls.__dict__`: it may come from a mixin that is no LM.)
         for method, hook in HOOK_METHODS.items():
-            if callable(cls.__dict__.get(method)):
-                hookimpl(specname=hook)(cls.__dict__[method])
+            function = getattr(cls, method, None)
+            if callable(function):
+                hookimpl(specname=hook)(function)
 
     def __init__(
         self,

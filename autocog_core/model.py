@@ -285,9 +285,11 @@ class Model:
         if self._caller.closed:
             return
         self._caller.closed = True
-        self._manager.hook.close()
-        if self._on_close is not None:
-            self._on_close()
+        try:
+            self._manager.hook.close()
+        finally:
+            if self._on_close is not None:
+                self._on_close()
 
     def __enter__(self) -> Self:
         return self
