@@ -1,0 +1,1 @@
+"""The `autocog` command: one file a command group, and no logic that the API lacks."""

@@ -1,0 +1,78 @@
+"""The scores of a choice as a table for people."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from autocog_core.cli.output import (
+    add_number,
+    add_text,
+    bar,
+    is_narrow,
+    new_table,
+    number,
+    probability,
+    show,
+)
+from autocog_core.types import ChoiceScore, ChoiceScores
+
+PICK = ">"
+
+
+def show_scores(scores: ChoiceScores) -> None:
+    """Print every choice in the order given, the pick marked, and what else is to know."""
+    narrow = is_narrow()
+    columns = _columns(scores, narrow)
+    table = new_table()
+    table.add_column("", no_wrap=True, style="bold green")
+    add_text(table, "choice")
+    add_number(table, "prob")
+    if not narrow:
+        table.add_column("", no_wrap=True, style="cyan")
+    for name in columns:
+        add_number(table, name)
+    add_number(table, "tokens")
+    for index, score in enumerate(scores.scores):
+        picked = index == scores.index
+        table.add_row(
+            PICK if picked else "",
+            repr(score.choice),
+            probability(score.prob),
+            *([] if narrow else [bar(score.prob)]),
+            *(number(_value(score, name)) for name in columns),
+            str(len(score.tokens)),
+            style="bold" if picked else None,
+        )
+    show(table, *(Text(line, style="dim") for line in _notes(scores)))
+
+
+def _columns(scores: ChoiceScores, narrow: bool) -> list[str]:
+    """`logprob` and `mean`; beside them what ranks the choices, if that is another number."""
+    ranking = "exclusive" if scores.norm == "logprob" and scores.prefix_ambiguous else scores.norm
+    if narrow:
+        return [ranking]
+    return list(dict.fromkeys(["logprob", "mean", ranking]))
+
+
+def _value(score: ChoiceScore, name: str) -> float | None:
+    value: float | None = getattr(score, name)
+    return value
+
+
+def _notes(scores: ChoiceScores) -> list[str]:
+    evaluated = "" if scores.evaluated is None else f", {scores.evaluated} tokens evaluated"
+    notes = [
+        f"entropy {scores.entropy:.3f} nats, margin {scores.margin:.4f}, "
+        f"boundary {scores.boundary}{evaluated}"
+    ]
+    if scores.norm != "logprob":
+        notes.append(f"ranked by {scores.norm}")
+    if scores.boundary == "healed":
+        notes.append(
+            f"healed: {scores.healed_text!r} at the end of the prompt is scored with the choices"
+        )
+    if scores.prefix_ambiguous:
+        notes.append("one choice begins another: exclusive is the choice and not the longer one")
+    if not scores.exact:
+        notes.append("not exact: the scores are not the model's own log-probabilities")
+    return notes

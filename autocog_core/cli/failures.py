@@ -1,0 +1,85 @@
+"""From an exception to one message on stderr and an exit code."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from autocog_core.cli.session import session
+from autocog_core.errors import AutocogError
+from autocog_core.secrets import redact
+
+INTERRUPTED = 130
+
+
+class CommandGroup(TyperGroup):
+    """The group of all commands; whatever happens in one ends in `main` here."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run one command line and exit the process."""
+        session.start()
+        # A character that stdout cannot take is spelled out; the rest of the result is not lost.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
+        try:
+            # Not standalone: typer would print its own boxes and choose its own exit codes.
+            answer = super().main(
+                args, prog_name or "autocog", complete_var, False, windows_expand_args, **extra
+            )
+            # Here and not at exit, where a reader that has gone could no longer be caught.
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _discard_stdout()
+            sys.exit(1)
+        except (KeyboardInterrupt, typer.Abort):
+            sys.exit(INTERRUPTED)
+        except Exception as error:  # noqa: BLE001 - the last place where it can become a message
+            sys.exit(report(error))
+        sys.exit(answer if isinstance(answer, int) else 0)
+
+
+def report(error: Exception) -> int:
+    """Print one message about `error` (and with --debug its traceback); the exit code."""
+    if session.debug:
+        sys.stderr.write(redact("".join(traceback.format_exception(error))))
+    if isinstance(error, AutocogError):
+        session.error(str(error))
+        return error.exit_code
+    # A duck, because typer's exceptions for wrong command lines have moved between releases.
+    format_message = getattr(error, "format_message", None)
+    if callable(format_message):
+        session.error(_wrong_command_line(error, str(format_message())))
+        return int(getattr(error, "exit_code", 2))
+    hint = "" if session.debug else "; run with --debug for the traceback"
+    session.error(redact(f"internal error: {type(error).__name__}: {error}{hint}"))
+    return 1
+
+
+def _wrong_command_line(error: Exception, message: str) -> str:
+    message = message[:1].lower() + message[1:].rstrip(".")
+    context = getattr(error, "ctx", None)
+    return message if context is None else f"{message}; see `{context.command_path} --help`"
+
+
+def _discard_stdout() -> None:
+    """What is still buffered goes nowhere, so that the interpreter does not complain at exit."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        # Not a real file, so nothing is flushed at exit either.
+        return

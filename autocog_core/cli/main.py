@@ -1,0 +1,57 @@
+"""The `autocog` command: its app, and the options that stand before a command."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from autocog_core.cli.backends import backends
+from autocog_core.cli.choose import choose
+from autocog_core.cli.complete import complete
+from autocog_core.cli.failures import CommandGroup
+from autocog_core.cli.models import models
+from autocog_core.cli.options import Debug, Quiet
+from autocog_core.cli.tokens import greedy, tokenize
+from autocog_core.version import __version__
+
+app = typer.Typer(
+    name="autocog",
+    cls=CommandGroup,
+    add_completion=False,
+    rich_markup_mode=None,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"autocog {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def autocog(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", "-V", help="Show the version.", callback=_show_version, is_eager=True
+        ),
+    ] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Language models with an exact probability for every choice."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+for command in (backends, models, tokenize, greedy, complete, choose):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 wrongly used, 130 interrupted."""
+    app()

@@ -1,0 +1,90 @@
+"""`autocog complete` prints what the API completes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import autocog_core as autocog
+from cli.conftest import Run
+
+
+def test_text_goes_to_stdout_and_the_rest_to_stderr(run: Run) -> None:
+    result = run("complete", "It is", "--max-tokens", "3")
+    assert result.stdout == " a1\n"
+    assert "3 tokens, finish: length" in result.stderr
+    assert run("complete", "-q", "It is", "--max-tokens", "3").stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [
+        ([], {}),
+        (["--max-tokens", "2"], {"max_tokens": 2}),
+        (["--stop", "1", "--stop", "a"], {"stop": ["1", "a"]}),
+        (
+            [
+                "--temperature",
+                "1.5",
+                "--top-p",
+                "0.9",
+                "--top-k",
+                "40",
+                "--min-p",
+                "0.01",
+                "--seed",
+                "7",
+            ],
+            {"temperature": 1.5, "top_p": 0.9, "top_k": 40, "min_p": 0.01, "seed": 7},
+        ),
+        (["--n", "3", "--temperature", "1", "--seed", "1"], {"n": 3, "temperature": 1, "seed": 1}),
+        (["--chat"], {"chat": True}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_json_is_what_the_api_answers(
+    run: Run, options: list[str], arguments: dict[str, Any]
+) -> None:
+    result = run("complete", "--json", "It is", *options)
+    prompt: dict[str, Any] = {"prompt": "It is"}
+    if arguments.pop("chat", False):
+        prompt = {"messages": [{"role": "user", "content": "It is"}]}
+    with autocog.load() as model:
+        assert json.loads(result.stdout) == model.complete(**prompt, **arguments).to_dict()
+    assert result.stderr == ""
+
+
+def test_what_is_not_given_comes_from_the_config(run: Run, folder: Path) -> None:
+    config = folder / "autocog.toml"
+    config.write_text(
+        '[models.short]\nbackend = "random"\ncompletion = { max_tokens = 2 }\n', encoding="utf-8"
+    )
+    assert len(json.loads(run("complete", "--json", "Hi").stdout)["tokens"]) == 2
+    longer = run("complete", "--json", "Hi", "--max-tokens", "4").stdout
+    assert len(json.loads(longer)["tokens"]) == 4
+
+
+def test_alternatives_are_all_printed(run: Run) -> None:
+    output = run("complete", "It is", "--n", "2", "--temperature", "1", "--max-tokens", "3").stdout
+    assert "--- 1: 3 tokens" in output
+    assert "--- 2: 3 tokens" in output
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--max-tokens", "0"], "--max-tokens"),
+        (["--top-p", "2"], "--top-p"),
+        (["--stop", ""], "stop: expected texts"),
+        (["--max-tokens", "200000"], "context"),
+    ],
+    ids=str,
+)
+def test_wrong_arguments_are_one_message(
+    wrong: Callable[..., str], options: list[str], told: str
+) -> None:
+    assert told in wrong("complete", "It is", *options)

@@ -1,0 +1,106 @@
+"""Which model a command uses, and what it says when there is none."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import autocog_core as autocog
+from autocog_core.backends.random import RandomLM
+from autocog_core.cli.inputs import toml_literal
+from cli.conftest import Run
+
+
+def test_backend_and_options_need_no_config_file(run: Run, folder: Path) -> None:
+    (folder / "autocog.toml").unlink()
+    options = ["--option", "seed=5", "--option", "vocabulary=merges"]
+    result = run("choose", "--json", "Hi", "-c", " a", "-c", " b", "--backend", "random", *options)
+    with autocog.load(backend="random", options={"seed": 5, "vocabulary": "merges"}) as model:
+        assert json.loads(result.stdout) == model.choose("Hi", [" a", " b"]).to_dict()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        ("0.5", 0.5),
+        ("true", True),
+        ('"3"', "3"),
+        ("[1, 2]", [1, 2]),
+        ("{a = 1}", {"a": 1}),
+        ("cpu", "cpu"),
+        ("", ""),
+        ("a=b", "a=b"),
+        ("2026-01-01", "2026-01-01"),
+        ("1\nother = 2", "1\nother = 2"),
+    ],
+)
+def test_option_values_are_toml_or_strings(text: str, value: object) -> None:
+    assert toml_literal(text) == value
+    assert type(toml_literal(text)) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["-m", "knwn"], 'no model "knwn"; did you mean "known"?'),
+        (["--config", "nowhere.toml"], "no such file: nowhere.toml"),
+        (["-m", "keyed"], "AUTOCOG_TEST_SEED is not set"),
+        (["--backend", "randm"], 'did you mean "random"?'),
+        (["--backend", "random", "--option", "sede=1"], 'did you mean "seed"?'),
+        (["--backend", "random", "--option", "seed=x"], "options.seed"),
+        (["--backend", "random", "--option", "seed"], "KEY=VALUE"),
+        (["--backend", "random", "--option", "seed=1", "--option", "seed=2"], "given twice"),
+        (["--backend", "random", "-m", "known"], "does not go with --model"),
+        (["--option", "seed=1"], "goes with --backend"),
+        (["--nonsense"], "--nonsense"),
+    ],
+    ids=str,
+)
+def test_a_model_that_cannot_be_had_is_one_message_and_the_next_call_works(
+    run: Run, wrong: Callable[..., str], arguments: list[str], told: str
+) -> None:
+    assert told in wrong("greedy", "It is", *arguments)
+    assert run("greedy", "It is").exit_code == 0
+
+
+def test_no_config_file_says_how_to_get_one(wrong: Callable[..., str], folder: Path) -> None:
+    (folder / "autocog.toml").unlink()
+    assert "autocog.toml" in wrong("greedy", "It is")
+
+
+def test_input_that_is_not_utf8_is_the_models_error(wrong: Callable[..., str]) -> None:
+    assert "lone surrogate" in wrong("greedy", "\udcff")
+    assert "lone surrogate" in wrong("greedy", "-", stdin=b"\xff")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_model_is_closed_however_the_command_ends(
+    run: Run, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    closed: list[autocog.Model] = []
+    monkeypatch.setattr(autocog.Model, "close", lambda model: closed.append(model))
+    result = run("choose", "It is", "-c", "" if fails else " a")
+    assert result.exit_code == (2 if fails else 0)
+    assert len(closed) == 1
+
+
+def test_what_a_backend_logs_while_it_loads_is_a_message_that_quiet_silences(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def create(**options: Any) -> dict[str, Any]:
+        logging.getLogger("autocog_core.backends").info("converting weights")
+        return dict(options)
+
+    monkeypatch.setattr(RandomLM, "create", create)
+    loud = run("greedy", "It is", "-m", "noise", "--json")
+    assert loud.stderr == "converting weights\n"
+    assert json.loads(loud.stdout)
+    assert run("greedy", "It is", "-m", "noise", "-q").stderr == ""
+    assert run("-q", "greedy", "It is", "-m", "noise").stderr == ""
+    assert logging.getLogger("autocog_core").handlers == []

@@ -1,0 +1,116 @@
+"""The quiz of `examples/`: sound questions, and figures that are the API's."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import autocog_core as autocog
+
+QUIZ = Path(__file__).parents[2] / "examples" / "quiz"
+ROWS = [json.loads(line) for line in (QUIZ / "questions.jsonl").read_text("utf-8").splitlines()]
+
+
+def quiz(folder: Path, *arguments: str, columns: int = 80) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(QUIZ / "quiz.py"), *arguments],
+        cwd=folder,
+        env={**os.environ, "COLUMNS": str(columns)},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+def test_questions_are_sound() -> None:
+    assert len(ROWS) >= 48
+    assert len({row["question"] for row in ROWS}) == len(ROWS)
+    for row in ROWS:
+        assert set(row) == {"question", "choices", "answer", "topic"}
+        assert row["question"].endswith("?")
+        assert len(set(row["choices"])) == 4
+        assert all(1 <= len(choice.split()) <= 4 for choice in row["choices"])
+        assert row["topic"] in ("science", "geography")
+
+
+def test_right_answers_are_spread_over_places_and_topics() -> None:
+    places = Counter(row["answer"] for row in ROWS)
+    assert set(places) == {0, 1, 2, 3}
+    assert max(places.values()) - min(places.values()) <= 1
+    assert set(Counter(row["topic"] for row in ROWS).values()) == {len(ROWS) // 2}
+
+
+def test_accuracy_and_tokens_are_those_of_the_api(folder: Path) -> None:
+    right, evaluated, picks = 0, 0, []
+    with autocog.load("noise") as model:
+        for row in ROWS[:12]:
+            prompt = f"Question: {row['question']}\nAnswer:"
+            scores = model.choose(prompt, [" " + choice for choice in row["choices"]])
+            right += scores.choice == " " + row["choices"][row["answer"]]
+            evaluated += scores.evaluated or 0
+            picks.append((row["choices"][scores.index], f"{scores.best.prob:.2f}"))
+    assert 0 < right < 12, "a quiz that is all right or all wrong would not tell"
+
+    done = quiz(folder, "--config", "autocog.toml", "--model", "noise", "--limit", "12")
+    assert done.returncode == 0, done.stderr
+    assert re.search(
+        rf"accuracy +{right / 12:.1%} \({right} of 12\); chance is 25\.0%", done.stdout
+    )
+    assert f"{evaluated} evaluated, {evaluated / 12:.1f} a question" in done.stdout
+    assert re.search(r"time +\d+\.\d+ s a question", done.stdout)
+    assert re.search(r"model +noise \(backend random\)", done.stdout)
+    rows = [line for line in done.stdout.splitlines() if re.match(r" *\d+ ", line)]
+    assert len(rows) == 12
+    assert sum(line.rstrip().endswith(" ok") for line in rows) == right
+    for line, (pick, prob) in zip(rows, picks, strict=True):
+        assert pick in line
+        assert prob in line
+    assert done.stdout.count("right: ") == 12 - right
+
+
+def test_the_wait_is_announced_on_stderr_and_the_table_stays_plain(folder: Path) -> None:
+    done = quiz(folder, "--config", "autocog.toml", "--model", "noise", "--limit", "2")
+    assert "loading" in done.stderr
+    assert "loading" not in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("columns", [50, 80, 120])
+def test_output_fits_the_width(folder: Path, columns: int) -> None:
+    arguments = ["--config", "autocog.toml", "--model", "noise", "--limit", "6"]
+    lines = quiz(folder, *arguments, columns=columns).stdout.splitlines()
+    assert max(len(line) for line in lines) <= columns
+    assert any(line.rstrip().endswith((" ok", " X")) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--model", "nois"], 'did you mean "noise"?'),
+        (["--questions", "nowhere"], "nowhere"),
+        (["--questions", "bad.jsonl"], "bad.jsonl:2"),
+        (["--limit", "0"], "--limit"),
+    ],
+    ids=str,
+)
+def test_wrong_arguments_are_exit_code_2_without_a_traceback(
+    folder: Path, arguments: list[str], told: str
+) -> None:
+    (folder / "bad.jsonl").write_text(
+        '{"question": "?", "choices": ["a", "b"], "answer": 0}\n'
+        '{"question": "?", "choices": ["a", "b"], "answer": 2}\n',
+        encoding="utf-8",
+    )
+    done = quiz(folder, "--config", "autocog.toml", *arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
