@@ -10,10 +10,10 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from platformdirs import user_config_path
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from autocog_core import secrets
 from autocog_core.errors import ConfigError, did_you_mean
@@ -30,6 +30,11 @@ class WrapperConfig(BaseModel):
 
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
 
 
 class RetryConfig(BaseModel):
@@ -55,7 +60,7 @@ class ModelConfig(BaseModel):
     engine: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     completion: dict[str, Any] = Field(default_factory=dict)
-    wrappers: tuple[str | WrapperConfig, ...] = ()
+    wrappers: tuple[WrapperConfig, ...] = ()
     retry: RetryConfig = RetryConfig()
 
 
@@ -192,9 +197,7 @@ def resolve_secrets(value: Any, *, where: str, key: str) -> Any:
 
 def _explain(fault: Any, model: type[Any], prefix: str) -> str:
     """One fault of pydantic's, as key, what is wrong, and the nearest valid name."""
-    location: Sequence[str | int] = [
-        part for part in fault["loc"] if not (isinstance(part, str) and part == "WrapperConfig")
-    ]
+    location: Sequence[str | int] = fault["loc"]
     key = ".".join(part for part in (prefix, *map(str, location)) if part)
     if fault["type"] == "extra_forbidden":
         valid = _fields_at(model, location[:-1])
@@ -206,14 +209,11 @@ def _explain(fault: Any, model: type[Any], prefix: str) -> str:
 def _fields_at(model: Any, location: Sequence[str | int]) -> list[str]:
     """The names that are valid in the table at `location` inside `model`."""
     for part in location:
-        if not hasattr(model, "model_fields"):
-            return []
-        field = model.model_fields.get(str(part))
-        if field is None:
-            # A table of named entries (models.NAME): `model` is already the entry's type.
-            continue
-        arguments = getattr(field.annotation, "__args__", None)
-        model = arguments[-1] if arguments else field.annotation
+        entries = get_args(model)
+        if entries:  # a table of named entries or a list: `part` says which entry
+            model = entries[1] if get_origin(model) is dict else entries[0]
+        elif str(part) in getattr(model, "model_fields", {}):
+            model = model.model_fields[str(part)].annotation
     names = getattr(model, "model_fields", {})
     return [name for name in names if name != "path"]
 

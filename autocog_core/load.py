@@ -12,7 +12,14 @@ from typing import Any
 from pydantic import BaseModel
 
 from autocog_core import plugins
-from autocog_core.config import Config, ModelConfig, read_config, resolve_secrets, validate
+from autocog_core.config import (
+    Config,
+    ModelConfig,
+    WrapperConfig,
+    read_config,
+    resolve_secrets,
+    validate,
+)
 from autocog_core.errors import AutocogError, ConfigError, ModelLoadError
 from autocog_core.model import Model
 
@@ -143,11 +150,10 @@ def _create(
     return created
 
 
-def _wrapper(entry: Any, config: Config, model: str) -> object:
-    name, options = (entry, {}) if isinstance(entry, str) else (entry.name, entry.options)
-    wrapper_class = plugins.load_class(name, plugins.WRAPPERS)
-    key = f"models.{model}.wrappers.{name}"
-    resolved = resolve_secrets(options, where=config.source, key=key)
+def _wrapper(entry: WrapperConfig, config: Config, model: str) -> object:
+    wrapper_class = plugins.load_class(entry.name, plugins.WRAPPERS)
+    key = f"models.{model}.wrappers.{entry.name}"
+    resolved = resolve_secrets(entry.options, where=config.source, key=key)
     checked = validate(
         wrapper_class.Options, resolved, where=config.source, prefix=key, folder=config.folder
     )

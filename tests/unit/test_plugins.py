@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from helpers import forget, install
+
+from autocog_core import (
+    ConfigError,
+    PluginBrokenError,
+    PluginConflictError,
+    PluginContractError,
+    PluginDependencyError,
+    PluginNotInstalledError,
+    load,
+)
+from autocog_core.plugins import WRAPPERS, backends_with_hook, installed, load_class
+
+GOOD = """
+    from autocog_core.backends.random import RandomLM
+
+    class GoodLM(RandomLM):
+        pass
+"""
+MODULES = {
+    "good_plugin": GOOD,
+    "broken_plugin": "raise RuntimeError('half written')",
+    "needy_plugin": "import a_module_that_is_not_there",
+    "torn_plugin": "import torn_plugin.inside",
+    "exiting_plugin": GOOD + "    GoodLM.contract = 99",
+    "older_plugin": GOOD + "    GoodLM.contract = 0",
+    "silent_plugin": "class GoodLM:\n    pass",
+    "function_plugin": GOOD + "    GoodLM.create = None",
+    "misspelt_plugin": """
+        from autocog_core import hookimpl
+        from autocog_core.backends.random import RandomLM
+
+        class GoodLM(RandomLM):
+            @hookimpl
+            def gready_impl(self, tokens):
+                pass
+    """,
+}
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Install backends: name -> module, each in a distribution of its own."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def put(version: str = "1.0", suffix: str = "", **backends: str) -> None:
+        for name, module in backends.items():
+            install(
+                tmp_path,
+                f"autocog-{name}{suffix}",
+                {"autocog": {name: f"{module}:GoodLM"}},
+                {module: MODULES[module]},
+                version,
+            )
+
+    yield put
+    forget(*MODULES)
+
+
+def test_a_name_that_nobody_offers_gets_the_nearest_and_a_command() -> None:
+    with pytest.raises(PluginNotInstalledError, match="rnadom") as caught:
+        load(backend="rnadom")
+    assert 'did you mean "random"' in caught.value.hint
+    assert "pip install autocog-rnadom" in caught.value.hint
+    assert load(backend="random").greedy("x").size
+
+
+def test_an_installed_backend_is_found_by_its_entry_point(put: Install) -> None:
+    put(good="good_plugin")
+    assert load(backend="good", options={"seed": 3}).choose("x", ["a", "b"]).scores
+
+
+def test_listing_imports_nothing(put: Install) -> None:
+    put(good="good_plugin", broken="broken_plugin", needy="needy_plugin", version="2.5")
+    found = {plugin.name: plugin for plugin in installed()}
+    assert {"good", "broken", "needy", "random", "table"} <= set(found)
+    assert (found["good"].distribution, found["good"].version) == ("autocog-good", "2.5")
+    assert not {"good_plugin", "broken_plugin", "needy_plugin"} & set(sys.modules)
+
+
+def test_a_missing_dependency_is_named_with_the_command_that_brings_it(put: Install) -> None:
+    put(needy="needy_plugin")
+    with pytest.raises(PluginDependencyError, match="a_module_that_is_not_there") as caught:
+        load(backend="needy")
+    assert "pip install autocog-needy" in caught.value.hint
+    assert isinstance(caught.value.__cause__, ModuleNotFoundError)
+
+
+@pytest.mark.parametrize(
+    ("module", "what"),
+    [
+        ("broken_plugin", "RuntimeError: half written"),
+        ("torn_plugin", "cannot be imported"),
+        ("silent_plugin", "declares no `contract`"),
+        ("function_plugin", "no usable `create`"),
+    ],
+)
+def test_a_broken_plugin_is_called_broken_and_named_with_its_distribution(
+    put: Install, module: str, what: str
+) -> None:
+    put(bad=module)
+    with pytest.raises(PluginBrokenError, match=what) as caught:
+        load(backend="bad")
+    assert "autocog-bad 1.0" in str(caught.value)
+
+
+def test_an_entry_point_without_its_class_is_broken(put: Install, tmp_path: Path) -> None:
+    put(good="good_plugin")
+    install(tmp_path, "autocog-gone", {"autocog": {"gone": "good_plugin:Nothing"}}, {})
+    with pytest.raises(PluginBrokenError, match="Nothing"):
+        load(backend="gone")
+
+
+def test_a_broken_plugin_keeps_no_other_from_loading_and_is_not_imported(put: Install) -> None:
+    put(broken="broken_plugin", good="good_plugin", needy="needy_plugin")
+    with pytest.raises(PluginBrokenError):
+        load(backend="broken")
+    forget("broken_plugin")
+    assert load(backend="good").greedy("x").size
+    assert "broken_plugin" not in sys.modules
+    assert "needy_plugin" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("module", "version", "upgrade"),
+    [("exiting_plugin", "99", "autocog-core"), ("older_plugin", "0", "autocog-other")],
+)
+def test_another_contract_names_both_versions_and_what_to_upgrade(
+    put: Install, module: str, version: str, upgrade: str
+) -> None:
+    put(other=module)
+    with pytest.raises(PluginContractError) as caught:
+        load(backend="other")
+    assert f"contract {version}" in str(caught.value)
+    assert "speaks 1" in str(caught.value)
+    assert f"--upgrade {upgrade}" in caught.value.hint
+
+
+def test_one_name_from_two_distributions_names_both(put: Install) -> None:
+    put(good="good_plugin")
+    put(good="good_plugin", suffix="-fork", version="0.2")
+    with pytest.raises(PluginConflictError) as caught:
+        load(backend="good")
+    assert "autocog-good 1.0" in str(caught.value)
+    assert "autocog-good-fork 0.2" in str(caught.value)
+    assert load(backend="random").greedy("x").size
+
+
+def test_one_distribution_seen_twice_on_the_path_is_no_conflict(
+    put: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(good="good_plugin")
+    monkeypatch.syspath_prepend(f"{tmp_path}/")
+    assert load(backend="good").greedy("x").size
+
+
+def test_disabled_plugins_are_neither_listed_nor_loaded(
+    put: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(good="good_plugin", broken="broken_plugin")
+    monkeypatch.setenv("AUTOCOG_DISABLE_PLUGINS", "broken, good")
+    assert not {"good", "broken"} & {plugin.name for plugin in installed()}
+    with pytest.raises(PluginNotInstalledError, match="AUTOCOG_DISABLE_PLUGINS"):
+        load(backend="good")
+    monkeypatch.setenv("AUTOCOG_DISABLE_PLUGINS", "broken")
+    assert load(backend="good").greedy("x").size
+
+
+def test_a_misspelt_hook_is_refused_with_the_nearest(put: Install) -> None:
+    put(misspelt="misspelt_plugin")
+    with pytest.raises(PluginBrokenError, match="gready_impl") as caught:
+        load(backend="misspelt")
+    assert 'did you mean "greedy_impl"' in caught.value.hint
+
+
+def test_who_offers_a_hook_is_told_without_the_broken_ones(put: Install) -> None:
+    put(good="good_plugin", broken="broken_plugin", needy="needy_plugin")
+    able = backends_with_hook("greedy_impl")
+    assert {"good", "random", "table"} <= set(able)
+    assert not {"broken", "needy"} & set(able)
+
+
+def test_a_wrapper_that_nobody_offers_is_called_a_wrapper() -> None:
+    with pytest.raises(PluginNotInstalledError, match='wrapper "tracing"'):
+        load_class("tracing", WRAPPERS)
+
+
+def test_a_backend_and_a_wrapper_may_share_a_name(tmp_path: Path, put: Install) -> None:
+    wrapper = "class Wrapper:\n    contract = 1\n    class Options:\n        pass\n"
+    install(tmp_path, "both", {WRAPPERS: {"random": "a_wrapper:Wrapper"}}, {"a_wrapper": wrapper})
+    assert load_class("random", WRAPPERS).__name__ == "Wrapper"
+    assert load_class("random").__name__ == "RandomLM"
+    forget("a_wrapper")
+
+
+@pytest.mark.parametrize("missing", ["a_module_that_is_not_there", "gone_plugin"])
+def test_a_dependency_that_create_misses_is_a_dependency_error(
+    put: Install, tmp_path: Path, missing: str
+) -> None:
+    source = (
+        GOOD + f"        @classmethod\n        def create(cls):\n            import {missing}\n"
+    )
+    install(
+        tmp_path,
+        "autocog-late",
+        {"autocog": {"late": "late_plugin:GoodLM"}},
+        {"late_plugin": source},
+    )
+    with pytest.raises(PluginDependencyError, match=missing):
+        load(backend="late")
+    forget("late_plugin")
+
+
+def test_importing_core_imports_no_engine_and_no_command_line() -> None:
+    source = (
+        "import sys, autocog_core; names = 'torch transformers typer rich llama_cpp openai';"
+        "print([n for n in names.split() if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_unknown_options_of_a_backend_are_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"options\.sead") as caught:
+        load(backend="random", options={"sead": 1})
+    assert 'did you mean "seed"' in str(caught.value)
