@@ -60,10 +60,7 @@ def _facts(model: ModelConfig) -> dict[str, Any]:
             "engine": model.engine,
             "options": model.options,
             "completion": model.completion,
-            "wrappers": [
-                wrapper if isinstance(wrapper, str) else wrapper.model_dump()
-                for wrapper in model.wrappers
-            ],
+            "wrappers": model.wrappers,
         },
         fallback=str,
     )
@@ -82,7 +79,7 @@ def _table(config: Config, default: str | None) -> Any:
         label = Text.assemble(name, (" (default)" if name == default else "", "green not bold"))
         engine = [model.engine or "-"] if with_engine else []
         facts = _facts(model)
-        table.add_row(label, model.backend, *engine, _lines({**facts["options"]}))
+        table.add_row(label, model.backend, *engine, _lines(facts["options"]))
     return table
 
 
