@@ -176,11 +176,15 @@ def _check_strict(
         )
     if boundary != "fixed":
         return
-    ids = list(prepared.head)
-    if ids[:1] == [caller.info.bos]:
-        ids = ids[1:]
+    # From the last special token on: no text spells that, and nothing merges with it.
+    info = caller.info
+    special = {info.bos, *info.eos, *(token.id for token in info.special_tokens)}
+    head = list(prepared.head)
+    start = next((i for i in range(len(head), 0, -1) if head[i - 1] in special), 0)
+    ids = head[start:]
     text = caller.detokenize(ids).decode("utf-8", errors="replace")
-    joint = caller.tokenize([text + choice for choice in choices], at_start=True)
+    at_start = head[:start] in ([], [info.bos])
+    joint = caller.tokenize([text + choice for choice in choices], at_start=at_start)
     for choice, tokens in zip(choices, joint, strict=True):
         if tokens[: len(ids)] != ids:
             raise InputError(

@@ -66,6 +66,12 @@ class Caller:
     def _guard(self) -> AbstractContextManager[Any]:
         return self._lock if self.info.concurrency <= 1 else nullcontext()
 
+    def close(self) -> None:
+        """Release the engine, as soon as it serves no call any more; later calls are refused."""
+        self.closed = True
+        with self._guard:
+            self._hooks.close()
+
     def tokenize(
         self, texts: Sequence[str], *, at_start: bool, parse_special: bool = False
     ) -> list[list[int]]:
@@ -122,6 +128,7 @@ class Caller:
                     f"expected values {query.tokens.shape}, got {scores.values.shape}",
                 )
             self._check_logprobs("greedy_tree_impl", scores.values)
+            self._check_logprobs("greedy_tree_impl", scores.top_logprobs)
         return found
 
     def complete(self, request: CompletionRequest) -> Completion:
@@ -175,9 +182,10 @@ class Caller:
         return self._retry.run(lambda: self._call(hook, call), may_retry)
 
     def _call(self, hook: str, call: Callable[[], Answer | None]) -> Answer:
-        if self.closed:
-            raise ClosedError("the model is closed", where=self.who, hint="load it again")
         with self._guard:
+            # Asked inside: it may have been closed while this call waited for its turn.
+            if self.closed:
+                raise ClosedError("the model is closed", where=self.who, hint="load it again")
             return self._answer(hook, call())
 
     def _answer(self, hook: str, answer: Answer | None) -> Answer:

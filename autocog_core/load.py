@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +85,8 @@ def _load(
     given = _given(checked)
     created, release = _created(name, model, config, backend_class, given)
     try:
-        wrapped = backend_class(completion_kwargs=arguments, **created)
+        with _load_errors(name, model.backend):
+            wrapped = backend_class(completion_kwargs=arguments, **created)
         return Model(
             wrapped,
             wrappers=wrappers,
@@ -133,9 +135,17 @@ def _created(
 def _create(
     name: str, backend: str, backend_class: type[Any], options: Mapping[str, Any]
 ) -> dict[str, Any]:
+    with _load_errors(name, backend):
+        created: dict[str, Any] = backend_class.create(**options)
+    return created
+
+
+@contextmanager
+def _load_errors(name: str, backend: str) -> Iterator[None]:
+    """Turn what the backend's own code raises into errors that say what to do."""
     where = f'model "{name}"'
     try:
-        created: dict[str, Any] = backend_class.create(**options)
+        yield
     except AutocogError as error:
         error.where = error.where or where
         raise
@@ -147,7 +157,6 @@ def _create(
         raise ModelLoadError(
             f'backend "{backend}" could not load it: {type(error).__name__}: {error}', where=where
         ) from error
-    return created
 
 
 def _wrapper(entry: WrapperConfig, config: Config, model: str) -> object:

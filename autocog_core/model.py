@@ -284,9 +284,8 @@ class Model:
         """Release the model; a second call does nothing, any other call raises ClosedError."""
         if self._caller.closed:
             return
-        self._caller.closed = True
         try:
-            self._manager.hook.close()
+            self._caller.close()
         finally:
             if self._on_close is not None:
                 self._on_close()

@@ -236,3 +236,12 @@ def test_end_text_belongs_to_every_choice(before: str, choices: list[str]) -> No
     spelled = encode(MERGES, before, [choice + "\n" for choice in choices])
     assert with_end == spelled
     assert encode(MERGES, before, choices, end=EOS) == encode(MERGES, before, choices)
+
+
+def test_strict_accepts_given_ids_with_special_tokens_that_text_would_spell_the_same() -> None:
+    model = Model(CharTokenizer(words=["ab"]))
+    prompt = model.encode((TextPiece("x<|end|>y<|end|>za", trusted=True),))
+    found = encode(model, prompt, ["c", "d"], boundary="strict")
+    assert found == encode(model, prompt, ["c", "d"])
+    with pytest.raises(InputError, match="would not begin"):
+        encode(model, prompt, ["b", "c"], boundary="strict")

@@ -373,3 +373,30 @@ def test_bytes_that_are_no_utf8_are_shown_as_replacements() -> None:
     model = random_model()
     assert model.detokenize([0xC3]) == "\ufffd"
     assert model.detokenize_bytes([0xC3]) == b"\xc3"
+
+
+def test_closing_waits_for_the_call_that_the_engine_serves() -> None:
+    inside, go_on, order = threading.Event(), threading.Event(), []
+
+    class Slow(Plain):
+        @hookimpl
+        def close(self) -> None:
+            order.append("closed")
+
+    def answer(tokens: Any) -> Any:
+        inside.set()
+        go_on.wait(5)
+        order.append("answered")
+        return uniform(256)
+
+    model = Model(Slow(answer))
+    calling = threading.Thread(target=model.greedy, args=("x",))
+    calling.start()
+    assert inside.wait(5)
+    closing = threading.Thread(target=model.close)
+    closing.start()
+    time.sleep(0.02)
+    go_on.set()
+    calling.join()
+    closing.join()
+    assert order == ["answered", "closed"]

@@ -10,6 +10,7 @@ from helpers import forget, install
 
 from autocog_core import (
     ConfigError,
+    ModelLoadError,
     PluginBrokenError,
     PluginConflictError,
     PluginContractError,
@@ -235,3 +236,15 @@ def test_unknown_options_of_a_backend_are_refused_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"options\.sead") as caught:
         load(backend="random", options={"sead": 1})
     assert 'did you mean "seed"' in str(caught.value)
+
+
+def test_a_backend_whose_constructor_fails_is_a_load_error_with_its_cause(
+    put: Install, tmp_path: Path
+) -> None:
+    source = GOOD + "        def __init__(self, **created):\n            raise OSError('no disk')\n"
+    points = {"autocog": {"late": "late_plugin:GoodLM"}}
+    install(tmp_path, "autocog-late", points, {"late_plugin": source})
+    with pytest.raises(ModelLoadError, match="OSError: no disk") as caught:
+        load(backend="late")
+    assert isinstance(caught.value.__cause__, OSError)
+    forget("late_plugin")
