@@ -1,4 +1,4 @@
-"""The slow and obvious way, written without anything of autocog's: one forward for each sequence."""
+"""The slow and obvious way, without anything of autocog's: one forward for each sequence."""
 
 from __future__ import annotations
 

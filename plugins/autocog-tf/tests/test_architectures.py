@@ -10,6 +10,7 @@ import numpy as np
 import plain
 import pytest
 import tiny
+
 from autocog_core import TreeQuery
 from autocog_core.tokens import TokenTree
 from autocog_tf import TfLM
@@ -53,7 +54,9 @@ def test_every_row_equals_a_plain_forward_in_any_order_of_calls(name: str) -> No
     for _ in range(40):
         cut = int(generator.integers(1, len(stem)))
         tokens = stem[:cut] + generator.integers(3, 480, int(generator.integers(0, 6))).tolist()
-        np.testing.assert_allclose(engine.row(tokens), plain.row(engine.model, tokens), atol=TOLERANCE)
+        np.testing.assert_allclose(
+            engine.row(tokens), plain.row(engine.model, tokens), atol=TOLERANCE
+        )
 
 
 @pytest.mark.parametrize("name", tiny.MODELS)
@@ -121,7 +124,9 @@ def _broken_tree(model: Any) -> Callable[..., Any]:
     return without_positions
 
 
-def test_a_model_that_is_wrong_on_trees_is_noticed_at_load(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_model_that_is_wrong_on_trees_is_noticed_at_load(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """A model that ignores positions passes for chains only: it falls back, and says so."""
     model = tiny.tiny_model("llama")
     broken = _broken_tree(model)
@@ -129,6 +134,8 @@ def test_a_model_that_is_wrong_on_trees_is_noticed_at_load(caplog: pytest.LogCap
     model.forward = broken
     engine = tiny.TfEngine(model, tiny.byte_level_tokenizer())
     assert engine.verdict.evaluator.name != "one forward a tree"
-    assert any("one forward a tree: differs" in reason for reason in engine.info.details["rejected"])
+    assert any(
+        "one forward a tree: differs" in reason for reason in engine.info.details["rejected"]
+    )
     tokens = list(range(5, 25))
     np.testing.assert_allclose(engine.row(tokens), plain.row(model, tokens), atol=TOLERANCE)

@@ -8,12 +8,13 @@ import numpy as np
 import plain
 import pytest
 import tiny
-from autocog_core import TreeQuery
-from autocog_core.tokens import TokenTree
-from autocog_tf import tree_evaluator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+
+from autocog_core import TreeQuery
+from autocog_core.tokens import TokenTree
+from autocog_tf import tree_evaluator
 
 TOLERANCE = 1e-4
 ENGINE = tiny.tiny_engine("llama")
@@ -130,7 +131,7 @@ def test_a_cached_prompt_costs_one_token_and_known_branches_nothing_more() -> No
 def test_a_branch_is_continued_without_evaluating_anything_twice() -> None:
     """As a beam does: each step needs its newest token only."""
     engine = tiny.tiny_engine("llama")
-    beams = [list(range(10, 40)) + [last] for last in (3, 4, 5, 6)]
+    beams = [[*range(10, 40), last] for last in (3, 4, 5, 6)]
     nothing = np.zeros(0, dtype=np.int32)
     root = np.array([-1], dtype=np.int32)
 
@@ -202,4 +203,6 @@ def test_an_interrupted_call_leaves_the_engine_exact(monkeypatch: pytest.MonkeyP
         engine.row([*prefix, 3, 4, 5])
     monkeypatch.setattr(layer, "forward", forward)
     for tokens in ([*prefix, 3, 4, 6], prefix[:20], [*prefix, 9]):
-        np.testing.assert_allclose(engine.row(tokens), plain.row(engine.model, tokens), atol=TOLERANCE)
+        np.testing.assert_allclose(
+            engine.row(tokens), plain.row(engine.model, tokens), atol=TOLERANCE
+        )

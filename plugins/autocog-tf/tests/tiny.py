@@ -7,8 +7,17 @@ from typing import Any
 
 import torch
 import transformers as tf
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    trainers,
+)
+
 from autocog_tf.engine import TfEngine
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 CORPUS = [
     "The capital of France is Paris. The capital of Italy is Rome.",
@@ -88,7 +97,13 @@ def _llama() -> Any:
 
 def _gpt2() -> Any:
     config = tf.GPT2Config(
-        vocab_size=512, n_positions=512, n_embd=64, n_layer=3, n_head=4, bos_token_id=1, eos_token_id=2
+        vocab_size=512,
+        n_positions=512,
+        n_embd=64,
+        n_layer=3,
+        n_head=4,
+        bos_token_id=1,
+        eos_token_id=2,
     )
     return tf.GPT2LMHeadModel(config)
 
@@ -111,7 +126,12 @@ def _mistral() -> Any:
 
 def _mamba() -> Any:
     config = tf.MambaConfig(
-        vocab_size=512, hidden_size=64, num_hidden_layers=3, state_size=8, bos_token_id=1, eos_token_id=2
+        vocab_size=512,
+        hidden_size=64,
+        num_hidden_layers=3,
+        state_size=8,
+        bos_token_id=1,
+        eos_token_id=2,
     )
     return tf.MambaForCausalLM(config)
 

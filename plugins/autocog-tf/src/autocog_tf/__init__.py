@@ -1,4 +1,4 @@
-"""autocog backend for Hugging Face Transformers. Importing it imports neither torch nor transformers."""
+"""autocog backend for Hugging Face Transformers. Importing it does not import torch."""
 
 from __future__ import annotations
 

@@ -7,6 +7,9 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
 from autocog_core import (
     BackendInfo,
     BackendOptions,
@@ -21,8 +24,6 @@ from autocog_core import (
 )
 from autocog_core.options import Resource
 from autocog_core.types import Message
-from numpy.typing import NDArray
-from pydantic import Field
 
 if TYPE_CHECKING:
     from autocog_tf.engine import TfEngine
@@ -43,7 +44,9 @@ class TfOptions(BackendOptions):
     revision: str | None = Field(None, description="branch, tag or commit on the hub")
     local_files_only: bool = Field(False, description="never look on the hub")
     trust_remote_code: bool = Field(False, description="run code that comes with the model")
-    attn_implementation: str | None = Field(None, description="sdpa, eager ...; default: the model's")
+    attn_implementation: str | None = Field(
+        None, description="sdpa, eager ...; default: the model's"
+    )
     cache_size: int = Field(
         1 << 30, ge=0, description="bytes of keys and values kept between calls"
     )
@@ -104,7 +107,6 @@ class TfLM(ChoiceLM):
     def complete_impl(self, request: CompletionRequest) -> Completion:
         # Core prepares prompts: special tokens parsed only where trusted, BOS once.
         from autocog_core.prompts import check_sequence, encode
-
         from autocog_tf.generation import generate
 
         caller = self.as_model().caller
@@ -112,9 +114,7 @@ class TfLM(ChoiceLM):
         check_sequence(prompt, caller.info, beyond=request.max_tokens)
         return generate(self._open, prompt, request)
 
-    def chat_prompt_impl(
-        self, messages: Sequence[Message], add_generation_prompt: bool
-    ) -> Prompt:
+    def chat_prompt_impl(self, messages: Sequence[Message], add_generation_prompt: bool) -> Prompt:
         prompt = self._open.tokenizer.chat_prompt(messages, add_generation_prompt)
         if prompt is None:
             raise CapabilityError(

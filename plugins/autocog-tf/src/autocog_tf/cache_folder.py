@@ -1,4 +1,4 @@
-"""Where converted models and remembered hashes are kept: `$AUTOCOG_CACHE`, else the user's cache."""
+"""Where converted models and hashes are kept: `$AUTOCOG_CACHE`, else the user's cache."""
 
 from __future__ import annotations
 

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 import transformers
-from autocog_core import BackendInfo, TreeQuery, TreeScores
 from numpy.typing import NDArray
 
+from autocog_core import BackendInfo, TreeQuery, TreeScores
 from autocog_tf import fingerprint
 from autocog_tf.evaluator import Evaluator, Forward
 from autocog_tf.level_evaluator import LevelEvaluator

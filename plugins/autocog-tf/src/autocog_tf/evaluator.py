@@ -39,9 +39,7 @@ class Forward:
         parameters = inspect.signature(model.forward).parameters
         self._keeps = "logits_to_keep" in parameters
         self._positions = "position_ids" in parameters
-        self.cache_argument = (
-            "cache_params" if "cache_params" in parameters else "past_key_values"
-        )
+        self.cache_argument = "cache_params" if "cache_params" in parameters else "past_key_values"
 
     @property
     def device(self) -> torch.device:

@@ -1,4 +1,4 @@
-"""Completions through Transformers' `generate`, with stops on bytes and the model's own log-probs."""
+"""Completions through Transformers' `generate`: stops on bytes, the model's own log-probs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers import DynamicCache, GenerationConfig, StoppingCriteria, StoppingCriteriaList
+
 from autocog_core import CapabilityError, Completion, CompletionRequest
 from autocog_core.stops import StopMatcher
 from autocog_core.types import Finish
-from transformers import DynamicCache, GenerationConfig, StoppingCriteria, StoppingCriteriaList
-
 from autocog_tf.memory import with_less_memory
 from autocog_tf.tree_evaluator import TreeEvaluator
 
@@ -104,7 +104,7 @@ def _kept_beginning(engine: TfEngine, prompt: Sequence[int], count: int) -> Dyna
         return None
     index = torch.tensor(nodes, device=engine.forward.device)
     cache = DynamicCache(config=engine.model.config)
-    for number, layer in enumerate(tree.cache.layers):
+    for number, layer in enumerate(tree.layers):
         keys = layer.keys.index_select(2, index).repeat_interleave(count, dim=0)
         values = layer.values.index_select(2, index).repeat_interleave(count, dim=0)
         cache.update(keys, values, number)
@@ -134,12 +134,10 @@ def _neutral_defaults(model: Any) -> Iterator[None]:
         model.generation_config = own
 
 
-class _Watcher(StoppingCriteria):  # type: ignore[misc]
+class _Watcher(StoppingCriteria):
     """Sees every step: log-probabilities from the raw logits, stops, and pieces of text."""
 
-    def __init__(
-        self, engine: TfEngine, count: int, request: CompletionRequest
-    ) -> None:
+    def __init__(self, engine: TfEngine, count: int, request: CompletionRequest) -> None:
         self._detokenize = engine.tokenizer.detokenize
         self._eos = set(engine.info.eos)
         self._on_text = request.on_text

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 import transformers
-from autocog_core import ModelLoadError
 from filelock import FileLock
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from autocog_core import ModelLoadError
 from autocog_tf.cache_folder import cache_folder
 from autocog_tf.progress import quiet_progress
 

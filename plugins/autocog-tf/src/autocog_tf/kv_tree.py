@@ -7,7 +7,7 @@ continued, reused or dropped without touching the others.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,16 +18,19 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 STEP = 256
 
 
-class _TreeLayer(CacheLayerMixin):  # type: ignore[misc]
+class TreeLayer(CacheLayerMixin):
     """One layer's keys and values, written in place after the nodes that are there already."""
 
     is_sliding = False
+    keys: torch.Tensor
+    values: torch.Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.length = 0
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        """Take shapes, dtype and device from the first keys and values."""
         self.dtype, self.device = key_states.dtype, key_states.device
         self.keys = _buffer_like(key_states, 0)
         self.values = _buffer_like(value_states, 0)
@@ -53,9 +56,9 @@ class _TreeLayer(CacheLayerMixin):  # type: ignore[misc]
             self.values = self.values.index_select(2, nodes)
         self.length = len(nodes)
 
-    def copy_of(self, nodes: torch.Tensor) -> _TreeLayer:
+    def copy_of(self, nodes: torch.Tensor) -> TreeLayer:
         """A new layer that holds copies of these nodes."""
-        other = _TreeLayer()
+        other = TreeLayer()
         if self.is_initialized:
             other.lazy_initialization(self.keys, self.values)
             other.keys, other.values = self.keys, self.values
@@ -106,7 +109,9 @@ class KVTree:
     """
 
     def __init__(self) -> None:
-        self.cache = Cache(layer_class_to_replicate=_TreeLayer)
+        self.cache = Cache(layer_class_to_replicate=TreeLayer)
+        #: The cache's own list, which grows with the first forward.
+        self.layers = cast("list[TreeLayer]", self.cache.layers)
         self.tokens: list[int] = []
         self.parents: list[int] = []
         self.depths: list[int] = []
@@ -118,7 +123,7 @@ class KVTree:
     @property
     def bytes(self) -> int:
         """Memory held by keys and values."""
-        return sum(layer.bytes for layer in self.cache.layers)
+        return sum(layer.bytes for layer in self.layers)
 
     def child(self, node: int, token: int) -> int | None:
         """The node of `token` after `node` (-1: at the start), if it was evaluated."""
@@ -136,14 +141,14 @@ class KVTree:
         """Take over the nodes that the last forward has written after the ones there were."""
         for token, parent in zip(tokens, parents, strict=True):
             self._add(token, parent)
-        for layer in self.cache.layers:
+        for layer in self.layers:
             layer.length = len(self.tokens)
 
     def keep(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Keep only `nodes` (sorted, closed under parents); the new number of each old node, or -1."""
+        """Keep only `nodes` (sorted, closed under parents); each old node's new number, or -1."""
         renumbered = self._renumber(nodes)
         index = torch.from_numpy(nodes)
-        for layer in self.cache.layers:
+        for layer in self.layers:
             layer.keep(index)
         return renumbered
 
@@ -151,7 +156,7 @@ class KVTree:
         """A new tree with copies of `nodes` (sorted, closed under parents), and their numbers."""
         other = KVTree()
         index = torch.from_numpy(nodes)
-        other.cache.layers = [layer.copy_of(index) for layer in self.cache.layers]
+        other.layers.extend(layer.copy_of(index) for layer in self.layers)
         other.tokens, other.parents, other.depths = self.tokens, self.parents, self.depths
         return other, other._renumber(nodes)
 

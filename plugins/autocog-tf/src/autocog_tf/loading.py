@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from autocog_core import ConfigError, ModelLoadError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from autocog_core import ConfigError, ModelLoadError
 from autocog_tf.backend import TfOptions
 from autocog_tf.engine import TfEngine
 from autocog_tf.gguf import converted_folder
@@ -41,9 +41,10 @@ def load_engine(options: TfOptions) -> TfEngine:
     try:
         with quiet_progress():
             tokenizer = AutoTokenizer.from_pretrained(source, **shared)
-            model = AutoModelForCausalLM.from_pretrained(
+            model: Any = AutoModelForCausalLM.from_pretrained(
                 source, dtype=pick_dtype(options.dtype, device), **shared, **extra
-            ).to(device)
+            )
+            model = model.to(device)
     # Transformers and the libraries below it raise whatever a broken file leads them to.
     except Exception as error:
         if is_out_of_memory(error):
@@ -70,8 +71,8 @@ def pick_device(name: str) -> torch.device:
         raise ConfigError(
             f"unknown device {name!r}", where="device", hint="auto, cpu, cuda, cuda:N or mps"
         ) from error
-    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
-    if device.type in there and not there[device.type]():
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(device.type, True):
         raise ConfigError(
             f"this machine has no {device.type} device that torch can use",
             where="device",

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
-from autocog_core import OutOfMemoryError
 
+from autocog_core import OutOfMemoryError
 from autocog_tf.evaluator import Evaluator
 
 Answer = TypeVar("Answer")

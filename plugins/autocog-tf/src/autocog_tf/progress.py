@@ -1,4 +1,4 @@
-"""Transformers' own progress bars are for its users: ours are told by logging what is waited for."""
+"""Transformers' progress bars are for its own users: ours are told by logging."""
 
 from __future__ import annotations
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from autocog_core import TreeQuery, TreeScores
 from numpy.typing import NDArray
 
+from autocog_core import TreeQuery, TreeScores
 from autocog_tf.forest import Forest, add_query
 
 
@@ -65,9 +66,7 @@ class TreeAnswers:
     def answers(self) -> list[TreeScores]:
         """One answer a query, once all wanted nodes were added."""
         return [
-            TreeScores(
-                self._values[start:end], *self._tops[number], self.forest.evaluated[number]
-            )
+            TreeScores(self._values[start:end], *self._tops[number], self.forest.evaluated[number])
             for number, (start, end) in enumerate(
                 zip(self._starts.tolist(), self._starts[1:].tolist(), strict=False)
             )
@@ -86,6 +85,10 @@ class TreeAnswers:
         ids = torch.nonzero((logits >= least) & torch.isfinite(logits)).squeeze(1)
         ids = ids[torch.argsort(logits[ids], descending=True, stable=True)][:count]
         tokens, logprobs = self._tops[number]
+        if math.isnan(total):
+            # Not "nothing is allowed": what the model said must not look like an answer.
+            logprobs[place] = math.nan
+            return
         tokens[place, : len(ids)] = ids.cpu().numpy()
         logprobs[place, : len(ids)] = logits[ids].double().cpu().numpy() - total
 

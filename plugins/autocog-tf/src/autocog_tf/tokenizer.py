@@ -1,4 +1,4 @@
-"""A Transformers tokenizer on bytes: exact surfaces, no BOS, special tokens only where asked for."""
+"""A Transformers tokenizer on bytes: exact surfaces, special tokens only where asked for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from autocog_core import ModelLoadError, Prompt, SpecialToken
@@ -29,7 +30,7 @@ class TextTokenizer:
 
     def __init__(self, tokenizer: Any, size: int) -> None:
         self.tokenizer = tokenizer
-        self._rust = getattr(tokenizer, "backend_tokenizer", None)
+        self._rust: Any = getattr(tokenizer, "backend_tokenizer", None)
         if self._rust is None:
             raise ModelLoadError(
                 f"{type(tokenizer).__name__} is a slow tokenizer",
@@ -124,7 +125,7 @@ class TextTokenizer:
         if not cuts:
             return None
         edges = [0, *cuts, len(text)]
-        return [text[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+        return [text[start:end] for start, end in pairwise(edges)]
 
     def _bytes_of(self, token: int) -> bytes:
         surface = self._surfaces.get(token)

@@ -13,7 +13,7 @@ from autocog_tf.evaluator import Forward, Sink
 from autocog_tf.forest import Forest
 from autocog_tf.kv_tree import KVTree
 
-#: Nodes that may be in the way (kept, but of no use to a call) before a tree is copied or compacted.
+#: Nodes that may be in the way (kept, of no use to a call) before a tree is copied or compacted.
 SLACK = 512
 #: Most trees kept; the bytes they may hold are an option.
 MOST_TREES = 16
@@ -195,7 +195,7 @@ class TreeEvaluator:
             if window is not None:
                 seen = visible & (depths[known:, None] - depths[None, :] < window)
             masks[kind] = self._as_tensor(seen)
-        return masks[""] if "" in masks else masks
+        return masks.get("", masks)
 
     def _as_tensor(self, seen: NDArray[np.bool_]) -> torch.Tensor:
         mask = torch.from_numpy(seen)[None, None].to(self._forward.device)

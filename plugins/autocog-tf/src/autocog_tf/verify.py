@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from autocog_core import TreeQuery
 from autocog_core.tokens import TokenTree
-
 from autocog_tf.evaluator import Evaluator, Forward, PlainEvaluator
 from autocog_tf.scores import TreeAnswers
 
@@ -52,9 +52,7 @@ def pick_evaluator(
             continue
         finally:
             evaluator.forget()
-        difference = max(
-            float(np.abs(a - b).max()) for a, b in zip(expected, found, strict=True)
-        )
+        difference = max(float(np.abs(a - b).max()) for a, b in zip(expected, found, strict=True))
         if difference <= tolerance:
             if rejected:
                 log.info("trees are evaluated by %s (%s)", evaluator.name, "; ".join(rejected))
