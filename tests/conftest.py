@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 settings.register_profile(
     "autocog",
-    max_examples=60,
+    max_examples=100,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

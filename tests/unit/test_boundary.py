@@ -245,3 +245,24 @@ def test_strict_accepts_given_ids_with_special_tokens_that_text_would_spell_the_
     assert found == encode(model, prompt, ["c", "d"])
     with pytest.raises(InputError, match="would not begin"):
         encode(model, prompt, ["b", "c"], boundary="strict")
+
+
+PHRASE = "alpha beta gamma delta epsilon"
+
+
+@pytest.mark.parametrize(
+    ("words", "prompt", "choices"),
+    [
+        # A token that holds a blank: the end of the prompt alone is cut into other tokens.
+        (["word word"], "word word " * 40 + "word word", [" word", "s"]),
+        (["word word"], "word word " * 40 + "word", [" word", "s"]),
+        # A long token that only the choice completes: far more than its last word is re-spelled.
+        ([PHRASE], "word " * 80 + PHRASE[:-1], ["n", "m"]),
+    ],
+    ids=["blank inside a token", "blank beside a token", "healed far back"],
+)
+def test_no_cut_is_made_where_the_end_alone_is_tokenized_otherwise(
+    words: list[str], prompt: str, choices: list[str]
+) -> None:
+    model = Model(CharTokenizer(words=words))
+    assert encode(model, prompt, choices) == encode(model, prompt, choices, whole=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autocog_core.numerics import log_softmax
@@ -54,6 +54,7 @@ class Recorder:
         return 0
 
 
+@settings(max_examples=300)
 @given(
     st.lists(st.floats(-6, 6, width=16), min_size=1, max_size=12),
     st.sampled_from([0.3, 1.0, 2.5]),
@@ -105,3 +106,12 @@ def test_frequencies_are_the_probabilities_and_impossible_tokens_never_come() ->
 def test_a_temperature_next_to_zero_is_greedy_not_a_crash() -> None:
     generator = np.random.default_rng(0)
     assert pick(row_of(0.2, 0.5, 0.3), request(temperature=1e-310), generator) == 1
+
+
+@pytest.mark.parametrize(
+    ("top_p", "kept"), [(0.0, 1), (0.4, 1), (0.55, 2), (0.85, 3), (0.95, 4), (1.0, 5)]
+)
+def test_top_p_keeps_the_fewest_tokens_that_reach_it(top_p: float, kept: int) -> None:
+    recorder = Recorder()
+    pick(row_of(0.5, 0.3, 0.1, 0.06, 0.04), request(temperature=1.0, top_p=top_p), recorder)  # type: ignore[arg-type]
+    assert recorder.count == kept
