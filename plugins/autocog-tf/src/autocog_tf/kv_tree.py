@@ -26,7 +26,7 @@ class TreeLayer(CacheLayerMixin):
     values: torch.Tensor
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.length = 0
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:

