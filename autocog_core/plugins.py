@@ -175,11 +175,11 @@ def _find(name: str, group: str) -> InstalledPlugin:
     matching = [plugin for plugin in plugins if plugin.name == name]
     if not matching:
         near = did_you_mean(name, [plugin.name for plugin in plugins])
-        command = f"or install one: pip install autocog-{name}"
+        command = f"pip install autocog-{name}"
         raise PluginNotInstalledError(
             "no installed distribution offers it",
             where=f'{kind} "{name}"',
-            hint=f"{near} {command}" if near else command,
+            hint=f"{command}; {near}" if near else command,
         )
     if len(matching) > 1:
         both = " and ".join(f"{plugin.distribution} {plugin.version}" for plugin in matching)

@@ -12,7 +12,7 @@ import numpy as np
 
 from autocog_core import ChoiceScores, Model
 
-PROMPTS = ("The capital of France is", "1 + 1 =", "a", "Grüße 😀 und\n\n")
+PROMPTS = ("The capital of France is", "1 + 1 =", "a b", "Grüße 😀 und\n\n")
 CHOICES = (" Paris", " Paris, France", " Lyon", "1", "10", "100", "é")
 
 
@@ -75,6 +75,7 @@ def chain_rule(
         for score in result.scores:
             joint = model.encode(prompt + score.choice)
             tokens = joint[decided_once:]
+            assert tokens, f"nothing of {score.choice!r} after {prompt!r} is scored"
             assert tuple(tokens) == score.tokens, (
                 f"{score.choice!r} after {prompt!r} has the tokens {score.tokens}, not {tokens}"
             )
@@ -159,6 +160,8 @@ def choices_by_index(model: Model, prompt: str = "The answer:") -> None:
 
 def long_choices_keep_their_shares(model: Model, prompt: str = "Well", length: int = 600) -> None:
     """Shares are finite and follow the log-probabilities where probabilities underflow to 0."""
+    # Every character may be a token of its own.
+    length = min(length, (model.info.context_length or length) // 2)
     body = " and so on" * (length // 10)
     _shares(model.choose(prompt, [body + " Paris", body + " Lyon", " no"], norm="mean"))
     result = model.choose(prompt, [body + " Paris", body + " Lyon"])

@@ -23,9 +23,11 @@ from autocog_core.types import BackendInfo, Message, Prompt
 class ByteOptions(BackendOptions):
     """Options of every built-in backend."""
 
-    vocabulary: VocabularyKind = "bytes"
-    bos: bool = True
-    context_length: int = Field(default=100_000, ge=1)
+    vocabulary: VocabularyKind = Field(
+        default="bytes", description="single bytes, or bytes and merges of them"
+    )
+    bos: bool = Field(default=True, description="whether sequences begin with a BOS token")
+    context_length: int = Field(default=100_000, ge=1, description="most tokens in a sequence")
 
 
 class ByteLM(ChoiceLM):

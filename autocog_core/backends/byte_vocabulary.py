@@ -16,7 +16,7 @@ VocabularyKind = Literal["bytes", "merges"]
 MERGES = (
     "th er in an on re at en he or es it is al ar le st nd ou ing and the ion ent "
     "ab ba aba abab cd 10 00 100 .␣ .␊ ␊␊ ,␣ :␣ ␣a ␣t ␣P ␣A ␣B ␣the ␣and ␣an "
-    "Pa ␣Pa ri ris Paris ␣Paris"
+    "␣Par ␣Paris Par Paris"
 )
 
 BOS_TEXT = "<|bos|>"

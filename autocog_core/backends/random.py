@@ -15,14 +15,12 @@ from autocog_core.numerics import log_softmax
 
 
 class RandomOptions(ByteOptions):
-    """Options of `random`.
+    """Options of `random`."""
 
-    `seed` picks the model; `scale` is the standard deviation of its logits: 0 is uniform, and the
-    larger, the more certain.
-    """
-
-    seed: int = 0
-    scale: float = Field(default=2.0, ge=0)
+    seed: int = Field(default=0, description="picks the model")
+    scale: float = Field(
+        default=2.0, ge=0, description="standard deviation of the logits: 0 is uniform"
+    )
 
 
 class RandomLM(ByteLM):

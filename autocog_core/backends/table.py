@@ -22,7 +22,9 @@ class TableOptions(ByteOptions):
     tokens. A text without a row has the uniform distribution.
     """
 
-    rows: dict[str, dict[str, float]] = Field(default_factory=dict)
+    rows: dict[str, dict[str, float]] = Field(
+        default_factory=dict, description="by text so far: probabilities of the next token"
+    )
 
     @field_validator("rows")
     @classmethod

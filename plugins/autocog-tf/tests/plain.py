@@ -20,9 +20,9 @@ def row(model: Any, tokens: Sequence[int]) -> NDArray[np.float64]:
 
 def token_logprobs(model: Any, base: Sequence[int], decided: Sequence[int]) -> NDArray[np.float64]:
     """Log-probability of each of `decided` after `base`, from one forward over both."""
-    tokens = [*base, *decided]
+    tokens = torch.tensor([[*base, *decided]])
     with torch.no_grad():
-        logits = model(input_ids=torch.tensor([tokens]), use_cache=False).logits
-    rows = torch.log_softmax(logits[0].double(), -1)
-    found = [rows[len(base) - 1 + i, token].item() for i, token in enumerate(decided)]
-    return np.array(found)
+        # The row before the first decided token, and those before each of the others.
+        logits = model(input_ids=tokens, use_cache=False, logits_to_keep=len(decided) + 1).logits
+    rows = torch.log_softmax(logits[0, :-1].double(), -1)
+    return np.array([rows[i, token].item() for i, token in enumerate(decided)])

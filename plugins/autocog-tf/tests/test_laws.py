@@ -7,6 +7,7 @@ from collections.abc import Callable
 import laws
 import pytest
 import tiny
+
 from autocog_core import Model
 from autocog_tf import TfLM
 

@@ -8,6 +8,7 @@ import laws
 import numpy as np
 import plain
 import pytest
+
 from autocog_core import load
 from autocog_tf import TfLM
 
@@ -15,10 +16,12 @@ pytestmark = pytest.mark.slow
 
 TOLERANCE = 1e-4
 
-WORDS = (
-    "the capital of France is Paris and Rome or not 1 10 100 2024 naïve café 東京 привет 😀 👩‍👩‍👧 "
-    "question answer: inclined plane; (a) (b) -3.14 \t x = y + z, don't I'll HTTP/2 ß Ω"
-).split(" ")
+WORDS = [
+    *("the", "capital", "of", "France", "is", "Paris", "and", "Rome", "or", "not"),
+    *("1", "10", "100", "2024", "-3.14", "question", "answer:", "inclined", "plane;"),
+    *("naïve", "café", "東京", "привет", "ß", "Ω", "😀", "👩‍👩‍👧"),
+    *("(a)", "(b)", "\t", "x", "=", "y", "+", "z,", "don't", "I'll", "HTTP/2"),
+]
 
 
 def random_text(generator: np.random.Generator, most: int) -> str:
@@ -32,8 +35,8 @@ def random_text(generator: np.random.Generator, most: int) -> str:
 
 def random_set(generator: np.random.Generator, number: int) -> tuple[str, list[str]]:
     """A prompt and its choices; among them prefixes of one another, 1 choice, and 200."""
-    prompt = random_text(generator, 25)
-    count = {0: 1, 1: 200}.get(number % 50, int(generator.integers(2, 9)))
+    prompt = "Text: " + random_text(generator, 15)
+    count = {0: 1, 1: 200}.get(number % 50, int(generator.integers(2, 6)))
     choices: dict[str, None] = {}
     while len(choices) < count:
         choice = random_text(generator, 4)
@@ -45,12 +48,7 @@ def random_set(generator: np.random.Generator, number: int) -> tuple[str, list[s
 
 def check_against_plain(model: Any, prompt: str, choices: list[str]) -> int:
     """Every token's score against one forward over prompt and choice; how many there were."""
-    try:
-        result = model.choose(prompt, choices)
-    except ValueError as error:
-        # Two random texts may be the same tokens: refused, as it should be.
-        assert "same tokens" in str(error)
-        return 0
+    result = model.choose(prompt, choices)
     network = model._open.model
     for choice, score in zip(choices, result.scores, strict=True):
         joint = model.as_model().encode(prompt + choice)
@@ -80,7 +78,7 @@ def test_300_random_sets_equal_plain_separate_forwards(smol: Any) -> None:
                 tokens += len(score.tokens)
         else:
             tokens += check_against_plain(smol, prompt, choices)
-    assert tokens > 3000
+    assert tokens > 2000
 
 
 @pytest.mark.parametrize("law", laws.ALL, ids=lambda law: law.__name__)

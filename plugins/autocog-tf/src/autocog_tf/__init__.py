@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 from autocog_tf.backend import TfLM, TfOptions
-from autocog_tf.version import __version__
+
+__version__ = version("autocog-tf")
 
 __all__ = ["TfLM", "TfOptions", "__version__"]

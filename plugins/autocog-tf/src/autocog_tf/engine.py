@@ -39,13 +39,21 @@ class TfEngine:
     :param tokenizer: its tokenizer, with a Rust backend.
     :param cache_size: bytes of keys and values kept between calls.
     :param source: where the weights came from: a folder, a file or a hub name.
+    :param name: what to call it.
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, *, cache_size: int = 1 << 30, source: str = ""
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        cache_size: int = 1 << 30,
+        source: str = "",
+        name: str = "",
     ) -> None:
         self.model = model.eval()
         self.source = source or str(model.config._name_or_path)
+        self.name = name or self.source or type(model).__name__
         self.lock = threading.RLock()
         self.forward = Forward(model)
         self.config = model.config.get_text_config()
@@ -106,7 +114,7 @@ class TfEngine:
         if self.verdict.rejected:
             details["rejected"] = list(self.verdict.rejected)
         return BackendInfo(
-            name=f"{type(self.model).__name__} from {self.source}",
+            name=self.name,
             vocabulary_size=self.config.vocab_size,
             context_length=getattr(self.config, "max_position_embeddings", None),
             bos=self.tokenizer.bos,

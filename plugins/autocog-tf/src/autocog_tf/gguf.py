@@ -61,6 +61,8 @@ def _convert(path: Path, folder: Path) -> None:
         model = _plain_copy(loaded)
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
+        # mkdtemp makes it for this user alone; a cache may be shared.
+        temporary.chmod(0o755)
         temporary.rename(folder)
     # A truncated file can fail anywhere inside the reader.
     except Exception as error:

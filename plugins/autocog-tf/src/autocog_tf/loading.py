@@ -53,7 +53,10 @@ def load_engine(options: TfOptions) -> TfEngine:
                 hint="use a smaller dtype, model, or another device",
             ) from error
         raise ModelLoadError(_explain(error, source), hint=_hint(source)) from error
-    return TfEngine(model, tokenizer, cache_size=options.cache_size, source=source)
+    # The name as people gave it: a folder of converted weights would tell them little.
+    given = Path(options.model_path)
+    name = given.name if given.exists() else options.model_path
+    return TfEngine(model, tokenizer, cache_size=options.cache_size, source=source, name=name)
 
 
 def pick_device(name: str) -> torch.device:
