@@ -75,9 +75,12 @@ def chain_rule(
         for score in result.scores:
             joint = model.encode(prompt + score.choice)
             tokens = joint[decided_once:]
-            assert tokens, f"nothing of {score.choice!r} after {prompt!r} is scored"
             assert tuple(tokens) == score.tokens, (
                 f"{score.choice!r} after {prompt!r} has the tokens {score.tokens}, not {tokens}"
+            )
+            assert len(score.token_logprobs) == len(tokens) > 0, (
+                f"{score.choice!r} after {prompt!r} has {len(score.token_logprobs)} scores "
+                f"for {len(tokens)} tokens"
             )
             slow = [
                 float(model.greedy(joint[: decided_once + i])[token])

@@ -69,7 +69,9 @@ def test_what_is_not_given_comes_from_the_config(run: Run, folder: Path) -> None
 
 
 def test_alternatives_are_all_printed(run: Run) -> None:
-    output = run("complete", "It is", "--n", "2", "--temperature", "1", "--max-tokens", "3").stdout
+    output = run(
+        "complete", "It is", "--n", "2", "--temperature", "1", "--max-tokens", "3", "--seed", "1"
+    ).stdout
     assert "--- 1: 3 tokens" in output
     assert "--- 2: 3 tokens" in output
 
