@@ -157,8 +157,9 @@ class _Watcher(StoppingCriteria):
         """Take the tokens of one step; True for the samples that are done."""
         assert self._logits is not None
         chosen = input_ids[:, -1]
-        raw = self._logits.gather(1, chosen.to(self._logits.device)[:, None])[:, 0].double()
-        values = (raw - torch.logsumexp(self._logits, dim=-1).double()).tolist()
+        raw = self._logits.gather(1, chosen.to(self._logits.device)[:, None])[:, 0]
+        totals = torch.logsumexp(self._logits, dim=-1)
+        values = (raw.cpu().double() - totals.cpu().double()).tolist()
         for number, token in enumerate(chosen.tolist()):
             if self._finish[number] is None:
                 self._take(number, token, min(0.0, values[number]))

@@ -57,8 +57,9 @@ class TreeAnswers:
         rows = np.repeat(np.arange(len(nodes)), [len(found) for found in slices])
         index = torch.from_numpy(rows).to(logits.device)
         tokens = torch.from_numpy(self._tokens[places]).to(logits.device)
-        values = logits[index, tokens].double() - totals[index].double()
-        self._values[places] = values.cpu().numpy()
+        # Subtracted on the CPU: not every device has float64.
+        values = logits[index, tokens].cpu().double() - totals[index].cpu().double()
+        self._values[places] = values.numpy()
         for row, node in enumerate(nodes):
             for query, place in self._top_rows.get(node, ()):
                 self._add_top(query, place, logits[row], float(totals[row]))
@@ -90,7 +91,7 @@ class TreeAnswers:
             logprobs[place] = math.nan
             return
         tokens[place, : len(ids)] = ids.cpu().numpy()
-        logprobs[place, : len(ids)] = logits[ids].double().cpu().numpy() - total
+        logprobs[place, : len(ids)] = logits[ids].cpu().double().numpy() - total
 
 
 class RowAnswer:
@@ -103,5 +104,6 @@ class RowAnswer:
 
     def add(self, nodes: Sequence[int], logits: torch.Tensor) -> None:
         """Take the logits (1, V) of the only distribution that is wanted."""
-        row = torch.log_softmax(logits[0].float(), dim=-1)
-        self.row = row.cpu().numpy()
+        # In float32 torch.log_softmax is off by 2e-5 nats over a large vocabulary, to one side.
+        row = torch.log_softmax(logits[0].cpu().double(), dim=-1)
+        self.row = row.float().numpy()

@@ -1,0 +1,49 @@
+"""Memory and time of one choice among very many: 10,000 of 12 tokens, by default.
+
+python benchmarks/many_choices.py [--choices 10000] [--length 12] [--model MODEL]
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+
+import numpy as np
+from compare_tf import LONG_PROMPT, SMOL
+
+from autocog_core import TreeQuery
+from autocog_core.tokens import TokenTree
+from autocog_tf import TfLM
+
+
+def peak() -> float:
+    """Most memory that this process ever held, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    """Score random token sequences after the long prompt."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default=SMOL)
+    parser.add_argument("--choices", type=int, default=10_000)
+    parser.add_argument("--length", type=int, default=12)
+    arguments = parser.parse_args()
+    model = TfLM(**TfLM.create(model_path=arguments.model))
+    prefix = model.as_model().encode(LONG_PROMPT)
+    generator = np.random.default_rng(0)
+    size = (arguments.choices, arguments.length)
+    tree = TokenTree.build(generator.integers(100, 40_000, size).tolist())
+    model.greedy(prefix)
+    before = peak()
+    start = time.perf_counter()
+    scores = model.as_model().caller.greedy_tree([TreeQuery(prefix, tree.tokens, tree.parents)])[0]
+    seconds = time.perf_counter() - start
+    print(
+        f"{arguments.choices} choices of {arguments.length} tokens: {scores.evaluated} tokens "
+        f"evaluated in {seconds:.0f} s, {peak() - before:.0f} MB beyond the loaded model"
+    )
+
+
+if __name__ == "__main__":
+    main()
