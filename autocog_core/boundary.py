@@ -22,8 +22,11 @@ SHORT = 256
 MARGIN = 96
 REACH = 4096
 
-#: A border that every tokenizer in use keeps: a letter or digit, then one blank before a letter.
-_BORDER = re.compile(r"(?<=[A-Za-z0-9]) (?=[A-Za-z])")
+#: Borders that pre-tokenizers tend to keep: before the one blank between two words, before a line,
+#: after punctuation of scripts without blanks. That a tokenizer does keep one is checked.
+_BORDER = re.compile(
+    r"(?<=\w)(?= [^\W\d_])|(?<=\w)(?=\n\w)|(?<=[\u3001\u3002\uff0c\uff01\uff1f])(?=\w)"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,13 @@ class Caller:
         found: BackendInfo = self._answer("describe", self._hooks.describe())
         return found
 
+    def row_size(self) -> int:
+        """V, of a backend that does not describe itself."""
+        surfaces = self._hooks.vocabulary()
+        if surfaces is not None:
+            return len(surfaces)
+        return len(self._answer("greedy_impl", self._hooks.greedy_impl(tokens=[0])))
+
     @cached_property
     def _guard(self) -> AbstractContextManager[Any]:
         return self._lock if self.info.concurrency <= 1 else nullcontext()

@@ -30,6 +30,11 @@ def check_messages(messages: Sequence[Message]) -> None:
             if not isinstance(message, Mapping) or not isinstance(message.get(key), str):
                 raise InputError(f'has no text under "{key}"', where=where)
         check_text(message["content"], where)
+        more = sorted(set(message) - {"role", "content"})
+        if more:
+            raise InputError(
+                "has " + ", ".join(map(repr, more)), where=where, hint="give role and content only"
+            )
 
 
 def prompt_from_template(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from autocog_core.errors import InputError
+from autocog_core.errors import CapabilityError, ConfigError, InputError, did_you_mean
 from autocog_core.prompts import check_text
 from autocog_core.types import CompletionRequest, Prompt
 
@@ -23,6 +23,36 @@ _NUMBERS: dict[str, tuple[float, float]] = {
 }
 
 
+def merged(*arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Several sets of arguments as one, under autocog's names; later ones count."""
+    return {ALIASES.get(name, name): value for given in arguments for name, value in given.items()}
+
+
+def check_defaults(arguments: Mapping[str, Any], where: str) -> None:
+    """Refuse default arguments that no call could be made with.
+
+    :param where: the file and key that they stand under.
+    :raises ConfigError: naming the first one that is wrong.
+    """
+    try:
+        completion_request(Prompt(()), arguments)
+    except InputError as error:
+        raise ConfigError(error.what, where=f"{where}.{error.where}", hint=error.hint) from error
+
+
+def refuse_unknown(extra: Mapping[str, Any], known: Collection[str], where: str) -> None:
+    """Refuse options that the engine does not know.
+
+    :raises CapabilityError: naming them, and the nearest name that is valid.
+    """
+    unknown = sorted(set(extra) - set(known))
+    if unknown:
+        hint = did_you_mean(unknown[0], {*_KNOWN, *known})
+        raise CapabilityError(
+            "complete does not know " + ", ".join(unknown), where=where, hint=hint
+        )
+
+
 def completion_request(prompt: Prompt, arguments: Mapping[str, Any]) -> CompletionRequest:
     """The request that `arguments` make; names that core does not know become `extra`.
 
@@ -30,8 +60,7 @@ def completion_request(prompt: Prompt, arguments: Mapping[str, Any]) -> Completi
     """
     known: dict[str, Any] = {}
     extra: dict[str, Any] = {}
-    for name, value in arguments.items():
-        name = ALIASES.get(name, name)
+    for name, value in merged(arguments).items():
         if value is None:
             continue
         if name == "extra":

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from autocog_core import tct
 from autocog_core.caller import Caller
-from autocog_core.errors import CapabilityError
+from autocog_core.completion import refuse_unknown
 from autocog_core.markers import hookimpl
 from autocog_core.prompts import check_sequence, encode
 from autocog_core.sampling import pick
 from autocog_core.stops import StopMatcher
 from autocog_core.types import (
+    BackendInfo,
     ChoiceRequest,
     ChoiceScores,
     Completion,
@@ -40,6 +41,11 @@ class CoreDefaults:
         return tct.choose_many(self._caller, [request])[0]
 
     @hookimpl(trylast=True)
+    def describe(self) -> BackendInfo:
+        """What can be told of a backend that does not tell: its name and the width of its rows."""
+        return BackendInfo(self._caller.who, self._caller.row_size())
+
+    @hookimpl(trylast=True)
     def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
         """One `greedy_impl` call for every node that has children or is in `top_at`."""
         return [self._tree(query) for query in queries]
@@ -47,10 +53,7 @@ class CoreDefaults:
     @hookimpl(trylast=True)
     def complete(self, request: CompletionRequest) -> Completion:
         """One `greedy_impl` call for every token."""
-        if request.extra:
-            raise CapabilityError(
-                "does not know " + ", ".join(sorted(request.extra)), where=self._caller.who
-            )
+        refuse_unknown(request.extra, (), self._caller.who)
         prompt = encode(self._caller, request.prompt)
         check_sequence(prompt, self._caller.info, beyond=request.max_tokens)
         first, *others = (self._sample(prompt, request, number) for number in range(request.n))

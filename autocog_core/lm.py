@@ -6,13 +6,16 @@ are a `Model` over the object itself, so that a backend can be used without any 
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autocog_core.errors import PluginBrokenError, did_you_mean
 from autocog_core.markers import CONTRACT_VERSION, hookimpl
 from autocog_core.options import BackendOptions
 from autocog_core.retry import RetryPolicy
@@ -56,6 +59,13 @@ class LM(ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        for name in vars(cls):
+            if name.endswith("_impl") and not name.startswith("_") and name not in HOOK_METHODS:
+                raise PluginBrokenError(
+                    f'no hook is called "{name}"',
+                    where=cls.__qualname__,
+                    hint=did_you_mean(name, HOOK_METHODS),
+                )
         # An override without its marker would pass every check and answer None: mark it here.
         # (Not `cls.__dict__`: it may come from a mixin that is no LM.)
         for method, hook in HOOK_METHODS.items():
@@ -73,6 +83,8 @@ class LM(ABC):
     ) -> None:
         self.completion_kwargs = dict(completion_kwargs or {})
         self.retry = RetryPolicy(retries, delta, growth)
+        #: Held during calls while `concurrency` is 1; wrappers of one engine should share it.
+        self.lock: AbstractContextManager[Any] = threading.RLock()
         self._model: Model | None = None
 
     @classmethod
@@ -106,7 +118,7 @@ class LM(ABC):
         if self._model is None:
             from autocog_core.model import Model
 
-            self._model = Model(self, retry=self.retry)
+            self._model = Model(self)
         return self._model
 
     def tokenize(self, text: str, **arguments: Any) -> list[int]:
@@ -172,8 +184,8 @@ class ChoiceLM(GreedyLM):
 
     def choose_many(
         self,
-        prompts: Sequence[PromptLike],
-        choices: Sequence[str] | Sequence[Sequence[str]],
+        prompts: Sequence[PromptLike] | None = None,
+        choices: Sequence[str] | Sequence[Sequence[str]] = (),
         **arguments: Any,
     ) -> list[ChoiceScores]:
         """See `Model.choose_many`."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
 
 from autocog_core import plugins
+from autocog_core.completion import check_defaults, merged
 from autocog_core.config import (
     Config,
     ModelConfig,
@@ -61,6 +62,7 @@ class _Engine:
 
     created: dict[str, Any]
     users: int = 0
+    lock: AbstractContextManager[Any] = field(default_factory=threading.RLock)
 
 
 _engines: dict[str, _Engine] = {}
@@ -81,17 +83,19 @@ def _load(
         backend_class.Options, options, where=where, prefix=key, folder=config.folder
     )
     wrappers = [_wrapper(entry, config, name) for entry in model.wrappers]
-    arguments = {**model.completion, **(completion or {})}
-    given = _given(checked)
-    created, release = _created(name, model, config, backend_class, given)
+    arguments = merged(model.completion, completion or {})
+    check_defaults(arguments, f"{where}: {key.removesuffix('options')}completion")
+    engine, release = _engine(name, model, config, backend_class, _given(checked))
     try:
         with _load_errors(name, model.backend):
-            wrapped = backend_class(completion_kwargs=arguments, **created)
+            wrapped = backend_class(completion_kwargs=arguments, **engine.created)
         return Model(
             wrapped,
             wrappers=wrappers,
             completion=arguments,
             retry=model.retry.policy(),
+            # All models of an engine take turns, also where its backend has no lock of its own.
+            lock=engine.lock if model.engine is not None else None,
             name=name,
             on_close=release,
         )
@@ -100,16 +104,16 @@ def _load(
         raise
 
 
-def _created(
+def _engine(
     name: str,
     model: ModelConfig,
     config: Config,
     backend_class: type[Any],
     options: Mapping[str, Any],
-) -> tuple[dict[str, Any], Any]:
-    """What `create` makes of the options: shared among models of one `engine`."""
+) -> tuple[_Engine, Callable[[], None]]:
+    """What `create` makes of the options: shared among models of one `engine`; how to let it go."""
     if model.engine is None:
-        return _create(name, model.backend, backend_class, options), lambda: None
+        return _Engine(_create(name, model.backend, backend_class, options)), lambda: None
     # The unresolved options: a key must not hold a secret.
     key = json.dumps([str(config.path), model.engine, model.backend, model.options], default=str)
     with _engines_lock:
@@ -129,7 +133,7 @@ def _created(
                 if engine.users == 0:
                     _engines.pop(key, None)
 
-    return engine.created, release
+    return engine, release
 
 
 def _create(

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from autocog_core import plugins, tct
 from autocog_core.caller import Caller
 from autocog_core.chat import check_messages
-from autocog_core.completion import completion_request
+from autocog_core.completion import completion_request, merged
 from autocog_core.defaults import CoreDefaults
 from autocog_core.errors import InputError
-from autocog_core.prompts import check_sequence, check_text, encode
+from autocog_core.prompts import check_text, encode
 from autocog_core.retry import RetryPolicy
 from autocog_core.streaming import stream
 from autocog_core.types import (
@@ -59,7 +59,9 @@ class Model:
     :param wrappers: plugins that wrap its hooks, outermost first.
     :param completion: default arguments of `complete`; None takes the backend's
         `completion_kwargs`.
-    :param retry: what to do about retryable errors.
+    :param retry: what to do about retryable errors; None takes the backend's `retry`.
+    :param lock: held during calls of a backend with `concurrency` 1; None takes the backend's
+        `lock`, which all wrappers of one engine should share.
     :param name: the model's name, for messages.
     :param on_close: called once, when the model is closed.
     :raises PluginBrokenError: if a plugin has a hook that no specification knows.
@@ -72,6 +74,7 @@ class Model:
         wrappers: Sequence[object] = (),
         completion: Mapping[str, Any] | None = None,
         retry: RetryPolicy | None = None,
+        lock: AbstractContextManager[Any] | None = None,
         name: str | None = None,
         on_close: Callable[[], None] | None = None,
     ) -> None:
@@ -80,12 +83,12 @@ class Model:
         self._on_close = on_close
         if completion is None:
             completion = getattr(backend, "completion_kwargs", None)
-        self._completion = dict(completion or {})
-        # Wrappers of one engine share its lock, so that it serves one call at a time.
-        lock: AbstractContextManager[Any] = getattr(backend, "lock", None) or threading.RLock()
+        self._completion = merged(completion or {})
+        lock = getattr(backend, "lock", None) or lock or threading.RLock()
+        retry = retry or getattr(backend, "retry", None) or RetryPolicy()
         manager = plugins.new_manager()
         self._manager = manager
-        self._caller = Caller(manager, self.name, lock, retry or RetryPolicy())
+        self._caller = Caller(manager, self.name, lock, retry)
         plugins.register(manager, CoreDefaults(self._caller), "core")
         plugins.register(manager, backend, self.name)
         # pluggy calls what was registered last first: the outermost wrapper goes in last.
@@ -189,7 +192,7 @@ class Model:
         :raises ContextOverflowError: if prompt and `max_tokens` do not fit.
         """
         request = completion_request(
-            self._prompt(prompt, messages), {**self._completion, **arguments}
+            self._prompt(prompt, messages), merged(self._completion, arguments)
         )
         return self._caller.complete(request)
 
@@ -200,10 +203,11 @@ class Model:
         messages: Sequence[Message] | None = None,
         **arguments: Any,
     ) -> Iterator[str]:
-        """The text of `complete`, in pieces, as they are generated.
+        """The text of `complete`, in pieces, as they are generated: of one completion.
 
         Closing the iterator ends the completion.
         """
+        arguments = {"n": 1, **arguments}
         return stream(
             lambda on_text: self.complete(prompt, messages=messages, on_text=on_text, **arguments)
         )
@@ -236,9 +240,10 @@ class Model:
 
     def choose_many(
         self,
-        prompts: Sequence[PromptLike],
-        choices: Sequence[str] | Sequence[Sequence[str]],
+        prompts: Sequence[PromptLike] | None = None,
+        choices: Sequence[str] | Sequence[Sequence[str]] = (),
         *,
+        messages: Sequence[Sequence[Message]] | None = None,
         norm: Norm = "logprob",
         end: str | EndOfSequence | None = None,
         boundary: Literal["heal", "strict"] = "heal",
@@ -248,8 +253,14 @@ class Model:
         """`choose` for many prompts in one call, so that the engine can share and batch work.
 
         :param choices: the same for all prompts, or one sequence of choices a prompt.
+        :param messages: in place of prompts: one list of messages a prompt.
+        :raises InputError: as `choose`, naming the prompt that is wrong.
         """
-        prompts = _several(prompts)
+        if (prompts is None) == (messages is None):
+            raise InputError("give either prompts or messages", where="prompts")
+        if messages is not None:
+            prompts = [self.chat_prompt(each) for each in messages]
+        prompts = _several(prompts or ())
         per_prompt = _choices_per_prompt(prompts, choices)
         requests = [
             self._choice_request(Prompt.of(prompt), own, norm, end, boundary, method, unconditional)
@@ -270,15 +281,15 @@ class Model:
         return self._caller.chat_prompt(messages, add_generation_prompt)
 
     def with_options(self, **completion: Any) -> Model:
-        """The same loaded model with other defaults for `complete`."""
+        """The same loaded model with other defaults for `complete`; closing one closes both."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
-        other._completion = {**self._completion, **completion}
+        other._completion = merged(self._completion, completion)
         return other
 
-    def check_fits(self, tokens: Sequence[int], beyond: int = 0) -> None:
-        """Raise the error that evaluating `tokens` and `beyond` more would raise."""
-        check_sequence(tokens, self.info, beyond)
+    def defaults(self, **arguments: Any) -> dict[str, Any]:
+        """What `complete` would use: its defaults, with `arguments` over them."""
+        return merged(self._completion, arguments)
 
     def close(self) -> None:
         """Release the model; a second call does nothing, any other call raises ClosedError."""

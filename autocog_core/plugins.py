@@ -30,6 +30,8 @@ from autocog_core.markers import CONTRACT_VERSION, PROJECT_NAME
 BACKENDS = "autocog"
 WRAPPERS = "autocog.wrappers"
 DISABLE_VARIABLE = "AUTOCOG_DISABLE_PLUGINS"
+#: Backends of this project, and the distributions that bring them.
+OWN = {"tf": "autocog-tf", "llamacpp": "autocog-llamacpp", "openai": "autocog-openai"}
 _KINDS = {BACKENDS: "backend", WRAPPERS: "wrapper"}
 
 
@@ -175,11 +177,12 @@ def _find(name: str, group: str) -> InstalledPlugin:
     matching = [plugin for plugin in plugins if plugin.name == name]
     if not matching:
         near = did_you_mean(name, [plugin.name for plugin in plugins])
-        command = f"pip install autocog-{name}"
+        # Only names of our own: anybody could have registered another one.
+        command = f"pip install {OWN[name]}" if group == BACKENDS and name in OWN else ""
         raise PluginNotInstalledError(
             "no installed distribution offers it",
             where=f'{kind} "{name}"',
-            hint=f"{command}; {near}" if near else command,
+            hint=command or near,
         )
     if len(matching) > 1:
         both = " and ".join(f"{plugin.distribution} {plugin.version}" for plugin in matching)

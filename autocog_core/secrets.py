@@ -6,6 +6,9 @@ import os
 
 PREFIX = "env:"
 
+#: A shorter value is no secret (a seed, a switch), and taking it out would garble messages.
+SHORTEST = 6
+
 _revealed: set[str] = set()
 
 
@@ -15,7 +18,7 @@ def from_environment(reference: str) -> str | None:
     The value is remembered, so that `redact` can take it out of any message later.
     """
     value = os.environ.get(reference.removeprefix(PREFIX))
-    if value:
+    if value and len(value) >= SHORTEST:
         _revealed.add(value)
     return value
 

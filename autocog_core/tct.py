@@ -188,7 +188,14 @@ class TokenChoiceTree:
 
 def choose_many(caller: Caller, requests: Sequence[ChoiceRequest]) -> list[ChoiceScores]:
     """Score several requests with one call of the engine's tree primitive."""
-    trees = [TokenChoiceTree.build(caller, request) for request in requests]
+    trees = []
+    for number, request in enumerate(requests):
+        try:
+            trees.append(TokenChoiceTree.build(caller, request))
+        except InputError as error:
+            if len(requests) > 1:
+                error.where = f"prompts[{number}], {error.where}"
+            raise
     queries = [tree.queries() for tree in trees]
     answers = iter(caller.greedy_tree([query for group in queries for query in group]))
     return [

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -121,7 +122,7 @@ class BackendInfo:
     details: Mapping[str, Any] = field(default_factory=dict)
     identify: Callable[[], str] | None = field(default=None, repr=False, compare=False)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Identifies weights, tokenizer, dtype and engine version: equal only for equal numbers."""
         return self.identify() if self.identify is not None else ""

@@ -92,7 +92,7 @@ def complete(
     with open_model(model, config, backend, option) as opened:
         if as_json:
             show_json(opened.complete(**arguments).to_dict())
-        elif n is not None and n > 1:
+        elif opened.defaults(**arguments).get("n", 1) > 1:
             _show_alternatives(opened.complete(**arguments))
         else:
             completion = opened.complete(on_text=_write, **arguments)

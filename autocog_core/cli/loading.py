@@ -12,6 +12,7 @@ from autocog_core.cli.inputs import backend_options
 from autocog_core.cli.session import session
 from autocog_core.errors import InputError
 from autocog_core.model import Model
+from autocog_core.secrets import redact
 
 
 @contextmanager
@@ -46,7 +47,7 @@ def _load(
 
 class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        message = self.format(record)
+        message = redact(self.format(record))
         if record.levelno >= logging.WARNING:
             session.warn(message)
         else:

@@ -67,11 +67,20 @@ def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     forget(*MODULES)
 
 
-def test_a_name_that_nobody_offers_gets_the_nearest_and_a_command() -> None:
+def test_a_backend_of_ours_that_is_not_installed_gets_its_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("autocog_core.plugins.installed", lambda group: [])
+    with pytest.raises(PluginNotInstalledError) as caught:
+        load(backend="llamacpp")
+    assert caught.value.hint == "pip install autocog-llamacpp"
+
+
+def test_a_name_that_nobody_offers_gets_the_nearest_and_no_made_up_package() -> None:
     with pytest.raises(PluginNotInstalledError, match="rnadom") as caught:
         load(backend="rnadom")
     assert 'did you mean "random"' in caught.value.hint
-    assert "pip install autocog-rnadom" in caught.value.hint
+    assert "pip install" not in caught.value.hint
     assert load(backend="random").greedy("x").size
 
 

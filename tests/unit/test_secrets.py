@@ -29,10 +29,10 @@ def test_a_secret_is_in_no_form_of_an_error() -> None:
 def test_a_secret_that_contains_another_leaves_nothing_of_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("SHORT", "sk-01")
+    monkeypatch.setenv("SHORT", "sk-012")
     secrets.from_environment("env:SHORT")
     secrets.from_environment("env:MY_KEY")
-    assert secrets.redact(f"<{SECRET}><sk-01>") == "<***><***>"
+    assert secrets.redact(f"<{SECRET}><sk-012>") == "<***><***>"
 
 
 def test_an_unset_or_empty_variable_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,9 @@ import tiny
 from autocog_core import TreeQuery
 from autocog_core.tokens import TokenTree
 from autocog_tf import TfLM
+from autocog_tf.engine import context_length, may_be_masked
+from autocog_tf.level_evaluator import LevelEvaluator
+from autocog_tf.verify import pick_evaluator
 
 ATTENTION = ("llama", "gpt2", "qwen3", "gemma3", "mistral")
 RECURRENT = ("mamba", "mamba2", "qwen3_next")
@@ -112,6 +115,52 @@ def test_eager_attention_gets_an_additive_mask() -> None:
     assert engine.verdict.evaluator.name == "one forward a tree"
     tokens = list(range(5, 25))
     np.testing.assert_allclose(engine.row(tokens), plain.row(model, tokens), atol=TOLERANCE)
+
+
+def test_layers_that_a_mask_of_ours_cannot_describe_are_not_masked() -> None:
+    model = tiny.tiny_model("qwen3")
+    assert may_be_masked(model, model.config)
+    model.config.layer_types = ["chunked_attention", "full_attention", "full_attention"]
+    assert not may_be_masked(model, model.config)
+
+
+def test_rotary_embeddings_that_change_with_length_cap_the_context() -> None:
+    config = tiny.tiny_model("llama").config
+    assert context_length(config) == 512
+    config.rope_parameters = {"rope_type": "longrope", "original_max_position_embeddings": 128}
+    assert context_length(config) == 128
+    config.rope_parameters = {"rope_type": "dynamic", "factor": 2.0}
+    assert context_length(config) == 512
+
+
+def test_an_evaluator_that_answers_nan_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where only some of what is tried is NaN."""
+    calls: list[int] = []
+
+    class Sometimes(LevelEvaluator):
+        def evaluate(self, forest: Any, sink: Any) -> None:
+            calls.append(1)
+            spoil = len(calls) == 3
+            super().evaluate(forest, lambda n, x: sink(n, x * float("nan") if spoil else x))
+
+    engine = engine_of("llama")
+    make = lambda: Sometimes(engine.forward, 1 << 20, chunked=True)  # noqa: E731
+    verdict = pick_evaluator(engine.forward, [make], TOLERANCE)
+    assert verdict.evaluator.name == "separate forwards"
+    assert "nan" in verdict.rejected[0]
+
+
+@pytest.mark.parametrize("size", [0, 60_000])
+def test_kept_states_stay_within_their_bytes(size: int) -> None:
+    engine = tiny.tiny_engine("mamba", cache_size=size)
+    for start in range(10, 100, 10):
+        tokens = [start, *range(10, 30)]
+        np.testing.assert_allclose(
+            engine.row(tokens), plain.row(engine.model, tokens), atol=TOLERANCE
+        )
+        states = engine.verdict.evaluator._states.values()
+        assert sum(state.bytes for state in states) <= size
+    assert bool(states) == bool(size)
 
 
 def _broken_tree(model: Any) -> Callable[..., Any]:

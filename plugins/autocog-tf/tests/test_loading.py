@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from autocog_core import ConfigError, ModelLoadError, NumericsError, OutOfMemoryError, load
 from autocog_core.errors import ClosedError, ContextOverflowError
 from autocog_tf import TfLM
+from autocog_tf.memory import with_less_memory
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +201,8 @@ def test_nan_logits_are_an_error_and_not_an_answer() -> None:
         lambda: model.greedy("The"),
         lambda: model.choose("The", ["a", "b"]),
         lambda: model.as_model().next_tokens("The", 3),
+        lambda: model.complete("The", max_tokens=2),
+        lambda: model.complete("The", max_tokens=2, temperature=1.0),
     ):
         with pytest.raises(NumericsError, match="NaN"):
             call()
@@ -246,6 +250,65 @@ def test_out_of_memory_in_the_smallest_steps_is_a_clear_error(
         model.choose("The capital", ["a", "b"])
     monkeypatch.setattr(engine.model.model, "forward", forward)
     assert model.choose("The capital", ["a", "b"]).scores
+    # What follows is not made to go in the small steps that were tried.
+    assert engine.verdict.evaluator._chunk == 512
+
+
+def test_what_filled_the_memory_is_let_go_before_the_next_try() -> None:
+    engine = tiny.tiny_engine()
+    held: list[weakref.ref[Any]] = []
+
+    def attempt() -> int:
+        if held:
+            assert held[0]() is None
+            return 1
+        activations = torch.zeros(10)
+        held.append(weakref.ref(activations))
+        raise torch.OutOfMemoryError("CUDA out of memory (simulated)")
+
+    assert with_less_memory(attempt, engine.verdict.evaluator) == 1
+
+
+def test_samples_that_do_not_fit_together_are_drawn_in_smaller_batches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = tiny.tiny_engine()
+    model = TfLM(engine=engine)
+    forward = engine.model.model.forward
+    batches: list[int] = []
+
+    def limited(input_ids: Any, **kwargs: Any) -> Any:
+        batches.append(input_ids.shape[0])
+        if input_ids.shape[0] > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory (simulated)")
+        return forward(input_ids=input_ids, **kwargs)
+
+    monkeypatch.setattr(engine.model.model, "forward", limited)
+    result = model.complete("The capital", n=5, temperature=1.0, max_tokens=3, seed=1)
+    assert len(result.alternatives) == 4
+    assert max(batches) == 5
+    assert set(batches[-3:]) == {1}
+
+
+def test_a_stream_is_not_begun_again_when_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = tiny.tiny_engine()
+    model = TfLM(engine=engine)
+    forward = engine.model.model.forward
+    steps: list[int] = []
+
+    def limited(input_ids: Any, **kwargs: Any) -> Any:
+        steps.append(1)
+        if len(steps) == 12:
+            raise torch.OutOfMemoryError("CUDA out of memory (simulated)")
+        return forward(input_ids=input_ids, **kwargs)
+
+    expected = model.complete("The capital", max_tokens=30, temperature=1.0, seed=1).text
+    monkeypatch.setattr(engine.model.model, "forward", limited)
+    pieces: list[str] = []
+    with pytest.raises(OutOfMemoryError):
+        model.complete("The capital", max_tokens=30, temperature=1.0, seed=1, on_text=pieces.append)
+    assert len(steps) == 12
+    assert expected.startswith("".join(pieces))
 
 
 def test_other_runtime_errors_are_not_taken_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,6 +110,25 @@ def test_control_tokens_that_are_not_marked_special_stay_text_too() -> None:
     assert tokenizer.convert_tokens_to_ids("    ") in one(text, "a    b")
 
 
+def test_control_tokens_stay_text_after_other_text_too() -> None:
+    """With a tokenizer that puts a blank before a first word: neither parsed, nor blanks added."""
+    tokenizer = tiny.sentencepiece_tokenizer()
+    tokenizer.add_tokens([AddedToken("<ctl>", special=False, normalized=False)])
+    text = TextTokenizer(tokenizer, 512)
+    control = tokenizer.convert_tokens_to_ids("<ctl>")
+    for at_start in (True, False):
+        tokens = one(text, "the <ctl> is<ctl>", at_start=at_start)
+        assert control not in tokens
+        blank = b" " if at_start else b""
+        assert text.detokenize(tokens) == blank + b"the <ctl> is<ctl>"
+
+
+def test_what_a_chat_template_refuses_is_the_callers_mistake() -> None:
+    model = chat_model("{{ raise_exception('only user and assistant roles') }}")
+    with pytest.raises(InputError, match="only user and assistant roles"):
+        model.complete(messages=[{"role": "system", "content": "hi"}])
+
+
 def test_a_vocabulary_has_the_bytes_of_each_token_and_none_beyond_it() -> None:
     vocabulary = BYTE_LEVEL.vocabulary()
     assert len(vocabulary) == 512

@@ -52,8 +52,8 @@ class TfEngine:
         name: str = "",
     ) -> None:
         self.model = model.eval()
-        self.source = source or str(model.config._name_or_path)
-        self.name = name or self.source or type(model).__name__
+        self.source = source
+        self.name = name or source or str(model.config._name_or_path) or type(model).__name__
         self.lock = threading.RLock()
         self.forward = Forward(model)
         self.config = model.config.get_text_config()
@@ -65,11 +65,10 @@ class TfEngine:
             return TreeEvaluator(self.forward, cache_size, chunk, attention_windows(self.config))
 
         candidates: list[Callable[[], Evaluator]] = [
-            lambda: LevelEvaluator(self.forward, chunked=True),
-            lambda: LevelEvaluator(self.forward, chunked=False),
+            lambda: LevelEvaluator(self.forward, cache_size, chunked=True),
+            lambda: LevelEvaluator(self.forward, cache_size, chunked=False),
         ]
-        # A recurrent model takes a mask that it cannot honour, and some never look at it.
-        if not getattr(model, "_is_stateful", False):
+        if may_be_masked(model, self.config):
             candidates.insert(0, tree)
         self.verdict: Verdict = pick_evaluator(self.forward, candidates, self.tolerance)
 
@@ -116,7 +115,7 @@ class TfEngine:
         return BackendInfo(
             name=self.name,
             vocabulary_size=self.config.vocab_size,
-            context_length=getattr(self.config, "max_position_embeddings", None),
+            context_length=context_length(self.config),
             bos=self.tokenizer.bos,
             adds_bos=self.tokenizer.adds_bos,
             eos=tuple(ids),
@@ -130,6 +129,32 @@ class TfEngine:
     def _run(self, attempt: Callable[[], Answer]) -> Answer:
         with torch.inference_mode():
             return with_less_memory(attempt, self.verdict.evaluator)
+
+
+def may_be_masked(model: Any, config: Any) -> bool:
+    """Whether a mask of ours can say what each token attends to.
+
+    What a few tokens cannot tell is told here: recurrent models that never look at a mask, layers
+    that attend by chunks or by their place in the cache.
+    """
+    kinds = set(getattr(config, "layer_types", None) or ())
+    by_place = hasattr(config, "attention_layers") or hasattr(config, "window_size")
+    recurrent = bool(getattr(model, "_is_stateful", False))
+    return not recurrent and not by_place and kinds <= {"full_attention", "sliding_attention"}
+
+
+def context_length(config: Any) -> int | None:
+    """Most tokens of a sequence whose scores do not depend on how it is evaluated.
+
+    With rotary embeddings that change with the length ("longrope", "dynamic") a sequence in parts
+    is exact only up to the length that the model was first made for.
+    """
+    length: int | None = getattr(config, "max_position_embeddings", None)
+    rope = getattr(config, "rope_parameters", None) or {}
+    if rope.get("rope_type") in ("longrope", "dynamic"):
+        first = rope.get("original_max_position_embeddings")
+        return min(x for x in (length, first) if x) if length or first else None
+    return length
 
 
 def attention_windows(config: Any) -> dict[str, int | None]:

@@ -30,6 +30,9 @@ class Evaluator(Protocol):
     def shrink(self) -> bool:
         """Use less memory at once from now on; False if it cannot be less."""
 
+    def restore(self) -> None:
+        """Undo all `shrink`."""
+
 
 class Forward:
     """Calls a causal language model with only the logits that are wanted."""
@@ -95,3 +98,6 @@ class PlainEvaluator:
     def shrink(self) -> bool:
         """It is as small as can be."""
         return False
+
+    def restore(self) -> None:
+        """It never shrinks."""

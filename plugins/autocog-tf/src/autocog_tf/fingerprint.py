@@ -36,18 +36,19 @@ def of(model: Any, tokenizer: str, source: str) -> str:
 
 def _weights(model: Any, source: str) -> str:
     commit = getattr(model.config, "_commit_hash", None)
-    if commit:
+    if source and commit:
         return f"hub:{source}@{commit}"
-    path = Path(source)
-    files = [path] if path.is_file() else sorted(p for p in path.glob("*") if p.is_file())
-    files = [file for file in files if file.suffix in _SUFFIXES] if path.exists() else []
+    files = sorted(Path(source).glob("*")) if source else []
+    files = [file for file in files if file.suffix in _SUFFIXES]
     if files:
         return " ".join(file_hash(file) for file in files)
-    # A model that was never a file: what it holds.
+    # A model that was given as an object may differ from the files it came from: what it holds.
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(
+            tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        )
     return digest.hexdigest()
 
 

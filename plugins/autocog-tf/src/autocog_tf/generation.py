@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import DynamicCache, GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
-from autocog_core import CapabilityError, Completion, CompletionRequest
+from autocog_core import Completion, CompletionRequest, NumericsError
+from autocog_core.completion import refuse_unknown
 from autocog_core.stops import StopMatcher
 from autocog_core.types import Finish
-from autocog_tf.memory import with_less_memory
+from autocog_tf.memory import free_memory, is_out_of_memory, too_large
 from autocog_tf.tree_evaluator import TreeEvaluator
 
 if TYPE_CHECKING:
@@ -30,26 +31,42 @@ def generate(engine: TfEngine, prompt: Sequence[int], request: CompletionRequest
 
     :raises CapabilityError: for an option that this engine does not know.
     """
-    unknown = sorted(set(request.extra) - PASSED)
-    if unknown:
-        raise CapabilityError(
-            "does not know " + ", ".join(unknown),
-            where="complete",
-            hint="it knows " + ", ".join(sorted(PASSED)),
-        )
+    refuse_unknown(request.extra, PASSED, engine.name)
     sampled = request.temperature > 0
     # Without sampling all alternatives are the same: one is computed.
     count = request.n if sampled else 1
 
-    def attempt() -> list[Completion]:
-        watcher = _Watcher(engine, count, request)
-        _run(engine, prompt, count, request, watcher)
-        return watcher.completions()
-
-    with torch.inference_mode():
-        found = with_less_memory(attempt, engine.verdict.evaluator)
+    with torch.inference_mode(), _seeded(request.seed, engine.forward.device):
+        found = _with_less_memory(engine, prompt, count, request)
     first, *others = found if sampled else found * request.n
     return replace(first, alternatives=tuple(others))
+
+
+def _with_less_memory(
+    engine: TfEngine, prompt: Sequence[int], count: int, request: CompletionRequest
+) -> list[Completion]:
+    """All samples, in smaller batches when memory is out; a stream is never begun again.
+
+    :raises OutOfMemoryError: when a single sample does not fit.
+    """
+    found: list[Completion] = []
+    size = count
+    freed = False
+    while len(found) < count:
+        watcher = _Watcher(engine, min(size, count - len(found)), request)
+        try:
+            _run(engine, prompt, watcher.count, request, watcher)
+            found += watcher.completions()
+            continue
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            cause = error.with_traceback(None)
+        free_memory(engine.verdict.evaluator)
+        if watcher.streamed or (size == 1 and freed):
+            raise too_large() from cause
+        size, freed = max(1, size // 2), True
+    return found
 
 
 def _run(
@@ -82,7 +99,7 @@ def _run(
         arguments["past_key_values"] = cache
     hook = model.register_forward_hook(watcher.see)
     try:
-        with _seeded(request.seed, device), _neutral_defaults(model):
+        with _neutral_defaults(model):
             model.generate(
                 tokens,
                 attention_mask=torch.ones_like(tokens),
@@ -138,6 +155,10 @@ class _Watcher(StoppingCriteria):
     """Sees every step: log-probabilities from the raw logits, stops, and pieces of text."""
 
     def __init__(self, engine: TfEngine, count: int, request: CompletionRequest) -> None:
+        self.count = count
+        #: Whether any text was passed on.
+        self.streamed = False
+        self._name = engine.name
         self._detokenize = engine.tokenizer.detokenize
         self._eos = set(engine.info.eos)
         self._on_text = request.on_text
@@ -150,6 +171,13 @@ class _Watcher(StoppingCriteria):
     def see(self, module: Any, arguments: Any, output: Any) -> None:
         """Forward hook: keep the logits of the last position, as the model gave them."""
         self._logits = output.logits[:, -1].float()
+        # Before a token is picked: the likeliest of NaN would look like an answer.
+        if torch.isnan(self._logits).any():
+            raise NumericsError(
+                "the model's logits are NaN",
+                where=self._name,
+                hint="the weights may be damaged, or the dtype too narrow for this model",
+            )
 
     def __call__(
         self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any
@@ -168,8 +196,7 @@ class _Watcher(StoppingCriteria):
 
     def completions(self) -> list[Completion]:
         """One completion a sample."""
-        if self._on_text is not None and (piece := self._matchers[0].showable(final=True)):
-            self._on_text(piece)
+        self._show(final=True)
         return [
             Completion(
                 matcher.text(), tuple(tokens), tuple(logprobs), finish or "length", matcher.stop
@@ -187,5 +214,11 @@ class _Watcher(StoppingCriteria):
             self._finish[number] = "eos"
         elif matcher.feed(self._detokenize([token])):
             self._finish[number] = "stop"
-        elif number == 0 and self._on_text is not None and (piece := matcher.showable()):
+        elif number == 0:
+            self._show()
+
+    def _show(self, final: bool = False) -> None:
+        """Pass on what can no longer turn out to be part of a stop."""
+        if self._on_text is not None and (piece := self._matchers[0].showable(final)):
+            self.streamed = True
             self._on_text(piece)

@@ -18,9 +18,11 @@ from transformers import DynamicCache
 from autocog_tf.evaluator import Forward, Sink
 from autocog_tf.forest import Forest
 
-#: Most states kept between calls, and most branches in one forward.
+#: Most states kept between calls, within the bytes that are an option; most branches in one
+#: forward; most tokens of a prompt in one forward.
 MOST_STATES = 8
 MOST_BRANCHES = 64
+MOST_TOKENS = 512
 
 
 @dataclass
@@ -30,19 +32,26 @@ class _State:
     cache: Any
     logits: torch.Tensor
 
+    @property
+    def bytes(self) -> int:
+        """Memory held."""
+        return self.logits.nbytes + sum(_bytes(vars(layer)) for layer in self.cache.layers)
+
 
 class LevelEvaluator:
     """Evaluates forests level by level, on copies of states.
 
+    :param cache_bytes: how much the kept states may hold together.
     :param chunked: whether the model may be given several tokens on a state that it has already;
         some answer wrongly then (Mamba-1), and get one token at a time.
     """
 
-    def __init__(self, forward: Forward, *, chunked: bool) -> None:
+    def __init__(self, forward: Forward, cache_bytes: int, *, chunked: bool) -> None:
         self.name = "one forward a level"
         if not chunked:
             self.name += ", prompts token by token"
         self._forward = forward
+        self._cache_bytes = cache_bytes
         self._chunked = chunked
         self._branches = MOST_BRANCHES
         self._states: OrderedDict[tuple[int, ...], _State] = OrderedDict()
@@ -81,6 +90,10 @@ class LevelEvaluator:
         self._branches //= 2
         return True
 
+    def restore(self) -> None:
+        """Take as many branches in one forward as at first."""
+        self._branches = MOST_BRANCHES
+
     def _batches(
         self, parents: Any, grown: Sequence[tuple[int, int]]
     ) -> list[tuple[Any, Sequence[tuple[int, int]]]]:
@@ -108,9 +121,15 @@ class LevelEvaluator:
             state = self._extend(state, tokens[len(known) :], len(known), trunk, kept, sink)
             forest.count(trunk[len(known) :])
             self._states[tokens] = state
-            while len(self._states) > MOST_STATES:
-                self._states.popitem(last=False)
+            self._evict()
         return state.cache
+
+    def _evict(self) -> None:
+        while self._states and (
+            len(self._states) > MOST_STATES
+            or sum(state.bytes for state in self._states.values()) > self._cache_bytes
+        ):
+            self._states.popitem(last=False)
 
     def _extend(
         self,
@@ -123,10 +142,12 @@ class LevelEvaluator:
     ) -> _State:
         """The state after `tokens` more, on a copy; wanted places count from the trunk's start."""
         cache = self._fresh() if state is None else copy.deepcopy(state.cache)
-        size = len(tokens) if self._chunked or state is None else 1
         logits = None
-        for start in range(0, len(tokens), size):
-            part = tokens[start : start + size]
+        start = 0
+        while start < len(tokens):
+            # Several tokens on a fresh state are right for every model.
+            several = self._chunked or (state is None and start == 0)
+            part = tokens[start : start + (MOST_TOKENS if several else 1)]
             here = [p - offset - start for p in wanted if start <= p - offset < start + len(part)]
             last = len(part) - 1
             keep = here if here[-1:] == [last] else [*here, last]
@@ -137,6 +158,7 @@ class LevelEvaluator:
             if here:
                 sink([trunk[offset + start + place] for place in here], found[: len(here)])
             logits = found[-1:]
+            start += len(part)
         assert logits is not None
         return _State(cache, logits.clone())
 
@@ -156,3 +178,14 @@ class LevelEvaluator:
 
     def _fresh(self) -> Any:
         return DynamicCache(config=self._forward.model.config)
+
+
+def _bytes(held: Any) -> int:
+    """Memory of all tensors in what a cache's layer holds."""
+    if isinstance(held, torch.Tensor):
+        return held.nbytes
+    if isinstance(held, dict):
+        return sum(_bytes(each) for each in held.values())
+    if isinstance(held, list | tuple):
+        return sum(_bytes(each) for each in held)
+    return 0

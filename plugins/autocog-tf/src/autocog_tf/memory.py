@@ -34,16 +34,22 @@ def with_less_memory(attempt: Callable[[], Answer], evaluator: Evaluator) -> Ans
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            cause = error
-        # Outside the handler: the exception's frames hold tensors until it is let go.
+            # The traceback's frames hold what filled the memory.
+            cause = error.with_traceback(None)
         free_memory(evaluator)
         if not evaluator.shrink():
-            raise OutOfMemoryError(
-                "the model does not fit the memory together with this request, even in the "
-                "smallest steps",
-                hint="shorten the prompt, or use a smaller dtype or cache_size",
-            ) from cause.with_traceback(None)
+            # The next request may well fit.
+            evaluator.restore()
+            raise too_large() from cause
         log.warning("out of memory: caches freed, going on in smaller steps")
+
+
+def too_large() -> OutOfMemoryError:
+    """The error for a request that does not fit, however small the steps."""
+    return OutOfMemoryError(
+        "the model does not fit the memory together with this request, even in the smallest steps",
+        hint="shorten the prompt, or use a smaller dtype or cache_size",
+    )
 
 
 def free_memory(evaluator: Evaluator) -> None:

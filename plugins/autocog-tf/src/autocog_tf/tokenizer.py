@@ -9,7 +9,9 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
-from autocog_core import ModelLoadError, Prompt, SpecialToken
+from jinja2 import TemplateError
+
+from autocog_core import InputError, ModelLoadError, Prompt, SpecialToken
 from autocog_core.chat import prompt_from_template
 from autocog_core.types import Message
 
@@ -58,18 +60,10 @@ class TextTokenizer:
         self, texts: Sequence[str], at_start: bool, parse_special: bool
     ) -> list[list[int]]:
         """Token ids of each text, without BOS; see `autocog_core.hookspecs.tokenize`."""
-        if not at_start and self._prefixes_blank:
-            return [self._after_newline(text, parse_special) for text in texts]
-        if self._unmarked is not None and not parse_special:
-            found = [self._without_unmarked(text) for text in texts]
-            if any(parts is not None for parts in found):
-                return [
-                    self._rust_ids([text], False)[0]
-                    if parts is None
-                    else [token for ids in self._rust_ids(parts, False) for token in ids]
-                    for text, parts in zip(texts, found, strict=True)
-                ]
-        return self._rust_ids(texts, parse_special)
+        cuts = [] if self._unmarked is None or parse_special else [self._cut(t) for t in texts]
+        if any(len(parts) > 1 for parts in cuts):
+            return [self._joined(parts, at_start) for parts in cuts]
+        return self._whole(texts, at_start, parse_special)
 
     def detokenize(self, tokens: Sequence[int]) -> bytes:
         """The bytes of `tokens`; special tokens have none."""
@@ -87,9 +81,15 @@ class TextTokenizer:
             return None
 
         def render(items: list[dict[str, str]]) -> str:
-            text: str = self.tokenizer.apply_chat_template(
-                items, tokenize=False, add_generation_prompt=add_generation_prompt
-            )
+            try:
+                text: str = self.tokenizer.apply_chat_template(
+                    items, tokenize=False, add_generation_prompt=add_generation_prompt
+                )
+            except TemplateError as error:
+                # Templates refuse so what they do not know: a role, an order of turns.
+                raise InputError(
+                    f"the model's chat template refuses them: {error}", where="messages"
+                ) from error
             return text
 
         return prompt_from_template(messages, render, [t.text for t in self.special_tokens])
@@ -110,6 +110,19 @@ class TextTokenizer:
             self._rust.encode_special_tokens = False
         return [item.ids for item in encoded]
 
+    def _whole(
+        self, texts: Sequence[str], at_start: bool, parse_special: bool = False
+    ) -> list[list[int]]:
+        """Ids of each text; all added tokens that are not marked special are parsed."""
+        if not at_start and self._prefixes_blank:
+            return [self._after_newline(text, parse_special) for text in texts]
+        return self._rust_ids(texts, parse_special)
+
+    def _joined(self, parts: Sequence[str], at_start: bool) -> list[int]:
+        """Ids of a text in parts, of which the first may begin the sequence."""
+        first = self._whole(parts[:1], at_start)
+        return [token for ids in first + self._whole(parts[1:], False) for token in ids]
+
     def _after_newline(self, text: str, parse_special: bool = False) -> list[int]:
         """Ids of `text` as a continuation, for tokenizers that put a blank before a first word."""
         newline, joint = self._rust_ids(["\n", "\n" + text], parse_special)
@@ -118,14 +131,11 @@ class TextTokenizer:
         # A newline that merges with what follows: a word cannot.
         return self._rust_ids([text], parse_special)[0]
 
-    def _without_unmarked(self, text: str) -> list[str] | None:
-        """`text` cut inside every unmarked control token in it; None if there is none."""
+    def _cut(self, text: str) -> list[str]:
+        """`text` cut inside every unmarked control token in it, so that none is parsed."""
         assert self._unmarked is not None
         cuts = [match.start() + 1 for match in self._unmarked.finditer(text)]
-        if not cuts:
-            return None
-        edges = [0, *cuts, len(text)]
-        return [text[start:end] for start, end in pairwise(edges)]
+        return [text[start:end] for start, end in pairwise([0, *cuts, len(text)])]
 
     def _bytes_of(self, token: int) -> bytes:
         surface = self._surfaces.get(token)

@@ -37,7 +37,7 @@ class TreeEvaluator:
     ) -> None:
         self._forward = forward
         self._cache_bytes = cache_bytes
-        self._chunk = chunk
+        self._chunk = self._whole_chunk = chunk
         self._windows = windows
         self._additive = forward.model.config._attn_implementation == "eager"
         #: Most recently used last.
@@ -97,6 +97,10 @@ class TreeEvaluator:
             return False
         self._chunk //= 2
         return True
+
+    def restore(self) -> None:
+        """Take as many tokens in one forward as at first."""
+        self._chunk = self._whole_chunk
 
     def _tree_for(self, forest: Forest) -> tuple[KVTree, NDArray[np.int64]]:
         """The tree to go on with, and the tree's node for each of the forest's (-1: none)."""

@@ -52,7 +52,9 @@ def pick_evaluator(
             continue
         finally:
             evaluator.forget()
-        difference = max(float(np.abs(a - b).max()) for a, b in zip(expected, found, strict=True))
+        # numpy's maximum, which NaN does not hide from.
+        apart = [np.abs(a - b).max() for a, b in zip(expected, found, strict=True)]
+        difference = float(np.max(apart))
         if difference <= tolerance:
             if rejected:
                 log.info("trees are evaluated by %s (%s)", evaluator.name, "; ".join(rejected))
