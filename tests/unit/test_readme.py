@@ -6,7 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
-import numpy
+import numpy as np
 import pytest
 
 import autocog_core as autocog
@@ -20,11 +20,11 @@ def blocks(language: str) -> list[str]:
 
 def test_the_backend_of_the_readme_works() -> None:
     code = next(block for block in blocks("python") if "ChoiceLM" in block)
-    names = {"autocog": autocog, "numpy": numpy}
+    names = {"autocog": autocog, "np": np}
     exec(code, names)
     model = names["Uniform"]()  # type: ignore[operator]
     result = model.choose("x", ["a", "bc"])
-    assert result.scores[1].logprob == pytest.approx(-2 * numpy.log(256))
+    assert result.scores[1].logprob == pytest.approx(-2 * np.log(256))
     assert len(model.complete("x", max_tokens=3).tokens) == 3
 
 
