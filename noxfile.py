@@ -112,8 +112,6 @@ def build(session: nox.Session) -> None:
                 "-m",
                 "pytest",
                 "-q",
-                "-m",
-                "not slow",
                 "-p",
                 "no:cacheprovider",
                 str(here / plugin / "tests"),
@@ -139,6 +137,6 @@ class Environment:
 
 def environment(session: nox.Session, name: str) -> Environment:
     """A fresh virtual environment."""
-    folder = Path(session.create_tmp()) / name
+    folder = Path(session.create_tmp()).resolve() / name
     session.run("python", "-m", "venv", "--clear", str(folder))
     return Environment(folder)
