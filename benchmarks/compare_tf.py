@@ -140,7 +140,7 @@ def lm_eval_ways(network: Any, tokenizer: Any) -> dict[str, Way]:
 
         return Way(f"lm-eval HFLM, batch {batch}", run)
 
-    return {f"lm-eval {batch}": way(batch) for batch in (1, 8, 16, 32)}
+    return {f"lm-eval {batch}": way(batch) for batch in (1, 8, 16, 32, 77)}
 
 
 def measure(
@@ -230,7 +230,7 @@ def banking77(model: TfLM, rounds: int, counter: Counter, path: Path) -> dict[st
     peer = ways[best_batch(ways, items[0])]
     model._open.verdict.evaluator.forget()
     ways["cached"].run(*items[0])
-    picked = [peer, ways["cached"], ways["floor"]]
+    picked = [ways["ancestors"], peer, ways["cached"], ways["floor"]]
     measure(picked, items[1:], counter)
     title = f"banking77, {len(choices)} intents ({rounds} rows; ratio to {peer.name})"
     figures = report(Console(), title, picked, peer)
