@@ -35,6 +35,7 @@ from autocog_core.load import load
 from autocog_core.markers import CONTRACT_VERSION, hookimpl
 from autocog_core.model import Model, NextToken
 from autocog_core.options import BackendOptions
+from autocog_core.pieces import Prompt, TextPiece, TokenPiece
 from autocog_core.retry import RetryPolicy
 from autocog_core.types import (
     EOS,
@@ -44,10 +45,7 @@ from autocog_core.types import (
     ChoiceScores,
     Completion,
     CompletionRequest,
-    Prompt,
     SpecialToken,
-    TextPiece,
-    TokenPiece,
     TreeQuery,
     TreeScores,
 )

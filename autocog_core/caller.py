@@ -16,6 +16,7 @@ import pluggy
 from numpy.typing import NDArray
 
 from autocog_core.errors import CapabilityError, ClosedError, ContractError, NumericsError
+from autocog_core.pieces import Message, Prompt
 from autocog_core.retry import RetryPolicy
 from autocog_core.types import (
     BackendInfo,
@@ -23,8 +24,6 @@ from autocog_core.types import (
     ChoiceScores,
     Completion,
     CompletionRequest,
-    Message,
-    Prompt,
     TreeQuery,
     TreeScores,
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from autocog_core.errors import InputError
+from autocog_core.pieces import Message, Prompt, TextPiece
 from autocog_core.prompts import check_text
-from autocog_core.types import Message, Prompt, TextPiece
 
 #: Renders messages with a chat template, as one string.
 Render = Callable[[list[dict[str, str]]], str]

@@ -8,8 +8,9 @@ from dataclasses import fields
 from typing import Any
 
 from autocog_core.errors import CapabilityError, ConfigError, InputError, did_you_mean
+from autocog_core.pieces import Prompt
 from autocog_core.prompts import check_text
-from autocog_core.types import CompletionRequest, Prompt
+from autocog_core.types import CompletionRequest
 
 #: Transformers' name for what autocog calls `max_tokens`; both work.
 ALIASES = {"max_new_tokens": "max_tokens"}

@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autocog_core.markers import hookspec
+from autocog_core.pieces import Message, Prompt
 from autocog_core.types import (
     BackendInfo,
     ChoiceRequest,
     ChoiceScores,
     Completion,
     CompletionRequest,
-    Message,
-    Prompt,
     TreeQuery,
     TreeScores,
 )

@@ -18,14 +18,9 @@ from numpy.typing import NDArray
 from autocog_core.errors import PluginBrokenError, did_you_mean
 from autocog_core.markers import CONTRACT_VERSION, hookimpl
 from autocog_core.options import BackendOptions
+from autocog_core.pieces import Message, PromptLike
 from autocog_core.retry import RetryPolicy
-from autocog_core.types import (
-    BackendInfo,
-    ChoiceScores,
-    Completion,
-    Message,
-    PromptLike,
-)
+from autocog_core.types import BackendInfo, ChoiceScores, Completion
 
 if TYPE_CHECKING:
     from autocog_core.model import Model

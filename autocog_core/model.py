@@ -19,6 +19,7 @@ from autocog_core.chat import check_messages
 from autocog_core.completion import completion_request, merged
 from autocog_core.defaults import CoreDefaults
 from autocog_core.errors import InputError
+from autocog_core.pieces import Message, Prompt, PromptLike
 from autocog_core.prompts import check_text, encode
 from autocog_core.retry import RetryPolicy
 from autocog_core.streaming import stream
@@ -28,10 +29,7 @@ from autocog_core.types import (
     ChoiceScores,
     Completion,
     EndOfSequence,
-    Message,
     Norm,
-    Prompt,
-    PromptLike,
     TreeQuery,
 )
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from autocog_core.caller import Caller
 from autocog_core.errors import ContextOverflowError, InputError
-from autocog_core.types import BackendInfo, Prompt, TokenPiece
+from autocog_core.pieces import Prompt, TokenPiece
+from autocog_core.types import BackendInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ mask, temperature or penalty.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -15,71 +15,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from autocog_core.errors import InputError
+from autocog_core.pieces import Prompt
 
 Finish = Literal["stop", "eos", "length"]
 Norm = Literal["logprob", "mean", "per_byte", "pmi"]
 Boundary = Literal["clean", "healed", "fixed"]
-Message = Mapping[str, str]
 
 NORMS: tuple[Norm, ...] = ("logprob", "mean", "per_byte", "pmi")
-
-
-@dataclass(frozen=True, slots=True)
-class TextPiece:
-    """Text in a prompt; only where `trusted` are its special tokens (`<|im_end|>`) parsed."""
-
-    text: str
-    trusted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class TokenPiece:
-    """Token ids in a prompt, used verbatim and never tokenized again."""
-
-    tokens: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """A sequence of pieces, text or token ids."""
-
-    pieces: tuple[TextPiece | TokenPiece, ...]
-
-    @classmethod
-    def of(cls, source: PromptLike) -> Prompt:
-        """A prompt from what users write: a string, token ids, pieces, or a prompt.
-
-        :raises InputError: if `source` is none of these.
-        """
-        if isinstance(source, Prompt):
-            return source
-        if isinstance(source, str):
-            return cls((TextPiece(source),))
-        if isinstance(source, TextPiece | TokenPiece):
-            return cls((source,))
-        if isinstance(source, bytes | bytearray):
-            raise InputError(
-                "got bytes", where="prompt", hint="decode them first: text is str, ids are ints"
-            )
-        if isinstance(source, Iterable):
-            items = list(source)
-            pieces = [item for item in items if isinstance(item, TextPiece | TokenPiece)]
-            if pieces and len(pieces) == len(items):
-                return cls(tuple(pieces))
-            ids = [int(item) for item in items if isinstance(item, int | np.integer)]
-            if len(ids) == len(items):
-                return cls((TokenPiece(tuple(ids)),))
-        raise InputError(
-            f"got {type(source).__name__}",
-            where="prompt",
-            hint="give a string, a list of token ids, or pieces of both",
-        )
-
-
-PromptLike = (
-    str | Prompt | TextPiece | TokenPiece | Sequence[int] | Sequence[TextPiece | TokenPiece]
-)
 
 
 @dataclass(frozen=True, slots=True)

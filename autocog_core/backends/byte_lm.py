@@ -17,7 +17,8 @@ from autocog_core.backends.byte_vocabulary import (
 from autocog_core.chat import prompt_from_template
 from autocog_core.lm import ChoiceLM
 from autocog_core.options import BackendOptions
-from autocog_core.types import BackendInfo, Message, Prompt
+from autocog_core.pieces import Message, Prompt
+from autocog_core.types import BackendInfo
 
 
 class ByteOptions(BackendOptions):

@@ -35,7 +35,8 @@ from autocog_core.cli.output import (
 )
 from autocog_core.errors import InputError
 from autocog_core.model import Model
-from autocog_core.types import TextPiece, finite
+from autocog_core.pieces import TextPiece
+from autocog_core.types import finite
 
 
 def tokenize(

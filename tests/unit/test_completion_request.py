@@ -6,7 +6,7 @@ import pytest
 
 from autocog_core import InputError
 from autocog_core.completion import completion_request
-from autocog_core.types import Prompt
+from autocog_core.pieces import Prompt
 
 PROMPT = Prompt.of("x")
 

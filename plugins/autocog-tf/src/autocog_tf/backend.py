@@ -23,7 +23,7 @@ from autocog_core import (
     TreeScores,
 )
 from autocog_core.options import Resource
-from autocog_core.types import Message
+from autocog_core.pieces import Message
 
 if TYPE_CHECKING:
     from autocog_tf.engine import TfEngine

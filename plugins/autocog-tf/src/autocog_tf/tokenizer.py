@@ -13,7 +13,7 @@ from jinja2 import TemplateError
 
 from autocog_core import InputError, ModelLoadError, Prompt, SpecialToken
 from autocog_core.chat import prompt_from_template
-from autocog_core.types import Message
+from autocog_core.pieces import Message
 
 #: SentencePiece writes a blank as this.
 BLANK = "\u2581"
