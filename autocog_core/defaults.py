@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autocog_core import tct
+from autocog_core.answers import likeliest
 from autocog_core.caller import Caller
 from autocog_core.completion import refuse_unknown
 from autocog_core.markers import hookimpl
@@ -84,7 +84,7 @@ class CoreDefaults:
             below = children.get(node, [])
             values[below] = row[query.tokens[below]]
             if node in top_rows:
-                best = _top(row, query.top_k, query.mask)
+                best = likeliest(row, query.top_k, query.mask)
                 for place in top_rows[node]:
                     top_tokens[place, : len(best)] = best
                     top_logprobs[place, : len(best)] = row[best]
@@ -116,10 +116,3 @@ class CoreDefaults:
         if on_text is not None and (piece := matcher.showable(final=True)):
             on_text(piece)
         return Completion(matcher.text(), tuple(tokens), tuple(logprobs), finish, matcher.stop)
-
-
-def _top(row: NDArray[np.float32], count: int, mask: NDArray[np.bool_] | None) -> NDArray[np.int64]:
-    """The `count` likeliest ids of `row` where `mask` allows, likeliest first (ties: lower id)."""
-    allowed = np.arange(len(row)) if mask is None else np.flatnonzero(mask)
-    allowed = allowed[np.isfinite(row[allowed])]
-    return allowed[np.argsort(-row[allowed], kind="stable")[:count]]

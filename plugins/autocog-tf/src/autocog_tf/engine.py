@@ -17,7 +17,7 @@ from autocog_tf import fingerprint
 from autocog_tf.evaluator import Evaluator, Forward
 from autocog_tf.level_evaluator import LevelEvaluator
 from autocog_tf.memory import with_less_memory
-from autocog_tf.scores import RowAnswer, TreeAnswers
+from autocog_tf.scores import RowAnswer, TensorAnswers
 from autocog_tf.tokenizer import TextTokenizer
 from autocog_tf.tree_evaluator import TreeEvaluator
 from autocog_tf.verify import Verdict, pick_evaluator
@@ -76,7 +76,7 @@ class TfEngine:
         """Answers to several queries, which share what their sequences have in common."""
 
         def attempt() -> list[TreeScores]:
-            answers = TreeAnswers(queries)
+            answers = TensorAnswers(queries)
             self.verdict.evaluator.evaluate(answers.forest, answers.add)
             return answers.answers()
 

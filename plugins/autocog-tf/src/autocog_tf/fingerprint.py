@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from filelock import FileLock
 
-from autocog_tf.cache_folder import cache_folder
+from autocog_core.cache_folder import file_hash
 
 _SUFFIXES = (".safetensors", ".bin", ".gguf")
 
@@ -50,20 +48,3 @@ def _weights(model: Any, source: str) -> str:
             tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
         )
     return digest.hexdigest()
-
-
-def file_hash(path: Path) -> str:
-    """sha256 of a file, remembered by path, size and modification time."""
-    status = path.stat()
-    key = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
-    index = cache_folder() / "hashes.json"
-    index.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{index}.lock"):
-        known: dict[str, str] = json.loads(index.read_text()) if index.exists() else {}
-        if key not in known:
-            with path.open("rb") as stream:
-                known[key] = hashlib.file_digest(stream, "sha256").hexdigest()
-            temporary = index.with_suffix(".new")
-            temporary.write_text(json.dumps(known))
-            temporary.replace(index)
-        return known[key]

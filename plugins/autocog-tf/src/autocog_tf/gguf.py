@@ -15,7 +15,7 @@ from filelock import FileLock
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from autocog_core import ModelLoadError
-from autocog_tf.cache_folder import cache_folder
+from autocog_core.cache_folder import cache_folder
 from autocog_tf.progress import quiet_progress
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def converted_folder(path: Path) -> Path:
     status = path.stat()
     key = f"{path.resolve()} {status.st_size} {status.st_mtime_ns} {transformers.__version__}"
     name = f"{path.stem}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    folder = cache_folder() / "converted" / name
+    folder = cache_folder("tf") / "converted" / name
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)

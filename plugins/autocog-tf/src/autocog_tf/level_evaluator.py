@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
+from autocog_core.forest import Forest
 from autocog_tf.evaluator import Forward, Sink
-from autocog_tf.forest import Forest
 
 #: Most states kept between calls, within the bytes that are an option; most branches in one
 #: forward; most tokens of a prompt in one forward.

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 from jinja2 import TemplateError
@@ -14,12 +13,11 @@ from jinja2 import TemplateError
 from autocog_core import InputError, ModelLoadError, Prompt, SpecialToken
 from autocog_core.chat import prompt_from_template
 from autocog_core.pieces import Message
+from autocog_core.untrusted import Cutter, continued, looks_like_control
 
 #: SentencePiece writes a blank as this.
 BLANK = "\u2581"
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
-#: Added tokens that are not marked special, but steer a model all the same (`<tool_call>`).
-_CONTROL = re.compile(r"[<\[][^\s].*[>\]]$", re.DOTALL)
 
 
 class TextTokenizer:
@@ -47,12 +45,12 @@ class TextTokenizer:
         self.special_tokens = tuple(
             SpecialToken(token.content, id_, bool(token.lstrip), bool(token.rstrip))
             for id_, token in sorted(self._added.items())
-            if token.special or _CONTROL.match(token.content)
+            if token.special or looks_like_control(token.content)
         )
         self._special_ids = {token.id for token in self.special_tokens}
         unmarked = [t.text for t in self.special_tokens if not self._added[t.id].special]
         # The Rust tokenizer leaves only tokens marked special unparsed: the others are broken up.
-        self._unmarked = re.compile("|".join(map(re.escape, unmarked))) if unmarked else None
+        self._cutter = Cutter(unmarked)
         self._surface: Callable[[str], bytes] = self._pick_surface()
         self._prefixes_blank = self._rust_ids(["a"], False)[0] != self._after_newline("a")
 
@@ -60,7 +58,7 @@ class TextTokenizer:
         self, texts: Sequence[str], at_start: bool, parse_special: bool
     ) -> list[list[int]]:
         """Token ids of each text, without BOS; see `autocog_core.hookspecs.tokenize`."""
-        cuts = [] if self._unmarked is None or parse_special else [self._cut(t) for t in texts]
+        cuts = [] if parse_special else [self._cutter.cut(text) for text in texts]
         if any(len(parts) > 1 for parts in cuts):
             return [self._joined(parts, at_start) for parts in cuts]
         return self._whole(texts, at_start, parse_special)
@@ -124,18 +122,7 @@ class TextTokenizer:
         return [token for ids in first + self._whole(parts[1:], False) for token in ids]
 
     def _after_newline(self, text: str, parse_special: bool = False) -> list[int]:
-        """Ids of `text` as a continuation, for tokenizers that put a blank before a first word."""
-        newline, joint = self._rust_ids(["\n", "\n" + text], parse_special)
-        if joint[: len(newline)] == newline:
-            return joint[len(newline) :]
-        # A newline that merges with what follows: a word cannot.
-        return self._rust_ids([text], parse_special)[0]
-
-    def _cut(self, text: str) -> list[str]:
-        """`text` cut inside every unmarked control token in it, so that none is parsed."""
-        assert self._unmarked is not None
-        cuts = [match.start() + 1 for match in self._unmarked.finditer(text)]
-        return [text[start:end] for start, end in pairwise([0, *cuts, len(text)])]
+        return continued(text, lambda texts: self._rust_ids(texts, parse_special))
 
     def _bytes_of(self, token: int) -> bytes:
         surface = self._surfaces.get(token)

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from autocog_core.forest import Forest
 from autocog_tf.evaluator import Forward, Sink
-from autocog_tf.forest import Forest
 from autocog_tf.kv_tree import KVTree
 
 #: Nodes that may be in the way (kept, of no use to a call) before a tree is copied or compacted.

@@ -17,7 +17,7 @@ import torch
 from autocog_core import TreeQuery
 from autocog_core.tokens import TokenTree
 from autocog_tf.evaluator import Evaluator, Forward, PlainEvaluator
-from autocog_tf.scores import TreeAnswers
+from autocog_tf.scores import TensorAnswers
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def pick_evaluator(
 
 
 def _values(evaluator: Evaluator, queries: Sequence[TreeQuery]) -> Any:
-    answers = TreeAnswers(queries)
+    answers = TensorAnswers(queries)
     with torch.inference_mode():
         evaluator.evaluate(answers.forest, answers.add)
     return np.concatenate([answer.values for answer in answers.answers()])

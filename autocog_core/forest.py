@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autocog_core import TreeQuery
+from autocog_core.types import TreeQuery
 
 
 class Forest:
