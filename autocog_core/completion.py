@@ -12,8 +12,8 @@ from autocog_core.pieces import Prompt
 from autocog_core.prompts import check_text
 from autocog_core.types import CompletionRequest
 
-#: Transformers' name for what autocog calls `max_tokens`; both work.
-ALIASES = {"max_new_tokens": "max_tokens"}
+#: Engines' own names for the same thing: each works on every backend.
+ALIASES = {"max_new_tokens": "max_tokens", "repeat_penalty": "repetition_penalty"}
 
 _KNOWN = {field.name for field in fields(CompletionRequest)} - {"prompt", "extra"}
 _INTEGERS = {"max_tokens": 1, "top_k": 0, "n": 1}

@@ -53,13 +53,17 @@ class Forest:
             node = self.child(node, int(token), owner)
         return node
 
-    def sequence(self, node: int) -> list[int]:
-        """The tokens up to `node`, first to last."""
+    def path_to(self, node: int) -> list[int]:
+        """The nodes from the start to `node`."""
         found = []
         while node >= 0:
-            found.append(self.tokens[node])
+            found.append(node)
             node = self.parents[node]
         return found[::-1]
+
+    def sequence(self, node: int) -> list[int]:
+        """The tokens up to `node`, first to last."""
+        return [self.tokens[each] for each in self.path_to(node)]
 
     def children(self) -> list[list[int]]:
         """Children of every node; the last entry holds those of the start."""

@@ -20,7 +20,7 @@ from autocog_core.markers import CONTRACT_VERSION, hookimpl
 from autocog_core.options import BackendOptions
 from autocog_core.pieces import Message, PromptLike
 from autocog_core.retry import RetryPolicy
-from autocog_core.types import BackendInfo, ChoiceScores, Completion
+from autocog_core.types import BackendInfo, ChoiceScores, Completion, CompletionRequest
 
 if TYPE_CHECKING:
     from autocog_core.model import Model
@@ -106,6 +106,18 @@ class LM(ABC):
     @abstractmethod
     def describe_impl(self) -> BackendInfo:
         """See `autocog_core.hookspecs.describe`."""
+
+    def prompt_tokens(self, request: CompletionRequest) -> list[int]:
+        """The ids of a request's prompt, for `complete_impl`: BOS once, only trusted text parsed.
+
+        :raises ContextOverflowError: if prompt and `max_tokens` do not fit the context.
+        """
+        from autocog_core.prompts import check_sequence, encode
+
+        caller = self.as_model().caller
+        tokens = encode(caller, request.prompt)
+        check_sequence(tokens, caller.info, beyond=request.max_tokens)
+        return tokens
 
     def as_model(self) -> Model:
         """The `Model` over this object, which its public methods use."""

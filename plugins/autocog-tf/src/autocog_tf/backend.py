@@ -105,14 +105,9 @@ class TfLM(ChoiceLM):
         return self._open.score_trees(queries)
 
     def complete_impl(self, request: CompletionRequest) -> Completion:
-        # Core prepares prompts: special tokens parsed only where trusted, BOS once.
-        from autocog_core.prompts import check_sequence, encode
         from autocog_tf.generation import generate
 
-        caller = self.as_model().caller
-        prompt = encode(caller, request.prompt)
-        check_sequence(prompt, caller.info, beyond=request.max_tokens)
-        return generate(self._open, prompt, request)
+        return generate(self._open, self.prompt_tokens(request), request)
 
     def chat_prompt_impl(self, messages: Sequence[Message], add_generation_prompt: bool) -> Prompt:
         prompt = self._open.tokenizer.chat_prompt(messages, add_generation_prompt)

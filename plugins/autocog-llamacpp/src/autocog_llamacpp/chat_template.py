@@ -1,0 +1,72 @@
+"""The chat template in a GGUF file, rendered as Transformers renders it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NoReturn
+
+from jinja2 import TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from autocog_core import InputError, ModelLoadError, Prompt
+from autocog_core.chat import prompt_from_template
+from autocog_core.pieces import Message
+
+
+class ChatTemplate:
+    """A Jinja template of messages.
+
+    :param source: the template. `tokens`: names and texts that it may use (`bos_token` ...).
+    :raises ModelLoadError: if it is no valid template.
+    """
+
+    def __init__(self, source: str, tokens: dict[str, str]) -> None:
+        # The settings that templates are written for, as Transformers has them.
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        )
+        environment.filters["tojson"] = _to_json
+        environment.globals["raise_exception"] = _refuse
+        environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+        try:
+            self._template = environment.from_string(source)
+        except TemplateError as error:
+            raise ModelLoadError(
+                f"its chat template is not valid: {error}", hint="convert the model again"
+            ) from error
+        self._tokens = tokens
+
+    def prompt(
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool,
+        special: Sequence[str],
+    ) -> Prompt:
+        """The template around `messages`, which stay untrusted.
+
+        :raises InputError: if the template refuses them.
+        """
+
+        def render(items: list[dict[str, str]]) -> str:
+            try:
+                return self._template.render(
+                    messages=items, add_generation_prompt=add_generation_prompt, **self._tokens
+                )
+            except TemplateError as error:
+                # Templates refuse so what they do not know: a role, an order of turns.
+                raise InputError(
+                    f"the model's chat template refuses them: {error}", where="messages"
+                ) from error
+
+        return prompt_from_template(messages, render, special)
+
+
+def _to_json(value: Any, indent: int | None = None) -> str:
+    # Jinja's own escapes HTML, which chat templates do not expect.
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+def _refuse(message: str) -> NoReturn:
+    raise TemplateError(message)

@@ -1,0 +1,92 @@
+"""LlamaEngine: one loaded model with its context, lock, and what it keeps between calls."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autocog_core import BackendInfo, TreeQuery, TreeScores
+from autocog_core.answers import ArrayAnswers
+from autocog_core.forest import Forest
+from autocog_core.numerics import log_softmax
+from autocog_llamacpp.chat_template import ChatTemplate
+from autocog_llamacpp.context import Context
+from autocog_llamacpp.state_evaluator import StateEvaluator
+from autocog_llamacpp.tokenizer import Tokenizer
+from autocog_llamacpp.tree_evaluator import TreeEvaluator
+
+
+class LlamaEngine:
+    """A model of llama.cpp.
+
+    Calls must not overlap: hold `lock`, as core does.
+
+    :param name: what to call it.
+    :param context_length: most tokens of a sequence.
+    :param tolerance: how far two ways of computing a log-probability may differ, in nats.
+    :param seed: of completions that give none; None for another each time.
+    :param identify: computes the fingerprint.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        tokenizer: Tokenizer,
+        evaluator: TreeEvaluator | StateEvaluator,
+        *,
+        name: str,
+        context_length: int,
+        tolerance: float,
+        chat_template: ChatTemplate | None = None,
+        seed: int | None = None,
+        details: Mapping[str, Any] | None = None,
+        identify: Callable[[], str] | None = None,
+    ) -> None:
+        self.lock = threading.RLock()
+        self.context = context
+        self.tokenizer = tokenizer
+        self.evaluator = evaluator
+        self.name = name
+        self.chat_template = chat_template
+        self.seed = seed
+        self._context_length = context_length
+        self._tolerance = tolerance
+        self._details = details or {}
+        self._identify = identify
+
+    def score_trees(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
+        """Answers to several queries, which share what their sequences have in common."""
+        answers = ArrayAnswers(queries)
+        self.evaluator.evaluate(answers.forest, answers.add)
+        return answers.answers()
+
+    def row(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """float32 (V,): log-probability of every token after `tokens`."""
+        forest = Forest(1)
+        forest.wanted[forest.path(tokens, 0)] = True
+        found: list[NDArray[np.float32]] = []
+        self.evaluator.evaluate(forest, lambda _, rows: found.append(log_softmax(rows[0])))
+        return found[0]
+
+    @cached_property
+    def info(self) -> BackendInfo:
+        """What this engine is."""
+        tokenizer = self.tokenizer
+        return BackendInfo(
+            name=self.name,
+            vocabulary_size=tokenizer.size,
+            context_length=self._context_length,
+            bos=tokenizer.bos,
+            adds_bos=tokenizer.adds_bos,
+            eos=tokenizer.eos,
+            special_tokens=tokenizer.special_tokens,
+            tolerance=self._tolerance,
+            concurrency=1,
+            details={**self._details, "trees": self.evaluator.name},
+            identify=self._identify,
+        )

@@ -1,0 +1,16 @@
+"""How far two ways of computing one log-probability may differ, as measured; see the README."""
+
+from __future__ import annotations
+
+from autocog_llamacpp.backend import LlamaOptions
+
+EXACT = 1e-4
+_BY_TYPE = {"F32": 0.1, "F16": 0.1, "BF16": 0.1, "Q8_0": 0.5}
+_OTHERS = 2.0
+
+
+def tolerance_of(file_type: str, options: LlamaOptions) -> float:
+    """Nats a token, for weights of this type."""
+    if file_type == "F32" and options.exact:
+        return EXACT
+    return _BY_TYPE.get(file_type, _OTHERS)

@@ -1,0 +1,317 @@
+"""Token trees by sequence sets: one decode for a whole tree, and what was seen stays in memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autocog_core import EngineError
+from autocog_core.forest import Forest
+from autocog_llamacpp.cell_tree import Cell, CellTree
+from autocog_llamacpp.context import Context, NoSlotError
+from autocog_llamacpp.plan import Plan, make_plan
+
+Rows = NDArray[np.float32]
+#: Takes some of the forest's wanted nodes and the logits (r, V) after them.
+Sink = Callable[[Sequence[int], Rows], None]
+
+
+class TreeEvaluator:
+    """Evaluates forests on models with attention, whose memory may be shared token by token.
+
+    What calls have seen stays in memory until others need the room: the longest common prefix is
+    never evaluated again.
+    """
+
+    name = "one decode, by sequence sets"
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._tree = CellTree(context.sequences)
+        #: Sequences that a generation holds, and cells that it has taken beyond the tree's.
+        self._held: dict[int, int] = {}
+
+    def evaluate(self, forest: Forest, sink: Sink) -> None:
+        """Pass every wanted node with its logits to `sink`, and count what was evaluated.
+
+        :raises EngineError: if llama.cpp fails; nothing is kept then, and the next call works.
+        """
+        read: set[int] = set()
+        self._tree.next_call()
+        try:
+            try:
+                self._rounds(forest, sink, read)
+            except NoSlotError:
+                # Our account of the cells and llama.cpp's differ: begin anew, once.
+                self.forget()
+                self._rounds(forest, sink, read)
+        except NoSlotError as error:
+            self.forget()
+            raise EngineError(
+                "llama.cpp has no room for this request", hint="give a larger n_ctx"
+            ) from error
+        except BaseException:
+            # Interrupted or failed halfway: what llama.cpp now holds is anybody's guess.
+            self.forget()
+            raise
+
+    def open(self, tokens: Sequence[int], count: int) -> tuple[list[int], Rows]:
+        """Hold `count` sequences that begin with `tokens`; and the logits (V,) after them."""
+        found: list[Rows] = []
+        forest = Forest(1)
+        forest.wanted[forest.path(tokens, 0)] = True
+        self.evaluate(forest, lambda _, rows: found.append(rows[0].copy()))
+        cell = self._find(tokens)
+        handles: list[int] = []
+        for _ in range(count):
+            handle = self._new_sequence({*self._held, *handles, self._tree.through(cell)})
+            self._context.copy(self._tree.through(cell), handle, cell.length)
+            self._tree.move(handle, cell)
+            handles.append(handle)
+        self._held |= dict.fromkeys(handles, 0)
+        return handles, found[0]
+
+    def step(self, handles: Sequence[int], tokens: Sequence[int]) -> Rows:
+        """Continue each sequence with a token; the logits (len(handles), V) after them."""
+        count = len(handles)
+        if not all(handle in self._held for handle in handles):
+            raise EngineError("the model was used otherwise while it completed a text")
+        lengths = [self._tree.end(handle).length + self._held[handle] for handle in handles]
+        strands = np.arange(count, dtype=np.int32)
+        self._make_room(count, self._held)
+        try:
+            rows = self._context.decode(
+                np.array(tokens, dtype=np.int32),
+                np.array(lengths, dtype=np.int32),
+                np.array(handles, dtype=np.int32),
+                strands,
+                strands + 1,
+                np.ones(count, dtype=bool),
+            )
+        except NoSlotError as error:
+            self.forget()
+            raise EngineError("llama.cpp has no room left", hint="give a larger n_ctx") from error
+        except BaseException:
+            self.forget()
+            raise
+        for handle in handles:
+            self._held[handle] += 1
+        return rows
+
+    def release(self, handle: int, tokens: Sequence[int]) -> None:
+        """Let go of a sequence that was continued with `tokens`; later calls may continue it."""
+        evaluated = self._held.pop(handle, None)
+        if evaluated is None:
+            return
+        cell = self._tree.end(handle)
+        path = list(tokens[:evaluated])
+        if not path or path[0] in cell.children:
+            # Another sequence has seen as much: one of them is enough.
+            self._drop(handle)
+            return
+        for token in path:
+            cell = self._tree.grow(cell, token)
+        self._tree.move(handle, cell)
+
+    def forget(self) -> None:
+        """Drop everything that was kept from earlier calls."""
+        self._context.clear()
+        self._tree = CellTree(self._context.sequences)
+        self._held.clear()
+
+    def room(self, length: int) -> int:
+        """How many sequences of `length` tokens beyond a shared beginning may be held at once."""
+        return max(1, min(self._context.sequences - 1, self._context.rows, length))
+
+    def _find(self, tokens: Sequence[int]) -> Cell:
+        cell = self._tree.root
+        for token in tokens:
+            cell = cell.children[token]
+        return cell
+
+    def _rounds(self, forest: Forest, sink: Sink, read: set[int]) -> None:
+        for nodes in self._portions(forest):
+            unread = {node for node in nodes if forest.wanted[node]} - read
+            if not unread:
+                continue
+            plan = self._usable_plan(forest, nodes, unread)
+            if len(plan.starts) > self._context.sequences - len(self._held):
+                # Many nodes in memory are asked for: with an empty memory a path is one strand.
+                self.forget()
+                plan = make_plan(forest, nodes, unread, self._tree.root)
+            self._round(forest, plan, unread, sink)
+            read |= unread
+
+    def _portions(self, forest: Forest) -> Iterator[list[int]]:
+        """The forest in parts that fit: each some paths, whole, in depth-first order."""
+        order = forest.depth_first()
+        has_child = set(forest.parents)
+        most = self._context.sequences - len(self._held)
+        portion: list[int] = []
+        ends = 0
+        for place, node in enumerate(order):
+            portion.append(node)
+            if node in has_child:
+                continue
+            ends += 1
+            # The next path adds at most what lies before its own end.
+            following = self._until_end(order, place + 1, has_child)
+            if ends == most or len(portion) + following > self._context.cells:
+                yield portion
+                ends = 0
+                portion = forest.path_to(forest.parents[order[place + 1]]) if following else []
+        if ends:
+            yield portion
+
+    @staticmethod
+    def _until_end(order: Sequence[int], place: int, has_child: set[int]) -> int:
+        count = 0
+        while place + count < len(order) and order[place + count] in has_child:
+            count += 1
+        return count + 1 if place < len(order) else 0
+
+    def _usable_plan(self, forest: Forest, nodes: Sequence[int], unread: set[int]) -> Plan:
+        while True:
+            plan = make_plan(forest, nodes, unread, self._tree.root)
+            sources = {self._tree.through(start) for start in plan.starts if start.length}
+            broken = [source for source in sources if not self._context.is_whole(source)]
+            if not broken:
+                return plan
+            for source in broken:
+                self._drop(source)
+
+    def _round(self, forest: Forest, plan: Plan, unread: set[int], sink: Sink) -> None:
+        strands = self._place_strands(plan)
+        doubled = self._drop_doubles(plan, strands)
+        self._make_room(len(plan.nodes), {*strands, *self._held})
+        self._decode(forest, plan, strands, unread, sink)
+        forest.count(plan.nodes)
+        self._commit(forest, plan, strands, doubled)
+
+    def _place_strands(self, plan: Plan) -> list[int]:
+        """A sequence for each strand, that holds what the strand continues."""
+        sources = [self._tree.through(s) if s.length else -1 for s in plan.starts]
+        waiting = Counter(sources)
+        strands: list[int] = []
+        for start, source in zip(plan.starts, sources, strict=True):
+            waiting[source] -= 1
+            if source < 0:
+                strand = self._new_sequence({*strands, *self._held, *+waiting})
+            elif (
+                waiting[source] == 0
+                and self._tree.end(source) is start
+                and source not in (self._held)
+            ):
+                # Nobody else needs it as it is: it is continued in place.
+                strand = source
+            else:
+                spared = {*strands, *self._held, *+waiting, source}
+                strand = self._new_sequence(spared, instead=source)
+                if strand == source:
+                    self._context.cut(source, start.length)
+                else:
+                    self._context.copy(source, strand, start.length)
+            self._tree.move(strand, start)
+            strands.append(strand)
+        return strands
+
+    def _drop_doubles(self, plan: Plan, strands: Sequence[int]) -> bool:
+        """Forget cells that are decoded again; True if some must stay, and so are there twice."""
+        doubled = False
+        kept = {*strands, *self._held}
+        for cell in plan.known.values():
+            for sequence in list(cell.below()):
+                if sequence in kept:
+                    doubled = True
+                else:
+                    self._drop(sequence)
+        return doubled
+
+    def _decode(
+        self,
+        forest: Forest,
+        plan: Plan,
+        strands: Sequence[int],
+        unread: set[int],
+        sink: Sink,
+    ) -> None:
+        context = self._context
+        nodes = plan.nodes
+        tokens = np.array([forest.tokens[node] for node in nodes], dtype=np.int32)
+        positions = np.zeros(len(nodes), dtype=np.int32)
+        depths: dict[int, int] = {}
+        for place, node in enumerate(nodes):
+            above = depths.get(forest.parents[node])
+            if above is None:
+                above = plan.starts[plan.first[place]].length - 1
+            positions[place] = depths[node] = above + 1
+        wanted = np.array([node in unread for node in nodes], dtype=bool)
+        ids = np.array(strands, dtype=np.int32)
+        begin = 0
+        while begin < len(nodes):
+            end = min(len(nodes), begin + context.batch)
+            rows = np.flatnonzero(wanted[begin:end])
+            if len(rows) > context.rows:
+                end = begin + int(rows[context.rows])
+            part = slice(begin, end)
+            logits = context.decode(
+                tokens[part], positions[part], ids, plan.first[part], plan.last[part], wanted[part]
+            )
+            if len(logits):
+                sink([nodes[place] for place in begin + np.flatnonzero(wanted[part])], logits)
+            begin = end
+
+    def _commit(self, forest: Forest, plan: Plan, strands: Sequence[int], doubled: bool) -> None:
+        """Enter into the tree what memory now holds."""
+        if doubled:
+            # Their cells are also there a second time; the tree has a place for one.
+            for strand in strands:
+                self._drop(strand)
+            return
+        cells: dict[int, Cell] = {}
+        for place, node in enumerate(plan.nodes):
+            above = cells.get(forest.parents[node], plan.starts[plan.first[place]])
+            cells[node] = self._tree.grow(above, forest.tokens[node])
+        for strand, place in zip(strands, plan.ends, strict=True):
+            self._tree.move(strand, cells[plan.nodes[place]])
+        for place in plan.forks():
+            self._keep_trunk(cells[plan.nodes[place]], strands)
+
+    def _keep_trunk(self, cell: Cell, strands: Sequence[int]) -> None:
+        """Hold what several strands have begun with beyond their own lives: it may come again."""
+        if cell.ends:
+            return
+        trunk = self._new_sequence({*strands, *self._held})
+        if trunk >= 0:
+            self._context.copy(self._tree.through(cell), trunk, cell.length)
+            self._tree.move(trunk, cell, trunk=True)
+
+    def _new_sequence(self, spared: set[int], instead: int = -1) -> int:
+        """A free sequence, if need be of what was not used for longest; else `instead`."""
+        free = self._tree.take()
+        if free is None:
+            oldest = self._tree.oldest(spared)
+            if oldest is None:
+                return instead
+            self._drop(oldest)
+            free = self._tree.take()
+            assert free is not None
+        return free
+
+    def _make_room(self, count: int, spared: set[int] | dict[int, int]) -> None:
+        """Free cells for `count` tokens, if there are any that nobody needs now."""
+        taken = self._tree.used + sum(self._held.values())
+        while taken + count > self._context.cells:
+            oldest = self._tree.oldest(spared)
+            if oldest is None:
+                return
+            before = self._tree.used
+            self._drop(oldest)
+            taken -= before - self._tree.used
+
+    def _drop(self, sequence: int) -> None:
+        self._context.remove(sequence)
+        self._tree.drop(sequence)
