@@ -1,4 +1,4 @@
-"""Finding backends and wrappers by entry point, and loading one by name.
+"""Finding backends, wrappers and commands by entry point, and loading one by name.
 
 Listing imports nothing. Loading imports only the plugin asked for, and tells apart: not installed,
 a dependency missing, broken, written for another contract.
@@ -29,10 +29,15 @@ from autocog_core.markers import CONTRACT_VERSION, PROJECT_NAME
 
 BACKENDS = "autocog"
 WRAPPERS = "autocog.wrappers"
+COMMANDS = "autocog.commands"
 DISABLE_VARIABLE = "AUTOCOG_DISABLE_PLUGINS"
-#: Backends of this project, and the distributions that bring them.
-OWN = {"tf": "autocog-tf", "llamacpp": "autocog-llamacpp", "openai": "autocog-openai"}
-_KINDS = {BACKENDS: "backend", WRAPPERS: "wrapper"}
+#: Plugins of this project, and the distributions that bring them.
+OWN = {
+    BACKENDS: {"tf": "autocog-tf", "llamacpp": "autocog-llamacpp", "openai": "autocog-openai"},
+    WRAPPERS: {},
+    COMMANDS: {"gguf": "autocog-llamacpp"},
+}
+_KINDS = {BACKENDS: "backend", WRAPPERS: "wrapper", COMMANDS: "command"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +71,37 @@ def load_class(name: str, group: str = BACKENDS) -> type[Any]:
     :raises PluginNotInstalledError, PluginDependencyError, PluginBrokenError, PluginContractError,
         PluginConflictError: each says which command mends it.
     """
-    plugin = _find(name, group)
-    kind = f'{_KINDS[group]} "{name}"'
-    with_distribution = f"{kind} ({plugin.distribution} {plugin.version})"
+    plugin = find_installed(name, group)
+    loaded = load_target(plugin)
+    _check_class(loaded, plugin, described(plugin))
+    found: type[Any] = loaded
+    return found
+
+
+def load_target(plugin: InstalledPlugin) -> Any:
+    """What the entry point of `plugin` names: imported now, not checked.
+
+    :raises PluginDependencyError, PluginBrokenError: each says which command mends it.
+    """
     try:
-        loaded = plugin.entry_point.load()
+        return plugin.entry_point.load()
     except AutocogError:
         raise
     except ModuleNotFoundError as error:
+        kind = f'{_KINDS[plugin.entry_point.group]} "{plugin.name}"'
         raise import_failure(error, plugin, kind) from error
     except Exception as error:
         raise PluginBrokenError(
             f"fails at import: {type(error).__name__}: {error}",
-            where=with_distribution,
+            where=described(plugin),
             hint=f"pip install --upgrade --force-reinstall {plugin.distribution}",
         ) from error
-    _check_class(loaded, plugin, with_distribution)
-    found: type[Any] = loaded
-    return found
+
+
+def described(plugin: InstalledPlugin) -> str:
+    """Kind, name and distribution, as the `where` of an error."""
+    kind = _KINDS[plugin.entry_point.group]
+    return f'{kind} "{plugin.name}" ({plugin.distribution} {plugin.version})'
 
 
 def import_failure(error: ModuleNotFoundError, plugin: InstalledPlugin, kind: str) -> PluginError:
@@ -104,12 +122,42 @@ def import_failure(error: ModuleNotFoundError, plugin: InstalledPlugin, kind: st
     )
 
 
-def find_installed(name: str) -> InstalledPlugin:
-    """The installed backend of that name.
+def find_installed(name: str, group: str = BACKENDS) -> InstalledPlugin:
+    """The installed plugin of that name.
 
     :raises PluginNotInstalledError: if there is none. PluginConflictError: if there are two.
     """
-    return _find(name, BACKENDS)
+    kind = _KINDS[group]
+    if name in _disabled():
+        raise PluginNotInstalledError(
+            f"it is disabled by {DISABLE_VARIABLE}",
+            where=f'{kind} "{name}"',
+            hint=f"take it out of {DISABLE_VARIABLE}",
+        )
+    plugins = installed(group)
+    matching = [plugin for plugin in plugins if plugin.name == name]
+    if not matching:
+        near = did_you_mean(name, [plugin.name for plugin in plugins])
+        # Only names of our own: anybody could have registered another one.
+        command = f"pip install {OWN[group][name]}" if name in OWN[group] else ""
+        raise PluginNotInstalledError(
+            "no installed distribution offers it",
+            where=f'{kind} "{name}"',
+            hint=command or near,
+        )
+    if len(matching) > 1:
+        both = " and ".join(f"{plugin.distribution} {plugin.version}" for plugin in matching)
+        raise PluginConflictError(
+            f"{both} both offer it",
+            where=f'{kind} "{name}"',
+            hint=f"pip uninstall {matching[-1].distribution} (or the other one)",
+        )
+    return matching[0]
+
+
+def is_known(name: str, group: str) -> bool:
+    """Whether `name` means a plugin: one that is installed, if disabled, or one of this project."""
+    return name in OWN[group] or any(point.name == name for point in entry_points(group=group))
 
 
 def backends_with_hook(hook: str) -> list[str]:
@@ -163,35 +211,6 @@ def register(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
 
 def _specified() -> set[str]:
     return {name for name in vars(hookspecs) if hasattr(getattr(hookspecs, name), "autocog_spec")}
-
-
-def _find(name: str, group: str) -> InstalledPlugin:
-    kind = _KINDS[group]
-    if name in _disabled():
-        raise PluginNotInstalledError(
-            f"it is disabled by {DISABLE_VARIABLE}",
-            where=f'{kind} "{name}"',
-            hint=f"take it out of {DISABLE_VARIABLE}",
-        )
-    plugins = installed(group)
-    matching = [plugin for plugin in plugins if plugin.name == name]
-    if not matching:
-        near = did_you_mean(name, [plugin.name for plugin in plugins])
-        # Only names of our own: anybody could have registered another one.
-        command = f"pip install {OWN[name]}" if group == BACKENDS and name in OWN else ""
-        raise PluginNotInstalledError(
-            "no installed distribution offers it",
-            where=f'{kind} "{name}"',
-            hint=command or near,
-        )
-    if len(matching) > 1:
-        both = " and ".join(f"{plugin.distribution} {plugin.version}" for plugin in matching)
-        raise PluginConflictError(
-            f"{both} both offer it",
-            where=f'{kind} "{name}"',
-            hint=f"pip uninstall {matching[-1].distribution} (or the other one)",
-        )
-    return matching[0]
 
 
 def _check_class(loaded: object, plugin: InstalledPlugin, where: str) -> None:

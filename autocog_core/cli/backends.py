@@ -10,11 +10,10 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
-from rich.text import Text
 
 from autocog_core import plugins
 from autocog_core.cli.options import AsJson, Debug
-from autocog_core.cli.output import add_text, new_table, show, show_json
+from autocog_core.cli.output import add_text, facts_table, new_table, show, show_json
 from autocog_core.cli.type_names import type_name
 
 
@@ -76,17 +75,14 @@ def _describe(name: str, as_json: bool) -> None:
             }
         )
         return
-    facts = new_table()
-    facts.show_header = False
-    facts.box = None
-    facts.add_column(style="bold", no_wrap=True)
-    facts.add_column(overflow="fold")
-    facts.add_row("backend", f"{plugin.name} ({plugin.distribution} {plugin.version})")
-    facts.add_row("class", plugin.target)
-    facts.add_row("contract", str(backend.contract))
-    facts.add_row("about", about)
-    facts.add_row("hooks", Text(", ".join(hooks)))
-    show(facts, "", *_option_parts(backend.Options, options))
+    facts = [
+        ("backend", f"{plugin.name} ({plugin.distribution} {plugin.version})"),
+        ("class", plugin.target),
+        ("contract", str(backend.contract)),
+        ("about", about),
+        ("hooks", ", ".join(hooks)),
+    ]
+    show(facts_table(facts), "", *_option_parts(backend.Options, options))
 
 
 def _option_parts(model: type[BaseModel], options: list[dict[str, Any]]) -> list[Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from autocog_core.cli.plugin_commands import absent_command, plugin_commands
 from autocog_core.cli.session import session
 from autocog_core.errors import AutocogError
 from autocog_core.secrets import redact
@@ -20,7 +21,7 @@ INTERRUPTED = 130
 
 
 class CommandGroup(TyperGroup):
-    """The group of all commands; whatever happens in one ends in `main` here."""
+    """The group of all commands, plugins' too; whatever happens in one ends in `main` here."""
 
     def main(
         self,
@@ -52,9 +53,29 @@ class CommandGroup(TyperGroup):
             sys.exit(report(error))
         sys.exit(answer if isinstance(answer, int) else 0)
 
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Core's commands, then those of plugins."""
+        self._add_plugins()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Core's command of that name, else a plugin's."""
+        if cmd_name not in self.commands:
+            self._add_plugins()
+        return super().get_command(ctx, cmd_name) or absent_command(cmd_name)
+
+    def _add_plugins(self) -> None:
+        for command in plugin_commands():
+            # Core's commands keep their names, whatever is installed.
+            self.commands.setdefault(str(command.name), command)
+
 
 def report(error: Exception) -> int:
     """Print one message about `error` (and with --debug its traceback); the exit code."""
+    # How newer typers show the help of a plugin's app with `no_args_is_help`: that is no mistake.
+    if type(error).__name__ == "NoArgsIsHelpError":
+        typer.echo(error.ctx.get_help())  # type: ignore[attr-defined]
+        return 0
     if session.debug:
         sys.stderr.write(redact("".join(traceback.format_exception(error))))
     if isinstance(error, AutocogError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 from rich import box
@@ -52,6 +53,18 @@ def new_table() -> Table:
         padding=(0, 1, 0, 0),
         header_style="bold",
     )
+
+
+def facts_table(facts: Iterable[tuple[str, RenderableType]]) -> Table:
+    """Names and what is said of each, one a line, without header."""
+    table = new_table()
+    table.show_header = False
+    table.box = None
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        table.add_row(name, value)
+    return table
 
 
 def add_number(table: Table, header: str) -> None:

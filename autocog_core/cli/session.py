@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -51,6 +51,39 @@ class Session:
         else:
             with self._console.status(Text(printable(message))):
                 yield
+
+    @contextmanager
+    def progress(self, message: str) -> Iterator[Callable[[int, int, str], None]]:
+        """Show a bar while the body runs; only to people who watch.
+
+        The body calls what it gets with how much is done, how much there is, and what is at work.
+        """
+        if self.quiet or not self._console.is_terminal:
+            yield lambda done, total, current: None
+            return
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+
+        with Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[current]}", markup=False),
+            console=self._console,
+            transient=True,
+        ) as bars:
+            task = bars.add_task(printable(message), total=None, current="")
+
+            def update(done: int, total: int, current: str) -> None:
+                bars.update(task, completed=done, total=total, current=printable(current))
+
+            yield update
 
     def _say(self, label: str, label_style: str, message: str, style: str = "") -> None:
         text = Text.assemble((label, label_style), (printable(message), style))

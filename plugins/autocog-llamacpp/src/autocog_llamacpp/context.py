@@ -107,7 +107,7 @@ class Context:
         llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
     def is_whole(self, sequence: int) -> bool:
-        """Whether all tokens of a sequence are there: sliding windows may have dropped the first."""
+        """Whether all tokens of a sequence are there: a sliding window may have dropped some."""
         return int(llama_cpp.llama_memory_seq_pos_min(self._memory, sequence)) <= 0
 
     def clear(self) -> None:

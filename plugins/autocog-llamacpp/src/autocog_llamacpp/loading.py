@@ -127,9 +127,8 @@ def _make_context(
         types, flash = ("f32", "f32"), False
     cells = options.n_ctx or weights.context_length
     _check_cache(cells, weights, types)
-    sequences = options.n_seq_max or (
-        STATES if weights.recurrent else max(16, min(MOST_SEQUENCES, LOGITS_BYTES // (4 * width)))
-    )
+    sequences = options.n_seq_max or _fitting_sequences(weights, width, options.n_batch)
+    # llama.cpp may be given a token of each sequence at once.
     batch = max(options.n_batch, sequences)
     threads = options.n_threads or loky.cpu_count(only_physical_cores=True)
 
@@ -158,6 +157,12 @@ def _make_context(
             hint="do n_ctx, type_k, type_v and flash_attn go together, and fit into memory?",
         )
     return Context(pointer, weights, interruptible, width, sequences)
+
+
+def _fitting_sequences(weights: Weights, width: int, batch: int) -> int:
+    if weights.recurrent:
+        return min(STATES, batch)
+    return min(batch, max(16, min(MOST_SEQUENCES, LOGITS_BYTES // (4 * width))))
 
 
 def _check_cache(cells: int, weights: Weights, types: tuple[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""llama.cpp's log, sent to Python's logging (`autocog_llamacpp.llama`), where it is silent by default.
+"""llama.cpp's log, sent to Python's logging (`autocog_llamacpp.llama`): silent by default.
 
 llama.cpp often says why something failed only there: the last lines are kept for error messages.
 """

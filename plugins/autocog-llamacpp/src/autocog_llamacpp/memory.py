@@ -44,7 +44,7 @@ _LIMITS = (
 
 
 def available_memory() -> int:
-    """Bytes that this process may still take: of the machine, or of its container if that is less."""
+    """Bytes that this process may still take: the machine's, or its container's if less."""
     available = int(psutil.virtual_memory().available)
     for limit, usage in _LIMITS:
         try:

