@@ -71,7 +71,30 @@ def test_filters_keep_what_the_slow_twin_keeps_with_its_shares(
     recorder = Recorder()
     pick(row, r, recorder)  # type: ignore[arg-type]
     expected = sorted(allowed_slowly(row, r).values(), reverse=True)
-    assert recorder.shares.tolist() == pytest.approx(expected, rel=1e-6)
+    assert sorted(recorder.shares, reverse=True) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("spread", [0.01, 1.0, 6.0])
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {},
+        {"top_p": 0.5},
+        {"top_p": 0.97},
+        {"min_p": 0.01},
+        {"top_k": 700, "top_p": 0.9},
+        {"top_p": 0.9, "min_p": 0.05},
+        {"min_p": 0.9999},
+    ],
+    ids=str,
+)
+def test_large_vocabularies_are_filtered_alike(spread: float, filters: dict[str, Any]) -> None:
+    row = log_softmax(np.random.default_rng(0).normal(0, spread, 5000))
+    r = request(temperature=1.3, **filters)
+    recorder = Recorder()
+    pick(row, r, recorder)  # type: ignore[arg-type]
+    expected = sorted(allowed_slowly(row, r).values(), reverse=True)
+    assert sorted(recorder.shares, reverse=True) == pytest.approx(expected, rel=1e-6)
 
 
 def test_greedy_picks_the_likeliest_and_the_lower_id_among_equals() -> None:
