@@ -69,8 +69,8 @@ def add_byte_level_tokenizer(
     return len(words)
 
 
-def add_sentencepiece_tokenizer(writer: gguf.GGUFWriter) -> int:
-    """A SentencePiece BPE with byte tokens, that puts a blank before the first word and adds BOS."""
+def add_sentencepiece_tokenizer(writer: gguf.GGUFWriter, specials: Sequence[Special] = ()) -> int:
+    """A SentencePiece BPE with byte tokens: a blank before the first word, and BOS."""
     words = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
     kinds = [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL]
     kinds += [gguf.TokenType.BYTE] * 256
@@ -78,10 +78,14 @@ def add_sentencepiece_tokenizer(writer: gguf.GGUFWriter) -> int:
     plain += ["\u2581Paris", "\u2581t", "he", "\u2581the", "10", "an", "in", "\u2581in"]
     words += plain
     kinds += [gguf.TokenType.NORMAL] * len(plain)
+    scores = [0.0] * 259 + [-float(number) for number in range(len(plain))]
+    words += [text for text, _ in specials]
+    kinds += [kind for _, kind in specials]
+    scores += [-1000.0] * len(specials)
     writer.add_tokenizer_model("llama")
     writer.add_tokenizer_pre("default")
     writer.add_token_list(words)
-    writer.add_token_scores([0.0] * 259 + [-float(number) for number in range(len(plain))])
+    writer.add_token_scores(scores)
     writer.add_token_types(kinds)
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
@@ -89,6 +93,31 @@ def add_sentencepiece_tokenizer(writer: gguf.GGUFWriter) -> int:
     writer.add_add_bos_token(True)
     writer.add_add_space_prefix(True)
     return len(words)
+
+
+#: Changes metadata (`writer.kv_data[0]`) or weights (`writer.tensors[0]`) before they are written.
+Edit = Callable[[gguf.GGUFWriter], None]
+
+
+def set_metadata(**values: Any) -> Edit:
+    """Change values that are there; in their names, `__` stands for a dot."""
+
+    def edit(writer: gguf.GGUFWriter) -> None:
+        for name, value in values.items():
+            writer.kv_data[0][name.replace("__", ".")].value = value
+
+    return edit
+
+
+def set_weights(name: str, value: float) -> Edit:
+    """Fill a tensor with one value."""
+
+    def edit(writer: gguf.GGUFWriter) -> None:
+        tensor = writer.tensors[0][name].tensor
+        assert tensor is not None
+        tensor[:] = value
+
+    return edit
 
 
 class _Weights:
@@ -134,10 +163,12 @@ def _write(
     sentencepiece: bool = False,
     adds_bos: bool = False,
     chat_template: str | None = None,
-    specials: Sequence[Special] = SPECIALS,
+    specials: Sequence[Special] | None = None,
     output_norm: str = "output_norm",
+    edit: Edit = lambda writer: None,
+    split: int = 0,
 ) -> Path:
-    writer = gguf.GGUFWriter(str(path), architecture)
+    writer = gguf.GGUFWriter(str(path), architecture, split_max_tensors=split)
     writer.add_context_length(context)
     writer.add_embedding_length(WIDTH)
     writer.add_block_count(layers)
@@ -147,8 +178,9 @@ def _write(
     writer.add_file_type(0)
     describe(writer)
     if sentencepiece:
-        size = add_sentencepiece_tokenizer(writer)
+        size = add_sentencepiece_tokenizer(writer, specials or ())
     else:
+        specials = SPECIALS if specials is None else specials
         size = add_byte_level_tokenizer(writer, adds_bos=adds_bos, specials=specials)
     writer.add_vocab_size(size)
     if chat_template is not None:
@@ -160,6 +192,11 @@ def _write(
     for layer in range(layers):
         weights.vector(f"blk.{layer}.attn_norm.weight", WIDTH)
         fill(weights, layer)
+    edit(writer)
+    return _finish(writer, path)
+
+
+def _finish(writer: gguf.GGUFWriter, path: Path) -> Path:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -248,6 +285,80 @@ def lfm2(path: Path, **options: Any) -> Path:
         weights.feed_forward(layer)
 
     return _write(path, "lfm2", 4, describe, fill, output_norm="token_embd_norm", **options)
+
+
+def bert(path: Path) -> Path:
+    """BERT: an encoder, which has no next token."""
+    writer = gguf.GGUFWriter(str(path), "bert")
+    writer.add_context_length(CONTEXT)
+    writer.add_embedding_length(WIDTH)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(INNER)
+    writer.add_head_count(HEADS)
+    writer.add_layer_norm_eps(1e-5)
+    writer.add_file_type(0)
+    writer.add_causal_attention(False)
+    writer.add_token_type_count(2)
+    size = add_byte_level_tokenizer(writer, adds_bos=False)
+    weights = _Weights(writer, 0)
+    weights.matrix("token_embd.weight", size, WIDTH)
+    weights.matrix("position_embd.weight", CONTEXT, WIDTH)
+    weights.matrix("token_types.weight", 2, WIDTH)
+    for norm in ("token_embd_norm", "blk.0.attn_output_norm", "blk.0.layer_output_norm"):
+        weights.vector(f"{norm}.weight", WIDTH)
+        weights.vector(f"{norm}.bias", WIDTH, 0)
+    for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
+        weights.matrix(f"blk.0.{name}.weight", WIDTH, WIDTH)
+    weights.matrix("blk.0.ffn_up.weight", INNER, WIDTH)
+    weights.matrix("blk.0.ffn_down.weight", WIDTH, INNER)
+    return _finish(writer, path)
+
+
+def t5_encoder(path: Path) -> Path:
+    """The encoder of T5."""
+    writer = gguf.GGUFWriter(str(path), "t5encoder")
+    writer.add_context_length(CONTEXT)
+    writer.add_embedding_length(WIDTH)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(INNER)
+    writer.add_head_count(HEADS)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_file_type(0)
+    writer.add_relative_attn_buckets_count(8)
+    size = add_byte_level_tokenizer(writer, adds_bos=False)
+    weights = _Weights(writer, 0)
+    weights.matrix("token_embd.weight", size, WIDTH)
+    weights.vector("enc.output_norm.weight", WIDTH)
+    block = "enc.blk.0"
+    weights.vector(f"{block}.attn_norm.weight", WIDTH)
+    weights.vector(f"{block}.ffn_norm.weight", WIDTH)
+    weights.matrix(f"{block}.attn_rel_b.weight", 8, HEADS)
+    for name in ("attn_q", "attn_k", "attn_v", "attn_o"):
+        weights.matrix(f"{block}.{name}.weight", WIDTH, WIDTH)
+    weights.matrix(f"{block}.ffn_up.weight", INNER, WIDTH)
+    weights.matrix(f"{block}.ffn_down.weight", WIDTH, INNER)
+    return _finish(writer, path)
+
+
+def lora(
+    path: Path,
+    seed: int = 0,
+    *,
+    width: int = WIDTH,
+    architecture: str = "llama",
+    kind: str = "adapter",
+    layer: int = 0,
+) -> Path:
+    """A LoRA adapter of rank 2 for the queries and the down projection of one layer of `llama`."""
+    writer = gguf.GGUFWriter(str(path), architecture)
+    writer.add_type(kind)
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", 4.0)
+    weights = _Weights(writer, seed)
+    for name, columns in ((f"blk.{layer}.attn_q", width), (f"blk.{layer}.ffn_down", INNER)):
+        weights.matrix(f"{name}.weight.lora_a", 2, columns)
+        weights.matrix(f"{name}.weight.lora_b", width, 2)
+    return _finish(writer, path)
 
 
 ARCHITECTURES: dict[str, Callable[..., Path]] = {

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
+from functools import partial
 from typing import Any
 
 import llama_cpp
@@ -85,25 +86,29 @@ class Context:
             logits=_as(flags, ctypes.c_int8),
         )
         logs.forget_errors()
-        code = self.interruptible.run(lambda: int(llama_cpp.llama_decode(self.pointer, batch)))
+        # What the batch points at lives as long as the call, also if its caller is interrupted.
+        arrays = (tokens, positions, sequences, pointers, counts, flags)
+        code, logits = self.interruptible.run(partial(_decode, self.pointer, batch, arrays))
         if code != 0:
             raise _failure(code)
         count = int(flags.sum())
         if count == 0:
             return np.zeros((0, self.width), dtype=np.float32)
-        logits = llama_cpp.llama_get_logits(self.pointer)
         return np.ctypeslib.as_array(logits, shape=(count, self.width))
 
     def copy(self, source: int, target: int, length: int) -> None:
         """Let `target`, which is empty, share the first `length` tokens of `source`; -1: all."""
+        self.interruptible.settle()
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)
 
     def cut(self, sequence: int, length: int) -> None:
         """Leave only the first `length` tokens of a sequence."""
+        self.interruptible.settle()
         llama_cpp.llama_memory_seq_rm(self._memory, sequence, length, -1)
 
     def remove(self, sequence: int) -> None:
         """Forget a sequence; cells that no other shares are free again."""
+        self.interruptible.settle()
         llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
     def is_whole(self, sequence: int) -> bool:
@@ -112,7 +117,14 @@ class Context:
 
     def clear(self) -> None:
         """Forget everything."""
+        self.interruptible.settle()
         llama_cpp.llama_memory_clear(self._memory, True)
+
+
+def _decode(pointer: Any, batch: Any, arrays: Any) -> tuple[int, Any]:
+    """Evaluate a batch: llama.cpp's code, and where the logits are once they are computed."""
+    code = int(llama_cpp.llama_decode(pointer, batch))
+    return code, llama_cpp.llama_get_logits(pointer) if code == 0 else None
 
 
 def _as(array: NDArray[Any], kind: Any) -> Any:
@@ -138,5 +150,9 @@ def _because() -> str:
 
 
 def _free(pointer: Any, model: Any, interruptible: Interruptible) -> None:
+    # In a fork they are not ours to free, and the thread is not there.
+    if not interruptible.own:
+        return
+    interruptible.settle()
     llama_cpp.llama_free(pointer)
     interruptible.close()

@@ -3,19 +3,71 @@
 Python handles a signal only between two of its own instructions, and one call of llama.cpp may take
 a minute. So the call runs on a thread of its own while the caller waits, which a signal can
 interrupt; llama.cpp is then told to stop through its abort callback.
+
+A signal may raise anywhere, here too. What must not happen is that llama.cpp goes on with memory
+that is given back: no call begins, and nothing is freed, before the last one has ended (`settle`).
 """
 
 from __future__ import annotations
 
+import _thread
 import ctypes
+import os
 import sys
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any, TypeVar
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
 
 import llama_cpp
 
+from autocog_core import EngineError
+
 Answer = TypeVar("Answer")
+
+#: Seconds between two looks at a call that is told to stop, in case the signal for its end is lost.
+_LOOK = 0.05
+
+
+class _Job(Generic[Answer]):
+    """One call. It holds what the call needs until it has ended, whoever waits for it."""
+
+    def __init__(self, call: Callable[[], Answer]) -> None:
+        self._call = call
+        #: Taken by whoever comes first: the thread to run it, or the caller to call it off.
+        self.claim = _thread.allocate_lock()
+        self.finished = False
+        self.answer: Answer | None = None
+        self.error: BaseException | None = None
+        self._done = _thread.allocate_lock()
+        self._done.acquire()
+
+    def run(self) -> None:
+        """Make the call, unless it was called off."""
+        if not self.claim.acquire(blocking=False):
+            return
+        try:
+            self.answer = self._call()
+        except BaseException as error:  # noqa: BLE001 - it is raised where the caller waits
+            self.error = error
+        self.finished = True
+        self._done.release()
+
+    def wait(self) -> None:
+        """Return once it has ended; a signal may raise."""
+        while not self.finished:
+            self._done.acquire(timeout=3600)
+
+    def wait_out(self) -> None:
+        """Return once it has ended, or was called off before it began; whatever is raised."""
+        while not self.finished:
+            try:
+                if self.claim.acquire(blocking=False):
+                    self.finished = True
+                    return
+                self._done.acquire(timeout=_LOOK)
+            except BaseException:  # noqa: BLE001, S112 - it is being stopped already
+                continue
 
 
 class Interruptible:
@@ -30,35 +82,64 @@ class Interruptible:
         # would be slow. The flag is a C string, so its length says whether it is set.
         library = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)
         self.callback: Any = ctypes.cast(library.strlen, llama_cpp.ggml_abort_callback)
+        self._process = os.getpid()
+        self._last: _Job[Any] | None = None
+        self._jobs: SimpleQueue[_Job[Any] | None] = SimpleQueue()
         # One thread for all calls: OpenMP keeps a team of workers for every thread that calls it.
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="autocog-llamacpp")
+        # Not one that Python waits for: it has nothing to say when the program ends.
+        threading.Thread(
+            target=_work, args=(self._jobs,), name="autocog-llamacpp", daemon=True
+        ).start()
 
     def run(self, call: Callable[[], Answer]) -> Answer:
-        """The result of `call`; an interrupt stops it, and is raised once it has stopped."""
-        future = self._executor.submit(call)
+        """The result of `call`; an interrupt stops it, and is raised once it has stopped.
+
+        :raises EngineError: in a process that was forked from the one that loaded the model.
+        """
+        if os.getpid() != self._process:
+            raise EngineError(
+                "the model was loaded before this process was forked",
+                hint="load it in this process, or start processes by spawn",
+            )
+        self.settle()
+        job = self._last = _Job(call)
         try:
-            wait([future])
+            self._jobs.put(job)
+            job.wait()
         except BaseException:
-            self.flag[0] = b"1"
-            self._wait_out(future)
-            self.flag[0] = b"\0"
+            self.settle()
             raise
-        return future.result()
+        if job.error is not None:
+            raise job.error
+        answer: Answer = job.answer  # type: ignore[assignment]
+        return answer
+
+    def settle(self) -> None:
+        """Stop a call that is still running, because its caller was interrupted."""
+        job = self._last
+        if job is not None and not job.finished:
+            self.flag[0] = b"1"
+            job.wait_out()
+        # Only here, where nothing runs: an interrupt may have come before it was cleared.
+        self.flag[0] = b"\0"
 
     @property
     def stopping(self) -> bool:
         """Whether llama.cpp is to stop."""
         return self.flag[0] != b"\0"
 
+    @property
+    def own(self) -> bool:
+        """Whether this is the process that made it, and not a fork."""
+        return os.getpid() == self._process
+
     def close(self) -> None:
         """Let the thread end."""
-        self._executor.shutdown(wait=False)
+        self._jobs.put(None)
 
-    @staticmethod
-    def _wait_out(future: Any) -> None:
-        while not future.done():
-            try:
-                wait([future])
-            except KeyboardInterrupt:
-                # Already stopping: llama.cpp must not be left running with our memory.
-                continue
+
+def _work(jobs: SimpleQueue[_Job[Any] | None]) -> None:
+    while (job := jobs.get()) is not None:
+        job.run()
+        # Not kept until the next one comes: it holds memory.
+        del job

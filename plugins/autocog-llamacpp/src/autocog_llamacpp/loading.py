@@ -107,7 +107,8 @@ def find_file(given: str) -> Path:
             hint='pip install "autocog-llamacpp[hub]", or download the file yourself',
         ) from error
     try:
-        return Path(hf_hub_download(f"{owner}/{name}", file))
+        found, *_ = [hf_hub_download(f"{owner}/{name}", part) for part in _part_names(file)]
+        return Path(found)
     # Its errors have no base of their own: network, HTTP, a name that does not exist.
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -128,8 +129,8 @@ def _make_context(
     cells = options.n_ctx or weights.context_length
     _check_cache(cells, weights, types)
     sequences = options.n_seq_max or _fitting_sequences(weights, width, options.n_batch)
-    # llama.cpp may be given a token of each sequence at once.
-    batch = max(options.n_batch, sequences)
+    # llama.cpp may be given a token of each sequence at once; and never more than all cells.
+    batch = min(max(options.n_batch, sequences), cells)
     threads = options.n_threads or loky.cpu_count(only_physical_cores=True)
 
     parameters = llama_cpp.llama_context_default_params()
@@ -156,7 +157,11 @@ def _make_context(
             "llama.cpp cannot make a context" + (f": {reason}" if reason else ""),
             hint="do n_ctx, type_k, type_v and flash_attn go together, and fit into memory?",
         )
-    return Context(pointer, weights, interruptible, width, sequences)
+    context = Context(pointer, weights, interruptible, width, sequences)
+    # Encoders (BERT, embedding models) keep nothing, or let tokens see those after them.
+    if not llama_cpp.llama_get_memory(pointer) or not llama_cpp.llama_get_causal_attn(pointer):
+        weights.refuse("looks at the whole text at once")
+    return context
 
 
 def _fitting_sequences(weights: Weights, width: int, batch: int) -> int:
@@ -167,6 +172,15 @@ def _fitting_sequences(weights: Weights, width: int, batch: int) -> int:
 
 def _check_cache(cells: int, weights: Weights, types: tuple[str, str]) -> None:
     layers, heads, widths = weights.cache_shape()
+    for option, width, kind in zip(("type_k", "type_v"), widths, types, strict=True):
+        # llama.cpp looks at this with flash attention only; without it the numbers are wrong.
+        if width % CACHE_TYPES[kind].block:
+            raise ModelLoadError(
+                f"{kind} quantizes {CACHE_TYPES[kind].block} values together, "
+                f"and this model's heads have {width}",
+                where=option,
+                hint='give "f16", "bf16" or "f32"',
+            )
     needed = cache_bytes(cells, layers, heads, widths, types)
     check_memory(
         needed, f"a KV cache of n_ctx = {cells} tokens", "give a smaller n_ctx, type_k or type_v"
@@ -214,7 +228,12 @@ def _fingerprint(options: LlamaOptions, path: Path) -> Callable[[], str]:
 
 def parts_of(path: Path) -> list[Path]:
     """All files of a model that was split (`NAME-00001-of-00003.gguf`); else the one."""
-    found = re.fullmatch(r"(.*)-\d{5}-of-(\d{5})\.gguf", path.name)
+    return [path.with_name(name) for name in _part_names(path.name)]
+
+
+def _part_names(name: str) -> list[str]:
+    found = re.fullmatch(r"(.*)-\d{5}-of-(\d{5})\.gguf", name)
     if found is None:
-        return [path]
-    return sorted(path.parent.glob(f"{found[1]}-?????-of-{found[2]}.gguf"))
+        return [name]
+    count = int(found[2])
+    return [f"{found[1]}-{number:05d}-of-{count:05d}.gguf" for number in range(1, count + 1)]

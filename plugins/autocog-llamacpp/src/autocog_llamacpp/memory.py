@@ -15,22 +15,25 @@ from autocog_core import ModelLoadError
 
 
 class CacheType(NamedTuple):
-    """A type of cached keys and values: ggml's number for it, and the bytes of one value."""
+    """A type of cached keys and values: ggml's number for it, and the bytes of one value.
+
+    :ivar block: how many values are quantized together, with one scale.
+    """
 
     number: int
     size: float
+    block: int = 1
 
 
-#: Quantized ones are blocks of 32 values with their scales.
 CACHE_TYPES = {
     "f32": CacheType(0, 4.0),
     "f16": CacheType(1, 2.0),
     "bf16": CacheType(30, 2.0),
-    "q8_0": CacheType(8, 34 / 32),
-    "q5_1": CacheType(7, 24 / 32),
-    "q5_0": CacheType(6, 22 / 32),
-    "q4_1": CacheType(3, 20 / 32),
-    "q4_0": CacheType(2, 18 / 32),
+    "q8_0": CacheType(8, 34 / 32, 32),
+    "q5_1": CacheType(7, 24 / 32, 32),
+    "q5_0": CacheType(6, 22 / 32, 32),
+    "q4_1": CacheType(3, 20 / 32, 32),
+    "q4_0": CacheType(2, 18 / 32, 32),
 }
 
 #: Where Linux says what a container may use, and what it does use: cgroups version 2, then 1.

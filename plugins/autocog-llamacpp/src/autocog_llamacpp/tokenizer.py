@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+import re
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import llama_cpp
 
-from autocog_core import ModelLoadError, SpecialToken
+from autocog_core import InputError, ModelLoadError, SpecialToken
 from autocog_core.untrusted import Cutter, continued, looks_like_control
 
 _UNKNOWN = llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
@@ -17,12 +21,17 @@ _USER_DEFINED = llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED
 _LSTRIP = llama_cpp.LLAMA_TOKEN_ATTR_LSTRIP
 _RSTRIP = llama_cpp.LLAMA_TOKEN_ATTR_RSTRIP
 
+#: Texts of more bytes than this are tokenized on a stack that is large enough for them.
+SHORT = 1000
+_PAGE = 4096
+_stack_size_lock = threading.Lock()
+
 
 class Tokenizer:
     """The vocabulary of a loaded model.
 
     :param model: the model, kept alive.
-    :raises ModelLoadError: for a file without a tokenizer.
+    :raises ModelLoadError: for a file without a tokenizer, or whose tokenizer lacks a byte.
     """
 
     def __init__(self, model: Any, pointer: Any) -> None:
@@ -36,26 +45,29 @@ class Tokenizer:
         self.adds_bos = self.bos is not None and bool(
             llama_cpp.llama_vocab_get_add_bos(self._vocab)
         )
-        eos = [t for t in range(self.size) if llama_cpp.llama_vocab_is_eog(self._vocab, t)]
-        self.eos = tuple(eos)
-        self.special_tokens, parsed_always = self._special()
+        ends = [t for t in range(self.size) if llama_cpp.llama_vocab_is_eog(self._vocab, t)]
+        # The file's own first: others end a turn or a message.
+        own = int(llama_cpp.llama_vocab_eos(self._vocab))
+        self.eos = tuple(sorted(ends, key=lambda token: token != own))
+        self._refuse_missing_bytes()
+        self.special_tokens, controls, words = self._special()
         self._special_ids = {token.id for token in self.special_tokens}
-        self._cutter = Cutter(parsed_always)
+        self._cut_controls = Cutter(controls)
+        self._cut_specials = Cutter(token.text for token in self.special_tokens if token.text)
         self._surfaces: dict[int, bytes] = {}
         self._adds_blank = self._ids(["a"])[0] != continued("a", self._ids)
+        # After these words llama.cpp would add a blank as well.
+        longest_first = sorted(words, key=len, reverse=True) if self._adds_blank else []
+        never = "(?!)"
+        self._words = re.compile(f"({'|'.join(map(re.escape, longest_first)) or never})")
 
     def tokenize(
         self, texts: Sequence[str], at_start: bool, parse_special: bool
     ) -> list[list[int]]:
         """Token ids of each text, without BOS; see `autocog_core.hookspecs.tokenize`."""
-        found = []
-        for text in texts:
-            parts = [text] if parse_special else self._cutter.cut(text)
-            ids = self._part(parts[0], at_start, parse_special)
-            for part in parts[1:]:
-                ids += self._part(part, False, parse_special)
-            found.append(ids)
-        return found
+        if parse_special:
+            return [self._part(text, at_start, True) for text in texts]
+        return [self._untrusted(text, at_start) for text in texts]
 
     def detokenize(self, tokens: Sequence[int]) -> bytes:
         """The bytes of `tokens`; special tokens have none."""
@@ -72,10 +84,24 @@ class Tokenizer:
         text: bytes = llama_cpp.llama_vocab_get_text(self._vocab, token)
         return text.decode("utf-8", errors="replace")
 
-    def _special(self) -> tuple[tuple[SpecialToken, ...], list[str]]:
-        """The special tokens, and the surfaces of those that llama.cpp parses in any text."""
+    def _refuse_missing_bytes(self) -> None:
+        """Refuse a vocabulary that cannot spell every text: llama.cpp would end the process."""
+        if llama_cpp.llama_vocab_type(self._vocab) != llama_cpp.LLAMA_VOCAB_TYPE_SPM:
+            return
+        texts = {llama_cpp.llama_vocab_get_text(self._vocab, t) for t in range(self.size)}
+        for byte in range(256):
+            if b"<0x%02X>" % byte not in texts and bytes([byte]) not in texts:
+                raise ModelLoadError(
+                    f"its SentencePiece vocabulary has no token for the byte 0x{byte:02X}",
+                    where="tokenizer",
+                    hint="convert the model again, with its byte tokens",
+                )
+
+    def _special(self) -> tuple[tuple[SpecialToken, ...], list[str], list[str]]:
+        """The special tokens; and of those parsed in any text, the controls and the words."""
         found = []
-        parsed_always = []
+        controls = []
+        words = []
         for token in range(self.size):
             marks = int(llama_cpp.llama_vocab_get_attr(self._vocab, token))
             if not marks & (_CONTROL | _UNKNOWN | _USER_DEFINED):
@@ -83,10 +109,27 @@ class Tokenizer:
             text = self.text_of(token)
             if not marks & (_CONTROL | _UNKNOWN):
                 if not looks_like_control(text):
+                    words.append(text)
                     continue
-                parsed_always.append(text)
+                controls.append(text)
             found.append(SpecialToken(text, token, bool(marks & _LSTRIP), bool(marks & _RSTRIP)))
-        return tuple(found), parsed_always
+        return tuple(found), controls, words
+
+    def _untrusted(self, text: str, at_start: bool) -> list[int]:
+        ids = self._joined(self._cut_controls.cut(text), at_start)
+        if self._special_ids.isdisjoint(ids):
+            return ids
+        # Merges spelled one: "</" and "s>".
+        return self._joined(self._cut_specials.cut(text), at_start)
+
+    def _joined(self, texts: Sequence[str], at_start: bool) -> list[int]:
+        """Ids of the parts of one text."""
+        parts = [part for text in texts for part in self._words.split(text) if part]
+        return [
+            token
+            for number, part in enumerate(parts)
+            for token in self._part(part, at_start and number == 0, False)
+        ]
 
     def _part(self, text: str, at_start: bool, parse_special: bool) -> list[int]:
         if at_start or not self._adds_blank:
@@ -100,10 +143,18 @@ class Tokenizer:
         size = len(raw) + 2
         while True:
             buffer = (llama_cpp.llama_token * size)()
-            count = int(
-                llama_cpp.llama_tokenize(
-                    self._vocab, raw, len(raw), buffer, size, False, parse_special
-                )
+            count = _on_large_stack(
+                len(raw),
+                partial(
+                    llama_cpp.llama_tokenize,
+                    self._vocab,
+                    raw,
+                    len(raw),
+                    buffer,
+                    size,
+                    False,
+                    parse_special,
+                ),
             )
             if count >= 0:
                 return list(buffer[:count])
@@ -126,3 +177,29 @@ class Tokenizer:
             if length >= 0:
                 return buffer.raw[:length]
             size = -length
+
+
+def _on_large_stack(length: int, call: Callable[[], int]) -> int:
+    """The result of `call`, which tokenizes `length` bytes.
+
+    For many models llama.cpp splits text with std::regex, which recurses once for every character
+    of a run of letters, blanks or signs: some 26,000 overflow a stack of 8 MB, and end the process.
+
+    :raises InputError: if there is no room for such a stack.
+    """
+    if length <= SHORT:
+        return call()
+    # 320 bytes for a character were measured.
+    pages = 256 + length // 4
+    with ThreadPoolExecutor(1) as executor:
+        with _stack_size_lock:
+            before = threading.stack_size(pages * _PAGE)
+            try:
+                future = executor.submit(call)
+            except RuntimeError as error:
+                raise InputError(
+                    f"a text of {length} bytes is too long to be tokenized", hint="shorten it"
+                ) from error
+            finally:
+                threading.stack_size(before)
+        return future.result()

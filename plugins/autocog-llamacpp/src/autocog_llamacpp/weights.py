@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import weakref
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import llama_cpp
 
@@ -39,7 +40,7 @@ class Weights:
         parameters.progress_callback = progress
         logs.forget_errors()
         self.pointer = interruptible.run(
-            lambda: llama_cpp.llama_model_load_from_file(str(path).encode(), parameters)
+            lambda: llama_cpp.llama_model_load_from_file(os.fsencode(path), parameters)
         )
         if not self.pointer:
             reason = logs.last_error()
@@ -48,7 +49,8 @@ class Weights:
                 hint="is the file complete, and its architecture one that this llama.cpp knows?",
             )
         weakref.finalize(self, llama_cpp.llama_model_free, self.pointer)
-        self._refuse_other_kinds(path)
+        self._path = path
+        self._refuse_other_kinds()
         self._adapters: list[Any] = []
 
     @property
@@ -113,7 +115,7 @@ class Weights:
         """
         check_magic(path)
         logs.forget_errors()
-        adapter = llama_cpp.llama_adapter_lora_init(self.pointer, str(path).encode())
+        adapter = llama_cpp.llama_adapter_lora_init(self.pointer, os.fsencode(path))
         if not adapter:
             raise ModelLoadError(
                 f"{path} is no LoRA adapter for this model: {logs.last_error()}",
@@ -122,20 +124,25 @@ class Weights:
         self._adapters.append(adapter)
         return adapter
 
-    def _refuse_other_kinds(self, path: Path) -> None:
+    def refuse(self, kind: str) -> NoReturn:
+        """Say that this is not a model of the kind that is needed here.
+
+        :param kind: what it does or has instead, as the end of a sentence.
+        :raises ModelLoadError: always.
+        """
+        raise ModelLoadError(
+            f"the model in {self._path} {kind}: it does not predict one token after the other",
+            hint="use a causal language model",
+        )
+
+    def _refuse_other_kinds(self) -> None:
         pointer = self.pointer
         if llama_cpp.llama_model_has_encoder(pointer) or not llama_cpp.llama_model_has_decoder(
             pointer
         ):
-            kind = "has an encoder"
-        elif llama_cpp.llama_model_is_diffusion(pointer):
-            kind = "is a diffusion model"
-        else:
-            return
-        raise ModelLoadError(
-            f"the model in {path} {kind}: it does not predict one token after the other",
-            hint="use a causal language model",
-        )
+            self.refuse("has an encoder")
+        if llama_cpp.llama_model_is_diffusion(pointer):
+            self.refuse("is a diffusion model")
 
     def _meta(self, key: str) -> str:
         buffer = ctypes.create_string_buffer(256)
