@@ -13,6 +13,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 
 PACKAGE_PREFIX = "package:"
+#: A file on the Hugging Face hub, `hf:OWNER/NAME/FILE`, for backends that read single files.
+HUB_PREFIX = "hf:"
 
 
 class BackendOptions(BaseModel):
@@ -50,6 +52,8 @@ def looks_like_path(value: str) -> bool:
 def _resolve_resource(value: str, info: ValidationInfo) -> str:
     if value.startswith(PACKAGE_PREFIX):
         return str(package_file(value))
+    if value.startswith(HUB_PREFIX):
+        return value
     base = (info.context or {}).get("folder", Path())
     path = Path(base, Path(value).expanduser())
     if path.exists():
@@ -59,6 +63,6 @@ def _resolve_resource(value: str, info: ValidationInfo) -> str:
     return value
 
 
-#: A file or folder (relative to the config file), `package:PKG/FILE`, or a name on a hub, which is
-#: left as it is.
+#: A file or folder (relative to the config file), `package:PKG/FILE`, or a name on a hub (also with
+#: `hf:`), which is left as it is.
 Resource = Annotated[str, AfterValidator(_resolve_resource)]

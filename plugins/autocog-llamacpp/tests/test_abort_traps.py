@@ -159,7 +159,7 @@ TRAPS = {
     "a file that is none": (
         "llama",
         """
-        refused(AutocogError, lambda: load(model_path=__import__("os").path.abspath(sys.executable)))
+        refused(AutocogError, lambda: load(model_path=sys.executable))
         works(load())
         """,
     ),

@@ -421,8 +421,7 @@ def test_what_does_not_fit_the_context_is_refused_and_the_next_call_works(make_l
 @pytest.mark.parametrize(
     "kind",
     [
-        *("llama", "gemma3", "mamba"),
-        pytest.param("lfm2", marks=pytest.mark.xfail(reason="step makes no room for its tokens")),
+        *("llama", "gemma3", "mamba", "lfm2"),
     ],
 )
 def test_the_whole_context_can_be_written_again_and_again(make_llama: Any, kind: str) -> None:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -186,11 +187,11 @@ def test_what_does_not_fit_is_refused_before_anything_is_allocated(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is not a GGUF file; is the download complete"),
+        (b"", "is empty"),
         (b"garbage that is long enough", "is not a GGUF file"),
-        (b"GGUF", "failed to read header"),
-        (b"GGUF" + bytes(200), "bad GGUF version"),
-        (b"GGUF\3\0\0\0" + b"\xff" * 200, "number of tensors"),
+        (b"GGUF", "ends within its header"),
+        (b"GGUF\0\0\0\3" + bytes(200), "big-endian"),
+        (b"GGUF\3\0\0\0" + b"\xff" * 200, "cut short or damaged"),
     ],
 )
 def test_a_file_that_is_no_model_is_a_load_error(
@@ -213,7 +214,7 @@ def test_a_file_that_ends_too_early_is_a_load_error(
     content = path.read_bytes()
     cut = tmp_path / "cut.gguf"
     cut.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(ModelLoadError, match=r"cannot load .*cut\.gguf: .*; is the file complete"):
+    with pytest.raises(ModelLoadError, match=r"cut\.gguf: is cut short or damaged: .*complete"):
         open_llama(cut, use_mmap=use_mmap)
     assert logprobs(open_llama(path, use_mmap=use_mmap))
 
@@ -229,20 +230,17 @@ def test_failing_to_load_leaves_nothing_behind(tmp_path: Path, path: Path, open_
         with pytest.raises(ModelLoadError):
             open_llama(path, n_ctx=10**9)
     gc.collect()
+    until = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < until:
+        time.sleep(0.01)
     assert threading.active_count() <= before
 
 
 def test_an_architecture_that_llama_cpp_does_not_know_is_said(
     tmp_path: Path, open_llama: Any
 ) -> None:
-    writer = gguf.GGUFWriter(str(tmp_path / "new.gguf"), "frobnicator")
-    writer.add_context_length(64)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
     with pytest.raises(ModelLoadError, match="unknown model architecture: 'frobnicator'"):
-        open_llama(tmp_path / "new.gguf")
+        open_llama(unknown_architecture(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["no_vocab", "none"])
@@ -332,7 +330,7 @@ def test_every_type_of_cache_gives_nearly_the_same_numbers(
         {"n_ubatch": 1},
         {"n_batch": 1, "n_seq_max": 1},
         {"n_batch": 3, "n_seq_max": 256},
-        {"n_batch": 2**32, "n_ubatch": 2**32},
+        {"n_batch": 2**31 - 1, "n_ubatch": 2**31 - 1},
         {"use_mmap": False},
         {"n_threads": 2},
         {"n_ctx": 0},
@@ -453,7 +451,6 @@ def test_files_of_the_hub_are_found_offline_where_they_were_downloaded(
         assert "is the name right" in error
 
 
-@pytest.mark.xfail(reason="core takes every name that ends in .gguf for a path")
 def test_a_model_is_loaded_by_its_name_on_the_hub(path: Path, tmp_path: Path) -> None:
     in_hub_cache(tmp_path, "owner", "name", {"tiny.gguf": path})
     code = (
@@ -637,34 +634,43 @@ model.close()
 """
 
 
+def unknown_architecture(folder: Path) -> Path:
+    path = folder / "new.gguf"
+    writer = gguf.GGUFWriter(str(path), "frobnicator")
+    writer.add_context_length(64)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
 def test_llama_cpps_log_is_silent_unless_it_is_asked_for(path: Path, tmp_path: Path) -> None:
-    cut = tmp_path / "cut.gguf"
-    cut.write_bytes(path.read_bytes()[:-1])
-    done = run_python(LOAD_AND_FAIL, path, cut, "no")
+    wrong = unknown_architecture(tmp_path)
+    done = run_python(LOAD_AND_FAIL, path, wrong, "no")
     assert (done.returncode, done.stdout, done.stderr) == (0, "refused\n", "")
-    done = run_python(LOAD_AND_FAIL, path, cut, "yes")
+    done = run_python(LOAD_AND_FAIL, path, wrong, "yes")
     assert (done.returncode, done.stdout) == (0, "refused\n")
     lines = done.stderr.splitlines()
     assert any("loaded meta data" in line for line in lines)
-    assert any("data is not within the file bounds" in line for line in lines)
+    assert any("unknown model architecture" in line for line in lines)
     assert all(line.startswith("llama.cpp: ") for line in lines)
 
 
 def test_llama_cpps_log_goes_to_logging(
     path: Path, tmp_path: Path, open_llama: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cut = tmp_path / "cut.gguf"
-    cut.write_bytes(path.read_bytes()[:-1])
+    wrong = unknown_architecture(tmp_path)
     with caplog.at_level(logging.DEBUG, "autocog_llamacpp.llama"):
         open_llama(path)
         with pytest.raises(ModelLoadError):
-            open_llama(cut)
+            open_llama(wrong)
     records = [record for record in caplog.records if record.name == "autocog_llamacpp.llama"]
     assert any("loaded meta data" in record.message for record in records)
     assert not any(record.message.endswith("\n") for record in records)
     worst = max(records, key=lambda record: record.levelno)
     assert worst.levelno == logging.WARNING
-    assert "not within the file bounds" in worst.message
+    assert "frobnicator" in worst.message
 
 
 # Sharing and closing.

@@ -31,11 +31,15 @@ if TYPE_CHECKING:
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
 
 
+#: llama.cpp keeps sizes in 32 bits, and wraps what is larger.
+LIMIT = 2**31
+
+
 class Lora(BackendOptions):
     """A LoRA adapter in a GGUF file, and how strongly it applies."""
 
     path: Resource
-    scale: float = 1.0
+    scale: float = Field(1.0, allow_inf_nan=False)
 
 
 class LlamaOptions(BackendOptions):
@@ -45,15 +49,18 @@ class LlamaOptions(BackendOptions):
         description=".gguf file, package:PKG/FILE, or hf:REPO/FILE on the Hugging Face hub"
     )
     n_ctx: int = Field(
-        4096, ge=0, description="tokens in memory, of all sequences together; 0: the model's"
+        4096,
+        ge=0,
+        lt=LIMIT,
+        description="tokens in memory, of all sequences; 0: the model's",
     )
-    n_batch: int = Field(512, ge=1, description="most tokens in one call")
-    n_ubatch: int = Field(512, ge=1, description="most tokens computed at once")
+    n_batch: int = Field(512, ge=1, lt=LIMIT, description="most tokens in one call")
+    n_ubatch: int = Field(512, ge=1, lt=LIMIT, description="most tokens computed at once")
     n_seq_max: int = Field(
         0, ge=0, le=256, description="branches at once; 0: as many as 32 MB of logits hold"
     )
-    n_threads: int = Field(0, ge=0, description="0: the physical cores")
-    n_gpu_layers: int = Field(-1, ge=-1, description="layers on an accelerator; -1: all")
+    n_threads: int = Field(0, ge=0, le=512, description="0: the physical cores")
+    n_gpu_layers: int = Field(-1, ge=-1, lt=LIMIT, description="layers on an accelerator; -1: all")
     flash_attn: bool | None = Field(None, description="none: where llama.cpp thinks it fits")
     type_k: CacheType | None = Field(None, description="type of cached keys; none: f16")
     type_v: CacheType | None = Field(None, description="type of cached values; none: f16")

@@ -59,6 +59,10 @@ class CellTree:
         """A sequence id that is free, if there is one."""
         return self._free.pop() if self._free else None
 
+    def sequences(self) -> list[int]:
+        """All sequences in memory."""
+        return list(self._ends)
+
     def end(self, sequence: int) -> Cell:
         """The last cell of a sequence."""
         return self._ends[sequence]
@@ -103,6 +107,8 @@ class CellTree:
     def drop(self, sequence: int) -> None:
         """Forget a sequence, and give its id back."""
         end = self._ends.pop(sequence, None)
+        self._used_by.pop(sequence, None)
+        self._trunks.discard(sequence)
         self._free.append(sequence)
         if end is not None:
             end.ends.discard(sequence)

@@ -85,16 +85,22 @@ class Context:
             seq_id=_as(pointers, ctypes.POINTER(llama_cpp.llama_seq_id)),
             logits=_as(flags, ctypes.c_int8),
         )
-        logs.forget_errors()
         # What the batch points at lives as long as the call, also if its caller is interrupted.
         arrays = (tokens, positions, sequences, pointers, counts, flags)
-        code, logits = self.interruptible.run(partial(_decode, self.pointer, batch, arrays))
+        code, logits, reason = self.interruptible.run(partial(_decode, self.pointer, batch, arrays))
         if code != 0:
-            raise _failure(code)
+            raise _failure(code, reason)
         count = int(flags.sum())
         if count == 0:
             return np.zeros((0, self.width), dtype=np.float32)
         return np.ctypeslib.as_array(logits, shape=(count, self.width))
+
+    def fitting(self, wanted: NDArray[np.bool_]) -> int:
+        """How many of these tokens may go into one call, with at most `rows` wanted ones."""
+        places = np.flatnonzero(wanted[: self.batch])
+        if len(places) > self.rows:
+            return int(places[self.rows])
+        return min(len(wanted), self.batch)
 
     def copy(self, source: int, target: int, length: int) -> None:
         """Let `target`, which is empty, share the first `length` tokens of `source`; -1: all."""
@@ -121,32 +127,30 @@ class Context:
         llama_cpp.llama_memory_clear(self._memory, True)
 
 
-def _decode(pointer: Any, batch: Any, arrays: Any) -> tuple[int, Any]:
-    """Evaluate a batch: llama.cpp's code, and where the logits are once they are computed."""
-    code = int(llama_cpp.llama_decode(pointer, batch))
-    return code, llama_cpp.llama_get_logits(pointer) if code == 0 else None
+def _decode(pointer: Any, batch: Any, arrays: Any) -> tuple[int, Any, str]:
+    """Evaluate a batch: llama.cpp's code, where the logits are once computed, and what is wrong."""
+    with logs.Errors() as errors:
+        code = int(llama_cpp.llama_decode(pointer, batch))
+        logits = llama_cpp.llama_get_logits(pointer) if code == 0 else None
+    return code, logits, errors.reason
 
 
 def _as(array: NDArray[Any], kind: Any) -> Any:
     return ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))
 
 
-def _failure(code: int) -> Exception:
+def _failure(code: int, reason: str) -> Exception:
     if code == _NO_SLOT:
         return NoSlotError()
+    because = f": {reason}" if reason else ""
     if code == _NO_MEMORY:
         return OutOfMemoryError(
-            "llama.cpp ran out of memory" + _because(),
+            "llama.cpp ran out of memory" + because,
             hint="give a smaller n_ctx, n_ubatch or n_seq_max",
         )
     if code == _ABORTED:
         return EngineError("llama.cpp was interrupted")
-    return EngineError(f"llama.cpp could not evaluate a batch (code {code})" + _because())
-
-
-def _because() -> str:
-    reason = logs.last_error()
-    return f": {reason}" if reason else ""
+    return EngineError(f"llama.cpp could not evaluate a batch (code {code})" + because)
 
 
 def _free(pointer: Any, model: Any, interruptible: Interruptible) -> None:
@@ -155,4 +159,3 @@ def _free(pointer: Any, model: Any, interruptible: Interruptible) -> None:
         return
     interruptible.settle()
     llama_cpp.llama_free(pointer)
-    interruptible.close()

@@ -36,7 +36,7 @@ def generate(engine: LlamaEngine, prompt: Sequence[int], request: CompletionRequ
     count = request.n if request.temperature > 0 else 1
     samples = [_Sample(engine, prompt, request, number, penalty) for number in range(count)]
     cells = engine.context.cells - len(prompt)
-    together = engine.evaluator.room(cells // request.max_tokens)
+    together = engine.evaluator.together(cells // request.max_tokens)
     for begin in range(0, count, together):
         _run(engine, prompt, samples[begin : begin + together])
     first, *others = [sample.completion() for sample in samples]
@@ -48,8 +48,9 @@ def generate(engine: LlamaEngine, prompt: Sequence[int], request: CompletionRequ
 def _run(engine: LlamaEngine, prompt: Sequence[int], samples: Sequence[_Sample]) -> None:
     """Let several samples grow token by token, all in one batch."""
     evaluator = engine.evaluator
-    handles, row = evaluator.open(prompt, len(samples))
+    handles: list[int] = []
     try:
+        row = evaluator.open(prompt, len(samples), handles)
         for sample in samples:
             sample.take(row)
         while live := [
@@ -61,8 +62,7 @@ def _run(engine: LlamaEngine, prompt: Sequence[int], samples: Sequence[_Sample])
             for (sample, _), logits in zip(live, rows, strict=True):
                 sample.take(logits)
     finally:
-        for sample, handle in zip(samples, handles, strict=True):
-            evaluator.release(handle, sample.tokens)
+        evaluator.release(handles, [sample.tokens for sample in samples])
 
 
 class _Sample:

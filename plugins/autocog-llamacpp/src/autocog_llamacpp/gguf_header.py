@@ -24,6 +24,8 @@ VERSIONS = (2, 3)
 DEFAULT_ALIGNMENT = 32
 #: Arrays up to this length are read; of longer ones (vocabularies) type and length are kept.
 SHORT_ARRAY = 16
+#: Of numbers, all that there is one of for each layer.
+SHORT_NUMBERS = 256
 
 # llama.cpp refuses more dimensions, and so much text would not be metadata.
 _MAX_DIMENSIONS = 4
@@ -49,7 +51,7 @@ class GgufArray:
     """An array in the metadata.
 
     :ivar type: of its elements: "string", "int32", ...
-    :ivar values: the elements, or None if there are more than `SHORT_ARRAY`.
+    :ivar values: the elements, or None if there are too many.
     """
 
     type: str
@@ -222,7 +224,7 @@ class _Reader:
             return GgufArray(name, length, self.texts(key, length))
         code = _SCALARS[kind]
         start = self.take(struct.calcsize(f"<{code}") * length)
-        if length > SHORT_ARRAY:
+        if length > SHORT_NUMBERS:
             return GgufArray(name, length)
         return GgufArray(name, length, struct.unpack_from(f"<{length}{code}", self.data, start))
 

@@ -15,6 +15,7 @@ import ctypes
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
@@ -90,6 +91,7 @@ class Interruptible:
         threading.Thread(
             target=_work, args=(self._jobs,), name="autocog-llamacpp", daemon=True
         ).start()
+        weakref.finalize(self, self._jobs.put, None)
 
     def run(self, call: Callable[[], Answer]) -> Answer:
         """The result of `call`; an interrupt stops it, and is raised once it has stopped.
@@ -132,10 +134,6 @@ class Interruptible:
     def own(self) -> bool:
         """Whether this is the process that made it, and not a fork."""
         return os.getpid() == self._process
-
-    def close(self) -> None:
-        """Let the thread end."""
-        self._jobs.put(None)
 
 
 def _work(jobs: SimpleQueue[_Job[Any] | None]) -> None:

@@ -14,6 +14,7 @@ import loky
 
 from autocog_core import ConfigError, ModelLoadError
 from autocog_core.cache_folder import file_hash
+from autocog_core.options import HUB_PREFIX
 from autocog_llamacpp import logs
 from autocog_llamacpp.backend import LlamaOptions
 from autocog_llamacpp.chat_template import ChatTemplate
@@ -27,7 +28,6 @@ from autocog_llamacpp.tolerance import tolerance_of
 from autocog_llamacpp.tree_evaluator import TreeEvaluator
 from autocog_llamacpp.weights import Weights
 
-HUB_PREFIX = "hf:"
 #: Logits of one call hold at most this many bytes, where `n_seq_max` does not say otherwise.
 LOGITS_BYTES = 32 << 20
 #: llama.cpp's own limit.
@@ -127,7 +127,8 @@ def _make_context(
     if options.exact:
         types, flash = ("f32", "f32"), False
     cells = options.n_ctx or weights.context_length
-    _check_cache(cells, weights, types)
+    offloaded = bool(options.n_gpu_layers) and llama_cpp.llama_supports_gpu_offload()
+    _check_cache(cells, weights, types, offloaded=offloaded)
     sequences = options.n_seq_max or _fitting_sequences(weights, width, options.n_batch)
     # llama.cpp may be given a token of each sequence at once; and never more than all cells.
     batch = min(max(options.n_batch, sequences), cells)
@@ -149,12 +150,11 @@ def _make_context(
     parameters.abort_callback = interruptible.callback
     parameters.abort_callback_data = ctypes.addressof(interruptible.flag)
     parameters.no_perf = True
-    logs.forget_errors()
-    pointer = llama_cpp.llama_init_from_model(weights.pointer, parameters)
+    with logs.Errors() as errors:
+        pointer = llama_cpp.llama_init_from_model(weights.pointer, parameters)
     if not pointer:
-        reason = logs.last_error()
         raise ModelLoadError(
-            "llama.cpp cannot make a context" + (f": {reason}" if reason else ""),
+            "llama.cpp cannot make a context" + (f": {errors.reason}" if errors.reason else ""),
             hint="do n_ctx, type_k, type_v and flash_attn go together, and fit into memory?",
         )
     context = Context(pointer, weights, interruptible, width, sequences)
@@ -170,8 +170,8 @@ def _fitting_sequences(weights: Weights, width: int, batch: int) -> int:
     return min(batch, max(16, min(MOST_SEQUENCES, LOGITS_BYTES // (4 * width))))
 
 
-def _check_cache(cells: int, weights: Weights, types: tuple[str, str]) -> None:
-    layers, heads, widths = weights.cache_shape()
+def _check_cache(cells: int, weights: Weights, types: tuple[str, str], *, offloaded: bool) -> None:
+    heads, widths = weights.cache_shape()
     for option, width, kind in zip(("type_k", "type_v"), widths, types, strict=True):
         # llama.cpp looks at this with flash attention only; without it the numbers are wrong.
         if width % CACHE_TYPES[kind].block:
@@ -181,7 +181,10 @@ def _check_cache(cells: int, weights: Weights, types: tuple[str, str]) -> None:
                 where=option,
                 hint='give "f16", "bf16" or "f32"',
             )
-    needed = cache_bytes(cells, layers, heads, widths, types)
+    if offloaded:
+        # It is the device's memory then, which llama.cpp asks for first.
+        return
+    needed = cache_bytes(cells, heads, widths, types)
     check_memory(
         needed, f"a KV cache of n_ctx = {cells} tokens", "give a smaller n_ctx, type_k or type_v"
     )

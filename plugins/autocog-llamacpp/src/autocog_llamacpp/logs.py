@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from threading import get_ident
 from typing import Any
 
 import llama_cpp
@@ -19,23 +20,26 @@ log.addHandler(logging.NullHandler())
 _LEVELS = {1: logging.DEBUG, 2: logging.DEBUG, 3: logging.INFO, 4: logging.WARNING}
 _ERROR = 4
 
-_errors: deque[str] = deque(maxlen=8)
-_line: list[Any] = [1, ""]
+#: Errors and the line that is being said, by thread: each engine computes on one of its own.
+_errors: dict[int, deque[str]] = {}
+_lines: dict[int, tuple[int, str]] = {}
 
 
 def _take(level: int, text: bytes, user_data: Any) -> None:
     """One piece of a line; runs on whatever thread llama.cpp computes."""
-    if level in _LEVELS:
-        _line[0] = level
-    _line[1] += text.decode("utf-8", errors="replace")
-    if not _line[1].endswith("\n"):
+    thread = get_ident()
+    before, line = _lines.pop(thread, (1, ""))
+    level = level if level in _LEVELS else before
+    line += text.decode("utf-8", errors="replace")
+    if not line.endswith("\n"):
+        _lines[thread] = (level, line)
         return
-    line, _line[1] = _line[1].strip(), ""
+    line = line.strip()
     if not line:
         return
-    if _line[0] >= _ERROR:
-        _errors.append(line)
-    log.log(_LEVELS[_line[0]], line)
+    if level >= _ERROR and thread in _errors:
+        _errors[thread].append(line)
+    log.log(_LEVELS[level], line)
 
 
 # Kept for the life of the process: llama.cpp calls it at exit as well.
@@ -56,15 +60,24 @@ def show() -> None:
     log.setLevel(logging.DEBUG)
 
 
-def forget_errors() -> None:
-    """Begin to collect errors anew, before something that may fail."""
-    _errors.clear()
+class Errors:
+    """What llama.cpp says goes wrong while something is done on this thread."""
 
+    def __init__(self) -> None:
+        self._found: deque[str] = deque(maxlen=8)
 
-def last_error() -> str:
-    """Why llama.cpp failed: the first error of the last failure, without the function's name."""
-    if not _errors:
-        return ""
-    first = _errors[0]
-    name, separator, rest = first.partition(": ")
-    return rest if separator and name.replace("_", "").isalnum() else first
+    def __enter__(self) -> Errors:
+        _errors[get_ident()] = self._found
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _errors.pop(get_ident(), None)
+
+    @property
+    def reason(self) -> str:
+        """The first of them, without the function's name: the others follow from it."""
+        if not self._found:
+            return ""
+        first = self._found[0]
+        name, separator, rest = first.partition(": ")
+        return rest if separator and name.replace("_", "").isalnum() else first

@@ -59,15 +59,13 @@ def available_memory() -> int:
     return available
 
 
-def cache_bytes(
-    cells: int, layers: int, heads: int, widths: tuple[int, int], types: tuple[str, str]
-) -> int:
-    """Bytes of a KV cache: `cells` tokens, for each layer and head a key and a value.
+def cache_bytes(cells: int, heads: int, widths: tuple[int, int], types: tuple[str, str]) -> int:
+    """Bytes of a KV cache: for each of `cells` tokens and each head a key and a value.
 
-    :param widths: of a key and of a value. `types`: theirs, names in `CACHE_TYPES`.
+    :param heads: of all layers together. `widths`: of a key and of a value. `types`: theirs.
     """
     one = sum(width * CACHE_TYPES[kind].size for width, kind in zip(widths, types, strict=True))
-    return int(cells * layers * heads * one)
+    return int(cells * heads * one)
 
 
 def check_memory(needed: int, what: str, hint: str) -> None:

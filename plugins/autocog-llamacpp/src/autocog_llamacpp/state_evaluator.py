@@ -13,7 +13,7 @@ from autocog_core import EngineError
 from autocog_core.forest import Forest
 from autocog_core.tokens import common_prefix_length
 from autocog_llamacpp.context import Context, NoSlotError
-from autocog_llamacpp.tree_evaluator import Rows, Sink
+from autocog_llamacpp.held import Rows, Sink, check_held, no_room
 
 
 class StateEvaluator:
@@ -28,37 +28,43 @@ class StateEvaluator:
         self._states: dict[int, list[int]] = {}
         #: Sequences in use: strands, forks of the current call, those of a generation.
         self._held: dict[int, list[int]] = {}
+        #: Whether all this is what llama.cpp holds: no call was left in the middle.
+        self._sure = True
 
     def evaluate(self, forest: Forest, sink: Sink) -> None:
         """Pass every wanted node with its logits to `sink`, and count what was evaluated.
 
         :raises EngineError: if llama.cpp fails; nothing is kept then, and the next call works.
         """
+        self._begin()
         try:
             self._branches(forest, sink)
         except NoSlotError as error:
-            self.forget()
-            raise EngineError(
-                "llama.cpp has no room for this request", hint="give a larger n_ctx"
-            ) from error
-        except BaseException:
-            self.forget()
-            raise
+            raise no_room() from error
+        self._sure = True
 
-    def open(self, tokens: Sequence[int], count: int) -> tuple[list[int], Rows]:
-        """Hold `count` sequences that begin with `tokens`; and the logits (V,) after them."""
+    def open(self, tokens: Sequence[int], count: int, handles: list[int]) -> Rows:
+        """Hold `count` sequences that begin with `tokens`; the logits (V,) after them.
+
+        :param handles: where the sequences are entered, one by one.
+        """
         found: list[Rows] = []
         forest = Forest(1)
         forest.wanted[forest.path(tokens, 0)] = True
         self.evaluate(forest, lambda _, rows: found.append(rows[0].copy()))
-        source = next(s for s, seen in self._states.items() if len(seen) == len(tokens))
-        handles = [self._copy(source, list(tokens)) for _ in range(count)]
-        return handles, found[0]
+        self._sure = False
+        wanted = list(tokens)
+        source = next(each for each, seen in self._states.items() if seen == wanted)
+        for _ in range(count):
+            handles.append(self._copy(source, wanted))
+        self._sure = True
+        return found[0]
 
     def step(self, handles: Sequence[int], tokens: Sequence[int]) -> Rows:
         """Continue each sequence with a token; the logits (len(handles), V) after them."""
-        if not all(handle in self._held for handle in handles):
-            raise EngineError("the model was used otherwise while it completed a text")
+        self._begin()
+        check_held(handles, self._held)
+        self._make_room(len(handles))
         strands = np.arange(len(handles), dtype=np.int32)
         try:
             rows = self._context.decode(
@@ -70,31 +76,39 @@ class StateEvaluator:
                 np.ones(len(handles), dtype=bool),
             )
         except NoSlotError as error:
-            self.forget()
-            raise EngineError("llama.cpp has no room left", hint="give a larger n_ctx") from error
-        except BaseException:
-            self.forget()
-            raise
+            raise no_room() from error
         for handle, token in zip(handles, tokens, strict=True):
-            self._held[handle].append(token)
+            self._held[handle] = [*self._held[handle], token]
+        self._sure = True
         return rows
 
-    def release(self, handle: int, tokens: Sequence[int]) -> None:
-        """Let go of a sequence; later calls may continue its state."""
-        seen = self._held.pop(handle, None)
-        if seen is not None:
-            self._states[handle] = seen
+    def release(self, handles: Sequence[int], texts: Sequence[Sequence[int]]) -> None:
+        """Let go of sequences; later calls may continue their states."""
+        self._begin()
+        for handle in handles:
+            seen = self._held.pop(handle, None)
+            if seen is not None:
+                self._states[handle] = seen
+        self._sure = True
 
     def forget(self) -> None:
         """Drop everything that was kept from earlier calls."""
-        self._context.clear()
+        self._sure = False
         self._free = list(range(self._context.sequences))[::-1]
-        self._states.clear()
-        self._held.clear()
+        self._states = {}
+        self._held = {}
+        self._context.clear()
+        self._sure = True
 
-    def room(self, length: int) -> int:
-        """How many sequences of `length` tokens beyond a shared beginning may be held at once."""
-        return max(1, min(self._context.sequences - 2, self._context.rows, length))
+    def _begin(self) -> None:
+        """Whoever begins and does not come to his end leaves behind what nobody knows."""
+        if not self._sure:
+            self.forget()
+        self._sure = False
+
+    def together(self, fitting: int) -> int:
+        """How many sequences may be held at once, if the cells hold `fitting`."""
+        return max(1, min(self._context.sequences - 2, self._context.rows, fitting))
 
     def _branches(self, forest: Forest, sink: Sink) -> None:
         children = forest.children()
@@ -163,9 +177,10 @@ class StateEvaluator:
         context = self._context
         ids = np.array([strand], dtype=np.int32)
         while begin < end:
-            stop = min(end, begin + min(context.batch, context.rows))
-            nodes = path[begin:stop]
+            nodes = path[begin : min(end, begin + context.batch)]
             wanted = np.array([node in unread for node in nodes], dtype=bool)
+            stop = begin + context.fitting(wanted)
+            nodes, wanted = nodes[: stop - begin], wanted[: stop - begin]
             count = len(nodes)
             logits = context.decode(
                 np.array(tokens[begin:stop], dtype=np.int32),

@@ -13,4 +13,6 @@ def tolerance_of(file_type: str, options: LlamaOptions) -> float:
     """Nats a token, for weights of this type."""
     if file_type == "F32" and options.exact:
         return EXACT
+    if any(kind is not None and kind.startswith("q") for kind in (options.type_k, options.type_v)):
+        return _OTHERS
     return _BY_TYPE.get(file_type, _OTHERS)

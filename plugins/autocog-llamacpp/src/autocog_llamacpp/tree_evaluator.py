@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autocog_core import EngineError
 from autocog_core.forest import Forest
 from autocog_llamacpp.cell_tree import Cell, CellTree
 from autocog_llamacpp.context import Context, NoSlotError
+from autocog_llamacpp.held import Rows, Sink, check_held, no_room
 from autocog_llamacpp.plan import Plan, make_plan
-
-Rows = NDArray[np.float32]
-#: Takes some of the forest's wanted nodes and the logits (r, V) after them.
-Sink = Callable[[Sequence[int], Rows], None]
 
 
 class TreeEvaluator:
@@ -33,57 +29,65 @@ class TreeEvaluator:
         self._tree = CellTree(context.sequences)
         #: Sequences that a generation holds, and cells that it has taken beyond the tree's.
         self._held: dict[int, int] = {}
+        #: Whether all this is what llama.cpp holds: no call was left in the middle.
+        self._sure = True
 
     def evaluate(self, forest: Forest, sink: Sink) -> None:
         """Pass every wanted node with its logits to `sink`, and count what was evaluated.
 
         :raises EngineError: if llama.cpp fails; nothing is kept then, and the next call works.
         """
-        read: set[int] = set()
+        if self._sure and self._free_sequences() < 1:
+            raise EngineError(
+                "all sequences are held by the completion that is running",
+                hint="give a larger n_seq_max, or call the model when it has ended",
+            )
+        self._begin()
         self._tree.next_call()
+        read: set[int] = set()
         try:
             try:
                 self._rounds(forest, sink, read)
             except NoSlotError:
-                # Our account of the cells and llama.cpp's differ: begin anew, once.
-                self.forget()
+                # Our account of the cells and llama.cpp's differ: with fewer to hold, once more.
+                self._drop_others()
                 self._rounds(forest, sink, read)
         except NoSlotError as error:
-            self.forget()
-            raise EngineError(
-                "llama.cpp has no room for this request", hint="give a larger n_ctx"
-            ) from error
-        except BaseException:
-            # Interrupted or failed halfway: what llama.cpp now holds is anybody's guess.
-            self.forget()
-            raise
+            raise no_room() from error
+        self._sure = True
 
-    def open(self, tokens: Sequence[int], count: int) -> tuple[list[int], Rows]:
-        """Hold `count` sequences that begin with `tokens`; and the logits (V,) after them.
+    def open(self, tokens: Sequence[int], count: int, handles: list[int]) -> Rows:
+        """Hold `count` sequences that begin with `tokens`; the logits (V,) after them.
 
+        :param handles: where the sequences are entered, one by one.
         :raises EngineError: if others are held: a completion inside a completion's callback.
         """
-        if self._held:
+        if self._sure and self._held:
             raise EngineError("the model is completing a text already", hint="let it end first")
         found: list[Rows] = []
         forest = Forest(1)
         forest.wanted[forest.path(tokens, 0)] = True
         self.evaluate(forest, lambda _, rows: found.append(rows[0].copy()))
+        self._sure = False
         cell = self._find(tokens)
-        handles = [self._tree.through(cell)]
+        first = self._tree.through(cell)
+        handles.append(first)
+        self._held[first] = 0
         for _ in range(count - 1):
-            handle = self._new_sequence({*self._held, *handles})
-            self._context.copy(handles[0], handle, cell.length)
+            handle = self._new_sequence(set(handles))
+            assert handle is not None
+            self._context.copy(first, handle, cell.length)
             self._tree.move(handle, cell)
             handles.append(handle)
-        self._held |= dict.fromkeys(handles, 0)
-        return handles, found[0]
+            self._held[handle] = 0
+        self._sure = True
+        return found[0]
 
     def step(self, handles: Sequence[int], tokens: Sequence[int]) -> Rows:
         """Continue each sequence with a token; the logits (len(handles), V) after them."""
+        self._begin()
+        check_held(handles, self._held)
         count = len(handles)
-        if not all(handle in self._held for handle in handles):
-            raise EngineError("the model was used otherwise while it completed a text")
         lengths = [self._tree.end(handle).length + self._held[handle] for handle in handles]
         strands = np.arange(count, dtype=np.int32)
         self._make_room(count, self._held)
@@ -97,42 +101,56 @@ class TreeEvaluator:
                 np.ones(count, dtype=bool),
             )
         except NoSlotError as error:
-            self.forget()
-            raise EngineError("llama.cpp has no room left", hint="give a larger n_ctx") from error
-        except BaseException:
-            self.forget()
-            raise
+            raise no_room() from error
         for handle in handles:
             self._held[handle] += 1
+        self._sure = True
         return rows
 
-    def release(self, handle: int, tokens: Sequence[int]) -> None:
-        """Let go of a sequence that was continued with `tokens`; later calls may continue it."""
-        evaluated = self._held.pop(handle, None)
-        if evaluated is None:
-            return
-        cell = self._tree.end(handle)
-        path = list(tokens[:evaluated])
-        if len(cell.ends) > 1 and (not path or path[0] in cell.children):
-            # Another sequence holds as much.
-            self._drop(handle)
-            return
-        if path and path[0] in cell.children:
-            self._context.cut(handle, cell.length)
-            return
-        for token in path:
-            cell = self._tree.grow(cell, token)
-        self._tree.move(handle, cell)
+    def release(self, handles: Sequence[int], texts: Sequence[Sequence[int]]) -> None:
+        """Let go of sequences that were continued with `texts`; later calls may go on from them."""
+        self._begin()
+        for handle, tokens in zip(handles, texts, strict=False):
+            evaluated = self._held.pop(handle, None)
+            if evaluated is not None:
+                self._let_go(handle, tokens[:evaluated])
+        self._sure = True
 
     def forget(self) -> None:
         """Drop everything that was kept from earlier calls."""
-        self._context.clear()
+        self._sure = False
         self._tree = CellTree(self._context.sequences)
-        self._held.clear()
+        self._held = {}
+        self._context.clear()
+        self._sure = True
 
-    def room(self, length: int) -> int:
-        """How many sequences of `length` tokens beyond a shared beginning may be held at once."""
-        return max(1, min(self._context.sequences, self._context.rows, length))
+    def together(self, fitting: int) -> int:
+        """How many sequences may be held at once, if the cells hold `fitting`."""
+        return max(1, min(self._context.sequences, self._context.rows, fitting))
+
+    def _begin(self) -> None:
+        """Whoever begins and does not come to his end leaves behind what nobody knows."""
+        if not self._sure:
+            self.forget()
+        self._sure = False
+
+    def _let_go(self, handle: int, path: Sequence[int]) -> None:
+        cell = self._tree.end(handle)
+        if len(cell.ends) > 1 and (not path or path[0] in cell.children):
+            # Another sequence holds as much.
+            self._drop(handle)
+        elif path and path[0] in cell.children:
+            self._context.cut(handle, cell.length)
+        else:
+            for token in path:
+                cell = self._tree.grow(cell, token)
+            self._tree.move(handle, cell)
+
+    def _drop_others(self) -> None:
+        """Drop everything but what a completion holds."""
+        for sequence in self._tree.sequences():
+            if sequence not in self._held:
+                self._drop(sequence)
 
     def _find(self, tokens: Sequence[int]) -> Cell:
         cell = self._tree.root
@@ -145,19 +163,19 @@ class TreeEvaluator:
             unread = {node for node in nodes if forest.wanted[node]} - read
             if not unread:
                 continue
-            plan = self._usable_plan(forest, nodes, unread)
-            if len(plan.starts) > self._context.sequences - len(self._held):
-                # Many nodes in memory are asked for: with an empty memory a path is one strand.
-                self.forget()
-                plan = make_plan(forest, nodes, unread, self._tree.root)
-            self._round(forest, plan, unread, sink)
+            plan, apart = self._usable_plan(forest, nodes, unread)
+            if len(plan.starts) > self._free_sequences():
+                # Many nodes in memory are asked for: decoded from nothing, a path is one strand.
+                self._drop_others()
+                plan, apart = make_plan(forest, nodes, unread, Cell(-1, None, 0)), True
+            self._round(forest, plan, unread, sink, apart)
             read |= unread
 
     def _portions(self, forest: Forest) -> Iterator[list[int]]:
         """The forest in parts that fit: each some paths, whole, in depth-first order."""
         order = forest.depth_first()
         has_child = set(forest.parents)
-        most = self._context.sequences - len(self._held)
+        most = self._free_sequences()
         portion: list[int] = []
         ends = 0
         for place, node in enumerate(order):
@@ -181,19 +199,28 @@ class TreeEvaluator:
             count += 1
         return count + 1 if place < len(order) else 0
 
-    def _usable_plan(self, forest: Forest, nodes: Sequence[int], unread: set[int]) -> Plan:
+    def _free_sequences(self) -> int:
+        return self._context.sequences - len(self._held)
+
+    def _usable_plan(
+        self, forest: Forest, nodes: Sequence[int], unread: set[int]
+    ) -> tuple[Plan, bool]:
+        """A plan, and whether it leaves apart what is in memory."""
         while True:
             plan = make_plan(forest, nodes, unread, self._tree.root)
             sources = {self._tree.through(start) for start in plan.starts if start.length}
             broken = [source for source in sources if not self._context.is_whole(source)]
             if not broken:
-                return plan
+                return plan, False
+            if any(source in self._held for source in broken):
+                # What a completion holds must stay, and cannot be gone on from.
+                return make_plan(forest, nodes, unread, Cell(-1, None, 0)), True
             for source in broken:
                 self._drop(source)
 
-    def _round(self, forest: Forest, plan: Plan, unread: set[int], sink: Sink) -> None:
+    def _round(self, forest: Forest, plan: Plan, unread: set[int], sink: Sink, apart: bool) -> None:
         strands = self._place_strands(plan)
-        doubled = self._drop_doubles(plan, strands)
+        doubled = self._drop_doubles(plan, strands) or apart
         self._make_room(len(plan.nodes), {*strands, *self._held})
         self._decode(forest, plan, strands, unread, sink)
         forest.count(plan.nodes)
@@ -201,27 +228,29 @@ class TreeEvaluator:
 
     def _place_strands(self, plan: Plan) -> list[int]:
         """A sequence for each strand, that holds what the strand continues."""
-        sources = [self._tree.through(s) if s.length else -1 for s in plan.starts]
+        sources = [self._tree.through(start) if start.length else None for start in plan.starts]
         waiting = Counter(sources)
         strands: list[int] = []
         for start, source in zip(plan.starts, sources, strict=True):
             waiting[source] -= 1
-            if source < 0:
-                strand = self._new_sequence({*strands, *self._held, *+waiting})
-            elif (
-                waiting[source] == 0
-                and self._tree.end(source) is start
-                and source not in (self._held)
-            ):
+            later = {each for each, count in waiting.items() if count and each is not None}
+            spared = {*strands, *self._held, *later}
+            strand: int | None
+            if source is None:
+                strand = self._new_sequence(spared)
+            elif source not in spared and self._tree.end(source) is start:
                 # Nobody else needs it as it is: it is continued in place.
                 strand = source
             else:
-                spared = {*strands, *self._held, *+waiting, source}
-                strand = self._new_sequence(spared, instead=source)
-                if strand == source:
-                    self._context.cut(source, start.length)
-                else:
+                strand = self._new_sequence({*spared, source})
+                if strand is not None:
                     self._context.copy(source, strand, start.length)
+                elif source not in spared:
+                    # The last that needs it may have it.
+                    self._context.cut(source, start.length)
+                    strand = source
+            if strand is None:
+                raise EngineError("all sequences are in use", hint="give a larger n_seq_max")
             self._tree.move(strand, start)
             strands.append(strand)
         return strands
@@ -260,10 +289,7 @@ class TreeEvaluator:
         ids = np.array(strands, dtype=np.int32)
         begin = 0
         while begin < len(nodes):
-            end = min(len(nodes), begin + context.batch)
-            rows = np.flatnonzero(wanted[begin:end])
-            if len(rows) > context.rows:
-                end = begin + int(rows[context.rows])
+            end = begin + context.fitting(wanted[begin:])
             part = slice(begin, end)
             logits = context.decode(
                 tokens[part], positions[part], ids, plan.first[part], plan.last[part], wanted[part]
@@ -293,20 +319,19 @@ class TreeEvaluator:
         if cell.ends:
             return
         trunk = self._new_sequence({*strands, *self._held})
-        if trunk >= 0:
+        if trunk is not None:
             self._context.copy(self._tree.through(cell), trunk, cell.length)
             self._tree.move(trunk, cell, trunk=True)
 
-    def _new_sequence(self, spared: set[int], instead: int = -1) -> int:
-        """A free sequence, if need be of what was not used for longest; else `instead`."""
+    def _new_sequence(self, spared: set[int]) -> int | None:
+        """A free sequence, if need be that which is missed least; None if all are `spared`."""
         free = self._tree.take()
         if free is None:
             oldest = self._tree.oldest(spared)
             if oldest is None:
-                return instead
+                return None
             self._drop(oldest)
             free = self._tree.take()
-            assert free is not None
         return free
 
     def _make_room(self, count: int, spared: set[int] | dict[int, int]) -> None:
@@ -321,5 +346,6 @@ class TreeEvaluator:
             taken -= before - self._tree.used
 
     def _drop(self, sequence: int) -> None:
+        assert sequence not in self._held
         self._context.remove(sequence)
         self._tree.drop(sequence)

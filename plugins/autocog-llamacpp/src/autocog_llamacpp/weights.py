@@ -6,6 +6,8 @@ import ctypes
 import logging
 import os
 import weakref
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,6 +15,7 @@ import llama_cpp
 
 from autocog_core import ModelLoadError
 from autocog_llamacpp import logs
+from autocog_llamacpp.gguf_header import GgufArray, read_header
 from autocog_llamacpp.interrupt import Interruptible
 
 log = logging.getLogger(__name__)
@@ -29,7 +32,7 @@ class Weights:
     def __init__(
         self, path: Path, interruptible: Interruptible, *, n_gpu_layers: int, use_mmap: bool
     ) -> None:
-        check_magic(path)
+        self._metadata = _checked_metadata(path)
         parameters = llama_cpp.llama_model_default_params()
         # -1 is "all" for us; llama.cpp has other negative numbers.
         parameters.n_gpu_layers = n_gpu_layers if n_gpu_layers >= 0 else 2**31 - 1
@@ -38,17 +41,13 @@ class Weights:
         # Kept while it loads: llama.cpp calls it.
         progress = llama_cpp.llama_progress_callback(lambda share, _: not interruptible.stopping)
         parameters.progress_callback = progress
-        logs.forget_errors()
-        self.pointer = interruptible.run(
-            lambda: llama_cpp.llama_model_load_from_file(os.fsencode(path), parameters)
-        )
+        self.pointer, reason = interruptible.run(partial(_load, path, parameters, progress))
         if not self.pointer:
-            reason = logs.last_error()
             raise ModelLoadError(
                 f"llama.cpp cannot load {path}" + (f": {reason}" if reason else ""),
                 hint="is the file complete, and its architecture one that this llama.cpp knows?",
             )
-        weakref.finalize(self, llama_cpp.llama_model_free, self.pointer)
+        weakref.finalize(self, _free, self.pointer, interruptible)
         self._path = path
         self._refuse_other_kinds()
         self._adapters: list[Any] = []
@@ -90,23 +89,26 @@ class Weights:
         found = llama_cpp.llama_model_chat_template(self.pointer, None)
         return found.decode("utf-8", errors="replace") if found else None
 
-    def number(self, key: str, default: int) -> int:
-        """A whole number from the metadata of the model's architecture."""
-        text = self._meta(f"{self._meta('general.architecture')}.{key}")
-        return int(text) if text.isdecimal() else default
+    def cache_shape(self) -> tuple[int, tuple[int, int]]:
+        """Heads of all layers together, and the widths of a key and a value, of the KV cache.
 
-    def cache_shape(self) -> tuple[int, int, tuple[int, int]]:
-        """Layers, heads, and the widths of a key and a value, of the KV cache."""
+        Of a hybrid model that does not say which layers have one, none are counted.
+        """
         pointer = self.pointer
         width = llama_cpp.llama_model_n_embd(pointer) // max(
             1, llama_cpp.llama_model_n_head(pointer)
         )
         widths = (
-            self.number("attention.key_length", width),
-            self.number("attention.value_length", width),
+            self._number("attention.key_length", width),
+            self._number("attention.value_length", width),
         )
-        heads = int(llama_cpp.llama_model_n_head_kv(pointer))
-        return int(llama_cpp.llama_model_n_layer(pointer)), heads, widths
+        listed = self._metadata.get(f"{self._architecture}.attention.head_count_kv")
+        if isinstance(listed, GgufArray):
+            return sum(int(heads) for heads in listed.values or ()), widths
+        if llama_cpp.llama_model_is_hybrid(pointer):
+            return 0, widths
+        layers = int(llama_cpp.llama_model_n_layer(pointer))
+        return layers * int(llama_cpp.llama_model_n_head_kv(pointer)), widths
 
     def add_adapter(self, path: Path) -> Any:
         """Load a LoRA adapter; it lives as long as the weights.
@@ -114,11 +116,11 @@ class Weights:
         :raises ModelLoadError: if it does not fit them.
         """
         check_magic(path)
-        logs.forget_errors()
-        adapter = llama_cpp.llama_adapter_lora_init(self.pointer, os.fsencode(path))
+        with logs.Errors() as errors:
+            adapter = llama_cpp.llama_adapter_lora_init(self.pointer, os.fsencode(path))
         if not adapter:
             raise ModelLoadError(
-                f"{path} is no LoRA adapter for this model: {logs.last_error()}",
+                f"{path} is no LoRA adapter for this model: {errors.reason}",
                 hint="an adapter has to be converted to GGUF, and made for this very model",
             )
         self._adapters.append(adapter)
@@ -144,12 +146,44 @@ class Weights:
         if llama_cpp.llama_model_is_diffusion(pointer):
             self.refuse("is a diffusion model")
 
-    def _meta(self, key: str) -> str:
-        buffer = ctypes.create_string_buffer(256)
-        length = llama_cpp.llama_model_meta_val_str(
-            self.pointer, key.encode(), ctypes.cast(buffer, ctypes.c_char_p), len(buffer)
-        )
-        return buffer.value.decode("utf-8", errors="replace") if length >= 0 else ""
+    @property
+    def _architecture(self) -> str:
+        return str(self._metadata.get("general.architecture", ""))
+
+    def _number(self, key: str, default: int) -> int:
+        """A whole number from the metadata of the model's architecture."""
+        found = self._metadata.get(f"{self._architecture}.{key}", default)
+        return found if isinstance(found, int) else default
+
+
+def _load(path: Path, parameters: Any, progress: Any) -> tuple[Any, str]:
+    """The model, and if there is none why; `progress` is what `parameters` point at."""
+    with logs.Errors() as errors:
+        pointer = llama_cpp.llama_model_load_from_file(os.fsencode(path), parameters)
+    return pointer, errors.reason
+
+
+def _free(pointer: Any, interruptible: Interruptible) -> None:
+    # In a fork they are not ours to free.
+    if interruptible.own:
+        interruptible.settle()
+        llama_cpp.llama_model_free(pointer)
+
+
+def _checked_metadata(path: Path) -> Mapping[str, Any]:
+    """The metadata of a file, which llama.cpp may load.
+
+    :raises ModelLoadError: if it is broken, or says what llama.cpp does not survive.
+    """
+    metadata = read_header(path, {}).metadata
+    architecture = metadata.get("general.architecture", "")
+    for key in ("block_count", "context_length"):
+        value = metadata.get(f"{architecture}.{key}")
+        if isinstance(value, int) and not 1 <= value < 2**31:
+            raise ModelLoadError(
+                f"{path} says {architecture}.{key} = {value}", hint="convert the model again"
+            )
+    return metadata
 
 
 def check_magic(path: Path) -> None:
