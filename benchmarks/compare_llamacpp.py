@@ -67,11 +67,18 @@ def ways_of(model: LLaMa) -> dict[str, Way]:
     }
 
 
-def echo_way(path: Path) -> Way:
+def echo_way(path: Path, threads: int) -> Way:
     """llama-cpp-python's own: a completion with echo and logprobs for each choice."""
     import llama_cpp
 
-    llama = llama_cpp.Llama(str(path), n_ctx=CONTEXT, logits_all=True, verbose=False)
+    llama = llama_cpp.Llama(
+        str(path),
+        n_ctx=CONTEXT,
+        logits_all=True,
+        verbose=False,
+        n_threads=threads,
+        n_threads_batch=threads,
+    )
 
     def run(prompt: str, choices: Sequence[str]) -> list[float]:
         found = []
@@ -92,11 +99,13 @@ def echo_way(path: Path) -> Way:
     return Way("llama-cpp-python, echo and logprobs", run)
 
 
-def guidance_way(path: Path) -> Way:
+def guidance_way(path: Path, threads: int) -> Way:
     """Guidance's `select`: picks token by token, and gives no scores."""
     from guidance import models, select
 
-    language_model = models.LlamaCpp(str(path), n_ctx=CONTEXT, echo=False)
+    language_model = models.LlamaCpp(
+        str(path), n_ctx=CONTEXT, echo=False, n_threads=threads, n_threads_batch=threads
+    )
 
     def run(prompt: str, choices: Sequence[str]) -> None:
         str(language_model + prompt + select(list(choices)))
@@ -117,7 +126,8 @@ def compare(
     counter = DecodeCounter(model._open.context)
     ways = ways_of(model)
     picked = [ways["whole"], ways["cached"]] if by_row else list(ways.values())
-    others = [guidance_way(path)]
+    threads = int(model._open.info.details["threads"])
+    others = [guidance_way(path, threads)]
     model._open.evaluator.forget()
     ways["cached"].run(*items[0])
     if by_row:
@@ -126,12 +136,12 @@ def compare(
         measure([ways["whole"], *others], items, counter)
     else:
         measure([*picked, *others], items, counter)
-    figures = report(Console(), title, [*picked, *others], ways["whole"])
+    figures = report(Console(width=100), title, [*picked, *others], ways["whole"])
     if echo:
-        slow = echo_way(path)
+        slow = echo_way(path, threads)
         measure([slow], items[:1], counter)
         ratio = slow.seconds[0] / statistics.median(ways["cold"].seconds)
-        print(f"{slow.name}: {slow.seconds[0]:.1f} s, {ratio:.0f} times autocog, cold")
+        print(f"{slow.name}, run once: {slow.seconds[0]:.1f} s, {ratio:.0f} times autocog, cold")
         figures["echo"] = {"seconds": slow.seconds[0], "ratio": ratio}
     if not by_row:
         share = over(ways["cached"], ways["cold"])
