@@ -6,6 +6,21 @@ import codecs
 from collections.abc import Sequence
 
 
+def first_stop(raw: bytes | bytearray, before: int, stops: Sequence[str]) -> tuple[int, str] | None:
+    """Where the first complete stop in `raw` begins, and which it is; None if there is none.
+
+    :param before: how many bytes were looked at already, and held no complete stop.
+    """
+    found: tuple[int, int, str] | None = None
+    for stop in stops:
+        encoded = stop.encode("utf-8")
+        start = raw.find(encoded, max(0, before - len(encoded) + 1))
+        if start >= 0:
+            match = (start + len(encoded), start, stop)
+            found = match if found is None else min(found, match)
+    return None if found is None else found[1:]
+
+
 class StopMatcher:
     """Watches the bytes of one completion for stop strings.
 
@@ -15,6 +30,7 @@ class StopMatcher:
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = [(stop, stop.encode("utf-8")) for stop in stops]
+        self._texts = tuple(stops)
         self._longest = max((len(raw) for _, raw in self._stops), default=0)
         self.raw = bytearray()
         self.stop: str | None = None
@@ -26,17 +42,12 @@ class StopMatcher:
 
         The text before the stop is then all of `raw`.
         """
-        searched_from = max(0, len(self.raw) - self._longest + 1)
+        before = len(self.raw)
         self.raw += piece
-        found: tuple[int, int, str] | None = None
-        for stop, raw in self._stops:
-            start = self.raw.find(raw, searched_from)
-            if start >= 0:
-                match = (start + len(raw), start, stop)
-                found = match if found is None else min(found, match)
+        found = first_stop(self.raw, before, self._texts)
         if found is None:
             return False
-        _, start, self.stop = found
+        start, self.stop = found
         del self.raw[start:]
         return True
 

@@ -1,0 +1,68 @@
+"""A Choose at work: one token choice tree."""
+
+from __future__ import annotations
+
+from autocog_core.caller import Caller
+from autocog_core.fta.actions import Choose
+from autocog_core.fta.branch import Branch, Outcome, Steps
+from autocog_core.fta.context import Context, PendingText, split_tokens
+from autocog_core.fta.scoring import Ground
+from autocog_core.pieces import TextPiece
+from autocog_core.tct import TokenChoiceTree
+from autocog_core.types import ChoiceRequest, ChoiceScore
+
+
+def choose_steps(caller: Caller, action: Choose, context: Context) -> Steps:
+    """Score the choices of an action after `context`."""
+    request = ChoiceRequest(
+        context.prompt(),
+        action.choices,
+        action.norm,
+        action.end,
+        unconditional=action.unconditional,
+    )
+    tree = TokenChoiceTree.build(caller, request)
+    ground = Ground(caller, context, tree.encoded.base)
+    first, *others = tree.queries()
+    answers = yield [ground.query(first), *others]
+    own, texts = ground.read(answers[0])
+    result = tree.score(caller, request, [own, *answers[1:]])
+    healed = len(tree.encoded.healed_text.encode("utf-8"))
+    branches = tuple(
+        _branch(caller, action, ground.base, score, healed, rank)
+        for score, rank in zip(result.scores, _ranks(action, result.scores), strict=True)
+    )
+    return Outcome(branches, texts)
+
+
+def _ranks(action: Choose, scores: tuple[ChoiceScore, ...]) -> list[float]:
+    name = "exclusive" if action.norm == "logprob" else action.norm
+    return [float(getattr(score, name)) for score in scores]
+
+
+def _branch(
+    caller: Caller,
+    action: Choose,
+    base: tuple[int, ...],
+    score: ChoiceScore,
+    healed: int,
+    rank: float,
+) -> Branch:
+    """A choice, and the context after it: without the `end` that had to follow."""
+    if action.end is None:
+        kept, rest = len(score.tokens), b""
+    else:
+        size = healed + len(score.choice.encode("utf-8"))
+        kept, rest = split_tokens(caller, score.tokens, size)
+    after = Context((*base, *score.tokens[:kept]))
+    if rest:
+        after = after.plus(PendingText((TextPiece(rest.decode("utf-8", errors="replace")),)))
+    return Branch(
+        score.choice,
+        score.tokens,
+        score.token_logprobs,
+        rank,
+        score.prob,
+        after,
+        retokenized=bool(rest),
+    )

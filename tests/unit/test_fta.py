@@ -1,0 +1,404 @@
+"""Automata on the built-in backends, against slow and independent ways to the same numbers."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import random_model
+
+from autocog_core import EOS, InputError, Model
+from autocog_core.fta.actions import Action, Choose, Complete, Text
+from autocog_core.fta.automaton import Automaton
+from autocog_core.fta.budget import Budget
+from autocog_core.fta.evaluate import Evaluation
+from autocog_core.fta.vocabularies import Regex, Strings, Tokens
+from autocog_core.ftt import ThoughtNode, ThoughtTree
+
+
+def run(model: Model, actions: Sequence[Action], vocabs: Any = None, **options: Any) -> ThoughtTree:
+    return Evaluation(Automaton(actions, vocabs), {None: model.caller}, **options).run()
+
+
+def nodes_of(tree: ThoughtTree, uid: str) -> list[ThoughtNode]:
+    return [node for node in tree.nodes if node.uid == uid]
+
+
+def check_law(model: Model, tree: ThoughtTree) -> None:
+    """A node's log-probs are those of plain calls after all ids before it; a path's is their sum.
+
+    For paths without stops, whose ids are those of their nodes.
+    """
+    for index, node in enumerate(tree.nodes):
+        before: list[int] = []
+        total = 0.0
+        parent = node.parent
+        while parent >= 0:
+            before = [*tree.nodes[parent].tokens, *before]
+            total += sum(tree.nodes[parent].logprobs)
+            parent = tree.nodes[parent].parent
+        if model.info.adds_bos and model.info.bos is not None:
+            before.insert(0, model.info.bos)
+        for place, logprob in enumerate(node.logprobs):
+            row = model.greedy([*before, *node.tokens[:place]])
+            assert logprob == pytest.approx(float(row[node.tokens[place]]), abs=1e-6), index
+        assert node.logprob == pytest.approx(total + sum(node.logprobs))
+
+
+def test_a_choice_is_the_models_own() -> None:
+    model = random_model(seed=3)
+    choices = ("red", "green", "re", "blue")
+    tree = run(
+        model,
+        [
+            Text(uid="q", text="Colour: ", successors="c"),
+            Choose(uid="c", choices=choices, name="colour", width=2),
+        ],
+    )
+    expected = model.choose("Colour: ", choices)
+    found = nodes_of(tree, "c")
+    assert [node.text for node in found] == list(choices)
+    for node, score in zip(found, expected.scores, strict=True):
+        assert node.tokens == score.tokens
+        assert node.logprobs == pytest.approx(score.token_logprobs)
+        assert node.prob == pytest.approx(score.prob)
+    order = sorted(range(4), key=lambda i: -expected.scores[i].exclusive)
+    assert [found[i].pruned for i in order] == [None, None, "width", "width"]
+    assert tree.fields == {"colour": expected.choice}
+    check_law(model, tree)
+
+
+def test_the_best_is_kept_and_others_by_their_share() -> None:
+    """Trap 3: ancestors kept the worst."""
+    model = random_model(seed=1)
+    choices = tuple("abcdefgh")
+    actions = [Text(uid="q", text="x", successors="c")]
+    tree = run(model, [*actions, Choose(uid="c", choices=choices, width=None, threshold=0.2)])
+    found = nodes_of(tree, "c")
+    best = max(found, key=lambda node: node.prob)
+    assert best.pruned is None
+    for node in found:
+        assert node is best or (node.pruned is None) == (node.prob >= 0.2)
+    alone = run(model, [*actions, Choose(uid="c", choices=choices, width=None, threshold=1.0)])
+    assert [node.text for node in nodes_of(alone, "c") if node.pruned is None] == [best.text]
+
+
+def test_a_greedy_completion_is_the_models_own() -> None:
+    model = random_model(seed=5)
+    tree = run(model, [Text(uid="q", text="Once", successors="t"), Complete(uid="t", length=9)])
+    expected = model.complete("Once", max_tokens=9)
+    (node,) = nodes_of(tree, "t")
+    assert node.tokens == expected.tokens
+    assert node.logprobs == pytest.approx(expected.logprobs)
+    assert (node.text, node.finish) == (expected.text, expected.finish)
+    check_law(model, tree)
+
+
+def test_what_follows_goes_on_without_the_stop() -> None:
+    model = random_model(seed=5)
+    printable = Regex("[ -~]")
+    texts = [Text(uid="q", text="Once", successors="t")]
+    tree = run(model, [*texts, Complete(uid="t", length=9, vocab=printable, eos=False)])
+    free = tree.best().end.text
+    tree = run(
+        model,
+        [
+            *texts,
+            Complete(uid="t", length=9, stop=free[3:5], vocab=printable, successors="c"),
+            Choose(uid="c", choices=("a", "b"), width=None),
+        ],
+    )
+    (node,) = nodes_of(tree, "t")
+    assert (node.text, node.finish) == (free[:3], "stop")
+    assert model.detokenize(node.tokens) == free[:5]
+    assert not node.retokenized
+    expected = model.choose("Once" + free[:3], ("a", "b"))
+    found = nodes_of(tree, "c")
+    assert [n.logprobs for n in found] == [
+        pytest.approx(score.token_logprobs) for score in expected.scores
+    ]
+
+
+def slow_beams(
+    model: Model, prompt: str, length: int, beams: int, penalty: float
+) -> list[tuple[float, tuple[int, ...]]]:
+    """Beam search as Transformers' early_stopping="never" describes it: whole rows, no trees."""
+    base = model.encode(prompt)
+    eos = set(model.info.eos)
+    live: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
+    pool: list[tuple[float, tuple[int, ...]]] = []
+    while live:
+        grown = []
+        for beam, (total, tokens) in enumerate(live):
+            row = model.greedy([*base, *tokens])
+            grown += [(-(total + float(row[t])), beam, t) for t in range(len(row))]
+        grown.sort()
+        following = []
+        for rank, (negative, beam, token) in enumerate(grown[: beams * (1 + max(1, len(eos)))]):
+            tokens = (*live[beam][1], token)
+            if token in eos or len(tokens) == length:
+                if rank < beams:
+                    pool.append((-negative / len(tokens) ** penalty, tokens))
+            else:
+                following.append((-negative, tokens))
+        live = following[:beams]
+        pool = sorted(pool, key=lambda item: -item[0])[:beams]
+        if len(pool) == beams and live:
+            reach = length if penalty > 0 else len(live[0][1]) + 1
+            if live[0][0] / reach**penalty <= pool[-1][0]:
+                break
+    return pool
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.7, 1.0, -0.5])
+@pytest.mark.parametrize("beams", [2, 3, 5])
+def test_beams_equal_a_slow_search(beams: int, penalty: float) -> None:
+    model = random_model(seed=beams)
+    action = Complete(uid="t", length=5, beams=beams, length_penalty=penalty, width=None)
+    tree = run(model, [Text(uid="q", text="Once", successors="t"), action])
+    found = [node for node in nodes_of(tree, "t") if node.pruned != "duplicate"]
+    expected = slow_beams(model, "Once", 5, beams, penalty)
+    assert [node.tokens for node in found] == [tokens for _, tokens in expected]
+    for node, (score, _) in zip(found, expected, strict=True):
+        assert sum(node.logprobs) / len(node.tokens) ** penalty == pytest.approx(score)
+    assert math.fsum(node.prob for node in found) == pytest.approx(1)
+    check_law(model, tree)
+
+
+def test_zero_beams_are_refused() -> None:
+    """Trap 15: beams = 0 gave a dead end that counted as a result."""
+    with pytest.raises(InputError, match="beams is 0: give 1 or more"):
+        run(random_model(), [Complete(uid="t", length=5, beams=0)])
+
+
+def test_a_vocabulary_always_admits_its_stop() -> None:
+    """Trap 12: a mask that excluded the stop could never stop."""
+    model = random_model(seed=2)
+    digits = Regex("[0-9]")
+    tree = run(
+        model,
+        [
+            Text(uid="q", text="x", successors="t"),
+            Complete(uid="t", length=200, stop="km", vocab=digits, eos=False, successors="e"),
+            Text(uid="e", text="."),
+        ],
+    )
+    (node,) = nodes_of(tree, "t")
+    assert node.finish == "stop"
+    assert node.text == "" or node.text.isdigit()
+    assert model.detokenize(node.tokens) == node.text + "km"
+
+
+def test_sets_of_tokens_are_an_algebra() -> None:
+    model = random_model()
+    from autocog_core.fta.vocabularies import Masks
+
+    masks = Masks(model.caller)
+    digits, some, letters = Regex("[0-9]"), Strings(("1", "2", "x")), Tokens(("ab",))
+
+    def texts(vocabulary: Any) -> set[str]:
+        return {chr(token) for token in np.flatnonzero(masks.of(vocabulary))}
+
+    assert texts(digits) == set("0123456789")
+    assert texts(digits & some) == {"1", "2"}
+    assert texts(some - digits) == {"x"}
+    assert texts(digits | letters) == set("0123456789ab")
+    assert texts(~digits).isdisjoint("0123456789")
+    assert masks.of(Regex("[0-9]")) is masks.of(digits), "equal sets are kept once, by content"
+
+
+def test_an_evaluated_text_is_scored_and_counted() -> None:
+    model = random_model(seed=4)
+    actions = [
+        Text(uid="q", text="Say ", successors="a"),
+        Text(uid="a", text="yes or no: ", evaluate=True, successors="c"),
+        Choose(uid="c", choices=("yes", "no")),
+    ]
+    tree = run(model, actions)
+    (text,) = nodes_of(tree, "a")
+    assert len(text.logprobs) == len(text.tokens) == len("yes or no: ")
+    assert nodes_of(tree, "c")[0].length == len(text.tokens) + 3
+    check_law(model, tree)
+    last = run(model, [actions[0], Text(uid="a", text="yes or no: ", evaluate=True)])
+    assert nodes_of(last, "a")[0].logprobs == pytest.approx(text.logprobs)
+
+
+def test_evaluating_twice_gives_the_same_and_changes_nothing() -> None:
+    """Trap 5: ancestors appended to the actions' tokens."""
+    model = random_model(seed=4)
+    automaton = Automaton(
+        [
+            Text(uid="q", text="x", successors="c"),
+            Choose(uid="c", choices=("a", "b"), successors=("t", "e")),
+            Complete(uid="t", length=4, beams=2, successors="e"),
+            Text(uid="e", text="!"),
+        ]
+    )
+    first, second = (Evaluation(automaton, {None: model.caller}).run() for _ in range(2))
+    assert first.nodes == second.nodes
+
+
+def test_a_long_header_does_not_flatten_the_choices() -> None:
+    """Trap 7: fixed text counted as tokens of probability 1."""
+    model = random_model(seed=4)
+    short, long = (
+        run(model, [Text(uid="q", text=text, successors="c"), Choose(uid="c", choices=("a", "bc"))])
+        for text in ("x", "header " * 40 + "x")
+    )
+    for tree in (short, long):
+        for node in nodes_of(tree, "c"):
+            assert node.length == len(node.tokens)
+            assert node.mean == pytest.approx(sum(node.logprobs) / len(node.tokens))
+
+
+def test_samples_are_siblings_with_frequencies() -> None:
+    model = random_model(seed=6)
+    action = Complete(uid="t", length=1, samples=40, seed=1, width=None)
+    tree, again = (run(model, [Text(uid="q", text="x", successors="t"), action]) for _ in range(2))
+    assert tree.nodes == again.nodes
+    found = nodes_of(tree, "t")
+    assert len(found) == 40
+    kept = [node for node in found if node.pruned is None]
+    assert len({node.text for node in kept}) == len(kept)
+    for node in kept:
+        assert node.prob == pytest.approx(sum(n.text == node.text for n in found) / 40)
+    check_law(model, tree)
+
+
+def test_ten_thousand_texts_in_linear_time() -> None:
+    """Trap 6: 1,200 chained texts were a RecursionError."""
+    model = random_model()
+    seconds = []
+    for count in (1000, 10000):
+        texts = [Text(uid=f"t{n}", text="ab", successors=f"t{n + 1}") for n in range(count)]
+        begun = time.perf_counter()
+        tree = run(model, [*texts, Choose(uid=f"t{count}", choices=("a", "b"))])
+        seconds.append(time.perf_counter() - begun)
+        assert len(tree.nodes) == count + 2
+        assert len(tree.best().nodes) == count + 1
+    assert seconds[1] < 60 * seconds[0]
+    assert ThoughtTree.from_dict(tree.to_dict()) == tree
+
+
+def test_a_loop_ends_at_max_visits() -> None:
+    model = random_model(seed=1)
+    tree = run(
+        model,
+        [
+            Text(uid="q", text="x", successors="c"),
+            Choose(
+                uid="c", choices=("more", "done"), successors=("c", "e"), max_visits=3, width=None
+            ),
+            Text(uid="e", text="."),
+        ],
+    )
+    rounds = [len(path.nodes) - 2 for path in tree.complete]
+    assert sorted(rounds) == [1, 2, 3]
+    assert [n.pruned for n in nodes_of(tree, "c") if n.text == "more"] == [None, None, "max_visits"]
+    check_law(model, tree)
+
+
+def ladder(levels: int) -> list[Action]:
+    """Two ways at every level, which meet again: 2 ** levels paths."""
+    actions: list[Action] = [Text(uid="begin", text="x", successors="c0")]
+    for level in range(levels):
+        following = f"c{level + 1}"
+        actions.append(
+            Choose(uid=f"c{level}", choices=("a", "b"), width=None, successors=following)
+        )
+    return [*actions, Text(uid=f"c{levels}", text=".")]
+
+
+def test_a_budget_ends_a_run_with_what_it_has() -> None:
+    model = random_model(seed=1)
+    tree = run(model, ladder(60), budget=Budget(paths=500))
+    assert tree.stopped == "paths"
+    assert len(tree.nodes) < 2500
+    with pytest.raises(InputError, match="no path is complete: out of paths"):
+        tree.best()
+    assert tree.best(partial=True).text.startswith("x")
+
+
+def test_best_first_proves_the_best_paths() -> None:
+    model = random_model(seed=1)
+    whole = run(model, ladder(8))
+    assert len(whole.complete) == 2**8
+    found = run(model, ladder(8), order="best", top=3)
+    assert found.stopped is None
+    assert len(found.nodes) < len(whole.nodes) / 2
+    expected = [(path.text, pytest.approx(path.logprob)) for path in whole.top(3)]
+    assert [(path.text, path.logprob) for path in found.top(3)] == expected
+
+
+def test_branches_share_what_they_have_in_common() -> None:
+    """One call of the engine for a whole level."""
+    model = random_model(seed=1)
+    tree = run(model, ladder(5))
+    assert tree.stats["model_calls"] == 5
+
+
+def test_all_faults_are_told_at_once() -> None:
+    actions = [
+        Text(uid="a", text="x", successors=("b", "c")),
+        Choose(uid="b", choices=("x", "", "x"), successors=("a", "a")),
+        Complete(uid="b", length=0, vocab="digts", successors="nowhere"),
+    ]
+    with pytest.raises(InputError) as caught:
+        Automaton(actions, {"digits": Regex("[0-9]")}).require_sound()
+    message = str(caught.value)
+    for fault in (
+        'action "a": 2 successors: at most one',
+        'action "b": another action has the same uid',
+        'action "b": choice 1 is empty',
+        "action \"b\": choice 2, 'x', was given before",
+        'action "b": length is 0',
+        'action "b": unknown vocab "digts": did you mean "digits"?',
+        'unknown successor "nowhere"',
+        'action "b": 2 successors for 3 choices',
+    ):
+        assert fault in message, f"{fault!r} is not in {message}"
+
+
+def test_cycles_and_dead_actions_are_faults() -> None:
+    cycle = [
+        Text(uid="a", text="x", successors="b"),
+        Text(uid="b", text="y", successors="a"),
+        Text(uid="c", text="z"),
+    ]
+    found = [str(fault) for fault in Automaton(cycle).faults()]
+    assert 'action "c": no path leads to it' in found
+    assert any("cycle without an end" in fault for fault in found)
+
+
+def test_an_end_that_must_follow_is_not_in_the_context() -> None:
+    model = random_model(seed=8)
+    tree = run(
+        model,
+        [
+            Text(uid="q", text="x", successors="c"),
+            Choose(uid="c", choices=("a", "ab"), end="\n", width=1, successors="d"),
+            Choose(uid="d", choices=("1", "2"), width=None),
+        ],
+    )
+    best = max(nodes_of(tree, "c"), key=lambda node: node.prob)
+    assert model.detokenize(best.tokens) == best.text + "\n"
+    expected = model.choose("x" + best.text, ("1", "2"))
+    assert [node.logprobs for node in nodes_of(tree, "d")] == [
+        pytest.approx(score.token_logprobs) for score in expected.scores
+    ]
+
+
+def test_eos_may_be_the_end() -> None:
+    model = random_model(seed=8)
+    tree = run(
+        model,
+        [Text(uid="q", text="x", successors="c"), Choose(uid="c", choices=("a", "b"), end=EOS)],
+    )
+    expected = model.choose("x", ("a", "b"), end=EOS)
+    assert [n.prob for n in nodes_of(tree, "c")] == pytest.approx(
+        [score.prob for score in expected.scores]
+    )
