@@ -6,11 +6,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from autocog_core.errors import InputError
 from autocog_core.fta.actions import Action, Choose
 from autocog_core.fta.checks import Finding, faults_of
 from autocog_core.fta.vocabularies import Vocabulary
+
+if TYPE_CHECKING:
+    from autocog_core.caller import Caller
+    from autocog_core.fta.budget import Budget
+    from autocog_core.fta.evaluate import Order
+    from autocog_core.ftt import ThoughtTree
+    from autocog_core.model import Model
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,29 @@ class Automaton:
             return None
         several = isinstance(action, Choose) and len(action.successors) > 1
         return self.by_uid[action.successors[branch if several else 0]]
+
+    def run(
+        self,
+        model: Model,
+        *,
+        models: Mapping[str, Model] | None = None,
+        budget: Budget | None = None,
+        order: Order = "breadth",
+        top: int | None = None,
+    ) -> ThoughtTree:
+        """Evaluate all paths on a model.
+
+        :param models: those that actions name with `model`.
+        :param budget: where to stop, with the tree as far as it is.
+        :param order: "breadth" evaluates all paths together; "best" the likeliest first.
+        :param top: with "best": stop as soon as this many paths are proven the likeliest.
+        :raises InputError: for an automaton with faults, or a model that is not given.
+        """
+        from autocog_core.fta.evaluate import Evaluation
+
+        callers: dict[str | None, Caller] = {None: model.caller}
+        callers |= {name: other.caller for name, other in (models or {}).items()}
+        return Evaluation(self, callers, budget=budget, order=order, top=top).run()
 
     def faults(self) -> list[Finding]:
         """Everything that keeps it from being run, without a model."""

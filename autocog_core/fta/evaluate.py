@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from autocog_core.caller import Caller
+from autocog_core.errors import InputError
 from autocog_core.fta.actions import Action, Choose, Complete, Text
 from autocog_core.fta.automaton import Automaton
 from autocog_core.fta.branch import Branch, Outcome, Steps, pruned
@@ -66,6 +67,13 @@ class Evaluation:
         top: int | None = None,
     ) -> None:
         automaton.require_sound()
+        unknown = {action.model for action in automaton.actions} - callers.keys()
+        if unknown:
+            raise InputError(
+                "no model is given for " + ", ".join(sorted(map(repr, unknown))),
+                where="models",
+                hint="give models={name: model}",
+            )
         self._automaton = automaton
         self._callers = callers
         self._budget = budget or Budget()

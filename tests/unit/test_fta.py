@@ -12,16 +12,22 @@ import pytest
 from helpers import random_model
 
 from autocog_core import EOS, InputError, Model
-from autocog_core.fta.actions import Action, Choose, Complete, Text
-from autocog_core.fta.automaton import Automaton
-from autocog_core.fta.budget import Budget
-from autocog_core.fta.evaluate import Evaluation
-from autocog_core.fta.vocabularies import Regex, Strings, Tokens
+from autocog_core.fta import (
+    Action,
+    Automaton,
+    Budget,
+    Choose,
+    Complete,
+    Regex,
+    Strings,
+    Text,
+    Tokens,
+)
 from autocog_core.ftt import ThoughtNode, ThoughtTree
 
 
 def run(model: Model, actions: Sequence[Action], vocabs: Any = None, **options: Any) -> ThoughtTree:
-    return Evaluation(Automaton(actions, vocabs), {None: model.caller}, **options).run()
+    return Automaton(actions, vocabs).run(model, **options)
 
 
 def nodes_of(tree: ThoughtTree, uid: str) -> list[ThoughtNode]:
@@ -238,7 +244,7 @@ def test_evaluating_twice_gives_the_same_and_changes_nothing() -> None:
             Text(uid="e", text="!"),
         ]
     )
-    first, second = (Evaluation(automaton, {None: model.caller}).run() for _ in range(2))
+    first, second = (automaton.run(model) for _ in range(2))
     assert first.nodes == second.nodes
 
 
@@ -390,6 +396,31 @@ def test_an_end_that_must_follow_is_not_in_the_context() -> None:
     assert [node.logprobs for node in nodes_of(tree, "d")] == [
         pytest.approx(score.token_logprobs) for score in expected.scores
     ]
+
+
+def test_an_action_may_run_on_another_model() -> None:
+    """What one model says is text for the other."""
+    first, second = random_model(seed=1), random_model(seed=2)
+    actions = [
+        Text(uid="q", text="x", successors="c"),
+        Choose(uid="c", choices=("a", "bc"), successors="r"),
+        Text(uid="r", text=", so ", successors="d"),
+        Choose(uid="d", choices=("1", "2"), width=None, model="judge", successors="e"),
+        Choose(uid="e", choices=("3", "4"), width=None),
+    ]
+    tree = run(first, actions, models={"judge": second})
+    said = tree.best().nodes[1].text
+    judged = second.choose(f"x{said}, so ", ("1", "2"))
+    assert [n.logprobs for n in nodes_of(tree, "d")] == [
+        pytest.approx(score.token_logprobs) for score in judged.scores
+    ]
+    assert {node.model for node in nodes_of(tree, "d")} == {"judge"}
+    followed = first.choose(f"x{said}, so 1", ("3", "4"))
+    assert [n.logprobs for n in nodes_of(tree, "e")][:2] == [
+        pytest.approx(score.token_logprobs) for score in followed.scores
+    ]
+    with pytest.raises(InputError, match="no model is given for 'judge'"):
+        run(first, actions)
 
 
 def test_eos_may_be_the_end() -> None:

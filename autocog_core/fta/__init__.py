@@ -1,0 +1,34 @@
+"""Finite thought automata: programs for language models, as data."""
+
+from __future__ import annotations
+
+from autocog_core.fta.actions import Action, Choose, Complete, Text
+from autocog_core.fta.automaton import Automaton
+from autocog_core.fta.budget import Budget
+from autocog_core.fta.vocabularies import (
+    Complement,
+    Difference,
+    Intersect,
+    Regex,
+    Strings,
+    Tokens,
+    Union,
+    Vocabulary,
+)
+
+__all__ = [
+    "Action",
+    "Automaton",
+    "Budget",
+    "Choose",
+    "Complement",
+    "Complete",
+    "Difference",
+    "Intersect",
+    "Regex",
+    "Strings",
+    "Text",
+    "Tokens",
+    "Union",
+    "Vocabulary",
+]
