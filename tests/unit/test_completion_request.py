@@ -77,3 +77,9 @@ def test_max_new_tokens_is_another_name_of_max_tokens() -> None:
 def test_several_completions_cannot_be_streamed() -> None:
     with pytest.raises(InputError, match=r"^n:"):
         completion_request(PROMPT, {"n": 2, "on_text": print})
+
+
+def test_engines_own_names_work_on_every_backend() -> None:
+    given = completion_request(Prompt(()), {"max_new_tokens": 7, "repeat_penalty": 1.2})
+    assert given.max_tokens == 7
+    assert given.extra == {"repetition_penalty": 1.2}
