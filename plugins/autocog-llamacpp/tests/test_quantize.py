@@ -336,6 +336,12 @@ def test_a_file_that_llama_cpp_did_not_write_to_its_end_is_not_taken(
     assert files.left() == set()
 
 
+def heed_signals() -> None:
+    """Where the tests run in the background, these are ignored, and their children ignore them."""
+    for each in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(each, signal.SIG_DFL)
+
+
 @posix
 def test_an_interrupt_stops_the_work_at_once_and_leaves_nothing(files: Files) -> None:
     code = f"""
@@ -350,7 +356,10 @@ def test_an_interrupt_stops_the_work_at_once_and_leaves_nothing(files: Files) ->
             sys.exit(130)
     """
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", textwrap.dedent(code)],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_signals,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "working\n"
@@ -400,6 +409,7 @@ def test_a_command_that_is_ended_leaves_nothing(tmp_path: Path, name: str) -> No
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=heed_signals,
     )
     wait_for(lambda: any(path.stat().st_size > 10**7 for path in tmp_path.iterdir()))
     assert process.poll() is None
