@@ -13,10 +13,12 @@ _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 def type_name(field: FieldInfo) -> str:
     """The field's type, with its bounds."""
     bounds = [
-        f"{sign} {getattr(constraint, name):g}"
+        f"{sign} {bound:g}"
         for constraint in field.metadata
         for name, sign in _BOUNDS.items()
-        if isinstance(getattr(constraint, name, None), int | float)
+        if isinstance(bound := getattr(constraint, name, None), int | float)
+        # What an engine counts in 32 bits is no limit that anybody meets.
+        if abs(bound) < 2**31 - 1
     ]
     return " ".join([_name(field.annotation), *bounds])
 
@@ -31,6 +33,8 @@ def _name(annotation: Any) -> str:
         return " | ".join(_name(argument) for argument in arguments)
     if origin is Literal:
         return " | ".join(f'"{a}"' if isinstance(a, str) else str(a) for a in arguments)
+    if origin is tuple and arguments[1:] == (Ellipsis,):
+        return f"list of {_name(arguments[0])}"
     if origin is not None:
         inner = ", ".join(_name(argument) for argument in arguments)
         return f"{_name(origin)}[{inner}]" if inner else _name(origin)
