@@ -145,7 +145,7 @@ BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         'did you mean "scale"',
     ),
     "missing adapter": ({"lora": [{"path": "./no.gguf"}]}, ConfigError, "no file or folder"),
-    "adapter that is a folder": ({"lora": [{"path": "."}]}, ModelLoadError, "cannot read"),
+    "adapter that is a folder": ({"lora": [{"path": "."}]}, ModelLoadError, "cannot be read"),
     "enormous context": (
         {"n_ctx": 10**9},
         ModelLoadError,

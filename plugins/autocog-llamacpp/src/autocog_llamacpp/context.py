@@ -25,7 +25,6 @@ from autocog_llamacpp.interrupt import Interruptible
 
 Int32Array = NDArray[np.int32]
 
-_POINTER = ctypes.sizeof(ctypes.c_void_p)
 _NO_SLOT, _ABORTED, _NO_MEMORY = 1, 2, -2
 
 

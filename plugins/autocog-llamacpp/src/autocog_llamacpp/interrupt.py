@@ -57,7 +57,7 @@ class _Job(Generic[Answer]):
     def wait(self) -> None:
         """Return once it has ended; a signal may raise."""
         while not self.finished:
-            self._done.acquire(timeout=3600)
+            self._done.acquire()
 
     def wait_out(self) -> None:
         """Return once it has ended, or was called off before it began; whatever is raised."""

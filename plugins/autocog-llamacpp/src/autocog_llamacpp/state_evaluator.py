@@ -78,7 +78,7 @@ class StateEvaluator:
         except NoSlotError as error:
             raise no_room() from error
         for handle, token in zip(handles, tokens, strict=True):
-            self._held[handle] = [*self._held[handle], token]
+            self._held[handle].append(token)
         self._sure = True
         return rows
 
@@ -199,7 +199,7 @@ class StateEvaluator:
             begin = stop
 
     def _leave(self, forest: Forest, forks: dict[int, int], left: list[int], end: int) -> None:
-        """Count down the branches above `end`; a fork without any left is kept for later calls."""
+        """Count down the branches above `end`; a fork without any left is given up."""
         node = forest.parents[end]
         while node >= 0:
             left[node] -= 1
@@ -231,14 +231,15 @@ class StateEvaluator:
         strand = self._free.pop()
         if source >= 0:
             self._context.copy(source, strand, -1)
-        self._held[strand] = tokens
+        # A list of its own: it grows with the sequence.
+        self._held[strand] = list(tokens)
         return strand
 
     def _take_over(self, source: int, tokens: list[int]) -> int:
         if source not in self._states:
             raise EngineError("all sequences are in use", hint="give a larger n_seq_max")
         self._states.pop(source)
-        self._held[source] = tokens
+        self._held[source] = list(tokens)
         return source
 
     def _remove(self, sequence: int) -> None:

@@ -208,7 +208,7 @@ class TreeEvaluator:
         """A plan, and whether it leaves apart what is in memory."""
         while True:
             plan = make_plan(forest, nodes, unread, self._tree.root)
-            sources = {self._tree.through(start) for start in plan.starts if start.length}
+            sources = {self._tree.through(start) for start in set(plan.starts) if start.length}
             broken = [source for source in sources if not self._context.is_whole(source)]
             if not broken:
                 return plan, False
@@ -228,7 +228,10 @@ class TreeEvaluator:
 
     def _place_strands(self, plan: Plan) -> list[int]:
         """A sequence for each strand, that holds what the strand continues."""
-        sources = [self._tree.through(start) if start.length else None for start in plan.starts]
+        through = {
+            start: self._tree.through(start) if start.length else None for start in set(plan.starts)
+        }
+        sources = [through[start] for start in plan.starts]
         waiting = Counter(sources)
         strands: list[int] = []
         for start, source in zip(plan.starts, sources, strict=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 import os
 import weakref
 from collections.abc import Mapping
@@ -17,10 +16,6 @@ from autocog_core import ModelLoadError
 from autocog_llamacpp import logs
 from autocog_llamacpp.gguf_header import GgufArray, read_header
 from autocog_llamacpp.interrupt import Interruptible
-
-log = logging.getLogger(__name__)
-
-MAGIC = b"GGUF"
 
 
 class Weights:
@@ -115,7 +110,7 @@ class Weights:
 
         :raises ModelLoadError: if it does not fit them.
         """
-        check_magic(path)
+        read_header(path, {})
         with logs.Errors() as errors:
             adapter = llama_cpp.llama_adapter_lora_init(self.pointer, os.fsencode(path))
         if not adapter:
@@ -184,17 +179,3 @@ def _checked_metadata(path: Path) -> Mapping[str, Any]:
                 f"{path} says {architecture}.{key} = {value}", hint="convert the model again"
             )
     return metadata
-
-
-def check_magic(path: Path) -> None:
-    """Refuse what cannot be a GGUF file.
-
-    :raises ModelLoadError: if it cannot be read, or does not begin as one.
-    """
-    try:
-        with path.open("rb") as stream:
-            magic = stream.read(len(MAGIC))
-    except OSError as error:
-        raise ModelLoadError(f"cannot read {path}: {error.strerror}") from error
-    if magic != MAGIC:
-        raise ModelLoadError(f"{path} is not a GGUF file", hint="is the download complete?")
