@@ -13,17 +13,16 @@ from autocog_core import tct
 from autocog_core.answers import likeliest
 from autocog_core.caller import Caller
 from autocog_core.completion import refuse_unknown
+from autocog_core.growing import GrowingCompletion
 from autocog_core.markers import hookimpl
 from autocog_core.prompts import check_sequence, encode
 from autocog_core.sampling import pick
-from autocog_core.stops import StopMatcher
 from autocog_core.types import (
     BackendInfo,
     ChoiceRequest,
     ChoiceScores,
     Completion,
     CompletionRequest,
-    Finish,
     TreeQuery,
     TreeScores,
 )
@@ -94,25 +93,9 @@ class CoreDefaults:
     def _sample(self, prompt: list[int], request: CompletionRequest, number: int) -> Completion:
         caller = self._caller
         generator = np.random.default_rng(None if request.seed is None else [request.seed, number])
-        matcher = StopMatcher(request.stop)
-        eos = set(caller.info.eos)
-        tokens: list[int] = []
-        logprobs: list[float] = []
-        finish: Finish = "length"
-        on_text = request.on_text if number == 0 else None
-        while len(tokens) < request.max_tokens:
-            row = caller.greedy([*prompt, *tokens])
+        growing = GrowingCompletion(request, caller.detokenize, caller.info.eos, number)
+        while not growing.done:
+            row = caller.greedy([*prompt, *growing.tokens])
             token = pick(row, request, generator)
-            tokens.append(token)
-            logprobs.append(min(0.0, float(row[token])))
-            if token in eos:
-                finish = "eos"
-                break
-            if matcher.feed(caller.detokenize([token])):
-                finish = "stop"
-                break
-            if on_text is not None and (piece := matcher.showable()):
-                on_text(piece)
-        if on_text is not None and (piece := matcher.showable(final=True)):
-            on_text(piece)
-        return Completion(matcher.text(), tuple(tokens), tuple(logprobs), finish, matcher.stop)
+            growing.take(token, float(row[token]))
+        return growing.completion()

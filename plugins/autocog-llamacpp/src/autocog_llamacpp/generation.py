@@ -14,9 +14,8 @@ from autocog_core import Completion, CompletionRequest, NumericsError
 from autocog_core.answers import total
 from autocog_core.completion import refuse_unknown
 from autocog_core.errors import InputError
+from autocog_core.growing import GrowingCompletion
 from autocog_core.sampling import pick
-from autocog_core.stops import StopMatcher
-from autocog_core.types import Finish
 
 if TYPE_CHECKING:
     from autocog_llamacpp.engine import LlamaEngine
@@ -39,7 +38,7 @@ def generate(engine: LlamaEngine, prompt: Sequence[int], request: CompletionRequ
     together = engine.evaluator.together(cells // request.max_tokens)
     for begin in range(0, count, together):
         _run(engine, prompt, samples[begin : begin + together])
-    first, *others = [sample.completion() for sample in samples]
+    first, *others = [sample.growing.completion() for sample in samples]
     if count < request.n:
         others = [first] * (request.n - 1)
     return replace(first, alternatives=tuple(others))
@@ -56,17 +55,18 @@ def _run(engine: LlamaEngine, prompt: Sequence[int], samples: Sequence[_Sample])
         while live := [
             (sample, handle)
             for sample, handle in zip(samples, handles, strict=True)
-            if not sample.done
+            if not sample.growing.done
         ]:
-            rows = evaluator.step([handle for _, handle in live], [s.tokens[-1] for s, _ in live])
+            last = [sample.growing.tokens[-1] for sample, _ in live]
+            rows = evaluator.step([handle for _, handle in live], last)
             for (sample, _), logits in zip(live, rows, strict=True):
                 sample.take(logits)
     finally:
-        evaluator.release(handles, [sample.tokens for sample in samples])
+        evaluator.release(handles, [sample.growing.tokens for sample in samples])
 
 
 class _Sample:
-    """One completion as it grows."""
+    """One completion with the random numbers and the penalties that pick its tokens."""
 
     def __init__(
         self,
@@ -76,24 +76,14 @@ class _Sample:
         number: int,
         penalty: float,
     ) -> None:
-        self.tokens: list[int] = []
-        self._logprobs: list[float] = []
-        self._finish: Finish | None = None
+        tokenizer = engine.tokenizer
+        self.growing = GrowingCompletion(request, tokenizer.detokenize, tokenizer.eos, number)
         self._name = engine.name
-        self._detokenize = engine.tokenizer.detokenize
-        self._eos = set(engine.tokenizer.eos)
         self._request = request
-        self._matcher = StopMatcher(request.stop)
-        self._on_text = request.on_text if number == 0 else None
         seed = engine.seed if request.seed is None else request.seed
         self._generator = np.random.default_rng(None if seed is None else [seed, number])
         self._penalty = penalty
         self._seen = set(prompt) if penalty != 1 else set()
-
-    @property
-    def done(self) -> bool:
-        """Whether it has ended."""
-        return self._finish is not None
 
     def take(self, logits: NDArray[np.float32]) -> None:
         """Pick the next token from logits (V,)."""
@@ -103,28 +93,9 @@ class _Sample:
                 "the model's logits are NaN", where=self._name, hint="the file may be damaged"
             )
         token = pick(self._penalised(logits), self._request, self._generator)
-        self.tokens.append(token)
-        self._logprobs.append(min(0.0, float(logits[token]) - whole))
         if self._penalty != 1:
             self._seen.add(token)
-        if token in self._eos:
-            self._finish = "eos"
-        elif self._matcher.feed(self._detokenize([token])):
-            self._finish = "stop"
-        elif len(self.tokens) == self._request.max_tokens:
-            self._finish = "length"
-        self._show()
-
-    def completion(self) -> Completion:
-        """What was written."""
-        matcher = self._matcher
-        return Completion(
-            matcher.text(),
-            tuple(self.tokens),
-            tuple(self._logprobs),
-            self._finish or "length",
-            matcher.stop,
-        )
+        self.growing.take(token, float(logits[token]) - whole)
 
     def _penalised(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits with those of all tokens so far made smaller, as Transformers does it."""
@@ -135,11 +106,6 @@ class _Sample:
         scores = changed[ids]
         changed[ids] = np.where(scores < 0, scores * self._penalty, scores / self._penalty)
         return changed
-
-    def _show(self) -> None:
-        """Pass on what can no longer turn out to be part of a stop."""
-        if self._on_text is not None and (piece := self._matcher.showable(self.done)):
-            self._on_text(piece)
 
 
 def _checked(value: object) -> float:

@@ -12,8 +12,7 @@ from transformers import DynamicCache, GenerationConfig, StoppingCriteria, Stopp
 
 from autocog_core import Completion, CompletionRequest, NumericsError
 from autocog_core.completion import refuse_unknown
-from autocog_core.stops import StopMatcher
-from autocog_core.types import Finish
+from autocog_core.growing import GrowingCompletion
 from autocog_tf.memory import free_memory, is_out_of_memory, too_large
 from autocog_tf.tree_evaluator import TreeEvaluator
 
@@ -156,17 +155,17 @@ class _Watcher(StoppingCriteria):
 
     def __init__(self, engine: TfEngine, count: int, request: CompletionRequest) -> None:
         self.count = count
-        #: Whether any text was passed on.
-        self.streamed = False
         self._name = engine.name
-        self._detokenize = engine.tokenizer.detokenize
-        self._eos = set(engine.info.eos)
-        self._on_text = request.on_text
-        self._matchers = [StopMatcher(request.stop) for _ in range(count)]
-        self._tokens: list[list[int]] = [[] for _ in range(count)]
-        self._logprobs: list[list[float]] = [[] for _ in range(count)]
-        self._finish: list[Finish | None] = [None] * count
+        detokenize, eos = engine.tokenizer.detokenize, set(engine.info.eos)
+        self._growing = [
+            GrowingCompletion(request, detokenize, eos, number) for number in range(count)
+        ]
         self._logits: torch.Tensor | None = None
+
+    @property
+    def streamed(self) -> bool:
+        """Whether any text was passed on."""
+        return self._growing[0].streamed
 
     def see(self, module: Any, arguments: Any, output: Any) -> None:
         """Forward hook: keep the logits of the last position, as the model gave them."""
@@ -188,37 +187,12 @@ class _Watcher(StoppingCriteria):
         raw = self._logits.gather(1, chosen.to(self._logits.device)[:, None])[:, 0]
         totals = torch.logsumexp(self._logits, dim=-1)
         values = (raw.cpu().double() - totals.cpu().double()).tolist()
-        for number, token in enumerate(chosen.tolist()):
-            if self._finish[number] is None:
-                self._take(number, token, min(0.0, values[number]))
-        done = [finish is not None for finish in self._finish]
+        for growing, token, value in zip(self._growing, chosen.tolist(), values, strict=True):
+            if not growing.done:
+                growing.take(token, value)
+        done = [growing.done for growing in self._growing]
         return torch.tensor(done, device=input_ids.device)
 
     def completions(self) -> list[Completion]:
         """One completion a sample."""
-        self._show(final=True)
-        return [
-            Completion(
-                matcher.text(), tuple(tokens), tuple(logprobs), finish or "length", matcher.stop
-            )
-            for matcher, tokens, logprobs, finish in zip(
-                self._matchers, self._tokens, self._logprobs, self._finish, strict=True
-            )
-        ]
-
-    def _take(self, number: int, token: int, logprob: float) -> None:
-        self._tokens[number].append(token)
-        self._logprobs[number].append(logprob)
-        matcher = self._matchers[number]
-        if token in self._eos:
-            self._finish[number] = "eos"
-        elif matcher.feed(self._detokenize([token])):
-            self._finish[number] = "stop"
-        elif number == 0:
-            self._show()
-
-    def _show(self, final: bool = False) -> None:
-        """Pass on what can no longer turn out to be part of a stop."""
-        if self._on_text is not None and (piece := self._matchers[0].showable(final)):
-            self.streamed = True
-            self._on_text(piece)
+        return [growing.completion() for growing in self._growing]
