@@ -155,6 +155,27 @@ def interrupted(drawn: random.Random, call: Callable[[], object]) -> None:
     signal.signal(signal.SIGALRM, before)
 
 
+@pytest.mark.parametrize("architecture", ["llama", "mamba"])
+def test_an_interrupt_before_the_release_leaves_nothing_held(
+    mixed: Any, architecture: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = mixed(architecture, 5, n_seq_max=4)
+    evaluator = calls.model._open.evaluator
+    prompt = Prompt((TokenPiece((5, 6)),))
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(3):
+        with monkeypatch.context() as patch:
+            patch.setattr(evaluator, "release", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                calls.model.complete(prompt, max_tokens=2)
+        done = calls.model.complete(prompt, max_tokens=2)
+        calls.check_completion([5, 6], done.tokens, done.logprobs)
+        assert not evaluator._held
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no alarms")
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -48,6 +48,7 @@ def _run(engine: LlamaEngine, prompt: Sequence[int], samples: Sequence[_Sample])
     """Let several samples grow token by token, all in one batch."""
     evaluator = engine.evaluator
     handles: list[int] = []
+    others = evaluator.lent
     try:
         row = evaluator.open(prompt, len(samples), handles)
         for sample in samples:
@@ -62,6 +63,7 @@ def _run(engine: LlamaEngine, prompt: Sequence[int], samples: Sequence[_Sample])
             for (sample, _), logits in zip(live, rows, strict=True):
                 sample.take(logits)
     finally:
+        evaluator.lent = others
         evaluator.release(handles, [sample.growing.tokens for sample in samples])
 
 

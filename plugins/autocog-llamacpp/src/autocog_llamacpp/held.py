@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Sequence, Sized
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,29 @@ from autocog_core import EngineError
 Rows = NDArray[np.float32]
 #: Takes some of the forest's wanted nodes and the logits (r, V) after them.
 Sink = Callable[[Sequence[int], Rows], None]
+
+
+class Holding:
+    """Knows whether an evaluator's account of llama.cpp's memory is true, whatever interrupted it.
+
+    :ivar lent: whether a completion is running, which holds sequences from one call to the next.
+        Set by `open`; whoever opened sets it back in the first statement of its `finally`, because
+        an interrupt may keep `release` from being called.
+    """
+
+    def __init__(self) -> None:
+        self.lent = False
+        #: Whether no call was left in the middle.
+        self._sure = True
+
+    def forget(self) -> None:
+        """Drop everything that was kept from earlier calls."""
+        raise NotImplementedError
+
+    def _settle(self, held: Sized) -> None:
+        """Whoever begins and does not come to his end leaves behind what nobody knows."""
+        if not self._sure or (held and not self.lent):
+            self.forget()
 
 
 def check_held(handles: Sequence[int], held: Container[int]) -> None:

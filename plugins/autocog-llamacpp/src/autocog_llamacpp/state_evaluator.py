@@ -13,30 +13,30 @@ from autocog_core import EngineError
 from autocog_core.forest import Forest
 from autocog_core.tokens import common_prefix_length
 from autocog_llamacpp.context import Context, NoSlotError
-from autocog_llamacpp.held import Rows, Sink, check_held, no_room
+from autocog_llamacpp.held import Holding, Rows, Sink, check_held, no_room
 
 
-class StateEvaluator:
+class StateEvaluator(Holding):
     """Evaluates forests branch by branch, and keeps states from which later calls go on."""
 
     name = "branch by branch, from copied states"
 
     def __init__(self, context: Context) -> None:
+        super().__init__()
         self._context = context
         self._free = list(range(context.sequences))[::-1]
         #: Kept states, by sequence: all tokens that it has seen. That used last is last.
         self._states: dict[int, list[int]] = {}
         #: Sequences in use: strands, forks of the current call, those of a generation.
         self._held: dict[int, list[int]] = {}
-        #: Whether all this is what llama.cpp holds: no call was left in the middle.
-        self._sure = True
 
     def evaluate(self, forest: Forest, sink: Sink) -> None:
         """Pass every wanted node with its logits to `sink`, and count what was evaluated.
 
         :raises EngineError: if llama.cpp fails; nothing is kept then, and the next call works.
         """
-        self._begin()
+        self._settle(self._held)
+        self._sure = False
         try:
             self._branches(forest, sink)
         except NoSlotError as error:
@@ -48,6 +48,8 @@ class StateEvaluator:
 
         :param handles: where the sequences are entered, one by one.
         """
+        self._settle(self._held)
+        self.lent = True
         found: list[Rows] = []
         forest = Forest(1)
         forest.wanted[forest.path(tokens, 0)] = True
@@ -62,7 +64,8 @@ class StateEvaluator:
 
     def step(self, handles: Sequence[int], tokens: Sequence[int]) -> Rows:
         """Continue each sequence with a token; the logits (len(handles), V) after them."""
-        self._begin()
+        self._settle(self._held)
+        self._sure = False
         check_held(handles, self._held)
         self._make_room(len(handles))
         strands = np.arange(len(handles), dtype=np.int32)
@@ -84,7 +87,9 @@ class StateEvaluator:
 
     def release(self, handles: Sequence[int], texts: Sequence[Sequence[int]]) -> None:
         """Let go of sequences; later calls may continue their states."""
-        self._begin()
+        if not self._sure:
+            self.forget()
+        self._sure = False
         for handle in handles:
             seen = self._held.pop(handle, None)
             if seen is not None:
@@ -99,12 +104,6 @@ class StateEvaluator:
         self._held = {}
         self._context.clear()
         self._sure = True
-
-    def _begin(self) -> None:
-        """Whoever begins and does not come to his end leaves behind what nobody knows."""
-        if not self._sure:
-            self.forget()
-        self._sure = False
 
     def together(self, fitting: int) -> int:
         """How many sequences may be held at once, if the cells hold `fitting`."""

@@ -11,11 +11,11 @@ from autocog_core import EngineError
 from autocog_core.forest import Forest
 from autocog_llamacpp.cell_tree import Cell, CellTree
 from autocog_llamacpp.context import Context, NoSlotError
-from autocog_llamacpp.held import Rows, Sink, check_held, no_room
+from autocog_llamacpp.held import Holding, Rows, Sink, check_held, no_room
 from autocog_llamacpp.plan import Plan, make_plan
 
 
-class TreeEvaluator:
+class TreeEvaluator(Holding):
     """Evaluates forests on models with attention, whose memory may be shared token by token.
 
     What calls have seen stays in memory until others need the room: the longest common prefix is
@@ -25,24 +25,24 @@ class TreeEvaluator:
     name = "one decode, by sequence sets"
 
     def __init__(self, context: Context) -> None:
+        super().__init__()
         self._context = context
         self._tree = CellTree(context.sequences)
         #: Sequences that a generation holds, and cells that it has taken beyond the tree's.
         self._held: dict[int, int] = {}
-        #: Whether all this is what llama.cpp holds: no call was left in the middle.
-        self._sure = True
 
     def evaluate(self, forest: Forest, sink: Sink) -> None:
         """Pass every wanted node with its logits to `sink`, and count what was evaluated.
 
         :raises EngineError: if llama.cpp fails; nothing is kept then, and the next call works.
         """
-        if self._sure and self._free_sequences() < 1:
+        self._settle(self._held)
+        if self._free_sequences() < 1:
             raise EngineError(
                 "all sequences are held by the completion that is running",
                 hint="give a larger n_seq_max, or call the model when it has ended",
             )
-        self._begin()
+        self._sure = False
         self._tree.next_call()
         read: set[int] = set()
         try:
@@ -62,8 +62,10 @@ class TreeEvaluator:
         :param handles: where the sequences are entered, one by one.
         :raises EngineError: if others are held: a completion inside a completion's callback.
         """
-        if self._sure and self._held:
+        self._settle(self._held)
+        if self._held:
             raise EngineError("the model is completing a text already", hint="let it end first")
+        self.lent = True
         found: list[Rows] = []
         forest = Forest(1)
         forest.wanted[forest.path(tokens, 0)] = True
@@ -85,7 +87,8 @@ class TreeEvaluator:
 
     def step(self, handles: Sequence[int], tokens: Sequence[int]) -> Rows:
         """Continue each sequence with a token; the logits (len(handles), V) after them."""
-        self._begin()
+        self._settle(self._held)
+        self._sure = False
         check_held(handles, self._held)
         count = len(handles)
         lengths = [self._tree.end(handle).length + self._held[handle] for handle in handles]
@@ -109,7 +112,9 @@ class TreeEvaluator:
 
     def release(self, handles: Sequence[int], texts: Sequence[Sequence[int]]) -> None:
         """Let go of sequences that were continued with `texts`; later calls may go on from them."""
-        self._begin()
+        if not self._sure:
+            self.forget()
+        self._sure = False
         for handle, tokens in zip(handles, texts, strict=False):
             evaluated = self._held.pop(handle, None)
             if evaluated is not None:
@@ -127,12 +132,6 @@ class TreeEvaluator:
     def together(self, fitting: int) -> int:
         """How many sequences may be held at once, if the cells hold `fitting`."""
         return max(1, min(self._context.sequences, self._context.rows, fitting))
-
-    def _begin(self) -> None:
-        """Whoever begins and does not come to his end leaves behind what nobody knows."""
-        if not self._sure:
-            self.forget()
-        self._sure = False
 
     def _let_go(self, handle: int, path: Sequence[int]) -> None:
         cell = self._tree.end(handle)
