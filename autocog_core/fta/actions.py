@@ -6,15 +6,17 @@ evaluated on several models, and twice on one, without a trace.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeVar
 
+from autocog_core.fta.templates import Each, Template
 from autocog_core.fta.vocabularies import Vocabulary
 from autocog_core.pieces import Prompt
 from autocog_core.types import EndOfSequence, Norm
 
 ThresholdOn = Literal["prob", "mean"]
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,7 @@ class Action:
     :ivar name: the field of the record that its text goes to; None for no field.
     :ivar model: which of several models it runs on; None for the main one.
     :ivar max_visits: how often a path may come through; every cycle needs one action with it.
+    :ivar metadata: what its author wants to remember; nothing reads it.
     """
 
     kind: ClassVar[str] = ""
@@ -35,6 +38,7 @@ class Action:
     name: str | None = None
     model: str | None = None
     max_visits: int | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "successors", _several(self.successors))
@@ -44,13 +48,14 @@ class Action:
 class Text(Action):
     """Fixed text. It costs nothing, unless it is to be evaluated; at most one successor.
 
-    :ivar text: text, or a prompt of pieces, of which only the trusted have special tokens parsed.
+    :ivar text: text, a template that gives it, or a prompt of pieces, of which only the trusted
+        have special tokens parsed.
     :ivar evaluate: score it: its tokens then count as decided ones do.
     """
 
     kind = "text"
 
-    text: str | Prompt
+    text: str | Prompt | Template
     evaluate: bool = False
 
 
@@ -61,6 +66,7 @@ class Choose(Action):
     Of the choices, ranked by `norm`, the best is followed; another while its rank is below `width`
     and its share of probability at least `threshold`. The others stay in the tree, pruned.
 
+    :ivar choices: texts, templates that give them, or `Each` for one choice an item of a list.
     :ivar threshold_on: what `threshold` is held against: the share among the choices ("prob"), or
         the mean probability of the choice's tokens ("mean").
     :ivar end: text that must follow a choice, or `EOS`; scored with it, and not part of its text.
@@ -69,7 +75,7 @@ class Choose(Action):
 
     kind = "choose"
 
-    choices: tuple[str, ...]
+    choices: tuple[str | Template | Each, ...]
     width: int | None = 1
     threshold: float = 0.0
     threshold_on: ThresholdOn = "prob"
@@ -118,6 +124,8 @@ class Complete(Action):
         object.__setattr__(self, "stop", _several(self.stop))
 
 
-def _several(given: str | Iterable[str]) -> tuple[str, ...]:
-    """One string stands for a sequence of one, and not for its letters."""
-    return (given,) if isinstance(given, str) else tuple(given)
+def _several(given: Item | Iterable[Item]) -> tuple[Item, ...]:
+    """One string (or template) stands for a sequence of one, and not for its letters."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        return (given,)
+    return tuple(given)

@@ -29,6 +29,7 @@ class Branch:
     context: Context
     finish: str | None = None
     retokenized: bool = False
+    exact: bool = True
     pruned: Pruned | None = None
 
     @property

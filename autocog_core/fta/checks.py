@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from autocog_core.errors import did_you_mean
+from autocog_core.errors import InputError, did_you_mean
 from autocog_core.fta.actions import Action, Choose, Complete, Text
+from autocog_core.fta.binding import templates_of
+from autocog_core.fta.templates import Each, Template
 from autocog_core.pieces import Prompt, TextPiece
 from autocog_core.types import NORMS
 
@@ -17,10 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A fault or a warning: what it is, and at which action."""
+    """A fault or a warning: what it is, and at which action.
+
+    :ivar uid: the action's; None where it is of the whole.
+    :ivar warning: whether the automaton runs all the same.
+    """
 
     what: str
     where: str
+    uid: str | None = None
+    warning: bool = False
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
@@ -32,8 +40,8 @@ def faults_of(automaton: Automaton) -> list[Finding]:
         return [Finding("there are no actions", "automaton")]
     found = list(_names(automaton))
     for action in automaton.actions:
-        found += [Finding(what, _at(action)) for what in _own(action, automaton)]
-        found += [Finding(what, _at(action)) for what in _wiring(action, automaton)]
+        found += [finding(what, action) for what in _own(action, automaton)]
+        found += [finding(what, action) for what in _wiring(action, automaton)]
     if not found:
         # Only a graph whose edges lead somewhere can be walked.
         found += _unreachable(automaton)
@@ -41,8 +49,9 @@ def faults_of(automaton: Automaton) -> list[Finding]:
     return found
 
 
-def _at(action: Action) -> str:
-    return f'action "{action.uid}"'
+def finding(what: str, action: Action, *, warning: bool = False) -> Finding:
+    """What was found at an action."""
+    return Finding(what, f'action "{action.uid}"', action.uid, warning)
 
 
 def _names(automaton: Automaton) -> Iterator[Finding]:
@@ -51,7 +60,7 @@ def _names(automaton: Automaton) -> Iterator[Finding]:
         if not isinstance(action.uid, str) or not action.uid:
             yield Finding("has no uid", f"action {number}")
         elif action.uid in seen:
-            yield Finding("another action has the same uid", _at(action))
+            yield finding("another action has the same uid", action)
         seen.add(action.uid)
 
 
@@ -59,6 +68,7 @@ def _own(action: Action, automaton: Automaton) -> Iterator[str]:
     """What is wrong with an action by itself."""
     if action.max_visits is not None and action.max_visits < 1:
         yield f"max_visits is {action.max_visits}: give 1 or more"
+    yield from _templates(action, automaton)
     match action:
         case Text():
             if isinstance(action.text, Prompt) and not all(
@@ -75,11 +85,26 @@ def _own(action: Action, automaton: Automaton) -> Iterator[str]:
             yield from _pruning(action)
 
 
+def _templates(action: Action, automaton: Automaton) -> Iterator[str]:
+    for template in templates_of(action):
+        try:
+            names = template.names
+        except InputError as error:
+            yield str(error)
+            continue
+        for name in sorted(names - automaton.inputs.keys()):
+            hint = did_you_mean(name, automaton.inputs) or "the automaton declares none"
+            yield f'a template names the unknown input "{name}": {hint}'
+
+
 def _choices(action: Choose) -> Iterator[str]:
     if not action.choices:
         yield "there are no choices"
     seen: set[str] = set()
     for number, choice in enumerate(action.choices):
+        if isinstance(choice, Template | Each):
+            # Known when the inputs are.
+            continue
         if not isinstance(choice, str) or not choice:
             yield f"choice {number} is empty"
         elif choice in seen:
@@ -140,7 +165,7 @@ def _unreachable(automaton: Automaton) -> list[Finding]:
                 reached.add(uid)
                 stack.append(automaton.by_uid[uid])
     return [
-        Finding("no path leads to it", _at(action))
+        finding("no path leads to it", action)
         for action in automaton.actions
         if action.uid not in reached
     ]
@@ -165,7 +190,7 @@ def _unbounded(automaton: Automaton) -> list[Finding]:
                 stack.append(successor)
     # What remains is on a cycle, or behind one: only the first is at fault.
     return [
-        Finding("it is on a cycle without an end: give max_visits to an action of it", _at(action))
+        finding("it is on a cycle without an end: give max_visits to an action of it", action)
         for action in automaton.actions
         if action.uid in free and _reaches(automaton, action.uid, free)
     ][:1]

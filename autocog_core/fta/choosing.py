@@ -16,7 +16,7 @@ def choose_steps(caller: Caller, action: Choose, context: Context) -> Steps:
     """Score the choices of an action after `context`."""
     request = ChoiceRequest(
         context.prompt(),
-        action.choices,
+        tuple(str(choice) for choice in action.choices),
         action.norm,
         action.end,
         unconditional=action.unconditional,
@@ -28,16 +28,14 @@ def choose_steps(caller: Caller, action: Choose, context: Context) -> Steps:
     own, texts = ground.read(answers[0])
     result = tree.score(caller, request, [own, *answers[1:]])
     healed = len(tree.encoded.healed_text.encode("utf-8"))
-    branches = tuple(
-        _branch(caller, action, ground.base, score, healed, rank)
-        for score, rank in zip(result.scores, _ranks(action, result.scores), strict=True)
-    )
+    branches = tuple(_branch(caller, action, ground.base, score, healed) for score in result.scores)
     return Outcome(branches, texts)
 
 
-def _ranks(action: Choose, scores: tuple[ChoiceScore, ...]) -> list[float]:
+def rank_of(action: Choose, score: ChoiceScore) -> float:
+    """What choices are ordered by."""
     name = "exclusive" if action.norm == "logprob" else action.norm
-    return [float(getattr(score, name)) for score in scores]
+    return float(getattr(score, name))
 
 
 def _branch(
@@ -46,7 +44,6 @@ def _branch(
     base: tuple[int, ...],
     score: ChoiceScore,
     healed: int,
-    rank: float,
 ) -> Branch:
     """A choice, and the context after it: without the `end` that had to follow."""
     if action.end is None:
@@ -61,7 +58,7 @@ def _branch(
         score.choice,
         score.tokens,
         score.token_logprobs,
-        rank,
+        rank_of(action, score),
         score.prob,
         after,
         retokenized=bool(rest),

@@ -46,9 +46,11 @@ class Context:
         ids = (TokenPiece(self.ids),) if self.ids else ()
         return Prompt((*ids, *(piece for one in self.pending for piece in one.pieces)))
 
-    def plus(self, text: PendingText) -> Context:
+    def plus(self, *texts: PendingText) -> Context:
         """With more text after it."""
-        return Context(self.ids, (*self.pending, text)) if text.text else self
+        # A text action's node waits for its tokens, though there be none.
+        more = [text for text in texts if text.node >= 0 or text.text]
+        return Context(self.ids, (*self.pending, *more)) if more else self
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,26 +11,30 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from autocog_core.caller import Caller
 from autocog_core.errors import InputError
 from autocog_core.fta.actions import Action, Choose, Complete, Text
+from autocog_core.fta.asking import ask_choose_steps, ask_complete_steps
 from autocog_core.fta.automaton import Automaton
-from autocog_core.fta.branch import Branch, Outcome, Steps, pruned
+from autocog_core.fta.branch import Outcome, Steps, pruned
 from autocog_core.fta.budget import Budget
 from autocog_core.fta.choosing import choose_steps
 from autocog_core.fta.completing import complete_steps
 from autocog_core.fta.context import Context, PendingText
+from autocog_core.fta.draft import Draft, unique_tokens
 from autocog_core.fta.scoring import settle_end
 from autocog_core.fta.stop_tokens import AllowedTokens
 from autocog_core.fta.vocabularies import Masks, Vocabulary
-from autocog_core.ftt import ThoughtNode, ThoughtTree
+from autocog_core.ftt import ThoughtTree
 from autocog_core.pieces import Prompt, TextPiece
 from autocog_core.types import TreeQuery, TreeScores
 
 #: "breadth": all paths together. "best": the likeliest first, one at a time.
 Order = Literal["breadth", "best"]
+#: "greedy": exact, by token trees. "complete+choose": by the backend's own `complete` and `choose`.
+Strategy = Literal["greedy", "complete+choose"]
 
 
 @dataclass(slots=True)
@@ -51,72 +55,94 @@ class _Live:
 
 
 class Evaluation:
-    """One run of an automaton.
+    """One run of an automaton: tells what it asks of its models, and is told the answers.
 
+    :param automaton: sound, and without templates.
     :param callers: the models by name; None is the main one.
+    :param strategies: how each of them is asked.
     :param top: with the order "best": stop once this many complete paths are proven the best.
+    :param header: of the tree.
     """
 
     def __init__(
         self,
         automaton: Automaton,
         callers: Mapping[str | None, Caller],
+        strategies: Mapping[str | None, Strategy],
         *,
         budget: Budget | None = None,
         order: Order = "breadth",
         top: int | None = None,
+        header: Mapping[str, Any] | None = None,
     ) -> None:
-        automaton.require_sound()
-        unknown = {action.model for action in automaton.actions} - callers.keys()
-        if unknown:
-            raise InputError(
-                "no model is given for " + ", ".join(sorted(map(repr, unknown))),
-                where="models",
-                hint="give models={name: model}",
-            )
+        self.callers = callers
         self._automaton = automaton
-        self._callers = callers
+        self._strategies = strategies
         self._budget = budget or Budget()
         self._order = order
         self._top = top
-        self._nodes: list[ThoughtNode] = []
+        self._header = header or {}
+        self._draft = Draft()
+        self._working: list[_Live] = []
         self._waiting: deque[_Live] = deque()
         self._heap: list[tuple[float, int, _Live]] = []
         self._pushed = 0
-        self._complete: list[float] = []
-        self._masks = {name: Masks(caller) for name, caller in callers.items()}
+        self._masks = {name: Masks.of_model(caller) for name, caller in callers.items()}
         self._allowed: dict[str, AllowedTokens] = {}
         self._readers: dict[str, str | None] = {}
+        self._stopped: str | None = None
         self._calls = 0
         self._evaluated = 0
         self._seconds = 0.0
+        self._begun = time.perf_counter()
+        contexts = {name: Context() for name in callers}
+        self._push(_Live(-1, automaton.entry, contexts, {}))
 
-    def run(self) -> ThoughtTree:
-        """Evaluate all paths, or as many as the budget allows."""
-        begun = time.perf_counter()
-        contexts = {name: Context() for name in self._callers}
-        self._push(_Live(-1, self._automaton.entry, contexts, {}))
-        stopped = None
-        working: list[_Live] = []
-        while working or self._waiting or self._heap:
-            stopped = self._budget.exceeded(
-                self._evaluated, self._pushed, time.perf_counter() - begun
-            )
-            if stopped is not None or self._proven(working):
+    def ask(self) -> dict[str | None, list[TreeQuery]]:
+        """What its paths need next of each model; nothing when it has come to its end."""
+        while self._working or self._waiting or self._heap:
+            seconds = time.perf_counter() - self._begun
+            self._stopped = self._budget.exceeded(self._evaluated, self._pushed, seconds)
+            if self._stopped is not None:
+                open_ = [*self._working, *self._waiting, *(entry[2] for entry in self._heap)]
+                self._draft.prune((live.node for live in open_), "budget")
                 break
-            working += self._next(working)
-            self._ask(working)
-            working = [live for live in working if live.steps is not None]
-        if stopped is not None:
-            self._mark_open(working)
-        total = time.perf_counter() - begun
+            if self._proven():
+                break
+            self._working += self._next()
+            asked: dict[str | None, list[TreeQuery]] = {}
+            for live in self._working:
+                asked.setdefault(_model_of(live), []).extend(live.queries)
+            if asked:
+                return asked
+        return {}
+
+    def take(self, model: str | None, answers: Sequence[TreeScores], seconds: float) -> None:
+        """What a model has answered, in the order of what it was asked.
+
+        :param seconds: how long it took.
+        """
+        self._calls += 1
+        self._seconds += seconds
+        given = iter(answers)
+        for live in [live for live in self._working if _model_of(live) == model]:
+            mine = [next(given) for _ in live.queries]
+            self._evaluated += sum(answer.evaluated for answer in mine)
+            self._resume(live, mine)
+        self._working = [live for live in self._working if live.steps is not None]
+
+    def tree(self) -> ThoughtTree:
+        """The result."""
+        total = time.perf_counter() - self._begun
+        nodes = self._draft.nodes
         stats = {
             "model_calls": self._calls,
             "tokens_evaluated": self._evaluated,
+            "unique_tokens": unique_tokens(nodes),
             "seconds_model": self._seconds,
             "seconds_other": total - self._seconds,
         }
-        return ThoughtTree(tuple(self._nodes), stopped, {}, stats)
+        return ThoughtTree(tuple(nodes), self._stopped, self._header, stats)
 
     def _push(self, live: _Live) -> None:
         self._pushed += 1
@@ -125,39 +151,42 @@ class Evaluation:
         else:
             self._waiting.append(live)
 
-    def _next(self, working: Sequence[_Live]) -> list[_Live]:
-        """Paths to set to work: all, or the likeliest if none is at work."""
-        found = []
+    def _next(self) -> list[_Live]:
+        """Paths set to work: all, or the likeliest if none is at work."""
+        found: list[_Live] = []
         if self._order == "breadth":
-            while self._waiting:
-                found.append(self._waiting.popleft())
-        elif not working and self._heap:
+            found += self._waiting
+            self._waiting.clear()
+        elif not self._working and self._heap:
             found.append(heapq.heappop(self._heap)[2])
-        started = []
         for live in found:
             self._start(live)
-            if live.steps is not None:
-                started.append(live)
-        return started
+        return [live for live in found if live.steps is not None]
 
-    def _proven(self, working: Sequence[_Live]) -> bool:
+    def _proven(self) -> bool:
         """Whether no open path can come among the best any more: none gains by going on."""
-        if self._top is None or self._order != "best" or len(self._complete) < self._top:
+        complete = self._draft.complete
+        if self._top is None or self._order != "best" or len(complete) < self._top:
             return False
-        least = sorted(self._complete, reverse=True)[self._top - 1]
-        open_ = [live.logprob for live in working] + [-entry[0] for entry in self._heap[:1]]
+        least = sorted(complete, reverse=True)[self._top - 1]
+        open_ = [live.logprob for live in self._working] + [-entry[0] for entry in self._heap[:1]]
         return all(logprob <= least for logprob in open_)
 
     def _start(self, live: _Live) -> None:
         """Go through texts, which need no model, to the next action that does; set it to work."""
-        while isinstance(live.action, Text):
+        if isinstance(live.action, Text):
             self._say(live, live.action)
         action = live.action
-        caller = self._callers[action.model if action is not None else None]
-        context = live.contexts[action.model if action is not None else None]
+        model = _model_of(live)
+        caller = self.callers[model]
+        context = live.contexts[model]
+        asking = self._strategies[model] == "complete+choose"
         match action:
             case Choose():
-                live.steps = choose_steps(caller, action, context)
+                steps = ask_choose_steps if asking else choose_steps
+                live.steps = steps(caller, action, context)
+            case Complete() if asking:
+                live.steps = ask_complete_steps(caller, action, context)
             case Complete():
                 live.steps = complete_steps(caller, action, context, self._tokens_of(action))
             case _:
@@ -165,32 +194,24 @@ class Evaluation:
         self._resume(live, None)
 
     def _say(self, live: _Live, action: Text) -> None:
-        """Enter a text into the tree and into what every model has seen."""
-        pieces = _pieces(action.text)
-        text = "".join(piece.text for piece in pieces)
-        live.visits = _visited(live.visits, action)
-        live.node = self._add(
-            ThoughtNode(
-                action.uid,
-                text,
-                logprob=live.logprob,
-                length=self._length(live.node),
-                name=action.name,
-                model=action.model,
-                parent=live.node,
+        """Enter a chain of texts into the tree and into what every model has seen."""
+        said: list[tuple[str | None, PendingText]] = []
+        while isinstance(live.action, Text):
+            action = live.action
+            pieces = _pieces(action.text)
+            live.visits = _visited(live.visits, action)
+            text = "".join(piece.text for piece in pieces)
+            live.node = self._draft.add_text(live.node, action, text, live.logprob)
+            live.action = self._automaton.successor(action)
+            if live.action is not None and _exhausted(live.visits, live.action):
+                self._draft.prune([live.node], "max_visits")
+                live.action = None
+            said.append(
+                (self._reader(live.action), PendingText(pieces, live.node, action.evaluate))
             )
-        )
-        following = self._automaton.successor(action)
-        if following is not None and _exhausted(live.visits, following):
-            self._nodes[live.node] = replace(self._nodes[live.node], pruned="max_visits")
-            following = None
-        live.action = following
-        reader = self._reader(following)
         live.contexts = {
             name: context.plus(
-                PendingText(pieces, live.node, action.evaluate)
-                if name == reader
-                else PendingText(pieces)
+                *(text if name == reader else PendingText(text.pieces) for reader, text in said)
             )
             for name, context in live.contexts.items()
         }
@@ -210,32 +231,13 @@ class Evaluation:
 
     def _tokens_of(self, action: Complete) -> AllowedTokens:
         if action.uid not in self._allowed:
-            caller, masks = self._callers[action.model], self._masks[action.model]
+            caller, masks = self.callers[action.model], self._masks[action.model]
             vocab = action.vocab
             allowed: Vocabulary | None = (
                 self._automaton.vocabs[vocab] if isinstance(vocab, str) else vocab
             )
             self._allowed[action.uid] = AllowedTokens(caller, action, allowed, masks)
         return self._allowed[action.uid]
-
-    def _ask(self, working: Sequence[_Live]) -> None:
-        """Send what all paths ask for to their models, one call a model, and let them go on."""
-        for name, caller in self._callers.items():
-            asking = [
-                live
-                for live in working
-                if live.queries and (live.action.model if live.action else None) == name
-            ]
-            if not asking:
-                continue
-            begun = time.perf_counter()
-            answers = iter(caller.greedy_tree([q for live in asking for q in live.queries]))
-            self._seconds += time.perf_counter() - begun
-            self._calls += 1
-            for live in asking:
-                mine = [next(answers) for _ in live.queries]
-                self._evaluated += sum(answer.evaluated for answer in mine)
-                self._resume(live, mine)
 
     def _resume(self, live: _Live, answers: Sequence[TreeScores] | None) -> None:
         """Let a path go on with the answers to what it has asked."""
@@ -249,10 +251,11 @@ class Evaluation:
 
     def _finish(self, live: _Live, outcome: Outcome) -> None:
         """Enter what an action came to, and go on from the branches that are followed."""
-        self._settle_texts(live, outcome)
+        draft = self._draft
+        live.logprob += draft.settle(outcome.texts)
         action = live.action
         if action is None:
-            self._end(live.node)
+            draft.end(live.node)
             return
         assert isinstance(action, Choose | Complete)
         visits = _visited(live.visits, action)
@@ -269,87 +272,46 @@ class Evaluation:
             for branch, following in zip(outcome.branches, followers, strict=True)
         ]
         for branch, following in zip(pruned(action, marked), followers, strict=True):
-            node = self._add_branch(live, action, branch)
+            node = draft.add_branch(live.node, action, branch, live.logprob)
             if branch.pruned is not None:
                 continue
-            if following is not None and _exhausted(visits, following):
-                self._nodes[node] = replace(self._nodes[node], pruned="max_visits")
-                continue
             if following is None:
-                self._end(node)
-                continue
-            contexts = {
-                name: branch.context
-                if name == action.model
-                else context.plus(PendingText((TextPiece(branch.text),)))
-                for name, context in live.contexts.items()
-            }
-            logprob = self._nodes[node].logprob
-            self._push(_Live(node, following, contexts, visits, logprob))
+                draft.end(node)
+            elif _exhausted(visits, following):
+                draft.prune([node], "max_visits")
+            else:
+                contexts = {
+                    name: branch.context
+                    if name == action.model
+                    else context.plus(PendingText((TextPiece(branch.text),)))
+                    for name, context in live.contexts.items()
+                }
+                logprob = draft.nodes[node].logprob
+                self._push(_Live(node, following, contexts, visits, logprob))
 
-    def _settle_texts(self, live: _Live, outcome: Outcome) -> None:
-        """Give texts before an action the tokens that it has settled, and their scores."""
-        added = 0.0
-        count = 0
-        for text, logprobs in outcome.texts:
-            if text.node < 0:
-                continue
-            added += sum(logprobs)
-            count += len(logprobs)
-            node = self._nodes[text.node]
-            self._nodes[text.node] = replace(
-                node,
-                tokens=text.tokens,
-                logprobs=logprobs,
-                logprob=node.logprob + added,
-                length=node.length + count,
-            )
-        live.logprob += added
 
-    def _add_branch(self, live: _Live, action: Choose | Complete, branch: Branch) -> int:
-        return self._add(
-            ThoughtNode(
-                action.uid,
-                branch.text,
-                branch.tokens,
-                branch.logprobs,
-                live.logprob + branch.logprob,
-                self._length(live.node) + len(branch.logprobs),
-                branch.prob,
-                branch.pruned,
-                branch.finish,
-                retokenized=branch.retokenized,
-                name=action.name,
-                model=action.model,
-                parent=live.node,
-            )
+def check_models(automaton: Automaton, names: Mapping[str | None, object]) -> None:
+    """Refuse to run without a model that an action names.
+
+    :raises InputError: naming all that are missing.
+    """
+    unknown = {action.model for action in automaton.actions} - names.keys()
+    if unknown:
+        raise InputError(
+            "no model is given for " + ", ".join(sorted(map(repr, unknown))),
+            where="models",
+            hint="give models={name: model}",
         )
 
-    def _add(self, node: ThoughtNode) -> int:
-        self._nodes.append(node)
-        return len(self._nodes) - 1
 
-    def _length(self, node: int) -> int:
-        return self._nodes[node].length if node >= 0 else 0
-
-    def _end(self, node: int) -> None:
-        found = self._nodes[node]
-        if found.pruned is None:
-            self._nodes[node] = replace(found, last=True)
-            self._complete.append(found.logprob)
-
-    def _mark_open(self, working: Sequence[_Live]) -> None:
-        """Mark where paths stopped for want of budget."""
-        open_ = [*working, *self._waiting, *(entry[2] for entry in self._heap)]
-        for live in open_:
-            if live.node >= 0 and self._nodes[live.node].pruned is None:
-                self._nodes[live.node] = replace(self._nodes[live.node], pruned="budget")
+def _model_of(live: _Live) -> str | None:
+    return live.action.model if live.action is not None else None
 
 
-def _pieces(text: str | Prompt) -> tuple[TextPiece, ...]:
-    if isinstance(text, str):
-        return (TextPiece(text),)
-    return tuple(piece for piece in text.pieces if isinstance(piece, TextPiece))
+def _pieces(text: object) -> tuple[TextPiece, ...]:
+    if isinstance(text, Prompt):
+        return tuple(piece for piece in text.pieces if isinstance(piece, TextPiece))
+    return (TextPiece(str(text)),)
 
 
 def _visited(visits: Mapping[str, int], action: Action) -> Mapping[str, int]:

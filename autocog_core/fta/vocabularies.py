@@ -5,9 +5,13 @@ A set is data; which tokens of a model it holds is worked out once, and kept by 
 
 from __future__ import annotations
 
-import re
+import hashlib
+import json
+import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from typing import ClassVar
+from weakref import WeakKeyDictionary, proxy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +22,44 @@ from autocog_core.errors import InputError
 Mask = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+#: Seconds in which one pattern must have been held against all tokens.
+MATCHING_SECONDS = 10.0
+
+
+@dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """A set of tokens. `|`, `&`, `-` and `~` combine sets."""
+    """A set of tokens. `|`, `&`, `-` and `~` combine sets.
+
+    :ivar digest: of its content, by which sets are equal: operands may be nested deeply, and
+        shared, so that comparing them all the way down could take forever.
+    """
+
+    digest: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        content: list[object] = [type(self).__name__]
+        for each in fields(self):
+            if each.name == "digest":
+                continue
+            value = getattr(self, each.name)
+            if isinstance(value, Vocabulary):
+                content.append(value.digest.hex())
+            elif isinstance(value, str) and each.name == "pattern":
+                content.append(value)
+            else:
+                value = (value,) if isinstance(value, str) else tuple(value)
+                object.__setattr__(self, each.name, value)
+                content.append(
+                    [one.digest.hex() if isinstance(one, Vocabulary) else one for one in value]
+                )
+        digest = hashlib.sha256(json.dumps(content).encode("ascii")).digest()
+        object.__setattr__(self, "digest", digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocabulary) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
 
     def __or__(self, other: Vocabulary) -> Vocabulary:
         return Union((self, other))
@@ -35,42 +74,42 @@ class Vocabulary:
         return Complement(self)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tokens(Vocabulary):
     """The tokens that spell these strings, each as a continuation of other text."""
 
     strings: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Strings(Vocabulary):
     """The tokens whose surface is one of these strings."""
 
     strings: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Regex(Vocabulary):
     """The tokens whose whole surface matches."""
 
     pattern: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Union(Vocabulary):
     """What is in any of the sets."""
 
     operands: tuple[Vocabulary, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Intersect(Vocabulary):
     """What is in all of the sets."""
 
     operands: tuple[Vocabulary, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Difference(Vocabulary):
     """What is in the first set and not in the second."""
 
@@ -78,26 +117,39 @@ class Difference(Vocabulary):
     second: Vocabulary
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Complement(Vocabulary):
     """All other tokens with a surface: special ones are never among them."""
 
     operand: Vocabulary
 
 
+#: Masks that a model keeps between runs.
+KEPT_MASKS = 256
+
+
 class Masks:
     """Masks of one model, bool (V,), kept by the content of the set."""
 
+    _of_callers: ClassVar[WeakKeyDictionary[Caller, Masks]] = WeakKeyDictionary()
+
     def __init__(self, caller: Caller) -> None:
-        self._caller = caller
+        self._caller = proxy(caller)
         self._known: dict[Vocabulary, Mask] = {}
         self._surfaces: Sequence[bytes] | None = None
+
+    @classmethod
+    def of_model(cls, caller: Caller) -> Masks:
+        """Those of a model, kept from run to run."""
+        return cls._of_callers.setdefault(caller, cls(caller))
 
     def of(self, vocabulary: Vocabulary) -> Mask:
         """The tokens in a set; not to be written to.
 
         :raises InputError: for a pattern that is no regular expression.
         """
+        if len(self._known) > KEPT_MASKS:
+            self._known.clear()
         # Operands first, without recursion: a file may nest them deeply.
         stack = [vocabulary]
         while stack:
@@ -124,9 +176,8 @@ class Masks:
                 wanted = {string.encode("utf-8") for string in strings}
                 return self._mask(t for t, s in enumerate(self._all()) if s in wanted)
             case Regex(pattern):
-                matches = _compiled(pattern).fullmatch
                 texts = ((t, _text(s)) for t, s in enumerate(self._all()) if s)
-                return self._mask(t for t, s in texts if s is not None and matches(s))
+                return self._mask(_matching(pattern, texts))
             case Union(operands):
                 found = np.zeros(self._caller.info.vocabulary_size, dtype=np.bool_)
                 for one in operands:
@@ -165,11 +216,30 @@ def _operands(vocabulary: Vocabulary) -> tuple[Vocabulary, ...]:
     return ()
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _matching(pattern: str, texts: Iterable[tuple[int, str | None]]) -> list[int]:
+    """The tokens whose whole text matches.
+
+    Patterns may come from strangers, and some take forever on one short text: `regex` stops then.
+    """
+    import regex
+
+    deadline = time.monotonic() + MATCHING_SECONDS
     try:
-        return re.compile(pattern, re.DOTALL)
-    except re.error as error:
+        compiled = regex.compile(pattern, regex.DOTALL)
+        return [
+            token
+            for token, text in texts
+            if text is not None
+            and compiled.fullmatch(text, timeout=max(1e-3, deadline - time.monotonic()))
+        ]
+    except regex.error as error:
         raise InputError(f"{pattern!r} is no regular expression: {error}", where="vocab") from error
+    except (TimeoutError, RecursionError, MemoryError, OverflowError) as error:
+        raise InputError(
+            f"{pattern!r} takes too long to match",
+            where="vocab",
+            hint="do not repeat what repeats already",
+        ) from error
 
 
 def _text(surface: bytes) -> str | None:

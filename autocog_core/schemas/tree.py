@@ -1,0 +1,50 @@
+"""The shape of a result tree as JSON; see `autocog_core.ftt` for what the values mean."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired
+
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
+from autocog_core.ftt import Pruned
+
+
+class NodeShape(TypedDict):
+    """A node; what is left out has its default. A log-probability of null is minus infinity."""
+
+    uid: str
+    text: str
+    tokens: NotRequired[list[int]]
+    logprobs: NotRequired[list[float | None]]
+    logprob: NotRequired[float | None]
+    length: NotRequired[int]
+    prob: NotRequired[float]
+    pruned: NotRequired[Pruned]
+    finish: NotRequired[Literal["stop", "eos", "length"]]
+    last: NotRequired[bool]
+    exact: NotRequired[bool]
+    retokenized: NotRequired[bool]
+    name: NotRequired[str]
+    model: NotRequired[str]
+    parent: NotRequired[int]
+
+
+class TreeShape(TypedDict):
+    """A result tree: every node after its parent."""
+
+    format: Literal[1]
+    stopped: Literal["tokens", "paths", "seconds"] | None
+    header: dict[str, Any]
+    stats: dict[str, Any]
+    nodes: list[NodeShape]
+
+
+def tree_schema() -> dict[str, Any]:
+    """The JSON Schema of `ThoughtTree.to_dict()`."""
+    schema = TypeAdapter(TreeShape).json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "autocog result tree",
+    }
