@@ -1,10 +1,12 @@
 """autocog: thought automata on language models, with an exact probability for every choice.
 
-import autocog_core as autocog
+In short:
 
-with autocog.load("smol") as model:
-result = model.choose("The capital of France is", [" Paris", " Lyon", " Rome"])
-print(result.choice, result.best.prob)
+    import autocog_core as autocog
+
+    with autocog.load("smol") as model:
+        result = model.choose("The capital of France is", [" Paris", " Lyon", " Rome"])
+        print(result.choice, result.best.prob)
 """
 
 from __future__ import annotations

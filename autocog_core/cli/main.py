@@ -7,11 +7,14 @@ from typing import Annotated
 import typer
 
 from autocog_core.cli.backends import backends
+from autocog_core.cli.check import check
 from autocog_core.cli.choose import choose
 from autocog_core.cli.complete import complete
 from autocog_core.cli.failures import CommandGroup
 from autocog_core.cli.models import models
 from autocog_core.cli.options import Debug, Quiet
+from autocog_core.cli.run import run
+from autocog_core.cli.show import show
 from autocog_core.cli.tokens import greedy, tokenize
 from autocog_core.version import __version__
 
@@ -48,7 +51,7 @@ def autocog(
         typer.echo(context.get_help())
 
 
-for command in (backends, models, tokenize, greedy, complete, choose):
+for command in (backends, models, tokenize, greedy, complete, choose, run, check, show):
     app.command()(command)
 
 

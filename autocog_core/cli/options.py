@@ -27,6 +27,21 @@ PromptText = Annotated[
         show_default=False,
     ),
 ]
+ProgramFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="PROGRAM", help="The program: a .yaml or .json file.", show_default=False
+    ),
+]
+ProgramValues = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="The value of an input, @FILE to read it from a file; repeatable.",
+        show_default=False,
+    ),
+]
 ModelName = Annotated[
     str | None,
     typer.Option(

@@ -57,7 +57,7 @@ def prepare(
         raise InputError(f"{order!r} is unknown", where="order", hint="one of breadth, best")
     if top is not None and (order != "best" or top < 1):
         raise InputError(f"{top} is no number of paths", where="top", hint='1 or more, with "best"')
-    named: dict[str | None, Model] = {None: model} | dict(models or {})
+    named = {None: model} | dict(models or {})
     automaton.require_sound()
     check_models(automaton, named)
     ready = automaton.bind(inputs)
@@ -110,11 +110,13 @@ def run_many(
     if concurrency < 1:
         raise InputError(f"{concurrency} is no number of rows", where="concurrency")
     automaton.require_sound()
+    check_models(automaton, {None: model} | dict(models or {}))
     working: deque[_Row] = deque()
     coming = iter(rows)
     more = True
     while more or working:
-        while more and sum(row.result is None for row in working) < concurrency:
+        # A row that has ended waits for those before it; no more are taken than can be at work.
+        while more and len(working) < concurrency:
             values = next(coming, None)
             if values is None:
                 more = False

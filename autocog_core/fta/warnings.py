@@ -40,11 +40,11 @@ def warnings_of(automaton: Automaton, caller: Caller | None) -> Iterator[Finding
 def _followers(automaton: Automaton, action: Text) -> Iterator[Finding]:
     """A text that ends where its follower begins badly."""
     last = _end_of(action)
-    following = automaton.successor(action)
+    following = next((automaton.by_uid.get(uid) for uid in action.successors), None)
     if not last or following is None:
         return
     match following:
-        case Complete() if last in " \t":
+        case Complete(vocab=None) if last in " \t":
             yield finding(
                 f'it ends in a blank before the completion "{following.uid}": most tokens begin '
                 "with theirs, and none can then; leave it out",

@@ -1,0 +1,369 @@
+"""`autocog run`: one input, or all rows of a file; killed at any moment, it goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+import autocog_core as autocog
+from autocog_core.fta import Automaton
+from autocog_core.ftt import ThoughtTree
+from autocog_core.run import Run, run_file
+from cli.conftest import CONFIG
+from cli.conftest import Run as Invoke
+from cli.test_process import COMMAND
+
+PROGRAM = """
+autocog: 1
+inputs:
+  question: text
+  options: {type: list, default: [a, b]}
+  note: {type: any, default: none}
+actions:
+- {uid: ask, text: "{{ question }} ({{ note }}):"}
+- uid: answer
+  name: answer
+  choices: {each: options, text: " {{ item }}"}
+- {uid: then, text: " Sure?"}
+- {uid: sure, name: sure, choices: [" yes", " no"]}
+"""
+ROWS = [
+    {"question": "One", "label": "a"},
+    {"question": "Two", "label": "b"},
+    {"label": "b"},
+    {"question": "Four", "options": ["x", "y"], "label": "x"},
+]
+
+
+@pytest.fixture
+def files(folder: Path) -> Path:
+    """A folder with a program, and rows for it."""
+    (folder / "program.yaml").write_text(PROGRAM, encoding="utf-8")
+    write_rows(folder / "rows.jsonl", ROWS)
+    return folder
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def records(text: str | bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def api(rows: list[dict[str, Any]], folder: Path, model: str = "noise") -> bytes:
+    """The output as the API writes it."""
+    write_rows(folder / "api-rows.jsonl", rows)
+    with autocog.load(model) as loaded:
+        run = Run(Automaton.from_file(folder / "program.yaml"), loaded)
+        run_file(run, folder / "api-rows.jsonl", folder / "api.jsonl")
+    return (folder / "api.jsonl").read_bytes()
+
+
+def test_one_input_gives_its_record_and_its_tree(files: Path, run: Invoke) -> None:
+    result = run("run", "program.yaml", "-m", "noise", "--set", "question=One")
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    with autocog.load("noise") as model:
+        tree = Automaton.from_file("program.yaml").run(model, {"question": "One"})
+    lines = result.stdout.splitlines()
+    for line, (name, text) in zip(lines, tree.fields.items(), strict=False):
+        assert line.split()[:2] == [name, str(text).strip()]
+    assert f"logprob {tree.best().logprob:.3f}" in result.stdout
+    assert "'One (none):'" in result.stdout
+    assert sum(line.startswith(">") for line in lines) == 4
+    assert sum(line.endswith(" width") for line in lines) == 2
+    assert max(len(line) for line in lines) <= 80
+
+
+def test_json_of_one_input_is_the_tree(files: Path, run: Invoke) -> None:
+    result = run("run", "program.yaml", "-m", "noise", "--set", "question=One", "--json")
+    with autocog.load("noise") as model:
+        tree = Automaton.from_file("program.yaml").run(model, {"question": "One"})
+    assert ThoughtTree.from_dict(json.loads(result.stdout)).nodes == tree.nodes
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        (["question=a=b"], "a=b (none):"),
+        (["question=@question.txt"], "from a\nfile (none):"),
+        (["question=@@home"], "@home (none):"),
+        (["question=3", "note=[1"], "3 ([1):"),
+        (["question=3", "note=1.50"], "3 (1.5):"),
+        (["question=", 'options=["x", "y"]'], " (none):"),
+    ],
+    ids=str,
+)
+def test_values_are_read_as_their_inputs_are_declared(
+    files: Path, run: Invoke, given: list[str], asked: str
+) -> None:
+    (files / "question.txt").write_bytes(b"\xef\xbb\xbffrom a\nfile\n")
+    values = [part for pair in given for part in ("--set", pair)]
+    result = run("run", "program.yaml", "-m", "noise", "--json", *values)
+    nodes = json.loads(result.stdout)["nodes"]
+    assert nodes[0]["text"] == asked
+    choices = [node["text"] for node in nodes if node["uid"] == "answer"]
+    assert choices == ([" x", " y"] if len(given) > 1 and "options" in given[1] else [" a", " b"])
+
+
+def test_rows_go_to_stdout_as_the_api_answers_them(files: Path, run: Invoke) -> None:
+    result = run("run", "program.yaml", "-m", "noise", "-i", "rows.jsonl")
+    assert result.exit_code == 0
+    assert result.stdout.encode() == api(ROWS, files)
+    assert [record["error"] is None for record in records(result.stdout)] == [
+        True, True, False, True,
+    ]  # fmt: skip
+    assert "1; the first: row 2: inputs: " in " ".join(result.stderr.split())
+    assert {path.name for path in files.iterdir() if path.name.startswith("out")} == set()
+
+
+def test_rows_go_to_a_file_and_the_summary_says_what_they_came_to(files: Path, run: Invoke) -> None:
+    command = ["run", "program.yaml", "-m", "noise", "-i", "rows.jsonl", "-o", "out.jsonl"]
+    result = run(*command, "--gold", "answer=label", "--trees", "trees")
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    found = records((files / "out.jsonl").read_bytes())
+    right = sum(
+        record["error"] is None and record["fields"]["answer"].strip() == record["gold"]
+        for record in found
+    )
+    told = " ".join(result.stderr.split())
+    assert f"{right} of 3 answered; 95% interval" in told
+    assert "expected error" in told
+    assert f"tokens {sum(record.get('tokens', 0) for record in found)} evaluated" in told
+    assert len(list((files / "trees").iterdir())) == 3
+
+    again = run(*command, "--gold", "answer=label", "--trees", "trees", "--json")
+    assert "rows 4 (4 of them before)" in " ".join(again.stderr.split())
+    summary = json.loads(again.stdout)
+    assert (summary["rows"], summary["errors"]) == (4, 1)
+    assert summary["accuracy"]["right"] == right
+    assert records((files / "out.jsonl").read_bytes()) == found
+
+
+def test_quiet_says_nothing_but_what_is_wrong(files: Path, run: Invoke) -> None:
+    result = run("run", "program.yaml", "-m", "noise", "-i", "rows.jsonl", "-o", "o.jsonl", "-q")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_a_limit_can_be_raised(files: Path, run: Invoke) -> None:
+    command = ["run", "program.yaml", "-m", "noise", "-i", "rows.jsonl", "-o", "out.jsonl"]
+    for limit in ("1", "3", "9"):
+        assert run(*command, "--limit", limit).exit_code == 0
+        rows = len(records((files / "out.jsonl").read_bytes()))
+        assert rows == min(int(limit), len(ROWS))
+    assert (files / "out.jsonl").read_bytes() == api(ROWS, files)
+
+
+def test_a_csv_file_gives_what_lines_of_json_give(files: Path, run: Invoke) -> None:
+    (files / "rows.csv").write_text('question,options\nOne,"[""a"", ""b""]"\n', encoding="utf-8")
+    result = run("run", "program.yaml", "-m", "noise", "-i", "rows.csv")
+    assert result.stdout.encode() == api([{"question": "One"}], files)
+
+
+def test_a_parquet_file_gives_what_lines_of_json_give(files: Path, run: Invoke) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns: dict[str, Any] = {"question": None, "options": None, "label": None}
+    table = arrow.Table.from_pylist([{**columns, **row} for row in ROWS])
+    parquet.write_table(table, files / "rows.parquet")
+    result = run("run", "program.yaml", "-m", "noise", "-i", "rows.parquet")
+    assert result.stdout.encode() == api(ROWS, files)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda folder: (folder / "program.yaml").write_text(PROGRAM + "- text: '!'\n"), "program"),
+        (lambda folder: write_rows(folder / "rows.jsonl", ROWS[:3]), "input"),
+        (lambda folder: (folder / "autocog.toml").write_text(CONFIG.replace("3", "4")), "model"),
+    ],
+    ids=["program", "input", "model"],
+)
+def test_what_has_changed_is_refused_until_restart(
+    files: Path, run: Invoke, wrong: Callable[..., str], change: Any, told: str
+) -> None:
+    command = ["run", "program.yaml", "-m", "noise", "-i", "rows.jsonl", "-o", "out.jsonl"]
+    run(*command, "--limit", "2")
+    before = (files / "out.jsonl").read_bytes()
+    change(files)
+    message = wrong(*command)
+    assert f"another {told} (" in message
+    assert "--restart" in message
+    assert (files / "out.jsonl").read_bytes() == before
+    result = run(*command, "--restart")
+    assert result.exit_code == 0
+    assert (files / "out.jsonl").read_bytes() == run(*command[:-2]).stdout.encode()
+
+
+def test_a_file_that_another_run_writes_is_refused(
+    files: Path, run: Invoke, wrong: Callable[..., str]
+) -> None:
+    command = ["run", "program.yaml", "-m", "noise", "-i", "rows.jsonl", "-o", "out.jsonl"]
+    with FileLock("out.jsonl.lock"):
+        assert "another run is writing it" in wrong(*command)
+    assert run(*command).exit_code == 0
+
+
+def test_actions_run_on_the_models_that_they_name(
+    files: Path, run: Invoke, wrong: Callable[..., str]
+) -> None:
+    (files / "two.yaml").write_text(
+        "actions:\n- text: 'It is'\n- {name: a, choices: [x, y]}\n"
+        "- {name: b, choices: [v, w], model: judge}\n",
+        encoding="utf-8",
+    )
+    assert "--models judge=MODEL" in wrong("run", "two.yaml", "-m", "noise")
+    given = ["run", "two.yaml", "-m", "noise", "--json", "--models"]
+    result = run(*given, "judge=known")
+    with autocog.load("noise") as noise, autocog.load("known") as known:
+        tree = Automaton.from_file("two.yaml").run(noise, models={"judge": known})
+    assert ThoughtTree.from_dict(json.loads(result.stdout)).nodes == tree.nodes
+    assert 'did you mean "judge"' in wrong(*given, "jugde=known")
+    # Under its own name it need not be given; and the main model may be the other one too.
+    (files / "two.yaml").write_text((files / "two.yaml").read_text().replace("judge", "noise"))
+    assert run("run", "two.yaml", "-m", "noise").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], '"question" is missing'),
+        (["--set", "query=x"], "--set: there is no input"),
+        (["--set", "question"], "write it as NAME=VALUE"),
+        (["--set", "question=a", "--set", "question=b"], "is given twice"),
+        (["--set", "question=@nowhere"], "nowhere: cannot be read"),
+        (["--set", "question=a", "--set", "options=["], '"options" is no list'),
+        (["--set", "question=a", "-i", "rows.jsonl"], "--set: does not go with --input"),
+        (["--set", "question=a", "-o", "out.jsonl"], "--output: goes with --input"),
+        (["--set", "question=a", "--gold", "label"], "--gold: goes with --input"),
+        (["-i", "rows.jsonl", "--restart"], "--restart: goes with --output"),
+        (["-i", "rows.jsonl", "--json"], "--json: goes with --output"),
+        (["-i", "rows.txt"], "give one of .jsonl, .csv, .parquet"),
+        (["-i", "nowhere.jsonl"], "nowhere.jsonl: cannot be read"),
+        (["-i", "rows.jsonl", "-o", "nowhere/out.jsonl"], "nowhere: there is no such folder"),
+        (["-i", "rows.jsonl", "-o", "rows.jsonl"], "rows.jsonl: is the input"),
+        (["-i", "rows.jsonl", "--gold", "anser=label"], 'did you mean "answer"'),
+        (["-i", "rows.jsonl", "--models", "judge=known"], "--models: no action"),
+        (["-i", "wrong.csv"], 'there is no column "question"'),
+        (["-i", "right.csv", "--gold", "label"], 'there is no column "label"'),
+        (["-i", "rows.jsonl", "--concurrency", "0"], "concurrency"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_run_is_one_message(
+    files: Path, wrong: Callable[..., str], arguments: list[str], told: str
+) -> None:
+    (files / "wrong.csv").write_text("query\nOne\n")
+    (files / "right.csv").write_text("question\nOne\n")
+    assert told in wrong("run", "program.yaml", "-m", "noise", *arguments)
+
+
+def test_what_only_a_run_needs_is_not_imported_before(files: Path) -> None:
+    code = (
+        "import sys\n"
+        "from autocog_core.cli.main import app\n"
+        "sys.argv = ['autocog', '--help']\n"
+        "try:\n    app()\n"
+        "except SystemExit:\n    pass\n"
+        "late = ('rich.progress', 'pyarrow', 'jinja2', 'autocog_core.run')\n"
+        "sys.exit(f'{set(late) & set(sys.modules)}' if set(late) & set(sys.modules) else 0)\n"
+    )
+    done = subprocess.run(
+        [COMMAND[0], "-c", code], cwd=files, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+MANY = [{"question": f"Question {number}", "options": list("abcdefgh")} for number in range(250)]
+COMMAND_LINE = [
+    *COMMAND,
+    *("run", "program.yaml", "-m", "noise", "-i", "many.jsonl", "-o", "out.jsonl"),
+    *("--trees", "trees"),
+]
+
+
+def begin(folder: Path) -> subprocess.Popen[str]:
+    """Start the command in a process group of its own, so that signals reach only it."""
+    return subprocess.Popen(
+        COMMAND_LINE,
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "80"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for_more(process: subprocess.Popen[str], output: Path, size: int) -> None:
+    """Until the file is larger than `size`, or the process has ended."""
+    while process.poll() is None and (not output.exists() or output.stat().st_size <= size):
+        time.sleep(0.001)
+
+
+def test_killed_at_random_moments_it_loses_nothing_and_does_nothing_twice(files: Path) -> None:
+    write_rows(files / "many.jsonl", MANY)
+    output = files / "out.jsonl"
+    moments = random.Random(11)
+    kills = 0
+    for _ in range(5):
+        size = output.stat().st_size if output.exists() else 0
+        process = begin(files)
+        wait_for_more(process, output, size)
+        time.sleep(moments.uniform(0, 0.15))
+        process.kill()
+        process.communicate()
+        kills += process.returncode == -signal.SIGKILL
+    killed = records(output.read_bytes()[: output.read_bytes().rfind(b"\n") + 1])
+    assert kills == 5
+    assert 5 <= len(killed) < len(MANY)
+    done = begin(files).communicate(timeout=120)
+    assert f"({len(killed)} of them before)" in done[1]
+    assert output.read_bytes() == api(MANY, files)
+    names = sorted(path.name for path in (files / "trees").iterdir())
+    assert names == [f"{row:06d}.json" for row in range(len(MANY))]
+    for name, record in zip(names, records(output.read_bytes()), strict=True):
+        tree = ThoughtTree.from_dict(json.loads((files / "trees" / name).read_text()))
+        assert tree.fields == record["fields"]
+
+
+def test_interrupted_it_says_how_to_go_on_and_leaves_whole_lines(files: Path) -> None:
+    write_rows(files / "many.jsonl", MANY)
+    output = files / "out.jsonl"
+    process = begin(files)
+    wait_for_more(process, output, 1000)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stdout == ""
+    rows = len(records(output.read_bytes()))
+    assert output.read_bytes().endswith(b"\n")
+    assert 0 < rows < len(MANY)
+    assert stderr == f"{rows} of {len(MANY)} rows are done; the same command goes on from there\n"
+
+
+def test_two_runs_at_once_do_not_write_one_file(files: Path) -> None:
+    write_rows(files / "many.jsonl", MANY)
+    output = files / "out.jsonl"
+    first = begin(files)
+    wait_for_more(first, output, 0)
+    second = begin(files)
+    _, stderr = second.communicate(timeout=60)
+    assert second.returncode == 2
+    assert "another run is writing it" in stderr
+    assert stderr.count("\n") == 1
+    first.communicate(timeout=120)
+    assert first.returncode == 0
+    assert output.read_bytes() == api(MANY, files)

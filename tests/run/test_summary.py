@@ -1,0 +1,141 @@
+"""What rows come to, against numbers worked out by hand or by a slower way."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autocog_core.errors import InputError
+from autocog_core.run.summary import Tally, summarize, wilson_interval
+
+
+def answer(text: Any, gold: str | None, prob: Any = None, **others: Any) -> dict[str, Any]:
+    probs = {} if prob is None else {"answer": prob}
+    return {
+        "fields": {"answer": text},
+        "probs": probs,
+        "tokens": 10,
+        "stopped": None,
+        "error": None,
+        "gold": gold,
+        **others,
+    }
+
+
+def error(gold: str | None = None) -> dict[str, Any]:
+    return {"error": {"what": "bad", "where": "", "hint": ""}, "gold": gold}
+
+
+def tallied(*records: dict[str, Any], field: str | None = "answer") -> Any:
+    tally = Tally(field)
+    for row, record in enumerate(records):
+        tally.add({"row": row, **record})
+    return tally.summary()
+
+
+@pytest.mark.parametrize(
+    ("right", "answered", "low", "high"),
+    # As scipy.stats.binomtest(...).proportion_ci(method="wilson") gives them.
+    [
+        (8, 10, 0.490162, 0.943318),
+        (0, 10, 0.0, 0.277533),
+        (10, 10, 0.722467, 1.0),
+        (1, 2, 0.094531, 0.905469),
+        (450, 1000, 0.419415, 0.480967),
+    ],
+)
+def test_wilson_interval(right: int, answered: int, low: float, high: float) -> None:
+    assert wilson_interval(right, answered) == pytest.approx((low, high), abs=2e-6)
+
+
+@given(st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_interval_ends_where_the_share_is_just_not_rejected(counts: tuple[int, int]) -> None:
+    """Its definition: |share - p| = 1.96 standard deviations of p, at both ends."""
+    right, answered = counts
+    share = right / answered
+    low, high = wilson_interval(right, answered)
+    assert 0 <= low <= share <= high <= 1
+    for p in {low, high} - {share}:
+        deviation = math.sqrt(p * (1 - p) / answered)
+        assert abs(share - p) == pytest.approx(1.959964 * deviation, rel=1e-4, abs=1e-9)
+
+
+def test_errors_and_rows_without_a_right_answer_do_not_count_as_wrong() -> None:
+    found = tallied(
+        answer(" Paris", "Paris ", 0.9),
+        answer(" Lyon", "Paris", 0.6),
+        error("Paris"),
+        answer(" Rome", None, 0.5),
+        answer("Rome", "rome", 0.5, stopped="tokens"),
+        error(),
+    )
+    assert (found.rows, found.errors, found.stopped, found.tokens) == (6, 2, 1, 40)
+    assert found.first_error["row"] == 2
+    assert (found.accuracy.answered, found.accuracy.right) == (3, 1)
+    assert found.accuracy.accuracy == pytest.approx(1 / 3)
+    assert found.accuracy.interval == wilson_interval(1, 3)
+
+
+def test_calibration_error_by_hand() -> None:
+    found = tallied(
+        answer("a", "a", 0.95),
+        answer("a", "b", 0.91),
+        answer("a", "a", 1.0),
+        answer("a", "b", 0.35),
+    ).accuracy
+    # Bin .9 to 1: mean prob .95333, accuracy 2/3, 3 of 4. Bin .3 to .4: .35 and 0, 1 of 4.
+    assert found.calibration_error == pytest.approx(0.75 * (0.953333 - 2 / 3) + 0.25 * 0.35, 1e-5)
+    assert found.brier == pytest.approx((0.05**2 + 0.91**2 + 0 + 0.35**2) / 4)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60))
+def test_calibration_error_is_that_of_whole_arrays(answers: list[tuple[float, bool]]) -> None:
+    probs = np.array([prob for prob, _ in answers])
+    right = np.array([one for _, one in answers], dtype=float)
+    bins = np.minimum((probs * 10).astype(int), 9)
+    expected = sum(
+        np.mean(bins == each) * abs(right[bins == each].mean() - probs[bins == each].mean())
+        for each in set(bins.tolist())
+    )
+    found = tallied(*(answer("a", "a" if one else "b", prob) for prob, one in answers)).accuracy
+    assert found.calibration_error == pytest.approx(expected, abs=1e-12)
+    assert found.brier == pytest.approx(np.mean((probs - right) ** 2))
+
+
+def test_of_a_field_that_came_more_than_once_the_last_counts() -> None:
+    found = tallied(answer(["no", "yes"], "yes", [0.2, 0.7])).accuracy
+    assert found.right == 1
+    assert found.brier == pytest.approx(0.3**2)
+
+
+def test_a_completion_has_accuracy_but_no_calibration() -> None:
+    found = tallied(answer("a", "a"), answer("a", "b")).accuracy
+    assert found.accuracy == 0.5
+    assert found.calibration_error is None
+    assert found.brier is None
+
+
+def test_without_an_answer_there_is_no_accuracy() -> None:
+    found = tallied(error("a"), answer("a", None, 0.5)).accuracy
+    assert (found.answered, found.accuracy, found.interval) == (0, None, None)
+    assert tallied(answer("a", "a", 0.5), field=None).accuracy is None
+    assert tallied(answer("a", "a", 0.5), field="other").accuracy.answered == 0
+
+
+def test_a_file_is_summed_up_as_its_rows_are(tmp_path: Path) -> None:
+    records = [answer(" a", "a", 0.9), error("b"), answer(" a", "b", 0.4)]
+    output = tmp_path / "out.jsonl"
+    output.write_text(
+        "".join(json.dumps({"row": row, **record}) + "\n" for row, record in enumerate(records))
+    )
+    assert summarize(output, "answer") == tallied(*records)
+    json.dumps(summarize(output, "answer").to_dict(), allow_nan=False)
+    with pytest.raises(InputError, match="nowhere"):
+        summarize(tmp_path / "nowhere")

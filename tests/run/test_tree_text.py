@@ -1,0 +1,107 @@
+"""The picture of a tree: every node on its line, the best path marked, no line too long."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from helpers import random_model
+from rich.cells import cell_len
+
+from autocog_core.fta import Automaton, Budget
+from autocog_core.ftt import ThoughtNode, ThoughtTree
+from autocog_core.viz.tree_text import tree_text
+
+
+def lines_of(tree: ThoughtTree, width: int = 80, **options: Any) -> list[str]:
+    header, *lines = tree_text(tree, width, **options).plain.split("\n")
+    assert header.split() == ["action", "text", "prob", "logprob"]
+    return lines
+
+
+def run(actions: list[dict[str, Any]], **options: Any) -> ThoughtTree:
+    return Automaton.from_dict({"actions": actions}).run(random_model(seed=3), **options)
+
+
+def test_each_node_has_a_line_with_its_numbers() -> None:
+    tree = run(
+        [
+            {"uid": "ask", "text": "Is it?\n"},
+            {"uid": "c", "name": "answer", "choices": [" yes", " no", " perhaps"]},
+            {"uid": "t", "length": 3},
+        ]
+    )
+    lines = lines_of(tree)
+    assert len(lines) == len(tree.nodes) == 5
+    for line, node in zip(lines, tree.nodes, strict=True):
+        assert (node.name or node.uid) in line
+        assert repr(node.text) in line
+        assert (f"{node.logprob:.3f}" in line) == bool(node.logprobs)
+        assert (node.pruned or "") in line
+    assert [line[0] == ">" for line in lines] == [node.pruned is None for node in tree.nodes]
+    assert lines[-1].endswith("length")
+    assert f"{max(node.prob for node in tree.nodes[1:4]):.4f}" in "\n".join(lines)
+
+
+def test_where_paths_part_each_stands_below_its_beginning() -> None:
+    tree = run(
+        [
+            {"text": "x"},
+            {"name": "first", "choices": ["a", "b", "c"], "width": 2},
+            {"name": "second", "choices": ["d", "e"]},
+        ]
+    )
+    lines = lines_of(tree)
+    assert sum("├ " in line for line in lines) == 1
+    assert sum("└ " in line for line in lines) == 1
+    assert len(lines) == len(tree.nodes)
+    first, second = (
+        next(i for i, line in enumerate(lines) if corner in line) for corner in ("├ ", "└ ")
+    )
+    for place, guide in ((first, "│ "), (second, "  ")):
+        for line in lines[place + 1 : place + 3]:
+            assert line[2:].startswith("second")
+            assert guide + "'" in line
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 80, 200])
+def test_no_line_is_longer_than_the_terminal_but_for_what_must_be_told(width: int) -> None:
+    text = "A long question about \x1b[31m red, 日本語, and more " * 9 + "\nAnswer:"
+    tree = run(
+        [
+            {"uid": "u" * 50, "text": text},
+            {"name": "answer", "choices": [text, text[:30]], "width": 2},
+            {"text": "!"},
+        ]
+    )
+    for line in lines_of(tree, width):
+        assert cell_len(line) <= max(width, 55)
+        assert "\x1b" not in line
+    if width >= 60:
+        assert "Answer:'" in lines_of(tree, width)[0], "how it ends is seen"
+
+
+def test_of_many_siblings_the_likeliest_are_shown_in_their_order() -> None:
+    choices = [f"{number:03d}" for number in range(100)]
+    tree = run([{"text": "x"}, {"choices": choices}])
+    lines = lines_of(tree, siblings=5)
+    likeliest = sorted(tree.nodes[1:], key=lambda node: -node.prob)[:5]
+    expected = [node.text for node in tree.nodes if node in likeliest]
+    assert [line.split("'")[1] for line in lines[1:-1]] == expected
+    assert lines[-1].split() == ["…", "95", "more"]
+
+
+def test_a_deep_tree_takes_no_recursion_and_no_more_lines_than_allowed() -> None:
+    nodes = tuple(ThoughtNode(f"u{i}", "x", parent=i - 1) for i in range(20_000))
+    lines = lines_of(ThoughtTree(nodes), lines=50)
+    assert len(lines) == 51
+    assert lines[-1] == "… 19950 more lines"
+
+
+def test_a_tree_that_was_stopped_is_drawn_as_far_as_it_is() -> None:
+    actions = [{"text": "x"}, {"choices": ["a", "b"]}, {"length": 5}]
+    tree = run(actions, budget=Budget(tokens=1))
+    lines = lines_of(tree)
+    assert sum(line.startswith(">") for line in lines) == 2
+    assert any(line.endswith("budget") for line in lines)
+    assert lines_of(run(actions, budget=Budget(tokens=0))) == []
