@@ -41,7 +41,8 @@ def _fill_top(
     total: float,
 ) -> None:
     if query.mask is not None:
-        allowed = torch.from_numpy(query.mask).to(logits.device)
+        # A copy: masks are shared between runs, and not to be written to.
+        allowed = torch.tensor(query.mask, device=logits.device)
         logits = logits.masked_fill(~allowed, -torch.inf)
     count = min(query.top_k, logits.shape[0])
     if count == 0:

