@@ -2,8 +2,8 @@
 
     python examples/quiz/quiz.py [--model NAME] [--config FILE] [--questions FILE] [--limit N]
 
-Every answer is scored exactly, by the probability that the model gives to its text after the
-question; nothing is generated.
+The program `quiz.yaml` lets the model write a line of reasoning first; then every answer is scored
+exactly, by the probability that the model gives to its text.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,16 +43,31 @@ class Question:
 
 @dataclass(frozen=True)
 class Answered:
-    """A question with the model's scores of its answers, and how long they took."""
+    """A question with the tree that the program's run came to, and how long it took."""
 
     question: Question
-    scores: autocog.ChoiceScores
+    tree: autocog.ThoughtTree
     seconds: float
+
+    @cached_property
+    def path(self) -> autocog.ThoughtPath:
+        """The best path; its end is the answer."""
+        return self.tree.best()
+
+    @property
+    def pick(self) -> str:
+        """The answer that the model picked."""
+        return str(self.path.fields["answer"]).removeprefix(" ")
+
+    @property
+    def reasoning(self) -> str:
+        """What it wrote before."""
+        return str(self.path.fields["reasoning"]).strip()
 
     @property
     def right(self) -> bool:
         """Whether the model picked the right answer."""
-        return self.scores.index == self.question.answer
+        return self.pick == self.question.choices[self.question.answer]
 
 
 def read_questions(path: Path, limit: int | None = None) -> list[Question]:
@@ -81,19 +97,11 @@ def read_questions(path: Path, limit: int | None = None) -> list[Question]:
     return questions
 
 
-def answer(model: autocog.Model, question: Question) -> Answered:
-    """Let the model pick an answer."""
-    start = time.perf_counter()
-    # The blank belongs to the answers: after "Answer:" a model expects it as part of the word.
-    choices = [f" {choice}" for choice in question.choices]
-    scores = model.choose(f"Question: {question.question}\nAnswer:", choices)
-    return Answered(question, scores, time.perf_counter() - start)
-
-
 def answer_all(
     model: autocog.Model, questions: Sequence[Question], console: Console
 ) -> list[Answered]:
     """Answer every question, under a progress bar with the score so far."""
+    program = autocog.Automaton.from_file(HERE / "quiz.yaml")
     columns = (
         TextColumn("answering"),
         BarColumn(),
@@ -106,14 +114,17 @@ def answer_all(
     ) as progress:
         task = progress.add_task("", total=len(questions), right=0)
         for question in questions:
-            answered.append(answer(model, question))
+            start = time.perf_counter()
+            inputs = {"question": question.question, "choices": question.choices}
+            tree = program.run(model, inputs)
+            answered.append(Answered(question, tree, time.perf_counter() - start))
             right = sum(one.right for one in answered)
             progress.update(task, advance=1, right=right)
     return answered
 
 
 def table_of(answered: Sequence[Answered], width: int) -> Table:
-    """One row a question: the pick, its probability, and the right answer where it is another."""
+    """One row a question: what the model wrote, its pick, and the right answer if it is another."""
     table = Table(
         box=box.SIMPLE_HEAD,
         show_edge=False,
@@ -135,13 +146,16 @@ def table_of(answered: Sequence[Answered], width: int) -> Table:
     table.add_column("", width=len("ok"))
     for number, (one, cell) in enumerate(zip(answered, cells, strict=True), start=1):
         mark = Text("ok", style="green") if one.right else Text("X", style="bold red")
-        prob = f"{one.scores.best.prob:.2f}"
-        table.add_row(str(number), Text(one.question.question), cell, prob, mark)
+        prob = f"{one.path.end.prob:.2f}"
+        # What a model writes may hold anything; a table shows one line of it.
+        said = "".join(each if each.isprintable() else " " for each in one.reasoning)
+        asked = Text.assemble(one.question.question, "\n", (said, "dim"))
+        table.add_row(str(number), asked, cell, prob, mark)
     return table
 
 
 def _answer_cell(one: Answered) -> Text:
-    pick = Text(one.question.choices[one.scores.index])
+    pick = Text(one.pick)
     if one.right:
         return pick
     return pick + Text(f"\nright: {one.question.choices[one.question.answer]}", style="dim")
@@ -163,10 +177,8 @@ def summary_of(answered: Sequence[Answered], name: str, backend: str) -> Table:
         table.add_row(Text(f"  {topic}"), share)
     seconds = math.fsum(one.seconds for one in answered)
     table.add_row("time", f"{seconds / total:.3f} s a question")
-    evaluated = [one.scores.evaluated for one in answered]
-    if all(count is not None for count in evaluated):
-        tokens = sum(count or 0 for count in evaluated)
-        table.add_row("tokens", f"{tokens} evaluated, {tokens / total:.1f} a question")
+    tokens = sum(one.tree.stats["tokens_evaluated"] for one in answered)
+    table.add_row("tokens", f"{tokens} evaluated, {tokens / total:.1f} a question")
     return table
 
 

@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 import autocog_core as autocog
 
@@ -34,7 +35,8 @@ def test_questions_are_sound() -> None:
     assert len(ROWS) >= 48
     assert len({row["question"] for row in ROWS}) == len(ROWS)
     for row in ROWS:
-        assert set(row) == {"question", "choices", "answer", "topic"}
+        assert set(row) == {"question", "choices", "answer", "right", "topic"}
+        assert row["right"] == row["choices"][row["answer"]]
         assert row["question"].endswith("?")
         assert len(set(row["choices"])) == 4
         assert all(1 <= len(choice.split()) <= 4 for choice in row["choices"])
@@ -51,12 +53,13 @@ def test_right_answers_are_spread_over_places_and_topics() -> None:
 def test_accuracy_and_tokens_are_those_of_the_api(folder: Path) -> None:
     right, evaluated, picks = 0, 0, []
     with autocog.load("noise") as model:
+        program = autocog.Automaton.from_file(QUIZ / "quiz.yaml")
         for row in ROWS[:12]:
-            prompt = f"Question: {row['question']}\nAnswer:"
-            scores = model.choose(prompt, [" " + choice for choice in row["choices"]])
-            right += scores.choice == " " + row["choices"][row["answer"]]
-            evaluated += scores.evaluated or 0
-            picks.append((row["choices"][scores.index], f"{scores.best.prob:.2f}"))
+            tree = program.run(model, row)
+            pick = str(tree.fields["answer"])
+            right += pick == " " + row["right"]
+            evaluated += tree.stats["tokens_evaluated"]
+            picks.append((pick.strip(), f"{tree.best().end.prob:.2f}"))
     assert 0 < right < 12, "a quiz that is all right or all wrong would not tell"
 
     done = quiz(folder, "--config", "autocog.toml", "--model", "noise", "--limit", "12")
@@ -87,7 +90,7 @@ def test_the_wait_is_announced_on_stderr_and_the_table_stays_plain(folder: Path)
 def test_output_fits_the_width(folder: Path, columns: int) -> None:
     arguments = ["--config", "autocog.toml", "--model", "noise", "--limit", "6"]
     lines = quiz(folder, *arguments, columns=columns).stdout.splitlines()
-    assert max(len(line) for line in lines) <= columns
+    assert max(map(cell_len, lines)) <= columns
     assert any(line.rstrip().endswith((" ok", " X")) for line in lines)
 
 
