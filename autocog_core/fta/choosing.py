@@ -9,7 +9,7 @@ from autocog_core.fta.context import Context, PendingText, split_tokens
 from autocog_core.fta.scoring import Ground
 from autocog_core.pieces import TextPiece
 from autocog_core.tct import TokenChoiceTree
-from autocog_core.types import ChoiceRequest, ChoiceScore
+from autocog_core.types import EOS, ChoiceRequest, ChoiceScore
 
 
 def choose_steps(caller: Caller, action: Choose, context: Context) -> Steps:
@@ -27,8 +27,7 @@ def choose_steps(caller: Caller, action: Choose, context: Context) -> Steps:
     answers = yield [ground.query(first), *others]
     own, texts = ground.read(answers[0])
     result = tree.score(caller, request, [own, *answers[1:]])
-    healed = len(tree.encoded.healed_text.encode("utf-8"))
-    branches = tuple(_branch(caller, action, ground.base, score, healed) for score in result.scores)
+    branches = tuple(_branch(caller, action, ground.base, score) for score in result.scores)
     return Outcome(branches, texts)
 
 
@@ -38,18 +37,13 @@ def rank_of(action: Choose, score: ChoiceScore) -> float:
     return float(getattr(score, name))
 
 
-def _branch(
-    caller: Caller,
-    action: Choose,
-    base: tuple[int, ...],
-    score: ChoiceScore,
-    healed: int,
-) -> Branch:
+def _branch(caller: Caller, action: Choose, base: tuple[int, ...], score: ChoiceScore) -> Branch:
     """A choice, and the context after it: without the `end` that had to follow."""
-    if action.end is None:
-        kept, rest = len(score.tokens), b""
-    else:
-        size = healed + len(score.choice.encode("utf-8"))
+    kept, rest = len(score.tokens), b""
+    if action.end is EOS:
+        kept -= 1
+    elif isinstance(action.end, str):
+        size = len(caller.detokenize(score.tokens)) - len(action.end.encode("utf-8"))
         kept, rest = split_tokens(caller, score.tokens, size)
     after = Context((*base, *score.tokens[:kept]))
     if rest:

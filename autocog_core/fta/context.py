@@ -101,9 +101,6 @@ def split_tokens(caller: Caller, tokens: Sequence[int], size: int) -> tuple[int,
             break
         used += more
         kept += 1
-    # Tokens without bytes after the last whole one belong to what follows.
-    while kept and not caller.token_size(tokens[kept - 1]):
-        kept -= 1
     rest = caller.detokenize(tokens)[used:size]
     while rest and kept and rest[0] & 0xC0 == 0x80:
         kept -= 1

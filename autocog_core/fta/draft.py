@@ -18,8 +18,13 @@ class Draft:
         self.nodes: list[ThoughtNode] = []
         self.complete: list[float] = []
 
-    def add_text(self, parent: int, action: Action, text: str, logprob: float) -> int:
-        """Enter a text, of which no tokens are known as yet."""
+    def add_text(
+        self, parent: int, action: Action, text: str, logprob: float, model: str | None
+    ) -> int:
+        """Enter a text, of which no tokens are known as yet.
+
+        :param model: whose tokens they will be.
+        """
         return self._add(
             ThoughtNode(
                 action.uid,
@@ -27,7 +32,7 @@ class Draft:
                 logprob=logprob,
                 length=self._length(parent),
                 name=action.name,
-                model=action.model,
+                model=model,
                 parent=parent,
             )
         )

@@ -89,7 +89,6 @@ class Evaluation:
         self._pushed = 0
         self._masks = {name: Masks.of_model(caller) for name, caller in callers.items()}
         self._allowed: dict[str, AllowedTokens] = {}
-        self._readers: dict[str, str | None] = {}
         self._stopped: str | None = None
         self._calls = 0
         self._evaluated = 0
@@ -195,39 +194,32 @@ class Evaluation:
 
     def _say(self, live: _Live, action: Text) -> None:
         """Enter a chain of texts into the tree and into what every model has seen."""
-        said: list[tuple[str | None, PendingText]] = []
-        while isinstance(live.action, Text):
-            action = live.action
-            pieces = _pieces(action.text)
-            live.visits = _visited(live.visits, action)
+        chain: list[Text] = []
+        following: Action | None = action
+        bounded = False
+        while isinstance(following, Text):
+            chain.append(following)
+            live.visits = _visited(live.visits, following)
+            following = self._automaton.successor(following)
+            if following is not None and _exhausted(live.visits, following):
+                bounded, following = True, None
+        live.action = following
+        # Whoever goes on from the texts gives them their tokens.
+        reader = _model_of(live)
+        said: list[PendingText] = []
+        for one in chain:
+            pieces = _pieces(one.text)
             text = "".join(piece.text for piece in pieces)
-            live.node = self._draft.add_text(live.node, action, text, live.logprob)
-            live.action = self._automaton.successor(action)
-            if live.action is not None and _exhausted(live.visits, live.action):
-                self._draft.prune([live.node], "max_visits")
-                live.action = None
-            said.append(
-                (self._reader(live.action), PendingText(pieces, live.node, action.evaluate))
-            )
+            live.node = self._draft.add_text(live.node, one, text, live.logprob, reader)
+            said.append(PendingText(pieces, live.node, one.evaluate))
+        if bounded:
+            self._draft.prune([live.node], "max_visits")
         live.contexts = {
             name: context.plus(
-                *(text if name == reader else PendingText(text.pieces) for reader, text in said)
+                *(said if name == reader else (PendingText(text.pieces) for text in said))
             )
             for name, context in live.contexts.items()
         }
-
-    def _reader(self, action: Action | None) -> str | None:
-        """The model that settles a text before `action`: that of the next action with a model."""
-        passed = []
-        while isinstance(action, Text) and action.uid not in self._readers:
-            passed.append(action.uid)
-            action = self._automaton.successor(action)
-        if isinstance(action, Text):
-            model = self._readers[action.uid]
-        else:
-            model = action.model if action is not None else None
-        self._readers |= dict.fromkeys(passed, model)
-        return model
 
     def _tokens_of(self, action: Complete) -> AllowedTokens:
         if action.uid not in self._allowed:

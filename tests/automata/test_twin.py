@@ -1,0 +1,166 @@
+"""The evaluator against a slow twin, on automata that nobody wrote."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, assume, given, seed, settings
+
+from autocog_core import EOS, InputError
+from autocog_core.fta import Action, Choose, Complete, Text
+from automata.comparing import check_tree, features
+from automata.generated import Case, cases
+from automata.reading import RefusedError
+from automata.twin import NotComparableError, SlowEvaluation
+
+#: Kind of model and its vocabulary: 50 automata each, 500 in all. Three quarters have merges.
+BATCHES = [
+    *[("small", "")] * 5,
+    *[("random", "merges")] * 2,
+    ("table", "merges"),
+    ("random", "bytes"),
+    ("table", "bytes"),
+]
+
+#: In how many of the 500 each of these has to happen, or the test would say little.
+LEAST = {
+    **dict.fromkeys(("a text scored", "retokenized", "healed", "equal scores"), 20),
+    **dict.fromkeys(("a stop that begins inside a token", "a stop that ends inside a token"), 15),
+    **dict.fromkeys(("a stop over several tokens", "nothing but the rest of a stop"), 10),
+    **dict.fromkeys(("a set of tokens", "an action visited again", "no BOS"), 30),
+    **dict.fromkeys(("a path that ends at max_visits", "a choice pruned at max_visits"), 20),
+    **dict.fromkeys(("pruned: width", "pruned: threshold", "pruned: duplicate"), 15),
+    **dict.fromkeys(("finish: stop", "finish: eos", "finish: length"), 30),
+    **dict.fromkeys(("norm: logprob", "norm: mean", "norm: per_byte", "norm: pmi"), 10),
+    **dict.fromkeys(("end: None", "end: text", f"end: {EOS}"), 8),
+    **dict.fromkeys((f"beams, length_penalty {p}" for p in (-0.7, 0.0, 0.5, 1.0, 2.0)), 6),
+    **dict.fromkeys(("a choice that begins another", "successors of their own"), 15),
+    **dict.fromkeys(("a character split over tokens", "a token of two texts"), 20),
+    **dict.fromkeys(("special tokens in a text", "a text for another model"), 10),
+    "a search that ended early": 8,
+    "a finished text that a longer one replaces": 8,
+    "back to a character's first token": 8,
+    "compared": 430,
+}
+
+#: Seed and scale of a small model, and actions in which something happens that seldom does.
+RARE: dict[str, tuple[int, float, tuple[Action, ...]]] = {
+    "a longer text wins though the pool is full": (
+        47,
+        4.0,
+        (
+            Text(uid="n0", text="a", successors=("n1",)),
+            Complete(uid="n1", length=6, beams=2, length_penalty=2.0, width=None),
+        ),
+    ),
+    "a token without bytes comes before a stop": (
+        4,
+        1.5,
+        (
+            Text(uid="n0", text="a", successors=("n1",)),
+            Complete(uid="n1", length=4, stop=(".",), successors=("n2",)),
+            Choose(uid="n2", choices=("a", "b"), width=None),
+        ),
+    ),
+    "a choice re-spells half a character, and has an end": (
+        0,
+        1.5,
+        (
+            Text(uid="n0", text="é", successors=("n1",)),
+            Choose(uid="n1", choices=("b",), end=".", successors=("n2",)),
+            Text(uid="n2", text="1", evaluate=True),
+        ),
+    ),
+    "texts alone go in a circle": (
+        0,
+        1.5,
+        (
+            Text(uid="n0", text="a", evaluate=True, max_visits=2, successors=("n1",)),
+            Text(uid="n1", text="b", evaluate=True, successors=("n0",)),
+        ),
+    ),
+    "texts end before the model that they were for": (
+        0,
+        1.5,
+        (
+            Text(uid="begin", text="1", successors=("n0",)),
+            Text(uid="n0", text="a", evaluate=True, successors=("n1",)),
+            Text(uid="n1", text=".", evaluate=True, successors=("n2",)),
+            Choose(uid="n2", choices=("1",), model="other", max_visits=1, successors=("n0",)),
+        ),
+    ),
+    "a text of nothing comes after one that is scored": (
+        0,
+        1.5,
+        (
+            Text(uid="n0", text="ab", evaluate=True, successors=("n1",)),
+            Text(uid="n1", text="", successors=("n2",)),
+            Choose(uid="n2", choices=("1",), successors=("n3",)),
+            Text(uid="n3", text="", evaluate=True),
+        ),
+    ),
+}
+
+
+def compare(case: Case) -> set[str]:
+    """Hold both orders of evaluation to the twin's tree; returns what has happened in it."""
+    models = case.models()
+    main = models[None]
+    others = {name: model for name, model in models.items() if name is not None}
+    slow = SlowEvaluation(case.automaton, models)
+    try:
+        steps = slow.run()
+    except RefusedError:
+        with pytest.raises(InputError, match=r"nothing to condition on|no token is allowed"):
+            case.automaton.run(main, models=others)
+        return {"refused"}
+    check_tree(case.automaton.run(main, models=others), steps)
+    check_tree(case.automaton.run(main, models=others, order="best"), steps)
+    return {"compared", *slow.seen, *features(case, models, steps)}
+
+
+def compare_drawn(kind: str, vocabulary: str, number: int, examples: int) -> Counter[str]:
+    """Compare so many automata; returns in how many of them each thing has happened.
+
+    :param number: others for another one.
+    """
+    seen: Counter[str] = Counter()
+
+    @seed(number)
+    @settings(
+        max_examples=examples,
+        derandomize=True,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    )
+    @given(cases(kind, vocabulary))
+    def check(case: Case) -> None:
+        try:
+            seen.update(compare(case))
+        except NotComparableError:
+            assume(False)
+
+    check()
+    return seen
+
+
+@pytest.mark.parametrize(("kind", "vocabulary"), [("small", ""), ("random", "merges")])
+def test_some_paths_are_what_the_slow_twin_finds(kind: str, vocabulary: str) -> None:
+    assert compare_drawn(kind, vocabulary, number=100, examples=30)["compared"] > 20
+
+
+@pytest.mark.slow
+def test_every_path_is_what_the_slow_twin_finds() -> None:
+    seen: Counter[str] = Counter()
+    for number, (kind, vocabulary) in enumerate(BATCHES):
+        seen += compare_drawn(kind, vocabulary, number, examples=50)
+    seldom = {what: seen[what] for what, least in LEAST.items() if seen[what] < least}
+    assert not seldom, f"happened too seldom to say much: {seldom}"
+
+
+@pytest.mark.parametrize("what", RARE)
+def test_what_is_rare_is_not_left_to_chance(what: str) -> None:
+    seed, scale, actions = RARE[what]
+    options = {"seed": seed, "bos": True, "scale": scale}
+    assert compare(Case("small", options, actions, {})) >= {"compared"}
