@@ -308,6 +308,28 @@ def test_a_loop_ends_at_max_visits() -> None:
     check_law(model, tree)
 
 
+def test_a_graph_of_324_actions() -> None:
+    actions: list[Action] = []
+    for number in range(81):
+        following = (f"q{number + 1}",) if number < 80 else ()
+        actions += [
+            Text(uid=f"q{number}", text=f" {number}?", successors=f"c{number}"),
+            Choose(
+                uid=f"c{number}",
+                choices=(" yes", " no"),
+                successors=(f"a{number}", f"b{number}"),
+                name="answers",
+            ),
+            Text(uid=f"a{number}", text=" good", successors=following),
+            Text(uid=f"b{number}", text=" bad", successors=following),
+        ]
+    tree = run(random_model(seed=1), actions)
+    assert len(tree.nodes) == 4 * 81
+    path = tree.best()
+    assert len(path.fields["answers"]) == 81
+    assert path.logprob == pytest.approx(math.fsum(sum(node.logprobs) for node in path.nodes))
+
+
 def ladder(levels: int) -> list[Action]:
     """Two ways at every level, which meet again: 2 ** levels paths."""
     actions: list[Action] = [Text(uid="begin", text="x", successors="c0")]
