@@ -1,0 +1,179 @@
+"""Sound automata for Hypothesis to draw, with everything in them that a file can say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import strategies as st
+
+from autocog_core import EOS
+from autocog_core.fta import (
+    Action,
+    Automaton,
+    Choose,
+    Complete,
+    Each,
+    Input,
+    Regex,
+    Strings,
+    Template,
+    Text,
+    Tokens,
+    Vocabulary,
+)
+from autocog_core.pieces import Prompt, TextPiece
+
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+
+INPUTS = {
+    "topic": Input(default="cats"),
+    "count": Input("integer", default=3, description="how many"),
+    "options": Input("list", default=["red", "green"]),
+    "maybe": Input("any", default=None),
+    "share": Input("number", default=0.5),
+}
+TEMPLATES = (
+    "about {{ topic }}: ",
+    "{% if count > 2 %}many{% else %}few{% endif %} {{ topic|upper }}",
+    "{% for one in options %}- {{ one }}\n{% endfor %}",
+    "<|end|>{{ topic }}",
+)
+STRANGE = (
+    "",
+    "{{ no }} template",
+    "{% raw",
+    "yes",
+    "null",
+    "1",
+    " \t",
+    "é日😀",
+    'a "b" \\ c',
+    "#: -",
+)
+names = st.sampled_from([None, None, "answer", "end", "yes"])
+plain = st.text(st.sampled_from("ab 1.:\n"), min_size=1, max_size=6)
+parts = st.builds(TextPiece, plain, st.booleans())
+fixed: st.SearchStrategy[Any] = st.one_of(plain, st.sampled_from(STRANGE))
+sets = st.recursive(
+    st.one_of(
+        st.builds(Tokens, st.lists(plain, max_size=2)),
+        st.builds(Strings, st.lists(plain, max_size=3)),
+        st.sampled_from([Regex("[a-z ]+"), Regex("[ab1.]")]),
+    ),
+    lambda inner: st.one_of(
+        st.builds(lambda a, b: a | b, inner, inner),
+        st.builds(lambda a, b: a & b, inner, inner),
+        st.builds(lambda a, b: a - b, inner, inner),
+        st.builds(lambda a: ~a, inner),
+    ),
+    max_leaves=4,
+)
+pruning = {
+    "width": st.sampled_from([1, 2, None]),
+    "threshold": st.sampled_from([0.0, 0.25, 1.0]),
+    "threshold_on": st.sampled_from(["prob", "mean"]),
+}
+common = {
+    "name": names,
+    "metadata": st.sampled_from([{}, {}, {"by": "me", "more": [1, None, {"a": True}]}]),
+}
+
+
+@st.composite
+def texts(draw: Draw, uid: str, special: bool) -> Action:
+    template = st.builds(Template, st.sampled_from(TEMPLATES), st.just(special))
+    prompt = st.builds(Prompt, st.lists(parts, max_size=3).map(tuple))
+    return Text(
+        uid=uid,
+        text=draw(st.one_of(fixed, template, prompt)),
+        evaluate=draw(st.booleans()),
+        **draw(st.fixed_dictionaries(common)),
+    )
+
+
+@st.composite
+def chooses(draw: Draw, uid: str) -> Action:
+    some = draw(st.lists(fixed.filter(bool), min_size=1, max_size=3, unique=True))
+    choices: list[Any] = list(some)
+    if draw(st.booleans()):
+        # What no other choice says.
+        choices.append(Template("<{{ topic }}>"))
+    if draw(st.booleans()):
+        choices.append(
+            draw(st.sampled_from([Each("options"), Each("options|sort", "({{ item }})")]))
+        )
+    norm = draw(st.sampled_from(["logprob", "mean", "per_byte", "pmi"]))
+    return Choose(
+        uid=uid,
+        choices=tuple(draw(st.permutations(choices))),
+        norm=norm,
+        end=draw(st.sampled_from([None, EOS, "\n"])),
+        unconditional="x" if norm == "pmi" else None,
+        **draw(st.fixed_dictionaries(common | pruning)),
+    )
+
+
+@st.composite
+def completes(draw: Draw, uid: str, vocab: Any) -> Action:
+    search: dict[str, Any] = {"beams": draw(st.integers(1, 3)), "length_penalty": 0.5}
+    if draw(st.booleans()):
+        search = {"samples": draw(st.integers(1, 2)), "temperature": 0.7, "top_p": 0.9, "seed": 7}
+    return Complete(
+        uid=uid,
+        length=draw(st.integers(1, 4)),
+        stop=tuple(draw(st.lists(plain, max_size=2))),
+        vocab=vocab,
+        eos=draw(st.booleans()),
+        **search,
+        **draw(st.fixed_dictionaries(common | pruning)),
+    )
+
+
+@st.composite
+def programs(draw: Draw, *, runs: bool = False) -> Automaton:
+    """An automaton without faults.
+
+    :param runs: whether a small model is to run it: sets hold something, and nothing is evaluated
+        before there is anything to condition on.
+    """
+    vocabs: dict[str, Vocabulary] = {"named": Regex("[a-z .]")}
+    if not runs and draw(st.booleans()):
+        vocabs["of sets"] = draw(sets)
+    vocab: st.SearchStrategy[Any] = st.sampled_from([None, *vocabs, Regex("[ab]"), vocabs["named"]])
+    if not runs:
+        vocab = st.one_of(vocab, sets)
+    found: list[Action] = []
+    for number in range(draw(st.integers(1, 6))):
+        uid = f"n{number}"
+        kinds = [texts(uid, draw(st.booleans())), texts(uid, False), chooses(uid)]
+        kinds.append(completes(uid, draw(vocab)))
+        found.append(draw(st.one_of(kinds)))
+    found = draw(wired(found))
+    metadata = draw(st.sampled_from([{}, {"for": ["tests"]}]))
+    return Automaton(found, vocabs, INPUTS, description="é: drawn", metadata=metadata)
+
+
+@st.composite
+def wired(draw: Draw, found: list[Action]) -> list[Action]:
+    """Edges onwards, and sometimes back, where a bound is."""
+    count = len(found)
+    incoming = set()
+    for number, action in enumerate(found):
+        targets = [number + 1] if number + 1 < count else []
+        if draw(st.integers(0, 4)) == 0:
+            targets = [draw(st.integers(0, count - 1))]
+        if isinstance(action, Choose) and len(action.choices) > 1 and draw(st.booleans()):
+            near = st.integers(max(0, number - 1), count - 1)
+            targets = [draw(near) for _ in action.choices]
+        incoming |= {target for target in targets if target <= number}
+        found[number] = replace(action, successors=tuple(f"n{target}" for target in targets))
+    found = [
+        replace(action, max_visits=2) if number in incoming else action
+        for number, action in enumerate(found)
+    ]
+    reached = {"n0"}
+    for _ in found:
+        reached |= {uid for action in found if action.uid in reached for uid in action.successors}
+    return [action for action in found if action.uid in reached]

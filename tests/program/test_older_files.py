@@ -1,0 +1,285 @@
+"""Files of the older format: what they said is what is run, and bookkeeping is kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import random_model
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autocog_core import InputError
+from autocog_core.fta import (
+    Automaton,
+    Choose,
+    Complete,
+    Regex,
+    Strings,
+    Text,
+    Tokens,
+    Union,
+)
+
+OLDER: dict[str, Any] = {
+    "actions": [
+        {
+            "uid": "root",
+            "type": "text",
+            "text": "Is {{ this }} a test? ",
+            "evaluate": False,
+            "successors": ["branch"],
+            "field": None,
+            "indices": [],
+        },
+        {
+            "uid": "branch",
+            "type": "choose",
+            "choices": ["yes", "no {%"],
+            "width": 2,
+            "threshold": 0.25,
+            "successors": ["more", "branch.1"],
+            "field": 3,
+            "provenance": {"line": 4},
+        },
+        {
+            "uid": "more",
+            "type": "complete",
+            "length": 4,
+            "beams": 2,
+            "ahead": 1,
+            "width": None,
+            "threshold": None,
+            "stop_text": ".",
+            "vocab": "letters",
+            "successors": ["branch.0"],
+        },
+        {"uid": "branch.0", "type": "text", "text": "", "successors": []},
+        {"uid": "branch.1", "type": "text", "text": "", "evaluate": False, "successors": []},
+    ],
+    "vocabs": {
+        "words": {"kind": "tokenize", "strings": ["ab", " c"]},
+        "letters": {"kind": "diff", "operands": ["lower", {"kind": "regex", "strings": ["[xyz]"]}]},
+        "lower": {"kind": "regex", "strings": ["[a-z]"]},
+        "either": {"kind": "union", "operands": ["words", "lower"]},
+        "both": {"kind": "intersect", "operands": ["words", "lower"]},
+        "neither": {"kind": "complement", "operands": ["either"]},
+        "two": {"kind": "regex", "strings": ["a+", "b+"]},
+    },
+    "queue": [1],
+    "metadata": {"by": "somebody"},
+}
+
+
+def older(**changes: Any) -> dict[str, Any]:
+    """An older file of one action."""
+    action = {"uid": "a", "type": "complete", "length": 2, "successors": []} | changes
+    return {"actions": [{key: value for key, value in action.items() if value != ...}]}
+
+
+def test_an_older_file_says_what_python_would(tmp_path: Path) -> None:
+    path = tmp_path / "older.json"
+    path.write_text(json.dumps(OLDER))
+    words, lower = Tokens(("ab", " c")), Regex("[a-z]")
+    letters = lower - Regex("[xyz]")
+    assert Automaton.from_file(path) == Automaton(
+        [
+            Text(
+                uid="root",
+                text="Is {{ this }} a test? ",
+                successors="branch",  # type: ignore[arg-type]
+                metadata={"field": None, "indices": []},
+            ),
+            Choose(
+                uid="branch",
+                choices=("yes", "no {%"),
+                width=2,
+                threshold=0.25,
+                threshold_on="mean",
+                successors=("more", "branch.1"),
+                metadata={"field": 3, "provenance": {"line": 4}},
+            ),
+            Complete(
+                uid="more",
+                length=4,
+                beams=2,
+                width=None,
+                stop=(".",),
+                vocab="letters",
+                successors=("branch.0",),
+            ),
+            Text(uid="branch.0", text=""),
+            Text(uid="branch.1", text=""),
+        ],
+        {
+            "words": words,
+            "lower": lower,
+            "letters": letters,
+            "either": words | lower,
+            "both": words & lower,
+            "neither": ~(words | lower),
+            "two": Union((Regex("a+"), Regex("b+"))),
+        },
+        metadata={"queue": [1], "metadata": {"by": "somebody"}},
+    )
+
+
+def test_it_is_written_anew_and_runs() -> None:
+    automaton = Automaton.from_dict(OLDER)
+    assert Automaton.from_dict(automaton.to_dict()) == automaton
+    model = random_model(seed=1)
+    tree = automaton.run(model)
+    assert tree.complete
+    nodes = [node for node in tree.nodes if node.uid == "branch"]
+    expected = model.choose("Is {{ this }} a test? ", ["yes", "no {%"])
+    assert [node.prob for node in nodes] == pytest.approx([s.prob for s in expected.scores])
+
+
+def test_the_threshold_is_the_mean_probability_of_its_tokens() -> None:
+    """There it was: a long choice of likely tokens is followed, however small its share."""
+    model = random_model(seed=3)
+    scores = model.choose("x", ["abcd", "e", "f"]).scores
+    means = [float(2.718281828459045 ** (sum(s.token_logprobs) / len(s.tokens))) for s in scores]
+    order = sorted(range(3), key=lambda i: -means[i])
+    best = max(range(3), key=lambda i: scores[i].logprob)
+    for threshold in (means[order[0]] - 1e-6, means[order[1]] - 1e-6, means[order[2]] - 1e-6):
+        tree = Automaton.from_dict(
+            {
+                "actions": [
+                    {"uid": "x", "type": "text", "text": "x", "successors": ["c"]},
+                    {
+                        "uid": "c",
+                        "type": "choose",
+                        "choices": ["abcd", "e", "f"],
+                        "width": None,
+                        "threshold": threshold,
+                        "successors": [],
+                    },
+                ]
+            }
+        ).run(model)
+        found = [node.pruned is None for node in tree.nodes if node.uid == "c"]
+        assert found == [i == best or means[i] >= threshold for i in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ahead": 2}, 'action "a": ahead: more than 1 was never defined; leave it out'),
+        ({"type": "loop"}, 'action "a": type: expected "text", "choose" or "complete"'),
+        ({"type": ["text"]}, 'action "a": type: expected "text", "choose" or "complete"'),
+        ({"successors": "a"}, 'action "a": successors: expected a list'),
+        ({"successors": {"a": "b"}}, 'action "a": successors: expected a list'),
+        ({"successors": ["a", "a"]}, 'action "a": successors: 2 successors: at most one'),
+        ({"length": "2"}, 'action "a": length: expected a whole number, got "2"'),
+        ({"length": ...}, 'action "a": length: is missing'),
+        ({"lenght": 2}, 'action "a": lenght: is no key here: did you mean "length"?'),
+        ({"vocab": "v"}, 'action "a": vocab: unknown set of tokens "v"'),
+        ({"uid": 3}, "action 1: uid: expected text, got 3; put it in quotes"),
+        (
+            {"type": "choose", "choices": ["a"], "length": ..., "successors": ["a", "b"]},
+            'action "a": successors: 2 successors for 1 choices: give one for all',
+        ),
+        ({"type": "choose", "length": ...}, 'action "a": choices: is missing'),
+        ({"type": "text", "length": ...}, 'action "a": text: is missing'),
+    ],
+    ids=str,
+)
+def test_what_was_never_allowed_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as raised:
+        Automaton.from_dict(older(**changes))
+    assert str(raised.value).startswith(f"program: {message}")
+
+
+@pytest.mark.parametrize(
+    ("vocab", "message"),
+    [
+        ({"kind": "xor"}, "vocabs.v: expected a kind (tokenize, regex, union"),
+        ({"kind": "union", "operands": 3}, "vocabs.v: expected a kind"),
+        ({"kind": "regex", "strings": "a"}, "vocabs.v: expected a kind"),
+        ({"kind": "complement", "operands": []}, "vocabs.v: expected one operand, got 0"),
+        ({"kind": "diff", "operands": ["v"]}, "vocabs.v.difference: expected 2, got 1"),
+        ({"kind": "complement", "operands": ["v"]}, "vocabs.v: is made of itself: v > v"),
+        ({"kind": "union", "operands": ["w"]}, 'vocabs.v: unknown set of tokens "w"'),
+    ],
+    ids=str,
+)
+def test_sets_that_are_none_are_refused(vocab: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as raised:
+        Automaton.from_dict(older() | {"vocabs": {"v": vocab}})
+    assert str(raised.value).startswith(f"program: {message}")
+
+
+def test_all_faults_are_told_with_their_lines(tmp_path: Path) -> None:
+    path = tmp_path / "older.json"
+    broken = older(ahead=3)
+    broken["actions"] += [
+        {"uid": "b", "type": "choose", "choices": [1], "successors": ["nowhere"]},
+        {"uid": "c", "type": "text", "text": "x", "successors": ["elsewhere"]},
+    ]
+    broken["colour"] = "red"
+    path.write_text(json.dumps(broken, indent=1))
+    with pytest.raises(InputError) as raised:
+        Automaton.from_file(path)
+    assert str(raised.value).replace(str(path), "PATH").splitlines() == [
+        "PATH: 4 faults",
+        '  PATH:8: action "a": ahead: more than 1 was never defined; leave it out',
+        '  PATH:14: action "b": choices[0].literal: expected text, got 1; put it in quotes',
+        '  PATH:20: action "c": unknown successor "elsewhere": valid names: a, b, c',
+        "  PATH:29: colour: is no key here: valid names: actions, field, indices, metadata, "
+        "provenance, queue, vocabs",
+    ]
+
+
+values = st.recursive(
+    st.one_of(st.none(), st.integers(-1, 3), st.sampled_from(["a", "text", "union", ""])),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2),
+        st.dictionaries(
+            st.sampled_from(["kind", "strings", "operands", "uid", "type", "successors"]),
+            inner,
+            max_size=3,
+        ),
+    ),
+    max_leaves=5,
+)
+KEYS = (
+    *("uid", "type", "text", "choices", "length", "threshold", "width", "beams", "ahead"),
+    *("stop_text", "vocab", "evaluate", "successors", "field"),
+)
+
+
+@settings(max_examples=200)
+@given(
+    st.sampled_from(["actions", "vocabs"]),
+    st.integers(0, 4),
+    st.sampled_from(KEYS),
+    values,
+    st.sampled_from(["one", "all"]),
+)
+def test_whatever_stands_there_it_is_read_or_refused(
+    part: str, number: int, key: str, value: Any, how: str
+) -> None:
+    data = json.loads(json.dumps(OLDER))
+    if how == "all":
+        data[part] = value
+    elif part == "actions":
+        data["actions"][number][key] = value
+    else:
+        data["vocabs"][list(data["vocabs"])[number]] = value
+    try:
+        automaton = Automaton.from_dict(data)
+    except InputError:
+        return
+    assert not automaton.faults()
+
+
+def test_strings_of_a_set_are_its_own() -> None:
+    """An older file may have sets and no actions that list successors."""
+    data = {"actions": [{"type": "text", "text": "{{"}], "vocabs": {"v": {"kind": "tokenize"}}}
+    automaton = Automaton.from_dict(data)
+    assert automaton.vocabs == {"v": Tokens(())}
+    assert automaton.entry == Text(uid="text-1", text="{{")
+    assert Strings(()) != Tokens(())

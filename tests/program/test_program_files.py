@@ -1,0 +1,280 @@
+"""Programs as files: what is written is read again, and YAML says what JSON says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autocog_core import EOS, InputError
+from autocog_core.fta import (
+    Automaton,
+    Choose,
+    Complete,
+    Each,
+    Input,
+    Regex,
+    Template,
+    Text,
+)
+from autocog_core.pieces import Prompt, TextPiece
+from autocog_core.program.document import parse
+from program.drawn import programs
+
+QUIZ = """\
+# A quiz of one question.
+autocog: 1
+description: one question
+inputs:
+  question: text
+  options: {type: list, default: ["yes", "no"], description: what may be said}
+vocabs:
+  digits: {regex: "[0-9]"}
+  odd: {difference: [digits, {strings: ["0", "2", "4", "6", "8"]}]}
+actions:
+  - text: "Q: {{ question }}\\nA: "
+  - name: answer
+    choices: {each: options}
+    end: "\\n"
+  - uid: number
+    length: 3
+    stop: "."
+    vocab: odd
+    next: null
+"""
+
+
+def read(tmp_path: Path, text: str | bytes, name: str = "program.yaml") -> Automaton:
+    path = tmp_path / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return Automaton.from_file(path)
+
+
+def test_a_file_says_what_python_would(tmp_path: Path) -> None:
+    digits = Regex("[0-9]")
+    from autocog_core.fta import Strings
+
+    odd = digits - Strings(("0", "2", "4", "6", "8"))
+    assert read(tmp_path, QUIZ) == Automaton(
+        [
+            Text(uid="text-1", text=Template("Q: {{ question }}\nA: "), successors="answer"),
+            Choose(
+                uid="answer",
+                name="answer",
+                choices=Each("options"),  # type: ignore[arg-type]
+                end="\n",
+                successors="number",
+            ),
+            Complete(uid="number", length=3, stop=".", vocab="odd"),  # type: ignore[arg-type]
+        ],
+        {"digits": digits, "odd": odd},
+        {
+            "question": Input(),
+            "options": Input("list", ["yes", "no"], "what may be said"),
+        },
+        description="one question",
+    )
+
+
+@settings(max_examples=60)
+@given(programs())
+def test_what_is_written_is_read_again(automaton: Automaton) -> None:
+    assert not automaton.faults()
+    data = automaton.to_dict()
+    assert Automaton.from_dict(data) == automaton
+    assert Automaton.from_dict(json.loads(json.dumps(data))) == automaton
+    assert Automaton.from_dict(data).digest == automaton.digest
+
+
+@settings(max_examples=30)
+@given(programs(), st.booleans(), st.sampled_from([None, 0, 2]))
+def test_yaml_and_json_files_say_the_same(
+    tmp_path: Path, automaton: Automaton, ascii_only: bool, indent: int | None
+) -> None:
+    data = automaton.to_dict()
+    as_json = json.dumps(data, ensure_ascii=ascii_only, indent=indent)
+    assert read(tmp_path, as_json, "program.json") == automaton
+    as_yaml = yaml.safe_dump(data, allow_unicode=not ascii_only, sort_keys=False)
+    assert read(tmp_path, as_yaml) == automaton
+
+
+#: Any text in JSON, whatever YAML thinks of its characters.
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+data = st.recursive(
+    st.one_of(texts, st.integers(), st.booleans(), st.none(), numbers),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(texts, inner, max_size=3)),
+    max_leaves=8,
+)
+
+
+@given(data, st.booleans(), st.sampled_from([None, "\t", 2]))
+def test_json_is_read_as_json(given: Any, ascii_only: bool, indent: Any) -> None:
+    text = json.dumps({"data": given}, ensure_ascii=ascii_only, indent=indent)
+    assert parse(text, "x").data["data"] == given
+
+
+@pytest.mark.parametrize(
+    ("word", "meaning"),
+    [
+        *((word, word) for word in ("yes", "no", "on", "off", "y", "Yes", "NO", "tRue")),
+        *(
+            (word, word)
+            for word in ("2024-01-01", "12:30:45", "1_000", "0b1", "1e", ".", "=", "<<")
+        ),
+        *(("true", True), ("False", False), ("null", None), ("~", None), ("", None)),
+        *(("12", 12), ("-3", -3), ("010", 10), ("0x1F", 31), ("0o17", 15)),
+        *(("1.5", 1.5), (".5", 0.5), ("1.", 1.0), ("1e3", 1000.0), ("-.inf", float("-inf"))),
+    ],
+)
+def test_words_mean_what_yaml_1_2_says(word: str, meaning: Any) -> None:
+    found = parse(f"a: {word}\nb: [{word}]\n" if word else "a:\nb: ['']", "x").data["a"]
+    assert (found, type(found)) == (meaning, type(meaning))
+
+
+def test_keys_are_names_however_they_look() -> None:
+    assert parse("{yes: 1, 2: b, null: c, true: d}", "x").data == {
+        "yes": 1,
+        "2": "b",
+        "null": "c",
+        "true": "d",
+    }
+
+
+def test_choices_may_be_yes_and_no(tmp_path: Path) -> None:
+    automaton = read(tmp_path, "actions:\n- choices: [yes, no]\n")
+    assert automaton.entry == Choose(uid="choose-1", choices=("yes", "no"))
+
+
+def test_emoji_may_be_escaped_as_json_does(tmp_path: Path) -> None:
+    text = r'{"actions": [{"text": "\ud83d\ude00 \\ud83d \u00e9\/"}]}'
+    assert read(tmp_path, text, "a.json").entry == Text(uid="text-1", text="😀 \\ud83d é/")
+
+
+@pytest.mark.parametrize("escape", [r"\ud83d", r"\ud8zz\udczz", r"\udc00\ud83d"])
+def test_half_a_character_is_refused(escape: str) -> None:
+    with pytest.raises(InputError, match="x:1: while parsing a quoted scalar"):
+        parse('{"a": "' + escape + '"}', "x")
+
+
+@pytest.mark.parametrize("name", ["program.yaml", "program.json"])
+def test_line_ends_and_a_mark_of_bytes_do_not_count(tmp_path: Path, name: str) -> None:
+    expected = read(tmp_path, QUIZ)
+    text = QUIZ if name.endswith("yaml") else json.dumps(expected.to_dict(), indent=1)
+    windows = "\ufeff" + text.replace("\n", "\r\n")
+    assert read(tmp_path, windows, name) == expected
+
+
+def test_anchors_repeat_what_they_name() -> None:
+    text = "a: &x {b: &y [1, &z c]}\nd: *x\n&k e: *y\nf: [*z, *k]\n"
+    assert parse(text, "x").data == {"a": {"b": [1, "c"]}, "d": {"b": [1, "c"]}} | {
+        "e": [1, "c"],
+        "f": ["c", "e"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("choices", "successors"),
+    [
+        ([{"text": "a", "next": "x"}, {"text": "b", "next": "y"}], ("x", "y")),
+        ([{"text": "a", "next": "x"}, "b"], ("x", "x")),
+        ([{"text": "a", "next": "y"}, "b"], ("y", "x")),
+        ([{"text": "a", "next": "y"}, {"each": "l", "next": "end"}], ("y", "end")),
+        ([{"text": "a", "next": None}, {"text": "b", "next": "end"}], ()),
+        ([{"text": "a", "next": "y"}], ("y",)),
+        (["a", "b"], ("x",)),
+    ],
+)
+def test_choices_go_their_own_ways(choices: list[Any], successors: tuple[str, ...]) -> None:
+    data = {
+        "inputs": {"l": "list"},
+        "actions": [
+            {"uid": "c", "choices": choices},
+            {"uid": "x", "text": "x", "max_visits": 1},
+            {"uid": "y", "text": "y"},
+            {"uid": "all", "choices": [{"text": f"{n}", "next": n} for n in ("c", "x", "y")]}
+            | {"max_visits": 1},
+        ],
+    }
+    # Every action is reached, whatever the first one's choices do.
+    data["actions"].insert(0, {**data["actions"].pop(), "uid": "all"})  # type: ignore[attr-defined]
+    automaton = Automaton.from_dict(data)
+    assert automaton.by_uid["c"].successors == successors
+    if "end" in successors:
+        assert automaton.actions[-1] == Text(uid="end", text="")
+
+
+def test_an_action_may_be_called_end() -> None:
+    automaton = Automaton.from_dict(
+        {
+            "actions": [
+                {"choices": [{"text": "a", "next": "end"}, {"text": "b", "next": None}]},
+                {"uid": "end", "text": "."},
+            ]
+        }
+    )
+    assert automaton.entry.successors == ("end", "end-2")
+    assert [action.uid for action in automaton.actions] == ["choose-1", "end", "end-2"]
+
+
+def test_uids_are_made_up_where_there_are_none() -> None:
+    actions = [{"text": "a"}, {"name": "x", "choices": ["b"]}, {"name": "x", "length": 1}]
+    actions += [{"uid": "text-5", "text": "c"}, {"text": "d"}]
+    uids = [action.uid for action in Automaton.from_dict({"actions": actions}).actions]
+    assert uids == ["text-1", "x", "x-2", "text-5", "text-5-2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ({"text": "<|end|>", "special": True}, Prompt((TextPiece("<|end|>", True),))),
+        ({"text": "<|end|>"}, "<|end|>"),
+        ({"text": "{{ a }}", "special": True}, Template("{{ a }}", special=True)),
+        ({"text": {"literal": "{{ a }}"}}, "{{ a }}"),
+        ({"text": {"literal": "{{ a }}"}, "special": True}, Prompt((TextPiece("{{ a }}", True),))),
+        (
+            {"text": {"pieces": [{"text": "{{"}, {"text": "b", "special": True}]}},
+            Prompt((TextPiece("{{"), TextPiece("b", True))),
+        ),
+    ],
+)
+def test_a_text_is_a_template_a_literal_or_pieces(text: dict[str, Any], expected: Any) -> None:
+    automaton = Automaton.from_dict({"inputs": {"a": "text"}, "actions": [text]})
+    assert automaton.entry.text == expected  # type: ignore[attr-defined]
+
+
+def test_a_choice_ends_with_the_sequence() -> None:
+    automaton = Automaton.from_dict({"actions": [{"choices": ["a"], "end_eos": True}]})
+    assert automaton.entry == Choose(uid="choose-1", choices=("a",), end=EOS)
+
+
+def test_a_set_that_has_a_name_stays_what_it_was() -> None:
+    """A set was read again as the name of an equal one."""
+    digits = Regex("[0-9]")
+    action = Complete(uid="c", length=1, vocab=digits, successors="d")
+    other = Complete(uid="d", length=1, vocab="digits")
+    automaton = Automaton([action, other], {"digits": digits, "more": digits | Regex("a")})
+    data = automaton.to_dict()
+    assert data["vocabs"]["more"] == {"union": ["digits", {"regex": "a"}]}
+    assert Automaton.from_dict(data) == automaton
+
+
+def test_sets_that_share_much_are_refused_and_not_written_forever() -> None:
+    shared = Regex("a")
+    for _ in range(60):
+        shared = shared | shared  # type: ignore[assignment]
+    with pytest.raises(InputError, match="cannot be written; give its parts names"):
+        Automaton([Complete(uid="c", length=1, vocab=shared)]).to_dict()
+
+
+def test_data_that_is_read_is_not_kept() -> None:
+    data: dict[str, Any] = {"actions": [{"text": "a"}], "metadata": {"x": [1]}}
+    automaton = Automaton.from_dict(data)
+    data["metadata"]["x"].append(2)
+    assert automaton.metadata == {"x": [1]}
+    assert Automaton.from_dict({"actions": ({"text": "a"},)}).entry.uid == "text-1"

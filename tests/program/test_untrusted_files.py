@@ -1,0 +1,462 @@
+"""Programs from strangers: nothing behind the data is reached, and all is bounded."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autocog_core import InputError
+from autocog_core.fta import Automaton, Each, Template
+
+VALUES: dict[str, Any] = {
+    "s": "text",
+    "n": 3,
+    "l": ["a", "b"],
+    "d": {"a": 1},
+    "evil": {"__class__": "data", "_x": "data", "mro": "data"},
+}
+
+#: Ways out of Jinja's sandbox that were found over the years, and some that were not.
+ESCAPES = [
+    "{{ ''.__class__ }}",
+    "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    "{{ ()['__class__'] }}",
+    "{{ s['__class__'] }}",
+    "{{ s['__cla' ~ 'ss__'] }}",
+    "{{ s['__cla' + 'ss__'] }}",
+    "{{ s['\\x5f\\x5fclass\\x5f\\x5f'] }}",
+    "{{ s|attr('__class__') }}",
+    "{{ s|attr('\\x5f_class__') }}",
+    "{{ l|map(attribute='__class__')|list }}",
+    "{{ l|map(attribute='__class__')|join }}",
+    "{{ l|map('attr', '__class__')|join }}",
+    "{{ l|map(attribute='upper.__self__')|join }}",
+    "{{ l|selectattr('__class__')|join }}",
+    "{{ l|rejectattr('__class__.__mro__')|first }}",
+    "{{ l|sort(attribute='__class__')|join }}",
+    "{{ l|unique(attribute='__class__')|join }}",
+    "{{ l|max(attribute='__class__') }}",
+    "{{ l|groupby('__class__') }}",
+    "{{ l|sum(attribute='__class__') }}",
+    "{{ '{0.__class__}'.format(s) }}",
+    "{{ '{0.__class__}'.format_map({'0': s}) }}",
+    "{{ ('{0.__class__}'|string).format(s) }}",
+    "{% set f = '{0.__class__}'.format %}{{ f(s) }}",
+    "{{ ['{0.__class__}']|map('format', s)|join }}",
+    "{{ '%s'|format(s.upper) }}",
+    "{{ '{0.__class__}'['format'](s) }}",
+    "{{ s.join.__self__ }}",
+    "{{ s.upper.__func__ }}",
+    "{{ s.upper.__globals__ }}",
+    "{{ s.upper ~ '' }}",
+    "{{ s.upper|string }}",
+    "{{ [s.upper]|string }}",
+    "{{ [s.upper]|join }}",
+    "{{ s.upper|tojson }}",
+    "{{ s.upper|upper }}",
+    "{{ {s.upper: 1}|string }}",
+    "{{ d.items ~ '' }}",
+    "{{ l.append('x') }}",
+    "{{ l.pop() }}",
+    "{{ l.sort() }}",
+    "{{ d.update({'a': 2}) }}",
+    "{{ d.pop('a') }}",
+    "{{ d.clear() }}",
+    "{{ d.setdefault('b', 2) }}",
+    "{{ d.__setitem__('a', 2) }}",
+    "{{ self }}",
+    "{{ self.__init__.__globals__ }}",
+    "{{ self._TemplateReference__context }}",
+    "{{ self|string }}",
+    "{{ loop }}",
+    "{{ context }}",
+    "{{ environment }}",
+    "{{ request.application.__globals__ }}",
+    "{{ config.items() }}",
+    "{{ lipsum.__globals__['os'].popen('id').read() }}",
+    "{{ cycler.__init__.__globals__.os }}",
+    "{{ joiner.__init__.__globals__.os }}",
+    "{{ namespace.__init__.__globals__.os }}",
+    "{{ namespace(a=1) }}",
+    "{{ range(3)|join }}",
+    "{{ dict(a=1)|string }}",
+    "{{ get_flashed_messages.__globals__ }}",
+    "{{ url_for.__globals__ }}",
+    "{{ caller() }}",
+    "{{ super() }}",
+    "{{ varargs }}",
+    "{{ kwargs }}",
+    "{{ _allowance }}",
+    "{{ _allowance._left }}",
+    "{{ _steps }}",
+    "{{ s|_loop }}",
+    "{{ s|_slice(0) }}",
+    "{{ l|map('_loop')|first|string }}",
+    "{{ undefined.__class__ }}",
+    "{{ missing.__init__.__globals__ }}",
+    "{{ (missing|default(s)).__class__ }}",
+    "{{ s is callable.__class__ }}",
+    "{{ l|random }}",
+    "{{ l|pprint }}",
+    "{{ s|xmlattr }}",
+    "{{ s|safe.__class__ }}",
+    "{{ s|urlize }}",
+    "{{ l|batch(2) }}",
+    "{{ l|slice(2) }}",
+    "{{ 10**10**10 }}",
+    "{{ (1).__class__ }}",
+    "{{ 1.0.real }}",
+    "{{ n.to_bytes(1, 'big') }}",
+    "{{ n.bit_length() }}",
+    "{{ s.encode() }}",
+    "{{ s.translate({}) }}",
+    "{{ s.center(9) }}",
+    "{{ s.zfill(9) }}",
+    "{{ s.ljust(9) }}",
+    "{{ s.expandtabs(9) }}",
+    "{{ s.join(l) }}",
+    "{{ s.replace('t', 'x') }}",
+    "{{ s.split.__call__() }}",
+    "{{ (s.split)() if false else s.encode }}",
+    "{% import 'os' as os %}",
+    "{% from 'x' import y %}",
+    "{% include '/etc/passwd' %}",
+    "{% extends 'x' %}",
+    "{% macro m() %}{% endmacro %}{{ m() }}",
+    "{% macro m() %}{% endmacro %}{{ m.__globals__ }}",
+    "{% call m() %}{% endcall %}",
+    "{% block b %}{% endblock %}{{ self.b }}",
+    "{% block b %}{% endblock %}",
+    "{% set x = 1 %}{{ x }}",
+    "{% set x %}{% endset %}",
+    "{% filter upper %}x{% endfilter %}",
+    "{% with x = 1 %}{% endwith %}",
+    "{% autoescape true %}{{ s }}{% endautoescape %}",
+    "{% do l.append(1) %}",
+    "{% debug %}",
+    "{% trans %}{% endtrans %}",
+    "{% for x in l recursive %}{{ loop(l) }}{% endfor %}",
+    "{% for x in l %}{{ loop.__class__ }}{% endfor %}",
+    "{% for x in l %}{{ loop._iterable }}{% endfor %}",
+    "{% for x in l %}{{ loop['__class__'] }}{% endfor %}",
+    "{% for x in l %}{{ loop.cycle('a', 'b') }}{% endfor %}",
+    "{% for x in l %}{{ loop.changed(x) }}{% endfor %}",
+    "{% for x in l %}{{ loop ~ '' }}{% endfor %}",
+    "{% for x in l %}{{ loop|string }}{% endfor %}",
+    "{% for x in l %}{{ [loop]|join }}{% endfor %}",
+    "{% for _x in l %}{% endfor %}",
+    "{% for a in l %}{% for b in l %}{% for c in l %}{% for e in l %}{% endfor %}{% endfor %}"
+    "{% endfor %}{% endfor %}",
+    "{{ l|map('upper') ~ '' }}",
+    "{{ l|map('upper')|string }}",
+]
+
+
+@pytest.mark.parametrize("source", ESCAPES)
+def test_nothing_behind_the_data_is_reached(source: str) -> None:
+    """Refused, or harmless text in which no object of Python's shows."""
+    before = json.dumps(VALUES)
+    try:
+        found = Template(source).text(VALUES)
+    except InputError as error:
+        found = str(error)
+        assert "template" in found
+    for trace in (
+        "<class",
+        "<built-in",
+        "<bound",
+        "<function",
+        " object at 0x",
+        "<Template",
+        "uid=",
+    ):
+        assert trace not in found
+    assert json.dumps(VALUES) == before
+
+
+def test_hidden_names_of_data_are_data() -> None:
+    """An entry is no attribute: what looks private in data is text all the same."""
+    assert Template("{{ evil['__class__'] }}{{ evil.mro }}").text(VALUES) == "datadata"
+
+
+@pytest.mark.parametrize("source", ESCAPES)
+def test_lists_of_choices_are_no_way_out_either(source: str) -> None:
+    expression = source.removeprefix("{{ ").removesuffix(" }}")
+    for each in (Each(expression), Each("[" + expression + "]"), Each("l", source)):
+        try:
+            found = "".join(each.render(VALUES))
+        except InputError:
+            continue
+        assert "<" not in found.replace("<|", "")
+
+
+# -- bounds on templates
+
+
+BIG = {"s": "x" * 1_000_000, "w": "日" * 300_000, "l": ["y" * 1000] * 1000, "n": list(range(2000))}
+BOMBS = [
+    "{% for a in n %}{% for b in n %}{% for c in n %}{% endfor %}{% endfor %}{% endfor %}",
+    "{% for a in n %}{% for b in n %}{{ s|upper|length }}{% endfor %}{% endfor %}",
+    "{% for a in n %}{% for b in n %}{{ s == s ~ 'x' }}{% endfor %}{% endfor %}",
+    "{% for a in n %}{% for b in n %}{{ 'z' in s }}{{ 'zx' in s }}{% endfor %}{% endfor %}",
+    "{% for a in n %}{{ s }}{% endfor %}",
+    "{% for a in n %}{{ s[1:]|length }}{% endfor %}",
+    "{{ s|join(s) }}",
+    "{{ s|replace('', s) }}",
+    "{{ s|replace('x', s) }}",
+    "{{ l|join(s) }}",
+    "{{ l|map('join', s)|list|length }}",
+    "{{ l|map('replace', 'y', s)|map('length')|list }}",
+    "{{ l|map('truncate', 5, true, s)|list|length }}",
+    "{{ [l, l, l, l, l, l, l, l, l, l, l]|string }}",
+    "{{ [l, l, l, l, l, l, l, l, l, l, l]|tojson }}",
+    "{{ l ~ l ~ l ~ l ~ l ~ l ~ l ~ l ~ l ~ l ~ l }}",
+    "{{ [" + "s|upper," * 400 + "]|length }}",
+    "{{ [" + "s[1:]," * 400 + "]|length }}",
+    "{{ [" + "s ~ 'x'," * 400 + "]|length }}",
+    "{{ [" + "s + 'x'," * 400 + "]|length }}",
+    "{{ [" + "s.strip('y')," * 400 + "]|length }}",
+    "{{ [" + "s.split('x')," * 40 + "]|length }}",
+    "{{ [" + "s|list," * 40 + "]|length }}",
+    "{{ " + "~".join(["s"] * 3000) + " }}",
+    "{{ w|list|map('upper')|list|map('lower')|list|join|length }}" * 5,
+    "{{ s * 1000000000 }}",
+    "{{ '%1000000000d' % 1 }}",
+    "{{ [0] * 1000000000 }}",
+    "{{ " + "*".join(["9" * 30] * 2000) + " }}",
+    "{{ 1.5|round(1000000000) }}{{ 1.5|round(-1000000000) }}",
+    "{{ s|int }}{{ ('9' * 5)|int }}",
+    "{{ '9999999999999999999999999'|int(base=36) }}{{ s|int(base=36) }}",
+    "{{ s|truncate(5, true, s ~ s ~ s ~ s ~ s ~ s ~ s ~ s ~ s ~ s) }}",
+    "{{ w|wordcount }}{{ w|title|length }}" * 20,
+    "{% if 1 %}" * 500 + "{% endif %}" * 500,
+    "{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}",
+    "{{ " + "not " * 3000 + "1 }}",
+    "{{ " + "-" * 3000 + "1 }}",
+    "{{ 1" + " + 1" * 3000 + " }}",
+    "{{ s" + "|upper" * 3000 + " }}",
+    "{{ s" + ".a" * 3000 + " }}",
+    "{{ s" + "[0]" * 3000 + " }}",
+    "{{ 1" + " if 1 else 1" * 2000 + " }}",
+    "{{ s }}" * 100_000,
+    "{{" * 100_000,
+    "{%" * 100_000,
+    "{#" * 100_000,
+    "{{ '" + "\\" * 100_000 + "' }}",
+    "{{ " + "[" * 50_000,
+]
+
+
+@pytest.mark.parametrize("source", BOMBS, ids=lambda source: source[:40])
+def test_no_template_runs_long_or_grows_large(source: str) -> None:
+    """Refused, or done; in either case soon. Memory is measured below, in a process of its own."""
+    begun = time.monotonic()
+    try:
+        found = Template(source).text(BIG)
+    except InputError as error:
+        found = str(error)
+    assert time.monotonic() - begun < 15
+    assert len(found) <= 10_000_000
+
+
+def test_the_choices_of_a_list_are_bounded_together() -> None:
+    with pytest.raises(InputError, match="more than 10000000 characters"):
+        Each("n", "{{ s }}").render(BIG)
+
+
+# -- bounds on files, in a process of which the memory is limited
+
+MEMORY = 1_500 * 2**20
+SECONDS = 20
+#: Reads each file in a process of its own.
+CHILD = """
+import os, resource, sys, time
+from autocog_core import InputError
+from autocog_core.fta import Automaton
+
+def read(path):
+    resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]),) * 2)
+    resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+    begun = time.monotonic()
+    try:
+        Automaton.from_file(path).bind()
+        answer = "read"
+    except InputError as error:
+        answer = f"refused {len(str(error))} {error}"[:200]
+    print(f"{time.monotonic() - begun:.1f}", answer.splitlines()[0], flush=True)
+
+for path in sys.argv[2:]:
+    child = os.fork()
+    if not child:
+        try:
+            read(path)
+        except BaseException as error:
+            print("0 died of", repr(error)[:100], flush=True)
+        finally:
+            os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        print("0 killed", flush=True)
+"""
+
+
+def outcomes(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    """What comes of bombs: seconds, and "read" or "refused" with the length of the message."""
+    paths = []
+    for number, name in enumerate(names):
+        paths.append(folder / f"{number}.yaml")
+        paths[-1].write_text(BOMB_FILES[name](), encoding="utf-8")
+    command = [sys.executable, "-c", CHILD, str(MEMORY), *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=True)
+    return dict(zip(names, done.stdout.splitlines(), strict=True))
+
+
+def laughs(kind: str) -> str:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    refs = ", ".join([kind] * 10)
+    for level in range(1, 9):
+        lines.append(f"a{level}: &a{level} [{refs.replace('N', str(level - 1))}]")
+    return "\n".join([*lines, "actions: [{text: a}]"])
+
+
+def many(line: str, count: int, head: str = "actions:\n", tail: str = "") -> str:
+    return head + "".join(line.replace("N", str(n)) for n in range(count)) + tail
+
+
+BOMB_FILES: dict[str, Callable[[], str]] = {
+    "laughs": lambda: laughs("*aN"),
+    "long text often": lambda: f"a: &a {'x' * 2**23}\nactions:\n" + "- {text: *a}\n" * 12_000,
+    "long choice often": lambda: "actions:\n- choices: [&a " + "x" * 2**23 + ", *a" * 100_000 + "]",
+    "deep": lambda: "[" * 2**20,
+    "deep mappings": lambda: "{a: " * 2**18,
+    "deep block": lambda: "".join(" " * n + "a:\n" for n in range(3000)),
+    "deep dashes": lambda: "- " * 2**20,
+    "questions": lambda: "? " * 2**20,
+    "tag directives": lambda: many("%TAG !aN! tag:x,N:\n", 200_000, "", "---\na: 1"),
+    "anchors": lambda: many("- &aN x\n", 120_000),
+    "faulty actions": lambda: "actions: [" + "1," * 120_000 + "]",
+    "faulty keys": lambda: "actions:\n- {text: a, " + many("kN: 1, ", 120_000, "") + "}",
+    "equal choices": lambda: "actions:\n- choices: [" + "a," * 120_000 + "]",
+    "equal names": lambda: many("- {text: a, name: x}\n", 15_000),
+    "unknown next": lambda: many("- {text: a, next: no N}\n", 15_000),
+    "long unknown next": lambda: many("- {text: a, next: " + "x" * 400 + "N}\n", 12_000),
+    "unknown sets": lambda: many("  v N: {union: [w N]}\n", 40_000, "vocabs:\n", "actions: [1]"),
+    "long uid": lambda: (
+        f"actions:\n- uid: {'u' * 2**22}\n  choices:\n" + "  - {text: a, next: b}\n" * 40_000
+    ),
+    "chain": lambda: many("- {text: b}\n", 60_000),
+    "one cycle": lambda: many("- {text: a, uid: uN}\n", 20_000, tail="- {text: b, next: u0}"),
+    "cycles": lambda: many("- choices: [{text: a, next: u0}, b]\n  uid: uN\n", 15_000),
+    "sets in a row": lambda: many(
+        "  vN: {complement: wN}\n  wN: {union: [v0]}\n", 15_000, "vocabs:\n", "actions: [1]"
+    ),
+    "set doubling": lambda: many(
+        "  vN: {union: [wN, wN]}\n  wN: {intersect: [{regex: a}, {regex: b}]}\n",
+        12_000,
+        "vocabs:\n",
+        "actions:\n- {length: 1, vocab: v0}\n",
+    ),
+    "templates": lambda: many('- {text: "{{ a }}N"}\n', 60_000, "inputs: {a: text}\nactions:\n"),
+    "long templates": lambda: many(
+        f'- {{text: "{"{{ a }}" * 3000}N"}}\n', 600, "inputs: {a: text}\nactions:\n"
+    ),
+    "one long template": lambda: 'actions:\n- text: "' + "{{ a }}" * 2**20 + '"',
+    "one deep template": lambda: 'actions:\n- text: "{{ ' + "(" * 2**20 + ' }}"',
+    "a default that is copied": lambda: (
+        f"inputs: {{a: {{default: {'x' * 2**20}}}}}\nactions:\n"
+        '- text: "{{ [' + "a ~ 1," * 400 + ']|length }}"'
+    ),
+    "folded constants": lambda: (
+        'actions:\n- text: "{{ [' + f"'{'x' * 3000}'|join('{'y' * 3000}')," * 500 + ']|length }}"'
+    ),
+    "escapes": lambda: '{"actions": [{"text": "' + r"\ud83d\ude00" * 2**19 + '"}]}',
+    "backslashes": lambda: '{"a": "' + "\\" * 2**23,
+    "quotes": lambda: "{" + '"' * (2**23 + 1),
+    "numbers": lambda: "actions: [" + "9" * 2**22 + "]",
+    "tabs": lambda: "{" + "\t" * 2**23 + "}",
+    "older": lambda: many(
+        '{"uid": "aN", "type": "choose", "choices": 1, "successors": ["b"]},',
+        12_000,
+        '{"actions": [',
+        "]}",
+    ),
+    "older sets": lambda: (
+        '{"actions": [], "vocabs": {"a": '
+        + '{"kind": "complement", "operands": [' * 5000
+        + "]}" * 5000
+        + "}}"
+    ),
+}
+
+
+#: Those that come near to what is allowed.
+SLOW = (
+    *("templates", "long templates", "quotes", "tabs", "chain", "faulty keys", "anchors"),
+    *("sets in a row", "set doubling", "unknown sets", "long uid", "cycles", "equal choices"),
+)
+FAST = [name for name in BOMB_FILES if name not in SLOW]
+
+
+def check_outcome(outcome: str) -> None:
+    seconds, answer, *message = outcome.split(" ")
+    assert answer in ("read", "refused"), outcome
+    assert float(seconds) < SECONDS
+    assert not message or int(message[0]) < 20_000, "messages are for people"
+
+
+@pytest.fixture(scope="module")
+def fast(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return outcomes(tmp_path_factory.mktemp("bombs"), FAST)
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_files_are_read_or_refused_in_bounded_time_and_memory(
+    fast: dict[str, str], name: str
+) -> None:
+    check_outcome(fast[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SLOW)
+def test_large_files_are_read_or_refused_in_bounded_time_and_memory(
+    tmp_path: Path, name: str
+) -> None:
+    check_outcome(outcomes(tmp_path, [name])[name])
+
+
+def test_a_hundred_megabytes_are_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "large.yaml"
+    with path.open("w") as file:
+        file.write("actions:\n")
+        for _ in range(100):
+            file.write("- {text: a, name: something}\n" * (2**20 // 29))
+    begun = time.monotonic()
+    with pytest.raises(InputError, match="has more than 16 MiB; put what is long into the inputs"):
+        Automaton.from_file(path)
+    assert time.monotonic() - begun < 2
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="only where there is such a file")
+def test_files_without_an_end_are_refused() -> None:
+    with pytest.raises(InputError, match="more than 16 MiB"):
+        Automaton.from_file("/dev/zero")
+
+
+def test_data_is_bounded_as_files_are() -> None:
+    deep: Any = "x"
+    for _ in range(100_000):
+        deep = [deep]
+    endless: dict[str, Any] = {}
+    endless["more"] = [endless, endless]
+    wide: Any = ["x"]
+    for _ in range(30):
+        wide = [wide, wide]
+    for data in (deep, endless, wide):
+        with pytest.raises(InputError, match="nested more than 60 levels deep"):
+            Automaton.from_dict({"actions": [{"text": "a", "metadata": {"x": data}}]})
