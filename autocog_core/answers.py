@@ -21,10 +21,12 @@ class TreeAnswers:
     read from them what is asked, each for one kind of array.
 
     :ivar forest: what has to be evaluated for all queries.
+    :ivar roots: nodes after which a query's tree begins, with all tokens up to them.
     """
 
     def __init__(self, queries: Sequence[TreeQuery]) -> None:
         self.forest = Forest(len(queries))
+        self.roots: dict[int, tuple[int, ...]] = {}
         self._queries = queries
         sizes = [len(query.tokens) for query in queries]
         self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
@@ -41,6 +43,7 @@ class TreeAnswers:
         asked: list[Int64Array] = []
         for number, query in enumerate(queries):
             nodes = np.array(add_query(self.forest, query, number), dtype=np.int64)
+            self.roots[int(nodes[-1])] = tuple(query.prefix)
             # Place -1, the prefix, is the last entry, as the index -1 says.
             asked.append(nodes[query.parents])
             for row, place in enumerate(query.top_at.tolist()):

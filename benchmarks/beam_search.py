@@ -37,7 +37,7 @@ def main() -> None:
         engine = model._backend._open  # type: ignore[attr-defined]
         ratios, differences, seconds = [], [], []
         for prompt in [prompts[0], *prompts]:
-            engine.verdict.evaluator.forget()
+            engine.forget()
             start = time.perf_counter()
             own = own_scores(model, prompt, given)
             middle = time.perf_counter()

@@ -41,7 +41,7 @@ class DecodeCounter:
 
 def ways_of(model: LLaMa) -> dict[str, Way]:
     """Ways over the model that is loaded: trees, and each choice with its whole prompt."""
-    evaluator = model._open.evaluator
+    engine = model._open
     facade = model.as_model()
 
     def autocog(prompt: str, choices: Sequence[str]) -> list[float]:
@@ -52,7 +52,7 @@ def ways_of(model: LLaMa) -> dict[str, Way]:
         base = facade.encode(prompt)
         found = []
         for choice in choices:
-            evaluator.forget()
+            engine.forget()
             tokens = facade.encode(prompt + choice)[len(base) :]
             nodes = np.array(tokens, dtype=np.int32)
             parents = np.arange(-1, len(tokens) - 1, dtype=np.int32)
@@ -62,7 +62,7 @@ def ways_of(model: LLaMa) -> dict[str, Way]:
 
     return {
         "whole": Way("whole sequence per choice", whole_per_choice),
-        "cold": Way("autocog, cold", autocog, before=evaluator.forget),
+        "cold": Way("autocog, cold", autocog, before=engine.forget),
         "cached": Way("autocog, prompt or header cached", autocog),
     }
 
@@ -128,7 +128,7 @@ def compare(
     picked = [ways["whole"], ways["cached"]] if by_row else list(ways.values())
     threads = int(model._open.info.details["threads"])
     others = [guidance_way(path, threads)]
-    model._open.evaluator.forget()
+    model._open.forget()
     ways["cached"].run(*items[0])
     if by_row:
         # The rows' header stays in memory from row to row; a whole sequence drops it.

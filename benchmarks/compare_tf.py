@@ -76,7 +76,7 @@ def ways_of(model: TfLM, *, by_row: bool) -> dict[str, Way]:
 
     ways = {
         "ancestors": Way("whole prompt per tree node", whole_prompt_per_node),
-        "cold": Way("autocog, cold", autocog, before=engine.verdict.evaluator.forget),
+        "cold": Way("autocog, cold", autocog, before=engine.forget),
         "cached": Way("autocog, header cached" if by_row else "autocog, prompt cached", autocog),
         "floor": Way("plain forward, same tokens", plain_forward),
     }
@@ -136,7 +136,7 @@ def banking77(model: TfLM, rounds: int, counter: Counter, path: Path) -> dict[st
     ways = ways_of(model, by_row=True)
     items = banking77_items(path, rounds + 1)
     peer = ways[best_batch(ways, items[0])]
-    model._open.verdict.evaluator.forget()
+    model._open.forget()
     ways["cached"].run(*items[0])
     picked = [ways["ancestors"], peer, ways["cached"], ways["floor"]]
     measure(picked, items[1:], counter)

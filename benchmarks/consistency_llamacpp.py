@@ -19,14 +19,14 @@ from rich.table import Table
 
 from autocog_core import Model
 from autocog_llamacpp import LLaMa
+from autocog_llamacpp.engine import LlamaEngine
 
 QUESTIONS = Path(__file__).parent.parent / "examples" / "quiz" / "questions.jsonl"
 
 
-def one_by_one(model: Model, engine: object, tokens: Sequence[int], begin: int) -> list[float]:
+def one_by_one(model: Model, engine: LlamaEngine, tokens: Sequence[int], begin: int) -> list[float]:
     """The log-probabilities of tokens[begin:], each token decoded alone."""
-    evaluator = engine.evaluator  # type: ignore[attr-defined]
-    evaluator.forget()
+    engine.forget()
     found = []
     for end in range(1, len(tokens)):
         row = model.greedy(tokens[:end])
@@ -35,12 +35,11 @@ def one_by_one(model: Model, engine: object, tokens: Sequence[int], begin: int) 
     return found
 
 
-def whole(model: Model, engine: object, tokens: Sequence[int], begin: int) -> list[float]:
+def whole(model: Model, engine: LlamaEngine, tokens: Sequence[int], begin: int) -> list[float]:
     """The log-probabilities of tokens[begin:], the whole sequence before each in one decode."""
-    evaluator = engine.evaluator  # type: ignore[attr-defined]
     found = []
     for end in range(begin, len(tokens)):
-        evaluator.forget()
+        engine.forget()
         found.append(float(model.greedy(tokens[:end])[tokens[end]]))
     return found
 
@@ -70,7 +69,7 @@ def main() -> None:
             for line in lines[: arguments.questions]:
                 row = json.loads(line)
                 prompt = f"{header}Question: {row['question']}\nAnswer:"
-                engine.evaluator.forget()
+                engine.forget()
                 scores = model.choose(prompt, [f" {choice}" for choice in row["choices"]]).scores
                 base = model.encode(prompt)
                 for score in scores:

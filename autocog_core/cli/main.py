@@ -14,7 +14,7 @@ from autocog_core.cli.failures import CommandGroup
 from autocog_core.cli.models import models
 from autocog_core.cli.options import Debug, Quiet
 from autocog_core.cli.run import run
-from autocog_core.cli.show import show
+from autocog_core.cli.show_program import show
 from autocog_core.cli.tokens import greedy, tokenize
 from autocog_core.version import __version__
 

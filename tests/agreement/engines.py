@@ -63,7 +63,7 @@ def transformers_engine() -> Iterator[Engine]:
             yield work
             hook.remove()
 
-        yield Engine(model, rows, engine.verdict.evaluator.forget, counted)
+        yield Engine(model, rows, engine.forget, counted)
 
 
 def float32_weights(target: Path) -> Path:
@@ -112,7 +112,7 @@ def llama_cpp_engine(weights: Path) -> Iterator[Engine]:
             yield work
             llama_cpp.llama_decode = decode
 
-        yield Engine(model, rows, engine.evaluator.forget, counted)
+        yield Engine(model, rows, engine.forget, counted)
 
 
 class Needed:

@@ -196,7 +196,7 @@ def test_nan_logits_are_an_error_and_not_an_answer() -> None:
     before = weight.detach().clone()
     with torch.no_grad():
         weight.fill_(float("nan"))
-    engine.verdict.evaluator.forget()
+    engine.forget()
     for call in (
         lambda: model.greedy("The"),
         lambda: model.choose("The", ["a", "b"]),
@@ -208,7 +208,7 @@ def test_nan_logits_are_an_error_and_not_an_answer() -> None:
             call()
     with torch.no_grad():
         weight.copy_(before)
-    engine.verdict.evaluator.forget()
+    engine.forget()
     assert np.isfinite(model.greedy("The")).all()
 
 
@@ -226,7 +226,7 @@ def test_out_of_memory_frees_halves_and_goes_on(monkeypatch: pytest.MonkeyPatch)
             raise torch.OutOfMemoryError("CUDA out of memory (simulated)")
         return forward(input_ids=input_ids, **kwargs)
 
-    engine.verdict.evaluator.forget()
+    engine.forget()
     monkeypatch.setattr(engine.model.model, "forward", limited)
     found = model.choose(text, choices)
     assert max(sizes) > 40

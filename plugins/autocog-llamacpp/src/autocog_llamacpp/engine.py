@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from autocog_core import BackendInfo, TreeQuery, TreeScores
 from autocog_core.answers import ArrayAnswers
 from autocog_core.forest import Forest
+from autocog_core.kept_rows import KeptRows
 from autocog_core.numerics import log_softmax
 from autocog_llamacpp.chat_template import ChatTemplate
 from autocog_llamacpp.context import Context
@@ -58,12 +59,18 @@ class LlamaEngine:
         self._tolerance = tolerance
         self._details = details or {}
         self._identify = identify
+        self._rows: KeptRows[NDArray[np.float32]] = KeptRows(np.copy)
 
     def score_trees(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
         """Answers to several queries, which share what their sequences have in common."""
         answers = ArrayAnswers(queries)
-        self.evaluator.evaluate(answers.forest, answers.add)
+        self._rows.answer(answers, self.evaluator.evaluate)
         return answers.answers()
+
+    def forget(self) -> None:
+        """Drop everything that was kept from earlier calls."""
+        self._rows.forget()
+        self.evaluator.forget()
 
     def row(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """float32 (V,): log-probability of every token after `tokens`."""

@@ -119,6 +119,10 @@ class StateEvaluator(Holding):
         ends = [node for node in forest.depth_first() if not children[node]]
         for end in ends:
             path = forest.path_to(end)
+            if unread.isdisjoint(path):
+                # Its distribution was known already.
+                self._leave(forest, forks, left, end)
+                continue
             longest = max(longest, len(path))
             tokens = [forest.tokens[node] for node in path]
             self._make_room(longest)

@@ -13,6 +13,7 @@ import transformers
 from numpy.typing import NDArray
 
 from autocog_core import BackendInfo, TreeQuery, TreeScores
+from autocog_core.kept_rows import KeptRows
 from autocog_tf import fingerprint
 from autocog_tf.evaluator import Evaluator, Forward
 from autocog_tf.level_evaluator import LevelEvaluator
@@ -70,6 +71,7 @@ class TfEngine:
         ]
         if may_be_masked(model, self.config):
             candidates.insert(0, tree)
+        self._rows: KeptRows[torch.Tensor] = KeptRows(torch.clone)
         self.verdict: Verdict = pick_evaluator(self.forward, candidates, self.tolerance)
 
     def score_trees(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
@@ -77,10 +79,15 @@ class TfEngine:
 
         def attempt() -> list[TreeScores]:
             answers = TensorAnswers(queries)
-            self.verdict.evaluator.evaluate(answers.forest, answers.add)
+            self._rows.answer(answers, self.verdict.evaluator.evaluate)
             return answers.answers()
 
         return self._run(attempt)
+
+    def forget(self) -> None:
+        """Drop everything that was kept from earlier calls."""
+        self._rows.forget()
+        self.verdict.evaluator.forget()
 
     def row(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """float32 (V,): log-probability of every token after `tokens`."""
