@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from autocog_core.errors import InputError, did_you_mean
 from autocog_core.fta.actions import Action, Choose, Complete, Text
-from autocog_core.fta.binding import templates_of
+from autocog_core.fta.set_checks import SetChecks
+from autocog_core.fta.template_checks import TemplateChecks
 from autocog_core.fta.templates import Each, Template
+from autocog_core.fta.vocabularies import Vocabulary
+from autocog_core.fta.wiring import cycle_entries, misleading, unreachable
+from autocog_core.fta.wording import cut, suggestion, with_hint
 from autocog_core.pieces import Prompt, TextPiece
 from autocog_core.types import NORMS
 
 if TYPE_CHECKING:
     from autocog_core.fta.automaton import Automaton
+
+
+#: Faults that are looked for: whoever has more mends these first.
+MOST_FAULTS = 200
+#: Faults that only the whole graph shows.
+OF_PATHS = (
+    "no path leads to it",
+    "it is on a cycle without an end: give max_visits to an action of it",
+)
+#: Texts that a completion may be of: each is kept, with what it takes to go on.
+MOST_TEXTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +54,41 @@ def faults_of(automaton: Automaton) -> list[Finding]:
     """Everything that keeps an automaton from being run."""
     if not automaton.actions:
         return [Finding("there are no actions", "automaton")]
-    found = list(_names(automaton))
-    for action in automaton.actions:
-        found += [finding(what, action) for what in _own(action, automaton)]
-        found += [finding(what, action) for what in _wiring(action, automaton)]
+    found = list(islice(_of_actions(automaton), MOST_FAULTS))
     if not found:
         # Only a graph whose edges lead somewhere can be walked.
-        found += _unreachable(automaton)
-        found += _unbounded(automaton)
-    return found
+        found += [finding(OF_PATHS[0], action) for action in unreachable(automaton)]
+        found += [finding(OF_PATHS[1], action) for action in cycle_entries(automaton)]
+    return found[:MOST_FAULTS]
 
 
 def finding(what: str, action: Action, *, warning: bool = False) -> Finding:
     """What was found at an action."""
-    return Finding(what, f'action "{action.uid}"', action.uid, warning)
+    return Finding(what, f'action "{cut(str(action.uid))}"', action.uid, warning)
+
+
+def place_of(vocab: str) -> str:
+    """What a finding calls one of the automaton's sets."""
+    return f'vocab "{cut(vocab)}"'
+
+
+def _of_actions(automaton: Automaton) -> Iterator[Finding]:
+    yield from _names(automaton)
+    sets = SetChecks()
+    for name, vocabulary in automaton.vocabs.items():
+        for what in sets.faults(vocabulary):
+            yield Finding(what, place_of(name))
+    templates = TemplateChecks(automaton.inputs)
+    for action in automaton.actions:
+        for what in _own(action, automaton):
+            yield finding(what, action)
+        for what in templates.faults(action):
+            yield finding(what, action)
+        if isinstance(action, Complete) and isinstance(action.vocab, Vocabulary):
+            for what in sets.faults(action.vocab):
+                yield finding(what, action)
+        for what in misleading(action, automaton):
+            yield finding(what, action)
 
 
 def _names(automaton: Automaton) -> Iterator[Finding]:
@@ -68,16 +105,19 @@ def _own(action: Action, automaton: Automaton) -> Iterator[str]:
     """What is wrong with an action by itself."""
     if action.max_visits is not None and action.max_visits < 1:
         yield f"max_visits is {action.max_visits}: give 1 or more"
-    yield from _templates(action, automaton)
     match action:
         case Text():
             if isinstance(action.text, Prompt) and not all(
                 isinstance(piece, TextPiece) for piece in action.text.pieces
             ):
                 yield "text has pieces of token ids: give text"
+            yield from _unwritable("its text", _fixed(action.text))
         case Choose():
             yield from _choices(action)
             yield from _pruning(action)
+            for key in ("end", "unconditional"):
+                if isinstance(text := getattr(action, key), str):
+                    yield from _unwritable(key, text)
             if action.norm not in NORMS:
                 yield f"unknown norm {action.norm!r}: one of " + ", ".join(NORMS)
         case Complete():
@@ -85,16 +125,14 @@ def _own(action: Action, automaton: Automaton) -> Iterator[str]:
             yield from _pruning(action)
 
 
-def _templates(action: Action, automaton: Automaton) -> Iterator[str]:
-    for template in templates_of(action):
-        try:
-            names = template.names
-        except InputError as error:
-            yield str(error)
-            continue
-        for name in sorted(names - automaton.inputs.keys()):
-            hint = did_you_mean(name, automaton.inputs) or "the automaton declares none"
-            yield f'a template names the unknown input "{name}": {hint}'
+def _fixed(text: object) -> object:
+    match text:
+        case Prompt(pieces):
+            return "".join(piece.text for piece in pieces if isinstance(piece, TextPiece))
+        case Template(source):
+            return source
+        case _:
+            return text
 
 
 def _choices(action: Choose) -> Iterator[str]:
@@ -105,11 +143,24 @@ def _choices(action: Choose) -> Iterator[str]:
         if isinstance(choice, Template | Each):
             # Known when the inputs are.
             continue
-        if not isinstance(choice, str) or not choice:
+        if not choice:
             yield f"choice {number} is empty"
         elif choice in seen:
-            yield f"choice {number}, {choice!r}, was given before"
-        seen.add(choice)
+            yield f"choice {number}, {cut(choice)!r}, was given before"
+        else:
+            yield from _unwritable(f"choice {number}", choice)
+            seen.add(choice)
+
+
+def _unwritable(name: str, text: object) -> Iterator[str]:
+    """Characters that no tokenizer takes, for they have no UTF-8 form."""
+    if not isinstance(text, str):
+        yield f"{name} is no text but {type(text).__name__}"
+        return
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        yield f"{name} has a lone surrogate at character {error.start}: it is no valid Unicode"
 
 
 def _pruning(action: Choose | Complete) -> Iterator[str]:
@@ -124,87 +175,31 @@ def _pruning(action: Choose | Complete) -> Iterator[str]:
 def _completion(action: Complete, automaton: Automaton) -> Iterator[str]:
     if action.length < 1:
         yield f"length is {action.length}: give 1 or more"
-    if action.beams < 1:
-        yield f"beams is {action.beams}: give 1 or more"
-    if action.samples < 0:
-        yield f"samples is {action.samples}: give 1 or more, or 0 for beam search"
+    if not 1 <= action.beams <= MOST_TEXTS:
+        most = "" if action.beams < 1 else f", at most {MOST_TEXTS}"
+        yield f"beams is {action.beams}: give 1 or more{most}"
+    if not 0 <= action.samples <= MOST_TEXTS:
+        most = "" if action.samples < 0 else f" (at most {MOST_TEXTS})"
+        yield f"samples is {action.samples}: give 1 or more{most}, or 0 for beam search"
     if action.samples and action.beams > 1:
         yield "it has both beams and samples: give one of them"
-    if action.samples and not action.temperature > 0:
-        yield f"temperature is {action.temperature}: give more than 0, or leave samples out"
+    if not 0 <= action.temperature < math.inf:
+        yield f"temperature is {action.temperature}: give 0 or more"
+    elif action.samples and not action.temperature:
+        yield "temperature is 0: give more than 0, or leave samples out"
+    if action.seed < 0:
+        yield f"seed is {action.seed}: give 0 or more"
+    if not math.isfinite(action.length_penalty):
+        yield f"length_penalty is {action.length_penalty}: give a number"
     if not 0 < action.top_p <= 1:
         yield f"top_p is {action.top_p}: give more than 0, at most 1"
-    if any(not isinstance(stop, str) or not stop for stop in action.stop):
-        yield "a stop is empty"
+    for number, stop in enumerate(action.stop):
+        if not isinstance(stop, str) or not stop:
+            yield f"stop {number} is empty"
+        else:
+            yield from _unwritable(f"stop {number}", stop)
     if isinstance(action.vocab, str) and action.vocab not in automaton.vocabs:
-        hint = did_you_mean(action.vocab, automaton.vocabs) or "the automaton has none"
-        yield f'unknown vocab "{action.vocab}": {hint}'
-
-
-def _wiring(action: Action, automaton: Automaton) -> Iterator[str]:
-    count = len(action.successors)
-    if isinstance(action, Choose):
-        if count > 1 and count != len(action.choices):
-            yield (
-                f"{count} successors for {len(action.choices)} choices: "
-                "give one for all, one for each, or none"
-            )
-    elif count > 1:
-        yield f"{count} successors: at most one can follow it"
-    for uid in action.successors:
-        if uid not in automaton.by_uid:
-            yield f'unknown successor "{uid}": {did_you_mean(uid, automaton.by_uid)}'
-
-
-def _unreachable(automaton: Automaton) -> list[Finding]:
-    reached = {automaton.entry.uid}
-    stack = [automaton.entry]
-    while stack:
-        for uid in stack.pop().successors:
-            if uid not in reached:
-                reached.add(uid)
-                stack.append(automaton.by_uid[uid])
-    return [
-        finding("no path leads to it", action)
-        for action in automaton.actions
-        if action.uid not in reached
-    ]
-
-
-def _unbounded(automaton: Automaton) -> list[Finding]:
-    """Cycles without an action that has `max_visits`: what is left without those is walked."""
-    endless = [action for action in automaton.actions if action.max_visits is None]
-    free = {action.uid for action in endless}
-    waiting = dict.fromkeys(free, 0)
-    for action in endless:
-        for uid in set(action.successors) & free:
-            waiting[uid] += 1
-    # Kahn's algorithm: actions that nothing endless leads to are taken away, again and again.
-    stack = [uid for uid, count in waiting.items() if count == 0]
-    while stack:
-        uid = stack.pop()
-        free.discard(uid)
-        for successor in set(automaton.by_uid[uid].successors) & free:
-            waiting[successor] -= 1
-            if waiting[successor] == 0:
-                stack.append(successor)
-    # What remains is on a cycle, or behind one: only the first is at fault.
-    return [
-        finding("it is on a cycle without an end: give max_visits to an action of it", action)
-        for action in automaton.actions
-        if action.uid in free and _reaches(automaton, action.uid, free)
-    ][:1]
-
-
-def _reaches(automaton: Automaton, uid: str, allowed: set[str]) -> bool:
-    """Whether an action leads back to itself, through actions that are `allowed`."""
-    seen: set[str] = set()
-    stack = [uid]
-    while stack:
-        for successor in automaton.by_uid[stack.pop()].successors:
-            if successor == uid:
-                return True
-            if successor in allowed and successor not in seen:
-                seen.add(successor)
-                stack.append(successor)
-    return False
+        hint = suggestion(action.vocab, automaton.vocabs)
+        if not automaton.vocabs:
+            hint = "the automaton has none"
+        yield with_hint(f'unknown vocab "{cut(action.vocab)}"', hint)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from autocog_core.errors import InputError
+from autocog_core.fta.wording import cut
 
 InputType = Literal["text", "integer", "number", "boolean", "list", "any"]
 
@@ -57,11 +58,16 @@ def check_values(inputs: Mapping[str, Input], values: Mapping[str, Any]) -> dict
             continue
         try:
             found[name] = READERS[declared.type](given) if given is not None else None
-        except (ValueError, TypeError):
-            faults.append(f'"{name}" is no {declared.type}: {_shown(given)}')
+        except UNREADABLE:
+            faults.append(f'"{name}" {no(declared.type)}: {_shown(given)}')
     if faults:
         raise InputError(", ".join(faults), where="inputs", hint="it takes " + _signature(inputs))
     return found
+
+
+def no(kind: InputType) -> str:
+    """What is said of a value that is none of a type."""
+    return "is nothing that JSON can say" if kind == "any" else f"is no {kind}"
 
 
 def _signature(inputs: Mapping[str, Input]) -> str:
@@ -69,8 +75,10 @@ def _signature(inputs: Mapping[str, Input]) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    if isinstance(value, str | int | float | None):
+        # Beyond some thousand digits Python writes no number.
+        return cut(repr(value)) if not isinstance(value, int) or abs(value) < 1e99 else "a number"
+    return f"a {type(value).__name__}"
 
 
 def _text(value: Any) -> str:
@@ -117,7 +125,9 @@ def _any(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-#: How a value of each type is read; they raise ValueError or TypeError.
+#: What readers raise: lists may be nested deeply, and numbers be too large.
+UNREADABLE = (ValueError, TypeError, OverflowError, RecursionError)
+#: How a value of each type is read.
 READERS: Mapping[InputType, Callable[[Any], Any]] = {
     "text": _text,
     "integer": _integer,

@@ -2,208 +2,119 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections import deque
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jinja2 import (
-    StrictUndefined,
-    TemplateError,
-    Undefined,
-    nodes,
-    pass_context,
-    pass_eval_context,
-)
-from jinja2.exceptions import SecurityError, TemplateSyntaxError, UndefinedError
-from jinja2.filters import do_join, do_replace
+from jinja2 import StrictUndefined, Undefined, nodes, pass_context
+from jinja2.exceptions import TemplateSyntaxError, UndefinedError
 from jinja2.meta import find_undeclared_variables
-from jinja2.runtime import Context
+from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from autocog_core.errors import InputError, did_you_mean
-
-#: Passes of all loops of one text, and characters of it.
-MOST_PASSES = 1_000_000
-MOST_CHARACTERS = 10_000_000
-
-_ALLOWED_NODES = (
-    nodes.Template,
-    nodes.Output,
-    nodes.TemplateData,
-    nodes.If,
-    nodes.For,
-    nodes.Name,
-    nodes.Const,
-    nodes.List,
-    nodes.Tuple,
-    nodes.Dict,
-    nodes.Pair,
-    nodes.Keyword,
-    nodes.Getattr,
-    nodes.Getitem,
-    nodes.Slice,
-    nodes.Filter,
-    nodes.Test,
-    nodes.CondExpr,
-    nodes.Compare,
-    nodes.Operand,
-    nodes.And,
-    nodes.Or,
-    nodes.Not,
-    nodes.Concat,
-    nodes.Add,
-    nodes.Sub,
-    nodes.Mul,
-    nodes.Div,
-    nodes.FloorDiv,
-    nodes.Mod,
-    nodes.Neg,
-    nodes.Pos,
-    nodes.Call,
+from autocog_core.errors import InputError
+from autocog_core.fta.allowance import Allowance, kind_of, size_of
+from autocog_core.fta.sandbox_filters import (
+    ALLOWANCE,
+    METHODS,
+    TESTS,
+    Method,
+    allowance_of,
+    filters,
 )
-_ALLOWED_CALLS = frozenset(
+from autocog_core.fta.sandbox_syntax import check, counted
+from autocog_core.fta.wording import cut, suggestion
+
+#: Words and signs of one template.
+MOST_WORDS = 10_000
+#: Digits, in bits, of whole numbers that are multiplied.
+_MOST_BITS = 1024
+
+_OF_LOOPS = frozenset(
     {
-        "capitalize",
-        "endswith",
-        "get",
-        "items",
-        "keys",
-        "lower",
-        "lstrip",
-        "removeprefix",
-        "removesuffix",
-        "rstrip",
-        "split",
-        "splitlines",
-        "startswith",
-        "strip",
-        "title",
-        "upper",
-        "values",
-    }
-)
-_ALLOWED_FILTERS = frozenset(
-    {
-        "abs",
-        "capitalize",
-        "count",
-        "d",
-        "default",
-        "dictsort",
+        "depth",
+        "depth0",
         "first",
-        "float",
-        "int",
-        "items",
-        "join",
+        "index",
+        "index0",
         "last",
         "length",
-        "list",
-        "lower",
-        "map",
-        "max",
-        "min",
-        "reject",
-        "rejectattr",
-        "replace",
-        "reverse",
-        "round",
-        "select",
-        "selectattr",
-        "sort",
-        "string",
-        "title",
-        "tojson",
-        "trim",
-        "truncate",
-        "unique",
-        "upper",
-        "wordcount",
+        "nextitem",
+        "previtem",
+        "revindex",
+        "revindex0",
     }
 )
-#: Loops within loops.
-_DEEPEST_LOOPS = 3
-_STEPS = "_steps"
+_RESULT = "_result"
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """Numbers may be multiplied; texts and lists may not."""
+    """Plain data, and nothing behind it: no object gives an attribute that is not listed."""
 
-    intercepted_binops = frozenset(["*", "%"])
+    intercepted_binops = frozenset(["*", "%", "+"])
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """`obj.attribute`: a method that is allowed, what a loop knows, or an entry."""
+        if isinstance(obj, Undefined):
+            str(obj)
+        if isinstance(obj, LoopContext):
+            return getattr(obj, attribute) if attribute in _OF_LOOPS else self._no(obj, attribute)
+        if attribute in METHODS.get(type(obj), ()):
+            return Method(obj, attribute)
+        return self.getitem(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """`obj[argument]`, of what has entries."""
+        if isinstance(obj, Undefined):
+            str(obj)
+        if isinstance(obj, str | list | tuple | dict):
+            try:
+                return obj[argument]
+            except (TypeError, LookupError):
+                pass
+        return self._no(obj, argument)
+
+    def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
+        """Only methods are called, and these are all allowed."""
+        if not isinstance(obj, Method):
+            raise InputError(f"{kind_of(obj)} cannot be called", where="template")
+        return obj.call(allowance_of(context), *args, **kwargs)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        if not all(isinstance(each, int | float) for each in (left, right)):
+        """Numbers may be multiplied, texts and lists only added."""
+        numbers = all(isinstance(each, int | float) for each in (left, right))
+        if operator != "+" and not numbers:
             raise InputError(f'"{operator}" is for numbers', where="template")
+        if not numbers:
+            allowance_of(context).take(size_of(left) + size_of(right))
+        elif operator == "*" and _bits(left) + _bits(right) > _MOST_BITS:
+            raise InputError("a number grows too large", where="template")
         return super().call_binop(context, operator, left, right)
 
-
-class _Steps:
-    """What is left of the bound on one text's loops; and the marks around what is put in."""
-
-    def __init__(self, opening: str, closing: str) -> None:
-        self.opening = opening
-        self.closing = closing
-        self._left = MOST_PASSES
-
-    def over(self, items: Iterable[Any]) -> Iterator[Any]:
-        for item in items:
-            self._left -= 1
-            if self._left < 0:
-                raise InputError(f"its loops take more than {MOST_PASSES} passes", where="template")
-            yield item
+    def _no(self, obj: Any, name: Any) -> Undefined:
+        kind = "a loop" if isinstance(obj, LoopContext) else kind_of(obj)
+        shown = cut(repr(name)) if isinstance(name, str | int) else kind_of(name)
+        return self.undefined(f"{kind} has no entry {shown}")
 
 
-@pass_context
-def _stepped(context: Context, items: Any) -> Any:
-    """The items of a loop, counted."""
-    if isinstance(items, Undefined):
-        return items
-    steps: _Steps = context[_STEPS]
-    counted = steps.over(items)
-    # Loops ask for the length of what has one.
-    return list(counted) if isinstance(items, Sized) else counted
+def _bits(number: float) -> int:
+    return number.bit_length() if isinstance(number, int) else 0
 
 
 @pass_context
 def _put_in(context: Context, value: Any) -> str:
     """What an expression comes to, as text."""
-    if not isinstance(value, str | int | float | None | Undefined):
+    if not isinstance(value, str | int | float | None | Undefined | Method):
         raise InputError(
-            f"a {type(value).__name__} is put into the text as it is",
+            f"{kind_of(value)} is put into the text as it is",
             where="template",
             hint='add "| join(...)" to a list',
         )
     text = "" if value is None else str(value)
-    steps: _Steps = context[_STEPS]
-    return f"{steps.opening}{text}{steps.closing}" if steps.opening and text else text
-
-
-def _refuse_above(size: int) -> None:
-    if size > MOST_CHARACTERS:
-        raise InputError(
-            f"a text of it is longer than {MOST_CHARACTERS} characters", where="template"
-        )
-
-
-@pass_eval_context
-def _join(context: Any, value: Any, d: str = "", attribute: Any = None) -> str:
-    """Jinja's own, for texts that it does not make too long."""
-    items = list(value)
-    _refuse_above(len(str(d)) * len(items) + sum(len(x) for x in items if isinstance(x, str)))
-    joined: str = do_join(context, items, str(d), attribute)
-    return joined
-
-
-@pass_eval_context
-def _replace(context: Any, text: Any, old: Any, new: Any, count: int | None = None) -> str:
-    """Jinja's own, for texts that it does not make too long."""
-    text, old, new = str(text), str(old), str(new)
-    _refuse_above(len(text) + text.count(old) * max(0, len(new) - len(old)))
-    return do_replace(context, text, old, new, count)
-
-
-def _round(value: Any, precision: int = 0) -> float:
-    """To some decimal places; Jinja's own counts up powers of ten of any size."""
-    return round(float(value), precision)
+    allowance = allowance_of(context)
+    if allowance.opening and text:
+        return f"{allowance.opening}{text}{allowance.closing}"
+    return text
 
 
 def _environment() -> _Environment:
@@ -212,15 +123,12 @@ def _environment() -> _Environment:
         keep_trailing_newline=True,
         finalize=_put_in,
         autoescape=False,
+        # Nothing is worked out before it is counted.
+        optimized=False,
     )
     environment.globals.clear()
-    environment.filters = {
-        name: found for name, found in environment.filters.items() if name in _ALLOWED_FILTERS
-    }
-    environment.filters |= {"join": _join, "replace": _replace, "round": _round}
-    # As it is written in a prompt: Jinja's own escapes what HTML would read.
-    environment.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
-    environment.filters[_STEPS] = _stepped
+    environment.filters = filters()
+    environment.tests = {name: environment.tests[name] for name in TESTS}
     return environment
 
 
@@ -230,47 +138,51 @@ _ENVIRONMENT = _environment()
 class Compiled:
     """A template that was found to do nothing but what is allowed.
 
+    :param expression: whether the source is one expression, without the braces around it.
+    :ivar names: what it uses. `words`: how many words and signs it has.
     :raises InputError: if it does, or is none.
     """
 
-    def __init__(self, source: str) -> None:
-        self._source = source
+    def __init__(self, source: str, *, expression: bool = False) -> None:
         try:
-            tree = _ENVIRONMENT.parse(source)
-            _check(tree)
+            whole = "{{ " + source + " }}" if expression else source
+            self.words = _words(whole)
+            tree = _ENVIRONMENT.parse(whole)
+            check(tree)
             self.names = frozenset(find_undeclared_variables(tree))
-            for loop in tree.find_all(nodes.For):
-                loop.iter = nodes.Filter(loop.iter, _STEPS, [], [], None, None)
-            code = _ENVIRONMENT.compile(tree)
+            if expression:
+                result = nodes.Name(_RESULT, "store")
+                tree.body = [nodes.Assign(result, _expression_of(tree, source), lineno=1)]
+                tree.set_environment(_ENVIRONMENT)
+            code = _ENVIRONMENT.compile(counted(tree))
         except TemplateSyntaxError as error:
             # Jinja counts lines from 1 within the text.
             place = f" (line {error.lineno} of the text)" if "\n" in source.rstrip() else ""
-            raise InputError(f"{error.message}{place}", where="template") from error
-        except RecursionError:
+            raise InputError(
+                f"{error.message}{place}",
+                where="template",
+                hint="" if expression else 'what is no template goes into {literal: "..."}',
+            ) from error
+        except (RecursionError, SyntaxError, MemoryError):
+            # Python's own parser gives up in several ways.
             raise InputError("it is nested too deeply", where="template") from None
         self._template = _ENVIRONMENT.template_class.from_code(_ENVIRONMENT, code, {})
 
-    def render(self, values: Mapping[str, Any], opening: str, closing: str) -> list[str]:
-        """The parts of the text, with `opening` and `closing` around all that is put in."""
+    def render(self, values: Mapping[str, Any], allowance: Allowance) -> str:
+        """The text, with the allowance's marks around all that is put in."""
         parts = []
-        size = 0
         with _Explained(values):
-            for part in self._template.generate({**values, _STEPS: _Steps(opening, closing)}):
-                size += len(part)
-                if size > MOST_CHARACTERS:
-                    raise InputError(
-                        f"it gives more than {MOST_CHARACTERS} characters", where="template"
-                    )
+            for part in self._template.generate({**values, ALLOWANCE: allowance}):
+                allowance.take(len(part))
                 parts.append(part)
-        return parts
+        return "".join(parts)
 
-    def value(self, values: Mapping[str, Any]) -> Any:
-        """What a template of one expression comes to, not as text."""
-        expression = _ENVIRONMENT.compile_expression(
-            self._source.strip().removeprefix("{{").removesuffix("}}"), undefined_to_none=False
-        )
+    def value(self, values: Mapping[str, Any], allowance: Allowance) -> Any:
+        """What an expression comes to, not as text."""
         with _Explained(values):
-            found = expression(**values)
+            context = self._template.new_context({**values, ALLOWANCE: allowance})
+            deque(self._template.root_render_func(context), maxlen=0)
+            found = context.vars[_RESULT]
             if isinstance(found, Undefined):
                 str(found)
             return list(found) if isinstance(found, Iterator) else found
@@ -289,49 +201,34 @@ class _Explained:
         match error:
             case None | InputError():
                 return
-            case SecurityError():
-                raise InputError(f"not allowed: {error}", where="template") from error
             case UndefinedError():
-                names = [name for name in self._values if not name.startswith("_")]
-                hint = did_you_mean(_quoted(str(error)), names)
-                raise InputError(str(error), where="template", hint=hint) from error
+                message = str(error)
+                hint = ""
+                if message.endswith(" is undefined"):
+                    hint = suggestion(message.split("'")[1], self._values)
+                raise InputError(message, where="template", hint=hint) from error
             case RecursionError():
                 raise InputError("it is nested too deeply", where="template") from None
-            case TemplateError() | ArithmeticError() | LookupError() | TypeError() | ValueError():
-                raise InputError(str(error), where="template") from error
+            case Exception():
+                # Filters raise what they come upon.
+                raise InputError(cut(str(error)), where="template") from error
 
 
-def _quoted(message: str) -> str:
-    """The name in Jinja's "'name' is undefined"."""
-    return message.split("'")[1] if message.count("'") >= 2 else message
+def _words(source: str) -> int:
+    """How many words and signs a template has, and not too many to look at."""
+    found = 0
+    for _, kind, _ in _ENVIRONMENT.lexer.tokeniter(source, None):
+        found += kind != "whitespace"
+        if found > MOST_WORDS:
+            raise InputError(f"it has more than {MOST_WORDS} words and signs", where="template")
+    return found
 
 
-def _check(tree: nodes.Template) -> None:
-    stack: list[tuple[nodes.Node, int]] = [(tree, 0)]
-    while stack:
-        node, loops = stack.pop()
-        if not isinstance(node, _ALLOWED_NODES):
-            raise _refusal(node, f"{type(node).__name__.lower()} is not allowed in a template")
-        if isinstance(node, nodes.For):
-            loops += 1
-            if loops > _DEEPEST_LOOPS or node.recursive:
-                raise _refusal(node, "loops within loops are nested too deeply")
-        name = getattr(node, "name", None) or getattr(node, "attr", None)
-        if isinstance(node, nodes.Name | nodes.Getattr) and str(name).startswith("_"):
-            raise _refusal(node, f'"{name}" is not allowed: names that begin with "_" are private')
-        if isinstance(node, nodes.Filter) and node.name not in _ALLOWED_FILTERS:
-            hint = did_you_mean(node.name, _ALLOWED_FILTERS)
-            raise _refusal(node, f'there is no filter "{node.name}"', hint)
-        if isinstance(node, nodes.Call) and not (
-            isinstance(node.node, nodes.Getattr) and node.node.attr in _ALLOWED_CALLS
+def _expression_of(tree: nodes.Template, source: str) -> nodes.Expr:
+    """The expression that a template consists of."""
+    match tree.body:
+        case [nodes.Output(nodes=[nodes.Expr() as found])] if not isinstance(
+            found, nodes.TemplateData
         ):
-            raise _refusal(
-                node,
-                "this call is not allowed",
-                "allowed are: " + ", ".join(sorted(_ALLOWED_CALLS)),
-            )
-        stack += [(child, loops) for child in node.iter_child_nodes()]
-
-
-def _refusal(node: nodes.Node, what: str, hint: str = "") -> InputError:
-    return InputError(what, where=f"template, line {node.lineno}", hint=hint)
+            return found
+    raise InputError(f'"{cut(source)}" is no expression', where="template")

@@ -14,24 +14,29 @@ def simplified(automaton: Automaton) -> Automaton:
     """The automaton with every chain of texts joined into its first.
 
     Texts that are fields of the record stay, and so do those with templates: bind these first.
+
+    :raises InputError: for an automaton with faults.
     """
+    automaton.require_sound()
     leading = Counter(uid for action in automaton.actions for uid in action.successors)
     # Nothing leads to the entry but the beginning of a path.
     leading[automaton.entry.uid] += 1
-    swallowed: set[str] = set()
-    found: dict[str, Action] = {}
+    after = {
+        action.uid: following
+        for action in automaton.actions
+        if (following := _mergeable(automaton, action, leading)) is not None
+    }
+    swallowed = {following.uid for following in after.values()}
+    found = []
     for action in automaton.actions:
         if action.uid in swallowed:
             continue
         joined = [action]
-        while following := _mergeable(automaton, joined[-1], leading):
+        while following := after.get(joined[-1].uid):
             joined.append(following)
-            swallowed.add(following.uid)
-            # One that came earlier in the list had no predecessor as yet.
-            found.pop(following.uid, None)
-        found[action.uid] = _merged(joined)
+        found.append(_merged(joined))
     return Automaton(
-        found.values(),
+        found,
         automaton.vocabs,
         automaton.inputs,
         description=automaton.description,

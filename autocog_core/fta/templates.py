@@ -13,6 +13,8 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from autocog_core.errors import InputError
+from autocog_core.fta.allowance import Allowance, kind_of
+from autocog_core.fta.wording import cut
 from autocog_core.pieces import Prompt, TextPiece
 
 if TYPE_CHECKING:
@@ -20,6 +22,14 @@ if TYPE_CHECKING:
 
 #: What begins Jinja's expressions, statements and comments.
 MARKS = ("{{", "{%", "{#")
+#: Names that mean something else in a template.
+RESERVED = frozenset(
+    {
+        *("and", "else", "if", "in", "is", "not", "or"),
+        *("False", "None", "True", "false", "none", "true"),
+        *("caller", "kwargs", "loop", "self", "super", "varargs"),
+    }
+)
 
 
 def has_marks(text: str) -> bool:
@@ -46,22 +56,26 @@ class Template:
         """
         return _compiled(self.source).names
 
+    @cached_property
+    def words(self) -> int:
+        """How many words and signs it has: what it costs to look at."""
+        return _compiled(self.source).words
+
     def render(self, values: Mapping[str, Any]) -> str | Prompt:
         """The text, or with `special` a prompt of trusted and untrusted pieces.
 
         :raises InputError: for an input that is missing, or does not fit what is done with it.
         """
-        compiled = _compiled(self.source)
         if not self.special:
-            return "".join(compiled.render(values, "", ""))
+            return self.text(values)
         # Nobody who writes the data can guess them.
         opening, closing = (f"\ue000{secrets.token_hex(16)}\ue001" for _ in "<>")
-        text = "".join(compiled.render(values, opening, closing))
+        text = _compiled(self.source).render(values, Allowance(opening, closing))
         return Prompt(tuple(_pieces(text, opening, closing)))
 
     def text(self, values: Mapping[str, Any]) -> str:
         """The text, without regard to special tokens."""
-        return "".join(_compiled(self.source).render(values, "", ""))
+        return _compiled(self.source).render(values, Allowance())
 
 
 @dataclass(frozen=True)
@@ -81,18 +95,26 @@ class Each:
         inside = _compiled(self.text).names - {"item", "index"}
         return _compiled_list(self.items).names | inside
 
+    @cached_property
+    def words(self) -> int:
+        """How many words and signs it has: what it costs to look at."""
+        return _compiled(self.text).words + _compiled_list(self.items).words
+
     def render(self, values: Mapping[str, Any]) -> tuple[str, ...]:
         """The choices.
 
         :raises InputError: if the expression gives no list.
         """
-        found = _compiled_list(self.items).value(values)
+        allowance = Allowance()
+        found = _compiled_list(self.items).value(values, allowance)
         if not isinstance(found, list | tuple):
-            raise InputError(f"{self.items} is no list but {type(found).__name__}", where="choices")
+            raise InputError(
+                f'"{cut(self.items)}" is no list but {kind_of(found)}', where="choices"
+            )
         template = _compiled(self.text)
         return tuple(
-            "".join(template.render({**values, "item": item, "index": index}, "", ""))
-            for index, item in enumerate(found)
+            template.render({**values, "item": item, "index": index}, allowance)
+            for index, item in enumerate(allowance.over(found))
         )
 
 
@@ -117,4 +139,4 @@ def _compiled(source: str) -> Compiled:
 def _compiled_list(expression: str) -> Compiled:
     from autocog_core.fta.sandbox import Compiled
 
-    return Compiled("{{ " + expression + " }}")
+    return Compiled(expression, expression=True)

@@ -23,8 +23,9 @@ def warnings_of(automaton: Automaton, caller: Caller | None) -> Iterator[Finding
 
     :param caller: the main model; what runs on others is not held against it.
     """
+    faulty = {finding.uid for finding in automaton.faults()} if caller else {}
     for action in automaton.actions:
-        model = caller if action.model is None else None
+        model = caller if action.model is None and action.uid not in faulty else None
         match action:
             case Text():
                 yield from _followers(automaton, action)
@@ -52,11 +53,7 @@ def _followers(automaton: Automaton, action: Text) -> Iterator[Finding]:
                 warning=True,
             )
         case Choose() if last.isalnum():
-            glued = [
-                choice
-                for choice in following.choices
-                if isinstance(choice, str) and choice[:1].isalnum()
-            ]
+            glued = [choice for choice in _texts(following) if choice[:1].isalnum()]
             if glued:
                 yield finding(
                     f'its last word runs into the choice {glued[0]!r} of "{following.uid}": '
@@ -75,14 +72,20 @@ def _end_of(action: Text) -> str:
         case Template(source):
             return "" if source.endswith("}") else source[-1:]
         case text:
-            return text[-1:]
+            return str(text)[-1:]
+
+
+def _texts(action: Choose) -> list[str]:
+    """Choices that are known."""
+    return [choice for choice in action.choices if isinstance(choice, str)]
 
 
 def _prefixes(action: Choose, caller: Caller | None) -> Iterator[Finding]:
     """Choices that begin others: of their tokens, where a model tells these."""
     if action.end is not None:
         return
-    choices = [choice for choice in action.choices if isinstance(choice, str)]
+    # What is empty or there twice is a fault.
+    choices = [choice for choice in dict.fromkeys(_texts(action)) if choice]
     spelled: Sequence[Sequence[object]] = choices
     if caller is not None:
         spelled = caller.tokenize(choices, at_start=False)

@@ -14,25 +14,25 @@ from typing import Any
 import yaml
 
 from autocog_core.errors import InputError
+from autocog_core.fta.wording import cut
+from autocog_core.program.source import as_yaml, read_source
 
-#: Bytes of a file; values in it, those that aliases repeat counted again; levels of nesting.
-MOST_BYTES = 16 * 2**20
-MOST_VALUES = 500_000
+#: Values and characters in a document, those that aliases repeat counted again; levels of nesting.
+MOST_VALUES = 250_000
+MOST_CHARACTERS = 16 * 2**20
 DEEPEST = 60
 
 #: Keys and indices that lead to a part of a document.
 Path_ = tuple[str | int, ...]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-#: A character beyond 16 bits as JSON escapes it, and escaped backslashes, which are none.
-_SURROGATES = re.compile(r"\\\\|\\u([dD][89abAB]..)\\u([dD][c-fC-F]..)")
 _PLAIN: tuple[tuple[re.Pattern[str], Any], ...] = (
     (re.compile(r"|~|null|Null|NULL"), lambda text: None),
     (re.compile(r"true|True|TRUE"), lambda text: True),
     (re.compile(r"false|False|FALSE"), lambda text: False),
-    (re.compile(r"[-+]?[0-9]{1,30}"), int),
-    (re.compile(r"0x[0-9a-fA-F]{1,30}"), lambda text: int(text, 16)),
-    (re.compile(r"0o[0-7]{1,30}"), lambda text: int(text[2:], 8)),
+    (re.compile(r"[-+]?[0-9]{1,1000}"), int),
+    (re.compile(r"0x[0-9a-fA-F]{1,1000}"), lambda text: int(text, 16)),
+    (re.compile(r"0o[0-7]{1,1000}"), lambda text: int(text[2:], 8)),
     (re.compile(r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]{1,4})?"), float),
     (re.compile(r"[-+]?\.(inf|Inf|INF)"), lambda text: float(text.replace(".", ""))),
     (re.compile(r"\.(nan|NaN|NAN)"), lambda text: float("nan")),
@@ -43,7 +43,7 @@ _PLAIN: tuple[tuple[re.Pattern[str], Any], ...] = (
 class Document:
     """A file's data, and the line that each of its parts stands on, from 1.
 
-    :ivar lines: for the parts that have one; aliases have the lines of what they name.
+    :ivar lines: for the parts that have one; not for those inside of an alias.
     """
 
     data: Any
@@ -61,21 +61,7 @@ def read_document(path: Path) -> Document:
 
     :raises InputError: for a file that is missing, too large, or neither.
     """
-    where = str(path)
-    try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise InputError(
-                f"the file has {size / 2**20:.0f} MiB, more than {MOST_BYTES // 2**20} MiB",
-                where=where,
-                hint="put what is long into the inputs",
-            )
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=where) from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"is no UTF-8 text (byte {error.start})", where=where) from error
-    return parse(text, where)
+    return parse(read_source(path), str(path))
 
 
 def parse(text: str, where: str) -> Document:
@@ -83,19 +69,57 @@ def parse(text: str, where: str) -> Document:
 
     :raises InputError: for text that is no YAML, or bounded nowhere.
     """
-    # JSON allows tabs between its parts, YAML not everywhere; within texts both escape them.
-    is_json = text.lstrip()[:1] in ("{", "[")
-    source = _SURROGATES.sub(_character, text.replace("\t", " ")) if is_json else text
+    source = as_yaml(text, where)
     try:
-        events = yaml.parse(source, Loader=_LOADER)
-        return _Builder(events, where).document()
+        return _Builder(yaml.parse(source, Loader=_LOADER), where).document()
     except yaml.MarkedYAMLError as error:
+        lines = source.splitlines()
         mark = error.problem_mark
-        place = f"{where}:{mark.line + 1}" if mark is not None else where
-        problem = " ".join(part for part in (error.context, error.problem) if part)
-        raise InputError(problem or "is no YAML", where=place) from error
+        # The end of a file may be told as a line behind it.
+        number = min(mark.line, len(lines) - 1) if mark is not None else 0
+        problem = ": ".join(part for part in (error.context, error.problem) if part)
+        in_braces = re.search(r"\{[{%]", lines[number])
+        raise InputError(
+            problem or "is no YAML",
+            where=f"{where}:{number + 1}",
+            hint='put what has "{{" or "{%" in it in quotes' if in_braces else "",
+        ) from error
     except yaml.YAMLError as error:
         raise InputError(f"is no YAML: {error}", where=where) from error
+
+
+def plain(data: Any, where: str) -> Document:
+    """Data that is there already, copied: it is bounded in the same way, and has no lines.
+
+    :raises InputError: for what JSON could not say.
+    """
+    root: list[Any] = []
+    values = 0
+    # What is still to be copied: where to, under which key, and how deep it lies.
+    stack: list[tuple[Any, Any, Any, int]] = [(root, None, data, 0)]
+    while stack:
+        into, key, value, depth = stack.pop()
+        values += 1
+        if values > MOST_VALUES or depth > DEEPEST:
+            raise InputError(
+                f"has more than {MOST_VALUES} values, or is nested more than {DEEPEST} levels deep",
+                where=where,
+            )
+        copy = value
+        if isinstance(value, Mapping):
+            copy = {}
+            if not all(isinstance(each, str) for each in value):
+                raise InputError("a key must be text", where=where)
+            entries = reversed(list(value.items()))
+            stack += [(copy, name, inner, depth + 1) for name, inner in entries]
+        elif isinstance(value, list | tuple):
+            copy = [None] * len(value)
+            stack += [(copy, index, inner, depth + 1) for index, inner in enumerate(value)]
+        if into is root:
+            root.append(copy)
+        else:
+            into[key] = copy
+    return Document(root[0], {})
 
 
 class _Builder:
@@ -108,13 +132,15 @@ class _Builder:
         self._events = events
         self._where = where
         self._lines: dict[Path_, int] = {}
-        self._anchors: dict[str, tuple[Any, int]] = {}
+        #: Values by their anchors, with how many values and characters they have.
+        self._anchors: dict[str, tuple[Any, int, int]] = {}
         self._values = 0
+        self._characters = 0
 
     def document(self) -> Document:
         """The one document of the stream."""
         root: list[Any] = []
-        outside = _Open(root, (), 0, None)
+        outside = _Open(root, (), 0, 0, None)
         stack = [outside]
         documents = 0
         for event in self._events:
@@ -126,30 +152,31 @@ class _Builder:
                         raise self._error("a second document begins here", event)
                 case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
                     if event.tag is not None and not event.implicit:
-                        raise self._error(f'the tag "{event.tag}" is not known', event)
+                        raise self._error(f'the tag "{cut(event.tag)}" is not known', event)
                     value: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
                     if len(stack) > DEEPEST:
                         raise self._error(f"it is nested more than {DEEPEST} levels deep", event)
                     path = self._place(top, event)
-                    self._count(1, event)
-                    stack.append(_Open(value, path, self._values, event.anchor))
+                    self._count(1, 0, event)
+                    stack.append(_Open(value, path, self._values, self._characters, event.anchor))
                 case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
                     done = stack.pop()
-                    if done.key is not None:
-                        raise self._error("a key has no value", event)
                     if done.anchor:
-                        self._anchors[done.anchor] = (done.value, self._values - done.before + 1)
-                    self._put(stack[-1], done.value, event)
+                        values = self._values - done.before + 1
+                        characters = self._characters - done.characters
+                        self._anchors[done.anchor] = (done.value, values, characters)
+                    self._put(stack[-1], done.value)
                 case yaml.ScalarEvent():
-                    self._count(1, event)
+                    self._count(1, len(event.value), event)
                     self._scalar(top, event)
                 case yaml.AliasEvent():
                     if event.anchor not in self._anchors:
-                        raise self._error(f'the alias "{event.anchor}" names nothing yet', event)
-                    value, size = self._anchors[event.anchor]
-                    self._count(size, event)
+                        name = cut(str(event.anchor))
+                        raise self._error(f'the alias "{name}" names nothing yet', event)
+                    value, values, characters = self._anchors[event.anchor]
+                    self._count(values, characters, event)
                     self._place(top, event)
-                    self._put(top, value, event)
+                    self._put(top, value)
         if not root:
             raise InputError("is empty", where=self._where)
         return Document(root[0], self._lines)
@@ -159,26 +186,28 @@ class _Builder:
         if event.implicit[0]:
             value = _plain(value)
         elif event.tag not in (None, "!", "tag:yaml.org,2002:str"):
-            raise self._error(f'the tag "{event.tag}" is not known', event)
+            raise self._error(f'the tag "{cut(event.tag)}" is not known', event)
+        if event.anchor:
+            self._anchors[event.anchor] = (value, 1, len(event.value))
         if isinstance(top.value, dict) and top.key is None:
-            if not isinstance(value, str):
-                # `1: ...` and `yes: ...` name things as they are written.
-                value = event.value
-            if value in top.value:
-                raise self._error(f'"{value}" is given twice', event)
-            top.key = value
-            self._lines[(*top.path, value)] = event.start_mark.line + 1
+            # `1: ...` and `yes: ...` name things as they are written.
+            name = event.value
+            if name in top.value:
+                raise self._error(f'"{cut(name)}" is given twice', event)
+            top.key = name
+            self._lines[(*top.path, name)] = event.start_mark.line + 1
             return
         self._place(top, event)
-        if event.anchor:
-            self._anchors[event.anchor] = (value, 1)
-        self._put(top, value, event)
+        self._put(top, value)
 
     def _place(self, top: _Open, event: Any) -> Path_:
         """Where a value that begins goes to."""
         if isinstance(top.value, dict):
             if top.key is None:
-                raise self._error("a key must be text", event)
+                # What `text: {{ name }}` comes to.
+                raise self._error(
+                    "a key must be text", event, 'a text that begins with "{{" goes in quotes'
+                )
             return (*top.path, top.key)
         if top.before == 0:
             # Outside of everything: the document itself.
@@ -187,45 +216,43 @@ class _Builder:
         self._lines[path] = event.start_mark.line + 1
         return path
 
-    def _put(self, top: _Open, value: Any, event: Any) -> None:
+    def _put(self, top: _Open, value: Any) -> None:
         if isinstance(top.value, dict):
-            if top.key is None:
-                raise self._error("a key must be text", event)
+            assert top.key is not None, "its place was looked for"
             top.value[top.key] = value
             top.key = None
         else:
             top.value.append(value)
 
-    def _count(self, size: int, event: Any) -> None:
-        self._values += size
+    def _count(self, values: int, characters: int, event: Any) -> None:
+        self._values += values
+        self._characters += characters
         if self._values > MOST_VALUES:
             raise self._error(f"it has more than {MOST_VALUES} values", event)
+        if self._characters > MOST_CHARACTERS:
+            raise self._error(f"it has more than {MOST_CHARACTERS} characters", event)
 
-    def _error(self, what: str, event: Any) -> InputError:
-        return InputError(what, where=f"{self._where}:{event.start_mark.line + 1}")
+    def _error(self, what: str, event: Any, hint: str = "") -> InputError:
+        return InputError(what, where=f"{self._where}:{event.start_mark.line + 1}", hint=hint)
 
 
 class _Open:
     """A list or mapping that is being read.
 
     :ivar before: how many values were read, itself included; 0 outside of the document.
+    :ivar characters: how many characters were read before it.
     :ivar key: whose value is awaited.
     """
 
-    def __init__(self, value: Any, path: Path_, before: int, anchor: str | None) -> None:
+    def __init__(
+        self, value: Any, path: Path_, before: int, characters: int, anchor: str | None
+    ) -> None:
         self.value = value
         self.path = path
         self.before = before
+        self.characters = characters
         self.anchor = anchor
         self.key: str | None = None
-
-
-def _character(found: re.Match[str]) -> str:
-    """YAML escapes such a character as one."""
-    if found[1] is None:
-        return found[0]
-    high, low = int(found[1], 16), int(found[2], 16)
-    return f"\\U{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00):08x}"
 
 
 def _plain(text: str) -> Any:

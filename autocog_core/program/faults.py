@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from autocog_core.errors import InputError, did_you_mean
+from autocog_core.errors import InputError
+from autocog_core.fta.wording import cut, suggestion, with_hint
 from autocog_core.program import shape
 from autocog_core.program.document import Document, Path_
+from autocog_core.program.shape_base import Shape
 
-#: Faults that one error names.
+#: Faults that one error names, and those that are looked at for it.
 MOST = 50
+_MOST_LOOKED_AT = 1_000
 
 _EXPECTED = {
     "string_type": "text",
@@ -26,7 +30,7 @@ _EXPECTED = {
     "model_type": "a mapping of names to values",
     "model_attributes_type": "a mapping of names to values",
 }
-_SHAPES: dict[str, type[shape.Shape]] = {
+_SHAPES: dict[str | None, type[Shape]] = {
     "text": shape.TextShape,
     "choose": shape.ChooseShape,
     "complete": shape.CompleteShape,
@@ -35,22 +39,31 @@ _SHAPES: dict[str, type[shape.Shape]] = {
 
 @dataclass(frozen=True)
 class Fault:
-    """Something wrong, and where in the data."""
+    """Something wrong, and where in the data.
+
+    :ivar name: a name that is unknown. `names`: those that are known, one of which may be meant.
+    """
 
     path: Path_
     what: str
+    name: str = ""
+    names: Collection[str] = ()
 
 
 def shape_faults(error: ValidationError, data: Any) -> Iterator[Fault]:
     """What pydantic has found."""
-    for detail in error.errors(include_url=False):
-        path = _in_data(detail["loc"], data)
-        yield Fault(path, _said(detail, path, data))
+    for detail in islice(error.errors(include_url=False), _MOST_LOOKED_AT):
+        *before, last = detail["loc"]
+        if detail["type"] == "extra_forbidden":
+            path = (*_in_data(before), last)
+            yield Fault(path, "is no key here", str(last), _keys(path, data))
+        else:
+            yield Fault(_in_data(detail["loc"]), _said(detail))
 
 
 def refuse(faults: Sequence[Fault], document: Document, where: str) -> InputError:
     """One error that names every fault by file, line and action."""
-    placed = [(document.line(fault.path), fault) for fault in faults]
+    placed = [(document.line(fault.path), fault) for fault in faults[:_MOST_LOOKED_AT]]
     placed.sort(key=lambda each: each[0] or 0)
     texts = list(
         dict.fromkeys(
@@ -60,10 +73,11 @@ def refuse(faults: Sequence[Fault], document: Document, where: str) -> InputErro
     )
     if len(texts) == 1:
         return InputError(texts[0][1], where=texts[0][0])
-    lines = [f"  {place}: {what}" for place, what in texts[:MOST]]
+    count = f"{len(texts)} faults"
     if len(texts) > MOST:
-        lines.append(f"  ... and {len(texts) - MOST} more")
-    return InputError(f"{len(texts)} faults\n" + "\n".join(lines), where=where)
+        count = f"more than {MOST} faults, of which the first are"
+    lines = [f"  {place}: {what}" for place, what in texts[:MOST]]
+    return InputError("\n".join([count, *lines]), where=where)
 
 
 def _described(fault: Fault, data: Any) -> str:
@@ -73,29 +87,20 @@ def _described(fault: Fault, data: Any) -> str:
     if path[:1] == ("actions",) and len(path) > 1 and isinstance(path[1], int):
         action = _get(data, path[:2])
         name = action.get("uid") or action.get("name") if isinstance(action, dict) else None
-        parts.append(f'action "{name}"' if isinstance(name, str) else f"action {path[1] + 1}")
+        parts.append(f'action "{cut(name)}"' if isinstance(name, str) else f"action {path[1] + 1}")
         path = path[2:]
     if path:
-        key = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in path)
+        key = "".join(f"[{each}]" if isinstance(each, int) else f".{cut(each)}" for each in path)
         parts.append(key.lstrip("."))
-    return ": ".join([*parts, fault.what])
+    hint = suggestion(fault.name, fault.names) if fault.names else ""
+    return with_hint(": ".join([*parts, fault.what]), hint)
 
 
-def _in_data(location: Sequence[str | int], data: Any) -> Path_:
-    """Pydantic's location without the names of union members, which no file has."""
-    path: list[str | int] = []
-    current = data
-    for number, key in enumerate(location):
-        last = number == len(location) - 1
-        if isinstance(current, dict) and (key in current or (last and isinstance(key, str))):
-            if key not in current and key in shape.OPERATIONS + tuple(_SHAPES):
-                continue
-            path.append(key)
-            current = current.get(str(key))
-        elif isinstance(current, list) and isinstance(key, int) and key < len(current):
-            path.append(key)
-            current = current[key]
-    return tuple(path)
+def _in_data(location: Sequence[str | int]) -> Path_:
+    """Pydantic's location without the tags of unions, which no file has."""
+    return tuple(
+        key for key in location if isinstance(key, int) or not (key[:1] == "<" and key[-1:] == ">")
+    )
 
 
 def _get(data: Any, path: Path_) -> Any:
@@ -107,37 +112,43 @@ def _get(data: Any, path: Path_) -> Any:
     return data
 
 
-def _said(detail: ErrorDetails, path: Path_, data: Any) -> str:
+def _said(detail: ErrorDetails) -> str:
     kind, given = detail["type"], detail["input"]
+    if kind == "list_type" and detail["loc"][-2:] == ("stop", "<list>"):
+        return f"expected text or a list, got {_shown(given)}"
     if kind in _EXPECTED:
         quoted = "; put it in quotes" if kind == "string_type" and _is_scalar(given) else ""
         return f"expected {_EXPECTED[kind]}, got {_shown(given)}{quoted}"
     if kind == "missing":
         return "is missing"
-    if kind == "extra_forbidden":
-        return "is no key here; " + did_you_mean(str(path[-1]), _keys(path, data))
     if kind == "literal_error":
         return f"expected {detail['ctx']['expected']}, got {_shown(given)}"
-    if kind == "too_short":
-        return "there is none" if not given else detail["msg"]
+    if kind in ("too_short", "too_long"):
+        limits = detail["ctx"]
+        wanted = limits.get("min_length", limits.get("max_length"))
+        return (
+            f"expected {wanted} or more, got none"
+            if not given
+            else (f"expected {wanted}, got {len(given)}")
+        )
     return detail["msg"]
 
 
 def _keys(path: Path_, data: Any) -> list[str]:
     """The keys that may stand where one does not."""
+    found: type[Shape] | None = None
     if len(path) == 1:
-        return list(shape.ProgramShape.model_fields)
-    if path[0] == "actions" and len(path) == 3:
-        kind = shape._action_tag(_get(data, path[:2]))
-        return list(_SHAPES[kind].model_fields) if kind in _SHAPES else []
-    if path[0] == "inputs":
-        return list(shape.InputShape.model_fields)
-    if "choices" in path:
-        inside: type[shape.Shape] = shape.ChoiceShape
-        if "each" in (_get(data, path[:-1]) or ()):
-            inside = shape.EachShape
-        return list(inside.model_fields)
-    return []
+        found = shape.ProgramShape
+    elif path[0] == "actions" and len(path) == 3:
+        found = _SHAPES.get(shape.action_kind(_get(data, path[:2])))
+    elif path[0] == "inputs":
+        found = shape.InputShape
+    elif "choices" in path:
+        each = "each" in (_get(data, path[:-1]) or ())
+        found = shape.EachShape if each else shape.ChoiceShape
+    elif "pieces" in path:
+        found = shape.PieceShape
+    return [field.alias or name for name, field in found.model_fields.items()] if found else []
 
 
 def _is_scalar(value: Any) -> bool:
@@ -145,13 +156,17 @@ def _is_scalar(value: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    text = repr(value) if not isinstance(value, str) else f'"{value}"'
-    return text if len(text) <= 40 else f'{text[:37]}..."'
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case str():
+            return f'"{cut(value)}"'
+        case int() | float():
+            return cut(repr(value))
+        case dict():
+            return "a mapping"
+        case list():
+            return "a list"
+    return f"a {type(value).__name__}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,21 @@ from pydantic import ValidationError
 from autocog_core.errors import InputError
 from autocog_core.fta.actions import Action, Choose, Complete, Text
 from autocog_core.fta.automaton import Automaton
-from autocog_core.fta.checks import Finding
-from autocog_core.fta.inputs import READERS, REQUIRED, Input
-from autocog_core.fta.templates import Each, Template, has_marks
+from autocog_core.fta.checks import OF_PATHS, place_of
+from autocog_core.fta.inputs import READERS, REQUIRED, UNREADABLE, Input, no
+from autocog_core.fta.templates import RESERVED, Each, Template, has_marks
 from autocog_core.fta.vocabularies import Vocabulary
+from autocog_core.fta.wording import cut
 from autocog_core.pieces import Prompt, TextPiece
 from autocog_core.program import older, shape
-from autocog_core.program.document import Document, Path_, read_document
+from autocog_core.program.document import Document, Path_, plain, read_document
 from autocog_core.program.faults import Fault, refuse, shape_faults
+from autocog_core.program.patching import patched
 from autocog_core.program.vocabs import check_names, read_vocabs, vocab_of
 from autocog_core.types import EOS
+
+#: What was found in the file, with its line.
+_FOUND_ALREADY = "unknown vocab"
 
 
 def read_file(path: Path) -> Automaton:
@@ -36,41 +41,66 @@ def read_data(data: Mapping[str, Any]) -> Automaton:
 
     :raises InputError: naming every fault by its place in the data.
     """
-    return _read(Document(data, {}), "program")
+    return _read(plain(data, "program"), "program")
 
 
 def _read(document: Document, where: str) -> Automaton:
     data = document.data
-    if not isinstance(data, Mapping):
+    if not isinstance(data, dict):
         raise InputError(
             "is no program", where=where, hint='a program is a mapping with a list "actions"'
         )
+    found: list[Fault] = []
     if older.is_older(data):
-        data, faults = older.translated(data)
-        if faults:
-            raise refuse(faults, document, where)
+        data, found = older.translated(data)
     try:
         program = shape.ProgramShape.model_validate(data)
     except ValidationError as error:
-        raise refuse(list(shape_faults(error, data)), document, where) from None
-    found: list[Fault] = []
+        found += _beyond(found, shape_faults(error, data))
+        found += _beyond(found, _others(data, found))
+        raise refuse(found, document, where) from None
     automaton = _Builder(program, found).automaton()
-    found += [_located(one, automaton) for one in automaton.faults() if not _same(one, found)]
+    found += _located(automaton, len(program.actions), of_paths=not found)
     if found:
         raise refuse(found, document, where)
     return automaton
 
 
-def _same(finding: Finding, faults: list[Fault]) -> bool:
-    """Whether a fault of the automaton only follows from one of the file."""
-    return bool(faults) and "unknown vocab" in finding.what
+def _beyond(known: list[Fault], more: Iterable[Fault]) -> list[Fault]:
+    """Faults where none is known as yet: others may only follow from those."""
+    places = {fault.path[:2] for fault in known}
+    return [fault for fault in more if fault.path[:2] not in places]
 
 
-def _located(finding: Finding, automaton: Automaton) -> Fault:
-    for number, action in enumerate(automaton.actions):
-        if action.uid == finding.uid:
-            return Fault(("actions", number), finding.what)
-    return Fault((), str(finding))
+def _others(data: dict[str, Any], known: list[Fault]) -> list[Fault]:
+    """What else is wrong with a program that has not even the right shape."""
+    try:
+        program = shape.ProgramShape.model_validate(patched(data, (one.path for one in known)))
+    except ValidationError:
+        return []
+    found: list[Fault] = []
+    automaton = _Builder(program, found).automaton()
+    return [*found, *_located(automaton, len(program.actions), of_paths=False)]
+
+
+def _located(automaton: Automaton, count: int, *, of_paths: bool) -> Iterator[Fault]:
+    """The automaton's faults that are none of the file's, whose `count` actions come first.
+
+    :param of_paths: whether all edges are known, and so what paths there are.
+    """
+    places = {action.uid: number for number, action in enumerate(automaton.actions[:count])}
+    sets = {place_of(name): name for name in automaton.vocabs}
+    for finding in automaton.faults():
+        if finding.what.startswith(_FOUND_ALREADY):
+            continue
+        if finding.what in OF_PATHS and not of_paths:
+            continue
+        if finding.where in sets:
+            yield Fault(("vocabs", sets[finding.where]), finding.what)
+        elif finding.uid is None:
+            yield Fault((), str(finding))
+        elif finding.uid in places:
+            yield Fault(("actions", places[finding.uid]), finding.what)
 
 
 class _Builder:
@@ -82,12 +112,18 @@ class _Builder:
     def __init__(self, program: shape.ProgramShape, faults: list[Fault]) -> None:
         self._program = program
         self._faults = faults
-        self._uids = _uids(program.actions)
+        self._uids = list(_uids(program.actions))
+        self._taken = frozenset(self._uids)
+        self._end_uid = next(uid for uid in _names("end") if uid not in self._taken)
         self._ends = False
 
     def automaton(self) -> Automaton:
         """The automaton, as far as it can be made."""
         program = self._program
+        for number, one in enumerate(program.actions):
+            if one.uid not in (None, self._uids[number]):
+                what = f'another action has the uid "{cut(one.uid)}" too'
+                self._faults.append(Fault(("actions", number, "uid"), what))
         vocabs = read_vocabs(program.vocabs, self._faults)
         actions = [self._action(number, vocabs) for number in range(len(program.actions))]
         if self._ends:
@@ -101,18 +137,16 @@ class _Builder:
         )
 
     def _input(self, name: str, one: Any) -> Input:
+        if not name.isidentifier() or name.startswith("_") or name in RESERVED:
+            self._faults.append(Fault(("inputs", name), "is no name that a template can use"))
         if isinstance(one, str):
             return Input(one)  # type: ignore[arg-type]
         default: Any = one.default if "default" in one.model_fields_set else REQUIRED
         if default is not REQUIRED and default is not None:
             try:
                 default = READERS[one.type](default)
-            except (ValueError, TypeError):
-                self._faults.append(
-                    Fault(("inputs", name, "default"), f"is no {one.type}: {default!r}")
-                )
-        if not name.isidentifier() or name.startswith("_"):
-            self._faults.append(Fault(("inputs", name), "is no name that a template can use"))
+            except UNREADABLE:
+                self._faults.append(Fault(("inputs", name, "default"), no(one.type)))
         return Input(one.type, default, one.description)
 
     def _action(self, number: int, vocabs: Mapping[str, Vocabulary]) -> Action:
@@ -146,13 +180,14 @@ class _Builder:
         self, number: int, one: shape.ChooseShape, common: dict[str, Any], following: str | None
     ) -> Choose:
         given = one.choices if isinstance(one.choices, list) else [one.choices]
-        nexts = [
-            self._uid_of(choice.next)
-            if not isinstance(choice, str) and "next" in choice.model_fields_set
-            else following
-            for choice in given
+        own = [
+            not isinstance(choice, str) and "next" in choice.model_fields_set for choice in given
         ]
-        if len(set(nexts)) > 1:
+        nexts = [
+            self._uid_of(choice.next) if has_own else following  # type: ignore[union-attr]
+            for choice, has_own in zip(given, own, strict=True)
+        ]
+        if len(nexts) > 1 and any(own) and any(uid is not None for uid in nexts):
             self._ends |= None in nexts
             successors = tuple(self._end_uid if uid is None else uid for uid in nexts)
         else:
@@ -162,7 +197,7 @@ class _Builder:
         return Choose(
             **common,
             successors=successors,
-            choices=tuple(self._choice(number, place, each) for place, each in enumerate(given)),
+            choices=tuple(map(_choice, given)),
             width=one.width,
             threshold=one.threshold,
             threshold_on=one.threshold_on,
@@ -170,20 +205,6 @@ class _Builder:
             end=EOS if one.end_eos else one.end,
             unconditional=one.unconditional,
         )
-
-    def _choice(self, number: int, place: int, one: Any) -> str | Template | Each:
-        if isinstance(one, shape.EachShape):
-            return Each(one.each, one.text)
-        if isinstance(one, str):
-            return Template(one) if has_marks(one) else one
-        if one.literal is not None:
-            return str(one.literal)
-        if one.text is None:
-            self._faults.append(
-                Fault(("actions", number, "choices", place), "has neither text nor literal")
-            )
-            return "?"
-        return self._choice(number, place, one.text)
 
     def _following(self, number: int) -> str | None:
         one = self._program.actions[number]
@@ -193,11 +214,16 @@ class _Builder:
 
     def _uid_of(self, given: str | None) -> str | None:
         """None where the path ends. An action may be called "end", and is meant then."""
-        return None if given == shape.END and shape.END not in self._uids else given
+        return None if given == shape.END and shape.END not in self._taken else given
 
-    @property
-    def _end_uid(self) -> str:
-        return next(uid for uid in _names("end") if uid not in self._uids)
+
+def _choice(one: str | shape.ChoiceShape | shape.EachShape) -> str | Template | Each:
+    if isinstance(one, shape.EachShape):
+        return Each(one.each, one.text)
+    if isinstance(one, shape.ChoiceShape) and "literal" in one.model_fields_set:
+        return one.literal
+    text = one if isinstance(one, str) else one.text
+    return Template(text) if has_marks(text) else text
 
 
 def _text(one: shape.TextShape) -> str | Prompt | Template:
@@ -212,18 +238,19 @@ def _text(one: shape.TextShape) -> str | Prompt | Template:
     return Prompt((TextPiece(one.text, trusted=True),)) if one.special else one.text
 
 
-def _uids(actions: list[Any]) -> list[str]:
-    """Uids: those given, else the name, else the kind and place; none twice."""
-    taken = {one.uid for one in actions if one.uid is not None}
-    found = []
+def _uids(actions: list[Any]) -> Iterator[str]:
+    """Uids, none twice: those given, else the name, else the kind and place, else with a number."""
+    given = {one.uid for one in actions}
+    taken: set[str] = set()
+    candidates: dict[str, Iterator[str]] = {}
     for number, one in enumerate(actions, start=1):
         uid = one.uid
-        if uid is None:
-            wanted = one.name or f"{one.type}-{number}"
-            uid = next(each for each in _names(wanted) if each not in taken)
-            taken.add(uid)
-        found.append(uid)
-    return found
+        if uid is None or uid in taken:
+            wanted = uid or one.name or f"{one.type}-{number}"
+            names = candidates.setdefault(wanted, _names(wanted))
+            uid = next(each for each in names if each not in taken and each not in given)
+        taken.add(uid)
+        yield uid
 
 
 def _names(wanted: str) -> Iterator[str]:

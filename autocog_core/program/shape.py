@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from autocog_core.fta.actions import ThresholdOn
 from autocog_core.fta.inputs import InputType
+from autocog_core.program.shape_base import Shape
+from autocog_core.program.vocab_shape import AnyVocab
 from autocog_core.types import Norm
 
 #: Where a path ends, as the value of `next`; so does null.
 END = "end"
-#: The set operations, and those of them that take several sets.
-OPERATIONS = ("tokens", "strings", "regex", "union", "intersect", "difference", "complement")
-
-
-class Shape(BaseModel):
-    """Base: exactly these keys, of exactly these types."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
 
 
 class InputShape(Shape):
@@ -31,79 +33,12 @@ class InputShape(Shape):
 
 
 def _input_tag(value: Any) -> str:
-    return "input" if isinstance(value, dict | InputShape) else "type"
+    return "<input>" if isinstance(value, dict | InputShape) else "<type>"
 
 
 AnyInput = Annotated[
-    Annotated[InputType, Tag("type")] | Annotated[InputShape, Tag("input")],
+    Annotated[InputType, Tag("<type>")] | Annotated[InputShape, Tag("<input>")],
     Discriminator(_input_tag),
-]
-
-
-class TokensShape(Shape):
-    """The tokens that spell these strings, each as a continuation of other text."""
-
-    tokens: list[str]
-
-
-class StringsShape(Shape):
-    """The tokens whose surface is one of these strings."""
-
-    strings: list[str]
-
-
-class RegexShape(Shape):
-    """The tokens whose whole surface matches."""
-
-    regex: str
-
-
-class UnionShape(Shape):
-    """What is in any of the sets."""
-
-    union: list[AnyVocab]
-
-
-class IntersectShape(Shape):
-    """What is in all of the sets."""
-
-    intersect: list[AnyVocab] = Field(min_length=1)
-
-
-class DifferenceShape(Shape):
-    """What is in the first set and not in the second."""
-
-    difference: list[AnyVocab] = Field(min_length=2, max_length=2)
-
-
-class ComplementShape(Shape):
-    """All other tokens with a surface."""
-
-    complement: AnyVocab
-
-
-def _vocab_tag(value: Any) -> str | None:
-    if isinstance(value, dict):
-        return next((name for name in OPERATIONS if name in value), None)
-    if isinstance(value, Shape):
-        return next(iter(type(value).model_fields))
-    return "name"
-
-
-AnyVocab = Annotated[
-    Annotated[str, Tag("name")]
-    | Annotated[TokensShape, Tag("tokens")]
-    | Annotated[StringsShape, Tag("strings")]
-    | Annotated[RegexShape, Tag("regex")]
-    | Annotated[UnionShape, Tag("union")]
-    | Annotated[IntersectShape, Tag("intersect")]
-    | Annotated[DifferenceShape, Tag("difference")]
-    | Annotated[ComplementShape, Tag("complement")],
-    Discriminator(
-        _vocab_tag,
-        custom_error_type="vocab",
-        custom_error_message="a set of tokens is a name, or has one of: " + ", ".join(OPERATIONS),
-    ),
 ]
 
 
@@ -128,26 +63,36 @@ class PiecesShape(Shape):
 
 def _text_tag(value: Any) -> str:
     if isinstance(value, dict):
-        return "pieces" if "pieces" in value else "literal"
+        return "<pieces>" if "pieces" in value else "<literal>"
     if isinstance(value, Shape):
-        return next(iter(type(value).model_fields))
-    return "template"
+        return f"<{next(iter(type(value).model_fields))}>"
+    return "<template>"
 
 
 AnyText = Annotated[
-    Annotated[str, Tag("template")]
-    | Annotated[LiteralShape, Tag("literal")]
-    | Annotated[PiecesShape, Tag("pieces")],
+    Annotated[str, Tag("<template>")]
+    | Annotated[LiteralShape, Tag("<literal>")]
+    | Annotated[PiecesShape, Tag("<pieces>")],
     Discriminator(_text_tag),
 ]
 
 
 class ChoiceShape(Shape):
-    """A choice with a way of its own."""
+    """A choice with a way of its own: it has a text, or a literal."""
 
-    text: str | None = Field(None, description="What it says: a template.")
-    literal: str | None = Field(None, description="What it says, and no template.")
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["text"]}, {"required": ["literal"]}]}
+    )
+
+    text: str = Field("", description="What it says: a template.")
+    literal: str = Field("", description="What it says, and no template.")
     next: str | None = Field(None, description='Uid of what follows it; "end" ends the path.')
+
+    @model_validator(mode="after")
+    def _says_something(self) -> ChoiceShape:
+        if ("text" in self.model_fields_set) == ("literal" in self.model_fields_set):
+            raise PydanticCustomError("choice", "expected either text or literal")
+        return self
 
 
 class EachShape(Shape):
@@ -160,26 +105,26 @@ class EachShape(Shape):
 
 def _choice_tag(value: Any) -> str:
     if isinstance(value, dict):
-        return "each" if "each" in value else "choice"
+        return "<each>" if "each" in value else "<choice>"
     if isinstance(value, Shape):
-        return "each" if isinstance(value, EachShape) else "choice"
-    return "text"
+        return "<each>" if isinstance(value, EachShape) else "<choice>"
+    return "<text>"
 
 
 AnyChoice = Annotated[
-    Annotated[str, Tag("text")]
-    | Annotated[ChoiceShape, Tag("choice")]
-    | Annotated[EachShape, Tag("each")],
+    Annotated[str, Tag("<text>")]
+    | Annotated[ChoiceShape, Tag("<choice>")]
+    | Annotated[EachShape, Tag("<each>")],
     Discriminator(_choice_tag),
 ]
 
 
 def _choices_tag(value: Any) -> str:
-    return "each" if isinstance(value, dict | EachShape) else "list"
+    return "<each>" if isinstance(value, dict | EachShape) else "<list>"
 
 
 def _one_or_list_tag(value: Any) -> str:
-    return "one" if isinstance(value, str) else "list"
+    return "<one>" if isinstance(value, str) else "<list>"
 
 
 class ActionShape(Shape):
@@ -222,7 +167,8 @@ class ChooseShape(FollowedShape):
 
     type: Literal["choose"] = "choose"
     choices: Annotated[
-        Annotated[list[AnyChoice], Tag("list")] | Annotated[EachShape, Tag("each")],
+        Annotated[list[AnyChoice], Field(min_length=1), Tag("<list>")]
+        | Annotated[EachShape, Tag("<each>")],
         Discriminator(_choices_tag),
     ]
     norm: Norm = Field("logprob", description="What ranks the choices.")
@@ -237,7 +183,7 @@ class CompleteShape(FollowedShape):
     type: Literal["complete"] = "complete"
     length: int = Field(description="Most tokens.")
     stop: Annotated[
-        Annotated[str, Tag("one")] | Annotated[list[str], Tag("list")],
+        Annotated[str, Tag("<one>")] | Annotated[list[str], Tag("<list>")],
         Discriminator(_one_or_list_tag),
     ] = Field([], description="Strings that end it; they are not part of its text.")
     beams: int = Field(1, description="Beams of the search; 1 is greedy decoding.")
@@ -254,7 +200,8 @@ class CompleteShape(FollowedShape):
 KINDS = {"text": "text", "choices": "choose", "length": "complete"}
 
 
-def _action_tag(value: Any) -> str | None:
+def action_kind(value: Any) -> str | None:
+    """What an action's data says that it is: "text", "choose", "complete", or nothing known."""
     if isinstance(value, dict):
         if value.get("type") in KINDS.values():
             return str(value["type"])
@@ -262,10 +209,15 @@ def _action_tag(value: Any) -> str | None:
     return getattr(value, "type", None)
 
 
+def _action_tag(value: Any) -> str | None:
+    kind = action_kind(value)
+    return None if kind is None else f"<{kind}>"
+
+
 AnyAction = Annotated[
-    Annotated[TextShape, Tag("text")]
-    | Annotated[ChooseShape, Tag("choose")]
-    | Annotated[CompleteShape, Tag("complete")],
+    Annotated[TextShape, Tag("<text>")]
+    | Annotated[ChooseShape, Tag("<choose>")]
+    | Annotated[CompleteShape, Tag("<complete>")],
     Discriminator(
         _action_tag,
         custom_error_type="action",
@@ -274,10 +226,20 @@ AnyAction = Annotated[
 ]
 
 
+def _no_truth(value: Any) -> Any:
+    """Python takes true for 1."""
+    return str(value).lower() if isinstance(value, bool) else value
+
+
 class ProgramShape(Shape):
     """A thought automaton: a program for a language model."""
 
-    autocog: Literal[1] = Field(1, description="The version of this format.")
+    schema_: str | None = Field(
+        None, alias="$schema", description="Where an editor finds this schema."
+    )
+    autocog: Annotated[Literal[1], BeforeValidator(_no_truth)] = Field(
+        1, description="The version of this format."
+    )
     description: str = ""
     inputs: dict[str, AnyInput] = Field({}, description="What its templates are filled in from.")
     vocabs: dict[str, AnyVocab] = Field({}, description="Sets of tokens by name.")

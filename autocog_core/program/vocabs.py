@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from autocog_core.errors import did_you_mean
+from autocog_core.errors import InputError
 from autocog_core.fta.vocabularies import (
     Complement,
     Difference,
@@ -17,25 +17,30 @@ from autocog_core.fta.vocabularies import (
     Union,
     Vocabulary,
 )
-from autocog_core.program import shape
-from autocog_core.program.document import Path_
+from autocog_core.fta.wording import cut
+from autocog_core.program import vocab_shape as shape
+from autocog_core.program.document import MOST_VALUES, Path_
 from autocog_core.program.faults import Fault
+
+#: Levels of operations that are written out; files have fewer.
+_DEEPEST = 150
 
 
 def read_vocabs(shapes: Mapping[str, shape.AnyVocab], faults: list[Fault]) -> dict[str, Vocabulary]:
     """The named sets; what is wrong goes to `faults`."""
-    names = {name: set(_names(one)) for name, one in shapes.items()}
-    for name, used in names.items():
-        for other in sorted(used - shapes.keys()):
-            faults.append(Fault(("vocabs", name), _unknown(other, shapes)))
-    graph = {name: used & shapes.keys() for name, used in names.items()}
+    for name, one in shapes.items():
+        faults += check_names(one, shapes, ("vocabs", name))
+    graph = {
+        name: {other for other in _names(one) if other in shapes} for name, one in shapes.items()
+    }
     try:
         order = list(TopologicalSorter(graph).static_order())
     except CycleError as error:
         circle = error.args[1]
-        shown = " > ".join(circle[:6]) + (" > ..." if len(circle) > 6 else "")
+        shown = " > ".join(map(cut, circle[:6])) + (" > ..." if len(circle) > 6 else "")
         faults.append(Fault(("vocabs", circle[0]), f"is made of itself: {shown}"))
-        return {}
+        # Others are known by their names all the same.
+        order = list(shapes)
     known: dict[str, Vocabulary] = {}
     for name in order:
         known[name] = vocab_of(shapes[name], known)
@@ -64,15 +69,11 @@ def vocab_of(one: Any, known: Mapping[str, Vocabulary]) -> Vocabulary:
     return Complement(vocab_of(one.complement, known))
 
 
-def check_names(one: Any, known: Mapping[str, Vocabulary], path: Path_) -> Iterator[Fault]:
-    """Names in an action's set that are not there."""
-    for name in sorted(set(_names(one)) - known.keys()):
-        yield Fault(path, _unknown(name, known))
-
-
-def _unknown(name: str, known: Mapping[str, Any]) -> str:
-    hint = did_you_mean(name, known) or 'there are no "vocabs"'
-    return f'unknown set of tokens "{name}": {hint}'
+def check_names(one: Any, known: Mapping[str, Any], path: Path_) -> Iterator[Fault]:
+    """Names in a set that are not there."""
+    for name in sorted({name for name in _names(one) if name not in known}):
+        what = f'unknown set of tokens "{cut(name)}"'
+        yield Fault(path, what if known else f'{what}: there are no "vocabs"', name, known)
 
 
 def _names(one: Any) -> Iterator[str]:
@@ -92,40 +93,51 @@ def _names(one: Any) -> Iterator[str]:
             yield from _names(one.complement)
 
 
-def vocabs_data(vocabs: Mapping[str, Vocabulary]) -> dict[str, Any]:
-    """Named sets as plain data."""
-    names = names_of(vocabs)
-    return {name: _data(one, names) for name, one in vocabs.items()}
+class WrittenVocabs:
+    """Sets as plain data, in which the automaton's own ones stand as their names.
 
-
-def vocab_data(vocabulary: Vocabulary, names: Mapping[bytes, str]) -> Any:
-    """A set as plain data: its name, if it has one. Sets that share much would grow huge without.
-
-    :param names: of the automaton's sets, by their digests.
+    :param vocabs: the automaton's sets.
     """
-    name = names.get(vocabulary.digest)
-    return _data(vocabulary, names) if name is None else name
 
+    def __init__(self, vocabs: Mapping[str, Vocabulary]) -> None:
+        self._vocabs = vocabs
+        self._names = {one.digest: name for name, one in vocabs.items()}
+        self._left = MOST_VALUES
 
-def names_of(vocabs: Mapping[str, Vocabulary]) -> dict[bytes, str]:
-    """The sets' names by their digests."""
-    return {one.digest: name for name, one in vocabs.items()}
+    def named(self) -> dict[str, Any]:
+        """The automaton's sets."""
+        return {name: self.data(one) for name, one in self._vocabs.items()}
 
+    def data(self, vocabulary: Vocabulary, depth: int = 1) -> dict[str, Any]:
+        """A set, written out.
 
-def _data(vocabulary: Vocabulary, names: Mapping[bytes, str]) -> dict[str, Any]:
-    match vocabulary:
-        case Tokens(strings):
-            return {"tokens": list(strings)}
-        case Strings(strings):
-            return {"strings": list(strings)}
-        case Regex(pattern):
-            return {"regex": pattern}
-        case Union(operands):
-            return {"union": [vocab_data(each, names) for each in operands]}
-        case Intersect(operands):
-            return {"intersect": [vocab_data(each, names) for each in operands]}
-        case Difference(first, second):
-            return {"difference": [vocab_data(first, names), vocab_data(second, names)]}
-        case Complement(operand):
-            return {"complement": vocab_data(operand, names)}
-    raise TypeError(f"no set of tokens: {vocabulary!r}")
+        :raises InputError: for one that is nested deeply, or shares much: it would grow huge.
+        """
+        self._left -= 1
+        if depth > _DEEPEST or self._left < 0:
+            raise InputError(
+                f"it is nested more than {_DEEPEST} levels deep, or has more than {MOST_VALUES} "
+                "parts, and cannot be written",
+                where="vocab",
+                hint="give its parts names, among the automaton's vocabs",
+            )
+        match vocabulary:
+            case Tokens(strings):
+                return {"tokens": list(strings)}
+            case Strings(strings):
+                return {"strings": list(strings)}
+            case Regex(pattern):
+                return {"regex": pattern}
+            case Union(operands):
+                return {"union": [self._operand(each, depth) for each in operands]}
+            case Intersect(operands):
+                return {"intersect": [self._operand(each, depth) for each in operands]}
+            case Difference(first, second):
+                return {"difference": [self._operand(first, depth), self._operand(second, depth)]}
+            case Complement(operand):
+                return {"complement": self._operand(operand, depth)}
+        raise TypeError(f"no set of tokens: {vocabulary!r}")
+
+    def _operand(self, vocabulary: Vocabulary, depth: int) -> Any:
+        name = self._names.get(vocabulary.digest)
+        return self.data(vocabulary, depth + 1) if name is None else name

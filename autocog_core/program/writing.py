@@ -11,7 +11,7 @@ from autocog_core.fta.inputs import REQUIRED, Input
 from autocog_core.fta.templates import Each, Template, has_marks
 from autocog_core.fta.vocabularies import Vocabulary
 from autocog_core.pieces import Prompt, TextPiece
-from autocog_core.program.vocabs import names_of, vocab_data, vocabs_data
+from autocog_core.program.vocabs import WrittenVocabs
 from autocog_core.types import EOS
 
 #: What is said in another way, or always.
@@ -25,12 +25,12 @@ def to_data(automaton: Automaton) -> dict[str, Any]:
         data["description"] = automaton.description
     if automaton.inputs:
         data["inputs"] = {name: _input(one) for name, one in automaton.inputs.items()}
+    vocabs = WrittenVocabs(automaton.vocabs)
     if automaton.vocabs:
-        data["vocabs"] = vocabs_data(automaton.vocabs)
-    names = names_of(automaton.vocabs)
+        data["vocabs"] = vocabs.named()
     following = [*(action.uid for action in automaton.actions[1:]), None]
     data["actions"] = [
-        _action(action, default, names)
+        _action(action, default, vocabs)
         for action, default in zip(automaton.actions, following, strict=True)
     ]
     if automaton.metadata:
@@ -47,7 +47,7 @@ def _input(one: Input) -> Any:
     return data if len(data) > 1 else one.type
 
 
-def _action(action: Action, following: str | None, names: dict[bytes, str]) -> dict[str, Any]:
+def _action(action: Action, following: str | None, vocabs: WrittenVocabs) -> dict[str, Any]:
     data: dict[str, Any] = {"uid": action.uid, "type": action.kind}
     match action:
         case Text():
@@ -63,7 +63,8 @@ def _action(action: Action, following: str | None, names: dict[bytes, str]) -> d
             if action.stop:
                 data["stop"] = list(action.stop)
             if isinstance(action.vocab, Vocabulary):
-                data["vocab"] = vocab_data(action.vocab, names)
+                # Written out, for a name is read as a name.
+                data["vocab"] = vocabs.data(action.vocab)
             elif action.vocab is not None:
                 data["vocab"] = action.vocab
     for each in fields(action):

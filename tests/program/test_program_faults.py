@@ -107,6 +107,7 @@ QUOTES = 'a text that begins with "{{" goes in quotes'
 PYTHON = 'PATH:1: the tag "tag:yaml.org,2002:python/name:os.system" is not known'
 ESCAPE = "write it as an escape, in double quotes"
 UNKNOWN = 'unknown successor "a": valid names: text-1'
+NO_PATTERN = "'[' is no regular expression: unterminated character set at position 1"
 NO_SETS = 'unknown set of tokens "a": there are no "vocabs"'
 CIRCLE = "vocabs:\n  a: {union: [b]}\n  b: {complement: a}\nactions: [{length: 1, vocab: a}]"
 
@@ -151,6 +152,7 @@ def test_all_faults_are_told_at_once_each_with_its_line(
         ("actions:\n- {text: a, uid: a, next: a}", 'PATH:2: action "a": ' + OF_PATHS[1]),
         ("actions:\n- {text: a, next: end}\n- text: b", "PATH:3: action 2: no path leads to it"),
         (CIRCLE, "PATH:2: vocabs.a: is made of itself: a > b > a"),
+        ("vocabs:\n  a: {regex: '['}\nactions: [{text: a}]", "PATH:2: vocabs.a: " + NO_PATTERN),
         ("actions:\n- {length: 1, vocab: a}", "PATH:2: action 1: vocab: " + NO_SETS),
         (
             "actions: [{length: 1.5}]",

@@ -278,3 +278,33 @@ def test_data_that_is_read_is_not_kept() -> None:
     data["metadata"]["x"].append(2)
     assert automaton.metadata == {"x": [1]}
     assert Automaton.from_dict({"actions": ({"text": "a"},)}).entry.uid == "text-1"
+
+
+def test_what_is_written_is_what_differs_from_the_defaults() -> None:
+    automaton = Automaton(
+        [
+            Choose(uid="c", choices=("a", "{{ b"), successors=("d", "e"), width=None),
+            Complete(uid="d", length=3, stop=("x",), vocab=~Regex("a")),
+            Text(uid="e", text="{{ no }}", successors="d"),
+        ]
+    )
+    assert automaton.to_dict() == {
+        "autocog": 1,
+        "actions": [
+            {
+                "uid": "c",
+                "type": "choose",
+                "choices": [{"text": "a", "next": "d"}, {"literal": "{{ b", "next": "e"}],
+                "width": None,
+            },
+            {
+                "uid": "d",
+                "type": "complete",
+                "length": 3,
+                "stop": ["x"],
+                "vocab": {"complement": {"regex": "a"}},
+                "next": None,
+            },
+            {"uid": "e", "type": "text", "text": {"literal": "{{ no }}"}, "next": "d"},
+        ],
+    }

@@ -127,18 +127,17 @@ def accepted(data: Any) -> bool:
 
 
 def test_every_key_is_valid_and_read() -> None:
-    data = ALL | {"actions": ALL["actions"][:4] + [{"uid": "x2", "text": ""}]}
     assert PROGRAM.is_valid(ALL)
     assert accepted(ALL)
     with pytest.raises(InputError) as raised:
-        Automaton.from_dict(data | {"actions": [*ALL["actions"], {"length": 0}]})
-    # Nothing but what was put in, and a loop that is bounded nowhere but by its text.
+        Automaton.from_dict(ALL | {"actions": [*ALL["actions"], {"length": 0}]})
+    # Nothing but what was put in.
     assert "length is 0" in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
 values = st.one_of(
-    *(st.none(), st.booleans(), st.integers(-1, 3), st.sampled_from([0.5, 1e300])),
+    *(st.none(), st.booleans(), st.integers(-1, 3), st.sampled_from([0.5, -0.5])),
     st.sampled_from(["", "a", "text", "choose", "complete", "mean", "logprob", "prob", "end"]),
     st.lists(st.sampled_from(["a", 1, None, {"text": "a"}, {"each": "b"}]), max_size=2),
     st.dictionaries(

@@ -118,14 +118,14 @@ def test_a_cold_call_is_one_forward_over_prompt_and_inner_nodes() -> None:
     assert answers[0].evaluated == 43
 
 
-def test_a_cached_prompt_costs_one_token_and_known_branches_nothing_more() -> None:
+def test_a_cached_prompt_costs_nothing_and_known_branches_their_inner_nodes() -> None:
     engine = tiny.tiny_engine("llama")
     prefix = list(range(10, 50))
     counted(engine, [query_of(prefix, [3, 4, 5], [7, 8])])
-    # The prompt's last token again (for its logits), and three inner nodes again for theirs.
-    assert counted(engine, [query_of(prefix, [3, 4, 5], [7, 8])])[1] == 1 + 3
-    # New branches below a kept prompt: its last token and the one new inner node.
-    assert counted(engine, [query_of(prefix, [20, 21], [22])])[1] == 1 + 1
+    # Three inner nodes again for their logits; those after the prompt are kept.
+    assert counted(engine, [query_of(prefix, [3, 4, 5], [7, 8])])[1] == 3
+    # New branches below a kept prompt: the one new inner node.
+    assert counted(engine, [query_of(prefix, [20, 21], [22])])[1] == 1
 
 
 def test_a_branch_is_continued_without_evaluating_anything_twice() -> None:

@@ -1,0 +1,421 @@
+"""What is found before a model is asked: faults, warnings, and what a run may cost."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from helpers import CharTokenizer, random_model
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from autocog_core import EOS, InputError, Model, hookimpl
+from autocog_core.backends.random import RandomLM
+from autocog_core.errors import AutocogError
+from autocog_core.fta import (
+    Action,
+    Automaton,
+    Budget,
+    Choose,
+    Complete,
+    Each,
+    Regex,
+    Strings,
+    Template,
+    Text,
+    Tokens,
+)
+from autocog_core.fta.estimate import Estimate, estimate
+from autocog_core.fta.set_checks import expanded_size
+from autocog_core.pieces import Prompt, TextPiece, TokenPiece
+from program.drawn import programs
+
+
+def findings(actions: Sequence[Action], model: Model | None = None, **more: Any) -> list[str]:
+    found = Automaton(actions, **more).check(model)
+    return [f"{'warning: ' if one.warning else ''}{one}" for one in found]
+
+
+T = Text(uid="t", text="x")
+C = Choose(uid="c", choices=("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("actions", "expected"),
+    [
+        ([], ["automaton: there are no actions"]),
+        ([Text(uid="", text="x")], ["action 0: has no uid"]),
+        ([T, T], ['action "t": another action has the same uid']),
+        (
+            [Text(uid="t", text="x", successors="y")],
+            ['action "t": unknown successor "y": valid names: t'],
+        ),
+        (
+            [Text(uid="t", text="x", successors=("t", "t"))],
+            ['action "t": 2 successors: at most one can follow it'],
+        ),
+        (
+            [Choose(uid="c", choices=("a", "b", "d"), successors=("c", "c"))],
+            [
+                'action "c": 2 successors for 3 choices: '
+                "give one for all, one for each, or none"
+            ],
+        ),
+        ([Choose(uid="c", choices=())], ['action "c": there are no choices']),
+        ([Choose(uid="c", choices=("a", ""))], ['action "c": choice 1 is empty']),
+        ([Choose(uid="c", choices=("a", "a"))], ['action "c": choice 1, \'a\', was given before']),
+        ([T, C], ['action "c": no path leads to it']),
+        (
+            [Text(uid="t", text="x", successors="t")],
+            ['action "t": it is on a cycle without an end: give max_visits to an action of it'],
+        ),
+        ([Text(uid="t", text="x", max_visits=0)], ['action "t": max_visits is 0: give 1 or more']),
+        (
+            [Text(uid="t", text=Prompt((TokenPiece((1,)),)))],
+            ['action "t": text has pieces of token ids: give text'],
+        ),
+        ([Text(uid="t", text=3)], ['action "t": its text is no text but int']),  # type: ignore[arg-type]
+        (
+            [Choose(uid="c", choices=("a",), width=0, threshold=2, norm="x")],  # type: ignore[arg-type]
+            [
+                'action "c": width is 0: give 1 or more, or none for all',
+                'action "c": threshold is 2: give 0 to 1',
+                "action \"c\": unknown norm 'x': one of logprob, mean, per_byte, pmi",
+            ],
+        ),
+        (
+            [Complete(uid="t", length=0, beams=0, samples=-1, top_p=0, stop=("",), vocab="v")],
+            [
+                'action "t": length is 0: give 1 or more',
+                'action "t": beams is 0: give 1 or more',
+                'action "t": samples is -1: give 1 or more, or 0 for beam search',
+                'action "t": top_p is 0: give more than 0, at most 1',
+                'action "t": stop 0 is empty',
+                'action "t": unknown vocab "v": the automaton has none',
+            ],
+        ),
+        (
+            [Complete(uid="t", length=1, beams=2, samples=2, temperature=0)],
+            [
+                'action "t": it has both beams and samples: give one of them',
+                'action "t": temperature is 0: give more than 0, or leave samples out',
+            ],
+        ),
+        (
+            [Complete(uid="t", length=1, beams=10**9, samples=10**9, seed=-1)],
+            [
+                'action "t": beams is 1000000000: give 1 or more, at most 10000',
+                'action "t": samples is 1000000000: give 1 or more (at most 10000), '
+                "or 0 for beam search",
+                'action "t": it has both beams and samples: give one of them',
+                'action "t": seed is -1: give 0 or more',
+            ],
+        ),
+        (
+            [Text(uid="t", text=Template("{{ a }}{{ b }}"))],
+            [
+                'action "t": a template names the unknown input "a": the automaton declares none',
+                'action "t": a template names the unknown input "b": the automaton declares none',
+            ],
+        ),
+        (
+            [Choose(uid="c", choices=(Each("l"), Template("{{")))],
+            [
+                'action "c": a template names the unknown input "l": the automaton declares none',
+                'action "c": template: unexpected \'end of template\'; what is no template goes '
+                'into {literal: "..."}',
+            ],
+        ),
+    ],
+)  # fmt: skip
+def test_faults(actions: list[Action], expected: list[str]) -> None:
+    assert findings(actions) == expected
+    # A model has nothing to add, and falls over nothing.
+    assert [one for one in findings(actions, random_model()) if "warning" not in one] == expected
+    with pytest.raises(InputError):
+        Automaton(actions).run(random_model())
+
+
+def test_every_cycle_that_is_bounded_nowhere_is_told() -> None:
+    def text(uid: str, after: str, **more: Any) -> Text:
+        return Text(uid=uid, text="x", successors=after, **more)
+
+    actions = [
+        Choose(uid="c", choices=("1", "2", "3", "4"), successors=("a", "d", "f", "h")),
+        *(text("a", "b"), text("b", "a")),
+        *(text("d", "e"), text("e", "d", max_visits=2)),
+        *(text("f", "g"), text("g", "f2"), text("f2", "g")),
+        text("h", "a"),
+    ]
+    assert [one.split(":")[0] for one in findings(actions)] == ['action "a"', 'action "g"']
+
+
+@pytest.mark.parametrize("shape", ["cycle", "comb", "behind"])
+def test_large_graphs_take_no_long(shape: str) -> None:
+    count = 20_000
+    actions: list[Action] = [
+        Choose(uid=f"n{n}", choices=("a", "b"), successors=(f"n{n + 1}", f"n{n + 1}"))
+        for n in range(count)
+    ]
+    last = {"cycle": "n0", "comb": f"n{count}", "behind": "n1"}[shape]
+    actions.append(Text(uid=f"n{count}", text="x", successors=last))
+    if shape == "behind":
+        actions.append(actions.pop(0))
+        actions.insert(0, Text(uid="first", text="x", successors="n0"))
+    begun = time.monotonic()
+    assert len(Automaton(actions).faults()) == 1
+    assert time.monotonic() - begun < 5
+
+
+# -- warnings
+
+
+@pytest.mark.parametrize(
+    ("actions", "expected"),
+    [
+        (
+            [Choose(uid="c", choices=("10", "2", "1"))],
+            ["the choice '1' begins '10': it is ranked by the probability that the longer one "
+             "does not follow; an `end` would tell them apart"],
+        ),
+        ([Choose(uid="c", choices=("10", "1"), end="\n")], []),
+        ([Choose(uid="c", choices=("10", "1"), end=EOS)], []),
+        ([Choose(uid="c", choices=("10", "11"))], []),
+        (
+            [Text(uid="t", text="A: ", successors="w"), Complete(uid="w", length=2)],
+            ['it ends in a blank before the completion "w": most tokens begin with theirs, and '
+             "none can then; leave it out"],
+        ),
+        ([Text(uid="t", text="A:\n", successors="w"), Complete(uid="w", length=2)], []),
+        ([Text(uid="t", text="A: ", successors="c"), C], []),
+        (
+            [Text(uid="t", text="it is", successors="c"), C],
+            ["its last word runs into the choice 'a' of \"c\": let the choice begin with a blank"],
+        ),
+        (
+            [Text(uid="t", text=Prompt((TextPiece("is"), TextPiece(""))), successors="c"), C],
+            ["its last word runs into the choice 'a' of \"c\": let the choice begin with a blank"],
+        ),
+        ([Text(uid="t", text="it is", successors="c"), Choose(uid="c", choices=(" a", "."))], []),
+        ([Text(uid="t", text="it is:", successors="c"), C], []),
+    ],
+)  # fmt: skip
+def test_warnings(actions: list[Action], expected: list[str]) -> None:
+    for model in (None, random_model()):
+        found = Automaton(actions).check(model)
+        assert [one.what for one in found] == expected
+        assert all(one.warning for one in found)
+    assert Automaton(actions).run(random_model()).nodes, "it runs all the same"
+
+
+def test_choices_are_compared_by_the_models_tokens() -> None:
+    """ "in" does not begin "into" where that is one token."""
+    actions = [Choose(uid="c", choices=("in", "into"))]
+    assert len(findings(actions)) == 1
+    assert len(findings(actions, Model(CharTokenizer()))) == 1
+    assert not findings(actions, Model(CharTokenizer(words=["into", "in"])))
+
+
+def test_special_tokens_in_plain_text_are_pointed_out() -> None:
+    model = Model(CharTokenizer())
+    plain = 'action "t": it says "<|end|>" as plain text; with `special` it is the token'
+    assert findings([Text(uid="t", text="a<|end|>")], model) == [f"warning: {plain}"]
+    assert findings([Text(uid="t", text="a<|end|>")]) == []
+    assert findings([Text(uid="t", text=Template("<|end|>", special=True))], model) == []
+    assert findings([Text(uid="t", text=Prompt((TextPiece("<|end|>", True),)))], model) == []
+
+
+def test_a_stop_that_cannot_come_is_pointed_out() -> None:
+    actions = [Complete(uid="w", length=3, stop=("four", "two"))]
+    assert findings(actions) == []
+    assert findings(actions, random_model()) == [
+        "warning: action \"w\": the stop 'four' takes 4 tokens, and its length is 3"
+    ]
+
+
+def test_masks_that_are_empty_are_faults() -> None:
+    nothing = Strings(("no token says this",))
+    vocabs = {"none": nothing, "some": Regex("[a-z]")}
+    actions = [
+        Complete(uid="w", length=1, vocab="none", successors="v"),
+        Complete(uid="v", length=1, vocab="some", successors="u"),
+        Complete(uid="u", length=1, vocab=vocabs["some"] & nothing),
+    ]
+    assert findings(actions, vocabs=vocabs) == []
+    assert findings(actions, random_model(), vocabs=vocabs) == [
+        'action "w": its vocab holds none of the model\'s tokens',
+        'action "u": its vocab holds none of the model\'s tokens',
+    ]
+
+
+def test_sets_are_looked_into() -> None:
+    vocabs = {"a": Regex("[a"), "b": ~(Regex("[a") | Tokens(("\ud800",)))}
+    action = Complete(uid="w", length=1, vocab=Regex("(b") & vocabs["b"])
+    found = findings([action], random_model(), vocabs=vocabs)
+    assert [one.split(":")[0] for one in found] == ['vocab "a"', 'vocab "b"', 'action "w"']
+    assert "'[a' is no regular expression" in found[0]
+    assert "lone surrogate" in found[1]
+    assert "'(b' is no regular expression" in found[2]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "size"),
+    [
+        ("abc", 3),
+        ("a{3}", 3),
+        ("a{2,5}b", 6),
+        ("(ab){3}c", 10),
+        ("((a{10}){10}){10}", 1110),
+        (r"[a{9}]\{9\}(?:x|y){2}", 6 + 2 + 1 + 2 + 2 * 6),
+        ("a{,4}{3}", 12),
+        ("{", 1),
+        ("a{x}", 4),
+    ],
+)
+def test_patterns_are_measured_with_their_repetitions(pattern: str, size: int) -> None:
+    assert expanded_size(pattern) == size
+
+
+@pytest.mark.parametrize("pattern", ["a{1000000000}", "((a{99}){99}){99}", "(" * 5000, "a" * 10**6])
+def test_patterns_that_take_all_memory_are_never_compiled(pattern: str) -> None:
+    begun = time.monotonic()
+    (found,) = findings([Complete(uid="w", length=1, vocab=Regex(pattern))])
+    assert "repeats too much" in found or "is no regular" in found or "too deeply" in found
+    assert len(found) < 300
+    assert time.monotonic() - begun < 2
+
+
+def test_what_runs_on_another_model_is_not_held_against_this_one() -> None:
+    actions = [Complete(uid="w", length=1, stop=("four",), model="other")]
+    assert findings(actions, random_model()) == []
+
+
+@settings(max_examples=60)
+@given(programs())
+def test_sound_automata_have_warnings_at_most(automaton: Automaton) -> None:
+    model = random_model()
+    for found in (automaton.check(), automaton.bind().check()):
+        assert all(one.warning for one in found)
+    # What a model adds are empty masks.
+    assert all(one.warning or "vocab" in one.what for one in automaton.check(model))
+
+
+# -- estimates
+
+
+class Listening(RandomLM):
+    """Remembers what it was asked."""
+
+    asked: list[tuple[int, ...]]
+
+    @hookimpl(specname="greedy_impl")
+    def greedy_impl(self, tokens: Sequence[int]) -> Any:
+        self.asked.append(tuple(tokens))
+        return super().greedy_impl(tokens)
+
+
+@settings(max_examples=200)
+@given(programs(runs=True), st.integers(0, 5), st.booleans())
+def test_no_run_costs_more_than_was_told(automaton: Automaton, seed: int, bos: bool) -> None:
+    """On bytes, where no choice re-spells what comes before it."""
+    bound = automaton.bind()
+    assume(not bound.faults())
+    backend = Listening(seed=seed, bos=bos)
+    backend.asked = []
+    model = Model(backend)
+    told = estimate(bound, model.caller)
+    assume(told.tokens < 5_000)
+    try:
+        tree = bound.run(model, budget=Budget(paths=500))
+    except AutocogError:
+        return
+    assert tree.stats["model_calls"] <= told.calls
+    assert tree.stats["unique_tokens"] <= told.tokens
+    assert len(tree.complete) <= told.paths
+    # What an engine evaluates that forgets nothing: every beginning once.
+    beginnings = {ids[:length] for ids in backend.asked for length in range(1, len(ids) + 1)}
+    assert len(beginnings) <= told.tokens
+    assert not told.partial
+
+
+def test_estimates_are_exact_where_nothing_is_left_open() -> None:
+    model = random_model()
+    automaton = Automaton(
+        [
+            Text(uid="t", text="four", successors="c"),
+            Choose(uid="c", choices=("ab", "ac"), width=None, successors="w"),
+            Complete(uid="w", length=5, vocab=Regex("[a-z]"), eos=False),
+        ]
+    )
+    told = estimate(automaton, model.caller)
+    # BOS, the text, a tree of three, and five tokens after each of two choices.
+    assert told == Estimate(calls=6, tokens=1 + 4 + 3 + 2 * 5, paths=2)
+    tree = automaton.run(model)
+    assert tree.stats["model_calls"] == 6
+    assert tree.stats["unique_tokens"] == told.tokens - 1
+    assert len(tree.complete) == 2
+
+
+def test_loops_and_branches_are_counted_to_their_bounds() -> None:
+    model = random_model()
+    loop = Automaton(
+        [
+            Choose(uid="c", choices=("a", "b"), width=None, successors=("c", "e"), max_visits=3),
+            Text(uid="e", text="!!"),
+        ]
+    )
+    told = estimate(loop, model.caller)
+    assert (told.calls, told.paths) == (3, 3)
+    assert len(loop.run(model).complete) == 3
+
+
+def test_huge_automata_are_estimated_in_part() -> None:
+    doubling = Automaton(
+        [
+            *(
+                Choose(uid=f"c{n}", choices=("a", "b"), width=None, successors=f"c{n + 1}")
+                for n in range(200)
+            ),
+            Text(uid="c200", text="."),
+        ]
+    )
+    assert estimate(doubling, random_model().caller).paths == 2**200
+    many = [f"n{n}" for n in range(14)]
+    tangle = Automaton(
+        [
+            Choose(uid=uid, choices=tuple(many), successors=tuple(many), width=None, max_visits=3)
+            for uid in many
+        ]
+    )
+    begun = time.monotonic()
+    told = estimate(tangle, random_model().caller)
+    assert told.partial
+    assert told.calls > 1
+    assert math.isfinite(told.tokens)
+    assert time.monotonic() - begun < 20
+
+
+def test_faults_are_told_and_not_walked_around_in() -> None:
+    with pytest.raises(InputError, match="on a cycle"):
+        estimate(Automaton([Text(uid="a", text="a", successors="a")]), random_model().caller)
+
+
+@pytest.mark.parametrize(
+    ("action", "tokens"),
+    [
+        (Choose(uid="c", choices=("ab", "ac")), 3),
+        (Choose(uid="c", choices=("ab", "ac"), end="\n"), 5),
+        (Choose(uid="c", choices=("ab", "ac"), end=EOS), 5),
+        (Choose(uid="c", choices=("ab", "ac"), norm="pmi", unconditional="xy"), 6 + 2 + 1),
+        (Complete(uid="c", length=4, beams=3), 12),
+        (Complete(uid="c", length=4, samples=2), 8),
+        (Text(uid="c", text="abc", evaluate=True), 3),
+        (Text(uid="c", text=Prompt((TextPiece("a"), TextPiece("bc")))), 3),
+    ],
+)
+def test_each_action_is_counted(action: Action, tokens: int) -> None:
+    model = random_model(bos=True)
+    assert estimate(Automaton([action]), model.caller).tokens == 1 + tokens

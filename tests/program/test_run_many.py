@@ -1,0 +1,221 @@
+"""Several rows at once: each as if it were alone, and none harmed by another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+from helpers import random_model
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autocog_core import InputError, Model, hookimpl
+from autocog_core.backends.random import RandomLM
+from autocog_core.errors import (
+    AutocogError,
+    CapabilityError,
+    ClosedError,
+    ContextOverflowError,
+    EngineError,
+)
+from autocog_core.fta import Automaton, Budget, Choose, Complete, Each, Input, Template, Text
+from autocog_core.fta.many import run_many
+from autocog_core.ftt import ThoughtTree
+from program.drawn import programs
+
+Rows = Sequence[Mapping[str, Any]]
+
+AUTOMATON = Automaton(
+    [
+        Text(uid="q", text=Template("{{ q }}: "), successors="c"),
+        Choose(uid="c", choices=("yes", "no", Each("more")), width=2, successors="w", name="c"),
+        Complete(uid="w", length=3, beams=2, name="w"),
+    ],
+    inputs={"q": Input(), "more": Input("list", default=[])},
+)
+GOOD: Rows = [{"q": "a"}, {"q": "bc"}, {"q": "a", "more": ["red"]}, {"q": "long " * 9}, {"q": "a"}]
+
+
+def data(result: ThoughtTree | AutocogError) -> Any:
+    """What a row came to, without what it cost."""
+    if isinstance(result, AutocogError):
+        return type(result), str(result)
+    return {key: value for key, value in result.to_dict().items() if key != "stats"}
+
+
+def alone(automaton: Automaton, model: Model, rows: Rows, **options: Any) -> list[Any]:
+    found = []
+    for row in rows:
+        try:
+            found.append(data(automaton.run(model, row, **options)))
+        except AutocogError as error:
+            found.append(data(error))
+    return found
+
+
+def together(automaton: Automaton, model: Model, rows: Rows, **options: Any) -> list[Any]:
+    return [data(result) for result in run_many(automaton, model, rows, **options)]
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 4, 99])
+def test_rows_come_out_as_each_alone(concurrency: int) -> None:
+    model = random_model(seed=1)
+    expected = alone(AUTOMATON, model, GOOD)
+    assert together(AUTOMATON, model, GOOD, concurrency=concurrency) == expected
+    assert expected[0] == expected[4]
+
+
+@settings(max_examples=25)
+@given(programs(runs=True), st.integers(0, 3), st.lists(st.sampled_from(["a", "bc", None, "é"])))
+def test_any_automaton_runs_on_rows_as_on_each(
+    automaton: Automaton, seed: int, topics: list[str | None]
+) -> None:
+    model = random_model(seed=seed)
+    rows = [{"topic": topic, "options": ["x"]} for topic in topics]
+    budget = Budget(paths=30)
+    expected = alone(automaton, model, rows, budget=budget)
+    assert together(automaton, model, rows, budget=budget, concurrency=3) == expected
+
+
+class Listening(RandomLM):
+    """Counts calls for token trees."""
+
+    calls = 0
+
+    @hookimpl(specname="greedy_tree_impl")
+    def greedy_tree_impl(self, queries: Any) -> Any:
+        self.calls += 1
+
+
+def test_rows_share_calls() -> None:
+    counts = []
+    for concurrency in (1, 5):
+        backend = Listening()
+        list(run_many(AUTOMATON, Model(backend), GOOD, concurrency=concurrency))
+        counts.append(backend.calls)
+    assert counts == [5 * 4, 4]
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_a_row_that_fails_becomes_an_error(concurrency: int) -> None:
+    model = random_model(seed=1)
+    rows = [{}, *GOOD[:2], {"q": "x", "more": "[" * 99}, {"q": "x", "more": ["no"]}, GOOD[2]]
+    expected = alone(AUTOMATON, model, rows)
+    found = together(AUTOMATON, model, rows, concurrency=concurrency)
+    assert found == expected
+    assert [type(one) is tuple for one in found] == [True, False, False, True, True, False]
+    assert found[0][1].startswith('inputs: "q" is missing; it takes q (text), more (list)')
+    assert found[3][1].startswith('inputs: "more" is no list')
+    assert found[4][1] == "action \"c\": choice 2, 'no', was given before"
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 4])
+def test_a_row_too_long_for_the_model_harms_no_other(concurrency: int) -> None:
+    model = random_model(seed=1, context_length=30)
+    expected = alone(AUTOMATON, model, GOOD)
+    found = together(AUTOMATON, model, GOOD, concurrency=concurrency)
+    assert found == expected
+    assert [one[0] if isinstance(one, tuple) else None for one in found] == [
+        *(None, None, None),
+        ContextOverflowError,
+        None,
+    ]
+
+
+class Failing:
+    """A wrapper around an engine that fails whenever a row's text is among what it is asked."""
+
+    def __init__(self, error: Exception, after: bytes = b"bc") -> None:
+        self.error = error
+        self.after = list(after)
+        self.failures = 0
+
+    @hookimpl(wrapper=True)
+    def greedy_tree_impl(self, queries: Any) -> Iterator[None]:
+        for query in queries:
+            ids = list(query.prefix)
+            if any(ids[n : n + 2] == self.after for n in range(len(ids))):
+                self.failures += 1
+                raise self.error
+        return (yield)
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 3, 5])
+@pytest.mark.parametrize("error", [EngineError("it broke"), InputError("it is no prompt")])
+def test_an_engine_that_fails_on_one_row_harms_no_other(
+    error: AutocogError, concurrency: int
+) -> None:
+    wrapper = Failing(error)
+    model = Model(RandomLM(seed=1), wrappers=[wrapper])
+    found = together(AUTOMATON, model, GOOD, concurrency=concurrency)
+    expected = alone(AUTOMATON, random_model(seed=1), GOOD)
+    assert wrapper.failures
+    assert found[1][0] is type(error)
+    assert "it broke" in found[1][1] or "it is no prompt" in found[1][1]
+    for number in (0, 2, 3, 4):
+        assert found[number]["nodes"] == expected[number]["nodes"]
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_a_closed_model_ends_it_all(concurrency: int) -> None:
+    model = random_model()
+    coming = run_many(AUTOMATON, model, iter(GOOD), concurrency=concurrency)
+    assert isinstance(next(coming), ThoughtTree)
+    model.close()
+    with pytest.raises(ClosedError):
+        list(coming)
+
+
+def test_what_no_row_could_mend_is_told_before_the_first() -> None:
+    rows: list[Any] = []
+
+    def unread() -> Iterator[Mapping[str, Any]]:
+        rows.append(1)
+        yield {}
+
+    model = random_model()
+    broken = Automaton([Text(uid="t", text="x", successors="y")])
+    with pytest.raises(InputError, match="unknown successor"):
+        next(run_many(broken, model, unread()))
+    with pytest.raises(InputError, match="0 is no number of rows"):
+        next(run_many(AUTOMATON, model, unread(), concurrency=0))
+    assert not rows
+
+
+def test_a_capability_that_is_missing_ends_it_all() -> None:
+    """No row could have it."""
+    asked = Automaton([Text(uid="t", text="x", successors="w"), Complete(uid="w", length=2)])
+    limited = Automaton(
+        [Text(uid="t", text="x", successors="w"), Complete(uid="w", length=2, eos=False)]
+    )
+    model = random_model()
+    assert all(
+        isinstance(r, ThoughtTree) for r in run_many(asked, model, [{}], strategy="complete+choose")
+    )
+    with pytest.raises(CapabilityError):
+        list(run_many(limited, model, [{}, {}], strategy="complete+choose"))
+
+
+def test_rows_are_read_as_they_are_wanted() -> None:
+    """No more rows are held than are at work."""
+    read = 0
+
+    def rows() -> Iterator[Mapping[str, Any]]:
+        nonlocal read
+        while True:
+            read += 1
+            yield {"q": "a"}
+
+    coming = run_many(AUTOMATON, random_model(), rows(), concurrency=2)
+    for _ in range(3):
+        next(coming)
+    assert read <= 6
+
+
+def test_a_budget_is_a_rows_own() -> None:
+    model = random_model(seed=1)
+    expected = alone(AUTOMATON, model, GOOD, budget=Budget(tokens=40))
+    found = together(AUTOMATON, model, GOOD, budget=Budget(tokens=40), concurrency=5)
+    assert found == expected
+    assert {one["stopped"] for one in found} >= {"tokens"}

@@ -1,0 +1,128 @@
+"""Chains of texts made one: less in the tree, and the same numbers."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from helpers import random_model
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from autocog_core import InputError
+from autocog_core.errors import AutocogError
+from autocog_core.fta import Automaton, Budget, Choose, Text
+from autocog_core.ftt import ThoughtPath, ThoughtTree
+from autocog_core.pieces import Prompt, TextPiece
+from program.drawn import programs
+
+LIMIT = Budget(paths=60)
+
+
+def described(tree: ThoughtTree) -> list[object]:
+    """What a path comes to, without regard to where its texts begin."""
+
+    def of(path: ThoughtPath) -> object:
+        kept = [node for node in path.nodes if node.uid not in TEXTS]
+        return (
+            path.text,
+            path.tokens,
+            round(path.logprob, 9),
+            path.end.length,
+            path.fields,
+            [(node.uid, node.text, node.tokens, round(node.prob, 9), node.finish) for node in kept],
+            path.end.pruned,
+        )
+
+    inner = {node.parent for node in tree.nodes}
+    leaves = [index for index in range(len(tree.nodes)) if index not in inner]
+    return [of(ThoughtPath(tree, index)) for index in leaves]
+
+
+TEXTS: set[str] = set()
+
+
+@settings(max_examples=150)
+@given(programs(runs=True), st.integers(0, 3), st.booleans())
+def test_results_are_unchanged(automaton: Automaton, seed: int, bos: bool) -> None:
+    bound = automaton.bind()
+    assume(not bound.faults())
+    simple = bound.simplify()
+    assert not simple.faults()
+    assert simple.entry.uid == bound.entry.uid
+    TEXTS.clear()
+    TEXTS.update(action.uid for action in bound.actions if isinstance(action, Text))
+    model = random_model(seed=seed, bos=bos)
+    try:
+        expected = bound.run(model, budget=LIMIT)
+    except AutocogError as error:
+        with pytest.raises(type(error)):
+            simple.run(model, budget=LIMIT)
+        return
+    assume(expected.stopped is None)
+    assert described(simple.run(model, budget=LIMIT)) == described(expected)
+    assert simple.simplify() == simple
+
+
+def chain(*texts: Text) -> Automaton:
+    return Automaton([*texts, Choose(uid="c", choices=("a", "b"))])
+
+
+def test_a_chain_becomes_its_first_text() -> None:
+    piece = Prompt((TextPiece("<|x|>", trusted=True),))
+    automaton = chain(
+        Text(uid="t0", text="a", successors="t1"),
+        Text(uid="t1", text=piece, successors="t2"),
+        Text(uid="t2", text="b", successors="c"),
+    )
+    (text, _) = automaton.simplify().actions
+    expected = Prompt((TextPiece("a"), TextPiece("<|x|>", trusted=True), TextPiece("b")))
+    assert text == Text(uid="t0", text=expected, successors="c")
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        Text(uid="t1", text="b", successors="c", name="field"),
+        Text(uid="t1", text="b", successors="c", evaluate=True),
+        Text(uid="t1", text="b", successors="c", max_visits=1),
+        Text(uid="t1", text="b", successors="c", model="other"),
+    ],
+)
+def test_what_would_be_lost_stays(second: Text) -> None:
+    automaton = chain(Text(uid="t0", text="a", successors="t1"), second)
+    assert automaton.simplify() == automaton
+
+
+def test_a_text_that_several_lead_to_stays() -> None:
+    automaton = Automaton(
+        [
+            Choose(uid="c", choices=("a", "b"), successors=("x", "y")),
+            Text(uid="x", text="x", successors="z"),
+            Text(uid="y", text="y", successors="z"),
+            Text(uid="z", text="z"),
+        ]
+    )
+    assert automaton.simplify() == automaton
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_long_chains_take_no_long(backwards: bool) -> None:
+    """In the order of the file or against it: the walk was quadratic against it."""
+    count = 20_000
+    texts = [Text(uid=f"t{n}", text="x", successors=f"t{n + 1}") for n in range(count)]
+    last = Text(uid=f"t{count}", text="y")
+    rest = [*texts[1:], last]
+    automaton = Automaton([texts[0], *(reversed(rest) if backwards else rest)])
+    begun = time.monotonic()
+    assert automaton.simplify().actions == (Text(uid="t0", text="x" * count + "y"),)
+    assert time.monotonic() - begun < 5
+
+
+def test_faults_are_told_and_not_walked_around_in() -> None:
+    """Texts that lead to each other were walked for ever."""
+    loop = [Text(uid="a", text="a"), *(Text(uid=u, text=u, successors=v) for u, v in ("bc", "cb"))]
+    with pytest.raises(InputError, match="no path leads to it"):
+        Automaton(loop).simplify()
+    with pytest.raises(InputError, match='unknown successor "b"'):
+        Automaton([Text(uid="a", text="a", successors="b")]).simplify()
