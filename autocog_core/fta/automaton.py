@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from autocog_core.errors import InputError
 from autocog_core.fta.actions import Action, Choose
-from autocog_core.fta.binding import bound
-from autocog_core.fta.checks import Finding, faults_of
+from autocog_core.fta.binding import bound_actions
+from autocog_core.fta.checks import OF_PATHS, Finding, faults_of
 from autocog_core.fta.inputs import Input, check_values
 from autocog_core.fta.vocabularies import Vocabulary
 
@@ -116,7 +116,7 @@ class Automaton:
         :raises InputError: for values that are missing, or do not fit.
         """
         checked = check_values(self.inputs, values or {})
-        actions = [bound(action, checked) for action in self.actions]
+        actions = bound_actions(self.actions, checked)
         return Automaton(actions, self.vocabs, description=self.description, metadata=self.metadata)
 
     def simplify(self) -> Automaton:
@@ -165,14 +165,20 @@ class Automaton:
 
     def faults(self) -> list[Finding]:
         """Everything that keeps it from being run, without a model."""
-        return faults_of(self)
+        return list(self._faults)
 
-    def require_sound(self) -> None:
+    @cached_property
+    def _faults(self) -> tuple[Finding, ...]:
+        return tuple(faults_of(self))
+
+    def require_sound(self, *, paths: bool = True) -> None:
         """Refuse an automaton with faults.
 
+        :param paths: also those of the whole graph. A bound one may have lost choices, if a list
+            was empty, and with them the only way to an action.
         :raises InputError: naming all of them.
         """
-        found = self.faults()
+        found = [one for one in self._faults if paths or one.what not in OF_PATHS]
         if found:
             raise InputError(
                 "\n".join(str(one) for one in found) if len(found) > 1 else found[0].what,

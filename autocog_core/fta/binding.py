@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from autocog_core.errors import InputError
 from autocog_core.fta.actions import Action, Choose, Text
 from autocog_core.fta.templates import Each, Template
+from autocog_core.pieces import Prompt, TextPiece
 
 
 def templates_of(action: Action) -> Iterator[Template | Each]:
@@ -18,6 +19,28 @@ def templates_of(action: Action) -> Iterator[Template | Each]:
             yield template
         case Choose(choices=choices):
             yield from (one for one in choices if not isinstance(one, str))
+
+
+#: Characters that all texts of an automaton may have together.
+MOST_CHARACTERS = 50_000_000
+
+
+def bound_actions(actions: Sequence[Action], values: Mapping[str, Any]) -> list[Action]:
+    """The actions without templates.
+
+    :raises InputError: where a template does not fit the values, or all are too long together.
+    """
+    found = []
+    left = MOST_CHARACTERS
+    for action in actions:
+        found.append(bound(action, values))
+        left -= _size(found[-1])
+        if left < 0:
+            raise InputError(
+                f"the texts have more than {MOST_CHARACTERS} characters together",
+                where="automaton",
+            )
+    return found
 
 
 def bound(action: Action, values: Mapping[str, Any]) -> Action:
@@ -56,3 +79,14 @@ def _bound_choices(action: Choose, values: Mapping[str, Any]) -> Choose:
     if not several:
         return replace(action, choices=tuple(choices))
     return replace(action, choices=tuple(choices), successors=tuple(successors))
+
+
+def _size(action: Action) -> int:
+    match action:
+        case Text(text=str() as text):
+            return len(text)
+        case Text(text=Prompt(pieces)):
+            return sum(len(piece.text) for piece in pieces if isinstance(piece, TextPiece))
+        case Choose(choices=choices):
+            return sum(len(choice) for choice in choices if isinstance(choice, str))
+    return 0

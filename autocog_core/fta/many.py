@@ -61,8 +61,7 @@ def prepare(
     automaton.require_sound()
     check_models(automaton, named)
     ready = automaton.bind(inputs)
-    if ready is not automaton:
-        ready.require_sound()
+    ready.require_sound(paths=False)
     used = {action.model for action in automaton.actions} | {None}
     chosen = {name: strategy or strategy_of(named[name]) for name in used}
     return Evaluation(

@@ -219,3 +219,17 @@ def test_a_budget_is_a_rows_own() -> None:
     found = together(AUTOMATON, model, GOOD, budget=Budget(tokens=40), concurrency=5)
     assert found == expected
     assert {one["stopped"] for one in found} >= {"tokens"}
+
+
+def test_an_empty_list_leaves_the_other_choices() -> None:
+    """The way to "x" is lost, and nobody misses it."""
+    automaton = Automaton(
+        [
+            Choose(uid="c", choices=(Each("items"), "none"), successors=("x", "y")),
+            Text(uid="x", text="x"),
+            Text(uid="y", text="y"),
+        ],
+        inputs={"items": Input("list")},
+    )
+    tree = automaton.run(random_model(), {"items": []})
+    assert tree.best().text == "noney"
