@@ -153,9 +153,10 @@ def _counted(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
         if name == "join":
             separator = args[0] if args else kwargs.get("d", "")
             given += size_of(value) * written_size(separator)
-        elif name == "replace":
-            given += _replaced_size(value, *args, **kwargs)
         allowance.take(given)
+        if name == "replace":
+            # Only now: what is counted in may not be written out unless it is short enough.
+            allowance.take(_replaced_size(value, *args, **kwargs))
         found = plain(*first, value, *args, **kwargs)
         if isinstance(found, Iterator):
             return allowance.over(found)

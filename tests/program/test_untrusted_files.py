@@ -419,6 +419,7 @@ def fast(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return outcomes(tmp_path_factory.mktemp("bombs"), FAST)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAST)
 def test_files_are_read_or_refused_in_bounded_time_and_memory(
     fast: dict[str, str], name: str
