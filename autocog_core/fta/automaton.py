@@ -156,7 +156,7 @@ class Automaton:
         :param top: with "best": stop as soon as this many paths are proven the likeliest.
         :raises InputError: for an automaton with faults, a value or a model that is missing.
         """
-        from autocog_core.fta.many import drive, prepare
+        from autocog_core.fta.running import drive, prepare
 
         evaluation = prepare(
             self, inputs, model, models, budget=budget, strategy=strategy, order=order, top=top

@@ -103,12 +103,11 @@ class Draft:
 
 def unique_tokens(nodes: list[ThoughtNode]) -> int:
     """How many tokens a tree has, those that siblings begin with alike counted once."""
-    beginnings: set[tuple[int, tuple[int, ...]]] = set()
-    count = 0
+    # A trie below each node: its places by (the place before, the token); a parent's own begins
+    # at a place below 0.
+    places: dict[tuple[int, int], int] = {}
     for node in nodes:
-        for length in range(1, len(node.tokens) + 1):
-            key = (node.parent, node.tokens[:length])
-            if key not in beginnings:
-                beginnings.add(key)
-                count += 1
-    return count
+        place = -2 - node.parent
+        for token in node.tokens:
+            place = places.setdefault((place, token), len(places))
+    return len(places)

@@ -12,7 +12,7 @@ from autocog_core.fta.templates import Each, Template
 from autocog_core.fta.wording import cut, suggestion
 
 #: What all templates may come to, in their words and signs; each counts some more.
-MOST_WORDS = 250_000
+MOST_WORDS = 100_000
 _WORDS_EACH = 30
 
 

@@ -157,6 +157,18 @@ def test_an_engine_that_fails_on_one_row_harms_no_other(
         assert found[number]["nodes"] == expected[number]["nodes"]
 
 
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_an_exception_of_an_engine_is_its_rows_error(concurrency: int) -> None:
+    broken = RuntimeError("the kernel is gone")
+    model = Model(RandomLM(seed=1), wrappers=[Failing(broken)])
+    found = list(run_many(AUTOMATON, model, GOOD, concurrency=concurrency))
+    error = found[1]
+    assert isinstance(error, EngineError)
+    assert str(error) == "RuntimeError: the kernel is gone"
+    assert error.__cause__ is broken
+    assert [isinstance(one, ThoughtTree) for one in found] == [True, False, True, True, True]
+
+
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_a_closed_model_ends_it_all(concurrency: int) -> None:
     model = random_model()

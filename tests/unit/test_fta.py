@@ -308,6 +308,21 @@ def test_a_loop_ends_at_max_visits() -> None:
     check_law(model, tree)
 
 
+def test_unique_tokens_are_those_of_all_beginnings() -> None:
+    actions = [
+        Text(uid="t", text="A colour:", successors="c"),
+        Choose(uid="c", choices=(" red", " reddish", " rose", " blue"), width=2, successors="w"),
+        Complete(uid="w", length=5, beams=3, width=2),
+    ]
+    tree = run(random_model(seed=7), actions)
+    beginnings = {
+        (node.parent, node.tokens[:length])
+        for node in tree.nodes
+        for length in range(1, len(node.tokens) + 1)
+    }
+    assert tree.stats["unique_tokens"] == len(beginnings)
+
+
 def test_a_graph_of_324_actions() -> None:
     actions: list[Action] = []
     for number in range(81):

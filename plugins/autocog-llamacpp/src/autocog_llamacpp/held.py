@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Sequence, Sized
 
 import numpy as np
@@ -14,7 +15,7 @@ Rows = NDArray[np.float32]
 Sink = Callable[[Sequence[int], Rows], None]
 
 
-class Holding:
+class Holding(ABC):
     """Knows whether an evaluator's account of llama.cpp's memory is true, whatever interrupted it.
 
     :ivar lent: whether a completion is running, which holds sequences from one call to the next.
@@ -27,9 +28,9 @@ class Holding:
         #: Whether no call was left in the middle.
         self._sure = True
 
+    @abstractmethod
     def forget(self) -> None:
         """Drop everything that was kept from earlier calls."""
-        raise NotImplementedError
 
     def _settle(self, held: Sized) -> None:
         """Whoever begins and does not come to his end leaves behind what nobody knows."""

@@ -87,8 +87,7 @@ class StateEvaluator(Holding):
 
     def release(self, handles: Sequence[int], texts: Sequence[Sequence[int]]) -> None:
         """Let go of sequences; later calls may continue their states."""
-        if not self._sure:
-            self.forget()
+        self._settle(())
         self._sure = False
         for handle in handles:
             seen = self._held.pop(handle, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from autocog_llamacpp.cell_tree import Cell, CellTree
 from autocog_llamacpp.context import Context, NoSlotError
 from autocog_llamacpp.held import Holding, Rows, Sink, check_held, no_room
 from autocog_llamacpp.plan import Plan, make_plan
+from autocog_llamacpp.portions import portions
 
 
 class TreeEvaluator(Holding):
@@ -112,8 +113,7 @@ class TreeEvaluator(Holding):
 
     def release(self, handles: Sequence[int], texts: Sequence[Sequence[int]]) -> None:
         """Let go of sequences that were continued with `texts`; later calls may go on from them."""
-        if not self._sure:
-            self.forget()
+        self._settle(())
         self._sure = False
         for handle, tokens in zip(handles, texts, strict=False):
             evaluated = self._held.pop(handle, None)
@@ -158,7 +158,7 @@ class TreeEvaluator(Holding):
         return cell
 
     def _rounds(self, forest: Forest, sink: Sink, read: set[int]) -> None:
-        for nodes in self._portions(forest):
+        for nodes in portions(forest, self._free_sequences(), self._context.cells):
             unread = {node for node in nodes if forest.wanted[node]} - read
             if not unread:
                 continue
@@ -169,34 +169,6 @@ class TreeEvaluator(Holding):
                 plan, apart = make_plan(forest, nodes, unread, Cell(-1, None, 0)), True
             self._round(forest, plan, unread, sink, apart)
             read |= unread
-
-    def _portions(self, forest: Forest) -> Iterator[list[int]]:
-        """The forest in parts that fit: each some paths, whole, in depth-first order."""
-        order = forest.depth_first()
-        has_child = set(forest.parents)
-        most = self._free_sequences()
-        portion: list[int] = []
-        ends = 0
-        for place, node in enumerate(order):
-            portion.append(node)
-            if node in has_child:
-                continue
-            ends += 1
-            # The next path adds at most what lies before its own end.
-            following = self._until_end(order, place + 1, has_child)
-            if ends == most or len(portion) + following > self._context.cells:
-                yield portion
-                ends = 0
-                portion = forest.path_to(forest.parents[order[place + 1]]) if following else []
-        if ends:
-            yield portion
-
-    @staticmethod
-    def _until_end(order: Sequence[int], place: int, has_child: set[int]) -> int:
-        count = 0
-        while place + count < len(order) and order[place + count] in has_child:
-            count += 1
-        return count + 1 if place < len(order) else 0
 
     def _free_sequences(self) -> int:
         return self._context.sequences - len(self._held)

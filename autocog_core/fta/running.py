@@ -1,0 +1,102 @@
+"""One run: everything is checked and said before the first call, then driven to its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from autocog_core.errors import InputError
+from autocog_core.fta.automaton import Automaton
+from autocog_core.fta.budget import Budget
+from autocog_core.fta.evaluate import Evaluation, Order, Strategy, check_models
+from autocog_core.ftt import ThoughtTree
+from autocog_core.version import __version__
+
+if TYPE_CHECKING:
+    from autocog_core.model import Model
+
+STRATEGIES: tuple[Strategy, ...] = ("greedy", "complete+choose")
+
+
+def prepare(
+    automaton: Automaton,
+    inputs: Mapping[str, Any] | None,
+    model: Model,
+    models: Mapping[str, Model] | None = None,
+    *,
+    budget: Budget | None = None,
+    strategy: Strategy | None = None,
+    order: Order = "breadth",
+    top: int | None = None,
+) -> Evaluation:
+    """A run that is about to begin.
+
+    :raises InputError: for an automaton with faults, a value or a model that is missing.
+    """
+    if strategy is not None and strategy not in STRATEGIES:
+        raise InputError(
+            f"{strategy!r} is unknown", where="strategy", hint="one of " + ", ".join(STRATEGIES)
+        )
+    if order not in ("breadth", "best"):
+        raise InputError(f"{order!r} is unknown", where="order", hint="one of breadth, best")
+    if top is not None and (order != "best" or top < 1):
+        raise InputError(f"{top} is no number of paths", where="top", hint='1 or more, with "best"')
+    named = {None: model} | dict(models or {})
+    automaton.require_sound()
+    check_models(automaton, named)
+    ready = automaton.bind(inputs)
+    ready.require_sound(paths=False)
+    used = {action.model for action in automaton.actions} | {None}
+    chosen = {name: strategy or strategy_of(named[name]) for name in used}
+    return Evaluation(
+        ready,
+        {name: named[name].caller for name in used},
+        chosen,
+        budget=budget,
+        order=order,
+        top=top,
+        header=_header(automaton, {name: named[name] for name in used}, chosen),
+    )
+
+
+def strategy_of(model: Model) -> Strategy:
+    """The exact one, if the model's backend tells token distributions."""
+    exact = {"greedy_impl", "greedy_tree_impl"} & set(model.capabilities)
+    return "greedy" if exact else "complete+choose"
+
+
+def drive(evaluation: Evaluation) -> ThoughtTree:
+    """Run it to its end."""
+    while asked := evaluation.ask():
+        for name, queries in asked.items():
+            begun = time.perf_counter()
+            answers = evaluation.callers[name].greedy_tree(queries)
+            evaluation.take(name, answers, time.perf_counter() - begun)
+    return evaluation.tree()
+
+
+def _header(
+    automaton: Automaton,
+    models: Mapping[str | None, Model],
+    strategies: Mapping[str | None, Strategy],
+) -> dict[str, Any]:
+    main = models[None]
+    header: dict[str, Any] = {
+        "automaton": automaton.digest,
+        "model": {"name": main.info.name, "fingerprint": main.info.fingerprint},
+        "strategy": strategies[None],
+        "version": __version__,
+    }
+    others = {
+        name: {
+            "name": model.info.name,
+            "fingerprint": model.info.fingerprint,
+            "strategy": strategies[name],
+        }
+        for name, model in models.items()
+        if name is not None
+    }
+    if others:
+        header["models"] = others
+    return header
