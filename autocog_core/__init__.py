@@ -52,6 +52,7 @@ from autocog_core.types import (
     SpecialToken,
     TreeQuery,
     TreeScores,
+    Usage,
 )
 from autocog_core.version import __version__
 
@@ -106,6 +107,7 @@ __all__ = [
     "TokenPiece",
     "TreeQuery",
     "TreeScores",
+    "Usage",
     "UsageError",
     "__version__",
     "hookimpl",

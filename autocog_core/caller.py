@@ -26,6 +26,7 @@ from autocog_core.types import (
     CompletionRequest,
     TreeQuery,
     TreeScores,
+    Usage,
 )
 
 Answer = TypeVar("Answer")
@@ -174,6 +175,11 @@ class Caller:
                 messages=messages, add_generation_prompt=add_generation_prompt
             ),
         )
+        return found
+
+    def usage(self) -> Usage | None:
+        """What the engine was asked for so far; None where it does not count."""
+        found: Usage | None = self._hooks.usage()
         return found
 
     def _engine_call(

@@ -28,7 +28,8 @@ class ThoughtNode:
     :ivar pruned: why no path goes on from here, although the automaton would.
     :ivar finish: how a completion ended: "stop", "eos" or "length".
     :ivar last: whether the automaton ends here: the path is complete.
-    :ivar exact: whether the numbers are the model's own, within its declared tolerance.
+    :ivar exact: whether its own numbers (`logprobs`, `prob`) are the model's, within its declared
+        tolerance. `why`: why they are not.
     :ivar retokenized: some bytes before a stop were tokenized again with what follows.
     :ivar model: which model it ran on, where that is not the main one.
     :ivar parent: index of the node before it in the tree's `nodes`; -1 for a first one.
@@ -45,6 +46,7 @@ class ThoughtNode:
     finish: str | None = None
     last: bool = False
     exact: bool = True
+    why: str = ""
     retokenized: bool = False
     name: str | None = None
     model: str | None = None
@@ -163,6 +165,11 @@ class ThoughtPath:
     def logprob(self) -> float:
         """The joint log-probability of its decided tokens."""
         return self.end.logprob
+
+    @property
+    def exact(self) -> bool:
+        """Whether all its numbers are the model's own, and so their sum."""
+        return all(node.exact for node in self.nodes)
 
     @property
     def text(self) -> str:

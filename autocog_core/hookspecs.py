@@ -22,6 +22,7 @@ from autocog_core.types import (
     CompletionRequest,
     TreeQuery,
     TreeScores,
+    Usage,
 )
 
 
@@ -96,6 +97,11 @@ def chat_prompt(  # type: ignore[empty-body]
 @hookspec(firstresult=True)
 def describe() -> BackendInfo:  # type: ignore[empty-body]
     """What the backend is; constant for its lifetime."""
+
+
+@hookspec(firstresult=True)
+def usage() -> Usage | None:
+    """What this engine was asked for so far; None where it does not count."""
 
 
 @hookspec(firstresult=True)

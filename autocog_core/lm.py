@@ -37,6 +37,7 @@ HOOK_METHODS = {
     "vocabulary_impl": "vocabulary",
     "chat_prompt_impl": "chat_prompt",
     "describe_impl": "describe",
+    "usage_impl": "usage",
     "close_impl": "close",
 }
 

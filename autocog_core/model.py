@@ -31,6 +31,7 @@ from autocog_core.types import (
     EndOfSequence,
     Norm,
     TreeQuery,
+    Usage,
 )
 
 __all__ = ["Model", "NextToken"]
@@ -105,8 +106,15 @@ class Model:
 
     @cached_property
     def capabilities(self) -> tuple[str, ...]:
-        """Names of the hooks that the backend itself implements, sorted."""
-        return tuple(plugins.hooks_of(self._backend))
+        """Names of the hooks that the backend itself implements, and that work, sorted."""
+        own = plugins.hooks_of(self._backend)
+        working = self.info.capabilities
+        return tuple(own if working is None else (hook for hook in own if hook in working))
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the model was asked for so far, all its wrappers together; None: not counted."""
+        return self._caller.usage()
 
     def tokenize(
         self, text: str, *, at_start: bool = True, parse_special: bool = False

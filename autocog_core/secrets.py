@@ -12,19 +12,25 @@ SHORTEST = 6
 _revealed: set[str] = set()
 
 
+def conceal(value: str) -> None:
+    """Remember a secret that came another way, so that `redact` can take it out of messages."""
+    if len(value) >= SHORTEST:
+        _revealed.add(value)
+
+
 def from_environment(reference: str) -> str | None:
     """The value that `env:NAME` stands for, or None where the variable is not set.
 
     The value is remembered, so that `redact` can take it out of any message later.
     """
     value = os.environ.get(reference.removeprefix(PREFIX))
-    if value and len(value) >= SHORTEST:
-        _revealed.add(value)
+    if value:
+        conceal(value)
     return value
 
 
 def redact(text: str) -> str:
-    """`text` with every secret that was ever taken from the environment replaced by ***."""
+    """`text` with every secret that became known replaced by ***."""
     # Longest first: a secret that contains another one must not leave its rest behind.
     for value in sorted(_revealed, key=len, reverse=True):
         text = text.replace(value, "***")

@@ -6,8 +6,9 @@ mask, temperature or penalty.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from enum import Enum
 from functools import cached_property
 from typing import Any, Literal
@@ -47,6 +48,8 @@ class BackendInfo:
     :ivar tolerance: how far two ways of computing one token's log-probability may differ, in nats.
     :ivar concurrency: how many calls may run at once; at 1 the model serialises them.
     :ivar retries_itself: the engine retries failed calls, so core must not.
+    :ivar capabilities: the hooks that work with this very engine, a server say; None: all that
+        the backend implements.
     :ivar details: facts for people (dtype, device, how trees are evaluated ...).
     :ivar identify: computes `fingerprint`; called once, when it is first asked for.
     """
@@ -61,6 +64,7 @@ class BackendInfo:
     tolerance: float = 1e-4
     concurrency: int = 1
     retries_itself: bool = False
+    capabilities: tuple[str, ...] | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     identify: Callable[[], str] | None = field(default=None, repr=False, compare=False)
 
@@ -106,6 +110,8 @@ class Completion:
     :ivar finish: "stop" (a stop string), "eos", or "length" (`max_tokens` reached).
     :ivar stop: the stop string that ended it, if one did.
     :ivar alternatives: the other n - 1 completions of the same request.
+    :ivar evaluated: tokens that the model had to evaluate, alternatives included; None where the
+        engine does not say.
     """
 
     text: str
@@ -114,6 +120,7 @@ class Completion:
     finish: Finish
     stop: str | None = None
     alternatives: tuple[Completion, ...] = ()
+    evaluated: int | None = None
 
     @property
     def logprob(self) -> float | None:
@@ -151,6 +158,27 @@ class ChoiceRequest:
     boundary: Literal["heal", "strict"] = "heal"
     method: str | None = None
     unconditional: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a model was asked for so far, as its server counts it.
+
+    :ivar requests: answered ones, failed attempts not counted.
+    :ivar prompt_tokens: all that were sent. `cached_tokens`: those among them that the server did
+        not have to evaluate again. `completion_tokens`: those that it wrote.
+    """
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(*map(operator.add, astuple(self), astuple(other)))
+
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(*map(operator.sub, astuple(self), astuple(other)))
 
 
 class EndOfSequence(Enum):
@@ -212,7 +240,10 @@ class ChoiceScores:
         scored with the choice) or "fixed" (the choice follows token ids directly).
     :ivar prefix_ambiguous: a choice's tokens begin another's, so that `exclusive` ranks them.
     :ivar entropy: of `prob`, in nats. `margin`: best `prob` minus the second best.
-    :ivar exact: the scores are the model's own, within its declared tolerance.
+    :ivar exact: the scores are the model's own, within its declared tolerance. Where they are not,
+        they are lower bounds, or (method "pick", "decision") no log-probabilities of text at all.
+    :ivar method: how it was scored. `why`: why so, and why not exactly, in words.
+    :ivar unseen: the probability that the engine did not show, and that may be the choices' own.
     :ivar evaluated: tokens that the model had to evaluate; None where the engine does not say.
     """
 
@@ -226,6 +257,8 @@ class ChoiceScores:
     margin: float
     exact: bool = True
     method: str = "tree"
+    why: str = ""
+    unseen: float = 0.0
     evaluated: int | None = None
 
     @property
@@ -251,6 +284,8 @@ class ChoiceScores:
             "margin": self.margin,
             "exact": self.exact,
             "method": self.method,
+            "why": self.why,
+            "unseen": self.unseen,
             "evaluated": self.evaluated,
             "scores": [score.to_dict() for score in self.scores],
         }

@@ -1,49 +1,47 @@
 """Choose and Complete by the backend's own `choose` and `complete`: the way without token trees.
 
-For backends that tell no distributions. What comes of it is exact only where the backend says so.
+For backends that tell no distributions. They are asked in text: what was said so far is text to
+them. What they tell is exact only where they say so, and where that text is the very tokens that
+were decided on the path; the ids that it would have by token trees are kept beside it for that.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from dataclasses import replace
 
+from autocog_core.boundary import EncodedChoices, encode_choices
 from autocog_core.caller import Caller
 from autocog_core.errors import CapabilityError
 from autocog_core.fta.actions import Choose, Complete
-from autocog_core.fta.branch import Branch, Outcome, Steps
-from autocog_core.fta.choosing import rank_of
-from autocog_core.fta.context import Context, PendingText
-from autocog_core.numerics import softmax
-from autocog_core.pieces import TextPiece
-from autocog_core.types import ChoiceRequest, Completion, CompletionRequest
+from autocog_core.fta.asked_text import INEXACT, Footing, GivenTexts
+from autocog_core.fta.branch import Branch, Outcome, Steps, shares_of
+from autocog_core.fta.choosing import after_choice, choice_request, rank_of
+from autocog_core.fta.context import Context
+from autocog_core.fta.texts import GrowingText
+from autocog_core.pieces import Prompt
+from autocog_core.stops import first_stop
+from autocog_core.types import EOS, ChoiceScore, ChoiceScores, Completion, CompletionRequest
+
+#: Methods of `choose` whose scores are no log-probabilities of text, and do not add to a path's.
+UNSCORED = ("pick", "decision")
 
 
 def ask_choose_steps(caller: Caller, action: Choose, context: Context) -> Steps:
     """Let the backend score the choices of an action."""
-    yield from ()
-    result = caller.choose(
-        ChoiceRequest(
-            context.prompt(),
-            tuple(str(choice) for choice in action.choices),
-            action.norm,
-            action.end,
-            unconditional=action.unconditional,
-        )
-    )
+    footing = Footing.of(caller, context)
+    encoded = None
+    if footing.ids is not None:
+        encoded = encode_choices(caller, choice_request(action, context.prompt()))
+    texts = GivenTexts(caller, context, footing, encoded.base if encoded is not None else None)
+    request = choice_request(action, Prompt(context.said or ()))
+    result, *given = yield [request, *texts.requests]
+    doubt = _doubt_of_choice(caller, action, footing, encoded, result)
     branches = tuple(
-        Branch(
-            score.choice,
-            score.tokens,
-            score.token_logprobs,
-            rank_of(action, score),
-            score.prob,
-            context.plus(_as_text(score.choice)),
-            exact=result.exact,
-        )
-        for score in result.scores
+        _choice(caller, action, context, encoded, result, number, doubt)
+        for number in range(len(result.scores))
     )
-    return Outcome(branches)
+    return Outcome(branches, *texts.scored(given))
 
 
 def ask_complete_steps(caller: Caller, action: Complete, context: Context) -> Steps:
@@ -51,59 +49,144 @@ def ask_complete_steps(caller: Caller, action: Complete, context: Context) -> St
 
     :raises CapabilityError: for a set of tokens, which only token distributions can honour.
     """
-    yield from ()
     if action.vocab is not None or not action.eos:
         raise CapabilityError(
             "its vocab and eos need a backend that tells token distributions",
             where=f'action "{action.uid}"',
             hint='take a model for the strategy "greedy"',
         )
+    footing = Footing.of(caller, context)
     count = action.samples or action.beams
-    found = caller.complete(
-        CompletionRequest(
-            context.prompt(),
-            action.length,
-            action.stop,
-            temperature=action.temperature if count > 1 or action.samples else 0.0,
-            top_p=action.top_p if action.samples else 1.0,
-            seed=action.seed,
-            n=count,
-        )
+    sampled = count > 1 or action.samples > 0
+    request = CompletionRequest(
+        Prompt(context.said or ()),
+        action.length,
+        action.stop,
+        temperature=action.temperature if sampled else 0.0,
+        top_p=action.top_p if action.samples else 1.0,
+        seed=action.seed if sampled else None,
+        n=count,
     )
-    texts = list(_different(found))
-    ranks = [_rank(action, text) for text in texts]
-    shares = softmax(ranks).tolist()
-    branches = tuple(
-        Branch(
-            text.text,
-            text.tokens if text.logprobs is not None else (),
-            text.logprobs or (),
-            rank,
-            share,
-            context.plus(_as_text(text.text)),
-            finish=text.finish,
-            exact=text.logprobs is not None,
-        )
-        for text, rank, share in zip(texts, ranks, shares, strict=True)
+    texts = GivenTexts(caller, context, footing, footing.ids)
+    found, *given = yield [request, *texts.requests]
+    written = [found, *found.alternatives]
+    told = all(one.logprobs is not None for one in written)
+    frequencies = None if told and not action.samples else [1 / len(written)] * len(written)
+    scores = frequencies or [_score(action, one) for one in written]
+    ranks, shares = shares_of([one.text for one in written], scores, frequencies)
+    branches = []
+    for number, one in enumerate(written):
+        branch = _completion(caller, action, context, footing, one)
+        branch = replace(branch, rank=ranks[number], prob=shares.get(number, 0.0))
+        branches.append(branch if number in shares else replace(branch, pruned="duplicate"))
+    return Outcome(tuple(branches), *texts.scored(given))
+
+
+def ask_end_steps(caller: Caller, context: Context) -> Steps:
+    """The end of a path: what is pending gets its tokens, and its scores where asked for."""
+    footing = Footing.of(caller, context)
+    texts = GivenTexts(caller, context, footing, footing.ids)
+    given = (yield texts.requests) if texts.requests else ()
+    return Outcome((), *texts.scored(given))
+
+
+def _doubt_of_choice(
+    caller: Caller,
+    action: Choose,
+    footing: Footing,
+    encoded: EncodedChoices | None,
+    result: ChoiceScores,
+) -> str:
+    """Why scores are not those of the same choices by token trees; empty where they are."""
+    if not result.exact:
+        return result.why or INEXACT
+    if encoded is None or footing.doubt:
+        return footing.doubt
+    end = caller.info.eos[:1] if action.end is EOS else ()
+    expected = [(*tokens, *end) for tokens in encoded.decided]
+    if [score.tokens for score in result.scores] != expected:
+        return "the choices are scored with tokens other than those that continue the path"
+    return ""
+
+
+def _choice(
+    caller: Caller,
+    action: Choose,
+    context: Context,
+    encoded: EncodedChoices | None,
+    result: ChoiceScores,
+    number: int,
+    doubt: str,
+) -> Branch:
+    score = result.scores[number]
+    after = Context()
+    if encoded is not None:
+        end = caller.info.eos[:1] if action.end is EOS else ()
+        after = after_choice(caller, action, encoded.base, (*encoded.decided[number], *end))
+    told = _told(result, score)
+    return Branch(
+        score.choice,
+        score.tokens if told else (),
+        score.token_logprobs if told else (),
+        rank_of(action, score) if result.method not in UNSCORED else score.prob,
+        score.prob,
+        context.followed_by(score.choice, after),
+        retokenized=bool(after.pending),
+        why=doubt,
     )
-    return Outcome(branches)
 
 
-def _different(found: Completion) -> Iterator[Completion]:
-    seen: set[str] = set()
-    for one in (found, *found.alternatives):
-        if one.text not in seen:
-            seen.add(one.text)
-            yield one
+def _told(result: ChoiceScores, score: ChoiceScore) -> bool:
+    """Whether each of a choice's tokens has a log-probability."""
+    return result.method not in UNSCORED and len(score.tokens) == len(score.token_logprobs)
 
 
-def _rank(action: Complete, text: Completion) -> float:
-    """By log-probability, where the backend tells any; else they all rank alike."""
-    if text.logprob is None:
-        return 0.0
-    score = text.logprob / max(1, len(text.tokens)) ** action.length_penalty
+def _completion(
+    caller: Caller, action: Complete, context: Context, footing: Footing, one: Completion
+) -> Branch:
+    """A text that the backend wrote, not ranked as yet."""
+    doubt = footing.doubt
+    if action.beams > 1 and not action.samples:
+        doubt = f"{action.beams} samples in place of beams: a search needs token distributions"
+    grown = None
+    if one.logprobs is None or len(one.logprobs) != len(one.tokens):
+        doubt = "the backend tells no log-probabilities"
+    else:
+        grown = _grown(caller, action, one) if footing.ids is not None else None
+        if grown is None:
+            doubt = doubt or "the tokens that the backend tells do not spell its text"
+    if grown is not None and footing.ids is not None:
+        branch = grown.branch(caller, footing.ids, 0.0, 0.0)
+        return replace(branch, context=context.followed_by(one.text, branch.context), why=doubt)
+    told = one.logprobs if one.logprobs is not None else ()
+    return Branch(
+        one.text,
+        one.tokens if len(told) == len(one.tokens) else (),
+        told if len(told) == len(one.tokens) else (),
+        0.0,
+        0.0,
+        context.followed_by(one.text, footing.after(caller, context, one.text)),
+        finish=one.finish,
+        why=doubt,
+    )
+
+
+def _grown(caller: Caller, action: Complete, one: Completion) -> GrowingText | None:
+    """A completion as decided tokens; None where they are not what its text says."""
+    raw = caller.detokenize(one.tokens)
+    stop = first_stop(raw, 0, action.stop)
+    finish, size = None, len(raw)
+    if one.tokens and one.tokens[-1] in caller.info.eos:
+        finish = "eos"
+    elif stop is not None:
+        finish, size = "stop", stop[0]
+    logprobs = tuple(min(0.0, logprob) for logprob in one.logprobs or ())
+    found = GrowingText(one.tokens, logprobs, sum(logprobs), raw, size, one.finish)
+    ended = (finish or "length") == one.finish
+    return found if ended and found.text == one.text else None
+
+
+def _score(action: Complete, text: Completion) -> float:
+    """What several texts rank by, as beams do."""
+    score = (text.logprob or 0.0) / max(1, len(text.tokens)) ** action.length_penalty
     return score if math.isfinite(score) else -math.inf
-
-
-def _as_text(text: str) -> PendingText:
-    return PendingText((TextPiece(text),))

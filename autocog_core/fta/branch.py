@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from autocog_core.fta.actions import Choose, Complete
 from autocog_core.fta.context import Context, SettledText
 from autocog_core.ftt import Pruned
-from autocog_core.types import TreeQuery, TreeScores
+from autocog_core.numerics import softmax
+from autocog_core.types import (
+    ChoiceRequest,
+    ChoiceScores,
+    Completion,
+    CompletionRequest,
+    TreeQuery,
+    TreeScores,
+)
+
+#: What an action asks of its model, and what the model says to it.
+Asked = TreeQuery | ChoiceRequest | CompletionRequest
+Answer = TreeScores | ChoiceScores | Completion
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +32,7 @@ class Branch:
 
     :ivar rank: what branches are ordered by. `prob`: its share among its siblings.
     :ivar tokens: its decided ids, those of a stop or an end included.
+    :ivar why: why its numbers are not exact; empty where they are.
     """
 
     text: str
@@ -29,7 +43,7 @@ class Branch:
     context: Context
     finish: str | None = None
     retokenized: bool = False
-    exact: bool = True
+    why: str = ""
     pruned: Pruned | None = None
 
     @property
@@ -48,14 +62,46 @@ class Outcome:
     """What an action on a path came to.
 
     :ivar texts: pending texts that it has settled, with the log-probabilities of those evaluated.
+    :ivar why: why those log-probabilities are not exact; empty where they are.
     """
 
     branches: tuple[Branch, ...]
     texts: tuple[tuple[SettledText, tuple[float, ...]], ...] = ()
+    why: str = ""
 
 
-#: An action at work: asks for token trees to be scored, and comes to an outcome.
-Steps = Generator[list[TreeQuery], Sequence[TreeScores], Outcome]
+#: An action at work: asks its model, is sent one answer for each thing asked, each of the kind
+#: that goes with it, and comes to an outcome.
+Steps = Generator[Sequence[Asked], Sequence[Any], Outcome]
+
+
+def tokens_evaluated(answer: Answer) -> int:
+    """How many tokens a model evaluated for an answer: those decided, where it does not say."""
+    if answer.evaluated is not None:
+        return answer.evaluated
+    if isinstance(answer, ChoiceScores):
+        return sum(len(score.tokens) for score in answer.scores)
+    return sum(len(one.tokens) for one in (answer, *answer.alternatives))
+
+
+def shares_of(
+    texts: Sequence[str], ranks: Sequence[float], frequencies: Sequence[float] | None = None
+) -> tuple[list[float], dict[int, float]]:
+    """What texts rank by, and by index the shares of those that count: of equal ones the best.
+
+    :param frequencies: what they rank by and share instead, added up over equal ones.
+    """
+    best: dict[str, int] = {}
+    for number in sorted(range(len(texts)), key=lambda number: (-ranks[number], number)):
+        best.setdefault(texts[number], number)
+    kept = sorted(best.values())
+    if frequencies is None:
+        shares = softmax([ranks[number] for number in kept]).tolist()
+        return list(ranks), dict(zip(kept, shares, strict=True))
+    prob = dict.fromkeys(kept, 0.0)
+    for text, share in zip(texts, frequencies, strict=True):
+        prob[best[text]] += share
+    return [prob.get(number, 0.0) for number in range(len(texts))], prob
 
 
 def pruned(action: Choose | Complete, branches: Sequence[Branch]) -> tuple[Branch, ...]:

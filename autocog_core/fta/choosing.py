@@ -7,20 +7,14 @@ from autocog_core.fta.actions import Choose
 from autocog_core.fta.branch import Branch, Outcome, Steps
 from autocog_core.fta.context import Context, PendingText, split_tokens
 from autocog_core.fta.scoring import Ground
-from autocog_core.pieces import TextPiece
+from autocog_core.pieces import Prompt, TextPiece
 from autocog_core.tct import TokenChoiceTree
 from autocog_core.types import EOS, ChoiceRequest, ChoiceScore
 
 
 def choose_steps(caller: Caller, action: Choose, context: Context) -> Steps:
     """Score the choices of an action after `context`."""
-    request = ChoiceRequest(
-        context.prompt(),
-        tuple(str(choice) for choice in action.choices),
-        action.norm,
-        action.end,
-        unconditional=action.unconditional,
-    )
+    request = choice_request(action, context.prompt())
     tree = TokenChoiceTree.build(caller, request)
     ground = Ground(caller, context, tree.encoded.base)
     first, *others = tree.queries()
@@ -31,6 +25,33 @@ def choose_steps(caller: Caller, action: Choose, context: Context) -> Steps:
     return Outcome(branches, texts)
 
 
+def choice_request(action: Choose, prompt: Prompt) -> ChoiceRequest:
+    """An action's choices after a prompt."""
+    return ChoiceRequest(
+        prompt,
+        tuple(str(choice) for choice in action.choices),
+        action.norm,
+        action.end,
+        unconditional=action.unconditional,
+    )
+
+
+def after_choice(
+    caller: Caller, action: Choose, base: tuple[int, ...], tokens: tuple[int, ...]
+) -> Context:
+    """What comes after a choice: without the `end` that had to follow."""
+    kept, rest = len(tokens), b""
+    if action.end is EOS:
+        kept -= 1
+    elif isinstance(action.end, str):
+        size = len(caller.detokenize(tokens)) - len(action.end.encode("utf-8"))
+        kept, rest = split_tokens(caller, tokens, size)
+    after = Context((*base, *tokens[:kept]))
+    if rest:
+        after = after.plus(PendingText((TextPiece(rest.decode("utf-8", errors="replace")),)))
+    return after
+
+
 def rank_of(action: Choose, score: ChoiceScore) -> float:
     """What choices are ordered by."""
     name = "exclusive" if action.norm == "logprob" else action.norm
@@ -38,16 +59,7 @@ def rank_of(action: Choose, score: ChoiceScore) -> float:
 
 
 def _branch(caller: Caller, action: Choose, base: tuple[int, ...], score: ChoiceScore) -> Branch:
-    """A choice, and the context after it: without the `end` that had to follow."""
-    kept, rest = len(score.tokens), b""
-    if action.end is EOS:
-        kept -= 1
-    elif isinstance(action.end, str):
-        size = len(caller.detokenize(score.tokens)) - len(action.end.encode("utf-8"))
-        kept, rest = split_tokens(caller, score.tokens, size)
-    after = Context((*base, *score.tokens[:kept]))
-    if rest:
-        after = after.plus(PendingText((TextPiece(rest.decode("utf-8", errors="replace")),)))
+    after = after_choice(caller, action, base, score.tokens)
     return Branch(
         score.choice,
         score.tokens,
@@ -55,5 +67,5 @@ def _branch(caller: Caller, action: Choose, base: tuple[int, ...], score: Choice
         rank_of(action, score),
         score.prob,
         after,
-        retokenized=bool(rest),
+        retokenized=bool(after.pending),
     )

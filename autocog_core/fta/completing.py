@@ -10,12 +10,11 @@ import numpy as np
 from autocog_core.caller import Caller
 from autocog_core.errors import InputError
 from autocog_core.fta.actions import Complete
-from autocog_core.fta.branch import Branch, Outcome, Steps
+from autocog_core.fta.branch import Branch, Outcome, Steps, shares_of
 from autocog_core.fta.context import Context
 from autocog_core.fta.scoring import Ground, Scored
 from autocog_core.fta.stop_tokens import AllowedTokens
 from autocog_core.fta.texts import GrowingText
-from autocog_core.numerics import softmax
 from autocog_core.pieces import Prompt
 from autocog_core.prompts import check_sequence, encode
 from autocog_core.sampling import pick
@@ -148,17 +147,7 @@ def _branches(
     shares: Sequence[float] | None = None,
 ) -> tuple[Branch, ...]:
     """One branch a text; of equal texts the best counts, and has the others' frequencies."""
-    best: dict[str, int] = {}
-    for number in sorted(range(len(texts)), key=lambda number: (-ranks[number], number)):
-        best.setdefault(texts[number].text, number)
-    kept = sorted(best.values())
-    if shares is None:
-        prob = dict(zip(kept, softmax([ranks[number] for number in kept]).tolist(), strict=True))
-    else:
-        prob = dict.fromkeys(kept, 0.0)
-        for text, share in zip(texts, shares, strict=True):
-            prob[best[text.text]] += share
-        ranks = [prob.get(number, 0.0) for number in range(len(texts))]
+    ranks, prob = shares_of([text.text for text in texts], ranks, shares)
     branches = []
     for number, text in enumerate(texts):
         branch = text.branch(caller, ground.base, ranks[number], prob.get(number, 0.0))

@@ -7,7 +7,7 @@ Ids that were decided or settled are never tokenized again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autocog_core.caller import Caller
 from autocog_core.pieces import Prompt, TextPiece, TokenPiece
@@ -36,10 +36,12 @@ class Context:
     """What comes before the next action on a path, for one model.
 
     :ivar ids: settled ids, BOS included. `pending`: the texts after them.
+    :ivar said: all of it as text, for a model that is asked in text; None for others.
     """
 
     ids: tuple[int, ...] = ()
     pending: tuple[PendingText, ...] = ()
+    said: tuple[TextPiece, ...] | None = None
 
     def prompt(self) -> Prompt:
         """What the next action continues."""
@@ -50,7 +52,16 @@ class Context:
         """With more text after it."""
         # A text action's node waits for its tokens, though there be none.
         more = [text for text in texts if text.node >= 0 or text.text]
-        return Context(self.ids, (*self.pending, *more)) if more else self
+        if not more:
+            return self
+        said = self.said
+        if said is not None:
+            said = (*said, *(piece for text in more for piece in text.pieces))
+        return Context(self.ids, (*self.pending, *more), said)
+
+    def followed_by(self, text: str, after: Context) -> Context:
+        """`after`, for a model that is asked in text: it sees `text` after all of this."""
+        return replace(after, said=(*(self.said or ()), TextPiece(text)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,8 @@ class Draft:
                 branch.prob,
                 branch.pruned,
                 branch.finish,
-                exact=branch.exact,
+                exact=not branch.why,
+                why=branch.why,
                 retokenized=branch.retokenized,
                 name=action.name,
                 model=action.model,
@@ -61,8 +62,11 @@ class Draft:
             )
         )
 
-    def settle(self, texts: Scored) -> float:
-        """Give texts their tokens and scores; what that adds to the path's log-probability."""
+    def settle(self, texts: Scored, why: str = "") -> float:
+        """Give texts their tokens and scores; what that adds to the path's log-probability.
+
+        :param why: why the scores are not exact, or missing.
+        """
         added = 0.0
         count = 0
         for text, logprobs in texts:
@@ -71,12 +75,15 @@ class Draft:
             added += sum(logprobs)
             count += len(logprobs)
             node = self.nodes[text.node]
+            doubt = why if text.evaluate and node.text else ""
             self.nodes[text.node] = replace(
                 node,
                 tokens=text.tokens,
                 logprobs=logprobs,
                 logprob=node.logprob + added,
                 length=node.length + count,
+                exact=not doubt,
+                why=doubt,
             )
         return added
 

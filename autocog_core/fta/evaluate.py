@@ -1,7 +1,7 @@
 """Running an automaton: a frontier of live paths, and one call of the engine for all of them.
 
-Each path at a Choose or Complete is a generator that asks for token trees. What all of them ask is
-sent together, so that branches share what they have in common; then each goes on.
+Each path at a Choose or Complete is a generator that asks its model for something. What all of them
+ask is sent together, so that branches share what they have in common; then each goes on.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import heapq
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from autocog_core.caller import Caller
 from autocog_core.errors import InputError
 from autocog_core.fta.actions import Action, Choose, Complete, Text
-from autocog_core.fta.asking import ask_choose_steps, ask_complete_steps
+from autocog_core.fta.asking import ask_choose_steps, ask_complete_steps, ask_end_steps
 from autocog_core.fta.automaton import Automaton
-from autocog_core.fta.branch import Outcome, Steps, pruned
+from autocog_core.fta.branch import Answer, Asked, Outcome, Steps, pruned, tokens_evaluated
 from autocog_core.fta.budget import Budget
 from autocog_core.fta.choosing import choose_steps
 from autocog_core.fta.completing import complete_steps
@@ -29,7 +29,7 @@ from autocog_core.fta.stop_tokens import AllowedTokens
 from autocog_core.fta.vocabularies import Masks, Vocabulary
 from autocog_core.ftt import ThoughtTree
 from autocog_core.pieces import Prompt, TextPiece
-from autocog_core.types import TreeQuery, TreeScores
+from autocog_core.types import TreeScores
 
 #: "breadth": all paths together. "best": the likeliest first, one at a time.
 Order = Literal["breadth", "best"]
@@ -42,7 +42,7 @@ class _Live:
     """A path that goes on.
 
     :ivar node: the tree's node that it has come to. `action`: what is next; None at its end.
-    :ivar contexts: what each model has seen.
+    :ivar contexts: what each model has seen. `asked`: what it needs next.
     """
 
     node: int
@@ -51,7 +51,7 @@ class _Live:
     visits: Mapping[str, int]
     logprob: float = 0.0
     steps: Steps | None = None
-    queries: list[TreeQuery] = field(default_factory=list)
+    asked: Sequence[Asked] = ()
 
 
 class Evaluation:
@@ -94,10 +94,13 @@ class Evaluation:
         self._evaluated = 0
         self._seconds = 0.0
         self._begun = time.perf_counter()
-        contexts = {name: Context() for name in callers}
+        contexts = {
+            name: Context(said=() if strategies[name] == "complete+choose" else None)
+            for name in callers
+        }
         self._push(_Live(-1, automaton.entry, contexts, {}))
 
-    def ask(self) -> dict[str | None, list[TreeQuery]]:
+    def ask(self) -> dict[str | None, list[Asked]]:
         """What its paths need next of each model; nothing when it has come to its end."""
         while self._working or self._waiting or self._heap:
             seconds = time.perf_counter() - self._begun
@@ -109,24 +112,26 @@ class Evaluation:
             if self._proven():
                 break
             self._working += self._next()
-            asked: dict[str | None, list[TreeQuery]] = {}
+            asked: dict[str | None, list[Asked]] = {}
             for live in self._working:
-                asked.setdefault(_model_of(live), []).extend(live.queries)
+                asked.setdefault(_model_of(live), []).extend(live.asked)
             if asked:
                 return asked
         return {}
 
-    def take(self, model: str | None, answers: Sequence[TreeScores], seconds: float) -> None:
+    def take(self, model: str | None, answers: Sequence[Answer], seconds: float) -> None:
         """What a model has answered, in the order of what it was asked.
 
         :param seconds: how long it took.
         """
-        self._calls += 1
+        # Token trees go together in one call, everything else by itself.
+        trees = sum(isinstance(answer, TreeScores) for answer in answers)
+        self._calls += len(answers) - trees + (trees > 0)
         self._seconds += seconds
         given = iter(answers)
         for live in [live for live in self._working if _model_of(live) == model]:
-            mine = [next(given) for _ in live.queries]
-            self._evaluated += sum(answer.evaluated for answer in mine)
+            mine = [next(given) for _ in live.asked]
+            self._evaluated += sum(map(tokens_evaluated, mine))
             self._resume(live, mine)
         self._working = [live for live in self._working if live.steps is not None]
 
@@ -189,7 +194,7 @@ class Evaluation:
             case Complete():
                 live.steps = complete_steps(caller, action, context, self._tokens_of(action))
             case _:
-                live.steps = settle_end(caller, context)
+                live.steps = (ask_end_steps if asking else settle_end)(caller, context)
         self._resume(live, None)
 
     def _say(self, live: _Live, action: Text) -> None:
@@ -231,20 +236,20 @@ class Evaluation:
             self._allowed[action.uid] = AllowedTokens(caller, action, allowed, masks)
         return self._allowed[action.uid]
 
-    def _resume(self, live: _Live, answers: Sequence[TreeScores] | None) -> None:
+    def _resume(self, live: _Live, answers: Sequence[Answer] | None) -> None:
         """Let a path go on with the answers to what it has asked."""
         assert live.steps is not None
         try:
-            live.queries = next(live.steps) if answers is None else live.steps.send(answers)
+            live.asked = next(live.steps) if answers is None else live.steps.send(answers)
         except StopIteration as end:
             live.steps = None
-            live.queries = []
+            live.asked = ()
             self._finish(live, end.value)
 
     def _finish(self, live: _Live, outcome: Outcome) -> None:
         """Enter what an action came to, and go on from the branches that are followed."""
         draft = self._draft
-        live.logprob += draft.settle(outcome.texts)
+        live.logprob += draft.settle(outcome.texts, outcome.why)
         action = live.action
         if action is None:
             draft.end(live.node)

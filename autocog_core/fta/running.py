@@ -10,6 +10,7 @@ from autocog_core.errors import InputError
 from autocog_core.fta.automaton import Automaton
 from autocog_core.fta.budget import Budget
 from autocog_core.fta.evaluate import Evaluation, Order, Strategy, check_models
+from autocog_core.fta.serving import Serving
 from autocog_core.ftt import ThoughtTree
 from autocog_core.version import __version__
 
@@ -66,13 +67,21 @@ def strategy_of(model: Model) -> Strategy:
     return "greedy" if exact else "complete+choose"
 
 
-def drive(evaluation: Evaluation) -> ThoughtTree:
-    """Run it to its end."""
+def drive(evaluation: Evaluation, serving: Serving | None = None) -> ThoughtTree:
+    """Run it to its end.
+
+    :param serving: what calls its models; None for one of its own.
+    """
+    if serving is None:
+        with Serving() as own:
+            return drive(evaluation, own)
     while asked := evaluation.ask():
-        for name, queries in asked.items():
+        for name, questions in asked.items():
             begun = time.perf_counter()
-            answers = evaluation.callers[name].greedy_tree(queries)
-            evaluation.take(name, answers, time.perf_counter() - begun)
+            (found,) = serving.serve(evaluation.callers[name], [questions])
+            if isinstance(found, Exception):
+                raise found
+            evaluation.take(name, found, time.perf_counter() - begun)
     return evaluation.tree()
 
 

@@ -24,6 +24,7 @@ class NodeShape(TypedDict):
     finish: NotRequired[Literal["stop", "eos", "length"]]
     last: NotRequired[bool]
     exact: NotRequired[bool]
+    why: NotRequired[str]
     retokenized: NotRequired[bool]
     name: NotRequired[str]
     model: NotRequired[str]

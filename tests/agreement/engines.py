@@ -75,21 +75,14 @@ def float32_weights(target: Path) -> Path:
 
 
 @contextmanager
-def llama_cpp_engine(weights: Path) -> Iterator[Engine]:
+def llama_cpp_engine(weights: Path, *, exact: bool = True) -> Iterator[Engine]:
     import llama_cpp
 
     from autocog_core.numerics import log_softmax
 
-    options = {"model_path": str(weights), "n_ctx": 2048, "exact": True}
-    plain = llama_cpp.Llama(
-        str(weights),
-        n_ctx=1024,
-        logits_all=True,
-        verbose=False,
-        flash_attn=False,
-        type_k=0,
-        type_v=0,
-    )
+    options = {"model_path": str(weights), "n_ctx": 2048, "exact": exact}
+    own = {"flash_attn": False, "type_k": 0, "type_v": 0} if exact else {}
+    plain = llama_cpp.Llama(str(weights), n_ctx=1024, logits_all=True, verbose=False, **own)
     with load(backend="llamacpp", options=options) as model:
         engine = model._backend._open  # type: ignore[attr-defined]
 

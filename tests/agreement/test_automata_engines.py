@@ -16,13 +16,15 @@ from automata.reading import Ids, Reader
 from automata.twin import SlowEvaluation
 
 from agreement.engines import (
+    SMOL,
     Engine,
     Needed,
     float32_weights,
     llama_cpp_engine,
     transformers_engine,
 )
-from autocog_core import Automaton, Choose, Complete, Model, Text, ThoughtTree
+from autocog_core import Automaton, Choose, Complete, Model, Text, ThoughtPath, ThoughtTree
+from autocog_core.options import package_file
 
 pytest.importorskip("autocog_tf")
 pytest.importorskip("autocog_llamacpp")
@@ -115,6 +117,48 @@ def test_beams_evaluate_nothing_twice(engine: Engine) -> None:
     with engine.counted() as work, Needed(engine.model) as needed:
         automaton.run(engine.model)
     assert work.tokens / len(needed) <= 1.05
+
+
+@pytest.fixture(scope="module")
+def quantized() -> Iterator[Engine]:
+    with llama_cpp_engine(package_file(SMOL), exact=False) as found:
+        yield found
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_quantized_weights_keep_to_their_declared_tolerance(quantized: Engine, name: str) -> None:
+    tree = program(name).run(quantized.model, values(name))
+    seen = 0
+    for path in (ThoughtPath(tree, index) for index in range(len(tree.nodes))):
+        before, decided = said(quantized.model, path)
+        if before is None or not path.end.logprobs:
+            continue
+        rows = quantized.rows((*before, *decided), len(decided) + 1)
+        plain = [float(rows[place][token]) for place, token in enumerate(decided)]
+        assert path.end.logprobs == pytest.approx(plain, abs=quantized.model.info.tolerance)
+        seen += 1
+    assert seen >= 3
+
+
+def said(model: Model, path: ThoughtPath) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
+    """What a path's last node continues, and its tokens; None where a stop was split in a token."""
+    before: list[int] = []
+    for node in path.nodes[:-1]:
+        kept = len(node.tokens)
+        raw = node.text.encode()
+        # A stop or an end was decided, but is not handed on.
+        while (
+            kept
+            and node.finish in ("stop", "eos")
+            and model.detokenize_bytes(node.tokens[:kept]) != raw
+        ):
+            kept -= 1
+        if node.finish == "eos":
+            kept = min(kept, len(node.tokens) - 1)
+        before += node.tokens[:kept]
+        if node.retokenized:
+            return None, path.end.tokens
+    return tuple(before), path.end.tokens
 
 
 def test_the_speed_of_light_always_reads_like_a_speed(engine: Engine) -> None:

@@ -1,0 +1,12 @@
+"""autocog backend for the OpenAI API and servers like it. Importing it does not import openai."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from autocog_openai.backend import OpenAI
+from autocog_openai.options import OpenAIOptions
+
+__version__ = version("autocog-openai")
+
+__all__ = ["OpenAI", "OpenAIOptions", "__version__"]

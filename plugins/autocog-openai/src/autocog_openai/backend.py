@@ -1,0 +1,113 @@
+"""OpenAI: the hooks of a backend over one model on a server. openai is imported at first use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autocog_core import (
+    BackendInfo,
+    ChoiceLM,
+    ChoiceRequest,
+    ChoiceScores,
+    Completion,
+    CompletionRequest,
+    Prompt,
+    TreeQuery,
+    TreeScores,
+    Usage,
+)
+from autocog_core.config import validate
+from autocog_core.pieces import Message
+from autocog_openai.options import OpenAIOptions
+
+if TYPE_CHECKING:
+    from autocog_openai.engine import Engine
+
+#: Of `LM`: retries of core's own, beside those of the SDK.
+RETRY = {"retries", "delta", "growth"}
+
+
+class OpenAI(ChoiceLM):
+    """A language model on OpenAI's servers, or on any server with such an interface.
+
+    `OpenAI(model="gpt-4o-mini", max_tokens=20, temperature=0.4)`; see `OpenAIOptions`. What the
+    server offers is found out by a handful of one-token requests when it is first needed.
+
+    :param engine: of another instance, to share its connections.
+    :raises ConfigError: for an unknown option, or without a key where one is needed.
+    """
+
+    Options = OpenAIOptions
+
+    def __init__(
+        self,
+        *,
+        engine: Engine | None = None,
+        completion_kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        retry = {name: options.pop(name) for name in RETRY & options.keys()}
+        if engine is None:
+            from autocog_openai.engine import Engine
+
+            checked = validate(OpenAIOptions, options, where="OpenAI")
+            engine = Engine(checked, lambda: self.as_model().caller)
+        given = engine.options
+        defaults = {
+            name: value
+            for name in ("max_tokens", "temperature")
+            if (value := getattr(given, name)) is not None
+        }
+        super().__init__(completion_kwargs={**defaults, **(completion_kwargs or {})}, **retry)
+        # Requests go out together: nothing is to take turns.
+        self.lock: AbstractContextManager[Any] = nullcontext()
+        self._engine = engine
+
+    @classmethod
+    def create(cls, **options: Any) -> dict[str, Any]:
+        """Check the options; no server is asked yet.
+
+        :raises ConfigError: for an unknown option.
+        """
+        return super().create(**options)
+
+    def tokenize_impl(
+        self, texts: Sequence[str], at_start: bool, parse_special: bool
+    ) -> list[list[int]]:
+        return self._engine.tokenize(texts, at_start, parse_special)
+
+    def detokenize_impl(self, tokens: Sequence[int]) -> bytes:
+        return self._engine.detokenize(tokens)
+
+    def vocabulary_impl(self) -> Sequence[bytes] | None:
+        return self._engine.vocabulary()
+
+    def greedy_impl(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        # None, where the server does not list it all, is core's "not offered".
+        return self._engine.row(tokens)  # type: ignore[return-value]
+
+    def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores] | None:
+        return self._engine.score_trees(queries)
+
+    def choose_impl(self, request: ChoiceRequest) -> ChoiceScores | None:
+        return self._engine.choose(request)
+
+    def complete_impl(self, request: CompletionRequest) -> Completion:
+        return self._engine.complete(request)
+
+    def chat_prompt_impl(self, messages: Sequence[Message], add_generation_prompt: bool) -> Prompt:
+        return self._engine.chat_prompt(messages, add_generation_prompt)
+
+    def describe_impl(self) -> BackendInfo:
+        return self._engine.info
+
+    def usage_impl(self) -> Usage:
+        return self._engine.connection.usage
+
+    def close_impl(self) -> None:
+        self._engine.connection.close()

@@ -1,0 +1,342 @@
+"""One model on one server: which of its ways is taken for what."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autocog_core import (
+    BackendInfo,
+    CapabilityError,
+    ChoiceRequest,
+    ChoiceScores,
+    Completion,
+    CompletionRequest,
+    Prompt,
+    TreeQuery,
+    TreeScores,
+)
+from autocog_core.caller import Caller
+from autocog_core.chat import prompt_from_template
+from autocog_core.pieces import Message, TokenPiece
+from autocog_core.prompts import encode
+from autocog_openai.asking import Scorer, Wanted
+from autocog_openai.chat_choice import ChatChoice
+from autocog_openai.connection import Connection
+from autocog_openai.facts import Facts
+from autocog_openai.messages import messages_of, prompt_of, without_marks
+from autocog_openai.options import OpenAIOptions
+from autocog_openai.picking import decide, pick
+from autocog_openai.probing import facts_of
+from autocog_openai.routes.chat import ChatRoute
+from autocog_openai.routes.completions import CompletionsRoute
+from autocog_openai.routes.responses import ResponsesRoute
+from autocog_openai.servers.llama_server import LlamaServer
+from autocog_openai.servers.sglang import SglangScorer
+from autocog_openai.servers.vllm import VllmScorer
+from autocog_openai.text_choice import TextChoice
+from autocog_openai.tokenizers import TiktokenTokenizer, Tokenizer, continuing, tokenizer_for
+from autocog_openai.trees import score_trees
+from autocog_openai.walking import nothing_seen
+from autocog_openai.writing import Writer
+
+#: Ids are below this, where nobody tells how many there are.
+UNKNOWN_SIZE = 2**20
+#: How far two ways of asking a server for one number may differ: it batches as it likes.
+TOLERANCE = 0.25
+METHODS = ("tree", "top_logprobs", "pick", "decision")
+
+
+class Engine:
+    """A model on a server, which is looked at when it is first needed.
+
+    :param caller: tokenizes through the model, for choices that are laid out as trees.
+    """
+
+    def __init__(self, options: OpenAIOptions, caller: Callable[[], Caller]) -> None:
+        self.options = options
+        self.connection = Connection(options)
+        self._caller = caller
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What the server offers."""
+        return facts_of(self.connection)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """What turns text into ids.
+
+        :raises ConfigError: where nothing does.
+        """
+        return tokenizer_for(self.connection, self.facts)
+
+    @cached_property
+    def api(self) -> str:
+        """The routes that write: "completions", "chat" or "responses"."""
+        if self.options.api != "auto":
+            return self.options.api
+        facts = self.facts
+        as_it_is = facts.completions and (facts.named or facts.listed != 0)
+        if facts.chat and (facts.server == "openai" or not as_it_is):
+            return "chat"
+        return "completions" if facts.completions else "responses"
+
+    @cached_property
+    def scorer(self) -> Scorer | None:
+        """Exact log-probabilities, where the server tells them."""
+        if self.api != "completions" or not self.facts.named:
+            return None
+        match self.facts.server:
+            case "llama-server":
+                return LlamaServer(self.connection, self.facts)
+            case "vllm":
+                return VllmScorer(self.connection, self.facts)
+            case "sglang":
+                return SglangScorer(self.connection, self.facts)
+        return None
+
+    @cached_property
+    def info(self) -> BackendInfo:
+        """What it says of itself."""
+        facts = self.facts
+        options = self.options
+        special, eos = facts.special_tokens, facts.eos
+        size = facts.vocabulary_size
+        if options.encoding is not None or not facts.tokenize:
+            tokenizer = self._known_tokenizer
+            size = size or (tokenizer.size if tokenizer is not None else None)
+            if isinstance(tokenizer, TiktokenTokenizer) and not eos:
+                end = tokenizer.special.get("<|endoftext|>")
+                eos = (end,) if end is not None else ()
+        return BackendInfo(
+            name=f"{facts.server}: {facts.model}",
+            vocabulary_size=size or UNKNOWN_SIZE,
+            context_length=options.context_length or facts.context_length,
+            bos=facts.bos,
+            adds_bos=facts.adds_bos and self.api == "completions" and facts.token_ids,
+            eos=eos,
+            special_tokens=special,
+            tolerance=TOLERANCE,
+            concurrency=options.max_concurrency,
+            retries_itself=True,
+            capabilities=self._capabilities(),
+            details={"base_url": self.connection.base_url, "api": self.api, **facts.for_people()},
+            identify=self._fingerprint,
+        )
+
+    def tokenize(
+        self, texts: Sequence[str], at_start: bool, parse_special: bool
+    ) -> list[list[int]]:
+        """Ids of several texts, all at once."""
+        tokenizer = self.tokenizer
+
+        def one(text: str) -> list[int]:
+            if not at_start and self.facts.blank_first and text and not parse_special:
+                return continuing(tokenizer, text)
+            return tokenizer.tokenize(text, parse_special=parse_special) if text else []
+
+        return self.connection.gather(one, list(texts))
+
+    def detokenize(self, tokens: Sequence[int]) -> bytes:
+        """The bytes of ids."""
+        return b"".join(map(self.tokenizer.surface, tokens))
+
+    def vocabulary(self) -> list[bytes] | None:
+        """The bytes of every token; None where the server does not tell them."""
+        if self.facts.surfaces is not None:
+            return [surface.encode("latin-1") for surface in self.facts.surfaces]
+        tokenizer = self._known_tokenizer
+        if self.options.encoding is None or tokenizer is None or tokenizer.size is None:
+            return None
+        return [tokenizer.surface(token) for token in range(tokenizer.size)]
+
+    def row(self, tokens: Sequence[int]) -> NDArray[np.float32] | None:
+        """The distribution after `tokens`, where the server lists all of it."""
+        if self.scorer is None or "greedy_impl" not in self._capabilities():
+            return None
+        heard = self.scorer.ask(Wanted(tuple(map(int, tokens)), (), -1))
+        row = np.full(self.info.vocabulary_size, -np.inf, dtype=np.float32)
+        row[list(heard.logprobs)] = list(heard.logprobs.values())
+        return row
+
+    def score_trees(self, queries: Sequence[TreeQuery]) -> list[TreeScores] | None:
+        """Exact scores of trees; None where the server tells no named tokens."""
+        if self.scorer is None:
+            return None
+        return score_trees(self.connection, self.scorer, queries, self.info.vocabulary_size)
+
+    def choose(self, request: ChoiceRequest) -> ChoiceScores | None:
+        """The best way that the server offers, or the one that is asked for; None: core's tree."""
+        method = request.method
+        if method is not None and method not in METHODS:
+            raise self._no_method(method, "it is none of " + ", ".join(METHODS))
+        if method == "tree" or (method is None and self.scorer is not None):
+            if self.scorer is None:
+                raise self._no_method("tree", "the server tells no named tokens")
+            return None
+        if method == "decision":
+            if not self.facts.decisions:
+                raise self._no_method(method, "the server has no route for decisions")
+            return decide(
+                self.connection, self.facts, self._messages(request.prompt), request, "asked for"
+            )
+        why = "asked for"
+        if method != "pick":
+            why = "the server tells no log-probabilities"
+            found = self._listed(request)
+            if found is not None:
+                if method is not None or not nothing_seen(found):
+                    return found
+                why = f"no choice could be followed by log-probabilities: {found.why}"
+            elif method is not None:
+                raise self._no_method(method, why)
+        if not (self.facts.chat and self.facts.structured):
+            raise self._no_method("pick", f"{why}, and cannot be held to one of several strings")
+        if request.norm == "pmi":
+            raise self._no_method("pick", "pmi needs log-probabilities")
+        return pick(
+            self.connection,
+            self.facts,
+            self._chat_route,
+            self._messages(request.prompt),
+            request,
+            f"{why}; there is no distribution",
+        )
+
+    def complete(self, request: CompletionRequest) -> Completion:
+        """Continue a prompt, or answer it."""
+        if self.api == "completions" and isinstance(self.scorer, LlamaServer):
+            return self.scorer.write(request, self._encoded(request.prompt, request.max_tokens))
+        return self._writer.write(request)
+
+    def chat_prompt(self, messages: Sequence[Message], add_generation_prompt: bool) -> Prompt:
+        """The messages as a prompt of the routes that are used."""
+        if self.api != "completions":
+            return prompt_of(messages, add_generation_prompt)
+        if self.facts.server == "llama-server" and self.facts.chat_template:
+
+            def render(items: list[dict[str, str]]) -> str:
+                body = {"messages": items, "add_generation_prompt": add_generation_prompt}
+                return str(self.connection.post("/apply-template", body)["prompt"])
+
+            special = [token.text for token in self.facts.special_tokens]
+            return prompt_from_template(messages, render, special)
+        if self.facts.server == "vllm":
+            body = {
+                "model": self.facts.model,
+                "messages": [dict(message) for message in messages],
+                "add_generation_prompt": add_generation_prompt,
+                "continue_final_message": False,
+            }
+            return Prompt((TokenPiece(tuple(self.connection.post("/tokenize", body)["tokens"])),))
+        raise CapabilityError(
+            "the server does not tell its chat template",
+            where=self.connection.where,
+            hint='give api = "chat", or a prompt instead of messages',
+        )
+
+    @cached_property
+    def _known_tokenizer(self) -> Tokenizer | None:
+        from autocog_core.errors import ConfigError
+
+        try:
+            return self.tokenizer
+        except ConfigError:
+            if self.options.encoding is not None:
+                raise
+            return None
+
+    @cached_property
+    def _chat_route(self) -> ChatRoute:
+        return ChatRoute(self.facts, self._messages)
+
+    @cached_property
+    def _writer(self) -> Writer:
+        match self.api:
+            case "chat":
+                route = self._chat_route
+            case "responses":
+                route = ResponsesRoute(self.facts, self._messages)  # type: ignore[assignment]
+            case _:
+                route = CompletionsRoute(self.facts, self._sent)  # type: ignore[assignment]
+        return Writer(self.connection, route, self._id_of, self.facts.refused)
+
+    def _capabilities(self) -> tuple[str, ...]:
+        found = ["choose", "complete", "describe", "usage", "close"]
+        if self._known_tokenizer is not None:
+            found += ["tokenize", "detokenize"]
+        if self.scorer is not None:
+            found.append("greedy_tree_impl")
+            if self.facts.listed == -1 and self.facts.vocabulary_size is not None:
+                found.append("greedy_impl")
+        if self.facts.surfaces is not None or self.options.encoding is not None:
+            found.append("vocabulary")
+        templated = self.facts.chat_template or self.facts.server == "vllm"
+        if self.api != "completions" or templated:
+            found.append("chat_prompt")
+        return tuple(sorted(found))
+
+    def _listed(self, request: ChoiceRequest) -> ChoiceScores | None:
+        """By the likeliest tokens, where the routes that are used list any."""
+        caller = self._caller()
+        if self.api == "completions":
+            if not self.facts.listed:
+                return None
+            return TextChoice(self.connection, self.facts, self.tokenizer).choose(caller, request)
+        if not self.facts.chat_listed or self.api == "responses":
+            return None
+        return ChatChoice(
+            self.connection, self.facts, self._chat_route, self.tokenizer, self._messages
+        ).choose(caller, request)
+
+    def _messages(self, prompt: Prompt) -> list[dict[str, str]]:
+        return messages_of(prompt, self.detokenize)
+
+    def _sent(self, prompt: Prompt) -> list[int] | str:
+        """A prompt for the completions route: ids where it takes them."""
+        if self.facts.token_ids:
+            return self._encoded(prompt, 0)
+        if not without_marks(prompt):
+            raise CapabilityError(
+                "the completions route takes no messages",
+                where=self.connection.where,
+                hint='give api = "chat"',
+            )
+        parts = [
+            self.detokenize(piece.tokens).decode("utf-8", errors="replace")
+            if isinstance(piece, TokenPiece)
+            else piece.text
+            for piece in prompt.pieces
+        ]
+        return "".join(parts)
+
+    def _encoded(self, prompt: Prompt, beyond: int) -> list[int]:
+        from autocog_core.prompts import check_sequence
+
+        tokens = encode(self._caller(), prompt)
+        check_sequence(tokens, self.info, beyond=beyond)
+        return tokens
+
+    def _id_of(self, raw: bytes) -> int | None:
+        if self._known_tokenizer is None:
+            return None
+        try:
+            ids = self._known_tokenizer.tokenize(raw.decode("utf-8"), parse_special=False)
+        except UnicodeDecodeError:
+            return None
+        return ids[0] if len(ids) == 1 else None
+
+    def _no_method(self, method: str, why: str) -> CapabilityError:
+        return CapabilityError(
+            f'method "{method}" is not offered: {why}', where=self.connection.where
+        )
+
+    def _fingerprint(self) -> str:
+        """Of what the server says of the model: weights behind a name may change unseen."""
+        told = f"{self.connection.base_url} {self.facts.model_dump_json(exclude={'surfaces'})}"
+        return hashlib.sha256(told.encode()).hexdigest()

@@ -1,0 +1,237 @@
+"""llama-server, llama.cpp's own: exact, through its native routes.
+
+Its `n_probs` lists the likeliest tokens before any sampling, up to the whole vocabulary, but such a
+listing is megabytes long. The token that is sampled is always told with its log-probability before
+biases, though; so a bias that makes a token certain gives that token's number in a short answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from autocog_core import Completion, CompletionRequest
+from autocog_core.completion import refuse_unknown
+from autocog_core.growing import GrowingCompletion
+from autocog_openai.asking import Heard, Wanted, clean
+from autocog_openai.connection import Connection
+from autocog_openai.facts import Facts
+from autocog_openai.failures import MalformedAnswerError
+
+#: Rather this many short answers than one listing of the whole vocabulary.
+FEW = 12
+#: Listed beside a named token: many alternatives are likelier than this rank.
+SMALL = 16
+#: A bias so large that nothing else can be sampled.
+CERTAIN = 1000.0
+EXTRA = ("repeat_penalty", "presence_penalty", "frequency_penalty", "grammar", "typical_p")
+_SPECIAL = re.compile(r"[<\[].*[>\]]", re.DOTALL)
+
+
+class LlamaServer:
+    """Scores and writes through one llama-server.
+
+    :param facts: with `vocabulary_size` and `eos`.
+    """
+
+    def __init__(self, connection: Connection, facts: Facts) -> None:
+        self._connection = connection
+        self._facts = facts
+        assert facts.vocabulary_size is not None
+        self._size = facts.vocabulary_size
+
+    def plan(self, wanted: Wanted, heard: Heard) -> Sequence[Wanted]:
+        """At first a short listing that names a token, then the others one by one, or all."""
+        tokens, named = wanted.tokens, wanted.named
+        if wanted.top < 0 or (heard.logprobs and len(named) > FEW) or not self._facts.steering:
+            return [Wanted(tokens, (), -1)]
+        if not heard.logprobs:
+            return [Wanted(tokens, named[:1], max(wanted.top, SMALL if len(named) > 1 else 1))]
+        singly = [Wanted(tokens, (token,), 1) for token in named]
+        return [*singly, Wanted(tokens, (), wanted.top)] if wanted.top else singly
+
+    def ask(self, wanted: Wanted) -> Heard:
+        """One token, forced where one is named, and the likeliest beside it."""
+        count = self._size if wanted.top < 0 else max(1, wanted.top)
+        body: dict[str, Any] = {
+            "prompt": list(wanted.tokens),
+            "n_predict": 1,
+            "n_probs": count,
+            "temperature": 0.0,
+            "cache_prompt": True,
+        }
+        if wanted.named:
+            body["logit_bias"] = [[wanted.named[0], CERTAIN]]
+        answer = self._connection.post("/completion", body)
+        try:
+            entry = answer["completion_probabilities"][0]
+            listing = entry["top_logprobs"]
+            # A listing may begin with the sampled token.
+            found = {each["id"]: clean(each["logprob"]) for each in (*listing, entry)}
+            evaluated = answer["timings"]["prompt_n"]
+        except (KeyError, IndexError, TypeError) as error:
+            raise malformed(self._connection, error) from error
+        if wanted.named and entry["id"] != wanted.named[0]:
+            raise MalformedAnswerError(
+                f"token {wanted.named[0]} was made certain, but {entry['id']} came",
+                where=self._connection.where,
+                hint="give refresh = true, so that it is found out anew what the server does",
+            )
+        whole = len(listing) >= self._size
+        # The forced token may be far down: it does not count among the likeliest.
+        return Heard(found, -1 if whole else len(listing), int(evaluated))
+
+    def write(self, request: CompletionRequest, prompt: Sequence[int]) -> Completion:
+        """Token by token, so that stops match on bytes wherever tokens begin or end."""
+        refuse_unknown(request.extra, EXTRA, self._connection.where)
+        numbers = list(range(request.n))
+        first, *others = self._connection.gather(
+            lambda number: self._sample(request, prompt, number), numbers
+        )
+        evaluated = (first.evaluated or 0) + sum(other.evaluated or 0 for other in others)
+        return Completion(
+            first.text,
+            first.tokens,
+            first.logprobs,
+            first.finish,
+            first.stop,
+            tuple(others),
+            evaluated,
+        )
+
+    def _sample(self, request: CompletionRequest, prompt: Sequence[int], number: int) -> Completion:
+        growing = GrowingCompletion(request, self._bytes, self._facts.eos, number)
+        body: dict[str, Any] = {
+            "prompt": list(prompt),
+            "n_predict": request.max_tokens,
+            "n_probs": 1,
+            "temperature": request.temperature,
+            "top_k": request.top_k,
+            "top_p": request.top_p,
+            "min_p": request.min_p,
+            "cache_prompt": True,
+            "stream": True,
+            **request.extra,
+        }
+        if request.seed is not None:
+            body["seed"] = (request.seed + number) % 2**32
+        evaluated = 0
+        with self._connection.stream("/completion", body) as events:
+            for event in events:
+                if not isinstance(event, Mapping):
+                    raise malformed(self._connection, f"an event {type(event).__name__}")
+                for entry in event.get("completion_probabilities") or ():
+                    if not growing.done:
+                        growing.take(int(entry["id"]), clean(entry["logprob"]))
+                evaluated = max(evaluated, int((event.get("timings") or {}).get("prompt_n") or 0))
+                if event.get("stop") and event.get("stop_type") == "eos" and not growing.done:
+                    self._end(growing, prompt)
+                if growing.done:
+                    break
+        done = growing.completion()
+        return Completion(
+            done.text,
+            done.tokens,
+            done.logprobs,
+            done.finish,
+            done.stop,
+            evaluated=(evaluated or len(prompt)) + len(done.tokens),
+        )
+
+    def _end(self, growing: GrowingCompletion, prompt: Sequence[int]) -> None:
+        """The server says that an end was sampled, but not with which token and how likely."""
+        heard = self.ask(Wanted((*prompt, *growing.tokens), self._facts.eos[:1], 1))
+        growing.take(self._facts.eos[0], heard.logprobs[self._facts.eos[0]])
+
+    def _bytes(self, tokens: Sequence[int]) -> bytes:
+        assert self._facts.surfaces is not None
+        return b"".join(self._facts.surfaces[token].encode("latin-1") for token in tokens)
+
+
+def malformed(connection: Connection, error: object) -> MalformedAnswerError:
+    """An answer that lacks what the interface promises."""
+    shown = repr(error) if isinstance(error, BaseException) else str(error)
+    return MalformedAnswerError(
+        f"the server's answer is not what its interface promises ({shown})",
+        where=connection.where,
+        hint="is server right? give refresh = true after an upgrade",
+        retryable=True,
+    )
+
+
+def find_out(connection: Connection, model: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What this llama-server offers; the texts and bytes of all tokens with it."""
+    properties = connection.get("/props")
+    start = tokenize(connection, "a")
+    body = {"prompt": start, "n_predict": 1, "temperature": 0.0}
+    size = int(entry["meta"]["n_vocab"])
+    answer = connection.post("/completion", {**body, "n_probs": size})
+    listing = answer["completion_probabilities"][0]["top_logprobs"]
+    surfaces = [""] * size
+    logprobs = {}
+    for each in listing:
+        surfaces[each["id"]] = bytes(each["bytes"]).decode("latin-1")
+        logprobs[each["id"]] = each["logprob"]
+    special = _special(connection, [token for token in range(size) if not surfaces[token]])
+    ids = dict(special)
+    with_start = tokenize(connection, "a", add_special=True)
+    bos = ids.get(properties.get("bos_token", ""))
+    eos = ids.get(properties.get("eos_token", ""))
+    ends = [token for text, token in special if text in _ENDS or token == eos]
+    forced = listing[min(len(listing) - 1, 1000)]["id"]
+    steered = connection.post(
+        "/completion", {**body, "n_probs": 1, "logit_bias": [[forced, CERTAIN]]}
+    )["completion_probabilities"][0]
+    return {
+        "version": str(properties.get("build_info", "")),
+        "vocabulary_size": size,
+        "context_length": int(properties["default_generation_settings"]["n_ctx"]),
+        "bos": bos,
+        "adds_bos": bos is not None and with_start[:1] == [bos],
+        "blank_first": surfaces[start[0]].startswith(" "),
+        "eos": tuple(ends),
+        "special": tuple(special),
+        "surfaces": tuple(surfaces),
+        "tokenize": "llama-server",
+        "completions": True,
+        "token_ids": True,
+        "named": True,
+        "listed": -1 if len(listing) == size else len(listing),
+        "chat": True,
+        "chat_listed": 20,
+        "prefill": True,
+        "steering": steered["id"] == forced and abs(steered["logprob"] - logprobs[forced]) < 0.05,
+        "structured": True,
+        "chat_template": bool(properties.get("chat_template")),
+        "slots": int(properties.get("total_slots") or 1),
+    }
+
+
+#: Ends of a turn or a text, which llama.cpp knows by their texts as well.
+_ENDS = (
+    *("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<|eom_id|>", "<|end|>"),
+    *("<end_of_turn>", "<eos>", "</s>", "<|return|>", "<|call|>", "<EOT>", "<|eot|>"),
+)
+
+
+def tokenize(
+    connection: Connection, text: str, *, add_special: bool = False, parse_special: bool = False
+) -> list[int]:
+    """The ids that the server makes of a text."""
+    answer = connection.post(
+        "/tokenize",
+        {"content": text, "add_special": add_special, "parse_special": parse_special},
+    )
+    return list(map(int, answer["tokens"]))
+
+
+def _special(connection: Connection, tokens: Sequence[int]) -> list[tuple[str, int]]:
+    """The texts of tokens that stand for no bytes, where these texts give back the token."""
+
+    def look(token: int) -> tuple[str, int] | None:
+        text = connection.post("/detokenize", {"tokens": [token]})["content"]
+        right = text and tokenize(connection, text, parse_special=True) == [token]
+        return (text, token) if right else None
+
+    return [found for found in connection.gather(look, list(tokens)) if found is not None]

@@ -1,0 +1,81 @@
+"""SGLang: exact values of any tokens by `token_ids_logprob`, on its native route."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from autocog_openai.asking import Heard, Wanted, clean
+from autocog_openai.connection import Connection
+from autocog_openai.facts import Facts
+from autocog_openai.servers.llama_server import malformed
+
+
+class SglangScorer:
+    """One request a position."""
+
+    def __init__(self, connection: Connection, facts: Facts) -> None:
+        self._connection = connection
+        self._facts = facts
+
+    def plan(self, wanted: Wanted, heard: Heard) -> Sequence[Wanted]:
+        """All that is wanted in one request; it lists as many of the likeliest as it is asked."""
+        if wanted.top < 0:
+            size = self._facts.vocabulary_size
+            if size is None or heard.listed == -1:
+                return []
+            wanted = Wanted(wanted.tokens, wanted.named, size)
+        return [wanted]
+
+    def ask(self, wanted: Wanted) -> Heard:
+        """One token is sampled; only what is told about its position counts."""
+        body: dict[str, Any] = {
+            "input_ids": list(wanted.tokens),
+            "sampling_params": {"max_new_tokens": 1, "temperature": 0.0},
+            "return_logprob": True,
+            # Of the prompt nothing is wanted: scoring it would bypass the cache of prefixes.
+            "logprob_start_len": -1,
+            "top_logprobs_num": max(0, wanted.top),
+        }
+        if wanted.named:
+            body["token_ids_logprob"] = list(wanted.named)
+        answer = self._connection.post("/generate", body)
+        try:
+            meta = answer["meta_info"]
+            found: dict[int, float] = {}
+            listed = 0
+            if wanted.top:
+                listing = meta["output_top_logprobs"][0]
+                listed = -1 if len(listing) == self._facts.vocabulary_size else len(listing)
+                found |= {int(each[1]): clean(each[0]) for each in listing}
+            if wanted.named:
+                named = meta["output_token_ids_logprobs"][0]
+                found |= {int(each[1]): clean(each[0]) for each in named}
+            evaluated = int(meta["prompt_tokens"]) - int(meta.get("cached_tokens") or 0)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise malformed(self._connection, error) from error
+        missing = set(wanted.named) - found.keys()
+        if missing:
+            raise malformed(self._connection, f"token {min(missing)} is not among the answers")
+        return Heard(found, listed, evaluated)
+
+
+def find_out(connection: Connection, model: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What this SGLang offers."""
+    asked = {"model": model, "prompt": "a"}
+    plain = connection.post("/tokenize", {**asked, "add_special_tokens": False})["tokens"]
+    with_start = connection.post("/tokenize", {**asked, "add_special_tokens": True})["tokens"]
+    bos = with_start[0] if len(with_start) == len(plain) + 1 else None
+    return {
+        "context_length": entry.get("max_model_len"),
+        "bos": bos,
+        "adds_bos": bos is not None,
+        "tokenize": "sglang",
+        "completions": True,
+        "token_ids": True,
+        "named": True,
+        "listed": 0,
+        "chat": True,
+        "prefill": True,
+        "structured": True,
+    }

@@ -1,0 +1,129 @@
+"""Completions from a server that picks tokens itself, whatever its routes: parts come, texts grow.
+
+A parameter that the model refuses is left out, said once, and remembered.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from autocog_core import Completion, CompletionRequest
+from autocog_core.errors import EngineError
+from autocog_openai.connection import Connection, usage_of
+from autocog_openai.failures import RefusedError, UnsupportedError
+from autocog_openai.written import Part, Written
+
+log = logging.getLogger(__name__)
+
+
+class Route(Protocol):
+    """A route of a server that writes text."""
+
+    path: str
+    #: Whether one request may ask for several alternatives.
+    several: bool
+    #: Whether it looks for stop strings itself.
+    stops: bool
+    #: Where parameters are called otherwise, for errors that name them.
+    names: Mapping[str, str]
+
+    def body(self, request: CompletionRequest, left_out: frozenset[str]) -> dict[str, Any]:
+        """The request; `left_out`: parameters that the model refuses."""
+        ...
+
+    def parts(self, answer: Mapping[str, Any]) -> Iterable[Part]:
+        """What a whole answer holds."""
+        ...
+
+    def events(self, events: Iterator[Any]) -> Iterator[Part]:
+        """What a stream holds, as it comes."""
+        ...
+
+
+class Writer:
+    """Writes through one route, and remembers what the model refuses.
+
+    :param id_of: the id of a token's bytes; None where it is not one token.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        route: Route,
+        id_of: Callable[[bytes], int | None],
+        refused: Sequence[str] = (),
+    ) -> None:
+        self.refused = frozenset(refused)
+        self._connection = connection
+        self._route = route
+        self._id_of = id_of
+
+    def write(self, request: CompletionRequest) -> Completion:
+        """All alternatives of a request, by as few requests as the route needs."""
+        # A stop that the server does not look for must be seen as soon as it comes.
+        cut = bool(request.stop) and ("stop" in self.refused or not self._route.stops)
+        if request.n == 1 or (self._route.several and request.on_text is None and not cut):
+            found = self._once(request)
+        else:
+            singly = [
+                replace(
+                    request,
+                    n=1,
+                    seed=None if request.seed is None else request.seed + number,
+                    on_text=request.on_text if number == 0 else None,
+                )
+                for number in range(request.n)
+            ]
+            found = [one for group in self._connection.gather(self._once, singly) for one in group]
+        first, *others = found
+        counts = [each.evaluated for each in found if each.evaluated is not None]
+        return replace(first, alternatives=tuple(others), evaluated=sum(counts) if counts else None)
+
+    def _once(self, request: CompletionRequest) -> list[Completion]:
+        while True:
+            left_out = self.refused
+            try:
+                return self._ask(request, left_out)
+            except UnsupportedError as error:
+                name = self._route.names.get(error.parameter or "", error.parameter)
+                if name is None or name in left_out or name in ("model", "prompt", "messages"):
+                    raise
+                self.refused |= {name}
+                log.warning("%s does not take %s: it is left out", self._connection.where, name)
+
+    def _ask(self, request: CompletionRequest, left_out: frozenset[str]) -> list[Completion]:
+        body = self._route.body(request, left_out)
+        written = [Written(request, self._id_of, show=number == 0) for number in range(request.n)]
+        cut = bool(request.stop) and ("stop" in left_out or not self._route.stops)
+        watched = request.on_text is not None or cut
+        spent = None
+        if watched and request.n == 1:
+            body["stream"] = True
+            if "stream_options" not in left_out:
+                body["stream_options"] = {"include_usage": True}
+            with self._connection.stream(self._route.path, body) as events:
+                for part in self._route.events(events):
+                    written[0].take(self._checked(part))
+                    if written[0].done:
+                        break
+        else:
+            answer = self._connection.post(self._route.path, body)
+            spent = usage_of(answer)
+            for part in self._route.parts(answer):
+                if 0 <= part.number < len(written):
+                    written[part.number].take(self._checked(part))
+        count = None
+        if spent is not None:
+            count = spent.prompt_tokens - spent.cached_tokens + spent.completion_tokens
+        first, *others = written
+        return [first.completion(count), *(other.completion(0) for other in others)]
+
+    def _checked(self, part: Part) -> Part:
+        if part.finish == "content_filter":
+            raise RefusedError("a content filter cut the answer", where=self._connection.where)
+        if part.finish == "error":
+            raise EngineError("the server broke off", where=self._connection.where, retryable=True)
+        return part
