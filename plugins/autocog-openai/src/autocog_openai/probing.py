@@ -146,7 +146,8 @@ def _completions(
     found: dict[str, Any] = {"completions": True}
     listed = 0
     for count in (5, 20, 1000):
-        length = len(listing_of(ask(logprobs=count)))
+        # By ids, where the server can: equal texts would hide one another.
+        length = len(listing_of(ask(logprobs=count, return_tokens_as_token_ids=True)))
         listed = max(listed, length)
         if length < count:
             break
@@ -211,8 +212,8 @@ def _chat(connection: Connection, facts: Facts, tokenizer: Tokenizer | None) -> 
         body = route.asked(messages, **more)
         return attempt(lambda: connection.post(route.path, body))
 
-    def length(count: int) -> dict[str, int]:
-        return route.limit(count)
+    def length(count: int) -> dict[str, Any]:
+        return dict(route.limit(count))
 
     if not isinstance(ask(**length(1)), dict):
         return {"chat": False}
@@ -222,9 +223,9 @@ def _chat(connection: Connection, facts: Facts, tokenizer: Tokenizer | None) -> 
     first: Any = None
     for count in (20, 5):
         first = ask(**length(2), temperature=0, logprobs=True, top_logprobs=count)
-        steps = _steps(first)
-        if steps and steps[0][1]:
-            found["chat_listed"] = len(steps[0][1])
+        listed = _listed(first)
+        if listed:
+            found["chat_listed"] = listed
             break
     else:
         refused.add("logprobs")
@@ -239,6 +240,14 @@ def _chat(connection: Connection, facts: Facts, tokenizer: Tokenizer | None) -> 
         )
     found["structured"] = _structured(facts, ask)
     return {**found, "refused": tuple(sorted(refused))}
+
+
+def _listed(answer: Any) -> int:
+    """How many tokens are listed at the first position."""
+    try:
+        return len(answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"])
+    except (KeyError, IndexError, TypeError):
+        return 0
 
 
 #: The bytes of each token that was written, and the listing beside it.

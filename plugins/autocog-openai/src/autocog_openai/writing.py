@@ -64,6 +64,10 @@ class Writer:
     def write(self, request: CompletionRequest) -> Completion:
         """All alternatives of a request, by as few requests as the route needs."""
         # A stop that the server does not look for must be seen as soon as it comes.
+        if request.n > 1 and request.temperature == 0:
+            # Greedy decoding has one result, and some servers refuse to give it twice.
+            one = self.write(replace(request, n=1))
+            return replace(one, alternatives=(one,) * (request.n - 1))
         cut = bool(request.stop) and ("stop" in self.refused or not self._route.stops)
         if request.n == 1 or (self._route.several and request.on_text is None and not cut):
             found = self._once(request)

@@ -72,6 +72,13 @@ class Written:
         self._show(final=True)
         text = self._matcher.text()
         finish: Finish
+        if len(self._told) > self._request.max_tokens and all(told.raw for told in self._told):
+            # Some routes write more than was asked for.
+            del self._told[self._request.max_tokens :]
+            asked = b"".join(told.raw for told in self._told).decode("utf-8", errors="replace")
+            if len(asked) < len(text):
+                tokens, logprobs = self._decided()
+                return Completion(asked, tokens, logprobs, "length", evaluated=evaluated)
         if self._matcher.stop is not None:
             finish, stop = "stop", self._matcher.stop
             self._cut(len(f"{text}{stop}".encode()))

@@ -16,6 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 STATUSES = {"429": 429, "429 retry-after": 429, "500": 500, "503": 503}
 #: Done to an answer's bytes.
 SPOILT = ("invalid json", "truncated json", "wrong ids", "missing fields")
+#: About so many pieces a slow answer comes in.
+PIECES = 20
 KINDS = (*STATUSES, "slow", "cut", *SPOILT)
 
 #: Added to a token's id: no vocabulary is as large.
@@ -42,7 +44,7 @@ class Faults:
     :param seed: the same seed does the same to the same sequence of requests.
     :param kinds: those of `KINDS` that may happen, all equally likely.
     :param retry_after: seconds that a 429 with that header asks for; it takes whole ones too.
-    :param slow: seconds that a slow answer takes, byte by byte.
+    :param slow: seconds that a slow answer takes, or a little more.
     :param spare: beginnings of paths that nothing happens to.
     :ivar enabled: False lets everything through.
     :ivar injected: how often each kind happened.
@@ -134,9 +136,10 @@ class Faults:
             # Returning before the end makes the HTTP server close the connection.
             return
         if kind == "slow":
-            for place in range(len(body)):
-                await send(_part(body[place : place + 1], more=True))
-                await asyncio.sleep(self.slow / len(body))
+            step = max(1, len(body) // PIECES)
+            for place in range(0, len(body), step):
+                await send(_part(body[place : place + step], more=True))
+                await asyncio.sleep(self.slow / PIECES)
             body = b""
         await send(_part(body, more=False))
 

@@ -1,10 +1,11 @@
 """api.openai.com: chat, responses, completions and decisions, behind a key.
 
 Follows the API reference as the openai SDK 3.54 (November 2026) describes it, and the errors that
-the service is known to send. Log-probabilities are taken to be the model's own, whatever the biases and
-the temperature; that of a token not among the 20 likeliest is -9999. There is no assistant prefill: a last message of the assistant is one
-more turn. Each kind of model answers on its own routes. A reasoning model spends part of its budget
-out of sight and refuses what such models refuse.
+the service is known to send. Log-probabilities are taken to be the model's own, whatever the biases
+and the temperature; that of a token not among the 20 likeliest is told as -9999. There is no
+assistant prefill: a last message of the assistant is one more turn. Each kind of model answers on
+its own routes. A reasoning model spends part of its budget out of sight, and refuses what such
+models refuse.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from autocog_core import BackendInfo, TreeQuery, TreeScores
 from autocog_core.kept_rows import KeptRows
+from autocog_core.lazy import lazy
 from autocog_tf import fingerprint
 from autocog_tf.evaluator import Evaluator, Forward
 from autocog_tf.level_evaluator import LevelEvaluator
@@ -99,7 +99,7 @@ class TfEngine:
 
         return self._run(attempt)
 
-    @cached_property
+    @lazy
     def info(self) -> BackendInfo:
         """What this engine is."""
         eos = getattr(self.model.generation_config, "eos_token_id", None)

@@ -20,7 +20,7 @@ EXTRA = (
 
 
 def listing_of(answer: Any) -> dict[bytes, float]:
-    """The likeliest tokens at an answer's first position, by their bytes; empty if none are told."""
+    """The likeliest tokens at an answer's first position, by their bytes; none if untold."""
     try:
         logprobs = answer["choices"][0]["logprobs"]
         if isinstance(logprobs.get("content"), list):

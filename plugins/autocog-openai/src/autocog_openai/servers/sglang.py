@@ -79,3 +79,27 @@ def find_out(connection: Connection, model: str, entry: Mapping[str, Any]) -> di
         "prefill": True,
         "structured": True,
     }
+
+
+def rescored(
+    connection: Connection, prompt: Sequence[int], tokens: Sequence[int]
+) -> tuple[float, ...]:
+    """The log-probabilities of `tokens` after `prompt`, before any temperature.
+
+    What is told while tokens are sampled is after temperature; of a prompt's tokens it is not.
+    """
+    body: dict[str, Any] = {
+        "input_ids": [*prompt, *tokens],
+        "sampling_params": {"max_new_tokens": 1, "temperature": 0.0},
+        "return_logprob": True,
+        # The first entry is always empty: it is that of the token before.
+        "logprob_start_len": len(prompt) - 1,
+    }
+    answer = connection.post("/generate", body)
+    try:
+        entries = answer["meta_info"]["input_token_logprobs"][-len(tokens) :]
+        if [int(entry[1]) for entry in entries] != list(tokens):
+            raise ValueError("other tokens")
+        return tuple(clean(entry[0]) for entry in entries)
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise malformed(connection, error) from error
