@@ -146,7 +146,7 @@ class Engine:
 
     def detokenize(self, tokens: Sequence[int]) -> bytes:
         """The bytes of ids."""
-        return b"".join(map(self.tokenizer.surface, tokens))
+        return self.tokenizer.detokenize(tokens)
 
     def vocabulary(self) -> list[bytes] | None:
         """The bytes of every token; None where the server does not tell them."""

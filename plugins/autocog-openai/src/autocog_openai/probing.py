@@ -26,6 +26,8 @@ from autocog_openai.tokenizers import Tokenizer, tokenizer_for
 
 #: Two ways of asking for the same number may differ by this much: servers batch, and round.
 NEAR = 0.1
+#: This share of a listing is there: equal texts may hide one another.
+MOST = 0.9
 TEXT = "The quick brown fox jumps over the lazy"
 OWNERS = {"llamacpp": "llama-server", "vllm": "vllm", "sglang": "sglang", "openai": "openai"}
 FIND_OUT = {
@@ -149,10 +151,10 @@ def _completions(
         # By ids, where the server can: equal texts would hide one another.
         length = len(listing_of(ask(logprobs=count, return_tokens_as_token_ids=True)))
         listed = max(listed, length)
-        if length < count:
+        if length < MOST * count:
             break
-    # One that lists a thousand lists them all.
-    found["listed"] = -1 if listed >= 1000 else listed
+    # One that lists about a thousand lists them all.
+    found["listed"] = -1 if listed >= MOST * 1000 else listed
     if tokenizer is not None and not facts.token_ids:
         ids = tokenizer.tokenize(TEXT, parse_special=False)
         by_ids, by_text = listing_of(ask(prompt=ids, logprobs=5)), listing_of(ask(logprobs=5))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from autocog_core.errors import CapabilityError, ConfigError, InputError
+from autocog_core.errors import CapabilityError, ConfigError, EngineError, InputError
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
 
@@ -24,6 +24,10 @@ class Tokenizer(Protocol):
 
     def surface(self, token: int) -> bytes:
         """The bytes of one token; special ones have none."""
+        ...
+
+    def detokenize(self, tokens: Sequence[int]) -> bytes:
+        """The bytes of several tokens."""
         ...
 
     @property
@@ -73,6 +77,10 @@ class TiktokenTokenizer:
             ) from error
         self.size = self._encoding.n_vocab
         self._special = frozenset(self._encoding._special_tokens.values())
+
+    def detokenize(self, tokens: Sequence[int]) -> bytes:
+        """The bytes of several tokens."""
+        return b"".join(map(self.surface, tokens))
 
     @classmethod
     def of_model(cls, model: str) -> TiktokenTokenizer:
@@ -144,6 +152,10 @@ class FileTokenizer:
         self._tokenizer.encode_special_tokens = not parse_special
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
+    def detokenize(self, tokens: Sequence[int]) -> bytes:
+        """The bytes of several tokens."""
+        return b"".join(map(self.surface, tokens))
+
     def surface(self, token: int) -> bytes:
         """The bytes of one token; special ones have none."""
         if token in self._special:
@@ -191,10 +203,25 @@ class RouteTokenizer:
             return self._facts.surfaces[token].encode("latin-1")
         found = self._surfaces.get(token)
         if found is None:
-            text = self._look(self._connection, self._facts.model, [token])
-            found = b"" if token in self._special else text.encode("utf-8")
+            found = b"" if token in self._special else self._text([token])
             self._surfaces[token] = found
         return found
+
+    def detokenize(self, tokens: Sequence[int]) -> bytes:
+        """The bytes of several tokens."""
+        if self._facts.surfaces is not None or len(tokens) < 2:
+            return b"".join(map(self.surface, tokens))
+        # All together: one token may be a part of a character, which has no text of its own.
+        return self._text([token for token in tokens if token not in self._special])
+
+    def _text(self, tokens: Sequence[int]) -> bytes:
+        try:
+            return self._look(self._connection, self._facts.model, tokens).encode("utf-8")
+        except EngineError as error:
+            if error.what.startswith("500") or "decode" in error.what:
+                # Bytes that are no text break some servers: U+FFFD stands for them elsewhere.
+                return "\ufffd".encode()
+            raise
 
 
 def continuing(tokenizer: Tokenizer, text: str) -> list[int]:

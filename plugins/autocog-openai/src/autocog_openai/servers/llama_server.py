@@ -7,7 +7,6 @@ biases, though; so a bias that makes a token certain gives that token's number i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,8 +24,11 @@ FEW = 12
 SMALL = 16
 #: A bias so large that nothing else can be sampled.
 CERTAIN = 1000.0
+#: How near the number of a forced token must be to that which a listing tells.
+CERTAIN_WITHIN = 0.05
+#: Of so many special tokens it is tried whether they end a text: some models reserve thousands.
+MOST_SPECIAL = 512
 EXTRA = ("repeat_penalty", "presence_penalty", "frequency_penalty", "grammar", "typical_p")
-_SPECIAL = re.compile(r"[<\[].*[>\]]", re.DOTALL)
 
 
 class LlamaServer:
@@ -178,11 +180,14 @@ def find_out(connection: Connection, model: str, entry: Mapping[str, Any]) -> di
     with_start = tokenize(connection, "a", add_special=True)
     bos = ids.get(properties.get("bos_token", ""))
     eos = ids.get(properties.get("eos_token", ""))
-    ends = [token for text, token in special if text in _ENDS or token == eos]
     forced = listing[min(len(listing) - 1, 1000)]["id"]
     steered = connection.post(
         "/completion", {**body, "n_probs": 1, "logit_bias": [[forced, CERTAIN]]}
     )["completion_probabilities"][0]
+    steering = (
+        steered["id"] == forced and abs(steered["logprob"] - logprobs[forced]) < CERTAIN_WITHIN
+    )
+    ends = _ends(connection, body, [token for _, token in special]) if steering else []
     return {
         "version": str(properties.get("build_info", "")),
         "vocabulary_size": size,
@@ -190,7 +195,7 @@ def find_out(connection: Connection, model: str, entry: Mapping[str, Any]) -> di
         "bos": bos,
         "adds_bos": bos is not None and with_start[:1] == [bos],
         "blank_first": surfaces[start[0]].startswith(" "),
-        "eos": tuple(ends),
+        "eos": (*([eos] if eos is not None else []), *(each for each in ends if each != eos)),
         "special": tuple(special),
         "surfaces": tuple(surfaces),
         "tokenize": "llama-server",
@@ -201,18 +206,11 @@ def find_out(connection: Connection, model: str, entry: Mapping[str, Any]) -> di
         "chat": True,
         "chat_listed": 20,
         "prefill": True,
-        "steering": steered["id"] == forced and abs(steered["logprob"] - logprobs[forced]) < 0.05,
+        "steering": steering,
         "structured": True,
         "chat_template": bool(properties.get("chat_template")),
         "slots": int(properties.get("total_slots") or 1),
     }
-
-
-#: Ends of a turn or a text, which llama.cpp knows by their texts as well.
-_ENDS = (
-    *("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<|eom_id|>", "<|end|>"),
-    *("<end_of_turn>", "<eos>", "</s>", "<|return|>", "<|call|>", "<EOT>", "<|eot|>"),
-)
 
 
 def tokenize(
@@ -224,6 +222,20 @@ def tokenize(
         {"content": text, "add_special": add_special, "parse_special": parse_special},
     )
     return list(map(int, answer["tokens"]))
+
+
+def _ends(connection: Connection, body: Mapping[str, Any], tokens: Sequence[int]) -> list[int]:
+    """Those among special tokens that end a text: each is forced, and the server says so."""
+
+    def ends(token: int) -> bool:
+        answer = connection.post(
+            "/completion", {**body, "n_probs": 1, "logit_bias": [[token, CERTAIN]]}
+        )
+        return bool(answer.get("stop_type") == "eos")
+
+    tried = list(tokens[:MOST_SPECIAL])
+    found = connection.gather(ends, tried)
+    return [token for token, end in zip(tried, found, strict=True) if end]
 
 
 def _special(connection: Connection, tokens: Sequence[int]) -> list[tuple[str, int]]:
