@@ -78,7 +78,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run all tests: the fast ones, then those marked slow (or those named after --)."""
-    install(session, PLUGINS, *TEST_TOOLS)
+    install(session, PLUGINS, *TEST_TOOLS, "llama-cpp-python[server]")
     if session.posargs:
         session.run("pytest", *session.posargs)
         return

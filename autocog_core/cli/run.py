@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,12 +24,26 @@ from autocog_core.cli.options import (
 )
 from autocog_core.cli.output import show_json
 from autocog_core.cli.run_inputs import WantedModels, input_values
-from autocog_core.cli.run_output import Watch, show_answer, show_summary, write_record
+from autocog_core.cli.run_output import (
+    Watch,
+    show_answer,
+    show_summary,
+    show_usage,
+    write_record,
+)
 from autocog_core.errors import UsageError
 
 if TYPE_CHECKING:
     from autocog_core.fta import Automaton, Budget
+    from autocog_core.fta.evaluate import Strategy
     from autocog_core.run import Run
+
+
+class StrategyName(StrEnum):
+    """The strategies by name."""
+
+    GREEDY = "greedy"
+    COMPLETE_CHOOSE = "complete+choose"
 
 
 def run(
@@ -89,6 +105,14 @@ def run(
     budget_seconds: Annotated[
         float | None, typer.Option(min=0, help="Most time for a row.", show_default=False)
     ] = None,
+    strategy: Annotated[
+        StrategyName | None,
+        typer.Option(
+            help="How models are asked: for token distributions, which is exact, or for whole "
+            "texts and choices (else the first where they can).",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
     model: ModelName = None,
     config: ConfigFile = None,
@@ -120,15 +144,16 @@ def run(
     automaton = Automaton.from_file(program)
     wanted = WantedModels.of(automaton, models or (), model, config, backend, option)
     budget = Budget(tokens=budget_tokens, seconds=budget_seconds)
+    asked: Strategy | None = None if strategy is None else strategy.value
     if source is None:
-        _run_once(automaton, wanted, value or (), budget, as_json)
+        _run_once(automaton, wanted, value or (), budget, asked, as_json)
         return
     from autocog_core.run import Gold, Run, check_columns
 
     right = None if gold is None else Gold.parse(gold, automaton)
     check_columns(source, automaton, right)
     with wanted.opened() as (opened, others):
-        job = Run(automaton, opened, others, budget, concurrency, right, trees)
+        job = Run(automaton, opened, others, budget, concurrency, right, trees, asked)
         if output is None:
             _run_to_stdout(job, source, limit)
         else:
@@ -146,17 +171,23 @@ def _run_once(
     wanted: WantedModels,
     pairs: Sequence[str],
     budget: Budget,
+    strategy: Strategy | None,
     as_json: bool,
 ) -> None:
+    from autocog_core.run import Meter
+
     values = input_values(automaton, pairs)
     # What is wrong with them can be said before a model is loaded, which may take long.
     automaton.bind(values)
     with wanted.opened() as (opened, others):
-        tree = automaton.run(opened, values, models=others, budget=budget)
+        meter = Meter(opened, others)
+        tree = automaton.run(opened, values, models=others, budget=budget, strategy=strategy)
+        used = meter.read()
     if as_json:
         show_json(tree.to_dict())
     else:
         show_answer(automaton, tree)
+    show_usage(used)
 
 
 def _run_to_stdout(job: Run, source: Path, limit: int | None) -> None:
@@ -166,11 +197,13 @@ def _run_to_stdout(job: Run, source: Path, limit: int | None) -> None:
     with Watch(drawn=not sys.stdout.isatty(), resumable=False) as watch:
         tally = Tally(job.gold.field if job.gold is not None else None)
         total = count_rows(source, limit)
+        meter = job.meter()
         for answer in job.answers(read_rows(source, limit=limit)):
             write_record(answer.record)
             tally.add(answer.record)
             watch.update(Progress(answer.record["row"] + 1, 0, total, tally.errors))
-    show_summary(tally.summary(), watch)
+        used = meter.read()
+    show_summary(replace(tally.summary(), usage=used), watch)
 
 
 def _run_to_file(

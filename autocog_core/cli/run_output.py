@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from autocog_core.ftt import ThoughtTree
     from autocog_core.run import Accuracy, Progress, Summary
     from autocog_core.run.record import Record
+    from autocog_core.types import Usage
 
 
 class Watch:
@@ -177,11 +178,28 @@ def _facts(summary: Summary, watch: Watch) -> Iterator[tuple[str, str]]:
     if summary.stopped:
         yield "stopped", f"{summary.stopped:,} by the budget, their records are of unfinished paths"
     yield "tokens", f"{summary.tokens:,} evaluated"
+    yield from _usage_facts(summary.usage)
     now = summary.rows - before
     rate = f", {_rate(now / watch.seconds)}" if now else ""
     yield "time", f"{_duration(watch.seconds)}{rate}"
     if summary.accuracy is not None:
         yield from _accuracy_facts(summary.accuracy)
+
+
+def show_usage(usage: Mapping[str, Usage]) -> None:
+    """Say on stderr what models were asked for, if any counts it."""
+    if usage and not session.quiet:
+        console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+        console.print(facts_table((name, Text(text)) for name, text in _usage_facts(usage)))
+
+
+def _usage_facts(usage: Mapping[str, Usage]) -> Iterator[tuple[str, str]]:
+    for name, used in usage.items():
+        yield (
+            "usage" if len(usage) == 1 else f"usage of {printable(name)}",
+            f"{used.requests:,} requests, {used.prompt_tokens:,} prompt tokens "
+            f"({used.cached_tokens:,} cached), {used.completion_tokens:,} completion tokens",
+        )
 
 
 def _accuracy_facts(accuracy: Accuracy) -> Iterator[tuple[str, str]]:

@@ -38,13 +38,18 @@ class Footing:
             ids = encode(caller, context.prompt())
             same = not context.ids or encode(caller, Prompt(context.said or ())) == ids
         except (CapabilityError, ConfigError):
-            return cls(None, "without a tokenizer nobody can tell which tokens were scored")
+            return cls.unknown()
         return cls(tuple(ids), "" if same else "as text, what was decided before is other tokens")
+
+    @classmethod
+    def unknown(cls) -> Footing:
+        """What a backend without a tokenizer stands on."""
+        return cls(None, "without a tokenizer nobody can tell which tokens were scored")
 
     def after(self, caller: Caller, context: Context, text: str) -> Context:
         """What comes after a text of which no tokens are known: it is tokenized."""
         if self.ids is None:
-            return Context()
+            return Context((), (PendingText((*(context.said or ()), TextPiece(text))),))
         return Context(tuple(encode(caller, context.plus(_as_text(text)).prompt())))
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from autocog_core.boundary import EncodedChoices, encode_choices
 from autocog_core.caller import Caller
-from autocog_core.errors import CapabilityError
+from autocog_core.errors import CapabilityError, ConfigError
 from autocog_core.fta.actions import Choose, Complete
 from autocog_core.fta.asked_text import INEXACT, Footing, GivenTexts
 from autocog_core.fta.branch import Branch, Outcome, Steps, shares_of
@@ -30,18 +30,25 @@ UNSCORED = ("pick", "decision")
 def ask_choose_steps(caller: Caller, action: Choose, context: Context) -> Steps:
     """Let the backend score the choices of an action."""
     footing = Footing.of(caller, context)
-    encoded = None
-    if footing.ids is not None:
+    try:
         encoded = encode_choices(caller, choice_request(action, context.prompt()))
+    except (CapabilityError, ConfigError):
+        footing, encoded = Footing.unknown(), None
     texts = GivenTexts(caller, context, footing, encoded.base if encoded is not None else None)
     request = choice_request(action, Prompt(context.said or ()))
     result, *given = yield [request, *texts.requests]
-    doubt = _doubt_of_choice(caller, action, footing, encoded, result)
-    branches = tuple(
-        _choice(caller, action, context, encoded, result, number, doubt)
-        for number in range(len(result.scores))
-    )
-    return Outcome(branches, *texts.scored(given))
+    spelled = _spelled(caller, action, encoded)
+    doubt = _doubt_of_choice(footing, spelled, result)
+    branches = []
+    for number, score in enumerate(result.scores):
+        if encoded is None:
+            after = footing.after(caller, context, score.choice)
+        else:
+            after = after_choice(caller, action, encoded.base, spelled[number])
+        branch = _choice(action, result, score, context.followed_by(score.choice, after))
+        split = encoded is not None and bool(after.pending)
+        branches.append(replace(branch, retokenized=split, why=doubt))
+    return Outcome(tuple(branches), *texts.scored(given))
 
 
 def ask_complete_steps(caller: Caller, action: Complete, context: Context) -> Steps:
@@ -90,55 +97,34 @@ def ask_end_steps(caller: Caller, context: Context) -> Steps:
     return Outcome((), *texts.scored(given))
 
 
-def _doubt_of_choice(
-    caller: Caller,
-    action: Choose,
-    footing: Footing,
-    encoded: EncodedChoices | None,
-    result: ChoiceScores,
-) -> str:
+def _spelled(
+    caller: Caller, action: Choose, encoded: EncodedChoices | None
+) -> list[tuple[int, ...]]:
+    """Each choice's decided tokens by token trees; none without a tokenizer."""
+    end = caller.info.eos[:1] if action.end is EOS else ()
+    return [(*tokens, *end) for tokens in encoded.decided] if encoded is not None else []
+
+
+def _doubt_of_choice(footing: Footing, spelled: list[tuple[int, ...]], result: ChoiceScores) -> str:
     """Why scores are not those of the same choices by token trees; empty where they are."""
     if not result.exact:
         return result.why or INEXACT
-    if encoded is None or footing.doubt:
+    if footing.doubt or [score.tokens for score in result.scores] == spelled:
         return footing.doubt
-    end = caller.info.eos[:1] if action.end is EOS else ()
-    expected = [(*tokens, *end) for tokens in encoded.decided]
-    if [score.tokens for score in result.scores] != expected:
-        return "the choices are scored with tokens other than those that continue the path"
-    return ""
+    return "the choices are scored with tokens other than those that continue the path"
 
 
-def _choice(
-    caller: Caller,
-    action: Choose,
-    context: Context,
-    encoded: EncodedChoices | None,
-    result: ChoiceScores,
-    number: int,
-    doubt: str,
-) -> Branch:
-    score = result.scores[number]
-    after = Context()
-    if encoded is not None:
-        end = caller.info.eos[:1] if action.end is EOS else ()
-        after = after_choice(caller, action, encoded.base, (*encoded.decided[number], *end))
-    told = _told(result, score)
+def _choice(action: Choose, result: ChoiceScores, score: ChoiceScore, context: Context) -> Branch:
+    scored = result.method not in UNSCORED
+    told = scored and len(score.tokens) == len(score.token_logprobs)
     return Branch(
         score.choice,
         score.tokens if told else (),
         score.token_logprobs if told else (),
-        rank_of(action, score) if result.method not in UNSCORED else score.prob,
+        rank_of(action, score) if scored else score.prob,
         score.prob,
-        context.followed_by(score.choice, after),
-        retokenized=bool(after.pending),
-        why=doubt,
+        context,
     )
-
-
-def _told(result: ChoiceScores, score: ChoiceScore) -> bool:
-    """Whether each of a choice's tokens has a log-probability."""
-    return result.method not in UNSCORED and len(score.tokens) == len(score.token_logprobs)
 
 
 def _completion(
@@ -158,11 +144,11 @@ def _completion(
     if grown is not None and footing.ids is not None:
         branch = grown.branch(caller, footing.ids, 0.0, 0.0)
         return replace(branch, context=context.followed_by(one.text, branch.context), why=doubt)
-    told = one.logprobs if one.logprobs is not None else ()
+    told = one.logprobs is not None and len(one.logprobs) == len(one.tokens)
     return Branch(
         one.text,
-        one.tokens if len(told) == len(one.tokens) else (),
-        told if len(told) == len(one.tokens) else (),
+        one.tokens if told else (),
+        one.logprobs or () if told else (),
         0.0,
         0.0,
         context.followed_by(one.text, footing.after(caller, context, one.text)),

@@ -10,11 +10,13 @@ from autocog_core.run.gold import Gold
 from autocog_core.run.rows import Row, count_rows, read_rows
 from autocog_core.run.runner import Answer, Progress, Run, check_columns, run_file
 from autocog_core.run.summary import Accuracy, Summary, Tally, summarize
+from autocog_core.run.usage import Meter
 
 __all__ = [
     "Accuracy",
     "Answer",
     "Gold",
+    "Meter",
     "Progress",
     "Row",
     "Run",

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from autocog_core.errors import AutocogError, InputError
 from autocog_core.fta.automaton import Automaton
 from autocog_core.fta.budget import Budget
+from autocog_core.fta.evaluate import Strategy
 from autocog_core.fta.inputs import REQUIRED
 from autocog_core.fta.many import run_many
 from autocog_core.ftt import ThoughtTree
@@ -23,6 +24,7 @@ from autocog_core.run.gold import Gold
 from autocog_core.run.record import Record, error_record, record_of
 from autocog_core.run.rows import Row
 from autocog_core.run.summary import Summary, summarize
+from autocog_core.run.usage import Meter
 from autocog_core.version import __version__
 
 
@@ -41,6 +43,7 @@ class Run:
     :ivar models: those that actions name. `budget`: of each row. `concurrency`: rows at once.
     :ivar gold: where the right answer is; the output row says it too.
     :ivar trees: a folder for the whole trees: `000012.json` for row 12.
+    :ivar strategy: how the models are asked; None takes the exact one where they can.
     """
 
     automaton: Automaton
@@ -50,6 +53,11 @@ class Run:
     concurrency: int = 1
     gold: Gold | None = None
     trees: Path | None = None
+    strategy: Strategy | None = None
+
+    def meter(self) -> Meter:
+        """Begins to count what its models are asked for."""
+        return Meter(self.model, self.models)
 
     def answers(self, source: Iterable[Row]) -> Iterator[Answer]:
         """One answer a row, in their order; a bad row gives an error, and is not the end.
@@ -72,6 +80,7 @@ class Run:
             "models": named,
             "input": {"format": source.suffix.lower(), "size": size, "sha256": digest},
             "budget": asdict(self.budget or Budget()),
+            "strategy": self.strategy,
             "gold": None if self.gold is None else asdict(self.gold),
             "folder of trees": None if self.trees is None else str(self.trees),
             "version of autocog": __version__,
@@ -85,6 +94,7 @@ class Run:
             _values(source, taken),
             models=self.models,
             budget=self.budget,
+            strategy=self.strategy,
             concurrency=self.concurrency,
         )
         for result in results:
@@ -151,11 +161,14 @@ def run_file(
             begun, errors = written.rows, 0
             total = max(begun, rows.count_rows(source, limit))
             on_progress(Progress(begun, begun, total, errors))
+            meter = run.meter()
             for answer in run.answers(rows.read_rows(source, begun, total)):
                 written.write(answer.record)
                 errors += answer.record["error"] is not None
                 on_progress(Progress(written.rows, begun, total, errors))
-        return summarize(output, run.gold.field if run.gold is not None else None)
+            used = meter.read()
+        summary = summarize(output, run.gold.field if run.gold is not None else None)
+        return replace(summary, usage=used)
 
 
 def check_columns(source: Path, automaton: Automaton, gold: Gold | None = None) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from autocog_core.errors import InputError
+from autocog_core.types import Usage
 
 #: Bins of equal width, into which probabilities are put to compare them with accuracy.
 BINS = 10
@@ -47,6 +48,7 @@ class Summary:
     :ivar tokens: that models evaluated.
     :ivar first_error: the first row with an error.
     :ivar accuracy: where right answers were given.
+    :ivar usage: of this run, by model, of those that count what they are asked for.
     """
 
     rows: int
@@ -55,6 +57,7 @@ class Summary:
     tokens: int
     first_error: Mapping[str, Any] | None = None
     accuracy: Accuracy | None = None
+    usage: Mapping[str, Usage] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

@@ -6,6 +6,7 @@ stays on the left; and of many siblings the likeliest are shown.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ _NUMBERS = f"{'prob':>7} {'logprob':>9}"
 def tree_text(tree: ThoughtTree, width: int = 80, *, siblings: int = 8, lines: int = 200) -> Text:
     """The tree, a line a node: action, text, share among its siblings, log-probability so far.
 
+    Below it stands why some numbers are not exact, if any are not.
+
     :param width: of the terminal.
     :param siblings: how many of those that are not followed are shown.
     :param lines: how many lines at most.
@@ -39,6 +42,8 @@ def tree_text(tree: ThoughtTree, width: int = 80, *, siblings: int = 8, lines: i
         text.append_text(columns.line(tree, line, line.node in best))
     if len(shown) > lines:
         text.append(f"\n{_ELLIPSIS} {len(shown) - lines} more lines", style="dim")
+    for why, count in Counter(node.why for node in tree.nodes if node.why).items():
+        text.append(f"\nnot exact: {why} ({count} of {len(tree.nodes)})", style="dim")
     return text
 
 

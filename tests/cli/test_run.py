@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from helpers import forget, install
 
 import autocog_core as autocog
 from autocog_core.fta import Automaton
@@ -92,6 +93,75 @@ def test_json_of_one_input_is_the_tree(files: Path, run: Invoke) -> None:
     with autocog.load("noise") as model:
         tree = Automaton.from_file("program.yaml").run(model, {"question": "One"})
     assert ThoughtTree.from_dict(json.loads(result.stdout)).nodes == tree.nodes
+
+
+@pytest.mark.parametrize("strategy", ["greedy", "complete+choose"])
+def test_the_strategy_can_be_given(files: Path, run: Invoke, strategy: str) -> None:
+    given = ("run", "program.yaml", "-m", "noise", "--strategy", strategy)
+    result = run(*given, "--set", "question=One", "--json")
+    assert json.loads(result.stdout)["header"]["strategy"] == strategy
+    result = run(*given, "-i", "rows.jsonl", "-o", "out.jsonl", "--trees", "trees")
+    assert result.exit_code == 0, result.output
+    tree = json.loads((files / "trees" / "000000.json").read_bytes())
+    assert tree["header"]["strategy"] == strategy
+    again = run("run", "program.yaml", "-m", "noise", "-i", "rows.jsonl", "-o", "out.jsonl")
+    assert again.exit_code == 2
+    assert f"another strategy (was {strategy}, is none)" in again.stderr
+
+
+def test_an_unknown_strategy_is_refused_with_those_there_are(run: Invoke, files: Path) -> None:
+    result = run("run", "program.yaml", "-m", "noise", "--strategy", "guess")
+    assert result.exit_code == 2
+    assert "greedy" in result.stderr
+    assert "complete+choose" in result.stderr
+
+
+COUNTING = """
+from autocog_core import Usage
+from autocog_core.backends.random import RandomLM
+
+class Counting(RandomLM):
+    calls = 0
+    def greedy_tree_impl(self, queries):
+        self.calls += 1000
+        return None
+    def usage_impl(self):
+        return Usage(self.calls, 2 * self.calls, self.calls // 2, 7)
+"""
+
+
+def test_what_a_model_counts_is_told_at_the_end(
+    files: Path, run: Invoke, tmp_path_factory: pytest.TempPathFactory, monkeypatch: Any
+) -> None:
+    site = tmp_path_factory.mktemp("site")
+    monkeypatch.syspath_prepend(site)
+    points = {"autocog": {"counting": "counting_backend:Counting"}}
+    install(site, "autocog-counting", points, {"counting_backend": COUNTING})
+    try:
+        one = run("run", "program.yaml", "--backend", "counting", "--set", "question=One")
+        rows = run("run", "program.yaml", "--backend", "counting", "-i", "rows.jsonl")
+        file = run(
+            *("run", "program.yaml", "--backend", "counting", "-i", "rows.jsonl"),
+            *("-o", "out.jsonl", "--json"),
+        )
+    finally:
+        forget("counting_backend")
+    # Two choices a row, and three rows that have what they need.
+    assert told_usage(one.stderr) == (
+        "2,000 requests, 4,000 prompt tokens (1,000 cached), 0 completion tokens"
+    )
+    for result in (rows, file):
+        assert told_usage(result.stderr) == (
+            "6,000 requests, 12,000 prompt tokens (3,000 cached), 0 completion tokens"
+        )
+    (usage,) = json.loads(file.stdout)["usage"].values()
+    assert usage["cached_tokens"] == 3000
+    assert "usage" not in run("run", "program.yaml", "-m", "noise", "-i", "rows.jsonl").stderr
+
+
+def told_usage(stderr: str) -> str:
+    lines = " ".join(stderr.split())
+    return lines[lines.index("usage ") + len("usage ") :].partition(" time ")[0].strip()
 
 
 @pytest.mark.parametrize(

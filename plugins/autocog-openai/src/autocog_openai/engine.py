@@ -41,13 +41,17 @@ from autocog_openai.servers.llama_server import LlamaServer
 from autocog_openai.servers.sglang import SglangScorer, rescored
 from autocog_openai.servers.vllm import VllmScorer
 from autocog_openai.text_choice import TextChoice
-from autocog_openai.tokenizers import TiktokenTokenizer, Tokenizer, continuing, tokenizer_for
+from autocog_openai.tokenizers import (
+    UNKNOWN_SIZE,
+    TiktokenTokenizer,
+    Tokenizer,
+    continuing,
+    tokenizer_for,
+)
 from autocog_openai.trees import score_trees
 from autocog_openai.walking import nothing_seen
 from autocog_openai.writing import Writer
 
-#: Ids are below this, where nobody tells how many there are.
-UNKNOWN_SIZE = 2**20
 #: How far two ways of asking a server for one number may differ: it batches as it likes.
 TOLERANCE = 0.25
 METHODS = ("tree", "top_logprobs", "pick", "decision")

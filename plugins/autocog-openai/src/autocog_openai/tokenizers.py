@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
 from autocog_core.errors import CapabilityError, ConfigError, EngineError, InputError
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
+from autocog_openai.servers.llama_server import malformed
 
 #: Texts whose ids are remembered: choices come again and again.
 KEPT = 50_000
+#: Ids are below this, where nobody tells how many there are.
+UNKNOWN_SIZE = 2**20
+#: What special tokens look like.
+_MARK = re.compile(r"<[^<>\s]{1,80}>|\[[A-Z_/]{1,40}\]")
 
 
 class Tokenizer(Protocol):
@@ -174,6 +181,9 @@ class RouteTokenizer:
         self._facts = facts
         self._known: dict[tuple[str, bool], tuple[int, ...]] = {}
         self._surfaces: dict[int, bytes] = {}
+        self._shown: dict[tuple[int, ...], str] = {}
+        #: Of each token in a text that is not all ASCII: the ids of the shortest such text.
+        self._seen: dict[int, tuple[int, ...]] = {}
         self._lock = threading.Lock()
         ask, look = _ROUTES[facts.tokenize]
         self._ask, self._look = ask, look
@@ -190,11 +200,17 @@ class RouteTokenizer:
         with self._lock:
             found = self._known.get(key)
         if found is None:
-            found = tuple(self._ask(self._connection, self._facts.model, text, parse_special))
+            found = self._asked(text, parse_special)
+            if not parse_special and self._facts.tokenize != "llama-server":
+                found = self._without_special(text, found)
             with self._lock:
                 if len(self._known) >= KEPT:
                     self._known.clear()
+                    self._seen.clear()
                 self._known[key] = found
+                for token in () if text.isascii() else found:
+                    if len(self._seen.get(token, found)) >= len(found):
+                        self._seen[token] = found
         return list(found)
 
     def surface(self, token: int) -> bytes:
@@ -203,8 +219,11 @@ class RouteTokenizer:
             return self._facts.surfaces[token].encode("latin-1")
         found = self._surfaces.get(token)
         if found is None:
-            found = b"" if token in self._special else self._text([token])
-            self._surfaces[token] = found
+            text = "" if token in self._special else self._text((token,))
+            found = text.encode("utf-8")
+            part = self._part(token) if "\ufffd" in text else None
+            if part is not None or "\ufffd" not in text:
+                self._surfaces[token] = found = part or found
         return found
 
     def detokenize(self, tokens: Sequence[int]) -> bytes:
@@ -212,16 +231,69 @@ class RouteTokenizer:
         if self._facts.surfaces is not None or len(tokens) < 2:
             return b"".join(map(self.surface, tokens))
         # All together: one token may be a part of a character, which has no text of its own.
-        return self._text([token for token in tokens if token not in self._special])
+        ordinary = tuple(token for token in tokens if token not in self._special)
+        return self._text(ordinary).encode("utf-8")
 
-    def _text(self, tokens: Sequence[int]) -> bytes:
+    def _asked(self, text: str, parse_special: bool) -> tuple[int, ...]:
         try:
-            return self._look(self._connection, self._facts.model, tokens).encode("utf-8")
-        except EngineError as error:
-            if error.what.startswith("500") or "decode" in error.what:
+            found = tuple(self._ask(self._connection, self._facts.model, text, parse_special))
+        except (KeyError, TypeError, ValueError) as error:
+            raise malformed(self._connection, error) from error
+        most = self.size or UNKNOWN_SIZE
+        if not all(0 <= token < most for token in found):
+            raise malformed(self._connection, f"{max(found)} is the id of no token")
+        return found
+
+    def _text(self, tokens: tuple[int, ...]) -> str:
+        found = self._shown.get(tokens)
+        if found is None:
+            try:
+                found = self._look(self._connection, self._facts.model, tokens)
+            except (KeyError, TypeError) as error:
+                raise malformed(self._connection, error) from error
+            except EngineError as error:
+                if not error.what.startswith("500") and "decode" not in error.what:
+                    raise
                 # Bytes that are no text break some servers: U+FFFD stands for them elsewhere.
-                return "\ufffd".encode()
-            raise
+                found = "\ufffd"
+            if len(self._shown) >= KEPT:
+                self._shown.clear()
+            self._shown[tokens] = found
+        return found
+
+    def _part(self, token: int) -> bytes | None:
+        """The byte of a token that is one of a character's, from a text that holds it.
+
+        None where no such text was seen, or where more than one byte may be its.
+        """
+        group: tuple[int, ...] = ()
+        for each in self._seen.get(token, ()):
+            group = (*group, each)
+            text = self._text(group)
+            if "\ufffd" in text:
+                continue
+            raw = text.encode("utf-8")
+            if token in group and len(raw) == len(group):
+                place = group.index(token)
+                return raw[place : place + 1]
+            group = ()
+        return None
+
+    def _without_special(self, text: str, found: tuple[int, ...]) -> tuple[int, ...]:
+        """Ids of a text that nobody vouches for: these routes parse special tokens in any text.
+
+        What they made a special token of is tokenized in two parts, so that they cannot.
+        """
+        marks = list(_MARK.finditer(text))
+        if not marks or not any(self._is_mark(token) for token in found):
+            return found
+        cuts = [0, *(mark.start() + 1 for mark in marks), len(text)]
+        parts = [text[start:end] for start, end in pairwise(cuts) if start < end]
+        return tuple(token for part in parts for token in self._asked(part, False))
+
+    def _is_mark(self, token: int) -> bool:
+        text = self._text((token,))
+        return not text or _MARK.fullmatch(text) is not None
 
 
 def continuing(tokenizer: Tokenizer, text: str) -> list[int]:

@@ -24,6 +24,7 @@ class Part:
 
     :ivar number: which alternative it belongs to.
     :ivar finish: "stop", "length" ..., with the last piece. `stop`: the stop string, where told.
+    :ivar unsure: whether "stop" may be a stop string or the end, and the server does not say which.
     """
 
     number: int = 0
@@ -31,6 +32,7 @@ class Part:
     tokens: Sequence[Told] = ()
     finish: str | None = None
     stop: str | None = None
+    unsure: bool = False
 
 
 class Written:
@@ -63,6 +65,10 @@ class Written:
         self._told += part.tokens
         if part.finish is not None:
             self._finish, self._stop = part.finish, part.stop
+            if part.finish == "stop" and part.unsure and self._request.stop:
+                # With several it stays open which of them it was.
+                self._finish = "stop string"
+                self._stop = self._request.stop[0] if len(self._request.stop) == 1 else None
         if part.text and self._matcher.feed(part.text.encode("utf-8")):
             self.done = True
         self._show(final=self.done)
@@ -84,7 +90,7 @@ class Written:
             self._cut(len(f"{text}{stop}".encode()))
         elif self._finish in ("length", "max_tokens", "max_output_tokens"):
             finish, stop = "length", None
-        elif self._stop is not None:
+        elif self._stop is not None or self._finish == "stop string":
             finish, stop = "stop", self._stop
         else:
             finish, stop = "eos", None

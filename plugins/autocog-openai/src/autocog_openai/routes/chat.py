@@ -102,6 +102,7 @@ class ChatRoute:
             list(told_of(choice)),
             choice.get("finish_reason"),
             reason if isinstance(reason, str) else None,
+            "stop_reason" not in choice,
         )
 
 

@@ -103,6 +103,7 @@ class CompletionsRoute:
             list(self._told(choice)),
             choice.get("finish_reason"),
             reason if isinstance(reason, str) else None,
+            "stop_reason" not in choice,
         )
 
     def _told(self, choice: Mapping[str, Any]) -> Iterator[Told]:

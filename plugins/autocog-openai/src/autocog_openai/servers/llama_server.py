@@ -7,13 +7,14 @@ biases, though; so a bias that makes a token certain gives that token's number i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from autocog_core import Completion, CompletionRequest
 from autocog_core.completion import refuse_unknown
 from autocog_core.growing import GrowingCompletion
-from autocog_openai.asking import Heard, Wanted, clean
+from autocog_openai.asking import Heard, Wanted, clean, merged
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
 from autocog_openai.failures import MalformedAnswerError
@@ -28,6 +29,10 @@ CERTAIN = 1000.0
 CERTAIN_WITHIN = 0.05
 #: Of so many special tokens it is tried whether they end a text: some models reserve thousands.
 MOST_SPECIAL = 512
+#: Tokens that are written at once where a stop may end them: one is evaluated anew for each.
+PORTION = 16
+#: Tokens, their log-probabilities, and how many tokens were evaluated for them.
+Taken = tuple[Sequence[int], Sequence[float], int]
 EXTRA = ("repeat_penalty", "presence_penalty", "frequency_penalty", "grammar", "typical_p")
 
 
@@ -42,11 +47,14 @@ class LlamaServer:
         self._facts = facts
         assert facts.vocabulary_size is not None
         self._size = facts.vocabulary_size
+        surfaces = facts.surfaces or ()
+        self._plain = next((token for token, text in enumerate(surfaces) if text.isalpha()), 0)
 
     def plan(self, wanted: Wanted, heard: Heard) -> Sequence[Wanted]:
         """At first a short listing that names a token, then the others one by one, or all."""
         tokens, named = wanted.tokens, wanted.named
-        if wanted.top < 0 or (heard.logprobs and len(named) > FEW) or not self._facts.steering:
+        whole = all(map(self._whole, named)) and self._facts.steering
+        if wanted.top < 0 or not whole or (heard.logprobs and len(named) > FEW):
             return [Wanted(tokens, (), -1)]
         if not heard.logprobs:
             return [Wanted(tokens, named[:1], max(wanted.top, SMALL if len(named) > 1 else 1))]
@@ -63,8 +71,10 @@ class LlamaServer:
             "temperature": 0.0,
             "cache_prompt": True,
         }
-        if wanted.named:
-            body["logit_bias"] = [[wanted.named[0], CERTAIN]]
+        if self._facts.steering:
+            # Any token whose text is whole will do where only the listing counts.
+            forced = wanted.named[0] if wanted.named else self._plain
+            body["logit_bias"] = [[forced, CERTAIN]]
         answer = self._connection.post("/completion", body)
         try:
             entry = answer["completion_probabilities"][0]
@@ -104,47 +114,127 @@ class LlamaServer:
 
     def _sample(self, request: CompletionRequest, prompt: Sequence[int], number: int) -> Completion:
         growing = GrowingCompletion(request, self._bytes, self._facts.eos, number)
+        evaluated = 0
+        parts = self._streamed if request.on_text is not None and number == 0 else self._in_portions
+        for tokens, logprobs, count in parts(request, prompt, growing, number):
+            evaluated += count
+            for token, logprob in zip(tokens, logprobs, strict=True):
+                if not growing.done:
+                    growing.take(token, logprob)
+            if growing.done:
+                break
+        done = growing.completion()
+        return replace(done, evaluated=(evaluated or len(prompt)) + len(done.tokens))
+
+    def _in_portions(
+        self,
+        request: CompletionRequest,
+        prompt: Sequence[int],
+        growing: GrowingCompletion,
+        number: int,
+    ) -> Iterator[Taken]:
+        """All at once, or, where a stop may come, so many that few are written in vain."""
+        portion = PORTION if request.stop else request.max_tokens
+        while not growing.done:
+            before = [*prompt, *growing.tokens]
+            length = min(portion, request.max_tokens - len(growing.tokens))
+            body = self._body(request, before, length, number, len(growing.tokens))
+            answer = self._connection.post("/completion", {**body, "return_tokens": True})
+            try:
+                tokens = [int(token) for token in answer["tokens"]]
+                entries = answer.get("completion_probabilities") or []
+                found = [(int(entry["id"]), clean(entry["logprob"])) for entry in entries]
+                count = int(answer["timings"]["prompt_n"])
+                ended = answer.get("stop_type") == "eos"
+            except (KeyError, TypeError, ValueError) as error:
+                raise malformed(self._connection, error) from error
+            yield tokens, self._aligned(before, tokens, found), count
+            if not growing.done and ended:
+                yield self._end([*prompt, *growing.tokens])
+            elif not tokens:
+                raise malformed(self._connection, "it wrote nothing")
+
+    def _streamed(
+        self,
+        request: CompletionRequest,
+        prompt: Sequence[int],
+        growing: GrowingCompletion,
+        number: int,
+    ) -> Iterator[Taken]:
+        """Token by token, as they are written."""
+        body = self._body(request, prompt, request.max_tokens, number, 0)
+        with self._connection.stream("/completion", {**body, "stream": True}) as events:
+            for event in events:
+                if not isinstance(event, Mapping):
+                    raise malformed(self._connection, f"an event {type(event).__name__}")
+                entries = event.get("completion_probabilities") or ()
+                found = [(int(entry["id"]), clean(entry["logprob"])) for entry in entries]
+                before = [*prompt, *growing.tokens]
+                tokens = [token for token, _ in found]
+                if found and int(event["tokens_predicted"]) > len(growing.tokens) + len(found):
+                    # Tokens that held a part of a character each: told only by their text.
+                    tokens = tokenize(self._connection, str(event["content"]))
+                    if tokens[-1:] != [found[-1][0]]:
+                        raise malformed(self._connection, "it hides tokens of a character")
+                if found:
+                    yield tokens, self._aligned(before, tokens, found), 0
+                if event.get("stop") and not growing.done and event.get("stop_type") == "eos":
+                    yield self._end([*prompt, *growing.tokens])
+
+    def _body(
+        self,
+        request: CompletionRequest,
+        prompt: Sequence[int],
+        length: int,
+        number: int,
+        written: int,
+    ) -> dict[str, Any]:
         body: dict[str, Any] = {
             "prompt": list(prompt),
-            "n_predict": request.max_tokens,
+            "n_predict": length,
             "n_probs": 1,
             "temperature": request.temperature,
             "top_k": request.top_k,
             "top_p": request.top_p,
             "min_p": request.min_p,
             "cache_prompt": True,
-            "stream": True,
             **request.extra,
         }
         if request.seed is not None:
-            body["seed"] = (request.seed + number) % 2**32
-        evaluated = 0
-        with self._connection.stream("/completion", body) as events:
-            for event in events:
-                if not isinstance(event, Mapping):
-                    raise malformed(self._connection, f"an event {type(event).__name__}")
-                for entry in event.get("completion_probabilities") or ():
-                    if not growing.done:
-                        growing.take(int(entry["id"]), clean(entry["logprob"]))
-                evaluated = max(evaluated, int((event.get("timings") or {}).get("prompt_n") or 0))
-                if event.get("stop") and event.get("stop_type") == "eos" and not growing.done:
-                    self._end(growing, prompt)
-                if growing.done:
-                    break
-        done = growing.completion()
-        return Completion(
-            done.text,
-            done.tokens,
-            done.logprobs,
-            done.finish,
-            done.stop,
-            evaluated=(evaluated or len(prompt)) + len(done.tokens),
-        )
+            # Other random numbers for each alternative, and for each portion.
+            body["seed"] = (request.seed + number + written * 7919) % 2**32
+        return body
 
-    def _end(self, growing: GrowingCompletion, prompt: Sequence[int]) -> None:
+    def _aligned(
+        self, before: Sequence[int], tokens: Sequence[int], told: Sequence[tuple[int, float]]
+    ) -> list[float]:
+        """A log-probability for every token: of parts of characters the server tells none."""
+        left = list(reversed(told))
+        found: list[float] = []
+        for place, token in enumerate(tokens):
+            if left and left[-1][0] == token and len(left) <= len(tokens) - place:
+                found.append(left.pop()[1])
+                continue
+            position = Wanted((*before, *tokens[:place]), (token,))
+            heard = Heard()
+            while token not in heard.logprobs and heard.listed != -1:
+                for wanted in self.plan(position, heard):
+                    heard = merged(heard, self.ask(wanted))
+            found.append(heard.logprobs[token])
+        return found
+
+    def _end(self, before: Sequence[int]) -> Taken:
         """The server says that an end was sampled, but not with which token and how likely."""
-        heard = self.ask(Wanted((*prompt, *growing.tokens), self._facts.eos[:1], 1))
-        growing.take(self._facts.eos[0], heard.logprobs[self._facts.eos[0]])
+        token = self._facts.eos[0]
+        return [token], [self.ask(Wanted(tuple(before), (token,), 1)).logprobs[token]], 0
+
+    def _whole(self, token: int) -> bool:
+        """Whether it may be forced: of one that ends amid a character the server tells nothing."""
+        try:
+            self._bytes([token]).decode("utf-8")
+        except UnicodeDecodeError:
+            return False
+        return True
 
     def _bytes(self, tokens: Sequence[int]) -> bytes:
         assert self._facts.surfaces is not None

@@ -1,0 +1,68 @@
+"""Fixtures: models of the plugin on protocol servers, and a cache folder of each test's own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from servers.openai_api import KEY
+from servers.serving import serving
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+from autocog_openai import OpenAI
+from autocog_openai.tokenizers import _BYTES
+
+#: Opens a model of the plugin on a server: the ASGI application, options.
+Connect = Callable[..., OpenAI]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOCOG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    for name in ("autocog_core", "autocog_openai"):
+        logging.getLogger(name).setLevel(logging.DEBUG)
+
+
+@pytest.fixture(scope="session")
+def byte_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A tokenizer.json whose ids are those of the `random` backend's bytes."""
+    letters = {byte: letter for letter, byte in _BYTES.items()}
+    vocabulary = {letters[byte]: byte for byte in range(256)}
+    made = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    made.decoder = decoders.ByteLevel()
+    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
+    made.save(str(path))
+    return str(path)
+
+
+@pytest.fixture
+def connect(byte_tokenizer: str) -> Iterator[Connect]:
+    """Opens models on servers that run until the test ends; one server serves several models."""
+    urls: dict[int, str] = {}
+    with ExitStack() as stack:
+
+        def opened(app: Any, **options: Any) -> OpenAI:
+            if id(app) not in urls:
+                urls[id(app)] = stack.enter_context(serving(app))
+            url = f"{urls[id(app)]}/v1"
+            model = OpenAI(**{"model": "random", "base_url": url, "timeout": 10, **options})
+            stack.callback(model.close)
+            return model
+
+        yield opened
+
+
+@pytest.fixture
+def connect_chat(connect: Connect, byte_tokenizer: str) -> Connect:
+    """As `connect`, with what a server without ids of its own needs."""
+
+    def opened(app: Any, **options: Any) -> OpenAI:
+        return connect(app, **{"encoding": byte_tokenizer, "api_key": KEY, **options})
+
+    return opened

@@ -1,0 +1,88 @@
+"""What docs/servers.md and the plugin's README show is so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import servers_table
+from servers.serving import serving
+from servers.vllm import VLLM
+
+import autocog_core as autocog
+from autocog_openai import OpenAIOptions
+from autocog_openai.probing import OWNERS
+
+README = Path(__file__).parents[1] / "README.md"
+ROWS = servers_table.rows_of(servers_table.PAGE.read_text(encoding="utf-8"))
+SUBJECTS = servers_table.subjects(Path())
+TEXTS = {path.name: path.read_text(encoding="utf-8") for path in (README, servers_table.PAGE)}
+
+
+def blocks(language: str) -> Iterator[object]:
+    for name, text in TEXTS.items():
+        found = re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+        yield from (pytest.param(each, id=f"{name} {n}") for n, each in enumerate(found))
+
+
+def without_versions(row: str) -> str:
+    return re.sub(r"the real one \(.*?\)", "the real one", row)
+
+
+def test_the_table_has_all_servers_in_order() -> None:
+    assert list(ROWS) == [subject.name for subject in SUBJECTS]
+    page = TEXTS["servers.md"]
+    assert servers_table.table(ROWS) in page, "python plugins/autocog-openai/tests/servers_table.py"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(each.name, marks=pytest.mark.slow if each.package else ()) for each in SUBJECTS],
+)
+def test_a_row_is_what_the_server_gives(name: str, tmp_path: Path) -> None:
+    encoding = servers_table.bytes_tokenizer(tmp_path / "tokenizer.json")
+    subject = next(each for each in servers_table.subjects(encoding) if each.name == name)
+    if not servers_table.possible(subject):
+        pytest.skip(f"{subject.package} is not installed")
+    assert without_versions(servers_table.row(subject)) == without_versions(ROWS[name])
+
+
+def test_rows_differ_where_a_server_offers_less() -> None:
+    cells = {name: row.split(" | ")[2:] for name, row in ROWS.items()}
+    assert cells["vLLM"] != cells["vLLM, older"]
+    assert cells["Ollama"] != cells["without log-probabilities"]
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python_examples_run(code: str) -> None:
+    with serving(VLLM()) as url:
+        code = re.sub(r'model="[^"]*"', 'model="random"', code)
+        code, count = re.subn(r'base_url="[^"]*"', f'base_url="{url}/v1"', code)
+        assert count
+        exec(code, {})
+
+
+@pytest.mark.parametrize("text", blocks("toml"))
+def test_config_examples_load(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-no-account")
+    path = tmp_path / "autocog.toml"
+    path.write_text(text, encoding="utf-8")
+    for name in autocog.read_config(path).models:
+        autocog.load(name, config=path).close()
+
+
+def test_the_readme_lists_the_options() -> None:
+    table = TEXTS["README.md"].split("| option | |", 1)[1].split("\n\n", 1)[0]
+    listed = [
+        name
+        for row in re.findall(r"^\| (`.*?) \|", table, re.M)
+        for name in re.findall(r"`(\w+)`", row)
+    ]
+    assert sorted(listed) == sorted(OpenAIOptions.model_fields)
+
+
+def test_the_readme_names_the_kinds_of_server() -> None:
+    for kind in {*OWNERS.values(), "generic"}:
+        assert f"`{kind}`" in TEXTS["README.md"]

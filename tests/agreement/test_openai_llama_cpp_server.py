@@ -1,0 +1,106 @@
+"""llama-cpp-python's own server behind autocog-openai: no ids, and an echo that is not believed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agreement.engines import SMOL
+from agreement.real_servers import llama_cpp_server
+from autocog_core import Automaton, CapabilityError, Model, load
+from autocog_core.options import package_file
+
+pytest.importorskip("autocog_openai")
+pytest.importorskip("llama_cpp")
+pytest.importorskip("uvicorn")
+pytest.importorskip("sse_starlette")
+pytestmark = pytest.mark.slow
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: Any) -> Iterator[tuple[Model, Model]]:
+    """The same weights on a server and in this process, quantized as they come."""
+    weights = package_file(SMOL)
+    cache = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch, llama_cpp_server(weights) as url:
+        patch.setenv("AUTOCOG_CACHE", str(cache))
+        options = {"model": str(weights), "base_url": url + "/v1", "max_concurrency": 2}
+        own = {"model_path": str(weights), "n_ctx": 1024}
+        with (
+            load(backend="openai", options=options) as server,
+            load(backend="llamacpp", options=own) as here,
+        ):
+            yield server, here
+
+
+def test_its_echo_is_found_wrong_and_not_used(pair: tuple[Model, Model]) -> None:
+    server, _ = pair
+    details = server.info.details
+    assert details["echo"] == "wrong"
+    assert not details["token_ids"]
+    assert "greedy_tree_impl" not in server.capabilities
+
+
+def test_tokens_are_the_same(pair: tuple[Model, Model]) -> None:
+    server, here = pair
+    for text in ("The capital of France is", "h\u00e9llo \U0001f389  x\n", "\u65e5\u672c\u8a9e"):
+        assert server.tokenize(text) == here.tokenize(text)
+        assert server.detokenize(server.tokenize(text)) == text
+
+
+def test_choices_score_the_same(pair: tuple[Model, Model]) -> None:
+    server, here = pair
+    for prompt, choices in (
+        ("The capital of France is", [" Paris", " Lyon", " the city of light"]),
+        ("1 + 9 =", [" 1", " 10", " 100"]),
+    ):
+        found, expected = server.choose(prompt, choices), here.choose(prompt, choices)
+        assert found.method == "top_logprobs"
+        assert found.exact
+        assert found.choice == expected.choice
+        for one, other in zip(found.scores, expected.scores, strict=True):
+            assert one.tokens == other.tokens
+            assert one.token_logprobs == pytest.approx(
+                other.token_logprobs, abs=here.info.tolerance
+            )
+
+
+def test_whole_distributions_are_not_offered(pair: tuple[Model, Model]) -> None:
+    # It lists tokens by their texts, and several share one.
+    with pytest.raises(CapabilityError, match="greedy_impl"):
+        pair[0].greedy("The capital of France is")
+
+
+def test_completions(pair: tuple[Model, Model]) -> None:
+    server, here = pair
+    prompt = "The capital of France is"
+    found = server.complete(prompt, max_tokens=6, temperature=0)
+    expected = here.complete(prompt, max_tokens=6)
+    assert found.text == expected.text
+    assert found.logprobs == pytest.approx(expected.logprobs, abs=here.info.tolerance)
+    stopped = server.complete(prompt, max_tokens=12, temperature=0, stop=".")
+    assert stopped.finish == "stop"
+    assert stopped.text == here.complete(prompt, max_tokens=12, stop=".").text
+    pieces = list(server.stream(prompt, max_tokens=6, temperature=0))
+    assert "".join(pieces) == found.text
+    assert len(pieces) > 2
+
+
+@pytest.mark.parametrize("name", ["quiz", "triage", "shopping_list"])
+def test_examples_run_by_choose_and_complete(pair: tuple[Model, Model], name: str) -> None:
+    server, _ = pair
+    automaton = Automaton.from_file(EXAMPLES / name / f"{name}.yaml")
+    rows = EXAMPLES / name / ("questions.jsonl" if name == "quiz" else "messages.jsonl")
+    given = json.loads(rows.read_text(encoding="utf-8").splitlines()[0]) if rows.exists() else {}
+    given = {key: value for key, value in given.items() if key in automaton.inputs}
+    tree = automaton.run(server, given)
+    assert tree.header["strategy"] == "complete+choose"
+    assert tree.best().fields
+    for node in tree.nodes:
+        assert node.exact or node.why

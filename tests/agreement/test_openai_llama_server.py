@@ -1,0 +1,192 @@
+"""A real llama-server behind autocog-openai, against llama.cpp in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agreement.engines import float32_weights
+from agreement.real_servers import llama_server
+from autocog_core import EOS, Automaton, Model, load
+
+pytest.importorskip("autocog_llamacpp")
+pytest.importorskip("autocog_openai")
+pytest.importorskip("xllamacpp")
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: Any) -> Iterator[tuple[Model, Model]]:
+    """The same weights on a server and in this process."""
+    folder = tmp_path_factory.mktemp("smol")
+    weights = float32_weights(folder / "f32.gguf")
+    with pytest.MonkeyPatch.context() as patch, llama_server(weights) as url:
+        patch.setenv("AUTOCOG_CACHE", str(folder / "cache"))
+        options = {"model": "smol", "base_url": url + "/v1", "max_concurrency": 8}
+        own = {"model_path": str(weights), "n_ctx": 2048}
+        with (
+            load(backend="openai", options=options) as server,
+            load(backend="llamacpp", options=own) as here,
+        ):
+            yield server, here
+
+
+def test_tokens_are_the_same(pair: tuple[Model, Model]) -> None:
+    server, here = pair
+    for text in (
+        "The capital",
+        "h\u00e9llo <|im_end|> \U0001f389  x\n\t",
+        "\u65e5\u672c\u8a9e",
+        " ",
+    ):
+        assert server.tokenize(text) == here.tokenize(text)
+        assert server.tokenize(text, parse_special=True) == here.tokenize(text, parse_special=True)
+        assert server.detokenize_bytes(server.tokenize(text)) == text.encode()
+    assert list(server.caller.vocabulary()) == list(here.caller.vocabulary())
+    assert server.info.eos == here.info.eos
+    messages = [{"role": "user", "content": "Say <|im_end|> twice."}]
+    assert server.encode(server.chat_prompt(messages)) == here.encode(here.chat_prompt(messages))
+
+
+def test_whole_distributions_agree(pair: tuple[Model, Model]) -> None:
+    server, here = pair
+    for prompt in ("The capital of France is", "Once upon a time"):
+        apart = np.abs(server.greedy(prompt) - here.greedy(prompt))
+        assert float(apart.max()) <= here.info.tolerance
+
+
+CHOICES: list[tuple[str, list[str], dict[str, Any]]] = [
+    ("The capital of France is", [" Paris", " Lyon", " the city of light", " a"], {}),
+    ("The capital of France is ", ["Paris", "Rome"], {}),
+    ("1 + 9 =", [" 1", " 10", " 100", " 2"], {}),
+    ("Is it so? Answer:", [" yes", " no", " \u00e9t\u00e9", " \U0001f389"], {"end": "\n"}),
+    ("Is it so? Answer:", [" yes", " no"], {"end": EOS, "norm": "mean"}),
+    ("Is it so? Answer:", [" yes", " no"], {"norm": "pmi", "unconditional": "Answer:"}),
+]
+
+
+@pytest.mark.parametrize(("prompt", "choices", "more"), CHOICES)
+def test_choices_score_the_same(
+    pair: tuple[Model, Model], prompt: str, choices: list[str], more: dict[str, Any]
+) -> None:
+    _, here = pair
+    found, expected = (model.choose(prompt, choices, **more) for model in pair)
+    assert found.exact
+    assert found.method == "tree"
+    assert found.choice == expected.choice
+    tolerance = here.info.tolerance
+    for one, other in zip(found.scores, expected.scores, strict=True):
+        assert one.tokens == other.tokens
+        assert one.token_logprobs == pytest.approx(other.token_logprobs, abs=tolerance)
+        assert one.logprob == pytest.approx(other.logprob, abs=tolerance * len(one.tokens))
+
+
+def test_all_intents_of_banking_score_the_same(pair: tuple[Model, Model]) -> None:
+    server, here = pair
+    automaton = Automaton.from_file(EXAMPLES / "routing" / "routing.yaml")
+    intents = [" " + intent for intent in automaton.inputs["intents"].default]
+    prompt = "Message: I lost my card\nIntent:"
+    found, expected = server.choose(prompt, intents), here.choose(prompt, intents)
+    assert found.exact
+    assert found.choice == expected.choice
+    for one, other in zip(found.scores, expected.scores, strict=True):
+        assert one.token_logprobs == pytest.approx(other.token_logprobs, abs=here.info.tolerance)
+
+
+def test_greedy_completions_are_the_same(pair: tuple[Model, Model]) -> None:
+    server, here = pair
+    for stop in ((), ("\n",), (". The",)):
+        found, expected = (
+            model.complete("The capital of France is", max_tokens=24, stop=stop, temperature=0)
+            for model in pair
+        )
+        assert (found.text, found.tokens) == (expected.text, expected.tokens)
+        assert (found.finish, found.stop) == (expected.finish, expected.stop)
+        assert found.logprobs == pytest.approx(expected.logprobs, abs=here.info.tolerance)
+    pieces = list(server.stream("The capital of France is", max_tokens=24, temperature=0))
+    assert "".join(pieces) == here.complete("The capital of France is", max_tokens=24).text
+    assert len(pieces) > 10
+
+
+def test_samples_have_the_models_own_log_probabilities(pair: tuple[Model, Model]) -> None:
+    server, here = pair
+    prompt = "The weather today is"
+    found = server.complete(prompt, max_tokens=8, temperature=0.7, n=3, seed=5)
+    for one in (found, *found.alternatives):
+        tokens = here.encode(prompt)
+        assert one.logprobs is not None
+        for token, logprob in zip(one.tokens, one.logprobs, strict=True):
+            assert float(here.greedy(tokens)[token]) == pytest.approx(
+                logprob, abs=here.info.tolerance
+            )
+            tokens.append(token)
+    again = server.complete(prompt, max_tokens=8, temperature=0.7, n=3, seed=5)
+    assert [each.tokens for each in (again, *again.alternatives)] == [
+        each.tokens for each in (found, *found.alternatives)
+    ]
+
+
+@pytest.mark.parametrize("name", ["quiz", "triage", "speed_of_light", "shopping_list", "routing"])
+def test_examples_find_the_same_best_path(pair: tuple[Model, Model], name: str) -> None:
+    automaton = Automaton.from_file(EXAMPLES / name / f"{name}.yaml")
+    rows = EXAMPLES / name / ("questions.jsonl" if name == "quiz" else "messages.jsonl")
+    given = json.loads(rows.read_text(encoding="utf-8").splitlines()[0]) if rows.exists() else {}
+    given = {key: value for key, value in given.items() if key in automaton.inputs}
+    if name == "routing":
+        given["intents"] = automaton.inputs["intents"].default[:12]
+    found, expected = (automaton.run(model, given) for model in pair)
+    assert found.header["strategy"] == expected.header["strategy"] == "greedy"
+    assert found.best().text == expected.best().text
+    assert all(node.exact for node in found.nodes)
+    best = expected.best()
+    assert found.best().logprob == pytest.approx(
+        best.logprob, abs=pair[1].info.tolerance * max(1, best.end.length)
+    )
+
+
+def test_examples_run_by_choose_and_complete_alone(pair: tuple[Model, Model]) -> None:
+    server, here = pair
+    automaton = Automaton.from_file(EXAMPLES / "quiz" / "quiz.yaml")
+    row = json.loads((EXAMPLES / "quiz" / "questions.jsonl").read_text().splitlines()[0])
+    given = {key: value for key, value in row.items() if key in automaton.inputs}
+    tree = automaton.run(server, given, strategy="complete+choose")
+    assert tree.header["strategy"] == "complete+choose"
+    assert tree.best().text == automaton.run(here, given).best().text
+
+
+def test_chat_route_agrees_where_all_is_listed(pair: tuple[Model, Model], tmp_path: Path) -> None:
+    server, here = pair
+    base_url = server.info.details["base_url"]
+    messages = [{"role": "user", "content": "Is the sky blue? Answer yes or no."}]
+    options = {"model": "smol", "base_url": base_url, "api": "chat", "encoding": None}
+    with load(backend="openai", options=options) as chat:
+        found = chat.choose(messages=messages, choices=["Yes", "No", "I"])
+        expected = here.choose(messages=messages, choices=["Yes", "No", "I"])
+        for one, other in zip(found.scores, expected.scores, strict=True):
+            if found.exact:
+                assert one.logprob == pytest.approx(other.logprob, abs=here.info.tolerance)
+            else:
+                assert one.logprob <= other.logprob + here.info.tolerance
+        assert found.method == "top_logprobs"
+        picked = chat.choose(messages=messages, choices=["Yes", "No"], method="pick")
+        assert picked.choice in ("Yes", "No")
+        assert not picked.exact
+
+
+def test_too_long_a_prompt_is_a_clear_error_and_the_next_call_works(
+    pair: tuple[Model, Model],
+) -> None:
+    from autocog_core.errors import ContextOverflowError
+
+    server, _ = pair
+    with pytest.raises(ContextOverflowError):
+        server.complete("word " * 4000, max_tokens=4)
+    assert server.complete("Hello", max_tokens=2).tokens

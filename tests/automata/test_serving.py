@@ -1,0 +1,232 @@
+"""Requests of a frontier and of rows go out side by side, in bounds, and none harms another."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
+from typing import Any
+
+import pytest
+from helpers import random_model
+
+from autocog_core import (
+    Automaton,
+    Budget,
+    CapabilityError,
+    Choose,
+    Complete,
+    EngineError,
+    Model,
+    Text,
+    ThoughtTree,
+)
+from autocog_core.errors import AutocogError
+from autocog_core.fta import Input, Template
+from autocog_core.fta.many import run_many
+from automata.side_by_side import Server, threads_at_work
+
+LETTERS = tuple("abcdefghijklmnopqrst")
+WIDE = Automaton(
+    [
+        Text(uid="t", text="Say:", successors="c"),
+        Choose(uid="c", choices=LETTERS, width=None, successors="d"),
+        Choose(uid="d", choices=("y", "n"), successors="w"),
+        Complete(uid="w", length=2),
+    ]
+)
+ROW = Automaton(
+    [
+        Text(uid="q", text=Template("{{ q }}: "), successors="c"),
+        Choose(uid="c", choices=("yes", "no"), width=None, successors="w"),
+        Complete(uid="w", length=3, successors="d"),
+        Choose(uid="d", choices=("up", "down")),
+    ],
+    inputs={"q": Input()},
+)
+ROWS: list[Mapping[str, Any]] = [{"q": f"row {number}"} for number in range(24)]
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    yield
+    assert threads_at_work() == []
+
+
+def plain(result: ThoughtTree | AutocogError) -> Any:
+    """What it came to, without what it cost and who says so."""
+    if isinstance(result, AutocogError):
+        return str(result)
+    return result.to_dict()["nodes"]
+
+
+def test_a_frontier_goes_out_side_by_side_and_comes_back_in_order() -> None:
+    server = Server(seconds=0.02)
+    tree = WIDE.run(Model(server))
+    assert plain(tree) == plain(WIDE.run(random_model(seed=1), strategy="complete+choose"))
+    assert server.requests == tree.stats["model_calls"] == 1 + 20 + 20
+    assert 4 <= server.busiest <= 8
+
+
+def test_an_engine_that_takes_one_call_gets_one_after_the_other_and_no_threads() -> None:
+    seen: set[str] = set()
+    server = Server(most=1, watch=lambda text: seen.add(threading.current_thread().name))
+    list(run_many(WIDE, Model(server), [{}] * 3, concurrency=3))
+    assert server.requests == 3 * 41
+    assert server.busiest == 1
+    assert seen == {threading.current_thread().name}
+
+
+@pytest.mark.parametrize("concurrency", [1, 5, 24])
+def test_rows_go_out_side_by_side_and_come_back_in_order(concurrency: int) -> None:
+    server = Server(seconds=0.005)
+    found = list(run_many(ROW, Model(server), ROWS, concurrency=concurrency))
+    alone = [ROW.run(random_model(seed=1), row, strategy="complete+choose") for row in ROWS]
+    assert [plain(each) for each in found] == [plain(each) for each in alone]
+    assert 2 <= server.busiest <= 8
+
+
+def test_a_slow_row_holds_up_no_other() -> None:
+    """Its first answer comes when the others have all of theirs."""
+    rest = threading.Event()
+    others = count(1)
+
+    def watch(text: str) -> None:
+        if text == "row 0: ":
+            assert rest.wait(20), "the others waited for it"
+        elif "row 0" not in text and next(others) == 3 * 5:
+            rest.set()
+
+    found = list(run_many(ROW, Model(Server(watch=watch)), ROWS[:4], concurrency=4))
+    assert all(isinstance(each, ThoughtTree) for each in found)
+
+
+def fails_at(part: str, error: Exception) -> Callable[[str], None]:
+    def watch(text: str) -> None:
+        if part in text:
+            raise error
+
+    return watch
+
+
+@pytest.mark.parametrize("most", [1, 8])
+@pytest.mark.parametrize("error", [EngineError("it broke"), RuntimeError("it broke")])
+def test_an_error_is_its_rows_own(error: Exception, most: int) -> None:
+    server = Server(most=most, watch=fails_at("row 3: yes", error))
+    found = list(run_many(ROW, Model(server), ROWS[:8], concurrency=4))
+    assert [isinstance(each, ThoughtTree) for each in found] == [n != 3 for n in range(8)]
+    assert isinstance(found[3], EngineError)
+    assert "it broke" in str(found[3])
+
+
+@pytest.mark.parametrize("most", [1, 8])
+def test_an_error_ends_a_run_when_nothing_is_at_work_any_more(most: int) -> None:
+    server = Server(most=most, seconds=0.02, watch=fails_at("Say:b", EngineError("it broke")))
+    with pytest.raises(EngineError, match="it broke"):
+        WIDE.run(Model(server))
+    # Those after it that had not begun never do.
+    assert server.requests < 1 + 20
+
+
+@pytest.mark.parametrize("most", [1, 8])
+def test_what_no_row_could_mend_ends_all(most: int) -> None:
+    error = CapabilityError("it cannot choose")
+    server = Server(most=most, watch=fails_at("row 2", error))
+    coming = run_many(ROW, Model(server), iter(ROWS), concurrency=4)
+    with pytest.raises(CapabilityError, match="cannot choose"):
+        list(coming)
+    assert server.requests < 24 * 5
+
+
+@pytest.mark.parametrize("most", [1, 8])
+def test_ctrl_c_ends_a_run(most: int) -> None:
+    server = Server(most=most, seconds=0.01, watch=interrupt_at("Say:c"))
+    with pytest.raises(KeyboardInterrupt):
+        WIDE.run(Model(server))
+    assert server.requests < 1 + 20
+
+
+@pytest.mark.parametrize("most", [1, 8])
+def test_ctrl_c_ends_many_runs(most: int) -> None:
+    server = Server(most=most, seconds=0.01, watch=interrupt_at("row 5"))
+    begun = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        list(run_many(ROW, Model(server), ROWS * 20, concurrency=6))
+    assert time.perf_counter() - begun < 4
+    assert server.requests < 24 * 5
+
+
+def interrupt_at(part: str) -> Callable[[str], None]:
+    """Once, as the terminal does: the main thread is told."""
+    sent = threading.Event()
+
+    def watch(text: str) -> None:
+        if part in text and not sent.is_set():
+            sent.set()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return watch
+
+
+def test_no_more_rows_are_taken_than_are_at_work() -> None:
+    taken = 0
+
+    def rows() -> Iterator[Mapping[str, Any]]:
+        nonlocal taken
+        for row in ROWS:
+            taken += 1
+            yield row
+
+    coming = run_many(ROW, Model(Server(seconds=0.001)), rows(), concurrency=3)
+    for number in range(5):
+        next(coming)
+        assert taken <= number + 1 + 3
+    # Whoever wants no more of them says so, or forgets about them.
+    coming.close()  # type: ignore[attr-defined]
+    assert threads_at_work() == []
+
+
+def test_a_budget_ends_what_is_asked_for() -> None:
+    model = Model(Server())
+    whole = WIDE.run(model)
+    decided = sum(len(node.tokens) for node in whole.nodes if node.uid == "w")
+    chosen = sum(
+        model.choose("Say:" + before, choices).evaluated or 0
+        for before, choices in [("", LETTERS), *((letter, ("y", "n")) for letter in LETTERS)]
+    )
+    # The backend counts all that its choices needed, and nothing for what it writes.
+    assert whole.stats["tokens_evaluated"] == chosen + decided
+    tree = WIDE.run(model, budget=Budget(tokens=5))
+    assert tree.stopped == "tokens"
+    assert tree.stats["model_calls"] == 1
+    assert {node.uid for node in tree.nodes} == {"t", "c"}
+
+
+def test_a_program_on_two_models_says_how_each_was_asked() -> None:
+    server = Server(seconds=0.005)
+    mixed = Automaton(
+        [
+            Text(uid="t", text="Say:", successors="c"),
+            Choose(uid="c", choices=LETTERS, width=None, successors="d"),
+            Choose(uid="d", choices=("y", "n"), model="judge", successors="w"),
+            Complete(uid="w", length=2, beams=2),
+        ]
+    )
+    main, judge = random_model(seed=2), Model(server)
+    tree = mixed.run(main, models={"judge": judge})
+    assert tree.header["strategy"] == "greedy"
+    assert tree.header["models"]["judge"]["strategy"] == "complete+choose"
+    assert 2 <= server.busiest <= 8
+    exact = mixed.run(main, models={"judge": random_model(seed=1)})
+    assert plain(tree) == plain(exact)
+    rows = list(run_many(mixed, main, [{}] * 3, models={"judge": judge}, concurrency=3))
+    assert [plain(each) for each in rows] == [plain(exact)] * 3
+    both = mixed.run(judge, models={"judge": main})
+    assert both.header["strategy"] == "complete+choose"
+    assert both.header["models"]["judge"]["strategy"] == "greedy"
+    assert {node.why for node in both.nodes if node.uid == "w"} == {
+        "2 samples in place of beams: a search needs token distributions"
+    }
