@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -107,6 +108,12 @@ class Engine:
         return None
 
     @lazy
+    def _trees(self) -> threading.BoundedSemaphore:
+        """Calls at work: more than the server keeps prefixes would push out one another's."""
+        most = self.options.max_concurrency
+        return threading.BoundedSemaphore(min(most, self.facts.slots or most))
+
+    @lazy
     def info(self) -> BackendInfo:
         """What it says of itself."""
         facts = self.facts
@@ -174,7 +181,8 @@ class Engine:
         """Exact scores of trees; None where the server tells no named tokens."""
         if self.scorer is None:
             return None
-        return score_trees(self.connection, self.scorer, queries, self.info.vocabulary_size)
+        with self._trees:
+            return score_trees(self.connection, self.scorer, queries, self.info.vocabulary_size)
 
     def choose(self, request: ChoiceRequest) -> ChoiceScores | None:
         """The best way that the server offers, or the one that is asked for; None: core's tree."""
@@ -188,9 +196,7 @@ class Engine:
         if method == "decision":
             if not self.facts.decisions:
                 raise self._no_method(method, "the server has no route for decisions")
-            return decide(
-                self.connection, self.facts, self._messages(request.prompt), request, "asked for"
-            )
+            return self._decided(request, "asked for")
         why = "asked for"
         if method != "pick":
             why = "the server tells no log-probabilities"
@@ -202,6 +208,8 @@ class Engine:
             elif method is not None:
                 raise self._no_method(method, why)
         if not (self.facts.chat and self.facts.structured):
+            if method is None and self.facts.decisions:
+                return self._decided(request, why)
             held = "the server cannot be held to one of several strings"
             raise self._no_method("pick", held if method == "pick" else f"{why}; {held}")
         if request.norm == "pmi":
@@ -249,6 +257,12 @@ class Engine:
             where=self.connection.where,
             hint='give api = "chat", or a prompt instead of messages',
         )
+
+    def _decided(self, request: ChoiceRequest, why: str) -> ChoiceScores:
+        if request.norm == "pmi":
+            raise self._no_method("decision", "pmi needs log-probabilities")
+        messages = self._messages(request.prompt)
+        return decide(self.connection, self.facts, messages, request, why)
 
     def _before_temperature(self, prompt: Prompt, written: Completion) -> Completion:
         """What was written, with log-probabilities as they were before the temperature."""
