@@ -384,6 +384,7 @@ def wait_for_more(process: subprocess.Popen[str], output: Path, size: int) -> No
         time.sleep(0.001)
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_it_loses_nothing_and_does_nothing_twice(files: Path) -> None:
     write_rows(files / "many.jsonl", MANY)
     output = files / "out.jsonl"
@@ -425,6 +426,7 @@ def test_interrupted_it_says_how_to_go_on_and_leaves_whole_lines(files: Path) ->
     assert stderr == f"{rows} of {len(MANY)} rows are done; the same command goes on from there\n"
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_do_not_write_one_file(files: Path) -> None:
     write_rows(files / "many.jsonl", MANY)
     output = files / "out.jsonl"

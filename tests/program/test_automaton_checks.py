@@ -317,6 +317,7 @@ class Listening(RandomLM):
         return super().greedy_impl(tokens)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(programs(runs=True), st.integers(0, 5), st.booleans())
 def test_no_run_costs_more_than_was_told(automaton: Automaton, seed: int, bos: bool) -> None:
@@ -372,6 +373,7 @@ def test_loops_and_branches_are_counted_to_their_bounds() -> None:
     assert len(loop.run(model).complete) == 3
 
 
+@pytest.mark.slow
 def test_huge_automata_are_estimated_in_part() -> None:
     doubling = Automaton(
         [

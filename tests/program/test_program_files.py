@@ -81,6 +81,7 @@ def test_a_file_says_what_python_would(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(programs())
 def test_what_is_written_is_read_again(automaton: Automaton) -> None:

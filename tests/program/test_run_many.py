@@ -66,6 +66,7 @@ def test_rows_come_out_as_each_alone(concurrency: int) -> None:
     assert expected[0] == expected[4]
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(programs(runs=True), st.integers(0, 3), st.lists(st.sampled_from(["a", "bc", None, "é"])))
 def test_any_automaton_runs_on_rows_as_on_each(

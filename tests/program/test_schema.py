@@ -164,6 +164,7 @@ def places(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 PLACES = places(ALL)[1:]
 
 
+@pytest.mark.slow
 @settings(max_examples=600)
 @given(st.sampled_from(PLACES), values, st.sampled_from(["put", "leave out", "add"]))
 def test_the_schema_and_the_reader_are_of_one_mind(

@@ -42,6 +42,7 @@ def described(tree: ThoughtTree) -> list[object]:
 TEXTS: set[str] = set()
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(programs(runs=True), st.integers(0, 3), st.booleans())
 def test_results_are_unchanged(automaton: Automaton, seed: int, bos: bool) -> None:

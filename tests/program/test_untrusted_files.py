@@ -258,6 +258,7 @@ BOMBS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", BOMBS, ids=lambda source: source[:40])
 def test_no_template_runs_long_or_grows_large(source: str) -> None:
     """Refused, or done; in either case soon. Memory is measured below, in a process of its own."""

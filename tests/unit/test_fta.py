@@ -275,6 +275,7 @@ def test_samples_are_siblings_with_frequencies() -> None:
     check_law(model, tree)
 
 
+@pytest.mark.slow
 def test_ten_thousand_texts_in_linear_time() -> None:
     """Trap 6: 1,200 chained texts were a RecursionError."""
     model = random_model()

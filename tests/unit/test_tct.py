@@ -230,6 +230,7 @@ def test_scores_equal_those_of_the_slow_twin(
     check_against_twin(model, result, prompt, choices, end, u)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(texts, choice_texts), min_size=1, max_size=4))
 def test_choosing_many_equals_choosing_one_by_one(rows: list[tuple[str, list[str]]]) -> None:
     prompts, choices = [row[0] for row in rows], [row[1] for row in rows]

@@ -327,6 +327,7 @@ def test_a_picture_stands_alone() -> None:
     assert 'font-family="monospace"' in source
 
 
+@pytest.mark.slow
 def test_long_chains_and_many_ways_to_one_end_draw_in_seconds() -> None:
     chain = Automaton(
         Text(uid=f"t{n}", text=f"text {n}", successors=f"t{n + 1}" if n < 9999 else ())

@@ -311,6 +311,7 @@ def test_weights_that_are_cut_short_are_noticed(tiny: Path, tmp_path: Path) -> N
         read_gguf_info(path)
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_an_error_or_a_result_and_never_anything_else(
     tiny: Path, tmp_path: Path
 ) -> None:

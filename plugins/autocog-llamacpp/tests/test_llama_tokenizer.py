@@ -342,6 +342,7 @@ def with_split(gguf_file: GgufFile, name: str) -> Path:
     return gguf_file("llama", edit=gguf_models.set_metadata(tokenizer__ggml__pre=name))
 
 
+@pytest.mark.slow
 def test_300000_characters_without_a_border_are_tokenized(gguf_file: GgufFile) -> None:
     files = [with_split(gguf_file, name) for name in SPLITS]
     done = run_python(ROUND_TRIPS, Path(__file__).parent, *files)

@@ -59,6 +59,7 @@ def twin(gguf_file: Any) -> Any:
     return of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sequences", [3, 64])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_random_calls_equal_plain_ones(

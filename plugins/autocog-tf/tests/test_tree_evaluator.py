@@ -69,6 +69,7 @@ def tree_query(draw: st.DrawFn) -> TreeQuery:
     return TreeQuery(prefix, tree.tokens, tree.parents, top_at, draw(st.integers(0, 4)), mask)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     calls=st.lists(st.lists(tree_query(), min_size=1, max_size=3), min_size=1, max_size=5),
@@ -167,6 +168,7 @@ def test_kept_bytes_stay_within_the_option_and_0_keeps_nothing() -> None:
             assert sum(tree.bytes for tree in engine.verdict.evaluator._trees) <= size
 
 
+@pytest.mark.slow
 def test_many_long_choices_stay_in_bounded_memory() -> None:
     """10,000 choices of 12 tokens: chunks, and no array of nodes x vocabulary."""
     import resource
