@@ -105,3 +105,15 @@ def test_examples_run_by_choose_and_complete(pair: tuple[Model, Model], name: st
     assert tree.best().fields
     for node in tree.nodes:
         assert node.exact or node.why
+
+
+def test_a_position_where_the_text_would_end_is_not_seen(pair: tuple[Model, Model]) -> None:
+    server, here = pair
+    # It lists nothing where the likeliest token is an end.
+    prompt = "Is 2 + 2 = 4?"
+    ends = {token.token for token in here.next_tokens(prompt, 1)} & set(here.info.eos)
+    assert ends, "the model would end the text here"
+    found = server.choose(prompt, ["yes", "no"], method="top_logprobs")
+    assert not found.exact
+    assert found.why
+    assert found.unseen == pytest.approx(1.0)

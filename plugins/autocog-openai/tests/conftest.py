@@ -52,7 +52,8 @@ def connect(byte_tokenizer: str) -> Iterator[Connect]:
                 urls[id(app)] = stack.enter_context(serving(app))
             url = f"{urls[id(app)]}/v1"
             model = OpenAI(**{"model": "random", "base_url": url, "timeout": 10, **options})
-            stack.callback(model.close)
+            # Not the model's: it would ask what the server is, if no one has yet.
+            stack.callback(model._engine.connection.close)
             return model
 
         yield opened

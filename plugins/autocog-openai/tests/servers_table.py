@@ -8,15 +8,16 @@ probes all servers anew and writes the table. Those that cannot be started here 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import real_servers
 from servers import openai_api
 from servers.engine import Engine
 from servers.generic import Generic
@@ -82,14 +83,14 @@ def subjects(encoding: Path) -> list[Subject]:
         Subject(
             "llama-server",
             "the real one",
-            lambda: real_servers.llama_server(package_file(SMOL)),
+            lambda: real("llama_server"),
             {"model": "smol"},
             "xllamacpp",
         ),
         Subject(
             "llama_cpp.server",
             "the real one",
-            lambda: real_servers.llama_cpp_server(package_file(SMOL)),
+            lambda: real("llama_cpp_server"),
             {"model": "smol"},
             "llama-cpp-python",
         ),
@@ -194,6 +195,14 @@ def bytes_tokenizer(path: Path) -> Path:
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.save(str(path))
     return path
+
+
+def real(name: str) -> Address:
+    """A real server over SmolLM2, as the tests of agreement start it."""
+    sys.path.append(str(Path(__file__).parents[3] / "tests" / "agreement"))
+    start = getattr(import_module("real_servers"), name)
+    served: Address = start(package_file(SMOL))
+    return served
 
 
 def _checked(subject: Subject) -> str:

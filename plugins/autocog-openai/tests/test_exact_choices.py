@@ -1,4 +1,4 @@
-"""vLLM and SGLang tell named tokens: choices are scored exactly, with as few requests as it takes."""
+"""vLLM and SGLang tell named tokens: choices are scored exactly, with as few requests as may be."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import Connect
 from servers.engine import Engine
+from servers.serving import serving
 from servers.sglang import SGLang
 from servers.vllm import VLLM
 
@@ -45,16 +46,27 @@ class Pair:
 
 
 @pytest.fixture(
-    params=[(kind, words) for kind in SERVERS for words in ("bytes", "merges")],
+    scope="module",
+    params=[("vllm", "bytes"), ("sglang", "merges")],
     ids=lambda each: " ".join(each),
 )
-def pair(request: pytest.FixtureRequest, connect: Connect) -> Iterator[Pair]:
+def opened(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Pair]:
     kind, words = request.param
     server = SERVERS[kind](Engine(vocabulary=words))
-    model = connect(server)
-    assert model.as_model().info.details["server"] == kind
-    server.log.clear()
-    return Pair(kind, server, model)
+    with serving(server) as url, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTOCOG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        model = OpenAI(model="random", base_url=f"{url}/v1", timeout=10)
+        assert model.as_model().info.details["server"] == kind
+        yield Pair(kind, server, model)
+        model.close()
+
+
+@pytest.fixture
+def pair(opened: Pair) -> Pair:
+    opened.server.log.clear()
+    return opened
 
 
 def assert_same(found: ChoiceScores, expected: ChoiceScores) -> None:
@@ -134,9 +146,9 @@ def test_each_position_is_asked_for_once_and_the_first_one_first(pair: Pair) -> 
 
 
 def test_the_first_position_has_its_answer_before_others_are_asked(connect: Connect) -> None:
-    server = VLLM(Engine(delay=0.05))
+    server = VLLM(Engine(delay=0.03))
     model = connect(server, max_concurrency=3)
-    model.as_model().info  # noqa: B018
+    assert model.as_model().info.concurrency == 3
     server.log.clear()
     before = server.engine.evaluated
     found = model.choose("The capital is", [" Paris", " Lyon", " Rome", " Oslo", " Bern"])

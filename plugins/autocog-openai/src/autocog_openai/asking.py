@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 #: What servers write for a probability of zero, which JSON has no number for.
 NEVER = -9999.0
+#: Ids are below this, where nobody tells how many there are.
+UNKNOWN_SIZE = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,17 @@ def merged(one: Heard, other: Heard) -> Heard:
     # What came first stays, so that the numbers of one request are not mixed where they need not.
     logprobs = {**other.logprobs, **one.logprobs}
     return Heard(logprobs, listed, one.evaluated + other.evaluated)
+
+
+def token_id(told: Any) -> int:
+    """The id of a token, as a server tells it.
+
+    :raises ValueError: if it is none.
+    """
+    number = int(told)
+    if not 0 <= number < UNKNOWN_SIZE:
+        raise ValueError(f"{number} is the id of no token")
+    return number
 
 
 def clean(logprob: float) -> float:

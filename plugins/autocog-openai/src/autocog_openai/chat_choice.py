@@ -17,7 +17,7 @@ from autocog_core.errors import CapabilityError
 from autocog_core.pieces import TokenPiece
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
-from autocog_openai.routes.chat import ChatRoute, told, told_of
+from autocog_openai.routes.chat import ChatRoute, check_refused, told, told_of
 from autocog_openai.servers.llama_server import malformed
 from autocog_openai.tokenizers import Tokenizer
 from autocog_openai.walking import Listing, Position, walk
@@ -126,6 +126,7 @@ class ChatChoice:
         answer = self._connection.post(self._route.path, self._route.asked(asked, **more))
         try:
             choice = answer["choices"][0]
+            check_refused(choice, self._connection.where)
             steps = list(told_of(choice))
             if place and [step.raw for step in steps[:place]] != surfaces[:place]:
                 return {path: None}

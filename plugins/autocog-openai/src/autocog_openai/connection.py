@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -202,6 +204,12 @@ def _key(options: OpenAIOptions) -> str:
     return "none"
 
 
+@cache
+def _certificates() -> ssl.SSLContext:
+    # Reading them takes a while: several models share them.
+    return httpx2.create_ssl_context()
+
+
 class _DeadlineTransport(httpx2.HTTPTransport):
     """Ends an answer that takes longer than `seconds` as a whole, however it trickles in.
 
@@ -210,7 +218,7 @@ class _DeadlineTransport(httpx2.HTTPTransport):
 
     def __init__(self, connections: int, seconds: float) -> None:
         limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
-        super().__init__(limits=limits)
+        super().__init__(verify=_certificates(), limits=limits)
         self._seconds = seconds
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:

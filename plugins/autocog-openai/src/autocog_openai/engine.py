@@ -26,7 +26,7 @@ from autocog_core.chat import prompt_from_template
 from autocog_core.lazy import lazy
 from autocog_core.pieces import Message, TokenPiece
 from autocog_core.prompts import encode
-from autocog_openai.asking import Scorer, Wanted
+from autocog_openai.asking import UNKNOWN_SIZE, Scorer, Wanted, token_id
 from autocog_openai.chat_choice import ChatChoice
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
@@ -38,12 +38,11 @@ from autocog_openai.routes.chat import ChatRoute
 from autocog_openai.routes.completions import CompletionsRoute
 from autocog_openai.routes.generate import GenerateRoute
 from autocog_openai.routes.responses import ResponsesRoute
-from autocog_openai.servers.llama_server import LlamaServer
+from autocog_openai.servers.llama_server import LlamaServer, malformed
 from autocog_openai.servers.sglang import SglangScorer, rescored
 from autocog_openai.servers.vllm import VllmScorer
 from autocog_openai.text_choice import TextChoice
 from autocog_openai.tokenizers import (
-    UNKNOWN_SIZE,
     TiktokenTokenizer,
     Tokenizer,
     continuing,
@@ -251,7 +250,11 @@ class Engine:
                 "add_generation_prompt": add_generation_prompt,
                 "continue_final_message": False,
             }
-            return Prompt((TokenPiece(tuple(self.connection.post("/tokenize", body)["tokens"])),))
+            answer = self.connection.post("/tokenize", body)
+            try:
+                return Prompt((TokenPiece(tuple(map(token_id, answer["tokens"]))),))
+            except (KeyError, TypeError, ValueError) as error:
+                raise malformed(self.connection, error) from error
         raise CapabilityError(
             "the server does not tell its chat template",
             where=self.connection.where,

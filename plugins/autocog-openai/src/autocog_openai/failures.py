@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from autocog_core.errors import (
     EngineError,
     InputError,
 )
+from autocog_core.secrets import redact
 
 _OVERFLOW = re.compile(
     r"context.{0,20}(length|size|window)|maximum.{0,30}tokens|exceed.{0,40}(context|n_ctx)", re.I
@@ -57,7 +59,8 @@ class UnsupportedError(CapabilityError):
 def translated(where: str) -> Iterator[None]:
     """Raise the SDK's errors as autocog's; the cause is kept."""
     try:
-        yield
+        with _without_secrets():
+            yield
     except openai.APITimeoutError as error:
         raise RequestTimeoutError(
             "the server did not answer in time",
@@ -81,6 +84,20 @@ def translated(where: str) -> Iterator[None]:
         ) from error
     except openai.OpenAIError as error:
         raise ConfigError(str(error), where=where) from error
+
+
+@contextmanager
+def _without_secrets() -> Iterator[None]:
+    """Take secrets out of the SDK's errors too: a server may say what it was sent."""
+    try:
+        yield
+    except openai.OpenAIError as error:
+        error.args = tuple(redact(each) if isinstance(each, str) else each for each in error.args)
+        if isinstance(error, openai.APIError):
+            error.message = redact(error.message)
+            if error.body is not None:
+                error.body = json.loads(redact(json.dumps(error.body)))
+        raise
 
 
 def _of_status(error: openai.APIStatusError, where: str) -> Exception:

@@ -32,7 +32,9 @@ class OpenAIOptions(BackendOptions):
     max_retries: int = Field(2, ge=0, description="of one request, as the SDK does them")
     timeout: float = Field(120.0, gt=0, description="seconds for one request, from end to end")
     max_concurrency: int = Field(16, ge=1, le=1024, description="requests at once")
-    headers: dict[str, str] = Field(default_factory=dict, description="sent with every request")
+    headers: dict[str, str] = Field(
+        default_factory=dict, repr=False, description="sent with every request"
+    )
     context_length: int | None = Field(
         None, ge=1, description="most tokens in a sequence, where the server does not tell"
     )

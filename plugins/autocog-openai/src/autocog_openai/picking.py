@@ -14,7 +14,7 @@ from autocog_core.numerics import entropy
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
 from autocog_openai.failures import RefusedError
-from autocog_openai.routes.chat import ChatRoute
+from autocog_openai.routes.chat import ChatRoute, check_refused
 from autocog_openai.servers.llama_server import malformed
 
 
@@ -46,13 +46,8 @@ def pick(
     answer = connection.post(route.path, body)
     try:
         choice = answer["choices"][0]
-        said = choice["message"]
-        if said.get("refusal") or choice.get("finish_reason") == "content_filter":
-            raise RefusedError(
-                f"the model refused: {said.get('refusal') or 'content filter'}",
-                where=connection.where,
-            )
-        text = said["content"]
+        check_refused(choice, connection.where)
+        text = choice["message"]["content"]
         picked = text if facts.server == "vllm" else json.loads(text)["choice"]
         index = choices.index(picked)
     except (KeyError, IndexError, TypeError, ValueError) as error:

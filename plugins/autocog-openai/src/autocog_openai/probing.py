@@ -18,7 +18,12 @@ from autocog_core.errors import (
 )
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Echo, Facts, keep, kept
-from autocog_openai.failures import ConnectionFailedError, RateLimitError, RequestTimeoutError
+from autocog_openai.failures import (
+    ConnectionFailedError,
+    MalformedAnswerError,
+    RateLimitError,
+    RequestTimeoutError,
+)
 from autocog_openai.routes.chat import ChatRoute, told, told_of
 from autocog_openai.routes.completions import listing_of
 from autocog_openai.servers import llama_server, sglang, vllm
@@ -53,7 +58,9 @@ def facts_of(connection: Connection) -> Facts:
     found = None if options.refresh else kept(key, identity)
     if found is None:
         found = _find_out(connection, server, entry, identity)
-        keep(key, found)
+        # Where nothing was found, something is wrong for now, or with base_url.
+        if found.completions or found.chat or found.decisions:
+            keep(key, found)
     return found
 
 
@@ -97,8 +104,10 @@ def _find_out(
                 where=connection.where,
                 hint='give server = "generic", or another kind',
             ) from error
-    elif attempt(lambda: connection.post("/extras/tokenize", {"input": "a"})) is not None:
-        known["tokenize"] = "llama-cpp-python"
+    elif server == "generic":
+        extras = attempt(lambda: connection.post("/extras/tokenize", {"input": "a"}))
+        if isinstance(extras, dict) and "tokens" in extras:
+            known["tokenize"] = "llama-cpp-python"
     tokenizer = _tokenizer(connection, Facts(**known))
     if server not in ("llama-server", "sglang"):
         known |= _completions(connection, Facts(**known), tokenizer)
@@ -147,9 +156,10 @@ def _completions(
         return {"completions": False}
     found: dict[str, Any] = {"completions": True}
     listed = 0
+    # By ids, where the server can: equal texts would hide one another.
+    by_ids = {"return_tokens_as_token_ids": True} if facts.server == "vllm" else {}
     for count in (5, 20, 1000):
-        # By ids, where the server can: equal texts would hide one another.
-        length = len(listing_of(ask(logprobs=count, return_tokens_as_token_ids=True)))
+        length = len(listing_of(ask(logprobs=count, **by_ids)))
         listed = max(listed, length)
         if length < MOST * count:
             break
@@ -157,8 +167,9 @@ def _completions(
     found["listed"] = -1 if listed >= MOST * 1000 else listed
     if tokenizer is not None and not facts.token_ids:
         ids = tokenizer.tokenize(TEXT, parse_special=False)
-        by_ids, by_text = listing_of(ask(prompt=ids, logprobs=5)), listing_of(ask(logprobs=5))
-        found["token_ids"] = bool(by_ids) and _agree(by_ids, by_text)
+        found["token_ids"] = _agree(
+            listing_of(ask(prompt=ids, logprobs=5)), listing_of(ask(logprobs=5))
+        )
     found["echo"] = _echo(ask) if listed else "none"
     return found
 
@@ -166,7 +177,7 @@ def _completions(
 def _echo(ask: Callable[..., Any]) -> Echo:
     """Whether the numbers of an echoed prompt are those of the chain rule.
 
-    The last word's log-probability must be that which the prompt before it lists for it.
+    A token's log-probability must be that which the prompt before it lists for it.
     """
     answer = ask(prompt=TEXT, echo=True, logprobs=5)
     try:
@@ -181,24 +192,25 @@ def _echo(ask: Callable[..., Any]) -> Echo:
         place += 1
     if text != TEXT or place < 3:
         return "none"
+    known = [number for number in range(2, place) if values[number] is not None]
     checked = 0
-    for last in range(place - 1, 1, -1):
-        before = "".join(map(str, names[:last]))
-        listing = listing_of(ask(prompt=before, logprobs=5))
-        raw = str(names[last]).encode("utf-8")
+    # Those that it calls likeliest are listed, if what it says is right.
+    for last in sorted(known, key=lambda number: -float(values[number]))[:4]:
+        listing = listing_of(ask(prompt="".join(map(str, names[:last])), logprobs=5))
+        raw, value = str(names[last]).encode("utf-8"), float(values[last])
         if raw in listing:
-            if abs(listing[raw] - float(values[last])) > NEAR:
+            if abs(listing[raw] - value) > NEAR:
                 return "wrong"
             checked += 1
-        if checked == 2:
-            return "right"
+        elif listing and value > min(listing.values()) + NEAR:
+            return "wrong"
     return "right" if checked else "none"
 
 
 def _agree(one: Mapping[Any, float], other: Mapping[Any, float]) -> bool:
-    """Whether two listings of one position tell the same, of those tokens that both list."""
+    """Whether two listings are of one position: most tokens are in both, with the same numbers."""
     shared = one.keys() & other.keys()
-    return bool(shared) and all(
+    return 2 * len(shared) > max(len(one), len(other)) and all(
         math.isclose(one[name], other[name], abs_tol=NEAR) for name in shared
     )
 
@@ -316,7 +328,11 @@ def _structured(facts: Facts, ask: Callable[..., Any]) -> bool:
 def attempt(call: Callable[[], Result]) -> Result | None:
     """What a request answers; None where the server does not know it, or fails at it."""
     try:
-        return call()
+        try:
+            return call()
+        except MalformedAnswerError:
+            # A page of a proxy's says it again, an answer that was damaged on its way does not.
+            return call()
     except (RateLimitError, RequestTimeoutError, ConnectionFailedError):
         # What is wrong for now is nothing that the server cannot do.
         raise

@@ -11,7 +11,6 @@ from autocog_core.caller import Caller
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
 from autocog_openai.routes.completions import listing_of
-from autocog_openai.servers.llama_server import malformed
 from autocog_openai.tokenizers import Tokenizer
 from autocog_openai.walking import Listing, Position, walk
 
@@ -42,7 +41,7 @@ class TextChoice:
             look,
             self._tokenizer.surface,
             method="top_logprobs",
-            unseen_why=f"some tokens were not {many}told apart by their texts",
+            unseen_why=f"some tokens were not {many}told at all",
         )
 
     def _look(self, base: Sequence[int], position: Position) -> Listing:
@@ -52,11 +51,11 @@ class TextChoice:
             return None
         most = self._facts.listed
         listing = self._list(prompt, FIRST if most < 0 else most)
-        if most < 0 and not position.children <= listing.keys():
+        if most < 0 and listing is not None and not position.children <= listing.keys():
             listing = self._list(prompt, self._tokenizer.size or 2**20)
         return listing
 
-    def _list(self, prompt: Sequence[int] | str, count: int) -> dict[bytes, float]:
+    def _list(self, prompt: Sequence[int] | str, count: int) -> Listing:
         body: dict[str, Any] = {
             "model": self._facts.model,
             "prompt": prompt,
@@ -65,10 +64,8 @@ class TextChoice:
             "logprobs": count,
         }
         answer = self._connection.post("v1/completions", body)
-        found = listing_of(answer)
-        if not found:
-            raise malformed(self._connection, "it lists no tokens")
-        return found
+        # Some servers list nothing where the likeliest token would end the text.
+        return listing_of(answer) or None
 
     def _text(self, tokens: Sequence[int]) -> str | None:
         """The text of ids; None where the server would make other ids of it."""

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from autocog_core.errors import CapabilityError, ConfigError, EngineError, InputError
+from autocog_openai.asking import token_id
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
 from autocog_openai.servers.llama_server import malformed
 
 #: Texts whose ids are remembered: choices come again and again.
 KEPT = 50_000
-#: Ids are below this, where nobody tells how many there are.
-UNKNOWN_SIZE = 2**20
 #: What special tokens look like.
 _MARK = re.compile(r"<[^<>\s]{1,80}>|\[[A-Z_/]{1,40}\]")
 
@@ -236,13 +235,10 @@ class RouteTokenizer:
 
     def _asked(self, text: str, parse_special: bool) -> tuple[int, ...]:
         try:
-            found = tuple(self._ask(self._connection, self._facts.model, text, parse_special))
+            ids = self._ask(self._connection, self._facts.model, text, parse_special)
+            return tuple(map(token_id, ids))
         except (KeyError, TypeError, ValueError) as error:
             raise malformed(self._connection, error) from error
-        most = self.size or UNKNOWN_SIZE
-        if not all(0 <= token < most for token in found):
-            raise malformed(self._connection, f"{max(found)} is the id of no token")
-        return found
 
     def _text(self, tokens: tuple[int, ...]) -> str:
         found = self._shown.get(tokens)

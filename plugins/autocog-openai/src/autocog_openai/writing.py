@@ -6,14 +6,16 @@ A parameter that the model refuses is left out, said once, and remembered.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from autocog_core import Completion, CompletionRequest
-from autocog_core.errors import EngineError
+from autocog_core.errors import AutocogError, EngineError
 from autocog_openai.connection import Connection, usage_of
-from autocog_openai.failures import RefusedError, UnsupportedError
+from autocog_openai.failures import ConnectionFailedError, RefusedError, UnsupportedError
+from autocog_openai.servers.llama_server import malformed
 from autocog_openai.written import Part, Written
 
 log = logging.getLogger(__name__)
@@ -60,6 +62,8 @@ class Writer:
         self._connection = connection
         self._route = route
         self._id_of = id_of
+        self._named: set[str] = set()
+        self._naming = threading.Lock()
 
     def write(self, request: CompletionRequest) -> Completion:
         """All alternatives of a request, by as few requests as the route needs."""
@@ -89,6 +93,7 @@ class Writer:
     def _once(self, request: CompletionRequest) -> list[Completion]:
         while True:
             left_out = self.refused
+            self._name(left_out & self._route.body(request, frozenset()).keys())
             try:
                 return self._ask(request, left_out)
             except UnsupportedError as error:
@@ -96,7 +101,14 @@ class Writer:
                 if name is None or name in left_out or name in ("model", "prompt", "messages"):
                     raise
                 self.refused |= {name}
-                log.warning("%s does not take %s: it is left out", self._connection.where, name)
+
+    def _name(self, left_out: Iterable[str]) -> None:
+        """Say what is left out, each once."""
+        with self._naming:
+            fresh = sorted(set(left_out) - self._named)
+            self._named.update(fresh)
+        for name in fresh:
+            log.warning("%s does not take %s: it is left out", self._connection.where, name)
 
     def _ask(self, request: CompletionRequest, left_out: frozenset[str]) -> list[Completion]:
         body = self._route.body(request, left_out)
@@ -109,21 +121,37 @@ class Writer:
             if "stream_options" not in left_out:
                 body["stream_options"] = {"include_usage": True}
             with self._connection.stream(self._route.path, body) as events:
-                for part in self._route.events(events):
+                for part in self._parts(self._route.events, events):
                     written[0].take(self._checked(part))
                     if written[0].done:
                         break
+            if not written[0].ended:
+                raise ConnectionFailedError(
+                    "the stream ended before the text did",
+                    where=self._connection.where,
+                    retryable=True,
+                )
         else:
             answer = self._connection.post(self._route.path, body)
             spent = usage_of(answer)
-            for part in self._route.parts(answer):
+            for part in self._parts(self._route.parts, answer):
                 if 0 <= part.number < len(written):
                     written[part.number].take(self._checked(part))
+            if not all(one.heard for one in written):
+                raise malformed(self._connection, "fewer texts than were asked for")
         count = None
         if spent is not None:
             count = spent.prompt_tokens - spent.cached_tokens + spent.completion_tokens
         first, *others = written
         return [first.completion(count), *(other.completion(0) for other in others)]
+
+    def _parts(self, read: Callable[[Any], Iterable[Part]], told: Any) -> Iterator[Part]:
+        try:
+            yield from read(told)
+        except AutocogError:
+            raise
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise malformed(self._connection, error) from error
 
     def _checked(self, part: Part) -> Part:
         if part.finish == "content_filter":

@@ -50,26 +50,43 @@ class Written:
         show: bool,
     ) -> None:
         self.done = False
+        self.heard = False
         self._request = request
         self._id_of = id_of
         self._matcher = StopMatcher(request.stop)
         self._on_text = request.on_text if show else None
         self._told: list[Told] = []
+        self._length = 0
         self._finish: str | None = None
         self._stop: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was told to the end."""
+        return self.done or self._finish is not None
 
     def take(self, part: Part) -> None:
         """Go on with a part; what can be shown is passed on."""
         if self.done:
             return
-        self._told += part.tokens
+        self.heard = True
+        room = self._request.max_tokens - len(self._told)
+        self._told += part.tokens[:room]
+        text = part.text
+        if len(part.tokens) > room:
+            # Some routes write more than was asked for.
+            raw = b"".join(told.raw for told in self._told)
+            text = raw.decode("utf-8", errors="replace")[self._length :]
+            part = Part(finish="length")
+            self.done = True
+        self._length += len(text)
         if part.finish is not None:
             self._finish, self._stop = part.finish, part.stop
             if part.finish == "stop" and part.unsure and self._request.stop:
                 # With several it stays open which of them it was.
                 self._finish = "stop string"
                 self._stop = self._request.stop[0] if len(self._request.stop) == 1 else None
-        if part.text and self._matcher.feed(part.text.encode("utf-8")):
+        if text and self._matcher.feed(text.encode("utf-8")):
             self.done = True
         self._show(final=self.done)
 
@@ -78,16 +95,9 @@ class Written:
         self._show(final=True)
         text = self._matcher.text()
         finish: Finish
-        if len(self._told) > self._request.max_tokens and all(told.raw for told in self._told):
-            # Some routes write more than was asked for.
-            del self._told[self._request.max_tokens :]
-            asked = b"".join(told.raw for told in self._told).decode("utf-8", errors="replace")
-            if len(asked) < len(text):
-                tokens, logprobs = self._decided()
-                return Completion(asked, tokens, logprobs, "length", evaluated=evaluated)
         if self._matcher.stop is not None:
             finish, stop = "stop", self._matcher.stop
-            self._cut(len(f"{text}{stop}".encode()))
+            self._cut(self._matcher.stop.encode("utf-8"))
         elif self._finish in ("length", "max_tokens", "max_output_tokens"):
             finish, stop = "length", None
         elif self._stop is not None or self._finish == "stop string":
@@ -97,12 +107,13 @@ class Written:
         tokens, logprobs = self._decided()
         return Completion(text, tokens, logprobs, finish, stop, evaluated=evaluated)
 
-    def _cut(self, size: int) -> None:
+    def _cut(self, stop: bytes) -> None:
         """Tokens after the one that completes a stop were not asked for."""
-        seen = 0
+        # By their bytes: the text has U+FFFD for those that are no character.
+        raw = b""
         for place, told in enumerate(self._told):
-            seen += len(told.raw)
-            if seen >= size:
+            raw += told.raw
+            if stop in raw[-len(stop) - len(told.raw) :]:
                 del self._told[place + 1 :]
                 return
 

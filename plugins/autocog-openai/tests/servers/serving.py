@@ -117,6 +117,15 @@ class _Server(uvicorn.Server):
         while not await self.on_tick(0):
             await asyncio.sleep(0.01)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As it is, but waiting for nobody."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        for task in list(self.server_state.tasks):
+            task.cancel()
+
 
 @contextmanager
 def serving(app: ASGIApp) -> Iterator[str]:

@@ -106,6 +106,16 @@ class ChatRoute:
         )
 
 
+def check_refused(choice: Mapping[str, Any], where: str) -> None:
+    """Raise where the model, or a filter, refused to answer.
+
+    :raises RefusedError: with what it said.
+    """
+    refusal = (choice.get("message") or {}).get("refusal")
+    if refusal or choice.get("finish_reason") == "content_filter":
+        raise RefusedError(f"the model refused: {refusal or 'content filter'}", where=where)
+
+
 def told_of(choice: Mapping[str, Any]) -> Iterator[Told]:
     """The tokens of a choice, with their log-probabilities."""
     for entry in (choice.get("logprobs") or {}).get("content") or ():

@@ -8,9 +8,10 @@ from typing import Any
 from autocog_core import CompletionRequest
 from autocog_core.completion import refuse_unknown
 from autocog_core.pieces import Prompt
-from autocog_openai.asking import clean
+from autocog_openai.asking import clean, token_id
 from autocog_openai.facts import Facts
 from autocog_openai.failures import MalformedAnswerError
+from autocog_openai.routes.chat import MOST_STOPS
 from autocog_openai.written import Part, Told
 
 EXTRA = (
@@ -72,7 +73,7 @@ class CompletionsRoute:
             body["n"] = request.n
         if request.seed is not None:
             body["seed"] = request.seed
-        if request.stop:
+        if request.stop and (self._facts.server != "openai" or len(request.stop) <= MOST_STOPS):
             body["stop"] = list(request.stop)
         if self._facts.listed:
             body["logprobs"] = 1
@@ -121,5 +122,5 @@ class CompletionsRoute:
         for name, value in zip(names, values, strict=False):
             token = None
             if isinstance(name, str) and name.startswith("token_id:"):
-                token, name = int(name[9:]), ""
+                token, name = token_id(name[9:]), ""
             yield Told(token, str(name).encode("utf-8"), clean(value if value is not None else 0.0))

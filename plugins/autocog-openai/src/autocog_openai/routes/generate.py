@@ -8,7 +8,7 @@ from typing import Any
 from autocog_core import CompletionRequest
 from autocog_core.completion import refuse_unknown
 from autocog_core.pieces import Prompt
-from autocog_openai.asking import clean
+from autocog_openai.asking import clean, token_id
 from autocog_openai.facts import Facts
 from autocog_openai.failures import MalformedAnswerError
 from autocog_openai.written import Part, Told
@@ -87,10 +87,10 @@ class GenerateRoute:
             meta = answer["meta_info"]
             entries = meta.get("output_token_logprobs") or []
             tokens = [
-                Told(int(entry[1]), self._surface(int(entry[1])), clean(entry[0]))
+                Told(token_id(entry[1]), self._surface(token_id(entry[1])), clean(entry[0]))
                 for entry in entries[count:]
             ]
-            reason = meta.get("finish_reason")
+            reason = meta["finish_reason"]
             matched = reason.get("matched") if isinstance(reason, Mapping) else None
             kind = reason.get("type") if isinstance(reason, Mapping) else reason
             return Part(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autocog_openai.asking import Heard, Wanted, clean
+from autocog_openai.asking import Heard, Wanted, clean, token_id
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
 from autocog_openai.servers.llama_server import malformed
@@ -47,10 +47,10 @@ class SglangScorer:
             if wanted.top:
                 listing = meta["output_top_logprobs"][0]
                 listed = -1 if len(listing) == self._facts.vocabulary_size else len(listing)
-                found |= {int(each[1]): clean(each[0]) for each in listing}
+                found |= {token_id(each[1]): clean(each[0]) for each in listing}
             if wanted.named:
                 named = meta["output_token_ids_logprobs"][0]
-                found |= {int(each[1]): clean(each[0]) for each in named}
+                found |= {token_id(each[1]): clean(each[0]) for each in named}
             evaluated = int(meta["prompt_tokens"]) - int(meta.get("cached_tokens") or 0)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise malformed(self._connection, error) from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autocog_openai.asking import Heard, Wanted, clean
+from autocog_openai.asking import Heard, Wanted, clean, token_id
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
 from autocog_openai.servers.llama_server import malformed
@@ -69,7 +69,7 @@ class VllmScorer:
 
 def id_of(name: str) -> int:
     """The id in "token_id:5"."""
-    return int(name.removeprefix("token_id:"))
+    return token_id(name.removeprefix("token_id:"))
 
 
 def evaluated(answer: Mapping[str, Any]) -> int:

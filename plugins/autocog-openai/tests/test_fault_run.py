@@ -1,0 +1,142 @@
+"""A data set over a server that fails in 30% of its answers: each row ends, and none is wrong."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Connect
+from servers.engine import Engine
+from servers.faults import KINDS, Faults
+from servers.serving import serving
+from servers.vllm import VLLM
+from typer.testing import CliRunner, Result
+
+from autocog_core.cli.main import app
+from autocog_core.errors import AutocogError, EngineError
+from autocog_core.fta import Automaton
+from autocog_core.fta.evaluate import Strategy
+from autocog_core.fta.many import run_many
+
+PROGRAM: dict[str, Any] = {
+    "autocog": 1,
+    "inputs": {"question": "text"},
+    "actions": [
+        {"uid": "ask", "text": "{{ question }}"},
+        {"uid": "answer", "name": "answer", "choices": [" the", " and"]},
+        {"uid": "why", "name": "why", "length": 4, "stop": "\n"},
+    ],
+}
+#: What all requests of a row may take at most, of which each may time out.
+TIMEOUT = 0.5
+#: A completion is one request then, and not one a token.
+STRATEGY: Strategy = "complete+choose"
+
+
+def faulty() -> Faults:
+    return Faults(VLLM(Engine(vocabulary="merges")), retry_after=0.01, slow=0.05, seed=11)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two rows tell the same, but for what the server had to evaluate."""
+    mine, another = dict(one), dict(other)
+    for row in (mine, another):
+        row.pop("tokens", None)
+        row["logprob"] = pytest.approx(row["logprob"], abs=1e-4)
+        row["prob"] = pytest.approx(row["prob"], abs=1e-4)
+        row["margin"] = pytest.approx(row["margin"], abs=1e-4)
+        row["probs"] = {name: pytest.approx(p, abs=1e-4) for name, p in row["probs"].items()}
+    return bool(mine == another)
+
+
+@pytest.mark.slow
+def test_every_row_ends_as_a_result_or_as_an_error_with_its_cause(connect: Connect) -> None:
+    faults = faulty()
+    faults.enabled = False
+    model = connect(faults, timeout=TIMEOUT, max_retries=1, max_concurrency=8).as_model()
+    automaton = Automaton.from_dict(PROGRAM)
+    rows = [{"question": f"Question {number}"} for number in range(60)]
+    expected = list(run_many(automaton, model, rows, concurrency=8, strategy=STRATEGY))
+    assert not any(isinstance(one, AutocogError) for one in expected)
+    faults.enabled = True
+    ended = {"result": 0, "error": 0}
+    while faults.requests < 2500:
+        begun = time.monotonic()
+        results = list(run_many(automaton, model, rows, concurrency=8, strategy=STRATEGY))
+        assert time.monotonic() - begun < 60
+        assert len(results) == len(rows)
+        for one, tree in zip(results, expected, strict=True):
+            if isinstance(one, AutocogError):
+                ended["error"] += 1
+                assert isinstance(one, EngineError)
+                assert one.retryable
+                assert one.what
+                assert one.where
+                continue
+            ended["result"] += 1
+            assert one.fields == tree.fields
+            assert one.best().logprob == pytest.approx(tree.best().logprob, abs=1e-4)
+    assert min(ended.values()) > 0
+    assert faults.injected.keys() == set(KINDS)
+    assert faults.injected.total() >= 0.25 * 2000
+    faults.enabled = False
+    again = run_many(automaton, model, rows, concurrency=8, strategy=STRATEGY)
+    for one, tree in zip(again, expected, strict=True):
+        assert not isinstance(one, AutocogError)
+        assert one.fields == tree.fields
+
+
+@pytest.mark.slow
+def test_the_command_goes_on_and_ends_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = faulty()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "program.json").write_text(json.dumps(PROGRAM))
+    rows = [json.dumps({"question": f"Question {number}"}) for number in range(80)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows) + "\n")
+
+    def run(output: str, *more: str) -> Result:
+        command = ["run", "program.json", "-i", "rows.jsonl", "-o", output, "--concurrency", "8"]
+        command += ["--strategy", "complete+choose"]
+        return CliRunner().invoke(app, [*command, *more])
+
+    def written(output: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (tmp_path / output).read_text().splitlines()]
+
+    with serving(faults) as url:
+        (tmp_path / "autocog.toml").write_text(
+            f'default_model = "remote"\n[models.remote]\nbackend = "openai"\n'
+            f'[models.remote.options]\nmodel = "random"\nbase_url = "{url}/v1"\n'
+            f"timeout = {TIMEOUT}\nmax_retries = 1\nmax_concurrency = 8\n"
+        )
+        faults.enabled = False
+        assert run("fine.jsonl").exit_code == 0
+        expected = written("fine.jsonl")
+        assert all(row["error"] is None for row in expected)
+        # What is asked before any row is no row's: the list of models, and whether it is the same.
+        faults.enabled, faults.spare = True, ("/v1/models",)
+        begun = time.monotonic()
+        result = run("out.jsonl", "--limit", "50")
+        assert result.exit_code == 0, result.output
+        assert time.monotonic() - begun < 120
+        first = written("out.jsonl")
+        assert len(first) == 50
+        failed = [row for row in first if row["error"] is not None]
+        assert 0 < len(failed) < 50
+        assert all(row["error"]["what"] and row["error"]["where"] for row in failed)
+        assert f"errors {len(failed)}" in " ".join(result.stderr.split())
+        faults.enabled = False
+        assert run("out.jsonl").exit_code == 0
+        second = written("out.jsonl")
+        assert second[:50] == first
+        assert all(row["error"] is None for row in second[50:])
+        assert run("out.jsonl", "--restart").exit_code == 0
+        whole = written("out.jsonl")
+    for number, row in enumerate(expected):
+        assert same(whole[number], row)
+        if second[number]["error"] is None:
+            assert same(second[number], row)

