@@ -13,6 +13,7 @@ from servers.faults import Faults
 from servers.generic import Generic
 from servers.openai_api import CHAT, DECIDER, INSTRUCT, KEY, REASONING, OpenAIServer
 from servers.scripted import Scripted, refusal
+from servers.serving import serving
 from servers.sglang import SGLang
 from servers.vllm import VLLM
 from servers.wrong_echo import WrongEcho
@@ -231,11 +232,13 @@ def test_a_model_of_unknown_encoding_asks_for_it_where_it_is_needed(connect: Con
     assert "tokenize" not in model.as_model().capabilities
     assert model.complete(messages=MESSAGES, max_tokens=3, temperature=0).finish == "length"
     with pytest.raises(ConfigError, match="does not know which encoding") as caught:
-        model.choose(messages=MESSAGES, choices=["yes", "no"])
+        model.choose(messages=MESSAGES, choices=["yes", "no"], method="top_logprobs")
     assert caught.value.where == "encoding"
     assert "encoding = " in caught.value.hint
     assert "tokenizer.json" in caught.value.hint
-    assert model.choose(messages=MESSAGES, choices=["yes", "no"], method="pick").choice
+    picked = model.choose(messages=MESSAGES, choices=["yes", "no"])
+    assert picked.method == "pick"
+    assert "encoding" in picked.why
 
 
 def test_encodings_at_hand_need_no_network(connect: Connect) -> None:
@@ -282,3 +285,20 @@ def test_a_missing_key_is_an_error_before_any_request(monkeypatch: pytest.Monkey
         OpenAI(model="gpt-4o-mini", api_key="env:MY_KEY")
     with pytest.raises(ConfigError, match="modle"):
         OpenAI(modle="gpt-4o-mini", api_key="anything")
+
+
+def test_a_router_that_does_not_tokenize_needs_an_encoding(byte_tokenizer: str) -> None:
+    server = SGLang()
+    server.router.routes[:] = [
+        route
+        for route in server.router.routes
+        if getattr(route, "path", "") not in ("/tokenize", "/detokenize")
+    ]
+    with serving(server) as url:
+        given = {"model": "random", "base_url": url + "/v1"}
+        with pytest.raises(ConfigError, match="404"):
+            print(OpenAI(**given).as_model().info)
+        model = OpenAI(**given, encoding=byte_tokenizer)
+        found = model.choose("The capital", [" Paris", " Lyon"])
+        assert found.exact
+        assert found.method == "tree"

@@ -199,7 +199,11 @@ class Engine:
         why = "asked for"
         if method != "pick":
             why = "the server tells no log-probabilities"
-            found = self._listed(request)
+            if method is None and self._known_tokenizer is None and self.facts.structured:
+                # Without one nothing says what the tokens of a choice are.
+                found, why = None, "no tokenizer is known (give encoding)"
+            else:
+                found = self._listed(request)
             if found is not None:
                 if method is not None or not nothing_seen(found):
                     return found

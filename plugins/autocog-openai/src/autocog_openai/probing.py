@@ -27,7 +27,7 @@ from autocog_openai.failures import (
 from autocog_openai.routes.chat import ChatRoute, told, told_of
 from autocog_openai.routes.completions import listing_of
 from autocog_openai.servers import llama_server, sglang, vllm
-from autocog_openai.tokenizers import Tokenizer, tokenizer_for
+from autocog_openai.tokenizers import FileTokenizer, Tokenizer, tokenizer_for
 
 #: Two ways of asking for the same number may differ by this much: servers batch, and round.
 NEAR = 0.1
@@ -109,6 +109,8 @@ def _find_out(
         if isinstance(extras, dict) and "tokens" in extras:
             known["tokenize"] = "llama-cpp-python"
     tokenizer = _tokenizer(connection, Facts(**known))
+    if server == "sglang" and "tokenize" not in known and isinstance(tokenizer, FileTokenizer):
+        known |= {"bos": tokenizer.bos, "adds_bos": tokenizer.bos is not None}
     if server not in ("llama-server", "sglang"):
         known |= _completions(connection, Facts(**known), tokenizer)
     known |= _chat(connection, Facts(**known), tokenizer)

@@ -149,6 +149,12 @@ class FileTokenizer:
         self._surfaces: dict[int, bytes] = {}
 
     @property
+    def bos(self) -> int | None:
+        """What it puts before every text."""
+        with_start = self._tokenizer.encode("a", add_special_tokens=True).ids
+        return with_start[0] if with_start[:1] and with_start[0] in self._special else None
+
+    @property
     def special(self) -> dict[str, int]:
         """Special tokens by their texts."""
         return {self._tokenizer.id_to_token(token): token for token in self._special}

@@ -11,7 +11,8 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
-from autocog_core import Prompt, TextPiece, TokenPiece, load
+from autocog_core import Model, Prompt, TextPiece, TokenPiece
+from autocog_core.backends.random import RandomLM
 
 Row = NDArray[np.float32]
 
@@ -130,7 +131,8 @@ class Engine:
         delay: float = 0.0,
     ) -> None:
         options = {"seed": seed, "vocabulary": vocabulary, "scale": scale, "bos": bos}
-        self.model = load(backend="random", options={**options, "context_length": context_length})
+        # Not by `load`, which looks through all that is installed each time.
+        self.model: Model = RandomLM(**options, context_length=context_length).as_model()
         self.context_length = context_length
         self.delay = delay
         self.cache = PrefixCache()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from autocog_core.errors import ConfigError
 from autocog_openai.asking import Heard, Wanted, clean, token_id
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
@@ -63,17 +64,30 @@ class SglangScorer:
 def find_out(connection: Connection, model: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     """What this SGLang offers."""
     asked = {"model": model, "prompt": "a"}
-    plain = connection.post("/tokenize", {**asked, "add_special_tokens": False})["tokens"]
-    with_start = connection.post("/tokenize", {**asked, "add_special_tokens": True})["tokens"]
-    bos = with_start[0] if len(with_start) == len(plain) + 1 else None
+    known: dict[str, Any] = {}
+    ids = [0, 1]
+    try:
+        ids = connection.post("/tokenize", {**asked, "add_special_tokens": False})["tokens"]
+        with_start = connection.post("/tokenize", {**asked, "add_special_tokens": True})["tokens"]
+        bos = with_start[0] if len(with_start) == len(ids) + 1 else None
+        known = {"bos": bos, "adds_bos": bos is not None, "tokenize": "sglang"}
+    except ConfigError:
+        # A router has no such routes: `encoding` must tell the tokenizer.
+        if connection.options.encoding is None:
+            raise
+    body = {
+        "input_ids": list(ids),
+        "sampling_params": {"max_new_tokens": 1, "temperature": 0.0},
+        "return_logprob": True,
+        "token_ids_logprob": [0, 1],
+    }
+    told = connection.post("/generate", body)["meta_info"].get("output_token_ids_logprobs") or [[]]
     return {
+        **known,
         "context_length": entry.get("max_model_len"),
-        "bos": bos,
-        "adds_bos": bos is not None,
-        "tokenize": "sglang",
         "completions": True,
         "token_ids": True,
-        "named": True,
+        "named": {0, 1} <= {token_id(each[1]) for each in told[0]},
         "listed": 0,
         "chat": True,
         "prefill": True,
