@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import regex
@@ -130,7 +130,12 @@ class Engine:
         context_length: int = 2048,
         delay: float = 0.0,
     ) -> None:
-        options = {"seed": seed, "vocabulary": vocabulary, "scale": scale, "bos": bos}
+        options: dict[str, Any] = {
+            "seed": seed,
+            "vocabulary": vocabulary,
+            "scale": scale,
+            "bos": bos,
+        }
         # Not by `load`, which looks through all that is installed each time.
         self.model: Model = RandomLM(**options, context_length=context_length).as_model()
         self.context_length = context_length
