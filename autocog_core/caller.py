@@ -76,7 +76,8 @@ class Caller:
     def close(self) -> None:
         """Release the engine, as soon as it serves no call any more; later calls are refused."""
         self.closed = True
-        with self._guard:
+        # What was never asked what it is serves no call, and may be a server that is gone.
+        with self._guard if "info" in self.__dict__ else nullcontext():
             self._hooks.close()
 
     def tokenize(

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,14 @@ Identity = Mapping[str, Any]
 class Journal:
     """An output file that is being written.
 
-    :ivar rows: how many there are.
+    :ivar rows: how many there are. `passing`: those among them that ended in an error which may
+        pass, of a server for example.
     """
 
-    def __init__(self, stream: FileIO, rows: int) -> None:
+    def __init__(self, stream: FileIO, rows: int, passing: Sequence[int] = ()) -> None:
         self._stream = stream
         self.rows = rows
+        self.passing = tuple(passing)
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Add a row; it is in the file when this returns.
@@ -54,6 +56,27 @@ class Journal:
             ) from error
         self.rows += 1
 
+    def replace(self, records: Mapping[int, Mapping[str, Any]]) -> None:
+        """Put other rows in the place of some; wherever it is killed, either all are or none is.
+
+        :raises InputError: if they cannot be written.
+        """
+        output = Path(self._stream.name)
+        part = output.with_name(f"{output.name}.part")
+        try:
+            with output.open("rb") as old, part.open("wb") as new:
+                for number, line in enumerate(old):
+                    new.write(to_line(records[number]) if number in records else line)
+            self._stream.close()
+            part.replace(output)
+        except OSError as error:
+            raise InputError(f"cannot be written: {error.strerror}", where=str(output)) from error
+        self._stream = _appending(output)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
 
 @contextmanager
 def open_journal(output: Path, identity: Identity) -> Iterator[Journal]:
@@ -63,15 +86,16 @@ def open_journal(output: Path, identity: Identity) -> Iterator[Journal]:
     """
     beside = identity_file(output)
     rows = 0
+    passing: list[int] = []
     if output.exists() and output.stat().st_size > 0:
         _require_same(output, _saved(output, beside), identity)
-        rows, size = _whole_rows(output)
+        rows, size, passing = _whole_rows(output)
         os.truncate(output, size)
     else:
         write_whole(beside, json.dumps({"format": FORMAT, **identity}, indent=2) + "\n")
     # Unbuffered: a line that is interrupted is not written later, at a moment of its own.
-    with _appending(output) as stream:
-        yield Journal(stream, rows)
+    with closing(Journal(_appending(output), rows, passing)) as written:
+        yield written
 
 
 @contextmanager
@@ -172,27 +196,35 @@ def _shown(value: Any) -> str:
     return f"{text[:12]}..." if len(text) == 64 else text
 
 
-def _whole_rows(output: Path) -> tuple[int, int]:
-    """How many rows stand in the file, and how many bytes they take: a torn last line does not."""
+def _whole_rows(output: Path) -> tuple[int, int, list[int]]:
+    """How many rows stand in the file, how many bytes they take, and which may do better again.
+
+    A torn last line is no row.
+    """
     rows = size = 0
+    passing = []
     with output.open("rb") as stream:
         for line in stream:
             if not line.endswith(b"\n"):
                 break
-            if _row_number(line) != rows:
+            row = _row(line)
+            if row.get("row") != rows:
                 raise InputError(
                     f"is not row {rows}: the file was changed",
                     where=f"{output}, line {rows + 1}",
                     hint=_HINT,
                 )
+            error = row.get("error")
+            if isinstance(error, dict) and error.get("retryable"):
+                passing.append(rows)
             rows += 1
             size += len(line)
-    return rows, size
+    return rows, size, passing
 
 
-def _row_number(line: bytes) -> Any:
+def _row(line: bytes) -> dict[str, Any]:
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
-        return None
-    return found.get("row") if isinstance(found, dict) else None
+        return {}
+    return found if isinstance(found, dict) else {}

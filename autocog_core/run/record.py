@@ -45,11 +45,11 @@ def record_of(row: int, automaton: Automaton, tree: ThoughtTree) -> Record:
 
 
 def error_record(row: int, error: AutocogError) -> Record:
-    """A row without a result, and why."""
-    return {
-        "row": row,
-        "error": {"what": error.what, "where": error.where, "hint": error.hint},
-    }
+    """A row without a result, and why; `retryable` where it may go well another time."""
+    told: Record = {"what": error.what, "where": error.where, "hint": error.hint}
+    if error.retryable:
+        told["retryable"] = True
+    return {"row": row, "error": told}
 
 
 def to_line(record: Mapping[str, Any]) -> bytes:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -26,6 +27,9 @@ from autocog_core.run.rows import Row
 from autocog_core.run.summary import Summary, summarize
 from autocog_core.run.usage import Meter
 from autocog_core.version import __version__
+
+#: Rows that are tried again and put into the output together.
+REPLACED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,8 @@ def run_file(
 ) -> Summary:
     """Write a row of `output` for each row of `source`, and go on where an earlier run ended.
 
-    Interrupted or killed at any moment and called again, it loses nothing and does nothing twice.
+    Interrupted or killed at any moment and called again, it loses nothing and does nothing twice;
+    rows that ended in an error which may pass, of a server say, are tried again.
 
     :param limit: rows at most; a later run with a larger one goes on.
     :param restart: remove what an earlier run has left.
@@ -158,17 +163,49 @@ def run_file(
             journal.forget(output)
             _forget_trees(run.trees)
         with journal.open_journal(output, run.identity(source)) as written:
-            begun, errors = written.rows, 0
-            total = max(begun, rows.count_rows(source, limit))
-            on_progress(Progress(begun, begun, total, errors))
+            begun, errors = written.rows - len(written.passing), 0
+            total = max(written.rows, rows.count_rows(source, limit))
+            done = begun
+            on_progress(Progress(done, begun, total, errors))
             meter = run.meter()
-            for answer in run.answers(rows.read_rows(source, begun, total)):
-                written.write(answer.record)
-                errors += answer.record["error"] is not None
-                on_progress(Progress(written.rows, begun, total, errors))
+            with closing(_answers(run, source, written, total)) as answers:
+                for answer, put in answers:
+                    errors += answer.record["error"] is not None
+                    done += 1
+                    put(answer.record)
+                    on_progress(Progress(done, begun, total, errors))
             used = meter.read()
         summary = summarize(output, run.gold.field if run.gold is not None else None)
         return replace(summary, usage=used)
+
+
+def _answers(
+    run: Run, source: Path, written: journal.Journal, total: int
+) -> Generator[tuple[Answer, Callable[[Record], None]], None, None]:
+    """All that is left to do, each with what is to be done with its record.
+
+    First come rows that an earlier run had to leave with an error which may pass. Their new rows
+    take the places of the old ones many at a time, for each time the file is written anew.
+    """
+    again: dict[int, Record] = {}
+
+    def keep(record: Record) -> None:
+        again[record["row"]] = record
+
+    passing = set(written.passing)
+    failed = (row for row in rows.read_rows(source, 0, written.rows) if row.index in passing)
+    try:
+        for answer in run.answers(failed) if passing else ():
+            yield answer, keep
+            if len(again) >= REPLACED_AT_ONCE:
+                written.replace(again)
+                again.clear()
+    finally:
+        # Also when it is interrupted: what was done is not lost.
+        if again:
+            written.replace(again)
+    for answer in run.answers(rows.read_rows(source, written.rows, total)):
+        yield answer, written.write
 
 
 def check_columns(source: Path, automaton: Automaton, gold: Gold | None = None) -> None:

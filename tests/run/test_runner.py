@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from helpers import random_model, table_model
 
-from autocog_core import ClosedError, InputError, Model
+from autocog_core import ClosedError, EngineError, InputError, Model
+from autocog_core.backends.random import RandomLM
 from autocog_core.fta import Automaton, Budget
 from autocog_core.ftt import ThoughtTree
+from autocog_core.markers import hookimpl
 from autocog_core.run import Gold, Progress, Row, Run, check_columns, run_file, summarize
 
 PROGRAM: dict[str, Any] = {
@@ -365,3 +367,54 @@ def test_rows_that_cannot_be_read_are_answered_as_they_come(
     assert next(answers).record["row"] == 0
     assert len(taken) <= 2
     assert [answer.record["row"] for answer in answers] == list(range(1, 1000))
+
+
+class FailingNow:
+    """A wrapper that fails for some rows, as a server does that is down for a while."""
+
+    def __init__(self, *questions: str) -> None:
+        self.questions = questions
+        self.retryable = True
+
+    @hookimpl(wrapper=True)
+    def greedy_tree_impl(self, queries: Any) -> Any:
+        told = b"".join(bytes(t for t in query.prefix if t < 256) for query in queries)
+        if any(question.encode() in told for question in self.questions):
+            raise EngineError("not now", where="server", retryable=self.retryable)
+        return (yield)
+
+
+@pytest.mark.parametrize("stop_after", [None, 1])
+def test_rows_whose_errors_may_pass_are_tried_again_in_their_places(
+    automaton: Automaton, tmp_path: Path, stop_after: int | None
+) -> None:
+    source, output, plain = (tmp_path / name for name in ("rows.jsonl", "out.jsonl", "plain.jsonl"))
+    source.write_text("".join(f'{{"question": "Row {n}"}}\n' for n in range(6)) + "no row\n")
+    with random_model(seed=3) as plain_model:
+        run_file(Run(automaton, plain_model), source, plain)
+    wrapper = FailingNow("Row 1", "Row 4")
+    with Model(RandomLM(seed=3), wrappers=[wrapper]) as model:
+        assert run_file(Run(automaton, model), source, output, limit=5).errors == 2
+        first = records(output)
+        assert [row["row"] for row in first if row["error"]] == [1, 4]
+        assert all(row["error"]["retryable"] for row in first if row["error"])
+        wrapper.questions = ()
+        if stop_after is not None:
+            with pytest.raises(KeyboardInterrupt):
+                run_file(Run(automaton, model), source, output, on_progress=stop_at(4))
+            # What was done before the interrupt is there.
+            assert [row["row"] for row in records(output) if row["error"]] == [4]
+        assert run_file(Run(automaton, model), source, output).errors == 1
+    assert records(output) == records(plain)
+
+
+def test_rows_whose_errors_stay_are_not_tried_again(automaton: Automaton, tmp_path: Path) -> None:
+    source, output = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"question": "Row 0"}\n')
+    wrapper = FailingNow("Row 0")
+    wrapper.retryable = False
+    with Model(RandomLM(seed=3), wrappers=[wrapper]) as model:
+        run_file(Run(automaton, model), source, output)
+        wrapper.questions = ()
+        assert run_file(Run(automaton, model), source, output).errors == 1
+    assert "retryable" not in records(output)[0]["error"]

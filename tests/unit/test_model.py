@@ -74,6 +74,17 @@ def test_what_was_shared_is_given_back_also_if_closing_fails() -> None:
     assert given_back == [1]
 
 
+def test_closing_asks_nothing_of_a_backend_that_was_never_described() -> None:
+    class Gone(Plain):
+        @hookimpl
+        def describe(self) -> BackendInfo:
+            raise EngineError("the server is gone")
+
+    backend = Gone()
+    Model(backend).close()
+    assert backend.closed == 1
+
+
 def test_with_options_changes_the_defaults_of_a_copy_only() -> None:
     model = random_model()
     short = model.with_options(max_tokens=2)
