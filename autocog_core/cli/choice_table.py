@@ -55,7 +55,8 @@ def _columns(scores: ChoiceScores, narrow: bool) -> list[str]:
 
 
 def _value(score: ChoiceScore, name: str) -> float | None:
-    value: float | None = getattr(score, name)
+    # What was picked without tokens has no log-probability.
+    value: float | None = getattr(score, name) if score.tokens else None
     return value
 
 
@@ -74,5 +75,8 @@ def _notes(scores: ChoiceScores) -> list[str]:
     if scores.prefix_ambiguous:
         notes.append("one choice begins another: exclusive is the choice and not the longer one")
     if not scores.exact:
-        notes.append("not exact: the scores are not the model's own log-probabilities")
+        why = scores.why or "the scores are not the model's own log-probabilities"
+        notes.append(f"not exact (method {scores.method}): {why}")
+    if scores.unseen:
+        notes.append(f"probability that the server did not show: up to {scores.unseen:.4f}")
     return notes

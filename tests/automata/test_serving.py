@@ -141,6 +141,15 @@ def test_what_no_row_could_mend_ends_all(most: int) -> None:
     assert server.requests < 24 * 5
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Ctrl-C is heeded, also where the tests run in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 @pytest.mark.parametrize("most", [1, 8])
 def test_ctrl_c_ends_a_run(most: int) -> None:
     server = Server(most=most, seconds=0.01, watch=interrupt_at("Say:c"))
@@ -149,6 +158,7 @@ def test_ctrl_c_ends_a_run(most: int) -> None:
     assert server.requests < 1 + 20
 
 
+@pytest.mark.usefixtures("heeded")
 @pytest.mark.parametrize("most", [1, 8])
 def test_ctrl_c_ends_many_runs(most: int) -> None:
     server = Server(most=most, seconds=0.01, watch=interrupt_at("row 5"))

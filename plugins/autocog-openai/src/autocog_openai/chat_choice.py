@@ -19,6 +19,7 @@ from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
 from autocog_openai.routes.chat import ChatRoute, check_refused, told, told_of
 from autocog_openai.servers.llama_server import malformed
+from autocog_openai.text_choice import spelled
 from autocog_openai.tokenizers import Tokenizer
 from autocog_openai.walking import Listing, Position, walk
 
@@ -139,15 +140,13 @@ class ChatChoice:
 
     def _spelled(self, path: Sequence[int]) -> str | None:
         """The text of a path; None where the server would make other tokens of it."""
-        raw = b"".join(map(self._tokenizer.surface, path))
-        try:
-            text = raw.decode("utf-8")
-        except UnicodeDecodeError:
+        text = spelled(self._tokenizer, path)
+        if text is None:
             return None
         if text != text.strip() and self._facts.server in ("vllm", "sglang"):
             # Their chat templates strip what a message begins and ends with.
             return None
-        return text if self._tokenizer.tokenize(text, parse_special=False) == list(path) else None
+        return text
 
 
 def _listing(entry: Mapping[str, Any]) -> Listing:

@@ -26,9 +26,11 @@ from autocog_core.chat import prompt_from_template
 from autocog_core.lazy import lazy
 from autocog_core.pieces import Message, TokenPiece
 from autocog_core.prompts import encode
+from autocog_core.types import EndOfSequence
 from autocog_openai.asking import UNKNOWN_SIZE, Scorer, Wanted, token_id
 from autocog_openai.chat_choice import ChatChoice
 from autocog_openai.connection import Connection
+from autocog_openai.echo_choice import EchoChoice
 from autocog_openai.facts import Facts
 from autocog_openai.messages import messages_of, prompt_of, without_marks
 from autocog_openai.options import OpenAIOptions
@@ -54,7 +56,7 @@ from autocog_openai.writing import Writer
 
 #: How far two ways of asking a server for one number may differ: it batches as it likes.
 TOLERANCE = 0.25
-METHODS = ("tree", "top_logprobs", "pick", "decision")
+METHODS = ("tree", "echo", "top_logprobs", "pick", "decision")
 
 
 class Engine:
@@ -331,7 +333,13 @@ class Engine:
         """By the likeliest tokens, where the routes that are used list any."""
         caller = self._caller()
         if self.api == "completions":
-            if not self.facts.listed:
+            if self.facts.echo == "right" and request.method in (None, "echo"):
+                echo = EchoChoice(self.connection, self.facts, self.tokenizer)
+                plain = request.norm != "pmi" and not isinstance(request.end, EndOfSequence)
+                found = echo.choose(caller, request) if plain or request.method else None
+                if found is not None or request.method is not None:
+                    return found
+            if not self.facts.listed or request.method == "echo":
                 return None
             return TextChoice(self.connection, self.facts, self.tokenizer).choose(caller, request)
         if not self.facts.chat_listed or self.api == "responses":

@@ -68,12 +68,14 @@ class TextChoice:
         return listing_of(answer) or None
 
     def _text(self, tokens: Sequence[int]) -> str | None:
-        """The text of ids; None where the server would make other ids of it."""
         skipped = 1 if self._facts.adds_bos and tokens[:1] == [self._facts.bos] else 0
-        raw = b"".join(map(self._tokenizer.surface, tokens[skipped:]))
-        try:
-            text = raw.decode("utf-8")
-        except UnicodeDecodeError:
-            return None
-        own = self._tokenizer.tokenize(text, parse_special=False)
-        return text if own == list(tokens[skipped:]) else None
+        return spelled(self._tokenizer, tokens[skipped:])
+
+
+def spelled(tokenizer: Tokenizer, tokens: Sequence[int]) -> str | None:
+    """The text of ids; None where the server would make other ids of it."""
+    try:
+        text = b"".join(map(tokenizer.surface, tokens)).decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return text if tokenizer.tokenize(text, parse_special=False) == list(tokens) else None

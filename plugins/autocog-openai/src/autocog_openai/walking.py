@@ -14,6 +14,7 @@ import numpy as np
 
 from autocog_core import ChoiceRequest, ChoiceScores
 from autocog_core.caller import Caller
+from autocog_core.errors import CapabilityError
 from autocog_core.tct import TokenChoiceTree
 from autocog_core.types import TreeScores
 
@@ -50,7 +51,10 @@ def walk(
 
     :param look: asks the server; told all positions of a level at once.
     :param unseen_why: why what is missing is missing, for people.
+    :raises CapabilityError: for pmi, which needs other prompts too.
     """
+    if request.norm == "pmi":
+        raise CapabilityError("pmi needs a server that tells named tokens", where=caller.who)
     tree = TokenChoiceTree.build(caller, replace(request, method=None))
     query = tree.queries()[0]
     tokens, parents = query.tokens.tolist(), query.parents.tolist()
@@ -77,7 +81,10 @@ def walk(
             if listing is None:
                 unseen += here
                 continue
-            found = {child: listing.get(surface(tokens[child])) for child in children[node]}
+            found = {
+                child: listing.get(raw) if _tells(raw := surface(tokens[child])) else None
+                for child in children[node]
+            }
             if None in found.values():
                 rest = 1.0 - float(np.exp(list(listing.values())).sum())
                 unseen += here * max(0.0, rest)
@@ -100,6 +107,11 @@ def walk(
         unseen=min(1.0, unseen),
         evaluated=None,
     )
+
+
+def _tells(raw: bytes) -> bool:
+    """Whether its bytes tell a token: special ones have none, parts of characters blur."""
+    return bool(raw) and b"\xef\xbf\xbd" not in raw
 
 
 def nothing_seen(scores: ChoiceScores) -> bool:
