@@ -48,6 +48,12 @@ def ask_choose_steps(caller: Caller, action: Choose, context: Context) -> Steps:
         branch = _choice(action, result, score, context.followed_by(score.choice, after))
         split = encoded is not None and bool(after.pending)
         branches.append(replace(branch, retokenized=split, why=doubt))
+    if result.method in UNSCORED:
+        # Nothing of them adds up along a path, by which the others could be told from the best.
+        branches = [
+            branch if number == result.index else replace(branch, pruned="width")
+            for number, branch in enumerate(branches)
+        ]
     return Outcome(tuple(branches), *texts.scored(given))
 
 

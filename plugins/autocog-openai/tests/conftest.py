@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from servers.connect import Connect
 from servers.openai_api import KEY
 from servers.serving import serving
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -17,7 +18,6 @@ from autocog_openai import OpenAI
 from autocog_openai.tokenizers import _BYTES
 
 #: Opens a model of the plugin on a server: the ASGI application, options.
-Connect = Callable[..., OpenAI]
 
 
 @pytest.fixture(autouse=True)

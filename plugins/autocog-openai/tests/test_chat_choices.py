@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Connect
+from servers.connect import Connect
 from servers.generic import Generic
 from servers.openai_api import CHAT, DECIDER, INSTRUCT, REASONING, OpenAIServer
 from servers.openai_decisions import probabilities

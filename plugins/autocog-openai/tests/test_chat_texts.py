@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 import pytest
-from conftest import Connect
+from servers.connect import Connect
 from servers.engine import Engine
 from servers.generic import Generic
 from servers.openai_api import CHAT, INSTRUCT, REASONING, OpenAIServer

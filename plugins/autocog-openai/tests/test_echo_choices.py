@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Connect
+from servers.connect import Connect
 from servers.wrong_echo import WrongEcho
 
 from autocog_core.errors import CapabilityError

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from conftest import Connect
+from servers.connect import Connect
 from servers.faults import Faults
 from servers.openai_api import CHAT, KEY, OpenAIServer
 from servers.scripted import Scripted, cut_after, ended_after, refusal, silence

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Connect
+from servers.connect import Connect
 from servers.engine import Engine
 from servers.serving import serving
 from servers.sglang import SGLang

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import Connect
+from servers.connect import Connect
 from servers.engine import Engine
 from servers.sglang import SGLang
 from servers.vllm import VLLM

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Connect
+from servers.connect import Connect
 from servers.engine import Engine
 from servers.faults import KINDS, Faults
 from servers.serving import serving

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Connect
+from servers.connect import Connect
 from servers.faults import Faults
 from servers.openai_api import CHAT, OpenAIServer
 from servers.scripted import Scripted, cut_after, echo_key, refusal

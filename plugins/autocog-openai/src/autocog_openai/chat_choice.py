@@ -102,7 +102,7 @@ class ChatChoice:
         self, messages: Sequence[Mapping[str, str]], position: Position
     ) -> Mapping[tuple[int, ...], Listing]:
         more: dict[str, Any] = {
-            "temperature": 0,
+            **({} if "temperature" in self._facts.refused else {"temperature": 0}),
             "logprobs": True,
             "top_logprobs": self._facts.chat_listed,
             **self._route.limit(1),
@@ -115,7 +115,10 @@ class ChatChoice:
             text = self._spelled(path)
             if self._facts.prefill and text is not None:
                 if asked[-1]["role"] == "assistant":
-                    asked[-1]["content"] += text
+                    said = asked[-1]["content"]
+                    asked[-1]["content"] = said + text
+                    if self._joined(said, text, path):
+                        return {path: None}
                 else:
                     asked.append({"role": "assistant", "content": text})
             elif self._facts.steering and len(set(path)) == len(path) == 1:
@@ -137,6 +140,11 @@ class ChatChoice:
             return {path: _listing(entries[place])}
         except (KeyError, IndexError, TypeError) as error:
             raise malformed(self._connection, error) from error
+
+    def _joined(self, said: str, text: str, path: Sequence[int]) -> bool:
+        """Whether what was said and a path have other tokens together than one after the other."""
+        before = self._tokenizer.tokenize(said, parse_special=False)
+        return self._tokenizer.tokenize(said + text, parse_special=False) != [*before, *path]
 
     def _spelled(self, path: Sequence[int]) -> str | None:
         """The text of a path; None where the server would make other tokens of it."""

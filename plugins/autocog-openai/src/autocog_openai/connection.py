@@ -6,7 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, TypeVar
@@ -17,8 +17,8 @@ import openai
 from pydantic_core import from_json
 
 from autocog_core import Usage
-from autocog_core.errors import ClosedError, ConfigError
-from autocog_core.secrets import conceal, from_environment
+from autocog_core.errors import ClosedError, ConfigError, EngineError
+from autocog_core.secrets import conceal, from_environment, redact
 from autocog_openai.failures import MalformedAnswerError, translated
 from autocog_openai.options import OpenAIOptions
 
@@ -38,7 +38,7 @@ class Connection:
     def __init__(self, options: OpenAIOptions) -> None:
         self.options = options
         client = httpx2.Client(
-            transport=_DeadlineTransport(options.max_concurrency, options.timeout),
+            transport=_DeadlineTransport(2 * options.max_concurrency, options.timeout),
             timeout=httpx2.Timeout(options.timeout, pool=None),
             follow_redirects=True,
         )
@@ -53,11 +53,15 @@ class Connection:
         )
         self.base_url = str(self._client.base_url).rstrip("/")
         parts = urlsplit(self.base_url)
+        for secret in (parts.password, *options.headers.values()):
+            conceal(secret or "")
         #: Native routes lie beside /v1.
         self.root = self.base_url.removesuffix("/v1")
-        self.where = f"{options.model} at {parts.netloc}"
+        self.where = f"{options.model} at {parts.netloc.rpartition('@')[2]}"
         self.closed = False
         self._slots = threading.BoundedSemaphore(options.max_concurrency)
+        self._beside = threading.BoundedSemaphore(options.max_concurrency)
+        self._streaming = threading.local()
         self._workers = ThreadPoolExecutor(options.max_concurrency, "autocog-openai")
         self._counting = threading.Lock()
         self._usage = Usage()
@@ -95,8 +99,12 @@ class Connection:
                 stream=True,
                 stream_cls=openai.Stream[object],
             )
-            with events:
-                yield self._watched(events)
+            self._streaming.now = True
+            try:
+                with events:
+                    yield self._watched(events)
+            finally:
+                self._streaming.now = False
 
     def gather(self, call: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """`call` of each item, all at once; the first error is raised once all have ended.
@@ -105,14 +113,17 @@ class Connection:
         """
         if len(items) < 2:
             return [call(item) for item in items]
-        futures = [self._workers.submit(call, item) for item in items]
+        futures: list[Future[Result]] = []
         try:
+            futures += (self._workers.submit(call, item) for item in items)
             return [future.result() for future in futures]
         except BaseException as error:
-            for future in futures:
-                future.cancel()
+            running = [future for future in futures if not future.cancel()]
             if isinstance(error, Exception):
-                wait(futures)
+                wait(running)
+                if self.closed:
+                    # What was waiting is cancelled when the model is closed.
+                    raise self._is_closed() from error
             raise
 
     def close(self) -> None:
@@ -126,11 +137,24 @@ class Connection:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """Wait for a connection here: waiting in the pool would count as the request's time."""
-        if self.closed:
-            raise ClosedError("the model is closed", where=self.where, hint="load it again")
-        with self._slots:
-            yield
+        """Wait for a connection here: waiting in the pool would count as the request's time.
+
+        What is asked amid a stream has connections of its own, or streams could wait for each
+        other's end.
+        """
+        with self._beside if getattr(self._streaming, "now", False) else self._slots:
+            # Asked inside: it may have been closed while this waited for its turn.
+            if self.closed:
+                raise self._is_closed()
+            try:
+                yield
+            except EngineError as error:
+                if self.closed:
+                    raise self._is_closed() from error
+                raise
+
+    def _is_closed(self) -> ClosedError:
+        return ClosedError("the model is closed", where=self.where, hint="load it again")
 
     def _json(self, send: Callable[[], httpx2.Response]) -> Any:
         with self._turn(), translated(self.where):
@@ -138,7 +162,7 @@ class Connection:
         try:
             return from_json(content)
         except ValueError as error:
-            shown = content[:80].decode("utf-8", errors="replace")
+            shown = redact(content.decode("utf-8", errors="replace"))[:80]
             raise MalformedAnswerError(
                 f"the server answered with no JSON ({error}): {shown!r}",
                 where=self.where,

@@ -19,6 +19,7 @@ from autocog_core.types import TreeScores
 from autocog_openai.asking import clean
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
+from autocog_openai.servers.llama_server import malformed
 from autocog_openai.text_choice import spelled
 from autocog_openai.tokenizers import Tokenizer
 
@@ -78,5 +79,5 @@ class EchoChoice:
             if said != text or own != [self._tokenizer.surface(token) for token in decided]:
                 return None
             return [clean(float(value)) for value in values[place - len(decided) : place]]
-        except (KeyError, IndexError, TypeError, ValueError):
-            return None
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise malformed(self._connection, error) from error

@@ -26,6 +26,7 @@ from autocog_core.chat import prompt_from_template
 from autocog_core.lazy import lazy
 from autocog_core.pieces import Message, TokenPiece
 from autocog_core.prompts import encode
+from autocog_core.secrets import redact
 from autocog_core.types import EndOfSequence
 from autocog_openai.asking import UNKNOWN_SIZE, Scorer, Wanted, token_id
 from autocog_openai.chat_choice import ChatChoice
@@ -139,7 +140,11 @@ class Engine:
             concurrency=options.max_concurrency,
             retries_itself=True,
             capabilities=self._capabilities(),
-            details={"base_url": self.connection.base_url, "api": self.api, **facts.for_people()},
+            details={
+                "base_url": redact(self.connection.base_url),
+                "api": self.api,
+                **facts.for_people(),
+            },
             identify=self._fingerprint,
         )
 
@@ -318,7 +323,8 @@ class Engine:
         found = ["choose", "complete", "describe", "usage", "close"]
         if self._known_tokenizer is not None:
             found += ["tokenize", "detokenize"]
-        if self.scorer is not None:
+        # Where no end is known, automata must not write token by token: they would not stop.
+        if self.scorer is not None and self.facts.eos:
             found.append("greedy_tree_impl")
             if self.facts.listed == -1 and self.facts.vocabulary_size is not None:
                 found.append("greedy_impl")
@@ -332,6 +338,8 @@ class Engine:
     def _listed(self, request: ChoiceRequest) -> ChoiceScores | None:
         """By the likeliest tokens, where the routes that are used list any."""
         caller = self._caller()
+        if request.method == "echo" and (self.api, self.facts.echo) != ("completions", "right"):
+            return None
         if self.api == "completions":
             if self.facts.echo == "right" and request.method in (None, "echo"):
                 echo = EchoChoice(self.connection, self.facts, self.tokenizer)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from autocog_core import ChoiceRequest, ChoiceScore, ChoiceScores
 from autocog_core.numerics import entropy
-from autocog_openai.connection import Connection
+from autocog_openai.connection import Connection, usage_of
 from autocog_openai.facts import Facts
 from autocog_openai.failures import RefusedError
 from autocog_openai.routes.chat import ChatRoute, check_refused
@@ -53,7 +54,7 @@ def pick(
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise malformed(connection, error) from error
     probabilities = [float(number == index) for number in range(len(choices))]
-    return _scores(request, probabilities, index, "pick", why)
+    return replace(_scores(request, probabilities, index, "pick", why), evaluated=spent(answer))
 
 
 def decide(
@@ -83,7 +84,16 @@ def decide(
         index = choices.index(found["choice"])
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise malformed(connection, error) from error
-    return _scores(request, probabilities, index, "decision", why)
+    found_scores = _scores(request, probabilities, index, "decision", why)
+    return replace(found_scores, evaluated=spent(answer))
+
+
+def spent(answer: Any) -> int | None:
+    """Tokens that an answer says the model read or wrote for it."""
+    used = usage_of(answer)
+    if used is None:
+        return None
+    return used.prompt_tokens - used.cached_tokens + used.completion_tokens
 
 
 def _scores(

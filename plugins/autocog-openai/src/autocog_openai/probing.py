@@ -236,9 +236,10 @@ def _chat(connection: Connection, facts: Facts, tokenizer: Tokenizer | None) -> 
     found: dict[str, Any] = {"chat": True}
     if ask(**length(1), temperature=0) is None:
         refused.add("temperature")
+    cold: dict[str, Any] = {} if refused else {"temperature": 0}
     first: Any = None
     for count in (20, 5):
-        first = ask(**length(2), temperature=0, logprobs=True, top_logprobs=count)
+        first = ask(**length(2), **cold, logprobs=True, top_logprobs=count)
         listed = _listed(first)
         if listed:
             found["chat_listed"] = listed
@@ -248,7 +249,7 @@ def _chat(connection: Connection, facts: Facts, tokenizer: Tokenizer | None) -> 
     steps = _steps(first)
     listed = found.get("chat_listed", 0)
     if len(steps) == 2 and listed:
-        top = {"temperature": 0, "logprobs": True, "top_logprobs": listed}
+        top = {**cold, "logprobs": True, "top_logprobs": listed}
         continued = _steps(ask(steps[0][0].decode(errors="replace"), **length(1), **top))
         found["prefill"] = bool(continued) and _agree(steps[1][1], continued[0][1])
         found["steering"] = _steers(

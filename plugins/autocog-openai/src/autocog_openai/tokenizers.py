@@ -17,6 +17,8 @@ from autocog_openai.servers.llama_server import malformed
 
 #: Texts whose ids are remembered: choices come again and again.
 KEPT = 50_000
+#: Longer ones are not remembered: prompts do not come again.
+LONGEST = 512
 #: What special tokens look like.
 _MARK = re.compile(r"<[^<>\s]{1,80}>|\[[A-Z_/]{1,40}\]")
 
@@ -212,8 +214,9 @@ class RouteTokenizer:
                 if len(self._known) >= KEPT:
                     self._known.clear()
                     self._seen.clear()
-                self._known[key] = found
-                for token in () if text.isascii() else found:
+                if len(text) <= LONGEST:
+                    self._known[key] = found
+                for token in () if text.isascii() or len(text) > LONGEST else found:
                     if len(self._seen.get(token, found)) >= len(found):
                         self._seen[token] = found
         return list(found)
@@ -260,7 +263,8 @@ class RouteTokenizer:
                 found = "\ufffd"
             if len(self._shown) >= KEPT:
                 self._shown.clear()
-            self._shown[tokens] = found
+            if len(tokens) <= LONGEST:
+                self._shown[tokens] = found
         return found
 
     def _part(self, token: int) -> bytes | None:

@@ -89,9 +89,20 @@ def _ask_all(
                 )
             asked += [(position, one) for one in plan]
         answers = connection.gather(scorer.ask, [wanted for _, wanted in asked])
+        before = {id(position): _known(position) for position, _ in asked}
         for (position, _), heard in zip(asked, answers, strict=True):
             position.heard = merged(position.heard, heard)
+        for position, wanted in asked:
+            if _known(position) == before[id(position)]:
+                raise CapabilityError(
+                    _lacking(wanted), where=connection.where, hint='use strategy "complete+choose"'
+                )
         open_ = list({id(position): position for position, _ in asked}.values())
+
+
+def _known(position: _Position) -> tuple[int, int]:
+    """Grows with every answer that tells something new."""
+    return len(position.heard.logprobs), position.heard.listed
 
 
 def _lacking(wanted: Wanted) -> str:

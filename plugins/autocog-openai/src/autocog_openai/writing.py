@@ -67,13 +67,14 @@ class Writer:
 
     def write(self, request: CompletionRequest) -> Completion:
         """All alternatives of a request, by as few requests as the route needs."""
-        # A stop that the server does not look for must be seen as soon as it comes.
         if request.n > 1 and request.temperature == 0:
             # Greedy decoding has one result, and some servers refuse to give it twice.
             one = self.write(replace(request, n=1))
             return replace(one, alternatives=(one,) * (request.n - 1))
+        # A stop that the server does not look for must be seen as soon as it comes.
         cut = bool(request.stop) and ("stop" in self.refused or not self._route.stops)
-        if request.n == 1 or (self._route.several and request.on_text is None and not cut):
+        several = self._route.several and "n" not in self.refused
+        if request.n == 1 or (several and request.on_text is None and not cut):
             found = self._once(request)
         else:
             singly = [
@@ -101,6 +102,10 @@ class Writer:
                 if name is None or name in left_out or name in ("model", "prompt", "messages"):
                     raise
                 self.refused |= {name}
+                if name == "n":
+                    # One by one, then.
+                    found = self.write(request)
+                    return [replace(found, alternatives=()), *found.alternatives]
 
     def _name(self, left_out: Iterable[str]) -> None:
         """Say what is left out, each once."""
@@ -156,6 +161,6 @@ class Writer:
     def _checked(self, part: Part) -> Part:
         if part.finish == "content_filter":
             raise RefusedError("a content filter cut the answer", where=self._connection.where)
-        if part.finish == "error":
+        if part.finish in ("error", "abort", "cancelled", "failed"):
             raise EngineError("the server broke off", where=self._connection.where, retryable=True)
         return part

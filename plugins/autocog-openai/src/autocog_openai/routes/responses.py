@@ -83,6 +83,8 @@ class ResponsesRoute:
                     yield Part(finish="error")
 
     def _end(self, answer: Mapping[str, Any]) -> Part:
+        if answer.get("status") in ("failed", "cancelled"):
+            return Part(finish="error")
         why = (answer.get("incomplete_details") or {}).get("reason")
         return Part(finish=str(why) if why else "stop")
 

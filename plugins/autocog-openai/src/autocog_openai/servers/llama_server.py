@@ -14,10 +14,10 @@ from typing import Any
 from autocog_core import Completion, CompletionRequest
 from autocog_core.completion import refuse_unknown
 from autocog_core.growing import GrowingCompletion
-from autocog_openai.asking import Heard, Wanted, clean, merged
+from autocog_openai.asking import Heard, Wanted, clean, merged, token_id
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
-from autocog_openai.failures import MalformedAnswerError
+from autocog_openai.failures import ConnectionFailedError, MalformedAnswerError
 
 #: Rather this many short answers than one listing of the whole vocabulary.
 FEW = 12
@@ -80,17 +80,20 @@ class LlamaServer:
             entry = answer["completion_probabilities"][0]
             listing = entry["top_logprobs"]
             # A listing may begin with the sampled token.
-            found = {each["id"]: clean(each["logprob"]) for each in (*listing, entry)}
+            found = {self._id(each): clean(each["logprob"]) for each in (*listing, entry)}
             evaluated = answer["timings"]["prompt_n"]
-        except (KeyError, IndexError, TypeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError) as error:
             raise malformed(self._connection, error) from error
         if wanted.named and entry["id"] != wanted.named[0]:
             raise MalformedAnswerError(
                 f"token {wanted.named[0]} was made certain, but {entry['id']} came",
                 where=self._connection.where,
                 hint="give refresh = true, so that it is found out anew what the server does",
+                retryable=True,
             )
-        whole = len(listing) >= self._size
+        whole = len(found) >= self._size
+        if wanted.top < 0 and not whole:
+            raise malformed(self._connection, f"it lists {len(found)} of {self._size} tokens")
         # The forced token may be far down: it does not count among the likeliest.
         return Heard(found, -1 if whole else len(listing), int(evaluated))
 
@@ -141,9 +144,8 @@ class LlamaServer:
             body = self._body(request, before, length, number, len(growing.tokens))
             answer = self._connection.post("/completion", {**body, "return_tokens": True})
             try:
-                tokens = [int(token) for token in answer["tokens"]]
-                entries = answer.get("completion_probabilities") or []
-                found = [(int(entry["id"]), clean(entry["logprob"])) for entry in entries]
+                tokens = [self._id({"id": token}) for token in answer["tokens"]]
+                found = self._told(answer)
                 count = int(answer["timings"]["prompt_n"])
                 ended = answer.get("stop_type") == "eos"
             except (KeyError, TypeError, ValueError) as error:
@@ -164,22 +166,37 @@ class LlamaServer:
         """Token by token, as they are written."""
         body = self._body(request, prompt, request.max_tokens, number, 0)
         with self._connection.stream("/completion", {**body, "stream": True}) as events:
-            for event in events:
-                if not isinstance(event, Mapping):
-                    raise malformed(self._connection, f"an event {type(event).__name__}")
-                entries = event.get("completion_probabilities") or ()
-                found = [(int(entry["id"]), clean(entry["logprob"])) for entry in entries]
-                before = [*prompt, *growing.tokens]
-                tokens = [token for token, _ in found]
-                if found and int(event["tokens_predicted"]) > len(growing.tokens) + len(found):
-                    # Tokens that held a part of a character each: told only by their text.
-                    tokens = tokenize(self._connection, str(event["content"]))
-                    if tokens[-1:] != [found[-1][0]]:
-                        raise malformed(self._connection, "it hides tokens of a character")
-                if found:
-                    yield tokens, self._aligned(before, tokens, found), 0
-                if event.get("stop") and not growing.done and event.get("stop_type") == "eos":
-                    yield self._end([*prompt, *growing.tokens])
+            try:
+                for event in events:
+                    before = [*prompt, *growing.tokens]
+                    found = self._told(event)
+                    tokens = [token for token, _ in found]
+                    if found and int(event["tokens_predicted"]) > len(growing.tokens) + len(found):
+                        # Tokens that held a part of a character each: told only by their text.
+                        tokens = tokenize(self._connection, str(event["content"]))
+                        if tokens[-1:] != [found[-1][0]]:
+                            raise malformed(self._connection, "it hides tokens of a character")
+                    if found:
+                        yield tokens, self._aligned(before, tokens, found), 0
+                    if event.get("stop_type") == "eos" and not growing.done:
+                        yield self._end([*prompt, *growing.tokens])
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise malformed(self._connection, error) from error
+        if not growing.done:
+            raise ConnectionFailedError(
+                "the stream ended before the text did", where=self._connection.where, retryable=True
+            )
+
+    def _told(self, answer: Mapping[str, Any]) -> list[tuple[int, float]]:
+        """The tokens of an answer, with their log-probabilities."""
+        entries = answer.get("completion_probabilities") or ()
+        return [(self._id(entry), clean(entry["logprob"])) for entry in entries]
+
+    def _id(self, entry: Mapping[str, Any]) -> int:
+        token = token_id(entry["id"])
+        if token >= self._size:
+            raise ValueError(f"token {token} is outside the vocabulary")
+        return token
 
     def _body(
         self,
@@ -225,8 +242,11 @@ class LlamaServer:
 
     def _end(self, before: Sequence[int]) -> Taken:
         """The server says that an end was sampled, but not with which token and how likely."""
-        token = self._facts.eos[0]
-        return [token], [self.ask(Wanted(tuple(before), (token,), 1)).logprobs[token]], 0
+        if not self._facts.eos:
+            raise malformed(self._connection, "it ended a text by a token that is not known")
+        ends = {token: self._aligned(before, [token], [])[0] for token in self._facts.eos}
+        token = max(ends, key=lambda each: ends[each])
+        return [token], [ends[token]], 0
 
     def _whole(self, token: int) -> bool:
         """Whether it may be forced: of one that ends amid a character the server tells nothing."""

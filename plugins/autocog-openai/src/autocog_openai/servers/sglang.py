@@ -9,6 +9,7 @@ from autocog_core.errors import ConfigError
 from autocog_openai.asking import Heard, Wanted, clean, token_id
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
+from autocog_openai.servers.ends import find_ends
 from autocog_openai.servers.llama_server import malformed
 
 
@@ -81,6 +82,19 @@ def find_out(connection: Connection, model: str, entry: Mapping[str, Any]) -> di
         "return_logprob": True,
         "token_ids_logprob": [0, 1],
     }
+
+    def ends(token: int) -> bool:
+        sampling = {"max_new_tokens": 2, "temperature": 0.0, "logit_bias": {str(token): 1000.0}}
+        answer = connection.post("/generate", {**body, "sampling_params": sampling})
+        reason = answer["meta_info"]["finish_reason"]
+        return bool(isinstance(reason, Mapping) and reason.get("type") == "stop")
+
+    def parsed(text: str) -> list[int]:
+        body = {"model": model, "prompt": text, "add_special_tokens": False}
+        return list(map(int, connection.post("/tokenize", body)["tokens"]))
+
+    if "tokenize" in known:
+        known["special"], known["eos"] = find_ends(connection, parsed, ends)
     told = connection.post("/generate", body)["meta_info"].get("output_token_ids_logprobs") or [[]]
     return {
         **known,

@@ -11,6 +11,7 @@ from typing import Any
 from autocog_openai.asking import Heard, Wanted, clean, token_id
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
+from autocog_openai.servers.ends import find_ends
 from autocog_openai.servers.llama_server import malformed
 
 #: Of `logprob_token_ids` in one request.
@@ -97,7 +98,19 @@ def find_out(connection: Connection, model: str, entry: Mapping[str, Any]) -> di
     )
     told = answer["choices"][0]["logprobs"]["top_logprobs"][0]
     bos = with_start[0] if len(with_start) == len(start) + 1 else None
+
+    def ends(token: int) -> bool:
+        forced = {**body, "max_tokens": 2, "allowed_token_ids": [token]}
+        choice = connection.post("v1/completions", forced)["choices"][0]
+        return bool(choice["finish_reason"] == "stop")
+
+    def ids(text: str) -> list[int]:
+        return list(map(int, connection.post("/tokenize", _asked(model, text, False))["tokens"]))
+
+    special, eos = find_ends(connection, ids, ends)
     return {
+        "special": special,
+        "eos": eos,
         "version": str(connection.get("/version").get("version", "")),
         "context_length": entry.get("max_model_len"),
         "bos": bos,
