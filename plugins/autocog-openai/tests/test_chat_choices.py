@@ -138,7 +138,7 @@ def test_texts_are_scored_position_by_position_whatever_the_echo_is_worth(
     choices = [first + letter for letter in second] + [other]
     assert model.as_model().info.details["echo"] == ("right" if right else "wrong")
     server.log.clear()
-    found = model.choose("It is", choices)
+    found = model.choose("It is", choices, method="top_logprobs")
     own = truth.choose("It is", choices)
     assert (found.exact, found.method) == (True, "top_logprobs")
     assert [s.logprob for s in found.scores] == pytest.approx(

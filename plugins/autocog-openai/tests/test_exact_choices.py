@@ -15,7 +15,7 @@ from servers.serving import serving
 from servers.sglang import SGLang
 from servers.vllm import VLLM
 
-from autocog_core import EOS, ChoiceScores, Model, TreeQuery
+from autocog_core import EOS, Automaton, ChoiceScores, Complete, Model, Text, TreeQuery
 from autocog_core.errors import CapabilityError
 from autocog_openai import OpenAI
 
@@ -125,9 +125,20 @@ def test_two_hundred_choices_ask_for_no_more_than_the_server_names(pair: Pair) -
         assert max(named) == 128
 
 
-def test_end_of_sequence_needs_to_be_known(connect: Connect) -> None:
-    with pytest.raises(CapabilityError, match="end-of-sequence"):
-        connect(VLLM()).choose("A", ["b", "c"], end=EOS)
+def test_the_end_of_sequence_is_found_out_and_scored(pair: Pair) -> None:
+    assert pair.model.as_model().info.eos == pair.truth.info.eos
+    choices = ["b", "bc", "d"]
+    found = pair.model.choose("A", choices, end=EOS)
+    assert_same(found, pair.truth.choose("A", choices, end=EOS))
+
+
+def test_automata_end_their_texts_where_the_model_does(pair: Pair) -> None:
+    first = Text(uid="text", text="A", successors="complete")
+    automaton = Automaton([first, Complete(uid="complete", length=5, beams=4)])
+    found, own = automaton.run(pair.model.as_model()), automaton.run(pair.truth)
+    assert own.best().end.finish is not None
+    for node, other in zip(found.nodes, own.nodes, strict=True):
+        assert (node.tokens, node.finish) == (other.tokens, other.finish)
 
 
 def test_each_position_is_asked_for_once_and_the_first_one_first(pair: Pair) -> None:
