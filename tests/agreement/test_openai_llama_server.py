@@ -128,10 +128,6 @@ def test_samples_have_the_models_own_log_probabilities(pair: tuple[Model, Model]
                 logprob, abs=here.info.tolerance
             )
             tokens.append(token)
-    again = server.complete(prompt, max_tokens=8, temperature=0.7, n=3, seed=5)
-    assert [each.tokens for each in (again, *again.alternatives)] == [
-        each.tokens for each in (found, *found.alternatives)
-    ]
 
 
 @pytest.mark.parametrize("name", ["quiz", "triage", "speed_of_light", "shopping_list", "routing"])
