@@ -1,0 +1,116 @@
+"""Answers that a llama-server should not give, and models that are closed while they are in use."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autocog_core import TreeQuery
+from autocog_core.errors import CapabilityError, ClosedError
+from autocog_openai.asking import Heard, Wanted
+from autocog_openai.connection import Connection
+from autocog_openai.facts import Facts
+from autocog_openai.failures import MalformedAnswerError
+from autocog_openai.options import OpenAIOptions
+from autocog_openai.servers.llama_server import LlamaServer
+from autocog_openai.trees import score_trees
+
+FACTS = Facts(
+    server="llama-server", model="m", vocabulary_size=3, surfaces=("a", "b", "c"), steering=True
+)
+
+
+def connection(**options: Any) -> Connection:
+    """To a port where nobody answers."""
+    return Connection(OpenAIOptions(model="m", base_url="http://127.0.0.1:9/v1", **options))
+
+
+class Prepared(Connection):
+    """Gives the same listing to every request."""
+
+    def __init__(self, *entries: Mapping[str, Any]) -> None:
+        super().__init__(OpenAIOptions(model="m", base_url="http://127.0.0.1:9/v1"))
+        first = {**entries[0], "top_logprobs": list(entries)}
+        self.answer = {"completion_probabilities": [first], "timings": {"prompt_n": 1}}
+
+    def post(self, route: str, body: Mapping[str, Any], *, retries: int | None = None) -> Any:
+        return self.answer
+
+
+def entry(token: int, logprob: float = -1.0) -> dict[str, Any]:
+    return {"id": token, "logprob": logprob}
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [entry(0), entry(1), entry(1)],
+        [entry(0), entry(1), entry(3)],
+        [entry(0), entry(1), entry(-2)],
+        [entry(0), entry(1)],
+    ],
+)
+def test_a_listing_that_is_not_whole_is_never_taken_for_one(entries: list[dict[str, Any]]) -> None:
+    server = LlamaServer(Prepared(*entries), FACTS)
+    with pytest.raises(MalformedAnswerError) as caught:
+        server.ask(Wanted((1,), (), -1))
+    assert caught.value.retryable
+
+
+class Silent:
+    """A scorer that is asked again and again, and tells nothing new."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def plan(self, wanted: Wanted, heard: Heard) -> list[Wanted]:
+        return [wanted]
+
+    def ask(self, wanted: Wanted) -> Heard:
+        self.asked += 1
+        assert self.asked < 10
+        return Heard({0: -1.0}, 1, 1)
+
+
+def test_a_server_that_tells_nothing_new_is_not_asked_for_ever() -> None:
+    query = TreeQuery((1,), np.array([2], dtype=np.int32), np.array([-1], dtype=np.int32))
+    with pytest.raises(CapabilityError):
+        score_trees(connection(), Silent(), [query], 3)
+
+
+def test_closing_ends_what_waits_and_nothing_hangs() -> None:
+    opened = connection(max_concurrency=1)
+    caught: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            opened.gather(lambda item: time.sleep(0.3), [1, 2, 3])
+        except BaseException as error:  # noqa: BLE001
+            caught.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    time.sleep(0.1)
+    opened.close()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert isinstance(caught[0], ClosedError)
+    with pytest.raises(ClosedError):
+        opened.gather(print, [1, 2])
+    with pytest.raises(ClosedError):
+        opened.get("v1/models")
+
+
+def test_no_secret_of_an_address_is_shown() -> None:
+    opened = Connection(
+        OpenAIOptions(model="m", base_url="http://bob:hunter22@127.0.0.1:9/v1", max_retries=0)
+    )
+    assert "hunter22" not in opened.where
+    with pytest.raises(Exception, match=r"127\.0\.0\.1:9") as caught:
+        opened.get("v1/models")
+    assert "hunter22" not in str(caught.value)
