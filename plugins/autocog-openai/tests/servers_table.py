@@ -29,7 +29,7 @@ from servers.vllm import VLLM
 from autocog_core.errors import CapabilityError
 from autocog_core.options import package_file
 from autocog_openai import OpenAI
-from autocog_openai.engine import METHODS
+from autocog_openai.choosing import METHODS
 from autocog_openai.probing import TEXT
 from autocog_openai.tokenizers import _BYTES
 

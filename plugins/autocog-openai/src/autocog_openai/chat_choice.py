@@ -17,8 +17,8 @@ from autocog_core.errors import CapabilityError
 from autocog_core.pieces import TokenPiece
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
+from autocog_openai.failures import malformed
 from autocog_openai.routes.chat import ChatRoute, check_refused, told, told_of
-from autocog_openai.servers.llama_server import malformed
 from autocog_openai.text_choice import spelled
 from autocog_openai.tokenizers import Tokenizer
 from autocog_openai.walking import Listing, Position, walk
@@ -139,7 +139,7 @@ class ChatChoice:
                 return {path: None}
             return {path: _listing(entries[place])}
         except (KeyError, IndexError, TypeError) as error:
-            raise malformed(self._connection, error) from error
+            raise malformed(self._connection.where, error) from error
 
     def _joined(self, said: str, text: str, path: Sequence[int]) -> bool:
         """Whether what was said and a path have other tokens together than one after the other."""

@@ -19,7 +19,7 @@ from autocog_core.types import TreeScores
 from autocog_openai.asking import clean
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
-from autocog_openai.servers.llama_server import malformed
+from autocog_openai.failures import malformed
 from autocog_openai.text_choice import spelled
 from autocog_openai.tokenizers import Tokenizer
 
@@ -80,4 +80,4 @@ class EchoChoice:
                 return None
             return [clean(float(value)) for value in values[place - len(decided) : place]]
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise malformed(self._connection, error) from error
+            raise malformed(self._connection.where, error) from error

@@ -27,24 +27,21 @@ from autocog_core.lazy import lazy
 from autocog_core.pieces import Message, TokenPiece
 from autocog_core.prompts import encode
 from autocog_core.secrets import redact
-from autocog_core.types import EndOfSequence
 from autocog_openai.asking import UNKNOWN_SIZE, Scorer, Wanted, token_id
-from autocog_openai.chat_choice import ChatChoice
+from autocog_openai.choosing import Choosing
 from autocog_openai.connection import Connection
-from autocog_openai.echo_choice import EchoChoice
 from autocog_openai.facts import Facts
+from autocog_openai.failures import malformed
 from autocog_openai.messages import messages_of, prompt_of, without_marks
 from autocog_openai.options import OpenAIOptions
-from autocog_openai.picking import decide, pick
 from autocog_openai.probing import facts_of
 from autocog_openai.routes.chat import ChatRoute
 from autocog_openai.routes.completions import CompletionsRoute
 from autocog_openai.routes.generate import GenerateRoute
 from autocog_openai.routes.responses import ResponsesRoute
-from autocog_openai.servers.llama_server import LlamaServer, malformed
+from autocog_openai.servers.llama_server import LlamaServer
 from autocog_openai.servers.sglang import SglangScorer, rescored
 from autocog_openai.servers.vllm import VllmScorer
-from autocog_openai.text_choice import TextChoice
 from autocog_openai.tokenizers import (
     TiktokenTokenizer,
     Tokenizer,
@@ -52,12 +49,10 @@ from autocog_openai.tokenizers import (
     tokenizer_for,
 )
 from autocog_openai.trees import score_trees
-from autocog_openai.walking import nothing_seen
 from autocog_openai.writing import Writer
 
 #: How far two ways of asking a server for one number may differ: it batches as it likes.
 TOLERANCE = 0.25
-METHODS = ("tree", "echo", "top_logprobs", "pick", "decision")
 
 
 class Engine:
@@ -123,7 +118,7 @@ class Engine:
         special, eos = facts.special_tokens, facts.eos
         size = facts.vocabulary_size
         if options.encoding is not None or not facts.tokenize:
-            tokenizer = self._known_tokenizer
+            tokenizer = self.known_tokenizer
             size = size or (tokenizer.size if tokenizer is not None else None)
             if isinstance(tokenizer, TiktokenTokenizer) and not eos:
                 end = tokenizer.special.get("<|endoftext|>")
@@ -169,7 +164,7 @@ class Engine:
         """The bytes of every token; None where the server does not tell them."""
         if self.facts.surfaces is not None:
             return [surface.encode("latin-1") for surface in self.facts.surfaces]
-        tokenizer = self._known_tokenizer
+        tokenizer = self.known_tokenizer
         if self.options.encoding is None or tokenizer is None or tokenizer.size is None:
             return None
         return [tokenizer.surface(token) for token in range(tokenizer.size)]
@@ -192,46 +187,7 @@ class Engine:
 
     def choose(self, request: ChoiceRequest) -> ChoiceScores | None:
         """The best way that the server offers, or the one that is asked for; None: core's tree."""
-        method = request.method
-        if method is not None and method not in METHODS:
-            raise self._no_method(method, "it is none of " + ", ".join(METHODS))
-        if method == "tree" or (method is None and self.scorer is not None):
-            if self.scorer is None:
-                raise self._no_method("tree", "the server tells no named tokens")
-            return None
-        if method == "decision":
-            if not self.facts.decisions:
-                raise self._no_method(method, "the server has no route for decisions")
-            return self._decided(request, "asked for")
-        why = "asked for"
-        if method != "pick":
-            why = "the server tells no log-probabilities"
-            if method is None and self._known_tokenizer is None and self.facts.structured:
-                # Without one nothing says what the tokens of a choice are.
-                found, why = None, "no tokenizer is known (give encoding)"
-            else:
-                found = self._listed(request)
-            if found is not None:
-                if method is not None or not nothing_seen(found):
-                    return found
-                why = f"no choice could be followed by log-probabilities: {found.why}"
-            elif method is not None:
-                raise self._no_method(method, why)
-        if not (self.facts.chat and self.facts.structured):
-            if method is None and self.facts.decisions:
-                return self._decided(request, why)
-            held = "the server cannot be held to one of several strings"
-            raise self._no_method("pick", held if method == "pick" else f"{why}; {held}")
-        if request.norm == "pmi":
-            raise self._no_method("pick", "pmi needs log-probabilities")
-        return pick(
-            self.connection,
-            self.facts,
-            self._chat_route,
-            self._messages(request.prompt),
-            request,
-            f"{why}; there is no distribution",
-        )
+        return Choosing(self).choose(self._caller(), request)
 
     def complete(self, request: CompletionRequest) -> Completion:
         """Continue a prompt, or answer it."""
@@ -265,18 +221,12 @@ class Engine:
             try:
                 return Prompt((TokenPiece(tuple(map(token_id, answer["tokens"]))),))
             except (KeyError, TypeError, ValueError) as error:
-                raise malformed(self.connection, error) from error
+                raise malformed(self.connection.where, error) from error
         raise CapabilityError(
             "the server does not tell its chat template",
             where=self.connection.where,
             hint='give api = "chat", or a prompt instead of messages',
         )
-
-    def _decided(self, request: ChoiceRequest, why: str) -> ChoiceScores:
-        if request.norm == "pmi":
-            raise self._no_method("decision", "pmi needs log-probabilities")
-        messages = self._messages(request.prompt)
-        return decide(self.connection, self.facts, messages, request, why)
 
     def _before_temperature(self, prompt: Prompt, written: Completion) -> Completion:
         """What was written, with log-probabilities as they were before the temperature."""
@@ -290,7 +240,8 @@ class Engine:
         return replace(found[0], alternatives=tuple(found[1:]))
 
     @lazy
-    def _known_tokenizer(self) -> Tokenizer | None:
+    def known_tokenizer(self) -> Tokenizer | None:
+        """As `tokenizer`; None where nothing turns text into ids."""
         from autocog_core.errors import ConfigError
 
         try:
@@ -301,16 +252,17 @@ class Engine:
             return None
 
     @lazy
-    def _chat_route(self) -> ChatRoute:
-        return ChatRoute(self.facts, self._messages)
+    def chat_route(self) -> ChatRoute:
+        """The chat route, by which choices are picked too."""
+        return ChatRoute(self.facts, self.messages)
 
     @lazy
     def _writer(self) -> Writer:
         match self.api:
             case "chat":
-                route = self._chat_route
+                route = self.chat_route
             case "responses":
-                route = ResponsesRoute(self.facts, self._messages)  # type: ignore[assignment]
+                route = ResponsesRoute(self.facts, self.messages)  # type: ignore[assignment]
             case _ if self.facts.server == "sglang":
                 route = GenerateRoute(  # type: ignore[assignment]
                     self.facts, self._sent, self.tokenizer.surface
@@ -321,7 +273,7 @@ class Engine:
 
     def _capabilities(self) -> tuple[str, ...]:
         found = ["choose", "complete", "describe", "usage", "close"]
-        if self._known_tokenizer is not None:
+        if self.known_tokenizer is not None:
             found += ["tokenize", "detokenize"]
         # Where no end is known, automata must not write token by token: they would not stop.
         if self.scorer is not None and self.facts.eos:
@@ -335,28 +287,8 @@ class Engine:
             found.append("chat_prompt")
         return tuple(sorted(found))
 
-    def _listed(self, request: ChoiceRequest) -> ChoiceScores | None:
-        """By the likeliest tokens, where the routes that are used list any."""
-        caller = self._caller()
-        if request.method == "echo" and (self.api, self.facts.echo) != ("completions", "right"):
-            return None
-        if self.api == "completions":
-            if self.facts.echo == "right" and request.method in (None, "echo"):
-                echo = EchoChoice(self.connection, self.facts, self.tokenizer)
-                plain = request.norm != "pmi" and not isinstance(request.end, EndOfSequence)
-                found = echo.choose(caller, request) if plain or request.method else None
-                if found is not None or request.method is not None:
-                    return found
-            if not self.facts.listed or request.method == "echo":
-                return None
-            return TextChoice(self.connection, self.facts, self.tokenizer).choose(caller, request)
-        if not self.facts.chat_listed or self.api == "responses":
-            return None
-        return ChatChoice(
-            self.connection, self.facts, self._chat_route, self.tokenizer, self._messages
-        ).choose(caller, request)
-
-    def _messages(self, prompt: Prompt) -> list[dict[str, str]]:
+    def messages(self, prompt: Prompt) -> list[dict[str, str]]:
+        """The messages that a prompt stands for."""
         return messages_of(prompt, self.detokenize)
 
     def _sent(self, prompt: Prompt) -> list[int] | str:
@@ -385,18 +317,13 @@ class Engine:
         return tokens
 
     def _id_of(self, raw: bytes) -> int | None:
-        if self._known_tokenizer is None:
+        if self.known_tokenizer is None:
             return None
         try:
-            ids = self._known_tokenizer.tokenize(raw.decode("utf-8"), parse_special=False)
+            ids = self.known_tokenizer.tokenize(raw.decode("utf-8"), parse_special=False)
         except UnicodeDecodeError:
             return None
         return ids[0] if len(ids) == 1 else None
-
-    def _no_method(self, method: str, why: str) -> CapabilityError:
-        return CapabilityError(
-            f'method "{method}" is not offered: {why}', where=self.connection.where
-        )
 
     def _fingerprint(self) -> str:
         """Of what the server says of the model: weights behind a name may change unseen."""

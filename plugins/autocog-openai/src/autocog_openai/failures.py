@@ -42,6 +42,17 @@ class MalformedAnswerError(EngineError):
     """The server answered with something that its interface does not know."""
 
 
+def malformed(where: str, error: object) -> MalformedAnswerError:
+    """An answer that lacks what the interface promises."""
+    shown = repr(error) if isinstance(error, BaseException) else str(error)
+    return MalformedAnswerError(
+        f"the server's answer is not what its interface promises ({shown})",
+        where=where,
+        hint="is server right? give refresh = true after an upgrade",
+        retryable=True,
+    )
+
+
 class RefusedError(EngineError):
     """The model, or a filter around it, refused to answer."""
 

@@ -14,9 +14,8 @@ from autocog_core import ChoiceRequest, ChoiceScore, ChoiceScores
 from autocog_core.numerics import entropy
 from autocog_openai.connection import Connection, usage_of
 from autocog_openai.facts import Facts
-from autocog_openai.failures import RefusedError
+from autocog_openai.failures import RefusedError, malformed
 from autocog_openai.routes.chat import ChatRoute, check_refused
-from autocog_openai.servers.llama_server import malformed
 
 
 def pick(
@@ -52,7 +51,7 @@ def pick(
         picked = text if facts.server == "vllm" else json.loads(text)["choice"]
         index = choices.index(picked)
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise malformed(connection, error) from error
+        raise malformed(connection.where, error) from error
     probabilities = [float(number == index) for number in range(len(choices))]
     return replace(_scores(request, probabilities, index, "pick", why), evaluated=spent(answer))
 
@@ -83,7 +82,7 @@ def decide(
         probabilities = [shares[choice] for choice in choices]
         index = choices.index(found["choice"])
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise malformed(connection, error) from error
+        raise malformed(connection.where, error) from error
     found_scores = _scores(request, probabilities, index, "decision", why)
     return replace(found_scores, evaluated=spent(answer))
 

@@ -13,7 +13,7 @@ from autocog_core.errors import CapabilityError, ConfigError, EngineError, Input
 from autocog_openai.asking import token_id
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
-from autocog_openai.servers.llama_server import malformed
+from autocog_openai.failures import malformed
 
 #: Texts whose ids are remembered: choices come again and again.
 KEPT = 50_000
@@ -247,7 +247,7 @@ class RouteTokenizer:
             ids = self._ask(self._connection, self._facts.model, text, parse_special)
             return tuple(map(token_id, ids))
         except (KeyError, TypeError, ValueError) as error:
-            raise malformed(self._connection, error) from error
+            raise malformed(self._connection.where, error) from error
 
     def _text(self, tokens: tuple[int, ...]) -> str:
         found = self._shown.get(tokens)
@@ -255,7 +255,7 @@ class RouteTokenizer:
             try:
                 found = self._look(self._connection, self._facts.model, tokens)
             except (KeyError, TypeError) as error:
-                raise malformed(self._connection, error) from error
+                raise malformed(self._connection.where, error) from error
             except EngineError as error:
                 if not error.what.startswith("500") and "decode" not in error.what:
                     raise

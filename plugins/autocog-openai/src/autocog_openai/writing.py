@@ -14,8 +14,7 @@ from typing import Any, Protocol
 from autocog_core import Completion, CompletionRequest
 from autocog_core.errors import AutocogError, EngineError
 from autocog_openai.connection import Connection, usage_of
-from autocog_openai.failures import ConnectionFailedError, RefusedError, UnsupportedError
-from autocog_openai.servers.llama_server import malformed
+from autocog_openai.failures import ConnectionFailedError, RefusedError, UnsupportedError, malformed
 from autocog_openai.written import Part, Written
 
 log = logging.getLogger(__name__)
@@ -143,7 +142,7 @@ class Writer:
                 if 0 <= part.number < len(written):
                     written[part.number].take(self._checked(part))
             if not all(one.heard for one in written):
-                raise malformed(self._connection, "fewer texts than were asked for")
+                raise malformed(self._connection.where, "fewer texts than were asked for")
         count = None
         if spent is not None:
             count = spent.prompt_tokens - spent.cached_tokens + spent.completion_tokens
@@ -156,7 +155,7 @@ class Writer:
         except AutocogError:
             raise
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            raise malformed(self._connection, error) from error
+            raise malformed(self._connection.where, error) from error
 
     def _checked(self, part: Part) -> Part:
         if part.finish == "content_filter":

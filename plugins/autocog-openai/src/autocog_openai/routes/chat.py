@@ -11,14 +11,13 @@ from autocog_core.pieces import Prompt
 from autocog_openai.asking import clean
 from autocog_openai.facts import Facts
 from autocog_openai.failures import MalformedAnswerError, RefusedError
+from autocog_openai.routes.fields import sampling
 from autocog_openai.written import Part, Told
 
 EXTRA = (
     *("presence_penalty", "frequency_penalty", "logit_bias", "user", "reasoning_effort"),
     *("service_tier", "store", "metadata", "response_format", "verbosity", "chat_template_kwargs"),
 )
-#: That OpenAI takes; of more, none is sent: the text is cut here.
-MOST_STOPS = 4
 
 
 class ChatRoute:
@@ -54,24 +53,8 @@ class ChatRoute:
         """The request: see `writing.Route`."""
         refuse_unknown(request.extra, EXTRA, self._facts.model)
         messages = self._messages(request.prompt)
-        body = self.asked(
-            messages,
-            temperature=request.temperature,
-            **self.limit(request.max_tokens),
-            **request.extra,
-        )
-        if request.top_p < 1:
-            body["top_p"] = request.top_p
-        if request.top_k > 0:
-            body["top_k"] = request.top_k
-        if request.min_p > 0:
-            body["min_p"] = request.min_p
-        if request.n > 1:
-            body["n"] = request.n
-        if request.seed is not None:
-            body["seed"] = request.seed
-        if request.stop and (self._facts.server != "openai" or len(request.stop) <= MOST_STOPS):
-            body["stop"] = list(request.stop)
+        chosen = sampling(request, self._facts.server)
+        body = self.asked(messages, **self.limit(request.max_tokens), **chosen)
         if self._facts.chat_listed:
             body["logprobs"] = True
         return {name: value for name, value in body.items() if name not in left_out}

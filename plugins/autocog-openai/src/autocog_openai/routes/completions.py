@@ -11,7 +11,7 @@ from autocog_core.pieces import Prompt
 from autocog_openai.asking import clean, token_id
 from autocog_openai.facts import Facts
 from autocog_openai.failures import MalformedAnswerError
-from autocog_openai.routes.chat import MOST_STOPS
+from autocog_openai.routes.fields import sampling
 from autocog_openai.written import Part, Told
 
 EXTRA = (
@@ -60,21 +60,8 @@ class CompletionsRoute:
             "model": self._facts.model,
             "prompt": self._prompt(request.prompt),
             "max_tokens": request.max_tokens,
-            "temperature": request.temperature,
-            **request.extra,
+            **sampling(request, self._facts.server),
         }
-        if request.top_p < 1:
-            body["top_p"] = request.top_p
-        if request.top_k > 0:
-            body["top_k"] = request.top_k
-        if request.min_p > 0:
-            body["min_p"] = request.min_p
-        if request.n > 1:
-            body["n"] = request.n
-        if request.seed is not None:
-            body["seed"] = request.seed
-        if request.stop and (self._facts.server != "openai" or len(request.stop) <= MOST_STOPS):
-            body["stop"] = list(request.stop)
         if self._facts.listed:
             body["logprobs"] = 1
         if self._own:

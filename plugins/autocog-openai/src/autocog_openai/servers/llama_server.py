@@ -17,7 +17,7 @@ from autocog_core.growing import GrowingCompletion
 from autocog_openai.asking import Heard, Wanted, clean, merged, token_id
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
-from autocog_openai.failures import ConnectionFailedError, MalformedAnswerError
+from autocog_openai.failures import ConnectionFailedError, MalformedAnswerError, malformed
 
 #: Rather this many short answers than one listing of the whole vocabulary.
 FEW = 12
@@ -83,7 +83,7 @@ class LlamaServer:
             found = {self._id(each): clean(each["logprob"]) for each in (*listing, entry)}
             evaluated = answer["timings"]["prompt_n"]
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise malformed(self._connection, error) from error
+            raise malformed(self._connection.where, error) from error
         if wanted.named and entry["id"] != wanted.named[0]:
             raise MalformedAnswerError(
                 f"token {wanted.named[0]} was made certain, but {entry['id']} came",
@@ -93,7 +93,7 @@ class LlamaServer:
             )
         whole = len(found) >= self._size
         if wanted.top < 0 and not whole:
-            raise malformed(self._connection, f"it lists {len(found)} of {self._size} tokens")
+            raise malformed(self._connection.where, f"it lists {len(found)} of {self._size} tokens")
         # The forced token may be far down: it does not count among the likeliest.
         return Heard(found, -1 if whole else len(listing), int(evaluated))
 
@@ -149,12 +149,12 @@ class LlamaServer:
                 count = int(answer["timings"]["prompt_n"])
                 ended = answer.get("stop_type") == "eos"
             except (KeyError, TypeError, ValueError) as error:
-                raise malformed(self._connection, error) from error
+                raise malformed(self._connection.where, error) from error
             yield tokens, self._aligned(before, tokens, found), count
             if not growing.done and ended:
                 yield self._end([*prompt, *growing.tokens])
             elif not tokens:
-                raise malformed(self._connection, "it wrote nothing")
+                raise malformed(self._connection.where, "it wrote nothing")
 
     def _streamed(
         self,
@@ -175,13 +175,13 @@ class LlamaServer:
                         # Tokens that held a part of a character each: told only by their text.
                         tokens = tokenize(self._connection, str(event["content"]))
                         if tokens[-1:] != [found[-1][0]]:
-                            raise malformed(self._connection, "it hides tokens of a character")
+                            raise malformed(self._connection.where, "it hides tokens")
                     if found:
                         yield tokens, self._aligned(before, tokens, found), 0
                     if event.get("stop_type") == "eos" and not growing.done:
                         yield self._end([*prompt, *growing.tokens])
             except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise malformed(self._connection, error) from error
+                raise malformed(self._connection.where, error) from error
         if not growing.done:
             raise ConnectionFailedError(
                 "the stream ended before the text did", where=self._connection.where, retryable=True
@@ -243,7 +243,7 @@ class LlamaServer:
     def _end(self, before: Sequence[int]) -> Taken:
         """The server says that an end was sampled, but not with which token and how likely."""
         if not self._facts.eos:
-            raise malformed(self._connection, "it ended a text by a token that is not known")
+            raise malformed(self._connection.where, "it ended a text by a token that is not known")
         ends = {token: self._aligned(before, [token], [])[0] for token in self._facts.eos}
         token = max(ends, key=lambda each: ends[each])
         return [token], [ends[token]], 0
@@ -259,17 +259,6 @@ class LlamaServer:
     def _bytes(self, tokens: Sequence[int]) -> bytes:
         assert self._facts.surfaces is not None
         return b"".join(self._facts.surfaces[token].encode("latin-1") for token in tokens)
-
-
-def malformed(connection: Connection, error: object) -> MalformedAnswerError:
-    """An answer that lacks what the interface promises."""
-    shown = repr(error) if isinstance(error, BaseException) else str(error)
-    return MalformedAnswerError(
-        f"the server's answer is not what its interface promises ({shown})",
-        where=connection.where,
-        hint="is server right? give refresh = true after an upgrade",
-        retryable=True,
-    )
 
 
 def find_out(connection: Connection, model: str, entry: Mapping[str, Any]) -> dict[str, Any]:

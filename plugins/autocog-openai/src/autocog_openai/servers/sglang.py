@@ -9,8 +9,8 @@ from autocog_core.errors import ConfigError
 from autocog_openai.asking import Heard, Wanted, clean, token_id
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
+from autocog_openai.failures import malformed
 from autocog_openai.servers.ends import find_ends
-from autocog_openai.servers.llama_server import malformed
 
 
 class SglangScorer:
@@ -55,10 +55,10 @@ class SglangScorer:
                 found |= {token_id(each[1]): clean(each[0]) for each in named}
             evaluated = int(meta["prompt_tokens"]) - int(meta.get("cached_tokens") or 0)
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise malformed(self._connection, error) from error
+            raise malformed(self._connection.where, error) from error
         missing = set(wanted.named) - found.keys()
         if missing:
-            raise malformed(self._connection, f"token {min(missing)} is not among the answers")
+            raise malformed(self._connection.where, f"token {min(missing)} is not answered")
         return Heard(found, listed, evaluated)
 
 
@@ -130,4 +130,4 @@ def rescored(
             raise ValueError("other tokens")
         return tuple(clean(entry[0]) for entry in entries)
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise malformed(connection, error) from error
+        raise malformed(connection.where, error) from error

@@ -11,8 +11,8 @@ from typing import Any
 from autocog_openai.asking import Heard, Wanted, clean, token_id
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
+from autocog_openai.failures import malformed
 from autocog_openai.servers.ends import find_ends
-from autocog_openai.servers.llama_server import malformed
 
 #: Of `logprob_token_ids` in one request.
 MOST_NAMED = 128
@@ -60,10 +60,10 @@ class VllmScorer:
             listing = answer["choices"][0]["logprobs"]["top_logprobs"][0]
             found = {id_of(name): clean(value) for name, value in listing.items()}
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            raise malformed(self._connection, error) from error
+            raise malformed(self._connection.where, error) from error
         missing = set(wanted.named) - found.keys()
         if missing:
-            raise malformed(self._connection, f"token {min(missing)} is not among the answers")
+            raise malformed(self._connection.where, f"token {min(missing)} is not answered")
         listed = 0 if wanted.named else (wanted.top if wanted.top < 0 else len(found))
         return Heard(found, listed, evaluated(answer))
 

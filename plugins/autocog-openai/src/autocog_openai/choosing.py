@@ -1,0 +1,110 @@
+"""Which way a choice is scored: the best that a server offers, or the one that is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores
+from autocog_core.caller import Caller
+from autocog_core.types import EndOfSequence
+from autocog_openai.chat_choice import ChatChoice
+from autocog_openai.echo_choice import EchoChoice
+from autocog_openai.picking import decide, pick
+from autocog_openai.text_choice import TextChoice
+from autocog_openai.walking import nothing_seen
+
+if TYPE_CHECKING:
+    from autocog_openai.engine import Engine
+
+METHODS = ("tree", "echo", "top_logprobs", "pick", "decision")
+
+
+class Choosing:
+    """The ways of one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connection, self._facts = engine.connection, engine.facts
+
+    def choose(self, caller: Caller, request: ChoiceRequest) -> ChoiceScores | None:
+        """The best way that the server offers, or the one that is asked for; None: core's tree."""
+        method = request.method
+        if method is not None and method not in METHODS:
+            raise self._no_method(method, "it is none of " + ", ".join(METHODS))
+        if method == "tree" or (method is None and self._engine.scorer is not None):
+            if self._engine.scorer is None:
+                raise self._no_method("tree", "the server tells no named tokens")
+            return None
+        if method == "decision":
+            if not self._facts.decisions:
+                raise self._no_method(method, "the server has no route for decisions")
+            return self._decided(request, "asked for")
+        why = "asked for"
+        if method != "pick":
+            why = "the server tells no log-probabilities"
+            if method is None and self._engine.known_tokenizer is None and self._facts.structured:
+                # Without one nothing says what the tokens of a choice are.
+                found, why = None, "no tokenizer is known (give encoding)"
+            else:
+                found = self._listed(caller, request)
+            if found is not None:
+                if method is not None or not nothing_seen(found):
+                    return found
+                why = f"no choice could be followed by log-probabilities: {found.why}"
+            elif method is not None:
+                raise self._no_method(method, why)
+        if not (self._facts.chat and self._facts.structured):
+            if method is None and self._facts.decisions:
+                return self._decided(request, why)
+            held = "the server cannot be held to one of several strings"
+            raise self._no_method("pick", held if method == "pick" else f"{why}; {held}")
+        if request.norm == "pmi":
+            raise self._no_method("pick", "pmi needs log-probabilities")
+        return pick(
+            self._connection,
+            self._facts,
+            self._engine.chat_route,
+            self._engine.messages(request.prompt),
+            request,
+            f"{why}; there is no distribution",
+        )
+
+    def _decided(self, request: ChoiceRequest, why: str) -> ChoiceScores:
+        if request.norm == "pmi":
+            raise self._no_method("decision", "pmi needs log-probabilities")
+        messages = self._engine.messages(request.prompt)
+        return decide(self._connection, self._facts, messages, request, why)
+
+    def _listed(self, caller: Caller, request: ChoiceRequest) -> ChoiceScores | None:
+        """By the likeliest tokens, where the routes that are used list any."""
+        if request.method == "echo" and (self._engine.api, self._facts.echo) != (
+            "completions",
+            "right",
+        ):
+            return None
+        if self._engine.api == "completions":
+            if self._facts.echo == "right" and request.method in (None, "echo"):
+                echo = EchoChoice(self._connection, self._facts, self._engine.tokenizer)
+                plain = request.norm != "pmi" and not isinstance(request.end, EndOfSequence)
+                found = echo.choose(caller, request) if plain or request.method else None
+                if found is not None or request.method is not None:
+                    return found
+            if not self._facts.listed or request.method == "echo":
+                return None
+            return TextChoice(self._connection, self._facts, self._engine.tokenizer).choose(
+                caller, request
+            )
+        if not self._facts.chat_listed or self._engine.api == "responses":
+            return None
+        return ChatChoice(
+            self._connection,
+            self._facts,
+            self._engine.chat_route,
+            self._engine.tokenizer,
+            self._engine.messages,
+        ).choose(caller, request)
+
+    def _no_method(self, method: str, why: str) -> CapabilityError:
+        return CapabilityError(
+            f'method "{method}" is not offered: {why}', where=self._connection.where
+        )
