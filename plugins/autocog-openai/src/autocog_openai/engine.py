@@ -23,9 +23,10 @@ from autocog_core import (
 )
 from autocog_core.caller import Caller
 from autocog_core.chat import prompt_from_template
+from autocog_core.errors import ConfigError
 from autocog_core.lazy import lazy
 from autocog_core.pieces import Message, TokenPiece
-from autocog_core.prompts import encode
+from autocog_core.prompts import check_sequence, encode
 from autocog_core.secrets import redact
 from autocog_openai.asking import UNKNOWN_SIZE, Scorer, Wanted, token_id
 from autocog_openai.choosing import Choosing
@@ -49,7 +50,7 @@ from autocog_openai.tokenizers import (
     tokenizer_for,
 )
 from autocog_openai.trees import score_trees
-from autocog_openai.writing import Writer
+from autocog_openai.writing import Route, Writer
 
 #: How far two ways of asking a server for one number may differ: it batches as it likes.
 TOLERANCE = 0.25
@@ -242,8 +243,6 @@ class Engine:
     @lazy
     def known_tokenizer(self) -> Tokenizer | None:
         """As `tokenizer`; None where nothing turns text into ids."""
-        from autocog_core.errors import ConfigError
-
         try:
             return self.tokenizer
         except ConfigError:
@@ -258,17 +257,16 @@ class Engine:
 
     @lazy
     def _writer(self) -> Writer:
+        route: Route
         match self.api:
             case "chat":
                 route = self.chat_route
             case "responses":
-                route = ResponsesRoute(self.facts, self.messages)  # type: ignore[assignment]
+                route = ResponsesRoute(self.facts, self.messages)
             case _ if self.facts.server == "sglang":
-                route = GenerateRoute(  # type: ignore[assignment]
-                    self.facts, self._sent, self.tokenizer.surface
-                )
+                route = GenerateRoute(self.facts, self._sent, self.tokenizer.surface)
             case _:
-                route = CompletionsRoute(self.facts, self._sent)  # type: ignore[assignment]
+                route = CompletionsRoute(self.facts, self._sent)
         return Writer(self.connection, route, self._id_of, self.facts.refused)
 
     def _capabilities(self) -> tuple[str, ...]:
@@ -310,8 +308,6 @@ class Engine:
         return "".join(parts)
 
     def _encoded(self, prompt: Prompt, beyond: int) -> list[int]:
-        from autocog_core.prompts import check_sequence
-
         tokens = encode(self._caller(), prompt)
         check_sequence(tokens, self.info, beyond=beyond)
         return tokens
