@@ -7,7 +7,6 @@ answers, and a slow one holds up no other.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,7 +21,7 @@ from autocog_core.fta.branch import Asked
 from autocog_core.fta.budget import Budget
 from autocog_core.fta.evaluate import Evaluation, Strategy, check_models
 from autocog_core.fta.running import drive, prepare
-from autocog_core.fta.serving import HOPELESS, Outcome, Serving
+from autocog_core.fta.serving import HOPELESS, Call, Outcome, Serving
 from autocog_core.ftt import ThoughtTree
 
 if TYPE_CHECKING:
@@ -147,14 +146,16 @@ def _advance(rows: Sequence[_Row], serving: Serving) -> None:
         if row.ask():
             for name in row.asked:
                 by_model.setdefault(row.callers[name], []).append((row, name))
-    for caller, asking in by_model.items():
-        # Another model's error has ended some of them.
-        parts = [(row, name) for row, name in asking if row.result is None]
-        begun = time.perf_counter()
-        found = serving.serve(caller, [row.asked[name] for row, name in parts])
-        seconds = (time.perf_counter() - begun) / max(1, len(parts))
-        for (row, name), outcome in zip(parts, found, strict=True):
-            row.take(name, outcome, seconds)
+    calls = [
+        Call(caller, [row.asked[name] for row, name in asking])
+        for caller, asking in by_model.items()
+    ]
+    for asking, served in zip(by_model.values(), serving.serve(calls), strict=True):
+        seconds = served.seconds / len(asking)
+        for (row, name), outcome in zip(asking, served.outcomes, strict=True):
+            # Another model's error may have ended it.
+            if row.result is None:
+                row.take(name, outcome, seconds)
 
 
 def _as_result(error: Exception) -> AutocogError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ from autocog_core.errors import InputError
 from autocog_core.fta.automaton import Automaton
 from autocog_core.fta.budget import Budget
 from autocog_core.fta.evaluate import Evaluation, Order, Strategy, check_models
-from autocog_core.fta.serving import Serving
+from autocog_core.fta.serving import Call, Serving
 from autocog_core.ftt import ThoughtTree
 from autocog_core.version import __version__
 
@@ -76,12 +75,12 @@ def drive(evaluation: Evaluation, serving: Serving | None = None) -> ThoughtTree
         with Serving() as own:
             return drive(evaluation, own)
     while asked := evaluation.ask():
-        for name, questions in asked.items():
-            begun = time.perf_counter()
-            (found,) = serving.serve(evaluation.callers[name], [questions])
+        calls = [Call(evaluation.callers[name], [asked[name]]) for name in asked]
+        for name, served in zip(asked, serving.serve(calls), strict=True):
+            (found,) = served.outcomes
             if isinstance(found, Exception):
                 raise found
-            evaluation.take(name, found, time.perf_counter() - begun)
+            evaluation.take(name, found, served.seconds)
     return evaluation.tree()
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Self
 
 from autocog_core.caller import Caller
@@ -25,6 +27,29 @@ HOPELESS = (CapabilityError, ClosedError, ConfigError, ModelLoadError, PluginErr
 Outcome = list[Answer] | Exception
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a model is asked.
+
+    :ivar parts: by several runs; what one of them meets does not harm another.
+    """
+
+    caller: Caller
+    parts: Sequence[Sequence[Asked]]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What came of a call.
+
+    :ivar outcomes: of each part: its answers, or the first error among them.
+    :ivar seconds: how long this was waited for, after whatever was waited for before.
+    """
+
+    outcomes: list[Outcome]
+    seconds: float
+
+
 class Serving:
     """Calls models, from as many threads at once as each of them allows; a context manager.
 
@@ -37,37 +62,51 @@ class Serving:
         self._lock = threading.Lock()
         self._ended = False
 
-    def serve(self, caller: Caller, parts: Sequence[Sequence[Asked]]) -> list[Outcome]:
-        """What comes of each part: its answers, or the first error among them.
+    def serve(self, calls: Sequence[Call]) -> list[Served]:
+        """What comes of each call; models that take several calls at once work side by side.
 
-        :param parts: what several runs ask; what one of them meets does not harm another.
         :raises AutocogError: what would meet every part alike.
         """
-        trees = all(isinstance(one, TreeQuery) for part in parts for one in part)
-        return self._trees(caller, parts) if trees else self._requests(caller, parts)
+        pooled = [self._pool(call.caller) is not None for call in calls]
+        # Those that answer by themselves first; the others keep this thread busy meanwhile.
+        order = sorted(range(len(calls)), key=lambda number: not pooled[number])
+        begun = {number: self._begin(calls[number]) for number in order}
+        found: dict[int, Served] = {}
+        for number in reversed(order):
+            since = time.perf_counter()
+            outcomes = begun[number]()
+            found[number] = Served(outcomes, time.perf_counter() - since)
+        return [found[number] for number in range(len(calls))]
 
-    def _trees(self, caller: Caller, parts: Sequence[Sequence[Asked]]) -> list[Outcome]:
-        queries = [one for part in parts for one in part if isinstance(one, TreeQuery)]
-        pool = self._pool(caller)
-        try:
-            if pool is None:
-                answers = iter(caller.greedy_tree(queries))
-            else:
-                answers = iter(pool.submit(caller.greedy_tree, queries).result())
-        except HOPELESS:
-            raise
-        except Exception as error:  # noqa: BLE001 - whose fault it is shows when each is alone
-            if len(parts) == 1:
-                return [error]
-            return [outcome for part in parts for outcome in self._trees(caller, [part])]
-        return [[next(answers) for _ in part] for part in parts]
-
-    def _requests(self, caller: Caller, parts: Sequence[Sequence[Asked]]) -> list[Outcome]:
-        pool = self._pool(caller)
+    def _begin(self, call: Call) -> Callable[[], list[Outcome]]:
+        """Sends what can be sent; what is returned waits for it."""
+        pool = self._pool(call.caller)
+        if all(isinstance(one, TreeQuery) for part in call.parts for one in part):
+            return self._trees(pool, call.caller, call.parts)
         if pool is None:
-            return [_in_turn(caller, part) for part in parts]
-        working = [_SideBySide(pool, caller, part) for part in parts]
-        return [part.outcome() for part in working]
+            return lambda: [_in_turn(call.caller, part) for part in call.parts]
+        working = [_SideBySide(pool, call.caller, part) for part in call.parts]
+        return lambda: [part.outcome() for part in working]
+
+    def _trees(
+        self, pool: ThreadPoolExecutor | None, caller: Caller, parts: Sequence[Sequence[Asked]]
+    ) -> Callable[[], list[Outcome]]:
+        queries = [one for part in parts for one in part if isinstance(one, TreeQuery)]
+        future = None if pool is None else pool.submit(caller.greedy_tree, queries)
+
+        def outcomes() -> list[Outcome]:
+            try:
+                found = caller.greedy_tree(queries) if future is None else future.result()
+            except HOPELESS:
+                raise
+            except Exception as error:  # noqa: BLE001 - whose fault it is shows when each is alone
+                if len(parts) == 1:
+                    return [error]
+                return [one for part in parts for one in self._trees(pool, caller, [part])()]
+            answers = iter(found)
+            return [[next(answers) for _ in part] for part in parts]
+
+        return outcomes
 
     def _pool(self, caller: Caller) -> ThreadPoolExecutor | None:
         """Threads for the calls of a model; None for one that takes them one after the other."""

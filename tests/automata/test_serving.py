@@ -240,3 +240,51 @@ def test_a_program_on_two_models_says_how_each_was_asked() -> None:
     assert {node.why for node in both.nodes if node.uid == "w"} == {
         "2 samples in place of beams: a search needs token distributions"
     }
+
+
+FORK = Automaton(
+    [
+        Text(uid="q", text=Template("{{ q }}: "), successors="c"),
+        Choose(uid="c", choices=("left", "right"), width=None, successors=("l", "r")),
+        Complete(uid="l", length=1, model="one"),
+        Complete(uid="r", length=1, model="other"),
+    ],
+    inputs={"q": Input()},
+)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("most", [2, 1])
+def test_models_answer_side_by_side(rows: int, most: int) -> None:
+    """Each of two waits for the other: one that takes one call at a time is asked here."""
+    meet = threading.Barrier(2)
+
+    def watch(text: str) -> None:
+        if "row 0" in text:
+            meet.wait(20)
+
+    main = Server(seed=1)
+    models = {
+        "one": Model(Server(most=most, watch=watch, seed=2)),
+        "other": Model(Server(watch=watch, seed=3)),
+    }
+    found = list(run_many(FORK, Model(main), ROWS[:rows], models=models, concurrency=rows))
+    plainly = {"one": random_model(seed=2), "other": random_model(seed=3)}
+    for row, tree in zip(ROWS, found, strict=False):
+        alone = FORK.run(random_model(seed=1), row, models=plainly, strategy="complete+choose")
+        assert plain(tree) == plain(alone)
+        assert isinstance(tree, ThoughtTree)
+        assert tree.stats["seconds_other"] >= 0
+
+
+@pytest.mark.parametrize("most", [2, 1])
+@pytest.mark.parametrize("failing", ["one", "other"])
+def test_an_error_of_one_model_is_its_rows_own(failing: str, most: int) -> None:
+    watch = fails_at("row 1", EngineError("it broke"))
+    models = {
+        name: Model(Server(most=most, **({"watch": watch} if name == failing else {})))
+        for name in ("one", "other")
+    }
+    found = list(run_many(FORK, Model(Server()), ROWS[:4], models=models, concurrency=4))
+    assert [isinstance(each, ThoughtTree) for each in found] == [True, False, True, True]
+    assert "it broke" in str(found[1])

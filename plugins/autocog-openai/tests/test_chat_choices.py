@@ -11,11 +11,14 @@ from servers.connect import Connect
 from servers.generic import Generic
 from servers.openai_api import CHAT, DECIDER, INSTRUCT, REASONING, OpenAIServer
 from servers.openai_decisions import probabilities
+from servers.scripted import Scripted
 from servers.wrong_echo import WrongEcho
+from starlette.responses import JSONResponse
 
 from autocog_core import Model
 from autocog_core.errors import CapabilityError, InputError
 from autocog_core.fta import Automaton
+from autocog_openai.failures import MalformedAnswerError
 
 MESSAGES = [{"role": "user", "content": "Yes or no?"}]
 OPENAI = {"model": CHAT, "server": "openai"}
@@ -213,6 +216,46 @@ def test_decisions_are_the_servers_own_and_no_part_of_a_path(connect_chat: Conne
     assert all(score.tokens == () and score.token_logprobs == () for score in found.scores)
     with pytest.raises(CapabilityError, match="pmi"):
         model.choose(messages=MESSAGES, choices=["yes", "no"], method="decision", norm="pmi")
+
+
+@pytest.mark.parametrize("shares", [(1.5, 0.2), (-0.1, 0.6), (0.9, 0.9), ("nan", 0.5)])
+def test_decisions_that_are_no_probabilities_are_no_decisions(
+    connect_chat: Connect, shares: tuple[Any, Any]
+) -> None:
+    scripted = Scripted(OpenAIServer())
+    model = connect_chat(scripted, model=DECIDER, server="openai")
+    assert model.as_model().info.details["decisions"] is True
+    told = [{"value": v, "probability": p} for v, p in zip(("yes", "no"), shares, strict=True)]
+    answer = {"type": "choice", "choice": "yes", "probabilities": told}
+    scripted.answers.append(JSONResponse({"answers": [answer]}))
+    with pytest.raises(MalformedAnswerError, match="probabilit"):
+        model.choose(messages=MESSAGES, choices=["yes", "no"], method="decision")
+    assert model.choose(messages=MESSAGES, choices=["yes", "no"], method="decision").index in (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "method"),
+    [
+        (OpenAIServer, {"server": "openai"}, "top_logprobs"),
+        (lambda: WrongEcho(right=True), {}, "echo"),
+        (lambda: WrongEcho(right=True), {}, "top_logprobs"),
+        (OpenAIServer, {"server": "openai"}, "pick"),
+    ],
+)
+def test_what_a_choice_costs_is_what_the_server_says(
+    connect_chat: Connect, make: Any, options: dict[str, Any], method: str
+) -> None:
+    model = connect_chat(make(), **options).as_model()
+    assert model.info.name
+    before = model.usage
+    found = model.choose("It is", choices=["yes", "no"], method=method)
+    after = model.usage
+    assert before is not None
+    assert after is not None
+    spent = after - before
+    assert found.method == method
+    assert found.evaluated == spent.prompt_tokens - spent.cached_tokens + spent.completion_tokens
+    assert found.evaluated >= 3
 
 
 def test_a_model_that_only_decides_decides(connect_chat: Connect) -> None:

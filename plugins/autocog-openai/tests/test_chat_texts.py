@@ -147,6 +147,8 @@ def test_alternatives_come_together_where_the_route_gives_them(connect_chat: Con
         server = make()
         model = connect_chat(server, **options)
         assert model.as_model().info.concurrency == 16
+        # Whether it takes a seed is known from now on.
+        model.complete(messages=MESSAGES, max_tokens=1, seed=5)
         server.log.clear()
         found = model.complete(messages=MESSAGES, max_tokens=6, temperature=1, n=3, seed=5)
         assert len({one.text for one in (found, *found.alternatives)}) == 3
@@ -196,3 +198,28 @@ def test_usage_is_what_the_server_says(connect_chat: Connect) -> None:
     assert after.requests - before.requests == 2
     assert after.prompt_tokens - before.prompt_tokens == 2 * own
     assert after.completion_tokens - before.completion_tokens == 6
+
+
+def test_what_the_responses_route_does_not_know_is_named(
+    connect_chat: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = connect_chat(OpenAIServer(), **ROUTES["responses"])
+    for _ in range(2):
+        model.complete(messages=MESSAGES, max_tokens=2, seed=5, top_k=3)
+    named = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
+    assert len(named) == 2
+    assert all(any(name in one for one in named) for name in ("seed", "top_k"))
+
+
+def test_a_stream_that_is_left_is_counted_by_its_events(connect_chat: Connect) -> None:
+    model = connect_chat(Generic()).as_model()
+    assert model.info.name
+    before = model.usage
+    text = model.stream(messages=MESSAGES, max_tokens=50, temperature=0)
+    next(text)
+    text.close()
+    after = model.usage
+    assert before is not None
+    assert after is not None
+    assert after.requests - before.requests == 1
+    assert 1 <= after.completion_tokens - before.completion_tokens < 50

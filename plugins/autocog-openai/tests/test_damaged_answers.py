@@ -18,6 +18,7 @@ from autocog_openai.facts import Facts
 from autocog_openai.failures import MalformedAnswerError
 from autocog_openai.options import OpenAIOptions
 from autocog_openai.servers.llama_server import LlamaServer
+from autocog_openai.spending import Spending, usage_of
 from autocog_openai.trees import score_trees
 
 FACTS = Facts(
@@ -38,7 +39,7 @@ class Prepared(Connection):
         first = {**entries[0], "top_logprobs": list(entries)}
         self.answer = {"completion_probabilities": [first], "timings": {"prompt_n": 1}}
 
-    def post(self, route: str, body: Mapping[str, Any], *, retries: int | None = None) -> Any:
+    def post(self, route: str, body: Mapping[str, Any], *, spending: Spending | None = None) -> Any:
         return self.answer
 
 
@@ -114,3 +115,23 @@ def test_no_secret_of_an_address_is_shown() -> None:
     with pytest.raises(Exception, match=r"127\.0\.0\.1:9") as caught:
         opened.get("v1/models")
     assert "hunter22" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"usage": {"prompt_tokens": "many"}},
+        {"usage": {"prompt_tokens": 3, "prompt_tokens_details": [1]}},
+        {"usage": {"prompt_tokens": [3]}},
+        {"meta_info": {"prompt_tokens": None}},
+        {"timings": {"cache_n": "x"}, "tokens_evaluated": 1},
+        [{"usage": {"prompt_tokens": "many"}}],
+        {"usage": "none"},
+        "none",
+    ],
+)
+def test_usage_that_cannot_be_read_is_not_told(answer: Any) -> None:
+    assert usage_of(answer) is None
+    spending = Spending()
+    spending.add(usage_of(answer))
+    assert spending.evaluated is None

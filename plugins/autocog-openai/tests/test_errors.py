@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -202,6 +203,24 @@ def test_silence_ends_in_time(connect_chat: Connect) -> None:
         asked(model)
     assert time.monotonic() - begun < 1
     assert caught.value.retryable is True
+    assert len(asked(model).logprobs) == 4
+
+
+def test_an_event_that_trickles_in_ends_in_time(connect_chat: Connect) -> None:
+    model, scripted = opened(connect_chat, timeout=0.4)
+
+    async def trickle(app: Any, scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for _ in range(100):
+            await send({"type": "http.response.body", "body": b"d", "more_body": True})
+            await asyncio.sleep(0.05)
+
+    scripted.answers.append(trickle)
+    begun = time.monotonic()
+    with pytest.raises(RequestTimeoutError):
+        list(model.stream("A", max_tokens=4))
+    assert time.monotonic() - begun < 2
     assert len(asked(model).logprobs) == 4
 
 

@@ -123,7 +123,7 @@ def test_a_second_model_asks_only_what_the_server_serves(connect: Connect) -> No
     first = connect(server).as_model().info
     server.log.clear()
     second = connect(server).as_model().info
-    assert server.log.paths == ["/v1/models"]
+    assert server.log.paths == ["/v1/models", "/version"]
     assert second == first
     assert second.fingerprint == first.fingerprint
     server.log.clear()
@@ -141,6 +141,44 @@ def test_an_upgraded_server_is_found_out_anew(connect: Connect) -> None:
     assert (first.context_length, second.context_length) == (2048, 1024)
     assert (first.details["named"], second.details["named"]) == (False, True)
     assert first.fingerprint != second.fingerprint
+
+
+@pytest.mark.parametrize("make", [VLLM, SGLang])
+def test_another_build_is_found_out_anew(
+    connect: Connect, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = make()
+    before = connect(server).as_model().info.fingerprint
+    monkeypatch.setattr(f"{make.__module__}.VERSION", "99.0")
+    server.log.clear()
+    assert connect(server).as_model().info.fingerprint != before
+    assert len(server.log.paths) > 10
+
+
+def test_what_failed_in_the_server_is_not_believed_for_long(
+    connect_chat: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first question for log-probabilities fails: this may pass."""
+    scripted = Scripted(Generic())
+
+    async def fails_once(app: Any, scope: Any, receive: Any, send: Any) -> None:
+        body = (await receive())["body"]
+
+        async def again() -> Any:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        answer = refusal(500) if b"logprobs" in body else app
+        await answer(scope, again, send)
+
+    scripted.answers += [fails_once] * 99
+    known = connect_chat(scripted, max_retries=0).as_model().info.details
+    assert known["chat_listed"] == 0
+    scripted.answers.clear()
+    # For an hour it is: some servers fail wherever they do not know something.
+    assert connect_chat(scripted, max_retries=0).as_model().info.details == known
+    monkeypatch.setattr("autocog_openai.facts.DOUBTED_SECONDS", -1.0)
+    assert connect_chat(scripted, max_retries=0).as_model().info.details["chat_listed"] == 20
+    monkeypatch.undo()
 
 
 def test_facts_that_cannot_be_read_are_found_out_anew(connect: Connect, tmp_path: Path) -> None:

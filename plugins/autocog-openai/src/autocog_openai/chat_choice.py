@@ -19,6 +19,7 @@ from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
 from autocog_openai.failures import malformed
 from autocog_openai.routes.chat import ChatRoute, check_refused, told, told_of
+from autocog_openai.spending import Spending
 from autocog_openai.text_choice import spelled
 from autocog_openai.tokenizers import Tokenizer
 from autocog_openai.walking import Listing, Position, walk
@@ -42,6 +43,7 @@ class ChatChoice:
         self._facts = facts
         self._route = route
         self._tokenizer = tokenizer
+        self._spending = Spending()
         self._messages = messages
 
     def choose(self, caller: Caller, request: ChoiceRequest) -> ChoiceScores:
@@ -88,7 +90,7 @@ class ChatChoice:
         why = found.why
         if stripped and changed:
             why += ("; " if why else "") + "blanks before choices were left out: a turn begins"
-        return replace(found, scores=scores, why=why)
+        return replace(found, scores=scores, why=why, evaluated=self._spending.evaluated)
 
     def _why(self) -> str:
         if self._facts.prefill or self._facts.steering:
@@ -127,7 +129,8 @@ class ChatChoice:
                 place = 1
             else:
                 return {path: None}
-        answer = self._connection.post(self._route.path, self._route.asked(asked, **more))
+        body = self._route.asked(asked, **more)
+        answer = self._connection.post(self._route.path, body, spending=self._spending)
         try:
             choice = answer["choices"][0]
             check_refused(choice, self._connection.where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores
@@ -39,7 +40,7 @@ class Choosing:
             if not self._facts.decisions:
                 raise self._no_method(method, "the server has no route for decisions")
             return self._decided(request, "asked for")
-        why = "asked for"
+        why, spent = "asked for", 0
         if method != "pick":
             why = "the server tells no log-probabilities"
             if method is None and self._engine.known_tokenizer is None and self._facts.structured:
@@ -51,6 +52,7 @@ class Choosing:
                 if method is not None or not nothing_seen(found):
                     return found
                 why = f"no choice could be followed by log-probabilities: {found.why}"
+                spent = found.evaluated or 0
             elif method is not None:
                 raise self._no_method(method, why)
         if not (self._facts.chat and self._facts.structured):
@@ -60,7 +62,7 @@ class Choosing:
             raise self._no_method("pick", held if method == "pick" else f"{why}; {held}")
         if request.norm == "pmi":
             raise self._no_method("pick", "pmi needs log-probabilities")
-        return pick(
+        picked = pick(
             self._connection,
             self._facts,
             self._engine.chat_route,
@@ -68,6 +70,9 @@ class Choosing:
             request,
             f"{why}; there is no distribution",
         )
+        if picked.evaluated is None:
+            return picked
+        return replace(picked, evaluated=picked.evaluated + spent)
 
     def _decided(self, request: ChoiceRequest, why: str) -> ChoiceScores:
         if request.norm == "pmi":

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -21,8 +21,12 @@ from autocog_core.errors import ClosedError, ConfigError, EngineError
 from autocog_core.secrets import conceal, from_environment, redact
 from autocog_openai.failures import MalformedAnswerError, translated
 from autocog_openai.options import OpenAIOptions
+from autocog_openai.spending import Spending, usage_of
 
 KEY = "env:OPENAI_API_KEY"
+#: Idle connections are let go before servers on uvicorn do it (5 s): a request sent at that very
+#: moment would be lost.
+IDLE_SECONDS = 3.0
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Body = Mapping[str, Any]
@@ -59,38 +63,44 @@ class Connection:
         self.root = self.base_url.removesuffix("/v1")
         self.where = f"{options.model} at {parts.netloc.rpartition('@')[2]}"
         self.closed = False
+        #: Requests that failed on the server's side.
+        self.failures = 0
         self._slots = threading.BoundedSemaphore(options.max_concurrency)
         self._beside = threading.BoundedSemaphore(options.max_concurrency)
         self._streaming = threading.local()
         self._workers = ThreadPoolExecutor(options.max_concurrency, "autocog-openai")
-        self._counting = threading.Lock()
-        self._usage = Usage()
+        self._spending = Spending()
 
     @property
     def usage(self) -> Usage:
         """What was asked so far."""
-        with self._counting:
-            return self._usage
+        return self._spending.usage
 
     def get(self, route: str) -> Any:
         """The JSON behind a route, "/..." beside /v1, or "v1/..." under the base."""
         return self._json(lambda: self._client.get(self._url(route), cast_to=httpx2.Response))
 
-    def post(self, route: str, body: Body, *, retries: int | None = None) -> Any:
+    def post(self, route: str, body: Body, *, spending: Spending | None = None) -> Any:
         """The JSON that answers a request.
 
+        :param spending: of what it is a part of, to be counted there too.
         :raises AutocogError: of the kind that fits; see `failures`.
         """
-        client = self._client if retries is None else self._client.with_options(max_retries=retries)
         found = self._json(
-            lambda: client.post(self._url(route), cast_to=httpx2.Response, body=dict(body))
+            lambda: self._client.post(self._url(route), cast_to=httpx2.Response, body=dict(body))
         )
-        self._count(found)
+        self._count(usage_of(found), spending)
         return found
 
     @contextmanager
-    def stream(self, route: str, body: Body) -> Iterator[Iterator[Any]]:
-        """The events that answer a request; leaving early cuts the connection."""
+    def stream(
+        self, route: str, body: Body, *, spending: Spending | None = None
+    ) -> Iterator[Iterator[Any]]:
+        """The events that answer a request; leaving early cuts the connection.
+
+        :param spending: as in `post`. A server tells the usage with the last event: of a stream
+            that is left before, every event counts as a token, and its prompt as nothing.
+        """
         with self._turn(), translated(self.where):
             events = self._client.post(
                 self._url(route),
@@ -101,8 +111,8 @@ class Connection:
             )
             self._streaming.now = True
             try:
-                with events:
-                    yield self._watched(events)
+                with events, closing(self._watched(events, spending)) as watched:
+                    yield watched
             finally:
                 self._streaming.now = False
 
@@ -151,6 +161,7 @@ class Connection:
             except EngineError as error:
                 if self.closed:
                     raise self._is_closed() from error
+                self.failures += 1
                 raise
 
     def _is_closed(self) -> ClosedError:
@@ -170,46 +181,22 @@ class Connection:
                 retryable=True,
             ) from error
 
-    def _watched(self, events: Iterator[Any]) -> Iterator[Any]:
-        for event in events:
-            self._count(event)
-            yield event
+    def _watched(
+        self, events: Iterator[Any], spending: Spending | None
+    ) -> Generator[Any, None, None]:
+        told, count = None, 0
+        try:
+            for event in events:
+                told, count = usage_of(event) or told, count + 1
+                yield event
+        finally:
+            if count:
+                self._count(told or Usage(requests=1, completion_tokens=count), spending)
 
-    def _count(self, answer: Any) -> None:
-        one = usage_of(answer)
-        if one is not None:
-            with self._counting:
-                self._usage += one
-
-
-def usage_of(answer: Any) -> Usage | None:
-    """What an answer says it has cost; None for one that says nothing (a route for tokens)."""
-    if isinstance(answer, list):
-        found = [one for one in map(usage_of, answer) if one is not None]
-        return sum(found[1:], found[0]) if found else None
-    if not isinstance(answer, dict):
-        return None
-    if isinstance(answer.get("response"), dict):
-        # Events of the responses route hold the whole answer, at their end.
-        answer = answer["response"]
-    meta = answer.get("meta_info")
-    if isinstance(meta, dict) and "prompt_tokens" in meta:
-        cached = int(meta.get("cached_tokens") or 0)
-        return Usage(1, int(meta["prompt_tokens"]), cached, int(meta.get("completion_tokens") or 0))
-    timings = answer.get("timings")
-    if isinstance(timings, dict) and "tokens_evaluated" in answer:
-        cached, read = int(timings.get("cache_n") or 0), int(timings.get("prompt_n") or 0)
-        return Usage(1, cached + read, cached, int(timings.get("predicted_n") or 0))
-    usage = answer.get("usage")
-    if not isinstance(usage, dict):
-        return None
-    details = usage.get("prompt_tokens_details") or usage.get("input_tokens_details") or {}
-    return Usage(
-        1,
-        int(usage.get("prompt_tokens") or usage.get("input_tokens") or 0),
-        int(details.get("cached_tokens") or 0),
-        int(usage.get("completion_tokens") or usage.get("output_tokens") or 0),
-    )
+    def _count(self, usage: Usage | None, spending: Spending | None) -> None:
+        for each in (self._spending, spending):
+            if each is not None:
+                each.add(usage)
 
 
 def _key(options: OpenAIOptions) -> str:
@@ -243,30 +230,44 @@ class _DeadlineTransport(httpx2.HTTPTransport):
     """
 
     def __init__(self, connections: int, seconds: float) -> None:
-        limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
+        limits = httpx2.Limits(
+            max_connections=connections,
+            max_keepalive_connections=connections,
+            keepalive_expiry=IDLE_SECONDS,
+        )
         super().__init__(verify=_certificates(), limits=limits)
         self._seconds = seconds
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        deadline = time.monotonic() + self._seconds
+        begun = time.monotonic()
         response = super().handle_request(request)
-        if not response.headers.get("content-type", "").startswith("text/event-stream"):
-            assert isinstance(response.stream, httpx2.SyncByteStream)
-            response.stream = _Deadline(response.stream, deadline, request)
+        events = response.headers.get("content-type", "").startswith("text/event-stream")
+        assert isinstance(response.stream, httpx2.SyncByteStream)
+        left = self._seconds - (time.monotonic() - begun)
+        response.stream = _Timed(response.stream, left, request, self._seconds if events else 0.0)
         return response
 
 
-class _Deadline(httpx2.SyncByteStream):
+class _Timed(httpx2.SyncByteStream):
+    """Bytes, waited for `left` seconds in all; with `each`, so many more after every event."""
+
     def __init__(
-        self, stream: httpx2.SyncByteStream, deadline: float, request: httpx2.Request
+        self, stream: httpx2.SyncByteStream, left: float, request: httpx2.Request, each: float
     ) -> None:
-        self._stream, self._deadline, self._request = stream, deadline, request
+        self._stream, self._left, self._request, self._each = stream, left, request, each
 
     def __iter__(self) -> Iterator[bytes]:
+        begun = time.monotonic()
         for part in self._stream:
-            if time.monotonic() > self._deadline:
+            self._left -= time.monotonic() - begun
+            if self._left < 0:
                 raise httpx2.ReadTimeout("the answer takes too long", request=self._request)
+            # A line at least: the empty one after it may come with the next part.
+            if self._each and b"\n" in part:
+                self._left = self._each
             yield part
+            # What is done with it in between is not the server's time.
+            begun = time.monotonic()
 
     def close(self) -> None:
         self._stream.close()

@@ -20,6 +20,7 @@ from autocog_openai.asking import clean
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
 from autocog_openai.failures import malformed
+from autocog_openai.spending import Spending
 from autocog_openai.text_choice import spelled
 from autocog_openai.tokenizers import Tokenizer
 
@@ -31,6 +32,7 @@ class EchoChoice:
         self._connection = connection
         self._facts = facts
         self._tokenizer = tokenizer
+        self._spending = Spending()
 
     def choose(self, caller: Caller, request: ChoiceRequest) -> ChoiceScores | None:
         """The scores of all choices; None where the server makes other tokens of some text.
@@ -53,7 +55,8 @@ class EchoChoice:
             values[tree.tree.path_nodes[starts[number] : starts[number + 1]]] = own
         nothing = np.zeros((0, 0))
         answer = TreeScores(values, nothing.astype(np.int32), nothing, 0)
-        return replace(tree.score(caller, request, [answer]), method="echo", evaluated=None)
+        scores = tree.score(caller, request, [answer])
+        return replace(scores, method="echo", evaluated=self._spending.evaluated)
 
     def _scores(self, base: Sequence[int], decided: Sequence[int]) -> list[float] | None:
         text = spelled(self._tokenizer, [*base, *decided])
@@ -67,7 +70,7 @@ class EchoChoice:
             "echo": True,
             "logprobs": 1,
         }
-        answer = self._connection.post("v1/completions", body)
+        answer = self._connection.post("v1/completions", body, spending=self._spending)
         try:
             logprobs = answer["choices"][0]["logprobs"]
             names, values = logprobs["tokens"], logprobs["token_logprobs"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,9 @@ from autocog_core.types import SpecialToken
 
 #: Of the file: older ones are found out anew.
 FORMAT = 1
+
+#: What was found out while some requests failed inside the server is believed so long.
+DOUBTED_SECONDS = 3600.0
 
 Echo = Literal["none", "wrong", "right"]
 
@@ -80,16 +84,26 @@ class Facts(BaseModel):
 
 def kept(key: str, identity: str) -> Facts | None:
     """What was found out before about the same model on the same server."""
-    try:
-        facts = Facts.model_validate_json(_file(key).read_bytes())
-    except (OSError, ValidationError):
-        return None
-    return facts if facts.identity == identity else None
-
-
-def keep(key: str, facts: Facts) -> None:
-    """Remember it; where nothing can be written, it is found out again next time."""
     path = _file(key)
+    for file in (path, _doubtful(path)):
+        try:
+            if file != path and time.time() - file.stat().st_mtime > DOUBTED_SECONDS:
+                continue
+            facts = Facts.model_validate_json(file.read_bytes())
+        except (OSError, ValidationError):
+            continue
+        if facts.identity == identity:
+            return facts
+    return None
+
+
+def keep(key: str, facts: Facts, *, doubtful: bool = False) -> None:
+    """Remember it; where nothing can be written, it is found out again next time.
+
+    :param doubtful: some request failed inside the server: that may be how it refuses what it does
+        not know, or have passed by tomorrow. It is remembered for an hour.
+    """
+    path = _doubtful(_file(key)) if doubtful else _file(key)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(f".{hashlib.sha256(facts.identity.encode()).hexdigest()[:8]}")
@@ -97,6 +111,10 @@ def keep(key: str, facts: Facts) -> None:
         fresh.replace(path)
     except OSError:
         return
+
+
+def _doubtful(path: Path) -> Path:
+    return path.with_suffix(".doubtful.json")
 
 
 def _file(key: str) -> Path:

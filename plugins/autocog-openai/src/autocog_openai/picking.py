@@ -12,10 +12,11 @@ import numpy as np
 
 from autocog_core import ChoiceRequest, ChoiceScore, ChoiceScores
 from autocog_core.numerics import entropy
-from autocog_openai.connection import Connection, usage_of
+from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
 from autocog_openai.failures import RefusedError, malformed
 from autocog_openai.routes.chat import ChatRoute, check_refused
+from autocog_openai.spending import Spending
 
 
 def pick(
@@ -43,7 +44,8 @@ def pick(
     body = route.asked(messages, **more)
     if "temperature" not in facts.refused:
         body["temperature"] = 0
-    answer = connection.post(route.path, body)
+    spending = Spending()
+    answer = connection.post(route.path, body, spending=spending)
     try:
         choice = answer["choices"][0]
         check_refused(choice, connection.where)
@@ -53,7 +55,8 @@ def pick(
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise malformed(connection.where, error) from error
     probabilities = [float(number == index) for number in range(len(choices))]
-    return replace(_scores(request, probabilities, index, "pick", why), evaluated=spent(answer))
+    scores = _scores(request, probabilities, index, "pick", why)
+    return replace(scores, evaluated=spending.evaluated)
 
 
 def decide(
@@ -70,9 +73,11 @@ def decide(
         "instructions": "Which of these continues the input best?",
         "choices": [{"value": choice} for choice in choices],
     }
+    spending = Spending()
     answer = connection.post(
         "v1/decisions",
         {"model": facts.model, "input": list(messages), "questions": [question]},
+        spending=spending,
     )
     try:
         found = answer["answers"][0]
@@ -81,18 +86,17 @@ def decide(
         shares = {each["value"]: float(each["probability"]) for each in found["probabilities"]}
         probabilities = [shares[choice] for choice in choices]
         index = choices.index(found["choice"])
+        if not _is_distribution(probabilities):
+            raise ValueError(f"{probabilities} are no probabilities")
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise malformed(connection.where, error) from error
-    found_scores = _scores(request, probabilities, index, "decision", why)
-    return replace(found_scores, evaluated=spent(answer))
+    scores = _scores(request, probabilities, index, "decision", why)
+    return replace(scores, evaluated=spending.evaluated)
 
 
-def spent(answer: Any) -> int | None:
-    """Tokens that an answer says the model read or wrote for it."""
-    used = usage_of(answer)
-    if used is None:
-        return None
-    return used.prompt_tokens - used.cached_tokens + used.completion_tokens
+def _is_distribution(probabilities: Sequence[float]) -> bool:
+    # The server may give a share to none of the choices, and rounds.
+    return all(0.0 <= each <= 1.0 for each in probabilities) and sum(probabilities) <= 1.0 + 1e-3
 
 
 def _scores(

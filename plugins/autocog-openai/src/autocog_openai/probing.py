@@ -40,6 +40,12 @@ FIND_OUT = {
     "vllm": vllm.find_out,
     "sglang": sglang.find_out,
 }
+#: Where a server says which build it is and how it was started, and what of that stays the same.
+BUILDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "llama-server": ("/props", ("build_info", "model_path", "total_slots", "chat_template")),
+    "vllm": ("/version", ("version",)),
+    "sglang": ("/server_info", ("version", "model_path", "dtype", "quantization")),
+}
 Result = TypeVar("Result")
 
 
@@ -52,16 +58,26 @@ def facts_of(connection: Connection) -> Facts:
     entry = _entry(connection)
     server = options.server if options.server != "auto" else _kind(connection, entry)
     stable = {name: value for name, value in entry.items() if name not in ("created", "permission")}
-    identity = json.dumps([server, stable], sort_keys=True, default=str)
+    build = _build(connection, server)
+    identity = json.dumps([server, stable, build], sort_keys=True, default=str)
     asked = (connection.base_url, options.model, server, options.encoding, options.api)
     key = " ".join(map(str, asked))
     found = None if options.refresh else kept(key, identity)
     if found is None:
+        failures = connection.failures
         found = _find_out(connection, server, entry, identity)
         # Where nothing was found, something is wrong for now, or with base_url.
         if found.completions or found.chat or found.decisions:
-            keep(key, found)
+            keep(key, found, doubtful=connection.failures > failures)
     return found
+
+
+def _build(connection: Connection, server: str) -> Mapping[str, Any]:
+    if server not in BUILDS:
+        return {}
+    route, names = BUILDS[server]
+    told = attempt(lambda: connection.get(route))
+    return {name: told.get(name) for name in names} if isinstance(told, dict) else {}
 
 
 def _entry(connection: Connection) -> Mapping[str, Any]:

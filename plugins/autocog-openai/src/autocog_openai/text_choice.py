@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from autocog_core import ChoiceRequest, ChoiceScores
@@ -11,6 +12,7 @@ from autocog_core.caller import Caller
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
 from autocog_openai.routes.completions import listing_of
+from autocog_openai.spending import Spending
 from autocog_openai.tokenizers import Tokenizer
 from autocog_openai.walking import Listing, Position, walk
 
@@ -25,6 +27,7 @@ class TextChoice:
         self._connection = connection
         self._facts = facts
         self._tokenizer = tokenizer
+        self._spending = Spending()
 
     def choose(self, caller: Caller, request: ChoiceRequest) -> ChoiceScores:
         """Each choice as a continuation of the prompt."""
@@ -35,7 +38,7 @@ class TextChoice:
             return {at.path: listing for at, listing in zip(positions, found, strict=True)}
 
         many = "" if self._facts.listed < 0 else f"among the {self._facts.listed} likeliest, or "
-        return walk(
+        found = walk(
             caller,
             request,
             look,
@@ -43,6 +46,7 @@ class TextChoice:
             method="top_logprobs",
             unseen_why=f"some tokens were not {many}told at all",
         )
+        return replace(found, evaluated=self._spending.evaluated)
 
     def _look(self, base: Sequence[int], position: Position) -> Listing:
         tokens = [*base, *position.path]
@@ -63,7 +67,7 @@ class TextChoice:
             "temperature": 0.0,
             "logprobs": count,
         }
-        answer = self._connection.post("v1/completions", body)
+        answer = self._connection.post("v1/completions", body, spending=self._spending)
         # Some servers list nothing where the likeliest token would end the text.
         return listing_of(answer) or None
 

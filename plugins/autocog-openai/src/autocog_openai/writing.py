@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 from autocog_core import Completion, CompletionRequest
 from autocog_core.errors import AutocogError, EngineError
-from autocog_openai.connection import Connection, usage_of
+from autocog_openai.connection import Connection
 from autocog_openai.failures import ConnectionFailedError, RefusedError, UnsupportedError, malformed
+from autocog_openai.spending import Spending
 from autocog_openai.written import Part, Written
 
 log = logging.getLogger(__name__)
@@ -119,12 +120,12 @@ class Writer:
         written = [Written(request, self._id_of, show=number == 0) for number in range(request.n)]
         cut = bool(request.stop) and ("stop" in left_out or not self._route.stops)
         watched = request.on_text is not None or cut
-        spent = None
+        spending = Spending()
         if watched and request.n == 1:
             body["stream"] = True
             if "stream_options" not in left_out:
                 body["stream_options"] = {"include_usage": True}
-            with self._connection.stream(self._route.path, body) as events:
+            with self._connection.stream(self._route.path, body, spending=spending) as events:
                 for part in self._parts(self._route.events, events):
                     written[0].take(self._checked(part))
                     if written[0].done:
@@ -136,18 +137,14 @@ class Writer:
                     retryable=True,
                 )
         else:
-            answer = self._connection.post(self._route.path, body)
-            spent = usage_of(answer)
+            answer = self._connection.post(self._route.path, body, spending=spending)
             for part in self._parts(self._route.parts, answer):
                 if 0 <= part.number < len(written):
                     written[part.number].take(self._checked(part))
             if not all(one.heard for one in written):
                 raise malformed(self._connection.where, "fewer texts than were asked for")
-        count = None
-        if spent is not None:
-            count = spent.prompt_tokens - spent.cached_tokens + spent.completion_tokens
         first, *others = written
-        return [first.completion(count), *(other.completion(0) for other in others)]
+        return [first.completion(spending.evaluated), *(other.completion(0) for other in others)]
 
     def _parts(self, read: Callable[[Any], Iterable[Part]], told: Any) -> Iterator[Part]:
         try:

@@ -83,9 +83,8 @@ class Written:
         if part.finish is not None:
             self._finish, self._stop = part.finish, part.stop
             if part.finish == "stop" and part.unsure and self._request.stop:
-                # With several it stays open which of them it was.
+                # Which of them it was stays open, and whether it was the model's own end.
                 self._finish = "stop string"
-                self._stop = self._request.stop[0] if len(self._request.stop) == 1 else None
         if text and self._matcher.feed(text.encode("utf-8")):
             self.done = True
         self._show(final=self.done)

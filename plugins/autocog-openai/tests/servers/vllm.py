@@ -24,6 +24,8 @@ from servers.vllm_checks import check_chat, check_completion, error, sampling_of
 from servers.vllm_logprobs import Names, chat_content, completion_logprobs, prompt_entries
 from servers.vllm_streams import chat_chunks, completion_chunks, reason
 
+VERSION = "0.28.0"
+
 
 class VLLM(ModelServer):
     """A vLLM server with one model.
@@ -69,7 +71,7 @@ class VLLM(ModelServer):
         )
 
     async def version(self, request: Request) -> Response:
-        return JSONResponse({"version": "0.28.0"})
+        return JSONResponse({"version": VERSION})
 
     async def health(self, request: Request) -> Response:
         return Response()

@@ -44,8 +44,15 @@ class ResponsesRoute:
             "store": False,
             **request.extra,
         }
+        # Of these it knows one; of the others it says that it does not, and they are left out.
         if request.top_p < 1:
             body["top_p"] = request.top_p
+        if request.top_k > 0:
+            body["top_k"] = request.top_k
+        if request.min_p > 0:
+            body["min_p"] = request.min_p
+        if request.seed is not None:
+            body["seed"] = request.seed
         if self._facts.chat_listed and "logprobs" not in left_out:
             body["include"] = ["message.output_text.logprobs"]
         return {name: value for name, value in body.items() if name not in left_out}
