@@ -95,6 +95,11 @@ class Model:
             plugins.register(manager, wrapper, f"{type(wrapper).__name__} ({number})")
 
     @property
+    def backend(self) -> object:
+        """The object with the hook implementations."""
+        return self._backend
+
+    @property
     def caller(self) -> Caller:
         """The typed hook calls, for code that builds on models."""
         return self._caller

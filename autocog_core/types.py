@@ -35,6 +35,9 @@ class SpecialToken:
     strips_right: bool = False
 
 
+UnicodeForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
+
+
 @dataclass(frozen=True)
 class BackendInfo:
     """What a backend says of itself.
@@ -45,6 +48,7 @@ class BackendInfo:
     :ivar bos: the id of BOS; `adds_bos` says whether sequences begin with it.
     :ivar eos: the ids that end a sequence.
     :ivar special_tokens: what `parse_special=True` recognises.
+    :ivar normalizer: the Unicode form into which the tokenizer brings text; None: it changes none.
     :ivar tolerance: how far two ways of computing one token's log-probability may differ, in nats.
     :ivar concurrency: how many calls may run at once; at 1 the model serialises them.
     :ivar retries_itself: the engine retries failed calls, so core must not.
@@ -61,6 +65,7 @@ class BackendInfo:
     adds_bos: bool = False
     eos: tuple[int, ...] = ()
     special_tokens: tuple[SpecialToken, ...] = ()
+    normalizer: UnicodeForm | None = None
     tolerance: float = 1e-4
     concurrency: int = 1
     retries_itself: bool = False

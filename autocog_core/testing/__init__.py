@@ -1,0 +1,19 @@
+"""For those who write backends or programs: laws that a backend keeps, and checks of results."""
+
+from __future__ import annotations
+
+from autocog_core.testing.conformance import Finding, conformance
+from autocog_core.testing.contract import BackendContract
+from autocog_core.testing.law import LAWS, Law, LawBrokenError, NotApplicableError
+from autocog_core.testing.subject import Subject
+
+__all__ = [
+    "LAWS",
+    "BackendContract",
+    "Finding",
+    "Law",
+    "LawBrokenError",
+    "NotApplicableError",
+    "Subject",
+    "conformance",
+]

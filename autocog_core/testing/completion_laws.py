@@ -1,0 +1,222 @@
+"""Laws of completions: what `complete` answers."""
+
+from __future__ import annotations
+
+from autocog_core.errors import CapabilityError
+from autocog_core.testing.law import LawBrokenError, NotApplicableError, law
+from autocog_core.testing.subject import Subject, apart
+from autocog_core.types import Completion
+
+PROMPT = "Once upon"
+LENGTH = 12
+#: Says nothing that a model would say.
+NEVER = "\u2603 never \u2603"
+
+
+@law("completions")
+def as_many_tokens(subject: Subject) -> None:
+    """A completion is no longer than asked, and says why it ended."""
+    for length in (1, 3, LENGTH):
+        found = _greedy(subject, length)
+        if len(found.tokens) > length:
+            raise LawBrokenError(
+                "more tokens came than were asked for",
+                given=f"max_tokens={length}",
+                expected=f"at most {length}",
+                got=len(found.tokens),
+            )
+        if found.finish not in ("stop", "eos", "length"):
+            raise LawBrokenError("it does not say why it ended", got=found.finish)
+        if found.finish == "stop":
+            raise LawBrokenError(
+                "it ended at a stop string, where none was given",
+                given=f"max_tokens={length}",
+                got=found.stop,
+                cause="an empty stop matches everywhere, or the end of the text is called a stop",
+            )
+        if found.finish == "length" and found.tokens and len(found.tokens) < length:
+            raise LawBrokenError(
+                "it ended early, and calls it the asked length",
+                expected=length,
+                got=len(found.tokens),
+            )
+
+
+@law("completions", "rows", "tokens")
+def greedy_and_scored(subject: Subject) -> None:
+    """At temperature 0 each token is the likeliest, and comes with its log-probability."""
+    found = _greedy(subject, LENGTH)
+    if found.logprobs is None or len(found.logprobs) != len(found.tokens):
+        raise LawBrokenError(
+            "not every token has its log-probability",
+            expected=len(found.tokens),
+            got=None if found.logprobs is None else len(found.logprobs),
+        )
+    tokens = subject.model.encode(PROMPT)
+    for place, (token, logprob) in enumerate(zip(found.tokens, found.logprobs, strict=True)):
+        row = subject.model.greedy(tokens)
+        if apart(float(row[token]), logprob) > subject.tolerance:
+            near = apart(-float(row[token]), logprob) <= subject.tolerance
+            raise LawBrokenError(
+                f"token {place} of a completion has another log-probability than its row says",
+                given=PROMPT,
+                expected=float(row[token]),
+                got=logprob,
+                cause="the sign" if near else "values after temperature, masks or penalties",
+            )
+        if float(row.max()) - float(row[token]) > subject.tolerance:
+            raise LawBrokenError(
+                f"token {place} of a greedy completion is not the likeliest",
+                given=PROMPT,
+                expected=float(row.max()),
+                got=float(row[token]),
+                cause="sampling at temperature 0, or a repetition penalty that nobody asked for",
+            )
+        tokens.append(token)
+
+
+@law("completions", "tokens")
+def tokens_spell_the_text(subject: Subject) -> None:
+    """The tokens of a completion spell its text."""
+    found = _greedy(subject, LENGTH)
+    if not found.tokens and found.text:
+        raise NotApplicableError("it tells no tokens")
+    said = subject.model.detokenize(found.tokens)
+    if said != found.text:
+        raise LawBrokenError(
+            "the tokens of a completion spell another text",
+            expected=found.text,
+            got=said,
+            cause="a blank at the start is lost: decode bytes, not words"
+            if said.strip() == found.text.strip()
+            else "",
+        )
+
+
+@law("completions")
+def stops(subject: Subject) -> None:
+    """A stop string ends the text before it, wherever tokens begin or end; it is never made up."""
+    free = _greedy(subject, LENGTH)
+    for start in range(len(free.text) - 1):
+        stop = free.text[start : start + 2]
+        if "\ufffd" in stop:
+            continue
+        ended = _greedy(subject, LENGTH, stop=stop)
+        expected = free.text[: free.text.find(stop)]
+        if ended.text != expected:
+            raise LawBrokenError(
+                "a stop string does not end the text where it begins",
+                given=f"stop={stop!r}",
+                expected=expected,
+                got=ended.text,
+                cause=_cause_of_stop(ended, free, expected, stop),
+            )
+        if ended.finish != "stop" or ended.stop not in (stop, None):
+            raise LawBrokenError(
+                "it does not say that a stop string came",
+                given=f"stop={stop!r}",
+                expected=("stop", stop),
+                got=(ended.finish, ended.stop),
+            )
+        if free.tokens and ended.tokens != free.tokens[: len(ended.tokens)]:
+            raise LawBrokenError(
+                "with a stop string, other tokens were decided",
+                given=f"stop={stop!r}",
+                expected=free.tokens,
+                got=ended.tokens,
+                cause="the stop is forbidden to the model, or its tokens are made up",
+            )
+    unseen = _greedy(subject, LENGTH, stop=NEVER)
+    if unseen.text != free.text:
+        raise LawBrokenError(
+            "a stop that never came changes the text", expected=free.text, got=unseen.text
+        )
+
+
+def _cause_of_stop(ended: Completion, free: Completion, expected: str, stop: str) -> str:
+    if ended.text == free.text:
+        return "stop strings are ignored, or seen only where they are a whole token"
+    if ended.text == expected + stop:
+        return "the stop string is left in the text"
+    if stop not in ended.text:
+        return "the model is kept from saying it, in place of ending there"
+    return "seen too late: only where a token ends as the stop does"
+
+
+@law("completions")
+def empty_stops_are_refused(subject: Subject) -> None:
+    """An empty stop string, which would match everywhere, is refused."""
+    try:
+        found = subject.model.complete(PROMPT, max_tokens=2, stop="")
+    except ValueError:
+        return
+    raise LawBrokenError("an empty stop string is accepted", given="stop=''", got=found.text)
+
+
+@law("completions")
+def streamed(subject: Subject) -> None:
+    """What is streamed adds up to the text, and no stop string is among it."""
+    model = subject.model
+    whole = _greedy(subject, LENGTH)
+    pieces = list(model.stream(PROMPT, max_tokens=LENGTH, temperature=0))
+    if "".join(pieces) != whole.text:
+        raise LawBrokenError(
+            "the pieces of a stream are not the text",
+            expected=whole.text,
+            got=pieces,
+            cause="on_text is called with parts of characters, or with the whole text each time",
+        )
+    if len(whole.text) < 4:
+        return
+    stop = whole.text[2:4]
+    if "\ufffd" in stop:
+        return
+    text = "".join(model.stream(PROMPT, max_tokens=LENGTH, temperature=0, stop=stop))
+    if text != whole.text[: whole.text.find(stop)]:
+        raise LawBrokenError(
+            "what is streamed does not end before the stop string",
+            given=f"stop={stop!r}",
+            expected=whole.text[: whole.text.find(stop)],
+            got=text,
+            cause="text is shown before it is known not to begin a stop string",
+        )
+
+
+@law("completions")
+def alternatives(subject: Subject) -> None:
+    """As many alternatives come as are asked for; sampled ones are not all the same."""
+    try:
+        found = subject.model.complete(PROMPT, max_tokens=LENGTH, n=4, temperature=2.0, seed=1)
+    except CapabilityError as error:
+        raise NotApplicableError(str(error)) from error
+    if len(found.alternatives) != 3:
+        raise LawBrokenError(
+            "alternatives are missing", given="n=4", expected=3, got=len(found.alternatives)
+        )
+    texts = {found.text, *(other.text for other in found.alternatives)}
+    if len(texts) == 1 and len(found.tokens) > 2:
+        raise LawBrokenError(
+            "at temperature 2 all of them are the same",
+            given="n=4, temperature=2",
+            got=found.text,
+            cause="each begins from the same seed, or temperature is ignored",
+        )
+
+
+@law("completions")
+def unknown_options_are_refused(subject: Subject) -> None:
+    """An option that the engine does not know is refused, not ignored."""
+    try:
+        subject.model.complete(PROMPT, max_tokens=1, no_such_option_anywhere=1)
+    except (CapabilityError, ValueError):
+        return
+    raise LawBrokenError(
+        "an option that nobody knows is ignored",
+        given="no_such_option_anywhere=1",
+        cause="request.extra is not looked at: call completion.refuse_unknown",
+    )
+
+
+def _greedy(subject: Subject, length: int, stop: str | None = None) -> Completion:
+    stops = () if stop is None else (stop,)
+    return subject.model.complete(PROMPT, max_tokens=length, temperature=0, stop=stops)

@@ -1,0 +1,93 @@
+"""All laws on one backend: what holds, what is broken, and what does not apply."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from autocog_core.errors import AutocogError, CapabilityError
+from autocog_core.testing import (  # noqa: F401 - they make the laws, in this order
+    completion_laws,
+    manner_laws,
+    memory_laws,
+    row_laws,
+    score_laws,
+    token_laws,
+)
+from autocog_core.testing.law import LAWS, Law, LawBrokenError, NotApplicableError
+from autocog_core.testing.subject import Subject
+
+Status = Literal["holds", "broken", "not offered", "not applicable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What came of one law.
+
+    :ivar why: why it does not apply; empty otherwise.
+    :ivar broken: how it is broken; None otherwise.
+    :ivar seconds: that the check took.
+    """
+
+    law: Law
+    status: Status
+    why: str = ""
+    broken: LawBrokenError | None = None
+    seconds: float = 0.0
+
+
+def conformance(subject: Subject) -> Iterator[Finding]:
+    """Check every law, one finding each, as they come."""
+    for law in LAWS:
+        begun = time.perf_counter()
+        status, why, broken = _checked(law, subject)
+        yield Finding(law, status, why, broken, time.perf_counter() - begun)
+
+
+def check(law: Law, subject: Subject) -> None:
+    """Check one law.
+
+    :raises LawBrokenError: if it does not hold.
+    :raises NotApplicableError: if it has nothing to say of this backend.
+    """
+    missing = [need for need in law.needs if not subject.offers(need)]
+    if missing:
+        raise NotApplicableError("not offered: " + ", ".join(missing))
+    try:
+        law.check(subject)
+    except LawBrokenError as error:
+        error.law = law.name
+        raise
+    except NotApplicableError:
+        raise
+    except CapabilityError as error:
+        # Of what the backend offers, it cannot do all: it says so.
+        raise NotApplicableError(str(error)) from error
+    except Exception as error:
+        raise _failed(law, error) from error
+
+
+def _failed(law: Law, error: Exception) -> LawBrokenError:
+    """A call that should have worked, and did not."""
+    what = f"a call fails: {type(error).__name__}: {error}"
+    if not isinstance(error, AutocogError):
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        what += f" ({last.name}, line {last.lineno})"
+    broken = LawBrokenError(what)
+    broken.law = law.name
+    return broken
+
+
+def _checked(law: Law, subject: Subject) -> tuple[Status, str, LawBrokenError | None]:
+    if any(not subject.offers(need) for need in law.needs):
+        return "not offered", "needs " + ", ".join(law.needs), None
+    try:
+        check(law, subject)
+    except LawBrokenError as error:
+        return "broken", "", error
+    except NotApplicableError as error:
+        return "not applicable", str(error), None
+    return "holds", "", None

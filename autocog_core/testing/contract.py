@@ -1,0 +1,82 @@
+"""The laws as a pytest suite that a plugin runs by subclassing one class."""
+
+from __future__ import annotations
+
+import unittest
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from autocog_core.testing.conformance import check
+from autocog_core.testing.law import LAWS, Law, NotApplicableError
+from autocog_core.testing.subject import Subject
+from autocog_core.testing.texts import CHOICES, HARD, PROMPTS
+
+
+class BackendContract:
+    """Every law that a backend keeps, as a test each.
+
+    For pytest::
+
+        class TestMine(BackendContract):
+            def make(self) -> MyLM:
+                return MyLM(path="model.bin")
+
+    One model serves all tests of a class; laws that need another one make it. A law about what the
+    backend does not offer is skipped, and says so.
+
+    :cvar prompts, choices: texts that the model is asked; give your own where its vocabulary is
+        small.
+    :cvar hard: texts that must come back from their tokens.
+    :cvar longest: contexts of more tokens are not filled to their end.
+    """
+
+    prompts: ClassVar[Sequence[str]] = PROMPTS
+    choices: ClassVar[Sequence[str]] = CHOICES
+    hard: ClassVar[Sequence[str]] = HARD
+    longest: ClassVar[int] = 4096
+    _subject: ClassVar[Subject | None] = None
+
+    def make(self) -> Any:
+        """A backend, or a `Model` of one: a new one with every call."""
+        raise NotImplementedError(f"{type(self).__name__} has no `make`: it makes your backend")
+
+    #: Override it, if you can tell the numbers by other means: it takes a text and gives the
+    #: log-probability of each token of `model.encode(text)` but the first.
+    reference_logprobs: Callable[[str], Sequence[float]] | None = None
+
+    @classmethod
+    def teardown_class(cls) -> None:
+        """Close the models."""
+        if cls._subject is not None:
+            cls._subject.close()
+            cls._subject = None
+
+    def _check(self, law: Law) -> None:
+        # pytest makes an instance for each test: what is kept is kept on the class.
+        cls = type(self)
+        if cls._subject is None:
+            cls._subject = Subject(
+                self.make,
+                reference=self.reference_logprobs,
+                prompts=self.prompts,
+                choices=self.choices,
+                hard=self.hard,
+                longest=self.longest,
+            )
+        try:
+            check(law, cls._subject)
+        except NotApplicableError as error:
+            raise unittest.SkipTest(str(error)) from error
+
+
+def _test_of(law: Law) -> Callable[[BackendContract], None]:
+    def test(self: BackendContract) -> None:
+        self._check(law)
+
+    test.__name__ = f"test_{law.name}"
+    test.__doc__ = law.title
+    return test
+
+
+for _law in LAWS:
+    setattr(BackendContract, f"test_{_law.name}", _test_of(_law))

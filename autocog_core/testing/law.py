@@ -1,0 +1,97 @@
+"""What a law is: a promise that every backend keeps, how to check it, and how it is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from autocog_core.testing.subject import Subject
+
+#: What a backend must offer for a law to be about it; see `Subject.offers`.
+Need = Literal["tokens", "rows", "trees", "choices", "completions", "vocabulary", "chat"]
+Check = Callable[["Subject"], None]
+
+
+class LawBrokenError(AssertionError):
+    """A law that does not hold.
+
+    :ivar law: its name. `what`: what is wrong. `given`: the smallest input that shows it.
+    :ivar expected, got: what should have come and what came; empty where `what` says it all.
+    :ivar cause: what is likely the matter; empty where there is no guess.
+    """
+
+    def __init__(
+        self, what: str, *, given: Any = None, expected: Any = "", got: Any = "", cause: str = ""
+    ) -> None:
+        self.law = ""
+        self.what = what
+        self.given = "" if given is None else _shortened(given)
+        self.expected, self.got = _shortened(expected), _shortened(got)
+        self.cause = cause
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        lines = [f'the law "{self.law}" is broken: {self.what}']
+        for name in ("given", "expected", "got"):
+            value = getattr(self, name)
+            lines += [f"  {name}: {value}"] if value else []
+        lines += [f"  likely cause: {self.cause}"] if self.cause else []
+        return "\n".join(lines)
+
+
+class NotApplicableError(Exception):
+    """A law that has nothing to say of this backend: why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """A promise of backends.
+
+    :ivar name: of the function that checks it. `title`: the promise in a sentence.
+    :ivar needs: what a backend must offer; none: every backend must keep it.
+    """
+
+    name: str
+    title: str
+    needs: tuple[Need, ...]
+    check: Check
+
+    @property
+    def kind(self) -> str:
+        """Basic ones are for every backend, optional ones for those that offer what they need."""
+        return "optional" if self.needs else "basic"
+
+
+#: All of them, in the order in which they are checked.
+LAWS: list[Law] = []
+
+
+def law(*needs: Need) -> Callable[[Check], Check]:
+    """Make a law of a function, whose docstring's first line is the promise."""
+
+    def made(check: Check) -> Check:
+        title = (check.__doc__ or check.__name__).strip().splitlines()[0].rstrip(".")
+        LAWS.append(Law(check.__name__, title, needs, check))
+        return check
+
+    return made
+
+
+@contextmanager
+def given(text: Any) -> Iterator[None]:
+    """Name the input in whatever is broken inside."""
+    try:
+        yield
+    except LawBrokenError as error:
+        error.given = error.given or _shortened(text)
+        raise
+
+
+def _shortened(value: Any, most: int = 200) -> str:
+    text = value if isinstance(value, str) and not value else repr(value)
+    if isinstance(value, float):
+        text = f"{value:.6g}"
+    return text if len(text) <= most else f"{text[: most - 20]} ... {text[-16:]}"

@@ -1,0 +1,36 @@
+"""The texts that laws are checked with: plain ones, and such as tokenizers stumble over."""
+
+from __future__ import annotations
+
+#: Shortest first: what fails is shown with the first that does.
+PROMPTS = ("a b", "1 + 1 =", "Grüße 😀 und\n\n", "The capital of France is")
+
+CHOICES = (" Paris", " Paris, France", " Lyon", "1", "10", "100", "é")
+
+HARD = (
+    "a",
+    " a",
+    "  a",
+    "a ",
+    "\n",
+    "\n\n\n",
+    "\t\tif x:\r\n\t\t\treturn",
+    " " * 17 + "x",
+    "é",
+    "e\u0301",
+    "ﬁ ½ Ⅷ",
+    "日本語の文章",
+    "العربية \u200fעברית",  # noqa: RUF001
+    "😀",
+    "👩\u200d👩\u200d👧 🏳\ufe0f\u200d🌈",
+    "\x00\x01\x7f",
+    "\ufeffbom",
+    "\ufffd",
+    "a\u200bb\u00a0c\u2028d",
+    "don't you'll I'm",
+    "3.14159265358979 1,000,000",
+    "<b>&amp;</b> {{ x }} [INST] </s> <|end|>",
+    "x" * 300,
+    "Donaudampfschifffahrtsgesellschaftskapitän" * 4,
+    "\U0010fffd \U00020000",
+)
