@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from autocog_core import load, plugins, read_config
@@ -23,13 +24,24 @@ def open_model(
 
     :raises UsageError: for arguments that contradict each other, and all that `load` raises.
     """
+    make = loader(name, config, backend, options)
+    with messages_on_stderr(), make() as model:
+        yield model
+
+
+def loader(
+    name: str | None, config: Path | None, backend: str | None, options: Sequence[str] | None
+) -> Callable[[], Model]:
+    """What loads the model, a new one with every call.
+
+    :raises UsageError: for arguments that contradict each other.
+    """
     if options and backend is None:
         raise InputError("goes with --backend", where="--option")
     if backend is not None and (name is not None or config is not None):
         other = "--model" if name is not None else "--config"
         raise InputError(f"does not go with {other}", where="--backend")
-    with _messages_on_stderr(), _load(name, config, backend, options or ()) as model:
-        yield model
+    return partial(_load, name, config, backend, options or ())
 
 
 def _load(
@@ -55,7 +67,7 @@ class _Handler(logging.Handler):
 
 
 @contextmanager
-def _messages_on_stderr() -> Iterator[None]:
+def messages_on_stderr() -> Iterator[None]:
     """Show what core and backends log: a plugin's logger is named like its package."""
     packages = {plugin.target.partition(".")[0] for plugin in plugins.installed()}
     level = logging.DEBUG if session.debug else logging.INFO

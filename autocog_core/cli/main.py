@@ -10,8 +10,11 @@ from autocog_core.cli.backends import backends
 from autocog_core.cli.check import check
 from autocog_core.cli.choose import choose
 from autocog_core.cli.complete import complete
+from autocog_core.cli.conformance import conformance
+from autocog_core.cli.doctor import doctor
 from autocog_core.cli.failures import CommandGroup
 from autocog_core.cli.models import models
+from autocog_core.cli.new_plugin import new_plugin
 from autocog_core.cli.options import Debug, Quiet
 from autocog_core.cli.run import run
 from autocog_core.cli.show_program import show
@@ -51,7 +54,20 @@ def autocog(
         typer.echo(context.get_help())
 
 
-for command in (backends, models, tokenize, greedy, complete, choose, run, check, show):
+for command in (
+    backends,
+    models,
+    tokenize,
+    greedy,
+    complete,
+    choose,
+    run,
+    check,
+    show,
+    doctor,
+    conformance,
+    new_plugin,
+):
     app.command()(command)
 
 

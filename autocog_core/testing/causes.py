@@ -75,7 +75,7 @@ def _read(subject: Subject, tokens: Sequence[int], begin: int, shift: int) -> li
             # Nothing is there: it cannot have been read, and whatever was counts as right.
             found.append(np.nan)
             continue
-        found.append(float(subject.model.greedy(list(tokens[:length]))[tokens[place]]))
+        found.append(subject.logprob(tokens[:length], tokens[place]))
     return found if not all(map(np.isnan, found)) else None
 
 

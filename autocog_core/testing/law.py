@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from autocog_core.testing.subject import Subject
 
 #: What a backend must offer for a law to be about it; see `Subject.offers`.
-Need = Literal["tokens", "rows", "trees", "choices", "completions", "vocabulary", "chat"]
+Need = Literal["tokens", "rows", "trees", "scores", "choices", "completions", "vocabulary", "chat"]
 Check = Callable[["Subject"], None]
 
 

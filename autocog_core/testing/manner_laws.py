@@ -101,7 +101,7 @@ def capabilities(subject: Subject) -> None:
 
 
 @law("rows")
-def ids_outside_are_refused(subject: Subject) -> None:
+def ids_outside(subject: Subject) -> None:
     """Ids outside the vocabulary are refused, and the next call works."""
     size = subject.model.info.vocabulary_size
     for token in (-1, size, size + 1000):
@@ -109,7 +109,7 @@ def ids_outside_are_refused(subject: Subject) -> None:
 
 
 @law("rows")
-def nothing_is_refused(subject: Subject) -> None:
+def empty_prompt(subject: Subject) -> None:
     """An empty prompt is refused where there is nothing to condition on."""
     if subject.model.info.adds_bos:
         subject.model.greedy("")

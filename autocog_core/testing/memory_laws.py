@@ -170,7 +170,7 @@ def threads(subject: Subject) -> None:
 
 
 @law("rows")
-def reasked_after_close(subject: Subject) -> None:
+def same_rows_anew(subject: Subject) -> None:
     """A model that is made after another was closed has the same rows."""
     if not subject.offers("tokens"):
         raise NotApplicableError("it has no tokens")

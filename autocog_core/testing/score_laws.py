@@ -54,7 +54,7 @@ def choices_are_spelled(subject: Subject) -> None:
                 )
 
 
-@law("choices", "rows", "tokens")
+@law("choices", "scores", "tokens")
 def chain_rule(subject: Subject) -> None:
     """A choice's score is the sum of its tokens' log-probabilities, each read before its token."""
     model = subject.model
@@ -64,8 +64,7 @@ def chain_rule(subject: Subject) -> None:
         for score in result.scores:
             joint = model.encode(prompt + score.choice)
             plain = [
-                float(model.greedy(joint[:place])[joint[place]])
-                for place in range(base, len(joint))
+                subject.logprob(joint[:place], joint[place]) for place in range(base, len(joint))
             ]
             got = list(score.token_logprobs)
             far = len(got) != len(plain) or any(
@@ -73,7 +72,7 @@ def chain_rule(subject: Subject) -> None:
             )
             if far:
                 raise LawBrokenError(
-                    "a choice has other scores than plain rows give",
+                    "a choice has other scores than its tokens, asked for one by one",
                     given=(prompt, score.choice),
                     expected=[round(value, 4) for value in plain],
                     got=[round(value, 4) for value in got],

@@ -13,6 +13,7 @@ from autocog_core.lazy import lazy
 from autocog_core.model import Model
 from autocog_core.testing.law import Need, NotApplicableError
 from autocog_core.testing.texts import CHOICES, HARD, PROMPTS
+from autocog_core.types import TreeQuery
 
 #: log P of each token of a text, by the author's own means; see `Subject.reference`.
 Reference = Callable[[str], Sequence[float]]
@@ -23,6 +24,7 @@ _HOOKS: dict[Need, frozenset[str]] = {
     "tokens": frozenset({"tokenize"}),
     "rows": frozenset({"greedy_impl"}),
     "trees": frozenset({"greedy_tree_impl"}),
+    "scores": frozenset({"greedy_impl", "greedy_tree_impl"}),
     "choices": frozenset({"choose", "greedy_impl", "greedy_tree_impl"}),
     "completions": frozenset({"complete", "greedy_impl"}),
     "vocabulary": frozenset({"vocabulary"}),
@@ -58,14 +60,17 @@ class Subject:
     @lazy
     def model(self) -> Model:
         """The one that most laws are checked on."""
-        return self.another()
+        return self._made()
 
     def another(self) -> Model:
-        """A further model of the same kind, closed with the others."""
-        made = self._make()
-        model = made if isinstance(made, Model) else Model(made)
+        """A further model of the same kind, open until the law is checked."""
+        model = self._made()
         self._others.append(model)
         return model
+
+    def _made(self) -> Model:
+        made = self._make()
+        return made if isinstance(made, Model) else Model(made)
 
     def offers(self, need: Need) -> bool:
         """Whether the backend has a hook for it, or what core makes it of."""
@@ -80,6 +85,14 @@ class Subject:
         """The backend's own answer, before core has looked at it."""
         return self.model.caller.hooks.greedy_impl(tokens=list(tokens))
 
+    def logprob(self, tokens: Sequence[int], token: int) -> float:
+        """The log-probability of `token` after `tokens`, asked for by itself."""
+        if self.offers("rows"):
+            return float(self.model.greedy(list(tokens))[token])
+        one, root = np.array([token], dtype=np.int32), np.array([-1], dtype=np.int32)
+        (found,) = self.model.caller.greedy_tree([TreeQuery(list(tokens), one, root)])
+        return float(found.values[0])
+
     def encoded(self, text: str) -> list[int]:
         """The ids of a prompt.
 
@@ -91,11 +104,17 @@ class Subject:
             raise NotApplicableError(f"a context of {limit} tokens is too short for it")
         return tokens
 
-    def close(self) -> None:
-        """Close every model that was made."""
+    def close_others(self) -> None:
+        """Close all models but the first: they hold an engine each."""
         for model in self._others:
             model.close()
         self._others.clear()
+
+    def close(self) -> None:
+        """Close every model that was made."""
+        self.close_others()
+        if "model" in self.__dict__:
+            self.model.close()
 
 
 def difference(first: Values, second: Values) -> float:

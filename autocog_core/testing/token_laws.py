@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 
-from autocog_core.errors import AutocogError
 from autocog_core.pieces import Message
 from autocog_core.testing.law import LawBrokenError, NotApplicableError, given, law
 from autocog_core.testing.smallest import smallest
@@ -16,12 +15,17 @@ MOST = 3000
 
 @law("tokens")
 def round_trip(subject: Subject) -> None:
-    """Text comes back from its tokens as it was, up to the declared normalizer."""
+    """Text comes back from its tokens as it was, up to the declared normalizer.
+
+    Where it begins a sequence, it may get a blank before its first word.
+    """
     for text in subject.hard:
         if _comes_back(subject, text):
             continue
         shown = smallest(text, lambda part: not _comes_back(subject, part))
         expected, got = _normalized(subject, shown), _there_and_back(subject, shown)
+        if got == expected:
+            got = _there_and_back(subject, shown, at_start=True)
         raise LawBrokenError(
             "a text does not come back from its tokens",
             given=shown,
@@ -32,7 +36,9 @@ def round_trip(subject: Subject) -> None:
 
 
 def _comes_back(subject: Subject, text: str) -> bool:
-    return _there_and_back(subject, text) == _normalized(subject, text)
+    expected = _normalized(subject, text)
+    begun = _there_and_back(subject, text, at_start=True)
+    return _there_and_back(subject, text) == expected and begun in (expected, " " + expected)
 
 
 def _normalized(subject: Subject, text: str) -> str:
@@ -40,9 +46,10 @@ def _normalized(subject: Subject, text: str) -> str:
     return unicodedata.normalize(form, text) if form else text
 
 
-def _there_and_back(subject: Subject, text: str) -> str:
+def _there_and_back(subject: Subject, text: str, *, at_start: bool = False) -> str:
     model = subject.model
-    return model.detokenize_bytes(model.tokenize(text)).decode("utf-8", errors="replace")
+    tokens = model.tokenize(text, at_start=at_start)
+    return model.detokenize_bytes(tokens).decode("utf-8", errors="replace")
 
 
 def _cause_of_loss(text: str, expected: str, got: str) -> str:
@@ -115,7 +122,7 @@ def tokens_are_ids(subject: Subject) -> None:
 
 
 @law("tokens")
-def bad_text_is_refused(subject: Subject) -> None:
+def bad_text(subject: Subject) -> None:
     """Text that is no Unicode is refused, and what comes next works."""
     model = subject.model
     before = model.tokenize("a b")
@@ -180,7 +187,7 @@ def special_text_stays_text(subject: Subject) -> None:
 
 
 @law("tokens")
-def special_text_is_parsed_where_trusted(subject: Subject) -> None:
+def trusted_special_text(subject: Subject) -> None:
     """In trusted text a special token's text is that token, which stands for no bytes."""
     model = subject.model
     if not model.info.special_tokens:
@@ -233,11 +240,8 @@ def chat_content_stays_text(subject: Subject) -> None:
     for special in model.info.special_tokens:
         plain: list[Message] = [{"role": "user", "content": "I say and more"}]
         sly: list[Message] = [{"role": "user", "content": f"I say {special.text} and more"}]
-        try:
-            expected = model.encode(model.chat_prompt(plain)).count(special.id)
-            got = model.encode(model.chat_prompt(sly)).count(special.id)
-        except AutocogError as error:
-            raise LawBrokenError(f"a message is refused: {error}", given=sly) from error
+        expected = model.encode(model.chat_prompt(plain)).count(special.id)
+        got = model.encode(model.chat_prompt(sly)).count(special.id)
         if got != expected:
             raise LawBrokenError(
                 "a message brings a special token of its own",

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
-import laws
 import pytest
 
-from autocog_core import Model
-
-Law = Callable[[Model], None]
+from autocog_core.testing import LAWS, Law, NotApplicableError, Subject
+from autocog_core.testing.conformance import check
+from autocog_llamacpp import LLaMa
 
 FILES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("llama", {}),
     "bos": ("llama", {"adds_bos": True}),
     "sentencepiece": ("llama", {"sentencepiece": True}),
-    "gemma3": ("gemma3", {}),
+    # Of other weights: those of seed 0 make 3e-4 of a rounding, whichever way they are evaluated.
+    "gemma3": ("gemma3", {"seed": 1}),
     "mamba": ("mamba", {}),
     "lfm2": ("lfm2", {}),
 }
 
 
-@pytest.mark.parametrize("law", laws.ALL, ids=lambda law: law.__name__)
-@pytest.mark.parametrize("name", FILES)
-def test_tiny_files_obey_every_law(make_llama: Any, name: str, law: Law) -> None:
-    architecture, options = FILES[name]
-    law(make_llama(architecture, options, n_ctx=512).as_model())
+@pytest.fixture(scope="module", params=FILES)
+def subject(request: Any, gguf_file: Any) -> Iterator[Subject]:
+    architecture, file = FILES[request.param]
+    options = {"n_ctx": 512, "exact": True, "n_threads": 1}
+    path = str(gguf_file(architecture, **file))
+    made = Subject(lambda: LLaMa(**LLaMa.create(model_path=path, **options)))
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+def test_tiny_files_obey_every_law(subject: Subject, law: Law) -> None:
+    try:
+        check(law, subject)
+    except NotApplicableError as error:
+        pytest.skip(str(error))

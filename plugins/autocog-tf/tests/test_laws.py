@@ -1,26 +1,37 @@
-"""The laws that every model obeys, on a tiny model of each kind."""
+"""The laws that every backend keeps, on a tiny model of each kind."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import laws
 import pytest
 import tiny
 
-from autocog_core import Model
+from autocog_core.testing import BackendContract
 from autocog_tf import TfLM
 
-Law = Callable[[Model], None]
+
+def of_kind(name: str) -> Callable[[BackendContract], TfLM]:
+    return lambda self: TfLM(engine=tiny.tiny_engine(name))
 
 
-@pytest.mark.parametrize("law", laws.ALL, ids=lambda law: law.__name__)
-@pytest.mark.parametrize("name", ["llama", "gemma3", "mamba"])
-def test_tiny_models_obey_every_law(name: str, law: Law) -> None:
-    law(Model(TfLM(engine=tiny.tiny_engine(name))))
+class TestLlama(BackendContract):
+    make = of_kind("llama")
 
 
-@pytest.mark.parametrize("law", laws.ALL, ids=lambda law: law.__name__)
-def test_a_tokenizer_that_adds_bos_obeys_every_law(law: Law) -> None:
-    engine = tiny.TfEngine(tiny.tiny_model("llama"), tiny.sentencepiece_tokenizer())
-    law(Model(TfLM(engine=engine)))
+class TestGemma3(BackendContract):
+    make = of_kind("gemma3")
+
+
+class TestMamba(BackendContract):
+    make = of_kind("mamba")
+
+
+class TestATokenizerThatAddsBOS(BackendContract):
+    def make(self) -> TfLM:
+        return TfLM(engine=tiny.TfEngine(tiny.tiny_model("llama"), tiny.sentencepiece_tokenizer()))
+
+
+@pytest.mark.slow
+class TestRecurrentAndAttention(BackendContract):
+    make = of_kind("qwen3_next")

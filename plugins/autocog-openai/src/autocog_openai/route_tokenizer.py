@@ -58,7 +58,9 @@ class RouteTokenizer:
                     self._seen.clear()
                 if len(text) <= LONGEST:
                     self._known[key] = found
-                for token in () if text.isascii() or len(text) > LONGEST else found:
+                # Of a text with U+FFFD in it nobody knows which of them is its own.
+                telling = not text.isascii() and "\ufffd" not in text and len(text) <= LONGEST
+                for token in found if telling else ():
                     if len(self._seen.get(token, found)) >= len(found):
                         self._seen[token] = found
         return list(found)

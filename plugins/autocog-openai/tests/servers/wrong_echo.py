@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from servers.engine import Engine, Row, Sampling
-from servers.replies import Refusal, clamped, refused, stops
+from servers.replies import Refusal, clamped, events, refused, stops
 from servers.serving import ModelServer
 
 MOST = 5
@@ -79,7 +79,9 @@ class WrongEcho(ModelServer):
         head = {"id": "cmpl-1", "object": "text_completion", "created": 0}
         head |= {"model": self.model_name}
         details = {"prompt_tokens_details": {"cached_tokens": cached}}
-        return JSONResponse(head | {"choices": [choice], "usage": usage | details})
+        whole = head | {"choices": [choice], "usage": usage | details}
+        # A stream in one piece is one too.
+        return events(iter([whole])) if body.get("stream") else JSONResponse(whole)
 
     def _echoed(self, tokens: list[int]) -> list[tuple[int, Row | None]]:
         begin = int(tokens[0] == self.engine.model.info.bos)

@@ -1,0 +1,133 @@
+"""`autocog conformance`: the laws of backends, checked on a configured model."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from autocog_core.cli.loading import loader, messages_on_stderr
+from autocog_core.cli.options import (
+    AsJson,
+    BackendName,
+    BackendOption,
+    ConfigFile,
+    Debug,
+    Quiet,
+)
+from autocog_core.cli.output import add_number, add_text, new_table, printable, show, show_json
+from autocog_core.cli.session import session
+from autocog_core.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from autocog_core.testing import Finding, Law
+
+_STYLES = {"holds": "green", "broken": "bold red"}
+
+
+def conformance(
+    model: Annotated[
+        str | None,
+        typer.Argument(metavar="[MODEL]", help="The configured model.", show_default=False),
+    ] = None,
+    law: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LAW", help="Only this law; may be given again.", show_default=False),
+    ] = None,
+    longest: Annotated[
+        int, typer.Option(min=2, help="Contexts of more tokens are not filled to their end.")
+    ] = 4096,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    backend: BackendName = None,
+    option: BackendOption = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Check that a backend keeps the laws: that its numbers can be trusted.
+
+    Some laws need a second model: the model is loaded several times. Exits with 1 if a law is
+    broken.
+    """
+    # Only here: numpy and all the laws take a moment to import.
+    from autocog_core.testing import LAWS, Subject
+    from autocog_core.testing import conformance as checked
+
+    chosen = _chosen(law or [], LAWS)
+    make = loader(model, config, backend, option)
+    with messages_on_stderr():
+        subject = Subject(make, longest=longest)
+        try:
+            name = subject.model.info.name
+            found = []
+            with session.progress("laws") as advance:
+                for finding in checked(subject, chosen):
+                    found.append(finding)
+                    advance(len(found), len(chosen), finding.law.name)
+        finally:
+            subject.close()
+    broken = [finding for finding in found if finding.broken is not None]
+    if as_json:
+        show_json({"model": name, "conforms": not broken, "laws": list(map(_facts, found))})
+    else:
+        show(_table(found), *map(_detail, broken), _summary(name, found))
+    if broken:
+        raise typer.Exit(1)
+
+
+def _chosen(names: list[str], laws: list[Law]) -> list[Law]:
+    known = {law.name: law for law in laws}
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f'no law is called "{name}"', where="--law", hint=did_you_mean(name, known)
+            )
+    return [known[name] for name in dict.fromkeys(names)] or laws
+
+
+def _facts(finding: Finding) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "law": finding.law.name,
+        "promise": finding.law.title,
+        "kind": finding.law.kind,
+        "status": finding.status,
+        "seconds": round(finding.seconds, 4),
+    }
+    if finding.why:
+        facts["why"] = finding.why
+    if (broken := finding.broken) is not None:
+        names = ("what", "given", "expected", "got", "cause")
+        facts |= {name: value for name in names if (value := getattr(broken, name))}
+    return facts
+
+
+def _table(found: list[Finding]) -> Any:
+    table = new_table()
+    add_text(table, "law", "bold")
+    add_text(table, "status")
+    add_text(table, "promise")
+    add_number(table, "seconds")
+    for finding in found:
+        status = Text(finding.status, style=_STYLES.get(finding.status, "dim"))
+        told = printable(finding.why or finding.law.title)
+        table.add_row(finding.law.name, status, told, f"{finding.seconds:.2f}")
+    return table
+
+
+def _detail(finding: Finding) -> Text:
+    return Text(printable(f"\n{finding.broken}"))
+
+
+def _summary(name: str, found: list[Finding]) -> Text:
+    count = partial(_count, found)
+    told = f"\n{name}: {count('holds')} laws hold, {count('broken')} are broken"
+    rest = count("not offered") + count("not applicable")
+    if rest:
+        told += f", {rest} have nothing to say of it"
+    return Text(printable(told), style="red" if count("broken") else "green")
+
+
+def _count(found: list[Finding], status: str) -> int:
+    return sum(finding.status == status for finding in found)

@@ -1,0 +1,85 @@
+"""Where a config file is looked for, which one counts, and what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_config_path
+
+from autocog_core.config import FILE_NAME, VARIABLE, Config, find_config, read_config
+from autocog_core.doctor.problem import Problem
+from autocog_core.errors import ConfigError
+
+Kind = Literal["argument", "variable", "here", "above", "user"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place where the config file is looked for.
+
+    :ivar kind: named by an argument or by the variable; in the current folder, in one above it, or
+        in the user's config folder.
+    :ivar counts: this is the file that commands read.
+    """
+
+    kind: Kind
+    path: str
+    exists: bool
+    counts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigReport:
+    """The config file.
+
+    :ivar places: all that are looked at, in order.
+    :ivar path: the file that counts; None where there is none.
+    """
+
+    places: tuple[Place, ...]
+    path: str | None
+    default_model: str | None = None
+    problem: Problem | None = None
+
+
+def examine_config(path: str | os.PathLike[str] | None) -> tuple[ConfigReport, Config]:
+    """Report on the config file, and read it; an empty config where it cannot be read."""
+    counting, config, problem = None, Config(), None
+    try:
+        counting = find_config(path)
+        config = read_config(path)
+    except ConfigError as error:
+        problem = Problem.of(error, str(counting))
+    places: list[Place] = []
+    for kind, place in _places(path):
+        counts = place.resolve() == counting and not any(each.counts for each in places)
+        places.append(Place(kind, str(place), place.is_file(), counts))
+    shown = None if counting is None else str(counting)
+    return ConfigReport(tuple(places), shown, _default(config), problem), config
+
+
+def _places(path: str | os.PathLike[str] | None) -> list[tuple[Kind, Path]]:
+    """As `find_config` looks at them."""
+    named: list[tuple[Kind, Path]] = []
+    if path:
+        named.append(("argument", Path(path).expanduser()))
+    if variable := os.environ.get(VARIABLE):
+        named.append(("variable", Path(variable).expanduser()))
+    here = Path.cwd()
+    return [
+        *named,
+        ("here", here / FILE_NAME),
+        *(("above", folder / FILE_NAME) for folder in here.parents),
+        ("user", user_config_path("autocog") / FILE_NAME),
+    ]
+
+
+def _default(config: Config) -> str | None:
+    """The model that a command without --model uses, if there is one."""
+    try:
+        return config.model()[0]
+    except ConfigError:
+        return None

@@ -1,0 +1,44 @@
+"""The laws that every backend keeps, on servers of several kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from servers.engine import Engine
+from servers.serving import serving
+from servers.sglang import SGLang
+from servers.vllm import VLLM
+from servers.wrong_echo import WrongEcho
+
+from autocog_core.testing import LAWS, Law, NotApplicableError, Subject
+from autocog_core.testing.conformance import check
+from autocog_openai import OpenAI
+
+SERVERS: dict[str, tuple[Any, bool]] = {
+    "vllm": (lambda: VLLM(Engine(context_length=256)), False),
+    "sglang": (lambda: SGLang(Engine(context_length=256)), False),
+    "echo": (lambda: WrongEcho(right=True), True),
+}
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def subject(
+    request: Any, byte_tokenizer: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Subject]:
+    make, encoded = SERVERS[request.param]
+    options = {"encoding": byte_tokenizer} if encoded else {}
+    with serving(make()) as url, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTOCOG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        made = Subject(lambda: OpenAI(model="random", base_url=f"{url}/v1", **options))
+        yield made
+        made.close()
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+def test_servers_keep_the_laws(subject: Subject, law: Law) -> None:
+    try:
+        check(law, subject)
+    except NotApplicableError as error:
+        pytest.skip(str(error))

@@ -1,0 +1,304 @@
+"""The doctor's parts: processes that hang or crash, damaged metadata, config files, secrets."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from helpers import install
+
+from autocog_core import plugins, read_config, secrets
+from autocog_core.config import find_config
+from autocog_core.doctor import PluginReport
+from autocog_core.doctor.config_report import examine_config
+from autocog_core.doctor.damage import damaged_distributions
+from autocog_core.doctor.model_reports import ModelReport, examine_model
+from autocog_core.doctor.plain import plain
+from autocog_core.doctor.plugin_reports import examine_plugin
+from autocog_core.doctor.secrecy import conceal_all, is_secret_name, named_variables
+
+GOOD = """
+    from autocog_core.backends.random import RandomLM
+
+    class GoodLM(RandomLM):
+        pass
+"""
+SLOW = """
+    import os, signal, sys, time
+    from typing import Literal
+    from pydantic import Field
+    from autocog_core import BackendOptions
+    from autocog_core.backends.random import RandomLM
+    from dataclasses import replace
+
+    class SlowLM(RandomLM):
+        class Options(BackendOptions):
+            mode: Literal["slow", "raise", "crash"]
+            api_key: str = ""
+            bearer: str = Field("", repr=False)
+
+        def __init__(self, *, mode, completion_kwargs=None, **options):
+            super().__init__(completion_kwargs=completion_kwargs)
+            self.mode = mode
+
+        @classmethod
+        def create(cls, mode, api_key="", bearer=""):
+            if mode == "raise":
+                raise OSError(f"refused: {api_key} {bearer}")
+            if mode == "crash":
+                print(f"fatal: {api_key} is not right", file=sys.stderr, flush=True)
+                os.kill(os.getpid(), signal.SIGSEGV)
+            return {"mode": mode}
+
+        def describe_impl(self):
+            info = super().describe_impl()
+            details = {"odd": float("inf"), "set": {1}, "raw": b"\\xff"}
+            return replace(info, details=details, identify=lambda: str(time.sleep(60)))
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_secret_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of one test must not garble the messages of the next."""
+    monkeypatch.setattr(secrets, "_revealed", set())
+
+
+@pytest.fixture
+def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., plugins.InstalledPlugin]:
+    """Install one plugin called "odd"; it is never imported in this process."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def put(
+        source: str, target: str = "GoodLM", group: str = plugins.BACKENDS, name: str = "odd"
+    ) -> plugins.InstalledPlugin:
+        points = {group: {name: f"odd_module:{target}"}}
+        install(tmp_path, "autocog-odd", points, {"odd_module": source})
+        return plugins.find_installed(name, group)
+
+    return put
+
+
+Put = Callable[..., plugins.InstalledPlugin]
+
+
+def mended(report: PluginReport | ModelReport) -> tuple[str, str]:
+    assert report.problem is not None
+    return report.problem.what, report.problem.mend
+
+
+def test_a_plugin_that_ends_the_process_at_import_is_told_of(put: Put) -> None:
+    report = examine_plugin(put("import os; os._exit(0)"), timeout=60)
+    assert mended(report) == (
+        "at import it ended the process with exit code 0",
+        "pip install --upgrade --force-reinstall autocog-odd",
+    )
+    assert report.import_seconds is None
+
+
+def test_a_plugin_that_hangs_is_ended_with_all_that_it_started(put: Put, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    plugin = put(
+        f"""
+        import subprocess, sys, time
+        sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+        open({str(started)!r}, "w").write(str(sleeper.pid))
+        time.sleep(300)
+        """
+    )
+    # On a busy machine Python alone may take longer than the shorter time.
+    for timeout in (3, 20):
+        began = time.monotonic()
+        what, _ = mended(examine_plugin(plugin, timeout))
+        assert what == f"at import it did not end within {timeout} s"
+        assert time.monotonic() - began < timeout + 10
+        if started.exists():
+            break
+    assert _is_gone(int(started.read_text()))
+
+
+def _is_gone(process: int) -> bool:
+    for _ in range(100):
+        try:
+            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            try:
+                os.kill(process, 0)
+            except ProcessLookupError:
+                return True
+            state = "?"
+        if state == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_what_a_plugin_prints_and_keeps_open_does_no_harm(put: Put) -> None:
+    # The sleeper inherits the streams, and outlives the probe.
+    noise = """
+    import subprocess, sys, time
+    print('{"contract": 7}')
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(20)"])
+    time.sleep(0.3)
+    """
+    began = time.monotonic()
+    report = examine_plugin(put(noise + GOOD), timeout=60)
+    assert time.monotonic() - began < 20
+    assert (report.problem, report.contract) == (None, 1)
+    assert "greedy_impl" in report.hooks
+    assert report.import_seconds is not None
+    assert 0.3 < report.import_seconds < 20
+
+
+def test_a_command_with_a_name_of_cores_is_told_that_it_cannot_be_reached(put: Put) -> None:
+    source = "import typer\napp = typer.Typer()\n@app.command()\ndef choose():\n    pass\n"
+    what, mend = mended(examine_plugin(put(source, "app", plugins.COMMANDS, "choose"), timeout=60))
+    assert "command choose of its own" in what
+    assert mend == "tell its authors"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "what"),
+    [
+        ("METADATA", None, "its METADATA cannot be read"),
+        ("METADATA", b"Metadata-Version: 2.1\nName: autocog-odd\n", "METADATA"),
+        ("entry_points.txt", b"[autocog]\nodd\n", "its entry_points.txt cannot be read"),
+        ("entry_points.txt", b"[autocog]\nodd = \xe9:X\n", "its entry_points.txt cannot be read"),
+    ],
+)
+def test_damaged_metadata_is_told_with_its_folder(
+    put: Put, tmp_path: Path, file: str, content: bytes | None, what: str
+) -> None:
+    put(GOOD)
+    assert damaged_distributions() == []
+    path = tmp_path / "autocog_odd-1.0.dist-info" / file
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    (damaged,) = damaged_distributions()
+    assert damaged.folder == str(path.parent)
+    assert what in damaged.problem.what
+    assert str(path.parent) in damaged.problem.mend
+
+
+def examined(tmp_path: Path, options: str, timeout: float = 60) -> ModelReport:
+    text = f'[models.one]\nbackend = "odd"\noptions = {options}\n'
+    (tmp_path / "autocog.toml").write_text(text, encoding="utf-8")
+    config = read_config(tmp_path / "autocog.toml")
+    conceal_all(config)
+    return examine_model("one", config, [], default=True, load=True, timeout=timeout)
+
+
+def test_a_fingerprint_that_takes_too_long_is_no_failure(put: Put, tmp_path: Path) -> None:
+    put(SLOW, "SlowLM")
+    # On a busy machine loading alone may take longer than the shorter time.
+    for timeout in (4, 30):
+        report = examined(tmp_path, '{ mode = "slow" }', timeout)
+        if report.state == "loads":
+            break
+    assert (report.state, report.problem, report.fingerprint) == ("loads", None, None)
+    assert report.facts["vocabulary_size"] > 256
+    assert report.resident_bytes is not None
+    assert 10e6 < report.resident_bytes < 10e9
+    # Details that JSON does not know become text.
+    assert report.facts["details"] == {"odd": "inf", "set": [1], "raw": r"b'\xff'"}
+
+
+@pytest.mark.parametrize("mode", ["raise", "crash"])
+def test_keys_in_options_are_in_no_message_not_even_in_that_of_a_crash(
+    put: Put, tmp_path: Path, mode: str
+) -> None:
+    put(SLOW, "SlowLM")
+    options = f'{{ mode = "{mode}", api_key = "literal-4711", bearer = "bearing-0815" }}'
+    report = examined(tmp_path, options)
+    what = mended(report)[0]
+    assert "***" in what
+    assert "4711" not in repr(report)
+    assert "0815" not in repr(report)
+    if mode == "crash":
+        crash = "while it was loaded it ended the process by SIGSEGV"
+        assert what == f"{crash}: fatal: *** is not right"
+
+
+def test_the_places_and_the_one_that_counts_are_those_of_find_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, home = tmp_path / "above" / "here", tmp_path / "user"
+    here.mkdir(parents=True)
+    (home / "autocog").mkdir(parents=True)
+    monkeypatch.setattr("autocog_core.config.user_config_path", lambda name: home / name)
+    monkeypatch.setattr(
+        "autocog_core.doctor.config_report.user_config_path", lambda name: home / name
+    )
+    monkeypatch.chdir(here)
+    order = [
+        tmp_path / "argument.toml",
+        tmp_path / "variable.toml",
+        here / "autocog.toml",
+        here.parent / "autocog.toml",
+        tmp_path / "autocog.toml",
+        home / "autocog" / "autocog.toml",
+    ]
+    kinds = ["argument", "variable", "here", "above", "above", "user"]
+    for path in order:
+        path.write_text("", encoding="utf-8")
+    for first, path in enumerate(order):
+        argument = order[0] if first == 0 else None
+        monkeypatch.setenv("AUTOCOG_CONFIG", str(order[1]) if first <= 1 else "")
+        report, _ = examine_config(argument)
+        existing = [place for place in report.places if place.exists]
+        assert [place.path for place in existing if place.counts] == [str(path)]
+        assert find_config(argument) == path.resolve()
+        assert [(place.kind, place.path) for place in existing] == [
+            (kind, str(each)) for kind, each in zip(kinds[first:], order[first:], strict=True)
+        ]
+        if first > 1:
+            path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        ("OPENAI_API_KEY", True),
+        ("api_key", True),
+        (".headers.X-Anything", True),
+        ("HF_TOKEN", True),
+        ("PWD", False),
+        ("max_tokens", False),
+        ("tokenizer", False),
+        ("SSH_AUTH_SOCK", False),
+        ("AUTOCOG_CACHE", False),
+    ],
+)
+def test_secret_names(name: str, secret: bool) -> None:
+    assert is_secret_name(name) is secret
+
+
+def test_secrets_of_the_config_and_the_environment_are_taken_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_SERVICE_API_KEY", "from-environment")
+    monkeypatch.setenv("PLAIN_NAME", "named-by-config")
+    path = tmp_path / "autocog.toml"
+    path.write_text(
+        '[models.one]\nbackend = "random"\n'
+        "[models.one.options]\n"
+        'headers = { X-Custom = "Bearer within-headers" }\n'
+        'base_url = "http://me:within-url@host/v1"\n'
+        'other = ["env:PLAIN_NAME"]\n'
+        'wrappers = [{ token = "within-list" }]\n',
+        encoding="utf-8",
+    )
+    config = read_config(path)
+    conceal_all(config)
+    assert named_variables(config) == ["PLAIN_NAME"]
+    for secret in (
+        "from-environment",
+        "named-by-config",
+        "within-headers",
+        "within-url",
+        "within-list",
+    ):
+        assert secret not in repr(plain({"a": [f"x {secret} y"], secret: 1}))
