@@ -34,6 +34,7 @@ TEST_TOOLS = [
     "hypothesis>=6.100",
     "jsonschema>=4",
     "pyarrow>=14",
+    "opentelemetry-sdk>=1.20",
     # Servers for autocog-openai: small ones that its tests run, and two real ones.
     "starlette>=0.40",
     "uvicorn>=0.30",

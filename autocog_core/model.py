@@ -20,6 +20,7 @@ from autocog_core.defaults import CoreDefaults
 from autocog_core.errors import InputError
 from autocog_core.lazy import lazy
 from autocog_core.pieces import Message, Prompt, PromptLike
+from autocog_core.place import CORE, Place
 from autocog_core.prompts import check_text, encode
 from autocog_core.retry import RetryPolicy
 from autocog_core.streaming import stream
@@ -55,7 +56,8 @@ class Model:
     """One backend with its wrappers, behind one hook manager of its own.
 
     :param backend: an object with hook implementations (see `autocog_core.hookspecs`).
-    :param wrappers: plugins that wrap its hooks, outermost first.
+    :param wrappers: plugins that wrap its hooks, outermost first. One with a method `attach` is
+        told its place (`autocog_core.place`).
     :param completion: default arguments of `complete`; None takes the backend's
         `completion_kwargs`.
     :param retry: what to do about retryable errors; None takes the backend's `retry`.
@@ -88,11 +90,14 @@ class Model:
         manager = plugins.new_manager()
         self._manager = manager
         self._caller = Caller(manager, self.name, lock, retry)
-        plugins.register(manager, CoreDefaults(self._caller), "core")
+        plugins.register(manager, CoreDefaults(self._caller), CORE)
         plugins.register(manager, backend, self.name)
         # pluggy calls what was registered last first: the outermost wrapper goes in last.
         for number, wrapper in reversed(list(enumerate(wrappers))):
             plugins.register(manager, wrapper, f"{type(wrapper).__name__} ({number})")
+        for wrapper in wrappers:
+            if attach := getattr(wrapper, "attach", None):
+                attach(Place(self, manager, backend, wrapper))
 
     @property
     def backend(self) -> object:
@@ -329,8 +334,11 @@ class Model:
 
     @property
     def _only_core_chooses(self) -> bool:
-        """Whether no backend and no wrapper has a `choose` hook of its own."""
-        return len(self._manager.hook.choose.get_hookimpls()) == 1
+        """Whether nobody but core has a `choose` hook, or would miss the calls of its own."""
+        return all(
+            found.plugin_name == CORE or getattr(found.plugin, "sees_inner_calls", False)
+            for found in self._manager.hook.choose.get_hookimpls()
+        )
 
     def _prompt(self, prompt: PromptLike | None, messages: Sequence[Message] | None) -> Prompt:
         if (prompt is None) == (messages is None):

@@ -90,7 +90,8 @@ def load_target(plugin: InstalledPlugin) -> Any:
     except ModuleNotFoundError as error:
         kind = f'{_KINDS[plugin.entry_point.group]} "{plugin.name}"'
         raise import_failure(error, plugin, kind) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        # A module that exits would end the command without a word.
         raise PluginBrokenError(
             f"fails at import: {type(error).__name__}: {error}",
             where=described(plugin),
@@ -150,9 +151,15 @@ def find_installed(name: str, group: str = BACKENDS) -> InstalledPlugin:
         raise PluginConflictError(
             f"{both} both offer it",
             where=f'{kind} "{name}"',
-            hint=f"pip uninstall {matching[-1].distribution} (or the other one)",
+            hint=f"pip uninstall {_foreign(matching).distribution} (or the other one)",
         )
     return matching[0]
+
+
+def _foreign(plugins: list[InstalledPlugin]) -> InstalledPlugin:
+    """The last of them that is none of this project's, if there is one."""
+    own = {"autocog-core"}.union(*(names.values() for names in OWN.values()))
+    return ([plugin for plugin in plugins if plugin.distribution not in own] or plugins)[-1]
 
 
 def is_known(name: str, group: str) -> bool:

@@ -14,6 +14,8 @@ from autocog_core.types import Completion
 
 PROMPT = "Once upon"
 LENGTH = 12
+#: About so many stop strings are tried, of two characters, all along a text.
+STOPS = 12
 #: A temperature at which most models say different things, and which all servers take.
 HOT = 2.0
 #: What happens less often than this happens for a reason.
@@ -106,7 +108,8 @@ def tokens_spell_the_text(subject: Subject) -> None:
 def stops(subject: Subject) -> None:
     """A stop string ends the text before it, wherever tokens begin or end; it is never made up."""
     free = _greedy(subject, LENGTH)
-    for start in range(len(free.text) - 1):
+    last = len(free.text) - 1
+    for start in range(0, last, max(1, last // STOPS)):
         stop = free.text[start : start + 2]
         if "\ufffd" in stop:
             continue

@@ -1,0 +1,65 @@
+"""Where a wrapper stands: the model it was given to, and what answers below it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from autocog_core.lazy import lazy
+from autocog_core.plugins import hooks_of
+from autocog_core.types import BackendInfo
+
+if TYPE_CHECKING:
+    from autocog_core.model import Model
+
+#: The name that core's own implementations are registered by: none that a model would have.
+CORE = "(core)"
+
+
+class Place:
+    """Handed to `wrapper.attach(place)`, where a wrapper has such a method.
+
+    :ivar model: the model that is wrapped. It has just been made: nothing is asked yet.
+    """
+
+    def __init__(
+        self, model: Model, manager: pluggy.PluginManager, backend: object, wrapper: object
+    ) -> None:
+        self.model = model
+        self._hooks = manager.hook
+        self._backend = backend
+        self._wrapper = wrapper
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.model.name
+
+    @property
+    def info(self) -> BackendInfo:
+        """What the backend says of itself. Not to be read inside of a `describe`."""
+        return self.model.info
+
+    @lazy
+    def backend_hooks(self) -> frozenset[str]:
+        """The hooks that the backend itself implements; core makes the others of these."""
+        return frozenset(hooks_of(self._backend))
+
+    def ask_below(self, hook: str, **arguments: Any) -> tuple[Any, bool]:
+        """What the hook would answer if this wrapper's lookup answered None.
+
+        All wrappers are outside of it, so the answer is one that none of them has changed.
+
+        :returns: the answer (None where nobody has one), and whether core made it of other calls.
+        """
+        below = False
+        for found in reversed(getattr(self._hooks, hook).get_hookimpls()):
+            if found.wrapper or found.hookwrapper:
+                continue
+            if below:
+                answer = found.function(*(arguments[name] for name in found.argnames))
+                if answer is not None:
+                    return answer, found.plugin_name == CORE
+            below = below or found.plugin is self._wrapper
+        return None, False

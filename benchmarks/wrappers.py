@@ -1,0 +1,75 @@
+"""What wrappers cost: a hook call on a backend that does nothing, with and without them.
+
+python benchmarks/wrappers.py
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from statistics import median
+from timeit import timeit
+from typing import Any
+
+import numpy as np
+
+from autocog_core import Model, hookimpl
+from autocog_core.types import BackendInfo
+from autocog_core.wrappers.cache import Cache
+from autocog_core.wrappers.record import Record
+from autocog_core.wrappers.trace import Trace
+
+CALLS, ROUNDS = 2000, 15
+TOKENS = [1, 2, 3]
+ROW = np.zeros(2, dtype=np.float32)
+
+
+class Nothing:
+    """A backend whose rows are there already."""
+
+    @hookimpl
+    def describe(self) -> BackendInfo:
+        """Two tokens."""
+        return BackendInfo("nothing", 2, identify=lambda: "nothing")
+
+    @hookimpl
+    def greedy_impl(self, tokens: Sequence[int]) -> Any:
+        """Always the same."""
+        return ROW
+
+
+class Idle:
+    """A wrapper that does nothing."""
+
+    @hookimpl(wrapper=True)
+    def greedy_impl(self, tokens: Sequence[int]) -> Generator[None, Any, Any]:
+        """Hands the answer on."""
+        return (yield)
+
+
+def main() -> None:
+    """Print microseconds a call: medians of interleaved rounds."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        models = {
+            "no wrapper": Model(Nothing()),
+            "three idle wrappers": Model(Nothing(), wrappers=[Idle(), Idle(), Idle()]),
+            "trace": Model(Nothing(), wrappers=[Trace(path=folder / "trace.jsonl")]),
+            "cache, hits": Model(Nothing(), wrappers=[Cache(path=folder / "cache.sqlite")]),
+            "record, known": Model(Nothing(), wrappers=[Record(path=folder / "tape.jsonl")]),
+        }
+        times: dict[str, list[float]] = {each: [] for each in models}
+        for _ in range(ROUNDS):
+            for each, model in models.items():
+                greedy = model.caller.greedy
+                seconds = timeit(lambda greedy=greedy: greedy(TOKENS), number=CALLS)  # type: ignore[misc]
+                times[each].append(1e6 * seconds / CALLS)
+        base = median(times["no wrapper"])
+        for each, found in times.items():
+            print(f"{each:20} {median(found):7.1f} us a call, {median(found) - base:6.1f} more")
+            models[each].close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,329 @@
+"""`cache`: nothing is asked twice, every number is what it was, and nobody gets another's."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import Plain
+
+from autocog_core import ConfigError, Model, NumericsError, UsageError, hookimpl, load
+from autocog_core.backends.random import RandomLM
+from autocog_core.fta import Automaton
+from autocog_core.retry import RetryPolicy
+from autocog_core.run import Run, run_file
+from autocog_core.types import (
+    BackendInfo,
+    ChoiceRequest,
+    ChoiceScores,
+    TreeQuery,
+    TreeScores,
+)
+from autocog_core.wrappers.cache import Cache
+from wrappers.counting import CountingLM
+
+#: As in banking77, with short names: bytes make deep trees.
+ROUTING: dict[str, Any] = {
+    "autocog": 1,
+    "inputs": {"message": "text"},
+    "actions": [
+        {"text": "Customer: {{ message }}\nTopic:"},
+        {
+            "name": "intent",
+            "choices": [f" {chr(97 + number % 7)}{number}" for number in range(77)],
+            "norm": "pmi",
+            "unconditional": "Customer:\nTopic:",
+        },
+    ],
+}
+CHOICES = ["yes", "no", "yes, of course"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "answers.sqlite"
+
+
+def cached(path: Path, backend: object, *inside: object) -> Model:
+    return Model(backend, wrappers=[Cache(path=path), *inside])
+
+
+def test_a_data_set_run_again_asks_nothing_and_gives_identical_bytes(
+    path: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "rows.jsonl"
+    # Each tenth row is the one before it: they meet in one call, or just do not.
+    texts = [f"Card {number - number % 10 // 9} is lost" for number in range(100)]
+    source.write_text("".join(json.dumps({"message": text}) + "\n" for text in texts))
+    automaton = Automaton.from_dict(ROUTING)
+    outputs, calls = [], []
+    for number, concurrency in enumerate((4, 4, 3)):
+        backend = CountingLM()
+        output = tmp_path / f"{number}.jsonl"
+        with cached(path, backend) as model:
+            run_file(Run(automaton, model, concurrency=concurrency), source, output)
+        outputs.append(output.read_bytes())
+        calls.append(len(backend.calls))
+    assert calls[0] >= 20
+    assert calls[1:] == [0, 0]
+    assert outputs[0] == outputs[1] == outputs[2]
+    assert len(outputs[0].splitlines()) == 100
+    assert b'"error": {' not in outputs[0]
+
+
+def test_what_was_asked_before_is_not_asked_with_what_was_not(path: Path) -> None:
+    prompts = [f"Prompt {number}: " for number in range(5)]
+    plain = Model(CountingLM()).choose_many(prompts, CHOICES)
+    with cached(path, CountingLM()) as model:
+        model.choose_many(prompts[1:3], CHOICES)
+    backend = CountingLM()
+    with cached(path, backend) as model:
+        found = model.choose_many([*prompts, prompts[0]], CHOICES)
+    assert backend.queries == [3]
+    for one, other in zip(found, [*plain, plain[0]], strict=True):
+        assert [s.token_logprobs for s in one.scores] == [s.token_logprobs for s in other.scores]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_come_back_bit_for_bit_and_can_be_written_to(path: Path, dtype: Any) -> None:
+    class Wide(CountingLM):
+        def greedy_impl(self, tokens: Sequence[int]) -> Any:
+            row = super().greedy_impl(tokens).astype(dtype)
+            row[3] = -np.inf
+            return row
+
+    backend = Wide()
+    with cached(path, backend) as model:
+        first, second = model.greedy("x"), model.greedy("x")
+    assert backend.calls == ["greedy_impl"]
+    assert first.dtype == second.dtype == dtype
+    assert first.tobytes() == second.tobytes()
+    second[0] = 0.0
+
+
+def test_completions_are_kept_unless_they_are_drawn_anew(path: Path) -> None:
+    for arguments, asked in (
+        ({}, 1),
+        ({"temperature": 1.0, "seed": 3, "n": 2}, 1),
+        ({"temperature": 1.0}, 3),
+        ({"stop": ["a", "e"], "max_tokens": 99}, 1),
+    ):
+        backend = CountingLM()
+        with cached(path, backend) as model:
+            found = [model.complete("Once", **arguments) for _ in range(3)]
+        assert len(backend.calls) == asked, arguments
+        if asked == 1:
+            assert found[0] == found[1] == found[2]
+
+
+def test_a_kept_completion_is_streamed(path: Path) -> None:
+    with cached(path, CountingLM()) as model:
+        written = model.complete("Once", max_tokens=9)
+    backend = CountingLM()
+    with cached(path, backend) as model:
+        assert "".join(model.stream("Once", max_tokens=9)) == written.text
+        assert backend.calls == []
+        assert len(list(model.stream("Another", max_tokens=9))) > 3
+
+
+class Choosing(CountingLM):
+    """Scores choices itself, as servers do."""
+
+    def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
+        self.calls.append("choose")
+        return RandomLM().choose(request.prompt, request.choices, norm=request.norm)
+
+
+def test_choices_of_a_backend_that_scores_them_itself_are_kept(path: Path) -> None:
+    backend = Choosing()
+    with cached(path, backend) as model:
+        found = [model.choose("Sure?", CHOICES) for _ in range(2)]
+        assert found[0] == found[1]
+        model.choose("Sure?", CHOICES, norm="mean")
+        model.choose("Sure?", CHOICES[::-1])
+    assert backend.calls == ["choose"] * 3
+
+
+@pytest.mark.parametrize("end", ["EOS", None])
+def test_text_that_looks_like_the_end_is_not_the_end(path: Path, end: str | None) -> None:
+    from autocog_core import EOS
+
+    backend = Choosing()
+    with cached(path, backend) as model:
+        model.choose("Sure?", CHOICES, end=EOS)
+        model.choose("Sure?", CHOICES, end=end)
+    assert len(backend.calls) == 2
+
+
+@pytest.mark.parametrize("options", [{"seed": 1}, {"vocabulary": "merges"}, {"bos": False}])
+def test_another_fingerprint_has_answers_of_its_own(path: Path, options: dict[str, Any]) -> None:
+    with cached(path, CountingLM()) as model:
+        model.choose("Sure?", CHOICES)
+    backend = CountingLM(**options)
+    with cached(path, backend) as model:
+        scores = model.choose("Sure?", CHOICES)
+    assert backend.calls
+    assert scores == Model(CountingLM(**options)).choose("Sure?", CHOICES)
+
+
+class NoFingerprint(CountingLM):
+    def describe_impl(self) -> BackendInfo:
+        from dataclasses import replace
+
+        return replace(super().describe_impl(), identify=None)
+
+
+class Undescribed:
+    """Tells nothing of itself: core asks it for a row to know how wide they are."""
+
+    def __init__(self) -> None:
+        self.plain = Plain()
+
+    @hookimpl
+    def tokenize(self, texts: Sequence[str], at_start: bool, parse_special: bool) -> Any:
+        return self.plain.tokenize(texts, at_start, parse_special)
+
+    @hookimpl
+    def greedy_impl(self, tokens: Sequence[int]) -> Any:
+        return self.plain.greedy_impl(tokens)
+
+
+@pytest.mark.parametrize("make", [NoFingerprint, Undescribed])
+def test_a_model_without_fingerprint_is_not_cached(path: Path, make: Callable[[], Any]) -> None:
+    backend = make()
+    with cached(path, backend) as model:
+        model.greedy("x")
+        before = len(getattr(backend, "calls", ()) or backend.plain.calls)
+        model.greedy("x")
+    assert len(getattr(backend, "calls", ()) or backend.plain.calls) == before + 1
+
+
+class Halved:
+    """Changes what it wraps: all log-probabilities are halved."""
+
+    @hookimpl(wrapper=True)
+    def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> Generator[None, Any, Any]:
+        answers: list[TreeScores] = yield
+        return [
+            TreeScores(each.values / 2, each.top_tokens, each.top_logprobs / 2, each.evaluated)
+            for each in answers
+        ]
+
+
+@pytest.mark.parametrize("cache_first", [True, False])
+def test_what_wrappers_change_is_changed_once_and_kept_unchanged(
+    path: Path, cache_first: bool
+) -> None:
+    plain = Model(CountingLM()).choose("Sure?", CHOICES)
+    for _ in range(2):
+        wrappers = [Cache(path=path), Halved()][:: 1 if cache_first else -1]
+        with Model(CountingLM(), wrappers=wrappers) as model:
+            # The second time half of it is kept.
+            found = model.choose_many(["Sure?", "Really?"], CHOICES)[0]
+        assert found.best.logprob == pytest.approx(plain.scores[found.index].logprob / 2)
+    backend = CountingLM()
+    with cached(path, backend) as model:
+        assert model.choose("Sure?", CHOICES) == plain
+    assert backend.calls == []
+
+
+class Elsewhere:
+    """A lookup of another kind, which knows one answer."""
+
+    @hookimpl(tryfirst=True)
+    def greedy_impl(self, tokens: Sequence[int]) -> Any:
+        if tokens[-1] != ord("y"):
+            return None
+        row = np.full(RandomLM().as_model().info.vocabulary_size, -np.inf, dtype=np.float32)
+        row[0] = 0.0
+        return row
+
+
+def test_lookups_are_asked_in_their_order(path: Path) -> None:
+    backend = CountingLM()
+    with cached(path, backend, Elsewhere()) as model:
+        assert model.greedy("y")[0] == 0.0
+        assert model.greedy("x").tobytes() == RandomLM().greedy("x").tobytes()
+    assert backend.calls == ["greedy_impl"]
+
+
+def test_what_fails_is_not_kept(path: Path) -> None:
+    class Once(CountingLM):
+        def greedy_impl(self, tokens: Sequence[int]) -> Any:
+            row = super().greedy_impl(tokens)
+            return row * np.nan if len(self.calls) == 1 else row
+
+    backend = Once()
+    with cached(path, backend) as model:
+        with pytest.raises(NumericsError):
+            model.greedy("x")
+        assert np.isfinite(model.greedy("x")).all()
+
+
+def test_a_call_that_is_made_again_is_kept(path: Path) -> None:
+    from autocog_core import EngineError
+
+    class Shaky(CountingLM):
+        def greedy_impl(self, tokens: Sequence[int]) -> Any:
+            row = super().greedy_impl(tokens)
+            if len(self.calls) == 1:
+                raise EngineError("busy", retryable=True)
+            return row
+
+    backend = Shaky()
+    retry = RetryPolicy(retries=1, delta=0.0)
+    with Model(backend, wrappers=[Cache(path=path)], retry=retry) as model:
+        assert model.greedy("x").tobytes() == model.greedy("x").tobytes()
+    assert len(backend.calls) == 2
+
+
+def test_it_is_named_in_the_config_and_its_path_is_relative_to_it(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    config = tmp_path / "there" / "autocog.toml"
+    wrappers = '[{ name = "cache", options = { size_gb = 0.01, path = "kept/my.sqlite" } }]'
+    config.write_text(f'[models.m]\nbackend = "random"\nwrappers = {wrappers}\n')
+    with load(config=config) as model:
+        model.greedy("x")
+    assert (tmp_path / "there" / "kept" / "my.sqlite").exists()
+    config.write_text(config.read_text().replace("size_gb", "size"))
+    with pytest.raises(ConfigError, match=r"wrappers\.cache\.size: unknown key.*size_gb"):
+        load(config=config)
+    config.write_text(config.read_text().replace("size = 0.01", "size_gb = 0"))
+    with pytest.raises(ConfigError, match="greater than 0"):
+        load(config=config)
+
+
+def test_by_default_it_is_in_the_cache_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOCOG_CACHE", str(tmp_path / "all"))
+    with Model(CountingLM(), wrappers=[Cache()]) as model:
+        model.greedy("x")
+    assert (tmp_path / "all" / "answers" / "answers.sqlite").exists()
+
+
+def test_one_cache_wraps_one_model(path: Path) -> None:
+    cache = Cache(path=path)
+    Model(CountingLM(), wrappers=[cache])
+    with pytest.raises(UsageError, match="wraps CountingLM already"):
+        Model(CountingLM(seed=1), wrappers=[cache])
+
+
+@pytest.mark.parametrize("what", [b"no database at all" * 500, b""])
+def test_a_file_that_is_no_database_is_begun_anew(
+    path: Path, what: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.write_bytes(what)
+    backend = CountingLM()
+    with cached(path, backend) as model, caplog.at_level(logging.WARNING):
+        expected = model.greedy("x").tobytes()
+        model.greedy("x")
+        assert model.greedy("x").tobytes() == expected
+    assert len(backend.calls) <= 2
+    assert ("damaged" in caplog.text) == bool(what)
+    assert len(caplog.records) == bool(what)

@@ -1,0 +1,260 @@
+"""The file under the cache: bounded, shared, and whole, whatever is done to it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from autocog_core.wrappers.store import LOG, Store
+
+#: Writes values that tell their keys, for ever or so many, and reads back what others wrote.
+WRITER = """
+import hashlib, random, sys
+from pathlib import Path
+from autocog_core.wrappers.store import Store
+path, seed, count, size = Path(sys.argv[1]), *map(int, sys.argv[2:])
+store, draw, wrong = Store(path, size), random.Random(seed), 0
+def value(key):
+    return hashlib.sha256(key).digest() * (1 + key[0] * 8)
+print("ready", flush=True)
+while count:
+    count -= 1
+    key = hashlib.sha256(b"%d" % draw.randrange(500)).digest()[:16]
+    found = store.get(key)
+    wrong += found not in (None, value(key))
+    store.put(key, value(key))
+print(wrong)
+"""
+
+
+#: From how many keys the writer draws.
+DRAWN = 500
+
+
+def value_of(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest() * (1 + key[0] * 8)
+
+
+def keys(count: int) -> list[bytes]:
+    return [hashlib.sha256(b"%d" % number).digest()[:16] for number in range(count)]
+
+
+def writer(path: Path, seed: int, count: int, size: int = 10**9) -> subprocess.Popen[str]:
+    arguments = [str(path), str(seed), str(count), str(size)]
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def is_whole(path: Path) -> bool:
+    file = sqlite3.connect(path)
+    answer = file.execute("PRAGMA integrity_check").fetchone()[0]
+    file.close()
+    return bool(answer == "ok")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "folder" / "kept.sqlite"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [10**9, 600_000])
+def test_two_processes_at_once_corrupt_nothing(path: Path, size: int) -> None:
+    for process in [writer(path, seed, 300, size) for seed in (1, 2)]:
+        out, errors = process.communicate(timeout=60)
+        # Not even a warning.
+        assert (out.split(), errors) == (["ready", "0"], "")
+    assert is_whole(path)
+    store = Store(path, size)
+    found = [(key, store.get(key)) for key in keys(DRAWN)]
+    assert all(value in (None, value_of(key)) for key, value in found)
+    if size == 10**9:
+        assert sum(value is not None for _, value in found) > 200
+
+
+@pytest.mark.slow
+def test_killed_while_writing_it_opens_again(path: Path) -> None:
+    drawn = random.Random(0)
+    processes = [writer(path, number, -1) for number in range(4)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        time.sleep(0.05 + drawn.random() / 20)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        # Others may go on writing to it.
+        store = Store(path, 10**9)
+        found = {key: store.get(key) for key in keys(DRAWN)}
+        assert all(value in (None, value_of(key)) for key, value in found.items())
+        store.put(b"after", b"all")
+        assert store.get(b"after") == b"all"
+        store.close()
+        assert is_whole(path)
+    assert sum(value is not None for value in found.values()) > 50
+
+
+def test_threads_share_a_store(path: Path) -> None:
+    store = Store(path, 10**9)
+    wrong: list[bytes] = []
+
+    def work(seed: int) -> None:
+        mixed = keys(200)
+        random.Random(seed).shuffle(mixed)
+        for key in mixed:
+            store.put(key, value_of(key))
+            if store.get(key) != value_of(key):
+                wrong.append(key)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+def test_a_forked_process_opens_the_file_anew(path: Path) -> None:
+    store = Store(path, 10**9)
+    store.put(b"of both", b"1")
+    child = os.fork()
+    if child == 0:
+        store.put(b"of the child", b"2")
+        os._exit(0 if store.get(b"of both") == b"1" else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert store.get(b"of the child") == b"2"
+    store.put(b"more", b"3")
+    assert is_whole(path)
+
+
+@pytest.mark.parametrize("long", [2000, 9000, 150_000])
+def test_the_bound_is_kept_and_the_oldest_go_first(path: Path, long: int) -> None:
+    size = 2_000_000
+    store = Store(path, size)
+    names = keys(3 * size // long)
+    for key in names:
+        store.put(key, key * (long // 16))
+    files = sum(each.stat().st_size for each in path.parent.iterdir())
+    assert path.stat().st_size <= size
+    assert files <= size + LOG + 100_000
+    found = [store.get(key) is not None for key in names]
+    assert found[-1]
+    # What is left is the end.
+    assert found == sorted(found)
+    # A value of half a page takes a whole one.
+    assert sum(found) * long > size / 3
+
+
+def test_a_smaller_bound_makes_the_file_smaller(path: Path) -> None:
+    store = Store(path, 10**9)
+    for key in keys(1000):
+        store.put(key, key * 300)
+    store.close()
+    store = Store(path, 1_000_000)
+    store.put(b"one", b"more")
+    assert store.get(b"one") == b"more"
+    assert path.stat().st_size <= 1_000_000
+
+
+def test_what_was_used_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = time.time()
+    monkeypatch.setattr("autocog_core.wrappers.store.time.time", lambda: clock)
+    store = Store(path, 1_000_000)
+    names = keys(400)
+    for key in names:
+        clock += 4000
+        assert store.get(names[0]) is not None or key == names[0]
+        store.put(key, key * 300)
+    assert store.get(names[0]) is not None
+    assert store.get(names[1]) is None
+
+
+def test_what_would_fill_it_alone_is_not_kept(path: Path) -> None:
+    store = Store(path, 100_000)
+    store.put(b"small", b"x")
+    store.put(b"large", b"x" * 90_000)
+    assert (store.get(b"small"), store.get(b"large")) == (b"x", None)
+
+
+def test_damage_costs_at_most_a_miss(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = Store(path, 10**9)
+    names = keys(100)
+    for key in names:
+        store.put(key, value_of(key))
+    store.close()
+    whole = path.read_bytes()
+    drawn = random.Random(0)
+    hits = 0
+    for number in range(24):
+        damaged = bytearray(whole)
+        match number % 3:
+            case 0:  # some bytes anywhere
+                for _ in range(50):
+                    damaged[drawn.randrange(len(damaged))] = drawn.randrange(256)
+            case 1:  # the end is missing
+                del damaged[drawn.randrange(len(damaged)) :]
+            case 2:  # a page of something else
+                start = drawn.randrange(len(damaged) // 4096) * 4096
+                damaged[start : start + 4096] = drawn.randbytes(4096)
+        for suffix in ("-wal", "-shm"):
+            Path(f"{path}{suffix}").unlink(missing_ok=True)
+        path.write_bytes(damaged)
+        store = Store(path, 10**9)
+        with caplog.at_level(logging.WARNING):
+            found = [store.get(key) for key in names]
+            hits += sum(value is not None for value in found)
+            assert all(
+                value in (None, value_of(key)) for key, value in zip(names, found, strict=True)
+            )
+            # It works again at once, or at the second value.
+            for _ in range(2):
+                store.put(names[0], value_of(names[0]))
+            assert store.get(names[0]) == value_of(names[0])
+        store.close()
+    assert hits > 50
+    assert caplog.records
+
+
+def test_what_cannot_be_written_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    store = Store(tmp_path / "file" / "kept.sqlite", 10**9)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            store.put(b"key", b"value")
+            assert store.get(b"key") is None
+    assert len(caplog.records) == 1
+
+
+def test_a_file_that_another_process_holds_for_long_is_a_warning(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("autocog_core.wrappers.store.PATIENCE", 0.1)
+    Store(path, 10**9).put(b"a", b"1")
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    store = Store(path, 10**9)
+    with caplog.at_level(logging.WARNING):
+        store.put(b"b", b"2")
+        assert store.get(b"b") is None
+    assert "locked" in caplog.text
+    holder.execute("ROLLBACK")
+    store.put(b"b", b"2")
+    assert store.get(b"b") == b"2"

@@ -1,0 +1,285 @@
+"""`trace`: every call, what is inside of what, what failed; and nothing secret."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections import Counter
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import Plain
+
+from autocog_core import ConfigError, ContextOverflowError, EngineError, Model, hookimpl, load
+from autocog_core.backends.random import RandomLM
+from autocog_core.secrets import conceal
+from autocog_core.wrappers.cache import Cache
+from autocog_core.wrappers.trace import Trace
+from wrappers.counting import CountingLM
+
+CHOICES = ["yes", "no", "yes, of course"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "trace.jsonl"
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line, parse_constant=pytest.fail) for line in path.read_text().splitlines()]
+
+
+def traced(path: Path, backend: object, *inside: object) -> Model:
+    return Model(backend, wrappers=[Trace(path=path), *inside])
+
+
+def test_calls_stand_inside_of_those_that_they_are_made_for(path: Path) -> None:
+    with traced(path, RandomLM()) as model:
+        model.choose("Sure?", CHOICES)
+        # Each line is there when its call has ended.
+        found = lines(path)
+    by_call = {line["call"]: line for line in found}
+    assert found[-1]["hook"] == "choose"
+    assert found[-1]["within"] is None
+    within = {(line["hook"], by_call[line["within"]]["hook"]) for line in found if line["within"]}
+    assert {
+        ("tokenize", "choose"),
+        ("greedy_tree_impl", "choose"),
+        ("greedy_impl", "greedy_tree_impl"),
+    } <= within
+    for line in found:
+        if line["within"] is not None:
+            outer = by_call[line["within"]]
+            assert outer["time"] <= line["time"]
+            assert line["seconds"] <= outer["seconds"]
+    assert lines(path)[-1]["hook"] == "close"
+
+
+def test_tokens_arguments_and_answers_are_told(path: Path) -> None:
+    with traced(path, CountingLM()) as model:
+        model.greedy("x" * 50)
+        model.complete("Once", max_tokens=4)
+        model.complete([1, 2, 3], max_tokens=4, n=2, temperature=1.0, seed=1)
+        model.choose("Sure?", CHOICES)
+        model.tokenize("Hello")
+        vocabulary_size = model.info.vocabulary_size
+    told: dict[str, list[dict[str, Any]]] = {}
+    for line in lines(path):
+        assert set(line) >= {"time", "seconds", "model", "hook", "arguments", "answer", "tokens"}
+        assert line["model"] == "CountingLM"
+        told.setdefault(line["hook"], []).append(line)
+    greedy = told["greedy_impl"][0]
+    assert greedy["tokens"] == {"given": 51}
+    assert greedy["arguments"]["tokens"][-1] == "... 51 in all"
+    assert greedy["answer"] == f"float32 ({vocabulary_size},)"
+    first, second = told["complete"]
+    assert first["tokens"]["answered"] <= 4
+    assert "given" not in first["tokens"]
+    assert second["tokens"]["given"] == 3
+    assert second["arguments"]["request"]["seed"] == 1
+    tree = told["greedy_tree_impl"][0]
+    assert tree["tokens"]["evaluated"] > tree["tokens"]["given"] - 20
+    assert told["tokenize"][-1]["tokens"] == {"answered": 5}
+    assert max(map(len, path.read_text().splitlines())) < 3000
+
+
+def test_errors_are_told_and_let_through(path: Path) -> None:
+    def fail(tokens: Sequence[int]) -> Any:
+        raise EngineError("out of order") if tokens[-1] == 1 else ZeroDivisionError("by zero")
+
+    with traced(path, Plain(fail)) as model:
+        with pytest.raises(EngineError):
+            model.greedy([1])
+        with pytest.raises(ZeroDivisionError):
+            model.greedy([2])
+        with pytest.raises(ContextOverflowError):
+            traced(path, RandomLM(context_length=3)).complete("too long")
+    failed = [line for line in lines(path) if "error" in line]
+    assert [line["error"].partition(":")[0] for line in failed] == [
+        "EngineError",
+        "ZeroDivisionError",
+        "ContextOverflowError",
+    ]
+    assert all("answer" not in line for line in failed)
+
+
+def test_an_answer_that_is_none_of_the_hook_is_told_by_its_caller(path: Path) -> None:
+    class Odd(CountingLM):
+        def greedy_tree_impl(self, queries: Any) -> Any:
+            return [object()]
+
+    with traced(path, Odd()) as model, pytest.raises(AttributeError, match="object"):
+        model.next_tokens("x")
+    assert any(line["answer"] == ["object"] for line in lines(path) if "answer" in line)
+
+
+def test_threads_have_nests_of_their_own(path: Path) -> None:
+    with traced(path, RandomLM()) as model:
+        threads = [
+            threading.Thread(target=model.choose, args=(f"{number}", CHOICES), name=f"T{number}")
+            for number in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    found = [line for line in lines(path) if line["thread"].startswith("T")]
+    thread_of = {line["call"]: line["thread"] for line in found}
+    assert len(thread_of) == len(found)
+    assert all(thread_of[line["within"]] == line["thread"] for line in found if line["within"])
+    outermost = Counter(line["thread"] for line in found if line["hook"] == "choose")
+    assert outermost == {f"T{number}": 1 for number in range(4)}
+
+
+@pytest.mark.parametrize("trace_first", [True, False])
+def test_a_trace_sees_what_a_cache_answers(path: Path, tmp_path: Path, trace_first: bool) -> None:
+    seen = []
+    for _ in range(2):
+        path.unlink(missing_ok=True)
+        backend = CountingLM()
+        wrappers = [Trace(path=path), Cache(path=tmp_path / "kept.sqlite")]
+        with Model(backend, wrappers=wrappers[:: 1 if trace_first else -1]) as model:
+            model.choose_many(["One", "Two"], CHOICES)
+            model.greedy("x")
+            model.complete("x", max_tokens=3)
+        seen.append([(line["hook"], line["answer"], line["within"]) for line in lines(path)])
+    assert backend.calls == []
+    assert seen[0] == seen[1]
+
+
+class Reversed:
+    """Changes what it wraps, so that a trace can tell on which side of it it stands."""
+
+    @hookimpl(wrapper=True)
+    def detokenize(self, tokens: Sequence[int]) -> Generator[None, Any, Any]:
+        answer: bytes = yield
+        return answer[::-1]
+
+
+@pytest.mark.parametrize("trace_first", [True, False])
+def test_wrappers_are_outermost_first(path: Path, trace_first: bool) -> None:
+    wrappers = [Trace(path=path), Reversed()][:: 1 if trace_first else -1]
+    with Model(RandomLM(), wrappers=wrappers) as model:
+        assert model.detokenize(list(b"abc")) == "cba"
+    (line,) = (line for line in lines(path) if line["hook"] == "detokenize")
+    assert line["answer"] == ("cba" if trace_first else "abc")
+
+
+def test_the_wrapper_of_the_documentation_works() -> None:
+    page = Path(__file__).parents[2] / "docs" / "wrappers.md"
+    code = page.read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {}
+    exec(code, names)
+    counter = names["Counter"]()
+    with Model(RandomLM(), wrappers=[counter]) as model:
+        model.choose_many(["x", "y"], ["a", "b"])
+    assert counter.rows == 2
+
+
+def test_many_choices_are_still_asked_together(path: Path) -> None:
+    backend = CountingLM()
+    with traced(path, backend) as model:
+        model.choose_many(["One", "Two", "Three"], CHOICES)
+    assert backend.queries == [3]
+
+
+def test_secrets_are_taken_out(path: Path) -> None:
+    secret = "sk-very-secret-0123456789"
+    conceal(secret)
+
+    class Telling(RandomLM):
+        def greedy_impl(self, tokens: Sequence[int]) -> Any:
+            raise RuntimeError(f"denied to {secret}")
+
+    with traced(path, Telling()) as model:
+        model.tokenize("x" * 30 + secret + "y" * 200)
+        model.tokenize(f'"{secret}"')
+        with pytest.raises(RuntimeError):
+            model.greedy("x")
+    text = path.read_text()
+    assert secret not in text
+    assert secret[:8] not in text
+    assert text.count("***") >= 3
+
+
+def test_numbers_without_a_form_in_json_are_words(path: Path) -> None:
+    def row(tokens: Sequence[int]) -> Any:
+        found = np.full(256, -np.inf, dtype=np.float32)
+        found[7] = 0.0
+        return found
+
+    with traced(path, Plain(row)) as model:
+        model.choose([1], ["\x07", "\x08"])
+    assert "-inf" in path.read_text()
+    assert lines(path)
+
+
+def test_it_is_named_in_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "there" / "autocog.toml"
+    config.parent.mkdir()
+    config.write_text(
+        """
+        [models.plain]
+        backend = "random"
+        wrappers = ["trace"]
+        [models.named]
+        backend = "random"
+        wrappers = [{ name = "trace", options = { path = "named.jsonl" } }]
+        [models.wrong]
+        backend = "random"
+        wrappers = [{ name = "trace", options = { file = "x" } }]
+        [models.nowhere]
+        backend = "random"
+        wrappers = [{ name = "trace", options = { path = "no/folder" } }]
+        """
+    )
+    monkeypatch.chdir(tmp_path)
+    for name in ("plain", "named"):
+        with load(name, config=config) as model:
+            model.greedy("x")
+    # By default in the current folder; else relative to the config file.
+    assert {line["model"] for line in lines(tmp_path / "trace.jsonl")} == {"plain"}
+    assert {line["model"] for line in lines(config.parent / "named.jsonl")} == {"named"}
+    with pytest.raises(ConfigError, match=r"wrappers\.trace\.file: unknown key"):
+        load("wrong", config=config)
+    with pytest.raises(ConfigError, match=r"no/folder: cannot be written"):
+        load("nowhere", config=config)
+
+
+def test_spans_need_opentelemetry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    with pytest.raises(ConfigError, match="not installed") as caught:
+        Trace(spans=True)
+    assert caught.value.hint == "pip install opentelemetry-api"
+
+
+def test_spans_nest_as_calls_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sdk = pytest.importorskip("opentelemetry.sdk.trace", reason="needs opentelemetry-sdk")
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    exporter = InMemorySpanExporter()
+    provider = sdk.TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
+    monkeypatch.chdir(tmp_path)
+    with Model(RandomLM(context_length=9), wrappers=[Trace(spans=True)]) as model:
+        model.choose("x", ["a", "b"])
+        with pytest.raises(ContextOverflowError):
+            model.complete("much too long")
+    spans: dict[str, Any] = {span.name: span for span in exporter.get_finished_spans()}
+    tree, choose = spans["autocog.greedy_tree_impl"], spans["autocog.choose"]
+    assert tree.parent.span_id == choose.context.span_id
+    assert choose.parent is None
+    assert choose.attributes["autocog.model"] == "RandomLM"
+    assert tree.attributes["autocog.tokens.evaluated"] == 2
+    failed = spans["autocog.complete"]
+    assert failed.status.status_code is trace.StatusCode.ERROR
+    assert failed.attributes["autocog.error"].startswith("ContextOverflowError")
+    # Spans alone write no file.
+    assert list(tmp_path.iterdir()) == []
