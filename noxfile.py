@@ -28,6 +28,8 @@ TF, LLAMACPP, OPENAI = (
     "plugins/autocog-openai",
 )
 PLUGINS = [TF, LLAMACPP, OPENAI]
+#: The package that docs/writing-a-backend.md builds.
+NGRAM = "examples/ngram"
 TEST_TOOLS = [
     "pytest>=8",
     "pytest-timeout>=2.3",
@@ -35,6 +37,9 @@ TEST_TOOLS = [
     "jsonschema>=4",
     "pyarrow>=14",
     "opentelemetry-sdk>=1.20",
+    # What `autocog new-plugin` writes is clean by these.
+    "ruff>=0.15",
+    "mypy>=1.15",
     # Servers for autocog-openai: small ones that its tests run, and two real ones.
     "starlette>=0.40",
     "uvicorn>=0.30",
@@ -102,6 +107,7 @@ def types(session: nox.Session) -> None:
     session.run("mypy", "autocog_core", "noxfile.py")
     for plugin in PLUGINS:
         session.run("mypy", f"{plugin}/src")
+    session.run("mypy", "--config-file", f"{NGRAM}/pyproject.toml", f"{NGRAM}/src")
 
 
 @nox.session

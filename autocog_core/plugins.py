@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pluggy
-from importlib_metadata import EntryPoint, entry_points
+from importlib_metadata import EntryPoint, distributions, entry_points
 
 from autocog_core import hookspecs
 from autocog_core.errors import (
@@ -59,7 +59,7 @@ def installed(group: str = BACKENDS) -> list[InstalledPlugin]:
         (point.name, _distribution(point), point.value): InstalledPlugin(
             point.name, _distribution(point), _version(point), point.value, point
         )
-        for point in entry_points(group=group)
+        for point in _entry_points(group)
         if point.name not in blocked
     }
     return sorted(found.values(), key=lambda plugin: (plugin.name, plugin.distribution))
@@ -164,7 +164,7 @@ def _foreign(plugins: list[InstalledPlugin]) -> InstalledPlugin:
 
 def is_known(name: str, group: str) -> bool:
     """Whether `name` means a plugin: one that is installed, if disabled, or one of this project."""
-    return name in OWN[group] or any(point.name == name for point in entry_points(group=group))
+    return name in OWN[group] or any(point.name == name for point in _entry_points(group))
 
 
 def backends_with_hook(hook: str) -> list[str]:
@@ -243,6 +243,31 @@ def _check_class(loaded: object, plugin: InstalledPlugin, where: str) -> None:
             raise PluginBrokenError(
                 f"{plugin.target} has no usable `{name}`", where=where, hint="tell its authors"
             )
+
+
+def _entry_points(group: str) -> list[EntryPoint]:
+    """Entry points of a group; a distribution whose metadata cannot be read has none."""
+    try:
+        found = list(entry_points(group=group))
+    except Exception:  # noqa: BLE001 - whatever is wrong with one is no fault of the others
+        # One that is damaged, an upgrade's remains say, would hide them all.
+        found = [point for each in distributions() for point in _points_of(each, group)]
+    return [point for point in found if _is_told(point)]
+
+
+def _points_of(distribution: Any, group: str) -> list[EntryPoint]:
+    try:
+        return list(distribution.entry_points.select(group=group))
+    except Exception:  # noqa: BLE001 - `autocog doctor` tells what is wrong with it
+        return []
+
+
+def _is_told(point: EntryPoint) -> bool:
+    """Whether its distribution tells name and version."""
+    try:
+        return bool(_distribution(point) and _version(point))
+    except Exception:  # noqa: BLE001
+        return False
 
 
 def _disabled() -> set[str]:

@@ -42,7 +42,7 @@ def main() -> None:
     package = Path(autocog_core.__file__).parent
     assert package != Path(__file__).parents[1] / "autocog_core", "this is the checkout"
     assert (package / "py.typed").is_file()
-    expected = sorted(["random", "table", *sys.argv[1:]])
+    expected = sorted(["random", "replay", "table", *sys.argv[1:]])
     assert [plugin.name for plugin in plugins.installed()] == expected, plugins.installed()
     assert autocog("--version").split()[-1] == autocog_core.__version__
     listed = autocog("backends")

@@ -88,7 +88,8 @@ def _damaged(diagnosis: Diagnosis) -> Iterator[tuple[Text, RenderableType]]:
     for each in diagnosis.damaged:
         problem = each.problem
         title = Text.assemble(("damaged", "bold"), ": ", each.folder, overflow="fold")
-        note = _text("no plugin can be found while it is there")
+        stops = "no program that looks for plugins starts while it is there"
+        note = _text(stops if each.stops_all else "its plugins are not found")
         yield _mark(problem), Group(title, *_reason(problem), note)
 
 

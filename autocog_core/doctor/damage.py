@@ -1,4 +1,4 @@
-"""Installed distributions whose metadata cannot be read: they keep all plugins from being found."""
+"""Installed distributions whose metadata cannot be read: their plugins are not found."""
 
 from __future__ import annotations
 
@@ -10,20 +10,25 @@ from importlib_metadata import distributions
 from autocog_core.doctor.plugin_reports import GROUPS
 from autocog_core.doctor.problem import Problem
 
+ENTRY_POINTS = "entry_points.txt"
+
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
     """A distribution with unreadable metadata.
 
     :ivar folder: where its metadata are.
+    :ivar stops_all: nothing that looks for plugins starts while it is there. (pydantic looks for
+        its own when it is imported.)
     """
 
     folder: str
     problem: Problem
+    stops_all: bool
 
 
 def damaged_distributions() -> list[Damaged]:
-    """The distributions that break the listing of plugins; often what an upgrade left behind."""
+    """Distributions with plugins that nobody finds; often what an upgrade left behind."""
     found = []
     for distribution in distributions():
         what = _fault(distribution)
@@ -31,12 +36,12 @@ def damaged_distributions() -> list[Damaged]:
             # The only way to its folder, which has no public name.
             folder = str(getattr(distribution, "_path", "a distribution"))
             mend = f"delete {folder}, or install its distribution again"
-            found.append(Damaged(folder, Problem(what, mend)))
+            found.append(Damaged(folder, Problem(what, mend), ENTRY_POINTS in what))
     return found
 
 
 def _fault(distribution: Any) -> str:
-    reading = "entry_points.txt"
+    reading = ENTRY_POINTS
     try:
         ours = [point for point in distribution.entry_points if point.group in GROUPS]
         reading = "METADATA"

@@ -69,8 +69,9 @@ def examine(
     if model is not None and config_report.problem is None:
         wanted = [found.model(model)[0]]
     damaged = tuple(damaged_distributions())
-    # Any damage may break the listing; what breaks it is told in place of the plugins.
-    listed = [] if damaged else _installed(found, None if model is None else wanted)
+    # What stops everything is told in place of the plugins, which it keeps from starting.
+    stopped = any(each.stops_all for each in damaged)
+    listed = [] if stopped else _installed(found, None if model is None else wanted)
     total = len(listed) + len(wanted)
     plugin_reports: list[PluginReport] = []
     for done, plugin in enumerate(listed):

@@ -16,6 +16,9 @@ from autocog_core import __version__, plugins
 from autocog_core.doctor.plugin_reports import GROUPS
 from cli.conftest import Run
 
+#: Every plugin and model is tried in a process of its own.
+pytestmark = pytest.mark.slow
+
 GOOD = """
     from autocog_core.backends.random import RandomLM
 
@@ -254,7 +257,7 @@ def test_without_a_config_file_all_is_well(
     assert "write autocog.toml" in result.stdout
 
 
-def test_damage_that_hides_all_plugins_is_explained(
+def test_damage_that_stops_everything_is_explained(
     alone: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(folder, "some-other-thing", {"elsewhere": {"odd": "odd:X"}}, {})
@@ -266,7 +269,7 @@ def test_damage_that_hides_all_plugins_is_explained(
     text = " ".join(result.stdout.split())
     # Long paths are broken at 80 columns.
     assert f"mend:delete{damaged.parent}," in text.replace(" ", "")
-    assert "no plugin can be found while it is there" in text
+    assert "no program that looks for plugins starts while it is there" in text
 
 
 def test_wrong_names_are_wrong_command_lines(wrong: Callable[..., str]) -> None:

@@ -98,6 +98,7 @@ def test_a_plugin_that_ends_the_process_at_import_is_told_of(put: Put) -> None:
     assert report.import_seconds is None
 
 
+@pytest.mark.slow
 def test_a_plugin_that_hangs_is_ended_with_all_that_it_started(put: Put, tmp_path: Path) -> None:
     started = tmp_path / "started"
     plugin = put(
@@ -191,6 +192,7 @@ def examined(tmp_path: Path, options: str, timeout: float = 60) -> ModelReport:
     return examine_model("one", config, [], default=True, load=True, timeout=timeout)
 
 
+@pytest.mark.slow
 def test_a_fingerprint_that_takes_too_long_is_no_failure(put: Put, tmp_path: Path) -> None:
     put(SLOW, "SlowLM")
     # On a busy machine loading alone may take longer than the shorter time.

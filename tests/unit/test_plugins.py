@@ -97,6 +97,46 @@ def test_listing_imports_nothing(put: Install) -> None:
     assert not {"good_plugin", "broken_plugin", "needy_plugin"} & set(sys.modules)
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("entry_points.txt", b"[autocog]\nodd\n"),
+        ("entry_points.txt", b"[autocog]\nodd = \xe9:X\n"),
+        ("METADATA", b"Metadata-Version: 2.1\n"),
+        ("METADATA", None),
+    ],
+)
+def test_a_damaged_distribution_hides_no_other(
+    put: Install, tmp_path: Path, file: str, content: bytes | None
+) -> None:
+    put(good="good_plugin")
+    install(tmp_path, "autocog-odd", {"autocog": {"odd": "odd:X"}}, {})
+    damaged = tmp_path / "autocog_odd-1.0.dist-info" / file
+    damaged.unlink()
+    if content is not None:
+        damaged.write_bytes(content)
+    names = {plugin.name for plugin in installed()}
+    assert {"good", "random"} <= names
+    assert "odd" not in names
+    assert load(backend="good").greedy("x").size
+
+
+def test_a_plugin_that_exits_at_import_is_broken(put: Install, tmp_path: Path) -> None:
+    source = {"quit_plugin": "import sys; sys.exit(0)"}
+    install(tmp_path, "autocog-quit", {"autocog": {"quit": "quit_plugin:X"}}, source)
+    put(good="good_plugin")
+    with pytest.raises(PluginBrokenError, match="SystemExit"):
+        load(backend="quit")
+
+
+def test_a_taken_name_is_never_to_be_mended_by_removing_core(put: Install, tmp_path: Path) -> None:
+    install(tmp_path, "a-taker", {"autocog": {"table": "good_plugin:GoodLM"}}, {})
+    put(good="good_plugin")
+    with pytest.raises(PluginConflictError) as caught:
+        load(backend="table")
+    assert "pip uninstall a-taker" in caught.value.hint
+
+
 def test_a_missing_dependency_is_named_with_the_command_that_brings_it(put: Install) -> None:
     put(needy="needy_plugin")
     with pytest.raises(PluginDependencyError, match="a_module_that_is_not_there") as caught:

@@ -1,0 +1,118 @@
+"""The backend `ngram`: a language model that counts what follows what in a text file."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from autocog_core import BackendInfo, BackendOptions, ChoiceLM, SpecialToken
+from autocog_core.options import Resource
+from numpy.typing import NDArray
+from pydantic import Field
+
+BOS, EOS = SpecialToken("<s>", 256), SpecialToken("</s>", 257)
+#: Words, each with the blank before it, and other characters.
+PIECES = re.compile(r" ?\w+|\W")
+#: The same for trusted text, where special tokens are meant.
+TRUSTED = re.compile(r"</?s>| ?\w+|\W")
+
+
+class NgramOptions(BackendOptions):
+    """Options of `ngram`."""
+
+    path: Resource = Field(description="a text in UTF-8; each line is a sequence")
+    n: int = Field(3, ge=1, description="how many tokens are counted together")
+
+
+class Ngrams:
+    """The engine: which tokens a text has, and how often each of them followed which others."""
+
+    def __init__(self, options: NgramOptions) -> None:
+        self.options = options
+        text = Path(options.path).read_text("utf-8")
+        lines = [line for line in text.split("\n") if line]
+        self.identity = hashlib.sha256(f"{options.n} {text}".encode()).hexdigest()
+        # Ids 0..255 are the bytes; then come BOS, EOS, and words, the most frequent ones first.
+        pieces = Counter(piece for line in lines for piece in PIECES.findall(line))
+        words = [word for word, _ in pieces.most_common() if len(word.encode()) > 1]
+        self.surfaces = [*(bytes([byte]) for byte in range(256)), b"", b"", *map(str.encode, words)]
+        self.ids = {word: [EOS.id + 1 + place] for place, word in enumerate(words)}
+        self.ids |= {token.text: [token.id] for token in (BOS, EOS)}
+        self.following: dict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
+        for line in lines:
+            tokens = [BOS.id, *self.encode(line), EOS.id]
+            for end in range(1, len(tokens)):
+                for begin in range(max(0, end - options.n + 1), end + 1):
+                    self.following[tuple(tokens[begin:end])][tokens[end]] += 1
+
+    def encode(self, text: str, pattern: re.Pattern[str] = PIECES) -> list[int]:
+        """The ids of a text: words that are known, and the bytes of what is not."""
+        found = pattern.findall(text)
+        return [token for piece in found for token in self.ids.get(piece) or piece.encode()]
+
+    def logprobs(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """log P of every token after `tokens`."""
+        size = len(self.surfaces)
+        # Where nothing was counted, all tokens are alike, but for those that were just said.
+        row = (1 + np.bincount(tokens, minlength=size)) / (size + len(tokens))
+        # Witten-Bell smoothing: longer contexts count more, the more often they were seen.
+        for length in range(min(self.options.n, len(tokens) + 1)):
+            seen = self.following.get(tuple(tokens[len(tokens) - length :]))
+            if seen:
+                weight = seen.total() + len(seen)
+                row *= len(seen) / weight
+                row[list(seen)] += np.array(list(seen.values())) / weight
+        logs: NDArray[np.float32] = np.log(row).astype(np.float32)
+        return logs
+
+
+class NgramLM(ChoiceLM):
+    """An n-gram model of a text file.
+
+    :param engine: what `create` made; several models may share it.
+    :param rest: what every backend takes: `completion_kwargs`, and how calls are retried.
+    """
+
+    Options = NgramOptions
+
+    def __init__(self, *, engine: Ngrams, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.engine = engine
+
+    @classmethod
+    def create(cls, **options: Any) -> dict[str, Any]:
+        """Read the text and count, once."""
+        return {"engine": Ngrams(NgramOptions(**super().create(**options)))}
+
+    def tokenize_impl(
+        self, texts: Sequence[str], at_start: bool, parse_special: bool
+    ) -> list[list[int]]:
+        pattern = TRUSTED if parse_special else PIECES
+        return [self.engine.encode(text, pattern) for text in texts]
+
+    def detokenize_impl(self, tokens: Sequence[int]) -> bytes:
+        return b"".join(self.engine.surfaces[token] for token in tokens)
+
+    def vocabulary_impl(self) -> Sequence[bytes]:
+        return self.engine.surfaces
+
+    def greedy_impl(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        return self.engine.logprobs(tokens)
+
+    def describe_impl(self) -> BackendInfo:
+        options = self.engine.options
+        return BackendInfo(
+            name=f"{options.n}-grams of {Path(options.path).name}",
+            vocabulary_size=len(self.engine.surfaces),
+            bos=BOS.id,
+            adds_bos=True,
+            eos=(EOS.id,),
+            special_tokens=(BOS, EOS),
+            tolerance=1e-6,
+            identify=lambda: self.engine.identity,
+        )

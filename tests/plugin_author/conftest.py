@@ -1,0 +1,25 @@
+"""The tutorial's package, as if it were installed: nothing of it is copied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from helpers import forget, install
+
+NGRAM = Path(__file__).parents[2] / "examples" / "ngram"
+
+
+@pytest.fixture
+def ngram(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The package's folder, which is the current one; its backend is found by name."""
+    install(tmp_path, "autocog-ngram", {"autocog": {"ngram": "autocog_ngram.backend:NgramLM"}}, {})
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.syspath_prepend(NGRAM / "src")
+    monkeypatch.chdir(NGRAM)
+    for name in ("AUTOCOG_CONFIG", "AUTOCOG_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    yield NGRAM
+    forget("autocog_ngram", "autocog_ngram.backend")
