@@ -7,8 +7,10 @@ a dependency missing, broken, written for another contract.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pluggy
@@ -169,15 +171,20 @@ def is_known(name: str, group: str) -> bool:
 
 def backends_with_hook(hook: str) -> list[str]:
     """Names of the installed backends that load and implement `hook`."""
-    able = []
-    for plugin in installed():
-        try:
-            backend = load_class(plugin.name)
-        except AutocogError:
-            continue
-        if hook in hooks_of(backend):
-            able.append(plugin.name)
-    return able
+    names = (plugin.name for plugin in installed())
+    return [name for name in names if hook in _hooks_offered(name, tuple(sys.path))]
+
+
+@cache
+def _hooks_offered(name: str, path: tuple[str, ...]) -> frozenset[str]:
+    """Hooks of an installed backend; none if it does not load. Asked for on every missing hook.
+
+    :param path: where it is found, which tests change.
+    """
+    try:
+        return frozenset(hooks_of(load_class(name)))
+    except AutocogError:
+        return frozenset()
 
 
 def hooks_of(plugin: object) -> list[str]:

@@ -5,6 +5,14 @@ from __future__ import annotations
 from autocog_core.testing.conformance import Finding, conformance
 from autocog_core.testing.contract import BackendContract
 from autocog_core.testing.law import LAWS, Law, LawBrokenError, NotApplicableError
+from autocog_core.testing.programs import (
+    assert_choice,
+    assert_chosen,
+    assert_exact,
+    assert_path,
+    assert_record,
+    assert_text,
+)
 from autocog_core.testing.subject import Subject
 
 __all__ = [
@@ -15,5 +23,11 @@ __all__ = [
     "LawBrokenError",
     "NotApplicableError",
     "Subject",
+    "assert_choice",
+    "assert_chosen",
+    "assert_exact",
+    "assert_path",
+    "assert_record",
+    "assert_text",
     "conformance",
 ]

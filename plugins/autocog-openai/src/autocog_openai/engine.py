@@ -323,5 +323,8 @@ class Engine:
 
     def _fingerprint(self) -> str:
         """Of what the server says of the model: weights behind a name may change unseen."""
-        told = f"{self.connection.base_url} {self.facts.model_dump_json(exclude={'surfaces'})}"
+        told = (
+            f"{self.connection.base_url} {self.facts.model_dump_json(exclude={'surfaces'})} "
+            f"{self.api} {self.options.encoding} {self.options.organization}"
+        )
         return hashlib.sha256(told.encode()).hexdigest()
