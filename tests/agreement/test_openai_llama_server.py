@@ -13,6 +13,7 @@ import pytest
 from agreement.engines import float32_weights
 from agreement.real_servers import llama_server
 from autocog_core import EOS, Automaton, Model, load
+from autocog_core.testing import Subject, conformance
 
 pytest.importorskip("autocog_llamacpp")
 pytest.importorskip("autocog_openai")
@@ -54,6 +55,20 @@ def test_tokens_are_the_same(pair: tuple[Model, Model]) -> None:
     assert server.info.eos == here.info.eos
     messages = [{"role": "user", "content": "Say <|im_end|> twice."}]
     assert server.encode(server.chat_prompt(messages)) == here.encode(here.chat_prompt(messages))
+
+
+def test_a_real_server_keeps_the_laws(pair: tuple[Model, Model]) -> None:
+    server, _ = pair
+    options = {"model": "smol", "base_url": server.info.details["base_url"]}
+    subject = Subject(
+        lambda: load(backend="openai", options=options),
+        prompts=("a b", "1 + 1 ="),
+        choices=(" 1", " 10", "é"),
+    )
+    found = list(conformance(subject))
+    subject.close()
+    assert [str(finding.broken) for finding in found if finding.broken] == []
+    assert sum(finding.status == "holds" for finding in found) > 30
 
 
 def test_whole_distributions_agree(pair: tuple[Model, Model]) -> None:

@@ -22,7 +22,14 @@ FILES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@pytest.fixture(scope="module", params=FILES)
+#: One is enough where time counts.
+QUICK = "bos"
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=[pytest.mark.slow] * (name != QUICK)) for name in FILES],
+)
 def subject(request: Any, gguf_file: Any) -> Iterator[Subject]:
     architecture, file = FILES[request.param]
     options = {"n_ctx": 512, "exact": True, "n_threads": 1}

@@ -16,6 +16,7 @@ from autocog_core.testing import LAWS, Law, NotApplicableError, Subject
 from autocog_core.testing.conformance import check
 from autocog_openai import OpenAI
 
+pytestmark = pytest.mark.slow
 SERVERS: dict[str, tuple[Any, bool]] = {
     "vllm": (lambda: VLLM(Engine(context_length=256)), False),
     "sglang": (lambda: SGLang(Engine(context_length=256)), False),

@@ -19,14 +19,17 @@ class TestLlama(BackendContract):
     make = of_kind("llama")
 
 
+@pytest.mark.slow
 class TestGemma3(BackendContract):
     make = of_kind("gemma3")
 
 
+@pytest.mark.slow
 class TestMamba(BackendContract):
     make = of_kind("mamba")
 
 
+@pytest.mark.slow
 class TestATokenizerThatAddsBOS(BackendContract):
     def make(self) -> TfLM:
         return TfLM(engine=tiny.TfEngine(tiny.tiny_model("llama"), tiny.sentencepiece_tokenizer()))

@@ -127,7 +127,7 @@ class Engine:
         return BackendInfo(
             name=f"{facts.server}: {facts.model}",
             vocabulary_size=size or UNKNOWN_SIZE,
-            context_length=options.context_length or facts.context_length,
+            context_length=options.context_length or self._context_length,
             bos=facts.bos,
             adds_bos=facts.adds_bos and self.api == "completions" and facts.token_ids,
             eos=eos,
@@ -143,6 +143,12 @@ class Engine:
             },
             identify=self._fingerprint,
         )
+
+    @property
+    def _context_length(self) -> int | None:
+        length = self.facts.context_length
+        # Whoever looks at what may follow has the server write a token, which must fit as well.
+        return length if length is None or self.scorer is None else length - 1
 
     def tokenize(
         self, texts: Sequence[str], at_start: bool, parse_special: bool
