@@ -138,7 +138,7 @@ def test_an_upgraded_server_is_found_out_anew(connect: Connect) -> None:
     server.engine.context_length = 1024
     server.named_tokens = True
     second = connect(server).as_model().info
-    assert (first.context_length, second.context_length) == (2047, 1023)
+    assert (first.context_length, second.context_length) == (2048, 1023)
     assert (first.details["named"], second.details["named"]) == (False, True)
     assert first.fingerprint != second.fingerprint
 
