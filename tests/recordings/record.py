@@ -1,0 +1,29 @@
+"""Record the examples anew: `python tests/recordings/record.py`, where SmolLM2 is installed.
+
+Only where a program, its row or the format of recordings has changed.
+"""
+
+from __future__ import annotations
+
+from rows import EXAMPLES, HERE, ROWS
+
+from autocog_core import Automaton, Model, load
+from autocog_core.wrappers.record import Record
+
+
+def main() -> None:
+    """Run each program on the examples' model, and write down what it answers."""
+    with load(config=EXAMPLES / "autocog.toml") as loaded:
+        for name, row in ROWS.items():
+            path = HERE / f"{name}.jsonl.gz"
+            path.unlink(missing_ok=True)
+            recorder = Record(path=path)
+            model = Model(loaded.backend, wrappers=[recorder], name=name)
+            print(
+                name, Automaton.from_file(EXAMPLES / name / f"{name}.yaml").run(model, row).fields
+            )
+            recorder.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+"""What the examples' programs are given where they are recorded, and where they are replayed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[1] / "examples"
+ROWS: dict[str, dict[str, Any]] = {
+    "quiz": {
+        "question": "What is the capital of France?",
+        "choices": ["Lyon", "Paris", "Rome"],
+    },
+    "routing": {"message": "Where is my card? I ordered it two weeks ago."},
+    "shopping_list": {},
+    "speed_of_light": {},
+    "triage": {"message": "I lost my card and someone is paying with it."},
+}
