@@ -103,7 +103,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types, strictly, of core and plugins."""
-    install(session, PLUGINS, "mypy>=1.15", "nox", "types-PyYAML", "types-regex")
+    install(session, PLUGINS, "mypy>=1.15", "nox", "pytest>=8", "types-PyYAML", "types-regex")
     session.run("mypy", "autocog_core", "noxfile.py")
     for plugin in PLUGINS:
         session.run("mypy", f"{plugin}/src")

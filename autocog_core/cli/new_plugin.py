@@ -11,7 +11,6 @@ import typer
 from autocog_core.cli.options import Debug, Quiet
 from autocog_core.cli.output import show
 from autocog_core.cli.session import session
-from autocog_core.scaffold import PluginName, write_package
 
 
 def new_plugin(
@@ -35,6 +34,9 @@ def new_plugin(
     debug: Debug = False,
 ) -> None:
     """Make the package of a new backend: it installs and passes its tests; add your engine."""
+    # Only here: templates take a moment to import.
+    from autocog_core.scaffold import PluginName, write_package
+
     plugin = PluginName.checked(name)
     folder = Path(plugin.distribution) if folder is None else folder
     made = write_package(plugin, folder)

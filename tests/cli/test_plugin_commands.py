@@ -220,7 +220,7 @@ def test_one_command_from_two_distributions_names_both_when_used(
     put(weather="good_commands", lone="lone_commands")
     put(weather="good_commands", suffix="-fork")
     output = run("--help").stdout
-    assert "weather   From autocog-weather and from autocog-weather-fork." in output
+    assert "weather From autocog-weather and from autocog-weather-fork." in " ".join(output.split())
     message = wrong("weather", "tell", "Oslo")
     assert "autocog-weather 1.0 and autocog-weather-fork 1.0 both offer it" in message
     with pytest.raises(PluginConflictError):
