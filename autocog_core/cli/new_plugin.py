@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from autocog_core.cli.options import Debug, Quiet
 from autocog_core.cli.output import show
 from autocog_core.cli.session import session
+
+if TYPE_CHECKING:
+    from autocog_core.scaffold import PluginName
 
 
 def new_plugin(
