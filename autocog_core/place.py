@@ -51,7 +51,8 @@ class Place:
 
         All wrappers are outside of it, so the answer is one that none of them has changed.
 
-        :returns: the answer (None where nobody has one), and whether core made it of other calls.
+        :returns: the answer (None where nobody has one), and whether the backend itself gave it,
+            not core, nor another lookup.
         """
         below = False
         for found in reversed(getattr(self._hooks, hook).get_hookimpls()):
@@ -60,6 +61,6 @@ class Place:
             if below:
                 answer = found.function(*(arguments[name] for name in found.argnames))
                 if answer is not None:
-                    return answer, found.plugin_name == CORE
+                    return answer, found.plugin is self._backend
             below = below or found.plugin is self._wrapper
         return None, False

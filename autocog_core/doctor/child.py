@@ -54,8 +54,8 @@ def ask(module: str, arguments: Sequence[str], timeout: float) -> Answer:
         except subprocess.TimeoutExpired:
             pass
         finally:
-            if code is None:
-                _end(process)
+            # Also after a good end: a plugin may have started what would go on.
+            _end(process)
         facts = _facts(told)
         done = bool(facts.pop("done", False))
         if code is None:
@@ -87,10 +87,11 @@ def _facts(stream: IO[bytes]) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     for line in stream.read().decode("ascii", errors="replace").splitlines():
         try:
-            facts.update(json.loads(line))
+            told = json.loads(line)
         except ValueError:
-            # Half a line: it was ended while it wrote.
-            break
+            # Half a line, where it was ended while it wrote, or what was printed before it began.
+            continue
+        facts.update(told if isinstance(told, dict) else {})
     # Again, for this process may know secrets that the child did not.
     return {name: plain(value) for name, value in facts.items()}
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from autocog_core.cache_folder import cache_folder
 from autocog_core.config import Config
-from autocog_core.doctor.secrecy import is_secret_name, named_variables
-from autocog_core.secrets import redact
+from autocog_core.doctor.secrecy import named_variables
+from autocog_core.secrets import is_secret_name, redact
 from autocog_core.version import __version__
 
 _OURS = "AUTOCOG_"

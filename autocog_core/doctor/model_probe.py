@@ -61,6 +61,9 @@ def _check(config: Config, plugin: type[Any], options: dict[str, Any], key: str)
 
 def _load(config: Config, name: str, tell: Teller) -> None:
     began = time.perf_counter()
+    # Without its wrappers, which were checked: they would write files.
+    alone = config.models[name].model_copy(update={"wrappers": ()})
+    config = config.model_copy(update={"models": {**config.models, name: alone}})
     with load(name, config=config) as model:
         info = model.info
         tell(seconds=time.perf_counter() - began, resident_bytes=resident_bytes())

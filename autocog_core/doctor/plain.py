@@ -16,7 +16,13 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
-        return {redact(str(key)): plain(entry) for key, entry in value.items()}
+        return {_key(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(entry) for entry in value]
     return redact(str(value))
+
+
+def _key(key: object) -> str:
+    """A name of ours, which is no secret even where somebody's secret is the same word."""
+    text = str(key)
+    return text if text.isidentifier() else redact(text)

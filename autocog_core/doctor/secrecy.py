@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from autocog_core import secrets
 from autocog_core.config import Config
-
-_SECRET_WORDS = {"key", "apikey", "token", "secret", "password", "passwd", "passphrase", "headers"}
-_SECRET_WORDS |= {"authorization", "auth", "credential", "credentials", "cookie"}
-#: `KEY_FILE` says where a key is.
-_PLACES = {"file", "path", "dir", "folder", "sock"}
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether what goes by this name is kept secret: `api_key`, `HF_TOKEN`; not `max_tokens`."""
-    words = re.findall("[a-z]+", name.lower())
-    return not _SECRET_WORDS.isdisjoint(words) and words[-1] not in _PLACES
+from autocog_core.secrets import is_secret_name
 
 
 def conceal_all(config: Config | None) -> None:

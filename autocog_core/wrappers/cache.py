@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from pydantic import Field
 from autocog_core.cache_folder import cache_folder
 from autocog_core.caller import SLACK
 from autocog_core.errors import ContractError
+from autocog_core.lazy import lazy
 from autocog_core.markers import hookimpl
 from autocog_core.types import (
     ChoiceRequest,
@@ -30,6 +32,7 @@ from autocog_core.wrappers.store import Store
 from autocog_core.wrappers.wrapper import FilePath, Wrapper, WrapperOptions
 
 GIGABYTE = 10**9
+log = logging.getLogger(__name__)
 
 
 class CacheOptions(WrapperOptions):
@@ -95,7 +98,7 @@ class Cache(Wrapper):
         found = {key: kept for key in unique if (kept := self._kept(hook, key)) is not None}
         missing = {key: query for key, query in unique.items() if key not in found}
         if missing:
-            answers, of_core = self.place().ask_below(hook, queries=list(missing.values()))
+            answers, own = self.place().ask_below(hook, queries=list(missing.values()))
             if answers is None:
                 return None
             if len(answers) != len(missing):
@@ -105,9 +108,16 @@ class Cache(Wrapper):
                 )
             for (key, query), scores in zip(missing.items(), answers, strict=True):
                 found[key] = scores
-                if not of_core and scores.values.shape == query.tokens.shape:
+                if own and scores.values.shape == query.tokens.shape:
                     self._keep(hook, key, scores)
-        return [found[key] for key in keys]
+        # Each caller may change its own answer. What it says it cost is what it cost once, so that
+        # a run has the same bytes whichever rows meet in a call.
+        seen: set[bytes | None] = set()
+        answered = []
+        for key in keys:
+            answered.append(_again(found[key]) if key in seen else found[key])
+            seen.add(key)
+        return answered
 
     @hookimpl(tryfirst=True)
     def close(self) -> None:
@@ -120,8 +130,31 @@ class Cache(Wrapper):
         # What core tells of a backend that does not describe itself, it asks the backend for.
         if call is None or not {hook, "describe"} <= place.backend_hooks:
             return None
-        fingerprint = place.info.fingerprint
-        return key_of(hook, fingerprint, __version__, call.hex()) if fingerprint else None
+        facts = self._facts
+        return key_of(hook, *facts, __version__, call.hex()) if facts else None
+
+    @lazy
+    def _facts(self) -> tuple[object, ...]:
+        """What tells models apart; nothing for one whose answers cannot be told from another's.
+
+        Not only the fingerprint: an author may have made it of too little, and a shorter context
+        refuses what a longer one answers.
+        """
+        place = self.place()
+        info = place.info
+        try:
+            fingerprint = info.fingerprint
+        except (OSError, ValueError) as error:
+            log.warning("cache: %s has no fingerprint (%s), and is not cached", place.name, error)
+            return ()
+        if not fingerprint:
+            return ()
+        return (
+            fingerprint,
+            type(place.model.backend).__qualname__,
+            info.vocabulary_size,
+            info.context_length,
+        )
 
     def _one(self, hook: str, key: bytes | None, **arguments: Any) -> Any:
         found = self._kept(hook, key)
@@ -135,15 +168,15 @@ class Cache(Wrapper):
         try:
             head = json.loads(value[4 : 4 + size])
             return unpack(hook, Packed(head, value[4 + size :]))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, IndexError):
             # Whole, but put there by something else.
             return None
 
     def _asked(self, hook: str, key: bytes | None, **arguments: Any) -> Any:
         if key is None:
             return None
-        answer, of_core = self.place().ask_below(hook, **arguments)
-        if answer is not None and not of_core:
+        answer, own = self.place().ask_below(hook, **arguments)
+        if answer is not None and own:
             self._keep(hook, key, answer)
         return answer
 
@@ -169,6 +202,15 @@ class Cache(Wrapper):
             case "complete":
                 return _are_logprobs(np.array(answer.logprobs or ()))
         return True
+
+
+def _again(scores: TreeScores) -> TreeScores:
+    return TreeScores(
+        scores.values.copy(),
+        scores.top_tokens.copy(),
+        scores.top_logprobs.copy(),
+        scores.evaluated,
+    )
 
 
 def _are_logprobs(values: NDArray[Any]) -> bool:

@@ -33,7 +33,7 @@ class LineFile:
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Add a line. A full disk is told as a warning: whoever is watched goes on."""
-        line = json.dumps(record).encode() + b"\n"
+        line = json.dumps(record, default=str).encode() + b"\n"
         with self._lock:
             try:
                 self._stream = self._stream or _appending(self.path)

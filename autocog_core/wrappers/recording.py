@@ -29,6 +29,8 @@ from autocog_core.wrappers.packing import Packed, pack
 from autocog_core.wrappers.shortening import short
 
 FORMAT = 1
+#: Facts of a model, beside its fingerprint, by which it answers or refuses.
+_DECISIVE = ("context_length", "vocabulary_size", "bos", "adds_bos", "eos", "capabilities")
 Line = dict[str, Any]
 _INFO: TypeAdapter[BackendInfo] = TypeAdapter(BackendInfo)
 
@@ -62,7 +64,7 @@ class Recorder:
             if whole:
                 _require_same(path, _parsed(path, 1, whole[0]), head)
             known = (_parsed(path, number, line) for number, line in enumerate(whole[1:], 2))
-            self._known = {str(line["key"]) for line in known}
+            self._known = {_key_of(path, number, line) for number, line in enumerate(known, 2)}
             # Whole lines only: what a killed process left of one must not stand between others.
             _write(path, [*whole, *([] if whole else [_line(head)])])
             self._stream = _opened(path, "ab")
@@ -165,12 +167,32 @@ def _require_format(path: Path, head: Line) -> None:
 
 def _require_same(path: Path, before: Line, now: Line) -> None:
     _require_format(path, before)
+    hint = "name another file, or remove this one to record it anew"
     if before.get("fingerprint") != now["fingerprint"]:
+        raise InputError("is a recording of another model", where=str(path), hint=hint)
+    if not now["fingerprint"]:
         raise InputError(
-            "is a recording of another model",
+            "is a recording, and the model has no fingerprint that tells whether it is of the same",
             where=str(path),
-            hint="name another file, or remove this one to record it anew",
+            hint=hint,
         )
+    # As JSON has them: tuples are lists there.
+    model, told = before.get("model"), json.loads(json.dumps(now["model"], default=str))
+    for name in _DECISIVE:
+        was = model.get(name) if isinstance(model, dict) else None
+        if was != told[name]:
+            raise InputError(
+                f"was recorded with another {name}: {was}, now {told[name]}",
+                where=str(path),
+                hint=hint,
+            )
+
+
+def _key_of(path: Path, number: int, line: Line) -> str:
+    try:
+        return str(line["key"])
+    except KeyError as error:
+        raise _damaged(path, number) from error
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:

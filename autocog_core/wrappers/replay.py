@@ -155,7 +155,7 @@ class Replay:
     def _unpacked(self, hook: str, packed: Packed) -> Any:
         try:
             return unpack(hook, packed)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, IndexError) as error:
             raise InputError(
                 f"an answer of {hook} is damaged",
                 where=str(self._path),

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from autocog_core.secrets import redact
+from autocog_core.secrets import HIDDEN, is_secret_name, redact
 
 #: Characters of a text, and items of a list, that are shown.
 TEXT, ITEMS = 80, 6
@@ -36,12 +36,16 @@ def short(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _fields(value)
     if isinstance(value, Mapping):
-        shown = {str(name): short(each) for name, each in islice(value.items(), ITEMS)}
+        shown = {str(name): _entry(str(name), each) for name, each in islice(value.items(), ITEMS)}
         return shown if len(value) <= ITEMS else {**shown, "...": f"{len(value)} in all"}
     if isinstance(value, list | tuple):
         items = [short(each) for each in value[:ITEMS]]
         return items if len(value) <= ITEMS else [*items, f"... {len(value)} in all"]
     return type(value).__name__
+
+
+def _entry(name: str, value: Any) -> Any:
+    return HIDDEN if is_secret_name(name) else short(value)
 
 
 def _text(text: str) -> str:

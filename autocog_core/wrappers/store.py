@@ -14,6 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -87,7 +88,11 @@ class Store:
         value, used = row
         now = int(time.time())
         if now - used > NOTED_EVERY:
-            file.execute("UPDATE kept SET used = ? WHERE key = ?", (now, key))
+            # Another process may be writing, and it is not worth waiting for.
+            file.execute("PRAGMA busy_timeout = 0")
+            with suppress(sqlite3.OperationalError):
+                file.execute("UPDATE kept SET used = ? WHERE key = ?", (now, key))
+            file.execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
         if not isinstance(value, bytes):
             raise sqlite3.DatabaseError("a value is no bytes")
         return value
@@ -129,7 +134,7 @@ class Store:
                 # Full, locked, or not to be written: not damaged.
                 self._warn(str(error))
             except sqlite3.DatabaseError as error:
-                self._warn(f"it is damaged ({error}), and is begun anew")
+                self._warn(f"it is damaged ({error}): it is moved aside, and begun anew")
                 self._begin_anew()
             except OSError as error:
                 self._warn(error.strerror or str(error))
@@ -153,7 +158,9 @@ class Store:
             with FileLock(f"{self.path}.lock", timeout=PATIENCE):
                 # Another process may have done it already.
                 if not _is_sound(self.path):
-                    for suffix in ("", "-wal", "-shm"):
+                    # Aside, not away: a path given by mistake may be that of anything.
+                    self.path.replace(f"{self.path}.damaged")
+                    for suffix in ("-wal", "-shm"):
                         Path(f"{self.path}{suffix}").unlink(missing_ok=True)
         except (OSError, Timeout) as error:
             self._warn(str(error))
@@ -187,6 +194,9 @@ def _is_sound(path: Path) -> bool:
             answer: str = file.execute("PRAGMA quick_check(1)").fetchone()[0]
         finally:
             file.close()
+    except sqlite3.OperationalError:
+        # Locked, say: not damaged.
+        return True
     except sqlite3.DatabaseError:
         return False
     return answer == "ok"

@@ -58,6 +58,5 @@ def _evaluated(hook: str, answer: Any) -> int | None:
         case "greedy_tree_impl":
             return sum(int(scores.evaluated) for scores in answer)
         case "complete" | "choose":
-            evaluated: int | None = answer.evaluated
-            return evaluated
+            return None if answer.evaluated is None else int(answer.evaluated)
     return None

@@ -18,7 +18,8 @@ from autocog_core.doctor.damage import damaged_distributions
 from autocog_core.doctor.model_reports import ModelReport, examine_model
 from autocog_core.doctor.plain import plain
 from autocog_core.doctor.plugin_reports import examine_plugin
-from autocog_core.doctor.secrecy import conceal_all, is_secret_name, named_variables
+from autocog_core.doctor.secrecy import conceal_all, named_variables
+from autocog_core.secrets import is_secret_name
 
 GOOD = """
     from autocog_core.backends.random import RandomLM
