@@ -107,7 +107,7 @@ def tokens_spell_the_text(subject: Subject) -> None:
 @law("completions")
 def stops(subject: Subject) -> None:
     """A stop string ends the text before it, wherever tokens begin or end; it is never made up."""
-    free = _greedy(subject, LENGTH)
+    free = _telling(subject)
     last = len(free.text) - 1
     for start in range(0, last, max(1, last // STOPS)):
         stop = free.text[start : start + 2]
@@ -169,17 +169,17 @@ def empty_stops(subject: Subject) -> None:
 def streamed(subject: Subject) -> None:
     """What is streamed adds up to the text, and no stop string is among it."""
     model = subject.model
-    whole = _greedy(subject, LENGTH)
+    whole = _telling(subject)
     pieces = list(model.stream(PROMPT, max_tokens=LENGTH, temperature=0))
     if "".join(pieces) != whole.text:
         raise LawBrokenError(
             "the pieces of a stream are not the text",
             expected=whole.text,
             got=pieces,
-            cause="on_text is called with parts of characters, or with the whole text each time",
+            cause="on_text is called with parts of characters, or with the whole text each time"
+            if pieces
+            else "on_text is never called",
         )
-    if len(whole.text) < 4:
-        return
     stop = whole.text[2:4]
     if "\ufffd" in stop:
         return
@@ -239,6 +239,17 @@ def unknown_options(subject: Subject) -> None:
         given="no_such_option_anywhere=1",
         cause="request.extra is not looked at: call completion.refuse_unknown",
     )
+
+
+def _telling(subject: Subject) -> Completion:
+    """A completion that says enough to be cut.
+
+    :raises NotApplicableError: where the model says nothing.
+    """
+    found = _greedy(subject, LENGTH)
+    if len(found.text) < 4:
+        raise NotApplicableError(f"greedily it says only {found.text!r} after {PROMPT!r}")
+    return found
 
 
 def _greedy(subject: Subject, length: int, stop: str | None = None) -> Completion:

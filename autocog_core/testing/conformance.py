@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from autocog_core.errors import AutocogError, CapabilityError
-from autocog_core.testing import (  # noqa: F401 - they make the laws, in this order
+from autocog_core.errors import AutocogError, CapabilityError, ContextOverflowError
+from autocog_core.testing import (
     completion_laws,
     manner_laws,
     memory_laws,
@@ -19,6 +19,12 @@ from autocog_core.testing import (  # noqa: F401 - they make the laws, in this o
 )
 from autocog_core.testing.law import LAWS, Law, LawBrokenError, NotApplicableError
 from autocog_core.testing.subject import Subject
+
+#: Where tokens are wrong, so is what comes after them: that is mended first.
+_ORDER = (token_laws, row_laws, score_laws, memory_laws, completion_laws, manner_laws)
+LAWS.sort(key=lambda law: [module.__name__ for module in _ORDER].index(law.check.__module__))
+#: Contexts of fewer tokens have no room for the laws' own texts.
+ROOM = 128
 
 Status = Literal["holds", "broken", "not offered", "not applicable"]
 
@@ -63,6 +69,11 @@ def check(law: Law, subject: Subject) -> None:
         raise
     except NotApplicableError:
         raise
+    except ContextOverflowError as error:
+        limit = subject.model.info.context_length
+        if limit is not None and limit < ROOM:
+            raise NotApplicableError(f"a context of {limit} tokens is too short for it") from error
+        raise _failed(law, error) from error
     except CapabilityError as error:
         # Of what the backend offers, it cannot do all: it says so.
         raise NotApplicableError(str(error)) from error

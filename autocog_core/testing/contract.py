@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from autocog_core.testing.conformance import check
-from autocog_core.testing.law import LAWS, Law, NotApplicableError
+from autocog_core.testing.law import LAWS, Law, LawBrokenError, NotApplicableError
 from autocog_core.testing.subject import Subject
 from autocog_core.testing.texts import CHOICES, HARD, PROMPTS
 
@@ -63,14 +63,19 @@ class BackendContract:
                 hard=self.hard,
                 longest=self.longest,
             )
+        # pytest is to show what is broken, and not how it was found out.
+        __tracebackhide__ = True
         try:
             check(law, cls._subject)
         except NotApplicableError as error:
             raise unittest.SkipTest(str(error)) from error
+        except LawBrokenError as error:
+            raise AssertionError(str(error)) from error.__cause__
 
 
 def _test_of(law: Law) -> Callable[[BackendContract], None]:
     def test(self: BackendContract) -> None:
+        __tracebackhide__ = True
         self._check(law)
 
     test.__name__ = f"test_{law.name}"

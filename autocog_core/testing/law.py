@@ -24,12 +24,17 @@ class LawBrokenError(AssertionError):
     """
 
     def __init__(
-        self, what: str, *, given: Any = None, expected: Any = "", got: Any = "", cause: str = ""
+        self,
+        what: str,
+        *,
+        given: Any = None,
+        expected: Any = None,
+        got: Any = None,
+        cause: str = "",
     ) -> None:
         self.law = ""
         self.what = what
-        self.given = "" if given is None else _shortened(given)
-        self.expected, self.got = _shortened(expected), _shortened(got)
+        self.given, self.expected, self.got = map(_shortened, (given, expected, got))
         self.cause = cause
         super().__init__(what)
 
@@ -91,7 +96,7 @@ def given(text: Any) -> Iterator[None]:
 
 
 def _shortened(value: Any, most: int = 200) -> str:
-    text = value if isinstance(value, str) and not value else repr(value)
-    if isinstance(value, float):
-        text = f"{value:.6g}"
+    if value is None:
+        return ""
+    text = f"{value:.6g}" if isinstance(value, float) else repr(value)
     return text if len(text) <= most else f"{text[: most - 20]} ... {text[-16:]}"

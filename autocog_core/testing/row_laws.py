@@ -108,13 +108,14 @@ def _changes(subject: Subject, tokens: list[int], place: int) -> bool:
     for step in (1, 7, 31):
         other = list(tokens)
         other[place] = (other[place] + step) % model.info.vocabulary_size
-        if not _same(row, model.greedy(other)):
+        if not _same(subject, row, model.greedy(other)):
             return True
     return False
 
 
-def _same(one: Row, other: Row) -> bool:
-    return difference(one, other) == 0.0
+def _same(subject: Subject, one: Row, other: Row) -> bool:
+    # Engines that round otherwise each time must not hide behind it.
+    return difference(one, other) <= 2 * subject.tolerance
 
 
 @law("rows")
@@ -160,12 +161,12 @@ def bos_counts(subject: Subject) -> None:
         raise NotApplicableError("the model adds no BOS")
     # Before short sequences: much later nothing of it may be left.
     begun = [tokens[:2] for prompt in subject.prompts if len(tokens := subject.encoded(prompt)) > 1]
-    if all(_same(model.greedy(first), model.greedy(first[1:])) for first in begun):
+    if all(_same(subject, model.greedy(first), model.greedy(first[1:])) for first in begun):
         raise LawBrokenError(
             "sequences have the same rows with and without BOS",
             given=subject.prompts[0],
-            cause="BOS is left out, or put before every sequence once more: evaluate the ids "
-            "as they are given",
+            cause="BOS is stripped, or added where it is missing: evaluate the ids as they are "
+            "given. (Or the model takes no notice of it, or of anything.)",
         )
 
 
@@ -273,9 +274,11 @@ def likeliest(subject: Subject) -> None:
 def trees_together(subject: Subject) -> None:
     """Trees that are asked for together have the scores of each alone."""
     model = subject.model
-    queries = [_tree(subject, subject.encoded(prompt)) for prompt in subject.prompts]
+    # Neither from short to long nor back: engines sort them, and may forget to sort back.
+    prompts = [*subject.prompts[1:], subject.prompts[0]]
+    queries = [_tree(subject, subject.encoded(prompt)) for prompt in prompts]
     together = model.caller.greedy_tree(queries)
-    for prompt, query, found in zip(subject.prompts, queries, together, strict=True):
+    for prompt, query, found in zip(prompts, queries, together, strict=True):
         (alone,) = model.caller.greedy_tree([query])
         far = difference(alone.values, found.values)
         if far > subject.tolerance:
@@ -284,7 +287,8 @@ def trees_together(subject: Subject) -> None:
                 given=prompt,
                 expected=f"differences of at most {subject.tolerance:g}",
                 got=far,
-                cause="padding that is not masked, or positions that count it",
+                cause="padding that is not masked, positions that count it, or answers in another "
+                "order than the queries",
             )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from autocog_core.errors import CapabilityError
 from autocog_core.testing.causes import cause_of_scores
 from autocog_core.testing.law import LawBrokenError, NotApplicableError, law
@@ -41,7 +43,7 @@ def choices_are_spelled(subject: Subject) -> None:
         result = _exact(subject, prompt, subject.choices)
         for score in result.scores:
             spelled = subject.model.detokenize_bytes(score.tokens)
-            expected = (result.healed_text + score.choice).encode()
+            expected = subject.normalized(result.healed_text + score.choice).encode()
             if spelled != expected:
                 raise LawBrokenError(
                     "the tokens of a choice spell something else",
@@ -197,12 +199,48 @@ def long_choices(subject: Subject) -> None:
         )
 
 
+@law("choices", "scores", "tokens")
+def norms_and_ends(subject: Subject) -> None:
+    """A norm changes shares alone, and an end is scored as a part of the choice."""
+    model = subject.model
+    choices = list(subject.choices)
+    for prompt in subject.prompts[:2]:
+        plain = _exact(subject, prompt, choices)
+        normed = model.choose(prompt, choices, norm="mean")
+        means = np.array([score.logprob / max(1, len(score.tokens)) for score in plain.scores])
+        expected = np.exp(means - means.max())
+        expected /= expected.sum()
+        got = [score.prob for score in normed.scores]
+        if not np.allclose(got, expected, atol=1e-3 + subject.tolerance):
+            raise LawBrokenError(
+                'with norm="mean" shares are not those of the means',
+                given=prompt,
+                expected=[round(float(value), 4) for value in expected],
+                got=[round(value, 4) for value in got],
+                cause="request.norm is ignored",
+            )
+        ended = model.choose(prompt, choices, end="\n")
+        if ended.exact and all(
+            len(one.tokens) == len(other.tokens)
+            for one, other in zip(plain.scores, ended.scores, strict=True)
+        ):
+            raise LawBrokenError(
+                'with end="\\n" no choice has a token more',
+                given=prompt,
+                expected=f"more than {len(plain.scores[0].tokens)} tokens",
+                got=len(ended.scores[0].tokens),
+                cause="request.end is ignored",
+            )
+
+
 @law("choices")
 def choices_together(subject: Subject) -> None:
     """Prompts that are asked together have the scores of each alone."""
     model = subject.model
-    together = model.choose_many(list(subject.prompts), list(subject.choices))
-    for prompt, found in zip(subject.prompts, together, strict=True):
+    # Neither from short to long nor back: engines sort them, and may forget to sort back.
+    prompts = [*subject.prompts[1:], subject.prompts[0]]
+    together = model.choose_many(prompts, list(subject.choices))
+    for prompt, found in zip(prompts, together, strict=True):
         alone = model.choose(prompt, subject.choices)
         for one, other in zip(alone.scores, found.scores, strict=True):
             length = max(1, len(one.tokens))
@@ -247,8 +285,9 @@ def _base_length(subject: Subject, prompt: str, result: ChoiceScores) -> int:
         raise LawBrokenError(
             "the boundary is not what the result says",
             given=prompt,
-            expected="healed" if healed else "joint",
+            expected="healed" if healed else "clean",
             got=result.boundary,
+            cause="prompt and choice are tokenized apart",
         )
     return length
 
@@ -271,4 +310,28 @@ def _check_shares(prompt: str, result: ChoiceScores) -> None:
                 expected="at most 0",
                 got=score.logprob,
                 cause="the sign: these are negative log-likelihoods",
+            )
+    likeliest = int(np.argmax(found))
+    if found[result.index] < found[likeliest] - 1e-9:
+        raise LawBrokenError(
+            "the choice is not the one with the largest share",
+            given=prompt,
+            expected=result.scores[likeliest].choice,
+            got=result.scores[result.index].choice,
+            cause="index counts in another order than the choices",
+        )
+    if result.exact:
+        ranks = np.array([score.exclusive for score in result.scores])
+        if not np.isfinite(ranks).any():
+            return
+        expected = np.exp(ranks - ranks.max())
+        expected /= expected.sum()
+        if not np.allclose(found, expected, atol=1e-6):
+            raise LawBrokenError(
+                "shares are not those of the log-probabilities",
+                given=prompt,
+                expected=[round(float(value), 6) for value in expected],
+                got=found,
+                cause="prob is the softmax of `exclusive` over the choices; where probabilities "
+                "are multiplied, they underflow",
             )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autocog_core.errors import InputError
+from autocog_core.errors import ContextOverflowError, InputError
 from autocog_core.lazy import lazy
 from autocog_core.model import Model
 from autocog_core.testing.law import Need, NotApplicableError
@@ -98,11 +99,19 @@ class Subject:
 
         :raises NotApplicableError: if they do not fit the context.
         """
-        tokens = self.model.encode(text)
         limit = self.model.info.context_length
-        if limit is not None and len(tokens) + 8 > limit:
+        try:
+            tokens = self.model.encode(text)
+        except ContextOverflowError:
+            tokens = None
+        if tokens is None or (limit is not None and len(tokens) + 8 > limit):
             raise NotApplicableError(f"a context of {limit} tokens is too short for it")
         return tokens
+
+    def normalized(self, text: str) -> str:
+        """A text as the tokenizer brings it into its Unicode form, where it does."""
+        form = self.model.info.normalizer
+        return unicodedata.normalize(form, text) if form else text
 
     def close_others(self) -> None:
         """Close all models but the first: they hold an engine each."""

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 #: Shortest first: what fails is shown with the first that does.
-PROMPTS = ("a b", "1 + 1 =", "Grüße 😀 und\n\n", "The capital of France is")
+PROMPTS = (
+    "a b",
+    "1 + 1 =",
+    "The answer:",
+    "Grüße 😀 und\n\n",
+    "The capital of ",
+    "The capital of France is",
+)
 
-CHOICES = (" Paris", " Paris, France", " Lyon", "1", "10", "100", "é")
+CHOICES = (" Paris", " Paris, France", " Lyon", " no no no", "1", "10", "100", "é")
 
 HARD = (
     "a",

@@ -182,6 +182,25 @@ class TreesOffByOne(WithTrees):
         return paths[node]
 
 
+class NoisyOffByOne(OffByOne):
+    """Rounds otherwise each time, within its tolerance."""
+
+    def describe_impl(self) -> BackendInfo:
+        return replace(super().describe_impl(), tolerance=1e-4)
+
+    def logits(self, tokens: Sequence[int]) -> Any:
+        logits = super().logits(tokens)
+        generator = self.__dict__.setdefault("generator", np.random.default_rng(0))
+        return logits + generator.uniform(-1e-5, 1e-5, len(logits))
+
+
+class SortedBatches(WithTrees):
+    """Evaluates from short to long, and answers in that order."""
+
+    def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
+        return [self.tree(query) for query in sorted(queries, key=lambda each: len(each.prefix))]
+
+
 # Tokens.
 
 
@@ -235,6 +254,47 @@ class MeanAsSum(Sound):
         found = self.core_choose(request)
         scores = (replace(one, logprob=one.logprob / len(one.tokens)) for one in found.scores)
         return replace(found, scores=tuple(scores))
+
+
+class TokenizedApart(Sound):
+    """Puts the choice's own tokens after those of the prompt."""
+
+    def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
+        model = self.as_model()
+        base = encode(model.caller, request.prompt)
+        scores = []
+        for score in self.core_choose(request).scores:
+            tokens = model.tokenize(score.choice, at_start=False)
+            before = [[*base, *tokens[:end]] for end in range(len(tokens))]
+            values = [
+                float(self.greedy_impl(each)[token])
+                for each, token in zip(before, tokens, strict=True)
+            ]
+            total = sum(values)
+            scores.append(
+                replace(
+                    score,
+                    tokens=tuple(tokens),
+                    token_logprobs=tuple(values),
+                    logprob=total,
+                    exclusive=total,
+                )
+            )
+        found = self.core_choose(request)
+        return replace(found, scores=tuple(scores), boundary="clean", healed_text="")
+
+
+class LastChosen(Sound):
+    def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
+        found = self.core_choose(request)
+        return replace(
+            found, index=min(range(len(found.scores)), key=lambda n: found.scores[n].prob)
+        )
+
+
+class NormIgnored(Sound):
+    def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
+        return self.core_choose(replace(request, norm="logprob", end=None))
 
 
 # Completions.
