@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autocog_core.testing.conformance import Finding, conformance
-from autocog_core.testing.contract import BackendContract
+from autocog_core.testing.contract import BackendContract, check_or_skip
 from autocog_core.testing.law import LAWS, Law, LawBrokenError, NotApplicableError
 from autocog_core.testing.programs import (
     assert_choice,
@@ -29,5 +29,6 @@ __all__ = [
     "assert_path",
     "assert_record",
     "assert_text",
+    "check_or_skip",
     "conformance",
 ]

@@ -63,14 +63,23 @@ class BackendContract:
                 hard=self.hard,
                 longest=self.longest,
             )
-        # pytest is to show what is broken, and not how it was found out.
         __tracebackhide__ = True
-        try:
-            check(law, cls._subject)
-        except NotApplicableError as error:
-            raise unittest.SkipTest(str(error)) from error
-        except LawBrokenError as error:
-            raise AssertionError(str(error)) from error.__cause__
+        check_or_skip(law, cls._subject)
+
+
+def check_or_skip(law: Law, subject: Subject) -> None:
+    """Check a law in a test of pytest's or unittest's, for suites with models of several kinds.
+
+    :raises AssertionError: if it is broken. unittest.SkipTest: if it does not apply.
+    """
+    # pytest is to show what is broken, and not how it was found out.
+    __tracebackhide__ = True
+    try:
+        check(law, subject)
+    except NotApplicableError as error:
+        raise unittest.SkipTest(str(error)) from error
+    except LawBrokenError as error:
+        raise AssertionError(str(error)) from error.__cause__
 
 
 def _test_of(law: Law) -> Callable[[BackendContract], None]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from autocog_core.testing.causes import OFF_BY_ONE, cause_of_row, cause_of_scores, kind_of
 from autocog_core.testing.law import LawBrokenError, NotApplicableError, given, law
-from autocog_core.testing.subject import Row, Subject, difference
+from autocog_core.testing.subject import Row, Subject, difference, require_near
 from autocog_core.types import TreeQuery
 
 #: How far a row's probabilities may be from 1 together.
@@ -125,13 +125,13 @@ def determinism(subject: Subject) -> None:
     for prompt in subject.prompts:
         tokens = subject.encoded(prompt)
         rows = [model.greedy(tokens).copy() for _ in range(3)]
-        far = max(difference(one, other) for one, other in pairwise(rows))
-        if far > subject.tolerance:
-            raise LawBrokenError(
+        for one, other in pairwise(rows):
+            require_near(
+                subject,
+                one,
+                other,
                 "asked again, a row is another",
                 given=prompt,
-                expected=f"differences of at most {subject.tolerance:g}",
-                got=far,
                 cause="dropout (model.eval()), sampling, or state left over from the call before",
             )
 
@@ -280,16 +280,15 @@ def trees_together(subject: Subject) -> None:
     together = model.caller.greedy_tree(queries)
     for prompt, query, found in zip(prompts, queries, together, strict=True):
         (alone,) = model.caller.greedy_tree([query])
-        far = difference(alone.values, found.values)
-        if far > subject.tolerance:
-            raise LawBrokenError(
-                "beside others, a tree has other scores than alone",
-                given=prompt,
-                expected=f"differences of at most {subject.tolerance:g}",
-                got=far,
-                cause="padding that is not masked, positions that count it, or answers in another "
-                "order than the queries",
-            )
+        require_near(
+            subject,
+            alone.values,
+            found.values,
+            "beside others, a tree has other scores than alone",
+            given=prompt,
+            cause="padding that is not masked, positions that count it, or answers in another "
+            "order than the queries",
+        )
 
 
 def _tree(subject: Subject, prefix: list[int]) -> TreeQuery:

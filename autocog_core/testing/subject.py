@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from autocog_core.errors import ContextOverflowError, InputError
 from autocog_core.lazy import lazy
 from autocog_core.model import Model
-from autocog_core.testing.law import Need, NotApplicableError
+from autocog_core.testing.law import LawBrokenError, Need, NotApplicableError
 from autocog_core.testing.texts import CHOICES, HARD, PROMPTS
 from autocog_core.types import TreeQuery
 
@@ -130,6 +130,19 @@ def difference(first: Values, second: Values) -> float:
     """The largest difference of two rows; -inf is next to -inf."""
     with np.errstate(invalid="ignore"):
         return float(np.nan_to_num(np.abs(first - second), posinf=np.inf).max())
+
+
+def require_near(
+    subject: Subject, expected: Values, got: Values, what: str, *, given: Any, cause: str
+) -> None:
+    """Two ways to the same numbers are as near as the backend's tolerance says.
+
+    :raises LawBrokenError: with `what` and `cause`, where they are not.
+    """
+    far = difference(expected, got)
+    if far > subject.tolerance:
+        at_most = f"differences of at most {subject.tolerance:g}"
+        raise LawBrokenError(what, given=given, expected=at_most, got=far, cause=cause)
 
 
 def apart(first: float, second: float) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import Plain
+from testing import broken
 from testing.broken import Sound
 
 from autocog_core import (
@@ -22,8 +23,6 @@ from autocog_core import (
     CompletionRequest,
     Model,
     RetryPolicy,
-    TreeQuery,
-    TreeScores,
     load,
 )
 from autocog_core.backends.byte_vocabulary import ByteVocabulary
@@ -45,43 +44,6 @@ class RawLogits(Sound):
         return np.minimum(self.logits(tokens), 0).astype(np.float32)
 
 
-class Probabilities(Sound):
-    def greedy_impl(self, tokens: Sequence[int]) -> Any:
-        return np.exp(super().greedy_impl(tokens))
-
-
-class OffByOne(Sound):
-    def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
-        return [self.tree(query) for query in queries]
-
-    def tree(self, query: TreeQuery) -> TreeScores:
-        paths: dict[int, list[int]] = {-1: list(query.prefix)}
-        values = np.zeros(len(query.tokens))
-        for node, parent in enumerate(query.parents.tolist()):
-            paths[node] = [*paths[parent], int(query.tokens[node])]
-            values[node] = self.greedy_impl(paths[node])[query.tokens[node]]
-        nothing = np.zeros((0, 0))
-        return TreeScores(values, nothing.astype(np.int32), nothing, 0)
-
-
-class LeavesOnly(Sound):
-    def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
-        found = self.core_choose(request)
-        tokens = [score.tokens for score in found.scores]
-        leaves = tuple(
-            score
-            for score in found.scores
-            if not any(t != score.tokens and t[: len(score.tokens)] == score.tokens for t in tokens)
-        )
-        return replace(found, scores=leaves, index=0)
-
-
-class BosEverywhere(Sound):
-    def tokenize_impl(self, texts: Sequence[str], at_start: bool, parse_special: bool) -> Any:
-        found = super().tokenize_impl(texts, at_start, parse_special)
-        return [[self.vocabulary.bos, *tokens] for tokens in found]
-
-
 class FirstTokenDropped(Sound):
     def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
         found = self.core_choose(request)
@@ -98,11 +60,6 @@ class BlankLost(Sound):
         found = self.core_choose(bare)
         scores = zip(found.scores, request.choices, strict=True)
         return replace(found, scores=tuple(replace(s, choice=c) for s, c in scores))
-
-
-class ParsesUserText(Sound):
-    def tokenize_impl(self, texts: Sequence[str], at_start: bool, parse_special: bool) -> Any:
-        return super().tokenize_impl(texts, at_start, True)
 
 
 class OwnCompletion(Sound):
@@ -152,15 +109,6 @@ class StopForbidden(OwnCompletion):
         return Completion(text, tokens, (-1.0,) * len(tokens), "length")
 
 
-class StaleCache(Sound):
-    def greedy_impl(self, tokens: Sequence[int]) -> Any:
-        last, row = self.__dict__.get("cached", ((), None))
-        if row is None or tuple(tokens) != last[: len(tokens)]:
-            row = super().greedy_impl(tokens)
-            self.cached = (tuple(tokens), row)
-        return row
-
-
 class Products(Sound):
     def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
         found = self.core_choose(request)
@@ -199,18 +147,18 @@ class PositiveScores(Sound):
 MUTANTS: list[tuple[str, type[Sound], str]] = [
     ("1", FirstPosition, "last_token"),
     ("1", RawLogits, "distribution"),
-    ("1", Probabilities, "distribution"),
-    ("2", OffByOne, "chain_rule"),
-    ("4", LeavesOnly, "prefix_choices"),
-    ("8", BosEverywhere, "bos_once"),
+    ("1", broken.Probabilities, "distribution"),
+    ("2", broken.TreesOffByOne, "chain_rule"),
+    ("4", broken.LeavesOnly, "prefix_choices"),
+    ("8", broken.BOSTwice, "bos_once"),
     ("9", FirstTokenDropped, "chain_rule"),
     ("9", BlankLost, "choices_are_spelled"),
-    ("10", ParsesUserText, "special_text_stays_text"),
+    ("10", broken.SpecialsParsed, "special_text_stays_text"),
     ("11", OwnCompletion, "stops"),
     ("11", StopOnlyAsWholeToken, "stops"),
     ("11", StopMadeUp, "stops"),
     ("11", StopForbidden, "stops"),
-    ("13", StaleCache, "caches"),
+    ("13", broken.StaleCache, "caches"),
     ("14", Products, "long_choices"),
     ("17", MatchedByText, "choices_in_order"),
     ("20", PositiveCompletion, "greedy_and_scored"),

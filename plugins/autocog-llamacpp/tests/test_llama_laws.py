@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from autocog_core.testing import LAWS, Law, NotApplicableError, Subject
-from autocog_core.testing.conformance import check
+from autocog_core.testing import LAWS, Law, Subject, check_or_skip
 from autocog_llamacpp import LLaMa
 
 FILES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -41,7 +40,4 @@ def subject(request: Any, gguf_file: Any) -> Iterator[Subject]:
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
 def test_tiny_files_obey_every_law(subject: Subject, law: Law) -> None:
-    try:
-        check(law, subject)
-    except NotApplicableError as error:
-        pytest.skip(str(error))
+    check_or_skip(law, subject)

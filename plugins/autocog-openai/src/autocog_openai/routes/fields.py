@@ -10,8 +10,8 @@ from autocog_core import CompletionRequest
 MOST_STOPS = 4
 
 
-def sampling(request: CompletionRequest, server: str) -> dict[str, Any]:
-    """How tokens are picked, and where the text ends: what is not as it is by default anyway."""
+def drawing(request: CompletionRequest) -> dict[str, Any]:
+    """How tokens are drawn: what is not as it is by default anyway."""
     body: dict[str, Any] = {"temperature": request.temperature, **request.extra}
     if request.top_p < 1:
         body["top_p"] = request.top_p
@@ -19,6 +19,12 @@ def sampling(request: CompletionRequest, server: str) -> dict[str, Any]:
         body["top_k"] = request.top_k
     if request.min_p > 0:
         body["min_p"] = request.min_p
+    return body
+
+
+def sampling(request: CompletionRequest, server: str) -> dict[str, Any]:
+    """How tokens are drawn, how many texts are written, and where they end."""
+    body = drawing(request)
     if request.n > 1:
         body["n"] = request.n
     if request.seed is not None:

@@ -11,6 +11,7 @@ from autocog_core.pieces import Prompt
 from autocog_openai.asking import clean, token_id
 from autocog_openai.facts import Facts
 from autocog_openai.failures import MalformedAnswerError
+from autocog_openai.routes.fields import drawing
 from autocog_openai.written import Part, Told
 
 EXTRA = (
@@ -44,17 +45,7 @@ class GenerateRoute:
     def body(self, request: CompletionRequest, left_out: frozenset[str]) -> dict[str, Any]:
         """The request: see `writing.Route`."""
         refuse_unknown(request.extra, EXTRA, self._facts.model)
-        sampling: dict[str, Any] = {
-            "max_new_tokens": request.max_tokens,
-            "temperature": request.temperature,
-            **request.extra,
-        }
-        if request.top_p < 1:
-            sampling["top_p"] = request.top_p
-        if request.top_k > 0:
-            sampling["top_k"] = request.top_k
-        if request.min_p > 0:
-            sampling["min_p"] = request.min_p
+        sampling = {"max_new_tokens": request.max_tokens, **drawing(request)}
         if request.n > 1:
             sampling["n"] = request.n
         if request.seed is not None:

@@ -11,6 +11,7 @@ from autocog_core.pieces import Prompt
 from autocog_openai.facts import Facts
 from autocog_openai.failures import MalformedAnswerError, RefusedError
 from autocog_openai.routes.chat import told
+from autocog_openai.routes.fields import drawing
 from autocog_openai.written import Part, Told
 
 #: It refuses to write less.
@@ -40,17 +41,10 @@ class ResponsesRoute:
             "model": self._facts.model,
             "input": self._messages(request.prompt),
             "max_output_tokens": max(FEWEST, request.max_tokens),
-            "temperature": request.temperature,
             "store": False,
-            **request.extra,
+            # Of some of these it says that it does not know them; then they are left out.
+            **drawing(request),
         }
-        # Of these it knows one; of the others it says that it does not, and they are left out.
-        if request.top_p < 1:
-            body["top_p"] = request.top_p
-        if request.top_k > 0:
-            body["top_k"] = request.top_k
-        if request.min_p > 0:
-            body["min_p"] = request.min_p
         if request.seed is not None:
             body["seed"] = request.seed
         if self._facts.chat_listed and "logprobs" not in left_out:
