@@ -37,8 +37,18 @@ def gguf_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     return make
 
 
+@pytest.fixture(params=[True, False], ids=["native", "python"])
+def native(request: pytest.FixtureRequest) -> bool:
+    """Whether trees are evaluated in C++."""
+    from autocog_llamacpp.native import native as found
+
+    if request.param and found().module is None:
+        pytest.skip(f"no extension: {found().why}")
+    return bool(request.param)
+
+
 @pytest.fixture
-def make_llama(gguf_file: Callable[..., Path]) -> Iterator[MakeLlama]:
+def make_llama(gguf_file: Callable[..., Path], native: bool) -> Iterator[MakeLlama]:
     """A `LLaMa` over a tiny file, in exact mode on one thread unless told otherwise."""
     from autocog_llamacpp import LLaMa
 
@@ -47,7 +57,7 @@ def make_llama(gguf_file: Callable[..., Path]) -> Iterator[MakeLlama]:
     def make(
         architecture: str = "llama", file: dict[str, Any] | None = None, **options: Any
     ) -> Any:
-        defaults = {"n_ctx": 256, "exact": True, "n_threads": 1}
+        defaults = {"n_ctx": 256, "exact": True, "n_threads": 1, "native": native}
         path = gguf_file(architecture, **(file or {}))
         model = LLaMa(**LLaMa.create(model_path=str(path), **{**defaults, **options}))
         made.append(model)

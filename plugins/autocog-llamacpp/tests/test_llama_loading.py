@@ -510,6 +510,17 @@ def test_the_fingerprint_is_that_of_all_files(
         open_llama(tmp_path / parts[0].name)
 
 
+def test_what_is_evaluated_together_counts_and_by_how_many_threads_does_not(
+    path: Path, open_llama: Any
+) -> None:
+    def told(**options: Any) -> tuple[str, list[float]]:
+        model = open_llama(path, **options)
+        return model._open.info.fingerprint, logprobs(model)
+
+    assert told(n_threads=1) == told(n_threads=3)
+    assert told(n_seq_max=1)[0] != told(n_seq_max=2)[0] != told(n_ubatch=8)[0]
+
+
 # LoRA.
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from plain_llama import Plain
 from test_tree_decoding import ARCHITECTURES, TOLERANCE, check_account, query
+from watched_decode import WatchedDecode
 
 from autocog_core import EngineError, Prompt, TokenPiece
 
@@ -106,7 +107,7 @@ def test_calls_in_any_order(mixed: Any, architecture: str, sequences: int) -> No
     for _ in range(25):
         calls.call()
         check_account(calls.model)
-        assert not calls.model._open.evaluator._held
+        assert not calls.model._open.session.held
 
 
 @pytest.mark.parametrize("architecture", ["mamba", "lfm2"])
@@ -122,16 +123,11 @@ def test_a_completion_goes_on_from_its_own_prompt(mixed: Any, architecture: str)
 def test_long_prompts_of_recurrent_models_take_full_batches(
     make_llama: Any, architecture: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    decode = WatchedDecode(monkeypatch)
     model = make_llama(architecture, n_ctx=512, n_batch=128)
-    context = model._open.context
-    sizes: list[int] = []
-    decode = context.decode
-    monkeypatch.setattr(
-        context, "decode", lambda t, *more: sizes.append(len(t)) or decode(t, *more)
-    )
     model._open.row([number % 200 for number in range(400)])
-    assert max(sizes) == 128
-    assert len(sizes) <= 5
+    assert max(decode.sizes) == 128
+    assert len(decode.sizes) <= 5
 
 
 def interrupted(drawn: random.Random, call: Callable[[], object]) -> None:
@@ -160,7 +156,7 @@ def test_an_interrupt_before_the_release_leaves_nothing_held(
     mixed: Any, architecture: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = mixed(architecture, 5, n_seq_max=4)
-    evaluator = calls.model._open.evaluator
+    session = calls.model._open.session
     prompt = Prompt((TokenPiece((5, 6)),))
 
     def interrupt(*_: Any) -> None:
@@ -168,12 +164,12 @@ def test_an_interrupt_before_the_release_leaves_nothing_held(
 
     for _ in range(3):
         with monkeypatch.context() as patch:
-            patch.setattr(evaluator, "release", interrupt)
+            patch.setattr(session, "release", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 calls.model.complete(prompt, max_tokens=2)
         done = calls.model.complete(prompt, max_tokens=2)
         calls.check_completion([5, 6], done.tokens, done.logprobs)
-        assert not evaluator._held
+        assert not session.held
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from plain_llama import Plain
+from watched_decode import WatchedDecode
 
 from autocog_core import TreeQuery
 from autocog_core.tokens import TokenTree
@@ -36,14 +37,10 @@ def check_account(model: Any) -> None:
 
     engine = model._open
     memory = llama_cpp.llama_get_memory(engine.context.pointer)
-    evaluator = engine.evaluator
+    believed = engine.session.lengths()
     for sequence in range(engine.context.sequences):
         there = int(llama_cpp.llama_memory_seq_pos_max(memory, sequence)) + 1
-        if hasattr(evaluator, "_tree"):
-            tree = evaluator._tree
-            said = tree.end(sequence).length if sequence in tree else 0
-        else:
-            said = len(evaluator._states.get(sequence, ()))
+        said = believed[sequence]
         assert there == said, f"sequence {sequence} has {there} tokens, not {said}"
 
 
@@ -197,21 +194,11 @@ def test_a_failure_in_the_middle_leaves_a_usable_model(
 ) -> None:
     from autocog_core import EngineError
 
+    decode = WatchedDecode(monkeypatch)
     model = make_llama(architecture, n_batch=4, n_seq_max=4)
     asked = query(list(range(40)), [[1, 2], [3]])
-    context = model._open.context
-    decode = context.decode
-    calls = 0
-
-    def failing(*arguments: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == 4:
-            raise EngineError("on purpose")
-        return decode(*arguments)
-
-    monkeypatch.setattr(context, "decode", failing)
-    with pytest.raises(EngineError, match="on purpose"):
+    decode.fail_at = 4
+    with pytest.raises(EngineError, match=r"could not evaluate a batch \(code -3\)"):
         score(model, asked)
     answer = score(model, asked)[0]
     assert np.abs(twin(architecture).values(asked) - answer.values).max() < TOLERANCE[architecture]

@@ -56,6 +56,13 @@ class Context:
         self._memory = llama_cpp.llama_get_memory(pointer)
         weakref.finalize(self, _free, pointer, model, interruptible)
 
+    @property
+    def address(self) -> int:
+        """Where the context is, as a number."""
+        found = ctypes.cast(self.pointer, ctypes.c_void_p).value
+        assert found is not None
+        return found
+
     def decode(
         self,
         tokens: Int32Array,
@@ -88,7 +95,7 @@ class Context:
         arrays = (tokens, positions, sequences, pointers, counts, flags)
         code, logits, reason = self.interruptible.run(partial(_decode, self.pointer, batch, arrays))
         if code != 0:
-            raise _failure(code, reason)
+            raise failure(code, reason)
         count = int(flags.sum())
         if count == 0:
             return np.zeros((0, self.width), dtype=np.float32)
@@ -138,7 +145,11 @@ def _as(array: NDArray[Any], kind: Any) -> Any:
     return ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))
 
 
-def _failure(code: int, reason: str) -> Exception:
+def failure(code: int, reason: str) -> Exception:
+    """What llama.cpp's answer to a batch means.
+
+    :param reason: what it has logged.
+    """
     if code == _NO_SLOT:
         return NoSlotError()
     because = f": {reason}" if reason else ""

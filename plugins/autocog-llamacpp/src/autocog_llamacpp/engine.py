@@ -10,16 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autocog_core import BackendInfo, TreeQuery, TreeScores
-from autocog_core.answers import ArrayAnswers
-from autocog_core.forest import Forest
-from autocog_core.kept_rows import KeptRows
 from autocog_core.lazy import lazy
-from autocog_core.numerics import log_softmax
 from autocog_llamacpp.chat_template import ChatTemplate
 from autocog_llamacpp.context import Context
-from autocog_llamacpp.state_evaluator import StateEvaluator
+from autocog_llamacpp.session import Session
 from autocog_llamacpp.tokenizer import Tokenizer
-from autocog_llamacpp.tree_evaluator import TreeEvaluator
 
 
 class LlamaEngine:
@@ -38,7 +33,7 @@ class LlamaEngine:
         self,
         context: Context,
         tokenizer: Tokenizer,
-        evaluator: TreeEvaluator | StateEvaluator,
+        session: Session,
         *,
         name: str,
         context_length: int,
@@ -51,7 +46,7 @@ class LlamaEngine:
         self.lock = threading.RLock()
         self.context = context
         self.tokenizer = tokenizer
-        self.evaluator = evaluator
+        self.session = session
         self.name = name
         self.chat_template = chat_template
         self.seed = seed
@@ -59,26 +54,18 @@ class LlamaEngine:
         self._tolerance = tolerance
         self._details = details or {}
         self._identify = identify
-        self._rows: KeptRows[NDArray[np.float32]] = KeptRows(np.copy)
 
     def score_trees(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
         """Answers to several queries, which share what their sequences have in common."""
-        answers = ArrayAnswers(queries)
-        self._rows.answer(answers, self.evaluator.evaluate)
-        return answers.answers()
+        return self.session.score_trees(queries)
 
     def forget(self) -> None:
         """Drop everything that was kept from earlier calls."""
-        self._rows.forget()
-        self.evaluator.forget()
+        self.session.forget()
 
     def row(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """float32 (V,): log-probability of every token after `tokens`."""
-        forest = Forest(1)
-        forest.wanted[forest.path(tokens, 0)] = True
-        found: list[NDArray[np.float32]] = []
-        self.evaluator.evaluate(forest, lambda _, rows: found.append(log_softmax(rows[0])))
-        return found[0]
+        return self.session.row(tokens)
 
     @lazy
     def info(self) -> BackendInfo:
@@ -94,6 +81,6 @@ class LlamaEngine:
             special_tokens=tokenizer.special_tokens,
             tolerance=self._tolerance,
             concurrency=1,
-            details={**self._details, "trees": self.evaluator.name},
+            details={**self._details, "trees": self.session.name},
             identify=self._identify,
         )

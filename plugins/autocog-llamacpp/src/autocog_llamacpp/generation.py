@@ -35,7 +35,7 @@ def generate(engine: LlamaEngine, prompt: Sequence[int], request: CompletionRequ
     count = request.n if request.temperature > 0 else 1
     samples = [_Sample(engine, prompt, request, number, penalty) for number in range(count)]
     cells = engine.context.cells - len(prompt)
-    together = engine.evaluator.together(cells // request.max_tokens)
+    together = engine.session.together(cells // request.max_tokens)
     for begin in range(0, count, together):
         _run(engine, prompt, samples[begin : begin + together])
     first, *others = [sample.growing.completion() for sample in samples]
@@ -46,11 +46,11 @@ def generate(engine: LlamaEngine, prompt: Sequence[int], request: CompletionRequ
 
 def _run(engine: LlamaEngine, prompt: Sequence[int], samples: Sequence[_Sample]) -> None:
     """Let several samples grow token by token, all in one batch."""
-    evaluator = engine.evaluator
+    session = engine.session
     handles: list[int] = []
-    others = evaluator.lent
+    others = session.lent
     try:
-        row = evaluator.open(prompt, len(samples), handles)
+        row = session.open(prompt, len(samples), handles)
         for sample in samples:
             sample.take(row)
         while live := [
@@ -59,12 +59,12 @@ def _run(engine: LlamaEngine, prompt: Sequence[int], samples: Sequence[_Sample])
             if not sample.growing.done
         ]:
             last = [sample.growing.tokens[-1] for sample, _ in live]
-            rows = evaluator.step([handle for _, handle in live], last)
+            rows = session.step([handle for _, handle in live], last)
             for (sample, _), logits in zip(live, rows, strict=True):
                 sample.take(logits)
     finally:
-        evaluator.lent = others
-        evaluator.release(handles, [sample.growing.tokens for sample in samples])
+        session.lent = others
+        session.release(handles, [sample.growing.tokens for sample in samples])
 
 
 class _Sample:

@@ -22,6 +22,10 @@ from autocog_llamacpp.context import Context
 from autocog_llamacpp.engine import LlamaEngine
 from autocog_llamacpp.interrupt import Interruptible
 from autocog_llamacpp.memory import CACHE_TYPES, cache_bytes, check_memory
+from autocog_llamacpp.native import native
+from autocog_llamacpp.native_session import NativeSession
+from autocog_llamacpp.python_session import PythonSession
+from autocog_llamacpp.session import Session
 from autocog_llamacpp.state_evaluator import StateEvaluator
 from autocog_llamacpp.tokenizer import Tokenizer
 from autocog_llamacpp.tolerance import tolerance_of
@@ -61,13 +65,11 @@ def load_engine(options: LlamaOptions) -> LlamaEngine:
     adapters = [weights.add_adapter(Path(adapter.path)) for adapter in options.lora]
     context = _make_context(options, weights, tokenizer.size, interruptible)
     _apply(context, adapters, [adapter.scale for adapter in options.lora])
-    evaluator: TreeEvaluator | StateEvaluator
-    evaluator = StateEvaluator(context) if weights.recurrent else TreeEvaluator(context)
     length = options.n_ctx or weights.context_length
     return LlamaEngine(
         context,
         tokenizer,
-        evaluator,
+        _make_session(options, context, recurrent=weights.recurrent),
         name=path.name,
         context_length=min(length, weights.context_length, context.cells),
         tolerance=tolerance_of(weights.file_type, options),
@@ -164,6 +166,19 @@ def _make_context(
     return context
 
 
+def _make_session(options: LlamaOptions, context: Context, *, recurrent: bool) -> Session:
+    found = native()
+    if options.native is not False and found.module is not None:
+        return NativeSession(found.module, context, recurrent=recurrent)
+    if options.native:
+        raise ModelLoadError(
+            f"the extension in C++ is not in use: {found.why}",
+            where="native",
+            hint="leave native out, and Python does its work",
+        )
+    return PythonSession(StateEvaluator(context) if recurrent else TreeEvaluator(context))
+
+
 def _fitting_sequences(weights: Weights, width: int, batch: int) -> int:
     if weights.recurrent:
         return min(STATES, batch)
@@ -208,9 +223,15 @@ def _details(options: LlamaOptions, weights: Weights, context: Context) -> dict[
         "cache": "f32" if options.exact else "/".join(dict.fromkeys(types)),
         "flash_attention": "off" if options.exact else flash,
         "threads": options.n_threads or loky.cpu_count(only_physical_cores=True),
+        "native": _told(options),
         "exact": options.exact,
         "llama_cpp": llama_cpp.__version__,
     }
+
+
+def _told(options: LlamaOptions) -> str:
+    why = "native = false" if options.native is False else native().why
+    return f"no: {why}" if why else "yes"
 
 
 def _fingerprint(options: LlamaOptions, path: Path) -> Callable[[], str]:
@@ -218,7 +239,9 @@ def _fingerprint(options: LlamaOptions, path: Path) -> Callable[[], str]:
 
     def identify() -> str:
         digest = hashlib.sha256()
-        kinds = {"flash_attn", "type_k", "type_v", "exact", "n_batch", "n_ubatch", "n_gpu_layers"}
+        kinds = {"flash_attn", "type_k", "type_v", "exact", "n_gpu_layers"}
+        # What is evaluated together is rounded together; how many threads share it is not told.
+        kinds |= {"n_batch", "n_ubatch", "n_seq_max"}
         parts = [file_hash(part) for part in parts_of(path)]
         parts += [f"{file_hash(Path(lora.path))} {lora.scale}" for lora in options.lora]
         parts += [options.model_dump_json(include=kinds), llama_cpp.__version__]

@@ -95,6 +95,18 @@ class StateEvaluator(Holding):
                 self._states[handle] = seen
         self._sure = True
 
+    @property
+    def held(self) -> int:
+        """How many sequences completions hold."""
+        return len(self._held)
+
+    def lengths(self) -> list[int]:
+        """How many tokens each sequence is believed to have in memory."""
+        found = [0] * self._context.sequences
+        for sequence, seen in (*self._states.items(), *self._held.items()):
+            found[sequence] = len(seen)
+        return found
+
     def forget(self) -> None:
         """Drop everything that was kept from earlier calls."""
         self._sure = False

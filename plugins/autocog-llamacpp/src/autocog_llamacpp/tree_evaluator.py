@@ -121,6 +121,18 @@ class TreeEvaluator(Holding):
                 self._let_go(handle, tokens[:evaluated])
         self._sure = True
 
+    @property
+    def held(self) -> int:
+        """How many sequences completions hold."""
+        return len(self._held)
+
+    def lengths(self) -> list[int]:
+        """How many tokens each sequence is believed to have in memory."""
+        found = [0] * self._context.sequences
+        for sequence in self._tree.sequences():
+            found[sequence] = self._tree.end(sequence).length + self._held.get(sequence, 0)
+        return found
+
     def forget(self) -> None:
         """Drop everything that was kept from earlier calls."""
         self._sure = False

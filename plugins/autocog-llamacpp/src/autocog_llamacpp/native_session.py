@@ -1,0 +1,122 @@
+"""A session in C++: between two decodes no Python runs, and its lock (the GIL) is not held."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import llama_cpp
+
+from autocog_core import EngineError, TreeQuery, TreeScores
+from autocog_llamacpp import logs
+from autocog_llamacpp.context import Context, NoSlotError, failure
+from autocog_llamacpp.held import no_room
+from autocog_llamacpp.session import Rows
+
+Answer = TypeVar("Answer")
+
+
+class NativeSession:
+    """See `Session`.
+
+    :param native: the extension.
+    :param recurrent: whether the model's memory is a state, which cannot be rewound.
+    """
+
+    def __init__(self, native: Any, context: Context, *, recurrent: bool) -> None:
+        self.name = (
+            "branch by branch, from copied states"
+            if recurrent
+            else ("one decode, by sequence sets")
+        )
+        self._native = native
+        # It owns the pointer.
+        self._context = context
+        self._interruptible = context.interruptible
+        self._session = native.Session(
+            _address,
+            context.address,
+            ctypes.addressof(self._interruptible.flag),
+            cells=context.cells,
+            sequences=context.sequences,
+            batch=context.batch,
+            rows=context.rows,
+            width=context.width,
+            recurrent=recurrent,
+        )
+
+    @property
+    def lent(self) -> bool:
+        """See `Session`."""
+        return bool(self._session.lent)
+
+    @lent.setter
+    def lent(self, lent: bool) -> None:
+        self._session.lent = lent
+
+    @property
+    def held(self) -> int:
+        """See `Session.held`."""
+        return int(self._session.held)
+
+    def lengths(self) -> list[int]:
+        """See `Session.lengths`."""
+        found: list[int] = self._session.lengths()
+        return found
+
+    def score_trees(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
+        """See `Session.score_trees`."""
+        found = self._run(partial(self._session.score_trees, queries))
+        return [TreeScores(*answer) for answer in found]
+
+    def row(self, tokens: Sequence[int]) -> Rows:
+        """See `Session.row`."""
+        return self._run(partial(self._session.row, tokens))
+
+    def open(self, tokens: Sequence[int], count: int, handles: list[int]) -> Rows:
+        """See `Session.open`."""
+        return self._run(partial(self._session.open, tokens, count, handles))
+
+    def step(self, handles: Sequence[int], tokens: Sequence[int]) -> Rows:
+        """See `Session.step`."""
+        return self._run(partial(self._session.step, handles, tokens))
+
+    def release(self, handles: Sequence[int], texts: Sequence[Sequence[int]]) -> None:
+        """See `Session.release`."""
+        self._interruptible.settle()
+        self._session.release(handles, texts)
+
+    def together(self, fitting: int) -> int:
+        """See `Session.together`."""
+        return int(self._session.together(fitting))
+
+    def forget(self) -> None:
+        """See `Session.forget`."""
+        self._interruptible.settle()
+        self._session.forget()
+
+    def _run(self, call: Callable[[], Answer]) -> Answer:
+        """Call the extension on the thread that can be interrupted; its errors become ours."""
+        return self._interruptible.run(partial(self._translated, call))
+
+    def _translated(self, call: Callable[[], Answer]) -> Answer:
+        with logs.Errors() as errors:
+            try:
+                return call()
+            except self._native.DecodeError as error:
+                found = failure(error.args[0], errors.reason)
+                if isinstance(found, NoSlotError):
+                    found = no_room()
+                raise found from None
+            except self._native.RefusedError as error:
+                what, hint = error.args
+                raise EngineError(what, hint=hint) from None
+
+
+def _address(name: str) -> int:
+    """Where the loaded library has a function."""
+    found = ctypes.cast(getattr(llama_cpp, name), ctypes.c_void_p).value
+    assert found is not None
+    return found
