@@ -10,18 +10,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel
-
 from autocog_core import plugins
-from autocog_core.completion import check_defaults, merged
-from autocog_core.config import (
-    Config,
-    ModelConfig,
-    WrapperConfig,
-    read_config,
-    resolve_secrets,
-    validate,
-)
+from autocog_core.checked_model import CheckedPlugin, check_model
+from autocog_core.config import Config, ModelConfig, read_config
 from autocog_core.errors import AutocogError, ConfigError, ModelLoadError
 from autocog_core.model import Model
 
@@ -48,12 +39,12 @@ def load(
         if name is not None or config is not None:
             raise ConfigError("give either a model's name or a backend", where="load")
         given = ModelConfig(backend=backend, options=dict(options or {}))
-        return _load(backend, given, Config(), "options", completion)
+        return _load(backend, given, Config(), "", completion)
     if options is not None:
         raise ConfigError("options go with `backend`", where="load")
     found = config if isinstance(config, Config) else read_config(config)
     name, model = found.model(name)
-    return _load(name, model, found, f"models.{name}.options", completion)
+    return _load(name, model, found, f"models.{name}.", completion)
 
 
 @dataclass
@@ -76,23 +67,16 @@ def _load(
     key: str,
     completion: Mapping[str, Any] | None,
 ) -> Model:
-    backend_class = plugins.load_class(model.backend)
-    where = config.source if config.path is not None else f'backend "{model.backend}"'
-    options = resolve_secrets(model.options, where=where, key=key)
-    checked = validate(
-        backend_class.Options, options, where=where, prefix=key, folder=config.folder
-    )
-    wrappers = [_wrapper(entry, config, name) for entry in model.wrappers]
-    arguments = merged(model.completion, completion or {})
-    check_defaults(arguments, f"{where}: {key.removesuffix('options')}completion")
-    engine, release = _engine(name, model, config, backend_class, _given(checked))
+    checked = check_model(model, config, key, completion)
+    wrappers = [wrapper.loaded(**wrapper.options) for wrapper in checked.wrappers]
+    engine, release = _engine(name, model, config, checked.backend)
     try:
         with _load_errors(name, model.backend):
-            wrapped = backend_class(completion_kwargs=arguments, **engine.created)
+            wrapped = checked.backend.loaded(completion_kwargs=checked.completion, **engine.created)
         return Model(
             wrapped,
             wrappers=wrappers,
-            completion=arguments,
+            completion=checked.completion,
             retry=model.retry.policy(),
             # All models of an engine take turns, also where its backend has no lock of its own.
             lock=engine.lock if model.engine is not None else None,
@@ -108,18 +92,17 @@ def _engine(
     name: str,
     model: ModelConfig,
     config: Config,
-    backend_class: type[Any],
-    options: Mapping[str, Any],
+    backend: CheckedPlugin,
 ) -> tuple[_Engine, Callable[[], None]]:
     """What `create` makes of the options: shared among models of one `engine`; how to let it go."""
     if model.engine is None:
-        return _Engine(_create(name, model.backend, backend_class, options)), lambda: None
+        return _Engine(_create(name, model.backend, backend)), lambda: None
     # The unresolved options: a key must not hold a secret.
     key = json.dumps([str(config.path), model.engine, model.backend, model.options], default=str)
     with _engines_lock:
         engine = _engines.get(key)
         if engine is None:
-            engine = _Engine(_create(name, model.backend, backend_class, options))
+            engine = _Engine(_create(name, model.backend, backend))
             _engines[key] = engine
         engine.users += 1
     released = False
@@ -136,11 +119,9 @@ def _engine(
     return engine, release
 
 
-def _create(
-    name: str, backend: str, backend_class: type[Any], options: Mapping[str, Any]
-) -> dict[str, Any]:
+def _create(name: str, backend: str, checked: CheckedPlugin) -> dict[str, Any]:
     with _load_errors(name, backend):
-        created: dict[str, Any] = backend_class.create(**options)
+        created: dict[str, Any] = checked.loaded.create(**checked.options)
     return created
 
 
@@ -161,19 +142,3 @@ def _load_errors(name: str, backend: str) -> Iterator[None]:
         raise ModelLoadError(
             f'backend "{backend}" could not load it: {type(error).__name__}: {error}', where=where
         ) from error
-
-
-def _wrapper(entry: WrapperConfig, config: Config, model: str) -> object:
-    wrapper_class = plugins.load_class(entry.name, plugins.WRAPPERS)
-    key = f"models.{model}.wrappers.{entry.name}"
-    resolved = resolve_secrets(entry.options, where=config.source, key=key)
-    checked = validate(
-        wrapper_class.Options, resolved, where=config.source, prefix=key, folder=config.folder
-    )
-    wrapper: object = wrapper_class(**_given(checked))
-    return wrapper
-
-
-def _given(checked: BaseModel) -> dict[str, Any]:
-    """Only the options that were given: what takes them has defaults of its own."""
-    return {option: getattr(checked, option) for option in checked.model_fields_set}

@@ -1,9 +1,12 @@
-"""Secrets taken from the environment (`env:NAME`): resolved late, and never shown again."""
+"""Secrets: values of `env:NAME`, and what options and URLs hold openly; none is ever shown."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote_plus, urlsplit
 
 PREFIX = "env:"
 
@@ -13,6 +16,7 @@ SHORTEST = 6
 HIDDEN = "***"
 _SECRET_WORDS = {"key", "apikey", "token", "secret", "password", "passwd", "passphrase", "headers"}
 _SECRET_WORDS |= {"authorization", "auth", "credential", "credentials", "cookie"}
+_SECRET_WORDS |= {"signature", "sig"}
 #: `KEY_FILE` says where a key is.
 _PLACES = {"file", "path", "dir", "folder", "sock"}
 
@@ -23,6 +27,32 @@ def conceal(value: str) -> None:
     """Remember a secret that came another way, so that `redact` can take it out of messages."""
     if len(value) >= SHORTEST:
         _revealed.add(value)
+
+
+def conceal_words(value: str) -> None:
+    """Remember a secret of several words: of "Bearer KEY" the key alone is one, too."""
+    for part in (value, *value.split()):
+        conceal(part)
+
+
+def conceal_option(name: str, value: str) -> None:
+    """Remember what of an option is secret: all of it, by its name, or what a URL holds."""
+    if value.startswith(PREFIX):
+        from_environment(value)
+    elif is_secret_name(name):
+        conceal_words(value)
+    else:
+        conceal_url(value)
+
+
+def conceal_url(url: str) -> None:
+    """Remember what a URL holds: who asks, and values of `?api_key=` and the like."""
+    userinfo, fields = _secrets_of(url)
+    user, _, password = userinfo.partition(":")
+    for text in (userinfo, user, password, *(field.partition("=")[2] for field in fields)):
+        # As it stands there, and as a server would repeat it.
+        conceal(text)
+        conceal(unquote_plus(text))
 
 
 def from_environment(reference: str) -> str | None:
@@ -48,3 +78,54 @@ def redact(text: str) -> str:
     for value in sorted(_revealed, key=len, reverse=True):
         text = text.replace(value, HIDDEN)
     return text
+
+
+def texts_in(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """The texts inside `value`, each with the keys that lead to it."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, Mapping):
+        for name, entry in value.items():
+            yield from texts_in(entry, f"{key}.{name}")
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            yield from texts_in(entry, key)
+
+
+def shown(value: Any, name: str = "") -> Any:
+    """Options as they may be shown: secrets replaced by ***, and `env:NAME` as it stands there."""
+    if isinstance(value, Mapping):
+        return {key: shown(entry, f"{name}.{key}") for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [shown(entry, name) for entry in value]
+    if isinstance(value, str) and value.startswith(PREFIX):
+        return value
+    # A number may be a password; true, false and fractions are none.
+    if is_secret_name(name) and isinstance(value, str | int) and not isinstance(value, bool):
+        return HIDDEN
+    return shown_url(value) if isinstance(value, str) else value
+
+
+def shown_url(url: str) -> str:
+    """A URL as it may be shown; what is no URL, and one without secrets, as it is."""
+    userinfo, fields = _secrets_of(url)
+    if userinfo:
+        url = url.replace(f"{userinfo}@", f"{HIDDEN}@", 1)
+    for field in fields:
+        url = re.sub(
+            rf"(?<=[?&]){re.escape(field)}(?=[&#]|$)", f"{field.partition('=')[0]}={HIDDEN}", url
+        )
+    return url
+
+
+def _secrets_of(url: str) -> tuple[str, list[str]]:
+    """What stands before the host, and the fields `name=value` that are secret by their names."""
+    if "://" not in url:
+        return "", []
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "", []
+    fields = [field for field in parts.query.split("&") if "=" in field]
+    secret = [each for each in fields if is_secret_name(unquote_plus(each.partition("=")[0]))]
+    return parts.netloc.rpartition("@")[0], secret

@@ -19,7 +19,8 @@ class TableOptions(ByteOptions):
 
     `rows` maps a text (all that was said so far, BOS left out) to probabilities of the next token,
     each named by its text, or `<|eos|>`. What they leave of 1 is spread evenly over the other
-    tokens. A text without a row has the uniform distribution.
+    tokens. A text without a row has the uniform distribution; so has a sequence without BOS where
+    sequences begin with it, for it is no beginning.
     """
 
     rows: dict[str, dict[str, float]] = Field(
@@ -54,6 +55,9 @@ class TableLM(ByteLM):
         }
 
     def greedy_impl(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        bos = self.vocabulary.bos
+        if bos is not None and tokens[0] != bos:
+            return self._uniform
         return self._rows.get(self.vocabulary.detokenize(tokens), self._uniform)
 
     def _row(self, text: str, row: Mapping[str, float]) -> NDArray[np.float32]:

@@ -22,6 +22,7 @@ from autocog_core.cli.session import session
 from autocog_core.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
+    from autocog_core.model import Model
     from autocog_core.testing import Finding, Law
 
 _STYLES = {"holds": "green", "broken": "bold red"}
@@ -35,6 +36,24 @@ def conformance(
     law: Annotated[
         list[str] | None,
         typer.Option(metavar="LAW", help="Only this law; may be given again.", show_default=False),
+    ] = None,
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Ask this in place of the laws' own prompts; may be given again.",
+            show_default=False,
+        ),
+    ] = None,
+    choice: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-c",
+            "--choice",
+            metavar="TEXT",
+            help="Choose from these in place of the laws' own choices; at least two.",
+            show_default=False,
+        ),
     ] = None,
     longest: Annotated[
         int, typer.Option(min=2, help="Contexts of more tokens are not filled to their end.")
@@ -54,13 +73,18 @@ def conformance(
     # Only here: numpy and all the laws take a moment to import.
     from autocog_core.testing import LAWS, Subject
     from autocog_core.testing import conformance as checked
+    from autocog_core.testing.texts import CHOICES, PROMPTS
 
     chosen = _chosen(law or [], LAWS)
+    if choice and len(set(choice)) < 2:
+        raise InputError("one choice is none", where="--choice", hint="give at least two")
     make = loader(model, config, backend, option)
     with messages_on_stderr():
-        subject = Subject(make, longest=longest)
+        subject = Subject(
+            make, prompts=prompt or PROMPTS, choices=choice or CHOICES, longest=longest
+        )
         try:
-            name = subject.model.info.name
+            name = _name(subject.model)
             found = []
             with session.progress("laws") as advance:
                 for finding in checked(subject, chosen):
@@ -72,9 +96,16 @@ def conformance(
     if as_json:
         show_json({"model": name, "conforms": not broken, "laws": list(map(_facts, found))})
     else:
-        show(_table(found), *map(_detail, broken), _summary(name, found))
+        show(_table(found), *_details(broken), _summary(name, found))
     if broken:
         raise typer.Exit(1)
+
+
+def _name(model: Model) -> str:
+    try:
+        return model.info.name
+    except Exception:  # noqa: BLE001 - which a law is to show
+        return model.name
 
 
 def _chosen(names: list[str], laws: list[Law]) -> list[Law]:
@@ -116,8 +147,21 @@ def _table(found: list[Finding]) -> Any:
     return table
 
 
-def _detail(finding: Finding) -> Text:
-    return Text(printable(f"\n{finding.broken}"))
+def _details(broken: list[Finding]) -> list[Text]:
+    """What is broken, each by itself; laws that one error breaks are told together."""
+    by_failure: dict[str, list[Finding]] = {}
+    for finding in broken:
+        assert finding.broken is not None
+        # What is no failed call stands for itself, by the name of its law.
+        by_failure.setdefault(finding.broken.failure or finding.law.name, []).append(finding)
+    return [Text(printable(f"\n{_detail(same)}")) for same in by_failure.values()]
+
+
+def _detail(same: list[Finding]) -> str:
+    if len(same) == 1:
+        return str(same[0].broken)
+    names = ", ".join(finding.law.name for finding in same)
+    return f"one error breaks {len(same)} laws: {same[0].broken and same[0].broken.what}\n  {names}"
 
 
 def _summary(name: str, found: list[Finding]) -> Text:

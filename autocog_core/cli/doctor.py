@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
@@ -10,6 +11,13 @@ from autocog_core.cli.options import AsJson, ConfigFile, Debug, Quiet
 from autocog_core.cli.output import show_json
 from autocog_core.cli.session import session
 from autocog_core.config import find_config
+
+
+def _finite(seconds: float) -> float:
+    # NaN is not below any least value either.
+    if not math.isfinite(seconds):
+        raise typer.BadParameter(f"{seconds:g} is no number of seconds")
+    return seconds
 
 
 def doctor(
@@ -25,7 +33,11 @@ def doctor(
     timeout: Annotated[
         float,
         typer.Option(
-            "--timeout", metavar="SECONDS", min=0.1, help="For one import, or one model, at most."
+            "--timeout",
+            metavar="SECONDS",
+            min=0.1,
+            help="For one import, or one model, at most.",
+            callback=_finite,
         ),
     ] = 120.0,
     quiet: Quiet = False,

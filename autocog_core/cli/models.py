@@ -15,6 +15,7 @@ from autocog_core.cli.output import add_text, new_table, show, show_json
 from autocog_core.cli.session import session
 from autocog_core.config import FILE_NAME, Config, ModelConfig
 from autocog_core.errors import ConfigError
+from autocog_core.secrets import shown
 
 
 def models(config: ConfigFile = None, as_json: AsJson = False, debug: Debug = False) -> None:
@@ -54,16 +55,8 @@ def _default(config: Config) -> str | None:
 
 def _facts(model: ModelConfig) -> dict[str, Any]:
     # The config as it was read: `env:NAME` stands for its secret here too.
-    facts: dict[str, Any] = to_jsonable_python(
-        {
-            "backend": model.backend,
-            "engine": model.engine,
-            "options": model.options,
-            "completion": model.completion,
-            "wrappers": model.wrappers,
-        },
-        fallback=str,
-    )
+    found = model.model_dump(include={"backend", "engine", "options", "completion", "wrappers"})
+    facts: dict[str, Any] = to_jsonable_python(shown(found), fallback=str)
     return facts
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from tempfile import TemporaryFile
@@ -32,10 +32,18 @@ class Answer:
     timed_out: bool = False
 
 
-def ask(module: str, arguments: Sequence[str], timeout: float) -> Answer:
+def ask(
+    module: str,
+    arguments: Sequence[str],
+    timeout: float,
+    learn: Callable[[dict[str, Any]], None] = lambda facts: None,
+) -> Answer:
     """Run `module` with a `Teller` in it, and end it with all that it started after `timeout` s.
 
     The module's last word is `done=True`.
+
+    :param learn: is shown the facts first, before secrets are taken out of them and of what the
+        process said at its end: they may tell what is secret.
     """
     # Files, not pipes: a pipe that a grandchild holds open would be waited for without end.
     with TemporaryFile() as told, TemporaryFile() as said:
@@ -57,6 +65,9 @@ def ask(module: str, arguments: Sequence[str], timeout: float) -> Answer:
             # Also after a good end: a plugin may have started what would go on.
             _end(process)
         facts = _facts(told)
+        learn(facts)
+        # Again, for this process may know secrets that the child did not.
+        facts = {name: plain(value) for name, value in facts.items()}
         done = bool(facts.pop("done", False))
         if code is None:
             return Answer(facts, f"it did not end within {timeout:g} s", timed_out=True)
@@ -92,8 +103,7 @@ def _facts(stream: IO[bytes]) -> dict[str, Any]:
             # Half a line, where it was ended while it wrote, or what was printed before it began.
             continue
         facts.update(told if isinstance(told, dict) else {})
-    # Again, for this process may know secrets that the child did not.
-    return {name: plain(value) for name, value in facts.items()}
+    return facts
 
 
 def _how(code: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -16,7 +17,10 @@ from autocog_core.doctor.model_reports import ModelReport, examine_model
 from autocog_core.doctor.plain import plain
 from autocog_core.doctor.plugin_reports import GROUPS, PluginReport, examine_plugin
 from autocog_core.doctor.secrecy import conceal_all
+from autocog_core.errors import UsageError
 
+#: The form of `Diagnosis.to_dict`; without a key, or with another meaning of one, it is the next.
+SCHEMA = 1
 #: Called with how much is done, how much there is, and what is looked at now.
 Watch = Callable[[int, int, str], None]
 
@@ -42,8 +46,8 @@ class Diagnosis:
         return self.config.problem is None and all(model.problem is None for model in self.models)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        data: dict[str, Any] = plain({"works": self.works, **asdict(self)})
+        """Plain data for JSON; `schema` is the version of its form."""
+        data: dict[str, Any] = plain({"schema": SCHEMA, "works": self.works, **asdict(self)})
         return data
 
 
@@ -62,7 +66,14 @@ def examine(
     :param load: load the models; else what is written of them is checked only.
     :param timeout: seconds that one import, or one model, may take.
     :raises ConfigError: if the config can be read, and has no such model.
+    :raises UsageError: for a timeout that is no time.
     """
+    if not 0 < timeout < math.inf:
+        raise UsageError(
+            f"{timeout:g} seconds are no time to wait",
+            where="timeout",
+            hint="give a number of seconds above 0",
+        )
     config_report, found = examine_config(config)
     conceal_all(found)
     wanted = list(found.models)

@@ -9,12 +9,12 @@ import sys
 import time
 from typing import Any
 
-from autocog_core import plugins, secrets
-from autocog_core.completion import check_defaults, merged
-from autocog_core.config import Config, read_config, resolve_secrets, validate
+from autocog_core import plugins
+from autocog_core.checked_model import check_model, hidden_options
+from autocog_core.config import Config, ModelConfig, read_config
 from autocog_core.doctor.environment import resident_bytes
 from autocog_core.doctor.problem import Problem
-from autocog_core.doctor.secrecy import conceal_all, texts_in
+from autocog_core.doctor.secrecy import conceal_all
 from autocog_core.doctor.telling import Teller
 from autocog_core.load import load
 
@@ -26,7 +26,10 @@ def main() -> None:
     config = read_config(path)
     conceal_all(config)
     try:
-        check(config, name)
+        _, model = config.model(name)
+        # Before anything can crash over them: their names, for the parent knows the values.
+        tell(hidden=[hidden_options(plugin) for plugin in _plugins(model)])
+        check_model(model, config, f"models.{name}.")
         tell(checked=True)
         if depth == "load":
             _load(config, name, tell)
@@ -36,27 +39,9 @@ def main() -> None:
     tell(done=True)
 
 
-def check(config: Config, name: str) -> None:
-    """Check what is written of a model, as `load` does before it loads.
-
-    :raises AutocogError: for a plugin that does not load, or options that are wrong.
-    """
-    _, model = config.model(name)
-    key = f"models.{name}"
-    _check(config, plugins.load_class(model.backend), model.options, f"{key}.options")
-    for entry in model.wrappers:
-        wrapper = plugins.load_class(entry.name, plugins.WRAPPERS)
-        _check(config, wrapper, entry.options, f"{key}.wrappers.{entry.name}")
-    check_defaults(merged(model.completion), f"{config.source}: {key}.completion")
-
-
-def _check(config: Config, plugin: type[Any], options: dict[str, Any], key: str) -> None:
-    for option, field in getattr(plugin.Options, "model_fields", {}).items():
-        if not field.repr:
-            for _, value in texts_in(options.get(option)):
-                secrets.conceal(value)
-    resolved = resolve_secrets(options, where=config.source, key=key)
-    validate(plugin.Options, resolved, where=config.source, prefix=key, folder=config.folder)
+def _plugins(model: ModelConfig) -> list[type[Any]]:
+    wrappers = [plugins.load_class(entry.name, plugins.WRAPPERS) for entry in model.wrappers]
+    return [plugins.load_class(model.backend), *wrappers]
 
 
 def _load(config: Config, name: str, tell: Teller) -> None:

@@ -10,6 +10,7 @@ from autocog_core.config import Config
 from autocog_core.doctor.child import ask
 from autocog_core.doctor.plugin_reports import PluginReport
 from autocog_core.doctor.problem import Problem
+from autocog_core.doctor.secrecy import conceal_hidden
 
 State = Literal["loads", "not loaded", "fails"]
 
@@ -58,7 +59,12 @@ def examine_model(
             what = f'{report.kind} "{report.name}": {report.problem.what}'
             return ModelReport(*identity, "fails", Problem(what, report.problem.mend))
     depth = "load" if load else "check"
-    answer = ask("autocog_core.doctor.model_probe", [str(config.path), name, depth], timeout)
+
+    def learn(facts: dict[str, Any]) -> None:
+        conceal_hidden(model, facts.pop("hidden", ()))
+
+    arguments = [str(config.path), name, depth]
+    answer = ask("autocog_core.doctor.model_probe", arguments, timeout, learn)
     told = dict(answer.told)
     problem = None
     # All but the fingerprint was told: that may be slow, and the model works.

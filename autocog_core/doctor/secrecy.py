@@ -1,66 +1,48 @@
-"""Secrets that are told openly, in options or the environment: none may appear in a report."""
+"""Secrets that are told openly, in the config or the environment: none may appear in a report."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import Iterator, Sequence
 
 from autocog_core import secrets
-from autocog_core.config import Config
-from autocog_core.secrets import is_secret_name
+from autocog_core.config import Config, ModelConfig
+from autocog_core.secrets import is_secret_name, texts_in
 
 
 def conceal_all(config: Config | None) -> None:
-    """Let `redact` know the environment's secrets, and those that the config's options hold."""
+    """Let `redact` know the environment's secrets, and those that the config holds."""
     for name, value in os.environ.items():
         if is_secret_name(name):
             secrets.conceal(value)
-    for key, value in _options(config):
-        conceal_option(key, value)
+        else:
+            # HTTPS_PROXY=http://me:password@proxy
+            secrets.conceal_url(value)
+    for model in config.models.values() if config is not None else ():
+        for key, value in (*_options(model), *texts_in(model.completion)):
+            secrets.conceal_option(key, value)
 
 
-def conceal_option(key: str, value: str) -> None:
-    """Let `redact` know one option's value, or what of it is secret."""
-    if value.startswith(secrets.PREFIX):
-        secrets.from_environment(value)
-        return
-    if is_secret_name(key):
-        # "Bearer KEY": the key alone is a secret, too.
-        for part in (value, *value.split()):
-            secrets.conceal(part)
-    elif "://" in value and "@" in value:
-        secrets.conceal(_password(value))
+def conceal_hidden(model: ModelConfig, hidden: Sequence[Sequence[str]]) -> None:
+    """Let `redact` know options that plugins themselves keep out of sight.
+
+    :param hidden: their names: of the backend, then of each wrapper, as far as they were told.
+    """
+    options = (model.options, *(wrapper.options for wrapper in model.wrappers))
+    for given, names in zip(options, hidden, strict=False):
+        for name in names:
+            for _, value in texts_in(given.get(name)):
+                secrets.conceal_words(value)
 
 
 def named_variables(config: Config | None) -> list[str]:
     """The environment variables that the config's options take values from, sorted."""
     prefix = secrets.PREFIX
-    values = [value for _, value in _options(config) if value.startswith(prefix)]
-    return sorted({value.removeprefix(prefix) for value in values})
+    models = config.models.values() if config is not None else ()
+    values = [value for model in models for _, value in _options(model)]
+    return sorted({value.removeprefix(prefix) for value in values if value.startswith(prefix)})
 
 
-def _options(config: Config | None) -> Iterator[tuple[str, str]]:
-    for model in config.models.values() if config is not None else ():
-        for options in (model.options, *(wrapper.options for wrapper in model.wrappers)):
-            yield from texts_in(options)
-
-
-def texts_in(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """The texts inside `value`, each with the keys that lead to it."""
-    if isinstance(value, str):
-        yield key, value
-    elif isinstance(value, Mapping):
-        for name, entry in value.items():
-            yield from texts_in(entry, f"{key}.{name}")
-    elif isinstance(value, list | tuple):
-        for entry in value:
-            yield from texts_in(entry, key)
-
-
-def _password(url: str) -> str:
-    try:
-        return urlsplit(url).password or ""
-    except ValueError:
-        return ""
+def _options(model: ModelConfig) -> Iterator[tuple[str, str]]:
+    for options in (model.options, *(wrapper.options for wrapper in model.wrappers)):
+        yield from texts_in(options)

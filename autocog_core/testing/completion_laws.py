@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
+from collections.abc import Iterator
+from typing import Any
 
 from autocog_core.errors import CapabilityError
-from autocog_core.numerics import log_softmax
 from autocog_core.testing.law import LawBrokenError, NotApplicableError, law
 from autocog_core.testing.subject import Subject, apart
 from autocog_core.types import Completion
 
-PROMPT = "Once upon"
 LENGTH = 12
+#: So far, and in so many samples, a model is waited for to end by itself.
+FAR, SAMPLES = 32, 8
 #: About so many stop strings are tried, of two characters, all along a text.
 STOPS = 12
-#: A temperature at which most models say different things, and which all servers take.
-HOT = 2.0
-#: What happens less often than this happens for a reason.
-RARE = 1e-6
 #: Says nothing that a model would say.
 NEVER = "\u2603 never \u2603"
 
@@ -27,8 +22,8 @@ NEVER = "\u2603 never \u2603"
 @law("completions")
 def as_many_tokens(subject: Subject) -> None:
     """A completion is no longer than asked, and says why it ended."""
-    for length in (1, 3, LENGTH):
-        found = _greedy(subject, length)
+    for length in (1, 3, subject.room(LENGTH)):
+        found = greedy_completion(subject, length)
         if len(found.tokens) > length:
             raise LawBrokenError(
                 "more tokens came than were asked for",
@@ -53,24 +48,64 @@ def as_many_tokens(subject: Subject) -> None:
             )
 
 
+@law("completions", "tokens")
+def ends(subject: Subject) -> None:
+    """A completion ends with the first EOS, and says so."""
+    eos = set(subject.model.info.eos)
+    if not eos:
+        raise NotApplicableError("no EOS is declared")
+    found = list(_several(subject))
+    for each in found:
+        if eos & set(each.tokens[:-1]):
+            raise LawBrokenError(
+                "the model has said EOS, and it goes on",
+                expected="EOS (one of info.eos) as the last token, or not at all",
+                got=each.tokens,
+                cause="ignore_eos is on, or only one of several EOS ids is looked for",
+            )
+        if each.tokens and (each.tokens[-1] in eos) is not (each.finish == "eos"):
+            raise LawBrokenError(
+                'it says that it ended by "' + each.finish + '", and its last token says otherwise',
+                expected='"eos" where the last token is one of info.eos, and only there',
+                got=each.tokens,
+                cause="EOS is left out of `tokens`, or info.eos is not all of the ids that end it"
+                if each.finish == "eos"
+                else "the last token of all is not looked at, or info.eos names too many ids",
+            )
+    if not any(each.finish == "eos" for each in found):
+        raise NotApplicableError("it never said EOS")
+
+
+def _several(subject: Subject) -> Iterator[Completion]:
+    """Completions of which some may end by themselves."""
+    model, length = subject.model, subject.room(FAR)
+    for prompt in subject.prompts[:2]:
+        yield model.complete(prompt, max_tokens=length, temperature=0)
+    for seed in range(SAMPLES):
+        try:
+            yield model.complete(subject.prompts[-1], max_tokens=length, temperature=1, seed=seed)
+        except CapabilityError:
+            return
+
+
 @law("completions", "rows", "tokens")
 def greedy_and_scored(subject: Subject) -> None:
     """At temperature 0 each token is the likeliest, and comes with its log-probability."""
-    found = _greedy(subject, LENGTH)
+    found = greedy_completion(subject, subject.room(LENGTH))
     if found.logprobs is None or len(found.logprobs) != len(found.tokens):
         raise LawBrokenError(
             "not every token has its log-probability",
             expected=len(found.tokens),
             got=None if found.logprobs is None else len(found.logprobs),
         )
-    tokens = subject.model.encode(PROMPT)
+    tokens = subject.model.encode(subject.prompts[-1])
     for place, (token, logprob) in enumerate(zip(found.tokens, found.logprobs, strict=True)):
         row = subject.model.greedy(tokens)
         if apart(float(row[token]), logprob) > subject.tolerance:
             near = apart(-float(row[token]), logprob) <= subject.tolerance
             raise LawBrokenError(
                 f"token {place} of a completion has another log-probability than its row says",
-                given=PROMPT,
+                given=subject.prompts[-1],
                 expected=float(row[token]),
                 got=logprob,
                 cause="the sign" if near else "values after temperature, masks or penalties",
@@ -78,7 +113,7 @@ def greedy_and_scored(subject: Subject) -> None:
         if float(row.max()) - float(row[token]) > subject.tolerance:
             raise LawBrokenError(
                 f"token {place} of a greedy completion is not the likeliest",
-                given=PROMPT,
+                given=subject.prompts[-1],
                 expected=float(row.max()),
                 got=float(row[token]),
                 cause="sampling at temperature 0, or a repetition penalty that nobody asked for",
@@ -89,7 +124,7 @@ def greedy_and_scored(subject: Subject) -> None:
 @law("completions", "tokens")
 def tokens_spell_the_text(subject: Subject) -> None:
     """The tokens of a completion spell its text."""
-    found = _greedy(subject, LENGTH)
+    found = greedy_completion(subject, subject.room(LENGTH))
     if not found.tokens and found.text:
         raise NotApplicableError("it tells no tokens")
     said = subject.model.detokenize(found.tokens)
@@ -113,7 +148,7 @@ def stops(subject: Subject) -> None:
         stop = free.text[start : start + 2]
         if "\ufffd" in stop:
             continue
-        ended = _greedy(subject, LENGTH, stop=stop)
+        ended = greedy_completion(subject, subject.room(LENGTH), stop=stop)
         expected = free.text[: free.text.find(stop)]
         if ended.text != expected:
             raise LawBrokenError(
@@ -138,7 +173,7 @@ def stops(subject: Subject) -> None:
                 got=ended.tokens,
                 cause="the stop is forbidden to the model, or its tokens are made up",
             )
-    unseen = _greedy(subject, LENGTH, stop=NEVER)
+    unseen = greedy_completion(subject, subject.room(LENGTH), stop=NEVER)
     if unseen.text != free.text:
         raise LawBrokenError(
             "a stop that never came changes the text", expected=free.text, got=unseen.text
@@ -159,7 +194,7 @@ def _cause_of_stop(ended: Completion, free: Completion, expected: str, stop: str
 def empty_stops(subject: Subject) -> None:
     """An empty stop string, which would match everywhere, is refused."""
     try:
-        found = subject.model.complete(PROMPT, max_tokens=2, stop="")
+        found = subject.model.complete(subject.prompts[-1], max_tokens=2, stop="")
     except ValueError:
         return
     raise LawBrokenError("an empty stop string is accepted", given="stop=''", got=found.text)
@@ -168,9 +203,8 @@ def empty_stops(subject: Subject) -> None:
 @law("completions")
 def streamed(subject: Subject) -> None:
     """What is streamed adds up to the text, and no stop string is among it."""
-    model = subject.model
     whole = _telling(subject)
-    pieces = list(model.stream(PROMPT, max_tokens=LENGTH, temperature=0))
+    pieces = _pieces(subject)
     if "".join(pieces) != whole.text:
         raise LawBrokenError(
             "the pieces of a stream are not the text",
@@ -183,7 +217,7 @@ def streamed(subject: Subject) -> None:
     stop = whole.text[2:4]
     if "\ufffd" in stop:
         return
-    text = "".join(model.stream(PROMPT, max_tokens=LENGTH, temperature=0, stop=stop))
+    text = "".join(_pieces(subject, stop=stop))
     if text != whole.text[: whole.text.find(stop)]:
         raise LawBrokenError(
             "what is streamed does not end before the stop string",
@@ -194,44 +228,19 @@ def streamed(subject: Subject) -> None:
         )
 
 
-@law("completions")
-def alternatives(subject: Subject) -> None:
-    """As many alternatives come as are asked for; sampled ones are not all the same."""
-    try:
-        found = subject.model.complete(PROMPT, max_tokens=LENGTH, n=4, temperature=HOT, seed=1)
-    except CapabilityError as error:
-        raise NotApplicableError(str(error)) from error
-    if len(found.alternatives) != 3:
-        raise LawBrokenError(
-            "alternatives are missing", given="n=4", expected=3, got=len(found.alternatives)
-        )
-    texts = {found.text, *(other.text for other in found.alternatives)}
-    if len(texts) == 1 and _chance(subject, found.tokens) < RARE:
-        raise LawBrokenError(
-            "at temperature 2 all of them are the same",
-            given="n=4, temperature=2",
-            got=found.text,
-            cause="each begins from the same seed, or temperature is ignored",
-        )
-
-
-def _chance(subject: Subject, tokens: Sequence[int]) -> float:
-    """How likely it is that three more samples are these tokens too."""
-    if not subject.offers("rows"):
-        return 0.0 if len(tokens) > 2 else 1.0
-    before = subject.model.encode(PROMPT)
-    total = 0.0
-    for token in tokens:
-        total += float(log_softmax(subject.model.greedy(before).astype(np.float64) / HOT)[token])
-        before.append(token)
-    return float(np.exp(3 * total))
+def _pieces(subject: Subject, **arguments: Any) -> list[str]:
+    length = subject.room(LENGTH)
+    stream = subject.model.stream(
+        subject.prompts[-1], max_tokens=length, temperature=0, **arguments
+    )
+    return list(stream)
 
 
 @law("completions")
 def unknown_options(subject: Subject) -> None:
     """An option that the engine does not know is refused, not ignored."""
     try:
-        subject.model.complete(PROMPT, max_tokens=1, no_such_option_anywhere=1)
+        subject.model.complete(subject.prompts[-1], max_tokens=1, no_such_option_anywhere=1)
     except (CapabilityError, ValueError):
         return
     raise LawBrokenError(
@@ -246,12 +255,14 @@ def _telling(subject: Subject) -> Completion:
 
     :raises NotApplicableError: where the model says nothing.
     """
-    found = _greedy(subject, LENGTH)
+    found = greedy_completion(subject, subject.room(LENGTH))
     if len(found.text) < 4:
-        raise NotApplicableError(f"greedily it says only {found.text!r} after {PROMPT!r}")
+        said, prompt = found.text, subject.prompts[-1]
+        raise NotApplicableError(f"greedily it says only {said!r} after {prompt!r}")
     return found
 
 
-def _greedy(subject: Subject, length: int, stop: str | None = None) -> Completion:
+def greedy_completion(subject: Subject, length: int, stop: str | None = None) -> Completion:
+    """What the model finds likeliest after the last prompt."""
     stops = () if stop is None else (stop,)
-    return subject.model.complete(PROMPT, max_tokens=length, temperature=0, stop=stops)
+    return subject.model.complete(subject.prompts[-1], max_tokens=length, temperature=0, stop=stops)

@@ -11,20 +11,36 @@ from typing import Literal
 from autocog_core.errors import AutocogError, CapabilityError, ContextOverflowError
 from autocog_core.testing import (
     completion_laws,
+    dependence_laws,
     manner_laws,
     memory_laws,
     row_laws,
+    sampling_laws,
     score_laws,
+    share_laws,
+    special_laws,
     token_laws,
+    tree_laws,
 )
-from autocog_core.testing.law import LAWS, Law, LawBrokenError, NotApplicableError
-from autocog_core.testing.subject import Subject
+from autocog_core.testing.law import LAWS, Law, LawBrokenError, Need, NotApplicableError
+from autocog_core.testing.subject import ROOM, Subject
+from autocog_core.types import BackendInfo
 
 #: Where tokens are wrong, so is what comes after them: that is mended first.
-_ORDER = (token_laws, row_laws, score_laws, memory_laws, completion_laws, manner_laws)
+_ORDER = (
+    token_laws,
+    special_laws,
+    row_laws,
+    dependence_laws,
+    tree_laws,
+    score_laws,
+    share_laws,
+    memory_laws,
+    completion_laws,
+    sampling_laws,
+    manner_laws,
+)
 LAWS.sort(key=lambda law: [module.__name__ for module in _ORDER].index(law.check.__module__))
-#: Contexts of fewer tokens have no room for the laws' own texts.
-ROOM = 128
 
 Status = Literal["holds", "broken", "not offered", "not applicable"]
 
@@ -59,7 +75,7 @@ def check(law: Law, subject: Subject) -> None:
     :raises LawBrokenError: if it does not hold.
     :raises NotApplicableError: if it has nothing to say of this backend.
     """
-    missing = [need for need in law.needs if not subject.offers(need)]
+    missing = _missing(law, subject)
     if missing:
         raise NotApplicableError("not offered: " + ", ".join(missing))
     try:
@@ -83,21 +99,34 @@ def check(law: Law, subject: Subject) -> None:
         subject.close_others()
 
 
+def _missing(law: Law, subject: Subject) -> list[Need]:
+    """What the law needs and the backend does not offer.
+
+    :raises LawBrokenError: if the backend cannot say what it is.
+    """
+    model = subject.model
+    try:
+        assert isinstance(model.info, BackendInfo), f"`describe` gives {type(model.info).__name__}"
+        return subject.missing(law.needs)
+    except Exception as error:
+        raise _failed(law, error) from error
+
+
 def _failed(law: Law, error: Exception) -> LawBrokenError:
     """A call that should have worked, and did not."""
-    what = f"a call fails: {type(error).__name__}: {error}"
+    failure = f"{type(error).__name__}: {error}"
     if not isinstance(error, AutocogError):
         last = traceback.extract_tb(error.__traceback__)[-1]
-        what += f" ({last.name}, line {last.lineno})"
-    broken = LawBrokenError(what)
+        failure += f" ({last.name}, line {last.lineno})"
+    broken = LawBrokenError(f"a call fails: {failure}", failure=failure)
     broken.law = law.name
     return broken
 
 
 def _checked(law: Law, subject: Subject) -> tuple[Status, str, LawBrokenError | None]:
-    if any(not subject.offers(need) for need in law.needs):
-        return "not offered", "needs " + ", ".join(law.needs), None
     try:
+        if _missing(law, subject):
+            return "not offered", "needs " + ", ".join(law.needs), None
         check(law, subject)
     except LawBrokenError as error:
         return "broken", "", error

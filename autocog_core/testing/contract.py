@@ -24,8 +24,8 @@ class BackendContract:
     One model serves all tests of a class; laws that need another one make it. A law about what the
     backend does not offer is skipped, and says so.
 
-    :cvar prompts, choices: texts that the model is asked; give your own where its vocabulary is
-        small.
+    :cvar prompts, choices: texts that the model is asked; give your own where its vocabulary cannot
+        write these. All laws ask in their words.
     :cvar hard: texts that must come back from their tokens.
     :cvar longest: contexts of more tokens are not filled to their end.
     """

@@ -21,6 +21,7 @@ class LawBrokenError(AssertionError):
     :ivar law: its name. `what`: what is wrong. `given`: the smallest input that shows it.
     :ivar expected, got: what should have come and what came; empty where `what` says it all.
     :ivar cause: what is likely the matter; empty where there is no guess.
+    :ivar failure: the error of a call that should have worked; empty where none failed.
     """
 
     def __init__(
@@ -31,11 +32,13 @@ class LawBrokenError(AssertionError):
         expected: Any = None,
         got: Any = None,
         cause: str = "",
+        failure: str = "",
     ) -> None:
         self.law = ""
         self.what = what
         self.given, self.expected, self.got = map(_shortened, (given, expected, got))
         self.cause = cause
+        self.failure = failure
         super().__init__(what)
 
     def __str__(self) -> str:

@@ -129,7 +129,7 @@ def context(subject: Subject) -> None:
         raise NotApplicableError("no limit is declared")
     if limit > subject.longest:
         raise NotApplicableError(f"a context of {limit} tokens is too long to fill here")
-    tokens = _as_long(subject, limit)
+    tokens = subject.as_long(limit)
     # What fails with few tokens as well is not the length's fault.
     subject.model.greedy(tokens[:2])
     try:
@@ -158,19 +158,18 @@ def context_of_completions(subject: Subject) -> None:
         subject,
         f"max_tokens={limit + 1}",
         ContextOverflowError,
-        lambda: subject.model.complete("a b", max_tokens=limit + 1),
+        lambda: subject.model.complete(subject.prompts[0], max_tokens=limit + 1),
+        cause="get the ids by self.prompt_tokens(request): it refuses a prompt that, with "
+        "max_tokens to follow, does not fit the context",
     )
 
 
-def _as_long(subject: Subject, length: int) -> list[int]:
-    tokens = subject.model.encode(subject.prompts[-1])
-    while len(tokens) < length:
-        tokens += tokens[1:]
-    return tokens[:length]
-
-
 def _refuses(
-    subject: Subject, given: str, kind: type[AutocogError], call: Callable[[], Any]
+    subject: Subject,
+    given: str,
+    kind: type[AutocogError],
+    call: Callable[[], Any],
+    cause: str = "",
 ) -> None:
     before = _works(subject)
     try:
@@ -183,10 +182,12 @@ def _refuses(
             given=given,
             expected=kind.__name__,
             got=f"{type(error).__name__}: {error}",
-            cause="raise autocog_core.errors, so that it is told apart from a mistake",
+            cause=cause or "raise autocog_core.errors, so that it is told apart from a mistake",
         ) from error
     else:
-        raise LawBrokenError("bad input is accepted", given=given, expected=kind.__name__)
+        raise LawBrokenError(
+            "bad input is accepted", given=given, expected=kind.__name__, cause=cause
+        )
     after = _works(subject)
     if not _alike(subject, before, after):
         raise LawBrokenError(
@@ -213,7 +214,7 @@ def _works(subject: Subject) -> Any:
     if subject.offers("choices"):
         scores = subject.model.choose(subject.prompts[0], subject.choices[:2]).scores
         return [score.logprob for score in scores]
-    return subject.model.complete("a b", max_tokens=3, temperature=0).text
+    return subject.model.complete(subject.prompts[0], max_tokens=3, temperature=0).text
 
 
 @law()
@@ -223,7 +224,7 @@ def closing(subject: Subject) -> None:
     if subject.offers("choices"):
         call: Callable[[], Any] = lambda: model.choose(subject.prompts[0], subject.choices[:2])  # noqa: E731
     else:
-        call = lambda: model.complete("a b", max_tokens=1)  # noqa: E731
+        call = lambda: model.complete(subject.prompts[0], max_tokens=1)  # noqa: E731
     try:
         call()
     except CapabilityError as error:

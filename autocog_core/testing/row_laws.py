@@ -1,4 +1,4 @@
-"""Laws of distributions: what `greedy_impl` and `greedy_tree_impl` answer."""
+"""Laws of rows: what `greedy_impl` answers."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from autocog_core.testing.causes import OFF_BY_ONE, cause_of_row, cause_of_scores, kind_of
+from autocog_core.testing.causes import OFF_BY_ONE, cause_of_row, kind_of
 from autocog_core.testing.law import LawBrokenError, NotApplicableError, given, law
-from autocog_core.testing.subject import Row, Subject, difference, require_near
-from autocog_core.types import TreeQuery
+from autocog_core.testing.subject import Subject, difference, require_near
 
 #: How far a row's probabilities may be from 1 together.
 WITHIN = 1e-3
-#: Of `TreeQuery.top_k`.
-TOP = 5
 
 
 @law("rows")
@@ -68,57 +65,6 @@ def _check_row(row: object, size: int) -> None:
 
 
 @law("rows")
-def last_token(subject: Subject) -> None:
-    """Prefixes that differ only in their last token have different rows."""
-    if not any(_changes(subject, subject.encoded(prompt), -1) for prompt in subject.prompts):
-        raise LawBrokenError(
-            "the last token changes nothing",
-            given=subject.prompts[0],
-            expected="another row after another last token",
-            got="the same row, after every prompt",
-            cause=f"rows are read at a position before the last: {OFF_BY_ONE}",
-        )
-
-
-@law("rows")
-def first_tokens(subject: Subject) -> None:
-    """What comes earlier counts: prefixes that differ only before the last token differ too."""
-    if subject.model.info.details.get("order") == 1:
-        raise NotApplicableError("it looks at one token only")
-    prompts = [(prompt, subject.encoded(prompt)) for prompt in subject.prompts]
-    longer = [(prompt, tokens) for prompt, tokens in prompts if len(tokens) > 1]
-    if longer and not any(_changes(subject, tokens, -2) for _, tokens in longer):
-        raise LawBrokenError(
-            "the token before the last changes nothing",
-            given=longer[0][0],
-            expected="another row after another token",
-            got="the same row, after every prompt",
-            cause="only the last token is evaluated; a model that looks at no more says so by "
-            'info.details["order"] = 1',
-        )
-
-
-def _changes(subject: Subject, tokens: list[int], place: int) -> bool:
-    """Whether another token at `place` makes another row.
-
-    Of what it never saw, a model may say the same: several tokens are tried.
-    """
-    model = subject.model
-    row = model.greedy(tokens)
-    for step in (1, 7, 31):
-        other = list(tokens)
-        other[place] = (other[place] + step) % model.info.vocabulary_size
-        if not _same(subject, row, model.greedy(other)):
-            return True
-    return False
-
-
-def _same(subject: Subject, one: Row, other: Row) -> bool:
-    # Engines that round otherwise each time must not hide behind it.
-    return difference(one, other) <= 2 * subject.tolerance
-
-
-@law("rows")
 def determinism(subject: Subject) -> None:
     """The same sequence has the same row, whenever it is asked for."""
     model = subject.model
@@ -150,23 +96,6 @@ def rows_are_the_callers(subject: Subject) -> None:
             "a later call has changed a row",
             given=subject.prompts[-1],
             cause="it is a view of the engine's own buffer: return a copy",
-        )
-
-
-@law("rows")
-def bos_counts(subject: Subject) -> None:
-    """Where sequences begin with BOS, the model sees it."""
-    model = subject.model
-    if not model.info.adds_bos:
-        raise NotApplicableError("the model adds no BOS")
-    # Before short sequences: much later nothing of it may be left.
-    begun = [tokens[:2] for prompt in subject.prompts if len(tokens := subject.encoded(prompt)) > 1]
-    if all(_same(subject, model.greedy(first), model.greedy(first[1:])) for first in begun):
-        raise LawBrokenError(
-            "sequences have the same rows with and without BOS",
-            given=subject.prompts[0],
-            cause="BOS is stripped, or added where it is missing: evaluate the ids as they are "
-            "given. (Or the model takes no notice of it, or of anything.)",
         )
 
 
@@ -207,105 +136,3 @@ def _against_reference(expected: list[float], got: list[float], tolerance: float
         if pairs and all(abs(a - b) <= tolerance for a, b in pairs):
             return f"scores are those of the {which} position: {OFF_BY_ONE}"
     return "other weights, another precision, or another tokenization of the same text"
-
-
-@law("trees")
-def trees(subject: Subject) -> None:
-    """A token tree's scores are those of its nodes, each asked for by itself."""
-    model = subject.model
-    for prompt in subject.prompts:
-        prefix = subject.encoded(prompt)
-        query = _tree(subject, prefix)
-        (found,) = model.caller.greedy_tree([query])
-        paths = _paths(query)
-        for node, (token, parent) in enumerate(
-            zip(query.tokens.tolist(), query.parents.tolist(), strict=True)
-        ):
-            sequence = paths[parent]
-            expected = subject.logprob(sequence, token)
-            got = float(found.values[node])
-            if not abs(got - expected) <= subject.tolerance and got != expected:
-                raise LawBrokenError(
-                    f"node {node} of a tree has another score than by itself",
-                    given=prompt,
-                    expected=expected,
-                    got=got,
-                    cause=cause_of_scores(subject, [*sequence, token], len(sequence), [got])
-                    or "a node sees tokens that are not on its path: its siblings?",
-                )
-
-
-@law("trees", "rows")
-def likeliest(subject: Subject) -> None:
-    """The likeliest tokens at a tree's nodes are those of the rows, also under a mask."""
-    model = subject.model
-    size = model.info.vocabulary_size
-    mask = np.arange(size) % 3 == 0
-    for prompt in subject.prompts:
-        prefix = subject.encoded(prompt)
-        row = model.greedy(prefix)
-        nothing = np.zeros(0, dtype=np.int32)
-        at = np.array([-1], dtype=np.int32)
-        for allowed in (None, mask):
-            query = TreeQuery(prefix, nothing, nothing, at, min(TOP, size // 3), allowed)
-            (found,) = model.caller.greedy_tree([query])
-            kept = row if allowed is None else np.where(allowed, row, -np.inf)
-            expected = np.sort(kept)[::-1][: query.top_k]
-            got = found.top_logprobs[0][: len(expected)]
-            tokens = found.top_tokens[0]
-            possible = int(np.isfinite(expected).sum())
-            right = difference(expected[:possible], got[:possible]) <= subject.tolerance and all(
-                abs(float(kept[token]) - value) <= subject.tolerance
-                for token, value in zip(tokens[:possible].tolist(), got[:possible], strict=True)
-            )
-            if possible and not right:
-                raise LawBrokenError(
-                    "the likeliest tokens"
-                    + (" under a mask" if allowed is not None else "")
-                    + " are others than those of the row",
-                    given=prompt,
-                    expected=[round(float(value), 4) for value in expected],
-                    got=[round(float(value), 4) for value in got],
-                    cause="sorted the wrong way, or normalised after the mask",
-                )
-
-
-@law("trees")
-def trees_together(subject: Subject) -> None:
-    """Trees that are asked for together have the scores of each alone."""
-    model = subject.model
-    # Neither from short to long nor back: engines sort them, and may forget to sort back.
-    prompts = [*subject.prompts[1:], subject.prompts[0]]
-    queries = [_tree(subject, subject.encoded(prompt)) for prompt in prompts]
-    together = model.caller.greedy_tree(queries)
-    for prompt, query, found in zip(prompts, queries, together, strict=True):
-        (alone,) = model.caller.greedy_tree([query])
-        require_near(
-            subject,
-            alone.values,
-            found.values,
-            "beside others, a tree has other scores than alone",
-            given=prompt,
-            cause="padding that is not masked, positions that count it, or answers in another "
-            "order than the queries",
-        )
-
-
-def _tree(subject: Subject, prefix: list[int]) -> TreeQuery:
-    """Two levels below the prefix: the same tokens below different ones."""
-    # Ids that texts have: some servers do not tell how many there are.
-    ids = sorted({token for prompt in subject.prompts for token in subject.model.encode(prompt)})
-    first, last = (ids * 4)[:2], (ids * 4)[1:3]
-    tokens = [*first, *last, *last]
-    parents = [-1, -1, 0, 0, 1, 1]
-    nothing = np.zeros(0, dtype=np.int32)
-    return TreeQuery(
-        prefix, np.array(tokens, dtype=np.int32), np.array(parents, dtype=np.int32), nothing, 0
-    )
-
-
-def _paths(query: TreeQuery) -> dict[int, list[int]]:
-    paths = {-1: list(query.prefix)}
-    for node, parent in enumerate(query.parents.tolist()):
-        paths[node] = [*paths[parent], int(query.tokens[node])]
-    return paths

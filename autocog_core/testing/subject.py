@@ -13,13 +13,16 @@ from autocog_core.errors import ContextOverflowError, InputError
 from autocog_core.lazy import lazy
 from autocog_core.model import Model
 from autocog_core.testing.law import LawBrokenError, Need, NotApplicableError
-from autocog_core.testing.texts import CHOICES, HARD, PROMPTS
+from autocog_core.testing.texts import CHOICES, HARD, OWN, PROMPTS
 from autocog_core.types import TreeQuery
 
 #: log P of each token of a text, by the author's own means; see `Subject.reference`.
 Reference = Callable[[str], Sequence[float]]
 Row = NDArray[np.float32]
 Values = NDArray[np.floating[Any]]
+
+#: Of contexts of fewer tokens, prompts and choices fill a half each at most.
+ROOM = 128
 
 _HOOKS: dict[Need, frozenset[str]] = {
     "tokens": frozenset({"tokenize"}),
@@ -39,6 +42,9 @@ class Subject:
     :param make: makes a backend, or a `Model` of one; every call a new one of the same kind.
     :param reference: the log-probability of every token of `model.encode(text)` but the first, each
         given those before it, computed by other means than the backend's; None where there is none.
+    :param prompts, choices: texts that the model is asked. Of the laws' own, those that its
+        vocabulary cannot write are left out; so is what a short context has no room for.
+    :param hard: texts that must come back from their tokens.
     :param longest: contexts of more tokens are not filled to their end.
     """
 
@@ -53,7 +59,7 @@ class Subject:
         longest: int = 4096,
     ) -> None:
         self.reference = reference
-        self.prompts, self.choices, self.hard = tuple(prompts), tuple(choices), tuple(hard)
+        self._prompts, self._choices, self._hard = tuple(prompts), tuple(choices), tuple(hard)
         self.longest = longest
         self._make = make
         self._others: list[Model] = []
@@ -62,6 +68,80 @@ class Subject:
     def model(self) -> Model:
         """The one that most laws are checked on."""
         return self._made()
+
+    @lazy
+    def prompts(self) -> tuple[str, ...]:
+        """What the model is asked, shortest first.
+
+        :raises NotApplicableError: if it has no prompt.
+        """
+        return self._several("prompts", self._prompts, at_start=True)
+
+    @lazy
+    def choices(self) -> tuple[str, ...]:
+        """What it chooses from.
+
+        :raises NotApplicableError: if there are no two of them.
+        """
+        return self._several("choices", self._choices, at_start=False)
+
+    @lazy
+    def hard(self) -> tuple[str, ...]:
+        """Texts for its tokenizer; the prompts, where it can write none of the laws' own.
+
+        :raises NotApplicableError: if there is none.
+        """
+        return self._written(self._hard) or self.prompts
+
+    def writes(self, text: str) -> bool:
+        """Whether the vocabulary has tokens for a text: an honest tokenizer refuses others.
+
+        Some need a blank before a word, and others none, unless it begins a sequence.
+        """
+        if not self.offers("tokens"):
+            return True
+        try:
+            return not all(
+                refused(lambda at_start=at_start: self.model.tokenize(text, at_start=at_start))  # type: ignore[misc]
+                for at_start in (True, False)
+            )
+        except Exception:  # noqa: BLE001 - no refusal but a mistake, which a law is to show
+            return True
+
+    def require_writable(self, *texts: str) -> None:
+        """Leave off where a law's own text has no tokens.
+
+        :raises NotApplicableError: naming the text.
+        """
+        for text in texts:
+            if not self.writes(text):
+                raise NotApplicableError(f"its vocabulary cannot write {text!r}")
+
+    def room(self, most: int) -> int:
+        """How many tokens may follow a prompt, of `most` that are wanted."""
+        limit = self.model.info.context_length
+        return most if limit is None else max(1, min(most, limit // 2))
+
+    def _written(self, texts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(text for text in texts if text not in OWN or self.writes(text))
+
+    def _several(self, kind: str, texts: tuple[str, ...], *, at_start: bool) -> tuple[str, ...]:
+        """Those texts that can be asked: that have tokens, and room for what is beside them."""
+        # BOS comes before prompts; an end, and what is healed, with choices.
+        beside, least = (1, 1) if at_start else (4, 2)
+        kept = self._written(texts)
+        if len(kept) < least:
+            raise NotApplicableError(
+                f"its vocabulary cannot write the laws' own {kind}: give {kind} of yours"
+            )
+        limit = self.model.info.context_length
+        if limit is None or limit >= ROOM or not self.offers("tokens"):
+            return kept
+        most = limit // 2 - beside
+        short = [t for t in kept if len(self.model.tokenize(t, at_start=at_start)) <= most]
+        if len(short) < least:
+            raise NotApplicableError(f"a context of {limit} tokens is too short for its {kind}")
+        return tuple(short)
 
     def another(self) -> Model:
         """A further model of the same kind, open until the law is checked."""
@@ -75,7 +155,12 @@ class Subject:
 
     def offers(self, need: Need) -> bool:
         """Whether the backend has a hook for it, or what core makes it of."""
-        return bool(_HOOKS[need] & set(self.model.capabilities))
+        return not self.missing([need])
+
+    def missing(self, needs: Sequence[Need]) -> list[Need]:
+        """Those of `needs` that it does not offer."""
+        able = set(self.model.capabilities)
+        return [need for need in needs if not _HOOKS[need] & able]
 
     @property
     def tolerance(self) -> float:
@@ -107,6 +192,13 @@ class Subject:
         if tokens is None or (limit is not None and len(tokens) + 8 > limit):
             raise NotApplicableError(f"a context of {limit} tokens is too short for it")
         return tokens
+
+    def as_long(self, length: int) -> list[int]:
+        """The ids of a sequence of so many tokens."""
+        tokens = self.model.encode(self.prompts[-1])
+        while len(tokens) < length:
+            tokens += tokens[1:] or tokens
+        return tokens[:length]
 
     def normalized(self, text: str) -> str:
         """A text as the tokenizer brings it into its Unicode form, where it does."""

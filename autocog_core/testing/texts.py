@@ -41,3 +41,6 @@ HARD = (
     "Donaudampfschifffahrtsgesellschaftskapitän" * 4,
     "\U0010fffd \U00020000",
 )
+
+#: What nobody chose for the model: of it, a vocabulary of few words cannot write everything.
+OWN = frozenset((*PROMPTS, *CHOICES, *HARD))

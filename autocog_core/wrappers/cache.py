@@ -59,6 +59,7 @@ class Cache(Wrapper):
         self._store = Store(
             path or cache_folder("answers") / "answers.sqlite", int(size_gb * GIGABYTE)
         )
+        self._asks_facts = False
 
     @hookimpl(tryfirst=True)
     def greedy_impl(self, tokens: Sequence[int]) -> NDArray[np.float32] | None:
@@ -140,6 +141,16 @@ class Cache(Wrapper):
         Not only the fingerprint: an author may have made it of too little, and a shorter context
         refuses what a longer one answers.
         """
+        if self._asks_facts:
+            # A wrapper asks it in its `describe`: nobody knows yet of which model.
+            return ()
+        self._asks_facts = True
+        try:
+            return self._ask_facts()
+        finally:
+            self._asks_facts = False
+
+    def _ask_facts(self) -> tuple[object, ...]:
         place = self.place()
         info = place.info
         try:

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -16,6 +16,8 @@ from autocog_core.types import CompletionRequest, TreeQuery
 
 #: How an answer reaches whoever asked, not what it is.
 _NOT_ASKED = {"on_text"}
+#: Begins keys of mappings that are no texts, as tokens' ids are.
+_MARK = "\0"
 
 
 def key_of(hook: str, *asked: object) -> bytes | None:
@@ -61,6 +63,14 @@ def plain(value: Any) -> Any:
 
     :raises TypeError: for what has none.
     """
+    return _plain(value, repr, str)
+
+
+def _plain(value: Any, odd: Callable[[float], Any], key: Callable[[Any], str]) -> Any:
+    """`value` as plain data.
+
+    :param odd: what becomes of floats without a form in JSON. `key`: of the keys of mappings.
+    """
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, np.bool_):
@@ -71,21 +81,34 @@ def plain(value: Any) -> Any:
         return int(value)
     if isinstance(value, float | np.floating):
         number = float(value)
-        return number if math.isfinite(number) else repr(number)
+        return number if math.isfinite(number) else odd(number)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = (field.name for field in dataclasses.fields(value))
-        return {name: plain(getattr(value, name)) for name in names if name not in _NOT_ASKED}
+        fields = (field.name for field in dataclasses.fields(value))
+        asked = (name for name in fields if name not in _NOT_ASKED)
+        return {name: _plain(getattr(value, name), odd, key) for name in asked}
     if isinstance(value, Mapping):
-        return {str(name): plain(each) for name, each in value.items()}
+        return {key(name): _plain(each, odd, key) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
+        return [_plain(each, odd, key) for each in value]
     raise TypeError(f"{type(value).__name__} is no plain data")
 
 
 def _bytes(part: object) -> bytes:
     if isinstance(part, np.ndarray):
         return f"{part.dtype} {part.shape} ".encode() + part.tobytes()
-    return json.dumps(plain(part), sort_keys=True).encode()
+    # Python writes NaN without quotes, which makes it another one than the text "nan".
+    return _json(_plain(part, float, _key))
+
+
+def _key(name: Any) -> str:
+    """A key of a mapping as text that no other key has; most texts as they are."""
+    if isinstance(name, str) and not name.startswith(_MARK):
+        return name
+    return _MARK + _json(_plain(name, float, _key)).decode()
+
+
+def _json(data: Any) -> bytes:
+    return json.dumps(data, sort_keys=True).encode()
 
 
 def _ids(tokens: Sequence[int]) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -18,6 +18,8 @@ from autocog_core.wrappers.recording import Recorder
 from autocog_core.wrappers.wrapper import FilePath, Wrapper, WrapperOptions
 
 Watching = Generator[None, Any, Any]
+#: Hook, key, arguments, answer, and whether it is recorded though it is there already.
+Call = tuple[str, bytes, Any, Any, bool]
 
 
 class RecordOptions(WrapperOptions):
@@ -109,11 +111,12 @@ class Record(Wrapper):
     @hookimpl(wrapper=True, trylast=True)
     def describe(self) -> Watching:
         """It is in the first line. What core asks to describe a model is not recorded."""
+        before = getattr(self._open, "describes", False)
         self._open.describes = True
         try:
             return (yield from self._inside())
         finally:
-            self._open.describes = False
+            self._open.describes = before
 
     @hookimpl(tryfirst=True)
     def close(self) -> None:
@@ -151,7 +154,19 @@ class Record(Wrapper):
                 where=f"record, {hook}",
                 hint="give only numbers, texts, lists and tables of these",
             )
-        self._opened().add(hook, key, asked, answer, always=always)
+        call = (hook, key, asked, answer, always)
+        waiting: list[Call] | None = getattr(self._open, "waiting", None)
+        if waiting is not None:
+            # Asked by a wrapper's own `describe`, which is only now told what is recorded.
+            waiting.append(call)
+            return
+        self._open.waiting = waiting = [call]
+        try:
+            recorder = self._opened()
+        finally:
+            self._open.waiting = None
+        for each in waiting:
+            recorder.add(*each)
 
     def _opened(self) -> Recorder:
         # Not before: what a model is may be known only once it answers.

@@ -10,6 +10,7 @@ import base64
 import dataclasses
 import gzip
 import json
+import os
 import threading
 import weakref
 import zlib
@@ -19,12 +20,13 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, cast
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from pydantic import TypeAdapter
 
 from autocog_core.errors import ContractError, InputError
 from autocog_core.types import BackendInfo
 from autocog_core.version import __version__
+from autocog_core.wrappers.locking import lock_of, target_of, unlock, unwritable
 from autocog_core.wrappers.packing import Packed, pack
 from autocog_core.wrappers.shortening import short
 
@@ -57,7 +59,7 @@ class Recorder:
         self._path = path
         self._compressed = path.suffix == ".gz"
         self._lock = threading.Lock()
-        self._file_lock = _locked(path)
+        self._file_lock = lock_of(path)
         try:
             whole = list(_whole_lines(path)) if path.exists() else []
             head = _head(info, capabilities)
@@ -69,17 +71,15 @@ class Recorder:
             _write(path, [*whole, *([] if whole else [_line(head)])])
             self._stream = _opened(path, "ab")
             # Also when the process ends without it: a .gz would lack its end.
-            self._end = weakref.finalize(self, _close, self._stream, self._file_lock)
+            self._end = weakref.finalize(self, _close, self._stream, self._file_lock, os.getpid())
         except OSError as error:
-            self._file_lock.release()
-            raise _unwritable(path, error) from error
+            unlock(self._file_lock)
+            raise unwritable(path, error) from error
         except BaseException:
-            self._file_lock.release()
+            unlock(self._file_lock)
             raise
 
-    def add(
-        self, hook: str, key: bytes, arguments: Any, answer: Any, *, always: bool = False
-    ) -> None:
+    def add(self, hook: str, key: bytes, arguments: Any, answer: Any, always: bool) -> None:
         """Add a call, unless it is there already.
 
         :param always: also if it is: its next answer may be another one.
@@ -103,7 +103,7 @@ class Recorder:
                 if not self._compressed:
                     self._stream.flush()
             except OSError as error:
-                raise _unwritable(self._path, error) from error
+                raise unwritable(self._path, error) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -229,10 +229,11 @@ def _line(record: Line) -> bytes:
 
 
 def _write(path: Path, lines: list[bytes]) -> None:
-    part = path.with_name(f"{path.name}.part")
+    target = target_of(path)
+    part = target.with_name(f"{target.name}.part")
     with gzip.open(part, "wb") if path.suffix == ".gz" else part.open("wb") as stream:
         stream.writelines(lines)
-    part.replace(path)
+    part.replace(target)
 
 
 def _opened(path: Path, mode: str) -> BufferedIOBase:
@@ -240,27 +241,11 @@ def _opened(path: Path, mode: str) -> BufferedIOBase:
     return cast("BufferedIOBase", opened(path, mode))
 
 
-def _locked(path: Path) -> FileLock:
-    lock = FileLock(f"{path}.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise InputError(
-            "another model is recorded to it",
-            where=str(path),
-            hint="give each model that is open at the same time a file of its own",
-        ) from error
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    return lock
-
-
-def _close(stream: BufferedIOBase, lock: FileLock) -> None:
+def _close(stream: BufferedIOBase, lock: FileLock, process: int) -> None:
+    # A forked child has them too: what is in the buffer, and the lock, are its parent's.
+    if process != os.getpid():
+        return
     try:
         stream.close()
     finally:
-        lock.release()
-
-
-def _unwritable(path: Path, error: OSError) -> InputError:
-    return InputError(f"cannot be written: {error.strerror or error}", where=str(path))
+        unlock(lock)

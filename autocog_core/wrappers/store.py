@@ -77,9 +77,10 @@ class Store:
     def close(self) -> None:
         """Close the file; it is opened again when it is used again."""
         with self._lock:
-            if self._connection is not None and self._process == os.getpid():
+            self._put_inherited_aside()
+            if self._connection is not None:
                 self._connection.close()
-            self._connection = None
+                self._connection = None
 
     def _get(self, file: sqlite3.Connection, key: bytes) -> bytes | None:
         row = file.execute("SELECT value, used FROM kept WHERE key = ?", (key,)).fetchone()
@@ -141,14 +142,17 @@ class Store:
         return None
 
     def _opened(self) -> sqlite3.Connection:
-        if self._process != os.getpid():
-            if self._connection is not None:
-                _inherited.append(self._connection)
-            self._connection, self._process = None, os.getpid()
+        self._put_inherited_aside()
         if self._connection is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = _open(self.path)
         return self._connection
+
+    def _put_inherited_aside(self) -> None:
+        if self._process != os.getpid():
+            if self._connection is not None:
+                _inherited.append(self._connection)
+            self._connection, self._process = None, os.getpid()
 
     def _begin_anew(self) -> None:
         if self._connection is not None:

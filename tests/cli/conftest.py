@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from autocog_core.cli.main import app
@@ -43,9 +47,24 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@cache
+def _built() -> Any:
+    """The commands, which typer would build anew each time: this takes longer than most of them."""
+    return get_command(app)
+
+
+def _fresh(built_of: object) -> Any:
+    """The commands without those of plugins that other tests have installed."""
+    group = copy(_built())
+    group.commands = dict(group.commands)
+    return group
+
+
 @pytest.fixture
-def run(folder: Path) -> Run:
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command line in this process."""
+    # A typer that has no such name builds them anew.
+    monkeypatch.setattr("typer.testing._get_command", _fresh, raising=False)
 
     def invoke(*arguments: str, stdin: str | bytes | None = None) -> Result:
         return CliRunner().invoke(app, list(arguments), input=stdin)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from autocog_core import hookimpl
+from autocog_core.backends.random import RandomLM
 from cli.conftest import Run
 
 TABLE = """
@@ -60,3 +64,44 @@ def test_unknown_laws_and_models_are_refused(run: Run, config: str) -> None:
     assert "chain_rule" in done.stderr
     assert run("conformance", "nois", "--config", config).exit_code == 2
     assert run("conformance", "noise", "--backend", "random").exit_code == 2
+
+
+def test_laws_that_one_error_breaks_are_told_together(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @hookimpl(specname="greedy_impl")
+    def fails(self: RandomLM, tokens: Sequence[int]) -> Any:
+        raise ValueError("the engine is out of order")
+
+    monkeypatch.setattr(RandomLM, "greedy_impl", fails)
+    done = run("conformance", "--backend", "random")
+    assert done.exit_code == 1
+    told = " ".join(done.stdout.split())
+    assert told.count("the engine is out of order") == 1
+    assert "one error breaks" in told
+    assert "distribution, determinism" in told
+
+
+def test_a_backend_that_cannot_say_what_it_is_gets_one_error(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @hookimpl(specname="describe")
+    def fails(self: RandomLM) -> Any:
+        raise KeyError("vocab_size")
+
+    monkeypatch.setattr(RandomLM, "describe_impl", fails)
+    done = run("conformance", "--backend", "random")
+    assert done.exit_code == 1
+    assert done.stdout.count("KeyError: 'vocab_size'") == 1
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_prompts_and_choices_of_ones_own(run: Run) -> None:
+    done = run(
+        "conformance", "--backend", "random", "--law", "bos_counts", "--law", "shares",
+        "--prompt", "Is it?", "-c", " yes", "-c", " no", "--json",
+    )  # fmt: skip
+    assert json.loads(done.stdout)["conforms"] is True
+    done = run("conformance", "--backend", "random", "-c", " yes")
+    assert done.exit_code == 2
+    assert "--choice" in done.stderr

@@ -207,6 +207,7 @@ def test_a_broken_plugin_that_the_config_names_is_exit_code_1(
     result = alone("doctor", "bad", "--json")
     assert result.exit_code == 1
     data = json.loads(result.stdout)
+    assert data["schema"] == 1
     # MODEL alone: neither the other model nor plugins that it does not name.
     assert [plugin["name"] for plugin in data["plugins"]] == ["needy"]
     (model,) = data["models"]
@@ -275,4 +276,5 @@ def test_damage_that_stops_everything_is_explained(
 def test_wrong_names_are_wrong_command_lines(wrong: Callable[..., str]) -> None:
     assert 'did you mean "known"?' in wrong("doctor", "knwn")
     assert "no such file" in wrong("doctor", "--config", "nowhere.toml")
-    assert "--timeout" in wrong("doctor", "--timeout", "0")
+    for timeout in ("0", "nan", "inf", "-inf", "soon"):
+        assert "'--timeout'" in wrong("doctor", f"--timeout={timeout}")

@@ -59,6 +59,38 @@ def test_models_are_listed_as_written_and_secrets_stay_secret(
     assert models["noise"]["backend"] == "random"
 
 
+def test_keys_that_are_written_openly_are_not_listed(run: Run, folder: Path) -> None:
+    (folder / "autocog.toml").write_text(
+        """
+        [models.open]
+        backend = "random"
+        wrappers = [{ name = "trace", options = { token = "open-5" } }]
+        [models.open.options]
+        api_key = "open-1"
+        pin = { password = 815 }
+        headers = { X-Any = "open-2", X-Other = "env:OTHER", Accept = ["open-3"] }
+        base_url = "https://me:open-4@host/v1?key=open-4&model=m"
+        [models.open.completion]
+        max_tokens = 9
+        extra_headers = { X-Any = "open-6" }
+        """,
+        encoding="utf-8",
+    )
+    shown, raw = run("models"), run("models", "--json")
+    for output in (shown.output, raw.output):
+        assert "open-" not in output
+        assert "815" not in output
+    (model,) = json.loads(raw.stdout)["models"]
+    assert model["options"] == {
+        "api_key": "***",
+        "pin": {"password": "***"},
+        "headers": {"X-Any": "***", "X-Other": "env:OTHER", "Accept": ["***"]},
+        "base_url": "https://***@host/v1?key=***&model=m",
+    }
+    assert model["completion"] == {"max_tokens": 9, "extra_headers": {"X-Any": "***"}}
+    assert model["wrappers"] == [{"name": "trace", "options": {"token": "***"}}]
+
+
 def test_models_without_a_config_says_so(run: Run, folder: Path) -> None:
     (folder / "autocog.toml").unlink()
     result = run("models")

@@ -71,6 +71,17 @@ def test_nothing_of_the_template_is_left_unfilled(demo: Path) -> None:
     assert {"python-version": "${{ matrix.python }}"} in [step.get("with") for step in steps]
 
 
+def test_the_readme_stays_right_when_the_toy_is_replaced(demo: Path, folder: Path) -> None:
+    readme = (demo / "README.md").read_text(encoding="utf-8")
+    (folder / "readme.toml").write_text(
+        readme.partition("```toml\n")[2].partition("```")[0], encoding="utf-8"
+    )
+    with load("mine", config=folder / "readme.toml") as model:
+        options = type(model.backend).Options.model_fields  # type: ignore[attr-defined]
+    assert options
+    assert not [name for name in options if name in readme]
+
+
 def test_the_project_names_core_of_this_minor_version(demo: Path) -> None:
     project = tomllib.loads((demo / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     major, minor = map(int, __version__.split(".")[:2])

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
 
 import pytest
+from helpers import forget
 from rich.cells import cell_len
 
 import autocog_core as autocog
@@ -19,16 +23,51 @@ QUIZ = Path(__file__).parents[2] / "examples" / "quiz"
 ROWS = [json.loads(line) for line in (QUIZ / "questions.jsonl").read_text("utf-8").splitlines()]
 
 
-def quiz(folder: Path, *arguments: str, columns: int = 80) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(QUIZ / "quiz.py"), *arguments],
-        cwd=folder,
-        env={**os.environ, "COLUMNS": str(columns)},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-    )
+class Done(NamedTuple):
+    """What a run of the quiz came to."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+Quiz = Callable[..., Done]
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    """The example's script as a module."""
+    spec = spec_from_file_location("quiz_example", QUIZ / "quiz.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    # Its dataclasses look for their module there.
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        forget(spec.name)
+    return module
+
+
+@pytest.fixture
+def quiz(
+    script: ModuleType,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Quiz:
+    """Run it in this process, in `folder`; any other exception than its own exit is raised."""
+
+    def run(*arguments: str, columns: int = 80) -> Done:
+        monkeypatch.setenv("COLUMNS", str(columns))
+        try:
+            code = script.main(["--config", "autocog.toml", *arguments])
+        except SystemExit as end:
+            code = end.code
+        return Done(code, *capsys.readouterr())
+
+    return run
 
 
 def test_questions_are_sound() -> None:
@@ -62,7 +101,15 @@ def test_accuracy_and_tokens_are_those_of_the_api(folder: Path) -> None:
             picks.append((pick.strip(), f"{tree.best().end.prob:.2f}"))
     assert 0 < right < 12, "a quiz that is all right or all wrong would not tell"
 
-    done = quiz(folder, "--config", "autocog.toml", "--model", "noise", "--limit", "12")
+    arguments = ["--config", "autocog.toml", "--model", "noise", "--limit", "12"]
+    done = subprocess.run(
+        [sys.executable, str(QUIZ / "quiz.py"), *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert re.search(
         rf"accuracy +{right / 12:.1%} \({right} of 12\); chance is 25\.0%", done.stdout
@@ -79,17 +126,17 @@ def test_accuracy_and_tokens_are_those_of_the_api(folder: Path) -> None:
     assert done.stdout.count("right: ") == 12 - right
 
 
-def test_the_wait_is_announced_on_stderr_and_the_table_stays_plain(folder: Path) -> None:
-    done = quiz(folder, "--config", "autocog.toml", "--model", "noise", "--limit", "2")
+def test_the_wait_is_announced_on_stderr_and_the_table_stays_plain(quiz: Quiz) -> None:
+    done = quiz("--model", "noise", "--limit", "2")
+    assert done.code == 0
     assert "loading" in done.stderr
     assert "loading" not in done.stdout
     assert "\x1b" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("columns", [50, 80, 120])
-def test_output_fits_the_width(folder: Path, columns: int) -> None:
-    arguments = ["--config", "autocog.toml", "--model", "noise", "--limit", "6"]
-    lines = quiz(folder, *arguments, columns=columns).stdout.splitlines()
+def test_output_fits_the_width(quiz: Quiz, columns: int) -> None:
+    lines = quiz("--model", "noise", "--limit", "6", columns=columns).stdout.splitlines()
     assert max(map(cell_len, lines)) <= columns
     assert any(line.rstrip().endswith((" ok", " X")) for line in lines)
 
@@ -105,15 +152,15 @@ def test_output_fits_the_width(folder: Path, columns: int) -> None:
     ids=str,
 )
 def test_wrong_arguments_are_exit_code_2_without_a_traceback(
-    folder: Path, arguments: list[str], told: str
+    quiz: Quiz, folder: Path, arguments: list[str], told: str
 ) -> None:
     (folder / "bad.jsonl").write_text(
         '{"question": "?", "choices": ["a", "b"], "answer": 0}\n'
         '{"question": "?", "choices": ["a", "b"], "answer": 2}\n',
         encoding="utf-8",
     )
-    done = quiz(folder, "--config", "autocog.toml", *arguments)
-    assert done.returncode == 2
+    done = quiz(*arguments)
+    assert done.code == 2
     assert done.stdout == ""
     assert told in done.stderr
     assert "Traceback" not in done.stderr

@@ -30,9 +30,14 @@ BROKEN: list[tuple[type[broken.Sound], str, str]] = [
     (broken.OverflowsHalf, "distribution", "float16"),
     (broken.DoublePrecision, "distribution", "float32"),
     (broken.TopTenOnly, "distribution", "left out"),
+    (broken.Rounded, "distribution", "rounded to 2 decimals"),
     (broken.Nondeterministic, "determinism", "dropout"),
     (broken.SiblingsSeen, "trees", "siblings"),
     (broken.TreesOffByOne, "trees", "next position: off by one"),
+    (broken.TreesOffByOneBefore, "trees", "previous position: off by one"),
+    (broken.TreesWithoutParents, "trees", "`parents` are ignored"),
+    (broken.TreesByToken, "trees", "by token id rather than by node"),
+    (broken.ValuesByToken, "trees", "by token id rather than by node"),
     (broken.NoisyOffByOne, "last_token", "off by one"),
     (broken.SortedBatches, "trees_together", "another order"),
     (broken.TokenizedApart, "boundary", "tokenized apart"),
@@ -42,14 +47,30 @@ BROKEN: list[tuple[type[broken.Sound], str, str]] = [
     (broken.BOSNever, "bos_counts", "BOS is stripped"),
     (broken.BlankDropped, "round_trip", "blank at the start"),
     (broken.Lowered, "round_trip", "lowered"),
+    (broken.PaddedVocabulary, "every_id", "wider than the tokenizer's vocabulary"),
+    (broken.BeginningCut, "whole_context", "the beginning is cut off"),
+    (broken.ContextShifted, "whole_context", "the beginning is cut off"),
+    (broken.EndCut, "whole_context", "the end is cut off"),
     (broken.SpecialsParsed, "special_text_stays_text", "parse_special=False is ignored"),
     (broken.LeavesOnly, "prefix_choices", "leaves of the tree"),
     (broken.MeanAsSum, "chain_rule", "the mean"),
+    (broken.Folded, "choices_in_order", "stripped or folded"),
     (broken.EmptyStop, "as_many_tokens", "empty stop"),
     (broken.StopsIgnored, "stops", "stop strings are ignored"),
     (broken.ScoresAfterTemperature, "greedy_and_scored", "after temperature"),
+    (broken.TopKIgnored, "filters", "request.top_k is ignored"),
+    (broken.TopPIgnored, "filters", "request.top_p is ignored"),
+    (broken.MinPIgnored, "filters", "request.min_p is ignored"),
+    (broken.SeedIgnored, "seeds", "request.seed is ignored"),
+    (broken.SeedFixed, "seeds", "begins from the same seed"),
+    (broken.WritesOn, "ends", "ignore_eos"),
+    (broken.EndCalledLength, "ends", "not looked at"),
+    (broken.EndLeftOut, "ends", "EOS is left out"),
+    (broken.TooLongTaken, "context_of_completions", "self.prompt_tokens(request)"),
     (broken.StaleCache, "caches", "cut it back"),
     (broken.SharedState, "two_models", "class attribute"),
+    (broken.RandomWeights, "two_models", "random with every load"),
+    (broken.SharedEngine, "two_models", "`close_impl` frees an engine"),
     (broken.ShorterContext, "context", "longer than what the engine can take"),
     (broken.ChangingFingerprint, "fingerprint", "id()"),
     (broken.BufferHandedOut, "rows_are_the_callers", "copy"),
@@ -75,7 +96,7 @@ def test_a_broken_backend_is_caught_by_its_law(
         assert line in str(error)
 
 
-@pytest.mark.parametrize("backend", [broken.Sound, broken.WithTrees])
+@pytest.mark.parametrize("backend", [broken.Sound, broken.WithTrees, broken.Sampling])
 def test_what_they_are_made_of_is_sound(backend: type[broken.Sound]) -> None:
     found = list(conformance(Subject(backend)))
     assert [finding.broken for finding in found if finding.broken] == []

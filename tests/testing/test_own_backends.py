@@ -5,7 +5,8 @@ from __future__ import annotations
 from autocog_core.backends.random import RandomLM
 from autocog_core.backends.table import TableLM
 from autocog_core.testing import BackendContract
-from autocog_core.testing.texts import PROMPTS
+from autocog_core.testing.texts import CHOICES, PROMPTS
+from testing import words
 
 
 class TestRandom(BackendContract):
@@ -23,8 +24,32 @@ class TestRandomWithoutBOS(BackendContract):
         return RandomLM(seed=4, bos=False)
 
 
+class TestRandomInAShortContext(BackendContract):
+    def make(self) -> RandomLM:
+        return RandomLM(seed=6, context_length=32)
+
+
+def table(*, bos: bool) -> TableLM:
+    """Each beginning of what laws ask has its row; some end there."""
+    texts = {text[:length] for text in PROMPTS for length in range(1, len(text) + 1)}
+    texts |= {text + CHOICES[0][:length] for text in PROMPTS for length in range(11)}
+    ends = {PROMPTS[0]: {"<|eos|>": 0.75}, "": {"b": 0.5}}
+    return TableLM(rows={**{text: {"a": 0.5, " ": 0.25} for text in texts}, **ends}, bos=bos)
+
+
 class TestTable(BackendContract):
     def make(self) -> TableLM:
-        texts = {text[:length] for text in (*PROMPTS, "a b") for length in range(1, len(text) + 1)}
-        texts |= {text + " and so on"[:length] for text in PROMPTS for length in range(11)}
-        return TableLM(rows={text: {"a": 0.5, " ": 0.25} for text in texts}, bos=False)
+        return table(bos=False)
+
+
+class TestTableWithBOS(BackendContract):
+    def make(self) -> TableLM:
+        return table(bos=True)
+
+
+class TestWords(BackendContract):
+    prompts = words.PROMPTS
+    choices = words.CHOICES
+
+    def make(self) -> words.WordLM:
+        return words.WordLM()

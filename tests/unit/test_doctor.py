@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -9,16 +10,18 @@ from pathlib import Path
 
 import pytest
 from helpers import install
+from pydantic import Field
 
-from autocog_core import plugins, read_config, secrets
+from autocog_core import BackendOptions, UsageError, plugins, read_config, secrets
+from autocog_core.checked_model import hidden_options
 from autocog_core.config import find_config
-from autocog_core.doctor import PluginReport
+from autocog_core.doctor import PluginReport, examine
 from autocog_core.doctor.config_report import examine_config
 from autocog_core.doctor.damage import damaged_distributions
 from autocog_core.doctor.model_reports import ModelReport, examine_model
 from autocog_core.doctor.plain import plain
 from autocog_core.doctor.plugin_reports import examine_plugin
-from autocog_core.doctor.secrecy import conceal_all, named_variables
+from autocog_core.doctor.secrecy import conceal_all, conceal_hidden, named_variables
 from autocog_core.secrets import is_secret_name
 
 GOOD = """
@@ -50,7 +53,7 @@ SLOW = """
             if mode == "raise":
                 raise OSError(f"refused: {api_key} {bearer}")
             if mode == "crash":
-                print(f"fatal: {api_key} is not right", file=sys.stderr, flush=True)
+                print(f"fatal: {api_key} {bearer} is not right", file=sys.stderr, flush=True)
                 os.kill(os.getpid(), signal.SIGSEGV)
             return {"mode": mode}
 
@@ -222,7 +225,35 @@ def test_keys_in_options_are_in_no_message_not_even_in_that_of_a_crash(
     assert "0815" not in repr(report)
     if mode == "crash":
         crash = "while it was loaded it ended the process by SIGSEGV"
-        assert what == f"{crash}: fatal: *** is not right"
+        assert what == f"{crash}: fatal: *** *** is not right"
+
+
+class Hides(BackendOptions):
+    """A wrapper's, as a backend's, may hold what nobody else may see."""
+
+    word: str = Field("", repr=False)
+
+
+def test_what_plugins_hide_is_taken_out_where_they_are_not_imported(tmp_path: Path) -> None:
+    path = tmp_path / "autocog.toml"
+    path.write_text(
+        '[models.one]\nbackend = "odd"\noptions = { seen = "of-backend", word = "Use own-word" }\n'
+        'wrappers = ["plain", { name = "w", options = { word = "wrappers-word" } }]\n'
+    )
+
+    class Plugin:
+        Options = Hides
+
+    names = hidden_options(Plugin)
+    assert names == ["word"]
+    conceal_hidden(read_config(path).models["one"], [names, [], names])
+    assert plain("of-backend own-word wrappers-word") == "of-backend *** ***"
+
+
+@pytest.mark.parametrize("timeout", [0.0, -1.0, math.nan, math.inf])
+def test_a_timeout_that_is_no_time_is_refused(timeout: float) -> None:
+    with pytest.raises(UsageError, match="no time to wait"):
+        examine(timeout=timeout)
 
 
 def test_the_places_and_the_one_that_counts_are_those_of_find_config(
@@ -284,14 +315,20 @@ def test_secrets_of_the_config_and_the_environment_are_taken_out(
 ) -> None:
     monkeypatch.setenv("SOME_SERVICE_API_KEY", "from-environment")
     monkeypatch.setenv("PLAIN_NAME", "named-by-config")
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:within-proxy@proxy:8080")
     path = tmp_path / "autocog.toml"
     path.write_text(
         '[models.one]\nbackend = "random"\n'
         "[models.one.options]\n"
         'headers = { X-Custom = "Bearer within-headers" }\n'
         'base_url = "http://me:within-url@host/v1"\n'
+        'proxy = "https://userinfo-alone@host/v1"\n'
+        'query = "https://host/v1?api_key=within-query&model=plain-model#here"\n'
+        'encoded = "https://me:a%2Fpassword@host?x=1&access_token=coded%2Btoken"\n'
         'other = ["env:PLAIN_NAME"]\n'
-        'wrappers = [{ token = "within-list" }]\n',
+        'wrappers = [{ token = "within-list" }]\n'
+        "[models.one.completion]\n"
+        'extra_headers = { X-Custom = "within-completion" }\n',
         encoding="utf-8",
     )
     config = read_config(path)
@@ -303,5 +340,14 @@ def test_secrets_of_the_config_and_the_environment_are_taken_out(
         "within-headers",
         "within-url",
         "within-list",
+        "within-proxy",
+        "userinfo-alone",
+        "within-query",
+        "a%2Fpassword",
+        "a/password",
+        "coded%2Btoken",
+        "coded+token",
+        "within-completion",
     ):
         assert secret not in repr(plain({"a": [f"x {secret} y"], secret: 1}))
+    assert plain("https://host/v1 plain-model") == "https://host/v1 plain-model"

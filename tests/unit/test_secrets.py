@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import Field
 
-from autocog_core import EngineError, ModelLoadError, load, read_config, secrets
+from autocog_core import BackendOptions, EngineError, ModelLoadError, load, read_config, secrets
 from autocog_core.backends.random import RandomLM
 
 SECRET = "sk-0123456789-very-secret"
@@ -73,3 +74,40 @@ def test_a_secret_that_an_engine_repeats_is_not_in_our_error(
     with pytest.raises(ModelLoadError) as caught:
         load(config=path)
     assert SECRET not in str(caught.value) + repr(caught.value)
+
+
+def test_a_key_that_is_written_openly_is_not_in_an_engines_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Keyed(RandomLM):
+        class Options(BackendOptions):
+            api_key: str
+            bearer: str = Field(repr=False)
+            url: str
+
+        @classmethod
+        def create(cls, **options: Any) -> Any:
+            raise ValueError(f"refused: {options}")
+
+    monkeypatch.setattr("autocog_core.plugins.load_class", lambda name, group="": Keyed)
+    options = '{ api_key = "openly-1", bearer = "openly-2", url = "https://openly-3@host" }'
+    path = write(tmp_path, f'[models.m]\nbackend = "random"\noptions = {options}\n')
+    with pytest.raises(ModelLoadError, match=r"\*\*\*@host") as caught:
+        load(config=path)
+    assert "openly" not in str(caught.value) + repr(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://host/v1?model=m", "https://host/v1?model=m"),
+        ("https://a:b@host:80/v1", "https://***@host:80/v1"),
+        ("https://a@host/@home", "https://***@host/@home"),
+        ("http://host?monkey=1&key=1&x", "http://host?monkey=1&key=***&x"),
+        ("http://host?api%5Fkey=1#key=1", "http://host?api%5Fkey=***#key=1"),
+        ("http://[half", "http://[half"),
+        ("me@host", "me@host"),
+    ],
+)
+def test_urls_are_shown_without_what_is_secret_in_them(url: str, shown: str) -> None:
+    assert secrets.shown_url(url) == shown

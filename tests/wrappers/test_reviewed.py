@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,13 @@ import pytest
 from autocog_core import BackendInfo, Completion, CompletionRequest, Model, hookimpl
 from autocog_core.backends.random import RandomLM
 from autocog_core.errors import ContextOverflowError, InputError
+from autocog_core.pieces import Prompt, TextPiece
 from autocog_core.types import TreeQuery
 from autocog_core.wrappers.cache import Cache
+from autocog_core.wrappers.calls import key_of
 from autocog_core.wrappers.record import Record
-from autocog_core.wrappers.store import NOTED_EVERY, Store
+from autocog_core.wrappers.replay import Replay
+from autocog_core.wrappers.store import NOTED_EVERY, Store, _inherited
 from autocog_core.wrappers.trace import Trace
 from autocog_core.wrappers.wrapper import Wrapper
 
@@ -138,3 +143,122 @@ def test_a_hit_is_read_while_another_process_writes(tmp_path: Path) -> None:
     other.execute("ROLLBACK")
     other.close()
     store.close()
+
+
+class AsksItself(Wrapper):
+    """Asks the model, of which it tells, inside of its own `describe`."""
+
+    @hookimpl(wrapper=True)
+    def describe(self) -> Generator[None, BackendInfo, BackendInfo]:
+        hooks = self.place().model.caller.hooks
+        (before,) = hooks.tokenize(texts=["before"], at_start=True, parse_special=False)
+        info = yield
+        after = hooks.greedy_impl(tokens=before)
+        return dataclasses.replace(info, details={"asked": float(after[0])})
+
+
+@pytest.mark.parametrize("first", ["info", "greedy"])
+def test_a_wrapper_may_ask_inside_of_describe(tmp_path: Path, first: str) -> None:
+    def told(model: Model) -> Any:
+        if first == "greedy":
+            model.greedy("x")
+        return model.info.details["asked"]
+
+    expected = told(Model(RandomLM(), wrappers=[AsksItself()]))
+    path = tmp_path / "recording.jsonl"
+    wrappers = [Cache(path=tmp_path / "cache.sqlite"), Record(path=path)]
+    with Model(RandomLM(), wrappers=[AsksItself(), *wrappers]) as model:
+        assert told(model) == expected
+        row = model.greedy("x")
+    # What it asked is in the recording, or it could not ask it of the replay.
+    replay = Replay(**Replay.create(path))
+    with Model(replay, wrappers=[AsksItself()]) as model:
+        assert model.info.details["asked"] == expected
+        np.testing.assert_array_equal(model.greedy("x"), row)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (math.nan, "nan"),
+        (math.inf, "inf"),
+        (math.inf, -math.inf),
+        ({1: "a"}, {"1": "a"}),
+        ({1: "a"}, {1.0: "a"}),
+        ({None: "a"}, {"None": "a"}),
+        ({True: "a"}, {"True": "a"}),
+        ({1: "a"}, {"\0" + "1": "a"}),
+        ({"\0" + "1": "a"}, {"\0" + '"\\u00001"': "a"}),
+        ({math.nan: 1}, {"nan": 1}),
+        ([{"deep": {2: math.nan}}], [{"deep": {2: "nan"}}]),
+        ({1: 1, "1": 1}, {1: 1}),
+    ],
+)
+def test_what_differs_has_keys_that_differ(one: Any, other: Any) -> None:
+    keys = [key_of("complete", each) for each in (one, other, one)]
+    assert None not in keys
+    assert keys[0] == keys[2] != keys[1]
+
+
+def test_keys_of_ordinary_requests_are_those_of_recordings_made_before() -> None:
+    """Literally: recordings are kept for long, and answer only to the same keys."""
+    request = CompletionRequest(
+        Prompt((TextPiece("Hi"),)), max_tokens=5, stop=("\n",), extra={"logit_bias": {"5": -1.5}}
+    )
+    key = key_of("complete", request)
+    assert key is not None
+    assert key.hex() == "a193923f39c1a94341a1adc8e6621e91"
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_recording_goes_where_a_link_leads(tmp_path: Path, suffix: str, exists: bool) -> None:
+    (tmp_path / "store").mkdir()
+    # What stores files by their content gives them names without suffixes.
+    target = tmp_path / "store" / "content"
+    link = tmp_path / f"link.jsonl{suffix}"
+    link.symlink_to(target)
+    for prompt in ("One", "Two") if exists else ("One",):
+        with Model(RandomLM(), wrappers=[Record(path=link)]) as model:
+            row = model.greedy(prompt)
+    assert link.is_symlink()
+    with Model(Replay(**Replay.create(link))) as model:
+        np.testing.assert_array_equal(model.greedy(prompt), row)
+    assert sorted(each.name for each in tmp_path.rglob("*")) == [
+        "content",
+        f"link.jsonl{suffix}",
+        "store",
+    ]
+
+
+def test_no_lock_is_left_and_each_way_to_a_file_is_locked(tmp_path: Path) -> None:
+    path, link = tmp_path / "recording.jsonl", tmp_path / "link.jsonl"
+    link.symlink_to(path)
+    with Model(RandomLM(), wrappers=[Record(path=path)]) as model:
+        model.greedy("x")
+        with pytest.raises(InputError, match="another model is recorded to it"):
+            Model(RandomLM(), wrappers=[Record(path=link)]).greedy("x")
+    with (
+        Model(RandomLM(seed=1), wrappers=[Record(path=path)]) as other,
+        pytest.raises(InputError, match="another model"),
+    ):
+        other.greedy("x")
+    assert sorted(tmp_path.iterdir()) == [link, path]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+def test_a_forked_process_lets_go_of_nothing_that_is_its_parents(tmp_path: Path) -> None:
+    path, store = tmp_path / "recording.jsonl", Store(tmp_path / "store.sqlite", 10**6)
+    store.put(b"key", b"value")
+    with Model(RandomLM(), wrappers=[Record(path=path)]) as model:
+        model.greedy("x")
+        child = os.fork()
+        if child == 0:
+            store.close()
+            model.close()
+            aside = [connection for connection in _inherited if connection is not None]
+            os._exit(0 if len(aside) == 1 else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        with pytest.raises(InputError, match="another model is recorded to it"):
+            Model(RandomLM(), wrappers=[Record(path=path)]).greedy("x")
+    assert store.get(b"key") == b"value"

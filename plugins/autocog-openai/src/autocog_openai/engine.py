@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -28,6 +27,7 @@ from autocog_core.lazy import lazy
 from autocog_core.pieces import Message, TokenPiece
 from autocog_core.prompts import check_sequence, encode
 from autocog_core.secrets import redact
+from autocog_openai import fingerprint
 from autocog_openai.asking import UNKNOWN_SIZE, Scorer, Wanted, token_id
 from autocog_openai.choosing import Choosing
 from autocog_openai.connection import Connection
@@ -141,7 +141,7 @@ class Engine:
                 "api": self.api,
                 **facts.for_people(),
             },
-            identify=self._fingerprint,
+            identify=lambda: fingerprint.of(options, self.connection.base_url, self.api, facts),
         )
 
     @property
@@ -326,11 +326,3 @@ class Engine:
         except UnicodeDecodeError:
             return None
         return ids[0] if len(ids) == 1 else None
-
-    def _fingerprint(self) -> str:
-        """Of what the server says of the model: weights behind a name may change unseen."""
-        told = (
-            f"{self.connection.base_url} {self.facts.model_dump_json(exclude={'surfaces'})} "
-            f"{self.api} {self.options.encoding} {self.options.organization}"
-        )
-        return hashlib.sha256(told.encode()).hexdigest()

@@ -29,6 +29,7 @@ class Sampling:
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
+    min_p: float = 0.0
     stop: tuple[str, ...] = ()
     n: int = 1
     seed: int | None = None
@@ -272,6 +273,8 @@ def _pick(row: Row, sampling: Sampling, generator: np.random.Generator) -> int:
         order = order[: sampling.top_k]
     weights = np.exp(row[order].astype(np.float64))
     shares = weights / weights.sum()
-    keep = max(1, int(np.count_nonzero(np.cumsum(shares) - shares < sampling.top_p)))
+    least = sampling.min_p * shares[0]
+    kept_by = (np.cumsum(shares) - shares < sampling.top_p) & (shares >= least)
+    keep = max(1, int(np.count_nonzero(kept_by)))
     kept = shares[:keep] / shares[:keep].sum()
     return int(order[generator.choice(keep, p=kept)])

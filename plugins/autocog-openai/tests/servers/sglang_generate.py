@@ -149,6 +149,7 @@ def _sampling(given: Mapping[str, Any]) -> Sampling:
         temperature=given.get("temperature", 1.0),
         top_p=given.get("top_p", 1.0),
         top_k=max(0, given.get("top_k", -1)),
+        min_p=given.get("min_p", 0.0),
         stop=(stop,) if isinstance(stop, str) else tuple(stop),
         n=given.get("n", 1),
         seed=given.get("sampling_seed"),

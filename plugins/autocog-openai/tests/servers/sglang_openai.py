@@ -97,6 +97,7 @@ def _sampling(body: Mapping[str, Any], max_tokens: int) -> Sampling:
         temperature=1.0 if body.get("temperature") is None else body["temperature"],
         top_p=1.0 if body.get("top_p") is None else body["top_p"],
         top_k=max(0, body.get("top_k") or 0),
+        min_p=body.get("min_p") or 0.0,
         stop=stops(body),
         n=body.get("n") or 1,
         seed=body.get("seed"),

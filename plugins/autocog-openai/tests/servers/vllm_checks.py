@@ -84,6 +84,7 @@ def sampling_of(body: Mapping[str, Any], engine: Engine, max_tokens: int) -> Sam
         temperature=_given(body, "temperature", 1.0),
         top_p=_given(body, "top_p", 1.0),
         top_k=max(0, _given(body, "top_k", 0)),
+        min_p=_given(body, "min_p", 0.0),
         stop=stops(body),
         n=_given(body, "n", 1),
         seed=body.get("seed"),

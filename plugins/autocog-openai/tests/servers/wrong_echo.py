@@ -56,6 +56,9 @@ class WrongEcho(ModelServer):
         sampling = Sampling(
             max_tokens=16 if body.get("max_tokens") is None else body["max_tokens"],
             temperature=0.8 if body.get("temperature") is None else body["temperature"],
+            top_p=1.0 if body.get("top_p") is None else body["top_p"],
+            top_k=max(0, body.get("top_k") or 0),
+            min_p=body.get("min_p") or 0.0,
             stop=stops(body),
             seed=body.get("seed"),
         )

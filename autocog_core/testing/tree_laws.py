@@ -1,0 +1,109 @@
+"""Laws of token trees: what `greedy_tree_impl` answers, or core makes of rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autocog_core.testing.causes import cause_of_tree
+from autocog_core.testing.law import LawBrokenError, law
+from autocog_core.testing.subject import Subject, apart, difference, require_near
+from autocog_core.types import TreeQuery
+
+#: Of `TreeQuery.top_k`.
+TOP = 5
+
+
+@law("trees")
+def trees(subject: Subject) -> None:
+    """A token tree's scores are those of its nodes, each asked for by itself."""
+    for prompt in subject.prompts:
+        query = _tree(subject, subject.encoded(prompt))
+        (found,) = subject.model.caller.greedy_tree([query])
+        paths = _paths(query)
+        nodes = list(zip(query.tokens.tolist(), query.parents.tolist(), strict=True))
+        expected = [subject.logprob(paths[parent], token) for token, parent in nodes]
+        for node, (right, got) in enumerate(zip(expected, found.values.tolist(), strict=True)):
+            if not apart(right, got) <= subject.tolerance:
+                raise LawBrokenError(
+                    f"node {node} of a tree has another score than by itself",
+                    given=prompt,
+                    expected=right,
+                    got=got,
+                    cause=cause_of_tree(subject, query, paths, expected, found.values.tolist()),
+                )
+
+
+@law("trees", "rows")
+def likeliest(subject: Subject) -> None:
+    """The likeliest tokens at a tree's nodes are those of the rows, also under a mask."""
+    model = subject.model
+    size = model.info.vocabulary_size
+    mask = np.arange(size) % 3 == 0
+    for prompt in subject.prompts:
+        prefix = subject.encoded(prompt)
+        row = model.greedy(prefix)
+        nothing = np.zeros(0, dtype=np.int32)
+        at = np.array([-1], dtype=np.int32)
+        for allowed in (None, mask):
+            query = TreeQuery(prefix, nothing, nothing, at, min(TOP, size // 3), allowed)
+            (found,) = model.caller.greedy_tree([query])
+            kept = row if allowed is None else np.where(allowed, row, -np.inf)
+            expected = np.sort(kept)[::-1][: query.top_k]
+            got = found.top_logprobs[0][: len(expected)]
+            tokens = found.top_tokens[0]
+            possible = int(np.isfinite(expected).sum())
+            right = difference(expected[:possible], got[:possible]) <= subject.tolerance and all(
+                abs(float(kept[token]) - value) <= subject.tolerance
+                for token, value in zip(tokens[:possible].tolist(), got[:possible], strict=True)
+            )
+            if possible and not right:
+                raise LawBrokenError(
+                    "the likeliest tokens"
+                    + (" under a mask" if allowed is not None else "")
+                    + " are others than those of the row",
+                    given=prompt,
+                    expected=[round(float(value), 4) for value in expected],
+                    got=[round(float(value), 4) for value in got],
+                    cause="sorted the wrong way, or normalised after the mask",
+                )
+
+
+@law("trees")
+def trees_together(subject: Subject) -> None:
+    """Trees that are asked for together have the scores of each alone."""
+    model = subject.model
+    # Neither from short to long nor back: engines sort them, and may forget to sort back.
+    prompts = [*subject.prompts[1:], subject.prompts[0]]
+    queries = [_tree(subject, subject.encoded(prompt)) for prompt in prompts]
+    together = model.caller.greedy_tree(queries)
+    for prompt, query, found in zip(prompts, queries, together, strict=True):
+        (alone,) = model.caller.greedy_tree([query])
+        require_near(
+            subject,
+            alone.values,
+            found.values,
+            "beside others, a tree has other scores than alone",
+            given=prompt,
+            cause="padding that is not masked, positions that count it, or answers in another "
+            "order than the queries",
+        )
+
+
+def _tree(subject: Subject, prefix: list[int]) -> TreeQuery:
+    """Three levels below the prefix: the same tokens below different ones."""
+    # Ids that texts have: some servers do not tell how many there are.
+    ids = sorted({token for prompt in subject.prompts for token in subject.model.encode(prompt)})
+    one, two, three = (ids * 3)[:3]
+    tokens = [one, two, two, three, two, three, one, one]
+    parents = [-1, -1, 0, 0, 1, 1, 2, 4]
+    nothing = np.zeros(0, dtype=np.int32)
+    return TreeQuery(
+        prefix, np.array(tokens, dtype=np.int32), np.array(parents, dtype=np.int32), nothing, 0
+    )
+
+
+def _paths(query: TreeQuery) -> dict[int, list[int]]:
+    paths = {-1: list(query.prefix)}
+    for node, parent in enumerate(query.parents.tolist()):
+        paths[node] = [*paths[parent], int(query.tokens[node])]
+    return paths

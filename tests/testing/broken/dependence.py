@@ -1,0 +1,33 @@
+"""Long sequences of which a part is cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from testing.broken.sound import Sound
+
+
+class BeginningCut(Sound):
+    """Keeps the last half of what it says that it takes."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"context_length": 256, **options})
+
+    def greedy_impl(self, tokens: Sequence[int]) -> Any:
+        return super().greedy_impl(self.kept(tokens))
+
+    def kept(self, tokens: Sequence[int]) -> Sequence[int]:
+        return tokens[-128:]
+
+
+class ContextShifted(BeginningCut):
+    """When it is full it keeps BOS and the last quarter, and goes on."""
+
+    def kept(self, tokens: Sequence[int]) -> Sequence[int]:
+        return tokens if len(tokens) <= 200 else [tokens[0], *tokens[-64:]]
+
+
+class EndCut(BeginningCut):
+    def kept(self, tokens: Sequence[int]) -> Sequence[int]:
+        return tokens[:128]
