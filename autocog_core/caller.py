@@ -8,13 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pluggy
 from numpy.typing import NDArray
 
-from autocog_core.errors import CapabilityError, ClosedError, ContractError, NumericsError
+from autocog_core.errors import (
+    AutocogError,
+    CapabilityError,
+    ClosedError,
+    ContractError,
+    NumericsError,
+)
 from autocog_core.lazy import lazy
 from autocog_core.pieces import Message, Prompt
 from autocog_core.retry import RetryPolicy
@@ -28,6 +34,10 @@ from autocog_core.types import (
     TreeScores,
     Usage,
 )
+
+if TYPE_CHECKING:
+    from autocog_core.fta.whole import Declined, WholeRun
+    from autocog_core.ftt import ThoughtTree
 
 Answer = TypeVar("Answer")
 
@@ -168,6 +178,32 @@ class Caller:
         found: ChoiceScores = self._call("choose", lambda: self._hooks.choose(request=request))
         return found
 
+    @property
+    def offers_evaluate(self) -> bool:
+        """Whether the backend runs automata inside the engine."""
+        return bool(self._hooks.evaluate.get_hookimpls())
+
+    @lazy
+    def watched(self) -> bool:
+        """Whether a wrapper stands between its callers and the engine's evaluations."""
+        hooks = (self._hooks.greedy_tree_impl, self._hooks.greedy_impl, self._hooks.tokenize)
+        return any(one.wrapper or one.hookwrapper for hook in hooks for one in hook.get_hookimpls())
+
+    def evaluate(
+        self, runs: Sequence[WholeRun]
+    ) -> Sequence[ThoughtTree | AutocogError] | Declined | None:
+        """Run automata inside the engine."""
+        return self._retry.run(lambda: self._evaluate(runs), lambda: True)
+
+    def _evaluate(
+        self, runs: Sequence[WholeRun]
+    ) -> Sequence[ThoughtTree | AutocogError] | Declined | None:
+        with self._guard:
+            self._refuse_closed()
+            found: Sequence[ThoughtTree | AutocogError] | Declined | None
+            found = self._hooks.evaluate(runs=runs)
+            return found
+
     def vocabulary(self) -> Sequence[bytes]:
         """The bytes of every token."""
         found: Sequence[bytes] = self._call("vocabulary", lambda: self._hooks.vocabulary())
@@ -202,9 +238,12 @@ class Caller:
     def _call(self, hook: str, call: Callable[[], Answer | None]) -> Answer:
         with self._guard:
             # Asked inside: it may have been closed while this call waited for its turn.
-            if self.closed:
-                raise ClosedError("the model is closed", where=self.who, hint="load it again")
+            self._refuse_closed()
             return self._answer(hook, call())
+
+    def _refuse_closed(self) -> None:
+        if self.closed:
+            raise ClosedError("the model is closed", where=self.who, hint="load it again")
 
     def _answer(self, hook: str, answer: Answer | None) -> Answer:
         if answer is None:

@@ -7,7 +7,7 @@ and leaves the rest out; core's own implementations (`autocog_core.defaults`) co
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,11 @@ from autocog_core.types import (
     TreeScores,
     Usage,
 )
+
+if TYPE_CHECKING:
+    from autocog_core.errors import AutocogError
+    from autocog_core.fta.whole import Declined, WholeRun
+    from autocog_core.ftt import ThoughtTree
 
 
 @hookspec(firstresult=True)
@@ -74,8 +79,14 @@ def greedy_tree_impl(queries: Sequence[TreeQuery]) -> list[TreeScores]:  # type:
 
 
 @hookspec(firstresult=True)
-def evaluate(program: Any, budget: Any) -> Any:
-    """Run a whole prepared automaton inside the engine; None leaves it to core's evaluator."""
+def evaluate(
+    runs: Sequence[WholeRun],
+) -> Sequence[ThoughtTree | AutocogError] | Declined | None:
+    """Run automata inside the engine: what each of them comes to, as core's evaluator has it.
+
+    `Declined` leaves all of them to core's evaluator, and says why; None does so without a word. An
+    error is that of its run; what would meet all of them is raised.
+    """
 
 
 @hookspec(firstresult=True)

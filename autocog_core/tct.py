@@ -101,7 +101,7 @@ class TokenChoiceTree:
             "logprob": logprob,
             "exclusive": exclusive,
             "mean": logprob / np.diff(starts),
-            "per_byte": logprob / self._sizes(caller),
+            "per_byte": logprob / self.sizes(caller),
         }
         if unconditional:
             other = np.add.reduceat(unconditional[0], starts[:-1])
@@ -150,7 +150,7 @@ class TokenChoiceTree:
         starts = self.tree.path_starts
         return starts + np.arange(len(starts)) if self.eos else starts
 
-    def _sizes(self, caller: Caller) -> NDArray[np.int64]:
+    def sizes(self, caller: Caller) -> NDArray[np.int64]:
         """int64 (choices,): the bytes of each choice's decided tokens."""
         of_nodes = np.array([caller.token_size(token) for token in self.tree.tokens.tolist()])
         sizes = np.add.reduceat(of_nodes[self.tree.path_nodes], self.tree.path_starts[:-1])

@@ -59,12 +59,17 @@ def _search(caller: Caller, action: Complete, ground: Ground, allowed: AllowedTo
         if len(pool) == beams and not (live and beams > 1 and _may_win(action, live[0], pool[-1])):
             break
     if not pool:
-        raise InputError(
-            "no token is allowed: the text cannot go on, nor end",
-            where=f'action "{action.uid}"',
-            hint="its vocab and its stop leave nothing",
-        )
+        raise nothing_allowed(action.uid)
     return Outcome(_branches(caller, ground, pool, [_score(action, text) for text in pool]), texts)
+
+
+def nothing_allowed(uid: str) -> InputError:
+    """The error of an action whose text cannot begin."""
+    return InputError(
+        "no token is allowed: the text cannot go on, nor end",
+        where=f'action "{uid}"',
+        hint="its vocab and its stop leave nothing",
+    )
 
 
 def _sample(caller: Caller, action: Complete, ground: Ground, allowed: AllowedTokens) -> Steps:

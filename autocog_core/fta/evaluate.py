@@ -26,7 +26,8 @@ from autocog_core.fta.context import Context, PendingText
 from autocog_core.fta.draft import Draft, unique_tokens
 from autocog_core.fta.scoring import settle_end
 from autocog_core.fta.stop_tokens import AllowedTokens
-from autocog_core.fta.vocabularies import Masks, Vocabulary
+from autocog_core.fta.vocabularies import Masks
+from autocog_core.fta.whole import Declined, WholeRun
 from autocog_core.ftt import ThoughtTree
 from autocog_core.pieces import Prompt, TextPiece
 from autocog_core.types import TreeScores
@@ -99,6 +100,23 @@ class Evaluation:
             for name in callers
         }
         self._push(_Live(-1, automaton.entry, contexts, {}))
+
+    def whole(self) -> WholeRun | None:
+        """It as an engine may take it over; None if exact scores of one engine are not enough."""
+        if self.callers.keys() != {None} or self._strategies[None] != "greedy":
+            return None
+        return WholeRun(
+            self._automaton,
+            self.callers[None],
+            self._budget,
+            self._order == "best",
+            self._top,
+            self._header,
+        )
+
+    def say(self, declined: Declined) -> None:
+        """Tell in the tree why no engine has taken it over."""
+        self._header = {**self._header, "evaluator": f"core: {declined.why}"}
 
     def ask(self) -> dict[str | None, list[Asked]]:
         """What its paths need next of each model; nothing when it has come to its end."""
@@ -213,7 +231,7 @@ class Evaluation:
         reader = _model_of(live)
         said: list[PendingText] = []
         for one in chain:
-            pieces = _pieces(one.text)
+            pieces = pieces_of(one.text)
             text = "".join(piece.text for piece in pieces)
             live.node = self._draft.add_text(live.node, one, text, live.logprob, reader)
             said.append(PendingText(pieces, live.node, one.evaluate))
@@ -229,11 +247,7 @@ class Evaluation:
     def _tokens_of(self, action: Complete) -> AllowedTokens:
         if action.uid not in self._allowed:
             caller, masks = self.callers[action.model], self._masks[action.model]
-            vocab = action.vocab
-            allowed: Vocabulary | None = (
-                self._automaton.vocabs[vocab] if isinstance(vocab, str) else vocab
-            )
-            self._allowed[action.uid] = AllowedTokens(caller, action, allowed, masks)
+            self._allowed[action.uid] = AllowedTokens.of(self._automaton, caller, action, masks)
         return self._allowed[action.uid]
 
     def _resume(self, live: _Live, answers: Sequence[Answer] | None) -> None:
@@ -305,7 +319,8 @@ def _model_of(live: _Live) -> str | None:
     return live.action.model if live.action is not None else None
 
 
-def _pieces(text: object) -> tuple[TextPiece, ...]:
+def pieces_of(text: object) -> tuple[TextPiece, ...]:
+    """A text action's text, in pieces."""
     if isinstance(text, Prompt):
         return tuple(piece for piece in text.pieces if isinstance(piece, TextPiece))
     return (TextPiece(str(text)),)

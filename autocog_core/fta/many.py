@@ -20,7 +20,7 @@ from autocog_core.fta.automaton import Automaton
 from autocog_core.fta.branch import Asked
 from autocog_core.fta.budget import Budget
 from autocog_core.fta.evaluate import Evaluation, Strategy, check_models
-from autocog_core.fta.running import drive, prepare
+from autocog_core.fta.running import drive, prepare, taken_over
 from autocog_core.fta.serving import HOPELESS, Call, Outcome, Serving
 from autocog_core.ftt import ThoughtTree
 
@@ -89,7 +89,9 @@ def _in_step(prepared: Iterator[Prepared], concurrency: int) -> Iterator[Result]
     working: deque[_Row] = deque()
     with Serving() as serving:
         while True:
-            working += map(_Row, islice(prepared, concurrency - len(working)))
+            fresh = [_Row(one) for one in islice(prepared, concurrency - len(working))]
+            _take_over(fresh)
+            working += fresh
             if not working:
                 return
             _advance([row for row in working if row.result is None], serving)
@@ -114,6 +116,11 @@ class _Row:
         except Exception as error:  # noqa: BLE001 - a bad row is no end of the run
             self._fail(error)
 
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """Its run, if it could be made and goes on."""
+        return self._evaluation if self.result is None else None
+
     def ask(self) -> bool:
         """Whether it goes on, and so needs something of a model."""
         try:
@@ -137,6 +144,14 @@ class _Row:
         if isinstance(error, HOPELESS):
             raise error
         self.result = _as_result(error)
+
+
+def _take_over(rows: Sequence[_Row]) -> None:
+    """Let the engine run those that it can as a whole."""
+    going = [(row, row.evaluation) for row in rows if row.evaluation is not None]
+    if going and (found := taken_over([evaluation for _, evaluation in going])):
+        for (row, _), result in zip(going, found, strict=True):
+            row.result = result
 
 
 def _advance(rows: Sequence[_Row], serving: Serving) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from autocog_core.errors import InputError
+from autocog_core.errors import AutocogError, InputError
 from autocog_core.fta.automaton import Automaton
 from autocog_core.fta.budget import Budget
 from autocog_core.fta.evaluate import Evaluation, Order, Strategy, check_models
 from autocog_core.fta.serving import Call, Serving
+from autocog_core.fta.whole import Declined, take_over
 from autocog_core.ftt import ThoughtTree
 from autocog_core.version import __version__
 
@@ -71,9 +72,35 @@ def drive(evaluation: Evaluation, serving: Serving | None = None) -> ThoughtTree
 
     :param serving: what calls its models; None for one of its own.
     """
+    (found,) = taken_over([evaluation]) or (None,)
+    if isinstance(found, AutocogError):
+        raise found
+    if found is not None:
+        return found
+    return drive_here(evaluation, serving)
+
+
+def taken_over(evaluations: Sequence[Evaluation]) -> Sequence[ThoughtTree | AutocogError] | None:
+    """What their engine makes of runs of one automaton; None leaves them to core's evaluator."""
+    runs = [whole for one in evaluations if (whole := one.whole())]
+    if len(runs) < len(evaluations):
+        return None
+    found = take_over(runs)
+    if not isinstance(found, Declined):
+        return found
+    for one in evaluations:
+        one.say(found)
+    return None
+
+
+def drive_here(evaluation: Evaluation, serving: Serving | None = None) -> ThoughtTree:
+    """Run it to its end by core's evaluator, whatever its engine offers.
+
+    :param serving: what calls its models; None for one of its own.
+    """
     if serving is None:
         with Serving() as own:
-            return drive(evaluation, own)
+            return drive_here(evaluation, own)
     while asked := evaluation.ask():
         calls = [Call(evaluation.callers[name], [asked[name]]) for name in asked]
         for name, served in zip(asked, serving.serve(calls), strict=True):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from autocog_core.caller import Caller
 from autocog_core.fta.actions import Complete
+from autocog_core.fta.automaton import Automaton
 from autocog_core.fta.vocabularies import Masks, Vocabulary
 
 Mask = NDArray[np.bool_]
@@ -35,6 +36,9 @@ class AllowedTokens:
     """The tokens that a Complete may take, text by text.
 
     :param allowed: the set; None for all.
+    :ivar limited: whether there is a set. `allowed`: bool (V,), what it holds.
+    :ivar free: bool (V,), what may be taken outside a stop; None for all.
+    :ivar stops: each stop as tokens.
     """
 
     def __init__(
@@ -42,40 +46,49 @@ class AllowedTokens:
     ) -> None:
         size = caller.info.vocabulary_size
         self._eos = [token for token in caller.info.eos if token < size]
-        self._limited = allowed is not None
-        self._set = masks.of(allowed) if allowed is not None else np.ones(size, dtype=np.bool_)
-        self._stops = [
+        self.limited = allowed is not None
+        self.allowed = masks.of(allowed) if allowed is not None else np.ones(size, dtype=np.bool_)
+        self.stops = [
             tuple(ids)
             for ids in (caller.tokenize(list(action.stop), at_start=False) if action.stop else [])
         ]
-        self._free: Mask | None = None
-        if self._limited or not action.eos:
-            free = self._set.copy()
-            free[[stop[0] for stop in self._stops if stop]] = True
+        self.free: Mask | None = None
+        if self.limited or not action.eos:
+            free = self.allowed.copy()
+            free[[stop[0] for stop in self.stops if stop]] = True
             free[self._eos] = action.eos
             free.setflags(write=False)
-            self._free = free
+            self.free = free
+
+    @classmethod
+    def of(
+        cls, automaton: Automaton, caller: Caller, action: Complete, masks: Masks
+    ) -> AllowedTokens:
+        """Those of an automaton's action, which may name its set."""
+        vocab = action.vocab
+        allowed = automaton.vocabs[vocab] if isinstance(vocab, str) else vocab
+        return cls(caller, action, allowed, masks)
 
     def mask(self, state: StopState) -> Mask | None:
         """The tokens that may follow, bool (V,); None for all."""
-        if self._free is None or not state.begun:
-            return self._free
-        following = [self._stops[stop][count] for stop, count in state.begun]
-        mask = np.zeros_like(self._free) if state.bound else self._free.copy()
+        if self.free is None or not state.begun:
+            return self.free
+        following = [self.stops[stop][count] for stop, count in state.begun]
+        mask = np.zeros_like(self.free) if state.bound else self.free.copy()
         mask[following] = True
         return mask
 
     def after(self, state: StopState, token: int) -> StopState:
         """The state after one more token."""
-        if not self._limited:
+        if not self.limited:
             return state
-        going_on = [(stop, n) for stop, n in state.begun if self._stops[stop][n] == token]
-        fresh = [(stop, 0) for stop, ids in enumerate(self._stops) if ids[:1] == (token,)]
+        going_on = [(stop, n) for stop, n in state.begun if self.stops[stop][n] == token]
+        fresh = [(stop, 0) for stop, ids in enumerate(self.stops) if ids[:1] == (token,)]
         if state.bound:
             fresh = []
         begun = tuple(
             (stop, count + 1)
             for stop, count in (*going_on, *fresh)
-            if count + 1 < len(self._stops[stop])
+            if count + 1 < len(self.stops[stop])
         )
-        return StopState(begun, state.bound or not self._set[token])
+        return StopState(begun, state.bound or not self.allowed[token])

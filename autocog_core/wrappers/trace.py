@@ -90,11 +90,6 @@ class Trace(Wrapper):
         return (yield from self._watch("greedy_tree_impl", queries=queries))
 
     @hookimpl(wrapper=True)
-    def evaluate(self, program: Any, budget: Any) -> Watching:
-        """Watched."""
-        return (yield from self._watch("evaluate", program=program, budget=budget))
-
-    @hookimpl(wrapper=True)
     def vocabulary(self) -> Watching:
         """Watched."""
         return (yield from self._watch("vocabulary"))

@@ -18,7 +18,8 @@
   X(llama_memory_clear)            \
   X(llama_memory_seq_cp)           \
   X(llama_memory_seq_rm)           \
-  X(llama_memory_seq_pos_min)
+  X(llama_memory_seq_pos_min)      \
+  X(llama_token_to_piece)
 
 namespace autocog {
 

@@ -10,6 +10,7 @@
 
 #include "arrays.h"
 #include "failures.h"
+#include "program_binding.h"
 #include "session.h"
 
 namespace nb = nanobind;
@@ -216,4 +217,6 @@ NB_MODULE(_native, module) {
           "lent", [](Session& self) { return self.evaluator().lent; },
           [](Session& self, bool lent) { self.evaluator().lent = lent; },
           "Whether a completion is running, which holds sequences between calls.");
+
+  bind_runs(module);
 }

@@ -26,6 +26,8 @@ from autocog_core.options import Resource
 from autocog_core.pieces import Message
 
 if TYPE_CHECKING:
+    from autocog_core import AutocogError, ThoughtTree
+    from autocog_core.fta.whole import Declined, WholeRun
     from autocog_llamacpp.engine import LlamaEngine
 
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
@@ -136,6 +138,11 @@ class LLaMa(ChoiceLM):
 
     def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
         return self._open.score_trees(queries)
+
+    def evaluate_impl(
+        self, runs: Sequence[WholeRun]
+    ) -> Sequence[ThoughtTree | AutocogError] | Declined | None:
+        return self._open.evaluate(runs)
 
     def complete_impl(self, request: CompletionRequest) -> Completion:
         from autocog_llamacpp.generation import generate

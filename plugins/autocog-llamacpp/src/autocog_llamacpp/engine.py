@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,13 @@ from autocog_core import BackendInfo, TreeQuery, TreeScores
 from autocog_core.lazy import lazy
 from autocog_llamacpp.chat_template import ChatTemplate
 from autocog_llamacpp.context import Context
+from autocog_llamacpp.native_session import NativeSession
 from autocog_llamacpp.session import Session
 from autocog_llamacpp.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from autocog_core import AutocogError, ThoughtTree
+    from autocog_core.fta.whole import Declined, WholeRun
 
 
 class LlamaEngine:
@@ -58,6 +63,16 @@ class LlamaEngine:
     def score_trees(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
         """Answers to several queries, which share what their sequences have in common."""
         return self.session.score_trees(queries)
+
+    def evaluate(
+        self, runs: Sequence[WholeRun]
+    ) -> Sequence[ThoughtTree | AutocogError] | Declined | None:
+        """Automata run in C++; None where that is not in use."""
+        if not isinstance(self.session, NativeSession):
+            return None
+        from autocog_llamacpp.native_runs import evaluate
+
+        return evaluate(self.session, runs)
 
     def forget(self) -> None:
         """Drop everything that was kept from earlier calls."""

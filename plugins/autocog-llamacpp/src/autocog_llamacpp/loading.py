@@ -69,7 +69,7 @@ def load_engine(options: LlamaOptions) -> LlamaEngine:
     return LlamaEngine(
         context,
         tokenizer,
-        _make_session(options, context, recurrent=weights.recurrent),
+        _make_session(options, context, tokenizer, recurrent=weights.recurrent),
         name=path.name,
         context_length=min(length, weights.context_length, context.cells),
         tolerance=tolerance_of(weights.file_type, options),
@@ -166,10 +166,12 @@ def _make_context(
     return context
 
 
-def _make_session(options: LlamaOptions, context: Context, *, recurrent: bool) -> Session:
+def _make_session(
+    options: LlamaOptions, context: Context, tokenizer: Tokenizer, *, recurrent: bool
+) -> Session:
     found = native()
     if options.native is not False and found.module is not None:
-        return NativeSession(found.module, context, recurrent=recurrent)
+        return NativeSession(found.module, context, tokenizer, recurrent=recurrent)
     if options.native:
         raise ModelLoadError(
             f"the extension in C++ is not in use: {found.why}",

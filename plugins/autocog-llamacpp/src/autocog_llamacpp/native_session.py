@@ -14,6 +14,7 @@ from autocog_llamacpp import logs
 from autocog_llamacpp.context import Context, NoSlotError, failure
 from autocog_llamacpp.held import no_room
 from autocog_llamacpp.session import Rows
+from autocog_llamacpp.tokenizer import Tokenizer
 
 Answer = TypeVar("Answer")
 
@@ -25,7 +26,9 @@ class NativeSession:
     :param recurrent: whether the model's memory is a state, which cannot be rewound.
     """
 
-    def __init__(self, native: Any, context: Context, *, recurrent: bool) -> None:
+    def __init__(
+        self, native: Any, context: Context, tokenizer: Tokenizer, *, recurrent: bool
+    ) -> None:
         self.name = (
             "branch by branch, from copied states"
             if recurrent
@@ -46,6 +49,9 @@ class NativeSession:
             width=context.width,
             recurrent=recurrent,
         )
+
+        special = [token.id for token in tokenizer.special_tokens]
+        self._pieces = native.Pieces(_address, tokenizer.address, tokenizer.size, special)
 
     @property
     def lent(self) -> bool:
@@ -97,22 +103,47 @@ class NativeSession:
         self._interruptible.settle()
         self._session.forget()
 
+    def begin_runs(self) -> Any:
+        """A group of runs of automata, in the extension."""
+        return self._native.Runs(self._session, self._pieces)
+
+    def advance(self, runs: Any) -> str:
+        """Let runs go on until one has come to its end, or needs a site; what was logged."""
+        return self._interruptible.run(partial(_advance, runs))
+
+    def end_run(self, runs: Any, number: int, reason: str) -> None:
+        """Let go of a run.
+
+        :param reason: what was logged when it ended.
+        :raises EngineError: that the model has met for it.
+        """
+        self._as_ours(partial(runs.end, number), lambda: reason)
+
     def _run(self, call: Callable[[], Answer]) -> Answer:
         """Call the extension on the thread that can be interrupted; its errors become ours."""
         return self._interruptible.run(partial(self._translated, call))
 
     def _translated(self, call: Callable[[], Answer]) -> Answer:
         with logs.Errors() as errors:
-            try:
-                return call()
-            except self._native.DecodeError as error:
-                found = failure(error.args[0], errors.reason)
-                if isinstance(found, NoSlotError):
-                    found = no_room()
-                raise found from None
-            except self._native.RefusedError as error:
-                what, hint = error.args
-                raise EngineError(what, hint=hint) from None
+            return self._as_ours(call, lambda: errors.reason)
+
+    def _as_ours(self, call: Callable[[], Answer], reason: Callable[[], str]) -> Answer:
+        try:
+            return call()
+        except self._native.DecodeError as error:
+            found = failure(error.args[0], reason())
+            if isinstance(found, NoSlotError):
+                found = no_room()
+            raise found from None
+        except self._native.RefusedError as error:
+            what, hint = error.args
+            raise EngineError(what, hint=hint) from None
+
+
+def _advance(runs: Any) -> str:
+    with logs.Errors() as errors:
+        runs.advance()
+    return errors.reason
 
 
 def _address(name: str) -> int:

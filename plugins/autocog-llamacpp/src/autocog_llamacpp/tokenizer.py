@@ -61,6 +61,13 @@ class Tokenizer:
         never = "(?!)"
         self._words = re.compile(f"({'|'.join(map(re.escape, longest_first)) or never})")
 
+    @property
+    def address(self) -> int:
+        """Where llama.cpp's vocabulary is, as a number."""
+        found = ctypes.cast(self._vocab, ctypes.c_void_p).value
+        assert found is not None
+        return found
+
     def tokenize(
         self, texts: Sequence[str], at_start: bool, parse_special: bool
     ) -> list[list[int]]:

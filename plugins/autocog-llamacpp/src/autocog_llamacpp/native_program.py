@@ -1,0 +1,206 @@
+"""What the extension is told of an automaton: numbers and tokens, for it knows no text.
+
+Which tokens a text has depends on what stands before and after it, and is core's to say
+(SEMANTICS: boundaries). So core is asked, once for each place of the automaton that a path comes to
+with the same texts: a site. What it says there holds for every path, for settled ids are never
+tokenized again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autocog_core.caller import Caller
+from autocog_core.fta.actions import Action, Choose, Complete, Text
+from autocog_core.fta.automaton import Automaton
+from autocog_core.fta.budget import Budget
+from autocog_core.fta.choosing import after_choice, choice_request
+from autocog_core.fta.context import Context, PendingText
+from autocog_core.fta.evaluate import pieces_of
+from autocog_core.fta.scoring import Ground
+from autocog_core.fta.stop_tokens import AllowedTokens
+from autocog_core.fta.vocabularies import Masks
+from autocog_core.fta.whole import WholeRun
+from autocog_core.pieces import TextPiece
+from autocog_core.prompts import check_sequence, encode
+from autocog_core.tct import TokenChoiceTree
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(slots=True)
+class NativeAction:
+    """An action; `program.h` says what its parts are."""
+
+    kind: str
+    successors: list[int]
+    max_visits: int | None
+    width: int | None = None
+    threshold: float = 0.0
+    on_mean: bool = False
+    choices: int = 0
+    norm: str = "logprob"
+    length: int = 0
+    beams: int = 1
+    length_penalty: float = 1.0
+    stops: list[bytes] = field(default_factory=list)
+    limited: bool = False
+    free: Mask | None = None
+    in_set: Mask | None = None
+    stop_ids: list[list[int]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class NativeProgram:
+    """A prepared automaton."""
+
+    actions: list[NativeAction]
+    eos: list[int]
+    context_length: int | None
+    budget: Budget
+    best_first: bool
+    top: int | None
+
+
+@dataclass(slots=True)
+class NativeChoices:
+    """The tree of a Choose's choices, and how paths go on after each."""
+
+    tokens: list[int]
+    parents: list[int]
+    path_nodes: list[int]
+    path_starts: list[int]
+    ends: list[int]
+    eos: int
+    eos_token: int
+    sizes: list[float]
+    unconditional: list[int]
+    kept: list[int]
+    rest: list[bytes]
+
+
+@dataclass(slots=True)
+class NativeSite:
+    """What an action comes to after certain texts.
+
+    :ivar ids: what comes to the ids that are settled already.
+    :ivar settled: (which pending text, where in `ids` it begins, how many tokens, scored or not).
+    """
+
+    ids: list[int]
+    settled: list[tuple[int, int, int, bool]]
+    scored_from: int
+    beyond: int
+    choices: NativeChoices | None = None
+
+
+def unserved(automaton: Automaton) -> str:
+    """What the extension cannot do of an automaton; empty if there is nothing."""
+    for action in automaton.actions:
+        if isinstance(action, Complete) and action.samples:
+            return f'action "{action.uid}" draws samples'
+    return ""
+
+
+def prepare(run: WholeRun) -> NativeProgram:
+    """A run as the extension takes it."""
+    automaton, info = run.automaton, run.caller.info
+    places = {action.uid: place for place, action in enumerate(automaton.actions)}
+    return NativeProgram(
+        [_action(run, action, places) for action in automaton.actions],
+        list(info.eos),
+        info.context_length,
+        run.budget,
+        run.best_first,
+        run.top,
+    )
+
+
+def _action(run: WholeRun, action: Action, places: dict[str, int]) -> NativeAction:
+    made = NativeAction(action.kind, [places[uid] for uid in action.successors], action.max_visits)
+    if isinstance(action, Choose | Complete):
+        made.width = action.width
+        made.threshold = action.threshold
+        made.on_mean = action.threshold_on == "mean"
+    if isinstance(action, Choose):
+        made.choices = len(action.choices)
+        made.norm = action.norm
+    if isinstance(action, Complete):
+        made.length = action.length
+        made.beams = action.beams
+        made.length_penalty = action.length_penalty
+        made.stops = [stop.encode("utf-8") for stop in action.stop]
+        allowed = AllowedTokens.of(run.automaton, run.caller, action, Masks.of_model(run.caller))
+        made.limited, made.free = allowed.limited, allowed.free
+        made.in_set = allowed.allowed if allowed.limited else None
+        made.stop_ids = [list(ids) for ids in allowed.stops]
+    return made
+
+
+def site_of(
+    run: WholeRun,
+    number: int,
+    ids: Sequence[int],
+    pending: Sequence[tuple[int, bytes, int]],
+) -> NativeSite:
+    """What an action comes to; the end of a path is action -1.
+
+    :param ids: what is settled. `pending`: (text action or -1, bytes if -1, node) of each text.
+    :raises InputError: as core does, where it cannot be tokenized or does not fit.
+    """
+    caller = run.caller
+    actions = run.automaton.actions
+    texts = tuple(_pending(actions, *one) for one in pending)
+    context = Context(tuple(ids), texts)
+    action = actions[number] if number >= 0 else None
+    choices = None
+    if isinstance(action, Choose):
+        request = choice_request(action, context.prompt())
+        tree = TokenChoiceTree.build(caller, request)
+        base: Sequence[int] = tree.encoded.base
+        beyond = max(map(len, tree.encoded.decided))
+        choices = _choices(caller, action, tree)
+    else:
+        beyond = action.length if isinstance(action, Complete) else 0
+        base = encode(caller, context.prompt())
+        check_sequence(base, caller.info, beyond=beyond)
+    ground = Ground(caller, context, base)
+    start = len(context.ids)
+    settled = [
+        (place, text.start - start, len(text.tokens), text.evaluate)
+        for place, text in enumerate(ground.texts)
+    ]
+    return NativeSite(list(base[start:]), settled, ground.first - start, beyond, choices)
+
+
+def _pending(actions: Sequence[Action], number: int, rest: bytes, node: int) -> PendingText:
+    if number < 0:
+        return PendingText((TextPiece(rest.decode("utf-8", errors="replace")),))
+    action = actions[number]
+    assert isinstance(action, Text)
+    return PendingText(pieces_of(action.text), node, action.evaluate)
+
+
+def _choices(caller: Caller, action: Choose, tree: TokenChoiceTree) -> NativeChoices:
+    conditional = tree.queries()[0]
+    suffix = tree.eos[:1]
+    after = [
+        after_choice(caller, action, (), (*tokens, *suffix)) for tokens in tree.encoded.decided
+    ]
+    return NativeChoices(
+        conditional.tokens.tolist(),
+        conditional.parents.tolist(),
+        tree.tree.path_nodes.tolist(),
+        tree.tree.path_starts.tolist(),
+        tree.tree.ends.tolist(),
+        len(tree.eos),
+        suffix[0] if suffix else -1,
+        tree.sizes(caller).tolist() if action.norm == "per_byte" else [1.0] * len(after),
+        list(tree.unconditional or ()),
+        [len(context.ids) for context in after],
+        ["".join(one.text for one in context.pending).encode("utf-8") for context in after],
+    )

@@ -1,0 +1,161 @@
+"""Runs of automata in the extension: Python tokenizes, and makes the trees once they are done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from autocog_core import AutocogError, ThoughtTree
+from autocog_core.errors import NumericsError
+from autocog_core.fta.actions import Choose, Text
+from autocog_core.fta.completing import nothing_allowed
+from autocog_core.fta.evaluate import pieces_of
+from autocog_core.fta.whole import Declined, WholeRun
+from autocog_core.ftt import Pruned, ThoughtNode
+from autocog_llamacpp.native_program import prepare, site_of, unserved
+from autocog_llamacpp.native_session import NativeSession
+
+#: As in `program.h`.
+PRUNED: tuple[Pruned | None, ...] = (
+    None,
+    "width",
+    "threshold",
+    "duplicate",
+    "max_visits",
+    "budget",
+)
+FINISH = (None, "stop", "eos", "length")
+NOTHING_ALLOWED, NOT_A_NUMBER, ABOVE_ZERO, GIVEN = 1, 2, 3, 4
+
+Result = ThoughtTree | AutocogError
+
+
+def evaluate(session: NativeSession, runs: Sequence[WholeRun]) -> list[Result] | Declined:
+    """What automata come to; see `autocog_core.hookspecs.evaluate`."""
+    for run in runs:
+        if why := unserved(run.automaton):
+            return Declined(why)
+    return _Evaluation(session, runs).results()
+
+
+class _Evaluation:
+    """Some runs at work, by their numbers in the extension.
+
+    What it meets is of one run, and no end of the others.
+    """
+
+    def __init__(self, session: NativeSession, runs: Sequence[WholeRun]) -> None:
+        self._session = session
+        self._runs = session.begin_runs()
+        self._results: dict[int, Result] = {}
+        self._of: dict[int, WholeRun] = {}
+        self._failed: dict[int, AutocogError] = {}
+        self._order: list[int] = []
+        for place, run in enumerate(runs):
+            try:
+                number = self._runs.begin(prepare(run))
+            except AutocogError as error:
+                number = -1 - place
+                self._results[number] = error
+            else:
+                self._of[number] = run
+            self._order.append(number)
+
+    def results(self) -> list[Result]:
+        """One result a run, in their order."""
+        while self._of:
+            reason = self._session.advance(self._runs)
+            for number in self._runs.waiting():
+                if self._runs.done(number):
+                    self._end(number, reason)
+                else:
+                    self._give_sites(number)
+        return [self._results[number] for number in self._order]
+
+    def _give_sites(self, number: int) -> None:
+        run = self._of[number]
+        try:
+            for key, action, ids, pending in self._runs.missing(number):
+                site = site_of(run, action, ids, pending)
+                self._runs.give(number, key, action, len(pending), site)
+        except AutocogError as error:
+            self._let_go(number, error)
+
+    def _end(self, number: int, reason: str) -> None:
+        run = self._of[number]
+        found = self._runs.result(number)
+        try:
+            self._session.end_run(self._runs, number, reason)
+        except AutocogError as error:
+            self._let_go(number, error)
+        else:
+            self._let_go(number, _result(run, found))
+
+    def _let_go(self, number: int, result: Result) -> None:
+        del self._of[number]
+        self._runs.end(number)
+        self._results[number] = result
+
+
+def _result(run: WholeRun, found: tuple[Any, ...]) -> Result:
+    nodes, stopped, fault, action, calls, evaluated, unique, seconds_model, seconds = found
+    who = run.caller.who
+    if fault == NOTHING_ALLOWED:
+        return nothing_allowed(run.automaton.actions[action].uid)
+    if fault in (NOT_A_NUMBER, ABOVE_ZERO):
+        return NumericsError(
+            "the engine answered "
+            + ("NaN" if fault == NOT_A_NUMBER else "numbers above 0")
+            + " where log-probabilities are due",
+            where=who,
+            hint="the weights may be damaged, or the dtype too narrow for this model",
+        )
+    stats = {
+        "model_calls": calls,
+        "tokens_evaluated": evaluated,
+        "unique_tokens": unique,
+        "seconds_model": seconds_model,
+        "seconds_other": seconds - seconds_model,
+    }
+    header = {**run.header, "evaluator": "engine"}
+    return ThoughtTree(tuple(_node(run, *node) for node in nodes), stopped or None, header, stats)
+
+
+def _node(
+    run: WholeRun,
+    number: int,
+    choice: int,
+    raw: bytes,
+    tokens: tuple[int, ...],
+    logprobs: tuple[float, ...],
+    logprob: float,
+    length: int,
+    prob: float,
+    pruned: int,
+    finish: int,
+    last: bool,
+    retokenized: bool,
+    parent: int,
+) -> ThoughtNode:
+    action = run.automaton.actions[number]
+    if isinstance(action, Text):
+        text = "".join(piece.text for piece in pieces_of(action.text))
+    elif isinstance(action, Choose):
+        text = str(action.choices[choice])
+    else:
+        text = raw.decode("utf-8", errors="replace")
+    return ThoughtNode(
+        action.uid,
+        text,
+        tokens,
+        logprobs,
+        logprob,
+        length,
+        prob,
+        PRUNED[pruned],
+        FINISH[finish],
+        last,
+        retokenized=retokenized,
+        name=action.name,
+        parent=parent,
+    )
