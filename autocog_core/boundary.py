@@ -6,27 +6,15 @@ the fixed text is tokenized jointly with each choice (SEMANTICS, section 2).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autocog_core.caller import Caller
 from autocog_core.errors import InputError
+from autocog_core.joint_tokens import JointTokens
 from autocog_core.prompts import PreparedPrompt, check_sequence, check_text, prepare
 from autocog_core.tokens import common_prefix_length
 from autocog_core.types import Boundary, ChoiceRequest, EndOfSequence
-
-#: Texts longer than this are cut before joint tokenization; shorter ones are cheap as they are.
-SHORT = 256
-#: How much text stays before the boundary after a cut, and how far back a border is looked for.
-MARGIN = 96
-REACH = 4096
-
-#: Borders that pre-tokenizers tend to keep: before the one blank between two words, before a line,
-#: after punctuation of scripts without blanks. That a tokenizer does keep one is checked.
-_BORDER = re.compile(
-    r"(?<=\w)(?= [^\W\d_])|(?<=\w)(?=\n\w)|(?<=[\u3001\u3002\uff0c\uff01\uff1f])(?=\w)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +46,11 @@ def encode_choices(
     _check_choices(request)
     end = request.end if isinstance(request.end, str) else ""
     prepared = prepare(caller, request.prompt)
-    settled, fixed, continuations = _tokenize_jointly(
-        caller, prepared, [choice + end for choice in request.choices], whole
+    settled, fixed, continuations = JointTokens.of_model(caller).of(
+        prepared.tail,
+        [choice + end for choice in request.choices],
+        at_start=prepared.at_start,
+        whole=whole,
     )
     shared = len(fixed)
     for tokens in continuations:
@@ -79,7 +70,7 @@ def encode_choices(
             where="prompt",
             hint="give a longer prompt, or its token ids",
         )
-    decided = tuple(tuple(tokens[shared:]) for tokens in continuations)
+    decided = tuple(tokens[shared:] for tokens in continuations)
     healed_text = ""
     boundary: Boundary = "fixed" if prepared.after_ids else "clean"
     if shared < len(fixed):
@@ -90,42 +81,6 @@ def encode_choices(
     _check_distinct(decided, request.choices)
     check_sequence(base, caller.info, beyond=max(len(tokens) for tokens in decided))
     return EncodedChoices(base, decided, boundary, healed_text)
-
-
-def _tokenize_jointly(
-    caller: Caller, prepared: PreparedPrompt, continuations: Sequence[str], whole: bool
-) -> tuple[list[int], list[int], list[list[int]]]:
-    """The fixed text's tokens before a safe cut, those after it, and with each continuation."""
-    text = prepared.tail
-    at_start = prepared.at_start
-    if not text:
-        return [], [], caller.tokenize(continuations, at_start=at_start)
-    if len(text) > SHORT and not whole:
-        fixed = caller.tokenize([text], at_start=at_start)[0]
-        cut = _safe_cut(caller, text, fixed)
-        if cut is not None:
-            position, count = cut
-            rest = text[position:]
-            tails = caller.tokenize([rest + end for end in continuations], at_start=False)
-            return fixed[:count], fixed[count:], tails
-    joint = caller.tokenize([text, *(text + end for end in continuations)], at_start=at_start)
-    return [], joint[0], joint[1:]
-
-
-def _safe_cut(caller: Caller, text: str, fixed: list[int]) -> tuple[int, int] | None:
-    """A position in `text` at which it may be cut, and the number of tokens before it.
-
-    The border is one that pre-tokenizers keep whatever follows; and the end of the text,
-    tokenized on its own, must give the very tokens that it has in the whole.
-    """
-    stop = len(text) - MARGIN
-    start = max(0, stop - REACH)
-    borders = [match.start() for match in _BORDER.finditer(text, start, stop)]
-    for position in reversed(borders[-3:]):
-        tail = caller.tokenize([text[position:]], at_start=False)[0]
-        if tail and fixed[-len(tail) :] == tail:
-            return position, len(fixed) - len(tail)
-    return None
 
 
 def _check_choices(request: ChoiceRequest) -> None:

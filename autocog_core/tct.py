@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -73,7 +74,7 @@ class TokenChoiceTree:
         if request.norm == "pmi":
             unconditional = _unconditional(caller, request)
             check_sequence(unconditional, caller.info, beyond=max(map(len, encoded.decided)))
-        return cls(encoded, TokenTree.build(encoded.decided), eos, unconditional)
+        return cls(encoded, _tree_of(encoded.decided), eos, unconditional)
 
     def queries(self) -> list[TreeQuery]:
         """What to ask the engine: one tree, and for pmi the same tree after other text."""
@@ -184,6 +185,12 @@ class TokenChoiceTree:
         for i in beginning.tolist():
             exclusive[i] += log1m_sum_exp(values[children[int(ends[i])]])
         return exclusive, True
+
+
+@lru_cache(maxsize=32)
+def _tree_of(decided: tuple[tuple[int, ...], ...]) -> TokenTree:
+    """The tree of choices' tokens: row after row has the same."""
+    return TokenTree.build(decided)
 
 
 def choose_many(caller: Caller, requests: Sequence[ChoiceRequest]) -> list[ChoiceScores]:

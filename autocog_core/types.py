@@ -48,6 +48,8 @@ class BackendInfo:
     :ivar bos: the id of BOS; `adds_bos` says whether sequences begin with it.
     :ivar eos: the ids that end a sequence.
     :ivar special_tokens: what `parse_special=True` recognises.
+    :ivar keeps_borders: whether no token spans the blank before a word and the like
+        (`autocog_core.borders`), so that less text is tokenized again with every choice.
     :ivar normalizer: the Unicode form into which the tokenizer brings text; None: it changes none.
     :ivar tolerance: how far two ways of computing one token's log-probability may differ, in nats.
     :ivar concurrency: how many calls may run at once; at 1 the model serialises them.
@@ -65,6 +67,7 @@ class BackendInfo:
     adds_bos: bool = False
     eos: tuple[int, ...] = ()
     special_tokens: tuple[SpecialToken, ...] = ()
+    keeps_borders: bool = False
     normalizer: UnicodeForm | None = None
     tolerance: float = 1e-4
     concurrency: int = 1

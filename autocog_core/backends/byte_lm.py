@@ -14,6 +14,7 @@ from autocog_core.backends.byte_vocabulary import (
     ByteVocabulary,
     VocabularyKind,
 )
+from autocog_core.borders import kept
 from autocog_core.chat import prompt_from_template
 from autocog_core.lm import ChoiceLM
 from autocog_core.options import BackendOptions
@@ -77,6 +78,7 @@ class ByteLM(ChoiceLM):
             adds_bos=vocabulary.bos is not None,
             eos=(vocabulary.eos,),
             special_tokens=vocabulary.special_tokens,
+            keeps_borders=kept(vocabulary.surfaces),
             tolerance=1e-6,
             details={"vocabulary": self.options.vocabulary, "bos_text": BOS_TEXT},
             identify=lambda: digest,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 
+from autocog_core.borders import spanning
 from autocog_core.errors import CapabilityError, InputError
-from autocog_core.testing.law import LawBrokenError, law
+from autocog_core.testing.law import LawBrokenError, NotApplicableError, law
 from autocog_core.testing.smallest import smallest
 from autocog_core.testing.subject import Subject, refused
 
@@ -209,3 +210,18 @@ def vocabulary(subject: Subject) -> None:
                 got=surfaces[token],
                 cause="give the bytes of `detokenize([token])`, not the tokenizer's own spelling",
             )
+
+
+@law("vocabulary")
+def borders(subject: Subject) -> None:
+    """No token spans a border between words, if that is declared: text is then cut there."""
+    model = subject.model
+    if not model.info.keeps_borders:
+        raise NotApplicableError("keeps_borders is not declared")
+    found = next(spanning(model.caller.vocabulary()), None)
+    if found is not None:
+        raise LawBrokenError(
+            "a token spans a border between words",
+            given=found,
+            cause="declare info.keeps_borders = autocog_core.borders.kept(vocabulary), or leave it",
+        )

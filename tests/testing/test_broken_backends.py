@@ -47,6 +47,7 @@ BROKEN: list[tuple[type[broken.Sound], str, str]] = [
     (broken.BOSNever, "bos_counts", "BOS is stripped"),
     (broken.BlankDropped, "round_trip", "blank at the start"),
     (broken.Lowered, "round_trip", "lowered"),
+    (broken.BordersSpanned, "borders", "keeps_borders"),
     (broken.PaddedVocabulary, "every_id", "wider than the tokenizer's vocabulary"),
     (broken.BeginningCut, "whole_context", "the beginning is cut off"),
     (broken.ContextShifted, "whole_context", "the beginning is cut off"),
@@ -190,7 +191,7 @@ def test_a_vocabulary_of_words_as_the_tokenizer_spells_them() -> None:
         def vocabulary_impl(self) -> Any:
             return [b"\xc4\xa0" + surface for surface in super().vocabulary_impl() or ()]
 
-    assert broken_laws(Spelled) == {"vocabulary"}
+    assert broken_laws(Spelled) == {"borders", "vocabulary"}
 
 
 def test_hooks_that_are_not_marked() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,17 +10,42 @@ from hypothesis import strategies as st
 
 from autocog_core import (
     EOS,
+    BackendInfo,
     ChoiceRequest,
     InputError,
     Model,
     Prompt,
     TextPiece,
     TokenPiece,
+    hookimpl,
 )
-from autocog_core.boundary import SHORT, EncodedChoices, encode_choices
+from autocog_core.backends.random import RandomLM
+from autocog_core.borders import kept, spanning
+from autocog_core.boundary import EncodedChoices, encode_choices
+from autocog_core.joint_tokens import KEPT, SHORT, JointTokens
 
 MERGES = random_model(vocabulary="merges")
 BYTES = random_model(vocabulary="bytes")
+
+
+class Declaring(CharTokenizer):
+    """Says that borders are kept, as is true of single characters; or does not say it."""
+
+    def __init__(self, keeps: bool) -> None:
+        super().__init__()
+        self._keeps = keeps
+
+    @hookimpl
+    def describe(self) -> BackendInfo:
+        return replace(super().describe(), keeps_borders=self._keeps)
+
+
+class Undeclared(RandomLM):
+    def describe_impl(self) -> BackendInfo:
+        return replace(super().describe_impl(), keeps_borders=False)
+
+
+UNDECLARED = Model(Undeclared(vocabulary="merges"))
 
 fragment = st.sampled_from(
     [
@@ -64,7 +90,9 @@ def encode(model: Model, prompt: Any, choices: list[str], **arguments: Any) -> E
     return encode_choices(model.caller, request, whole=whole)
 
 
-@pytest.mark.parametrize("model", [MERGES, BYTES], ids=["merges", "bytes"])
+@pytest.mark.parametrize(
+    "model", [MERGES, BYTES, UNDECLARED], ids=["merges", "bytes", "undeclared"]
+)
 @given(before=filler, after=tail, choices=choice_texts, end=st.sampled_from([None, "\n", "\n\n"]))
 @example(before="x" * SHORT, after=" Paris", choices=["a", "the"], end=None)
 @example(before="word " * 80, after=" ", choices=["Paris", " Paris"], end=None)
@@ -73,6 +101,41 @@ def test_tokenizing_the_end_of_a_long_prompt_gives_what_the_whole_gives(
 ) -> None:
     fast = encode(model, before + after, choices, end=end)
     assert fast == encode(model, before + after, choices, end=end, whole=True)
+
+
+def test_vocabularies_tell_whether_their_tokens_span_borders() -> None:
+    assert kept([b" the", b"the", b"the ", b"\n\n", b" 1", b"a 1", b"", b"\xe4\xb8"])
+    spans = [" by the", "a b", "end\nof", "\u3001\u4e00"]
+    words = [b" the", *(text.encode() for text in spans), b"\xb8\xad a"]
+    assert list(spanning(words)) == [*spans, "xx a"]
+    assert not kept(words)
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_less_is_tokenized_again_where_borders_are_kept(keeps: bool) -> None:
+    seen: list[int] = []
+
+    class Counting(Declaring):
+        def _tokenize(self, text: str) -> list[int]:
+            seen.append(len(text))
+            return super()._tokenize(text)
+
+    prompt = "some words and the last one:"
+    encode(Model(Counting(keeps)), prompt, [f" choice {i}" for i in range(10, 100)])
+    assert sum(seen) == len(prompt) + 90 * 10 + (2 * 5 + 89 * 5 if keeps else 90 * len(prompt))
+
+
+def test_rows_that_end_alike_are_tokenized_once() -> None:
+    model = Model(Declaring(True))
+    choices = [f" choice {i}" for i in range(100)]
+    joint = JointTokens.of_model(model.caller)
+    first = joint.of("the first row ends with this", choices, at_start=True)
+    second = joint.of("another row ends with this", choices, at_start=True)
+    assert second[2] is first[2]
+    for number in range(KEPT // 100 + 1):
+        joint.of(f"and so on, number{number}", choices, at_start=True)
+    assert joint.of("another row ends with this", choices, at_start=True)[2] is not first[2]
+    assert joint.of("another row ends with this", choices, at_start=True) == second
 
 
 def test_a_long_prompt_is_not_tokenized_again_for_every_choice() -> None:

@@ -230,7 +230,17 @@ void bind_runs(nb::module_& module) {
             new (self)
                 Pieces(api, reinterpret_cast<const llama_vocab*>(vocabulary), size, special);
           },
-          "address"_a, "vocabulary"_a, "size"_a, "special"_a);
+          "address"_a, "vocabulary"_a, "size"_a, "special"_a)
+      .def(
+          "all",
+          [](Pieces& self) {
+            nb::list found;
+            for (std::int32_t token = 0; token < self.size(); ++token) {
+              found.append(as_bytes(self.of(token)));
+            }
+            return found;
+          },
+          "The bytes of every token.");
 
   nb::class_<BoundRuns>(module, "Runs", "Runs of automata, side by side. Calls must not overlap.")
       .def(nb::init<Session&, Pieces&>(), "session"_a, "pieces"_a, nb::keep_alive<1, 2>(),

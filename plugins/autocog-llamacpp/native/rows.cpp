@@ -24,13 +24,14 @@ constexpr std::size_t kLanes = 32;
 // Sums of float32 are short, so that they stay exact; the sums of these are float64.
 constexpr std::size_t kBlock = 1024;
 
-// exp(x) for x <= 0, within 2e-7 of itself; what is below the range of float32 becomes about 1e-38.
+// exp(x) for x <= 0, within 1e-7 of itself; below -86 it is exp(-86), some 4e-38.
 // x = n log 2 + r with |r| <= log(2) / 2, where exp is a polynomial (coefficients: Cephes, expf).
 inline float exponential(float x) {
-  x = x > -87.0f ? x : -87.0f;
-  // Adding 1.5 * 2^23 rounds to a whole number.
+  x = x > -86.0f ? x : -86.0f;
+  // Adding 1.5 * 2^23 rounds to a whole number, which then is in the last bits.
   constexpr float kRound = 12582912.0f;
-  const float n = (x * 1.44269504088896341f + kRound) - kRound;
+  const float shifted = x * 1.44269504088896341f + kRound;
+  const float n = shifted - kRound;
   const float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
   float p = 1.9875691500e-4f;
   p = p * r + 1.3981999507e-3f;
@@ -39,10 +40,13 @@ inline float exponential(float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
-  const std::int32_t bits = (static_cast<std::int32_t>(n) + 127) << 23;
-  float scale;
-  std::memcpy(&scale, &bits, sizeof(scale));
-  return p * scale;
+  // Times 2^n: n is added to the exponent.
+  std::uint32_t power, bits;
+  std::memcpy(&power, &shifted, sizeof(power));
+  std::memcpy(&bits, &p, sizeof(bits));
+  bits += power << 23;
+  std::memcpy(&p, &bits, sizeof(p));
+  return p;
 }
 
 struct Extent {
@@ -77,27 +81,26 @@ AUTOCOG_VECTORS Extent extent(const float* row, std::size_t width) {
   return found;
 }
 
-// The sum of exp(value - top) over a block.
+// The sum of exp(value - top) over a block of at most kBlock.
 AUTOCOG_VECTORS float sum_of_exponentials(const float* row, std::size_t width, float top) {
+  float values[kBlock];
+  for (std::size_t i = 0; i < width; ++i) values[i] = exponential(row[i] - top);
+  // Independent sums, which need no promise that the order of additions does not matter.
   float sums[kLanes] = {};
   std::size_t i = 0;
   for (; i + kLanes <= width; i += kLanes) {
-    for (std::size_t j = 0; j < kLanes; ++j) sums[j] += exponential(row[i + j] - top);
+    for (std::size_t j = 0; j < kLanes; ++j) sums[j] += values[i + j];
   }
-  for (; i < width; ++i) sums[0] += exponential(row[i] - top);
+  for (; i < width; ++i) sums[0] += values[i];
   float sum = 0;
   for (const float each : sums) sum += each;
   return sum;
 }
 
-// Whether anything in a block reaches `least`, where `mask` allows.
-AUTOCOG_VECTORS bool reaches(const float* row, const bool* mask, std::size_t width, float least) {
+// Whether anything in a block is above `least`.
+AUTOCOG_VECTORS bool reaches(const float* row, std::size_t width, float least) {
   std::int32_t found = 0;
-  if (mask == nullptr) {
-    for (std::size_t i = 0; i < width; ++i) found |= row[i] > least;
-  } else {
-    for (std::size_t i = 0; i < width; ++i) found |= (row[i] > least) & mask[i];
-  }
+  for (std::size_t i = 0; i < width; ++i) found |= row[i] > least;
   return found != 0;
 }
 
@@ -129,8 +132,8 @@ std::vector<std::int32_t> likeliest(const float* row, std::size_t width, std::si
   float least = -std::numeric_limits<float>::infinity();
   for (std::size_t begin = 0; begin < width; begin += kLook) {
     const std::size_t end = std::min(width, begin + kLook);
-    const bool* allowed = mask == nullptr ? nullptr : mask + begin;
-    if (ids.size() == count && !reaches(row + begin, allowed, end - begin, least)) continue;
+    if (ids.size() == count && !reaches(row + begin, end - begin, least)) continue;
+    if (mask != nullptr && std::memchr(mask + begin, 1, end - begin) == nullptr) continue;
     for (std::size_t id = begin; id < end; ++id) {
       if (!possible(id)) continue;
       if (ids.size() == count) {

@@ -25,6 +25,7 @@ class Pieces {
   Pieces(const Api& api, const llama_vocab* vocab, int size, const Tokens& special);
 
   const std::string& of(std::int32_t token);
+  std::int32_t size() const { return static_cast<std::int32_t>(pieces_.size()); }
 
  private:
   Api api_;

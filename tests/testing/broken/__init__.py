@@ -53,6 +53,7 @@ from testing.broken.rows import (
 from testing.broken.sound import Sampling, Sound, WithTrees, Writing
 from testing.broken.tokens import (
     BlankDropped,
+    BordersSpanned,
     BOSNever,
     BOSTwice,
     FailsOnEmoji,
@@ -76,6 +77,7 @@ __all__ = [
     "BaseTwo",
     "BeginningCut",
     "BlankDropped",
+    "BordersSpanned",
     "BufferHandedOut",
     "ChangingFingerprint",
     "ContextShifted",

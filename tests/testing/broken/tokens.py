@@ -65,3 +65,13 @@ class FailsOnEmoji(Sound):
             if any(ord(character) > 0xFFFF for character in text):
                 raise ValueError("chr() arg not in range")
         return super().tokenize_impl(texts, at_start, parse_special)
+
+
+class BordersSpanned(Sound):
+    """It says that no token spans a border, and one does."""
+
+    def describe_impl(self) -> BackendInfo:
+        return replace(super().describe_impl(), keeps_borders=True)
+
+    def vocabulary_impl(self) -> Sequence[bytes]:
+        return [*self.vocabulary.surfaces[:-1], b" by the way"]

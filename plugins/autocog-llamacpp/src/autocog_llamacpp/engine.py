@@ -94,6 +94,7 @@ class LlamaEngine:
             adds_bos=tokenizer.adds_bos,
             eos=tokenizer.eos,
             special_tokens=tokenizer.special_tokens,
+            keeps_borders=tokenizer.keeps_borders,
             tolerance=self._tolerance,
             concurrency=1,
             details={**self._details, "trees": self.session.name},

@@ -55,7 +55,8 @@ def load_engine(options: LlamaOptions) -> LlamaEngine:
     weights = Weights(
         path, interruptible, n_gpu_layers=options.n_gpu_layers, use_mmap=options.use_mmap
     )
-    tokenizer = Tokenizer(weights, weights.pointer)
+    extension = _extension(options)
+    tokenizer = Tokenizer(weights, weights.pointer, extension)
     template = weights.chat_template
     texts = {
         "bos_token": tokenizer.text_of(tokenizer.bos),
@@ -69,7 +70,7 @@ def load_engine(options: LlamaOptions) -> LlamaEngine:
     return LlamaEngine(
         context,
         tokenizer,
-        _make_session(options, context, tokenizer, recurrent=weights.recurrent),
+        _make_session(extension, context, tokenizer, recurrent=weights.recurrent),
         name=path.name,
         context_length=min(length, weights.context_length, context.cells),
         tolerance=tolerance_of(weights.file_type, options),
@@ -166,18 +167,22 @@ def _make_context(
     return context
 
 
-def _make_session(
-    options: LlamaOptions, context: Context, tokenizer: Tokenizer, *, recurrent: bool
-) -> Session:
+def _extension(options: LlamaOptions) -> Any:
     found = native()
-    if options.native is not False and found.module is not None:
-        return NativeSession(found.module, context, tokenizer, recurrent=recurrent)
-    if options.native:
+    if options.native and found.module is None:
         raise ModelLoadError(
             f"the extension in C++ is not in use: {found.why}",
             where="native",
             hint="leave native out, and Python does its work",
         )
+    return None if options.native is False else found.module
+
+
+def _make_session(
+    extension: Any, context: Context, tokenizer: Tokenizer, *, recurrent: bool
+) -> Session:
+    if extension is not None:
+        return NativeSession(extension, context, tokenizer, recurrent=recurrent)
     return PythonSession(StateEvaluator(context) if recurrent else TreeEvaluator(context))
 
 

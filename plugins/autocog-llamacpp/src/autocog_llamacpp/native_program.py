@@ -188,9 +188,12 @@ def _pending(actions: Sequence[Action], number: int, rest: bytes, node: int) -> 
 def _choices(caller: Caller, action: Choose, tree: TokenChoiceTree) -> NativeChoices:
     conditional = tree.queries()[0]
     suffix = tree.eos[:1]
-    after = [
-        after_choice(caller, action, (), (*tokens, *suffix)) for tokens in tree.encoded.decided
-    ]
+    decided = tree.encoded.decided
+    kept, rest = [len(tokens) for tokens in decided], [b""] * len(decided)
+    if isinstance(action.end, str):
+        after = [after_choice(caller, action, (), tokens) for tokens in decided]
+        kept = [len(context.ids) for context in after]
+        rest = ["".join(one.text for one in each.pending).encode("utf-8") for each in after]
     return NativeChoices(
         conditional.tokens.tolist(),
         conditional.parents.tolist(),
@@ -199,8 +202,8 @@ def _choices(caller: Caller, action: Choose, tree: TokenChoiceTree) -> NativeCho
         tree.tree.ends.tolist(),
         len(tree.eos),
         suffix[0] if suffix else -1,
-        tree.sizes(caller).tolist() if action.norm == "per_byte" else [1.0] * len(after),
+        tree.sizes(caller).tolist() if action.norm == "per_byte" else [1.0] * len(decided),
         list(tree.unconditional or ()),
-        [len(context.ids) for context in after],
-        ["".join(one.text for one in context.pending).encode("utf-8") for context in after],
+        kept,
+        rest,
     )

@@ -7,14 +7,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-import llama_cpp
-
 from autocog_core import EngineError, TreeQuery, TreeScores
 from autocog_llamacpp import logs
 from autocog_llamacpp.context import Context, NoSlotError, failure
 from autocog_llamacpp.held import no_room
 from autocog_llamacpp.session import Rows
-from autocog_llamacpp.tokenizer import Tokenizer
+from autocog_llamacpp.tokenizer import Tokenizer, address_of
 
 Answer = TypeVar("Answer")
 
@@ -39,7 +37,7 @@ class NativeSession:
         self._context = context
         self._interruptible = context.interruptible
         self._session = native.Session(
-            _address,
+            address_of,
             context.address,
             ctypes.addressof(self._interruptible.flag),
             cells=context.cells,
@@ -50,8 +48,7 @@ class NativeSession:
             recurrent=recurrent,
         )
 
-        special = [token.id for token in tokenizer.special_tokens]
-        self._pieces = native.Pieces(_address, tokenizer.address, tokenizer.size, special)
+        self._pieces = tokenizer.pieces
 
     @property
     def lent(self) -> bool:
@@ -144,10 +141,3 @@ def _advance(runs: Any) -> str:
     with logs.Errors() as errors:
         runs.advance()
     return errors.reason
-
-
-def _address(name: str) -> int:
-    """Where the loaded library has a function."""
-    found = ctypes.cast(getattr(llama_cpp, name), ctypes.c_void_p).value
-    assert found is not None
-    return found

@@ -13,6 +13,8 @@ from typing import Any
 import llama_cpp
 
 from autocog_core import InputError, ModelLoadError, SpecialToken
+from autocog_core.borders import kept
+from autocog_core.lazy import lazy
 from autocog_core.untrusted import Cutter, continued, looks_like_control
 
 _UNKNOWN = llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
@@ -31,10 +33,12 @@ class Tokenizer:
     """The vocabulary of a loaded model.
 
     :param model: the model, kept alive.
+    :param native: the extension in C++, if it is in use.
+    :ivar pieces: the extension's own account of the tokens' bytes.
     :raises ModelLoadError: for a file without a tokenizer, or whose tokenizer lacks a byte.
     """
 
-    def __init__(self, model: Any, pointer: Any) -> None:
+    def __init__(self, model: Any, pointer: Any, native: Any = None) -> None:
         self._model = model
         self._vocab = llama_cpp.llama_model_get_vocab(pointer)
         self.size = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
@@ -55,18 +59,21 @@ class Tokenizer:
         self._cut_controls = Cutter(controls)
         self._cut_specials = Cutter(token.text for token in self.special_tokens if token.text)
         self._surfaces: dict[int, bytes] = {}
+        self.pieces = None
+        if native is not None:
+            special = [token.id for token in self.special_tokens]
+            address = ctypes.cast(self._vocab, ctypes.c_void_p).value
+            self.pieces = native.Pieces(address_of, address, self.size, special)
         self._adds_blank = self._ids(["a"])[0] != continued("a", self._ids)
         # After these words llama.cpp would add a blank as well.
         longest_first = sorted(words, key=len, reverse=True) if self._adds_blank else []
         never = "(?!)"
         self._words = re.compile(f"({'|'.join(map(re.escape, longest_first)) or never})")
 
-    @property
-    def address(self) -> int:
-        """Where llama.cpp's vocabulary is, as a number."""
-        found = ctypes.cast(self._vocab, ctypes.c_void_p).value
-        assert found is not None
-        return found
+    @lazy
+    def keeps_borders(self) -> bool:
+        """Whether no token spans a border; said only where that is found out in no time."""
+        return self.pieces is not None and kept(self.vocabulary())
 
     def tokenize(
         self, texts: Sequence[str], at_start: bool, parse_special: bool
@@ -82,6 +89,8 @@ class Tokenizer:
 
     def vocabulary(self) -> list[bytes]:
         """The bytes of all V tokens."""
+        if self.pieces is not None:
+            return list(self.pieces.all())
         return [self._bytes_of(token) for token in range(self.size)]
 
     def text_of(self, token: int | None) -> str:
@@ -184,6 +193,13 @@ class Tokenizer:
             if length >= 0:
                 return buffer.raw[:length]
             size = -length
+
+
+def address_of(name: str) -> int:
+    """Where the loaded library has a function."""
+    found = ctypes.cast(getattr(llama_cpp, name), ctypes.c_void_p).value
+    assert found is not None
+    return found
 
 
 def _on_large_stack(length: int, call: Callable[[], int]) -> int:

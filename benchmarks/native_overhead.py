@@ -1,0 +1,121 @@
+"""What is spent between two decodes of llama.cpp: in C++, and in Python over ctypes.
+
+    python benchmarks/native_overhead.py [--rounds N]
+
+On a tiny Llama, so that the model costs nearly nothing. Overhead is the time of a run less the time
+inside `llama_decode`, which both ways call with the same batches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import llama_cpp
+import tiny_llama
+from rich.console import Console
+from rich.table import Table
+
+from autocog_core import Automaton
+from autocog_core.fta.actions import Choose, Complete, Text
+from autocog_core.fta.vocabularies import Regex
+
+THINGS = ("card", "transfer", "top up", "account", "cash machine", "exchange rate", "pin")
+STATES = (
+    "lost", "not working", "declined", "pending", "wrong amount", "charged twice", "how to get",
+    "fee", "country", "cancelled", "verification",
+)  # fmt: skip
+#: 77 of them, which share beginnings as those of real tasks do.
+LABELS = tuple(f" {thing} {state}" for thing in THINGS for state in STATES)
+MESSAGE = "Customer message: I think that somebody has used my card, how do I block it?\nIntent:"
+
+
+class TimedDecode:
+    """Stands before `llama_decode`, and adds up its time.
+
+    :ivar seconds: inside, since `start`.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._decode = llama_cpp.llama_decode
+        kind = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, llama_cpp.llama_batch)
+        self._function = kind(self._call)
+        llama_cpp.llama_decode = self._function
+
+    def _call(self, context: Any, batch: Any) -> int:
+        begun = time.perf_counter()
+        code = int(self._decode(context, batch))
+        self.seconds += time.perf_counter() - begun
+        return code
+
+
+def beams(**more: Any) -> Automaton:
+    """64 tokens by 4 beams."""
+    complete = Complete(uid="write", length=64, beams=4, eos=False, **more)
+    return Automaton([Text(uid="begin", text="Once upon a time", successors=("write",)), complete])
+
+
+def choice() -> Automaton:
+    """One of 77 labels, after a message."""
+    choose = Choose(uid="choose", choices=LABELS)
+    return Automaton([Text(uid="begin", text=MESSAGE, successors=("choose",)), choose])
+
+
+CASES = {
+    "4 beams, 64 tokens, vocabulary 2,048": (2048, beams()),
+    "4 beams, 64 tokens, vocabulary 131,072, masked": (131072, beams(vocab=Regex("[ a-zA-Z,.]+"))),
+    "77 labels, vocabulary 2,048": (2048, choice()),
+    "77 labels, vocabulary 49,152": (49152, choice()),
+}
+
+
+def measure(path: Path, automaton: Automaton, rounds: int) -> dict[bool, list[float]]:
+    """Seconds of overhead, by whether C++ is in use, in interleaved rounds."""
+    from autocog_llamacpp import LLaMa
+
+    timed = TimedDecode()
+    models = {}
+    for native in (True, False):
+        created = LLaMa.create(model_path=str(path), exact=True, n_threads=1, native=native)
+        models[native] = LLaMa(**created)
+    found: dict[bool, list[float]] = {True: [], False: []}
+    for number in range(rounds + 1):
+        for native, model in models.items():
+            model._open.forget()
+            timed.seconds = 0.0
+            begun = time.perf_counter()
+            automaton.run(model.as_model())
+            overhead = time.perf_counter() - begun - timed.seconds
+            if number:  # the first fills caches
+                found[native].append(overhead)
+    for model in models.values():
+        model.close()
+    return found
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=15)
+    rounds = parser.parse_args().rounds
+    table = Table("case", "Python, ms", "C++, ms", "times less")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (size, automaton) in CASES.items():
+            path = tiny_llama.write(Path(folder) / f"{size}.gguf", size)
+            found = measure(path, automaton, rounds)
+            python, native = (statistics.median(found[way]) * 1e3 for way in (False, True))
+            ratios = [p / n for p, n in zip(found[False], found[True], strict=True)]
+            table.add_row(
+                name, f"{python:.2f}", f"{native:.2f}", f"{statistics.median(ratios):.1f}"
+            )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
