@@ -50,6 +50,7 @@ class Caller:
 
     :param who: the model's name, for messages.
     :param lock: held during every call of an engine that declares `concurrency` 1.
+    :ivar watched: whether a wrapper stands between its users and the engine's evaluations.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Caller:
     ) -> None:
         self.who = who
         self.closed = False
+        self.watched = False
         self._hooks = manager.hook
         self._lock = lock
         self._retry = retry
@@ -183,26 +185,15 @@ class Caller:
         """Whether the backend runs automata inside the engine."""
         return bool(self._hooks.evaluate.get_hookimpls())
 
-    @lazy
-    def watched(self) -> bool:
-        """Whether a wrapper stands between its callers and the engine's evaluations."""
-        hooks = (self._hooks.greedy_tree_impl, self._hooks.greedy_impl, self._hooks.tokenize)
-        return any(one.wrapper or one.hookwrapper for hook in hooks for one in hook.get_hookimpls())
-
     def evaluate(
         self, runs: Sequence[WholeRun]
     ) -> Sequence[ThoughtTree | AutocogError] | Declined | None:
         """Run automata inside the engine."""
-        return self._retry.run(lambda: self._evaluate(runs), lambda: True)
-
-    def _evaluate(
-        self, runs: Sequence[WholeRun]
-    ) -> Sequence[ThoughtTree | AutocogError] | Declined | None:
-        with self._guard:
-            self._refuse_closed()
-            found: Sequence[ThoughtTree | AutocogError] | Declined | None
-            found = self._hooks.evaluate(runs=runs)
-            return found
+        # The engine takes its turns itself, so that others have theirs between.
+        self._refuse_closed()
+        found: Sequence[ThoughtTree | AutocogError] | Declined | None
+        found = self._hooks.evaluate(runs=runs)
+        return found
 
     def vocabulary(self) -> Sequence[bytes]:
         """The bytes of every token."""

@@ -85,7 +85,9 @@ def evaluate(
     """Run automata inside the engine: what each of them comes to, as core's evaluator has it.
 
     `Declined` leaves all of them to core's evaluator, and says why; None does so without a word. An
-    error is that of its run; what would meet all of them is raised.
+    error is that of its run; what would meet all of them is raised. Unlike other hooks it is called
+    without the model's lock, and never again after an error: an engine that serves one call at a
+    time takes the lock itself, and lets it go now and then.
     """
 
 

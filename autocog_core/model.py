@@ -52,6 +52,10 @@ class NextToken:
         return self.raw.decode("utf-8", errors="replace")
 
 
+#: What an engine evaluates for others, call by call: a wrapper of any of these is to see them all.
+EVALUATIONS = {"tokenize", "detokenize", "vocabulary", "greedy_impl", "greedy_tree_impl"}
+
+
 class Model:
     """One backend with its wrappers, behind one hook manager of its own.
 
@@ -95,6 +99,8 @@ class Model:
         # pluggy calls what was registered last first: the outermost wrapper goes in last.
         for number, wrapper in reversed(list(enumerate(wrappers))):
             plugins.register(manager, wrapper, f"{type(wrapper).__name__} ({number})")
+        hooks = (hook for one in wrappers for hook in manager.get_hookcallers(one) or ())
+        self._caller.watched = any(hook.name in EVALUATIONS for hook in hooks)
         for wrapper in wrappers:
             if attach := getattr(wrapper, "attach", None):
                 attach(Place(self, manager, backend, wrapper))

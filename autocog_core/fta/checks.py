@@ -31,6 +31,8 @@ OF_PATHS = (
 )
 #: Texts that a completion may be of: each is kept, with what it takes to go on.
 MOST_TEXTS = 10_000
+#: Powers beyond it overflow for long texts, and rank by nothing but length before that.
+MOST_PENALTY = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +191,11 @@ def _completion(action: Complete, automaton: Automaton) -> Iterator[str]:
         yield "temperature is 0: give more than 0, or leave samples out"
     if action.seed < 0:
         yield f"seed is {action.seed}: give 0 or more"
-    if not math.isfinite(action.length_penalty):
-        yield f"length_penalty is {action.length_penalty}: give a number"
+    if not abs(action.length_penalty) <= MOST_PENALTY:
+        yield (
+            f"length_penalty is {action.length_penalty}: give a number from -{MOST_PENALTY} to "
+            f"{MOST_PENALTY}"
+        )
     if not 0 < action.top_p <= 1:
         yield f"top_p is {action.top_p}: give more than 0, at most 1"
     for number, stop in enumerate(action.stop):

@@ -64,10 +64,11 @@ class AllowedTokens:
     def of(
         cls, automaton: Automaton, caller: Caller, action: Complete, masks: Masks
     ) -> AllowedTokens:
-        """Those of an automaton's action, which may name its set."""
+        """Those of an automaton's action, which may name its set; made once for a model."""
         vocab = action.vocab
         allowed = automaton.vocabs[vocab] if isinstance(vocab, str) else vocab
-        return cls(caller, action, allowed, masks)
+        key = (allowed, action.stop, action.eos)
+        return masks.remembered(key, lambda: cls(caller, action, allowed, masks))
 
     def mask(self, state: StopState) -> Mask | None:
         """The tokens that may follow, bool (V,); None for all."""

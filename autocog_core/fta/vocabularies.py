@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 from weakref import WeakKeyDictionary, proxy
 
 import numpy as np
@@ -20,6 +20,7 @@ from autocog_core.caller import Caller
 from autocog_core.errors import InputError
 
 Mask = NDArray[np.bool_]
+Made = TypeVar("Made")
 
 
 #: Seconds in which one pattern must have been held against all tokens.
@@ -136,6 +137,7 @@ class Masks:
     def __init__(self, caller: Caller) -> None:
         self._caller = proxy(caller)
         self._known: dict[Vocabulary, Mask] = {}
+        self._remembered: dict[Hashable, Any] = {}
         self._surfaces: Sequence[bytes] | None = None
 
     @classmethod
@@ -166,6 +168,15 @@ class Masks:
             self._known[current] = mask
             stack.pop()
         return self._known[vocabulary]
+
+    def remembered(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What was made of masks before, by what it depends on."""
+        found: Made | None = self._remembered.get(key)
+        if found is None:
+            if len(self._remembered) >= KEPT_MASKS:
+                self._remembered.clear()
+            found = self._remembered[key] = make()
+        return found
 
     def _compute(self, vocabulary: Vocabulary) -> Mask:
         match vocabulary:

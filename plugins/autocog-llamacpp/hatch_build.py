@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shutil
 import sys
 import sysconfig
@@ -23,6 +24,8 @@ from scikit_build_core.hatch.plugin import ScikitBuildHook
 ENGINE = "llama-cpp-python"
 #: As in autocog_llamacpp/native.py.
 REASON = "autocog_llamacpp/native_not_built.txt"
+#: What tells the sources' digest, there as in the build.
+DIGEST = "src/autocog_llamacpp/native_sources.py"
 #: "0" builds no extension, "1" makes it an error if that fails.
 SWITCH = "AUTOCOG_NATIVE"
 
@@ -52,7 +55,10 @@ class NativeHook(BuildHookInterface[Any]):
             reason = f"the headers of {ENGINE} were not found"
         if found is not None:
             folder, engine = found
-            self._building = self._hook({"LLAMA_HEADERS": str(folder), "LLAMA_VERSION": engine})
+            sources = runpy.run_path(str(Path(self.root) / DIGEST))["digest"]
+            defined = {"LLAMA_HEADERS": str(folder), "LLAMA_VERSION": engine}
+            defined["SOURCES"] = sources(Path(self.root) / "native")
+            self._building = self._hook(defined)
             try:
                 self._building.initialize(version, build_data)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it works without
@@ -108,9 +114,13 @@ def compiler() -> str | None:
 
 def headers() -> tuple[Path, str] | None:
     """The folder of llama.h, and the version that it belongs to."""
-    # An isolated build sees its own packages on `sys.path`; those of the environment that it is
-    # for are where they always are, and count first.
+    # An isolated build sees its own packages on `sys.path`. Those of the environment that it is for
+    # count first: pip's isolation leaves them where they always are, others tell by a variable.
     target = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        if prefix := os.environ.get(name):
+            scheme = {"base": prefix, "platbase": prefix}
+            target.append(sysconfig.get_path("purelib", vars=scheme))
     for path in (target, sys.path):
         for found in distributions(path=path):
             if re.sub(r"[-_.]+", "-", found.metadata["Name"] or "").lower() != ENGINE:

@@ -20,7 +20,7 @@ struct Query {
   std::size_t size = 0;
   Tokens top_at;
   std::size_t top_k = 0;
-  const bool* mask = nullptr;  // (V,)
+  const std::uint8_t* mask = nullptr;  // (V,)
 };
 
 // See TreeScores.

@@ -17,7 +17,6 @@ class Sequences {
  public:
   explicit Sequences(int most = 0) : in_(most, 0) {}
   void add(int sequence) { in_[sequence] = 1; }
-  void discard(int sequence) { in_[sequence] = 0; }
   bool has(int sequence) const { return in_[sequence] != 0; }
 
  private:
@@ -38,8 +37,7 @@ class CellTree {
   // How many sequences end at a cell.
   std::size_t ending(int cell) const { return cells_[cell].ends.size(); }
 
-  // Whether a sequence is in memory, and at which cell it ends.
-  bool has(int sequence) const { return ends_[sequence] >= 0; }
+  // At which cell a sequence ends.
   int end(int sequence) const { return ends_[sequence]; }
 
   // All sequences in memory, that which was used last is last.

@@ -14,11 +14,6 @@ constexpr int kFatal = -3;
 
 }  // namespace
 
-void Batch::clear() {
-  for (auto* each : {&tokens, &positions, &sequences, &first, &last}) each->clear();
-  wanted.clear();
-}
-
 Context::Context(const Api& api, llama_context* pointer, const volatile char* stop, Limits limits)
     : limits(limits),
       api_(api),

@@ -27,7 +27,6 @@ struct Batch {
   std::vector<std::int8_t> wanted;
 
   std::size_t size() const { return tokens.size(); }
-  void clear();
 };
 
 class Context {

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <typeinfo>
 #include <vector>
 
 #include "arrays.h"
@@ -46,7 +47,9 @@ Given given_query(nb::handle asked, int width) {
   query.parents = given.parents.data();
   query.size = given.tokens.shape(0);
   query.top_at.assign(given.top_at.data(), given.top_at.data() + given.top_at.shape(0));
-  query.top_k = nb::cast<std::size_t>(asked.attr("top_k"));
+  const auto top_k = nb::cast<std::int64_t>(asked.attr("top_k"));
+  if (top_k < 0) throw nb::value_error("a negative top_k");
+  query.top_k = static_cast<std::size_t>(top_k);
   if (given.parents.shape(0) != query.size) throw nb::value_error("not one parent a token");
   for (std::size_t i = 0; i < query.size; ++i) {
     if (query.tokens[i] < 0 || query.tokens[i] >= width) {
@@ -61,13 +64,12 @@ Given given_query(nb::handle asked, int width) {
       throw nb::value_error("top_at is outside the tree");
     }
   }
-  if (!query.top_at.empty()) query.top_k = std::min<std::size_t>(query.top_k, width);
   if (const nb::object mask = asked.attr("mask"); !mask.is_none()) {
     given.mask = nb::cast<BoolArray>(mask);
     if (given.mask.shape(0) != static_cast<std::size_t>(width)) {
       throw nb::value_error("a mask of another width");
     }
-    query.mask = given.mask.data();
+    query.mask = reinterpret_cast<const std::uint8_t*>(given.mask.data());
   }
   return given;
 }
@@ -148,6 +150,8 @@ void translate(const std::exception_ptr& thrown, void* payload) {
     PyErr_SetObject(errors->decode.ptr(), nb::make_tuple(failure.code).ptr());
   } catch (const Refused& refused) {
     PyErr_SetObject(errors->refused.ptr(), nb::make_tuple(refused.what(), refused.hint).ptr());
+  } catch (const std::bad_cast&) {
+    PyErr_SetString(PyExc_TypeError, "something of another type than it must be");
   }
 }
 
@@ -167,6 +171,7 @@ NB_MODULE(_native, module) {
   using namespace autocog;
   module.doc() = "Token trees in C++, over the llama.cpp that llama_cpp has loaded.";
   module.attr("BUILT_FOR") = AUTOCOG_BUILT_FOR;
+  module.attr("SOURCES") = AUTOCOG_SOURCES;
 
   // Kept for the life of the process, as the translator is.
   auto* errors = new Errors{
@@ -219,4 +224,8 @@ NB_MODULE(_native, module) {
           "Whether a completion is running, which holds sequences between calls.");
 
   bind_runs(module);
+#ifdef NDEBUG
+  // A program that ends while one of its threads still uses a model has no leak of ours.
+  nb::set_leak_warnings(false);
+#endif
 }

@@ -5,7 +5,6 @@
 
 #pragma once
 
-#include <utility>
 #include <vector>
 
 #include "cell_tree.h"
@@ -24,12 +23,45 @@ struct Plan {
   std::vector<int> forks() const;
 };
 
-// nodes: in depth-first order, with all their ancestors. unread: what is to be read, by node.
-// apart: plan as if nothing were in memory.
-Plan make_plan(const Forest& forest, const std::vector<int>& nodes,
-               const std::vector<char>& unread, const CellTree& tree, bool apart);
+// Makes plans for the parts of one forest. What it notes by node is kept from part to part, so that
+// a part costs what it has, and not what the forest has.
+class Planner {
+ public:
+  explicit Planner(const Forest& forest);
+
+  // nodes: in depth-first order, with all their ancestors. unread: what is to be read, by node.
+  // apart: plan as if nothing were in memory.
+  Plan plan(const std::vector<int>& nodes, const std::vector<char>& unread, const CellTree& tree,
+            bool apart);
+
+ private:
+  struct Note {
+    int cell = -1;
+    int top = -1;  // the first node of the component that it is decoded in
+    int component = -1;
+    int last = 0;
+    bool has_child = false;
+  };
+
+  const Forest& forest_;
+  std::vector<Note> notes_;
+};
 
 // A forest in parts of at most so many paths and nodes, each some paths, whole.
-std::vector<std::vector<int>> portions(const Forest& forest, int sequences, int cells);
+class Portions {
+ public:
+  Portions(const Forest& forest, int sequences, int cells);
+
+  // The next part, its nodes in depth-first order with all their ancestors; false after the last.
+  bool next(std::vector<int>& nodes);
+
+ private:
+  const Forest& forest_;
+  int sequences_;
+  int cells_;
+  std::vector<int> order_;
+  std::vector<int> until_end_;
+  std::size_t place_ = 0;
+};
 
 }  // namespace autocog

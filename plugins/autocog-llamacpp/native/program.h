@@ -19,6 +19,9 @@ enum class Norm { logprob, mean, per_byte, pmi };
 enum class Pruned { none, width, threshold, duplicate, max_visits, budget };
 enum class Finish { none, stop, eos, length };
 
+// (V,): 1 for tokens that may be taken. Runs share them.
+using Mask = std::vector<std::uint8_t>;
+
 constexpr int kUnlimited = -1;
 constexpr int kNoAction = -1;
 
@@ -31,15 +34,16 @@ struct Following {
 
 // Which tokens a completion may take: the twin of core's AllowedTokens.
 struct Allowed {
-  bool limited = false;                 // whether a set is given
-  std::vector<char> free;               // (V,) what may be taken outside a stop; empty: all
-  std::vector<char> in_set;             // (V,) the set; empty: all
-  std::vector<Tokens> stops;            // each stop as tokens
+  bool limited = false;          // whether a set is given
+  std::shared_ptr<Mask> free;    // what may be taken outside a stop; null: all
+  std::shared_ptr<Mask> in_set;  // the set; null: all
+  std::vector<Tokens> stops;     // each stop as tokens
 };
 
 struct Action {
   Kind kind = Kind::text;
   int max_visits = kUnlimited;
+  int bounded = -1;  // its number among the actions that have a bound
   // What follows: nothing, the same after every branch, or one action for each choice.
   std::vector<int> successors;
   bool evaluated = false;  // a text: whether it is to be scored
@@ -86,7 +90,7 @@ struct Site {
   // How many of `ids` come before the first that is to be scored.
   int scored_from = 0;
   // How many tokens the context must have room for after `ids`.
-  int beyond = 0;
+  int room = 0;
 
   // Choose: the tree of the choices' tokens, with EOS at their ends where that must follow.
   std::vector<std::int32_t> tokens, parents;
@@ -115,6 +119,7 @@ struct Budget {
 
 struct Program {
   std::vector<Action> actions;
+  int bounded = 0;  // how many of them have a bound of visits
   Tokens eos;
   int context_length = kUnlimited;
   Budget budget;

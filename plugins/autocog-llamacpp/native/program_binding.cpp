@@ -1,12 +1,14 @@
 #include "program_binding.h"
 
-#include <nanobind/stl/optional.h>
-#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <initializer_list>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "arrays.h"
@@ -44,17 +46,50 @@ std::vector<std::string> all_bytes(nb::handle given) {
   return found;
 }
 
-std::vector<char> mask_of(nb::handle given, std::size_t width) {
-  if (given.is_none()) return {};
-  const auto mask = nb::cast<BoolArray>(given);
-  if (mask.shape(0) != width) throw nb::value_error("a mask of another width");
-  return {mask.data(), mask.data() + width};
+void check_indices(const std::vector<int>& indices, int from, std::size_t to, const char* what) {
+  for (const int index : indices) {
+    if (index < from || index >= static_cast<std::int64_t>(to)) throw nb::value_error(what);
+  }
 }
 
-Action action_of(nb::handle given, std::size_t width) {
+void check_tokens(const Tokens& tokens, std::size_t width) {
+  for (const auto token : tokens) {
+    if (token < 0 || static_cast<std::size_t>(token) >= width) {
+      throw nb::value_error("a token outside the vocabulary");
+    }
+  }
+}
+
+// Masks by where they are in Python: runs of one automaton have the same, and share the copy.
+using Masks = std::map<const void*, std::shared_ptr<Mask>>;
+
+std::shared_ptr<Mask> mask_of(nb::handle given, std::size_t width, Masks& masks) {
+  if (given.is_none()) return nullptr;
+  const auto mask = nb::cast<BoolArray>(given);
+  if (mask.shape(0) != width) throw nb::value_error("a mask of another width");
+  auto& known = masks[mask.data()];
+  // Python may have put another mask there since.
+  if (!known || !std::equal(known->begin(), known->end(), mask.data())) {
+    known = std::make_shared<Mask>(mask.data(), mask.data() + width);
+  }
+  return known;
+}
+
+template <typename Value>
+Value one_of(nb::handle from, const char* name,
+             std::initializer_list<std::pair<const char*, Value>> values) {
+  const auto given = get<std::string>(from, name);
+  for (const auto& [known, value] : values) {
+    if (given == known) return value;
+  }
+  throw nb::value_error("an unknown kind of action, or norm");
+}
+
+Action action_of(nb::handle given, std::size_t width, Masks& masks) {
   Action action;
-  const auto kind = get<std::string>(given, "kind");
-  action.kind = kind == "text" ? Kind::text : kind == "choose" ? Kind::choose : Kind::complete;
+  action.kind = one_of<Kind>(
+      given, "kind",
+      {{"text", Kind::text}, {"choose", Kind::choose}, {"complete", Kind::complete}});
   action.max_visits = get_or(given, "max_visits", kUnlimited);
   action.successors = get<std::vector<int>>(given, "successors");
   if (action.kind == Kind::text) return action;
@@ -62,12 +97,12 @@ Action action_of(nb::handle given, std::size_t width) {
   action.following.threshold = get<double>(given, "threshold");
   action.following.on_mean = get<bool>(given, "on_mean");
   if (action.kind == Kind::choose) {
-    const auto norm = get<std::string>(given, "norm");
     action.choices = get<int>(given, "choices");
-    action.norm = norm == "mean"       ? Norm::mean
-                  : norm == "per_byte" ? Norm::per_byte
-                  : norm == "pmi"      ? Norm::pmi
-                                       : Norm::logprob;
+    action.norm = one_of<Norm>(given, "norm",
+                               {{"logprob", Norm::logprob},
+                                {"mean", Norm::mean},
+                                {"per_byte", Norm::per_byte},
+                                {"pmi", Norm::pmi}});
     return action;
   }
   action.length = get<int>(given, "length");
@@ -75,31 +110,28 @@ Action action_of(nb::handle given, std::size_t width) {
   action.length_penalty = get<double>(given, "length_penalty");
   action.stops = all_bytes(given.attr("stops"));
   action.allowed.limited = get<bool>(given, "limited");
-  action.allowed.free = mask_of(given.attr("free"), width);
-  action.allowed.in_set = mask_of(given.attr("in_set"), width);
+  action.allowed.free = mask_of(given.attr("free"), width, masks);
+  action.allowed.in_set = mask_of(given.attr("in_set"), width, masks);
   action.allowed.stops = get<std::vector<Tokens>>(given, "stop_ids");
   if (action.length < 1 || action.beams < 1) throw nb::value_error("no length, or no beams");
-  if (action.allowed.limited && action.allowed.in_set.empty()) throw nb::value_error("no set");
+  if (action.allowed.limited && !action.allowed.in_set) throw nb::value_error("no set");
+  for (const Tokens& stop : action.allowed.stops) check_tokens(stop, width);
   return action;
 }
 
-void check_indices(const std::vector<int>& indices, int from, std::size_t to, const char* what) {
-  for (const int index : indices) {
-    if (index < from || index >= static_cast<std::int64_t>(to)) throw nb::value_error(what);
-  }
-}
-
-std::shared_ptr<Program> program_of(nb::handle given, std::size_t width) {
+std::shared_ptr<Program> program_of(nb::handle given, std::size_t width, Masks& masks) {
   auto program = std::make_shared<Program>();
   for (const nb::handle one : given.attr("actions")) {
-    program->actions.push_back(action_of(one, width));
+    program->actions.push_back(action_of(one, width, masks));
+    Action& action = program->actions.back();
+    if (action.max_visits >= 0) action.bounded = program->bounded++;
   }
   if (program->actions.empty()) throw nb::value_error("no actions");
   for (const Action& action : program->actions) {
     check_indices(action.successors, 0, program->actions.size(), "no such successor");
-    if (action.kind == Kind::choose && action.successors.size() > 1 &&
-        action.successors.size() != static_cast<std::size_t>(action.choices)) {
-      throw nb::value_error("not one successor a choice");
+    const auto branches = action.kind == Kind::choose ? static_cast<std::size_t>(action.choices) : 1;
+    if (action.successors.size() > 1 && action.successors.size() != branches) {
+      throw nb::value_error("not one successor a branch");
     }
   }
   program->eos = get<Tokens>(given, "eos");
@@ -123,7 +155,7 @@ std::shared_ptr<Site> site_of(nb::handle given, const Action* action, std::size_
                              nb::cast<int>(text[2]), nb::cast<bool>(text[3])});
   }
   site->scored_from = get<int>(given, "scored_from");
-  site->beyond = get<int>(given, "beyond");
+  site->room = get<int>(given, "room");
   const auto size = static_cast<int>(site->ids.size());
   if (site->scored_from < 0 || site->scored_from > size) throw nb::value_error("scored_from");
   for (const Site::Settled& text : site->settled) {
@@ -157,6 +189,12 @@ std::shared_ptr<Site> site_of(nb::handle given, const Action* action, std::size_
     check_indices(site->path_nodes, 0, nodes, "a path outside the tree");
     check_indices(site->ends, 0, nodes, "an end outside the tree");
     check_indices(site->path_starts, 0, site->path_nodes.size() + 1, "a path outside the tree");
+    for (std::size_t i = 0; i < count; ++i) {
+      const int length = site->path_starts[i + 1] - site->path_starts[i] + (site->eos > 0);
+      if (length < 1 || site->kept[i] < 0 || site->kept[i] > length) {
+        throw nb::value_error("a choice without tokens, or with others than its own");
+      }
+    }
     for (std::size_t i = 0; i < nodes; ++i) {
       if (site->parents[i] < -1 || site->parents[i] >= static_cast<std::int64_t>(i)) {
         throw nb::value_error("a parent that is not before its child");
@@ -164,11 +202,11 @@ std::shared_ptr<Site> site_of(nb::handle given, const Action* action, std::size_
     }
   }
   for (const Tokens* tokens : {&site->ids, &site->tokens, &site->unconditional}) {
-    for (const auto token : *tokens) {
-      if (token < 0 || static_cast<std::size_t>(token) >= width) {
-        throw nb::value_error("a token outside the vocabulary");
-      }
-    }
+    check_tokens(*tokens, width);
+  }
+  if (action != nullptr && action->norm == Norm::pmi && action->kind == Kind::choose &&
+      site->unconditional.empty()) {
+    throw nb::value_error("nothing to condition on");
   }
   site->lay_out();
   return site;
@@ -181,6 +219,7 @@ struct BoundRuns {
   BoundRuns(Session& session, Pieces& pieces) : runs(session, pieces), session(session) {}
   Runs runs;
   Session& session;
+  Masks masks;
 };
 
 // (key, action, ids, ((text action, rest, node), ...)) of every site that a run needs.
@@ -217,7 +256,12 @@ void bind_runs(nb::module_& module) {
       },
       "raw"_a, "before"_a, "stops"_a, "Where the first complete stop begins; -1: there is none.");
 
-  nb::class_<Program>(module, "Program", "A prepared automaton.");
+  // By the numbers of the enumerations in program.h and run.h.
+  module.attr("PRUNED") =
+      nb::make_tuple(nb::none(), "width", "threshold", "duplicate", "max_visits", "budget");
+  module.attr("FINISH") = nb::make_tuple(nb::none(), "stop", "eos", "length");
+  module.attr("FAULTS") =
+      nb::make_tuple(nb::none(), "nothing_allowed", "not_a_number", "above_zero", "given");
 
   nb::class_<Pieces>(module, "Pieces", "The bytes of a model's tokens.")
       .def(
@@ -248,16 +292,18 @@ void bind_runs(nb::module_& module) {
       .def(
           "begin",
           [](BoundRuns& self, nb::handle program) {
-            return self.runs.begin(program_of(program, self.session.limits().width));
+            return self.runs.begin(
+                program_of(program, self.session.limits().width, self.masks));
           },
           "program"_a, "Begin a run of a prepared automaton; its number.")
       .def(
           "advance",
-          [](BoundRuns& self) {
+          [](BoundRuns& self, double seconds) {
             nb::gil_scoped_release release;
-            self.runs.advance();
+            self.runs.advance(seconds);
           },
-          "Go on until a run has come to its end, or needs a site.")
+          "seconds"_a,
+          "Go on until a run has come to its end, or failed, or needs a site; or for so long.")
       .def(
           "waiting", [](BoundRuns& self) { return self.runs.waiting(); },
           "Runs that need sites, or have come to their ends.")
@@ -272,7 +318,13 @@ void bind_runs(nb::module_& module) {
             Run& run = self.runs.run(number);
             const auto& actions = run.program().actions;
             const Action* of = action < 0 ? nullptr : &actions.at(action);
-            run.give(bytes_of(key), site_of(site, of, pending, self.session.limits().width));
+            auto made = site_of(site, of, pending, self.session.limits().width);
+            for (const Run::Missing& one : run.missing()) {
+              if (one.key == bytes_of(key) && one.live->ids.empty() && made->scored_from == 0) {
+                throw nb::value_error("nothing to condition on");
+              }
+            }
+            run.give(bytes_of(key), std::move(made));
           },
           "number"_a, "key"_a, "action"_a, "pending"_a, "site"_a, "A site that a run needs.")
       .def(

@@ -7,8 +7,8 @@
 
 // Rows are long (128,000 tokens), and a compiler that may use only what every processor has takes
 // several times longer: the best version for this one is picked when the library is loaded.
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__)
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && __GNUC__ >= 12 && \
+    !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
 #define AUTOCOG_VECTORS \
   __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
@@ -117,7 +117,7 @@ double total(const float* row, std::size_t width) {
 }
 
 std::vector<std::int32_t> likeliest(const float* row, std::size_t width, std::size_t count,
-                                    const bool* mask) {
+                                    const std::uint8_t* mask) {
   std::vector<std::int32_t> ids;
   const auto before = [row](std::int32_t a, std::int32_t b) {
     return row[a] != row[b] ? row[a] > row[b] : a < b;

@@ -13,6 +13,6 @@ double total(const float* row, std::size_t width);
 // The `count` likeliest ids of a row where `mask` allows (null: everywhere) and that are possible,
 // likeliest first; of equal ones the lower id.
 std::vector<std::int32_t> likeliest(const float* row, std::size_t width, std::size_t count,
-                                    const bool* mask);
+                                    const std::uint8_t* mask);
 
 }  // namespace autocog

@@ -4,8 +4,9 @@
 #include <cmath>
 #include <numeric>
 #include <unordered_map>
+#include <unordered_set>
 
-#include "choice_scores.h"
+#include "branches.h"
 
 namespace autocog {
 
@@ -45,7 +46,7 @@ Run::Run(std::shared_ptr<const Program> program, Pieces& pieces)
     : program_(std::move(program)), pieces_(pieces), begun_(std::chrono::steady_clock::now()) {
   Live live;
   live.action = 0;
-  live.visits.assign(program_->actions.size(), 0);
+  live.visits.assign(program_->bounded, 0);
   push(std::move(live));
 }
 
@@ -53,51 +54,23 @@ double Run::seconds() const {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count();
 }
 
-Run::State Run::prepare() {
-  if (ready_) return State::ready;
-  while (!done_) {
-    if (!picked_) {
-      if (working_.empty() && waiting_.empty() && open_.empty()) {
-        done_ = true;
-        break;
-      }
-      const Budget& budget = program_->budget;
-      if (budget.tokens >= 0 && evaluated >= budget.tokens) {
-        stopped = "tokens";
-      } else if (budget.paths >= 0 && pushed_ >= budget.paths) {
-        stopped = "paths";
-      } else if (budget.seconds >= 0 && seconds() >= budget.seconds) {
-        stopped = "seconds";
-      }
-      if (!stopped.empty()) {
-        for (const Live& live : working_) prune(live.node, Pruned::budget);
-        for (const Live& live : waiting_) prune(live.node, Pruned::budget);
-        for (const Open& open : open_) prune(open.live->node, Pruned::budget);
-        done_ = true;
-        break;
-      }
-      if (proven()) {
-        done_ = true;
-        break;
-      }
-      pick();
-      picked_ = true;
+void Run::prepare() {
+  while (phase_ == Phase::between || phase_ == Phase::starting) {
+    if (phase_ == Phase::between && !pick()) {
+      phase_ = Phase::done;
+      return;
     }
+    phase_ = Phase::starting;
+    bool all = true;
     for (Live& live : starting_) {
       if (!live.site) live.site = site_of(live);
+      all = all && live.site;
     }
-    const bool all = std::all_of(starting_.begin(), starting_.end(),
-                                 [](const Live& live) { return live.site != nullptr; });
-    if (!all) return State::needs_sites;
-    picked_ = false;
+    if (!all) return;
     for (Live& live : starting_) start(live);
     starting_.clear();
-    if (!working_.empty()) {
-      ready_ = true;
-      return State::ready;
-    }
+    phase_ = working_.empty() ? Phase::between : Phase::working;
   }
-  return State::done;
 }
 
 std::size_t Run::request(std::vector<Query>& queries) {
@@ -106,7 +79,15 @@ std::size_t Run::request(std::vector<Query>& queries) {
   return queries.size() - before;
 }
 
-void Run::pick() {
+bool Run::pick() {
+  if (working_.empty() && waiting_.empty() && open_.empty()) return false;
+  if (exceeded()) {
+    for (const Live& live : working_) prune(live.node, Pruned::budget);
+    for (const Live& live : waiting_) prune(live.node, Pruned::budget);
+    for (const Open& open : open_) prune(open.live->node, Pruned::budget);
+    return false;
+  }
+  if (proven()) return false;
   if (!program_->best_first) {
     starting_ = std::move(waiting_);
     waiting_.clear();
@@ -118,6 +99,19 @@ void Run::pick() {
   for (Live& live : starting_) {
     if (live.action != kNoAction && program_->actions[live.action].kind == Kind::text) say(live);
   }
+  return true;
+}
+
+bool Run::exceeded() {
+  const Budget& budget = program_->budget;
+  if (budget.tokens >= 0 && evaluated >= budget.tokens) {
+    stopped = "tokens";
+  } else if (budget.paths >= 0 && pushed_ >= budget.paths) {
+    stopped = "paths";
+  } else if (budget.seconds >= 0 && seconds() >= budget.seconds) {
+    stopped = "seconds";
+  }
+  return !stopped.empty();
 }
 
 bool Run::proven() const {
@@ -161,7 +155,7 @@ std::shared_ptr<const Site> Run::site_of(const Live& live) const {
   const auto found = sites_.find(key_of(live));
   if (found == sites_.end()) return nullptr;
   const Site& site = *found->second;
-  const auto length = live.ids.size() + site.ids.size() + site.beyond;
+  const auto length = live.ids.size() + site.ids.size() + site.room;
   // It does not fit: Python says so, with the ids that there are.
   if (program_->context_length >= 0 && length > static_cast<std::size_t>(program_->context_length)) {
     return nullptr;
@@ -171,19 +165,12 @@ std::shared_ptr<const Site> Run::site_of(const Live& live) const {
 
 std::vector<Run::Missing> Run::missing() const {
   std::vector<Missing> found;
+  std::unordered_set<std::string> known;
   for (const Live& live : starting_) {
-    if (live.site) continue;
-    const std::string key = key_of(live);
-    const bool known = std::any_of(found.begin(), found.end(),
-                                   [&](const Missing& one) { return one.key == key; });
-    // Of several paths the longest: if it fits, the others do.
-    if (!known) {
-      found.push_back({key, &live});
-      continue;
-    }
-    for (Missing& one : found) {
-      if (one.key == key && one.live->ids.size() < live.ids.size()) one.live = &live;
-    }
+    if (live.site || site_of(live)) continue;
+    std::string key = key_of(live);
+    // Of several paths the first: those that are too long for its site are asked for again.
+    if (known.insert(key).second) found.push_back({std::move(key), &live});
   }
   return found;
 }
@@ -209,7 +196,7 @@ void Run::start(Live& live) {
 void Run::request(Live& live, std::vector<Query>& queries) {
   const Site& site = *live.site;
   const std::size_t before = queries.size();
-  if (live.search && !live.search->first()) {
+  if (live.search && !live.search->begins()) {
     Tokens base = live.ids;
     base.insert(base.end(), site.ids.begin(), site.ids.end());
     live.search->ask(base, queries);
@@ -242,7 +229,7 @@ void Run::request(Live& live, std::vector<Query>& queries) {
 }
 
 void Run::take(const Answer* answers, double seconds) {
-  ready_ = false;
+  phase_ = Phase::between;
   ++calls;
   seconds_model += seconds;
   std::vector<Live> working = std::move(working_);
@@ -250,7 +237,7 @@ void Run::take(const Answer* answers, double seconds) {
   for (Live& live : working) {
     const Answer* own = answers;
     answers += live.asked;
-    if (done_ || !check(own, live.asked)) continue;
+    if (done() || !check(own, live.asked)) continue;
     for (std::size_t i = 0; i < live.asked; ++i) evaluated += own[i].evaluated;
     if (!resume(live, own)) working_.push_back(std::move(live));
   }
@@ -277,12 +264,13 @@ bool Run::resume(Live& live, const Answer* answers) {
     return true;
   }
   if (!live.search) {
-    std::vector<Branch> branches = choice_branches(live, answers);
+    std::vector<Branch> branches = choice_branches(
+        *live.site, program_->actions[live.action], answers);
     settle_texts(live, answers[0].values.data());
     finish(live, std::move(branches));
     return true;
   }
-  const bool first = live.search->first();
+  const bool first = live.search->begins();
   std::vector<const Answer*> given;
   for (std::size_t i = 0; i < live.asked; ++i) given.push_back(&answers[i]);
   if (first) live.scored = answers[0].values;
@@ -291,7 +279,7 @@ bool Run::resume(Live& live, const Answer* answers) {
     fail(Fault::nothing_allowed, live.action);
     return true;
   }
-  std::vector<Branch> branches = text_branches(live);
+  std::vector<Branch> branches = text_branches(*live.search, pieces_);
   settle_texts(live, live.scored.data());
   finish(live, std::move(branches));
   return true;
@@ -322,104 +310,6 @@ void Run::settle_texts(Live& live, const double* values) {
   live.logprob += added;
 }
 
-std::vector<Run::Branch> Run::choice_branches(const Live& live, const Answer* answers) const {
-  const Site& site = *live.site;
-  const Action& action = program_->actions[live.action];
-  const double* values = answers[0].values.data() + site.chain();
-  const double* other = site.unconditional.empty() ? nullptr : answers[1].values.data();
-  ChoiceScores scores = choice_scores(site, action.norm, values, other);
-  std::vector<Branch> branches(action.choices);
-  for (int choice = 0; choice < action.choices; ++choice) {
-    Branch& branch = branches[choice];
-    for (int i = site.path_starts[choice]; i < site.path_starts[choice + 1]; ++i) {
-      branch.node.tokens.push_back(site.tokens[site.path_nodes[i]]);
-    }
-    if (site.eos > 0) branch.node.tokens.push_back(site.eos_token);
-    branch.node.choice = choice;
-    branch.node.logprobs = std::move(scores.logprobs[choice]);
-    branch.node.prob = scores.prob[choice];
-    branch.rank = scores.rank[choice];
-    branch.logprob = scores.logprob[choice];
-    branch.kept = site.kept[choice];
-    branch.rest = site.rest[choice];
-    branch.node.retokenized = !branch.rest.empty();
-  }
-  return branches;
-}
-
-std::vector<Run::Branch> Run::text_branches(const Live& live) const {
-  const std::vector<GrowingText>& texts = live.search->found();
-  // Of equal texts the best counts: they are ordered best first, equal ones by their places.
-  std::vector<std::string> said;
-  std::vector<double> ranks;
-  std::vector<std::size_t> kept;
-  for (const GrowingText& text : texts) {
-    said.push_back(replaced(text.raw.substr(0, text.size)));
-    ranks.push_back(live.search->score(text));
-  }
-  std::vector<std::size_t> order(texts.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return ranks[a] > ranks[b]; });
-  for (const std::size_t number : order) {
-    const bool known = std::any_of(kept.begin(), kept.end(),
-                                   [&](std::size_t one) { return said[one] == said[number]; });
-    if (!known) kept.push_back(number);
-  }
-  std::sort(kept.begin(), kept.end());
-  std::vector<double> of_kept;
-  for (const std::size_t number : kept) of_kept.push_back(ranks[number]);
-  const std::vector<double> shares = softmax(of_kept);
-
-  std::vector<Branch> branches(texts.size());
-  for (std::size_t number = 0; number < texts.size(); ++number) {
-    const GrowingText& text = texts[number];
-    Branch& branch = branches[number];
-    const auto place = std::find(kept.begin(), kept.end(), number);
-    branch.node.text = text.raw.substr(0, text.size);
-    branch.node.tokens = text.tokens;
-    branch.node.logprobs = text.logprobs;
-    branch.node.finish = text.finish;
-    branch.node.prob = place == kept.end() ? 0.0 : shares[place - kept.begin()];
-    if (place == kept.end()) branch.node.pruned = Pruned::duplicate;
-    branch.rank = ranks[number];
-    branch.logprob = text.logprob;
-    branch.kept = static_cast<int>(text.tokens.size());
-    if (text.finish == Finish::eos) {
-      --branch.kept;
-    } else if (text.finish == Finish::stop) {
-      Split split = split_tokens(pieces_, text.tokens, text.size);
-      branch.kept = split.kept;
-      branch.rest = std::move(split.rest);
-    }
-    branch.node.retokenized = !branch.rest.empty();
-  }
-  return branches;
-}
-
-void Run::prune_branches(const Action& action, std::vector<Branch>& branches) const {
-  std::vector<std::size_t> order;
-  for (std::size_t i = 0; i < branches.size(); ++i) {
-    if (branches[i].node.pruned == Pruned::none) order.push_back(i);
-  }
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return branches[a].rank > branches[b].rank;
-  });
-  const Following& following = action.following;
-  // The best is followed, whatever its share.
-  for (std::size_t place = 1; place < order.size(); ++place) {
-    Branch& branch = branches[order[place]];
-    const auto count = static_cast<double>(std::max<std::size_t>(1, branch.node.logprobs.size()));
-    const double share =
-        following.on_mean ? std::exp(branch.logprob / count) : branch.node.prob;
-    if (following.width >= 0 && place >= static_cast<std::size_t>(following.width)) {
-      branch.node.pruned = Pruned::width;
-    } else if (share < following.threshold) {
-      branch.node.pruned = Pruned::threshold;
-    }
-  }
-}
-
 void Run::finish(Live& live, std::vector<Branch> branches) {
   const Action& action = program_->actions[live.action];
   visit(live.visits, live.action);
@@ -430,7 +320,7 @@ void Run::finish(Live& live, std::vector<Branch> branches) {
       branches[i].node.pruned = Pruned::max_visits;
     }
   }
-  prune_branches(action, branches);
+  prune_branches(action.following, branches);
   for (std::size_t i = 0; i < branches.size(); ++i) {
     Branch& branch = branches[i];
     const int following = action.successor(static_cast<int>(i));
@@ -477,7 +367,7 @@ void Run::push(Live live) {
 void Run::fail(Fault fault, int action) {
   fault_ = fault;
   faulty_action_ = action;
-  done_ = true;
+  phase_ = Phase::done;
 }
 
 void Run::end_path(int number) {
@@ -495,13 +385,14 @@ int Run::add(Node node) {
   return static_cast<int>(nodes.size()) - 1;
 }
 
-bool Run::exhausted(const std::vector<int>& visits, int action) const {
-  const int most = program_->actions[action].max_visits;
-  return most >= 0 && visits[action] >= most;
+bool Run::exhausted(const std::vector<int>& visits, int number) const {
+  const Action& action = program_->actions[number];
+  return action.max_visits >= 0 && visits[action.bounded] >= action.max_visits;
 }
 
-void Run::visit(std::vector<int>& visits, int action) const {
-  if (program_->actions[action].max_visits >= 0) ++visits[action];
+void Run::visit(std::vector<int>& visits, int number) const {
+  const Action& action = program_->actions[number];
+  if (action.max_visits >= 0) ++visits[action.bounded];
 }
 
 std::int64_t Run::unique_tokens() const {

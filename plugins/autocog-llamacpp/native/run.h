@@ -12,27 +12,12 @@
 #include <vector>
 
 #include "answers.h"
+#include "branches.h"
+#include "node.h"
 #include "program.h"
 #include "search.h"
 
 namespace autocog {
-
-// A node of the result: see ThoughtNode.
-struct Node {
-  int action = kNoAction;
-  int choice = -1;   // of a choose
-  std::string text;  // of a complete, as bytes
-  Tokens tokens;
-  std::vector<double> logprobs;
-  double logprob = 0;
-  int length = 0;
-  double prob = 1;
-  Pruned pruned = Pruned::none;
-  Finish finish = Finish::none;
-  bool last = false;
-  bool retokenized = false;
-  int parent = -1;
-};
 
 // A path that goes on.
 struct Live {
@@ -40,7 +25,7 @@ struct Live {
   int action = kNoAction;  // what is next; none at its end
   Tokens ids;              // settled ids, BOS included
   std::vector<Pending> pending;
-  std::vector<int> visits;
+  std::vector<int> visits;  // of the actions that have a bound
   double logprob = 0;
 
   // At work:
@@ -57,10 +42,8 @@ class Run {
  public:
   Run(std::shared_ptr<const Program> program, Pieces& pieces);
 
-  enum class State { needs_sites, ready, done };
-
-  // Take up paths until some are at work, or a site is missing.
-  State prepare();
+  // Take up paths until some are at work, or a site is missing, or it is done.
+  void prepare();
 
   // What the paths at work ask of the model; how many queries that is.
   std::size_t request(std::vector<Query>& queries);
@@ -79,7 +62,9 @@ class Run {
   // End it: it cannot go on.
   void fail(Fault fault, int action = kNoAction);
 
-  bool done() const { return done_; }
+  // Whether paths are at work, which have something to ask.
+  bool working() const { return phase_ == Phase::working; }
+  bool done() const { return phase_ == Phase::done; }
   Fault fault() const { return fault_; }
   int faulty_action() const { return faulty_action_; }
   const Program& program() const { return *program_; }
@@ -93,26 +78,18 @@ class Run {
   std::int64_t unique_tokens() const;
 
  private:
-  // One choice or completion, and how a path goes on after it.
-  struct Branch {
-    Node node;
-    double rank = 0;
-    double logprob = 0;
-    int kept = 0;
-    std::string rest;
-  };
+  // Between two steps; with paths taken up, whose sites may be missing; with paths at work; done.
+  enum class Phase { between, starting, working, done };
 
-  void pick();
+  bool pick();
+  bool exceeded();
   bool proven() const;
   void say(Live& live);
   void start(Live& live);
   void request(Live& live, std::vector<Query>& queries);
   bool resume(Live& live, const Answer* answers);
   void settle_texts(Live& live, const double* values);
-  std::vector<Branch> choice_branches(const Live& live, const Answer* answers) const;
-  std::vector<Branch> text_branches(const Live& live) const;
   void finish(Live& live, std::vector<Branch> branches);
-  void prune_branches(const Action& action, std::vector<Branch>& branches) const;
   void push(Live live);
   void end_path(int node);
   void prune(int node, Pruned why);
@@ -125,8 +102,6 @@ class Run {
   std::shared_ptr<const Program> program_;
   Pieces& pieces_;
   std::vector<Live> starting_;  // taken up, and not begun
-  bool picked_ = false;
-  bool ready_ = false;
   std::vector<Live> working_;
   std::vector<Live> waiting_;
   struct Open {
@@ -141,7 +116,7 @@ class Run {
   std::int64_t pushed_ = 0;
   std::vector<double> complete_;
   std::map<std::string, std::shared_ptr<const Site>> sites_;
-  bool done_ = false;
+  Phase phase_ = Phase::between;
   Fault fault_ = Fault::none;
   int faulty_action_ = kNoAction;
   std::chrono::steady_clock::time_point begun_;

@@ -11,28 +11,27 @@ int Runs::begin(std::shared_ptr<const Program> program) {
   return begun_++;
 }
 
-void Runs::advance() {
+void Runs::advance(double seconds) {
+  const auto begun = std::chrono::steady_clock::now();
   while (!runs_.empty()) {
     session_.check_stop();
-    std::vector<Run*> ready;
-    bool waits = false;
+    std::vector<Run*> working;
     for (auto& [number, run] : runs_) {
-      if (run->prepare() == Run::State::ready) {
-        ready.push_back(run.get());
-      } else {
-        waits = true;
-      }
+      run->prepare();
+      if (run->working()) working.push_back(run.get());
     }
     // Whoever waits goes on together with the others.
-    if (waits) return;
-    step(ready);
+    if (working.size() < runs_.size()) return;
+    step(working);
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begun;
+    if (taken.count() >= seconds) return;
   }
 }
 
 std::vector<int> Runs::waiting() const {
   std::vector<int> found;
   for (const auto& [number, run] : runs_) {
-    if (run->prepare() != Run::State::ready) found.push_back(number);
+    if (run->done() || !run->missing().empty()) found.push_back(number);
   }
   return found;
 }
@@ -47,37 +46,37 @@ void Runs::end(int number) {
   if (error) std::rethrow_exception(error);
 }
 
-void Runs::step(const std::vector<Run*>& ready) {
-  if (ready.size() > 1 && attempt(ready)) return;
+void Runs::step(const std::vector<Run*>& working) {
+  if (working.size() > 1 && attempt(working)) return;
   // Whose fault it is shows when each is alone.
-  for (Run* run : ready) {
+  for (Run* run : working) {
     if (!attempt({run})) run->fail(Fault::given);
   }
 }
 
-bool Runs::attempt(const std::vector<Run*>& ready) {
+bool Runs::attempt(const std::vector<Run*>& working) {
   try {
-    ask(ready);
+    ask(working);
     return true;
   } catch (const DecodeFailure& failure) {
     if (failure.code == kAborted) throw;
-    errors_[ready.front()] = std::current_exception();
-  } catch (const Refused&) {
-    errors_[ready.front()] = std::current_exception();
+    errors_[working.front()] = std::current_exception();
+  } catch (...) {
+    errors_[working.front()] = std::current_exception();
   }
   return false;
 }
 
-void Runs::ask(const std::vector<Run*>& ready) {
+void Runs::ask(const std::vector<Run*>& working) {
   std::vector<Query> queries;
   std::vector<std::size_t> counts;
-  for (Run* run : ready) counts.push_back(run->request(queries));
+  for (Run* run : working) counts.push_back(run->request(queries));
   const auto before = std::chrono::steady_clock::now();
   const std::vector<Answer> answers = session_.score_trees(queries);
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - before;
   const Answer* own = answers.data();
-  for (std::size_t i = 0; i < ready.size(); ++i) {
-    ready[i]->take(own, taken.count() / static_cast<double>(ready.size()));
+  for (std::size_t i = 0; i < working.size(); ++i) {
+    working[i]->take(own, taken.count() / static_cast<double>(working.size()));
     own += counts[i];
   }
 }

@@ -21,8 +21,8 @@ class Runs {
   // Begin a run; its number.
   int begin(std::shared_ptr<const Program> program);
 
-  // Go on until a run has come to its end, or needs a site.
-  void advance();
+  // Go on until a run has come to its end, or failed, or needs a site; or for about so long.
+  void advance(double seconds);
 
   // Runs that need sites, or have come to their ends.
   std::vector<int> waiting() const;
@@ -32,10 +32,10 @@ class Runs {
   void end(int number);
 
  private:
-  void step(const std::vector<Run*>& ready);
+  void step(const std::vector<Run*>& working);
   // Ask for all of them together; false, with the error kept, if the model meets one.
-  bool attempt(const std::vector<Run*>& ready);
-  void ask(const std::vector<Run*>& ready);
+  bool attempt(const std::vector<Run*>& working);
+  void ask(const std::vector<Run*>& working);
 
   Session& session_;
   Pieces& pieces_;

@@ -7,12 +7,6 @@ namespace autocog {
 
 namespace {
 
-static_assert(sizeof(bool) == 1, "masks are bytes");
-
-const bool* as_mask(const std::vector<char>& bytes) {
-  return reinterpret_cast<const bool*>(bytes.data());
-}
-
 struct Candidate {
   double total;  // negative: the best first
   std::size_t beam;
@@ -101,22 +95,21 @@ bool Search::may_win() const {
   return text.logprob / std::pow(length, action_.length_penalty) > score(pool_.back());
 }
 
-const bool* Search::mask(const StopState& state) {
+const std::uint8_t* Search::mask(const StopState& state) {
   const Allowed& allowed = action_.allowed;
-  if (allowed.free.empty()) return nullptr;
-  if (state.begun.empty()) return as_mask(allowed.free);
-  std::vector<char> mask = allowed.free;
-  if (state.bound) std::fill(mask.begin(), mask.end(), 0);
+  if (!allowed.free) return nullptr;
+  if (state.begun.empty()) return allowed.free->data();
+  Mask mask = state.bound ? Mask(allowed.free->size(), 0) : *allowed.free;
   for (const auto& [stop, count] : state.begun) mask[allowed.stops[stop][count]] = 1;
   masks_.push_back(std::move(mask));
-  return as_mask(masks_.back());
+  return masks_.back().data();
 }
 
 StopState Search::after(const StopState& state, std::int32_t token) const {
   const Allowed& allowed = action_.allowed;
   if (!allowed.limited) return state;
   StopState next;
-  next.bound = state.bound || !allowed.in_set[token];
+  next.bound = state.bound || !(*allowed.in_set)[token];
   const auto go_on = [&](int stop, int count) {
     const Tokens& ids = allowed.stops[stop];
     if (ids[count] == token && count + 1 < static_cast<int>(ids.size())) {

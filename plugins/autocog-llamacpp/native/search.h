@@ -47,11 +47,11 @@ class Search {
   const std::vector<GrowingText>& found() const { return pool_; }
   double score(const GrowingText& text) const;
 
-  bool first() const { return live_.front().tokens.empty(); }
-  std::size_t asked() const { return live_.size(); }
+  // Whether nothing was decided yet.
+  bool begins() const { return live_.front().tokens.empty(); }
 
  private:
-  const bool* mask(const StopState& state);
+  const std::uint8_t* mask(const StopState& state);
   StopState after(const StopState& state, std::int32_t token) const;
   GrowingText plus(const GrowingText& text, std::int32_t token, double logprob);
   bool may_win() const;
@@ -63,7 +63,7 @@ class Search {
   std::vector<GrowingText> live_{1};
   std::vector<GrowingText> pool_;
   // Masks of texts within a stop.
-  std::vector<std::vector<char>> masks_;
+  std::vector<Mask> masks_;
 };
 
 }  // namespace autocog

@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include <algorithm>
+#include <cstdint>
 
 #include "rows.h"
 
@@ -10,6 +11,15 @@ namespace {
 
 // As many as in kept_rows.py.
 constexpr std::size_t kMostRows = 32;
+
+// FNV-1a (Fowler, Noll, Vo), token by token.
+std::size_t digest_of(const Tokens& tokens) {
+  std::uint64_t digest = 0xcbf29ce484222325ULL;
+  for (const auto token : tokens) {
+    digest = (digest ^ static_cast<std::uint32_t>(token)) * 0x100000001b3ULL;
+  }
+  return static_cast<std::size_t>(digest);
+}
 
 }  // namespace
 
@@ -29,9 +39,8 @@ std::vector<Answer> Session::score_trees(const std::vector<Query>& queries) {
   for (std::size_t number = 0; number < queries.size(); ++number) {
     const int node = answers.roots[number];
     if (query_of[node] != static_cast<int>(number) || !forest.wanted[node]) continue;
-    const auto known = std::find_if(rows_.begin(), rows_.end(), [&](const KeptRow& kept) {
-      return kept.tokens == queries[number].prefix;
-    });
+    const Tokens& prefix = queries[number].prefix;
+    const auto known = find(digest_of(prefix), prefix);
     if (known == rows_.end()) continue;
     rows_.splice(rows_.end(), rows_, known);
     forest.wanted[node] = 0;
@@ -66,23 +75,23 @@ void Session::forget() {
   evaluator_->forget();
 }
 
+std::list<Session::KeptRow>::iterator Session::find(std::size_t digest, const Tokens& tokens) {
+  return std::find_if(rows_.begin(), rows_.end(), [&](const KeptRow& kept) {
+    return kept.digest == digest && kept.tokens == tokens;
+  });
+}
+
 void Session::keep(const Tokens& tokens, const float* logits) {
-  const auto known = std::find_if(rows_.begin(), rows_.end(),
-                                  [&](const KeptRow& kept) { return kept.tokens == tokens; });
-  const float* end = logits + context_.limits.width;
-  if (known != rows_.end()) {
-    rows_.splice(rows_.end(), rows_, known);
-    known->logits.assign(logits, end);
-    return;
+  const std::size_t digest = digest_of(tokens);
+  auto place = find(digest, tokens);
+  if (place == rows_.end()) {
+    // The memory of the oldest is used again.
+    place = rows_.size() < kMostRows ? rows_.insert(rows_.end(), KeptRow()) : rows_.begin();
+    place->digest = digest;
+    place->tokens = tokens;
   }
-  if (rows_.size() >= kMostRows) {
-    // Its memory is used again.
-    rows_.splice(rows_.end(), rows_, rows_.begin());
-    rows_.back().tokens = tokens;
-    rows_.back().logits.assign(logits, end);
-    return;
-  }
-  rows_.push_back(KeptRow{tokens, std::vector<float>(logits, end)});
+  place->logits.assign(logits, logits + context_.limits.width);
+  rows_.splice(rows_.end(), rows_, place);
 }
 
 }  // namespace autocog

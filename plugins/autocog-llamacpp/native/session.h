@@ -32,10 +32,12 @@ class Session {
  private:
   // The logits after a sequence: what was just asked there is often asked again (kept_rows.py).
   struct KeptRow {
+    std::size_t digest;  // of the tokens: most are told apart by it
     Tokens tokens;
     std::vector<float> logits;
   };
 
+  std::list<KeptRow>::iterator find(std::size_t digest, const Tokens& tokens);
   void keep(const Tokens& tokens, const float* logits);
 
   Context context_;

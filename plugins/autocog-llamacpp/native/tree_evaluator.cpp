@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <stdexcept>
 
 #include "cell_tree.h"
 #include "evaluator.h"
@@ -49,7 +50,10 @@ class TreeEvaluator final : public Evaluator {
     std::vector<float> row = row_after(*this, tokens, context_.limits.width);
     sure_ = false;
     int cell = CellTree::kRoot;
-    for (const auto token : tokens) cell = tree_.child(cell, token);
+    for (const auto token : tokens) {
+      cell = tree_.child(cell, token);
+      if (cell == kNone) throw std::logic_error("what was evaluated is not in memory");
+    }
     const int first = tree_.through(cell);
     handles.push_back(first);
     held_[first] = 0;
@@ -93,7 +97,8 @@ class TreeEvaluator final : public Evaluator {
       if (found == held_.end()) continue;
       const int evaluated = found->second;
       held_.erase(found);
-      let_go(handles[i], Tokens(texts[i].begin(), texts[i].begin() + evaluated));
+      const auto count = std::min<std::size_t>(evaluated, texts[i].size());
+      let_go(handles[i], Tokens(texts[i].begin(), texts[i].begin() + count));
     }
     sure_ = true;
   }
@@ -157,19 +162,25 @@ class TreeEvaluator final : public Evaluator {
   }
 
   void rounds(Forest& forest, const Sink& sink, std::vector<char>& read) {
-    for (const auto& nodes : portions(forest, free_sequences(), context_.limits.cells)) {
-      std::vector<char> unread(forest.size(), 0);
+    Planner planner(forest);
+    depths_.assign(forest.size(), kNone);
+    cells_.assign(forest.size(), kNone);
+    std::vector<char> unread(forest.size(), 0);
+    std::vector<int> nodes;
+    for (Portions portions(forest, free_sequences(), context_.limits.cells);
+         portions.next(nodes);) {
       bool any = false;
       for (const int node : nodes) {
-        if (forest.wanted[node] && !read[node]) unread[node] = any = true;
+        unread[node] = forest.wanted[node] && !read[node];
+        any = any || unread[node];
       }
       if (!any) continue;
       bool apart = false;
-      Plan plan = usable_plan(forest, nodes, unread, apart);
+      Plan plan = usable_plan(planner, nodes, unread, apart);
       if (static_cast<int>(plan.starts.size()) > free_sequences()) {
         // Many nodes in memory are asked for: decoded from nothing, a path is one strand.
         drop_others();
-        plan = make_plan(forest, nodes, unread, tree_, true);
+        plan = planner.plan(nodes, unread, tree_, true);
         apart = true;
       }
       round(forest, plan, unread, sink, apart);
@@ -180,10 +191,10 @@ class TreeEvaluator final : public Evaluator {
   }
 
   // A plan, and whether it leaves apart what is in memory.
-  Plan usable_plan(const Forest& forest, const std::vector<int>& nodes,
+  Plan usable_plan(Planner& planner, const std::vector<int>& nodes,
                    const std::vector<char>& unread, bool& apart) {
     while (true) {
-      Plan plan = make_plan(forest, nodes, unread, tree_, false);
+      Plan plan = planner.plan(nodes, unread, tree_, false);
       std::vector<int> broken;
       int before = kNone;
       for (const int start : plan.starts) {
@@ -198,7 +209,7 @@ class TreeEvaluator final : public Evaluator {
         if (held_.count(source) != 0) {
           // What a completion holds must stay, and cannot be gone on from.
           apart = true;
-          return make_plan(forest, nodes, unread, tree_, true);
+          return planner.plan(nodes, unread, tree_, true);
         }
       }
       for (const int source : broken) drop(source);
@@ -272,19 +283,16 @@ class TreeEvaluator final : public Evaluator {
   // Forget cells that are decoded again; true if some must stay, and so are there twice.
   bool drop_doubles(const Plan& plan, const Sequences& needed) {
     bool doubled = false;
-    std::vector<int> going;
-    Sequences seen(context_.limits.sequences);
     for (const int cell : plan.known) {
+      // Dropping some leaves fewer below the next.
       for (const int sequence : tree_.below(cell)) {
         if (needed.has(sequence)) {
           doubled = true;
-        } else if (!seen.has(sequence)) {
-          seen.add(sequence);
-          going.push_back(sequence);
+        } else {
+          drop(sequence);
         }
       }
     }
-    for (const int sequence : going) drop(sequence);
     return doubled;
   }
 
@@ -298,16 +306,16 @@ class TreeEvaluator final : public Evaluator {
     batch.tokens.resize(count);
     batch.positions.resize(count);
     batch.wanted.resize(count);
-    std::vector<int> depths(forest.size(), kNone);
     for (std::size_t i = 0; i < count; ++i) {
       const int node = plan.nodes[i];
       const int parent = forest.parents[node];
-      const int above = parent >= 0 ? depths[parent] : kNone;
-      depths[node] = above != kNone ? above + 1 : tree_.length(plan.starts[plan.first[i]]);
+      const int above = parent >= 0 ? depths_[parent] : kNone;
+      depths_[node] = above != kNone ? above + 1 : tree_.length(plan.starts[plan.first[i]]);
       batch.tokens[i] = forest.tokens[node];
-      batch.positions[i] = depths[node];
+      batch.positions[i] = depths_[node];
       batch.wanted[i] = unread[node];
     }
+    for (const int node : plan.nodes) depths_[node] = kNone;
     std::vector<int> rows;
     for (std::size_t begin = 0; begin < count;) {
       const std::size_t end = begin + context_.fitting(batch, begin);
@@ -329,18 +337,18 @@ class TreeEvaluator final : public Evaluator {
       for (const int strand : strands) drop(strand);
       return;
     }
-    std::vector<int> cells(forest.size(), kNone);
     for (std::size_t i = 0; i < plan.nodes.size(); ++i) {
       const int node = plan.nodes[i];
       const int parent = forest.parents[node];
-      const int known = parent >= 0 ? cells[parent] : kNone;
+      const int known = parent >= 0 ? cells_[parent] : kNone;
       const int above = known != kNone ? known : plan.starts[plan.first[i]];
-      cells[node] = tree_.grow(above, forest.tokens[node]);
+      cells_[node] = tree_.grow(above, forest.tokens[node]);
     }
     for (std::size_t i = 0; i < strands.size(); ++i) {
-      tree_.move(strands[i], cells[plan.nodes[plan.ends[i]]]);
+      tree_.move(strands[i], cells_[plan.nodes[plan.ends[i]]]);
     }
-    for (const int place : plan.forks()) keep_trunk(cells[plan.nodes[place]], needed);
+    for (const int place : plan.forks()) keep_trunk(cells_[plan.nodes[place]], needed);
+    for (const int node : plan.nodes) cells_[node] = kNone;
   }
 
   // Hold what several strands have begun with beyond their own lives: it may come again.
@@ -384,6 +392,9 @@ class TreeEvaluator final : public Evaluator {
   CellTree tree_;
   // Sequences that a completion holds, and cells that it has taken beyond the tree's.
   std::map<int, int> held_;
+  // By node, of those that a round decodes: where they stand, and their cells.
+  std::vector<int> depths_;
+  std::vector<int> cells_;
 };
 
 }  // namespace

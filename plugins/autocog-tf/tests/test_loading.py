@@ -16,6 +16,7 @@ import torch
 from autocog_core import ConfigError, ModelLoadError, NumericsError, OutOfMemoryError, load
 from autocog_core.errors import ClosedError, ContextOverflowError
 from autocog_tf import TfLM
+from autocog_tf.fingerprint import of
 from autocog_tf.memory import with_less_memory
 
 
@@ -124,6 +125,14 @@ def test_the_loaded_folder_has_a_fingerprint_of_its_contents(folder: Path, tmp_p
     tiny.tiny_model("llama", seed=1).save_pretrained(other)
     tiny.byte_level_tokenizer().save_pretrained(other)
     assert same != fingerprint(other)
+
+
+def test_another_kind_of_device_is_another_fingerprint(folder: Path) -> None:
+    # "meta" stands in for a device that computes otherwise: it is there on every machine.
+    model = tiny.tiny_model("llama")
+    before = of(model, "tokenizer", str(folder))
+    assert of(model, "tokenizer", str(folder)) == before
+    assert of(model.to("meta"), "tokenizer", str(folder)) != before
 
 
 BAD = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -142,7 +142,7 @@ class LLaMa(ChoiceLM):
     def evaluate_impl(
         self, runs: Sequence[WholeRun]
     ) -> Sequence[ThoughtTree | AutocogError] | Declined | None:
-        return self._open.evaluate(runs)
+        return self._open.evaluate(runs, self._turn)
 
     def complete_impl(self, request: CompletionRequest) -> Completion:
         from autocog_llamacpp.generation import generate
@@ -164,6 +164,13 @@ class LLaMa(ChoiceLM):
     def close_impl(self) -> None:
         # The engine's memory goes with the last wrapper that lets go of it.
         self._engine = None
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Held while the engine is at work for a run; it may be closed between two turns."""
+        with self.lock:
+            self._open  # noqa: B018 - raises
+            yield
 
     @property
     def _open(self) -> LlamaEngine:

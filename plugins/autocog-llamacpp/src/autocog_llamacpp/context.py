@@ -167,5 +167,5 @@ def _free(pointer: Any, model: Any, interruptible: Interruptible) -> None:
     # In a fork they are not ours to free, and the thread is not there.
     if not interruptible.own:
         return
-    interruptible.settle()
+    interruptible.close()
     llama_cpp.llama_free(pointer)

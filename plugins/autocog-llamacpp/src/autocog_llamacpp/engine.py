@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,14 +66,17 @@ class LlamaEngine:
         return self.session.score_trees(queries)
 
     def evaluate(
-        self, runs: Sequence[WholeRun]
+        self, runs: Sequence[WholeRun], turn: Callable[[], AbstractContextManager[Any]]
     ) -> Sequence[ThoughtTree | AutocogError] | Declined | None:
-        """Automata run in C++; None where that is not in use."""
+        """Automata run in C++; None where that is not in use.
+
+        :param turn: held while the engine is at work, and let go between.
+        """
         if not isinstance(self.session, NativeSession):
             return None
         from autocog_llamacpp.native_runs import evaluate
 
-        return evaluate(self.session, runs)
+        return evaluate(self.session, turn, runs)
 
     def forget(self) -> None:
         """Drop everything that was kept from earlier calls."""

@@ -22,7 +22,7 @@ from typing import Any, Generic, TypeVar
 
 import llama_cpp
 
-from autocog_core import EngineError
+from autocog_core import ClosedError, EngineError
 
 Answer = TypeVar("Answer")
 
@@ -85,6 +85,9 @@ class Interruptible:
         self.callback: Any = ctypes.cast(library.strlen, llama_cpp.ggml_abort_callback)
         self._process = os.getpid()
         self._last: _Job[Any] | None = None
+        self._closed = False
+        #: Between "is it closed?" and the call that follows nobody may close it.
+        self._beginning = threading.Lock()
         self._jobs: SimpleQueue[_Job[Any] | None] = SimpleQueue()
         # One thread for all calls: OpenMP keeps a team of workers for every thread that calls it.
         # Not one that Python waits for: it has nothing to say when the program ends.
@@ -97,6 +100,7 @@ class Interruptible:
         """The result of `call`; an interrupt stops it, and is raised once it has stopped.
 
         :raises EngineError: in a process that was forked from the one that loaded the model.
+        :raises ClosedError: once it is closed: threads may be at work still when Python ends.
         """
         if os.getpid() != self._process:
             raise EngineError(
@@ -104,9 +108,13 @@ class Interruptible:
                 hint="load it in this process, or start processes by spawn",
             )
         self.settle()
-        job = self._last = _Job(call)
+        job = _Job(call)
         try:
-            self._jobs.put(job)
+            with self._beginning:
+                if self._closed:
+                    raise ClosedError("the model is closed", hint="load it again")
+                self._last = job
+                self._jobs.put(job)
             job.wait()
         except BaseException:
             self.settle()
@@ -124,6 +132,12 @@ class Interruptible:
             job.wait_out()
         # Only here, where nothing runs: an interrupt may have come before it was cleared.
         self.flag[0] = b"\0"
+
+    def close(self) -> None:
+        """Stop what is running, and refuse what would come after."""
+        with self._beginning:
+            self._closed = True
+        self.settle()
 
     @property
     def stopping(self) -> bool:

@@ -11,8 +11,13 @@ from typing import Any
 
 import llama_cpp
 
+from autocog_llamacpp.native_sources import digest
+
 #: What the installation leaves where the extension could not be built (hatch_build.py).
 REASON = "autocog_llamacpp/native_not_built.txt"
+
+#: Where the sources are, in a checkout.
+SOURCES = Path(__file__).parents[2] / "native"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,13 @@ def native() -> Native:
         return Native(
             None,
             f"it was built for llama-cpp-python {built}, and {there} is installed: "
+            "install autocog-llamacpp again",
+        )
+    sources = digest(SOURCES)
+    if module.SOURCES and sources and sources != module.SOURCES:
+        return Native(
+            None,
+            "it was built from other sources than those that stand beside its Python: "
             "install autocog-llamacpp again",
         )
     return Native(module)

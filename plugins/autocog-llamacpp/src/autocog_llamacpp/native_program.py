@@ -88,13 +88,14 @@ class NativeSite:
     """What an action comes to after certain texts.
 
     :ivar ids: what comes to the ids that are settled already.
+    :ivar room: tokens that the context must have room for after `ids`.
     :ivar settled: (which pending text, where in `ids` it begins, how many tokens, scored or not).
     """
 
     ids: list[int]
     settled: list[tuple[int, int, int, bool]]
     scored_from: int
-    beyond: int
+    room: int
     choices: NativeChoices | None = None
 
 
@@ -162,19 +163,19 @@ def site_of(
         request = choice_request(action, context.prompt())
         tree = TokenChoiceTree.build(caller, request)
         base: Sequence[int] = tree.encoded.base
-        beyond = max(map(len, tree.encoded.decided))
+        room = max(map(len, tree.encoded.decided))
         choices = _choices(caller, action, tree)
     else:
-        beyond = action.length if isinstance(action, Complete) else 0
+        room = action.length if isinstance(action, Complete) else 0
         base = encode(caller, context.prompt())
-        check_sequence(base, caller.info, beyond=beyond)
+        check_sequence(base, caller.info, beyond=room)
     ground = Ground(caller, context, base)
     start = len(context.ids)
     settled = [
         (place, text.start - start, len(text.tokens), text.evaluate)
         for place, text in enumerate(ground.texts)
     ]
-    return NativeSite(list(base[start:]), settled, ground.first - start, beyond, choices)
+    return NativeSite(list(base[start:]), settled, ground.first - start, room, choices)
 
 
 def _pending(actions: Sequence[Action], number: int, rest: bytes, node: int) -> PendingText:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from autocog_core import AutocogError, ThoughtTree
@@ -11,31 +12,28 @@ from autocog_core.fta.actions import Choose, Text
 from autocog_core.fta.completing import nothing_allowed
 from autocog_core.fta.evaluate import pieces_of
 from autocog_core.fta.whole import Declined, WholeRun
-from autocog_core.ftt import Pruned, ThoughtNode
+from autocog_core.ftt import ThoughtNode
 from autocog_llamacpp.native_program import prepare, site_of, unserved
 from autocog_llamacpp.native_session import NativeSession
 
-#: As in `program.h`.
-PRUNED: tuple[Pruned | None, ...] = (
-    None,
-    "width",
-    "threshold",
-    "duplicate",
-    "max_visits",
-    "budget",
-)
-FINISH = (None, "stop", "eos", "length")
-NOTHING_ALLOWED, NOT_A_NUMBER, ABOVE_ZERO, GIVEN = 1, 2, 3, 4
-
 Result = ThoughtTree | AutocogError
+#: Makes what is held while the engine is at work.
+Turn = Callable[[], AbstractContextManager[Any]]
 
 
-def evaluate(session: NativeSession, runs: Sequence[WholeRun]) -> list[Result] | Declined:
-    """What automata come to; see `autocog_core.hookspecs.evaluate`."""
+def evaluate(
+    session: NativeSession,
+    turn: Callable[[], AbstractContextManager[Any]],
+    runs: Sequence[WholeRun],
+) -> list[Result] | Declined:
+    """What automata come to; see `autocog_core.hookspecs.evaluate`.
+
+    :param turn: held while the engine is at work, and let go between.
+    """
     for run in runs:
         if why := unserved(run.automaton):
             return Declined(why)
-    return _Evaluation(session, runs).results()
+    return _Evaluation(session, turn, runs).results()
 
 
 class _Evaluation:
@@ -44,12 +42,17 @@ class _Evaluation:
     What it meets is of one run, and no end of the others.
     """
 
-    def __init__(self, session: NativeSession, runs: Sequence[WholeRun]) -> None:
+    def __init__(
+        self,
+        session: NativeSession,
+        turn: Turn,
+        runs: Sequence[WholeRun],
+    ) -> None:
         self._session = session
+        self._turn = turn
         self._runs = session.begin_runs()
         self._results: dict[int, Result] = {}
         self._of: dict[int, WholeRun] = {}
-        self._failed: dict[int, AutocogError] = {}
         self._order: list[int] = []
         for place, run in enumerate(runs):
             try:
@@ -64,7 +67,8 @@ class _Evaluation:
     def results(self) -> list[Result]:
         """One result a run, in their order."""
         while self._of:
-            reason = self._session.advance(self._runs)
+            with self._turn():
+                reason = self._session.advance(self._runs)
             for number in self._runs.waiting():
                 if self._runs.done(number):
                     self._end(number, reason)
@@ -73,13 +77,20 @@ class _Evaluation:
         return [self._results[number] for number in self._order]
 
     def _give_sites(self, number: int) -> None:
-        run = self._of[number]
         try:
-            for key, action, ids, pending in self._runs.missing(number):
-                site = site_of(run, action, ids, pending)
-                self._runs.give(number, key, action, len(pending), site)
-        except AutocogError as error:
-            self._let_go(number, error)
+            self._give_missing(number)
+        except AutocogError:
+            try:
+                # Before the path that does not fit, one may be that shares its site with others.
+                self._give_missing(number)
+            except AutocogError as error:
+                self._let_go(number, error)
+
+    def _give_missing(self, number: int) -> None:
+        run = self._of[number]
+        for key, action, ids, pending in self._runs.missing(number):
+            site = site_of(run, action, ids, pending)
+            self._runs.give(number, key, action, len(pending), site)
 
     def _end(self, number: int, reason: str) -> None:
         run = self._of[number]
@@ -89,7 +100,7 @@ class _Evaluation:
         except AutocogError as error:
             self._let_go(number, error)
         else:
-            self._let_go(number, _result(run, found))
+            self._let_go(number, _result(self._session.native, run, found))
 
     def _let_go(self, number: int, result: Result) -> None:
         del self._of[number]
@@ -97,17 +108,17 @@ class _Evaluation:
         self._results[number] = result
 
 
-def _result(run: WholeRun, found: tuple[Any, ...]) -> Result:
-    nodes, stopped, fault, action, calls, evaluated, unique, seconds_model, seconds = found
-    who = run.caller.who
-    if fault == NOTHING_ALLOWED:
+def _result(native: Any, run: WholeRun, found: tuple[Any, ...]) -> Result:
+    nodes, stopped, number, action, calls, evaluated, unique, seconds_model, seconds = found
+    fault = native.FAULTS[number]
+    if fault == "nothing_allowed":
         return nothing_allowed(run.automaton.actions[action].uid)
-    if fault in (NOT_A_NUMBER, ABOVE_ZERO):
+    if fault is not None:
         return NumericsError(
             "the engine answered "
-            + ("NaN" if fault == NOT_A_NUMBER else "numbers above 0")
+            + ("NaN" if fault == "not_a_number" else "numbers above 0")
             + " where log-probabilities are due",
-            where=who,
+            where=run.caller.who,
             hint="the weights may be damaged, or the dtype too narrow for this model",
         )
     stats = {
@@ -117,11 +128,12 @@ def _result(run: WholeRun, found: tuple[Any, ...]) -> Result:
         "seconds_model": seconds_model,
         "seconds_other": seconds - seconds_model,
     }
-    header = {**run.header, "evaluator": "engine"}
-    return ThoughtTree(tuple(_node(run, *node) for node in nodes), stopped or None, header, stats)
+    made = tuple(_node(native, run, *node) for node in nodes)
+    return ThoughtTree(made, stopped or None, {**run.header, "evaluator": "engine"}, stats)
 
 
 def _node(
+    native: Any,
     run: WholeRun,
     number: int,
     choice: int,
@@ -152,8 +164,8 @@ def _node(
         logprob,
         length,
         prob,
-        PRUNED[pruned],
-        FINISH[finish],
+        native.PRUNED[pruned],
+        native.FINISH[finish],
         last,
         retokenized=retokenized,
         name=action.name,

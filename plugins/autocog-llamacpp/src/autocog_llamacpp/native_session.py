@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from autocog_core import EngineError, TreeQuery, TreeScores
+from autocog_core import EngineError, OutOfMemoryError, TreeQuery, TreeScores
 from autocog_llamacpp import logs
 from autocog_llamacpp.context import Context, NoSlotError, failure
 from autocog_llamacpp.held import no_room
@@ -16,11 +16,14 @@ from autocog_llamacpp.tokenizer import Tokenizer, address_of
 
 Answer = TypeVar("Answer")
 
+#: Seconds after which runs let other calls on the engine have their turn.
+MOMENT = 0.05
+
 
 class NativeSession:
     """See `Session`.
 
-    :param native: the extension.
+    :param native: the extension; kept as `native`.
     :param recurrent: whether the model's memory is a state, which cannot be rewound.
     """
 
@@ -32,7 +35,7 @@ class NativeSession:
             if recurrent
             else ("one decode, by sequence sets")
         )
-        self._native = native
+        self.native = native
         # It owns the pointer.
         self._context = context
         self._interruptible = context.interruptible
@@ -102,11 +105,14 @@ class NativeSession:
 
     def begin_runs(self) -> Any:
         """A group of runs of automata, in the extension."""
-        return self._native.Runs(self._session, self._pieces)
+        return self.native.Runs(self._session, self._pieces)
 
     def advance(self, runs: Any) -> str:
-        """Let runs go on until one has come to its end, or needs a site; what was logged."""
-        return self._interruptible.run(partial(_advance, runs))
+        """Let runs go on until one has come to its end, or needs a site, or for a moment.
+
+        :returns: what was logged meanwhile.
+        """
+        return self._interruptible.run(partial(self._as_ours, partial(_advance, runs), lambda: ""))
 
     def end_run(self, runs: Any, number: int, reason: str) -> None:
         """Let go of a run.
@@ -127,17 +133,21 @@ class NativeSession:
     def _as_ours(self, call: Callable[[], Answer], reason: Callable[[], str]) -> Answer:
         try:
             return call()
-        except self._native.DecodeError as error:
+        except self.native.DecodeError as error:
             found = failure(error.args[0], reason())
             if isinstance(found, NoSlotError):
                 found = no_room()
             raise found from None
-        except self._native.RefusedError as error:
+        except self.native.RefusedError as error:
             what, hint = error.args
             raise EngineError(what, hint=hint) from None
+        except MemoryError:
+            raise OutOfMemoryError("out of memory", hint="ask for less at once") from None
+        except (ValueError, RuntimeError) as error:
+            raise EngineError(f"the extension refuses: {error}") from error
 
 
 def _advance(runs: Any) -> str:
     with logs.Errors() as errors:
-        runs.advance()
+        runs.advance(MOMENT)
     return errors.reason

@@ -16,6 +16,7 @@ from autocog_core.kept_rows import KeptRows
 from autocog_core.lazy import lazy
 from autocog_tf import fingerprint
 from autocog_tf.evaluator import Evaluator, Forward
+from autocog_tf.layout import Costs
 from autocog_tf.level_evaluator import LevelEvaluator
 from autocog_tf.memory import with_less_memory
 from autocog_tf.scores import RowAnswer, TensorAnswers
@@ -62,17 +63,20 @@ class TfEngine:
         self.tolerance = TOLERANCE.get(model.dtype, TOLERANCE[torch.bfloat16])
         chunk = CHUNK.get(self.forward.device.type, CHUNK["cuda"])
 
-        def tree() -> Evaluator:
-            return TreeEvaluator(self.forward, cache_size, chunk, attention_windows(self.config))
-
+        windows = attention_windows(self.config)
+        # While they are tried, several rows go side by side: what is right for rows is seen then.
+        rows = TreeEvaluator(self.forward, cache_size, chunk, windows)
+        one_row = TreeEvaluator(self.forward, cache_size, chunk, windows, costs=None)
         candidates: list[Callable[[], Evaluator]] = [
             lambda: LevelEvaluator(self.forward, cache_size, chunked=True),
             lambda: LevelEvaluator(self.forward, cache_size, chunked=False),
         ]
         if may_be_masked(model, self.config):
-            candidates.insert(0, tree)
+            candidates = [lambda: rows, lambda: one_row, *candidates]
         self._rows: KeptRows[torch.Tensor] = KeptRows(torch.clone)
         self.verdict: Verdict = pick_evaluator(self.forward, candidates, self.tolerance)
+        if self.verdict.evaluator is rows:
+            rows.costs = Costs.of(model, self.config, self.forward.device)
 
     def score_trees(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
         """Answers to several queries, which share what their sequences have in common."""

@@ -48,6 +48,9 @@ class Forward:
     def device(self) -> torch.device:
         """Where inputs go."""
         device: torch.device = self.model.device
+        if device.type == "meta":
+            # Weights that wait on a disk or on a CPU: accelerate's hook knows where they will work.
+            return torch.device(self.model._hf_hook.execution_device)
         return device
 
     def __call__(

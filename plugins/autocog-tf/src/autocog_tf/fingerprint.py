@@ -15,13 +15,15 @@ _SUFFIXES = (".safetensors", ".bin", ".gguf")
 
 
 def of(model: Any, tokenizer: str, source: str) -> str:
-    """Hash of weights, config, tokenizer, dtype and engine versions."""
+    """Hash of weights, config, tokenizer, dtype, kind of device and engine versions."""
     digest = hashlib.sha256()
     parts = [
         _weights(model, source),
         model.config.to_json_string(use_diff=False),
         hashlib.sha256(tokenizer.encode()).hexdigest(),
         str(model.dtype),
+        # "cuda" and "cpu" add in another order; of which of several devices it is says nothing.
+        model.device.type,
         str(model.config._attn_implementation),
         transformers.__version__,
         torch.__version__,

@@ -7,6 +7,8 @@ continued, reused or dropped without touching the others.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -18,6 +20,47 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 STEP = 256
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """How a forward of several rows reads and writes the nodes that are kept.
+
+    :ivar past: int64 (rows, past), the nodes that each row continues; (1, past) if all the same.
+    :ivar written: int64 (k,), what becomes a node, of the rows' tokens one row after the other.
+    """
+
+    past: torch.Tensor
+    written: torch.Tensor
+
+    def on(self, device: torch.device) -> Rows:
+        """The same, where most layers are: moved once, not for each of them."""
+        return Rows(self.past.to(device), self.written.to(device))
+
+    def joined(self, kept: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        """What the rows attend to: their part of `kept` (1, heads, nodes, width), and their own."""
+        past = self.past.shape[1]
+        rows, heads, new, width = states.shape
+        whole = states.new_empty((rows, heads, past + new, width))
+        if past:
+            # (heads, rows or 1, past, width)
+            whole[:, :, :past] = kept[0][:, self.past.to(kept.device)].transpose(0, 1)
+        whole[:, :, past:] = states
+        return whole
+
+    def taken(self, states: torch.Tensor) -> torch.Tensor:
+        """(1, heads, k, width): what becomes nodes, of `states` (rows, heads, n, width)."""
+        flat = states.transpose(0, 1).flatten(1, 2)
+        return flat.index_select(1, self.written.to(states.device)).unsqueeze(0)
+
+
+class Access:
+    """How the next forward reads and writes a tree, the same in all its layers.
+
+    :ivar rows: None for one row, which reads all that is kept.
+    """
+
+    rows: Rows | None = None
+
+
 class TreeLayer(CacheLayerMixin):
     """One layer's keys and values, written in place after the nodes that are there already."""
 
@@ -25,9 +68,10 @@ class TreeLayer(CacheLayerMixin):
     keys: torch.Tensor
     values: torch.Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, access: Access) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.length = 0
+        self._access = access
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         """Take shapes, dtype and device from the first keys and values."""
@@ -39,14 +83,16 @@ class TreeLayer(CacheLayerMixin):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write (1, heads, n, width) after the committed nodes; return all up to the new ones."""
+        """Write (rows, heads, n, width) after the committed nodes; return what they attend to."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        end = self.length + key_states.shape[-2]
-        self._reserve(end)
-        self.keys[:, :, self.length : end] = key_states
-        self.values[:, :, self.length : end] = value_states
-        return self.keys[:, :, :end], self.values[:, :, :end]
+        rows = self._access.rows
+        if rows is None:
+            end = self._write(key_states, value_states)
+            return self.keys[:, :, :end], self.values[:, :, :end]
+        keys, values = rows.joined(self.keys, key_states), rows.joined(self.values, value_states)
+        self._write(rows.taken(key_states), rows.taken(value_states))
+        return keys, values
 
     def keep(self, nodes: torch.Tensor) -> None:
         """Keep only these nodes, in this order."""
@@ -56,9 +102,9 @@ class TreeLayer(CacheLayerMixin):
             self.values = self.values.index_select(2, nodes)
         self.length = len(nodes)
 
-    def copy_of(self, nodes: torch.Tensor) -> TreeLayer:
+    def copy_of(self, nodes: torch.Tensor, access: Access) -> TreeLayer:
         """A new layer that holds copies of these nodes."""
-        other = TreeLayer()
+        other = TreeLayer(access)
         if self.is_initialized:
             other.lazy_initialization(self.keys, self.values)
             other.keys, other.values = self.keys, self.values
@@ -84,6 +130,14 @@ class TreeLayer(CacheLayerMixin):
             return 0
         return int(self.keys.nbytes + self.values.nbytes)
 
+    def _write(self, keys: torch.Tensor, values: torch.Tensor) -> int:
+        """Write (1, heads, n, width) after the committed nodes; where that ends."""
+        end = self.length + keys.shape[-2]
+        self._reserve(end)
+        self.keys[:, :, self.length : end] = keys
+        self.values[:, :, self.length : end] = values
+        return end
+
     def _reserve(self, size: int) -> None:
         capacity = self.keys.shape[2]
         if size <= capacity:
@@ -97,8 +151,8 @@ class TreeLayer(CacheLayerMixin):
 
 
 def _buffer_like(states: torch.Tensor, capacity: int) -> torch.Tensor:
-    batch, heads, _, width = states.shape
-    return states.new_empty((batch, heads, capacity, width))
+    _, heads, _, width = states.shape
+    return states.new_empty((1, heads, capacity, width))
 
 
 class KVTree:
@@ -109,7 +163,10 @@ class KVTree:
     """
 
     def __init__(self) -> None:
-        self.cache = Cache(layer_class_to_replicate=TreeLayer)
+        self.access = Access()
+        # Transformers asks for a class, and calls it without arguments.
+        make = cast("type[CacheLayerMixin]", partial(TreeLayer, self.access))
+        self.cache = Cache(layer_class_to_replicate=make)
         #: The cache's own list, which grows with the first forward.
         self.layers = cast("list[TreeLayer]", self.cache.layers)
         self.tokens: list[int] = []
@@ -156,7 +213,7 @@ class KVTree:
         """A new tree with copies of `nodes` (sorted, closed under parents), and their numbers."""
         other = KVTree()
         index = torch.from_numpy(nodes)
-        other.layers.extend(layer.copy_of(index) for layer in self.layers)
+        other.layers.extend(layer.copy_of(index, other.access) for layer in self.layers)
         other.tokens, other.parents, other.depths = self.tokens, self.parents, self.depths
         return other, other._renumber(nodes)
 

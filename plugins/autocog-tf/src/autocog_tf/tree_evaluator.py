@@ -1,24 +1,26 @@
-"""One forward for a whole tree of tokens, each of which attends to its own ancestors only."""
+"""One forward for whole trees of tokens, each of which attends to its own ancestors only."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from autocog_core.forest import Forest
+from autocog_tf.batch import one_row, side_by_side
 from autocog_tf.evaluator import Forward, Sink
 from autocog_tf.kv_tree import KVTree
+from autocog_tf.layout import ALWAYS_APART, SLACK, Costs, Layout, Limits, Step
+from autocog_tf.masks import Masks
 
-#: Nodes that may be in the way (kept, of no use to a call) before a tree is copied or compacted.
-SLACK = 512
 #: Most trees kept; the bytes they may hold are an option.
 MOST_TREES = 16
-#: Logits of one forward, in floats: wanted rows x vocabulary.
-MOST_LOGITS = 64 << 20
+#: Logits of one forward, wanted rows x vocabulary, by kind of device.
+MOST_LOGITS = {"cpu": 64 << 20, "mps": 64 << 20, "cuda": 256 << 20}
+#: How many times as many tokens go into a forward of several rows: their attention costs less.
+ROWS_LONGER = {"cpu": 1, "mps": 2, "cuda": 4}
 SMALLEST_CHUNK = 16
 
 
@@ -28,43 +30,39 @@ class TreeEvaluator:
     :param cache_bytes: how much the kept trees may hold together.
     :param chunk: most tokens in one forward.
     :param windows: attention window by layer type; a model with one kind of layers has "".
+    :ivar costs: what tells whether the trees of several queries go side by side, as rows of their
+        own, or into one row; None: always one.
     """
 
-    name = "one forward a tree"
-
     def __init__(
-        self, forward: Forward, cache_bytes: int, chunk: int, windows: dict[str, int | None]
+        self,
+        forward: Forward,
+        cache_bytes: int,
+        chunk: int,
+        windows: dict[str, int | None],
+        costs: Costs | None = ALWAYS_APART,
     ) -> None:
         self._forward = forward
         self._cache_bytes = cache_bytes
         self._chunk = self._whole_chunk = chunk
-        self._windows = windows
-        self._additive = forward.model.config._attn_implementation == "eager"
+        self.name = "one forward a tree"
+        if costs is None:
+            self.name += ", never several rows"
+        self._masks = Masks(forward, windows)
+        #: Whether all layers attend to all that came before.
+        self.one_kind = self._masks.one_kind
+        self.costs = costs
         #: Most recently used last.
         self._trees: list[KVTree] = []
 
-    @property
-    def one_kind(self) -> bool:
-        """Whether all layers attend to all that came before."""
-        return self._windows == {"": None}
-
     def evaluate(self, forest: Forest, sink: Sink) -> None:
-        """Evaluate what no kept tree holds, in as few forwards as the chunk size allows."""
+        """Evaluate what no kept tree holds, in as few forwards as the limits allow."""
         tree, place = self._tree_for(forest)
-        new = [node for node in range(len(forest)) if place[node] < 0]
-        if len(new) > self._chunk:
-            new = [node for node in forest.depth_first() if place[node] < 0]
-        # Known tokens whose logits are wanted again: logits are not kept. After the new ones, so
-        # that they can be left out of the tree, which holds them already.
-        again = [node for node, wanted in enumerate(forest.wanted) if wanted and place[node] >= 0]
-        work = new + again
-        start = 0
+        steps = Layout(forest, place, len(tree), self._limits).steps(self.costs)
         try:
-            while start < len(work):
-                chunk = self._next_chunk(forest, work[start:])
-                place = self._make_room(tree, forest, place, work[start:], len(chunk))
-                self._run(tree, forest, place, chunk, sink)
-                start += len(chunk)
+            for number, step in enumerate(steps):
+                place = self._make_room(tree, forest, place, steps[number:])
+                self._run(tree, forest, place, step, sink)
         except BaseException:
             # Whatever stopped it may have left a forward half done.
             self._trees = [kept for kept in self._trees if kept is not tree]
@@ -122,93 +120,55 @@ class TreeEvaluator:
         self._trees.append(best)
         return best, place
 
-    def _next_chunk(self, forest: Forest, work: Sequence[int]) -> list[int]:
-        chunk = list(work[: self._chunk])
-        most = max(1, MOST_LOGITS // self._forward.model.config.get_text_config().vocab_size)
-        rows = 0
-        for end, node in enumerate(chunk):
-            rows += forest.wanted[node]
-            if rows > most:
-                return chunk[:end]
-        return chunk
+    @property
+    def _limits(self) -> Limits:
+        vocabulary = self._forward.model.config.get_text_config().vocab_size
+        device = self._forward.device.type
+        logits = MOST_LOGITS.get(device, MOST_LOGITS["cuda"])
+        padded = self._chunk * ROWS_LONGER.get(device, ROWS_LONGER["cuda"])
+        return Limits(self._chunk, padded, max(1, logits // vocabulary))
 
     def _make_room(
-        self,
-        tree: KVTree,
-        forest: Forest,
-        place: NDArray[np.int64],
-        work: Sequence[int],
-        size: int,
+        self, tree: KVTree, forest: Forest, place: NDArray[np.int64], steps: Sequence[Step]
     ) -> NDArray[np.int64]:
         """Drop nodes that the rest of the work does not need, if they are in the way."""
-        used = _ancestors_in(tree, forest, place, work[:size])
-        if len(tree) <= 2 * len(used) + SLACK:
+        if len(steps[0]) == 1:
+            used = _ancestors_in(tree, forest, place, steps[0][0])
+            crowded = len(tree) > 2 * len(used) + SLACK
+        else:
+            # Rows read what they need and nothing else: only memory counts.
+            crowded = tree.bytes > self._cache_bytes
+        if not crowded:
             return place
+        work = [node for step in steps for row in step for node in row]
         needed = _ancestors_in(tree, forest, place, work)
         return _translate(place, tree.keep(np.array(sorted(needed), dtype=np.int64)))
 
     def _run(
-        self,
-        tree: KVTree,
-        forest: Forest,
-        place: NDArray[np.int64],
-        chunk: Sequence[int],
-        sink: Sink,
+        self, tree: KVTree, forest: Forest, place: NDArray[np.int64], step: Step, sink: Sink
     ) -> None:
-        """One forward over `chunk`, whose new nodes are then the tree's."""
-        known = len(tree)
-        new = [node for node in chunk if place[node] < 0]
-        parents = []
-        for position, node in enumerate(chunk):
-            parent = forest.parents[node]
-            parents.append(int(place[parent]) if parent >= 0 else -1)
-            if position < len(new):
-                place[node] = known + position
-        depths = np.array(tree.depths + [0] * len(chunk), dtype=np.int64)
-        for position, parent in enumerate(parents):
-            depths[known + position] = depths[parent] + 1 if parent >= 0 else 0
-        visible = _visible(tree, parents)
+        """One forward, whose new nodes are then the tree's."""
+        if len(step) == 1:
+            batch = one_row(tree, forest, place, step[0])
+        else:
+            batch = side_by_side(tree, forest, place, step)
         device = self._forward.device
-        rows = [position for position, node in enumerate(chunk) if forest.wanted[node]]
-        keep = torch.tensor(rows or [len(chunk) - 1], device=device)
+        tree.access.rows = None if batch.rows is None else batch.rows.on(device)
         logits = self._forward(
-            torch.tensor([[forest.tokens[node] for node in chunk]], device=device),
-            keep,
+            torch.from_numpy(batch.tokens).to(device),
+            torch.from_numpy(batch.keep).to(device),
             cache=tree.cache,
-            mask=self._mask(visible, depths, known),
-            positions=torch.from_numpy(depths[known:]).unsqueeze(0).to(device),
+            mask=self._masks.of(batch),
+            positions=torch.from_numpy(batch.depths[:, -batch.tokens.shape[1] :]).to(device),
         )
-        tree.commit([forest.tokens[node] for node in new], parents[: len(new)])
-        forest.count(chunk)
-        if rows:
-            sink([chunk[position] for position in rows], logits[0])
-
-    def _mask(self, visible: NDArray[np.bool_], depths: NDArray[np.int64], known: int) -> Any:
-        """The attention mask (1, 1, n, known + n), one for each layer type where there are several.
-
-        None where every new token sees all that is there: engines are fastest then.
-        """
-        if self.one_kind:
-            if visible.shape[0] == 1 and visible.all():
-                return None
-            if known == 0 and bool((depths == np.arange(len(depths))).all()):
-                return None
-        masks = {}
-        for kind, window in self._windows.items():
-            seen = visible
-            if window is not None:
-                seen = visible & (depths[known:, None] - depths[None, :] < window)
-            masks[kind] = self._as_tensor(seen)
-        return masks.get("", masks)
-
-    def _as_tensor(self, seen: NDArray[np.bool_]) -> torch.Tensor:
-        mask = torch.from_numpy(seen)[None, None].to(self._forward.device)
-        if not self._additive:
-            return mask
-        # Eager attention adds the mask to its scores: a boolean one would be added as 0 and 1.
-        dtype = self._forward.model.dtype
-        nothing = torch.zeros((), dtype=dtype, device=mask.device)
-        return torch.where(mask, nothing, torch.finfo(dtype).min)
+        tree.commit([forest.tokens[node] for node in batch.new], batch.parents)
+        for row in step:
+            forest.count(row)
+        if batch.wanted:
+            rows = logits.flatten(0, 1)
+            if len(batch.places) < len(rows):
+                rows = rows[torch.from_numpy(batch.places).to(device)]
+            sink(batch.wanted, rows)
 
     def _evict(self) -> None:
         while len(self._trees) > 1 and (
@@ -254,19 +214,3 @@ def _ancestors_in(
             found.add(inside)
             inside = tree.parents[inside]
     return found
-
-
-def _visible(tree: KVTree, parents: Sequence[int]) -> NDArray[np.bool_]:
-    """Bool (n, known + n): which tokens each new one attends to: its ancestors and itself."""
-    known, count = len(tree), len(parents)
-    visible = np.zeros((count, known + count), dtype=bool)
-    above: dict[int, list[int]] = {}
-    for position, parent in enumerate(parents):
-        if parent >= known:
-            visible[position] = visible[parent - known]
-        elif parent >= 0:
-            if parent not in above:
-                above[parent] = tree.ancestors(parent)
-            visible[position, above[parent]] = True
-        visible[position, known + position] = True
-    return visible

@@ -92,5 +92,8 @@ def _scenario(model: Any) -> list[list[TreeQuery]]:
         [query(prefix)],
         [query(prefix + more[8:12])],
         [query(prefix[:-2])],
+        # Several queries, of the same length and not. They all begin alike: after another first
+        # token, which much attention goes to, float32 itself may be off by more than the tolerance.
         [query([*prefix, more[12]]), query([*prefix[:-1], more[13]])],
+        [query(prefix + more[9:12]), query([*prefix, more[11]]), query([*prefix[:-3], more[13]])],
     ]

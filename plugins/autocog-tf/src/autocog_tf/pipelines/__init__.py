@@ -1,0 +1,29 @@
+"""Pipelines of Transformers: importing this registers "token-choice" and "thought-automaton".
+
+import autocog_tf.pipelines
+from transformers import pipeline
+
+pipe = pipeline("token-choice", model="gpt2-medium", choices=[" Paris", " Lyon"])
+print(pipe("The capital of France is"))
+"""
+
+from __future__ import annotations
+
+from transformers import AutoModelForCausalLM
+from transformers.pipelines import PIPELINE_REGISTRY
+
+from autocog_tf.pipelines.thought_automaton import ThoughtAutomatonPipeline
+from autocog_tf.pipelines.token_choice import TokenChoicePipeline
+
+for task, pipeline_class in (
+    ("token-choice", TokenChoicePipeline),
+    ("thought-automaton", ThoughtAutomatonPipeline),
+):
+    PIPELINE_REGISTRY.register_pipeline(
+        task, pipeline_class=pipeline_class, pt_model=AutoModelForCausalLM, type="text"
+    )
+    # With it, `save_pretrained` would copy our code beside the weights, and Transformers would ask
+    # for trust in that copy whenever the folder is loaded.
+    del pipeline_class._registered_impl
+
+__all__ = ["ThoughtAutomatonPipeline", "TokenChoicePipeline"]

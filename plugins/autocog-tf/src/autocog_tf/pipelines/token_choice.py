@@ -1,0 +1,169 @@
+"""The pipeline "token-choice": exact scores of choices that continue a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal
+
+from transformers.utils.chat_template_utils import Chat
+
+from autocog_core import InputError
+from autocog_core.pieces import Prompt
+from autocog_core.tct import TokenChoiceTree
+from autocog_core.types import ChoiceRequest, ChoiceScores, EndOfSequence, Norm
+from autocog_tf.pipelines.base import AutocogPipeline, refuse_unknown
+from autocog_tf.pipelines.rows import is_chat
+
+Answer = dict[str, Any]
+
+REQUEST = ("choices", "norm", "end", "boundary", "unconditional")
+NOT_GIVEN: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A row's request, and its choices as a tree of tokens."""
+
+    request: ChoiceRequest
+    tree: TokenChoiceTree
+
+
+class TokenChoicePipeline(AutocogPipeline):
+    """Scores strings that continue a prompt, exactly.
+
+    A row is a prompt, a list of messages, or a dict with "prompt" or "messages", and "choices" of
+    its own. Each gives one dict, the best choice; with `top_k`, a list of dicts, best first:
+
+    - `label`: the choice. `index`: its number among the choices given.
+    - `score`: its probability among the choices, by the norm asked for.
+    - `logprob`: log-probability of its tokens; `exclusive`, `mean`, `per_byte`, and `pmi` where
+      asked for, as in `autocog_core.types.ChoiceScore`.
+    """
+
+    def _sanitize_parameters(self, **given: Any) -> tuple[Answer, Answer, Answer]:
+        refuse_unknown(given, (*REQUEST, "top_k"))
+        post = {}
+        if "top_k" in given:
+            post["top_k"] = _checked_top_k(given["top_k"])
+        return {name: given[name] for name in REQUEST if name in given}, {}, post
+
+    def preprocess(
+        self,
+        input_: Any,
+        choices: Sequence[str] | None = None,
+        norm: Norm = "logprob",
+        end: str | EndOfSequence | None = None,
+        boundary: Literal["heal", "strict"] = "heal",
+        unconditional: str | None = None,
+    ) -> Prepared:
+        """A row as tokens.
+
+        :raises InputError: for a row without a prompt or choices, and what `choose` refuses.
+        """
+        model = self.language_model
+        row = _row(input_)
+        prompt: Any = row.get("prompt")
+        messages: Any = row.get("messages")
+        own = row.get("choices")
+        if (prompt is None) == (messages is None):
+            raise InputError("give either a prompt or messages", where="prompt")
+        if boundary not in ("heal", "strict"):
+            raise InputError(f"{boundary!r}", where="boundary", hint='give "heal" or "strict"')
+        request = ChoiceRequest(
+            Prompt.of(prompt) if prompt is not None else model.chat_prompt(messages),
+            _listed(choices if own is None else own),
+            norm,
+            end or None,
+            boundary,
+            unconditional=unconditional,
+        )
+        return Prepared(request, TokenChoiceTree.build(model.caller, request))
+
+    def _forward(self, model_inputs: Mapping[str, Sequence[Prepared]]) -> Answer:
+        """All trees of several rows, evaluated together."""
+        caller = self.language_model.caller
+        rows = model_inputs["rows"]
+        queries = [row.tree.queries() for row in rows]
+        answers = iter(caller.greedy_tree([query for group in queries for query in group]))
+        return {
+            "scores": [
+                row.tree.score(caller, row.request, [next(answers) for _ in group])
+                for row, group in zip(rows, queries, strict=True)
+            ]
+        }
+
+    def postprocess(
+        self, model_outputs: ChoiceScores, top_k: int | None = NOT_GIVEN
+    ) -> Answer | list[Answer]:
+        """One dict, or with `top_k` a list of dicts, best first; None: of all choices."""
+        found = model_outputs
+        norm = "exclusive" if found.norm == "logprob" else found.norm
+        # By the score itself: probabilities of two choices may round to the same number.
+        order = sorted(
+            range(len(found.scores)), key=lambda index: -getattr(found.scores[index], norm)
+        )
+        if top_k is NOT_GIVEN:
+            return _answer(found, order[0])
+        return [_answer(found, index) for index in order[:top_k]]
+
+    def _results(
+        self,
+        prepared: Iterator[Prepared],
+        batch_size: int,
+        forward_params: Mapping[str, Any],
+        postprocess_params: Mapping[str, Any],
+    ) -> Iterator[Any]:
+        while rows := list(islice(prepared, batch_size)):
+            for scores in self.forward({"rows": rows}, **forward_params)["scores"]:
+                yield self.postprocess(scores, **postprocess_params)
+
+
+def _row(given: Any) -> Mapping[str, Any]:
+    """A row as a dict with a prompt or messages."""
+    if isinstance(given, Chat):
+        return {"messages": given.messages}
+    if is_chat(given):
+        return {"messages": given}
+    if not isinstance(given, Mapping):
+        return {"prompt": given}
+    if {"prompt", "messages"} & set(given):
+        return given
+    raise InputError(
+        f"has neither prompt nor messages but {', '.join(map(repr, given)) or 'nothing'}",
+        where="prompt",
+        hint='give {"prompt": ..., "choices": [...]}, or the column that holds the prompts',
+    )
+
+
+def _listed(choices: Any) -> tuple[str, ...]:
+    if choices is None:
+        hint = 'give choices=[...], or "choices" in each row'
+        raise InputError("there are none", where="choices", hint=hint)
+    if isinstance(choices, str) or not isinstance(choices, Iterable):
+        what = "one string" if isinstance(choices, str) else type(choices).__name__
+        raise InputError(f"got {what}", where="choices", hint="give a list of strings")
+    return tuple(choices)
+
+
+def _checked_top_k(top_k: Any) -> int | None:
+    if top_k is None or (isinstance(top_k, int) and top_k >= 1):
+        return top_k
+    raise InputError(
+        f"{top_k!r} is no number of choices", where="top_k", hint="1 or more; None for all"
+    )
+
+
+def _answer(found: ChoiceScores, index: int) -> Answer:
+    score = found.scores[index]
+    answer = {
+        "label": score.choice,
+        "score": score.prob,
+        "logprob": score.logprob,
+        "index": index,
+        "exclusive": score.exclusive,
+        "mean": score.mean,
+        "per_byte": score.per_byte,
+    }
+    return answer if score.pmi is None else {**answer, "pmi": score.pmi}

@@ -1,0 +1,384 @@
+"""The pipelines: what `choose` and programs give, in and out as Transformers' users expect it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+from tqdm import tqdm
+from transformers import AutoModelForCausalLM, pipeline
+from transformers.pipelines.pt_utils import KeyDataset
+
+import autocog_tf.pipelines
+from autocog_core import (
+    EOS,
+    Automaton,
+    Budget,
+    Choose,
+    Complete,
+    Input,
+    InputError,
+    Template,
+    Text,
+    ThoughtTree,
+)
+from autocog_tf import TfLM
+from autocog_tf.engine import TfEngine
+
+TOLERANCE = 1e-4
+CHOICES = [" Paris", " Rome", " the inclined plane", " 1", " 10"]
+ROWS = [
+    "The capital of France is",
+    "x",
+    "Answer: the inclined plane\nQuestion: which machine is it? Answer:",
+    "The capital of Italy is Rome. The capital of France is",
+    "Answer:",
+]
+TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }} {{ m.content }}<|im_end|>{% endfor %}"
+CHAT = [{"role": "user", "content": "the capital <|im_end|>"}]
+PROGRAM = Automaton(
+    [
+        Text(uid="ask", text=Template("Q: {{ question }}\nA:"), successors="city"),
+        Choose(uid="city", name="city", choices=(" Paris", " Rome"), successors="why"),
+        Complete(uid="why", name="why", length=5, beams=2, stop=("\n",)),
+    ],
+    inputs={"question": Input()},
+)
+QUESTIONS = [{"question": text} for text in ROWS]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model and its tokenizer, as files."""
+    path = tmp_path_factory.mktemp("model")
+    tiny.tiny_model("llama").save_pretrained(path)
+    tokenizer = tiny.byte_level_tokenizer()
+    tokenizer.chat_template = TEMPLATE
+    tokenizer.save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def pipe(folder: Path) -> Any:
+    return pipeline("token-choice", model=str(folder), choices=CHOICES, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def lm(pipe: Any) -> TfLM:
+    """The same weights without a pipeline."""
+    return TfLM(engine=TfEngine(pipe.model, pipe.tokenizer))
+
+
+@pytest.fixture(scope="module")
+def run(pipe: Any) -> Any:
+    return pipeline(
+        "thought-automaton", model=pipe.model, tokenizer=pipe.tokenizer, program=PROGRAM
+    )
+
+
+def by_index(answer: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(answer, key=lambda choice: choice["index"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"norm": "mean"},
+        {"norm": "per_byte", "end": "\n"},
+        {"end": EOS},
+        {"norm": "pmi", "unconditional": "Answer:"},
+    ],
+)
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_it_gives_what_choose_gives(
+    pipe: Any, lm: TfLM, arguments: dict[str, Any], batch_size: int
+) -> None:
+    found = pipe(ROWS, top_k=None, batch_size=batch_size, **arguments)
+    for prompt, answer in zip(ROWS, found, strict=True):
+        expected = lm.choose(prompt, CHOICES, **arguments)
+        assert answer[0]["index"] == expected.index
+        assert [c["score"] for c in answer] == sorted((c["score"] for c in answer), reverse=True)
+        for choice, score in zip(by_index(answer), expected.scores, strict=True):
+            assert choice["label"] == score.choice
+            assert choice["score"] == pytest.approx(score.prob, abs=TOLERANCE)
+            for name in ("logprob", "exclusive", "mean", "per_byte"):
+                assert choice[name] == pytest.approx(getattr(score, name), abs=TOLERANCE)
+            assert choice.get("pmi") == pytest.approx(score.pmi, abs=TOLERANCE)
+    json.dumps(found)
+
+
+def test_one_row_or_a_list_and_one_dict_or_a_list(pipe: Any) -> None:
+    """A row gives a dict, with `top_k` a list of dicts; a list of rows a list of these."""
+    one = pipe(ROWS[0])
+    assert set(one) == {"label", "score", "logprob", "index", "exclusive", "mean", "per_byte"}
+    assert pipe(ROWS[0], top_k=1) == [pytest.approx(one)]
+    assert [len(pipe(ROWS[0], top_k=k)) for k in (2, 99, None)] == [2, 5, 5]
+    assert pipe([ROWS[0]]) == [pytest.approx(one)]
+    assert pipe((ROWS[0],), top_k=1) == [[pytest.approx(one)]]
+    assert pipe([]) == []
+    # At construction as per call, and the call's counts.
+    fixed = pipeline(
+        "token-choice", model=pipe.model, tokenizer=pipe.tokenizer, choices=CHOICES, top_k=2
+    )
+    assert len(fixed(ROWS[0])) == 2
+    assert len(fixed(ROWS[0], top_k=3, choices=CHOICES[:3])) == 3
+    assert len(fixed(ROWS[0])) == 2
+
+
+def test_rows_bring_choices_of_their_own(pipe: Any, lm: TfLM) -> None:
+    rows = [
+        {"prompt": "2 + 2 =", "choices": [" 3", " 4"], "answer": 1},
+        {"messages": CHAT, "choices": ["Paris", "Rome", "x"]},
+        {"prompt": "x"},
+    ]
+    found = pipe(rows, top_k=None, batch_size=3)
+    expected = [
+        lm.choose("2 + 2 =", [" 3", " 4"]),
+        lm.choose(messages=CHAT, choices=["Paris", "Rome", "x"]),
+        lm.choose("x", CHOICES),
+    ]
+    for answer, scores in zip(found, expected, strict=True):
+        logprobs = [choice["logprob"] for choice in by_index(answer)]
+        assert logprobs == pytest.approx([s.logprob for s in scores.scores], abs=TOLERANCE)
+
+
+def test_chats_are_one_row_or_a_list_of_rows(pipe: Any, lm: TfLM) -> None:
+    """A special token's surface inside a message stays text."""
+    expected = lm.choose(messages=CHAT, choices=CHOICES).best
+    assert pipe(CHAT)["logprob"] == pytest.approx(expected.logprob, abs=TOLERANCE)
+    assert [answer["label"] for answer in pipe([CHAT, CHAT])] == [expected.choice] * 2
+
+
+def test_a_generator_is_streamed(pipe: Any) -> None:
+    pulled = []
+
+    def rows() -> Iterator[str]:
+        for number in range(1000):
+            pulled.append(number)
+            yield f"{number} is"
+
+    found = pipe(rows(), batch_size=4)
+    assert pulled == []
+    answers = [next(found) for _ in range(4)]
+    assert len(pulled) == 4
+    next(found)
+    assert len(pulled) == 8
+    assert [answer["label"] for answer in answers] == [
+        pipe(f"{number} is")["label"] for number in range(4)
+    ]
+    with pytest.raises(TypeError):
+        len(found)
+
+
+def test_columns_and_data_sets_are_streamed_and_counted(pipe: Any) -> None:
+    datasets = pytest.importorskip("datasets")
+    data = datasets.Dataset.from_dict({"prompt": ROWS, "answer": [0] * len(ROWS)})
+    expected = [answer["label"] for answer in pipe(ROWS)]
+    for rows in (data, data["prompt"], KeyDataset(data, "prompt")):
+        found = pipe(rows, batch_size=2)
+        assert not isinstance(found, list)
+        bar = tqdm(found, disable=False, file=StringIO())
+        assert bar.total == len(ROWS)
+        assert [answer["label"] for answer in bar] == expected
+        assert bar.n == len(ROWS)
+    streamed = pipe(data.to_iterable_dataset(), batch_size=2)
+    assert [answer["label"] for answer in streamed] == expected
+
+
+def test_progress_is_told_by_an_iterator_over_key_data_sets(pipe: Any) -> None:
+    data = KeyDataset([{"text": row} for row in ROWS], "text")
+    bar = tqdm(pipe(data, batch_size=2), disable=False, file=StringIO())
+    assert bar.total == len(ROWS)
+    assert [answer["label"] for answer in bar] == [answer["label"] for answer in pipe(ROWS)]
+    assert bar.n == len(ROWS)
+
+
+def test_workers_read_and_tokenize(pipe: Any) -> None:
+    expected = [answer["label"] for answer in pipe(ROWS)]
+    assert [answer["label"] for answer in pipe(ROWS, num_workers=2, batch_size=3)] == expected
+    with pytest.raises(InputError, match=r"^row 1, choices: got one string; give a list"):
+        pipe([ROWS[0], {"prompt": "x", "choices": "abc"}], num_workers=1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "arguments", "told"),
+    [
+        (["a", ""], {}, "row 1, prompt: is empty"),
+        (["a"], {"choices": []}, "row 0, choices: "),
+        ("a", {"choices": ["b", "b"]}, "choice 1: 'b' was given before"),
+        ("a", {"choices": None}, "choices: there are none; give choices"),
+        ("a", {"norm": "loudest"}, "norm: unknown norm"),
+        ("a", {"boundary": "soft"}, "boundary: 'soft'; give"),
+        ("a", {"top_k": 0}, "top_k: 0 is no number of choices; 1 or more"),
+        ("a", {"choice": ["b"]}, 'choice: is no argument; did you mean "choices"'),
+        (["a"], {"batch_size": 0.5}, "batch_size: 0.5 is no number of rows"),
+        ([{"text": "a"}], {}, "row 0, prompt: has neither prompt nor messages but 'text'"),
+        ({"prompt": "a", "messages": CHAT}, {}, "prompt: give either a prompt or messages"),
+        ([["a", "b"]], {}, "row 0, prompt: got list"),
+        (7, {}, "inputs: got int; give a row"),
+        ("x " * 600, {}, "context"),
+    ],
+)
+def test_errors_say_what_and_where_and_the_next_call_works(
+    pipe: Any, rows: Any, arguments: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(InputError) as raised:
+        pipe(rows, **arguments)
+    assert told in str(raised.value)
+    assert pipe(ROWS[0])["label"] in CHOICES
+
+
+def test_a_folder_that_a_pipeline_saved_needs_no_trust(pipe: Any, tmp_path: Path) -> None:
+    pipe.save_pretrained(tmp_path)
+    again = pipeline(
+        "token-choice", model=str(tmp_path), choices=CHOICES, dtype="float32", batch_size=2
+    )
+    assert [a["label"] for a in again(ROWS)] == [a["label"] for a in pipe(ROWS)]
+
+
+def test_models_spread_by_a_device_map_work(pipe: Any, folder: Path, tmp_path: Path) -> None:
+    """Two layers and the head wait on the disk."""
+    parts = ("model.embed_tokens", "model.norm", "model.rotary_emb", "model.layers.0")
+    spread = {**dict.fromkeys(parts, "cpu"), "model.layers.1": "disk", "model.layers.2": "disk"}
+    for device_map in ({"": "cpu"}, {**spread, "lm_head": "disk"}):
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, device_map=device_map, offload_folder=str(tmp_path)
+        )
+        found = pipeline("token-choice", model=model, tokenizer=pipe.tokenizer, choices=CHOICES)
+        for batch_size in (1, 3):
+            answers = found(ROWS, batch_size=batch_size)
+            for answer, expected in zip(answers, pipe(ROWS), strict=True):
+                assert answer == pytest.approx(expected, abs=TOLERANCE)
+
+
+def test_an_engine_works_where_the_first_weights_wait_on_a_disk(
+    pipe: Any, folder: Path, tmp_path: Path, lm: TfLM
+) -> None:
+    """Transformers' pipelines refuse it; the model then has no device of its own."""
+    device_map = {"model.embed_tokens": "disk", "lm_head": "disk", "model.layers": "disk"}
+    device_map |= {"model.norm": "cpu", "model.rotary_emb": "cpu"}
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, device_map=device_map, offload_folder=str(tmp_path)
+    )
+    assert model.device.type == "meta"
+    found = TfLM(engine=TfEngine(model, pipe.tokenizer)).choose(ROWS[0], CHOICES)
+    assert found.best.logprob == pytest.approx(
+        lm.choose(ROWS[0], CHOICES).best.logprob, abs=TOLERANCE
+    )
+
+
+def test_a_quantized_model_works_and_batches() -> None:
+    quantization = pytest.importorskip("torchao.quantization")
+    model = tiny.tiny_model("llama")
+    quantization.quantize_(model, quantization.Int8WeightOnlyConfig())
+    pipe = pipeline(
+        "token-choice", model=model, tokenizer=tiny.byte_level_tokenizer(), choices=CHOICES
+    )
+    for one, batched in zip(map(pipe, ROWS), pipe(ROWS, batch_size=5), strict=True):
+        assert batched == pytest.approx(one, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_a_program_gives_what_its_runs_give(run: Any, lm: TfLM, batch_size: int) -> None:
+    found = run(QUESTIONS, batch_size=batch_size)
+    for values, result in zip(QUESTIONS, found, strict=True):
+        tree = PROGRAM.run(lm.as_model(), values)
+        best = tree.best()
+        assert result["record"] == best.fields
+        assert result["score"] == pytest.approx(best.nodes[1].prob, abs=TOLERANCE)
+        assert result["probs"] == {"city": pytest.approx(best.nodes[1].prob, abs=TOLERANCE)}
+        assert result["logprob"] == pytest.approx(best.logprob, abs=10 * TOLERANCE)
+        again = ThoughtTree.from_dict(result["tree"])
+        assert [node.text for node in again.nodes] == [node.text for node in tree.nodes]
+    json.dumps(found)
+
+
+def test_programs_come_as_files_too_and_rows_are_streamed(
+    run: Any, pipe: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "program.json"
+    path.write_text(json.dumps(PROGRAM.to_dict()))
+    other = pipeline(
+        "thought-automaton", model=pipe.model, tokenizer=pipe.tokenizer, program=str(path)
+    )
+    assert other(QUESTIONS[0])["record"] == run(QUESTIONS[0])["record"]
+    pulled = []
+
+    def rows() -> Iterator[dict[str, str]]:
+        for values in QUESTIONS:
+            pulled.append(values)
+            yield values
+
+    results = run(rows(), batch_size=2)
+    assert next(results)["record"] == run(QUESTIONS[0])["record"]
+    assert len(pulled) <= 3
+    assert len(run(KeyDataset([{"row": values} for values in QUESTIONS], "row"))) == len(QUESTIONS)
+
+
+def test_errors_of_programs_and_rows_are_told(run: Any, pipe: Any) -> None:
+    with pytest.raises(InputError, match=r'^row 1, inputs: "question" is missing'):
+        run([*QUESTIONS[:1], {"quest": "x"}])
+    with pytest.raises(InputError, match=r"^row 0, inputs: got str; give"):
+        run(["x"])
+    with pytest.raises(InputError, match=r"^program: there is none; give program="):
+        pipeline("thought-automaton", model=pipe.model, tokenizer=pipe.tokenizer)(QUESTIONS[0])
+    with pytest.raises(InputError, match=r"nowhere\.yaml"):
+        run(QUESTIONS[0], program="nowhere.yaml")
+    assert run({"question": "new"}, budget=Budget(tokens=1))["stopped"] == "tokens"
+    assert run(QUESTIONS[0])["stopped"] is None
+
+
+def test_the_page_shows_what_works(folder: Path) -> None:
+    """All its snippets, one after the other, on a tiny model."""
+    page = Path(__file__).parents[3] / "docs" / "pipelines.md"
+    if not page.exists():
+        pytest.skip("the documentation is not beside these tests")
+    text = page.read_text(encoding="utf-8")
+    snippets = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    code = "\n".join(snippets).replace("HuggingFaceTB/SmolLM2-135M-Instruct", str(folder))
+    assert len(snippets) >= 8
+    names: dict[str, Any] = {}
+    exec(compile(code, "pipelines.md", "exec"), names)
+    assert set(names["result"]) == keys(text, "thought-automaton")
+    assert set(names["choice"]) | {"pmi"} == keys(text, "token-choice")
+
+
+def keys(text: str, task: str) -> set[str]:
+    """What the page's table of keys names."""
+    section = re.split(r"\n## ", text.split(f"\n## `{task}`", 1)[1])[0]
+    table = section.split("| key | |\n", 1)[1].split("\n\n")[0]
+    first = re.findall(r"^\| (`.*?) \|", table, flags=re.MULTILINE)
+    return {name for cell in first for name in re.findall(r"`(\w+)`", cell)}
+
+
+def test_the_tasks_are_registered() -> None:
+    assert set(autocog_tf.pipelines.__all__) == {"ThoughtAutomatonPipeline", "TokenChoicePipeline"}
+    with pytest.raises(InputError, match="tokenizer: there is none"):
+        autocog_tf.pipelines.TokenChoicePipeline(model=tiny.tiny_model("llama"))
+
+
+@pytest.mark.slow
+def test_batches_on_smollm2_equal_choose(smol: TfLM) -> None:
+    """Float32: within 1e-4 for each choice."""
+    engine = smol._open
+    intents = ["card arrival", "card not working", "lost or stolen card", "exchange rate", "top up"]
+    choices = [f" {intent}" for intent in intents]
+    messages = ["Where is it?", "I lost my card somewhere on the way home.", "It declines."] * 4
+    rows = [f"Classify the message.\nMessage: {text}\nIntent:" for text in messages]
+    pipe = pipeline(
+        "token-choice", model=engine.model, tokenizer=engine.tokenizer.tokenizer, choices=choices
+    )
+    for batch_size in (1, 8, 12):
+        for prompt, answer in zip(rows, pipe(rows, top_k=None, batch_size=batch_size), strict=True):
+            expected = smol.choose(prompt, choices)
+            assert answer[0]["label"] == expected.choice
+            for choice in answer:
+                logprob = expected.scores[choice["index"]].logprob
+                assert choice["logprob"] == pytest.approx(logprob, abs=TOLERANCE)
