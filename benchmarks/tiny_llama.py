@@ -1,4 +1,4 @@
-"""A Llama that costs nearly nothing, with a real tokenizer: what is left is what surrounds a model."""
+"""A Llama that costs nearly nothing, with a real tokenizer: only what surrounds a model is left."""
 
 from __future__ import annotations
 
