@@ -50,6 +50,9 @@ TEST_TOOLS = [
     "xllamacpp>=2026.1; platform_system == 'Linux'",
 ]
 
+#: Enough for the tests of the extension.
+SANITIZE_TOOLS = ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100"]
+
 
 def install(session: nox.Session, plugins: list[str], *more: str) -> None:
     """Install core and these plugins from this checkout, with the model."""
@@ -97,6 +100,28 @@ def tests(session: nox.Session) -> None:
         return
     session.run("pytest", "-q", "-m", "not slow")
     session.run("pytest", "-q", "-m", "slow", "--durations=5")
+
+
+@nox.session
+def sanitize(session: nox.Session) -> None:
+    """Run the tests of the extension in C++ with address and undefined-behaviour sanitizers."""
+    install(session, [LLAMACPP], *SANITIZE_TOOLS)
+    flags = {"SKBUILD_CMAKE_ARGS": "-DSANITIZE=address,undefined", "AUTOCOG_NATIVE": "1"}
+    session.install("--no-deps", "--force-reinstall", "-e", LLAMACPP, env=flags)
+    libraries = [
+        str(session.run("gcc", f"-print-file-name={name}", external=True, silent=True)).strip()
+        for name in ("libasan.so", "libubsan.so", "libstdc++.so.6")
+    ]
+    environment = {
+        # Python itself is not built with them, so that they must be there before it.
+        "LD_PRELOAD": " ".join(libraries),
+        # Python keeps some of its memory to the end.
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    }
+    files = ["native_parts", "native_automata", "native_manners", "tree_decoding", "mixed_calls"]
+    chosen = session.posargs or [f"{LLAMACPP}/tests/test_{name}.py" for name in files]
+    session.run("pytest", "-q", "-m", "not slow", *chosen, env=environment)
 
 
 @nox.session

@@ -12,6 +12,7 @@ import transformers
 from numpy.typing import NDArray
 
 from autocog_core import BackendInfo, TreeQuery, TreeScores
+from autocog_core.borders import kept
 from autocog_core.kept_rows import KeptRows
 from autocog_core.lazy import lazy
 from autocog_tf import fingerprint
@@ -131,6 +132,7 @@ class TfEngine:
             adds_bos=self.tokenizer.adds_bos,
             eos=tuple(ids),
             special_tokens=self.tokenizer.special_tokens,
+            keeps_borders=kept(self.tokenizer.vocabulary()),
             tolerance=self.tolerance,
             concurrency=1,
             details=details,
