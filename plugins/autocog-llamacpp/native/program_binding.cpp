@@ -313,20 +313,19 @@ void bind_runs(nb::module_& module) {
       .def("missing", &missing_sites, "number"_a, "The sites that a run needs.")
       .def(
           "give",
-          [](BoundRuns& self, int number, const nb::bytes& key, int action, int pending,
+          [](BoundRuns& self, int number, const nb::bytes& key, int action, int before, int pending,
              nb::handle site) {
             Run& run = self.runs.run(number);
             const auto& actions = run.program().actions;
             const Action* of = action < 0 ? nullptr : &actions.at(action);
             auto made = site_of(site, of, pending, self.session.limits().width);
-            for (const Run::Missing& one : run.missing()) {
-              if (one.key == bytes_of(key) && one.live->ids.empty() && made->scored_from == 0) {
-                throw nb::value_error("nothing to condition on");
-              }
+            if (before == 0 && made->scored_from == 0) {
+              throw nb::value_error("nothing to condition on");
             }
             run.give(bytes_of(key), std::move(made));
           },
-          "number"_a, "key"_a, "action"_a, "pending"_a, "site"_a, "A site that a run needs.")
+          "number"_a, "key"_a, "action"_a, "before"_a, "pending"_a, "site"_a,
+          "A site that a run needs, after so many ids and pending texts.")
       .def(
           "result",
           [](BoundRuns& self, int number) {

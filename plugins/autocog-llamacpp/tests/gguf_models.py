@@ -37,11 +37,11 @@ def byte_values() -> list[str]:
 
 
 BLANK = byte_values()[0x20]
-MERGES = [
+MERGES: tuple[tuple[str, str], ...] = (
     (BLANK, "P"), ("a", "r"), ("i", "s"), (BLANK + "P", "ar"), (BLANK + "Par", "is"),
     ("t", "h"), ("th", "e"), (BLANK, "the"), ("1", "0"), (BLANK, "F"), ("a", "n"),
     (BLANK + "F", "r"), (BLANK + "Fr", "an"), ("i", "n"), (BLANK, "in"), ("o", "n"),
-]  # fmt: skip
+)  # fmt: skip
 
 Special = tuple[str, gguf.TokenType]
 SPECIALS: tuple[Special, ...] = (
@@ -53,10 +53,14 @@ SPECIALS: tuple[Special, ...] = (
 
 
 def add_byte_level_tokenizer(
-    writer: gguf.GGUFWriter, *, adds_bos: bool, specials: Sequence[Special] = SPECIALS
+    writer: gguf.GGUFWriter,
+    *,
+    adds_bos: bool,
+    specials: Sequence[Special] = SPECIALS,
+    merges: Sequence[tuple[str, str]] = MERGES,
 ) -> int:
     """A byte-level BPE; the size of its vocabulary."""
-    words = byte_values() + [first + second for first, second in MERGES]
+    words = byte_values() + [first + second for first, second in merges]
     kinds = [gguf.TokenType.NORMAL] * len(words)
     first = len(words)
     words += [text for text, _ in specials]
@@ -65,7 +69,7 @@ def add_byte_level_tokenizer(
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(words)
     writer.add_token_types(kinds)
-    writer.add_token_merges([" ".join(pair) for pair in MERGES])
+    writer.add_token_merges([" ".join(pair) for pair in merges])
     writer.add_bos_token_id(first)
     writer.add_eos_token_id(first + 1)
     writer.add_add_bos_token(adds_bos)
@@ -167,6 +171,7 @@ def _write(
     adds_bos: bool = False,
     chat_template: str | None = None,
     specials: Sequence[Special] | None = None,
+    merges: Sequence[tuple[str, str]] = MERGES,
     output_norm: str = "output_norm",
     edit: Edit = lambda writer: None,
     split: int = 0,
@@ -184,7 +189,7 @@ def _write(
         size = add_sentencepiece_tokenizer(writer, specials or ())
     else:
         specials = SPECIALS if specials is None else specials
-        size = add_byte_level_tokenizer(writer, adds_bos=adds_bos, specials=specials)
+        size = add_byte_level_tokenizer(writer, adds_bos=adds_bos, specials=specials, merges=merges)
     writer.add_vocab_size(size)
     if chat_template is not None:
         writer.add_chat_template(chat_template)

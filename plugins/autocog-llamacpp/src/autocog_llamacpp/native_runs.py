@@ -90,7 +90,7 @@ class _Evaluation:
         run = self._of[number]
         for key, action, ids, pending in self._runs.missing(number):
             site = site_of(run, action, ids, pending)
-            self._runs.give(number, key, action, len(pending), site)
+            self._runs.give(number, key, action, len(ids), len(pending), site)
 
     def _end(self, number: int, reason: str) -> None:
         run = self._of[number]

@@ -1,0 +1,143 @@
+"""Automata in C++ against core's evaluator over ctypes, on automata that nobody wrote."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from native_automata import COUNTS, MORE_MERGES, check_equal, compare_drawn, favour, result_of
+
+from autocog_core import AutocogError, ContextOverflowError
+from autocog_core.fta import Automaton, Choose, Complete, Input, Template, Text
+from autocog_core.fta.many import run_many
+from autocog_llamacpp import LLaMa
+from autocog_llamacpp.native import native
+
+pytestmark = pytest.mark.skipif(native().module is None, reason="there is no extension")
+
+#: File, and settings of the context: chunks, rounds and evictions happen in all but the first.
+ODD = {"merges": MORE_MERGES, "edit": favour}
+KINDS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "llama": ("llama", ODD, {}),
+    "bos": ("llama", {**ODD, "adds_bos": True}, {"n_batch": 8, "n_seq_max": 3}),
+    "sentencepiece": ("llama", {"sentencepiece": True}, {"n_batch": 16}),
+    "gemma3": ("gemma3", {**ODD, "seed": 1}, {"n_batch": 16, "n_seq_max": 4}),
+    "mamba": ("mamba", {**ODD, "adds_bos": True}, {"n_batch": 16, "n_seq_max": 4}),
+}
+
+
+@pytest.fixture(scope="module")
+def pair(gguf_file: Callable[..., Path]) -> Iterator[Callable[[str], tuple[LLaMa, LLaMa]]]:
+    """Two models over one file, in C++ and in Python."""
+    made: dict[str, tuple[LLaMa, LLaMa]] = {}
+
+    def of(kind: str) -> tuple[LLaMa, LLaMa]:
+        if kind not in made:
+            architecture, file, options = KINDS[kind]
+            path = str(gguf_file(architecture, **file))
+            given = {"n_ctx": 96, "exact": True, "n_threads": 1, **options}
+            one, other = (
+                LLaMa(**LLaMa.create(model_path=path, native=in_cpp, **given))
+                for in_cpp in (True, False)
+            )
+            made[kind] = (one, other)
+        return made[kind]
+
+    yield of
+    for models in made.values():
+        for model in models:
+            model.close()
+
+
+def compared(pair: Any, examples: int, number: int = 0) -> Counter[str]:
+    seen: Counter[str] = Counter()
+    for place, kind in enumerate(KINDS):
+        seen += compare_drawn(pair(kind), number + place, examples)
+    return seen
+
+
+#: In how many of the 300 each of these has to happen, or the test would say little.
+LEAST = {
+    **dict.fromkeys(("a text, scored", "a text, given", "an empty text", "more than ASCII"), 20),
+    **dict.fromkeys(("norm: logprob", "norm: mean", "norm: per_byte", "norm: pmi"), 15),
+    **dict.fromkeys(("end: none", "end: text", "end: EOS"), 12),
+    **dict.fromkeys((f"beams: {beams}" for beams in (1, 2, 3, 4)), 15),
+    **dict.fromkeys((f"length_penalty: {p}" for p in (-0.7, 0.0, 0.5, 1.0, 2.0)), 8),
+    **dict.fromkeys(("pruned: width", "pruned: threshold", "pruned: max_visits"), 30),
+    **dict.fromkeys(("pruned: budget", "pruned: duplicate", "retokenized"), 12),
+    **dict.fromkeys(("finish: stop", "finish: eos", "finish: length"), 25),
+    **dict.fromkeys(("stopped: paths", "stopped: tokens", "a set of tokens"), 20),
+    "successors of their own": 25,
+    "pmi after BOS": 3,
+    "back to a character's first token": 3,
+    "ContextOverflowError": 5,
+    "InputError": 3,
+}
+
+AUTOMATON = Automaton(
+    [
+        Text(uid="begin", text="A", successors="q"),
+        Text(uid="q", text=Template("{{ q }}: "), evaluate=True, successors="c"),
+        Choose(uid="c", choices=("in", "is", "é", "10"), width=2, successors="w", name="c"),
+        Complete(uid="w", length=4, beams=3, width=2, stop=("a", "0"), successors="d"),
+        Text(uid="d", text=" the", evaluate=True),
+    ],
+    inputs={"q": Input()},
+)
+ROWS: list[dict[str, Any]] = [
+    {"q": "Paris is in"},
+    {"q": "Paris is on"},
+    {},
+    {"q": "10 é"},
+    {"q": "too long " * 40},
+    {"q": "Paris is in"},
+    {"q": "日" * 9},
+    {"p": 1},
+    {"q": "an"},
+]
+
+
+def test_some_automata_are_what_core_makes_of_them(pair: Any) -> None:
+    assert compared(pair, examples=12)["compared"] >= 60
+
+
+@pytest.mark.slow
+def test_every_automaton_is_what_core_makes_of_it(pair: Any) -> None:
+    seen = compared(pair, examples=60, number=10)
+    assert seen["compared"] >= 300
+    seldom = {what: seen[what] for what, least in LEAST.items() if seen[what] < least}
+    assert not seldom, f"happened too seldom to say much: {seldom}"
+
+
+@pytest.mark.parametrize("concurrency", [1, 3, 4])
+@pytest.mark.parametrize("kind", ["llama", "gemma3", "mamba"])
+def test_rows_are_what_core_makes_of_them(pair: Any, kind: str, concurrency: int) -> None:
+    """Faulty rows are no end of the others, and each fault is in the words of core."""
+    results: list[list[Any]] = []
+    for model in pair(kind):
+        model._open.forget()
+        rows = run_many(AUTOMATON, model.as_model(), ROWS, concurrency=concurrency)
+        results.append(list(rows))
+    # How many rows are at work together differs then, and so does what they share.
+    counts = COUNTS if concurrency == 1 else ("model_calls", "unique_tokens")
+    for found, expected in zip(*results, strict=True):
+        check_equal(found, expected, counts)
+    errors = [type(found).__name__ for found in results[0] if isinstance(found, AutocogError)]
+    assert errors == ["InputError", "ContextOverflowError", "InputError"]
+    assert len(results[0]) == len(ROWS)
+
+
+def test_of_several_paths_that_do_not_fit_the_first_is_told(pair: Any) -> None:
+    automaton = Automaton(
+        [
+            Text(uid="t", text="Paris:", successors="c"),
+            Choose(uid="c", choices=("é", "日日日"), width=None, successors="w"),
+            Complete(uid="w", length=95),
+        ]
+    )
+    found, expected = (result_of(automaton, model.as_model()) for model in pair("llama"))
+    assert isinstance(expected, ContextOverflowError)
+    check_equal(found, expected)
