@@ -149,6 +149,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/core_overhead.py")
     session.run("python", "benchmarks/compare_tf.py", *session.posargs)
     session.run("python", "benchmarks/compare_llamacpp.py", *session.posargs)
+    session.run("python", "benchmarks/native_overhead.py")
 
 
 @nox.session

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from autocog_core import Model, TreeQuery, load
 from autocog_core.options import package_file
@@ -63,7 +65,8 @@ def transformers_engine() -> Iterator[Engine]:
             yield work
             hook.remove()
 
-        yield Engine(model, rows, engine.forget, counted)
+        with model:
+            yield Engine(model, rows, engine.forget, counted)
 
 
 def float32_weights(target: Path) -> Path:
@@ -83,7 +86,19 @@ def llama_cpp_engine(weights: Path, *, exact: bool = True) -> Iterator[Engine]:
     options = {"model_path": str(weights), "n_ctx": 2048, "exact": exact}
     own = {"flash_attn": False, "type_k": 0, "type_v": 0} if exact else {}
     plain = llama_cpp.Llama(str(weights), n_ctx=1024, logits_all=True, verbose=False, **own)
-    with load(backend="llamacpp", options=options) as model:
+    working: list[Work] = []
+    decode = llama_cpp.llama_decode
+
+    # As a function of C, for the extension takes its address when the model is loaded.
+    @ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, llama_cpp.llama_batch)
+    def count(context: Any, batch: Any) -> int:
+        for work in working:
+            work.tokens += batch.n_tokens
+        return int(decode(context, batch))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(llama_cpp, "llama_decode", count)
+        model = load(backend="llamacpp", options=options)
         engine = model._backend._open  # type: ignore[attr-defined]
 
         def rows(tokens: Sequence[int], last: int) -> Any:
@@ -94,18 +109,12 @@ def llama_cpp_engine(weights: Path, *, exact: bool = True) -> Iterator[Engine]:
 
         @contextmanager
         def counted() -> Iterator[Work]:
-            work = Work()
-            decode = llama_cpp.llama_decode
+            working.append(Work())
+            yield working[-1]
+            working.clear()
 
-            def count(context: Any, batch: Any) -> Any:
-                work.tokens += batch.n_tokens
-                return decode(context, batch)
-
-            llama_cpp.llama_decode = count
-            yield work
-            llama_cpp.llama_decode = decode
-
-        yield Engine(model, rows, engine.forget, counted)
+        with model:
+            yield Engine(model, rows, engine.forget, counted)
 
 
 class Needed:
@@ -121,10 +130,13 @@ class Needed:
 
     def __enter__(self) -> Needed:
         self._caller.greedy_tree = self._watch
+        # Core evaluates then, and not the engine by itself.
+        self._watched, self._caller.watched = self._caller.watched, True
         return self
 
     def __exit__(self, *_: object) -> None:
         del self._caller.greedy_tree
+        self._caller.watched = self._watched
 
     def __len__(self) -> int:
         return len(self._seen)

@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from gguf_models import SMOL
+from native_automata import check_equal, result_of
 from plain_llama import Plain
+from recordings.rows import EXAMPLES, ROWS
 
+from autocog_core import Automaton
 from autocog_core.options import package_file
 from autocog_llamacpp import LLaMa
+from autocog_llamacpp.native import native
 from autocog_llamacpp.quantize import quantize
 
 pytestmark = pytest.mark.slow
@@ -105,3 +109,17 @@ def test_memory_beyond_the_cache_is_small() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     print(done.stdout)
+
+
+@pytest.mark.skipif(native().module is None, reason="there is no extension")
+@pytest.mark.parametrize("example", ROWS)
+def test_examples_are_in_cpp_what_core_makes_of_them(smol_f32: Path, example: str) -> None:
+    program = Automaton.from_file(EXAMPLES / example / f"{example}.yaml").bind(ROWS[example])
+    found = []
+    for way in (True, False):
+        created = LLaMa.create(model_path=str(smol_f32), n_ctx=2048, exact=True, native=way)
+        model = LLaMa(**created)
+        found.append(result_of(program, model.as_model()))
+        model.close()
+    check_equal(*found)
+    assert found[0].header["evaluator"] == "engine"
