@@ -37,7 +37,13 @@ def gguf_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     return make
 
 
-@pytest.fixture(params=[True, False], ids=["native", "python"])
+@pytest.fixture(
+    params=[
+        pytest.param(True, id="native"),
+        # The same tests once more: what is in use where there is no compiler.
+        pytest.param(False, id="python", marks=pytest.mark.slow),
+    ]
+)
 def native(request: pytest.FixtureRequest) -> bool:
     """Whether trees are evaluated in C++."""
     from autocog_llamacpp.native import native as found
