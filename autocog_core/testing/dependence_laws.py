@@ -81,11 +81,7 @@ def bos_counts(subject: Subject) -> None:
 @law("rows", "tokens")
 def whole_context(subject: Subject) -> None:
     """All of the declared context counts: no end of a long sequence is cut off unsaid."""
-    limit = subject.model.info.context_length
-    if limit is None:
-        raise NotApplicableError("no limit is declared")
-    if limit > subject.longest:
-        raise NotApplicableError(f"a context of {limit} tokens is too long to fill here")
+    limit = subject.fillable_limit()
     if (order := _order(subject)) is not None:
         raise NotApplicableError(f"it looks at {order} tokens only, and says so")
     tokens = subject.as_long(limit)

@@ -124,11 +124,7 @@ def _greedy(subject: Subject, tokens: list[int]) -> Any:
 @law("rows", "tokens")
 def context(subject: Subject) -> None:
     """The declared context is real: it can be filled, and what is longer is refused."""
-    limit = subject.model.info.context_length
-    if limit is None:
-        raise NotApplicableError("no limit is declared")
-    if limit > subject.longest:
-        raise NotApplicableError(f"a context of {limit} tokens is too long to fill here")
+    limit = subject.fillable_limit()
     tokens = subject.as_long(limit)
     # What fails with few tokens as well is not the length's fault.
     subject.model.greedy(tokens[:2])

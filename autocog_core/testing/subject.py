@@ -193,6 +193,18 @@ class Subject:
             raise NotApplicableError(f"a context of {limit} tokens is too short for it")
         return tokens
 
+    def fillable_limit(self) -> int:
+        """The declared context length.
+
+        :raises NotApplicableError: if there is none, or more than is filled here.
+        """
+        limit = self.model.info.context_length
+        if limit is None:
+            raise NotApplicableError("no limit is declared")
+        if limit > self.longest:
+            raise NotApplicableError(f"a context of {limit} tokens is too long to fill here")
+        return limit
+
     def as_long(self, length: int) -> list[int]:
         """The ids of a sequence of so many tokens."""
         tokens = self.model.encode(self.prompts[-1])

@@ -2,24 +2,37 @@
 
 #include <numeric>
 
+#include "failures.h"
+
 namespace autocog {
 
-void Evaluator::settle(bool held) {
-  if (!sure_ || (held && !lent)) forget();
+void Evaluator::settle(bool releasing) {
+  if (!sure_ || (held() > 0 && !lent && !releasing)) forget();
 }
 
-const float* Evaluator::decode_step(const std::vector<int>& handles, const Tokens& tokens,
-                                    const std::vector<int>& positions) {
+const float* Evaluator::step(const std::vector<int>& handles, const Tokens& tokens) {
+  settle();
+  sure_ = false;
   Batch batch;
+  for (const int handle : handles) {
+    batch.positions.push_back(length_of(handle));
+    if (batch.positions.back() < 0) {
+      throw Refused("another call on the model has ended this completion",
+                    "make no calls in on_text that fail, or ask for more than the memory holds");
+    }
+  }
+  prepare_step(static_cast<int>(handles.size()));
   batch.tokens = tokens;
-  batch.positions.assign(positions.begin(), positions.end());
   batch.sequences.assign(handles.begin(), handles.end());
   batch.first.resize(tokens.size());
   std::iota(batch.first.begin(), batch.first.end(), 0);
   batch.last.resize(tokens.size());
   std::iota(batch.last.begin(), batch.last.end(), 1);
   batch.wanted.assign(tokens.size(), 1);
-  return context_.decode(batch, 0, batch.size());
+  const float* rows = context_.decode(batch, 0, batch.size());
+  take_step(handles, tokens);
+  sure_ = true;
+  return rows;
 }
 
 std::vector<float> row_after(Evaluator& evaluator, const Tokens& tokens, int width) {

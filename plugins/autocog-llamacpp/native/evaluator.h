@@ -33,7 +33,7 @@ class Evaluator {
   virtual std::vector<float> open(const Tokens& tokens, int count, std::vector<int>& handles) = 0;
 
   // Continue each sequence with a token; the logits (n, V) after them, valid until the next call.
-  virtual const float* step(const std::vector<int>& handles, const Tokens& tokens) = 0;
+  const float* step(const std::vector<int>& handles, const Tokens& tokens);
 
   // Let go of sequences that were continued with `texts`; later calls may go on from them.
   virtual void release(const std::vector<int>& handles, const std::vector<Tokens>& texts) = 0;
@@ -51,10 +51,14 @@ class Evaluator {
 
  protected:
   // Whoever begins and does not come to his end leaves behind what nobody knows.
-  void settle(bool held);
-  // One token for each of several sequences, at these positions.
-  const float* decode_step(const std::vector<int>& handles, const Tokens& tokens,
-                           const std::vector<int>& positions);
+  void settle(bool releasing = false);
+
+  // How many tokens a held sequence has; -1 if it is not held.
+  virtual int length_of(int handle) const = 0;
+  // Make room for a token on each of so many held sequences.
+  virtual void prepare_step(int count) = 0;
+  // Note that held sequences have one token more.
+  virtual void take_step(const std::vector<int>& handles, const Tokens& tokens) = 0;
 
   Context& context_;
   // Whether no call was left in the middle.

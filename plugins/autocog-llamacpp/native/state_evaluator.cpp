@@ -26,14 +26,14 @@ class StateEvaluator final : public Evaluator {
   explicit StateEvaluator(Context& context) : Evaluator(context) { reset(); }
 
   void evaluate(Forest& forest, const Sink& sink) override {
-    settle(!held_.empty());
+    settle();
     sure_ = false;
     branches(forest, sink);
     sure_ = true;
   }
 
   std::vector<float> open(const Tokens& tokens, int count, std::vector<int>& handles) override {
-    settle(!held_.empty());
+    settle();
     lent = true;
     std::vector<float> row = row_after(*this, tokens, context_.limits.width);
     sure_ = false;
@@ -46,27 +46,8 @@ class StateEvaluator final : public Evaluator {
     return row;
   }
 
-  const float* step(const std::vector<int>& handles, const Tokens& tokens) override {
-    settle(!held_.empty());
-    sure_ = false;
-    std::vector<int> positions;
-    for (const int handle : handles) {
-      const auto found = held_.find(handle);
-      if (found == held_.end()) {
-        throw Refused("another call on the model has ended this completion",
-                      "make no calls in on_text that fail, or ask for more than the memory holds");
-      }
-      positions.push_back(static_cast<int>(found->second.size()));
-    }
-    make_room(static_cast<int>(handles.size()));
-    const float* rows = decode_step(handles, tokens, positions);
-    for (std::size_t i = 0; i < handles.size(); ++i) held_[handles[i]].push_back(tokens[i]);
-    sure_ = true;
-    return rows;
-  }
-
   void release(const std::vector<int>& handles, const std::vector<Tokens>&) override {
-    settle(false);
+    settle(true);
     sure_ = false;
     for (const int handle : handles) {
       const auto found = held_.find(handle);
@@ -99,6 +80,17 @@ class StateEvaluator final : public Evaluator {
   }
 
  private:
+  int length_of(int handle) const override {
+    const auto found = held_.find(handle);
+    return found == held_.end() ? kNone : static_cast<int>(found->second.size());
+  }
+
+  void prepare_step(int count) override { make_room(count); }
+
+  void take_step(const std::vector<int>& handles, const Tokens& tokens) override {
+    for (std::size_t i = 0; i < handles.size(); ++i) held_[handles[i]].push_back(tokens[i]);
+  }
+
   // All tokens that a kept sequence has seen.
   struct State {
     int sequence;

@@ -23,7 +23,7 @@ class TreeEvaluator final : public Evaluator {
       : Evaluator(context), tree_(context.limits.sequences) {}
 
   void evaluate(Forest& forest, const Sink& sink) override {
-    settle(!held_.empty());
+    settle();
     if (free_sequences() < 1) {
       throw Refused("all sequences are held by the completion that is running",
                     "give a larger n_seq_max, or call the model when it has ended");
@@ -42,7 +42,7 @@ class TreeEvaluator final : public Evaluator {
   }
 
   std::vector<float> open(const Tokens& tokens, int count, std::vector<int>& handles) override {
-    settle(!held_.empty());
+    settle();
     if (!held_.empty()) {
       throw Refused("the model is completing a text already", "let it end first");
     }
@@ -70,27 +70,8 @@ class TreeEvaluator final : public Evaluator {
     return row;
   }
 
-  const float* step(const std::vector<int>& handles, const Tokens& tokens) override {
-    settle(!held_.empty());
-    sure_ = false;
-    std::vector<int> positions;
-    for (const int handle : handles) {
-      const auto found = held_.find(handle);
-      if (found == held_.end()) {
-        throw Refused("another call on the model has ended this completion",
-                      "make no calls in on_text that fail, or ask for more than the memory holds");
-      }
-      positions.push_back(tree_.length(tree_.end(handle)) + found->second);
-    }
-    make_room(static_cast<int>(handles.size()), everything_held());
-    const float* rows = decode_step(handles, tokens, positions);
-    for (const int handle : handles) ++held_[handle];
-    sure_ = true;
-    return rows;
-  }
-
   void release(const std::vector<int>& handles, const std::vector<Tokens>& texts) override {
-    settle(false);
+    settle(true);
     sure_ = false;
     for (std::size_t i = 0; i < handles.size() && i < texts.size(); ++i) {
       const auto found = held_.find(handles[i]);
@@ -129,6 +110,17 @@ class TreeEvaluator final : public Evaluator {
   }
 
  private:
+  int length_of(int handle) const override {
+    const auto found = held_.find(handle);
+    return found == held_.end() ? kNone : tree_.length(tree_.end(handle)) + found->second;
+  }
+
+  void prepare_step(int count) override { make_room(count, everything_held()); }
+
+  void take_step(const std::vector<int>& handles, const Tokens&) override {
+    for (const int handle : handles) ++held_[handle];
+  }
+
   int free_sequences() const {
     return context_.limits.sequences - static_cast<int>(held_.size());
   }

@@ -145,6 +145,11 @@ def _as(array: NDArray[Any], kind: Any) -> Any:
     return ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))
 
 
+def no_room() -> EngineError:
+    """The error for a request that the cells do not hold."""
+    return EngineError("llama.cpp has no room for this request", hint="give a larger n_ctx")
+
+
 def failure(code: int, reason: str) -> Exception:
     """What llama.cpp's answer to a batch means.
 

@@ -24,7 +24,6 @@ from autocog_llamacpp.interrupt import Interruptible
 from autocog_llamacpp.memory import CACHE_TYPES, cache_bytes, check_memory
 from autocog_llamacpp.native import native
 from autocog_llamacpp.native_session import NativeSession
-from autocog_llamacpp.python_session import PythonSession
 from autocog_llamacpp.session import Session
 from autocog_llamacpp.state_evaluator import StateEvaluator
 from autocog_llamacpp.tokenizer import Tokenizer
@@ -183,7 +182,7 @@ def _make_session(
 ) -> Session:
     if extension is not None:
         return NativeSession(extension, context, tokenizer, recurrent=recurrent)
-    return PythonSession(StateEvaluator(context) if recurrent else TreeEvaluator(context))
+    return StateEvaluator(context) if recurrent else TreeEvaluator(context)
 
 
 def _fitting_sequences(weights: Weights, width: int, batch: int) -> int:

@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 
 from autocog_core import EngineError, OutOfMemoryError, TreeQuery, TreeScores
 from autocog_llamacpp import logs
-from autocog_llamacpp.context import Context, NoSlotError, failure
-from autocog_llamacpp.held import no_room
+from autocog_llamacpp.context import Context, NoSlotError, failure, no_room
 from autocog_llamacpp.session import Rows
 from autocog_llamacpp.tokenizer import Tokenizer, address_of
 

@@ -1,7 +1,7 @@
 """What an engine asks of its memory: trees scored, and sequences held for completions.
 
-There are two: `PythonSession`, over ctypes, and `NativeSession`, in C++. They evaluate the same
-tokens in the same batches, and are held against each other in the tests.
+There are two kinds: `PythonSession`, over ctypes, and `NativeSession`, in C++. They evaluate the
+same tokens, and are held against each other in the tests.
 """
 
 from __future__ import annotations

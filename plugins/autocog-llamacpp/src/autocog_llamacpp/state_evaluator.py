@@ -12,18 +12,18 @@ import numpy as np
 from autocog_core import EngineError
 from autocog_core.forest import Forest
 from autocog_core.tokens import common_prefix_length
-from autocog_llamacpp.context import Context, NoSlotError
-from autocog_llamacpp.held import Holding, Rows, Sink, check_held, no_room
+from autocog_llamacpp.context import Context, NoSlotError, no_room
+from autocog_llamacpp.python_session import PythonSession, Sink
+from autocog_llamacpp.session import Rows
 
 
-class StateEvaluator(Holding):
+class StateEvaluator(PythonSession):
     """Evaluates forests branch by branch, and keeps states from which later calls go on."""
 
     name = "branch by branch, from copied states"
 
     def __init__(self, context: Context) -> None:
-        super().__init__()
-        self._context = context
+        super().__init__(context)
         self._free = list(range(context.sequences))[::-1]
         #: Kept states, by sequence: all tokens that it has seen. That used last is last.
         self._states: dict[int, list[int]] = {}
@@ -35,7 +35,7 @@ class StateEvaluator(Holding):
 
         :raises EngineError: if llama.cpp fails; nothing is kept then, and the next call works.
         """
-        self._settle(self._held)
+        self._settle()
         self._sure = False
         try:
             self._branches(forest, sink)
@@ -48,46 +48,20 @@ class StateEvaluator(Holding):
 
         :param handles: where the sequences are entered, one by one.
         """
-        self._settle(self._held)
+        self._settle()
         self.lent = True
-        found: list[Rows] = []
-        forest = Forest(1)
-        forest.wanted[forest.path(tokens, 0)] = True
-        self.evaluate(forest, lambda _, rows: found.append(rows[0].copy()))
+        row = self._logits_after(tokens)
         self._sure = False
         wanted = list(tokens)
         source = next(each for each, seen in self._states.items() if seen == wanted)
         for _ in range(count):
             handles.append(self._copy(source, wanted))
         self._sure = True
-        return found[0]
-
-    def step(self, handles: Sequence[int], tokens: Sequence[int]) -> Rows:
-        """Continue each sequence with a token; the logits (len(handles), V) after them."""
-        self._settle(self._held)
-        self._sure = False
-        check_held(handles, self._held)
-        self._make_room(len(handles))
-        strands = np.arange(len(handles), dtype=np.int32)
-        try:
-            rows = self._context.decode(
-                np.array(tokens, dtype=np.int32),
-                np.array([len(self._held[handle]) for handle in handles], dtype=np.int32),
-                np.array(handles, dtype=np.int32),
-                strands,
-                strands + 1,
-                np.ones(len(handles), dtype=bool),
-            )
-        except NoSlotError as error:
-            raise no_room() from error
-        for handle, token in zip(handles, tokens, strict=True):
-            self._held[handle].append(token)
-        self._sure = True
-        return rows
+        return row
 
     def release(self, handles: Sequence[int], texts: Sequence[Sequence[int]]) -> None:
         """Let go of sequences; later calls may continue their states."""
-        self._settle(())
+        self._settle(releasing=True)
         self._sure = False
         for handle in handles:
             seen = self._held.pop(handle, None)
@@ -107,18 +81,28 @@ class StateEvaluator(Holding):
             found[sequence] = len(seen)
         return found
 
-    def forget(self) -> None:
-        """Drop everything that was kept from earlier calls."""
+    def together(self, fitting: int) -> int:
+        """How many sequences may be held at once, if the cells hold `fitting`."""
+        return max(1, min(self._context.sequences - 2, self._context.rows, fitting))
+
+    def _length_of(self, handle: int) -> int | None:
+        seen = self._held.get(handle)
+        return None if seen is None else len(seen)
+
+    def _prepare_step(self, count: int) -> None:
+        self._make_room(count)
+
+    def _take_step(self, handles: Sequence[int], tokens: Sequence[int]) -> None:
+        for handle, token in zip(handles, tokens, strict=True):
+            self._held[handle].append(token)
+
+    def _reset(self) -> None:
         self._sure = False
         self._free = list(range(self._context.sequences))[::-1]
         self._states = {}
         self._held = {}
         self._context.clear()
         self._sure = True
-
-    def together(self, fitting: int) -> int:
-        """How many sequences may be held at once, if the cells hold `fitting`."""
-        return max(1, min(self._context.sequences - 2, self._context.rows, fitting))
 
     def _branches(self, forest: Forest, sink: Sink) -> None:
         children = forest.children()

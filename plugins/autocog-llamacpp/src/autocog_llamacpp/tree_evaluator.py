@@ -10,13 +10,14 @@ import numpy as np
 from autocog_core import EngineError
 from autocog_core.forest import Forest
 from autocog_llamacpp.cell_tree import Cell, CellTree
-from autocog_llamacpp.context import Context, NoSlotError
-from autocog_llamacpp.held import Holding, Rows, Sink, check_held, no_room
+from autocog_llamacpp.context import Context, NoSlotError, no_room
 from autocog_llamacpp.plan import Plan, make_plan
 from autocog_llamacpp.portions import portions
+from autocog_llamacpp.python_session import PythonSession, Sink
+from autocog_llamacpp.session import Rows
 
 
-class TreeEvaluator(Holding):
+class TreeEvaluator(PythonSession):
     """Evaluates forests on models with attention, whose memory may be shared token by token.
 
     What calls have seen stays in memory until others need the room: the longest common prefix is
@@ -26,8 +27,7 @@ class TreeEvaluator(Holding):
     name = "one decode, by sequence sets"
 
     def __init__(self, context: Context) -> None:
-        super().__init__()
-        self._context = context
+        super().__init__(context)
         self._tree = CellTree(context.sequences)
         #: Sequences that a generation holds, and cells that it has taken beyond the tree's.
         self._held: dict[int, int] = {}
@@ -37,7 +37,7 @@ class TreeEvaluator(Holding):
 
         :raises EngineError: if llama.cpp fails; nothing is kept then, and the next call works.
         """
-        self._settle(self._held)
+        self._settle()
         if self._free_sequences() < 1:
             raise EngineError(
                 "all sequences are held by the completion that is running",
@@ -63,14 +63,11 @@ class TreeEvaluator(Holding):
         :param handles: where the sequences are entered, one by one.
         :raises EngineError: if others are held: a completion inside a completion's callback.
         """
-        self._settle(self._held)
+        self._settle()
         if self._held:
             raise EngineError("the model is completing a text already", hint="let it end first")
         self.lent = True
-        found: list[Rows] = []
-        forest = Forest(1)
-        forest.wanted[forest.path(tokens, 0)] = True
-        self.evaluate(forest, lambda _, rows: found.append(rows[0].copy()))
+        row = self._logits_after(tokens)
         self._sure = False
         cell = self._find(tokens)
         first = self._tree.through(cell)
@@ -84,36 +81,11 @@ class TreeEvaluator(Holding):
             handles.append(handle)
             self._held[handle] = 0
         self._sure = True
-        return found[0]
-
-    def step(self, handles: Sequence[int], tokens: Sequence[int]) -> Rows:
-        """Continue each sequence with a token; the logits (len(handles), V) after them."""
-        self._settle(self._held)
-        self._sure = False
-        check_held(handles, self._held)
-        count = len(handles)
-        lengths = [self._tree.end(handle).length + self._held[handle] for handle in handles]
-        strands = np.arange(count, dtype=np.int32)
-        self._make_room(count, self._held)
-        try:
-            rows = self._context.decode(
-                np.array(tokens, dtype=np.int32),
-                np.array(lengths, dtype=np.int32),
-                np.array(handles, dtype=np.int32),
-                strands,
-                strands + 1,
-                np.ones(count, dtype=bool),
-            )
-        except NoSlotError as error:
-            raise no_room() from error
-        for handle in handles:
-            self._held[handle] += 1
-        self._sure = True
-        return rows
+        return row
 
     def release(self, handles: Sequence[int], texts: Sequence[Sequence[int]]) -> None:
         """Let go of sequences that were continued with `texts`; later calls may go on from them."""
-        self._settle(())
+        self._settle(releasing=True)
         self._sure = False
         for handle, tokens in zip(handles, texts, strict=False):
             evaluated = self._held.pop(handle, None)
@@ -133,17 +105,27 @@ class TreeEvaluator(Holding):
             found[sequence] = self._tree.end(sequence).length + self._held.get(sequence, 0)
         return found
 
-    def forget(self) -> None:
-        """Drop everything that was kept from earlier calls."""
+    def together(self, fitting: int) -> int:
+        """How many sequences may be held at once, if the cells hold `fitting`."""
+        return max(1, min(self._context.sequences, self._context.rows, fitting))
+
+    def _length_of(self, handle: int) -> int | None:
+        more = self._held.get(handle)
+        return None if more is None else self._tree.end(handle).length + more
+
+    def _prepare_step(self, count: int) -> None:
+        self._make_room(count, self._held)
+
+    def _take_step(self, handles: Sequence[int], tokens: Sequence[int]) -> None:
+        for handle in handles:
+            self._held[handle] += 1
+
+    def _reset(self) -> None:
         self._sure = False
         self._tree = CellTree(self._context.sequences)
         self._held = {}
         self._context.clear()
         self._sure = True
-
-    def together(self, fitting: int) -> int:
-        """How many sequences may be held at once, if the cells hold `fitting`."""
-        return max(1, min(self._context.sequences, self._context.rows, fitting))
 
     def _let_go(self, handle: int, path: Sequence[int]) -> None:
         cell = self._tree.end(handle)
