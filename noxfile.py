@@ -35,6 +35,7 @@ NGRAM = "examples/ngram"
 TEST_TOOLS = [
     "pytest>=8",
     "pytest-timeout>=2.3",
+    "pytest-xdist>=3.6",
     "hypothesis>=6.100",
     "jsonschema>=4",
     "pyarrow>=14",
@@ -98,7 +99,9 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
-    session.run("pytest", "-q", "-m", "not slow")
+    # Side by side each process has a thread: those of OpenMP would wait for one another.
+    parallel = ["-n", "auto", "--maxprocesses=4", "--dist", "worksteal"]
+    session.run("pytest", "-q", "-m", "not slow", *parallel, env={"OMP_NUM_THREADS": "1"})
     session.run("pytest", "-q", "-m", "slow", "--durations=5")
 
 

