@@ -67,11 +67,20 @@ class Caller:
         self._lock = lock
         self._retry = retry
         self._token_sizes: dict[int, int] = {}
+        self._describing = False
 
     @lazy
     def info(self) -> BackendInfo:
         """What the backend says of itself."""
-        found: BackendInfo = self._answer("describe", self._hooks.describe())
+        if self._describing:
+            raise self._contract(
+                "describe", "it asks the model for what only its own answer tells; ask its hooks"
+            )
+        self._describing = True
+        try:
+            found: BackendInfo = self._answer("describe", self._hooks.describe())
+        finally:
+            self._describing = False
         return found
 
     @property

@@ -15,7 +15,7 @@ import pytest
 
 from autocog_core import BackendInfo, Completion, CompletionRequest, Model, hookimpl
 from autocog_core.backends.random import RandomLM
-from autocog_core.errors import ContextOverflowError, InputError
+from autocog_core.errors import ContextOverflowError, ContractError, InputError
 from autocog_core.pieces import Prompt, TextPiece
 from autocog_core.types import TreeQuery
 from autocog_core.wrappers.cache import Cache
@@ -70,6 +70,39 @@ def test_a_shorter_context_is_not_answered_from_a_longer_one(tmp_path: Path) -> 
     with pytest.raises(ContextOverflowError):
         shorter.complete("abc", max_tokens=20)
     shorter.close()
+
+
+class Curious(Wrapper):
+    """Asks the model for its description, or for what needs it, to describe it."""
+
+    def __init__(self, asked: str) -> None:
+        super().__init__()
+        self.asked = asked
+
+    @hookimpl(wrapper=True)
+    def describe(self) -> Generator[None, Any, Any]:
+        found = yield
+        place = self.place()
+        if self.asked == "info":
+            return dataclasses.replace(found, name=place.info.name)
+        if self.asked == "model":
+            return dataclasses.replace(found, bos_id=len(place.model.tokenize("x")))
+        (tokens,) = place.model.caller.hooks.tokenize(texts=["x"], at_start=True, parse_special=0)
+        return dataclasses.replace(found, name=f"of {len(tokens)}")
+
+
+@pytest.mark.parametrize("asked", ["info", "model"])
+def test_a_description_that_asks_for_itself_is_a_clear_error(asked: str) -> None:
+    with Model(RandomLM(), wrappers=[Curious(asked)], name="mine") as model:
+        for _ in range(2):
+            with pytest.raises(ContractError, match="describe: it asks the model") as caught:
+                model.greedy("x")
+            assert caught.value.where == "mine"
+
+
+def test_a_description_may_ask_the_bare_hooks() -> None:
+    with Model(RandomLM(), wrappers=[Curious("hooks")]) as model:
+        assert model.info.name == "of 1"
 
 
 class Nameless(RandomLM):
