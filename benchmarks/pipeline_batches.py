@@ -1,8 +1,8 @@
 """Rows a second of pipeline("token-choice") by batch size, against lm-eval's HFLM on the same rows.
 
 The same weights in the same process; ways are timed in interleaved rounds, each on rows that it has
-not seen, whose header is the same. lm-eval runs at the batch size named and, as its batches are
-rows of one choice each, at the largest of these besides.
+not seen, whose header is the same. All are compared with `choose`, row by row. The rows of a batch
+of lm-eval have one choice each.
 
     python benchmarks/pipeline_batches.py banking77_test.csv [--device cuda --dtype bfloat16]
 """
@@ -24,6 +24,7 @@ from transformers import pipeline
 from ways import SMOL, Item, banking77_items
 
 import autocog_tf.pipelines  # noqa: F401 - registers the task
+from autocog_core import Model
 from autocog_tf import TfLM
 
 #: Log-probabilities of all choices of each row.
@@ -53,9 +54,9 @@ def main() -> None:
     peers = lm_eval_ways(engine.model, tokenizer)
     counter = ForwardCounter(engine.model)
 
-    ways: dict[str, tuple[Run, int]] = {
-        f"token-choice, batch {size}": (own(pipe, size), given.rows) for size in given.batches
-    }
+    ways: dict[str, tuple[Run, int]] = {"choose": (chosen(pipe.language_model), given.rows)}
+    for size in given.batches:
+        ways[f"token-choice, batch {size}"] = (own(pipe, size), given.rows)
     for size in given.batches:
         if (name := f"lm-eval {size}") in peers:
             ways[peers[name].name] = (peer(peers[name].run), given.peer_rows)
@@ -66,6 +67,7 @@ def main() -> None:
     speeds: dict[str, list[float]] = {name: [] for name in ways}
     tokens: dict[str, list[float]] = {name: [] for name in ways}
     differences: dict[str, float] = dict.fromkeys(ways, 0.0)
+    others: dict[str, int] = dict.fromkeys(ways, 0)
     for number in range(given.rounds):
         rows = items[number * given.rows :][: given.rows]
         reference: Scores = []
@@ -79,7 +81,16 @@ def main() -> None:
             tokens[name].append(counter.tokens / count)
             reference = reference or scores
             differences[name] = max(differences[name], apart(scores, reference))
-    report(speeds, tokens, differences)
+            others[name] += other_picks(scores, reference)
+    report(speeds, tokens, differences, others)
+
+
+def chosen(model: Model) -> Run:
+    """`choose`, row by row."""
+    return lambda items: [
+        [score.logprob for score in model.choose(prompt, choices).scores]
+        for prompt, choices in items
+    ]
 
 
 def own(pipe: Any, size: int) -> Run:
@@ -117,19 +128,33 @@ def apart(scores: Scores, reference: Scores) -> float:
     )
 
 
+def other_picks(scores: Scores, reference: Scores) -> int:
+    """In how many rows another choice is the likeliest."""
+    return sum(
+        row.index(max(row)) != expected.index(max(expected))
+        for row, expected in zip(scores, reference, strict=False)
+    )
+
+
 def report(
-    speeds: dict[str, list[float]], tokens: dict[str, list[float]], differences: dict[str, float]
+    speeds: dict[str, list[float]],
+    tokens: dict[str, list[float]],
+    differences: dict[str, float],
+    others: dict[str, int],
 ) -> None:
     """Medians, and the ratio to the best lm-eval."""
     medians = {name: statistics.median(found) for name, found in speeds.items()}
     best = max((each for name, each in medians.items() if "lm-eval" in name), default=None)
     table = Table(title="banking77, 77 intents a row; header known")
-    for column in ("way", "rows/s", "tokens a row", "times lm-eval", "largest difference"):
+    columns = "way", "rows/s", "tokens a row", "times lm-eval", "largest difference", "other picks"
+    for column in columns:
         table.add_column(column, justify="left" if column == "way" else "right", no_wrap=True)
     for name, median in medians.items():
         ratio = f"{median / best:.1f}" if best else ""
         counted = f"{statistics.median(tokens[name]):.0f}"
-        table.add_row(name, f"{median:.2f}", counted, ratio, f"{differences[name]:.1e}")
+        table.add_row(
+            name, f"{median:.2f}", counted, ratio, f"{differences[name]:.1e}", str(others[name])
+        )
     Console().print(table)
 
 

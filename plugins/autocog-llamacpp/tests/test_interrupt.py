@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import textwrap
+import weakref
+from typing import Any
 
 import pytest
+
+from autocog_llamacpp.interrupt import Interruptible
 
 SOURCE = """
 import os, signal, sys, threading, time
@@ -61,3 +66,29 @@ def test_an_interrupt_stops_it_and_leaves_it_usable() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     print(done.stdout)
+
+
+class Held:
+    """What a call has in its hands."""
+
+    def answer(self) -> Any:
+        return self
+
+    def fail(self) -> Any:
+        raise ValueError("no")
+
+
+def test_nothing_is_kept_of_a_call_that_has_ended() -> None:
+    interruptible = Interruptible()
+    answered, failed = Held(), Held()
+    left = [weakref.ref(answered), weakref.ref(failed)]
+    gc.disable()
+    try:
+        assert interruptible.run(answered.answer) is answered
+        with pytest.raises(ValueError, match="no") as caught:
+            interruptible.run(failed.fail)
+        del answered, failed, caught
+        assert [each() for each in left] == [None, None]
+    finally:
+        gc.enable()
+        interruptible.close()

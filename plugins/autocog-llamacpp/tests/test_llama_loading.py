@@ -22,7 +22,7 @@ import psutil
 import pytest
 
 from autocog_core import ConfigError, ModelLoadError, load
-from autocog_core.errors import ClosedError
+from autocog_core.errors import ClosedError, ContextOverflowError
 from autocog_llamacpp import LLaMa
 from autocog_llamacpp.loading import find_file, parts_of
 from autocog_llamacpp.memory import CACHE_TYPES
@@ -705,19 +705,27 @@ def test_wrappers_of_one_created_engine_share_it(path: Path) -> None:
     assert len(second.complete("The").tokens) <= 2
 
 
-def test_the_memory_goes_with_the_last_wrapper(path: Path) -> None:
-    created = LLaMa.create(model_path=str(path), n_ctx=256)
+def test_the_memory_goes_with_the_last_wrapper(path: Path, native: bool) -> None:
+    created = LLaMa.create(model_path=str(path), n_ctx=256, native=native)
     engine = weakref.ref(created["engine"])
-    weights = weakref.ref(created["engine"].context.model)
-    first, second = LLaMa(**created), LLaMa(**created)
+    parts = weakref.ref(created["engine"].context.model), weakref.ref(created["engine"].session)
+    first, second = LLaMa(**created).as_model(), LLaMa(**created).as_model()
     created.clear()
-    first.close()
     gc.collect()
-    assert engine() is not None
-    second.close()
-    gc.collect()
-    assert engine() is None
-    assert weights() is None
+    gc.disable()
+    try:
+        for model in (first, second):
+            assert engine() is not None
+            model.choose("The", [" a", " b"])
+            model.complete("The", max_tokens=2)
+            with pytest.raises(ContextOverflowError):
+                model.complete("The", max_tokens=1000)
+            model.close()
+        # Without waiting for Python's collector.
+        assert engine() is None
+        assert [part() for part in parts] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_models_of_one_engine_in_the_config_load_it_once(path: Path, tmp_path: Path) -> None:

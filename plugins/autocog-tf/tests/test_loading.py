@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import weakref
@@ -13,7 +14,14 @@ import pytest
 import tiny
 import torch
 
-from autocog_core import ConfigError, ModelLoadError, NumericsError, OutOfMemoryError, load
+from autocog_core import (
+    ConfigError,
+    InputError,
+    ModelLoadError,
+    NumericsError,
+    OutOfMemoryError,
+    load,
+)
 from autocog_core.errors import ClosedError, ContextOverflowError
 from autocog_tf import TfLM
 from autocog_tf.fingerprint import of
@@ -96,6 +104,27 @@ def test_wrappers_of_one_created_engine_share_it(folder: Path) -> None:
     with pytest.raises(ClosedError):
         first.complete("x")
     assert len(second.complete("The").tokens) <= 2
+
+
+def test_the_memory_goes_with_the_last_wrapper(folder: Path) -> None:
+    created = TfLM.create(model_path=str(folder), device="cpu")
+    weights = weakref.ref(created["engine"].model)
+    first, second = TfLM(**created).as_model(), TfLM(**created).as_model()
+    created.clear()
+    gc.collect()
+    gc.disable()
+    try:
+        for model in (first, second):
+            assert weights() is not None
+            model.choose("The", [" a", " b"])
+            model.complete("The", max_tokens=2)
+            with pytest.raises(InputError):
+                model.complete("The", max_tokens=-1)
+            model.close()
+        # Without waiting for Python's collector.
+        assert weights() is None
+    finally:
+        gc.enable()
 
 
 def test_models_of_one_engine_in_the_config_load_it_once(folder: Path, tmp_path: Path) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny
+import torch
 from tqdm import tqdm
-from transformers import AutoModelForCausalLM, pipeline
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, pipeline
 from transformers.pipelines.pt_utils import KeyDataset
 
 import autocog_tf.pipelines
@@ -274,14 +275,30 @@ def test_an_engine_works_where_the_first_weights_wait_on_a_disk(
     )
 
 
-def test_a_quantized_model_works_and_batches() -> None:
+def by_torchao(folder: Path) -> Any:
     quantization = pytest.importorskip("torchao.quantization")
-    model = tiny.tiny_model("llama")
+    model = AutoModelForCausalLM.from_pretrained(folder)
     quantization.quantize_(model, quantization.Int8WeightOnlyConfig())
-    pipe = pipeline(
-        "token-choice", model=model, tokenizer=tiny.byte_level_tokenizer(), choices=CHOICES
+    return model
+
+
+def by_bitsandbytes(folder: Path) -> Any:
+    pytest.importorskip("bitsandbytes")
+    config = BitsAndBytesConfig(load_in_4bit=True)
+    return AutoModelForCausalLM.from_pretrained(
+        folder, quantization_config=config, device_map="cpu", dtype=torch.float32
     )
-    for one, batched in zip(map(pipe, ROWS), pipe(ROWS, batch_size=5), strict=True):
+
+
+@pytest.mark.parametrize("quantized", [by_torchao, by_bitsandbytes])
+def test_a_quantized_model_works_and_batches(
+    quantized: Callable[[Path], Any], folder: Path, pipe: Any
+) -> None:
+    model = quantized(folder)
+    found = pipeline("token-choice", model=model, tokenizer=pipe.tokenizer, choices=CHOICES)
+    ones = [found(row) for row in ROWS]
+    assert ones != [pipe(row) for row in ROWS]
+    for one, batched in zip(ones, found(ROWS, batch_size=5), strict=True):
         assert batched == pytest.approx(one, abs=TOLERANCE)
 
 

@@ -38,8 +38,8 @@ class _Job(Generic[Answer]):
         #: Taken by whoever comes first: the thread to run it, or the caller to call it off.
         self.claim = _thread.allocate_lock()
         self.finished = False
-        self.answer: Answer | None = None
-        self.error: BaseException | None = None
+        self._answer: Answer | None = None
+        self._error: BaseException | None = None
         self._done = _thread.allocate_lock()
         self._done.acquire()
 
@@ -48,11 +48,23 @@ class _Job(Generic[Answer]):
         if not self.claim.acquire(blocking=False):
             return
         try:
-            self.answer = self._call()
+            self._answer = self._call()
         except BaseException as error:  # noqa: BLE001 - it is raised where the caller waits
-            self.error = error
+            self._error = error
+        del self._call
         self.finished = True
         self._done.release()
+
+    def result(self) -> Answer:
+        """What the call returned, or raises what it has raised: once."""
+        error, self._error = self._error, None
+        if error is None:
+            return self._answer  # type: ignore[return-value]
+        try:
+            raise error
+        finally:
+            # Its traceback knows this frame.
+            del error
 
     def wait(self) -> None:
         """Return once it has ended; a signal may raise."""
@@ -119,10 +131,9 @@ class Interruptible:
         except BaseException:
             self.settle()
             raise
-        if job.error is not None:
-            raise job.error
-        answer: Answer = job.answer  # type: ignore[assignment]
-        return answer
+        # Nothing is kept of it: what it knows would wait for a collector, or for the next call.
+        self._last = None
+        return job.result()
 
     def settle(self) -> None:
         """Stop a call that is still running, because its caller was interrupted."""
@@ -130,6 +141,7 @@ class Interruptible:
         if job is not None and not job.finished:
             self.flag[0] = b"1"
             job.wait_out()
+        self._last = None
         # Only here, where nothing runs: an interrupt may have come before it was cleared.
         self.flag[0] = b"\0"
 

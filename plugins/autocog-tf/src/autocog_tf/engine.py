@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ import torch
 import transformers
 from numpy.typing import NDArray
 
-from autocog_core import BackendInfo, TreeQuery, TreeScores
+from autocog_core import BackendInfo, ClosedError, TreeQuery, TreeScores
 from autocog_core.borders import kept
 from autocog_core.kept_rows import KeptRows
 from autocog_core.lazy import lazy
@@ -136,12 +137,24 @@ class TfEngine:
             tolerance=self.tolerance,
             concurrency=1,
             details=details,
-            identify=lambda: fingerprint.of(self.model, self.tokenizer.definition, self.source),
+            identify=_identify(weakref.ref(self)),
         )
 
     def _run(self, attempt: Callable[[], Answer]) -> Answer:
         with torch.inference_mode():
             return with_less_memory(attempt, self.verdict.evaluator)
+
+
+def _identify(found: weakref.ref[TfEngine]) -> Callable[[], str]:
+    """What computes an engine's fingerprint; who has it does not keep the weights in memory."""
+
+    def identify() -> str:
+        engine = found()
+        if engine is None:
+            raise ClosedError("the model is closed", where="fingerprint", hint="load it again")
+        return fingerprint.of(engine.model, engine.tokenizer.definition, engine.source)
+
+    return identify
 
 
 def may_be_masked(model: Any, config: Any) -> bool:
