@@ -163,7 +163,10 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Build every wheel, and try each one in an environment that has nothing else."""
+    """Build every wheel, and try each one in an environment that has nothing else.
+
+    What is given after -- goes to pytest: `nox -s build -- -m "not slow"`.
+    """
     session.install("build")
     dist = Path("dist").resolve()
     for project in [".", *PLUGINS]:
@@ -200,6 +203,7 @@ def build(session: nox.Session) -> None:
                 "-p",
                 "no:cacheprovider",
                 str(here / plugin / "tests"),
+                *session.posargs,
                 external=True,
             )
 
