@@ -155,7 +155,7 @@ def report(
         table.add_row(
             name, f"{median:.2f}", counted, ratio, f"{differences[name]:.1e}", str(others[name])
         )
-    Console().print(table)
+    Console(width=max(110, Console().width)).print(table)
 
 
 if __name__ == "__main__":
