@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
+#: Descriptions that ask for one another; more would never end.
+MOST_NESTED = 8
+
 #: Rounding may put a log-probability this far above 0; more is an engine's mistake.
 SLACK = 1e-3
 
@@ -67,20 +70,21 @@ class Caller:
         self._lock = lock
         self._retry = retry
         self._token_sizes: dict[int, int] = {}
-        self._describing = False
+        self._describing = 0
 
     @lazy
     def info(self) -> BackendInfo:
         """What the backend says of itself."""
-        if self._describing:
+        # A wrapper's `describe` may call hooks, and other wrappers then want to know the model.
+        if self._describing == MOST_NESTED:
             raise self._contract(
                 "describe", "it asks the model for what only its own answer tells; ask its hooks"
             )
-        self._describing = True
+        self._describing += 1
         try:
             found: BackendInfo = self._answer("describe", self._hooks.describe())
         finally:
-            self._describing = False
+            self._describing -= 1
         return found
 
     @property
