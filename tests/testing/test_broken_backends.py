@@ -216,7 +216,9 @@ SUITE = """
 """
 
 
-@pytest.mark.parametrize(("name", "failing"), [("Sound", 0), ("OffByOne", 1)])
+@pytest.mark.parametrize(
+    ("name", "failing"), [pytest.param("Sound", 0, marks=pytest.mark.slow), ("OffByOne", 1)]
+)
 def test_the_suite_is_run_by_a_class_of_two_lines(tmp_path: Path, name: str, failing: int) -> None:
     (tmp_path / "test_it.py").write_text(textwrap.dedent(SUITE).format(name=name))
     ran = subprocess.run(

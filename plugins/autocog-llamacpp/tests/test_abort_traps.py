@@ -227,6 +227,7 @@ def test_an_error_and_not_a_signal(gguf_file: Callable[..., Path], trap: str) ->
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals to tell an abort by")
 @pytest.mark.parametrize("breach", FATAL)
 def test_the_bare_library_aborts(gguf_file: Callable[..., Path], breach: str) -> None:

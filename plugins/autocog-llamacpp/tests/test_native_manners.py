@@ -177,7 +177,7 @@ for after in (0.3, 0.5, 0.01, 0.02, 0.05, 0.1, 0.2):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to send")
-@pytest.mark.parametrize("architecture", ["llama", "mamba"])
+@pytest.mark.parametrize("architecture", ["llama", pytest.param("mamba", marks=pytest.mark.slow)])
 def test_an_interrupt_stops_a_run(gguf_file: Any, architecture: str) -> None:
     """Soon, and what comes after it is as if it had not been."""
     done = subprocess.run(

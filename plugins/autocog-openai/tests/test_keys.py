@@ -106,7 +106,7 @@ def test_no_error_of_a_wrong_key_or_a_failing_probe_shows_it(
     assert SECRET not in caplog.text + files(tmp_path)
 
 
-@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize("debug", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_command_line_never_shows_it(
     key: str,
     debug: bool,

@@ -20,6 +20,10 @@ from autocog_tf.verify import pick_evaluator
 
 ATTENTION = ("llama", "gpt2", "qwen3", "gemma3", "mistral")
 RECURRENT = ("mamba", "mamba2", "qwen3_next")
+#: Mamba-2 takes seconds for a tree.
+MODELS = [
+    pytest.param(name, marks=[pytest.mark.slow] if name == "mamba2" else []) for name in tiny.MODELS
+]
 TOLERANCE = 1e-4
 
 
@@ -48,7 +52,7 @@ def test_mamba_1_is_not_given_several_tokens_on_a_state() -> None:
     assert "rejected" in engine_of("mamba").info.details
 
 
-@pytest.mark.parametrize("name", tiny.MODELS)
+@pytest.mark.parametrize("name", MODELS)
 def test_every_row_equals_a_plain_forward_in_any_order_of_calls(name: str) -> None:
     """Calls that share, extend, shorten and repeat prefixes, against no cache at all."""
     engine = engine_of(name)
@@ -62,7 +66,7 @@ def test_every_row_equals_a_plain_forward_in_any_order_of_calls(name: str) -> No
         )
 
 
-@pytest.mark.parametrize("name", tiny.MODELS)
+@pytest.mark.parametrize("name", MODELS)
 def test_every_choice_equals_a_plain_forward(name: str) -> None:
     model = TfLM(engine=engine_of(name))
     generator = np.random.default_rng(7)
