@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from autocog_core import plugins, tct
 from autocog_core.caller import Caller
 from autocog_core.chat import check_messages
+from autocog_core.choice_arguments import choice_request, choices_per_prompt, several
 from autocog_core.completion import completion_request, merged
 from autocog_core.defaults import CoreDefaults
 from autocog_core.errors import InputError
@@ -26,7 +27,6 @@ from autocog_core.retry import RetryPolicy
 from autocog_core.streaming import stream
 from autocog_core.types import (
     BackendInfo,
-    ChoiceRequest,
     ChoiceScores,
     Completion,
     EndOfSequence,
@@ -255,7 +255,7 @@ class Model:
         :raises InputError: for no, empty or equal choices, and other bad arguments.
         :raises ContextOverflowError: if prompt and longest choice do not fit.
         """
-        request = self._choice_request(
+        request = choice_request(
             self._prompt(prompt, messages), choices, norm, end, boundary, method, unconditional
         )
         return self._caller.choose(request)
@@ -282,10 +282,10 @@ class Model:
             raise InputError("give either prompts or messages", where="prompts")
         if messages is not None:
             prompts = [self.chat_prompt(each) for each in messages]
-        prompts = _several(prompts or ())
-        per_prompt = _choices_per_prompt(prompts, choices)
+        prompts = several(prompts or ())
+        per_prompt = choices_per_prompt(prompts, choices)
         requests = [
-            self._choice_request(Prompt.of(prompt), own, norm, end, boundary, method, unconditional)
+            choice_request(Prompt.of(prompt), own, norm, end, boundary, method, unconditional)
             for prompt, own in zip(prompts, per_prompt, strict=True)
         ]
         if self._only_core_chooses:
@@ -353,48 +353,3 @@ class Model:
             return self.chat_prompt(messages)
         assert prompt is not None
         return Prompt.of(prompt)
-
-    @staticmethod
-    def _choice_request(
-        prompt: Prompt,
-        choices: Sequence[str],
-        norm: Norm,
-        end: str | EndOfSequence | None,
-        boundary: Literal["heal", "strict"],
-        method: str | None,
-        unconditional: str | None,
-    ) -> ChoiceRequest:
-        if boundary not in ("heal", "strict"):
-            raise InputError(f"{boundary!r}", where="boundary", hint='give "heal" or "strict"')
-        return ChoiceRequest(
-            prompt, _listed(choices), norm, end or None, boundary, method, unconditional
-        )
-
-
-def _several(prompts: Sequence[PromptLike]) -> list[PromptLike]:
-    if isinstance(prompts, str | Prompt):
-        raise InputError("got one prompt", where="prompts", hint="give a list of prompts")
-    return list(prompts)
-
-
-def _listed(choices: Any) -> tuple[Any, ...]:
-    if isinstance(choices, str) or not isinstance(choices, Iterable):
-        what = "one string" if isinstance(choices, str) else type(choices).__name__
-        raise InputError(f"got {what}", where="choices", hint="give a list of strings")
-    return tuple(choices)
-
-
-def _choices_per_prompt(
-    prompts: Sequence[PromptLike], choices: Sequence[str] | Sequence[Sequence[str]]
-) -> list[Sequence[str]]:
-    choices = _listed(choices)
-    own = [choice for choice in choices if not isinstance(choice, str)]
-    if not own:
-        return [[choice for choice in choices if isinstance(choice, str)]] * len(prompts)
-    if len(own) != len(choices) or len(own) != len(prompts):
-        raise InputError(
-            f"{len(choices)} for {len(prompts)} prompts",
-            where="choices",
-            hint="give one list for all prompts, or one list a prompt",
-        )
-    return own
