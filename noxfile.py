@@ -107,7 +107,9 @@ def tests(session: nox.Session) -> None:
         return
     # Side by side each process has a thread: those of OpenMP would wait for one another.
     parallel = ["-n", "auto", "--maxprocesses=4", "--dist", "worksteal"]
-    session.run("pytest", "-q", "-m", "not slow and not soak", *parallel, env={"OMP_NUM_THREADS": "1"})
+    session.run(
+        "pytest", "-q", "-m", "not slow and not soak", *parallel, env={"OMP_NUM_THREADS": "1"}
+    )
     session.run("pytest", "-q", "-m", "slow and not soak", "--durations=5")
 
 

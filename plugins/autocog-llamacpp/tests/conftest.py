@@ -86,7 +86,7 @@ def smol() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def smol_f32(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SmolLM2-135M's weights in float32: what its quantized file stands for, exactly."""
-    from autocog_core.options import package_file
+    from autocog_core.config.options import package_file
     from autocog_llamacpp.quantize import quantize
 
     target = tmp_path_factory.mktemp("smol") / "smol-f32.gguf"

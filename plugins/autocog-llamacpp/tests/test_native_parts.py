@@ -19,8 +19,8 @@ from hypothesis.extra.numpy import arrays
 from test_tree_decoding import check_account
 
 from autocog_core import TreeQuery
-from autocog_core.fta.budget import Budget
-from autocog_core.stops import first_stop
+from autocog_core.hooks.automaton_run import Budget
+from autocog_core.toolkit.stop_strings import first_stop
 from autocog_llamacpp import LLaMa
 from autocog_llamacpp.native import native as found
 from autocog_llamacpp.native_program import NativeAction, NativeProgram, NativeSite

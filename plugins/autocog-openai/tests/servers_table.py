@@ -26,8 +26,8 @@ from servers.serving import ModelServer, serving
 from servers.sglang import SGLang
 from servers.vllm import VLLM
 
+from autocog_core.config.options import package_file
 from autocog_core.errors import CapabilityError
-from autocog_core.options import package_file
 from autocog_openai import OpenAI
 from autocog_openai.choosing import METHODS
 from autocog_openai.probing import TEXT

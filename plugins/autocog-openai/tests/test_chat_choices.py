@@ -15,9 +15,8 @@ from servers.scripted import Scripted
 from servers.wrong_echo import WrongEcho
 from starlette.responses import JSONResponse
 
-from autocog_core import Model
+from autocog_core import Automaton, Model
 from autocog_core.errors import CapabilityError, InputError
-from autocog_core.fta import Automaton
 from autocog_openai.failures import MalformedAnswerError
 
 MESSAGES = [{"role": "user", "content": "Yes or no?"}]

@@ -12,7 +12,7 @@ import pytest
 import tiny
 
 from autocog_core import TreeQuery
-from autocog_core.tokens import TokenTree
+from autocog_core.types.token_tree import TokenTree
 from autocog_tf import TfLM
 from autocog_tf.engine import context_length, may_be_masked
 from autocog_tf.level_evaluator import LevelEvaluator

@@ -12,7 +12,7 @@ import torch
 from test_tree_evaluator import check, query_of
 
 from autocog_core import TreeQuery
-from autocog_core.answers import TreeAnswers
+from autocog_core.toolkit.tree_answers import TreeAnswers
 from autocog_tf import memory
 from autocog_tf.engine import TfEngine
 from autocog_tf.layout import ALWAYS_APART, Costs, Layout, Limits

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from autocog_core import TreeQuery
-from autocog_core.tokens import TokenTree
+from autocog_core.types.token_tree import TokenTree
 from autocog_tf import tree_evaluator
 
 TOLERANCE = 1e-4

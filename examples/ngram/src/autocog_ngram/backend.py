@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from autocog_core import BackendInfo, BackendOptions, ChoiceLM, SpecialToken
-from autocog_core.options import Resource
+from autocog_core.config.options import Resource
 from numpy.typing import NDArray
 from pydantic import Field
 

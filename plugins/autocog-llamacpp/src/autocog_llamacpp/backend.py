@@ -22,12 +22,12 @@ from autocog_core import (
     TreeQuery,
     TreeScores,
 )
-from autocog_core.options import Resource
-from autocog_core.pieces import Message
+from autocog_core.config.options import Resource
+from autocog_core.types.prompt import Message
 
 if TYPE_CHECKING:
     from autocog_core import AutocogError, ThoughtTree
-    from autocog_core.fta.whole import Declined, WholeRun
+    from autocog_core.hooks.automaton_run import Declined, WholeRun
     from autocog_llamacpp.engine import LlamaEngine
 
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]

@@ -14,8 +14,8 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from autocog_core import InputError, ModelLoadError, Prompt
-from autocog_core.chat import prompt_from_template
-from autocog_core.pieces import Message
+from autocog_core.toolkit.chat_template import prompt_from_template
+from autocog_core.types.prompt import Message
 
 
 class ChatTemplate:

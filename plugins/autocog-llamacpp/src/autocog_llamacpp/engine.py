@@ -20,7 +20,7 @@ from autocog_llamacpp.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from autocog_core import AutocogError, ThoughtTree
-    from autocog_core.fta.whole import Declined, WholeRun
+    from autocog_core.hooks.automaton_run import Declined, WholeRun
 
 
 class LlamaEngine:

@@ -13,8 +13,8 @@ import llama_cpp
 import loky
 
 from autocog_core import ConfigError, ModelLoadError
-from autocog_core.cache_folder import file_hash
-from autocog_core.options import HUB_PREFIX
+from autocog_core.config.cache_folder import file_hash
+from autocog_core.config.options import HUB_PREFIX
 from autocog_llamacpp import logs
 from autocog_llamacpp.backend import LlamaOptions
 from autocog_llamacpp.chat_template import ChatTemplate

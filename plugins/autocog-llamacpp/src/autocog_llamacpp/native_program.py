@@ -14,20 +14,19 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from autocog_core.caller import Caller
-from autocog_core.fta.actions import Action, Choose, Complete, Text
-from autocog_core.fta.automaton import Automaton
-from autocog_core.fta.budget import Budget
-from autocog_core.fta.choosing import after_choice, choice_request
-from autocog_core.fta.context import Context, PendingText
-from autocog_core.fta.evaluate import pieces_of
-from autocog_core.fta.scoring import Ground
-from autocog_core.fta.stop_tokens import AllowedTokens
-from autocog_core.fta.vocabularies import Masks
-from autocog_core.fta.whole import WholeRun
-from autocog_core.pieces import TextPiece
-from autocog_core.prompts import check_sequence, encode
-from autocog_core.tct import TokenChoiceTree
+from autocog_core.automaton.actions import Action, Choose, Complete, Text
+from autocog_core.automaton.graph import Automaton
+from autocog_core.evaluation.allowed_tokens import AllowedTokens
+from autocog_core.evaluation.evaluation import pieces_of
+from autocog_core.evaluation.path_context import Context, PendingText
+from autocog_core.evaluation.text_scoring import Ground
+from autocog_core.evaluation.token_masks import Masks
+from autocog_core.evaluation.tree_choose import after_choice, choice_request
+from autocog_core.hooks.automaton_run import Budget, WholeRun
+from autocog_core.hooks.client import Caller
+from autocog_core.scoring.choice_tree import TokenChoiceTree
+from autocog_core.scoring.prompt_encoding import check_sequence, encode
+from autocog_core.types.prompt import TextPiece
 
 Mask = NDArray[np.bool_]
 

@@ -7,12 +7,12 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from autocog_core import AutocogError, ThoughtTree
+from autocog_core.automaton.actions import Choose, Text
 from autocog_core.errors import NumericsError
-from autocog_core.fta.actions import Choose, Text
-from autocog_core.fta.completing import nothing_allowed
-from autocog_core.fta.evaluate import pieces_of
-from autocog_core.fta.whole import Declined, WholeRun
-from autocog_core.ftt import ThoughtNode
+from autocog_core.evaluation.evaluation import pieces_of
+from autocog_core.evaluation.tree_complete import nothing_allowed
+from autocog_core.hooks.automaton_run import Declined, WholeRun
+from autocog_core.types.thought_tree import ThoughtNode
 from autocog_llamacpp.native_program import prepare, site_of, unserved
 from autocog_llamacpp.native_session import NativeSession
 
@@ -26,7 +26,7 @@ def evaluate(
     turn: Callable[[], AbstractContextManager[Any]],
     runs: Sequence[WholeRun],
 ) -> list[Result] | Declined:
-    """What automata come to; see `autocog_core.hookspecs.evaluate`.
+    """What automata come to; see `autocog_core.hooks.specs.evaluate`.
 
     :param turn: held while the engine is at work, and let go between.
     """

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from autocog_core import EngineError
-from autocog_core.forest import Forest
-from autocog_core.tokens import common_prefix_length
+from autocog_core.toolkit.prefix_forest import Forest
+from autocog_core.types.token_tree import common_prefix_length
 from autocog_llamacpp.context import Context, NoSlotError, no_room
 from autocog_llamacpp.python_session import PythonSession, Sink
 from autocog_llamacpp.session import Rows

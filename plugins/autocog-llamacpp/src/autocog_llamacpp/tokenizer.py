@@ -13,9 +13,9 @@ from typing import Any
 import llama_cpp
 
 from autocog_core import InputError, ModelLoadError, SpecialToken
-from autocog_core.borders import kept
 from autocog_core.lazy import lazy
-from autocog_core.untrusted import Cutter, continued, looks_like_control
+from autocog_core.toolkit.plain_text import Cutter, continued, looks_like_control
+from autocog_core.toolkit.word_boundaries import kept
 
 _UNKNOWN = llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
 _CONTROL = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL
@@ -78,7 +78,7 @@ class Tokenizer:
     def tokenize(
         self, texts: Sequence[str], at_start: bool, parse_special: bool
     ) -> list[list[int]]:
-        """Token ids of each text, without BOS; see `autocog_core.hookspecs.tokenize`."""
+        """Token ids of each text, without BOS; see `autocog_core.hooks.specs.tokenize`."""
         if parse_special:
             return [self._part(text, at_start, True) for text in texts]
         return [self._untrusted(text, at_start) for text in texts]

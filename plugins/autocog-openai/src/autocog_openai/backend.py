@@ -21,8 +21,8 @@ from autocog_core import (
     TreeScores,
     Usage,
 )
-from autocog_core.config import validate
-from autocog_core.pieces import Message
+from autocog_core.config.options import validate
+from autocog_core.types.prompt import Message
 from autocog_openai.options import OpenAIOptions
 
 if TYPE_CHECKING:

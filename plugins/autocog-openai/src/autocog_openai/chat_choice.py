@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from autocog_core import ChoiceRequest, ChoiceScores, Prompt
-from autocog_core.caller import Caller
 from autocog_core.errors import CapabilityError
-from autocog_core.pieces import TokenPiece
+from autocog_core.hooks.client import Caller
+from autocog_core.types.prompt import TokenPiece
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
 from autocog_openai.failures import malformed

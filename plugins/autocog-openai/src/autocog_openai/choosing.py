@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores
-from autocog_core.caller import Caller
-from autocog_core.types import EndOfSequence
+from autocog_core.hooks.client import Caller
+from autocog_core.types.choice import EndOfSequence
 from autocog_openai.chat_choice import ChatChoice
 from autocog_openai.echo_choice import EchoChoice
 from autocog_openai.picking import decide, pick

@@ -18,7 +18,7 @@ from pydantic_core import from_json
 
 from autocog_core import Usage
 from autocog_core.errors import ClosedError, ConfigError, EngineError
-from autocog_core.secrets import conceal, from_environment, redact
+from autocog_core.redaction import conceal, from_environment, redact
 from autocog_openai.failures import MalformedAnswerError, translated
 from autocog_openai.options import OpenAIOptions
 from autocog_openai.spending import Spending, usage_of

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from autocog_core import ChoiceRequest, ChoiceScores
-from autocog_core.caller import Caller
 from autocog_core.errors import CapabilityError
-from autocog_core.tct import TokenChoiceTree
-from autocog_core.types import TreeScores
+from autocog_core.hooks.client import Caller
+from autocog_core.scoring.choice_tree import TokenChoiceTree
+from autocog_core.types.token_tree import TreeScores
 from autocog_openai.asking import clean
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts

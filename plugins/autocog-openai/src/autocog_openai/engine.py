@@ -20,13 +20,13 @@ from autocog_core import (
     TreeQuery,
     TreeScores,
 )
-from autocog_core.caller import Caller
-from autocog_core.chat import prompt_from_template
 from autocog_core.errors import ConfigError
+from autocog_core.hooks.client import Caller
 from autocog_core.lazy import lazy
-from autocog_core.pieces import Message, TokenPiece
-from autocog_core.prompts import check_sequence, encode
-from autocog_core.secrets import redact
+from autocog_core.redaction import redact
+from autocog_core.scoring.prompt_encoding import check_sequence, encode
+from autocog_core.toolkit.chat_template import prompt_from_template
+from autocog_core.types.prompt import Message, TokenPiece
 from autocog_openai import fingerprint
 from autocog_openai.asking import UNKNOWN_SIZE, Scorer, Wanted, token_id
 from autocog_openai.choosing import Choosing

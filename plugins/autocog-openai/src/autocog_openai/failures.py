@@ -18,7 +18,7 @@ from autocog_core.errors import (
     EngineError,
     InputError,
 )
-from autocog_core.secrets import redact
+from autocog_core.redaction import redact
 
 _OVERFLOW = re.compile(
     r"context.{0,20}(length|size|window)|maximum.{0,30}tokens|exceed.{0,40}(context|n_ctx)", re.I

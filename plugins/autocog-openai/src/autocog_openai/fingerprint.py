@@ -6,8 +6,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from autocog_core.cache_folder import file_hash
-from autocog_core.secrets import is_secret_name, shown_url
+from autocog_core.config.cache_folder import file_hash
+from autocog_core.redaction import is_secret_name, shown_url
 from autocog_openai.facts import Facts
 from autocog_openai.options import OpenAIOptions
 

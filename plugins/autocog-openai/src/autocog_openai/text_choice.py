@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from autocog_core import ChoiceRequest, ChoiceScores
-from autocog_core.boundary import encode_choices
-from autocog_core.caller import Caller
+from autocog_core.hooks.client import Caller
+from autocog_core.scoring.choice_encoding import encode_choices
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
 from autocog_openai.routes.completions import listing_of

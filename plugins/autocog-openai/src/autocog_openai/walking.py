@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from autocog_core import ChoiceRequest, ChoiceScores
-from autocog_core.caller import Caller
 from autocog_core.errors import CapabilityError
-from autocog_core.tct import TokenChoiceTree
-from autocog_core.types import TreeScores
+from autocog_core.hooks.client import Caller
+from autocog_core.scoring.choice_tree import TokenChoiceTree
+from autocog_core.types.token_tree import TreeScores
 
 #: Log-probabilities by the bytes of tokens; None where a position cannot be looked at.
 Listing = Mapping[bytes, float] | None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from autocog_core.stops import StopMatcher
-from autocog_core.types import Completion, CompletionRequest, Finish
+from autocog_core.toolkit.stop_strings import StopMatcher
+from autocog_core.types.completion import Completion, CompletionRequest, Finish
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ from autocog_core import (
     TreeQuery,
     TreeScores,
 )
-from autocog_core.options import Resource
-from autocog_core.pieces import Message
+from autocog_core.config.options import Resource
+from autocog_core.types.prompt import Message
 
 if TYPE_CHECKING:
     from autocog_tf.engine import TfEngine

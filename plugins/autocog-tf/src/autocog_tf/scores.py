@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from autocog_core import TreeQuery
-from autocog_core.answers import TreeAnswers
-from autocog_core.forest import Forest
+from autocog_core.toolkit.prefix_forest import Forest
+from autocog_core.toolkit.tree_answers import TreeAnswers
 
 
 class TensorAnswers(TreeAnswers):

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from autocog_core import CompletionRequest
-from autocog_core.completion import refuse_unknown
-from autocog_core.pieces import Prompt
+from autocog_core.model.completion_arguments import refuse_unknown
+from autocog_core.types.prompt import Prompt
 from autocog_openai.asking import clean
 from autocog_openai.facts import Facts
 from autocog_openai.failures import MalformedAnswerError, RefusedError

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from autocog_core import Completion, CompletionRequest
-from autocog_core.completion import refuse_unknown
-from autocog_core.growing import GrowingCompletion
+from autocog_core.model.completion_arguments import refuse_unknown
+from autocog_core.toolkit.completion_builder import GrowingCompletion
 from autocog_openai.asking import Heard, Wanted, clean, merged, token_id
 from autocog_openai.connection import Connection
 from autocog_openai.facts import Facts
