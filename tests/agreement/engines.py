@@ -71,7 +71,7 @@ def transformers_engine() -> Iterator[Engine]:
 
 def float32_weights(target: Path) -> Path:
     """What SmolLM2's quantized file stands for, exactly."""
-    from autocog_llamacpp.quantize import quantize
+    from autocog_llamacpp.gguf.quantize import quantize
 
     quantize(package_file(SMOL), target, "F32", requantize=True)
     return target

@@ -262,7 +262,9 @@ def test_the_places_and_the_one_that_counts_are_those_of_find_config(
     here, home = tmp_path / "above" / "here", tmp_path / "user"
     here.mkdir(parents=True)
     (home / "autocog").mkdir(parents=True)
-    monkeypatch.setattr("autocog_core.config.config_file.user_config_path", lambda name: home / name)
+    monkeypatch.setattr(
+        "autocog_core.config.config_file.user_config_path", lambda name: home / name
+    )
     monkeypatch.setattr(
         "autocog_core.doctor.config_report.user_config_path", lambda name: home / name
     )

@@ -86,7 +86,9 @@ class Curious(Wrapper):
         if self.asked == "info":
             return dataclasses.replace(found, name=place.info.name)
         if self.asked == "model":
-            return dataclasses.replace(found, bos_id=len(place.caller.tokenize(["x"], at_start=True)[0]))
+            return dataclasses.replace(
+                found, bos_id=len(place.caller.tokenize(["x"], at_start=True)[0])
+            )
         (tokens,) = place.caller.hooks.tokenize(texts=["x"], at_start=True, parse_special=0)
         return dataclasses.replace(found, name=f"of {len(tokens)}")
 

@@ -21,7 +21,7 @@ from autocog_core import (
     Text,
 )
 from autocog_llamacpp import LLaMa
-from autocog_llamacpp.native import native
+from autocog_llamacpp.extension.load import native
 
 pytestmark = pytest.mark.skipif(native().module is None, reason="there is no extension")
 

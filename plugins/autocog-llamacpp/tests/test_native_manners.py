@@ -39,8 +39,8 @@ from autocog_core import (
 )
 from autocog_core.wrappers.trace import Trace
 from autocog_llamacpp import LLaMa
-from autocog_llamacpp import native as native_module
-from autocog_llamacpp.native import native as found
+from autocog_llamacpp.extension import load as native_module
+from autocog_llamacpp.extension.load import native as found
 
 pytestmark = pytest.mark.skipif(found().module is None, reason="there is no extension")
 

@@ -22,8 +22,8 @@ from autocog_core import TreeQuery
 from autocog_core.hooks.automaton_run import Budget
 from autocog_core.toolkit.stop_strings import first_stop
 from autocog_llamacpp import LLaMa
-from autocog_llamacpp.native import native as found
-from autocog_llamacpp.native_program import NativeAction, NativeProgram, NativeSite
+from autocog_llamacpp.extension.automaton import NativeAction, NativeProgram, NativeSite
+from autocog_llamacpp.extension.load import native as found
 
 _native = found().module
 pytestmark = pytest.mark.skipif(_native is None, reason="there is no extension")

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse
 
 from autocog_core import Automaton, Model
 from autocog_core.errors import CapabilityError, InputError
-from autocog_openai.failures import MalformedAnswerError
+from autocog_openai.connection.errors import MalformedAnswerError
 
 MESSAGES = [{"role": "user", "content": "Yes or no?"}]
 OPENAI = {"model": CHAT, "server": "openai"}

@@ -23,7 +23,7 @@ from autocog_core import (
 )
 from autocog_core.config.options import validate
 from autocog_core.types.prompt import Message
-from autocog_openai.options import OpenAIOptions
+from autocog_openai.connection.options import OpenAIOptions
 
 if TYPE_CHECKING:
     from autocog_openai.engine import Engine

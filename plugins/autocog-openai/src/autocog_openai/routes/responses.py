@@ -8,11 +8,11 @@ from typing import Any
 from autocog_core import CompletionRequest
 from autocog_core.model.completion_arguments import refuse_unknown
 from autocog_core.types.prompt import Prompt
-from autocog_openai.facts import Facts
-from autocog_openai.failures import MalformedAnswerError, RefusedError
+from autocog_openai.connection.errors import MalformedAnswerError, RefusedError
+from autocog_openai.connection.server_capabilities import Facts
+from autocog_openai.connection.streamed_completion import Part, Told
 from autocog_openai.routes.chat import told
-from autocog_openai.routes.fields import drawing
-from autocog_openai.written import Part, Told
+from autocog_openai.routes.writer import drawing
 
 #: It refuses to write less.
 FEWEST = 16
