@@ -15,7 +15,7 @@ from autocog_core.automaton.actions import Choose, Complete, Text
 from autocog_core.automaton.inputs import Input
 from autocog_core.automaton.templates.template import Each, Template
 from autocog_core.config.config_file import Config, read_config
-from autocog_core.config.options import BackendOptions
+from autocog_core.config.options import BackendOptions, Resource
 from autocog_core.errors import (
     AutocogError,
     CapabilityError,
@@ -44,9 +44,16 @@ from autocog_core.model.lm import LM, ChoiceLM, GreedyLM
 from autocog_core.model.load import load
 from autocog_core.model.model import Model, NextToken
 from autocog_core.types.backend_info import BackendInfo, SpecialToken, Usage
-from autocog_core.types.choice import EOS, ChoiceRequest, ChoiceScore, ChoiceScores
-from autocog_core.types.completion import Completion, CompletionRequest
-from autocog_core.types.prompt import Prompt, TextPiece, TokenPiece
+from autocog_core.types.choice import (
+    EOS,
+    ChoiceRequest,
+    ChoiceScore,
+    ChoiceScores,
+    EndOfSequence,
+    Norm,
+)
+from autocog_core.types.completion import Completion, CompletionRequest, Finish
+from autocog_core.types.prompt import Message, Prompt, PromptLike, TextPiece, TokenPiece
 from autocog_core.types.thought_tree import ThoughtNode, ThoughtPath, ThoughtTree
 from autocog_core.types.token_tree import TreeQuery, TreeScores
 from autocog_core.version import __version__
@@ -75,13 +82,17 @@ __all__ = [
     "ContextOverflowError",
     "ContractError",
     "Each",
+    "EndOfSequence",
     "EngineError",
+    "Finish",
     "GreedyLM",
     "Input",
     "InputError",
+    "Message",
     "Model",
     "ModelLoadError",
     "NextToken",
+    "Norm",
     "NumericsError",
     "OutOfMemoryError",
     "PluginBrokenError",
@@ -91,6 +102,8 @@ __all__ = [
     "PluginError",
     "PluginNotInstalledError",
     "Prompt",
+    "PromptLike",
+    "Resource",
     "RetryPolicy",
     "SpecialToken",
     "Template",

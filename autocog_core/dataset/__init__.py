@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from autocog_core.dataset.expected import Gold
 from autocog_core.dataset.input_rows import Row, count_rows, read_rows
+from autocog_core.dataset.output_row import Record, record_of
 from autocog_core.dataset.runner import Answer, Progress, Run, check_columns, run_file
 from autocog_core.dataset.summary import Accuracy, Summary, Tally, summarize
 from autocog_core.dataset.usage import Meter
@@ -18,6 +19,7 @@ __all__ = [
     "Gold",
     "Meter",
     "Progress",
+    "Record",
     "Row",
     "Run",
     "Summary",
@@ -25,6 +27,7 @@ __all__ = [
     "check_columns",
     "count_rows",
     "read_rows",
+    "record_of",
     "run_file",
     "summarize",
 ]

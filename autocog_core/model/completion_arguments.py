@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import fields
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from autocog_core.errors import CapabilityError, ConfigError, InputError, did_you_mean
+from autocog_core.errors import ConfigError, InputError
+from autocog_core.toolkit.engine_options import REQUEST_ARGUMENTS
 from autocog_core.types.completion import CompletionRequest
 from autocog_core.types.prompt import Prompt, check_text
 
 #: Engines' own names for the same thing: each works on every backend.
 ALIASES = {"max_new_tokens": "max_tokens", "repeat_penalty": "repetition_penalty"}
 
-_KNOWN = {field.name for field in fields(CompletionRequest)} - {"prompt", "extra"}
 _INTEGERS = {"max_tokens": 1, "top_k": 0, "n": 1}
 _NUMBERS: dict[str, tuple[float, float]] = {
     "temperature": (0.0, sys.float_info.max),
@@ -40,19 +39,6 @@ def check_defaults(arguments: Mapping[str, Any], where: str) -> None:
         raise ConfigError(error.what, where=f"{where}.{error.where}", hint=error.hint) from error
 
 
-def refuse_unknown(extra: Mapping[str, Any], known: Collection[str], where: str) -> None:
-    """Refuse options that the engine does not know.
-
-    :raises CapabilityError: naming them, and the nearest name that is valid.
-    """
-    unknown = sorted(set(extra) - set(known))
-    if unknown:
-        hint = did_you_mean(unknown[0], {*_KNOWN, *known})
-        raise CapabilityError(
-            "complete does not know " + ", ".join(unknown), where=where, hint=hint
-        )
-
-
 def completion_request(prompt: Prompt, arguments: Mapping[str, Any]) -> CompletionRequest:
     """The request that `arguments` make; names that core does not know become `extra`.
 
@@ -67,7 +53,7 @@ def completion_request(prompt: Prompt, arguments: Mapping[str, Any]) -> Completi
             extra.update(_checked(name, value))
         elif name == "stop":
             known[name] = _stops(value)
-        elif name in _KNOWN:
+        elif name in REQUEST_ARGUMENTS:
             known[name] = _checked(name, value)
         else:
             extra[name] = value

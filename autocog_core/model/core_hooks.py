@@ -11,11 +11,11 @@ import numpy as np
 
 from autocog_core.hooks.client import Caller
 from autocog_core.hooks.specs import hookimpl
-from autocog_core.model.completion_arguments import refuse_unknown
 from autocog_core.numerics import likeliest
 from autocog_core.scoring import choice_tree
 from autocog_core.scoring.prompt_encoding import check_sequence, encode
 from autocog_core.toolkit.completion_builder import GrowingCompletion
+from autocog_core.toolkit.engine_options import refuse_unknown
 from autocog_core.toolkit.sampling import pick
 from autocog_core.types.backend_info import BackendInfo
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores

@@ -12,6 +12,7 @@ from typing import Any
 import llama_cpp
 import numpy as np
 import pytest
+from autocog_llamacpp.extension.automaton import NativeAction, NativeProgram, NativeSite
 from gguf_models import SPECIALS, gguf
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +23,6 @@ from autocog_core import TreeQuery
 from autocog_core.hooks.automaton_run import Budget
 from autocog_core.toolkit.stop_strings import first_stop
 from autocog_llamacpp import LLaMa
-from autocog_llamacpp.extension.automaton import NativeAction, NativeProgram, NativeSite
 from autocog_llamacpp.extension.load import native as found
 
 _native = found().module

@@ -176,8 +176,8 @@ std::shared_ptr<Site> site_of(nb::handle given, const Action* action, std::size_
     site->eos_token = get<int>(tree, "eos_token");
     site->sizes = get<std::vector<double>>(tree, "sizes");
     site->unconditional = get<Tokens>(tree, "unconditional");
-    site->kept = get<std::vector<int>>(tree, "kept");
-    site->rest = all_bytes(tree.attr("rest"));
+    site->kept = get<std::vector<int>>(tree, "kept_tokens");
+    site->rest = all_bytes(tree.attr("retokenized_bytes"));
     const auto count = static_cast<std::size_t>(action->choices);
     const std::size_t nodes = site->tokens.size();
     if (site->ends.size() != count || site->path_starts.size() != count + 1 ||

@@ -16,16 +16,16 @@ from autocog_core import (
     ClosedError,
     Completion,
     CompletionRequest,
+    Message,
     Prompt,
     TreeQuery,
     TreeScores,
 )
-from autocog_core.types.prompt import Message
 from autocog_llamacpp.options import LlamaOptions
 
 if TYPE_CHECKING:
     from autocog_core import AutocogError, ThoughtTree
-    from autocog_core.hooks.automaton_run import Declined, WholeRun
+    from autocog_core.hooks import Declined, WholeRun
     from autocog_llamacpp.engine import LlamaEngine
 
 

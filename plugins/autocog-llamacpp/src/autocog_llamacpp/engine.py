@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autocog_core import BackendInfo, TreeQuery, TreeScores
-from autocog_core.lazy import lazy
+from autocog_core.toolkit import lazy
 from autocog_llamacpp.extension.session import NativeSession
 from autocog_llamacpp.llama.chat_template import ChatTemplate
 from autocog_llamacpp.llama.context import Context
@@ -20,7 +20,7 @@ from autocog_llamacpp.llama.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from autocog_core import AutocogError, ThoughtTree
-    from autocog_core.hooks.automaton_run import Declined, WholeRun
+    from autocog_core.hooks import Declined, WholeRun
 
 
 class LlamaEngine:

@@ -13,8 +13,7 @@ import llama_cpp
 import loky
 
 from autocog_core import ConfigError, ModelLoadError
-from autocog_core.config.cache_folder import file_hash
-from autocog_core.config.options import HUB_PREFIX
+from autocog_core.toolkit import HUB_PREFIX, file_hash
 from autocog_llamacpp.engine import LlamaEngine
 from autocog_llamacpp.extension.load import native
 from autocog_llamacpp.extension.session import NativeSession

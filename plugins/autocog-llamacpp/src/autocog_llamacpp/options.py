@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from autocog_core import (
     BackendOptions,
+    Resource,
 )
-from autocog_core.config.options import Resource
 
 if TYPE_CHECKING:
     pass

@@ -16,13 +16,13 @@ from autocog_core import (
     ChoiceScores,
     Completion,
     CompletionRequest,
+    Message,
     Prompt,
     TreeQuery,
     TreeScores,
     Usage,
 )
-from autocog_core.config.options import validate
-from autocog_core.types.prompt import Message
+from autocog_core.toolkit import validate
 from autocog_openai.connection.options import OpenAIOptions
 
 if TYPE_CHECKING:

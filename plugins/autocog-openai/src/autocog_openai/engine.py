@@ -16,16 +16,14 @@ from autocog_core import (
     ChoiceScores,
     Completion,
     CompletionRequest,
+    Message,
     Prompt,
+    TokenPiece,
     TreeQuery,
     TreeScores,
 )
-from autocog_core.hooks.client import Caller
-from autocog_core.lazy import lazy
-from autocog_core.redaction import redact
-from autocog_core.scoring.prompt_encoding import check_sequence, encode
-from autocog_core.toolkit.chat_template import prompt_from_template
-from autocog_core.types.prompt import Message, TokenPiece
+from autocog_core.scoring import check_sequence, encode
+from autocog_core.toolkit import Caller, lazy, prompt_from_template, redact
 from autocog_openai.choice.methods import Choosing
 from autocog_openai.connection import fingerprint
 from autocog_openai.connection.errors import malformed

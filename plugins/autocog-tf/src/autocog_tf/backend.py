@@ -18,12 +18,12 @@ from autocog_core import (
     ClosedError,
     Completion,
     CompletionRequest,
+    Message,
     Prompt,
+    Resource,
     TreeQuery,
     TreeScores,
 )
-from autocog_core.config.options import Resource
-from autocog_core.types.prompt import Message
 
 if TYPE_CHECKING:
     from autocog_tf.engine import TfEngine

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from autocog_core.toolkit.prefix_forest import Forest
+from autocog_core.toolkit import Forest
 from autocog_tf.kv_tree import KVTree, Rows
 from autocog_tf.layout import Step
 

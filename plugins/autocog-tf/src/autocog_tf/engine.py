@@ -13,9 +13,7 @@ import transformers
 from numpy.typing import NDArray
 
 from autocog_core import BackendInfo, ClosedError, TreeQuery, TreeScores
-from autocog_core.lazy import lazy
-from autocog_core.toolkit.logits_cache import KeptRows
-from autocog_core.toolkit.word_boundaries import kept
+from autocog_core.toolkit import KeptRows, kept, lazy
 from autocog_tf import fingerprint
 from autocog_tf.evaluator import Evaluator, Forward
 from autocog_tf.layout import Costs

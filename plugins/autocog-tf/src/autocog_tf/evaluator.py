@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import torch
 
-from autocog_core.toolkit.prefix_forest import Forest
+from autocog_core.toolkit import Forest
 
 #: Takes some of the forest's wanted nodes and the logits (r, V) after them.
 Sink = Callable[[Sequence[int], torch.Tensor], None]

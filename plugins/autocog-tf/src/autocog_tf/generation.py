@@ -11,8 +11,7 @@ import torch
 from transformers import DynamicCache, GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from autocog_core import Completion, CompletionRequest, NumericsError
-from autocog_core.model.completion_arguments import refuse_unknown
-from autocog_core.toolkit.completion_builder import GrowingCompletion
+from autocog_core.toolkit import GrowingCompletion, refuse_unknown
 from autocog_tf.memory import free_memory, is_out_of_memory, too_large
 from autocog_tf.tree_evaluator import TreeEvaluator
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from autocog_core.toolkit.prefix_forest import Forest
+from autocog_core.toolkit import Forest
 
 #: The rows of one forward, each a list of a forest's nodes, parents before their children.
 Step = list[list[int]]

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from autocog_core.toolkit.prefix_forest import Forest
+from autocog_core.toolkit import Forest
 from autocog_tf.evaluator import Forward, Sink
 
 #: Most states kept between calls, within the bytes that are an option; most branches in one

@@ -11,8 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from autocog_core import TreeQuery
-from autocog_core.toolkit.prefix_forest import Forest
-from autocog_core.toolkit.tree_answers import TreeAnswers
+from autocog_core.toolkit import Forest, TreeAnswers
 
 
 class TensorAnswers(TreeAnswers):

@@ -10,10 +10,8 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from autocog_core import InputError, ModelLoadError, Prompt, SpecialToken
-from autocog_core.toolkit.chat_template import prompt_from_template
-from autocog_core.toolkit.plain_text import Cutter, continued, looks_like_control
-from autocog_core.types.prompt import Message
+from autocog_core import InputError, Message, ModelLoadError, Prompt, SpecialToken
+from autocog_core.toolkit import Cutter, continued, looks_like_control, prompt_from_template
 
 #: SentencePiece writes a blank as this.
 BLANK = "\u2581"

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from autocog_core.toolkit.prefix_forest import Forest
+from autocog_core.toolkit import Forest
 from autocog_tf.batch import one_row, side_by_side
 from autocog_tf.evaluator import Forward, Sink
 from autocog_tf.kv_tree import KVTree

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from autocog_core import TreeQuery
-from autocog_core.types.token_tree import TokenTree
+from autocog_core.toolkit import TokenTree
 from autocog_tf.evaluator import Evaluator, Forward, PlainEvaluator
 from autocog_tf.scores import TensorAnswers
 

@@ -6,14 +6,23 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from autocog_core import AutocogError, ThoughtTree
-from autocog_core.automaton.actions import Choose, Text
-from autocog_core.errors import NumericsError
-from autocog_core.evaluation.evaluation import pieces_of
-from autocog_core.evaluation.tree_complete import nothing_allowed
-from autocog_core.hooks.automaton_run import Declined, WholeRun
-from autocog_core.types.thought_tree import ThoughtNode
-from autocog_llamacpp.extension.automaton import prepare, site_of, unserved
+from autocog_core import (
+    AutocogError,
+    Choose,
+    Complete,
+    NumericsError,
+    Text,
+    ThoughtNode,
+    ThoughtTree,
+)
+from autocog_core.automaton import AutomatonGraph
+from autocog_core.evaluation.prepared_steps import (
+    nothing_allowed,
+    pieces_of,
+    prepare_automaton,
+    prepare_step,
+)
+from autocog_core.hooks import Declined, WholeRun
 from autocog_llamacpp.extension.session import NativeSession
 
 Result = ThoughtTree | AutocogError
@@ -36,6 +45,14 @@ def evaluate(
     return _Evaluation(session, turn, runs).results()
 
 
+def unserved(automaton: AutomatonGraph) -> str:
+    """What the extension cannot do of an automaton; empty if there is nothing."""
+    for action in automaton.actions:
+        if isinstance(action, Complete) and action.samples:
+            return f'action "{action.uid}" draws samples'
+    return ""
+
+
 class _Evaluation:
     """Some runs at work, by their numbers in the extension.
 
@@ -56,7 +73,7 @@ class _Evaluation:
         self._order: list[int] = []
         for place, run in enumerate(runs):
             try:
-                number = self._runs.begin(prepare(run))
+                number = self._runs.begin(prepare_automaton(run))
             except AutocogError as error:
                 number = -1 - place
                 self._results[number] = error
@@ -89,7 +106,7 @@ class _Evaluation:
     def _give_missing(self, number: int) -> None:
         run = self._of[number]
         for key, action, ids, pending in self._runs.missing(number):
-            site = site_of(run, action, ids, pending)
+            site = prepare_step(run, action, ids, pending)
             self._runs.give(number, key, action, len(ids), len(pending), site)
 
     def _end(self, number: int, reason: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from gguf.constants import LlamaFileType
 
 from autocog_core import ConfigError
-from autocog_core.config.options import PACKAGE_PREFIX, package_file
+from autocog_core.toolkit import PACKAGE_PREFIX, package_file
 from autocog_llamacpp.gguf.header import GgufArray, GgufHeader, GgufTensor, read_header
 
 TOKENS = "tokenizer.ggml.tokens"

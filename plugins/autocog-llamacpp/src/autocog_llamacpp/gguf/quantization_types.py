@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autocog_core import InputError
-from autocog_core.errors import did_you_mean
+from autocog_core.toolkit import did_you_mean
 
 #: What llama.cpp makes without an importance matrix, and roughly how many bits a weight takes in a
 #: model whose rows suit the type. Most use several types, more bits where they matter most.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from autocog_core import EngineError
-from autocog_core.toolkit.prefix_forest import Forest
+from autocog_core.toolkit import Forest
 from autocog_llamacpp.llama.cell_tree import Cell, CellTree
 from autocog_llamacpp.llama.context import Context, NoSlotError, no_room
 from autocog_llamacpp.llama.decode_plan import Plan, make_plan

@@ -13,9 +13,8 @@ from jinja2.nodes import Node, Scope
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from autocog_core import InputError, ModelLoadError, Prompt
-from autocog_core.toolkit.chat_template import prompt_from_template
-from autocog_core.types.prompt import Message
+from autocog_core import InputError, Message, ModelLoadError, Prompt
+from autocog_core.toolkit import prompt_from_template
 
 
 class ChatTemplate:

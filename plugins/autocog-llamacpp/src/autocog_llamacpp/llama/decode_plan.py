@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from autocog_core.toolkit.prefix_forest import Forest
+from autocog_core.toolkit import Forest
 from autocog_llamacpp.llama.cell_tree import Cell
 
 Int32Array = NDArray[np.int32]

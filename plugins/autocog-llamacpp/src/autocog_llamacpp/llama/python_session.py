@@ -9,10 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autocog_core import EngineError, TreeQuery, TreeScores
-from autocog_core.numerics import log_softmax
-from autocog_core.toolkit.logits_cache import KeptRows
-from autocog_core.toolkit.prefix_forest import Forest
-from autocog_core.toolkit.tree_answers import ArrayAnswers
+from autocog_core.toolkit import ArrayAnswers, Forest, KeptRows, log_softmax
 from autocog_llamacpp.llama.context import Context, NoSlotError, no_room
 from autocog_llamacpp.llama.session import Rows
 

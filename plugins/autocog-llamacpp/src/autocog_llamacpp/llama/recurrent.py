@@ -10,8 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from autocog_core import EngineError
-from autocog_core.toolkit.prefix_forest import Forest
-from autocog_core.types.token_tree import common_prefix_length
+from autocog_core.toolkit import Forest, common_prefix_length
 from autocog_llamacpp.llama.context import Context, NoSlotError, no_room
 from autocog_llamacpp.llama.python_session import PythonSession, Sink
 from autocog_llamacpp.llama.session import Rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from autocog_core.toolkit.prefix_forest import Forest
+from autocog_core.toolkit import Forest
 
 
 def portions(forest: Forest, sequences: int, cells: int) -> Iterator[list[int]]:

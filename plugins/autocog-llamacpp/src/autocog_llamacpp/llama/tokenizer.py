@@ -13,9 +13,7 @@ from typing import Any
 import llama_cpp
 
 from autocog_core import InputError, ModelLoadError, SpecialToken
-from autocog_core.lazy import lazy
-from autocog_core.toolkit.plain_text import Cutter, continued, looks_like_control
-from autocog_core.toolkit.word_boundaries import kept
+from autocog_core.toolkit import Cutter, continued, kept, lazy, looks_like_control
 
 _UNKNOWN = llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
 _CONTROL = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL

@@ -11,10 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from autocog_core import ChoiceRequest, ChoiceScores, Prompt
-from autocog_core.errors import CapabilityError
-from autocog_core.hooks.client import Caller
-from autocog_core.types.prompt import TokenPiece
+from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores, Prompt, TokenPiece
+from autocog_core.toolkit import Caller
 from autocog_openai.choice.text import spelled
 from autocog_openai.choice.tree_walk import Listing, Position, walk
 from autocog_openai.connection.client import Connection

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from autocog_core import ChoiceRequest, ChoiceScore, ChoiceScores
-from autocog_core.numerics import entropy
+from autocog_core.toolkit import entropy
 from autocog_openai.connection.client import Connection
 from autocog_openai.connection.errors import RefusedError, malformed
 from autocog_openai.connection.server_capabilities import Facts

@@ -11,11 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from autocog_core import ChoiceRequest, ChoiceScores
-from autocog_core.errors import CapabilityError
-from autocog_core.hooks.client import Caller
-from autocog_core.scoring.choice_tree import TokenChoiceTree
-from autocog_core.types.token_tree import TreeScores
+from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores, TreeScores
+from autocog_core.scoring import TokenChoiceTree
+from autocog_core.toolkit import Caller
 from autocog_openai.choice.text import spelled
 from autocog_openai.connection.client import Connection
 from autocog_openai.connection.errors import malformed

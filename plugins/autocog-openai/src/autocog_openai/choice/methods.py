@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores
-from autocog_core.hooks.client import Caller
-from autocog_core.types.choice import EndOfSequence
+from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores, EndOfSequence
+from autocog_core.toolkit import Caller
 from autocog_openai.choice.chat import ChatChoice
 from autocog_openai.choice.constrained import decide, pick
 from autocog_openai.choice.echo import EchoChoice

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from autocog_core import ChoiceRequest, ChoiceScores
-from autocog_core.hooks.client import Caller
-from autocog_core.scoring.choice_encoding import encode_choices
+from autocog_core.scoring import encode_choices
+from autocog_core.toolkit import Caller
 from autocog_openai.choice.tree_walk import Listing, Position, walk
 from autocog_openai.connection.client import Connection
 from autocog_openai.connection.server_capabilities import Facts

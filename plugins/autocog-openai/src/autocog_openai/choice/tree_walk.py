@@ -12,11 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from autocog_core import ChoiceRequest, ChoiceScores
-from autocog_core.errors import CapabilityError
-from autocog_core.hooks.client import Caller
-from autocog_core.scoring.choice_tree import TokenChoiceTree
-from autocog_core.types.token_tree import TreeScores
+from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores, TreeScores
+from autocog_core.scoring import TokenChoiceTree
+from autocog_core.toolkit import Caller
 
 #: Log-probabilities by the bytes of tokens; None where a position cannot be looked at.
 Listing = Mapping[bytes, float] | None

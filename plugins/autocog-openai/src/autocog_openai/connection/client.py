@@ -16,9 +16,8 @@ import httpx2
 import openai
 from pydantic_core import from_json
 
-from autocog_core import Usage
-from autocog_core.errors import ClosedError, ConfigError, EngineError
-from autocog_core.redaction import conceal, from_environment, redact
+from autocog_core import ClosedError, ConfigError, EngineError, Usage
+from autocog_core.toolkit import conceal, from_environment, redact
 from autocog_openai.connection.errors import MalformedAnswerError, translated
 from autocog_openai.connection.options import OpenAIOptions
 from autocog_openai.connection.usage import Spending, usage_of

@@ -11,14 +11,8 @@ from typing import Any
 import httpx2
 import openai
 
-from autocog_core.errors import (
-    CapabilityError,
-    ConfigError,
-    ContextOverflowError,
-    EngineError,
-    InputError,
-)
-from autocog_core.redaction import redact
+from autocog_core import CapabilityError, ConfigError, ContextOverflowError, EngineError, InputError
+from autocog_core.toolkit import redact
 
 _OVERFLOW = re.compile(
     r"context.{0,20}(length|size|window)|maximum.{0,30}tokens|exceed.{0,40}(context|n_ctx)", re.I

@@ -6,8 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from autocog_core.config.cache_folder import file_hash
-from autocog_core.redaction import is_secret_name, shown_url
+from autocog_core.toolkit import file_hash, is_secret_name, shown_url
 from autocog_openai.connection.options import OpenAIOptions
 from autocog_openai.connection.server_capabilities import Facts
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from autocog_core.config.cache_folder import cache_folder
-from autocog_core.types.backend_info import SpecialToken
+from autocog_core import SpecialToken
+from autocog_core.toolkit import cache_folder
 
 #: Of the file: older ones are found out anew.
 FORMAT = 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from autocog_core.toolkit.stop_strings import StopMatcher
-from autocog_core.types.completion import Completion, CompletionRequest, Finish
+from autocog_core import Completion, CompletionRequest, Finish
+from autocog_core.toolkit import StopMatcher
 
 
 @dataclass(frozen=True, slots=True)

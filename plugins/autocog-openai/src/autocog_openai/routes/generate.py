@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from autocog_core import CompletionRequest
-from autocog_core.model.completion_arguments import refuse_unknown
-from autocog_core.types.prompt import Prompt
+from autocog_core import CompletionRequest, Prompt
+from autocog_core.toolkit import refuse_unknown
 from autocog_openai.connection.errors import MalformedAnswerError
 from autocog_openai.connection.scorer import clean, token_id
 from autocog_openai.connection.server_capabilities import Facts

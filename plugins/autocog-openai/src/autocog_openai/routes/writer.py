@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from autocog_core import Completion, CompletionRequest
-from autocog_core.errors import AutocogError, EngineError
+from autocog_core import AutocogError, Completion, CompletionRequest, EngineError
 from autocog_openai.connection.client import Connection
 from autocog_openai.connection.errors import (
     ConnectionFailedError,

@@ -12,8 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from autocog_core import Completion, CompletionRequest
-from autocog_core.model.completion_arguments import refuse_unknown
-from autocog_core.toolkit.completion_builder import GrowingCompletion
+from autocog_core.toolkit import GrowingCompletion, refuse_unknown
 from autocog_openai.connection.client import Connection
 from autocog_openai.connection.errors import ConnectionFailedError, MalformedAnswerError, malformed
 from autocog_openai.connection.scorer import Heard, Wanted, clean, merged, token_id

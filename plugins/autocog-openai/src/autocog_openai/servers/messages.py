@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from autocog_core import Prompt
-from autocog_core.types.prompt import Message, TextPiece, TokenPiece, check_messages
+from autocog_core import Message, Prompt, TextPiece, TokenPiece
+from autocog_core.toolkit import check_messages
 
 #: Private-use characters: no ordinary text has them, and only trusted pieces are looked into.
 _BEGIN, _NAMED, _END = "\ue000", "\ue001", "\ue002"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from autocog_core.errors import (
+from autocog_core import (
     AutocogError,
     CapabilityError,
     ConfigError,

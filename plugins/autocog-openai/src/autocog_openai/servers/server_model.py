@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autocog_core import (
+    ConfigError,
     Prompt,
 )
-from autocog_core.errors import ConfigError
-from autocog_core.lazy import lazy
+from autocog_core.toolkit import lazy
 from autocog_openai.connection.client import Connection
 from autocog_openai.connection.options import OpenAIOptions
 from autocog_openai.connection.scorer import Scorer

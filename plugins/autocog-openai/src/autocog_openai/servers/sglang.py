@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autocog_core.errors import ConfigError
+from autocog_core import ConfigError
 from autocog_openai.connection.client import Connection
 from autocog_openai.connection.errors import malformed
 from autocog_openai.connection.scorer import Heard, Wanted, clean, token_id

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from autocog_core import TreeQuery, TreeScores
-from autocog_core.errors import CapabilityError
+from autocog_core import CapabilityError, TreeQuery, TreeScores
 from autocog_openai.connection.client import Connection
 from autocog_openai.connection.scorer import Heard, Scorer, Wanted, merged
 

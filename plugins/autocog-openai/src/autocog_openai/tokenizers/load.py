@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from autocog_core.errors import CapabilityError, ConfigError, InputError
+from autocog_core import CapabilityError, ConfigError, InputError
 from autocog_openai.connection.client import Connection
 from autocog_openai.connection.server_capabilities import Facts
 from autocog_openai.tokenizers.route_tokenizer import RouteTokenizer

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from autocog_core.errors import EngineError
+from autocog_core import EngineError
 from autocog_openai.connection.client import Connection
 from autocog_openai.connection.errors import malformed
 from autocog_openai.connection.scorer import token_id

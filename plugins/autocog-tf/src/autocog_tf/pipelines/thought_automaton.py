@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from autocog_core import AutocogError, Automaton, InputError, ThoughtTree
-from autocog_core.dataset.output_row import record_of
+from autocog_core.dataset import record_of
 from autocog_tf.pipelines.base import AutocogPipeline, refuse_unknown
 from autocog_tf.pipelines.rows import at_row
 

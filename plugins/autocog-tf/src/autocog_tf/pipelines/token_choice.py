@@ -9,10 +9,8 @@ from typing import Any, Literal
 
 from transformers.utils.chat_template_utils import Chat
 
-from autocog_core import InputError
-from autocog_core.scoring.choice_tree import TokenChoiceTree
-from autocog_core.types.choice import ChoiceRequest, ChoiceScores, EndOfSequence, Norm
-from autocog_core.types.prompt import Prompt
+from autocog_core import ChoiceRequest, ChoiceScores, EndOfSequence, InputError, Norm, Prompt
+from autocog_core.scoring import TokenChoiceTree
 from autocog_tf.pipelines.base import AutocogPipeline, refuse_unknown
 from autocog_tf.pipelines.rows import is_chat
 

@@ -1,9 +1,9 @@
-"""What the extension is told of an automaton: numbers and tokens, for it knows no text.
+"""An automaton prepared for an engine that runs it by itself, in numbers and tokens.
 
-Which tokens a text has depends on what stands before and after it, and is core's to say
-(SEMANTICS: boundaries). So core is asked, once for each place of the automaton that a path comes to
-with the same texts: a site. What it says there holds for every path, for settled ids are never
-tokenized again.
+Such an engine knows no text: which tokens a text has depends on what comes before and after it, and
+core decides that (docs/semantics.md, "Boundaries"). So the engine asks core once for each step: an
+action, reached with the same pending texts. The answer holds for every path that reaches it so,
+because settled tokens are never tokenized again. `autocog_llamacpp` is the first user.
 """
 
 from __future__ import annotations
@@ -15,25 +15,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autocog_core.automaton.actions import Action, Choose, Complete, Text
-from autocog_core.automaton.graph import Automaton
 from autocog_core.evaluation.allowed_tokens import AllowedTokens
 from autocog_core.evaluation.evaluation import pieces_of
 from autocog_core.evaluation.path_context import Context, PendingText
 from autocog_core.evaluation.text_scoring import Ground
 from autocog_core.evaluation.token_masks import Masks
 from autocog_core.evaluation.tree_choose import after_choice, choice_request
+from autocog_core.evaluation.tree_complete import nothing_allowed
 from autocog_core.hooks.automaton_run import Budget, WholeRun
 from autocog_core.hooks.client import Caller
 from autocog_core.scoring.choice_tree import TokenChoiceTree
 from autocog_core.scoring.prompt_encoding import check_sequence, encode
 from autocog_core.types.prompt import TextPiece
 
+__all__ = [
+    "PreparedAction",
+    "PreparedAutomaton",
+    "PreparedChoices",
+    "PreparedStep",
+    "nothing_allowed",
+    "pieces_of",
+    "prepare_automaton",
+    "prepare_step",
+]
+
 Mask = NDArray[np.bool_]
 
 
 @dataclass(slots=True)
-class NativeAction:
-    """An action; `program.h` says what its parts are."""
+class PreparedAction:
+    """An action, with its token masks and stop strings.
+
+    :ivar on_mean: whether `threshold` applies to the mean probability of a token.
+    :ivar free: bool (V,), tokens that end nothing. `in_set`: those in its token set.
+    :ivar stop_ids: the tokens of each stop string.
+    """
 
     kind: str
     successors: list[int]
@@ -54,10 +70,10 @@ class NativeAction:
 
 
 @dataclass(slots=True)
-class NativeProgram:
-    """A prepared automaton."""
+class PreparedAutomaton:
+    """A prepared automaton, and the limits of its run."""
 
-    actions: list[NativeAction]
+    actions: list[PreparedAction]
     eos: list[int]
     context_length: int | None
     budget: Budget
@@ -66,7 +82,7 @@ class NativeProgram:
 
 
 @dataclass(slots=True)
-class NativeChoices:
+class PreparedChoices:
     """The tree of a Choose's choices, and how paths go on after each."""
 
     tokens: list[int]
@@ -78,12 +94,12 @@ class NativeChoices:
     eos_token: int
     sizes: list[float]
     unconditional: list[int]
-    kept: list[int]
-    rest: list[bytes]
+    kept_tokens: list[int]
+    retokenized_bytes: list[bytes]
 
 
 @dataclass(slots=True)
-class NativeSite:
+class PreparedStep:
     """What an action comes to after certain texts.
 
     :ivar ids: what comes to the ids that are settled already.
@@ -95,22 +111,14 @@ class NativeSite:
     settled: list[tuple[int, int, int, bool]]
     scored_from: int
     room: int
-    choices: NativeChoices | None = None
+    choices: PreparedChoices | None = None
 
 
-def unserved(automaton: Automaton) -> str:
-    """What the extension cannot do of an automaton; empty if there is nothing."""
-    for action in automaton.actions:
-        if isinstance(action, Complete) and action.samples:
-            return f'action "{action.uid}" draws samples'
-    return ""
-
-
-def prepare(run: WholeRun) -> NativeProgram:
+def prepare_automaton(run: WholeRun) -> PreparedAutomaton:
     """A run as the extension takes it."""
     automaton, info = run.automaton, run.caller.info
     places = {action.uid: place for place, action in enumerate(automaton.actions)}
-    return NativeProgram(
+    return PreparedAutomaton(
         [_action(run, action, places) for action in automaton.actions],
         list(info.eos),
         info.context_length,
@@ -120,8 +128,10 @@ def prepare(run: WholeRun) -> NativeProgram:
     )
 
 
-def _action(run: WholeRun, action: Action, places: dict[str, int]) -> NativeAction:
-    made = NativeAction(action.kind, [places[uid] for uid in action.successors], action.max_visits)
+def _action(run: WholeRun, action: Action, places: dict[str, int]) -> PreparedAction:
+    made = PreparedAction(
+        action.kind, [places[uid] for uid in action.successors], action.max_visits
+    )
     if isinstance(action, Choose | Complete):
         made.width = action.width
         made.threshold = action.threshold
@@ -141,12 +151,12 @@ def _action(run: WholeRun, action: Action, places: dict[str, int]) -> NativeActi
     return made
 
 
-def site_of(
+def prepare_step(
     run: WholeRun,
     number: int,
     ids: Sequence[int],
     pending: Sequence[tuple[int, bytes, int]],
-) -> NativeSite:
+) -> PreparedStep:
     """What an action comes to; the end of a path is action -1.
 
     :param ids: what is settled. `pending`: (text action or -1, bytes if -1, node) of each text.
@@ -174,7 +184,7 @@ def site_of(
         (place, text.start - start, len(text.tokens), text.evaluate)
         for place, text in enumerate(ground.texts)
     ]
-    return NativeSite(list(base[start:]), settled, ground.first - start, room, choices)
+    return PreparedStep(list(base[start:]), settled, ground.first - start, room, choices)
 
 
 def _pending(actions: Sequence[Action], number: int, rest: bytes, node: int) -> PendingText:
@@ -185,16 +195,18 @@ def _pending(actions: Sequence[Action], number: int, rest: bytes, node: int) -> 
     return PendingText(pieces_of(action.text), node, action.evaluate)
 
 
-def _choices(caller: Caller, action: Choose, tree: TokenChoiceTree) -> NativeChoices:
+def _choices(caller: Caller, action: Choose, tree: TokenChoiceTree) -> PreparedChoices:
     conditional = tree.queries()[0]
     suffix = tree.eos[:1]
     decided = tree.encoded.decided
-    kept, rest = [len(tokens) for tokens in decided], [b""] * len(decided)
+    kept_tokens, retokenized_bytes = [len(tokens) for tokens in decided], [b""] * len(decided)
     if isinstance(action.end, str):
         after = [after_choice(caller, action, (), tokens) for tokens in decided]
-        kept = [len(context.ids) for context in after]
-        rest = ["".join(one.text for one in each.pending).encode("utf-8") for each in after]
-    return NativeChoices(
+        kept_tokens = [len(context.ids) for context in after]
+        retokenized_bytes = [
+            "".join(one.text for one in each.pending).encode("utf-8") for each in after
+        ]
+    return PreparedChoices(
         conditional.tokens.tolist(),
         conditional.parents.tolist(),
         tree.tree.path_nodes.tolist(),
@@ -204,6 +216,6 @@ def _choices(caller: Caller, action: Choose, tree: TokenChoiceTree) -> NativeCho
         suffix[0] if suffix else -1,
         tree.sizes(caller).tolist() if action.norm == "per_byte" else [1.0] * len(decided),
         list(tree.unconditional or ()),
-        kept,
-        rest,
+        kept_tokens,
+        retokenized_bytes,
     )
