@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 
 from autocog_core import OutOfMemoryError
-from autocog_tf.evaluator import Evaluator
+from autocog_tf.evaluators.evaluator import Evaluator
 
 Answer = TypeVar("Answer")
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ import torch
 from transformers import DynamicCache
 
 from autocog_core.toolkit import Forest
-from autocog_tf.evaluator import Forward, Sink
+from autocog_tf.evaluators.evaluator import Forward, Sink
 
 #: Most states kept between calls, within the bytes that are an option; most branches in one
 #: forward; most tokens of a prompt in one forward.

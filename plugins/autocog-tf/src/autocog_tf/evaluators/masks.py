@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from autocog_tf.batch import Batch
-from autocog_tf.evaluator import Forward
+from autocog_tf.evaluators.batch import Batch
+from autocog_tf.evaluators.evaluator import Forward
 
 
 class Masks:

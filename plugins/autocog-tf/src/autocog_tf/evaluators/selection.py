@@ -16,8 +16,8 @@ import torch
 
 from autocog_core import TreeQuery
 from autocog_core.toolkit import TokenTree
-from autocog_tf.evaluator import Evaluator, Forward, PlainEvaluator
-from autocog_tf.scores import TensorAnswers
+from autocog_tf.evaluators.evaluator import Evaluator, Forward, PlainEvaluator
+from autocog_tf.evaluators.tree_scores import TensorAnswers
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from autocog_core.toolkit import Forest
-from autocog_tf.kv_tree import KVTree, Rows
-from autocog_tf.layout import Step
+from autocog_tf.evaluators.batch_plan import Step
+from autocog_tf.evaluators.kv_cache_tree import KVTree, Rows
 
 Int64Array = NDArray[np.int64]
 

@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from autocog_core.toolkit import Forest
-from autocog_tf.batch import one_row, side_by_side
-from autocog_tf.evaluator import Forward, Sink
-from autocog_tf.kv_tree import KVTree
-from autocog_tf.layout import ALWAYS_APART, SLACK, Costs, Layout, Limits, Step
-from autocog_tf.masks import Masks
+from autocog_tf.evaluators.batch import one_row, side_by_side
+from autocog_tf.evaluators.batch_plan import ALWAYS_APART, SLACK, Costs, Layout, Limits, Step
+from autocog_tf.evaluators.evaluator import Forward, Sink
+from autocog_tf.evaluators.kv_cache_tree import KVTree
+from autocog_tf.evaluators.masks import Masks
 
 #: Most trees kept; the bytes they may hold are an option.
 MOST_TREES = 16
