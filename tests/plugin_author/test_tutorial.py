@@ -23,10 +23,10 @@ from autocog_core import BackendInfo, Model, load
 from autocog_core.cli.main import app
 from autocog_core.config import plugins
 from autocog_core.hooks import manager
+from autocog_core.model.completion_arguments import refuse_unknown
 from autocog_core.scaffold import PluginName, write_package
 from autocog_core.testing import LAWS, BackendContract, Subject, conformance
 from autocog_core.toolkit.completion_builder import GrowingCompletion
-from autocog_core.toolkit.engine_options import refuse_unknown
 from autocog_core.toolkit.sampling import pick
 from autocog_core.toolkit.tree_answers import ArrayAnswers
 from autocog_core.types.completion import Completion, CompletionRequest

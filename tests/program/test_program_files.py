@@ -10,6 +10,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from soak import count
 
 from autocog_core import EOS, Automaton, Choose, Complete, Each, Input, InputError, Template, Text
 from autocog_core.automaton import Regex
@@ -73,7 +74,7 @@ def test_a_file_says_what_python_would(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=60)
+@settings(max_examples=count(normal=30, soak=60))
 @given(programs())
 def test_what_is_written_is_read_again(automaton: Automaton) -> None:
     assert not automaton.faults()

@@ -9,6 +9,7 @@ import pytest
 from helpers import random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from soak import count
 
 from autocog_core import (
     Automaton,
@@ -77,7 +78,7 @@ def test_rows_come_out_as_each_alone(concurrency: int) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=25)
+@settings(max_examples=count(normal=12, soak=25))
 @given(programs(runs=True), st.integers(0, 3), st.lists(st.sampled_from(["a", "bc", None, "é"])))
 def test_any_automaton_runs_on_rows_as_on_each(
     automaton: Automaton, seed: int, topics: list[str | None]

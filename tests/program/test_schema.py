@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
+from soak import count
 
 from autocog_core import Automaton, Budget, InputError
 from autocog_core.program.schema import ProgramShape
@@ -164,7 +165,7 @@ PLACES = places(ALL)[1:]
 
 
 @pytest.mark.slow
-@settings(max_examples=600)
+@settings(max_examples=count(normal=60, soak=600))
 @given(st.sampled_from(PLACES), values, st.sampled_from(["put", "leave out", "add"]))
 def test_the_schema_and_the_reader_are_of_one_mind(
     path: tuple[Any, ...], value: Any, how: str

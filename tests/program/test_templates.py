@@ -183,7 +183,7 @@ hostile = st.lists(
 
 @given(hostile, st.lists(hostile, max_size=3))
 def test_data_is_never_parsed_for_special_tokens(text: str, items: list[str]) -> None:
-    """Trap 10: a row that says "<|end|>" ended the turn."""
+    """In earlier implementations a row that says "<|end|>" ended the turn."""
     template = Template(
         "<|bos|>{{ t }}<|{{ t }}|>{% for i in l %}<{{ i }}>{% endfor %}<|end|>", True
     )

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import twin
 from helpers import Plain, random_model, table_model
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from soak import count
 
 from autocog_core import (
     EOS,
@@ -230,7 +231,7 @@ def test_scores_equal_those_of_the_slow_twin(
     check_against_twin(model, result, prompt, choices, end, u)
 
 
-@pytest.mark.slow
+@settings(max_examples=count(normal=25, soak=100))
 @given(st.lists(st.tuples(texts, choice_texts), min_size=1, max_size=4))
 def test_choosing_many_equals_choosing_one_by_one(rows: list[tuple[str, list[str]]]) -> None:
     prompts, choices = [row[0] for row in rows], [row[1] for row in rows]

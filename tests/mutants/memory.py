@@ -1,18 +1,14 @@
-"""State that is stale or shared, and descriptions that are not true."""
+"""State that is stale or shared."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import count
 from typing import Any, ClassVar
 
 import numpy as np
 
-from autocog_core import (
-    BackendInfo,
-)
-from testing.broken.sound import Sound, Writing
+from mutants.sound import Sound
 
 
 class RandomWeights(Sound):
@@ -63,30 +59,9 @@ class SharedState(Sound):
         return logits
 
 
-class ShorterContext(Sound):
-    """Says that it takes twice as much as it does."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"context_length": 256, **options})
-
-    def greedy_impl(self, tokens: Sequence[int]) -> Any:
-        if len(tokens) > 128:
-            raise IndexError("index out of range in self")
-        return super().greedy_impl(tokens)
-
-
-class ChangingFingerprint(Sound):
-    def describe_impl(self) -> BackendInfo:
-        return replace(super().describe_impl(), identify=lambda: str(id(self)))
-
-
 class BufferHandedOut(Sound):
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
         row = super().greedy_impl(tokens)
         buffer = self.__dict__.setdefault("buffer", np.empty_like(row))
         buffer[:] = row
         return buffer
-
-
-class OptionsIgnored(Writing):
-    """`Writing` looks at no option that it does not know."""

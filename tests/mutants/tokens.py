@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from autocog_core import (
-    BackendInfo,
-)
-from testing.broken.sound import Sound
+from autocog_core import BackendInfo
+from mutants.sound import Sound
 
 
 class BOSTwice(Sound):
@@ -37,6 +35,29 @@ class BlankDropped(Sound):
 class Lowered(Sound):
     def tokenize_impl(self, texts: Sequence[str], at_start: bool, parse_special: bool) -> Any:
         return super().tokenize_impl([text.lower() for text in texts], at_start, parse_special)
+
+
+class TabsLost(Sound):
+    def tokenize_impl(self, texts: Sequence[str], at_start: bool, parse_special: bool) -> Any:
+        kept = [text.replace("\t", "") for text in texts]
+        return super().tokenize_impl(kept, at_start, parse_special)
+
+
+class BytesReplaced(Sound):
+    """Bytes that are no whole character become question marks."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"vocabulary": "bytes", **options})
+
+    def detokenize_impl(self, tokens: Sequence[int]) -> bytes:
+        return super().detokenize_impl(tokens).decode("utf-8", errors="replace").encode()
+
+
+class TokenizerSpelling(Sound):
+    """Gives tokens as a tokenizer file writes them, with a mark for the blank before a word."""
+
+    def vocabulary_impl(self) -> Sequence[bytes]:
+        return [b"\xc4\xa0" + surface for surface in super().vocabulary_impl() or ()]
 
 
 class SpecialsParsed(Sound):

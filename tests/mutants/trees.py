@@ -11,7 +11,7 @@ from autocog_core import (
     TreeQuery,
     TreeScores,
 )
-from testing.broken.sound import WithTrees
+from mutants.sound import WithTrees
 
 
 class SiblingsSeen(WithTrees):
@@ -27,6 +27,13 @@ class TreesOffByOne(WithTrees):
 class TreesOffByOneBefore(WithTrees):
     def seen(self, paths: dict[int, list[int]], parent: int, node: int) -> list[int]:
         return paths[parent][:-1]
+
+
+class OneNodeOff(WithTrees):
+    """Of one node alone the score is the next position's."""
+
+    def seen(self, paths: dict[int, list[int]], parent: int, node: int) -> list[int]:
+        return paths[node] if node == 3 else paths[parent]
 
 
 class TreesWithoutParents(WithTrees):
@@ -65,3 +72,15 @@ class SortedBatches(WithTrees):
 
     def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
         return [self.tree(query) for query in sorted(queries, key=lambda each: len(each.prefix))]
+
+
+class PaddedLeft(WithTrees):
+    """Of several trees the shorter are filled up on the left, and the filling counts."""
+
+    def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
+        longest = max(len(query.prefix) for query in queries)
+        filled = [
+            replace(query, prefix=[0] * (longest - len(query.prefix)) + list(query.prefix))
+            for query in queries
+        ]
+        return super().greedy_tree_impl(filled)

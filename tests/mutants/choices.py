@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from autocog_core import (
     ChoiceRequest,
     ChoiceScores,
 )
 from autocog_core.scoring.prompt_encoding import encode
-from testing.broken.sound import Sound
+from mutants.sound import Sound
 
 
 class LeavesOnly(Sound):
@@ -97,3 +99,60 @@ class Folded(Sound):
 class NormIgnored(Sound):
     def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
         return self.core_choose(replace(request, norm="logprob", end=None))
+
+
+class Stripped(Sound):
+    """Looks scores up by what a choice says, without the blanks around it."""
+
+    def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
+        found = self.core_choose(request)
+        by_text = {score.choice.strip(): score for score in found.scores}
+        scores = (replace(by_text[one.strip()], choice=one) for one in request.choices)
+        return replace(found, scores=tuple(scores))
+
+
+class BlankLost(Sound):
+    """Scores choices without the blanks around them."""
+
+    def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
+        bare = replace(request, choices=tuple(choice.strip() for choice in request.choices))
+        found = self.core_choose(bare)
+        scores = zip(found.scores, request.choices, strict=True)
+        return replace(found, scores=tuple(replace(s, choice=c) for s, c in scores))
+
+
+class FirstTokenDropped(Sound):
+    def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
+        found = self.core_choose(request)
+        scores = tuple(
+            replace(s, token_logprobs=s.token_logprobs[1:], logprob=sum(s.token_logprobs[1:]))
+            for s in found.scores
+        )
+        return replace(found, scores=scores)
+
+
+class PositiveScores(Sound):
+    def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
+        found = self.core_choose(request)
+        return replace(found, scores=tuple(replace(s, logprob=-s.logprob) for s in found.scores))
+
+
+class Products(Sound):
+    """Normalizes products of probabilities, which are 0 for long choices."""
+
+    def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
+        found = self.core_choose(request)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shares = np.exp([sum(score.token_logprobs) for score in found.scores])
+            shares = shares / shares.sum()
+        scores = zip(found.scores, shares.tolist(), strict=True)
+        return replace(found, scores=tuple(replace(s, prob=p) for s, p in scores))
+
+
+class SortedByScore(Sound):
+    """Answers with the best choice first, whatever the order of the request."""
+
+    def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
+        found = self.core_choose(request)
+        best = sorted(found.scores, key=lambda score: -score.logprob)
+        return replace(found, scores=tuple(best), index=0)

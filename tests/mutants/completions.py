@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from autocog_core import (
     CompletionRequest,
 )
 from autocog_core.scoring.prompt_encoding import encode
-from testing.broken.sound import Sampling, Writing
+from mutants.sound import Sampling, Writing
 
 
 class EmptyStop(Writing):
@@ -33,6 +34,60 @@ class EmptyStop(Writing):
 class StopsIgnored(Writing):
     def complete_impl(self, request: CompletionRequest) -> Completion:
         return super().complete_impl(replace(request, stop=()))
+
+
+class StopOnlyAsWholeToken(StopsIgnored):
+    """Compares each token with the stop string: one that spans tokens is never found."""
+
+    def complete_impl(self, request: CompletionRequest) -> Completion:
+        free = super().complete_impl(request)
+        for i, token in enumerate(free.tokens):
+            if self.vocabulary.surfaces[token].decode(errors="replace") in request.stop:
+                text = self.vocabulary.detokenize(free.tokens[:i]).decode()
+                return replace(free, text=text, tokens=free.tokens[: i + 1], finish="stop")
+        return free
+
+
+class StopMadeUp(StopsIgnored):
+    """Appends the stop string wherever the text ends."""
+
+    def complete_impl(self, request: CompletionRequest) -> Completion:
+        free = super().complete_impl(request)
+        if not request.stop:
+            return free
+        stop = request.stop[0]
+        kept = free.text.split(stop)[0]
+        tokens = [*self.vocabulary.tokenize(kept, False), *self.vocabulary.tokenize(stop, False)]
+        return replace(free, text=kept + stop, tokens=tuple(tokens), finish="stop", stop=stop)
+
+
+class StopForbidden(StopsIgnored):
+    """Never writes the stop string, rather than end there."""
+
+    def complete_impl(self, request: CompletionRequest) -> Completion:
+        free = super().complete_impl(request)
+        if not request.stop:
+            return free
+        text = free.text.replace(request.stop[0], "")
+        tokens = tuple(self.vocabulary.tokenize(text, False))
+        return Completion(text, tokens, (-1.0,) * len(tokens), "length")
+
+
+class Hasty(Writing):
+    """Streams text that may yet turn out to belong to a stop string."""
+
+    def complete_impl(self, request: CompletionRequest) -> Completion:
+        found = super().complete_impl(request)
+        if request.on_text:
+            whole = super().complete_impl(replace(request, stop=()))
+            request.on_text(whole.text[: len(found.text) + 1])
+        return found
+
+
+class PositiveLogprobs(Writing):
+    def written(self, request: CompletionRequest) -> tuple[list[int], list[float]]:
+        tokens, logprobs = super().written(request)
+        return tokens, [-value for value in logprobs]
 
 
 class ScoresAfterTemperature(Writing):
@@ -94,3 +149,22 @@ class TooLongTaken(Sampling):
 
     def prompt_tokens(self, request: CompletionRequest) -> list[int]:
         return encode(self.as_model().caller, request.prompt)
+
+
+class Upset(Writing):
+    """A completion that does not fit leaves it in another state."""
+
+    upset = False
+
+    def complete_impl(self, request: CompletionRequest) -> Completion:
+        self.upset = True
+        self.prompt_tokens(request)
+        self.upset = False
+        return super().complete_impl(request)
+
+    def logits(self, tokens: Sequence[int]) -> Any:
+        return super().logits(tokens) * (0.5 if self.upset else 1.0)
+
+
+class OptionsIgnored(Writing):
+    """`Writing` looks at no option that it does not know, nor at how many samples are wanted."""

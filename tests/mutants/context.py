@@ -1,11 +1,11 @@
-"""Long sequences of which a part is cut off."""
+"""Long sequences of which a part is cut off, or for which there is no room."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from testing.broken.sound import Sound
+from mutants.sound import Sound
 
 
 class BeginningCut(Sound):
@@ -31,3 +31,15 @@ class ContextShifted(BeginningCut):
 class EndCut(BeginningCut):
     def kept(self, tokens: Sequence[int]) -> Sequence[int]:
         return tokens[:128]
+
+
+class ShorterContext(Sound):
+    """Says that it takes twice as much as it does."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"context_length": 256, **options})
+
+    def greedy_impl(self, tokens: Sequence[int]) -> Any:
+        if len(tokens) > 128:
+            raise IndexError("index out of range in self")
+        return super().greedy_impl(tokens)

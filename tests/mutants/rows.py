@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from autocog_core import (
-    BackendInfo,
-)
-from testing.broken.sound import Sound
+from autocog_core import BackendInfo
+from mutants.sound import Sound
 
 
 class Rounded(Sound):
@@ -27,6 +25,13 @@ class OffByOne(Sound):
         return super().greedy_impl(tokens[:-1] or tokens)
 
 
+class FirstPosition(Sound):
+    """Reads the row of the first token in place of the last one."""
+
+    def greedy_impl(self, tokens: Sequence[int]) -> Any:
+        return super().greedy_impl(tokens[:1])
+
+
 class PositiveSign(Sound):
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
         return -super().greedy_impl(tokens)
@@ -35,6 +40,20 @@ class PositiveSign(Sound):
 class RawLogits(Sound):
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
         return self.logits(tokens).astype(np.float32)
+
+
+class ClippedLogits(Sound):
+    """Logits that could be log-probabilities: none is above 0."""
+
+    def greedy_impl(self, tokens: Sequence[int]) -> Any:
+        return np.minimum(self.logits(tokens), 0).astype(np.float32)
+
+
+class Scaled(Sound):
+    """All probabilities are half a percent too small."""
+
+    def greedy_impl(self, tokens: Sequence[int]) -> Any:
+        return super().greedy_impl(tokens) - np.float32(0.005)
 
 
 class Probabilities(Sound):
