@@ -1,15 +1,10 @@
-"""Settings that all tests share, and the folder of `laws` and `helpers` on the path."""
+"""Settings that all tests share."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 from hypothesis import HealthCheck, settings
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from soak import count
+from tests.support.soak import count
 
 settings.register_profile(
     "autocog",

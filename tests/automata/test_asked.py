@@ -9,13 +9,13 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
-from soak import count
 
 from autocog_core import EOS, Budget, Choose, Complete, InputError, Model, Text
 from autocog_core.automaton import Action
 from autocog_core.types.thought_tree import ThoughtNode, ThoughtPath, ThoughtTree
-from automata.drawing import compare_drawn
-from automata.generated import Case, cases
+from tests.support.automata.drawing import compare_drawn
+from tests.support.automata.generated import Case, cases
+from tests.support.soak import count
 
 BUDGET = Budget(paths=200)
 NEAR = 1e-6

@@ -10,7 +10,6 @@ from itertools import count
 from typing import Any
 
 import pytest
-from helpers import random_model
 
 from autocog_core import (
     Automaton,
@@ -26,7 +25,8 @@ from autocog_core import (
     ThoughtTree,
 )
 from autocog_core.errors import AutocogError
-from automata.side_by_side import Server, threads_at_work
+from tests.support.automata.side_by_side import Server, threads_at_work
+from tests.support.small_backends import random_model
 
 LETTERS = tuple("abcdefghijklmnopqrst")
 WIDE = Automaton(

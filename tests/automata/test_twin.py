@@ -9,11 +9,11 @@ from hypothesis import reject
 
 from autocog_core import EOS, Choose, Complete, InputError, Text
 from autocog_core.automaton import Action
-from automata.comparing import check_tree, features
-from automata.drawing import compare_drawn
-from automata.generated import Case, cases
-from automata.reading import RefusedError
-from automata.twin import NotComparableError, SlowEvaluation
+from tests.support.automata.comparing import check_tree, features
+from tests.support.automata.drawing import compare_drawn
+from tests.support.automata.generated import Case, cases
+from tests.support.automata.reading import RefusedError
+from tests.support.automata.reference_evaluator import NotComparableError, SlowEvaluation
 
 #: Kind of model and its vocabulary: 50 automata each, 500 in all. Three quarters have merges.
 BATCHES = [

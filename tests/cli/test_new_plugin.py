@@ -14,15 +14,15 @@ from shutil import which
 
 import pytest
 import yaml
-from helpers import forget, install
-from plugin_author.findings import broken
 
 from autocog_core import load
 from autocog_core.config import plugins
 from autocog_core.scaffold import writing
 from autocog_core.scaffold.naming import PluginName
 from autocog_core.version import __version__
-from cli.conftest import Run
+from tests.cli.conftest import Run
+from tests.plugin_author.findings import broken
+from tests.support.small_backends import forget, install
 
 LONGEST = "a" * 40
 

@@ -14,17 +14,17 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from helpers import forget, install
-from soak import count
 
 import autocog_core as autocog
 from autocog_core import Automaton
 from autocog_core.dataset import Run, run_file
 from autocog_core.dataset.output_file import locked
 from autocog_core.types.thought_tree import ThoughtTree
-from cli.conftest import CONFIG
-from cli.conftest import Run as Invoke
-from cli.test_process import COMMAND
+from tests.cli.conftest import CONFIG
+from tests.cli.conftest import Run as Invoke
+from tests.cli.test_process import COMMAND
+from tests.support.small_backends import forget, install
+from tests.support.soak import count
 
 PROGRAM = """
 autocog: 1

@@ -11,7 +11,7 @@ from autocog_core import (
     ChoiceScores,
 )
 from autocog_core.scoring.prompt_encoding import encode
-from mutants.sound import Sound
+from tests.mutants.sound import Sound
 
 
 class LeavesOnly(Sound):

@@ -13,7 +13,7 @@ from autocog_core import (
     CompletionRequest,
 )
 from autocog_core.scoring.prompt_encoding import encode
-from mutants.sound import Sampling, Writing
+from tests.mutants.sound import Sampling, Writing
 
 
 class EmptyStop(Writing):

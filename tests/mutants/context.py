@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mutants.sound import Sound
+from tests.mutants.sound import Sound
 
 
 class BeginningCut(Sound):

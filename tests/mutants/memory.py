@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mutants.sound import Sound
+from tests.mutants.sound import Sound
 
 
 class RandomWeights(Sound):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from autocog_core import BackendInfo
-from mutants.sound import Sound
+from tests.mutants.sound import Sound
 
 
 class Rounded(Sound):

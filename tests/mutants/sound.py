@@ -17,11 +17,11 @@ from autocog_core import (
     TreeScores,
 )
 from autocog_core.backends.random import RandomLM
-from autocog_core.model.completion_arguments import refuse_unknown
 from autocog_core.numerics import log_softmax
 from autocog_core.scoring.choice_tree import choose_many
 from autocog_core.scoring.prompt_encoding import encode
 from autocog_core.toolkit.completion_builder import GrowingCompletion
+from autocog_core.toolkit.engine_options import refuse_unknown
 from autocog_core.toolkit.sampling import pick
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import Plain, random_model, table_model
 
 from autocog_core import (
     AutocogError,
@@ -30,7 +29,8 @@ from autocog_core import (
 from autocog_core.automaton import Strings
 from autocog_core.backends.byte_vocabulary import ByteVocabulary
 from autocog_core.backends.random import RandomLM
-from mutants.sound import Sound
+from tests.mutants.sound import Sound
+from tests.support.small_backends import Plain, random_model, table_model
 
 
 def test_width_keeps_the_best() -> None:

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit import test_fta
 
 from autocog_core.testing import LAWS, LawBrokenError, Subject, conformance
 from autocog_core.testing.conformance import check
-from mutants import (
+from tests.mutants import (
     choices,
     completions,
     context,
@@ -26,7 +25,8 @@ from mutants import (
     tokens,
     trees,
 )
-from mutants.sound import Sampling, Sound, WithTrees
+from tests.mutants.sound import Sampling, Sound, WithTrees
+from tests.unit import test_fta
 
 #: The mutant, the laws that must catch it, and words of the likely cause that the first of these
 #: laws gives (none where it gives none).

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from autocog_core import BackendInfo
-from mutants.sound import Sound
+from tests.mutants.sound import Sound
 
 
 class BOSTwice(Sound):

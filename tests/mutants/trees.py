@@ -11,7 +11,7 @@ from autocog_core import (
     TreeQuery,
     TreeScores,
 )
-from mutants.sound import WithTrees
+from tests.mutants.sound import WithTrees
 
 
 class SiblingsSeen(WithTrees):

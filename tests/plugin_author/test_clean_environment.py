@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from autocog_core.scaffold import PluginName, write_package
-from plugin_author.conftest import NGRAM
+from tests.plugin_author.conftest import NGRAM
 
 pytestmark = [pytest.mark.packaging, pytest.mark.timeout(1200)]
 

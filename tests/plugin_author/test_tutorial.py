@@ -16,23 +16,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import forget
 from typer.testing import CliRunner
 
 from autocog_core import BackendInfo, Model, load
 from autocog_core.cli.main import app
 from autocog_core.config import plugins
 from autocog_core.hooks import manager
-from autocog_core.model.completion_arguments import refuse_unknown
 from autocog_core.scaffold import PluginName, write_package
 from autocog_core.testing import LAWS, BackendContract, Subject, conformance
 from autocog_core.toolkit.completion_builder import GrowingCompletion
+from autocog_core.toolkit.engine_options import refuse_unknown
 from autocog_core.toolkit.sampling import pick
 from autocog_core.toolkit.tree_answers import ArrayAnswers
 from autocog_core.types.completion import Completion, CompletionRequest
 from autocog_core.types.token_tree import TreeQuery, TreeScores
-from plugin_author.conftest import NGRAM
-from plugin_author.findings import broken
+from tests.plugin_author.conftest import NGRAM
+from tests.plugin_author.findings import broken
+from tests.support.small_backends import forget
 
 PAGE = (NGRAM.parents[1] / "docs" / "writing-a-backend.md").read_text(encoding="utf-8")
 BACKEND = "src/autocog_ngram/backend.py"

@@ -9,11 +9,8 @@ from typing import Any
 
 import pytest
 import regex
-from helpers import CharTokenizer, random_model
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from operations import growth
-from soak import count
 
 from autocog_core import (
     EOS,
@@ -35,7 +32,10 @@ from autocog_core.errors import AutocogError
 from autocog_core.evaluation import cost_estimate as estimating
 from autocog_core.evaluation.cost_estimate import Estimate, estimate
 from autocog_core.types.prompt import Prompt, TextPiece, TokenPiece
-from program.drawn import programs
+from tests.program.drawn import programs
+from tests.support.operations import growth
+from tests.support.small_backends import CharTokenizer, random_model
+from tests.support.soak import count
 
 
 def findings(actions: Sequence[Action], model: Model | None = None, **more: Any) -> list[str]:

@@ -10,13 +10,13 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from soak import count
 
 from autocog_core import EOS, Automaton, Choose, Complete, Each, Input, InputError, Template, Text
 from autocog_core.automaton import Regex
 from autocog_core.program.document import parse
 from autocog_core.types.prompt import Prompt, TextPiece
-from program.drawn import programs
+from tests.program.drawn import programs
+from tests.support.soak import count
 
 QUIZ = """\
 # A quiz of one question.

@@ -6,10 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
-from helpers import random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from soak import count
 
 from autocog_core import (
     Automaton,
@@ -33,7 +31,9 @@ from autocog_core.errors import (
     EngineError,
 )
 from autocog_core.types.thought_tree import ThoughtTree
-from program.drawn import programs
+from tests.program.drawn import programs
+from tests.support.small_backends import random_model
+from tests.support.soak import count
 
 Rows = Sequence[Mapping[str, Any]]
 

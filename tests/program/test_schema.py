@@ -7,18 +7,18 @@ import json
 from typing import Any
 
 import pytest
-from helpers import random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
-from soak import count
 
 from autocog_core import Automaton, Budget, InputError
 from autocog_core.program.schema import ProgramShape
 from autocog_core.schemas import FOLDER, SCHEMAS, written
 from autocog_core.types.thought_tree import ThoughtTree
-from program.drawn import programs
+from tests.program.drawn import programs
+from tests.support.small_backends import random_model
+from tests.support.soak import count
 
 PROGRAM = Draft202012Validator(json.loads(written("program")))
 TREE = Draft202012Validator(json.loads(written("tree")))

@@ -6,17 +6,17 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from helpers import random_model
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from operations import growth
-from soak import count
 
 from autocog_core import Automaton, Budget, Choose, InputError, Text
 from autocog_core.errors import AutocogError
 from autocog_core.types.prompt import Prompt, TextPiece
 from autocog_core.types.thought_tree import ThoughtPath, ThoughtTree
-from program.drawn import programs
+from tests.program.drawn import programs
+from tests.support.operations import growth
+from tests.support.small_backends import random_model
+from tests.support.soak import count
 
 LIMIT = Budget(paths=60)
 

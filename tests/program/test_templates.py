@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import CharTokenizer, random_model
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autocog_core import Automaton, Choose, Each, Input, InputError, Model, Template, Text
 from autocog_core.automaton.inputs import check_values
 from autocog_core.types.prompt import Prompt, TextPiece
+from tests.support.small_backends import CharTokenizer, random_model
 
 VALUES: dict[str, Any] = {
     "s": "some Text",

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from soak import SOAK, count
 
 from autocog_core import Automaton, Each, InputError, Template
 from autocog_core.automaton.templates import work_limit
+from tests.support.soak import SOAK, count
 
 VALUES: dict[str, Any] = {
     "s": "text",

@@ -11,7 +11,7 @@ from autocog_core.testing import (
     assert_record,
     assert_text,
 )
-from recordings.rows import EXAMPLES, HERE, ROWS
+from tests.recordings.rows import EXAMPLES, HERE, ROWS
 
 
 @pytest.fixture(scope="module")

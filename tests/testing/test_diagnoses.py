@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mutants import choices, descriptions, memory, rows, trees
-from mutants.sound import Sound
 
 from autocog_core import BackendInfo
 from autocog_core.testing import LAWS, LawBrokenError, NotApplicableError, Subject, conformance
 from autocog_core.testing.conformance import check
+from tests.mutants import choices, descriptions, memory, rows, trees
+from tests.mutants.sound import Sound
 
 BY_NAME = {law.name: law for law in LAWS}
 

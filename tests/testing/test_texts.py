@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from mutants.tokens import FailsOnEmoji, PaddedVocabulary
 
 from autocog_core.backends.random import RandomLM
 from autocog_core.testing import LAWS, Finding, LawBrokenError, NotApplicableError, Subject
 from autocog_core.testing.conformance import check, conformance
 from autocog_core.testing.texts import CHOICES, PROMPTS
-from testing import words
+from tests.mutants.tokens import FailsOnEmoji, PaddedVocabulary
+from tests.testing import words
 
 BY_NAME = {law.name: law for law in LAWS}
 

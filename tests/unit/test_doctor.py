@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers import install
 from pydantic import Field
 
 from autocog_core import BackendOptions, UsageError, read_config, redaction
@@ -23,6 +22,7 @@ from autocog_core.doctor.problem import plain
 from autocog_core.doctor.secrecy import conceal_all, conceal_hidden, named_variables
 from autocog_core.model.load import hidden_options
 from autocog_core.redaction import is_secret_name
+from tests.support.small_backends import install
 
 GOOD = """
     from autocog_core.backends.random import RandomLM

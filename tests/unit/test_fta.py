@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import random_model
-from operations import growth
-from soak import count
 
 from autocog_core import EOS, Automaton, Budget, Choose, Complete, InputError, Model, Text
 from autocog_core.automaton import Action, Regex, Strings, Tokens
 from autocog_core.types.thought_tree import ThoughtNode, ThoughtTree
+from tests.support.operations import growth
+from tests.support.small_backends import random_model
+from tests.support.soak import count
 
 
 def run(model: Model, actions: Sequence[Action], vocabs: Any = None, **options: Any) -> ThoughtTree:

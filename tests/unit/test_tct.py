@@ -8,11 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import twin
-from helpers import Plain, random_model, table_model
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from soak import count
 
 from autocog_core import (
     EOS,
@@ -25,6 +22,9 @@ from autocog_core import (
 )
 from autocog_core.backends.random import RandomLM
 from autocog_core.types.backend_info import BackendInfo
+from tests.support import reference_scores as twin
+from tests.support.small_backends import Plain, random_model, table_model
+from tests.support.soak import count
 
 INF = float("inf")
 LN = math.log

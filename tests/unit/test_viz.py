@@ -10,8 +10,15 @@ from collections.abc import Callable
 from itertools import combinations
 
 import pytest
-from operations import growth
-from pictures import (
+from rich.cells import cell_len
+
+from autocog_core import EOS, Automaton, Choose, Complete, InputError, Text
+from autocog_core.automaton.templates.template import Each, Template
+from autocog_core.types.prompt import Prompt, TextPiece, TokenPiece
+from autocog_core.viz import graph_dot, graph_svg, preview
+from autocog_core.viz.flow import flow_of
+from tests.support.operations import growth
+from tests.support.pictures import (
     AWKWARD,
     SVG,
     Rectangle,
@@ -34,14 +41,7 @@ from pictures import (
     triage,
     ways,
 )
-from rich.cells import cell_len
-from soak import count
-
-from autocog_core import EOS, Automaton, Choose, Complete, InputError, Text
-from autocog_core.automaton.templates.template import Each, Template
-from autocog_core.types.prompt import Prompt, TextPiece, TokenPiece
-from autocog_core.viz import graph_dot, graph_svg, preview
-from autocog_core.viz.flow import flow_of
+from tests.support.soak import count
 
 PICTURES = {
     "linear": linear(),

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import CharTokenizer
 
 from autocog_core import (
     Automaton,
@@ -31,7 +30,8 @@ from autocog_core.types.completion import Completion
 from autocog_core.wrappers.cache import Cache
 from autocog_core.wrappers.record import Record
 from autocog_core.wrappers.replay import NotRecordedError
-from wrappers.counting import CountingLM
+from tests.support.small_backends import CharTokenizer
+from tests.wrappers.counting import CountingLM
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 #: What each program is given.

@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 import pytest
-from soak import count
 
 from autocog_core.wrappers.store import LOG, Store
+from tests.support.soak import count
 
 #: Writes values that tell their keys, for ever or so many, and reads back what others wrote.
 WRITER = """

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from servers.engine import Engine, Row, Step
-from servers.replies import clamped
+from tests.support.openai.servers.engine import Engine, Row, Step
+from tests.support.openai.servers.replies import clamped
 
 #: By token id, in vLLM's order: log-probability and rank.
 Entries = dict[int, tuple[float, int]]

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from starlette.responses import JSONResponse, Response
 
-from servers.engine import Engine
-from servers.openai_errors import check_known, error
-from servers.openai_shared import marks
-from servers.replies import flattened
+from tests.support.openai.servers.engine import Engine
+from tests.support.openai.servers.openai_errors import check_known, error
+from tests.support.openai.servers.openai_shared import marks
+from tests.support.openai.servers.replies import flattened
 
 # fmt: off
 KNOWN = frozenset({

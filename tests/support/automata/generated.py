@@ -15,7 +15,7 @@ from autocog_core.automaton import Action, Regex, Strings, Tokens, Vocabulary
 from autocog_core.backends.random import RandomLM
 from autocog_core.backends.table import TableLM
 from autocog_core.types.prompt import Prompt, TextPiece
-from automata.small_model import SmallModel
+from tests.support.automata.small_model import SmallModel
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 

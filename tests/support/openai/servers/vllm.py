@@ -17,12 +17,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from servers.engine import Engine, Generation
-from servers.replies import Refusal, as_prompts, events, flattened, refused
-from servers.serving import ModelServer
-from servers.vllm_checks import check_chat, check_completion, error, sampling_of
-from servers.vllm_logprobs import Names, chat_content, completion_logprobs, prompt_entries
-from servers.vllm_streams import chat_chunks, completion_chunks, reason
+from tests.support.openai.servers.engine import Engine, Generation
+from tests.support.openai.servers.replies import Refusal, as_prompts, events, flattened, refused
+from tests.support.openai.servers.serving import ModelServer
+from tests.support.openai.servers.vllm_checks import (
+    check_chat,
+    check_completion,
+    error,
+    sampling_of,
+)
+from tests.support.openai.servers.vllm_logprobs import (
+    Names,
+    chat_content,
+    completion_logprobs,
+    prompt_entries,
+)
+from tests.support.openai.servers.vllm_streams import chat_chunks, completion_chunks, reason
 
 VERSION = "0.28.0"
 

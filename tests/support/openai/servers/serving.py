@@ -18,7 +18,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from servers.engine import Engine
+from tests.support.openai.servers.engine import Engine
 
 
 @dataclass

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from servers.engine import Engine
-from servers.replies import Refusal
+from tests.support.openai.servers.engine import Engine
+from tests.support.openai.servers.replies import Refusal
 
 TOP_LOGPROBS = 20
 BIASES = 300

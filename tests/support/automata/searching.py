@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from autocog_core import Complete
 from autocog_core.automaton import Vocabulary
-from automata.reading import Ids, Reader, RefusedError
+from tests.support.automata.reading import Ids, Reader, RefusedError
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from servers import constraints
-from servers.engine import Engine, Generation, Sampling
-from servers.openai_errors import (
+from tests.support.openai.servers import constraints
+from tests.support.openai.servers.engine import Engine, Generation, Sampling
+from tests.support.openai.servers.openai_errors import (
     TOP_LOGPROBS,
     check_known,
     check_length,
@@ -18,8 +18,14 @@ from servers.openai_errors import (
     check_schema,
     error,
 )
-from servers.openai_shared import REASONING_TOKENS, REFUSAL_TEXT, content, generate, marks
-from servers.replies import deltas, events, flattened
+from tests.support.openai.servers.openai_shared import (
+    REASONING_TOKENS,
+    REFUSAL_TEXT,
+    content,
+    generate,
+    marks,
+)
+from tests.support.openai.servers.replies import deltas, events, flattened
 
 # fmt: off
 KNOWN = frozenset({

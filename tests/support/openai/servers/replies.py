@@ -10,7 +10,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from servers.engine import Engine, Generation, Step
+from tests.support.openai.servers.engine import Engine, Generation, Step
 
 #: The least log-probability that OpenAI's API and its imitators tell.
 LEAST = -9999.0

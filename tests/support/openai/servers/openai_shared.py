@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from servers.engine import Engine, Generation, Sampling, Step
-from servers.openai_errors import TOP_LOGPROBS
-from servers.replies import LEAST
+from tests.support.openai.servers.engine import Engine, Generation, Sampling, Step
+from tests.support.openai.servers.openai_errors import TOP_LOGPROBS
+from tests.support.openai.servers.replies import LEAST
 
 #: Tokens that a reasoning model spends before its answer.
 REASONING_TOKENS = 8

@@ -7,9 +7,9 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from servers import constraints
-from servers.engine import Engine, Generation, Sampling
-from servers.openai_errors import (
+from tests.support.openai.servers import constraints
+from tests.support.openai.servers.engine import Engine, Generation, Sampling
+from tests.support.openai.servers.openai_errors import (
     TOP_LOGPROBS,
     check_biases,
     check_known,
@@ -20,8 +20,15 @@ from servers.openai_errors import (
     check_stops,
     error,
 )
-from servers.openai_shared import REASONING_TOKENS, REFUSAL_TEXT, content, generate, marks, reason
-from servers.replies import deltas, events, flattened, stops
+from tests.support.openai.servers.openai_shared import (
+    REASONING_TOKENS,
+    REFUSAL_TEXT,
+    content,
+    generate,
+    marks,
+    reason,
+)
+from tests.support.openai.servers.replies import deltas, events, flattened, stops
 
 # fmt: off
 KNOWN = frozenset({

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from servers import constraints
-from servers.engine import Engine, Generation, Row, Sampling
-from servers.replies import Refusal, deltas
+from tests.support.openai.servers import constraints
+from tests.support.openai.servers.engine import Engine, Generation, Row, Sampling
+from tests.support.openai.servers.replies import Refusal, deltas
 
 MAX_NEW_TOKENS = 128
 

@@ -10,13 +10,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import twin
-
 from autocog_core import EOS, Automaton, Choose, Complete, Model, Text
 from autocog_core.automaton import Action
 from autocog_core.types.prompt import Prompt, TextPiece
-from automata.reading import Ids, Piece, Reader, Step
-from automata.searching import Search
+from tests.support import reference_scores as twin
+from tests.support.automata.reading import Ids, Piece, Reader, Step
+from tests.support.automata.searching import Search
 
 
 class NotComparableError(Exception):

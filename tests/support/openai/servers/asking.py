@@ -11,9 +11,9 @@ import numpy as np
 import openai
 import pytest
 
-from servers.engine import Engine
-from servers.openai_api import KEY
-from servers.serving import serving
+from tests.support.openai.servers.engine import Engine
+from tests.support.openai.servers.openai_api import KEY
+from tests.support.openai.servers.serving import serving
 
 PROMPT = [72, 105, 32]
 MESSAGES: Any = [{"role": "user", "content": "Yes or no?"}]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from servers import constraints
-from servers.engine import Engine, Sampling
-from servers.replies import Refusal, stops
+from tests.support.openai.servers import constraints
+from tests.support.openai.servers.engine import Engine, Sampling
+from tests.support.openai.servers.replies import Refusal, stops
 
 MAX_LOGPROB_TOKEN_IDS = 128
 KINDS = {400: "BadRequestError", 404: "NotFoundError"}

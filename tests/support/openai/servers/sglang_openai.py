@@ -11,9 +11,17 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from servers import constraints
-from servers.engine import Engine, Generation, Row, Sampling, Step
-from servers.replies import Refusal, as_prompts, clamped, deltas, events, flattened, stops
+from tests.support.openai.servers import constraints
+from tests.support.openai.servers.engine import Engine, Generation, Row, Sampling, Step
+from tests.support.openai.servers.replies import (
+    Refusal,
+    as_prompts,
+    clamped,
+    deltas,
+    events,
+    flattened,
+    stops,
+)
 
 Answer = Callable[[Engine, Mapping[str, Any]], Response]
 

@@ -9,9 +9,6 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from automata.drawing import compare_drawn
-from automata.generated import LARGE, graphs, seldom
-from gguf_models import MERGES, byte_values
 from hypothesis import strategies as st
 
 from autocog_core import (
@@ -28,6 +25,9 @@ from autocog_core import (
 )
 from autocog_core.automaton import Action, Regex, Strings
 from autocog_llamacpp import LLaMa
+from tests.support.automata.drawing import compare_drawn
+from tests.support.automata.generated import LARGE, graphs, seldom
+from tests.support.llamacpp.gguf_models import MERGES, byte_values
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 Result = ThoughtTree | AutocogError

@@ -18,20 +18,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from servers import openai_api
-from servers.engine import Engine
-from servers.generic import Generic
-from servers.openai_api import OpenAIServer
-from servers.serving import ModelServer, serving
-from servers.sglang import SGLang
-from servers.vllm import VLLM
-
 from autocog_core.config.options import package_file
 from autocog_core.errors import CapabilityError
 from autocog_openai import OpenAI
 from autocog_openai.choice.methods import METHODS
 from autocog_openai.servers.probe import TEXT
 from autocog_openai.tokenizers.load import _BYTES
+from tests.support.openai.servers import openai_api
+from tests.support.openai.servers.engine import Engine
+from tests.support.openai.servers.generic import Generic
+from tests.support.openai.servers.openai_api import OpenAIServer
+from tests.support.openai.servers.serving import ModelServer, serving
+from tests.support.openai.servers.sglang import SGLang
+from tests.support.openai.servers.vllm import VLLM
 
 PAGE = Path(__file__).parents[3] / "docs" / "servers.md"
 BEGIN = "<!-- begin of the table: written by plugins/autocog-openai/tests/servers_table.py -->"

@@ -18,11 +18,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from servers import openai_chat, openai_completions, openai_decisions, openai_responses
-from servers.engine import Engine
-from servers.openai_errors import bad_key, error, no_model, wrong_route
-from servers.replies import Refusal, refused
-from servers.serving import ModelServer
+from tests.support.openai.servers import (
+    openai_chat,
+    openai_completions,
+    openai_decisions,
+    openai_responses,
+)
+from tests.support.openai.servers.engine import Engine
+from tests.support.openai.servers.openai_errors import bad_key, error, no_model, wrong_route
+from tests.support.openai.servers.replies import Refusal, refused
+from tests.support.openai.servers.serving import ModelServer
 
 CHAT, REASONING = "random", "o-random"
 INSTRUCT, DECIDER = "random-instruct", "random-decide"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from servers.engine import Generation
-from servers.replies import deltas
-from servers.vllm_logprobs import Names, chat_content, completion_logprobs
+from tests.support.openai.servers.engine import Generation
+from tests.support.openai.servers.replies import deltas
+from tests.support.openai.servers.vllm_logprobs import Names, chat_content, completion_logprobs
 
 
 def completion_chunks(

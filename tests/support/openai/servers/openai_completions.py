@@ -7,8 +7,8 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from servers.engine import Engine, Generation, Sampling, Step
-from servers.openai_errors import (
+from tests.support.openai.servers.engine import Engine, Generation, Sampling, Step
+from tests.support.openai.servers.openai_errors import (
     check_biases,
     check_known,
     check_length,
@@ -16,8 +16,8 @@ from servers.openai_errors import (
     check_stops,
     error,
 )
-from servers.openai_shared import generate, reason, token_text
-from servers.replies import as_prompts, clamped, deltas, events, stops
+from tests.support.openai.servers.openai_shared import generate, reason, token_text
+from tests.support.openai.servers.replies import as_prompts, clamped, deltas, events, stops
 
 # fmt: off
 KNOWN = frozenset({

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from autocog_core import Choose, Complete, Model, Text
 from autocog_core.automaton import Action
 from autocog_core.types.thought_tree import ThoughtTree
-from automata.generated import Case
-from automata.reading import Step
+from tests.support.automata.generated import Case
+from tests.support.automata.reading import Step
 
 EXACT = ("uid", "text", "tokens", "length", "pruned", "finish", "last", "retokenized")
 NEAR = 1e-6

@@ -15,10 +15,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from servers import constraints
-from servers.engine import Engine, Generation, Sampling, Step
-from servers.replies import Refusal, clamped, deltas, events, flattened, refused, stops
-from servers.serving import ModelServer
+from tests.support.openai.servers import constraints
+from tests.support.openai.servers.engine import Engine, Generation, Sampling, Step
+from tests.support.openai.servers.replies import (
+    Refusal,
+    clamped,
+    deltas,
+    events,
+    flattened,
+    refused,
+    stops,
+)
+from tests.support.openai.servers.serving import ModelServer
 
 TOP_LOGPROBS = 20
 

@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from servers.engine import Engine, Row, Sampling
-from servers.replies import Refusal, clamped, events, refused, stops
-from servers.serving import ModelServer
+from tests.support.openai.servers.engine import Engine, Row, Sampling
+from tests.support.openai.servers.replies import Refusal, clamped, events, refused, stops
+from tests.support.openai.servers.serving import ModelServer
 
 MOST = 5
 

@@ -16,11 +16,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from servers import sglang_openai
-from servers.engine import Engine
-from servers.replies import Refusal, events, refused
-from servers.serving import ModelServer
-from servers.sglang_generate import generate, stream
+from tests.support.openai.servers import sglang_openai
+from tests.support.openai.servers.engine import Engine
+from tests.support.openai.servers.replies import Refusal, events, refused
+from tests.support.openai.servers.serving import ModelServer
+from tests.support.openai.servers.sglang_generate import generate, stream
 
 VERSION = "0.5.21"
 
