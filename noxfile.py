@@ -26,7 +26,7 @@ nox.needs_version = ">=2024.10.9"
 # uv looks only at indexes: torch's CPU build may be at hand elsewhere.
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["tests", "lint", "types"]
+nox.options.sessions = ["tests", "lint", "types", "docs"]
 
 #: The releases of all other packages, direct and indirect, those that builds need included.
 CONSTRAINTS = Path(__file__).with_name("constraints.txt")
@@ -287,10 +287,19 @@ def types(session: nox.Session) -> None:
     """Check types, strictly, of core and plugins."""
     constrain(session)
     install(session, PLUGINS, *TYPE_TOOLS)
-    session.run("mypy", "autocog_core", "noxfile.py")
+    session.run("mypy", "autocog_core", "noxfile.py", ".ci/linked_files.py")
     for plugin in PLUGINS:
         session.run("mypy", f"{plugin}/src")
     session.run("mypy", "--config-file", f"{NGRAM}/pyproject.toml", f"{NGRAM}/src")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site into site/; no warning passes (-- serve: show it while you write)."""
+    constrain(session)
+    session.install(*DOCS_TOOLS)
+    # It advertises another program.
+    session.run("mkdocs", *(session.posargs or ["build"]), env={"NO_MKDOCS_2_WARNING": "1"})
 
 
 @nox.session(reuse_venv=False)
