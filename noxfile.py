@@ -286,6 +286,8 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check types, strictly, of core and plugins."""
     constrain(session)
+    # Byte code would take a minute, and mypy reads none.
+    session.env["PIP_COMPILE"] = "0"
     install(session, PLUGINS, *TYPE_TOOLS)
     session.run("mypy", "autocog_core", "noxfile.py", ".ci/linked_files.py")
     for plugin in PLUGINS:
@@ -373,8 +375,9 @@ def build(session: nox.Session) -> None:
         with tempfile.TemporaryDirectory() as folder:
             copy_tests(Path(folder))
             with session.chdir(folder):
-                arguments = session.posargs or ["-q", "-m", "not soak and not packaging"]
-                beside.run("-P", "-m", "pytest", f"{plugin}/tests", *arguments)
+                marks = ["-q", "-m", "not soak and not packaging", *SLOW_SIDE_BY_SIDE]
+                arguments = ["-P", "-m", "pytest", f"{plugin}/tests", *(session.posargs or marks)]
+                beside.run(*arguments, env=ONE_THREAD)
 
     session.log("the tests of the builds themselves")
     install_for_tests(session)
@@ -405,9 +408,9 @@ class Environment:
         self.python = str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
         self.install("pip")
 
-    def run(self, *arguments: str) -> None:
+    def run(self, *arguments: str, env: dict[str, str] | None = None) -> None:
         """Run its Python."""
-        self.session.run(self.python, *arguments, external=True)
+        self.session.run(self.python, *arguments, external=True, env=env)
 
     def install(self, *packages: str) -> None:
         """Install packages into it."""
