@@ -69,7 +69,7 @@ TEST_TOOLS = [
     "hypothesis>=6.100",
     "jsonschema>=4",
     "pyarrow>=14",
-    "opentelemetry-sdk>=1.20",
+    "opentelemetry-sdk>=1.28",
     # What `autocog new-plugin` writes is clean by these.
     RUFF,
     "mypy>=1.15",
