@@ -11,7 +11,11 @@ In short:
 
 from __future__ import annotations
 
-from autocog_core.config import Config, read_config
+from autocog_core.automaton.actions import Choose, Complete, Text
+from autocog_core.automaton.inputs import Input
+from autocog_core.automaton.templates.template import Each, Template
+from autocog_core.config.config_file import Config, read_config
+from autocog_core.config.options import BackendOptions, Resource
 from autocog_core.errors import (
     AutocogError,
     CapabilityError,
@@ -32,28 +36,26 @@ from autocog_core.errors import (
     PluginNotInstalledError,
     UsageError,
 )
-from autocog_core.fta import Automaton, Budget, Choose, Complete, Each, Input, Template, Text
-from autocog_core.ftt import ThoughtNode, ThoughtPath, ThoughtTree
-from autocog_core.lm import LM, ChoiceLM, GreedyLM
-from autocog_core.load import load
-from autocog_core.markers import CONTRACT_VERSION, hookimpl
-from autocog_core.model import Model, NextToken
-from autocog_core.options import BackendOptions
-from autocog_core.pieces import Prompt, TextPiece, TokenPiece
-from autocog_core.retry import RetryPolicy
-from autocog_core.types import (
+from autocog_core.hooks.automaton_run import Budget
+from autocog_core.hooks.retry import RetryPolicy
+from autocog_core.hooks.specs import CONTRACT_VERSION, hookimpl
+from autocog_core.model.automaton import Automaton
+from autocog_core.model.lm import LM, ChoiceLM, GreedyLM
+from autocog_core.model.load import load
+from autocog_core.model.model import Model, NextToken
+from autocog_core.types.backend_info import BackendInfo, SpecialToken, Usage
+from autocog_core.types.choice import (
     EOS,
-    BackendInfo,
     ChoiceRequest,
     ChoiceScore,
     ChoiceScores,
-    Completion,
-    CompletionRequest,
-    SpecialToken,
-    TreeQuery,
-    TreeScores,
-    Usage,
+    EndOfSequence,
+    Norm,
 )
+from autocog_core.types.completion import Completion, CompletionRequest, Finish
+from autocog_core.types.prompt import Message, Prompt, PromptLike, TextPiece, TokenPiece
+from autocog_core.types.thought_tree import ThoughtNode, ThoughtPath, ThoughtTree
+from autocog_core.types.token_tree import TreeQuery, TreeScores
 from autocog_core.version import __version__
 
 __all__ = [
@@ -80,13 +82,17 @@ __all__ = [
     "ContextOverflowError",
     "ContractError",
     "Each",
+    "EndOfSequence",
     "EngineError",
+    "Finish",
     "GreedyLM",
     "Input",
     "InputError",
+    "Message",
     "Model",
     "ModelLoadError",
     "NextToken",
+    "Norm",
     "NumericsError",
     "OutOfMemoryError",
     "PluginBrokenError",
@@ -96,6 +102,8 @@ __all__ = [
     "PluginError",
     "PluginNotInstalledError",
     "Prompt",
+    "PromptLike",
+    "Resource",
     "RetryPolicy",
     "SpecialToken",
     "Template",

@@ -6,10 +6,11 @@ below are failures of an engine (exit code 1). The cause is always kept (`raise 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, ClassVar
 
-from autocog_core.secrets import redact
+from autocog_core.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,7 +77,22 @@ class ContextOverflowError(InputError):
 
 
 class CapabilityError(UsageError):
-    """The backend does not offer what the call needs."""
+    """The backend does not offer what the call needs.
+
+    :param hook: the hook that is missing; the command line lists installed backends that have it.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        hint: str = "",
+        retryable: bool = False,
+        hook: str = "",
+    ) -> None:
+        super().__init__(what, where=where, hint=hint, retryable=retryable)
+        self.hook = hook
 
 
 class ClosedError(UsageError):
@@ -125,3 +141,28 @@ class NumericsError(EngineError):
 
 class ContractError(EngineError):
     """A hook answered with something that its specification does not allow."""
+
+
+#: Names that are compared with an unknown one, and characters of names and texts in messages.
+_MOST_NAMES = 1_000
+
+
+_SHOWN = 80
+
+
+def cut(text: str) -> str:
+    """As much of a name or a text as a message has room for."""
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
+def suggestion(name: str, names: Collection[str]) -> str:
+    """Which of the names may be meant, or what they are; nothing where they are too many."""
+    if len(names) > _MOST_NAMES:
+        return ""
+    hint = did_you_mean(cut(name), [each for each in names if len(each) <= _SHOWN])
+    return hint if len(hint) <= 4 * _SHOWN else f"{hint[: 4 * _SHOWN]}..."
+
+
+def with_hint(what: str, hint: str) -> str:
+    """What is wrong, and what was perhaps meant."""
+    return f"{what}: {hint}" if hint else what

@@ -52,3 +52,31 @@ def log1m_sum_exp(values: Float64Array) -> float:
     """log(1 - sum(exp(values))); -inf where rounding makes the sum 1 or more."""
     taken = float(np.exp(values).sum())
     return float("-inf") if taken >= 1.0 else float(np.log1p(-taken))
+
+
+Int64Array = NDArray[np.int64]
+
+
+def total(logits: NDArray[np.float32]) -> float:
+    """Logsumexp of one row (V,), within 1e-6 nats, in one pass over float32."""
+    top = logits.max()
+    # Pairwise sums of float32 are off by 1e-7 of the whole even for large vocabularies.
+    return float(top) + float(np.log(np.exp(logits - top).sum(), dtype=np.float64))
+
+
+def likeliest(
+    row: NDArray[np.floating[Any]], count: int, mask: NDArray[np.bool_] | None = None
+) -> Int64Array:
+    """The `count` likeliest ids of `row` where `mask` allows, likeliest first (ties: lower id)."""
+    allowed = np.isfinite(row) if mask is None else np.isfinite(row) & mask
+    ids = np.flatnonzero(allowed)
+    if 0 < count < len(ids):
+        # Only what reaches the least of them is sorted.
+        scores = row[ids]
+        ids = ids[scores >= np.partition(scores, len(ids) - count)[len(ids) - count]]
+    return ids[np.argsort(-row[ids], kind="stable")[:count]]
+
+
+def finite(value: float | None) -> float | None:
+    """JSON has no infinity: -inf (probability 0) becomes None."""
+    return None if value is None or np.isinf(value) else float(value)

@@ -19,7 +19,7 @@ from rich.console import Console
 from ways import SMOL, Item, Way, banking77_items, long_item, measure, report
 
 from autocog_core import TreeQuery
-from autocog_core.options import package_file
+from autocog_core.config.options import package_file
 from autocog_llamacpp import LLaMa
 
 CONTEXT = 2048

@@ -18,7 +18,6 @@ from compare_tf import best_batch, lm_eval_ways
 from ways import SMOL, banking77_items
 
 from autocog_core import Automaton, Choose, Each, Input, Template, Text, ThoughtTree, load
-from autocog_core.fta.many import run_many
 
 PROGRAM = Automaton(
     [
@@ -41,7 +40,7 @@ def main() -> None:
         peers = lm_eval_ways(engine.model, engine.tokenizer.tokenizer)
         peer = peers[best_batch(peers, items[0])]
         ratios, differences = [], []
-        trees = run_many(PROGRAM, model, ({"prompt": p, "choices": c} for p, c in items))
+        trees = PROGRAM.run_many(model, ({"prompt": p, "choices": c} for p, c in items))
         for number, (prompt, choices) in enumerate(items):
             start = time.perf_counter()
             tree = next(trees)

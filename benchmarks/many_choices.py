@@ -13,7 +13,7 @@ import numpy as np
 from compare_tf import LONG_PROMPT, SMOL
 
 from autocog_core import TreeQuery
-from autocog_core.tokens import TokenTree
+from autocog_core.types.token_tree import TokenTree
 from autocog_tf import TfLM
 
 

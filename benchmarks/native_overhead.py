@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from autocog_core import Automaton
-from autocog_core.fta.actions import Choose, Complete, Text
-from autocog_core.fta.vocabularies import Regex
+from autocog_core.automaton.actions import Choose, Complete, Text
+from autocog_core.automaton.token_sets import Regex
 
 THINGS = ("card", "transfer", "top up", "account", "cash machine", "exchange rate", "pin")
 STATES = (

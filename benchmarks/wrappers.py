@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from autocog_core import Model, hookimpl
-from autocog_core.types import BackendInfo
+from autocog_core.types.backend_info import BackendInfo
 from autocog_core.wrappers.cache import Cache
 from autocog_core.wrappers.record import Record
 from autocog_core.wrappers.trace import Trace

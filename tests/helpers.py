@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from autocog_core import Model, hookimpl
 from autocog_core.backends.random import RandomLM
 from autocog_core.backends.table import TableLM
-from autocog_core.types import BackendInfo, SpecialToken
+from autocog_core.types.backend_info import BackendInfo, SpecialToken
 
 Row = NDArray[np.float32]
 

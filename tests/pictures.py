@@ -12,7 +12,8 @@ from random import Random
 
 from rich.console import Console
 
-from autocog_core.fta import Action, Automaton, Choose, Complete, Regex, Text
+from autocog_core import Automaton, Choose, Complete, Text
+from autocog_core.automaton import Action, Regex
 from autocog_core.viz import graph_svg, graph_text
 
 SVG = "{http://www.w3.org/2000/svg}"

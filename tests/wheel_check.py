@@ -37,7 +37,7 @@ def autocog(*arguments: str) -> str:
 def main() -> None:
     """Check that the listed backends are those installed, and that the command works."""
     import autocog_core
-    from autocog_core import plugins
+    from autocog_core.config import plugins
 
     package = Path(autocog_core.__file__).parent
     assert package != Path(__file__).parents[1] / "autocog_core", "this is the checkout"

@@ -14,12 +14,12 @@ from autocog_core.backends.byte_vocabulary import (
     ByteVocabulary,
     VocabularyKind,
 )
-from autocog_core.borders import kept
-from autocog_core.chat import prompt_from_template
-from autocog_core.lm import ChoiceLM
-from autocog_core.options import BackendOptions
-from autocog_core.pieces import Message, Prompt
-from autocog_core.types import BackendInfo
+from autocog_core.config.options import BackendOptions
+from autocog_core.model.lm import ChoiceLM
+from autocog_core.toolkit.chat_template import prompt_from_template
+from autocog_core.toolkit.word_boundaries import kept
+from autocog_core.types.backend_info import BackendInfo
+from autocog_core.types.prompt import Message, Prompt
 
 
 class ByteOptions(BackendOptions):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from autocog_core.types import SpecialToken
+from autocog_core.types.backend_info import SpecialToken
 
 VocabularyKind = Literal["bytes", "merges"]
 

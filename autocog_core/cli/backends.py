@@ -11,10 +11,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
-from autocog_core import plugins
 from autocog_core.cli.options import AsJson, Debug
 from autocog_core.cli.output import add_text, facts_table, new_table, show, show_json
 from autocog_core.cli.type_names import type_name
+from autocog_core.config import plugins
+from autocog_core.hooks import manager
 
 
 def backends(
@@ -60,7 +61,7 @@ def _identity(plugin: plugins.InstalledPlugin) -> dict[str, Any]:
 def _describe(name: str, as_json: bool) -> None:
     backend = plugins.load_class(name)
     plugin = plugins.find_installed(name)
-    hooks = plugins.hooks_of(backend)
+    hooks = manager.hooks_of(backend)
     about = _paragraphs(backend.__doc__)[0]
     options = [_option(key, field) for key, field in _fields(backend.Options)]
     if as_json:

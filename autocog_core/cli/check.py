@@ -22,8 +22,9 @@ from autocog_core.cli.output import facts_table, show, show_json
 from autocog_core.cli.run_inputs import WantedModels, input_values
 
 if TYPE_CHECKING:
-    from autocog_core.fta import Automaton, Finding
-    from autocog_core.fta.estimate import Estimate
+    from autocog_core import Automaton
+    from autocog_core.automaton import Finding
+    from autocog_core.evaluation.cost_estimate import Estimate
 
 
 def check(
@@ -42,8 +43,8 @@ def check(
     With a model (-m or --backend) it also tells how many model calls and tokens a run takes at
     most; values (--set) make that exact for templates. Exit code 2 if there are faults.
     """
-    from autocog_core.fta import Automaton
-    from autocog_core.fta.estimate import estimate
+    from autocog_core import Automaton
+    from autocog_core.evaluation.cost_estimate import estimate
 
     automaton = Automaton.from_file(program)
     if value:

@@ -14,7 +14,7 @@ from autocog_core.cli.output import (
     probability,
     show,
 )
-from autocog_core.types import ChoiceScore, ChoiceScores
+from autocog_core.types.choice import ChoiceScore, ChoiceScores
 
 PICK = ">"
 

@@ -33,7 +33,7 @@ from autocog_core.cli.options import (
 from autocog_core.cli.output import show_json
 from autocog_core.cli.session import session
 from autocog_core.errors import InputError
-from autocog_core.types import EOS, ChoiceScores, EndOfSequence
+from autocog_core.types.choice import EOS, ChoiceScores, EndOfSequence
 
 
 class NormName(StrEnum):

@@ -23,7 +23,7 @@ from autocog_core.cli.options import (
 )
 from autocog_core.cli.output import number, printable, show_json
 from autocog_core.cli.session import session
-from autocog_core.types import Completion
+from autocog_core.types.completion import Completion
 
 
 def complete(

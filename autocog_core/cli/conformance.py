@@ -22,7 +22,7 @@ from autocog_core.cli.session import session
 from autocog_core.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from autocog_core.model import Model
+    from autocog_core.model.model import Model
     from autocog_core.testing import Finding, Law
 
 _STYLES = {"holds": "green", "broken": "bold red"}

@@ -10,7 +10,7 @@ import typer
 from autocog_core.cli.options import AsJson, ConfigFile, Debug, Quiet
 from autocog_core.cli.output import show_json
 from autocog_core.cli.session import session
-from autocog_core.config import find_config
+from autocog_core.config.config_file import find_config
 
 
 def _finite(seconds: float) -> float:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autocog_core.cli.output import facts_table, new_table, printable, show
-from autocog_core.config import FILE_NAME, VARIABLE
+from autocog_core.config.config_file import FILE_NAME, VARIABLE
 from autocog_core.doctor import (
     ConfigReport,
     Diagnosis,

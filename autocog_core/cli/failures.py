@@ -14,8 +14,9 @@ from typer.core import TyperGroup
 
 from autocog_core.cli.plugin_commands import absent_command, plugin_commands
 from autocog_core.cli.session import session
-from autocog_core.errors import AutocogError
-from autocog_core.secrets import redact
+from autocog_core.config.plugins import backends_with_hook
+from autocog_core.errors import AutocogError, CapabilityError
+from autocog_core.redaction import redact
 
 INTERRUPTED = 130
 
@@ -79,7 +80,7 @@ def report(error: Exception) -> int:
     if session.debug:
         sys.stderr.write(redact("".join(traceback.format_exception(error))))
     if isinstance(error, AutocogError):
-        session.error(str(error))
+        session.error(_with_able_backends(error))
         return error.exit_code
     # A duck, because typer's exceptions for wrong command lines have moved between releases.
     format_message = getattr(error, "format_message", None)
@@ -89,6 +90,14 @@ def report(error: Exception) -> int:
     hint = "" if session.debug else "; run with --debug for the traceback"
     session.error(redact(f"internal error: {type(error).__name__}: {error}{hint}"))
     return 1
+
+
+def _with_able_backends(error: AutocogError) -> str:
+    """The message; for a missing hook with the installed backends that have it."""
+    if not isinstance(error, CapabilityError) or not error.hook:
+        return str(error)
+    able = backends_with_hook(error.hook)
+    return f"{error}; installed backends that do: {', '.join(able)}" if able else str(error)
 
 
 def _wrong_command_line(error: Exception, message: str) -> str:

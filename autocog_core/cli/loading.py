@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from autocog_core import load, plugins, read_config
+from autocog_core import load, read_config
 from autocog_core.cli.inputs import backend_options
 from autocog_core.cli.session import session
+from autocog_core.config import plugins
 from autocog_core.errors import InputError
-from autocog_core.model import Model
-from autocog_core.secrets import redact
+from autocog_core.model.model import Model
+from autocog_core.redaction import redact
 
 
 @contextmanager

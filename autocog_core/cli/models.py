@@ -13,9 +13,9 @@ from autocog_core import read_config
 from autocog_core.cli.options import AsJson, ConfigFile, Debug
 from autocog_core.cli.output import add_text, new_table, show, show_json
 from autocog_core.cli.session import session
-from autocog_core.config import FILE_NAME, Config, ModelConfig
+from autocog_core.config.config_file import FILE_NAME, Config, ModelConfig
 from autocog_core.errors import ConfigError
-from autocog_core.secrets import shown
+from autocog_core.redaction import shown
 
 
 def models(config: ConfigFile = None, as_json: AsJson = False, debug: Debug = False) -> None:

@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from autocog_core import plugins
+from autocog_core.config import plugins
 from autocog_core.errors import PluginBrokenError
 
 

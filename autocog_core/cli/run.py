@@ -34,9 +34,9 @@ from autocog_core.cli.run_output import (
 from autocog_core.errors import UsageError
 
 if TYPE_CHECKING:
-    from autocog_core.fta import Automaton, Budget
-    from autocog_core.fta.evaluate import Strategy
-    from autocog_core.run import Run
+    from autocog_core import Automaton, Budget
+    from autocog_core.dataset import Run
+    from autocog_core.evaluation.evaluation import Strategy
 
 
 class StrategyName(StrEnum):
@@ -125,7 +125,7 @@ def run(
 
     An interrupted run of a file goes on where it was when the same command is given again.
     """
-    from autocog_core.fta import Automaton, Budget
+    from autocog_core import Automaton, Budget
 
     for_rows = {
         "--output": output,
@@ -148,7 +148,7 @@ def run(
     if source is None:
         _run_once(automaton, wanted, value or (), budget, asked, as_json)
         return
-    from autocog_core.run import Gold, Run, check_columns
+    from autocog_core.dataset import Gold, Run, check_columns
 
     right = None if gold is None else Gold.parse(gold, automaton)
     check_columns(source, automaton, right)
@@ -174,7 +174,7 @@ def _run_once(
     strategy: Strategy | None,
     as_json: bool,
 ) -> None:
-    from autocog_core.run import Meter
+    from autocog_core.dataset import Meter
 
     values = input_values(automaton, pairs)
     # What is wrong with them can be said before a model is loaded, which may take long.
@@ -191,7 +191,7 @@ def _run_once(
 
 
 def _run_to_stdout(job: Run, source: Path, limit: int | None) -> None:
-    from autocog_core.run import Progress, Tally, count_rows, read_rows
+    from autocog_core.dataset import Progress, Tally, count_rows, read_rows
 
     # Lines on a terminal show themselves how far it is.
     with Watch(drawn=not sys.stdout.isatty(), resumable=False) as watch:
@@ -209,7 +209,7 @@ def _run_to_stdout(job: Run, source: Path, limit: int | None) -> None:
 def _run_to_file(
     job: Run, source: Path, output: Path, limit: int | None, restart: bool, as_json: bool
 ) -> None:
-    from autocog_core.run import run_file
+    from autocog_core.dataset import run_file
 
     with Watch() as watch:
         summary = run_file(

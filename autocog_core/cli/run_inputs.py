@@ -13,10 +13,10 @@ from autocog_core import load, read_config
 from autocog_core.cli.loading import open_model
 from autocog_core.cli.session import session
 from autocog_core.errors import InputError, did_you_mean
-from autocog_core.model import Model
+from autocog_core.model.model import Model
 
 if TYPE_CHECKING:
-    from autocog_core.fta import Automaton
+    from autocog_core import Automaton
 
 
 def input_values(automaton: Automaton, pairs: Sequence[str]) -> dict[str, Any]:

@@ -21,11 +21,11 @@ from autocog_core.errors import AutocogError, InputError
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-    from autocog_core.fta import Automaton
-    from autocog_core.ftt import ThoughtTree
-    from autocog_core.run import Accuracy, Progress, Summary
-    from autocog_core.run.record import Record
-    from autocog_core.types import Usage
+    from autocog_core import Automaton
+    from autocog_core.dataset import Accuracy, Progress, Summary
+    from autocog_core.dataset.output_row import Record
+    from autocog_core.types.backend_info import Usage
+    from autocog_core.types.thought_tree import ThoughtTree
 
 
 class Watch:
@@ -128,7 +128,7 @@ def show_answer(automaton: Automaton, tree: ThoughtTree) -> None:
 
     :raises InputError: after the tree, if no path of it is complete.
     """
-    from autocog_core.run.record import record_of
+    from autocog_core.dataset.output_row import record_of
     from autocog_core.viz.tree_text import tree_text
 
     # In a group, because a text alone is wrapped.

@@ -39,7 +39,7 @@ def show(
     debug: Debug = False,
 ) -> None:
     """Draw the graph of a program."""
-    from autocog_core.fta import Automaton
+    from autocog_core import Automaton
     from autocog_core.viz import graph_dot, graph_svg, graph_text
 
     automaton = Automaton.from_file(program)

@@ -34,9 +34,9 @@ from autocog_core.cli.output import (
     surface,
 )
 from autocog_core.errors import InputError
-from autocog_core.model import Model
-from autocog_core.pieces import TextPiece
-from autocog_core.types import finite
+from autocog_core.model.model import Model
+from autocog_core.numerics import finite
+from autocog_core.types.prompt import TextPiece
 
 
 def tokenize(

@@ -12,11 +12,10 @@ is a line of the report. Gathering stands here, printing in `autocog_core.cli`.
 from __future__ import annotations
 
 from autocog_core.doctor.config_report import ConfigReport, Place
-from autocog_core.doctor.damage import Damaged
 from autocog_core.doctor.diagnosis import Diagnosis, examine
 from autocog_core.doctor.environment import Environment
 from autocog_core.doctor.model_reports import ModelReport
-from autocog_core.doctor.plugin_reports import PluginReport
+from autocog_core.doctor.plugin_reports import Damaged, PluginReport
 from autocog_core.doctor.problem import Problem
 
 __all__ = [

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-from autocog_core.doctor.plain import plain
+from autocog_core.doctor.problem import plain
 
 _LONGEST_WORDS = 200
 
@@ -122,3 +122,20 @@ def _last_words(stream: IO[bytes]) -> str:
     lines = [line.strip() for line in stream.read().decode("utf-8", "replace").splitlines()]
     words = str(plain(next((line for line in reversed(lines) if line), "")))
     return words if len(words) <= _LONGEST_WORDS else words[: _LONGEST_WORDS - 1] + "…"
+
+
+class Teller:
+    """The way to the parent: this process's standard output, which nobody else may use.
+
+    Whatever plugins print goes to standard error from here on.
+    """
+
+    def __init__(self) -> None:
+        sys.stdout.flush()
+        self._stream = os.fdopen(os.dup(1), "w", encoding="ascii")
+        os.dup2(2, 1)
+
+    def __call__(self, **facts: Any) -> None:
+        """Tell facts; a later one replaces an earlier one of the same name."""
+        self._stream.write(json.dumps(plain(facts)) + "\n")
+        self._stream.flush()

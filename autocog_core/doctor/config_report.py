@@ -9,7 +9,7 @@ from typing import Literal
 
 from platformdirs import user_config_path
 
-from autocog_core.config import FILE_NAME, VARIABLE, Config, find_config, read_config
+from autocog_core.config.config_file import FILE_NAME, VARIABLE, Config, find_config, read_config
 from autocog_core.doctor.problem import Problem
 from autocog_core.errors import ConfigError
 

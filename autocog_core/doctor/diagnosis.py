@@ -8,14 +8,19 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from autocog_core import plugins
-from autocog_core.config import Config
+from autocog_core.config import plugins
+from autocog_core.config.config_file import Config
 from autocog_core.doctor.config_report import ConfigReport, examine_config
-from autocog_core.doctor.damage import Damaged, damaged_distributions
 from autocog_core.doctor.environment import Environment, examine_environment
 from autocog_core.doctor.model_reports import ModelReport, examine_model
-from autocog_core.doctor.plain import plain
-from autocog_core.doctor.plugin_reports import GROUPS, PluginReport, examine_plugin
+from autocog_core.doctor.plugin_reports import (
+    GROUPS,
+    Damaged,
+    PluginReport,
+    damaged_distributions,
+    examine_plugin,
+)
+from autocog_core.doctor.problem import plain
 from autocog_core.doctor.secrecy import conceal_all
 from autocog_core.errors import UsageError
 

@@ -9,10 +9,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from autocog_core.cache_folder import cache_folder
-from autocog_core.config import Config
+from autocog_core.config.cache_folder import cache_folder
+from autocog_core.config.config_file import Config
 from autocog_core.doctor.secrecy import named_variables
-from autocog_core.secrets import is_secret_name, redact
+from autocog_core.redaction import is_secret_name, redact
 from autocog_core.version import __version__
 
 _OURS = "AUTOCOG_"

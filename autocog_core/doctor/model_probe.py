@@ -9,14 +9,13 @@ import sys
 import time
 from typing import Any
 
-from autocog_core import plugins
-from autocog_core.checked_model import check_model, hidden_options
-from autocog_core.config import Config, ModelConfig, read_config
+from autocog_core.config import plugins
+from autocog_core.config.config_file import Config, ModelConfig, read_config
+from autocog_core.doctor.child import Teller
 from autocog_core.doctor.environment import resident_bytes
 from autocog_core.doctor.problem import Problem
 from autocog_core.doctor.secrecy import conceal_all
-from autocog_core.doctor.telling import Teller
-from autocog_core.load import load
+from autocog_core.model.load import check_model, hidden_options, load
 
 
 def main() -> None:

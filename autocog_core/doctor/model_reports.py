@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from autocog_core.config import Config
+from autocog_core.config.config_file import Config
 from autocog_core.doctor.child import ask
 from autocog_core.doctor.plugin_reports import PluginReport
 from autocog_core.doctor.problem import Problem

@@ -1,4 +1,4 @@
-"""In a process of its own: import one plugin, and tell what it is.
+"""In a process of its own: import one backend or wrapper, and tell what it is.
 
 python -m autocog_core.doctor.plugin_probe GROUP NAME
 """
@@ -7,25 +7,28 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
-from autocog_core import plugins
+from autocog_core.config import plugins
+from autocog_core.doctor.child import Teller
 from autocog_core.doctor.problem import Problem
 from autocog_core.doctor.secrecy import conceal_all
-from autocog_core.doctor.telling import Teller
-from autocog_core.errors import PluginConflictError
+from autocog_core.hooks.manager import hooks_of, new_manager, register
 
 
 def main() -> None:
-    """Tell contract, hooks and import time of a plugin, or what is wrong with it."""
-    tell = Teller()
+    """Tell contract, hooks and import time of a backend or wrapper, or what is wrong with it."""
     group, name = sys.argv[1:]
+    run_probe(name, lambda tell: _probe_class(name, group, tell))
+
+
+def run_probe(name: str, probe: Callable[[Teller], None]) -> None:
+    """Tell what `probe` finds, or what is wrong with the plugin."""
+    tell = Teller()
     conceal_all(None)
     try:
-        if group == plugins.COMMANDS:
-            _probe_command(name, tell)
-        else:
-            _probe_class(name, group, tell)
+        probe(tell)
     except Exception as error:  # noqa: BLE001 - whatever a plugin raises is an answer
         problem = Problem.of(error, f'"{name}"')
         tell(what=problem.what, mend=problem.mend)
@@ -33,34 +36,18 @@ def main() -> None:
 
 
 def _probe_class(name: str, group: str, tell: Teller) -> None:
-    loaded = _import(plugins.find_installed(name, group), tell)
+    loaded = import_plugin(plugins.find_installed(name, group), tell)
     contract = getattr(loaded, "contract", None)
     tell(contract=contract if isinstance(contract, int) else None)
     if isinstance(loaded, type):
-        tell(hooks=plugins.hooks_of(loaded))
+        tell(hooks=hooks_of(loaded))
     loaded = plugins.load_class(name, group)
     # As a model would register an instance: misspelt hooks and wrong parameters are found.
-    plugins.register(plugins.new_manager(), loaded, name)
+    register(new_manager(), loaded, name)
 
 
-def _probe_command(name: str, tell: Teller) -> None:
-    # What every command line imports is not counted as the plugin's.
-    from autocog_core.cli.main import app
-    from autocog_core.cli.plugin_commands import load_command
-
-    plugin = plugins.find_installed(name, plugins.COMMANDS)
-    _import(plugin, tell)
-    load_command(name)
-    own = {command.callback.__name__ for command in app.registered_commands if command.callback}
-    if name in own:
-        raise PluginConflictError(
-            f"autocog has a command {name} of its own, which keeps the name",
-            where=plugins.described(plugin),
-            hint="tell its authors",
-        )
-
-
-def _import(plugin: plugins.InstalledPlugin, tell: Teller) -> Any:
+def import_plugin(plugin: plugins.InstalledPlugin, tell: Teller) -> Any:
+    """Import a plugin, and tell how long that took."""
     began = time.perf_counter()
     loaded = plugins.load_target(plugin)
     tell(import_seconds=time.perf_counter() - began)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from autocog_core import plugins
+from importlib_metadata import distributions
+
+from autocog_core.config import plugins
 from autocog_core.doctor.child import ask
 from autocog_core.doctor.problem import Problem
 from autocog_core.errors import PluginConflictError
+
+#: A module name, for commands are the command line's, which stands above this package.
+COMMAND_PROBE = "autocog_core.cli.command_probe"
 
 GROUPS = {plugins.BACKENDS: "backend", plugins.WRAPPERS: "wrapper", plugins.COMMANDS: "command"}
 
@@ -42,7 +48,8 @@ def examine_plugin(plugin: plugins.InstalledPlugin, timeout: float) -> PluginRep
         plugins.find_installed(plugin.name, group)
     except PluginConflictError as error:
         return PluginReport(*identity, problem=Problem.of(error, f'"{plugin.name}"'))
-    answer = ask("autocog_core.doctor.plugin_probe", [group, plugin.name], timeout)
+    probe = COMMAND_PROBE if group == plugins.COMMANDS else "autocog_core.doctor.plugin_probe"
+    answer = ask(probe, [group, plugin.name], timeout)
     told = answer.told
     problem = None
     if answer.fault:
@@ -58,3 +65,45 @@ def examine_plugin(plugin: plugins.InstalledPlugin, timeout: float) -> PluginRep
         import_seconds=told.get("import_seconds"),
         problem=problem,
     )
+
+
+ENTRY_POINTS = "entry_points.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A distribution with unreadable metadata.
+
+    :ivar folder: where its metadata are.
+    :ivar stops_all: nothing that looks for plugins starts while it is there. (pydantic looks for
+        its own when it is imported.)
+    """
+
+    folder: str
+    problem: Problem
+    stops_all: bool
+
+
+def damaged_distributions() -> list[Damaged]:
+    """Distributions with plugins that nobody finds; often what an upgrade left behind."""
+    found = []
+    for distribution in distributions():
+        what = _fault(distribution)
+        if what:
+            # The only way to its folder, which has no public name.
+            folder = str(getattr(distribution, "_path", "a distribution"))
+            mend = f"delete {folder}, or install its distribution again"
+            found.append(Damaged(folder, Problem(what, mend), ENTRY_POINTS in what))
+    return found
+
+
+def _fault(distribution: Any) -> str:
+    reading = ENTRY_POINTS
+    try:
+        ours = [point for point in distribution.entry_points if point.group in GROUPS]
+        reading = "METADATA"
+        if ours and not (distribution.name and distribution.version):
+            return "its METADATA lacks the name or the version"
+    except Exception as error:  # noqa: BLE001 - whatever cannot be read is damage
+        return f"its {reading} cannot be read: {type(error).__name__}: {error}"
+    return ""

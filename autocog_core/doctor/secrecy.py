@@ -5,22 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from autocog_core import secrets
-from autocog_core.config import Config, ModelConfig
-from autocog_core.secrets import is_secret_name, texts_in
+from autocog_core import redaction
+from autocog_core.config.config_file import Config, ModelConfig
+from autocog_core.redaction import is_secret_name, texts_in
 
 
 def conceal_all(config: Config | None) -> None:
     """Let `redact` know the environment's secrets, and those that the config holds."""
     for name, value in os.environ.items():
         if is_secret_name(name):
-            secrets.conceal(value)
+            redaction.conceal(value)
         else:
             # HTTPS_PROXY=http://me:password@proxy
-            secrets.conceal_url(value)
+            redaction.conceal_url(value)
     for model in config.models.values() if config is not None else ():
         for key, value in (*_options(model), *texts_in(model.completion)):
-            secrets.conceal_option(key, value)
+            redaction.conceal_option(key, value)
 
 
 def conceal_hidden(model: ModelConfig, hidden: Sequence[Sequence[str]]) -> None:
@@ -32,12 +32,12 @@ def conceal_hidden(model: ModelConfig, hidden: Sequence[Sequence[str]]) -> None:
     for given, names in zip(options, hidden, strict=False):
         for name in names:
             for _, value in texts_in(given.get(name)):
-                secrets.conceal_words(value)
+                redaction.conceal_words(value)
 
 
 def named_variables(config: Config | None) -> list[str]:
     """The environment variables that the config's options take values from, sorted."""
-    prefix = secrets.PREFIX
+    prefix = redaction.PREFIX
     models = config.models.values() if config is not None else ()
     values = [value for model in models for _, value in _options(model)]
     return sorted({value.removeprefix(prefix) for value in values if value.startswith(prefix)})

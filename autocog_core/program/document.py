@@ -13,8 +13,7 @@ from typing import Any
 
 import yaml
 
-from autocog_core.errors import InputError
-from autocog_core.fta.wording import cut
+from autocog_core.errors import InputError, cut
 from autocog_core.program.source import as_yaml, read_source
 
 #: Values and characters in a document, those that aliases repeat counted again; levels of nesting.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -10,15 +10,18 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from autocog_core.errors import InputError
-from autocog_core.fta.wording import cut, suggestion, with_hint
-from autocog_core.program import shape
+from autocog_core.errors import InputError, cut, suggestion, with_hint
+from autocog_core.program import schema
 from autocog_core.program.document import Document, Path_
-from autocog_core.program.shape_base import Shape
+from autocog_core.program.schema import action_kind
+from autocog_core.program.token_set_schema import Shape
 
 #: Faults that one error names, and those that are looked at for it.
 MOST = 50
+
+
 _MOST_LOOKED_AT = 1_000
+
 
 _EXPECTED = {
     "string_type": "text",
@@ -30,10 +33,12 @@ _EXPECTED = {
     "model_type": "a mapping of names to values",
     "model_attributes_type": "a mapping of names to values",
 }
+
+
 _SHAPES: dict[str | None, type[Shape]] = {
-    "text": shape.TextShape,
-    "choose": shape.ChooseShape,
-    "complete": shape.CompleteShape,
+    "text": schema.TextShape,
+    "choose": schema.ChooseShape,
+    "complete": schema.CompleteShape,
 }
 
 
@@ -138,16 +143,16 @@ def _keys(path: Path_, data: Any) -> list[str]:
     """The keys that may stand where one does not."""
     found: type[Shape] | None = None
     if len(path) == 1:
-        found = shape.ProgramShape
+        found = schema.ProgramShape
     elif path[0] == "actions" and len(path) == 3:
-        found = _SHAPES.get(shape.action_kind(_get(data, path[:2])))
+        found = _SHAPES.get(schema.action_kind(_get(data, path[:2])))
     elif path[0] == "inputs":
-        found = shape.InputShape
+        found = schema.InputShape
     elif "choices" in path:
         each = "each" in (_get(data, path[:-1]) or ())
-        found = shape.EachShape if each else shape.ChoiceShape
+        found = schema.EachShape if each else schema.ChoiceShape
     elif "pieces" in path:
-        found = shape.PieceShape
+        found = schema.PieceShape
     return [field.alias or name for name, field in found.model_fields.items()] if found else []
 
 
@@ -170,3 +175,37 @@ def _shown(value: Any) -> str:
         case list():
             return "a list"
     return f"a {type(value).__name__}"
+
+
+_HARMLESS: dict[str, dict[str, Any]] = {
+    "text": {"text": ""},
+    "choose": {"choices": ["."]},
+    "complete": {"length": 1},
+}
+
+
+def patched(data: dict[str, Any], faulty: Iterable[Path_]) -> dict[str, Any]:
+    """A program of the right shape in which something harmless stands for what is faulty."""
+    places = {path[:2] for path in faulty}
+    found = {key: value for key, value in data.items() if (key,) not in places}
+    for part, harmless in (("inputs", "any"), ("vocabs", {"union": []})):
+        if isinstance(found.get(part), dict):
+            found[part] = {
+                name: harmless if (part, name) in places else one
+                for name, one in found[part].items()
+            }
+    if isinstance(found.get("actions"), list):
+        found["actions"] = [
+            _stand_in(one) if ("actions", number) in places else one
+            for number, one in enumerate(found["actions"])
+        ]
+    return {key: one for key, one in found.items() if key in ("inputs", "vocabs", "actions")}
+
+
+def _stand_in(action: Any) -> dict[str, Any]:
+    """An action that others may lead to."""
+    kept = action if isinstance(action, dict) else {}
+    names = {key: kept[key] for key in ("uid", "name") if isinstance(kept.get(key), str)}
+    # Its kind may be what it is called by.
+    harmless = _HARMLESS[action_kind(action) or "text"]
+    return {**harmless, "next": None, **names}

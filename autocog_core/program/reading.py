@@ -8,27 +8,26 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from autocog_core.errors import InputError
-from autocog_core.fta.actions import Action, Choose, Complete, Text
-from autocog_core.fta.automaton import Automaton
-from autocog_core.fta.checks import OF_PATHS, place_of
-from autocog_core.fta.inputs import READERS, REQUIRED, UNREADABLE, Input, no
-from autocog_core.fta.templates import RESERVED, Each, Template, has_marks
-from autocog_core.fta.vocabularies import Vocabulary
-from autocog_core.fta.wording import cut
-from autocog_core.pieces import Prompt, TextPiece
-from autocog_core.program import older, shape
+from autocog_core.automaton.actions import Action, Choose, Complete, Text
+from autocog_core.automaton.checks.action_checks import faults_of
+from autocog_core.automaton.checks.finding import OF_PATHS, place_of
+from autocog_core.automaton.graph import AutomatonGraph
+from autocog_core.automaton.inputs import READERS, REQUIRED, UNREADABLE, Input, no
+from autocog_core.automaton.templates.template import RESERVED, Each, Template, has_marks
+from autocog_core.automaton.token_sets import Vocabulary
+from autocog_core.errors import InputError, cut
+from autocog_core.program import legacy, schema
 from autocog_core.program.document import Document, Path_, plain, read_document
-from autocog_core.program.faults import Fault, refuse, shape_faults
-from autocog_core.program.patching import patched
-from autocog_core.program.vocabs import check_names, read_vocabs, vocab_of
-from autocog_core.types import EOS
+from autocog_core.program.faults import Fault, patched, refuse, shape_faults
+from autocog_core.program.token_sets import check_names, read_vocabs, vocab_of
+from autocog_core.types.choice import EOS
+from autocog_core.types.prompt import Prompt, TextPiece
 
 #: What was found in the file, with its line.
 _FOUND_ALREADY = "unknown vocab"
 
 
-def read_file(path: Path) -> Automaton:
+def read_file(path: Path) -> AutomatonGraph:
     """The automaton in a .yaml or .json file.
 
     :raises InputError: naming every fault by file, line and action.
@@ -36,7 +35,7 @@ def read_file(path: Path) -> Automaton:
     return _read(read_document(path), str(path))
 
 
-def read_data(data: Mapping[str, Any]) -> Automaton:
+def read_data(data: Mapping[str, Any]) -> AutomatonGraph:
     """The automaton that plain data says.
 
     :raises InputError: naming every fault by its place in the data.
@@ -44,17 +43,17 @@ def read_data(data: Mapping[str, Any]) -> Automaton:
     return _read(plain(data, "program"), "program")
 
 
-def _read(document: Document, where: str) -> Automaton:
+def _read(document: Document, where: str) -> AutomatonGraph:
     data = document.data
     if not isinstance(data, dict):
         raise InputError(
             "is no program", where=where, hint='a program is a mapping with a list "actions"'
         )
     found: list[Fault] = []
-    if older.is_older(data):
-        data, found = older.translated(data)
+    if legacy.is_older(data):
+        data, found = legacy.translated(data)
     try:
-        program = shape.ProgramShape.model_validate(data)
+        program = schema.ProgramShape.model_validate(data)
     except ValidationError as error:
         found += _beyond(found, shape_faults(error, data))
         found += _beyond(found, _others(data, found))
@@ -75,7 +74,7 @@ def _beyond(known: list[Fault], more: Iterable[Fault]) -> list[Fault]:
 def _others(data: dict[str, Any], known: list[Fault]) -> list[Fault]:
     """What else is wrong with a program that has not even the right shape."""
     try:
-        program = shape.ProgramShape.model_validate(patched(data, (one.path for one in known)))
+        program = schema.ProgramShape.model_validate(patched(data, (one.path for one in known)))
     except ValidationError:
         return []
     found: list[Fault] = []
@@ -83,14 +82,14 @@ def _others(data: dict[str, Any], known: list[Fault]) -> list[Fault]:
     return [*found, *_located(automaton, len(program.actions), of_paths=False)]
 
 
-def _located(automaton: Automaton, count: int, *, of_paths: bool) -> Iterator[Fault]:
+def _located(automaton: AutomatonGraph, count: int, *, of_paths: bool) -> Iterator[Fault]:
     """The automaton's faults that are none of the file's, whose `count` actions come first.
 
     :param of_paths: whether all edges are known, and so what paths there are.
     """
     places = {action.uid: number for number, action in enumerate(automaton.actions[:count])}
     sets = {place_of(name): name for name in automaton.vocabs}
-    for finding in automaton.faults():
+    for finding in faults_of(automaton):
         if finding.what.startswith(_FOUND_ALREADY):
             continue
         if finding.what in OF_PATHS and not of_paths:
@@ -109,7 +108,7 @@ class _Builder:
     :param faults: where what is wrong goes to.
     """
 
-    def __init__(self, program: shape.ProgramShape, faults: list[Fault]) -> None:
+    def __init__(self, program: schema.ProgramShape, faults: list[Fault]) -> None:
         self._program = program
         self._faults = faults
         self._uids = list(_uids(program.actions))
@@ -117,7 +116,7 @@ class _Builder:
         self._end_uid = next(uid for uid in _names("end") if uid not in self._taken)
         self._ends = False
 
-    def automaton(self) -> Automaton:
+    def automaton(self) -> AutomatonGraph:
         """The automaton, as far as it can be made."""
         program = self._program
         for number, one in enumerate(program.actions):
@@ -128,7 +127,7 @@ class _Builder:
         actions = [self._action(number, vocabs) for number in range(len(program.actions))]
         if self._ends:
             actions.append(Text(uid=self._end_uid, text=""))
-        return Automaton(
+        return AutomatonGraph(
             actions,
             vocabs,
             {name: self._input(name, one) for name, one in program.inputs.items()},
@@ -160,16 +159,16 @@ class _Builder:
         }
         following = self._following(number)
         match one:
-            case shape.TextShape():
+            case schema.TextShape():
                 successors = () if following is None else (following,)
                 return Text(**common, successors=successors, text=_text(one), evaluate=one.evaluate)
-            case shape.ChooseShape():
+            case schema.ChooseShape():
                 return self._choose(number, one, common, following)
-        assert isinstance(one, shape.CompleteShape)
+        assert isinstance(one, schema.CompleteShape)
         if one.vocab is not None:
             path: Path_ = ("actions", number, "vocab")
             self._faults.extend(check_names(one.vocab, vocabs, path))
-        same = set(shape.CompleteShape.model_fields) - set(shape.ActionShape.model_fields)
+        same = set(schema.CompleteShape.model_fields) - set(schema.ActionShape.model_fields)
         fields = {name: getattr(one, name) for name in same - {"type", "vocab"}}
         named = one.vocab is None or isinstance(one.vocab, str)
         vocab: Any = one.vocab if named else vocab_of(one.vocab, vocabs)
@@ -177,7 +176,7 @@ class _Builder:
         return Complete(**common, **fields, successors=successors, vocab=vocab)
 
     def _choose(
-        self, number: int, one: shape.ChooseShape, common: dict[str, Any], following: str | None
+        self, number: int, one: schema.ChooseShape, common: dict[str, Any], following: str | None
     ) -> Choose:
         given = one.choices if isinstance(one.choices, list) else [one.choices]
         own = [
@@ -214,23 +213,23 @@ class _Builder:
 
     def _uid_of(self, given: str | None) -> str | None:
         """None where the path ends. An action may be called "end", and is meant then."""
-        return None if given == shape.END and shape.END not in self._taken else given
+        return None if given == schema.END and schema.END not in self._taken else given
 
 
-def _choice(one: str | shape.ChoiceShape | shape.EachShape) -> str | Template | Each:
-    if isinstance(one, shape.EachShape):
+def _choice(one: str | schema.ChoiceShape | schema.EachShape) -> str | Template | Each:
+    if isinstance(one, schema.EachShape):
         return Each(one.each, one.text)
-    if isinstance(one, shape.ChoiceShape) and "literal" in one.model_fields_set:
+    if isinstance(one, schema.ChoiceShape) and "literal" in one.model_fields_set:
         return one.literal
     text = one if isinstance(one, str) else one.text
     return Template(text) if has_marks(text) else text
 
 
-def _text(one: shape.TextShape) -> str | Prompt | Template:
+def _text(one: schema.TextShape) -> str | Prompt | Template:
     match one.text:
-        case shape.LiteralShape(literal=literal):
+        case schema.LiteralShape(literal=literal):
             return Prompt((TextPiece(literal, trusted=True),)) if one.special else literal
-        case shape.PiecesShape(pieces=pieces):
+        case schema.PiecesShape(pieces=pieces):
             return Prompt(tuple(TextPiece(piece.text, piece.special) for piece in pieces))
     assert isinstance(one.text, str)
     if has_marks(one.text):

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import fields
 from typing import Any
 
-from autocog_core.fta.actions import Action, Choose, Complete, Text
-from autocog_core.fta.automaton import Automaton
-from autocog_core.fta.inputs import REQUIRED, Input
-from autocog_core.fta.templates import Each, Template, has_marks
-from autocog_core.fta.vocabularies import Vocabulary
-from autocog_core.pieces import Prompt, TextPiece
-from autocog_core.program.vocabs import WrittenVocabs
-from autocog_core.types import EOS
+from autocog_core.automaton.actions import Action, Choose, Complete, Text
+from autocog_core.automaton.graph import AutomatonGraph
+from autocog_core.automaton.inputs import REQUIRED, Input
+from autocog_core.automaton.templates.template import Each, Template, has_marks
+from autocog_core.automaton.token_sets import Vocabulary
+from autocog_core.program.token_sets import WrittenVocabs
+from autocog_core.types.choice import EOS
+from autocog_core.types.prompt import Prompt, TextPiece
 
 #: What is said in another way, or always.
 _APART = {"uid", "successors", "metadata", "text", "choices", "end", "vocab", "stop", "length"}
 
 
-def to_data(automaton: Automaton) -> dict[str, Any]:
+def to_data(automaton: AutomatonGraph) -> dict[str, Any]:
     """The program as plain data: what differs from the defaults."""
     data: dict[str, Any] = {"autocog": 1}
     if automaton.description:
@@ -36,6 +38,16 @@ def to_data(automaton: Automaton) -> dict[str, Any]:
     if automaton.metadata:
         data["metadata"] = dict(automaton.metadata)
     return data
+
+
+def digest_of(automaton: AutomatonGraph) -> str:
+    """Return the sha256 of what an automaton does, in hexadecimal: descriptions do not count."""
+    data = to_data(automaton)
+    data.pop("description", None)
+    for each in (data, *data["actions"]):
+        each.pop("metadata", None)
+    content = json.dumps(data, sort_keys=True)
+    return hashlib.sha256(content.encode("ascii")).hexdigest()
 
 
 def _input(one: Input) -> Any:

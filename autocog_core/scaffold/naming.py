@@ -6,7 +6,7 @@ import keyword
 import re
 from dataclasses import dataclass
 
-from autocog_core import plugins
+from autocog_core.config import plugins
 from autocog_core.errors import InputError
 
 PREFIX = "autocog-"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from autocog_core.program.shape import json_schema
+from autocog_core.program.schema import json_schema
 from autocog_core.schemas.tree import tree_schema
 
 FOLDER = Path(__file__).parent

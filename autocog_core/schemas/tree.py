@@ -1,4 +1,4 @@
-"""The shape of a result tree as JSON; see `autocog_core.ftt` for what the values mean."""
+"""The JSON schema of a result tree; `autocog_core.types.thought_tree` says what values mean."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Literal, NotRequired
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
-from autocog_core.ftt import Pruned
+from autocog_core.types.thought_tree import Pruned
 
 
 class NodeShape(TypedDict):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from autocog_core.testing.backend_under_test import Subject
 from autocog_core.testing.conformance import Finding, conformance
 from autocog_core.testing.contract import BackendContract, check_or_skip
-from autocog_core.testing.law import LAWS, Law, LawBrokenError, NotApplicableError
+from autocog_core.testing.law import LAWS, Law
+from autocog_core.testing.law_errors import LawBrokenError, NotApplicableError
 from autocog_core.testing.programs import (
     assert_choice,
     assert_chosen,
@@ -13,7 +15,6 @@ from autocog_core.testing.programs import (
     assert_record,
     assert_text,
 )
-from autocog_core.testing.subject import Subject
 
 __all__ = [
     "LAWS",

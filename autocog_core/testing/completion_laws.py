@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from autocog_core.errors import CapabilityError
-from autocog_core.testing.law import LawBrokenError, NotApplicableError, law
-from autocog_core.testing.subject import Subject, apart
-from autocog_core.types import Completion
+from autocog_core.testing.backend_under_test import Subject, apart
+from autocog_core.testing.law import law
+from autocog_core.testing.law_errors import LawBrokenError, NotApplicableError
+from autocog_core.types.completion import Completion
 
 LENGTH = 12
 #: So far, and in so many samples, a model is waited for to end by itself.

@@ -10,35 +10,36 @@ from typing import Literal
 
 from autocog_core.errors import AutocogError, CapabilityError, ContextOverflowError
 from autocog_core.testing import (
+    behavior_laws,
+    cache_laws,
     completion_laws,
-    dependence_laws,
-    manner_laws,
-    memory_laws,
+    context_laws,
+    probability_laws,
     row_laws,
     sampling_laws,
     score_laws,
-    share_laws,
-    special_laws,
+    special_token_laws,
     token_laws,
     tree_laws,
 )
-from autocog_core.testing.law import LAWS, Law, LawBrokenError, Need, NotApplicableError
-from autocog_core.testing.subject import ROOM, Subject
-from autocog_core.types import BackendInfo
+from autocog_core.testing.backend_under_test import ROOM, Subject
+from autocog_core.testing.law import LAWS, Law
+from autocog_core.testing.law_errors import LawBrokenError, Need, NotApplicableError
+from autocog_core.types.backend_info import BackendInfo
 
 #: Where tokens are wrong, so is what comes after them: that is mended first.
 _ORDER = (
     token_laws,
-    special_laws,
+    special_token_laws,
     row_laws,
-    dependence_laws,
+    context_laws,
     tree_laws,
     score_laws,
-    share_laws,
-    memory_laws,
+    probability_laws,
+    cache_laws,
     completion_laws,
     sampling_laws,
-    manner_laws,
+    behavior_laws,
 )
 LAWS.sort(key=lambda law: [module.__name__ for module in _ORDER].index(law.check.__module__))
 

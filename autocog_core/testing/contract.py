@@ -6,9 +6,10 @@ import unittest
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from autocog_core.testing.backend_under_test import Subject
 from autocog_core.testing.conformance import check
-from autocog_core.testing.law import LAWS, Law, LawBrokenError, NotApplicableError
-from autocog_core.testing.subject import Subject
+from autocog_core.testing.law import LAWS, Law
+from autocog_core.testing.law_errors import LawBrokenError, NotApplicableError
 from autocog_core.testing.texts import CHOICES, HARD, PROMPTS
 
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from autocog_core.ftt import ThoughtNode, ThoughtTree
-from autocog_core.types import ChoiceScores
+from autocog_core.types.choice import ChoiceScores
+from autocog_core.types.thought_tree import ThoughtNode, ThoughtTree
 
 
 def assert_choice(

@@ -6,9 +6,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from autocog_core.testing.causes import OFF_BY_ONE, cause_of_row, kind_of
-from autocog_core.testing.law import LawBrokenError, NotApplicableError, given, law
-from autocog_core.testing.subject import Subject, difference, require_near
+from autocog_core.testing.backend_under_test import Subject, difference, require_near
+from autocog_core.testing.diagnosis import OFF_BY_ONE, cause_of_row, kind_of
+from autocog_core.testing.law import law
+from autocog_core.testing.law_errors import LawBrokenError, NotApplicableError, given
 
 #: How far a row's probabilities may be from 1 together.
 WITHIN = 1e-3

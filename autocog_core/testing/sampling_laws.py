@@ -9,10 +9,11 @@ import numpy as np
 
 from autocog_core.errors import CapabilityError, InputError
 from autocog_core.numerics import log_softmax
+from autocog_core.testing.backend_under_test import Subject
 from autocog_core.testing.completion_laws import LENGTH, greedy_completion
-from autocog_core.testing.law import LawBrokenError, NotApplicableError, law
-from autocog_core.testing.subject import Subject
-from autocog_core.types import Completion
+from autocog_core.testing.law import law
+from autocog_core.testing.law_errors import LawBrokenError, NotApplicableError
+from autocog_core.types.completion import Completion
 
 #: A temperature at which most models say different things, and which all servers take.
 HOT = 2.0

@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 
 from autocog_core.errors import CapabilityError
-from autocog_core.testing.causes import cause_of_scores
-from autocog_core.testing.law import LawBrokenError, NotApplicableError, law
-from autocog_core.testing.subject import Subject, apart
-from autocog_core.types import ChoiceScore, ChoiceScores
+from autocog_core.testing.backend_under_test import Subject, apart
+from autocog_core.testing.diagnosis import cause_of_scores
+from autocog_core.testing.law import law
+from autocog_core.testing.law_errors import LawBrokenError, NotApplicableError
+from autocog_core.types.choice import ChoiceScore, ChoiceScores
 
 
 @law("choices", "tokens")

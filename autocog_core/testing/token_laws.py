@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 
-from autocog_core.borders import spanning
 from autocog_core.errors import CapabilityError, InputError
-from autocog_core.testing.law import LawBrokenError, NotApplicableError, law
-from autocog_core.testing.smallest import smallest
-from autocog_core.testing.subject import Subject, refused
+from autocog_core.testing.backend_under_test import Subject, refused
+from autocog_core.testing.law import law
+from autocog_core.testing.law_errors import LawBrokenError, NotApplicableError
+from autocog_core.testing.shrink import smallest
+from autocog_core.toolkit.word_boundaries import spanning
 
 #: Of a vocabulary, so many tokens are looked at one by one.
 MOST = 3000
@@ -223,5 +224,5 @@ def borders(subject: Subject) -> None:
         raise LawBrokenError(
             "a token spans a border between words",
             given=found,
-            cause="declare info.keeps_borders = autocog_core.borders.kept(vocabulary), or leave it",
+            cause="declare info.keeps_borders = word_boundaries.kept(vocabulary), or leave it",
         )

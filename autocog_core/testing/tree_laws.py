@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from autocog_core.testing.causes import cause_of_tree
-from autocog_core.testing.law import LawBrokenError, law
-from autocog_core.testing.subject import Subject, apart, difference, require_near
-from autocog_core.types import TreeQuery
+from autocog_core.testing.backend_under_test import Subject, apart, difference, require_near
+from autocog_core.testing.diagnosis import cause_of_tree
+from autocog_core.testing.law import law
+from autocog_core.testing.law_errors import LawBrokenError
+from autocog_core.types.token_tree import TreeQuery
 
 #: Of `TreeQuery.top_k`.
 TOP = 5

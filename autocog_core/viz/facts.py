@@ -6,14 +6,18 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from autocog_core.fta.actions import Action, Choose, Complete, Text
-from autocog_core.fta.templates import Each
-from autocog_core.types import EndOfSequence
+from autocog_core.automaton.actions import Action, Choose, Complete, Text
+from autocog_core.automaton.templates.template import Each
+from autocog_core.types.choice import EndOfSequence
 from autocog_core.viz.flow import Edge
-from autocog_core.viz.preview import Previewable, name_preview, preview
+from autocog_core.viz.preview import Previewable, name_preview, preview, preview_lines
 
 _CHOICE_WIDTH = 28
+
+
 _STOP_WIDTH = 16
+
+
 _STOPS_SHOWN = 3
 
 
@@ -126,3 +130,32 @@ def _search(action: Complete) -> list[str]:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+_COLUMNS = 44
+
+
+_CHOICES_SHOWN = 8
+
+
+def card(action: Action, several: bool) -> list[str]:
+    """What stands in an action's box below its title.
+
+    :param several: choices lead to several actions: they stand at the edges, and not here.
+    """
+    rows = preview_lines(action.text, _COLUMNS) if isinstance(action, Text) else []
+    line = ""
+    for fact in facts(action):
+        joined = f"{line} · {fact}" if line else fact
+        if line and cell_len(joined) > _COLUMNS:
+            rows.append(line)
+            line = fact
+        else:
+            line = joined
+    rows += [line] if line else []
+    if isinstance(action, Choose) and not several:
+        choices = action.choices
+        shown = len(choices) if len(choices) <= _CHOICES_SHOWN else _CHOICES_SHOWN - 1
+        rows += [f"  {preview(choice, _COLUMNS - 2)}" for choice in choices[:shown]]
+        rows += [f"  and {len(choices) - shown} more"] if len(choices) > shown else []
+    return rows

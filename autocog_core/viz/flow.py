@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from autocog_core.automaton.actions import Action, Choose
+from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import InputError, did_you_mean
-from autocog_core.fta.actions import Action, Choose
-from autocog_core.fta.automaton import Automaton
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Flow:
         return [edge for edges in self.leaving for edge in edges]
 
 
-def flow_of(automaton: Automaton) -> Flow:
+def flow_of(automaton: AutomatonGraph) -> Flow:
     """The graph of an automaton; one with faults is drawn too, as long as its edges lead somewhere.
 
     :raises InputError: for an automaton without actions, or an unknown successor.
@@ -68,7 +68,7 @@ def flow_of(automaton: Automaton) -> Flow:
     return Flow(tuple(automaton.actions[number] for number in order), tuple(leaving))
 
 
-def _successors(automaton: Automaton) -> list[dict[int, list[int]]]:
+def _successors(automaton: AutomatonGraph) -> list[dict[int, list[int]]]:
     """Of each action the numbers of those that follow it, with the choices that lead there."""
     numbers = {action.uid: number for number, action in enumerate(automaton.actions)}
     found: list[dict[int, list[int]]] = []

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from autocog_core.fta.actions import Action
-from autocog_core.fta.automaton import Automaton
-from autocog_core.viz.card import card
-from autocog_core.viz.facts import edge_label, loop_label, title
+from autocog_core.automaton.actions import Action
+from autocog_core.automaton.graph import AutomatonGraph
+from autocog_core.viz.facts import card, edge_label, loop_label, title
 from autocog_core.viz.flow import Edge, flow_of
 
 _SHAPES = {"text": "note", "choose": "hexagon", "complete": "box"}
 _STYLES = {"complete": "rounded"}
 
 
-def graph_dot(automaton: Automaton) -> str:
+def graph_dot(automaton: AutomatonGraph) -> str:
     """A directed graph, with a node for each action and an edge for each way between two.
 
     Nodes are called n0, n1 ... in flow order: a uid may be anything, and is in the label.

@@ -8,11 +8,10 @@ from xml.sax.saxutils import escape
 
 from rich.cells import cell_len
 
-from autocog_core.fta.actions import Action
-from autocog_core.fta.automaton import Automaton
-from autocog_core.viz.card import card
+from autocog_core.automaton.actions import Action
+from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.viz.drawing import Box, Layout, Point, Route
-from autocog_core.viz.facts import edge_label, loop_label, title
+from autocog_core.viz.facts import card, edge_label, loop_label, title
 from autocog_core.viz.flow import Edge, Flow, flow_of
 from autocog_core.viz.layers import Link, Size
 from autocog_core.viz.layout import lay_out
@@ -45,7 +44,7 @@ _LOOKS = {
 }
 
 
-def graph_svg(automaton: Automaton) -> str:
+def graph_svg(automaton: AutomatonGraph) -> str:
     """A drawing from top to bottom: a box for each action, and an arrow for each way between two.
 
     A dot marks where paths begin, and one in a ring where they end; ways back are dashed.

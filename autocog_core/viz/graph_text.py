@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text as Line
 
-from autocog_core.fta.actions import Action, Choose, Text
-from autocog_core.fta.automaton import Automaton
+from autocog_core.automaton.actions import Action, Choose, Text
+from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.viz.facts import edge_label, facts, loop_label, some_choices, title
 from autocog_core.viz.flow import Edge, flow_of
 from autocog_core.viz.preview import name_preview, preview
@@ -15,7 +15,7 @@ STYLES = {"text": "blue", "choose": "yellow", "complete": "green"}
 _CHOICES_WIDTH = 60
 
 
-def graph_text(automaton: Automaton) -> Table:
+def graph_text(automaton: AutomatonGraph) -> Table:
     """One line an action, in flow order: what it does, and where it leads.
 
     Choices that lead to different actions have lines of their own, below the action's.

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from rich.cells import cell_len
 
-from autocog_core.fta.templates import Each
-from autocog_core.pieces import Prompt, TextPiece
+from autocog_core.automaton.templates.template import Each
+from autocog_core.types.prompt import Prompt, TextPiece
 
 _CUT = "…"
 _LINES = 5

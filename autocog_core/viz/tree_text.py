@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from autocog_core.ftt import ThoughtNode, ThoughtTree
+from autocog_core.types.thought_tree import ThoughtNode, ThoughtTree
 from autocog_core.viz.preview import name_preview, preview
 
 PICK = ">"

@@ -12,22 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from autocog_core.cache_folder import cache_folder
-from autocog_core.caller import SLACK
+from autocog_core.config.cache_folder import cache_folder
 from autocog_core.errors import ContractError
+from autocog_core.hooks.client import SLACK
+from autocog_core.hooks.specs import hookimpl
 from autocog_core.lazy import lazy
-from autocog_core.markers import hookimpl
-from autocog_core.types import (
-    ChoiceRequest,
-    ChoiceScores,
-    Completion,
-    CompletionRequest,
-    TreeQuery,
-    TreeScores,
-)
+from autocog_core.types.choice import ChoiceRequest, ChoiceScores
+from autocog_core.types.completion import Completion, CompletionRequest
+from autocog_core.types.token_tree import TreeQuery, TreeScores
 from autocog_core.version import __version__
-from autocog_core.wrappers.calls import is_drawn, key_of, query_key, tokens_key
-from autocog_core.wrappers.packing import Packed, pack, unpack
+from autocog_core.wrappers.call_key import is_drawn, key_of, query_key, tokens_key
+from autocog_core.wrappers.serialization import Packed, pack, unpack
 from autocog_core.wrappers.store import Store
 from autocog_core.wrappers.wrapper import FilePath, Wrapper, WrapperOptions
 
@@ -162,7 +157,7 @@ class Cache(Wrapper):
             return ()
         return (
             fingerprint,
-            type(place.model.backend).__qualname__,
+            type(place.backend).__qualname__,
             info.vocabulary_size,
             info.context_length,
         )

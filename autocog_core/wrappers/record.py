@@ -10,10 +10,12 @@ from typing import Any
 from pydantic import Field
 
 from autocog_core.errors import InputError
-from autocog_core.markers import hookimpl
-from autocog_core.pieces import Message
-from autocog_core.types import ChoiceRequest, CompletionRequest, TreeQuery
-from autocog_core.wrappers.calls import is_drawn, key_of, query_key, tokens_key
+from autocog_core.hooks.specs import hookimpl
+from autocog_core.types.choice import ChoiceRequest
+from autocog_core.types.completion import CompletionRequest
+from autocog_core.types.prompt import Message
+from autocog_core.types.token_tree import TreeQuery
+from autocog_core.wrappers.call_key import is_drawn, key_of, query_key, tokens_key
 from autocog_core.wrappers.recording import Recorder
 from autocog_core.wrappers.wrapper import FilePath, Wrapper, WrapperOptions
 
@@ -171,7 +173,7 @@ class Record(Wrapper):
     def _opened(self) -> Recorder:
         # Not before: what a model is may be known only once it answers.
         place = self.place()
-        info, capabilities = place.info, place.model.capabilities
+        info, capabilities = place.info, place.caller.capabilities
         with self._opening:
             if self._recorder is None:
                 self._recorder = Recorder(self._path, info, capabilities)

@@ -24,11 +24,11 @@ from filelock import FileLock
 from pydantic import TypeAdapter
 
 from autocog_core.errors import ContractError, InputError
-from autocog_core.types import BackendInfo
+from autocog_core.types.backend_info import BackendInfo
 from autocog_core.version import __version__
-from autocog_core.wrappers.locking import lock_of, target_of, unlock, unwritable
-from autocog_core.wrappers.packing import Packed, pack
-from autocog_core.wrappers.shortening import short
+from autocog_core.wrappers.jsonl_file import lock_of, target_of, unlock, unwritable
+from autocog_core.wrappers.serialization import Packed, pack
+from autocog_core.wrappers.summaries import short
 
 FORMAT = 1
 #: Facts of a model, beside its fingerprint, by which it answers or refuses.

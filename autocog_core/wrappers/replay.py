@@ -12,21 +12,16 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from autocog_core.errors import EngineError, InputError
-from autocog_core.markers import CONTRACT_VERSION, hookimpl
-from autocog_core.pieces import Message, Prompt
-from autocog_core.types import (
-    BackendInfo,
-    ChoiceRequest,
-    ChoiceScores,
-    Completion,
-    CompletionRequest,
-    TreeQuery,
-    TreeScores,
-)
-from autocog_core.wrappers.calls import is_drawn, key_of, query_key, tokens_key
-from autocog_core.wrappers.packing import Packed, unpack
+from autocog_core.hooks.specs import CONTRACT_VERSION, hookimpl
+from autocog_core.types.backend_info import BackendInfo
+from autocog_core.types.choice import ChoiceRequest, ChoiceScores
+from autocog_core.types.completion import Completion, CompletionRequest
+from autocog_core.types.prompt import Message, Prompt
+from autocog_core.types.token_tree import TreeQuery, TreeScores
+from autocog_core.wrappers.call_key import is_drawn, key_of, query_key, tokens_key
 from autocog_core.wrappers.recording import Recording, read_recording
-from autocog_core.wrappers.shortening import short
+from autocog_core.wrappers.serialization import Packed, unpack
+from autocog_core.wrappers.summaries import short
 from autocog_core.wrappers.wrapper import FilePath, WrapperOptions
 
 #: What core makes of other hooks, for models whose backends do not offer it.

@@ -14,14 +14,15 @@ from typing import Any
 
 from pydantic import Field
 
-from autocog_core.markers import hookimpl
-from autocog_core.pieces import Message
-from autocog_core.secrets import redact
-from autocog_core.types import ChoiceRequest, CompletionRequest, TreeQuery
-from autocog_core.wrappers.lines import LineFile
-from autocog_core.wrappers.shortening import short
-from autocog_core.wrappers.spans import Spans
-from autocog_core.wrappers.token_counts import token_counts
+from autocog_core.hooks.specs import hookimpl
+from autocog_core.redaction import redact
+from autocog_core.types.choice import ChoiceRequest
+from autocog_core.types.completion import CompletionRequest
+from autocog_core.types.prompt import Message
+from autocog_core.types.token_tree import TreeQuery
+from autocog_core.wrappers.jsonl_file import LineFile
+from autocog_core.wrappers.otel_spans import Spans
+from autocog_core.wrappers.summaries import short, token_counts
 from autocog_core.wrappers.wrapper import FilePath, Wrapper, WrapperOptions
 
 #: Where lines go if nothing else is said, in the current folder.

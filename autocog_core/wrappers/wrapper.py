@@ -10,10 +10,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, ValidationInfo
 
+from autocog_core.config.options import BackendOptions
 from autocog_core.errors import UsageError
-from autocog_core.markers import CONTRACT_VERSION
-from autocog_core.options import BackendOptions
-from autocog_core.place import Place
+from autocog_core.hooks.specs import CONTRACT_VERSION
+from autocog_core.model.wrapper_context import Place
 
 #: Options of a wrapper: unknown names are refused.
 WrapperOptions = BackendOptions

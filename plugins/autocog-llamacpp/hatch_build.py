@@ -22,10 +22,10 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from scikit_build_core.hatch.plugin import ScikitBuildHook
 
 ENGINE = "llama-cpp-python"
-#: As in autocog_llamacpp/native.py.
+#: As in autocog_llamacpp/extension/load.py.
 REASON = "autocog_llamacpp/native_not_built.txt"
 #: What tells the sources' digest, there as in the build.
-DIGEST = "src/autocog_llamacpp/native_sources.py"
+DIGEST = "src/autocog_llamacpp/extension/sources.py"
 #: "0" builds no extension, "1" makes it an error if that fails.
 SWITCH = "AUTOCOG_NATIVE"
 

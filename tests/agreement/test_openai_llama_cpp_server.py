@@ -12,7 +12,7 @@ import pytest
 from agreement.engines import SMOL
 from agreement.real_servers import llama_cpp_server
 from autocog_core import Automaton, CapabilityError, Model, load
-from autocog_core.options import package_file
+from autocog_core.config.options import package_file
 
 pytest.importorskip("autocog_openai")
 pytest.importorskip("llama_cpp")

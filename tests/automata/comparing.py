@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from autocog_core import Model
-from autocog_core.fta import Action, Choose, Complete, Text
-from autocog_core.ftt import ThoughtTree
+from autocog_core import Choose, Complete, Model, Text
+from autocog_core.automaton import Action
+from autocog_core.types.thought_tree import ThoughtTree
 from automata.generated import Case
 from automata.reading import Step
 

@@ -10,21 +10,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from autocog_core import EOS, Model
+from autocog_core import EOS, Automaton, Choose, Complete, Model, Text
+from autocog_core.automaton import Action, Regex, Strings, Tokens, Vocabulary
 from autocog_core.backends.random import RandomLM
 from autocog_core.backends.table import TableLM
-from autocog_core.fta import (
-    Action,
-    Automaton,
-    Choose,
-    Complete,
-    Regex,
-    Strings,
-    Text,
-    Tokens,
-    Vocabulary,
-)
-from autocog_core.pieces import Prompt, TextPiece
+from autocog_core.types.prompt import Prompt, TextPiece
 from automata.small_model import SmallModel
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from autocog_core import Model
-from autocog_core.fta import (
+from autocog_core.automaton import (
     Complement,
     Difference,
     Intersect,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from autocog_core.fta import Complete, Vocabulary
+from autocog_core import Complete
+from autocog_core.automaton import Vocabulary
 from automata.reading import Ids, Reader, RefusedError
 
 

@@ -10,15 +10,10 @@ from dataclasses import replace
 
 from autocog_core.backends.byte_lm import ByteLM, ByteOptions
 from autocog_core.backends.random import RandomLM
-from autocog_core.pieces import Prompt, TextPiece
-from autocog_core.types import (
-    BackendInfo,
-    ChoiceRequest,
-    ChoiceScores,
-    Completion,
-    CompletionRequest,
-    Usage,
-)
+from autocog_core.types.backend_info import BackendInfo, Usage
+from autocog_core.types.choice import ChoiceRequest, ChoiceScores
+from autocog_core.types.completion import Completion, CompletionRequest
+from autocog_core.types.prompt import Prompt, TextPiece
 
 #: Sees the text of each prompt before it is answered; what it raises is the answer.
 Watch = Callable[[str], None]

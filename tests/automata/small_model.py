@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from autocog_core import hookimpl
 from autocog_core.numerics import log_softmax
-from autocog_core.types import BackendInfo, SpecialToken
+from autocog_core.types.backend_info import BackendInfo, SpecialToken
 
 #: Bytes, and merges of them: blanks that belong to what follows, tokens in which a stop begins or
 #: ends, tokens that hold the end of one character and the beginning of another.

@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import pytest
 
-from autocog_core import EOS, InputError, Model
-from autocog_core.fta import Action, Budget, Choose, Complete, Text
-from autocog_core.ftt import ThoughtNode, ThoughtPath, ThoughtTree
+from autocog_core import EOS, Budget, Choose, Complete, InputError, Model, Text
+from autocog_core.automaton import Action
+from autocog_core.types.thought_tree import ThoughtNode, ThoughtPath, ThoughtTree
 from automata.drawing import compare_drawn
 from automata.generated import Case, cases
 

@@ -20,13 +20,13 @@ from autocog_core import (
     Choose,
     Complete,
     EngineError,
+    Input,
     Model,
+    Template,
     Text,
     ThoughtTree,
 )
 from autocog_core.errors import AutocogError
-from autocog_core.fta import Input, Template
-from autocog_core.fta.many import run_many
 from automata.side_by_side import Server, threads_at_work
 
 LETTERS = tuple("abcdefghijklmnopqrst")
@@ -74,7 +74,7 @@ def test_a_frontier_goes_out_side_by_side_and_comes_back_in_order() -> None:
 def test_an_engine_that_takes_one_call_gets_one_after_the_other_and_no_threads() -> None:
     seen: set[str] = set()
     server = Server(most=1, watch=lambda text: seen.add(threading.current_thread().name))
-    list(run_many(WIDE, Model(server), [{}] * 3, concurrency=3))
+    list(WIDE.run_many(Model(server), [{}] * 3, concurrency=3))
     assert server.requests == 3 * 41
     assert server.busiest == 1
     assert seen == {threading.current_thread().name}
@@ -83,7 +83,7 @@ def test_an_engine_that_takes_one_call_gets_one_after_the_other_and_no_threads()
 @pytest.mark.parametrize("concurrency", [1, 5, 24])
 def test_rows_go_out_side_by_side_and_come_back_in_order(concurrency: int) -> None:
     server = Server(seconds=0.005)
-    found = list(run_many(ROW, Model(server), ROWS, concurrency=concurrency))
+    found = list(ROW.run_many(Model(server), ROWS, concurrency=concurrency))
     alone = [ROW.run(random_model(seed=1), row, strategy="complete+choose") for row in ROWS]
     assert [plain(each) for each in found] == [plain(each) for each in alone]
     assert 2 <= server.busiest <= 8
@@ -100,7 +100,7 @@ def test_a_slow_row_holds_up_no_other() -> None:
         elif "row 0" not in text and next(others) == 3 * 5:
             rest.set()
 
-    found = list(run_many(ROW, Model(Server(watch=watch)), ROWS[:4], concurrency=4))
+    found = list(ROW.run_many(Model(Server(watch=watch)), ROWS[:4], concurrency=4))
     assert all(isinstance(each, ThoughtTree) for each in found)
 
 
@@ -116,7 +116,7 @@ def fails_at(part: str, error: Exception) -> Callable[[str], None]:
 @pytest.mark.parametrize("error", [EngineError("it broke"), RuntimeError("it broke")])
 def test_an_error_is_its_rows_own(error: Exception, most: int) -> None:
     server = Server(most=most, watch=fails_at("row 3: yes", error))
-    found = list(run_many(ROW, Model(server), ROWS[:8], concurrency=4))
+    found = list(ROW.run_many(Model(server), ROWS[:8], concurrency=4))
     assert [isinstance(each, ThoughtTree) for each in found] == [n != 3 for n in range(8)]
     assert isinstance(found[3], EngineError)
     assert "it broke" in str(found[3])
@@ -135,7 +135,7 @@ def test_an_error_ends_a_run_when_nothing_is_at_work_any_more(most: int) -> None
 def test_what_no_row_could_mend_ends_all(most: int) -> None:
     error = CapabilityError("it cannot choose")
     server = Server(most=most, watch=fails_at("row 2", error))
-    coming = run_many(ROW, Model(server), iter(ROWS), concurrency=4)
+    coming = ROW.run_many(Model(server), iter(ROWS), concurrency=4)
     with pytest.raises(CapabilityError, match="cannot choose"):
         list(coming)
     assert server.requests < 24 * 5
@@ -164,7 +164,7 @@ def test_ctrl_c_ends_many_runs(most: int) -> None:
     server = Server(most=most, seconds=0.01, watch=interrupt_at("row 5"))
     begun = time.perf_counter()
     with pytest.raises(KeyboardInterrupt):
-        list(run_many(ROW, Model(server), ROWS * 20, concurrency=6))
+        list(ROW.run_many(Model(server), ROWS * 20, concurrency=6))
     assert time.perf_counter() - begun < 4
     assert server.requests < 24 * 5
 
@@ -190,7 +190,7 @@ def test_no_more_rows_are_taken_than_are_at_work() -> None:
             taken += 1
             yield row
 
-    coming = run_many(ROW, Model(Server(seconds=0.001)), rows(), concurrency=3)
+    coming = ROW.run_many(Model(Server(seconds=0.001)), rows(), concurrency=3)
     for number in range(5):
         next(coming)
         assert taken <= number + 1 + 3
@@ -232,7 +232,7 @@ def test_a_program_on_two_models_says_how_each_was_asked() -> None:
     assert 2 <= server.busiest <= 8
     exact = mixed.run(main, models={"judge": random_model(seed=1)})
     assert plain(tree) == plain(exact)
-    rows = list(run_many(mixed, main, [{}] * 3, models={"judge": judge}, concurrency=3))
+    rows = list(mixed.run_many(main, [{}] * 3, models={"judge": judge}, concurrency=3))
     assert [plain(each) for each in rows] == [plain(exact)] * 3
     both = mixed.run(judge, models={"judge": main})
     assert both.header["strategy"] == "complete+choose"
@@ -268,7 +268,7 @@ def test_models_answer_side_by_side(rows: int, most: int) -> None:
         "one": Model(Server(most=most, watch=watch, seed=2)),
         "other": Model(Server(watch=watch, seed=3)),
     }
-    found = list(run_many(FORK, Model(main), ROWS[:rows], models=models, concurrency=rows))
+    found = list(FORK.run_many(Model(main), ROWS[:rows], models=models, concurrency=rows))
     plainly = {"one": random_model(seed=2), "other": random_model(seed=3)}
     for row, tree in zip(ROWS, found, strict=False):
         alone = FORK.run(random_model(seed=1), row, models=plainly, strategy="complete+choose")
@@ -285,6 +285,6 @@ def test_an_error_of_one_model_is_its_rows_own(failing: str, most: int) -> None:
         name: Model(Server(most=most, **({"watch": watch} if name == failing else {})))
         for name in ("one", "other")
     }
-    found = list(run_many(FORK, Model(Server()), ROWS[:4], models=models, concurrency=4))
+    found = list(FORK.run_many(Model(Server()), ROWS[:4], models=models, concurrency=4))
     assert [isinstance(each, ThoughtTree) for each in found] == [True, False, True, True]
     assert "it broke" in str(found[1])

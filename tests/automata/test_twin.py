@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 from hypothesis import reject
 
-from autocog_core import EOS, InputError
-from autocog_core.fta import Action, Choose, Complete, Text
+from autocog_core import EOS, Choose, Complete, InputError, Text
+from autocog_core.automaton import Action
 from automata.comparing import check_tree, features
 from automata.drawing import compare_drawn
 from automata.generated import Case, cases

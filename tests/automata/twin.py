@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 
 import twin
 
-from autocog_core import EOS, Model
-from autocog_core.fta import Action, Automaton, Choose, Complete, Text
-from autocog_core.pieces import Prompt, TextPiece
+from autocog_core import EOS, Automaton, Choose, Complete, Model, Text
+from autocog_core.automaton import Action
+from autocog_core.types.prompt import Prompt, TextPiece
 from automata.reading import Ids, Piece, Reader, Step
 from automata.searching import Search
 

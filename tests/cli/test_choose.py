@@ -11,7 +11,7 @@ import pytest
 
 import autocog_core as autocog
 from autocog_core.cli.choose import BoundaryName, NormName
-from autocog_core.types import NORMS
+from autocog_core.types.choice import NORMS
 from cli.conftest import Run
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from helpers import install
 
-from autocog_core import __version__, plugins
+from autocog_core import __version__
+from autocog_core.config import plugins
 from autocog_core.doctor.plugin_reports import GROUPS
 from cli.conftest import Run
 
@@ -172,7 +173,7 @@ def test_using_the_good_one_imports_none_of_the_broken(site: Path, tmp_path: Pat
     (tmp_path / "autocog.toml").write_text(CONFIG, encoding="utf-8")
     code = (
         "import sys, autocog_core\n"
-        "with autocog_core.load('fine') as model:\n"
+        "with autocog_core.model.load('fine') as model:\n"
         "    assert model.choose('x', ['a', 'b']).scores\n"
         f"broken = {{f'{{name}}_module' for name in {list(BROKEN)!r}}} | {{{TAKER!r}}}\n"
         "assert 'good_module' in sys.modules\n"
@@ -194,7 +195,7 @@ def alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the doctor in this process, with `random` alone installed."""
     others = {plugin.name for group in GROUPS for plugin in plugins.installed(group)} - {"random"}
     monkeypatch.setenv("AUTOCOG_DISABLE_PLUGINS", ",".join(others))
-    monkeypatch.setattr("autocog_core.secrets._revealed", set())
+    monkeypatch.setattr("autocog_core.redaction._revealed", set())
     return run
 
 

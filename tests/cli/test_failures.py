@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import autocog_core as autocog
-from autocog_core import secrets
+from autocog_core import redaction
 from cli.conftest import Run
 
 
@@ -67,7 +67,7 @@ def test_no_secret_is_shown_not_even_in_a_traceback(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AUTOCOG_TEST_SEED", "sk-4711")
-    secrets.from_environment("env:AUTOCOG_TEST_SEED")
+    redaction.from_environment("env:AUTOCOG_TEST_SEED")
     failing(monkeypatch, ValueError("refused: sk-4711"))
     for arguments in (["greedy", "It is"], ["--debug", "greedy", "It is"]):
         result = run(*arguments)

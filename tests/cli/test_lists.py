@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from autocog_core import __version__, plugins
+from autocog_core import __version__
 from autocog_core.backends.random import RandomLM
+from autocog_core.config import plugins
+from autocog_core.hooks import manager
 from cli.conftest import Run
 
 
@@ -27,7 +29,7 @@ def test_backends_lists_every_installed_one(run: Run) -> None:
 def test_backends_name_shows_contract_hooks_and_options(run: Run) -> None:
     data = json.loads(run("backends", "random", "--json").stdout)
     assert data["contract"] == RandomLM.contract
-    assert data["hooks"] == plugins.hooks_of(RandomLM)
+    assert data["hooks"] == manager.hooks_of(RandomLM)
     options = {option["name"]: option for option in data["options"]}
     assert list(options) == list(RandomLM.Options.model_fields)
     assert options["scale"]["type"] == "float >= 0"

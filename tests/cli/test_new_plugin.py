@@ -15,7 +15,8 @@ import yaml
 from helpers import forget, install
 from plugin_author.findings import broken
 
-from autocog_core import load, plugins
+from autocog_core import load
+from autocog_core.config import plugins
 from autocog_core.scaffold.naming import PluginName
 from autocog_core.version import __version__
 from cli.conftest import Run

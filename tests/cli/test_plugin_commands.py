@@ -13,12 +13,12 @@ import pytest
 from helpers import forget, install
 from rich.console import Console
 
-from autocog_core import plugins
 from autocog_core.cli import progress
 from autocog_core.cli.plugin_commands import load_command
 from autocog_core.cli.session import session
+from autocog_core.config import plugins
+from autocog_core.config.plugins import COMMANDS
 from autocog_core.errors import PluginConflictError, PluginNotInstalledError
-from autocog_core.plugins import COMMANDS
 from cli.conftest import Run
 
 GOOD = """
@@ -247,7 +247,7 @@ def test_a_disabled_command_is_not_listed_and_says_so_when_used(
 def test_a_command_of_ours_that_is_not_installed_gets_its_pip_command(
     wrong: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autocog_core.plugins.installed", lambda group: [])
+    monkeypatch.setattr("autocog_core.config.plugins.installed", lambda group: [])
     assert wrong("gguf", "info", "x.gguf") == (
         'error: command "gguf": no installed distribution offers it; pip install autocog-llamacpp'
     )

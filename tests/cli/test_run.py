@@ -17,10 +17,10 @@ from filelock import FileLock
 from helpers import forget, install
 
 import autocog_core as autocog
-from autocog_core.fta import Automaton
-from autocog_core.ftt import ThoughtTree
-from autocog_core.run import Run, run_file
-from autocog_core.run.journal import locked
+from autocog_core import Automaton
+from autocog_core.dataset import Run, run_file
+from autocog_core.dataset.output_file import locked
+from autocog_core.types.thought_tree import ThoughtTree
 from cli.conftest import CONFIG
 from cli.conftest import Run as Invoke
 from cli.test_process import COMMAND
@@ -348,7 +348,7 @@ def test_what_only_a_run_needs_is_not_imported_before(files: Path) -> None:
         "sys.argv = ['autocog', '--help']\n"
         "try:\n    app()\n"
         "except SystemExit:\n    pass\n"
-        "late = ('rich.progress', 'pyarrow', 'jinja2', 'autocog_core.run')\n"
+        "late = ('rich.progress', 'pyarrow', 'jinja2', 'autocog_core.dataset')\n"
         "sys.exit(f'{set(late) & set(sys.modules)}' if set(late) & set(sys.modules) else 0)\n"
     )
     done = subprocess.run(

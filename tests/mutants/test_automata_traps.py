@@ -8,7 +8,7 @@ import pytest
 from helpers import random_model, table_model
 
 from autocog_core import Automaton, Choose, Complete, InputError, Text
-from autocog_core.fta import Strings
+from autocog_core.automaton import Strings
 
 
 def test_trap3_width_keeps_the_best() -> None:

@@ -27,7 +27,7 @@ from autocog_core import (
 )
 from autocog_core.backends.byte_vocabulary import ByteVocabulary
 from autocog_core.backends.random import RandomLM
-from autocog_core.prompts import encode
+from autocog_core.scoring.prompt_encoding import encode
 from autocog_core.testing import LAWS, LawBrokenError, Subject, conformance
 from autocog_core.testing.conformance import check
 

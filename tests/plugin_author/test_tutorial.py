@@ -19,15 +19,18 @@ import pytest
 from helpers import forget
 from typer.testing import CliRunner
 
-from autocog_core import BackendInfo, Model, load, plugins
-from autocog_core.answers import ArrayAnswers
+from autocog_core import BackendInfo, Model, load
 from autocog_core.cli.main import app
-from autocog_core.completion import refuse_unknown
-from autocog_core.growing import GrowingCompletion
-from autocog_core.sampling import pick
+from autocog_core.config import plugins
+from autocog_core.hooks import manager
 from autocog_core.scaffold import PluginName, write_package
 from autocog_core.testing import LAWS, BackendContract, Subject, conformance
-from autocog_core.types import Completion, CompletionRequest, TreeQuery, TreeScores
+from autocog_core.toolkit.completion_builder import GrowingCompletion
+from autocog_core.toolkit.engine_options import refuse_unknown
+from autocog_core.toolkit.sampling import pick
+from autocog_core.toolkit.tree_answers import ArrayAnswers
+from autocog_core.types.completion import Completion, CompletionRequest
+from autocog_core.types.token_tree import TreeQuery, TreeScores
 from plugin_author.conftest import NGRAM
 from plugin_author.findings import broken
 
@@ -191,7 +194,7 @@ def test_the_faster_hooks_of_the_page_keep_the_laws_too(ngram: Path) -> None:
     }
     exec(code, names)
     fast = names["FastNgramLM"]
-    assert {"greedy_tree_impl", "complete"} <= set(plugins.hooks_of(fast))
+    assert {"greedy_tree_impl", "complete"} <= set(manager.hooks_of(fast))
     assert not broken(lambda: fast(**fast.create(path="cities.txt")))
 
 

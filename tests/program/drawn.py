@@ -8,22 +8,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from autocog_core import EOS
-from autocog_core.fta import (
-    Action,
-    Automaton,
-    Choose,
-    Complete,
-    Each,
-    Input,
-    Regex,
-    Strings,
-    Template,
-    Text,
-    Tokens,
-    Vocabulary,
-)
-from autocog_core.pieces import Prompt, TextPiece
+from autocog_core import EOS, Automaton, Choose, Complete, Each, Input, Template, Text
+from autocog_core.automaton import Action, Regex, Strings, Tokens, Vocabulary
+from autocog_core.types.prompt import Prompt, TextPiece
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 

@@ -12,25 +12,25 @@ from helpers import CharTokenizer, random_model
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from autocog_core import EOS, InputError, Model, hookimpl
-from autocog_core.backends.random import RandomLM
-from autocog_core.errors import AutocogError
-from autocog_core.fta import (
-    Action,
+from autocog_core import (
+    EOS,
     Automaton,
     Budget,
     Choose,
     Complete,
     Each,
-    Regex,
-    Strings,
+    InputError,
+    Model,
     Template,
     Text,
-    Tokens,
+    hookimpl,
 )
-from autocog_core.fta.estimate import Estimate, estimate
-from autocog_core.fta.set_checks import expanded_size
-from autocog_core.pieces import Prompt, TextPiece, TokenPiece
+from autocog_core.automaton import Action, Regex, Strings, Tokens
+from autocog_core.automaton.checks.token_set_checks import expanded_size
+from autocog_core.backends.random import RandomLM
+from autocog_core.errors import AutocogError
+from autocog_core.evaluation.cost_estimate import Estimate, estimate
+from autocog_core.types.prompt import Prompt, TextPiece, TokenPiece
 from program.drawn import programs
 
 

@@ -11,17 +11,8 @@ from helpers import random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autocog_core import InputError
-from autocog_core.fta import (
-    Automaton,
-    Choose,
-    Complete,
-    Regex,
-    Strings,
-    Text,
-    Tokens,
-    Union,
-)
+from autocog_core import Automaton, Choose, Complete, InputError, Text
+from autocog_core.automaton import Regex, Strings, Tokens, Union
 
 OLDER: dict[str, Any] = {
     "actions": [

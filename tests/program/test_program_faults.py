@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from autocog_core import InputError
-from autocog_core.fta import Automaton
-from autocog_core.fta.checks import OF_PATHS
+from autocog_core import Automaton, InputError
+from autocog_core.automaton.checks.finding import OF_PATHS
 
 SHAPE = """\
 autocog: 2

@@ -11,19 +11,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autocog_core import EOS, InputError
-from autocog_core.fta import (
-    Automaton,
-    Choose,
-    Complete,
-    Each,
-    Input,
-    Regex,
-    Template,
-    Text,
-)
-from autocog_core.pieces import Prompt, TextPiece
+from autocog_core import EOS, Automaton, Choose, Complete, Each, Input, InputError, Template, Text
+from autocog_core.automaton import Regex
 from autocog_core.program.document import parse
+from autocog_core.types.prompt import Prompt, TextPiece
 from program.drawn import programs
 
 QUIZ = """\
@@ -57,7 +48,7 @@ def read(tmp_path: Path, text: str | bytes, name: str = "program.yaml") -> Autom
 
 def test_a_file_says_what_python_would(tmp_path: Path) -> None:
     digits = Regex("[0-9]")
-    from autocog_core.fta import Strings
+    from autocog_core.automaton import Strings
 
     odd = digits - Strings(("0", "2", "4", "6", "8"))
     assert read(tmp_path, QUIZ) == Automaton(

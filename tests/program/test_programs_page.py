@@ -9,16 +9,14 @@ from typing import Any
 import pytest
 from helpers import random_model
 
-from autocog_core import InputError
-from autocog_core.fta import Automaton
-from autocog_core.fta.allowance import MOST_SECONDS, MOST_WORK
-from autocog_core.fta.sandbox import MOST_WORDS
-from autocog_core.fta.sandbox_filters import METHODS, TESTS, filters
-from autocog_core.program import shape
+from autocog_core import Automaton, InputError
+from autocog_core.automaton.templates.filters import METHODS, TESTS, filters
+from autocog_core.automaton.templates.sandbox import MOST_WORDS
+from autocog_core.automaton.templates.work_limit import MOST_SECONDS, MOST_WORK
+from autocog_core.program import schema
 from autocog_core.program.document import DEEPEST, MOST_VALUES
-from autocog_core.program.shape_base import Shape
 from autocog_core.program.source import MOST_BYTES
-from autocog_core.program.vocab_shape import OPERATIONS
+from autocog_core.program.token_set_schema import OPERATIONS, Shape
 
 PAGE = (Path(__file__).parents[2] / "docs" / "programs.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
@@ -78,17 +76,17 @@ def fields(*shapes: type[Shape]) -> set[str]:
 @pytest.mark.parametrize(
     ("title", "expected"),
     [
-        ("The file", fields(shape.ProgramShape)),
-        ("Inputs", fields(shape.InputShape)),
-        ("Actions", fields(shape.ActionShape) | {"type"}),
-        ("Text", fields(shape.TextShape) - fields(shape.ActionShape) - {"type"}),
+        ("The file", fields(schema.ProgramShape)),
+        ("Inputs", fields(schema.InputShape)),
+        ("Actions", fields(schema.ActionShape) | {"type"}),
+        ("Text", fields(schema.TextShape) - fields(schema.ActionShape) - {"type"}),
         (
             "Choices",
-            fields(shape.ChooseShape, shape.ChoiceShape, shape.EachShape)
-            - (fields(shape.ActionShape) - {"next"})
+            fields(schema.ChooseShape, schema.ChoiceShape, schema.EachShape)
+            - (fields(schema.ActionShape) - {"next"})
             - {"type"},
         ),
-        ("Completions", fields(shape.CompleteShape) - fields(shape.ActionShape) - {"type"}),
+        ("Completions", fields(schema.CompleteShape) - fields(schema.ActionShape) - {"type"}),
         ("Sets of tokens", set(OPERATIONS)),
     ],
 )

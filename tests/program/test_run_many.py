@@ -10,7 +10,19 @@ from helpers import random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autocog_core import InputError, Model, hookimpl
+from autocog_core import (
+    Automaton,
+    Budget,
+    Choose,
+    Complete,
+    Each,
+    Input,
+    InputError,
+    Model,
+    Template,
+    Text,
+    hookimpl,
+)
 from autocog_core.backends.random import RandomLM
 from autocog_core.errors import (
     AutocogError,
@@ -19,9 +31,7 @@ from autocog_core.errors import (
     ContextOverflowError,
     EngineError,
 )
-from autocog_core.fta import Automaton, Budget, Choose, Complete, Each, Input, Template, Text
-from autocog_core.fta.many import run_many
-from autocog_core.ftt import ThoughtTree
+from autocog_core.types.thought_tree import ThoughtTree
 from program.drawn import programs
 
 Rows = Sequence[Mapping[str, Any]]
@@ -55,7 +65,7 @@ def alone(automaton: Automaton, model: Model, rows: Rows, **options: Any) -> lis
 
 
 def together(automaton: Automaton, model: Model, rows: Rows, **options: Any) -> list[Any]:
-    return [data(result) for result in run_many(automaton, model, rows, **options)]
+    return [data(result) for result in automaton.run_many(model, rows, **options)]
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 4, 99])
@@ -93,7 +103,7 @@ def test_rows_share_calls() -> None:
     counts = []
     for concurrency in (1, 5):
         backend = Listening()
-        list(run_many(AUTOMATON, Model(backend), GOOD, concurrency=concurrency))
+        list(AUTOMATON.run_many(Model(backend), GOOD, concurrency=concurrency))
         counts.append(backend.calls)
     assert counts == [5 * 4, 4]
 
@@ -162,7 +172,7 @@ def test_an_engine_that_fails_on_one_row_harms_no_other(
 def test_an_exception_of_an_engine_is_its_rows_error(concurrency: int) -> None:
     broken = RuntimeError("the kernel is gone")
     model = Model(RandomLM(seed=1), wrappers=[Failing(broken)])
-    found = list(run_many(AUTOMATON, model, GOOD, concurrency=concurrency))
+    found = list(AUTOMATON.run_many(model, GOOD, concurrency=concurrency))
     error = found[1]
     assert isinstance(error, EngineError)
     assert str(error) == "RuntimeError: the kernel is gone"
@@ -173,7 +183,7 @@ def test_an_exception_of_an_engine_is_its_rows_error(concurrency: int) -> None:
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_a_closed_model_ends_it_all(concurrency: int) -> None:
     model = random_model()
-    coming = run_many(AUTOMATON, model, iter(GOOD), concurrency=concurrency)
+    coming = AUTOMATON.run_many(model, iter(GOOD), concurrency=concurrency)
     assert isinstance(next(coming), ThoughtTree)
     model.close()
     with pytest.raises(ClosedError):
@@ -190,9 +200,9 @@ def test_what_no_row_could_mend_is_told_before_the_first() -> None:
     model = random_model()
     broken = Automaton([Text(uid="t", text="x", successors="y")])
     with pytest.raises(InputError, match="unknown successor"):
-        next(run_many(broken, model, unread()))
+        next(broken.run_many(model, unread()))
     with pytest.raises(InputError, match="0 is no number of rows"):
-        next(run_many(AUTOMATON, model, unread(), concurrency=0))
+        next(AUTOMATON.run_many(model, unread(), concurrency=0))
     assert not rows
 
 
@@ -204,10 +214,10 @@ def test_a_capability_that_is_missing_ends_it_all() -> None:
     )
     model = random_model()
     assert all(
-        isinstance(r, ThoughtTree) for r in run_many(asked, model, [{}], strategy="complete+choose")
+        isinstance(r, ThoughtTree) for r in asked.run_many(model, [{}], strategy="complete+choose")
     )
     with pytest.raises(CapabilityError):
-        list(run_many(limited, model, [{}, {}], strategy="complete+choose"))
+        list(limited.run_many(model, [{}, {}], strategy="complete+choose"))
 
 
 def test_rows_are_read_as_they_are_wanted() -> None:
@@ -220,7 +230,7 @@ def test_rows_are_read_as_they_are_wanted() -> None:
             read += 1
             yield {"q": "a"}
 
-    coming = run_many(AUTOMATON, random_model(), rows(), concurrency=2)
+    coming = AUTOMATON.run_many(random_model(), rows(), concurrency=2)
     for _ in range(3):
         next(coming)
     assert read <= 6

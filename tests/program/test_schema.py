@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from autocog_core import InputError
-from autocog_core.fta import Automaton, Budget
-from autocog_core.ftt import ThoughtTree
-from autocog_core.program.shape import ProgramShape
+from autocog_core import Automaton, Budget, InputError
+from autocog_core.program.schema import ProgramShape
 from autocog_core.schemas import FOLDER, SCHEMAS, written
+from autocog_core.types.thought_tree import ThoughtTree
 from program.drawn import programs
 
 PROGRAM = Draft202012Validator(json.loads(written("program")))

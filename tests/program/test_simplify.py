@@ -9,11 +9,10 @@ from helpers import random_model
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from autocog_core import InputError
+from autocog_core import Automaton, Budget, Choose, InputError, Text
 from autocog_core.errors import AutocogError
-from autocog_core.fta import Automaton, Budget, Choose, Text
-from autocog_core.ftt import ThoughtPath, ThoughtTree
-from autocog_core.pieces import Prompt, TextPiece
+from autocog_core.types.prompt import Prompt, TextPiece
+from autocog_core.types.thought_tree import ThoughtPath, ThoughtTree
 from program.drawn import programs
 
 LIMIT = Budget(paths=60)

@@ -10,10 +10,9 @@ from helpers import CharTokenizer, random_model
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autocog_core import InputError, Model
-from autocog_core.fta import Automaton, Choose, Each, Input, Template, Text
-from autocog_core.fta.inputs import check_values
-from autocog_core.pieces import Prompt, TextPiece
+from autocog_core import Automaton, Choose, Each, Input, InputError, Model, Template, Text
+from autocog_core.automaton.inputs import check_values
+from autocog_core.types.prompt import Prompt, TextPiece
 
 VALUES: dict[str, Any] = {
     "s": "some Text",

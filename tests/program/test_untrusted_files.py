@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from autocog_core import InputError
-from autocog_core.fta import Automaton, Each, Template
+from autocog_core import Automaton, Each, InputError, Template
 
 VALUES: dict[str, Any] = {
     "s": "text",

@@ -9,8 +9,14 @@ from typing import Any
 
 import pytest
 
+from autocog_core.dataset.output_file import (
+    forget,
+    identity_file,
+    locked,
+    open_journal,
+    write_whole,
+)
 from autocog_core.errors import InputError
-from autocog_core.run.journal import forget, identity_file, locked, open_journal, write_whole
 
 IDENTITY = {"program": "a" * 64, "model": {"name": "m", "fingerprint": "b" * 64}, "budget": None}
 RECORDS: list[dict[str, Any]] = [
@@ -165,7 +171,7 @@ def test_a_full_disk_is_an_error_that_says_how_to_go_on() -> None:
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("no device that is always full")
-    from autocog_core.run.journal import Journal
+    from autocog_core.dataset.output_file import Journal
 
     with full.open("wb", buffering=0) as stream, pytest.raises(InputError, match="same command"):
         Journal(stream, 0).write(RECORDS[0])

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autocog_core.dataset.input_rows import column_names, count_rows, read_rows
 from autocog_core.errors import InputError
-from autocog_core.run.rows import column_names, count_rows, read_rows
 
 JSONL = b"""\xef\xbb\xbf{"a": 1}
 

@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 from helpers import random_model, table_model
 
-from autocog_core import ClosedError, EngineError, InputError, Model
+from autocog_core import Automaton, Budget, ClosedError, EngineError, InputError, Model
 from autocog_core.backends.random import RandomLM
-from autocog_core.fta import Automaton, Budget
-from autocog_core.ftt import ThoughtTree
-from autocog_core.markers import hookimpl
-from autocog_core.run import Gold, Progress, Row, Run, check_columns, run_file, summarize
+from autocog_core.dataset import Gold, Progress, Row, Run, check_columns, run_file, summarize
+from autocog_core.hooks.specs import hookimpl
+from autocog_core.types.thought_tree import ThoughtTree
 
 PROGRAM: dict[str, Any] = {
     "autocog": 1,

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autocog_core.dataset.summary import Tally, summarize, wilson_interval
 from autocog_core.errors import InputError
-from autocog_core.run.summary import Tally, summarize, wilson_interval
 
 
 def answer(text: Any, gold: str | None, prob: Any = None, **others: Any) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import pytest
 from helpers import random_model
 from rich.cells import cell_len
 
-from autocog_core.fta import Automaton, Budget
-from autocog_core.ftt import ThoughtNode, ThoughtTree
+from autocog_core import Automaton, Budget
+from autocog_core.types.thought_tree import ThoughtNode, ThoughtTree
 from autocog_core.viz.tree_text import tree_text
 
 

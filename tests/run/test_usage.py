@@ -9,7 +9,7 @@ from automata.side_by_side import Server
 from helpers import random_model
 
 from autocog_core import Automaton, Choose, Complete, Model, Text, Usage
-from autocog_core.run import Meter, Row, Run, run_file
+from autocog_core.dataset import Meter, Row, Run, run_file
 
 PROGRAM = Automaton(
     [

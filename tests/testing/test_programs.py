@@ -8,7 +8,6 @@ import pytest
 from helpers import table_model
 
 from autocog_core import Automaton, Choose, Complete, Text
-from autocog_core.ftt import ThoughtTree
 from autocog_core.testing import (
     assert_choice,
     assert_chosen,
@@ -17,6 +16,7 @@ from autocog_core.testing import (
     assert_record,
     assert_text,
 )
+from autocog_core.types.thought_tree import ThoughtTree
 
 pytest_plugins = ["pytester"]
 ROWS = {"Right?": {" ": 0.99}, "Right? ": {"y": 0.7, "n": 0.3}, "Right? y": {"!": 0.9}}

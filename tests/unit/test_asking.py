@@ -22,10 +22,12 @@ from autocog_core import (
     Text,
     hookimpl,
 )
-from autocog_core.fta import Strings
-from autocog_core.ftt import ThoughtNode, ThoughtTree
-from autocog_core.types import BackendInfo, ChoiceRequest, ChoiceScores, Completion
-from autocog_core.types import CompletionRequest as Request
+from autocog_core.automaton import Strings
+from autocog_core.types.backend_info import BackendInfo
+from autocog_core.types.choice import ChoiceRequest, ChoiceScores
+from autocog_core.types.completion import Completion
+from autocog_core.types.completion import CompletionRequest as Request
+from autocog_core.types.thought_tree import ThoughtNode, ThoughtTree
 from autocog_core.viz.tree_text import tree_text
 
 

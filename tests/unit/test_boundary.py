@@ -20,9 +20,9 @@ from autocog_core import (
     hookimpl,
 )
 from autocog_core.backends.random import RandomLM
-from autocog_core.borders import kept, spanning
-from autocog_core.boundary import EncodedChoices, encode_choices
-from autocog_core.joint_tokens import KEPT, SHORT, JointTokens
+from autocog_core.scoring.choice_encoding import EncodedChoices, encode_choices
+from autocog_core.scoring.joint_tokenization import KEPT, SHORT, JointTokens
+from autocog_core.toolkit.word_boundaries import kept, spanning
 
 MERGES = random_model(vocabulary="merges")
 BYTES = random_model(vocabulary="bytes")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autocog_core import InputError, Model, Prompt, TextPiece
-from autocog_core.chat import prompt_from_template
+from autocog_core.toolkit.chat_template import prompt_from_template
 
 SPECIAL = ("<|bos|>", "<|end|>")
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from autocog_core import InputError
-from autocog_core.completion import completion_request
-from autocog_core.pieces import Prompt
+from autocog_core.model.completion_arguments import completion_request
+from autocog_core.types.prompt import Prompt
 
 PROMPT = Prompt.of("x")
 

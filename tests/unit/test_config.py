@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from helpers import forget, install
 
-from autocog_core import ConfigError, ModelLoadError, config, load, read_config
+from autocog_core import ConfigError, ModelLoadError, load, read_config
 from autocog_core.backends.random import RandomLM
-from autocog_core.plugins import WRAPPERS
+from autocog_core.config import config_file
+from autocog_core.config.plugins import WRAPPERS
 
 Write = Callable[..., Path]
 MODEL = '[models.m]\nbackend = "random"\n'
@@ -22,7 +23,7 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AUTOCOG_CONFIG", raising=False)
     (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")
-    monkeypatch.setattr(config, "user_config_path", lambda name: tmp_path / "home" / name)
+    monkeypatch.setattr(config_file, "user_config_path", lambda name: tmp_path / "home" / name)
 
 
 @pytest.fixture
@@ -263,7 +264,7 @@ class TestEngines:
 FILES = """
     from pathlib import Path
     from autocog_core import BackendOptions
-    from autocog_core.options import Resource
+    from autocog_core.config.options import Resource
     from autocog_core.backends.random import RandomLM
 
     class FileLM(RandomLM):

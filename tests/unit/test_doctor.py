@@ -12,17 +12,17 @@ import pytest
 from helpers import install
 from pydantic import Field
 
-from autocog_core import BackendOptions, UsageError, plugins, read_config, secrets
-from autocog_core.checked_model import hidden_options
-from autocog_core.config import find_config
+from autocog_core import BackendOptions, UsageError, read_config, redaction
+from autocog_core.config import plugins
+from autocog_core.config.config_file import find_config
 from autocog_core.doctor import PluginReport, examine
 from autocog_core.doctor.config_report import examine_config
-from autocog_core.doctor.damage import damaged_distributions
 from autocog_core.doctor.model_reports import ModelReport, examine_model
-from autocog_core.doctor.plain import plain
-from autocog_core.doctor.plugin_reports import examine_plugin
+from autocog_core.doctor.plugin_reports import damaged_distributions, examine_plugin
+from autocog_core.doctor.problem import plain
 from autocog_core.doctor.secrecy import conceal_all, conceal_hidden, named_variables
-from autocog_core.secrets import is_secret_name
+from autocog_core.model.load import hidden_options
+from autocog_core.redaction import is_secret_name
 
 GOOD = """
     from autocog_core.backends.random import RandomLM
@@ -67,7 +67,7 @@ SLOW = """
 @pytest.fixture(autouse=True)
 def no_secret_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of one test must not garble the messages of the next."""
-    monkeypatch.setattr(secrets, "_revealed", set())
+    monkeypatch.setattr(redaction, "_revealed", set())
 
 
 @pytest.fixture
@@ -262,7 +262,9 @@ def test_the_places_and_the_one_that_counts_are_those_of_find_config(
     here, home = tmp_path / "above" / "here", tmp_path / "user"
     here.mkdir(parents=True)
     (home / "autocog").mkdir(parents=True)
-    monkeypatch.setattr("autocog_core.config.user_config_path", lambda name: home / name)
+    monkeypatch.setattr(
+        "autocog_core.config.config_file.user_config_path", lambda name: home / name
+    )
     monkeypatch.setattr(
         "autocog_core.doctor.config_report.user_config_path", lambda name: home / name
     )

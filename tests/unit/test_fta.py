@@ -11,19 +11,9 @@ import numpy as np
 import pytest
 from helpers import random_model
 
-from autocog_core import EOS, InputError, Model
-from autocog_core.fta import (
-    Action,
-    Automaton,
-    Budget,
-    Choose,
-    Complete,
-    Regex,
-    Strings,
-    Text,
-    Tokens,
-)
-from autocog_core.ftt import ThoughtNode, ThoughtTree
+from autocog_core import EOS, Automaton, Budget, Choose, Complete, InputError, Model, Text
+from autocog_core.automaton import Action, Regex, Strings, Tokens
+from autocog_core.types.thought_tree import ThoughtNode, ThoughtTree
 
 
 def run(model: Model, actions: Sequence[Action], vocabs: Any = None, **options: Any) -> ThoughtTree:
@@ -201,7 +191,7 @@ def test_a_vocabulary_always_admits_its_stop() -> None:
 
 def test_sets_of_tokens_are_an_algebra() -> None:
     model = random_model()
-    from autocog_core.fta.vocabularies import Masks
+    from autocog_core.evaluation.token_masks import Masks
 
     masks = Masks(model.caller)
     digits, some, letters = Regex("[0-9]"), Strings(("1", "2", "x")), Tokens(("ab",))

@@ -9,7 +9,7 @@ from helpers import uniform
 
 from autocog_core import LM, BackendInfo, CapabilityError, ChoiceLM, ConfigError, GreedyLM, Model
 from autocog_core.backends.random import RandomLM
-from autocog_core.types import Completion, CompletionRequest
+from autocog_core.types.completion import Completion, CompletionRequest
 
 
 class Bytes:

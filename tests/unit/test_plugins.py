@@ -18,7 +18,7 @@ from autocog_core import (
     PluginNotInstalledError,
     load,
 )
-from autocog_core.plugins import WRAPPERS, backends_with_hook, installed, load_class
+from autocog_core.config.plugins import WRAPPERS, backends_with_hook, installed, load_class
 
 GOOD = """
     from autocog_core.backends.random import RandomLM
@@ -70,7 +70,7 @@ def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
 def test_a_backend_of_ours_that_is_not_installed_gets_its_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("autocog_core.plugins.installed", lambda group: [])
+    monkeypatch.setattr("autocog_core.config.plugins.installed", lambda group: [])
     with pytest.raises(PluginNotInstalledError) as caught:
         load(backend="llamacpp")
     assert caught.value.hint == "pip install autocog-llamacpp"

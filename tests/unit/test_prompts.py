@@ -16,7 +16,7 @@ from autocog_core import (
     TextPiece,
     TokenPiece,
 )
-from autocog_core.prompts import prepare
+from autocog_core.scoring.prompt_encoding import prepare
 
 
 def trusted(text: str) -> TextPiece:

@@ -7,7 +7,7 @@ import pytest
 from helpers import Plain, uniform
 
 from autocog_core import EngineError, Model, RetryPolicy, hookimpl
-from autocog_core.types import Completion, CompletionRequest
+from autocog_core.types.completion import Completion, CompletionRequest
 
 
 class Failing:

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autocog_core.numerics import log_softmax
-from autocog_core.pieces import Prompt
-from autocog_core.sampling import pick
-from autocog_core.types import CompletionRequest
+from autocog_core.toolkit.sampling import pick
+from autocog_core.types.completion import CompletionRequest
+from autocog_core.types.prompt import Prompt
 
 INF = float("inf")
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from autocog_core import BackendOptions, EngineError, ModelLoadError, load, read_config, secrets
+from autocog_core import BackendOptions, EngineError, ModelLoadError, load, read_config, redaction
 from autocog_core.backends.random import RandomLM
 
 SECRET = "sk-0123456789-very-secret"
@@ -15,12 +15,12 @@ SECRET = "sk-0123456789-very-secret"
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(secrets, "_revealed", set())
+    monkeypatch.setattr(redaction, "_revealed", set())
     monkeypatch.setenv("MY_KEY", SECRET)
 
 
 def test_a_secret_is_in_no_form_of_an_error() -> None:
-    assert secrets.from_environment("env:MY_KEY") == SECRET
+    assert redaction.from_environment("env:MY_KEY") == SECRET
     error = EngineError(f"refused {SECRET}", where=f"at {SECRET}", hint=f"not {SECRET}")
     forms = [str(error), repr(error), repr(error.args), "".join(traceback.format_exception(error))]
     assert not [form for form in forms if SECRET in form]
@@ -31,16 +31,16 @@ def test_a_secret_that_contains_another_leaves_nothing_of_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SHORT", "sk-012")
-    secrets.from_environment("env:SHORT")
-    secrets.from_environment("env:MY_KEY")
-    assert secrets.redact(f"<{SECRET}><sk-012>") == "<***><***>"
+    redaction.from_environment("env:SHORT")
+    redaction.from_environment("env:MY_KEY")
+    assert redaction.redact(f"<{SECRET}><sk-012>") == "<***><***>"
 
 
 def test_an_unset_or_empty_variable_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMPTY", "")
-    assert not secrets.from_environment("env:EMPTY")
-    assert secrets.from_environment("env:NOT_SET_AT_ALL") is None
-    assert secrets.redact("plain text") == "plain text"
+    assert not redaction.from_environment("env:EMPTY")
+    assert redaction.from_environment("env:NOT_SET_AT_ALL") is None
+    assert redaction.redact("plain text") == "plain text"
 
 
 def write(tmp_path: Path, body: str) -> Path:
@@ -70,7 +70,7 @@ def test_a_secret_that_an_engine_repeats_is_not_in_our_error(
     monkeypatch.setattr(RandomLM, "create", create)
     monkeypatch.setenv("SEED", "17")
     path = write(tmp_path, '[models.m]\nbackend = "random"\noptions = { seed = "env:SEED" }\n')
-    secrets.from_environment("env:MY_KEY")
+    redaction.from_environment("env:MY_KEY")
     with pytest.raises(ModelLoadError) as caught:
         load(config=path)
     assert SECRET not in str(caught.value) + repr(caught.value)
@@ -89,7 +89,7 @@ def test_a_key_that_is_written_openly_is_not_in_an_engines_error(
         def create(cls, **options: Any) -> Any:
             raise ValueError(f"refused: {options}")
 
-    monkeypatch.setattr("autocog_core.plugins.load_class", lambda name, group="": Keyed)
+    monkeypatch.setattr("autocog_core.config.plugins.load_class", lambda name, group="": Keyed)
     options = '{ api_key = "openly-1", bearer = "openly-2", url = "https://openly-3@host" }'
     path = write(tmp_path, f'[models.m]\nbackend = "random"\noptions = {options}\n')
     with pytest.raises(ModelLoadError, match=r"\*\*\*@host") as caught:
@@ -110,4 +110,4 @@ def test_a_key_that_is_written_openly_is_not_in_an_engines_error(
     ],
 )
 def test_urls_are_shown_without_what_is_secret_in_them(url: str, shown: str) -> None:
-    assert secrets.shown_url(url) == shown
+    assert redaction.shown_url(url) == shown

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autocog_core.stops import StopMatcher
+from autocog_core.toolkit.stop_strings import StopMatcher
 
 # Few characters, one of two bytes and one of four, so that stops appear, overlap and are split.
 alphabet = "ab\né😀"

@@ -23,7 +23,7 @@ from autocog_core import (
     hookimpl,
 )
 from autocog_core.backends.random import RandomLM
-from autocog_core.types import BackendInfo
+from autocog_core.types.backend_info import BackendInfo
 
 INF = float("inf")
 LN = math.log

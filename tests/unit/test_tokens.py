@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autocog_core.tokens import TokenTree, common_prefix_length
+from autocog_core.types.token_tree import TokenTree, common_prefix_length
 
 # Few different tokens, so that beginnings are shared often.
 sequence = st.lists(st.integers(0, 3), max_size=8).map(tuple)

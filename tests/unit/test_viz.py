@@ -35,10 +35,9 @@ from pictures import (
 )
 from rich.cells import cell_len
 
-from autocog_core import EOS, InputError
-from autocog_core.fta import Automaton, Choose, Complete, Text
-from autocog_core.fta.templates import Each, Template
-from autocog_core.pieces import Prompt, TextPiece, TokenPiece
+from autocog_core import EOS, Automaton, Choose, Complete, InputError, Text
+from autocog_core.automaton.templates.template import Each, Template
+from autocog_core.types.prompt import Prompt, TextPiece, TokenPiece
 from autocog_core.viz import graph_dot, graph_svg, preview
 from autocog_core.viz.flow import flow_of
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autocog_core.answers import ArrayAnswers
 from autocog_core.backends.random import RandomLM
-from autocog_core.types import Completion, CompletionRequest, TreeQuery, TreeScores
+from autocog_core.toolkit.tree_answers import ArrayAnswers
+from autocog_core.types.completion import Completion, CompletionRequest
+from autocog_core.types.token_tree import TreeQuery, TreeScores
 
 
 class CountingLM(RandomLM):

@@ -12,18 +12,13 @@ import numpy as np
 import pytest
 from helpers import Plain
 
-from autocog_core import ConfigError, Model, NumericsError, UsageError, hookimpl, load
+from autocog_core import Automaton, ConfigError, Model, NumericsError, UsageError, hookimpl, load
 from autocog_core.backends.random import RandomLM
-from autocog_core.fta import Automaton
-from autocog_core.retry import RetryPolicy
-from autocog_core.run import Run, run_file
-from autocog_core.types import (
-    BackendInfo,
-    ChoiceRequest,
-    ChoiceScores,
-    TreeQuery,
-    TreeScores,
-)
+from autocog_core.dataset import Run, run_file
+from autocog_core.hooks.retry import RetryPolicy
+from autocog_core.types.backend_info import BackendInfo
+from autocog_core.types.choice import ChoiceRequest, ChoiceScores
+from autocog_core.types.token_tree import TreeQuery, TreeScores
 from autocog_core.wrappers.cache import Cache
 from wrappers.counting import CountingLM
 

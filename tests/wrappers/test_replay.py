@@ -15,6 +15,7 @@ import pytest
 from helpers import CharTokenizer
 
 from autocog_core import (
+    Automaton,
     CapabilityError,
     ConfigError,
     ContextOverflowError,
@@ -25,8 +26,9 @@ from autocog_core import (
 )
 from autocog_core.backends.random import RandomLM
 from autocog_core.backends.table import TableLM
-from autocog_core.fta import Automaton
-from autocog_core.types import BackendInfo, ChoiceRequest, ChoiceScores, Completion
+from autocog_core.types.backend_info import BackendInfo
+from autocog_core.types.choice import ChoiceRequest, ChoiceScores
+from autocog_core.types.completion import Completion
 from autocog_core.wrappers.cache import Cache
 from autocog_core.wrappers.record import Record
 from autocog_core.wrappers.replay import NotRecordedError

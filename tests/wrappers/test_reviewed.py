@@ -16,10 +16,10 @@ import pytest
 from autocog_core import BackendInfo, Completion, CompletionRequest, Model, hookimpl
 from autocog_core.backends.random import RandomLM
 from autocog_core.errors import ContextOverflowError, ContractError, InputError
-from autocog_core.pieces import Prompt, TextPiece
-from autocog_core.types import TreeQuery
+from autocog_core.types.prompt import Prompt, TextPiece
+from autocog_core.types.token_tree import TreeQuery
 from autocog_core.wrappers.cache import Cache
-from autocog_core.wrappers.calls import key_of
+from autocog_core.wrappers.call_key import key_of
 from autocog_core.wrappers.record import Record
 from autocog_core.wrappers.replay import Replay
 from autocog_core.wrappers.store import NOTED_EVERY, Store, _inherited
@@ -86,8 +86,10 @@ class Curious(Wrapper):
         if self.asked == "info":
             return dataclasses.replace(found, name=place.info.name)
         if self.asked == "model":
-            return dataclasses.replace(found, bos_id=len(place.model.tokenize("x")))
-        (tokens,) = place.model.caller.hooks.tokenize(texts=["x"], at_start=True, parse_special=0)
+            return dataclasses.replace(
+                found, bos_id=len(place.caller.tokenize(["x"], at_start=True)[0])
+            )
+        (tokens,) = place.caller.hooks.tokenize(texts=["x"], at_start=True, parse_special=0)
         return dataclasses.replace(found, name=f"of {len(tokens)}")
 
 
@@ -183,7 +185,7 @@ class AsksItself(Wrapper):
 
     @hookimpl(wrapper=True)
     def describe(self) -> Generator[None, BackendInfo, BackendInfo]:
-        hooks = self.place().model.caller.hooks
+        hooks = self.place().caller.hooks
         (before,) = hooks.tokenize(texts=["before"], at_start=True, parse_special=False)
         info = yield
         after = hooks.greedy_impl(tokens=before)

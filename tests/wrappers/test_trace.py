@@ -16,7 +16,7 @@ from helpers import Plain
 
 from autocog_core import ConfigError, ContextOverflowError, EngineError, Model, hookimpl, load
 from autocog_core.backends.random import RandomLM
-from autocog_core.secrets import conceal
+from autocog_core.redaction import conceal
 from autocog_core.wrappers.cache import Cache
 from autocog_core.wrappers.trace import Trace
 from wrappers.counting import CountingLM

@@ -45,7 +45,7 @@ def gguf_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 )
 def native(request: pytest.FixtureRequest) -> bool:
     """Whether trees are evaluated in C++."""
-    from autocog_llamacpp.native import native as found
+    from autocog_llamacpp.extension.load import native as found
 
     if request.param and found().module is None:
         pytest.skip(f"no extension: {found().why}")
@@ -86,8 +86,8 @@ def smol() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def smol_f32(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SmolLM2-135M's weights in float32: what its quantized file stands for, exactly."""
-    from autocog_core.options import package_file
-    from autocog_llamacpp.quantize import quantize
+    from autocog_core.config.options import package_file
+    from autocog_llamacpp.gguf.quantize import quantize
 
     target = tmp_path_factory.mktemp("smol") / "smol-f32.gguf"
     quantize(package_file(SMOL), target, "F32", requantize=True)

@@ -14,8 +14,19 @@ from automata.generated import LARGE, graphs, seldom
 from gguf_models import MERGES, byte_values
 from hypothesis import strategies as st
 
-from autocog_core import EOS, AutocogError, Model, ThoughtNode, ThoughtTree
-from autocog_core.fta import Action, Automaton, Budget, Choose, Complete, Regex, Strings, Text
+from autocog_core import (
+    EOS,
+    AutocogError,
+    Automaton,
+    Budget,
+    Choose,
+    Complete,
+    Model,
+    Text,
+    ThoughtNode,
+    ThoughtTree,
+)
+from autocog_core.automaton import Action, Regex, Strings
 from autocog_llamacpp import LLaMa
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]

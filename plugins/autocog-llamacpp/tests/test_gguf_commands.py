@@ -14,8 +14,8 @@ from gguf import GGMLQuantizationType as Type
 from typer.testing import CliRunner, Result
 
 from autocog_core.cli.main import app
-from autocog_llamacpp.gguf_info import read_gguf_info
-from autocog_llamacpp.quantization_types import TYPES
+from autocog_llamacpp.gguf.info import read_gguf_info
+from autocog_llamacpp.gguf.quantization_types import TYPES
 
 Run = Callable[..., Result]
 

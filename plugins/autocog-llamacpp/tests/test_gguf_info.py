@@ -19,8 +19,8 @@ from gguf import GGMLQuantizationType as Type
 from gguf_models import SMOL
 
 from autocog_core import AutocogError, ConfigError, ModelLoadError
-from autocog_llamacpp.gguf_header import GgufArray, read_header
-from autocog_llamacpp.gguf_info import GgufInfo, gguf_path, read_gguf_info
+from autocog_llamacpp.gguf.header import GgufArray, read_header
+from autocog_llamacpp.gguf.info import GgufInfo, gguf_path, read_gguf_info
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from autocog_llamacpp.interrupt import Interruptible
+from autocog_llamacpp.llama.interrupt import Interruptible
 
 SOURCE = """
 import os, signal, sys, threading, time

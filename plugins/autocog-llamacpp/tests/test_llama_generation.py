@@ -607,7 +607,7 @@ def test_messages_without_a_chat_template_are_a_clear_error(make_llama: Any) -> 
 )
 def test_templates_are_rendered_as_transformers_renders_them(template: str) -> None:
     utilities = pytest.importorskip("transformers.utils.chat_template_utils")
-    from autocog_llamacpp.chat_template import ChatTemplate
+    from autocog_llamacpp.llama.chat_template import ChatTemplate
 
     tokens = {"bos_token": "<|bos|>", "eos_token": "<|end|>"}
     (expected,), _ = utilities.render_jinja_template(

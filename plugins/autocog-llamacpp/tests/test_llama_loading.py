@@ -24,8 +24,8 @@ import pytest
 from autocog_core import ConfigError, ModelLoadError, load
 from autocog_core.errors import ClosedError, ContextOverflowError
 from autocog_llamacpp import LLaMa
+from autocog_llamacpp.llama.memory import CACHE_TYPES
 from autocog_llamacpp.loading import find_file, parts_of
-from autocog_llamacpp.memory import CACHE_TYPES
 
 GgufFile = Callable[..., Path]
 

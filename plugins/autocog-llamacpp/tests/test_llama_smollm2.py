@@ -15,10 +15,10 @@ from plain_llama import Plain
 from recordings.rows import EXAMPLES, ROWS
 
 from autocog_core import Automaton
-from autocog_core.options import package_file
+from autocog_core.config.options import package_file
 from autocog_llamacpp import LLaMa
-from autocog_llamacpp.native import native
-from autocog_llamacpp.quantize import quantize
+from autocog_llamacpp.extension.load import native
+from autocog_llamacpp.gguf.quantize import quantize
 
 pytestmark = pytest.mark.slow
 

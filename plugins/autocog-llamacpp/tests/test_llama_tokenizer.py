@@ -20,9 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autocog_core import InputError, ModelLoadError, Prompt, TextPiece
-from autocog_llamacpp.interrupt import Interruptible
-from autocog_llamacpp.tokenizer import SHORT, Tokenizer
-from autocog_llamacpp.weights import Weights
+from autocog_llamacpp.gguf.weights import Weights
+from autocog_llamacpp.llama.interrupt import Interruptible
+from autocog_llamacpp.llama.tokenizer import SHORT, Tokenizer
 
 GgufFile = Callable[..., Path]
 

@@ -10,11 +10,18 @@ from typing import Any
 import pytest
 from native_automata import COUNTS, MORE_MERGES, check_equal, compare_sessions, favour, result_of
 
-from autocog_core import AutocogError, ContextOverflowError
-from autocog_core.fta import Automaton, Choose, Complete, Input, Template, Text
-from autocog_core.fta.many import run_many
+from autocog_core import (
+    AutocogError,
+    Automaton,
+    Choose,
+    Complete,
+    ContextOverflowError,
+    Input,
+    Template,
+    Text,
+)
 from autocog_llamacpp import LLaMa
-from autocog_llamacpp.native import native
+from autocog_llamacpp.extension.load import native
 
 pytestmark = pytest.mark.skipif(native().module is None, reason="there is no extension")
 
@@ -119,7 +126,7 @@ def test_rows_are_what_core_makes_of_them(pair: Any, kind: str, concurrency: int
     results: list[list[Any]] = []
     for model in pair(kind):
         model._open.forget()
-        rows = run_many(AUTOMATON, model.as_model(), ROWS, concurrency=concurrency)
+        rows = AUTOMATON.run_many(model.as_model(), ROWS, concurrency=concurrency)
         results.append(list(rows))
     # How many rows are at work together differs then, and so does what they share.
     counts = COUNTS if concurrency == 1 else ("model_calls", "unique_tokens")

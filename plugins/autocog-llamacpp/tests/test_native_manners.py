@@ -24,18 +24,23 @@ from watched_decode import WatchedDecode
 
 from autocog_core import (
     AutocogError,
+    Automaton,
+    Budget,
+    Choose,
+    Complete,
     EngineError,
+    Input,
     Model,
     ModelLoadError,
     NumericsError,
+    Template,
+    Text,
     ThoughtTree,
 )
-from autocog_core.fta import Automaton, Budget, Choose, Complete, Input, Template, Text
-from autocog_core.fta.many import run_many
 from autocog_core.wrappers.trace import Trace
 from autocog_llamacpp import LLaMa
-from autocog_llamacpp import native as native_module
-from autocog_llamacpp.native import native as found
+from autocog_llamacpp.extension import load as native_module
+from autocog_llamacpp.extension.load import native as found
 
 pytestmark = pytest.mark.skipif(found().module is None, reason="there is no extension")
 
@@ -238,7 +243,7 @@ def test_a_failure_among_several_rows_is_of_its_row(
             decode.sizes.clear()
             # The call for all rows together fails, and then that for one of them.
             decode.fail_in = (first, first + later)
-            results = list(run_many(QUESTION, model.as_model(), rows, concurrency=4))
+            results = list(QUESTION.run_many(model.as_model(), rows, concurrency=4))
             check_account(model)
             for place, (result, expected) in enumerate(zip(results, alone, strict=True)):
                 if isinstance(result, ThoughtTree):

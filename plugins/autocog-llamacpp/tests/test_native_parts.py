@@ -12,6 +12,7 @@ from typing import Any
 import llama_cpp
 import numpy as np
 import pytest
+from autocog_llamacpp.extension.automaton import NativeAction, NativeProgram, NativeSite
 from gguf_models import SPECIALS, gguf
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,11 +20,10 @@ from hypothesis.extra.numpy import arrays
 from test_tree_decoding import check_account
 
 from autocog_core import TreeQuery
-from autocog_core.fta.budget import Budget
-from autocog_core.stops import first_stop
+from autocog_core.hooks.automaton_run import Budget
+from autocog_core.toolkit.stop_strings import first_stop
 from autocog_llamacpp import LLaMa
-from autocog_llamacpp.native import native as found
-from autocog_llamacpp.native_program import NativeAction, NativeProgram, NativeSite
+from autocog_llamacpp.extension.load import native as found
 
 _native = found().module
 pytestmark = pytest.mark.skipif(_native is None, reason="there is no extension")

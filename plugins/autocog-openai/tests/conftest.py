@@ -15,7 +15,7 @@ from servers.serving import serving
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from autocog_openai import OpenAI
-from autocog_openai.tokenizers import _BYTES
+from autocog_openai.tokenizers.load import _BYTES
 
 #: Opens a model of the plugin on a server: the ASGI application, options.
 

@@ -26,12 +26,12 @@ from servers.serving import ModelServer, serving
 from servers.sglang import SGLang
 from servers.vllm import VLLM
 
+from autocog_core.config.options import package_file
 from autocog_core.errors import CapabilityError
-from autocog_core.options import package_file
 from autocog_openai import OpenAI
-from autocog_openai.choosing import METHODS
-from autocog_openai.probing import TEXT
-from autocog_openai.tokenizers import _BYTES
+from autocog_openai.choice.methods import METHODS
+from autocog_openai.servers.probe import TEXT
+from autocog_openai.tokenizers.load import _BYTES
 
 PAGE = Path(__file__).parents[3] / "docs" / "servers.md"
 BEGIN = "<!-- begin of the table: written by plugins/autocog-openai/tests/servers_table.py -->"

@@ -15,10 +15,9 @@ from servers.scripted import Scripted
 from servers.wrong_echo import WrongEcho
 from starlette.responses import JSONResponse
 
-from autocog_core import Model
+from autocog_core import Automaton, Model
 from autocog_core.errors import CapabilityError, InputError
-from autocog_core.fta import Automaton
-from autocog_openai.failures import MalformedAnswerError
+from autocog_openai.connection.errors import MalformedAnswerError
 
 MESSAGES = [{"role": "user", "content": "Yes or no?"}]
 OPENAI = {"model": CHAT, "server": "openai"}

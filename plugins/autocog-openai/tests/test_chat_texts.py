@@ -13,7 +13,7 @@ from servers.openai_api import CHAT, INSTRUCT, REASONING, OpenAIServer
 from servers.openai_shared import FILTER, REFUSAL_TEXT, REFUSE
 
 from autocog_core.errors import CapabilityError
-from autocog_openai.failures import RefusedError
+from autocog_openai.connection.errors import RefusedError
 
 MESSAGES = [{"role": "user", "content": "Tell me."}]
 ROUTES = {

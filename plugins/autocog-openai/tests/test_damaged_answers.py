@@ -12,14 +12,14 @@ import pytest
 
 from autocog_core import TreeQuery
 from autocog_core.errors import CapabilityError, ClosedError
-from autocog_openai.asking import Heard, Wanted
-from autocog_openai.connection import Connection
-from autocog_openai.facts import Facts
-from autocog_openai.failures import MalformedAnswerError
-from autocog_openai.options import OpenAIOptions
+from autocog_openai.connection.client import Connection
+from autocog_openai.connection.errors import MalformedAnswerError
+from autocog_openai.connection.options import OpenAIOptions
+from autocog_openai.connection.scorer import Heard, Wanted
+from autocog_openai.connection.server_capabilities import Facts
+from autocog_openai.connection.usage import Spending, usage_of
 from autocog_openai.servers.llama_server import LlamaServer
-from autocog_openai.spending import Spending, usage_of
-from autocog_openai.trees import score_trees
+from autocog_openai.servers.tree_queries import score_trees
 
 FACTS = Facts(
     server="llama-server", model="m", vocabulary_size=3, surfaces=("a", "b", "c"), steering=True

@@ -27,7 +27,7 @@ from autocog_core.errors import (
     InputError,
 )
 from autocog_openai import OpenAI
-from autocog_openai.failures import (
+from autocog_openai.connection.errors import (
     ConnectionFailedError,
     MalformedAnswerError,
     RateLimitError,

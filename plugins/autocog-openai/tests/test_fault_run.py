@@ -15,11 +15,10 @@ from servers.serving import serving
 from servers.vllm import VLLM
 from typer.testing import CliRunner, Result
 
+from autocog_core import Automaton
 from autocog_core.cli.main import app
 from autocog_core.errors import AutocogError, EngineError
-from autocog_core.fta import Automaton
-from autocog_core.fta.evaluate import Strategy
-from autocog_core.fta.many import run_many
+from autocog_core.evaluation.evaluation import Strategy
 
 PROGRAM: dict[str, Any] = {
     "autocog": 1,
@@ -59,13 +58,13 @@ def test_every_row_ends_as_a_result_or_as_an_error_with_its_cause(connect: Conne
     model = connect(faults, timeout=TIMEOUT, max_retries=1, max_concurrency=8).as_model()
     automaton = Automaton.from_dict(PROGRAM)
     rows = [{"question": f"Question {number}"} for number in range(60)]
-    expected = list(run_many(automaton, model, rows, concurrency=8, strategy=STRATEGY))
+    expected = list(automaton.run_many(model, rows, concurrency=8, strategy=STRATEGY))
     assert not any(isinstance(one, AutocogError) for one in expected)
     faults.enabled = True
     ended = {"result": 0, "error": 0}
     while faults.requests < 2500:
         begun = time.monotonic()
-        results = list(run_many(automaton, model, rows, concurrency=8, strategy=STRATEGY))
+        results = list(automaton.run_many(model, rows, concurrency=8, strategy=STRATEGY))
         assert time.monotonic() - begun < 60
         assert len(results) == len(rows)
         for one, tree in zip(results, expected, strict=True):
@@ -83,7 +82,7 @@ def test_every_row_ends_as_a_result_or_as_an_error_with_its_cause(connect: Conne
     assert faults.injected.keys() == set(KINDS)
     assert faults.injected.total() >= 0.25 * 2000
     faults.enabled = False
-    again = run_many(automaton, model, rows, concurrency=8, strategy=STRATEGY)
+    again = automaton.run_many(model, rows, concurrency=8, strategy=STRATEGY)
     for one, tree in zip(again, expected, strict=True):
         assert not isinstance(one, AutocogError)
         assert one.fields == tree.fields

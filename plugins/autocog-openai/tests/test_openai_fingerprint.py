@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from autocog_openai import fingerprint
-from autocog_openai.facts import Facts
-from autocog_openai.options import OpenAIOptions
+from autocog_openai.connection import fingerprint
+from autocog_openai.connection.options import OpenAIOptions
+from autocog_openai.connection.server_capabilities import Facts
 
 FACTS = Facts(server="vllm", model="m")
 

@@ -21,7 +21,7 @@ from starlette.responses import Response
 
 from autocog_core.errors import AutocogError, ConfigError, EngineError
 from autocog_openai import OpenAI
-from autocog_openai.failures import RateLimitError
+from autocog_openai.connection.errors import RateLimitError
 
 MESSAGES = [{"role": "user", "content": "Tell me."}]
 OPENAI = {"server": "openai", "api_key": KEY}
@@ -176,7 +176,7 @@ def test_what_failed_in_the_server_is_not_believed_for_long(
     scripted.answers.clear()
     # For an hour it is: some servers fail wherever they do not know something.
     assert connect_chat(scripted, max_retries=0).as_model().info.details == known
-    monkeypatch.setattr("autocog_openai.facts.DOUBTED_SECONDS", -1.0)
+    monkeypatch.setattr("autocog_openai.connection.server_capabilities.DOUBTED_SECONDS", -1.0)
     assert connect_chat(scripted, max_retries=0).as_model().info.details["chat_listed"] == 20
     monkeypatch.undo()
 

@@ -13,7 +13,7 @@ from servers.vllm import VLLM
 
 import autocog_core as autocog
 from autocog_openai import OpenAIOptions
-from autocog_openai.probing import OWNERS
+from autocog_openai.servers.probe import OWNERS
 
 README = Path(__file__).parents[1] / "README.md"
 ROWS = servers_table.rows_of(servers_table.PAGE.read_text(encoding="utf-8"))

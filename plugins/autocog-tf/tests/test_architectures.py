@@ -12,11 +12,11 @@ import pytest
 import tiny
 
 from autocog_core import TreeQuery
-from autocog_core.tokens import TokenTree
+from autocog_core.types.token_tree import TokenTree
 from autocog_tf import TfLM
 from autocog_tf.engine import context_length, may_be_masked
-from autocog_tf.level_evaluator import LevelEvaluator
-from autocog_tf.verify import pick_evaluator
+from autocog_tf.evaluators.recurrent import LevelEvaluator
+from autocog_tf.evaluators.selection import pick_evaluator
 
 ATTENTION = ("llama", "gpt2", "qwen3", "gemma3", "mistral")
 RECURRENT = ("mamba", "mamba2", "qwen3_next")

@@ -24,8 +24,8 @@ from autocog_core import (
 )
 from autocog_core.errors import ClosedError, ContextOverflowError
 from autocog_tf import TfLM
+from autocog_tf.evaluators.out_of_memory import with_less_memory
 from autocog_tf.fingerprint import of
-from autocog_tf.memory import with_less_memory
 
 
 @pytest.fixture(scope="module")

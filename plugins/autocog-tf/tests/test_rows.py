@@ -12,10 +12,10 @@ import torch
 from test_tree_evaluator import check, query_of
 
 from autocog_core import TreeQuery
-from autocog_core.answers import TreeAnswers
-from autocog_tf import memory
+from autocog_core.toolkit.tree_answers import TreeAnswers
 from autocog_tf.engine import TfEngine
-from autocog_tf.layout import ALWAYS_APART, Costs, Layout, Limits
+from autocog_tf.evaluators import out_of_memory
+from autocog_tf.evaluators.batch_plan import ALWAYS_APART, Costs, Layout, Limits
 
 TOLERANCE = 1e-4
 ROWS_ARE_CHEAP = Costs(token=1.0, pair=1.0, copy=0.0, forward=100.0)
@@ -162,8 +162,8 @@ def test_out_of_memory_halves_the_rows_until_they_fit(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(engine.model, "forward", limited)
     asked: list[int] = []
-    free = memory.free_memory
-    monkeypatch.setattr(memory, "free_memory", lambda one: (asked.append(1), free(one)))
+    free = out_of_memory.free_memory
+    monkeypatch.setattr(out_of_memory, "free_memory", lambda one: (asked.append(1), free(one)))
     answers = engine.score_trees(queries)
     monkeypatch.setattr(engine.model, "forward", forward)
     # 20 rows of 34 tokens, from 512 tokens to 256, 128, 64.

@@ -109,9 +109,9 @@ def test_a_choice_that_begins_another_is_not_lost(smol: Any) -> None:
 
 
 def test_4000_tokens_of_prompt_are_tokenized_at_their_end_only(smol: Any) -> None:
-    from autocog_core.boundary import encode_choices
-    from autocog_core.pieces import Prompt
-    from autocog_core.types import ChoiceRequest
+    from autocog_core.scoring.choice_encoding import encode_choices
+    from autocog_core.types.choice import ChoiceRequest
+    from autocog_core.types.prompt import Prompt
 
     words = " ".join(random_text(np.random.default_rng(i), 6).strip() for i in range(300))
     prompt = words + "\nThe intent of this message is"

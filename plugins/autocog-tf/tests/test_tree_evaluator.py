@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from autocog_core import TreeQuery
-from autocog_core.tokens import TokenTree
-from autocog_tf import tree_evaluator
+from autocog_core.types.token_tree import TokenTree
+from autocog_tf.evaluators import attention
 
 TOLERANCE = 1e-4
 ENGINE = tiny.tiny_engine("llama")
@@ -81,14 +81,14 @@ def test_any_sequence_of_calls_equals_plain_forwards(
 ) -> None:
     """With chunks of one token and trees copied and compacted all the time, too."""
     evaluator = ENGINE.verdict.evaluator
-    before = evaluator._chunk, tree_evaluator.SLACK
-    evaluator._chunk, tree_evaluator.SLACK = chunk, slack
+    before = evaluator._chunk, attention.SLACK
+    evaluator._chunk, attention.SLACK = chunk, slack
     try:
         evaluator.forget()
         for queries in calls:
             check(queries, ENGINE.score_trees(queries))
     finally:
-        evaluator._chunk, tree_evaluator.SLACK = before
+        evaluator._chunk, attention.SLACK = before
 
 
 def counted(engine: Any, queries: list[TreeQuery]) -> tuple[int, int, list[Any]]:

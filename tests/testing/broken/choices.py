@@ -8,7 +8,7 @@ from autocog_core import (
     ChoiceRequest,
     ChoiceScores,
 )
-from autocog_core.prompts import encode
+from autocog_core.scoring.prompt_encoding import encode
 from testing.broken.sound import Sound
 
 

@@ -11,7 +11,7 @@ from autocog_core import (
     Completion,
     CompletionRequest,
 )
-from autocog_core.prompts import encode
+from autocog_core.scoring.prompt_encoding import encode
 from testing.broken.sound import Sampling, Writing
 
 

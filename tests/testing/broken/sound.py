@@ -17,12 +17,12 @@ from autocog_core import (
     TreeScores,
 )
 from autocog_core.backends.random import RandomLM
-from autocog_core.completion import refuse_unknown
-from autocog_core.growing import GrowingCompletion
 from autocog_core.numerics import log_softmax
-from autocog_core.prompts import encode
-from autocog_core.sampling import pick
-from autocog_core.tct import choose_many
+from autocog_core.scoring.choice_tree import choose_many
+from autocog_core.scoring.prompt_encoding import encode
+from autocog_core.toolkit.completion_builder import GrowingCompletion
+from autocog_core.toolkit.engine_options import refuse_unknown
+from autocog_core.toolkit.sampling import pick
 
 
 class Sound(RandomLM):

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from autocog_core import BackendInfo, BackendOptions, ChoiceLM, SpecialToken
-from autocog_core.options import Resource
+from autocog_core import BackendInfo, BackendOptions, ChoiceLM, Resource, SpecialToken
 from numpy.typing import NDArray
 from pydantic import Field
 

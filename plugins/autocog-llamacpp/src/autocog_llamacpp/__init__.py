@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from autocog_llamacpp.backend import LLaMa, LlamaOptions
+from autocog_llamacpp.backend import LLaMa
+from autocog_llamacpp.options import LlamaOptions
 
 __version__ = version("autocog-llamacpp")
 

@@ -25,10 +25,10 @@ from autocog_core.cli import (
     show,
     show_json,
 )
-from autocog_llamacpp.quantization_types import TYPES
+from autocog_llamacpp.gguf.quantization_types import TYPES
 
 if TYPE_CHECKING:
-    from autocog_llamacpp.gguf_info import GgufInfo, TokenizerInfo
+    from autocog_llamacpp.gguf.info import GgufInfo, TokenizerInfo
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -62,7 +62,7 @@ def info(
 
     Only its header is read, and nothing is loaded.
     """
-    from autocog_llamacpp.gguf_info import read_gguf_info
+    from autocog_llamacpp.gguf.info import read_gguf_info
 
     found = read_gguf_info(file)
     if as_json:
@@ -111,7 +111,7 @@ def quantize(
     debug: Debug = False,
 ) -> None:
     """Write a .gguf file with weights of another type."""
-    from autocog_llamacpp.quantize import quantize as write
+    from autocog_llamacpp.gguf.quantize import quantize as write
 
     with progress("quantizing") as report:
         done = write(
@@ -199,7 +199,7 @@ def _metadata(metadata: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _value(value: Any) -> str:
-    from autocog_llamacpp.gguf_header import GgufArray
+    from autocog_llamacpp.gguf.header import GgufArray
 
     if isinstance(value, GgufArray):
         if value.values is None:

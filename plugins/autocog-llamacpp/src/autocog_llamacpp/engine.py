@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autocog_core import BackendInfo, TreeQuery, TreeScores
-from autocog_core.lazy import lazy
-from autocog_llamacpp.chat_template import ChatTemplate
-from autocog_llamacpp.context import Context
-from autocog_llamacpp.native_session import NativeSession
-from autocog_llamacpp.session import Session
-from autocog_llamacpp.tokenizer import Tokenizer
+from autocog_core.toolkit import lazy
+from autocog_llamacpp.extension.session import NativeSession
+from autocog_llamacpp.llama.chat_template import ChatTemplate
+from autocog_llamacpp.llama.context import Context
+from autocog_llamacpp.llama.session import Session
+from autocog_llamacpp.llama.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from autocog_core import AutocogError, ThoughtTree
-    from autocog_core.fta.whole import Declined, WholeRun
+    from autocog_core.hooks import Declined, WholeRun
 
 
 class LlamaEngine:
@@ -74,7 +74,7 @@ class LlamaEngine:
         """
         if not isinstance(self.session, NativeSession):
             return None
-        from autocog_llamacpp.native_runs import evaluate
+        from autocog_llamacpp.extension.runs import evaluate
 
         return evaluate(self.session, turn, runs)
 

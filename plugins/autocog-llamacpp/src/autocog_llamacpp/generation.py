@@ -10,12 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from autocog_core import Completion, CompletionRequest, NumericsError
-from autocog_core.answers import total
-from autocog_core.completion import refuse_unknown
-from autocog_core.errors import InputError
-from autocog_core.growing import GrowingCompletion
-from autocog_core.sampling import pick
+from autocog_core import Completion, CompletionRequest, InputError, NumericsError
+from autocog_core.toolkit import GrowingCompletion, pick, refuse_unknown, total
 
 if TYPE_CHECKING:
     from autocog_llamacpp.engine import LlamaEngine

@@ -13,23 +13,22 @@ import llama_cpp
 import loky
 
 from autocog_core import ConfigError, ModelLoadError
-from autocog_core.cache_folder import file_hash
-from autocog_core.options import HUB_PREFIX
-from autocog_llamacpp import logs
-from autocog_llamacpp.backend import LlamaOptions
-from autocog_llamacpp.chat_template import ChatTemplate
-from autocog_llamacpp.context import Context
+from autocog_core.toolkit import HUB_PREFIX, file_hash
 from autocog_llamacpp.engine import LlamaEngine
-from autocog_llamacpp.interrupt import Interruptible
-from autocog_llamacpp.memory import CACHE_TYPES, cache_bytes, check_memory
-from autocog_llamacpp.native import native
-from autocog_llamacpp.native_session import NativeSession
-from autocog_llamacpp.session import Session
-from autocog_llamacpp.state_evaluator import StateEvaluator
-from autocog_llamacpp.tokenizer import Tokenizer
+from autocog_llamacpp.extension.load import native
+from autocog_llamacpp.extension.session import NativeSession
+from autocog_llamacpp.gguf.weights import Weights
+from autocog_llamacpp.llama import logs
+from autocog_llamacpp.llama.attention import TreeEvaluator
+from autocog_llamacpp.llama.chat_template import ChatTemplate
+from autocog_llamacpp.llama.context import Context
+from autocog_llamacpp.llama.interrupt import Interruptible
+from autocog_llamacpp.llama.memory import CACHE_TYPES, cache_bytes, check_memory
+from autocog_llamacpp.llama.recurrent import StateEvaluator
+from autocog_llamacpp.llama.session import Session
+from autocog_llamacpp.llama.tokenizer import Tokenizer
+from autocog_llamacpp.options import LlamaOptions
 from autocog_llamacpp.tolerance import tolerance_of
-from autocog_llamacpp.tree_evaluator import TreeEvaluator
-from autocog_llamacpp.weights import Weights
 
 #: Logits of one call hold at most this many bytes, where `n_seq_max` does not say otherwise.
 LOGITS_BYTES = 32 << 20

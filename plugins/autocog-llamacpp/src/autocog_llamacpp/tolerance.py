@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autocog_llamacpp.backend import LlamaOptions
+from autocog_llamacpp.options import LlamaOptions
 
 EXACT = 1e-4
 _BY_TYPE = {"F32": 0.05, "F16": 0.05, "BF16": 0.05, "Q8_0": 0.5}

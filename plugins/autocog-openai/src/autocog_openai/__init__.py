@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from autocog_openai.backend import OpenAI
-from autocog_openai.options import OpenAIOptions
+from autocog_openai.connection.options import OpenAIOptions
 
 __version__ = version("autocog-openai")
 

@@ -16,14 +16,14 @@ from autocog_core import (
     ChoiceScores,
     Completion,
     CompletionRequest,
+    Message,
     Prompt,
     TreeQuery,
     TreeScores,
     Usage,
 )
-from autocog_core.config import validate
-from autocog_core.pieces import Message
-from autocog_openai.options import OpenAIOptions
+from autocog_core.toolkit import validate
+from autocog_openai.connection.options import OpenAIOptions
 
 if TYPE_CHECKING:
     from autocog_openai.engine import Engine

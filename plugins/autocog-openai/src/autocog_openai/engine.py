@@ -16,94 +16,43 @@ from autocog_core import (
     ChoiceScores,
     Completion,
     CompletionRequest,
+    Message,
     Prompt,
+    TokenPiece,
     TreeQuery,
     TreeScores,
 )
-from autocog_core.caller import Caller
-from autocog_core.chat import prompt_from_template
-from autocog_core.errors import ConfigError
-from autocog_core.lazy import lazy
-from autocog_core.pieces import Message, TokenPiece
-from autocog_core.prompts import check_sequence, encode
-from autocog_core.secrets import redact
-from autocog_openai import fingerprint
-from autocog_openai.asking import UNKNOWN_SIZE, Scorer, Wanted, token_id
-from autocog_openai.choosing import Choosing
-from autocog_openai.connection import Connection
-from autocog_openai.facts import Facts
-from autocog_openai.failures import malformed
-from autocog_openai.messages import messages_of, prompt_of, without_marks
-from autocog_openai.options import OpenAIOptions
-from autocog_openai.probing import facts_of
-from autocog_openai.routes.chat import ChatRoute
+from autocog_core.scoring import check_sequence, encode
+from autocog_core.toolkit import Caller, lazy, prompt_from_template, redact
+from autocog_openai.choice.methods import Choosing
+from autocog_openai.connection import fingerprint
+from autocog_openai.connection.errors import malformed
+from autocog_openai.connection.options import OpenAIOptions
+from autocog_openai.connection.scorer import UNKNOWN_SIZE, Wanted, token_id
 from autocog_openai.routes.completions import CompletionsRoute
 from autocog_openai.routes.generate import GenerateRoute
 from autocog_openai.routes.responses import ResponsesRoute
+from autocog_openai.routes.writer import Route, Writer
 from autocog_openai.servers.llama_server import LlamaServer
+from autocog_openai.servers.messages import prompt_of, without_marks
+from autocog_openai.servers.server_model import ServerModel
 from autocog_openai.servers.sglang import SglangScorer, rescored
-from autocog_openai.servers.vllm import VllmScorer
-from autocog_openai.tokenizers import (
-    TiktokenTokenizer,
-    Tokenizer,
-    continuing,
-    tokenizer_for,
-)
-from autocog_openai.trees import score_trees
-from autocog_openai.writing import Route, Writer
+from autocog_openai.servers.tree_queries import score_trees
+from autocog_openai.tokenizers.load import TiktokenTokenizer, continuing
 
 #: How far two ways of asking a server for one number may differ: it batches as it likes.
 TOLERANCE = 0.25
 
 
-class Engine:
+class Engine(ServerModel):
     """A model on a server, which is looked at when it is first needed.
 
     :param caller: tokenizes through the model, for choices that are laid out as trees.
     """
 
     def __init__(self, options: OpenAIOptions, caller: Callable[[], Caller]) -> None:
-        self.options = options
-        self.connection = Connection(options)
+        super().__init__(options)
         self._caller = caller
-
-    @lazy
-    def facts(self) -> Facts:
-        """What the server offers."""
-        return facts_of(self.connection)
-
-    @lazy
-    def tokenizer(self) -> Tokenizer:
-        """What turns text into ids.
-
-        :raises ConfigError: where nothing does.
-        """
-        return tokenizer_for(self.connection, self.facts)
-
-    @lazy
-    def api(self) -> str:
-        """The routes that write: "completions", "chat" or "responses"."""
-        if self.options.api != "auto":
-            return self.options.api
-        facts = self.facts
-        as_it_is = facts.completions and (facts.named or facts.listed != 0)
-        if facts.chat and (facts.server == "openai" or not as_it_is):
-            return "chat"
-        return "completions" if facts.completions else "responses"
-
-    @lazy
-    def scorer(self) -> Scorer | None:
-        """Exact log-probabilities, where the server tells them."""
-        if self.api != "completions" or not self.facts.named:
-            return None
-        match self.facts.server:
-            case "llama-server":
-                return LlamaServer(self.connection, self.facts)
-            case "vllm":
-                return VllmScorer(self.connection, self.facts)
-            case "sglang":
-                return SglangScorer(self.connection, self.facts)
-        return None
 
     @lazy
     def _trees(self) -> threading.BoundedSemaphore:
@@ -162,10 +111,6 @@ class Engine:
             return tokenizer.tokenize(text, parse_special=parse_special) if text else []
 
         return self.connection.gather(one, list(texts))
-
-    def detokenize(self, tokens: Sequence[int]) -> bytes:
-        """The bytes of ids."""
-        return self.tokenizer.detokenize(tokens)
 
     def vocabulary(self) -> list[bytes] | None:
         """The bytes of every token; None where the server does not tell them."""
@@ -247,21 +192,6 @@ class Engine:
         return replace(found[0], alternatives=tuple(found[1:]))
 
     @lazy
-    def known_tokenizer(self) -> Tokenizer | None:
-        """As `tokenizer`; None where nothing turns text into ids."""
-        try:
-            return self.tokenizer
-        except ConfigError:
-            if self.options.encoding is not None:
-                raise
-            return None
-
-    @lazy
-    def chat_route(self) -> ChatRoute:
-        """The chat route, by which choices are picked too."""
-        return ChatRoute(self.facts, self.messages)
-
-    @lazy
     def _writer(self) -> Writer:
         route: Route
         match self.api:
@@ -290,10 +220,6 @@ class Engine:
         if self.api != "completions" or templated:
             found.append("chat_prompt")
         return tuple(sorted(found))
-
-    def messages(self, prompt: Prompt) -> list[dict[str, str]]:
-        """The messages that a prompt stands for."""
-        return messages_of(prompt, self.detokenize)
 
     def _sent(self, prompt: Prompt) -> list[int] | str:
         """A prompt for the completions route: ids where it takes them."""

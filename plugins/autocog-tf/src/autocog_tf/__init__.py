@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from autocog_tf.backend import TfLM, TfOptions
+from autocog_tf.backend import TfLM
+from autocog_tf.options import TfOptions
 
 __version__ = version("autocog-tf")
 

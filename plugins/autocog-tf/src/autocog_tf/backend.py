@@ -4,52 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from autocog_core import (
     BackendInfo,
-    BackendOptions,
     CapabilityError,
     ChoiceLM,
     ClosedError,
     Completion,
     CompletionRequest,
+    Message,
     Prompt,
     TreeQuery,
     TreeScores,
 )
-from autocog_core.options import Resource
-from autocog_core.pieces import Message
+from autocog_tf.options import TfOptions
 
 if TYPE_CHECKING:
     from autocog_tf.engine import TfEngine
-
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
-
-
-class TfOptions(BackendOptions):
-    """Options of the Transformers backend."""
-
-    model_path: Resource = Field(
-        "gpt2-medium", description="hub name, folder, .gguf file, or package:PKG/FILE"
-    )
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps")
-    dtype: Dtype = Field(
-        "auto", description="auto: float32 on a CPU, the checkpoint's own on an accelerator"
-    )
-    revision: str | None = Field(None, description="branch, tag or commit on the hub")
-    local_files_only: bool = Field(False, description="never look on the hub")
-    trust_remote_code: bool = Field(False, description="run code that comes with the model")
-    attn_implementation: str | None = Field(
-        None, description="sdpa, eager ...; default: the model's"
-    )
-    cache_size: int = Field(
-        1 << 30, ge=0, description="bytes of keys and values kept between calls"
-    )
 
 
 class TfLM(ChoiceLM):

@@ -13,18 +13,16 @@ import transformers
 from numpy.typing import NDArray
 
 from autocog_core import BackendInfo, ClosedError, TreeQuery, TreeScores
-from autocog_core.borders import kept
-from autocog_core.kept_rows import KeptRows
-from autocog_core.lazy import lazy
+from autocog_core.toolkit import KeptRows, kept, lazy
 from autocog_tf import fingerprint
-from autocog_tf.evaluator import Evaluator, Forward
-from autocog_tf.layout import Costs
-from autocog_tf.level_evaluator import LevelEvaluator
-from autocog_tf.memory import with_less_memory
-from autocog_tf.scores import RowAnswer, TensorAnswers
+from autocog_tf.evaluators.attention import TreeEvaluator
+from autocog_tf.evaluators.batch_plan import Costs
+from autocog_tf.evaluators.evaluator import Evaluator, Forward
+from autocog_tf.evaluators.out_of_memory import with_less_memory
+from autocog_tf.evaluators.recurrent import LevelEvaluator
+from autocog_tf.evaluators.selection import Verdict, pick_evaluator
+from autocog_tf.evaluators.tree_scores import RowAnswer, TensorAnswers
 from autocog_tf.tokenizer import TextTokenizer
-from autocog_tf.tree_evaluator import TreeEvaluator
-from autocog_tf.verify import Verdict, pick_evaluator
 
 Answer = TypeVar("Answer")
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import transformers
 
-from autocog_core.cache_folder import file_hash
+from autocog_core.toolkit import file_hash
 
 _SUFFIXES = (".safetensors", ".bin", ".gguf")
 

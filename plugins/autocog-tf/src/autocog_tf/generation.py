@@ -11,10 +11,10 @@ import torch
 from transformers import DynamicCache, GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from autocog_core import Completion, CompletionRequest, NumericsError
-from autocog_core.completion import refuse_unknown
-from autocog_core.growing import GrowingCompletion
-from autocog_tf.memory import free_memory, is_out_of_memory, too_large
-from autocog_tf.tree_evaluator import TreeEvaluator
+from autocog_core.toolkit import GrowingCompletion, refuse_unknown
+from autocog_tf.evaluators.attention import TreeEvaluator
+from autocog_tf.evaluators.evaluator import OWN_CACHE_NAME
+from autocog_tf.evaluators.out_of_memory import free_memory, is_out_of_memory, too_large
 
 if TYPE_CHECKING:
     from autocog_tf.engine import TfEngine
@@ -95,7 +95,7 @@ def _run(
     arguments: dict[str, Any] = {}
     cache = _kept_beginning(engine, prompt, count)
     if cache is not None:
-        arguments["past_key_values"] = cache
+        arguments[OWN_CACHE_NAME] = cache
     hook = model.register_forward_hook(watcher.see)
     try:
         with _neutral_defaults(model):

@@ -15,7 +15,7 @@ from filelock import FileLock
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from autocog_core import ModelLoadError
-from autocog_core.cache_folder import cache_folder
+from autocog_core.toolkit import cache_folder
 from autocog_tf.progress import quiet_progress
 
 log = logging.getLogger(__name__)

@@ -10,10 +10,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from autocog_core import ConfigError, ModelLoadError
-from autocog_tf.backend import TfOptions
 from autocog_tf.engine import TfEngine
+from autocog_tf.evaluators.out_of_memory import is_out_of_memory
 from autocog_tf.gguf import converted_folder
-from autocog_tf.memory import is_out_of_memory
+from autocog_tf.options import TfOptions
 from autocog_tf.progress import quiet_progress
 
 log = logging.getLogger(__name__)

@@ -10,10 +10,8 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from autocog_core import InputError, ModelLoadError, Prompt, SpecialToken
-from autocog_core.chat import prompt_from_template
-from autocog_core.pieces import Message
-from autocog_core.untrusted import Cutter, continued, looks_like_control
+from autocog_core import InputError, Message, ModelLoadError, Prompt, SpecialToken
+from autocog_core.toolkit import Cutter, continued, looks_like_control, prompt_from_template
 
 #: SentencePiece writes a blank as this.
 BLANK = "\u2581"
@@ -57,7 +55,7 @@ class TextTokenizer:
     def tokenize(
         self, texts: Sequence[str], at_start: bool, parse_special: bool
     ) -> list[list[int]]:
-        """Token ids of each text, without BOS; see `autocog_core.hookspecs.tokenize`."""
+        """Token ids of each text, without BOS; see `autocog_core.hooks.specs.tokenize`."""
         cuts = [] if parse_special else [self._cutter.cut(text) for text in texts]
         if any(len(parts) > 1 for parts in cuts):
             return [self._joined(parts, at_start) for parts in cuts]

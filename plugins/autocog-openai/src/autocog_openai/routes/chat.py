@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from autocog_core import CompletionRequest
-from autocog_core.completion import refuse_unknown
-from autocog_core.pieces import Prompt
-from autocog_openai.asking import clean
-from autocog_openai.facts import Facts
-from autocog_openai.failures import MalformedAnswerError, RefusedError
-from autocog_openai.routes.fields import sampling
-from autocog_openai.written import Part, Told
+from autocog_core import CompletionRequest, Prompt
+from autocog_core.toolkit import refuse_unknown
+from autocog_openai.connection.errors import MalformedAnswerError, RefusedError
+from autocog_openai.connection.scorer import clean
+from autocog_openai.connection.server_capabilities import Facts
+from autocog_openai.connection.streamed_completion import Part, Told
+from autocog_openai.routes.writer import sampling
 
 EXTRA = (
     *("presence_penalty", "frequency_penalty", "logit_bias", "user", "reasoning_effort"),

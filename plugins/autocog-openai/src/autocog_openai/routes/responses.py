@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from autocog_core import CompletionRequest
-from autocog_core.completion import refuse_unknown
-from autocog_core.pieces import Prompt
-from autocog_openai.facts import Facts
-from autocog_openai.failures import MalformedAnswerError, RefusedError
+from autocog_core import CompletionRequest, Prompt
+from autocog_core.toolkit import refuse_unknown
+from autocog_openai.connection.errors import MalformedAnswerError, RefusedError
+from autocog_openai.connection.server_capabilities import Facts
+from autocog_openai.connection.streamed_completion import Part, Told
 from autocog_openai.routes.chat import told
-from autocog_openai.routes.fields import drawing
-from autocog_openai.written import Part, Told
+from autocog_openai.routes.writer import drawing
 
 #: It refuses to write less.
 FEWEST = 16

@@ -12,12 +12,11 @@ from dataclasses import replace
 from typing import Any
 
 from autocog_core import Completion, CompletionRequest
-from autocog_core.completion import refuse_unknown
-from autocog_core.growing import GrowingCompletion
-from autocog_openai.asking import Heard, Wanted, clean, merged, token_id
-from autocog_openai.connection import Connection
-from autocog_openai.facts import Facts
-from autocog_openai.failures import ConnectionFailedError, MalformedAnswerError, malformed
+from autocog_core.toolkit import GrowingCompletion, refuse_unknown
+from autocog_openai.connection.client import Connection
+from autocog_openai.connection.errors import ConnectionFailedError, MalformedAnswerError, malformed
+from autocog_openai.connection.scorer import Heard, Wanted, clean, merged, token_id
+from autocog_openai.connection.server_capabilities import Facts
 
 #: Rather this many short answers than one listing of the whole vocabulary.
 FEW = 12

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autocog_openai.asking import Heard, Wanted, clean, token_id
-from autocog_openai.connection import Connection
-from autocog_openai.facts import Facts
-from autocog_openai.failures import malformed
-from autocog_openai.servers.ends import find_ends
+from autocog_openai.connection.client import Connection
+from autocog_openai.connection.errors import malformed
+from autocog_openai.connection.scorer import Heard, Wanted, clean, token_id
+from autocog_openai.connection.server_capabilities import Facts
+from autocog_openai.servers.eos_tokens import find_ends
 
 #: Of `logprob_token_ids` in one request.
 MOST_NAMED = 128

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from transformers import Pipeline
 
 from autocog_core import InputError, Model
-from autocog_core.errors import did_you_mean
+from autocog_core.toolkit import did_you_mean
 from autocog_tf.backend import TfLM
 from autocog_tf.engine import TfEngine
 from autocog_tf.pipelines.rows import Results, data_set, is_one_row, without_errors

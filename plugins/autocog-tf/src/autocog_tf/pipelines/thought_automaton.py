@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from autocog_core import AutocogError, Automaton, InputError, ThoughtTree
-from autocog_core.fta.many import run_many
-from autocog_core.run.record import record_of
+from autocog_core.dataset import record_of
 from autocog_tf.pipelines.base import AutocogPipeline, refuse_unknown
 from autocog_tf.pipelines.rows import at_row
 
@@ -76,8 +75,7 @@ class ThoughtAutomatonPipeline(AutocogPipeline):
             raise InputError(
                 "there is none", where="program", hint='give program="file.yaml" or an Automaton'
             )
-        found = run_many(
-            automaton,
+        found = automaton.run_many(
             self.language_model,
             prepared,
             budget=forward_params.get("budget"),

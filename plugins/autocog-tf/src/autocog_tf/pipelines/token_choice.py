@@ -9,10 +9,8 @@ from typing import Any, Literal
 
 from transformers.utils.chat_template_utils import Chat
 
-from autocog_core import InputError
-from autocog_core.pieces import Prompt
-from autocog_core.tct import TokenChoiceTree
-from autocog_core.types import ChoiceRequest, ChoiceScores, EndOfSequence, Norm
+from autocog_core import ChoiceRequest, ChoiceScores, EndOfSequence, InputError, Norm, Prompt
+from autocog_core.scoring import TokenChoiceTree
 from autocog_tf.pipelines.base import AutocogPipeline, refuse_unknown
 from autocog_tf.pipelines.rows import is_chat
 
@@ -39,7 +37,7 @@ class TokenChoicePipeline(AutocogPipeline):
     - `label`: the choice. `index`: its number among the choices given.
     - `score`: its probability among the choices, by the norm asked for.
     - `logprob`: log-probability of its tokens; `exclusive`, `mean`, `per_byte`, and `pmi` where
-      asked for, as in `autocog_core.types.ChoiceScore`.
+      asked for, as in `autocog_core.types.choice.ChoiceScore`.
     """
 
     def _sanitize_parameters(self, **given: Any) -> tuple[Answer, Answer, Answer]:

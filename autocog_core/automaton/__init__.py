@@ -1,0 +1,39 @@
+"""A program as data: actions, graph, inputs, templates, token sets."""
+
+from __future__ import annotations
+
+from autocog_core.automaton.actions import Action, Choose, Complete, Text
+from autocog_core.automaton.checks.finding import Finding
+from autocog_core.automaton.graph import AutomatonGraph
+from autocog_core.automaton.inputs import Input
+from autocog_core.automaton.templates.template import Each, Template
+from autocog_core.automaton.token_sets import (
+    Complement,
+    Difference,
+    Intersect,
+    Regex,
+    Strings,
+    Tokens,
+    Union,
+    Vocabulary,
+)
+
+__all__ = [
+    "Action",
+    "AutomatonGraph",
+    "Choose",
+    "Complement",
+    "Complete",
+    "Difference",
+    "Each",
+    "Finding",
+    "Input",
+    "Intersect",
+    "Regex",
+    "Strings",
+    "Template",
+    "Text",
+    "Tokens",
+    "Union",
+    "Vocabulary",
+]

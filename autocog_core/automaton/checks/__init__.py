@@ -1,0 +1,1 @@
+"""Errors in an automaton, found without a model."""

@@ -1,0 +1,86 @@
+"""AutomatonGraph: actions, token sets and inputs, wired into a graph. Data only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Self
+
+from autocog_core.automaton.actions import Action
+from autocog_core.automaton.binding import bound_actions
+from autocog_core.automaton.inputs import Input, check_values
+from autocog_core.automaton.simplification import merge_text_chains, successor
+from autocog_core.automaton.token_sets import Vocabulary
+
+
+@dataclass(frozen=True)
+class AutomatonGraph:
+    """The data of an automaton: the first action is where every path starts.
+
+    :ivar actions: in any order but the first's.
+    :ivar vocabs: sets of tokens by name, for `Complete.vocab`.
+    :ivar inputs: what its templates are filled in from, by name.
+    :ivar description: for people. `metadata`: what its author wants to remember.
+    """
+
+    actions: tuple[Action, ...]
+    vocabs: Mapping[str, Vocabulary]
+    inputs: Mapping[str, Input]
+    description: str
+    metadata: Mapping[str, Any] = field(hash=False)
+
+    def __init__(
+        self,
+        actions: Iterable[Action],
+        vocabs: Mapping[str, Vocabulary] | None = None,
+        inputs: Mapping[str, Input] | None = None,
+        *,
+        description: str = "",
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        object.__setattr__(self, "actions", tuple(actions))
+        object.__setattr__(self, "vocabs", MappingProxyType(dict(vocabs or {})))
+        object.__setattr__(self, "inputs", MappingProxyType(dict(inputs or {})))
+        object.__setattr__(self, "description", description)
+        object.__setattr__(self, "metadata", dict(metadata or {}))
+
+    @property
+    def entry(self) -> Action:
+        """The action at which every path begins."""
+        return self.actions[0]
+
+    @cached_property
+    def by_uid(self) -> Mapping[str, Action]:
+        """The actions by their uid."""
+        return MappingProxyType({action.uid: action for action in self.actions})
+
+    def successor(self, action: Action, branch: int = 0) -> Action | None:
+        """What follows an action, or one of a Choose's choices; None where the path ends."""
+        return successor(action, self.by_uid, branch)
+
+    def bind(self, values: Mapping[str, Any] | None = None) -> Self:
+        """The automaton with its templates filled in; it has no inputs then.
+
+        :param values: of the inputs; others are ignored.
+        :raises InputError: for values that are missing, or do not fit.
+        """
+        checked = check_values(self.inputs, values or {})
+        actions = bound_actions(self.actions, checked)
+        return type(self)(
+            actions, self.vocabs, description=self.description, metadata=self.metadata
+        )
+
+    def simplify(self) -> Self:
+        """Return the automaton with every chain of texts merged; paths and scores stay equal.
+
+        Texts that are fields of the record stay, and so do those with templates: bind these first.
+        """
+        return type(self)(
+            merge_text_chains(self.actions, self.by_uid),
+            self.vocabs,
+            self.inputs,
+            description=self.description,
+            metadata=self.metadata,
+        )

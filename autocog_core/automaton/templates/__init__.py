@@ -1,0 +1,1 @@
+"""Sandboxed templates in texts and choices."""

@@ -1,0 +1,1 @@
+"""What is installed and configured: plugins, the config file, options, folders."""

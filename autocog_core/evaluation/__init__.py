@@ -1,0 +1,1 @@
+"""Running automata on models."""

@@ -1,0 +1,157 @@
+"""One run: everything is checked and said before the first call, then driven to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from autocog_core.automaton.checks.action_checks import require_sound
+from autocog_core.automaton.graph import AutomatonGraph
+from autocog_core.errors import AutocogError, ContractError, InputError
+from autocog_core.evaluation.dispatch import Call, Serving
+from autocog_core.evaluation.evaluation import Evaluation, Order, Strategy, check_models
+from autocog_core.hooks.automaton_run import Budget, Declined, WholeRun
+from autocog_core.hooks.client import Caller
+from autocog_core.types.thought_tree import ThoughtTree
+from autocog_core.version import __version__
+
+STRATEGIES: tuple[Strategy, ...] = ("greedy", "complete+choose")
+
+
+def prepare(
+    automaton: AutomatonGraph,
+    inputs: Mapping[str, Any] | None,
+    callers: Mapping[str | None, Caller],
+    *,
+    digest: str,
+    budget: Budget | None = None,
+    strategy: Strategy | None = None,
+    order: Order = "breadth",
+    top: int | None = None,
+) -> Evaluation:
+    """Check everything that rows can change, and return a run that is about to start.
+
+    :param automaton: without errors.
+    :param callers: the models by the names that actions use; None is the main one.
+    :param digest: of the program, for the tree.
+    :raises InputError: for an automaton with faults, a value or a model that is missing.
+    """
+    if strategy is not None and strategy not in STRATEGIES:
+        raise InputError(
+            f"{strategy!r} is unknown", where="strategy", hint="one of " + ", ".join(STRATEGIES)
+        )
+    if order not in ("breadth", "best"):
+        raise InputError(f"{order!r} is unknown", where="order", hint="one of breadth, best")
+    if top is not None and (order != "best" or top < 1):
+        raise InputError(f"{top} is no number of paths", where="top", hint='1 or more, with "best"')
+    check_models(automaton, callers)
+    ready = automaton.bind(inputs)
+    require_sound(ready, paths=False)
+    used = {action.model for action in automaton.actions} | {None}
+    chosen = {name: strategy or strategy_of(callers[name]) for name in used}
+    return Evaluation(
+        ready,
+        {name: callers[name] for name in used},
+        chosen,
+        budget=budget,
+        order=order,
+        top=top,
+        header=_header(digest, {name: callers[name] for name in used}, chosen),
+    )
+
+
+def strategy_of(caller: Caller) -> Strategy:
+    """Return the exact one if the backend gives token distributions."""
+    exact = {"greedy_impl", "greedy_tree_impl"} & set(caller.capabilities)
+    return "greedy" if exact else "complete+choose"
+
+
+def drive(evaluation: Evaluation, serving: Serving | None = None) -> ThoughtTree:
+    """Run it to its end.
+
+    :param serving: what calls its models; None for one of its own.
+    """
+    (found,) = taken_over([evaluation]) or (None,)
+    if isinstance(found, AutocogError):
+        raise found
+    if found is not None:
+        return found
+    return drive_here(evaluation, serving)
+
+
+def taken_over(evaluations: Sequence[Evaluation]) -> Sequence[ThoughtTree | AutocogError] | None:
+    """What their engine makes of runs of one automaton; None leaves them to core's evaluator."""
+    runs = [whole for one in evaluations if (whole := one.whole())]
+    if len(runs) < len(evaluations):
+        return None
+    found = take_over(runs)
+    if not isinstance(found, Declined):
+        return found
+    for one in evaluations:
+        one.say(found)
+    return None
+
+
+def drive_here(evaluation: Evaluation, serving: Serving | None = None) -> ThoughtTree:
+    """Run it to its end by core's evaluator, whatever its engine offers.
+
+    :param serving: what calls its models; None for one of its own.
+    """
+    if serving is None:
+        with Serving() as own:
+            return drive_here(evaluation, own)
+    while asked := evaluation.ask():
+        calls = [Call(evaluation.callers[name], [asked[name]]) for name in asked]
+        for name, served in zip(asked, serving.serve(calls), strict=True):
+            (found,) = served.outcomes
+            if isinstance(found, Exception):
+                raise found
+            evaluation.take(name, found, served.seconds)
+    return evaluation.tree()
+
+
+def _header(
+    digest: str,
+    callers: Mapping[str | None, Caller],
+    strategies: Mapping[str | None, Strategy],
+) -> dict[str, Any]:
+    main = callers[None]
+    header: dict[str, Any] = {
+        "automaton": digest,
+        "model": {"name": main.info.name, "fingerprint": main.info.fingerprint},
+        "strategy": strategies[None],
+        "version": __version__,
+    }
+    others = {
+        name: {
+            "name": caller.info.name,
+            "fingerprint": caller.info.fingerprint,
+            "strategy": strategies[name],
+        }
+        for name, caller in callers.items()
+        if name is not None
+    }
+    if others:
+        header["models"] = others
+    return header
+
+
+def take_over(runs: Sequence[WholeRun]) -> Sequence[ThoughtTree | AutocogError] | Declined | None:
+    """What the engine makes of runs on one model, one result a run; None: it does not do that.
+
+    Wrappers that watch each evaluation would miss them: with one of these, core evaluates.
+    """
+    caller = runs[0].caller
+    if not caller.hooks.evaluate.get_hookimpls():
+        return None
+    if caller.watched:
+        return Declined("a wrapper watches each evaluation")
+    # Without the client's lock: the engine takes turns itself, so that others may use it between.
+    caller.require_open()
+    found: Sequence[ThoughtTree | AutocogError] | Declined | None
+    found = caller.hooks.evaluate(runs=runs)
+    if found is not None and not isinstance(found, Declined) and len(found) != len(runs):
+        raise ContractError(
+            f"evaluate: {len(found)} answers for {len(runs)} runs", where=caller.who
+        )
+    return found

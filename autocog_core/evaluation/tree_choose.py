@@ -1,0 +1,71 @@
+"""A Choose at work: one token choice tree."""
+
+from __future__ import annotations
+
+from autocog_core.automaton.actions import Choose
+from autocog_core.evaluation.branch import Branch, Outcome, Steps
+from autocog_core.evaluation.path_context import Context, PendingText, split_tokens
+from autocog_core.evaluation.text_scoring import Ground
+from autocog_core.hooks.client import Caller
+from autocog_core.scoring.choice_tree import TokenChoiceTree
+from autocog_core.types.choice import EOS, ChoiceRequest, ChoiceScore
+from autocog_core.types.prompt import Prompt, TextPiece
+
+
+def choose_steps(caller: Caller, action: Choose, context: Context) -> Steps:
+    """Score the choices of an action after `context`."""
+    request = choice_request(action, context.prompt())
+    tree = TokenChoiceTree.build(caller, request)
+    ground = Ground(caller, context, tree.encoded.base)
+    first, *others = tree.queries()
+    answers = yield [ground.query(first), *others]
+    own, texts = ground.read(answers[0])
+    result = tree.score(caller, request, [own, *answers[1:]])
+    branches = tuple(_branch(caller, action, ground.base, score) for score in result.scores)
+    return Outcome(branches, texts)
+
+
+def choice_request(action: Choose, prompt: Prompt) -> ChoiceRequest:
+    """An action's choices after a prompt."""
+    return ChoiceRequest(
+        prompt,
+        tuple(str(choice) for choice in action.choices),
+        action.norm,
+        action.end,
+        unconditional=action.unconditional,
+    )
+
+
+def after_choice(
+    caller: Caller, action: Choose, base: tuple[int, ...], tokens: tuple[int, ...]
+) -> Context:
+    """What comes after a choice: without the `end` that had to follow."""
+    kept, rest = len(tokens), b""
+    if action.end is EOS:
+        kept -= 1
+    elif isinstance(action.end, str):
+        size = len(caller.detokenize(tokens)) - len(action.end.encode("utf-8"))
+        kept, rest = split_tokens(caller, tokens, size)
+    after = Context((*base, *tokens[:kept]))
+    if rest:
+        after = after.plus(PendingText((TextPiece(rest.decode("utf-8", errors="replace")),)))
+    return after
+
+
+def rank_of(action: Choose, score: ChoiceScore) -> float:
+    """What choices are ordered by."""
+    name = "exclusive" if action.norm == "logprob" else action.norm
+    return float(getattr(score, name))
+
+
+def _branch(caller: Caller, action: Choose, base: tuple[int, ...], score: ChoiceScore) -> Branch:
+    after = after_choice(caller, action, base, score.tokens)
+    return Branch(
+        score.choice,
+        score.tokens,
+        score.token_logprobs,
+        rank_of(action, score),
+        score.prob,
+        after,
+        retokenized=bool(after.pending),
+    )

@@ -1,0 +1,96 @@
+"""Core's own hook implementations, asked last: built on whatever the backend does offer.
+
+They call through the manager's `Caller`, so that wrappers see the inner calls as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from autocog_core.hooks.client import Caller
+from autocog_core.hooks.specs import hookimpl
+from autocog_core.numerics import likeliest
+from autocog_core.scoring import choice_tree
+from autocog_core.scoring.prompt_encoding import check_sequence, encode
+from autocog_core.toolkit.completion_builder import GrowingCompletion
+from autocog_core.toolkit.engine_options import refuse_unknown
+from autocog_core.toolkit.sampling import pick
+from autocog_core.types.backend_info import BackendInfo
+from autocog_core.types.choice import ChoiceRequest, ChoiceScores
+from autocog_core.types.completion import Completion, CompletionRequest
+from autocog_core.types.token_tree import TreeQuery, TreeScores
+
+
+class CoreDefaults:
+    """`choose` from token trees, `greedy_tree_impl` and `complete` from `greedy_impl`."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    @hookimpl(trylast=True)
+    def choose(self, request: ChoiceRequest) -> ChoiceScores:
+        """Exact scores by the token choice tree."""
+        return choice_tree.choose_many(self._caller, [request])[0]
+
+    @hookimpl(trylast=True)
+    def describe(self) -> BackendInfo:
+        """What can be told of a backend that does not tell: its name and the width of its rows."""
+        return BackendInfo(self._caller.who, self._caller.row_size())
+
+    @hookimpl(trylast=True)
+    def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
+        """One `greedy_impl` call for every node that has children or is in `top_at`."""
+        return [self._tree(query) for query in queries]
+
+    @hookimpl(trylast=True)
+    def complete(self, request: CompletionRequest) -> Completion:
+        """One `greedy_impl` call for every token."""
+        refuse_unknown(request.extra, (), self._caller.who)
+        prompt = encode(self._caller, request.prompt)
+        check_sequence(prompt, self._caller.info, beyond=request.max_tokens)
+        first, *others = (self._sample(prompt, request, number) for number in range(request.n))
+        if not others:
+            return first
+        return Completion(
+            first.text, first.tokens, first.logprobs, first.finish, first.stop, tuple(others)
+        )
+
+    def _tree(self, query: TreeQuery) -> TreeScores:
+        values = np.zeros(len(query.tokens), dtype=np.float64)
+        top_tokens = np.full((len(query.top_at), query.top_k), -1, dtype=np.int32)
+        top_logprobs = np.full((len(query.top_at), query.top_k), -np.inf)
+        children: dict[int, list[int]] = {}
+        for node, parent in enumerate(query.parents.tolist()):
+            children.setdefault(parent, []).append(node)
+        top_rows: dict[int, list[int]] = {}
+        for place, node in enumerate(query.top_at.tolist()):
+            top_rows.setdefault(node, []).append(place)
+        wanted = sorted(children.keys() | top_rows.keys())
+        # Paths below the prefix, which is added only for the call: it may be long.
+        paths: dict[int, tuple[int, ...]] = {-1: ()}
+        for node in wanted:
+            if node >= 0:
+                paths[node] = (*paths[int(query.parents[node])], int(query.tokens[node]))
+        for node in wanted:
+            row = self._caller.greedy([*query.prefix, *paths[node]])
+            below = children.get(node, [])
+            values[below] = row[query.tokens[below]]
+            if node in top_rows:
+                best = likeliest(row, query.top_k, query.mask)
+                for place in top_rows[node]:
+                    top_tokens[place, : len(best)] = best
+                    top_logprobs[place, : len(best)] = row[best]
+        evaluated = sum(len(query.prefix) + len(paths[node]) for node in wanted)
+        return TreeScores(values, top_tokens, top_logprobs, evaluated)
+
+    def _sample(self, prompt: list[int], request: CompletionRequest, number: int) -> Completion:
+        caller = self._caller
+        generator = np.random.default_rng(None if request.seed is None else [request.seed, number])
+        growing = GrowingCompletion(request, caller.detokenize, caller.info.eos, number)
+        while not growing.done:
+            row = caller.greedy([*prompt, *growing.tokens])
+            token = pick(row, request, generator)
+            growing.take(token, float(row[token]))
+        return growing.completion()

@@ -1,0 +1,49 @@
+"""An iterator of text pieces from a completion that reports them through a callback."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+
+from autocog_core.types.completion import Completion
+
+
+class _AbandonedError(Exception):
+    """Raised inside the completion once nobody reads its pieces any more."""
+
+
+def stream(complete: Callable[[Callable[[str], None]], Completion]) -> Iterator[str]:
+    """Yield the pieces that `complete` passes to its callback, while it still runs.
+
+    An error of the completion is raised here, after the pieces before it. Closing the iterator
+    ends the completion at its next piece.
+    """
+    pieces: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
+    abandoned = threading.Event()
+
+    def on_text(piece: str) -> None:
+        if abandoned.is_set():
+            raise _AbandonedError
+        pieces.put(piece)
+
+    def work() -> None:
+        try:
+            complete(on_text)
+        except _AbandonedError:
+            pass
+        except BaseException as error:  # noqa: BLE001 - raised again where it is read
+            pieces.put(error)
+        else:
+            pieces.put(None)
+
+    thread = threading.Thread(target=work, name="autocog-stream", daemon=True)
+    thread.start()
+    try:
+        while (piece := pieces.get()) is not None:
+            if isinstance(piece, BaseException):
+                raise piece
+            yield piece
+    finally:
+        abandoned.set()
+        thread.join()

@@ -1,0 +1,16 @@
+"""From text to tokens, to a token choice tree, to scores: what a `choose` hook needs."""
+
+from __future__ import annotations
+
+from autocog_core.scoring.choice_encoding import EncodedChoices, encode_choices
+from autocog_core.scoring.choice_tree import TokenChoiceTree, choose_many
+from autocog_core.scoring.prompt_encoding import check_sequence, encode
+
+__all__ = [
+    "EncodedChoices",
+    "TokenChoiceTree",
+    "check_sequence",
+    "choose_many",
+    "encode",
+    "encode_choices",
+]

@@ -1,0 +1,1 @@
+"""Data that passes between core and a backend."""

@@ -1,0 +1,148 @@
+"""Requests for choices, and their scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Literal
+
+from autocog_core.numerics import finite
+from autocog_core.types.prompt import Prompt
+
+Norm = Literal["logprob", "mean", "per_byte", "pmi"]
+
+
+Boundary = Literal["clean", "healed", "fixed"]
+
+
+NORMS: tuple[Norm, ...] = ("logprob", "mean", "per_byte", "pmi")
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceRequest:
+    """One choice among strings that continue a prompt.
+
+    :ivar norm: what ranks the choices and makes `prob`; see SEMANTICS in the docs.
+    :ivar end: text that must follow the choice (its tokens count), or `EOS`.
+    :ivar boundary: "heal" re-spells the end of the prompt where joint tokenization needs it;
+        "strict" raises instead.
+    :ivar unconditional: what `pmi` conditions on instead of the prompt; None is BOS alone.
+    """
+
+    prompt: Prompt
+    choices: tuple[str, ...]
+    norm: Norm = "logprob"
+    end: str | EndOfSequence | None = None
+    boundary: Literal["heal", "strict"] = "heal"
+    method: str | None = None
+    unconditional: str | None = None
+
+
+class EndOfSequence(Enum):
+    """The type of `EOS`, the end of a choice that is the model's own end of sequence."""
+
+    EOS = "EOS"
+
+
+#: Given as `end=EOS`: the choice must be followed by one of the model's end-of-sequence tokens.
+EOS = EndOfSequence.EOS
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceScore:
+    """One alternative and what the model thinks of it.
+
+    :ivar tokens: the decided ids: all after the base that the choices share.
+    :ivar token_logprobs: the log-probability of each of `tokens`.
+    :ivar logprob: their sum; composes along a path.
+    :ivar exclusive: log-probability of this choice and not one of the longer ones it begins.
+    :ivar mean: `logprob` per token. `per_byte`: `logprob` per byte of the decided tokens.
+    :ivar pmi: `logprob` minus the same tokens' unconditional log-probability, where asked for.
+    :ivar prob: share among the alternatives, by the norm asked for; they sum to 1.
+    """
+
+    choice: str
+    tokens: tuple[int, ...]
+    token_logprobs: tuple[float, ...]
+    logprob: float
+    exclusive: float
+    mean: float
+    per_byte: float
+    pmi: float | None
+    prob: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; a log-probability of -inf becomes None."""
+        data: dict[str, Any] = {
+            "choice": self.choice,
+            "logprob": finite(self.logprob),
+            "exclusive": finite(self.exclusive),
+            "mean": finite(self.mean),
+            "per_byte": finite(self.per_byte),
+            "prob": self.prob,
+            "tokens": list(self.tokens),
+            "token_logprobs": [finite(value) for value in self.token_logprobs],
+        }
+        if self.pmi is not None:
+            data["pmi"] = finite(self.pmi)
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceScores:
+    """All alternatives of one choice, in the order given.
+
+    :ivar index: which of `scores` is the best (ties: the lower index).
+    :ivar boundary: "clean", "healed" (the end of the prompt, `healed_text`, was re-spelled and
+        scored with the choice) or "fixed" (the choice follows token ids directly).
+    :ivar prefix_ambiguous: a choice's tokens begin another's, so that `exclusive` ranks them.
+    :ivar entropy: of `prob`, in nats. `margin`: best `prob` minus the second best.
+    :ivar exact: the scores are the model's own, within its declared tolerance. Where they are not,
+        they are lower bounds, or (method "pick", "decision") no log-probabilities of text at all.
+    :ivar method: how it was scored. `why`: why so, and why not exactly, in words.
+    :ivar unseen: the probability that the engine did not show, and that may be the choices' own.
+    :ivar evaluated: tokens that the model had to evaluate; None where the engine does not say.
+    """
+
+    index: int
+    scores: tuple[ChoiceScore, ...]
+    norm: Norm
+    boundary: Boundary
+    healed_text: str
+    prefix_ambiguous: bool
+    entropy: float
+    margin: float
+    exact: bool = True
+    method: str = "tree"
+    why: str = ""
+    unseen: float = 0.0
+    evaluated: int | None = None
+
+    @property
+    def choice(self) -> str:
+        """The best alternative's text."""
+        return self.best.choice
+
+    @property
+    def best(self) -> ChoiceScore:
+        """The best alternative."""
+        return self.scores[self.index]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "index": self.index,
+            "choice": self.choice,
+            "norm": self.norm,
+            "boundary": self.boundary,
+            "healed_text": self.healed_text,
+            "prefix_ambiguous": self.prefix_ambiguous,
+            "entropy": self.entropy,
+            "margin": self.margin,
+            "exact": self.exact,
+            "method": self.method,
+            "why": self.why,
+            "unseen": self.unseen,
+            "evaluated": self.evaluated,
+            "scores": [score.to_dict() for score in self.scores],
+        }

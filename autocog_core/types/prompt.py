@@ -1,0 +1,112 @@
+"""What users hand over: prompts of text and token pieces, and messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from autocog_core.errors import InputError
+
+Message = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TextPiece:
+    """Text in a prompt; only where `trusted` are its special tokens (`<|im_end|>`) parsed."""
+
+    text: str
+    trusted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPiece:
+    """Token ids in a prompt, used verbatim and never tokenized again."""
+
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A sequence of pieces, text or token ids."""
+
+    pieces: tuple[TextPiece | TokenPiece, ...]
+
+    @classmethod
+    def of(cls, source: PromptLike) -> Prompt:
+        """A prompt from what users write: a string, token ids, pieces, or a prompt.
+
+        :raises InputError: if `source` is none of these.
+        """
+        if isinstance(source, Prompt):
+            return source
+        if isinstance(source, str):
+            return cls((TextPiece(source),))
+        if isinstance(source, TextPiece | TokenPiece):
+            return cls((source,))
+        if isinstance(source, bytes | bytearray):
+            raise InputError(
+                "got bytes", where="prompt", hint="decode them first: text is str, ids are ints"
+            )
+        if isinstance(source, Iterable):
+            items = list(source)
+            pieces = [item for item in items if isinstance(item, TextPiece | TokenPiece)]
+            if pieces and len(pieces) == len(items):
+                return cls(tuple(pieces))
+            ids = [int(item) for item in items if isinstance(item, int | np.integer)]
+            if len(ids) == len(items):
+                return cls((TokenPiece(tuple(ids)),))
+        raise InputError(
+            f"got {type(source).__name__}",
+            where="prompt",
+            hint="give a string, a list of token ids, or pieces of both",
+        )
+
+
+PromptLike = (
+    str | Prompt | TextPiece | TokenPiece | Sequence[int] | Sequence[TextPiece | TokenPiece]
+)
+
+
+def check_messages(messages: Sequence[Message]) -> None:
+    """Refuse what is no list of messages with text.
+
+    :raises InputError: naming the message and what it lacks.
+    """
+    listed = isinstance(messages, Sequence) and not isinstance(messages, str | Mapping)
+    if not listed or not messages:
+        raise InputError(
+            "expected a list of messages",
+            where="messages",
+            hint='for example [{"role": "user", "content": "Hello"}]',
+        )
+    for number, message in enumerate(messages):
+        where = f"message {number}"
+        for key in ("role", "content"):
+            if not isinstance(message, Mapping) or not isinstance(message.get(key), str):
+                raise InputError(f'has no text under "{key}"', where=where)
+        check_text(message["content"], where)
+        more = sorted(set(message) - {"role", "content"})
+        if more:
+            raise InputError(
+                "has " + ", ".join(map(repr, more)), where=where, hint="give role and content only"
+            )
+
+
+def check_text(text: str, where: str) -> None:
+    """Refuse what is no text, or has no UTF-8 form (lone surrogates, as from undecodable bytes).
+
+    :raises InputError: naming the first position of such a character.
+    """
+    if not isinstance(text, str):
+        raise InputError(f"got {type(text).__name__}", where=where, hint="give a string")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"character {error.start} is a lone surrogate (U+{ord(text[error.start]):04X}): "
+            "the text is not valid Unicode",
+            where=where,
+            hint="was it read with the wrong encoding?",
+        ) from error

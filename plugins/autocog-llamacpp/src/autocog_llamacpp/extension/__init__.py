@@ -1,0 +1,1 @@
+"""The optional extension in C++, and what it runs."""

@@ -1,0 +1,1 @@
+"""llama.cpp itself: contexts, tokens, trees in its memory."""

@@ -1,0 +1,104 @@
+"""The chat template in a GGUF file, rendered as Transformers renders it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NoReturn
+
+from jinja2 import TemplateError
+from jinja2.ext import Extension
+from jinja2.nodes import Node, Scope
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from autocog_core import InputError, Message, ModelLoadError, Prompt
+from autocog_core.toolkit import prompt_from_template
+
+
+class ChatTemplate:
+    """A Jinja template of messages.
+
+    :param source: the template. `tokens`: names and texts that it may use (`bos_token` ...).
+    :raises ModelLoadError: if it is no valid template.
+    """
+
+    def __init__(self, source: str, tokens: dict[str, str]) -> None:
+        # The settings that templates are written for, as Transformers has them.
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=[_GenerationBlock, "jinja2.ext.loopcontrols"],
+        )
+        environment.filters["tojson"] = _to_json
+        environment.globals["raise_exception"] = _refuse
+        environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+        try:
+            self._template = environment.from_string(source)
+        except TemplateError as error:
+            raise ModelLoadError(
+                f"its chat template is not valid: {error}", hint="convert the model again"
+            ) from error
+        self._tokens = tokens
+
+    def prompt(
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool,
+        special: Sequence[str],
+    ) -> Prompt:
+        """The template around `messages`, which stay untrusted.
+
+        :raises InputError: if the template refuses them.
+        """
+
+        def render(items: list[dict[str, str]]) -> str:
+            try:
+                return self._template.render(
+                    messages=items,
+                    add_generation_prompt=add_generation_prompt,
+                    tools=None,
+                    documents=None,
+                    **self._tokens,
+                )
+            # A TemplateError is how they refuse a role or an order of turns that they do not know;
+            # but they are programs, and may fail as programs do.
+            except Exception as error:
+                raise InputError(
+                    f"the model's chat template refuses them: {error}", where="messages"
+                ) from error
+
+        return prompt_from_template(messages, render, special)
+
+
+class _GenerationBlock(Extension):
+    """`{% generation %}`, which marks for training what the assistant says: here ordinary text."""
+
+    tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
+
+    def parse(self, parser: Parser) -> Node:
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return Scope(body, lineno=line)
+
+
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    # Jinja's own escapes HTML, which chat templates do not expect.
+    return json.dumps(
+        value,
+        ensure_ascii=ensure_ascii,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
+    )
+
+
+def _refuse(message: str) -> NoReturn:
+    raise TemplateError(message)

@@ -1,0 +1,1 @@
+"""Ways of scoring a choice on a server."""

@@ -1,0 +1,1 @@
+"""Talking to a server: requests, streams, errors, and what the server can do."""

@@ -1,0 +1,1 @@
+"""Ways of evaluating token trees with a Transformers model."""
