@@ -99,6 +99,7 @@ TYPE_TOOLS = [
 DOCS_TOOLS = ["mkdocs-material>=9.7", "mkdocstrings[python]>=1", RUFF]
 #: Enough for the tests of the extension.
 SANITIZE_TOOLS = ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100"]
+BENCH_TOOLS = ["lm-eval>=0.4.9", "datasets>=3", "guidance>=0.3"]
 BUILD = "build>=1.2"
 #: What isolated builds install, ours and that of llama-cpp-python.
 BUILD_TOOLS = [
@@ -316,6 +317,7 @@ def pin(session: nox.Session) -> None:
         LLAMA_SERVER,
         *TYPE_TOOLS,
         *DOCS_TOOLS,
+        *BENCH_TOOLS,
         *BUILD_TOOLS,
         "pip",
     ]
@@ -337,7 +339,7 @@ def pin(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure core's overhead, and both engines against other ways on the same model."""
     constrain(session)
-    install(session, PLUGINS, "lm-eval>=0.4.9", "datasets", "guidance>=0.3")
+    install(session, PLUGINS, *BENCH_TOOLS)
     session.run("python", "benchmarks/core_overhead.py")
     session.run("python", "benchmarks/compare_tf.py", *session.posargs)
     session.run("python", "benchmarks/compare_llamacpp.py", *session.posargs)
