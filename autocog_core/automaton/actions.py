@@ -96,11 +96,15 @@ class Complete(Action):
     :ivar stop: strings that end it; they are not part of its text.
     :ivar beams: beams of the search; 1 is greedy decoding.
     :ivar length_penalty: beams rank by logprob / tokens ** length_penalty.
-    :ivar width, threshold, threshold_on: which of the finished beams are followed, as in `Choose`.
+    :ivar width: most of the finished beams that are followed, as in `Choose`.
+    :ivar threshold: the least of a beam that is followed, as in `Choose`.
+    :ivar threshold_on: what `threshold` is compared with, as in `Choose`.
     :ivar vocab: tokens that it may be made of, or the name of one of the automaton's `vocabs`.
     :ivar eos: whether the model's end of sequence may end it.
     :ivar samples: how many texts are sampled, as siblings; 0 for beam search.
-    :ivar temperature, top_p, seed: of sampling.
+    :ivar temperature: of sampling; 1 leaves the model's probabilities as they are.
+    :ivar top_p: of sampling: the likeliest tokens that together have this probability; 1 for all.
+    :ivar seed: of sampling.
     """
 
     kind = "complete"

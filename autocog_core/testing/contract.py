@@ -25,8 +25,9 @@ class BackendContract:
     One model serves all tests of a class; laws that need another one make it. A law about what the
     backend does not offer is skipped, and says so.
 
-    :cvar prompts, choices: texts that the model is asked; give your own where its vocabulary cannot
-        write these. All laws ask in their words.
+    :cvar prompts: texts that the model is asked; give your own where its vocabulary cannot write
+        these. All laws ask in their words.
+    :cvar choices: alternatives that it is asked for; give your own likewise.
     :cvar hard: texts that must come back from their tokens.
     :cvar longest: contexts of more tokens are not filled to their end.
     """

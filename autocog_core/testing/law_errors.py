@@ -17,8 +17,11 @@ Need = Literal["tokens", "rows", "trees", "scores", "choices", "completions", "v
 class LawBrokenError(AssertionError):
     """A law that does not hold.
 
-    :ivar law: its name. `what`: what is wrong. `given`: the smallest input that shows it.
-    :ivar expected, got: what should have come and what came; empty where `what` says it all.
+    :ivar law: its name.
+    :ivar what: what is wrong.
+    :ivar given: the smallest input that shows it.
+    :ivar expected: what should have come; empty where `what` says it all.
+    :ivar got: what came; empty where `what` says it all.
     :ivar cause: what is likely the matter; empty where there is no guess.
     :ivar failure: the error of a call that should have worked; empty where none failed.
     """

@@ -77,6 +77,8 @@ def test_openai_decisions() -> None:
     levels = [{"label": label} for label in ("low", "high")]
     score: Any = {"type": "score", "instructions": "How warm?", "levels": levels}
     with client(server) as api:
+        if not hasattr(api, "decisions"):
+            pytest.skip(f"openai {openai.__version__} has no decisions")
         reply = api.decisions.create(
             model=DECIDER, input="A rose", questions=[choice, predicate, score]
         )

@@ -66,7 +66,7 @@ def translated(where: str) -> Iterator[None]:
     try:
         with _without_secrets():
             yield
-    except openai.APITimeoutError as error:
+    except (openai.APITimeoutError, httpx2.TimeoutException) as error:
         raise RequestTimeoutError(
             "the server did not answer in time",
             where=where,
