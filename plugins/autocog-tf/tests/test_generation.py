@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import tiny
 import torch
 
-from autocog_core import CapabilityError, ContextOverflowError, Model
+from autocog_core import CapabilityError, ContextOverflowError, Model, load
 from autocog_tf import TfLM
 
 PROMPT = "The capital of France is"
@@ -63,6 +64,23 @@ def test_a_kept_prompt_is_reused_and_the_completion_stays_the_same() -> None:
     assert [c.tokens for c in (several, *several.alternatives)] == [
         c.tokens for c in (again, *again.alternatives)
     ]
+
+
+@pytest.mark.parametrize("name", ["llama", "mamba", "qwen3_next"])
+def test_nothing_that_is_deprecated_is_used(
+    name: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    """Not even by its former name, which Transformers warns of."""
+    tiny.tiny_model(name).save_pretrained(tmp_path)
+    tiny.byte_level_tokenizer().save_pretrained(tmp_path)
+    with load(backend="tf", options={"model_path": str(tmp_path), "device": "cpu"}) as model:
+        model.choose(PROMPT, [" Paris", " Rome", " the inclined plane"])
+        # A beginning that is long enough to be reused.
+        prompt = PROMPT + " Rome. The capital of Italy is" * 3
+        model.choose(prompt, [" Paris", " Rome"])
+        model.complete(prompt, max_tokens=2)
+    messages = [str(warning.message) for warning in recwarn]
+    assert [message for message in messages if "deprecated" in message] == []
 
 
 def test_sampled_tokens_carry_the_models_own_log_probabilities() -> None:

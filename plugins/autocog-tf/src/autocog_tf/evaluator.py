@@ -7,8 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
+from transformers import GenerationMixin
 
 from autocog_core.forest import Forest
+
+#: What models call the argument for a cache: all of them from Transformers 5.24 on; before that,
+#: recurrent ones; before that, all others.
+CACHE_NAMES = ("cache", "cache_params", "past_key_values")
 
 #: Takes some of the forest's wanted nodes and the logits (r, V) after them.
 Sink = Callable[[Sequence[int], torch.Tensor], None]
@@ -34,6 +39,19 @@ class Evaluator(Protocol):
         """Undo all `shrink`."""
 
 
+def cache_argument(function: Callable[..., Any]) -> str | None:
+    """The name under which `function` takes a cache, if it says so.
+
+    It must be the right one: many models ignore arguments that they do not know.
+    """
+    parameters = inspect.signature(function).parameters
+    return next((name for name in CACHE_NAMES if name in parameters), None)
+
+
+#: The name in the installed version's own code, which `generate` passes on.
+OWN_CACHE_NAME = cache_argument(GenerationMixin.prepare_inputs_for_generation) or CACHE_NAMES[0]
+
+
 class Forward:
     """Calls a causal language model with only the logits that are wanted."""
 
@@ -42,7 +60,8 @@ class Forward:
         parameters = inspect.signature(model.forward).parameters
         self._keeps = "logits_to_keep" in parameters
         self._positions = "position_ids" in parameters
-        self.cache_argument = "cache_params" if "cache_params" in parameters else "past_key_values"
+        # What only passes on its arguments, as a wrapper around a model may, does not tell.
+        self._cache_argument = cache_argument(model.forward) or OWN_CACHE_NAME
 
     @property
     def device(self) -> torch.device:
@@ -65,7 +84,7 @@ class Forward:
         """Logits (batch, kept, V) after the positions `keep` of tokens (batch, n)."""
         arguments: dict[str, Any] = {"use_cache": cache is not None}
         if cache is not None:
-            arguments[self.cache_argument] = cache
+            arguments[self._cache_argument] = cache
         if mask is not None:
             arguments["attention_mask"] = mask
         if positions is not None and self._positions:

@@ -13,6 +13,7 @@ from transformers import DynamicCache, GenerationConfig, StoppingCriteria, Stopp
 from autocog_core import Completion, CompletionRequest, NumericsError
 from autocog_core.completion import refuse_unknown
 from autocog_core.growing import GrowingCompletion
+from autocog_tf.evaluator import OWN_CACHE_NAME
 from autocog_tf.memory import free_memory, is_out_of_memory, too_large
 from autocog_tf.tree_evaluator import TreeEvaluator
 
@@ -95,7 +96,7 @@ def _run(
     arguments: dict[str, Any] = {}
     cache = _kept_beginning(engine, prompt, count)
     if cache is not None:
-        arguments["past_key_values"] = cache
+        arguments[OWN_CACHE_NAME] = cache
     hook = model.register_forward_hook(watcher.see)
     try:
         with _neutral_defaults(model):
