@@ -15,6 +15,7 @@ from autocog_tf import TfLM
 from autocog_tf.engine import context_length, may_be_masked
 from autocog_tf.evaluators.recurrent import LevelEvaluator
 from autocog_tf.evaluators.selection import pick_evaluator
+from tests.support.soak import count
 from tests.support.tf import plain_forward as plain
 from tests.support.tf import tiny_models as tiny
 
@@ -58,7 +59,7 @@ def test_every_row_equals_a_plain_forward_in_any_order_of_calls(name: str) -> No
     engine = engine_of(name)
     generator = np.random.default_rng(5)
     stem = generator.integers(3, 480, 30).tolist()
-    for _ in range(40):
+    for _ in range(count(normal=15, soak=40)):
         cut = int(generator.integers(1, len(stem)))
         tokens = stem[:cut] + generator.integers(3, 480, int(generator.integers(0, 6))).tolist()
         np.testing.assert_allclose(
@@ -71,7 +72,7 @@ def test_every_choice_equals_a_plain_forward(name: str) -> None:
     model = TfLM(engine=engine_of(name))
     generator = np.random.default_rng(7)
     words = ["Paris", "Paris, France", "Rome", "1", "10", "100", "naïve", "東京", "😀", "the", "th"]
-    for _ in range(25):
+    for _ in range(count(normal=8, soak=25)):
         prompt = " ".join(generator.choice(words, int(generator.integers(1, 12))))
         picked = generator.choice(words, int(generator.integers(1, 8)), replace=False)
         choices = [" " + word for word in picked]

@@ -15,6 +15,10 @@ from autocog_core.toolkit import Forest
 #: recurrent ones; before that, all others.
 CACHE_NAMES = ("cache", "cache_params", "past_key_values")
 
+#: What models call the argument for a cache: all of them from Transformers 5.24 on; before that,
+#: recurrent ones; before that, all others.
+CACHE_NAMES = ("cache", "cache_params", "past_key_values")
+
 #: Takes some of the forest's wanted nodes and the logits (r, V) after them.
 Sink = Callable[[Sequence[int], torch.Tensor], None]
 
