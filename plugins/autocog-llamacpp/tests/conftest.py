@@ -40,7 +40,7 @@ def gguf_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     params=[
         pytest.param(True, id="native"),
         # The same tests once more: what is in use where there is no compiler.
-        pytest.param(False, id="python", marks=pytest.mark.slow),
+        pytest.param(False, id="python", marks=pytest.mark.soak),
     ]
 )
 def native(request: pytest.FixtureRequest) -> bool:

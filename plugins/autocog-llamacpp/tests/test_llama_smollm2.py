@@ -13,6 +13,7 @@ from gguf_models import SMOL
 from native_automata import check_equal, result_of
 from plain_llama import Plain
 from recordings.rows import EXAMPLES, ROWS
+from soak import SOAK, count
 
 from autocog_core import Automaton
 from autocog_core.options import package_file
@@ -30,7 +31,7 @@ CHOICES = [" The Seine", " The Rhine", " The Thames", " Seine", " The river Sein
 def files(smol_f32: Path) -> dict[str, Path]:
     """The same model with weights of several types."""
     found = {"F32": smol_f32, "Q4_1": package_file(SMOL)}
-    for kind in ("F16", "Q8_0"):
+    for kind in ("F16", "Q8_0") if SOAK else ():
         found[kind] = smol_f32.with_name(f"smol-{kind}.gguf")
         quantize(smol_f32, found[kind], kind)
     return found
@@ -43,8 +44,16 @@ def one_by_one(model: LLaMa, tokens: list[int], begin: int) -> list[float]:
     return [float(rows[end - 1][tokens[end]]) for end in range(begin, len(tokens))]
 
 
-@pytest.mark.parametrize("exact", [False, True], ids=["default", "exact"])
-@pytest.mark.parametrize("weights", ["Q4_1", "Q8_0", "F16", "F32"])
+def cell(weights: str, *, exact: bool) -> Any:
+    """Weights and mode; the two that are used most are always tested."""
+    marks = [] if (weights, exact) in {("Q4_1", False), ("F32", True)} else [pytest.mark.soak]
+    return pytest.param(weights, exact, marks=marks, id=f"{weights}-{'exact' if exact else 'default'}")
+
+
+@pytest.mark.parametrize(
+    ("weights", "exact"),
+    [cell(kind, exact=e) for kind in ("Q4_1", "Q8_0", "F16", "F32") for e in (False, True)],
+)
 def test_a_tree_is_within_the_tolerance(files: dict[str, Path], weights: str, exact: bool) -> None:
     created = LLaMa.create(model_path=str(files[weights]), n_ctx=512, exact=exact)
     model = LLaMa(**created)
@@ -52,7 +61,7 @@ def test_a_tree_is_within_the_tolerance(files: dict[str, Path], weights: str, ex
     assert info.details["weights"] == weights
     base = model.as_model().encode(PROMPT)
     apart: list[float] = []
-    for score in model.choose(PROMPT, CHOICES).scores:
+    for score in model.choose(PROMPT, CHOICES).scores[: count(2, len(CHOICES))]:
         slow = one_by_one(model, [*base, *score.tokens], len(base))
         apart += np.abs(np.subtract(slow, score.token_logprobs)).tolist()
     print(f"{weights}: {max(apart):.2g} nats, allowed {info.tolerance}")
@@ -112,7 +121,9 @@ def test_memory_beyond_the_cache_is_small() -> None:
 
 
 @pytest.mark.skipif(native().module is None, reason="there is no extension")
-@pytest.mark.parametrize("example", ROWS)
+@pytest.mark.parametrize(
+    "example", [pytest.param(e, marks=[pytest.mark.soak] * (e != "triage")) for e in ROWS]
+)
 def test_examples_are_in_cpp_what_core_makes_of_them(smol_f32: Path, example: str) -> None:
     program = Automaton.from_file(EXAMPLES / example / f"{example}.yaml").bind(ROWS[example])
     found = []

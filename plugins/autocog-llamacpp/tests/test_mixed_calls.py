@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from plain_llama import Plain
+from soak import count
 from test_tree_decoding import ARCHITECTURES, TOLERANCE, check_account, query
 from watched_decode import WatchedDecode
 
@@ -187,7 +188,7 @@ def test_interrupts_at_any_moment_leave_a_usable_model(mixed: Any, architecture:
         else:
             calls.model._open.row(calls.beginning())
 
-    for _ in range(600):
+    for _ in range(count(40, 600)):
         interrupted(drawn, work)
         length = drawn.randrange(1, 100)
         calls.check(expected[length], calls.model._open.row(calls.base[:length]))

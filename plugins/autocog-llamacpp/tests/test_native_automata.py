@@ -104,7 +104,7 @@ def test_some_automata_are_what_core_makes_of_them(pair: Any) -> None:
     assert compared(pair, examples=12)["compared"] >= 60
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_every_automaton_is_what_core_makes_of_it(pair: Any) -> None:
     seen = compared(pair, examples=60, number=10)
     assert seen["compared"] >= 300

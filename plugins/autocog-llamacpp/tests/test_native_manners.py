@@ -19,6 +19,7 @@ import gguf_models
 import psutil
 import pytest
 from native_automata import MORE_MERGES, WORLD, favour, result_of
+from soak import count
 from test_tree_decoding import check_account
 from watched_decode import WatchedDecode
 
@@ -30,11 +31,12 @@ from autocog_core import (
     NumericsError,
     ThoughtTree,
 )
-from autocog_core.fta import Automaton, Budget, Choose, Complete, Input, Template, Text
+from autocog_core.fta import Automaton, Budget, Choose, Complete, Input, Regex, Template, Text
 from autocog_core.fta.many import run_many
 from autocog_core.wrappers.trace import Trace
 from autocog_llamacpp import LLaMa
 from autocog_llamacpp import native as native_module
+from autocog_llamacpp import native_session
 from autocog_llamacpp.native import native as found
 
 pytestmark = pytest.mark.skipif(found().module is None, reason="there is no extension")
@@ -49,6 +51,10 @@ QUESTION = Automaton(
 )
 #: Where the tests find what they share.
 HERE = (str(Path(__file__).parent), str(Path(__file__).parents[3] / "tests"))
+#: Hundreds of decodes in a row.
+WRITE = Automaton(
+    [Text(uid="t", text="a", successors="w"), Complete(uid="w", length=400, vocab=Regex("[ab]*"))]
+)
 #: Thousands of paths, which take minutes.
 LONG = Automaton(
     [
@@ -287,16 +293,17 @@ def test_seconds_end_a_run(make: Any) -> None:
 
 
 @pytest.mark.slow
-def test_thousands_of_automata_leak_nothing(make: Any) -> None:
+def test_many_automata_leak_nothing(make: Any) -> None:
     """Runs, sites, pieces, rows and results go, whatever they were."""
+    runs, settle = count(180, 5000), count(60, 1000)
     drawn = random.Random(3)
     model = make(file={"merges": MORE_MERGES, "edit": favour}, n_ctx=96, n_seq_max=8).as_model()
     process = psutil.Process()
     settled = 0
-    for number in range(5000):
+    for number in range(runs):
         result = result_of(small(drawn), model, budget=Budget(paths=20))
         assert isinstance(result, AutocogError) or evaluator(result) == "engine"
-        if number == 1000:
+        if number == settle:
             gc.collect()
             settled = process.memory_info().rss
     gc.collect()
@@ -355,7 +362,45 @@ def speed(seconds: float) -> float:
     return rounds / seconds
 
 
-@pytest.mark.slow
+def test_other_threads_run_while_it_evaluates(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gives Python's lock away, and takes it for hardly any of its decodes."""
+    model = make(n_ctx=512).as_model()
+    rounds = 0
+    meanwhile: list[int] = []
+    ended = threading.Event()
+    advance = native_session._advance
+
+    def watched(runs: Any) -> str:
+        before = rounds
+        answer = advance(runs)
+        meanwhile.append(rounds - before)
+        return answer
+
+    def come_round() -> None:
+        nonlocal rounds
+        while not ended.is_set():
+            rounds += 1
+            time.sleep(0.0005)
+
+    monkeypatch.setattr(native_session, "_advance", watched)
+    other = threading.Thread(target=come_round)
+    interval = sys.getswitchinterval()
+    other.start()
+    try:
+        # No thread has to give the lock away, so that `rounds` stands still where none does.
+        sys.setswitchinterval(1000)
+        tree = WRITE.run(model)
+    finally:
+        sys.setswitchinterval(interval)
+        ended.set()
+        other.join()
+    assert evaluator(tree) == "engine"
+    assert tree.stats["model_calls"] >= 400
+    assert max(meanwhile) > 0
+    assert len(meanwhile) < 100
+
+
+@pytest.mark.soak
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two processors")
 def test_another_thread_is_as_fast_as_beside_another_process(gguf_file: Any, make: Any) -> None:
     """It has 85% of that speed at the least, for no Python runs between two decodes.
