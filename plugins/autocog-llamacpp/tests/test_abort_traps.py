@@ -245,7 +245,9 @@ def test_an_error_and_not_a_signal_in_a_new_process(
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals to tell an abort by")
-@pytest.mark.parametrize("breach", FATAL)
+@pytest.mark.parametrize(
+    "breach", [pytest.param(name, marks=[pytest.mark.soak] * (name != "batch")) for name in FATAL]
+)
 def test_the_bare_library_aborts(gguf_file: Callable[..., Path], breach: str) -> None:
     done = run(RAW + textwrap.dedent(FATAL[breach]), gguf_file())
     assert done.returncode == -signal.SIGABRT, done.stderr[-2000:]

@@ -47,7 +47,9 @@ def one_by_one(model: LLaMa, tokens: list[int], begin: int) -> list[float]:
 def cell(weights: str, *, exact: bool) -> Any:
     """Weights and mode; the two that are used most are always tested."""
     marks = [] if (weights, exact) in {("Q4_1", False), ("F32", True)} else [pytest.mark.soak]
-    return pytest.param(weights, exact, marks=marks, id=f"{weights}-{'exact' if exact else 'default'}")
+    return pytest.param(
+        weights, exact, marks=marks, id=f"{weights}-{'exact' if exact else 'default'}"
+    )
 
 
 @pytest.mark.parametrize(

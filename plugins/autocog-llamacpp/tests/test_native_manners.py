@@ -31,7 +31,7 @@ from autocog_core import (
     NumericsError,
     ThoughtTree,
 )
-from autocog_core.fta import Automaton, Budget, Choose, Complete, Input, Regex, Template, Text
+from autocog_core.fta import Automaton, Budget, Choose, Complete, Input, Template, Text
 from autocog_core.fta.many import run_many
 from autocog_core.wrappers.trace import Trace
 from autocog_llamacpp import LLaMa
@@ -52,9 +52,7 @@ QUESTION = Automaton(
 #: Where the tests find what they share.
 HERE = (str(Path(__file__).parent), str(Path(__file__).parents[3] / "tests"))
 #: Hundreds of decodes in a row.
-WRITE = Automaton(
-    [Text(uid="t", text="a", successors="w"), Complete(uid="w", length=400, vocab=Regex("[ab]*"))]
-)
+WRITE = Automaton([Text(uid="t", text="a", successors="w"), Complete(uid="w", length=400)])
 #: Thousands of paths, which take minutes.
 LONG = Automaton(
     [
@@ -364,7 +362,8 @@ def speed(seconds: float) -> float:
 
 def test_other_threads_run_while_it_evaluates(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """It gives Python's lock away, and takes it for hardly any of its decodes."""
-    model = make(n_ctx=512).as_model()
+    # Of weights that do not end the text before 400 tokens are written.
+    model = make(file={"seed": 7}, n_ctx=512).as_model()
     rounds = 0
     meanwhile: list[int] = []
     ended = threading.Event()
@@ -395,7 +394,8 @@ def test_other_threads_run_while_it_evaluates(make: Any, monkeypatch: pytest.Mon
         ended.set()
         other.join()
     assert evaluator(tree) == "engine"
-    assert tree.stats["model_calls"] >= 400
+    # One decode for each.
+    assert len(tree.best().nodes[-1].tokens) == 400
     assert max(meanwhile) > 0
     assert len(meanwhile) < 100
 

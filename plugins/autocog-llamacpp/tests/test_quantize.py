@@ -60,9 +60,7 @@ def tensors(path: Path, most: int | None = None) -> dict[str, np.ndarray[Any, An
     return found
 
 
-def assert_same_weights(
-    source: Path, target: Path, close: float, most: int | None = None
-) -> None:
+def assert_same_weights(source: Path, target: Path, close: float, most: int | None = None) -> None:
     """:param most: how many of the tensors are looked at."""
     before, after = tensors(source, most), tensors(target, most)
     assert after.keys() == before.keys()
