@@ -34,9 +34,8 @@ from autocog_core import (
 from autocog_core.fta import Automaton, Budget, Choose, Complete, Input, Template, Text
 from autocog_core.fta.many import run_many
 from autocog_core.wrappers.trace import Trace
-from autocog_llamacpp import LLaMa
+from autocog_llamacpp import LLaMa, native_session
 from autocog_llamacpp import native as native_module
-from autocog_llamacpp import native_session
 from autocog_llamacpp.native import native as found
 
 pytestmark = pytest.mark.skipif(found().module is None, reason="there is no extension")
