@@ -84,6 +84,15 @@ def smol() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
+def smol_on_torch() -> Iterator[Any]:
+    """The same model as autocog-tf has it, if that is installed."""
+    tf = pytest.importorskip("autocog_tf")
+    model = tf.TfLM(**tf.TfLM.create(model_path=SMOL, device="cpu"))
+    yield model
+    model.close()
+
+
+@pytest.fixture(scope="session")
 def smol_f32(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SmolLM2-135M's weights in float32: what its quantized file stands for, exactly."""
     from autocog_core.options import package_file

@@ -18,6 +18,7 @@ import pytest
 from gguf import TokenType
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from soak import count
 
 from autocog_core import InputError, ModelLoadError, Prompt, TextPiece
 from autocog_llamacpp.interrupt import Interruptible
@@ -424,14 +425,13 @@ WORDS = [
 
 
 @pytest.mark.slow
-def test_the_real_models_tokens_are_those_that_transformers_gives(smol: Any) -> None:
-    tf = pytest.importorskip("autocog_tf")
-    from gguf_models import SMOL
-
-    twin = tf.TfLM(**tf.TfLM.create(model_path=SMOL, device="cpu"))
+def test_the_real_models_tokens_are_those_that_transformers_gives(
+    smol: Any, smol_on_torch: Any
+) -> None:
+    twin = smol_on_torch
     generator = np.random.default_rng(5)
     texts = [text for text in HARD if "\x01" not in text]
-    for _ in range(400):
+    for _ in range(count(100, 400)):
         words = generator.choice(WORDS, int(generator.integers(1, 12)))
         blanks = generator.choice([" ", " ", "", "\n", "  ", "\n\n", "\t"], len(words))
         text = "".join(f"{a}{b}" for a, b in zip(words, blanks, strict=True))
@@ -448,4 +448,3 @@ def test_the_real_models_tokens_are_those_that_transformers_gives(smol: Any) -> 
     assert ours.special_tokens == theirs.special_tokens
     assert (ours.bos, ours.adds_bos) == (theirs.bos, theirs.adds_bos)
     assert set(theirs.eos) <= set(ours.eos)
-    twin.close()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from plain_llama import Plain
 from soak import count
-from test_tree_decoding import ARCHITECTURES, TOLERANCE, check_account, query
+from test_tree_decoding import ARCHITECTURES, BOTH, TOLERANCE, check_account, query
 from watched_decode import WatchedDecode
 
 from autocog_core import EngineError, Prompt, TokenPiece
@@ -152,6 +152,7 @@ def interrupted(drawn: random.Random, call: Callable[[], object]) -> None:
     signal.signal(signal.SIGALRM, before)
 
 
+@BOTH
 @pytest.mark.parametrize("architecture", ["llama", "mamba"])
 def test_an_interrupt_before_the_release_leaves_nothing_held(
     mixed: Any, architecture: str, monkeypatch: pytest.MonkeyPatch
@@ -175,6 +176,7 @@ def test_an_interrupt_before_the_release_leaves_nothing_held(
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no alarms")
+@BOTH
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_interrupts_at_any_moment_leave_a_usable_model(mixed: Any, architecture: str) -> None:
     calls = mixed(architecture, 5, n_ctx=512, n_seq_max=8)

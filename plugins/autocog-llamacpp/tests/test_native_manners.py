@@ -127,6 +127,9 @@ def test_one_for_another_version_is_not_used(make: Any, monkeypatch: pytest.Monk
 
 
 def test_one_that_was_not_built_is_not_used(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And all is answered in Python."""
+    expected = QUESTION.run(make().as_model())
+    assert evaluator(expected) == "engine"
     real = native_module.import_module
 
     def missing(name: str) -> Any:
@@ -137,7 +140,12 @@ def test_one_that_was_not_built_is_not_used(make: Any, monkeypatch: pytest.Monke
     monkeypatch.setattr(native_module, "import_module", missing)
     native_module.native.cache_clear()
     assert native_module.native().why.startswith("it was not built")
-    assert evaluator(QUESTION.run(make().as_model())) is None
+    model = make().as_model()
+    tree = QUESTION.run(model)
+    assert evaluator(tree) is None
+    assert texts(tree) == texts(expected)
+    assert scores(tree) == pytest.approx(scores(expected), abs=1e-4)
+    assert len(model.complete("a", max_tokens=3, n=2, temperature=1.0).tokens) == 3
     with pytest.raises(ModelLoadError, match="it was not built"):
         make(native=True)
 
