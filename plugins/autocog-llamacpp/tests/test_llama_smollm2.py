@@ -23,7 +23,8 @@ from autocog_llamacpp.quantize import quantize
 
 pytestmark = pytest.mark.slow
 
-PROMPT = "Answer with one word, and be brief. " * 8 + "Which river flows through Paris?\nAnswer:"
+REPEATED = "Answer with one word, and be brief. " * count(2, 8)
+PROMPT = REPEATED + "Which river flows through Paris?\nAnswer:"
 CHOICES = [" The Seine", " The Rhine", " The Thames", " Seine", " The river Seine of Paris", " No"]
 
 
@@ -57,7 +58,9 @@ def cell(weights: str, *, exact: bool) -> Any:
     [cell(kind, exact=e) for kind in ("Q4_1", "Q8_0", "F16", "F32") for e in (False, True)],
 )
 def test_a_tree_is_within_the_tolerance(files: dict[str, Path], weights: str, exact: bool) -> None:
-    created = LLaMa.create(model_path=str(files[weights]), n_ctx=512, exact=exact)
+    # Threads that wait for one another take several times as long on a busy machine.
+    options = {"n_ctx": 512, "exact": exact, "n_threads": count(1, 0)}
+    created = LLaMa.create(model_path=str(files[weights]), **options)
     model = LLaMa(**created)
     info = model.as_model().info
     assert info.details["weights"] == weights
@@ -101,7 +104,7 @@ def anonymous():
 
 before = anonymous()
 from autocog_llamacpp import LLaMa
-model = LLaMa(**LLaMa.create(model_path=sys.argv[1], n_ctx=2048)).as_model()
+model = LLaMa(**LLaMa.create(model_path=sys.argv[1], n_ctx=2048, n_threads=1)).as_model()
 model.choose("word " * 300, [" a", " b c"])
 model.complete("word " * 300, max_tokens=20, n=3, temperature=1.0)
 model.choose("Number", [f" {n} and" for n in range(1000, 1400)])

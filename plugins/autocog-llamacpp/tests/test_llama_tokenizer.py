@@ -18,7 +18,6 @@ import pytest
 from gguf import TokenType
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from soak import count
 
 from autocog_core import InputError, ModelLoadError, Prompt, TextPiece
 from autocog_llamacpp.interrupt import Interruptible
@@ -431,7 +430,7 @@ def test_the_real_models_tokens_are_those_that_transformers_gives(
     twin = smol_on_torch
     generator = np.random.default_rng(5)
     texts = [text for text in HARD if "\x01" not in text]
-    for _ in range(count(100, 400)):
+    for _ in range(400):
         words = generator.choice(WORDS, int(generator.integers(1, 12)))
         blanks = generator.choice([" ", " ", "", "\n", "  ", "\n\n", "\t"], len(words))
         text = "".join(f"{a}{b}" for a, b in zip(words, blanks, strict=True))
