@@ -19,7 +19,7 @@ import gguf_models
 import psutil
 import pytest
 from native_automata import MORE_MERGES, WORLD, favour, result_of
-from soak import count
+from soak import SOAK, count
 from test_tree_decoding import check_account
 from watched_decode import WatchedDecode
 
@@ -153,6 +153,7 @@ def test_one_that_was_not_built_is_not_used(make: Any, monkeypatch: pytest.Monke
 INTERRUPT = """
 import os, signal, sys, threading, time
 sys.path[:0] = sys.argv[2:]
+from soak import count
 from test_native_manners import LONG, QUESTION
 from test_tree_decoding import check_account
 from autocog_llamacpp import LLaMa
@@ -178,7 +179,8 @@ for after in (0.3, 0.5, 0.01, 0.02, 0.05, 0.1, 0.2):
         LONG.run(model)
     except KeyboardInterrupt:
         took = time.monotonic() - sent
-        assert took < 1, took
+        # Within a second, unless other tests are at work beside this one.
+        assert took < count(5, 1), took
     else:
         raise SystemExit("it was not interrupted")
     thread.join()
@@ -292,7 +294,9 @@ def test_seconds_end_a_run(make: Any) -> None:
     tree = LONG.run(model, budget=Budget(seconds=0.3))
     assert tree.stopped == "seconds"
     assert evaluator(tree) == "engine"
-    assert 0.3 <= time.monotonic() - begun < 3
+    took = time.monotonic() - begun
+    assert took >= 0.3
+    assert took < 3 or not SOAK
     assert any(node.pruned == "budget" for node in tree.nodes)
     assert LONG.run(model, budget=Budget(seconds=0)).nodes == ()
 
