@@ -78,7 +78,8 @@ def smol() -> Iterator[Any]:
     """SmolLM2-135M as a `LLaMa`, as it is in its package."""
     from autocog_llamacpp import LLaMa
 
-    model = LLaMa(**LLaMa.create(model_path=SMOL, n_ctx=2048))
+    # Threads that wait for one another take several times as long on a busy machine.
+    model = LLaMa(**LLaMa.create(model_path=SMOL, n_ctx=2048, n_threads=1))
     yield model
     model.close()
 

@@ -395,11 +395,14 @@ def test_a_worker_whose_parent_is_gone_cleans_up_and_ends(files: Files) -> None:
 
 
 @pytest.mark.slow
-def test_smollm2_goes_to_float_and_back(smol_f32: Path, tmp_path: Path) -> None:
-    again = tmp_path / "q8.gguf"
+def test_smollm2_goes_to_float(smol_f32: Path) -> None:
     assert read_gguf_info(smol_f32).bits_per_weight == 32
     assert_same_weights(gguf_path(SMOL), smol_f32, 0, None if SOAK else 20)
-    done = quantize(smol_f32, again, "Q8_0")
+
+
+@pytest.mark.soak
+def test_smollm2_goes_back_from_float(smol_f32: Path, tmp_path: Path) -> None:
+    done = quantize(smol_f32, tmp_path / "q8.gguf", "Q8_0")
     assert done.target.bits_per_weight == pytest.approx(8.5, abs=0.01)
     assert done.target.parameters == done.source.parameters
 
