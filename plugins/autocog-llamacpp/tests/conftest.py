@@ -41,7 +41,7 @@ def gguf_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     params=[
         pytest.param(True, id="native"),
         # The same tests once more: what is in use where there is no compiler.
-        pytest.param(False, id="python", marks=pytest.mark.slow),
+        pytest.param(False, id="python", marks=pytest.mark.soak),
     ]
 )
 def native(request: pytest.FixtureRequest) -> bool:
@@ -79,7 +79,17 @@ def smol() -> Iterator[Any]:
     """SmolLM2-135M as a `LLaMa`, as it is in its package."""
     from autocog_llamacpp import LLaMa
 
-    model = LLaMa(**LLaMa.create(model_path=SMOL, n_ctx=2048))
+    # Threads that wait for one another take several times as long on a busy machine.
+    model = LLaMa(**LLaMa.create(model_path=SMOL, n_ctx=2048, n_threads=1))
+    yield model
+    model.close()
+
+
+@pytest.fixture(scope="session")
+def smol_on_torch() -> Iterator[Any]:
+    """The same model as autocog-tf has it, if that is installed."""
+    tf = pytest.importorskip("autocog_tf")
+    model = tf.TfLM(**tf.TfLM.create(model_path=SMOL, device="cpu"))
     yield model
     model.close()
 

@@ -1,4 +1,4 @@
-"""Ctrl-C stops llama.cpp within a second, in the middle of a prompt and of a completion."""
+"""Ctrl-C stops llama.cpp soon, in the middle of a prompt and of a completion."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from autocog_llamacpp.llama.interrupt import Interruptible
+from tests.support.soak import count
 
 SOURCE = """
 import os, signal, sys, threading, time
@@ -44,7 +45,7 @@ for name, call in {
     except KeyboardInterrupt:
         took = time.monotonic() - sent
         print(f"{name}: stopped after {took:.2f} s")
-        assert took < 1
+        assert took < float(sys.argv[1])
     else:
         raise SystemExit(f"{name} was not interrupted")
     thread.join()
@@ -57,8 +58,9 @@ for name, call in {
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to send")
 def test_an_interrupt_stops_it_and_leaves_it_usable() -> None:
+    # Within a second, unless other tests are at work beside this one.
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(SOURCE)],
+        [sys.executable, "-c", textwrap.dedent(SOURCE), str(count(5, 1))],
         capture_output=True,
         text=True,
         timeout=300,

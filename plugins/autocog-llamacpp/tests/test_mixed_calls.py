@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_tree_decoding import ARCHITECTURES, TOLERANCE, check_account, query
+from test_tree_decoding import ARCHITECTURES, BOTH, TOLERANCE, check_account, query
 
 from autocog_core import EngineError, Prompt, TokenPiece
 from tests.support.llamacpp.plain_llama import Plain
 from tests.support.llamacpp.watched_decode import WatchedDecode
+from tests.support.soak import count
 
 
 class Mixed:
@@ -151,6 +152,7 @@ def interrupted(drawn: random.Random, call: Callable[[], object]) -> None:
     signal.signal(signal.SIGALRM, before)
 
 
+@BOTH
 @pytest.mark.parametrize("architecture", ["llama", "mamba"])
 def test_an_interrupt_before_the_release_leaves_nothing_held(
     mixed: Any, architecture: str, monkeypatch: pytest.MonkeyPatch
@@ -174,6 +176,7 @@ def test_an_interrupt_before_the_release_leaves_nothing_held(
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no alarms")
+@BOTH
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_interrupts_at_any_moment_leave_a_usable_model(mixed: Any, architecture: str) -> None:
     calls = mixed(architecture, 5, n_ctx=512, n_seq_max=8)
@@ -187,7 +190,7 @@ def test_interrupts_at_any_moment_leave_a_usable_model(mixed: Any, architecture:
         else:
             calls.model._open.row(calls.beginning())
 
-    for _ in range(600):
+    for _ in range(count(40, 600)):
         interrupted(drawn, work)
         length = drawn.randrange(1, 100)
         calls.check(expected[length], calls.model._open.row(calls.base[:length]))

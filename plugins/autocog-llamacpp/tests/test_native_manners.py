@@ -37,10 +37,12 @@ from autocog_core import (
 from autocog_core.wrappers.trace import Trace
 from autocog_llamacpp import LLaMa
 from autocog_llamacpp.extension import load as native_module
+from autocog_llamacpp.extension import session
 from autocog_llamacpp.extension.load import native as found
 from tests.support.llamacpp import gguf_models
 from tests.support.llamacpp.drawn_automata import MORE_MERGES, WORLD, favour, result_of
 from tests.support.llamacpp.watched_decode import WatchedDecode
+from tests.support.soak import SOAK, count
 
 pytestmark = pytest.mark.skipif(found().module is None, reason="there is no extension")
 
@@ -54,6 +56,8 @@ QUESTION = Automaton(
 )
 #: Where the tests find what they share.
 HERE = (str(Path(__file__).parent), str(Path(__file__).parents[3] / "tests"))
+#: Hundreds of decodes in a row.
+WRITE = Automaton([Text(uid="t", text="a", successors="w"), Complete(uid="w", length=400)])
 #: Thousands of paths, which take minutes.
 LONG = Automaton(
     [
@@ -129,6 +133,9 @@ def test_one_for_another_version_is_not_used(make: Any, monkeypatch: pytest.Monk
 
 
 def test_one_that_was_not_built_is_not_used(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And all is answered in Python."""
+    expected = QUESTION.run(make().as_model())
+    assert evaluator(expected) == "engine"
     real = native_module.import_module
 
     def missing(name: str) -> Any:
@@ -139,7 +146,12 @@ def test_one_that_was_not_built_is_not_used(make: Any, monkeypatch: pytest.Monke
     monkeypatch.setattr(native_module, "import_module", missing)
     native_module.native.cache_clear()
     assert native_module.native().why.startswith("it was not built")
-    assert evaluator(QUESTION.run(make().as_model())) is None
+    model = make().as_model()
+    tree = QUESTION.run(model)
+    assert evaluator(tree) is None
+    assert texts(tree) == texts(expected)
+    assert scores(tree) == pytest.approx(scores(expected), abs=1e-4)
+    assert len(model.complete("a", max_tokens=3, n=2, temperature=1.0).tokens) == 3
     with pytest.raises(ModelLoadError, match="it was not built"):
         make(native=True)
 
@@ -147,6 +159,7 @@ def test_one_that_was_not_built_is_not_used(make: Any, monkeypatch: pytest.Monke
 INTERRUPT = """
 import os, signal, sys, threading, time
 sys.path[:0] = sys.argv[2:]
+from soak import count
 from test_native_manners import LONG, QUESTION
 from test_tree_decoding import check_account
 from autocog_llamacpp import LLaMa
@@ -172,7 +185,8 @@ for after in (0.3, 0.5, 0.01, 0.02, 0.05, 0.1, 0.2):
         LONG.run(model)
     except KeyboardInterrupt:
         took = time.monotonic() - sent
-        assert took < 1, took
+        # Within a second, unless other tests are at work beside this one.
+        assert took < count(5, 1), took
     else:
         raise SystemExit("it was not interrupted")
     thread.join()
@@ -286,22 +300,25 @@ def test_seconds_end_a_run(make: Any) -> None:
     tree = LONG.run(model, budget=Budget(seconds=0.3))
     assert tree.stopped == "seconds"
     assert evaluator(tree) == "engine"
-    assert 0.3 <= time.monotonic() - begun < 3
+    took = time.monotonic() - begun
+    assert took >= 0.3
+    assert took < 3 or not SOAK
     assert any(node.pruned == "budget" for node in tree.nodes)
     assert LONG.run(model, budget=Budget(seconds=0)).nodes == ()
 
 
 @pytest.mark.slow
-def test_thousands_of_automata_leak_nothing(make: Any) -> None:
+def test_many_automata_leak_nothing(make: Any) -> None:
     """Runs, sites, pieces, rows and results go, whatever they were."""
+    runs, settle = count(180, 5000), count(60, 1000)
     drawn = random.Random(3)
     model = make(file={"merges": MORE_MERGES, "edit": favour}, n_ctx=96, n_seq_max=8).as_model()
     process = psutil.Process()
     settled = 0
-    for number in range(5000):
+    for number in range(runs):
         result = result_of(small(drawn), model, budget=Budget(paths=20))
         assert isinstance(result, AutocogError) or evaluator(result) == "engine"
-        if number == 1000:
+        if number == settle:
             gc.collect()
             settled = process.memory_info().rss
     gc.collect()
@@ -360,7 +377,47 @@ def speed(seconds: float) -> float:
     return rounds / seconds
 
 
-@pytest.mark.slow
+def test_other_threads_run_while_it_evaluates(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gives Python's lock away, and takes it for hardly any of its decodes."""
+    # Of weights that do not end the text before 400 tokens are written.
+    model = make(file={"seed": 7}, n_ctx=512).as_model()
+    rounds = 0
+    meanwhile: list[int] = []
+    ended = threading.Event()
+    advance = session._advance
+
+    def watched(runs: Any) -> str:
+        before = rounds
+        answer = advance(runs)
+        meanwhile.append(rounds - before)
+        return answer
+
+    def come_round() -> None:
+        nonlocal rounds
+        while not ended.is_set():
+            rounds += 1
+            time.sleep(0.0005)
+
+    monkeypatch.setattr(session, "_advance", watched)
+    other = threading.Thread(target=come_round)
+    interval = sys.getswitchinterval()
+    other.start()
+    try:
+        # No thread has to give the lock away, so that `rounds` stands still where none does.
+        sys.setswitchinterval(1000)
+        tree = WRITE.run(model)
+    finally:
+        sys.setswitchinterval(interval)
+        ended.set()
+        other.join()
+    assert evaluator(tree) == "engine"
+    # One decode for each.
+    assert len(tree.best().nodes[-1].tokens) == 400
+    assert max(meanwhile) > 0
+    assert len(meanwhile) < 100
+
+
+@pytest.mark.soak
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two processors")
 def test_another_thread_is_as_fast_as_beside_another_process(gguf_file: Any, make: Any) -> None:
     """It has 85% of that speed at the least, for no Python runs between two decodes.

@@ -15,6 +15,7 @@ import pytest
 from autocog_core import ContextOverflowError, Model
 from autocog_llamacpp import LLaMa
 from tests.support.llamacpp.plain_llama import Plain
+from tests.support.soak import count
 
 pytestmark = pytest.mark.slow
 
@@ -95,7 +96,7 @@ class Soak:
         return len(self.rows) + len(self.scores)
 
 
-def soak(path: Path, calls: int, check_each: int, settle: int, **options: Any) -> None:
+def check_calls(path: Path, calls: int, check_each: int, settle: int, **options: Any) -> None:
     created = LLaMa.create(model_path=str(path), exact=True, **options)
     models = [LLaMa(**created).as_model() for _ in range(2)]
     drawn = random.Random(7)
@@ -117,10 +118,13 @@ def soak(path: Path, calls: int, check_each: int, settle: int, **options: Any) -
     assert grown < 20, f"grown by {grown:.0f} MB"
 
 
-def test_two_thousand_calls_on_a_tiny_model(gguf_file: Callable[..., Path]) -> None:
+def test_many_calls_on_a_tiny_model(gguf_file: Callable[..., Path]) -> None:
+    path = gguf_file(context=1024)
+    calls, each, settle = count(60, 2000), count(10, 50), count(20, 200)
     # Threads that wait for one another are slow for a model this small.
-    soak(gguf_file(context=1024), 2000, 50, 200, n_ctx=1024, n_threads=1)
+    check_calls(path, calls, each, settle, n_ctx=1024, n_threads=1)
 
 
+@pytest.mark.soak
 def test_sixty_calls_on_smollm2_in_float32(smol_f32: Path) -> None:
-    soak(smol_f32, 60, 10, 20, n_ctx=2048)
+    check_calls(smol_f32, 60, 10, 20, n_ctx=2048)
