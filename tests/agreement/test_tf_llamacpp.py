@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from soak import count
 
 from agreement.engines import Engine
 from autocog_core import Model, TreeQuery
@@ -99,7 +100,8 @@ def test_next_tokens_agree(transformers: Model, llama_cpp: Model) -> None:
 
 def test_choices_agree(transformers: Model, llama_cpp: Model) -> None:
     same = clear = 0
-    for row in questions():
+    asked = questions()[: count(16, 1000)]
+    for row in asked:
         prompt = f"Question: {row['question']}\nAnswer:"
         choices = [f" {choice}" for choice in row["choices"]]
         ours = transformers.choose(prompt, choices)
@@ -108,7 +110,7 @@ def test_choices_agree(transformers: Model, llama_cpp: Model) -> None:
             clear += 1
             same += ours.index == llama_cpp.choose(prompt, choices).index
     print(f"the same answer to {same} of {clear} questions with a clear one")
-    assert clear >= 20
+    assert clear >= len(asked) / 2
     assert same >= 0.95 * clear
 
 
