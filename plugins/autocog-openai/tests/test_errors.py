@@ -9,6 +9,13 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from servers.connect import Connect
+from servers.faults import Faults
+from servers.openai_api import CHAT, KEY, OpenAIServer
+from servers.scripted import Scripted, cut_after, ended_after, refusal
+from servers.serving import serving
+from servers.sglang import SGLang
+from servers.vllm import VLLM
 from starlette.responses import JSONResponse, Response
 
 from autocog_core.errors import (
@@ -30,7 +37,7 @@ from autocog_openai.connection.errors import (
 from tests.support.openai.servers.connect import Connect
 from tests.support.openai.servers.faults import Faults
 from tests.support.openai.servers.openai_api import CHAT, KEY, OpenAIServer
-from tests.support.openai.servers.scripted import Scripted, cut_after, ended_after, refusal, silence
+from tests.support.openai.servers.scripted import Scripted, cut_after, ended_after, refusal
 from tests.support.openai.servers.serving import serving
 from tests.support.openai.servers.sglang import SGLang
 from tests.support.openai.servers.vllm import VLLM
@@ -183,13 +190,23 @@ def test_an_event_that_is_no_json_is_an_error(known: Known) -> None:
 def test_lost_and_slow_answers_end_in_time(connect: Connect, kind: str) -> None:
     faults = Faults(VLLM(), share=1.0, kinds=[kind], slow=5)
     faults.enabled = False
-    model = connect(faults, timeout=0.4, max_retries=0)
+    sent = []
+
+    async def counted(scope: Any, receive: Any, send: Any) -> None:
+        async def count(message: Any) -> None:
+            sent.append(message["type"])
+            await send(message)
+
+        await faults(scope, receive, count)
+
+    model = connect(counted, timeout=0.4, max_retries=0)
     assert model.as_model().info.name
     faults.enabled = True
-    begun = time.monotonic()
+    sent.clear()
     with pytest.raises(ConnectionFailedError if kind == "cut" else RequestTimeoutError) as caught:
         model.complete("A", max_tokens=4, temperature=0)
-    assert time.monotonic() - begun < 1.2
+    # A slow answer's body comes in about 20 pieces, one in a quarter of a second.
+    assert len(sent) <= 6
     assert caught.value.retryable is True
     faults.enabled = False
     assert model.complete("A", max_tokens=1, temperature=0).finish == "length"
@@ -197,30 +214,40 @@ def test_lost_and_slow_answers_end_in_time(connect: Connect, kind: str) -> None:
 
 def test_silence_ends_in_time(connect_chat: Connect) -> None:
     model, scripted = opened(connect_chat, timeout=0.3)
+    waited = 0
+
+    async def silence(app: Any, scope: Any, receive: Any, send: Any) -> None:
+        nonlocal waited
+        for _ in range(100):
+            await asyncio.sleep(0.05)
+            waited += 1
+
     scripted.answers.append(silence)
-    begun = time.monotonic()
     with pytest.raises(RequestTimeoutError) as caught:
         asked(model)
-    assert time.monotonic() - begun < 1
+    # A second, by the server's clock: it stands still where this process does.
+    assert waited < 20
     assert caught.value.retryable is True
     assert len(asked(model).logprobs) == 4
 
 
 def test_an_event_that_trickles_in_ends_in_time(connect_chat: Connect) -> None:
     model, scripted = opened(connect_chat, timeout=0.4)
+    sent = 0
 
     async def trickle(app: Any, scope: Any, receive: Any, send: Any) -> None:
+        nonlocal sent
         headers = [(b"content-type", b"text/event-stream")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         for _ in range(100):
             await send({"type": "http.response.body", "body": b"d", "more_body": True})
+            sent += 1
             await asyncio.sleep(0.05)
 
     scripted.answers.append(trickle)
-    begun = time.monotonic()
     with pytest.raises(RequestTimeoutError):
         list(model.stream("A", max_tokens=4))
-    assert time.monotonic() - begun < 2
+    assert sent <= 40
     assert len(asked(model).logprobs) == 4
 
 
@@ -229,7 +256,7 @@ def test_retry_after_is_waited_for(connect_chat: Connect) -> None:
     scripted.answers.append(refusal(429, headers={"retry-after": "0.3"}))
     begun = time.monotonic()
     assert len(asked(model).logprobs) == 4
-    assert 0.3 <= time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun >= 0.3
     assert scripted.given == 1
 
 

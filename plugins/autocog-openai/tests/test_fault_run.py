@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +34,8 @@ TIMEOUT = 0.5
 STRATEGY: Strategy = "complete+choose"
 
 
-def faulty() -> Faults:
-    return Faults(VLLM(Engine(vocabulary="merges")), retry_after=0.01, slow=0.05, seed=11)
+def faulty(server: VLLM) -> Faults:
+    return Faults(server, retry_after=0.01, slow=0.05, seed=11)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -52,20 +51,39 @@ def same(one: Any, other: Any) -> bool:
 
 
 @pytest.mark.slow
-def test_every_row_ends_as_a_result_or_as_an_error_with_its_cause(connect: Connect) -> None:
-    faults = faulty()
+@pytest.mark.parametrize("requests", [300, pytest.param(2500, marks=pytest.mark.soak)])
+def test_every_row_ends_as_a_result_or_as_an_error_with_its_cause(
+    connect: Connect, requests: int
+) -> None:
+    server = VLLM(Engine(vocabulary="merges"))
+    faults = faulty(server)
     faults.enabled = False
     model = connect(faults, timeout=TIMEOUT, max_retries=1, max_concurrency=8).as_model()
+    assert model.info.name
     automaton = Automaton.from_dict(PROGRAM)
     rows = [{"question": f"Question {number}"} for number in range(60)]
+<<<<<<< HEAD
     expected = list(automaton.run_many(model, rows, concurrency=8, strategy=STRATEGY))
+=======
+    server.log.clear()
+    expected = list(run_many(automaton, model, rows, concurrency=8, strategy=STRATEGY))
+>>>>>>> h-openai
     assert not any(isinstance(one, AutocogError) for one in expected)
-    faults.enabled = True
+    needed = server.log.paths.count("/v1/completions")
+    faults.enabled, faults.requests = True, 0
     ended = {"result": 0, "error": 0}
+<<<<<<< HEAD
     while faults.requests < 2500:
         begun = time.monotonic()
         results = list(automaton.run_many(model, rows, concurrency=8, strategy=STRATEGY))
         assert time.monotonic() - begun < 60
+=======
+    while faults.requests < requests:
+        before = faults.requests
+        results = list(run_many(automaton, model, rows, concurrency=8, strategy=STRATEGY))
+        # Nothing is asked more often than `max_retries` allows.
+        assert faults.requests - before <= 2 * needed
+>>>>>>> h-openai
         assert len(results) == len(rows)
         for one, tree in zip(results, expected, strict=True):
             if isinstance(one, AutocogError):
@@ -80,7 +98,7 @@ def test_every_row_ends_as_a_result_or_as_an_error_with_its_cause(connect: Conne
             assert one.best().logprob == pytest.approx(tree.best().logprob, abs=1e-4)
     assert min(ended.values()) > 0
     assert faults.injected.keys() == set(KINDS)
-    assert faults.injected.total() >= 0.25 * 2000
+    assert faults.injected.total() >= 0.2 * faults.requests
     faults.enabled = False
     again = automaton.run_many(model, rows, concurrency=8, strategy=STRATEGY)
     for one, tree in zip(again, expected, strict=True):
@@ -89,13 +107,16 @@ def test_every_row_ends_as_a_result_or_as_an_error_with_its_cause(connect: Conne
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("count", "first"), [(40, 30), pytest.param(80, 50, marks=pytest.mark.soak)]
+)
 def test_the_command_goes_on_and_ends_complete(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, first: int
 ) -> None:
-    faults = faulty()
+    faults = faulty(VLLM(Engine(vocabulary="merges")))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "program.json").write_text(json.dumps(PROGRAM))
-    rows = [json.dumps({"question": f"Question {number}"}) for number in range(80)]
+    rows = [json.dumps({"question": f"Question {number}"}) for number in range(count)]
     (tmp_path / "rows.jsonl").write_text("\n".join(rows) + "\n")
 
     def run(output: str, *more: str) -> Result:
@@ -118,14 +139,12 @@ def test_the_command_goes_on_and_ends_complete(
         assert all(row["error"] is None for row in expected)
         # What is asked before any row is no row's: the list of models, and whether it is the same.
         faults.enabled, faults.spare = True, ("/v1/models",)
-        begun = time.monotonic()
-        result = run("out.jsonl", "--limit", "50")
+        result = run("out.jsonl", "--limit", str(first))
         assert result.exit_code == 0, result.output
-        assert time.monotonic() - begun < 120
-        first = written("out.jsonl")
-        assert len(first) == 50
-        failed = [row for row in first if row["error"] is not None]
-        assert 0 < len(failed) < 50
+        begun = written("out.jsonl")
+        assert len(begun) == first
+        failed = [row for row in begun if row["error"] is not None]
+        assert 0 < len(failed) < first
         assert all(row["error"]["what"] and row["error"]["where"] for row in failed)
         assert f"errors {len(failed)}" in " ".join(result.stderr.split())
         faults.enabled = False
@@ -134,5 +153,5 @@ def test_the_command_goes_on_and_ends_complete(
     assert all(row["error"]["retryable"] for row in failed)
     for number, row in enumerate(expected):
         assert same(whole[number], row)
-        if number < 50 and first[number]["error"] is None:
-            assert whole[number] == first[number]
+        if number < first and begun[number]["error"] is None:
+            assert whole[number] == begun[number]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -52,12 +51,6 @@ async def echo_key(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> 
     """A careless server's error, which shows what it was sent."""
     sent = Request(scope).headers.get("authorization")
     await refusal(400, f"bad header: Authorization: {sent}")(scope, receive, send)
-
-
-async def silence(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """No answer, until the client goes."""
-    while (await receive())["type"] != "http.disconnect":
-        await asyncio.sleep(0)
 
 
 def cut_after(count: int) -> Instead:
