@@ -13,27 +13,15 @@ from typing import Any
 import pytest
 
 from autocog_core import Automaton, Choose, Complete, Model, Text, ThoughtPath, ThoughtTree
-from autocog_core.config.options import package_file
 from tests.support.automata import comparing
 from tests.support.automata.comparing import check_tree
 from tests.support.automata.reading import Ids, Reader
 from tests.support.automata.reference_evaluator import SlowEvaluation
 from tests.support.engines import (
-    SMOL,
     Engine,
     Needed,
-    float32_weights,
-    llama_cpp_engine,
-    transformers_engine,
 )
-from automata import comparing
-from automata.comparing import check_tree
-from automata.reading import Ids, Reader
-from automata.twin import SlowEvaluation
-from soak import SOAK, count
-
-from agreement.engines import Engine, Needed
-from autocog_core import Automaton, Choose, Complete, Model, Text, ThoughtPath, ThoughtTree
+from tests.support.soak import SOAK, count
 
 pytest.importorskip("autocog_tf")
 pytest.importorskip("autocog_llamacpp")
@@ -222,15 +210,9 @@ def test_the_speed_of_light_always_reads_like_a_speed(engine: Engine, given: str
 def test_rows_together_and_alone_agree(engine: Engine) -> None:
 
     automaton = program("triage")
-<<<<<<< HEAD
-    rows = [values("triage", number) for number in range(4)]
+    rows = [values("triage", number) for number in range(count(2, 4))]
     alone = list(automaton.run_many(engine.model, rows))
     together = list(automaton.run_many(engine.model, rows, concurrency=4))
-=======
-    rows = [values("triage", number) for number in range(count(2, 4))]
-    alone = list(run_many(automaton, engine.model, rows))
-    together = list(run_many(automaton, engine.model, rows, concurrency=4))
->>>>>>> h-openai
     for one, other in zip(alone, together, strict=True):
         assert isinstance(one, ThoughtTree)
         assert isinstance(other, ThoughtTree)

@@ -18,7 +18,6 @@ import gguf
 import numpy as np
 import psutil
 import pytest
-from soak import SOAK
 
 from autocog_core import ConfigError, ModelLoadError, load
 from autocog_core.errors import ClosedError, ContextOverflowError
@@ -26,6 +25,7 @@ from autocog_llamacpp import LLaMa
 from autocog_llamacpp.llama.memory import CACHE_TYPES
 from autocog_llamacpp.loading import find_file, parts_of
 from tests.support.llamacpp import gguf_models, plain_llama
+from tests.support.soak import SOAK
 
 GgufFile = Callable[..., Path]
 
@@ -807,13 +807,8 @@ def test_the_numbers_are_those_of_llama_cpp_pythons_own_class(path: Path, open_l
 
 
 @pytest.mark.slow
-<<<<<<< HEAD
-def test_the_real_model_loads_by_its_package_in_every_type_of_cache(open_llama: Any) -> None:
-    from tests.support.llamacpp.gguf_models import SMOL
-=======
 def test_the_real_model_loads_by_its_package_in_types_of_cache(open_llama: Any) -> None:
-    from gguf_models import SMOL
->>>>>>> h-llama
+    from tests.support.llamacpp.gguf_models import SMOL
 
     expected = logprobs(open_llama(SMOL, n_threads=0))
     for kind in CACHE_TYPES if SOAK else ("f16", "q8_0"):

@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autocog_core import InputError, ModelLoadError, Prompt, TextPiece
-from autocog_llamacpp.gguf.weights import Weights
-from autocog_llamacpp.llama.interrupt import Interruptible
 from autocog_llamacpp.llama.tokenizer import SHORT, Tokenizer
 from tests.support.llamacpp import gguf_models
+from tests.support.llamacpp.long_texts import RUNS, one, tokenizer_of
+from tests.support.processes import child_environment
 
 GgufFile = Callable[..., Path]
 
@@ -54,11 +54,6 @@ HARD = [
 SPECIAL = ["<|bos|>", "<|end|>", "<|start|>", "<tool_call>"]
 
 
-def tokenizer_of(path: Path) -> Tokenizer:
-    weights = Weights(path, Interruptible(), n_gpu_layers=0, use_mmap=True)
-    return Tokenizer(weights, weights.pointer)
-
-
 @pytest.fixture(scope="module")
 def byte_level(gguf_file: GgufFile) -> Tokenizer:
     return tokenizer_of(gguf_file("llama"))
@@ -67,10 +62,6 @@ def byte_level(gguf_file: GgufFile) -> Tokenizer:
 @pytest.fixture(scope="module")
 def sentencepiece(gguf_file: GgufFile) -> Tokenizer:
     return tokenizer_of(gguf_file("llama", sentencepiece=True))
-
-
-def one(tokenizer: Tokenizer, text: str, at_start: bool = True, special: bool = False) -> list[int]:
-    return tokenizer.tokenize([text], at_start, special)[0]
 
 
 @settings(deadline=None)
@@ -306,14 +297,6 @@ def test_a_vocabulary_without_some_byte_is_refused(gguf_file: GgufFile) -> None:
     assert tokenizer_of(gguf_file("llama", sentencepiece=True))
 
 
-RUNS = {
-    "letters": "a" * 300_000,
-    "blanks": " " * 300_000,
-    "digits": "7" * 300_000,
-    "signs": "!" * 300_000,
-    "ideographs": "東" * 100_000,
-    "words": "The capital of France is Paris. " * 9_375,
-}
 #: How text is split for GPT-2, o200k, DeepSeek 3 and many others. All but the first are regular
 #: expressions of the standard library, which recurse for every character.
 SPLITS = ["gpt-2", "gpt-4o", "deepseek-v3", "default"]
@@ -322,9 +305,8 @@ SPLITS = ["gpt-2", "gpt-4o", "deepseek-v3", "default"]
 ROUND_TRIPS = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from test_llama_tokenizer import RUNS, one, tokenizer_of
-for path in sys.argv[2:]:
+from tests.support.llamacpp.long_texts import RUNS, one, tokenizer_of
+for path in sys.argv[1:]:
     tokenizer = tokenizer_of(Path(path))
     for name, text in RUNS.items():
         print(path, name, flush=True)
@@ -335,7 +317,9 @@ for path in sys.argv[2:]:
 
 def run_python(code: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(
+        command, env=child_environment(), capture_output=True, text=True, timeout=300, check=False
+    )
 
 
 def with_split(gguf_file: GgufFile, name: str) -> Path:
@@ -348,7 +332,7 @@ def test_300000_characters_without_a_border_are_tokenized(
     gguf_file: GgufFile, names: list[str]
 ) -> None:
     files = [with_split(gguf_file, name) for name in names]
-    done = run_python(ROUND_TRIPS, Path(__file__).parent, *files)
+    done = run_python(ROUND_TRIPS, *files)
     assert done.returncode == 0, (done.stdout[-200:], done.stderr[-500:])
 
 
@@ -361,9 +345,8 @@ def test_300000_characters_are_tokenized_where_text_is_not_split(sentencepiece: 
 SMALL_STACK = """
 import sys, threading
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from test_llama_tokenizer import one, tokenizer_of
-tokenizer = tokenizer_of(Path(sys.argv[2]))
+from tests.support.llamacpp.long_texts import one, tokenizer_of
+tokenizer = tokenizer_of(Path(sys.argv[1]))
 threading.stack_size(512 * 1024)
 for count in (900, 1_100, 30_000):
     found = []
@@ -377,7 +360,7 @@ assert threading.stack_size() == 512 * 1024
 
 def test_the_callers_stack_does_not_matter(gguf_file: GgufFile) -> None:
     path = with_split(gguf_file, "gpt-4o")
-    done = run_python(SMALL_STACK, Path(__file__).parent, path)
+    done = run_python(SMALL_STACK, path)
     assert done.returncode == 0, done.stderr[-500:]
 
 
@@ -427,18 +410,10 @@ WORDS = [
 
 
 @pytest.mark.slow
-<<<<<<< HEAD
-def test_the_real_models_tokens_are_those_that_transformers_gives(smol: Any) -> None:
-    tf = pytest.importorskip("autocog_tf")
-    from tests.support.llamacpp.gguf_models import SMOL
-
-    twin = tf.TfLM(**tf.TfLM.create(model_path=SMOL, device="cpu"))
-=======
 def test_the_real_models_tokens_are_those_that_transformers_gives(
     smol: Any, smol_on_torch: Any
 ) -> None:
     twin = smol_on_torch
->>>>>>> h-llama
     generator = np.random.default_rng(5)
     texts = [text for text in HARD if "\x01" not in text]
     for _ in range(400):

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_tree_decoding import ARCHITECTURES, BOTH, TOLERANCE, check_account, query
 
 from autocog_core import EngineError, Prompt, TokenPiece
 from tests.support.llamacpp.plain_llama import Plain
+from tests.support.llamacpp.tree_calls import ARCHITECTURES, BOTH, TOLERANCE, check_account, query
 from tests.support.llamacpp.watched_decode import WatchedDecode
 from tests.support.soak import count
 

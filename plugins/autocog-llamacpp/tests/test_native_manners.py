@@ -17,7 +17,6 @@ from typing import Any
 
 import psutil
 import pytest
-from test_tree_decoding import check_account
 
 from autocog_core import (
     AutocogError,
@@ -26,11 +25,9 @@ from autocog_core import (
     Choose,
     Complete,
     EngineError,
-    Input,
     Model,
     ModelLoadError,
     NumericsError,
-    Template,
     Text,
     ThoughtTree,
 )
@@ -41,30 +38,16 @@ from autocog_llamacpp.extension import session
 from autocog_llamacpp.extension.load import native as found
 from tests.support.llamacpp import gguf_models
 from tests.support.llamacpp.drawn_automata import MORE_MERGES, WORLD, favour, result_of
+from tests.support.llamacpp.programs import LONG, QUESTION
+from tests.support.llamacpp.tree_calls import check_account
 from tests.support.llamacpp.watched_decode import WatchedDecode
+from tests.support.processes import child_environment
 from tests.support.soak import SOAK, count
 
 pytestmark = pytest.mark.skipif(found().module is None, reason="there is no extension")
 
-QUESTION = Automaton(
-    [
-        Text(uid="q", text=Template("{{ q }}: "), successors="c"),
-        Choose(uid="c", choices=("in", "is", "10"), width=2, successors="w"),
-        Complete(uid="w", length=4, beams=2, width=2),
-    ],
-    inputs={"q": Input(default="Paris")},
-)
-#: Where the tests find what they share.
-HERE = (str(Path(__file__).parent), str(Path(__file__).parents[3] / "tests"))
 #: Hundreds of decodes in a row.
 WRITE = Automaton([Text(uid="t", text="a", successors="w"), Complete(uid="w", length=400)])
-#: Thousands of paths, which take minutes.
-LONG = Automaton(
-    [
-        Text(uid="t", text="a", successors="c"),
-        Choose(uid="c", choices=tuple("abcdefgh"), width=None, max_visits=9, successors="c"),
-    ]
-)
 
 
 @pytest.fixture
@@ -158,10 +141,10 @@ def test_one_that_was_not_built_is_not_used(make: Any, monkeypatch: pytest.Monke
 
 INTERRUPT = """
 import os, signal, sys, threading, time
-sys.path[:0] = sys.argv[2:]
 from soak import count
-from test_native_manners import LONG, QUESTION
-from test_tree_decoding import check_account
+from tests.support.llamacpp.programs import LONG, QUESTION
+from tests.support.llamacpp.programs import LONG, QUESTION
+from tests.support.llamacpp.tree_calls import check_account
 from autocog_llamacpp import LLaMa
 
 # Where the tests run in the background, interrupts are ignored from the beginning.
@@ -203,8 +186,8 @@ def test_an_interrupt_stops_a_run(gguf_file: Any, architecture: str) -> None:
         [
             *(sys.executable, "-c", textwrap.dedent(INTERRUPT)),
             str(gguf_file(architecture)),
-            *HERE,
         ],
+        env=child_environment(),
         capture_output=True,
         text=True,
         timeout=120,
@@ -353,8 +336,7 @@ def small(drawn: random.Random) -> Automaton:
 #: Runs until it is told to end, and says when it has begun.
 LOAD = """
 import sys
-sys.path[:0] = sys.argv[2:]
-from test_native_manners import LONG
+from tests.support.llamacpp.programs import LONG
 from autocog_core.fta import Budget
 from autocog_llamacpp import LLaMa
 
@@ -426,9 +408,9 @@ def test_another_thread_is_as_fast_as_beside_another_process(gguf_file: Any, mak
     """
     path = str(gguf_file("llama"))
     model = make(n_ctx=512).as_model()
-    command = [sys.executable, "-c", LOAD, path, *HERE]
+    command = [sys.executable, "-c", LOAD, path]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, **pipes) as load:
+    with subprocess.Popen(command, env=child_environment(), **pipes) as load:
         shares: list[float] = []
         while len(shares) < 3 and not (shares and shares[-1] >= 0.85):
             beside_thread, beside_process = [], []

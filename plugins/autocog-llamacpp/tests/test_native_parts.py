@@ -16,7 +16,6 @@ from autocog_llamacpp.extension.automaton import NativeAction, NativeProgram, Na
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from test_tree_decoding import check_account
 
 from autocog_core import TreeQuery
 from autocog_core.hooks.automaton_run import Budget
@@ -24,6 +23,7 @@ from autocog_core.toolkit.stop_strings import first_stop
 from autocog_llamacpp import LLaMa
 from autocog_llamacpp.extension.load import native as found
 from tests.support.llamacpp.gguf_models import SPECIALS, gguf
+from tests.support.llamacpp.tree_calls import check_account
 
 _native = found().module
 pytestmark = pytest.mark.skipif(_native is None, reason="there is no extension")

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from autocog_core import TreeQuery
-from autocog_core.types.token_tree import TokenTree
 from tests.support.llamacpp.plain_llama import Plain
+from tests.support.llamacpp.tree_calls import ARCHITECTURES, TOLERANCE, check_account, query
 from tests.support.llamacpp.watched_decode import WatchedDecode
 from tests.support.soak import count
 
-#: Gemma's norms now and then amplify a rounding error a hundredfold, in the twin itself as well.
-TOLERANCE = {"llama": 1e-4, "gemma3": 1e-3, "mamba": 1e-4, "lfm2": 1e-4}
-ARCHITECTURES = tuple(TOLERANCE)
 #: By the evaluator in C++ and by that in Python, which elsewhere `nox -s soak` alone runs.
 BOTH = pytest.mark.parametrize("native", [True, False], ids=["native", "python"], indirect=True)
 
 pytestmark = BOTH
-
-
-def query(prefix: Sequence[int], choices: Sequence[Sequence[int]], **more: Any) -> TreeQuery:
-    tree = TokenTree.build(choices)
-    return TreeQuery(list(prefix), tree.tokens, tree.parents, **more)
 
 
 def score(model: Any, *queries: TreeQuery) -> list[Any]:
@@ -34,19 +25,6 @@ def score(model: Any, *queries: TreeQuery) -> list[Any]:
     answers: list[Any] = model.as_model().caller.greedy_tree(list(queries))
     check_account(model)
     return answers
-
-
-def check_account(model: Any) -> None:
-    """Every sequence that is said to be in memory has its length there, and no other is."""
-    import llama_cpp
-
-    engine = model._open
-    memory = llama_cpp.llama_get_memory(engine.context.pointer)
-    believed = engine.session.lengths()
-    for sequence in range(engine.context.sequences):
-        there = int(llama_cpp.llama_memory_seq_pos_max(memory, sequence)) + 1
-        said = believed[sequence]
-        assert there == said, f"sequence {sequence} has {there} tokens, not {said}"
 
 
 @pytest.fixture

@@ -13,7 +13,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from autocog_openai import OpenAI
 from autocog_openai.tokenizers.load import _BYTES
+from tests.support.openai.pairs import SERVERS, Pair
 from tests.support.openai.servers.connect import Connect
+from tests.support.openai.servers.engine import Engine
 from tests.support.openai.servers.openai_api import KEY
 from tests.support.openai.servers.serving import serving
 
@@ -66,4 +68,28 @@ def connect_chat(connect: Connect, byte_tokenizer: str) -> Connect:
     def opened(app: Any, **options: Any) -> OpenAI:
         return connect(app, **{"encoding": byte_tokenizer, "api_key": KEY, **options})
 
+    return opened
+
+
+@pytest.fixture(
+    scope="module",
+    params=[("vllm", "bytes"), ("sglang", "merges")],
+    ids=lambda each: " ".join(each),
+)
+def opened(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Pair]:
+    kind, words = request.param
+    server = SERVERS[kind](Engine(vocabulary=words))
+    with serving(server) as url, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTOCOG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        model = OpenAI(model="random", base_url=f"{url}/v1", timeout=10)
+        assert model.as_model().info.details["server"] == kind
+        yield Pair(kind, server, model)
+        model.close()
+
+
+@pytest.fixture
+def pair(opened: Pair) -> Pair:
+    opened.server.log.clear()
     return opened

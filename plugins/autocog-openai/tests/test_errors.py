@@ -9,13 +9,6 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from servers.connect import Connect
-from servers.faults import Faults
-from servers.openai_api import CHAT, KEY, OpenAIServer
-from servers.scripted import Scripted, cut_after, ended_after, refusal
-from servers.serving import serving
-from servers.sglang import SGLang
-from servers.vllm import VLLM
 from starlette.responses import JSONResponse, Response
 
 from autocog_core.errors import (

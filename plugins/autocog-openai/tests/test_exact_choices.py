@@ -3,70 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 
-from autocog_core import EOS, Automaton, ChoiceScores, Complete, Model, Text, TreeQuery
+from autocog_core import EOS, Automaton, ChoiceScores, Complete, Text, TreeQuery
 from autocog_core.errors import CapabilityError
-from autocog_openai import OpenAI
+from tests.support.openai.pairs import Pair
 from tests.support.openai.servers.connect import Connect
 from tests.support.openai.servers.engine import Engine
-from tests.support.openai.servers.serving import serving
-from tests.support.openai.servers.sglang import SGLang
 from tests.support.openai.servers.vllm import VLLM
 
-SERVERS = {"vllm": VLLM, "sglang": SGLang}
-ROUTES = {"vllm": "/v1/completions", "sglang": "/generate"}
 #: More first tokens than one request may name.
 MANY = [chr(code) for code in range(1, 128)]
 MANY += [chr(code) for code in range(0x80, 0x800, 0x40)]
 MANY += [chr(code) for code in range(0x800, 0xD000, 0x40)][: 200 - len(MANY)]
-
-
-@dataclass
-class Pair:
-    """A model of the plugin, and the one behind its server."""
-
-    kind: str
-    server: Any
-    model: OpenAI
-
-    @property
-    def truth(self) -> Model:
-        found: Model = self.server.engine.model
-        return found
-
-    def scored(self) -> list[Any]:
-        """The bodies that asked about positions."""
-        return list(self.server.log.bodies(ROUTES[self.kind]))
-
-
-@pytest.fixture(
-    scope="module",
-    params=[("vllm", "bytes"), ("sglang", "merges")],
-    ids=lambda each: " ".join(each),
-)
-def opened(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Pair]:
-    kind, words = request.param
-    server = SERVERS[kind](Engine(vocabulary=words))
-    with serving(server) as url, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AUTOCOG_CACHE", str(tmp_path_factory.mktemp("cache")))
-        model = OpenAI(model="random", base_url=f"{url}/v1", timeout=10)
-        assert model.as_model().info.details["server"] == kind
-        yield Pair(kind, server, model)
-        model.close()
-
-
-@pytest.fixture
-def pair(opened: Pair) -> Pair:
-    opened.server.log.clear()
-    return opened
 
 
 def assert_same(found: ChoiceScores, expected: ChoiceScores) -> None:

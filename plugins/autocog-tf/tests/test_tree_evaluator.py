@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from autocog_core import TreeQuery
 from autocog_core.types.token_tree import TokenTree
@@ -16,42 +15,7 @@ from autocog_tf.evaluators import attention
 from tests.support.soak import count
 from tests.support.tf import plain_forward as plain
 from tests.support.tf import tiny_models as tiny
-
-TOLERANCE = 1e-4
-ENGINE = tiny.tiny_engine("llama")
-_rows: dict[tuple[int, ...], NDArray[np.float64]] = {}
-
-
-def plain_row(tokens: list[int]) -> NDArray[np.float64]:
-    key = tuple(tokens)
-    if key not in _rows:
-        _rows[key] = plain.row(ENGINE.model, tokens)
-    return _rows[key]
-
-
-def path_to(query: TreeQuery, place: int) -> list[int]:
-    path: list[int] = []
-    while place >= 0:
-        path.insert(0, int(query.tokens[place]))
-        place = int(query.parents[place])
-    return path
-
-
-def check(queries: list[TreeQuery], answers: list[Any]) -> None:
-    for query, answer in zip(queries, answers, strict=True):
-        for place, parent in enumerate(query.parents.tolist()):
-            row = plain_row([*query.prefix, *path_to(query, parent)])
-            assert abs(answer.values[place] - row[query.tokens[place]]) < TOLERANCE
-        for number, place in enumerate(query.top_at.tolist()):
-            row = plain_row([*query.prefix, *path_to(query, place)])
-            allowed = np.flatnonzero(query.mask) if query.mask is not None else np.arange(len(row))
-            best = sorted(row[allowed], reverse=True)[: query.top_k]
-            found = answer.top_logprobs[number][: len(best)]
-            np.testing.assert_allclose(found, best, atol=TOLERANCE)
-            tokens = answer.top_tokens[number][: len(best)]
-            np.testing.assert_allclose(row[tokens], best, atol=TOLERANCE)
-            assert (answer.top_tokens[number][len(best) :] == -1).all()
-
+from tests.support.tf.tree_checks import ENGINE, TOLERANCE, check, query_of
 
 TOKEN = st.integers(3, 7)
 SEQUENCE = st.lists(TOKEN, min_size=1, max_size=5)
@@ -103,11 +67,6 @@ def counted(engine: Any, queries: list[TreeQuery]) -> tuple[int, int, list[Any]]
     finally:
         hook.remove()
     return len(seen), sum(seen), answers
-
-
-def query_of(prefix: list[int], *sequences: list[int]) -> TreeQuery:
-    tree = TokenTree.build(sequences)
-    return TreeQuery(prefix, tree.tokens, tree.parents)
 
 
 def test_a_cold_call_is_one_forward_over_prompt_and_inner_nodes() -> None:

@@ -8,12 +8,10 @@ probes all servers anew and writes the table. Those that cannot be started here 
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from autocog_openai import OpenAI
 from autocog_openai.choice.methods import METHODS
 from autocog_openai.servers.probe import TEXT
 from autocog_openai.tokenizers.load import _BYTES
+from tests.support import real_servers
 from tests.support.openai.servers import openai_api
 from tests.support.openai.servers.engine import Engine
 from tests.support.openai.servers.generic import Generic
@@ -198,8 +197,7 @@ def bytes_tokenizer(path: Path) -> Path:
 
 def real(name: str) -> Address:
     """A real server over SmolLM2, as the tests of agreement start it."""
-    sys.path.append(str(Path(__file__).parents[3] / "tests" / "agreement"))
-    start = getattr(import_module("real_servers"), name)
+    start = getattr(real_servers, name)
     served: Address = start(package_file(SMOL))
     return served
 

@@ -1,0 +1,31 @@
+"""Token trees for a tiny model, and a check of what the session believes of llama.cpp's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from autocog_core import TreeQuery
+from autocog_core.types.token_tree import TokenTree
+
+#: Gemma's norms now and then amplify a rounding error a hundredfold, in the twin itself as well.
+TOLERANCE = {"llama": 1e-4, "gemma3": 1e-3, "mamba": 1e-4, "lfm2": 1e-4}
+ARCHITECTURES = tuple(TOLERANCE)
+
+
+def query(prefix: Sequence[int], choices: Sequence[Sequence[int]], **more: Any) -> TreeQuery:
+    tree = TokenTree.build(choices)
+    return TreeQuery(list(prefix), tree.tokens, tree.parents, **more)
+
+
+def check_account(model: Any) -> None:
+    """Every sequence that is said to be in memory has its length there, and no other is."""
+    import llama_cpp
+
+    engine = model._open
+    memory = llama_cpp.llama_get_memory(engine.context.pointer)
+    believed = engine.session.lengths()
+    for sequence in range(engine.context.sequences):
+        there = int(llama_cpp.llama_memory_seq_pos_max(memory, sequence)) + 1
+        said = believed[sequence]
+        assert there == said, f"sequence {sequence} has {there} tokens, not {said}"
