@@ -68,7 +68,7 @@ TEST_TOOLS = [
     "pytest-xdist>=3.6",
     "hypothesis>=6.100",
     "jsonschema>=4",
-    "pyarrow>=14",
+    "pyarrow>=17",
     "opentelemetry-sdk>=1.28",
     # What `autocog new-plugin` writes is clean by these.
     RUFF,
@@ -106,7 +106,7 @@ BUILD_TOOLS = [
     BUILD,
     "hatchling>=1.27",
     "nanobind>=2.7",
-    "scikit-build-core[pyproject]>=0.11",
+    "scikit-build-core[pyproject]>=1.0",
     # scikit-build-core asks for these where the system has none.
     "cmake",
     "ninja; platform_system != 'Windows'",
