@@ -32,8 +32,8 @@ LABELS = ["billing", "delivery", "refund", "login", "technical fault", "praise",
 
 def main() -> None:
     """Measure, and print ratios."""
-    from agreement.engines import float32_weights
-    from agreement.real_servers import llama_server
+    from tests.support.engines import float32_weights
+    from tests.support.real_servers import llama_server
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)

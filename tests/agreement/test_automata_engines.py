@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from automata import comparing
-from automata.comparing import check_tree
-from automata.reading import Ids, Reader
-from automata.twin import SlowEvaluation
 
-from agreement.engines import (
+from autocog_core import Automaton, Choose, Complete, Model, Text, ThoughtPath, ThoughtTree
+from autocog_core.config.options import package_file
+from tests.support.automata import comparing
+from tests.support.automata.comparing import check_tree
+from tests.support.automata.reading import Ids, Reader
+from tests.support.automata.reference_evaluator import SlowEvaluation
+from tests.support.engines import (
     SMOL,
     Engine,
     Needed,
@@ -23,8 +25,6 @@ from agreement.engines import (
     llama_cpp_engine,
     transformers_engine,
 )
-from autocog_core import Automaton, Choose, Complete, Model, Text, ThoughtPath, ThoughtTree
-from autocog_core.config.options import package_file
 
 pytest.importorskip("autocog_tf")
 pytest.importorskip("autocog_llamacpp")

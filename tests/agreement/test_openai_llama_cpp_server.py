@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from agreement.engines import SMOL
-from agreement.real_servers import llama_cpp_server
 from autocog_core import Automaton, CapabilityError, Model, load
 from autocog_core.config.options import package_file
+from tests.support.engines import SMOL
+from tests.support.real_servers import llama_cpp_server
 
 pytest.importorskip("autocog_openai")
 pytest.importorskip("llama_cpp")

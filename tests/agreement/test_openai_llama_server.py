@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agreement.engines import float32_weights
-from agreement.real_servers import llama_server
 from autocog_core import EOS, Automaton, Model, load
 from autocog_core.testing import Subject, conformance
+from tests.support.engines import float32_weights
+from tests.support.real_servers import llama_server
 
 pytest.importorskip("autocog_llamacpp")
 pytest.importorskip("autocog_openai")

@@ -13,8 +13,9 @@ import pytest
 from autocog_core import EOS, Budget, Choose, Complete, InputError, Model, Text
 from autocog_core.automaton import Action
 from autocog_core.types.thought_tree import ThoughtNode, ThoughtPath, ThoughtTree
-from automata.drawing import compare_drawn
-from automata.generated import Case, cases
+from tests.support.automata.drawing import compare_drawn
+from tests.support.automata.generated import Case, cases
+from tests.support.soak import count
 
 BUDGET = Budget(paths=200)
 NEAR = 1e-6
@@ -145,7 +146,7 @@ def test_some_best_paths_are_the_exact_strategys() -> None:
     assert seen["same"] >= 0.99 * seen["compared"] > 30
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_the_best_path_is_the_exact_strategys() -> None:
     """The rest: a choice that is, as text, one token with what was decided before it, and so is
     scored with that spelled anew; its nodes say so (test_asking.py has one).
@@ -161,14 +162,15 @@ def test_the_best_path_is_the_exact_strategys() -> None:
 @pytest.mark.parametrize(
     ("kind", "vocabulary", "least"),
     [
-        pytest.param("table", "merges", 0.6, marks=pytest.mark.slow),
-        pytest.param("table", "bytes", 0.6, marks=pytest.mark.slow),
+        ("table", "merges", 0.6),
+        ("table", "bytes", 0.6),
         ("random", "merges", 0.2),
     ],
 )
 def test_what_is_not_exact_is_marked_rightly(kind: str, vocabulary: str, least: float) -> None:
     """Samples in place of beams may be others; rows that know tokens tell spellings apart."""
-    seen = compare_as_asked(kind, vocabulary, 7, 40, beams=True, models=True)
+    examples = count(normal=20, soak=40)
+    seen = compare_as_asked(kind, vocabulary, 7, examples, beams=True, models=True)
     assert seen["2 samples in place of beams: a search needs token distributions"]
     assert seen["as text, what was decided before is other tokens"]
     assert seen["same"] >= least * seen["compared"]

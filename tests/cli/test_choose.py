@@ -12,7 +12,7 @@ import pytest
 import autocog_core as autocog
 from autocog_core.cli.choose import BoundaryName, NormName
 from autocog_core.types.choice import NORMS
-from cli.conftest import Run
+from tests.cli.conftest import Run
 
 
 def api(prompt: str, choices: list[str], model: str = "known", **arguments: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import autocog_core as autocog
-from cli.conftest import Run
+from tests.cli.conftest import Run
 
 
 def test_text_goes_to_stdout_and_the_rest_to_stderr(run: Run) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from autocog_core import hookimpl
 from autocog_core.backends.random import RandomLM
-from cli.conftest import Run
+from tests.cli.conftest import Run
 
 TABLE = """
 [models.noise]

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers import install
 
 from autocog_core import __version__
 from autocog_core.config import plugins
 from autocog_core.doctor.plugin_reports import GROUPS
-from cli.conftest import Run
+from tests.cli.conftest import Run
+from tests.support.small_backends import install
 
 #: Every plugin and model is tried in a process of its own.
 pytestmark = pytest.mark.slow
@@ -173,7 +173,7 @@ def test_using_the_good_one_imports_none_of_the_broken(site: Path, tmp_path: Pat
     (tmp_path / "autocog.toml").write_text(CONFIG, encoding="utf-8")
     code = (
         "import sys, autocog_core\n"
-        "with autocog_core.model.load('fine') as model:\n"
+        "with autocog_core.load('fine') as model:\n"
         "    assert model.choose('x', ['a', 'b']).scores\n"
         f"broken = {{f'{{name}}_module' for name in {list(BROKEN)!r}}} | {{{TAKER!r}}}\n"
         "assert 'good_module' in sys.modules\n"

@@ -8,7 +8,7 @@ import pytest
 
 import autocog_core as autocog
 from autocog_core import redaction
-from cli.conftest import Run
+from tests.cli.conftest import Run
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:

@@ -12,7 +12,7 @@ from autocog_core import __version__
 from autocog_core.backends.random import RandomLM
 from autocog_core.config import plugins
 from autocog_core.hooks import manager
-from cli.conftest import Run
+from tests.cli.conftest import Run
 
 
 def test_backends_lists_every_installed_one(run: Run) -> None:

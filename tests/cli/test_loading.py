@@ -13,7 +13,7 @@ import pytest
 import autocog_core as autocog
 from autocog_core.backends.random import RandomLM
 from autocog_core.cli.inputs import toml_literal
-from cli.conftest import Run
+from tests.cli.conftest import Run
 
 
 def test_backend_and_options_need_no_config_file(run: Run, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 import tomllib
@@ -9,17 +10,19 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 
 import pytest
 import yaml
-from helpers import forget, install
-from plugin_author.findings import broken
 
 from autocog_core import load
 from autocog_core.config import plugins
+from autocog_core.scaffold import writing
 from autocog_core.scaffold.naming import PluginName
 from autocog_core.version import __version__
-from cli.conftest import Run
+from tests.cli.conftest import Run
+from tests.plugin_author.findings import broken
+from tests.support.small_backends import forget, install
 
 LONGEST = "a" * 40
 
@@ -59,6 +62,19 @@ def test_the_files_and_the_next_commands_are_told(run: Run, folder: Path) -> Non
     ]
     assert "  cd autocog-my-demo\n" in result.stderr
     assert "--backend my-demo\n" in result.stderr
+
+
+@pytest.mark.skipif(which("git") is None, reason="git is not installed")
+def test_git_ignores_no_file_of_the_template() -> None:
+    """A wheel has no file that git ignores; test_clean_environment.py builds one."""
+    template = Path(writing.__file__).parent / "template"
+    files = [str(path) for path in template.rglob("*") if path.is_file()]
+    assert len(files) >= 8
+    command = ["git", "check-ignore", "--no-index", *files]
+    done = subprocess.run(command, cwd=template, capture_output=True, text=True, check=False)
+    if "not a git repository" in done.stderr:
+        pytest.skip("this is no checkout")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
 
 
 def test_nothing_of_the_template_is_left_unfilled(demo: Path) -> None:
@@ -122,10 +138,25 @@ def test_ruff_finds_nothing_in_it_whatever_its_name(run: Run, folder: Path, name
     _finds_nothing(folder / "made", "ruff", "format", "--check", ".")
 
 
-@pytest.mark.slow
+@pytest.mark.packaging
 def test_mypy_finds_nothing_in_it(run: Run, folder: Path) -> None:
     assert run("new-plugin", "my-engine", "made").exit_code == 0
     _finds_nothing(folder / "made", "mypy", "src", "tests")
+
+
+def test_every_function_in_it_is_annotated(demo: Path) -> None:
+    functions = [
+        node
+        for path in demo.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+    ]
+    assert len(functions) > 5
+    for function in functions:
+        assert function.returns is not None, function.name
+        arguments = [*function.args.args, *function.args.kwonlyargs]
+        bare = [each.arg for each in arguments if each.annotation is None]
+        assert set(bare) <= {"self", "cls"}, function.name
 
 
 def _finds_nothing(folder: Path, tool: str, *arguments: str) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from helpers import forget, install
 from rich.console import Console
 
 from autocog_core.cli import progress
@@ -19,7 +18,8 @@ from autocog_core.cli.session import session
 from autocog_core.config import plugins
 from autocog_core.config.plugins import COMMANDS
 from autocog_core.errors import PluginConflictError, PluginNotInstalledError
-from cli.conftest import Run
+from tests.cli.conftest import Run
+from tests.support.small_backends import forget, install
 
 GOOD = """
     import typer

@@ -14,10 +14,10 @@ from types import ModuleType
 from typing import NamedTuple
 
 import pytest
-from helpers import forget
 from rich.cells import cell_len
 
 import autocog_core as autocog
+from tests.support.small_backends import forget
 
 QUIZ = Path(__file__).parents[2] / "examples" / "quiz"
 ROWS = [json.loads(line) for line in (QUIZ / "questions.jsonl").read_text("utf-8").splitlines()]

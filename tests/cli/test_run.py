@@ -14,16 +14,17 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from helpers import forget, install
 
 import autocog_core as autocog
 from autocog_core import Automaton
 from autocog_core.dataset import Run, run_file
 from autocog_core.dataset.output_file import locked
 from autocog_core.types.thought_tree import ThoughtTree
-from cli.conftest import CONFIG
-from cli.conftest import Run as Invoke
-from cli.test_process import COMMAND
+from tests.cli.conftest import CONFIG
+from tests.cli.conftest import Run as Invoke
+from tests.cli.test_process import COMMAND
+from tests.support.small_backends import forget, install
+from tests.support.soak import count
 
 PROGRAM = """
 autocog: 1
@@ -357,7 +358,11 @@ def test_what_only_a_run_needs_is_not_imported_before(files: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-MANY = [{"question": f"Question {number}", "options": list("abcdefgh")} for number in range(250)]
+MANY = [
+    {"question": f"Question {number}", "options": list("abcdefgh")}
+    for number in range(count(normal=120, soak=250))
+]
+KILLS = count(normal=2, soak=5)
 COMMAND_LINE = [
     *COMMAND,
     *("run", "program.yaml", "-m", "noise", "-i", "many.jsonl", "-o", "out.jsonl"),
@@ -392,17 +397,17 @@ def test_killed_at_random_moments_it_loses_nothing_and_does_nothing_twice(files:
     output = files / "out.jsonl"
     moments = random.Random(11)
     kills = 0
-    for _ in range(5):
+    for _ in range(KILLS):
         size = output.stat().st_size if output.exists() else 0
         process = begin(files)
         wait_for_more(process, output, size)
-        time.sleep(moments.uniform(0, 0.15))
+        time.sleep(moments.uniform(0, count(normal=50, soak=150) / 1000))
         process.kill()
         process.communicate()
         kills += process.returncode == -signal.SIGKILL
     killed = records(output.read_bytes()[: output.read_bytes().rfind(b"\n") + 1])
-    assert kills == 5
-    assert 5 <= len(killed) < len(MANY)
+    assert kills == KILLS
+    assert KILLS <= len(killed) < len(MANY)
     done = begin(files).communicate(timeout=120)
     assert f"({len(killed)} of them before)" in done[1]
     assert output.read_bytes() == api(MANY, files)
@@ -430,7 +435,8 @@ def test_interrupted_it_says_how_to_go_on_and_leaves_whole_lines(files: Path) ->
 
 @pytest.mark.slow
 def test_two_runs_at_once_do_not_write_one_file(files: Path) -> None:
-    write_rows(files / "many.jsonl", MANY)
+    some = MANY[:20]
+    write_rows(files / "many.jsonl", some)
     output = files / "out.jsonl"
     # As long as the first one takes, whatever the machine.
     with locked(output):
@@ -442,4 +448,4 @@ def test_two_runs_at_once_do_not_write_one_file(files: Path) -> None:
     third = begin(files)
     third.communicate(timeout=120)
     assert third.returncode == 0
-    assert output.read_bytes() == api(MANY, files)
+    assert output.read_bytes() == api(some, files)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 import autocog_core as autocog
-from cli.conftest import Run
+from tests.cli.conftest import Run
 
 
 def test_tokenize_parses_special_tokens_only_where_asked_for(run: Run) -> None:

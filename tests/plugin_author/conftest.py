@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers import forget, install
+
+from tests.support.small_backends import forget, install
 
 NGRAM = Path(__file__).parents[2] / "examples" / "ngram"
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from autocog_core.scaffold import PluginName, write_package
-from plugin_author.conftest import NGRAM
+from tests.plugin_author.conftest import NGRAM
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.packaging, pytest.mark.timeout(1200)]
 
 ROOT = NGRAM.parents[1]
 OF_HERE = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "AUTOCOG_CONFIG", "AUTOCOG_DISABLE_PLUGINS")

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import forget
 from typer.testing import CliRunner
 
 from autocog_core import BackendInfo, Model, load
@@ -31,8 +30,9 @@ from autocog_core.toolkit.sampling import pick
 from autocog_core.toolkit.tree_answers import ArrayAnswers
 from autocog_core.types.completion import Completion, CompletionRequest
 from autocog_core.types.token_tree import TreeQuery, TreeScores
-from plugin_author.conftest import NGRAM
-from plugin_author.findings import broken
+from tests.plugin_author.conftest import NGRAM
+from tests.plugin_author.findings import broken
+from tests.support.small_backends import forget
 
 PAGE = (NGRAM.parents[1] / "docs" / "writing-a-backend.md").read_text(encoding="utf-8")
 BACKEND = "src/autocog_ngram/backend.py"

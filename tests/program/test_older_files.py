@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autocog_core import Automaton, Choose, Complete, InputError, Text
 from autocog_core.automaton import Regex, Strings, Tokens, Union
+from tests.support.small_backends import random_model
 
 OLDER: dict[str, Any] = {
     "actions": [

@@ -15,7 +15,8 @@ from autocog_core import EOS, Automaton, Choose, Complete, Each, Input, InputErr
 from autocog_core.automaton import Regex
 from autocog_core.program.document import parse
 from autocog_core.types.prompt import Prompt, TextPiece
-from program.drawn import programs
+from tests.program.drawn import programs
+from tests.support.soak import count
 
 QUIZ = """\
 # A quiz of one question.
@@ -73,7 +74,7 @@ def test_a_file_says_what_python_would(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=60)
+@settings(max_examples=count(normal=30, soak=60))
 @given(programs())
 def test_what_is_written_is_read_again(automaton: Automaton) -> None:
     assert not automaton.faults()

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import random_model
 
 from autocog_core import Automaton, InputError
 from autocog_core.automaton.templates.filters import METHODS, TESTS, filters
@@ -17,6 +16,7 @@ from autocog_core.program import schema
 from autocog_core.program.document import DEEPEST, MOST_VALUES
 from autocog_core.program.source import MOST_BYTES
 from autocog_core.program.token_set_schema import OPERATIONS, Shape
+from tests.support.small_backends import random_model
 
 PAGE = (Path(__file__).parents[2] / "docs" / "programs.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
-from helpers import random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +31,9 @@ from autocog_core.errors import (
     EngineError,
 )
 from autocog_core.types.thought_tree import ThoughtTree
-from program.drawn import programs
+from tests.program.drawn import programs
+from tests.support.small_backends import random_model
+from tests.support.soak import count
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -77,7 +78,7 @@ def test_rows_come_out_as_each_alone(concurrency: int) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=25)
+@settings(max_examples=count(normal=12, soak=25))
 @given(programs(runs=True), st.integers(0, 3), st.lists(st.sampled_from(["a", "bc", None, "é"])))
 def test_any_automaton_runs_on_rows_as_on_each(
     automaton: Automaton, seed: int, topics: list[str | None]

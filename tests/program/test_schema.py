@@ -7,7 +7,6 @@ import json
 from typing import Any
 
 import pytest
-from helpers import random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -17,7 +16,9 @@ from autocog_core import Automaton, Budget, InputError
 from autocog_core.program.schema import ProgramShape
 from autocog_core.schemas import FOLDER, SCHEMAS, written
 from autocog_core.types.thought_tree import ThoughtTree
-from program.drawn import programs
+from tests.program.drawn import programs
+from tests.support.small_backends import random_model
+from tests.support.soak import count
 
 PROGRAM = Draft202012Validator(json.loads(written("program")))
 TREE = Draft202012Validator(json.loads(written("tree")))
@@ -164,7 +165,7 @@ PLACES = places(ALL)[1:]
 
 
 @pytest.mark.slow
-@settings(max_examples=600)
+@settings(max_examples=count(normal=60, soak=600))
 @given(st.sampled_from(PLACES), values, st.sampled_from(["put", "leave out", "add"]))
 def test_the_schema_and_the_reader_are_of_one_mind(
     path: tuple[Any, ...], value: Any, how: str

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import CharTokenizer, random_model
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autocog_core import Automaton, Choose, Each, Input, InputError, Model, Template, Text
 from autocog_core.automaton.inputs import check_values
 from autocog_core.types.prompt import Prompt, TextPiece
+from tests.support.small_backends import CharTokenizer, random_model
 
 VALUES: dict[str, Any] = {
     "s": "some Text",
@@ -183,7 +183,7 @@ hostile = st.lists(
 
 @given(hostile, st.lists(hostile, max_size=3))
 def test_data_is_never_parsed_for_special_tokens(text: str, items: list[str]) -> None:
-    """Trap 10: a row that says "<|end|>" ended the turn."""
+    """In earlier implementations a row that says "<|end|>" ended the turn."""
     template = Template(
         "<|bos|>{{ t }}<|{{ t }}|>{% for i in l %}<{{ i }}>{% endfor %}<|end|>", True
     )

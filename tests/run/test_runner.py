@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import random_model, table_model
 
 from autocog_core import Automaton, Budget, ClosedError, EngineError, InputError, Model
 from autocog_core.backends.random import RandomLM
 from autocog_core.dataset import Gold, Progress, Row, Run, check_columns, run_file, summarize
 from autocog_core.hooks.specs import hookimpl
 from autocog_core.types.thought_tree import ThoughtTree
+from tests.support.small_backends import random_model, table_model
 
 PROGRAM: dict[str, Any] = {
     "autocog": 1,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from helpers import random_model
 from rich.cells import cell_len
 
 from autocog_core import Automaton, Budget
 from autocog_core.types.thought_tree import ThoughtNode, ThoughtTree
 from autocog_core.viz.tree_text import tree_text
+from tests.support.small_backends import random_model
 
 
 def lines_of(tree: ThoughtTree, width: int = 80, **options: Any) -> list[str]:

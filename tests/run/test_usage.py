@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from automata.side_by_side import Server
-from helpers import random_model
-
 from autocog_core import Automaton, Choose, Complete, Model, Text, Usage
 from autocog_core.dataset import Meter, Row, Run, run_file
+from tests.support.automata.side_by_side import Server
+from tests.support.small_backends import random_model
 
 PROGRAM = Automaton(
     [

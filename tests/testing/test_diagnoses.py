@@ -12,7 +12,8 @@ import pytest
 from autocog_core import BackendInfo
 from autocog_core.testing import LAWS, LawBrokenError, NotApplicableError, Subject, conformance
 from autocog_core.testing.conformance import check
-from testing import broken
+from tests.mutants import choices, descriptions, memory, rows, trees
+from tests.mutants.sound import Sound
 
 BY_NAME = {law.name: law for law in LAWS}
 
@@ -24,35 +25,25 @@ def break_of(backend: Any, law: str) -> LawBrokenError:
 
 
 def test_one_number_that_fits_is_no_off_by_one() -> None:
-    class OneNode(broken.WithTrees):
-        """Of one node alone the score is the next position's."""
-
-        def seen(self, paths: dict[int, list[int]], parent: int, node: int) -> list[int]:
-            return paths[node] if node == 3 else paths[parent]
-
-    assert "off by one" not in break_of(OneNode, "trees").cause
+    assert "off by one" not in break_of(trees.OneNodeOff, "trees").cause
 
 
 def test_stripping_is_not_blamed_for_other_wrong_scores() -> None:
-    error = break_of(broken.Halved, "choices_in_order")
+    error = break_of(choices.Halved, "choices_in_order")
     assert error.cause == ""
 
 
 def test_weights_that_differ_are_no_shared_state() -> None:
-    cause = break_of(broken.RandomWeights, "two_models").cause
+    cause = break_of(memory.RandomWeights, "two_models").cause
     assert "weights that are random" in cause
     assert "class attribute" not in cause
 
 
 def test_rows_that_are_not_rounded_are_not_called_so() -> None:
-    class Scaled(broken.Sound):
-        def greedy_impl(self, tokens: Sequence[int]) -> Any:
-            return super().greedy_impl(tokens) - np.float32(0.005)
-
-    assert "rounded" not in break_of(Scaled, "distribution").cause
+    assert "rounded" not in break_of(rows.Scaled, "distribution").cause
 
 
-class OfOrder(broken.Sound):
+class OfOrder(Sound):
     """Looks at the last tokens only."""
 
     order = 3
@@ -71,7 +62,7 @@ class OfDeclaredOrder(OfOrder):
         return replace(super().describe_impl(), details={"order": self.order})
 
 
-class Forgetting(broken.Sound):
+class Forgetting(Sound):
     """Each token counts a little less than the one after it."""
 
     def __init__(self, **options: Any) -> None:
@@ -85,17 +76,13 @@ class Forgetting(broken.Sound):
 
 
 @pytest.mark.parametrize("backend", [OfOrder, OfDeclaredOrder, Forgetting])
-def test_models_that_forget_are_not_blamed_for_it(backend: type[broken.Sound]) -> None:
+def test_models_that_forget_are_not_blamed_for_it(backend: type[Sound]) -> None:
     with pytest.raises(NotApplicableError):
         check(BY_NAME["whole_context"], Subject(backend))
 
 
 def test_a_description_that_fails_breaks_laws_and_raises_nothing() -> None:
-    class Mute(broken.Sound):
-        def describe_impl(self) -> BackendInfo:
-            raise KeyError("vocab_size")
-
-    found = list(conformance(Subject(Mute)))
+    found = list(conformance(Subject(descriptions.Mute)))
     assert {finding.status for finding in found} == {"broken"}
     assert {finding.broken.failure for finding in found if finding.broken} == {
         found[0].broken.failure if found[0].broken else ""
@@ -104,8 +91,4 @@ def test_a_description_that_fails_breaks_laws_and_raises_nothing() -> None:
 
 
 def test_a_description_of_the_wrong_type_is_named() -> None:
-    class Dictionary(broken.Sound):
-        def describe_impl(self) -> Any:
-            return {"vocabulary_size": 259}
-
-    assert "`describe` gives dict" in break_of(Dictionary, "description").what
+    assert "`describe` gives dict" in break_of(descriptions.Dictionary, "description").what

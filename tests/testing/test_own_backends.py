@@ -6,7 +6,7 @@ from autocog_core.backends.random import RandomLM
 from autocog_core.backends.table import TableLM
 from autocog_core.testing import BackendContract
 from autocog_core.testing.texts import CHOICES, PROMPTS
-from testing import words
+from tests.testing import words
 
 
 class TestRandom(BackendContract):

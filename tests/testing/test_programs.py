@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 
 import pytest
-from helpers import table_model
 
 from autocog_core import Automaton, Choose, Complete, Text
 from autocog_core.testing import (
@@ -17,6 +16,7 @@ from autocog_core.testing import (
     assert_text,
 )
 from autocog_core.types.thought_tree import ThoughtTree
+from tests.support.small_backends import table_model
 
 pytest_plugins = ["pytester"]
 ROWS = {"Right?": {" ": 0.99}, "Right? ": {"y": 0.7, "n": 0.3}, "Right? y": {"!": 0.9}}

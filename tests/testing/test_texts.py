@@ -12,7 +12,8 @@ from autocog_core.backends.random import RandomLM
 from autocog_core.testing import LAWS, Finding, LawBrokenError, NotApplicableError, Subject
 from autocog_core.testing.conformance import check, conformance
 from autocog_core.testing.texts import CHOICES, PROMPTS
-from testing import broken, words
+from tests.mutants.tokens import FailsOnEmoji, PaddedVocabulary
+from tests.testing import words
 
 BY_NAME = {law.name: law for law in LAWS}
 
@@ -80,7 +81,7 @@ def test_texts_are_the_laws_own_where_nothing_forbids() -> None:
 
 def test_a_tokenizer_that_fails_is_shown_with_the_smallest_text() -> None:
     with pytest.raises(LawBrokenError) as caught:
-        check(BY_NAME["round_trip"], Subject(broken.FailsOnEmoji))
+        check(BY_NAME["round_trip"], Subject(FailsOnEmoji))
     assert caught.value.given == "'😀'"
     assert "ValueError: chr()" in caught.value.got
 
@@ -88,7 +89,7 @@ def test_a_tokenizer_that_fails_is_shown_with_the_smallest_text() -> None:
 def test_ids_are_detokenized_in_large_pieces() -> None:
     calls: list[int] = []
 
-    class Wide(broken.PaddedVocabulary):
+    class Wide(PaddedVocabulary):
         def detokenize_impl(self, tokens: Sequence[int]) -> bytes:
             calls.append(len(tokens))
             size = self.vocabulary.size

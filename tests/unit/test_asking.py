@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from helpers import random_model, table_model
 
 from autocog_core import (
     EOS,
@@ -29,6 +28,7 @@ from autocog_core.types.completion import Completion
 from autocog_core.types.completion import CompletionRequest as Request
 from autocog_core.types.thought_tree import ThoughtNode, ThoughtTree
 from autocog_core.viz.tree_text import tree_text
+from tests.support.small_backends import random_model, table_model
 
 
 class Served:

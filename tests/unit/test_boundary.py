@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from helpers import CharTokenizer, random_model
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
@@ -23,6 +22,7 @@ from autocog_core.backends.random import RandomLM
 from autocog_core.scoring.choice_encoding import EncodedChoices, encode_choices
 from autocog_core.scoring.joint_tokenization import KEPT, SHORT, JointTokens
 from autocog_core.toolkit.word_boundaries import kept, spanning
+from tests.support.small_backends import CharTokenizer, random_model
 
 MERGES = random_model(vocabulary="merges")
 BYTES = random_model(vocabulary="bytes")

@@ -3,12 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from helpers import CharTokenizer, random_model
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autocog_core import InputError, Model, Prompt, TextPiece
 from autocog_core.toolkit.chat_template import prompt_from_template
+from tests.support.small_backends import CharTokenizer, random_model
 
 SPECIAL = ("<|bos|>", "<|end|>")
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import forget, install
 
 from autocog_core import ConfigError, ModelLoadError, load, read_config
 from autocog_core.backends.random import RandomLM
 from autocog_core.config import config_file
 from autocog_core.config.plugins import WRAPPERS
+from tests.support.small_backends import forget, install
 
 Write = Callable[..., Path]
 MODEL = '[models.m]\nbackend = "random"\n'

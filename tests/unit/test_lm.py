@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import uniform
 
 from autocog_core import LM, BackendInfo, CapabilityError, ChoiceLM, ConfigError, GreedyLM, Model
 from autocog_core.backends.random import RandomLM
 from autocog_core.types.completion import Completion, CompletionRequest
+from tests.support.small_backends import uniform
 
 
 class Bytes:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import Plain, random_model, table_model, uniform
 
 from autocog_core import (
     BackendInfo,
@@ -25,6 +24,7 @@ from autocog_core import (
     hookimpl,
 )
 from autocog_core.backends.random import RandomLM
+from tests.support.small_backends import Plain, random_model, table_model, uniform
 
 CALLS: dict[str, Callable[[Model], Any]] = {
     "greedy": lambda m: m.greedy("x"),

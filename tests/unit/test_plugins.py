@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from helpers import forget, install
 
 from autocog_core import (
     ConfigError,
@@ -19,6 +18,7 @@ from autocog_core import (
     load,
 )
 from autocog_core.config.plugins import WRAPPERS, backends_with_hook, installed, load_class
+from tests.support.small_backends import forget, install
 
 GOOD = """
     from autocog_core.backends.random import RandomLM

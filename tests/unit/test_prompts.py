@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import CharTokenizer, random_model
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from autocog_core import (
     TokenPiece,
 )
 from autocog_core.scoring.prompt_encoding import prepare
+from tests.support.small_backends import CharTokenizer, random_model
 
 
 def trusted(text: str) -> TextPiece:

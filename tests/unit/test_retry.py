@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import Plain, uniform
 
 from autocog_core import EngineError, Model, RetryPolicy, hookimpl
 from autocog_core.types.completion import Completion, CompletionRequest
+from tests.support.small_backends import Plain, uniform
 
 
 class Failing:

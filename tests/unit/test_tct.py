@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import twin
-from helpers import Plain, random_model, table_model
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from autocog_core import (
@@ -24,6 +22,9 @@ from autocog_core import (
 )
 from autocog_core.backends.random import RandomLM
 from autocog_core.types.backend_info import BackendInfo
+from tests.support import reference_scores as twin
+from tests.support.small_backends import Plain, random_model, table_model
+from tests.support.soak import count
 
 INF = float("inf")
 LN = math.log
@@ -230,7 +231,7 @@ def test_scores_equal_those_of_the_slow_twin(
     check_against_twin(model, result, prompt, choices, end, u)
 
 
-@pytest.mark.slow
+@settings(max_examples=count(normal=25, soak=100))
 @given(st.lists(st.tuples(texts, choice_texts), min_size=1, max_size=4))
 def test_choosing_many_equals_choosing_one_by_one(rows: list[tuple[str, list[str]]]) -> None:
     prompts, choices = [row[0] for row in rows], [row[1] for row in rows]

@@ -5,12 +5,20 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import time
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from itertools import combinations
 
 import pytest
-from pictures import (
+from rich.cells import cell_len
+
+from autocog_core import EOS, Automaton, Choose, Complete, InputError, Text
+from autocog_core.automaton.templates.template import Each, Template
+from autocog_core.types.prompt import Prompt, TextPiece, TokenPiece
+from autocog_core.viz import graph_dot, graph_svg, preview
+from autocog_core.viz.flow import flow_of
+from tests.support.operations import growth
+from tests.support.pictures import (
     AWKWARD,
     SVG,
     Rectangle,
@@ -33,13 +41,7 @@ from pictures import (
     triage,
     ways,
 )
-from rich.cells import cell_len
-
-from autocog_core import EOS, Automaton, Choose, Complete, InputError, Text
-from autocog_core.automaton.templates.template import Each, Template
-from autocog_core.types.prompt import Prompt, TextPiece, TokenPiece
-from autocog_core.viz import graph_dot, graph_svg, preview
-from autocog_core.viz.flow import flow_of
+from tests.support.soak import count
 
 PICTURES = {
     "linear": linear(),
@@ -326,22 +328,41 @@ def test_a_picture_stands_alone() -> None:
     assert 'font-family="monospace"' in source
 
 
-@pytest.mark.slow
-def test_long_chains_and_many_ways_to_one_end_draw_in_seconds() -> None:
-    chain = Automaton(
-        Text(uid=f"t{n}", text=f"text {n}", successors=f"t{n + 1}" if n < 9999 else ())
-        for n in range(10_000)
+def chain(length: int) -> Automaton:
+    return Automaton(
+        Text(uid=f"t{n}", text=f"text {n}", successors=f"t{n + 1}" if n < length - 1 else ())
+        for n in range(length)
     )
-    started = time.perf_counter()
-    svg = parsed(chain)
-    assert len(groups(svg, "action")) == 10_000
+
+
+def test_long_chains_are_drawn_whole() -> None:
+    length = count(normal=1_500, soak=10_000)
+    long = chain(length)
+    svg = parsed(long)
+    assert len(groups(svg, "action")) == length
     assert len({rectangle(group)[0] for group in groups(svg, "action")[:9]}) == 1
-    assert len(list(ways(svg))) == 9_999
-    assert graph_dot(chain).count("->") == 9_999
-    assert len(printed(chain)) == 10_000
-    svg = parsed(questions(500))
+    assert len(list(ways(svg))) == length - 1
+    assert graph_dot(long).count("->") == length - 1
+    assert len(printed(long)) == length
+
+
+def test_many_ways_to_one_end_are_drawn_narrow() -> None:
+    svg = parsed(questions(count(normal=100, soak=500)))
     assert float(svg.get("width", "")) < 2400
-    assert time.perf_counter() - started < 60
+
+
+@pytest.mark.parametrize("draw", [graph_svg, graph_dot])
+@pytest.mark.parametrize("automaton", [chain, questions])
+def test_drawing_takes_little_more_than_linear_work(
+    draw: Callable[[Automaton], str], automaton: Callable[[int], Automaton]
+) -> None:
+    def drawing(size: int) -> Callable[[], str]:
+        drawn = automaton(size)
+        return lambda: draw(drawn)
+
+    size = count(normal=400, soak=2_000) if automaton is chain else 80
+    # Quadratic work would be 16 times as much.
+    assert growth(drawing, size // 4, size) < 8
 
 
 def test_faulty_automata_are_drawn_as_far_as_they_lead_somewhere() -> None:

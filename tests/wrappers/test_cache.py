@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import Plain
 
 from autocog_core import Automaton, ConfigError, Model, NumericsError, UsageError, hookimpl, load
 from autocog_core.backends.random import RandomLM
@@ -20,7 +19,8 @@ from autocog_core.types.backend_info import BackendInfo
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
 from autocog_core.types.token_tree import TreeQuery, TreeScores
 from autocog_core.wrappers.cache import Cache
-from wrappers.counting import CountingLM
+from tests.support.small_backends import Plain
+from tests.wrappers.counting import CountingLM
 
 #: As in banking77, with short names: bytes make deep trees.
 ROUTING: dict[str, Any] = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import CharTokenizer
 
 from autocog_core import (
     Automaton,
@@ -32,7 +30,8 @@ from autocog_core.types.completion import Completion
 from autocog_core.wrappers.cache import Cache
 from autocog_core.wrappers.record import Record
 from autocog_core.wrappers.replay import NotRecordedError
-from wrappers.counting import CountingLM
+from tests.support.small_backends import CharTokenizer
+from tests.wrappers.counting import CountingLM
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 #: What each program is given.
@@ -86,7 +85,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str
     return folder, trees
 
 
-def test_the_examples_run_from_recordings_in_little_time(
+def test_the_examples_run_from_recordings_without_the_engine(
     recordings: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(self: RandomLM, tokens: Sequence[int]) -> Any:
@@ -95,11 +94,9 @@ def test_the_examples_run_from_recordings_in_little_time(
     monkeypatch.setattr(RandomLM, "greedy_impl", fail)
     folder, trees = recordings
     assert sorted(PROGRAMS) == sorted(each.stem for each in EXAMPLES.glob("*/*.yaml"))
-    start = time.perf_counter()
     for name in PROGRAMS:
         with replayed(folder / f"{name}.jsonl.gz") as model:
             assert run(name, model) == trees[name], name
-    assert time.perf_counter() - start < 2
 
 
 def test_the_examples_are_recorded_in_few_bytes(

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from autocog_core.wrappers.store import LOG, Store
+from tests.support.soak import count
 
 #: Writes values that tell their keys, for ever or so many, and reads back what others wrote.
 WRITER = """
@@ -90,7 +91,7 @@ def test_two_processes_at_once_corrupt_nothing(path: Path, size: int) -> None:
 @pytest.mark.slow
 def test_killed_while_writing_it_opens_again(path: Path) -> None:
     drawn = random.Random(0)
-    processes = [writer(path, number, -1) for number in range(4)]
+    processes = [writer(path, number, -1) for number in range(count(normal=2, soak=4))]
     for process in processes:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"

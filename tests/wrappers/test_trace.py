@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import Plain
 
 from autocog_core import ConfigError, ContextOverflowError, EngineError, Model, hookimpl, load
 from autocog_core.backends.random import RandomLM
 from autocog_core.redaction import conceal
 from autocog_core.wrappers.cache import Cache
 from autocog_core.wrappers.trace import Trace
-from wrappers.counting import CountingLM
+from tests.support.small_backends import Plain
+from tests.wrappers.counting import CountingLM
 
 CHOICES = ["yes", "no", "yes, of course"]
 

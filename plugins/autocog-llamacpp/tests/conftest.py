@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gguf_models import SMOL
+
+from tests.support.llamacpp.gguf_models import SMOL
 
 sys.path.insert(0, str(Path(__file__).parent))
 # The laws that every backend obeys stand with core's tests.
 sys.path.insert(0, str(Path(__file__).parents[3] / "tests"))
 
-import gguf_models
+from tests.support.llamacpp import gguf_models
 
 #: Makes a `LLaMa` of a tiny model: architecture, options of the file, options of the backend.
 MakeLlama = Callable[..., Any]

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import gguf_files
 import pytest
 from gguf import GGMLQuantizationType as Type
 from typer.testing import CliRunner, Result
@@ -16,6 +15,7 @@ from typer.testing import CliRunner, Result
 from autocog_core.cli.main import app
 from autocog_llamacpp.gguf.info import read_gguf_info
 from autocog_llamacpp.gguf.quantization_types import TYPES
+from tests.support.llamacpp import gguf_files
 
 Run = Callable[..., Result]
 

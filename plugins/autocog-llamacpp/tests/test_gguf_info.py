@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import gguf
-import gguf_files
 import pytest
 from gguf import GGMLQuantizationType as Type
-from gguf_models import SMOL
 
 from autocog_core import AutocogError, ConfigError, ModelLoadError
 from autocog_llamacpp.gguf.header import GgufArray, read_header
 from autocog_llamacpp.gguf.info import GgufInfo, gguf_path, read_gguf_info
+from tests.support.llamacpp import gguf_files
+from tests.support.llamacpp.gguf_models import SMOL
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import gguf_models
 import numpy as np
-import plain_llama
 import pytest
 from gguf import TokenType
 from numpy.typing import NDArray
@@ -28,6 +26,7 @@ from autocog_core import (
 )
 from autocog_core.numerics import log_softmax
 from autocog_llamacpp import LLaMa
+from tests.support.llamacpp import gguf_models, plain_llama
 
 GgufFile = Callable[..., Path]
 

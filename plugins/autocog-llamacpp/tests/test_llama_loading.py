@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import gguf
-import gguf_models
 import numpy as np
-import plain_llama
 import psutil
 import pytest
 
@@ -26,6 +24,7 @@ from autocog_core.errors import ClosedError, ContextOverflowError
 from autocog_llamacpp import LLaMa
 from autocog_llamacpp.llama.memory import CACHE_TYPES
 from autocog_llamacpp.loading import find_file, parts_of
+from tests.support.llamacpp import gguf_models, plain_llama
 
 GgufFile = Callable[..., Path]
 
@@ -806,7 +805,7 @@ def test_the_numbers_are_those_of_llama_cpp_pythons_own_class(path: Path, open_l
 
 @pytest.mark.slow
 def test_the_real_model_loads_by_its_package_in_every_type_of_cache(open_llama: Any) -> None:
-    from gguf_models import SMOL
+    from tests.support.llamacpp.gguf_models import SMOL
 
     expected = logprobs(open_llama(SMOL, n_threads=0))
     for kind in CACHE_TYPES:

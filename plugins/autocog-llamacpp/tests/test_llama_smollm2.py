@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gguf_models import SMOL
-from native_automata import check_equal, result_of
-from plain_llama import Plain
-from recordings.rows import EXAMPLES, ROWS
 
 from autocog_core import Automaton
 from autocog_core.config.options import package_file
 from autocog_llamacpp import LLaMa
 from autocog_llamacpp.extension.load import native
 from autocog_llamacpp.gguf.quantize import quantize
+from tests.recordings.rows import EXAMPLES, ROWS
+from tests.support.llamacpp.drawn_automata import check_equal, result_of
+from tests.support.llamacpp.gguf_models import SMOL
+from tests.support.llamacpp.plain_llama import Plain
 
 pytestmark = pytest.mark.slow
 

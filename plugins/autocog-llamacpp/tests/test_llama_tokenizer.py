@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import gguf_models
 import llama_cpp
 import numpy as np
 import pytest
@@ -23,6 +22,7 @@ from autocog_core import InputError, ModelLoadError, Prompt, TextPiece
 from autocog_llamacpp.gguf.weights import Weights
 from autocog_llamacpp.llama.interrupt import Interruptible
 from autocog_llamacpp.llama.tokenizer import SHORT, Tokenizer
+from tests.support.llamacpp import gguf_models
 
 GgufFile = Callable[..., Path]
 
@@ -426,7 +426,7 @@ WORDS = [
 @pytest.mark.slow
 def test_the_real_models_tokens_are_those_that_transformers_gives(smol: Any) -> None:
     tf = pytest.importorskip("autocog_tf")
-    from gguf_models import SMOL
+    from tests.support.llamacpp.gguf_models import SMOL
 
     twin = tf.TfLM(**tf.TfLM.create(model_path=SMOL, device="cpu"))
     generator = np.random.default_rng(5)

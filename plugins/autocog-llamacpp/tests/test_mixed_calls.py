@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from plain_llama import Plain
 from test_tree_decoding import ARCHITECTURES, TOLERANCE, check_account, query
-from watched_decode import WatchedDecode
 
 from autocog_core import EngineError, Prompt, TokenPiece
+from tests.support.llamacpp.plain_llama import Plain
+from tests.support.llamacpp.watched_decode import WatchedDecode
 
 
 class Mixed:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from native_automata import COUNTS, MORE_MERGES, check_equal, compare_sessions, favour, result_of
 
 from autocog_core import (
     AutocogError,
@@ -22,6 +21,14 @@ from autocog_core import (
 )
 from autocog_llamacpp import LLaMa
 from autocog_llamacpp.extension.load import native
+from tests.support.llamacpp.drawn_automata import (
+    COUNTS,
+    MORE_MERGES,
+    check_equal,
+    compare_sessions,
+    favour,
+    result_of,
+)
 
 pytestmark = pytest.mark.skipif(native().module is None, reason="there is no extension")
 

@@ -15,12 +15,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import gguf_models
 import psutil
 import pytest
-from native_automata import MORE_MERGES, WORLD, favour, result_of
 from test_tree_decoding import check_account
-from watched_decode import WatchedDecode
 
 from autocog_core import (
     AutocogError,
@@ -41,6 +38,9 @@ from autocog_core.wrappers.trace import Trace
 from autocog_llamacpp import LLaMa
 from autocog_llamacpp.extension import load as native_module
 from autocog_llamacpp.extension.load import native as found
+from tests.support.llamacpp import gguf_models
+from tests.support.llamacpp.drawn_automata import MORE_MERGES, WORLD, favour, result_of
+from tests.support.llamacpp.watched_decode import WatchedDecode
 
 pytestmark = pytest.mark.skipif(found().module is None, reason="there is no extension")
 

@@ -13,7 +13,6 @@ import llama_cpp
 import numpy as np
 import pytest
 from autocog_llamacpp.extension.automaton import NativeAction, NativeProgram, NativeSite
-from gguf_models import SPECIALS, gguf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -24,6 +23,7 @@ from autocog_core.hooks.automaton_run import Budget
 from autocog_core.toolkit.stop_strings import first_stop
 from autocog_llamacpp import LLaMa
 from autocog_llamacpp.extension.load import native as found
+from tests.support.llamacpp.gguf_models import SPECIALS, gguf
 
 _native = found().module
 pytestmark = pytest.mark.skipif(_native is None, reason="there is no extension")

@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import gguf
-import gguf_files
 import llama_cpp
 import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Type
-from gguf_models import SMOL
 
 from autocog_core import ConfigError, EngineError, InputError, ModelLoadError
 from autocog_llamacpp.gguf import quantize as module
 from autocog_llamacpp.gguf.info import gguf_path, read_gguf_info
 from autocog_llamacpp.gguf.quantization_types import ALIASES, TYPES, WITH_MATRIX, type_named
 from autocog_llamacpp.gguf.quantize import quantize
+from tests.support.llamacpp import gguf_files
+from tests.support.llamacpp.gguf_models import SMOL
 
 #: Largest error of a weight, in standard deviations of all weights.
 CLOSE = {"F32": 0, "F16": 0.002, "BF16": 0.02, "Q8_0": 0.03, "Q6_K": 0.12, "Q5_0": 0.3}

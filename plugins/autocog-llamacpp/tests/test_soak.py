@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from plain_llama import Plain
 
 from autocog_core import ContextOverflowError, Model
 from autocog_llamacpp import LLaMa
+from tests.support.llamacpp.plain_llama import Plain
 
 pytestmark = pytest.mark.slow
 

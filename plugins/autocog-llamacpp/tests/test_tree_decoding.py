@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from plain_llama import Plain
-from watched_decode import WatchedDecode
 
 from autocog_core import TreeQuery
 from autocog_core.types.token_tree import TokenTree
+from tests.support.llamacpp.plain_llama import Plain
+from tests.support.llamacpp.watched_decode import WatchedDecode
 
 #: Gemma's norms now and then amplify a rounding error a hundredfold, in the twin itself as well.
 TOLERANCE = {"llama": 1e-4, "gemma3": 1e-3, "mamba": 1e-4, "lfm2": 1e-4}

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers.connect import Connect
-from servers.openai_api import KEY
-from servers.serving import serving
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from autocog_openai import OpenAI
 from autocog_openai.tokenizers.load import _BYTES
+from tests.support.openai.servers.connect import Connect
+from tests.support.openai.servers.openai_api import KEY
+from tests.support.openai.servers.serving import serving
 
 #: Opens a model of the plugin on a server: the ASGI application, options.
 

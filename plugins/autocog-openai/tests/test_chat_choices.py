@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from servers.connect import Connect
-from servers.generic import Generic
-from servers.openai_api import CHAT, DECIDER, INSTRUCT, REASONING, OpenAIServer
-from servers.openai_decisions import probabilities
-from servers.scripted import Scripted
-from servers.wrong_echo import WrongEcho
 from starlette.responses import JSONResponse
 
 from autocog_core import Automaton, Model
 from autocog_core.errors import CapabilityError, InputError
 from autocog_openai.connection.errors import MalformedAnswerError
+from tests.support.openai.servers.connect import Connect
+from tests.support.openai.servers.generic import Generic
+from tests.support.openai.servers.openai_api import CHAT, DECIDER, INSTRUCT, REASONING, OpenAIServer
+from tests.support.openai.servers.openai_decisions import probabilities
+from tests.support.openai.servers.scripted import Scripted
+from tests.support.openai.servers.wrong_echo import WrongEcho
 
 MESSAGES = [{"role": "user", "content": "Yes or no?"}]
 OPENAI = {"model": CHAT, "server": "openai"}

@@ -6,14 +6,14 @@ import logging
 from typing import Any
 
 import pytest
-from servers.connect import Connect
-from servers.engine import Engine
-from servers.generic import Generic
-from servers.openai_api import CHAT, INSTRUCT, REASONING, OpenAIServer
-from servers.openai_shared import FILTER, REFUSAL_TEXT, REFUSE
 
 from autocog_core.errors import CapabilityError
 from autocog_openai.connection.errors import RefusedError
+from tests.support.openai.servers.connect import Connect
+from tests.support.openai.servers.engine import Engine
+from tests.support.openai.servers.generic import Generic
+from tests.support.openai.servers.openai_api import CHAT, INSTRUCT, REASONING, OpenAIServer
+from tests.support.openai.servers.openai_shared import FILTER, REFUSAL_TEXT, REFUSE
 
 MESSAGES = [{"role": "user", "content": "Tell me."}]
 ROUTES = {

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from servers.engine import Engine
-from servers.serving import serving
-from servers.sglang import SGLang
-from servers.vllm import VLLM
-from servers.wrong_echo import WrongEcho
 
 from autocog_core.testing import LAWS, Law, Subject, check_or_skip
 from autocog_openai import OpenAI
+from tests.support.openai.servers.engine import Engine
+from tests.support.openai.servers.serving import serving
+from tests.support.openai.servers.sglang import SGLang
+from tests.support.openai.servers.vllm import VLLM
+from tests.support.openai.servers.wrong_echo import WrongEcho
 
 pytestmark = pytest.mark.slow
 SERVERS: dict[str, tuple[Any, bool]] = {

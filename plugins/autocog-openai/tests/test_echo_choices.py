@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from servers.connect import Connect
-from servers.wrong_echo import WrongEcho
 
 from autocog_core.errors import CapabilityError
+from tests.support.openai.servers.connect import Connect
+from tests.support.openai.servers.wrong_echo import WrongEcho
 
 CHOICES = [" Paris", " Lyon", " Par", " \u00e9t\u00e9"]
 

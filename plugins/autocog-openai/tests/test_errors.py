@@ -9,13 +9,6 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from servers.connect import Connect
-from servers.faults import Faults
-from servers.openai_api import CHAT, KEY, OpenAIServer
-from servers.scripted import Scripted, cut_after, ended_after, refusal, silence
-from servers.serving import serving
-from servers.sglang import SGLang
-from servers.vllm import VLLM
 from starlette.responses import JSONResponse, Response
 
 from autocog_core.errors import (
@@ -34,6 +27,13 @@ from autocog_openai.connection.errors import (
     RefusedError,
     RequestTimeoutError,
 )
+from tests.support.openai.servers.connect import Connect
+from tests.support.openai.servers.faults import Faults
+from tests.support.openai.servers.openai_api import CHAT, KEY, OpenAIServer
+from tests.support.openai.servers.scripted import Scripted, cut_after, ended_after, refusal, silence
+from tests.support.openai.servers.serving import serving
+from tests.support.openai.servers.sglang import SGLang
+from tests.support.openai.servers.vllm import VLLM
 
 MESSAGES = [{"role": "user", "content": "Tell me."}]
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from servers.connect import Connect
-from servers.engine import Engine
-from servers.serving import serving
-from servers.sglang import SGLang
-from servers.vllm import VLLM
 
 from autocog_core import EOS, Automaton, ChoiceScores, Complete, Model, Text, TreeQuery
 from autocog_core.errors import CapabilityError
 from autocog_openai import OpenAI
+from tests.support.openai.servers.connect import Connect
+from tests.support.openai.servers.engine import Engine
+from tests.support.openai.servers.serving import serving
+from tests.support.openai.servers.sglang import SGLang
+from tests.support.openai.servers.vllm import VLLM
 
 SERVERS = {"vllm": VLLM, "sglang": SGLang}
 ROUTES = {"vllm": "/v1/completions", "sglang": "/generate"}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from servers.connect import Connect
-from servers.engine import Engine
-from servers.sglang import SGLang
-from servers.vllm import VLLM
 from test_exact_choices import SERVERS, Pair, opened, pair  # noqa: F401
 
 from autocog_core import Completion
 from autocog_core.errors import CapabilityError
+from tests.support.openai.servers.connect import Connect
+from tests.support.openai.servers.engine import Engine
+from tests.support.openai.servers.sglang import SGLang
+from tests.support.openai.servers.vllm import VLLM
 
 PROMPT = "The capital is"
 

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers.connect import Connect
-from servers.engine import Engine
-from servers.faults import KINDS, Faults
-from servers.serving import serving
-from servers.vllm import VLLM
 from typer.testing import CliRunner, Result
 
 from autocog_core import Automaton
 from autocog_core.cli.main import app
 from autocog_core.errors import AutocogError, EngineError
 from autocog_core.evaluation.evaluation import Strategy
+from tests.support.openai.servers.connect import Connect
+from tests.support.openai.servers.engine import Engine
+from tests.support.openai.servers.faults import KINDS, Faults
+from tests.support.openai.servers.serving import serving
+from tests.support.openai.servers.vllm import VLLM
 
 PROGRAM: dict[str, Any] = {
     "autocog": 1,

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers.connect import Connect
-from servers.faults import Faults
-from servers.openai_api import CHAT, OpenAIServer
-from servers.scripted import Scripted, cut_after, echo_key, refusal
-from servers.serving import serving
 from starlette.responses import Response
 from typer.testing import CliRunner
 
 from autocog_core.cli.main import app
 from autocog_core.errors import AutocogError
+from tests.support.openai.servers.connect import Connect
+from tests.support.openai.servers.faults import Faults
+from tests.support.openai.servers.openai_api import CHAT, OpenAIServer
+from tests.support.openai.servers.scripted import Scripted, cut_after, echo_key, refusal
+from tests.support.openai.servers.serving import serving
 
 SECRET = "sk-proj-A1b2C3d4E5f6G7h8-not-to-be-shown"
 MESSAGES = [{"role": "user", "content": "Tell me."}]

@@ -7,21 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers.connect import Connect
-from servers.engine import Engine
-from servers.faults import Faults
-from servers.generic import Generic
-from servers.openai_api import CHAT, DECIDER, INSTRUCT, KEY, REASONING, OpenAIServer
-from servers.scripted import Scripted, refusal
-from servers.serving import serving
-from servers.sglang import SGLang
-from servers.vllm import VLLM
-from servers.wrong_echo import WrongEcho
 from starlette.responses import Response
 
 from autocog_core.errors import AutocogError, ConfigError, EngineError
 from autocog_openai import OpenAI
 from autocog_openai.connection.errors import RateLimitError
+from tests.support.openai.servers.connect import Connect
+from tests.support.openai.servers.engine import Engine
+from tests.support.openai.servers.faults import Faults
+from tests.support.openai.servers.generic import Generic
+from tests.support.openai.servers.openai_api import (
+    CHAT,
+    DECIDER,
+    INSTRUCT,
+    KEY,
+    REASONING,
+    OpenAIServer,
+)
+from tests.support.openai.servers.scripted import Scripted, refusal
+from tests.support.openai.servers.serving import serving
+from tests.support.openai.servers.sglang import SGLang
+from tests.support.openai.servers.vllm import VLLM
+from tests.support.openai.servers.wrong_echo import WrongEcho
 
 MESSAGES = [{"role": "user", "content": "Tell me."}]
 OPENAI = {"server": "openai", "api_key": KEY}

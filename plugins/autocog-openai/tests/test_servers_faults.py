@@ -7,9 +7,10 @@ from typing import Any
 
 import httpx2
 import pytest
-from servers.asking import PROMPT, client, plain
-from servers.faults import KINDS, STATUSES, Faults
-from servers.vllm import VLLM
+
+from tests.support.openai.servers.asking import PROMPT, client, plain
+from tests.support.openai.servers.faults import KINDS, STATUSES, Faults
+from tests.support.openai.servers.vllm import VLLM
 
 
 def test_no_fault_happens_where_they_are_switched_off() -> None:

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import openai
 import pytest
-from servers.asking import MESSAGES, client, refusal
-from servers.engine import Engine
-from servers.openai_api import CHAT, REASONING, OpenAIServer
-from servers.openai_shared import FILTER, REFUSAL_TEXT, REFUSE
+
+from tests.support.openai.servers.asking import MESSAGES, client, refusal
+from tests.support.openai.servers.engine import Engine
+from tests.support.openai.servers.openai_api import CHAT, REASONING, OpenAIServer
+from tests.support.openai.servers.openai_shared import FILTER, REFUSAL_TEXT, REFUSE
 
 
 def test_openai_chat_tells_the_top_20_and_nothing_exact_of_others() -> None:

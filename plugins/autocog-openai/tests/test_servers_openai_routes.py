@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import openai
 import pytest
-from servers.asking import PROMPT, client, refusal
-from servers.engine import Engine
-from servers.openai_api import CHAT, DECIDER, INSTRUCT, OpenAIServer
-from servers.openai_decisions import probabilities
-from servers.openai_shared import REFUSE
+
+from tests.support.openai.servers.asking import PROMPT, client, refusal
+from tests.support.openai.servers.engine import Engine
+from tests.support.openai.servers.openai_api import CHAT, DECIDER, INSTRUCT, OpenAIServer
+from tests.support.openai.servers.openai_decisions import probabilities
+from tests.support.openai.servers.openai_shared import REFUSE
 
 COLOURS = ("red", "green", "blue", "black", "white")
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import openai
 import pytest
-from servers.asking import MESSAGES, PROMPT, client
-from servers.engine import Engine
-from servers.generic import Generic
-from servers.wrong_echo import WrongEcho
+
+from tests.support.openai.servers.asking import MESSAGES, PROMPT, client
+from tests.support.openai.servers.engine import Engine
+from tests.support.openai.servers.generic import Generic
+from tests.support.openai.servers.wrong_echo import WrongEcho
 
 
 def test_generic_takes_text_only_and_ignores_what_it_does_not_know() -> None:

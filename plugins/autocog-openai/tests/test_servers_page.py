@@ -7,13 +7,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import servers_table
-from servers.serving import serving
-from servers.vllm import VLLM
 
 import autocog_core as autocog
 from autocog_openai import OpenAIOptions
 from autocog_openai.servers.probe import OWNERS
+from tests.support.openai import servers_table
+from tests.support.openai.servers.serving import serving
+from tests.support.openai.servers.vllm import VLLM
 
 README = Path(__file__).parents[1] / "README.md"
 ROWS = servers_table.rows_of(servers_table.PAGE.read_text(encoding="utf-8"))

@@ -9,8 +9,9 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
-from servers.asking import MESSAGES, PROMPT, client, greedy, plain
-from servers.sglang import SGLang
+
+from tests.support.openai.servers.asking import MESSAGES, PROMPT, client, greedy, plain
+from tests.support.openai.servers.sglang import SGLang
 
 
 def test_sglang_scores_a_choice_from_where_it_is_asked_to() -> None:

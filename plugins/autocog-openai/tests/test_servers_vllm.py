@@ -9,10 +9,11 @@ import httpx2
 import numpy as np
 import openai
 import pytest
-from servers.asking import MESSAGES, PROMPT, client, greedy, plain, refusal
-from servers.engine import Engine
-from servers.serving import serving
-from servers.vllm import VLLM
+
+from tests.support.openai.servers.asking import MESSAGES, PROMPT, client, greedy, plain, refusal
+from tests.support.openai.servers.engine import Engine
+from tests.support.openai.servers.serving import serving
+from tests.support.openai.servers.vllm import VLLM
 
 
 def test_vllm_named_tokens_are_exact_and_come_with_the_one_generated() -> None:

@@ -7,9 +7,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import plain
 import pytest
-import tiny
 
 from autocog_core import TreeQuery
 from autocog_core.types.token_tree import TokenTree
@@ -17,6 +15,8 @@ from autocog_tf import TfLM
 from autocog_tf.engine import context_length, may_be_masked
 from autocog_tf.evaluators.recurrent import LevelEvaluator
 from autocog_tf.evaluators.selection import pick_evaluator
+from tests.support.tf import plain_forward as plain
+from tests.support.tf import tiny_models as tiny
 
 ATTENTION = ("llama", "gpt2", "qwen3", "gemma3", "mistral")
 RECURRENT = ("mamba", "mamba2", "qwen3_next")

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plain
 import pytest
-import tiny
 import torch
 
 from autocog_core import CapabilityError, ContextOverflowError, Model, load
 from autocog_tf import TfLM
+from tests.support.tf import plain_forward as plain
+from tests.support.tf import tiny_models as tiny
 
 PROMPT = "The capital of France is"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-import tiny
 
 from autocog_core.testing import BackendContract
 from autocog_tf import TfLM
+from tests.support.tf import tiny_models as tiny
 
 
 def of_kind(name: str) -> Callable[[BackendContract], TfLM]:

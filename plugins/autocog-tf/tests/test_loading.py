@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny
 import torch
 
 from autocog_core import (
@@ -26,6 +25,7 @@ from autocog_core.errors import ClosedError, ContextOverflowError
 from autocog_tf import TfLM
 from autocog_tf.evaluators.out_of_memory import with_less_memory
 from autocog_tf.fingerprint import of
+from tests.support.tf import tiny_models as tiny
 
 
 @pytest.fixture(scope="module")

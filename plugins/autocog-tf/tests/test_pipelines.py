@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny
 import torch
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, pipeline
@@ -31,6 +30,7 @@ from autocog_core import (
 )
 from autocog_tf import TfLM
 from autocog_tf.engine import TfEngine
+from tests.support.tf import tiny_models as tiny
 
 TOLERANCE = 1e-4
 CHOICES = [" Paris", " Rome", " the inclined plane", " 1", " 10"]

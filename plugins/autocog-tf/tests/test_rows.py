@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import plain
 import pytest
-import tiny
 import torch
 from test_tree_evaluator import check, query_of
 
@@ -16,6 +14,8 @@ from autocog_core.toolkit.tree_answers import TreeAnswers
 from autocog_tf.engine import TfEngine
 from autocog_tf.evaluators import out_of_memory
 from autocog_tf.evaluators.batch_plan import ALWAYS_APART, Costs, Layout, Limits
+from tests.support.tf import plain_forward as plain
+from tests.support.tf import tiny_models as tiny
 
 TOLERANCE = 1e-4
 ROWS_ARE_CHEAP = Costs(token=1.0, pair=1.0, copy=0.0, forward=100.0)

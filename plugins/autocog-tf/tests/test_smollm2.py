@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import plain
 import pytest
 
 from autocog_core import load
 from autocog_core.testing import Subject, conformance
 from autocog_tf import TfLM
+from tests.support.tf import plain_forward as plain
 
 pytestmark = pytest.mark.slow
 

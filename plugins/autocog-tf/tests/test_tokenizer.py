@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken
@@ -13,6 +12,7 @@ from tokenizers import AddedToken
 from autocog_core import InputError, Prompt, TextPiece
 from autocog_tf import TfLM
 from autocog_tf.tokenizer import TextTokenizer
+from tests.support.tf import tiny_models as tiny
 
 BYTE_LEVEL = TextTokenizer(tiny.byte_level_tokenizer(), 512)
 SENTENCEPIECE = TextTokenizer(tiny.sentencepiece_tokenizer(), 512)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import plain
 import pytest
-import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -15,6 +13,8 @@ from numpy.typing import NDArray
 from autocog_core import TreeQuery
 from autocog_core.types.token_tree import TokenTree
 from autocog_tf.evaluators import attention
+from tests.support.tf import plain_forward as plain
+from tests.support.tf import tiny_models as tiny
 
 TOLERANCE = 1e-4
 ENGINE = tiny.tiny_engine("llama")

@@ -1,0 +1,1 @@
+"""Tests of autocog-core, and what the tests of all distributions share (`tests.support`)."""

@@ -1,0 +1,211 @@
+"""Mistakes that no law can catch, for they are not a backend's: each has a test of its own.
+
+Earlier implementations made them. `test_mutants.py` lists them beside the mutants.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autocog_core import (
+    AutocogError,
+    Automaton,
+    Choose,
+    Complete,
+    InputError,
+    Model,
+    RetryPolicy,
+    Text,
+    load,
+)
+from autocog_core.automaton import Strings
+from autocog_core.backends.byte_vocabulary import ByteVocabulary
+from autocog_core.backends.random import RandomLM
+from tests.mutants.sound import Sound
+from tests.support.small_backends import Plain, random_model, table_model
+
+
+def test_width_keeps_the_best() -> None:
+    automaton = Automaton(
+        [
+            Text(uid="t", text="A colour:", successors="c"),
+            Choose(uid="c", choices=(" red", " green", " blue", " grey", " pink"), width=2),
+        ]
+    )
+    for seed in range(5):
+        tree = automaton.run(random_model(seed=seed))
+        nodes = [node for node in tree.nodes if node.uid == "c"]
+        ranked = sorted(nodes, key=lambda node: -node.logprob)
+        assert [node.pruned for node in ranked] == [None, None, "width", "width", "width"]
+        assert tree.best().end == ranked[0]
+
+
+def test_evaluating_twice_gives_the_same_tokens() -> None:
+    automaton = Automaton(
+        [
+            Text(uid="t", text="Write:", evaluate=True, successors="w"),
+            Complete(uid="w", length=6, beams=2, width=2, successors="c"),
+            Choose(uid="c", choices=(" yes", " no"), width=None, successors=("m", "e")),
+            Complete(uid="m", length=4, beams=2, successors="e"),
+            Text(uid="e", text="!"),
+        ]
+    )
+    model, other = random_model(seed=1), random_model(seed=2)
+    first = automaton.run(model)
+    automaton.run(other)
+    again = automaton.run(model)
+    assert [dataclasses.astuple(node) for node in first.nodes] == [
+        dataclasses.astuple(node) for node in again.nodes
+    ]
+
+
+@pytest.mark.parametrize("header", ["Q:", "A long header that says much. " * 30 + "Q:"])
+def test_fixed_text_does_not_count_as_decided(header: str) -> None:
+    automaton = Automaton(
+        [
+            Text(uid="t", text=header, successors="c"),
+            Choose(uid="c", choices=(" yes", " certainly"), norm="mean", width=None),
+        ]
+    )
+    model = random_model(seed=4)
+    tree = automaton.run(model)
+    scores = model.choose(header, (" yes", " certainly"), norm="mean").scores
+    for node, score in zip(tree.nodes[1:], scores, strict=True):
+        assert node.length == len(score.tokens)
+        assert node.prob == pytest.approx(score.prob)
+        assert node.mean == pytest.approx(score.mean)
+
+
+def written(model_seed: int, letters: str, stop: str) -> str:
+    automaton = Automaton(
+        [
+            Text(uid="t", text="Go", successors="w"),
+            Complete(uid="w", length=200, vocab="letters", stop=stop, eos=False, successors="e"),
+            Text(uid="e", text="."),
+        ],
+        {"letters": Strings(tuple(letters))},
+    )
+    model = random_model(seed=model_seed)
+    (node,) = (node for node in automaton.run(model).nodes if node.uid == "w")
+    assert node.finish == "stop"
+    assert model.detokenize(node.tokens) == node.text + stop
+    return node.text
+
+
+@pytest.mark.parametrize("stop", [".", "km"])
+def test_a_mask_never_keeps_its_stop_out(stop: str) -> None:
+    for seed in range(5):
+        assert set(written(seed, "ab", stop)) <= set("ab")
+
+
+def test_masks_are_cached_by_content_and_not_by_name() -> None:
+    model = random_model(seed=3)
+    for letters in ("ab", "cd", "ab"):
+        automaton = Automaton(
+            [
+                Text(uid="t", text="Go", successors="w"),
+                Complete(uid="w", length=5, vocab="letters", eos=False),
+            ],
+            {"letters": Strings(tuple(letters))},
+        )
+        assert set(automaton.run(model).best().end.text) <= set(letters)
+
+
+@pytest.mark.parametrize("beams", [0, -1])
+def test_a_search_without_beams_is_refused(beams: int) -> None:
+    automaton = Automaton([Complete(uid="w", length=4, beams=beams)])
+    with pytest.raises(InputError, match=f"beams is {beams}: give 1 or more"):
+        automaton.run(random_model())
+
+
+def test_a_dead_end_is_no_result() -> None:
+    """After "x" nothing that the set allows is possible."""
+    model = table_model({"x": {"z": 1.0}})
+    automaton = Automaton(
+        [
+            Text(uid="t", text="x", successors="w"),
+            Complete(uid="w", length=4, vocab=Strings(("y",)), eos=False),
+        ]
+    )
+    with pytest.raises(InputError, match="no token is allowed"):
+        automaton.run(model)
+
+
+def test_a_choice_of_5000_tokens_needs_no_recursion() -> None:
+    model = Model(Plain())
+    length = 5000
+    assert sys.getrecursionlimit() < length
+    result = model.choose("x", ["a" * length, "a" * (length - 1) + "b"])
+    assert len(result.best.tokens) == length
+    assert result.best.logprob == pytest.approx(-length * np.log(256), rel=1e-5)
+
+
+def test_bos_is_added_if_the_model_says_so_and_only_then() -> None:
+    with_bos, without = Model(Sound()), Model(Sound(bos=False))
+    assert with_bos.encode("a")[0] == with_bos.info.bos
+    assert without.encode("a") == without.tokenize("a")
+
+
+def test_a_stop_matches_where_it_ends_a_longer_token() -> None:
+    dotted = ByteVocabulary("merges").tokenize(".\n", False)
+    assert len(dotted) == 1
+
+    class SaysDots(Sound):
+        def logits(self, tokens: Sequence[int]) -> Any:
+            logits = super().logits(tokens)
+            logits[dotted[0] if len(tokens) % 4 == 0 else 97] += 100
+            return logits
+
+    completion = Model(SaysDots()).complete("x", stop="\n")
+    assert (completion.text, completion.stop) == ("aa.", "\n")
+
+
+def test_choices_that_are_all_impossible_have_equal_shares() -> None:
+    row = np.full(256, -np.inf, dtype=np.float32)
+    row[122] = 0
+    result = Model(Plain(lambda tokens: row)).choose("x", ["a", "b" * 600])
+    assert [score.prob for score in result.scores] == [0.5, 0.5]
+
+
+def test_a_programming_error_is_raised_at_once_with_its_own_traceback() -> None:
+    calls = []
+
+    def mistaken(tokens: Any) -> Any:
+        calls.append(tokens)
+        return len(5)  # type: ignore[arg-type]
+
+    model = Model(Plain(mistaken), retry=RetryPolicy(retries=3, delta=100))
+    with pytest.raises(TypeError) as caught:
+        model.choose("x", ["a", "b"])
+    assert len(calls) == 1
+    assert "mistaken" in "".join(traceback.format_exception(caught.value))
+
+
+def test_the_cause_of_a_failed_load_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    cause = TypeError("wrong")
+
+    def create(**options: Any) -> Any:
+        raise cause
+
+    monkeypatch.setattr(RandomLM, "create", create)
+    with pytest.raises(AutocogError) as caught:
+        load(backend="random")
+    assert caught.value.__cause__ is cause
+
+
+def test_importing_core_prints_nothing_and_warns_of_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "import autocog_core"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,0 +1,1 @@
+"""Helpers of the tests: small backends, servers, engines, and slow reference implementations."""

@@ -1,0 +1,1 @@
+"""Drawing automata, and the slow reference evaluator."""

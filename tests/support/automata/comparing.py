@@ -1,0 +1,94 @@
+"""Holding a tree against the steps that are expected, and what a case is worth as a test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from autocog_core import Choose, Complete, Model, Text
+from autocog_core.automaton import Action
+from autocog_core.types.thought_tree import ThoughtTree
+from tests.support.automata.generated import Case
+from tests.support.automata.reading import Step
+
+EXACT = ("uid", "text", "tokens", "length", "pruned", "finish", "last", "retokenized")
+NEAR = 1e-6
+
+
+def check_tree(tree: ThoughtTree, steps: Sequence[Step]) -> None:
+    """The tree is exactly what is expected: every node, with its children in their order."""
+    count = sum(1 for _ in walk(steps))
+    assert len(tree.nodes) == count, f"{len(tree.nodes)} nodes, not {count}"
+    assert tree.stopped is None
+    _check(tree, tree.children[-1], steps, "")
+
+
+def walk(steps: Sequence[Step]) -> Iterator[Step]:
+    for step in steps:
+        yield step
+        yield from walk(step.children)
+
+
+def _check(tree: ThoughtTree, indices: Sequence[int], steps: Sequence[Step], where: str) -> None:
+    assert len(indices) == len(steps), f"{len(indices)} nodes, not {len(steps)}, after {where!r}"
+    for index, step in zip(indices, steps, strict=True):
+        node = tree.nodes[index]
+        place = f"{where}/{step.uid} {step.text!r}"
+        for name in (*EXACT, "name", "model"):
+            found, expected = getattr(node, name), getattr(step, name)
+            assert found == expected, f"{place}: {name} is {found!r}, not {expected!r}"
+        assert node.exact
+        assert len(node.logprobs) == len(step.logprobs), f"{place}: {node.logprobs}"
+        _near(place, "logprobs", node.logprobs, step.logprobs)
+        _near(place, "logprob", [node.logprob], [step.logprob])
+        _near(place, "prob", [node.prob], [step.prob])
+        _check(tree, tree.children[index], step.children, place)
+
+
+def _near(place: str, name: str, found: Sequence[float], expected: Sequence[float]) -> None:
+    for one, other in zip(found, expected, strict=True):
+        # Equal first: both may be -inf.
+        assert one == other or abs(one - other) < NEAR, f"{place}: {name} {one}, not {other}"
+
+
+def features(case: Case, models: Mapping[str | None, Model], steps: Sequence[Step]) -> set[str]:
+    """What a tree shows of the things that automata can do."""
+    found = set()
+    by_uid = case.automaton.by_uid
+    for step in walk(steps):
+        action = by_uid[step.uid]
+        found |= set(_of_action(action))
+        if step.pruned in ("width", "threshold", "duplicate"):
+            found.add(f"pruned: {step.pruned}")
+        if step.finish is not None:
+            found.add(f"finish: {step.finish}")
+        if isinstance(action, Text) and step.logprobs:
+            found.add("a text scored")
+        if step.retokenized:
+            found.add("retokenized")
+        if step.model is not None and step.children:
+            found.add("a text for another model")
+        if not case.options["bos"] and step.tokens:
+            found.add("no BOS")
+        if not isinstance(action, Text) and _splits_a_character(models[step.model], step):
+            found.add("a character split over tokens")
+    return found
+
+
+def _splits_a_character(model: Model, step: Step) -> bool:
+    """Whether it says more than ASCII, all of it whole characters, with parts of characters."""
+    replaced = "\N{REPLACEMENT CHARACTER}"
+    parts = [model.detokenize([token]) for token in step.tokens]
+    return not step.text.isascii() and replaced not in step.text and replaced in "".join(parts)
+
+
+def _of_action(action: Action) -> Iterator[str]:
+    if isinstance(action, Choose):
+        yield f"norm: {action.norm}"
+        yield f"end: {'text' if isinstance(action.end, str) else action.end}"
+        if len(set(action.successors)) > 1:
+            yield "successors of their own"
+    if isinstance(action, Complete):
+        if action.vocab is not None:
+            yield "a set of tokens"
+        if action.beams > 1:
+            yield f"beams, length_penalty {action.length_penalty}"

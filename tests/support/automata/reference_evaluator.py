@@ -1,0 +1,240 @@
+"""The slow and obvious way through an automaton: every path on its own, a row for every token.
+
+It follows what docs/semantics.md and the design say, and shares no code with the evaluator.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from autocog_core import EOS, Automaton, Choose, Complete, Model, Text
+from autocog_core.automaton import Action
+from autocog_core.types.prompt import Prompt, TextPiece
+from tests.support import reference_scores as twin
+from tests.support.automata.reading import Ids, Piece, Reader, Step
+from tests.support.automata.searching import Search
+
+
+class NotComparableError(Exception):
+    """More steps than a test has time for, or a score that is no number."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What one model continues: ids, and the `fixed` text after them."""
+
+    ids: Ids
+    fixed: tuple[Piece, ...] = ()
+
+
+@dataclass(frozen=True)
+class Path:
+    """How far a path is."""
+
+    contexts: Mapping[str | None, Context]
+    logprob: float = 0.0
+    length: int = 0
+    visits: Mapping[str, int] = field(default_factory=dict)
+
+
+class SlowEvaluation:
+    """One automaton on its models; None names the main one.
+
+    :param most: how many steps it may take.
+    """
+
+    def __init__(
+        self, automaton: Automaton, models: Mapping[str | None, Model], most: int = 200
+    ) -> None:
+        self.automaton = automaton
+        self.seen: Counter[str] = Counter()
+        self.readers = {name: Reader(model, self.seen) for name, model in models.items()}
+        self.left = most
+
+    def run(self) -> list[Step]:
+        """The first steps, with all that follows them."""
+        contexts = {name: Context(reader.start) for name, reader in self.readers.items()}
+        return self._enter(self.automaton.entry, Path(contexts))
+
+    def _enter(self, action: Action, path: Path) -> list[Step]:
+        visits = {**path.visits, action.uid: path.visits.get(action.uid, 0) + 1}
+        if visits[action.uid] > 1:
+            self.seen["an action visited again"] += 1
+        path = replace(path, visits=visits)
+        match action:
+            case Text():
+                found = self._text(action, path)
+            case Choose():
+                found = self._choose(action, path)
+            case Complete():
+                found = self._complete(action, path)
+        self.left -= len(found)
+        if self.left < 0:
+            raise NotComparableError
+        for branch, (step, after) in enumerate(found):
+            step.name, step.model = action.name, action.model
+            self._go_on(action, branch, step, after)
+        return [step for step, _ in found]
+
+    def _text(self, action: Text, path: Path) -> list[tuple[Step, Path]]:
+        given = (
+            action.text.pieces if isinstance(action.text, Prompt) else [TextPiece(str(action.text))]
+        )
+        pieces = [piece for piece in given if isinstance(piece, TextPiece)]
+        step = Step(action.uid, "".join(piece.text for piece in pieces))
+        more = tuple(Piece(one.text, step, one.trusted, action.evaluate) for one in pieces)
+        contexts = {
+            name: replace(context, fixed=context.fixed + more)
+            for name, context in path.contexts.items()
+        }
+        return [(step, replace(path, contexts=contexts))]
+
+    def _choose(self, action: Choose, path: Path) -> list[tuple[Step, Path]]:
+        reader, context = self.readers[action.model], path.contexts[action.model]
+        choices = [str(choice) for choice in action.choices]
+        end = action.end if isinstance(action.end, str) else ""
+        eos = reader.info.eos if action.end is EOS else ()
+        fixed = reader.spell(context.ids, context.fixed)
+        joint = [
+            [t for t, _ in reader.spell(context.ids, (*context.fixed, Piece(choice + end)))]
+            for choice in choices
+        ]
+        shared, decided = twin.shared_base([token for token, _ in fixed], joint)
+        if len(shared) < len(fixed):
+            self.seen["healed"] += 1
+        if any(a != b and b[: len(a)] == a for a in decided for b in decided):
+            self.seen["a choice that begins another"] += 1
+        path = self._settle(path, action.model, fixed[: len(shared)])
+        base = path.contexts[action.model].ids
+        unconditional = reader.start
+        if action.unconditional:
+            unconditional += reader.tokens_of(action.unconditional, at_start=True)
+        scores = twin.score(
+            reader.row,
+            base,
+            decided,
+            [len(reader.surface(tokens)) for tokens in decided],
+            norm=action.norm,
+            eos=eos,
+            unconditional=unconditional if action.norm == "pmi" else None,
+        )
+        if any(math.isnan(score.prob) for score in scores):
+            raise NotComparableError
+        found = []
+        for choice, tokens, score in zip(choices, decided, scores, strict=True):
+            logprobs = reader.logprobs(base, tokens)
+            if eos:
+                logprobs += (reader.end_logprob(base + tokens),)
+            step = Step(action.uid, choice, tokens + eos[:1], logprobs, prob=score.prob)
+            size = len(reader.surface(tokens)) - len(end.encode())
+            found.append((step, self._decide(step, path, action.model, tokens, size)))
+        if len(action.successors) > 1:
+            for (step, _), uid in zip(found, action.successors, strict=True):
+                if self._at_bound(uid, path):
+                    step.pruned = "max_visits"
+                    self.seen["a choice pruned at max_visits"] += 1
+        rank = "exclusive" if action.norm == "logprob" else action.norm
+        self._prune(action, [s for s, _ in found], [getattr(score, rank) for score in scores])
+        return found
+
+    def _complete(self, action: Complete, path: Path) -> list[tuple[Step, Path]]:
+        reader, context = self.readers[action.model], path.contexts[action.model]
+        path = self._settle(path, action.model, reader.spell(context.ids, context.fixed))
+        base = path.contexts[action.model].ids
+        vocabulary = action.vocab
+        if isinstance(vocabulary, str):
+            vocabulary = self.automaton.vocabs[vocabulary]
+        written = Search(reader, action, vocabulary, base).run()
+        found: list[tuple[Step, Path]] = []
+        texts: dict[str, float] = {}
+        for one in written:
+            text = reader.surface(one.tokens)[: one.size].decode(errors="replace")
+            logprobs = reader.logprobs(base, one.tokens)
+            step = Step(action.uid, text, one.tokens, logprobs, finish=one.finish)
+            if text in texts:
+                step.pruned = "duplicate"
+            texts.setdefault(text, one.score)
+            said = one.tokens[:-1] if one.finish == "eos" else one.tokens
+            found.append((step, self._decide(step, path, action.model, said, one.size)))
+        total = math.fsum(math.exp(score - max(texts.values())) for score in texts.values())
+        for one, (step, _) in zip(written, found, strict=True):
+            share = math.exp(one.score - max(texts.values())) / total
+            step.prob = 0.0 if step.pruned else share
+        self._prune(action, [step for step, _ in found], [one.score for one in written])
+        return found
+
+    def _settle(self, path: Path, model: str | None, base: Sequence[tuple[int, Piece]]) -> Path:
+        """The tokens of the fixed text are known: its steps get theirs, and its scores count."""
+        reader, context = self.readers[model], path.contexts[model]
+        for piece in context.fixed:
+            tokens = tuple(token for token, owner in base if owner is piece)
+            step = piece.owner
+            if step is not None:
+                step.model = model
+                if piece.evaluate:
+                    logprobs = reader.logprobs(context.ids, tokens)
+                    step.logprobs += logprobs
+                    path = replace(
+                        path,
+                        logprob=path.logprob + math.fsum(logprobs),
+                        length=path.length + len(logprobs),
+                    )
+                step.tokens += tokens
+                step.logprob, step.length = path.logprob, path.length
+            context = replace(context, ids=context.ids + tokens)
+        # For other models it goes on to be text, whose tokens are nobody's.
+        contexts = {
+            name: replace(other, fixed=tuple(replace(piece, owner=None) for piece in other.fixed))
+            for name, other in path.contexts.items()
+        }
+        return replace(path, contexts={**contexts, model: replace(context, fixed=())})
+
+    def _decide(self, step: Step, path: Path, model: str | None, tokens: Ids, size: int) -> Path:
+        """The path after a step that decided `tokens`, of which `size` bytes are handed on."""
+        step.logprob = path.logprob + math.fsum(step.logprobs)
+        step.length = path.length + len(step.logprobs)
+        kept, text = self.readers[model].before(tokens, size)
+        step.retokenized = bool(text)
+        contexts = {
+            name: replace(context, fixed=(*context.fixed, Piece(step.text)))
+            for name, context in path.contexts.items()
+        }
+        ids = path.contexts[model].ids + kept
+        contexts[model] = Context(ids, (Piece(text),) if text else ())
+        return Path(contexts, step.logprob, step.length, path.visits)
+
+    def _prune(self, action: Choose | Complete, steps: list[Step], ranking: list[float]) -> None:
+        candidates = [i for i, step in enumerate(steps) if step.pruned is None]
+        candidates.sort(key=lambda i: -ranking[i])
+        if len({ranking[i] for i in candidates}) < len(candidates):
+            self.seen["equal scores"] += 1
+        for rank, i in enumerate(candidates[1:], 1):
+            step = steps[i]
+            share = step.prob
+            if action.threshold_on == "mean":
+                share = math.exp(math.fsum(step.logprobs) / len(step.logprobs))
+            if action.width is not None and rank >= action.width:
+                step.pruned = "width"
+            elif share < action.threshold:
+                step.pruned = "threshold"
+
+    def _at_bound(self, uid: str, path: Path) -> bool:
+        most = self.automaton.by_uid[uid].max_visits
+        return most is not None and path.visits.get(uid, 0) >= most
+
+    def _go_on(self, action: Action, branch: int, step: Step, path: Path) -> None:
+        if step.pruned:
+            return
+        if action.successors:
+            uid = action.successors[branch if len(action.successors) > 1 else 0]
+            if not self._at_bound(uid, path):
+                step.children = self._enter(self.automaton.by_uid[uid], path)
+                return
+            step.pruned = "max_visits"
+            self.seen["a path that ends at max_visits"] += 1
+        step.last = not action.successors
+        context = path.contexts[None]
+        self._settle(path, None, self.readers[None].spell(context.ids, context.fixed))

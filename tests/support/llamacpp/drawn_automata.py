@@ -1,0 +1,218 @@
+"""Automata for both sessions, drawn by Hypothesis, and their trees held against each other."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from autocog_core import (
+    EOS,
+    AutocogError,
+    Automaton,
+    Budget,
+    Choose,
+    Complete,
+    Model,
+    Text,
+    ThoughtNode,
+    ThoughtTree,
+)
+from autocog_core.automaton import Action, Regex, Strings
+from autocog_llamacpp import LLaMa
+from tests.support.automata.drawing import compare_drawn
+from tests.support.automata.generated import LARGE, graphs, seldom
+from tests.support.llamacpp.gguf_models import MERGES, byte_values
+
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+Result = ThoughtTree | AutocogError
+
+BYTES = byte_values()
+#: Tokens that no text has, in which stops begin and characters end.
+ODD = ((BYTES[0xA9], "."), (BYTES[0xA5], "a"), ("b", "."), ("a", "."), ("1", BYTES[0x0A]))
+MORE_MERGES = (*MERGES, ("a", "b"), (BYTES[0xC3], BYTES[0xA9]), *ODD)
+#: The mark is a special token of the tiny files that ends nothing.
+WORLD = replace(
+    LARGE,
+    mark="<|start|>",
+    # Most begin inside of a token, or end there.
+    stops=(".", ".", ".", "a", "a", "\n", "0", "n", "b", "ab", "é", "a.", "1\n"),
+    sets=(
+        *LARGE.sets,
+        Strings(("10", " the", "in", " Paris", "a.", "on", "ab")),
+        ~Regex(r"[A-Za-z0-9]+"),
+        ~Strings(("a", "b")),
+    ),
+    free=st.booleans(),
+)
+#: What goes in circles has thousands.
+MOST_PATHS = 40
+#: Log-probabilities may be apart so far, for each token.
+TOLERANCE = 1e-5
+NUMBERS = ("logprobs", "logprob", "prob")
+COUNTS = ("model_calls", "tokens_evaluated", "unique_tokens")
+#: Not token by token: a path of it may be longer than the context.
+LONG = "a.b 1" * 20
+
+
+def favour(writer: Any) -> None:
+    """Make bytes of the world's parts, longer tokens and ends likelier than other bytes."""
+    weights = writer.tensors[0]["output.weight"].tensor
+    likelier = [*sorted(set("".join(WORLD.parts).encode())), *range(256, len(weights))]
+    weights[np.array(likelier)] *= 1.5
+    odd = 256 + len(MERGES) + 2
+    ends = [*range(odd, odd + len(ODD)), odd + len(ODD) + 1]
+    weights[[*ends, *"é日".encode()]] *= 1.5
+
+
+@dataclass(frozen=True)
+class Case:
+    """An automaton, and how it is run: data that prints."""
+
+    actions: tuple[Action, ...]
+    budget: Budget
+    top: int | None
+
+    @property
+    def automaton(self) -> Automaton:
+        return Automaton(self.actions, {"named": WORLD.sets[0]})
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Arguments of the runs that are compared; in the second, much is in memory already."""
+        best = {"order": "best", "top": self.top, "budget": self.budget}
+        return [{"budget": self.budget}, {"budget": Budget(paths=MOST_PATHS)}, best]
+
+
+@st.composite
+def cases(draw: Draw, bos: bool) -> Case:
+    drawn = [_on_one_model(draw, each, bos) for each in draw(graphs(WORLD, bos))]
+    first = drawn[0]
+    if isinstance(first, Text) and isinstance(first.text, str) and draw(seldom):
+        drawn[0] = replace(first, text=LONG[: draw(st.integers(60, 100))] + first.text)
+    budget = Budget(
+        tokens=draw(st.sampled_from([None, None, None, 3, 12, 40])),
+        paths=draw(st.sampled_from([MOST_PATHS, MOST_PATHS, MOST_PATHS, 1, 2, 5])),
+    )
+    return Case(tuple(drawn), budget, draw(st.sampled_from([None, 1, 2])))
+
+
+def _on_one_model(draw: Draw, action: Action, bos: bool) -> Action:
+    if isinstance(action, Choose):
+        alone = bos and action.norm == "pmi" and draw(st.booleans())
+        return replace(
+            action,
+            model=None,
+            unconditional=None if alone else action.unconditional,
+            end=EOS if draw(seldom) else action.end,
+        )
+    return action if isinstance(action, Text) else replace(action, model=None)
+
+
+def result_of(automaton: Automaton, model: Model, **options: Any) -> Result:
+    """A run's tree, or the error that it has ended with."""
+    try:
+        return automaton.run(model, **options)
+    except AutocogError as error:
+        return error
+
+
+def check_equal(found: Result, expected: Result, counts: Sequence[str] = COUNTS) -> None:
+    """The tree of the extension is that of core's evaluator, node by node; or its error is.
+
+    :param counts: those of the statistics that must be the same.
+    """
+    if isinstance(found, AutocogError) or isinstance(expected, AutocogError):
+        assert type(found) is type(expected), f"{found!r} is not {expected!r}"
+        assert str(found) == str(expected), f"{found} is not: {expected}"
+        return
+    assert found.header == {**expected.header, "evaluator": "engine"}
+    assert found.stopped == expected.stopped
+    assert [node.text for node in found.nodes] == [node.text for node in expected.nodes]
+    for number, (one, other) in enumerate(zip(found.nodes, expected.nodes, strict=True)):
+        for field in fields(ThoughtNode):
+            if field.name not in NUMBERS:
+                place = f"node {number}: {field.name}"
+                assert getattr(one, field.name) == getattr(other, field.name), place
+        assert len(one.logprobs) == len(other.logprobs)
+        for each, its_twin in zip(one.logprobs, other.logprobs, strict=True):
+            _check_near(each, its_twin, TOLERANCE)
+        _check_near(one.logprob, other.logprob, TOLERANCE * max(1, one.length))
+        # A share's logarithm is off by what its own score is, and by what its siblings' are.
+        _check_near(one.prob, other.prob, 2 * TOLERANCE * max(1, len(one.tokens)))
+    for name in counts:
+        assert found.stats[name] == expected.stats[name], name
+
+
+def _check_near(one: float, other: float, tolerance: float) -> None:
+    # Equal first: both may be -inf.
+    assert one == other or abs(one - other) <= tolerance, f"{one} is not {other}"
+
+
+def compare(case: Case, models: Sequence[LLaMa]) -> set[str]:
+    """Hold the runs of a case against each other; returns what has happened in them.
+
+    :param models: in C++, and in Python.
+    """
+    seen: set[str] = set()
+    for model in models:
+        model._open.forget()
+    for options in case.runs():
+        found, expected = (
+            result_of(case.automaton, model.as_model(), **options) for model in models
+        )
+        check_equal(found, expected)
+        seen |= features(case, found)
+    return seen
+
+
+def compare_sessions(models: Sequence[LLaMa], number: int, examples: int) -> Counter[str]:
+    """Compare so many cases; returns in how many of them each thing has happened."""
+    drawn = cases(models[0].as_model().info.adds_bos)
+
+    def check(case: Case) -> Iterator[str]:
+        yield "compared"
+        yield from compare(case, models)
+
+    # Making a failing case small takes longer than to find it.
+    return compare_drawn(drawn, check, number, examples, make_small=False)
+
+
+def features(case: Case, found: Result) -> set[str]:
+    """What a result shows of the things that automata can do."""
+    if isinstance(found, AutocogError):
+        return {type(found).__name__}
+    seen = {f"stopped: {found.stopped}"}
+    by_uid = case.automaton.by_uid
+    for node in found.nodes:
+        action = by_uid[node.uid]
+        seen |= {f"pruned: {node.pruned}", f"finish: {node.finish}"}
+        if node.retokenized:
+            seen.add("retokenized")
+        if math.isinf(node.logprob):
+            seen.add("impossible")
+        if isinstance(action, Text):
+            seen |= {f"a text, {'scored' if node.logprobs else 'given'}"}
+            if not node.text:
+                seen.add("an empty text")
+        elif isinstance(action, Choose):
+            end = "EOS" if action.end is EOS else "text" if action.end else "none"
+            alone = action.norm == "pmi" and action.unconditional is None
+            seen |= {f"norm: {action.norm}", f"end: {end}"}
+            if alone:
+                seen.add("pmi after BOS")
+            if len(action.successors) > 1:
+                seen.add("successors of their own")
+        elif isinstance(action, Complete):
+            seen |= {f"beams: {action.beams}", f"length_penalty: {action.length_penalty}"}
+            if action.vocab is not None:
+                seen.add("a set of tokens")
+            if not node.text.isascii():
+                seen.add("more than ASCII")
+                if node.retokenized and not node.text[-1].isascii():
+                    seen.add("back to a character's first token")
+    return seen

