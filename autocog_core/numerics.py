@@ -64,7 +64,7 @@ def total(logits: NDArray[np.float32]) -> float:
     return float(top) + float(np.log(np.exp(logits - top).sum(), dtype=np.float64))
 
 
-def likeliest(
+def top_k_ids(
     row: NDArray[np.floating[Any]], count: int, mask: NDArray[np.bool_] | None = None
 ) -> Int64Array:
     """The `count` likeliest ids of `row` where `mask` allows, likeliest first (ties: lower id)."""

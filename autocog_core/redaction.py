@@ -23,36 +23,36 @@ _PLACES = {"file", "path", "dir", "folder", "sock"}
 _revealed: set[str] = set()
 
 
-def conceal(value: str) -> None:
+def register_secret(value: str) -> None:
     """Remember a secret that came another way, so that `redact` can take it out of messages."""
     if len(value) >= SHORTEST:
         _revealed.add(value)
 
 
-def conceal_words(value: str) -> None:
+def register_secret_words(value: str) -> None:
     """Remember a secret of several words: of "Bearer KEY" the key alone is one, too."""
     for part in (value, *value.split()):
-        conceal(part)
+        register_secret(part)
 
 
-def conceal_option(name: str, value: str) -> None:
+def register_secret_option(name: str, value: str) -> None:
     """Remember what of an option is secret: all of it, by its name, or what a URL holds."""
     if value.startswith(PREFIX):
         from_environment(value)
     elif is_secret_name(name):
-        conceal_words(value)
+        register_secret_words(value)
     else:
-        conceal_url(value)
+        register_secret_url(value)
 
 
-def conceal_url(url: str) -> None:
+def register_secret_url(url: str) -> None:
     """Remember what a URL holds: who asks, and values of `?api_key=` and the like."""
     userinfo, fields = _secrets_of(url)
     user, _, password = userinfo.partition(":")
     for text in (userinfo, user, password, *(field.partition("=")[2] for field in fields)):
         # As it stands there, and as a server would repeat it.
-        conceal(text)
-        conceal(unquote_plus(text))
+        register_secret(text)
+        register_secret(unquote_plus(text))
 
 
 def from_environment(reference: str) -> str | None:
@@ -62,7 +62,7 @@ def from_environment(reference: str) -> str | None:
     """
     value = os.environ.get(reference.removeprefix(PREFIX))
     if value:
-        conceal(value)
+        register_secret(value)
     return value
 
 
@@ -103,10 +103,10 @@ def shown(value: Any, name: str = "") -> Any:
     # A number may be a password; true, false and fractions are none.
     if is_secret_name(name) and isinstance(value, str | int) and not isinstance(value, bool):
         return HIDDEN
-    return shown_url(value) if isinstance(value, str) else value
+    return redact_url(value) if isinstance(value, str) else value
 
 
-def shown_url(url: str) -> str:
+def redact_url(url: str) -> str:
     """A URL as it may be shown; what is no URL, and one without secrets, as it is."""
     userinfo, fields = _secrets_of(url)
     if userinfo:

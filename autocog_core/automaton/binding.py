@@ -25,7 +25,7 @@ def templates_of(action: Action) -> Iterator[Template | Each]:
 MOST_CHARACTERS = 50_000_000
 
 
-def bound_actions(actions: Sequence[Action], values: Mapping[str, Any]) -> list[Action]:
+def fill_all_templates(actions: Sequence[Action], values: Mapping[str, Any]) -> list[Action]:
     """The actions without templates.
 
     :raises InputError: where a template does not fit the values, or all are too long together.

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from autocog_core.automaton.actions import Action
-from autocog_core.automaton.binding import bound_actions
+from autocog_core.automaton.binding import fill_all_templates
 from autocog_core.automaton.inputs import Input, check_values
 from autocog_core.automaton.simplification import merge_text_chains, successor
 from autocog_core.automaton.token_sets import Vocabulary
@@ -67,7 +67,7 @@ class AutomatonGraph:
         :raises InputError: for values that are missing, or do not fit.
         """
         checked = check_values(self.inputs, values or {})
-        actions = bound_actions(self.actions, checked)
+        actions = fill_all_templates(self.actions, checked)
         return type(self)(
             actions, self.vocabs, description=self.description, metadata=self.metadata
         )

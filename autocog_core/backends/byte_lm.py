@@ -16,7 +16,7 @@ from autocog_core.backends.byte_vocabulary import (
 )
 from autocog_core.config.options import BackendOptions
 from autocog_core.model.lm import ChoiceLM
-from autocog_core.toolkit.chat_template import prompt_from_template
+from autocog_core.toolkit.chat_template import render_chat_prompt
 from autocog_core.toolkit.word_boundaries import kept
 from autocog_core.types.backend_info import BackendInfo
 from autocog_core.types.prompt import Message, Prompt
@@ -64,7 +64,7 @@ class ByteLM(ChoiceLM):
             return text + ("assistant:" if add_generation_prompt else "")
 
         surfaces = [token.text for token in self.vocabulary.special_tokens]
-        return prompt_from_template(messages, render, surfaces)
+        return render_chat_prompt(messages, render, surfaces)
 
     def describe_impl(self) -> BackendInfo:
         vocabulary = self.vocabulary
@@ -78,7 +78,7 @@ class ByteLM(ChoiceLM):
             adds_bos=vocabulary.bos is not None,
             eos=(vocabulary.eos,),
             special_tokens=vocabulary.special_tokens,
-            keeps_borders=kept(vocabulary.surfaces),
+            splits_at_word_boundaries=kept(vocabulary.surfaces),
             tolerance=1e-6,
             details={"vocabulary": self.options.vocabulary, "bos_text": BOS_TEXT},
             identify=lambda: digest,

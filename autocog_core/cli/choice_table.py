@@ -48,7 +48,7 @@ def show_scores(scores: ChoiceScores) -> None:
 
 def _columns(scores: ChoiceScores, narrow: bool) -> list[str]:
     """`logprob` and `mean`; beside them what ranks the choices, if that is another number."""
-    ranking = "exclusive" if scores.norm == "logprob" and scores.prefix_ambiguous else scores.norm
+    ranking = "exclusive" if scores.norm == "logprob" and scores.has_prefix_choices else scores.norm
     if narrow:
         return [ranking]
     return list(dict.fromkeys(["logprob", "mean", ranking]))
@@ -72,7 +72,7 @@ def _notes(scores: ChoiceScores) -> list[str]:
         notes.append(
             f"healed: {scores.healed_text!r} at the end of the prompt is scored with the choices"
         )
-    if scores.prefix_ambiguous:
+    if scores.has_prefix_choices:
         notes.append("one choice begins another: exclusive is the choice and not the longer one")
     if not scores.exact:
         why = scores.why or "the scores are not the model's own log-probabilities"

@@ -10,7 +10,7 @@ import sys
 from autocog_core.cli.main import app
 from autocog_core.cli.plugin_commands import load_command
 from autocog_core.config import plugins
-from autocog_core.doctor.child import Teller
+from autocog_core.doctor.child import ProbeChannel
 from autocog_core.doctor.plugin_probe import import_plugin, run_probe
 from autocog_core.errors import PluginConflictError
 
@@ -21,7 +21,7 @@ def main() -> None:
     run_probe(name, lambda tell: _probe_command(name, tell))
 
 
-def _probe_command(name: str, tell: Teller) -> None:
+def _probe_command(name: str, tell: ProbeChannel) -> None:
     plugin = plugins.find_installed(name, plugins.COMMANDS)
     import_plugin(plugin, tell)
     load_command(name)

@@ -71,7 +71,7 @@ def conformance(
     broken.
     """
     # Only here: numpy and all the laws take a moment to import.
-    from autocog_core.testing import LAWS, Subject
+    from autocog_core.testing import LAWS, BackendUnderTest
     from autocog_core.testing import conformance as checked
     from autocog_core.testing.texts import CHOICES, PROMPTS
 
@@ -80,7 +80,7 @@ def conformance(
         raise InputError("one choice is none", where="--choice", hint="give at least two")
     make = loader(model, config, backend, option)
     with messages_on_stderr():
-        subject = Subject(
+        subject = BackendUnderTest(
             make, prompts=prompt or PROMPTS, choices=choice or CHOICES, longest=longest
         )
         try:

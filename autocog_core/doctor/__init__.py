@@ -15,17 +15,17 @@ from autocog_core.doctor.config_report import ConfigReport, Place
 from autocog_core.doctor.diagnosis import Diagnosis, examine
 from autocog_core.doctor.environment import Environment
 from autocog_core.doctor.model_reports import ModelReport
-from autocog_core.doctor.plugin_reports import Damaged, PluginReport
+from autocog_core.doctor.plugin_reports import PluginReport, UnreadableDistribution
 from autocog_core.doctor.problem import Problem
 
 __all__ = [
     "ConfigReport",
-    "Damaged",
     "Diagnosis",
     "Environment",
     "ModelReport",
     "Place",
     "PluginReport",
     "Problem",
+    "UnreadableDistribution",
     "examine",
 ]

@@ -38,7 +38,7 @@ def ask(
     timeout: float,
     learn: Callable[[dict[str, Any]], None] = lambda facts: None,
 ) -> Answer:
-    """Run `module` with a `Teller` in it, and end it with all that it started after `timeout` s.
+    """Run `module` with a `ProbeChannel`; after `timeout` s end it with all that it started.
 
     The module's last word is `done=True`.
 
@@ -124,7 +124,7 @@ def _last_words(stream: IO[bytes]) -> str:
     return words if len(words) <= _LONGEST_WORDS else words[: _LONGEST_WORDS - 1] + "…"
 
 
-class Teller:
+class ProbeChannel:
     """The way to the parent: this process's standard output, which nobody else may use.
 
     Whatever plugins print goes to standard error from here on.

@@ -15,8 +15,8 @@ from autocog_core.doctor.environment import Environment, examine_environment
 from autocog_core.doctor.model_reports import ModelReport, examine_model
 from autocog_core.doctor.plugin_reports import (
     GROUPS,
-    Damaged,
     PluginReport,
+    UnreadableDistribution,
     damaged_distributions,
     examine_plugin,
 )
@@ -39,7 +39,7 @@ class Diagnosis:
     """
 
     plugins: tuple[PluginReport, ...]
-    damaged: tuple[Damaged, ...]
+    damaged: tuple[UnreadableDistribution, ...]
     disabled: tuple[str, ...]
     config: ConfigReport
     models: tuple[ModelReport, ...]

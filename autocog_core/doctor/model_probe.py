@@ -11,16 +11,16 @@ from typing import Any
 
 from autocog_core.config import plugins
 from autocog_core.config.config_file import Config, ModelConfig, read_config
-from autocog_core.doctor.child import Teller
+from autocog_core.doctor.child import ProbeChannel
 from autocog_core.doctor.environment import resident_bytes
 from autocog_core.doctor.problem import Problem
 from autocog_core.doctor.secrecy import conceal_all
-from autocog_core.model.load import check_model, hidden_options, load
+from autocog_core.model.load import hidden_options, load, resolve_model
 
 
 def main() -> None:
     """Tell how far one model gets; each step when it is done."""
-    tell = Teller()
+    tell = ProbeChannel()
     path, name, depth = sys.argv[1:]
     config = read_config(path)
     conceal_all(config)
@@ -28,7 +28,7 @@ def main() -> None:
         _, model = config.model(name)
         # Before anything can crash over them: their names, for the parent knows the values.
         tell(hidden=[hidden_options(plugin) for plugin in _plugins(model)])
-        check_model(model, config, f"models.{name}.")
+        resolve_model(model, config, f"models.{name}.")
         tell(checked=True)
         if depth == "load":
             _load(config, name, tell)
@@ -43,7 +43,7 @@ def _plugins(model: ModelConfig) -> list[type[Any]]:
     return [plugins.load_class(model.backend), *wrappers]
 
 
-def _load(config: Config, name: str, tell: Teller) -> None:
+def _load(config: Config, name: str, tell: ProbeChannel) -> None:
     began = time.perf_counter()
     # Without its wrappers, which were checked: they would write files.
     alone = config.models[name].model_copy(update={"wrappers": ()})

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from autocog_core.config import plugins
-from autocog_core.doctor.child import Teller
+from autocog_core.doctor.child import ProbeChannel
 from autocog_core.doctor.problem import Problem
 from autocog_core.doctor.secrecy import conceal_all
 from autocog_core.hooks.manager import hooks_of, new_manager, register
@@ -23,9 +23,9 @@ def main() -> None:
     run_probe(name, lambda tell: _probe_class(name, group, tell))
 
 
-def run_probe(name: str, probe: Callable[[Teller], None]) -> None:
+def run_probe(name: str, probe: Callable[[ProbeChannel], None]) -> None:
     """Tell what `probe` finds, or what is wrong with the plugin."""
-    tell = Teller()
+    tell = ProbeChannel()
     conceal_all(None)
     try:
         probe(tell)
@@ -35,7 +35,7 @@ def run_probe(name: str, probe: Callable[[Teller], None]) -> None:
     tell(done=True)
 
 
-def _probe_class(name: str, group: str, tell: Teller) -> None:
+def _probe_class(name: str, group: str, tell: ProbeChannel) -> None:
     loaded = import_plugin(plugins.find_installed(name, group), tell)
     contract = getattr(loaded, "contract", None)
     tell(contract=contract if isinstance(contract, int) else None)
@@ -46,7 +46,7 @@ def _probe_class(name: str, group: str, tell: Teller) -> None:
     register(new_manager(), loaded, name)
 
 
-def import_plugin(plugin: plugins.InstalledPlugin, tell: Teller) -> Any:
+def import_plugin(plugin: plugins.InstalledPlugin, tell: ProbeChannel) -> Any:
     """Import a plugin, and tell how long that took."""
     began = time.perf_counter()
     loaded = plugins.load_target(plugin)

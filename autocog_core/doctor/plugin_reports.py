@@ -71,7 +71,7 @@ ENTRY_POINTS = "entry_points.txt"
 
 
 @dataclass(frozen=True, slots=True)
-class Damaged:
+class UnreadableDistribution:
     """A distribution with unreadable metadata.
 
     :ivar folder: where its metadata are.
@@ -84,7 +84,7 @@ class Damaged:
     stops_all: bool
 
 
-def damaged_distributions() -> list[Damaged]:
+def damaged_distributions() -> list[UnreadableDistribution]:
     """Distributions with plugins that nobody finds; often what an upgrade left behind."""
     found = []
     for distribution in distributions():
@@ -93,7 +93,7 @@ def damaged_distributions() -> list[Damaged]:
             # The only way to its folder, which has no public name.
             folder = str(getattr(distribution, "_path", "a distribution"))
             mend = f"delete {folder}, or install its distribution again"
-            found.append(Damaged(folder, Problem(what, mend), ENTRY_POINTS in what))
+            found.append(UnreadableDistribution(folder, Problem(what, mend), ENTRY_POINTS in what))
     return found
 
 

@@ -14,13 +14,13 @@ def conceal_all(config: Config | None) -> None:
     """Let `redact` know the environment's secrets, and those that the config holds."""
     for name, value in os.environ.items():
         if is_secret_name(name):
-            redaction.conceal(value)
+            redaction.register_secret(value)
         else:
             # HTTPS_PROXY=http://me:password@proxy
-            redaction.conceal_url(value)
+            redaction.register_secret_url(value)
     for model in config.models.values() if config is not None else ():
         for key, value in (*_options(model), *texts_in(model.completion)):
-            redaction.conceal_option(key, value)
+            redaction.register_secret_option(key, value)
 
 
 def conceal_hidden(model: ModelConfig, hidden: Sequence[Sequence[str]]) -> None:
@@ -32,7 +32,7 @@ def conceal_hidden(model: ModelConfig, hidden: Sequence[Sequence[str]]) -> None:
     for given, names in zip(options, hidden, strict=False):
         for name in names:
             for _, value in texts_in(given.get(name)):
-                redaction.conceal_words(value)
+                redaction.register_secret_words(value)
 
 
 def named_variables(config: Config | None) -> list[str]:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from autocog_core.automaton.actions import Complete
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.token_sets import Vocabulary
-from autocog_core.evaluation.token_masks import Masks
-from autocog_core.hooks.client import Caller
+from autocog_core.evaluation.token_masks import TokenMaskCache
+from autocog_core.hooks.client import BackendClient
 
 Mask = NDArray[np.bool_]
 #: Stops that a text is in the middle of: (number of the stop, how many of its tokens are there).
@@ -43,7 +43,11 @@ class AllowedTokens:
     """
 
     def __init__(
-        self, caller: Caller, action: Complete, allowed: Vocabulary | None, masks: Masks
+        self,
+        caller: BackendClient,
+        action: Complete,
+        allowed: Vocabulary | None,
+        masks: TokenMaskCache,
     ) -> None:
         size = caller.info.vocabulary_size
         self._eos = [token for token in caller.info.eos if token < size]
@@ -63,7 +67,11 @@ class AllowedTokens:
 
     @classmethod
     def of(
-        cls, automaton: AutomatonGraph, caller: Caller, action: Complete, masks: Masks
+        cls,
+        automaton: AutomatonGraph,
+        caller: BackendClient,
+        action: Complete,
+        masks: TokenMaskCache,
     ) -> AllowedTokens:
         """Those of an automaton's action, which may name its set; made once for a model."""
         vocab = action.vocab

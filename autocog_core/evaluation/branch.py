@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from autocog_core.automaton.actions import Choose, Complete
-from autocog_core.evaluation.path_context import Context, SettledText
+from autocog_core.evaluation.path_context import Context, TokenizedText
 from autocog_core.numerics import softmax
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
 from autocog_core.types.completion import Completion, CompletionRequest
@@ -61,7 +61,7 @@ class Outcome:
     """
 
     branches: tuple[Branch, ...]
-    texts: tuple[tuple[SettledText, tuple[float, ...]], ...] = ()
+    texts: tuple[tuple[TokenizedText, tuple[float, ...]], ...] = ()
     why: str = ""
 
 
@@ -79,7 +79,7 @@ def tokens_evaluated(answer: Answer) -> int:
     return sum(len(one.tokens) for one in (answer, *answer.alternatives))
 
 
-def shares_of(
+def branch_probabilities(
     texts: Sequence[str], ranks: Sequence[float], frequencies: Sequence[float] | None = None
 ) -> tuple[list[float], dict[int, float]]:
     """What texts rank by, and by index the shares of those that count: of equal ones the best.

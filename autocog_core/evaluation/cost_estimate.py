@@ -10,7 +10,7 @@ from autocog_core.automaton.actions import Action, Choose, Complete, Text
 from autocog_core.automaton.checks.action_checks import require_sound
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.templates.template import Template
-from autocog_core.hooks.client import Caller
+from autocog_core.hooks.client import BackendClient
 from autocog_core.types.choice import EOS
 from autocog_core.types.prompt import Prompt, TextPiece
 
@@ -41,7 +41,7 @@ class Estimate:
     partial: bool = False
 
 
-def estimate(automaton: AutomatonGraph, caller: Caller) -> Estimate:
+def estimate(automaton: AutomatonGraph, caller: BackendClient) -> Estimate:
     """The dearest run that pruning may leave: at each action its dearest branches are followed.
 
     Templates count as their source, and choices out of a list as nothing: bind the automaton for
@@ -102,7 +102,7 @@ def _sum(action: Action, cost: _Cost, after: list[tuple[Estimate | None, int]]) 
     )
 
 
-def _cost(action: Action, caller: Caller) -> _Cost:
+def _cost(action: Action, caller: BackendClient) -> _Cost:
     """Calls and tokens of one visit."""
     match action:
         case Text():
@@ -114,7 +114,7 @@ def _cost(action: Action, caller: Caller) -> _Cost:
     return (0, 0)
 
 
-def _tree(action: Choose, caller: Caller) -> int:
+def _tree(action: Choose, caller: BackendClient) -> int:
     """Tokens of a choice's tree; for pmi there is a second one, after another text."""
     end = action.end if isinstance(action.end, str) else ""
     choices = [choice + end for choice in action.choices if isinstance(choice, str)]
@@ -129,7 +129,7 @@ def _tree(action: Choose, caller: Caller) -> int:
     return 2 * count + len(before) + 1
 
 
-def _count(action: Text, caller: Caller) -> int:
+def _count(action: Text, caller: BackendClient) -> int:
     match action.text:
         case Prompt(pieces):
             text = "".join(piece.text for piece in pieces if isinstance(piece, TextPiece))

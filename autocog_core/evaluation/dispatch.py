@@ -17,13 +17,13 @@ from autocog_core.errors import (
     PluginError,
 )
 from autocog_core.evaluation.branch import Answer, Asked
-from autocog_core.hooks.client import Caller
+from autocog_core.hooks.client import BackendClient
 from autocog_core.types.choice import ChoiceRequest
 from autocog_core.types.completion import CompletionRequest
 from autocog_core.types.token_tree import TreeQuery
 
 #: What would meet everybody alike: there is no use in going on.
-HOPELESS = (CapabilityError, ClosedError, ConfigError, ModelLoadError, PluginError)
+FATAL_ERRORS = (CapabilityError, ClosedError, ConfigError, ModelLoadError, PluginError)
 
 #: What comes of several questions of one path or run: their answers in order, or an error.
 Outcome = list[Answer] | Exception
@@ -36,12 +36,12 @@ class Call:
     :ivar parts: by several runs; what one of them meets does not harm another.
     """
 
-    caller: Caller
+    caller: BackendClient
     parts: Sequence[Sequence[Asked]]
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class CallResult:
     """What came of a call.
 
     :ivar outcomes: of each part: its answers, or the first error among them.
@@ -52,7 +52,7 @@ class Served:
     seconds: float
 
 
-class Serving:
+class Dispatcher:
     """Calls models, from as many threads at once as each of them allows; a context manager.
 
     When it ends, calls that have not begun are dropped, and those that have are waited for. It may
@@ -60,11 +60,11 @@ class Serving:
     """
 
     def __init__(self) -> None:
-        self._pools: dict[Caller, ThreadPoolExecutor] = {}
+        self._pools: dict[BackendClient, ThreadPoolExecutor] = {}
         self._lock = threading.Lock()
         self._ended = False
 
-    def serve(self, calls: Sequence[Call]) -> list[Served]:
+    def serve(self, calls: Sequence[Call]) -> list[CallResult]:
         """What comes of each call; models that take several calls at once work side by side.
 
         :raises AutocogError: what would meet every part alike.
@@ -73,11 +73,11 @@ class Serving:
         # Those that answer by themselves first; the others keep this thread busy meanwhile.
         order = sorted(range(len(calls)), key=lambda number: not pooled[number])
         begun = {number: self._begin(calls[number]) for number in order}
-        found: dict[int, Served] = {}
+        found: dict[int, CallResult] = {}
         for number in reversed(order):
             since = time.perf_counter()
             outcomes = begun[number]()
-            found[number] = Served(outcomes, time.perf_counter() - since)
+            found[number] = CallResult(outcomes, time.perf_counter() - since)
         return [found[number] for number in range(len(calls))]
 
     def _begin(self, call: Call) -> Callable[[], list[Outcome]]:
@@ -87,11 +87,14 @@ class Serving:
             return self._trees(pool, call.caller, call.parts)
         if pool is None:
             return lambda: [_in_turn(call.caller, part) for part in call.parts]
-        working = [_SideBySide(pool, call.caller, part) for part in call.parts]
+        working = [_ConcurrentRequests(pool, call.caller, part) for part in call.parts]
         return lambda: [part.outcome() for part in working]
 
     def _trees(
-        self, pool: ThreadPoolExecutor | None, caller: Caller, parts: Sequence[Sequence[Asked]]
+        self,
+        pool: ThreadPoolExecutor | None,
+        caller: BackendClient,
+        parts: Sequence[Sequence[Asked]],
     ) -> Callable[[], list[Outcome]]:
         queries = [one for part in parts for one in part if isinstance(one, TreeQuery)]
         future = None if pool is None else pool.submit(caller.greedy_tree, queries)
@@ -99,7 +102,7 @@ class Serving:
         def outcomes() -> list[Outcome]:
             try:
                 found = caller.greedy_tree(queries) if future is None else future.result()
-            except HOPELESS:
+            except FATAL_ERRORS:
                 raise
             except Exception as error:  # noqa: BLE001 - whose fault it is shows when each is alone
                 if len(parts) == 1:
@@ -110,7 +113,7 @@ class Serving:
 
         return outcomes
 
-    def _pool(self, caller: Caller) -> ThreadPoolExecutor | None:
+    def _pool(self, caller: BackendClient) -> ThreadPoolExecutor | None:
         """Threads for the calls of a model; None for one that takes them one after the other."""
         if caller.info.concurrency <= 1:
             return None
@@ -134,10 +137,12 @@ class Serving:
             pool.shutdown()
 
 
-class _SideBySide:
+class _ConcurrentRequests:
     """A part's requests at work; after an error, those that have not begun are left out."""
 
-    def __init__(self, pool: ThreadPoolExecutor, caller: Caller, part: Sequence[Asked]) -> None:
+    def __init__(
+        self, pool: ThreadPoolExecutor, caller: BackendClient, part: Sequence[Asked]
+    ) -> None:
         self._failed = False
         self._caller = caller
         self._futures: list[Future[Answer | None]] = [
@@ -160,7 +165,7 @@ class _SideBySide:
         for future in self._futures:
             try:
                 answer = future.result()
-            except HOPELESS:
+            except FATAL_ERRORS:
                 raise
             except Exception as found:  # noqa: BLE001 - handed on
                 error = error or found
@@ -169,16 +174,16 @@ class _SideBySide:
         return error or answers
 
 
-def _in_turn(caller: Caller, part: Sequence[Asked]) -> Outcome:
+def _in_turn(caller: BackendClient, part: Sequence[Asked]) -> Outcome:
     try:
         return [_call(caller, asked) for asked in part]
-    except HOPELESS:
+    except FATAL_ERRORS:
         raise
     except Exception as error:  # noqa: BLE001 - handed on
         return error
 
 
-def _call(caller: Caller, asked: Asked) -> Answer:
+def _call(caller: BackendClient, asked: Asked) -> Answer:
     match asked:
         case ChoiceRequest():
             return caller.choose(asked)

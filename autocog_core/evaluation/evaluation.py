@@ -19,18 +19,18 @@ from autocog_core.errors import InputError
 from autocog_core.evaluation.allowed_tokens import AllowedTokens
 from autocog_core.evaluation.branch import Answer, Asked, Outcome, Steps, pruned, tokens_evaluated
 from autocog_core.evaluation.path_context import Context, PendingText
-from autocog_core.evaluation.text_scoring import settle_end
+from autocog_core.evaluation.text_scoring import finish_path
 from autocog_core.evaluation.text_strategy import (
-    ask_choose_steps,
-    ask_complete_steps,
-    ask_end_steps,
+    choose_by_text,
+    complete_by_text,
+    finish_by_text,
 )
-from autocog_core.evaluation.token_masks import Masks
-from autocog_core.evaluation.tree_builder import Draft, unique_tokens
+from autocog_core.evaluation.token_masks import TokenMaskCache
+from autocog_core.evaluation.tree_builder import TreeBuilder, unique_tokens
 from autocog_core.evaluation.tree_choose import choose_steps
 from autocog_core.evaluation.tree_complete import complete_steps
-from autocog_core.hooks.automaton_run import Budget, Declined, WholeRun
-from autocog_core.hooks.client import Caller
+from autocog_core.hooks.automaton_run import AutomatonRun, Budget, Declined
+from autocog_core.hooks.client import BackendClient
 from autocog_core.types.prompt import Prompt, TextPiece
 from autocog_core.types.thought_tree import ThoughtTree
 from autocog_core.types.token_tree import TreeScores
@@ -71,7 +71,7 @@ class Evaluation:
     def __init__(
         self,
         automaton: AutomatonGraph,
-        callers: Mapping[str | None, Caller],
+        callers: Mapping[str | None, BackendClient],
         strategies: Mapping[str | None, Strategy],
         *,
         budget: Budget | None = None,
@@ -86,12 +86,12 @@ class Evaluation:
         self._order = order
         self._top = top
         self._header = header or {}
-        self._draft = Draft()
+        self._draft = TreeBuilder()
         self._working: list[_Live] = []
         self._waiting: deque[_Live] = deque()
         self._heap: list[tuple[float, int, _Live]] = []
         self._pushed = 0
-        self._masks = {name: Masks.of_model(caller) for name, caller in callers.items()}
+        self._masks = {name: TokenMaskCache.of_model(caller) for name, caller in callers.items()}
         self._allowed: dict[str, AllowedTokens] = {}
         self._stopped: str | None = None
         self._calls = 0
@@ -104,11 +104,11 @@ class Evaluation:
         }
         self._push(_Live(-1, automaton.entry, contexts, {}))
 
-    def whole(self) -> WholeRun | None:
+    def whole(self) -> AutomatonRun | None:
         """It as an engine may take it over; None if exact scores of one engine are not enough."""
         if self.callers.keys() != {None} or self._strategies[None] != "greedy":
             return None
-        return WholeRun(
+        return AutomatonRun(
             self._automaton,
             self.callers[None],
             self._budget,
@@ -208,14 +208,14 @@ class Evaluation:
         asking = self._strategies[model] == "complete+choose"
         match action:
             case Choose():
-                steps = ask_choose_steps if asking else choose_steps
+                steps = choose_by_text if asking else choose_steps
                 live.steps = steps(caller, action, context)
             case Complete() if asking:
-                live.steps = ask_complete_steps(caller, action, context)
+                live.steps = complete_by_text(caller, action, context)
             case Complete():
                 live.steps = complete_steps(caller, action, context, self._tokens_of(action))
             case _:
-                live.steps = (ask_end_steps if asking else settle_end)(caller, context)
+                live.steps = (finish_by_text if asking else finish_path)(caller, context)
         self._resume(live, None)
 
     def _say(self, live: _Live, action: Text) -> None:

@@ -9,13 +9,13 @@ from autocog_core.automaton.actions import Complete
 from autocog_core.evaluation.allowed_tokens import START, StopState
 from autocog_core.evaluation.branch import Branch
 from autocog_core.evaluation.path_context import Context, PendingText, split_tokens
-from autocog_core.hooks.client import Caller
-from autocog_core.toolkit.stop_strings import first_stop
+from autocog_core.hooks.client import BackendClient
+from autocog_core.toolkit.stop_strings import find_first_stop
 from autocog_core.types.prompt import TextPiece
 
 
 @dataclass(frozen=True, slots=True)
-class GrowingText:
+class Hypothesis:
     """What was decided so far.
 
     :ivar raw: its bytes, those of a stop included. `size`: without the stop.
@@ -31,8 +31,8 @@ class GrowingText:
     state: StopState = START
 
     def plus(
-        self, caller: Caller, action: Complete, token: int, logprob: float, state: StopState
-    ) -> GrowingText:
+        self, caller: BackendClient, action: Complete, token: int, logprob: float, state: StopState
+    ) -> Hypothesis:
         """With one more token."""
         logprob = min(0.0, logprob)
         piece = caller.detokenize([token])
@@ -42,13 +42,13 @@ class GrowingText:
         if token in caller.info.eos:
             finish = "eos"
         else:
-            found = first_stop(raw, len(self.raw), action.stop)
+            found = find_first_stop(raw, len(self.raw), action.stop)
             if found is not None:
                 finish, size = "stop", found[0]
         tokens = (*self.tokens, token)
         if finish is None and len(tokens) == action.length:
             finish = "length"
-        return GrowingText(
+        return Hypothesis(
             tokens,
             (*self.logprobs, logprob),
             self.logprob + logprob,
@@ -63,7 +63,9 @@ class GrowingText:
         """What it says, without the stop."""
         return self.raw[: self.size].decode("utf-8", errors="replace")
 
-    def branch(self, caller: Caller, base: Sequence[int], rank: float, prob: float) -> Branch:
+    def branch(
+        self, caller: BackendClient, base: Sequence[int], rank: float, prob: float
+    ) -> Branch:
         """As a branch: what follows goes on without the stop, or the end of the sequence."""
         kept, rest = len(self.tokens), b""
         if self.finish == "eos":

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from autocog_core.hooks.client import Caller
+from autocog_core.hooks.client import BackendClient
 from autocog_core.types.prompt import Prompt, TextPiece, TokenPiece
 
 
@@ -65,7 +65,7 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
-class SettledText:
+class TokenizedText:
     """The tokens of a pending text, once they are settled.
 
     :ivar start: where they begin in the ids that settled them.
@@ -77,7 +77,7 @@ class SettledText:
     evaluate: bool
 
 
-def settle(caller: Caller, context: Context, base: Sequence[int]) -> list[SettledText]:
+def settle(caller: BackendClient, context: Context, base: Sequence[int]) -> list[TokenizedText]:
     """Which of the ids in `base` each pending text has: a token belongs to where it begins."""
     info = caller.info
     start = len(context.ids)
@@ -96,11 +96,11 @@ def settle(caller: Caller, context: Context, base: Sequence[int]) -> list[Settle
             token = base[place]
             offset += surfaces.get(token) or caller.token_size(token)
             place += 1
-        found.append(SettledText(one.node, tuple(base[first:place]), first, one.evaluate))
+        found.append(TokenizedText(one.node, tuple(base[first:place]), first, one.evaluate))
     return found
 
 
-def split_tokens(caller: Caller, tokens: Sequence[int], size: int) -> tuple[int, bytes]:
+def split_tokens(caller: BackendClient, tokens: Sequence[int], size: int) -> tuple[int, bytes]:
     """How many of `tokens` lie within their first `size` bytes, and what bytes remain of these.
 
     Where the remaining bytes begin inside a character, they begin with the token that it begins in.

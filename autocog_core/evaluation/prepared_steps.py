@@ -18,12 +18,12 @@ from autocog_core.automaton.actions import Action, Choose, Complete, Text
 from autocog_core.evaluation.allowed_tokens import AllowedTokens
 from autocog_core.evaluation.evaluation import pieces_of
 from autocog_core.evaluation.path_context import Context, PendingText
-from autocog_core.evaluation.text_scoring import Ground
-from autocog_core.evaluation.token_masks import Masks
+from autocog_core.evaluation.text_scoring import ScoringContext
+from autocog_core.evaluation.token_masks import TokenMaskCache
 from autocog_core.evaluation.tree_choose import after_choice, choice_request
 from autocog_core.evaluation.tree_complete import nothing_allowed
-from autocog_core.hooks.automaton_run import Budget, WholeRun
-from autocog_core.hooks.client import Caller
+from autocog_core.hooks.automaton_run import AutomatonRun, Budget
+from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.choice_tree import TokenChoiceTree
 from autocog_core.scoring.prompt_encoding import check_sequence, encode
 from autocog_core.types.prompt import TextPiece
@@ -114,7 +114,7 @@ class PreparedStep:
     choices: PreparedChoices | None = None
 
 
-def prepare_automaton(run: WholeRun) -> PreparedAutomaton:
+def prepare_automaton(run: AutomatonRun) -> PreparedAutomaton:
     """A run as the extension takes it."""
     automaton, info = run.automaton, run.caller.info
     places = {action.uid: place for place, action in enumerate(automaton.actions)}
@@ -128,7 +128,7 @@ def prepare_automaton(run: WholeRun) -> PreparedAutomaton:
     )
 
 
-def _action(run: WholeRun, action: Action, places: dict[str, int]) -> PreparedAction:
+def _action(run: AutomatonRun, action: Action, places: dict[str, int]) -> PreparedAction:
     made = PreparedAction(
         action.kind, [places[uid] for uid in action.successors], action.max_visits
     )
@@ -144,7 +144,9 @@ def _action(run: WholeRun, action: Action, places: dict[str, int]) -> PreparedAc
         made.beams = action.beams
         made.length_penalty = action.length_penalty
         made.stops = [stop.encode("utf-8") for stop in action.stop]
-        allowed = AllowedTokens.of(run.automaton, run.caller, action, Masks.of_model(run.caller))
+        allowed = AllowedTokens.of(
+            run.automaton, run.caller, action, TokenMaskCache.of_model(run.caller)
+        )
         made.limited, made.free = allowed.limited, allowed.free
         made.in_set = allowed.allowed if allowed.limited else None
         made.stop_ids = [list(ids) for ids in allowed.stops]
@@ -152,7 +154,7 @@ def _action(run: WholeRun, action: Action, places: dict[str, int]) -> PreparedAc
 
 
 def prepare_step(
-    run: WholeRun,
+    run: AutomatonRun,
     number: int,
     ids: Sequence[int],
     pending: Sequence[tuple[int, bytes, int]],
@@ -178,7 +180,7 @@ def prepare_step(
         room = action.length if isinstance(action, Complete) else 0
         base = encode(caller, context.prompt())
         check_sequence(base, caller.info, beyond=room)
-    ground = Ground(caller, context, base)
+    ground = ScoringContext(caller, context, base)
     start = len(context.ids)
     settled = [
         (place, text.start - start, len(text.tokens), text.evaluate)
@@ -195,7 +197,7 @@ def _pending(actions: Sequence[Action], number: int, rest: bytes, node: int) -> 
     return PendingText(pieces_of(action.text), node, action.evaluate)
 
 
-def _choices(caller: Caller, action: Choose, tree: TokenChoiceTree) -> PreparedChoices:
+def _choices(caller: BackendClient, action: Choose, tree: TokenChoiceTree) -> PreparedChoices:
     conditional = tree.queries()[0]
     suffix = tree.eos[:1]
     decided = tree.encoded.decided

@@ -8,10 +8,10 @@ from typing import Any
 from autocog_core.automaton.checks.action_checks import require_sound
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import AutocogError, ContractError, InputError
-from autocog_core.evaluation.dispatch import Call, Serving
+from autocog_core.evaluation.dispatch import Call, Dispatcher
 from autocog_core.evaluation.evaluation import Evaluation, Order, Strategy, check_models
-from autocog_core.hooks.automaton_run import Budget, Declined, WholeRun
-from autocog_core.hooks.client import Caller
+from autocog_core.hooks.automaton_run import AutomatonRun, Budget, Declined
+from autocog_core.hooks.client import BackendClient
 from autocog_core.types.thought_tree import ThoughtTree
 from autocog_core.version import __version__
 
@@ -21,7 +21,7 @@ STRATEGIES: tuple[Strategy, ...] = ("greedy", "complete+choose")
 def prepare(
     automaton: AutomatonGraph,
     inputs: Mapping[str, Any] | None,
-    callers: Mapping[str | None, Caller],
+    callers: Mapping[str | None, BackendClient],
     *,
     digest: str,
     budget: Budget | None = None,
@@ -60,31 +60,31 @@ def prepare(
     )
 
 
-def strategy_of(caller: Caller) -> Strategy:
+def strategy_of(caller: BackendClient) -> Strategy:
     """Return the exact one if the backend gives token distributions."""
     exact = {"greedy_impl", "greedy_tree_impl"} & set(caller.capabilities)
     return "greedy" if exact else "complete+choose"
 
 
-def drive(evaluation: Evaluation, serving: Serving | None = None) -> ThoughtTree:
+def run_to_end(evaluation: Evaluation, serving: Dispatcher | None = None) -> ThoughtTree:
     """Run it to its end.
 
     :param serving: what calls its models; None for one of its own.
     """
-    (found,) = taken_over([evaluation]) or (None,)
+    (found,) = run_in_engine([evaluation]) or (None,)
     if isinstance(found, AutocogError):
         raise found
     if found is not None:
         return found
-    return drive_here(evaluation, serving)
+    return run_in_core(evaluation, serving)
 
 
-def taken_over(evaluations: Sequence[Evaluation]) -> Sequence[ThoughtTree | AutocogError] | None:
+def run_in_engine(evaluations: Sequence[Evaluation]) -> Sequence[ThoughtTree | AutocogError] | None:
     """What their engine makes of runs of one automaton; None leaves them to core's evaluator."""
     runs = [whole for one in evaluations if (whole := one.whole())]
     if len(runs) < len(evaluations):
         return None
-    found = take_over(runs)
+    found = call_engine(runs)
     if not isinstance(found, Declined):
         return found
     for one in evaluations:
@@ -92,14 +92,14 @@ def taken_over(evaluations: Sequence[Evaluation]) -> Sequence[ThoughtTree | Auto
     return None
 
 
-def drive_here(evaluation: Evaluation, serving: Serving | None = None) -> ThoughtTree:
+def run_in_core(evaluation: Evaluation, serving: Dispatcher | None = None) -> ThoughtTree:
     """Run it to its end by core's evaluator, whatever its engine offers.
 
     :param serving: what calls its models; None for one of its own.
     """
     if serving is None:
-        with Serving() as own:
-            return drive_here(evaluation, own)
+        with Dispatcher() as own:
+            return run_in_core(evaluation, own)
     while asked := evaluation.ask():
         calls = [Call(evaluation.callers[name], [asked[name]]) for name in asked]
         for name, served in zip(asked, serving.serve(calls), strict=True):
@@ -112,7 +112,7 @@ def drive_here(evaluation: Evaluation, serving: Serving | None = None) -> Though
 
 def _header(
     digest: str,
-    callers: Mapping[str | None, Caller],
+    callers: Mapping[str | None, BackendClient],
     strategies: Mapping[str | None, Strategy],
 ) -> dict[str, Any]:
     main = callers[None]
@@ -136,7 +136,9 @@ def _header(
     return header
 
 
-def take_over(runs: Sequence[WholeRun]) -> Sequence[ThoughtTree | AutocogError] | Declined | None:
+def call_engine(
+    runs: Sequence[AutomatonRun],
+) -> Sequence[ThoughtTree | AutocogError] | Declined | None:
     """What the engine makes of runs on one model, one result a run; None: it does not do that.
 
     Wrappers that watch each evaluation would miss them: with one of these, core evaluates.

@@ -17,11 +17,11 @@ from typing import Any
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import AutocogError, EngineError, InputError
 from autocog_core.evaluation.branch import Asked
-from autocog_core.evaluation.dispatch import HOPELESS, Call, Outcome, Serving
+from autocog_core.evaluation.dispatch import FATAL_ERRORS, Call, Dispatcher, Outcome
 from autocog_core.evaluation.evaluation import Evaluation, Strategy, check_models
-from autocog_core.evaluation.run import drive, prepare, taken_over
+from autocog_core.evaluation.run import prepare, run_in_engine, run_to_end
 from autocog_core.hooks.automaton_run import Budget
-from autocog_core.hooks.client import Caller
+from autocog_core.hooks.client import BackendClient
 from autocog_core.types.thought_tree import ThoughtTree
 
 Result = ThoughtTree | AutocogError
@@ -31,7 +31,7 @@ Prepared = Callable[[], Evaluation]
 
 def run_many(
     automaton: AutomatonGraph,
-    callers: Mapping[str | None, Caller],
+    callers: Mapping[str | None, BackendClient],
     rows: Iterable[Mapping[str, Any]],
     *,
     digest: str,
@@ -60,7 +60,7 @@ def _each(prepared: Iterator[Prepared], concurrency: int) -> Iterator[Result]:
     """Each row in a thread of its own."""
     working: deque[Future[Result]] = deque()
     # Calls end before the rows are waited for: those would go on to their last step.
-    with ThreadPoolExecutor(concurrency, "autocog-row") as threads, Serving() as serving:
+    with ThreadPoolExecutor(concurrency, "autocog-row") as threads, Dispatcher() as serving:
         while True:
             # A row that has ended waits for those before it; no more are taken than can be at work.
             for one in islice(prepared, concurrency - len(working)):
@@ -70,10 +70,10 @@ def _each(prepared: Iterator[Prepared], concurrency: int) -> Iterator[Result]:
             yield working.popleft().result()
 
 
-def _run(prepared: Prepared, serving: Serving) -> Result:
+def _run(prepared: Prepared, serving: Dispatcher) -> Result:
     try:
-        return drive(prepared(), serving)
-    except HOPELESS:
+        return run_to_end(prepared(), serving)
+    except FATAL_ERRORS:
         raise
     except Exception as error:  # noqa: BLE001 - a bad row is no end of the others
         return _as_result(error)
@@ -82,7 +82,7 @@ def _run(prepared: Prepared, serving: Serving) -> Result:
 def _in_step(prepared: Iterator[Prepared], concurrency: int) -> Iterator[Result]:
     """All rows together, one step after the other."""
     working: deque[_Row] = deque()
-    with Serving() as serving:
+    with Dispatcher() as serving:
         while True:
             fresh = [_Row(one) for one in islice(prepared, concurrency - len(working))]
             _take_over(fresh)
@@ -104,7 +104,7 @@ class _Row:
     def __init__(self, prepared: Prepared) -> None:
         self.result: Result | None = None
         self.asked: Mapping[str | None, list[Asked]] = {}
-        self.callers: Mapping[str | None, Caller] = {}
+        self.callers: Mapping[str | None, BackendClient] = {}
         try:
             self._evaluation = prepared()
             self.callers = self._evaluation.callers
@@ -136,7 +136,7 @@ class _Row:
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        if isinstance(error, HOPELESS):
+        if isinstance(error, FATAL_ERRORS):
             raise error
         self.result = _as_result(error)
 
@@ -144,14 +144,14 @@ class _Row:
 def _take_over(rows: Sequence[_Row]) -> None:
     """Let the engine run those that it can as a whole."""
     going = [(row, row.evaluation) for row in rows if row.evaluation is not None]
-    if going and (found := taken_over([evaluation for _, evaluation in going])):
+    if going and (found := run_in_engine([evaluation for _, evaluation in going])):
         for (row, _), result in zip(going, found, strict=True):
             row.result = result
 
 
-def _advance(rows: Sequence[_Row], serving: Serving) -> None:
+def _advance(rows: Sequence[_Row], serving: Dispatcher) -> None:
     """One step of all rows: what they ask goes to each model together."""
-    by_model: dict[Caller, list[tuple[_Row, str | None]]] = {}
+    by_model: dict[BackendClient, list[tuple[_Row, str | None]]] = {}
     for row in rows:
         if row.ask():
             for name in row.asked:

@@ -8,15 +8,15 @@ import numpy as np
 
 from autocog_core.errors import InputError
 from autocog_core.evaluation.branch import Outcome, Steps
-from autocog_core.evaluation.path_context import Context, SettledText, settle
-from autocog_core.hooks.client import Caller
+from autocog_core.evaluation.path_context import Context, TokenizedText, settle
+from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.prompt_encoding import encode
 from autocog_core.types.token_tree import TreeQuery, TreeScores
 
-Scored = tuple[tuple[SettledText, tuple[float, ...]], ...]
+TextScores = tuple[tuple[TokenizedText, tuple[float, ...]], ...]
 
 
-class Ground:
+class ScoringContext:
     """The ids that an action stands on, and the texts among them that are to be scored.
 
     :param base: all ids before the action's first decided one.
@@ -24,7 +24,7 @@ class Ground:
     :raises InputError: if the first token of all is to be scored: nothing comes before it.
     """
 
-    def __init__(self, caller: Caller, context: Context, base: Sequence[int]) -> None:
+    def __init__(self, caller: BackendClient, context: Context, base: Sequence[int]) -> None:
         self.base = tuple(base)
         self.texts = settle(caller, context, self.base)
         starts = [text.start for text in self.texts if text.evaluate and text.tokens]
@@ -59,7 +59,7 @@ class Ground:
             query.mask,
         )
 
-    def read(self, answer: TreeScores) -> tuple[TreeScores, Scored]:
+    def read(self, answer: TreeScores) -> tuple[TreeScores, TextScores]:
         """The answer for the action's own tree, and the texts with their log-probabilities."""
         count = len(self.base) - self.first
         values = np.minimum(answer.values, 0.0)
@@ -74,15 +74,15 @@ class Ground:
             scored.append((text, tuple(found)))
         return own, tuple(scored)
 
-    def unscored(self) -> Scored:
+    def unscored(self) -> TextScores:
         """The texts, where none is to be scored."""
         return tuple((text, ()) for text in self.texts)
 
 
-def settle_end(caller: Caller, context: Context) -> Steps:
+def finish_path(caller: BackendClient, context: Context) -> Steps:
     """The end of a path: what is pending gets its tokens, and its scores where asked for."""
     nothing = np.zeros(0, dtype=np.int32)
-    ground = Ground(caller, context, encode(caller, context.prompt()))
+    ground = ScoringContext(caller, context, encode(caller, context.prompt()))
     if not ground.scores_text:
         return Outcome((), ground.unscored())
     answers = yield [ground.query(TreeQuery(ground.base, nothing, nothing))]

@@ -12,14 +12,14 @@ from dataclasses import replace
 
 from autocog_core.automaton.actions import Choose, Complete
 from autocog_core.errors import CapabilityError, ConfigError
-from autocog_core.evaluation.branch import Branch, Outcome, Steps, shares_of
-from autocog_core.evaluation.hypothesis import GrowingText
+from autocog_core.evaluation.branch import Branch, Outcome, Steps, branch_probabilities
+from autocog_core.evaluation.hypothesis import Hypothesis
 from autocog_core.evaluation.path_context import Context
-from autocog_core.evaluation.text_strategy_scores import INEXACT, Footing, GivenTexts
+from autocog_core.evaluation.text_strategy_scores import INEXACT, ContextTokens, ScoredTexts
 from autocog_core.evaluation.tree_choose import after_choice, choice_request, rank_of
-from autocog_core.hooks.client import Caller
+from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.choice_encoding import EncodedChoices, encode_choices
-from autocog_core.toolkit.stop_strings import first_stop
+from autocog_core.toolkit.stop_strings import find_first_stop
 from autocog_core.types.choice import EOS, ChoiceScore, ChoiceScores
 from autocog_core.types.completion import Completion, CompletionRequest
 from autocog_core.types.prompt import Prompt
@@ -28,14 +28,14 @@ from autocog_core.types.prompt import Prompt
 UNSCORED = ("pick", "decision")
 
 
-def ask_choose_steps(caller: Caller, action: Choose, context: Context) -> Steps:
+def choose_by_text(caller: BackendClient, action: Choose, context: Context) -> Steps:
     """Let the backend score the choices of an action."""
-    footing = Footing.of(caller, context)
+    footing = ContextTokens.of(caller, context)
     try:
         encoded = encode_choices(caller, choice_request(action, context.prompt()))
     except (CapabilityError, ConfigError):
-        footing, encoded = Footing.unknown(), None
-    texts = GivenTexts(caller, context, footing, encoded.base if encoded is not None else None)
+        footing, encoded = ContextTokens.unknown(), None
+    texts = ScoredTexts(caller, context, footing, encoded.base if encoded is not None else None)
     request = choice_request(action, Prompt(context.said or ()))
     result, *given = yield [request, *texts.requests]
     spelled = _spelled(caller, action, encoded)
@@ -58,7 +58,7 @@ def ask_choose_steps(caller: Caller, action: Choose, context: Context) -> Steps:
     return Outcome(tuple(branches), *texts.scored(given))
 
 
-def ask_complete_steps(caller: Caller, action: Complete, context: Context) -> Steps:
+def complete_by_text(caller: BackendClient, action: Complete, context: Context) -> Steps:
     """Let the backend write; several beams are several samples, ranked by what it tells of them.
 
     :raises CapabilityError: for a set of tokens, which only token distributions can honour.
@@ -69,7 +69,7 @@ def ask_complete_steps(caller: Caller, action: Complete, context: Context) -> St
             where=f'action "{action.uid}"',
             hint='take a model for the strategy "greedy"',
         )
-    footing = Footing.of(caller, context)
+    footing = ContextTokens.of(caller, context)
     count = action.samples or action.beams
     sampled = count > 1 or action.samples > 0
     request = CompletionRequest(
@@ -81,13 +81,13 @@ def ask_complete_steps(caller: Caller, action: Complete, context: Context) -> St
         seed=action.seed if sampled else None,
         n=count,
     )
-    texts = GivenTexts(caller, context, footing, footing.ids)
+    texts = ScoredTexts(caller, context, footing, footing.ids)
     found, *given = yield [request, *texts.requests]
     written = [found, *found.alternatives]
     told = all(one.logprobs is not None for one in written)
     frequencies = None if told and not action.samples else [1 / len(written)] * len(written)
     scores = frequencies or [_score(action, one) for one in written]
-    ranks, shares = shares_of([one.text for one in written], scores, frequencies)
+    ranks, shares = branch_probabilities([one.text for one in written], scores, frequencies)
     branches = []
     for number, one in enumerate(written):
         branch = _completion(caller, action, context, footing, one)
@@ -96,23 +96,25 @@ def ask_complete_steps(caller: Caller, action: Complete, context: Context) -> St
     return Outcome(tuple(branches), *texts.scored(given))
 
 
-def ask_end_steps(caller: Caller, context: Context) -> Steps:
+def finish_by_text(caller: BackendClient, context: Context) -> Steps:
     """The end of a path: what is pending gets its tokens, and its scores where asked for."""
-    footing = Footing.of(caller, context)
-    texts = GivenTexts(caller, context, footing, footing.ids)
+    footing = ContextTokens.of(caller, context)
+    texts = ScoredTexts(caller, context, footing, footing.ids)
     given = (yield texts.requests) if texts.requests else ()
     return Outcome((), *texts.scored(given))
 
 
 def _spelled(
-    caller: Caller, action: Choose, encoded: EncodedChoices | None
+    caller: BackendClient, action: Choose, encoded: EncodedChoices | None
 ) -> list[tuple[int, ...]]:
     """Each choice's decided tokens by token trees; none without a tokenizer."""
     end = caller.info.eos[:1] if action.end is EOS else ()
     return [(*tokens, *end) for tokens in encoded.decided] if encoded is not None else []
 
 
-def _doubt_of_choice(footing: Footing, spelled: list[tuple[int, ...]], result: ChoiceScores) -> str:
+def _doubt_of_choice(
+    footing: ContextTokens, spelled: list[tuple[int, ...]], result: ChoiceScores
+) -> str:
     """Why scores are not those of the same choices by token trees; empty where they are."""
     if not result.exact:
         return result.why or INEXACT
@@ -135,7 +137,11 @@ def _choice(action: Choose, result: ChoiceScores, score: ChoiceScore, context: C
 
 
 def _completion(
-    caller: Caller, action: Complete, context: Context, footing: Footing, one: Completion
+    caller: BackendClient,
+    action: Complete,
+    context: Context,
+    footing: ContextTokens,
+    one: Completion,
 ) -> Branch:
     """A text that the backend wrote, not ranked as yet."""
     doubt = footing.doubt
@@ -164,17 +170,17 @@ def _completion(
     )
 
 
-def _grown(caller: Caller, action: Complete, one: Completion) -> GrowingText | None:
+def _grown(caller: BackendClient, action: Complete, one: Completion) -> Hypothesis | None:
     """A completion as decided tokens; None where they are not what its text says."""
     raw = caller.detokenize(one.tokens)
-    stop = first_stop(raw, 0, action.stop)
+    stop = find_first_stop(raw, 0, action.stop)
     finish, size = None, len(raw)
     if one.tokens and one.tokens[-1] in caller.info.eos:
         finish = "eos"
     elif stop is not None:
         finish, size = "stop", stop[0]
     logprobs = tuple(min(0.0, logprob) for logprob in one.logprobs or ())
-    found = GrowingText(one.tokens, logprobs, sum(logprobs), raw, size, one.finish)
+    found = Hypothesis(one.tokens, logprobs, sum(logprobs), raw, size, one.finish)
     ended = (finish or "length") == one.finish
     return found if ended and found.text == one.text else None
 

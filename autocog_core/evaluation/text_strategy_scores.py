@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from autocog_core.errors import CapabilityError, ConfigError
-from autocog_core.evaluation.path_context import Context, PendingText, SettledText, settle
-from autocog_core.evaluation.text_scoring import Scored
-from autocog_core.hooks.client import Caller
+from autocog_core.evaluation.path_context import Context, PendingText, TokenizedText, settle
+from autocog_core.evaluation.text_scoring import TextScores
+from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.prompt_encoding import encode
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
 from autocog_core.types.prompt import Prompt, TextPiece
@@ -18,7 +18,7 @@ INEXACT = "the backend says that its scores are not exact"
 
 
 @dataclass(frozen=True, slots=True)
-class Footing:
+class ContextTokens:
     """The tokens that an action stands on, which the backend sees as text.
 
     :ivar ids: all of them; None where the backend has no tokenizer.
@@ -29,7 +29,7 @@ class Footing:
     doubt: str = ""
 
     @classmethod
-    def of(cls, caller: Caller, context: Context) -> Footing:
+    def of(cls, caller: BackendClient, context: Context) -> ContextTokens:
         """What comes before the next action on a path.
 
         :raises InputError: if that is nothing.
@@ -42,18 +42,18 @@ class Footing:
         return cls(tuple(ids), "" if same else "as text, what was decided before is other tokens")
 
     @classmethod
-    def unknown(cls) -> Footing:
+    def unknown(cls) -> ContextTokens:
         """What a backend without a tokenizer stands on."""
         return cls(None, "without a tokenizer nobody can tell which tokens were scored")
 
-    def after(self, caller: Caller, context: Context, text: str) -> Context:
+    def after(self, caller: BackendClient, context: Context, text: str) -> Context:
         """What comes after a text of which no tokens are known: it is tokenized."""
         if self.ids is None:
             return Context((), (PendingText((*(context.said or ()), TextPiece(text))),))
         return Context(tuple(encode(caller, context.plus(_as_text(text)).prompt())))
 
 
-class GivenTexts:
+class ScoredTexts:
     """The texts before an action, some of which may be to be scored.
 
     A text is scored as a choice among nothing else: in one request, from the first token that is to
@@ -64,11 +64,15 @@ class GivenTexts:
     """
 
     def __init__(
-        self, caller: Caller, context: Context, footing: Footing, base: Sequence[int] | None
+        self,
+        caller: BackendClient,
+        context: Context,
+        footing: ContextTokens,
+        base: Sequence[int] | None,
     ) -> None:
         self._why = footing.doubt
         if base is None:
-            self._texts = [SettledText(one.node, (), 0, one.evaluate) for one in context.pending]
+            self._texts = [TokenizedText(one.node, (), 0, one.evaluate) for one in context.pending]
         else:
             self._texts = settle(caller, context, base)
         starts = [text.start for text in self._texts if text.evaluate and text.tokens]
@@ -84,7 +88,7 @@ class GivenTexts:
         else:
             self.requests = [ChoiceRequest(Prompt(before), (tail,))]
 
-    def scored(self, answers: Sequence[ChoiceScores]) -> tuple[Scored, str]:
+    def scored(self, answers: Sequence[ChoiceScores]) -> tuple[TextScores, str]:
         """The texts with their tokens and scores, and why these are not exact.
 
         :param answers: to `requests`.

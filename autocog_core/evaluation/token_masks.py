@@ -21,7 +21,7 @@ from autocog_core.automaton.token_sets import (
     Vocabulary,
 )
 from autocog_core.errors import InputError
-from autocog_core.hooks.client import Caller
+from autocog_core.hooks.client import BackendClient
 
 Mask = NDArray[np.bool_]
 
@@ -37,19 +37,19 @@ MATCHING_SECONDS = 10.0
 KEPT_MASKS = 256
 
 
-class Masks:
+class TokenMaskCache:
     """Masks of one model, bool (V,), kept by the content of the set."""
 
-    _of_callers: ClassVar[WeakKeyDictionary[Caller, Masks]] = WeakKeyDictionary()
+    _of_callers: ClassVar[WeakKeyDictionary[BackendClient, TokenMaskCache]] = WeakKeyDictionary()
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: BackendClient) -> None:
         self._caller = proxy(caller)
         self._known: dict[Vocabulary, Mask] = {}
         self._remembered: dict[Hashable, Any] = {}
         self._surfaces: Sequence[bytes] | None = None
 
     @classmethod
-    def of_model(cls, caller: Caller) -> Masks:
+    def of_model(cls, caller: BackendClient) -> TokenMaskCache:
         """Those of a model, kept from run to run."""
         return cls._of_callers.setdefault(caller, cls(caller))
 

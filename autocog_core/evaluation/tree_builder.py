@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from autocog_core.automaton.actions import Action
 from autocog_core.evaluation.branch import Branch
-from autocog_core.evaluation.text_scoring import Scored
+from autocog_core.evaluation.text_scoring import TextScores
 from autocog_core.types.thought_tree import Pruned, ThoughtNode
 
 
-class Draft:
+class TreeBuilder:
     """A tree's nodes, and the log-probabilities of the paths that are complete."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Draft:
             )
         )
 
-    def settle(self, texts: Scored, why: str = "") -> float:
+    def settle(self, texts: TextScores, why: str = "") -> float:
         """Give texts their tokens and scores; what that adds to the path's log-probability.
 
         :param why: why the scores are not exact, or missing.

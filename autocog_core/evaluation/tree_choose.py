@@ -5,18 +5,18 @@ from __future__ import annotations
 from autocog_core.automaton.actions import Choose
 from autocog_core.evaluation.branch import Branch, Outcome, Steps
 from autocog_core.evaluation.path_context import Context, PendingText, split_tokens
-from autocog_core.evaluation.text_scoring import Ground
-from autocog_core.hooks.client import Caller
+from autocog_core.evaluation.text_scoring import ScoringContext
+from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.choice_tree import TokenChoiceTree
 from autocog_core.types.choice import EOS, ChoiceRequest, ChoiceScore
 from autocog_core.types.prompt import Prompt, TextPiece
 
 
-def choose_steps(caller: Caller, action: Choose, context: Context) -> Steps:
+def choose_steps(caller: BackendClient, action: Choose, context: Context) -> Steps:
     """Score the choices of an action after `context`."""
     request = choice_request(action, context.prompt())
     tree = TokenChoiceTree.build(caller, request)
-    ground = Ground(caller, context, tree.encoded.base)
+    ground = ScoringContext(caller, context, tree.encoded.base)
     first, *others = tree.queries()
     answers = yield [ground.query(first), *others]
     own, texts = ground.read(answers[0])
@@ -37,7 +37,7 @@ def choice_request(action: Choose, prompt: Prompt) -> ChoiceRequest:
 
 
 def after_choice(
-    caller: Caller, action: Choose, base: tuple[int, ...], tokens: tuple[int, ...]
+    caller: BackendClient, action: Choose, base: tuple[int, ...], tokens: tuple[int, ...]
 ) -> Context:
     """What comes after a choice: without the `end` that had to follow."""
     kept, rest = len(tokens), b""
@@ -58,7 +58,9 @@ def rank_of(action: Choose, score: ChoiceScore) -> float:
     return float(getattr(score, name))
 
 
-def _branch(caller: Caller, action: Choose, base: tuple[int, ...], score: ChoiceScore) -> Branch:
+def _branch(
+    caller: BackendClient, action: Choose, base: tuple[int, ...], score: ChoiceScore
+) -> Branch:
     after = after_choice(caller, action, base, score.tokens)
     return Branch(
         score.choice,

@@ -10,11 +10,11 @@ import numpy as np
 from autocog_core.automaton.actions import Complete
 from autocog_core.errors import InputError
 from autocog_core.evaluation.allowed_tokens import AllowedTokens
-from autocog_core.evaluation.branch import Branch, Outcome, Steps, shares_of
-from autocog_core.evaluation.hypothesis import GrowingText
+from autocog_core.evaluation.branch import Branch, Outcome, Steps, branch_probabilities
+from autocog_core.evaluation.hypothesis import Hypothesis
 from autocog_core.evaluation.path_context import Context
-from autocog_core.evaluation.text_scoring import Ground, Scored
-from autocog_core.hooks.client import Caller
+from autocog_core.evaluation.text_scoring import ScoringContext, TextScores
+from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.prompt_encoding import check_sequence, encode
 from autocog_core.toolkit.sampling import pick
 from autocog_core.types.completion import CompletionRequest
@@ -23,24 +23,26 @@ from autocog_core.types.token_tree import TreeQuery, TreeScores
 
 
 def complete_steps(
-    caller: Caller, action: Complete, context: Context, allowed: AllowedTokens
+    caller: BackendClient, action: Complete, context: Context, allowed: AllowedTokens
 ) -> Steps:
     """Let the model write after `context`."""
     base = encode(caller, context.prompt())
     check_sequence(base, caller.info, beyond=action.length)
-    ground = Ground(caller, context, base)
+    ground = ScoringContext(caller, context, base)
     run = _sample if action.samples else _search
     return run(caller, action, ground, allowed)
 
 
-def _search(caller: Caller, action: Complete, ground: Ground, allowed: AllowedTokens) -> Steps:
+def _search(
+    caller: BackendClient, action: Complete, ground: ScoringContext, allowed: AllowedTokens
+) -> Steps:
     """Beam search as in Transformers with early_stopping="never"; one beam is greedy decoding."""
     beams = action.beams
     # Among as many candidates there surely are `beams` that no end of sequence has ended.
     most = 1 if beams == 1 else beams * (1 + max(1, len(caller.info.eos)))
-    live = [GrowingText()]
-    pool: list[GrowingText] = []
-    texts: Scored = ground.unscored()
+    live = [Hypothesis()]
+    pool: list[Hypothesis] = []
+    texts: TextScores = ground.unscored()
     while live:
         answers = yield _queries(ground, live, allowed, most)
         if not live[0].tokens:
@@ -73,13 +75,15 @@ def nothing_allowed(uid: str) -> InputError:
     )
 
 
-def _sample(caller: Caller, action: Complete, ground: Ground, allowed: AllowedTokens) -> Steps:
+def _sample(
+    caller: BackendClient, action: Complete, ground: ScoringContext, allowed: AllowedTokens
+) -> Steps:
     """Independent samples, each with random numbers of its own."""
     size = caller.info.vocabulary_size
     request = CompletionRequest(Prompt(()), temperature=action.temperature, top_p=action.top_p)
     generators = [np.random.default_rng([action.seed, number]) for number in range(action.samples)]
-    grown = [GrowingText()] * action.samples
-    texts: Scored = ground.unscored()
+    grown = [Hypothesis()] * action.samples
+    texts: TextScores = ground.unscored()
     while True:
         live = [number for number, text in enumerate(grown) if text.finish is None]
         if not live:
@@ -105,7 +109,7 @@ def _sample(caller: Caller, action: Complete, ground: Ground, allowed: AllowedTo
 
 
 def _queries(
-    ground: Ground, texts: Sequence[GrowingText], allowed: AllowedTokens, most: int
+    ground: ScoringContext, texts: Sequence[Hypothesis], allowed: AllowedTokens, most: int
 ) -> list[TreeQuery]:
     """The likeliest next tokens after each text."""
     nothing = np.zeros(0, dtype=np.int32)
@@ -120,7 +124,7 @@ def _queries(
 
 
 def _candidates(
-    live: Sequence[GrowingText], answers: Sequence[TreeScores]
+    live: Sequence[Hypothesis], answers: Sequence[TreeScores]
 ) -> list[tuple[float, int, int, float]]:
     """(-total, beam, token, logprob) of what may come next, best first; ties: beam, then id."""
     return sorted(
@@ -133,12 +137,12 @@ def _candidates(
     )
 
 
-def _score(action: Complete, text: GrowingText) -> float:
+def _score(action: Complete, text: Hypothesis) -> float:
     """What beams rank by."""
     return float(text.logprob / len(text.tokens) ** action.length_penalty)
 
 
-def _may_win(action: Complete, text: GrowingText, worst: GrowingText) -> bool:
+def _may_win(action: Complete, text: Hypothesis, worst: Hypothesis) -> bool:
     """Whether a text that goes on could still come out better than a finished one."""
     penalty = action.length_penalty
     length = action.length if penalty > 0 else len(text.tokens) + 1
@@ -146,14 +150,14 @@ def _may_win(action: Complete, text: GrowingText, worst: GrowingText) -> bool:
 
 
 def _branches(
-    caller: Caller,
-    ground: Ground,
-    texts: Sequence[GrowingText],
+    caller: BackendClient,
+    ground: ScoringContext,
+    texts: Sequence[Hypothesis],
     ranks: Sequence[float],
     shares: Sequence[float] | None = None,
 ) -> tuple[Branch, ...]:
     """One branch a text; of equal texts the best counts, and has the others' frequencies."""
-    ranks, prob = shares_of([text.text for text in texts], ranks, shares)
+    ranks, prob = branch_probabilities([text.text for text in texts], ranks, shares)
     branches = []
     for number, text in enumerate(texts):
         branch = text.branch(caller, ground.base, ranks[number], prob.get(number, 0.0))

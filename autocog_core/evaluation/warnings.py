@@ -10,16 +10,16 @@ from autocog_core.automaton.actions import Choose, Complete, Text
 from autocog_core.automaton.checks.finding import Finding, finding
 from autocog_core.automaton.templates.template import Template
 from autocog_core.errors import InputError
-from autocog_core.evaluation.token_masks import Masks
+from autocog_core.evaluation.token_masks import TokenMaskCache
 from autocog_core.types.prompt import Prompt, TextPiece
 
 if TYPE_CHECKING:
     from autocog_core.automaton.graph import AutomatonGraph
-    from autocog_core.hooks.client import Caller
+    from autocog_core.hooks.client import BackendClient
 
 
 def warnings_of(
-    automaton: AutomatonGraph, faults: Sequence[Finding], caller: Caller | None
+    automaton: AutomatonGraph, faults: Sequence[Finding], caller: BackendClient | None
 ) -> Iterator[Finding]:
     """Warnings; with a model also faults that its tokens bring to light.
 
@@ -83,7 +83,7 @@ def _texts(action: Choose) -> list[str]:
     return [choice for choice in action.choices if isinstance(choice, str)]
 
 
-def _prefixes(action: Choose, caller: Caller | None) -> Iterator[Finding]:
+def _prefixes(action: Choose, caller: BackendClient | None) -> Iterator[Finding]:
     """Choices that begin others: of their tokens, where a model tells these."""
     if action.end is not None:
         return
@@ -106,7 +106,7 @@ def _prefixes(action: Choose, caller: Caller | None) -> Iterator[Finding]:
             return
 
 
-def _special_tokens(action: Text, caller: Caller) -> Iterator[Finding]:
+def _special_tokens(action: Text, caller: BackendClient) -> Iterator[Finding]:
     """The surface of a control token that is not to be parsed."""
     text = action.text
     if isinstance(text, Template):
@@ -123,7 +123,7 @@ def _special_tokens(action: Text, caller: Caller) -> Iterator[Finding]:
             return
 
 
-def _stops(action: Complete, caller: Caller) -> Iterator[Finding]:
+def _stops(action: Complete, caller: BackendClient) -> Iterator[Finding]:
     """Stops that do not fit into the length."""
     if not action.stop:
         return
@@ -138,13 +138,13 @@ def _stops(action: Complete, caller: Caller) -> Iterator[Finding]:
             )
 
 
-def _mask(automaton: AutomatonGraph, action: Complete, caller: Caller) -> Iterator[Finding]:
+def _mask(automaton: AutomatonGraph, action: Complete, caller: BackendClient) -> Iterator[Finding]:
     """A set that holds none of the model's tokens."""
     vocab = automaton.vocabs.get(action.vocab) if isinstance(action.vocab, str) else action.vocab
     if vocab is None:
         return
     try:
-        if not Masks.of_model(caller).of(vocab).any():
+        if not TokenMaskCache.of_model(caller).of(vocab).any():
             yield finding("its vocab holds none of the model's tokens", action)
     except InputError as error:
         yield finding(error.what, action)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from autocog_core.hooks.automaton_run import Budget, Declined, WholeRun
-from autocog_core.hooks.client import Caller
+from autocog_core.hooks.automaton_run import AutomatonRun, Budget, Declined
+from autocog_core.hooks.client import BackendClient
 from autocog_core.hooks.retry import RetryPolicy
 from autocog_core.hooks.specs import CONTRACT_VERSION, hookimpl
 
 __all__ = [
     "CONTRACT_VERSION",
+    "AutomatonRun",
+    "BackendClient",
     "Budget",
-    "Caller",
     "Declined",
     "RetryPolicy",
-    "WholeRun",
     "hookimpl",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autocog_core.automaton.graph import AutomatonGraph
-from autocog_core.hooks.client import Caller
+from autocog_core.hooks.client import BackendClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class WholeRun:
+class AutomatonRun:
     """What is to be run, by exact scores, on one model.
 
     :ivar automaton: sound, and without templates; no action names another model.
@@ -43,7 +43,7 @@ class WholeRun:
     """
 
     automaton: AutomatonGraph
-    caller: Caller
+    caller: BackendClient
     budget: Budget
     best_first: bool
     top: int | None

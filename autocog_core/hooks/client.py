@@ -31,13 +31,13 @@ from autocog_core.types.token_tree import TreeQuery, TreeScores
 Answer = TypeVar("Answer")
 
 #: Descriptions that ask for one another; more would never end.
-MOST_NESTED = 8
+MAX_DESCRIBE_DEPTH = 8
 
 #: Rounding may put a log-probability this far above 0; more is an engine's mistake.
-SLACK = 1e-3
+LOGPROB_TOLERANCE = 1e-3
 
 
-class Caller:
+class BackendClient:
     """Typed calls of the hooks of one manager.
 
     :param who: the model's name, for messages.
@@ -68,7 +68,7 @@ class Caller:
     def info(self) -> BackendInfo:
         """What the backend says of itself."""
         # A wrapper's `describe` may call hooks, and other wrappers then want to know the model.
-        if self._describing == MOST_NESTED:
+        if self._describing == MAX_DESCRIBE_DEPTH:
             raise self._contract(
                 "describe", "it asks the model for what only its own answer tells; ask its hooks"
             )
@@ -244,7 +244,7 @@ class Caller:
             return
         # One pass: NaN makes the maximum NaN, and fails the comparison too.
         top = float(values.max())
-        if not top <= SLACK:
+        if not top <= LOGPROB_TOLERANCE:
             what = "NaN" if np.isnan(top) else f"{top:.4g}, above 0,"
             raise NumericsError(
                 f"{hook} answered {what} where log-probabilities are due",

@@ -21,7 +21,7 @@ from autocog_core.types.token_tree import TreeQuery, TreeScores
 
 if TYPE_CHECKING:
     from autocog_core.errors import AutocogError
-    from autocog_core.hooks.automaton_run import Declined, WholeRun
+    from autocog_core.hooks.automaton_run import AutomatonRun, Declined
     from autocog_core.types.thought_tree import ThoughtTree
 
 
@@ -88,7 +88,7 @@ def greedy_tree_impl(queries: Sequence[TreeQuery]) -> list[TreeScores]:  # type:
 
 @hookspec(firstresult=True)
 def evaluate(
-    runs: Sequence[WholeRun],
+    runs: Sequence[AutomatonRun],
 ) -> Sequence[ThoughtTree | AutocogError] | Declined | None:
     """Run automata inside the engine: what each of them comes to, as core's evaluator has it.
 

@@ -13,7 +13,7 @@ from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import AutocogError
 from autocog_core.evaluation.evaluation import Order, Strategy
 from autocog_core.hooks.automaton_run import Budget
-from autocog_core.hooks.client import Caller
+from autocog_core.hooks.client import BackendClient
 from autocog_core.model.model import Model
 from autocog_core.types.thought_tree import ThoughtTree
 
@@ -110,10 +110,10 @@ class Automaton(AutomatonGraph):
         :param top: with "best": stop as soon as this many paths are proven the likeliest.
         :raises InputError: for an automaton with errors, a value or a model that is missing.
         """
-        from autocog_core.evaluation.run import drive, prepare
+        from autocog_core.evaluation.run import prepare, run_to_end
 
         self.require_sound()
-        return drive(
+        return run_to_end(
             prepare(
                 self,
                 inputs,
@@ -167,6 +167,6 @@ class Automaton(AutomatonGraph):
         )
 
 
-def _callers(model: Model, models: Mapping[str, Model] | None) -> dict[str | None, Caller]:
+def _callers(model: Model, models: Mapping[str, Model] | None) -> dict[str | None, BackendClient]:
     """Return the clients by the names that actions use; None names the main model."""
     return {None: model.caller, **{name: other.caller for name, other in (models or {}).items()}}

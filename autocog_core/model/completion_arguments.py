@@ -12,7 +12,7 @@ from autocog_core.types.completion import CompletionRequest
 from autocog_core.types.prompt import Prompt, check_text
 
 #: Engines' own names for the same thing: each works on every backend.
-ALIASES = {"max_new_tokens": "max_tokens", "repeat_penalty": "repetition_penalty"}
+ARGUMENT_ALIASES = {"max_new_tokens": "max_tokens", "repeat_penalty": "repetition_penalty"}
 
 _INTEGERS = {"max_tokens": 1, "top_k": 0, "n": 1}
 _NUMBERS: dict[str, tuple[float, float]] = {
@@ -24,10 +24,14 @@ _NUMBERS: dict[str, tuple[float, float]] = {
 
 def merged(*arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Several sets of arguments as one, under autocog's names; later ones count."""
-    return {ALIASES.get(name, name): value for given in arguments for name, value in given.items()}
+    return {
+        ARGUMENT_ALIASES.get(name, name): value
+        for given in arguments
+        for name, value in given.items()
+    }
 
 
-def check_defaults(arguments: Mapping[str, Any], where: str) -> None:
+def validate_defaults(arguments: Mapping[str, Any], where: str) -> None:
     """Refuse default arguments that no call could be made with.
 
     :param where: the file and key that they stand under.

@@ -1,6 +1,6 @@
 """Core's own hook implementations, asked last: built on whatever the backend does offer.
 
-They call through the manager's `Caller`, so that wrappers see the inner calls as well.
+They call through the manager's `BackendClient`, so that wrappers see the inner calls as well.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autocog_core.hooks.client import Caller
+from autocog_core.hooks.client import BackendClient
 from autocog_core.hooks.specs import hookimpl
-from autocog_core.numerics import likeliest
+from autocog_core.numerics import top_k_ids
 from autocog_core.scoring import choice_tree
 from autocog_core.scoring.prompt_encoding import check_sequence, encode
-from autocog_core.toolkit.completion_builder import GrowingCompletion
-from autocog_core.toolkit.engine_options import refuse_unknown
+from autocog_core.toolkit.completion_builder import CompletionBuilder
+from autocog_core.toolkit.engine_options import reject_unknown_options
 from autocog_core.toolkit.sampling import pick
 from autocog_core.types.backend_info import BackendInfo
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
@@ -26,7 +26,7 @@ from autocog_core.types.token_tree import TreeQuery, TreeScores
 class CoreDefaults:
     """`choose` from token trees, `greedy_tree_impl` and `complete` from `greedy_impl`."""
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: BackendClient) -> None:
         self._caller = caller
 
     @hookimpl(trylast=True)
@@ -47,7 +47,7 @@ class CoreDefaults:
     @hookimpl(trylast=True)
     def complete(self, request: CompletionRequest) -> Completion:
         """One `greedy_impl` call for every token."""
-        refuse_unknown(request.extra, (), self._caller.who)
+        reject_unknown_options(request.extra, (), self._caller.who)
         prompt = encode(self._caller, request.prompt)
         check_sequence(prompt, self._caller.info, beyond=request.max_tokens)
         first, *others = (self._sample(prompt, request, number) for number in range(request.n))
@@ -78,7 +78,7 @@ class CoreDefaults:
             below = children.get(node, [])
             values[below] = row[query.tokens[below]]
             if node in top_rows:
-                best = likeliest(row, query.top_k, query.mask)
+                best = top_k_ids(row, query.top_k, query.mask)
                 for place in top_rows[node]:
                     top_tokens[place, : len(best)] = best
                     top_logprobs[place, : len(best)] = row[best]
@@ -88,7 +88,7 @@ class CoreDefaults:
     def _sample(self, prompt: list[int], request: CompletionRequest, number: int) -> Completion:
         caller = self._caller
         generator = np.random.default_rng(None if request.seed is None else [request.seed, number])
-        growing = GrowingCompletion(request, caller.detokenize, caller.info.eos, number)
+        growing = CompletionBuilder(request, caller.detokenize, caller.info.eos, number)
         while not growing.done:
             row = caller.greedy([*prompt, *growing.tokens])
             token = pick(row, request, generator)

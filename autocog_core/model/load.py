@@ -15,12 +15,12 @@ from autocog_core.config import plugins
 from autocog_core.config.config_file import Config, ModelConfig, read_config, resolve_secrets
 from autocog_core.config.options import validate
 from autocog_core.errors import AutocogError, ConfigError, ModelLoadError
-from autocog_core.model.completion_arguments import check_defaults, merged
+from autocog_core.model.completion_arguments import merged, validate_defaults
 from autocog_core.model.model import Model
 
 
 @dataclass(frozen=True)
-class CheckedPlugin:
+class ResolvedPlugin:
     """A backend or a wrapper, and the options that it is to be made with.
 
     :ivar options: only those that were given: what takes them has defaults of its own.
@@ -31,20 +31,20 @@ class CheckedPlugin:
 
 
 @dataclass(frozen=True)
-class CheckedModel:
+class ResolvedModel:
     """All that a model is to be made of."""
 
-    backend: CheckedPlugin
-    wrappers: tuple[CheckedPlugin, ...]
+    backend: ResolvedPlugin
+    wrappers: tuple[ResolvedPlugin, ...]
     completion: dict[str, Any]
 
 
-def check_model(
+def resolve_model(
     model: ModelConfig,
     config: Config,
     key: str = "",
     completion: Mapping[str, Any] | None = None,
-) -> CheckedModel:
+) -> ResolvedModel:
     """Import a model's plugins, and check what is written of it; nothing is made yet.
 
     What of it is secret is taken out of messages from then on.
@@ -56,7 +56,7 @@ def check_model(
     """
     where = config.source if config.path is not None else f'backend "{model.backend}"'
 
-    def checked(plugin: type[Any], options: Mapping[str, Any], name: str) -> CheckedPlugin:
+    def checked(plugin: type[Any], options: Mapping[str, Any], name: str) -> ResolvedPlugin:
         return _checked(plugin, options, config, where, f"{key}{name}")
 
     backend = checked(plugins.load_class(model.backend), model.options, "options")
@@ -70,9 +70,9 @@ def check_model(
     )
     arguments = merged(model.completion, completion or {})
     for name, value in redaction.texts_in(arguments):
-        redaction.conceal_option(name, value)
-    check_defaults(arguments, f"{where}: {key}completion")
-    return CheckedModel(backend, wrappers, arguments)
+        redaction.register_secret_option(name, value)
+    validate_defaults(arguments, f"{where}: {key}completion")
+    return ResolvedModel(backend, wrappers, arguments)
 
 
 def hidden_options(plugin: type[Any]) -> list[str]:
@@ -83,15 +83,15 @@ def hidden_options(plugin: type[Any]) -> list[str]:
 
 def _checked(
     plugin: type[Any], options: Mapping[str, Any], config: Config, where: str, key: str
-) -> CheckedPlugin:
+) -> ResolvedPlugin:
     for name, value in redaction.texts_in(options):
-        redaction.conceal_option(name, value)
+        redaction.register_secret_option(name, value)
     for name in hidden_options(plugin):
         for _, value in redaction.texts_in(options.get(name)):
-            redaction.conceal_words(value)
+            redaction.register_secret_words(value)
     resolved = resolve_secrets(options, where=where, key=key)
     valid = validate(plugin.Options, resolved, where=where, prefix=key, folder=config.folder)
-    return CheckedPlugin(plugin, {name: getattr(valid, name) for name in valid.model_fields_set})
+    return ResolvedPlugin(plugin, {name: getattr(valid, name) for name in valid.model_fields_set})
 
 
 def load(
@@ -146,7 +146,7 @@ def _load(
     key: str,
     completion: Mapping[str, Any] | None,
 ) -> Model:
-    checked = check_model(model, config, key, completion)
+    checked = resolve_model(model, config, key, completion)
     wrappers = [wrapper.loaded(**wrapper.options) for wrapper in checked.wrappers]
     engine, release = _engine(name, model, config, checked.backend)
     try:
@@ -171,7 +171,7 @@ def _engine(
     name: str,
     model: ModelConfig,
     config: Config,
-    backend: CheckedPlugin,
+    backend: ResolvedPlugin,
 ) -> tuple[_Engine, Callable[[], None]]:
     """What `create` makes of the options: shared among models of one `engine`; how to let it go."""
     if model.engine is None:
@@ -198,7 +198,7 @@ def _engine(
     return engine, release
 
 
-def _create(name: str, backend: str, checked: CheckedPlugin) -> dict[str, Any]:
+def _create(name: str, backend: str, checked: ResolvedPlugin) -> dict[str, Any]:
     with _load_errors(name, backend):
         created: dict[str, Any] = checked.loaded.create(**checked.options)
     return created

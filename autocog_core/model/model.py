@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autocog_core.errors import InputError
-from autocog_core.hooks.client import Caller
+from autocog_core.hooks.client import BackendClient
 from autocog_core.hooks.manager import hooks_of, new_manager, register
 from autocog_core.hooks.retry import RetryPolicy
 from autocog_core.lazy import lazy
@@ -21,7 +21,7 @@ from autocog_core.model.choice_arguments import choice_request, choices_per_prom
 from autocog_core.model.completion_arguments import completion_request, merged
 from autocog_core.model.core_hooks import CoreDefaults
 from autocog_core.model.streaming import stream
-from autocog_core.model.wrapper_context import CORE, Place
+from autocog_core.model.wrapper_context import CORE, WrapperContext
 from autocog_core.scoring import choice_tree
 from autocog_core.scoring.prompt_encoding import encode
 from autocog_core.types.backend_info import BackendInfo, Usage
@@ -88,7 +88,7 @@ class Model:
         retry = retry or getattr(backend, "retry", None) or RetryPolicy()
         manager = new_manager()
         self._manager = manager
-        self._caller = Caller(
+        self._caller = BackendClient(
             manager, self.name, lock, retry, backend_hooks=lambda: hooks_of(backend)
         )
         register(manager, CoreDefaults(self._caller), CORE)
@@ -100,7 +100,7 @@ class Model:
         self._caller.watched = any(hook.name in EVALUATIONS for hook in hooks)
         for wrapper in wrappers:
             if attach := getattr(wrapper, "attach", None):
-                attach(Place(self._caller, manager, backend, wrapper))
+                attach(WrapperContext(self._caller, manager, backend, wrapper))
 
     @property
     def backend(self) -> object:
@@ -108,7 +108,7 @@ class Model:
         return self._backend
 
     @property
-    def caller(self) -> Caller:
+    def caller(self) -> BackendClient:
         """The typed hook calls, for code that builds on models."""
         return self._caller
 
@@ -337,7 +337,7 @@ class Model:
     def _only_core_chooses(self) -> bool:
         """Whether nobody but core has a `choose` hook, or would miss the calls of its own."""
         return all(
-            found.plugin_name == CORE or getattr(found.plugin, "sees_inner_calls", False)
+            found.plugin_name == CORE or getattr(found.plugin, "handles_inner_calls", False)
             for found in self._manager.hook.choose.get_hookimpls()
         )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pluggy
 
-from autocog_core.hooks.client import Caller
+from autocog_core.hooks.client import BackendClient
 from autocog_core.hooks.manager import hooks_of
 from autocog_core.lazy import lazy
 from autocog_core.types.backend_info import BackendInfo
@@ -15,7 +15,7 @@ from autocog_core.types.backend_info import BackendInfo
 CORE = "(core)"
 
 
-class Place:
+class WrapperContext:
     """Handed to `wrapper.attach(place)`, where a wrapper has such a method.
 
     :ivar caller: the client of the wrapped model. No hook has been called yet.
@@ -23,7 +23,7 @@ class Place:
     """
 
     def __init__(
-        self, caller: Caller, manager: pluggy.PluginManager, backend: object, wrapper: object
+        self, caller: BackendClient, manager: pluggy.PluginManager, backend: object, wrapper: object
     ) -> None:
         self.caller = caller
         self.backend = backend
@@ -45,7 +45,7 @@ class Place:
         """The hooks that the backend itself implements; core makes the others of these."""
         return frozenset(hooks_of(self.backend))
 
-    def ask_below(self, hook: str, **arguments: Any) -> tuple[Any, bool]:
+    def call_inner(self, hook: str, **arguments: Any) -> tuple[Any, bool]:
         """What the hook would answer if this wrapper's lookup answered None.
 
         All wrappers are outside of it, so the answer is one that none of them has changed.

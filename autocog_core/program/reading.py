@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from autocog_core.automaton.actions import Action, Choose, Complete, Text
 from autocog_core.automaton.checks.action_checks import faults_of
-from autocog_core.automaton.checks.finding import OF_PATHS, place_of
+from autocog_core.automaton.checks.finding import GRAPH_ERRORS, place_of
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.inputs import READERS, REQUIRED, UNREADABLE, Input, no
 from autocog_core.automaton.templates.template import RESERVED, Each, Template, has_marks
@@ -92,7 +92,7 @@ def _located(automaton: AutomatonGraph, count: int, *, of_paths: bool) -> Iterat
     for finding in faults_of(automaton):
         if finding.what.startswith(_FOUND_ALREADY):
             continue
-        if finding.what in OF_PATHS and not of_paths:
+        if finding.what in GRAPH_ERRORS and not of_paths:
             continue
         if finding.where in sets:
             yield Fault(("vocabs", sets[finding.where]), finding.what)

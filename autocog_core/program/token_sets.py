@@ -92,7 +92,7 @@ def _names(one: Any) -> Iterator[str]:
             yield from _names(one.complement)
 
 
-class WrittenVocabs:
+class TokenSetWriter:
     """Sets as plain data, in which the automaton's own ones stand as their names.
 
     :param vocabs: the automaton's sets.

@@ -12,7 +12,7 @@ from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.inputs import REQUIRED, Input
 from autocog_core.automaton.templates.template import Each, Template, has_marks
 from autocog_core.automaton.token_sets import Vocabulary
-from autocog_core.program.token_sets import WrittenVocabs
+from autocog_core.program.token_sets import TokenSetWriter
 from autocog_core.types.choice import EOS
 from autocog_core.types.prompt import Prompt, TextPiece
 
@@ -27,7 +27,7 @@ def to_data(automaton: AutomatonGraph) -> dict[str, Any]:
         data["description"] = automaton.description
     if automaton.inputs:
         data["inputs"] = {name: _input(one) for name, one in automaton.inputs.items()}
-    vocabs = WrittenVocabs(automaton.vocabs)
+    vocabs = TokenSetWriter(automaton.vocabs)
     if automaton.vocabs:
         data["vocabs"] = vocabs.named()
     following = [*(action.uid for action in automaton.actions[1:]), None]
@@ -59,7 +59,7 @@ def _input(one: Input) -> Any:
     return data if len(data) > 1 else one.type
 
 
-def _action(action: Action, following: str | None, vocabs: WrittenVocabs) -> dict[str, Any]:
+def _action(action: Action, following: str | None, vocabs: TokenSetWriter) -> dict[str, Any]:
     data: dict[str, Any] = {"uid": action.uid, "type": action.kind}
     match action:
         case Text():

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autocog_core.errors import InputError
-from autocog_core.hooks.client import Caller
-from autocog_core.scoring.joint_tokenization import JointTokens
-from autocog_core.scoring.prompt_encoding import PreparedPrompt, check_sequence, prepare
+from autocog_core.hooks.client import BackendClient
+from autocog_core.scoring.joint_tokenization import JointTokenizer
+from autocog_core.scoring.prompt_encoding import SplitPrompt, check_sequence, prepare
 from autocog_core.types.choice import Boundary, ChoiceRequest, EndOfSequence
 from autocog_core.types.prompt import check_text
 from autocog_core.types.token_tree import common_prefix_length
@@ -34,7 +34,7 @@ class EncodedChoices:
 
 
 def encode_choices(
-    caller: Caller, request: ChoiceRequest, *, whole: bool = False
+    caller: BackendClient, request: ChoiceRequest, *, whole: bool = False
 ) -> EncodedChoices:
     """Tokenize the choices of `request` jointly with the fixed text before them.
 
@@ -47,7 +47,7 @@ def encode_choices(
     _check_choices(request)
     end = request.end if isinstance(request.end, str) else ""
     prepared = prepare(caller, request.prompt)
-    settled, fixed, continuations = JointTokens.of_model(caller).of(
+    settled, fixed, continuations = JointTokenizer.of_model(caller).of(
         prepared.tail,
         [choice + end for choice in request.choices],
         at_start=prepared.at_start,
@@ -121,8 +121,8 @@ def _check_distinct(decided: Sequence[tuple[int, ...]], choices: Sequence[str]) 
 
 
 def _check_strict(
-    caller: Caller,
-    prepared: PreparedPrompt,
+    caller: BackendClient,
+    prepared: SplitPrompt,
     choices: Sequence[str],
     boundary: Boundary,
     healed_text: str,

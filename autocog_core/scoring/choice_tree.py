@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autocog_core.errors import CapabilityError, InputError
-from autocog_core.hooks.client import Caller
+from autocog_core.hooks.client import BackendClient
 from autocog_core.numerics import entropy, log1m_sum_exp, logsumexp, softmax
 from autocog_core.scoring.choice_encoding import EncodedChoices, encode_choices
 from autocog_core.scoring.prompt_encoding import check_sequence
@@ -45,7 +45,7 @@ class TokenChoiceTree:
     unconditional: tuple[int, ...] | None
 
     @classmethod
-    def build(cls, caller: Caller, request: ChoiceRequest) -> TokenChoiceTree:
+    def build(cls, caller: BackendClient, request: ChoiceRequest) -> TokenChoiceTree:
         """Tokenize the choices and lay them out as a tree.
 
         :raises InputError: see `encode_choices`; also for an unknown norm.
@@ -84,7 +84,7 @@ class TokenChoiceTree:
         return [TreeQuery(prefix, tokens, parents) for prefix in prefixes]
 
     def score(
-        self, caller: Caller, request: ChoiceRequest, answers: Sequence[TreeScores]
+        self, caller: BackendClient, request: ChoiceRequest, answers: Sequence[TreeScores]
     ) -> ChoiceScores:
         """The scores of every choice, from the engine's answers to `queries`."""
         starts = self._starts()
@@ -111,7 +111,7 @@ class TokenChoiceTree:
             norm=request.norm,
             boundary=self.encoded.boundary,
             healed_text=self.encoded.healed_text,
-            prefix_ambiguous=ambiguous,
+            has_prefix_choices=ambiguous,
             entropy=entropy(prob),
             margin=float(prob[index] - others.max()) if others.size else 1.0,
             evaluated=sum(answer.evaluated for answer in answers),
@@ -144,7 +144,7 @@ class TokenChoiceTree:
         starts = self.tree.path_starts
         return starts + np.arange(len(starts)) if self.eos else starts
 
-    def sizes(self, caller: Caller) -> NDArray[np.int64]:
+    def sizes(self, caller: BackendClient) -> NDArray[np.int64]:
         """int64 (choices,): the bytes of each choice's decided tokens."""
         of_nodes = np.array([caller.token_size(token) for token in self.tree.tokens.tolist()])
         sizes = np.add.reduceat(of_nodes[self.tree.path_nodes], self.tree.path_starts[:-1])
@@ -186,7 +186,7 @@ def _tree_of(decided: tuple[tuple[int, ...], ...]) -> TokenTree:
     return TokenTree.build(decided)
 
 
-def choose_many(caller: Caller, requests: Sequence[ChoiceRequest]) -> list[ChoiceScores]:
+def choose_many(caller: BackendClient, requests: Sequence[ChoiceRequest]) -> list[ChoiceScores]:
     """Score several requests with one call of the engine's tree primitive."""
     trees = []
     for number, request in enumerate(requests):
@@ -204,7 +204,7 @@ def choose_many(caller: Caller, requests: Sequence[ChoiceRequest]) -> list[Choic
     ]
 
 
-def _unconditional(caller: Caller, request: ChoiceRequest) -> tuple[int, ...]:
+def _unconditional(caller: BackendClient, request: ChoiceRequest) -> tuple[int, ...]:
     """The ids that pmi conditions on."""
     info = caller.info
     bos = (info.bos,) if info.adds_bos and info.bos is not None else ()

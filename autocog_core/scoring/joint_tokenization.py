@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 from weakref import WeakKeyDictionary, proxy
 
-from autocog_core.hooks.client import Caller
-from autocog_core.toolkit.word_boundaries import BORDER
+from autocog_core.hooks.client import BackendClient
+from autocog_core.toolkit.word_boundaries import WORD_BOUNDARY
 
 #: Texts longer than this are cut before joint tokenization; shorter ones are cheap as they are.
 SHORT = 256
@@ -24,19 +24,19 @@ KEPT = 4096
 Ids = tuple[int, ...]
 
 
-class JointTokens:
+class JointTokenizer:
     """The joint tokenizations of one model."""
 
-    _of_callers: ClassVar[WeakKeyDictionary[Caller, JointTokens]] = WeakKeyDictionary()
+    _of_callers: ClassVar[WeakKeyDictionary[BackendClient, JointTokenizer]] = WeakKeyDictionary()
 
-    def __init__(self, caller: Caller) -> None:
-        self._caller: Caller = proxy(caller)
+    def __init__(self, caller: BackendClient) -> None:
+        self._caller: BackendClient = proxy(caller)
         self._lock = threading.Lock()
         self._count = 0
         self._known: OrderedDict[tuple[str, tuple[str, ...], bool], list[Ids]] = OrderedDict()
 
     @classmethod
-    def of_model(cls, caller: Caller) -> JointTokens:
+    def of_model(cls, caller: BackendClient) -> JointTokenizer:
         """Those of a model, kept from call to call."""
         return cls._of_callers.setdefault(caller, cls(caller))
 
@@ -48,10 +48,10 @@ class JointTokens:
         :param whole: tokenize the whole text with every continuation: the slow and obvious way,
             which the fast one must equal.
         """
-        keeps = self._caller.info.keeps_borders
+        keeps = self._caller.info.splits_at_word_boundaries
         if not whole and len(text) > (SHORT_KEPT if keeps else SHORT):
             fixed = self._tokenize([text], at_start)[0]
-            cut = self._safe_cut(text, fixed, 1 if keeps else MARGIN)
+            cut = self._find_safe_split(text, fixed, 1 if keeps else MARGIN)
             if cut is not None:
                 position, count = cut
                 tails = self._joint(text[position:], continuations, False)
@@ -63,7 +63,7 @@ class JointTokens:
             return (), fixed, self._tokenize([text + end for end in continuations], at_start)
         return (), fixed, self._joint(text, continuations, at_start)
 
-    def _safe_cut(self, text: str, fixed: Ids, margin: int) -> tuple[int, int] | None:
+    def _find_safe_split(self, text: str, fixed: Ids, margin: int) -> tuple[int, int] | None:
         """A position in `text` at which it may be cut, and the number of tokens before it.
 
         The border is one that pre-tokenizers keep whatever follows; and the end of the text,
@@ -71,7 +71,7 @@ class JointTokens:
         """
         stop = len(text) - margin
         start = max(0, stop - REACH)
-        borders = [match.start() for match in BORDER.finditer(text, start, stop)]
+        borders = [match.start() for match in WORD_BOUNDARY.finditer(text, start, stop)]
         for position in reversed(borders[-3:]):
             tail = self._tokenize([text[position:]], False)[0]
             if tail and fixed[-len(tail) :] == tail:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autocog_core.errors import ContextOverflowError, InputError
-from autocog_core.hooks.client import Caller
+from autocog_core.hooks.client import BackendClient
 from autocog_core.types.backend_info import BackendInfo
 from autocog_core.types.prompt import Prompt, TokenPiece, check_text
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedPrompt:
+class SplitPrompt:
     """A prompt cut where tokens are settled.
 
     :ivar head: ids that nothing after them can change (BOS, token pieces, special tokens and the
@@ -29,7 +29,7 @@ class PreparedPrompt:
     after_ids: bool
 
 
-def prepare(caller: Caller, prompt: Prompt) -> PreparedPrompt:
+def prepare(caller: BackendClient, prompt: Prompt) -> SplitPrompt:
     """Tokenize all of `prompt` but the text at its end.
 
     Neighbouring texts are tokenized jointly, whatever their trust: a trusted piece is first cut at
@@ -69,10 +69,10 @@ def prepare(caller: Caller, prompt: Prompt) -> PreparedPrompt:
     if info.adds_bos and info.bos is not None and not given and head[:1] != bos:
         head.insert(0, info.bos)
     after_ids = bool(pieces) and isinstance(pieces[-1], TokenPiece)
-    return PreparedPrompt(tuple(head), tail, at_start, after_ids)
+    return SplitPrompt(tuple(head), tail, at_start, after_ids)
 
 
-def encode(caller: Caller, prompt: Prompt) -> list[int]:
+def encode(caller: BackendClient, prompt: Prompt) -> list[int]:
     """All token ids of `prompt`, BOS included where the model has one.
 
     :raises InputError: for an empty sequence, invalid text or ids.

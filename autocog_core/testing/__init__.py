@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from autocog_core.testing.backend_under_test import Subject
+from autocog_core.testing.backend_under_test import BackendUnderTest
 from autocog_core.testing.conformance import Finding, conformance
-from autocog_core.testing.contract import BackendContract, check_or_skip
+from autocog_core.testing.contract import BackendContractTests, check_or_skip
 from autocog_core.testing.law import LAWS, Law
-from autocog_core.testing.law_errors import LawBrokenError, NotApplicableError
+from autocog_core.testing.law_errors import LawViolation, NotApplicableError
 from autocog_core.testing.programs import (
     assert_choice,
     assert_chosen,
@@ -18,12 +18,12 @@ from autocog_core.testing.programs import (
 
 __all__ = [
     "LAWS",
-    "BackendContract",
+    "BackendContractTests",
+    "BackendUnderTest",
     "Finding",
     "Law",
-    "LawBrokenError",
+    "LawViolation",
     "NotApplicableError",
-    "Subject",
     "assert_choice",
     "assert_chosen",
     "assert_exact",

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from autocog_core.errors import ContextOverflowError, InputError
 from autocog_core.lazy import lazy
 from autocog_core.model.model import Model
-from autocog_core.testing.law_errors import LawBrokenError, Need, NotApplicableError
+from autocog_core.testing.law_errors import LawViolation, Need, NotApplicableError
 from autocog_core.testing.texts import CHOICES, HARD, OWN, PROMPTS
 from autocog_core.types.token_tree import TreeQuery
 
-#: log P of each token of a text, by the author's own means; see `Subject.reference`.
+#: log P of each token of a text, by the author's own means; see `BackendUnderTest.reference`.
 Reference = Callable[[str], Sequence[float]]
 Row = NDArray[np.float32]
 Values = NDArray[np.floating[Any]]
@@ -36,7 +36,7 @@ _HOOKS: dict[Need, frozenset[str]] = {
 }
 
 
-class Subject:
+class BackendUnderTest:
     """What laws are checked on.
 
     :param make: makes a backend, or a `Model` of one; every call a new one of the same kind.
@@ -237,16 +237,16 @@ def difference(first: Values, second: Values) -> float:
 
 
 def require_near(
-    subject: Subject, expected: Values, got: Values, what: str, *, given: Any, cause: str
+    subject: BackendUnderTest, expected: Values, got: Values, what: str, *, given: Any, cause: str
 ) -> None:
     """Two ways to the same numbers are as near as the backend's tolerance says.
 
-    :raises LawBrokenError: with `what` and `cause`, where they are not.
+    :raises LawViolation: with `what` and `cause`, where they are not.
     """
     far = difference(expected, got)
     if far > subject.tolerance:
         at_most = f"differences of at most {subject.tolerance:g}"
-        raise LawBrokenError(what, given=given, expected=at_most, got=far, cause=cause)
+        raise LawViolation(what, given=given, expected=at_most, got=far, cause=cause)
 
 
 def apart(first: float, second: float) -> float:

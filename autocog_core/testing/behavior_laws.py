@@ -15,13 +15,13 @@ from autocog_core.errors import (
 )
 from autocog_core.hooks import manager
 from autocog_core.hooks.specs import CONTRACT_VERSION
-from autocog_core.testing.backend_under_test import Subject, apart
+from autocog_core.testing.backend_under_test import BackendUnderTest, apart
 from autocog_core.testing.law import law
-from autocog_core.testing.law_errors import LawBrokenError, NotApplicableError
+from autocog_core.testing.law_errors import LawViolation, NotApplicableError
 
 
 @law()
-def description(subject: Subject) -> None:
+def description(subject: BackendUnderTest) -> None:
     """What the backend says of itself is in range, and stays the same."""
     model = subject.model
     info = model.info
@@ -33,7 +33,7 @@ def description(subject: Subject) -> None:
     ):
         outside = [token for token in tokens if not 0 <= token < size]
         if outside:
-            raise LawBrokenError(
+            raise LawViolation(
                 f"info.{field} names a token outside the vocabulary",
                 expected=f"0..{size - 1}",
                 got=outside,
@@ -47,25 +47,25 @@ def description(subject: Subject) -> None:
     }
     for field, bad in wrong.items():
         if bad:
-            raise LawBrokenError(f"info.{field} makes no sense", got=getattr(info, field))
+            raise LawViolation(f"info.{field} makes no sense", got=getattr(info, field))
     if subject.another().info != info:
-        raise LawBrokenError(
+        raise LawViolation(
             "another model of the same kind describes itself differently",
             cause="times, addresses or counts in info.details",
         )
 
 
 @law()
-def fingerprint(subject: Subject) -> None:
+def fingerprint(subject: BackendUnderTest) -> None:
     """Two models of the same kind have one fingerprint, and it is not empty."""
     one, other = subject.model.info.fingerprint, subject.another().info.fingerprint
     if not one:
-        raise LawBrokenError(
+        raise LawViolation(
             "there is no fingerprint",
             cause="give BackendInfo an `identify`: a digest of weights, tokenizer, dtype, version",
         )
     if one != other:
-        raise LawBrokenError(
+        raise LawViolation(
             "the same model has two fingerprints",
             expected=one,
             got=other,
@@ -74,26 +74,26 @@ def fingerprint(subject: Subject) -> None:
 
 
 @law()
-def capabilities(subject: Subject) -> None:
+def capabilities(subject: BackendUnderTest) -> None:
     """Every hook that is declared is there."""
     info = subject.model.info
     own = set(manager.hooks_of(subject.model.backend))
     for name in info.capabilities or ():
         if name not in own:
-            raise LawBrokenError(
+            raise LawViolation(
                 "a capability is declared that the backend does not implement",
                 expected=sorted(own),
                 got=name,
             )
     if not own & {"complete", "choose", "greedy_impl", "greedy_tree_impl"}:
-        raise LawBrokenError(
+        raise LawViolation(
             "nothing can be asked of it",
             got=sorted(own),
             cause="are the hooks marked with @hookimpl?",
         )
     contract = getattr(type(subject.model.backend), "contract", None)
     if contract != CONTRACT_VERSION:
-        raise LawBrokenError(
+        raise LawViolation(
             "the class does not declare the contract that core speaks",
             expected=CONTRACT_VERSION,
             got=contract,
@@ -102,7 +102,7 @@ def capabilities(subject: Subject) -> None:
 
 
 @law("rows")
-def ids_outside(subject: Subject) -> None:
+def ids_outside(subject: BackendUnderTest) -> None:
     """Ids outside the vocabulary are refused, and the next call works."""
     size = subject.model.info.vocabulary_size
     for token in (-1, size, size + 1000):
@@ -110,7 +110,7 @@ def ids_outside(subject: Subject) -> None:
 
 
 @law("rows")
-def empty_prompt(subject: Subject) -> None:
+def empty_prompt(subject: BackendUnderTest) -> None:
     """An empty prompt is refused where there is nothing to condition on."""
     if subject.model.info.adds_bos:
         subject.model.greedy("")
@@ -118,12 +118,12 @@ def empty_prompt(subject: Subject) -> None:
     _refuses(subject, 'greedy("")', InputError, lambda: subject.model.greedy(""))
 
 
-def _greedy(subject: Subject, tokens: list[int]) -> Any:
+def _greedy(subject: BackendUnderTest, tokens: list[int]) -> Any:
     return subject.model.greedy(tokens)
 
 
 @law("rows", "tokens")
-def context(subject: Subject) -> None:
+def context(subject: BackendUnderTest) -> None:
     """The declared context is real: it can be filled, and what is longer is refused."""
     limit = subject.fillable_limit()
     tokens = subject.as_long(limit)
@@ -132,7 +132,7 @@ def context(subject: Subject) -> None:
     try:
         subject.model.greedy(tokens)
     except Exception as error:
-        raise LawBrokenError(
+        raise LawViolation(
             f"a sequence as long as the context fails: {type(error).__name__}: {error}",
             given=f"{limit} tokens",
             cause="info.context_length is longer than what the engine can take",
@@ -146,7 +146,7 @@ def context(subject: Subject) -> None:
 
 
 @law("completions", "tokens")
-def context_of_completions(subject: Subject) -> None:
+def context_of_completions(subject: BackendUnderTest) -> None:
     """A completion that does not fit the context is refused, and the next one works."""
     limit = subject.model.info.context_length
     if limit is None:
@@ -162,7 +162,7 @@ def context_of_completions(subject: Subject) -> None:
 
 
 def _refuses(
-    subject: Subject,
+    subject: BackendUnderTest,
     given: str,
     kind: type[AutocogError],
     call: Callable[[], Any],
@@ -174,7 +174,7 @@ def _refuses(
     except kind:
         pass
     except Exception as error:
-        raise LawBrokenError(
+        raise LawViolation(
             "bad input ends in the wrong error",
             given=given,
             expected=kind.__name__,
@@ -182,12 +182,12 @@ def _refuses(
             cause=cause or "raise autocog_core.errors, so that it is told apart from a mistake",
         ) from error
     else:
-        raise LawBrokenError(
+        raise LawViolation(
             "bad input is accepted", given=given, expected=kind.__name__, cause=cause
         )
     after = _works(subject)
     if not _alike(subject, before, after):
-        raise LawBrokenError(
+        raise LawViolation(
             "after an error, answers are others",
             given=given,
             expected=before,
@@ -196,7 +196,7 @@ def _refuses(
         )
 
 
-def _alike(subject: Subject, before: Any, after: Any) -> bool:
+def _alike(subject: BackendUnderTest, before: Any, after: Any) -> bool:
     if isinstance(before, str):
         return bool(before == after)
     # A choice has several tokens, each of which may be so far off.
@@ -206,7 +206,7 @@ def _alike(subject: Subject, before: Any, after: Any) -> bool:
     )
 
 
-def _works(subject: Subject) -> Any:
+def _works(subject: BackendUnderTest) -> Any:
     """An answer that tells whether all is well."""
     if subject.offers("choices"):
         scores = subject.model.choose(subject.prompts[0], subject.choices[:2]).scores
@@ -215,7 +215,7 @@ def _works(subject: Subject) -> Any:
 
 
 @law()
-def closing(subject: Subject) -> None:
+def closing(subject: BackendUnderTest) -> None:
     """Closing is final: a later call is refused, and closing again does nothing."""
     model = subject.another()
     if subject.offers("choices"):
@@ -232,8 +232,8 @@ def closing(subject: Subject) -> None:
     except ClosedError:
         pass
     else:
-        raise LawBrokenError("a closed model answers", expected="ClosedError")
+        raise LawViolation("a closed model answers", expected="ClosedError")
     try:
         model.close()
     except Exception as error:
-        raise LawBrokenError(f"closing again fails: {error!r}", cause="close once only") from error
+        raise LawViolation(f"closing again fails: {error!r}", cause="close once only") from error

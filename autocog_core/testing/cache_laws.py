@@ -7,26 +7,26 @@ import threading
 import numpy as np
 
 from autocog_core.model.model import Model
-from autocog_core.testing.backend_under_test import Row, Subject, difference, require_near
+from autocog_core.testing.backend_under_test import BackendUnderTest, Row, difference, require_near
 from autocog_core.testing.law import law
-from autocog_core.testing.law_errors import LawBrokenError, NotApplicableError
+from autocog_core.testing.law_errors import LawViolation, NotApplicableError
 
 #: Calls of each thread.
 CALLS = 4
 
 
 @law("choices")
-def two_models(subject: Subject) -> None:
+def two_models(subject: BackendUnderTest) -> None:
     """Two models of a backend share no state: calls of one change nothing for the other."""
     model, other = subject.model, subject.another()
     if other.caller is model.caller:
-        raise LawBrokenError("the factory gives the same model twice", cause="make a new one")
+        raise LawViolation("the factory gives the same model twice", cause="make a new one")
     prompt = subject.prompts[-1]
     _logprobs(subject, model)
     expected = _logprobs(subject, model)
     mine = _logprobs(subject, other)
     if _far(subject, expected, mine) and not _far(subject, expected, _logprobs(subject, model)):
-        raise LawBrokenError(
+        raise LawViolation(
             "two models of the same kind give different answers",
             given=prompt,
             expected=expected,
@@ -49,7 +49,7 @@ def two_models(subject: Subject) -> None:
     try:
         after = _logprobs(subject, model)
     except Exception as error:
-        raise LawBrokenError(
+        raise LawViolation(
             f"when one model is closed, another fails: {type(error).__name__}: {error}",
             given=prompt,
             cause="`close_impl` frees an engine that models share, in a class or module say: let "
@@ -59,18 +59,18 @@ def two_models(subject: Subject) -> None:
         raise _shared(prompt, expected, after)
 
 
-def _logprobs(subject: Subject, model: Model) -> list[float]:
+def _logprobs(subject: BackendUnderTest, model: Model) -> list[float]:
     scores = model.choose(subject.prompts[-1], subject.choices).scores
     return [score.logprob for score in scores]
 
 
-def _far(subject: Subject, one: list[float], other: list[float]) -> bool:
+def _far(subject: BackendUnderTest, one: list[float], other: list[float]) -> bool:
     # A choice has several tokens, each of which may be so far off.
     return difference(np.array(one), np.array(other)) > 20 * subject.tolerance
 
 
-def _shared(prompt: str, expected: object, got: object) -> LawBrokenError:
-    return LawBrokenError(
+def _shared(prompt: str, expected: object, got: object) -> LawViolation:
+    return LawViolation(
         "another model of the backend has changed this one's answers",
         given=prompt,
         expected=expected,
@@ -81,7 +81,7 @@ def _shared(prompt: str, expected: object, got: object) -> LawBrokenError:
 
 
 @law("rows")
-def caches(subject: Subject) -> None:
+def caches(subject: BackendUnderTest) -> None:
     """What was asked before changes no row: not of a strict prefix, not of an extension."""
     model = subject.model
     for prompt in subject.prompts:
@@ -114,7 +114,7 @@ def caches(subject: Subject) -> None:
             )
 
 
-def _elsewhere(subject: Subject, tokens: list[int]) -> Row:
+def _elsewhere(subject: BackendUnderTest, tokens: list[int]) -> Row:
     """The row after something else altogether."""
     model = subject.model
     size = model.info.vocabulary_size
@@ -122,13 +122,13 @@ def _elsewhere(subject: Subject, tokens: list[int]) -> Row:
     return model.greedy(tokens).copy()
 
 
-def _after(subject: Subject, before: list[int], tokens: list[int]) -> Row:
+def _after(subject: BackendUnderTest, before: list[int], tokens: list[int]) -> Row:
     subject.model.greedy(before)
     return subject.model.greedy(tokens).copy()
 
 
 @law("choices")
-def choices_again(subject: Subject) -> None:
+def choices_again(subject: BackendUnderTest) -> None:
     """The same choice has the same scores, whatever was asked in between."""
     model, prompts = subject.model, subject.prompts
     for prompt, other_prompt in zip(prompts, [*prompts[1:], prompts[0]], strict=True):
@@ -145,7 +145,7 @@ def choices_again(subject: Subject) -> None:
                 ]
             )
             if far > subject.tolerance:
-                raise LawBrokenError(
+                raise LawViolation(
                     "asked again, a choice has another score",
                     given=(prompt, one.choice),
                     expected=one.logprob,
@@ -155,7 +155,7 @@ def choices_again(subject: Subject) -> None:
 
 
 @law("choices")
-def threads(subject: Subject) -> None:
+def threads(subject: BackendUnderTest) -> None:
     """Calls from several threads have the answers of calls one after the other."""
     model = subject.model
     prompts = subject.prompts
@@ -182,10 +182,10 @@ def threads(subject: Subject) -> None:
         worker.join()
     cause = "info.concurrency promises more calls at once than the engine can take"
     if errors:
-        raise LawBrokenError(f"calls from several threads fail: {errors[0]!r}", cause=cause)
+        raise LawViolation(f"calls from several threads fail: {errors[0]!r}", cause=cause)
     for prompt, logprobs in found:
         if not np.allclose(logprobs, expected[prompt], atol=subject.tolerance * 20):
-            raise LawBrokenError(
+            raise LawViolation(
                 "calls from several threads have other answers",
                 given=prompt,
                 expected=expected[prompt],
@@ -195,7 +195,7 @@ def threads(subject: Subject) -> None:
 
 
 @law("rows")
-def same_rows_anew(subject: Subject) -> None:
+def same_rows_anew(subject: BackendUnderTest) -> None:
     """A model that is made after another was closed has the same rows."""
     if not subject.offers("tokens"):
         raise NotApplicableError("it has no tokens")

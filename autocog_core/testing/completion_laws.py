@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from autocog_core.errors import CapabilityError
-from autocog_core.testing.backend_under_test import Subject, apart
+from autocog_core.testing.backend_under_test import BackendUnderTest, apart
 from autocog_core.testing.law import law
-from autocog_core.testing.law_errors import LawBrokenError, NotApplicableError
+from autocog_core.testing.law_errors import LawViolation, NotApplicableError
 from autocog_core.types.completion import Completion
 
 LENGTH = 12
@@ -21,28 +21,28 @@ NEVER = "\u2603 never \u2603"
 
 
 @law("completions")
-def as_many_tokens(subject: Subject) -> None:
+def as_many_tokens(subject: BackendUnderTest) -> None:
     """A completion is no longer than asked, and says why it ended."""
     for length in (1, 3, subject.room(LENGTH)):
         found = greedy_completion(subject, length)
         if len(found.tokens) > length:
-            raise LawBrokenError(
+            raise LawViolation(
                 "more tokens came than were asked for",
                 given=f"max_tokens={length}",
                 expected=f"at most {length}",
                 got=len(found.tokens),
             )
         if found.finish not in ("stop", "eos", "length"):
-            raise LawBrokenError("it does not say why it ended", got=found.finish)
+            raise LawViolation("it does not say why it ended", got=found.finish)
         if found.finish == "stop":
-            raise LawBrokenError(
+            raise LawViolation(
                 "it ended at a stop string, where none was given",
                 given=f"max_tokens={length}",
                 got=found.stop,
                 cause="an empty stop matches everywhere, or the end of the text is called a stop",
             )
         if found.finish == "length" and found.tokens and len(found.tokens) < length:
-            raise LawBrokenError(
+            raise LawViolation(
                 "it ended early, and calls it the asked length",
                 expected=length,
                 got=len(found.tokens),
@@ -50,7 +50,7 @@ def as_many_tokens(subject: Subject) -> None:
 
 
 @law("completions", "tokens")
-def ends(subject: Subject) -> None:
+def ends(subject: BackendUnderTest) -> None:
     """A completion ends with the first EOS, and says so."""
     eos = set(subject.model.info.eos)
     if not eos:
@@ -58,14 +58,14 @@ def ends(subject: Subject) -> None:
     found = list(_several(subject))
     for each in found:
         if eos & set(each.tokens[:-1]):
-            raise LawBrokenError(
+            raise LawViolation(
                 "the model has said EOS, and it goes on",
                 expected="EOS (one of info.eos) as the last token, or not at all",
                 got=each.tokens,
                 cause="ignore_eos is on, or only one of several EOS ids is looked for",
             )
         if each.tokens and (each.tokens[-1] in eos) is not (each.finish == "eos"):
-            raise LawBrokenError(
+            raise LawViolation(
                 'it says that it ended by "' + each.finish + '", and its last token says otherwise',
                 expected='"eos" where the last token is one of info.eos, and only there',
                 got=each.tokens,
@@ -77,7 +77,7 @@ def ends(subject: Subject) -> None:
         raise NotApplicableError("it never said EOS")
 
 
-def _several(subject: Subject) -> Iterator[Completion]:
+def _several(subject: BackendUnderTest) -> Iterator[Completion]:
     """Completions of which some may end by themselves."""
     model, length = subject.model, subject.room(FAR)
     for prompt in subject.prompts[:2]:
@@ -90,11 +90,11 @@ def _several(subject: Subject) -> Iterator[Completion]:
 
 
 @law("completions", "rows", "tokens")
-def greedy_and_scored(subject: Subject) -> None:
+def greedy_and_scored(subject: BackendUnderTest) -> None:
     """At temperature 0 each token is the likeliest, and comes with its log-probability."""
     found = greedy_completion(subject, subject.room(LENGTH))
     if found.logprobs is None or len(found.logprobs) != len(found.tokens):
-        raise LawBrokenError(
+        raise LawViolation(
             "not every token has its log-probability",
             expected=len(found.tokens),
             got=None if found.logprobs is None else len(found.logprobs),
@@ -104,7 +104,7 @@ def greedy_and_scored(subject: Subject) -> None:
         row = subject.model.greedy(tokens)
         if apart(float(row[token]), logprob) > subject.tolerance:
             near = apart(-float(row[token]), logprob) <= subject.tolerance
-            raise LawBrokenError(
+            raise LawViolation(
                 f"token {place} of a completion has another log-probability than its row says",
                 given=subject.prompts[-1],
                 expected=float(row[token]),
@@ -112,7 +112,7 @@ def greedy_and_scored(subject: Subject) -> None:
                 cause="the sign" if near else "values after temperature, masks or penalties",
             )
         if float(row.max()) - float(row[token]) > subject.tolerance:
-            raise LawBrokenError(
+            raise LawViolation(
                 f"token {place} of a greedy completion is not the likeliest",
                 given=subject.prompts[-1],
                 expected=float(row.max()),
@@ -123,14 +123,14 @@ def greedy_and_scored(subject: Subject) -> None:
 
 
 @law("completions", "tokens")
-def tokens_spell_the_text(subject: Subject) -> None:
+def tokens_spell_the_text(subject: BackendUnderTest) -> None:
     """The tokens of a completion spell its text."""
     found = greedy_completion(subject, subject.room(LENGTH))
     if not found.tokens and found.text:
         raise NotApplicableError("it tells no tokens")
     said = subject.model.detokenize(found.tokens)
     if said != found.text:
-        raise LawBrokenError(
+        raise LawViolation(
             "the tokens of a completion spell another text",
             expected=found.text,
             got=said,
@@ -141,7 +141,7 @@ def tokens_spell_the_text(subject: Subject) -> None:
 
 
 @law("completions")
-def stops(subject: Subject) -> None:
+def stops(subject: BackendUnderTest) -> None:
     """A stop string ends the text before it, wherever tokens begin or end; it is never made up."""
     free = _telling(subject)
     last = len(free.text) - 1
@@ -152,7 +152,7 @@ def stops(subject: Subject) -> None:
         ended = greedy_completion(subject, subject.room(LENGTH), stop=stop)
         expected = free.text[: free.text.find(stop)]
         if ended.text != expected:
-            raise LawBrokenError(
+            raise LawViolation(
                 "a stop string does not end the text where it begins",
                 given=f"stop={stop!r}",
                 expected=expected,
@@ -160,14 +160,14 @@ def stops(subject: Subject) -> None:
                 cause=_cause_of_stop(ended, free, expected, stop),
             )
         if ended.finish != "stop" or ended.stop not in (stop, None):
-            raise LawBrokenError(
+            raise LawViolation(
                 "it does not say that a stop string came",
                 given=f"stop={stop!r}",
                 expected=("stop", stop),
                 got=(ended.finish, ended.stop),
             )
         if free.tokens and ended.tokens != free.tokens[: len(ended.tokens)]:
-            raise LawBrokenError(
+            raise LawViolation(
                 "with a stop string, other tokens were decided",
                 given=f"stop={stop!r}",
                 expected=free.tokens,
@@ -176,7 +176,7 @@ def stops(subject: Subject) -> None:
             )
     unseen = greedy_completion(subject, subject.room(LENGTH), stop=NEVER)
     if unseen.text != free.text:
-        raise LawBrokenError(
+        raise LawViolation(
             "a stop that never came changes the text", expected=free.text, got=unseen.text
         )
 
@@ -192,22 +192,22 @@ def _cause_of_stop(ended: Completion, free: Completion, expected: str, stop: str
 
 
 @law("completions")
-def empty_stops(subject: Subject) -> None:
+def empty_stops(subject: BackendUnderTest) -> None:
     """An empty stop string, which would match everywhere, is refused."""
     try:
         found = subject.model.complete(subject.prompts[-1], max_tokens=2, stop="")
     except ValueError:
         return
-    raise LawBrokenError("an empty stop string is accepted", given="stop=''", got=found.text)
+    raise LawViolation("an empty stop string is accepted", given="stop=''", got=found.text)
 
 
 @law("completions")
-def streamed(subject: Subject) -> None:
+def streamed(subject: BackendUnderTest) -> None:
     """What is streamed adds up to the text, and no stop string is among it."""
     whole = _telling(subject)
     pieces = _pieces(subject)
     if "".join(pieces) != whole.text:
-        raise LawBrokenError(
+        raise LawViolation(
             "the pieces of a stream are not the text",
             expected=whole.text,
             got=pieces,
@@ -220,7 +220,7 @@ def streamed(subject: Subject) -> None:
         return
     text = "".join(_pieces(subject, stop=stop))
     if text != whole.text[: whole.text.find(stop)]:
-        raise LawBrokenError(
+        raise LawViolation(
             "what is streamed does not end before the stop string",
             given=f"stop={stop!r}",
             expected=whole.text[: whole.text.find(stop)],
@@ -229,7 +229,7 @@ def streamed(subject: Subject) -> None:
         )
 
 
-def _pieces(subject: Subject, **arguments: Any) -> list[str]:
+def _pieces(subject: BackendUnderTest, **arguments: Any) -> list[str]:
     length = subject.room(LENGTH)
     stream = subject.model.stream(
         subject.prompts[-1], max_tokens=length, temperature=0, **arguments
@@ -238,20 +238,20 @@ def _pieces(subject: Subject, **arguments: Any) -> list[str]:
 
 
 @law("completions")
-def unknown_options(subject: Subject) -> None:
+def unknown_options(subject: BackendUnderTest) -> None:
     """An option that the engine does not know is refused, not ignored."""
     try:
         subject.model.complete(subject.prompts[-1], max_tokens=1, no_such_option_anywhere=1)
     except (CapabilityError, ValueError):
         return
-    raise LawBrokenError(
+    raise LawViolation(
         "an option that nobody knows is ignored",
         given="no_such_option_anywhere=1",
-        cause="request.extra is not looked at: call completion.refuse_unknown",
+        cause="request.extra is not looked at: call completion.reject_unknown_options",
     )
 
 
-def _telling(subject: Subject) -> Completion:
+def _telling(subject: BackendUnderTest) -> Completion:
     """A completion that says enough to be cut.
 
     :raises NotApplicableError: where the model says nothing.
@@ -263,7 +263,9 @@ def _telling(subject: Subject) -> Completion:
     return found
 
 
-def greedy_completion(subject: Subject, length: int, stop: str | None = None) -> Completion:
+def greedy_completion(
+    subject: BackendUnderTest, length: int, stop: str | None = None
+) -> Completion:
     """What the model finds likeliest after the last prompt."""
     stops = () if stop is None else (stop,)
     return subject.model.complete(subject.prompts[-1], max_tokens=length, temperature=0, stop=stops)

@@ -22,9 +22,9 @@ from autocog_core.testing import (
     token_laws,
     tree_laws,
 )
-from autocog_core.testing.backend_under_test import ROOM, Subject
+from autocog_core.testing.backend_under_test import ROOM, BackendUnderTest
 from autocog_core.testing.law import LAWS, Law
-from autocog_core.testing.law_errors import LawBrokenError, Need, NotApplicableError
+from autocog_core.testing.law_errors import LawViolation, Need, NotApplicableError
 from autocog_core.types.backend_info import BackendInfo
 
 #: Where tokens are wrong, so is what comes after them: that is mended first.
@@ -58,11 +58,11 @@ class Finding:
     law: Law
     status: Status
     why: str = ""
-    broken: LawBrokenError | None = None
+    broken: LawViolation | None = None
     seconds: float = 0.0
 
 
-def conformance(subject: Subject, laws: Sequence[Law] = LAWS) -> Iterator[Finding]:
+def conformance(subject: BackendUnderTest, laws: Sequence[Law] = LAWS) -> Iterator[Finding]:
     """Check laws, all of them unless told otherwise: one finding each, as they come."""
     for law in laws:
         begun = time.perf_counter()
@@ -70,10 +70,10 @@ def conformance(subject: Subject, laws: Sequence[Law] = LAWS) -> Iterator[Findin
         yield Finding(law, status, why, broken, time.perf_counter() - begun)
 
 
-def check(law: Law, subject: Subject) -> None:
+def check(law: Law, subject: BackendUnderTest) -> None:
     """Check one law.
 
-    :raises LawBrokenError: if it does not hold.
+    :raises LawViolation: if it does not hold.
     :raises NotApplicableError: if it has nothing to say of this backend.
     """
     missing = _missing(law, subject)
@@ -81,7 +81,7 @@ def check(law: Law, subject: Subject) -> None:
         raise NotApplicableError("not offered: " + ", ".join(missing))
     try:
         law.check(subject)
-    except LawBrokenError as error:
+    except LawViolation as error:
         error.law = law.name
         raise
     except NotApplicableError:
@@ -100,10 +100,10 @@ def check(law: Law, subject: Subject) -> None:
         subject.close_others()
 
 
-def _missing(law: Law, subject: Subject) -> list[Need]:
+def _missing(law: Law, subject: BackendUnderTest) -> list[Need]:
     """What the law needs and the backend does not offer.
 
-    :raises LawBrokenError: if the backend cannot say what it is.
+    :raises LawViolation: if the backend cannot say what it is.
     """
     model = subject.model
     try:
@@ -113,23 +113,23 @@ def _missing(law: Law, subject: Subject) -> list[Need]:
         raise _failed(law, error) from error
 
 
-def _failed(law: Law, error: Exception) -> LawBrokenError:
+def _failed(law: Law, error: Exception) -> LawViolation:
     """A call that should have worked, and did not."""
     failure = f"{type(error).__name__}: {error}"
     if not isinstance(error, AutocogError):
         last = traceback.extract_tb(error.__traceback__)[-1]
         failure += f" ({last.name}, line {last.lineno})"
-    broken = LawBrokenError(f"a call fails: {failure}", failure=failure)
+    broken = LawViolation(f"a call fails: {failure}", failure=failure)
     broken.law = law.name
     return broken
 
 
-def _checked(law: Law, subject: Subject) -> tuple[Status, str, LawBrokenError | None]:
+def _checked(law: Law, subject: BackendUnderTest) -> tuple[Status, str, LawViolation | None]:
     try:
         if _missing(law, subject):
             return "not offered", "needs " + ", ".join(law.needs), None
         check(law, subject)
-    except LawBrokenError as error:
+    except LawViolation as error:
         return "broken", "", error
     except NotApplicableError as error:
         return "not applicable", str(error), None

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from autocog_core.testing.backend_under_test import Row, Subject, difference
+from autocog_core.testing.backend_under_test import BackendUnderTest, Row, difference
 from autocog_core.testing.diagnosis import OFF_BY_ONE
 from autocog_core.testing.law import law
-from autocog_core.testing.law_errors import LawBrokenError, NotApplicableError
+from autocog_core.testing.law_errors import LawViolation, NotApplicableError
 
 #: Models that look at so few tokens only are of a kind that does; none cuts sequences so short.
 FEW = 32
 
 
 @law("rows")
-def last_token(subject: Subject) -> None:
+def last_token(subject: BackendUnderTest) -> None:
     """Prefixes that differ only in their last token have different rows."""
     if not any(_changes(subject, subject.encoded(prompt), -1) for prompt in subject.prompts):
-        raise LawBrokenError(
+        raise LawViolation(
             "the last token changes nothing",
             given=subject.prompts[0],
             expected="another row after another last token",
@@ -25,14 +25,14 @@ def last_token(subject: Subject) -> None:
 
 
 @law("rows")
-def first_tokens(subject: Subject) -> None:
+def first_tokens(subject: BackendUnderTest) -> None:
     """What comes earlier counts: prefixes that differ only before the last token differ too."""
     if _order(subject) == 1:
         raise NotApplicableError("it looks at one token only")
     prompts = [(prompt, subject.encoded(prompt)) for prompt in subject.prompts]
     longer = [(prompt, tokens) for prompt, tokens in prompts if len(tokens) > 1]
     if longer and not any(_changes(subject, tokens, -2) for _, tokens in longer):
-        raise LawBrokenError(
+        raise LawViolation(
             "the token before the last changes nothing",
             given=longer[0][0],
             expected="another row after another token",
@@ -42,7 +42,7 @@ def first_tokens(subject: Subject) -> None:
         )
 
 
-def _changes(subject: Subject, tokens: list[int], place: int) -> bool:
+def _changes(subject: BackendUnderTest, tokens: list[int], place: int) -> bool:
     """Whether another token at `place` makes another row.
 
     Of what it never saw, a model may say the same: several tokens are tried.
@@ -57,13 +57,13 @@ def _changes(subject: Subject, tokens: list[int], place: int) -> bool:
     return False
 
 
-def _same(subject: Subject, one: Row, other: Row) -> bool:
+def _same(subject: BackendUnderTest, one: Row, other: Row) -> bool:
     # Engines that round otherwise each time must not hide behind it.
     return difference(one, other) <= 2 * subject.tolerance
 
 
 @law("rows")
-def bos_counts(subject: Subject) -> None:
+def bos_counts(subject: BackendUnderTest) -> None:
     """Where sequences begin with BOS, the model sees it."""
     model = subject.model
     if not model.info.adds_bos:
@@ -71,7 +71,7 @@ def bos_counts(subject: Subject) -> None:
     # Before short sequences: much later nothing of it may be left.
     begun = [tokens[:2] for prompt in subject.prompts if len(tokens := subject.encoded(prompt)) > 1]
     if all(_same(subject, model.greedy(first), model.greedy(first[1:])) for first in begun):
-        raise LawBrokenError(
+        raise LawViolation(
             "sequences have the same rows with and without BOS",
             given=subject.prompts[0],
             cause="BOS is stripped, or added where it is missing: evaluate the ids as they are "
@@ -80,7 +80,7 @@ def bos_counts(subject: Subject) -> None:
 
 
 @law("rows", "tokens")
-def whole_context(subject: Subject) -> None:
+def whole_context(subject: BackendUnderTest) -> None:
     """All of the declared context counts: no end of a long sequence is cut off unsaid."""
     limit = subject.fillable_limit()
     if (order := _order(subject)) is not None:
@@ -98,7 +98,7 @@ def whole_context(subject: Subject) -> None:
     begin = limit - max(2, limit // 8)
     if far(begin) > 2 * subject.tolerance:
         if not _changes(subject, tokens, -1):
-            raise LawBrokenError(
+            raise LawViolation(
                 "the last token of a long sequence changes nothing",
                 given=f"{limit} tokens",
                 expected="another row after another last token",
@@ -117,7 +117,7 @@ def whole_context(subject: Subject) -> None:
     # What forgets does so by and by; a cut is sharp.
     if unseen < FEW or far(seen) < 10 * far(unseen):
         raise NotApplicableError(f"of what is {unseen} tokens before, nothing is left in its rows")
-    raise LawBrokenError(
+    raise LawViolation(
         "the beginning of a long sequence changes nothing",
         given=f"{limit} tokens",
         expected="another row after another beginning",
@@ -127,7 +127,7 @@ def whole_context(subject: Subject) -> None:
     )
 
 
-def _order(subject: Subject) -> int | None:
+def _order(subject: BackendUnderTest) -> int | None:
     """How many tokens the model says that it looks at; None: all that its context holds."""
     found = subject.model.info.details.get("order")
     return found if isinstance(found, int) else None

@@ -6,19 +6,19 @@ import unittest
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from autocog_core.testing.backend_under_test import Subject
+from autocog_core.testing.backend_under_test import BackendUnderTest
 from autocog_core.testing.conformance import check
 from autocog_core.testing.law import LAWS, Law
-from autocog_core.testing.law_errors import LawBrokenError, NotApplicableError
+from autocog_core.testing.law_errors import LawViolation, NotApplicableError
 from autocog_core.testing.texts import CHOICES, HARD, PROMPTS
 
 
-class BackendContract:
+class BackendContractTests:
     """Every law that a backend keeps, as a test each.
 
     For pytest::
 
-        class TestMine(BackendContract):
+        class TestMine(BackendContractTests):
             def make(self) -> MyLM:
                 return MyLM(path="model.bin")
 
@@ -36,7 +36,7 @@ class BackendContract:
     choices: ClassVar[Sequence[str]] = CHOICES
     hard: ClassVar[Sequence[str]] = HARD
     longest: ClassVar[int] = 4096
-    _subject: ClassVar[Subject | None] = None
+    _subject: ClassVar[BackendUnderTest | None] = None
 
     def make(self) -> Any:
         """A backend, or a `Model` of one: a new one with every call."""
@@ -57,7 +57,7 @@ class BackendContract:
         # pytest makes an instance for each test: what is kept is kept on the class.
         cls = type(self)
         if cls._subject is None:
-            cls._subject = Subject(
+            cls._subject = BackendUnderTest(
                 self.make,
                 reference=self.reference_logprobs,
                 prompts=self.prompts,
@@ -69,7 +69,7 @@ class BackendContract:
         check_or_skip(law, cls._subject)
 
 
-def check_or_skip(law: Law, subject: Subject) -> None:
+def check_or_skip(law: Law, subject: BackendUnderTest) -> None:
     """Check a law in a test of pytest's or unittest's, for suites with models of several kinds.
 
     :raises AssertionError: if it is broken. unittest.SkipTest: if it does not apply.
@@ -80,12 +80,12 @@ def check_or_skip(law: Law, subject: Subject) -> None:
         check(law, subject)
     except NotApplicableError as error:
         raise unittest.SkipTest(str(error)) from error
-    except LawBrokenError as error:
+    except LawViolation as error:
         raise AssertionError(str(error)) from error.__cause__
 
 
-def _test_of(law: Law) -> Callable[[BackendContract], None]:
-    def test(self: BackendContract) -> None:
+def _test_of(law: Law) -> Callable[[BackendContractTests], None]:
+    def test(self: BackendContractTests) -> None:
         __tracebackhide__ = True
         self._check(law)
 
@@ -95,4 +95,4 @@ def _test_of(law: Law) -> Callable[[BackendContract], None]:
 
 
 for _law in LAWS:
-    setattr(BackendContract, f"test_{_law.name}", _test_of(_law))
+    setattr(BackendContractTests, f"test_{_law.name}", _test_of(_law))

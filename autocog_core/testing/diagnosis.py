@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from autocog_core.testing.backend_under_test import Subject, apart
+from autocog_core.testing.backend_under_test import BackendUnderTest, apart
 from autocog_core.types.token_tree import TreeQuery
 
 OFF_BY_ONE = "off by one"
@@ -58,7 +58,7 @@ def _sums_to_one(values: np.ndarray, base: float) -> bool:
 
 
 def cause_of_scores(
-    subject: Subject, tokens: Sequence[int], begin: int, got: Sequence[float]
+    subject: BackendUnderTest, tokens: Sequence[int], begin: int, got: Sequence[float]
 ) -> str:
     """Why the scores of `tokens[begin:]` are not those that plain rows give."""
     own = list(tokens[begin:])
@@ -83,7 +83,7 @@ def cause_of_scores(
 
 
 def cause_of_tree(
-    subject: Subject,
+    subject: BackendUnderTest,
     query: TreeQuery,
     paths: Mapping[int, Sequence[int]],
     expected: Sequence[float],
@@ -132,7 +132,9 @@ def cause_of_tree(
     return "a node sees tokens that are not on its path: its siblings?"
 
 
-def _read(subject: Subject, tokens: Sequence[int], begin: int, shift: int) -> list[float] | None:
+def _read(
+    subject: BackendUnderTest, tokens: Sequence[int], begin: int, shift: int
+) -> list[float] | None:
     """The scores of `tokens[begin:]`, read `shift` positions too late."""
     found = []
     for place in range(begin, len(tokens)):
@@ -145,11 +147,11 @@ def _read(subject: Subject, tokens: Sequence[int], begin: int, shift: int) -> li
     return found if not all(map(np.isnan, found)) else None
 
 
-def _among(subject: Subject, got: float, values: Sequence[float]) -> bool:
+def _among(subject: BackendUnderTest, got: float, values: Sequence[float]) -> bool:
     return any(apart(got, value) <= subject.tolerance for value in values)
 
 
-def _near(subject: Subject, got: Sequence[float], read: Sequence[float] | None) -> bool:
+def _near(subject: BackendUnderTest, got: Sequence[float], read: Sequence[float] | None) -> bool:
     if read is None or len(got) != len(read):
         return False
     return all(

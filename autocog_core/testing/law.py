@@ -11,10 +11,10 @@ from autocog_core.testing.law_errors import (
 )
 
 if TYPE_CHECKING:
-    from autocog_core.testing.backend_under_test import Subject
+    from autocog_core.testing.backend_under_test import BackendUnderTest
 
 
-Check = Callable[["Subject"], None]
+Check = Callable[["BackendUnderTest"], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     pass
 
 
-#: What a backend must offer for a law to be about it; see `Subject.offers`.
+#: What a backend must offer for a law to be about it; see `BackendUnderTest.offers`.
 Need = Literal["tokens", "rows", "trees", "scores", "choices", "completions", "vocabulary", "chat"]
 
 
-class LawBrokenError(AssertionError):
+class LawViolation(AssertionError):  # noqa: N818 - a violation is no fault of the program
     """A law that does not hold.
 
     :ivar law: its name.
@@ -61,7 +61,7 @@ def given(text: Any) -> Iterator[None]:
     """Name the input in whatever is broken inside."""
     try:
         yield
-    except LawBrokenError as error:
+    except LawViolation as error:
         error.given = error.given or _shortened(text)
         raise
 

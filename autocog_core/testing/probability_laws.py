@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autocog_core.testing.backend_under_test import Subject
+from autocog_core.testing.backend_under_test import BackendUnderTest
 from autocog_core.testing.law import law
-from autocog_core.testing.law_errors import LawBrokenError, NotApplicableError
+from autocog_core.testing.law_errors import LawViolation, NotApplicableError
 from autocog_core.testing.score_laws import exact_scores
 from autocog_core.types.choice import ChoiceScores
 
@@ -21,21 +21,21 @@ SMALLEST = math.log(5e-324)
 
 
 @law("choices")
-def shares(subject: Subject) -> None:
+def shares(subject: BackendUnderTest) -> None:
     """Shares are finite, sum to 1, and no log-probability is above 0."""
     for prompt in subject.prompts:
         _check_shares(prompt, subject.model.choose(prompt, subject.choices))
 
 
 @law("choices")
-def prefix_choices(subject: Subject) -> None:
+def prefix_choices(subject: BackendUnderTest) -> None:
     """A choice that begins another is scored, and its own share leaves out the longer ones'."""
     prompt, choices = subject.prompts[-1], _with_prefixes(subject.choices)
     subject.require_writable(*(prompt + choice for choice in choices))
     result = exact_scores(subject, prompt, choices)
     found = [score.choice for score in result.scores]
     if found != list(choices):
-        raise LawBrokenError(
+        raise LawViolation(
             "choices that begin others are lost",
             expected=list(choices),
             got=found,
@@ -49,18 +49,18 @@ def prefix_choices(subject: Subject) -> None:
     ]
     if not pairs:
         raise NotApplicableError("this tokenizer gives no choice that begins another")
-    if not result.prefix_ambiguous:
-        raise LawBrokenError("the result does not say that a choice begins another", got=False)
+    if not result.has_prefix_choices:
+        raise LawViolation("the result does not say that a choice begins another", got=False)
     for short, long in pairs:
         if short.exclusive > short.logprob + 1e-9:
-            raise LawBrokenError(
+            raise LawViolation(
                 "a choice gains by its extensions",
                 given=short.choice,
                 expected=f"at most {short.logprob:.6g}",
                 got=short.exclusive,
             )
         if short.logprob - long.logprob < -subject.tolerance:
-            raise LawBrokenError(
+            raise LawViolation(
                 "a choice is likelier than its own beginning",
                 given=long.choice,
                 expected=f"at most {short.logprob:.6g}",
@@ -79,7 +79,7 @@ def _with_prefixes(choices: Sequence[str]) -> tuple[str, ...]:
 
 
 @law("choices", "tokens")
-def long_choices(subject: Subject) -> None:
+def long_choices(subject: BackendUnderTest) -> None:
     """Shares follow the log-probabilities where probabilities underflow to 0."""
     prompt, (one, other, *_) = subject.prompts[0], subject.choices
     body = _unlikely(subject)
@@ -91,7 +91,7 @@ def long_choices(subject: Subject) -> None:
         raise NotApplicableError("no choice that fits its context is unlikely enough")
     expected = 1 / (1 + math.exp(min(700, second.exclusive - first.exclusive)))
     if not abs(first.prob - expected) <= 1e-6:
-        raise LawBrokenError(
+        raise LawViolation(
             "the share of a long choice does not follow its log-probability",
             expected=expected,
             got=first.prob,
@@ -99,7 +99,7 @@ def long_choices(subject: Subject) -> None:
         )
 
 
-def _unlikely(subject: Subject) -> str:
+def _unlikely(subject: BackendUnderTest) -> str:
     """Words in no order, for models soon foresee what is repeated; as many as fit the context."""
     words = " ".join((*subject.prompts, *subject.choices)).split()
     generator = random.Random(0)  # noqa: S311 - no secret
@@ -115,12 +115,12 @@ def _unlikely(subject: Subject) -> str:
     return text
 
 
-def _length(subject: Subject, text: str) -> int:
+def _length(subject: BackendUnderTest, text: str) -> int:
     return len(subject.model.tokenize(text, at_start=False))
 
 
 @law("choices", "scores", "tokens")
-def norms_and_ends(subject: Subject) -> None:
+def norms_and_ends(subject: BackendUnderTest) -> None:
     """A norm changes shares alone, and an end is scored as a part of the choice."""
     model = subject.model
     choices = list(subject.choices)
@@ -132,7 +132,7 @@ def norms_and_ends(subject: Subject) -> None:
         expected /= expected.sum()
         got = [score.prob for score in normed.scores]
         if not np.allclose(got, expected, atol=1e-3 + subject.tolerance):
-            raise LawBrokenError(
+            raise LawViolation(
                 'with norm="mean" shares are not those of the means',
                 given=prompt,
                 expected=[round(float(value), 4) for value in expected],
@@ -146,7 +146,7 @@ def norms_and_ends(subject: Subject) -> None:
             len(one.tokens) == len(other.tokens)
             for one, other in zip(plain.scores, ended.scores, strict=True)
         ):
-            raise LawBrokenError(
+            raise LawViolation(
                 'with end="\\n" no choice has a token more',
                 given=prompt,
                 expected=f"more than {len(plain.scores[0].tokens)} tokens",
@@ -158,7 +158,7 @@ def norms_and_ends(subject: Subject) -> None:
 def _check_shares(prompt: str, result: ChoiceScores) -> None:
     found = [score.prob for score in result.scores]
     if not all(map(math.isfinite, found)) or abs(sum(found) - 1) > 1e-6:
-        raise LawBrokenError(
+        raise LawViolation(
             "the shares of choices do not sum to 1",
             given=prompt,
             expected=1.0,
@@ -167,7 +167,7 @@ def _check_shares(prompt: str, result: ChoiceScores) -> None:
         )
     for score in result.scores:
         if score.logprob > 0:
-            raise LawBrokenError(
+            raise LawViolation(
                 "a log-probability is above 0",
                 given=(prompt, score.choice),
                 expected="at most 0",
@@ -176,7 +176,7 @@ def _check_shares(prompt: str, result: ChoiceScores) -> None:
             )
     likeliest = int(np.argmax(found))
     if found[result.index] < found[likeliest] - 1e-9:
-        raise LawBrokenError(
+        raise LawViolation(
             "the choice is not the one with the largest share",
             given=prompt,
             expected=result.scores[likeliest].choice,
@@ -190,7 +190,7 @@ def _check_shares(prompt: str, result: ChoiceScores) -> None:
         expected = np.exp(ranks - ranks.max())
         expected /= expected.sum()
         if not np.allclose(found, expected, atol=1e-6):
-            raise LawBrokenError(
+            raise LawViolation(
                 "shares are not those of the log-probabilities",
                 given=prompt,
                 expected=[round(float(value), 6) for value in expected],

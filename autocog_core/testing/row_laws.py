@@ -6,17 +6,17 @@ from itertools import pairwise
 
 import numpy as np
 
-from autocog_core.testing.backend_under_test import Subject, difference, require_near
+from autocog_core.testing.backend_under_test import BackendUnderTest, difference, require_near
 from autocog_core.testing.diagnosis import OFF_BY_ONE, cause_of_row, kind_of
 from autocog_core.testing.law import law
-from autocog_core.testing.law_errors import LawBrokenError, NotApplicableError, given
+from autocog_core.testing.law_errors import LawViolation, NotApplicableError, given
 
 #: How far a row's probabilities may be from 1 together.
 WITHIN = 1e-3
 
 
 @law("rows")
-def distribution(subject: Subject) -> None:
+def distribution(subject: BackendUnderTest) -> None:
     """A row is float32 (V,), at most 0, and its probabilities sum to 1."""
     size = subject.model.info.vocabulary_size
     for prompt in subject.prompts:
@@ -27,7 +27,7 @@ def distribution(subject: Subject) -> None:
 
 def _check_row(row: object, size: int) -> None:
     if not isinstance(row, np.ndarray) or row.shape != (size,):
-        raise LawBrokenError(
+        raise LawViolation(
             "a row has the wrong shape",
             expected=f"float32 ({size},)",
             got=kind_of(row),
@@ -35,21 +35,21 @@ def _check_row(row: object, size: int) -> None:
             "last position is returned",
         )
     if row.dtype != np.float32:
-        raise LawBrokenError(
+        raise LawViolation(
             "a row has the wrong type",
             expected="float32",
             got=str(row.dtype),
             cause="convert it: row.astype(numpy.float32), after a softmax in at least float32",
         )
     if np.isnan(row).any() or np.isposinf(row).any():
-        raise LawBrokenError(
+        raise LawViolation(
             "a row holds NaN or +inf",
             expected="numbers, or -inf",
             got=float(row.max()),
             cause=cause_of_row(row),
         )
     if row.max() > 0:
-        raise LawBrokenError(
+        raise LawViolation(
             "a log-probability is above 0",
             expected="at most 0",
             got=float(row.max()),
@@ -57,7 +57,7 @@ def _check_row(row: object, size: int) -> None:
         )
     total = float(np.exp(row.astype(np.float64)).sum())
     if abs(total - 1) > WITHIN:
-        raise LawBrokenError(
+        raise LawViolation(
             "the probabilities of a row do not sum to 1",
             expected=1.0,
             got=total,
@@ -66,7 +66,7 @@ def _check_row(row: object, size: int) -> None:
 
 
 @law("rows")
-def determinism(subject: Subject) -> None:
+def determinism(subject: BackendUnderTest) -> None:
     """The same sequence has the same row, whenever it is asked for."""
     model = subject.model
     for prompt in subject.prompts:
@@ -84,7 +84,7 @@ def determinism(subject: Subject) -> None:
 
 
 @law("rows")
-def rows_are_the_callers(subject: Subject) -> None:
+def rows_are_the_callers(subject: BackendUnderTest) -> None:
     """A row that was handed out is not changed by later calls."""
     model = subject.model
     tokens = subject.encoded(subject.prompts[-1])
@@ -93,7 +93,7 @@ def rows_are_the_callers(subject: Subject) -> None:
     for prompt in subject.prompts[:-1]:
         model.greedy(subject.encoded(prompt))
     if difference(before, np.asarray(row)) > 0:
-        raise LawBrokenError(
+        raise LawViolation(
             "a later call has changed a row",
             given=subject.prompts[-1],
             cause="it is a view of the engine's own buffer: return a copy",
@@ -101,7 +101,7 @@ def rows_are_the_callers(subject: Subject) -> None:
 
 
 @law("rows")
-def reference(subject: Subject) -> None:
+def reference(subject: BackendUnderTest) -> None:
     """The log-probabilities are those that the author's own reference gives."""
     if subject.reference is None:
         raise NotApplicableError("no reference is given")
@@ -118,7 +118,7 @@ def reference(subject: Subject) -> None:
             if abs(one - other) > subject.tolerance
         ]
         if len(expected) != len(got) or far:
-            raise LawBrokenError(
+            raise LawViolation(
                 "the log-probabilities of a text are not the reference's",
                 given=prompt,
                 expected=[round(value, 4) for value in expected],

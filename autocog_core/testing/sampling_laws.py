@@ -9,10 +9,10 @@ import numpy as np
 
 from autocog_core.errors import CapabilityError, InputError
 from autocog_core.numerics import log_softmax
-from autocog_core.testing.backend_under_test import Subject
+from autocog_core.testing.backend_under_test import BackendUnderTest
 from autocog_core.testing.completion_laws import LENGTH, greedy_completion
 from autocog_core.testing.law import law
-from autocog_core.testing.law_errors import LawBrokenError, NotApplicableError
+from autocog_core.testing.law_errors import LawViolation, NotApplicableError
 from autocog_core.types.completion import Completion
 
 #: A temperature at which most models say different things, and which all servers take.
@@ -24,19 +24,19 @@ FILTERS: dict[str, float] = {"top_k": 1, "top_p": 1e-6, "min_p": 1.0}
 
 
 @law("completions")
-def alternatives(subject: Subject) -> None:
+def alternatives(subject: BackendUnderTest) -> None:
     """As many alternatives come as are asked for; sampled ones are not all the same."""
     try:
         found = _hot(subject, n=4, seed=1)
     except CapabilityError as error:
         raise NotApplicableError(str(error)) from error
     if len(found.alternatives) != 3:
-        raise LawBrokenError(
+        raise LawViolation(
             "alternatives are missing", given="n=4", expected=3, got=len(found.alternatives)
         )
     texts = {found.text, *(other.text for other in found.alternatives)}
     if len(texts) == 1 and _chance(subject, found.tokens) < RARE:
-        raise LawBrokenError(
+        raise LawViolation(
             "at temperature 2 all of them are the same",
             given="n=4, temperature=2",
             got=found.text,
@@ -45,14 +45,14 @@ def alternatives(subject: Subject) -> None:
 
 
 @law("completions")
-def seeds(subject: Subject) -> None:
+def seeds(subject: BackendUnderTest) -> None:
     """The same seed says the same again, and others say something else."""
     try:
         found, again, *others = (_hot(subject, seed=seed) for seed in (1, 1, 2, 3, 4))
     except CapabilityError as error:
         raise NotApplicableError(str(error)) from error
     if found.text != again.text:
-        raise LawBrokenError(
+        raise LawViolation(
             "with the same seed it says something else",
             given="seed=1, temperature=2",
             expected=found.text,
@@ -61,7 +61,7 @@ def seeds(subject: Subject) -> None:
         )
     texts = {found.text, *(other.text for other in others)}
     if len(texts) == 1 and _chance(subject, found.tokens) < RARE:
-        raise LawBrokenError(
+        raise LawViolation(
             "with other seeds it says the same",
             given="seed=1, 2, 3, 4, temperature=2",
             got=found.text,
@@ -70,7 +70,7 @@ def seeds(subject: Subject) -> None:
 
 
 @law("completions")
-def filters(subject: Subject) -> None:
+def filters(subject: BackendUnderTest) -> None:
     """What leaves the likeliest token alone is greedy at any temperature."""
     plain = greedy_completion(subject, subject.room(LENGTH))
     clear = _clear(subject, plain)
@@ -86,7 +86,7 @@ def filters(subject: Subject) -> None:
         for each in found:
             said, due = each.tokens[:clear] or each.text, plain.tokens[:clear] or plain.text
             if said != due:
-                raise LawBrokenError(
+                raise LawViolation(
                     "the likeliest token alone is left, and it says another",
                     given=f"{name}={value:g}, temperature=2",
                     expected=plain.text,
@@ -97,12 +97,12 @@ def filters(subject: Subject) -> None:
         raise NotApplicableError("; ".join(refused))
 
 
-def _hot(subject: Subject, **arguments: Any) -> Completion:
+def _hot(subject: BackendUnderTest, **arguments: Any) -> Completion:
     prompt, length = subject.prompts[-1], subject.room(LENGTH)
     return subject.model.complete(prompt, max_tokens=length, temperature=HOT, **arguments)
 
 
-def _clear(subject: Subject, plain: Completion) -> int:
+def _clear(subject: BackendUnderTest, plain: Completion) -> int:
     """How many tokens are decided before a second one comes near the likeliest."""
     if not (subject.offers("rows") and subject.offers("tokens")):
         again = greedy_completion(subject, subject.room(LENGTH))
@@ -116,7 +116,7 @@ def _clear(subject: Subject, plain: Completion) -> int:
     return len(plain.tokens)
 
 
-def _chance(subject: Subject, tokens: Sequence[int]) -> float:
+def _chance(subject: BackendUnderTest, tokens: Sequence[int]) -> float:
     """How likely it is that three more samples are these tokens too."""
     if not subject.offers("rows"):
         return 0.0 if len(tokens) > 2 else 1.0

@@ -6,15 +6,15 @@ import math
 from collections.abc import Sequence
 
 from autocog_core.errors import CapabilityError
-from autocog_core.testing.backend_under_test import Subject, apart
+from autocog_core.testing.backend_under_test import BackendUnderTest, apart
 from autocog_core.testing.diagnosis import cause_of_scores
 from autocog_core.testing.law import law
-from autocog_core.testing.law_errors import LawBrokenError, NotApplicableError
+from autocog_core.testing.law_errors import LawViolation, NotApplicableError
 from autocog_core.types.choice import ChoiceScore, ChoiceScores
 
 
 @law("choices", "tokens")
-def boundary(subject: Subject) -> None:
+def boundary(subject: BackendUnderTest) -> None:
     """A choice is scored by the tokens that prompt and choice have together."""
     for prompt in subject.prompts:
         result = exact_scores(subject, prompt, subject.choices)
@@ -22,7 +22,7 @@ def boundary(subject: Subject) -> None:
         for score in result.scores:
             joint = subject.model.encode(prompt + score.choice)
             if tuple(joint[base:]) != tuple(score.tokens):
-                raise LawBrokenError(
+                raise LawViolation(
                     "a choice is scored by other tokens than the text would have",
                     given=(prompt, score.choice),
                     expected=tuple(joint[base:]),
@@ -32,7 +32,7 @@ def boundary(subject: Subject) -> None:
 
 
 @law("choices", "tokens")
-def choices_are_spelled(subject: Subject) -> None:
+def choices_are_spelled(subject: BackendUnderTest) -> None:
     """The decided tokens spell the choice: no blank is lost, none is added."""
     for prompt in subject.prompts:
         result = exact_scores(subject, prompt, subject.choices)
@@ -40,7 +40,7 @@ def choices_are_spelled(subject: Subject) -> None:
             spelled = subject.model.detokenize_bytes(score.tokens)
             expected = subject.normalized(result.healed_text + score.choice).encode()
             if spelled != expected:
-                raise LawBrokenError(
+                raise LawViolation(
                     "the tokens of a choice spell something else",
                     given=(prompt, score.choice),
                     expected=expected,
@@ -52,7 +52,7 @@ def choices_are_spelled(subject: Subject) -> None:
 
 
 @law("choices", "scores", "tokens")
-def chain_rule(subject: Subject) -> None:
+def chain_rule(subject: BackendUnderTest) -> None:
     """A choice's score is the sum of its tokens' log-probabilities, each read before its token."""
     model = subject.model
     for prompt in subject.prompts:
@@ -68,7 +68,7 @@ def chain_rule(subject: Subject) -> None:
                 apart(one, other) > subject.tolerance for one, other in zip(plain, got, strict=True)
             )
             if far:
-                raise LawBrokenError(
+                raise LawViolation(
                     "a choice has other scores than its tokens, asked for one by one",
                     given=(prompt, score.choice),
                     expected=[round(value, 4) for value in plain],
@@ -76,7 +76,7 @@ def chain_rule(subject: Subject) -> None:
                     cause=cause_of_scores(subject, joint, base, got),
                 )
             if apart(score.logprob, sum(plain)) > subject.tolerance * len(plain):
-                raise LawBrokenError(
+                raise LawViolation(
                     "a choice's logprob is not the sum over its tokens",
                     given=(prompt, score.choice),
                     expected=sum(plain),
@@ -99,14 +99,14 @@ def _cause_of_sum(got: float, plain: Sequence[float]) -> str:
 
 
 @law("choices")
-def choices_in_order(subject: Subject) -> None:
+def choices_in_order(subject: BackendUnderTest) -> None:
     """Scores come in the order of the choices, also where these differ by a blank alone."""
     prompt = subject.prompts[min(2, len(subject.prompts) - 1)]
     choices = _variants(subject, prompt)
     result = subject.model.choose(prompt, choices)
     found = [score.choice for score in result.scores]
     if found != choices:
-        raise LawBrokenError("choices are lost or out of order", expected=choices, got=found)
+        raise LawViolation("choices are lost or out of order", expected=choices, got=found)
     if not result.exact:
         return
     alone = [subject.model.choose(prompt, [choice]).best for choice in choices]
@@ -117,7 +117,7 @@ def choices_in_order(subject: Subject) -> None:
             tuple(score.tokens[-shared:]) != tuple(own.tokens)
             or apart(got, own.logprob) > subject.tolerance * shared
         ):
-            raise LawBrokenError(
+            raise LawViolation(
                 "beside others, a choice has another score than alone",
                 given=choice,
                 expected=own.logprob,
@@ -126,7 +126,7 @@ def choices_in_order(subject: Subject) -> None:
             )
 
 
-def _variants(subject: Subject, prompt: str) -> list[str]:
+def _variants(subject: BackendUnderTest, prompt: str) -> list[str]:
     """A choice with and without blanks before it, and in other letters, where these differ."""
     word = subject.choices[0].strip() or subject.choices[0]
     texts = dict.fromkeys([word, f" {word}", f"  {word}", word.swapcase()])
@@ -140,7 +140,7 @@ def _variants(subject: Subject, prompt: str) -> list[str]:
 
 
 def _cause_of_other(
-    subject: Subject, choice: str, score: ChoiceScore, alone: Sequence[ChoiceScore]
+    subject: BackendUnderTest, choice: str, score: ChoiceScore, alone: Sequence[ChoiceScore]
 ) -> str:
     """Whose score it is that a choice got, if that is known."""
     for other in alone:
@@ -155,7 +155,7 @@ def _cause_of_other(
 
 
 @law("choices")
-def choices_together(subject: Subject) -> None:
+def choices_together(subject: BackendUnderTest) -> None:
     """Prompts that are asked together have the scores of each alone."""
     model = subject.model
     # Neither from short to long nor back: engines sort them, and may forget to sort back.
@@ -166,7 +166,7 @@ def choices_together(subject: Subject) -> None:
         for one, other in zip(alone.scores, found.scores, strict=True):
             length = max(1, len(one.tokens))
             if apart(one.logprob, other.logprob) > subject.tolerance * length:
-                raise LawBrokenError(
+                raise LawViolation(
                     "beside others, a prompt's choices have other scores than alone",
                     given=(prompt, one.choice),
                     expected=one.logprob,
@@ -175,7 +175,7 @@ def choices_together(subject: Subject) -> None:
                 )
 
 
-def exact_scores(subject: Subject, prompt: str, choices: Sequence[str]) -> ChoiceScores:
+def exact_scores(subject: BackendUnderTest, prompt: str, choices: Sequence[str]) -> ChoiceScores:
     """Scores by tokens.
 
     :raises NotApplicableError: where the backend says that it has none.
@@ -189,7 +189,7 @@ def exact_scores(subject: Subject, prompt: str, choices: Sequence[str]) -> Choic
     return result
 
 
-def _base_length(subject: Subject, prompt: str, result: ChoiceScores) -> int:
+def _base_length(subject: BackendUnderTest, prompt: str, result: ChoiceScores) -> int:
     """How many tokens prompt and choices share before any choice decides one."""
     model = subject.model
     fixed = model.encode(prompt)
@@ -203,7 +203,7 @@ def _base_length(subject: Subject, prompt: str, result: ChoiceScores) -> int:
         length += 1
     healed = length < len(fixed)
     if (result.boundary == "healed") is not healed:
-        raise LawBrokenError(
+        raise LawViolation(
             "the boundary is not what the result says",
             given=prompt,
             expected="healed" if healed else "clean",

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from autocog_core.scoring.prompt_encoding import prepare
-from autocog_core.testing.backend_under_test import Subject
+from autocog_core.testing.backend_under_test import BackendUnderTest
 from autocog_core.testing.law import law
-from autocog_core.testing.law_errors import LawBrokenError, NotApplicableError, given
+from autocog_core.testing.law_errors import LawViolation, NotApplicableError, given
 from autocog_core.types.prompt import Message, Prompt
 
 
 @law("tokens")
-def bos_once(subject: Subject) -> None:
+def bos_once(subject: BackendUnderTest) -> None:
     """A sequence begins with BOS iff the model says so; no text brings another."""
     model = subject.model
     bos, adds = model.info.bos, model.info.adds_bos
     if adds and bos is None:
-        raise LawBrokenError("info.adds_bos is true, but info.bos is None", cause="tell its id")
+        raise LawViolation("info.adds_bos is true, but info.bos is None", cause="tell its id")
     for prompt in subject.prompts:
         with given(prompt):
             if bos is not None and bos in model.tokenize(prompt):
-                raise LawBrokenError(
+                raise LawViolation(
                     "`tokenize` adds BOS",
                     expected="ids of the text alone",
                     got=model.tokenize(prompt),
@@ -27,7 +27,7 @@ def bos_once(subject: Subject) -> None:
                 )
             tokens = model.encode(prompt)
             if bos is not None and tokens.count(bos) != int(adds):
-                raise LawBrokenError(
+                raise LawViolation(
                     "a sequence has the wrong number of BOS",
                     expected=int(adds),
                     got=tokens.count(bos),
@@ -35,19 +35,19 @@ def bos_once(subject: Subject) -> None:
 
 
 @law("tokens")
-def special_text_stays_text(subject: Subject) -> None:
+def special_text_stays_text(subject: BackendUnderTest) -> None:
     """What looks like a special token in a user's text is text, in prompts and in choices."""
     model = subject.model
     if not model.info.special_tokens:
         raise NotApplicableError("no special tokens are declared")
     for special in model.info.special_tokens:
         if not special.text:
-            raise LawBrokenError("a special token has no text", got=special)
+            raise LawViolation("a special token has no text", got=special)
         text = f"{subject.prompts[0]} {special.text} {subject.prompts[0]}"
         subject.require_writable(text)
         tokens = model.tokenize(text)
         if special.id in tokens:
-            raise LawBrokenError(
+            raise LawViolation(
                 "a special token in a user's text is parsed",
                 given=text,
                 expected="the tokens of its letters",
@@ -59,7 +59,7 @@ def special_text_stays_text(subject: Subject) -> None:
             letters = special.text[:-1]
             if letters not in model.detokenize(model.tokenize(letters)):
                 raise NotApplicableError(f"its vocabulary cannot write {letters!r}")
-            raise LawBrokenError(
+            raise LawViolation(
                 "a special token's text is lost",
                 given=text,
                 expected=special.text,
@@ -68,7 +68,7 @@ def special_text_stays_text(subject: Subject) -> None:
 
 
 @law("tokens")
-def trusted_special_text(subject: Subject) -> None:
+def trusted_special_text(subject: BackendUnderTest) -> None:
     """In trusted text a special token's text is that token, which stands for no bytes."""
     model = subject.model
     if not model.info.special_tokens:
@@ -76,7 +76,7 @@ def trusted_special_text(subject: Subject) -> None:
     for special in model.info.special_tokens:
         tokens = model.tokenize(special.text, at_start=False, parse_special=True)
         if tokens != [special.id]:
-            raise LawBrokenError(
+            raise LawViolation(
                 "a special token's own text is not parsed where it should be",
                 given=special.text,
                 expected=[special.id],
@@ -84,7 +84,7 @@ def trusted_special_text(subject: Subject) -> None:
                 cause="parse_special=True is ignored, or info.special_tokens is not true",
             )
         if model.detokenize_bytes([special.id]):
-            raise LawBrokenError(
+            raise LawViolation(
                 "a special token stands for bytes",
                 given=special.text,
                 expected=b"",
@@ -94,7 +94,7 @@ def trusted_special_text(subject: Subject) -> None:
 
 
 @law("chat")
-def chat_content_stays_text(subject: Subject) -> None:
+def chat_content_stays_text(subject: BackendUnderTest) -> None:
     """A message that holds a special token's text does not end its turn."""
     model = subject.model
     for special in model.info.special_tokens:
@@ -105,7 +105,7 @@ def chat_content_stays_text(subject: Subject) -> None:
         expected = _ids(subject, model.chat_prompt(plain)).count(special.id)
         got = _ids(subject, model.chat_prompt(sly)).count(special.id)
         if got != expected:
-            raise LawBrokenError(
+            raise LawViolation(
                 "a message brings a special token of its own",
                 given=sly[0]["content"],
                 expected=expected,
@@ -114,7 +114,7 @@ def chat_content_stays_text(subject: Subject) -> None:
             )
 
 
-def _ids(subject: Subject, prompt: Prompt) -> list[int]:
+def _ids(subject: BackendUnderTest, prompt: Prompt) -> list[int]:
     """The ids of a prompt, be it longer than the context."""
     caller = subject.model.caller
     prepared = prepare(caller, prompt)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import unicodedata
 
 from autocog_core.errors import CapabilityError, InputError
-from autocog_core.testing.backend_under_test import Subject, refused
+from autocog_core.testing.backend_under_test import BackendUnderTest, refused
 from autocog_core.testing.law import law
-from autocog_core.testing.law_errors import LawBrokenError, NotApplicableError
+from autocog_core.testing.law_errors import LawViolation, NotApplicableError
 from autocog_core.testing.shrink import smallest
 from autocog_core.toolkit.word_boundaries import spanning
 
@@ -18,7 +18,7 @@ PIECE, LAST = 4096, 16
 
 
 @law("tokens")
-def round_trip(subject: Subject) -> None:
+def round_trip(subject: BackendUnderTest) -> None:
     """Text comes back from its tokens as it was, up to the declared normalizer.
 
     Where it begins a sequence, it may get a blank before its first word.
@@ -31,7 +31,7 @@ def round_trip(subject: Subject) -> None:
         )
         expected, got = subject.normalized(shown), _loss(subject, shown)
         if isinstance(got, Exception):
-            raise LawBrokenError(
+            raise LawViolation(
                 "the tokenizer fails on a text",
                 given=shown,
                 expected=expected,
@@ -40,7 +40,7 @@ def round_trip(subject: Subject) -> None:
                 if isinstance(got, LookupError)
                 else "",
             ) from got
-        raise LawBrokenError(
+        raise LawViolation(
             "a text does not come back from its tokens",
             given=shown,
             expected=expected,
@@ -49,7 +49,7 @@ def round_trip(subject: Subject) -> None:
         )
 
 
-def _loss(subject: Subject, text: str) -> str | Exception | None:
+def _loss(subject: BackendUnderTest, text: str) -> str | Exception | None:
     """What comes in place of a text, or the error that does; None where the text comes back."""
     expected, model = subject.normalized(text), subject.model
     refusal = None
@@ -86,7 +86,7 @@ def _cause_of_loss(text: str, expected: str, got: str) -> str:
 
 
 @law("tokens")
-def bytes_add_up(subject: Subject) -> None:
+def bytes_add_up(subject: BackendUnderTest) -> None:
     """The bytes of tokens are those of each, joined: also where a character is split."""
     model = subject.model
     for text in subject.hard:
@@ -94,7 +94,7 @@ def bytes_add_up(subject: Subject) -> None:
         whole = model.detokenize_bytes(tokens)
         parts = b"".join(model.detokenize_bytes([token]) for token in tokens)
         if whole != parts:
-            raise LawBrokenError(
+            raise LawViolation(
                 "the bytes of tokens are not those of each, joined",
                 given=text,
                 expected=parts,
@@ -105,14 +105,14 @@ def bytes_add_up(subject: Subject) -> None:
 
 
 @law("tokens")
-def texts_together(subject: Subject) -> None:
+def texts_together(subject: BackendUnderTest) -> None:
     """Texts that are tokenized together have the tokens of each alone, in their order."""
     caller = subject.model.caller
     together = caller.tokenize(list(subject.hard), at_start=True)
     for text, found in zip(subject.hard, together, strict=True):
         (alone,) = caller.tokenize([text], at_start=True)
         if list(found) != list(alone):
-            raise LawBrokenError(
+            raise LawViolation(
                 "beside others, a text has other tokens than alone",
                 given=text,
                 expected=alone,
@@ -120,17 +120,17 @@ def texts_together(subject: Subject) -> None:
                 cause="padding, or an order of the answers that is not that of the texts",
             )
     if caller.tokenize([], at_start=True) != []:
-        raise LawBrokenError("no texts are not no answers", given=[])
+        raise LawViolation("no texts are not no answers", given=[])
 
 
 @law("tokens")
-def tokens_are_ids(subject: Subject) -> None:
+def tokens_are_ids(subject: BackendUnderTest) -> None:
     """Tokens are whole numbers inside the vocabulary."""
     size = subject.model.info.vocabulary_size
     for text in subject.hard:
         for token in subject.model.tokenize(text):
             if not isinstance(token, int) or not 0 <= token < size:
-                raise LawBrokenError(
+                raise LawViolation(
                     "a token is no id",
                     given=text,
                     expected=f"int in 0..{size - 1}",
@@ -140,20 +140,20 @@ def tokens_are_ids(subject: Subject) -> None:
 
 
 @law("tokens")
-def bad_text(subject: Subject) -> None:
+def bad_text(subject: BackendUnderTest) -> None:
     """Text that is no Unicode is refused, and what comes next works."""
     model = subject.model
     plain = subject.prompts[0]
     before = model.tokenize(plain)
     for text in ("\ud800", f"{plain}\udfff{plain}"):
         if not refused(lambda text=text: model.tokenize(text)):  # type: ignore[misc]
-            raise LawBrokenError("half a surrogate pair is taken for text", given=text)
+            raise LawViolation("half a surrogate pair is taken for text", given=text)
     if model.tokenize(plain) != before:
-        raise LawBrokenError("after an error, a text has other tokens", given=plain)
+        raise LawViolation("after an error, a text has other tokens", given=plain)
 
 
 @law("rows", "tokens")
-def every_id(subject: Subject) -> None:
+def every_id(subject: BackendUnderTest) -> None:
     """Every id of the vocabulary stands for bytes: those that no text has, too."""
     size = subject.model.info.vocabulary_size
     # In large pieces, for there may be very many; those at the end by themselves as well.
@@ -169,7 +169,7 @@ def every_id(subject: Subject) -> None:
             if found is None:
                 break
             piece, failure = found
-        raise LawBrokenError(
+        raise LawViolation(
             "an id of the vocabulary stands for no bytes",
             given=piece[0] if len(piece) == 1 else piece,
             expected="bytes, of which there may be none",
@@ -181,7 +181,7 @@ def every_id(subject: Subject) -> None:
         )
 
 
-def _no_bytes(subject: Subject, piece: range) -> str | None:
+def _no_bytes(subject: BackendUnderTest, piece: range) -> str | None:
     """What came in place of the ids' bytes; None where these came."""
     try:
         found: object = subject.model.caller.detokenize(list(piece))
@@ -193,18 +193,18 @@ def _no_bytes(subject: Subject, piece: range) -> str | None:
 
 
 @law("vocabulary")
-def vocabulary(subject: Subject) -> None:
+def vocabulary(subject: BackendUnderTest) -> None:
     """The vocabulary has V entries, each the bytes that its token stands for."""
     model = subject.model
     surfaces = model.caller.vocabulary()
     size = model.info.vocabulary_size
     if len(surfaces) != size:
-        raise LawBrokenError(
+        raise LawViolation(
             "the vocabulary has another size than the rows", expected=size, got=len(surfaces)
         )
     for token in range(0, size, max(1, size // MOST)):
         if surfaces[token] != model.detokenize_bytes([token]):
-            raise LawBrokenError(
+            raise LawViolation(
                 "a token's surface is not what it stands for",
                 given=token,
                 expected=model.detokenize_bytes([token]),
@@ -214,15 +214,15 @@ def vocabulary(subject: Subject) -> None:
 
 
 @law("vocabulary")
-def borders(subject: Subject) -> None:
+def borders(subject: BackendUnderTest) -> None:
     """No token spans a border between words, if that is declared: text is then cut there."""
     model = subject.model
-    if not model.info.keeps_borders:
-        raise NotApplicableError("keeps_borders is not declared")
+    if not model.info.splits_at_word_boundaries:
+        raise NotApplicableError("splits_at_word_boundaries is not declared")
     found = next(spanning(model.caller.vocabulary()), None)
     if found is not None:
-        raise LawBrokenError(
+        raise LawViolation(
             "a token spans a border between words",
             given=found,
-            cause="declare info.keeps_borders = word_boundaries.kept(vocabulary), or leave it",
+            cause="declare splits_at_word_boundaries only where the vocabulary keeps to it",
         )

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from autocog_core.testing.backend_under_test import Subject, apart, difference, require_near
+from autocog_core.testing.backend_under_test import (
+    BackendUnderTest,
+    apart,
+    difference,
+    require_near,
+)
 from autocog_core.testing.diagnosis import cause_of_tree
 from autocog_core.testing.law import law
-from autocog_core.testing.law_errors import LawBrokenError
+from autocog_core.testing.law_errors import LawViolation
 from autocog_core.types.token_tree import TreeQuery
 
 #: Of `TreeQuery.top_k`.
@@ -15,7 +20,7 @@ TOP = 5
 
 
 @law("trees")
-def trees(subject: Subject) -> None:
+def trees(subject: BackendUnderTest) -> None:
     """A token tree's scores are those of its nodes, each asked for by itself."""
     for prompt in subject.prompts:
         query = _tree(subject, subject.encoded(prompt))
@@ -25,7 +30,7 @@ def trees(subject: Subject) -> None:
         expected = [subject.logprob(paths[parent], token) for token, parent in nodes]
         for node, (right, got) in enumerate(zip(expected, found.values.tolist(), strict=True)):
             if not apart(right, got) <= subject.tolerance:
-                raise LawBrokenError(
+                raise LawViolation(
                     f"node {node} of a tree has another score than by itself",
                     given=prompt,
                     expected=right,
@@ -35,7 +40,7 @@ def trees(subject: Subject) -> None:
 
 
 @law("trees", "rows")
-def likeliest(subject: Subject) -> None:
+def likeliest(subject: BackendUnderTest) -> None:
     """The likeliest tokens at a tree's nodes are those of the rows, also under a mask."""
     model = subject.model
     size = model.info.vocabulary_size
@@ -58,7 +63,7 @@ def likeliest(subject: Subject) -> None:
                 for token, value in zip(tokens[:possible].tolist(), got[:possible], strict=True)
             )
             if possible and not right:
-                raise LawBrokenError(
+                raise LawViolation(
                     "the likeliest tokens"
                     + (" under a mask" if allowed is not None else "")
                     + " are others than those of the row",
@@ -70,7 +75,7 @@ def likeliest(subject: Subject) -> None:
 
 
 @law("trees")
-def trees_together(subject: Subject) -> None:
+def trees_together(subject: BackendUnderTest) -> None:
     """Trees that are asked for together have the scores of each alone."""
     model = subject.model
     # Neither from short to long nor back: engines sort them, and may forget to sort back.
@@ -90,7 +95,7 @@ def trees_together(subject: Subject) -> None:
         )
 
 
-def _tree(subject: Subject, prefix: list[int]) -> TreeQuery:
+def _tree(subject: BackendUnderTest, prefix: list[int]) -> TreeQuery:
     """Three levels below the prefix: the same tokens below different ones."""
     # Ids that texts have: some servers do not tell how many there are.
     ids = sorted({token for prompt in subject.prompts for token in subject.model.encode(prompt)})

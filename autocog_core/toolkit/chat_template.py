@@ -11,7 +11,7 @@ from autocog_core.types.prompt import Message, Prompt, TextPiece, check_messages
 Render = Callable[[list[dict[str, str]]], str]
 
 
-def prompt_from_template(
+def render_chat_prompt(
     messages: Sequence[Message], render: Render, special: Sequence[str]
 ) -> Prompt:
     """Render `messages` and tell the template's own text from the messages' text.

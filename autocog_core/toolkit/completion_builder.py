@@ -8,7 +8,7 @@ from autocog_core.toolkit.stop_strings import StopMatcher
 from autocog_core.types.completion import Completion, CompletionRequest, Finish
 
 
-class GrowingCompletion:
+class CompletionBuilder:
     """One sample of a request, for engines that pick tokens: it is told each of them.
 
     :param detokenize: the bytes of token ids. `eos`: the ids that end a sequence.
@@ -64,6 +64,6 @@ class GrowingCompletion:
 
     def _show(self, *, final: bool) -> None:
         """Pass on what can no longer turn out to be part of a stop."""
-        if self._on_text is not None and (piece := self._matcher.showable(final)):
+        if self._on_text is not None and (piece := self._matcher.releasable_text(final)):
             self.streamed = True
             self._on_text(piece)

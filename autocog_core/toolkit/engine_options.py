@@ -13,7 +13,7 @@ from autocog_core.types.completion import CompletionRequest
 REQUEST_ARGUMENTS = {field.name for field in fields(CompletionRequest)} - {"prompt", "extra"}
 
 
-def refuse_unknown(extra: Mapping[str, Any], known: Collection[str], where: str) -> None:
+def reject_unknown_options(extra: Mapping[str, Any], known: Collection[str], where: str) -> None:
     """Refuse options that the engine does not know.
 
     :raises CapabilityError: naming them, and the nearest name that is valid.

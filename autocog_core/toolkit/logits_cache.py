@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from autocog_core.toolkit.prefix_forest import Forest
+from autocog_core.toolkit.prefix_forest import PrefixForest
 
 Row = TypeVar("Row")
 
@@ -25,14 +25,14 @@ class Answers(Protocol):
     :ivar roots: nodes after which a query's tree begins, with all tokens up to them.
     """
 
-    forest: Forest
+    forest: PrefixForest
     roots: dict[int, tuple[int, ...]]
 
     def add(self, nodes: Sequence[int], logits: Any) -> None:
         """Take the logits (r, V) after r of the forest's nodes."""
 
 
-class KeptRows(Generic[Row]):
+class LogitsCache(Generic[Row]):
     """The logits (V,) after the sequences that queries began with last.
 
     :param copy: makes a row its own, for engines write the next one to the same place.
@@ -45,7 +45,7 @@ class KeptRows(Generic[Row]):
     def answer(
         self,
         answers: Answers,
-        evaluate: Callable[[Forest, Callable[[Sequence[int], Any], None]], None],
+        evaluate: Callable[[PrefixForest, Callable[[Sequence[int], Any], None]], None],
     ) -> None:
         """Answer what is known, and let an engine evaluate the rest."""
         forest, roots = answers.forest, answers.roots

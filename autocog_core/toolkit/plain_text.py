@@ -16,12 +16,12 @@ Tokenize = Callable[[Sequence[str]], list[list[int]]]
 _CONTROL = re.compile(r"[<\[][^\s].*[>\]]$", re.DOTALL)
 
 
-def looks_like_control(surface: str) -> bool:
+def looks_like_control_token(surface: str) -> bool:
     """Whether an added token that is not marked special is one that text must not spell."""
     return _CONTROL.match(surface) is not None
 
 
-class Cutter:
+class SpecialTokenSplitter:
     """Cuts text inside tokens that an engine would parse although it is told not to.
 
     :param surfaces: what these tokens look like.

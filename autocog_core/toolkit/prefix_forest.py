@@ -13,7 +13,7 @@ import numpy as np
 from autocog_core.types.token_tree import TreeQuery
 
 
-class Forest:
+class PrefixForest:
     """Nodes to evaluate, each after its parent.
 
     :ivar tokens: the token of each node.
@@ -89,7 +89,7 @@ class Forest:
             self.evaluated[self.owners[node]] += 1
 
 
-def add_query(forest: Forest, query: TreeQuery, owner: int) -> list[int]:
+def add_query(forest: PrefixForest, query: TreeQuery, owner: int) -> list[int]:
     """Add what `query` needs; the forest's node for each place in the query, the prefix last.
 
     Places without children that are not in `top_at` get no node (-2): nobody asks what follows.

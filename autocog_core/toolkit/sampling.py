@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autocog_core.numerics import likeliest
+from autocog_core.numerics import top_k_ids
 from autocog_core.types.completion import CompletionRequest
 
 
@@ -46,16 +46,16 @@ def _candidates(
     to drop, nothing is sorted.
     """
     if request.top_k > 0:
-        return likeliest(row, request.top_k)
+        return top_k_ids(row, request.top_k)
     if request.top_p == 1 and request.min_p == 0:
         return np.flatnonzero(weights)
     count = 256
     least = request.min_p if request.top_p == 1 else 0.0
     goal = request.top_p * weights.sum()
     while count < len(row):
-        ids = likeliest(row, count)
+        ids = top_k_ids(row, count)
         found = weights[ids]
         if found[-1] < least or (request.top_p < 1 and found.sum() >= goal):
             return ids
         count *= 8
-    return likeliest(row, len(row))
+    return top_k_ids(row, len(row))

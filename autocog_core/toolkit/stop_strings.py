@@ -6,7 +6,9 @@ import codecs
 from collections.abc import Sequence
 
 
-def first_stop(raw: bytes | bytearray, before: int, stops: Sequence[str]) -> tuple[int, str] | None:
+def find_first_stop(
+    raw: bytes | bytearray, before: int, stops: Sequence[str]
+) -> tuple[int, str] | None:
     """Where the first complete stop in `raw` begins, and which it is; None if there is none.
 
     :param before: how many bytes were looked at already, and held no complete stop.
@@ -44,14 +46,14 @@ class StopMatcher:
         """
         before = len(self.raw)
         self.raw += piece
-        found = first_stop(self.raw, before, self._texts)
+        found = find_first_stop(self.raw, before, self._texts)
         if found is None:
             return False
         start, self.stop = found
         del self.raw[start:]
         return True
 
-    def showable(self, final: bool = False) -> str:
+    def releasable_text(self, final: bool = False) -> str:
         """The text, not shown before, that can no longer turn out to be part of a stop."""
         end = len(self.raw) if final else len(self.raw) - self._held_back()
         piece = self._decoder.decode(bytes(self.raw[self._shown : end]), final)

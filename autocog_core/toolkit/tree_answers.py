@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autocog_core.numerics import Int64Array, likeliest, total
-from autocog_core.toolkit.prefix_forest import Forest, add_query
+from autocog_core.numerics import Int64Array, top_k_ids, total
+from autocog_core.toolkit.prefix_forest import PrefixForest, add_query
 from autocog_core.types.token_tree import TreeQuery, TreeScores
 
 
-class TreeAnswers:
+class TreeScoreCollector:
     """What several queries ask for, in one forest, and the places their answers go to.
 
     An engine evaluates `forest` and hands over the logits after its wanted nodes; the subclasses
@@ -24,7 +24,7 @@ class TreeAnswers:
     """
 
     def __init__(self, queries: Sequence[TreeQuery]) -> None:
-        self.forest = Forest(len(queries))
+        self.forest = PrefixForest(len(queries))
         self.roots: dict[int, tuple[int, ...]] = {}
         self._queries = queries
         sizes = [len(query.tokens) for query in queries]
@@ -79,7 +79,7 @@ class TreeAnswers:
         return found
 
 
-class ArrayAnswers(TreeAnswers):
+class NumpyScoreCollector(TreeScoreCollector):
     """Reads what is asked from NumPy arrays of logits."""
 
     def add(self, nodes: Sequence[int], logits: NDArray[np.float32]) -> None:
@@ -93,6 +93,6 @@ class ArrayAnswers(TreeAnswers):
                     # Not "nothing is allowed": what the model said must not look like an answer.
                     logprobs[:] = np.nan
                     continue
-                best = likeliest(row, query.top_k, query.mask)
+                best = top_k_ids(row, query.top_k, query.mask)
                 ids[: len(best)] = best
                 logprobs[: len(best)] = row[best].astype(np.float64) - whole

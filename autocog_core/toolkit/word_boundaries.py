@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 #: Before the one blank between two words, before a line, after punctuation of scripts without
 #: blanks: where tokenizers tend to begin a token.
-BORDER = re.compile(
+WORD_BOUNDARY = re.compile(
     r"(?<=\w)(?= [^\W\d_])|(?<=\w)(?=\n\w)|(?<=[\u3001\u3002\uff0c\uff01\uff1f])(?=\w)"
 )
 
@@ -21,12 +21,12 @@ def spanning(vocabulary: Iterable[bytes]) -> Iterator[str]:
     separator = "\0"
     # Part of a character may be the end of a word.
     text = b"\0".join(vocabulary).decode("utf-8", errors="replace").replace("\ufffd", "x")
-    for match in BORDER.finditer(text):
+    for match in WORD_BOUNDARY.finditer(text):
         begin = text.rfind(separator, 0, match.start()) + 1
         end = text.find(separator, match.start())
         yield text[begin : end if end >= 0 else len(text)]
 
 
 def kept(vocabulary: Iterable[bytes]) -> bool:
-    """Whether no token spans a border: what `BackendInfo.keeps_borders` says."""
+    """Whether no token spans a border: what `BackendInfo.splits_at_word_boundaries` says."""
     return next(spanning(vocabulary), None) is None

@@ -37,7 +37,7 @@ class BackendInfo:
     :ivar bos: the id of BOS; `adds_bos` says whether sequences begin with it.
     :ivar eos: the ids that end a sequence.
     :ivar special_tokens: what `parse_special=True` recognises.
-    :ivar keeps_borders: whether no token spans the blank before a word and the like
+    :ivar splits_at_word_boundaries: whether no token spans the blank before a word and the like
         (`autocog_core.toolkit.word_boundaries`), so that less text is tokenized again with every
         choice.
     :ivar normalizer: the Unicode form into which the tokenizer brings text; None: it changes none.
@@ -57,7 +57,7 @@ class BackendInfo:
     adds_bos: bool = False
     eos: tuple[int, ...] = ()
     special_tokens: tuple[SpecialToken, ...] = ()
-    keeps_borders: bool = False
+    splits_at_word_boundaries: bool = False
     normalizer: UnicodeForm | None = None
     tolerance: float = 1e-4
     concurrency: int = 1

@@ -95,7 +95,7 @@ class ChoiceScores:
     :ivar index: which of `scores` is the best (ties: the lower index).
     :ivar boundary: "clean", "healed" (the end of the prompt, `healed_text`, was re-spelled and
         scored with the choice) or "fixed" (the choice follows token ids directly).
-    :ivar prefix_ambiguous: a choice's tokens begin another's, so that `exclusive` ranks them.
+    :ivar has_prefix_choices: a choice's tokens begin another's, so that `exclusive` ranks them.
     :ivar entropy: of `prob`, in nats. `margin`: best `prob` minus the second best.
     :ivar exact: the scores are the model's own, within its declared tolerance. Where they are not,
         they are lower bounds, or (method "pick", "decision") no log-probabilities of text at all.
@@ -109,7 +109,7 @@ class ChoiceScores:
     norm: Norm
     boundary: Boundary
     healed_text: str
-    prefix_ambiguous: bool
+    has_prefix_choices: bool
     entropy: float
     margin: float
     exact: bool = True
@@ -136,7 +136,7 @@ class ChoiceScores:
             "norm": self.norm,
             "boundary": self.boundary,
             "healed_text": self.healed_text,
-            "prefix_ambiguous": self.prefix_ambiguous,
+            "has_prefix_choices": self.has_prefix_choices,
             "entropy": self.entropy,
             "margin": self.margin,
             "exact": self.exact,

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from autocog_core.config.cache_folder import cache_folder
 from autocog_core.errors import ContractError
-from autocog_core.hooks.client import SLACK
+from autocog_core.hooks.client import LOGPROB_TOLERANCE
 from autocog_core.hooks.specs import hookimpl
 from autocog_core.lazy import lazy
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
@@ -23,7 +23,7 @@ from autocog_core.types.token_tree import TreeQuery, TreeScores
 from autocog_core.version import __version__
 from autocog_core.wrappers.call_key import is_drawn, key_of, query_key, tokens_key
 from autocog_core.wrappers.serialization import Packed, pack, unpack
-from autocog_core.wrappers.store import Store
+from autocog_core.wrappers.store import ByteStore
 from autocog_core.wrappers.wrapper import FilePath, Wrapper, WrapperOptions
 
 GIGABYTE = 10**9
@@ -48,10 +48,10 @@ class Cache(Wrapper):
     """
 
     Options = CacheOptions
-    sees_inner_calls = True
+    handles_inner_calls = True
 
     def __init__(self, *, path: Path | None = None, size_gb: float = 1.0) -> None:
-        self._store = Store(
+        self._store = ByteStore(
             path or cache_folder("answers") / "answers.sqlite", int(size_gb * GIGABYTE)
         )
         self._asks_facts = False
@@ -94,7 +94,7 @@ class Cache(Wrapper):
         found = {key: kept for key in unique if (kept := self._kept(hook, key)) is not None}
         missing = {key: query for key, query in unique.items() if key not in found}
         if missing:
-            answers, own = self.place().ask_below(hook, queries=list(missing.values()))
+            answers, own = self.place().call_inner(hook, queries=list(missing.values()))
             if answers is None:
                 return None
             if len(answers) != len(missing):
@@ -181,7 +181,7 @@ class Cache(Wrapper):
     def _asked(self, hook: str, key: bytes | None, **arguments: Any) -> Any:
         if key is None:
             return None
-        answer, own = self.place().ask_below(hook, **arguments)
+        answer, own = self.place().call_inner(hook, **arguments)
         if answer is not None and own:
             self._keep(hook, key, answer)
         return answer
@@ -221,4 +221,4 @@ def _again(scores: TreeScores) -> TreeScores:
 
 def _are_logprobs(values: NDArray[Any]) -> bool:
     # The maximum is NaN where any is, and no comparison holds then.
-    return bool(values.max(initial=-np.inf) <= SLACK)
+    return bool(values.max(initial=-np.inf) <= LOGPROB_TOLERANCE)

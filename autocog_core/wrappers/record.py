@@ -40,7 +40,7 @@ class Record(Wrapper):
     """
 
     Options = RecordOptions
-    sees_inner_calls = True
+    handles_inner_calls = True
 
     def __init__(self, *, path: Path) -> None:
         self._path = path

@@ -69,7 +69,7 @@ class Replay:
         offered = frozenset(recording.info.capabilities or ())
         self._answered = offered | MADE_BY_CORE
         #: Where core chose, it was asked for many choices together by their trees.
-        self.sees_inner_calls = "choose" not in offered
+        self.handles_inner_calls = "choose" not in offered
         #: By key: how many of the answers to a request that is drawn anew were given.
         self._given: dict[bytes, int] = {}
         self._giving = threading.Lock()

@@ -40,7 +40,7 @@ _SCHEMA = "CREATE TABLE IF NOT EXISTS kept (key BLOB PRIMARY KEY, used INTEGER, 
 _inherited: list[sqlite3.Connection] = []
 
 
-class Store:
+class ByteStore:
     """A file of values, of which those unused the longest go when it is full.
 
     Whatever is wrong with the file is told once as a warning, and then it is as if it were empty.
@@ -136,7 +136,7 @@ class Store:
                 self._warn(str(error))
             except sqlite3.DatabaseError as error:
                 self._warn(f"it is damaged ({error}): it is moved aside, and begun anew")
-                self._begin_anew()
+                self._recreate()
             except OSError as error:
                 self._warn(error.strerror or str(error))
         return None
@@ -154,7 +154,7 @@ class Store:
                 _inherited.append(self._connection)
             self._connection, self._process = None, os.getpid()
 
-    def _begin_anew(self) -> None:
+    def _recreate(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None

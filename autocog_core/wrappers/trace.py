@@ -47,7 +47,7 @@ class Trace(Wrapper):
     """
 
     Options = TraceOptions
-    sees_inner_calls = True
+    handles_inner_calls = True
 
     def __init__(self, *, path: Path | None = None, spans: bool = False) -> None:
         self._spans = Spans() if spans else None

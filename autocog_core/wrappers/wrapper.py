@@ -13,7 +13,7 @@ from pydantic import AfterValidator, ValidationInfo
 from autocog_core.config.options import BackendOptions
 from autocog_core.errors import UsageError
 from autocog_core.hooks.specs import CONTRACT_VERSION
-from autocog_core.model.wrapper_context import Place
+from autocog_core.model.wrapper_context import WrapperContext
 
 #: Options of a wrapper: unknown names are refused.
 WrapperOptions = BackendOptions
@@ -22,17 +22,17 @@ WrapperOptions = BackendOptions
 class Wrapper:
     """A wrapper of one model.
 
-    :cvar sees_inner_calls: what it does at `choose` it does as well at the calls by which core
+    :cvar handles_inner_calls: what it does at `choose` it does as well at the calls by which core
         answers one, so that core may answer many choices together, without a `choose` for each.
     """
 
     contract: ClassVar[int] = CONTRACT_VERSION
     Options: ClassVar[type[WrapperOptions]] = WrapperOptions
-    sees_inner_calls: ClassVar[bool] = False
+    handles_inner_calls: ClassVar[bool] = False
 
-    _attached: Place | None = None
+    _attached: WrapperContext | None = None
 
-    def attach(self, place: Place) -> None:
+    def attach(self, place: WrapperContext) -> None:
         """Called once, by the model.
 
         :raises UsageError: if it wraps a model already.
@@ -46,7 +46,7 @@ class Wrapper:
         self._attached = place
 
     # A method, not a property: pluggy reads every attribute of what it registers.
-    def place(self) -> Place:
+    def place(self) -> WrapperContext:
         """The model it wraps, and what answers below it."""
         assert self._attached is not None, "hooks are called by models"
         return self._attached

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from autocog_core import EOS, Automaton, Model, load
-from autocog_core.testing import LAWS, Law, Subject, conformance
+from autocog_core.testing import LAWS, BackendUnderTest, Law, conformance
 from tests.support.real_servers import llama_server
 from tests.support.soak import count
 
@@ -64,10 +64,10 @@ def test_tokens_are_the_same(pair: tuple[Model, Model]) -> None:
 
 
 @pytest.fixture(scope="module")
-def subject(pair: tuple[Model, Model]) -> Iterator[Subject]:
+def subject(pair: tuple[Model, Model]) -> Iterator[BackendUnderTest]:
     server, _ = pair
     options = {"model": "smol", "base_url": server.info.details["base_url"]}
-    made = Subject(
+    made = BackendUnderTest(
         lambda: load(backend="openai", options=options),
         prompts=("a b", "1 + 1 ="),
         choices=(" 1", " 10", "é"),
@@ -83,7 +83,7 @@ def subject(pair: tuple[Model, Model]) -> Iterator[Subject]:
         for law in LAWS
     ],
 )
-def test_a_real_server_keeps_the_laws(subject: Subject, law: Law) -> None:
+def test_a_real_server_keeps_the_laws(subject: BackendUnderTest, law: Law) -> None:
     (found,) = conformance(subject, [law])
     expected = "not applicable" if law.name in NOT_APPLICABLE else "holds"
     assert found.status == expected, found.broken or found.why

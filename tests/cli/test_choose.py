@@ -34,7 +34,7 @@ def test_json_holds_the_numbers_written_in_the_table(run: Run) -> None:
     assert data["choice"] == " a"
     assert [score["prob"] for score in data["scores"]] == pytest.approx([1 / 3, 2 / 3], rel=1e-6)
     assert data["margin"] == pytest.approx(1 / 3, rel=1e-6)
-    wanted = {"boundary", "prefix_ambiguous", "entropy"}
+    wanted = {"boundary", "has_prefix_choices", "entropy"}
     assert wanted <= data.keys()
     wanted = {"logprob", "mean", "per_byte", "tokens", "token_logprobs"}
     assert wanted <= data["scores"][0].keys()

@@ -20,8 +20,8 @@ from autocog_core.backends.random import RandomLM
 from autocog_core.numerics import log_softmax
 from autocog_core.scoring.choice_tree import choose_many
 from autocog_core.scoring.prompt_encoding import encode
-from autocog_core.toolkit.completion_builder import GrowingCompletion
-from autocog_core.toolkit.engine_options import refuse_unknown
+from autocog_core.toolkit.completion_builder import CompletionBuilder
+from autocog_core.toolkit.engine_options import reject_unknown_options
 from autocog_core.toolkit.sampling import pick
 
 
@@ -117,14 +117,14 @@ class Sampling(Sound):
         return logits
 
     def complete_impl(self, request: CompletionRequest) -> Completion:
-        refuse_unknown(request.extra, (), "sampling")
+        reject_unknown_options(request.extra, (), "sampling")
         prompt = self.prompt_tokens(request)
         first, *others = (self.sample(prompt, request, number) for number in range(request.n))
         return replace(first, alternatives=tuple(others))
 
     def sample(self, prompt: list[int], request: CompletionRequest, number: int) -> Completion:
         generator = self.generator(request, number)
-        growing = GrowingCompletion(request, self.detokenize_impl, self.ends(), number)
+        growing = CompletionBuilder(request, self.detokenize_impl, self.ends(), number)
         while not growing.done:
             row = self.greedy_impl([*prompt, *growing.tokens])
             token = pick(row, self.honoured(request), generator)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from autocog_core.testing import LAWS, LawBrokenError, Subject, conformance
+from autocog_core.testing import LAWS, BackendUnderTest, LawViolation, conformance
 from autocog_core.testing.conformance import check
 from tests.mutants import (
     choices,
@@ -61,7 +61,7 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
         "parse_special=False is ignored",
     ),
     (tokens.PaddedVocabulary, "every_id", "wider than the tokenizer's vocabulary"),
-    (tokens.BordersSpanned, "borders", "keeps_borders"),
+    (tokens.BordersSpanned, "borders", "splits_at_word_boundaries"),
     (tokens.TokenizerSpelling, "borders vocabulary", ""),
     # Long sequences
     (context.BeginningCut, "whole_context", "the beginning is cut off"),
@@ -111,7 +111,7 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
     (completions.EndLeftOut, "ends", "EOS is left out"),
     (completions.TooLongTaken, "context_of_completions", "self.prompt_tokens(request)"),
     (completions.Upset, "context_of_completions", ""),
-    (completions.OptionsIgnored, "unknown_options alternatives", "refuse_unknown"),
+    (completions.OptionsIgnored, "unknown_options alternatives", "reject_unknown_options"),
     # State
     (memory.StaleCache, "caches choices_again", "cut it back"),
     (memory.SharedState, "two_models", "class attribute"),
@@ -178,10 +178,10 @@ def name_of(backend: Any) -> str:
 def test_every_mutant_is_caught_by_its_laws(
     backend: Callable[[], object], laws: str, cause: str
 ) -> None:
-    subject = Subject(backend)
+    subject = BackendUnderTest(backend)
     errors = []
     for name in laws.split():
-        with pytest.raises(LawBrokenError) as caught:
+        with pytest.raises(LawViolation) as caught:
             check(BY_NAME[name], subject)
         error = caught.value
         assert error.law == name
@@ -220,32 +220,32 @@ def test_the_hooks_that_mutants_are_made_of_keep_every_law(backend: type[Sound])
 
 
 def keeps_every_law(make: Callable[[], object]) -> None:
-    findings = list(conformance(Subject(make)))
+    findings = list(conformance(BackendUnderTest(make)))
     assert [finding.broken for finding in findings if finding.broken] == []
     assert sum(finding.status == "holds" for finding in findings) > 30
 
 
 def test_a_law_shows_the_smallest_text() -> None:
-    with pytest.raises(LawBrokenError) as caught:
-        check(BY_NAME["round_trip"], Subject(tokens.TabsLost))
+    with pytest.raises(LawViolation) as caught:
+        check(BY_NAME["round_trip"], BackendUnderTest(tokens.TabsLost))
     assert (caught.value.given, caught.value.expected, caught.value.got) == ("'\\t'", "'\\t'", "''")
 
 
 def test_an_answer_that_depends_on_what_failed_before_is_told_so() -> None:
-    with pytest.raises(LawBrokenError, match="after an error"):
-        check(BY_NAME["context_of_completions"], Subject(completions.Upset))
+    with pytest.raises(LawViolation, match="after an error"):
+        check(BY_NAME["context_of_completions"], BackendUnderTest(completions.Upset))
 
 
 def test_a_vocabulary_as_the_tokenizer_spells_it_breaks_no_other_law() -> None:
-    findings = conformance(Subject(tokens.TokenizerSpelling))
+    findings = conformance(BackendUnderTest(tokens.TokenizerSpelling))
     assert {f.law.name for f in findings if f.broken} == {"borders", "vocabulary"}
 
 
 SUITE = """
-    from autocog_core.testing import BackendContract
+    from autocog_core.testing import BackendContractTests
     from mutants.{module} import {name}
 
-    class TestIt(BackendContract):
+    class TestIt(BackendContractTests):
         def make(self):
             return {name}()
 """

@@ -92,7 +92,7 @@ class BordersSpanned(Sound):
     """It says that no token spans a border, and one does."""
 
     def describe_impl(self) -> BackendInfo:
-        return replace(super().describe_impl(), keeps_borders=True)
+        return replace(super().describe_impl(), splits_at_word_boundaries=True)
 
     def vocabulary_impl(self) -> Sequence[bytes]:
         return [*self.vocabulary.surfaces[:-1], b" by the way"]

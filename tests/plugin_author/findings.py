@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from autocog_core.testing import Subject, conformance
+from autocog_core.testing import BackendUnderTest, conformance
 
 
 def broken(make: Callable[[], object], **given: Any) -> dict[str, str]:
     """By name, the laws that do not hold, with their messages."""
-    subject = Subject(make, **given)
+    subject = BackendUnderTest(make, **given)
     try:
         found = list(conformance(subject))
     finally:

@@ -23,11 +23,11 @@ from autocog_core.cli.main import app
 from autocog_core.config import plugins
 from autocog_core.hooks import manager
 from autocog_core.scaffold import PluginName, write_package
-from autocog_core.testing import LAWS, BackendContract, Subject, conformance
-from autocog_core.toolkit.completion_builder import GrowingCompletion
-from autocog_core.toolkit.engine_options import refuse_unknown
+from autocog_core.testing import LAWS, BackendContractTests, BackendUnderTest, conformance
+from autocog_core.toolkit.completion_builder import CompletionBuilder
+from autocog_core.toolkit.engine_options import reject_unknown_options
 from autocog_core.toolkit.sampling import pick
-from autocog_core.toolkit.tree_answers import ArrayAnswers
+from autocog_core.toolkit.tree_answers import NumpyScoreCollector
 from autocog_core.types.completion import Completion, CompletionRequest
 from autocog_core.types.token_tree import TreeQuery, TreeScores
 from tests.plugin_author.conftest import NGRAM
@@ -121,8 +121,8 @@ def test_the_packages_own_test_holds_by_its_reference(ngram: Path) -> None:
     names: dict[str, Any] = {"__file__": str(ngram / "tests" / "test_contract.py")}
     exec(source("tests/test_contract.py"), names)
     contract = names["TestContract"]()
-    assert isinstance(contract, BackendContract)
-    subject = Subject(contract.make, reference=contract.reference_logprobs)
+    assert isinstance(contract, BackendContractTests)
+    subject = BackendUnderTest(contract.make, reference=contract.reference_logprobs)
     found = {finding.law.name: finding.status for finding in conformance(subject)}
     assert found["reference"] == "holds"
     assert "broken" not in found.values()
@@ -184,11 +184,11 @@ def test_the_faster_hooks_of_the_page_keep_the_laws_too(ngram: Path) -> None:
         "np": np,
         "pick": pick,
         "replace": replace,
-        "ArrayAnswers": ArrayAnswers,
-        "GrowingCompletion": GrowingCompletion,
+        "NumpyScoreCollector": NumpyScoreCollector,
+        "CompletionBuilder": CompletionBuilder,
         "TreeQuery": TreeQuery,
         "TreeScores": TreeScores,
-        "refuse_unknown": refuse_unknown,
+        "reject_unknown_options": reject_unknown_options,
         "Completion": Completion,
         "CompletionRequest": CompletionRequest,
     }
@@ -199,8 +199,12 @@ def test_the_faster_hooks_of_the_page_keep_the_laws_too(ngram: Path) -> None:
 
 
 def test_the_two_lines_of_the_page_run_the_laws(ngram: Path) -> None:
-    (code,) = (block for block in unnamed("python") if "BackendContract" in block)
-    names: dict[str, Any] = {"BackendContract": BackendContract, "Model": Model, "load": load}
+    (code,) = (block for block in unnamed("python") if "BackendContractTests" in block)
+    names: dict[str, Any] = {
+        "BackendContractTests": BackendContractTests,
+        "Model": Model,
+        "load": load,
+    }
     exec(code, names)
     contract = names["TestContract"]()
     try:

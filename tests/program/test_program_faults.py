@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from autocog_core import Automaton, InputError
-from autocog_core.automaton.checks.finding import OF_PATHS
+from autocog_core.automaton.checks.finding import GRAPH_ERRORS
 
 SHAPE = """\
 autocog: 2
@@ -148,7 +148,7 @@ def test_all_faults_are_told_at_once_each_with_its_line(
         ("a:\n  \x07", "PATH:2: holds the character U+0007, which is no text; " + ESCAPE),
         (b"a:\n- \xff", "PATH:2: is no UTF-8 text"),
         ("actions: [{text: a, next: a}]", "PATH:1: action 1: " + UNKNOWN),
-        ("actions:\n- {text: a, uid: a, next: a}", 'PATH:2: action "a": ' + OF_PATHS[1]),
+        ("actions:\n- {text: a, uid: a, next: a}", 'PATH:2: action "a": ' + GRAPH_ERRORS[1]),
         ("actions:\n- {text: a, next: end}\n- text: b", "PATH:3: action 2: no path leads to it"),
         (CIRCLE, "PATH:2: vocabs.a: is made of itself: a > b > a"),
         ("vocabs:\n  a: {regex: '['}\nactions: [{text: a}]", "PATH:2: vocabs.a: " + NO_PATTERN),

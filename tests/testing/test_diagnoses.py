@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 from autocog_core import BackendInfo
-from autocog_core.testing import LAWS, LawBrokenError, NotApplicableError, Subject, conformance
+from autocog_core.testing import (
+    LAWS,
+    BackendUnderTest,
+    LawViolation,
+    NotApplicableError,
+    conformance,
+)
 from autocog_core.testing.conformance import check
 from tests.mutants import choices, descriptions, memory, rows, trees
 from tests.mutants.sound import Sound
@@ -18,9 +24,9 @@ from tests.mutants.sound import Sound
 BY_NAME = {law.name: law for law in LAWS}
 
 
-def break_of(backend: Any, law: str) -> LawBrokenError:
-    with pytest.raises(LawBrokenError) as caught:
-        check(BY_NAME[law], Subject(backend))
+def break_of(backend: Any, law: str) -> LawViolation:
+    with pytest.raises(LawViolation) as caught:
+        check(BY_NAME[law], BackendUnderTest(backend))
     return caught.value
 
 
@@ -78,11 +84,11 @@ class Forgetting(Sound):
 @pytest.mark.parametrize("backend", [OfOrder, OfDeclaredOrder, Forgetting])
 def test_models_that_forget_are_not_blamed_for_it(backend: type[Sound]) -> None:
     with pytest.raises(NotApplicableError):
-        check(BY_NAME["whole_context"], Subject(backend))
+        check(BY_NAME["whole_context"], BackendUnderTest(backend))
 
 
 def test_a_description_that_fails_breaks_laws_and_raises_nothing() -> None:
-    found = list(conformance(Subject(descriptions.Mute)))
+    found = list(conformance(BackendUnderTest(descriptions.Mute)))
     assert {finding.status for finding in found} == {"broken"}
     assert {finding.broken.failure for finding in found if finding.broken} == {
         found[0].broken.failure if found[0].broken else ""

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from autocog_core.backends.random import RandomLM
 from autocog_core.backends.table import TableLM
-from autocog_core.testing import BackendContract
+from autocog_core.testing import BackendContractTests
 from autocog_core.testing.texts import CHOICES, PROMPTS
 from tests.testing import words
 
 
-class TestRandom(BackendContract):
+class TestRandom(BackendContractTests):
     def make(self) -> RandomLM:
         return RandomLM(seed=3)
 
 
-class TestRandomMerges(BackendContract):
+class TestRandomMerges(BackendContractTests):
     def make(self) -> RandomLM:
         return RandomLM(seed=5, vocabulary="merges", context_length=128)
 
 
-class TestRandomWithoutBOS(BackendContract):
+class TestRandomWithoutBOS(BackendContractTests):
     def make(self) -> RandomLM:
         return RandomLM(seed=4, bos=False)
 
 
-class TestRandomInAShortContext(BackendContract):
+class TestRandomInAShortContext(BackendContractTests):
     def make(self) -> RandomLM:
         return RandomLM(seed=6, context_length=32)
 
@@ -37,17 +37,17 @@ def table(*, bos: bool) -> TableLM:
     return TableLM(rows={**{text: {"a": 0.5, " ": 0.25} for text in texts}, **ends}, bos=bos)
 
 
-class TestTable(BackendContract):
+class TestTable(BackendContractTests):
     def make(self) -> TableLM:
         return table(bos=False)
 
 
-class TestTableWithBOS(BackendContract):
+class TestTableWithBOS(BackendContractTests):
     def make(self) -> TableLM:
         return table(bos=True)
 
 
-class TestWords(BackendContract):
+class TestWords(BackendContractTests):
     prompts = words.PROMPTS
     choices = words.CHOICES
 

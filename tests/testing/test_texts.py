@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from autocog_core.backends.random import RandomLM
-from autocog_core.testing import LAWS, Finding, LawBrokenError, NotApplicableError, Subject
+from autocog_core.testing import LAWS, BackendUnderTest, Finding, LawViolation, NotApplicableError
 from autocog_core.testing.conformance import check, conformance
 from autocog_core.testing.texts import CHOICES, PROMPTS
 from tests.mutants.tokens import FailsOnEmoji, PaddedVocabulary
@@ -18,12 +18,12 @@ from tests.testing import words
 BY_NAME = {law.name: law for law in LAWS}
 
 
-def findings(subject: Subject) -> dict[str, Finding]:
+def findings(subject: BackendUnderTest) -> dict[str, Finding]:
     return {finding.law.name: finding for finding in conformance(subject)}
 
 
 def test_of_what_a_vocabulary_refuses_no_law_is_broken_and_each_says_so() -> None:
-    found = findings(Subject(words.WordLM))
+    found = findings(BackendUnderTest(words.WordLM))
     assert [each for each in found.values() if each.broken] == []
     assert "give prompts of yours" in found["chain_rule"].why
     assert found["every_id"].status == "holds"
@@ -38,7 +38,7 @@ def test_texts_of_the_authors_own_are_asked_and_no_others() -> None:
             asked.add(text)
             return found
 
-    found = findings(Subject(Listening, prompts=words.PROMPTS, choices=words.CHOICES))
+    found = findings(BackendUnderTest(Listening, prompts=words.PROMPTS, choices=words.CHOICES))
     assert [each for each in found.values() if each.broken] == []
     for name in ("round_trip", "prefix_choices", "choices_in_order", "caches", "filters"):
         assert found[name].status == "holds", name
@@ -47,10 +47,10 @@ def test_texts_of_the_authors_own_are_asked_and_no_others() -> None:
 
 
 def test_a_text_that_the_author_gives_and_the_vocabulary_refuses_breaks_the_law() -> None:
-    subject = Subject(
+    subject = BackendUnderTest(
         words.WordLM, prompts=words.PROMPTS, choices=words.CHOICES, hard=["yes", "rain"]
     )
-    with pytest.raises(LawBrokenError) as caught:
+    with pytest.raises(LawViolation) as caught:
         check(BY_NAME["round_trip"], subject)
     assert caught.value.given == "'rain'"
     assert "InputError" in caught.value.got
@@ -59,7 +59,9 @@ def test_a_text_that_the_author_gives_and_the_vocabulary_refuses_breaks_the_law(
 @pytest.mark.parametrize("limit", [16, 32, 64])
 @pytest.mark.parametrize("vocabulary", ["bytes", "merges"])
 def test_short_contexts_are_asked_short_texts(limit: int, vocabulary: str) -> None:
-    subject = Subject(lambda: RandomLM(seed=3, context_length=limit, vocabulary=vocabulary))
+    subject = BackendUnderTest(
+        lambda: RandomLM(seed=3, context_length=limit, vocabulary=vocabulary)
+    )
     found = findings(subject)
     assert [each for each in found.values() if each.broken] == []
     # No choice underflows there, and the model may not happen to end.
@@ -71,17 +73,17 @@ def test_short_contexts_are_asked_short_texts(limit: int, vocabulary: str) -> No
 
 def test_a_context_too_short_for_any_prompt_says_so() -> None:
     with pytest.raises(NotApplicableError, match="a context of 4 tokens is too short"):
-        check(BY_NAME["chain_rule"], Subject(lambda: RandomLM(context_length=4)))
+        check(BY_NAME["chain_rule"], BackendUnderTest(lambda: RandomLM(context_length=4)))
 
 
 def test_texts_are_the_laws_own_where_nothing_forbids() -> None:
-    subject = Subject(RandomLM)
+    subject = BackendUnderTest(RandomLM)
     assert (subject.prompts, subject.choices) == (PROMPTS, CHOICES)
 
 
 def test_a_tokenizer_that_fails_is_shown_with_the_smallest_text() -> None:
-    with pytest.raises(LawBrokenError) as caught:
-        check(BY_NAME["round_trip"], Subject(FailsOnEmoji))
+    with pytest.raises(LawViolation) as caught:
+        check(BY_NAME["round_trip"], BackendUnderTest(FailsOnEmoji))
     assert caught.value.given == "'😀'"
     assert "ValueError: chr()" in caught.value.got
 
@@ -98,6 +100,6 @@ def test_ids_are_detokenized_in_large_pieces() -> None:
         def describe_impl(self) -> Any:
             return replace(super().describe_impl(), vocabulary_size=150_000)
 
-    check(BY_NAME["every_id"], Subject(Wide))
+    check(BY_NAME["every_id"], BackendUnderTest(Wide))
     assert sum(calls) >= 150_000
     assert len(calls) < 60

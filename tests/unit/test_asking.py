@@ -31,7 +31,7 @@ from autocog_core.viz.tree_text import tree_text
 from tests.support.small_backends import random_model, table_model
 
 
-class Served:
+class CallResult:
     """What a server offers: answers, and not how it comes to them.
 
     :param told: whether it tells log-probabilities of what it writes.
@@ -74,7 +74,7 @@ def program(**options: Any) -> Automaton:
 
 
 def test_the_strategy_follows_from_what_a_backend_has() -> None:
-    served = program().run(Model(Served()))
+    served = program().run(Model(CallResult()))
     assert served.header["strategy"] == "complete+choose"
     exact = program().run(random_model(seed=5))
     assert exact.header["strategy"] == "greedy"
@@ -85,7 +85,7 @@ def test_the_strategy_follows_from_what_a_backend_has() -> None:
 
 
 def test_what_is_not_exact_says_so() -> None:
-    tree = program().run(Model(Served(told=False)))
+    tree = program().run(Model(CallResult(told=False)))
     said = next(node for node in tree.nodes if node.uid == "w")
     assert not said.exact
     assert said.why == "the backend tells no log-probabilities"
@@ -106,7 +106,7 @@ def test_it_may_be_asked_for() -> None:
 
 
 def test_samples_are_siblings() -> None:
-    tree = program(samples=3, width=None, seed=1).run(Model(Served()))
+    tree = program(samples=3, width=None, seed=1).run(Model(CallResult()))
     texts = [node.text for node in tree.nodes if node.uid == "w"]
     assert 1 < len(texts) <= 3
     assert len(set(texts)) == len(texts)
@@ -115,7 +115,7 @@ def test_samples_are_siblings() -> None:
 
 def test_a_set_of_tokens_needs_distributions() -> None:
     with pytest.raises(CapabilityError, match="token distributions"):
-        program(vocab=Strings(("a",))).run(Model(Served()))
+        program(vocab=Strings(("a",))).run(Model(CallResult()))
 
 
 def asked(*actions: Any, model: Model) -> tuple[ThoughtNode, ...]:
@@ -147,7 +147,7 @@ def test_samples_in_place_of_beams_rank_by_what_is_told_of_them() -> None:
         "8 samples in place of beams: a search needs token distributions"
     }
     # Where nothing is told, the text that came most often comes first.
-    silent = Served(told=False)
+    silent = CallResult(told=False)
     silent._inner = model
     untold = Automaton([it, beams]).run(Model(silent)).nodes[1:]
     texts = [node.text for node in untold]
@@ -228,11 +228,11 @@ def test_texts_are_scored_as_token_trees_do() -> None:
         assert node.logprobs == pytest.approx(twin.logprobs)
         assert node.logprob == pytest.approx(twin.logprob)
     # Scores that are not exact are not called so.
-    served = program.run(Model(Served(seed=4, vocabulary="merges")))
+    served = program.run(Model(CallResult(seed=4, vocabulary="merges")))
     assert {node.uid for node in served.nodes if not node.exact} == {"b", "c", "d"}
 
 
-class Mute(Served):
+class Mute(CallResult):
     """A backend without a tokenizer."""
 
     tokenize = None  # type: ignore[assignment]
@@ -240,13 +240,13 @@ class Mute(Served):
 
 
 def test_without_a_tokenizer_nothing_is_exact_and_all_runs() -> None:
-    served, mute = program().run(Model(Served())), program().run(Model(Mute()))
+    served, mute = program().run(Model(CallResult())), program().run(Model(Mute()))
     assert mute.fields == served.fields
     assert {node.exact for node in mute.nodes[1:]} == {False}
     assert mute.nodes[1].why == "without a tokenizer nobody can tell which tokens were scored"
 
 
-class Picking(Served):
+class Picking(CallResult):
     """Tells which choice it takes, and no log-probabilities of text."""
 
     @hookimpl
@@ -271,5 +271,5 @@ def test_probabilities_of_a_pick_are_not_mixed_with_those_of_paths() -> None:
 
 
 def test_why_travels_with_the_tree() -> None:
-    tree = program(beams=2).run(Model(Served()))
+    tree = program(beams=2).run(Model(CallResult()))
     assert ThoughtTree.from_dict(json.loads(json.dumps(tree.to_dict()))).nodes == tree.nodes

@@ -20,7 +20,7 @@ from autocog_core import (
 )
 from autocog_core.backends.random import RandomLM
 from autocog_core.scoring.choice_encoding import EncodedChoices, encode_choices
-from autocog_core.scoring.joint_tokenization import KEPT, SHORT, JointTokens
+from autocog_core.scoring.joint_tokenization import KEPT, SHORT, JointTokenizer
 from autocog_core.toolkit.word_boundaries import kept, spanning
 from tests.support.small_backends import CharTokenizer, random_model
 
@@ -37,12 +37,12 @@ class Declaring(CharTokenizer):
 
     @hookimpl
     def describe(self) -> BackendInfo:
-        return replace(super().describe(), keeps_borders=self._keeps)
+        return replace(super().describe(), splits_at_word_boundaries=self._keeps)
 
 
 class Undeclared(RandomLM):
     def describe_impl(self) -> BackendInfo:
-        return replace(super().describe_impl(), keeps_borders=False)
+        return replace(super().describe_impl(), splits_at_word_boundaries=False)
 
 
 UNDECLARED = Model(Undeclared(vocabulary="merges"))
@@ -128,7 +128,7 @@ def test_less_is_tokenized_again_where_borders_are_kept(keeps: bool) -> None:
 def test_rows_that_end_alike_are_tokenized_once() -> None:
     model = Model(Declaring(True))
     choices = [f" choice {i}" for i in range(100)]
-    joint = JointTokens.of_model(model.caller)
+    joint = JointTokenizer.of_model(model.caller)
     first = joint.of("the first row ends with this", choices, at_start=True)
     second = joint.of("another row ends with this", choices, at_start=True)
     assert second[2] is first[2]

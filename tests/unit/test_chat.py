@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autocog_core import InputError, Model, Prompt, TextPiece
-from autocog_core.toolkit.chat_template import prompt_from_template
+from autocog_core.toolkit.chat_template import render_chat_prompt
 from tests.support.small_backends import CharTokenizer, random_model
 
 SPECIAL = ("<|bos|>", "<|end|>")
@@ -51,20 +51,20 @@ contents = st.lists(
 def test_every_content_stays_one_untrusted_piece_of_what_the_template_renders(
     given_contents: list[str],
 ) -> None:
-    prompt = prompt_from_template(messages(*given_contents), plain, SPECIAL)
+    prompt = render_chat_prompt(messages(*given_contents), plain, SPECIAL)
     assert spelled(prompt) == plain(messages(*given_contents))
     assert untrusted(prompt) == [content for content in given_contents if content]
 
 
 @given(contents)
 def test_a_stripping_template_gives_stripped_untrusted_contents(given_contents: list[str]) -> None:
-    prompt = prompt_from_template(messages(*given_contents), stripping, SPECIAL)
+    prompt = render_chat_prompt(messages(*given_contents), stripping, SPECIAL)
     assert spelled(prompt) == stripping(messages(*given_contents))
     assert untrusted(prompt) == [c.strip() for c in given_contents if c.strip()]
 
 
 def test_a_template_that_rewrites_harmless_content_is_rendered_as_it_is() -> None:
-    prompt = prompt_from_template(messages("HELLO"), lowering, SPECIAL)
+    prompt = render_chat_prompt(messages("HELLO"), lowering, SPECIAL)
     assert prompt.pieces == (TextPiece(lowering(messages("HELLO")), trusted=True),)
 
 
@@ -73,7 +73,7 @@ def test_a_template_that_rewrites_harmless_content_is_rendered_as_it_is() -> Non
 )
 def test_special_text_in_rewritten_content_is_refused(content: str, where: str) -> None:
     with pytest.raises(InputError, match=where) as caught:
-        prompt_from_template(messages("Hi", content), lowering, SPECIAL)
+        render_chat_prompt(messages("Hi", content), lowering, SPECIAL)
     assert "<|end|>" in str(caught.value)
 
 
@@ -82,24 +82,24 @@ def test_a_special_token_put_together_from_rewritten_contents_is_refused() -> No
         return "".join(m["content"].upper().lower() for m in items) + "<|end|>"
 
     with pytest.raises(InputError, match="end"):
-        prompt_from_template(messages("<|EN", "D|>"), gluing, SPECIAL)
+        render_chat_prompt(messages("<|EN", "D|>"), gluing, SPECIAL)
 
 
 def test_a_role_with_a_special_token_is_refused() -> None:
     with pytest.raises(InputError, match="message 0"):
-        prompt_from_template([{"role": "user<|end|>", "content": "x"}], plain, SPECIAL)
+        render_chat_prompt([{"role": "user<|end|>", "content": "x"}], plain, SPECIAL)
 
 
 def test_a_template_that_repeats_a_content_is_rendered_without_losing_any() -> None:
     def twice(items: list[dict[str, str]]) -> str:
         return "".join(m["content"] * 2 for m in items)
 
-    assert spelled(prompt_from_template(messages("ab"), twice, SPECIAL)) == "abab"
+    assert spelled(render_chat_prompt(messages("ab"), twice, SPECIAL)) == "abab"
 
 
 def test_content_that_looks_like_a_placeholder_is_only_text() -> None:
     mark = "\ue000autocog1\ue001"
-    prompt = prompt_from_template(messages(mark, "b"), plain, SPECIAL)
+    prompt = render_chat_prompt(messages(mark, "b"), plain, SPECIAL)
     assert untrusted(prompt) == [mark, "b"]
 
 

@@ -169,9 +169,9 @@ def test_beams_equal_a_slow_search(beams: int, penalty: float) -> None:
 
 def test_sets_of_tokens_are_an_algebra() -> None:
     model = random_model()
-    from autocog_core.evaluation.token_masks import Masks
+    from autocog_core.evaluation.token_masks import TokenMaskCache
 
-    masks = Masks(model.caller)
+    masks = TokenMaskCache(model.caller)
     digits, some, letters = Regex("[0-9]"), Strings(("1", "2", "x")), Tokens(("ab",))
 
     def texts(vocabulary: Any) -> set[str]:

@@ -110,4 +110,4 @@ def test_a_key_that_is_written_openly_is_not_in_an_engines_error(
     ],
 )
 def test_urls_are_shown_without_what_is_secret_in_them(url: str, shown: str) -> None:
-    assert redaction.shown_url(url) == shown
+    assert redaction.redact_url(url) == shown

@@ -39,7 +39,7 @@ def feed_all(matcher: StopMatcher, pieces: list[bytes]) -> str:
     for piece in pieces:
         if matcher.feed(piece):
             break
-        shown += matcher.showable()
+        shown += matcher.releasable_text()
         assert matcher.text().startswith(shown)
     return shown
 
@@ -61,7 +61,7 @@ def test_what_is_shown_never_becomes_part_of_a_stop_and_adds_up_to_the_text(
     shown = feed_all(matcher, pieces_of(text.encode(), sizes))
     final = one_byte_at_a_time(text.encode(), given_stops)[0].decode(errors="replace")
     assert final.startswith(shown)
-    assert shown + matcher.showable(final=True) == matcher.text() == final
+    assert shown + matcher.releasable_text(final=True) == matcher.text() == final
 
 
 @given(st.binary(max_size=30), stops, cuts)
@@ -70,7 +70,7 @@ def test_bytes_that_are_no_utf8_add_up_to_the_text_as_well(
 ) -> None:
     matcher = StopMatcher(given_stops)
     shown = feed_all(matcher, pieces_of(raw, sizes))
-    assert shown + matcher.showable(final=True) == matcher.text()
+    assert shown + matcher.releasable_text(final=True) == matcher.text()
 
 
 def test_a_stop_inside_a_token_is_found_and_what_follows_it_is_dropped() -> None:
@@ -82,15 +82,15 @@ def test_a_stop_inside_a_token_is_found_and_what_follows_it_is_dropped() -> None
 def test_half_a_character_is_not_shown_before_the_rest_of_it_arrives() -> None:
     matcher = StopMatcher([])
     matcher.feed(b"\xf0\x9f")
-    assert matcher.showable() == ""
+    assert matcher.releasable_text() == ""
     matcher.feed(b"\x98\x80!")
-    assert matcher.showable() == "😀!"
+    assert matcher.releasable_text() == "😀!"
 
 
 def test_without_stops_everything_is_showable_at_once() -> None:
     matcher = StopMatcher([])
     assert not matcher.feed(b"anything")
-    assert matcher.showable() == "anything"
+    assert matcher.releasable_text() == "anything"
 
 
 @pytest.mark.parametrize("order", [["b", "ab"], ["ab", "b"]])

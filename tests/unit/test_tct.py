@@ -61,7 +61,7 @@ def test_numbers_computed_by_hand() -> None:
     assert [s.prob for s in result.scores] == near([0.3 / 0.75, 0.1 / 0.75, 0.1 / 0.75, 1 / 3])
     assert [s.mean for s in result.scores] == near([LN(0.5), LN(0.2) / 2, LN(0.1) / 3, LN(0.25)])
     assert [s.per_byte for s in result.scores] == [s.mean for s in result.scores]
-    assert (result.index, result.choice, result.prefix_ambiguous) == (0, "1", True)
+    assert (result.index, result.choice, result.has_prefix_choices) == (0, "1", True)
     assert result.margin == pytest.approx(0.4 - 1 / 3, abs=1e-6)
     shares = [0.4, 2 / 15, 2 / 15, 1 / 3]
     assert result.entropy == pytest.approx(-sum(p * LN(p) for p in shares), abs=1e-6)
@@ -74,7 +74,7 @@ def test_numbers_computed_by_hand_where_longer_choices_are_single_tokens() -> No
     result = table_model(rows, vocabulary="merges").choose("Q", CHOICES)
     assert [s.logprob for s in result.scores] == near([LN(0.3), LN(0.1), LN(0.15), LN(0.25)])
     assert [s.exclusive for s in result.scores] == [s.logprob for s in result.scores]
-    assert not result.prefix_ambiguous
+    assert not result.has_prefix_choices
     assert result.scores[2].per_byte == pytest.approx(LN(0.15) / 3)
     assert result.scores[2].mean == pytest.approx(LN(0.15))
 
@@ -83,7 +83,7 @@ def test_an_end_text_is_scored_with_every_choice_and_resolves_prefixes() -> None
     result = table_model(NUMBERS).choose("Q", CHOICES, end="\n")
     expected = [0.5 * 0.5, 0.2 * 0.25, 0.1 * 0.5, 0.25 * 1]
     assert [s.logprob for s in result.scores] == near([LN(p) for p in expected])
-    assert not result.prefix_ambiguous
+    assert not result.has_prefix_choices
     assert result.index == 0
     assert result.scores[0].tokens == (49, 10)
     assert result.scores[0].mean == pytest.approx(LN(0.25) / 2)
@@ -95,7 +95,7 @@ def test_eos_as_the_end_is_scored_with_every_choice_and_resolves_prefixes() -> N
     assert [s.logprob for s in result.scores] == near(expected)
     assert [s.exclusive for s in result.scores] == near(expected)
     assert [s.prob for s in result.scores] == near([1 / 3] * 3 + [0])
-    assert not result.prefix_ambiguous
+    assert not result.has_prefix_choices
     assert len(result.scores[0].token_logprobs) == len(result.scores[0].tokens) == 2
     assert result.scores[0].mean == pytest.approx(LN(0.05) / 2)
 

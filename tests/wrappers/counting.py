@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autocog_core.backends.random import RandomLM
-from autocog_core.toolkit.tree_answers import ArrayAnswers
+from autocog_core.toolkit.tree_answers import NumpyScoreCollector
 from autocog_core.types.completion import Completion, CompletionRequest
 from autocog_core.types.token_tree import TreeQuery, TreeScores
 
@@ -30,7 +30,7 @@ class CountingLM(RandomLM):
     def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
         self.calls.append("greedy_tree_impl")
         self.queries.append(len(queries))
-        answers = ArrayAnswers(queries)
+        answers = NumpyScoreCollector(queries)
         forest = answers.forest
         wanted = np.flatnonzero(forest.wanted).tolist()
         rows = [RandomLM.greedy_impl(self, forest.sequence(node)) for node in wanted]

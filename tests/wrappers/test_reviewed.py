@@ -22,7 +22,7 @@ from autocog_core.wrappers.cache import Cache
 from autocog_core.wrappers.call_key import key_of
 from autocog_core.wrappers.record import Record
 from autocog_core.wrappers.replay import Replay
-from autocog_core.wrappers.store import NOTED_EVERY, Store, _inherited
+from autocog_core.wrappers.store import NOTED_EVERY, ByteStore, _inherited
 from autocog_core.wrappers.trace import Trace
 from autocog_core.wrappers.wrapper import Wrapper
 
@@ -169,7 +169,7 @@ def test_secrets_by_their_names_are_in_no_trace_and_no_recording(tmp_path: Path)
 
 
 def test_a_hit_is_read_while_another_process_writes(tmp_path: Path) -> None:
-    store = Store(tmp_path / "store.sqlite", 10**6)
+    store = ByteStore(tmp_path / "store.sqlite", 10**6)
     store.put(b"key", b"value")
     other = sqlite3.connect(store.path, isolation_level=None)
     other.execute("UPDATE kept SET used = used - ?", (2 * NOTED_EVERY,))
@@ -283,7 +283,7 @@ def test_no_lock_is_left_and_each_way_to_a_file_is_locked(tmp_path: Path) -> Non
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
 def test_a_forked_process_lets_go_of_nothing_that_is_its_parents(tmp_path: Path) -> None:
-    path, store = tmp_path / "recording.jsonl", Store(tmp_path / "store.sqlite", 10**6)
+    path, store = tmp_path / "recording.jsonl", ByteStore(tmp_path / "store.sqlite", 10**6)
     store.put(b"key", b"value")
     with Model(RandomLM(), wrappers=[Record(path=path)]) as model:
         model.greedy("x")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from autocog_core.wrappers.store import LOG, Store
+from autocog_core.wrappers.store import LOG, ByteStore
 from tests.support.soak import count
 
 #: Writes values that tell their keys, for ever or so many, and reads back what others wrote.
@@ -81,7 +81,7 @@ def test_two_processes_at_once_corrupt_nothing(path: Path, size: int) -> None:
         # Not even a warning.
         assert (out.split(), errors) == (["ready", "0"], "")
     assert is_whole(path)
-    store = Store(path, size)
+    store = ByteStore(path, size)
     found = [(key, store.get(key)) for key in keys(DRAWN)]
     assert all(value in (None, value_of(key)) for key, value in found)
     if size == 10**9:
@@ -100,7 +100,7 @@ def test_killed_while_writing_it_opens_again(path: Path) -> None:
         process.send_signal(signal.SIGKILL)
         process.communicate()
         # Others may go on writing to it.
-        store = Store(path, 10**9)
+        store = ByteStore(path, 10**9)
         found = {key: store.get(key) for key in keys(DRAWN)}
         assert all(value in (None, value_of(key)) for key, value in found.items())
         store.put(b"after", b"all")
@@ -111,7 +111,7 @@ def test_killed_while_writing_it_opens_again(path: Path) -> None:
 
 
 def test_threads_share_a_store(path: Path) -> None:
-    store = Store(path, 10**9)
+    store = ByteStore(path, 10**9)
     wrong: list[bytes] = []
 
     def work(seed: int) -> None:
@@ -132,7 +132,7 @@ def test_threads_share_a_store(path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
 def test_a_forked_process_opens_the_file_anew(path: Path) -> None:
-    store = Store(path, 10**9)
+    store = ByteStore(path, 10**9)
     store.put(b"of both", b"1")
     child = os.fork()
     if child == 0:
@@ -147,7 +147,7 @@ def test_a_forked_process_opens_the_file_anew(path: Path) -> None:
 @pytest.mark.parametrize("long", [2000, 9000, 150_000])
 def test_the_bound_is_kept_and_the_oldest_go_first(path: Path, long: int) -> None:
     size = 2_000_000
-    store = Store(path, size)
+    store = ByteStore(path, size)
     names = keys(3 * size // long)
     for key in names:
         store.put(key, key * (long // 16))
@@ -163,11 +163,11 @@ def test_the_bound_is_kept_and_the_oldest_go_first(path: Path, long: int) -> Non
 
 
 def test_a_smaller_bound_makes_the_file_smaller(path: Path) -> None:
-    store = Store(path, 10**9)
+    store = ByteStore(path, 10**9)
     for key in keys(1000):
         store.put(key, key * 300)
     store.close()
-    store = Store(path, 1_000_000)
+    store = ByteStore(path, 1_000_000)
     store.put(b"one", b"more")
     assert store.get(b"one") == b"more"
     assert path.stat().st_size <= 1_000_000
@@ -176,7 +176,7 @@ def test_a_smaller_bound_makes_the_file_smaller(path: Path) -> None:
 def test_what_was_used_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = time.time()
     monkeypatch.setattr("autocog_core.wrappers.store.time.time", lambda: clock)
-    store = Store(path, 1_000_000)
+    store = ByteStore(path, 1_000_000)
     names = keys(400)
     for key in names:
         clock += 4000
@@ -187,14 +187,14 @@ def test_what_was_used_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_what_would_fill_it_alone_is_not_kept(path: Path) -> None:
-    store = Store(path, 100_000)
+    store = ByteStore(path, 100_000)
     store.put(b"small", b"x")
     store.put(b"large", b"x" * 90_000)
     assert (store.get(b"small"), store.get(b"large")) == (b"x", None)
 
 
 def test_damage_costs_at_most_a_miss(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    store = Store(path, 10**9)
+    store = ByteStore(path, 10**9)
     names = keys(100)
     for key in names:
         store.put(key, value_of(key))
@@ -216,7 +216,7 @@ def test_damage_costs_at_most_a_miss(path: Path, caplog: pytest.LogCaptureFixtur
         for suffix in ("-wal", "-shm"):
             Path(f"{path}{suffix}").unlink(missing_ok=True)
         path.write_bytes(damaged)
-        store = Store(path, 10**9)
+        store = ByteStore(path, 10**9)
         with caplog.at_level(logging.WARNING):
             found = [store.get(key) for key in names]
             hits += sum(value is not None for value in found)
@@ -236,7 +236,7 @@ def test_what_cannot_be_written_is_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("no folder")
-    store = Store(tmp_path / "file" / "kept.sqlite", 10**9)
+    store = ByteStore(tmp_path / "file" / "kept.sqlite", 10**9)
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             store.put(b"key", b"value")
@@ -248,10 +248,10 @@ def test_a_file_that_another_process_holds_for_long_is_a_warning(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("autocog_core.wrappers.store.PATIENCE", 0.1)
-    Store(path, 10**9).put(b"a", b"1")
+    ByteStore(path, 10**9).put(b"a", b"1")
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
-    store = Store(path, 10**9)
+    store = ByteStore(path, 10**9)
     with caplog.at_level(logging.WARNING):
         store.put(b"b", b"2")
         assert store.get(b"b") is None

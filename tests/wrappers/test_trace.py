@@ -15,7 +15,7 @@ import pytest
 
 from autocog_core import ConfigError, ContextOverflowError, EngineError, Model, hookimpl, load
 from autocog_core.backends.random import RandomLM
-from autocog_core.redaction import conceal
+from autocog_core.redaction import register_secret
 from autocog_core.wrappers.cache import Cache
 from autocog_core.wrappers.trace import Trace
 from tests.support.small_backends import Plain
@@ -189,7 +189,7 @@ def test_many_choices_are_still_asked_together(path: Path) -> None:
 
 def test_secrets_are_taken_out(path: Path) -> None:
     secret = "sk-very-secret-0123456789"
-    conceal(secret)
+    register_secret(secret)
 
     class Telling(RandomLM):
         def greedy_impl(self, tokens: Sequence[int]) -> Any:

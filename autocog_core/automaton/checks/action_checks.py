@@ -7,10 +7,14 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from autocog_core.automaton.actions import Action, Choose, Complete, Text
-from autocog_core.automaton.checks.finding import OF_PATHS, Finding, finding, place_of
-from autocog_core.automaton.checks.graph_checks import cycle_entries, misleading, unreachable
+from autocog_core.automaton.checks.finding import GRAPH_ERRORS, Finding, finding, place_of
+from autocog_core.automaton.checks.graph_checks import (
+    unbounded_cycles,
+    unreachable_actions,
+    wrong_successors,
+)
 from autocog_core.automaton.checks.template_checks import TemplateChecks
-from autocog_core.automaton.checks.token_set_checks import SetChecks
+from autocog_core.automaton.checks.token_set_checks import TokenSetChecks
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.templates.template import Each, Template
 from autocog_core.automaton.token_sets import Vocabulary
@@ -37,8 +41,8 @@ def faults_of(automaton: AutomatonGraph) -> list[Finding]:
     found = list(islice(_of_actions(automaton), MOST_FAULTS))
     if not found:
         # Only a graph whose edges lead somewhere can be walked.
-        found += [finding(OF_PATHS[0], action) for action in unreachable(automaton)]
-        found += [finding(OF_PATHS[1], action) for action in cycle_entries(automaton)]
+        found += [finding(GRAPH_ERRORS[0], action) for action in unreachable_actions(automaton)]
+        found += [finding(GRAPH_ERRORS[1], action) for action in unbounded_cycles(automaton)]
     return found[:MOST_FAULTS]
 
 
@@ -53,7 +57,7 @@ def require_sound(
     :raises InputError: naming all of them.
     """
     faults = faults_of(automaton) if faults is None else faults
-    found = [one for one in faults if paths or one.what not in OF_PATHS]
+    found = [one for one in faults if paths or one.what not in GRAPH_ERRORS]
     if found:
         raise InputError(
             "\n".join(str(one) for one in found) if len(found) > 1 else found[0].what,
@@ -63,7 +67,7 @@ def require_sound(
 
 def _of_actions(automaton: AutomatonGraph) -> Iterator[Finding]:
     yield from _names(automaton)
-    sets = SetChecks()
+    sets = TokenSetChecks()
     for name, vocabulary in automaton.vocabs.items():
         for what in sets.faults(vocabulary):
             yield Finding(what, place_of(name))
@@ -76,7 +80,7 @@ def _of_actions(automaton: AutomatonGraph) -> Iterator[Finding]:
         if isinstance(action, Complete) and isinstance(action.vocab, Vocabulary):
             for what in sets.faults(action.vocab):
                 yield finding(what, action)
-        for what in misleading(action, automaton):
+        for what in wrong_successors(action, automaton):
             yield finding(what, action)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 #: Faults that only the whole graph shows.
-OF_PATHS = (
+GRAPH_ERRORS = (
     "no path leads to it",
     "it is on a cycle without an end: give max_visits to an action of it",
 )

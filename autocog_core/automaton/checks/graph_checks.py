@@ -9,7 +9,7 @@ from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import cut, suggestion, with_hint
 
 
-def misleading(action: Action, automaton: AutomatonGraph) -> Iterator[str]:
+def wrong_successors(action: Action, automaton: AutomatonGraph) -> Iterator[str]:
     """What is wrong with an action's successors."""
     count = len(action.successors)
     if isinstance(action, Choose):
@@ -26,7 +26,7 @@ def misleading(action: Action, automaton: AutomatonGraph) -> Iterator[str]:
             yield with_hint(f'unknown successor "{cut(uid)}"', hint)
 
 
-def unreachable(automaton: AutomatonGraph) -> Iterator[Action]:
+def unreachable_actions(automaton: AutomatonGraph) -> Iterator[Action]:
     """Actions that no path leads to."""
     reached = {automaton.entry.uid}
     stack = [automaton.entry]
@@ -38,7 +38,7 @@ def unreachable(automaton: AutomatonGraph) -> Iterator[Action]:
     yield from (action for action in automaton.actions if action.uid not in reached)
 
 
-def cycle_entries(automaton: AutomatonGraph) -> Iterator[Action]:
+def unbounded_cycles(automaton: AutomatonGraph) -> Iterator[Action]:
     """Actions with which cycles begin that have none with `max_visits`.
 
     A search in depth through actions without: each cycle has an edge that leads back to an action

@@ -24,7 +24,7 @@ _SIZE_EACH = 100
 _PARTS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]?|\{(\d*),?(\d*)\}|.", re.DOTALL)
 
 
-class SetChecks:
+class TokenSetChecks:
     """Sets of one automaton, each of which is looked at once."""
 
     def __init__(self) -> None:

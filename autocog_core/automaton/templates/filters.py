@@ -11,11 +11,11 @@ from jinja2.filters import FILTERS, do_round
 from jinja2.runtime import Context, LoopContext
 
 from autocog_core.automaton.templates.work_limit import (
-    Allowance,
-    kind_of,
-    made_size,
+    WorkLimit,
+    allocation_cost,
+    rendered_size,
     size_of,
-    written_size,
+    type_label,
 )
 from autocog_core.errors import InputError
 
@@ -99,7 +99,7 @@ class Method:
         self._owner = owner
         self._name = name
 
-    def call(self, allowance: Allowance, *args: Any, **kwargs: Any) -> Any:
+    def call(self, allowance: WorkLimit, *args: Any, **kwargs: Any) -> Any:
         """Call it, counted."""
         allowance.take(size_of(self._owner) + sum(size_of(each) for each in args))
         found = getattr(self._owner, self._name)(*args, **kwargs)
@@ -107,7 +107,7 @@ class Method:
             return found
         if isinstance(self._owner, dict):
             found = list(found)
-        allowance.take(made_size(found))
+        allowance.take(allocation_cost(found))
         return found
 
     def __str__(self) -> str:
@@ -130,10 +130,10 @@ def filters() -> dict[str, Callable[..., Any]]:
     return counted | {LOOP: _loop, CONCAT: _concat, SLICE: _slice}
 
 
-def allowance_of(context: Context) -> Allowance:
+def allowance_of(context: Context) -> WorkLimit:
     """What is left for the text that is being made."""
     found = context[ALLOWANCE]
-    assert isinstance(found, Allowance)
+    assert isinstance(found, WorkLimit)
     return found
 
 
@@ -155,10 +155,10 @@ def _counted(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
         }[getattr(wanted, "name", None)]
         if name in _CHEAP:
             return plain(*first, value, *args, **kwargs)
-        given = size_of(value) if name in _SHALLOW else written_size(value)
+        given = size_of(value) if name in _SHALLOW else rendered_size(value)
         if name == "join":
             separator = args[0] if args else kwargs.get("d", "")
-            given += size_of(value) * written_size(separator)
+            given += size_of(value) * rendered_size(separator)
         allowance.take(given)
         if name == "replace":
             # Only now: what is counted in may not be written out unless it is short enough.
@@ -166,7 +166,7 @@ def _counted(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
         found = plain(*first, value, *args, **kwargs)
         if isinstance(found, Iterator):
             return allowance.over(found)
-        allowance.take(made_size(found))
+        allowance.take(allocation_cost(found))
         return found
 
     return counted
@@ -205,14 +205,14 @@ def _loop(context: Context, items: Any) -> Any:
 
 def _iterable(items: Any) -> Iterable[Any]:
     if not isinstance(items, Iterable):
-        raise InputError(f"{kind_of(items)} is no list to loop over", where="template")
+        raise InputError(f"{type_label(items)} is no list to loop over", where="template")
     return items
 
 
 @pass_context
 def _concat(context: Context, parts: list[Any]) -> str:
     """What stands between `~`."""
-    allowance_of(context).take(written_size(parts))
+    allowance_of(context).take(rendered_size(parts))
     return "".join(map(str, parts))
 
 

@@ -21,7 +21,7 @@ from autocog_core.automaton.templates.filters import (
     filters,
 )
 from autocog_core.automaton.templates.syntax import check, counted
-from autocog_core.automaton.templates.work_limit import Allowance, kind_of, size_of
+from autocog_core.automaton.templates.work_limit import WorkLimit, size_of, type_label
 from autocog_core.errors import InputError, cut, suggestion
 
 #: Words and signs of one template.
@@ -76,7 +76,7 @@ class _Environment(ImmutableSandboxedEnvironment):
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
         """Only methods are called, and these are all allowed."""
         if not isinstance(obj, Method):
-            raise InputError(f"{kind_of(obj)} cannot be called", where="template")
+            raise InputError(f"{type_label(obj)} cannot be called", where="template")
         return obj.call(allowance_of(context), *args, **kwargs)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
@@ -91,8 +91,8 @@ class _Environment(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def _no(self, obj: Any, name: Any) -> Undefined:
-        kind = "a loop" if isinstance(obj, LoopContext) else kind_of(obj)
-        shown = cut(repr(name)) if isinstance(name, str | int) else kind_of(name)
+        kind = "a loop" if isinstance(obj, LoopContext) else type_label(obj)
+        shown = cut(repr(name)) if isinstance(name, str | int) else type_label(name)
         return self.undefined(f"{kind} has no entry {shown}")
 
 
@@ -105,7 +105,7 @@ def _put_in(context: Context, value: Any) -> str:
     """What an expression comes to, as text."""
     if not isinstance(value, str | int | float | None | Undefined | Method):
         raise InputError(
-            f"{kind_of(value)} is put into the text as it is",
+            f"{type_label(value)} is put into the text as it is",
             where="template",
             hint='add "| join(...)" to a list',
         )
@@ -167,7 +167,7 @@ class Compiled:
             raise InputError("it is nested too deeply", where="template") from None
         self._template = _ENVIRONMENT.template_class.from_code(_ENVIRONMENT, code, {})
 
-    def render(self, values: Mapping[str, Any], allowance: Allowance) -> str:
+    def render(self, values: Mapping[str, Any], allowance: WorkLimit) -> str:
         """The text, with the allowance's marks around all that is put in."""
         parts = []
         with _Explained(values):
@@ -176,7 +176,7 @@ class Compiled:
                 parts.append(part)
         return "".join(parts)
 
-    def value(self, values: Mapping[str, Any], allowance: Allowance) -> Any:
+    def value(self, values: Mapping[str, Any], allowance: WorkLimit) -> Any:
         """What an expression comes to, not as text."""
         with _Explained(values):
             context = self._template.new_context({**values, ALLOWANCE: allowance})

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from autocog_core.automaton.templates.work_limit import Allowance, kind_of
+from autocog_core.automaton.templates.work_limit import WorkLimit, type_label
 from autocog_core.errors import InputError, cut
 from autocog_core.types.prompt import Prompt, TextPiece
 
@@ -69,12 +69,12 @@ class Template:
             return self.text(values)
         # Nobody who writes the data can guess them.
         opening, closing = (f"\ue000{secrets.token_hex(16)}\ue001" for _ in "<>")
-        text = _compiled(self.source).render(values, Allowance(opening, closing))
+        text = _compiled(self.source).render(values, WorkLimit(opening, closing))
         return Prompt(tuple(_pieces(text, opening, closing)))
 
     def text(self, values: Mapping[str, Any]) -> str:
         """The text, without regard to special tokens."""
-        return _compiled(self.source).render(values, Allowance())
+        return _compiled(self.source).render(values, WorkLimit())
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,11 @@ class Each:
 
         :raises InputError: if the expression gives no list.
         """
-        allowance = Allowance()
+        allowance = WorkLimit()
         found = _compiled_list(self.items).value(values, allowance)
         if not isinstance(found, list | tuple):
             raise InputError(
-                f'"{cut(self.items)}" is no list but {kind_of(found)}', where="choices"
+                f'"{cut(self.items)}" is no list but {type_label(found)}', where="choices"
             )
         template = _compiled(self.text)
         return tuple(

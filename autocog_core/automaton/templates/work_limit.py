@@ -26,7 +26,7 @@ _KINDS: Mapping[type, str] = {
 }
 
 
-class Allowance:
+class WorkLimit:
     """What is left of the bounds on one text; and the marks around what is put into it."""
 
     def __init__(self, opening: str = "", closing: str = "") -> None:
@@ -61,12 +61,12 @@ def size_of(value: Any) -> int:
     return len(value) if isinstance(value, str | list | tuple | dict) else 1
 
 
-def made_size(value: Any) -> int:
+def allocation_cost(value: Any) -> int:
     """What a value costs that was made: an item takes more room than a character."""
     return size_of(value) * (1 if isinstance(value, str) else _ITEM)
 
 
-def written_size(value: Any, most: int = MOST_WORK) -> int:
+def rendered_size(value: Any, most: int = MOST_WORK) -> int:
     """At least how many characters a value has when it is written out; more than `most`: too many.
 
     Lists may hold the same long text many times.
@@ -89,6 +89,6 @@ def written_size(value: Any, most: int = MOST_WORK) -> int:
     return total
 
 
-def kind_of(value: Any) -> str:
+def type_label(value: Any) -> str:
     """What a value is, in words."""
     return next((name for kind, name in _KINDS.items() if isinstance(value, kind)), "a value")

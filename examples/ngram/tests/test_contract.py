@@ -5,12 +5,12 @@ from fractions import Fraction
 from pathlib import Path
 
 from autocog_core import Model, load
-from autocog_core.testing import BackendContract
+from autocog_core.testing import BackendContractTests
 
 TEXT = Path(__file__).parents[1] / "cities.txt"
 
 
-class TestContract(BackendContract):
+class TestContract(BackendContractTests):
     def make(self) -> Model:
         return load(backend="ngram", options={"path": str(TEXT)})
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autocog_core.testing import LAWS, Law, Subject, check_or_skip
+from autocog_core.testing import LAWS, BackendUnderTest, Law, check_or_skip
 from autocog_llamacpp import LLaMa
 
 FILES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -47,15 +47,15 @@ def cases() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def subject(request: Any, gguf_file: Any) -> Iterator[Subject]:
+def subject(request: Any, gguf_file: Any) -> Iterator[BackendUnderTest]:
     architecture, file = FILES[request.param]
     options = {"n_ctx": 512, "exact": True, "n_threads": 1}
     path = str(gguf_file(architecture, **file))
-    made = Subject(lambda: LLaMa(**LLaMa.create(model_path=path, **options)))
+    made = BackendUnderTest(lambda: LLaMa(**LLaMa.create(model_path=path, **options)))
     yield made
     made.close()
 
 
 @pytest.mark.parametrize(("subject", "law"), list(cases()), indirect=["subject"])
-def test_tiny_files_obey_every_law(subject: Subject, law: Law) -> None:
+def test_tiny_files_obey_every_law(subject: BackendUnderTest, law: Law) -> None:
     check_or_skip(law, subject)

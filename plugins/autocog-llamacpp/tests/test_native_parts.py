@@ -19,7 +19,7 @@ from hypothesis.extra.numpy import arrays
 
 from autocog_core import TreeQuery
 from autocog_core.hooks.automaton_run import Budget
-from autocog_core.toolkit.stop_strings import first_stop
+from autocog_core.toolkit.stop_strings import find_first_stop
 from autocog_llamacpp import LLaMa
 from autocog_llamacpp.extension.load import native as found
 from tests.support.llamacpp.gguf_models import SPECIALS, gguf
@@ -51,8 +51,8 @@ def test_what_is_no_text_is_replaced_as_python_does(raw: bytes) -> None:
     st.lists(st.text("ab.é日\n", min_size=1, max_size=4), max_size=4),
 )
 def test_the_first_stop_is_that_of_core(raw: bytes, before: int, stops: list[str]) -> None:
-    expected = first_stop(raw, before, stops)
-    start = _native.first_stop(raw, before, [stop.encode() for stop in stops])
+    expected = find_first_stop(raw, before, stops)
+    start = _native.find_first_stop(raw, before, [stop.encode() for stop in stops])
     assert start == (-1 if expected is None else expected[0])
 
 

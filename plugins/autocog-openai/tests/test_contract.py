@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autocog_core.testing import LAWS, Law, Subject, check_or_skip
+from autocog_core.testing import LAWS, BackendUnderTest, Law, check_or_skip
 from autocog_openai import OpenAI
 from tests.support.openai.servers.engine import Engine
 from tests.support.openai.servers.serving import serving
@@ -26,16 +26,16 @@ SERVERS: dict[str, tuple[Any, bool]] = {
 @pytest.fixture(scope="module", params=SERVERS)
 def subject(
     request: Any, byte_tokenizer: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Subject]:
+) -> Iterator[BackendUnderTest]:
     make, encoded = SERVERS[request.param]
     options = {"encoding": byte_tokenizer} if encoded else {}
     with serving(make()) as url, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUTOCOG_CACHE", str(tmp_path_factory.mktemp("cache")))
-        made = Subject(lambda: OpenAI(model="random", base_url=f"{url}/v1", **options))
+        made = BackendUnderTest(lambda: OpenAI(model="random", base_url=f"{url}/v1", **options))
         yield made
         made.close()
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
-def test_servers_keep_the_laws(subject: Subject, law: Law) -> None:
+def test_servers_keep_the_laws(subject: BackendUnderTest, law: Law) -> None:
     check_or_skip(law, subject)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from autocog_core.testing import LAWS, BackendContract
+from autocog_core.testing import LAWS, BackendContractTests
 from autocog_tf import TfLM
 from tests.support.tf import tiny_models as tiny
 
@@ -27,16 +27,16 @@ ABOUT_TOKENS = {
 }
 
 
-def of_kind(name: str) -> Callable[[BackendContract], TfLM]:
+def of_kind(name: str) -> Callable[[BackendContractTests], TfLM]:
     return lambda self: TfLM(engine=tiny.tiny_engine(name))
 
 
-def always(laws: set[str]) -> Callable[[type[BackendContract]], type[BackendContract]]:
+def always(laws: set[str]) -> Callable[[type[BackendContractTests]], type[BackendContractTests]]:
     """Leave all laws but these to the long run."""
     unknown = laws - {law.name for law in LAWS}
     assert not unknown, unknown
 
-    def mark(suite: type[BackendContract]) -> type[BackendContract]:
+    def mark(suite: type[BackendContractTests]) -> type[BackendContractTests]:
         for law in LAWS:
             if law.name not in laws:
                 setattr(suite, f"test_{law.name}", pytest.mark.soak(_own(f"test_{law.name}")))
@@ -45,40 +45,40 @@ def always(laws: set[str]) -> Callable[[type[BackendContract]], type[BackendCont
     return mark
 
 
-def _own(name: str) -> Callable[[BackendContract], None]:
+def _own(name: str) -> Callable[[BackendContractTests], None]:
     """A law's test that can be marked without the other suites' being marked."""
-    inherited = getattr(BackendContract, name)
+    inherited = getattr(BackendContractTests, name)
 
-    def test(self: BackendContract) -> None:
+    def test(self: BackendContractTests) -> None:
         inherited(self)
 
     return test
 
 
-class TestLlama(BackendContract):
+class TestLlama(BackendContractTests):
     make = of_kind("llama")
 
 
 @pytest.mark.slow
 @always(ABOUT_STATES)
-class TestGemma3(BackendContract):
+class TestGemma3(BackendContractTests):
     make = of_kind("gemma3")
 
 
 @pytest.mark.slow
 @always(ABOUT_STATES)
-class TestMamba(BackendContract):
+class TestMamba(BackendContractTests):
     make = of_kind("mamba")
 
 
 @pytest.mark.slow
 @always(ABOUT_TOKENS)
-class TestATokenizerThatAddsBOS(BackendContract):
+class TestATokenizerThatAddsBOS(BackendContractTests):
     def make(self) -> TfLM:
         return TfLM(engine=tiny.TfEngine(tiny.tiny_model("llama"), tiny.sentencepiece_tokenizer()))
 
 
 @pytest.mark.slow
 @always(ABOUT_STATES)
-class TestRecurrentAndAttention(BackendContract):
+class TestRecurrentAndAttention(BackendContractTests):
     make = of_kind("qwen3_next")

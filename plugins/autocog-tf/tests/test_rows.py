@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from autocog_core import TreeQuery
-from autocog_core.toolkit.tree_answers import TreeAnswers
+from autocog_core.toolkit.tree_answers import TreeScoreCollector
 from autocog_tf.engine import TfEngine
 from autocog_tf.evaluators import out_of_memory
 from autocog_tf.evaluators.batch_plan import ALWAYS_APART, Costs, Layout, Limits
@@ -116,7 +116,7 @@ def test_rows_that_attend_far_go_apart_and_single_tokens_after_long_texts_do_not
     costs = Costs.of(model, model.config, torch.device("cpu"))
 
     def steps(queries: list[TreeQuery], known: int = 0) -> list[list[list[int]]]:
-        forest = TreeAnswers(queries).forest
+        forest = TreeScoreCollector(queries).forest
         place = np.where(np.arange(len(forest)) < known, np.arange(len(forest)), -1)
         return Layout(forest, place, known, Limits(8192, 8192, 8192)).steps(costs)
 
@@ -132,7 +132,7 @@ def test_rows_of_one_length_stand_together() -> None:
         query_of([100 + row, *range(10, 10 + length)], *CHOICES)
         for row, length in enumerate([200, 3, 201, 4, 199, 5])
     ]
-    forest = TreeAnswers(queries).forest
+    forest = TreeScoreCollector(queries).forest
     place = np.full(len(forest), -1, dtype=np.int64)
     costs = Costs(token=1.0, pair=1.0, copy=0.0, forward=20.0)
     found = Layout(forest, place, 0, Limits(4096, 4096, 4096)).steps(costs)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from autocog_core import load
-from autocog_core.testing import LAWS, Law, Subject, conformance
+from autocog_core.testing import LAWS, BackendUnderTest, Law, conformance
 from autocog_tf import TfLM
 from tests.support.soak import SOAK, count
 from tests.support.tf import plain_forward as plain
@@ -88,7 +88,7 @@ def is_quick(law: Law) -> bool:
 @pytest.mark.timeout(1800)
 def test_the_real_model_obeys_the_laws(smol: Any) -> None:
     laws = LAWS if SOAK else [law for law in LAWS if is_quick(law)]
-    subject = Subject(lambda: TfLM(engine=smol._open))
+    subject = BackendUnderTest(lambda: TfLM(engine=smol._open))
     found = list(conformance(subject, laws))
     assert [str(finding.broken) for finding in found if finding.broken] == []
     assert sum(finding.status == "holds" for finding in found) > (30 if SOAK else 15)
@@ -111,7 +111,7 @@ def test_a_blank_at_the_end_of_the_prompt_is_healed(smol: Any) -> None:
 
 def test_a_choice_that_begins_another_is_not_lost(smol: Any) -> None:
     result = smol.choose("2 + 8 =", [" 1", " 10", " 100"])
-    assert result.prefix_ambiguous
+    assert result.has_prefix_choices
     one, ten, hundred = result.scores
     assert one.logprob > ten.logprob > hundred.logprob
     share = np.exp(ten.logprob - one.logprob)

@@ -47,7 +47,7 @@ Address = AbstractContextManager[str]
 
 
 @dataclass(frozen=True)
-class Subject:
+class BackendUnderTest:
     """A server of the table.
 
     :ivar checked: what stands behind the row.
@@ -63,7 +63,7 @@ class Subject:
     package: str = ""
 
 
-def subjects(encoding: Path) -> list[Subject]:
+def subjects(encoding: Path) -> list[BackendUnderTest]:
     """All of them, in the table's order.
 
     :param encoding: of the protocol servers' model, for those that do not tokenize.
@@ -78,54 +78,54 @@ def subjects(encoding: Path) -> list[Subject]:
         return {**openai, "model": model}
 
     return [
-        Subject(
+        BackendUnderTest(
             "llama-server",
             "the real one",
             lambda: real("llama_server"),
             {"model": "smol"},
             "xllamacpp",
         ),
-        Subject(
+        BackendUnderTest(
             "llama_cpp.server",
             "the real one",
             lambda: real("llama_cpp_server"),
             {"model": "smol"},
             "llama-cpp-python",
         ),
-        Subject("vLLM", "protocol of 0.28", protocol(VLLM), {"model": "random"}),
-        Subject(
+        BackendUnderTest("vLLM", "protocol of 0.28", protocol(VLLM), {"model": "random"}),
+        BackendUnderTest(
             "vLLM, older",
             "protocol of before July 2026",
             protocol(lambda engine: VLLM(engine, named_tokens=False)),
             {"model": "random"},
         ),
-        Subject("SGLang", "protocol of 0.5.21", protocol(SGLang), {"model": "random"}),
-        Subject(
+        BackendUnderTest("SGLang", "protocol of 0.5.21", protocol(SGLang), {"model": "random"}),
+        BackendUnderTest(
             "OpenAI, chat model",
             "protocol of November 2026",
             protocol(OpenAIServer),
             of_openai(openai_api.CHAT),
         ),
-        Subject(
+        BackendUnderTest(
             "OpenAI, reasoning model",
             "protocol of November 2026",
             protocol(OpenAIServer),
             of_openai(openai_api.REASONING),
         ),
-        Subject(
+        BackendUnderTest(
             "OpenAI, completions model",
             "protocol of November 2026",
             protocol(OpenAIServer),
             of_openai(openai_api.INSTRUCT),
         ),
-        Subject(
+        BackendUnderTest(
             "OpenAI, decisions model",
             "protocol of November 2026",
             protocol(OpenAIServer),
             of_openai(openai_api.DECIDER),
         ),
-        Subject("Ollama", "protocol of 0.12", protocol(Generic), bytes_),
-        Subject(
+        BackendUnderTest("Ollama", "protocol of 0.12", protocol(Generic), bytes_),
+        BackendUnderTest(
             "without log-probabilities",
             "protocol of Ollama 0.12, less these",
             protocol(lambda engine: Generic(engine, logprobs=False)),
@@ -134,7 +134,7 @@ def subjects(encoding: Path) -> list[Subject]:
     ]
 
 
-def row(subject: Subject) -> str:
+def row(subject: BackendUnderTest) -> str:
     """A server's line of the table, from what it does."""
     with subject.start() as address:
         model = OpenAI(**subject.options, base_url=f"{address}/v1", timeout=60.0, refresh=True)
@@ -176,7 +176,7 @@ def table(rows: Mapping[str, str]) -> str:
     return "\n".join((BEGIN, *head, *rows.values(), END))
 
 
-def possible(subject: Subject) -> bool:
+def possible(subject: BackendUnderTest) -> bool:
     """Whether it can be started here."""
     try:
         return not subject.package or bool(version(subject.package))
@@ -202,7 +202,7 @@ def real(name: str) -> Address:
     return served
 
 
-def _checked(subject: Subject) -> str:
+def _checked(subject: BackendUnderTest) -> str:
     if not subject.package:
         return subject.checked
     return f"{subject.checked} ({subject.package} {version(subject.package)})"

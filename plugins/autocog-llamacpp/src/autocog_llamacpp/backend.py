@@ -25,7 +25,7 @@ from autocog_llamacpp.options import LlamaOptions
 
 if TYPE_CHECKING:
     from autocog_core import AutocogError, ThoughtTree
-    from autocog_core.hooks import Declined, WholeRun
+    from autocog_core.hooks import AutomatonRun, Declined
     from autocog_llamacpp.engine import LlamaEngine
 
 
@@ -82,7 +82,7 @@ class LLaMa(ChoiceLM):
         return self._open.score_trees(queries)
 
     def evaluate_impl(
-        self, runs: Sequence[WholeRun]
+        self, runs: Sequence[AutomatonRun]
     ) -> Sequence[ThoughtTree | AutocogError] | Declined | None:
         return self._open.evaluate(runs, self._turn)
 

@@ -20,7 +20,7 @@ from autocog_llamacpp.llama.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from autocog_core import AutocogError, ThoughtTree
-    from autocog_core.hooks import Declined, WholeRun
+    from autocog_core.hooks import AutomatonRun, Declined
 
 
 class LlamaEngine:
@@ -66,7 +66,7 @@ class LlamaEngine:
         return self.session.score_trees(queries)
 
     def evaluate(
-        self, runs: Sequence[WholeRun], turn: Callable[[], AbstractContextManager[Any]]
+        self, runs: Sequence[AutomatonRun], turn: Callable[[], AbstractContextManager[Any]]
     ) -> Sequence[ThoughtTree | AutocogError] | Declined | None:
         """Automata run in C++; None where that is not in use.
 
@@ -98,7 +98,7 @@ class LlamaEngine:
             adds_bos=tokenizer.adds_bos,
             eos=tokenizer.eos,
             special_tokens=tokenizer.special_tokens,
-            keeps_borders=tokenizer.keeps_borders,
+            splits_at_word_boundaries=tokenizer.splits_at_word_boundaries,
             tolerance=self._tolerance,
             concurrency=1,
             details={**self._details, "trees": self.session.name},

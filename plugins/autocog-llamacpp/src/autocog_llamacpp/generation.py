@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autocog_core import Completion, CompletionRequest, InputError, NumericsError
-from autocog_core.toolkit import GrowingCompletion, pick, refuse_unknown, total
+from autocog_core.toolkit import CompletionBuilder, pick, reject_unknown_options, total
 
 if TYPE_CHECKING:
     from autocog_llamacpp.engine import LlamaEngine
@@ -25,7 +25,7 @@ def generate(engine: LlamaEngine, prompt: Sequence[int], request: CompletionRequ
     :raises CapabilityError: for an option that this engine does not know.
     :raises InputError: for a `repetition_penalty` that is no positive number.
     """
-    refuse_unknown(request.extra, {PENALTY}, engine.name)
+    reject_unknown_options(request.extra, {PENALTY}, engine.name)
     penalty = _checked(request.extra.get(PENALTY, 1.0))
     # Without sampling all alternatives are the same: one is computed.
     count = request.n if request.temperature > 0 else 1
@@ -75,7 +75,7 @@ class _Sample:
         penalty: float,
     ) -> None:
         tokenizer = engine.tokenizer
-        self.growing = GrowingCompletion(request, tokenizer.detokenize, tokenizer.eos, number)
+        self.growing = CompletionBuilder(request, tokenizer.detokenize, tokenizer.eos, number)
         self._name = engine.name
         self._request = request
         seed = engine.seed if request.seed is None else request.seed

@@ -23,7 +23,7 @@ from autocog_core import (
     TreeScores,
 )
 from autocog_core.scoring import check_sequence, encode
-from autocog_core.toolkit import Caller, lazy, prompt_from_template, redact
+from autocog_core.toolkit import BackendClient, lazy, redact, render_chat_prompt
 from autocog_openai.choice.methods import Choosing
 from autocog_openai.connection import fingerprint
 from autocog_openai.connection.errors import malformed
@@ -50,7 +50,7 @@ class Engine(ServerModel):
     :param caller: tokenizes through the model, for choices that are laid out as trees.
     """
 
-    def __init__(self, options: OpenAIOptions, caller: Callable[[], Caller]) -> None:
+    def __init__(self, options: OpenAIOptions, caller: Callable[[], BackendClient]) -> None:
         super().__init__(options)
         self._caller = caller
 
@@ -161,7 +161,7 @@ class Engine(ServerModel):
                 return str(self.connection.post("/apply-template", body)["prompt"])
 
             special = [token.text for token in self.facts.special_tokens]
-            return prompt_from_template(messages, render, special)
+            return render_chat_prompt(messages, render, special)
         if self.facts.server == "vllm":
             body = {
                 "model": self.facts.model,

@@ -13,7 +13,7 @@ import transformers
 from numpy.typing import NDArray
 
 from autocog_core import BackendInfo, ClosedError, TreeQuery, TreeScores
-from autocog_core.toolkit import KeptRows, kept, lazy
+from autocog_core.toolkit import LogitsCache, kept, lazy
 from autocog_tf import fingerprint
 from autocog_tf.evaluators.attention import TreeEvaluator
 from autocog_tf.evaluators.batch_plan import Costs
@@ -21,7 +21,7 @@ from autocog_tf.evaluators.evaluator import Evaluator, Forward
 from autocog_tf.evaluators.out_of_memory import with_less_memory
 from autocog_tf.evaluators.recurrent import LevelEvaluator
 from autocog_tf.evaluators.selection import Verdict, pick_evaluator
-from autocog_tf.evaluators.tree_scores import RowAnswer, TensorAnswers
+from autocog_tf.evaluators.tree_scores import RowCollector, TorchScoreCollector
 from autocog_tf.tokenizer import TextTokenizer
 
 Answer = TypeVar("Answer")
@@ -73,7 +73,7 @@ class TfEngine:
         ]
         if may_be_masked(model, self.config):
             candidates = [lambda: rows, lambda: one_row, *candidates]
-        self._rows: KeptRows[torch.Tensor] = KeptRows(torch.clone)
+        self._rows: LogitsCache[torch.Tensor] = LogitsCache(torch.clone)
         self.verdict: Verdict = pick_evaluator(self.forward, candidates, self.tolerance)
         if self.verdict.evaluator is rows:
             rows.costs = Costs.of(model, self.config, self.forward.device)
@@ -82,7 +82,7 @@ class TfEngine:
         """Answers to several queries, which share what their sequences have in common."""
 
         def attempt() -> list[TreeScores]:
-            answers = TensorAnswers(queries)
+            answers = TorchScoreCollector(queries)
             self._rows.answer(answers, self.verdict.evaluator.evaluate)
             return answers.answers()
 
@@ -97,7 +97,7 @@ class TfEngine:
         """float32 (V,): log-probability of every token after `tokens`."""
 
         def attempt() -> NDArray[np.float32]:
-            answer = RowAnswer(tokens)
+            answer = RowCollector(tokens)
             self.verdict.evaluator.evaluate(answer.forest, answer.add)
             return answer.row
 
@@ -131,7 +131,7 @@ class TfEngine:
             adds_bos=self.tokenizer.adds_bos,
             eos=tuple(ids),
             special_tokens=self.tokenizer.special_tokens,
-            keeps_borders=kept(self.tokenizer.vocabulary()),
+            splits_at_word_boundaries=kept(self.tokenizer.vocabulary()),
             tolerance=self.tolerance,
             concurrency=1,
             details=details,

@@ -11,7 +11,7 @@ import torch
 from transformers import DynamicCache, GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from autocog_core import Completion, CompletionRequest, NumericsError
-from autocog_core.toolkit import GrowingCompletion, refuse_unknown
+from autocog_core.toolkit import CompletionBuilder, reject_unknown_options
 from autocog_tf.evaluators.attention import TreeEvaluator
 from autocog_tf.evaluators.evaluator import OWN_CACHE_NAME
 from autocog_tf.evaluators.out_of_memory import free_memory, is_out_of_memory, too_large
@@ -30,7 +30,7 @@ def generate(engine: TfEngine, prompt: Sequence[int], request: CompletionRequest
 
     :raises CapabilityError: for an option that this engine does not know.
     """
-    refuse_unknown(request.extra, PASSED, engine.name)
+    reject_unknown_options(request.extra, PASSED, engine.name)
     sampled = request.temperature > 0
     # Without sampling all alternatives are the same: one is computed.
     count = request.n if sampled else 1
@@ -158,7 +158,7 @@ class _Watcher(StoppingCriteria):
         self._name = engine.name
         detokenize, eos = engine.tokenizer.detokenize, set(engine.info.eos)
         self._growing = [
-            GrowingCompletion(request, detokenize, eos, number) for number in range(count)
+            CompletionBuilder(request, detokenize, eos, number) for number in range(count)
         ]
         self._logits: torch.Tensor | None = None
 

@@ -11,7 +11,12 @@ from typing import Any
 from jinja2 import TemplateError
 
 from autocog_core import InputError, Message, ModelLoadError, Prompt, SpecialToken
-from autocog_core.toolkit import Cutter, continued, looks_like_control, prompt_from_template
+from autocog_core.toolkit import (
+    SpecialTokenSplitter,
+    continued,
+    looks_like_control_token,
+    render_chat_prompt,
+)
 
 #: SentencePiece writes a blank as this.
 BLANK = "\u2581"
@@ -43,12 +48,12 @@ class TextTokenizer:
         self.special_tokens = tuple(
             SpecialToken(token.content, id_, bool(token.lstrip), bool(token.rstrip))
             for id_, token in sorted(self._added.items())
-            if token.special or looks_like_control(token.content)
+            if token.special or looks_like_control_token(token.content)
         )
         self._special_ids = {token.id for token in self.special_tokens}
         unmarked = [t.text for t in self.special_tokens if not self._added[t.id].special]
         # The Rust tokenizer leaves only tokens marked special unparsed: the others are broken up.
-        self._cutter = Cutter(unmarked)
+        self._cutter = SpecialTokenSplitter(unmarked)
         self._surface: Callable[[str], bytes] = self._pick_surface()
         self._prefixes_blank = self._rust_ids(["a"], False)[0] != self._after_newline("a")
 
@@ -88,7 +93,7 @@ class TextTokenizer:
                 ) from error
             return text
 
-        return prompt_from_template(messages, render, [t.text for t in self.special_tokens])
+        return render_chat_prompt(messages, render, [t.text for t in self.special_tokens])
 
     @cached_property
     def definition(self) -> str:

@@ -22,7 +22,7 @@ from autocog_core.evaluation.prepared_steps import (
     prepare_automaton,
     prepare_step,
 )
-from autocog_core.hooks import Declined, WholeRun
+from autocog_core.hooks import AutomatonRun, Declined
 from autocog_llamacpp.extension.session import NativeSession
 
 Result = ThoughtTree | AutocogError
@@ -33,7 +33,7 @@ Turn = Callable[[], AbstractContextManager[Any]]
 def evaluate(
     session: NativeSession,
     turn: Callable[[], AbstractContextManager[Any]],
-    runs: Sequence[WholeRun],
+    runs: Sequence[AutomatonRun],
 ) -> list[Result] | Declined:
     """What automata come to; see `autocog_core.hooks.specs.evaluate`.
 
@@ -63,13 +63,13 @@ class _Evaluation:
         self,
         session: NativeSession,
         turn: Turn,
-        runs: Sequence[WholeRun],
+        runs: Sequence[AutomatonRun],
     ) -> None:
         self._session = session
         self._turn = turn
         self._runs = session.begin_runs()
         self._results: dict[int, Result] = {}
-        self._of: dict[int, WholeRun] = {}
+        self._of: dict[int, AutomatonRun] = {}
         self._order: list[int] = []
         for place, run in enumerate(runs):
             try:
@@ -125,7 +125,7 @@ class _Evaluation:
         self._results[number] = result
 
 
-def _result(native: Any, run: WholeRun, found: tuple[Any, ...]) -> Result:
+def _result(native: Any, run: AutomatonRun, found: tuple[Any, ...]) -> Result:
     nodes, stopped, number, action, calls, evaluated, unique, seconds_model, seconds = found
     fault = native.FAULTS[number]
     if fault == "nothing_allowed":
@@ -151,7 +151,7 @@ def _result(native: Any, run: WholeRun, found: tuple[Any, ...]) -> Result:
 
 def _node(
     native: Any,
-    run: WholeRun,
+    run: AutomatonRun,
     number: int,
     choice: int,
     raw: bytes,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from autocog_core import EngineError
-from autocog_core.toolkit import Forest
+from autocog_core.toolkit import PrefixForest
 from autocog_llamacpp.llama.cell_tree import Cell, CellTree
 from autocog_llamacpp.llama.context import Context, NoSlotError, no_room
 from autocog_llamacpp.llama.decode_plan import Plan, make_plan
@@ -32,7 +32,7 @@ class TreeEvaluator(PythonSession):
         #: Sequences that a generation holds, and cells that it has taken beyond the tree's.
         self._held: dict[int, int] = {}
 
-    def evaluate(self, forest: Forest, sink: Sink) -> None:
+    def evaluate(self, forest: PrefixForest, sink: Sink) -> None:
         """Pass every wanted node with its logits to `sink`, and count what was evaluated.
 
         :raises EngineError: if llama.cpp fails; nothing is kept then, and the next call works.
@@ -151,7 +151,7 @@ class TreeEvaluator(PythonSession):
             cell = cell.children[token]
         return cell
 
-    def _rounds(self, forest: Forest, sink: Sink, read: set[int]) -> None:
+    def _rounds(self, forest: PrefixForest, sink: Sink, read: set[int]) -> None:
         for nodes in portions(forest, self._free_sequences(), self._context.cells):
             unread = {node for node in nodes if forest.wanted[node]} - read
             if not unread:
@@ -168,7 +168,7 @@ class TreeEvaluator(PythonSession):
         return self._context.sequences - len(self._held)
 
     def _usable_plan(
-        self, forest: Forest, nodes: Sequence[int], unread: set[int]
+        self, forest: PrefixForest, nodes: Sequence[int], unread: set[int]
     ) -> tuple[Plan, bool]:
         """A plan, and whether it leaves apart what is in memory."""
         while True:
@@ -183,7 +183,9 @@ class TreeEvaluator(PythonSession):
             for source in broken:
                 self._drop(source)
 
-    def _round(self, forest: Forest, plan: Plan, unread: set[int], sink: Sink, apart: bool) -> None:
+    def _round(
+        self, forest: PrefixForest, plan: Plan, unread: set[int], sink: Sink, apart: bool
+    ) -> None:
         strands = self._place_strands(plan)
         doubled = self._drop_doubles(plan, strands) or apart
         self._make_room(len(plan.nodes), {*strands, *self._held})
@@ -237,7 +239,7 @@ class TreeEvaluator(PythonSession):
 
     def _decode(
         self,
-        forest: Forest,
+        forest: PrefixForest,
         plan: Plan,
         strands: Sequence[int],
         unread: set[int],
@@ -266,7 +268,9 @@ class TreeEvaluator(PythonSession):
                 sink([nodes[place] for place in begin + np.flatnonzero(wanted[part])], logits)
             begin = end
 
-    def _commit(self, forest: Forest, plan: Plan, strands: Sequence[int], doubled: bool) -> None:
+    def _commit(
+        self, forest: PrefixForest, plan: Plan, strands: Sequence[int], doubled: bool
+    ) -> None:
         """Enter into the tree what memory now holds."""
         if doubled:
             # Their cells are also there a second time; the tree has a place for one.

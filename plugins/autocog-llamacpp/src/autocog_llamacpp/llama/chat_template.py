@@ -14,7 +14,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from autocog_core import InputError, Message, ModelLoadError, Prompt
-from autocog_core.toolkit import prompt_from_template
+from autocog_core.toolkit import render_chat_prompt
 
 
 class ChatTemplate:
@@ -69,7 +69,7 @@ class ChatTemplate:
                     f"the model's chat template refuses them: {error}", where="messages"
                 ) from error
 
-        return prompt_from_template(messages, render, special)
+        return render_chat_prompt(messages, render, special)
 
 
 class _GenerationBlock(Extension):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from autocog_core.toolkit import Forest
+from autocog_core.toolkit import PrefixForest
 from autocog_llamacpp.llama.cell_tree import Cell
 
 Int32Array = NDArray[np.int32]
@@ -51,7 +51,7 @@ class Plan:
         return found
 
 
-def make_plan(forest: Forest, nodes: Sequence[int], unread: set[int], root: Cell) -> Plan:
+def make_plan(forest: PrefixForest, nodes: Sequence[int], unread: set[int], root: Cell) -> Plan:
     """Plan how the nodes in `unread` are read.
 
     :param nodes: nodes of the forest in depth-first order, with all their ancestors.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autocog_core import EngineError, TreeQuery, TreeScores
-from autocog_core.toolkit import ArrayAnswers, Forest, KeptRows, log_softmax
+from autocog_core.toolkit import LogitsCache, NumpyScoreCollector, PrefixForest, log_softmax
 from autocog_llamacpp.llama.context import Context, NoSlotError, no_room
 from autocog_llamacpp.llama.session import Rows
 
@@ -27,7 +27,7 @@ class PythonSession(ABC):
         self._context = context
         #: Whether no call was left in the middle.
         self._sure = True
-        self._rows: KeptRows[NDArray[np.float32]] = KeptRows(np.copy)
+        self._rows: LogitsCache[NDArray[np.float32]] = LogitsCache(np.copy)
 
     @property
     @abstractmethod
@@ -39,7 +39,7 @@ class PythonSession(ABC):
         """See `Session.lengths`."""
 
     @abstractmethod
-    def evaluate(self, forest: Forest, sink: Sink) -> None:
+    def evaluate(self, forest: PrefixForest, sink: Sink) -> None:
         """Pass every wanted node with its logits to `sink`, and count what was evaluated.
 
         :raises EngineError: if llama.cpp fails; nothing is kept then, and the next call works.
@@ -59,7 +59,7 @@ class PythonSession(ABC):
 
     def score_trees(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
         """See `Session.score_trees`."""
-        answers = ArrayAnswers(queries)
+        answers = NumpyScoreCollector(queries)
         self._rows.answer(answers, self.evaluate)
         return answers.answers()
 
@@ -124,7 +124,7 @@ class PythonSession(ABC):
     def _logits_after(self, tokens: Sequence[int]) -> Rows:
         """The logits (V,) after a sequence."""
         found: list[Rows] = []
-        forest = Forest(1)
+        forest = PrefixForest(1)
         forest.wanted[forest.path(tokens, 0)] = True
         self.evaluate(forest, lambda _, rows: found.append(rows[0].copy()))
         return found[0]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from autocog_core import EngineError
-from autocog_core.toolkit import Forest, common_prefix_length
+from autocog_core.toolkit import PrefixForest, common_prefix_length
 from autocog_llamacpp.llama.context import Context, NoSlotError, no_room
 from autocog_llamacpp.llama.python_session import PythonSession, Sink
 from autocog_llamacpp.llama.session import Rows
@@ -29,7 +29,7 @@ class StateEvaluator(PythonSession):
         #: Sequences in use: strands, forks of the current call, those of a generation.
         self._held: dict[int, list[int]] = {}
 
-    def evaluate(self, forest: Forest, sink: Sink) -> None:
+    def evaluate(self, forest: PrefixForest, sink: Sink) -> None:
         """Pass every wanted node with its logits to `sink`, and count what was evaluated.
 
         :raises EngineError: if llama.cpp fails; nothing is kept then, and the next call works.
@@ -103,7 +103,7 @@ class StateEvaluator(PythonSession):
         self._context.clear()
         self._sure = True
 
-    def _branches(self, forest: Forest, sink: Sink) -> None:
+    def _branches(self, forest: PrefixForest, sink: Sink) -> None:
         children = forest.children()
         # Depth first: of what was decoded, only states at forks above are needed again.
         left = [len(below) for below in children]
@@ -161,7 +161,7 @@ class StateEvaluator(PythonSession):
 
     def _decode(
         self,
-        forest: Forest,
+        forest: PrefixForest,
         path: Sequence[int],
         tokens: list[int],
         begin: int,
@@ -195,7 +195,9 @@ class StateEvaluator(PythonSession):
                 unread.difference_update(read)
             begin = stop
 
-    def _leave(self, forest: Forest, forks: dict[int, int], left: list[int], end: int) -> None:
+    def _leave(
+        self, forest: PrefixForest, forks: dict[int, int], left: list[int], end: int
+    ) -> None:
         """Count down the branches above `end`; a fork without any left is given up."""
         node = forest.parents[end]
         while node >= 0:

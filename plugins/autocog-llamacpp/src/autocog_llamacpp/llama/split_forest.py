@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from autocog_core.toolkit import Forest
+from autocog_core.toolkit import PrefixForest
 
 
-def portions(forest: Forest, sequences: int, cells: int) -> Iterator[list[int]]:
+def portions(forest: PrefixForest, sequences: int, cells: int) -> Iterator[list[int]]:
     """Nodes in depth-first order: each part some paths, whole.
 
     :param sequences: how many paths a part may have. `cells`: how many nodes.

@@ -13,7 +13,13 @@ from typing import Any
 import llama_cpp
 
 from autocog_core import InputError, ModelLoadError, SpecialToken
-from autocog_core.toolkit import Cutter, continued, kept, lazy, looks_like_control
+from autocog_core.toolkit import (
+    SpecialTokenSplitter,
+    continued,
+    kept,
+    lazy,
+    looks_like_control_token,
+)
 
 _UNKNOWN = llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
 _CONTROL = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL
@@ -54,8 +60,10 @@ class Tokenizer:
         self._refuse_missing_bytes()
         self.special_tokens, controls, words = self._special()
         self._special_ids = {token.id for token in self.special_tokens}
-        self._cut_controls = Cutter(controls)
-        self._cut_specials = Cutter(token.text for token in self.special_tokens if token.text)
+        self._cut_controls = SpecialTokenSplitter(controls)
+        self._cut_specials = SpecialTokenSplitter(
+            token.text for token in self.special_tokens if token.text
+        )
         self._surfaces: dict[int, bytes] = {}
         self.pieces = None
         if native is not None:
@@ -69,7 +77,7 @@ class Tokenizer:
         self._words = re.compile(f"({'|'.join(map(re.escape, longest_first)) or never})")
 
     @lazy
-    def keeps_borders(self) -> bool:
+    def splits_at_word_boundaries(self) -> bool:
         """Whether no token spans a border; said only where that is found out in no time."""
         return self.pieces is not None and kept(self.vocabulary())
 
@@ -122,7 +130,7 @@ class Tokenizer:
                 continue
             text = self.text_of(token)
             if not marks & (_CONTROL | _UNKNOWN):
-                if not looks_like_control(text):
+                if not looks_like_control_token(text):
                     words.append(text)
                     continue
                 controls.append(text)

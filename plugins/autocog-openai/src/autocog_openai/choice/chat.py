@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores, Prompt, TokenPiece
-from autocog_core.toolkit import Caller
+from autocog_core.toolkit import BackendClient
 from autocog_openai.choice.text import spelled
 from autocog_openai.choice.tree_walk import Listing, Position, walk
 from autocog_openai.connection.client import Connection
@@ -44,7 +44,7 @@ class ChatChoice:
         self._spending = Spending()
         self._messages = messages
 
-    def choose(self, caller: Caller, request: ChoiceRequest) -> ChoiceScores:
+    def choose(self, caller: BackendClient, request: ChoiceRequest) -> ChoiceScores:
         """The choices as answers to the prompt.
 
         :raises CapabilityError: for norms and ends that need a prompt of the caller's own making.

@@ -115,7 +115,7 @@ def _scores(
         norm=request.norm,
         boundary="fixed",
         healed_text="",
-        prefix_ambiguous=False,
+        has_prefix_choices=False,
         entropy=entropy(np.array(probabilities)),
         margin=probabilities[index] - max(others, default=0.0),
         exact=False,

@@ -13,7 +13,7 @@ import numpy as np
 
 from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores, TreeScores
 from autocog_core.scoring import TokenChoiceTree
-from autocog_core.toolkit import Caller
+from autocog_core.toolkit import BackendClient
 from autocog_openai.choice.text import spelled
 from autocog_openai.connection.client import Connection
 from autocog_openai.connection.errors import malformed
@@ -32,7 +32,7 @@ class EchoChoice:
         self._tokenizer = tokenizer
         self._spending = Spending()
 
-    def choose(self, caller: Caller, request: ChoiceRequest) -> ChoiceScores | None:
+    def choose(self, caller: BackendClient, request: ChoiceRequest) -> ChoiceScores | None:
         """The scores of all choices; None where the server makes other tokens of some text.
 
         :raises CapabilityError: for pmi, and an end that is no text.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores, EndOfSequence
-from autocog_core.toolkit import Caller
+from autocog_core.toolkit import BackendClient
 from autocog_openai.choice.chat import ChatChoice
 from autocog_openai.choice.constrained import decide, pick
 from autocog_openai.choice.echo import EchoChoice
@@ -23,7 +23,7 @@ class Choosing:
         self._model = model
         self._connection, self._facts = model.connection, model.facts
 
-    def choose(self, caller: Caller, request: ChoiceRequest) -> ChoiceScores | None:
+    def choose(self, caller: BackendClient, request: ChoiceRequest) -> ChoiceScores | None:
         """The best way that the server offers, or the one that is asked for; None: core's tree."""
         method = request.method
         if method is not None and method not in METHODS:
@@ -76,7 +76,7 @@ class Choosing:
         messages = self._model.messages(request.prompt)
         return decide(self._connection, self._facts, messages, request, why)
 
-    def _listed(self, caller: Caller, request: ChoiceRequest) -> ChoiceScores | None:
+    def _listed(self, caller: BackendClient, request: ChoiceRequest) -> ChoiceScores | None:
         """By the likeliest tokens, where the routes that are used list any."""
         if request.method == "echo" and (self._model.api, self._facts.echo) != (
             "completions",

@@ -8,7 +8,7 @@ from typing import Any
 
 from autocog_core import ChoiceRequest, ChoiceScores
 from autocog_core.scoring import encode_choices
-from autocog_core.toolkit import Caller
+from autocog_core.toolkit import BackendClient
 from autocog_openai.choice.tree_walk import Listing, Position, walk
 from autocog_openai.connection.client import Connection
 from autocog_openai.connection.server_capabilities import Facts
@@ -29,7 +29,7 @@ class TextChoice:
         self._tokenizer = tokenizer
         self._spending = Spending()
 
-    def choose(self, caller: Caller, request: ChoiceRequest) -> ChoiceScores:
+    def choose(self, caller: BackendClient, request: ChoiceRequest) -> ChoiceScores:
         """Each choice as a continuation of the prompt."""
         base = encode_choices(caller, request).base
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores, TreeScores
 from autocog_core.scoring import TokenChoiceTree
-from autocog_core.toolkit import Caller
+from autocog_core.toolkit import BackendClient
 
 #: Log-probabilities by the bytes of tokens; None where a position cannot be looked at.
 Listing = Mapping[bytes, float] | None
@@ -37,7 +37,7 @@ Look = Callable[[Sequence[Position]], Mapping[tuple[int, ...], Listing]]
 
 
 def walk(
-    caller: Caller,
+    caller: BackendClient,
     request: ChoiceRequest,
     look: Look,
     surface: Callable[[int], bytes],

@@ -17,7 +17,7 @@ import openai
 from pydantic_core import from_json
 
 from autocog_core import ClosedError, ConfigError, EngineError, Usage
-from autocog_core.toolkit import conceal, from_environment, redact
+from autocog_core.toolkit import from_environment, redact, register_secret
 from autocog_openai.connection.errors import MalformedAnswerError, translated
 from autocog_openai.connection.options import OpenAIOptions
 from autocog_openai.connection.usage import Spending, usage_of
@@ -57,7 +57,7 @@ class Connection:
         self.base_url = str(self._client.base_url).rstrip("/")
         parts = urlsplit(self.base_url)
         for secret in (parts.password, *options.headers.values()):
-            conceal(secret or "")
+            register_secret(secret or "")
         #: Native routes lie beside /v1.
         self.root = self.base_url.removesuffix("/v1")
         self.where = f"{options.model} at {parts.netloc.rpartition('@')[2]}"
@@ -201,7 +201,7 @@ class Connection:
 def _key(options: OpenAIOptions) -> str:
     given = options.api_key
     if given is not None and not given.startswith("env:"):
-        conceal(given)
+        register_secret(given)
         return given
     found = from_environment(given or KEY)
     if found:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from autocog_core.toolkit import file_hash, is_secret_name, shown_url
+from autocog_core.toolkit import file_hash, is_secret_name, redact_url
 from autocog_openai.connection.options import OpenAIOptions
 from autocog_openai.connection.server_capabilities import Facts
 
@@ -18,7 +18,7 @@ def of(options: OpenAIOptions, base_url: str, api: str, facts: Facts) -> str:
     """
     headers = {name.lower(): value for name, value in options.headers.items()}
     parts = (
-        shown_url(base_url),
+        redact_url(base_url),
         facts.model_dump_json(exclude={"surfaces"}),
         api,
         _encoding(options.encoding),

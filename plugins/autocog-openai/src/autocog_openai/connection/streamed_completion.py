@@ -127,5 +127,5 @@ class Written:
         return (known if len(known) == len(ids) else ()), logprobs
 
     def _show(self, *, final: bool) -> None:
-        if self._on_text is not None and (piece := self._matcher.showable(final)):
+        if self._on_text is not None and (piece := self._matcher.releasable_text(final)):
             self._on_text(piece)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from autocog_core import CompletionRequest, Prompt
-from autocog_core.toolkit import refuse_unknown
+from autocog_core.toolkit import reject_unknown_options
 from autocog_openai.connection.errors import MalformedAnswerError, RefusedError
 from autocog_openai.connection.scorer import clean
 from autocog_openai.connection.server_capabilities import Facts
@@ -50,7 +50,7 @@ class ChatRoute:
 
     def body(self, request: CompletionRequest, left_out: frozenset[str]) -> dict[str, Any]:
         """The request: see `writing.Route`."""
-        refuse_unknown(request.extra, EXTRA, self._facts.model)
+        reject_unknown_options(request.extra, EXTRA, self._facts.model)
         messages = self._messages(request.prompt)
         chosen = sampling(request, self._facts.server)
         body = self.asked(messages, **self.limit(request.max_tokens), **chosen)

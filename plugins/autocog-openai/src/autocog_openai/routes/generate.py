@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from autocog_core import CompletionRequest, Prompt
-from autocog_core.toolkit import refuse_unknown
+from autocog_core.toolkit import reject_unknown_options
 from autocog_openai.connection.errors import MalformedAnswerError
 from autocog_openai.connection.scorer import clean, token_id
 from autocog_openai.connection.server_capabilities import Facts
@@ -43,7 +43,7 @@ class GenerateRoute:
 
     def body(self, request: CompletionRequest, left_out: frozenset[str]) -> dict[str, Any]:
         """The request: see `writing.Route`."""
-        refuse_unknown(request.extra, EXTRA, self._facts.model)
+        reject_unknown_options(request.extra, EXTRA, self._facts.model)
         sampling = {"max_new_tokens": request.max_tokens, **drawing(request)}
         if request.n > 1:
             sampling["n"] = request.n

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from autocog_core import CompletionRequest, Prompt
-from autocog_core.toolkit import refuse_unknown
+from autocog_core.toolkit import reject_unknown_options
 from autocog_openai.connection.errors import MalformedAnswerError, RefusedError
 from autocog_openai.connection.server_capabilities import Facts
 from autocog_openai.connection.streamed_completion import Part, Told
@@ -35,7 +35,7 @@ class ResponsesRoute:
 
     def body(self, request: CompletionRequest, left_out: frozenset[str]) -> dict[str, Any]:
         """The request: see `writing.Route`."""
-        refuse_unknown(request.extra, EXTRA, self._facts.model)
+        reject_unknown_options(request.extra, EXTRA, self._facts.model)
         body: dict[str, Any] = {
             "model": self._facts.model,
             "input": self._messages(request.prompt),

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from autocog_core import Completion, CompletionRequest
-from autocog_core.toolkit import GrowingCompletion, refuse_unknown
+from autocog_core.toolkit import CompletionBuilder, reject_unknown_options
 from autocog_openai.connection.client import Connection
 from autocog_openai.connection.errors import ConnectionFailedError, MalformedAnswerError, malformed
 from autocog_openai.connection.scorer import Heard, Wanted, clean, merged, token_id
@@ -98,7 +98,7 @@ class LlamaServer:
 
     def write(self, request: CompletionRequest, prompt: Sequence[int]) -> Completion:
         """Token by token, so that stops match on bytes wherever tokens begin or end."""
-        refuse_unknown(request.extra, EXTRA, self._connection.where)
+        reject_unknown_options(request.extra, EXTRA, self._connection.where)
         numbers = list(range(request.n))
         first, *others = self._connection.gather(
             lambda number: self._sample(request, prompt, number), numbers
@@ -115,7 +115,7 @@ class LlamaServer:
         )
 
     def _sample(self, request: CompletionRequest, prompt: Sequence[int], number: int) -> Completion:
-        growing = GrowingCompletion(request, self._bytes, self._facts.eos, number)
+        growing = CompletionBuilder(request, self._bytes, self._facts.eos, number)
         evaluated = 0
         parts = self._streamed if request.on_text is not None and number == 0 else self._in_portions
         for tokens, logprobs, count in parts(request, prompt, growing, number):
@@ -132,7 +132,7 @@ class LlamaServer:
         self,
         request: CompletionRequest,
         prompt: Sequence[int],
-        growing: GrowingCompletion,
+        growing: CompletionBuilder,
         number: int,
     ) -> Iterator[Taken]:
         """All at once, or, where a stop may come, so many that few are written in vain."""
@@ -159,7 +159,7 @@ class LlamaServer:
         self,
         request: CompletionRequest,
         prompt: Sequence[int],
-        growing: GrowingCompletion,
+        growing: CompletionBuilder,
         number: int,
     ) -> Iterator[Taken]:
         """Token by token, as they are written."""

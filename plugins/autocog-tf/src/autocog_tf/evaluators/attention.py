@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from autocog_core.toolkit import Forest
+from autocog_core.toolkit import PrefixForest
 from autocog_tf.evaluators.batch import one_row, side_by_side
 from autocog_tf.evaluators.batch_plan import ALWAYS_APART, SLACK, Costs, Layout, Limits, Step
 from autocog_tf.evaluators.evaluator import Forward, Sink
 from autocog_tf.evaluators.kv_cache_tree import KVTree
-from autocog_tf.evaluators.masks import Masks
+from autocog_tf.evaluators.masks import TokenMaskCache
 
 #: Most trees kept; the bytes they may hold are an option.
 MOST_TREES = 16
@@ -48,14 +48,14 @@ class TreeEvaluator:
         self.name = "one forward a tree"
         if costs is None:
             self.name += ", never several rows"
-        self._masks = Masks(forward, windows)
+        self._masks = TokenMaskCache(forward, windows)
         #: Whether all layers attend to all that came before.
         self.one_kind = self._masks.one_kind
         self.costs = costs
         #: Most recently used last.
         self._trees: list[KVTree] = []
 
-    def evaluate(self, forest: Forest, sink: Sink) -> None:
+    def evaluate(self, forest: PrefixForest, sink: Sink) -> None:
         """Evaluate what no kept tree holds, in as few forwards as the limits allow."""
         tree, place = self._tree_for(forest)
         steps = Layout(forest, place, len(tree), self._limits).steps(self.costs)
@@ -100,7 +100,7 @@ class TreeEvaluator:
         """Take as many tokens in one forward as at first."""
         self._chunk = self._whole_chunk
 
-    def _tree_for(self, forest: Forest) -> tuple[KVTree, NDArray[np.int64]]:
+    def _tree_for(self, forest: PrefixForest) -> tuple[KVTree, NDArray[np.int64]]:
         """The tree to go on with, and the tree's node for each of the forest's (-1: none)."""
         best: KVTree | None = None
         place = np.full(len(forest), -1, dtype=np.int64)
@@ -129,7 +129,7 @@ class TreeEvaluator:
         return Limits(self._chunk, padded, max(1, logits // vocabulary))
 
     def _make_room(
-        self, tree: KVTree, forest: Forest, place: NDArray[np.int64], steps: Sequence[Step]
+        self, tree: KVTree, forest: PrefixForest, place: NDArray[np.int64], steps: Sequence[Step]
     ) -> NDArray[np.int64]:
         """Drop nodes that the rest of the work does not need, if they are in the way."""
         if len(steps[0]) == 1:
@@ -145,7 +145,7 @@ class TreeEvaluator:
         return _translate(place, tree.keep(np.array(sorted(needed), dtype=np.int64)))
 
     def _run(
-        self, tree: KVTree, forest: Forest, place: NDArray[np.int64], step: Step, sink: Sink
+        self, tree: KVTree, forest: PrefixForest, place: NDArray[np.int64], step: Step, sink: Sink
     ) -> None:
         """One forward, whose new nodes are then the tree's."""
         if len(step) == 1:
@@ -180,7 +180,7 @@ class TreeEvaluator:
             self._trees.pop(0)
 
 
-def _walk(tree: KVTree, forest: Forest) -> NDArray[np.int64]:
+def _walk(tree: KVTree, forest: PrefixForest) -> NDArray[np.int64]:
     """The tree's node for each of the forest's; -1 where the tree has none."""
     place = np.full(len(forest), -1, dtype=np.int64)
     found: dict[int, int] = {-1: -1}
@@ -202,7 +202,7 @@ def _translate(place: NDArray[np.int64], renumbered: NDArray[np.int64]) -> NDArr
 
 
 def _ancestors_in(
-    tree: KVTree, forest: Forest, place: NDArray[np.int64], work: Sequence[int]
+    tree: KVTree, forest: PrefixForest, place: NDArray[np.int64], work: Sequence[int]
 ) -> set[int]:
     """The tree's nodes that `work` attends to: ancestors, and known nodes evaluated again."""
     nodes = np.asarray(work, dtype=np.int64)

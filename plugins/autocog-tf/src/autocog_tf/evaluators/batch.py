@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from autocog_core.toolkit import Forest
+from autocog_core.toolkit import PrefixForest
 from autocog_tf.evaluators.batch_plan import Step
 from autocog_tf.evaluators.kv_cache_tree import KVTree, Rows
 
@@ -40,7 +40,7 @@ class Batch:
     rows: Rows | None = None
 
 
-def one_row(tree: KVTree, forest: Forest, place: Int64Array, nodes: Sequence[int]) -> Batch:
+def one_row(tree: KVTree, forest: PrefixForest, place: Int64Array, nodes: Sequence[int]) -> Batch:
     """All nodes in one row: first those that are new to the tree, which go to their `place`."""
     known = len(tree)
     new = [node for node in nodes if place[node] < 0]
@@ -82,7 +82,7 @@ def _visible(tree: KVTree, parents: Sequence[int]) -> NDArray[np.bool_]:
     return visible
 
 
-def side_by_side(tree: KVTree, forest: Forest, place: Int64Array, step: Step) -> Batch:
+def side_by_side(tree: KVTree, forest: PrefixForest, place: Int64Array, step: Step) -> Batch:
     """Rows of their own, padded; new nodes get their `place` in the tree.
 
     The nodes whose logits are wanted stand first in every row, so that few others are computed.
@@ -152,14 +152,14 @@ def side_by_side(tree: KVTree, forest: Forest, place: Int64Array, step: Step) ->
 
 
 def _kept_above(
-    tree: KVTree, forest: Forest, place: Int64Array, row: Sequence[int]
+    tree: KVTree, forest: PrefixForest, place: Int64Array, row: Sequence[int]
 ) -> dict[int, list[int]]:
     """The kept nodes that a row's nodes follow directly, each with all up to it, first to last."""
     starts = {_place_above(forest, place, node) for node in row}
     return {start: sorted(tree.ancestors(start)) for start in starts if start >= 0}
 
 
-def _place_above(forest: Forest, place: Int64Array, node: int) -> int:
+def _place_above(forest: PrefixForest, place: Int64Array, node: int) -> int:
     parent = forest.parents[node]
     return int(place[parent]) if parent >= 0 else -1
 

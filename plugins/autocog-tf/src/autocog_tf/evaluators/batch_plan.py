@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from autocog_core.toolkit import Forest
+from autocog_core.toolkit import PrefixForest
 
 #: The rows of one forward, each a list of a forest's nodes, parents before their children.
 Step = list[list[int]]
@@ -106,7 +106,7 @@ class Layout:
     """
 
     def __init__(
-        self, forest: Forest, place: NDArray[np.int64], known: int, limits: Limits
+        self, forest: PrefixForest, place: NDArray[np.int64], known: int, limits: Limits
     ) -> None:
         self._forest = forest
         self._new = (place < 0).tolist()

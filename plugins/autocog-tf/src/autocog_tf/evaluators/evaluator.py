@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from transformers import GenerationMixin
 
-from autocog_core.toolkit import Forest
+from autocog_core.toolkit import PrefixForest
 
 #: What models call the argument for a cache: all of them from Transformers 5.24 on; before that,
 #: recurrent ones; before that, all others.
@@ -30,7 +30,7 @@ class Evaluator(Protocol):
     def name(self) -> str:
         """How it works, for people."""
 
-    def evaluate(self, forest: Forest, sink: Sink) -> None:
+    def evaluate(self, forest: PrefixForest, sink: Sink) -> None:
         """Pass every wanted node with its logits to `sink`, and count what was evaluated."""
 
     def forget(self) -> None:
@@ -107,7 +107,7 @@ class PlainEvaluator:
     def __init__(self, forward: Forward) -> None:
         self._forward = forward
 
-    def evaluate(self, forest: Forest, sink: Sink) -> None:
+    def evaluate(self, forest: PrefixForest, sink: Sink) -> None:
         """One forward for every wanted node."""
         for node, wanted in enumerate(forest.wanted):
             if not wanted:

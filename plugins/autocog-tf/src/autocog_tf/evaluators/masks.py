@@ -12,7 +12,7 @@ from autocog_tf.evaluators.batch import Batch
 from autocog_tf.evaluators.evaluator import Forward
 
 
-class Masks:
+class TokenMaskCache:
     """Makes the masks of forwards.
 
     :param windows: attention window by layer type; a model with one kind of layers has "".

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from autocog_core.toolkit import Forest
+from autocog_core.toolkit import PrefixForest
 from autocog_tf.evaluators.evaluator import Forward, Sink
 
 #: Most states kept between calls, within the bytes that are an option; most branches in one
@@ -56,7 +56,7 @@ class LevelEvaluator:
         self._branches = MOST_BRANCHES
         self._states: OrderedDict[tuple[int, ...], _State] = OrderedDict()
 
-    def evaluate(self, forest: Forest, sink: Sink) -> None:
+    def evaluate(self, forest: PrefixForest, sink: Sink) -> None:
         """Evaluate the trunk, then the branches, deepest first so that few states are held."""
         children = forest.children()
         trunk: list[int] = []
@@ -100,7 +100,7 @@ class LevelEvaluator:
         size = self._branches
         return [(parents, grown[start : start + size]) for start in range(0, len(grown), size)]
 
-    def _trunk(self, forest: Forest, trunk: Sequence[int], sink: Sink) -> Any:
+    def _trunk(self, forest: PrefixForest, trunk: Sequence[int], sink: Sink) -> Any:
         """The state after the trunk; its wanted distributions go to `sink`."""
         tokens = tuple(forest.tokens[node] for node in trunk)
         wanted = [place for place, node in enumerate(trunk) if forest.wanted[node]]

@@ -17,7 +17,7 @@ import torch
 from autocog_core import TreeQuery
 from autocog_core.toolkit import TokenTree
 from autocog_tf.evaluators.evaluator import Evaluator, Forward, PlainEvaluator
-from autocog_tf.evaluators.tree_scores import TensorAnswers
+from autocog_tf.evaluators.tree_scores import TorchScoreCollector
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def pick_evaluator(
 
 
 def _values(evaluator: Evaluator, queries: Sequence[TreeQuery]) -> Any:
-    answers = TensorAnswers(queries)
+    answers = TorchScoreCollector(queries)
     with torch.inference_mode():
         evaluator.evaluate(answers.forest, answers.add)
     return np.concatenate([answer.values for answer in answers.answers()])

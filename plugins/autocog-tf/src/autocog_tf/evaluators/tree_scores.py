@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from autocog_core import TreeQuery
-from autocog_core.toolkit import Forest, TreeAnswers
+from autocog_core.toolkit import PrefixForest, TreeScoreCollector
 
 
-class TensorAnswers(TreeAnswers):
+class TorchScoreCollector(TreeScoreCollector):
     """Collects what several queries ask for, while their forest is evaluated."""
 
     def add(self, nodes: Sequence[int], logits: torch.Tensor) -> None:
@@ -58,11 +58,11 @@ def _fill_top(
     logprobs[: len(ids)] = logits[ids].cpu().double().numpy() - total
 
 
-class RowAnswer:
+class RowCollector:
     """Collects one whole distribution."""
 
     def __init__(self, tokens: Sequence[int]) -> None:
-        self.forest = Forest(1)
+        self.forest = PrefixForest(1)
         self.forest.wanted[self.forest.path(tokens, 0)] = True
         self.row: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
 

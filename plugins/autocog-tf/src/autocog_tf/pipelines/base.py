@@ -123,7 +123,7 @@ class AutocogPipeline(_Pipeline):  # type: ignore[misc]
 _FOREIGN = {"local_files_only"}
 
 
-def refuse_unknown(given: Mapping[str, Any], known: Iterable[str]) -> None:
+def reject_unknown_options(given: Mapping[str, Any], known: Iterable[str]) -> None:
     """Refuse arguments that a pipeline has not.
 
     :raises InputError: naming the first of them.

@@ -8,7 +8,7 @@ from typing import Any
 
 from autocog_core import AutocogError, Automaton, InputError, ThoughtTree
 from autocog_core.dataset import record_of
-from autocog_tf.pipelines.base import AutocogPipeline, refuse_unknown
+from autocog_tf.pipelines.base import AutocogPipeline, reject_unknown_options
 from autocog_tf.pipelines.rows import at_row
 
 Answer = dict[str, Any]
@@ -30,7 +30,7 @@ class ThoughtAutomatonPipeline(AutocogPipeline):
     """
 
     def _sanitize_parameters(self, **given: Any) -> tuple[Answer, Answer, Answer]:
-        refuse_unknown(given, ("program", "budget"))
+        reject_unknown_options(given, ("program", "budget"))
         forward: Answer = {name: given[name] for name in ("program", "budget") if name in given}
         if "program" in given:
             forward["program"] = _automaton(given["program"])

@@ -11,7 +11,7 @@ from transformers.utils.chat_template_utils import Chat
 
 from autocog_core import ChoiceRequest, ChoiceScores, EndOfSequence, InputError, Norm, Prompt
 from autocog_core.scoring import TokenChoiceTree
-from autocog_tf.pipelines.base import AutocogPipeline, refuse_unknown
+from autocog_tf.pipelines.base import AutocogPipeline, reject_unknown_options
 from autocog_tf.pipelines.rows import is_chat
 
 Answer = dict[str, Any]
@@ -41,7 +41,7 @@ class TokenChoicePipeline(AutocogPipeline):
     """
 
     def _sanitize_parameters(self, **given: Any) -> tuple[Answer, Answer, Answer]:
-        refuse_unknown(given, (*REQUEST, "top_k"))
+        reject_unknown_options(given, (*REQUEST, "top_k"))
         post = {}
         if "top_k" in given:
             post["top_k"] = _checked_top_k(given["top_k"])
