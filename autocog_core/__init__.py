@@ -52,7 +52,7 @@ from autocog_core.types.choice import (
     EndOfSequence,
     Norm,
 )
-from autocog_core.types.completion import Completion, CompletionRequest, Finish
+from autocog_core.types.completion import Completion, CompletionRequest, FinishReason
 from autocog_core.types.prompt import Message, Prompt, PromptLike, TextPiece, TokenPiece
 from autocog_core.types.thought_tree import ThoughtNode, ThoughtPath, ThoughtTree
 from autocog_core.types.token_tree import TreeQuery, TreeScores
@@ -84,7 +84,7 @@ __all__ = [
     "Each",
     "EndOfSequence",
     "EngineError",
-    "Finish",
+    "FinishReason",
     "GreedyLM",
     "Input",
     "InputError",

@@ -43,16 +43,16 @@ class AutocogError(Exception):
     ) -> None:
         # Secrets are taken out here, so that no form of the error (repr, args) shows them. One
         # argument only: the rest is in `__dict__`, from which errors are unpickled.
-        self.what = redact(what)
+        self.message = redact(what)
         self.where = redact(where)
         self.hint = redact(hint)
-        super().__init__(self.what)
+        super().__init__(self.message)
         self.retryable = retryable
         #: How often the call was made before this error was let through (0: never retried).
         self.attempts = 0
 
     def __str__(self) -> str:
-        text = f"{self.where}: {self.what}" if self.where else self.what
+        text = f"{self.where}: {self.message}" if self.where else self.message
         if self.hint:
             text += f"; {self.hint}"
         return text

@@ -62,7 +62,7 @@ def own_scores(model: Any, prompt: str, given: argparse.Namespace) -> list[float
         ]
     )
     tree = automaton.run(model)
-    return [node.logprob / node.length for node in tree.nodes if node.uid == "beams"]
+    return [node.path_logprob / node.length for node in tree.nodes if node.uid == "beams"]
 
 
 def their_scores(network: Any, ids: list[int], given: argparse.Namespace) -> list[float]:

@@ -56,7 +56,7 @@ def ways_of(model: LLaMa) -> dict[str, Way]:
             tokens = facade.encode(prompt + choice)[len(base) :]
             nodes = np.array(tokens, dtype=np.int32)
             parents = np.arange(-1, len(tokens) - 1, dtype=np.int32)
-            answer = facade.caller.greedy_tree([TreeQuery(base, nodes, parents)])[0]
+            answer = facade.client.greedy_tree([TreeQuery(base, nodes, parents)])[0]
             found.append(float(answer.values.sum()))
         return found
 

@@ -61,7 +61,7 @@ def main() -> None:
 
 def difference(tree: ThoughtTree, theirs: Sequence[float]) -> float:
     """The largest difference of a choice's log-probability."""
-    own = [node.logprob for node in tree.nodes if node.uid == "intent"]
+    own = [node.path_logprob for node in tree.nodes if node.uid == "intent"]
     return max(abs(a - b) for a, b in zip(own, theirs, strict=True))
 
 

@@ -37,10 +37,10 @@ def main() -> None:
     model.greedy(prefix)
     before = peak()
     start = time.perf_counter()
-    scores = model.as_model().caller.greedy_tree([TreeQuery(prefix, tree.tokens, tree.parents)])[0]
+    scores = model.as_model().client.greedy_tree([TreeQuery(prefix, tree.tokens, tree.parents)])[0]
     seconds = time.perf_counter() - start
     print(
-        f"{arguments.choices} choices of {arguments.length} tokens: {scores.evaluated} tokens "
+        f"{arguments.choices} choices of {arguments.length} tokens: {scores.tokens_evaluated} tokens "
         f"evaluated in {seconds:.0f} s, {peak() - before:.0f} MB beyond the loaded model"
     )
 

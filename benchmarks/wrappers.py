@@ -31,7 +31,7 @@ class Nothing:
     @hookimpl
     def describe(self) -> BackendInfo:
         """Two tokens."""
-        return BackendInfo("nothing", 2, identify=lambda: "nothing")
+        return BackendInfo("nothing", 2, compute_fingerprint=lambda: "nothing")
 
     @hookimpl
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
@@ -62,7 +62,7 @@ def main() -> None:
         times: dict[str, list[float]] = {each: [] for each in models}
         for _ in range(ROUNDS):
             for each, model in models.items():
-                greedy = model.caller.greedy
+                greedy = model.client.greedy
                 seconds = timeit(lambda greedy=greedy: greedy(TOKENS), number=CALLS)  # type: ignore[misc]
                 times[each].append(1e6 * seconds / CALLS)
         base = median(times["no wrapper"])

@@ -80,8 +80,8 @@ class Choose(Action):
     threshold: float = 0.0
     threshold_on: ThresholdOn = "prob"
     norm: Norm = "logprob"
-    end: str | EndOfSequence | None = None
-    unconditional: str | None = None
+    suffix: str | EndOfSequence | None = None
+    unconditional_prompt: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

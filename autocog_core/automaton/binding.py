@@ -56,7 +56,7 @@ def bound(action: Action, values: Mapping[str, Any]) -> Action:
                 return _bound_choices(action, values)
     except InputError as error:
         raise InputError(
-            f"{error.where}: {error.what}", where=f'action "{action.uid}"', hint=error.hint
+            f"{error.where}: {error.message}", where=f'action "{action.uid}"', hint=error.hint
         ) from error
     return action
 

@@ -81,5 +81,5 @@ class ByteLM(ChoiceLM):
             splits_at_word_boundaries=kept(vocabulary.surfaces),
             tolerance=1e-6,
             details={"vocabulary": self.options.vocabulary, "bos_text": BOS_TEXT},
-            identify=lambda: digest,
+            compute_fingerprint=lambda: digest,
         )

@@ -55,7 +55,7 @@ def check(
     wanted = WantedModels(model, config, backend, option, {})
     with wanted.opened() as (opened, _):
         found = automaton.check(opened)
-        cost = estimate(automaton, opened.caller) if not _faults(found) else None
+        cost = estimate(automaton, opened.client) if not _faults(found) else None
     _report(automaton, found, cost, as_json)
 
 
@@ -72,7 +72,8 @@ def _report(
             {
                 "actions": len(automaton.actions),
                 "findings": [
-                    {"action": one.uid, "what": one.what, "warning": one.warning} for one in found
+                    {"action": one.uid, "what": one.message, "warning": one.warning}
+                    for one in found
                 ],
                 "estimate": None
                 if cost is None
@@ -82,7 +83,7 @@ def _report(
     else:
         for one in found:
             kind = Text("warning", "yellow") if one.warning else Text("fault", "bold red")
-            show(Text.assemble(kind, f"  {one.where}: {one.what}"))
+            show(Text.assemble(kind, f"  {one.where}: {one.message}"))
         facts = [("actions", str(len(automaton.actions)))]
         if automaton.inputs:
             facts.append(

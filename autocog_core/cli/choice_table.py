@@ -61,7 +61,9 @@ def _value(score: ChoiceScore, name: str) -> float | None:
 
 
 def _notes(scores: ChoiceScores) -> list[str]:
-    evaluated = "" if scores.evaluated is None else f", {scores.evaluated} tokens evaluated"
+    evaluated = (
+        "" if scores.tokens_evaluated is None else f", {scores.tokens_evaluated} tokens evaluated"
+    )
     notes = [
         f"entropy {scores.entropy:.3f} nats, margin {scores.margin:.4f}, "
         f"boundary {scores.boundary}{evaluated}"
@@ -75,8 +77,10 @@ def _notes(scores: ChoiceScores) -> list[str]:
     if scores.has_prefix_choices:
         notes.append("one choice begins another: exclusive is the choice and not the longer one")
     if not scores.exact:
-        why = scores.why or "the scores are not the model's own log-probabilities"
+        why = scores.reason or "the scores are not the model's own log-probabilities"
         notes.append(f"not exact (method {scores.method}): {why}")
-    if scores.unseen:
-        notes.append(f"probability that the server did not show: up to {scores.unseen:.4f}")
+    if scores.unseen_probability:
+        notes.append(
+            f"probability that the server did not show: up to {scores.unseen_probability:.4f}"
+        )
     return notes

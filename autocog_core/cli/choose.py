@@ -104,9 +104,9 @@ def choose(
         scores = opened.choose(
             choices=[separator + one for one in choices],
             norm=norm.value,
-            end=_end(end, end_eos),
+            suffix=_end(end, end_eos),
             boundary=boundary.value,
-            unconditional=unconditional,
+            unconditional_prompt=unconditional,
             **arguments,
         )
     scores = _as_given(scores, choices)

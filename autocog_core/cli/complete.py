@@ -114,5 +114,5 @@ def _show_alternatives(completion: Completion) -> None:
 
 def _summary(completion: Completion) -> str:
     size = len(completion.tokens)
-    text = f"{size} token{'' if size == 1 else 's'}, finish: {completion.finish}"
+    text = f"{size} token{'' if size == 1 else 's'}, finish: {completion.finish_reason}"
     return text if completion.logprob is None else f"{text}, logprob {number(completion.logprob)}"

@@ -62,8 +62,8 @@ def _text(text: str) -> Text:
 
 def _reason(problem: Problem) -> Iterator[Text]:
     yield _text(problem.what)
-    if problem.mend:
-        yield Text.assemble(("mend: ", "bold"), printable(problem.mend), overflow="fold")
+    if problem.fix:
+        yield Text.assemble(("mend: ", "bold"), printable(problem.fix), overflow="fold")
 
 
 def _facts(facts: Iterable[tuple[str, str]]) -> Table:
@@ -124,7 +124,7 @@ def _places(report: ConfigReport) -> Iterator[tuple[str, str]]:
         else:
             found = [place for place in places if place.exists]
         for place in found:
-            state = "counts" if place.counts else "not used" if place.exists else "does not exist"
+            state = "counts" if place.is_used else "not used" if place.exists else "does not exist"
             yield label, f"{place.path} ({state})"
         if not found:
             yield label, f"{absent} ({places[0].path})" if kind == "user" else absent

@@ -138,8 +138,8 @@ def show_answer(automaton: Automaton, tree: ThoughtTree) -> None:
     except InputError:
         show(drawn)
         raise
-    if tree.stopped is not None:
-        session.warn(f"out of {tree.stopped}: the tree is not whole")
+    if tree.stopped_by is not None:
+        session.warn(f"out of {tree.stopped_by}: the tree is not whole")
     if record["fields"]:
         show(facts_table(_fields(record)))
     show(Text(_numbers(record), style="dim"), Text(), drawn)

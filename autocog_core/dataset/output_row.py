@@ -29,7 +29,7 @@ def record_of(row: int, automaton: AutomatonGraph, tree: ThoughtTree) -> Record:
 
     :raises InputError: if the tree has no complete path, and no budget is to blame.
     """
-    path = tree.best(partial=tree.stopped is not None)
+    path = tree.best(partial=tree.stopped_by is not None)
     chosen = list(_choices(automaton, path))
     return {
         "row": row,
@@ -39,14 +39,14 @@ def record_of(row: int, automaton: AutomatonGraph, tree: ThoughtTree) -> Record:
         "margin": _margin(chosen),
         "logprob": finite(path.logprob),
         "tokens": tree.stats.get("tokens_evaluated", 0),
-        "stopped": tree.stopped,
+        "stopped": tree.stopped_by,
         "error": None,
     }
 
 
 def error_record(row: int, error: AutocogError) -> Record:
     """A row without a result, and why; `retryable` where it may go well another time."""
-    told: Record = {"what": error.what, "where": error.where, "hint": error.hint}
+    told: Record = {"what": error.message, "where": error.where, "hint": error.hint}
     if error.retryable:
         told["retryable"] = True
     return {"row": row, "error": told}

@@ -33,6 +33,6 @@ def _each_once(model: Model, models: Mapping[str, Model]) -> dict[str, Model]:
     found = {model.name: model}
     for name, each in models.items():
         # The main one may be named as well, and two models may have the same name.
-        if each.caller not in (other.caller for other in found.values()):
+        if each.client not in (other.client for other in found.values()):
             found[name if name not in found else f"{name} (2)"] = each
     return found

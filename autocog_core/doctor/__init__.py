@@ -11,7 +11,7 @@ is a line of the report. Gathering stands here, printing in `autocog_core.cli`.
 
 from __future__ import annotations
 
-from autocog_core.doctor.config_report import ConfigReport, Place
+from autocog_core.doctor.config_report import ConfigReport, ConfigLocation
 from autocog_core.doctor.diagnosis import Diagnosis, examine
 from autocog_core.doctor.environment import Environment
 from autocog_core.doctor.model_reports import ModelReport
@@ -23,7 +23,7 @@ __all__ = [
     "Diagnosis",
     "Environment",
     "ModelReport",
-    "Place",
+    "ConfigLocation",
     "PluginReport",
     "Problem",
     "UnreadableDistribution",

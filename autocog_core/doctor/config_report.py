@@ -17,7 +17,7 @@ Kind = Literal["argument", "variable", "here", "above", "user"]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ConfigLocation:
     """A place where the config file is looked for.
 
     :ivar kind: named by an argument or by the variable; in the current folder, in one above it, or
@@ -28,7 +28,7 @@ class Place:
     kind: Kind
     path: str
     exists: bool
-    counts: bool
+    is_used: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class ConfigReport:
     :ivar path: the file that counts; None where there is none.
     """
 
-    places: tuple[Place, ...]
+    places: tuple[ConfigLocation, ...]
     path: str | None
     default_model: str | None = None
     problem: Problem | None = None
@@ -53,10 +53,10 @@ def examine_config(path: str | os.PathLike[str] | None) -> tuple[ConfigReport, C
         config = read_config(path)
     except ConfigError as error:
         problem = Problem.of(error, str(counting))
-    places: list[Place] = []
+    places: list[ConfigLocation] = []
     for kind, place in _places(path):
-        counts = place.resolve() == counting and not any(each.counts for each in places)
-        places.append(Place(kind, str(place), place.is_file(), counts))
+        counts = place.resolve() == counting and not any(each.is_used for each in places)
+        places.append(ConfigLocation(kind, str(place), place.is_file(), counts))
     shown = None if counting is None else str(counting)
     return ConfigReport(tuple(places), shown, _default(config), problem), config
 

@@ -34,7 +34,7 @@ def main() -> None:
             _load(config, name, tell)
     except Exception as error:  # noqa: BLE001 - whatever a plugin raises is an answer
         problem = Problem.of(error, str(path), f'model "{name}"')
-        tell(what=problem.what, mend=problem.mend)
+        tell(what=problem.what, mend=problem.fix)
     tell(done=True)
 
 
@@ -58,7 +58,7 @@ def _load(config: Config, name: str, tell: ProbeChannel) -> None:
                 "context_length": info.context_length,
                 "capabilities": model.capabilities,
                 "tolerance": info.tolerance,
-                "concurrency": info.concurrency,
+                "concurrency": info.max_concurrency,
                 "details": info.details,
             }
         )

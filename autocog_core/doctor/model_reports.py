@@ -57,7 +57,7 @@ def examine_model(
     for report in plugins:
         if report.problem is not None and is_named(report, config, name):
             what = f'{report.kind} "{report.name}": {report.problem.what}'
-            return ModelReport(*identity, "fails", Problem(what, report.problem.mend))
+            return ModelReport(*identity, "fails", Problem(what, report.problem.fix))
     depth = "load" if load else "check"
 
     def learn(facts: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ class Problem:
     """
 
     what: str
-    mend: str = ""
+    fix: str = ""
 
     @classmethod
     def of(cls, error: Exception, *known: str) -> Self:
@@ -32,8 +32,8 @@ class Problem:
             return cls(redact(f"{type(error).__name__}: {error}"))
         where = error.where
         if not where or any(redact(text) in where for text in known):
-            return cls(error.what, error.hint)
-        return cls(f"{where}: {error.what}", error.hint)
+            return cls(error.message, error.hint)
+        return cls(f"{where}: {error.message}", error.hint)
 
 
 def plain(value: Any) -> Any:

@@ -72,8 +72,8 @@ Steps = Generator[Sequence[Asked], Sequence[Any], Outcome]
 
 def tokens_evaluated(answer: Answer) -> int:
     """How many tokens a model evaluated for an answer: those decided, where it does not say."""
-    if answer.evaluated is not None:
-        return answer.evaluated
+    if answer.tokens_evaluated is not None:
+        return answer.tokens_evaluated
     if isinstance(answer, ChoiceScores):
         return sum(len(score.tokens) for score in answer.scores)
     return sum(len(one.tokens) for one in (answer, *answer.alternatives))

@@ -116,16 +116,16 @@ def _cost(action: Action, caller: BackendClient) -> _Cost:
 
 def _tree(action: Choose, caller: BackendClient) -> int:
     """Tokens of a choice's tree; for pmi there is a second one, after another text."""
-    end = action.end if isinstance(action.end, str) else ""
+    end = action.suffix if isinstance(action.suffix, str) else ""
     choices = [choice + end for choice in action.choices if isinstance(choice, str)]
     spelled = caller.tokenize(choices, at_start=False)
     # Beginnings that choices have in common are evaluated once.
     count = len({tuple(ids[:length]) for ids in spelled for length in range(1, len(ids) + 1)})
-    if action.end is EOS:
+    if action.suffix is EOS:
         count += len(choices)
     if action.norm != "pmi":
         return count
-    before = caller.tokenize([action.unconditional or ""], at_start=True)[0]
+    before = caller.tokenize([action.unconditional_prompt or ""], at_start=True)[0]
     return 2 * count + len(before) + 1
 
 

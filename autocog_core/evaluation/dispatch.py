@@ -115,13 +115,15 @@ class Dispatcher:
 
     def _pool(self, caller: BackendClient) -> ThreadPoolExecutor | None:
         """Threads for the calls of a model; None for one that takes them one after the other."""
-        if caller.info.concurrency <= 1:
+        if caller.info.max_concurrency <= 1:
             return None
         with self._lock:
             if self._ended:
                 raise RuntimeError("calls of models have ended")
             if caller not in self._pools:
-                self._pools[caller] = ThreadPoolExecutor(caller.info.concurrency, "autocog-call")
+                self._pools[caller] = ThreadPoolExecutor(
+                    caller.info.max_concurrency, "autocog-call"
+                )
             return self._pools[caller]
 
     def __enter__(self) -> Self:

@@ -119,7 +119,7 @@ class Evaluation:
 
     def say(self, declined: Declined) -> None:
         """Tell in the tree why no engine has taken it over."""
-        self._header = {**self._header, "evaluator": f"core: {declined.why}"}
+        self._header = {**self._header, "evaluator": f"core: {declined.reason}"}
 
     def ask(self) -> dict[str | None, list[Asked]]:
         """What its paths need next of each model; nothing when it has come to its end."""
@@ -300,7 +300,7 @@ class Evaluation:
                     else context.plus(PendingText((TextPiece(branch.text),)))
                     for name, context in live.contexts.items()
                 }
-                logprob = draft.nodes[node].logprob
+                logprob = draft.nodes[node].path_logprob
                 self._push(_Live(node, following, contexts, visits, logprob))
 
 

@@ -116,7 +116,7 @@ class PreparedStep:
 
 def prepare_automaton(run: AutomatonRun) -> PreparedAutomaton:
     """A run as the extension takes it."""
-    automaton, info = run.automaton, run.caller.info
+    automaton, info = run.automaton, run.client.info
     places = {action.uid: place for place, action in enumerate(automaton.actions)}
     return PreparedAutomaton(
         [_action(run, action, places) for action in automaton.actions],
@@ -145,7 +145,7 @@ def _action(run: AutomatonRun, action: Action, places: dict[str, int]) -> Prepar
         made.length_penalty = action.length_penalty
         made.stops = [stop.encode("utf-8") for stop in action.stop]
         allowed = AllowedTokens.of(
-            run.automaton, run.caller, action, TokenMaskCache.of_model(run.caller)
+            run.automaton, run.client, action, TokenMaskCache.of_model(run.client)
         )
         made.limited, made.free = allowed.limited, allowed.free
         made.in_set = allowed.allowed if allowed.limited else None
@@ -164,7 +164,7 @@ def prepare_step(
     :param ids: what is settled. `pending`: (text action or -1, bytes if -1, node) of each text.
     :raises InputError: as core does, where it cannot be tokenized or does not fit.
     """
-    caller = run.caller
+    caller = run.client
     actions = run.automaton.actions
     texts = tuple(_pending(actions, *one) for one in pending)
     context = Context(tuple(ids), texts)
@@ -202,7 +202,7 @@ def _choices(caller: BackendClient, action: Choose, tree: TokenChoiceTree) -> Pr
     suffix = tree.eos[:1]
     decided = tree.encoded.decided
     kept_tokens, retokenized_bytes = [len(tokens) for tokens in decided], [b""] * len(decided)
-    if isinstance(action.end, str):
+    if isinstance(action.suffix, str):
         after = [after_choice(caller, action, (), tokens) for tokens in decided]
         kept_tokens = [len(context.ids) for context in after]
         retokenized_bytes = [

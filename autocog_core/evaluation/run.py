@@ -143,7 +143,7 @@ def call_engine(
 
     Wrappers that watch each evaluation would miss them: with one of these, core evaluates.
     """
-    caller = runs[0].caller
+    caller = runs[0].client
     if not caller.hooks.evaluate.get_hookimpls():
         return None
     if caller.watched:

@@ -52,7 +52,7 @@ def run_many(
     run = partial(prepare, callers=callers, digest=digest, budget=budget, strategy=strategy)
     prepared = (partial(run, automaton, values) for values in rows)
     used = {action.model for action in automaton.actions} | {None}
-    several = all(callers[name].info.concurrency > 1 for name in used)
+    several = all(callers[name].info.max_concurrency > 1 for name in used)
     yield from (_each if several and concurrency > 1 else _in_step)(prepared, concurrency)
 
 

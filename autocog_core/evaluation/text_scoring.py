@@ -64,7 +64,7 @@ class ScoringContext:
         count = len(self.base) - self.first
         values = np.minimum(answer.values, 0.0)
         own = TreeScores(
-            answer.values[count:], answer.top_tokens, answer.top_logprobs, answer.evaluated
+            answer.values[count:], answer.top_tokens, answer.top_logprobs, answer.tokens_evaluated
         )
         scored = []
         for text in self.texts:

@@ -108,7 +108,7 @@ def _spelled(
     caller: BackendClient, action: Choose, encoded: EncodedChoices | None
 ) -> list[tuple[int, ...]]:
     """Each choice's decided tokens by token trees; none without a tokenizer."""
-    end = caller.info.eos[:1] if action.end is EOS else ()
+    end = caller.info.eos[:1] if action.suffix is EOS else ()
     return [(*tokens, *end) for tokens in encoded.decided] if encoded is not None else []
 
 
@@ -117,7 +117,7 @@ def _doubt_of_choice(
 ) -> str:
     """Why scores are not those of the same choices by token trees; empty where they are."""
     if not result.exact:
-        return result.why or INEXACT
+        return result.reason or INEXACT
     if footing.doubt or [score.tokens for score in result.scores] == spelled:
         return footing.doubt
     return "the choices are scored with tokens other than those that continue the path"
@@ -165,7 +165,7 @@ def _completion(
         0.0,
         0.0,
         context.followed_by(one.text, footing.after(caller, context, one.text)),
-        finish=one.finish,
+        finish=one.finish_reason,
         why=doubt,
     )
 
@@ -180,8 +180,8 @@ def _grown(caller: BackendClient, action: Complete, one: Completion) -> Hypothes
     elif stop is not None:
         finish, size = "stop", stop[0]
     logprobs = tuple(min(0.0, logprob) for logprob in one.logprobs or ())
-    found = Hypothesis(one.tokens, logprobs, sum(logprobs), raw, size, one.finish)
-    ended = (finish or "length") == one.finish
+    found = Hypothesis(one.tokens, logprobs, sum(logprobs), raw, size, one.finish_reason)
+    ended = (finish or "length") == one.finish_reason
     return found if ended and found.text == one.text else None
 
 

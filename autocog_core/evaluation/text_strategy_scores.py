@@ -100,7 +100,7 @@ class ScoredTexts:
         (score,) = result.scores
         # The end of what comes before may have been spelled anew, and scored with it.
         logprobs = score.token_logprobs[-len(self._tail) :]
-        why = "" if result.exact else result.why or INEXACT
+        why = "" if result.exact else result.reason or INEXACT
         if score.tokens[-len(self._tail) :] != self._tail or len(logprobs) != len(self._tail):
             return nothing, why or "the backend did not score the tokens of the text"
         first = min(text.start for text in self._texts if text.evaluate and text.tokens)

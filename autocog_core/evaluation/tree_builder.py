@@ -29,7 +29,7 @@ class TreeBuilder:
             ThoughtNode(
                 action.uid,
                 text,
-                logprob=logprob,
+                path_logprob=logprob,
                 length=self._length(parent),
                 name=action.name,
                 model=model,
@@ -54,7 +54,7 @@ class TreeBuilder:
                 branch.pruned,
                 branch.finish,
                 exact=not branch.why,
-                why=branch.why,
+                reason=branch.why,
                 retokenized=branch.retokenized,
                 name=action.name,
                 model=action.model,
@@ -80,7 +80,7 @@ class TreeBuilder:
                 node,
                 tokens=text.tokens,
                 logprobs=logprobs,
-                logprob=node.logprob + added,
+                logprob=node.path_logprob + added,
                 length=node.length + count,
                 exact=not doubt,
                 why=doubt,
@@ -90,14 +90,14 @@ class TreeBuilder:
     def end(self, index: int) -> None:
         """The automaton ends at a node: its path is complete, if it was not pruned."""
         node = self.nodes[index]
-        if node.pruned is None:
+        if node.pruned_by is None:
             self.nodes[index] = replace(node, last=True)
-            self.complete.append(node.logprob)
+            self.complete.append(node.path_logprob)
 
     def prune(self, indices: Iterable[int], why: Pruned) -> None:
         """No path goes on from these nodes."""
         for index in indices:
-            if index >= 0 and self.nodes[index].pruned is None:
+            if index >= 0 and self.nodes[index].pruned_by is None:
                 self.nodes[index] = replace(self.nodes[index], pruned=why)
 
     def _add(self, node: ThoughtNode) -> int:

@@ -31,8 +31,8 @@ def choice_request(action: Choose, prompt: Prompt) -> ChoiceRequest:
         prompt,
         tuple(str(choice) for choice in action.choices),
         action.norm,
-        action.end,
-        unconditional=action.unconditional,
+        action.suffix,
+        unconditional_prompt=action.unconditional_prompt,
     )
 
 
@@ -41,10 +41,10 @@ def after_choice(
 ) -> Context:
     """What comes after a choice: without the `end` that had to follow."""
     kept, rest = len(tokens), b""
-    if action.end is EOS:
+    if action.suffix is EOS:
         kept -= 1
-    elif isinstance(action.end, str):
-        size = len(caller.detokenize(tokens)) - len(action.end.encode("utf-8"))
+    elif isinstance(action.suffix, str):
+        size = len(caller.detokenize(tokens)) - len(action.suffix.encode("utf-8"))
         kept, rest = split_tokens(caller, tokens, size)
     after = Context((*base, *tokens[:kept]))
     if rest:

@@ -85,7 +85,7 @@ def _texts(action: Choose) -> list[str]:
 
 def _prefixes(action: Choose, caller: BackendClient | None) -> Iterator[Finding]:
     """Choices that begin others: of their tokens, where a model tells these."""
-    if action.end is not None:
+    if action.suffix is not None:
         return
     # What is empty or there twice is a fault.
     choices = [choice for choice in dict.fromkeys(_texts(action)) if choice]
@@ -147,4 +147,4 @@ def _mask(automaton: AutomatonGraph, action: Complete, caller: BackendClient) ->
         if not TokenMaskCache.of_model(caller).of(vocab).any():
             yield finding("its vocab holds none of the model's tokens", action)
     except InputError as error:
-        yield finding(error.what, action)
+        yield finding(error.message, action)

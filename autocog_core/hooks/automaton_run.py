@@ -43,11 +43,11 @@ class AutomatonRun:
     """
 
     automaton: AutomatonGraph
-    caller: BackendClient
+    client: BackendClient
     budget: Budget
     best_first: bool
     top: int | None
-    header: Mapping[str, Any]
+    provenance: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +57,4 @@ class Declined:
     :ivar why: what it cannot do; said in the tree.
     """
 
-    why: str
+    reason: str

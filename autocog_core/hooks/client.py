@@ -100,7 +100,7 @@ class BackendClient:
 
     @lazy
     def _guard(self) -> AbstractContextManager[Any]:
-        return self._lock if self.info.concurrency <= 1 else nullcontext()
+        return self._lock if self.info.max_concurrency <= 1 else nullcontext()
 
     def close(self) -> None:
         """Release the engine, as soon as it serves no call any more; later calls are refused."""

@@ -86,7 +86,7 @@ class Automaton(AutomatonGraph):
         """
         from autocog_core.evaluation.warnings import warnings_of
 
-        return [*self.faults(), *warnings_of(self, self._faults, model.caller if model else None)]
+        return [*self.faults(), *warnings_of(self, self._faults, model.client if model else None)]
 
     def run(
         self,
@@ -169,4 +169,4 @@ class Automaton(AutomatonGraph):
 
 def _callers(model: Model, models: Mapping[str, Model] | None) -> dict[str | None, BackendClient]:
     """Return the clients by the names that actions use; None names the main model."""
-    return {None: model.caller, **{name: other.caller for name, other in (models or {}).items()}}
+    return {None: model.client, **{name: other.client for name, other in (models or {}).items()}}

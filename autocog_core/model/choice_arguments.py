@@ -14,10 +14,10 @@ def choice_request(
     prompt: Prompt,
     choices: Sequence[str],
     norm: Norm,
-    end: str | EndOfSequence | None,
+    suffix: str | EndOfSequence | None,
     boundary: Literal["heal", "strict"],
     method: str | None,
-    unconditional: str | None,
+    unconditional_prompt: str | None,
 ) -> ChoiceRequest:
     """One request; see `Model.choose`.
 
@@ -26,7 +26,7 @@ def choice_request(
     if boundary not in ("heal", "strict"):
         raise InputError(f"{boundary!r}", where="boundary", hint='give "heal" or "strict"')
     return ChoiceRequest(
-        prompt, _listed(choices), norm, end or None, boundary, method, unconditional
+        prompt, _listed(choices), norm, suffix or None, boundary, method, unconditional_prompt
     )
 
 

@@ -40,7 +40,7 @@ def validate_defaults(arguments: Mapping[str, Any], where: str) -> None:
     try:
         completion_request(Prompt(()), arguments)
     except InputError as error:
-        raise ConfigError(error.what, where=f"{where}.{error.where}", hint=error.hint) from error
+        raise ConfigError(error.message, where=f"{where}.{error.where}", hint=error.hint) from error
 
 
 def completion_request(prompt: Prompt, arguments: Mapping[str, Any]) -> CompletionRequest:

@@ -54,7 +54,12 @@ class CoreDefaults:
         if not others:
             return first
         return Completion(
-            first.text, first.tokens, first.logprobs, first.finish, first.stop, tuple(others)
+            first.text,
+            first.tokens,
+            first.logprobs,
+            first.finish_reason,
+            first.stop_string,
+            tuple(others),
         )
 
     def _tree(self, query: TreeQuery) -> TreeScores:

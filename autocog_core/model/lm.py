@@ -117,7 +117,7 @@ class LM(ABC):
         """
         from autocog_core.scoring.prompt_encoding import check_sequence, encode
 
-        caller = self.as_model().caller
+        caller = self.as_model().client
         tokens = encode(caller, request.prompt)
         check_sequence(tokens, caller.info, beyond=request.max_tokens)
         return tokens

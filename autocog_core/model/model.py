@@ -108,7 +108,7 @@ class Model:
         return self._backend
 
     @property
-    def caller(self) -> BackendClient:
+    def client(self) -> BackendClient:
         """The typed hook calls, for code that builds on models."""
         return self._caller
 
@@ -236,10 +236,10 @@ class Model:
         *,
         messages: Sequence[Message] | None = None,
         norm: Norm = "logprob",
-        end: str | EndOfSequence | None = None,
+        suffix: str | EndOfSequence | None = None,
         boundary: Literal["heal", "strict"] = "heal",
         method: str | None = None,
-        unconditional: str | None = None,
+        unconditional_prompt: str | None = None,
     ) -> ChoiceScores:
         """Score strings that continue the prompt, exactly.
 
@@ -251,7 +251,13 @@ class Model:
         :raises ContextOverflowError: if prompt and longest choice do not fit.
         """
         request = choice_request(
-            self._prompt(prompt, messages), choices, norm, end, boundary, method, unconditional
+            self._prompt(prompt, messages),
+            choices,
+            norm,
+            suffix,
+            boundary,
+            method,
+            unconditional_prompt,
         )
         return self._caller.choose(request)
 
@@ -262,10 +268,10 @@ class Model:
         *,
         messages: Sequence[Sequence[Message]] | None = None,
         norm: Norm = "logprob",
-        end: str | EndOfSequence | None = None,
+        suffix: str | EndOfSequence | None = None,
         boundary: Literal["heal", "strict"] = "heal",
         method: str | None = None,
-        unconditional: str | None = None,
+        unconditional_prompt: str | None = None,
     ) -> list[ChoiceScores]:
         """`choose` for many prompts in one call, so that the engine can share and batch work.
 
@@ -280,7 +286,9 @@ class Model:
         prompts = several(prompts or ())
         per_prompt = choices_per_prompt(prompts, choices)
         requests = [
-            choice_request(Prompt.of(prompt), own, norm, end, boundary, method, unconditional)
+            choice_request(
+                Prompt.of(prompt), own, norm, suffix, boundary, method, unconditional_prompt
+            )
             for prompt, own in zip(prompts, per_prompt, strict=True)
         ]
         if self._only_core_chooses:

@@ -90,16 +90,16 @@ def _located(automaton: AutomatonGraph, count: int, *, of_paths: bool) -> Iterat
     places = {action.uid: number for number, action in enumerate(automaton.actions[:count])}
     sets = {place_of(name): name for name in automaton.vocabs}
     for finding in faults_of(automaton):
-        if finding.what.startswith(_FOUND_ALREADY):
+        if finding.message.startswith(_FOUND_ALREADY):
             continue
-        if finding.what in GRAPH_ERRORS and not of_paths:
+        if finding.message in GRAPH_ERRORS and not of_paths:
             continue
         if finding.where in sets:
-            yield Fault(("vocabs", sets[finding.where]), finding.what)
+            yield Fault(("vocabs", sets[finding.where]), finding.message)
         elif finding.uid is None:
             yield Fault((), str(finding))
         elif finding.uid in places:
-            yield Fault(("actions", places[finding.uid]), finding.what)
+            yield Fault(("actions", places[finding.uid]), finding.message)
 
 
 class _Builder:
@@ -201,8 +201,8 @@ class _Builder:
             threshold=one.threshold,
             threshold_on=one.threshold_on,
             norm=one.norm,
-            end=EOS if one.end_eos else one.end,
-            unconditional=one.unconditional,
+            suffix=EOS if one.end_eos else one.end,
+            unconditional_prompt=one.unconditional,
         )
 
     def _following(self, number: int) -> str | None:

@@ -66,10 +66,10 @@ def _action(action: Action, following: str | None, vocabs: TokenSetWriter) -> di
             data |= _text(action)
         case Choose():
             data["choices"] = _choices(action)
-            if action.end is EOS:
+            if action.suffix is EOS:
                 data["end_eos"] = True
-            elif action.end is not None:
-                data["end"] = action.end
+            elif action.suffix is not None:
+                data["end"] = action.suffix
         case Complete():
             data["length"] = action.length
             if action.stop:

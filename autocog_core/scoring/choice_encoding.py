@@ -45,7 +45,7 @@ def encode_choices(
     :raises ContextOverflowError: if the longest choice does not fit the context.
     """
     _check_choices(request)
-    end = request.end if isinstance(request.end, str) else ""
+    end = request.suffix if isinstance(request.suffix, str) else ""
     prepared = prepare(caller, request.prompt)
     settled, fixed, continuations = JointTokenizer.of_model(caller).of(
         prepared.tail,
@@ -102,10 +102,12 @@ def _check_choices(request: ChoiceRequest) -> None:
                 hint="remove one of them",
             )
         seen[choice] = number
-    if isinstance(request.end, str):
-        check_text(request.end, "end")
-    elif request.end is not None and not isinstance(request.end, EndOfSequence):
-        raise InputError(f"got {type(request.end).__name__}", where="end", hint="give text or EOS")
+    if isinstance(request.suffix, str):
+        check_text(request.suffix, "end")
+    elif request.suffix is not None and not isinstance(request.suffix, EndOfSequence):
+        raise InputError(
+            f"got {type(request.suffix).__name__}", where="end", hint="give text or EOS"
+        )
 
 
 def _check_distinct(decided: Sequence[tuple[int, ...]], choices: Sequence[str]) -> None:

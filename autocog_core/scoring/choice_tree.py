@@ -59,8 +59,8 @@ class TokenChoiceTree:
             raise CapabilityError(
                 f"method {request.method!r} is not offered", where=caller.who, hint='use "tree"'
             )
-        eos = caller.info.eos if request.end is EOS else ()
-        if request.end is EOS and not eos:
+        eos = caller.info.eos if request.suffix is EOS else ()
+        if request.suffix is EOS and not eos:
             raise CapabilityError("the model has no end-of-sequence token", where=caller.who)
         encoded = encode_choices(caller, request)
         unconditional = None
@@ -114,7 +114,7 @@ class TokenChoiceTree:
             has_prefix_choices=ambiguous,
             entropy=entropy(prob),
             margin=float(prob[index] - others.max()) if others.size else 1.0,
-            evaluated=sum(answer.evaluated for answer in answers),
+            tokens_evaluated=sum(answer.tokens_evaluated for answer in answers),
         )
 
     def _scores(
@@ -208,7 +208,7 @@ def _unconditional(caller: BackendClient, request: ChoiceRequest) -> tuple[int, 
     """The ids that pmi conditions on."""
     info = caller.info
     bos = (info.bos,) if info.adds_bos and info.bos is not None else ()
-    text = request.unconditional
+    text = request.unconditional_prompt
     if text:
         check_text(text, "unconditional")
         return (*bos, *caller.tokenize([text], at_start=True)[0])

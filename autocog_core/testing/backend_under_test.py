@@ -169,14 +169,14 @@ class BackendUnderTest:
 
     def raw_row(self, tokens: Sequence[int]) -> Any:
         """The backend's own answer, before core has looked at it."""
-        return self.model.caller.hooks.greedy_impl(tokens=list(tokens))
+        return self.model.client.hooks.greedy_impl(tokens=list(tokens))
 
     def logprob(self, tokens: Sequence[int], token: int) -> float:
         """The log-probability of `token` after `tokens`, asked for by itself."""
         if self.offers("rows"):
             return float(self.model.greedy(list(tokens))[token])
         one, root = np.array([token], dtype=np.int32), np.array([-1], dtype=np.int32)
-        (found,) = self.model.caller.greedy_tree([TreeQuery(list(tokens), one, root)])
+        (found,) = self.model.client.greedy_tree([TreeQuery(list(tokens), one, root)])
         return float(found.values[0])
 
     def encoded(self, text: str) -> list[int]:
@@ -214,7 +214,7 @@ class BackendUnderTest:
 
     def normalized(self, text: str) -> str:
         """A text as the tokenizer brings it into its Unicode form, where it does."""
-        form = self.model.info.normalizer
+        form = self.model.info.unicode_normalization
         return unicodedata.normalize(form, text) if form else text
 
     def close_others(self) -> None:

@@ -43,7 +43,7 @@ def description(subject: BackendUnderTest) -> None:
         "vocabulary_size": size < 1,
         "context_length": info.context_length is not None and info.context_length < 2,
         "tolerance": not 0 <= info.tolerance <= 2,
-        "concurrency": info.concurrency < 1,
+        "concurrency": info.max_concurrency < 1,
     }
     for field, bad in wrong.items():
         if bad:

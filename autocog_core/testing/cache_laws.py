@@ -19,7 +19,7 @@ CALLS = 4
 def two_models(subject: BackendUnderTest) -> None:
     """Two models of a backend share no state: calls of one change nothing for the other."""
     model, other = subject.model, subject.another()
-    if other.caller is model.caller:
+    if other.client is model.client:
         raise LawViolation("the factory gives the same model twice", cause="make a new one")
     prompt = subject.prompts[-1]
     _logprobs(subject, model)

@@ -32,16 +32,16 @@ def as_many_tokens(subject: BackendUnderTest) -> None:
                 expected=f"at most {length}",
                 got=len(found.tokens),
             )
-        if found.finish not in ("stop", "eos", "length"):
-            raise LawViolation("it does not say why it ended", got=found.finish)
-        if found.finish == "stop":
+        if found.finish_reason not in ("stop", "eos", "length"):
+            raise LawViolation("it does not say why it ended", got=found.finish_reason)
+        if found.finish_reason == "stop":
             raise LawViolation(
                 "it ended at a stop string, where none was given",
                 given=f"max_tokens={length}",
-                got=found.stop,
+                got=found.stop_string,
                 cause="an empty stop matches everywhere, or the end of the text is called a stop",
             )
-        if found.finish == "length" and found.tokens and len(found.tokens) < length:
+        if found.finish_reason == "length" and found.tokens and len(found.tokens) < length:
             raise LawViolation(
                 "it ended early, and calls it the asked length",
                 expected=length,
@@ -64,16 +64,18 @@ def ends(subject: BackendUnderTest) -> None:
                 got=each.tokens,
                 cause="ignore_eos is on, or only one of several EOS ids is looked for",
             )
-        if each.tokens and (each.tokens[-1] in eos) is not (each.finish == "eos"):
+        if each.tokens and (each.tokens[-1] in eos) is not (each.finish_reason == "eos"):
             raise LawViolation(
-                'it says that it ended by "' + each.finish + '", and its last token says otherwise',
+                'it says that it ended by "'
+                + each.finish_reason
+                + '", and its last token says otherwise',
                 expected='"eos" where the last token is one of info.eos, and only there',
                 got=each.tokens,
                 cause="EOS is left out of `tokens`, or info.eos is not all of the ids that end it"
-                if each.finish == "eos"
+                if each.finish_reason == "eos"
                 else "the last token of all is not looked at, or info.eos names too many ids",
             )
-    if not any(each.finish == "eos" for each in found):
+    if not any(each.finish_reason == "eos" for each in found):
         raise NotApplicableError("it never said EOS")
 
 
@@ -159,12 +161,12 @@ def stops(subject: BackendUnderTest) -> None:
                 got=ended.text,
                 cause=_cause_of_stop(ended, free, expected, stop),
             )
-        if ended.finish != "stop" or ended.stop not in (stop, None):
+        if ended.finish_reason != "stop" or ended.stop_string not in (stop, None):
             raise LawViolation(
                 "it does not say that a stop string came",
                 given=f"stop={stop!r}",
                 expected=("stop", stop),
-                got=(ended.finish, ended.stop),
+                got=(ended.finish_reason, ended.stop_string),
             )
         if free.tokens and ended.tokens != free.tokens[: len(ended.tokens)]:
             raise LawViolation(

@@ -52,12 +52,12 @@ def prefix_choices(subject: BackendUnderTest) -> None:
     if not result.has_prefix_choices:
         raise LawViolation("the result does not say that a choice begins another", got=False)
     for short, long in pairs:
-        if short.exclusive > short.logprob + 1e-9:
+        if short.exclusive_logprob > short.logprob + 1e-9:
             raise LawViolation(
                 "a choice gains by its extensions",
                 given=short.choice,
                 expected=f"at most {short.logprob:.6g}",
-                got=short.exclusive,
+                got=short.exclusive_logprob,
             )
         if short.logprob - long.logprob < -subject.tolerance:
             raise LawViolation(
@@ -89,7 +89,7 @@ def long_choices(subject: BackendUnderTest) -> None:
     first, second = result.scores
     if max(first.logprob, second.logprob) > SMALLEST:
         raise NotApplicableError("no choice that fits its context is unlikely enough")
-    expected = 1 / (1 + math.exp(min(700, second.exclusive - first.exclusive)))
+    expected = 1 / (1 + math.exp(min(700, second.exclusive_logprob - first.exclusive_logprob)))
     if not abs(first.prob - expected) <= 1e-6:
         raise LawViolation(
             "the share of a long choice does not follow its log-probability",
@@ -141,7 +141,7 @@ def norms_and_ends(subject: BackendUnderTest) -> None:
             )
         if not subject.writes(f"{prompt}{choices[0]}\n"):
             continue
-        ended = model.choose(prompt, choices, end="\n")
+        ended = model.choose(prompt, choices, suffix="\n")
         if ended.exact and all(
             len(one.tokens) == len(other.tokens)
             for one, other in zip(plain.scores, ended.scores, strict=True)
@@ -184,7 +184,7 @@ def _check_shares(prompt: str, result: ChoiceScores) -> None:
             cause="index counts in another order than the choices",
         )
     if result.exact:
-        ranks = np.array([score.exclusive for score in result.scores])
+        ranks = np.array([score.exclusive_logprob for score in result.scores])
         if not np.isfinite(ranks).any():
             return
         expected = np.exp(ranks - ranks.max())

@@ -75,7 +75,7 @@ def assert_exact(tree: ThoughtTree) -> None:
 
     :raises AssertionError: with the nodes that are not, and why.
     """
-    wrong = [f"{node.uid}: {node.why}" for node in tree.best().nodes if not node.exact]
+    wrong = [f"{node.uid}: {node.reason}" for node in tree.best().nodes if not node.exact]
     if wrong:
         raise AssertionError("not exact: " + "; ".join(wrong))
 

@@ -185,7 +185,7 @@ def exact_scores(subject: BackendUnderTest, prompt: str, choices: Sequence[str])
     except CapabilityError as error:
         raise NotApplicableError(str(error)) from error
     if not result.exact:
-        raise NotApplicableError(f"scores are not exact: {result.why}")
+        raise NotApplicableError(f"scores are not exact: {result.reason}")
     return result
 
 

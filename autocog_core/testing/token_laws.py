@@ -107,7 +107,7 @@ def bytes_add_up(subject: BackendUnderTest) -> None:
 @law("tokens")
 def texts_together(subject: BackendUnderTest) -> None:
     """Texts that are tokenized together have the tokens of each alone, in their order."""
-    caller = subject.model.caller
+    caller = subject.model.client
     together = caller.tokenize(list(subject.hard), at_start=True)
     for text, found in zip(subject.hard, together, strict=True):
         (alone,) = caller.tokenize([text], at_start=True)
@@ -184,7 +184,7 @@ def every_id(subject: BackendUnderTest) -> None:
 def _no_bytes(subject: BackendUnderTest, piece: range) -> str | None:
     """What came in place of the ids' bytes; None where these came."""
     try:
-        found: object = subject.model.caller.detokenize(list(piece))
+        found: object = subject.model.client.detokenize(list(piece))
     except CapabilityError:
         raise
     except Exception as error:  # noqa: BLE001 - told with the law
@@ -196,7 +196,7 @@ def _no_bytes(subject: BackendUnderTest, piece: range) -> str | None:
 def vocabulary(subject: BackendUnderTest) -> None:
     """The vocabulary has V entries, each the bytes that its token stands for."""
     model = subject.model
-    surfaces = model.caller.vocabulary()
+    surfaces = model.client.vocabulary()
     size = model.info.vocabulary_size
     if len(surfaces) != size:
         raise LawViolation(
@@ -219,7 +219,7 @@ def borders(subject: BackendUnderTest) -> None:
     model = subject.model
     if not model.info.splits_at_word_boundaries:
         raise NotApplicableError("splits_at_word_boundaries is not declared")
-    found = next(spanning(model.caller.vocabulary()), None)
+    found = next(spanning(model.client.vocabulary()), None)
     if found is not None:
         raise LawViolation(
             "a token spans a border between words",

@@ -24,7 +24,7 @@ def trees(subject: BackendUnderTest) -> None:
     """A token tree's scores are those of its nodes, each asked for by itself."""
     for prompt in subject.prompts:
         query = _tree(subject, subject.encoded(prompt))
-        (found,) = subject.model.caller.greedy_tree([query])
+        (found,) = subject.model.client.greedy_tree([query])
         paths = _paths(query)
         nodes = list(zip(query.tokens.tolist(), query.parents.tolist(), strict=True))
         expected = [subject.logprob(paths[parent], token) for token, parent in nodes]
@@ -52,7 +52,7 @@ def likeliest(subject: BackendUnderTest) -> None:
         at = np.array([-1], dtype=np.int32)
         for allowed in (None, mask):
             query = TreeQuery(prefix, nothing, nothing, at, min(TOP, size // 3), allowed)
-            (found,) = model.caller.greedy_tree([query])
+            (found,) = model.client.greedy_tree([query])
             kept = row if allowed is None else np.where(allowed, row, -np.inf)
             expected = np.sort(kept)[::-1][: query.top_k]
             got = found.top_logprobs[0][: len(expected)]
@@ -81,9 +81,9 @@ def trees_together(subject: BackendUnderTest) -> None:
     # Neither from short to long nor back: engines sort them, and may forget to sort back.
     prompts = [*subject.prompts[1:], subject.prompts[0]]
     queries = [_tree(subject, subject.encoded(prompt)) for prompt in prompts]
-    together = model.caller.greedy_tree(queries)
+    together = model.client.greedy_tree(queries)
     for prompt, query, found in zip(prompts, queries, together, strict=True):
-        (alone,) = model.caller.greedy_tree([query])
+        (alone,) = model.client.greedy_tree([query])
         require_near(
             subject,
             alone.values,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from autocog_core.toolkit.stop_strings import StopMatcher
-from autocog_core.types.completion import Completion, CompletionRequest, Finish
+from autocog_core.types.completion import Completion, CompletionRequest, FinishReason
 
 
 class CompletionBuilder:
@@ -26,7 +26,7 @@ class CompletionBuilder:
         self.tokens: list[int] = []
         self.streamed = False
         self._logprobs: list[float] = []
-        self._finish: Finish | None = None
+        self._finish: FinishReason | None = None
         self._most = request.max_tokens
         self._detokenize = detokenize
         self._eos = eos

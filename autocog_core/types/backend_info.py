@@ -58,18 +58,18 @@ class BackendInfo:
     eos: tuple[int, ...] = ()
     special_tokens: tuple[SpecialToken, ...] = ()
     splits_at_word_boundaries: bool = False
-    normalizer: UnicodeForm | None = None
+    unicode_normalization: UnicodeForm | None = None
     tolerance: float = 1e-4
-    concurrency: int = 1
+    max_concurrency: int = 1
     retries_itself: bool = False
     capabilities: tuple[str, ...] | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
-    identify: Callable[[], str] | None = field(default=None, repr=False, compare=False)
+    compute_fingerprint: Callable[[], str] | None = field(default=None, repr=False, compare=False)
 
     @lazy
     def fingerprint(self) -> str:
         """Identifies weights, tokenizer, dtype and engine version: equal only for equal numbers."""
-        return self.identify() if self.identify is not None else ""
+        return self.compute_fingerprint() if self.compute_fingerprint is not None else ""
 
 
 @dataclass(frozen=True, slots=True)

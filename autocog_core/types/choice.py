@@ -32,10 +32,10 @@ class ChoiceRequest:
     prompt: Prompt
     choices: tuple[str, ...]
     norm: Norm = "logprob"
-    end: str | EndOfSequence | None = None
+    suffix: str | EndOfSequence | None = None
     boundary: Literal["heal", "strict"] = "heal"
     method: str | None = None
-    unconditional: str | None = None
+    unconditional_prompt: str | None = None
 
 
 class EndOfSequence(Enum):
@@ -65,9 +65,9 @@ class ChoiceScore:
     tokens: tuple[int, ...]
     token_logprobs: tuple[float, ...]
     logprob: float
-    exclusive: float
-    mean: float
-    per_byte: float
+    exclusive_logprob: float
+    mean_logprob: float
+    logprob_per_byte: float
     pmi: float | None
     prob: float
 
@@ -76,9 +76,9 @@ class ChoiceScore:
         data: dict[str, Any] = {
             "choice": self.choice,
             "logprob": finite(self.logprob),
-            "exclusive": finite(self.exclusive),
-            "mean": finite(self.mean),
-            "per_byte": finite(self.per_byte),
+            "exclusive": finite(self.exclusive_logprob),
+            "mean": finite(self.mean_logprob),
+            "per_byte": finite(self.logprob_per_byte),
             "prob": self.prob,
             "tokens": list(self.tokens),
             "token_logprobs": [finite(value) for value in self.token_logprobs],
@@ -114,9 +114,9 @@ class ChoiceScores:
     margin: float
     exact: bool = True
     method: str = "tree"
-    why: str = ""
-    unseen: float = 0.0
-    evaluated: int | None = None
+    reason: str = ""
+    unseen_probability: float = 0.0
+    tokens_evaluated: int | None = None
 
     @property
     def choice(self) -> str:
@@ -141,8 +141,8 @@ class ChoiceScores:
             "margin": self.margin,
             "exact": self.exact,
             "method": self.method,
-            "why": self.why,
-            "unseen": self.unseen,
-            "evaluated": self.evaluated,
+            "why": self.reason,
+            "unseen": self.unseen_probability,
+            "evaluated": self.tokens_evaluated,
             "scores": [score.to_dict() for score in self.scores],
         }

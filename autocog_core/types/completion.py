@@ -9,7 +9,7 @@ from typing import Any, Literal
 from autocog_core.numerics import finite
 from autocog_core.types.prompt import Prompt
 
-Finish = Literal["stop", "eos", "length"]
+FinishReason = Literal["stop", "eos", "length"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,10 @@ class Completion:
     text: str
     tokens: tuple[int, ...]
     logprobs: tuple[float, ...] | None
-    finish: Finish
-    stop: str | None = None
+    finish_reason: FinishReason
+    stop_string: str | None = None
     alternatives: tuple[Completion, ...] = ()
-    evaluated: int | None = None
+    tokens_evaluated: int | None = None
 
     @property
     def logprob(self) -> float | None:
@@ -69,8 +69,8 @@ class Completion:
         """Plain data for JSON; a log-probability of -inf becomes None."""
         return {
             "text": self.text,
-            "finish": self.finish,
-            "stop": self.stop,
+            "finish": self.finish_reason,
+            "stop": self.stop_string,
             "logprob": finite(self.logprob),
             "tokens": list(self.tokens),
             "logprobs": None if self.logprobs is None else [finite(x) for x in self.logprobs],

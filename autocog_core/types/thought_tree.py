@@ -39,14 +39,14 @@ class ThoughtNode:
     text: str
     tokens: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
-    logprob: float = 0.0
+    path_logprob: float = 0.0
     length: int = 0
     prob: float = 1.0
-    pruned: Pruned | None = None
-    finish: str | None = None
+    pruned_by: Pruned | None = None
+    finish_reason: str | None = None
     last: bool = False
     exact: bool = True
-    why: str = ""
+    reason: str = ""
     retokenized: bool = False
     name: str | None = None
     model: str | None = None
@@ -55,7 +55,7 @@ class ThoughtNode:
     @property
     def mean(self) -> float:
         """Log-probability per decided token of the path so far."""
-        return self.logprob / self.length if self.length else 0.0
+        return self.path_logprob / self.length if self.length else 0.0
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ class ThoughtTree:
     """
 
     nodes: tuple[ThoughtNode, ...]
-    stopped: str | None = None
-    header: Mapping[str, Any] = field(default_factory=dict)
+    stopped_by: str | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
     stats: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
@@ -84,7 +84,7 @@ class ThoughtTree:
     @cached_property
     def complete(self) -> tuple[ThoughtPath, ...]:
         """The complete paths, in the order of the tree."""
-        ends = (i for i, node in enumerate(self.nodes) if node.last and node.pruned is None)
+        ends = (i for i, node in enumerate(self.nodes) if node.last and node.pruned_by is None)
         return tuple(ThoughtPath(self, end) for end in ends)
 
     def top(self, k: int, by: Ranking = "logprob") -> list[ThoughtPath]:
@@ -101,12 +101,12 @@ class ThoughtTree:
         if not found and partial:
             inner = {node.parent for node in self.nodes}
             leaves = [i for i in range(len(self.nodes)) if i not in inner]
-            open_ = [i for i in leaves if self.nodes[i].pruned not in ("width", "threshold")]
+            open_ = [i for i in leaves if self.nodes[i].pruned_by not in ("width", "threshold")]
             paths = [ThoughtPath(self, i) for i in open_]
             found = sorted(paths, key=lambda path: -getattr(path.end, by))[:1]
         if not found:
             raise InputError(
-                "no path is complete" + (f": out of {self.stopped}" if self.stopped else ""),
+                "no path is complete" + (f": out of {self.stopped_by}" if self.stopped_by else ""),
                 where="tree",
                 hint="give a larger budget, or best(partial=True)",
             )
@@ -121,8 +121,8 @@ class ThoughtTree:
         """Plain data for JSON: nodes as a list, for a tree may be deeper than JSON readers go."""
         return {
             "format": FORMAT,
-            "stopped": self.stopped,
-            "header": dict(self.header),
+            "stopped": self.stopped_by,
+            "header": dict(self.provenance),
             "stats": dict(self.stats),
             "nodes": [_node_to_dict(node) for node in self.nodes],
         }
@@ -164,7 +164,7 @@ class ThoughtPath:
     @property
     def logprob(self) -> float:
         """The joint log-probability of its decided tokens."""
-        return self.end.logprob
+        return self.end.path_logprob
 
     @property
     def exact(self) -> bool:

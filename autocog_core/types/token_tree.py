@@ -127,4 +127,4 @@ class TreeScores:
     values: NDArray[np.float64]
     top_tokens: NDArray[np.int32]
     top_logprobs: NDArray[np.float64]
-    evaluated: int
+    tokens_evaluated: int

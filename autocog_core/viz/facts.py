@@ -36,12 +36,12 @@ def facts(action: Action) -> list[str]:
             found += [_number_of_choices(action), *_followed(action)]
             if action.norm != "logprob":
                 found.append(f"norm {action.norm}")
-            if action.unconditional is not None:
-                found.append(f"unconditional {preview(action.unconditional, _CHOICE_WIDTH)}")
-            if isinstance(action.end, EndOfSequence):
+            if action.unconditional_prompt is not None:
+                found.append(f"unconditional {preview(action.unconditional_prompt, _CHOICE_WIDTH)}")
+            if isinstance(action.suffix, EndOfSequence):
                 found.append("end EOS")
-            elif action.end is not None:
-                found.append(f"end {preview(action.end, _CHOICE_WIDTH)}")
+            elif action.suffix is not None:
+                found.append(f"end {preview(action.suffix, _CHOICE_WIDTH)}")
         case Complete():
             found += [_count(action.length, "token"), *_stops(action), *_search(action)]
             found += _followed(action)

@@ -42,7 +42,7 @@ def tree_text(tree: ThoughtTree, width: int = 80, *, siblings: int = 8, lines: i
         text.append_text(columns.line(tree, line, line.node in best))
     if len(shown) > lines:
         text.append(f"\n{_ELLIPSIS} {len(shown) - lines} more lines", style="dim")
-    for why, count in Counter(node.why for node in tree.nodes if node.why).items():
+    for why, count in Counter(node.reason for node in tree.nodes if node.reason).items():
         text.append(f"\nnot exact: {why} ({count} of {len(tree.nodes)})", style="dim")
     return text
 
@@ -89,7 +89,7 @@ def _group(
     inner = [index for index in group if tree.children[index]]
     leaves = sorted(
         (index for index in group if not tree.children[index]),
-        key=lambda index: (tree.nodes[index].pruned is not None, -tree.nodes[index].prob),
+        key=lambda index: (tree.nodes[index].pruned_by is not None, -tree.nodes[index].prob),
     )
     kept = {*inner, *leaves[:siblings]}
     shown = [index for index in group if index in kept]
@@ -136,7 +136,7 @@ class _Columns:
         guide = line.guide[-(self.text - _LEAST_TEXT) :] if self.text > _LEAST_TEXT else ""
         content = guide + preview(node.text, self.text - len(guide))
         label = set_cell_size(name_preview(_label(node), self.label), self.label)
-        pruned = node.pruned is not None
+        pruned = node.pruned_by is not None
         text = Text.assemble(
             (PICK if picked else " ", "bold green"),
             " ",
@@ -160,14 +160,14 @@ def _numbers(tree: ThoughtTree, index: int) -> str:
     node = tree.nodes[index]
     alone = len(tree.children[node.parent]) == 1
     share = "" if alone else "<.0001" if 0 < node.prob < 0.00005 else f"{node.prob:.4f}"
-    return f"{share:>7} {f'{node.logprob:.3f}' if node.logprobs else '':>9}"
+    return f"{share:>7} {f'{node.path_logprob:.3f}' if node.logprobs else '':>9}"
 
 
 def _note(node: ThoughtNode) -> str:
     """What else is to know: why no path goes on, or how a completion ended."""
     notes = [
-        node.pruned,
-        node.finish if node.finish == "length" else None,
+        node.pruned_by,
+        node.finish_reason if node.finish_reason == "length" else None,
         f"on {node.model}" if node.model is not None else None,
         None if node.exact else "not exact",
     ]

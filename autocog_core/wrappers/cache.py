@@ -215,7 +215,7 @@ def _again(scores: TreeScores) -> TreeScores:
         scores.values.copy(),
         scores.top_tokens.copy(),
         scores.top_logprobs.copy(),
-        scores.evaluated,
+        scores.tokens_evaluated,
     )
 
 

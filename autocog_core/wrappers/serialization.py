@@ -75,7 +75,7 @@ def _to_arrays(head: Any, raw: bytes) -> list[NDArray[Any]]:
 
 def _pack_scores(scores: TreeScores) -> Packed:
     arrays = _arrays(scores.values, scores.top_tokens, scores.top_logprobs)
-    return Packed([int(scores.evaluated), arrays.head], arrays.raw)
+    return Packed([int(scores.tokens_evaluated), arrays.head], arrays.raw)
 
 
 def _unpack_scores(packed: Packed) -> TreeScores:

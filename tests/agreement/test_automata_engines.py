@@ -119,7 +119,7 @@ def test_nothing_is_evaluated_twice(engine: Engine, name: str) -> None:
     with engine.counted() as work, Needed(engine.model) as needed:
         automaton.run(engine.model, values(name))
     assert work.tokens / len(needed) <= 1.05
-    if engine.model.caller.offers_evaluate:
+    if engine.model.client.offers_evaluate:
         engine.forget()
         with engine.counted() as own:
             automaton.run(engine.model, values(name))
@@ -132,7 +132,7 @@ def test_beams_evaluate_nothing_twice(engine: Engine) -> None:
     with engine.counted() as work, Needed(engine.model) as needed:
         automaton.run(engine.model)
     assert work.tokens / len(needed) <= 1.05
-    if engine.model.caller.offers_evaluate:
+    if engine.model.client.offers_evaluate:
         engine.forget()
         with engine.counted() as own:
             automaton.run(engine.model)
@@ -172,11 +172,11 @@ def said(model: Model, path: ThoughtPath) -> tuple[tuple[int, ...] | None, tuple
         # A stop or an end was decided, but is not handed on.
         while (
             kept
-            and node.finish in ("stop", "eos")
+            and node.finish_reason in ("stop", "eos")
             and model.detokenize_bytes(node.tokens[:kept]) != raw
         ):
             kept -= 1
-        if node.finish == "eos":
+        if node.finish_reason == "eos":
             kept = min(kept, len(node.tokens) - 1)
         before += node.tokens[:kept]
         if node.retokenized:
@@ -256,7 +256,7 @@ def test_beam_search_is_transformers_own(tf_float32: Engine, number: int, length
         return_dict_in_generate=True,
         pad_token_id=0,
     )
-    scores = [node.logprob / node.length for node in tree.nodes if node.uid == "beams"]
+    scores = [node.path_logprob / node.length for node in tree.nodes if node.uid == "beams"]
     assert scores == pytest.approx(expected.sequences_scores.tolist(), abs=1e-4)
 
 

@@ -86,7 +86,7 @@ def test_completions(pair: tuple[Model, Model]) -> None:
     assert found.text == expected.text
     assert found.logprobs == pytest.approx(expected.logprobs, abs=here.info.tolerance)
     stopped = server.complete(prompt, max_tokens=12, temperature=0, stop=".")
-    assert stopped.finish == "stop"
+    assert stopped.finish_reason == "stop"
     assert stopped.text == here.complete(prompt, max_tokens=12, stop=".").text
     pieces = list(server.stream(prompt, max_tokens=3, temperature=0))
     assert "".join(pieces) == found.text
@@ -101,10 +101,10 @@ def test_examples_run_by_choose_and_complete(pair: tuple[Model, Model], name: st
     given = json.loads(rows.read_text(encoding="utf-8").splitlines()[0]) if rows.exists() else {}
     given = {key: value for key, value in given.items() if key in automaton.inputs}
     tree = automaton.run(server, given)
-    assert tree.header["strategy"] == "complete+choose"
+    assert tree.provenance["strategy"] == "complete+choose"
     assert tree.best().fields
     for node in tree.nodes:
-        assert node.exact or node.why
+        assert node.exact or node.reason
 
 
 def test_a_position_where_the_text_would_end_is_not_seen(pair: tuple[Model, Model]) -> None:
@@ -115,5 +115,5 @@ def test_a_position_where_the_text_would_end_is_not_seen(pair: tuple[Model, Mode
     assert ends, "the model would end the text here"
     found = server.choose(prompt, ["yes", "no"], method="top_logprobs")
     assert not found.exact
-    assert found.why
-    assert found.unseen == pytest.approx(1.0)
+    assert found.reason
+    assert found.unseen_probability == pytest.approx(1.0)

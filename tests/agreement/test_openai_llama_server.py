@@ -57,7 +57,7 @@ def test_tokens_are_the_same(pair: tuple[Model, Model]) -> None:
         assert server.tokenize(text) == here.tokenize(text)
         assert server.tokenize(text, parse_special=True) == here.tokenize(text, parse_special=True)
         assert server.detokenize_bytes(server.tokenize(text)) == text.encode()
-    assert list(server.caller.vocabulary()) == list(here.caller.vocabulary())
+    assert list(server.client.vocabulary()) == list(here.client.vocabulary())
     assert server.info.eos == here.info.eos
     messages = [{"role": "user", "content": "Say <|im_end|> twice."}]
     assert server.encode(server.chat_prompt(messages)) == here.encode(here.chat_prompt(messages))
@@ -142,7 +142,10 @@ def test_greedy_completions_are_the_same(pair: tuple[Model, Model]) -> None:
             for model in pair
         )
         assert (found.text, found.tokens) == (expected.text, expected.tokens)
-        assert (found.finish, found.stop) == (expected.finish, expected.stop)
+        assert (found.finish_reason, found.stop_string) == (
+            expected.finish_reason,
+            expected.stop_string,
+        )
         assert found.logprobs == pytest.approx(expected.logprobs, abs=here.info.tolerance)
     pieces = list(server.stream("The capital of France is", max_tokens=24, temperature=0))
     assert "".join(pieces) == here.complete("The capital of France is", max_tokens=24).text
@@ -172,7 +175,7 @@ def test_examples_find_the_same_best_path(pair: tuple[Model, Model], name: str) 
     if name == "routing":
         given["intents"] = automaton.inputs["intents"].default[:12]
     found, expected = (automaton.run(model, given) for model in pair)
-    assert found.header["strategy"] == expected.header["strategy"] == "greedy"
+    assert found.provenance["strategy"] == expected.provenance["strategy"] == "greedy"
     assert found.best().text == expected.best().text
     assert all(node.exact for node in found.nodes)
     best = expected.best()
@@ -187,7 +190,7 @@ def test_examples_run_by_choose_and_complete_alone(pair: tuple[Model, Model]) ->
     row = json.loads((EXAMPLES / "quiz" / "questions.jsonl").read_text().splitlines()[0])
     given = {key: value for key, value in row.items() if key in automaton.inputs}
     tree = automaton.run(server, given, strategy="complete+choose")
-    assert tree.header["strategy"] == "complete+choose"
+    assert tree.provenance["strategy"] == "complete+choose"
     assert tree.best().text == automaton.run(here, given).best().text
 
 

@@ -51,7 +51,7 @@ def tops(model: Model, tokens: list[int]) -> np.ndarray:
     nodes, parents = chain(tokens)
     at = np.arange(-1, len(nodes), dtype=np.int32)
     query = TreeQuery(tokens[:1], nodes, parents, at, TOP)
-    return model.caller.greedy_tree([query])[0].top_tokens
+    return model.client.greedy_tree([query])[0].top_tokens
 
 
 def values(model: Model, tokens: list[int], asked: list[list[int]]) -> list[np.ndarray]:
@@ -64,7 +64,7 @@ def values(model: Model, tokens: list[int], asked: list[list[int]]) -> list[np.n
         np.concatenate([nodes, np.array(more, dtype=np.int32)]),
         np.concatenate([parents, np.array(places, dtype=np.int32)]),
     )
-    found = model.caller.greedy_tree([query])[0].values[len(nodes) :]
+    found = model.client.greedy_tree([query])[0].values[len(nodes) :]
     return np.split(found, np.cumsum([len(ids) for ids in asked])[:-1])
 
 
@@ -105,7 +105,7 @@ def test_choices_agree(transformers: Model, llama_cpp: Model) -> None:
         prompt = f"Question: {row['question']}\nAnswer:"
         choices = [f" {choice}" for choice in row["choices"]]
         ours = transformers.choose(prompt, choices)
-        ranked = sorted(score.exclusive for score in ours.scores)
+        ranked = sorted(score.exclusive_logprob for score in ours.scores)
         if ranked[-1] - ranked[-2] > 0.5:
             clear += 1
             same += ours.index == llama_cpp.choose(prompt, choices).index

@@ -71,7 +71,7 @@ def compare(case: Case) -> Iterator[str]:
             yield "same and exact"
             assert near(found.logprob, best.logprob)
     check_marks(case, asked, exact, {None: main, **named})
-    yield from {node.why for node in asked.nodes}
+    yield from {node.reason for node in asked.nodes}
 
 
 def check_marks(
@@ -81,21 +81,21 @@ def check_marks(
     known = {key(path): path.end for path in paths(exact)}
     for path in paths(asked):
         node = path.end
-        assert node.exact == (not node.why)
+        assert node.exact == (not node.reason)
         if not node.exact:
             continue
-        if path.exact and exact.stopped is None and asked.stopped is None:
+        if path.exact and exact.stopped_by is None and asked.stopped_by is None:
             twin = known.get(key(path))
             # Beside a branch that is not exact, what is pruned may differ.
             if twin is None:
                 assert not all(each.exact for each in asked.nodes)
                 continue
-            assert near(node.logprob, twin.logprob)
+            assert near(node.path_logprob, twin.path_logprob)
             assert near(node.prob, twin.prob)
             assert all(map(near, node.logprobs, twin.logprobs))
             assert len(node.logprobs) == len(twin.logprobs)
         elif (before := context(case, path, models)) is not None and node.logprobs:
-            caller = models[node.model].caller
+            caller = models[node.model].client
             for place, (token, logprob) in enumerate(zip(node.tokens, node.logprobs, strict=True)):
                 row = caller.greedy([*before, *node.tokens[:place]])
                 assert near(logprob, float(row[token])) or token in caller.info.eos
@@ -132,11 +132,11 @@ def handed_on(action: Action, node: ThoughtNode, model: Model) -> tuple[int, ...
     if isinstance(action, Text):
         return node.tokens
     kept = len(node.tokens)
-    if node.finish == "eos" or (isinstance(action, Choose) and action.end is EOS):
+    if node.finish_reason == "eos" or (isinstance(action, Choose) and action.suffix is EOS):
         kept -= 1
-    elif node.finish == "stop" or (isinstance(action, Choose) and action.end is not None):
+    elif node.finish_reason == "stop" or (isinstance(action, Choose) and action.suffix is not None):
         return None
-    if not math.isfinite(node.logprob):
+    if not math.isfinite(node.path_logprob):
         return None
     return node.tokens[:kept]
 

@@ -202,13 +202,13 @@ def test_a_budget_ends_what_is_asked_for() -> None:
     whole = WIDE.run(model)
     decided = sum(len(node.tokens) for node in whole.nodes if node.uid == "w")
     chosen = sum(
-        model.choose("Say:" + before, choices).evaluated or 0
+        model.choose("Say:" + before, choices).tokens_evaluated or 0
         for before, choices in [("", LETTERS), *((letter, ("y", "n")) for letter in LETTERS)]
     )
     # The backend counts all that its choices needed, and nothing for what it writes.
     assert whole.stats["tokens_evaluated"] == chosen + decided
     tree = WIDE.run(model, budget=Budget(tokens=5))
-    assert tree.stopped == "tokens"
+    assert tree.stopped_by == "tokens"
     assert tree.stats["model_calls"] == 1
     assert {node.uid for node in tree.nodes} == {"t", "c"}
 
@@ -225,17 +225,17 @@ def test_a_program_on_two_models_says_how_each_was_asked() -> None:
     )
     main, judge = random_model(seed=2), Model(server)
     tree = mixed.run(main, models={"judge": judge})
-    assert tree.header["strategy"] == "greedy"
-    assert tree.header["models"]["judge"]["strategy"] == "complete+choose"
+    assert tree.provenance["strategy"] == "greedy"
+    assert tree.provenance["models"]["judge"]["strategy"] == "complete+choose"
     assert 2 <= server.busiest <= 8
     exact = mixed.run(main, models={"judge": random_model(seed=1)})
     assert plain(tree) == plain(exact)
     rows = list(mixed.run_many(main, [{}] * 3, models={"judge": judge}, concurrency=3))
     assert [plain(each) for each in rows] == [plain(exact)] * 3
     both = mixed.run(judge, models={"judge": main})
-    assert both.header["strategy"] == "complete+choose"
-    assert both.header["models"]["judge"]["strategy"] == "greedy"
-    assert {node.why for node in both.nodes if node.uid == "w"} == {
+    assert both.provenance["strategy"] == "complete+choose"
+    assert both.provenance["models"]["judge"]["strategy"] == "greedy"
+    assert {node.reason for node in both.nodes if node.uid == "w"} == {
         "2 samples in place of beams: a search needs token distributions"
     }
 

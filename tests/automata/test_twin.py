@@ -69,7 +69,7 @@ RARE: dict[str, tuple[int, float, tuple[Action, ...]]] = {
         1.5,
         (
             Text(uid="n0", text="é", successors=("n1",)),
-            Choose(uid="n1", choices=("b",), end=".", successors=("n2",)),
+            Choose(uid="n1", choices=("b",), suffix=".", successors=("n2",)),
             Text(uid="n2", text="1", evaluate=True),
         ),
     ),

@@ -106,7 +106,7 @@ def _action(generator: random.Random, index: int, following: tuple[str, ...]) ->
         drawn = [" " + phrase(generator, 1, 2) for _ in range(generator.randint(2, 4))]
         choices = tuple(dict.fromkeys(drawn))
         end = generator.choice([None, None, ".", "\n"])
-        return Choose(uid=uid, choices=choices, end=end, successors=following, **pruning)
+        return Choose(uid=uid, choices=choices, suffix=end, successors=following, **pruning)
     return Complete(
         uid=uid,
         length=generator.randint(1, 6),
@@ -136,9 +136,9 @@ def _choices(model: Model, arguments: dict[str, Any]) -> list[list[Any]]:
             list(one.tokens),
             *(one.token_logprobs),
             one.logprob,
-            one.exclusive,
-            one.mean,
-            one.per_byte,
+            one.exclusive_logprob,
+            one.mean_logprob,
+            one.logprob_per_byte,
             one.pmi,
             one.prob,
         ]
@@ -152,6 +152,6 @@ def _nodes(automaton: Automaton, model: Model) -> list[list[Any]]:
     except InputError:
         return []
     return [
-        [node.uid, node.text, list(node.tokens), list(node.logprobs), node.logprob, node.prob]
+        [node.uid, node.text, list(node.tokens), list(node.logprobs), node.path_logprob, node.prob]
         for node in tree.nodes
     ]

@@ -38,7 +38,7 @@ class TokenizedApart(Sound):
 
     def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
         model = self.as_model()
-        base = encode(model.caller, request.prompt)
+        base = encode(model.client, request.prompt)
         scores = []
         for score in self.core_choose(request).scores:
             tokens = model.tokenize(score.choice, at_start=False)

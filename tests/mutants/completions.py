@@ -131,7 +131,7 @@ class WritesOn(Sampling):
 class EndCalledLength(Sampling):
     def sample(self, prompt: list[int], request: CompletionRequest, number: int) -> Completion:
         found = super().sample(prompt, request, number)
-        return replace(found, finish="length") if found.finish == "eos" else found
+        return replace(found, finish="length") if found.finish_reason == "eos" else found
 
 
 class EndLeftOut(Sampling):
@@ -139,7 +139,7 @@ class EndLeftOut(Sampling):
 
     def sample(self, prompt: list[int], request: CompletionRequest, number: int) -> Completion:
         found = super().sample(prompt, request, number)
-        if found.finish != "eos" or len(found.tokens) == 1:
+        if found.finish_reason != "eos" or len(found.tokens) == 1:
             return found
         return replace(found, tokens=found.tokens[:-1], logprobs=(found.logprobs or ())[:-1])
 
@@ -148,7 +148,7 @@ class TooLongTaken(Sampling):
     """Writes beyond its context: it makes the ids by other means."""
 
     def prompt_tokens(self, request: CompletionRequest) -> list[int]:
-        return encode(self.as_model().caller, request.prompt)
+        return encode(self.as_model().client, request.prompt)
 
 
 class Upset(Writing):

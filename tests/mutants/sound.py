@@ -40,7 +40,7 @@ class Sound(RandomLM):
         return logits
 
     def core_choose(self, request: ChoiceRequest) -> ChoiceScores:
-        return choose_many(self.as_model().caller, [request])[0]
+        return choose_many(self.as_model().client, [request])[0]
 
 
 class WithTrees(Sound):
@@ -87,7 +87,7 @@ class Writing(Sound):
         return self.told(request, text, tokens, logprobs, None)
 
     def written(self, request: CompletionRequest) -> tuple[list[int], list[float]]:
-        prompt = encode(self.as_model().caller, request.prompt)
+        prompt = encode(self.as_model().client, request.prompt)
         tokens: list[int] = []
         logprobs: list[float] = []
         for _ in range(request.max_tokens):

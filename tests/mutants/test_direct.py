@@ -43,8 +43,8 @@ def test_width_keeps_the_best() -> None:
     for seed in range(5):
         tree = automaton.run(random_model(seed=seed))
         nodes = [node for node in tree.nodes if node.uid == "c"]
-        ranked = sorted(nodes, key=lambda node: -node.logprob)
-        assert [node.pruned for node in ranked] == [None, None, "width", "width", "width"]
+        ranked = sorted(nodes, key=lambda node: -node.path_logprob)
+        assert [node.pruned_by for node in ranked] == [None, None, "width", "width", "width"]
         assert tree.best().end == ranked[0]
 
 
@@ -81,7 +81,7 @@ def test_fixed_text_does_not_count_as_decided(header: str) -> None:
     for node, score in zip(tree.nodes[1:], scores, strict=True):
         assert node.length == len(score.tokens)
         assert node.prob == pytest.approx(score.prob)
-        assert node.mean == pytest.approx(score.mean)
+        assert node.mean == pytest.approx(score.mean_logprob)
 
 
 def written(model_seed: int, letters: str, stop: str) -> str:
@@ -95,7 +95,7 @@ def written(model_seed: int, letters: str, stop: str) -> str:
     )
     model = random_model(seed=model_seed)
     (node,) = (node for node in automaton.run(model).nodes if node.uid == "w")
-    assert node.finish == "stop"
+    assert node.finish_reason == "stop"
     assert model.detokenize(node.tokens) == node.text + stop
     return node.text
 
@@ -165,7 +165,7 @@ def test_a_stop_matches_where_it_ends_a_longer_token() -> None:
             return logits
 
     completion = Model(SaysDots()).complete("x", stop="\n")
-    assert (completion.text, completion.stop) == ("aa.", "\n")
+    assert (completion.text, completion.stop_string) == ("aa.", "\n")
 
 
 def test_choices_that_are_all_impossible_have_equal_shares() -> None:

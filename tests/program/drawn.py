@@ -96,8 +96,8 @@ def chooses(draw: Draw, uid: str) -> Action:
         uid=uid,
         choices=tuple(draw(st.permutations(choices))),
         norm=norm,
-        end=draw(st.sampled_from([None, EOS, "\n"])),
-        unconditional="x" if norm == "pmi" else None,
+        suffix=draw(st.sampled_from([None, EOS, "\n"])),
+        unconditional_prompt="x" if norm == "pmi" else None,
         **draw(st.fixed_dictionaries(common | pruning)),
     )
 

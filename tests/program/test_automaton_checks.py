@@ -192,8 +192,8 @@ def test_large_graphs_take_linear_work(shape: str) -> None:
             ["the choice '1' begins '10': it is ranked by the probability that the longer one "
              "does not follow; an `end` would tell them apart"],
         ),
-        ([Choose(uid="c", choices=("10", "1"), end="\n")], []),
-        ([Choose(uid="c", choices=("10", "1"), end=EOS)], []),
+        ([Choose(uid="c", choices=("10", "1"), suffix="\n")], []),
+        ([Choose(uid="c", choices=("10", "1"), suffix=EOS)], []),
         ([Choose(uid="c", choices=("10", "11"))], []),
         (
             [Text(uid="t", text="A: ", successors="w"), Complete(uid="w", length=2)],
@@ -217,7 +217,7 @@ def test_large_graphs_take_linear_work(shape: str) -> None:
 def test_warnings(actions: list[Action], expected: list[str]) -> None:
     for model in (None, random_model()):
         found = Automaton(actions).check(model)
-        assert [one.what for one in found] == expected
+        assert [one.message for one in found] == expected
         assert all(one.warning for one in found)
     assert Automaton(actions).run(random_model()).nodes, "it runs all the same"
 
@@ -320,7 +320,7 @@ def test_sound_automata_have_warnings_at_most(automaton: Automaton) -> None:
     for found in (automaton.check(), automaton.bind().check()):
         assert all(one.warning for one in found)
     # What a model adds are empty masks.
-    assert all(one.warning or "vocab" in one.what for one in automaton.check(model))
+    assert all(one.warning or "vocab" in one.message for one in automaton.check(model))
 
 
 # -- estimates
@@ -347,7 +347,7 @@ def test_no_run_costs_more_than_was_told(automaton: Automaton, seed: int, bos: b
     backend = Listening(seed=seed, bos=bos)
     backend.asked = []
     model = Model(backend)
-    told = estimate(bound, model.caller)
+    told = estimate(bound, model.client)
     assume(told.tokens < 5_000)
     try:
         tree = bound.run(model, budget=Budget(paths=500))
@@ -371,7 +371,7 @@ def test_estimates_are_exact_where_nothing_is_left_open() -> None:
             Complete(uid="w", length=5, vocab=Regex("[a-z]"), eos=False),
         ]
     )
-    told = estimate(automaton, model.caller)
+    told = estimate(automaton, model.client)
     # BOS, the text, a tree of three, and five tokens after each of two choices.
     assert told == Estimate(calls=6, tokens=1 + 4 + 3 + 2 * 5, paths=2)
     tree = automaton.run(model)
@@ -388,7 +388,7 @@ def test_loops_and_branches_are_counted_to_their_bounds() -> None:
             Text(uid="e", text="!!"),
         ]
     )
-    told = estimate(loop, model.caller)
+    told = estimate(loop, model.client)
     assert (told.calls, told.paths) == (3, 3)
     assert len(loop.run(model).complete) == 3
 
@@ -403,7 +403,7 @@ def test_huge_automata_are_estimated_in_part(monkeypatch: pytest.MonkeyPatch) ->
             Text(uid="c200", text="."),
         ]
     )
-    assert estimate(doubling, random_model().caller).paths == 2**200
+    assert estimate(doubling, random_model().client).paths == 2**200
     many = [f"n{n}" for n in range(14)]
     tangle = Automaton(
         [
@@ -422,7 +422,7 @@ def test_huge_automata_are_estimated_in_part(monkeypatch: pytest.MonkeyPatch) ->
         return add_up(*arguments)
 
     monkeypatch.setattr(estimating, "_sum", counting)
-    told = estimate(tangle, random_model().caller)
+    told = estimate(tangle, random_model().client)
     assert told.partial
     assert told.calls > 1
     assert math.isfinite(told.tokens)
@@ -431,16 +431,16 @@ def test_huge_automata_are_estimated_in_part(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_faults_are_told_and_not_walked_around_in() -> None:
     with pytest.raises(InputError, match="on a cycle"):
-        estimate(Automaton([Text(uid="a", text="a", successors="a")]), random_model().caller)
+        estimate(Automaton([Text(uid="a", text="a", successors="a")]), random_model().client)
 
 
 @pytest.mark.parametrize(
     ("action", "tokens"),
     [
         (Choose(uid="c", choices=("ab", "ac")), 3),
-        (Choose(uid="c", choices=("ab", "ac"), end="\n"), 5),
-        (Choose(uid="c", choices=("ab", "ac"), end=EOS), 5),
-        (Choose(uid="c", choices=("ab", "ac"), norm="pmi", unconditional="xy"), 6 + 2 + 1),
+        (Choose(uid="c", choices=("ab", "ac"), suffix="\n"), 5),
+        (Choose(uid="c", choices=("ab", "ac"), suffix=EOS), 5),
+        (Choose(uid="c", choices=("ab", "ac"), norm="pmi", unconditional_prompt="xy"), 6 + 2 + 1),
         (Complete(uid="c", length=4, beams=3), 12),
         (Complete(uid="c", length=4, samples=2), 8),
         (Text(uid="c", text="abc", evaluate=True), 3),
@@ -449,4 +449,4 @@ def test_faults_are_told_and_not_walked_around_in() -> None:
 )
 def test_each_action_is_counted(action: Action, tokens: int) -> None:
     model = random_model(bos=True)
-    assert estimate(Automaton([action]), model.caller).tokens == 1 + tokens
+    assert estimate(Automaton([action]), model.client).tokens == 1 + tokens

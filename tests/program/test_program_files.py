@@ -59,7 +59,7 @@ def test_a_file_says_what_python_would(tmp_path: Path) -> None:
                 uid="answer",
                 name="answer",
                 choices=Each("options"),  # type: ignore[arg-type]
-                end="\n",
+                suffix="\n",
                 successors="number",
             ),
             Complete(uid="number", length=3, stop=".", vocab="odd"),  # type: ignore[arg-type]
@@ -243,7 +243,7 @@ def test_a_text_is_a_template_a_literal_or_pieces(text: dict[str, Any], expected
 
 def test_a_choice_ends_with_the_sequence() -> None:
     automaton = Automaton.from_dict({"actions": [{"choices": ["a"], "end_eos": True}]})
-    assert automaton.entry == Choose(uid="choose-1", choices=("a",), end=EOS)
+    assert automaton.entry == Choose(uid="choose-1", choices=("a",), suffix=EOS)
 
 
 def test_a_set_that_has_a_name_stays_what_it_was() -> None:

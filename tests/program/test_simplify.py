@@ -32,8 +32,11 @@ def described(tree: ThoughtTree) -> list[object]:
             round(path.logprob, 9),
             path.end.length,
             path.fields,
-            [(node.uid, node.text, node.tokens, round(node.prob, 9), node.finish) for node in kept],
-            path.end.pruned,
+            [
+                (node.uid, node.text, node.tokens, round(node.prob, 9), node.finish_reason)
+                for node in kept
+            ],
+            path.end.pruned_by,
         )
 
     inner = {node.parent for node in tree.nodes}
@@ -62,7 +65,7 @@ def test_results_are_unchanged(automaton: Automaton, seed: int, bos: bool) -> No
         with pytest.raises(type(error)):
             simple.run(model, budget=LIMIT)
         return
-    assume(expected.stopped is None)
+    assume(expected.stopped_by is None)
     assert described(simple.run(model, budget=LIMIT)) == described(expected)
     assert simple.simplify() == simple
 

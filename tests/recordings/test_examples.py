@@ -31,7 +31,7 @@ def test_every_example_is_recorded(trees: dict[str, ThoughtTree]) -> None:
 
 def test_the_numbers_are_the_models(trees: dict[str, ThoughtTree]) -> None:
     for tree in trees.values():
-        assert tree.header["model"]["name"].startswith("SmolLM2")
+        assert tree.provenance["model"]["name"].startswith("SmolLM2")
         assert_exact(tree)
         assert tree.best().logprob < 0
 

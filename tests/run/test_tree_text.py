@@ -36,9 +36,9 @@ def test_each_node_has_a_line_with_its_numbers() -> None:
     for line, node in zip(lines, tree.nodes, strict=True):
         assert (node.name or node.uid) in line
         assert repr(node.text) in line
-        assert (f"{node.logprob:.3f}" in line) == bool(node.logprobs)
-        assert (node.pruned or "") in line
-    assert [line[0] == ">" for line in lines] == [node.pruned is None for node in tree.nodes]
+        assert (f"{node.path_logprob:.3f}" in line) == bool(node.logprobs)
+        assert (node.pruned_by or "") in line
+    assert [line[0] == ">" for line in lines] == [node.pruned_by is None for node in tree.nodes]
     assert lines[-1].endswith("length")
     assert f"{max(node.prob for node in tree.nodes[1:4]):.4f}" in "\n".join(lines)
 

@@ -59,4 +59,4 @@ def test_another_strategy_is_another_output(tmp_path: Path) -> None:
     assert asked.identity(source)["strategy"] == "complete+choose"
     (answer,) = asked.answers([Row(0)])
     assert answer.tree is not None
-    assert answer.tree.header["strategy"] == "complete+choose"
+    assert answer.tree.provenance["strategy"] == "complete+choose"

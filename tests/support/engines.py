@@ -125,8 +125,8 @@ class Needed:
 
     def __init__(self, model: Model) -> None:
         self._seen: dict[tuple[int, int], int] = {}
-        self._caller: Any = model.caller
-        self._call = model.caller.greedy_tree
+        self._caller: Any = model.client
+        self._call = model.client.greedy_tree
 
     def __enter__(self) -> Needed:
         self._caller.greedy_tree = self._watch

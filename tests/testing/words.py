@@ -59,5 +59,5 @@ class WordLM(ChoiceLM):
             eos=(EOS.id,),
             special_tokens=(BOS, EOS),
             tolerance=1e-6,
-            identify=lambda: "words",
+            compute_fingerprint=lambda: "words",
         )

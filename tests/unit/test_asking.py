@@ -47,19 +47,19 @@ class CallResult:
 
     @hookimpl
     def tokenize(self, texts: Sequence[str], at_start: bool, parse_special: bool) -> Any:
-        return self._inner.caller.tokenize(texts, at_start=at_start, parse_special=parse_special)
+        return self._inner.client.tokenize(texts, at_start=at_start, parse_special=parse_special)
 
     @hookimpl
     def detokenize(self, tokens: Sequence[int]) -> bytes:
-        return self._inner.caller.detokenize(tokens)
+        return self._inner.client.detokenize(tokens)
 
     @hookimpl
     def choose(self, request: ChoiceRequest) -> ChoiceScores:
-        return replace(self._inner.caller.choose(request), exact=False)
+        return replace(self._inner.client.choose(request), exact=False)
 
     @hookimpl
     def complete(self, request: Request) -> Completion:
-        found = self._inner.caller.complete(request)
+        found = self._inner.client.complete(request)
         return found if self._told else replace(found, logprobs=None)
 
 
@@ -75,12 +75,12 @@ def program(**options: Any) -> Automaton:
 
 def test_the_strategy_follows_from_what_a_backend_has() -> None:
     served = program().run(Model(CallResult()))
-    assert served.header["strategy"] == "complete+choose"
+    assert served.provenance["strategy"] == "complete+choose"
     exact = program().run(random_model(seed=5))
-    assert exact.header["strategy"] == "greedy"
+    assert exact.provenance["strategy"] == "greedy"
     assert served.fields == exact.fields
     # What follows goes on from text here and from tokens there, which bytes at random tell apart.
-    assert (served.nodes[1].exact, served.nodes[1].why) == (True, "")
+    assert (served.nodes[1].exact, served.nodes[1].reason) == (True, "")
     assert served.nodes[1].logprobs == pytest.approx(exact.nodes[1].logprobs)
 
 
@@ -88,9 +88,9 @@ def test_what_is_not_exact_says_so() -> None:
     tree = program().run(Model(CallResult(told=False)))
     said = next(node for node in tree.nodes if node.uid == "w")
     assert not said.exact
-    assert said.why == "the backend tells no log-probabilities"
+    assert said.reason == "the backend tells no log-probabilities"
     assert (said.tokens, said.logprobs) == ((), ())
-    assert {node.why for node in tree.nodes if node.uid == "c"} == {
+    assert {node.reason for node in tree.nodes if node.uid == "c"} == {
         "the backend says that its scores are not exact"
     }
     assert not tree.best().exact
@@ -126,7 +126,7 @@ def test_samples_that_came_several_times_are_one_branch_with_their_frequency() -
     model = table_model({"It is": {"a": 0.7, "b": 0.3}})
     it = Text(uid="t", text="It is", successors="w")
     nodes = asked(it, Complete(uid="w", length=1, samples=20, seed=2, width=None), model=model)
-    kept = {node.text: node.prob for node in nodes[1:] if node.pruned is None}
+    kept = {node.text: node.prob for node in nodes[1:] if node.pruned_by is None}
     texts = [node.text for node in nodes[1:]]
     assert len(texts) == 20
     assert kept == pytest.approx({text: texts.count(text) / 20 for text in "ab"})
@@ -141,9 +141,9 @@ def test_samples_in_place_of_beams_rank_by_what_is_told_of_them() -> None:
     beams = Complete(uid="w", length=1, beams=8, seed=2)
     model = table_model({"It is": {"a": 0.7, "b": 0.3}})
     nodes = asked(it, beams, model=model)
-    best = next(node for node in nodes[1:] if node.pruned is None)
+    best = next(node for node in nodes[1:] if node.pruned_by is None)
     assert best.text == "a"
-    assert {node.why for node in nodes[1:]} == {
+    assert {node.reason for node in nodes[1:]} == {
         "8 samples in place of beams: a search needs token distributions"
     }
     # Where nothing is told, the text that came most often comes first.
@@ -151,7 +151,7 @@ def test_samples_in_place_of_beams_rank_by_what_is_told_of_them() -> None:
     silent._inner = model
     untold = Automaton([it, beams]).run(Model(silent)).nodes[1:]
     texts = [node.text for node in untold]
-    first = next(node for node in untold if node.pruned is None)
+    first = next(node for node in untold if node.pruned_by is None)
     assert texts.count(first.text) == max(texts.count("a"), texts.count("b"))
     assert first.prob == texts.count(first.text) / 8
 
@@ -165,7 +165,7 @@ def test_a_choice_hands_on_what_token_trees_would(text: str, norm: Any, end: Any
     program = Automaton(
         [
             Text(uid="t", text=text, successors="c"),
-            Choose(uid="c", choices=("Paris", " the", "a"), norm=norm, end=end, successors="w"),
+            Choose(uid="c", choices=("Paris", " the", "a"), norm=norm, suffix=end, successors="w"),
             Complete(uid="w", length=4, stop=".", successors="e"),
             Text(uid="e", text=" end", evaluate=True),
         ]
@@ -190,7 +190,7 @@ def test_a_choice_that_re_spells_what_was_decided_says_so() -> None:
         model=model,
     )
     assert nodes[1].exact
-    assert {node.why for node in nodes[2:]} == {
+    assert {node.reason for node in nodes[2:]} == {
         "the choices are scored with tokens other than those that continue the path"
     }
 
@@ -204,7 +204,7 @@ def test_what_goes_on_from_other_tokens_than_were_decided_says_so() -> None:
         model=model,
     )
     assert nodes[1].tokens == tuple(b"ab")
-    assert [node.why for node in nodes] == [
+    assert [node.reason for node in nodes] == [
         "",
         "",
         "as text, what was decided before is other tokens",
@@ -226,7 +226,7 @@ def test_texts_are_scored_as_token_trees_do() -> None:
     for node, twin in zip(found.nodes, exact.nodes, strict=True):
         assert node.tokens == twin.tokens
         assert node.logprobs == pytest.approx(twin.logprobs)
-        assert node.logprob == pytest.approx(twin.logprob)
+        assert node.path_logprob == pytest.approx(twin.path_logprob)
     # Scores that are not exact are not called so.
     served = program.run(Model(CallResult(seed=4, vocabulary="merges")))
     assert {node.uid for node in served.nodes if not node.exact} == {"b", "c", "d"}
@@ -243,7 +243,7 @@ def test_without_a_tokenizer_nothing_is_exact_and_all_runs() -> None:
     served, mute = program().run(Model(CallResult())), program().run(Model(Mute()))
     assert mute.fields == served.fields
     assert {node.exact for node in mute.nodes[1:]} == {False}
-    assert mute.nodes[1].why == "without a tokenizer nobody can tell which tokens were scored"
+    assert mute.nodes[1].reason == "without a tokenizer nobody can tell which tokens were scored"
 
 
 class Picking(CallResult):
@@ -251,7 +251,7 @@ class Picking(CallResult):
 
     @hookimpl
     def choose(self, request: ChoiceRequest) -> ChoiceScores:
-        found = self._inner.caller.choose(request)
+        found = self._inner.client.choose(request)
         scores = tuple(
             replace(score, prob=float(number == 1)) for number, score in enumerate(found.scores)
         )
@@ -263,11 +263,11 @@ def test_probabilities_of_a_pick_are_not_mixed_with_those_of_paths() -> None:
     tree = Automaton([*program().actions[:2], one]).run(Model(Picking()))
     assert tree.fields["mood"] == " bad"
     picked = [node for node in tree.nodes if node.uid == "c"]
-    assert [(node.prob, node.logprobs, node.why) for node in picked] == [
+    assert [(node.prob, node.logprobs, node.reason) for node in picked] == [
         (0.0, (), "it picks"),
         (1.0, (), "it picks"),
     ]
-    assert {node.logprob for node in picked} == {tree.nodes[1].logprob}
+    assert {node.path_logprob for node in picked} == {tree.nodes[1].path_logprob}
 
 
 def test_why_travels_with_the_tree() -> None:

@@ -87,7 +87,7 @@ filler = st.sampled_from(
 def encode(model: Model, prompt: Any, choices: list[str], **arguments: Any) -> EncodedChoices:
     whole = arguments.pop("whole", False)
     request = ChoiceRequest(Prompt.of(prompt), tuple(choices), **arguments)
-    return encode_choices(model.caller, request, whole=whole)
+    return encode_choices(model.client, request, whole=whole)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_less_is_tokenized_again_where_borders_are_kept(keeps: bool) -> None:
 def test_rows_that_end_alike_are_tokenized_once() -> None:
     model = Model(Declaring(True))
     choices = [f" choice {i}" for i in range(100)]
-    joint = JointTokenizer.of_model(model.caller)
+    joint = JointTokenizer.of_model(model.client)
     first = joint.of("the first row ends with this", choices, at_start=True)
     second = joint.of("another row ends with this", choices, at_start=True)
     assert second[2] is first[2]
@@ -270,7 +270,7 @@ def test_what_is_no_list_of_choices_is_refused(choices: Any) -> None:
 @pytest.mark.parametrize("end", [5, ["\n"], b"\n", "\ud800"])
 def test_an_end_that_is_neither_text_nor_eos_is_refused(end: Any) -> None:
     with pytest.raises(InputError, match="end"):
-        MERGES.choose("x", ["a"], end=end)
+        MERGES.choose("x", ["a"], suffix=end)
 
 
 def test_choices_with_the_same_tokens_are_refused_and_both_named() -> None:

@@ -90,7 +90,7 @@ Put = Callable[..., plugins.InstalledPlugin]
 
 def mended(report: PluginReport | ModelReport) -> tuple[str, str]:
     assert report.problem is not None
-    return report.problem.what, report.problem.mend
+    return report.problem.what, report.problem.fix
 
 
 def test_a_plugin_that_ends_the_process_at_import_is_told_of(put: Put) -> None:
@@ -181,7 +181,7 @@ def test_damaged_metadata_is_told_with_its_folder(
     (damaged,) = damaged_distributions()
     assert damaged.folder == str(path.parent)
     assert what in damaged.problem.what
-    assert str(path.parent) in damaged.problem.mend
+    assert str(path.parent) in damaged.problem.fix
 
 
 def examined(tmp_path: Path, options: str, timeout: float = 60) -> ModelReport:
@@ -281,7 +281,7 @@ def test_the_places_and_the_one_that_counts_are_those_of_find_config(
         monkeypatch.setenv("AUTOCOG_CONFIG", str(order[1]) if first <= 1 else "")
         report, _ = examine_config(argument)
         existing = [place for place in report.places if place.exists]
-        assert [place.path for place in existing if place.counts] == [str(path)]
+        assert [place.path for place in existing if place.is_used] == [str(path)]
         assert find_config(argument) == path.resolve()
         assert [(place.kind, place.path) for place in existing] == [
             (kind, str(each)) for kind, each in zip(kinds[first:], order[first:], strict=True)

@@ -44,7 +44,7 @@ def check_law(model: Model, tree: ThoughtTree) -> None:
         for place, logprob in enumerate(node.logprobs):
             row = model.greedy([*before, *node.tokens[:place]])
             assert logprob == pytest.approx(float(row[node.tokens[place]]), abs=1e-6), index
-        assert node.logprob == pytest.approx(total + sum(node.logprobs))
+        assert node.path_logprob == pytest.approx(total + sum(node.logprobs))
 
 
 def test_a_choice_is_the_models_own() -> None:
@@ -64,8 +64,8 @@ def test_a_choice_is_the_models_own() -> None:
         assert node.tokens == score.tokens
         assert node.logprobs == pytest.approx(score.token_logprobs)
         assert node.prob == pytest.approx(score.prob)
-    order = sorted(range(4), key=lambda i: -expected.scores[i].exclusive)
-    assert [found[i].pruned for i in order] == [None, None, "width", "width"]
+    order = sorted(range(4), key=lambda i: -expected.scores[i].exclusive_logprob)
+    assert [found[i].pruned_by for i in order] == [None, None, "width", "width"]
     assert tree.fields == {"colour": expected.choice}
     check_law(model, tree)
 
@@ -78,11 +78,11 @@ def test_the_best_is_kept_and_others_by_their_share() -> None:
     tree = run(model, [*actions, Choose(uid="c", choices=choices, width=None, threshold=0.2)])
     found = nodes_of(tree, "c")
     best = max(found, key=lambda node: node.prob)
-    assert best.pruned is None
+    assert best.pruned_by is None
     for node in found:
-        assert node is best or (node.pruned is None) == (node.prob >= 0.2)
+        assert node is best or (node.pruned_by is None) == (node.prob >= 0.2)
     alone = run(model, [*actions, Choose(uid="c", choices=choices, width=None, threshold=1.0)])
-    assert [node.text for node in nodes_of(alone, "c") if node.pruned is None] == [best.text]
+    assert [node.text for node in nodes_of(alone, "c") if node.pruned_by is None] == [best.text]
 
 
 def test_a_greedy_completion_is_the_models_own() -> None:
@@ -92,7 +92,7 @@ def test_a_greedy_completion_is_the_models_own() -> None:
     (node,) = nodes_of(tree, "t")
     assert node.tokens == expected.tokens
     assert node.logprobs == pytest.approx(expected.logprobs)
-    assert (node.text, node.finish) == (expected.text, expected.finish)
+    assert (node.text, node.finish_reason) == (expected.text, expected.finish_reason)
     check_law(model, tree)
 
 
@@ -111,7 +111,7 @@ def test_what_follows_goes_on_without_the_stop() -> None:
         ],
     )
     (node,) = nodes_of(tree, "t")
-    assert (node.text, node.finish) == (free[:3], "stop")
+    assert (node.text, node.finish_reason) == (free[:3], "stop")
     assert model.detokenize(node.tokens) == free[:5]
     assert not node.retokenized
     expected = model.choose("Once" + free[:3], ("a", "b"))
@@ -158,7 +158,7 @@ def test_beams_equal_a_slow_search(beams: int, penalty: float) -> None:
     model = random_model(seed=beams)
     action = Complete(uid="t", length=5, beams=beams, length_penalty=penalty, width=None)
     tree = run(model, [Text(uid="q", text="Once", successors="t"), action])
-    found = [node for node in nodes_of(tree, "t") if node.pruned != "duplicate"]
+    found = [node for node in nodes_of(tree, "t") if node.pruned_by != "duplicate"]
     expected = slow_beams(model, "Once", 5, beams, penalty)
     assert [node.tokens for node in found] == [tokens for _, tokens in expected]
     for node, (score, _) in zip(found, expected, strict=True):
@@ -171,7 +171,7 @@ def test_sets_of_tokens_are_an_algebra() -> None:
     model = random_model()
     from autocog_core.evaluation.token_masks import TokenMaskCache
 
-    masks = TokenMaskCache(model.caller)
+    masks = TokenMaskCache(model.client)
     digits, some, letters = Regex("[0-9]"), Strings(("1", "2", "x")), Tokens(("ab",))
 
     def texts(vocabulary: Any) -> set[str]:
@@ -208,7 +208,7 @@ def test_samples_are_siblings_with_frequencies() -> None:
     assert tree.nodes == again.nodes
     found = nodes_of(tree, "t")
     assert len(found) == 40
-    kept = [node for node in found if node.pruned is None]
+    kept = [node for node in found if node.pruned_by is None]
     assert len({node.text for node in kept}) == len(kept)
     for node in kept:
         assert node.prob == pytest.approx(sum(n.text == node.text for n in found) / 40)
@@ -252,7 +252,11 @@ def test_a_loop_ends_at_max_visits() -> None:
     )
     rounds = [len(path.nodes) - 2 for path in tree.complete]
     assert sorted(rounds) == [1, 2, 3]
-    assert [n.pruned for n in nodes_of(tree, "c") if n.text == "more"] == [None, None, "max_visits"]
+    assert [n.pruned_by for n in nodes_of(tree, "c") if n.text == "more"] == [
+        None,
+        None,
+        "max_visits",
+    ]
     check_law(model, tree)
 
 
@@ -307,7 +311,7 @@ def ladder(levels: int) -> list[Action]:
 def test_a_budget_ends_a_run_with_what_it_has() -> None:
     model = random_model(seed=1)
     tree = run(model, ladder(60), budget=Budget(paths=500))
-    assert tree.stopped == "paths"
+    assert tree.stopped_by == "paths"
     assert len(tree.nodes) < 2500
     with pytest.raises(InputError, match="no path is complete: out of paths"):
         tree.best()
@@ -319,7 +323,7 @@ def test_best_first_proves_the_best_paths() -> None:
     whole = run(model, ladder(8))
     assert len(whole.complete) == 2**8
     found = run(model, ladder(8), order="best", top=3)
-    assert found.stopped is None
+    assert found.stopped_by is None
     assert len(found.nodes) < len(whole.nodes) / 2
     expected = [(path.text, pytest.approx(path.logprob)) for path in whole.top(3)]
     assert [(path.text, path.logprob) for path in found.top(3)] == expected
@@ -371,7 +375,7 @@ def test_an_end_that_must_follow_is_not_in_the_context() -> None:
         model,
         [
             Text(uid="q", text="x", successors="c"),
-            Choose(uid="c", choices=("a", "ab"), end="\n", width=1, successors="d"),
+            Choose(uid="c", choices=("a", "ab"), suffix="\n", width=1, successors="d"),
             Choose(uid="d", choices=("1", "2"), width=None),
         ],
     )
@@ -412,9 +416,9 @@ def test_eos_may_be_the_end() -> None:
     model = random_model(seed=8)
     tree = run(
         model,
-        [Text(uid="q", text="x", successors="c"), Choose(uid="c", choices=("a", "b"), end=EOS)],
+        [Text(uid="q", text="x", successors="c"), Choose(uid="c", choices=("a", "b"), suffix=EOS)],
     )
-    expected = model.choose("x", ("a", "b"), end=EOS)
+    expected = model.choose("x", ("a", "b"), suffix=EOS)
     assert [n.prob for n in nodes_of(tree, "c")] == pytest.approx(
         [score.prob for score in expected.scores]
     )

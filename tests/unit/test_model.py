@@ -195,7 +195,7 @@ def test_completions_are_numbered_by_the_seed_and_each_is_reproducible() -> None
 def test_eos_ends_a_completion_and_counts_as_a_token_without_text() -> None:
     model = table_model({"Q": {"a": 1.0}, "Qa": {"<|eos|>": 1.0}})
     completion = model.complete("Q")
-    assert (completion.text, completion.finish, len(completion.tokens)) == ("a", "eos", 2)
+    assert (completion.text, completion.finish_reason, len(completion.tokens)) == ("a", "eos", 2)
     assert completion.logprob == pytest.approx(0)
 
 

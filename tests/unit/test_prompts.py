@@ -165,7 +165,7 @@ def test_text_with_anything_else_before_it_continues(pieces: Any, rest: list[int
 @given(st.lists(st.tuples(st.sampled_from(["", "a", "<|end|>", "<|end", "|>"]), st.booleans())))
 def test_encode_is_head_then_tail_and_nothing_is_lost(parts: list[tuple[str, bool]]) -> None:
     prompt = Prompt(tuple(TextPiece(text, trust) for text, trust in parts))
-    prepared = prepare(MODEL.caller, prompt)
+    prepared = prepare(MODEL.client, prompt)
     tokens = MODEL.encode(prompt)
     assert tokens == [*prepared.head, *characters(prepared.tail)]
     assert tokens.count(BOS) == 1
@@ -189,7 +189,7 @@ def test_encode_is_head_then_tail_and_nothing_is_lost(parts: list[tuple[str, boo
 def test_prepare_says_whether_given_ids_stand_right_before_what_follows(
     pieces: Any, after_ids: bool
 ) -> None:
-    assert prepare(MODEL.caller, Prompt.of(pieces)).after_ids is after_ids
+    assert prepare(MODEL.client, Prompt.of(pieces)).after_ids is after_ids
 
 
 def test_an_empty_prompt_is_bos_alone_or_an_error() -> None:

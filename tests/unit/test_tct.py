@@ -57,10 +57,14 @@ def table(request: pytest.FixtureRequest) -> Model:
 def test_numbers_computed_by_hand() -> None:
     result = table_model(NUMBERS).choose("Q", CHOICES)
     assert [s.logprob for s in result.scores] == near([LN(0.5), LN(0.2), LN(0.1), LN(0.25)])
-    assert [s.exclusive for s in result.scores] == near([LN(0.3), LN(0.1), LN(0.1), LN(0.25)])
+    assert [s.exclusive_logprob for s in result.scores] == near(
+        [LN(0.3), LN(0.1), LN(0.1), LN(0.25)]
+    )
     assert [s.prob for s in result.scores] == near([0.3 / 0.75, 0.1 / 0.75, 0.1 / 0.75, 1 / 3])
-    assert [s.mean for s in result.scores] == near([LN(0.5), LN(0.2) / 2, LN(0.1) / 3, LN(0.25)])
-    assert [s.per_byte for s in result.scores] == [s.mean for s in result.scores]
+    assert [s.mean_logprob for s in result.scores] == near(
+        [LN(0.5), LN(0.2) / 2, LN(0.1) / 3, LN(0.25)]
+    )
+    assert [s.logprob_per_byte for s in result.scores] == [s.mean_logprob for s in result.scores]
     assert (result.index, result.choice, result.has_prefix_choices) == (0, "1", True)
     assert result.margin == pytest.approx(0.4 - 1 / 3, abs=1e-6)
     shares = [0.4, 2 / 15, 2 / 15, 1 / 3]
@@ -73,31 +77,31 @@ def test_numbers_computed_by_hand_where_longer_choices_are_single_tokens() -> No
     rows = {"Q": {"1": 0.3, "10": 0.1, "100": 0.15, "2": 0.25}}
     result = table_model(rows, vocabulary="merges").choose("Q", CHOICES)
     assert [s.logprob for s in result.scores] == near([LN(0.3), LN(0.1), LN(0.15), LN(0.25)])
-    assert [s.exclusive for s in result.scores] == [s.logprob for s in result.scores]
+    assert [s.exclusive_logprob for s in result.scores] == [s.logprob for s in result.scores]
     assert not result.has_prefix_choices
-    assert result.scores[2].per_byte == pytest.approx(LN(0.15) / 3)
-    assert result.scores[2].mean == pytest.approx(LN(0.15))
+    assert result.scores[2].logprob_per_byte == pytest.approx(LN(0.15) / 3)
+    assert result.scores[2].mean_logprob == pytest.approx(LN(0.15))
 
 
 def test_an_end_text_is_scored_with_every_choice_and_resolves_prefixes() -> None:
-    result = table_model(NUMBERS).choose("Q", CHOICES, end="\n")
+    result = table_model(NUMBERS).choose("Q", CHOICES, suffix="\n")
     expected = [0.5 * 0.5, 0.2 * 0.25, 0.1 * 0.5, 0.25 * 1]
     assert [s.logprob for s in result.scores] == near([LN(p) for p in expected])
     assert not result.has_prefix_choices
     assert result.index == 0
     assert result.scores[0].tokens == (49, 10)
-    assert result.scores[0].mean == pytest.approx(LN(0.25) / 2)
+    assert result.scores[0].mean_logprob == pytest.approx(LN(0.25) / 2)
 
 
 def test_eos_as_the_end_is_scored_with_every_choice_and_resolves_prefixes() -> None:
-    result = table_model(NUMBERS).choose("Q", CHOICES, end=EOS)
+    result = table_model(NUMBERS).choose("Q", CHOICES, suffix=EOS)
     expected = [LN(0.05), LN(0.05), LN(0.05), -INF]
     assert [s.logprob for s in result.scores] == near(expected)
-    assert [s.exclusive for s in result.scores] == near(expected)
+    assert [s.exclusive_logprob for s in result.scores] == near(expected)
     assert [s.prob for s in result.scores] == near([1 / 3] * 3 + [0])
     assert not result.has_prefix_choices
     assert len(result.scores[0].token_logprobs) == len(result.scores[0].tokens) == 2
-    assert result.scores[0].mean == pytest.approx(LN(0.05) / 2)
+    assert result.scores[0].mean_logprob == pytest.approx(LN(0.05) / 2)
 
 
 def test_pmi_divides_by_the_same_tokens_after_other_text() -> None:
@@ -107,7 +111,7 @@ def test_pmi_divides_by_the_same_tokens_after_other_text() -> None:
     assert [s.pmi for s in after_bos.scores] == near([LN(0.5 / 0.8), LN(0.25 / 0.1)])
     assert after_bos.index == 1
     assert [s.prob for s in after_bos.scores] == near([0.2, 0.8])
-    after_text = model.choose("Q", ["a", "b"], norm="pmi", unconditional="U")
+    after_text = model.choose("Q", ["a", "b"], norm="pmi", unconditional_prompt="U")
     assert [s.pmi for s in after_text.scores] == near([LN(1.0), LN(0.5)])
     assert model.choose("Q", ["a", "b"]).best.pmi is None
 
@@ -116,25 +120,33 @@ def test_pmi_divides_by_the_same_tokens_after_other_text() -> None:
 @pytest.mark.parametrize("end", [None, EOS, "!"], ids=["open", "eos", "text"])
 def test_impossible_choices_share_equally_without_nan(norm: Any, end: Any) -> None:
     model = table_model({"Q": {"z": 1.0}, "U": {"z": 1.0}})
-    result = model.choose("Q", ["a", "b", "abc", "bb"], norm=norm, end=end, unconditional="U")
+    result = model.choose(
+        "Q", ["a", "b", "abc", "bb"], norm=norm, suffix=end, unconditional_prompt="U"
+    )
     assert [s.prob for s in result.scores] == [0.25] * 4
     assert (result.index, result.margin) == (0, 0)
     assert result.entropy == pytest.approx(LN(4))
     for score in result.scores:
-        assert score.logprob == score.exclusive == score.mean == score.per_byte == -INF
+        assert (
+            score.logprob
+            == score.exclusive_logprob
+            == score.mean_logprob
+            == score.logprob_per_byte
+            == -INF
+        )
         assert not math.isnan(score.pmi or 0.0)
 
 
 def test_pmi_of_what_only_the_prompt_makes_possible_is_not_nan() -> None:
     model = table_model({"Q": {"a": 0.5, "b": 0.5}, "U": {"b": 1.0}})
-    result = model.choose("Q", ["b", "a"], norm="pmi", unconditional="U")
+    result = model.choose("Q", ["b", "a"], norm="pmi", unconditional_prompt="U")
     assert result.choice == "a"
     assert [s.prob for s in result.scores] == [0, 1]
 
 
 def test_a_prefix_choice_whose_extension_is_certain_has_nothing_of_its_own() -> None:
     result = table_model({"Q": {"a": 0.5}, "Qa": {"b": 1.0}}).choose("Q", ["a", "ab"])
-    assert [s.exclusive for s in result.scores] == near([-INF, LN(0.5)])
+    assert [s.exclusive_logprob for s in result.scores] == near([-INF, LN(0.5)])
     assert [s.prob for s in result.scores] == [0, 1]
     assert result.scores[0].logprob == pytest.approx(LN(0.5))
 
@@ -156,7 +168,7 @@ def test_a_winner_by_less_than_its_prob_can_show_is_still_the_winner() -> None:
 
 @pytest.mark.parametrize("end", [None, EOS, "\n"], ids=["open", "eos", "text"])
 def test_one_choice_has_probability_one(end: Any) -> None:
-    result = random_model().choose("x", ["only"], end=end)
+    result = random_model().choose("x", ["only"], suffix=end)
     assert (result.best.prob, result.margin, result.entropy) == (1.0, 1.0, 0.0)
 
 
@@ -226,7 +238,9 @@ def check_against_twin(
 def test_scores_equal_those_of_the_slow_twin(
     model: Model, prompt: str, choices: list[str], norm: Any, end: Any, unconditional: str
 ) -> None:
-    result = model.choose(prompt, choices, norm=norm, end=end, unconditional=unconditional)
+    result = model.choose(
+        prompt, choices, norm=norm, suffix=end, unconditional_prompt=unconditional
+    )
     u = unconditional if norm == "pmi" else None
     check_against_twin(model, result, prompt, choices, end, u)
 
@@ -357,18 +371,18 @@ def test_pmi_without_bos_names_the_argument_it_needs() -> None:
     model = random_model(bos=False)
     with pytest.raises(InputError, match="unconditional"):
         model.choose("x", ["a", "b"], norm="pmi")
-    assert model.choose("x", ["a", "b"], norm="pmi", unconditional="A").best.pmi is not None
+    assert model.choose("x", ["a", "b"], norm="pmi", unconditional_prompt="A").best.pmi is not None
 
 
 def test_unconditional_text_that_does_not_fit_the_context_is_refused_before_the_call() -> None:
     model = random_model(context_length=10)
     with pytest.raises(ContextOverflowError):
-        model.choose("x", ["ab", "a"], norm="pmi", unconditional="123456789")
+        model.choose("x", ["ab", "a"], norm="pmi", unconditional_prompt="123456789")
 
 
 def test_eos_as_the_end_needs_a_model_that_has_one() -> None:
     with pytest.raises(CapabilityError, match="end-of-sequence"):
-        Model(Plain()).choose("x", ["a"], end=EOS)
+        Model(Plain()).choose("x", ["a"], suffix=EOS)
 
 
 def test_choices_of_600_tokens_keep_their_ratio_where_probabilities_underflow() -> None:
@@ -383,7 +397,7 @@ def test_choices_of_600_tokens_keep_their_ratio_where_probabilities_underflow() 
 def test_the_result_says_how_many_tokens_were_evaluated() -> None:
     result = random_model().choose("x", ["ab", "ac"])
     # BOS and x, and the same with a.
-    assert result.evaluated == 2 + 3
+    assert result.tokens_evaluated == 2 + 3
 
 
 def test_a_result_becomes_json_without_infinities() -> None:
@@ -401,4 +415,4 @@ def test_open_logprobs_of_unrelated_choices_never_sum_above_one(
 ) -> None:
     result = SHARP.choose(prompt, choices)
     assume(result.boundary == "clean")
-    assert sum(math.exp(score.exclusive) for score in result.scores) <= 1 + 1e-6
+    assert sum(math.exp(score.exclusive_logprob) for score in result.scores) <= 1 + 1e-6

@@ -253,7 +253,7 @@ def test_a_preview_shows_what_is_to_be_filled_in() -> None:
         [
             Text(uid="q", text=Template("Q: {{ question }}"), successors="c"),
             Choose(uid="c", choices=(Each("options"), Template("{{ other }}")), successors="e"),
-            Choose(uid="e", choices=(Each("options", "{{ item }}!"),), end=EOS),
+            Choose(uid="e", choices=(Each("options", "{{ item }}!"),), suffix=EOS),
         ]
     )
     for shown in (graph_svg(automaton), graph_dot(automaton), "\n".join(printed(automaton))):

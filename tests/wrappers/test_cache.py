@@ -150,8 +150,8 @@ def test_text_that_looks_like_the_end_is_not_the_end(path: Path, end: str | None
 
     backend = Choosing()
     with cached(path, backend) as model:
-        model.choose("Sure?", CHOICES, end=EOS)
-        model.choose("Sure?", CHOICES, end=end)
+        model.choose("Sure?", CHOICES, suffix=EOS)
+        model.choose("Sure?", CHOICES, suffix=end)
     assert len(backend.calls) == 2
 
 
@@ -205,7 +205,9 @@ class Halved:
     def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> Generator[None, Any, Any]:
         answers: list[TreeScores] = yield
         return [
-            TreeScores(each.values / 2, each.top_tokens, each.top_logprobs / 2, each.evaluated)
+            TreeScores(
+                each.values / 2, each.top_tokens, each.top_logprobs / 2, each.tokens_evaluated
+            )
             for each in answers
         ]
 

@@ -118,10 +118,10 @@ CALLS: list[Callable[[Model], Any]] = [
     lambda model: model.complete("Hello", max_tokens=5, temperature=1.0, seed=1, n=3),
     lambda model: model.complete(messages=MESSAGES, max_tokens=3),
     lambda model: model.choose("Hello", CHOICES),
-    lambda model: model.choose("Hello", CHOICES, norm="pmi", unconditional=" "),
+    lambda model: model.choose("Hello", CHOICES, norm="pmi", unconditional_prompt=" "),
     lambda model: model.choose_many(["One", "Two"], CHOICES),
     lambda model: model.chat_prompt(MESSAGES),
-    lambda model: list(model.caller.vocabulary()),
+    lambda model: list(model.client.vocabulary()),
     lambda model: (
         model.info.fingerprint,
         model.capabilities,
@@ -244,7 +244,7 @@ class OnlyChooses:
 
     @hookimpl
     def describe(self) -> BackendInfo:
-        return BackendInfo("server", 260, concurrency=4, identify=lambda: "it")
+        return BackendInfo("server", 260, max_concurrency=4, compute_fingerprint=lambda: "it")
 
     @hookimpl
     def tokenize(self, texts: Sequence[str], at_start: bool, parse_special: bool) -> Any:
@@ -339,7 +339,7 @@ def test_a_recording_that_was_cut_is_read_and_gone_on_with(tmp_path: Path, suffi
             model.greedy(f"{number}")
     path.write_bytes(path.read_bytes()[:-700])
     with replayed(path) as model:
-        model.caller.greedy([256, ord("0")]) if not suffix else None
+        model.client.greedy([256, ord("0")]) if not suffix else None
         answers = model.backend._recording.answers  # type: ignore[attr-defined]
     assert 0 < len(answers) < 60
     with recorded(path, RandomLM()) as model:

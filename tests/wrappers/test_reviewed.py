@@ -141,11 +141,11 @@ def test_a_model_without_a_readable_fingerprint_works_uncached(tmp_path: Path) -
 def test_a_tree_asked_twice_gives_each_its_own_answer(tmp_path: Path) -> None:
     class Trees(RandomLM):
         def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> Any:
-            return [RandomLM().as_model().caller.greedy_tree([query])[0] for query in queries]
+            return [RandomLM().as_model().client.greedy_tree([query])[0] for query in queries]
 
     query = TreeQuery([97], np.array([98], dtype=np.int32), np.array([-1], dtype=np.int32))
     with Model(Trees(), wrappers=[Cache(path=tmp_path / "cache.sqlite")]) as model:
-        one, other = model.caller.greedy_tree([query, query])
+        one, other = model.client.greedy_tree([query, query])
         before = other.values.copy()
         one.values[:] = 0
         np.testing.assert_array_equal(other.values, before)
@@ -155,7 +155,7 @@ class Writes(RandomLM):
     """Takes any option, and counts with numpy."""
 
     def complete_impl(self, request: CompletionRequest) -> Completion:
-        return Completion("a", (97,), (-1.0,), "length", evaluated=np.int64(3))  # type: ignore[arg-type]
+        return Completion("a", (97,), (-1.0,), "length", tokens_evaluated=np.int64(3))  # type: ignore[arg-type]
 
 
 def test_secrets_by_their_names_are_in_no_trace_and_no_recording(tmp_path: Path) -> None:

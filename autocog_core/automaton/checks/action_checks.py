@@ -57,10 +57,10 @@ def require_sound(
     :raises InputError: naming all of them.
     """
     faults = faults_of(automaton) if faults is None else faults
-    found = [one for one in faults if paths or one.what not in GRAPH_ERRORS]
+    found = [one for one in faults if paths or one.message not in GRAPH_ERRORS]
     if found:
         raise InputError(
-            "\n".join(str(one) for one in found) if len(found) > 1 else found[0].what,
+            "\n".join(str(one) for one in found) if len(found) > 1 else found[0].message,
             where="automaton" if len(found) > 1 else found[0].where,
         )
 

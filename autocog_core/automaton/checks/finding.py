@@ -27,13 +27,13 @@ class Finding:
     :ivar warning: whether the automaton runs all the same.
     """
 
-    what: str
+    message: str
     where: str
     uid: str | None = None
     warning: bool = False
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}"
+        return f"{self.where}: {self.message}"
 
 
 def finding(what: str, action: Action, *, warning: bool = False) -> Finding:

@@ -70,7 +70,7 @@ def make(gguf_file: Callable[..., Path]) -> Iterator[Callable[..., LLaMa]]:
 
 
 def evaluator(tree: ThoughtTree) -> Any:
-    return tree.header.get("evaluator")
+    return tree.provenance.get("evaluator")
 
 
 def test_the_tree_says_who_made_it(make: Any, tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def texts(tree: ThoughtTree) -> list[str]:
 
 
 def scores(tree: ThoughtTree) -> list[float]:
-    return [node.logprob for node in tree.nodes]
+    return [node.path_logprob for node in tree.nodes]
 
 
 @pytest.mark.parametrize("architecture", ["llama", "mamba"])
@@ -281,12 +281,12 @@ def test_seconds_end_a_run(make: Any) -> None:
     model = make(n_ctx=512).as_model()
     begun = time.monotonic()
     tree = LONG.run(model, budget=Budget(seconds=0.3))
-    assert tree.stopped == "seconds"
+    assert tree.stopped_by == "seconds"
     assert evaluator(tree) == "engine"
     took = time.monotonic() - begun
     assert took >= 0.3
     assert took < 3 or not SOAK
-    assert any(node.pruned == "budget" for node in tree.nodes)
+    assert any(node.pruned_by == "budget" for node in tree.nodes)
     assert LONG.run(model, budget=Budget(seconds=0)).nodes == ()
 
 

@@ -58,7 +58,12 @@ def test_one_token_choices_are_exact_while_all_are_listed(
     seen, unseen = plain_tokens(truth, ids), plain_tokens(truth, ids, None)
     found = model.choose(messages=MESSAGES, choices=seen)
     own = truth.choose(messages=MESSAGES, choices=seen)
-    assert (found.exact, found.method, found.unseen, found.why) == (True, "top_logprobs", 0.0, "")
+    assert (found.exact, found.method, found.unseen_probability, found.reason) == (
+        True,
+        "top_logprobs",
+        0.0,
+        "",
+    )
     assert found.index == own.index
     for one, other in zip(found.scores, own.scores, strict=True):
         assert one.logprob == pytest.approx(other.logprob, abs=1e-5)
@@ -67,7 +72,7 @@ def test_one_token_choices_are_exact_while_all_are_listed(
     own = truth.choose(messages=MESSAGES, choices=choices)
     found = model.choose(messages=MESSAGES, choices=choices)
     assert_bounds(found, own)
-    assert "20 likeliest" in found.why
+    assert "20 likeliest" in found.reason
 
 
 def test_two_token_choices_are_exact_where_an_answer_can_be_steered(connect_chat: Connect) -> None:
@@ -81,7 +86,7 @@ def test_two_token_choices_are_exact_where_an_answer_can_be_steered(connect_chat
     choices.append(other)
     found = model.choose(messages=MESSAGES, choices=choices)
     own = truth.choose(messages=MESSAGES, choices=choices)
-    assert (found.exact, found.why) == (True, "")
+    assert (found.exact, found.reason) == (True, "")
     assert [score.logprob for score in found.scores] == pytest.approx(
         [score.logprob for score in own.scores], abs=1e-5
     )
@@ -99,7 +104,7 @@ def test_deeper_tokens_that_cannot_be_looked_at_are_bounded(connect_chat: Connec
     assert_bounds(found, truth.choose(messages=MESSAGES, choices=choices))
     assert found.choice == other
     reached = truth.greedy(ids)[ord(first)] + truth.greedy(after)[ord(second)]
-    assert found.unseen == pytest.approx(math.exp(reached), abs=1e-6)
+    assert found.unseen_probability == pytest.approx(math.exp(reached), abs=1e-6)
 
 
 def test_instruct_models_are_scored_by_the_completions_route(connect_chat: Connect) -> None:
@@ -118,7 +123,7 @@ def test_instruct_models_are_scored_by_the_completions_route(connect_chat: Conne
     choices = [seen[0], *plain_tokens(truth, ids, None)[:2]]
     found = model.choose("It is", choices)
     assert_bounds(found, truth.choose("It is", choices))
-    assert "5 likeliest" in found.why
+    assert "5 likeliest" in found.reason
     assert all((body.get("logprobs") or 0) <= 5 for body in accepted(server))
 
 
@@ -165,8 +170,8 @@ def test_without_log_probabilities_one_is_picked(
     model = connect_chat(server, **options)
     found = model.choose(messages=MESSAGES, choices=["yes", "no", "maybe so"])
     assert (found.exact, found.method) == (False, "pick")
-    assert "no log-probabilities" in found.why
-    assert "no distribution" in found.why
+    assert "no log-probabilities" in found.reason
+    assert "no distribution" in found.reason
     assert sorted(score.prob for score in found.scores) == [0.0, 0.0, 1.0]
     assert all(score.tokens == () for score in found.scores)
     with pytest.raises(CapabilityError, match="top_logprobs"):
@@ -211,7 +216,7 @@ def test_decisions_are_the_servers_own_and_no_part_of_a_path(connect_chat: Conne
     asked = server.log.bodies("/v1/decisions")[-1]
     expected = probabilities(server.engine, "Yes or no?", asked["questions"][0], 3)
     assert [score.prob for score in found.scores] == pytest.approx(expected, abs=1e-6)
-    assert (found.method, found.exact, found.why) == ("decision", False, "asked for")
+    assert (found.method, found.exact, found.reason) == ("decision", False, "asked for")
     assert all(score.tokens == () and score.token_logprobs == () for score in found.scores)
     with pytest.raises(CapabilityError, match="pmi"):
         model.choose(messages=MESSAGES, choices=["yes", "no"], method="decision", norm="pmi")
@@ -253,15 +258,18 @@ def test_what_a_choice_costs_is_what_the_server_says(
     assert after is not None
     spent = after - before
     assert found.method == method
-    assert found.evaluated == spent.prompt_tokens - spent.cached_tokens + spent.completion_tokens
-    assert found.evaluated >= 3
+    assert (
+        found.tokens_evaluated
+        == spent.prompt_tokens - spent.cached_tokens + spent.completion_tokens
+    )
+    assert found.tokens_evaluated >= 3
 
 
 def test_a_model_that_only_decides_decides(connect_chat: Connect) -> None:
     model = connect_chat(OpenAIServer(), model=DECIDER, server="openai")
     found = model.choose(messages=MESSAGES, choices=["yes", "no"])
     assert found.method == "decision"
-    assert "no log-probabilities" in found.why
+    assert "no log-probabilities" in found.reason
     with pytest.raises(InputError, match="2 to 255"):
         model.choose(messages=MESSAGES, choices=[f"number {i}" for i in range(256)])
 

@@ -35,7 +35,7 @@ def test_greedy_texts_are_the_models_own(connect_chat: Connect, options: dict[st
         for count in (1, 7, 20):
             found = model.complete(messages=MESSAGES, max_tokens=count, temperature=0)
             own = truth.complete(messages=MESSAGES, max_tokens=count, temperature=0)
-            assert (found.text, found.finish) == (own.text, own.finish)
+            assert (found.text, found.finish_reason) == (own.text, own.finish_reason)
             assert found.logprobs is not None
             assert found.logprobs == pytest.approx(own.logprobs[: len(found.logprobs)], abs=1e-5)
             pieces = list(model.stream(messages=MESSAGES, max_tokens=count, temperature=0))
@@ -69,7 +69,7 @@ def test_any_number_of_stops_ends_a_text(
     stop = [whole[place], *(f"never {number}" for number in range(count - 1))]
     found = model.complete(messages=MESSAGES, max_tokens=30, temperature=0, stop=stop)
     own = truth.complete(messages=MESSAGES, max_tokens=30, temperature=0, stop=stop)
-    assert (found.text, found.finish) == (own.text, "stop")
+    assert (found.text, found.finish_reason) == (own.text, "stop")
     assert found.logprobs == pytest.approx(own.logprobs, abs=1e-5)
     for body in [*server.log.bodies("/v1/chat/completions"), *server.log.bodies("/v1/responses")]:
         assert len(body.get("stop") or ()) <= 4
@@ -113,7 +113,7 @@ def test_what_a_reasoning_model_refuses_is_left_out_and_named_once(
 def test_a_reasoning_model_may_be_cut_before_it_says_anything(connect_chat: Connect) -> None:
     model = connect_chat(OpenAIServer(), model=REASONING, server="openai")
     found = model.complete(messages=MESSAGES, max_tokens=4)
-    assert (found.text, found.finish) == ("", "length")
+    assert (found.text, found.finish_reason) == ("", "length")
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -127,7 +127,7 @@ def test_refusals_and_filters_are_errors_of_their_own(
         with pytest.raises(RefusedError, match=told) as caught:
             model.complete(messages=[{"role": "user", "content": mark}], max_tokens=20, **more)
         assert caught.value.retryable is False
-    assert model.complete(messages=MESSAGES, max_tokens=2, temperature=0).finish == "length"
+    assert model.complete(messages=MESSAGES, max_tokens=2, temperature=0).finish_reason == "length"
 
 
 @pytest.mark.parametrize("method", ["pick", "top_logprobs", None])
@@ -146,7 +146,7 @@ def test_alternatives_come_together_where_the_route_gives_them(connect_chat: Con
     ]:
         server = make()
         model = connect_chat(server, **options)
-        assert model.as_model().info.concurrency == 16
+        assert model.as_model().info.max_concurrency == 16
         # Whether it takes a seed is known from now on.
         model.complete(messages=MESSAGES, max_tokens=1, seed=5)
         server.log.clear()

@@ -25,7 +25,7 @@ def test_a_right_echo_scores_every_choice_by_one_request(
         assert (found.method, found.exact, found.choice) == ("echo", True, expected.choice)
         for one, other in zip(found.scores, expected.scores, strict=True):
             assert one.token_logprobs == pytest.approx(other.token_logprobs, abs=1e-5)
-            assert one.exclusive == pytest.approx(other.exclusive, abs=1e-5)
+            assert one.exclusive_logprob == pytest.approx(other.exclusive_logprob, abs=1e-5)
             assert one.prob == pytest.approx(other.prob, abs=1e-5)
         assert len(server.log.requests) == 3
 

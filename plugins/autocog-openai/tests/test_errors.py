@@ -202,7 +202,7 @@ def test_lost_and_slow_answers_end_in_time(connect: Connect, kind: str) -> None:
     assert len(sent) <= 6
     assert caught.value.retryable is True
     faults.enabled = False
-    assert model.complete("A", max_tokens=1, temperature=0).finish == "length"
+    assert model.complete("A", max_tokens=1, temperature=0).finish_reason == "length"
 
 
 def test_silence_ends_in_time(connect_chat: Connect) -> None:

@@ -24,7 +24,7 @@ MANY += [chr(code) for code in range(0x800, 0xD000, 0x40)][: 200 - len(MANY)]
 def assert_same(found: ChoiceScores, expected: ChoiceScores) -> None:
     """All numbers of the model itself, and called exact."""
     assert found.exact
-    assert (found.method, found.why, found.unseen) == ("tree", "", 0.0)
+    assert (found.method, found.reason, found.unseen_probability) == ("tree", "", 0.0)
     mine, other = found.to_dict(), expected.to_dict()
     scores = zip(mine.pop("scores"), other.pop("scores"), strict=True)
     for one, another in scores:
@@ -81,16 +81,16 @@ def test_the_end_of_sequence_is_found_out_and_scored(pair: Pair) -> None:
     assert pair.model.as_model().info.eos == pair.truth.info.eos
     choices = ["b", "bc", "d"]
     found = pair.model.choose("A", choices, end=EOS)
-    assert_same(found, pair.truth.choose("A", choices, end=EOS))
+    assert_same(found, pair.truth.choose("A", choices, suffix=EOS))
 
 
 def test_automata_end_their_texts_where_the_model_does(pair: Pair) -> None:
     first = Text(uid="text", text="A", successors="complete")
     automaton = Automaton([first, Complete(uid="complete", length=5, beams=4)])
     found, own = automaton.run(pair.model.as_model()), automaton.run(pair.truth)
-    assert own.best().end.finish is not None
+    assert own.best().end.finish_reason is not None
     for node, other in zip(found.nodes, own.nodes, strict=True):
-        assert (node.tokens, node.finish) == (other.tokens, other.finish)
+        assert (node.tokens, node.finish_reason) == (other.tokens, other.finish_reason)
 
 
 def test_each_position_is_asked_for_once_and_the_first_one_first(pair: Pair) -> None:
@@ -111,15 +111,15 @@ def test_each_position_is_asked_for_once_and_the_first_one_first(pair: Pair) -> 
 def test_the_first_position_has_its_answer_before_others_are_asked(connect: Connect) -> None:
     server = VLLM(Engine(delay=0.03))
     model = connect(server, max_concurrency=3)
-    assert model.as_model().info.concurrency == 3
+    assert model.as_model().info.max_concurrency == 3
     server.log.clear()
     before = server.engine.evaluated
     found = model.choose("The capital is", [" Paris", " Lyon", " Rome", " Oslo", " Bern"])
     assert server.log.most_in_flight == 3
     # All but the first find the prompt in the server's cache.
-    assert found.evaluated == server.engine.evaluated - before
+    assert found.tokens_evaluated == server.engine.evaluated - before
     inner = len(server.log.bodies("/v1/completions"))
-    assert found.evaluated <= len(server.engine.model.encode("The capital is")) + 5 * inner
+    assert found.tokens_evaluated <= len(server.engine.model.encode("The capital is")) + 5 * inner
 
 
 def test_trees_of_one_call_share_their_positions(pair: Pair) -> None:
@@ -143,8 +143,8 @@ def test_generated_trees_have_the_values_of_the_model_itself(pair: Pair, top_k: 
         at = np.array(sorted({-1, *generator.integers(-1, max(count, 1), 3).tolist()}), np.int32)
         at = at[at < count] if top_k else np.zeros(0, np.int32)
         queries.append(TreeQuery(prefix, tokens, parents, at, top_k))
-    found = pair.model.as_model().caller.greedy_tree(queries)
-    expected = pair.truth.caller.greedy_tree(queries)
+    found = pair.model.as_model().client.greedy_tree(queries)
+    expected = pair.truth.client.greedy_tree(queries)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one.values, other.values, atol=1e-5)
         np.testing.assert_array_equal(one.top_tokens, other.top_tokens)
@@ -154,13 +154,13 @@ def test_generated_trees_have_the_values_of_the_model_itself(pair: Pair, top_k: 
 def test_more_than_the_server_lists_is_refused_or_told(pair: Pair) -> None:
     nothing = np.zeros(0, np.int32)
     query = TreeQuery([65], nothing, nothing, np.array([-1], np.int32), 21)
-    caller = pair.model.as_model().caller
+    caller = pair.model.as_model().client
     if pair.kind == "vllm":
         with pytest.raises(CapabilityError, match="21 likeliest"):
             caller.greedy_tree([query])
         assert all(body["logprobs"] <= 20 for body in pair.scored())
         return
-    expected = pair.truth.caller.greedy_tree([query])[0]
+    expected = pair.truth.client.greedy_tree([query])[0]
     np.testing.assert_array_equal(caller.greedy_tree([query])[0].top_tokens, expected.top_tokens)
 
 
@@ -178,6 +178,6 @@ def test_an_older_vllm_is_not_called_exact(connect: Connect) -> None:
     assert (found.exact, found.method) == (False, "top_logprobs")
     assert found.scores[0].logprob == pytest.approx(expected.scores[0].logprob, abs=1e-5)
     assert found.scores[1].logprob == -np.inf
-    assert found.unseen >= np.exp(expected.scores[1].logprob)
+    assert found.unseen_probability >= np.exp(expected.scores[1].logprob)
     with pytest.raises(CapabilityError, match="named tokens"):
         model.choose("Hi", ["a", "b"], method="tree")

@@ -30,10 +30,10 @@ def test_greedy_texts_are_the_models_own(pair: Pair, stop: tuple[str, ...]) -> N
     for prompt in (PROMPT, "A", "Où"):
         found = pair.model.complete(prompt, max_tokens=24, temperature=0, stop=stop)
         expected = pair.truth.complete(prompt, max_tokens=24, temperature=0, stop=stop)
-        assert (found.text, found.finish, found.stop) == (
+        assert (found.text, found.finish_reason, found.stop_string) == (
             expected.text,
-            expected.finish,
-            expected.stop,
+            expected.finish_reason,
+            expected.stop_string,
         )
         assert found.tokens == expected.tokens
         assert_own(pair, found, prompt)
@@ -48,7 +48,7 @@ def test_a_stop_that_begins_and_ends_inside_tokens(pair: Pair) -> None:
     stop = whole.text[place : place + 2]
     expected = pair.truth.complete(PROMPT, max_tokens=40, temperature=0, stop=stop)
     found = pair.model.complete(PROMPT, max_tokens=40, temperature=0, stop=stop)
-    assert expected.finish == "stop"
+    assert expected.finish_reason == "stop"
     assert found.to_dict() == {
         **expected.to_dict(),
         "logprobs": pytest.approx(expected.logprobs, abs=1e-5),
@@ -68,7 +68,7 @@ def test_sampled_texts_have_the_log_probabilities_before_temperature(
     assert len(everyone) == 3
     assert len({one.tokens for one in everyone}) == 3
     for one in everyone:
-        assert one.finish in ("length", "eos")
+        assert one.finish_reason in ("length", "eos")
         assert_own(pair, one)
     assert [one.tokens for one in (again, *again.alternatives)] == [one.tokens for one in everyone]
 
@@ -97,7 +97,7 @@ def test_leaving_a_stream_frees_its_connection(connect: Connect) -> None:
         stream = model.stream(PROMPT, max_tokens=50, temperature=0)
         next(stream)
         stream.close()
-    assert model.complete("A", max_tokens=1, temperature=0).finish == "length"
+    assert model.complete("A", max_tokens=1, temperature=0).finish_reason == "length"
 
 
 @pytest.mark.parametrize("text", ["", "Hello", "Où ça? 東京 🙂", "a <b> [INST] <|end|> c", "\n\n"])

@@ -79,7 +79,7 @@ def test_every_row_ends_as_a_result_or_as_an_error_with_its_cause(
                 ended["error"] += 1
                 assert isinstance(one, EngineError)
                 assert one.retryable
-                assert one.what
+                assert one.message
                 assert one.where
                 continue
             ended["result"] += 1

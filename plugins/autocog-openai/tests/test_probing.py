@@ -275,7 +275,7 @@ def test_unknown_models_are_told_those_there_are(connect_chat: Connect) -> None:
 def test_a_model_of_unknown_encoding_asks_for_it_where_it_is_needed(connect: Connect) -> None:
     model = connect(OpenAIServer(), model=CHAT, **OPENAI)
     assert "tokenize" not in model.as_model().capabilities
-    assert model.complete(messages=MESSAGES, max_tokens=3, temperature=0).finish == "length"
+    assert model.complete(messages=MESSAGES, max_tokens=3, temperature=0).finish_reason == "length"
     with pytest.raises(ConfigError, match="does not know which encoding") as caught:
         model.choose(messages=MESSAGES, choices=["yes", "no"], method="top_logprobs")
     assert caught.value.where == "encoding"
@@ -283,7 +283,7 @@ def test_a_model_of_unknown_encoding_asks_for_it_where_it_is_needed(connect: Con
     assert "tokenizer.json" in caught.value.hint
     picked = model.choose(messages=MESSAGES, choices=["yes", "no"])
     assert picked.method == "pick"
-    assert "encoding" in picked.why
+    assert "encoding" in picked.reason
 
 
 def test_encodings_at_hand_need_no_network(connect: Connect) -> None:

@@ -125,8 +125,8 @@ def test_stops_match_wherever_tokens_begin_or_end() -> None:
     result = model.complete(
         PROMPT, max_tokens=30, seed=4, temperature=1.0, stop=[stop, "never seen"]
     )
-    assert result.finish == "stop"
-    assert result.stop == stop
+    assert result.finish_reason == "stop"
+    assert result.stop_string == stop
     assert result.text == raw[: raw.index(stop)]
     assert full.tokens[: len(result.tokens)] == result.tokens
     pieces = list(model.stream(PROMPT, max_tokens=30, seed=4, temperature=1.0, stop=stop))
@@ -170,7 +170,7 @@ def test_an_unknown_option_is_refused_and_the_next_call_works() -> None:
         model.complete(PROMPT, mirostat=2)
     with pytest.raises(ContextOverflowError, match="512"):
         model.complete(PROMPT, max_tokens=600)
-    assert model.complete(PROMPT, max_tokens=2).finish == "length"
+    assert model.complete(PROMPT, max_tokens=2).finish_reason == "length"
 
 
 def test_abandoning_a_stream_ends_the_completion() -> None:

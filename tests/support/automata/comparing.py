@@ -18,7 +18,7 @@ def check_tree(tree: ThoughtTree, steps: Sequence[Step]) -> None:
     """The tree is exactly what is expected: every node, with its children in their order."""
     count = sum(1 for _ in walk(steps))
     assert len(tree.nodes) == count, f"{len(tree.nodes)} nodes, not {count}"
-    assert tree.stopped is None
+    assert tree.stopped_by is None
     _check(tree, tree.children[-1], steps, "")
 
 
@@ -39,7 +39,7 @@ def _check(tree: ThoughtTree, indices: Sequence[int], steps: Sequence[Step], whe
         assert node.exact
         assert len(node.logprobs) == len(step.logprobs), f"{place}: {node.logprobs}"
         _near(place, "logprobs", node.logprobs, step.logprobs)
-        _near(place, "logprob", [node.logprob], [step.logprob])
+        _near(place, "logprob", [node.path_logprob], [step.logprob])
         _near(place, "prob", [node.prob], [step.prob])
         _check(tree, tree.children[index], step.children, place)
 
@@ -84,7 +84,7 @@ def _splits_a_character(model: Model, step: Step) -> bool:
 def _of_action(action: Action) -> Iterator[str]:
     if isinstance(action, Choose):
         yield f"norm: {action.norm}"
-        yield f"end: {'text' if isinstance(action.end, str) else action.end}"
+        yield f"end: {'text' if isinstance(action.suffix, str) else action.suffix}"
         if len(set(action.successors)) > 1:
             yield "successors of their own"
     if isinstance(action, Complete):

@@ -170,7 +170,7 @@ def joints(draw: Draw, world: World, first: Action, second: Action) -> list[Acti
     if isinstance(first, Text) and isinstance(first.text, str) and isinstance(second, Choose):
         before, begin = draw(st.sampled_from(world.seams))
         found = tuple(f"{begin}{choice}" for choice in second.choices)
-        end = draw(st.sampled_from(world.stops)) if draw(st.booleans()) else second.end
+        end = draw(st.sampled_from(world.stops)) if draw(st.booleans()) else second.suffix
         return [replace(first, text=first.text + before), replace(second, choices=found, end=end)]
     return [first, second]
 
@@ -221,9 +221,9 @@ def choices(draw: Draw, world: World, number: int) -> Choose:
         uid=f"n{number}",
         choices=tuple(found),
         norm=norm,
-        end=draw(st.sampled_from([None, None, EOS, *world.stops])),
+        suffix=draw(st.sampled_from([None, None, EOS, *world.stops])),
         # BOS alone would do, where there is one.
-        unconditional=draw(joined(world, 2)) if norm == "pmi" else None,
+        unconditional_prompt=draw(joined(world, 2)) if norm == "pmi" else None,
         name=f"field{number % 2}" if draw(seldom) else None,
         **draw(pruning),
     )

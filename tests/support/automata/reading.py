@@ -64,7 +64,7 @@ class Reader:
     """
 
     def __init__(self, model: Model, seen: Counter[str]) -> None:
-        self.caller = model.caller
+        self.caller = model.client
         self.info = model.info
         self.seen = seen
         self.start: Ids = (

@@ -95,8 +95,8 @@ class SlowEvaluation:
     def _choose(self, action: Choose, path: Path) -> list[tuple[Step, Path]]:
         reader, context = self.readers[action.model], path.contexts[action.model]
         choices = [str(choice) for choice in action.choices]
-        end = action.end if isinstance(action.end, str) else ""
-        eos = reader.info.eos if action.end is EOS else ()
+        end = action.suffix if isinstance(action.suffix, str) else ""
+        eos = reader.info.eos if action.suffix is EOS else ()
         fixed = reader.spell(context.ids, context.fixed)
         joint = [
             [t for t, _ in reader.spell(context.ids, (*context.fixed, Piece(choice + end)))]
@@ -110,8 +110,8 @@ class SlowEvaluation:
         path = self._settle(path, action.model, fixed[: len(shared)])
         base = path.contexts[action.model].ids
         unconditional = reader.start
-        if action.unconditional:
-            unconditional += reader.tokens_of(action.unconditional, at_start=True)
+        if action.unconditional_prompt:
+            unconditional += reader.tokens_of(action.unconditional_prompt, at_start=True)
         scores = twin.score(
             reader.row,
             base,

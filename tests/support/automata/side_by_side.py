@@ -57,11 +57,11 @@ class Server(ByteLM):
 
     def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
         with self._answering(request.prompt):
-            return self._inner.as_model().caller.choose(request)
+            return self._inner.as_model().client.choose(request)
 
     def complete_impl(self, request: CompletionRequest) -> Completion:
         with self._answering(request.prompt):
-            return self._inner.as_model().caller.complete(request)
+            return self._inner.as_model().client.complete(request)
 
     def usage_impl(self) -> Usage:
         return Usage(self.requests, 10 * self.requests, 4 * self.requests, 2 * self.requests)

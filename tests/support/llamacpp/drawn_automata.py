@@ -107,8 +107,8 @@ def _on_one_model(draw: Draw, action: Action, bos: bool) -> Action:
         return replace(
             action,
             model=None,
-            unconditional=None if alone else action.unconditional,
-            end=EOS if draw(seldom) else action.end,
+            unconditional=None if alone else action.unconditional_prompt,
+            end=EOS if draw(seldom) else action.suffix,
         )
     return action if isinstance(action, Text) else replace(action, model=None)
 
@@ -130,8 +130,8 @@ def check_equal(found: Result, expected: Result, counts: Sequence[str] = COUNTS)
         assert type(found) is type(expected), f"{found!r} is not {expected!r}"
         assert str(found) == str(expected), f"{found} is not: {expected}"
         return
-    assert found.header == {**expected.header, "evaluator": "engine"}
-    assert found.stopped == expected.stopped
+    assert found.provenance == {**expected.provenance, "evaluator": "engine"}
+    assert found.stopped_by == expected.stopped_by
     assert [node.text for node in found.nodes] == [node.text for node in expected.nodes]
     for number, (one, other) in enumerate(zip(found.nodes, expected.nodes, strict=True)):
         for field in fields(ThoughtNode):
@@ -141,7 +141,7 @@ def check_equal(found: Result, expected: Result, counts: Sequence[str] = COUNTS)
         assert len(one.logprobs) == len(other.logprobs)
         for each, its_twin in zip(one.logprobs, other.logprobs, strict=True):
             _check_near(each, its_twin, TOLERANCE)
-        _check_near(one.logprob, other.logprob, TOLERANCE * max(1, one.length))
+        _check_near(one.path_logprob, other.path_logprob, TOLERANCE * max(1, one.length))
         # A share's logarithm is off by what its own score is, and by what its siblings' are.
         _check_near(one.prob, other.prob, 2 * TOLERANCE * max(1, len(one.tokens)))
     for name in counts:
@@ -186,22 +186,22 @@ def features(case: Case, found: Result) -> set[str]:
     """What a result shows of the things that automata can do."""
     if isinstance(found, AutocogError):
         return {type(found).__name__}
-    seen = {f"stopped: {found.stopped}"}
+    seen = {f"stopped: {found.stopped_by}"}
     by_uid = case.automaton.by_uid
     for node in found.nodes:
         action = by_uid[node.uid]
-        seen |= {f"pruned: {node.pruned}", f"finish: {node.finish}"}
+        seen |= {f"pruned: {node.pruned_by}", f"finish: {node.finish_reason}"}
         if node.retokenized:
             seen.add("retokenized")
-        if math.isinf(node.logprob):
+        if math.isinf(node.path_logprob):
             seen.add("impossible")
         if isinstance(action, Text):
             seen |= {f"a text, {'scored' if node.logprobs else 'given'}"}
             if not node.text:
                 seen.add("an empty text")
         elif isinstance(action, Choose):
-            end = "EOS" if action.end is EOS else "text" if action.end else "none"
-            alone = action.norm == "pmi" and action.unconditional is None
+            end = "EOS" if action.suffix is EOS else "text" if action.suffix else "none"
+            alone = action.norm == "pmi" and action.unconditional_prompt is None
             seen |= {f"norm: {action.norm}", f"end: {end}"}
             if alone:
                 seen.add("pmi after BOS")

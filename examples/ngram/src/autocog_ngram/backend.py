@@ -113,5 +113,5 @@ class NgramLM(ChoiceLM):
             eos=(EOS.id,),
             special_tokens=(BOS, EOS),
             tolerance=1e-6,
-            identify=lambda: self.engine.identity,
+            compute_fingerprint=lambda: self.engine.identity,
         )

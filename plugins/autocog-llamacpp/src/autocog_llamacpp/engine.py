@@ -100,7 +100,7 @@ class LlamaEngine:
             special_tokens=tokenizer.special_tokens,
             splits_at_word_boundaries=tokenizer.splits_at_word_boundaries,
             tolerance=self._tolerance,
-            concurrency=1,
+            max_concurrency=1,
             details={**self._details, "trees": self.session.name},
-            identify=self._identify,
+            compute_fingerprint=self._identify,
         )

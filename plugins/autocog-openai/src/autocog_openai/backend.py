@@ -56,7 +56,7 @@ class OpenAI(ChoiceLM):
             from autocog_openai.engine import Engine
 
             checked = validate(OpenAIOptions, options, where="OpenAI")
-            engine = Engine(checked, lambda: self.as_model().caller)
+            engine = Engine(checked, lambda: self.as_model().client)
         given = engine.options
         defaults = {
             name: value

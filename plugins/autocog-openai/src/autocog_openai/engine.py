@@ -82,7 +82,7 @@ class Engine(ServerModel):
             eos=eos,
             special_tokens=special,
             tolerance=TOLERANCE,
-            concurrency=options.max_concurrency,
+            max_concurrency=options.max_concurrency,
             retries_itself=True,
             capabilities=self._capabilities(),
             details={
@@ -90,7 +90,9 @@ class Engine(ServerModel):
                 "api": self.api,
                 **facts.for_people(),
             },
-            identify=lambda: fingerprint.of(options, self.connection.base_url, self.api, facts),
+            compute_fingerprint=lambda: fingerprint.of(
+                options, self.connection.base_url, self.api, facts
+            ),
         )
 
     @property

@@ -133,9 +133,9 @@ class TfEngine:
             special_tokens=self.tokenizer.special_tokens,
             splits_at_word_boundaries=kept(self.tokenizer.vocabulary()),
             tolerance=self.tolerance,
-            concurrency=1,
+            max_concurrency=1,
             details=details,
-            identify=_identify(weakref.ref(self)),
+            compute_fingerprint=_identify(weakref.ref(self)),
         )
 
     def _run(self, attempt: Callable[[], Answer]) -> Answer:

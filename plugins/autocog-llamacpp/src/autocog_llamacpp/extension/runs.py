@@ -135,7 +135,7 @@ def _result(native: Any, run: AutomatonRun, found: tuple[Any, ...]) -> Result:
             "the engine answered "
             + ("NaN" if fault == "not_a_number" else "numbers above 0")
             + " where log-probabilities are due",
-            where=run.caller.who,
+            where=run.client.who,
             hint="the weights may be damaged, or the dtype too narrow for this model",
         )
     stats = {
@@ -146,7 +146,7 @@ def _result(native: Any, run: AutomatonRun, found: tuple[Any, ...]) -> Result:
         "seconds_other": seconds - seconds_model,
     }
     made = tuple(_node(native, run, *node) for node in nodes)
-    return ThoughtTree(made, stopped or None, {**run.header, "evaluator": "engine"}, stats)
+    return ThoughtTree(made, stopped or None, {**run.provenance, "evaluator": "engine"}, stats)
 
 
 def _node(

@@ -154,7 +154,7 @@ def _checked(temporary: Path, before: GgufInfo) -> GgufInfo:
         return read_gguf_info(temporary)
     except AutocogError as error:
         raise EngineError(
-            f"llama.cpp wrote a file that is not whole: {error.what}",
+            f"llama.cpp wrote a file that is not whole: {error.message}",
             where=str(before.path),
             hint=_FULL.format(folder=temporary.parent),
         ) from error

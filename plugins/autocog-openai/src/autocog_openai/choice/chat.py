@@ -49,7 +49,7 @@ class ChatChoice:
 
         :raises CapabilityError: for norms and ends that need a prompt of the caller's own making.
         """
-        if request.norm == "pmi" or not (request.end is None or isinstance(request.end, str)):
+        if request.norm == "pmi" or not (request.suffix is None or isinstance(request.suffix, str)):
             raise CapabilityError(
                 "pmi and end=EOS need a server that continues a prompt as it is",
                 where=self._connection.where,
@@ -85,7 +85,7 @@ class ChatChoice:
             replace(score, choice=choice)
             for score, choice in zip(found.scores, request.choices, strict=True)
         )
-        why = found.why
+        why = found.reason
         if stripped and changed:
             why += ("; " if why else "") + "blanks before choices were left out: a turn begins"
         return replace(found, scores=scores, why=why, evaluated=self._spending.evaluated)

@@ -120,5 +120,5 @@ def _scores(
         margin=probabilities[index] - max(others, default=0.0),
         exact=False,
         method=method,
-        why=why,
+        reason=why,
     )

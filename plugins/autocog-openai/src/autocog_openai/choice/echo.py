@@ -37,7 +37,7 @@ class EchoChoice:
 
         :raises CapabilityError: for pmi, and an end that is no text.
         """
-        if request.norm == "pmi" or not (request.end is None or isinstance(request.end, str)):
+        if request.norm == "pmi" or not (request.suffix is None or isinstance(request.suffix, str)):
             raise CapabilityError(
                 "pmi and end=EOS need a server that tells named tokens",
                 where=self._connection.where,

@@ -47,8 +47,8 @@ class Choosing:
             if found is not None:
                 if method is not None or not nothing_seen(found):
                     return found
-                why = f"no choice could be followed by log-probabilities: {found.why}"
-                spent = found.evaluated or 0
+                why = f"no choice could be followed by log-probabilities: {found.reason}"
+                spent = found.tokens_evaluated or 0
             elif method is not None:
                 raise self._no_method(method, why)
         if not (self._facts.chat and self._facts.structured):
@@ -66,9 +66,9 @@ class Choosing:
             request,
             f"{why}; there is no distribution",
         )
-        if picked.evaluated is None:
+        if picked.tokens_evaluated is None:
             return picked
-        return replace(picked, evaluated=picked.evaluated + spent)
+        return replace(picked, evaluated=picked.tokens_evaluated + spent)
 
     def _decided(self, request: ChoiceRequest, why: str) -> ChoiceScores:
         if request.norm == "pmi":
@@ -86,7 +86,7 @@ class Choosing:
         if self._model.api == "completions":
             if self._facts.echo == "right" and request.method in (None, "echo"):
                 echo = EchoChoice(self._connection, self._facts, self._model.tokenizer)
-                plain = request.norm != "pmi" and not isinstance(request.end, EndOfSequence)
+                plain = request.norm != "pmi" and not isinstance(request.suffix, EndOfSequence)
                 found = echo.choose(caller, request) if plain or request.method else None
                 if found is not None or request.method is not None:
                     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from autocog_core import Completion, CompletionRequest, Finish
+from autocog_core import Completion, CompletionRequest, FinishReason
 from autocog_core.toolkit import StopMatcher
 
 
@@ -93,7 +93,7 @@ class Written:
         """What was written."""
         self._show(final=True)
         text = self._matcher.text()
-        finish: Finish
+        finish: FinishReason
         if self._matcher.stop is not None:
             finish, stop = "stop", self._matcher.stop
             self._cut(self._matcher.stop.encode("utf-8"))
@@ -104,7 +104,7 @@ class Written:
         else:
             finish, stop = "eos", None
         tokens, logprobs = self._decided()
-        return Completion(text, tokens, logprobs, finish, stop, evaluated=evaluated)
+        return Completion(text, tokens, logprobs, finish, stop, tokens_evaluated=evaluated)
 
     def _cut(self, stop: bytes) -> None:
         """Tokens after the one that completes a stop were not asked for."""

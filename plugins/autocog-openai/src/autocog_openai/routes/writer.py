@@ -93,7 +93,7 @@ class Writer:
             ]
             found = [one for group in self._connection.gather(self._once, singly) for one in group]
         first, *others = found
-        counts = [each.evaluated for each in found if each.evaluated is not None]
+        counts = [each.tokens_evaluated for each in found if each.tokens_evaluated is not None]
         return replace(first, alternatives=tuple(others), evaluated=sum(counts) if counts else None)
 
     def _once(self, request: CompletionRequest) -> list[Completion]:

@@ -103,13 +103,15 @@ class LlamaServer:
         first, *others = self._connection.gather(
             lambda number: self._sample(request, prompt, number), numbers
         )
-        evaluated = (first.evaluated or 0) + sum(other.evaluated or 0 for other in others)
+        evaluated = (first.tokens_evaluated or 0) + sum(
+            other.tokens_evaluated or 0 for other in others
+        )
         return Completion(
             first.text,
             first.tokens,
             first.logprobs,
-            first.finish,
-            first.stop,
+            first.finish_reason,
+            first.stop_string,
             tuple(others),
             evaluated,
         )

@@ -356,13 +356,13 @@ def attempt(call: Callable[[], Result]) -> Result | None:
         # What is wrong for now is nothing that the server cannot do.
         raise
     except ConfigError as error:
-        if error.what.startswith(("401", "403")):
+        if error.message.startswith(("401", "403")):
             raise
         return None
     except (InputError, ContextOverflowError, CapabilityError):
         return None
     except EngineError as error:
-        if error.what.startswith(("502", "503", "504")):
+        if error.message.startswith(("502", "503", "504")):
             raise
         return None
     except AutocogError:

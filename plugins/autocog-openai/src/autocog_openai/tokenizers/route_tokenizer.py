@@ -101,7 +101,7 @@ class RouteTokenizer:
             except (KeyError, TypeError) as error:
                 raise malformed(self._connection.where, error) from error
             except EngineError as error:
-                if not error.what.startswith("500") and "decode" not in error.what:
+                if not error.message.startswith("500") and "decode" not in error.message:
                     raise
                 # Bytes that are no text break some servers: U+FFFD stands for them elsewhere.
                 found = "\ufffd"

@@ -75,13 +75,13 @@ class TokenChoicePipeline(AutocogPipeline):
             norm,
             end or None,
             boundary,
-            unconditional=unconditional,
+            unconditional_prompt=unconditional,
         )
-        return Prepared(request, TokenChoiceTree.build(model.caller, request))
+        return Prepared(request, TokenChoiceTree.build(model.client, request))
 
     def _forward(self, model_inputs: Mapping[str, Sequence[Prepared]]) -> Answer:
         """All trees of several rows, evaluated together."""
-        caller = self.language_model.caller
+        caller = self.language_model.client
         rows = model_inputs["rows"]
         queries = [row.tree.queries() for row in rows]
         answers = iter(caller.greedy_tree([query for group in queries for query in group]))
@@ -160,8 +160,8 @@ def _answer(found: ChoiceScores, index: int) -> Answer:
         "score": score.prob,
         "logprob": score.logprob,
         "index": index,
-        "exclusive": score.exclusive,
-        "mean": score.mean,
-        "per_byte": score.per_byte,
+        "exclusive": score.exclusive_logprob,
+        "mean": score.mean_logprob,
+        "per_byte": score.logprob_per_byte,
     }
     return answer if score.pmi is None else {**answer, "pmi": score.pmi}
