@@ -30,7 +30,7 @@ def did_you_mean(name: str, valid: Iterable[str]) -> str:
 class AutocogError(Exception):
     """Base of every error that autocog raises on purpose.
 
-    :param what: what is wrong, a clause without a full stop.
+    :param message: what is wrong, a clause without a full stop.
     :param where: file and key, hook, model or argument in which it is wrong.
     :param hint: what to do about it.
     :param retryable: whether the same call may succeed if it is made again.
@@ -39,11 +39,11 @@ class AutocogError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(
-        self, what: str, *, where: str = "", hint: str = "", retryable: bool = False
+        self, message: str, *, where: str = "", hint: str = "", retryable: bool = False
     ) -> None:
         # Secrets are taken out here, so that no form of the error (repr, args) shows them. One
         # argument only: the rest is in `__dict__`, from which errors are unpickled.
-        self.message = redact(what)
+        self.message = redact(message)
         self.where = redact(where)
         self.hint = redact(hint)
         super().__init__(self.message)
@@ -84,14 +84,14 @@ class CapabilityError(UsageError):
 
     def __init__(
         self,
-        what: str,
+        message: str,
         *,
         where: str = "",
         hint: str = "",
         retryable: bool = False,
         hook: str = "",
     ) -> None:
-        super().__init__(what, where=where, hint=hint, retryable=retryable)
+        super().__init__(message, where=where, hint=hint, retryable=retryable)
         self.hook = hook
 
 

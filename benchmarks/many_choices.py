@@ -40,8 +40,9 @@ def main() -> None:
     scores = model.as_model().client.greedy_tree([TreeQuery(prefix, tree.tokens, tree.parents)])[0]
     seconds = time.perf_counter() - start
     print(
-        f"{arguments.choices} choices of {arguments.length} tokens: {scores.tokens_evaluated} tokens "
-        f"evaluated in {seconds:.0f} s, {peak() - before:.0f} MB beyond the loaded model"
+        f"{arguments.choices} choices of {arguments.length} tokens: "
+        f"{scores.tokens_evaluated} tokens evaluated in {seconds:.0f} s, "
+        f"{peak() - before:.0f} MB beyond the loaded model"
     )
 
 

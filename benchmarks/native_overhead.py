@@ -82,7 +82,7 @@ def measure(path: Path, automaton: Automaton, rounds: int) -> dict[bool, list[fl
     timed = TimedDecode()
     models = {}
     for native in (True, False):
-        created = LLaMa.create(model_path=str(path), exact=True, n_threads=1, native=native)
+        created = LLaMa.create(model_path=str(path), exact=True, n_threads=1, use_extension=native)
         models[native] = LLaMa(**created)
     found: dict[bool, list[float]] = {True: [], False: []}
     for number in range(rounds + 1):

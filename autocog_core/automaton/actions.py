@@ -69,8 +69,8 @@ class Choose(Action):
     :ivar choices: texts, templates that give them, or `Each` for one choice an item of a list.
     :ivar threshold_on: what `threshold` is held against: the share among the choices ("prob"), or
         the mean probability of the choice's tokens ("mean").
-    :ivar end: text that must follow a choice, or `EOS`; scored with it, and not part of its text.
-    :ivar unconditional: for the norm "pmi", the text to condition on instead.
+    :ivar suffix: text that must follow a choice, or `EOS`; scored with it, and not part of its text.
+    :ivar unconditional_prompt: for the norm "pmi", the text to condition on instead.
     """
 
     kind = "choose"
@@ -79,7 +79,7 @@ class Choose(Action):
     width: int | None = 1
     threshold: float = 0.0
     threshold_on: ThresholdOn = "prob"
-    norm: Norm = "logprob"
+    norm: Norm = "sum"
     suffix: str | EndOfSequence | None = None
     unconditional_prompt: str | None = None
 

@@ -72,7 +72,7 @@ def _report(
             {
                 "actions": len(automaton.actions),
                 "findings": [
-                    {"action": one.uid, "what": one.message, "warning": one.warning}
+                    {"action": one.uid, "message": one.message, "warning": one.warning}
                     for one in found
                 ],
                 "estimate": None

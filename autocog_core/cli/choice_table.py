@@ -14,7 +14,7 @@ from autocog_core.cli.output import (
     probability,
     show,
 )
-from autocog_core.types.choice import ChoiceScore, ChoiceScores
+from autocog_core.types.choice import SCORE_FIELD_OF_NORM, ChoiceScore, ChoiceScores
 
 PICK = ">"
 
@@ -48,10 +48,12 @@ def show_scores(scores: ChoiceScores) -> None:
 
 def _columns(scores: ChoiceScores, narrow: bool) -> list[str]:
     """`logprob` and `mean`; beside them what ranks the choices, if that is another number."""
-    ranking = "exclusive" if scores.norm == "logprob" and scores.has_prefix_choices else scores.norm
+    # Where no choice begins another, the exclusive log-probability is the plain one.
+    plain = scores.norm == "sum" and not scores.has_prefix_choices
+    ranking = "logprob" if plain else SCORE_FIELD_OF_NORM[scores.norm]
     if narrow:
         return [ranking]
-    return list(dict.fromkeys(["logprob", "mean", ranking]))
+    return list(dict.fromkeys(["logprob", "mean_logprob", ranking]))
 
 
 def _value(score: ChoiceScore, name: str) -> float | None:
@@ -68,17 +70,19 @@ def _notes(scores: ChoiceScores) -> list[str]:
         f"entropy {scores.entropy:.3f} nats, margin {scores.margin:.4f}, "
         f"boundary {scores.boundary}{evaluated}"
     ]
-    if scores.norm != "logprob":
+    if scores.norm != "sum":
         notes.append(f"ranked by {scores.norm}")
     if scores.boundary == "healed":
         notes.append(
             f"healed: {scores.healed_text!r} at the end of the prompt is scored with the choices"
         )
     if scores.has_prefix_choices:
-        notes.append("one choice begins another: exclusive is the choice and not the longer one")
+        notes.append(
+            "one choice begins another: exclusive_logprob is the choice and not the longer one"
+        )
     if not scores.exact:
-        why = scores.reason or "the scores are not the model's own log-probabilities"
-        notes.append(f"not exact (method {scores.method}): {why}")
+        reason = scores.reason or "the scores are not the model's own log-probabilities"
+        notes.append(f"not exact (method {scores.method}): {reason}")
     if scores.unseen_probability:
         notes.append(
             f"probability that the server did not show: up to {scores.unseen_probability:.4f}"

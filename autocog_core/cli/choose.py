@@ -39,7 +39,7 @@ from autocog_core.types.choice import EOS, ChoiceScores, EndOfSequence
 class NormName(StrEnum):
     """The norms by name."""
 
-    LOGPROB = "logprob"
+    SUM = "sum"
     MEAN = "mean"
     PER_BYTE = "per_byte"
     PMI = "pmi"
@@ -68,17 +68,17 @@ def choose(
             metavar="TEXT", help='Put between prompt and choice: mostly " ".', show_default=False
         ),
     ] = "",
-    norm: Annotated[NormName, typer.Option(help="What ranks the choices.")] = NormName.LOGPROB,
-    end: Annotated[
+    norm: Annotated[NormName, typer.Option(help="What ranks the choices.")] = NormName.SUM,
+    suffix: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Text that must follow the choice.")
     ] = None,
-    end_eos: Annotated[
-        bool, typer.Option("--end-eos", help="The model must end after the choice.")
+    suffix_eos: Annotated[
+        bool, typer.Option("--suffix-eos", help="The model must end after the choice.")
     ] = False,
     boundary: Annotated[
         BoundaryName, typer.Option(help="Re-spell the end of the prompt, or refuse to.")
     ] = BoundaryName.HEAL,
-    unconditional: Annotated[
+    unconditional_prompt: Annotated[
         str | None,
         typer.Option(metavar="TEXT", help="For --norm pmi: compare with the choices after this."),
     ] = None,
@@ -95,7 +95,7 @@ def choose(
     """Score strings that continue a prompt, exactly."""
     text = read_prompt(prompt)
     choices = [*(choice or ()), *(read_lines(choices_file) if choices_file else ())]
-    _check(choices, separator, norm, end, end_eos, unconditional)
+    _check(choices, separator, norm, suffix, suffix_eos, unconditional_prompt)
     arguments = prompt_arguments(text, chat, system)
     # Only where the choices follow the prompt itself: a chat template ends it differently.
     if "prompt" in arguments:
@@ -104,9 +104,9 @@ def choose(
         scores = opened.choose(
             choices=[separator + one for one in choices],
             norm=norm.value,
-            suffix=_end(end, end_eos),
+            suffix=_suffix(suffix, suffix_eos),
             boundary=boundary.value,
-            unconditional_prompt=unconditional,
+            unconditional_prompt=unconditional_prompt,
             **arguments,
         )
     scores = _as_given(scores, choices)
@@ -120,9 +120,9 @@ def _check(
     choices: list[str],
     separator: str,
     norm: NormName,
-    end: str | None,
-    end_eos: bool,
-    unconditional: str | None,
+    suffix: str | None,
+    suffix_eos: bool,
+    unconditional_prompt: str | None,
 ) -> None:
     """What can be said before a model is loaded, which may take long."""
     if not choices:
@@ -134,16 +134,16 @@ def _check(
     if separator and "" in choices:
         # With the separator before it, it would no longer be empty for the model.
         raise InputError("is empty", where=f"choice {choices.index('')}")
-    if end is not None and end_eos:
-        raise InputError("give either --end or --end-eos", where="end")
-    if unconditional is not None and norm is not NormName.PMI:
-        raise InputError("goes with --norm pmi", where="--unconditional")
-    if escaped_newline(separator + (end or "")):
+    if suffix is not None and suffix_eos:
+        raise InputError("give either --suffix or --suffix-eos", where="suffix")
+    if unconditional_prompt is not None and norm is not NormName.PMI:
+        raise InputError("goes with --norm pmi", where="--unconditional_prompt-prompt")
+    if escaped_newline(separator + (suffix or "")):
         session.warn(r"a backslash and an n are not a newline; bash writes one as $'\n'")
 
 
-def _end(end: str | None, end_eos: bool) -> str | EndOfSequence | None:
-    return EOS if end_eos else end
+def _suffix(suffix: str | None, suffix_eos: bool) -> str | EndOfSequence | None:
+    return EOS if suffix_eos else end
 
 
 def _as_given(scores: ChoiceScores, choices: list[str]) -> ChoiceScores:

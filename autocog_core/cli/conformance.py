@@ -126,8 +126,8 @@ def _facts(finding: Finding) -> dict[str, Any]:
         "status": finding.status,
         "seconds": round(finding.seconds, 4),
     }
-    if finding.why:
-        facts["why"] = finding.why
+    if finding.reason:
+        facts["reason"] = finding.reason
     if (broken := finding.broken) is not None:
         names = ("what", "given", "expected", "got", "cause")
         facts |= {name: value for name in names if (value := getattr(broken, name))}
@@ -142,7 +142,7 @@ def _table(found: list[Finding]) -> Any:
     add_number(table, "seconds")
     for finding in found:
         status = Text(finding.status, style=_STYLES.get(finding.status, "dim"))
-        told = printable(finding.why or finding.law.title)
+        told = printable(finding.reason or finding.law.title)
         table.add_row(finding.law.name, status, told, f"{finding.seconds:.2f}")
     return table
 

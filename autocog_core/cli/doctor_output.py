@@ -45,7 +45,7 @@ def _items(items: Iterable[tuple[Text, RenderableType]]) -> Table:
     table = new_table()
     table.show_header = False
     table.box = None
-    table.add_column(no_wrap=True, min_width=len("fails"))
+    table.add_column(no_wrap=True, min_width=len("error"))
     table.add_column(overflow="fold")
     for mark, item in items:
         table.add_row(mark, item)
@@ -53,7 +53,7 @@ def _items(items: Iterable[tuple[Text, RenderableType]]) -> Table:
 
 
 def _mark(problem: Problem | None) -> Text:
-    return Text("ok", "green") if problem is None else Text("fails", "bold red")
+    return Text("ok", "green") if problem is None else Text("error", "bold red")
 
 
 def _text(text: str) -> Text:
@@ -134,7 +134,7 @@ def _model(report: ModelReport) -> tuple[Text, RenderableType]:
     parts = [f"backend {report.backend}"]
     if report.wrappers:
         parts.append("wrappers " + ", ".join(report.wrappers))
-    if report.state == "not loaded":
+    if report.state == "skipped":
         parts.append("its options are right, not loaded")
     if report.seconds is not None:
         parts.append(f"loaded in {report.seconds:.1f} s")

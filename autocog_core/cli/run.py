@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 class StrategyName(StrEnum):
     """The strategies by name."""
 
-    GREEDY = "greedy"
-    COMPLETE_CHOOSE = "complete+choose"
+    TOKEN_TREE = "token_tree"  # noqa: S105
+    TEXT = "text"
 
 
 def run(
@@ -69,7 +69,7 @@ def run(
             show_default=False,
         ),
     ] = None,
-    trees: Annotated[
+    tree_dir: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR", help="Write each row's whole tree here too.", show_default=False
@@ -87,8 +87,8 @@ def run(
             show_default=False,
         ),
     ] = None,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Begin anew: the output that is there is lost.")
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Overwrite the existing output file.")
     ] = False,
     models: Annotated[
         list[str] | None,
@@ -129,18 +129,18 @@ def run(
 
     for_rows = {
         "--output": output,
-        "--trees": trees,
+        "--tree-dir": tree_dir,
         "--limit": limit,
         "--concurrency": concurrency > 1,
         "--gold": gold,
-        "--restart": restart,
+        "--overwrite": overwrite,
     }
     if source is None:
         _refuse(for_rows, "goes with --input")
     else:
         _refuse({"--set": value}, "does not go with --input, whose rows have the values")
     if source is not None and output is None:
-        _refuse({"--restart": restart, "--json": as_json}, "goes with --output")
+        _refuse({"--overwrite": overwrite, "--json": as_json}, "goes with --output")
     automaton = Automaton.from_file(program)
     wanted = WantedModels.of(automaton, models or (), model, config, backend, option)
     budget = Budget(tokens=budget_tokens, seconds=budget_seconds)
@@ -153,17 +153,17 @@ def run(
     right = None if gold is None else Gold.parse(gold, automaton)
     check_columns(source, automaton, right)
     with wanted.opened() as (opened, others):
-        job = Run(automaton, opened, others, budget, concurrency, right, trees, asked)
+        job = Run(automaton, opened, others, budget, concurrency, right, tree_dir, asked)
         if output is None:
             _run_to_stdout(job, source, limit)
         else:
-            _run_to_file(job, source, output, limit, restart, as_json)
+            _run_to_file(job, source, output, limit, overwrite, as_json)
 
 
-def _refuse(given: Mapping[str, object], why: str) -> None:
+def _refuse(given: Mapping[str, object], reason: str) -> None:
     wrong = next((name for name, value in given.items() if value), None)
     if wrong is not None:
-        raise UsageError(why, where=wrong)
+        raise UsageError(reason, where=wrong)
 
 
 def _run_once(
@@ -207,13 +207,13 @@ def _run_to_stdout(job: Run, source: Path, limit: int | None) -> None:
 
 
 def _run_to_file(
-    job: Run, source: Path, output: Path, limit: int | None, restart: bool, as_json: bool
+    job: Run, source: Path, output: Path, limit: int | None, overwrite: bool, as_json: bool
 ) -> None:
     from autocog_core.dataset import run_file
 
     with Watch() as watch:
         summary = run_file(
-            job, source, output, limit=limit, restart=restart, on_progress=watch.update
+            job, source, output, limit=limit, overwrite=overwrite, on_progress=watch.update
         )
     show_summary(summary, watch)
     if as_json:

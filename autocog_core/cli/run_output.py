@@ -224,7 +224,7 @@ def _first(record: Any) -> str:
     if record is None:
         return ""
     error = record["error"]
-    parts = [part for part in (error["where"], error["what"]) if part]
+    parts = [part for part in (error["where"], error["message"]) if part]
     return f"; the first: row {record['row']}: {': '.join(parts)}"
 
 

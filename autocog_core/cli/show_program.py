@@ -26,7 +26,7 @@ def show(
     drawing: Annotated[
         Drawing | None,
         typer.Option(
-            "--as",
+            "--format",
             help="Lines of text, Graphviz's language, or a picture (else by the output's name).",
             show_default=False,
         ),

@@ -100,7 +100,7 @@ def tokenize(
 
 def greedy(
     prompt: PromptText,
-    k: Annotated[int, typer.Option("-k", "--top", min=1, help="How many tokens.")] = 10,
+    k: Annotated[int, typer.Option("-k", "--top-k", min=1, help="How many tokens.")] = 10,
     chat: Chat = False,
     system: System = None,
     as_json: AsJson = False,

@@ -21,7 +21,7 @@ from autocog_core.dataset.output_row import to_line
 from autocog_core.errors import InputError
 
 FORMAT = 1
-_HINT = "give another output, or begin anew with --restart"
+_HINT = "give another output, or begin anew with --overwrite"
 
 #: What makes a run's rows: by name, a value for JSON.
 Identity = Mapping[str, Any]

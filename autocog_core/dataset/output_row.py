@@ -38,15 +38,15 @@ def record_of(row: int, automaton: AutomatonGraph, tree: ThoughtTree) -> Record:
         "prob": math.prod(node.prob for node, _ in chosen),
         "margin": _margin(chosen),
         "logprob": finite(path.logprob),
-        "tokens": tree.stats.get("tokens_evaluated", 0),
-        "stopped": tree.stopped_by,
+        "tokens_evaluated": tree.stats.get("tokens_evaluated", 0),
+        "stopped_by": tree.stopped_by,
         "error": None,
     }
 
 
 def error_record(row: int, error: AutocogError) -> Record:
     """A row without a result, and why; `retryable` where it may go well another time."""
-    told: Record = {"what": error.message, "where": error.where, "hint": error.hint}
+    told: Record = {"message": error.message, "where": error.where, "hint": error.hint}
     if error.retryable:
         told["retryable"] = True
     return {"row": row, "error": told}

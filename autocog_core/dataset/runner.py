@@ -142,7 +142,7 @@ def run_file(
     output: Path,
     *,
     limit: int | None = None,
-    restart: bool = False,
+    overwrite: bool = False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Summary:
     """Write a row of `output` for each row of `source`, and go on where an earlier run ended.
@@ -151,13 +151,13 @@ def run_file(
     rows that ended in an error which may pass, of a server say, are tried again.
 
     :param limit: rows at most; a later run with a larger one goes on.
-    :param restart: remove what an earlier run has left.
+    :param overwrite: remove what an earlier run has left.
     :raises InputError: if something else than this has made the rows of `output`.
     """
     check_columns(source, run.automaton, run.gold)
     _refuse_same_file(source, output)
     with output_file.locked(output):
-        if restart:
+        if overwrite:
             output_file.forget(output)
             _forget_trees(run.trees)
         with output_file.open_journal(output, run.identity(source)) as written:

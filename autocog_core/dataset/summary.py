@@ -87,8 +87,8 @@ class Tally:
             self.errors += 1
             self._first_error = self._first_error or record
             return
-        self._stopped += record["stopped"] is not None
-        self._tokens += record["tokens"]
+        self._stopped += record["stopped_by"] is not None
+        self._tokens += record["tokens_evaluated"]
         if self._field is not None:
             self._judge(self._field, record)
 

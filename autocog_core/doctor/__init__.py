@@ -11,7 +11,7 @@ is a line of the report. Gathering stands here, printing in `autocog_core.cli`.
 
 from __future__ import annotations
 
-from autocog_core.doctor.config_report import ConfigReport, ConfigLocation
+from autocog_core.doctor.config_report import ConfigLocation, ConfigReport
 from autocog_core.doctor.diagnosis import Diagnosis, examine
 from autocog_core.doctor.environment import Environment
 from autocog_core.doctor.model_reports import ModelReport
@@ -19,11 +19,11 @@ from autocog_core.doctor.plugin_reports import PluginReport, UnreadableDistribut
 from autocog_core.doctor.problem import Problem
 
 __all__ = [
+    "ConfigLocation",
     "ConfigReport",
     "Diagnosis",
     "Environment",
     "ModelReport",
-    "ConfigLocation",
     "PluginReport",
     "Problem",
     "UnreadableDistribution",

@@ -34,7 +34,7 @@ def main() -> None:
             _load(config, name, tell)
     except Exception as error:  # noqa: BLE001 - whatever a plugin raises is an answer
         problem = Problem.of(error, str(path), f'model "{name}"')
-        tell(what=problem.what, mend=problem.fix)
+        tell(what=problem.what, fix=problem.fix)
     tell(done=True)
 
 

@@ -12,7 +12,7 @@ from autocog_core.doctor.plugin_reports import PluginReport
 from autocog_core.doctor.problem import Problem
 from autocog_core.doctor.secrecy import conceal_hidden
 
-State = Literal["loads", "not loaded", "fails"]
+State = Literal["loads", "skipped", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class ModelReport:
     """One configured model.
 
     :ivar default: it is used where none is named.
-    :ivar state: "not loaded": all that is written of it is right, and it was not tried further.
+    :ivar state: "skipped": all that is written of it is right, and it was not tried further.
     :ivar seconds: how long it took to load.
     :ivar resident_bytes: what the process that loaded it held in memory then, Python included.
     :ivar facts: what the engine says of itself: see `BackendInfo`.
@@ -57,7 +57,7 @@ def examine_model(
     for report in plugins:
         if report.problem is not None and is_named(report, config, name):
             what = f'{report.kind} "{report.name}": {report.problem.what}'
-            return ModelReport(*identity, "fails", Problem(what, report.problem.fix))
+            return ModelReport(*identity, "error", Problem(what, report.problem.fix))
     depth = "load" if load else "check"
 
     def learn(facts: dict[str, Any]) -> None:
@@ -72,10 +72,10 @@ def examine_model(
     if answer.fault and not loaded_but_slow:
         problem = Problem(f"{_stage(told)} {answer.fault}", "")
     elif "what" in told:
-        problem = Problem(told["what"], told["mend"])
+        problem = Problem(told["what"], told["fix"])
     return ModelReport(
         *identity,
-        "fails" if problem else "loads" if load else "not loaded",
+        "error" if problem else "loads" if load else "skipped",
         problem,
         told.get("seconds"),
         told.get("resident_bytes"),

@@ -31,7 +31,7 @@ def run_probe(name: str, probe: Callable[[ProbeChannel], None]) -> None:
         probe(tell)
     except Exception as error:  # noqa: BLE001 - whatever a plugin raises is an answer
         problem = Problem.of(error, f'"{name}"')
-        tell(what=problem.what, mend=problem.fix)
+        tell(what=problem.what, fix=problem.fix)
     tell(done=True)
 
 

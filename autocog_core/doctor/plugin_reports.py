@@ -57,7 +57,7 @@ def examine_plugin(plugin: plugins.InstalledPlugin, timeout: float) -> PluginRep
         when = "after its import" if "import_seconds" in told else "at import"
         problem = Problem(f"{when} {answer.fault}", again)
     elif "what" in told:
-        problem = Problem(told["what"], told["mend"])
+        problem = Problem(told["what"], told["fix"])
     return PluginReport(
         *identity,
         contract=told.get("contract"),

@@ -44,18 +44,18 @@ class AllowedTokens:
 
     def __init__(
         self,
-        caller: BackendClient,
+        client: BackendClient,
         action: Complete,
         allowed: Vocabulary | None,
         masks: TokenMaskCache,
     ) -> None:
-        size = caller.info.vocabulary_size
-        self._eos = [token for token in caller.info.eos if token < size]
+        size = client.info.vocabulary_size
+        self._eos = [token for token in client.info.eos if token < size]
         self.limited = allowed is not None
         self.allowed = masks.of(allowed) if allowed is not None else np.ones(size, dtype=np.bool_)
         self.stops = [
             tuple(ids)
-            for ids in (caller.tokenize(list(action.stop), at_start=False) if action.stop else [])
+            for ids in (client.tokenize(list(action.stop), at_start=False) if action.stop else [])
         ]
         self.free: Mask | None = None
         if self.limited or not action.eos:
@@ -69,7 +69,7 @@ class AllowedTokens:
     def of(
         cls,
         automaton: AutomatonGraph,
-        caller: BackendClient,
+        client: BackendClient,
         action: Complete,
         masks: TokenMaskCache,
     ) -> AllowedTokens:
@@ -77,7 +77,7 @@ class AllowedTokens:
         vocab = action.vocab
         allowed = automaton.vocabs[vocab] if isinstance(vocab, str) else vocab
         key = (allowed, action.stop, action.eos)
-        return masks.remembered(key, lambda: cls(caller, action, allowed, masks))
+        return masks.remembered(key, lambda: cls(client, action, allowed, masks))
 
     def mask(self, state: StopState) -> Mask | None:
         """The tokens that may follow, bool (V,); None for all."""

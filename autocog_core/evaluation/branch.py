@@ -38,7 +38,7 @@ class Branch:
     context: Context
     finish: str | None = None
     retokenized: bool = False
-    why: str = ""
+    reason: str = ""
     pruned: Pruned | None = None
 
     @property
@@ -62,7 +62,7 @@ class Outcome:
 
     branches: tuple[Branch, ...]
     texts: tuple[tuple[TokenizedText, tuple[float, ...]], ...] = ()
-    why: str = ""
+    reason: str = ""
 
 
 #: An action at work: asks its model, is sent one answer for each thing asked, each of the kind

@@ -41,7 +41,7 @@ class Estimate:
     partial: bool = False
 
 
-def estimate(automaton: AutomatonGraph, caller: BackendClient) -> Estimate:
+def estimate(automaton: AutomatonGraph, client: BackendClient) -> Estimate:
     """The dearest run that pruning may leave: at each action its dearest branches are followed.
 
     Templates count as their source, and choices out of a list as nothing: bind the automaton for
@@ -51,7 +51,7 @@ def estimate(automaton: AutomatonGraph, caller: BackendClient) -> Estimate:
     """
     require_sound(automaton)
     models = {action.model for action in automaton.actions if not isinstance(action, Text)}
-    costs = {action.uid: _cost(action, caller) for action in automaton.actions}
+    costs = {action.uid: _cost(action, client) for action in automaton.actions}
     edges = {action.uid: _edges(action) for action in automaton.actions}
     known: dict[_State, Estimate] = {}
     stack = [_visit(automaton.entry, ())]
@@ -70,7 +70,7 @@ def estimate(automaton: AutomatonGraph, caller: BackendClient) -> Estimate:
         found = [(known.get(one), count) for one, count in after]
         known.setdefault(state, _sum(automaton.by_uid[uid], costs[uid], found))
     whole = known[_visit(automaton.entry, ())]
-    begun = 1 if caller.info.adds_bos else 0
+    begun = 1 if client.info.adds_bos else 0
     # Paths that go together may ask different models.
     return replace(whole, calls=whole.calls * max(1, len(models)), tokens=whole.tokens + begun)
 
@@ -102,34 +102,34 @@ def _sum(action: Action, cost: _Cost, after: list[tuple[Estimate | None, int]]) 
     )
 
 
-def _cost(action: Action, caller: BackendClient) -> _Cost:
+def _cost(action: Action, client: BackendClient) -> _Cost:
     """Calls and tokens of one visit."""
     match action:
         case Text():
-            return (1 if action.evaluate else 0, _count(action, caller))
+            return (1 if action.evaluate else 0, _count(action, client))
         case Choose():
-            return (1, _tree(action, caller))
+            return (1, _tree(action, client))
         case Complete():
             return (action.length, action.length * max(action.beams, action.samples))
     return (0, 0)
 
 
-def _tree(action: Choose, caller: BackendClient) -> int:
+def _tree(action: Choose, client: BackendClient) -> int:
     """Tokens of a choice's tree; for pmi there is a second one, after another text."""
     end = action.suffix if isinstance(action.suffix, str) else ""
     choices = [choice + end for choice in action.choices if isinstance(choice, str)]
-    spelled = caller.tokenize(choices, at_start=False)
+    spelled = client.tokenize(choices, at_start=False)
     # Beginnings that choices have in common are evaluated once.
     count = len({tuple(ids[:length]) for ids in spelled for length in range(1, len(ids) + 1)})
     if action.suffix is EOS:
         count += len(choices)
     if action.norm != "pmi":
         return count
-    before = caller.tokenize([action.unconditional_prompt or ""], at_start=True)[0]
+    before = client.tokenize([action.unconditional_prompt or ""], at_start=True)[0]
     return 2 * count + len(before) + 1
 
 
-def _count(action: Text, caller: BackendClient) -> int:
+def _count(action: Text, client: BackendClient) -> int:
     match action.text:
         case Prompt(pieces):
             text = "".join(piece.text for piece in pieces if isinstance(piece, TextPiece))
@@ -137,7 +137,7 @@ def _count(action: Text, caller: BackendClient) -> int:
             text = source
         case text:
             pass
-    return len(caller.tokenize([text], at_start=False)[0]) if text else 0
+    return len(client.tokenize([text], at_start=False)[0]) if text else 0
 
 
 def _followed(action: Action) -> int:

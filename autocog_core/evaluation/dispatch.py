@@ -36,7 +36,7 @@ class Call:
     :ivar parts: by several runs; what one of them meets does not harm another.
     """
 
-    caller: BackendClient
+    client: BackendClient
     parts: Sequence[Sequence[Asked]]
 
 
@@ -69,7 +69,7 @@ class Dispatcher:
 
         :raises AutocogError: what would meet every part alike.
         """
-        pooled = [self._pool(call.caller) is not None for call in calls]
+        pooled = [self._pool(call.client) is not None for call in calls]
         # Those that answer by themselves first; the others keep this thread busy meanwhile.
         order = sorted(range(len(calls)), key=lambda number: not pooled[number])
         begun = {number: self._begin(calls[number]) for number in order}
@@ -82,49 +82,49 @@ class Dispatcher:
 
     def _begin(self, call: Call) -> Callable[[], list[Outcome]]:
         """Sends what can be sent; what is returned waits for it."""
-        pool = self._pool(call.caller)
+        pool = self._pool(call.client)
         if all(isinstance(one, TreeQuery) for part in call.parts for one in part):
-            return self._trees(pool, call.caller, call.parts)
+            return self._trees(pool, call.client, call.parts)
         if pool is None:
-            return lambda: [_in_turn(call.caller, part) for part in call.parts]
-        working = [_ConcurrentRequests(pool, call.caller, part) for part in call.parts]
+            return lambda: [_in_turn(call.client, part) for part in call.parts]
+        working = [_ConcurrentRequests(pool, call.client, part) for part in call.parts]
         return lambda: [part.outcome() for part in working]
 
     def _trees(
         self,
         pool: ThreadPoolExecutor | None,
-        caller: BackendClient,
+        client: BackendClient,
         parts: Sequence[Sequence[Asked]],
     ) -> Callable[[], list[Outcome]]:
         queries = [one for part in parts for one in part if isinstance(one, TreeQuery)]
-        future = None if pool is None else pool.submit(caller.greedy_tree, queries)
+        future = None if pool is None else pool.submit(client.greedy_tree, queries)
 
         def outcomes() -> list[Outcome]:
             try:
-                found = caller.greedy_tree(queries) if future is None else future.result()
+                found = client.greedy_tree(queries) if future is None else future.result()
             except FATAL_ERRORS:
                 raise
             except Exception as error:  # noqa: BLE001 - whose fault it is shows when each is alone
                 if len(parts) == 1:
                     return [error]
-                return [one for part in parts for one in self._trees(pool, caller, [part])()]
+                return [one for part in parts for one in self._trees(pool, client, [part])()]
             answers = iter(found)
             return [[next(answers) for _ in part] for part in parts]
 
         return outcomes
 
-    def _pool(self, caller: BackendClient) -> ThreadPoolExecutor | None:
+    def _pool(self, client: BackendClient) -> ThreadPoolExecutor | None:
         """Threads for the calls of a model; None for one that takes them one after the other."""
-        if caller.info.max_concurrency <= 1:
+        if client.info.max_concurrency <= 1:
             return None
         with self._lock:
             if self._ended:
                 raise RuntimeError("calls of models have ended")
-            if caller not in self._pools:
-                self._pools[caller] = ThreadPoolExecutor(
-                    caller.info.max_concurrency, "autocog-call"
+            if client not in self._pools:
+                self._pools[client] = ThreadPoolExecutor(
+                    client.info.max_concurrency, "autocog-call"
                 )
-            return self._pools[caller]
+            return self._pools[client]
 
     def __enter__(self) -> Self:
         return self
@@ -143,10 +143,10 @@ class _ConcurrentRequests:
     """A part's requests at work; after an error, those that have not begun are left out."""
 
     def __init__(
-        self, pool: ThreadPoolExecutor, caller: BackendClient, part: Sequence[Asked]
+        self, pool: ThreadPoolExecutor, client: BackendClient, part: Sequence[Asked]
     ) -> None:
         self._failed = False
-        self._caller = caller
+        self._client = client
         self._futures: list[Future[Answer | None]] = [
             pool.submit(self._call, asked) for asked in part
         ]
@@ -155,7 +155,7 @@ class _ConcurrentRequests:
         if self._failed:
             return None
         try:
-            return _call(self._caller, asked)
+            return _call(self._client, asked)
         except Exception:
             self._failed = True
             raise
@@ -176,20 +176,20 @@ class _ConcurrentRequests:
         return error or answers
 
 
-def _in_turn(caller: BackendClient, part: Sequence[Asked]) -> Outcome:
+def _in_turn(client: BackendClient, part: Sequence[Asked]) -> Outcome:
     try:
-        return [_call(caller, asked) for asked in part]
+        return [_call(client, asked) for asked in part]
     except FATAL_ERRORS:
         raise
     except Exception as error:  # noqa: BLE001 - handed on
         return error
 
 
-def _call(caller: BackendClient, asked: Asked) -> Answer:
+def _call(client: BackendClient, asked: Asked) -> Answer:
     match asked:
         case ChoiceRequest():
-            return caller.choose(asked)
+            return client.choose(asked)
         case CompletionRequest():
-            return caller.complete(asked)
+            return client.complete(asked)
         case TreeQuery():
-            return caller.greedy_tree([asked])[0]
+            return client.greedy_tree([asked])[0]

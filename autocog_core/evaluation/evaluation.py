@@ -35,10 +35,10 @@ from autocog_core.types.prompt import Prompt, TextPiece
 from autocog_core.types.thought_tree import ThoughtTree
 from autocog_core.types.token_tree import TreeScores
 
-#: "breadth": all paths together. "best": the likeliest first, one at a time.
-Order = Literal["breadth", "best"]
-#: "greedy": exact, by token trees. "complete+choose": by the backend's own `complete` and `choose`.
-Strategy = Literal["greedy", "complete+choose"]
+#: "breadth_first": all paths together. "best_first": the likeliest first, one at a time.
+Order = Literal["breadth_first", "best_first"]
+#: "token_tree": exact, by token trees. "text": by the backend's own `complete` and `choose`.
+Strategy = Literal["token_tree", "text"]
 
 
 @dataclass(slots=True)
@@ -64,22 +64,22 @@ class Evaluation:
     :param automaton: sound, and without templates.
     :param callers: the models by name; None is the main one.
     :param strategies: how each of them is asked.
-    :param top: with the order "best": stop once this many complete paths are proven the best.
+    :param top: with the order "best_first": stop once this many complete paths are proven the best.
     :param header: of the tree.
     """
 
     def __init__(
         self,
         automaton: AutomatonGraph,
-        callers: Mapping[str | None, BackendClient],
+        clients: Mapping[str | None, BackendClient],
         strategies: Mapping[str | None, Strategy],
         *,
         budget: Budget | None = None,
-        order: Order = "breadth",
+        order: Order = "breadth_first",
         top: int | None = None,
         header: Mapping[str, Any] | None = None,
     ) -> None:
-        self.callers = callers
+        self.clients = clients
         self._automaton = automaton
         self._strategies = strategies
         self._budget = budget or Budget()
@@ -91,7 +91,7 @@ class Evaluation:
         self._waiting: deque[_Live] = deque()
         self._heap: list[tuple[float, int, _Live]] = []
         self._pushed = 0
-        self._masks = {name: TokenMaskCache.of_model(caller) for name, caller in callers.items()}
+        self._masks = {name: TokenMaskCache.of_model(client) for name, client in clients.items()}
         self._allowed: dict[str, AllowedTokens] = {}
         self._stopped: str | None = None
         self._calls = 0
@@ -99,20 +99,19 @@ class Evaluation:
         self._seconds = 0.0
         self._begun = time.perf_counter()
         contexts = {
-            name: Context(said=() if strategies[name] == "complete+choose" else None)
-            for name in callers
+            name: Context(said=() if strategies[name] == "text" else None) for name in clients
         }
         self._push(_Live(-1, automaton.entry, contexts, {}))
 
     def whole(self) -> AutomatonRun | None:
         """It as an engine may take it over; None if exact scores of one engine are not enough."""
-        if self.callers.keys() != {None} or self._strategies[None] != "greedy":
+        if self.clients.keys() != {None} or self._strategies[None] != "token_tree":
             return None
         return AutomatonRun(
             self._automaton,
-            self.callers[None],
+            self.clients[None],
             self._budget,
-            self._order == "best",
+            self._order == "best_first",
             self._top,
             self._header,
         )
@@ -171,7 +170,7 @@ class Evaluation:
 
     def _push(self, live: _Live) -> None:
         self._pushed += 1
-        if self._order == "best":
+        if self._order == "best_first":
             heapq.heappush(self._heap, (-live.logprob, self._pushed, live))
         else:
             self._waiting.append(live)
@@ -179,7 +178,7 @@ class Evaluation:
     def _next(self) -> list[_Live]:
         """Paths set to work: all, or the likeliest if none is at work."""
         found: list[_Live] = []
-        if self._order == "breadth":
+        if self._order == "breadth_first":
             found += self._waiting
             self._waiting.clear()
         elif not self._working and self._heap:
@@ -191,7 +190,7 @@ class Evaluation:
     def _proven(self) -> bool:
         """Whether no open path can come among the best any more: none gains by going on."""
         complete = self._draft.complete
-        if self._top is None or self._order != "best" or len(complete) < self._top:
+        if self._top is None or self._order != "best_first" or len(complete) < self._top:
             return False
         least = sorted(complete, reverse=True)[self._top - 1]
         open_ = [live.logprob for live in self._working] + [-entry[0] for entry in self._heap[:1]]
@@ -203,19 +202,19 @@ class Evaluation:
             self._say(live, live.action)
         action = live.action
         model = _model_of(live)
-        caller = self.callers[model]
+        client = self.clients[model]
         context = live.contexts[model]
-        asking = self._strategies[model] == "complete+choose"
+        asking = self._strategies[model] == "text"
         match action:
             case Choose():
                 steps = choose_by_text if asking else choose_steps
-                live.steps = steps(caller, action, context)
+                live.steps = steps(client, action, context)
             case Complete() if asking:
-                live.steps = complete_by_text(caller, action, context)
+                live.steps = complete_by_text(client, action, context)
             case Complete():
-                live.steps = complete_steps(caller, action, context, self._tokens_of(action))
+                live.steps = complete_steps(client, action, context, self._tokens_of(action))
             case _:
-                live.steps = (finish_by_text if asking else finish_path)(caller, context)
+                live.steps = (finish_by_text if asking else finish_path)(client, context)
         self._resume(live, None)
 
     def _say(self, live: _Live, action: Text) -> None:
@@ -249,8 +248,8 @@ class Evaluation:
 
     def _tokens_of(self, action: Complete) -> AllowedTokens:
         if action.uid not in self._allowed:
-            caller, masks = self.callers[action.model], self._masks[action.model]
-            self._allowed[action.uid] = AllowedTokens.of(self._automaton, caller, action, masks)
+            client, masks = self.clients[action.model], self._masks[action.model]
+            self._allowed[action.uid] = AllowedTokens.of(self._automaton, client, action, masks)
         return self._allowed[action.uid]
 
     def _resume(self, live: _Live, answers: Sequence[Answer] | None) -> None:
@@ -266,7 +265,7 @@ class Evaluation:
     def _finish(self, live: _Live, outcome: Outcome) -> None:
         """Enter what an action came to, and go on from the branches that are followed."""
         draft = self._draft
-        live.logprob += draft.settle(outcome.texts, outcome.why)
+        live.logprob += draft.settle(outcome.texts, outcome.reason)
         action = live.action
         if action is None:
             draft.end(live.node)

@@ -31,15 +31,15 @@ class Hypothesis:
     state: StopState = START
 
     def plus(
-        self, caller: BackendClient, action: Complete, token: int, logprob: float, state: StopState
+        self, client: BackendClient, action: Complete, token: int, logprob: float, state: StopState
     ) -> Hypothesis:
         """With one more token."""
         logprob = min(0.0, logprob)
-        piece = caller.detokenize([token])
+        piece = client.detokenize([token])
         raw = self.raw + piece
         size = len(raw)
         finish = None
-        if token in caller.info.eos:
+        if token in client.info.eos:
             finish = "eos"
         else:
             found = find_first_stop(raw, len(self.raw), action.stop)
@@ -64,14 +64,14 @@ class Hypothesis:
         return self.raw[: self.size].decode("utf-8", errors="replace")
 
     def branch(
-        self, caller: BackendClient, base: Sequence[int], rank: float, prob: float
+        self, client: BackendClient, base: Sequence[int], rank: float, prob: float
     ) -> Branch:
         """As a branch: what follows goes on without the stop, or the end of the sequence."""
         kept, rest = len(self.tokens), b""
         if self.finish == "eos":
             kept -= 1
         elif self.finish == "stop":
-            kept, rest = split_tokens(caller, self.tokens, self.size)
+            kept, rest = split_tokens(client, self.tokens, self.size)
         after = Context((*base, *self.tokens[:kept]))
         if rest:
             after = after.plus(PendingText((TextPiece(rest.decode("utf-8", errors="replace")),)))

@@ -77,9 +77,9 @@ class TokenizedText:
     evaluate: bool
 
 
-def settle(caller: BackendClient, context: Context, base: Sequence[int]) -> list[TokenizedText]:
+def settle(client: BackendClient, context: Context, base: Sequence[int]) -> list[TokenizedText]:
     """Which of the ids in `base` each pending text has: a token belongs to where it begins."""
-    info = caller.info
+    info = client.info
     start = len(context.ids)
     if not start and info.adds_bos and base[:1] == (info.bos,):
         start = 1
@@ -94,27 +94,27 @@ def settle(caller: BackendClient, context: Context, base: Sequence[int]) -> list
         last = number == len(context.pending) - 1
         while place < len(base) and (last or offset < end):
             token = base[place]
-            offset += surfaces.get(token) or caller.token_size(token)
+            offset += surfaces.get(token) or client.token_size(token)
             place += 1
         found.append(TokenizedText(one.node, tuple(base[first:place]), first, one.evaluate))
     return found
 
 
-def split_tokens(caller: BackendClient, tokens: Sequence[int], size: int) -> tuple[int, bytes]:
+def split_tokens(client: BackendClient, tokens: Sequence[int], size: int) -> tuple[int, bytes]:
     """How many of `tokens` lie within their first `size` bytes, and what bytes remain of these.
 
     Where the remaining bytes begin inside a character, they begin with the token that it begins in.
     """
     kept = used = 0
     while kept < len(tokens):
-        more = caller.token_size(tokens[kept])
+        more = client.token_size(tokens[kept])
         if used + more > size:
             break
         used += more
         kept += 1
-    rest = caller.detokenize(tokens)[used:size]
+    rest = client.detokenize(tokens)[used:size]
     while rest and kept and rest[0] & 0xC0 == 0x80:
         kept -= 1
-        used -= caller.token_size(tokens[kept])
-        rest = caller.detokenize(tokens)[used:size]
+        used -= client.token_size(tokens[kept])
+        rest = client.detokenize(tokens)[used:size]
     return kept, rest

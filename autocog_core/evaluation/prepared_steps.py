@@ -58,7 +58,7 @@ class PreparedAction:
     threshold: float = 0.0
     on_mean: bool = False
     choices: int = 0
-    norm: str = "logprob"
+    norm: str = "sum"
     length: int = 0
     beams: int = 1
     length_penalty: float = 1.0
@@ -164,7 +164,7 @@ def prepare_step(
     :param ids: what is settled. `pending`: (text action or -1, bytes if -1, node) of each text.
     :raises InputError: as core does, where it cannot be tokenized or does not fit.
     """
-    caller = run.client
+    client = run.client
     actions = run.automaton.actions
     texts = tuple(_pending(actions, *one) for one in pending)
     context = Context(tuple(ids), texts)
@@ -172,15 +172,15 @@ def prepare_step(
     choices = None
     if isinstance(action, Choose):
         request = choice_request(action, context.prompt())
-        tree = TokenChoiceTree.build(caller, request)
+        tree = TokenChoiceTree.build(client, request)
         base: Sequence[int] = tree.encoded.base
         room = max(map(len, tree.encoded.decided))
-        choices = _choices(caller, action, tree)
+        choices = _choices(client, action, tree)
     else:
         room = action.length if isinstance(action, Complete) else 0
-        base = encode(caller, context.prompt())
-        check_sequence(base, caller.info, beyond=room)
-    ground = ScoringContext(caller, context, base)
+        base = encode(client, context.prompt())
+        check_sequence(base, client.info, beyond=room)
+    ground = ScoringContext(client, context, base)
     start = len(context.ids)
     settled = [
         (place, text.start - start, len(text.tokens), text.evaluate)
@@ -197,13 +197,13 @@ def _pending(actions: Sequence[Action], number: int, rest: bytes, node: int) -> 
     return PendingText(pieces_of(action.text), node, action.evaluate)
 
 
-def _choices(caller: BackendClient, action: Choose, tree: TokenChoiceTree) -> PreparedChoices:
+def _choices(client: BackendClient, action: Choose, tree: TokenChoiceTree) -> PreparedChoices:
     conditional = tree.queries()[0]
     suffix = tree.eos[:1]
     decided = tree.encoded.decided
     kept_tokens, retokenized_bytes = [len(tokens) for tokens in decided], [b""] * len(decided)
     if isinstance(action.suffix, str):
-        after = [after_choice(caller, action, (), tokens) for tokens in decided]
+        after = [after_choice(client, action, (), tokens) for tokens in decided]
         kept_tokens = [len(context.ids) for context in after]
         retokenized_bytes = [
             "".join(one.text for one in each.pending).encode("utf-8") for each in after
@@ -216,7 +216,7 @@ def _choices(caller: BackendClient, action: Choose, tree: TokenChoiceTree) -> Pr
         tree.tree.ends.tolist(),
         len(tree.eos),
         suffix[0] if suffix else -1,
-        tree.sizes(caller).tolist() if action.norm == "per_byte" else [1.0] * len(decided),
+        tree.sizes(client).tolist() if action.norm == "per_byte" else [1.0] * len(decided),
         list(tree.unconditional or ()),
         kept_tokens,
         retokenized_bytes,

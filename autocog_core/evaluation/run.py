@@ -15,18 +15,18 @@ from autocog_core.hooks.client import BackendClient
 from autocog_core.types.thought_tree import ThoughtTree
 from autocog_core.version import __version__
 
-STRATEGIES: tuple[Strategy, ...] = ("greedy", "complete+choose")
+STRATEGIES: tuple[Strategy, ...] = ("token_tree", "text")
 
 
 def prepare(
     automaton: AutomatonGraph,
     inputs: Mapping[str, Any] | None,
-    callers: Mapping[str | None, BackendClient],
+    clients: Mapping[str | None, BackendClient],
     *,
     digest: str,
     budget: Budget | None = None,
     strategy: Strategy | None = None,
-    order: Order = "breadth",
+    order: Order = "breadth_first",
     top: int | None = None,
 ) -> Evaluation:
     """Check everything that rows can change, and return a run that is about to start.
@@ -40,30 +40,34 @@ def prepare(
         raise InputError(
             f"{strategy!r} is unknown", where="strategy", hint="one of " + ", ".join(STRATEGIES)
         )
-    if order not in ("breadth", "best"):
-        raise InputError(f"{order!r} is unknown", where="order", hint="one of breadth, best")
-    if top is not None and (order != "best" or top < 1):
-        raise InputError(f"{top} is no number of paths", where="top", hint='1 or more, with "best"')
-    check_models(automaton, callers)
+    if order not in ("breadth_first", "best_first"):
+        raise InputError(
+            f"{order!r} is unknown", where="order", hint="one of breadth_first, best_first"
+        )
+    if top is not None and (order != "best_first" or top < 1):
+        raise InputError(
+            f"{top} is no number of paths", where="top", hint='1 or more, with "best_first"'
+        )
+    check_models(automaton, clients)
     ready = automaton.bind(inputs)
     require_sound(ready, paths=False)
     used = {action.model for action in automaton.actions} | {None}
-    chosen = {name: strategy or strategy_of(callers[name]) for name in used}
+    chosen = {name: strategy or strategy_of(clients[name]) for name in used}
     return Evaluation(
         ready,
-        {name: callers[name] for name in used},
+        {name: clients[name] for name in used},
         chosen,
         budget=budget,
         order=order,
         top=top,
-        header=_header(digest, {name: callers[name] for name in used}, chosen),
+        header=_header(digest, {name: clients[name] for name in used}, chosen),
     )
 
 
-def strategy_of(caller: BackendClient) -> Strategy:
+def strategy_of(client: BackendClient) -> Strategy:
     """Return the exact one if the backend gives token distributions."""
-    exact = {"greedy_impl", "greedy_tree_impl"} & set(caller.capabilities)
-    return "greedy" if exact else "complete+choose"
+    exact = {"greedy_impl", "greedy_tree_impl"} & set(client.capabilities)
+    return "token_tree" if exact else "text"
 
 
 def run_to_end(evaluation: Evaluation, serving: Dispatcher | None = None) -> ThoughtTree:
@@ -101,7 +105,7 @@ def run_in_core(evaluation: Evaluation, serving: Dispatcher | None = None) -> Th
         with Dispatcher() as own:
             return run_in_core(evaluation, own)
     while asked := evaluation.ask():
-        calls = [Call(evaluation.callers[name], [asked[name]]) for name in asked]
+        calls = [Call(evaluation.clients[name], [asked[name]]) for name in asked]
         for name, served in zip(asked, serving.serve(calls), strict=True):
             (found,) = served.outcomes
             if isinstance(found, Exception):
@@ -112,10 +116,10 @@ def run_in_core(evaluation: Evaluation, serving: Dispatcher | None = None) -> Th
 
 def _header(
     digest: str,
-    callers: Mapping[str | None, BackendClient],
+    clients: Mapping[str | None, BackendClient],
     strategies: Mapping[str | None, Strategy],
 ) -> dict[str, Any]:
-    main = callers[None]
+    main = clients[None]
     header: dict[str, Any] = {
         "automaton": digest,
         "model": {"name": main.info.name, "fingerprint": main.info.fingerprint},
@@ -124,11 +128,11 @@ def _header(
     }
     others = {
         name: {
-            "name": caller.info.name,
-            "fingerprint": caller.info.fingerprint,
+            "name": client.info.name,
+            "fingerprint": client.info.fingerprint,
             "strategy": strategies[name],
         }
-        for name, caller in callers.items()
+        for name, client in clients.items()
         if name is not None
     }
     if others:
@@ -143,17 +147,17 @@ def call_engine(
 
     Wrappers that watch each evaluation would miss them: with one of these, core evaluates.
     """
-    caller = runs[0].client
-    if not caller.hooks.evaluate.get_hookimpls():
+    client = runs[0].client
+    if not client.hooks.run_automata.get_hookimpls():
         return None
-    if caller.watched:
+    if client.watched:
         return Declined("a wrapper watches each evaluation")
     # Without the client's lock: the engine takes turns itself, so that others may use it between.
-    caller.require_open()
+    client.require_open()
     found: Sequence[ThoughtTree | AutocogError] | Declined | None
-    found = caller.hooks.evaluate(runs=runs)
+    found = client.hooks.run_automata(runs=runs)
     if found is not None and not isinstance(found, Declined) and len(found) != len(runs):
         raise ContractError(
-            f"evaluate: {len(found)} answers for {len(runs)} runs", where=caller.who
+            f"run_automata: {len(found)} answers for {len(runs)} runs", where=client.who
         )
     return found

@@ -31,7 +31,7 @@ Prepared = Callable[[], Evaluation]
 
 def run_many(
     automaton: AutomatonGraph,
-    callers: Mapping[str | None, BackendClient],
+    clients: Mapping[str | None, BackendClient],
     rows: Iterable[Mapping[str, Any]],
     *,
     digest: str,
@@ -48,11 +48,11 @@ def run_many(
     """
     if concurrency < 1:
         raise InputError(f"{concurrency} is no number of rows", where="concurrency")
-    check_models(automaton, callers)
-    run = partial(prepare, callers=callers, digest=digest, budget=budget, strategy=strategy)
+    check_models(automaton, clients)
+    run = partial(prepare, clients=clients, digest=digest, budget=budget, strategy=strategy)
     prepared = (partial(run, automaton, values) for values in rows)
     used = {action.model for action in automaton.actions} | {None}
-    several = all(callers[name].info.max_concurrency > 1 for name in used)
+    several = all(clients[name].info.max_concurrency > 1 for name in used)
     yield from (_each if several and concurrency > 1 else _in_step)(prepared, concurrency)
 
 
@@ -104,10 +104,10 @@ class _Row:
     def __init__(self, prepared: Prepared) -> None:
         self.result: Result | None = None
         self.asked: Mapping[str | None, list[Asked]] = {}
-        self.callers: Mapping[str | None, BackendClient] = {}
+        self.clients: Mapping[str | None, BackendClient] = {}
         try:
             self._evaluation = prepared()
-            self.callers = self._evaluation.callers
+            self.clients = self._evaluation.clients
         except Exception as error:  # noqa: BLE001 - a bad row is no end of the run
             self._fail(error)
 
@@ -155,10 +155,10 @@ def _advance(rows: Sequence[_Row], serving: Dispatcher) -> None:
     for row in rows:
         if row.ask():
             for name in row.asked:
-                by_model.setdefault(row.callers[name], []).append((row, name))
+                by_model.setdefault(row.clients[name], []).append((row, name))
     calls = [
-        Call(caller, [row.asked[name] for row, name in asking])
-        for caller, asking in by_model.items()
+        Call(client, [row.asked[name] for row, name in asking])
+        for client, asking in by_model.items()
     ]
     for asking, served in zip(by_model.values(), serving.serve(calls), strict=True):
         seconds = served.seconds / len(asking)

@@ -24,9 +24,9 @@ class ScoringContext:
     :raises InputError: if the first token of all is to be scored: nothing comes before it.
     """
 
-    def __init__(self, caller: BackendClient, context: Context, base: Sequence[int]) -> None:
+    def __init__(self, client: BackendClient, context: Context, base: Sequence[int]) -> None:
         self.base = tuple(base)
-        self.texts = settle(caller, context, self.base)
+        self.texts = settle(client, context, self.base)
         starts = [text.start for text in self.texts if text.evaluate and text.tokens]
         self.first = min(starts, default=len(self.base))
         if self.first == 0:
@@ -79,10 +79,10 @@ class ScoringContext:
         return tuple((text, ()) for text in self.texts)
 
 
-def finish_path(caller: BackendClient, context: Context) -> Steps:
+def finish_path(client: BackendClient, context: Context) -> Steps:
     """The end of a path: what is pending gets its tokens, and its scores where asked for."""
     nothing = np.zeros(0, dtype=np.int32)
-    ground = ScoringContext(caller, context, encode(caller, context.prompt()))
+    ground = ScoringContext(client, context, encode(client, context.prompt()))
     if not ground.scores_text:
         return Outcome((), ground.unscored())
     answers = yield [ground.query(TreeQuery(ground.base, nothing, nothing))]

@@ -28,27 +28,27 @@ from autocog_core.types.prompt import Prompt
 UNSCORED = ("pick", "decision")
 
 
-def choose_by_text(caller: BackendClient, action: Choose, context: Context) -> Steps:
+def choose_by_text(client: BackendClient, action: Choose, context: Context) -> Steps:
     """Let the backend score the choices of an action."""
-    footing = ContextTokens.of(caller, context)
+    footing = ContextTokens.of(client, context)
     try:
-        encoded = encode_choices(caller, choice_request(action, context.prompt()))
+        encoded = encode_choices(client, choice_request(action, context.prompt()))
     except (CapabilityError, ConfigError):
         footing, encoded = ContextTokens.unknown(), None
-    texts = ScoredTexts(caller, context, footing, encoded.base if encoded is not None else None)
+    texts = ScoredTexts(client, context, footing, encoded.base if encoded is not None else None)
     request = choice_request(action, Prompt(context.said or ()))
     result, *given = yield [request, *texts.requests]
-    spelled = _spelled(caller, action, encoded)
+    spelled = _spelled(client, action, encoded)
     doubt = _doubt_of_choice(footing, spelled, result)
     branches = []
     for number, score in enumerate(result.scores):
         if encoded is None:
-            after = footing.after(caller, context, score.choice)
+            after = footing.after(client, context, score.choice)
         else:
-            after = after_choice(caller, action, encoded.base, spelled[number])
+            after = after_choice(client, action, encoded.base, spelled[number])
         branch = _choice(action, result, score, context.followed_by(score.choice, after))
         split = encoded is not None and bool(after.pending)
-        branches.append(replace(branch, retokenized=split, why=doubt))
+        branches.append(replace(branch, retokenized=split, reason=doubt))
     if result.method in UNSCORED:
         # Nothing of them adds up along a path, by which the others could be told from the best.
         branches = [
@@ -58,7 +58,7 @@ def choose_by_text(caller: BackendClient, action: Choose, context: Context) -> S
     return Outcome(tuple(branches), *texts.scored(given))
 
 
-def complete_by_text(caller: BackendClient, action: Complete, context: Context) -> Steps:
+def complete_by_text(client: BackendClient, action: Complete, context: Context) -> Steps:
     """Let the backend write; several beams are several samples, ranked by what it tells of them.
 
     :raises CapabilityError: for a set of tokens, which only token distributions can honour.
@@ -67,9 +67,9 @@ def complete_by_text(caller: BackendClient, action: Complete, context: Context) 
         raise CapabilityError(
             "its vocab and eos need a backend that tells token distributions",
             where=f'action "{action.uid}"',
-            hint='take a model for the strategy "greedy"',
+            hint='take a model for the strategy "token_tree"',
         )
-    footing = ContextTokens.of(caller, context)
+    footing = ContextTokens.of(client, context)
     count = action.samples or action.beams
     sampled = count > 1 or action.samples > 0
     request = CompletionRequest(
@@ -81,7 +81,7 @@ def complete_by_text(caller: BackendClient, action: Complete, context: Context) 
         seed=action.seed if sampled else None,
         n=count,
     )
-    texts = ScoredTexts(caller, context, footing, footing.ids)
+    texts = ScoredTexts(client, context, footing, footing.ids)
     found, *given = yield [request, *texts.requests]
     written = [found, *found.alternatives]
     told = all(one.logprobs is not None for one in written)
@@ -90,25 +90,25 @@ def complete_by_text(caller: BackendClient, action: Complete, context: Context) 
     ranks, shares = branch_probabilities([one.text for one in written], scores, frequencies)
     branches = []
     for number, one in enumerate(written):
-        branch = _completion(caller, action, context, footing, one)
+        branch = _completion(client, action, context, footing, one)
         branch = replace(branch, rank=ranks[number], prob=shares.get(number, 0.0))
         branches.append(branch if number in shares else replace(branch, pruned="duplicate"))
     return Outcome(tuple(branches), *texts.scored(given))
 
 
-def finish_by_text(caller: BackendClient, context: Context) -> Steps:
+def finish_by_text(client: BackendClient, context: Context) -> Steps:
     """The end of a path: what is pending gets its tokens, and its scores where asked for."""
-    footing = ContextTokens.of(caller, context)
-    texts = ScoredTexts(caller, context, footing, footing.ids)
+    footing = ContextTokens.of(client, context)
+    texts = ScoredTexts(client, context, footing, footing.ids)
     given = (yield texts.requests) if texts.requests else ()
     return Outcome((), *texts.scored(given))
 
 
 def _spelled(
-    caller: BackendClient, action: Choose, encoded: EncodedChoices | None
+    client: BackendClient, action: Choose, encoded: EncodedChoices | None
 ) -> list[tuple[int, ...]]:
     """Each choice's decided tokens by token trees; none without a tokenizer."""
-    end = caller.info.eos[:1] if action.suffix is EOS else ()
+    end = client.info.eos[:1] if action.suffix is EOS else ()
     return [(*tokens, *end) for tokens in encoded.decided] if encoded is not None else []
 
 
@@ -137,7 +137,7 @@ def _choice(action: Choose, result: ChoiceScores, score: ChoiceScore, context: C
 
 
 def _completion(
-    caller: BackendClient,
+    client: BackendClient,
     action: Complete,
     context: Context,
     footing: ContextTokens,
@@ -151,12 +151,12 @@ def _completion(
     if one.logprobs is None or len(one.logprobs) != len(one.tokens):
         doubt = "the backend tells no log-probabilities"
     else:
-        grown = _grown(caller, action, one) if footing.ids is not None else None
+        grown = _grown(client, action, one) if footing.ids is not None else None
         if grown is None:
             doubt = doubt or "the tokens that the backend tells do not spell its text"
     if grown is not None and footing.ids is not None:
-        branch = grown.branch(caller, footing.ids, 0.0, 0.0)
-        return replace(branch, context=context.followed_by(one.text, branch.context), why=doubt)
+        branch = grown.branch(client, footing.ids, 0.0, 0.0)
+        return replace(branch, context=context.followed_by(one.text, branch.context), reason=doubt)
     told = one.logprobs is not None and len(one.logprobs) == len(one.tokens)
     return Branch(
         one.text,
@@ -164,18 +164,18 @@ def _completion(
         one.logprobs or () if told else (),
         0.0,
         0.0,
-        context.followed_by(one.text, footing.after(caller, context, one.text)),
+        context.followed_by(one.text, footing.after(client, context, one.text)),
         finish=one.finish_reason,
-        why=doubt,
+        reason=doubt,
     )
 
 
-def _grown(caller: BackendClient, action: Complete, one: Completion) -> Hypothesis | None:
+def _grown(client: BackendClient, action: Complete, one: Completion) -> Hypothesis | None:
     """A completion as decided tokens; None where they are not what its text says."""
-    raw = caller.detokenize(one.tokens)
+    raw = client.detokenize(one.tokens)
     stop = find_first_stop(raw, 0, action.stop)
     finish, size = None, len(raw)
-    if one.tokens and one.tokens[-1] in caller.info.eos:
+    if one.tokens and one.tokens[-1] in client.info.eos:
         finish = "eos"
     elif stop is not None:
         finish, size = "stop", stop[0]

@@ -29,14 +29,14 @@ class ContextTokens:
     doubt: str = ""
 
     @classmethod
-    def of(cls, caller: BackendClient, context: Context) -> ContextTokens:
+    def of(cls, client: BackendClient, context: Context) -> ContextTokens:
         """What comes before the next action on a path.
 
         :raises InputError: if that is nothing.
         """
         try:
-            ids = encode(caller, context.prompt())
-            same = not context.ids or encode(caller, Prompt(context.said or ())) == ids
+            ids = encode(client, context.prompt())
+            same = not context.ids or encode(client, Prompt(context.said or ())) == ids
         except (CapabilityError, ConfigError):
             return cls.unknown()
         return cls(tuple(ids), "" if same else "as text, what was decided before is other tokens")
@@ -46,11 +46,11 @@ class ContextTokens:
         """What a backend without a tokenizer stands on."""
         return cls(None, "without a tokenizer nobody can tell which tokens were scored")
 
-    def after(self, caller: BackendClient, context: Context, text: str) -> Context:
+    def after(self, client: BackendClient, context: Context, text: str) -> Context:
         """What comes after a text of which no tokens are known: it is tokenized."""
         if self.ids is None:
             return Context((), (PendingText((*(context.said or ()), TextPiece(text))),))
-        return Context(tuple(encode(caller, context.plus(_as_text(text)).prompt())))
+        return Context(tuple(encode(client, context.plus(_as_text(text)).prompt())))
 
 
 class ScoredTexts:
@@ -65,7 +65,7 @@ class ScoredTexts:
 
     def __init__(
         self,
-        caller: BackendClient,
+        client: BackendClient,
         context: Context,
         footing: ContextTokens,
         base: Sequence[int] | None,
@@ -74,14 +74,14 @@ class ScoredTexts:
         if base is None:
             self._texts = [TokenizedText(one.node, (), 0, one.evaluate) for one in context.pending]
         else:
-            self._texts = settle(caller, context, base)
+            self._texts = settle(client, context, base)
         starts = [text.start for text in self._texts if text.evaluate and text.tokens]
         self._wanted = bool(starts) or base is None
         self._tail = (footing.ids or ())[min(starts) :] if starts else ()
         self.requests: list[ChoiceRequest] = []
         if not starts or footing.doubt:
             return
-        tail = caller.detokenize(self._tail).decode("utf-8", errors="replace")
+        tail = client.detokenize(self._tail).decode("utf-8", errors="replace")
         before = _without(context.said or (), tail)
         if before is None:
             self._why = "the backend scores no special tokens, and no parts of characters"
@@ -100,16 +100,16 @@ class ScoredTexts:
         (score,) = result.scores
         # The end of what comes before may have been spelled anew, and scored with it.
         logprobs = score.token_logprobs[-len(self._tail) :]
-        why = "" if result.exact else result.reason or INEXACT
+        reason = "" if result.exact else result.reason or INEXACT
         if score.tokens[-len(self._tail) :] != self._tail or len(logprobs) != len(self._tail):
-            return nothing, why or "the backend did not score the tokens of the text"
+            return nothing, reason or "the backend did not score the tokens of the text"
         first = min(text.start for text in self._texts if text.evaluate and text.tokens)
         found = []
         for text in self._texts:
             begin = text.start - first
             values = logprobs[begin : begin + len(text.tokens)] if text.evaluate else ()
             found.append((text, tuple(min(0.0, value) for value in values)))
-        return tuple(found), why
+        return tuple(found), reason
 
 
 def _without(pieces: Sequence[TextPiece], tail: str) -> tuple[TextPiece, ...] | None:

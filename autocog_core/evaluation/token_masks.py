@@ -42,16 +42,16 @@ class TokenMaskCache:
 
     _of_callers: ClassVar[WeakKeyDictionary[BackendClient, TokenMaskCache]] = WeakKeyDictionary()
 
-    def __init__(self, caller: BackendClient) -> None:
-        self._caller = proxy(caller)
+    def __init__(self, client: BackendClient) -> None:
+        self._client = proxy(client)
         self._known: dict[Vocabulary, Mask] = {}
         self._remembered: dict[Hashable, Any] = {}
         self._surfaces: Sequence[bytes] | None = None
 
     @classmethod
-    def of_model(cls, caller: BackendClient) -> TokenMaskCache:
+    def of_model(cls, client: BackendClient) -> TokenMaskCache:
         """Those of a model, kept from run to run."""
-        return cls._of_callers.setdefault(caller, cls(caller))
+        return cls._of_callers.setdefault(client, cls(client))
 
     def of(self, vocabulary: Vocabulary) -> Mask:
         """The tokens in a set; not to be written to.
@@ -89,7 +89,7 @@ class TokenMaskCache:
     def _compute(self, vocabulary: Vocabulary) -> Mask:
         match vocabulary:
             case Tokens(strings):
-                ids = self._caller.tokenize(list(strings), at_start=False)
+                ids = self._client.tokenize(list(strings), at_start=False)
                 return self._mask(token for tokens in ids for token in tokens)
             case Strings(strings):
                 wanted = {string.encode("utf-8") for string in strings}
@@ -98,12 +98,12 @@ class TokenMaskCache:
                 texts = ((t, _text(s)) for t, s in enumerate(self._all()) if s)
                 return self._mask(_matching(pattern, texts))
             case Union(operands):
-                found = np.zeros(self._caller.info.vocabulary_size, dtype=np.bool_)
+                found = np.zeros(self._client.info.vocabulary_size, dtype=np.bool_)
                 for one in operands:
                     found |= self._known[one]
                 return found
             case Intersect(operands):
-                found = np.ones(self._caller.info.vocabulary_size, dtype=np.bool_)
+                found = np.ones(self._client.info.vocabulary_size, dtype=np.bool_)
                 for one in operands:
                     found &= self._known[one]
                 return found
@@ -114,13 +114,13 @@ class TokenMaskCache:
         raise TypeError(f"no set of tokens: {vocabulary!r}")
 
     def _mask(self, tokens: Iterable[int]) -> Mask:
-        mask = np.zeros(self._caller.info.vocabulary_size, dtype=np.bool_)
+        mask = np.zeros(self._client.info.vocabulary_size, dtype=np.bool_)
         mask[list(tokens)] = True
         return mask
 
     def _all(self) -> Sequence[bytes]:
         if self._surfaces is None:
-            self._surfaces = self._caller.vocabulary()
+            self._surfaces = self._client.vocabulary()
         return self._surfaces
 
 

@@ -53,8 +53,8 @@ class TreeBuilder:
                 branch.prob,
                 branch.pruned,
                 branch.finish,
-                exact=not branch.why,
-                reason=branch.why,
+                exact=not branch.reason,
+                reason=branch.reason,
                 retokenized=branch.retokenized,
                 name=action.name,
                 model=action.model,
@@ -62,7 +62,7 @@ class TreeBuilder:
             )
         )
 
-    def settle(self, texts: TextScores, why: str = "") -> float:
+    def settle(self, texts: TextScores, reason: str = "") -> float:
         """Give texts their tokens and scores; what that adds to the path's log-probability.
 
         :param why: why the scores are not exact, or missing.
@@ -75,15 +75,15 @@ class TreeBuilder:
             added += sum(logprobs)
             count += len(logprobs)
             node = self.nodes[text.node]
-            doubt = why if text.evaluate and node.text else ""
+            doubt = reason if text.evaluate and node.text else ""
             self.nodes[text.node] = replace(
                 node,
                 tokens=text.tokens,
                 logprobs=logprobs,
-                logprob=node.path_logprob + added,
+                path_logprob=node.path_logprob + added,
                 length=node.length + count,
                 exact=not doubt,
-                why=doubt,
+                reason=doubt,
             )
         return added
 
@@ -94,11 +94,11 @@ class TreeBuilder:
             self.nodes[index] = replace(node, last=True)
             self.complete.append(node.path_logprob)
 
-    def prune(self, indices: Iterable[int], why: Pruned) -> None:
+    def prune(self, indices: Iterable[int], reason: Pruned) -> None:
         """No path goes on from these nodes."""
         for index in indices:
             if index >= 0 and self.nodes[index].pruned_by is None:
-                self.nodes[index] = replace(self.nodes[index], pruned=why)
+                self.nodes[index] = replace(self.nodes[index], pruned_by=reason)
 
     def _add(self, node: ThoughtNode) -> int:
         self.nodes.append(node)

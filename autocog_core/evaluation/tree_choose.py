@@ -8,20 +8,20 @@ from autocog_core.evaluation.path_context import Context, PendingText, split_tok
 from autocog_core.evaluation.text_scoring import ScoringContext
 from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.choice_tree import TokenChoiceTree
-from autocog_core.types.choice import EOS, ChoiceRequest, ChoiceScore
+from autocog_core.types.choice import EOS, SCORE_FIELD_OF_NORM, ChoiceRequest, ChoiceScore
 from autocog_core.types.prompt import Prompt, TextPiece
 
 
-def choose_steps(caller: BackendClient, action: Choose, context: Context) -> Steps:
+def choose_steps(client: BackendClient, action: Choose, context: Context) -> Steps:
     """Score the choices of an action after `context`."""
     request = choice_request(action, context.prompt())
-    tree = TokenChoiceTree.build(caller, request)
-    ground = ScoringContext(caller, context, tree.encoded.base)
+    tree = TokenChoiceTree.build(client, request)
+    ground = ScoringContext(client, context, tree.encoded.base)
     first, *others = tree.queries()
     answers = yield [ground.query(first), *others]
     own, texts = ground.read(answers[0])
-    result = tree.score(caller, request, [own, *answers[1:]])
-    branches = tuple(_branch(caller, action, ground.base, score) for score in result.scores)
+    result = tree.score(client, request, [own, *answers[1:]])
+    branches = tuple(_branch(client, action, ground.base, score) for score in result.scores)
     return Outcome(branches, texts)
 
 
@@ -37,15 +37,15 @@ def choice_request(action: Choose, prompt: Prompt) -> ChoiceRequest:
 
 
 def after_choice(
-    caller: BackendClient, action: Choose, base: tuple[int, ...], tokens: tuple[int, ...]
+    client: BackendClient, action: Choose, base: tuple[int, ...], tokens: tuple[int, ...]
 ) -> Context:
     """What comes after a choice: without the `end` that had to follow."""
     kept, rest = len(tokens), b""
     if action.suffix is EOS:
         kept -= 1
     elif isinstance(action.suffix, str):
-        size = len(caller.detokenize(tokens)) - len(action.suffix.encode("utf-8"))
-        kept, rest = split_tokens(caller, tokens, size)
+        size = len(client.detokenize(tokens)) - len(action.suffix.encode("utf-8"))
+        kept, rest = split_tokens(client, tokens, size)
     after = Context((*base, *tokens[:kept]))
     if rest:
         after = after.plus(PendingText((TextPiece(rest.decode("utf-8", errors="replace")),)))
@@ -54,14 +54,13 @@ def after_choice(
 
 def rank_of(action: Choose, score: ChoiceScore) -> float:
     """What choices are ordered by."""
-    name = "exclusive" if action.norm == "logprob" else action.norm
-    return float(getattr(score, name))
+    return float(getattr(score, SCORE_FIELD_OF_NORM[action.norm]))
 
 
 def _branch(
-    caller: BackendClient, action: Choose, base: tuple[int, ...], score: ChoiceScore
+    client: BackendClient, action: Choose, base: tuple[int, ...], score: ChoiceScore
 ) -> Branch:
-    after = after_choice(caller, action, base, score.tokens)
+    after = after_choice(client, action, base, score.tokens)
     return Branch(
         score.choice,
         score.tokens,

@@ -23,23 +23,23 @@ from autocog_core.types.token_tree import TreeQuery, TreeScores
 
 
 def complete_steps(
-    caller: BackendClient, action: Complete, context: Context, allowed: AllowedTokens
+    client: BackendClient, action: Complete, context: Context, allowed: AllowedTokens
 ) -> Steps:
     """Let the model write after `context`."""
-    base = encode(caller, context.prompt())
-    check_sequence(base, caller.info, beyond=action.length)
-    ground = ScoringContext(caller, context, base)
+    base = encode(client, context.prompt())
+    check_sequence(base, client.info, beyond=action.length)
+    ground = ScoringContext(client, context, base)
     run = _sample if action.samples else _search
-    return run(caller, action, ground, allowed)
+    return run(client, action, ground, allowed)
 
 
 def _search(
-    caller: BackendClient, action: Complete, ground: ScoringContext, allowed: AllowedTokens
+    client: BackendClient, action: Complete, ground: ScoringContext, allowed: AllowedTokens
 ) -> Steps:
     """Beam search as in Transformers with early_stopping="never"; one beam is greedy decoding."""
     beams = action.beams
     # Among as many candidates there surely are `beams` that no end of sequence has ended.
-    most = 1 if beams == 1 else beams * (1 + max(1, len(caller.info.eos)))
+    most = 1 if beams == 1 else beams * (1 + max(1, len(client.info.eos)))
     live = [Hypothesis()]
     pool: list[Hypothesis] = []
     texts: TextScores = ground.unscored()
@@ -52,7 +52,7 @@ def _search(
         if not candidates:
             break
         grown = [
-            live[beam].plus(caller, action, token, logprob, allowed.after(live[beam].state, token))
+            live[beam].plus(client, action, token, logprob, allowed.after(live[beam].state, token))
             for _, beam, token, logprob in candidates
         ]
         # As in Transformers: what ends below the best `beams` candidates is no result.
@@ -63,7 +63,7 @@ def _search(
             break
     if not pool:
         raise nothing_allowed(action.uid)
-    return Outcome(_branches(caller, ground, pool, [_score(action, text) for text in pool]), texts)
+    return Outcome(_branches(client, ground, pool, [_score(action, text) for text in pool]), texts)
 
 
 def nothing_allowed(uid: str) -> InputError:
@@ -76,10 +76,10 @@ def nothing_allowed(uid: str) -> InputError:
 
 
 def _sample(
-    caller: BackendClient, action: Complete, ground: ScoringContext, allowed: AllowedTokens
+    client: BackendClient, action: Complete, ground: ScoringContext, allowed: AllowedTokens
 ) -> Steps:
     """Independent samples, each with random numbers of its own."""
-    size = caller.info.vocabulary_size
+    size = client.info.vocabulary_size
     request = CompletionRequest(Prompt(()), temperature=action.temperature, top_p=action.top_p)
     generators = [np.random.default_rng([action.seed, number]) for number in range(action.samples)]
     grown = [Hypothesis()] * action.samples
@@ -102,10 +102,10 @@ def _sample(
             token = pick(row, request, generators[number])
             text = grown[number]
             state = allowed.after(text.state, token)
-            grown[number] = text.plus(caller, action, token, float(row[token]), state)
+            grown[number] = text.plus(client, action, token, float(row[token]), state)
     # A text that came several times has several shares: they are frequencies.
     shares = [1 / len(grown)] * len(grown)
-    return Outcome(_branches(caller, ground, grown, shares, shares), texts)
+    return Outcome(_branches(client, ground, grown, shares, shares), texts)
 
 
 def _queries(
@@ -150,7 +150,7 @@ def _may_win(action: Complete, text: Hypothesis, worst: Hypothesis) -> bool:
 
 
 def _branches(
-    caller: BackendClient,
+    client: BackendClient,
     ground: ScoringContext,
     texts: Sequence[Hypothesis],
     ranks: Sequence[float],
@@ -160,6 +160,6 @@ def _branches(
     ranks, prob = branch_probabilities([text.text for text in texts], ranks, shares)
     branches = []
     for number, text in enumerate(texts):
-        branch = text.branch(caller, ground.base, ranks[number], prob.get(number, 0.0))
+        branch = text.branch(client, ground.base, ranks[number], prob.get(number, 0.0))
         branches.append(branch if number in prob else replace(branch, pruned="duplicate"))
     return tuple(branches)

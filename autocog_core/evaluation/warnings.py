@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 def warnings_of(
-    automaton: AutomatonGraph, faults: Sequence[Finding], caller: BackendClient | None
+    automaton: AutomatonGraph, faults: Sequence[Finding], client: BackendClient | None
 ) -> Iterator[Finding]:
     """Warnings; with a model also faults that its tokens bring to light.
 
     :param faults: its errors: what has one is not checked with the model.
     :param caller: the main model; what runs on others is not held against it.
     """
-    faulty = {finding.uid for finding in faults} if caller else {}
+    faulty = {finding.uid for finding in faults} if client else {}
     for action in automaton.actions:
-        model = caller if action.model is None and action.uid not in faulty else None
+        model = client if action.model is None and action.uid not in faulty else None
         match action:
             case Text():
                 yield from _followers(automaton, action)
@@ -83,15 +83,15 @@ def _texts(action: Choose) -> list[str]:
     return [choice for choice in action.choices if isinstance(choice, str)]
 
 
-def _prefixes(action: Choose, caller: BackendClient | None) -> Iterator[Finding]:
+def _prefixes(action: Choose, client: BackendClient | None) -> Iterator[Finding]:
     """Choices that begin others: of their tokens, where a model tells these."""
     if action.suffix is not None:
         return
     # What is empty or there twice is a fault.
     choices = [choice for choice in dict.fromkeys(_texts(action)) if choice]
     spelled: Sequence[Sequence[object]] = choices
-    if caller is not None:
-        spelled = caller.tokenize(choices, at_start=False)
+    if client is not None:
+        spelled = client.tokenize(choices, at_start=False)
     # Sorted, what begins another stands right before one that it begins.
     for (first, short), (second, long) in pairwise(
         sorted(zip(choices, map(tuple, spelled), strict=True), key=lambda each: each[1])
@@ -106,14 +106,14 @@ def _prefixes(action: Choose, caller: BackendClient | None) -> Iterator[Finding]
             return
 
 
-def _special_tokens(action: Text, caller: BackendClient) -> Iterator[Finding]:
+def _special_tokens(action: Text, client: BackendClient) -> Iterator[Finding]:
     """The surface of a control token that is not to be parsed."""
     text = action.text
     if isinstance(text, Template):
         text = "" if text.special else text.source
     if not isinstance(text, str):
         return
-    for token in caller.info.special_tokens:
+    for token in client.info.special_tokens:
         if token.text.strip() and token.text in text:
             yield finding(
                 f'it says "{token.text}" as plain text; with `special` it is the token',
@@ -123,12 +123,12 @@ def _special_tokens(action: Text, caller: BackendClient) -> Iterator[Finding]:
             return
 
 
-def _stops(action: Complete, caller: BackendClient) -> Iterator[Finding]:
+def _stops(action: Complete, client: BackendClient) -> Iterator[Finding]:
     """Stops that do not fit into the length."""
     if not action.stop:
         return
     for stop, tokens in zip(
-        action.stop, caller.tokenize(list(action.stop), at_start=False), strict=True
+        action.stop, client.tokenize(list(action.stop), at_start=False), strict=True
     ):
         if len(tokens) > action.length:
             yield finding(
@@ -138,13 +138,13 @@ def _stops(action: Complete, caller: BackendClient) -> Iterator[Finding]:
             )
 
 
-def _mask(automaton: AutomatonGraph, action: Complete, caller: BackendClient) -> Iterator[Finding]:
+def _mask(automaton: AutomatonGraph, action: Complete, client: BackendClient) -> Iterator[Finding]:
     """A set that holds none of the model's tokens."""
     vocab = automaton.vocabs.get(action.vocab) if isinstance(action.vocab, str) else action.vocab
     if vocab is None:
         return
     try:
-        if not TokenMaskCache.of_model(caller).of(vocab).any():
+        if not TokenMaskCache.of_model(client).of(vocab).any():
             yield finding("its vocab holds none of the model's tokens", action)
     except InputError as error:
         yield finding(error.message, action)

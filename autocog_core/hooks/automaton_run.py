@@ -39,7 +39,7 @@ class AutomatonRun:
     :ivar automaton: sound, and without templates; no action names another model.
     :ivar best_first: the likeliest path first, one at a time; otherwise all together.
     :ivar top: with `best_first`: stop once this many complete paths are proven the best.
-    :ivar header: of the tree.
+    :ivar provenance: of the tree.
     """
 
     automaton: AutomatonGraph
@@ -54,7 +54,7 @@ class AutomatonRun:
 class Declined:
     """An engine's answer to runs that it leaves to core's evaluator.
 
-    :ivar why: what it cannot do; said in the tree.
+    :ivar reason: what it cannot do; said in the tree.
     """
 
     reason: str

@@ -87,7 +87,7 @@ def greedy_tree_impl(queries: Sequence[TreeQuery]) -> list[TreeScores]:  # type:
 
 
 @hookspec(firstresult=True)
-def evaluate(
+def run_automata(
     runs: Sequence[AutomatonRun],
 ) -> Sequence[ThoughtTree | AutocogError] | Declined | None:
     """Run automata inside the engine: what each of them comes to, as core's evaluator has it.

@@ -96,7 +96,7 @@ class Automaton(AutomatonGraph):
         models: Mapping[str, Model] | None = None,
         budget: Budget | None = None,
         strategy: Strategy | None = None,
-        order: Order = "breadth",
+        order: Order = "breadth_first",
         top: int | None = None,
     ) -> ThoughtTree:
         """Evaluate all paths on a model.
@@ -104,10 +104,11 @@ class Automaton(AutomatonGraph):
         :param inputs: values for the automaton's inputs.
         :param models: those that actions name with `model`.
         :param budget: where to stop, with the tree as far as it is.
-        :param strategy: "greedy" for exact scores by token trees; "complete+choose" for what
+        :param strategy: "token_tree" for exact scores by token trees; "text" for what
             backends without token distributions offer. None takes what the model can.
-        :param order: "breadth" evaluates all paths together; "best" the likeliest first.
-        :param top: with "best": stop as soon as this many paths are proven the likeliest.
+        :param order: "breadth_first" evaluates all paths together; "best_first" the likeliest
+            first.
+        :param top: with "best_first": stop as soon as this many paths are proven the likeliest.
         :raises InputError: for an automaton with errors, a value or a model that is missing.
         """
         from autocog_core.evaluation.run import prepare, run_to_end
@@ -117,7 +118,7 @@ class Automaton(AutomatonGraph):
             prepare(
                 self,
                 inputs,
-                _callers(model, models),
+                _clients(model, models),
                 digest=self.digest,
                 budget=budget,
                 strategy=strategy,
@@ -148,7 +149,7 @@ class Automaton(AutomatonGraph):
         self.require_sound()
         return run_many(
             self,
-            _callers(model, models),
+            _clients(model, models),
             rows,
             digest=self.digest,
             budget=budget,
@@ -167,6 +168,6 @@ class Automaton(AutomatonGraph):
         )
 
 
-def _callers(model: Model, models: Mapping[str, Model] | None) -> dict[str | None, BackendClient]:
+def _clients(model: Model, models: Mapping[str, Model] | None) -> dict[str | None, BackendClient]:
     """Return the clients by the names that actions use; None names the main model."""
     return {None: model.client, **{name: other.client for name, other in (models or {}).items()}}

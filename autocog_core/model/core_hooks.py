@@ -26,18 +26,18 @@ from autocog_core.types.token_tree import TreeQuery, TreeScores
 class CoreDefaults:
     """`choose` from token trees, `greedy_tree_impl` and `complete` from `greedy_impl`."""
 
-    def __init__(self, caller: BackendClient) -> None:
-        self._caller = caller
+    def __init__(self, client: BackendClient) -> None:
+        self._client = client
 
     @hookimpl(trylast=True)
     def choose(self, request: ChoiceRequest) -> ChoiceScores:
         """Exact scores by the token choice tree."""
-        return choice_tree.choose_many(self._caller, [request])[0]
+        return choice_tree.choose_many(self._client, [request])[0]
 
     @hookimpl(trylast=True)
     def describe(self) -> BackendInfo:
         """What can be told of a backend that does not tell: its name and the width of its rows."""
-        return BackendInfo(self._caller.who, self._caller.row_size())
+        return BackendInfo(self._client.who, self._client.row_size())
 
     @hookimpl(trylast=True)
     def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
@@ -47,9 +47,9 @@ class CoreDefaults:
     @hookimpl(trylast=True)
     def complete(self, request: CompletionRequest) -> Completion:
         """One `greedy_impl` call for every token."""
-        reject_unknown_options(request.extra, (), self._caller.who)
-        prompt = encode(self._caller, request.prompt)
-        check_sequence(prompt, self._caller.info, beyond=request.max_tokens)
+        reject_unknown_options(request.extra, (), self._client.who)
+        prompt = encode(self._client, request.prompt)
+        check_sequence(prompt, self._client.info, beyond=request.max_tokens)
         first, *others = (self._sample(prompt, request, number) for number in range(request.n))
         if not others:
             return first
@@ -79,7 +79,7 @@ class CoreDefaults:
             if node >= 0:
                 paths[node] = (*paths[int(query.parents[node])], int(query.tokens[node]))
         for node in wanted:
-            row = self._caller.greedy([*query.prefix, *paths[node]])
+            row = self._client.greedy([*query.prefix, *paths[node]])
             below = children.get(node, [])
             values[below] = row[query.tokens[below]]
             if node in top_rows:
@@ -91,11 +91,11 @@ class CoreDefaults:
         return TreeScores(values, top_tokens, top_logprobs, evaluated)
 
     def _sample(self, prompt: list[int], request: CompletionRequest, number: int) -> Completion:
-        caller = self._caller
+        client = self._client
         generator = np.random.default_rng(None if request.seed is None else [request.seed, number])
-        growing = CompletionBuilder(request, caller.detokenize, caller.info.eos, number)
+        growing = CompletionBuilder(request, client.detokenize, client.info.eos, number)
         while not growing.done:
-            row = caller.greedy([*prompt, *growing.tokens])
+            row = client.greedy([*prompt, *growing.tokens])
             token = pick(row, request, generator)
             growing.take(token, float(row[token]))
         return growing.completion()

@@ -35,7 +35,7 @@ HOOK_METHODS = {
     "greedy_impl": "greedy_impl",
     "greedy_tree_impl": "greedy_tree_impl",
     "choose_impl": "choose",
-    "evaluate_impl": "evaluate",
+    "run_automata_impl": "run_automata",
     "vocabulary_impl": "vocabulary",
     "chat_prompt_impl": "chat_prompt",
     "describe_impl": "describe",
@@ -117,9 +117,9 @@ class LM(ABC):
         """
         from autocog_core.scoring.prompt_encoding import check_sequence, encode
 
-        caller = self.as_model().client
-        tokens = encode(caller, request.prompt)
-        check_sequence(tokens, caller.info, beyond=request.max_tokens)
+        client = self.as_model().client
+        tokens = encode(client, request.prompt)
+        check_sequence(tokens, client.info, beyond=request.max_tokens)
         return tokens
 
     def as_model(self) -> Model:

@@ -88,19 +88,19 @@ class Model:
         retry = retry or getattr(backend, "retry", None) or RetryPolicy()
         manager = new_manager()
         self._manager = manager
-        self._caller = BackendClient(
+        self._client = BackendClient(
             manager, self.name, lock, retry, backend_hooks=lambda: hooks_of(backend)
         )
-        register(manager, CoreDefaults(self._caller), CORE)
+        register(manager, CoreDefaults(self._client), CORE)
         register(manager, backend, self.name)
         # pluggy calls what was registered last first: the outermost wrapper goes in last.
         for number, wrapper in reversed(list(enumerate(wrappers))):
             register(manager, wrapper, f"{type(wrapper).__name__} ({number})")
         hooks = (hook for one in wrappers for hook in manager.get_hookcallers(one) or ())
-        self._caller.watched = any(hook.name in EVALUATIONS for hook in hooks)
+        self._client.watched = any(hook.name in EVALUATIONS for hook in hooks)
         for wrapper in wrappers:
             if attach := getattr(wrapper, "attach", None):
-                attach(WrapperContext(self._caller, manager, backend, wrapper))
+                attach(WrapperContext(self._client, manager, backend, wrapper))
 
     @property
     def backend(self) -> object:
@@ -110,22 +110,22 @@ class Model:
     @property
     def client(self) -> BackendClient:
         """The typed hook calls, for code that builds on models."""
-        return self._caller
+        return self._client
 
     @lazy
     def info(self) -> BackendInfo:
         """What the backend says of itself."""
-        return self._caller.info
+        return self._client.info
 
     @lazy
     def capabilities(self) -> tuple[str, ...]:
         """Names of the hooks that the backend itself implements, and that work, sorted."""
-        return self._caller.capabilities
+        return self._client.capabilities
 
     @property
     def usage(self) -> Usage | None:
         """What the model was asked for so far, all its wrappers together; None: not counted."""
-        return self._caller.usage()
+        return self._client.usage()
 
     def tokenize(
         self, text: str, *, at_start: bool = True, parse_special: bool = False
@@ -136,11 +136,11 @@ class Model:
         :param parse_special: whether special tokens are parsed: only for text you trust.
         """
         check_text(text, "text")
-        return self._caller.tokenize([text], at_start=at_start, parse_special=parse_special)[0]
+        return self._client.tokenize([text], at_start=at_start, parse_special=parse_special)[0]
 
     def encode(self, prompt: PromptLike) -> list[int]:
         """The ids that the model is given for `prompt`: with BOS, where it has one."""
-        return encode(self._caller, Prompt.of(prompt))
+        return encode(self._client, Prompt.of(prompt))
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """The text of `tokens`; bytes that are no UTF-8 become U+FFFD."""
@@ -159,7 +159,7 @@ class Model:
                     where="tokens",
                     hint=f"ids are 0..{size - 1}",
                 )
-        return self._caller.detokenize(list(tokens))
+        return self._client.detokenize(list(tokens))
 
     def greedy(
         self, prompt: PromptLike | None = None, *, messages: Sequence[Message] | None = None
@@ -169,7 +169,7 @@ class Model:
         :raises InputError: for an empty prompt on a model without BOS, or bad ids.
         :raises ContextOverflowError: if the prompt does not fit.
         """
-        return self._caller.greedy(encode(self._caller, self._prompt(prompt, messages)))
+        return self._client.greedy(encode(self._client, self._prompt(prompt, messages)))
 
     def next_tokens(
         self,
@@ -179,13 +179,13 @@ class Model:
         messages: Sequence[Message] | None = None,
     ) -> list[NextToken]:
         """The k likeliest next tokens, likeliest first."""
-        tokens = encode(self._caller, self._prompt(prompt, messages))
+        tokens = encode(self._client, self._prompt(prompt, messages))
         nothing = np.zeros(0, dtype=np.int32)
         k = max(1, min(k, self.info.vocabulary_size))
         query = TreeQuery(tokens, nothing, nothing, np.array([-1], dtype=np.int32), k)
-        scores = self._caller.greedy_tree([query])[0]
+        scores = self._client.greedy_tree([query])[0]
         return [
-            NextToken(token, self._caller.detokenize([token]), min(0.0, logprob))
+            NextToken(token, self._client.detokenize([token]), min(0.0, logprob))
             for token, logprob in zip(
                 scores.top_tokens[0].tolist(), scores.top_logprobs[0].tolist(), strict=True
             )
@@ -211,7 +211,7 @@ class Model:
         request = completion_request(
             self._prompt(prompt, messages), merged(self._completion, arguments)
         )
-        return self._caller.complete(request)
+        return self._client.complete(request)
 
     def stream(
         self,
@@ -235,7 +235,7 @@ class Model:
         choices: Sequence[str] = (),
         *,
         messages: Sequence[Message] | None = None,
-        norm: Norm = "logprob",
+        norm: Norm = "sum",
         suffix: str | EndOfSequence | None = None,
         boundary: Literal["heal", "strict"] = "heal",
         method: str | None = None,
@@ -243,10 +243,11 @@ class Model:
     ) -> ChoiceScores:
         """Score strings that continue the prompt, exactly.
 
-        :param norm: "logprob", "mean" (per token), "per_byte", or "pmi": what ranks the choices.
-        :param end: text that must follow the choice, or `EOS`.
+        :param norm: what ranks the choices: "sum" (the exclusive log-probability), "mean" (per
+            token), "per_byte", or "pmi".
+        :param suffix: text that must follow the choice, or `EOS`.
         :param boundary: "strict" raises where the end of the prompt would be re-tokenized.
-        :param unconditional: for pmi, the text to condition on instead of the prompt.
+        :param unconditional_prompt: for pmi, the text to condition on instead of the prompt.
         :raises InputError: for no, empty or equal choices, and other bad arguments.
         :raises ContextOverflowError: if prompt and longest choice do not fit.
         """
@@ -259,7 +260,7 @@ class Model:
             method,
             unconditional_prompt,
         )
-        return self._caller.choose(request)
+        return self._client.choose(request)
 
     def choose_many(
         self,
@@ -267,7 +268,7 @@ class Model:
         choices: Sequence[str] | Sequence[Sequence[str]] = (),
         *,
         messages: Sequence[Sequence[Message]] | None = None,
-        norm: Norm = "logprob",
+        norm: Norm = "sum",
         suffix: str | EndOfSequence | None = None,
         boundary: Literal["heal", "strict"] = "heal",
         method: str | None = None,
@@ -292,8 +293,8 @@ class Model:
             for prompt, own in zip(prompts, per_prompt, strict=True)
         ]
         if self._only_core_chooses:
-            return choice_tree.choose_many(self._caller, requests)
-        return [self._caller.choose(request) for request in requests]
+            return choice_tree.choose_many(self._client, requests)
+        return [self._client.choose(request) for request in requests]
 
     def chat_prompt(
         self, messages: Sequence[Message], *, add_generation_prompt: bool = True
@@ -303,7 +304,7 @@ class Model:
         :raises CapabilityError: if the model has no chat template.
         """
         check_messages(messages)
-        return self._caller.chat_prompt(messages, add_generation_prompt)
+        return self._client.chat_prompt(messages, add_generation_prompt)
 
     def with_options(self, **completion: Any) -> Model:
         """The same loaded model with other defaults for `complete`; closing one closes both."""
@@ -318,10 +319,10 @@ class Model:
 
     def close(self) -> None:
         """Release the model; a second call does nothing, any other call raises ClosedError."""
-        if self._caller.closed:
+        if self._client.closed:
             return
         try:
-            self._caller.close()
+            self._client.close()
         finally:
             if self._on_close is not None:
                 self._on_close()
@@ -338,7 +339,7 @@ class Model:
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._caller.closed else self.info.name
+        state = "closed" if self._client.closed else self.info.name
         return f"<Model {self.name}: {state}>"
 
     @property

@@ -23,9 +23,9 @@ class WrapperContext:
     """
 
     def __init__(
-        self, caller: BackendClient, manager: pluggy.PluginManager, backend: object, wrapper: object
+        self, client: BackendClient, manager: pluggy.PluginManager, backend: object, wrapper: object
     ) -> None:
-        self.caller = caller
+        self.client = client
         self.backend = backend
         self._hooks = manager.hook
         self._wrapper = wrapper
@@ -33,12 +33,12 @@ class WrapperContext:
     @property
     def name(self) -> str:
         """The model's name."""
-        return self.caller.who
+        return self.client.who
 
     @property
     def info(self) -> BackendInfo:
         """What the backend says of itself. Not to be read inside of a `describe`."""
-        return self.caller.info
+        return self.client.info
 
     @lazy
     def backend_hooks(self) -> frozenset[str]:

@@ -191,8 +191,8 @@ class _Builder:
             successors = tuple(self._end_uid if uid is None else uid for uid in nexts)
         else:
             successors = tuple(uid for uid in nexts[:1] if uid is not None)
-        if one.end is not None and one.end_eos:
-            self._faults.append(Fault(("actions", number), "it has both end and end_eos"))
+        if one.suffix is not None and one.suffix_eos:
+            self._faults.append(Fault(("actions", number), "it has both suffix and suffix_eos"))
         return Choose(
             **common,
             successors=successors,
@@ -201,8 +201,8 @@ class _Builder:
             threshold=one.threshold,
             threshold_on=one.threshold_on,
             norm=one.norm,
-            suffix=EOS if one.end_eos else one.end,
-            unconditional_prompt=one.unconditional,
+            suffix=EOS if one.suffix_eos else one.suffix,
+            unconditional_prompt=one.unconditional_prompt,
         )
 
     def _following(self, number: int) -> str | None:

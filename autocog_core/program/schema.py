@@ -170,10 +170,12 @@ class ChooseShape(FollowedShape):
         | Annotated[EachShape, Tag("<each>")],
         Discriminator(_choices_tag),
     ]
-    norm: Norm = Field("logprob", description="What ranks the choices.")
-    end: str | None = Field(None, description="Text that must follow a choice.")
-    end_eos: bool = Field(False, description="The model must end after a choice.")
-    unconditional: str | None = Field(None, description="For pmi: what to condition on instead.")
+    norm: Norm = Field("sum", description="What ranks the choices.")
+    suffix: str | None = Field(None, description="Text that must follow a choice.")
+    suffix_eos: bool = Field(False, description="The model must end after a choice.")
+    unconditional_prompt: str | None = Field(
+        None, description="For pmi: what to condition on instead."
+    )
 
 
 class CompleteShape(FollowedShape):

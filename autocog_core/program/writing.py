@@ -17,7 +17,7 @@ from autocog_core.types.choice import EOS
 from autocog_core.types.prompt import Prompt, TextPiece
 
 #: What is said in another way, or always.
-_APART = {"uid", "successors", "metadata", "text", "choices", "end", "vocab", "stop", "length"}
+_APART = {"uid", "successors", "metadata", "text", "choices", "suffix", "vocab", "stop", "length"}
 
 
 def to_data(automaton: AutomatonGraph) -> dict[str, Any]:
@@ -67,9 +67,9 @@ def _action(action: Action, following: str | None, vocabs: TokenSetWriter) -> di
         case Choose():
             data["choices"] = _choices(action)
             if action.suffix is EOS:
-                data["end_eos"] = True
+                data["suffix_eos"] = True
             elif action.suffix is not None:
-                data["end"] = action.suffix
+                data["suffix"] = action.suffix
         case Complete():
             data["length"] = action.length
             if action.stop:

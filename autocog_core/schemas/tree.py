@@ -17,14 +17,14 @@ class NodeShape(TypedDict):
     text: str
     tokens: NotRequired[list[int]]
     logprobs: NotRequired[list[float | None]]
-    logprob: NotRequired[float | None]
+    path_logprob: NotRequired[float | None]
     length: NotRequired[int]
     prob: NotRequired[float]
-    pruned: NotRequired[Pruned]
-    finish: NotRequired[Literal["stop", "eos", "length"]]
+    pruned_by: NotRequired[Pruned]
+    finish_reason: NotRequired[Literal["stop", "eos", "length"]]
     last: NotRequired[bool]
     exact: NotRequired[bool]
-    why: NotRequired[str]
+    reason: NotRequired[str]
     retokenized: NotRequired[bool]
     name: NotRequired[str]
     model: NotRequired[str]
@@ -35,8 +35,8 @@ class TreeShape(TypedDict):
     """A result tree: every node after its parent."""
 
     format: Literal[1]
-    stopped: Literal["tokens", "paths", "seconds"] | None
-    header: dict[str, Any]
+    stopped_by: Literal["tokens", "paths", "seconds"] | None
+    provenance: dict[str, Any]
     stats: dict[str, Any]
     nodes: list[NodeShape]
 

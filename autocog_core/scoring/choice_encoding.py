@@ -34,7 +34,7 @@ class EncodedChoices:
 
 
 def encode_choices(
-    caller: BackendClient, request: ChoiceRequest, *, whole: bool = False
+    client: BackendClient, request: ChoiceRequest, *, whole: bool = False
 ) -> EncodedChoices:
     """Tokenize the choices of `request` jointly with the fixed text before them.
 
@@ -46,8 +46,8 @@ def encode_choices(
     """
     _check_choices(request)
     end = request.suffix if isinstance(request.suffix, str) else ""
-    prepared = prepare(caller, request.prompt)
-    settled, fixed, continuations = JointTokenizer.of_model(caller).of(
+    prepared = prepare(client, request.prompt)
+    settled, fixed, continuations = JointTokenizer.of_model(client).of(
         prepared.tail,
         [choice + end for choice in request.choices],
         at_start=prepared.at_start,
@@ -73,14 +73,14 @@ def encode_choices(
         )
     decided = tuple(tokens[shared:] for tokens in continuations)
     healed_text = ""
-    boundary: Boundary = "fixed" if prepared.after_ids else "clean"
+    boundary: Boundary = "token_ids" if prepared.after_ids else "clean"
     if shared < len(fixed):
         boundary = "healed"
-        healed_text = caller.detokenize(fixed[shared:]).decode("utf-8", errors="replace")
+        healed_text = client.detokenize(fixed[shared:]).decode("utf-8", errors="replace")
     if request.boundary == "strict":
-        _check_strict(caller, prepared, request.choices, boundary, healed_text)
+        _check_strict(client, prepared, request.choices, boundary, healed_text)
     _check_distinct(decided, request.choices)
-    check_sequence(base, caller.info, beyond=max(len(tokens) for tokens in decided))
+    check_sequence(base, client.info, beyond=max(len(tokens) for tokens in decided))
     return EncodedChoices(base, decided, boundary, healed_text)
 
 
@@ -103,10 +103,10 @@ def _check_choices(request: ChoiceRequest) -> None:
             )
         seen[choice] = number
     if isinstance(request.suffix, str):
-        check_text(request.suffix, "end")
+        check_text(request.suffix, "suffix")
     elif request.suffix is not None and not isinstance(request.suffix, EndOfSequence):
         raise InputError(
-            f"got {type(request.suffix).__name__}", where="end", hint="give text or EOS"
+            f"got {type(request.suffix).__name__}", where="suffix", hint="give text or EOS"
         )
 
 
@@ -123,7 +123,7 @@ def _check_distinct(decided: Sequence[tuple[int, ...]], choices: Sequence[str]) 
 
 
 def _check_strict(
-    caller: BackendClient,
+    client: BackendClient,
     prepared: SplitPrompt,
     choices: Sequence[str],
     boundary: Boundary,
@@ -135,17 +135,17 @@ def _check_strict(
             where="boundary",
             hint='move that text into the choices, or use boundary="heal"',
         )
-    if boundary != "fixed":
+    if boundary != "token_ids":
         return
     # From the last special token on: no text spells that, and nothing merges with it.
-    info = caller.info
+    info = client.info
     special = {info.bos, *info.eos, *(token.id for token in info.special_tokens)}
     head = list(prepared.head)
     start = next((i for i in range(len(head), 0, -1) if head[i - 1] in special), 0)
     ids = head[start:]
-    text = caller.detokenize(ids).decode("utf-8", errors="replace")
+    text = client.detokenize(ids).decode("utf-8", errors="replace")
     at_start = head[:start] in ([], [info.bos])
-    joint = caller.tokenize([text + choice for choice in choices], at_start=at_start)
+    joint = client.tokenize([text + choice for choice in choices], at_start=at_start)
     for choice, tokens in zip(choices, joint, strict=True):
         if tokens[: len(ids)] != ids:
             raise InputError(

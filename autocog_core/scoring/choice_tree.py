@@ -20,14 +20,28 @@ from autocog_core.hooks.client import BackendClient
 from autocog_core.numerics import entropy, log1m_sum_exp, logsumexp, softmax
 from autocog_core.scoring.choice_encoding import EncodedChoices, encode_choices
 from autocog_core.scoring.prompt_encoding import check_sequence
-from autocog_core.types.choice import EOS, NORMS, ChoiceRequest, ChoiceScore, ChoiceScores
+from autocog_core.types.choice import (
+    EOS,
+    NORMS,
+    SCORE_FIELD_OF_NORM,
+    ChoiceRequest,
+    ChoiceScore,
+    ChoiceScores,
+)
 from autocog_core.types.prompt import check_text
 from autocog_core.types.token_tree import TokenTree, TreeQuery, TreeScores
 
 Float64Array = NDArray[np.float64]
 
 #: The numbers of a `ChoiceScore`, in the order of its fields.
-COLUMNS = ("logprob", "exclusive", "mean", "per_byte", "pmi", "prob")
+SCORE_FIELDS = (
+    "logprob",
+    "exclusive_logprob",
+    "mean_logprob",
+    "logprob_per_byte",
+    "pmi",
+    "prob",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +59,11 @@ class TokenChoiceTree:
     unconditional: tuple[int, ...] | None
 
     @classmethod
-    def build(cls, caller: BackendClient, request: ChoiceRequest) -> TokenChoiceTree:
+    def build(cls, client: BackendClient, request: ChoiceRequest) -> TokenChoiceTree:
         """Tokenize the choices and lay them out as a tree.
 
         :raises InputError: see `encode_choices`; also for an unknown norm.
-        :raises CapabilityError: for `end=EOS` on a model without one.
+        :raises CapabilityError: for `suffix=EOS` on a model without one.
         """
         if request.norm not in NORMS:
             raise InputError(
@@ -57,16 +71,16 @@ class TokenChoiceTree:
             )
         if request.method not in (None, "tree"):
             raise CapabilityError(
-                f"method {request.method!r} is not offered", where=caller.who, hint='use "tree"'
+                f"method {request.method!r} is not offered", where=client.who, hint='use "tree"'
             )
-        eos = caller.info.eos if request.suffix is EOS else ()
+        eos = client.info.eos if request.suffix is EOS else ()
         if request.suffix is EOS and not eos:
-            raise CapabilityError("the model has no end-of-sequence token", where=caller.who)
-        encoded = encode_choices(caller, request)
+            raise CapabilityError("the model has no end-of-sequence token", where=client.who)
+        encoded = encode_choices(client, request)
         unconditional = None
         if request.norm == "pmi":
-            unconditional = _unconditional(caller, request)
-            check_sequence(unconditional, caller.info, beyond=max(map(len, encoded.decided)))
+            unconditional = _unconditional(client, request)
+            check_sequence(unconditional, client.info, beyond=max(map(len, encoded.decided)))
         return cls(encoded, _tree_of(encoded.decided), eos, unconditional)
 
     def queries(self) -> list[TreeQuery]:
@@ -84,7 +98,7 @@ class TokenChoiceTree:
         return [TreeQuery(prefix, tokens, parents) for prefix in prefixes]
 
     def score(
-        self, caller: BackendClient, request: ChoiceRequest, answers: Sequence[TreeScores]
+        self, client: BackendClient, request: ChoiceRequest, answers: Sequence[TreeScores]
     ) -> ChoiceScores:
         """The scores of every choice, from the engine's answers to `queries`."""
         starts = self._starts()
@@ -93,14 +107,14 @@ class TokenChoiceTree:
         exclusive, ambiguous = self._exclusive(answers[0].values, logprob)
         columns = {
             "logprob": logprob,
-            "exclusive": exclusive,
-            "mean": logprob / np.diff(starts),
-            "per_byte": logprob / self.sizes(caller),
+            "exclusive_logprob": exclusive,
+            "mean_logprob": logprob / np.diff(starts),
+            "logprob_per_byte": logprob / self.sizes(client),
         }
         if unconditional:
             other = np.add.reduceat(unconditional[0], starts[:-1])
             columns["pmi"] = _difference(logprob, other)
-        ranking = columns["exclusive" if request.norm == "logprob" else request.norm]
+        ranking = columns[SCORE_FIELD_OF_NORM[request.norm]]
         prob = softmax(ranking)
         # By the score itself, not by `prob`: two probabilities may round to the same number.
         index = int(np.argmax(ranking))
@@ -134,7 +148,7 @@ class TokenChoiceTree:
             choices,
             (tokens + suffix for tokens in self.encoded.decided),
             (values[start:end] for start, end in pairwise(bounds)),
-            *(columns[name].tolist() if name in columns else nothing for name in COLUMNS),
+            *(columns[name].tolist() if name in columns else nothing for name in SCORE_FIELDS),
             strict=True,
         )
         return tuple(ChoiceScore(*row) for row in rows)
@@ -144,9 +158,9 @@ class TokenChoiceTree:
         starts = self.tree.path_starts
         return starts + np.arange(len(starts)) if self.eos else starts
 
-    def sizes(self, caller: BackendClient) -> NDArray[np.int64]:
+    def sizes(self, client: BackendClient) -> NDArray[np.int64]:
         """int64 (choices,): the bytes of each choice's decided tokens."""
-        of_nodes = np.array([caller.token_size(token) for token in self.tree.tokens.tolist()])
+        of_nodes = np.array([client.token_size(token) for token in self.tree.tokens.tolist()])
         sizes = np.add.reduceat(of_nodes[self.tree.path_nodes], self.tree.path_starts[:-1])
         # A choice of special tokens alone has no bytes: it is scored as if it had one.
         return np.maximum(sizes, 1)
@@ -186,36 +200,36 @@ def _tree_of(decided: tuple[tuple[int, ...], ...]) -> TokenTree:
     return TokenTree.build(decided)
 
 
-def choose_many(caller: BackendClient, requests: Sequence[ChoiceRequest]) -> list[ChoiceScores]:
+def choose_many(client: BackendClient, requests: Sequence[ChoiceRequest]) -> list[ChoiceScores]:
     """Score several requests with one call of the engine's tree primitive."""
     trees = []
     for number, request in enumerate(requests):
         try:
-            trees.append(TokenChoiceTree.build(caller, request))
+            trees.append(TokenChoiceTree.build(client, request))
         except InputError as error:
             if len(requests) > 1:
                 error.where = f"prompts[{number}], {error.where}"
             raise
     queries = [tree.queries() for tree in trees]
-    answers = iter(caller.greedy_tree([query for group in queries for query in group]))
+    answers = iter(client.greedy_tree([query for group in queries for query in group]))
     return [
-        tree.score(caller, request, [next(answers) for _ in group])
+        tree.score(client, request, [next(answers) for _ in group])
         for tree, request, group in zip(trees, requests, queries, strict=True)
     ]
 
 
-def _unconditional(caller: BackendClient, request: ChoiceRequest) -> tuple[int, ...]:
+def _unconditional(client: BackendClient, request: ChoiceRequest) -> tuple[int, ...]:
     """The ids that pmi conditions on."""
-    info = caller.info
+    info = client.info
     bos = (info.bos,) if info.adds_bos and info.bos is not None else ()
     text = request.unconditional_prompt
     if text:
-        check_text(text, "unconditional")
-        return (*bos, *caller.tokenize([text], at_start=True)[0])
+        check_text(text, "unconditional_prompt")
+        return (*bos, *client.tokenize([text], at_start=True)[0])
     if not bos:
         raise InputError(
             "pmi needs text to condition on, for this model's tokenizer adds no BOS",
-            where="unconditional",
+            where="unconditional_prompt",
             hint='give for example unconditional="Answer:"',
         )
     return bos

@@ -29,16 +29,16 @@ class JointTokenizer:
 
     _of_callers: ClassVar[WeakKeyDictionary[BackendClient, JointTokenizer]] = WeakKeyDictionary()
 
-    def __init__(self, caller: BackendClient) -> None:
-        self._caller: BackendClient = proxy(caller)
+    def __init__(self, client: BackendClient) -> None:
+        self._client: BackendClient = proxy(client)
         self._lock = threading.Lock()
         self._count = 0
         self._known: OrderedDict[tuple[str, tuple[str, ...], bool], list[Ids]] = OrderedDict()
 
     @classmethod
-    def of_model(cls, caller: BackendClient) -> JointTokenizer:
+    def of_model(cls, client: BackendClient) -> JointTokenizer:
         """Those of a model, kept from call to call."""
-        return cls._of_callers.setdefault(caller, cls(caller))
+        return cls._of_callers.setdefault(client, cls(client))
 
     def of(
         self, text: str, continuations: Sequence[str], *, at_start: bool, whole: bool = False
@@ -48,7 +48,7 @@ class JointTokenizer:
         :param whole: tokenize the whole text with every continuation: the slow and obvious way,
             which the fast one must equal.
         """
-        keeps = self._caller.info.splits_at_word_boundaries
+        keeps = self._client.info.splits_at_word_boundaries
         if not whole and len(text) > (SHORT_KEPT if keeps else SHORT):
             fixed = self._tokenize([text], at_start)[0]
             cut = self._find_safe_split(text, fixed, 1 if keeps else MARGIN)
@@ -95,4 +95,4 @@ class JointTokenizer:
         return found
 
     def _tokenize(self, texts: Sequence[str], at_start: bool) -> list[Ids]:
-        return [tuple(ids) for ids in self._caller.tokenize(texts, at_start=at_start)]
+        return [tuple(ids) for ids in self._client.tokenize(texts, at_start=at_start)]

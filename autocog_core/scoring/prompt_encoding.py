@@ -29,7 +29,7 @@ class SplitPrompt:
     after_ids: bool
 
 
-def prepare(caller: BackendClient, prompt: Prompt) -> SplitPrompt:
+def prepare(client: BackendClient, prompt: Prompt) -> SplitPrompt:
     """Tokenize all of `prompt` but the text at its end.
 
     Neighbouring texts are tokenized jointly, whatever their trust: a trusted piece is first cut at
@@ -37,7 +37,7 @@ def prepare(caller: BackendClient, prompt: Prompt) -> SplitPrompt:
 
     :raises InputError: for text that is not valid Unicode, or ids outside the vocabulary.
     """
-    info = caller.info
+    info = client.info
     parts: list[str | list[int]] = []
     for number, piece in enumerate(prompt.pieces):
         if isinstance(piece, TokenPiece):
@@ -58,7 +58,7 @@ def prepare(caller: BackendClient, prompt: Prompt) -> SplitPrompt:
             tail += part
             continue
         if tail:
-            head += caller.tokenize([tail], at_start=head in ([], bos))[0]
+            head += client.tokenize([tail], at_start=head in ([], bos))[0]
             tail = ""
         head += part
     # Ids that the caller gave first stand for the whole beginning of the sequence, with BOS or
@@ -72,17 +72,17 @@ def prepare(caller: BackendClient, prompt: Prompt) -> SplitPrompt:
     return SplitPrompt(tuple(head), tail, at_start, after_ids)
 
 
-def encode(caller: BackendClient, prompt: Prompt) -> list[int]:
+def encode(client: BackendClient, prompt: Prompt) -> list[int]:
     """All token ids of `prompt`, BOS included where the model has one.
 
     :raises InputError: for an empty sequence, invalid text or ids.
     :raises ContextOverflowError: if it is longer than the model's context.
     """
-    prepared = prepare(caller, prompt)
+    prepared = prepare(client, prompt)
     tokens = list(prepared.head)
     if prepared.tail:
-        tokens += caller.tokenize([prepared.tail], at_start=prepared.at_start)[0]
-    check_sequence(tokens, caller.info)
+        tokens += client.tokenize([prepared.tail], at_start=prepared.at_start)[0]
+    check_sequence(tokens, client.info)
     return tokens
 
 

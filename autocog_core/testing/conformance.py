@@ -57,7 +57,7 @@ class Finding:
 
     law: Law
     status: Status
-    why: str = ""
+    reason: str = ""
     broken: LawViolation | None = None
     seconds: float = 0.0
 
@@ -66,8 +66,8 @@ def conformance(subject: BackendUnderTest, laws: Sequence[Law] = LAWS) -> Iterat
     """Check laws, all of them unless told otherwise: one finding each, as they come."""
     for law in laws:
         begun = time.perf_counter()
-        status, why, broken = _checked(law, subject)
-        yield Finding(law, status, why, broken, time.perf_counter() - begun)
+        status, reason, broken = _checked(law, subject)
+        yield Finding(law, status, reason, broken, time.perf_counter() - begun)
 
 
 def check(law: Law, subject: BackendUnderTest) -> None:

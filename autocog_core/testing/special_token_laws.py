@@ -116,7 +116,7 @@ def chat_content_stays_text(subject: BackendUnderTest) -> None:
 
 def _ids(subject: BackendUnderTest, prompt: Prompt) -> list[int]:
     """The ids of a prompt, be it longer than the context."""
-    caller = subject.model.client
-    prepared = prepare(caller, prompt)
-    (tail,) = caller.tokenize([prepared.tail], at_start=prepared.at_start)
+    client = subject.model.client
+    prepared = prepare(client, prompt)
+    (tail,) = client.tokenize([prepared.tail], at_start=prepared.at_start)
     return [*prepared.head, *tail]

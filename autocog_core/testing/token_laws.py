@@ -107,10 +107,10 @@ def bytes_add_up(subject: BackendUnderTest) -> None:
 @law("tokens")
 def texts_together(subject: BackendUnderTest) -> None:
     """Texts that are tokenized together have the tokens of each alone, in their order."""
-    caller = subject.model.client
-    together = caller.tokenize(list(subject.hard), at_start=True)
+    client = subject.model.client
+    together = client.tokenize(list(subject.hard), at_start=True)
     for text, found in zip(subject.hard, together, strict=True):
-        (alone,) = caller.tokenize([text], at_start=True)
+        (alone,) = client.tokenize([text], at_start=True)
         if list(found) != list(alone):
             raise LawViolation(
                 "beside others, a text has other tokens than alone",
@@ -119,7 +119,7 @@ def texts_together(subject: BackendUnderTest) -> None:
                 got=found,
                 cause="padding, or an order of the answers that is not that of the texts",
             )
-    if caller.tokenize([], at_start=True) != []:
+    if client.tokenize([], at_start=True) != []:
         raise LawViolation("no texts are not no answers", given=[])
 
 
@@ -165,7 +165,7 @@ def every_id(subject: BackendUnderTest) -> None:
         while len(piece) > 1:
             middle = len(piece) // 2
             halves = ((half, _no_bytes(subject, half)) for half in (piece[:middle], piece[middle:]))
-            found = next(((half, why) for half, why in halves if why is not None), None)
+            found = next(((half, reason) for half, reason in halves if reason is not None), None)
             if found is None:
                 break
             piece, failure = found

@@ -40,14 +40,14 @@ class BackendInfo:
     :ivar splits_at_word_boundaries: whether no token spans the blank before a word and the like
         (`autocog_core.toolkit.word_boundaries`), so that less text is tokenized again with every
         choice.
-    :ivar normalizer: the Unicode form into which the tokenizer brings text; None: it changes none.
+    :ivar unicode_normalization: the Unicode form into which the tokenizer brings text; None: it changes none.
     :ivar tolerance: how far two ways of computing one token's log-probability may differ, in nats.
-    :ivar concurrency: how many calls may run at once; at 1 the model serialises them.
+    :ivar max_concurrency: how many calls may run at once; at 1 the model serialises them.
     :ivar retries_itself: the engine retries failed calls, so core must not.
     :ivar capabilities: the hooks that work with this very engine, a server say; None: all that
         the backend implements.
     :ivar details: facts for people (dtype, device, how trees are evaluated ...).
-    :ivar identify: computes `fingerprint`; called once, when it is first asked for.
+    :ivar compute_fingerprint: computes `fingerprint`; called once, when it is first asked for.
     """
 
     name: str

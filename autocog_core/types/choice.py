@@ -9,13 +9,20 @@ from typing import Any, Literal
 from autocog_core.numerics import finite
 from autocog_core.types.prompt import Prompt
 
-Norm = Literal["logprob", "mean", "per_byte", "pmi"]
+Norm = Literal["sum", "mean", "per_byte", "pmi"]
 
 
-Boundary = Literal["clean", "healed", "fixed"]
+Boundary = Literal["clean", "healed", "token_ids"]
 
 
-NORMS: tuple[Norm, ...] = ("logprob", "mean", "per_byte", "pmi")
+NORMS: tuple[Norm, ...] = ("sum", "mean", "per_byte", "pmi")
+#: The field of a `ChoiceScore` that a norm ranks by.
+SCORE_FIELD_OF_NORM: dict[Norm, str] = {
+    "sum": "exclusive_logprob",
+    "mean": "mean_logprob",
+    "per_byte": "logprob_per_byte",
+    "pmi": "pmi",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +30,15 @@ class ChoiceRequest:
     """One choice among strings that continue a prompt.
 
     :ivar norm: what ranks the choices and makes `prob`; see SEMANTICS in the docs.
-    :ivar end: text that must follow the choice (its tokens count), or `EOS`.
+    :ivar suffix: text that must follow the choice (its tokens count), or `EOS`.
     :ivar boundary: "heal" re-spells the end of the prompt where joint tokenization needs it;
         "strict" raises instead.
-    :ivar unconditional: what `pmi` conditions on instead of the prompt; None is BOS alone.
+    :ivar unconditional_prompt: what `pmi` conditions on instead of the prompt; None is BOS alone.
     """
 
     prompt: Prompt
     choices: tuple[str, ...]
-    norm: Norm = "logprob"
+    norm: Norm = "sum"
     suffix: str | EndOfSequence | None = None
     boundary: Literal["heal", "strict"] = "heal"
     method: str | None = None
@@ -44,7 +51,7 @@ class EndOfSequence(Enum):
     EOS = "EOS"
 
 
-#: Given as `end=EOS`: the choice must be followed by one of the model's end-of-sequence tokens.
+#: Given as `suffix=EOS`: the choice must be followed by one of the model's end-of-sequence tokens.
 EOS = EndOfSequence.EOS
 
 
@@ -55,8 +62,8 @@ class ChoiceScore:
     :ivar tokens: the decided ids: all after the base that the choices share.
     :ivar token_logprobs: the log-probability of each of `tokens`.
     :ivar logprob: their sum; composes along a path.
-    :ivar exclusive: log-probability of this choice and not one of the longer ones it begins.
-    :ivar mean: `logprob` per token. `per_byte`: `logprob` per byte of the decided tokens.
+    :ivar exclusive_logprob: log-probability of this choice and not one of the longer ones it begins.
+    :ivar mean_logprob: `logprob` per token. `logprob_per_byte`: `logprob` per byte of the decided tokens.
     :ivar pmi: `logprob` minus the same tokens' unconditional log-probability, where asked for.
     :ivar prob: share among the alternatives, by the norm asked for; they sum to 1.
     """
@@ -76,9 +83,9 @@ class ChoiceScore:
         data: dict[str, Any] = {
             "choice": self.choice,
             "logprob": finite(self.logprob),
-            "exclusive": finite(self.exclusive_logprob),
-            "mean": finite(self.mean_logprob),
-            "per_byte": finite(self.logprob_per_byte),
+            "exclusive_logprob": finite(self.exclusive_logprob),
+            "mean_logprob": finite(self.mean_logprob),
+            "logprob_per_byte": finite(self.logprob_per_byte),
             "prob": self.prob,
             "tokens": list(self.tokens),
             "token_logprobs": [finite(value) for value in self.token_logprobs],
@@ -94,14 +101,14 @@ class ChoiceScores:
 
     :ivar index: which of `scores` is the best (ties: the lower index).
     :ivar boundary: "clean", "healed" (the end of the prompt, `healed_text`, was re-spelled and
-        scored with the choice) or "fixed" (the choice follows token ids directly).
-    :ivar has_prefix_choices: a choice's tokens begin another's, so that `exclusive` ranks them.
+        scored with the choice) or "token_ids" (the choice follows token ids directly).
+    :ivar has_prefix_choices: a choice's tokens begin another's, so that `exclusive_logprob` ranks them.
     :ivar entropy: of `prob`, in nats. `margin`: best `prob` minus the second best.
     :ivar exact: the scores are the model's own, within its declared tolerance. Where they are not,
         they are lower bounds, or (method "pick", "decision") no log-probabilities of text at all.
-    :ivar method: how it was scored. `why`: why so, and why not exactly, in words.
-    :ivar unseen: the probability that the engine did not show, and that may be the choices' own.
-    :ivar evaluated: tokens that the model had to evaluate; None where the engine does not say.
+    :ivar method: how it was scored. `reason`: why so, and why not exactly, in words.
+    :ivar unseen_probability: the probability that the engine did not show, and that may be the choices' own.
+    :ivar tokens_evaluated: tokens that the model had to evaluate; None where the engine does not say.
     """
 
     index: int
@@ -141,8 +148,8 @@ class ChoiceScores:
             "margin": self.margin,
             "exact": self.exact,
             "method": self.method,
-            "why": self.reason,
-            "unseen": self.unseen_probability,
-            "evaluated": self.tokens_evaluated,
+            "reason": self.reason,
+            "unseen_probability": self.unseen_probability,
+            "tokens_evaluated": self.tokens_evaluated,
             "scores": [score.to_dict() for score in self.scores],
         }

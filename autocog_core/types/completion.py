@@ -45,10 +45,10 @@ class Completion:
     :ivar text: without the stop string.
     :ivar tokens: the ids that the model decided, those of the stop or EOS included.
     :ivar logprobs: log-probability of each of `tokens`; None where the engine tells none.
-    :ivar finish: "stop" (a stop string), "eos", or "length" (`max_tokens` reached).
-    :ivar stop: the stop string that ended it, if one did.
+    :ivar finish_reason: "stop" (a stop string), "eos", or "length" (`max_tokens` reached).
+    :ivar stop_string: the stop string that ended it, if one did.
     :ivar alternatives: the other n - 1 completions of the same request.
-    :ivar evaluated: tokens that the model had to evaluate, alternatives included; None where the
+    :ivar tokens_evaluated: tokens that the model had to evaluate, alternatives included; None where the
         engine does not say.
     """
 
@@ -69,8 +69,8 @@ class Completion:
         """Plain data for JSON; a log-probability of -inf becomes None."""
         return {
             "text": self.text,
-            "finish": self.finish_reason,
-            "stop": self.stop_string,
+            "finish_reason": self.finish_reason,
+            "stop_string": self.stop_string,
             "logprob": finite(self.logprob),
             "tokens": list(self.tokens),
             "logprobs": None if self.logprobs is None else [finite(x) for x in self.logprobs],

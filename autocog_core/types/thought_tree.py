@@ -12,6 +12,7 @@ from autocog_core.numerics import finite
 
 Pruned = Literal["width", "threshold", "duplicate", "max_visits", "budget"]
 Ranking = Literal["logprob", "mean"]
+_RANKED_BY: dict[Ranking, str] = {"logprob": "path_logprob", "mean": "mean_logprob"}
 FORMAT = 1
 
 
@@ -23,13 +24,13 @@ class ThoughtNode:
     :ivar text: without a stop or an end that followed.
     :ivar tokens: its ids, those of a stop or an end included.
     :ivar logprobs: of its decided tokens: all of them, or none for a text that was not evaluated.
-    :ivar logprob: sum over the path so far. `length`: how many decided tokens that is.
+    :ivar path_logprob: sum over the path so far. `length`: how many decided tokens that is.
     :ivar prob: its share among its siblings; 1 for a text.
-    :ivar pruned: why no path goes on from here, although the automaton would.
-    :ivar finish: how a completion ended: "stop", "eos" or "length".
+    :ivar pruned_by: why no path goes on from here, although the automaton would.
+    :ivar finish_reason: how a completion ended: "stop", "eos" or "length".
     :ivar last: whether the automaton ends here: the path is complete.
     :ivar exact: whether its own numbers (`logprobs`, `prob`) are the model's, within its declared
-        tolerance. `why`: why they are not.
+        tolerance. `reason`: why they are not.
     :ivar retokenized: some bytes before a stop were tokenized again with what follows.
     :ivar model: which model it ran on, where that is not the main one.
     :ivar parent: index of the node before it in the tree's `nodes`; -1 for a first one.
@@ -53,7 +54,12 @@ class ThoughtNode:
     parent: int = -1
 
     @property
-    def mean(self) -> float:
+    def logprob(self) -> float:
+        """Sum of the node's own `logprobs`; 0 for a text that was not evaluated."""
+        return float(sum(self.logprobs))
+
+    @property
+    def mean_logprob(self) -> float:
         """Log-probability per decided token of the path so far."""
         return self.path_logprob / self.length if self.length else 0.0
 
@@ -63,8 +69,8 @@ class ThoughtTree:
     """What an automaton's run came to.
 
     :ivar nodes: every node after its parent, siblings in the order of the action's choices.
-    :ivar stopped: why it is only a part of the tree ("tokens", "paths", "seconds"); None if whole.
-    :ivar header: fingerprints, versions: what tells runs apart.
+    :ivar stopped_by: why it is only a part of the tree ("tokens", "paths", "seconds"); None if whole.
+    :ivar provenance: fingerprints, versions: what tells runs apart.
     :ivar stats: model calls, tokens evaluated and needed, seconds in the model and outside.
     """
 
@@ -89,7 +95,7 @@ class ThoughtTree:
 
     def top(self, k: int, by: Ranking = "logprob") -> list[ThoughtPath]:
         """The k best complete paths, best first (ties: the earlier one)."""
-        return sorted(self.complete, key=lambda path: -getattr(path.end, by))[:k]
+        return sorted(self.complete, key=lambda path: -getattr(path.end, _RANKED_BY[by]))[:k]
 
     def best(self, by: Ranking = "logprob", *, partial: bool = False) -> ThoughtPath:
         """The best complete path.
@@ -103,7 +109,7 @@ class ThoughtTree:
             leaves = [i for i in range(len(self.nodes)) if i not in inner]
             open_ = [i for i in leaves if self.nodes[i].pruned_by not in ("width", "threshold")]
             paths = [ThoughtPath(self, i) for i in open_]
-            found = sorted(paths, key=lambda path: -getattr(path.end, by))[:1]
+            found = sorted(paths, key=lambda path: -getattr(path.end, _RANKED_BY[by]))[:1]
         if not found:
             raise InputError(
                 "no path is complete" + (f": out of {self.stopped_by}" if self.stopped_by else ""),
@@ -121,8 +127,8 @@ class ThoughtTree:
         """Plain data for JSON: nodes as a list, for a tree may be deeper than JSON readers go."""
         return {
             "format": FORMAT,
-            "stopped": self.stopped_by,
-            "header": dict(self.provenance),
+            "stopped_by": self.stopped_by,
+            "provenance": dict(self.provenance),
             "stats": dict(self.stats),
             "nodes": [_node_to_dict(node) for node in self.nodes],
         }
@@ -141,7 +147,7 @@ class ThoughtTree:
             raise InputError(f"a node is malformed: {error}", where="tree") from error
         if any(not -1 <= node.parent < index for index, node in enumerate(nodes)):
             raise InputError("a node comes before its parent", where="tree")
-        return cls(nodes, data.get("stopped"), data.get("header", {}), data.get("stats", {}))
+        return cls(nodes, data.get("stopped_by"), data.get("provenance", {}), data.get("stats", {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +213,8 @@ def _node_to_dict(node: ThoughtNode) -> dict[str, Any]:
         data["tokens"] = list(data["tokens"])
     if "logprobs" in data:
         data["logprobs"] = [finite(value) for value in data["logprobs"]]
-    if "logprob" in data:
-        data["logprob"] = finite(data["logprob"])
+    if "path_logprob" in data:
+        data["path_logprob"] = finite(data["path_logprob"])
     return data
 
 
@@ -216,7 +222,7 @@ def _node_from_dict(data: Mapping[str, Any]) -> ThoughtNode:
     values = dict(data)
     values["tokens"] = tuple(values.get("tokens", ()))
     values["logprobs"] = tuple(_infinite(value) for value in values.get("logprobs", ()))
-    values["logprob"] = _infinite(values.get("logprob", 0.0))
+    values["path_logprob"] = _infinite(values.get("path_logprob", 0.0))
     return ThoughtNode(**values)
 
 

@@ -120,7 +120,7 @@ class TreeScores:
     :ivar values: float64 (n,): values[i] = log P(tokens[i] | prefix, path to parents[i]).
     :ivar top_tokens: int32 (m, k), likeliest first (ties: the lower id); -1 where there is none.
     :ivar top_logprobs: float64 (m, k); -inf where there is none.
-    :ivar evaluated: how many tokens the model evaluated for it. For several queries answered
+    :ivar tokens_evaluated: how many tokens the model evaluated for it. For several queries answered
         together the sum over the answers is the total.
     """
 

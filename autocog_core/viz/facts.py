@@ -34,7 +34,7 @@ def facts(action: Action) -> list[str]:
             found += ["evaluated"] if action.evaluate else []
         case Choose():
             found += [_number_of_choices(action), *_followed(action)]
-            if action.norm != "logprob":
+            if action.norm != "sum":
                 found.append(f"norm {action.norm}")
             if action.unconditional_prompt is not None:
                 found.append(f"unconditional {preview(action.unconditional_prompt, _CHOICE_WIDTH)}")

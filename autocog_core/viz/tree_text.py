@@ -42,8 +42,8 @@ def tree_text(tree: ThoughtTree, width: int = 80, *, siblings: int = 8, lines: i
         text.append_text(columns.line(tree, line, line.node in best))
     if len(shown) > lines:
         text.append(f"\n{_ELLIPSIS} {len(shown) - lines} more lines", style="dim")
-    for why, count in Counter(node.reason for node in tree.nodes if node.reason).items():
-        text.append(f"\nnot exact: {why} ({count} of {len(tree.nodes)})", style="dim")
+    for reason, count in Counter(node.reason for node in tree.nodes if node.reason).items():
+        text.append(f"\nnot exact: {reason} ({count} of {len(tree.nodes)})", style="dim")
     return text
 
 

@@ -36,7 +36,7 @@ class CacheOptions(WrapperOptions):
     path: FilePath | None = Field(
         default=None, description="the file; without it, one in the cache folder"
     )
-    size_gb: float = Field(default=1.0, gt=0, description="most 10^9 bytes in the file")
+    max_size_gb: float = Field(default=1.0, gt=0, description="most 10^9 bytes in the file")
 
 
 class Cache(Wrapper):
@@ -50,9 +50,9 @@ class Cache(Wrapper):
     Options = CacheOptions
     handles_inner_calls = True
 
-    def __init__(self, *, path: Path | None = None, size_gb: float = 1.0) -> None:
+    def __init__(self, *, path: Path | None = None, max_size_gb: float = 1.0) -> None:
         self._store = ByteStore(
-            path or cache_folder("answers") / "answers.sqlite", int(size_gb * GIGABYTE)
+            path or cache_folder("answers") / "answers.sqlite", int(max_size_gb * GIGABYTE)
         )
         self._asks_facts = False
 

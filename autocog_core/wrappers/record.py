@@ -173,7 +173,7 @@ class Record(Wrapper):
     def _opened(self) -> Recorder:
         # Not before: what a model is may be known only once it answers.
         place = self.place()
-        info, capabilities = place.info, place.caller.capabilities
+        info, capabilities = place.info, place.client.capabilities
         with self._opening:
             if self._recorder is None:
                 self._recorder = Recorder(self._path, info, capabilities)

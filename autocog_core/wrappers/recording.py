@@ -150,7 +150,7 @@ def _info(path: Path, head: Line) -> BackendInfo:
     try:
         fingerprint = str(head["fingerprint"])
         return dataclasses.replace(
-            _INFO.validate_python(head["model"]), identify=lambda: fingerprint
+            _INFO.validate_python(head["model"]), compute_fingerprint=lambda: fingerprint
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(path, 1) from error

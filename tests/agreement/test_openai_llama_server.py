@@ -86,7 +86,7 @@ def subject(pair: tuple[Model, Model]) -> Iterator[BackendUnderTest]:
 def test_a_real_server_keeps_the_laws(subject: BackendUnderTest, law: Law) -> None:
     (found,) = conformance(subject, [law])
     expected = "not applicable" if law.name in NOT_APPLICABLE else "holds"
-    assert found.status == expected, found.broken or found.why
+    assert found.status == expected, found.broken or found.reason
 
 
 def test_whole_distributions_agree(pair: tuple[Model, Model]) -> None:
@@ -198,7 +198,7 @@ def test_chat_route_agrees_where_all_is_listed(pair: tuple[Model, Model], tmp_pa
     server, here = pair
     base_url = server.info.details["base_url"]
     messages = [{"role": "user", "content": "Is the sky blue? Answer yes or no."}]
-    options = {"model": "smol", "base_url": base_url, "api": "chat", "encoding": None}
+    options = {"model": "smol", "base_url": base_url, "api": "chat", "tokenizer": None}
     with load(backend="openai", options=options) as chat:
         found = chat.choose(messages=messages, choices=["Yes", "No", "I"])
         expected = here.choose(messages=messages, choices=["Yes", "No", "I"])

@@ -95,10 +95,10 @@ def check_marks(
             assert all(map(near, node.logprobs, twin.logprobs))
             assert len(node.logprobs) == len(twin.logprobs)
         elif (before := context(case, path, models)) is not None and node.logprobs:
-            caller = models[node.model].client
+            client = models[node.model].client
             for place, (token, logprob) in enumerate(zip(node.tokens, node.logprobs, strict=True)):
-                row = caller.greedy([*before, *node.tokens[:place]])
-                assert near(logprob, float(row[token])) or token in caller.info.eos
+                row = client.greedy([*before, *node.tokens[:place]])
+                assert near(logprob, float(row[token])) or token in client.info.eos
 
 
 def paths(tree: ThoughtTree) -> Iterator[ThoughtPath]:

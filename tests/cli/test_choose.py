@@ -45,9 +45,9 @@ def test_json_holds_the_numbers_written_in_the_table(run: Run) -> None:
     [
         (["--norm", "mean"], {"norm": "mean"}),
         (["--norm", "per_byte"], {"norm": "per_byte"}),
-        (["--norm", "pmi", "--unconditional", "It"], {"norm": "pmi", "unconditional": "It"}),
-        (["--end", "!"], {"end": "!"}),
-        (["--end-eos"], {"end": autocog.EOS}),
+        (["--norm", "pmi", "--unconditional-prompt", "It"], {"norm": "pmi", "unconditional": "It"}),
+        (["--suffix", "!"], {"end": "!"}),
+        (["--suffix-eos"], {"end": autocog.EOS}),
         (["--boundary", "strict"], {"boundary": "strict"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -108,7 +108,7 @@ def test_choices_that_begin_a_word_are_not_warned_about(run: Run, prompt: str, c
 
 
 def test_backslash_n_is_warned_about(run: Run) -> None:
-    assert "not a newline" in run("choose", "It is", "-c", " a", "--end", r"\n").stderr
+    assert "not a newline" in run("choose", "It is", "-c", " a", "--suffix", r"\n").stderr
 
 
 def test_choices_file_has_one_choice_a_line(run: Run, folder: Path) -> None:
@@ -154,8 +154,8 @@ def test_escape_characters_in_a_choice_do_not_reach_the_terminal(run: Run) -> No
         (["-c", ""], "choice 0: is empty"),
         (["-c", "", "--separator", " "], "choice 0: is empty"),
         (["-c", " a", "-c", " a"], "was given before"),
-        (["-c", " a", "--end", "x", "--end-eos"], "either --end or --end-eos"),
-        (["-c", " a", "--unconditional", "x"], "--norm pmi"),
+        (["-c", " a", "--suffix", "x", "--suffix-eos"], "either --suffix or --suffix-eos"),
+        (["-c", " a", "--unconditional-prompt", "x"], "--norm pmi"),
         (["-c", " a", "--norm", "medium"], "per_byte"),
         (["-c", " \udcff"], "lone surrogate"),
         (["--choices-file", "nowhere"], "nowhere"),

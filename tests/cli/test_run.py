@@ -101,7 +101,7 @@ def test_the_strategy_can_be_given(files: Path, run: Invoke, strategy: str) -> N
     given = ("run", "program.yaml", "-m", "noise", "--strategy", strategy)
     result = run(*given, "--set", "question=One", "--json")
     assert json.loads(result.stdout)["header"]["strategy"] == strategy
-    result = run(*given, "-i", "rows.jsonl", "-o", "out.jsonl", "--trees", "trees")
+    result = run(*given, "-i", "rows.jsonl", "-o", "out.jsonl", "--tree-dir", "trees")
     assert result.exit_code == 0, result.output
     tree = json.loads((files / "trees" / "000000.json").read_bytes())
     assert tree["header"]["strategy"] == strategy
@@ -202,7 +202,7 @@ def test_rows_go_to_stdout_as_the_api_answers_them(files: Path, run: Invoke) -> 
 
 def test_rows_go_to_a_file_and_the_summary_says_what_they_came_to(files: Path, run: Invoke) -> None:
     command = ["run", "program.yaml", "-m", "noise", "-i", "rows.jsonl", "-o", "out.jsonl"]
-    result = run(*command, "--gold", "answer=label", "--trees", "trees")
+    result = run(*command, "--gold", "answer=label", "--tree-dir", "trees")
     assert result.exit_code == 0
     assert result.stdout == ""
     found = records((files / "out.jsonl").read_bytes())
@@ -216,7 +216,7 @@ def test_rows_go_to_a_file_and_the_summary_says_what_they_came_to(files: Path, r
     assert f"tokens {sum(record.get('tokens', 0) for record in found)} evaluated" in told
     assert len(list((files / "trees").iterdir())) == 3
 
-    again = run(*command, "--gold", "answer=label", "--trees", "trees", "--json")
+    again = run(*command, "--gold", "answer=label", "--tree-dir", "trees", "--json")
     assert "rows 4 (4 of them before)" in " ".join(again.stderr.split())
     summary = json.loads(again.stdout)
     assert (summary["rows"], summary["errors"]) == (4, 1)
@@ -272,9 +272,9 @@ def test_what_has_changed_is_refused_until_restart(
     change(files)
     message = wrong(*command)
     assert f"another {told} (" in message
-    assert "--restart" in message
+    assert "--overwrite" in message
     assert (files / "out.jsonl").read_bytes() == before
-    result = run(*command, "--restart")
+    result = run(*command, "--overwrite")
     assert result.exit_code == 0
     assert (files / "out.jsonl").read_bytes() == run(*command[:-2]).stdout.encode()
 
@@ -320,7 +320,7 @@ def test_actions_run_on_the_models_that_they_name(
         (["--set", "question=a", "-i", "rows.jsonl"], "--set: does not go with --input"),
         (["--set", "question=a", "-o", "out.jsonl"], "--output: goes with --input"),
         (["--set", "question=a", "--gold", "label"], "--gold: goes with --input"),
-        (["-i", "rows.jsonl", "--restart"], "--restart: goes with --output"),
+        (["-i", "rows.jsonl", "--overwrite"], "--overwrite: goes with --output"),
         (["-i", "rows.jsonl", "--json"], "--json: goes with --output"),
         (["-i", "rows.txt"], "give one of .jsonl, .csv, .parquet"),
         (["-i", "nowhere.jsonl"], "nowhere.jsonl: cannot be read"),
@@ -366,7 +366,7 @@ KILLS = count(normal=2, soak=5)
 COMMAND_LINE = [
     *COMMAND,
     *("run", "program.yaml", "-m", "noise", "-i", "many.jsonl", "-o", "out.jsonl"),
-    *("--trees", "trees"),
+    *("--tree-dir", "trees"),
 ]
 
 

@@ -179,8 +179,8 @@ def test_a_template_without_quotes_is_told_how_to_mend_it(tmp_path: Path) -> Non
 
 
 def test_a_file_that_is_missing_or_a_folder(tmp_path: Path) -> None:
-    for path, why in ((tmp_path, "directory"), (tmp_path / "a.yaml", "No such file")):
-        with pytest.raises(InputError, match=f"cannot be read: .*{why}") as raised:
+    for path, reason in ((tmp_path, "directory"), (tmp_path / "a.yaml", "No such file")):
+        with pytest.raises(InputError, match=f"cannot be read: .*{reason}") as raised:
             Automaton.from_file(path)
         assert raised.value.where == str(path)
 

@@ -91,7 +91,7 @@ def test_what_differs_is_refused_by_name_and_nothing_is_touched(
     with pytest.raises(InputError) as caught:
         write(output, [], **changes)
     assert told in str(caught.value)
-    assert "--restart" in str(caught.value)
+    assert "--overwrite" in str(caught.value)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -110,7 +110,7 @@ def test_rows_of_which_nothing_says_what_made_them_are_refused(
     output.write_bytes(b'{"row": 0}\n')
     if beside is not None:
         identity_file(output).write_bytes(beside)
-    with pytest.raises(InputError, match="--restart"):
+    with pytest.raises(InputError, match="--overwrite"):
         write(output, [])
     assert output.read_bytes() == b'{"row": 0}\n'
 

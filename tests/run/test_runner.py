@@ -233,7 +233,7 @@ def test_restart_begins_anew_with_whatever_is_given(
     run_file(Run(automaton, model, trees=trees), source, output)
     (trees / "notes.txt").write_text("mine")
     other = random_model(seed=4)
-    run_file(Run(automaton, other, trees=trees), source, output, limit=2, restart=True)
+    run_file(Run(automaton, other, trees=trees), source, output, limit=2, overwrite=True)
     assert len(records(output)) == 2
     assert records(output)[0]["fields"] == automaton.run(other, ROWS[0]).fields
     assert sorted(path.name for path in trees.iterdir()) == [
@@ -347,7 +347,7 @@ def test_a_table_gives_what_lines_of_json_give(
 def test_the_input_is_never_written_over(automaton: Automaton, model: Model, source: Path) -> None:
     before = source.read_bytes()
     with pytest.raises(InputError, match="is the input"):
-        run_file(Run(automaton, model), source, source, restart=True)
+        run_file(Run(automaton, model), source, source, overwrite=True)
     assert source.read_bytes() == before
 
 

@@ -125,18 +125,18 @@ class Needed:
 
     def __init__(self, model: Model) -> None:
         self._seen: dict[tuple[int, int], int] = {}
-        self._caller: Any = model.client
+        self._client: Any = model.client
         self._call = model.client.greedy_tree
 
     def __enter__(self) -> Needed:
-        self._caller.greedy_tree = self._watch
+        self._client.greedy_tree = self._watch
         # Core evaluates then, and not the engine by itself.
-        self._watched, self._caller.watched = self._caller.watched, True
+        self._watched, self._client.watched = self._client.watched, True
         return self
 
     def __exit__(self, *_: object) -> None:
-        del self._caller.greedy_tree
-        self._caller.watched = self._watched
+        del self._client.greedy_tree
+        self._client.watched = self._watched
 
     def __len__(self) -> int:
         return len(self._seen)

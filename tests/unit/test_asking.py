@@ -255,7 +255,7 @@ class Picking(CallResult):
         scores = tuple(
             replace(score, prob=float(number == 1)) for number, score in enumerate(found.scores)
         )
-        return replace(found, scores=scores, index=1, exact=False, method="pick", why="it picks")
+        return replace(found, scores=scores, index=1, exact=False, method="pick", reason="it picks")
 
 
 def test_probabilities_of_a_pick_are_not_mixed_with_those_of_paths() -> None:

@@ -282,15 +282,15 @@ def test_a_call_that_is_made_again_is_kept(path: Path) -> None:
 def test_it_is_named_in_the_config_and_its_path_is_relative_to_it(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     config = tmp_path / "there" / "autocog.toml"
-    wrappers = '[{ name = "cache", options = { size_gb = 0.01, path = "kept/my.sqlite" } }]'
+    wrappers = '[{ name = "cache", options = { max_size_gb = 0.01, path = "kept/my.sqlite" } }]'
     config.write_text(f'[models.m]\nbackend = "random"\nwrappers = {wrappers}\n')
     with load(config=config) as model:
         model.greedy("x")
     assert (tmp_path / "there" / "kept" / "my.sqlite").exists()
-    config.write_text(config.read_text().replace("size_gb", "size"))
-    with pytest.raises(ConfigError, match=r"wrappers\.cache\.size: unknown key.*size_gb"):
+    config.write_text(config.read_text().replace("max_size_gb", "size"))
+    with pytest.raises(ConfigError, match=r"wrappers\.cache\.size: unknown key.*max_size_gb"):
         load(config=config)
-    config.write_text(config.read_text().replace("size = 0.01", "size_gb = 0"))
+    config.write_text(config.read_text().replace("size = 0.01", "max_size_gb = 0"))
     with pytest.raises(ConfigError, match="greater than 0"):
         load(config=config)
 

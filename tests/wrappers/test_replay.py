@@ -219,7 +219,7 @@ def test_text_is_streamed_when_it_is_replayed(path: Path) -> None:
         (lambda model: model.choose("other", ["a", "b"]), "choose of .*other.*'choices': ..a., .b"),
         (lambda model: model.choose("Sure?", CHOICES[:2]), "choose of .*Sure"),
         (lambda model: model.chat_prompt(MESSAGES), "chat_prompt of .*Hi"),
-        (lambda model: model.caller.vocabulary(), "vocabulary of"),
+        (lambda model: model.client.vocabulary(), "vocabulary of"),
     ],
 )
 def test_a_call_that_was_not_recorded_is_named(

@@ -87,9 +87,9 @@ class Curious(Wrapper):
             return dataclasses.replace(found, name=place.info.name)
         if self.asked == "model":
             return dataclasses.replace(
-                found, bos_id=len(place.caller.tokenize(["x"], at_start=True)[0])
+                found, bos_id=len(place.client.tokenize(["x"], at_start=True)[0])
             )
-        (tokens,) = place.caller.hooks.tokenize(texts=["x"], at_start=True, parse_special=0)
+        (tokens,) = place.client.hooks.tokenize(texts=["x"], at_start=True, parse_special=0)
         return dataclasses.replace(found, name=f"of {len(tokens)}")
 
 
@@ -185,7 +185,7 @@ class AsksItself(Wrapper):
 
     @hookimpl(wrapper=True)
     def describe(self) -> Generator[None, BackendInfo, BackendInfo]:
-        hooks = self.place().caller.hooks
+        hooks = self.place().client.hooks
         (before,) = hooks.tokenize(texts=["before"], at_start=True, parse_special=False)
         info = yield
         after = hooks.greedy_impl(tokens=before)

@@ -108,7 +108,7 @@ def _own(action: Action, automaton: AutomatonGraph) -> Iterator[str]:
         case Choose():
             yield from _choices(action)
             yield from _pruning(action)
-            for key in ("end", "unconditional"):
+            for key in ("suffix", "unconditional_prompt"):
                 if isinstance(text := getattr(action, key), str):
                     yield from _unwritable(key, text)
             if action.norm not in NORMS:

@@ -43,7 +43,7 @@ def native(request: pytest.FixtureRequest) -> bool:
     from autocog_llamacpp.extension.load import native as found
 
     if request.param and found().module is None:
-        pytest.skip(f"no extension: {found().why}")
+        pytest.skip(f"no extension: {found().reason}")
     return bool(request.param)
 
 
@@ -57,7 +57,7 @@ def make_llama(gguf_file: Callable[..., Path], native: bool) -> Iterator[MakeLla
     def make(
         architecture: str = "llama", file: dict[str, Any] | None = None, **options: Any
     ) -> Any:
-        defaults = {"n_ctx": 256, "exact": True, "n_threads": 1, "native": native}
+        defaults = {"n_ctx": 256, "exact": True, "n_threads": 1, "use_extension": native}
         path = gguf_file(architecture, **(file or {}))
         model = LLaMa(**LLaMa.create(model_path=str(path), **{**defaults, **options}))
         made.append(model)

@@ -708,7 +708,7 @@ def test_wrappers_of_one_created_engine_share_it(path: Path) -> None:
 
 
 def test_the_memory_goes_with_the_last_wrapper(path: Path, native: bool) -> None:
-    created = LLaMa.create(model_path=str(path), n_ctx=256, n_threads=1, native=native)
+    created = LLaMa.create(model_path=str(path), n_ctx=256, n_threads=1, use_extension=native)
     engine = weakref.ref(created["engine"])
     parts = weakref.ref(created["engine"].context.model), weakref.ref(created["engine"].session)
     first, second = LLaMa(**created).as_model(), LLaMa(**created).as_model()

@@ -54,7 +54,7 @@ class Mixed:
             for _ in range(self.drawn.choice([1, 3, 9]))
         ]
         asked = query(self.beginning(), choices)
-        answer = self.model.as_model().caller.greedy_tree([asked])[0]
+        answer = self.model.as_model().client.greedy_tree([asked])[0]
         self.check(self.plain.values(asked), answer.values)
 
     def complete(self, depth: int) -> None:

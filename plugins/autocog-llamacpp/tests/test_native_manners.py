@@ -87,7 +87,7 @@ def test_the_tree_says_who_made_it(make: Any, tmp_path: Path) -> None:
 
 
 def test_what_no_engine_could_take_over_is_not_said_to_be_its_own(make: Any) -> None:
-    python = make(native=False).as_model()
+    python = make(use_extension=False).as_model()
     assert evaluator(QUESTION.run(python)) is None
     two = Automaton(
         [
@@ -104,15 +104,15 @@ def test_one_for_another_version_is_not_used(make: Any, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(found().module, "BUILT_FOR", "0.0.1")
     native_module.native.cache_clear()
-    why = native_module.native().why
-    assert "0.0.1" in why
-    assert llama_cpp.__version__ in why
+    reason = native_module.native().reason
+    assert "0.0.1" in reason
+    assert llama_cpp.__version__ in reason
     model = make().as_model()
     assert evaluator(QUESTION.run(model)) is None
-    assert model.info.details["native"] == f"no: {why}"
+    assert model.info.details["extension"] == f"no: {reason}"
     with pytest.raises(ModelLoadError, match=r"0\.0\.1") as caught:
-        make(native=True)
-    assert "leave native out" in str(caught.value)
+        make(use_extension=True)
+    assert "leave use_extension out" in str(caught.value)
 
 
 def test_one_that_was_not_built_is_not_used(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +128,7 @@ def test_one_that_was_not_built_is_not_used(make: Any, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(native_module, "import_module", missing)
     native_module.native.cache_clear()
-    assert native_module.native().why.startswith("it was not built")
+    assert native_module.native().reason.startswith("it was not built")
     model = make().as_model()
     tree = QUESTION.run(model)
     assert evaluator(tree) is None
@@ -136,7 +136,7 @@ def test_one_that_was_not_built_is_not_used(make: Any, monkeypatch: pytest.Monke
     assert scores(tree) == pytest.approx(scores(expected), abs=1e-4)
     assert len(model.complete("a", max_tokens=3, n=2, temperature=1.0).tokens) == 3
     with pytest.raises(ModelLoadError, match="it was not built"):
-        make(native=True)
+        make(use_extension=True)
 
 
 INTERRUPT = """
@@ -149,7 +149,7 @@ from autocog_llamacpp import LLaMa
 
 # Where the tests run in the background, interrupts are ignored from the beginning.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-options = {"n_ctx": 512, "exact": True, "n_threads": 1, "native": True}
+options = {"n_ctx": 512, "exact": True, "n_threads": 1, "use_extension": True}
 backend = LLaMa(**LLaMa.create(model_path=sys.argv[1], **options))
 model = backend.as_model()
 before = QUESTION.run(model).best().logprob
@@ -267,7 +267,9 @@ def test_damaged_weights_are_an_error_as_in_python(make: Any, architecture: str)
     edit = gguf_models.set_weights("output_norm.weight", float("nan"))
     for automaton in (QUESTION, LONG):
         one, other = (
-            result_of(automaton, make(architecture, {"edit": edit}, native=native).as_model())
+            result_of(
+                automaton, make(architecture, {"edit": edit}, use_extension=native).as_model()
+            )
             for native in (True, False)
         )
         assert isinstance(one, NumericsError)
@@ -340,7 +342,7 @@ from tests.support.llamacpp.programs import LONG
 from autocog_core.fta import Budget
 from autocog_llamacpp import LLaMa
 
-options = {"n_ctx": 512, "exact": True, "n_threads": 1, "native": True}
+options = {"n_ctx": 512, "exact": True, "n_threads": 1, "use_extension": True}
 model = LLaMa(**LLaMa.create(model_path=sys.argv[1], **options)).as_model()
 for line in sys.stdin:
     print("begun", flush=True)

@@ -83,7 +83,7 @@ def given_rows(
     logits = GivenLogits(monkeypatch)
     more = [(f"<|{number}|>", gguf.TokenType.CONTROL) for number in range(request.param)]
     path = gguf_file(specials=(*SPECIALS, *more))
-    model = LLaMa(**LLaMa.create(model_path=str(path), n_ctx=64, n_threads=1, native=True))
+    model = LLaMa(**LLaMa.create(model_path=str(path), n_ctx=64, n_threads=1, use_extension=True))
     session, width = model._open.session, model.as_model().info.vocabulary_size
     numbers = count()
 

@@ -22,7 +22,7 @@ pytestmark = BOTH
 
 def score(model: Any, *queries: TreeQuery) -> list[Any]:
     """Answers, with what the evaluator believes of its memory checked against llama.cpp's."""
-    answers: list[Any] = model.as_model().caller.greedy_tree(list(queries))
+    answers: list[Any] = model.as_model().client.greedy_tree(list(queries))
     check_account(model)
     return answers
 

@@ -66,7 +66,7 @@ def connect_chat(connect: Connect, byte_tokenizer: str) -> Connect:
     """As `connect`, with what a server without ids of its own needs."""
 
     def opened(app: Any, **options: Any) -> OpenAI:
-        return connect(app, **{"encoding": byte_tokenizer, "api_key": KEY, **options})
+        return connect(app, **{"tokenizer": byte_tokenizer, "api_key": KEY, **options})
 
     return opened
 

@@ -33,7 +33,7 @@ def plain_tokens(truth: Model, ids: list[int], among: int | None = 20) -> list[s
 def assert_bounds(found: Any, own: Any) -> None:
     """No number is above the model's own, and what was not seen is accounted for."""
     assert found.exact is False
-    assert found.why
+    assert found.reason
     missing = 0.0
     for one, other in zip(found.scores, own.scores, strict=True):
         assert one.logprob <= other.logprob + 1e-5
@@ -189,8 +189,12 @@ def test_each_method_can_be_asked_for_and_says_so(connect_chat: Connect) -> None
     picked = model.choose(messages=MESSAGES, choices=choices, method="pick")
     assert (picked.method, picked.exact) == ("pick", False)
     assert picked.choice == choices[picked.index]
-    for method, why in [("tree", "named tokens"), ("decision", "no route"), ("guess", "none of")]:
-        with pytest.raises(CapabilityError, match=why):
+    for method, reason in [
+        ("tree", "named tokens"),
+        ("decision", "no route"),
+        ("guess", "none of"),
+    ]:
+        with pytest.raises(CapabilityError, match=reason):
             model.choose(messages=MESSAGES, choices=choices, method=method)
 
 

@@ -28,7 +28,7 @@ def subject(
     request: Any, byte_tokenizer: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[BackendUnderTest]:
     make, encoded = SERVERS[request.param]
-    options = {"encoding": byte_tokenizer} if encoded else {}
+    options = {"tokenizer": byte_tokenizer} if encoded else {}
     with serving(make()) as url, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUTOCOG_CACHE", str(tmp_path_factory.mktemp("cache")))
         made = BackendUnderTest(lambda: OpenAI(model="random", base_url=f"{url}/v1", **options))

@@ -15,7 +15,7 @@ def test_a_right_echo_scores_every_choice_by_one_request(
     connect: Connect, byte_tokenizer: str
 ) -> None:
     server = WrongEcho(right=True)
-    model = connect(server, encoding=byte_tokenizer)
+    model = connect(server, tokenizer=byte_tokenizer)
     assert model.as_model().info.details["echo"] == "right"
     server.log.clear()
     for more in ({}, {"end": "\n"}, {"norm": "per_byte"}):
@@ -34,7 +34,7 @@ def test_what_an_echo_cannot_tell_apart_is_not_called_exact(
     connect: Connect, byte_tokenizer: str
 ) -> None:
     # A character of two tokens: the server writes U+FFFD for each.
-    model = connect(WrongEcho(right=True), encoding=byte_tokenizer)
+    model = connect(WrongEcho(right=True), tokenizer=byte_tokenizer)
     found = model.choose("The capital", CHOICES, method="top_logprobs")
     assert not found.exact
     with pytest.raises(CapabilityError):
@@ -42,13 +42,13 @@ def test_what_an_echo_cannot_tell_apart_is_not_called_exact(
 
 
 def test_a_wrong_echo_is_not_used(connect: Connect, byte_tokenizer: str) -> None:
-    model = connect(WrongEcho(), encoding=byte_tokenizer)
+    model = connect(WrongEcho(), tokenizer=byte_tokenizer)
     with pytest.raises(CapabilityError, match="echo"):
         model.choose("The capital", CHOICES[:2], method="echo")
     assert model.choose("The capital", CHOICES[:2], method="top_logprobs").method == "top_logprobs"
 
 
 def test_pmi_is_refused_where_nothing_can_tell_it(connect: Connect, byte_tokenizer: str) -> None:
-    model = connect(WrongEcho(right=True), encoding=byte_tokenizer)
+    model = connect(WrongEcho(right=True), tokenizer=byte_tokenizer)
     with pytest.raises(CapabilityError, match="pmi"):
         model.choose("The capital", CHOICES[:2], norm="pmi", unconditional="x")

@@ -56,7 +56,7 @@ def known(tmp_path_factory: pytest.TempPathFactory, byte_tokenizer: str) -> Iter
         for kind, server in SERVERS.items():
             scripted = Scripted(server())
             url = stack.enter_context(serving(scripted)) + "/v1"
-            more = {"encoding": byte_tokenizer, "api_key": KEY} if "model" in OPTIONS[kind] else {}
+            more = {"tokenizer": byte_tokenizer, "api_key": KEY} if "model" in OPTIONS[kind] else {}
             given = {"model": "random", "base_url": url, "max_retries": 0, "timeout": 10}
             model = OpenAI(**{**given, **more, **OPTIONS[kind]})
             assert model.as_model().info.name

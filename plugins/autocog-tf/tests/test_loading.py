@@ -166,7 +166,7 @@ def test_another_kind_of_device_is_another_fingerprint(folder: Path) -> None:
 
 BAD = {
     "unknown option": ({"model_pth": "x"}, ConfigError, 'did you mean "model_path"'),
-    "wrong type": ({"cache_size": "much"}, ConfigError, "options.cache_size"),
+    "wrong type": ({"prefix_cache_bytes": "much"}, ConfigError, "options.prefix_cache_bytes"),
     "wrong dtype": ({"dtype": "float8"}, ConfigError, "options.dtype"),
     "missing file": ({"model_path": "./nowhere.gguf"}, ConfigError, "no file or folder"),
     "missing package": ({"model_path": "package:nowhere/x.gguf"}, ConfigError, "nowhere"),

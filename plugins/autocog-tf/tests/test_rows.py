@@ -141,7 +141,7 @@ def test_rows_of_one_length_stand_together() -> None:
 
 def test_kept_bytes_stay_within_the_option_with_rows_too() -> None:
     for size in (0, 200_000):
-        engine = rows_engine(cache_size=size)
+        engine = rows_engine(prefix_cache_bytes=size)
         for start in range(10, 100, 10):
             queries = [query_of([start + row, *range(10, 30)], *CHOICES) for row in range(5)]
             check(queries, engine.score_trees(queries))

@@ -128,8 +128,8 @@ def test_4000_tokens_of_prompt_are_tokenized_at_their_end_only(smol: Any) -> Non
     choices = tuple(f" intent number {i}" for i in range(77))
     for end in ("", " ", ":", "\n"):
         request = ChoiceRequest(Prompt.of(prompt + end), choices)
-        caller = smol.as_model().caller
-        assert encode_choices(caller, request) == encode_choices(caller, request, whole=True)
+        client = smol.as_model().client
+        assert encode_choices(client, request) == encode_choices(client, request, whole=True)
 
 
 @pytest.mark.soak

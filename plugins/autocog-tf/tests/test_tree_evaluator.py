@@ -120,7 +120,7 @@ def test_rows_of_a_data_set_share_their_header() -> None:
 
 def test_kept_bytes_stay_within_the_option_and_0_keeps_nothing() -> None:
     for size in (0, 200_000):
-        engine = tiny.tiny_engine("llama", cache_size=size)
+        engine = tiny.tiny_engine("llama", prefix_cache_bytes=size)
         for start in range(10, 200, 10):
             prefix = [start, *range(10, 60)]
             expected = plain.row(engine.model, prefix)

@@ -64,7 +64,7 @@ class Reader:
     """
 
     def __init__(self, model: Model, seen: Counter[str]) -> None:
-        self.caller = model.client
+        self.client = model.client
         self.info = model.info
         self.seen = seen
         self.start: Ids = (
@@ -74,7 +74,7 @@ class Reader:
     def row(self, ids: Ids) -> list[float]:
         if not ids:
             raise RefusedError
-        return [float(value) for value in self.caller.greedy(list(ids))]
+        return [float(value) for value in self.client.greedy(list(ids))]
 
     def logprobs(self, before: Ids, tokens: Sequence[int]) -> tuple[float, ...]:
         return tuple(self.row(before + tuple(tokens[:i]))[token] for i, token in enumerate(tokens))
@@ -85,10 +85,10 @@ class Reader:
         return math.log(total) if total else -math.inf
 
     def surface(self, tokens: Sequence[int]) -> bytes:
-        return self.caller.detokenize(list(tokens))
+        return self.client.detokenize(list(tokens))
 
     def tokens_of(self, text: str, *, at_start: bool) -> Ids:
-        return tuple(self.caller.tokenize([text], at_start=at_start)[0])
+        return tuple(self.client.tokenize([text], at_start=at_start)[0])
 
     def spell(self, ids: Ids, pieces: Sequence[Piece]) -> list[tuple[int, Piece]]:
         """The tokens of texts that continue `ids`, each with the piece in which it begins."""

@@ -68,7 +68,7 @@ def subjects(encoding: Path) -> list[BackendUnderTest]:
 
     :param encoding: of the protocol servers' model, for those that do not tokenize.
     """
-    bytes_ = {"model": "random", "encoding": str(encoding)}
+    bytes_ = {"model": "random", "tokenizer": str(encoding)}
     openai = {**bytes_, "server": "openai", "api_key": openai_api.KEY}
 
     def protocol(make: Callable[[Engine], ModelServer]) -> Callable[[], Address]:
@@ -137,7 +137,7 @@ def subjects(encoding: Path) -> list[BackendUnderTest]:
 def row(subject: BackendUnderTest) -> str:
     """A server's line of the table, from what it does."""
     with subject.start() as address:
-        model = OpenAI(**subject.options, base_url=f"{address}/v1", timeout=60.0, refresh=True)
+        model = OpenAI(**subject.options, base_url=f"{address}/v1", timeout=60.0, reprobe=True)
         try:
             told = model.as_model().info.details
             cells = (

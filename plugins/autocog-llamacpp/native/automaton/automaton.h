@@ -15,7 +15,7 @@
 namespace autocog {
 
 enum class Kind { text, choose, complete };
-enum class Norm { logprob, mean, per_byte, pmi };
+enum class Norm { sum, mean, per_byte, pmi };
 enum class Pruned { none, width, threshold, duplicate, max_visits, budget };
 enum class Finish { none, stop, eos, length };
 
@@ -50,7 +50,7 @@ struct Action {
 
   Following following;
   int choices = 0;
-  Norm norm = Norm::logprob;
+  Norm norm = Norm::sum;
 
   int length = 0;
   int beams = 1;

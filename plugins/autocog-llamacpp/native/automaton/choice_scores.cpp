@@ -87,7 +87,7 @@ ChoiceScores choice_scores(const Site& site, Norm norm, const double* values,
   for (const auto& each : found.logprobs) found.logprob.push_back(sum(each));
   found.rank = found.logprob;
   switch (norm) {
-    case Norm::logprob:
+    case Norm::sum:
       make_exclusive(site, values, found.rank);
       break;
     case Norm::mean:

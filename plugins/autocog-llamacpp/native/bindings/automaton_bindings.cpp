@@ -99,7 +99,7 @@ Action action_of(nb::handle given, std::size_t width, Masks& masks) {
   if (action.kind == Kind::choose) {
     action.choices = get<int>(given, "choices");
     action.norm = one_of<Norm>(given, "norm",
-                               {{"logprob", Norm::logprob},
+                               {{"sum", Norm::sum},
                                 {"mean", Norm::mean},
                                 {"per_byte", Norm::per_byte},
                                 {"pmi", Norm::pmi}});

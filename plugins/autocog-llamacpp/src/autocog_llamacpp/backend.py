@@ -81,7 +81,7 @@ class LLaMa(ChoiceLM):
     def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
         return self._open.score_trees(queries)
 
-    def evaluate_impl(
+    def run_automata_impl(
         self, runs: Sequence[AutomatonRun]
     ) -> Sequence[ThoughtTree | AutocogError] | Declined | None:
         return self._open.evaluate(runs, self._turn)

@@ -167,13 +167,13 @@ def _make_context(
 
 def _extension(options: LlamaOptions) -> Any:
     found = native()
-    if options.native and found.module is None:
+    if options.use_extension and found.module is None:
         raise ModelLoadError(
-            f"the extension in C++ is not in use: {found.why}",
-            where="native",
-            hint="leave native out, and Python does its work",
+            f"the extension in C++ is not in use: {found.reason}",
+            where="use_extension",
+            hint="leave use_extension out, and Python does its work",
         )
-    return None if options.native is False else found.module
+    return None if options.use_extension is False else found.module
 
 
 def _make_session(
@@ -228,15 +228,15 @@ def _details(options: LlamaOptions, weights: Weights, context: Context) -> dict[
         "cache": "f32" if options.exact else "/".join(dict.fromkeys(types)),
         "flash_attention": "off" if options.exact else flash,
         "threads": options.n_threads or loky.cpu_count(only_physical_cores=True),
-        "native": _told(options),
+        "extension": _told(options),
         "exact": options.exact,
         "llama_cpp": llama_cpp.__version__,
     }
 
 
 def _told(options: LlamaOptions) -> str:
-    why = "native = false" if options.native is False else native().why
-    return f"no: {why}" if why else "yes"
+    reason = "use_extension = false" if options.use_extension is False else native().reason
+    return f"no: {reason}" if reason else "yes"
 
 
 def _fingerprint(options: LlamaOptions, path: Path) -> Callable[[], str]:

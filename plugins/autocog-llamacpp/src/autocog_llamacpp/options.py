@@ -55,7 +55,7 @@ class LlamaOptions(BackendOptions):
     lora: tuple[Lora, ...] = Field((), description="adapters: {path = FILE, scale = 1.0}, ...")
     seed: int | None = Field(None, ge=0, description="of completions that give none")
     exact: bool = Field(False, description="no flash attention, cache in f32: slower, but exact")
-    native: bool | None = Field(
+    use_extension: bool | None = Field(
         None, description="evaluate in C++; none: where the extension was built"
     )
     verbose: bool = Field(False, description="print llama.cpp's log on stderr")

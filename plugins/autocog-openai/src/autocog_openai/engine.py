@@ -50,9 +50,9 @@ class Engine(ServerModel):
     :param caller: tokenizes through the model, for choices that are laid out as trees.
     """
 
-    def __init__(self, options: OpenAIOptions, caller: Callable[[], BackendClient]) -> None:
+    def __init__(self, options: OpenAIOptions, client: Callable[[], BackendClient]) -> None:
         super().__init__(options)
-        self._caller = caller
+        self._client = client
 
     @lazy
     def _trees(self) -> threading.BoundedSemaphore:
@@ -67,7 +67,7 @@ class Engine(ServerModel):
         options = self.options
         special, eos = facts.special_tokens, facts.eos
         size = facts.vocabulary_size
-        if options.encoding is not None or not facts.tokenize:
+        if options.tokenizer is not None or not facts.tokenize:
             tokenizer = self.known_tokenizer
             size = size or (tokenizer.size if tokenizer is not None else None)
             if isinstance(tokenizer, TiktokenTokenizer) and not eos:
@@ -119,7 +119,7 @@ class Engine(ServerModel):
         if self.facts.surfaces is not None:
             return [surface.encode("latin-1") for surface in self.facts.surfaces]
         tokenizer = self.known_tokenizer
-        if self.options.encoding is None or tokenizer is None or tokenizer.size is None:
+        if self.options.tokenizer is None or tokenizer is None or tokenizer.size is None:
             return None
         return [tokenizer.surface(token) for token in range(tokenizer.size)]
 
@@ -141,7 +141,7 @@ class Engine(ServerModel):
 
     def choose(self, request: ChoiceRequest) -> ChoiceScores | None:
         """The best way that the server offers, or the one that is asked for; None: core's tree."""
-        return Choosing(self).choose(self._caller(), request)
+        return Choosing(self).choose(self._client(), request)
 
     def complete(self, request: CompletionRequest) -> Completion:
         """Continue a prompt, or answer it."""
@@ -216,7 +216,7 @@ class Engine(ServerModel):
             found.append("greedy_tree_impl")
             if self.facts.listed == -1 and self.facts.vocabulary_size is not None:
                 found.append("greedy_impl")
-        if self.facts.surfaces is not None or self.options.encoding is not None:
+        if self.facts.surfaces is not None or self.options.tokenizer is not None:
             found.append("vocabulary")
         templated = self.facts.chat_template or self.facts.server == "vllm"
         if self.api != "completions" or templated:
@@ -242,7 +242,7 @@ class Engine(ServerModel):
         return "".join(parts)
 
     def _encoded(self, prompt: Prompt, beyond: int) -> list[int]:
-        tokens = encode(self._caller(), prompt)
+        tokens = encode(self._client(), prompt)
         check_sequence(tokens, self.info, beyond=beyond)
         return tokens
 

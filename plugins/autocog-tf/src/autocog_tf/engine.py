@@ -39,7 +39,7 @@ class TfEngine:
 
     :param model: any causal language model; it is put into evaluation mode.
     :param tokenizer: its tokenizer, with a Rust backend.
-    :param cache_size: bytes of keys and values kept between calls.
+    :param prefix_cache_bytes: bytes of keys and values kept between calls.
     :param source: where the weights came from: a folder, a file or a hub name.
     :param name: what to call it.
     """
@@ -49,7 +49,7 @@ class TfEngine:
         model: Any,
         tokenizer: Any,
         *,
-        cache_size: int = 1 << 30,
+        prefix_cache_bytes: int = 1 << 30,
         source: str = "",
         name: str = "",
     ) -> None:
@@ -65,11 +65,11 @@ class TfEngine:
 
         windows = attention_windows(self.config)
         # While they are tried, several rows go side by side: what is right for rows is seen then.
-        rows = TreeEvaluator(self.forward, cache_size, chunk, windows)
-        one_row = TreeEvaluator(self.forward, cache_size, chunk, windows, costs=None)
+        rows = TreeEvaluator(self.forward, prefix_cache_bytes, chunk, windows)
+        one_row = TreeEvaluator(self.forward, prefix_cache_bytes, chunk, windows, costs=None)
         candidates: list[Callable[[], Evaluator]] = [
-            lambda: LevelEvaluator(self.forward, cache_size, chunked=True),
-            lambda: LevelEvaluator(self.forward, cache_size, chunked=False),
+            lambda: LevelEvaluator(self.forward, prefix_cache_bytes, chunked=True),
+            lambda: LevelEvaluator(self.forward, prefix_cache_bytes, chunked=False),
         ]
         if may_be_masked(model, self.config):
             candidates = [lambda: rows, lambda: one_row, *candidates]

@@ -56,7 +56,9 @@ def load_engine(options: TfOptions) -> TfEngine:
     # The name as people gave it: a folder of converted weights would tell them little.
     given = Path(options.model_path)
     name = given.name if given.exists() else options.model_path
-    return TfEngine(model, tokenizer, cache_size=options.cache_size, source=source, name=name)
+    return TfEngine(
+        model, tokenizer, prefix_cache_bytes=options.prefix_cache_bytes, source=source, name=name
+    )
 
 
 def pick_device(name: str) -> torch.device:

@@ -34,6 +34,6 @@ class TfOptions(BackendOptions):
     attn_implementation: str | None = Field(
         None, description="sdpa, eager ...; default: the model's"
     )
-    cache_size: int = Field(
+    prefix_cache_bytes: int = Field(
         1 << 30, ge=0, description="bytes of keys and values kept between calls"
     )

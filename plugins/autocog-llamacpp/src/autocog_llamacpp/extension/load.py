@@ -24,11 +24,11 @@ SOURCES = Path(__file__).parents[3] / "native"
 class Native:
     """What became of the extension.
 
-    :ivar module: it; None where it is not to be used. `why`: the reason for that.
+    :ivar module: it; None where it is not to be used. `reason`: the reason for that.
     """
 
     module: Any
-    why: str = ""
+    reason: str = ""
 
 
 @cache

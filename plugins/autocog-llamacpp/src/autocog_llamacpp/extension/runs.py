@@ -40,8 +40,8 @@ def evaluate(
     :param turn: held while the engine is at work, and let go between.
     """
     for run in runs:
-        if why := unserved(run.automaton):
-            return Declined(why)
+        if reason := unserved(run.automaton):
+            return Declined(reason)
     return _Evaluation(session, turn, runs).results()
 
 

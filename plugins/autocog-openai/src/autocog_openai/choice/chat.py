@@ -44,7 +44,7 @@ class ChatChoice:
         self._spending = Spending()
         self._messages = messages
 
-    def choose(self, caller: BackendClient, request: ChoiceRequest) -> ChoiceScores:
+    def choose(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores:
         """The choices as answers to the prompt.
 
         :raises CapabilityError: for norms and ends that need a prompt of the caller's own making.
@@ -74,7 +74,7 @@ class ChatChoice:
             return found
 
         found = walk(
-            caller,
+            client,
             inner,
             look,
             self._tokenizer.surface,
@@ -85,10 +85,12 @@ class ChatChoice:
             replace(score, choice=choice)
             for score, choice in zip(found.scores, request.choices, strict=True)
         )
-        why = found.reason
+        reason = found.reason
         if stripped and changed:
-            why += ("; " if why else "") + "blanks before choices were left out: a turn begins"
-        return replace(found, scores=scores, why=why, evaluated=self._spending.evaluated)
+            reason += (
+                "; " if reason else ""
+            ) + "blanks before choices were left out: a turn begins"
+        return replace(found, scores=scores, reason=reason, evaluated=self._spending.evaluated)
 
     def _why(self) -> str:
         if self._facts.prefill or self._facts.steering:

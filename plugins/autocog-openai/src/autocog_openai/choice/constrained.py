@@ -25,7 +25,7 @@ def pick(
     route: ChatRoute,
     messages: Sequence[Mapping[str, str]],
     request: ChoiceRequest,
-    why: str,
+    reason: str,
 ) -> ChoiceScores:
     """The choice that the model makes where it can say nothing else: without a distribution."""
     choices = list(request.choices)
@@ -55,7 +55,7 @@ def pick(
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise malformed(connection.where, error) from error
     probabilities = [float(number == index) for number in range(len(choices))]
-    scores = _scores(request, probabilities, index, "pick", why)
+    scores = _scores(request, probabilities, index, "pick", reason)
     return replace(scores, evaluated=spending.evaluated)
 
 
@@ -64,7 +64,7 @@ def decide(
     facts: Facts,
     messages: Sequence[Mapping[str, str]],
     request: ChoiceRequest,
-    why: str,
+    reason: str,
 ) -> ChoiceScores:
     """The server's own decision, with probabilities that are its own and no path's."""
     choices = list(request.choices)
@@ -90,7 +90,7 @@ def decide(
             raise ValueError(f"{probabilities} are no probabilities")
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise malformed(connection.where, error) from error
-    scores = _scores(request, probabilities, index, "decision", why)
+    scores = _scores(request, probabilities, index, "decision", reason)
     return replace(scores, evaluated=spending.evaluated)
 
 
@@ -100,7 +100,7 @@ def _is_distribution(probabilities: Sequence[float]) -> bool:
 
 
 def _scores(
-    request: ChoiceRequest, probabilities: Sequence[float], index: int, method: str, why: str
+    request: ChoiceRequest, probabilities: Sequence[float], index: int, method: str, reason: str
 ) -> ChoiceScores:
     """No tokens, so that nothing of it is added to the log-probability of a path."""
     logs = [math.log(p) if p > 0 else -math.inf for p in probabilities]
@@ -120,5 +120,5 @@ def _scores(
         margin=probabilities[index] - max(others, default=0.0),
         exact=False,
         method=method,
-        reason=why,
+        reason=reason,
     )

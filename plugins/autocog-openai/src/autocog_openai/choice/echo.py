@@ -32,7 +32,7 @@ class EchoChoice:
         self._tokenizer = tokenizer
         self._spending = Spending()
 
-    def choose(self, caller: BackendClient, request: ChoiceRequest) -> ChoiceScores | None:
+    def choose(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores | None:
         """The scores of all choices; None where the server makes other tokens of some text.
 
         :raises CapabilityError: for pmi, and an end that is no text.
@@ -42,7 +42,7 @@ class EchoChoice:
                 "pmi and end=EOS need a server that tells named tokens",
                 where=self._connection.where,
             )
-        tree = TokenChoiceTree.build(caller, replace(request, method=None))
+        tree = TokenChoiceTree.build(client, replace(request, method=None))
         base, decided = tree.encoded.base, tree.encoded.decided
         found = self._connection.gather(lambda own: self._scores(base, own), decided)
         values = np.full(len(tree.tree.tokens), -np.inf)
@@ -53,7 +53,7 @@ class EchoChoice:
             values[tree.tree.path_nodes[starts[number] : starts[number + 1]]] = own
         nothing = np.zeros((0, 0))
         answer = TreeScores(values, nothing.astype(np.int32), nothing, 0)
-        scores = tree.score(caller, request, [answer])
+        scores = tree.score(client, request, [answer])
         return replace(scores, method="echo", evaluated=self._spending.evaluated)
 
     def _scores(self, base: Sequence[int], decided: Sequence[int]) -> list[float] | None:

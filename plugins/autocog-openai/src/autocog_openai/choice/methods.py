@@ -23,7 +23,7 @@ class Choosing:
         self._model = model
         self._connection, self._facts = model.connection, model.facts
 
-    def choose(self, caller: BackendClient, request: ChoiceRequest) -> ChoiceScores | None:
+    def choose(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores | None:
         """The best way that the server offers, or the one that is asked for; None: core's tree."""
         method = request.method
         if method is not None and method not in METHODS:
@@ -36,26 +36,26 @@ class Choosing:
             if not self._facts.decisions:
                 raise self._no_method(method, "the server has no route for decisions")
             return self._decided(request, "asked for")
-        why, spent = "asked for", 0
+        reason, spent = "asked for", 0
         if method != "pick":
-            why = "the server tells no log-probabilities"
+            reason = "the server tells no log-probabilities"
             if method is None and self._model.known_tokenizer is None and self._facts.structured:
                 # Without one nothing says what the tokens of a choice are.
-                found, why = None, "no tokenizer is known (give encoding)"
+                found, reason = None, "no tokenizer is known (give tokenizer)"
             else:
-                found = self._listed(caller, request)
+                found = self._listed(client, request)
             if found is not None:
                 if method is not None or not nothing_seen(found):
                     return found
-                why = f"no choice could be followed by log-probabilities: {found.reason}"
+                reason = f"no choice could be followed by log-probabilities: {found.reason}"
                 spent = found.tokens_evaluated or 0
             elif method is not None:
-                raise self._no_method(method, why)
+                raise self._no_method(method, reason)
         if not (self._facts.chat and self._facts.structured):
             if method is None and self._facts.decisions:
-                return self._decided(request, why)
+                return self._decided(request, reason)
             held = "the server cannot be held to one of several strings"
-            raise self._no_method("pick", held if method == "pick" else f"{why}; {held}")
+            raise self._no_method("pick", held if method == "pick" else f"{reason}; {held}")
         if request.norm == "pmi":
             raise self._no_method("pick", "pmi needs log-probabilities")
         picked = pick(
@@ -64,19 +64,19 @@ class Choosing:
             self._model.chat_route,
             self._model.messages(request.prompt),
             request,
-            f"{why}; there is no distribution",
+            f"{reason}; there is no distribution",
         )
         if picked.tokens_evaluated is None:
             return picked
         return replace(picked, evaluated=picked.tokens_evaluated + spent)
 
-    def _decided(self, request: ChoiceRequest, why: str) -> ChoiceScores:
+    def _decided(self, request: ChoiceRequest, reason: str) -> ChoiceScores:
         if request.norm == "pmi":
             raise self._no_method("decision", "pmi needs log-probabilities")
         messages = self._model.messages(request.prompt)
-        return decide(self._connection, self._facts, messages, request, why)
+        return decide(self._connection, self._facts, messages, request, reason)
 
-    def _listed(self, caller: BackendClient, request: ChoiceRequest) -> ChoiceScores | None:
+    def _listed(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores | None:
         """By the likeliest tokens, where the routes that are used list any."""
         if request.method == "echo" and (self._model.api, self._facts.echo) != (
             "completions",
@@ -87,13 +87,13 @@ class Choosing:
             if self._facts.echo == "right" and request.method in (None, "echo"):
                 echo = EchoChoice(self._connection, self._facts, self._model.tokenizer)
                 plain = request.norm != "pmi" and not isinstance(request.suffix, EndOfSequence)
-                found = echo.choose(caller, request) if plain or request.method else None
+                found = echo.choose(client, request) if plain or request.method else None
                 if found is not None or request.method is not None:
                     return found
             if not self._facts.listed or request.method == "echo":
                 return None
             return TextChoice(self._connection, self._facts, self._model.tokenizer).choose(
-                caller, request
+                client, request
             )
         if not self._facts.chat_listed or self._model.api == "responses":
             return None
@@ -103,9 +103,9 @@ class Choosing:
             self._model.chat_route,
             self._model.tokenizer,
             self._model.messages,
-        ).choose(caller, request)
+        ).choose(client, request)
 
-    def _no_method(self, method: str, why: str) -> CapabilityError:
+    def _no_method(self, method: str, reason: str) -> CapabilityError:
         return CapabilityError(
-            f'method "{method}" is not offered: {why}', where=self._connection.where
+            f'method "{method}" is not offered: {reason}', where=self._connection.where
         )

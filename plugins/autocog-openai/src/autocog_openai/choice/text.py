@@ -29,9 +29,9 @@ class TextChoice:
         self._tokenizer = tokenizer
         self._spending = Spending()
 
-    def choose(self, caller: BackendClient, request: ChoiceRequest) -> ChoiceScores:
+    def choose(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores:
         """Each choice as a continuation of the prompt."""
-        base = encode_choices(caller, request).base
+        base = encode_choices(client, request).base
 
         def look(positions: Sequence[Position]) -> Mapping[tuple[int, ...], Listing]:
             found = self._connection.gather(lambda at: self._look(base, at), positions)
@@ -39,7 +39,7 @@ class TextChoice:
 
         many = "" if self._facts.listed < 0 else f"among the {self._facts.listed} likeliest, or "
         found = walk(
-            caller,
+            client,
             request,
             look,
             self._tokenizer.surface,

@@ -37,7 +37,7 @@ Look = Callable[[Sequence[Position]], Mapping[tuple[int, ...], Listing]]
 
 
 def walk(
-    caller: BackendClient,
+    client: BackendClient,
     request: ChoiceRequest,
     look: Look,
     surface: Callable[[int], bytes],
@@ -52,8 +52,8 @@ def walk(
     :raises CapabilityError: for pmi, which needs other prompts too.
     """
     if request.norm == "pmi":
-        raise CapabilityError("pmi needs a server that tells named tokens", where=caller.who)
-    tree = TokenChoiceTree.build(caller, replace(request, method=None))
+        raise CapabilityError("pmi needs a server that tells named tokens", where=client.who)
+    tree = TokenChoiceTree.build(client, replace(request, method=None))
     query = tree.queries()[0]
     tokens, parents = query.tokens.tolist(), query.parents.tolist()
     children: dict[int, list[int]] = {}
@@ -95,13 +95,13 @@ def walk(
                     reached[child] = reached[node] + logprob
                     following.append(child)
         level = following
-    scores = tree.score(caller, request, [TreeScores(values, *_nothing(), 0)])
+    scores = tree.score(client, request, [TreeScores(values, *_nothing(), 0)])
     complete = bool(np.isfinite(values).all()) and unseen == 0.0
     return replace(
         scores,
         exact=complete,
         method=method,
-        why="" if complete else unseen_why,
+        reason="" if complete else unseen_why,
         unseen=min(1.0, unseen),
         evaluated=None,
     )

@@ -42,7 +42,7 @@ def malformed(where: str, error: object) -> MalformedAnswerError:
     return MalformedAnswerError(
         f"the server's answer is not what its interface promises ({shown})",
         where=where,
-        hint="is server right? give refresh = true after an upgrade",
+        hint="is server right? give reprobe = true after an upgrade",
         retryable=True,
     )
 

@@ -21,7 +21,7 @@ def of(options: OpenAIOptions, base_url: str, api: str, facts: Facts) -> str:
         redact_url(base_url),
         facts.model_dump_json(exclude={"surfaces"}),
         api,
-        _encoding(options.encoding),
+        _encoding(options.tokenizer),
         options.organization,
         # Not even hashed: a short secret could be guessed until its hash is the same.
         {name: value for name, value in headers.items() if not is_secret_name(name)},

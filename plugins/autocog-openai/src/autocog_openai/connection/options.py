@@ -26,7 +26,7 @@ class OpenAIOptions(BackendOptions):
     organization: str | None = Field(None, description="whom OpenAI bills")
     api: Api = Field("auto", description="which routes write text")
     server: Server = Field("auto", description="what kind of server it is; auto: found out")
-    encoding: str | None = Field(
+    tokenizer: str | None = Field(
         None, description="tiktoken's name of the tokenizer, or a tokenizer.json or its folder"
     )
     max_retries: int = Field(2, ge=0, description="of one request, as the SDK does them")
@@ -40,4 +40,4 @@ class OpenAIOptions(BackendOptions):
     )
     max_tokens: int | None = Field(None, ge=1, description="default of completions")
     temperature: float | None = Field(None, ge=0, description="default of completions")
-    refresh: bool = Field(False, description="find out anew what the server can do")
+    reprobe: bool = Field(False, description="find out anew what the server can do")

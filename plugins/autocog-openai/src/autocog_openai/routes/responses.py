@@ -85,8 +85,8 @@ class ResponsesRoute:
     def _end(self, answer: Mapping[str, Any]) -> Part:
         if answer.get("status") in ("failed", "cancelled"):
             return Part(finish="error")
-        why = (answer.get("incomplete_details") or {}).get("reason")
-        return Part(finish=str(why) if why else "stop")
+        reason = (answer.get("incomplete_details") or {}).get("reason")
+        return Part(finish=str(reason) if reason else "stop")
 
 
 def _told(entries: Any) -> list[Told]:

@@ -87,7 +87,7 @@ class LlamaServer:
             raise MalformedAnswerError(
                 f"token {wanted.named[0]} was made certain, but {entry['id']} came",
                 where=self._connection.where,
-                hint="give refresh = true, so that it is found out anew what the server does",
+                hint="give reprobe = true, so that it is found out anew what the server does",
                 retryable=True,
             )
         whole = len(found) >= self._size

@@ -60,9 +60,9 @@ def facts_of(connection: Connection) -> Facts:
     stable = {name: value for name, value in entry.items() if name not in ("created", "permission")}
     build = _build(connection, server)
     identity = json.dumps([server, stable, build], sort_keys=True, default=str)
-    asked = (connection.base_url, options.model, server, options.encoding, options.api)
+    asked = (connection.base_url, options.model, server, options.tokenizer, options.api)
     key = " ".join(map(str, asked))
-    found = None if options.refresh else kept(key, identity)
+    found = None if options.reprobe else kept(key, identity)
     if found is None:
         failures = connection.failures
         found = _find_out(connection, server, entry, identity)
@@ -148,7 +148,7 @@ def _find_out(
 
 def _tokenizer(connection: Connection, facts: Facts) -> Tokenizer | None:
     """None where neither the server nor the options tell one: much works without."""
-    if connection.options.encoding is None and not facts.tokenize:
+    if connection.options.tokenizer is None and not facts.tokenize:
         try:
             return tokenizer_for(connection, facts)
         except ConfigError:

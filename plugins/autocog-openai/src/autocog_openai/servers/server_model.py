@@ -73,7 +73,7 @@ class ServerModel:
         try:
             return self.tokenizer
         except ConfigError:
-            if self.options.encoding is not None:
+            if self.options.tokenizer is not None:
                 raise
             return None
 

@@ -73,8 +73,8 @@ def find_out(connection: Connection, model: str, entry: Mapping[str, Any]) -> di
         bos = with_start[0] if len(with_start) == len(ids) + 1 else None
         known = {"bos": bos, "adds_bos": bos is not None, "tokenize": "sglang"}
     except ConfigError:
-        # A router has no such routes: `encoding` must tell the tokenizer.
-        if connection.options.encoding is None:
+        # A router has no such routes: `tokenizer` must tell the tokenizer.
+        if connection.options.tokenizer is None:
             raise
     body = {
         "input_ids": list(ids),

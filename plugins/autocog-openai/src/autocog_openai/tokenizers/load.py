@@ -42,7 +42,7 @@ def tokenizer_for(connection: Connection, facts: Facts) -> Tokenizer:
 
     :raises ConfigError: where neither is there.
     """
-    encoding = connection.options.encoding
+    encoding = connection.options.tokenizer
     if encoding is not None:
         path = Path(encoding).expanduser()
         if path.exists():
@@ -65,7 +65,7 @@ class TiktokenTokenizer:
         if name not in tiktoken.list_encoding_names():
             raise ConfigError(
                 f"{name!r} is no encoding of tiktoken, and no file",
-                where="encoding",
+                where="tokenizer",
                 hint="one of " + ", ".join(sorted(tiktoken.list_encoding_names())),
             )
         try:
@@ -73,7 +73,7 @@ class TiktokenTokenizer:
         except Exception as error:
             raise ConfigError(
                 f"tiktoken downloads {name!r} when it is first used, and could not: {error}",
-                where="encoding",
+                where="tokenizer",
                 hint="connect to the internet once, or set TIKTOKEN_CACHE_DIR to a folder with it",
             ) from error
         self.size = self._encoding.n_vocab
@@ -94,8 +94,8 @@ class TiktokenTokenizer:
             raise ConfigError(
                 f"tiktoken does not know which encoding {model!r} has, and the server does not "
                 "tokenize",
-                where="encoding",
-                hint='give encoding = "o200k_base", or the path of a tokenizer.json',
+                where="tokenizer",
+                hint='give tokenizer = "o200k_base", or the path of a tokenizer.json',
             ) from error
         return cls(name)
 
@@ -130,14 +130,14 @@ class FileTokenizer:
         except ImportError as error:
             raise ConfigError(
                 "reading a tokenizer file needs the package tokenizers",
-                where="encoding",
+                where="tokenizer",
                 hint='pip install "autocog-openai[tokenizers]"',
             ) from error
         file = path / "tokenizer.json" if path.is_dir() else path
         try:
             self._tokenizer: Any = FastTokenizer.from_file(str(file))
         except Exception as error:
-            raise ConfigError(f"{file} is no tokenizer: {error}", where="encoding") from error
+            raise ConfigError(f"{file} is no tokenizer: {error}", where="tokenizer") from error
         self.size = int(self._tokenizer.get_vocab_size(with_added_tokens=True))
         added = self._tokenizer.get_added_tokens_decoder()
         self._special = {token for token, each in added.items() if each.special}
@@ -190,7 +190,7 @@ def _bytes_of(tokenizer: Any, token: int) -> bytes:
     """The bytes of one token: those of a byte-level piece, or of its text."""
     piece = tokenizer.id_to_token(token)
     if piece is None:
-        raise CapabilityError(f"token {token} is not in the tokenizer file", where="encoding")
+        raise CapabilityError(f"token {token} is not in the tokenizer file", where="tokenizer")
     if piece.startswith("<0x") and piece.endswith(">") and len(piece) == 6:
         return bytes([int(piece[3:5], 16)])
     if "ByteLevel" in str(type(tokenizer.decoder)) or "ByteLevel" in repr(tokenizer.decoder):

@@ -48,7 +48,7 @@ def too_large() -> OutOfMemoryError:
     """The error for a request that does not fit, however small the steps."""
     return OutOfMemoryError(
         "the model does not fit the memory together with this request, even in the smallest steps",
-        hint="shorten the prompt, or use a smaller dtype or cache_size",
+        hint="shorten the prompt, or use a smaller dtype or prefix_cache_bytes",
     )
 
 

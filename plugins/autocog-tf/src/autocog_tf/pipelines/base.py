@@ -22,7 +22,7 @@ _Pipeline: Any = Pipeline
 class AutocogPipeline(_Pipeline):  # type: ignore[misc]
     """A pipeline whose rows are computed by autocog, on the model that Transformers has loaded.
 
-    :param cache_size: bytes of keys and values kept between calls.
+    :param prefix_cache_bytes: bytes of keys and values kept between calls.
     :ivar language_model: the same model with all that autocog offers: `choose`, `complete` ...
     """
 
@@ -31,13 +31,13 @@ class AutocogPipeline(_Pipeline):  # type: ignore[misc]
     _load_feature_extractor = False
     _load_tokenizer = True
 
-    def __init__(self, *args: Any, cache_size: int = 1 << 30, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, prefix_cache_bytes: int = 1 << 30, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.tokenizer is None:
             raise InputError(
                 "there is none", where="tokenizer", hint="give tokenizer= with the model"
             )
-        engine = TfEngine(self.model, self.tokenizer, cache_size=cache_size)
+        engine = TfEngine(self.model, self.tokenizer, prefix_cache_bytes=prefix_cache_bytes)
         self.language_model: Model = TfLM(engine=engine).as_model()
 
     def __call__(

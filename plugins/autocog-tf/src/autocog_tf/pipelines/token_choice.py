@@ -81,13 +81,13 @@ class TokenChoicePipeline(AutocogPipeline):
 
     def _forward(self, model_inputs: Mapping[str, Sequence[Prepared]]) -> Answer:
         """All trees of several rows, evaluated together."""
-        caller = self.language_model.client
+        client = self.language_model.client
         rows = model_inputs["rows"]
         queries = [row.tree.queries() for row in rows]
-        answers = iter(caller.greedy_tree([query for group in queries for query in group]))
+        answers = iter(client.greedy_tree([query for group in queries for query in group]))
         return {
             "scores": [
-                row.tree.score(caller, row.request, [next(answers) for _ in group])
+                row.tree.score(client, row.request, [next(answers) for _ in group])
                 for row, group in zip(rows, queries, strict=True)
             ]
         }
