@@ -69,7 +69,8 @@ class Choose(Action):
     :ivar choices: texts, templates that give them, or `Each` for one choice an item of a list.
     :ivar threshold_on: what `threshold` is held against: the share among the choices ("prob"), or
         the mean probability of the choice's tokens ("mean").
-    :ivar suffix: text that must follow a choice, or `EOS`; scored with it, and not part of its text.
+    :ivar suffix: text that must follow a choice, or `EOS`; it is scored with the choice, and is not
+        part of its text.
     :ivar unconditional_prompt: for the norm "pmi", the text to condition on instead.
     """
 

@@ -137,13 +137,13 @@ def _check(
     if suffix is not None and suffix_eos:
         raise InputError("give either --suffix or --suffix-eos", where="suffix")
     if unconditional_prompt is not None and norm is not NormName.PMI:
-        raise InputError("goes with --norm pmi", where="--unconditional_prompt-prompt")
+        raise InputError("goes with --norm pmi", where="--unconditional-prompt")
     if escaped_newline(separator + (suffix or "")):
         session.warn(r"a backslash and an n are not a newline; bash writes one as $'\n'")
 
 
 def _suffix(suffix: str | None, suffix_eos: bool) -> str | EndOfSequence | None:
-    return EOS if suffix_eos else end
+    return EOS if suffix_eos else suffix
 
 
 def _as_given(scores: ChoiceScores, choices: list[str]) -> ChoiceScores:

@@ -57,15 +57,19 @@ EOS = EndOfSequence.EOS
 
 @dataclass(frozen=True, slots=True)
 class ChoiceScore:
-    """One alternative and what the model thinks of it.
+    """One choice and its scores. All logarithms are natural.
 
-    :ivar tokens: the decided ids: all after the base that the choices share.
+    :ivar choice: the text.
+    :ivar tokens: the decided token ids: all after the base that the choices share.
     :ivar token_logprobs: the log-probability of each of `tokens`.
-    :ivar logprob: their sum; composes along a path.
-    :ivar exclusive_logprob: log-probability of this choice and not one of the longer ones it begins.
-    :ivar mean_logprob: `logprob` per token. `logprob_per_byte`: `logprob` per byte of the decided tokens.
-    :ivar pmi: `logprob` minus the same tokens' unconditional log-probability, where asked for.
-    :ivar prob: share among the alternatives, by the norm asked for; they sum to 1.
+    :ivar logprob: the sum of `token_logprobs`; it adds up along a path.
+    :ivar exclusive_logprob: log-probability of this choice and of no longer choice that begins
+        with it.
+    :ivar mean_logprob: `logprob` per decided token.
+    :ivar logprob_per_byte: `logprob` per byte of the decided tokens.
+    :ivar pmi: `logprob` minus the log-probability of the same tokens after
+        `unconditional_prompt`; None unless the norm is "pmi".
+    :ivar prob: the share among the choices by the request's norm; the shares sum to 1.
     """
 
     choice: str
@@ -97,18 +101,24 @@ class ChoiceScore:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceScores:
-    """All alternatives of one choice, in the order given.
+    """The scores of all choices of one request, in the order given.
 
-    :ivar index: which of `scores` is the best (ties: the lower index).
-    :ivar boundary: "clean", "healed" (the end of the prompt, `healed_text`, was re-spelled and
-        scored with the choice) or "token_ids" (the choice follows token ids directly).
-    :ivar has_prefix_choices: a choice's tokens begin another's, so that `exclusive_logprob` ranks them.
-    :ivar entropy: of `prob`, in nats. `margin`: best `prob` minus the second best.
-    :ivar exact: the scores are the model's own, within its declared tolerance. Where they are not,
-        they are lower bounds, or (method "pick", "decision") no log-probabilities of text at all.
-    :ivar method: how it was scored. `reason`: why so, and why not exactly, in words.
-    :ivar unseen_probability: the probability that the engine did not show, and that may be the choices' own.
-    :ivar tokens_evaluated: tokens that the model had to evaluate; None where the engine does not say.
+    :ivar index: index of the best choice in `scores` (ties: the lower index).
+    :ivar scores: one entry for each choice.
+    :ivar norm: the norm that ranks the choices.
+    :ivar boundary: "clean", "healed" (the end of the prompt was tokenized again with the choice,
+        and is scored with it) or "token_ids" (the choice follows token ids of the prompt).
+    :ivar healed_text: the text at the end of the prompt that was tokenized again.
+    :ivar has_prefix_choices: whether the tokens of one choice begin another choice's tokens.
+    :ivar entropy: entropy of `prob`, in nats.
+    :ivar margin: the best `prob` minus the second best.
+    :ivar exact: whether the scores are the model's own, within its declared tolerance. If not,
+        they are lower bounds, or (method "pick" or "decision") no log-probabilities of text.
+    :ivar method: how the choices were scored.
+    :ivar reason: why this method was used, and why the scores are not exact.
+    :ivar unseen_probability: probability mass that the engine did not show and that may belong
+        to the choices.
+    :ivar tokens_evaluated: tokens that the model evaluated; None if the engine does not say.
     """
 
     index: int

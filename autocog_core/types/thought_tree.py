@@ -20,20 +20,23 @@ FORMAT = 1
 class ThoughtNode:
     """One step of a path: a text, a choice, or a completion.
 
-    :ivar uid: the action that it comes from. `name`: the field that its text goes to.
-    :ivar text: without a stop or an end that followed.
-    :ivar tokens: its ids, those of a stop or an end included.
-    :ivar logprobs: of its decided tokens: all of them, or none for a text that was not evaluated.
-    :ivar path_logprob: sum over the path so far. `length`: how many decided tokens that is.
+    :ivar uid: uid of its action.
+    :ivar text: the text, without a stop string or suffix that followed.
+    :ivar tokens: its token ids, those of a stop string or suffix included.
+    :ivar logprobs: log-probabilities of its decided tokens; empty for a text that is not evaluated.
+    :ivar path_logprob: sum of the log-probabilities of the path up to and including this node.
+    :ivar length: number of decided tokens of the path so far.
     :ivar prob: its share among its siblings; 1 for a text.
-    :ivar pruned_by: why no path goes on from here, although the automaton would.
+    :ivar pruned_by: why no path continues here although the automaton would; None if one does.
     :ivar finish_reason: how a completion ended: "stop", "eos" or "length".
-    :ivar last: whether the automaton ends here: the path is complete.
+    :ivar last: whether the automaton ends here, so that the path is complete.
     :ivar exact: whether its own numbers (`logprobs`, `prob`) are the model's, within its declared
-        tolerance. `reason`: why they are not.
-    :ivar retokenized: some bytes before a stop were tokenized again with what follows.
-    :ivar model: which model it ran on, where that is not the main one.
-    :ivar parent: index of the node before it in the tree's `nodes`; -1 for a first one.
+        tolerance.
+    :ivar reason: why they are not.
+    :ivar retokenized: whether bytes before a stop string were tokenized again with what follows.
+    :ivar name: the field of the record that its text goes to.
+    :ivar model: the model it ran on, if that is not the main one.
+    :ivar parent: index of the previous node in the tree's `nodes`; -1 for a first node.
     """
 
     uid: str
@@ -66,11 +69,12 @@ class ThoughtNode:
 
 @dataclass(frozen=True)
 class ThoughtTree:
-    """What an automaton's run came to.
+    """The result of a run: all paths of an automaton.
 
-    :ivar nodes: every node after its parent, siblings in the order of the action's choices.
-    :ivar stopped_by: why it is only a part of the tree ("tokens", "paths", "seconds"); None if whole.
-    :ivar provenance: fingerprints, versions: what tells runs apart.
+    :ivar nodes: the nodes, each after its parent; siblings in the order of the action's choices.
+    :ivar stopped_by: the budget that ended the run ("tokens", "paths", "seconds"); None if the
+        tree is complete.
+    :ivar provenance: fingerprints and versions: what tells runs apart.
     :ivar stats: model calls, tokens evaluated and needed, seconds in the model and outside.
     """
 
