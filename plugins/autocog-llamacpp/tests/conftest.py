@@ -16,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "tests"))
 
 import gguf_models
 
+from autocog_llamacpp.native import native as found
+
 #: Makes a `LLaMa` of a tiny model: architecture, options of the file, options of the backend.
 MakeLlama = Callable[..., Any]
 
@@ -39,14 +41,13 @@ def gguf_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 @pytest.fixture(
     params=[
         pytest.param(True, id="native"),
-        # The same tests once more: what is in use where there is no compiler.
-        pytest.param(False, id="python", marks=pytest.mark.soak),
+        # The same tests once more: what is in use where there is no compiler. Where there is an
+        # extension, the normal run has some of them, which are marked `BOTH`.
+        pytest.param(False, id="python", marks=[pytest.mark.soak] * (found().module is not None)),
     ]
 )
 def native(request: pytest.FixtureRequest) -> bool:
     """Whether trees are evaluated in C++."""
-    from autocog_llamacpp.native import native as found
-
     if request.param and found().module is None:
         pytest.skip(f"no extension: {found().why}")
     return bool(request.param)
