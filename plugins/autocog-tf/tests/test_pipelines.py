@@ -30,7 +30,6 @@ from autocog_core import (
 )
 from autocog_tf import TfLM
 from autocog_tf.engine import TfEngine
-from tests.support.soak import count
 from tests.support.tf import tiny_models as tiny
 
 TOLERANCE = 1e-4
