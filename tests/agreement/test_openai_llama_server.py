@@ -26,8 +26,16 @@ EXAMPLES = ROOT / "examples"
 #: distribution in JSON. The protocol servers of autocog-openai's tests keep them in every run, and
 #: what they say of this server's dialect is in the other tests of this file.
 LONG = {
-    *("distribution", "determinism", "rows_are_the_callers", "first_tokens", "whole_context"),
-    *("trees", "likeliest", "chain_rule", "choices_together", "long_choices", "norms_and_ends"),
+    *("distribution", "determinism", "rows_are_the_callers", "last_token", "first_tokens"),
+    *(
+        "whole_context",
+        "trees",
+        "likeliest",
+        "chain_rule",
+        "choices_together",
+        "long_choices",
+        "norms_and_ends",
+    ),
     *("two_models", "caches", "choices_again", "same_rows_anew"),
     *("ends", "greedy_and_scored", "stops", "alternatives", "filters"),
 }
@@ -132,7 +140,7 @@ def test_choices_score_the_same(
 def test_all_intents_of_banking_score_the_same(pair: tuple[Model, Model]) -> None:
     server, here = pair
     automaton = Automaton.from_file(EXAMPLES / "routing" / "routing.yaml")
-    intents = [" " + intent for intent in automaton.inputs["intents"].default[: count(16, 77)]]
+    intents = [" " + intent for intent in automaton.inputs["intents"].default[: count(8, 77)]]
     prompt = "Message: I lost my card\nIntent:"
     found, expected = server.choose(prompt, intents), here.choose(prompt, intents)
     assert found.exact
@@ -143,17 +151,20 @@ def test_all_intents_of_banking_score_the_same(pair: tuple[Model, Model]) -> Non
 
 def test_greedy_completions_are_the_same(pair: tuple[Model, Model]) -> None:
     server, here = pair
+    prompt, most = "The capital of France is", count(12, 24)
+    finishes = set()
     for stop in ((), ("\n",), (". The",)):
         found, expected = (
-            model.complete("The capital of France is", max_tokens=24, stop=stop, temperature=0)
-            for model in pair
+            model.complete(prompt, max_tokens=most, stop=stop, temperature=0) for model in pair
         )
+        finishes.add(found.finish)
         assert (found.text, found.tokens) == (expected.text, expected.tokens)
         assert (found.finish, found.stop) == (expected.finish, expected.stop)
         assert found.logprobs == pytest.approx(expected.logprobs, abs=here.info.tolerance)
-    pieces = list(server.stream("The capital of France is", max_tokens=24, temperature=0))
-    assert "".join(pieces) == here.complete("The capital of France is", max_tokens=24).text
-    assert len(pieces) > 10
+    assert finishes == {"length", "stop"}
+    pieces = list(server.stream(prompt, max_tokens=most, temperature=0))
+    assert "".join(pieces) == here.complete(prompt, max_tokens=most).text
+    assert len(pieces) > most / 3
 
 
 def test_samples_have_the_models_own_log_probabilities(pair: tuple[Model, Model]) -> None:
@@ -173,7 +184,8 @@ def test_samples_have_the_models_own_log_probabilities(pair: tuple[Model, Model]
 @pytest.mark.parametrize(
     "name",
     [
-        *("quiz", "triage", "speed_of_light", "shopping_list"),
+        *("triage", "speed_of_light", "shopping_list"),
+        pytest.param("quiz", marks=pytest.mark.soak),
         pytest.param("routing", marks=pytest.mark.soak),
     ],
 )
