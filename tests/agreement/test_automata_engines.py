@@ -34,10 +34,10 @@ PROGRAMS = {
     "speed_of_light": None,
     "shopping_list": None,
 }
-#: Compared with plain forwards in every run: each program on an engine, and each engine.
+#: Compared with plain forwards in every run: each program on one of the engines.
 COMPARED = {
     *(("tf", name) for name in ("routing", "triage", "speed_of_light")),
-    *(("llamacpp", name) for name in ("quiz", "routing", "shopping_list")),
+    *(("llamacpp", name) for name in ("quiz", "shopping_list")),
 }
 QUESTIONS = (EXAMPLES / "quiz" / "questions.jsonl").read_text(encoding="utf-8").splitlines()
 
@@ -63,6 +63,14 @@ def values(name: str, row: int = 0) -> dict[str, Any]:
         return {}
     lines = (EXAMPLES / name / file).read_text(encoding="utf-8").splitlines()
     return dict(json.loads(lines[row]))
+
+
+def shortened(name: str) -> dict[str, Any]:
+    """Fewer desks to send a message to, but before a release."""
+    given = values(name)
+    if name == "routing":
+        given["intents"] = program(name).inputs["intents"].default[: count(24, 77)]
+    return given
 
 
 class PlainReader(Reader):
@@ -146,9 +154,7 @@ def test_examples_equal_plain_forwards(engine: Engine, name: str) -> None:
 )
 def test_nothing_is_evaluated_twice(engine: Engine, name: str) -> None:
     automaton = program(name)
-    given = values(name)
-    if name == "routing":
-        given["intents"] = automaton.inputs["intents"].default[: count(24, 77)]
+    given = shortened(name)
     engine.forget()
     with engine.counted() as work, Needed(engine.model) as needed:
         automaton.run(engine.model, given)
@@ -186,7 +192,7 @@ def test_quantized_weights_keep_to_their_declared_tolerance(
     llamacpp_quantized: Engine, name: str
 ) -> None:
     quantized = llamacpp_quantized
-    tree = program(name).run(quantized.model, values(name))
+    tree = program(name).run(quantized.model, shortened(name))
     seen = 0
     scored = [path for path in paths(tree) if path.end.logprobs]
     for path in random.Random(7).sample(scored, min(len(scored), count(5, 1000))):
