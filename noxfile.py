@@ -105,7 +105,7 @@ BUILD = "build>=1.2"
 BUILD_TOOLS = [
     BUILD,
     "hatchling>=1.27",
-    "nanobind>=2.7",
+    "nanobind>=2.15",
     "scikit-build-core[pyproject]>=1.0",
     # scikit-build-core asks for these where the system has none.
     "cmake",

@@ -93,7 +93,14 @@ def test_completions(pair: tuple[Model, Model]) -> None:
     assert len(pieces) > 1
 
 
-@pytest.mark.parametrize("name", ["quiz", "triage", "shopping_list"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "triage",
+        pytest.param("quiz", marks=pytest.mark.soak),
+        pytest.param("shopping_list", marks=pytest.mark.soak),
+    ],
+)
 def test_examples_run_by_choose_and_complete(pair: tuple[Model, Model], name: str) -> None:
     server, _ = pair
     automaton = Automaton.from_file(EXAMPLES / name / f"{name}.yaml")

@@ -22,10 +22,22 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
-#: Laws that take three seconds and more here, on each position's whole distribution.
+#: Laws checked before a release only: they take seconds here, where each row is a whole
+#: distribution in JSON. The protocol servers of autocog-openai's tests keep them in every run, and
+#: what they say of this server's dialect is in the other tests of this file.
 LONG = {
-    *("whole_context", "long_choices", "ends", "caches", "trees", "greedy_and_scored"),
-    *("chain_rule", "filters", "two_models", "determinism"),
+    *("distribution", "determinism", "rows_are_the_callers", "last_token", "first_tokens"),
+    *(
+        "whole_context",
+        "trees",
+        "likeliest",
+        "chain_rule",
+        "choices_together",
+        "long_choices",
+        "norms_and_ends",
+    ),
+    *("two_models", "caches", "choices_again", "same_rows_anew"),
+    *("ends", "greedy_and_scored", "stops", "alternatives", "filters", "context"),
 }
 #: SmolLM2 adds no BOS and declares no borders; none of its choices is as unlikely as that law asks.
 NOT_APPLICABLE = {"borders", "reference", "bos_counts", "long_choices"}
@@ -35,7 +47,10 @@ NOT_APPLICABLE = {"borders", "reference", "bos_counts", "long_choices"}
 def pair(tmp_path_factory: Any, weights: Path) -> Iterator[tuple[Model, Model]]:
     """The same weights on a server and in this process."""
     folder = tmp_path_factory.mktemp("smol")
-    with pytest.MonkeyPatch.context() as patch, llama_server(weights) as url:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        llama_server(weights, context=count(1024, 8192)) as url,
+    ):
         patch.setenv("AUTOCOG_CACHE", str(folder / "cache"))
         options = {"model": "smol", "base_url": url + "/v1", "max_concurrency": 8}
         own = {"model_path": str(weights), "n_ctx": 2048}
@@ -125,7 +140,7 @@ def test_choices_score_the_same(
 def test_all_intents_of_banking_score_the_same(pair: tuple[Model, Model]) -> None:
     server, here = pair
     automaton = Automaton.from_file(EXAMPLES / "routing" / "routing.yaml")
-    intents = [" " + intent for intent in automaton.inputs["intents"].default[: count(16, 77)]]
+    intents = [" " + intent for intent in automaton.inputs["intents"].default[: count(8, 77)]]
     prompt = "Message: I lost my card\nIntent:"
     found, expected = server.choose(prompt, intents), here.choose(prompt, intents)
     assert found.exact
@@ -136,20 +151,23 @@ def test_all_intents_of_banking_score_the_same(pair: tuple[Model, Model]) -> Non
 
 def test_greedy_completions_are_the_same(pair: tuple[Model, Model]) -> None:
     server, here = pair
+    prompt, most = "The capital of France is", count(12, 24)
+    finishes = set()
     for stop in ((), ("\n",), (". The",)):
         found, expected = (
-            model.complete("The capital of France is", max_tokens=24, stop=stop, temperature=0)
-            for model in pair
+            model.complete(prompt, max_tokens=most, stop=stop, temperature=0) for model in pair
         )
+        finishes.add(found.finish)
         assert (found.text, found.tokens) == (expected.text, expected.tokens)
         assert (found.finish_reason, found.stop_string) == (
             expected.finish_reason,
             expected.stop_string,
         )
         assert found.logprobs == pytest.approx(expected.logprobs, abs=here.info.tolerance)
-    pieces = list(server.stream("The capital of France is", max_tokens=24, temperature=0))
-    assert "".join(pieces) == here.complete("The capital of France is", max_tokens=24).text
-    assert len(pieces) > 10
+    assert finishes == {"length", "stop"}
+    pieces = list(server.stream(prompt, max_tokens=most, temperature=0))
+    assert "".join(pieces) == here.complete(prompt, max_tokens=most).text
+    assert len(pieces) > most / 3
 
 
 def test_samples_have_the_models_own_log_probabilities(pair: tuple[Model, Model]) -> None:
@@ -166,7 +184,15 @@ def test_samples_have_the_models_own_log_probabilities(pair: tuple[Model, Model]
             tokens.append(token)
 
 
-@pytest.mark.parametrize("name", ["quiz", "triage", "speed_of_light", "shopping_list", "routing"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("triage", "speed_of_light"),
+        pytest.param("shopping_list", marks=pytest.mark.soak),
+        pytest.param("quiz", marks=pytest.mark.soak),
+        pytest.param("routing", marks=pytest.mark.soak),
+    ],
+)
 def test_examples_find_the_same_best_path(pair: tuple[Model, Model], name: str) -> None:
     automaton = Automaton.from_file(EXAMPLES / name / f"{name}.yaml")
     rows = EXAMPLES / name / ("questions.jsonl" if name == "quiz" else "messages.jsonl")

@@ -17,7 +17,7 @@ pytest.importorskip("autocog_llamacpp")
 pytestmark = pytest.mark.slow
 
 QUESTIONS = Path(__file__).parents[2] / "examples" / "quiz" / "questions.jsonl"
-POSITIONS = 200
+POSITIONS = count(100, 200)
 TOP = 20
 
 
@@ -100,7 +100,7 @@ def test_next_tokens_agree(transformers: Model, llama_cpp: Model) -> None:
 
 def test_choices_agree(transformers: Model, llama_cpp: Model) -> None:
     same = clear = 0
-    asked = questions()[: count(16, 1000)]
+    asked = questions()[: count(12, 52)]
     for row in asked:
         prompt = f"Question: {row['question']}\nAnswer:"
         choices = [f" {choice}" for choice in row["choices"]]

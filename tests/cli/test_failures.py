@@ -97,3 +97,13 @@ def test_version(run: Run) -> None:
 )
 def test_wrong_command_lines_are_one_message(wrong: Any, arguments: list[str], told: str) -> None:
     assert told in wrong(*arguments)
+
+
+def test_a_missing_hook_is_reported_with_the_installed_backends_that_have_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = autocog.CapabilityError("its backend does not offer it", hook="greedy_impl")
+    failing(monkeypatch, error)
+    message = run("greedy", "It is").stderr
+    able = message.partition("installed backends that do: ")[2].split(", ")
+    assert {"random", "table"} <= {name.strip() for name in able}

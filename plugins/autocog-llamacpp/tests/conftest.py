@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from autocog_llamacpp.extension.load import native as found
 from tests.support.llamacpp import gguf_models
 from tests.support.llamacpp.gguf_models import SMOL
 
@@ -34,8 +35,9 @@ def gguf_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 @pytest.fixture(
     params=[
         pytest.param(True, id="native"),
-        # The same tests once more: what is in use where there is no compiler.
-        pytest.param(False, id="python", marks=pytest.mark.soak),
+        # The same tests once more: what is in use where there is no compiler. Where there is an
+        # extension, the normal run has some of them, which are marked `BOTH`.
+        pytest.param(False, id="python", marks=[pytest.mark.soak] * (found().module is not None)),
     ]
 )
 def native(request: pytest.FixtureRequest) -> bool:

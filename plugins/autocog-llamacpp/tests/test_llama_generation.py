@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from gguf import TokenType
 from numpy.typing import NDArray
-from test_tree_decoding import BOTH
 
 from autocog_core import (
     CapabilityError,
@@ -28,6 +27,7 @@ from autocog_core import (
 from autocog_core.numerics import log_softmax
 from autocog_llamacpp import LLaMa
 from tests.support.llamacpp import gguf_models, plain_llama
+from tests.support.llamacpp.tree_calls import BOTH
 
 GgufFile = Callable[..., Path]
 

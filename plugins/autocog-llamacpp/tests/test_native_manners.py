@@ -141,9 +141,8 @@ def test_one_that_was_not_built_is_not_used(make: Any, monkeypatch: pytest.Monke
 
 INTERRUPT = """
 import os, signal, sys, threading, time
-from soak import count
 from tests.support.llamacpp.programs import LONG, QUESTION
-from tests.support.llamacpp.programs import LONG, QUESTION
+from tests.support.soak import count
 from tests.support.llamacpp.tree_calls import check_account
 from autocog_llamacpp import LLaMa
 

@@ -12,12 +12,16 @@ from typing import Any
 import llama_cpp
 import numpy as np
 import pytest
-from autocog_llamacpp.extension.automaton import NativeAction, NativeProgram, NativeSite
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from autocog_core import TreeQuery
+from autocog_core.evaluation.prepared_steps import (
+    PreparedAction,
+    PreparedAutomaton,
+    PreparedStep,
+)
 from autocog_core.hooks.automaton_run import Budget
 from autocog_core.toolkit.stop_strings import find_first_stop
 from autocog_llamacpp import LLaMa
@@ -220,17 +224,17 @@ def test_wrong_calls_are_refused(session: Any, call: Callable[[Any], Any]) -> No
     still_works(session)
 
 
-TEXT = NativeAction("text", [], None)
-COMPLETE = NativeAction("complete", [], None, length=1)
-PROGRAM = NativeProgram([TEXT], [], None, Budget(), best_first=False, top=None)
-SITE = NativeSite([5, 6], [(0, 0, 2, False)], 2, 0)
+TEXT = PreparedAction("text", [], None)
+COMPLETE = PreparedAction("complete", [], None, length=1)
+PROGRAM = PreparedAutomaton([TEXT], [], None, Budget(), best_first=False, top=None)
+SITE = PreparedStep([5, 6], [(0, 0, 2, False)], 2, 0)
 
-WRONG_PROGRAMS: dict[str, NativeProgram] = {
+WRONG_PROGRAMS: dict[str, PreparedAutomaton] = {
     "no actions": replace(PROGRAM, actions=[]),
     "a successor that is not there": replace(PROGRAM, actions=[replace(TEXT, successors=[1])]),
     "a successor below 0": replace(PROGRAM, actions=[replace(TEXT, successors=[-1])]),
     "an unknown kind": replace(PROGRAM, actions=[replace(TEXT, kind="dream")]),
-    "an unknown norm": replace(PROGRAM, actions=[NativeAction("choose", [], None, norm="x")]),
+    "an unknown norm": replace(PROGRAM, actions=[PreparedAction("choose", [], None, norm="x")]),
     "no length": replace(PROGRAM, actions=[replace(COMPLETE, length=0)]),
     "no beams": replace(PROGRAM, actions=[replace(COMPLETE, beams=0)]),
     "a limit without a set": replace(PROGRAM, actions=[replace(COMPLETE, limited=True)]),
@@ -241,7 +245,7 @@ WRONG_PROGRAMS: dict[str, NativeProgram] = {
         PROGRAM, actions=[replace(COMPLETE, stop_ids=[[10**6]])]
     ),
 }
-WRONG_SITES: dict[str, NativeSite] = {
+WRONG_SITES: dict[str, PreparedStep] = {
     "ids outside": replace(SITE, ids=[5, 10**6]),
     "a text that was not said": replace(SITE, settled=[(1, 0, 2, False)]),
     "a text beyond the ids": replace(SITE, settled=[(0, 1, 2, False)]),

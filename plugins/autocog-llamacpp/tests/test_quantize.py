@@ -354,7 +354,7 @@ def test_an_interrupt_stops_the_work_at_once_and_leaves_nothing(files: Files) ->
     code = f"""
         import sys
         from pathlib import Path
-        from autocog_llamacpp import quantize as module
+        from autocog_llamacpp.gguf import quantize as module
         module._WORKER = Path({str(use_worker(files, "hang"))!r})
         try:
             module.quantize({str(files.source)!r}, {str(files.target)!r}, "Q8_0",

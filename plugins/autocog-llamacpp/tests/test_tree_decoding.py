@@ -10,12 +10,9 @@ import pytest
 
 from autocog_core import TreeQuery
 from tests.support.llamacpp.plain_llama import Plain
-from tests.support.llamacpp.tree_calls import ARCHITECTURES, TOLERANCE, check_account, query
+from tests.support.llamacpp.tree_calls import ARCHITECTURES, BOTH, TOLERANCE, check_account, query
 from tests.support.llamacpp.watched_decode import WatchedDecode
 from tests.support.soak import count
-
-#: By the evaluator in C++ and by that in Python, which elsewhere `nox -s soak` alone runs.
-BOTH = pytest.mark.parametrize("native", [True, False], ids=["native", "python"], indirect=True)
 
 pytestmark = BOTH
 

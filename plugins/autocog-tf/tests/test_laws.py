@@ -23,7 +23,7 @@ ABOUT_STATES = {
 ABOUT_TOKENS = {
     *(law.name for law in LAWS if law.needs and {*law.needs} <= {"tokens", "vocabulary", "chat"}),
     *("every_id", "bos_counts", "empty_prompt", "first_tokens", "boundary", "choices_are_spelled"),
-    *("chain_rule", "prefix_choices", "tokens_spell_the_text", "context"),
+    *("prefix_choices", "long_choices", "tokens_spell_the_text", "context"),
 }
 
 

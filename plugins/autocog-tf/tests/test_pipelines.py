@@ -30,7 +30,6 @@ from autocog_core import (
 )
 from autocog_tf import TfLM
 from autocog_tf.engine import TfEngine
-from tests.support.soak import count
 from tests.support.tf import tiny_models as tiny
 
 TOLERANCE = 1e-4
@@ -383,18 +382,18 @@ def test_the_tasks_are_registered() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 def test_batches_on_smollm2_equal_choose(smol: TfLM) -> None:
     """Float32: within 1e-4 for each choice."""
     engine = smol._open
     intents = ["card arrival", "card not working", "lost or stolen card", "exchange rate", "top up"]
     choices = [f" {intent}" for intent in intents]
-    messages = ["Where is it?", "I lost my card somewhere on the way home.", "It declines."]
-    messages *= count(normal=1, soak=4)
+    messages = ["Where is it?", "I lost my card somewhere on the way home.", "It declines."] * 4
     rows = [f"Classify the message.\nMessage: {text}\nIntent:" for text in messages]
     pipe = pipeline(
         "token-choice", model=engine.model, tokenizer=engine.tokenizer.tokenizer, choices=choices
     )
-    for batch_size in (1, len(rows) - 1, len(rows)):
+    for batch_size in (1, 8, 12):
         for prompt, answer in zip(rows, pipe(rows, top_k=None, batch_size=batch_size), strict=True):
             expected = smol.choose(prompt, choices)
             assert answer[0]["label"] == expected.choice

@@ -35,7 +35,7 @@ def tree_query(draw: st.DrawFn) -> TreeQuery:
 
 
 @pytest.mark.slow
-@settings(max_examples=count(normal=15, soak=60), deadline=None)
+@settings(max_examples=count(normal=10, soak=60), deadline=None)
 @given(
     calls=st.lists(st.lists(tree_query(), min_size=1, max_size=3), min_size=1, max_size=5),
     chunk=st.sampled_from([1, 2, 5, 512]),

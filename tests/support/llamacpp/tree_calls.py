@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from autocog_core import TreeQuery
 from autocog_core.types.token_tree import TokenTree
 
 #: Gemma's norms now and then amplify a rounding error a hundredfold, in the twin itself as well.
 TOLERANCE = {"llama": 1e-4, "gemma3": 1e-3, "mamba": 1e-4, "lfm2": 1e-4}
 ARCHITECTURES = tuple(TOLERANCE)
+
+
+#: By the evaluator in C++ and by that in Python, which elsewhere `nox -s soak` alone runs.
+BOTH = pytest.mark.parametrize("native", [True, False], ids=["native", "python"], indirect=True)
 
 
 def query(prefix: Sequence[int], choices: Sequence[Sequence[int]], **more: Any) -> TreeQuery:
