@@ -40,7 +40,7 @@ class BackendInfo:
     :ivar splits_at_word_boundaries: whether no token spans the blank before a word and the like
         (`autocog_core.toolkit.word_boundaries`), so that less text is tokenized again with every
         choice.
-    :ivar unicode_normalization: the Unicode form that the tokenizer converts text to; None for none.
+    :ivar unicode_normalization: the Unicode form that the tokenizer converts text to, if any.
     :ivar tolerance: how far two ways of computing one token's log-probability may differ, in nats.
     :ivar max_concurrency: how many calls may run at once; at 1 the model serialises them.
     :ivar retries_itself: the engine retries failed calls, so core must not.

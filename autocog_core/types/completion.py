@@ -49,7 +49,7 @@ class Completion:
     :ivar finish_reason: "stop" (a stop string), "eos", or "length" (`max_tokens` reached).
     :ivar stop_string: the stop string that ended it, if one did.
     :ivar alternatives: the other n - 1 completions of the same request.
-    :ivar tokens_evaluated: tokens that the model had to evaluate, alternatives included; None where the
+    :ivar tokens_evaluated: tokens that the model evaluated, alternatives included; None if the
         engine does not say.
     """
 
