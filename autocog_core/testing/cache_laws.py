@@ -180,7 +180,7 @@ def threads(subject: BackendUnderTest) -> None:
         worker.start()
     for worker in workers:
         worker.join()
-    cause = "info.concurrency promises more calls at once than the engine can take"
+    cause = "info.max_concurrency promises more calls at once than the engine can take"
     if errors:
         raise LawViolation(f"calls from several threads fail: {errors[0]!r}", cause=cause)
     for prompt, logprobs in found:

@@ -79,7 +79,7 @@ def _cause_of_loss(text: str, expected: str, got: str) -> str:
         return "letters are lowered"
     for form in ("NFC", "NFD", "NFKC", "NFKD"):
         if got == unicodedata.normalize(form, text):
-            return f'the tokenizer normalizes: declare info.normalizer = "{form}"'
+            return f'the tokenizer normalizes: declare info.unicode_normalization = "{form}"'
     if "\ufffd" in got:
         return "tokens that are parts of a character are decoded one by one: join their bytes first"
     return "unknown tokens, or a decoder that leaves something out"

@@ -14,16 +14,15 @@ FinishReason = Literal["stop", "eos", "length"]
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """A completion.
+    """One completion: how long, where it ends, and how tokens are picked.
 
-    :ivar text: the text, without the stop string.
-    :ivar tokens: the token ids that the model decided, those of the stop string or EOS included.
-    :ivar logprobs: log-probability of each of `tokens`; None if the engine does not return them.
-    :ivar finish_reason: "stop" (a stop string), "eos", or "length" (`max_tokens` reached).
-    :ivar stop_string: the stop string that ended the text; None if none did.
-    :ivar alternatives: the other n - 1 completions of the request.
-    :ivar tokens_evaluated: tokens that the model evaluated, alternatives included; None if the
-        engine does not say.
+    :ivar temperature: 0 is greedy decoding; above, tokens are sampled.
+    :ivar top_k: keep the k likeliest tokens; 0 keeps all.
+    :ivar top_p: keep the fewest tokens whose probability reaches it; 1 keeps all.
+    :ivar min_p: drop tokens below this share of the likeliest one's probability; 0 drops none.
+    :ivar n: how many alternatives; the first is the result, the rest its `alternatives`.
+    :ivar extra: options that only some engines know; one that an engine does not know is refused.
+    :ivar on_text: called with each new piece of text; what it raises ends the completion.
     """
 
     prompt: Prompt
@@ -41,14 +40,14 @@ class CompletionRequest:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model wrote.
+    """A completion.
 
-    :ivar text: without the stop string.
-    :ivar tokens: the ids that the model decided, those of the stop or EOS included.
-    :ivar logprobs: log-probability of each of `tokens`; None where the engine tells none.
+    :ivar text: the text, without the stop string.
+    :ivar tokens: the token ids that the model decided, those of the stop string or EOS included.
+    :ivar logprobs: log-probability of each of `tokens`; None if the engine does not return them.
     :ivar finish_reason: "stop" (a stop string), "eos", or "length" (`max_tokens` reached).
-    :ivar stop_string: the stop string that ended it, if one did.
-    :ivar alternatives: the other n - 1 completions of the same request.
+    :ivar stop_string: the stop string that ended the text; None if none did.
+    :ivar alternatives: the other n - 1 completions of the request.
     :ivar tokens_evaluated: tokens that the model evaluated, alternatives included; None if the
         engine does not say.
     """

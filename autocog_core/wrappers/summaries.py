@@ -129,7 +129,7 @@ def _evaluated(hook: str, answer: Any) -> int | None:
         return None
     match hook:
         case "greedy_tree_impl":
-            return sum(int(scores.evaluated) for scores in answer)
+            return sum(int(scores.tokens_evaluated) for scores in answer)
         case "complete" | "choose":
-            return None if answer.evaluated is None else int(answer.evaluated)
+            return None if answer.tokens_evaluated is None else int(answer.tokens_evaluated)
     return None

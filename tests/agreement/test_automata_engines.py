@@ -115,8 +115,8 @@ def texts(reader: PlainReader, automaton: Automaton, tree: ThoughtTree) -> Itera
         if before is not None:
             yield (*before, *decided)
         action = automaton.by_uid[path.end.uid]
-        if isinstance(action, Choose) and action.unconditional:
-            yield (*reader.tokens_of(action.unconditional, at_start=True), *decided)
+        if isinstance(action, Choose) and action.unconditional_prompt:
+            yield (*reader.tokens_of(action.unconditional_prompt, at_start=True), *decided)
 
 
 def twin(engine: Engine, automaton: Automaton, tree: ThoughtTree) -> Any:

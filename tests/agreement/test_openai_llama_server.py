@@ -115,9 +115,9 @@ CHOICES: list[tuple[str, list[str], dict[str, Any]]] = [
     ("The capital of France is", [" Paris", " Lyon", " the city of light", " a"], {}),
     ("The capital of France is ", ["Paris", "Rome"], {}),
     ("1 + 9 =", [" 1", " 10", " 100", " 2"], {}),
-    ("Is it so? Answer:", [" yes", " no", " \u00e9t\u00e9", " \U0001f389"], {"end": "\n"}),
-    ("Is it so? Answer:", [" yes", " no"], {"end": EOS, "norm": "mean"}),
-    ("Is it so? Answer:", [" yes", " no"], {"norm": "pmi", "unconditional": "Answer:"}),
+    ("Is it so? Answer:", [" yes", " no", " \u00e9t\u00e9", " \U0001f389"], {"suffix": "\n"}),
+    ("Is it so? Answer:", [" yes", " no"], {"suffix": EOS, "norm": "mean"}),
+    ("Is it so? Answer:", [" yes", " no"], {"norm": "pmi", "unconditional_prompt": "Answer:"}),
 ]
 
 
@@ -157,7 +157,7 @@ def test_greedy_completions_are_the_same(pair: tuple[Model, Model]) -> None:
         found, expected = (
             model.complete(prompt, max_tokens=most, stop=stop, temperature=0) for model in pair
         )
-        finishes.add(found.finish)
+        finishes.add(found.finish_reason)
         assert (found.text, found.tokens) == (expected.text, expected.tokens)
         assert (found.finish_reason, found.stop_string) == (
             expected.finish_reason,
@@ -215,8 +215,8 @@ def test_examples_run_by_choose_and_complete_alone(pair: tuple[Model, Model]) ->
     automaton = Automaton.from_file(EXAMPLES / "quiz" / "quiz.yaml")
     row = json.loads((EXAMPLES / "quiz" / "questions.jsonl").read_text().splitlines()[0])
     given = {key: value for key, value in row.items() if key in automaton.inputs}
-    tree = automaton.run(server, given, strategy="complete+choose")
-    assert tree.provenance["strategy"] == "complete+choose"
+    tree = automaton.run(server, given, strategy="text")
+    assert tree.provenance["strategy"] == "text"
     assert tree.best().text == automaton.run(here, given).best().text
 
 

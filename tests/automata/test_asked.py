@@ -58,11 +58,11 @@ def compare(case: Case) -> Iterator[str]:
     except InputError:
         # A text that cannot be scored is no reason to refuse all: there it says so.
         with suppress(InputError):
-            tree = case.automaton.run(main, models=named, budget=BUDGET, strategy="complete+choose")
+            tree = case.automaton.run(main, models=named, budget=BUDGET, strategy="text")
             assert not all(node.exact for node in tree.nodes)
         yield "refused"
         return
-    asked = case.automaton.run(main, models=named, budget=BUDGET, strategy="complete+choose")
+    asked = case.automaton.run(main, models=named, budget=BUDGET, strategy="text")
     yield "compared"
     best, found = exact.best(partial=True), asked.best(partial=True)
     if found.text == best.text:

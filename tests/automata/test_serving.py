@@ -65,7 +65,7 @@ def plain(result: ThoughtTree | AutocogError) -> Any:
 def test_a_frontier_goes_out_side_by_side_and_comes_back_in_order() -> None:
     server = Server(seconds=0.02)
     tree = WIDE.run(Model(server))
-    assert plain(tree) == plain(WIDE.run(random_model(seed=1), strategy="complete+choose"))
+    assert plain(tree) == plain(WIDE.run(random_model(seed=1), strategy="text"))
     assert server.requests == tree.stats["model_calls"] == 1 + 20 + 20
     assert 4 <= server.busiest <= 8
 
@@ -83,7 +83,7 @@ def test_an_engine_that_takes_one_call_gets_one_after_the_other_and_no_threads()
 def test_rows_go_out_side_by_side_and_come_back_in_order(concurrency: int) -> None:
     server = Server(seconds=0.005)
     found = list(ROW.run_many(Model(server), ROWS, concurrency=concurrency))
-    alone = [ROW.run(random_model(seed=1), row, strategy="complete+choose") for row in ROWS]
+    alone = [ROW.run(random_model(seed=1), row, strategy="text") for row in ROWS]
     assert [plain(each) for each in found] == [plain(each) for each in alone]
     assert 2 <= server.busiest <= 8
 
@@ -226,14 +226,14 @@ def test_a_program_on_two_models_says_how_each_was_asked() -> None:
     main, judge = random_model(seed=2), Model(server)
     tree = mixed.run(main, models={"judge": judge})
     assert tree.provenance["strategy"] == "greedy"
-    assert tree.provenance["models"]["judge"]["strategy"] == "complete+choose"
+    assert tree.provenance["models"]["judge"]["strategy"] == "text"
     assert 2 <= server.busiest <= 8
     exact = mixed.run(main, models={"judge": random_model(seed=1)})
     assert plain(tree) == plain(exact)
     rows = list(mixed.run_many(main, [{}] * 3, models={"judge": judge}, concurrency=3))
     assert [plain(each) for each in rows] == [plain(exact)] * 3
     both = mixed.run(judge, models={"judge": main})
-    assert both.provenance["strategy"] == "complete+choose"
+    assert both.provenance["strategy"] == "text"
     assert both.provenance["models"]["judge"]["strategy"] == "greedy"
     assert {node.reason for node in both.nodes if node.uid == "w"} == {
         "2 samples in place of beams: a search needs token distributions"
@@ -269,7 +269,7 @@ def test_models_answer_side_by_side(rows: int, most: int) -> None:
     found = list(FORK.run_many(Model(main), ROWS[:rows], models=models, concurrency=rows))
     plainly = {"one": random_model(seed=2), "other": random_model(seed=3)}
     for row, tree in zip(ROWS, found, strict=False):
-        alone = FORK.run(random_model(seed=1), row, models=plainly, strategy="complete+choose")
+        alone = FORK.run(random_model(seed=1), row, models=plainly, strategy="text")
         assert plain(tree) == plain(alone)
         assert isinstance(tree, ThoughtTree)
         assert tree.stats["seconds_other"] >= 0

@@ -33,7 +33,7 @@ LEAST = {
     **dict.fromkeys(("a path that ends at max_visits", "a choice pruned at max_visits"), 20),
     **dict.fromkeys(("pruned: width", "pruned: threshold", "pruned: duplicate"), 15),
     **dict.fromkeys(("finish: stop", "finish: eos", "finish: length"), 30),
-    **dict.fromkeys(("norm: logprob", "norm: mean", "norm: per_byte", "norm: pmi"), 10),
+    **dict.fromkeys(("norm: sum", "norm: mean", "norm: per_byte", "norm: pmi"), 10),
     **dict.fromkeys(("end: None", "end: text", f"end: {EOS}"), 8),
     **dict.fromkeys((f"beams, length_penalty {p}" for p in (-0.7, 0.0, 0.5, 1.0, 2.0)), 6),
     **dict.fromkeys(("a choice that begins another", "successors of their own"), 15),
@@ -117,7 +117,7 @@ def compare(case: Case) -> set[str]:
             case.automaton.run(main, models=others)
         return {"refused"}
     check_tree(case.automaton.run(main, models=others), steps)
-    check_tree(case.automaton.run(main, models=others, order="best"), steps)
+    check_tree(case.automaton.run(main, models=others, order="best_first"), steps)
     return {"compared", *slow.seen, *features(case, models, steps)}
 
 

@@ -36,7 +36,7 @@ def test_json_holds_the_numbers_written_in_the_table(run: Run) -> None:
     assert data["margin"] == pytest.approx(1 / 3, rel=1e-6)
     wanted = {"boundary", "has_prefix_choices", "entropy"}
     assert wanted <= data.keys()
-    wanted = {"logprob", "mean", "per_byte", "tokens", "token_logprobs"}
+    wanted = {"sum", "mean", "per_byte", "tokens", "token_logprobs"}
     assert wanted <= data["scores"][0].keys()
 
 
@@ -45,9 +45,12 @@ def test_json_holds_the_numbers_written_in_the_table(run: Run) -> None:
     [
         (["--norm", "mean"], {"norm": "mean"}),
         (["--norm", "per_byte"], {"norm": "per_byte"}),
-        (["--norm", "pmi", "--unconditional-prompt", "It"], {"norm": "pmi", "unconditional": "It"}),
-        (["--suffix", "!"], {"end": "!"}),
-        (["--suffix-eos"], {"end": autocog.EOS}),
+        (
+            ["--norm", "pmi", "--unconditional-prompt", "It"],
+            {"norm": "pmi", "unconditional_prompt": "It"},
+        ),
+        (["--suffix", "!"], {"suffix": "!"}),
+        (["--suffix-eos"], {"suffix": autocog.EOS}),
         (["--boundary", "strict"], {"boundary": "strict"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -96,7 +96,7 @@ def test_json_of_one_input_is_the_tree(files: Path, run: Invoke) -> None:
     assert ThoughtTree.from_dict(json.loads(result.stdout)).nodes == tree.nodes
 
 
-@pytest.mark.parametrize("strategy", ["greedy", "complete+choose"])
+@pytest.mark.parametrize("strategy", ["greedy", "text"])
 def test_the_strategy_can_be_given(files: Path, run: Invoke, strategy: str) -> None:
     given = ("run", "program.yaml", "-m", "noise", "--strategy", strategy)
     result = run(*given, "--set", "question=One", "--json")
@@ -114,7 +114,7 @@ def test_an_unknown_strategy_is_refused_with_those_there_are(run: Invoke, files:
     result = run("run", "program.yaml", "-m", "noise", "--strategy", "guess")
     assert result.exit_code == 2
     assert "greedy" in result.stderr
-    assert "complete+choose" in result.stderr
+    assert "text" in result.stderr
 
 
 COUNTING = """

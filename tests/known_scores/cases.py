@@ -37,7 +37,7 @@ WORDS = [
     "ab",
     "x",
 ]
-NORMS = ("logprob", "logprob", "mean", "per_byte", "pmi")
+NORMS = ("sum", "sum", "mean", "per_byte", "pmi")
 CHOICES, AUTOMATA = 200, 50
 
 
@@ -75,8 +75,8 @@ def choose_arguments() -> Iterator[dict[str, Any]]:
             "prompt": phrase(generator, 3, 12) + generator.choice(["", " ", ":", "\n"]),
             "choices": list(dict.fromkeys(drawn)),
             "norm": norm,
-            "end": generator.choice([None, None, "\n", ".", EOS]),
-            "unconditional": "Answer:" if norm == "pmi" else None,
+            "suffix": generator.choice([None, None, "\n", ".", EOS]),
+            "unconditional_prompt": "Answer:" if norm == "pmi" else None,
         }
 
 

@@ -98,7 +98,7 @@ class Folded(Sound):
 
 class NormIgnored(Sound):
     def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
-        return self.core_choose(replace(request, norm="logprob", end=None))
+        return self.core_choose(replace(request, norm="sum", suffix=None))
 
 
 class Stripped(Sound):

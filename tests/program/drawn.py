@@ -91,7 +91,7 @@ def chooses(draw: Draw, uid: str) -> Action:
         choices.append(
             draw(st.sampled_from([Each("options"), Each("options|sort", "({{ item }})")]))
         )
-    norm = draw(st.sampled_from(["logprob", "mean", "per_byte", "pmi"]))
+    norm = draw(st.sampled_from(["sum", "mean", "per_byte", "pmi"]))
     return Choose(
         uid=uid,
         choices=tuple(draw(st.permutations(choices))),

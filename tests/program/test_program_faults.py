@@ -79,7 +79,7 @@ actions:
   vocab: bb
 - choices: [a]
   end: x
-  end_eos: true
+  suffix_eos: true
 - text: "{{ question|shout }}"
 """
 MEANING_FAULTS = """\

@@ -242,7 +242,7 @@ def test_a_text_is_a_template_a_literal_or_pieces(text: dict[str, Any], expected
 
 
 def test_a_choice_ends_with_the_sequence() -> None:
-    automaton = Automaton.from_dict({"actions": [{"choices": ["a"], "end_eos": True}]})
+    automaton = Automaton.from_dict({"actions": [{"choices": ["a"], "suffix_eos": True}]})
     assert automaton.entry == Choose(uid="choose-1", choices=("a",), suffix=EOS)
 
 

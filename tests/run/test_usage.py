@@ -54,9 +54,9 @@ def test_another_strategy_is_another_output(tmp_path: Path) -> None:
     source = write_rows(tmp_path / "rows.jsonl", 1)
     model = random_model()
     plain = Run(PROGRAM, model, {"other": model})
-    asked = Run(PROGRAM, model, {"other": model}, strategy="complete+choose")
+    asked = Run(PROGRAM, model, {"other": model}, strategy="text")
     assert plain.identity(source)["strategy"] is None
-    assert asked.identity(source)["strategy"] == "complete+choose"
+    assert asked.identity(source)["strategy"] == "text"
     (answer,) = asked.answers([Row(0)])
     assert answer.tree is not None
-    assert answer.tree.provenance["strategy"] == "complete+choose"
+    assert answer.tree.provenance["strategy"] == "text"

@@ -51,7 +51,7 @@ def score(
     decided: Sequence[tuple[int, ...]],
     sizes: Sequence[int],
     *,
-    norm: str = "logprob",
+    norm: str = "sum",
     eos: Sequence[int] = (),
     unconditional: tuple[int, ...] | None = None,
 ) -> list[Twin]:
@@ -73,7 +73,7 @@ def score(
             pmi = logprob - total(rows, unconditional, tokens, eos)
         count = len(tokens) + bool(eos)
         scores.append(Twin(logprob, exclusive, logprob / count, logprob / max(size, 1), pmi))
-    ranks = [score.exclusive if norm == "logprob" else getattr(score, norm) for score in scores]
+    ranks = [score.exclusive if norm == "sum" else getattr(score, norm) for score in scores]
     top = max(ranks)
     shares = [1.0 if top == -INF else math.exp(rank - top) for rank in ranks]
     for twin, share in zip(scores, shares, strict=True):

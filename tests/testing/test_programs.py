@@ -62,7 +62,7 @@ def test_what_does_not_says_what_came(tree: ThoughtTree) -> None:
     for message, check in failures.items():
         with pytest.raises(AssertionError, match=message):
             check()
-    asked = PROGRAM.run(table_model(ROWS), strategy="complete+choose")
+    asked = PROGRAM.run(table_model(ROWS), strategy="text")
     assert_choice(asked, "answer", "y")
 
 
@@ -72,7 +72,7 @@ def test_inexact_numbers_say_why() -> None:
         [Text(uid="q", text="x", successors="w"), Complete(uid="w", length=3, beams=2)]
     )
     with pytest.raises(AssertionError, match="not exact: w: 2 samples in place of beams"):
-        assert_exact(writes.run(model, strategy="complete+choose"))
+        assert_exact(writes.run(model, strategy="text"))
 
 
 CONFTEST = 'pytest_plugins = ["autocog_core.testing.fixtures"]'

@@ -94,13 +94,13 @@ def encode(model: Model, prompt: Any, choices: list[str], **arguments: Any) -> E
     "model", [MERGES, BYTES, UNDECLARED], ids=["merges", "bytes", "undeclared"]
 )
 @given(before=filler, after=tail, choices=choice_texts, end=st.sampled_from([None, "\n", "\n\n"]))
-@example(before="x" * SHORT, after=" Paris", choices=["a", "the"], end=None)
-@example(before="word " * 80, after=" ", choices=["Paris", " Paris"], end=None)
+@example(before="x" * SHORT, after=" Paris", choices=["a", "the"], suffix=None)
+@example(before="word " * 80, after=" ", choices=["Paris", " Paris"], suffix=None)
 def test_tokenizing_the_end_of_a_long_prompt_gives_what_the_whole_gives(
     model: Model, before: str, after: str, choices: list[str], end: str | None
 ) -> None:
-    fast = encode(model, before + after, choices, end=end)
-    assert fast == encode(model, before + after, choices, end=end, whole=True)
+    fast = encode(model, before + after, choices, suffix=end)
+    assert fast == encode(model, before + after, choices, suffix=end, whole=True)
 
 
 def test_vocabularies_tell_whether_their_tokens_span_borders() -> None:
@@ -156,7 +156,7 @@ def test_base_and_decided_tokens_are_the_joint_tokenization_of_prompt_and_choice
     model: Model, before: str, after: str, choices: list[str], end: str | None
 ) -> None:
     prompt = before + after
-    found = encode(model, prompt, choices, end=end)
+    found = encode(model, prompt, choices, suffix=end)
     bos = model.info.bos
     fixed = [bos, *model.tokenize(prompt)]
     for choice, decided in zip(choices, found.decided, strict=True):
@@ -295,10 +295,10 @@ def test_a_prompt_that_healing_uses_up_is_not_called_empty() -> None:
 @given(before=tail, choices=choice_texts)
 def test_end_text_belongs_to_every_choice(before: str, choices: list[str]) -> None:
     assume(before)
-    with_end = encode(MERGES, before, choices, end="\n")
+    with_end = encode(MERGES, before, choices, suffix="\n")
     spelled = encode(MERGES, before, [choice + "\n" for choice in choices])
     assert with_end == spelled
-    assert encode(MERGES, before, choices, end=EOS) == encode(MERGES, before, choices)
+    assert encode(MERGES, before, choices, suffix=EOS) == encode(MERGES, before, choices)
 
 
 def test_strict_accepts_given_ids_with_special_tokens_that_text_would_spell_the_same() -> None:

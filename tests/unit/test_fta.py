@@ -322,7 +322,7 @@ def test_best_first_proves_the_best_paths() -> None:
     model = random_model(seed=1)
     whole = run(model, ladder(8))
     assert len(whole.complete) == 2**8
-    found = run(model, ladder(8), order="best", top=3)
+    found = run(model, ladder(8), order="best_first", top=3)
     assert found.stopped_by is None
     assert len(found.nodes) < len(whole.nodes) / 2
     expected = [(path.text, pytest.approx(path.logprob)) for path in whole.top(3)]

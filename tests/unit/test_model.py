@@ -323,7 +323,7 @@ class Overlap(Plain):
 
     @hookimpl
     def describe(self) -> BackendInfo:
-        return replace(super().describe(), concurrency=self.concurrency)
+        return replace(super().describe(), max_concurrency=self.concurrency)
 
     @hookimpl
     def greedy_impl(self, tokens: Any) -> Any:

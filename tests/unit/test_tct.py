@@ -116,7 +116,7 @@ def test_pmi_divides_by_the_same_tokens_after_other_text() -> None:
     assert model.choose("Q", ["a", "b"]).best.pmi is None
 
 
-@pytest.mark.parametrize("norm", ["logprob", "mean", "per_byte", "pmi"])
+@pytest.mark.parametrize("norm", ["sum", "mean", "per_byte", "pmi"])
 @pytest.mark.parametrize("end", [None, EOS, "!"], ids=["open", "eos", "text"])
 def test_impossible_choices_share_equally_without_nan(norm: Any, end: Any) -> None:
     model = table_model({"Q": {"z": 1.0}, "U": {"z": 1.0}})
@@ -151,7 +151,7 @@ def test_a_prefix_choice_whose_extension_is_certain_has_nothing_of_its_own() -> 
     assert result.scores[0].logprob == pytest.approx(LN(0.5))
 
 
-@pytest.mark.parametrize("norm", ["logprob", "mean", "per_byte", "pmi"])
+@pytest.mark.parametrize("norm", ["sum", "mean", "per_byte", "pmi"])
 def test_ties_go_to_the_lower_index(norm: Any) -> None:
     model = table_model({})
     result = model.choose("Q", ["d", "c", "b"], norm=norm)
@@ -206,7 +206,7 @@ def check_against_twin(
         [len(model.detokenize_bytes(tokens)) for tokens in decided],
         norm=result.norm,
         eos=model.info.eos if end is EOS else (),
-        unconditional=None if u is None else (*bos, *model.tokenize(u)),
+        unconditional_prompt=None if u is None else (*bos, *model.tokenize(u)),
     )
     tolerance = 1e-6 * max(map(len, decided)) + 1e-6
     for name in ("logprob", "exclusive", "mean", "per_byte", "prob"):
@@ -231,9 +231,9 @@ def check_against_twin(
 @given(
     prompt=texts,
     choices=choice_texts,
-    norm=st.sampled_from(["logprob", "mean", "per_byte", "pmi"]),
+    norm=st.sampled_from(["sum", "mean", "per_byte", "pmi"]),
     end=st.sampled_from([None, None, "\n", EOS]),
-    unconditional=st.sampled_from(["", "Answer:"]),
+    unconditional_prompt=st.sampled_from(["", "Answer:"]),
 )
 def test_scores_equal_those_of_the_slow_twin(
     model: Model, prompt: str, choices: list[str], norm: Any, end: Any, unconditional: str
@@ -355,8 +355,8 @@ def test_no_array_of_nodes_times_vocabulary_is_ever_made() -> None:
         ({"norm": []}, InputError, "norm"),
         ({"boundary": "loose"}, InputError, "boundary"),
         ({"method": "magic"}, CapabilityError, "magic"),
-        ({"norm": "pmi", "unconditional": 5}, InputError, "unconditional"),
-        ({"norm": "pmi", "unconditional": "\ud800"}, InputError, "unconditional"),
+        ({"norm": "pmi", "unconditional_prompt": 5}, InputError, "unconditional"),
+        ({"norm": "pmi", "unconditional_prompt": "\ud800"}, InputError, "unconditional"),
     ],
     ids=repr,
 )

@@ -32,7 +32,7 @@ ROUTING: dict[str, Any] = {
             "name": "intent",
             "choices": [f" {chr(97 + number % 7)}{number}" for number in range(77)],
             "norm": "pmi",
-            "unconditional": "Customer:\nTopic:",
+            "unconditional_prompt": "Customer:\nTopic:",
         },
     ],
 }

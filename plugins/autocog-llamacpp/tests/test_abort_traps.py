@@ -24,7 +24,7 @@ def load(**options):
     return LLaMa(**LLaMa.create(**given)).as_model()
 
 def works(model):
-    assert model.choose("a b", ["c", "de"]).evaluated
+    assert model.choose("a b", ["c", "de"]).tokens_evaluated
 
 def refused(kind, call):
     try:

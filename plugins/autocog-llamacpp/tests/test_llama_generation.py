@@ -112,7 +112,7 @@ def test_greedy_completion_equals_one_plain_forward_a_token(
         assert list(result.tokens) == tokens
         np.testing.assert_allclose(result.logprobs or (), logprobs, atol=TOLERANCE)
         assert result.text == model.detokenize(tokens)
-        assert result.finish == "length"
+        assert result.finish_reason == "length"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -225,7 +225,7 @@ def test_an_unknown_option_is_refused_and_the_next_call_works(make_llama: Any) -
         model.complete(PROMPT, temprature=1.0)
     with pytest.raises(CapabilityError, match='did you mean "repetition_penalty"'):
         model.complete(PROMPT, repetition_penality=1.1)
-    assert model.complete(PROMPT, max_tokens=2).finish == "length"
+    assert model.complete(PROMPT, max_tokens=2).finish_reason == "length"
 
 
 def test_completion_kwargs_are_defaults_with_other_engines_names_too(make_llama: Any) -> None:
@@ -285,7 +285,7 @@ SCRIBE = scripted(SCRIPT)
 def test_stops_match_wherever_tokens_and_characters_begin_or_end(scribe: Any, stop: str) -> None:
     written = SCRIPT[1:]
     result = scribe.complete("N", max_tokens=30, stop=[stop, "never seen"])
-    assert (result.finish, result.stop) == ("stop", stop)
+    assert (result.finish_reason, result.stop_string) == ("stop", stop)
     assert result.text == written[: written.index(stop)]
     assert len(result.tokens) == len((result.text + stop).encode())
     assert len(result.logprobs or ()) == len(result.tokens)
@@ -295,14 +295,14 @@ def test_stops_match_wherever_tokens_and_characters_begin_or_end(scribe: Any, st
 
 def test_the_first_stop_to_be_complete_wins(scribe: Any) -> None:
     result = scribe.complete("N", max_tokens=30, stop=["a😀!x", "😀!", "!xy"])
-    assert (result.text, result.stop) == ("é→a", "😀!")
+    assert (result.text, result.stop_string) == ("é→a", "😀!")
     result = scribe.complete("N", max_tokens=30, stop=["!", "😀!"])
-    assert (result.text, result.stop) == ("é→a", "😀!")
+    assert (result.text, result.stop_string) == ("é→a", "😀!")
 
 
 def test_a_stop_is_never_seen_in_the_prompt(scribe: Any) -> None:
     result = scribe.complete("zN", max_tokens=10, stop="zN")
-    assert result.finish == "length"
+    assert result.finish_reason == "length"
     # The prompt ends within "é": what the model writes of it is a stray byte.
     half = scribe.as_model().encode("Né")[:-1]
     result = scribe.complete(Prompt.of(half), max_tokens=4, stop="é")
@@ -449,7 +449,7 @@ def test_the_end_of_sequence_ends_a_completion(make_llama: Any) -> None:
     model = make_llama(file={"edit": edit})
     assert end in model._open.info.eos
     result = model.complete(PROMPT, max_tokens=10)
-    assert result.finish == "eos"
+    assert result.finish_reason == "eos"
     assert result.tokens == free.tokens[:5]
     # The log-probability of the end counts; its text does not.
     np.testing.assert_allclose(result.logprobs or (), (free.logprobs or ())[:5], atol=TOLERANCE)
@@ -466,7 +466,7 @@ def test_only_some_of_several_samples_may_have_ended(make_llama: Any) -> None:
         PROMPT, max_tokens=10, n=6, temperature=1.5, seed=3
     )
     found = (result, *result.alternatives)
-    assert {sample.finish for sample in found} == {"eos", "length"}
+    assert {sample.finish_reason for sample in found} == {"eos", "length"}
     for sample, whole in zip(found, samples, strict=True):
         stop = whole.index(end) + 1 if end in whole else len(whole)
         assert sample.tokens == whole[:stop]
@@ -645,7 +645,7 @@ def test_the_real_model_answers_in_its_turn(smol: Any) -> None:
     messages = [{"role": "user", "content": "What is the capital of Italy? One word."}]
     result = smol.complete(messages=messages, max_tokens=20)
     assert "Rome" in result.text
-    assert result.finish == "eos"
+    assert result.finish_reason == "eos"
     stopped = smol.complete("Count: one, two,", max_tokens=40, stop=[", five", "never"])
-    assert (stopped.finish, stopped.stop) == ("stop", ", five")
+    assert (stopped.finish_reason, stopped.stop_string) == ("stop", ", five")
     assert stopped.text.endswith("four")

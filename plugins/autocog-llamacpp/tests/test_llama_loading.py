@@ -783,7 +783,7 @@ def test_a_model_says_what_it_is(path: Path, open_llama: Any, gguf_file: GgufFil
     info = open_llama(path)._open.info
     assert info.name == path.name
     assert info.vocabulary_size == 276
-    assert info.concurrency == 1
+    assert info.max_concurrency == 1
     assert info.tolerance == TOLERANCE
     details = info.details
     assert details["weights"] == "F32"

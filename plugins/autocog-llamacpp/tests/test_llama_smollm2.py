@@ -139,4 +139,4 @@ def test_examples_are_in_cpp_what_core_makes_of_them(smol_f32: Path, example: st
         found.append(result_of(program, model.as_model()))
         model.close()
     check_equal(*found)
-    assert found[0].header["evaluator"] == "engine"
+    assert found[0].provenance["evaluator"] == "engine"

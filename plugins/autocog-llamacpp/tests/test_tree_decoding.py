@@ -86,16 +86,16 @@ def test_what_was_seen_is_not_evaluated_again(make_llama: Any) -> None:
     prompt = list(range(40, 90))
     choices = [[1, 2, 3], [1, 4], [5]]
     inner = 2  # [1] and [1, 2]; what follows the prompt is read after its last token
-    assert score(model, query(prompt, choices))[0].evaluated == len(prompt) + inner
+    assert score(model, query(prompt, choices))[0].tokens_evaluated == len(prompt) + inner
     # What follows the prompt is kept.
-    assert score(model, query(prompt, choices))[0].evaluated == inner
-    assert score(model, query(prompt, [[7, 8], [9]]))[0].evaluated == 1
+    assert score(model, query(prompt, choices))[0].tokens_evaluated == inner
+    assert score(model, query(prompt, [[7, 8], [9]]))[0].tokens_evaluated == 1
     longer = [*prompt, 1, 2, 3]
-    assert score(model, query(longer, [[4], [5]]))[0].evaluated <= 4
+    assert score(model, query(longer, [[4], [5]]))[0].tokens_evaluated <= 4
     rows = [query([*prompt, 200 + n, 9], [[1], [2]]) for n in range(5)]
-    assert sum(answer.evaluated for answer in score(model, *rows)) == 5 * 2
+    assert sum(answer.tokens_evaluated for answer in score(model, *rows)) == 5 * 2
     # A strict prefix of what is in memory.
-    assert score(model, query(prompt[:20], [[1], [2]]))[0].evaluated == 1
+    assert score(model, query(prompt[:20], [[1], [2]]))[0].tokens_evaluated == 1
 
 
 def test_several_recent_prompts_stay_in_memory(make_llama: Any) -> None:
@@ -104,7 +104,7 @@ def test_several_recent_prompts_stay_in_memory(make_llama: Any) -> None:
     choices = [[1, n] for n in range(2, 12)]
     for prompt in prompts:
         score(model, query(prompt, choices))
-    again = [score(model, query(prompt, choices))[0].evaluated for prompt in prompts]
+    again = [score(model, query(prompt, choices))[0].tokens_evaluated for prompt in prompts]
     # The inner node of the choices; what follows the prompts is kept.
     assert again == [1] * len(prompts)
 
@@ -113,7 +113,7 @@ def test_what_is_not_used_makes_room(make_llama: Any) -> None:
     model = make_llama(n_ctx=256)
     for start in range(8):
         prompt = [start, *range(10, 210)]
-        assert score(model, query(prompt, [[1], [2]]))[0].evaluated == len(prompt)
+        assert score(model, query(prompt, [[1], [2]]))[0].tokens_evaluated == len(prompt)
 
 
 def test_more_branches_than_sequences_and_batch_tokens(make_llama: Any, twin: Any) -> None:
@@ -123,7 +123,7 @@ def test_more_branches_than_sequences_and_batch_tokens(make_llama: Any, twin: An
     answer = score(model, asked)[0]
     assert np.abs(twin("llama").values(asked) - answer.values).max() < 1e-4
     # The prompt once, and two inner nodes a choice.
-    assert answer.evaluated == 4 + 2 * len(choices)
+    assert answer.tokens_evaluated == 4 + 2 * len(choices)
 
 
 def test_a_path_as_long_as_the_context(make_llama: Any) -> None:
@@ -139,11 +139,11 @@ def test_states_are_kept_where_later_calls_go_on(make_llama: Any, architecture: 
     model = make_llama(architecture)
     prompt = list(range(40, 90))
     choices = [[1, 2, 3], [1, 4], [5]]
-    first = score(model, query(prompt, choices))[0].evaluated
+    first = score(model, query(prompt, choices))[0].tokens_evaluated
     assert first == len(prompt) + 2
-    assert score(model, query(prompt, choices))[0].evaluated == 3
+    assert score(model, query(prompt, choices))[0].tokens_evaluated == 3
     # What follows the prompt was kept, so that the state is after it: a longer one goes on there.
-    assert score(model, query([*prompt, 1, 2], [[3], [4]]))[0].evaluated == 2
+    assert score(model, query([*prompt, 1, 2], [[3], [4]]))[0].tokens_evaluated == 2
 
 
 @pytest.mark.parametrize("architecture", ["mamba", "lfm2"])

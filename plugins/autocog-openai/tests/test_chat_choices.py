@@ -41,7 +41,7 @@ def assert_bounds(found: Any, own: Any) -> None:
             missing += math.exp(other.logprob)
         else:
             assert one.logprob == pytest.approx(other.logprob, abs=1e-5)
-    assert missing - 1e-6 <= found.unseen <= 1.0
+    assert missing - 1e-6 <= found.unseen_probability <= 1.0
 
 
 @pytest.mark.parametrize(

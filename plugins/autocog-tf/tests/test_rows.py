@@ -93,7 +93,7 @@ def test_what_all_rows_begin_with_is_evaluated_once() -> None:
     seen, answers = shapes(engine, queries)
     # Predicted: the header; then 3 tokens of the prompt and the inner nodes 3, 4 and 7 a row.
     assert seen == [(1, 200), (4, 6)]
-    assert sum(answer.evaluated for answer in answers) == 200 + 4 * 6
+    assert sum(answer.tokens_evaluated for answer in answers) == 200 + 4 * 6
     check(queries, answers)
     # The header is kept, and so is everything else.
     seen, _ = shapes(engine, [query_of([*header, 400 + row], *CHOICES) for row in range(4)])
@@ -107,7 +107,7 @@ def test_a_short_common_beginning_costs_no_forward_of_its_own() -> None:
     seen, answers = shapes(engine, queries)
     # Two common tokens, evaluated in each of four rows.
     assert seen == [(4, 2 + 40 + 3)]
-    assert sum(answer.evaluated for answer in answers) == 4 * 45
+    assert sum(answer.tokens_evaluated for answer in answers) == 4 * 45
     check(queries, answers)
 
 

@@ -116,7 +116,7 @@ def test_a_choice_that_begins_another_is_not_lost(smol: Any) -> None:
     one, ten, hundred = result.scores
     assert one.logprob > ten.logprob > hundred.logprob
     share = np.exp(ten.logprob - one.logprob)
-    assert abs(one.exclusive - (one.logprob + np.log1p(-share))) < 1e-6
+    assert abs(one.exclusive_logprob - (one.logprob + np.log1p(-share))) < 1e-6
 
 
 def test_4000_tokens_of_prompt_are_tokenized_at_their_end_only(smol: Any) -> None:
@@ -153,5 +153,5 @@ def test_a_chat_answers_in_its_turn(smol: Any) -> None:
     messages = [{"role": "user", "content": "What is the capital of Italy? One word."}]
     result = smol.complete(messages=messages, max_tokens=20)
     assert "Rome" in result.text
-    assert result.finish == "eos"
+    assert result.finish_reason == "eos"
     assert isinstance(smol, TfLM)

@@ -76,7 +76,7 @@ def test_a_cold_call_is_one_forward_over_prompt_and_inner_nodes() -> None:
     forwards, tokens, answers = counted(engine, [query])
     # Inner nodes: 3, 4, 7. Leaves are never evaluated.
     assert (forwards, tokens) == (1, 40 + 3)
-    assert answers[0].evaluated == 43
+    assert answers[0].tokens_evaluated == 43
 
 
 def test_a_cached_prompt_costs_nothing_and_known_branches_their_inner_nodes() -> None:
@@ -112,7 +112,7 @@ def test_rows_of_a_data_set_share_their_header() -> None:
     rows = [[*header, 200 + i, 300 + i] for i in range(5)]
     _, tokens, answers = counted(engine, [query_of(row, [3, 4], [5]) for row in rows])
     assert tokens == 100 + 5 * (2 + 1)
-    assert sum(answer.evaluated for answer in answers) == tokens
+    assert sum(answer.tokens_evaluated for answer in answers) == tokens
     later = [[*header, 400 + i] for i in range(5)]
     _, tokens, _ = counted(engine, [query_of(row, [3, 4], [5]) for row in later])
     assert tokens == 5 * (1 + 1)

@@ -171,7 +171,10 @@ def joints(draw: Draw, world: World, first: Action, second: Action) -> list[Acti
         before, begin = draw(st.sampled_from(world.seams))
         found = tuple(f"{begin}{choice}" for choice in second.choices)
         end = draw(st.sampled_from(world.stops)) if draw(st.booleans()) else second.suffix
-        return [replace(first, text=first.text + before), replace(second, choices=found, end=end)]
+        return [
+            replace(first, text=first.text + before),
+            replace(second, choices=found, suffix=end),
+        ]
     return [first, second]
 
 
@@ -216,7 +219,7 @@ def choices(draw: Draw, world: World, number: int) -> Choose:
     found = draw(st.lists(joined(world, 3), min_size=1, max_size=4, unique=True))
     if draw(st.booleans()):
         found = list(dict.fromkeys([*found, found[0] + draw(st.sampled_from(world.parts))]))
-    norm = draw(st.sampled_from(["logprob", "logprob", "mean", "per_byte", "pmi"]))
+    norm = draw(st.sampled_from(["sum", "sum", "mean", "per_byte", "pmi"]))
     return Choose(
         uid=f"n{number}",
         choices=tuple(found),

@@ -84,7 +84,7 @@ class Case:
 
     def runs(self) -> list[dict[str, Any]]:
         """Arguments of the runs that are compared; in the second, much is in memory already."""
-        best = {"order": "best", "top": self.top, "budget": self.budget}
+        best = {"order": "best_first", "top": self.top, "budget": self.budget}
         return [{"budget": self.budget}, {"budget": Budget(paths=MOST_PATHS)}, best]
 
 
@@ -107,8 +107,8 @@ def _on_one_model(draw: Draw, action: Action, bos: bool) -> Action:
         return replace(
             action,
             model=None,
-            unconditional=None if alone else action.unconditional_prompt,
-            end=EOS if draw(seldom) else action.suffix,
+            unconditional_prompt=None if alone else action.unconditional_prompt,
+            suffix=EOS if draw(seldom) else action.suffix,
         )
     return action if isinstance(action, Text) else replace(action, model=None)
 

@@ -90,7 +90,9 @@ class ChatChoice:
             reason += (
                 "; " if reason else ""
             ) + "blanks before choices were left out: a turn begins"
-        return replace(found, scores=scores, reason=reason, evaluated=self._spending.evaluated)
+        return replace(
+            found, scores=scores, reason=reason, tokens_evaluated=self._spending.evaluated
+        )
 
     def _why(self) -> str:
         if self._facts.prefill or self._facts.steering:

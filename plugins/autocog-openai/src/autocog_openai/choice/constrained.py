@@ -56,7 +56,7 @@ def pick(
         raise malformed(connection.where, error) from error
     probabilities = [float(number == index) for number in range(len(choices))]
     scores = _scores(request, probabilities, index, "pick", reason)
-    return replace(scores, evaluated=spending.evaluated)
+    return replace(scores, tokens_evaluated=spending.evaluated)
 
 
 def decide(
@@ -91,7 +91,7 @@ def decide(
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise malformed(connection.where, error) from error
     scores = _scores(request, probabilities, index, "decision", reason)
-    return replace(scores, evaluated=spending.evaluated)
+    return replace(scores, tokens_evaluated=spending.evaluated)
 
 
 def _is_distribution(probabilities: Sequence[float]) -> bool:
@@ -113,7 +113,7 @@ def _scores(
         index=index,
         scores=scores,
         norm=request.norm,
-        boundary="fixed",
+        boundary="token_ids",
         healed_text="",
         has_prefix_choices=False,
         entropy=entropy(np.array(probabilities)),

@@ -54,7 +54,7 @@ class EchoChoice:
         nothing = np.zeros((0, 0))
         answer = TreeScores(values, nothing.astype(np.int32), nothing, 0)
         scores = tree.score(client, request, [answer])
-        return replace(scores, method="echo", evaluated=self._spending.evaluated)
+        return replace(scores, method="echo", tokens_evaluated=self._spending.evaluated)
 
     def _scores(self, base: Sequence[int], decided: Sequence[int]) -> list[float] | None:
         text = spelled(self._tokenizer, [*base, *decided])

@@ -68,7 +68,7 @@ class Choosing:
         )
         if picked.tokens_evaluated is None:
             return picked
-        return replace(picked, evaluated=picked.tokens_evaluated + spent)
+        return replace(picked, tokens_evaluated=picked.tokens_evaluated + spent)
 
     def _decided(self, request: ChoiceRequest, reason: str) -> ChoiceScores:
         if request.norm == "pmi":

@@ -46,7 +46,7 @@ class TextChoice:
             method="top_logprobs",
             unseen_why=f"some tokens were not {many}told at all",
         )
-        return replace(found, evaluated=self._spending.evaluated)
+        return replace(found, tokens_evaluated=self._spending.evaluated)
 
     def _look(self, base: Sequence[int], position: Position) -> Listing:
         tokens = [*base, *position.path]

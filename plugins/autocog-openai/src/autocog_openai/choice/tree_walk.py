@@ -102,8 +102,8 @@ def walk(
         exact=complete,
         method=method,
         reason="" if complete else unseen_why,
-        unseen=min(1.0, unseen),
-        evaluated=None,
+        unseen_probability=min(1.0, unseen),
+        tokens_evaluated=None,
     )
 
 

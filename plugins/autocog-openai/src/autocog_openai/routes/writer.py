@@ -94,7 +94,9 @@ class Writer:
             found = [one for group in self._connection.gather(self._once, singly) for one in group]
         first, *others = found
         counts = [each.tokens_evaluated for each in found if each.tokens_evaluated is not None]
-        return replace(first, alternatives=tuple(others), evaluated=sum(counts) if counts else None)
+        return replace(
+            first, alternatives=tuple(others), tokens_evaluated=sum(counts) if counts else None
+        )
 
     def _once(self, request: CompletionRequest) -> list[Completion]:
         while True:

@@ -128,7 +128,7 @@ class LlamaServer:
             if growing.done:
                 break
         done = growing.completion()
-        return replace(done, evaluated=(evaluated or len(prompt)) + len(done.tokens))
+        return replace(done, tokens_evaluated=(evaluated or len(prompt)) + len(done.tokens))
 
     def _in_portions(
         self,

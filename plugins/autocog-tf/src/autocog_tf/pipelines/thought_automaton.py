@@ -14,7 +14,7 @@ from autocog_tf.pipelines.rows import at_row
 Answer = dict[str, Any]
 
 #: What a row's dict has of its record, beside the fields and the probability.
-FIGURES = ("probs", "margin", "logprob", "tokens", "stopped")
+FIGURES = ("probs", "margin", "logprob", "tokens_evaluated", "stopped_by")
 
 
 class ThoughtAutomatonPipeline(AutocogPipeline):

@@ -10,13 +10,13 @@ from typing import Any, Literal
 from transformers.utils.chat_template_utils import Chat
 
 from autocog_core import ChoiceRequest, ChoiceScores, EndOfSequence, InputError, Norm, Prompt
-from autocog_core.scoring import TokenChoiceTree
+from autocog_core.scoring import SCORE_FIELD_OF_NORM, TokenChoiceTree
 from autocog_tf.pipelines.base import AutocogPipeline, reject_unknown_options
 from autocog_tf.pipelines.rows import is_chat
 
 Answer = dict[str, Any]
 
-REQUEST = ("choices", "norm", "end", "boundary", "unconditional")
+REQUEST = ("choices", "norm", "suffix", "boundary", "unconditional_prompt")
 NOT_GIVEN: Any = object()
 
 
@@ -36,8 +36,8 @@ class TokenChoicePipeline(AutocogPipeline):
 
     - `label`: the choice. `index`: its number among the choices given.
     - `score`: its probability among the choices, by the norm asked for.
-    - `logprob`: log-probability of its tokens; `exclusive`, `mean`, `per_byte`, and `pmi` where
-      asked for, as in `autocog_core.types.choice.ChoiceScore`.
+    - `logprob`: log-probability of its tokens; `exclusive_logprob`, `mean_logprob`,
+      `logprob_per_byte`, and `pmi` where asked for, as in `autocog_core.ChoiceScore`.
     """
 
     def _sanitize_parameters(self, **given: Any) -> tuple[Answer, Answer, Answer]:
@@ -51,10 +51,10 @@ class TokenChoicePipeline(AutocogPipeline):
         self,
         input_: Any,
         choices: Sequence[str] | None = None,
-        norm: Norm = "logprob",
-        end: str | EndOfSequence | None = None,
+        norm: Norm = "sum",
+        suffix: str | EndOfSequence | None = None,
         boundary: Literal["heal", "strict"] = "heal",
-        unconditional: str | None = None,
+        unconditional_prompt: str | None = None,
     ) -> Prepared:
         """A row as tokens.
 
@@ -73,9 +73,9 @@ class TokenChoicePipeline(AutocogPipeline):
             Prompt.of(prompt) if prompt is not None else model.chat_prompt(messages),
             _listed(choices if own is None else own),
             norm,
-            end or None,
+            suffix or None,
             boundary,
-            unconditional_prompt=unconditional,
+            unconditional_prompt=unconditional_prompt,
         )
         return Prepared(request, TokenChoiceTree.build(model.client, request))
 
@@ -97,10 +97,10 @@ class TokenChoicePipeline(AutocogPipeline):
     ) -> Answer | list[Answer]:
         """One dict, or with `top_k` a list of dicts, best first; None: of all choices."""
         found = model_outputs
-        norm = "exclusive" if found.norm == "logprob" else found.norm
+        field = SCORE_FIELD_OF_NORM[found.norm]
         # By the score itself: probabilities of two choices may round to the same number.
         order = sorted(
-            range(len(found.scores)), key=lambda index: -getattr(found.scores[index], norm)
+            range(len(found.scores)), key=lambda index: -getattr(found.scores[index], field)
         )
         if top_k is NOT_GIVEN:
             return _answer(found, order[0])
@@ -160,8 +160,8 @@ def _answer(found: ChoiceScores, index: int) -> Answer:
         "score": score.prob,
         "logprob": score.logprob,
         "index": index,
-        "exclusive": score.exclusive_logprob,
-        "mean": score.mean_logprob,
-        "per_byte": score.logprob_per_byte,
+        "exclusive_logprob": score.exclusive_logprob,
+        "mean_logprob": score.mean_logprob,
+        "logprob_per_byte": score.logprob_per_byte,
     }
     return answer if score.pmi is None else {**answer, "pmi": score.pmi}
