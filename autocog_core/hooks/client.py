@@ -41,7 +41,7 @@ class BackendClient:
     """Typed calls of the hooks of one manager.
 
     :param who: the model's name, for messages.
-    :param lock: held during every call of an engine that declares `concurrency` 1.
+    :param lock: held during every call of an engine that declares `max_concurrency` 1.
     :param backend_hooks: returns the names of the hooks that the backend itself implements.
     :ivar watched: whether a wrapper stands between its users and the engine's evaluations.
     """

@@ -81,7 +81,7 @@ class LM(ABC):
     ) -> None:
         self.completion_kwargs = dict(completion_kwargs or {})
         self.retry = RetryPolicy(retries, delta, growth)
-        #: Held during calls while `concurrency` is 1; wrappers of one engine should share it.
+        #: Held during calls while `max_concurrency` is 1; wrappers of one engine should share it.
         self.lock: AbstractContextManager[Any] = threading.RLock()
         self._model: Model | None = None
 

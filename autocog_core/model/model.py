@@ -60,7 +60,7 @@ class Model:
     :param completion: default arguments of `complete`; None takes the backend's
         `completion_kwargs`.
     :param retry: what to do about retryable errors; None takes the backend's `retry`.
-    :param lock: held during calls of a backend with `concurrency` 1; None takes the backend's
+    :param lock: held during calls of a backend with `max_concurrency` 1; None takes the backend's
         `lock`, which all wrappers of one engine should share.
     :param name: the model's name, for messages.
     :param on_close: called once, when the model is closed.

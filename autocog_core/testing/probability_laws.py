@@ -147,7 +147,7 @@ def norms_and_ends(subject: BackendUnderTest) -> None:
             for one, other in zip(plain.scores, ended.scores, strict=True)
         ):
             raise LawViolation(
-                'with end="\\n" no choice has a token more',
+                'with suffix="\\n" no choice has a token more',
                 given=prompt,
                 expected=f"more than {len(plain.scores[0].tokens)} tokens",
                 got=len(ended.scores[0].tokens),

@@ -133,7 +133,7 @@ def read_recording(path: Path) -> Recording:
 
 def _head(info: BackendInfo, capabilities: tuple[str, ...]) -> Line:
     told = {each.name: getattr(info, each.name) for each in dataclasses.fields(info)}
-    del told["identify"]
+    del told["compute_fingerprint"]
     told["capabilities"] = capabilities
     told["special_tokens"] = [dataclasses.asdict(token) for token in info.special_tokens]
     told["details"] = dict(info.details)

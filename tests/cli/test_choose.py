@@ -36,7 +36,7 @@ def test_json_holds_the_numbers_written_in_the_table(run: Run) -> None:
     assert data["margin"] == pytest.approx(1 / 3, rel=1e-6)
     wanted = {"boundary", "has_prefix_choices", "entropy"}
     assert wanted <= data.keys()
-    wanted = {"sum", "mean", "per_byte", "tokens", "token_logprobs"}
+    wanted = {"logprob", "mean_logprob", "logprob_per_byte", "tokens", "token_logprobs"}
     assert wanted <= data["scores"][0].keys()
 
 

@@ -54,8 +54,8 @@ def test_what_does_not_apply_says_why(run: Run) -> None:
     done = run("conformance", "--backend", "random", "--option", "bos=false", "--json")
     laws = {law["law"]: law for law in json.loads(done.stdout)["laws"]}
     assert laws["bos_counts"]["status"] == "not applicable"
-    assert laws["bos_counts"]["why"] == "the model adds no BOS"
-    assert (laws["trees"]["status"], laws["trees"]["why"]) == ("not offered", "needs trees")
+    assert laws["bos_counts"]["reason"] == "the model adds no BOS"
+    assert (laws["trees"]["status"], laws["trees"]["reason"]) == ("not offered", "needs trees")
 
 
 def test_unknown_laws_and_models_are_refused(run: Run, config: str) -> None:

@@ -96,15 +96,15 @@ def test_json_of_one_input_is_the_tree(files: Path, run: Invoke) -> None:
     assert ThoughtTree.from_dict(json.loads(result.stdout)).nodes == tree.nodes
 
 
-@pytest.mark.parametrize("strategy", ["greedy", "text"])
+@pytest.mark.parametrize("strategy", ["token_tree", "text"])
 def test_the_strategy_can_be_given(files: Path, run: Invoke, strategy: str) -> None:
     given = ("run", "program.yaml", "-m", "noise", "--strategy", strategy)
     result = run(*given, "--set", "question=One", "--json")
-    assert json.loads(result.stdout)["header"]["strategy"] == strategy
+    assert json.loads(result.stdout)["provenance"]["strategy"] == strategy
     result = run(*given, "-i", "rows.jsonl", "-o", "out.jsonl", "--tree-dir", "trees")
     assert result.exit_code == 0, result.output
     tree = json.loads((files / "trees" / "000000.json").read_bytes())
-    assert tree["header"]["strategy"] == strategy
+    assert tree["provenance"]["strategy"] == strategy
     again = run("run", "program.yaml", "-m", "noise", "-i", "rows.jsonl", "-o", "out.jsonl")
     assert again.exit_code == 2
     assert f"another strategy (was {strategy}, is none)" in again.stderr
@@ -113,7 +113,7 @@ def test_the_strategy_can_be_given(files: Path, run: Invoke, strategy: str) -> N
 def test_an_unknown_strategy_is_refused_with_those_there_are(run: Invoke, files: Path) -> None:
     result = run("run", "program.yaml", "-m", "noise", "--strategy", "guess")
     assert result.exit_code == 2
-    assert "greedy" in result.stderr
+    assert "token_tree" in result.stderr
     assert "text" in result.stderr
 
 

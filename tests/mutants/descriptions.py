@@ -14,7 +14,7 @@ from tests.mutants.sound import Sound
 
 class ChangingFingerprint(Sound):
     def describe_impl(self) -> BackendInfo:
-        return replace(super().describe_impl(), identify=lambda: str(id(self)))
+        return replace(super().describe_impl(), compute_fingerprint=lambda: str(id(self)))
 
 
 class Unmarked:

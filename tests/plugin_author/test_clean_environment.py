@@ -96,7 +96,7 @@ def test_a_config_names_it_and_the_command_line_uses_it(
     written = json.loads(
         environment("autocog", "complete", "The river in Cairo", "--json", here=tmp_path)
     )
-    assert (written["text"], written["finish"]) == (" is the Nile.", "eos")
+    assert (written["text"], written["finish_reason"]) == (" is the Nile.", "eos")
     _conforms(environment, tmp_path, "cities")
 
 

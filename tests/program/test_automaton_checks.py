@@ -87,7 +87,7 @@ C = Choose(uid="c", choices=("a", "b"))
             [
                 'action "c": width is 0: give 1 or more, or none for all',
                 'action "c": threshold is 2: give 0 to 1',
-                "action \"c\": unknown norm 'x': one of logprob, mean, per_byte, pmi",
+                "action \"c\": unknown norm 'x': one of sum, mean, per_byte, pmi",
             ],
         ),
         (

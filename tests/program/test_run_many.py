@@ -240,7 +240,7 @@ def test_a_budget_is_a_rows_own() -> None:
     expected = alone(AUTOMATON, model, GOOD, budget=Budget(tokens=40))
     found = together(AUTOMATON, model, GOOD, budget=Budget(tokens=40), concurrency=5)
     assert found == expected
-    assert {one["stopped"] for one in found} >= {"tokens"}
+    assert {one["stopped_by"] for one in found} >= {"tokens"}
 
 
 def test_an_empty_list_leaves_the_other_choices() -> None:

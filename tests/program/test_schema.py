@@ -50,13 +50,13 @@ def test_our_own_trees_are_valid(automaton: Automaton, seed: int) -> None:
     "change",
     [
         {"format": 2},
-        {"stopped": "tired"},
+        {"stopped_by": "tired"},
         {"nodes": None},
         {"nodes": [{"uid": "a"}]},
         {"nodes": [{"uid": "a", "text": 1}]},
         {"nodes": [{"uid": "a", "text": "b", "tokens": ["1"]}]},
-        {"nodes": [{"uid": "a", "text": "b", "pruned": "no"}]},
-        {"nodes": [{"uid": "a", "text": "b", "finish": "no"}]},
+        {"nodes": [{"uid": "a", "text": "b", "pruned_by": "no"}]},
+        {"nodes": [{"uid": "a", "text": "b", "finish_reason": "no"}]},
     ],
     ids=str,
 )

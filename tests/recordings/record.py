@@ -1,11 +1,11 @@
-"""Record the examples anew: `python tests/recordings/record.py`, where SmolLM2 is installed.
+"""Record the examples anew: `python -m tests.recordings.record`, where SmolLM2 is installed.
 
 Only where a program, its row or the format of recordings has changed.
 """
 
 from __future__ import annotations
 
-from rows import EXAMPLES, HERE, ROWS
+from tests.recordings.rows import EXAMPLES, HERE, ROWS
 
 from autocog_core import Automaton, Model, load
 from autocog_core.wrappers.record import Record

@@ -85,16 +85,16 @@ def test_each_row_has_the_apis_answer_and_bad_rows_have_errors(
     for record, row in zip(found, ROWS, strict=True):
         if record["row"] in WITHOUT_ANSWER:
             assert set(record) == {"row", "error"}
-            assert record["error"]["what"]
+            assert record["error"]["message"]
             continue
         tree = automaton.run(model, row)
         assert record["error"] is None
         assert record["fields"] == tree.fields
         assert record["logprob"] == pytest.approx(tree.best().logprob)
-        assert record["tokens"] > 0
-        assert record["stopped"] is None
+        assert record["tokens_evaluated"] > 0
+        assert record["stopped_by"] is None
     assert "line 3" in found[2]["error"]["where"]
-    assert '"question" is missing' in found[3]["error"]["what"]
+    assert '"question" is missing' in found[3]["error"]["message"]
     assert (summary.rows, summary.errors) == (len(ROWS), len(WITHOUT_ANSWER))
     assert summary.tokens == sum(record.get("tokens", 0) for record in found)
 
@@ -163,7 +163,7 @@ def test_fields_that_came_more_than_once_have_lists(model: Model) -> None:
 def test_a_row_that_a_budget_stopped_says_so(automaton: Automaton, model: Model) -> None:
     run = Run(automaton, model, budget=Budget(tokens=1))
     (answer,) = run.answers([Row(0, {"question": "One"})])
-    assert answer.record["stopped"] == "tokens"
+    assert answer.record["stopped_by"] == "tokens"
     assert set(answer.record["fields"]) == {"answer"}
     assert answer.record["error"] is None
 

@@ -21,8 +21,8 @@ def answer(text: Any, gold: str | None, prob: Any = None, **others: Any) -> dict
     return {
         "fields": {"answer": text},
         "probs": probs,
-        "tokens": 10,
-        "stopped": None,
+        "tokens_evaluated": 10,
+        "stopped_by": None,
         "error": None,
         "gold": gold,
         **others,
@@ -30,7 +30,7 @@ def answer(text: Any, gold: str | None, prob: Any = None, **others: Any) -> dict
 
 
 def error(gold: str | None = None) -> dict[str, Any]:
-    return {"error": {"what": "bad", "where": "", "hint": ""}, "gold": gold}
+    return {"error": {"message": "bad", "where": "", "hint": ""}, "gold": gold}
 
 
 def tallied(*records: dict[str, Any], field: str | None = "answer") -> Any:

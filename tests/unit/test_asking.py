@@ -77,7 +77,7 @@ def test_the_strategy_follows_from_what_a_backend_has() -> None:
     served = program().run(Model(CallResult()))
     assert served.provenance["strategy"] == "text"
     exact = program().run(random_model(seed=5))
-    assert exact.provenance["strategy"] == "greedy"
+    assert exact.provenance["strategy"] == "token_tree"
     assert served.fields == exact.fields
     # What follows goes on from text here and from tokens there, which bytes at random tell apart.
     assert (served.nodes[1].exact, served.nodes[1].reason) == (True, "")
@@ -173,7 +173,7 @@ def test_a_choice_hands_on_what_token_trees_would(text: str, norm: Any, end: Any
     exact, found = program.run(model), program.run(model, strategy="text")
     for node, twin in zip(found.nodes, exact.nodes, strict=True):
         if node.exact:
-            alike = {"logprobs": (), "logprob": 0.0, "prob": 0.0}
+            alike = {"logprobs": (), "path_logprob": 0.0, "prob": 0.0}
             assert replace(node, **alike) == replace(twin, **alike)
             assert node.logprobs == pytest.approx(twin.logprobs)
             assert node.prob == pytest.approx(twin.prob)

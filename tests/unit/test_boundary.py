@@ -94,8 +94,8 @@ def encode(model: Model, prompt: Any, choices: list[str], **arguments: Any) -> E
     "model", [MERGES, BYTES, UNDECLARED], ids=["merges", "bytes", "undeclared"]
 )
 @given(before=filler, after=tail, choices=choice_texts, end=st.sampled_from([None, "\n", "\n\n"]))
-@example(before="x" * SHORT, after=" Paris", choices=["a", "the"], suffix=None)
-@example(before="word " * 80, after=" ", choices=["Paris", " Paris"], suffix=None)
+@example(before="x" * SHORT, after=" Paris", choices=["a", "the"], end=None)
+@example(before="word " * 80, after=" ", choices=["Paris", " Paris"], end=None)
 def test_tokenizing_the_end_of_a_long_prompt_gives_what_the_whole_gives(
     model: Model, before: str, after: str, choices: list[str], end: str | None
 ) -> None:
@@ -210,7 +210,7 @@ def test_a_choice_spelled_by_tokens_of_the_fixed_text_alone_keeps_one() -> None:
 def test_given_ids_are_never_respelled() -> None:
     ids = [MERGES.info.bos, *MERGES.tokenize("Answer ")]
     found = encode(MERGES, ids, ["Paris", "the"])
-    assert (found.boundary, found.healed_text) == ("fixed", "")
+    assert (found.boundary, found.healed_text) == ("token_ids", "")
     assert list(found.base) == ids
     assert [MERGES.detokenize(tokens) for tokens in found.decided] == ["Paris", "the"]
 
@@ -269,7 +269,7 @@ def test_what_is_no_list_of_choices_is_refused(choices: Any) -> None:
 
 @pytest.mark.parametrize("end", [5, ["\n"], b"\n", "\ud800"])
 def test_an_end_that_is_neither_text_nor_eos_is_refused(end: Any) -> None:
-    with pytest.raises(InputError, match="end"):
+    with pytest.raises(InputError, match="suffix"):
         MERGES.choose("x", ["a"], suffix=end)
 
 

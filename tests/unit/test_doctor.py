@@ -60,7 +60,7 @@ SLOW = """
         def describe_impl(self):
             info = super().describe_impl()
             details = {"odd": float("inf"), "set": {1}, "raw": b"\\xff"}
-            return replace(info, details=details, identify=lambda: str(time.sleep(60)))
+            return replace(info, details=details, compute_fingerprint=lambda: str(time.sleep(60)))
 """
 
 

@@ -206,11 +206,13 @@ def check_against_twin(
         [len(model.detokenize_bytes(tokens)) for tokens in decided],
         norm=result.norm,
         eos=model.info.eos if end is EOS else (),
-        unconditional_prompt=None if u is None else (*bos, *model.tokenize(u)),
+        unconditional=None if u is None else (*bos, *model.tokenize(u)),
     )
     tolerance = 1e-6 * max(map(len, decided)) + 1e-6
-    for name in ("logprob", "exclusive", "mean", "per_byte", "prob"):
-        ours = [getattr(score, name) for score in result.scores]
+    fields = ("logprob", "exclusive_logprob", "mean_logprob", "logprob_per_byte", "prob")
+    twins = ("logprob", "exclusive", "mean", "per_byte", "prob")
+    for field, name in zip(fields, twins, strict=True):
+        ours = [getattr(score, field) for score in result.scores]
         theirs = [getattr(score, name) for score in expected]
         assert ours == pytest.approx(theirs, abs=tolerance, rel=1e-5), name
     if u is not None:

@@ -170,7 +170,7 @@ class NoFingerprint(CountingLM):
     def describe_impl(self) -> BackendInfo:
         from dataclasses import replace
 
-        return replace(super().describe_impl(), identify=None)
+        return replace(super().describe_impl(), compute_fingerprint=None)
 
 
 class Undescribed:

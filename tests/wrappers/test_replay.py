@@ -125,7 +125,7 @@ CALLS: list[Callable[[Model], Any]] = [
     lambda model: (
         model.info.fingerprint,
         model.capabilities,
-        replace(model.info, identify=None, capabilities=()),
+        replace(model.info, compute_fingerprint=None, capabilities=()),
     ),
 ]
 
@@ -267,7 +267,7 @@ def test_the_replay_of_a_server_is_asked_as_the_server_was(path: Path) -> None:
     with recorded(path, OnlyChooses()) as model:
         trees = [run(name, model) for name in ("quiz", "triage")]
         choices = model.choose_many(["One", "Two"], CHOICES)
-    assert trees[0]["header"]["strategy"] == "text"
+    assert trees[0]["provenance"]["strategy"] == "text"
     with replayed(path) as model:
         assert model.capabilities == ("choose", "complete", "describe", "detokenize", "tokenize")
         assert model.choose_many(["Two"], CHOICES) == choices[1:]

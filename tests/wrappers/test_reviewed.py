@@ -31,7 +31,7 @@ class SameName(RandomLM):
     """Its fingerprint tells of the weights alone."""
 
     def describe_impl(self) -> BackendInfo:
-        return dataclasses.replace(super().describe_impl(), identify=lambda: "weights")
+        return dataclasses.replace(super().describe_impl(), compute_fingerprint=lambda: "weights")
 
 
 class Steer(Wrapper):
@@ -109,7 +109,7 @@ def test_a_description_may_ask_the_bare_hooks() -> None:
 
 class Nameless(RandomLM):
     def describe_impl(self) -> BackendInfo:
-        return dataclasses.replace(super().describe_impl(), identify=None)
+        return dataclasses.replace(super().describe_impl(), compute_fingerprint=None)
 
 
 class Unreadable(RandomLM):
@@ -117,7 +117,7 @@ class Unreadable(RandomLM):
         def fails() -> str:
             raise PermissionError("no")
 
-        return dataclasses.replace(super().describe_impl(), identify=fails)
+        return dataclasses.replace(super().describe_impl(), compute_fingerprint=fails)
 
 
 def test_recordings_are_of_one_model(tmp_path: Path) -> None:

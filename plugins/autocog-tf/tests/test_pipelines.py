@@ -92,7 +92,7 @@ def by_index(answer: list[dict[str, Any]]) -> list[dict[str, Any]]:
     [
         {},
         {"norm": "mean"},
-        {"norm": "per_byte", "end": "\n"},
+        {"norm": "per_byte", "suffix": "\n"},
         {"end": EOS},
         {"norm": "pmi", "unconditional": "Answer:"},
     ],

@@ -10,7 +10,9 @@ from autocog_core.types.thought_tree import ThoughtTree
 from tests.support.automata.generated import Case
 from tests.support.automata.reading import Step
 
-EXACT = ("uid", "text", "tokens", "length", "pruned", "finish", "last", "retokenized")
+#: Fields of a node that are equal to the step's, and what the step calls them.
+EXACT = {name: name for name in ("uid", "text", "tokens", "length", "last", "retokenized")}
+EXACT |= {"pruned_by": "pruned", "finish_reason": "finish", "name": "name", "model": "model"}
 NEAR = 1e-6
 
 
@@ -33,8 +35,8 @@ def _check(tree: ThoughtTree, indices: Sequence[int], steps: Sequence[Step], whe
     for index, step in zip(indices, steps, strict=True):
         node = tree.nodes[index]
         place = f"{where}/{step.uid} {step.text!r}"
-        for name in (*EXACT, "name", "model"):
-            found, expected = getattr(node, name), getattr(step, name)
+        for name, called in EXACT.items():
+            found, expected = getattr(node, name), getattr(step, called)
             assert found == expected, f"{place}: {name} is {found!r}, not {expected!r}"
         assert node.exact
         assert len(node.logprobs) == len(step.logprobs), f"{place}: {node.logprobs}"

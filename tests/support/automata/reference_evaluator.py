@@ -136,7 +136,7 @@ class SlowEvaluation:
                 if self._at_bound(uid, path):
                     step.pruned = "max_visits"
                     self.seen["a choice pruned at max_visits"] += 1
-        rank = "exclusive" if action.norm == "logprob" else action.norm
+        rank = "exclusive" if action.norm == "sum" else action.norm
         self._prune(action, [s for s, _ in found], [getattr(score, rank) for score in scores])
         return found
 

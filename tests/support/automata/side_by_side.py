@@ -48,7 +48,7 @@ class Server(ByteLM):
     def describe_impl(self) -> BackendInfo:
         return replace(
             super().describe_impl(),
-            concurrency=self._most,
+            max_concurrency=self._most,
             capabilities=("choose", "complete", "tokenize", "detokenize", "describe", "usage"),
         )
 
