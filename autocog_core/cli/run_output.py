@@ -159,7 +159,7 @@ def _numbers(record: Record) -> str:
     margin = "" if record["margin"] is None else f", margin {record['margin']:.3f} nats"
     return (
         f"prob {probability(record['prob'])}{margin}, logprob {number(record['logprob'])}, "
-        f"{record['tokens']} tokens evaluated"
+        f"{record['tokens_evaluated']} tokens evaluated"
     )
 
 

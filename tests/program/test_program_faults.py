@@ -78,7 +78,7 @@ actions:
   length: 0
   vocab: bb
 - choices: [a]
-  end: x
+  suffix: x
   suffix_eos: true
 - text: "{{ question|shout }}"
 """
@@ -96,7 +96,7 @@ PATH: 13 faults
   PATH:15: action "c": uid: another action has the uid "c" too
   PATH:15: action "c": length is 0: give 1 or more
   PATH:17: action "c": vocab: unknown set of tokens "bb": did you mean "b"?
-  PATH:18: action 4: it has both end and end_eos
+  PATH:18: action 4: it has both suffix and suffix_eos
   PATH:21: action 5: template, line 1: there is no filter "shout"; did you mean "sort"?
 """
 

@@ -32,7 +32,7 @@ actions:
   - text: "Q: {{ question }}\\nA: "
   - name: answer
     choices: {each: options}
-    end: "\\n"
+    suffix: "\\n"
   - uid: number
     length: 3
     stop: "."

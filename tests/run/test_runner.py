@@ -96,7 +96,7 @@ def test_each_row_has_the_apis_answer_and_bad_rows_have_errors(
     assert "line 3" in found[2]["error"]["where"]
     assert '"question" is missing' in found[3]["error"]["message"]
     assert (summary.rows, summary.errors) == (len(ROWS), len(WITHOUT_ANSWER))
-    assert summary.tokens == sum(record.get("tokens", 0) for record in found)
+    assert summary.tokens == sum(record.get("tokens_evaluated", 0) for record in found)
 
 
 def test_the_numbers_of_a_record_are_those_of_the_choices(

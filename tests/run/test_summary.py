@@ -73,7 +73,7 @@ def test_errors_and_rows_without_a_right_answer_do_not_count_as_wrong() -> None:
         answer(" Lyon", "Paris", 0.6),
         error("Paris"),
         answer(" Rome", None, 0.5),
-        answer("Rome", "rome", 0.5, stopped="tokens"),
+        answer("Rome", "rome", 0.5, stopped_by="tokens"),
         error(),
     )
     assert (found.rows, found.errors, found.stopped, found.tokens) == (6, 2, 1, 40)

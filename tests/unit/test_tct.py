@@ -235,7 +235,7 @@ def check_against_twin(
     choices=choice_texts,
     norm=st.sampled_from(["sum", "mean", "per_byte", "pmi"]),
     end=st.sampled_from([None, None, "\n", EOS]),
-    unconditional_prompt=st.sampled_from(["", "Answer:"]),
+    unconditional=st.sampled_from(["", "Answer:"]),
 )
 def test_scores_equal_those_of_the_slow_twin(
     model: Model, prompt: str, choices: list[str], norm: Any, end: Any, unconditional: str
