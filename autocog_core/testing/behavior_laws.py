@@ -62,7 +62,7 @@ def fingerprint(subject: BackendUnderTest) -> None:
     if not one:
         raise LawViolation(
             "there is no fingerprint",
-            cause="give BackendInfo a `compute_fingerprint`: a digest of weights, tokenizer, dtype, version",
+            cause="give BackendInfo a `compute_fingerprint`: a digest of weights, tokenizer, dtype",
         )
     if one != other:
         raise LawViolation(

@@ -225,7 +225,7 @@ def test_a_program_on_two_models_says_how_each_was_asked() -> None:
     )
     main, judge = random_model(seed=2), Model(server)
     tree = mixed.run(main, models={"judge": judge})
-    assert tree.provenance["strategy"] == "greedy"
+    assert tree.provenance["strategy"] == "token_tree"
     assert tree.provenance["models"]["judge"]["strategy"] == "text"
     assert 2 <= server.busiest <= 8
     exact = mixed.run(main, models={"judge": random_model(seed=1)})
@@ -234,7 +234,7 @@ def test_a_program_on_two_models_says_how_each_was_asked() -> None:
     assert [plain(each) for each in rows] == [plain(exact)] * 3
     both = mixed.run(judge, models={"judge": main})
     assert both.provenance["strategy"] == "text"
-    assert both.provenance["models"]["judge"]["strategy"] == "greedy"
+    assert both.provenance["models"]["judge"]["strategy"] == "token_tree"
     assert {node.reason for node in both.nodes if node.uid == "w"} == {
         "2 samples in place of beams: a search needs token distributions"
     }

@@ -213,7 +213,7 @@ def test_rows_go_to_a_file_and_the_summary_says_what_they_came_to(files: Path, r
     told = " ".join(result.stderr.split())
     assert f"{right} of 3 answered; 95% interval" in told
     assert "expected error" in told
-    assert f"tokens {sum(record.get('tokens', 0) for record in found)} evaluated" in told
+    assert f"tokens {sum(record.get('tokens_evaluated', 0) for record in found)} evaluated" in told
     assert len(list((files / "trees").iterdir())) == 3
 
     again = run(*command, "--gold", "answer=label", "--tree-dir", "trees", "--json")

@@ -54,7 +54,7 @@ class TokenizedApart(Sound):
                     tokens=tuple(tokens),
                     token_logprobs=tuple(values),
                     logprob=total,
-                    exclusive=total,
+                    exclusive_logprob=total,
                 )
             )
         found = self.core_choose(request)

@@ -44,7 +44,7 @@ class StopOnlyAsWholeToken(StopsIgnored):
         for i, token in enumerate(free.tokens):
             if self.vocabulary.surfaces[token].decode(errors="replace") in request.stop:
                 text = self.vocabulary.detokenize(free.tokens[:i]).decode()
-                return replace(free, text=text, tokens=free.tokens[: i + 1], finish="stop")
+                return replace(free, text=text, tokens=free.tokens[: i + 1], finish_reason="stop")
         return free
 
 
@@ -58,7 +58,9 @@ class StopMadeUp(StopsIgnored):
         stop = request.stop[0]
         kept = free.text.split(stop)[0]
         tokens = [*self.vocabulary.tokenize(kept, False), *self.vocabulary.tokenize(stop, False)]
-        return replace(free, text=kept + stop, tokens=tuple(tokens), finish="stop", stop=stop)
+        return replace(
+            free, text=kept + stop, tokens=tuple(tokens), finish_reason="stop", stop=stop
+        )
 
 
 class StopForbidden(StopsIgnored):
@@ -131,7 +133,7 @@ class WritesOn(Sampling):
 class EndCalledLength(Sampling):
     def sample(self, prompt: list[int], request: CompletionRequest, number: int) -> Completion:
         found = super().sample(prompt, request, number)
-        return replace(found, finish="length") if found.finish_reason == "eos" else found
+        return replace(found, finish_reason="length") if found.finish_reason == "eos" else found
 
 
 class EndLeftOut(Sampling):

@@ -81,7 +81,7 @@ def test_fixed_text_does_not_count_as_decided(header: str) -> None:
     for node, score in zip(tree.nodes[1:], scores, strict=True):
         assert node.length == len(score.tokens)
         assert node.prob == pytest.approx(score.prob)
-        assert node.mean == pytest.approx(score.mean_logprob)
+        assert node.mean_logprob == pytest.approx(score.mean_logprob)
 
 
 def written(model_seed: int, letters: str, stop: str) -> str:

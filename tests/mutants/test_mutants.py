@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import textwrap
@@ -26,6 +25,7 @@ from tests.mutants import (
     trees,
 )
 from tests.mutants.sound import Sampling, Sound, WithTrees
+from tests.support.processes import child_environment
 from tests.unit import test_fta
 
 #: The mutant, the laws that must catch it, and words of the likely cause that the first of these
@@ -243,7 +243,7 @@ def test_a_vocabulary_as_the_tokenizer_spells_it_breaks_no_other_law() -> None:
 
 SUITE = """
     from autocog_core.testing import BackendContractTests
-    from mutants.{module} import {name}
+    from tests.mutants.{module} import {name}
 
     class TestIt(BackendContractTests):
         def make(self):
@@ -269,7 +269,7 @@ def test_the_suite_is_run_by_a_class_of_two_lines(
         text=True,
         check=False,
         cwd=Path(__file__).parents[1],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env=child_environment(),
     )
     assert ran.returncode == failing, ran.stdout
     if failing:

@@ -5,10 +5,9 @@ Only where a program, its row or the format of recordings has changed.
 
 from __future__ import annotations
 
-from tests.recordings.rows import EXAMPLES, HERE, ROWS
-
 from autocog_core import Automaton, Model, load
 from autocog_core.wrappers.record import Record
+from tests.recordings.rows import EXAMPLES, HERE, ROWS
 
 
 def main() -> None:

@@ -353,7 +353,7 @@ def test_no_array_of_nodes_times_vocabulary_is_ever_made() -> None:
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        ({"norm": "sum"}, InputError, "norm"),
+        ({"norm": "product"}, InputError, "norm"),
         ({"norm": []}, InputError, "norm"),
         ({"boundary": "loose"}, InputError, "boundary"),
         ({"method": "magic"}, CapabilityError, "magic"),

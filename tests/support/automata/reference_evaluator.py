@@ -119,7 +119,7 @@ class SlowEvaluation:
             [len(reader.surface(tokens)) for tokens in decided],
             norm=action.norm,
             eos=eos,
-            unconditional_prompt=unconditional if action.norm == "pmi" else None,
+            unconditional=unconditional if action.norm == "pmi" else None,
         )
         if any(math.isnan(score.prob) for score in scores):
             raise NotComparableError
