@@ -215,11 +215,12 @@ def test_a_stream_that_is_left_is_counted_by_its_events(connect_chat: Connect) -
     model = connect_chat(Generic()).as_model()
     assert model.info.name
     before = model.usage
-    text = model.stream(messages=MESSAGES, max_tokens=50, temperature=0)
+    # Long, for a busy machine may write much before the stream is closed.
+    text = model.stream(messages=MESSAGES, max_tokens=2000, temperature=0)
     next(text)
     text.close()
     after = model.usage
     assert before is not None
     assert after is not None
     assert after.requests - before.requests == 1
-    assert 1 <= after.completion_tokens - before.completion_tokens < 50
+    assert 1 <= after.completion_tokens - before.completion_tokens < 2000
