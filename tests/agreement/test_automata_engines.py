@@ -162,7 +162,7 @@ def test_nothing_is_evaluated_twice(engine: Engine, name: str) -> None:
     with engine.counted() as work, Needed(engine.model) as needed:
         automaton.run(engine.model, given)
     assert work.tokens / len(needed) <= 1.05
-    if engine.model.client.hooks.evaluate.get_hookimpls():
+    if engine.model.client.hooks.run_automata.get_hookimpls():
         engine.forget()
         with engine.counted() as own:
             automaton.run(engine.model, given)
@@ -175,7 +175,7 @@ def test_beams_evaluate_nothing_twice(engine: Engine) -> None:
     with engine.counted() as work, Needed(engine.model) as needed:
         automaton.run(engine.model)
     assert work.tokens / len(needed) <= 1.05
-    if engine.model.client.hooks.evaluate.get_hookimpls():
+    if engine.model.client.hooks.run_automata.get_hookimpls():
         engine.forget()
         with engine.counted() as own:
             automaton.run(engine.model)

@@ -23,9 +23,9 @@ from tests.support.soak import count
 WRITER = """
 import hashlib, random, sys
 from pathlib import Path
-from autocog_core.wrappers.store import Store
+from autocog_core.wrappers.store import ByteStore
 path, seed, count, size = Path(sys.argv[1]), *map(int, sys.argv[2:])
-store, draw, wrong = Store(path, size), random.Random(seed), 0
+store, draw, wrong = ByteStore(path, size), random.Random(seed), 0
 def value(key):
     return hashlib.sha256(key).digest() * (1 + key[0] * 8)
 print("ready", flush=True)

@@ -31,7 +31,7 @@ PROGRAM: dict[str, Any] = {
 #: What all requests of a row may take at most, of which each may time out.
 TIMEOUT = 0.5
 #: A completion is one request then, and not one a token.
-STRATEGY: Strategy = "complete+choose"
+STRATEGY: Strategy = "text"
 
 
 def faulty(server: VLLM) -> Faults:
@@ -110,7 +110,7 @@ def test_the_command_goes_on_and_ends_complete(
 
     def run(output: str, *more: str) -> Result:
         command = ["run", "program.json", "-i", "rows.jsonl", "-o", output, "--concurrency", "8"]
-        command += ["--strategy", "complete+choose"]
+        command += ["--strategy", "text"]
         return CliRunner().invoke(app, [*command, *more])
 
     def written(output: str) -> list[dict[str, Any]]:

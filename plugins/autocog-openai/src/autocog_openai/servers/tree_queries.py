@@ -84,7 +84,7 @@ def _ask_all(
             plan = scorer.plan(wanted, position.heard)
             if not plan:
                 raise CapabilityError(
-                    _lacking(wanted), where=connection.where, hint='use strategy "complete+choose"'
+                    _lacking(wanted), where=connection.where, hint='use strategy "text"'
                 )
             asked += [(position, one) for one in plan]
         answers = connection.gather(scorer.ask, [wanted for _, wanted in asked])
@@ -94,7 +94,7 @@ def _ask_all(
         for position, wanted in asked:
             if _known(position) == before[id(position)]:
                 raise CapabilityError(
-                    _lacking(wanted), where=connection.where, hint='use strategy "complete+choose"'
+                    _lacking(wanted), where=connection.where, hint='use strategy "text"'
                 )
         open_ = list({id(position): position for position, _ in asked}.values())
 
