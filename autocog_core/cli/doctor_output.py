@@ -63,7 +63,7 @@ def _text(text: str) -> Text:
 def _reason(problem: Problem) -> Iterator[Text]:
     yield _text(problem.what)
     if problem.fix:
-        yield Text.assemble(("mend: ", "bold"), printable(problem.fix), overflow="fold")
+        yield Text.assemble(("fix: ", "bold"), printable(problem.fix), overflow="fold")
 
 
 def _facts(facts: Iterable[tuple[str, str]]) -> Table:

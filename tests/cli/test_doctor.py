@@ -114,24 +114,24 @@ def item(text: str, title: str) -> str:
         (
             "backend broken",
             "fails backend broken: autocog-broken 2.5 fails at import: RuntimeError: half written "
-            "mend: pip install --upgrade --force-reinstall autocog-broken",
+            "fix: pip install --upgrade --force-reinstall autocog-broken",
         ),
         (
             "backend needy",
             "fails backend needy: autocog-needy 2.5 it is installed, but the module "
             '"a_module_that_is_not_there" that it needs is not '
-            "mend: pip install autocog-needy (it brings what it needs)",
+            "fix: pip install autocog-needy (it brings what it needs)",
         ),
-        ("backend misspelt", 'no hook is called "gready_impl" mend: did you mean "greedy_impl"?'),
+        ("backend misspelt", 'no hook is called "gready_impl" fix: did you mean "greedy_impl"?'),
         (
             "backend older",
             "it was written for contract 0, this core speaks 1 "
-            "mend: pip install --upgrade autocog-older",
+            "fix: pip install --upgrade autocog-older",
         ),
         (
             "backend random",
             f"autocog-core {__version__} and autocog-taker 1.0 both offer it "
-            "mend: pip uninstall autocog-taker (or the other one)",
+            "fix: pip uninstall autocog-taker (or the other one)",
         ),
     ],
 )
@@ -212,9 +212,9 @@ def test_a_broken_plugin_that_the_config_names_is_exit_code_1(
     # MODEL alone: neither the other model nor plugins that it does not name.
     assert [plugin["name"] for plugin in data["plugins"]] == ["needy"]
     (model,) = data["models"]
-    assert (data["works"], model["name"], model["state"]) == (False, "bad", "fails")
+    assert (data["works"], model["name"], model["state"]) == (False, "bad", "error")
     assert "a_module_that_is_not_there" in model["problem"]["what"]
-    assert model["problem"]["mend"].startswith("pip install autocog-needy")
+    assert model["problem"]["fix"].startswith("pip install autocog-needy")
     assert data["config"]["path"] == str(folder / "autocog.toml")
     assert data["environment"]["secrets"] == {"SOME_VARIABLE": False}
     assert "needy_module" not in sys.modules
@@ -228,7 +228,7 @@ def test_options_are_checked_without_loading(alone: Run, folder: Path) -> None:
     result = alone("doctor", "--no-load", "--json")
     assert result.exit_code == 1
     right, wrong = json.loads(result.stdout)["models"]
-    assert (right["state"], right["seconds"], right["facts"]) == ("not loaded", None, {})
+    assert (right["state"], right["seconds"], right["facts"]) == ("skipped", None, {})
     assert wrong["problem"]["what"] == (
         'models.wrong.options.sead: unknown key; did you mean "seed"?'
     )
@@ -270,7 +270,7 @@ def test_damage_that_stops_everything_is_explained(
     assert result.exit_code == 1
     text = " ".join(result.stdout.split())
     # Long paths are broken at 80 columns.
-    assert f"mend:delete{damaged.parent}," in text.replace(" ", "")
+    assert f"fix:delete{damaged.parent}," in text.replace(" ", "")
     assert "no program that looks for plugins starts while it is there" in text
 
 

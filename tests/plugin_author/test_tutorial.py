@@ -103,7 +103,7 @@ def test_the_package_is_what_new_plugin_writes_but_for_the_authors_part(tmp_path
 
 
 def test_the_page_tells_of_every_law_once() -> None:
-    told = first_column("| laws |", "Mend the distribution")
+    told = first_column("| laws |", "Fix the distribution")
     assert sorted(told) == sorted(law.name for law in LAWS)
 
 

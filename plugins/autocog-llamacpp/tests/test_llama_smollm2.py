@@ -133,7 +133,7 @@ def test_examples_are_in_cpp_what_core_makes_of_them(smol_f32: Path, example: st
     program = Automaton.from_file(EXAMPLES / example / f"{example}.yaml").bind(ROWS[example])
     found = []
     for way in (True, False):
-        options = {"n_ctx": 2048, "exact": True, "n_threads": count(1, 0), "native": way}
+        options = {"n_ctx": 2048, "exact": True, "n_threads": count(1, 0), "use_extension": way}
         created = LLaMa.create(model_path=str(smol_f32), **options)
         model = LLaMa(**created)
         found.append(result_of(program, model.as_model()))

@@ -54,7 +54,7 @@ def pair(gguf_file: Callable[..., Path]) -> Iterator[Callable[[str], tuple[LLaMa
             path = str(gguf_file(architecture, **file))
             given = {"n_ctx": 96, "exact": True, "n_threads": 1, **options}
             one, other = (
-                LLaMa(**LLaMa.create(model_path=path, native=in_cpp, **given))
+                LLaMa(**LLaMa.create(model_path=path, use_extension=in_cpp, **given))
                 for in_cpp in (True, False)
             )
             made[kind] = (one, other)

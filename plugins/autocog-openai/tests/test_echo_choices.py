@@ -51,4 +51,4 @@ def test_a_wrong_echo_is_not_used(connect: Connect, byte_tokenizer: str) -> None
 def test_pmi_is_refused_where_nothing_can_tell_it(connect: Connect, byte_tokenizer: str) -> None:
     model = connect(WrongEcho(right=True), tokenizer=byte_tokenizer)
     with pytest.raises(CapabilityError, match="pmi"):
-        model.choose("The capital", CHOICES[:2], norm="pmi", unconditional="x")
+        model.choose("The capital", CHOICES[:2], norm="pmi", unconditional_prompt="x")

@@ -32,9 +32,9 @@ def assert_same(found: ChoiceScores, expected: ChoiceScores) -> None:
         assert one.pop("choice") == another.pop("choice")
         for name, value in another.items():
             assert one[name] == (None if value is None else pytest.approx(value, abs=1e-5)), name
-    for name in ("evaluated", "entropy", "margin"):
+    for name in ("tokens_evaluated", "entropy", "margin"):
         value = other.pop(name)
-        assert name == "evaluated" or mine[name] == pytest.approx(value, abs=1e-5)
+        assert name == "tokens_evaluated" or mine[name] == pytest.approx(value, abs=1e-5)
         mine.pop(name)
     assert mine == other
 
@@ -45,11 +45,11 @@ def assert_same(found: ChoiceScores, expected: ChoiceScores) -> None:
         ("The capital is", [" Paris", " Lyon", " Rome"], {"norm": "mean"}),
         ("The capital is", [" Paris", " Lyon", " Rome"], {"norm": "per_byte"}),
         ("The capital is", [" Paris", " Lyon"], {"norm": "pmi"}),
-        ("The capital is", [" Paris", " Lyon"], {"norm": "pmi", "unconditional": "Answer:"}),
+        ("The capital is", [" Paris", " Lyon"], {"norm": "pmi", "unconditional_prompt": "Answer:"}),
         ("The capital is ", ["Paris", "Lyon"], {}),
         ("The capital is", [" Paris", " Paris, the", " Paris, the city"], {}),
-        ("The capital is", [" Paris", " Lyon"], {"end": "\n"}),
-        ("One: 1", ["0", "00", "000"], {"end": "."}),
+        ("The capital is", [" Paris", " Lyon"], {"suffix": "\n"}),
+        ("One: 1", ["0", "00", "000"], {"suffix": "."}),
         ("Où ?", [" où", " ça", " été", " 東京", " 東大", " 🙂", " 🙃"], {"norm": "per_byte"}),
         ("Says <|eos|>", [" <|end|>", " no"], {}),
         ("Only", [" one"], {}),
@@ -80,7 +80,7 @@ def test_two_hundred_choices_ask_for_no_more_than_the_server_names(pair: Pair) -
 def test_the_end_of_sequence_is_found_out_and_scored(pair: Pair) -> None:
     assert pair.model.as_model().info.eos == pair.truth.info.eos
     choices = ["b", "bc", "d"]
-    found = pair.model.choose("A", choices, end=EOS)
+    found = pair.model.choose("A", choices, suffix=EOS)
     assert_same(found, pair.truth.choose("A", choices, suffix=EOS))
 
 

@@ -123,7 +123,7 @@ def test_the_command_line_never_shows_it(
             f'default_model = "remote"\n[models.remote]\nbackend = "openai"\n'
             f'[models.remote.options]\nmodel = "{CHAT}"\nserver = "openai"\n'
             f'base_url = "{url}/v1"\napi_key = "{key}"\nmax_retries = 0\n'
-            f'encoding = "{byte_tokenizer}"\n',
+            f'tokenizer = "{byte_tokenizer}"\n',
             encoding="utf-8",
         )
         command = ["choose", "Yes or no?", "-c", "yes", "-c", "no"]

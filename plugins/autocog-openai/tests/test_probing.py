@@ -278,12 +278,12 @@ def test_a_model_of_unknown_encoding_asks_for_it_where_it_is_needed(connect: Con
     assert model.complete(messages=MESSAGES, max_tokens=3, temperature=0).finish_reason == "length"
     with pytest.raises(ConfigError, match="does not know which encoding") as caught:
         model.choose(messages=MESSAGES, choices=["yes", "no"], method="top_logprobs")
-    assert caught.value.where == "encoding"
-    assert "encoding = " in caught.value.hint
+    assert caught.value.where == "tokenizer"
+    assert "tokenizer = " in caught.value.hint
     assert "tokenizer.json" in caught.value.hint
     picked = model.choose(messages=MESSAGES, choices=["yes", "no"])
     assert picked.method == "pick"
-    assert "encoding" in picked.reason
+    assert "tokenizer" in picked.reason
 
 
 def test_encodings_at_hand_need_no_network(connect: Connect) -> None:

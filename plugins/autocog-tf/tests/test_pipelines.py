@@ -93,8 +93,8 @@ def by_index(answer: list[dict[str, Any]]) -> list[dict[str, Any]]:
         {},
         {"norm": "mean"},
         {"norm": "per_byte", "suffix": "\n"},
-        {"end": EOS},
-        {"norm": "pmi", "unconditional": "Answer:"},
+        {"suffix": EOS},
+        {"norm": "pmi", "unconditional_prompt": "Answer:"},
     ],
 )
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
@@ -109,7 +109,7 @@ def test_it_gives_what_choose_gives(
         for choice, score in zip(by_index(answer), expected.scores, strict=True):
             assert choice["label"] == score.choice
             assert choice["score"] == pytest.approx(score.prob, abs=TOLERANCE)
-            for name in ("logprob", "exclusive", "mean", "per_byte"):
+            for name in ("logprob", "exclusive_logprob", "mean_logprob", "logprob_per_byte"):
                 assert choice[name] == pytest.approx(getattr(score, name), abs=TOLERANCE)
             assert choice.get("pmi") == pytest.approx(score.pmi, abs=TOLERANCE)
     json.dumps(found)
@@ -118,7 +118,10 @@ def test_it_gives_what_choose_gives(
 def test_one_row_or_a_list_and_one_dict_or_a_list(pipe: Any) -> None:
     """A row gives a dict, with `top_k` a list of dicts; a list of rows a list of these."""
     one = pipe(ROWS[0])
-    assert set(one) == {"label", "score", "logprob", "index", "exclusive", "mean", "per_byte"}
+    assert set(one) == {
+        *("label", "score", "index", "logprob"),
+        *("exclusive_logprob", "mean_logprob", "logprob_per_byte"),
+    }
     assert pipe(ROWS[0], top_k=1) == [pytest.approx(one)]
     assert [len(pipe(ROWS[0], top_k=k)) for k in (2, 99, None)] == [2, 5, 5]
     assert pipe([ROWS[0]]) == [pytest.approx(one)]

@@ -54,7 +54,7 @@ WORLD = replace(
 MOST_PATHS = 40
 #: Log-probabilities may be apart so far, for each token.
 TOLERANCE = 1e-5
-NUMBERS = ("logprobs", "logprob", "prob")
+NUMBERS = ("logprobs", "path_logprob", "prob")
 COUNTS = ("model_calls", "tokens_evaluated", "unique_tokens")
 #: Not token by token: a path of it may be longer than the context.
 LONG = "a.b 1" * 20

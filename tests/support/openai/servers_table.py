@@ -1,6 +1,6 @@
 """The table in docs/servers.md of what each server supports, made from what probing finds.
 
-    python plugins/autocog-openai/tests/servers_table.py
+    python -m tests.support.openai.servers_table
 
 probes all servers anew and writes the table. Those that cannot be started here keep their rows.
 """
@@ -32,7 +32,7 @@ from tests.support.openai.servers.sglang import SGLang
 from tests.support.openai.servers.vllm import VLLM
 
 PAGE = Path(__file__).parents[3] / "docs" / "servers.md"
-BEGIN = "<!-- begin of the table: written by plugins/autocog-openai/tests/servers_table.py -->"
+BEGIN = "<!-- begin of the table: written by python -m tests.support.openai.servers_table -->"
 END = "<!-- end of the table -->"
 COLUMNS = (
     *("server", "checked with", "route", "ids as prompt", "named tokens", "listed, completions"),
@@ -151,7 +151,7 @@ def row(subject: BackendUnderTest) -> str:
                 told["echo"],
                 _yes(told["prefill"]),
                 _yes(told["steering"]),
-                "its own" if told.get("tokenize") else "`encoding`",
+                "its own" if told.get("tokenize") else "`tokenizer`",
                 ", ".join(_methods(model)) or "none",
             )
         finally:
