@@ -113,12 +113,12 @@ def item(text: str, title: str) -> str:
     [
         (
             "backend broken",
-            "fails backend broken: autocog-broken 2.5 fails at import: RuntimeError: half written "
+            "error backend broken: autocog-broken 2.5 fails at import: RuntimeError: half written "
             "fix: pip install --upgrade --force-reinstall autocog-broken",
         ),
         (
             "backend needy",
-            "fails backend needy: autocog-needy 2.5 it is installed, but the module "
+            "error backend needy: autocog-needy 2.5 it is installed, but the module "
             '"a_module_that_is_not_there" that it needs is not '
             "fix: pip install autocog-needy (it brings what it needs)",
         ),
@@ -136,12 +136,12 @@ def item(text: str, title: str) -> str:
     ],
 )
 def test_each_broken_plugin_is_explained_and_mended(seen: str, title: str, words: str) -> None:
-    assert item(seen, title).startswith("fails ")
+    assert item(seen, title).startswith("error ")
     assert words in item(seen, title)
 
 
 def test_a_taken_name_is_told_of_both_distributions(seen: str) -> None:
-    lines = [line for line in seen.splitlines() if line.startswith("fails backend random: ")]
+    lines = [line for line in seen.splitlines() if line.startswith("error backend random: ")]
     assert [line.split()[3] for line in lines] == ["autocog-core", "autocog-taker"]
 
 

@@ -76,7 +76,7 @@ def compared(pair: Any, examples: int, number: int = 0) -> Counter[str]:
 #: In how many of the 300 each of these has to happen, or the test would say little.
 LEAST = {
     **dict.fromkeys(("a text, scored", "a text, given", "an empty text", "more than ASCII"), 20),
-    **dict.fromkeys(("norm: logprob", "norm: mean", "norm: per_byte", "norm: pmi"), 15),
+    **dict.fromkeys(("norm: sum", "norm: mean", "norm: per_byte", "norm: pmi"), 15),
     **dict.fromkeys(("end: none", "end: text", "end: EOS"), 12),
     **dict.fromkeys((f"beams: {beams}" for beams in (1, 2, 3, 4)), 15),
     **dict.fromkeys((f"length_penalty: {p}" for p in (-0.7, 0.0, 0.5, 1.0, 2.0)), 8),

@@ -56,7 +56,7 @@ def test_what_is_no_text_is_replaced_as_python_does(raw: bytes) -> None:
 )
 def test_the_first_stop_is_that_of_core(raw: bytes, before: int, stops: list[str]) -> None:
     expected = find_first_stop(raw, before, stops)
-    start = _native.find_first_stop(raw, before, [stop.encode() for stop in stops])
+    start = _native.first_stop(raw, before, [stop.encode() for stop in stops])
     assert start == (-1 if expected is None else expected[0])
 
 

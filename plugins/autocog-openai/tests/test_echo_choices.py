@@ -18,7 +18,7 @@ def test_a_right_echo_scores_every_choice_by_one_request(
     model = connect(server, tokenizer=byte_tokenizer)
     assert model.as_model().info.details["echo"] == "right"
     server.log.clear()
-    for more in ({}, {"end": "\n"}, {"norm": "per_byte"}):
+    for more in ({}, {"suffix": "\n"}, {"norm": "per_byte"}):
         server.log.clear()
         found = model.choose("The capital", CHOICES[:3], **more)
         expected = server.engine.model.choose("The capital", CHOICES[:3], **more)

@@ -134,7 +134,7 @@ def test_the_command_goes_on_and_ends_complete(
         assert len(begun) == first
         failed = [row for row in begun if row["error"] is not None]
         assert 0 < len(failed) < first
-        assert all(row["error"]["what"] and row["error"]["where"] for row in failed)
+        assert all(row["error"]["message"] and row["error"]["where"] for row in failed)
         assert f"errors {len(failed)}" in " ".join(result.stderr.split())
         faults.enabled = False
         assert run("out.jsonl").exit_code == 0

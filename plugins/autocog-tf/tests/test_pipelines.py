@@ -351,8 +351,8 @@ def test_errors_of_programs_and_rows_are_told(run: Any, pipe: Any) -> None:
         pipeline("thought-automaton", model=pipe.model, tokenizer=pipe.tokenizer)(QUESTIONS[0])
     with pytest.raises(InputError, match=r"nowhere\.yaml"):
         run(QUESTIONS[0], program="nowhere.yaml")
-    assert run({"question": "new"}, budget=Budget(tokens=1))["stopped"] == "tokens"
-    assert run(QUESTIONS[0])["stopped"] is None
+    assert run({"question": "new"}, budget=Budget(tokens=1))["stopped_by"] == "tokens"
+    assert run(QUESTIONS[0])["stopped_by"] is None
 
 
 def test_the_page_shows_what_works(folder: Path) -> None:
@@ -373,7 +373,7 @@ def test_the_page_shows_what_works(folder: Path) -> None:
 def keys(text: str, task: str) -> set[str]:
     """What the page's table of keys names."""
     section = re.split(r"\n## ", text.split(f"\n## `{task}`", 1)[1])[0]
-    table = section.split("| key | |\n", 1)[1].split("\n\n")[0]
+    table = section.split("| key | meaning |\n", 1)[1].split("\n\n")[0]
     first = re.findall(r"^\| (`.*?) \|", table, flags=re.MULTILINE)
     return {name for cell in first for name in re.findall(r"`(\w+)`", cell)}
 
