@@ -216,5 +216,5 @@ def _verdict(diagnosis: Diagnosis) -> Text:
     else:
         verdict = Text("all that is configured works", "green")
         if idle or diagnosis.damaged:
-            verdict.append("; what fails above, it does not need")
+            verdict.append("; no configured model uses what has errors above")
     return verdict

@@ -152,7 +152,8 @@ def test_the_good_one_works_and_its_model_loads(seen: str) -> None:
     assert model.startswith("ok fine (default): backend good, loaded in ")
     assert " resident engine random over bytes vocabulary 259 tokens" in model
     assert (
-        seen.splitlines()[-1] == "all that is configured works; what fails above, it does not need"
+        seen.splitlines()[-1]
+        == "all that is configured works; no configured model uses what has errors above"
     )
 
 
