@@ -271,7 +271,7 @@ def sanitize(session: nox.Session) -> None:
     }
     files = ["native_parts", "native_automata", "native_manners", "tree_decoding", "mixed_calls"]
     chosen = session.posargs or [f"{LLAMACPP}/tests/test_{name}.py" for name in files]
-    session.run("pytest", "-q", "-m", "not slow", *chosen, env=environment)
+    session.run("pytest", "-q", "-m", "not slow and not soak", *chosen, env=environment)
 
 
 @nox.session
@@ -350,7 +350,7 @@ def bench(session: nox.Session) -> None:
 def build(session: nox.Session) -> None:
     """Build every wheel, try each one in an environment that has nothing else, test the builds.
 
-    What is given after -- goes to pytest: `nox -s build -- -m "not slow"`.
+    What is given after -- goes to pytest: `nox -s build -- -m "not slow and not soak"`.
     """
     constrain(session)
     session.install(BUILD)

@@ -1,7 +1,7 @@
 """Where fixed text meets a choice: which tokens are shared, and which the choice decides.
 
 tokenize(a + b) is in general not tokenize(a) + tokenize(b), so a choice is never encoded alone:
-the fixed text is tokenized jointly with each choice (SEMANTICS, section 2).
+the fixed text is tokenized jointly with each choice (docs/semantics.md).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The token choice tree: exact scores of choices from next-token log-probabilities.
 
 A choice that begins a longer one ("1" beside "10") is kept: it ends at an inner node of the tree,
-and `exclusive` takes the longer ones' share off it (SEMANTICS, section 3).
+and `exclusive_logprob` takes the longer ones' share off it (docs/semantics.md).
 """
 
 from __future__ import annotations

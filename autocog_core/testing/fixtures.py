@@ -43,8 +43,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture
-def table() -> Iterator[Callable[..., Model]]:
-    """Makes models whose distributions are written by hand: `table({"so far": {"next": 0.9}})`."""
+def table_model() -> Iterator[Callable[..., Model]]:
+    """Return a function that makes a model of rows: `table_model({"so far": {"next": 0.9}})`."""
     with ExitStack() as stack:
 
         def made(rows: Mapping[str, Mapping[str, float]], **options: Any) -> Model:
@@ -54,7 +54,7 @@ def table() -> Iterator[Callable[..., Model]]:
 
 
 @pytest.fixture
-def replayed(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Model]]:
+def replayed_model(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Model]]:
     """Opens recordings beside the test's file: `replayed("triage.jsonl.gz")`.
 
     With `--record MODEL` the model of that name in autocog.toml answers, and is recorded.

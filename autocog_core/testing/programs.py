@@ -11,9 +11,9 @@ from autocog_core.types.thought_tree import ThoughtNode, ThoughtTree
 
 
 def assert_choice(
-    tree: ThoughtTree, name: str, expected: str, *, p_min: float = 0.0, visit: int = 0
+    tree: ThoughtTree, name: str, expected: str, *, min_prob: float = 0.0, visit: int = 0
 ) -> None:
-    """The best path chose `expected` at an action, with a share of at least `p_min` there.
+    """The best path chose `expected` at an action, with a share of at least `min_prob` there.
 
     :param name: the action's uid, or the field that its text goes to.
     :param expected: blanks around it do not count.
@@ -23,16 +23,16 @@ def assert_choice(
     node = _found(tree, name, visit)
     siblings = [tree.nodes[other] for other in tree.children[node.parent]]
     shares = {each.text: each.prob for each in siblings if each.uid == node.uid}
-    _check(name, node.text, shares, expected, p_min)
+    _check(name, node.text, shares, expected, min_prob)
 
 
-def assert_chosen(scores: ChoiceScores, expected: str, *, p_min: float = 0.0) -> None:
-    """`expected` is the choice, with a share of at least `p_min`.
+def assert_chosen(scores: ChoiceScores, expected: str, *, min_prob: float = 0.0) -> None:
+    """`expected` is the choice, with a share of at least `min_prob`.
 
     :raises AssertionError: with the shares of all choices.
     """
     shares = {score.choice: score.prob for score in scores.scores}
-    _check("choice", scores.choice, shares, expected, p_min)
+    _check("choice", scores.choice, shares, expected, min_prob)
 
 
 def assert_text(tree: ThoughtTree, name: str, pattern: str, *, visit: int = 0) -> None:
@@ -92,12 +92,14 @@ def _found(tree: ThoughtTree, name: str, visit: int) -> ThoughtNode:
         ) from None
 
 
-def _check(name: str, got: str, shares: Mapping[str, float], expected: str, p_min: float) -> None:
+def _check(
+    name: str, got: str, shares: Mapping[str, float], expected: str, min_prob: float
+) -> None:
     share = sum(share for text, share in shares.items() if text.strip() == expected.strip())
-    if got.strip() == expected.strip() and share >= p_min:
+    if got.strip() == expected.strip() and share >= min_prob:
         return
     told = ", ".join(f"{text.strip()!r} {share:.4f}" for text, share in _ranked(shares.items()))
-    least = f" with at least {p_min:g}" if p_min else ""
+    least = f" with at least {min_prob:g}" if min_prob else ""
     raise AssertionError(f"{name}: expected {expected!r}{least}, got {told}")
 
 

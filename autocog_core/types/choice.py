@@ -29,7 +29,7 @@ SCORE_FIELD_OF_NORM: dict[Norm, str] = {
 class ChoiceRequest:
     """One choice among strings that continue a prompt.
 
-    :ivar norm: what ranks the choices and makes `prob`; see SEMANTICS in the docs.
+    :ivar norm: what ranks the choices and makes `prob`; docs/semantics.md defines them.
     :ivar suffix: text that must follow the choice (its tokens count), or `EOS`.
     :ivar boundary: "heal" re-spells the end of the prompt where joint tokenization needs it;
         "strict" raises instead.

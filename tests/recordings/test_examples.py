@@ -37,7 +37,7 @@ def test_the_numbers_are_the_models(trees: dict[str, ThoughtTree]) -> None:
 
 
 def test_a_quiz_is_answered(trees: dict[str, ThoughtTree]) -> None:
-    assert_choice(trees["quiz"], "answer", "Paris", p_min=0.5)
+    assert_choice(trees["quiz"], "answer", "Paris", min_prob=0.5)
     assert_text(trees["quiz"], "reasoning", ".*Paris.*")
 
 

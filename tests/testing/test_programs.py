@@ -35,19 +35,19 @@ def tree() -> ThoughtTree:
 
 
 def test_what_holds_passes(tree: ThoughtTree) -> None:
-    assert_choice(tree, "answer", "y", p_min=0.69)
+    assert_choice(tree, "answer", "y", min_prob=0.69)
     assert_choice(tree, "verdict", " y")
     assert_text(tree, "w", "[!?]")
     assert_record(tree, {"verdict": "y", "mark": "!"})
     assert_path(tree, ["q", "answer", "w"])
     assert_exact(tree)
-    assert_chosen(table_model(ROWS).choose("Right?", [" y", " n"]), "y", p_min=0.6)
+    assert_chosen(table_model(ROWS).choose("Right?", [" y", " n"]), "y", min_prob=0.6)
 
 
 def test_what_does_not_says_what_came(tree: ThoughtTree) -> None:
     failures = {
         "answer: expected 'y' with at least 0.8, got 'y' 0.7": lambda: assert_choice(
-            tree, "answer", "y", p_min=0.8
+            tree, "answer", "y", min_prob=0.8
         ),
         "expected 'n', got 'y'": lambda: assert_choice(tree, "answer", "n"),
         "visited 1 times": lambda: assert_choice(tree, "answer", "y", visit=1),
@@ -84,11 +84,11 @@ TESTS = """
     import pytest
     from autocog_core.errors import EngineError
 
-    def test_table(table):
-        assert table({"x": {"y": 0.9}}).choose("x", ["y", "z"]).choice == "y"
+    def test_table(table_model):
+        assert table_model({"x": {"y": 0.9}}).choose("x", ["y", "z"]).choice == "y"
 
-    def test_replayed(replayed):
-        assert replayed("noise.jsonl").choose("x", ["a", "b"]).choice in ("a", "b")
+    def test_replayed(replayed_model):
+        assert replayed_model("noise.jsonl").choose("x", ["a", "b"]).choice in ("a", "b")
 
     @pytest.mark.real_model
     def test_real():

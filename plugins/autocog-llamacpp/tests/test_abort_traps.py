@@ -37,7 +37,7 @@ def refused(kind, call):
 
 #: trap -> (architecture of the file, what runs into it unless it is kept off).
 TRAPS = {
-    "prompt longer than the context (SEMANTICS 19)": (
+    "prompt longer than the context": (
         "llama",
         """
         model = load()
