@@ -32,7 +32,7 @@ struct Following {
   bool on_mean = false;  // the threshold is held against the tokens' mean probability
 };
 
-// Which tokens a completion may take: the twin of core's AllowedTokens.
+// Which tokens a completion may take: C++ counterpart of core's AllowedTokens.
 struct Allowed {
   bool limited = false;          // whether a set is given
   std::shared_ptr<Mask> free;    // what may be taken outside a stop; null: all

@@ -1,6 +1,6 @@
 // One run of an automaton: a frontier of live paths, and what they ask of the model together.
 //
-// The twin of core's fta/evaluate.py: paths are taken up, and nodes entered, in the same order.
+// C++ counterpart of core's evaluation/evaluation.py: paths are taken up, and nodes entered, in the same order.
 
 #pragma once
 

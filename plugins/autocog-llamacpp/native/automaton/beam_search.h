@@ -1,4 +1,4 @@
-// Beam search, one beam being greedy decoding: the twin of core's completing.py and texts.py.
+// Beam search, one beam being greedy decoding: C++ counterpart of core's tree_complete.py and hypothesis.py.
 
 #pragma once
 

@@ -1,4 +1,4 @@
-// What an action comes to: branches, ranked, some of which are followed (core's fta/branch.py).
+// What an action comes to: branches, ranked, some of which are followed (core's evaluation/branch.py).
 
 #pragma once
 

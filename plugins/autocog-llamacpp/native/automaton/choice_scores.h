@@ -1,4 +1,4 @@
-// The scores of choices, from the log-probabilities of a tree's tokens: the twin of core's tct.py.
+// The scores of choices, from the log-probabilities of a tree's tokens: C++ counterpart of core's scoring/choice_tree.py.
 
 #pragma once
 

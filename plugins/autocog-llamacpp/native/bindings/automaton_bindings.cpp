@@ -235,7 +235,7 @@ nb::list missing_sites(BoundRuns& self, int number) {
   return found;
 }
 
-// What a node is made of; see `native_runs.py`.
+// What a node is made of; see `extension/runs.py`.
 nb::tuple node_of(const Node& node) {
   return nb::make_tuple(node.action, node.choice, as_bytes(node.text), nb::tuple(nb::cast(node.tokens)),
                         nb::tuple(nb::cast(node.logprobs)), node.logprob, node.length, node.prob,
@@ -256,7 +256,7 @@ void bind_runs(nb::module_& module) {
       },
       "raw"_a, "before"_a, "stops"_a, "Where the first complete stop begins; -1: there is none.");
 
-  // By the numbers of the enumerations in program.h and run.h.
+  // By the numbers of the enumerations in automaton/automaton.h and automaton_run.h.
   module.attr("PRUNED") =
       nb::make_tuple(nb::none(), "width", "threshold", "duplicate", "max_visits", "budget");
   module.attr("FINISH") = nb::make_tuple(nb::none(), "stop", "eos", "length");

@@ -1,6 +1,6 @@
 // Token trees by sequence sets: one decode for a whole tree, and what was seen stays in memory.
 //
-// The twin of tree_evaluator.py, for models with attention.
+// C++ counterpart of llama/attention.py, for models with attention.
 
 #include <algorithm>
 #include <map>

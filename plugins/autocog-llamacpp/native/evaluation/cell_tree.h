@@ -1,6 +1,6 @@
 // What llama.cpp's KV cells hold, as a tree: llama.cpp itself cannot be asked.
 //
-// The twin of cell_tree.py. Sequences that begin alike share cells; a cell lives as long as a
+// C++ counterpart of llama/cell_tree.py. Sequences that begin alike share cells; a cell lives as long as a
 // sequence goes through it.
 
 #pragma once

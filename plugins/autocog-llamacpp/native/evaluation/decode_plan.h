@@ -1,6 +1,6 @@
 // What one round of evaluation does: which nodes are decoded, on which sequences; and the rounds.
 //
-// The twin of plan.py and portions.py. A strand is a path that is decoded to its end on one
+// C++ counterpart of llama/decode_plan.py and split_forest.py. A strand is a path that is decoded to its end on one
 // sequence; it continues cells that are in memory already, or begins a sequence.
 
 #pragma once

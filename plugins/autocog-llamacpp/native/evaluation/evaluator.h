@@ -1,4 +1,4 @@
-// What evaluates forests, and holds sequences for completions: the counterpart of llama/session.py.
+// What evaluates forests, and holds sequences for completions: C++ counterpart of llama/session.py.
 
 #pragma once
 

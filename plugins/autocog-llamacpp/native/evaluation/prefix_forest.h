@@ -1,6 +1,6 @@
 // All token sequences that one call needs, as one tree from the start of the sequence.
 //
-// The twin of autocog_core/forest.py: nodes are numbered in the same order, and counted alike.
+// C++ counterpart of autocog_core/toolkit/prefix_forest.py: nodes are numbered in the same order, and counted alike.
 
 #pragma once
 

@@ -1,6 +1,6 @@
 // Recurrent and hybrid models: their memory is a state, which can be copied but not rewound.
 //
-// The twin of state_evaluator.py: branches are decoded one by one, each from a copy of the state
+// C++ counterpart of llama/recurrent.py: branches are decoded one by one, each from a copy of the state
 // where it forks.
 
 #include <algorithm>

@@ -9,7 +9,7 @@ namespace autocog {
 
 namespace {
 
-// As many as in kept_rows.py.
+// As many as in core's toolkit/logits_cache.py.
 constexpr std::size_t kMostRows = 32;
 
 // FNV-1a (Fowler, Noll, Vo), token by token.

@@ -30,7 +30,7 @@ class Session {
   void forget();
 
  private:
-  // The logits after a sequence: what was just asked there is often asked again (kept_rows.py).
+  // The logits after a sequence: what was just asked there is often asked again (toolkit/logits_cache.py).
   struct KeptRow {
     std::size_t digest;  // of the tokens: most are told apart by it
     Tokens tokens;

@@ -1,6 +1,6 @@
 // Token trees that are asked for, and what is read for them from rows of logits.
 //
-// The twin of autocog_core/answers.py.
+// C++ counterpart of autocog_core/toolkit/tree_answers.py.
 
 #pragma once
 

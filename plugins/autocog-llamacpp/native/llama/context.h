@@ -1,7 +1,7 @@
 // One llama.cpp context: batches in, logits out, sequences copied and removed.
 //
 // llama.cpp answers a wrong batch with an assertion that ends the process, so that what goes in is
-// right by construction, as in context.py: at most `batch` tokens and `rows` wanted rows in one
+// right by construction, as in llama/context.py: at most `batch` tokens and `rows` wanted rows in one
 // call; positions of a sequence consecutive; tokens of several sequences before those of some.
 
 #pragma once

@@ -7,7 +7,7 @@
 
 namespace autocog {
 
-// llama.cpp's own answer to a batch; the words for it are Python's (context.py).
+// llama.cpp's own answer to a batch; the words for it are Python's (llama/context.py).
 struct DecodeFailure : std::runtime_error {
   explicit DecodeFailure(int code) : std::runtime_error("llama_decode"), code(code) {}
   int code;
