@@ -1,9 +1,10 @@
 """An automaton prepared for an engine that runs it by itself, in numbers and tokens.
 
-Such an engine knows no text: which tokens a text has depends on what comes before and after it, and
-core decides that (docs/semantics.md, "Where the prompt meets a choice"). So the engine asks core once
-for each step: an action, reached with the same pending texts. The answer holds for every path that
-reaches it so, because settled tokens are never tokenized again. `autocog_llamacpp` is the first user.
+Such an engine knows no text: which tokens a text has depends on what comes before and after it,
+and core decides that (docs/semantics.md, "Where the prompt meets a choice"). So the engine asks
+core once for each step: an action, reached with the same pending texts. The answer holds for
+every path that reaches it so, because settled tokens are never tokenized again.
+`autocog_llamacpp` is the first user.
 """
 
 from __future__ import annotations
