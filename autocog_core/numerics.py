@@ -57,7 +57,7 @@ def log1m_sum_exp(values: Float64Array) -> float:
 Int64Array = NDArray[np.int64]
 
 
-def total(logits: NDArray[np.float32]) -> float:
+def logsumexp_row(logits: NDArray[np.float32]) -> float:
     """Logsumexp of one row (V,), within 1e-6 nats, in one pass over float32."""
     top = logits.max()
     # Pairwise sums of float32 are off by 1e-7 of the whole even for large vocabularies.
@@ -77,6 +77,6 @@ def top_k_ids(
     return ids[np.argsort(-row[ids], kind="stable")[:count]]
 
 
-def finite(value: float | None) -> float | None:
+def to_json_number(value: float | None) -> float | None:
     """JSON has no infinity: -inf (probability 0) becomes None."""
     return None if value is None or np.isinf(value) else float(value)

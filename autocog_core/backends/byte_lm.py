@@ -17,7 +17,7 @@ from autocog_core.backends.byte_vocabulary import (
 from autocog_core.config.options import BackendOptions
 from autocog_core.model.lm import ChoiceLM
 from autocog_core.toolkit.chat_template import render_chat_prompt
-from autocog_core.toolkit.word_boundaries import kept
+from autocog_core.toolkit.word_boundaries import respects_word_boundaries
 from autocog_core.types.backend_info import BackendInfo
 from autocog_core.types.prompt import Message, Prompt
 
@@ -78,7 +78,7 @@ class ByteLM(ChoiceLM):
             adds_bos=vocabulary.bos is not None,
             eos=(vocabulary.eos,),
             special_tokens=vocabulary.special_tokens,
-            splits_at_word_boundaries=kept(vocabulary.surfaces),
+            splits_at_word_boundaries=respects_word_boundaries(vocabulary.surfaces),
             tolerance=1e-6,
             details={"vocabulary": self.options.vocabulary, "bos_text": BOS_TEXT},
             compute_fingerprint=lambda: digest,

@@ -23,7 +23,7 @@ from autocog_core.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from autocog_core.model.model import Model
-    from autocog_core.testing import Finding, Law
+    from autocog_core.testing import Law, LawResult
 
 _STYLES = {"holds": "green", "broken": "bold red"}
 
@@ -81,7 +81,7 @@ def conformance(
     make = loader(model, config, backend, option)
     with messages_on_stderr():
         subject = BackendUnderTest(
-            make, prompts=prompt or PROMPTS, choices=choice or CHOICES, longest=longest
+            make, prompts=prompt or PROMPTS, choices=choice or CHOICES, max_context=longest
         )
         try:
             name = _name(subject.model)
@@ -92,7 +92,7 @@ def conformance(
                     advance(len(found), len(chosen), finding.law.name)
         finally:
             subject.close()
-    broken = [finding for finding in found if finding.broken is not None]
+    broken = [finding for finding in found if finding.violation is not None]
     if as_json:
         show_json({"model": name, "conforms": not broken, "laws": list(map(_facts, found))})
     else:
@@ -118,7 +118,7 @@ def _chosen(names: list[str], laws: list[Law]) -> list[Law]:
     return [known[name] for name in dict.fromkeys(names)] or laws
 
 
-def _facts(finding: Finding) -> dict[str, Any]:
+def _facts(finding: LawResult) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "law": finding.law.name,
         "promise": finding.law.title,
@@ -128,13 +128,13 @@ def _facts(finding: Finding) -> dict[str, Any]:
     }
     if finding.reason:
         facts["reason"] = finding.reason
-    if (broken := finding.broken) is not None:
+    if (broken := finding.violation) is not None:
         names = ("what", "given", "expected", "got", "cause")
         facts |= {name: value for name in names if (value := getattr(broken, name))}
     return facts
 
 
-def _table(found: list[Finding]) -> Any:
+def _table(found: list[LawResult]) -> Any:
     table = new_table()
     add_text(table, "law", "bold")
     add_text(table, "status")
@@ -147,24 +147,25 @@ def _table(found: list[Finding]) -> Any:
     return table
 
 
-def _details(broken: list[Finding]) -> list[Text]:
+def _details(broken: list[LawResult]) -> list[Text]:
     """What is broken, each by itself; laws that one error breaks are told together."""
-    by_failure: dict[str, list[Finding]] = {}
+    by_failure: dict[str, list[LawResult]] = {}
     for finding in broken:
-        assert finding.broken is not None
+        assert finding.violation is not None
         # What is no failed call stands for itself, by the name of its law.
-        by_failure.setdefault(finding.broken.failure or finding.law.name, []).append(finding)
+        by_failure.setdefault(finding.violation.failure or finding.law.name, []).append(finding)
     return [Text(printable(f"\n{_detail(same)}")) for same in by_failure.values()]
 
 
-def _detail(same: list[Finding]) -> str:
+def _detail(same: list[LawResult]) -> str:
     if len(same) == 1:
-        return str(same[0].broken)
+        return str(same[0].violation)
     names = ", ".join(finding.law.name for finding in same)
-    return f"one error breaks {len(same)} laws: {same[0].broken and same[0].broken.what}\n  {names}"
+    problem = same[0].violation.problem if same[0].violation else ""
+    return f"one error breaks {len(same)} laws: {problem}\n  {names}"
 
 
-def _summary(name: str, found: list[Finding]) -> Text:
+def _summary(name: str, found: list[LawResult]) -> Text:
     count = partial(_count, found)
     told = f"\n{name}: {count('holds')} laws hold, {count('broken')} are broken"
     rest = count("not offered") + count("not applicable")
@@ -173,5 +174,5 @@ def _summary(name: str, found: list[Finding]) -> Text:
     return Text(printable(told), style="red" if count("broken") else "green")
 
 
-def _count(found: list[Finding], status: str) -> int:
+def _count(found: list[LawResult], status: str) -> int:
     return sum(finding.status == status for finding in found)

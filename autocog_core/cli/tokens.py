@@ -35,7 +35,7 @@ from autocog_core.cli.output import (
 )
 from autocog_core.errors import InputError
 from autocog_core.model.model import Model
-from autocog_core.numerics import finite
+from autocog_core.numerics import to_json_number
 from autocog_core.types.prompt import TextPiece
 
 
@@ -122,7 +122,7 @@ def greedy(
                 "token": following.token,
                 "text": specials.get(following.token) or following.text,
                 "bytes": following.raw.hex(),
-                "logprob": finite(following.logprob),
+                "logprob": to_json_number(following.logprob),
                 "prob": math.exp(following.logprob),
             }
             for following in likeliest

@@ -10,7 +10,7 @@ from typing import Any
 from autocog_core.automaton.actions import Choose
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import AutocogError
-from autocog_core.numerics import finite
+from autocog_core.numerics import to_json_number
 from autocog_core.types.thought_tree import ThoughtNode, ThoughtPath, ThoughtTree
 
 Record = dict[str, Any]
@@ -37,7 +37,7 @@ def record_of(row: int, automaton: AutomatonGraph, tree: ThoughtTree) -> Record:
         "probs": _probs([node for node, _ in chosen]),
         "prob": math.prod(node.prob for node, _ in chosen),
         "margin": _margin(chosen),
-        "logprob": finite(path.logprob),
+        "logprob": to_json_number(path.logprob),
         "tokens_evaluated": tree.stats.get("tokens_evaluated", 0),
         "stopped_by": tree.stopped_by,
         "error": None,

@@ -16,7 +16,7 @@ from autocog_core.evaluation.path_context import Context
 from autocog_core.evaluation.text_scoring import ScoringContext, TextScores
 from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.prompt_encoding import check_sequence, encode
-from autocog_core.toolkit.sampling import pick
+from autocog_core.toolkit.sampling import sample_token
 from autocog_core.types.completion import CompletionRequest
 from autocog_core.types.prompt import Prompt
 from autocog_core.types.token_tree import TreeQuery, TreeScores
@@ -99,7 +99,7 @@ def _sample(
             row = np.full(size, -np.inf, dtype=np.float64)
             there = answer.top_tokens[0] >= 0
             row[answer.top_tokens[0][there]] = answer.top_logprobs[0][there]
-            token = pick(row, request, generators[number])
+            token = sample_token(row, request, generators[number])
             text = grown[number]
             state = allowed.after(text.state, token)
             grown[number] = text.plus(client, action, token, float(row[token]), state)

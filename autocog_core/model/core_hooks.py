@@ -16,7 +16,7 @@ from autocog_core.scoring import choice_tree
 from autocog_core.scoring.prompt_encoding import check_sequence, encode
 from autocog_core.toolkit.completion_builder import CompletionBuilder
 from autocog_core.toolkit.engine_options import reject_unknown_options
-from autocog_core.toolkit.sampling import pick
+from autocog_core.toolkit.sampling import sample_token
 from autocog_core.types.backend_info import BackendInfo
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
 from autocog_core.types.completion import Completion, CompletionRequest
@@ -94,8 +94,8 @@ class CoreDefaults:
         client = self._client
         generator = np.random.default_rng(None if request.seed is None else [request.seed, number])
         growing = CompletionBuilder(request, client.detokenize, client.info.eos, number)
-        while not growing.done:
+        while not growing.is_done:
             row = client.greedy([*prompt, *growing.tokens])
-            token = pick(row, request, generator)
-            growing.take(token, float(row[token]))
+            token = sample_token(row, request, generator)
+            growing.append(token, float(row[token]))
         return growing.completion()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autocog_core.testing.backend_under_test import BackendUnderTest
-from autocog_core.testing.conformance import Finding, conformance
+from autocog_core.testing.conformance import LawResult, conformance
 from autocog_core.testing.contract import BackendContractTests, check_or_skip
 from autocog_core.testing.law import LAWS, Law
 from autocog_core.testing.law_errors import LawViolation, NotApplicableError
@@ -20,8 +20,8 @@ __all__ = [
     "LAWS",
     "BackendContractTests",
     "BackendUnderTest",
-    "Finding",
     "Law",
+    "LawResult",
     "LawViolation",
     "NotApplicableError",
     "assert_choice",

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from autocog_core.errors import ContextOverflowError, InputError
 from autocog_core.lazy import lazy
 from autocog_core.model.model import Model
-from autocog_core.testing.law_errors import LawViolation, Need, NotApplicableError
-from autocog_core.testing.texts import CHOICES, HARD, OWN, PROMPTS
+from autocog_core.testing.law_errors import Capability, LawViolation, NotApplicableError
+from autocog_core.testing.texts import BUILT_IN_TEXTS, CHOICES, PROMPTS, TRICKY_TEXTS
 from autocog_core.types.token_tree import TreeQuery
 
 #: log P of each token of a text, by the author's own means; see `BackendUnderTest.reference`.
@@ -22,9 +22,9 @@ Row = NDArray[np.float32]
 Values = NDArray[np.floating[Any]]
 
 #: Of contexts of fewer tokens, prompts and choices fill a half each at most.
-ROOM = 128
+MIN_FULL_CONTEXT = 128
 
-_HOOKS: dict[Need, frozenset[str]] = {
+_HOOKS: dict[Capability, frozenset[str]] = {
     "tokens": frozenset({"tokenize"}),
     "rows": frozenset({"greedy_impl"}),
     "trees": frozenset({"greedy_tree_impl"}),
@@ -44,8 +44,8 @@ class BackendUnderTest:
         given those before it, computed by other means than the backend's; None where there is none.
     :param prompts, choices: texts that the model is asked. Of the laws' own, those that its
         vocabulary cannot write are left out; so is what a short context has no room for.
-    :param hard: texts that must come back from their tokens.
-    :param longest: contexts of more tokens are not filled to their end.
+    :param tricky_texts: texts that must come back from their tokens.
+    :param max_context: contexts of more tokens are not filled to their end.
     """
 
     def __init__(
@@ -55,19 +55,23 @@ class BackendUnderTest:
         reference: Reference | None = None,
         prompts: Sequence[str] = PROMPTS,
         choices: Sequence[str] = CHOICES,
-        hard: Sequence[str] = HARD,
-        longest: int = 4096,
+        tricky_texts: Sequence[str] = TRICKY_TEXTS,
+        max_context: int = 4096,
     ) -> None:
         self.reference = reference
-        self._prompts, self._choices, self._hard = tuple(prompts), tuple(choices), tuple(hard)
-        self.longest = longest
+        self._prompts, self._choices, self._tricky_texts = (
+            tuple(prompts),
+            tuple(choices),
+            tuple(tricky_texts),
+        )
+        self.max_context = max_context
         self._make = make
-        self._others: list[Model] = []
+        self._new_models: list[Model] = []
 
     @lazy
     def model(self) -> Model:
         """The one that most laws are checked on."""
-        return self._made()
+        return self._make_model()
 
     @lazy
     def prompts(self) -> tuple[str, ...]:
@@ -75,7 +79,7 @@ class BackendUnderTest:
 
         :raises NotApplicableError: if it has no prompt.
         """
-        return self._several("prompts", self._prompts, at_start=True)
+        return self._usable("prompts", self._prompts, at_start=True)
 
     @lazy
     def choices(self) -> tuple[str, ...]:
@@ -83,17 +87,17 @@ class BackendUnderTest:
 
         :raises NotApplicableError: if there are no two of them.
         """
-        return self._several("choices", self._choices, at_start=False)
+        return self._usable("choices", self._choices, at_start=False)
 
     @lazy
-    def hard(self) -> tuple[str, ...]:
+    def tricky_texts(self) -> tuple[str, ...]:
         """Texts for its tokenizer; the prompts, where it can write none of the laws' own.
 
         :raises NotApplicableError: if there is none.
         """
-        return self._written(self._hard) or self.prompts
+        return self._tokenizable(self._tricky_texts) or self.prompts
 
-    def writes(self, text: str) -> bool:
+    def can_tokenize(self, text: str) -> bool:
         """Whether the vocabulary has tokens for a text: an honest tokenizer refuses others.
 
         Some need a blank before a word, and others none, unless it begins a sequence.
@@ -102,7 +106,7 @@ class BackendUnderTest:
             return True
         try:
             return not all(
-                refused(lambda at_start=at_start: self.model.tokenize(text, at_start=at_start))  # type: ignore[misc]
+                is_refused(lambda at_start=at_start: self.model.tokenize(text, at_start=at_start))  # type: ignore[misc]
                 for at_start in (True, False)
             )
         except Exception:  # noqa: BLE001 - no refusal but a mistake, which a law is to show
@@ -114,28 +118,30 @@ class BackendUnderTest:
         :raises NotApplicableError: naming the text.
         """
         for text in texts:
-            if not self.writes(text):
+            if not self.can_tokenize(text):
                 raise NotApplicableError(f"its vocabulary cannot write {text!r}")
 
-    def room(self, most: int) -> int:
+    def free_tokens(self, most: int) -> int:
         """How many tokens may follow a prompt, of `most` that are wanted."""
         limit = self.model.info.context_length
         return most if limit is None else max(1, min(most, limit // 2))
 
-    def _written(self, texts: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(text for text in texts if text not in OWN or self.writes(text))
+    def _tokenizable(self, texts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(
+            text for text in texts if text not in BUILT_IN_TEXTS or self.can_tokenize(text)
+        )
 
-    def _several(self, kind: str, texts: tuple[str, ...], *, at_start: bool) -> tuple[str, ...]:
+    def _usable(self, kind: str, texts: tuple[str, ...], *, at_start: bool) -> tuple[str, ...]:
         """Those texts that can be asked: that have tokens, and room for what is beside them."""
         # BOS comes before prompts; an end, and what is healed, with choices.
         beside, least = (1, 1) if at_start else (4, 2)
-        kept = self._written(texts)
+        kept = self._tokenizable(texts)
         if len(kept) < least:
             raise NotApplicableError(
                 f"its vocabulary cannot write the laws' own {kind}: give {kind} of yours"
             )
         limit = self.model.info.context_length
-        if limit is None or limit >= ROOM or not self.offers("tokens"):
+        if limit is None or limit >= MIN_FULL_CONTEXT or not self.offers("tokens"):
             return kept
         most = limit // 2 - beside
         short = [t for t in kept if len(self.model.tokenize(t, at_start=at_start)) <= most]
@@ -143,21 +149,21 @@ class BackendUnderTest:
             raise NotApplicableError(f"a context of {limit} tokens is too short for its {kind}")
         return tuple(short)
 
-    def another(self) -> Model:
+    def new_model(self) -> Model:
         """A further model of the same kind, open until the law is checked."""
-        model = self._made()
-        self._others.append(model)
+        model = self._make_model()
+        self._new_models.append(model)
         return model
 
-    def _made(self) -> Model:
+    def _make_model(self) -> Model:
         made = self._make()
         return made if isinstance(made, Model) else Model(made)
 
-    def offers(self, need: Need) -> bool:
+    def offers(self, need: Capability) -> bool:
         """Whether the backend has a hook for it, or what core makes it of."""
         return not self.missing([need])
 
-    def missing(self, needs: Sequence[Need]) -> list[Need]:
+    def missing(self, needs: Sequence[Capability]) -> list[Capability]:
         """Those of `needs` that it does not offer."""
         able = set(self.model.capabilities)
         return [need for need in needs if not _HOOKS[need] & able]
@@ -179,7 +185,7 @@ class BackendUnderTest:
         (found,) = self.model.client.greedy_tree([TreeQuery(list(tokens), one, root)])
         return float(found.values[0])
 
-    def encoded(self, text: str) -> list[int]:
+    def encode_prompt(self, text: str) -> list[int]:
         """The ids of a prompt.
 
         :raises NotApplicableError: if they do not fit the context.
@@ -201,36 +207,36 @@ class BackendUnderTest:
         limit = self.model.info.context_length
         if limit is None:
             raise NotApplicableError("no limit is declared")
-        if limit > self.longest:
+        if limit > self.max_context:
             raise NotApplicableError(f"a context of {limit} tokens is too long to fill here")
         return limit
 
-    def as_long(self, length: int) -> list[int]:
+    def sequence_of_length(self, length: int) -> list[int]:
         """The ids of a sequence of so many tokens."""
         tokens = self.model.encode(self.prompts[-1])
         while len(tokens) < length:
             tokens += tokens[1:] or tokens
         return tokens[:length]
 
-    def normalized(self, text: str) -> str:
+    def normalize(self, text: str) -> str:
         """A text as the tokenizer brings it into its Unicode form, where it does."""
         form = self.model.info.unicode_normalization
         return unicodedata.normalize(form, text) if form else text
 
-    def close_others(self) -> None:
+    def close_new_models(self) -> None:
         """Close all models but the first: they hold an engine each."""
-        for model in self._others:
+        for model in self._new_models:
             model.close()
-        self._others.clear()
+        self._new_models.clear()
 
     def close(self) -> None:
         """Close every model that was made."""
-        self.close_others()
+        self.close_new_models()
         if "model" in self.__dict__:
             self.model.close()
 
 
-def difference(first: Values, second: Values) -> float:
+def max_difference(first: Values, second: Values) -> float:
     """The largest difference of two rows; -inf is next to -inf."""
     with np.errstate(invalid="ignore"):
         return float(np.nan_to_num(np.abs(first - second), posinf=np.inf).max())
@@ -243,24 +249,24 @@ def require_near(
 
     :raises LawViolation: with `what` and `cause`, where they are not.
     """
-    far = difference(expected, got)
+    far = max_difference(expected, got)
     if far > subject.tolerance:
         at_most = f"differences of at most {subject.tolerance:g}"
         raise LawViolation(what, given=given, expected=at_most, got=far, cause=cause)
 
 
-def apart(first: float, second: float) -> float:
+def logprob_distance(first: float, second: float) -> float:
     """How far two log-probabilities are apart; -inf is next to -inf."""
     return 0.0 if first == second else abs(first - second)
 
 
-def fits(model: Model, tokens: int) -> bool:
+def fits_context(model: Model, tokens: int) -> bool:
     """Whether a context has room for so many tokens."""
     limit = model.info.context_length
     return limit is None or tokens <= limit
 
 
-def refused(call: Callable[[], Any]) -> bool:
+def is_refused(call: Callable[[], Any]) -> bool:
     """Whether bad input is refused by an error that says so."""
     try:
         call()

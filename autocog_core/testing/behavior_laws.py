@@ -15,7 +15,7 @@ from autocog_core.errors import (
 )
 from autocog_core.hooks import manager
 from autocog_core.hooks.specs import CONTRACT_VERSION
-from autocog_core.testing.backend_under_test import BackendUnderTest, apart
+from autocog_core.testing.backend_under_test import BackendUnderTest, logprob_distance
 from autocog_core.testing.law import law
 from autocog_core.testing.law_errors import LawViolation, NotApplicableError
 
@@ -48,7 +48,7 @@ def description(subject: BackendUnderTest) -> None:
     for field, bad in wrong.items():
         if bad:
             raise LawViolation(f"info.{field} makes no sense", got=getattr(info, field))
-    if subject.another().info != info:
+    if subject.new_model().info != info:
         raise LawViolation(
             "another model of the same kind describes itself differently",
             cause="times, addresses or counts in info.details",
@@ -58,7 +58,7 @@ def description(subject: BackendUnderTest) -> None:
 @law()
 def fingerprint(subject: BackendUnderTest) -> None:
     """Two models of the same kind have one fingerprint, and it is not empty."""
-    one, other = subject.model.info.fingerprint, subject.another().info.fingerprint
+    one, other = subject.model.info.fingerprint, subject.new_model().info.fingerprint
     if not one:
         raise LawViolation(
             "there is no fingerprint",
@@ -102,7 +102,7 @@ def capabilities(subject: BackendUnderTest) -> None:
 
 
 @law("rows")
-def ids_outside(subject: BackendUnderTest) -> None:
+def unknown_ids_refused(subject: BackendUnderTest) -> None:
     """Ids outside the vocabulary are refused, and the next call works."""
     size = subject.model.info.vocabulary_size
     for token in (-1, size, size + 1000):
@@ -123,10 +123,10 @@ def _greedy(subject: BackendUnderTest, tokens: list[int]) -> Any:
 
 
 @law("rows", "tokens")
-def context(subject: BackendUnderTest) -> None:
+def context_limit(subject: BackendUnderTest) -> None:
     """The declared context is real: it can be filled, and what is longer is refused."""
     limit = subject.fillable_limit()
-    tokens = subject.as_long(limit)
+    tokens = subject.sequence_of_length(limit)
     # What fails with few tokens as well is not the length's fault.
     subject.model.greedy(tokens[:2])
     try:
@@ -146,7 +146,7 @@ def context(subject: BackendUnderTest) -> None:
 
 
 @law("completions", "tokens")
-def context_of_completions(subject: BackendUnderTest) -> None:
+def completion_context_limit(subject: BackendUnderTest) -> None:
     """A completion that does not fit the context is refused, and the next one works."""
     limit = subject.model.info.context_length
     if limit is None:
@@ -201,7 +201,7 @@ def _alike(subject: BackendUnderTest, before: Any, after: Any) -> bool:
         return bool(before == after)
     # A choice has several tokens, each of which may be so far off.
     return all(
-        apart(one, other) <= 20 * subject.tolerance
+        logprob_distance(one, other) <= 20 * subject.tolerance
         for one, other in zip(before, after, strict=True)
     )
 
@@ -215,9 +215,9 @@ def _works(subject: BackendUnderTest) -> Any:
 
 
 @law()
-def closing(subject: BackendUnderTest) -> None:
+def closed_is_closed(subject: BackendUnderTest) -> None:
     """Closing is final: a later call is refused, and closing again does nothing."""
-    model = subject.another()
+    model = subject.new_model()
     if subject.offers("choices"):
         call: Callable[[], Any] = lambda: model.choose(subject.prompts[0], subject.choices[:2])  # noqa: E731
     else:

@@ -7,7 +7,12 @@ import threading
 import numpy as np
 
 from autocog_core.model.model import Model
-from autocog_core.testing.backend_under_test import BackendUnderTest, Row, difference, require_near
+from autocog_core.testing.backend_under_test import (
+    BackendUnderTest,
+    Row,
+    max_difference,
+    require_near,
+)
 from autocog_core.testing.law import law
 from autocog_core.testing.law_errors import LawViolation, NotApplicableError
 
@@ -18,7 +23,7 @@ CALLS = 4
 @law("choices")
 def two_models(subject: BackendUnderTest) -> None:
     """Two models of a backend share no state: calls of one change nothing for the other."""
-    model, other = subject.model, subject.another()
+    model, other = subject.model, subject.new_model()
     if other.client is model.client:
         raise LawViolation("the factory gives the same model twice", cause="make a new one")
     prompt = subject.prompts[-1]
@@ -36,10 +41,10 @@ def two_models(subject: BackendUnderTest) -> None:
         )
     other.choose(subject.prompts[0], subject.choices[::-1])
     if subject.offers("rows"):
-        tokens = subject.encoded(prompt)
+        tokens = subject.encode_prompt(prompt)
         row = model.greedy(tokens).copy()
-        other.greedy(subject.encoded(prompt + subject.choices[0]))
-        far = difference(row, model.greedy(tokens))
+        other.greedy(subject.encode_prompt(prompt + subject.choices[0]))
+        far = max_difference(row, model.greedy(tokens))
         if far > subject.tolerance:
             raise _shared(prompt, f"differences of at most {subject.tolerance:g}", far)
     for each in (model, other):
@@ -66,7 +71,7 @@ def _logprobs(subject: BackendUnderTest, model: Model) -> list[float]:
 
 def _far(subject: BackendUnderTest, one: list[float], other: list[float]) -> bool:
     # A choice has several tokens, each of which may be so far off.
-    return difference(np.array(one), np.array(other)) > 20 * subject.tolerance
+    return max_difference(np.array(one), np.array(other)) > 20 * subject.tolerance
 
 
 def _shared(prompt: str, expected: object, got: object) -> LawViolation:
@@ -81,11 +86,11 @@ def _shared(prompt: str, expected: object, got: object) -> LawViolation:
 
 
 @law("rows")
-def caches(subject: BackendUnderTest) -> None:
+def cache_is_transparent(subject: BackendUnderTest) -> None:
     """What was asked before changes no row: not of a strict prefix, not of an extension."""
     model = subject.model
     for prompt in subject.prompts:
-        tokens = subject.encoded(prompt + subject.choices[0])
+        tokens = subject.encode_prompt(prompt + subject.choices[0])
         short = tokens[: max(2, len(tokens) // 2)]
         fresh = _elsewhere(subject, short)
         whole = model.greedy(tokens).copy()
@@ -128,7 +133,7 @@ def _after(subject: BackendUnderTest, before: list[int], tokens: list[int]) -> R
 
 
 @law("choices")
-def choices_again(subject: BackendUnderTest) -> None:
+def repeated_choices_match(subject: BackendUnderTest) -> None:
     """The same choice has the same scores, whatever was asked in between."""
     model, prompts = subject.model, subject.prompts
     for prompt, other_prompt in zip(prompts, [*prompts[1:], prompts[0]], strict=True):
@@ -195,19 +200,19 @@ def threads(subject: BackendUnderTest) -> None:
 
 
 @law("rows")
-def same_rows_anew(subject: BackendUnderTest) -> None:
+def new_model_same_rows(subject: BackendUnderTest) -> None:
     """A model that is made after another was closed has the same rows."""
     if not subject.offers("tokens"):
         raise NotApplicableError("it has no tokens")
     prompt = subject.prompts[-1]
-    tokens = subject.encoded(prompt)
-    first = subject.another()
+    tokens = subject.encode_prompt(prompt)
+    first = subject.new_model()
     row = first.greedy(tokens).copy()
     first.close()
     require_near(
         subject,
         row,
-        subject.another().greedy(tokens),
+        subject.new_model().greedy(tokens),
         "a new model has other rows than the one before",
         given=prompt,
         cause="weights that are random at every start, or state that outlives a model",

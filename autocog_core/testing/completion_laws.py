@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from autocog_core.errors import CapabilityError
-from autocog_core.testing.backend_under_test import BackendUnderTest, apart
+from autocog_core.testing.backend_under_test import BackendUnderTest, logprob_distance
 from autocog_core.testing.law import law
 from autocog_core.testing.law_errors import LawViolation, NotApplicableError
 from autocog_core.types.completion import Completion
@@ -21,9 +21,9 @@ NEVER = "\u2603 never \u2603"
 
 
 @law("completions")
-def as_many_tokens(subject: BackendUnderTest) -> None:
+def max_tokens_respected(subject: BackendUnderTest) -> None:
     """A completion is no longer than asked, and says why it ended."""
-    for length in (1, 3, subject.room(LENGTH)):
+    for length in (1, 3, subject.free_tokens(LENGTH)):
         found = greedy_completion(subject, length)
         if len(found.tokens) > length:
             raise LawViolation(
@@ -50,7 +50,7 @@ def as_many_tokens(subject: BackendUnderTest) -> None:
 
 
 @law("completions", "tokens")
-def ends(subject: BackendUnderTest) -> None:
+def stops_at_eos(subject: BackendUnderTest) -> None:
     """A completion ends with the first EOS, and says so."""
     eos = set(subject.model.info.eos)
     if not eos:
@@ -81,7 +81,7 @@ def ends(subject: BackendUnderTest) -> None:
 
 def _several(subject: BackendUnderTest) -> Iterator[Completion]:
     """Completions of which some may end by themselves."""
-    model, length = subject.model, subject.room(FAR)
+    model, length = subject.model, subject.free_tokens(FAR)
     for prompt in subject.prompts[:2]:
         yield model.complete(prompt, max_tokens=length, temperature=0)
     for seed in range(SAMPLES):
@@ -92,9 +92,9 @@ def _several(subject: BackendUnderTest) -> Iterator[Completion]:
 
 
 @law("completions", "rows", "tokens")
-def greedy_and_scored(subject: BackendUnderTest) -> None:
+def greedy_completion_is_scored(subject: BackendUnderTest) -> None:
     """At temperature 0 each token is the likeliest, and comes with its log-probability."""
-    found = greedy_completion(subject, subject.room(LENGTH))
+    found = greedy_completion(subject, subject.free_tokens(LENGTH))
     if found.logprobs is None or len(found.logprobs) != len(found.tokens):
         raise LawViolation(
             "not every token has its log-probability",
@@ -104,8 +104,8 @@ def greedy_and_scored(subject: BackendUnderTest) -> None:
     tokens = subject.model.encode(subject.prompts[-1])
     for place, (token, logprob) in enumerate(zip(found.tokens, found.logprobs, strict=True)):
         row = subject.model.greedy(tokens)
-        if apart(float(row[token]), logprob) > subject.tolerance:
-            near = apart(-float(row[token]), logprob) <= subject.tolerance
+        if logprob_distance(float(row[token]), logprob) > subject.tolerance:
+            near = logprob_distance(-float(row[token]), logprob) <= subject.tolerance
             raise LawViolation(
                 f"token {place} of a completion has another log-probability than its row says",
                 given=subject.prompts[-1],
@@ -127,7 +127,7 @@ def greedy_and_scored(subject: BackendUnderTest) -> None:
 @law("completions", "tokens")
 def tokens_spell_the_text(subject: BackendUnderTest) -> None:
     """The tokens of a completion spell its text."""
-    found = greedy_completion(subject, subject.room(LENGTH))
+    found = greedy_completion(subject, subject.free_tokens(LENGTH))
     if not found.tokens and found.text:
         raise NotApplicableError("it tells no tokens")
     said = subject.model.detokenize(found.tokens)
@@ -143,7 +143,7 @@ def tokens_spell_the_text(subject: BackendUnderTest) -> None:
 
 
 @law("completions")
-def stops(subject: BackendUnderTest) -> None:
+def stop_strings_match(subject: BackendUnderTest) -> None:
     """A stop string ends the text before it, wherever tokens begin or end; it is never made up."""
     free = _telling(subject)
     last = len(free.text) - 1
@@ -151,7 +151,7 @@ def stops(subject: BackendUnderTest) -> None:
         stop = free.text[start : start + 2]
         if "\ufffd" in stop:
             continue
-        ended = greedy_completion(subject, subject.room(LENGTH), stop=stop)
+        ended = greedy_completion(subject, subject.free_tokens(LENGTH), stop=stop)
         expected = free.text[: free.text.find(stop)]
         if ended.text != expected:
             raise LawViolation(
@@ -159,7 +159,7 @@ def stops(subject: BackendUnderTest) -> None:
                 given=f"stop={stop!r}",
                 expected=expected,
                 got=ended.text,
-                cause=_cause_of_stop(ended, free, expected, stop),
+                cause=_diagnose_stop(ended, free, expected, stop),
             )
         if ended.finish_reason != "stop" or ended.stop_string not in (stop, None):
             raise LawViolation(
@@ -176,14 +176,14 @@ def stops(subject: BackendUnderTest) -> None:
                 got=ended.tokens,
                 cause="the stop is forbidden to the model, or its tokens are made up",
             )
-    unseen = greedy_completion(subject, subject.room(LENGTH), stop=NEVER)
+    unseen = greedy_completion(subject, subject.free_tokens(LENGTH), stop=NEVER)
     if unseen.text != free.text:
         raise LawViolation(
             "a stop that never came changes the text", expected=free.text, got=unseen.text
         )
 
 
-def _cause_of_stop(ended: Completion, free: Completion, expected: str, stop: str) -> str:
+def _diagnose_stop(ended: Completion, free: Completion, expected: str, stop: str) -> str:
     if ended.text == free.text:
         return "stop strings are ignored, or seen only where they are a whole token"
     if ended.text == expected + stop:
@@ -204,7 +204,7 @@ def empty_stops(subject: BackendUnderTest) -> None:
 
 
 @law("completions")
-def streamed(subject: BackendUnderTest) -> None:
+def streamed_text_matches(subject: BackendUnderTest) -> None:
     """What is streamed adds up to the text, and no stop string is among it."""
     whole = _telling(subject)
     pieces = _pieces(subject)
@@ -232,7 +232,7 @@ def streamed(subject: BackendUnderTest) -> None:
 
 
 def _pieces(subject: BackendUnderTest, **arguments: Any) -> list[str]:
-    length = subject.room(LENGTH)
+    length = subject.free_tokens(LENGTH)
     stream = subject.model.stream(
         subject.prompts[-1], max_tokens=length, temperature=0, **arguments
     )
@@ -240,7 +240,7 @@ def _pieces(subject: BackendUnderTest, **arguments: Any) -> list[str]:
 
 
 @law("completions")
-def unknown_options(subject: BackendUnderTest) -> None:
+def unknown_options_refused(subject: BackendUnderTest) -> None:
     """An option that the engine does not know is refused, not ignored."""
     try:
         subject.model.complete(subject.prompts[-1], max_tokens=1, no_such_option_anywhere=1)
@@ -258,7 +258,7 @@ def _telling(subject: BackendUnderTest) -> Completion:
 
     :raises NotApplicableError: where the model says nothing.
     """
-    found = greedy_completion(subject, subject.room(LENGTH))
+    found = greedy_completion(subject, subject.free_tokens(LENGTH))
     if len(found.text) < 4:
         said, prompt = found.text, subject.prompts[-1]
         raise NotApplicableError(f"greedily it says only {said!r} after {prompt!r}")

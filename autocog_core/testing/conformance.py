@@ -22,9 +22,9 @@ from autocog_core.testing import (
     token_laws,
     tree_laws,
 )
-from autocog_core.testing.backend_under_test import ROOM, BackendUnderTest
+from autocog_core.testing.backend_under_test import MIN_FULL_CONTEXT, BackendUnderTest
 from autocog_core.testing.law import LAWS, Law
-from autocog_core.testing.law_errors import LawViolation, Need, NotApplicableError
+from autocog_core.testing.law_errors import Capability, LawViolation, NotApplicableError
 from autocog_core.types.backend_info import BackendInfo
 
 #: Where tokens are wrong, so is what comes after them: that is mended first.
@@ -47,7 +47,7 @@ Status = Literal["holds", "broken", "not offered", "not applicable"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LawResult:
     """What came of one law.
 
     :ivar why: why it does not apply; empty otherwise.
@@ -58,16 +58,16 @@ class Finding:
     law: Law
     status: Status
     reason: str = ""
-    broken: LawViolation | None = None
+    violation: LawViolation | None = None
     seconds: float = 0.0
 
 
-def conformance(subject: BackendUnderTest, laws: Sequence[Law] = LAWS) -> Iterator[Finding]:
+def conformance(subject: BackendUnderTest, laws: Sequence[Law] = LAWS) -> Iterator[LawResult]:
     """Check laws, all of them unless told otherwise: one finding each, as they come."""
     for law in laws:
         begun = time.perf_counter()
-        status, reason, broken = _checked(law, subject)
-        yield Finding(law, status, reason, broken, time.perf_counter() - begun)
+        status, reason, broken = _check_status(law, subject)
+        yield LawResult(law, status, reason, broken, time.perf_counter() - begun)
 
 
 def check(law: Law, subject: BackendUnderTest) -> None:
@@ -88,19 +88,19 @@ def check(law: Law, subject: BackendUnderTest) -> None:
         raise
     except ContextOverflowError as error:
         limit = subject.model.info.context_length
-        if limit is not None and limit < ROOM:
+        if limit is not None and limit < MIN_FULL_CONTEXT:
             raise NotApplicableError(f"a context of {limit} tokens is too short for it") from error
-        raise _failed(law, error) from error
+        raise _failed_call(law, error) from error
     except CapabilityError as error:
         # Of what the backend offers, it cannot do all: it says so.
         raise NotApplicableError(str(error)) from error
     except Exception as error:
-        raise _failed(law, error) from error
+        raise _failed_call(law, error) from error
     finally:
-        subject.close_others()
+        subject.close_new_models()
 
 
-def _missing(law: Law, subject: BackendUnderTest) -> list[Need]:
+def _missing(law: Law, subject: BackendUnderTest) -> list[Capability]:
     """What the law needs and the backend does not offer.
 
     :raises LawViolation: if the backend cannot say what it is.
@@ -110,10 +110,10 @@ def _missing(law: Law, subject: BackendUnderTest) -> list[Need]:
         assert isinstance(model.info, BackendInfo), f"`describe` gives {type(model.info).__name__}"
         return subject.missing(law.needs)
     except Exception as error:
-        raise _failed(law, error) from error
+        raise _failed_call(law, error) from error
 
 
-def _failed(law: Law, error: Exception) -> LawViolation:
+def _failed_call(law: Law, error: Exception) -> LawViolation:
     """A call that should have worked, and did not."""
     failure = f"{type(error).__name__}: {error}"
     if not isinstance(error, AutocogError):
@@ -124,7 +124,7 @@ def _failed(law: Law, error: Exception) -> LawViolation:
     return broken
 
 
-def _checked(law: Law, subject: BackendUnderTest) -> tuple[Status, str, LawViolation | None]:
+def _check_status(law: Law, subject: BackendUnderTest) -> tuple[Status, str, LawViolation | None]:
     try:
         if _missing(law, subject):
             return "not offered", "needs " + ", ".join(law.needs), None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autocog_core.testing.backend_under_test import BackendUnderTest, Row, difference
+from autocog_core.testing.backend_under_test import BackendUnderTest, Row, max_difference
 from autocog_core.testing.diagnosis import OFF_BY_ONE
 from autocog_core.testing.law import law
 from autocog_core.testing.law_errors import LawViolation, NotApplicableError
@@ -12,9 +12,9 @@ FEW = 32
 
 
 @law("rows")
-def last_token(subject: BackendUnderTest) -> None:
+def last_token_matters(subject: BackendUnderTest) -> None:
     """Prefixes that differ only in their last token have different rows."""
-    if not any(_changes(subject, subject.encoded(prompt), -1) for prompt in subject.prompts):
+    if not any(_changes(subject, subject.encode_prompt(prompt), -1) for prompt in subject.prompts):
         raise LawViolation(
             "the last token changes nothing",
             given=subject.prompts[0],
@@ -25,11 +25,11 @@ def last_token(subject: BackendUnderTest) -> None:
 
 
 @law("rows")
-def first_tokens(subject: BackendUnderTest) -> None:
+def first_tokens_matter(subject: BackendUnderTest) -> None:
     """What comes earlier counts: prefixes that differ only before the last token differ too."""
     if _order(subject) == 1:
         raise NotApplicableError("it looks at one token only")
-    prompts = [(prompt, subject.encoded(prompt)) for prompt in subject.prompts]
+    prompts = [(prompt, subject.encode_prompt(prompt)) for prompt in subject.prompts]
     longer = [(prompt, tokens) for prompt, tokens in prompts if len(tokens) > 1]
     if longer and not any(_changes(subject, tokens, -2) for _, tokens in longer):
         raise LawViolation(
@@ -59,7 +59,7 @@ def _changes(subject: BackendUnderTest, tokens: list[int], place: int) -> bool:
 
 def _same(subject: BackendUnderTest, one: Row, other: Row) -> bool:
     # Engines that round otherwise each time must not hide behind it.
-    return difference(one, other) <= 2 * subject.tolerance
+    return max_difference(one, other) <= 2 * subject.tolerance
 
 
 @law("rows")
@@ -69,7 +69,9 @@ def bos_counts(subject: BackendUnderTest) -> None:
     if not model.info.adds_bos:
         raise NotApplicableError("the model adds no BOS")
     # Before short sequences: much later nothing of it may be left.
-    begun = [tokens[:2] for prompt in subject.prompts if len(tokens := subject.encoded(prompt)) > 1]
+    begun = [
+        tokens[:2] for prompt in subject.prompts if len(tokens := subject.encode_prompt(prompt)) > 1
+    ]
     if all(_same(subject, model.greedy(first), model.greedy(first[1:])) for first in begun):
         raise LawViolation(
             "sequences have the same rows with and without BOS",
@@ -80,17 +82,17 @@ def bos_counts(subject: BackendUnderTest) -> None:
 
 
 @law("rows", "tokens")
-def whole_context(subject: BackendUnderTest) -> None:
+def whole_context_matters(subject: BackendUnderTest) -> None:
     """All of the declared context counts: no end of a long sequence is cut off unsaid."""
     limit = subject.fillable_limit()
     if (order := _order(subject)) is not None:
         raise NotApplicableError(f"it looks at {order} tokens only, and says so")
-    tokens = subject.as_long(limit)
+    tokens = subject.sequence_of_length(limit)
     row = subject.model.greedy(tokens).copy()
 
     def far(last: int) -> float:
         """How far the row is from that of a sequence with the same `last` tokens alone."""
-        return difference(row, subject.model.greedy(_others(tokens, last)))
+        return max_difference(row, subject.model.greedy(_others(tokens, last)))
 
     if far(0) <= 2 * subject.tolerance:
         raise NotApplicableError("after long sequences it says the same, whatever these are")

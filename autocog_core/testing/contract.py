@@ -10,7 +10,7 @@ from autocog_core.testing.backend_under_test import BackendUnderTest
 from autocog_core.testing.conformance import check
 from autocog_core.testing.law import LAWS, Law
 from autocog_core.testing.law_errors import LawViolation, NotApplicableError
-from autocog_core.testing.texts import CHOICES, HARD, PROMPTS
+from autocog_core.testing.texts import CHOICES, PROMPTS, TRICKY_TEXTS
 
 
 class BackendContractTests:
@@ -28,14 +28,14 @@ class BackendContractTests:
     :cvar prompts: texts that the model is asked; give your own where its vocabulary cannot write
         these. All laws ask in their words.
     :cvar choices: alternatives that it is asked for; give your own likewise.
-    :cvar hard: texts that must come back from their tokens.
-    :cvar longest: contexts of more tokens are not filled to their end.
+    :cvar tricky_texts: texts that must come back from their tokens.
+    :cvar max_context: contexts of more tokens are not filled to their end.
     """
 
     prompts: ClassVar[Sequence[str]] = PROMPTS
     choices: ClassVar[Sequence[str]] = CHOICES
-    hard: ClassVar[Sequence[str]] = HARD
-    longest: ClassVar[int] = 4096
+    tricky_texts: ClassVar[Sequence[str]] = TRICKY_TEXTS
+    max_context: ClassVar[int] = 4096
     _subject: ClassVar[BackendUnderTest | None] = None
 
     def make(self) -> Any:
@@ -62,8 +62,8 @@ class BackendContractTests:
                 reference=self.reference_logprobs,
                 prompts=self.prompts,
                 choices=self.choices,
-                hard=self.hard,
-                longest=self.longest,
+                tricky_texts=self.tricky_texts,
+                max_context=self.max_context,
             )
         __tracebackhide__ = True
         check_or_skip(law, cls._subject)

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from autocog_core.testing.backend_under_test import BackendUnderTest, apart
+from autocog_core.testing.backend_under_test import BackendUnderTest, logprob_distance
 from autocog_core.types.token_tree import TreeQuery
 
 OFF_BY_ONE = "off by one"
 
 
-def cause_of_row(row: np.ndarray) -> str:
+def diagnose_row(row: np.ndarray) -> str:
     """Why an array is no distribution of log-probabilities."""
     values = np.asarray(row, dtype=np.float64)
     if np.isnan(values).any():
@@ -57,7 +57,7 @@ def _sums_to_one(values: np.ndarray, base: float) -> bool:
         return abs(float(np.power(base, values).sum()) - 1) < 1e-2
 
 
-def cause_of_scores(
+def diagnose_scores(
     subject: BackendUnderTest, tokens: Sequence[int], begin: int, got: Sequence[float]
 ) -> str:
     """Why the scores of `tokens[begin:]` are not those that plain rows give."""
@@ -82,7 +82,7 @@ def cause_of_scores(
     return ""
 
 
-def cause_of_tree(
+def diagnose_tree(
     subject: BackendUnderTest,
     query: TreeQuery,
     paths: Mapping[int, Sequence[int]],
@@ -95,7 +95,9 @@ def cause_of_tree(
     """
     tokens, parents = query.tokens.tolist(), query.parents.tolist()
     nodes = range(len(tokens))
-    wrong = [node for node in nodes if apart(expected[node], got[node]) > subject.tolerance]
+    wrong = [
+        node for node in nodes if logprob_distance(expected[node], got[node]) > subject.tolerance
+    ]
 
     def after(sequence: Sequence[int], node: int) -> float:
         return subject.logprob(sequence, tokens[node]) if sequence else np.nan
@@ -148,19 +150,19 @@ def _read(
 
 
 def _among(subject: BackendUnderTest, got: float, values: Sequence[float]) -> bool:
-    return any(apart(got, value) <= subject.tolerance for value in values)
+    return any(logprob_distance(got, value) <= subject.tolerance for value in values)
 
 
 def _near(subject: BackendUnderTest, got: Sequence[float], read: Sequence[float] | None) -> bool:
     if read is None or len(got) != len(read):
         return False
     return all(
-        bool(np.isnan(other)) or apart(one, other) <= subject.tolerance
+        bool(np.isnan(other)) or logprob_distance(one, other) <= subject.tolerance
         for one, other in zip(got, read, strict=True)
     )
 
 
-def kind_of(value: Any) -> str:
+def describe_type(value: Any) -> str:
     """What came in place of an array, for messages."""
     if isinstance(value, np.ndarray):
         return f"{value.dtype} {value.shape}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from autocog_core.testing.law_errors import (
-    Need,
+    Capability,
 )
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Law:
 
     name: str
     title: str
-    needs: tuple[Need, ...]
+    needs: tuple[Capability, ...]
     check: Check
 
     @property
@@ -40,7 +40,7 @@ class Law:
 LAWS: list[Law] = []
 
 
-def law(*needs: Need) -> Callable[[Check], Check]:
+def law(*needs: Capability) -> Callable[[Check], Check]:
     """Make a law of a function, whose docstring's first line is the promise."""
 
     def made(check: Check) -> Check:

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 #: What a backend must offer for a law to be about it; see `BackendUnderTest.offers`.
-Need = Literal["tokens", "rows", "trees", "scores", "choices", "completions", "vocabulary", "chat"]
+Capability = Literal[
+    "tokens", "rows", "trees", "scores", "choices", "completions", "vocabulary", "chat"
+]
 
 
 class LawViolation(AssertionError):  # noqa: N818 - a violation is no fault of the program
@@ -37,14 +39,14 @@ class LawViolation(AssertionError):  # noqa: N818 - a violation is no fault of t
         failure: str = "",
     ) -> None:
         self.law = ""
-        self.what = what
-        self.given, self.expected, self.got = map(_shortened, (given, expected, got))
+        self.problem = what
+        self.given, self.expected, self.got = map(_shorten, (given, expected, got))
         self.cause = cause
         self.failure = failure
         super().__init__(what)
 
     def __str__(self) -> str:
-        lines = [f'the law "{self.law}" is broken: {self.what}']
+        lines = [f'the law "{self.law}" is broken: {self.problem}']
         for name in ("given", "expected", "got"):
             value = getattr(self, name)
             lines += [f"  {name}: {value}"] if value else []
@@ -62,11 +64,11 @@ def given(text: Any) -> Iterator[None]:
     try:
         yield
     except LawViolation as error:
-        error.given = error.given or _shortened(text)
+        error.given = error.given or _shorten(text)
         raise
 
 
-def _shortened(value: Any, most: int = 200) -> str:
+def _shorten(value: Any, most: int = 200) -> str:
     if value is None:
         return ""
     text = f"{value:.6g}" if isinstance(value, float) else repr(value)

@@ -21,7 +21,7 @@ SMALLEST = math.log(5e-324)
 
 
 @law("choices")
-def shares(subject: BackendUnderTest) -> None:
+def probabilities_sum_to_one(subject: BackendUnderTest) -> None:
     """Shares are finite, sum to 1, and no log-probability is above 0."""
     for prompt in subject.prompts:
         _check_shares(prompt, subject.model.choose(prompt, subject.choices))
@@ -120,7 +120,7 @@ def _length(subject: BackendUnderTest, text: str) -> int:
 
 
 @law("choices", "scores", "tokens")
-def norms_and_ends(subject: BackendUnderTest) -> None:
+def norms_and_suffixes(subject: BackendUnderTest) -> None:
     """A norm changes shares alone, and an end is scored as a part of the choice."""
     model = subject.model
     choices = list(subject.choices)
@@ -139,7 +139,7 @@ def norms_and_ends(subject: BackendUnderTest) -> None:
                 got=[round(value, 4) for value in got],
                 cause="request.norm is ignored",
             )
-        if not subject.writes(f"{prompt}{choices[0]}\n"):
+        if not subject.can_tokenize(f"{prompt}{choices[0]}\n"):
             continue
         ended = model.choose(prompt, choices, suffix="\n")
         if ended.exact and all(

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from autocog_core.testing.backend_under_test import BackendUnderTest, difference, require_near
-from autocog_core.testing.diagnosis import OFF_BY_ONE, cause_of_row, kind_of
+from autocog_core.testing.backend_under_test import BackendUnderTest, max_difference, require_near
+from autocog_core.testing.diagnosis import OFF_BY_ONE, describe_type, diagnose_row
 from autocog_core.testing.law import law
 from autocog_core.testing.law_errors import LawViolation, NotApplicableError, given
 
@@ -20,7 +20,7 @@ def distribution(subject: BackendUnderTest) -> None:
     """A row is float32 (V,), at most 0, and its probabilities sum to 1."""
     size = subject.model.info.vocabulary_size
     for prompt in subject.prompts:
-        row = subject.raw_row(subject.encoded(prompt))
+        row = subject.raw_row(subject.encode_prompt(prompt))
         with given(prompt):
             _check_row(row, size)
 
@@ -30,7 +30,7 @@ def _check_row(row: object, size: int) -> None:
         raise LawViolation(
             "a row has the wrong shape",
             expected=f"float32 ({size},)",
-            got=kind_of(row),
+            got=describe_type(row),
             cause="info.vocabulary_size is not the width of the model's logits, or more than the "
             "last position is returned",
         )
@@ -46,14 +46,14 @@ def _check_row(row: object, size: int) -> None:
             "a row holds NaN or +inf",
             expected="numbers, or -inf",
             got=float(row.max()),
-            cause=cause_of_row(row),
+            cause=diagnose_row(row),
         )
     if row.max() > 0:
         raise LawViolation(
             "a log-probability is above 0",
             expected="at most 0",
             got=float(row.max()),
-            cause=cause_of_row(row),
+            cause=diagnose_row(row),
         )
     total = float(np.exp(row.astype(np.float64)).sum())
     if abs(total - 1) > WITHIN:
@@ -61,7 +61,7 @@ def _check_row(row: object, size: int) -> None:
             "the probabilities of a row do not sum to 1",
             expected=1.0,
             got=total,
-            cause=cause_of_row(row),
+            cause=diagnose_row(row),
         )
 
 
@@ -70,7 +70,7 @@ def determinism(subject: BackendUnderTest) -> None:
     """The same sequence has the same row, whenever it is asked for."""
     model = subject.model
     for prompt in subject.prompts:
-        tokens = subject.encoded(prompt)
+        tokens = subject.encode_prompt(prompt)
         rows = [model.greedy(tokens).copy() for _ in range(3)]
         for one, other in pairwise(rows):
             require_near(
@@ -84,15 +84,15 @@ def determinism(subject: BackendUnderTest) -> None:
 
 
 @law("rows")
-def rows_are_the_callers(subject: BackendUnderTest) -> None:
+def rows_can_be_overwritten(subject: BackendUnderTest) -> None:
     """A row that was handed out is not changed by later calls."""
     model = subject.model
-    tokens = subject.encoded(subject.prompts[-1])
+    tokens = subject.encode_prompt(subject.prompts[-1])
     row = subject.raw_row(tokens)
     before = np.array(row)
     for prompt in subject.prompts[:-1]:
-        model.greedy(subject.encoded(prompt))
-    if difference(before, np.asarray(row)) > 0:
+        model.greedy(subject.encode_prompt(prompt))
+    if max_difference(before, np.asarray(row)) > 0:
         raise LawViolation(
             "a later call has changed a row",
             given=subject.prompts[-1],
@@ -101,13 +101,13 @@ def rows_are_the_callers(subject: BackendUnderTest) -> None:
 
 
 @law("rows")
-def reference(subject: BackendUnderTest) -> None:
+def matches_reference(subject: BackendUnderTest) -> None:
     """The log-probabilities are those that the author's own reference gives."""
     if subject.reference is None:
         raise NotApplicableError("no reference is given")
     model = subject.model
     for prompt in subject.prompts:
-        tokens = subject.encoded(prompt)
+        tokens = subject.encode_prompt(prompt)
         expected = [float(value) for value in subject.reference(prompt)]
         got = [
             float(model.greedy(tokens[:place])[tokens[place]]) for place in range(1, len(tokens))

@@ -24,7 +24,7 @@ FILTERS: dict[str, float] = {"top_k": 1, "top_p": 1e-6, "min_p": 1.0}
 
 
 @law("completions")
-def alternatives(subject: BackendUnderTest) -> None:
+def sampled_alternatives(subject: BackendUnderTest) -> None:
     """As many alternatives come as are asked for; sampled ones are not all the same."""
     try:
         found = _hot(subject, n=4, seed=1)
@@ -45,7 +45,7 @@ def alternatives(subject: BackendUnderTest) -> None:
 
 
 @law("completions")
-def seeds(subject: BackendUnderTest) -> None:
+def seed_repeats_sample(subject: BackendUnderTest) -> None:
     """The same seed says the same again, and others say something else."""
     try:
         found, again, *others = (_hot(subject, seed=seed) for seed in (1, 1, 2, 3, 4))
@@ -70,9 +70,9 @@ def seeds(subject: BackendUnderTest) -> None:
 
 
 @law("completions")
-def filters(subject: BackendUnderTest) -> None:
+def sampling_filters(subject: BackendUnderTest) -> None:
     """What leaves the likeliest token alone is greedy at any temperature."""
-    plain = greedy_completion(subject, subject.room(LENGTH))
+    plain = greedy_completion(subject, subject.free_tokens(LENGTH))
     clear = _clear(subject, plain)
     if not clear:
         raise NotApplicableError("two tokens are as likely, so greedy decoding is a toss-up")
@@ -98,14 +98,14 @@ def filters(subject: BackendUnderTest) -> None:
 
 
 def _hot(subject: BackendUnderTest, **arguments: Any) -> Completion:
-    prompt, length = subject.prompts[-1], subject.room(LENGTH)
+    prompt, length = subject.prompts[-1], subject.free_tokens(LENGTH)
     return subject.model.complete(prompt, max_tokens=length, temperature=HOT, **arguments)
 
 
 def _clear(subject: BackendUnderTest, plain: Completion) -> int:
     """How many tokens are decided before a second one comes near the likeliest."""
     if not (subject.offers("rows") and subject.offers("tokens")):
-        again = greedy_completion(subject, subject.room(LENGTH))
+        again = greedy_completion(subject, subject.free_tokens(LENGTH))
         return LENGTH if again.text == plain.text else 0
     before = subject.model.encode(subject.prompts[-1])
     for number, token in enumerate(plain.tokens):

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 
 from autocog_core.errors import CapabilityError
-from autocog_core.testing.backend_under_test import BackendUnderTest, apart
-from autocog_core.testing.diagnosis import cause_of_scores
+from autocog_core.testing.backend_under_test import BackendUnderTest, logprob_distance
+from autocog_core.testing.diagnosis import diagnose_scores
 from autocog_core.testing.law import law
 from autocog_core.testing.law_errors import LawViolation, NotApplicableError
 from autocog_core.types.choice import ChoiceScore, ChoiceScores
@@ -32,13 +32,13 @@ def boundary(subject: BackendUnderTest) -> None:
 
 
 @law("choices", "tokens")
-def choices_are_spelled(subject: BackendUnderTest) -> None:
+def choice_tokens_spell_choice(subject: BackendUnderTest) -> None:
     """The decided tokens spell the choice: no blank is lost, none is added."""
     for prompt in subject.prompts:
         result = exact_scores(subject, prompt, subject.choices)
         for score in result.scores:
             spelled = subject.model.detokenize_bytes(score.tokens)
-            expected = subject.normalized(result.healed_text + score.choice).encode()
+            expected = subject.normalize(result.healed_text + score.choice).encode()
             if spelled != expected:
                 raise LawViolation(
                     "the tokens of a choice spell something else",
@@ -65,7 +65,8 @@ def chain_rule(subject: BackendUnderTest) -> None:
             ]
             got = list(score.token_logprobs)
             far = len(got) != len(plain) or any(
-                apart(one, other) > subject.tolerance for one, other in zip(plain, got, strict=True)
+                logprob_distance(one, other) > subject.tolerance
+                for one, other in zip(plain, got, strict=True)
             )
             if far:
                 raise LawViolation(
@@ -73,19 +74,19 @@ def chain_rule(subject: BackendUnderTest) -> None:
                     given=(prompt, score.choice),
                     expected=[round(value, 4) for value in plain],
                     got=[round(value, 4) for value in got],
-                    cause=cause_of_scores(subject, joint, base, got),
+                    cause=diagnose_scores(subject, joint, base, got),
                 )
-            if apart(score.logprob, sum(plain)) > subject.tolerance * len(plain):
+            if logprob_distance(score.logprob, sum(plain)) > subject.tolerance * len(plain):
                 raise LawViolation(
                     "a choice's logprob is not the sum over its tokens",
                     given=(prompt, score.choice),
                     expected=sum(plain),
                     got=score.logprob,
-                    cause=_cause_of_sum(score.logprob, plain),
+                    cause=_diagnose_sum(score.logprob, plain),
                 )
 
 
-def _cause_of_sum(got: float, plain: Sequence[float]) -> str:
+def _diagnose_sum(got: float, plain: Sequence[float]) -> str:
     total = sum(plain)
     for value, cause in (
         (-total, "the sign: it is a negative log-likelihood"),
@@ -93,13 +94,13 @@ def _cause_of_sum(got: float, plain: Sequence[float]) -> str:
         (math.exp(total), "it is a probability: take its logarithm"),
         (total - plain[0], "the first token is not counted"),
     ):
-        if apart(got, value) < 1e-3:
+        if logprob_distance(got, value) < 1e-3:
             return cause
     return ""
 
 
 @law("choices")
-def choices_in_order(subject: BackendUnderTest) -> None:
+def choice_order_is_kept(subject: BackendUnderTest) -> None:
     """Scores come in the order of the choices, also where these differ by a blank alone."""
     prompt = subject.prompts[min(2, len(subject.prompts) - 1)]
     choices = _variants(subject, prompt)
@@ -115,14 +116,14 @@ def choices_in_order(subject: BackendUnderTest) -> None:
         got = sum(score.token_logprobs[-shared:])
         if (
             tuple(score.tokens[-shared:]) != tuple(own.tokens)
-            or apart(got, own.logprob) > subject.tolerance * shared
+            or logprob_distance(got, own.logprob) > subject.tolerance * shared
         ):
             raise LawViolation(
                 "beside others, a choice has another score than alone",
                 given=choice,
                 expected=own.logprob,
                 got=got,
-                cause=_cause_of_other(subject, choice, score, alone),
+                cause=_diagnose_other(subject, choice, score, alone),
             )
 
 
@@ -134,18 +135,18 @@ def _variants(subject: BackendUnderTest, prompt: str) -> list[str]:
         return list(texts)
     told: dict[tuple[int, ...], str] = {}
     for text in texts:
-        if subject.writes(prompt + text):
+        if subject.can_tokenize(prompt + text):
             told.setdefault(tuple(subject.model.tokenize(prompt + text)), text)
     return list(told.values()) if len(told) > 1 else list(subject.choices[::-1])
 
 
-def _cause_of_other(
+def _diagnose_other(
     subject: BackendUnderTest, choice: str, score: ChoiceScore, alone: Sequence[ChoiceScore]
 ) -> str:
     """Whose score it is that a choice got, if that is known."""
     for other in alone:
         shared = len(other.tokens)
-        far = apart(sum(score.token_logprobs[-shared:]), other.logprob)
+        far = logprob_distance(sum(score.token_logprobs[-shared:]), other.logprob)
         if far > subject.tolerance * shared or score.tokens[-shared:] != other.tokens:
             continue
         if other.choice.strip().casefold() == choice.strip().casefold():
@@ -155,7 +156,7 @@ def _cause_of_other(
 
 
 @law("choices")
-def choices_together(subject: BackendUnderTest) -> None:
+def choice_batches_match(subject: BackendUnderTest) -> None:
     """Prompts that are asked together have the scores of each alone."""
     model = subject.model
     # Neither from short to long nor back: engines sort them, and may forget to sort back.
@@ -165,7 +166,7 @@ def choices_together(subject: BackendUnderTest) -> None:
         alone = model.choose(prompt, subject.choices)
         for one, other in zip(alone.scores, found.scores, strict=True):
             length = max(1, len(one.tokens))
-            if apart(one.logprob, other.logprob) > subject.tolerance * length:
+            if logprob_distance(one.logprob, other.logprob) > subject.tolerance * length:
                 raise LawViolation(
                     "beside others, a prompt's choices have other scores than alone",
                     given=(prompt, one.choice),

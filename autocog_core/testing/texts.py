@@ -14,7 +14,7 @@ PROMPTS = (
 
 CHOICES = (" Paris", " Paris, France", " Lyon", " no no no", "1", "10", "100", "é")
 
-HARD = (
+TRICKY_TEXTS = (
     "a",
     " a",
     "  a",
@@ -43,4 +43,4 @@ HARD = (
 )
 
 #: What nobody chose for the model: of it, a vocabulary of few words cannot write everything.
-OWN = frozenset((*PROMPTS, *CHOICES, *HARD))
+BUILT_IN_TEXTS = frozenset((*PROMPTS, *CHOICES, *TRICKY_TEXTS))

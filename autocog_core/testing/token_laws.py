@@ -5,11 +5,11 @@ from __future__ import annotations
 import unicodedata
 
 from autocog_core.errors import CapabilityError, InputError
-from autocog_core.testing.backend_under_test import BackendUnderTest, refused
+from autocog_core.testing.backend_under_test import BackendUnderTest, is_refused
 from autocog_core.testing.law import law
 from autocog_core.testing.law_errors import LawViolation, NotApplicableError
-from autocog_core.testing.shrink import smallest
-from autocog_core.toolkit.word_boundaries import spanning
+from autocog_core.testing.shrink import shrink
+from autocog_core.toolkit.word_boundaries import tokens_across_boundaries
 
 #: Of a vocabulary, so many tokens are looked at one by one.
 MOST = 3000
@@ -23,13 +23,13 @@ def round_trip(subject: BackendUnderTest) -> None:
 
     Where it begins a sequence, it may get a blank before its first word.
     """
-    for text in dict.fromkeys((*subject.hard, *subject.prompts, *subject.choices)):
+    for text in dict.fromkeys((*subject.tricky_texts, *subject.prompts, *subject.choices)):
         if _loss(subject, text) is None:
             continue
-        shown = smallest(
-            text, lambda part: subject.writes(part) and _loss(subject, part) is not None
+        shown = shrink(
+            text, lambda part: subject.can_tokenize(part) and _loss(subject, part) is not None
         )
-        expected, got = subject.normalized(shown), _loss(subject, shown)
+        expected, got = subject.normalize(shown), _loss(subject, shown)
         if isinstance(got, Exception):
             raise LawViolation(
                 "the tokenizer fails on a text",
@@ -45,13 +45,13 @@ def round_trip(subject: BackendUnderTest) -> None:
             given=shown,
             expected=expected,
             got=got,
-            cause=_cause_of_loss(shown, expected, got or ""),
+            cause=_diagnose_loss(shown, expected, got or ""),
         )
 
 
 def _loss(subject: BackendUnderTest, text: str) -> str | Exception | None:
     """What comes in place of a text, or the error that does; None where the text comes back."""
-    expected, model = subject.normalized(text), subject.model
+    expected, model = subject.normalize(text), subject.model
     refusal = None
     for at_start, right in ((False, (expected,)), (True, (expected, " " + expected))):
         try:
@@ -70,7 +70,7 @@ def _loss(subject: BackendUnderTest, text: str) -> str | Exception | None:
     return None
 
 
-def _cause_of_loss(text: str, expected: str, got: str) -> str:
+def _diagnose_loss(text: str, expected: str, got: str) -> str:
     if got.lstrip(" ") == expected.lstrip(" "):
         return "a blank at the start is dropped or added: give bytes as they are, not decoded words"
     if got.split() == expected.split():
@@ -86,10 +86,10 @@ def _cause_of_loss(text: str, expected: str, got: str) -> str:
 
 
 @law("tokens")
-def bytes_add_up(subject: BackendUnderTest) -> None:
+def token_bytes_add_up(subject: BackendUnderTest) -> None:
     """The bytes of tokens are those of each, joined: also where a character is split."""
     model = subject.model
-    for text in subject.hard:
+    for text in subject.tricky_texts:
         tokens = model.tokenize(text)
         whole = model.detokenize_bytes(tokens)
         parts = b"".join(model.detokenize_bytes([token]) for token in tokens)
@@ -105,11 +105,11 @@ def bytes_add_up(subject: BackendUnderTest) -> None:
 
 
 @law("tokens")
-def texts_together(subject: BackendUnderTest) -> None:
+def text_batches_match(subject: BackendUnderTest) -> None:
     """Texts that are tokenized together have the tokens of each alone, in their order."""
     client = subject.model.client
-    together = client.tokenize(list(subject.hard), at_start=True)
-    for text, found in zip(subject.hard, together, strict=True):
+    together = client.tokenize(list(subject.tricky_texts), at_start=True)
+    for text, found in zip(subject.tricky_texts, together, strict=True):
         (alone,) = client.tokenize([text], at_start=True)
         if list(found) != list(alone):
             raise LawViolation(
@@ -124,10 +124,10 @@ def texts_together(subject: BackendUnderTest) -> None:
 
 
 @law("tokens")
-def tokens_are_ids(subject: BackendUnderTest) -> None:
+def tokens_are_valid_ids(subject: BackendUnderTest) -> None:
     """Tokens are whole numbers inside the vocabulary."""
     size = subject.model.info.vocabulary_size
-    for text in subject.hard:
+    for text in subject.tricky_texts:
         for token in subject.model.tokenize(text):
             if not isinstance(token, int) or not 0 <= token < size:
                 raise LawViolation(
@@ -140,20 +140,20 @@ def tokens_are_ids(subject: BackendUnderTest) -> None:
 
 
 @law("tokens")
-def bad_text(subject: BackendUnderTest) -> None:
+def invalid_text_refused(subject: BackendUnderTest) -> None:
     """Text that is no Unicode is refused, and what comes next works."""
     model = subject.model
     plain = subject.prompts[0]
     before = model.tokenize(plain)
     for text in ("\ud800", f"{plain}\udfff{plain}"):
-        if not refused(lambda text=text: model.tokenize(text)):  # type: ignore[misc]
+        if not is_refused(lambda text=text: model.tokenize(text)):  # type: ignore[misc]
             raise LawViolation("half a surrogate pair is taken for text", given=text)
     if model.tokenize(plain) != before:
         raise LawViolation("after an error, a text has other tokens", given=plain)
 
 
 @law("rows", "tokens")
-def every_id(subject: BackendUnderTest) -> None:
+def every_id_has_bytes(subject: BackendUnderTest) -> None:
     """Every id of the vocabulary stands for bytes: those that no text has, too."""
     size = subject.model.info.vocabulary_size
     # In large pieces, for there may be very many; those at the end by themselves as well.
@@ -214,12 +214,12 @@ def vocabulary(subject: BackendUnderTest) -> None:
 
 
 @law("vocabulary")
-def borders(subject: BackendUnderTest) -> None:
+def word_boundaries(subject: BackendUnderTest) -> None:
     """No token spans a border between words, if that is declared: text is then cut there."""
     model = subject.model
     if not model.info.splits_at_word_boundaries:
         raise NotApplicableError("splits_at_word_boundaries is not declared")
-    found = next(spanning(model.client.vocabulary()), None)
+    found = next(tokens_across_boundaries(model.client.vocabulary()), None)
     if found is not None:
         raise LawViolation(
             "a token spans a border between words",

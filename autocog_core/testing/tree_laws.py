@@ -6,11 +6,11 @@ import numpy as np
 
 from autocog_core.testing.backend_under_test import (
     BackendUnderTest,
-    apart,
-    difference,
+    logprob_distance,
+    max_difference,
     require_near,
 )
-from autocog_core.testing.diagnosis import cause_of_tree
+from autocog_core.testing.diagnosis import diagnose_tree
 from autocog_core.testing.law import law
 from autocog_core.testing.law_errors import LawViolation
 from autocog_core.types.token_tree import TreeQuery
@@ -20,33 +20,33 @@ TOP = 5
 
 
 @law("trees")
-def trees(subject: BackendUnderTest) -> None:
+def tree_scores_match(subject: BackendUnderTest) -> None:
     """A token tree's scores are those of its nodes, each asked for by itself."""
     for prompt in subject.prompts:
-        query = _tree(subject, subject.encoded(prompt))
+        query = _tree(subject, subject.encode_prompt(prompt))
         (found,) = subject.model.client.greedy_tree([query])
         paths = _paths(query)
         nodes = list(zip(query.tokens.tolist(), query.parents.tolist(), strict=True))
         expected = [subject.logprob(paths[parent], token) for token, parent in nodes]
         for node, (right, got) in enumerate(zip(expected, found.values.tolist(), strict=True)):
-            if not apart(right, got) <= subject.tolerance:
+            if not logprob_distance(right, got) <= subject.tolerance:
                 raise LawViolation(
                     f"node {node} of a tree has another score than by itself",
                     given=prompt,
                     expected=right,
                     got=got,
-                    cause=cause_of_tree(subject, query, paths, expected, found.values.tolist()),
+                    cause=diagnose_tree(subject, query, paths, expected, found.values.tolist()),
                 )
 
 
 @law("trees", "rows")
-def likeliest(subject: BackendUnderTest) -> None:
+def top_k_matches(subject: BackendUnderTest) -> None:
     """The likeliest tokens at a tree's nodes are those of the rows, also under a mask."""
     model = subject.model
     size = model.info.vocabulary_size
     mask = np.arange(size) % 3 == 0
     for prompt in subject.prompts:
-        prefix = subject.encoded(prompt)
+        prefix = subject.encode_prompt(prompt)
         row = model.greedy(prefix)
         nothing = np.zeros(0, dtype=np.int32)
         at = np.array([-1], dtype=np.int32)
@@ -58,7 +58,9 @@ def likeliest(subject: BackendUnderTest) -> None:
             got = found.top_logprobs[0][: len(expected)]
             tokens = found.top_tokens[0]
             possible = int(np.isfinite(expected).sum())
-            right = difference(expected[:possible], got[:possible]) <= subject.tolerance and all(
+            right = max_difference(
+                expected[:possible], got[:possible]
+            ) <= subject.tolerance and all(
                 abs(float(kept[token]) - value) <= subject.tolerance
                 for token, value in zip(tokens[:possible].tolist(), got[:possible], strict=True)
             )
@@ -75,12 +77,12 @@ def likeliest(subject: BackendUnderTest) -> None:
 
 
 @law("trees")
-def trees_together(subject: BackendUnderTest) -> None:
+def tree_batches_match(subject: BackendUnderTest) -> None:
     """Trees that are asked for together have the scores of each alone."""
     model = subject.model
     # Neither from short to long nor back: engines sort them, and may forget to sort back.
     prompts = [*subject.prompts[1:], subject.prompts[0]]
-    queries = [_tree(subject, subject.encoded(prompt)) for prompt in prompts]
+    queries = [_tree(subject, subject.encode_prompt(prompt)) for prompt in prompts]
     together = model.client.greedy_tree(queries)
     for prompt, query, found in zip(prompts, queries, together, strict=True):
         (alone,) = model.client.greedy_tree([query])

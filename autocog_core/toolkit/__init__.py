@@ -7,7 +7,7 @@ from autocog_core.config.options import HUB_PREFIX, PACKAGE_PREFIX, package_file
 from autocog_core.errors import did_you_mean
 from autocog_core.hooks.client import BackendClient
 from autocog_core.lazy import lazy
-from autocog_core.numerics import entropy, log_softmax, logsumexp, softmax, top_k_ids, total
+from autocog_core.numerics import entropy, log_softmax, logsumexp, logsumexp_row, softmax, top_k_ids
 from autocog_core.redaction import (
     from_environment,
     is_secret_name,
@@ -15,20 +15,20 @@ from autocog_core.redaction import (
     redact_url,
     register_secret,
 )
-from autocog_core.toolkit.chat_template import Render, render_chat_prompt
+from autocog_core.toolkit.chat_template import RenderTemplate, render_chat_prompt
 from autocog_core.toolkit.completion_builder import CompletionBuilder
 from autocog_core.toolkit.engine_options import reject_unknown_options
 from autocog_core.toolkit.logits_cache import LogitsCache
 from autocog_core.toolkit.plain_text import (
     SpecialTokenSplitter,
-    continued,
     looks_like_control_token,
+    tokenize_continuation,
 )
 from autocog_core.toolkit.prefix_forest import PrefixForest, add_query
-from autocog_core.toolkit.sampling import pick
+from autocog_core.toolkit.sampling import sample_token
 from autocog_core.toolkit.stop_strings import StopMatcher, find_first_stop
 from autocog_core.toolkit.tree_answers import NumpyScoreCollector, TreeScoreCollector
-from autocog_core.toolkit.word_boundaries import kept
+from autocog_core.toolkit.word_boundaries import respects_word_boundaries
 from autocog_core.types.prompt import check_messages, check_text
 from autocog_core.types.token_tree import TokenTree, common_prefix_length
 
@@ -40,7 +40,7 @@ __all__ = [
     "LogitsCache",
     "NumpyScoreCollector",
     "PrefixForest",
-    "Render",
+    "RenderTemplate",
     "SpecialTokenSplitter",
     "StopMatcher",
     "TokenTree",
@@ -50,27 +50,27 @@ __all__ = [
     "check_messages",
     "check_text",
     "common_prefix_length",
-    "continued",
     "did_you_mean",
     "entropy",
     "file_hash",
     "find_first_stop",
     "from_environment",
     "is_secret_name",
-    "kept",
     "lazy",
     "log_softmax",
     "logsumexp",
+    "logsumexp_row",
     "looks_like_control_token",
     "package_file",
-    "pick",
     "redact",
     "redact_url",
     "register_secret",
     "reject_unknown_options",
     "render_chat_prompt",
+    "respects_word_boundaries",
+    "sample_token",
     "softmax",
+    "tokenize_continuation",
     "top_k_ids",
-    "total",
     "validate",
 ]

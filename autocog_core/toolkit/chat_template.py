@@ -8,45 +8,46 @@ from autocog_core.errors import InputError
 from autocog_core.types.prompt import Message, Prompt, TextPiece, check_messages
 
 #: Renders messages with a chat template, as one string.
-Render = Callable[[list[dict[str, str]]], str]
+RenderTemplate = Callable[[list[dict[str, str]]], str]
 
 
 def render_chat_prompt(
-    messages: Sequence[Message], render: Render, special: Sequence[str]
+    messages: Sequence[Message], render: RenderTemplate, special: Sequence[str]
 ) -> Prompt:
-    """Render `messages` and tell the template's own text from the messages' text.
+    """Render `messages` and separate the template's own text from the messages' text.
 
-    The template is rendered with placeholders, which are then filled; that this gives what
-    rendering the messages gives is checked (templates may strip them, or look into them).
+    The template is rendered with placeholders, and the placeholders are then filled. The result is
+    compared with the rendered messages, because a template may strip or rewrite them.
 
+    :param messages: the chat so far.
+    :param render: renders messages with the model's chat template.
     :param special: the surfaces of the tokenizer's special tokens.
-    :raises InputError: if a role holds a special token's surface, or a message does, as it is or
-        as rendered, while the template changes its text, so that the two cannot be told apart.
+    :raises InputError: if a role contains a special token's surface. Also if a message contains
+        one, as it is or as rendered, and the template changes its text: then nothing can separate
+        the message from the template.
     """
     check_messages(messages)
     plain = [{"role": m["role"], "content": m["content"]} for m in messages]
-    for number, message in enumerate(plain):
-        found = _added(message["role"], "", special)
-        if found:
-            raise InputError(f"has {found!r} in its role", where=f"message {number}")
+    for index, message in enumerate(plain):
+        if surface := _find_added_token(message["role"], "", special):
+            raise InputError(f"has {surface!r} in its role", where=f"message {index}")
     rendered = render(plain)
     # Private-use characters: no template and no ordinary text has this sequence.
-    marks = [f"\ue000autocog{number}\ue001" for number in range(len(plain))]
+    placeholders = [f"\ue000autocog{index}\ue001" for index in range(len(plain))]
     outline = render(
-        [{"role": m["role"], "content": mark} for m, mark in zip(plain, marks, strict=True)]
+        [{"role": m["role"], "content": p} for m, p in zip(plain, placeholders, strict=True)]
     )
     for strip in (False, True):
         contents = [m["content"].strip() if strip else m["content"] for m in plain]
-        pieces = _fill(outline, marks, contents)
+        pieces = _fill_placeholders(outline, placeholders, contents)
         if pieces is not None and "".join(piece.text for piece in pieces) == rendered:
             return Prompt(tuple(pieces))
-    texts = [(f"message {number}", m["content"], "") for number, m in enumerate(plain)]
-    # What is rendered as well: a template that lowers its texts makes one of "<|END|>".
-    for where, text, own in [*texts, ("messages", rendered, outline)]:
-        found = _added(text, own, special)
-        if found:
+    texts = [(f"message {index}", m["content"], "") for index, m in enumerate(plain)]
+    # The rendered text too: a template that lowers its texts makes a token of "<|END|>".
+    for where, text, template_text in [*texts, ("messages", rendered, outline)]:
+        if surface := _find_added_token(text, template_text, special):
             raise InputError(
-                f"contains {found!r}, and this model's chat template rewrites message texts, "
+                f"contains {surface!r}, and this model's chat template rewrites message texts, "
                 "so that it could not be kept from ending the turn",
                 where=where,
                 hint="remove it, or build the prompt from pieces",
@@ -54,19 +55,22 @@ def render_chat_prompt(
     return Prompt((TextPiece(rendered, trusted=True),))
 
 
-def _added(text: str, own: str, special: Sequence[str]) -> str:
-    """A special token's surface that `text` holds more often than the template's `own` text."""
-    return next((each for each in special if each and text.count(each) > own.count(each)), "")
+def _find_added_token(text: str, template_text: str, special: Sequence[str]) -> str:
+    """Return a special token's surface that `text` has more often than `template_text`, or ""."""
+    counts = ((surface, text.count(surface), template_text.count(surface)) for surface in special)
+    return next((surface for surface, count, own in counts if surface and count > own), "")
 
 
-def _fill(outline: str, marks: Sequence[str], contents: Sequence[str]) -> list[TextPiece] | None:
-    """The outline's text, trusted, with each mark replaced by its content; None if one is lost."""
+def _fill_placeholders(
+    outline: str, placeholders: Sequence[str], contents: Sequence[str]
+) -> list[TextPiece] | None:
+    """Return the outline as trusted pieces around the contents; None if a placeholder is lost."""
     pieces: list[TextPiece] = []
-    rest = outline
-    for mark, content in zip(marks, contents, strict=True):
-        before, found, rest = rest.partition(mark)
-        if not found or mark in rest:
+    after = outline
+    for placeholder, content in zip(placeholders, contents, strict=True):
+        before, separator, after = after.partition(placeholder)
+        if not separator or placeholder in after:
             return None
         pieces += [TextPiece(before, trusted=True), TextPiece(content)]
-    pieces.append(TextPiece(rest, trusted=True))
+    pieces.append(TextPiece(after, trusted=True))
     return [piece for piece in pieces if piece.text]

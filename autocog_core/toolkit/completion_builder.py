@@ -21,48 +21,48 @@ class CompletionBuilder:
         request: CompletionRequest,
         detokenize: Callable[[Sequence[int]], bytes],
         eos: Collection[int],
-        number: int = 0,
+        sample_index: int = 0,
     ) -> None:
         self.tokens: list[int] = []
         self.streamed = False
         self._logprobs: list[float] = []
-        self._finish: FinishReason | None = None
-        self._most = request.max_tokens
+        self._finish_reason: FinishReason | None = None
+        self._max_tokens = request.max_tokens
         self._detokenize = detokenize
         self._eos = eos
         self._matcher = StopMatcher(request.stop)
-        self._on_text = request.on_text if number == 0 else None
+        self._on_text = request.on_text if sample_index == 0 else None
 
     @property
-    def done(self) -> bool:
+    def is_done(self) -> bool:
         """Whether it has ended."""
-        return self._finish is not None
+        return self._finish_reason is not None
 
-    def take(self, token: int, logprob: float) -> None:
+    def append(self, token: int, logprob: float) -> None:
         """Go on with a token, which may end it; what can be shown is passed on."""
         self.tokens.append(token)
         # Rounding may put it above 0.
         self._logprobs.append(min(0.0, logprob))
         if token in self._eos:
-            self._finish = "eos"
+            self._finish_reason = "eos"
         elif self._matcher.feed(self._detokenize([token])):
-            self._finish = "stop"
-        elif len(self.tokens) >= self._most:
-            self._finish = "length"
-        self._show(final=self.done)
+            self._finish_reason = "stop"
+        elif len(self.tokens) >= self._max_tokens:
+            self._finish_reason = "length"
+        self._release_text(final=self.is_done)
 
     def completion(self) -> Completion:
         """What was written."""
-        self._show(final=True)
+        self._release_text(final=True)
         return Completion(
             self._matcher.text(),
             tuple(self.tokens),
             tuple(self._logprobs),
-            self._finish or "length",
+            self._finish_reason or "length",
             self._matcher.stop,
         )
 
-    def _show(self, *, final: bool) -> None:
+    def _release_text(self, *, final: bool) -> None:
         """Pass on what can no longer turn out to be part of a stop."""
         if self._on_text is not None and (piece := self._matcher.releasable_text(final)):
             self.streamed = True

@@ -13,14 +13,14 @@ from autocog_core.types.completion import CompletionRequest
 REQUEST_ARGUMENTS = {field.name for field in fields(CompletionRequest)} - {"prompt", "extra"}
 
 
-def reject_unknown_options(extra: Mapping[str, Any], known: Collection[str], where: str) -> None:
+def reject_unknown_options(extra: Mapping[str, Any], allowed: Collection[str], where: str) -> None:
     """Refuse options that the engine does not know.
 
     :raises CapabilityError: naming them, and the nearest name that is valid.
     """
-    unknown = sorted(set(extra) - set(known))
+    unknown = sorted(set(extra) - set(allowed))
     if unknown:
-        hint = did_you_mean(unknown[0], {*REQUEST_ARGUMENTS, *known})
+        hint = did_you_mean(unknown[0], {*REQUEST_ARGUMENTS, *allowed})
         raise CapabilityError(
             "complete does not know " + ", ".join(unknown), where=where, hint=hint
         )

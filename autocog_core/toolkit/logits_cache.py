@@ -16,10 +16,10 @@ from autocog_core.toolkit.prefix_forest import PrefixForest
 Row = TypeVar("Row")
 
 #: Rows kept: as many as beams and samples mostly are. A row has 4 bytes for each token there is.
-MOST = 32
+MAX_ROWS = 32
 
 
-class Answers(Protocol):
+class ScoreCollector(Protocol):
     """What is asked of one forest, and takes the logits that answer it.
 
     :ivar roots: nodes after which a query's tree begins, with all tokens up to them.
@@ -44,33 +44,33 @@ class LogitsCache(Generic[Row]):
 
     def answer(
         self,
-        answers: Answers,
+        answers: ScoreCollector,
         evaluate: Callable[[PrefixForest, Callable[[Sequence[int], Any], None]], None],
     ) -> None:
         """Answer what is known, and let an engine evaluate the rest."""
         forest, roots = answers.forest, answers.roots
         for node, tokens in roots.items():
             row: Any = self._rows.get(tokens)
-            if row is not None and forest.wanted[node]:
+            if row is not None and forest.needs_row[node]:
                 self._rows.move_to_end(tokens)
-                forest.wanted[node] = False
+                forest.needs_row[node] = False
                 answers.add([node], row[None])
 
         def take(nodes: Sequence[int], logits: Any) -> None:
             for place, node in enumerate(nodes):
                 if node in roots:
-                    self._keep(roots[node], logits[place])
+                    self._store(roots[node], logits[place])
             answers.add(nodes, logits)
 
-        if any(forest.wanted):
+        if any(forest.needs_row):
             evaluate(forest, take)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drop all rows."""
         self._rows.clear()
 
-    def _keep(self, tokens: tuple[int, ...], row: Row) -> None:
+    def _store(self, tokens: tuple[int, ...], row: Row) -> None:
         self._rows[tokens] = self._copy(row)
         self._rows.move_to_end(tokens)
-        while len(self._rows) > MOST:
+        while len(self._rows) > MAX_ROWS:
             self._rows.popitem(last=False)

@@ -31,7 +31,7 @@ class SpecialTokenSplitter:
         escaped = [re.escape(surface) for surface in surfaces]
         self._pattern = re.compile("|".join(escaped)) if escaped else None
 
-    def cut(self, text: str) -> list[str]:
+    def split(self, text: str) -> list[str]:
         """`text` in parts, none of which holds such a token; mostly it is one part."""
         if self._pattern is None:
             return [text]
@@ -39,7 +39,7 @@ class SpecialTokenSplitter:
         return [text[start:end] for start, end in pairwise([0, *cuts, len(text)])]
 
 
-def continued(text: str, tokenize: Tokenize) -> list[int]:
+def tokenize_continuation(text: str, tokenize: Tokenize) -> list[int]:
     """Ids of `text` as a continuation, on a tokenizer that puts a blank before a first word."""
     newline, joint = tokenize(["\n", "\n" + text])
     if joint[: len(newline)] == newline:

@@ -26,15 +26,15 @@ class PrefixForest:
     def __init__(self, owners: int) -> None:
         self.tokens: list[int] = []
         self.parents: list[int] = []
-        self.owners: list[int] = []
-        self.wanted: list[bool] = []
+        self.first_query: list[int] = []
+        self.needs_row: list[bool] = []
         self.evaluated = [0] * owners
         self._index: dict[tuple[int, int], int] = {}
 
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def child(self, node: int, token: int, owner: int) -> int:
+    def add_child(self, node: int, token: int, owner: int) -> int:
         """The node of `token` after `node`, made if it is new."""
         key = (node, token)
         found = self._index.get(key)
@@ -42,15 +42,15 @@ class PrefixForest:
             found = self._index[key] = len(self.tokens)
             self.tokens.append(token)
             self.parents.append(node)
-            self.owners.append(owner)
-            self.wanted.append(False)
+            self.first_query.append(owner)
+            self.needs_row.append(False)
         return found
 
-    def path(self, tokens: Sequence[int], owner: int) -> int:
+    def add_path(self, tokens: Sequence[int], owner: int) -> int:
         """The last node of a sequence from the start, its nodes made where they are new."""
         node = -1
         for token in tokens:
-            node = self.child(node, int(token), owner)
+            node = self.add_child(node, int(token), owner)
         return node
 
     def path_to(self, node: int) -> list[int]:
@@ -83,10 +83,10 @@ class PrefixForest:
             stack.extend(reversed(children[node]))
         return order
 
-    def count(self, nodes: Sequence[int]) -> None:
+    def count_evaluated(self, nodes: Sequence[int]) -> None:
         """Book these nodes as evaluated, on their owners."""
         for node in nodes:
-            self.evaluated[self.owners[node]] += 1
+            self.evaluated[self.first_query[node]] += 1
 
 
 def add_query(forest: PrefixForest, query: TreeQuery, owner: int) -> list[int]:
@@ -100,10 +100,10 @@ def add_query(forest: PrefixForest, query: TreeQuery, owner: int) -> list[int]:
     inner[query.parents] = True
     inner[query.top_at] = True
     nodes = [-2] * (len(tokens) + 1)
-    nodes[-1] = forest.path(query.prefix, owner)
+    nodes[-1] = forest.add_path(query.prefix, owner)
     for place in np.flatnonzero(inner[:-1]).tolist():
-        nodes[place] = forest.child(nodes[parents[place]], tokens[place], owner)
-        forest.wanted[nodes[place]] = True
+        nodes[place] = forest.add_child(nodes[parents[place]], tokens[place], owner)
+        forest.needs_row[nodes[place]] = True
     if inner[-1]:
-        forest.wanted[nodes[-1]] = True
+        forest.needs_row[nodes[-1]] = True
     return nodes

@@ -11,7 +11,7 @@ from autocog_core.numerics import top_k_ids
 from autocog_core.types.completion import CompletionRequest
 
 
-def pick(
+def sample_token(
     row: NDArray[np.floating[Any]], request: CompletionRequest, generator: np.random.Generator
 ) -> int:
     """The next token: the likeliest at temperature 0 (ties: the lower id), else a sampled one.

@@ -55,7 +55,7 @@ class StopMatcher:
 
     def releasable_text(self, final: bool = False) -> str:
         """The text, not shown before, that can no longer turn out to be part of a stop."""
-        end = len(self.raw) if final else len(self.raw) - self._held_back()
+        end = len(self.raw) if final else len(self.raw) - self._pending_bytes()
         piece = self._decoder.decode(bytes(self.raw[self._shown : end]), final)
         self._shown = max(self._shown, end)
         return piece
@@ -64,7 +64,7 @@ class StopMatcher:
         """The whole text so far; bytes that are no UTF-8 become U+FFFD."""
         return self.raw.decode("utf-8", errors="replace")
 
-    def _held_back(self) -> int:
+    def _pending_bytes(self) -> int:
         """Length of the longest end of the text that begins a stop string."""
         for length in range(min(self._longest - 1, len(self.raw)), 0, -1):
             tail = bytes(self.raw[-length:])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autocog_core.numerics import Int64Array, top_k_ids, total
+from autocog_core.numerics import Int64Array, logsumexp_row, top_k_ids
 from autocog_core.toolkit.prefix_forest import PrefixForest, add_query
 from autocog_core.types.token_tree import TreeQuery, TreeScores
 
@@ -30,7 +30,7 @@ class TreeScoreCollector:
         sizes = [len(query.tokens) for query in queries]
         self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self._values = np.zeros(int(self._starts[-1]), dtype=np.float64)
-        self._tops = [
+        self._top_arrays = [
             (
                 np.full((len(query.top_at), query.top_k), -1, dtype=np.int32),
                 np.full((len(query.top_at), query.top_k), -np.inf),
@@ -54,27 +54,31 @@ class TreeScoreCollector:
         self._order = np.argsort(at_node, kind="stable")
         self._bounds = np.searchsorted(at_node[self._order], np.arange(len(self.forest) + 1))
 
-    def answers(self) -> list[TreeScores]:
+    def scores(self) -> list[TreeScores]:
         """One answer a query, once all wanted nodes were added."""
         return [
-            TreeScores(self._values[start:end], *self._tops[number], self.forest.evaluated[number])
+            TreeScores(
+                self._values[start:end], *self._top_arrays[number], self.forest.evaluated[number]
+            )
             for number, (start, end) in enumerate(
                 zip(self._starts.tolist(), self._starts[1:].tolist(), strict=False)
             )
         ]
 
-    def _asked_after(self, nodes: Sequence[int]) -> tuple[Int64Array, Int64Array, Int64Array]:
+    def _reads_after(self, nodes: Sequence[int]) -> tuple[Int64Array, Int64Array, Int64Array]:
         """What is read from the distributions after `nodes`: places, rows and tokens, each (k,)."""
         slices = [self._order[self._bounds[node] : self._bounds[node + 1]] for node in nodes]
         places = np.concatenate(slices)
         rows = np.repeat(np.arange(len(nodes)), [len(found) for found in slices])
         return places, rows, self._tokens[places]
 
-    def _tops_after(self, node: int) -> list[tuple[TreeQuery, NDArray[np.int32], NDArray[Any]]]:
+    def _top_requests_after(
+        self, node: int
+    ) -> list[tuple[TreeQuery, NDArray[np.int32], NDArray[Any]]]:
         """For each query that asks for the likeliest after `node`: ids and log-probs to fill."""
         found = []
         for number, row in self._top_rows.get(node, ()):
-            tokens, logprobs = self._tops[number]
+            tokens, logprobs = self._top_arrays[number]
             found.append((self._queries[number], tokens[row], logprobs[row]))
         return found
 
@@ -84,11 +88,11 @@ class NumpyScoreCollector(TreeScoreCollector):
 
     def add(self, nodes: Sequence[int], logits: NDArray[np.float32]) -> None:
         """Take the logits (r, V) of the distributions after r of the forest's nodes."""
-        totals = np.array([total(row) for row in logits], dtype=np.float64)
-        places, rows, tokens = self._asked_after(nodes)
+        totals = np.array([logsumexp_row(row) for row in logits], dtype=np.float64)
+        places, rows, tokens = self._reads_after(nodes)
         self._values[places] = logits[rows, tokens].astype(np.float64) - totals[rows]
         for node, row, whole in zip(nodes, logits, totals.tolist(), strict=True):
-            for query, ids, logprobs in self._tops_after(node):
+            for query, ids, logprobs in self._top_requests_after(node):
                 if np.isnan(whole):
                     # Not "nothing is allowed": what the model said must not look like an answer.
                     logprobs[:] = np.nan

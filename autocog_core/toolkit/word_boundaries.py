@@ -12,7 +12,7 @@ WORD_BOUNDARY = re.compile(
 )
 
 
-def spanning(vocabulary: Iterable[bytes]) -> Iterator[str]:
+def tokens_across_boundaries(vocabulary: Iterable[bytes]) -> Iterator[str]:
     """The tokens, as text, within which there is a border.
 
     A vocabulary without any keeps borders: tokens are made of smaller ones, so what stands on one
@@ -27,6 +27,6 @@ def spanning(vocabulary: Iterable[bytes]) -> Iterator[str]:
         yield text[begin : end if end >= 0 else len(text)]
 
 
-def kept(vocabulary: Iterable[bytes]) -> bool:
+def respects_word_boundaries(vocabulary: Iterable[bytes]) -> bool:
     """Whether no token spans a border: what `BackendInfo.splits_at_word_boundaries` says."""
-    return next(spanning(vocabulary), None) is None
+    return next(tokens_across_boundaries(vocabulary), None) is None

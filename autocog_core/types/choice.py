@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal
 
-from autocog_core.numerics import finite
+from autocog_core.numerics import to_json_number
 from autocog_core.types.prompt import Prompt
 
 Norm = Literal["sum", "mean", "per_byte", "pmi"]
@@ -86,16 +86,16 @@ class ChoiceScore:
         """Plain data for JSON; a log-probability of -inf becomes None."""
         data: dict[str, Any] = {
             "choice": self.choice,
-            "logprob": finite(self.logprob),
-            "exclusive_logprob": finite(self.exclusive_logprob),
-            "mean_logprob": finite(self.mean_logprob),
-            "logprob_per_byte": finite(self.logprob_per_byte),
+            "logprob": to_json_number(self.logprob),
+            "exclusive_logprob": to_json_number(self.exclusive_logprob),
+            "mean_logprob": to_json_number(self.mean_logprob),
+            "logprob_per_byte": to_json_number(self.logprob_per_byte),
             "prob": self.prob,
             "tokens": list(self.tokens),
-            "token_logprobs": [finite(value) for value in self.token_logprobs],
+            "token_logprobs": [to_json_number(value) for value in self.token_logprobs],
         }
         if self.pmi is not None:
-            data["pmi"] = finite(self.pmi)
+            data["pmi"] = to_json_number(self.pmi)
         return data
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from autocog_core.numerics import finite
+from autocog_core.numerics import to_json_number
 from autocog_core.types.prompt import Prompt
 
 FinishReason = Literal["stop", "eos", "length"]
@@ -71,8 +71,10 @@ class Completion:
             "text": self.text,
             "finish_reason": self.finish_reason,
             "stop_string": self.stop_string,
-            "logprob": finite(self.logprob),
+            "logprob": to_json_number(self.logprob),
             "tokens": list(self.tokens),
-            "logprobs": None if self.logprobs is None else [finite(x) for x in self.logprobs],
+            "logprobs": None
+            if self.logprobs is None
+            else [to_json_number(x) for x in self.logprobs],
             "alternatives": [other.to_dict() for other in self.alternatives],
         }

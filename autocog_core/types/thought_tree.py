@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from autocog_core.errors import InputError
-from autocog_core.numerics import finite
+from autocog_core.numerics import to_json_number
 
 Pruned = Literal["width", "threshold", "duplicate", "max_visits", "budget"]
 Ranking = Literal["logprob", "mean"]
@@ -216,9 +216,9 @@ def _node_to_dict(node: ThoughtNode) -> dict[str, Any]:
     if "tokens" in data:
         data["tokens"] = list(data["tokens"])
     if "logprobs" in data:
-        data["logprobs"] = [finite(value) for value in data["logprobs"]]
+        data["logprobs"] = [to_json_number(value) for value in data["logprobs"]]
     if "path_logprob" in data:
-        data["path_logprob"] = finite(data["path_logprob"])
+        data["path_logprob"] = to_json_number(data["path_logprob"])
     return data
 
 

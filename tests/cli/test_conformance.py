@@ -38,16 +38,21 @@ def test_a_sound_backend_conforms(run: Run, config: str) -> None:
 
 
 def test_broken_laws_are_shown_with_their_causes(run: Run, config: str) -> None:
-    done = run("conformance", "flat", "--config", config, "--law", "last_token")
+    done = run("conformance", "flat", "--config", config, "--law", "last_token_matters")
     assert done.exit_code == 1
-    for part in ('the law "last_token" is broken', "given: 'a b'", "off by one", "1 are broken"):
+    for part in (
+        'the law "last_token_matters" is broken',
+        "given: 'a b'",
+        "off by one",
+        "1 are broken",
+    ):
         assert part in done.stdout
     facts = json.loads(run("conformance", "flat", "--config", config, "--json").stdout)
     assert facts["conforms"] is False
     broken = {law["law"]: law for law in facts["laws"] if law["status"] == "broken"}
-    assert set(broken) == {"last_token", "first_tokens", "bos_counts"}
-    assert "off by one" in broken["last_token"]["cause"]
-    assert {"kind", "promise", "seconds", "given"} <= broken["last_token"].keys()
+    assert set(broken) == {"last_token_matters", "first_tokens_matter", "bos_counts"}
+    assert "off by one" in broken["last_token_matters"]["cause"]
+    assert {"kind", "promise", "seconds", "given"} <= broken["last_token_matters"].keys()
 
 
 def test_what_does_not_apply_says_why(run: Run) -> None:
@@ -55,7 +60,10 @@ def test_what_does_not_apply_says_why(run: Run) -> None:
     laws = {law["law"]: law for law in json.loads(done.stdout)["laws"]}
     assert laws["bos_counts"]["status"] == "not applicable"
     assert laws["bos_counts"]["reason"] == "the model adds no BOS"
-    assert (laws["trees"]["status"], laws["trees"]["reason"]) == ("not offered", "needs trees")
+    assert (laws["tree_scores_match"]["status"], laws["tree_scores_match"]["reason"]) == (
+        "not offered",
+        "needs trees",
+    )
 
 
 def test_unknown_laws_and_models_are_refused(run: Run, config: str) -> None:
@@ -98,7 +106,8 @@ def test_a_backend_that_cannot_say_what_it_is_gets_one_error(
 
 def test_prompts_and_choices_of_ones_own(run: Run) -> None:
     done = run(
-        "conformance", "--backend", "random", "--law", "bos_counts", "--law", "shares",
+        "conformance", "--backend", "random",
+        "--law", "bos_counts", "--law", "probabilities_sum_to_one",
         "--prompt", "Is it?", "-c", " yes", "-c", " no", "--json",
     )  # fmt: skip
     assert json.loads(done.stdout)["conforms"] is True

@@ -22,7 +22,7 @@ from autocog_core.scoring.choice_tree import choose_many
 from autocog_core.scoring.prompt_encoding import encode
 from autocog_core.toolkit.completion_builder import CompletionBuilder
 from autocog_core.toolkit.engine_options import reject_unknown_options
-from autocog_core.toolkit.sampling import pick
+from autocog_core.toolkit.sampling import sample_token
 
 
 class Sound(RandomLM):
@@ -125,10 +125,10 @@ class Sampling(Sound):
     def sample(self, prompt: list[int], request: CompletionRequest, number: int) -> Completion:
         generator = self.generator(request, number)
         growing = CompletionBuilder(request, self.detokenize_impl, self.ends(), number)
-        while not growing.done:
+        while not growing.is_done:
             row = self.greedy_impl([*prompt, *growing.tokens])
-            token = pick(row, self.honoured(request), generator)
-            growing.take(token, float(row[token]))
+            token = sample_token(row, self.honoured(request), generator)
+            growing.append(token, float(row[token]))
         return growing.completion()
 
     def ends(self) -> tuple[int, ...]:

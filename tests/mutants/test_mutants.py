@@ -32,9 +32,9 @@ from tests.unit import test_fta
 #: laws gives (none where it gives none).
 TABLE: list[tuple[Callable[[], object], str, str]] = [
     # Rows
-    (rows.OffByOne, "last_token", "off by one"),
-    (rows.NoisyOffByOne, "last_token", "off by one"),
-    (rows.FirstPosition, "last_token first_tokens", "off by one"),
+    (rows.OffByOne, "last_token_matters", "off by one"),
+    (rows.NoisyOffByOne, "last_token_matters", "off by one"),
+    (rows.FirstPosition, "last_token_matters first_tokens_matter", "off by one"),
     (rows.PositiveSign, "distribution", "the sign"),
     (rows.RawLogits, "distribution", "raw logits"),
     (rows.ClippedLogits, "distribution", ""),
@@ -54,70 +54,74 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
     (tokens.Lowered, "round_trip", "lowered"),
     (tokens.TabsLost, "round_trip", ""),
     (tokens.FailsOnEmoji, "round_trip", ""),
-    (tokens.BytesReplaced, "bytes_add_up", ""),
+    (tokens.BytesReplaced, "token_bytes_add_up", ""),
     (
         tokens.SpecialsParsed,
         "special_text_stays_text chat_content_stays_text",
         "parse_special=False is ignored",
     ),
-    (tokens.PaddedVocabulary, "every_id", "wider than the tokenizer's vocabulary"),
-    (tokens.BordersSpanned, "borders", "splits_at_word_boundaries"),
-    (tokens.TokenizerSpelling, "borders vocabulary", ""),
+    (tokens.PaddedVocabulary, "every_id_has_bytes", "wider than the tokenizer's vocabulary"),
+    (tokens.BordersSpanned, "word_boundaries", "splits_at_word_boundaries"),
+    (tokens.TokenizerSpelling, "word_boundaries vocabulary", ""),
     # Long sequences
-    (context.BeginningCut, "whole_context", "the beginning is cut off"),
-    (context.ContextShifted, "whole_context", "the beginning is cut off"),
-    (context.EndCut, "whole_context", "the end is cut off"),
-    (context.ShorterContext, "context", "longer than what the engine can take"),
+    (context.BeginningCut, "whole_context_matters", "the beginning is cut off"),
+    (context.ContextShifted, "whole_context_matters", "the beginning is cut off"),
+    (context.EndCut, "whole_context_matters", "the end is cut off"),
+    (context.ShorterContext, "context_limit", "longer than what the engine can take"),
     # Token trees
-    (trees.SiblingsSeen, "trees", "siblings"),
-    (trees.TreesOffByOne, "trees chain_rule", "next position: off by one"),
-    (trees.TreesOffByOneBefore, "trees", "previous position: off by one"),
-    (trees.OneNodeOff, "trees", ""),
-    (trees.TreesWithoutParents, "trees", "`parents` are ignored"),
-    (trees.TreesByToken, "trees", "by token id rather than by node"),
-    (trees.ValuesByToken, "trees", "by token id rather than by node"),
-    (trees.SortedBatches, "trees_together", "another order"),
-    (trees.PaddedLeft, "trees_together choices_together", ""),
+    (trees.SiblingsSeen, "tree_scores_match", "siblings"),
+    (trees.TreesOffByOne, "tree_scores_match chain_rule", "next position: off by one"),
+    (trees.TreesOffByOneBefore, "tree_scores_match", "previous position: off by one"),
+    (trees.OneNodeOff, "tree_scores_match", ""),
+    (trees.TreesWithoutParents, "tree_scores_match", "`parents` are ignored"),
+    (trees.TreesByToken, "tree_scores_match", "by token id rather than by node"),
+    (trees.ValuesByToken, "tree_scores_match", "by token id rather than by node"),
+    (trees.SortedBatches, "tree_batches_match", "another order"),
+    (trees.PaddedLeft, "tree_batches_match choice_batches_match", ""),
     # Choices
     (choices.TokenizedApart, "boundary", "tokenized apart"),
-    (choices.BlankLost, "choices_are_spelled", ""),
+    (choices.BlankLost, "choice_tokens_spell_choice", ""),
     (choices.FirstTokenDropped, "chain_rule", ""),
     (choices.MeanAsSum, "chain_rule", "the mean"),
-    (choices.Folded, "choices_in_order", "stripped or folded"),
-    (choices.Stripped, "choices_in_order", "stripped or folded"),
-    (choices.SortedByScore, "choices_in_order", ""),
-    (choices.Halved, "choices_in_order", ""),
-    (choices.LastChosen, "shares", "index"),
+    (choices.Folded, "choice_order_is_kept", "stripped or folded"),
+    (choices.Stripped, "choice_order_is_kept", "stripped or folded"),
+    (choices.SortedByScore, "choice_order_is_kept", ""),
+    (choices.Halved, "choice_order_is_kept", ""),
+    (choices.LastChosen, "probabilities_sum_to_one", "index"),
     (choices.LeavesOnly, "prefix_choices", "leaves of the tree"),
     (choices.PositiveScores, "prefix_choices", ""),
     (choices.Products, "long_choices", ""),
-    (choices.NormIgnored, "norms_and_ends", "request.norm is ignored"),
+    (choices.NormIgnored, "norms_and_suffixes", "request.norm is ignored"),
     # Completions
-    (completions.EmptyStop, "as_many_tokens", "empty stop"),
-    (completions.StopsIgnored, "stops", "stop strings are ignored"),
-    (completions.StopOnlyAsWholeToken, "stops", ""),
-    (completions.StopMadeUp, "stops", ""),
-    (completions.StopForbidden, "stops", ""),
-    (completions.Hasty, "streamed", ""),
-    (completions.PositiveLogprobs, "greedy_and_scored tokens_spell_the_text", ""),
-    (completions.ScoresAfterTemperature, "greedy_and_scored", "after temperature"),
-    (completions.TopKIgnored, "filters", "request.top_k is ignored"),
-    (completions.TopPIgnored, "filters", "request.top_p is ignored"),
-    (completions.MinPIgnored, "filters", "request.min_p is ignored"),
-    (completions.SeedIgnored, "seeds", "request.seed is ignored"),
-    (completions.SeedFixed, "seeds", "begins from the same seed"),
-    (completions.WritesOn, "ends", "ignore_eos"),
-    (completions.EndCalledLength, "ends", "not looked at"),
-    (completions.EndLeftOut, "ends", "EOS is left out"),
-    (completions.TooLongTaken, "context_of_completions", "self.prompt_tokens(request)"),
-    (completions.Upset, "context_of_completions", ""),
-    (completions.OptionsIgnored, "unknown_options alternatives", "reject_unknown_options"),
+    (completions.EmptyStop, "max_tokens_respected", "empty stop"),
+    (completions.StopsIgnored, "stop_strings_match", "stop strings are ignored"),
+    (completions.StopOnlyAsWholeToken, "stop_strings_match", ""),
+    (completions.StopMadeUp, "stop_strings_match", ""),
+    (completions.StopForbidden, "stop_strings_match", ""),
+    (completions.Hasty, "streamed_text_matches", ""),
+    (completions.PositiveLogprobs, "greedy_completion_is_scored tokens_spell_the_text", ""),
+    (completions.ScoresAfterTemperature, "greedy_completion_is_scored", "after temperature"),
+    (completions.TopKIgnored, "sampling_filters", "request.top_k is ignored"),
+    (completions.TopPIgnored, "sampling_filters", "request.top_p is ignored"),
+    (completions.MinPIgnored, "sampling_filters", "request.min_p is ignored"),
+    (completions.SeedIgnored, "seed_repeats_sample", "request.seed is ignored"),
+    (completions.SeedFixed, "seed_repeats_sample", "begins from the same seed"),
+    (completions.WritesOn, "stops_at_eos", "ignore_eos"),
+    (completions.EndCalledLength, "stops_at_eos", "not looked at"),
+    (completions.EndLeftOut, "stops_at_eos", "EOS is left out"),
+    (completions.TooLongTaken, "completion_context_limit", "self.prompt_tokens(request)"),
+    (completions.Upset, "completion_context_limit", ""),
+    (
+        completions.OptionsIgnored,
+        "unknown_options_refused sampled_alternatives",
+        "reject_unknown_options",
+    ),
     # State
-    (memory.StaleCache, "caches choices_again", "cut it back"),
+    (memory.StaleCache, "cache_is_transparent repeated_choices_match", "cut it back"),
     (memory.SharedState, "two_models", "class attribute"),
-    (memory.RandomWeights, "two_models same_rows_anew", "random with every load"),
+    (memory.RandomWeights, "two_models new_model_same_rows", "random with every load"),
     (memory.SharedEngine, "two_models", "`close_impl` frees an engine"),
-    (memory.BufferHandedOut, "rows_are_the_callers", "copy"),
+    (memory.BufferHandedOut, "rows_can_be_overwritten", "copy"),
     # Descriptions
     (descriptions.ChangingFingerprint, "fingerprint", "id()"),
     (descriptions.Unmarked, "capabilities", ""),
@@ -127,8 +131,15 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
 
 #: Laws that no mutant is listed for: nothing here shows that they can fail.
 LAWS_WITHOUT_A_MUTANT = {
-    *("texts_together", "tokens_are_ids", "bad_text", "reference", "likeliest", "threads"),
-    *("empty_stops", "ids_outside", "empty_prompt", "closing"),
+    *(
+        "text_batches_match",
+        "tokens_are_valid_ids",
+        "invalid_text_refused",
+        "matches_reference",
+        "top_k_matches",
+        "threads",
+    ),
+    *("empty_stops", "unknown_ids_refused", "empty_prompt", "closed_is_closed"),
 }
 
 #: Mistakes of core itself, of which no backend could be made: the tests that catch them.
@@ -185,7 +196,7 @@ def test_every_mutant_is_caught_by_its_laws(
             check(BY_NAME[name], subject)
         error = caught.value
         assert error.law == name
-        assert f'the law "{name}" is broken: {error.what}' in str(error)
+        assert f'the law "{name}" is broken: {error.problem}' in str(error)
         errors.append(error)
     assert cause in errors[0].cause
     assert cause in str(errors[0])
@@ -221,7 +232,7 @@ def test_the_hooks_that_mutants_are_made_of_keep_every_law(backend: type[Sound])
 
 def keeps_every_law(make: Callable[[], object]) -> None:
     findings = list(conformance(BackendUnderTest(make)))
-    assert [finding.broken for finding in findings if finding.broken] == []
+    assert [finding.violation for finding in findings if finding.violation] == []
     assert sum(finding.status == "holds" for finding in findings) > 30
 
 
@@ -233,12 +244,12 @@ def test_a_law_shows_the_smallest_text() -> None:
 
 def test_an_answer_that_depends_on_what_failed_before_is_told_so() -> None:
     with pytest.raises(LawViolation, match="after an error"):
-        check(BY_NAME["context_of_completions"], BackendUnderTest(completions.Upset))
+        check(BY_NAME["completion_context_limit"], BackendUnderTest(completions.Upset))
 
 
 def test_a_vocabulary_as_the_tokenizer_spells_it_breaks_no_other_law() -> None:
     findings = conformance(BackendUnderTest(tokens.TokenizerSpelling))
-    assert {f.law.name for f in findings if f.broken} == {"borders", "vocabulary"}
+    assert {f.law.name for f in findings if f.violation} == {"word_boundaries", "vocabulary"}
 
 
 SUITE = """
@@ -273,5 +284,5 @@ def test_the_suite_is_run_by_a_class_of_two_lines(
     )
     assert ran.returncode == failing, ran.stdout
     if failing:
-        assert 'the law "last_token" is broken' in ran.stdout
+        assert 'the law "last_token_matters" is broken' in ran.stdout
         assert "off by one" in ran.stdout

@@ -16,4 +16,4 @@ def broken(make: Callable[[], object], **given: Any) -> dict[str, str]:
     finally:
         subject.close()
     assert sum(finding.status in ("holds", "broken") for finding in found) > 30
-    return {f.law.name: str(f.broken) for f in found if f.status == "broken"}
+    return {f.law.name: str(f.violation) for f in found if f.status == "broken"}

@@ -31,11 +31,11 @@ def break_of(backend: Any, law: str) -> LawViolation:
 
 
 def test_one_number_that_fits_is_no_off_by_one() -> None:
-    assert "off by one" not in break_of(trees.OneNodeOff, "trees").cause
+    assert "off by one" not in break_of(trees.OneNodeOff, "tree_scores_match").cause
 
 
 def test_stripping_is_not_blamed_for_other_wrong_scores() -> None:
-    error = break_of(choices.Halved, "choices_in_order")
+    error = break_of(choices.Halved, "choice_order_is_kept")
     assert error.cause == ""
 
 
@@ -84,17 +84,17 @@ class Forgetting(Sound):
 @pytest.mark.parametrize("backend", [OfOrder, OfDeclaredOrder, Forgetting])
 def test_models_that_forget_are_not_blamed_for_it(backend: type[Sound]) -> None:
     with pytest.raises(NotApplicableError):
-        check(BY_NAME["whole_context"], BackendUnderTest(backend))
+        check(BY_NAME["whole_context_matters"], BackendUnderTest(backend))
 
 
 def test_a_description_that_fails_breaks_laws_and_raises_nothing() -> None:
     found = list(conformance(BackendUnderTest(descriptions.Mute)))
     assert {finding.status for finding in found} == {"broken"}
-    assert {finding.broken.failure for finding in found if finding.broken} == {
-        found[0].broken.failure if found[0].broken else ""
+    assert {finding.violation.failure for finding in found if finding.violation} == {
+        found[0].violation.failure if found[0].violation else ""
     }
-    assert "KeyError: 'vocab_size' (describe_impl" in str(found[0].broken)
+    assert "KeyError: 'vocab_size' (describe_impl" in str(found[0].violation)
 
 
 def test_a_description_of_the_wrong_type_is_named() -> None:
-    assert "`describe` gives dict" in break_of(descriptions.Dictionary, "description").what
+    assert "`describe` gives dict" in break_of(descriptions.Dictionary, "description").problem

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from autocog_core.backends.random import RandomLM
-from autocog_core.testing import LAWS, BackendUnderTest, Finding, LawViolation, NotApplicableError
+from autocog_core.testing import LAWS, BackendUnderTest, LawResult, LawViolation, NotApplicableError
 from autocog_core.testing.conformance import check, conformance
 from autocog_core.testing.texts import CHOICES, PROMPTS
 from tests.mutants.tokens import FailsOnEmoji, PaddedVocabulary
@@ -18,15 +18,15 @@ from tests.testing import words
 BY_NAME = {law.name: law for law in LAWS}
 
 
-def findings(subject: BackendUnderTest) -> dict[str, Finding]:
+def findings(subject: BackendUnderTest) -> dict[str, LawResult]:
     return {finding.law.name: finding for finding in conformance(subject)}
 
 
 def test_of_what_a_vocabulary_refuses_no_law_is_broken_and_each_says_so() -> None:
     found = findings(BackendUnderTest(words.WordLM))
-    assert [each for each in found.values() if each.broken] == []
+    assert [each for each in found.values() if each.violation] == []
     assert "give prompts of yours" in found["chain_rule"].reason
-    assert found["every_id"].status == "holds"
+    assert found["every_id_has_bytes"].status == "holds"
 
 
 def test_texts_of_the_authors_own_are_asked_and_no_others() -> None:
@@ -39,8 +39,14 @@ def test_texts_of_the_authors_own_are_asked_and_no_others() -> None:
             return found
 
     found = findings(BackendUnderTest(Listening, prompts=words.PROMPTS, choices=words.CHOICES))
-    assert [each for each in found.values() if each.broken] == []
-    for name in ("round_trip", "prefix_choices", "choices_in_order", "caches", "filters"):
+    assert [each for each in found.values() if each.violation] == []
+    for name in (
+        "round_trip",
+        "prefix_choices",
+        "choice_order_is_kept",
+        "cache_is_transparent",
+        "sampling_filters",
+    ):
         assert found[name].status == "holds", name
     said = {word for text in asked for word in text.split()}
     assert said <= {*words.WORDS, "<s>", "</s>"}
@@ -48,7 +54,7 @@ def test_texts_of_the_authors_own_are_asked_and_no_others() -> None:
 
 def test_a_text_that_the_author_gives_and_the_vocabulary_refuses_breaks_the_law() -> None:
     subject = BackendUnderTest(
-        words.WordLM, prompts=words.PROMPTS, choices=words.CHOICES, hard=["yes", "rain"]
+        words.WordLM, prompts=words.PROMPTS, choices=words.CHOICES, tricky_texts=["yes", "rain"]
     )
     with pytest.raises(LawViolation) as caught:
         check(BY_NAME["round_trip"], subject)
@@ -63,11 +69,17 @@ def test_short_contexts_are_asked_short_texts(limit: int, vocabulary: str) -> No
         lambda: RandomLM(seed=3, context_length=limit, vocabulary=vocabulary)
     )
     found = findings(subject)
-    assert [each for each in found.values() if each.broken] == []
+    assert [each for each in found.values() if each.violation] == []
     # No choice underflows there, and the model may not happen to end.
-    unsaid = {"reference", "long_choices", "ends", "streamed", "stops"}
+    unsaid = {
+        "matches_reference",
+        "long_choices",
+        "stops_at_eos",
+        "streamed_text_matches",
+        "stop_strings_match",
+    }
     if limit == 16:
-        unsaid |= {"caches", "two_models", "prefix_choices"}
+        unsaid |= {"cache_is_transparent", "two_models", "prefix_choices"}
     assert {name for name, each in found.items() if each.status == "not applicable"} <= unsaid
 
 
@@ -100,6 +112,6 @@ def test_ids_are_detokenized_in_large_pieces() -> None:
         def describe_impl(self) -> Any:
             return replace(super().describe_impl(), vocabulary_size=150_000)
 
-    check(BY_NAME["every_id"], BackendUnderTest(Wide))
+    check(BY_NAME["every_id_has_bytes"], BackendUnderTest(Wide))
     assert sum(calls) >= 150_000
     assert len(calls) < 60

@@ -21,7 +21,7 @@ from autocog_core import (
 from autocog_core.backends.random import RandomLM
 from autocog_core.scoring.choice_encoding import EncodedChoices, encode_choices
 from autocog_core.scoring.joint_tokenization import KEPT, SHORT, JointTokenizer
-from autocog_core.toolkit.word_boundaries import kept, spanning
+from autocog_core.toolkit.word_boundaries import respects_word_boundaries, tokens_across_boundaries
 from tests.support.small_backends import CharTokenizer, random_model
 
 MERGES = random_model(vocabulary="merges")
@@ -104,11 +104,13 @@ def test_tokenizing_the_end_of_a_long_prompt_gives_what_the_whole_gives(
 
 
 def test_vocabularies_tell_whether_their_tokens_span_borders() -> None:
-    assert kept([b" the", b"the", b"the ", b"\n\n", b" 1", b"a 1", b"", b"\xe4\xb8"])
+    assert respects_word_boundaries(
+        [b" the", b"the", b"the ", b"\n\n", b" 1", b"a 1", b"", b"\xe4\xb8"]
+    )
     spans = [" by the", "a b", "end\nof", "\u3001\u4e00"]
     words = [b" the", *(text.encode() for text in spans), b"\xb8\xad a"]
-    assert list(spanning(words)) == [*spans, "xx a"]
-    assert not kept(words)
+    assert list(tokens_across_boundaries(words)) == [*spans, "xx a"]
+    assert not respects_word_boundaries(words)
 
 
 @pytest.mark.parametrize("keeps", [True, False])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autocog_core.numerics import log_softmax
-from autocog_core.toolkit.sampling import pick
+from autocog_core.toolkit.sampling import sample_token
 from autocog_core.types.completion import CompletionRequest
 from autocog_core.types.prompt import Prompt
 
@@ -69,7 +69,7 @@ def test_filters_keep_what_the_slow_twin_keeps_with_its_shares(
     row = log_softmax(np.array(values))
     r = request(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     recorder = Recorder()
-    pick(row, r, recorder)  # type: ignore[arg-type]
+    sample_token(row, r, recorder)  # type: ignore[arg-type]
     expected = sorted(allowed_slowly(row, r).values(), reverse=True)
     assert sorted(recorder.shares, reverse=True) == pytest.approx(expected, rel=1e-6)
 
@@ -92,26 +92,26 @@ def test_large_vocabularies_are_filtered_alike(spread: float, filters: dict[str,
     row = log_softmax(np.random.default_rng(0).normal(0, spread, 5000))
     r = request(temperature=1.3, **filters)
     recorder = Recorder()
-    pick(row, r, recorder)  # type: ignore[arg-type]
+    sample_token(row, r, recorder)  # type: ignore[arg-type]
     expected = sorted(allowed_slowly(row, r).values(), reverse=True)
     assert sorted(recorder.shares, reverse=True) == pytest.approx(expected, rel=1e-6)
 
 
 def test_greedy_picks_the_likeliest_and_the_lower_id_among_equals() -> None:
     generator = np.random.default_rng(0)
-    assert pick(row_of(0.1, 0.4, 0.4, 0.1), request(), generator) == 1
+    assert sample_token(row_of(0.1, 0.4, 0.4, 0.1), request(), generator) == 1
 
 
 def test_top_k_1_picks_the_lower_id_among_equals() -> None:
     generator = np.random.default_rng(0)
-    picked = {pick(row_of(0.1, 0.45, 0.45), request(temperature=1.0, top_k=1), generator)}
+    picked = {sample_token(row_of(0.1, 0.45, 0.45), request(temperature=1.0, top_k=1), generator)}
     assert picked == {1}
 
 
 def test_the_same_seed_picks_the_same_tokens() -> None:
     row = row_of(*[1 / 50] * 50)
     first, second = (
-        [pick(row, request(temperature=1.0), generator) for _ in range(20)]
+        [sample_token(row, request(temperature=1.0), generator) for _ in range(20)]
         for generator in (np.random.default_rng(7), np.random.default_rng(7))
     )
     assert first == second
@@ -121,7 +121,7 @@ def test_the_same_seed_picks_the_same_tokens() -> None:
 def test_frequencies_are_the_probabilities_and_impossible_tokens_never_come() -> None:
     generator = np.random.default_rng(3)
     row = row_of(0.5, 0.0, 0.3, 0.2)
-    counts = Counter(pick(row, request(temperature=1.0), generator) for _ in range(4000))
+    counts = Counter(sample_token(row, request(temperature=1.0), generator) for _ in range(4000))
     assert counts[1] == 0
     for token, probability in ((0, 0.5), (2, 0.3), (3, 0.2)):
         assert counts[token] / 4000 == pytest.approx(probability, abs=0.03)
@@ -129,7 +129,7 @@ def test_frequencies_are_the_probabilities_and_impossible_tokens_never_come() ->
 
 def test_a_temperature_next_to_zero_is_greedy_not_a_crash() -> None:
     generator = np.random.default_rng(0)
-    assert pick(row_of(0.2, 0.5, 0.3), request(temperature=1e-310), generator) == 1
+    assert sample_token(row_of(0.2, 0.5, 0.3), request(temperature=1e-310), generator) == 1
 
 
 @pytest.mark.parametrize(
@@ -137,5 +137,5 @@ def test_a_temperature_next_to_zero_is_greedy_not_a_crash() -> None:
 )
 def test_top_p_keeps_the_fewest_tokens_that_reach_it(top_p: float, kept: int) -> None:
     recorder = Recorder()
-    pick(row_of(0.5, 0.3, 0.1, 0.06, 0.04), request(temperature=1.0, top_p=top_p), recorder)  # type: ignore[arg-type]
+    sample_token(row_of(0.5, 0.3, 0.1, 0.06, 0.04), request(temperature=1.0, top_p=top_p), recorder)  # type: ignore[arg-type]
     assert recorder.count == kept

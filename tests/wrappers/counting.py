@@ -32,11 +32,11 @@ class CountingLM(RandomLM):
         self.queries.append(len(queries))
         answers = NumpyScoreCollector(queries)
         forest = answers.forest
-        wanted = np.flatnonzero(forest.wanted).tolist()
+        wanted = np.flatnonzero(forest.needs_row).tolist()
         rows = [RandomLM.greedy_impl(self, forest.sequence(node)) for node in wanted]
         answers.add(wanted, np.stack(rows))
-        forest.count(range(len(forest)))
-        return answers.answers()
+        forest.count_evaluated(range(len(forest)))
+        return answers.scores()
 
     def complete_impl(self, request: CompletionRequest) -> Completion:
         self.calls.append("complete")

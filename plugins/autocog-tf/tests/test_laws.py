@@ -14,16 +14,36 @@ from tests.support.tf import tiny_models as tiny
 
 #: Whether a model's states are kept, branched and put side by side as they should be.
 ABOUT_STATES = {
-    *("distribution", "determinism", "last_token", "first_tokens", "whole_context"),
-    *("caches", "same_rows_anew", "two_models", "trees", "likeliest", "trees_together"),
-    *("chain_rule", "choices_in_order", "choices_together", "choices_again"),
-    *("greedy_and_scored", "alternatives"),
+    *(
+        "distribution",
+        "determinism",
+        "last_token_matters",
+        "first_tokens_matter",
+        "whole_context_matters",
+    ),
+    *(
+        "cache_is_transparent",
+        "new_model_same_rows",
+        "two_models",
+        "tree_scores_match",
+        "top_k_matches",
+        "tree_batches_match",
+    ),
+    *("chain_rule", "choice_order_is_kept", "choice_batches_match", "repeated_choices_match"),
+    *("greedy_completion_is_scored", "sampled_alternatives"),
 }
 #: Whether text and tokens belong together.
 ABOUT_TOKENS = {
     *(law.name for law in LAWS if law.needs and {*law.needs} <= {"tokens", "vocabulary", "chat"}),
-    *("every_id", "bos_counts", "empty_prompt", "first_tokens", "boundary", "choices_are_spelled"),
-    *("prefix_choices", "long_choices", "tokens_spell_the_text", "context"),
+    *(
+        "every_id_has_bytes",
+        "bos_counts",
+        "empty_prompt",
+        "first_tokens_matter",
+        "boundary",
+        "choice_tokens_spell_choice",
+    ),
+    *("prefix_choices", "long_choices", "tokens_spell_the_text", "context_limit"),
 }
 
 

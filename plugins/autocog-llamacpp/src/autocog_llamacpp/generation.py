@@ -11,7 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autocog_core import Completion, CompletionRequest, InputError, NumericsError
-from autocog_core.toolkit import CompletionBuilder, pick, reject_unknown_options, total
+from autocog_core.toolkit import (
+    CompletionBuilder,
+    logsumexp_row,
+    reject_unknown_options,
+    sample_token,
+)
 
 if TYPE_CHECKING:
     from autocog_llamacpp.engine import LlamaEngine
@@ -52,7 +57,7 @@ def _run(engine: LlamaEngine, prompt: Sequence[int], samples: Sequence[_Sample])
         while live := [
             (sample, handle)
             for sample, handle in zip(samples, handles, strict=True)
-            if not sample.growing.done
+            if not sample.growing.is_done
         ]:
             last = [sample.growing.tokens[-1] for sample, _ in live]
             rows = session.step([handle for _, handle in live], last)
@@ -85,15 +90,15 @@ class _Sample:
 
     def take(self, logits: NDArray[np.float32]) -> None:
         """Pick the next token from logits (V,)."""
-        whole = total(logits)
+        whole = logsumexp_row(logits)
         if np.isnan(whole):
             raise NumericsError(
                 "the model's logits are NaN", where=self._name, hint="the file may be damaged"
             )
-        token = pick(self._penalised(logits), self._request, self._generator)
+        token = sample_token(self._penalised(logits), self._request, self._generator)
         if self._penalty != 1:
             self._seen.add(token)
-        self.growing.take(token, float(logits[token]) - whole)
+        self.growing.append(token, float(logits[token]) - whole)
 
     def _penalised(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits with those of all tokens so far made smaller, as Transformers does it."""

@@ -13,7 +13,7 @@ import transformers
 from numpy.typing import NDArray
 
 from autocog_core import BackendInfo, ClosedError, TreeQuery, TreeScores
-from autocog_core.toolkit import LogitsCache, kept, lazy
+from autocog_core.toolkit import LogitsCache, lazy, respects_word_boundaries
 from autocog_tf import fingerprint
 from autocog_tf.evaluators.attention import TreeEvaluator
 from autocog_tf.evaluators.batch_plan import Costs
@@ -84,13 +84,13 @@ class TfEngine:
         def attempt() -> list[TreeScores]:
             answers = TorchScoreCollector(queries)
             self._rows.answer(answers, self.verdict.evaluator.evaluate)
-            return answers.answers()
+            return answers.scores()
 
         return self._run(attempt)
 
     def forget(self) -> None:
         """Drop everything that was kept from earlier calls."""
-        self._rows.forget()
+        self._rows.clear()
         self.verdict.evaluator.forget()
 
     def row(self, tokens: Sequence[int]) -> NDArray[np.float32]:
@@ -131,7 +131,7 @@ class TfEngine:
             adds_bos=self.tokenizer.adds_bos,
             eos=tuple(ids),
             special_tokens=self.tokenizer.special_tokens,
-            splits_at_word_boundaries=kept(self.tokenizer.vocabulary()),
+            splits_at_word_boundaries=respects_word_boundaries(self.tokenizer.vocabulary()),
             tolerance=self.tolerance,
             max_concurrency=1,
             details=details,

@@ -188,9 +188,9 @@ class _Watcher(StoppingCriteria):
         totals = torch.logsumexp(self._logits, dim=-1)
         values = (raw.cpu().double() - totals.cpu().double()).tolist()
         for growing, token, value in zip(self._growing, chosen.tolist(), values, strict=True):
-            if not growing.done:
-                growing.take(token, value)
-        done = [growing.done for growing in self._growing]
+            if not growing.is_done:
+                growing.append(token, value)
+        done = [growing.is_done for growing in self._growing]
         return torch.tensor(done, device=input_ids.device)
 
     def completions(self) -> list[Completion]:

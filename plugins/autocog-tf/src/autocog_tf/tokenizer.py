@@ -13,9 +13,9 @@ from jinja2 import TemplateError
 from autocog_core import InputError, Message, ModelLoadError, Prompt, SpecialToken
 from autocog_core.toolkit import (
     SpecialTokenSplitter,
-    continued,
     looks_like_control_token,
     render_chat_prompt,
+    tokenize_continuation,
 )
 
 #: SentencePiece writes a blank as this.
@@ -61,7 +61,7 @@ class TextTokenizer:
         self, texts: Sequence[str], at_start: bool, parse_special: bool
     ) -> list[list[int]]:
         """Token ids of each text, without BOS; see `autocog_core.hooks.specs.tokenize`."""
-        cuts = [] if parse_special else [self._cutter.cut(text) for text in texts]
+        cuts = [] if parse_special else [self._cutter.split(text) for text in texts]
         if any(len(parts) > 1 for parts in cuts):
             return [self._joined(parts, at_start) for parts in cuts]
         return self._whole(texts, at_start, parse_special)
@@ -125,7 +125,7 @@ class TextTokenizer:
         return [token for ids in first + self._whole(parts[1:], False) for token in ids]
 
     def _after_newline(self, text: str, parse_special: bool = False) -> list[int]:
-        return continued(text, lambda texts: self._rust_ids(texts, parse_special))
+        return tokenize_continuation(text, lambda texts: self._rust_ids(texts, parse_special))
 
     def _bytes_of(self, token: int) -> bytes:
         surface = self._surfaces.get(token)

@@ -153,7 +153,7 @@ class TreeEvaluator(PythonSession):
 
     def _rounds(self, forest: PrefixForest, sink: Sink, read: set[int]) -> None:
         for nodes in portions(forest, self._free_sequences(), self._context.cells):
-            unread = {node for node in nodes if forest.wanted[node]} - read
+            unread = {node for node in nodes if forest.needs_row[node]} - read
             if not unread:
                 continue
             plan, apart = self._usable_plan(forest, nodes, unread)
@@ -190,7 +190,7 @@ class TreeEvaluator(PythonSession):
         doubled = self._drop_doubles(plan, strands) or apart
         self._make_room(len(plan.nodes), {*strands, *self._held})
         self._decode(forest, plan, strands, unread, sink)
-        forest.count(plan.nodes)
+        forest.count_evaluated(plan.nodes)
         self._commit(forest, plan, strands, doubled)
 
     def _place_strands(self, plan: Plan) -> list[int]:

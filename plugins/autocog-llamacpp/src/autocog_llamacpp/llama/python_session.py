@@ -61,7 +61,7 @@ class PythonSession(ABC):
         """See `Session.score_trees`."""
         answers = NumpyScoreCollector(queries)
         self._rows.answer(answers, self.evaluate)
-        return answers.answers()
+        return answers.scores()
 
     def row(self, tokens: Sequence[int]) -> Rows:
         """See `Session.row`."""
@@ -97,7 +97,7 @@ class PythonSession(ABC):
 
     def forget(self) -> None:
         """See `Session.forget`."""
-        self._rows.forget()
+        self._rows.clear()
         self._reset()
 
     @abstractmethod
@@ -125,6 +125,6 @@ class PythonSession(ABC):
         """The logits (V,) after a sequence."""
         found: list[Rows] = []
         forest = PrefixForest(1)
-        forest.wanted[forest.path(tokens, 0)] = True
+        forest.needs_row[forest.add_path(tokens, 0)] = True
         self.evaluate(forest, lambda _, rows: found.append(rows[0].copy()))
         return found[0]

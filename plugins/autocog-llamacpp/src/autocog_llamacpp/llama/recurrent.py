@@ -108,7 +108,7 @@ class StateEvaluator(PythonSession):
         # Depth first: of what was decoded, only states at forks above are needed again.
         left = [len(below) for below in children]
         forks: dict[int, int] = {}
-        unread = {node for node, wanted in enumerate(forest.wanted) if wanted}
+        unread = {node for node, wanted in enumerate(forest.needs_row) if wanted}
         longest = 0
         ends = [node for node in forest.depth_first() if not children[node]]
         for end in ends:
@@ -188,7 +188,7 @@ class StateEvaluator(PythonSession):
                 wanted,
             )
             self._held[strand] = tokens[:stop]
-            forest.count(nodes)
+            forest.count_evaluated(nodes)
             read = [node for node in nodes if node in unread]
             if read:
                 sink(read, logits)

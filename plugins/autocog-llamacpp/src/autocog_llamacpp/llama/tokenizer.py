@@ -15,10 +15,10 @@ import llama_cpp
 from autocog_core import InputError, ModelLoadError, SpecialToken
 from autocog_core.toolkit import (
     SpecialTokenSplitter,
-    continued,
-    kept,
     lazy,
     looks_like_control_token,
+    respects_word_boundaries,
+    tokenize_continuation,
 )
 
 _UNKNOWN = llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
@@ -70,7 +70,7 @@ class Tokenizer:
             special = [token.id for token in self.special_tokens]
             address = ctypes.cast(self._vocab, ctypes.c_void_p).value
             self.pieces = native.Pieces(address_of, address, self.size, special)
-        self._adds_blank = self._ids(["a"])[0] != continued("a", self._ids)
+        self._adds_blank = self._ids(["a"])[0] != tokenize_continuation("a", self._ids)
         # After these words llama.cpp would add a blank as well.
         longest_first = sorted(words, key=len, reverse=True) if self._adds_blank else []
         never = "(?!)"
@@ -79,7 +79,7 @@ class Tokenizer:
     @lazy
     def splits_at_word_boundaries(self) -> bool:
         """Whether no token spans a border; said only where that is found out in no time."""
-        return self.pieces is not None and kept(self.vocabulary())
+        return self.pieces is not None and respects_word_boundaries(self.vocabulary())
 
     def tokenize(
         self, texts: Sequence[str], at_start: bool, parse_special: bool
@@ -138,11 +138,11 @@ class Tokenizer:
         return tuple(found), controls, words
 
     def _untrusted(self, text: str, at_start: bool) -> list[int]:
-        ids = self._joined(self._cut_controls.cut(text), at_start)
+        ids = self._joined(self._cut_controls.split(text), at_start)
         if self._special_ids.isdisjoint(ids):
             return ids
         # Merges spelled one: "</" and "s>".
-        return self._joined(self._cut_specials.cut(text), at_start)
+        return self._joined(self._cut_specials.split(text), at_start)
 
     def _joined(self, texts: Sequence[str], at_start: bool) -> list[int]:
         """Ids of the parts of one text."""
@@ -156,7 +156,7 @@ class Tokenizer:
     def _part(self, text: str, at_start: bool, parse_special: bool) -> list[int]:
         if at_start or not self._adds_blank:
             return self._ids([text], parse_special)[0]
-        return continued(text, lambda texts: self._ids(texts, parse_special))
+        return tokenize_continuation(text, lambda texts: self._ids(texts, parse_special))
 
     def _ids(self, texts: Sequence[str], parse_special: bool = False) -> list[list[int]]:
         return [self._ids_of(text.encode("utf-8"), parse_special) for text in texts]

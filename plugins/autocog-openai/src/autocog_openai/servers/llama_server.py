@@ -123,9 +123,9 @@ class LlamaServer:
         for tokens, logprobs, count in parts(request, prompt, growing, number):
             evaluated += count
             for token, logprob in zip(tokens, logprobs, strict=True):
-                if not growing.done:
-                    growing.take(token, logprob)
-            if growing.done:
+                if not growing.is_done:
+                    growing.append(token, logprob)
+            if growing.is_done:
                 break
         done = growing.completion()
         return replace(done, tokens_evaluated=(evaluated or len(prompt)) + len(done.tokens))
@@ -139,7 +139,7 @@ class LlamaServer:
     ) -> Iterator[Taken]:
         """All at once, or, where a stop may come, so many that few are written in vain."""
         portion = PORTION if request.stop else request.max_tokens
-        while not growing.done:
+        while not growing.is_done:
             before = [*prompt, *growing.tokens]
             length = min(portion, request.max_tokens - len(growing.tokens))
             body = self._body(request, before, length, number, len(growing.tokens))
@@ -152,7 +152,7 @@ class LlamaServer:
             except (KeyError, TypeError, ValueError) as error:
                 raise malformed(self._connection.where, error) from error
             yield tokens, self._aligned(before, tokens, found), count
-            if not growing.done and ended:
+            if not growing.is_done and ended:
                 yield self._end([*prompt, *growing.tokens])
             elif not tokens:
                 raise malformed(self._connection.where, "it wrote nothing")
@@ -179,11 +179,11 @@ class LlamaServer:
                             raise malformed(self._connection.where, "it hides tokens")
                     if found:
                         yield tokens, self._aligned(before, tokens, found), 0
-                    if event.get("stop_type") == "eos" and not growing.done:
+                    if event.get("stop_type") == "eos" and not growing.is_done:
                         yield self._end([*prompt, *growing.tokens])
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise malformed(self._connection.where, error) from error
-        if not growing.done:
+        if not growing.is_done:
             raise ConnectionFailedError(
                 "the stream ended before the text did", where=self._connection.where, retryable=True
             )

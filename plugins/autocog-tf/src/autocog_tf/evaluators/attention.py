@@ -163,7 +163,7 @@ class TreeEvaluator:
         )
         tree.commit([forest.tokens[node] for node in batch.new], batch.parents)
         for row in step:
-            forest.count(row)
+            forest.count_evaluated(row)
         if batch.wanted:
             rows = logits.flatten(0, 1)
             if len(batch.places) < len(rows):

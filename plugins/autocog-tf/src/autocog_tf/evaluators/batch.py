@@ -53,7 +53,7 @@ def one_row(tree: KVTree, forest: PrefixForest, place: Int64Array, nodes: Sequen
     depths = np.array(tree.depths + [0] * len(nodes), dtype=np.int64)
     for position, parent in enumerate(parents):
         depths[known + position] = depths[parent] + 1 if parent >= 0 else 0
-    columns = [position for position, node in enumerate(nodes) if forest.wanted[node]]
+    columns = [position for position, node in enumerate(nodes) if forest.needs_row[node]]
     return Batch(
         np.array([[forest.tokens[node] for node in nodes]], dtype=np.int64),
         depths[None],
@@ -94,7 +94,7 @@ def side_by_side(tree: KVTree, forest: PrefixForest, place: Int64Array, step: St
     wanted: list[tuple[int, int, int]] = []
     for number, row in enumerate(step):
         # What stands in several rows is read from the first of them.
-        asked = [node for node in row if forest.wanted[node] and node not in answered]
+        asked = [node for node in row if forest.needs_row[node] and node not in answered]
         answered.update(asked)
         wanted += [(number, column, node) for column, node in enumerate(asked)]
         first = set(asked)

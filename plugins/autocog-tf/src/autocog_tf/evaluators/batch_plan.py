@@ -133,7 +133,7 @@ class Layout:
             new = [node for node in forest.depth_first() if self._new[node]]
         # Known tokens whose logits are wanted again: logits are not kept.
         again = [
-            node for node, wanted in enumerate(forest.wanted) if wanted and not self._new[node]
+            node for node, wanted in enumerate(forest.needs_row) if wanted and not self._new[node]
         ]
         return self._pieces(new + again)
 
@@ -143,10 +143,10 @@ class Layout:
         row: list[int] = []
         wanted = 0
         for node in sorted(nodes, key=lambda node: not self._new[node]):
-            wanted += self._forest.wanted[node]
+            wanted += self._forest.needs_row[node]
             if len(row) == self._limits.tokens or wanted > self._limits.wanted:
                 found.append([row])
-                row, wanted = [], int(self._forest.wanted[node])
+                row, wanted = [], int(self._forest.needs_row[node])
             row.append(node)
         return [*found, [row]] if row else found
 
@@ -190,7 +190,7 @@ class Layout:
         """New nodes that several queries need; each query's own; and those shared above these."""
         forest, new = self._forest, self._new
         # The one query that a node and all below it were made for.
-        only = list(forest.owners)
+        only = list(forest.first_query)
         for node in range(len(forest) - 1, 0, -1):
             parent = forest.parents[node]
             if parent >= 0 and only[node] != only[parent]:
@@ -201,9 +201,9 @@ class Layout:
         for node, owner in enumerate(only):
             if new[node] and owner == SEVERAL:
                 shared.append(node)
-            elif new[node] or forest.wanted[node]:
+            elif new[node] or forest.needs_row[node]:
                 # A known node that several need is evaluated again by the one that it was made for.
-                owner = forest.owners[node]
+                owner = forest.first_query[node]
                 rows.setdefault(owner, []).append(node)
                 found = above.setdefault(owner, set())
                 parent = forest.parents[node]
@@ -220,7 +220,7 @@ class Layout:
         groups: list[Step] = []
         padding = widest = 0
         for row in sorted(rows, key=len, reverse=True):
-            wanted = sum(forest.wanted[node] for node in row)
+            wanted = sum(forest.needs_row[node] for node in row)
             if groups:
                 length = len(groups[-1][0])
                 padding += length - len(row)

@@ -109,13 +109,13 @@ class PlainEvaluator:
 
     def evaluate(self, forest: PrefixForest, sink: Sink) -> None:
         """One forward for every wanted node."""
-        for node, wanted in enumerate(forest.wanted):
+        for node, wanted in enumerate(forest.needs_row):
             if not wanted:
                 continue
             sequence = forest.sequence(node)
             tokens = torch.tensor([sequence], device=self._forward.device)
             last = torch.tensor([len(sequence) - 1], device=self._forward.device)
-            forest.evaluated[forest.owners[node]] += len(sequence)
+            forest.evaluated[forest.first_query[node]] += len(sequence)
             sink([node], self._forward(tokens, last)[0])
 
     def forget(self) -> None:

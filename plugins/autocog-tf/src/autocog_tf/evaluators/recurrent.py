@@ -72,8 +72,8 @@ class LevelEvaluator:
             nodes = [node for _, node in batch]
             state = self._branch(parents, [row for row, _ in batch])
             logits = self._step(state, [forest.tokens[node] for node in nodes])
-            forest.count(nodes)
-            rows = [row for row, node in enumerate(nodes) if forest.wanted[node]]
+            forest.count_evaluated(nodes)
+            rows = [row for row, node in enumerate(nodes) if forest.needs_row[node]]
             if rows:
                 sink([nodes[row] for row in rows], logits[rows])
             grown = [(row, child) for row, node in enumerate(nodes) for child in children[node]]
@@ -103,7 +103,7 @@ class LevelEvaluator:
     def _trunk(self, forest: PrefixForest, trunk: Sequence[int], sink: Sink) -> Any:
         """The state after the trunk; its wanted distributions go to `sink`."""
         tokens = tuple(forest.tokens[node] for node in trunk)
-        wanted = [place for place, node in enumerate(trunk) if forest.wanted[node]]
+        wanted = [place for place, node in enumerate(trunk) if forest.needs_row[node]]
         # A kept state is of use if the only logits wanted inside it are those at its end.
         limit = wanted[0] + 1 if wanted else len(tokens)
         known = max(
@@ -119,7 +119,7 @@ class LevelEvaluator:
         if state is None or len(known) < len(tokens):
             kept = [place for place in wanted if place >= len(known)]
             state = self._extend(state, tokens[len(known) :], len(known), trunk, kept, sink)
-            forest.count(trunk[len(known) :])
+            forest.count_evaluated(trunk[len(known) :])
             self._states[tokens] = state
             self._evict()
         return state.cache

@@ -72,7 +72,7 @@ def _values(evaluator: Evaluator, queries: Sequence[TreeQuery]) -> Any:
     answers = TorchScoreCollector(queries)
     with torch.inference_mode():
         evaluator.evaluate(answers.forest, answers.add)
-    return np.concatenate([answer.values for answer in answers.answers()])
+    return np.concatenate([answer.values for answer in answers.scores()])
 
 
 def _scenario(model: Any) -> list[list[TreeQuery]]:

@@ -21,14 +21,14 @@ class TorchScoreCollector(TreeScoreCollector):
         """Take the logits (r, V) of the distributions after r of the forest's nodes."""
         logits = logits.float()
         totals = torch.logsumexp(logits, dim=-1)
-        places, rows, asked = self._asked_after(nodes)
+        places, rows, asked = self._reads_after(nodes)
         index = torch.from_numpy(rows).to(logits.device)
         tokens = torch.from_numpy(asked).to(logits.device)
         # Subtracted on the CPU: not every device has float64.
         values = logits[index, tokens].cpu().double() - totals[index].cpu().double()
         self._values[places] = values.numpy()
         for row, node in enumerate(nodes):
-            for query, ids, logprobs in self._tops_after(node):
+            for query, ids, logprobs in self._top_requests_after(node):
                 _fill_top(query, ids, logprobs, logits[row], float(totals[row]))
 
 
@@ -63,7 +63,7 @@ class RowCollector:
 
     def __init__(self, tokens: Sequence[int]) -> None:
         self.forest = PrefixForest(1)
-        self.forest.wanted[self.forest.path(tokens, 0)] = True
+        self.forest.needs_row[self.forest.add_path(tokens, 0)] = True
         self.row: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
 
     def add(self, nodes: Sequence[int], logits: torch.Tensor) -> None:
