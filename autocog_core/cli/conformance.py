@@ -129,7 +129,7 @@ def _facts(finding: LawResult) -> dict[str, Any]:
     if finding.reason:
         facts["reason"] = finding.reason
     if (broken := finding.violation) is not None:
-        names = ("what", "given", "expected", "got", "cause")
+        names = ("problem", "given", "expected", "got", "cause")
         facts |= {name: value for name in names if (value := getattr(broken, name))}
     return facts
 

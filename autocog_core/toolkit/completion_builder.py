@@ -1,4 +1,4 @@
-"""A completion as it grows, token by token: where it ends, and what of it may be shown already."""
+"""Build a completion token by token: where it ends, and which text can be released already."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from autocog_core.types.completion import Completion, CompletionRequest, FinishR
 
 
 class CompletionBuilder:
-    """One sample of a request, for engines that pick tokens: it is told each of them.
+    """One sample of a request, for engines that pick tokens themselves: append each of them.
 
-    :param detokenize: the bytes of token ids. `eos`: the ids that end a sequence.
-    :param number: which of the request's samples it is; only the first is streamed.
-    :ivar tokens: what was taken so far. `streamed`: whether any text was passed on.
+    :param request: the request: stop strings, `max_tokens` and `on_text` are taken from it.
+    :param detokenize: returns the bytes of token ids.
+    :param eos: the token ids that end a sequence.
+    :param sample_index: index of the sample in the request; only sample 0 is streamed.
+    :ivar tokens: the tokens so far.
+    :ivar streamed: whether `on_text` was called.
     """
 
     def __init__(
@@ -35,11 +38,11 @@ class CompletionBuilder:
 
     @property
     def is_done(self) -> bool:
-        """Whether it has ended."""
+        """Whether the completion has ended."""
         return self._finish_reason is not None
 
     def append(self, token: int, logprob: float) -> None:
-        """Go on with a token, which may end it; what can be shown is passed on."""
+        """Append the next token, and pass the text that can be released to `on_text`."""
         self.tokens.append(token)
         # Rounding may put it above 0.
         self._logprobs.append(min(0.0, logprob))
@@ -52,18 +55,18 @@ class CompletionBuilder:
         self._release_text(final=self.is_done)
 
     def completion(self) -> Completion:
-        """What was written."""
+        """Return the completion of the tokens so far."""
         self._release_text(final=True)
         return Completion(
-            self._matcher.text(),
-            tuple(self.tokens),
-            tuple(self._logprobs),
-            self._finish_reason or "length",
-            self._matcher.stop,
+            text=self._matcher.text(),
+            tokens=tuple(self.tokens),
+            logprobs=tuple(self._logprobs),
+            finish_reason=self._finish_reason or "length",
+            stop_string=self._matcher.stop,
         )
 
     def _release_text(self, *, final: bool) -> None:
-        """Pass on what can no longer turn out to be part of a stop."""
+        """Pass on the text that cannot be part of a stop string any more."""
         if self._on_text is not None and (piece := self._matcher.releasable_text(final)):
             self.streamed = True
             self._on_text(piece)

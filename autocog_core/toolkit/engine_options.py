@@ -1,4 +1,4 @@
-"""Options of a completion that only some engines know."""
+"""Options of a completion that only some engines support."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from typing import Any
 from autocog_core.errors import CapabilityError, did_you_mean
 from autocog_core.types.completion import CompletionRequest
 
-#: Arguments of `complete` that every backend understands.
+#: Arguments of `complete` that every backend supports.
 REQUEST_ARGUMENTS = {field.name for field in fields(CompletionRequest)} - {"prompt", "extra"}
 
 
 def reject_unknown_options(extra: Mapping[str, Any], allowed: Collection[str], where: str) -> None:
-    """Refuse options that the engine does not know.
+    """Raise if `extra` has options that the engine does not support.
 
-    :raises CapabilityError: naming them, and the nearest name that is valid.
+    :param extra: the options of a `CompletionRequest` beside the standard arguments.
+    :param allowed: names of the engine's own options.
+    :param where: the backend's name, for the message.
+    :raises CapabilityError: naming the unknown options and the nearest valid name.
     """
     unknown = sorted(set(extra) - set(allowed))
     if unknown:

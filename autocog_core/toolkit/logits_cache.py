@@ -1,8 +1,8 @@
-"""Distributions kept for a while: what was just asked after a sequence is often asked again.
+"""A small cache of logits, for calls that begin where an earlier call ended.
 
-A completion that ends with a stop has seen what follows its text, and a choice after it begins with
-the same distribution. The keys and values of these tokens are kept by engines, their logits are
-not: without these rows, the last token would be evaluated a second time.
+A completion that ends with a stop string has evaluated the tokens after its text, and a choice that
+follows begins with the same distribution. Engines keep the keys and values of these tokens but not
+their logits: without this cache, the last token would be evaluated again.
 """
 
 from __future__ import annotations
@@ -15,27 +15,28 @@ from autocog_core.toolkit.prefix_forest import PrefixForest
 
 Row = TypeVar("Row")
 
-#: Rows kept: as many as beams and samples mostly are. A row has 4 bytes for each token there is.
+#: Rows in the cache: usual numbers of beams and samples fit. A row has 4 bytes a vocabulary entry.
 MAX_ROWS = 32
 
 
 class ScoreCollector(Protocol):
-    """What is asked of one forest, and takes the logits that answer it.
+    """A forest to evaluate, and a receiver of its logits; see `TreeScoreCollector`.
 
-    :ivar roots: nodes after which a query's tree begins, with all tokens up to them.
+    :ivar forest: the nodes to evaluate.
+    :ivar roots: nodes after which a query's tree begins, each with all tokens up to it.
     """
 
     forest: PrefixForest
     roots: dict[int, tuple[int, ...]]
 
     def add(self, nodes: Sequence[int], logits: Any) -> None:
-        """Take the logits (r, V) after r of the forest's nodes."""
+        """Receive the logits (r, V) after r of the forest's nodes."""
 
 
 class LogitsCache(Generic[Row]):
-    """The logits (V,) after the sequences that queries began with last.
+    """The logits (V,) after the sequences with which the latest queries began.
 
-    :param copy: makes a row its own, for engines write the next one to the same place.
+    :param copy: copies a row, because engines overwrite theirs with the next one.
     """
 
     def __init__(self, copy: Callable[[Row], Row]) -> None:
@@ -44,26 +45,30 @@ class LogitsCache(Generic[Row]):
 
     def answer(
         self,
-        answers: ScoreCollector,
+        collector: ScoreCollector,
         evaluate: Callable[[PrefixForest, Callable[[Sequence[int], Any], None]], None],
     ) -> None:
-        """Answer what is known, and let an engine evaluate the rest."""
-        forest, roots = answers.forest, answers.roots
+        """Give the cached rows to `collector`, and let an engine evaluate the others.
+
+        :param evaluate: evaluates a forest, and passes nodes and their logits to its callback. It
+            is not called if the cache has every row.
+        """
+        forest, roots = collector.forest, collector.roots
         for node, tokens in roots.items():
             row: Any = self._rows.get(tokens)
             if row is not None and forest.needs_row[node]:
                 self._rows.move_to_end(tokens)
                 forest.needs_row[node] = False
-                answers.add([node], row[None])
+                collector.add([node], row[None])
 
-        def take(nodes: Sequence[int], logits: Any) -> None:
-            for place, node in enumerate(nodes):
+        def receive(nodes: Sequence[int], logits: Any) -> None:
+            for index, node in enumerate(nodes):
                 if node in roots:
-                    self._store(roots[node], logits[place])
-            answers.add(nodes, logits)
+                    self._store(roots[node], logits[index])
+            collector.add(nodes, logits)
 
         if any(forest.needs_row):
-            evaluate(forest, take)
+            evaluate(forest, receive)
 
     def clear(self) -> None:
         """Drop all rows."""

@@ -1,7 +1,4 @@
-"""Untrusted text on tokenizers that parse more than they should, or add blanks of their own.
-
-For authors of backends: what engines' tokenizers do differently from `hookspecs.tokenize`.
-"""
+"""Untrusted text on tokenizers that parse special tokens anyway, or add blanks."""
 
 from __future__ import annotations
 
@@ -9,22 +6,22 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
-#: Token ids of each text as the engine gives them.
+#: Returns the token ids of each text, as the engine computes them.
 Tokenize = Callable[[Sequence[str]], list[list[int]]]
 
-#: Added tokens that are not marked special, but steer a model all the same (`<tool_call>`).
+#: Added tokens that are not marked special, but control a model all the same (`<tool_call>`).
 _CONTROL = re.compile(r"[<\[][^\s].*[>\]]$", re.DOTALL)
 
 
 def looks_like_control_token(surface: str) -> bool:
-    """Whether an added token that is not marked special is one that text must not spell."""
+    """Return whether untrusted text must not produce this added token, although not special."""
     return _CONTROL.match(surface) is not None
 
 
 class SpecialTokenSplitter:
-    """Cuts text inside tokens that an engine would parse although it is told not to.
+    """Splits text inside the tokens that an engine parses even where it is asked not to.
 
-    :param surfaces: what these tokens look like.
+    :param surfaces: the texts of these tokens.
     """
 
     def __init__(self, surfaces: Iterable[str]) -> None:
@@ -32,7 +29,7 @@ class SpecialTokenSplitter:
         self._pattern = re.compile("|".join(escaped)) if escaped else None
 
     def split(self, text: str) -> list[str]:
-        """`text` in parts, none of which holds such a token; mostly it is one part."""
+        """Return `text` in parts, none of which contains such a token: mostly one part."""
         if self._pattern is None:
             return [text]
         cuts = [match.start() + 1 for match in self._pattern.finditer(text)]
@@ -40,9 +37,9 @@ class SpecialTokenSplitter:
 
 
 def tokenize_continuation(text: str, tokenize: Tokenize) -> list[int]:
-    """Ids of `text` as a continuation, on a tokenizer that puts a blank before a first word."""
+    """Return the ids of `text` as a continuation, on a tokenizer that adds a blank at the start."""
     newline, joint = tokenize(["\n", "\n" + text])
     if joint[: len(newline)] == newline:
         return joint[len(newline) :]
-    # A newline that merges with what follows: a word cannot.
+    # The newline merges with the text: then the text does not begin with a word.
     return tokenize([text])[0]

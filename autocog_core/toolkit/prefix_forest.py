@@ -1,8 +1,4 @@
-"""All token sequences that one call needs, as one tree from the start of the sequence.
-
-Queries with the same prefix, or prefixes that begin alike, share nodes: what is common to several
-rows of a data set is evaluated once, whoever asks.
-"""
+"""All token sequences that one call needs, as one forest: shared prefixes are evaluated once."""
 
 from __future__ import annotations
 
@@ -14,66 +10,69 @@ from autocog_core.types.token_tree import TreeQuery
 
 
 class PrefixForest:
-    """Nodes to evaluate, each after its parent.
+    """The nodes to evaluate, parents before children.
 
+    Queries with equal prefixes, or prefixes that begin alike, share nodes.
+
+    :param queries: how many queries there are.
     :ivar tokens: the token of each node.
-    :ivar parents: index of each node's parent, -1 for a first token.
-    :ivar owners: number of the query that first needed the node.
-    :ivar wanted: whether the distribution after the node is needed.
-    :ivar evaluated: tokens evaluated so far, by owner.
+    :ivar parents: index of each node's parent; -1 for a first token.
+    :ivar first_query: index of the query that needed the node first.
+    :ivar needs_row: whether the distribution after the node is needed.
+    :ivar evaluated: tokens evaluated so far, by query.
     """
 
-    def __init__(self, owners: int) -> None:
+    def __init__(self, queries: int) -> None:
         self.tokens: list[int] = []
         self.parents: list[int] = []
         self.first_query: list[int] = []
         self.needs_row: list[bool] = []
-        self.evaluated = [0] * owners
+        self.evaluated = [0] * queries
         self._index: dict[tuple[int, int], int] = {}
 
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def add_child(self, node: int, token: int, owner: int) -> int:
-        """The node of `token` after `node`, made if it is new."""
+    def add_child(self, node: int, token: int, query: int) -> int:
+        """Return the node of `token` after `node`; add it if it is new."""
         key = (node, token)
-        found = self._index.get(key)
-        if found is None:
-            found = self._index[key] = len(self.tokens)
+        child = self._index.get(key)
+        if child is None:
+            child = self._index[key] = len(self.tokens)
             self.tokens.append(token)
             self.parents.append(node)
-            self.first_query.append(owner)
+            self.first_query.append(query)
             self.needs_row.append(False)
-        return found
+        return child
 
-    def add_path(self, tokens: Sequence[int], owner: int) -> int:
-        """The last node of a sequence from the start, its nodes made where they are new."""
+    def add_path(self, tokens: Sequence[int], query: int) -> int:
+        """Return the last node of a sequence from the start; add the nodes that are new."""
         node = -1
         for token in tokens:
-            node = self.add_child(node, int(token), owner)
+            node = self.add_child(node, int(token), query)
         return node
 
     def path_to(self, node: int) -> list[int]:
-        """The nodes from the start to `node`."""
-        found = []
+        """Return the nodes from the start to `node`."""
+        path = []
         while node >= 0:
-            found.append(node)
+            path.append(node)
             node = self.parents[node]
-        return found[::-1]
+        return path[::-1]
 
     def sequence(self, node: int) -> list[int]:
-        """The tokens up to `node`, first to last."""
-        return [self.tokens[each] for each in self.path_to(node)]
+        """Return the tokens from the start to `node`."""
+        return [self.tokens[index] for index in self.path_to(node)]
 
     def children(self) -> list[list[int]]:
-        """Children of every node; the last entry holds those of the start."""
-        found: list[list[int]] = [[] for _ in range(len(self) + 1)]
+        """Return the children of every node; the last entry has the first tokens."""
+        children: list[list[int]] = [[] for _ in range(len(self) + 1)]
         for node, parent in enumerate(self.parents):
-            found[parent].append(node)
-        return found
+            children[parent].append(node)
+        return children
 
     def depth_first(self) -> list[int]:
-        """All nodes such that every subtree stands together: what is cut off can be dropped."""
+        """Return all nodes in an order in which every subtree is contiguous."""
         children = self.children()
         order: list[int] = []
         stack = children[-1][::-1]
@@ -84,15 +83,17 @@ class PrefixForest:
         return order
 
     def count_evaluated(self, nodes: Sequence[int]) -> None:
-        """Book these nodes as evaluated, on their owners."""
+        """Count these nodes as evaluated, each for the query that needed it first."""
         for node in nodes:
             self.evaluated[self.first_query[node]] += 1
 
 
-def add_query(forest: PrefixForest, query: TreeQuery, owner: int) -> list[int]:
-    """Add what `query` needs; the forest's node for each place in the query, the prefix last.
+def add_query(forest: PrefixForest, query: TreeQuery, index: int) -> list[int]:
+    """Add the nodes that `query` needs.
 
-    Places without children that are not in `top_at` get no node (-2): nobody asks what follows.
+    :param index: index of the query.
+    :returns: the forest's node of each node of the query, and last that of the prefix. Nodes
+        without children that are not in `top_at` are -2: their distribution is not needed.
     """
     tokens = query.tokens.tolist()
     parents = query.parents.tolist()
@@ -100,10 +101,10 @@ def add_query(forest: PrefixForest, query: TreeQuery, owner: int) -> list[int]:
     inner[query.parents] = True
     inner[query.top_at] = True
     nodes = [-2] * (len(tokens) + 1)
-    nodes[-1] = forest.add_path(query.prefix, owner)
-    for place in np.flatnonzero(inner[:-1]).tolist():
-        nodes[place] = forest.add_child(nodes[parents[place]], tokens[place], owner)
-        forest.needs_row[nodes[place]] = True
+    nodes[-1] = forest.add_path(query.prefix, index)
+    for node in np.flatnonzero(inner[:-1]).tolist():
+        nodes[node] = forest.add_child(nodes[parents[node]], tokens[node], index)
+        forest.needs_row[nodes[node]] = True
     if inner[-1]:
         forest.needs_row[nodes[-1]] = True
     return nodes

@@ -1,4 +1,4 @@
-"""Finding stop strings in a growing text, on bytes, and what of it may be shown already."""
+"""Find stop strings in a growing text, on bytes, and the text that can be released already."""
 
 from __future__ import annotations
 
@@ -9,65 +9,65 @@ from collections.abc import Sequence
 def find_first_stop(
     raw: bytes | bytearray, before: int, stops: Sequence[str]
 ) -> tuple[int, str] | None:
-    """Where the first complete stop in `raw` begins, and which it is; None if there is none.
+    """Return the first complete stop string in `raw` and the offset where it begins, or None.
 
-    :param before: how many bytes were looked at already, and held no complete stop.
+    :param before: the first `before` bytes are known to contain no complete stop string.
     """
-    found: tuple[int, int, str] | None = None
+    first: tuple[int, int, str] | None = None
     for stop in stops:
         encoded = stop.encode("utf-8")
         start = raw.find(encoded, max(0, before - len(encoded) + 1))
         if start >= 0:
             match = (start + len(encoded), start, stop)
-            found = match if found is None else min(found, match)
-    return None if found is None else found[1:]
+            first = match if first is None else min(first, match)
+    return None if first is None else first[1:]
 
 
 class StopMatcher:
-    """Watches the bytes of one completion for stop strings.
+    """Searches the bytes of one completion for stop strings.
 
-    The first stop to be *complete* wins, as if bytes came one at a time; of several that end at
-    the same byte, the longest.
+    The stop string that is *complete* first wins, as if bytes came one at a time; of several that
+    end at the same byte, the longest wins.
+
+    :ivar raw: the bytes so far, without the stop string.
+    :ivar stop: the stop string that ended the text; None so far.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = [(stop, stop.encode("utf-8")) for stop in stops]
-        self._texts = tuple(stops)
-        self._longest = max((len(raw) for _, raw in self._stops), default=0)
+        self._encoded_stops = [stop.encode("utf-8") for stop in stops]
+        self._stops = tuple(stops)
+        self._max_stop_bytes = max(map(len, self._encoded_stops), default=0)
         self.raw = bytearray()
         self.stop: str | None = None
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._shown = 0
+        self._released = 0
 
     def feed(self, piece: bytes) -> bool:
-        """Add the bytes of the next token; True once a stop string is complete.
-
-        The text before the stop is then all of `raw`.
-        """
+        """Add the bytes of the next token; return True once a stop string is complete."""
         before = len(self.raw)
         self.raw += piece
-        found = find_first_stop(self.raw, before, self._texts)
-        if found is None:
+        match = find_first_stop(self.raw, before, self._stops)
+        if match is None:
             return False
-        start, self.stop = found
+        start, self.stop = match
         del self.raw[start:]
         return True
 
     def releasable_text(self, final: bool = False) -> str:
-        """The text, not shown before, that can no longer turn out to be part of a stop."""
+        """Return the text, not returned before, that cannot be part of a stop string any more."""
         end = len(self.raw) if final else len(self.raw) - self._pending_bytes()
-        piece = self._decoder.decode(bytes(self.raw[self._shown : end]), final)
-        self._shown = max(self._shown, end)
+        piece = self._decoder.decode(bytes(self.raw[self._released : end]), final)
+        self._released = max(self._released, end)
         return piece
 
     def text(self) -> str:
-        """The whole text so far; bytes that are no UTF-8 become U+FFFD."""
+        """Return the whole text so far; bytes that are not UTF-8 become U+FFFD."""
         return self.raw.decode("utf-8", errors="replace")
 
     def _pending_bytes(self) -> int:
-        """Length of the longest end of the text that begins a stop string."""
-        for length in range(min(self._longest - 1, len(self.raw)), 0, -1):
+        """Return the length of the longest end of the text that a stop string begins with."""
+        for length in range(min(self._max_stop_bytes - 1, len(self.raw)), 0, -1):
             tail = bytes(self.raw[-length:])
-            if any(raw.startswith(tail) for _, raw in self._stops):
+            if any(stop.startswith(tail) for stop in self._encoded_stops):
                 return length
         return 0

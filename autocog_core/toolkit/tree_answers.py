@@ -1,8 +1,9 @@
-"""From logits to the answers of tree queries, node by node as an engine evaluates them."""
+"""From logits to the scores of tree queries, node by node as an engine evaluates them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,13 @@ from autocog_core.types.token_tree import TreeQuery, TreeScores
 
 
 class TreeScoreCollector:
-    """What several queries ask for, in one forest, and the places their answers go to.
+    """Several queries as one forest, and the scores that are read from its logits.
 
-    An engine evaluates `forest` and hands over the logits after its wanted nodes; the subclasses
-    read from them what is asked, each for one kind of array.
+    An engine evaluates `forest` and passes the logits after the nodes that need a row to `add`,
+    which a subclass defines for one kind of array.
 
-    :ivar forest: what has to be evaluated for all queries.
-    :ivar roots: nodes after which a query's tree begins, with all tokens up to them.
+    :ivar forest: the nodes that all queries need.
+    :ivar roots: nodes after which a query's tree begins, each with all tokens up to it.
     """
 
     def __init__(self, queries: Sequence[TreeQuery]) -> None:
@@ -28,8 +29,8 @@ class TreeScoreCollector:
         self.roots: dict[int, tuple[int, ...]] = {}
         self._queries = queries
         sizes = [len(query.tokens) for query in queries]
-        self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        self._values = np.zeros(int(self._starts[-1]), dtype=np.float64)
+        self._offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        self._values = np.zeros(int(self._offsets[-1]), dtype=np.float64)
         self._top_arrays = [
             (
                 np.full((len(query.top_at), query.top_k), -1, dtype=np.int32),
@@ -37,17 +38,17 @@ class TreeScoreCollector:
             )
             for query in queries
         ]
-        #: By forest node: (query, row of its top arrays).
+        #: By forest node: (index of the query, row of its top arrays).
         self._top_rows: dict[int, list[tuple[int, int]]] = {}
-        asked: list[Int64Array] = []
-        for number, query in enumerate(queries):
-            nodes = np.array(add_query(self.forest, query, number), dtype=np.int64)
+        parents: list[Int64Array] = []
+        for index, query in enumerate(queries):
+            nodes = np.array(add_query(self.forest, query, index), dtype=np.int64)
             self.roots[int(nodes[-1])] = tuple(query.prefix)
-            # Place -1, the prefix, is the last entry, as the index -1 says.
-            asked.append(nodes[query.parents])
-            for row, place in enumerate(query.top_at.tolist()):
-                self._top_rows.setdefault(int(nodes[place]), []).append((number, row))
-        at_node = np.concatenate(asked) if asked else np.zeros(0, dtype=np.int64)
+            # Parent -1, the prefix, is the last entry: the index -1 finds it.
+            parents.append(nodes[query.parents])
+            for row, node in enumerate(query.top_at.tolist()):
+                self._top_rows.setdefault(int(nodes[node]), []).append((index, row))
+        at_node = np.concatenate(parents) if parents else np.zeros(0, dtype=np.int64)
         tokens = [query.tokens.astype(np.int64) for query in queries]
         self._tokens = np.concatenate(tokens) if tokens else np.zeros(0, dtype=np.int64)
         # Values sorted by the node whose distribution they are read from: one slice a node.
@@ -55,48 +56,53 @@ class TreeScoreCollector:
         self._bounds = np.searchsorted(at_node[self._order], np.arange(len(self.forest) + 1))
 
     def scores(self) -> list[TreeScores]:
-        """One answer a query, once all wanted nodes were added."""
+        """Return the scores of each query, once all rows were added."""
+        slices = pairwise(self._offsets.tolist())
         return [
             TreeScores(
-                self._values[start:end], *self._top_arrays[number], self.forest.evaluated[number]
+                values=self._values[start:end],
+                top_tokens=top_tokens,
+                top_logprobs=top_logprobs,
+                tokens_evaluated=evaluated,
             )
-            for number, (start, end) in enumerate(
-                zip(self._starts.tolist(), self._starts[1:].tolist(), strict=False)
+            for (start, end), (top_tokens, top_logprobs), evaluated in zip(
+                slices, self._top_arrays, self.forest.evaluated, strict=True
             )
         ]
 
     def _reads_after(self, nodes: Sequence[int]) -> tuple[Int64Array, Int64Array, Int64Array]:
-        """What is read from the distributions after `nodes`: places, rows and tokens, each (k,)."""
+        """Return what to read after `nodes`: indices of values, rows and tokens, each (k,)."""
         slices = [self._order[self._bounds[node] : self._bounds[node + 1]] for node in nodes]
-        places = np.concatenate(slices)
-        rows = np.repeat(np.arange(len(nodes)), [len(found) for found in slices])
-        return places, rows, self._tokens[places]
+        indices = np.concatenate(slices)
+        rows = np.repeat(np.arange(len(nodes)), [len(part) for part in slices])
+        return indices, rows, self._tokens[indices]
 
     def _top_requests_after(
         self, node: int
-    ) -> list[tuple[TreeQuery, NDArray[np.int32], NDArray[Any]]]:
-        """For each query that asks for the likeliest after `node`: ids and log-probs to fill."""
-        found = []
-        for number, row in self._top_rows.get(node, ()):
-            tokens, logprobs = self._top_arrays[number]
-            found.append((self._queries[number], tokens[row], logprobs[row]))
-        return found
+    ) -> Iterator[tuple[TreeQuery, NDArray[np.int32], NDArray[Any]]]:
+        """Yield the queries that need the likeliest ids after `node`, and the arrays to fill."""
+        for index, row in self._top_rows.get(node, ()):
+            tokens, logprobs = self._top_arrays[index]
+            yield self._queries[index], tokens[row], logprobs[row]
 
 
 class NumpyScoreCollector(TreeScoreCollector):
-    """Reads what is asked from NumPy arrays of logits."""
+    """Reads scores from NumPy arrays of logits."""
 
     def add(self, nodes: Sequence[int], logits: NDArray[np.float32]) -> None:
-        """Take the logits (r, V) of the distributions after r of the forest's nodes."""
+        """Receive the logits (r, V) of the distributions after r of the forest's nodes.
+
+        Log-probabilities may be passed too: their logsumexp is 0.
+        """
         totals = np.array([logsumexp_row(row) for row in logits], dtype=np.float64)
-        places, rows, tokens = self._reads_after(nodes)
-        self._values[places] = logits[rows, tokens].astype(np.float64) - totals[rows]
-        for node, row, whole in zip(nodes, logits, totals.tolist(), strict=True):
+        indices, rows, tokens = self._reads_after(nodes)
+        self._values[indices] = logits[rows, tokens].astype(np.float64) - totals[rows]
+        for node, row, total in zip(nodes, logits, totals.tolist(), strict=True):
             for query, ids, logprobs in self._top_requests_after(node):
-                if np.isnan(whole):
-                    # Not "nothing is allowed": what the model said must not look like an answer.
+                if np.isnan(total):
+                    # Not "no token is allowed": a broken row must not look like an answer.
                     logprobs[:] = np.nan
                     continue
                 best = top_k_ids(row, query.top_k, query.mask)
                 ids[: len(best)] = best
-                logprobs[: len(best)] = row[best].astype(np.float64) - whole
+                logprobs[: len(best)] = row[best].astype(np.float64) - total

@@ -1,11 +1,11 @@
-"""Borders in text that no token spans, where it may be cut whatever follows."""
+"""Word boundaries that no token crosses: text can be split there before it is tokenized."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
 
-#: Before the one blank between two words, before a line, after punctuation of scripts without
+#: Before the single blank between two words, before a line, after punctuation of scripts without
 #: blanks: where tokenizers tend to begin a token.
 WORD_BOUNDARY = re.compile(
     r"(?<=\w)(?= [^\W\d_])|(?<=\w)(?=\n\w)|(?<=[\u3001\u3002\uff0c\uff01\uff1f])(?=\w)"
@@ -13,10 +13,12 @@ WORD_BOUNDARY = re.compile(
 
 
 def tokens_across_boundaries(vocabulary: Iterable[bytes]) -> Iterator[str]:
-    """The tokens, as text, within which there is a border.
+    """Yield the tokens, as text, that have a word boundary inside.
 
-    A vocabulary without any keeps borders: tokens are made of smaller ones, so what stands on one
-    side of a border never changes those on the other.
+    If there are none, text on one side of a boundary never changes the tokens on the other side,
+    because tokens are merged from smaller ones.
+
+    :param vocabulary: the bytes of each token.
     """
     separator = "\0"
     # Part of a character may be the end of a word.
@@ -28,5 +30,8 @@ def tokens_across_boundaries(vocabulary: Iterable[bytes]) -> Iterator[str]:
 
 
 def respects_word_boundaries(vocabulary: Iterable[bytes]) -> bool:
-    """Whether no token spans a border: what `BackendInfo.splits_at_word_boundaries` says."""
+    """Return whether no token crosses a boundary: `BackendInfo.splits_at_word_boundaries`.
+
+    :param vocabulary: the bytes of each token.
+    """
     return next(tokens_across_boundaries(vocabulary), None) is None
