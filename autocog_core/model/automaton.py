@@ -1,4 +1,4 @@
-"""Automaton: the public class. Its data is `AutomatonGraph`; this adds files, checks and runs."""
+"""Automaton: the public class. `AutomatonGraph` is its data; this adds files, checks and runs."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ class Automaton(AutomatonGraph):
 
     @cached_property
     def digest(self) -> str:
-        """Sha256 of what it does, in hexadecimal: equal for equal programs."""
+        """SHA-256 of the program, in hexadecimal: equal for programs that do the same."""
         from autocog_core.program.writing import digest_of
 
         return digest_of(self)
 
     def faults(self) -> list[Finding]:
-        """List everything that prevents a run and is known without a model."""
+        """Return the errors that prevent a run and can be found without a model."""
         return list(self._faults)
 
     @cached_property
@@ -63,7 +63,7 @@ class Automaton(AutomatonGraph):
         return tuple(faults_of(self))
 
     def require_sound(self) -> None:
-        """Refuse an automaton with errors.
+        """Raise if the automaton has errors.
 
         :raises InputError: naming all of them.
         """
@@ -72,7 +72,7 @@ class Automaton(AutomatonGraph):
     def simplify(self) -> Self:
         """Return the automaton with every chain of texts merged; paths and scores stay equal.
 
-        Texts that are fields of the record stay, and so do those with templates: bind these first.
+        Texts that are fields of the record stay. So do texts with templates: bind these first.
 
         :raises InputError: for an automaton with errors.
         """
@@ -80,9 +80,9 @@ class Automaton(AutomatonGraph):
         return super().simplify()
 
     def check(self, model: Model | None = None) -> list[Finding]:
-        """List all errors, which prevent a run, and warnings, which do not.
+        """Return all errors, which prevent a run, and warnings, which do not.
 
-        :param model: check also what depends on its tokens.
+        :param model: also check what depends on this model's tokens.
         """
         from autocog_core.evaluation.warnings import warnings_of
 
@@ -101,15 +101,16 @@ class Automaton(AutomatonGraph):
     ) -> ThoughtTree:
         """Evaluate all paths on a model.
 
-        :param inputs: values for the automaton's inputs.
-        :param models: those that actions name with `model`.
-        :param budget: where to stop, with the tree as far as it is.
-        :param strategy: "token_tree" for exact scores by token trees; "text" for what
-            backends without token distributions offer. None takes what the model can.
-        :param order: "breadth_first" evaluates all paths together; "best_first" the likeliest
-            first.
-        :param top: with "best_first": stop as soon as this many paths are proven the likeliest.
-        :raises InputError: for an automaton with errors, a value or a model that is missing.
+        :param model: the model of actions that name none.
+        :param inputs: values of the automaton's inputs.
+        :param models: the models that actions name with `model`.
+        :param budget: limits of the run; a run that reaches one returns the tree so far.
+        :param strategy: "token_tree" scores exactly by token trees; "text" works on backends
+            without token distributions. None takes the best that the model supports.
+        :param order: "breadth_first" advances all paths together, "best_first" the likeliest one.
+        :param top: with "best_first", stop once this many paths are proven to be the likeliest.
+        :returns: the tree of all paths.
+        :raises InputError: for an automaton with errors, or a missing value or model.
         """
         from autocog_core.evaluation.run import prepare, run_to_end
 
@@ -137,12 +138,14 @@ class Automaton(AutomatonGraph):
         strategy: Strategy | None = None,
         concurrency: int = 1,
     ) -> Iterator[ThoughtTree | AutocogError]:
-        """Run on many rows of inputs: yield one result a row, in their order.
+        """Run on many rows of inputs, and yield one result a row, in the order of the rows.
 
-        :param concurrency: how many rows are evaluated at once.
-        :returns: for each row its tree, or the error that it met.
-        :raises InputError: for an automaton with errors, which no row could avoid.
-        :raises AutocogError: for what every row would meet: a closed model, a missing capability.
+        :param model: as in `run`, and so are `models`, `budget` (for each row) and `strategy`.
+        :param rows: values of the automaton's inputs, row by row.
+        :param concurrency: how many rows are evaluated at once (default: 1).
+        :returns: for each row its tree, or the error that ended it.
+        :raises InputError: for an automaton with errors.
+        :raises AutocogError: for an error of every row: a closed model, a missing capability.
         """
         from autocog_core.evaluation.run_many import run_many
 

@@ -1,4 +1,4 @@
-"""Arguments of `Model.choose` and `choose_many`, as their users give them, made into requests."""
+"""From the arguments of `choose` and `choose_many` to requests."""
 
 from __future__ import annotations
 
@@ -10,28 +10,35 @@ from autocog_core.types.choice import ChoiceRequest, EndOfSequence, Norm
 from autocog_core.types.prompt import Prompt, PromptLike
 
 
-def choice_request(
+def make_choice_request(
     prompt: Prompt,
     choices: Sequence[str],
+    *,
     norm: Norm,
     suffix: str | EndOfSequence | None,
     boundary: Literal["heal", "strict"],
     method: str | None,
     unconditional_prompt: str | None,
 ) -> ChoiceRequest:
-    """One request; see `Model.choose`.
+    """Return the request of one `choose`; see there for the arguments.
 
-    :raises InputError: for an unknown boundary, or choices that are no list.
+    :raises InputError: for an unknown boundary, or choices that are not a list.
     """
     if boundary not in ("heal", "strict"):
         raise InputError(f"{boundary!r}", where="boundary", hint='give "heal" or "strict"')
     return ChoiceRequest(
-        prompt, _listed(choices), norm, suffix or None, boundary, method, unconditional_prompt
+        prompt=prompt,
+        choices=_as_tuple(choices),
+        norm=norm,
+        suffix=suffix or None,
+        boundary=boundary,
+        method=method,
+        unconditional_prompt=unconditional_prompt,
     )
 
 
-def several(prompts: Sequence[PromptLike]) -> list[PromptLike]:
-    """Prompts as a list.
+def require_list(prompts: Sequence[PromptLike]) -> list[PromptLike]:
+    """Return the prompts as a list.
 
     :raises InputError: if it is one prompt.
     """
@@ -40,28 +47,29 @@ def several(prompts: Sequence[PromptLike]) -> list[PromptLike]:
     return list(prompts)
 
 
-def _listed(choices: Any) -> tuple[Any, ...]:
-    if isinstance(choices, str) or not isinstance(choices, Iterable):
-        what = "one string" if isinstance(choices, str) else type(choices).__name__
-        raise InputError(f"got {what}", where="choices", hint="give a list of strings")
-    return tuple(choices)
-
-
 def choices_per_prompt(
     prompts: Sequence[PromptLike], choices: Sequence[str] | Sequence[Sequence[str]]
 ) -> list[Sequence[str]]:
-    """The choices of each prompt, given for all of them, or for each.
+    """Return the choices of each prompt.
 
-    :raises InputError: if there are not as many as prompts, or one string is given.
+    :param choices: one list for all prompts, or one list a prompt.
+    :raises InputError: if the number of lists is not that of prompts, or a string is given.
     """
-    choices = _listed(choices)
-    own = [choice for choice in choices if not isinstance(choice, str)]
-    if not own:
+    choices = _as_tuple(choices)
+    lists = [choice for choice in choices if not isinstance(choice, str)]
+    if not lists:
         return [[choice for choice in choices if isinstance(choice, str)]] * len(prompts)
-    if len(own) != len(choices) or len(own) != len(prompts):
+    if len(lists) != len(choices) or len(lists) != len(prompts):
         raise InputError(
             f"{len(choices)} for {len(prompts)} prompts",
             where="choices",
             hint="give one list for all prompts, or one list a prompt",
         )
-    return own
+    return lists
+
+
+def _as_tuple(choices: Any) -> tuple[Any, ...]:
+    if isinstance(choices, str) or not isinstance(choices, Iterable):
+        got = "one string" if isinstance(choices, str) else type(choices).__name__
+        raise InputError(f"got {got}", where="choices", hint="give a list of strings")
+    return tuple(choices)

@@ -1,4 +1,4 @@
-"""From what a caller writes to a checked CompletionRequest."""
+"""From the arguments of `complete` to a validated request."""
 
 from __future__ import annotations
 
@@ -11,70 +11,70 @@ from autocog_core.toolkit.engine_options import REQUEST_ARGUMENTS
 from autocog_core.types.completion import CompletionRequest
 from autocog_core.types.prompt import Prompt, check_text
 
-#: Engines' own names for the same thing: each works on every backend.
+#: Names that engines use for the same argument: each works on every backend.
 ARGUMENT_ALIASES = {"max_new_tokens": "max_tokens", "repeat_penalty": "repetition_penalty"}
 
-_INTEGERS = {"max_tokens": 1, "top_k": 0, "n": 1}
-_NUMBERS: dict[str, tuple[float, float]] = {
+_MIN_INTEGERS = {"max_tokens": 1, "top_k": 0, "n": 1}
+_NUMBER_RANGES: dict[str, tuple[float, float]] = {
     "temperature": (0.0, sys.float_info.max),
     "top_p": (0.0, 1.0),
     "min_p": (0.0, 1.0),
 }
 
 
-def merged(*arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Several sets of arguments as one, under autocog's names; later ones count."""
+def merge_arguments(*arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return several sets of arguments as one, under autocog's names; later ones win."""
     return {
         ARGUMENT_ALIASES.get(name, name): value
-        for given in arguments
-        for name, value in given.items()
+        for mapping in arguments
+        for name, value in mapping.items()
     }
 
 
 def validate_defaults(arguments: Mapping[str, Any], where: str) -> None:
-    """Refuse default arguments that no call could be made with.
+    """Raise if no call can be made with these default arguments.
 
-    :param where: the file and key that they stand under.
-    :raises ConfigError: naming the first one that is wrong.
+    :param where: the file and key that hold them, for the message.
+    :raises ConfigError: naming the first argument that is wrong.
     """
     try:
-        completion_request(Prompt(()), arguments)
+        make_completion_request(Prompt(()), arguments)
     except InputError as error:
         raise ConfigError(error.message, where=f"{where}.{error.where}", hint=error.hint) from error
 
 
-def completion_request(prompt: Prompt, arguments: Mapping[str, Any]) -> CompletionRequest:
-    """The request that `arguments` make; names that core does not know become `extra`.
+def make_completion_request(prompt: Prompt, arguments: Mapping[str, Any]) -> CompletionRequest:
+    """Return the request; arguments that core does not know become `extra`.
 
     :raises InputError: for a value of the wrong type or out of range.
     """
-    known: dict[str, Any] = {}
+    standard: dict[str, Any] = {}
     extra: dict[str, Any] = {}
-    for name, value in merged(arguments).items():
+    for name, value in merge_arguments(arguments).items():
         if value is None:
             continue
         if name == "extra":
-            extra.update(_checked(name, value))
+            extra.update(_validate(name, value))
         elif name == "stop":
-            known[name] = _stops(value)
+            standard[name] = _validate_stops(value)
         elif name in REQUEST_ARGUMENTS:
-            known[name] = _checked(name, value)
+            standard[name] = _validate(name, value)
         else:
             extra[name] = value
-    if known.get("n", 1) > 1 and "on_text" in known:
+    if standard.get("n", 1) > 1 and "on_text" in standard:
         raise InputError("one completion can be streamed, not several", where="n")
-    return CompletionRequest(prompt, **known, extra=extra)
+    return CompletionRequest(prompt=prompt, **standard, extra=extra)
 
 
-def _checked(name: str, value: Any) -> Any:
-    if name in _INTEGERS:
-        least = _INTEGERS[name]
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise InputError(f"expected a whole number >= {least}, got {value!r}", where=name)
-    elif name in _NUMBERS:
-        low, high = _NUMBERS[name]
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not low <= value <= high:  # NaN fails every comparison
+def _validate(name: str, value: Any) -> Any:
+    if name in _MIN_INTEGERS:
+        minimum = _MIN_INTEGERS[name]
+        if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+            raise InputError(f"expected a whole number >= {minimum}, got {value!r}", where=name)
+    elif name in _NUMBER_RANGES:
+        low, high = _NUMBER_RANGES[name]
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not low <= value <= high:  # NaN fails every comparison
             limits = f"{low:g} to {high:g}" if high <= 1 else f"{low:g} or more"
             raise InputError(f"expected a number, {limits}, got {value!r}", where=name)
         return float(value)
@@ -88,7 +88,7 @@ def _checked(name: str, value: Any) -> Any:
     return value
 
 
-def _stops(value: Any) -> tuple[str, ...]:
+def _validate_stops(value: Any) -> tuple[str, ...]:
     stops = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
     for stop in stops:
         if not isinstance(stop, str) or not stop:

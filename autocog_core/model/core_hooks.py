@@ -1,11 +1,12 @@
-"""Core's own hook implementations, asked last: built on whatever the backend does offer.
+"""Core's own hook implementations, which are called last: built on the backend's other hooks.
 
-They call through the manager's `BackendClient`, so that wrappers see the inner calls as well.
+They call through the `BackendClient`, so that wrappers see the inner calls too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -31,38 +32,29 @@ class CoreDefaults:
 
     @hookimpl(trylast=True)
     def choose(self, request: ChoiceRequest) -> ChoiceScores:
-        """Exact scores by the token choice tree."""
+        """Return exact scores by the token choice tree."""
         return choice_tree.choose_many(self._client, [request])[0]
 
     @hookimpl(trylast=True)
     def describe(self) -> BackendInfo:
-        """What can be told of a backend that does not tell: its name and the width of its rows."""
+        """Describe a backend without this hook by its name and the length of its rows."""
         return BackendInfo(self._client.who, self._client.row_size())
 
     @hookimpl(trylast=True)
     def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
-        """One `greedy_impl` call for every node that has children or is in `top_at`."""
-        return [self._tree(query) for query in queries]
+        """Call `greedy_impl` once for every node that has children or is in `top_at`."""
+        return [self._score_tree(query) for query in queries]
 
     @hookimpl(trylast=True)
     def complete(self, request: CompletionRequest) -> Completion:
-        """One `greedy_impl` call for every token."""
+        """Call `greedy_impl` once for every token."""
         reject_unknown_options(request.extra, (), self._client.who)
         prompt = encode(self._client, request.prompt)
         check_sequence(prompt, self._client.info, beyond=request.max_tokens)
-        first, *others = (self._sample(prompt, request, number) for number in range(request.n))
-        if not others:
-            return first
-        return Completion(
-            first.text,
-            first.tokens,
-            first.logprobs,
-            first.finish_reason,
-            first.stop_string,
-            tuple(others),
-        )
+        first, *others = (self._sample(prompt, request, index) for index in range(request.n))
+        return replace(first, alternatives=tuple(others))
 
-    def _tree(self, query: TreeQuery) -> TreeScores:
+    def _score_tree(self, query: TreeQuery) -> TreeScores:
         values = np.zeros(len(query.tokens), dtype=np.float64)
         top_tokens = np.full((len(query.top_at), query.top_k), -1, dtype=np.int32)
         top_logprobs = np.full((len(query.top_at), query.top_k), -np.inf)
@@ -70,32 +62,37 @@ class CoreDefaults:
         for node, parent in enumerate(query.parents.tolist()):
             children.setdefault(parent, []).append(node)
         top_rows: dict[int, list[int]] = {}
-        for place, node in enumerate(query.top_at.tolist()):
-            top_rows.setdefault(node, []).append(place)
-        wanted = sorted(children.keys() | top_rows.keys())
-        # Paths below the prefix, which is added only for the call: it may be long.
+        for row_index, node in enumerate(query.top_at.tolist()):
+            top_rows.setdefault(node, []).append(row_index)
+        nodes = sorted(children.keys() | top_rows.keys())
+        # Paths without the prefix, which may be long: it is added only for the call.
         paths: dict[int, tuple[int, ...]] = {-1: ()}
-        for node in wanted:
+        for node in nodes:
             if node >= 0:
                 paths[node] = (*paths[int(query.parents[node])], int(query.tokens[node]))
-        for node in wanted:
+        for node in nodes:
             row = self._client.greedy([*query.prefix, *paths[node]])
-            below = children.get(node, [])
-            values[below] = row[query.tokens[below]]
+            node_children = children.get(node, [])
+            values[node_children] = row[query.tokens[node_children]]
             if node in top_rows:
                 best = top_k_ids(row, query.top_k, query.mask)
-                for place in top_rows[node]:
-                    top_tokens[place, : len(best)] = best
-                    top_logprobs[place, : len(best)] = row[best]
-        evaluated = sum(len(query.prefix) + len(paths[node]) for node in wanted)
-        return TreeScores(values, top_tokens, top_logprobs, evaluated)
+                for row_index in top_rows[node]:
+                    top_tokens[row_index, : len(best)] = best
+                    top_logprobs[row_index, : len(best)] = row[best]
+        evaluated = sum(len(query.prefix) + len(paths[node]) for node in nodes)
+        return TreeScores(
+            values=values,
+            top_tokens=top_tokens,
+            top_logprobs=top_logprobs,
+            tokens_evaluated=evaluated,
+        )
 
-    def _sample(self, prompt: list[int], request: CompletionRequest, number: int) -> Completion:
+    def _sample(self, prompt: list[int], request: CompletionRequest, index: int) -> Completion:
         client = self._client
-        generator = np.random.default_rng(None if request.seed is None else [request.seed, number])
-        growing = CompletionBuilder(request, client.detokenize, client.info.eos, number)
-        while not growing.is_done:
-            row = client.greedy([*prompt, *growing.tokens])
+        generator = np.random.default_rng(None if request.seed is None else [request.seed, index])
+        builder = CompletionBuilder(request, client.detokenize, client.info.eos, index)
+        while not builder.is_done:
+            row = client.greedy([*prompt, *builder.tokens])
             token = sample_token(row, request, generator)
-            growing.append(token, float(row[token]))
-        return growing.completion()
+            builder.append(token, float(row[token]))
+        return builder.completion()

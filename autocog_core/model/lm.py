@@ -1,14 +1,14 @@
 """Base classes for plugin authors: LM > GreedyLM > ChoiceLM. A convenience, not a requirement.
 
-An author overrides the `*_impl` methods, which are the hook implementations; the public methods
-are a `Model` over the object itself, so that a backend can be used without any configuration.
+Authors override the `*_impl` methods, which implement the hooks. The public calls go through a
+`Model` over the object itself, so that a backend works without any configuration.
 """
 
 from __future__ import annotations
 
 import threading
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,10 +19,9 @@ from autocog_core.config.options import BackendOptions
 from autocog_core.errors import PluginBrokenError, did_you_mean
 from autocog_core.hooks.retry import RetryPolicy
 from autocog_core.hooks.specs import CONTRACT_VERSION, hookimpl
+from autocog_core.model.calls import CallContext, ChoiceCalls, GreedyCalls, TextCalls
 from autocog_core.types.backend_info import BackendInfo
-from autocog_core.types.choice import ChoiceScores
-from autocog_core.types.completion import Completion, CompletionRequest
-from autocog_core.types.prompt import Message, PromptLike
+from autocog_core.types.completion import CompletionRequest
 
 if TYPE_CHECKING:
     from autocog_core.model.model import Model
@@ -44,12 +43,15 @@ HOOK_METHODS = {
 }
 
 
-class LM(ABC):
+class LM(TextCalls):
     """A language model that can tokenize and complete.
 
     :param completion_kwargs: default arguments of `complete`.
-    :param retries: how often a failed call is made again, for retryable errors only.
-    :param delta: seconds before the first retry. `growth`: factor between pauses.
+    :param retries: how often a call that failed with a retryable error is repeated (default: 0).
+    :param delta: seconds before the first retry (default: 1).
+    :param growth: factor between the pauses (default: 2).
+    :cvar contract: version of the hook contract that the class implements.
+    :cvar Options: a pydantic model of the options of `create`.
     """
 
     contract: ClassVar[int] = CONTRACT_VERSION
@@ -81,20 +83,21 @@ class LM(ABC):
     ) -> None:
         self.completion_kwargs = dict(completion_kwargs or {})
         self.retry = RetryPolicy(retries, delta, growth)
-        #: Held during calls while `max_concurrency` is 1; wrappers of one engine should share it.
+        #: Held during calls while `max_concurrency` is 1; backends on one engine should share it.
         self.lock: AbstractContextManager[Any] = threading.RLock()
         self._model: Model | None = None
 
     @classmethod
     def create(cls, **options: Any) -> dict[str, Any]:
-        """Load the heavy things once; what it returns are keyword arguments of the class.
+        """Load the engine once, and return the keyword arguments of the class.
 
+        :param options: the options of the config file, or of `load`.
         :raises ConfigError: for an option that the backend does not know.
         """
         from autocog_core.config.options import validate
 
-        checked = validate(cls.Options, options, where=cls.__name__)
-        return {name: getattr(checked, name) for name in type(checked).model_fields}
+        valid = validate(cls.Options, options, where=cls.__name__)
+        return {name: getattr(valid, name) for name in type(valid).model_fields}
 
     @abstractmethod
     def tokenize_impl(
@@ -111,7 +114,9 @@ class LM(ABC):
         """See `autocog_core.hooks.specs.describe`."""
 
     def prompt_tokens(self, request: CompletionRequest) -> list[int]:
-        """The ids of a request's prompt, for `complete_impl`: BOS once, only trusted text parsed.
+        """Return the token ids of a request's prompt, for `complete_impl`.
+
+        BOS comes once, and only trusted text is parsed for special tokens.
 
         :raises ContextOverflowError: if prompt and `max_tokens` do not fit the context.
         """
@@ -123,7 +128,7 @@ class LM(ABC):
         return tokens
 
     def as_model(self) -> Model:
-        """The `Model` over this object, which its public methods use."""
+        """Return the `Model` over this object, which its public calls use."""
         # A method, not a property: pluggy reads every attribute of what it registers.
         if self._model is None:
             from autocog_core.model.model import Model
@@ -131,72 +136,21 @@ class LM(ABC):
             self._model = Model(self)
         return self._model
 
-    def tokenize(self, text: str, **arguments: Any) -> list[int]:
-        """See `Model.tokenize`."""
-        return self.as_model().tokenize(text, **arguments)
-
-    def detokenize(self, tokens: Sequence[int]) -> str:
-        """See `Model.detokenize`."""
-        return self.as_model().detokenize(tokens)
-
-    def complete(
-        self,
-        prompt: PromptLike | None = None,
-        *,
-        messages: Sequence[Message] | None = None,
-        **arguments: Any,
-    ) -> Completion:
-        """See `Model.complete`."""
-        return self.as_model().complete(prompt, messages=messages, **arguments)
-
-    def stream(
-        self,
-        prompt: PromptLike | None = None,
-        *,
-        messages: Sequence[Message] | None = None,
-        **arguments: Any,
-    ) -> Iterator[str]:
-        """See `Model.stream`."""
-        return self.as_model().stream(prompt, messages=messages, **arguments)
+    def _call_context(self) -> CallContext:
+        return self.as_model()._call_context()
 
     def close(self) -> None:
         """See `Model.close`."""
         self.as_model().close()
 
 
-class GreedyLM(LM):
-    """A language model that tells the distribution of the next token."""
+class GreedyLM(LM, GreedyCalls):
+    """A language model that returns the distribution of the next token."""
 
     @abstractmethod
     def greedy_impl(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """See `autocog_core.hooks.specs.greedy_impl`."""
 
-    def greedy(
-        self, prompt: PromptLike | None = None, *, messages: Sequence[Message] | None = None
-    ) -> NDArray[np.float32]:
-        """See `Model.greedy`."""
-        return self.as_model().greedy(prompt, messages=messages)
 
-
-class ChoiceLM(GreedyLM):
-    """A language model that scores choices, by core's token choice tree unless it overrides it."""
-
-    def choose(
-        self,
-        prompt: PromptLike | None = None,
-        choices: Sequence[str] = (),
-        *,
-        messages: Sequence[Message] | None = None,
-        **arguments: Any,
-    ) -> ChoiceScores:
-        """See `Model.choose`."""
-        return self.as_model().choose(prompt, choices, messages=messages, **arguments)
-
-    def choose_many(
-        self,
-        prompts: Sequence[PromptLike] | None = None,
-        choices: Sequence[str] | Sequence[Sequence[str]] = (),
-        **arguments: Any,
-    ) -> list[ChoiceScores]:
-        """See `Model.choose_many`."""
-        return self.as_model().choose_many(prompts, choices, **arguments)
+class ChoiceLM(GreedyLM, ChoiceCalls):
+    """A language model that scores choices: by core's token choice tree, unless it overrides it."""

@@ -1,4 +1,4 @@
-"""load(): from a name in the config file, or a backend's name and options, to a Model."""
+"""load(): make a Model of a name in the config file, or of a backend's name and options."""
 
 from __future__ import annotations
 
@@ -15,24 +15,30 @@ from autocog_core.config import plugins
 from autocog_core.config.config_file import Config, ModelConfig, read_config, resolve_secrets
 from autocog_core.config.options import validate
 from autocog_core.errors import AutocogError, ConfigError, ModelLoadError
-from autocog_core.model.completion_arguments import merged, validate_defaults
+from autocog_core.model.completion_arguments import merge_arguments, validate_defaults
 from autocog_core.model.model import Model
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ResolvedPlugin:
-    """A backend or a wrapper, and the options that it is to be made with.
+    """A backend or a wrapper, and its validated options.
 
-    :ivar options: only those that were given: what takes them has defaults of its own.
+    :ivar plugin_class: the plugin's class.
+    :ivar options: only those that are configured; the class has defaults for the others.
     """
 
-    loaded: type[Any]
+    plugin_class: type[Any]
     options: dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ResolvedModel:
-    """All that a model is to be made of."""
+    """The plugins and defaults that a model is made of.
+
+    :ivar backend: the backend.
+    :ivar wrappers: the wrappers, outermost first.
+    :ivar completion: default arguments of `complete`.
+    """
 
     backend: ResolvedPlugin
     wrappers: tuple[ResolvedPlugin, ...]
@@ -45,43 +51,45 @@ def resolve_model(
     key: str = "",
     completion: Mapping[str, Any] | None = None,
 ) -> ResolvedModel:
-    """Import a model's plugins, and check what is written of it; nothing is made yet.
+    """Import a model's plugins and validate its options; no engine is loaded yet.
 
-    What of it is secret is taken out of messages from then on.
+    From then on, messages do not show the secrets among the options.
 
-    :param key: where it stands in the config, "models.NAME."; nothing where it stands in none.
-    :param completion: default arguments of `complete`, over those of the config.
+    :param model: the model's configuration.
+    :param config: the whole configuration.
+    :param key: the model's place in the config, "models.NAME."; empty if it has none.
+    :param completion: default arguments of `complete`, which override those of the config.
     :raises PluginError: for a plugin that does not load.
     :raises ConfigError: for options, or default arguments, that are wrong.
     """
     where = config.source if config.path is not None else f'backend "{model.backend}"'
 
-    def checked(plugin: type[Any], options: Mapping[str, Any], name: str) -> ResolvedPlugin:
-        return _checked(plugin, options, config, where, f"{key}{name}")
+    def resolve(plugin: type[Any], options: Mapping[str, Any], name: str) -> ResolvedPlugin:
+        return _resolve_plugin(plugin, options, config, where, f"{key}{name}")
 
-    backend = checked(plugins.load_class(model.backend), model.options, "options")
+    backend = resolve(plugins.load_class(model.backend), model.options, "options")
     wrappers = tuple(
-        checked(
+        resolve(
             plugins.load_class(entry.name, plugins.WRAPPERS),
             entry.options,
             f"wrappers.{entry.name}",
         )
         for entry in model.wrappers
     )
-    arguments = merged(model.completion, completion or {})
+    arguments = merge_arguments(model.completion, completion or {})
     for name, value in redaction.texts_in(arguments):
         redaction.register_secret_option(name, value)
     validate_defaults(arguments, f"{where}: {key}completion")
-    return ResolvedModel(backend, wrappers, arguments)
+    return ResolvedModel(backend=backend, wrappers=wrappers, completion=arguments)
 
 
 def hidden_options(plugin: type[Any]) -> list[str]:
-    """The options that a plugin keeps out of sight: `Field(repr=False)`."""
+    """Return the names of options that must not be shown: `Field(repr=False)`."""
     fields = getattr(plugin.Options, "model_fields", {})
     return [name for name, field in fields.items() if not field.repr]
 
 
-def _checked(
+def _resolve_plugin(
     plugin: type[Any], options: Mapping[str, Any], config: Config, where: str, key: str
 ) -> ResolvedPlugin:
     for name, value in redaction.texts_in(options):
@@ -91,7 +99,8 @@ def _checked(
             redaction.register_secret_words(value)
     resolved = resolve_secrets(options, where=where, key=key)
     valid = validate(plugin.Options, resolved, where=where, prefix=key, folder=config.folder)
-    return ResolvedPlugin(plugin, {name: getattr(valid, name) for name in valid.model_fields_set})
+    configured = {name: getattr(valid, name) for name in valid.model_fields_set}
+    return ResolvedPlugin(plugin_class=plugin, options=configured)
 
 
 def load(
@@ -104,39 +113,38 @@ def load(
 ) -> Model:
     """Load a model.
 
-    :param name: a model of the config file; None takes its default.
-    :param config: the config file, or one already read; None looks for it.
-    :param backend: load this backend with `options` instead; no config file is read.
-    :param completion: default arguments of `complete`, over those of the config.
+    :param name: a model of the config file; None takes its default model.
+    :param config: the config file's path, or a config already read; None searches for the file.
+    :param backend: a backend's name. Then `options` are its options, and no config file is read.
+    :param options: options of `backend`.
+    :param completion: default arguments of `complete`, which override those of the config.
     :raises ConfigError: if no such model is configured, or its options are wrong.
     :raises PluginError: if its backend or a wrapper cannot be used.
-    :raises ModelLoadError: if the engine cannot make a model of what it was given.
+    :raises ModelLoadError: if the engine cannot load the model.
     """
     if backend is not None:
         if name is not None or config is not None:
             raise ConfigError("give either a model's name or a backend", where="load")
-        given = ModelConfig(backend=backend, options=dict(options or {}))
-        return _load(backend, given, Config(), "", completion)
+        unnamed = ModelConfig(backend=backend, options=dict(options or {}))
+        return _load(backend, unnamed, Config(), "", completion)
     if options is not None:
         raise ConfigError("options go with `backend`", where="load")
-    found = config if isinstance(config, Config) else read_config(config)
-    name, model = found.model(name)
-    return _load(name, model, found, f"models.{name}.", completion)
+    whole = config if isinstance(config, Config) else read_config(config)
+    name, model = whole.model(name)
+    return _load(name, model, whole, f"models.{name}.", completion)
 
 
 @dataclass
-class _Engine:
-    """What a backend's `create` returned, and how many open models use it."""
+class _SharedEngine:
+    """The arguments that a backend's `create` returned, and how many open models use them."""
 
     created: dict[str, Any]
-    users: int = 0
+    reference_count: int = 0
     lock: AbstractContextManager[Any] = field(default_factory=threading.RLock)
 
 
-_engines: dict[str, _Engine] = {}
-
-
-_engines_lock = threading.Lock()
+_shared_engines: dict[str, _SharedEngine] = {}
+_shared_engines_lock = threading.Lock()
 
 
 def _load(
@@ -146,18 +154,20 @@ def _load(
     key: str,
     completion: Mapping[str, Any] | None,
 ) -> Model:
-    checked = resolve_model(model, config, key, completion)
-    wrappers = [wrapper.loaded(**wrapper.options) for wrapper in checked.wrappers]
-    engine, release = _engine(name, model, config, checked.backend)
+    resolved = resolve_model(model, config, key, completion)
+    wrappers = [wrapper.plugin_class(**wrapper.options) for wrapper in resolved.wrappers]
+    engine, release = _acquire_engine(name, model, config, resolved.backend)
     try:
         with _load_errors(name, model.backend):
-            wrapped = checked.backend.loaded(completion_kwargs=checked.completion, **engine.created)
+            plugin = resolved.backend.plugin_class(
+                completion_kwargs=resolved.completion, **engine.created
+            )
         return Model(
-            wrapped,
+            plugin,
             wrappers=wrappers,
-            completion=checked.completion,
+            completion=resolved.completion,
             retry=model.retry.policy(),
-            # All models of an engine take turns, also where its backend has no lock of its own.
+            # Models of one engine take turns, even if the backend has no lock.
             lock=engine.lock if model.engine is not None else None,
             name=name,
             on_close=release,
@@ -167,46 +177,46 @@ def _load(
         raise
 
 
-def _engine(
+def _acquire_engine(
     name: str,
     model: ModelConfig,
     config: Config,
     backend: ResolvedPlugin,
-) -> tuple[_Engine, Callable[[], None]]:
-    """What `create` makes of the options: shared among models of one `engine`; how to let it go."""
+) -> tuple[_SharedEngine, Callable[[], None]]:
+    """Return the engine, which models of one `engine` share, and a function that releases it."""
     if model.engine is None:
-        return _Engine(_create(name, model.backend, backend)), lambda: None
+        return _SharedEngine(_create(name, model.backend, backend)), lambda: None
     # The unresolved options: a key must not hold a secret.
     key = json.dumps([str(config.path), model.engine, model.backend, model.options], default=str)
-    with _engines_lock:
-        engine = _engines.get(key)
+    with _shared_engines_lock:
+        engine = _shared_engines.get(key)
         if engine is None:
-            engine = _Engine(_create(name, model.backend, backend))
-            _engines[key] = engine
-        engine.users += 1
+            engine = _SharedEngine(_create(name, model.backend, backend))
+            _shared_engines[key] = engine
+        engine.reference_count += 1
     released = False
 
     def release() -> None:
         nonlocal released
-        with _engines_lock:
+        with _shared_engines_lock:
             if not released:
                 released = True
-                engine.users -= 1
-                if engine.users == 0:
-                    _engines.pop(key, None)
+                engine.reference_count -= 1
+                if engine.reference_count == 0:
+                    _shared_engines.pop(key, None)
 
     return engine, release
 
 
-def _create(name: str, backend: str, checked: ResolvedPlugin) -> dict[str, Any]:
+def _create(name: str, backend: str, resolved: ResolvedPlugin) -> dict[str, Any]:
     with _load_errors(name, backend):
-        created: dict[str, Any] = checked.loaded.create(**checked.options)
+        created: dict[str, Any] = resolved.plugin_class.create(**resolved.options)
     return created
 
 
 @contextmanager
 def _load_errors(name: str, backend: str) -> Iterator[None]:
-    """Turn what the backend's own code raises into errors that say what to do."""
+    """Turn errors of the backend's own code into errors that say what to do."""
     where = f'model "{name}"'
     try:
         yield

@@ -1,4 +1,4 @@
-"""An iterator of text pieces from a completion that reports them through a callback."""
+"""An iterator over the text of a completion that reports its pieces through a callback."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from collections.abc import Callable, Iterator
 from autocog_core.types.completion import Completion
 
 
-class _AbandonedError(Exception):
-    """Raised inside the completion once nobody reads its pieces any more."""
+class _StreamClosedError(Exception):
+    """Raised inside the completion after its iterator was closed."""
 
 
-def stream(complete: Callable[[Callable[[str], None]], Completion]) -> Iterator[str]:
+def stream_text(complete: Callable[[Callable[[str], None]], Completion]) -> Iterator[str]:
     """Yield the pieces that `complete` passes to its callback, while it still runs.
 
     An error of the completion is raised here, after the pieces before it. Closing the iterator
     ends the completion at its next piece.
     """
     pieces: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
-    abandoned = threading.Event()
+    closed = threading.Event()
 
     def on_text(piece: str) -> None:
-        if abandoned.is_set():
-            raise _AbandonedError
+        if closed.is_set():
+            raise _StreamClosedError
         pieces.put(piece)
 
     def work() -> None:
         try:
             complete(on_text)
-        except _AbandonedError:
+        except _StreamClosedError:
             pass
-        except BaseException as error:  # noqa: BLE001 - raised again where it is read
+        except BaseException as error:  # noqa: BLE001 - raised again by the iterator
             pieces.put(error)
         else:
             pieces.put(None)
@@ -45,5 +45,5 @@ def stream(complete: Callable[[Callable[[str], None]], Completion]) -> Iterator[
                 raise piece
             yield piece
     finally:
-        abandoned.set()
+        closed.set()
         thread.join()

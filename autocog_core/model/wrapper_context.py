@@ -1,4 +1,4 @@
-"""Where a wrapper stands: the model it was given to, and what answers below it."""
+"""What a wrapper knows of its model: the client, the backend, and the hooks inside it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from autocog_core.hooks.manager import hooks_of
 from autocog_core.lazy import lazy
 from autocog_core.types.backend_info import BackendInfo
 
-#: The name that core's own implementations are registered by: none that a model would have.
+#: Core's own hook implementations are registered under this name, which no model has.
 CORE = "(core)"
 
 
 class WrapperContext:
-    """Handed to `wrapper.attach(place)`, where a wrapper has such a method.
+    """Passed to `wrapper.attach(context)`, if a wrapper has this method.
 
-    :ivar caller: the client of the wrapped model. No hook has been called yet.
+    :ivar client: the client of the wrapped model. No hook has been called yet.
     :ivar backend: the object with the backend's hook implementations.
     """
 
@@ -37,29 +37,31 @@ class WrapperContext:
 
     @property
     def info(self) -> BackendInfo:
-        """What the backend says of itself. Not to be read inside of a `describe`."""
+        """The backend's description. Do not read it inside a `describe` hook."""
         return self.client.info
 
     @lazy
     def backend_hooks(self) -> frozenset[str]:
-        """The hooks that the backend itself implements; core makes the others of these."""
+        """The hooks that the backend itself implements; core derives the others."""
         return frozenset(hooks_of(self.backend))
 
     def call_inner(self, hook: str, **arguments: Any) -> tuple[Any, bool]:
-        """What the hook would answer if this wrapper's lookup answered None.
+        """Call the implementations of a hook that come after this wrapper's.
 
-        All wrappers are outside of it, so the answer is one that none of them has changed.
+        For wrappers that look an answer up first, such as a cache. Hook wrappers are not called,
+        so none of them has changed the answer.
 
-        :returns: the answer (None where nobody has one), and whether the backend itself gave it,
-            not core, nor another lookup.
+        :param hook: the hook's name.
+        :param arguments: its arguments.
+        :returns: the answer, or None if there is none, and whether the backend itself gave it.
         """
-        below = False
-        for found in reversed(getattr(self._hooks, hook).get_hookimpls()):
-            if found.wrapper or found.hookwrapper:
+        is_inner = False
+        for impl in reversed(getattr(self._hooks, hook).get_hookimpls()):
+            if impl.wrapper or impl.hookwrapper:
                 continue
-            if below:
-                answer = found.function(*(arguments[name] for name in found.argnames))
+            if is_inner:
+                answer = impl.function(*(arguments[name] for name in impl.argnames))
                 if answer is not None:
-                    return answer, found.plugin is self.backend
-            below = below or found.plugin is self._wrapper
+                    return answer, impl.plugin is self.backend
+            is_inner = is_inner or impl.plugin is self._wrapper
         return None, False

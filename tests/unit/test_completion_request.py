@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from autocog_core import InputError
-from autocog_core.model.completion_arguments import completion_request
+from autocog_core.model.completion_arguments import make_completion_request
 from autocog_core.types.prompt import Prompt
 
 PROMPT = Prompt.of("x")
@@ -47,18 +47,18 @@ PROMPT = Prompt.of("x")
 )
 def test_a_value_out_of_range_is_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(InputError) as caught:
-        completion_request(PROMPT, {name: value})
+        make_completion_request(PROMPT, {name: value})
     assert caught.value.where == {"max_new_tokens": "max_tokens"}.get(name, name)
 
 
 def test_names_that_core_does_not_know_become_extra() -> None:
-    request = completion_request(PROMPT, {"logit_bias": {1: 2}, "extra": {"penalty": 1.0}})
+    request = make_completion_request(PROMPT, {"logit_bias": {1: 2}, "extra": {"penalty": 1.0}})
     assert request.extra == {"logit_bias": {1: 2}, "penalty": 1.0}
 
 
 def test_none_means_the_default() -> None:
-    request = completion_request(PROMPT, {"max_tokens": None, "stop": None, "penalty": None})
-    assert request == completion_request(PROMPT, {})
+    request = make_completion_request(PROMPT, {"max_tokens": None, "stop": None, "penalty": None})
+    assert request == make_completion_request(PROMPT, {})
 
 
 @pytest.mark.parametrize(
@@ -67,19 +67,19 @@ def test_none_means_the_default() -> None:
 def test_stops_are_one_text_or_several_each_once_in_order(
     given_stops: Any, expected: tuple[str, ...]
 ) -> None:
-    assert completion_request(PROMPT, {"stop": given_stops}).stop == expected
+    assert make_completion_request(PROMPT, {"stop": given_stops}).stop == expected
 
 
 def test_max_new_tokens_is_another_name_of_max_tokens() -> None:
-    assert completion_request(PROMPT, {"max_new_tokens": 3}).max_tokens == 3
+    assert make_completion_request(PROMPT, {"max_new_tokens": 3}).max_tokens == 3
 
 
 def test_several_completions_cannot_be_streamed() -> None:
     with pytest.raises(InputError, match=r"^n:"):
-        completion_request(PROMPT, {"n": 2, "on_text": print})
+        make_completion_request(PROMPT, {"n": 2, "on_text": print})
 
 
 def test_engines_own_names_work_on_every_backend() -> None:
-    given = completion_request(Prompt(()), {"max_new_tokens": 7, "repeat_penalty": 1.2})
+    given = make_completion_request(Prompt(()), {"max_new_tokens": 7, "repeat_penalty": 1.2})
     assert given.max_tokens == 7
     assert given.extra == {"repetition_penalty": 1.2}

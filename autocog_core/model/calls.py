@@ -1,0 +1,302 @@
+"""The public calls `complete`, `stream`, `greedy`, `choose` and `choose_many`, with their keywords.
+
+`Model` has all of them; the base classes for backends have those that their hooks allow.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autocog_core.errors import InputError
+from autocog_core.hooks.client import BackendClient
+from autocog_core.model.choice_arguments import (
+    choices_per_prompt,
+    make_choice_request,
+    require_list,
+)
+from autocog_core.model.completion_arguments import make_completion_request, merge_arguments
+from autocog_core.model.streaming import stream_text
+from autocog_core.scoring import choice_tree
+from autocog_core.scoring.prompt_encoding import encode
+from autocog_core.types.choice import ChoiceScores, EndOfSequence, Norm
+from autocog_core.types.completion import Completion
+from autocog_core.types.prompt import Message, Prompt, PromptLike, check_messages, check_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallContext:
+    """What the public calls need from a model.
+
+    :ivar client: the typed hook calls.
+    :ivar completion: default arguments of `complete`.
+    :ivar core_chooses: whether only core implements `choose`, so that it can batch the requests.
+    """
+
+    client: BackendClient
+    completion: Mapping[str, Any]
+    core_chooses: bool
+
+    def prompt(self, prompt: PromptLike | None, messages: Sequence[Message] | None) -> Prompt:
+        """Return the prompt, or the chat template around `messages`.
+
+        :raises InputError: unless exactly one of them is given.
+        """
+        if (prompt is None) == (messages is None):
+            raise InputError("give either a prompt or messages", where="prompt")
+        if messages is not None:
+            return self.chat_prompt(messages)
+        assert prompt is not None
+        return Prompt.of(prompt)
+
+    def chat_prompt(
+        self, messages: Sequence[Message], add_generation_prompt: bool = True
+    ) -> Prompt:
+        """Return the chat template around `messages`; see `Model.chat_prompt`."""
+        check_messages(messages)
+        return self.client.chat_prompt(messages, add_generation_prompt)
+
+
+class TextCalls(ABC):
+    """Calls of models that tokenize and complete."""
+
+    @abstractmethod
+    def _call_context(self) -> CallContext:
+        """Return what the calls need."""
+
+    def tokenize(
+        self, text: str, *, at_start: bool = True, parse_special: bool = False
+    ) -> list[int]:
+        """Return the token ids of `text`, without BOS.
+
+        :param text: the text.
+        :param at_start: False if the text continues other text.
+        :param parse_special: whether special tokens are parsed: only for text that you trust.
+        :raises InputError: if the text is not valid Unicode.
+        """
+        check_text(text, "text")
+        client = self._call_context().client
+        return client.tokenize([text], at_start=at_start, parse_special=parse_special)[0]
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Return the text of `tokens`; bytes that are not UTF-8 become U+FFFD.
+
+        :raises InputError: for an id outside the vocabulary.
+        """
+        return self.detokenize_bytes(tokens).decode("utf-8", errors="replace")
+
+    def detokenize_bytes(self, tokens: Sequence[int]) -> bytes:
+        """Return the bytes of `tokens`.
+
+        :raises InputError: for an id outside the vocabulary.
+        """
+        client = self._call_context().client
+        size = client.info.vocabulary_size
+        for token in tokens:
+            if not 0 <= token < size:
+                raise InputError(
+                    f"token {token} is outside the vocabulary",
+                    where="tokens",
+                    hint=f"ids are 0..{size - 1}",
+                )
+        return client.detokenize(list(tokens))
+
+    def complete(
+        self,
+        prompt: PromptLike | None = None,
+        *,
+        messages: Sequence[Message] | None = None,
+        max_tokens: int | None = None,
+        stop: str | Sequence[str] | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        top_k: int | None = None,
+        min_p: float | None = None,
+        seed: int | None = None,
+        n: int | None = None,
+        on_text: Callable[[str], None] | None = None,
+        **engine_options: Any,
+    ) -> Completion:
+        """Continue the prompt. For arguments that are None, the model's defaults apply.
+
+        :param prompt: the text to continue.
+        :param messages: a chat, in place of `prompt`.
+        :param max_tokens: the most tokens to generate (default: 64).
+        :param stop: a string, or several, before which the text ends.
+        :param temperature: 0 takes the likeliest token at each step (default); above, sample.
+        :param top_p: sample from the fewest tokens that have this probability together.
+        :param top_k: sample from this many likeliest tokens; 0 is no limit.
+        :param min_p: drop tokens below this share of the likeliest token's probability.
+        :param seed: random seed; a sample repeats with the same seed.
+        :param n: number of completions; the first is the result, the others its `alternatives`.
+        :param on_text: called with each new piece of text.
+        :param engine_options: options that only some engines support.
+        :raises InputError: for arguments out of range.
+        :raises CapabilityError: for an option that the engine does not support.
+        :raises ContextOverflowError: if prompt and `max_tokens` do not fit the context.
+        """
+        context = self._call_context()
+        arguments = {
+            "max_tokens": max_tokens,
+            "stop": stop,
+            "temperature": temperature,
+            "top_p": top_p,
+            "top_k": top_k,
+            "min_p": min_p,
+            "seed": seed,
+            "n": n,
+            "on_text": on_text,
+        }
+        given = {name: value for name, value in arguments.items() if value is not None}
+        return context.client.complete(
+            make_completion_request(
+                context.prompt(prompt, messages),
+                merge_arguments(context.completion, given, engine_options),
+            )
+        )
+
+    def stream(
+        self,
+        prompt: PromptLike | None = None,
+        *,
+        messages: Sequence[Message] | None = None,
+        max_tokens: int | None = None,
+        stop: str | Sequence[str] | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        top_k: int | None = None,
+        min_p: float | None = None,
+        seed: int | None = None,
+        **engine_options: Any,
+    ) -> Iterator[str]:
+        """Yield the text of one completion in pieces, as it is generated.
+
+        Closing the iterator ends the completion. The arguments are those of `complete`.
+
+        :raises InputError: as `complete` does, when the iteration begins.
+        """
+        return stream_text(
+            lambda on_text: self.complete(
+                prompt,
+                messages=messages,
+                max_tokens=max_tokens,
+                stop=stop,
+                temperature=temperature,
+                top_p=top_p,
+                top_k=top_k,
+                min_p=min_p,
+                seed=seed,
+                on_text=on_text,
+                **{"n": 1, **engine_options},
+            )
+        )
+
+
+class GreedyCalls(TextCalls):
+    """Calls of models that return the distribution of the next token."""
+
+    def greedy(
+        self, prompt: PromptLike | None = None, *, messages: Sequence[Message] | None = None
+    ) -> NDArray[np.float32]:
+        """Return the natural log-probability of every token after the prompt, float32 (V,).
+
+        :param prompt: the text before.
+        :param messages: a chat, in place of `prompt`.
+        :raises InputError: for an empty prompt on a model without BOS, or ids out of range.
+        :raises ContextOverflowError: if the prompt does not fit.
+        """
+        context = self._call_context()
+        return context.client.greedy(encode(context.client, context.prompt(prompt, messages)))
+
+
+class ChoiceCalls(GreedyCalls):
+    """Calls of models that score choices."""
+
+    def choose(
+        self,
+        prompt: PromptLike | None = None,
+        choices: Sequence[str] = (),
+        *,
+        messages: Sequence[Message] | None = None,
+        norm: Norm = "sum",
+        suffix: str | EndOfSequence | None = None,
+        boundary: Literal["heal", "strict"] = "heal",
+        method: str | None = None,
+        unconditional_prompt: str | None = None,
+    ) -> ChoiceScores:
+        """Score strings that continue the prompt, exactly.
+
+        :param prompt: the text before the choices.
+        :param choices: two or more different strings.
+        :param messages: a chat, in place of `prompt`.
+        :param norm: what ranks the choices: "sum" (the exclusive log-probability), "mean" (per
+            token), "per_byte", or "pmi".
+        :param suffix: text that must follow the choice, or `EOS`.
+        :param boundary: "strict" raises where the end of the prompt would be re-tokenized.
+        :param method: one of the methods that the backend offers; None is the best of them.
+        :param unconditional_prompt: for "pmi", the text that takes the place of the prompt.
+        :raises InputError: for no, empty or equal choices, and other bad arguments.
+        :raises ContextOverflowError: if prompt and longest choice do not fit.
+        """
+        context = self._call_context()
+        request = make_choice_request(
+            context.prompt(prompt, messages),
+            choices,
+            norm=norm,
+            suffix=suffix,
+            boundary=boundary,
+            method=method,
+            unconditional_prompt=unconditional_prompt,
+        )
+        return context.client.choose(request)
+
+    def choose_many(
+        self,
+        prompts: Sequence[PromptLike] | None = None,
+        choices: Sequence[str] | Sequence[Sequence[str]] = (),
+        *,
+        messages: Sequence[Sequence[Message]] | None = None,
+        norm: Norm = "sum",
+        suffix: str | EndOfSequence | None = None,
+        boundary: Literal["heal", "strict"] = "heal",
+        method: str | None = None,
+        unconditional_prompt: str | None = None,
+    ) -> list[ChoiceScores]:
+        """Score choices after many prompts in one call, so that the engine can share and batch.
+
+        The other arguments are those of `choose`.
+
+        :param prompts: the prompts.
+        :param choices: one list for all prompts, or one list a prompt.
+        :param messages: chats, in place of `prompts`.
+        :returns: the scores of each prompt, in the order of the prompts.
+        :raises InputError: as `choose`, naming the prompt that is wrong.
+        """
+        context = self._call_context()
+        if (prompts is None) == (messages is None):
+            raise InputError("give either prompts or messages", where="prompts")
+        if messages is not None:
+            prompts = [context.chat_prompt(chat) for chat in messages]
+        prompts = require_list(prompts or ())
+        requests = [
+            make_choice_request(
+                Prompt.of(prompt),
+                prompt_choices,
+                norm=norm,
+                suffix=suffix,
+                boundary=boundary,
+                method=method,
+                unconditional_prompt=unconditional_prompt,
+            )
+            for prompt, prompt_choices in zip(
+                prompts, choices_per_prompt(prompts, choices), strict=True
+            )
+        ]
+        if context.core_chooses:
+            return choice_tree.choose_many(context.client, requests)
+        return [context.client.choose(request) for request in requests]
