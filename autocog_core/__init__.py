@@ -40,6 +40,7 @@ from autocog_core.hooks.automaton_run import Budget
 from autocog_core.hooks.retry import RetryPolicy
 from autocog_core.hooks.specs import CONTRACT_VERSION, hookimpl
 from autocog_core.model.automaton import Automaton
+from autocog_core.model.engine_lm import EngineLM
 from autocog_core.model.lm import LM, ChoiceLM, GreedyLM
 from autocog_core.model.load import load
 from autocog_core.model.model import Model, NextToken
@@ -84,6 +85,7 @@ __all__ = [
     "Each",
     "EndOfSequence",
     "EngineError",
+    "EngineLM",
     "FinishReason",
     "GreedyLM",
     "Input",

@@ -34,7 +34,7 @@ def main() -> None:
     prompts = [f"Question: {json.loads(line)['question']}\nAnswer:" for line in lines]
     options = {"model_path": SMOL, "device": given.device}
     with load(backend="tf", options=options) as model:
-        engine = model._backend._open  # type: ignore[attr-defined]
+        engine = model._backend.engine  # type: ignore[attr-defined]
         ratios, differences, seconds = [], [], []
         for prompt in [prompts[0], *prompts]:
             engine.forget()

@@ -41,7 +41,7 @@ class DecodeCounter:
 
 def ways_of(model: LLaMa) -> dict[str, Way]:
     """Ways over the model that is loaded: trees, and each choice with its whole prompt."""
-    engine = model._open
+    engine = model.engine
     facade = model.as_model()
 
     def autocog(prompt: str, choices: Sequence[str]) -> list[float]:
@@ -123,12 +123,12 @@ def compare(
     title: str, model: LLaMa, items: Sequence[Item], path: Path, *, echo: bool, by_row: bool
 ) -> dict[str, Any]:
     """Time all ways on the items."""
-    counter = DecodeCounter(model._open.context)
+    counter = DecodeCounter(model.engine.context)
     ways = ways_of(model)
     picked = [ways["whole"], ways["cached"]] if by_row else list(ways.values())
-    threads = int(model._open.info.details["threads"])
+    threads = int(model.engine.info.details["threads"])
     others = [guidance_way(path, threads)]
-    model._open.forget()
+    model.engine.forget()
     ways["cached"].run(*items[0])
     if by_row:
         # The rows' header stays in memory from row to row; a whole sequence drops it.
@@ -167,7 +167,7 @@ def main() -> None:
     path = package_file(given) if given.startswith("package:") else Path(given)
     created = LLaMa.create(model_path=str(path), n_ctx=CONTEXT, exact=arguments.exact)
     model = LLaMa(**created)
-    print(f"{model._open.info.name}: {dict(model._open.info.details)}")
+    print(f"{model.engine.info.name}: {dict(model.engine.info.details)}")
     item = long_item(arguments.prompt)
     count = len(model.as_model().encode(item[0]))
     title = f"{count} prompt tokens, {len(item[1])} choices ({arguments.rounds} rounds)"

@@ -41,7 +41,7 @@ def ways_of(model: TfLM, *, by_row: bool) -> dict[str, Way]:
 
     :param by_row: whether rows differ and share a header, instead of one prompt again and again.
     """
-    engine = model._open
+    engine = model.engine
     facade = model.as_model()
     network, tokenizer = engine.model, engine.tokenizer.tokenizer
 
@@ -136,7 +136,7 @@ def banking77(model: TfLM, rounds: int, counter: Counter, path: Path) -> dict[st
     ways = ways_of(model, by_row=True)
     items = banking77_items(path, rounds + 1)
     peer = ways[best_batch(ways, items[0])]
-    model._open.forget()
+    model.engine.forget()
     ways["cached"].run(*items[0])
     picked = [ways["ancestors"], peer, ways["cached"], ways["floor"]]
     measure(picked, items[1:], counter)
@@ -169,8 +169,8 @@ def main() -> None:
         model_path=arguments.model, device=arguments.device, dtype=arguments.dtype
     )
     model = TfLM(**created)
-    print(f"{model._open.info.name}: {dict(model._open.info.details)}")
-    counter = ForwardCounter(model._open.model)
+    print(f"{model.engine.info.name}: {dict(model.engine.info.details)}")
+    counter = ForwardCounter(model.engine.model)
     figures = {"long prompt": long_prompt(model, arguments.rounds, counter, arguments.prompt)}
     if arguments.banking77:
         figures["banking77"] = banking77(model, arguments.rounds, counter, arguments.banking77)

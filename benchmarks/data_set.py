@@ -36,7 +36,7 @@ def main() -> None:
     given = parser.parse_args()
     items = banking77_items(given.file, given.rows + 1)
     with load(backend="tf", options={"model_path": SMOL, "device": "cpu"}) as model:
-        engine = model._backend._open  # type: ignore[attr-defined]
+        engine = model._backend.engine  # type: ignore[attr-defined]
         peers = lm_eval_ways(engine.model, engine.tokenizer.tokenizer)
         peer = peers[best_batch(peers, items[0])]
         ratios, differences = [], []

@@ -87,7 +87,7 @@ def measure(path: Path, automaton: Automaton, rounds: int) -> dict[bool, list[fl
     found: dict[bool, list[float]] = {True: [], False: []}
     for number in range(rounds + 1):
         for native, model in models.items():
-            model._open.forget()
+            model.engine.forget()
             timed.seconds = 0.0
             begun = time.perf_counter()
             automaton.run(model.as_model())

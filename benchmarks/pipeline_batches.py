@@ -72,7 +72,7 @@ def main() -> None:
         rows = items[number * given.rows :][: given.rows]
         reference: Scores = []
         for name, (run, count) in ways.items():
-            pipe.language_model.backend._open.forget()
+            pipe.language_model.backend.engine.forget()
             own(pipe, 1)(items[-1:])
             counter.tokens = 0
             begun = clock(engine)

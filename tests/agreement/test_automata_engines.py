@@ -294,7 +294,7 @@ def test_beam_search_is_transformers_own(tf_float32: Engine, number: int, length
     question = json.loads(QUESTIONS[number])["question"]
     tree = beams(f"Question: {question}\nAnswer:", beams=4, length=length).run(model)
     ids = model.encode(f"Question: {question}\nAnswer:")
-    hugging_face = model._backend._open.model  # type: ignore[attr-defined]
+    hugging_face = model._backend.engine.model  # type: ignore[attr-defined]
     expected = hugging_face.generate(
         torch.tensor([ids]),
         num_beams=4,

@@ -45,7 +45,7 @@ def transformers_engine() -> Iterator[Engine]:
     import torch
 
     with load(backend="tf", options={"model_path": SMOL, "device": "cpu"}) as model:
-        engine = model._backend._open  # type: ignore[attr-defined]
+        engine = model._backend.engine  # type: ignore[attr-defined]
 
         def rows(tokens: Sequence[int], last: int) -> Any:
             ids = torch.tensor([list(tokens)])
@@ -99,7 +99,7 @@ def llama_cpp_engine(weights: Path, *, exact: bool = True) -> Iterator[Engine]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(llama_cpp, "llama_decode", count)
         model = load(backend="llamacpp", options=options)
-        engine = model._backend._open  # type: ignore[attr-defined]
+        engine = model._backend.engine  # type: ignore[attr-defined]
 
         def rows(tokens: Sequence[int], last: int) -> Any:
             plain.reset()

@@ -144,7 +144,7 @@ def test_a_seed_repeats_a_sample_and_leaves_the_callers_random_state_alone(
     assert np.random.random() == expected
     assert model.complete(PROMPT, max_tokens=12, temperature=1.0, seed=2).tokens != first.tokens
     for other in (model, make_llama(), make_llama(seed=1)):
-        seed = None if other._open.seed else 1
+        seed = None if other.engine.seed else 1
         again = other.complete(PROMPT, max_tokens=12, temperature=1.0, seed=seed)
         assert again.tokens == first.tokens
         np.testing.assert_allclose(again.logprobs or (), first.logprobs or (), atol=TOLERANCE)
@@ -229,7 +229,7 @@ def test_an_unknown_option_is_refused_and_the_next_call_works(make_llama: Any) -
 
 
 def test_completion_kwargs_are_defaults_with_other_engines_names_too(make_llama: Any) -> None:
-    created = {"engine": make_llama()._open}
+    created = {"engine": make_llama().engine}
     short = LLaMa(**created, completion_kwargs={"max_new_tokens": 3})
     longer = LLaMa(**created, completion_kwargs={"max_tokens": 7, "repeat_penalty": 1.5})
     assert len(short.complete(PROMPT).tokens) == 3
@@ -243,7 +243,7 @@ def test_core_completing_over_single_rows_gives_the_same_tokens(make_llama: Any)
     class WithoutComplete(LLaMa):
         complete_impl = None  # type: ignore[assignment]
 
-    engine = make_llama()._open
+    engine = make_llama().engine
     own = Model(LLaMa(engine=engine)).complete(PROMPT, max_tokens=15, stop="zz")
     core = Model(WithoutComplete(engine=engine)).complete(PROMPT, max_tokens=15, stop="zz")
     assert own.tokens == core.tokens
@@ -447,7 +447,7 @@ def test_the_end_of_sequence_ends_a_completion(make_llama: Any) -> None:
     assert end not in free.tokens[:4]
     edit = gguf_models.set_metadata(tokenizer__ggml__eos_token_id=end)
     model = make_llama(file={"edit": edit})
-    assert end in model._open.info.eos
+    assert end in model.engine.info.eos
     result = model.complete(PROMPT, max_tokens=10)
     assert result.finish_reason == "eos"
     assert result.tokens == free.tokens[:5]

@@ -317,7 +317,7 @@ def test_every_type_of_cache_gives_nearly_the_same_numbers(
     ways += [{"type_k": kind, "type_v": kind}, {"type_k": kind, "flash_attn": False}]
     for way in ways:
         model = open_llama(wide, exact=False, **way)
-        assert kind in model._open.info.details["cache"]
+        assert kind in model.engine.info.details["cache"]
         np.testing.assert_allclose(logprobs(model), expected, atol=near)
 
 
@@ -355,7 +355,7 @@ def test_the_context_is_the_smaller_of_what_is_asked_and_what_was_trained(
     path: Path, open_llama: Any
 ) -> None:
     for asked, length in ((0, gguf_models.CONTEXT), (100, 100), (4096, gguf_models.CONTEXT)):
-        assert open_llama(path, n_ctx=asked)._open.info.context_length == length
+        assert open_llama(path, n_ctx=asked).engine.info.context_length == length
 
 
 def test_a_seed_of_the_options_is_that_of_completions_without_one(
@@ -377,7 +377,7 @@ def test_a_path_may_hold_any_characters(path: Path, tmp_path: Path, open_llama: 
     for name in names:
         odd = tmp_path / name
         odd.write_bytes(path.read_bytes())
-        assert open_llama(odd)._open.info.name == name
+        assert open_llama(odd).engine.info.name == name
 
 
 # The hub: `OWNER/NAME/FILE` in the cache that `huggingface_hub` keeps.
@@ -486,7 +486,7 @@ def test_a_model_in_several_files_is_loaded_by_the_first(
     assert parts_of(path) == [path]
     model = open_llama(parts[0])
     np.testing.assert_allclose(logprobs(model), logprobs(open_llama(path)), atol=TOLERANCE)
-    assert model._open.info.fingerprint != open_llama(path)._open.info.fingerprint
+    assert model.engine.info.fingerprint != open_llama(path).engine.info.fingerprint
     with pytest.raises(ModelLoadError, match="must be loaded with the first split"):
         open_llama(parts[1])
 
@@ -498,14 +498,14 @@ def test_the_fingerprint_is_that_of_all_files(
     parts = parts_of(first_part(gguf_file))
     for part in parts:
         (tmp_path / part.name).write_bytes(part.read_bytes())
-    copy = open_llama(tmp_path / parts[0].name)._open.info.fingerprint
-    assert copy == open_llama(parts[0])._open.info.fingerprint
+    copy = open_llama(tmp_path / parts[0].name).engine.info.fingerprint
+    assert copy == open_llama(parts[0]).engine.info.fingerprint
     last = tmp_path / parts[2].name
     content = bytearray(last.read_bytes())
     content[-10] ^= 1
     last.unlink()
     last.write_bytes(content)
-    assert open_llama(tmp_path / parts[0].name)._open.info.fingerprint != copy
+    assert open_llama(tmp_path / parts[0].name).engine.info.fingerprint != copy
     last.unlink()
     with pytest.raises(ModelLoadError, match=last.name):
         open_llama(tmp_path / parts[0].name)
@@ -516,7 +516,7 @@ def test_what_is_evaluated_together_counts_and_by_how_many_threads_does_not(
 ) -> None:
     def told(**options: Any) -> tuple[str, list[float]]:
         model = open_llama(path, **options)
-        return model._open.info.fingerprint, logprobs(model)
+        return model.engine.info.fingerprint, logprobs(model)
 
     assert told(n_threads=1) == told(n_threads=3)
     assert told(n_seq_max=1)[0] != told(n_seq_max=2)[0] != told(n_ubatch=8)[0]
@@ -692,7 +692,7 @@ def test_llama_cpps_log_goes_to_logging(
 def test_wrappers_of_one_created_engine_share_it(path: Path) -> None:
     created = LLaMa.create(model_path=str(path), n_ctx=256)
     first, second = LLaMa(**created), LLaMa(**created, completion_kwargs={"max_new_tokens": 2})
-    assert first._open is second._open
+    assert first.engine is second.engine
     assert first.lock is second.lock
     first.close()
     first.close()
@@ -757,7 +757,7 @@ def test_the_fingerprint_tells_models_apart(
     monkeypatch.setenv("AUTOCOG_CACHE", str(tmp_path / "cache"))
 
     def fingerprint(path: Path = path, **options: Any) -> str:
-        found: str = open_llama(path, **{"exact": False, **options})._open.info.fingerprint
+        found: str = open_llama(path, **{"exact": False, **options}).engine.info.fingerprint
         return found
 
     copy = tmp_path / "copy.gguf"
@@ -780,7 +780,7 @@ def test_the_fingerprint_tells_models_apart(
 
 
 def test_a_model_says_what_it_is(path: Path, open_llama: Any, gguf_file: GgufFile) -> None:
-    info = open_llama(path)._open.info
+    info = open_llama(path).engine.info
     assert info.name == path.name
     assert info.vocabulary_size == 276
     assert info.max_concurrency == 1
@@ -792,11 +792,11 @@ def test_a_model_says_what_it_is(path: Path, open_llama: Any, gguf_file: GgufFil
     assert details["threads"] == 1
     assert details["architecture"].startswith("llama")
     assert details["trees"] == "one decode, by sequence sets"
-    inexact = open_llama(path, exact=False, type_k="bf16", flash_attn=True)._open.info
+    inexact = open_llama(path, exact=False, type_k="bf16", flash_attn=True).engine.info
     assert inexact.tolerance > TOLERANCE
     assert inexact.details["cache"] == "bf16/f16"
     assert inexact.details["flash_attention"] == "on"
-    assert "copied states" in open_llama(gguf_file("mamba"))._open.info.details["trees"]
+    assert "copied states" in open_llama(gguf_file("mamba")).engine.info.details["trees"]
 
 
 def test_the_numbers_are_those_of_llama_cpp_pythons_own_class(path: Path, open_llama: Any) -> None:

@@ -46,7 +46,7 @@ class Mixed:
 
     def row(self, depth: int) -> None:
         prompt = self.beginning()
-        self.check(self.plain.row(prompt), self.model._open.row(prompt))
+        self.check(self.plain.row(prompt), self.model.engine.row(prompt))
 
     def tree(self, depth: int) -> None:
         choices = [
@@ -108,14 +108,14 @@ def test_calls_in_any_order(mixed: Any, architecture: str, sequences: int) -> No
     for _ in range(25):
         calls.call()
         check_account(calls.model)
-        assert not calls.model._open.session.held
+        assert not calls.model.engine.session.held
 
 
 @pytest.mark.parametrize("architecture", ["mamba", "lfm2"])
 def test_a_completion_goes_on_from_its_own_prompt(mixed: Any, architecture: str) -> None:
     """Two prompts of one length, of which the other one was asked first."""
     calls = mixed(architecture, 0)
-    calls.model._open.row([1, 2, 3, 4])
+    calls.model.engine.row([1, 2, 3, 4])
     done = calls.model.complete(Prompt((TokenPiece((50, 51, 52, 53)),)), max_tokens=3)
     calls.check_completion([50, 51, 52, 53], done.tokens, done.logprobs)
 
@@ -126,7 +126,7 @@ def test_long_prompts_of_recurrent_models_take_full_batches(
 ) -> None:
     decode = WatchedDecode(monkeypatch)
     model = make_llama(architecture, n_ctx=512, n_batch=128)
-    model._open.row([number % 200 for number in range(400)])
+    model.engine.row([number % 200 for number in range(400)])
     assert max(decode.sizes) == 128
     assert len(decode.sizes) <= 5
 
@@ -158,7 +158,7 @@ def test_an_interrupt_before_the_release_leaves_nothing_held(
     mixed: Any, architecture: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = mixed(architecture, 5, n_seq_max=4)
-    session = calls.model._open.session
+    session = calls.model.engine.session
     prompt = Prompt((TokenPiece((5, 6)),))
 
     def interrupt(*_: Any) -> None:
@@ -188,10 +188,10 @@ def test_interrupts_at_any_moment_leave_a_usable_model(mixed: Any, architecture:
             prompt = Prompt((TokenPiece(tuple(calls.beginning())),))
             calls.model.complete(prompt, max_tokens=6, n=drawn.choice([1, 4]), temperature=1.5)
         else:
-            calls.model._open.row(calls.beginning())
+            calls.model.engine.row(calls.beginning())
 
     for _ in range(count(40, 600)):
         interrupted(drawn, work)
         length = drawn.randrange(1, 100)
-        calls.check(expected[length], calls.model._open.row(calls.base[:length]))
+        calls.check(expected[length], calls.model.engine.row(calls.base[:length]))
         calls.model.complete(Prompt((TokenPiece((5,)),)), max_tokens=1)

@@ -135,7 +135,7 @@ def test_rows_are_what_core_makes_of_them(pair: Any, kind: str, concurrency: int
     """Faulty rows are no end of the others, and each fault is in the words of core."""
     results: list[list[Any]] = []
     for model in pair(kind):
-        model._open.forget()
+        model.engine.forget()
         rows = AUTOMATON.run_many(model.as_model(), ROWS, concurrency=concurrency)
         results.append(list(rows))
     # How many rows are at work together differs then, and so does what they share.

@@ -203,7 +203,7 @@ def test_a_failure_in_the_middle_is_of_its_run(
     model = make(architecture)
     expected = QUESTION.run(model.as_model())
     for fail_at in (1, 2, 3):
-        model._open.forget()
+        model.engine.forget()
         decode.sizes.clear()
         decode.fail_at = fail_at
         with pytest.raises(EngineError, match=r"could not evaluate a batch \(code -3\)"):
@@ -235,7 +235,7 @@ def test_a_failure_among_several_rows_is_of_its_row(
     failed = set()
     for first in range(1, 6):
         for later in range(1, 5):
-            model._open.forget()
+            model.engine.forget()
             decode.sizes.clear()
             # The call for all rows together fails, and then that for one of them.
             decode.fail_in = (first, first + later)

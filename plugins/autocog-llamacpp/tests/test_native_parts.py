@@ -88,7 +88,7 @@ def given_rows(
     more = [(f"<|{number}|>", gguf.TokenType.CONTROL) for number in range(request.param)]
     path = gguf_file(specials=(*SPECIALS, *more))
     model = LLaMa(**LLaMa.create(model_path=str(path), n_ctx=64, n_threads=1, use_extension=True))
-    session, width = model._open.session, model.as_model().info.vocabulary_size
+    session, width = model.engine.session, model.as_model().info.vocabulary_size
     numbers = count()
 
     def read(row: Any, top_k: int, mask: Any) -> None:
@@ -179,7 +179,7 @@ def native() -> bool:
 def session(make_llama: Any) -> Any:
     """The extension's own session, and the model that it is of."""
     model = make_llama()
-    return SimpleNamespace(native=model._open.session._session, model=model)
+    return SimpleNamespace(native=model.engine.session._session, model=model)
 
 
 def still_works(session: Any) -> None:
@@ -256,7 +256,7 @@ WRONG_SITES: dict[str, PreparedStep] = {
 
 
 def begun(session: Any) -> Any:
-    return _native.Runs(session.native, session.model._open.session._pieces)
+    return _native.Runs(session.native, session.model.engine.session._pieces)
 
 
 @pytest.mark.parametrize("what", WRONG_PROGRAMS)

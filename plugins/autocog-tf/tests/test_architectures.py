@@ -80,7 +80,7 @@ def test_every_choice_equals_a_plain_forward(name: str) -> None:
         base = model.as_model().encode(prompt)
         for score in result.scores:
             kept = _base_of(model, prompt, choices, base, score.tokens)
-            expected = plain.token_logprobs(model._open.model, kept, score.tokens)
+            expected = plain.token_logprobs(model.engine.model, kept, score.tokens)
             np.testing.assert_allclose(score.token_logprobs, expected, atol=TOLERANCE)
 
 

@@ -34,7 +34,7 @@ def stepwise(engine: Any, prompt: list[int], count: int) -> tuple[list[int], lis
 def test_greedy_completion_equals_one_plain_forward_a_token(name: str) -> None:
     model = TfLM(engine=tiny.tiny_engine(name))
     for prompt in (PROMPT, PROMPT + " Paris. " * 8, PROMPT):
-        tokens, logprobs = stepwise(model._open, model.as_model().encode(prompt), 12)
+        tokens, logprobs = stepwise(model.engine, model.as_model().encode(prompt), 12)
         result = model.complete(prompt, max_tokens=12)
         assert list(result.tokens) == tokens
         assert result.logprobs is not None
@@ -90,7 +90,7 @@ def test_sampled_tokens_carry_the_models_own_log_probabilities() -> None:
     result = model.complete(
         PROMPT, max_tokens=8, temperature=3.0, top_k=40, repetition_penalty=1.8, seed=11
     )
-    expected = plain.token_logprobs(model._open.model, prompt, result.tokens)
+    expected = plain.token_logprobs(model.engine.model, prompt, result.tokens)
     np.testing.assert_allclose(result.logprobs or (), expected, atol=1e-4)
 
 
@@ -113,7 +113,7 @@ def test_several_samples_are_siblings_and_differ() -> None:
     assert len({sample.tokens for sample in found}) > 1
     prompt = model.as_model().encode(PROMPT)
     for sample in found:
-        expected = plain.token_logprobs(model._open.model, prompt, sample.tokens)
+        expected = plain.token_logprobs(model.engine.model, prompt, sample.tokens)
         np.testing.assert_allclose(sample.logprobs or (), expected, atol=1e-4)
 
 

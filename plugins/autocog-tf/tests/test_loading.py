@@ -97,7 +97,7 @@ def test_a_missing_engine_says_what_to_install(tmp_path: Path) -> None:
 def test_wrappers_of_one_created_engine_share_it(folder: Path) -> None:
     created = TfLM.create(model_path=str(folder), device="cpu")
     first, second = TfLM(**created), TfLM(**created, completion_kwargs={"max_new_tokens": 2})
-    assert first._open is second._open
+    assert first.engine is second.engine
     assert first.lock is second.lock
     first.close()
     first.close()

@@ -388,7 +388,7 @@ def test_the_tasks_are_registered() -> None:
 @pytest.mark.soak
 def test_batches_on_smollm2_equal_choose(smol: TfLM) -> None:
     """Float32: within 1e-4 for each choice."""
-    engine = smol._open
+    engine = smol.engine
     intents = ["card arrival", "card not working", "lost or stolen card", "exchange rate", "top up"]
     choices = [f" {intent}" for intent in intents]
     messages = ["Where is it?", "I lost my card somewhere on the way home.", "It declines."] * 4

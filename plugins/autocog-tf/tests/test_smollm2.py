@@ -59,7 +59,7 @@ def check_against_plain(model: Any, prompt: str, choices: list[str], picked: lis
         bases.append(joint[: len(joint) - len(score.tokens)])
         assert tuple(joint[len(bases[-1]) :]) == score.tokens
     expected = plain.batch_token_logprobs(
-        model._open.model, bases, [score.tokens for score in scores]
+        model.engine.model, bases, [score.tokens for score in scores]
     )
     for score, logprobs in zip(scores, expected, strict=True):
         np.testing.assert_allclose(score.token_logprobs, logprobs, atol=TOLERANCE)
@@ -95,7 +95,7 @@ def is_quick(law: Law) -> bool:
 @pytest.mark.timeout(1800)
 def test_the_real_model_obeys_the_laws(smol: Any) -> None:
     laws = LAWS if SOAK else [law for law in LAWS if is_quick(law)]
-    subject = BackendUnderTest(lambda: TfLM(engine=smol._open))
+    subject = BackendUnderTest(lambda: TfLM(engine=smol.engine))
     found = list(conformance(subject, laws))
     assert [str(finding.violation) for finding in found if finding.violation] == []
     assert sum(finding.status == "holds" for finding in found) > (30 if SOAK else 15)

@@ -160,7 +160,7 @@ def compare(case: Case, models: Sequence[LLaMa]) -> set[str]:
     """
     seen: set[str] = set()
     for model in models:
-        model._open.forget()
+        model.engine.forget()
     for options in case.runs():
         found, expected = (
             result_of(case.automaton, model.as_model(), **options) for model in models

@@ -28,7 +28,7 @@ def check_account(model: Any) -> None:
     """Every sequence that is said to be in memory has its length there, and no other is."""
     import llama_cpp
 
-    engine = model._open
+    engine = model.engine
     memory = llama_cpp.llama_get_memory(engine.context.pointer)
     believed = engine.session.lengths()
     for sequence in range(engine.context.sequences):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autocog_core import BackendInfo, TreeQuery, TreeScores
+from autocog_core import BackendInfo, Message, Prompt, TreeQuery, TreeScores
 from autocog_core.toolkit import lazy
 from autocog_llamacpp.extension.session import NativeSession
 from autocog_llamacpp.llama.chat_template import ChatTemplate
@@ -54,7 +54,7 @@ class LlamaEngine:
         self.tokenizer = tokenizer
         self.session = session
         self.name = name
-        self.chat_template = chat_template
+        self._chat_template = chat_template
         self.seed = seed
         self._context_length = context_length
         self._tolerance = tolerance
@@ -85,6 +85,15 @@ class LlamaEngine:
     def row(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """float32 (V,): log-probability of every token after `tokens`."""
         return self.session.row(tokens)
+
+    def chat_prompt(
+        self, messages: Sequence[Message], add_generation_prompt: bool
+    ) -> Prompt | None:
+        """Return the chat template around `messages`; None if the model has no template."""
+        if self._chat_template is None:
+            return None
+        special = [token.text for token in self.tokenizer.special_tokens]
+        return self._chat_template.prompt(messages, add_generation_prompt, special)
 
     @lazy
     def info(self) -> BackendInfo:

@@ -12,7 +12,7 @@ import torch
 import transformers
 from numpy.typing import NDArray
 
-from autocog_core import BackendInfo, ClosedError, TreeQuery, TreeScores
+from autocog_core import BackendInfo, ClosedError, Message, Prompt, TreeQuery, TreeScores
 from autocog_core.toolkit import LogitsCache, lazy, respects_word_boundaries
 from autocog_tf import fingerprint
 from autocog_tf.evaluators.attention import TreeEvaluator
@@ -102,6 +102,12 @@ class TfEngine:
             return answer.row
 
         return self._run(attempt)
+
+    def chat_prompt(
+        self, messages: Sequence[Message], add_generation_prompt: bool
+    ) -> Prompt | None:
+        """Return the chat template around `messages`; None if the tokenizer has no template."""
+        return self.tokenizer.chat_prompt(messages, add_generation_prompt)
 
     @lazy
     def info(self) -> BackendInfo:
