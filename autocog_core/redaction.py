@@ -8,25 +8,25 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
-PREFIX = "env:"
+ENV_PREFIX = "env:"
 
 #: A shorter value is no secret (a seed, a switch), and taking it out would garble messages.
-SHORTEST = 6
+MIN_SECRET_LENGTH = 6
 #: What stands for a secret.
-HIDDEN = "***"
+MASK = "***"
 _SECRET_WORDS = {"key", "apikey", "token", "secret", "password", "passwd", "passphrase", "headers"}
 _SECRET_WORDS |= {"authorization", "auth", "credential", "credentials", "cookie"}
 _SECRET_WORDS |= {"signature", "sig"}
 #: `KEY_FILE` says where a key is.
-_PLACES = {"file", "path", "dir", "folder", "sock"}
+_LOCATION_WORDS = {"file", "path", "dir", "folder", "sock"}
 
-_revealed: set[str] = set()
+_known_secrets: set[str] = set()
 
 
 def register_secret(value: str) -> None:
     """Remember a secret that came another way, so that `redact` can take it out of messages."""
-    if len(value) >= SHORTEST:
-        _revealed.add(value)
+    if len(value) >= MIN_SECRET_LENGTH:
+        _known_secrets.add(value)
 
 
 def register_secret_words(value: str) -> None:
@@ -37,7 +37,7 @@ def register_secret_words(value: str) -> None:
 
 def register_secret_option(name: str, value: str) -> None:
     """Remember what of an option is secret: all of it, by its name, or what a URL holds."""
-    if value.startswith(PREFIX):
+    if value.startswith(ENV_PREFIX):
         from_environment(value)
     elif is_secret_name(name):
         register_secret_words(value)
@@ -60,7 +60,7 @@ def from_environment(reference: str) -> str | None:
 
     The value is remembered, so that `redact` can take it out of any message later.
     """
-    value = os.environ.get(reference.removeprefix(PREFIX))
+    value = os.environ.get(reference.removeprefix(ENV_PREFIX))
     if value:
         register_secret(value)
     return value
@@ -69,14 +69,14 @@ def from_environment(reference: str) -> str | None:
 def is_secret_name(name: str) -> bool:
     """Whether what goes by this name is kept secret: `api_key`, `HF_TOKEN`; not `max_tokens`."""
     words = re.findall("[a-z]+", name.lower())
-    return not _SECRET_WORDS.isdisjoint(words) and words[-1] not in _PLACES
+    return not _SECRET_WORDS.isdisjoint(words) and words[-1] not in _LOCATION_WORDS
 
 
 def redact(text: str) -> str:
     """`text` with every secret that became known replaced by ***."""
     # Longest first: a secret that contains another one must not leave its rest behind.
-    for value in sorted(_revealed, key=len, reverse=True):
-        text = text.replace(value, HIDDEN)
+    for value in sorted(_known_secrets, key=len, reverse=True):
+        text = text.replace(value, MASK)
     return text
 
 
@@ -92,17 +92,17 @@ def texts_in(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
             yield from texts_in(entry, key)
 
 
-def shown(value: Any, name: str = "") -> Any:
+def redact_options(value: Any, name: str = "") -> Any:
     """Options as they may be shown: secrets replaced by ***, and `env:NAME` as it stands there."""
     if isinstance(value, Mapping):
-        return {key: shown(entry, f"{name}.{key}") for key, entry in value.items()}
+        return {key: redact_options(entry, f"{name}.{key}") for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [shown(entry, name) for entry in value]
-    if isinstance(value, str) and value.startswith(PREFIX):
+        return [redact_options(entry, name) for entry in value]
+    if isinstance(value, str) and value.startswith(ENV_PREFIX):
         return value
     # A number may be a password; true, false and fractions are none.
     if is_secret_name(name) and isinstance(value, str | int) and not isinstance(value, bool):
-        return HIDDEN
+        return MASK
     return redact_url(value) if isinstance(value, str) else value
 
 
@@ -110,10 +110,10 @@ def redact_url(url: str) -> str:
     """A URL as it may be shown; what is no URL, and one without secrets, as it is."""
     userinfo, fields = _secrets_of(url)
     if userinfo:
-        url = url.replace(f"{userinfo}@", f"{HIDDEN}@", 1)
+        url = url.replace(f"{userinfo}@", f"{MASK}@", 1)
     for field in fields:
         url = re.sub(
-            rf"(?<=[?&]){re.escape(field)}(?=[&#]|$)", f"{field.partition('=')[0]}={HIDDEN}", url
+            rf"(?<=[?&]){re.escape(field)}(?=[&#]|$)", f"{field.partition('=')[0]}={MASK}", url
         )
     return url
 

@@ -43,7 +43,9 @@ def main() -> None:
     assert package != Path(__file__).parents[1] / "autocog_core", "this is the checkout"
     assert (package / "py.typed").is_file()
     expected = sorted(["random", "replay", "table", *sys.argv[1:]])
-    assert [plugin.name for plugin in plugins.installed()] == expected, plugins.installed()
+    assert [plugin.name for plugin in plugins.installed_plugins()] == expected, (
+        plugins.installed_plugins()
+    )
     assert autocog("--version").split()[-1] == autocog_core.__version__
     listed = autocog("backends")
     assert all(name in listed for name in expected), listed

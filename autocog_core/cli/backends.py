@@ -37,7 +37,7 @@ def backends(
 
 
 def _list(as_json: bool) -> None:
-    found = plugins.installed()
+    found = plugins.installed_plugins()
     if as_json:
         show_json([_identity(plugin) for plugin in found])
         return

@@ -29,7 +29,7 @@ def _probe_command(name: str, tell: ProbeChannel) -> None:
     if name in own:
         raise PluginConflictError(
             f"autocog has a command {name} of its own, which keeps the name",
-            where=plugins.described(plugin),
+            where=plugins.plugin_label(plugin),
             hint="tell its authors",
         )
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autocog_core.cli.output import facts_table, new_table, printable, show
-from autocog_core.config.config_file import FILE_NAME, VARIABLE
+from autocog_core.config.config_file import CONFIG_FILE_NAME, CONFIG_VARIABLE
 from autocog_core.doctor import (
     ConfigReport,
     Diagnosis,
@@ -100,7 +100,7 @@ def _disabled(diagnosis: Diagnosis) -> Iterator[tuple[Text, RenderableType]]:
 
 
 def _config(report: ConfigReport) -> tuple[Text, RenderableType]:
-    title = _text(report.path or f"none: write {FILE_NAME} with a [models.NAME] table")
+    title = _text(report.path or f"none: write {CONFIG_FILE_NAME} with a [models.NAME] table")
     lines: list[RenderableType] = [title]
     if report.problem is not None:
         lines = [*([title] if report.path else []), *_reason(report.problem)]
@@ -112,7 +112,7 @@ def _config(report: ConfigReport) -> tuple[Text, RenderableType]:
 def _places(report: ConfigReport) -> Iterator[tuple[str, str]]:
     labels = {
         "argument": ("--config", "not given"),
-        "variable": (f"${VARIABLE}", "not set"),
+        "variable": (f"${CONFIG_VARIABLE}", "not set"),
         "here": ("this folder", "none"),
         "above": ("folders above", "none"),
         "user": ("user's folder", "none"),

@@ -70,7 +70,7 @@ class _Handler(logging.Handler):
 @contextmanager
 def messages_on_stderr() -> Iterator[None]:
     """Show what core and backends log: a plugin's logger is named like its package."""
-    packages = {plugin.target.partition(".")[0] for plugin in plugins.installed()}
+    packages = {plugin.target.partition(".")[0] for plugin in plugins.installed_plugins()}
     level = logging.DEBUG if session.debug else logging.INFO
     handler = _Handler()
     before: dict[logging.Logger, int] = {}

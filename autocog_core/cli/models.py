@@ -13,9 +13,9 @@ from autocog_core import read_config
 from autocog_core.cli.options import AsJson, ConfigFile, Debug
 from autocog_core.cli.output import add_text, new_table, show, show_json
 from autocog_core.cli.session import session
-from autocog_core.config.config_file import FILE_NAME, Config, ModelConfig
+from autocog_core.config.config_file import CONFIG_FILE_NAME, Config, ModelConfig
 from autocog_core.errors import ConfigError
-from autocog_core.redaction import shown
+from autocog_core.redaction import redact_options
 
 
 def models(config: ConfigFile = None, as_json: AsJson = False, debug: Debug = False) -> None:
@@ -35,7 +35,7 @@ def models(config: ConfigFile = None, as_json: AsJson = False, debug: Debug = Fa
         )
         return
     if found.path is None:
-        session.warn(f"no config file: write {FILE_NAME} with a [models.NAME] table")
+        session.warn(f"no config file: write {CONFIG_FILE_NAME} with a [models.NAME] table")
         return
     parts: list[Any] = [Text(f"config: {found.path}", overflow="fold")]
     if found.models:
@@ -56,7 +56,7 @@ def _default(config: Config) -> str | None:
 def _facts(model: ModelConfig) -> dict[str, Any]:
     # The config as it was read: `env:NAME` stands for its secret here too.
     found = model.model_dump(include={"backend", "engine", "options", "completion", "wrappers"})
-    facts: dict[str, Any] = to_jsonable_python(shown(found), fallback=str)
+    facts: dict[str, Any] = to_jsonable_python(redact_options(found), fallback=str)
     return facts
 
 

@@ -32,14 +32,16 @@ class PluginCommand(TyperGroup):
 
 def plugin_commands() -> Iterator[PluginCommand]:
     """The commands of the installed plugins, sorted by name; none is imported for this."""
-    for name, offers in groupby(plugins.installed(plugins.COMMANDS), key=lambda offer: offer.name):
+    for name, offers in groupby(
+        plugins.installed_plugins(plugins.COMMANDS), key=lambda offer: offer.name
+    ):
         distributions = sorted({offer.distribution for offer in offers})
         yield PluginCommand(name=name, help=f"From {' and from '.join(distributions)}.")
 
 
 def absent_command(name: str) -> PluginCommand | None:
     """A command that says on use why it is not there, if `name` is known to be a plugin's."""
-    known = plugins.is_known(name, plugins.COMMANDS)
+    known = plugins.is_plugin_name(name, plugins.COMMANDS)
     return PluginCommand(name=name, hidden=True) if known else None
 
 
@@ -51,7 +53,7 @@ def load_command(name: str) -> Any:
     """
     plugin = plugins.find_installed(name, plugins.COMMANDS)
     app = plugins.load_target(plugin)
-    where = plugins.described(plugin)
+    where = plugins.plugin_label(plugin)
     if not isinstance(app, typer.Typer):
         raise PluginBrokenError(
             f"{plugin.target} is no typer app", where=where, hint="tell its authors"

@@ -10,12 +10,12 @@ from pathlib import Path
 from filelock import FileLock
 from platformdirs import user_cache_path
 
-VARIABLE = "AUTOCOG_CACHE"
+CACHE_DIR_VARIABLE = "AUTOCOG_CACHE"
 
 
 def cache_folder(plugin: str = "") -> Path:
     """The folder of one plugin, or that of all; it may not exist yet."""
-    named = os.environ.get(VARIABLE)
+    named = os.environ.get(CACHE_DIR_VARIABLE)
     base = Path(named).expanduser() if named else user_cache_path("autocog")
     return base / plugin
 

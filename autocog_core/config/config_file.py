@@ -20,10 +20,10 @@ from autocog_core.config.options import validate
 from autocog_core.errors import ConfigError, did_you_mean
 from autocog_core.hooks.retry import RetryPolicy
 
-FILE_NAME = "autocog.toml"
+CONFIG_FILE_NAME = "autocog.toml"
 
 
-VARIABLE = "AUTOCOG_CONFIG"
+CONFIG_VARIABLE = "AUTOCOG_CONFIG"
 
 
 class WrapperConfig(BaseModel):
@@ -98,7 +98,7 @@ class Config(BaseModel):
             raise ConfigError(
                 "no model is configured",
                 where=self.source,
-                hint=f"write {FILE_NAME} with a [models.NAME] table, or name a file with --config",
+                hint=f"write {CONFIG_FILE_NAME} with a [models.NAME] table, or name a file with --config",
             )
         if name is None:
             name = self.default_model or (
@@ -122,7 +122,10 @@ def find_config(path: str | os.PathLike[str] | None = None) -> Path | None:
 
     :raises ConfigError: if one was named, by argument or variable, that does not exist.
     """
-    for named, how in ((path, "--config"), (os.environ.get(VARIABLE), f"${VARIABLE}")):
+    for named, how in (
+        (path, "--config"),
+        (os.environ.get(CONFIG_VARIABLE), f"${CONFIG_VARIABLE}"),
+    ):
         if named:
             found = Path(named).expanduser()
             if not found.is_file():
@@ -130,8 +133,8 @@ def find_config(path: str | os.PathLike[str] | None = None) -> Path | None:
             return found.resolve()
     here = Path.cwd()
     for folder in (here, *here.parents, user_config_path("autocog")):
-        if (folder / FILE_NAME).is_file():
-            return (folder / FILE_NAME).resolve()
+        if (folder / CONFIG_FILE_NAME).is_file():
+            return (folder / CONFIG_FILE_NAME).resolve()
     return None
 
 
@@ -162,10 +165,10 @@ def resolve_secrets(value: Any, *, where: str, key: str) -> Any:
         return {k: resolve_secrets(v, where=where, key=f"{key}.{k}") for k, v in value.items()}
     if isinstance(value, list):
         return [resolve_secrets(v, where=where, key=f"{key}.{i}") for i, v in enumerate(value)]
-    if isinstance(value, str) and value.startswith(redaction.PREFIX):
+    if isinstance(value, str) and value.startswith(redaction.ENV_PREFIX):
         found = redaction.from_environment(value)
         if not found:
-            name = value.removeprefix(redaction.PREFIX)
+            name = value.removeprefix(redaction.ENV_PREFIX)
             raise ConfigError(
                 f"{key}: the environment variable {name} is not set",
                 where=where,

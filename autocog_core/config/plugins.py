@@ -41,7 +41,7 @@ DISABLE_VARIABLE = "AUTOCOG_DISABLE_PLUGINS"
 
 
 #: Plugins of this project, and the distributions that bring them.
-OWN = {
+FIRST_PARTY_PLUGINS = {
     BACKENDS: {"tf": "autocog-tf", "llamacpp": "autocog-llamacpp", "openai": "autocog-openai"},
     WRAPPERS: {},
     COMMANDS: {"gguf": "autocog-llamacpp"},
@@ -62,7 +62,7 @@ class InstalledPlugin:
     entry_point: EntryPoint
 
 
-def installed(group: str = BACKENDS) -> list[InstalledPlugin]:
+def installed_plugins(group: str = BACKENDS) -> list[InstalledPlugin]:
     """Every installed plugin of a group, sorted by name; those disabled are left out."""
     blocked = _disabled()
     found = {
@@ -84,7 +84,7 @@ def load_class(name: str, group: str = BACKENDS) -> type[Any]:
     """
     plugin = find_installed(name, group)
     loaded = load_target(plugin)
-    _check_class(loaded, plugin, described(plugin))
+    _check_class(loaded, plugin, plugin_label(plugin))
     found: type[Any] = loaded
     return found
 
@@ -105,12 +105,12 @@ def load_target(plugin: InstalledPlugin) -> Any:
         # A module that exits would end the command without a word.
         raise PluginBrokenError(
             f"fails at import: {type(error).__name__}: {error}",
-            where=described(plugin),
+            where=plugin_label(plugin),
             hint=f"pip install --upgrade --force-reinstall {plugin.distribution}",
         ) from error
 
 
-def described(plugin: InstalledPlugin) -> str:
+def plugin_label(plugin: InstalledPlugin) -> str:
     """Kind, name and distribution, as the `where` of an error."""
     kind = _KINDS[plugin.entry_point.group]
     return f'{kind} "{plugin.name}" ({plugin.distribution} {plugin.version})'
@@ -146,12 +146,16 @@ def find_installed(name: str, group: str = BACKENDS) -> InstalledPlugin:
             where=f'{kind} "{name}"',
             hint=f"take it out of {DISABLE_VARIABLE}",
         )
-    plugins = installed(group)
+    plugins = installed_plugins(group)
     matching = [plugin for plugin in plugins if plugin.name == name]
     if not matching:
         near = did_you_mean(name, [plugin.name for plugin in plugins])
         # Only names of our own: anybody could have registered another one.
-        command = f"pip install {OWN[group][name]}" if name in OWN[group] else ""
+        command = (
+            f"pip install {FIRST_PARTY_PLUGINS[group][name]}"
+            if name in FIRST_PARTY_PLUGINS[group]
+            else ""
+        )
         raise PluginNotInstalledError(
             "no installed distribution offers it",
             where=f'{kind} "{name}"',
@@ -169,18 +173,20 @@ def find_installed(name: str, group: str = BACKENDS) -> InstalledPlugin:
 
 def _foreign(plugins: list[InstalledPlugin]) -> InstalledPlugin:
     """The last of them that is none of this project's, if there is one."""
-    own = {"autocog-core"}.union(*(names.values() for names in OWN.values()))
+    own = {"autocog-core"}.union(*(names.values() for names in FIRST_PARTY_PLUGINS.values()))
     return ([plugin for plugin in plugins if plugin.distribution not in own] or plugins)[-1]
 
 
-def is_known(name: str, group: str) -> bool:
+def is_plugin_name(name: str, group: str) -> bool:
     """Whether `name` means a plugin: one that is installed, if disabled, or one of this project."""
-    return name in OWN[group] or any(point.name == name for point in _entry_points(group))
+    return name in FIRST_PARTY_PLUGINS[group] or any(
+        point.name == name for point in _entry_points(group)
+    )
 
 
 def backends_with_hook(hook: str) -> list[str]:
     """Names of the installed backends that load and implement `hook`."""
-    names = (plugin.name for plugin in installed())
+    names = (plugin.name for plugin in installed_plugins())
     return [name for name in names if hook in _hooks_offered(name, tuple(sys.path))]
 
 
@@ -227,18 +233,18 @@ def _entry_points(group: str) -> list[EntryPoint]:
         found = list(entry_points(group=group))
     except Exception:  # noqa: BLE001 - whatever is wrong with one is no fault of the others
         # One that is damaged, an upgrade's remains say, would hide them all.
-        found = [point for each in distributions() for point in _points_of(each, group)]
-    return [point for point in found if _is_told(point)]
+        found = [point for each in distributions() for point in _entry_points_of(each, group)]
+    return [point for point in found if _has_metadata(point)]
 
 
-def _points_of(distribution: Any, group: str) -> list[EntryPoint]:
+def _entry_points_of(distribution: Any, group: str) -> list[EntryPoint]:
     try:
         return list(distribution.entry_points.select(group=group))
     except Exception:  # noqa: BLE001 - `autocog doctor` tells what is wrong with it
         return []
 
 
-def _is_told(point: EntryPoint) -> bool:
+def _has_metadata(point: EntryPoint) -> bool:
     """Whether its distribution tells name and version."""
     try:
         return bool(_distribution(point) and _version(point))

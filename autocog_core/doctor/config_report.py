@@ -9,7 +9,13 @@ from typing import Literal
 
 from platformdirs import user_config_path
 
-from autocog_core.config.config_file import FILE_NAME, VARIABLE, Config, find_config, read_config
+from autocog_core.config.config_file import (
+    CONFIG_FILE_NAME,
+    CONFIG_VARIABLE,
+    Config,
+    find_config,
+    read_config,
+)
 from autocog_core.doctor.problem import Problem
 from autocog_core.errors import ConfigError
 
@@ -66,14 +72,14 @@ def _places(path: str | os.PathLike[str] | None) -> list[tuple[Kind, Path]]:
     named: list[tuple[Kind, Path]] = []
     if path:
         named.append(("argument", Path(path).expanduser()))
-    if variable := os.environ.get(VARIABLE):
+    if variable := os.environ.get(CONFIG_VARIABLE):
         named.append(("variable", Path(variable).expanduser()))
     here = Path.cwd()
     return [
         *named,
-        ("here", here / FILE_NAME),
-        *(("above", folder / FILE_NAME) for folder in here.parents),
-        ("user", user_config_path("autocog") / FILE_NAME),
+        ("here", here / CONFIG_FILE_NAME),
+        *(("above", folder / CONFIG_FILE_NAME) for folder in here.parents),
+        ("user", user_config_path("autocog") / CONFIG_FILE_NAME),
     ]
 
 

@@ -113,7 +113,7 @@ def examine(
 
 def _installed(config: Config, models: list[str] | None) -> list[plugins.InstalledPlugin]:
     """Every installed plugin, or those that these models name."""
-    found = [plugin for group in GROUPS for plugin in plugins.installed(group)]
+    found = [plugin for group in GROUPS for plugin in plugins.installed_plugins(group)]
     if models is None:
         return found
     named = set()

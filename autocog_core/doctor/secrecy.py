@@ -37,7 +37,7 @@ def conceal_hidden(model: ModelConfig, hidden: Sequence[Sequence[str]]) -> None:
 
 def named_variables(config: Config | None) -> list[str]:
     """The environment variables that the config's options take values from, sorted."""
-    prefix = redaction.PREFIX
+    prefix = redaction.ENV_PREFIX
     models = config.models.values() if config is not None else ()
     values = [value for model in models for _, value in _options(model)]
     return sorted({value.removeprefix(prefix) for value in values if value.startswith(prefix)})

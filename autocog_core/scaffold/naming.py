@@ -78,7 +78,7 @@ class PluginName:
         """Installed distributions, other than its own, that offer a backend of this name."""
         return sorted(
             plugin.distribution
-            for plugin in plugins.installed()
+            for plugin in plugins.installed_plugins()
             if plugin.name == self.name and plugin.distribution != self.distribution
         )
 
@@ -91,7 +91,11 @@ def _near(name: str) -> str:
 
 
 def _taken() -> set[str]:
-    own = {name for names in plugins.OWN.values() for name in names}
-    distributions = {name for names in plugins.OWN.values() for name in names.values()}
-    builtin = {plugin.name for plugin in plugins.installed() if plugin.distribution == _CORE}
+    own = {name for names in plugins.FIRST_PARTY_PLUGINS.values() for name in names}
+    distributions = {
+        name for names in plugins.FIRST_PARTY_PLUGINS.values() for name in names.values()
+    }
+    builtin = {
+        plugin.name for plugin in plugins.installed_plugins() if plugin.distribution == _CORE
+    }
     return own | builtin | {name.removeprefix(PREFIX) for name in (*distributions, _CORE)}

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from autocog_core.redaction import HIDDEN, is_secret_name, redact
+from autocog_core.redaction import MASK, is_secret_name, redact
 from autocog_core.types.prompt import TokenPiece
 
 #: Characters of a text, and items of a list, that are shown.
@@ -46,7 +46,7 @@ def short(value: Any) -> Any:
 
 
 def _entry(name: str, value: Any) -> Any:
-    return HIDDEN if is_secret_name(name) else short(value)
+    return MASK if is_secret_name(name) else short(value)
 
 
 def _text(text: str) -> str:

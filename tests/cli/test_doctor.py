@@ -70,7 +70,9 @@ def doctor(
 ) -> subprocess.CompletedProcess[str]:
     """Run the installed command, with `site` installed and nothing else but core's `random`."""
     (folder / "autocog.toml").write_text(config, encoding="utf-8")
-    others = {plugin.name for group in GROUPS for plugin in plugins.installed(group)} - {"random"}
+    others = {plugin.name for group in GROUPS for plugin in plugins.installed_plugins(group)} - {
+        "random"
+    }
     settings = {
         "PYTHONPATH": str(site),
         "AUTOCOG_DISABLE_PLUGINS": ",".join(sorted(others)),
@@ -194,9 +196,11 @@ def test_using_the_good_one_imports_none_of_the_broken(site: Path, tmp_path: Pat
 @pytest.fixture
 def alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the doctor in this process, with `random` alone installed."""
-    others = {plugin.name for group in GROUPS for plugin in plugins.installed(group)} - {"random"}
+    others = {plugin.name for group in GROUPS for plugin in plugins.installed_plugins(group)} - {
+        "random"
+    }
     monkeypatch.setenv("AUTOCOG_DISABLE_PLUGINS", ",".join(others))
-    monkeypatch.setattr("autocog_core.redaction._revealed", set())
+    monkeypatch.setattr("autocog_core.redaction._known_secrets", set())
     return run
 
 

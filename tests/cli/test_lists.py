@@ -19,7 +19,7 @@ def test_backends_lists_every_installed_one(run: Run) -> None:
     listed = json.loads(run("backends", "--json").stdout)
     assert listed == [
         {"name": found.name, "distribution": found.distribution, "version": found.version}
-        for found in plugins.installed()
+        for found in plugins.installed_plugins()
     ]
     assert {"random", "table"} <= {backend["name"] for backend in listed}
     lines = run("backends").stdout.splitlines()

@@ -247,7 +247,7 @@ def test_a_disabled_command_is_not_listed_and_says_so_when_used(
 def test_a_command_of_ours_that_is_not_installed_gets_its_pip_command(
     wrong: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autocog_core.config.plugins.installed", lambda group: [])
+    monkeypatch.setattr("autocog_core.config.plugins.installed_plugins", lambda group: [])
     assert wrong("gguf", "info", "x.gguf") == (
         'error: command "gguf": no installed distribution offers it; pip install autocog-llamacpp'
     )
@@ -286,8 +286,8 @@ def test_progress_is_shown_to_people_who_watch(
 
 def test_commands_are_no_backends(put: Put) -> None:
     put(weather="good_commands")
-    assert "weather" not in {plugin.name for plugin in plugins.installed()}
-    assert "weather" in {plugin.name for plugin in plugins.installed(COMMANDS)}
+    assert "weather" not in {plugin.name for plugin in plugins.installed_plugins()}
+    assert "weather" in {plugin.name for plugin in plugins.installed_plugins(COMMANDS)}
 
 
 def test_the_installed_command_finds_a_plugins_one(put: Put, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ SLOW = """
 @pytest.fixture(autouse=True)
 def no_secret_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of one test must not garble the messages of the next."""
-    monkeypatch.setattr(redaction, "_revealed", set())
+    monkeypatch.setattr(redaction, "_known_secrets", set())
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from autocog_core import (
     PluginNotInstalledError,
     load,
 )
-from autocog_core.config.plugins import WRAPPERS, backends_with_hook, installed, load_class
+from autocog_core.config.plugins import WRAPPERS, backends_with_hook, installed_plugins, load_class
 from tests.support.small_backends import forget, install
 
 GOOD = """
@@ -70,7 +70,7 @@ def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
 def test_a_backend_of_ours_that_is_not_installed_gets_its_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("autocog_core.config.plugins.installed", lambda group: [])
+    monkeypatch.setattr("autocog_core.config.plugins.installed_plugins", lambda group: [])
     with pytest.raises(PluginNotInstalledError) as caught:
         load(backend="llamacpp")
     assert caught.value.hint == "pip install autocog-llamacpp"
@@ -91,7 +91,7 @@ def test_an_installed_backend_is_found_by_its_entry_point(put: Install) -> None:
 
 def test_listing_imports_nothing(put: Install) -> None:
     put(good="good_plugin", broken="broken_plugin", needy="needy_plugin", version="2.5")
-    found = {plugin.name: plugin for plugin in installed()}
+    found = {plugin.name: plugin for plugin in installed_plugins()}
     assert {"good", "broken", "needy", "random", "table"} <= set(found)
     assert (found["good"].distribution, found["good"].version) == ("autocog-good", "2.5")
     assert not {"good_plugin", "broken_plugin", "needy_plugin"} & set(sys.modules)
@@ -115,7 +115,7 @@ def test_a_damaged_distribution_hides_no_other(
     damaged.unlink()
     if content is not None:
         damaged.write_bytes(content)
-    names = {plugin.name for plugin in installed()}
+    names = {plugin.name for plugin in installed_plugins()}
     assert {"good", "random"} <= names
     assert "odd" not in names
     assert load(backend="good").greedy("x").size
@@ -218,7 +218,7 @@ def test_disabled_plugins_are_neither_listed_nor_loaded(
 ) -> None:
     put(good="good_plugin", broken="broken_plugin")
     monkeypatch.setenv("AUTOCOG_DISABLE_PLUGINS", "broken, good")
-    assert not {"good", "broken"} & {plugin.name for plugin in installed()}
+    assert not {"good", "broken"} & {plugin.name for plugin in installed_plugins()}
     with pytest.raises(PluginNotInstalledError, match="AUTOCOG_DISABLE_PLUGINS"):
         load(backend="good")
     monkeypatch.setenv("AUTOCOG_DISABLE_PLUGINS", "broken")

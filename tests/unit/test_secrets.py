@@ -15,7 +15,7 @@ SECRET = "sk-0123456789-very-secret"
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_revealed", set())
+    monkeypatch.setattr(redaction, "_known_secrets", set())
     monkeypatch.setenv("MY_KEY", SECRET)
 
 

@@ -53,7 +53,7 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
 def test_importing_the_plugin_and_listing_backends_imports_no_engine() -> None:
     code = (
         "import sys, autocog_core, autocog_tf; from autocog_core.config import plugins;"
-        "names = [p.name for p in plugins.installed()]; assert 'tf' in names, names;"
+        "names = [p.name for p in plugins.installed_plugins()]; assert 'tf' in names, names;"
         "hooks = plugins.hooks_of(plugins.load_class('tf'));"
         "assert 'greedy_tree_impl' in hooks, hooks;"
         "bad = {'torch', 'transformers'} & set(sys.modules); assert not bad, bad"
