@@ -1,4 +1,4 @@
-"""Attributes that are computed when they are first read."""
+"""Attributes that are computed on first access."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ Value = TypeVar("Value")
 class lazy(Generic[Value]):  # noqa: N801 - a decorator, beside `property` and `cached_property`
     """`functools.cached_property` with a lock for each object.
 
-    Before Python 3.12 that has one lock for all objects of a class: what one model waits for, its
-    server say, would hold up every other model.
+    Before Python 3.12, `cached_property` has one lock for all objects of a class: while one model
+    waits for its server, every other model would wait, too.
+
+    :param compute: the method that computes the value. An error is not stored.
     """
 
     def __init__(self, compute: Callable[[Any], Value]) -> None:
@@ -31,10 +33,10 @@ class lazy(Generic[Value]):  # noqa: N801 - a decorator, beside `property` and `
     def __get__(self, instance: object | None, owner: type) -> Self | Value:
         if instance is None:
             return self
-        kept = instance.__dict__
-        if self._name not in kept:
-            with kept.setdefault("_computing", threading.RLock()):
-                if self._name not in kept:
-                    kept[self._name] = self._compute(instance)
-        value: Value = kept[self._name]
+        attributes = instance.__dict__
+        if self._name not in attributes:
+            with attributes.setdefault("_computing", threading.RLock()):
+                if self._name not in attributes:
+                    attributes[self._name] = self._compute(instance)
+        value: Value = attributes[self._name]
         return value

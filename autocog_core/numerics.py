@@ -1,4 +1,4 @@
-"""Log-space arithmetic: natural logs, float32 rows, float64 sums, no products of probabilities."""
+"""Arithmetic in log space: natural logarithms, rows in float32, sums in float64."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Float64Array = NDArray[np.float64]
+Int64Array = NDArray[np.int64]
 
 
 def logsumexp(values: ArrayLike) -> float:
-    """log(sum(exp(values))) over all values; -inf for none, or for nothing but -inf."""
+    """Return log(sum(exp(values))) over all values; -inf if there are none.
+
+    :param values: any shape; -inf is allowed.
+    """
     array = np.asarray(values, dtype=np.float64)
     if array.size == 0:
         return float("-inf")
@@ -22,7 +26,11 @@ def logsumexp(values: ArrayLike) -> float:
 
 
 def log_softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """Logits (..., V) to natural log-probabilities, float32 (..., V), each <= 0."""
+    """Return the log-probabilities of logits, each <= 0.
+
+    :param logits: (..., V).
+    :returns: float32 (..., V).
+    """
     wide = logits.astype(np.float64)
     wide -= wide.max(axis=-1, keepdims=True)
     wide -= np.log(np.exp(wide).sum(axis=-1, keepdims=True))
@@ -30,53 +38,69 @@ def log_softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
 
 
 def softmax(scores: ArrayLike) -> Float64Array:
-    """Scores (n,) in log space to probabilities that sum to 1.
+    """Return probabilities that sum to 1.
 
-    Equal scores get equal shares, also where all of them are -inf: no division by zero. Where some
-    are +inf, these share everything.
+    Equal scores get equal probabilities, even if all are -inf. If some are +inf, all others get 0.
+
+    :param scores: (n,), in log space, at least one.
+    :returns: (n,).
     """
     array = np.asarray(scores, dtype=np.float64)
     top = array.max()
-    # No difference where the best is infinite: inf - inf is NaN.
-    shares = np.exp(array - top) if np.isfinite(top) else (array == top).astype(np.float64)
-    return np.asarray(shares / shares.sum(), dtype=np.float64)
+    # inf - inf is NaN.
+    weights = np.exp(array - top) if np.isfinite(top) else (array == top).astype(np.float64)
+    return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 
 def entropy(probabilities: Float64Array) -> float:
-    """-sum(p log p) in nats; 0 for a certain outcome."""
+    """Return the entropy in nats, which is 0 for a certain outcome.
+
+    :param probabilities: they sum to 1.
+    """
     positive = probabilities[probabilities > 0]
     return max(0.0, float(-(positive * np.log(positive)).sum()))
 
 
 def log1m_sum_exp(values: Float64Array) -> float:
-    """log(1 - sum(exp(values))); -inf where rounding makes the sum 1 or more."""
-    taken = float(np.exp(values).sum())
-    return float("-inf") if taken >= 1.0 else float(np.log1p(-taken))
+    """Return log(1 - sum(exp(values))); -inf if the sum is 1, or more by rounding.
 
-
-Int64Array = NDArray[np.int64]
+    :param values: log-probabilities.
+    """
+    total = float(np.exp(values).sum())
+    return float("-inf") if total >= 1.0 else float(np.log1p(-total))
 
 
 def logsumexp_row(logits: NDArray[np.float32]) -> float:
-    """Logsumexp of one row (V,), within 1e-6 nats, in one pass over float32."""
+    """Return the logsumexp of one row, in float32 and exact to 1e-6 nats.
+
+    :param logits: (V,).
+    """
     top = logits.max()
-    # Pairwise sums of float32 are off by 1e-7 of the whole even for large vocabularies.
+    # NumPy's pairwise sums in float32 have a relative error of 1e-7, even for large vocabularies.
     return float(top) + float(np.log(np.exp(logits - top).sum(), dtype=np.float64))
 
 
 def top_k_ids(
     row: NDArray[np.floating[Any]], count: int, mask: NDArray[np.bool_] | None = None
 ) -> Int64Array:
-    """The `count` likeliest ids of `row` where `mask` allows, likeliest first (ties: lower id)."""
+    """Return the ids with the highest scores, highest first (ties: lower id).
+
+    :param row: (V,); ids with infinite scores are left out.
+    :param count: the number of ids.
+    :param mask: (V,), the allowed ids; None for all.
+    """
     allowed = np.isfinite(row) if mask is None else np.isfinite(row) & mask
     ids = np.flatnonzero(allowed)
     if 0 < count < len(ids):
-        # Only what reaches the least of them is sorted.
+        # Sort only those that reach the lowest of the top scores.
         scores = row[ids]
         ids = ids[scores >= np.partition(scores, len(ids) - count)[len(ids) - count]]
     return ids[np.argsort(-row[ids], kind="stable")[:count]]
 
 
 def to_json_number(value: float | None) -> float | None:
-    """JSON has no infinity: -inf (probability 0) becomes None."""
+    """Return None for infinite values, since JSON has no infinity.
+
+    :param value: such as a log-probability: -inf is a probability of 0.
+    """
     return None if value is None or np.isinf(value) else float(value)

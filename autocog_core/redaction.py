@@ -1,4 +1,8 @@
-"""Secrets: values of `env:NAME`, and what options and URLs hold openly; none is ever shown."""
+"""Removal of secrets from messages.
+
+Secrets are values of `env:NAME`, of options with a secret's name, and parts of URLs. Code that
+reads one registers it, and `redact` removes it from texts.
+"""
 
 from __future__ import annotations
 
@@ -9,34 +13,43 @@ from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
 ENV_PREFIX = "env:"
-
-#: A shorter value is no secret (a seed, a switch), and taking it out would garble messages.
+#: A shorter value is no secret (a seed, a switch), and its removal would garble messages.
 MIN_SECRET_LENGTH = 6
-#: What stands for a secret.
+#: The replacement of a secret.
 MASK = "***"
 _SECRET_WORDS = {"key", "apikey", "token", "secret", "password", "passwd", "passphrase", "headers"}
 _SECRET_WORDS |= {"authorization", "auth", "credential", "credentials", "cookie"}
 _SECRET_WORDS |= {"signature", "sig"}
-#: `KEY_FILE` says where a key is.
+#: The value of `KEY_FILE` is not the key, but its location.
 _LOCATION_WORDS = {"file", "path", "dir", "folder", "sock"}
 
 _known_secrets: set[str] = set()
 
 
 def register_secret(value: str) -> None:
-    """Remember a secret that came another way, so that `redact` can take it out of messages."""
+    """Register a secret, so that `redact` removes it.
+
+    :param value: the secret; values under `MIN_SECRET_LENGTH` characters are ignored.
+    """
     if len(value) >= MIN_SECRET_LENGTH:
         _known_secrets.add(value)
 
 
 def register_secret_words(value: str) -> None:
-    """Remember a secret of several words: of "Bearer KEY" the key alone is one, too."""
-    for part in (value, *value.split()):
-        register_secret(part)
+    """Register a secret and each of its words: in "Bearer KEY", the key alone is a secret, too.
+
+    :param value: the secret.
+    """
+    for text in (value, *value.split()):
+        register_secret(text)
 
 
 def register_secret_option(name: str, value: str) -> None:
-    """Remember what of an option is secret: all of it, by its name, or what a URL holds."""
+    """Register the secrets in an option: the whole value if its name says so, or parts of a URL.
+
+    :param name: the option's name.
+    :param value: its value, or `env:NAME`.
+    """
     if value.startswith(ENV_PREFIX):
         from_environment(value)
     elif is_secret_name(name):
@@ -46,19 +59,23 @@ def register_secret_option(name: str, value: str) -> None:
 
 
 def register_secret_url(url: str) -> None:
-    """Remember what a URL holds: who asks, and values of `?api_key=` and the like."""
+    """Register the secrets in a URL: user, password, and parameters such as `?api_key=`.
+
+    :param url: any text; texts that are not URLs have no secrets.
+    """
     userinfo, fields = _secrets_of(url)
     user, _, password = userinfo.partition(":")
     for text in (userinfo, user, password, *(field.partition("=")[2] for field in fields)):
-        # As it stands there, and as a server would repeat it.
+        # As written in the URL, and decoded, as a server repeats it.
         register_secret(text)
         register_secret(unquote_plus(text))
 
 
 def from_environment(reference: str) -> str | None:
-    """The value that `env:NAME` stands for, or None where the variable is not set.
+    """Return the value of an environment variable, and register it as a secret.
 
-    The value is remembered, so that `redact` can take it out of any message later.
+    :param reference: `env:NAME`.
+    :returns: None if the variable is not set.
     """
     value = os.environ.get(reference.removeprefix(ENV_PREFIX))
     if value:
@@ -67,21 +84,31 @@ def from_environment(reference: str) -> str | None:
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether what goes by this name is kept secret: `api_key`, `HF_TOKEN`; not `max_tokens`."""
+    """Return whether values of this name are secrets: `api_key`, `HF_TOKEN`; not `max_tokens`.
+
+    :param name: the name of an option, header, parameter or environment variable.
+    """
     words = re.findall("[a-z]+", name.lower())
     return not _SECRET_WORDS.isdisjoint(words) and words[-1] not in _LOCATION_WORDS
 
 
 def redact(text: str) -> str:
-    """`text` with every secret that became known replaced by ***."""
-    # Longest first: a secret that contains another one must not leave its rest behind.
+    """Return `text` with `***` in place of each registered secret.
+
+    :param text: any text, such as a message.
+    """
+    # Longest first: one secret may contain another, and all of it must go.
     for value in sorted(_known_secrets, key=len, reverse=True):
         text = text.replace(value, MASK)
     return text
 
 
 def texts_in(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """The texts inside `value`, each with the keys that lead to it."""
+    """Yield the texts inside nested data, each with its path of keys.
+
+    :param value: mappings, lists, texts and other values.
+    :param key: the path of `value`.
+    """
     if isinstance(value, str):
         yield key, value
     elif isinstance(value, Mapping):
@@ -93,21 +120,28 @@ def texts_in(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 
 def redact_options(value: Any, name: str = "") -> Any:
-    """Options as they may be shown: secrets replaced by ***, and `env:NAME` as it stands there."""
+    """Return a copy of options with `***` in place of secrets. References `env:NAME` stay.
+
+    :param value: options, or a value among them.
+    :param name: the path of `value`.
+    """
     if isinstance(value, Mapping):
         return {key: redact_options(entry, f"{name}.{key}") for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [redact_options(entry, name) for entry in value]
     if isinstance(value, str) and value.startswith(ENV_PREFIX):
         return value
-    # A number may be a password; true, false and fractions are none.
+    # A password may be an integer, but not a boolean or a fraction.
     if is_secret_name(name) and isinstance(value, str | int) and not isinstance(value, bool):
         return MASK
     return redact_url(value) if isinstance(value, str) else value
 
 
 def redact_url(url: str) -> str:
-    """A URL as it may be shown; what is no URL, and one without secrets, as it is."""
+    """Return a URL with `***` in place of secrets.
+
+    :param url: any text; texts that are not URLs stay unchanged.
+    """
     userinfo, fields = _secrets_of(url)
     if userinfo:
         url = url.replace(f"{userinfo}@", f"{MASK}@", 1)
@@ -119,7 +153,7 @@ def redact_url(url: str) -> str:
 
 
 def _secrets_of(url: str) -> tuple[str, list[str]]:
-    """What stands before the host, and the fields `name=value` that are secret by their names."""
+    """The part before the host, and those parameters `name=value` that are secrets."""
     if "://" not in url:
         return "", []
     try:
@@ -127,5 +161,5 @@ def _secrets_of(url: str) -> tuple[str, list[str]]:
     except ValueError:
         return "", []
     fields = [field for field in parts.query.split("&") if "=" in field]
-    secret = [each for each in fields if is_secret_name(unquote_plus(each.partition("=")[0]))]
-    return parts.netloc.rpartition("@")[0], secret
+    secrets = [text for text in fields if is_secret_name(unquote_plus(text.partition("=")[0]))]
+    return parts.netloc.rpartition("@")[0], secrets

@@ -1,38 +1,23 @@
-"""In a process of its own: import one plugin that adds commands, and tell what it is.
-
-python -m autocog_core.cli.command_probe NAME
-"""
+"""The doctor's check of one command plugin, in a child process: see `run_probe`."""
 
 from __future__ import annotations
-
-import sys
 
 from autocog_core.cli.main import app
 from autocog_core.cli.plugin_commands import load_command
 from autocog_core.config import plugins
-from autocog_core.doctor.child import ProbeChannel
-from autocog_core.doctor.plugin_probe import import_plugin, run_probe
+from autocog_core.doctor.plugin_probe import import_plugin
+from autocog_core.doctor.probe import ProbeChannel
 from autocog_core.errors import PluginConflictError
 
 
-def main() -> None:
-    """Tell import time of a plugin with commands, or what is wrong with it."""
-    name = sys.argv[-1]
-    run_probe(name, lambda tell: _probe_command(name, tell))
-
-
-def _probe_command(name: str, tell: ProbeChannel) -> None:
-    plugin = plugins.find_installed(name, plugins.COMMANDS)
-    import_plugin(plugin, tell)
+def probe_command(channel: ProbeChannel, group: str, name: str) -> None:
+    """Import a plugin's command, and report its import time."""
+    import_plugin(channel, group, name)
     load_command(name)
-    own = {command.callback.__name__ for command in app.registered_commands if command.callback}
-    if name in own:
+    functions = [command.callback for command in app.registered_commands]
+    if name in {function.__name__ for function in functions if function is not None}:
         raise PluginConflictError(
-            f"autocog has a command {name} of its own, which keeps the name",
-            where=plugins.plugin_label(plugin),
-            hint="tell its authors",
+            f'autocog has its own command "{name}", which hides this one',
+            where=plugins.plugin_label(plugins.find_installed(name, group)),
+            hint=plugins.AUTHOR_HINT,
         )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""`autocog doctor`: what is installed and configured, whether it works, and what mends it."""
+"""`autocog doctor`: check what is installed and configured."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from autocog_core.cli.session import session
 from autocog_core.config.config_file import find_config
 
 
-def _finite(seconds: float) -> float:
-    # NaN is not below any least value either.
+def _check_finite(seconds: float) -> float:
+    # `min` of the option does not reject NaN.
     if not math.isfinite(seconds):
-        raise typer.BadParameter(f"{seconds:g} is no number of seconds")
+        raise typer.BadParameter(f"{seconds:g} is not a finite number")
     return seconds
 
 
 def doctor(
     model: Annotated[
         str | None,
-        typer.Argument(metavar="[MODEL]", help="Examine this model and its plugins alone."),
+        typer.Argument(metavar="[MODEL]", help="Check only this model and its plugins."),
     ] = None,
     as_json: AsJson = False,
     config: ConfigFile = None,
     no_load: Annotated[
-        bool, typer.Option("--no-load", help="Check the models' options, but load none.")
+        bool, typer.Option("--no-load", help="Check the options of models, but load no model.")
     ] = False,
     timeout: Annotated[
         float,
@@ -36,25 +36,27 @@ def doctor(
             "--timeout",
             metavar="SECONDS",
             min=0.1,
-            help="For one import, or one model, at most.",
-            callback=_finite,
+            help="Time limit for each import and each model.",
+            callback=_check_finite,
         ),
     ] = 120.0,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Examine plugins, config file, models and environment, and say what mends them.
+    """Check plugins, config file, models and environment. Report problems and how to fix them.
 
-    Every plugin is imported and every model of the config loaded, each in a process of its own.
-    Exit code 1 if the config file, or a model in it, does not work.
+    Import each plugin and load each configured model, in separate processes.
+    The exit code is 1 if the config file or one of its models does not work.
     """
     from autocog_core.cli.doctor_output import show_diagnosis
     from autocog_core.doctor import examine
 
     if config is not None:
-        find_config(config)  # a file that does not exist is a wrong command line
-    with session.progress("examining") as watch:
-        diagnosis = examine(model, config=config, load=not no_load, timeout=timeout, watch=watch)
+        find_config(config)  # a missing file is a usage error here, not a problem to report
+    with session.progress("examining") as update:
+        diagnosis = examine(
+            model, config=config, load=not no_load, timeout=timeout, on_progress=update
+        )
     if as_json:
         show_json(diagnosis.to_dict())
     else:

@@ -1,4 +1,4 @@
-"""A diagnosis for people: sections, and in them what works, what does not, and what mends it."""
+"""Print a diagnosis: sections of plugins, config file, models and environment, and a verdict."""
 
 from __future__ import annotations
 
@@ -19,36 +19,50 @@ from autocog_core.doctor import (
     ModelReport,
     PluginReport,
     Problem,
+    UnreadableDistribution,
 )
+from autocog_core.redaction import redact
 
-_FINGERPRINT_SHOWN = 16
+_MAX_FINGERPRINT = 16
+
+#: The mark of a line in the report, and its content.
+_Item = tuple[Text, RenderableType]
 
 
 def show_diagnosis(diagnosis: Diagnosis) -> None:
-    """Print all of it, and a verdict at its end."""
+    """Print the report as text."""
+    plugins = [
+        *map(_unreadable_item, diagnosis.unreadable_distributions),
+        *map(_plugin_item, diagnosis.plugins),
+    ]
+    if diagnosis.disabled:
+        names = ", ".join(diagnosis.disabled)
+        plugins.append((Text("-", "dim"), _text(f"disabled by AUTOCOG_DISABLE_PLUGINS: {names}")))
     show(
         Text("plugins", "bold"),
-        _items([*_damaged(diagnosis), *map(_plugin, diagnosis.plugins), *_disabled(diagnosis)]),
+        _item_table(plugins),
         Text("\nconfig file", "bold"),
-        _items([_config(diagnosis.config)]),
+        _item_table([_config_item(diagnosis.config)]),
         Text("\nmodels", "bold"),
-        _items(map(_model, diagnosis.models)) if diagnosis.models else Text("none"),
+        _item_table(_model_item(model, diagnosis.config) for model in diagnosis.models)
+        if diagnosis.models
+        else Text("none"),
         Text("\nenvironment", "bold"),
-        _facts(_environment(diagnosis.environment)),
+        _facts_table(_environment_facts(diagnosis.environment)),
         "",
         _verdict(diagnosis),
     )
 
 
-def _items(items: Iterable[tuple[Text, RenderableType]]) -> Table:
-    """Marks, and beside each what it says, so that long lines stay beside it."""
+def _item_table(items: Iterable[_Item]) -> Table:
+    """Two columns: long lines stay to the right of the marks."""
     table = new_table()
     table.show_header = False
     table.box = None
     table.add_column(no_wrap=True, min_width=len("error"))
     table.add_column(overflow="fold")
-    for mark, item in items:
-        table.add_row(mark, item)
+    for mark, content in items:
+        table.add_row(mark, content)
     return table
 
 
@@ -60,98 +74,100 @@ def _text(text: str) -> Text:
     return Text(printable(text), overflow="fold")
 
 
-def _reason(problem: Problem) -> Iterator[Text]:
-    yield _text(problem.what)
+def _problem_lines(problem: Problem | None, *subjects: str) -> Iterator[Text]:
+    """What is wrong, and the fix.
+
+    :param subjects: texts that name the item of the report. A `where` with one of them is left out.
+    """
+    if problem is None:
+        return
+    is_known = any(redact(subject) in problem.where for subject in subjects)
+    prefix = f"{problem.where}: " if problem.where and not is_known else ""
+    yield _text(prefix + problem.what)
     if problem.fix:
         yield Text.assemble(("fix: ", "bold"), printable(problem.fix), overflow="fold")
 
 
-def _facts(facts: Iterable[tuple[str, str]]) -> Table:
+def _facts_table(facts: Iterable[tuple[str, str]]) -> Table:
     return facts_table((name, _text(value)) for name, value in facts)
 
 
-def _plugin(report: PluginReport) -> tuple[Text, RenderableType]:
+def _plugin_item(report: PluginReport) -> _Item:
     parts = [f"{report.distribution} {report.version}"]
     if report.contract is not None:
         parts.append(f"contract {report.contract}")
     if report.import_seconds is not None:
         parts.append(f"import {1000 * report.import_seconds:.0f} ms")
     lines = [Text.assemble((f"{report.kind} {report.name}", "bold"), ": ", ", ".join(parts))]
-    if report.problem is not None:
-        lines += _reason(report.problem)
-    elif report.hooks:
+    lines += _problem_lines(report.problem, f'"{report.name}"')
+    if report.problem is None and report.hooks:
         lines.append(Text("hooks: " + ", ".join(report.hooks), "dim"))
     return _mark(report.problem), Group(*lines)
 
 
-def _damaged(diagnosis: Diagnosis) -> Iterator[tuple[Text, RenderableType]]:
-    for each in diagnosis.damaged:
-        problem = each.problem
-        title = Text.assemble(("damaged", "bold"), ": ", each.folder, overflow="fold")
-        stops = "no program that looks for plugins starts while it is there"
-        note = _text(stops if each.stops_all else "its plugins are not found")
-        yield _mark(problem), Group(title, *_reason(problem), note)
+def _unreadable_item(report: UnreadableDistribution) -> _Item:
+    title = Text.assemble(("damaged", "bold"), ": ", report.folder, overflow="fold")
+    effect = (
+        "until this is fixed, programs that look for plugins do not start"
+        if report.blocks_plugins
+        else "autocog does not find its plugins"
+    )
+    lines = _problem_lines(report.problem)
+    return _mark(report.problem), Group(title, *lines, _text(effect))
 
 
-def _disabled(diagnosis: Diagnosis) -> Iterator[tuple[Text, RenderableType]]:
-    if diagnosis.disabled:
-        names = ", ".join(diagnosis.disabled)
-        yield Text("-", "dim"), _text(f"disabled by AUTOCOG_DISABLE_PLUGINS: {names}")
-
-
-def _config(report: ConfigReport) -> tuple[Text, RenderableType]:
-    title = _text(report.path or f"none: write {CONFIG_FILE_NAME} with a [models.NAME] table")
-    lines: list[RenderableType] = [title]
-    if report.problem is not None:
-        lines = [*([title] if report.path else []), *_reason(report.problem)]
-    lines.append(_facts(_places(report)))
+def _config_item(report: ConfigReport) -> _Item:
+    lines: list[RenderableType] = []
+    if report.path:
+        lines.append(_text(report.path))
+    elif report.problem is None:
+        lines.append(_text(f"none: create {CONFIG_FILE_NAME} with a [models.NAME] table"))
+    lines += _problem_lines(report.problem, *filter(None, [report.path]))
+    lines.append(_facts_table(_location_facts(report)))
     mark = _mark(report.problem) if report.path or report.problem else Text("-", "dim")
     return mark, Group(*lines)
 
 
-def _places(report: ConfigReport) -> Iterator[tuple[str, str]]:
+def _location_facts(report: ConfigReport) -> Iterator[tuple[str, str]]:
     labels = {
         "argument": ("--config", "not given"),
         "variable": (f"${CONFIG_VARIABLE}", "not set"),
         "here": ("this folder", "none"),
         "above": ("folders above", "none"),
-        "user": ("user's folder", "none"),
+        "user": ("user folder", "none"),
     }
     for kind, (label, absent) in labels.items():
-        places = [place for place in report.places if place.kind == kind]
-        if kind in ("argument", "variable"):
-            found = places
-        else:
-            found = [place for place in places if place.exists]
-        for place in found:
-            state = "counts" if place.is_used else "not used" if place.exists else "does not exist"
-            yield label, f"{place.path} ({state})"
-        if not found:
-            yield label, f"{absent} ({places[0].path})" if kind == "user" else absent
+        locations = [location for location in report.locations if location.kind == kind]
+        is_named = kind in ("argument", "variable")
+        shown = [location for location in locations if is_named or location.exists]
+        for location in shown:
+            unused = "not used" if location.exists else "does not exist"
+            yield label, f"{location.path} ({'in use' if location.is_used else unused})"
+        if not shown:
+            yield label, f"{absent} ({locations[0].path})" if kind == "user" else absent
 
 
-def _model(report: ModelReport) -> tuple[Text, RenderableType]:
+def _model_item(report: ModelReport, config: ConfigReport) -> _Item:
     parts = [f"backend {report.backend}"]
     if report.wrappers:
         parts.append("wrappers " + ", ".join(report.wrappers))
     if report.state == "skipped":
-        parts.append("its options are right, not loaded")
-    if report.seconds is not None:
-        parts.append(f"loaded in {report.seconds:.1f} s")
+        parts.append("options are valid, not loaded")
+    if report.load_seconds is not None:
+        parts.append(f"loaded in {report.load_seconds:.1f} s")
     if report.resident_bytes is not None:
-        parts.append(f"{_size(report.resident_bytes)} resident")
-    label = (" (default)", "green") if report.default else ""
+        parts.append(f"{_size_text(report.resident_bytes)} resident")
+    label = (" (default)", "green") if report.is_default else ""
     lines: list[RenderableType] = [
         Text.assemble((report.name, "bold"), label, ": ", ", ".join(parts), overflow="fold")
     ]
-    if report.problem is not None:
-        lines += _reason(report.problem)
+    lines += _problem_lines(report.problem, str(config.path), f'model "{report.name}"')
     if report.facts:
-        lines.append(_facts(_engine(report)))
+        lines.append(_facts_table(_engine_facts(report)))
     return _mark(report.problem), Group(*lines)
 
 
-def _engine(report: ModelReport) -> Iterator[tuple[str, str]]:
+def _engine_facts(report: ModelReport) -> Iterator[tuple[str, str]]:
     facts = report.facts
     yield "engine", facts["engine"]
     context = facts["context_length"]
@@ -159,39 +175,39 @@ def _engine(report: ModelReport) -> Iterator[tuple[str, str]]:
     yield "context length", "no limit" if context is None else f"{context:,}"
     yield "capabilities", ", ".join(facts["capabilities"])
     yield "tolerance", f"{facts['tolerance']:g} nats"
-    yield "concurrency", str(facts["concurrency"])
+    yield "max concurrency", str(facts["max_concurrency"])
     fingerprint = report.fingerprint
     if fingerprint is None:
-        yield "fingerprint", "not told in time"
+        yield "fingerprint", "not computed within the time limit"
     elif fingerprint:
-        cut = len(fingerprint) > _FINGERPRINT_SHOWN
-        yield "fingerprint", fingerprint[:_FINGERPRINT_SHOWN] + ("…" if cut else "")
+        ellipsis = "…" if len(fingerprint) > _MAX_FINGERPRINT else ""
+        yield "fingerprint", fingerprint[:_MAX_FINGERPRINT] + ellipsis
     for name, value in facts["details"].items():
-        yield name, _value(value)
+        yield name, _detail_text(value)
 
 
-def _value(value: Any) -> str:
+def _detail_text(value: Any) -> str:
     if isinstance(value, list) and not any(isinstance(entry, list | dict) for entry in value):
-        return ", ".join(map(_value, value)) or "none"
+        return ", ".join(map(_detail_text, value)) or "none"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _environment(found: Environment) -> Iterator[tuple[str, str]]:
-    yield "autocog", found.autocog
-    yield "Python", f"{found.python} ({found.executable})"
-    yield "platform", found.platform
-    yield "CPUs", _unknown(found.cpus)
-    yield "memory", f"{_size(found.memory_bytes)}, {_size(found.memory_free)} of it free"
-    state = "" if found.cache_writable else ", which cannot be written"
-    yield "cache folder", f"{found.cache_folder} ({_size(found.cache_bytes)}){state}"
-    yield "disk", f"{_size(found.disk_free)} free"
-    for name, value in found.variables.items():
-        yield name, value
-    for name, is_set in found.secrets.items():
+def _environment_facts(report: Environment) -> Iterator[tuple[str, str]]:
+    yield "autocog", report.autocog
+    yield "Python", f"{report.python} ({report.executable})"
+    yield "platform", report.platform
+    yield "CPUs", "unknown" if report.cpus is None else str(report.cpus)
+    memory = _size_text(report.memory_bytes)
+    yield "memory", f"{memory}, {_size_text(report.free_memory_bytes)} free"
+    state = "" if report.is_cache_writable else ", not writable"
+    yield "cache folder", f"{report.cache_folder} ({_size_text(report.cache_bytes)}){state}"
+    yield "disk", f"{_size_text(report.free_disk_bytes)} free"
+    yield from report.variables.items()
+    for name, is_set in report.secrets.items():
         yield name, "set" if is_set else "not set"
 
 
-def _size(count: int | None) -> str:
+def _size_text(count: int | None) -> str:
     if count is None:
         return "unknown"
     amount, units = float(count), ["bytes", "KiB", "MiB", "GiB", "TiB"]
@@ -201,20 +217,15 @@ def _size(count: int | None) -> str:
     return f"{amount:.{0 if units[0] == 'bytes' else 1}f} {units[0]}"
 
 
-def _unknown(value: int | None) -> str:
-    return "unknown" if value is None else str(value)
-
-
 def _verdict(diagnosis: Diagnosis) -> Text:
-    failing = [model.name for model in diagnosis.models if model.problem is not None]
-    idle = [f"{each.kind} {each.name}" for each in diagnosis.plugins if each.problem is not None]
     if diagnosis.config.problem is not None:
-        verdict = Text("the config file does not work", "bold red")
-    elif failing:
-        which = "does" if len(failing) == 1 else "do"
-        verdict = Text(f"{', '.join(failing)} {which} not work", "bold red")
-    else:
-        verdict = Text("all that is configured works", "green")
-        if idle or diagnosis.damaged:
-            verdict.append("; no configured model uses what has errors above")
+        return Text("the config file has errors", "bold red")
+    names = [model.name for model in diagnosis.models if model.problem is not None]
+    if names:
+        label = "model" if len(names) == 1 else "models"
+        return Text(f"{label} with errors: {', '.join(names)}", "bold red")
+    verdict = Text("everything configured works", "green")
+    broken_plugins = any(plugin.problem is not None for plugin in diagnosis.plugins)
+    if broken_plugins or diagnosis.unreadable_distributions:
+        verdict.append("; no configured model uses the plugins with errors")
     return verdict

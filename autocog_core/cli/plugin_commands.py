@@ -1,8 +1,8 @@
-"""Commands that plugins add (entry-point group `autocog.commands`), imported when they are used.
+"""Commands of plugins (entry-point group `autocog.commands`), imported on first use.
 
-The entry point's name is the command's, its value a `typer.Typer`, which becomes a group of
-commands: `gguf = "my_package.commands:app"` makes `autocog gguf ...`. What such an app needs of
-core, options and output included, it imports from `autocog_core.cli`.
+The name of the entry point is the name of the command. Its value is a `typer.Typer`, which becomes
+a group of commands: `gguf = "my_package.commands:app"` adds `autocog gguf ...`. Such an app imports
+output functions and common options from `autocog_core.cli`.
 """
 
 from __future__ import annotations
@@ -20,57 +20,55 @@ from autocog_core.errors import PluginBrokenError
 
 
 class PluginCommand(TyperGroup):
-    """Stands in for a plugin's group of commands until that is used."""
+    """A placeholder for a plugin's group of commands, until it is used."""
 
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **named: Any) -> Any:
-        """Import the plugin: from here on its own group answers, its `--help` included.
+        """Import the plugin. Its own group handles the arguments, `--help` included.
 
-        :raises PluginError: if it cannot be loaded.
+        :raises PluginError: if the plugin cannot be loaded.
         """
         return load_command(str(self.name)).make_context(info_name, args, *rest, **named)
 
 
 def plugin_commands() -> Iterator[PluginCommand]:
-    """The commands of the installed plugins, sorted by name; none is imported for this."""
-    for name, offers in groupby(
-        plugins.installed_plugins(plugins.COMMANDS), key=lambda offer: offer.name
-    ):
-        distributions = sorted({offer.distribution for offer in offers})
+    """Yield the commands of the installed plugins, sorted by name, without importing them."""
+    installed = plugins.installed_plugins(plugins.COMMANDS)
+    for name, same_name in groupby(installed, key=lambda plugin: plugin.name):
+        distributions = sorted({plugin.distribution for plugin in same_name})
         yield PluginCommand(name=name, help=f"From {' and from '.join(distributions)}.")
 
 
 def absent_command(name: str) -> PluginCommand | None:
-    """A command that says on use why it is not there, if `name` is known to be a plugin's."""
+    """Return a command that fails with the reason why the plugin `name` is not available.
+
+    :returns: None if no plugin of that name is known.
+    """
     known = plugins.is_plugin_name(name, plugins.COMMANDS)
     return PluginCommand(name=name, hidden=True) if known else None
 
 
 def load_command(name: str) -> Any:
-    """The group of commands that the plugin `name` offers, imported now.
+    """Import the plugin `name`, and return its group of commands.
 
     :raises PluginNotInstalledError, PluginDependencyError, PluginBrokenError, PluginConflictError:
-        each says which command mends it.
+        if it cannot be used; the hint has the command that fixes it.
     """
     plugin = plugins.find_installed(name, plugins.COMMANDS)
     app = plugins.load_target(plugin)
-    where = plugins.plugin_label(plugin)
+
+    def broken(message: str) -> PluginBrokenError:
+        where = plugins.plugin_label(plugin)
+        return PluginBrokenError(message, where=where, hint=plugins.AUTHOR_HINT)
+
     if not isinstance(app, typer.Typer):
-        raise PluginBrokenError(
-            f"{plugin.target} is no typer app", where=where, hint="tell its authors"
-        )
-    # In an app like core's own: its help looks like core's, and it has no completion options.
-    outer = typer.Typer(add_completion=False, rich_markup_mode=None)
-    outer.add_typer(app, name=name)
+        raise broken(f"{plugin.target} is not a typer.Typer")
+    # With core's settings, the help looks like core's, and there are no completion options.
+    parent = typer.Typer(add_completion=False, rich_markup_mode=None)
+    parent.add_typer(app, name=name)
     try:
-        group: Any = get_group(outer).commands[name]
+        group: Any = get_group(parent).commands[name]
     except Exception as error:
-        raise PluginBrokenError(
-            f"typer can make no command of {plugin.target}: {error}",
-            where=where,
-            hint="tell its authors",
-        ) from error
+        raise broken(f"typer cannot make a command of {plugin.target}: {error}") from error
     if not group.commands and group.callback is None:
-        raise PluginBrokenError(
-            f"{plugin.target} has no commands", where=where, hint="tell its authors"
-        )
+        raise broken(f"{plugin.target} has no commands")
     return group

@@ -1,1 +1,1 @@
-"""What is installed and configured: plugins, the config file, options, folders."""
+"""Plugins, the config file, options of backends, and the cache folder."""

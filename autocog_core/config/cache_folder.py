@@ -1,4 +1,4 @@
-"""Where what is worth keeping between runs is kept: `$AUTOCOG_CACHE`, else the user's cache."""
+"""The folder for data that outlives a run: `$AUTOCOG_CACHE`, else the user's cache folder."""
 
 from __future__ import annotations
 
@@ -14,24 +14,32 @@ CACHE_DIR_VARIABLE = "AUTOCOG_CACHE"
 
 
 def cache_folder(plugin: str = "") -> Path:
-    """The folder of one plugin, or that of all; it may not exist yet."""
-    named = os.environ.get(CACHE_DIR_VARIABLE)
-    base = Path(named).expanduser() if named else user_cache_path("autocog")
+    """Return the cache folder, which may not exist yet.
+
+    :param plugin: the name of a plugin's own folder inside it.
+    """
+    value = os.environ.get(CACHE_DIR_VARIABLE)
+    base = Path(value).expanduser() if value else user_cache_path("autocog")
     return base / plugin
 
 
 def file_hash(path: Path) -> str:
-    """sha256 of a file, remembered by path, size and modification time."""
+    """Return the SHA-256 of a file.
+
+    The cache folder keeps it, by the file's path, size and modification time.
+
+    :param path: the file.
+    """
     status = path.stat()
     key = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
     index = cache_folder() / "hashes.json"
     index.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{index}.lock"):
-        known: dict[str, str] = json.loads(index.read_text()) if index.exists() else {}
-        if key not in known:
+        hashes: dict[str, str] = json.loads(index.read_text()) if index.exists() else {}
+        if key not in hashes:
             with path.open("rb") as stream:
-                known[key] = hashlib.file_digest(stream, "sha256").hexdigest()
+                hashes[key] = hashlib.file_digest(stream, "sha256").hexdigest()
             temporary = index.with_suffix(".new")
-            temporary.write_text(json.dumps(known))
+            temporary.write_text(json.dumps(hashes))
             temporary.replace(index)
-        return known[key]
+        return hashes[key]

@@ -1,7 +1,7 @@
-"""autocog.toml: which models there are, found and checked; unknown keys are refused.
+"""The config file `autocog.toml`: find it, read it and check it. Unknown keys are errors.
 
-The file is looked for as the argument, `$AUTOCOG_CONFIG`, `autocog.toml` in the current folder and
-its parents, and in the user's config folder; the first one counts.
+autocog uses the first of these files: the argument, `$AUTOCOG_CONFIG`, `autocog.toml` in the
+current folder and its parents, `autocog.toml` in the user's config folder.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ from autocog_core.errors import ConfigError, did_you_mean
 from autocog_core.hooks.retry import RetryPolicy
 
 CONFIG_FILE_NAME = "autocog.toml"
-
-
 CONFIG_VARIABLE = "AUTOCOG_CONFIG"
 
 
 class WrapperConfig(BaseModel):
-    """A wrapper named in `wrappers`: its name alone, or a table with its options."""
+    """An entry of `wrappers`: a name, or a table with name and options.
+
+    :ivar name: the wrapper plugin's name.
+    :ivar options: its options.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -41,7 +43,12 @@ class WrapperConfig(BaseModel):
 
 
 class RetryConfig(BaseModel):
-    """`retry`: see `autocog_core.hooks.retry.RetryPolicy`."""
+    """The table `retry`.
+
+    :ivar retries: retries after a failed call, if its error is retryable.
+    :ivar delta: the pause before the first retry, in seconds.
+    :ivar growth: the factor from one pause to the next.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,12 +57,20 @@ class RetryConfig(BaseModel):
     growth: float = Field(default=2.0, ge=1)
 
     def policy(self) -> RetryPolicy:
-        """The policy that these settings make."""
+        """Return the policy with these settings."""
         return RetryPolicy(self.retries, self.delta, self.growth)
 
 
 class ModelConfig(BaseModel):
-    """`[models.NAME]`: a backend, its options, and how it is used."""
+    """A table `[models.NAME]`.
+
+    :ivar backend: the backend's name.
+    :ivar engine: any name; models with the same name share one loaded engine.
+    :ivar options: the backend's options.
+    :ivar completion: default arguments of `complete`.
+    :ivar wrappers: the wrappers, outermost first.
+    :ivar retry: when failed calls are repeated.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -70,7 +85,9 @@ class ModelConfig(BaseModel):
 class Config(BaseModel):
     """A whole config file.
 
-    :ivar path: the file; None where there is none.
+    :ivar default_model: the model to use if none is named.
+    :ivar models: the models by name.
+    :ivar path: the file; None if there is none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -81,24 +98,25 @@ class Config(BaseModel):
 
     @property
     def folder(self) -> Path:
-        """What relative paths in the file are relative to."""
+        """The folder to which paths in the file are relative."""
         return self.path.parent if self.path is not None else Path()
 
     @property
     def source(self) -> str:
-        """The file, for messages."""
+        """The file as `where` of error messages."""
         return str(self.path) if self.path is not None else "no config file"
 
     def model(self, name: str | None = None) -> tuple[str, ModelConfig]:
-        """The model of that name, or the default one.
+        """Return a model's name and its table.
 
-        :raises ConfigError: if there is none.
+        :param name: the name; None for the default model.
+        :raises ConfigError: if there is no such model, or no default model.
         """
         if not self.models:
             raise ConfigError(
                 "no model is configured",
                 where=self.source,
-                hint=f"write {CONFIG_FILE_NAME} with a [models.NAME] table, or name a file with --config",
+                hint=f"create {CONFIG_FILE_NAME} with a [models.NAME] table, or use --config FILE",
             )
         if name is None:
             name = self.default_model or (
@@ -106,7 +124,7 @@ class Config(BaseModel):
             )
         if name is None:
             raise ConfigError(
-                "several models and no `default_model`",
+                "there are several models and no `default_model`",
                 where=self.source,
                 hint="name one of: " + ", ".join(sorted(self.models)),
             )
@@ -118,19 +136,20 @@ class Config(BaseModel):
 
 
 def find_config(path: str | os.PathLike[str] | None = None) -> Path | None:
-    """The config file that counts, or None.
+    """Return the config file to use, or None if there is none.
 
-    :raises ConfigError: if one was named, by argument or variable, that does not exist.
+    :param path: the file; None looks for it.
+    :raises ConfigError: if the file named by the argument or the variable does not exist.
     """
-    for named, how in (
+    for name, where in (
         (path, "--config"),
         (os.environ.get(CONFIG_VARIABLE), f"${CONFIG_VARIABLE}"),
     ):
-        if named:
-            found = Path(named).expanduser()
-            if not found.is_file():
-                raise ConfigError(f"no such file: {found}", where=how)
-            return found.resolve()
+        if name:
+            file = Path(name).expanduser()
+            if not file.is_file():
+                raise ConfigError(f"no such file: {file}", where=where)
+            return file.resolve()
     here = Path.cwd()
     for folder in (here, *here.parents, user_config_path("autocog")):
         if (folder / CONFIG_FILE_NAME).is_file():
@@ -139,26 +158,30 @@ def find_config(path: str | os.PathLike[str] | None = None) -> Path | None:
 
 
 def read_config(path: str | os.PathLike[str] | None = None) -> Config:
-    """Find, read and check the config file; an empty config where there is none.
+    """Find, read and check the config file. Without a file, the config is empty.
 
-    :raises ConfigError: with file, key and what is wrong, every fault of the file at once.
+    :param path: the file; None looks for it.
+    :raises ConfigError: with all errors of the file, each with its key.
     """
-    found = find_config(path)
-    if found is None:
+    file = find_config(path)
+    if file is None:
         return Config()
     try:
-        data = tomllib.loads(found.read_text(encoding="utf-8"))
+        data = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"cannot be read: {error}", where=str(found)) from error
+        raise ConfigError(f"cannot be read: {error}", where=str(file)) from error
     if "path" in data:
-        raise ConfigError("path: unknown key", where=str(found))
-    config = validate(Config, {**data, "path": found}, where=str(found))
-    return _with_engines(config)
+        raise ConfigError("path: unknown key", where=str(file))
+    config = validate(Config, {**data, "path": file}, where=str(file))
+    return _resolve_engines(config)
 
 
 def resolve_secrets(value: Any, *, where: str, key: str) -> Any:
-    """`value` with every string `env:NAME` in it replaced by that variable's value.
+    """Return a copy of `value` with the variable's value in place of each string `env:NAME`.
 
+    :param value: options from a config file.
+    :param where: the file, for messages.
+    :param key: the key of `value` in the file, for messages.
     :raises ConfigError: if the variable is not set.
     """
     if isinstance(value, Mapping):
@@ -166,20 +189,20 @@ def resolve_secrets(value: Any, *, where: str, key: str) -> Any:
     if isinstance(value, list):
         return [resolve_secrets(v, where=where, key=f"{key}.{i}") for i, v in enumerate(value)]
     if isinstance(value, str) and value.startswith(redaction.ENV_PREFIX):
-        found = redaction.from_environment(value)
-        if not found:
+        secret = redaction.from_environment(value)
+        if not secret:
             name = value.removeprefix(redaction.ENV_PREFIX)
             raise ConfigError(
                 f"{key}: the environment variable {name} is not set",
                 where=where,
                 hint=f"export {name}=...",
             )
-        return found
+        return secret
     return value
 
 
-def _with_engines(config: Config) -> Config:
-    """Models that share an `engine` take backend and options from the one that gives them."""
+def _resolve_engines(config: Config) -> Config:
+    """Complete models that share an engine: they have the same backend and options."""
     models = dict(config.models)
     for name, model in config.models.items():
         if model.engine is not None:
@@ -196,7 +219,7 @@ def _with_engines(config: Config) -> Config:
             raise ConfigError(
                 f"models.{name}.backend: missing",
                 where=config.source,
-                hint="name a backend; `autocog backends` lists those installed",
+                hint="name a backend; `autocog backends` lists the installed ones",
             )
     return config.model_copy(update={"models": models})
 
@@ -206,13 +229,13 @@ def _complete_from_engine(
 ) -> ModelConfig:
     update: dict[str, Any] = {}
     for key in ("backend", "options"):
-        given = {n: getattr(m, key) for n, m in group.items() if getattr(m, key)}
-        first = next(iter(given.values()), None)
-        if any(value != first for value in given.values()):
+        values = {n: getattr(m, key) for n, m in group.items() if getattr(m, key)}
+        first = next(iter(values.values()), None)
+        if any(value != first for value in values.values()):
             raise ConfigError(
-                f'models {", ".join(given)} share engine "{model.engine}" but differ in `{key}`',
+                f'models {", ".join(values)} share engine "{model.engine}" but differ in `{key}`',
                 where=config.source,
-                hint=f"give `{key}` once, or use two engines",
+                hint=f"write `{key}` in one of them, or use two engines",
             )
         if first:
             update[key] = first

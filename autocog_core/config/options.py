@@ -1,7 +1,7 @@
-"""Types for the options that backends publish: resources by path, and secrets.
+"""Options of backends: their base class, the type of paths, and validation.
 
-A backend declares its options as a pydantic model with `extra="forbid"` (`BackendOptions`). When
-they come from a config file, the validation context carries that file's folder.
+A backend declares its options as a subclass of `BackendOptions`. For options from a config file,
+paths are relative to the file's folder.
 """
 
 from __future__ import annotations
@@ -22,40 +22,41 @@ from pydantic import (
 
 from autocog_core.errors import ConfigError, did_you_mean
 
+#: A file in an installed Python package: `package:PKG/FILE`.
 PACKAGE_PREFIX = "package:"
-
-
-#: A file on the Hugging Face hub, `hf:OWNER/NAME/FILE`, for backends that read single files.
+#: A file on the Hugging Face hub, for backends that read single files: `hf:OWNER/NAME/FILE`.
 HUB_PREFIX = "hf:"
 
 
 class BackendOptions(BaseModel):
-    """Base for a backend's options: unknown names are refused, and nothing changes later."""
+    """Base class of a backend's options: unknown names are errors, and instances are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
 def package_file(reference: str) -> Path:
-    """The file that `package:PKG/FILE` names, found without importing the package.
+    """Return a file of an installed package, without importing the package.
 
+    :param reference: `package:PKG/FILE`.
     :raises ValueError: if the package is not installed or has no such file.
     """
-    package, _, inside = reference.removeprefix(PACKAGE_PREFIX).partition("/")
+    package, _, name = reference.removeprefix(PACKAGE_PREFIX).partition("/")
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
         raise ValueError(f'no installed Python package "{package}" (for {reference!r})')
     for folder in spec.submodule_search_locations:
-        path = Path(folder, inside)
+        path = Path(folder, name)
         if path.exists():
             return path
-    present = sorted(p.name for f in spec.submodule_search_locations for p in Path(f).iterdir())
-    raise ValueError(
-        f'package "{package}" has no file "{inside}"; it has: ' + ", ".join(present[:12])
-    )
+    files = sorted(p.name for f in spec.submodule_search_locations for p in Path(f).iterdir())
+    raise ValueError(f'package "{package}" has no file "{name}"; it has: ' + ", ".join(files[:12]))
 
 
 def looks_like_path(value: str) -> bool:
-    """Whether `value` can only mean a file or folder, not a name on a hub."""
+    """Return whether `value` can only be a file or folder, not a name on a hub.
+
+    :param value: an option's value.
+    """
     return value.startswith(("/", "./", "../", "~", ".\\")) or value.endswith(
         (".gguf", ".json", ".safetensors")
     )
@@ -76,7 +77,7 @@ def _resolve_resource(value: str, info: ValidationInfo) -> str:
 
 
 #: A file or folder (relative to the config file), `package:PKG/FILE`, or a name on a hub (also with
-#: `hf:`), which is left as it is.
+#: `hf:`), which stays unchanged.
 Resource = Annotated[str, AfterValidator(_resolve_resource)]
 
 
@@ -88,37 +89,40 @@ def validate(
     prefix: str = "",
     folder: Path | None = None,
 ) -> Any:
-    """`data` as an instance of the pydantic `model`.
+    """Return `data` as an instance of a pydantic model.
 
-    :param prefix: the key under which `data` stands, for messages.
-    :param folder: what relative paths in it are relative to.
-    :raises ConfigError: naming every wrong key, never a value (it may be a secret).
+    :param model: the pydantic model, or another type that pydantic can validate.
+    :param data: the values by name.
+    :param where: the file, for messages.
+    :param prefix: the key of `data` in the file, for messages.
+    :param folder: the folder to which paths are relative.
+    :raises ConfigError: with all wrong keys, and no values, since they may be secrets.
     """
     context = {"folder": folder} if folder is not None else None
     try:
         return TypeAdapter(model).validate_python(data, context=context)
     except ValidationError as error:
-        # No cause is kept: pydantic's own message would show the values.
-        messages = [_explain(fault, model, prefix) for fault in error.errors(include_input=False)]
+        messages = [_explain(entry, model, prefix) for entry in error.errors(include_input=False)]
+    # Outside of `except`: pydantic's error as the cause would show the values.
     raise ConfigError("; ".join(dict.fromkeys(messages)), where=where)
 
 
-def _explain(fault: Any, model: type[Any], prefix: str) -> str:
-    """One fault of pydantic's, as key, what is wrong, and the nearest valid name."""
-    location: Sequence[str | int] = fault["loc"]
+def _explain(error: Any, model: type[Any], prefix: str) -> str:
+    """One of pydantic's errors: the key, what is wrong, and the nearest valid name."""
+    location: Sequence[str | int] = error["loc"]
     key = ".".join(part for part in (prefix, *map(str, location)) if part)
-    if fault["type"] == "extra_forbidden":
+    if error["type"] == "extra_forbidden":
         valid = _fields_at(model, location[:-1])
         return f"{key}: unknown key; {did_you_mean(str(location[-1]), valid)}"
-    message = fault["msg"].removeprefix("Value error, ")
+    message = error["msg"].removeprefix("Value error, ")
     return f"{key}: {message[:1].lower()}{message[1:]}" if key else message
 
 
 def _fields_at(model: Any, location: Sequence[str | int]) -> list[str]:
-    """The names that are valid in the table at `location` inside `model`."""
+    """The valid names in the table at `location` inside `model`."""
     for part in location:
         entries = get_args(model)
-        if entries:  # a table of named entries or a list: `part` says which entry
+        if entries:  # a dict or a list, and `part` is a key or an index
             model = entries[1] if get_origin(model) is dict else entries[0]
         elif str(part) in getattr(model, "model_fields", {}):
             model = model.model_fields[str(part)].annotation

@@ -1,7 +1,7 @@
-"""Finding backends, wrappers and commands by entry point, and loading one by name.
+"""Find backends, wrappers and commands by their entry points, and load one by name.
 
-Listing imports nothing. Loading imports only the plugin asked for, and tells apart: not installed,
-a dependency missing, broken, written for another contract.
+Listing imports no plugin, and loading imports only one. The errors distinguish a plugin that is not
+installed, lacks a dependency, is broken, or was written for another contract.
 """
 
 from __future__ import annotations
@@ -28,32 +28,33 @@ from autocog_core.errors import (
 from autocog_core.hooks.manager import hooks_of
 from autocog_core.hooks.specs import CONTRACT_VERSION
 
+#: Groups of entry points.
 BACKENDS = "autocog"
-
-
 WRAPPERS = "autocog.wrappers"
-
-
 COMMANDS = "autocog.commands"
 
-
 DISABLE_VARIABLE = "AUTOCOG_DISABLE_PLUGINS"
-
-
-#: Plugins of this project, and the distributions that bring them.
+#: The hint for errors in a plugin's code.
+AUTHOR_HINT = "report this to the plugin's authors"
+#: Plugins of this project, and their distributions.
 FIRST_PARTY_PLUGINS = {
     BACKENDS: {"tf": "autocog-tf", "llamacpp": "autocog-llamacpp", "openai": "autocog-openai"},
     WRAPPERS: {},
     COMMANDS: {"gguf": "autocog-llamacpp"},
 }
-
-
 _KINDS = {BACKENDS: "backend", WRAPPERS: "wrapper", COMMANDS: "command"}
 
 
 @dataclass(frozen=True, slots=True)
 class InstalledPlugin:
-    """A plugin as its distribution's metadata tells it; nothing was imported for this."""
+    """A plugin, from its distribution's metadata; it may not be imported yet.
+
+    :ivar name: the name of the entry point.
+    :ivar distribution: the distribution that provides it.
+    :ivar version: the distribution's version.
+    :ivar target: the module and object of the entry point.
+    :ivar entry_point: the entry point itself.
+    """
 
     name: str
     distribution: str
@@ -63,46 +64,51 @@ class InstalledPlugin:
 
 
 def installed_plugins(group: str = BACKENDS) -> list[InstalledPlugin]:
-    """Every installed plugin of a group, sorted by name; those disabled are left out."""
-    blocked = _disabled()
-    found = {
-        # The same distribution can be seen twice, for example through two entries of sys.path.
+    """Return the installed plugins of a group, sorted by name, without disabled ones.
+
+    :param group: a group of entry points.
+    """
+    disabled = disabled_plugins()
+    by_identity = {
+        # One distribution may appear twice, for example if sys.path has its folder twice.
         (point.name, _distribution(point), point.value): InstalledPlugin(
             point.name, _distribution(point), _version(point), point.value, point
         )
         for point in _entry_points(group)
-        if point.name not in blocked
+        if point.name not in disabled
     }
-    return sorted(found.values(), key=lambda plugin: (plugin.name, plugin.distribution))
+    return sorted(by_identity.values(), key=lambda plugin: (plugin.name, plugin.distribution))
 
 
 def load_class(name: str, group: str = BACKENDS) -> type[Any]:
-    """Import the plugin `name`, and nothing else, and check it against the contract.
+    """Import one plugin, and check its class against the contract.
 
+    :param name: the plugin's name.
+    :param group: its group of entry points.
     :raises PluginNotInstalledError, PluginDependencyError, PluginBrokenError, PluginContractError,
-        PluginConflictError: each says which command mends it.
+        PluginConflictError: if it cannot be used; the hint says how to fix it.
     """
     plugin = find_installed(name, group)
-    loaded = load_target(plugin)
-    _check_class(loaded, plugin, plugin_label(plugin))
-    found: type[Any] = loaded
-    return found
+    plugin_class: type[Any] = load_target(plugin)
+    _check_class(plugin_class, plugin)
+    return plugin_class
 
 
 def load_target(plugin: InstalledPlugin) -> Any:
-    """What the entry point of `plugin` names: imported now, not checked.
+    """Import the object that a plugin's entry point names, without checking it.
 
-    :raises PluginDependencyError, PluginBrokenError: each says which command mends it.
+    :param plugin: the plugin.
+    :raises PluginDependencyError, PluginBrokenError: if the import fails; the hint is a command
+        that fixes it.
     """
     try:
         return plugin.entry_point.load()
     except AutocogError:
         raise
     except ModuleNotFoundError as error:
-        kind = f'{_KINDS[plugin.entry_point.group]} "{plugin.name}"'
-        raise import_failure(error, plugin, kind) from error
+        raise diagnose_import_error(error, plugin) from error
     except (Exception, SystemExit) as error:
-        # A module that exits would end the command without a word.
+        # Without SystemExit, a module that exits would end the command without a message.
         raise PluginBrokenError(
             f"fails at import: {type(error).__name__}: {error}",
             where=plugin_label(plugin),
@@ -111,21 +117,28 @@ def load_target(plugin: InstalledPlugin) -> Any:
 
 
 def plugin_label(plugin: InstalledPlugin) -> str:
-    """Kind, name and distribution, as the `where` of an error."""
+    """Return kind, name and distribution of a plugin, for the `where` of an error.
+
+    :param plugin: the plugin.
+    """
     kind = _KINDS[plugin.entry_point.group]
     return f'{kind} "{plugin.name}" ({plugin.distribution} {plugin.version})'
 
 
-def import_failure(error: ModuleNotFoundError, plugin: InstalledPlugin, kind: str) -> PluginError:
-    """What a failed import inside a plugin means: its own module gone, or a dependency missing."""
+def diagnose_import_error(error: ModuleNotFoundError, plugin: InstalledPlugin) -> PluginError:
+    """Return the error for a failed import: of the plugin's own module, or of a dependency.
+
+    :param error: the error of the import.
+    :param plugin: the plugin that imports the module.
+    """
     missing = (error.name or "").partition(".")[0]
-    own = plugin.target.partition(":")[0].partition(".")[0]
-    where = f"{kind} ({plugin.distribution} {plugin.version})"
-    if missing and missing != own:
+    package = plugin.target.partition(":")[0].partition(".")[0]
+    where = plugin_label(plugin)
+    if missing and missing != package:
         return PluginDependencyError(
-            f'it is installed, but the module "{missing}" that it needs is not',
+            f'the module "{missing}" that it needs is not installed',
             where=where,
-            hint=f"pip install {plugin.distribution} (it brings what it needs)",
+            hint=f"pip install {plugin.distribution} (installs its dependencies, too)",
         )
     return PluginBrokenError(
         f"its module cannot be imported: {error}",
@@ -135,66 +148,72 @@ def import_failure(error: ModuleNotFoundError, plugin: InstalledPlugin, kind: st
 
 
 def find_installed(name: str, group: str = BACKENDS) -> InstalledPlugin:
-    """The installed plugin of that name.
+    """Return the installed plugin of a name.
 
-    :raises PluginNotInstalledError: if there is none. PluginConflictError: if there are two.
+    :param name: the plugin's name.
+    :param group: its group of entry points.
+    :raises PluginNotInstalledError: if there is none.
+    :raises PluginConflictError: if there are two.
     """
-    kind = _KINDS[group]
-    if name in _disabled():
+    where = f'{_KINDS[group]} "{name}"'
+    if name in disabled_plugins():
         raise PluginNotInstalledError(
             f"it is disabled by {DISABLE_VARIABLE}",
-            where=f'{kind} "{name}"',
-            hint=f"take it out of {DISABLE_VARIABLE}",
+            where=where,
+            hint=f"remove it from {DISABLE_VARIABLE}",
         )
     plugins = installed_plugins(group)
     matching = [plugin for plugin in plugins if plugin.name == name]
     if not matching:
+        # Only known distributions: any project may have registered another name.
+        known = FIRST_PARTY_PLUGINS[group].get(name)
         near = did_you_mean(name, [plugin.name for plugin in plugins])
-        # Only names of our own: anybody could have registered another one.
-        command = (
-            f"pip install {FIRST_PARTY_PLUGINS[group][name]}"
-            if name in FIRST_PARTY_PLUGINS[group]
-            else ""
-        )
         raise PluginNotInstalledError(
-            "no installed distribution offers it",
-            where=f'{kind} "{name}"',
-            hint=command or near,
+            "no installed distribution provides it",
+            where=where,
+            hint=f"pip install {known}" if known else near,
         )
     if len(matching) > 1:
         both = " and ".join(f"{plugin.distribution} {plugin.version}" for plugin in matching)
         raise PluginConflictError(
-            f"{both} both offer it",
-            where=f'{kind} "{name}"',
-            hint=f"pip uninstall {_foreign(matching).distribution} (or the other one)",
+            f"{both} both provide it",
+            where=where,
+            hint=f"pip uninstall {_removable(matching).distribution} (or the other one)",
         )
     return matching[0]
 
 
-def _foreign(plugins: list[InstalledPlugin]) -> InstalledPlugin:
-    """The last of them that is none of this project's, if there is one."""
-    own = {"autocog-core"}.union(*(names.values() for names in FIRST_PARTY_PLUGINS.values()))
-    return ([plugin for plugin in plugins if plugin.distribution not in own] or plugins)[-1]
+def _removable(plugins: list[InstalledPlugin]) -> InstalledPlugin:
+    """The plugin to remove: the last one that is not of this project, if there is one."""
+    ours = {"autocog-core"}.union(*(names.values() for names in FIRST_PARTY_PLUGINS.values()))
+    return ([plugin for plugin in plugins if plugin.distribution not in ours] or plugins)[-1]
 
 
 def is_plugin_name(name: str, group: str) -> bool:
-    """Whether `name` means a plugin: one that is installed, if disabled, or one of this project."""
+    """Return whether `name` is a plugin of this project, or an installed one, even if disabled.
+
+    :param name: the name in question.
+    :param group: a group of entry points.
+    """
     return name in FIRST_PARTY_PLUGINS[group] or any(
         point.name == name for point in _entry_points(group)
     )
 
 
 def backends_with_hook(hook: str) -> list[str]:
-    """Names of the installed backends that load and implement `hook`."""
+    """Return the names of installed backends that implement a hook and can be loaded.
+
+    :param hook: the hook's name.
+    """
     names = (plugin.name for plugin in installed_plugins())
-    return [name for name in names if hook in _hooks_offered(name, tuple(sys.path))]
+    return [name for name in names if hook in _implemented_hooks(name, tuple(sys.path))]
 
 
 @cache
-def _hooks_offered(name: str, path: tuple[str, ...]) -> frozenset[str]:
-    """Hooks of an installed backend; none if it does not load. Asked for on every missing hook.
+def _implemented_hooks(name: str, path: tuple[str, ...]) -> frozenset[str]:
+    """The hooks of a backend; none if it cannot be loaded.
 
-    :param path: where it is found, which tests change.
+    :param path: `sys.path`, as part of the cache's key, because tests change it.
     """
     try:
         return frozenset(hooks_of(load_class(name)))
@@ -202,18 +221,17 @@ def _hooks_offered(name: str, path: tuple[str, ...]) -> frozenset[str]:
         return frozenset()
 
 
-def _check_class(loaded: object, plugin: InstalledPlugin, where: str) -> None:
+def _check_class(loaded: object, plugin: InstalledPlugin) -> None:
+    where = plugin_label(plugin)
     contract = getattr(loaded, "contract", None)
     if contract != CONTRACT_VERSION:
         if contract is None:
             raise PluginBrokenError(
-                f"{plugin.target} declares no `contract` version",
-                where=where,
-                hint="tell its authors",
+                f"{plugin.target} declares no `contract` version", where=where, hint=AUTHOR_HINT
             )
         older = isinstance(contract, int) and contract < CONTRACT_VERSION
         raise PluginContractError(
-            f"it was written for contract {contract}, this core speaks {CONTRACT_VERSION}",
+            f"it was written for contract {contract}, but this core supports {CONTRACT_VERSION}",
             where=where,
             hint=f"pip install --upgrade {plugin.distribution if older else 'autocog-core'}",
         )
@@ -223,36 +241,37 @@ def _check_class(loaded: object, plugin: InstalledPlugin, where: str) -> None:
     for name, check in required.items():
         if not check(getattr(loaded, name, None)):
             raise PluginBrokenError(
-                f"{plugin.target} has no usable `{name}`", where=where, hint="tell its authors"
+                f"{plugin.target} has no usable `{name}`", where=where, hint=AUTHOR_HINT
             )
 
 
 def _entry_points(group: str) -> list[EntryPoint]:
-    """Entry points of a group; a distribution whose metadata cannot be read has none."""
+    """The entry points of a group, without those of distributions with unreadable metadata."""
     try:
-        found = list(entry_points(group=group))
-    except Exception:  # noqa: BLE001 - whatever is wrong with one is no fault of the others
-        # One that is damaged, an upgrade's remains say, would hide them all.
-        found = [point for each in distributions() for point in _entry_points_of(each, group)]
-    return [point for point in found if _has_metadata(point)]
+        points = list(entry_points(group=group))
+    except Exception:  # noqa: BLE001 - damaged files raise all kinds of errors
+        # One damaged distribution, such as the rest of an upgrade, must not hide the others.
+        points = [point for other in distributions() for point in _entry_points_of(other, group)]
+    return [point for point in points if _has_metadata(point)]
 
 
 def _entry_points_of(distribution: Any, group: str) -> list[EntryPoint]:
     try:
         return list(distribution.entry_points.select(group=group))
-    except Exception:  # noqa: BLE001 - `autocog doctor` tells what is wrong with it
+    except Exception:  # noqa: BLE001 - `autocog doctor` reports it
         return []
 
 
 def _has_metadata(point: EntryPoint) -> bool:
-    """Whether its distribution tells name and version."""
+    """Whether its distribution has a name and a version."""
     try:
         return bool(_distribution(point) and _version(point))
     except Exception:  # noqa: BLE001
         return False
 
 
-def _disabled() -> set[str]:
+def disabled_plugins() -> set[str]:
+    """Return the names in `AUTOCOG_DISABLE_PLUGINS`."""
     value = os.environ.get(DISABLE_VARIABLE, "")
     return {name.strip() for name in value.split(",") if name.strip()}
 

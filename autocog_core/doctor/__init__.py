@@ -1,7 +1,7 @@
-"""What is installed and configured, whether it works, and what mends it: `autocog doctor`.
+"""Checks of what is installed and configured: `autocog doctor`.
 
-Plugins are imported, and models loaded, each in a process of its own: what hangs or crashes there
-is a line of the report. Gathering stands here, printing in `autocog_core.cli`.
+Each plugin is imported, and each model loaded, in a child process. If that process hangs or
+crashes, the report says so. This package collects the report, and `autocog_core.cli` prints it.
 
     from autocog_core.doctor import examine
 

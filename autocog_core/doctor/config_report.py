@@ -1,4 +1,4 @@
-"""Where a config file is looked for, which one counts, and what is wrong with it."""
+"""The report on the config file: where autocog looks for it, which one it uses, and its errors."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ from autocog_core.errors import ConfigError
 Kind = Literal["argument", "variable", "here", "above", "user"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigLocation:
-    """A place where the config file is looked for.
+    """A location where autocog looks for the config file.
 
-    :ivar kind: named by an argument or by the variable; in the current folder, in one above it, or
-        in the user's config folder.
-    :ivar counts: this is the file that commands read.
+    :ivar kind: the argument, the variable, the current folder, a folder above it, or the user's
+        config folder.
+    :ivar path: the file.
+    :ivar exists: whether there is a file.
+    :ivar is_used: commands read this file.
     """
 
     kind: Kind
@@ -37,54 +39,67 @@ class ConfigLocation:
     is_used: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigReport:
     """The config file.
 
-    :ivar places: all that are looked at, in order.
-    :ivar path: the file that counts; None where there is none.
+    :ivar locations: all locations, in the order in which autocog looks.
+    :ivar path: the file in use; None if there is none.
+    :ivar default_model: the model that commands use if none is named.
+    :ivar problem: why the file cannot be used; None if it can.
     """
 
-    places: tuple[ConfigLocation, ...]
+    locations: tuple[ConfigLocation, ...]
     path: str | None
     default_model: str | None = None
     problem: Problem | None = None
 
 
 def examine_config(path: str | os.PathLike[str] | None) -> tuple[ConfigReport, Config]:
-    """Report on the config file, and read it; an empty config where it cannot be read."""
-    counting, config, problem = None, Config(), None
+    """Find and read the config file.
+
+    :param path: the file; None looks for it.
+    :returns: the report, and the config: an empty one if the file cannot be read.
+    """
+    used_path, config, problem = None, Config(), None
     try:
-        counting = find_config(path)
+        used_path = find_config(path)
         config = read_config(path)
     except ConfigError as error:
-        problem = Problem.of(error, str(counting))
-    places: list[ConfigLocation] = []
-    for kind, place in _places(path):
-        counts = place.resolve() == counting and not any(each.is_used for each in places)
-        places.append(ConfigLocation(kind, str(place), place.is_file(), counts))
-    shown = None if counting is None else str(counting)
-    return ConfigReport(tuple(places), shown, _default(config), problem), config
+        problem = Problem.from_error(error)
+    locations: list[ConfigLocation] = []
+    for kind, file in _possible_files(path):
+        # Two locations may be the same file; the first one is used.
+        is_used = file.resolve() == used_path and not any(other.is_used for other in locations)
+        locations.append(
+            ConfigLocation(kind=kind, path=str(file), exists=file.is_file(), is_used=is_used)
+        )
+    report = ConfigReport(
+        locations=tuple(locations),
+        path=None if used_path is None else str(used_path),
+        default_model=_default_model(config),
+        problem=problem,
+    )
+    return report, config
 
 
-def _places(path: str | os.PathLike[str] | None) -> list[tuple[Kind, Path]]:
-    """As `find_config` looks at them."""
-    named: list[tuple[Kind, Path]] = []
+def _possible_files(path: str | os.PathLike[str] | None) -> list[tuple[Kind, Path]]:
+    """The files in the order of `find_config`."""
+    files: list[tuple[Kind, Path]] = []
     if path:
-        named.append(("argument", Path(path).expanduser()))
+        files.append(("argument", Path(path).expanduser()))
     if variable := os.environ.get(CONFIG_VARIABLE):
-        named.append(("variable", Path(variable).expanduser()))
+        files.append(("variable", Path(variable).expanduser()))
     here = Path.cwd()
     return [
-        *named,
+        *files,
         ("here", here / CONFIG_FILE_NAME),
         *(("above", folder / CONFIG_FILE_NAME) for folder in here.parents),
         ("user", user_config_path("autocog") / CONFIG_FILE_NAME),
     ]
 
 
-def _default(config: Config) -> str | None:
-    """The model that a command without --model uses, if there is one."""
+def _default_model(config: Config) -> str | None:
     try:
         return config.model()[0]
     except ConfigError:

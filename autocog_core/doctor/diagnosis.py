@@ -1,10 +1,10 @@
-"""The whole examination, one step after the other, so that the times are true."""
+"""The whole examination. Its steps run one after the other, so that measured times are right."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,32 +14,35 @@ from autocog_core.doctor.config_report import ConfigReport, examine_config
 from autocog_core.doctor.environment import Environment, examine_environment
 from autocog_core.doctor.model_reports import ModelReport, examine_model
 from autocog_core.doctor.plugin_reports import (
-    GROUPS,
+    KINDS,
     PluginReport,
     UnreadableDistribution,
-    damaged_distributions,
     examine_plugin,
+    find_unreadable_distributions,
 )
-from autocog_core.doctor.problem import plain
-from autocog_core.doctor.secrecy import conceal_all
+from autocog_core.doctor.report_redaction import register_secrets, to_json_data
 from autocog_core.errors import UsageError
 
-#: The form of `Diagnosis.to_dict`; without a key, or with another meaning of one, it is the next.
+#: The version of `Diagnosis.to_dict`. It changes if a key is removed or changes its meaning.
 SCHEMA = 1
-#: Called with how much is done, how much there is, and what is looked at now.
-Watch = Callable[[int, int, str], None]
+#: Gets the number of finished steps, the number of all steps, and the name of the current one.
+OnProgress = Callable[[int, int, str], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """All that was found out.
+    """The whole report.
 
-    :ivar damaged: distributions whose metadata cannot be read.
-    :ivar disabled: names in `AUTOCOG_DISABLE_PLUGINS`, which are not looked at.
+    :ivar plugins: the installed plugins.
+    :ivar unreadable_distributions: distributions with unreadable metadata.
+    :ivar disabled: the names in `AUTOCOG_DISABLE_PLUGINS`; these plugins are not examined.
+    :ivar config: the config file.
+    :ivar models: the configured models.
+    :ivar environment: Python, the machine, the cache folder and variables.
     """
 
     plugins: tuple[PluginReport, ...]
-    damaged: tuple[UnreadableDistribution, ...]
+    unreadable_distributions: tuple[UnreadableDistribution, ...]
     disabled: tuple[str, ...]
     config: ConfigReport
     models: tuple[ModelReport, ...]
@@ -47,12 +50,12 @@ class Diagnosis:
 
     @property
     def works(self) -> bool:
-        """Whether the config file and all that it names work."""
+        """Whether the config file and all its models work."""
         return self.config.problem is None and all(model.problem is None for model in self.models)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; `schema` is the version of its form."""
-        data: dict[str, Any] = plain({"schema": SCHEMA, "works": self.works, **asdict(self)})
+        """Return JSON data without secrets; `schema` is the version of its format."""
+        data: dict[str, Any] = to_json_data({"schema": SCHEMA, "works": self.works, **asdict(self)})
         return data
 
 
@@ -62,62 +65,68 @@ def examine(
     config: str | os.PathLike[str] | None = None,
     load: bool = True,
     timeout: float = 120.0,
-    watch: Watch = lambda done, total, current: None,
+    on_progress: OnProgress = lambda done, total, current: None,
 ) -> Diagnosis:
-    """Look at plugins, config file, models and environment.
+    """Examine plugins, config file, models and environment.
 
-    :param model: look at this model and the plugins that it names alone.
+    :param model: examine only this model and its plugins.
     :param config: the config file; None looks for it.
-    :param load: load the models; else what is written of them is checked only.
-    :param timeout: seconds that one import, or one model, may take.
+    :param load: load the models; otherwise, only check their options.
+    :param timeout: the time limit for each import and each model, in seconds.
+    :param on_progress: is called before each plugin and each model.
     :raises ConfigError: if the config can be read, and has no such model.
-    :raises UsageError: for a timeout that is no time.
+    :raises UsageError: if the timeout is not a positive, finite number.
     """
     if not 0 < timeout < math.inf:
         raise UsageError(
-            f"{timeout:g} seconds are no time to wait",
-            where="timeout",
-            hint="give a number of seconds above 0",
+            f"{timeout:g} is not a positive, finite number of seconds", where="timeout"
         )
-    config_report, found = examine_config(config)
-    conceal_all(found)
-    wanted = list(found.models)
+    config_report, loaded_config = examine_config(config)
+    register_secrets(loaded_config)
+    names = list(loaded_config.models)
     if model is not None and config_report.problem is None:
-        wanted = [found.model(model)[0]]
-    damaged = tuple(damaged_distributions())
-    # What stops everything is told in place of the plugins, which it keeps from starting.
-    stopped = any(each.stops_all for each in damaged)
-    listed = [] if stopped else _installed(found, None if model is None else wanted)
-    total = len(listed) + len(wanted)
-    plugin_reports: list[PluginReport] = []
-    for done, plugin in enumerate(listed):
-        watch(done, total, plugin.name)
+        names = [loaded_config.model(model)[0]]
+    unreadable = tuple(find_unreadable_distributions())
+    selected = _select_plugins(loaded_config, None if model is None else names)
+    if any(distribution.blocks_plugins for distribution in unreadable):
+        # Every plugin would fail with the same error.
+        selected = []
+    total = len(selected) + len(names)
+    plugin_reports = []
+    for done, plugin in enumerate(selected):
+        on_progress(done, total, plugin.name)
         plugin_reports.append(examine_plugin(plugin, timeout))
-    models: list[ModelReport] = []
-    for done, name in enumerate(wanted, len(listed)):
-        watch(done, total, name)
-        default = name == config_report.default_model
-        models.append(
-            examine_model(name, found, plugin_reports, default=default, load=load, timeout=timeout)
+    model_reports = []
+    for done, name in enumerate(names, len(selected)):
+        on_progress(done, total, name)
+        is_default = name == config_report.default_model
+        model_reports.append(
+            examine_model(
+                name,
+                loaded_config,
+                plugin_reports,
+                is_default=is_default,
+                load=load,
+                timeout=timeout,
+            )
         )
-    disabled = os.environ.get(plugins.DISABLE_VARIABLE, "").split(",")
     return Diagnosis(
-        tuple(plugin_reports),
-        damaged,
-        tuple(sorted({name.strip() for name in disabled} - {""})),
-        config_report,
-        tuple(models),
-        examine_environment(found),
+        plugins=tuple(plugin_reports),
+        unreadable_distributions=unreadable,
+        disabled=tuple(sorted(plugins.disabled_plugins())),
+        config=config_report,
+        models=tuple(model_reports),
+        environment=examine_environment(loaded_config),
     )
 
 
-def _installed(config: Config, models: list[str] | None) -> list[plugins.InstalledPlugin]:
-    """Every installed plugin, or those that these models name."""
-    found = [plugin for group in GROUPS for plugin in plugins.installed_plugins(group)]
+def _select_plugins(config: Config, models: Sequence[str] | None) -> list[plugins.InstalledPlugin]:
+    """Return all installed plugins, or those that some models use."""
+    installed = [plugin for group in KINDS for plugin in plugins.installed_plugins(group)]
     if models is None:
-        return found
-    named = set()
+        return installed
+    used = set()
     for model in (config.models[name] for name in models):
-        named.add((plugins.BACKENDS, model.backend))
-        named |= {(plugins.WRAPPERS, wrapper.name) for wrapper in model.wrappers}
-    return [plugin for plugin in found if (plugin.entry_point.group, plugin.name) in named]
+        used.add((plugins.BACKENDS, model.backend))
+        used |= {(plugins.WRAPPERS, wrapper.name) for wrapper in model.wrappers}
+    return [plugin for plugin in installed if (plugin.entry_point.group, plugin.name) in used]

@@ -1,4 +1,4 @@
-"""Where all this runs: Python, machine, cache folder, and the variables that autocog heeds."""
+"""The report on the environment: Python, the machine, the cache folder, autocog's variables."""
 
 from __future__ import annotations
 
@@ -11,23 +11,31 @@ from pathlib import Path
 
 from autocog_core.config.cache_folder import cache_folder
 from autocog_core.config.config_file import Config
-from autocog_core.doctor.secrecy import named_variables
+from autocog_core.doctor.report_redaction import referenced_variables
 from autocog_core.redaction import is_secret_name, redact
 from autocog_core.version import __version__
 
-_OURS = "AUTOCOG_"
+_VARIABLE_PREFIX = "AUTOCOG_"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """The process's surroundings; None where the system does not tell.
+    """What autocog runs on; None if the system does not provide a value.
 
-    :ivar cpus: those that this process may use.
-    :ivar cache_bytes: what the cache folder holds. `disk_free`: what its disk has room for.
-    :ivar cache_writable: whether files can be put into it.
-    :ivar variables: those of autocog that are set.
-    :ivar secrets: variables with secrets that are set or that the config takes values from, and
-        whether each is set.
+    :ivar autocog: core's version.
+    :ivar python: the version of Python.
+    :ivar executable: the Python interpreter.
+    :ivar platform: the operating system and the processor.
+    :ivar cpus: the number of CPUs that this process may use.
+    :ivar memory_bytes: the machine's memory.
+    :ivar free_memory_bytes: the memory that programs can use now.
+    :ivar cache_folder: autocog's cache folder, which may not exist yet.
+    :ivar cache_bytes: the size of all files in it.
+    :ivar is_cache_writable: autocog can write files there.
+    :ivar free_disk_bytes: the free space on its disk.
+    :ivar variables: autocog's environment variables, if they are set.
+    :ivar secrets: variables with secrets, and whether each is set: autocog's own, and those that
+        the config refers to.
     """
 
     autocog: str
@@ -36,40 +44,43 @@ class Environment:
     platform: str
     cpus: int | None
     memory_bytes: int | None
-    memory_free: int | None
+    free_memory_bytes: int | None
     cache_folder: str
     cache_bytes: int
-    cache_writable: bool
-    disk_free: int | None
+    is_cache_writable: bool
+    free_disk_bytes: int
     variables: dict[str, str]
     secrets: dict[str, bool]
 
 
 def examine_environment(config: Config) -> Environment:
-    """Look around."""
+    """Collect the report.
+
+    :param config: its options may refer to environment variables.
+    """
     folder = cache_folder().absolute()
-    existing = _existing(folder)
-    ours = sorted(name for name in os.environ if name.startswith(_OURS))
-    hidden = {*named_variables(config), *filter(is_secret_name, ours)}
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    names = sorted(name for name in os.environ if name.startswith(_VARIABLE_PREFIX))
+    secrets = {*referenced_variables(config), *filter(is_secret_name, names)}
     return Environment(
         autocog=__version__,
         python=platform.python_version(),
         executable=sys.executable,
         platform=platform.platform(),
         cpus=_cpus(),
-        memory_bytes=_memory(),
-        memory_free=_free_memory(),
+        memory_bytes=_memory_bytes(),
+        free_memory_bytes=_free_memory_bytes(),
         cache_folder=str(folder),
-        cache_bytes=_size(folder),
-        cache_writable=os.access(existing, os.W_OK | os.X_OK) and existing.is_dir(),
-        disk_free=shutil.disk_usage(existing).free,
-        variables={name: redact(os.environ[name]) for name in ours if name not in hidden},
-        secrets={name: bool(os.environ.get(name)) for name in sorted(hidden)},
+        cache_bytes=_size_bytes(folder),
+        is_cache_writable=os.access(existing, os.W_OK | os.X_OK) and existing.is_dir(),
+        free_disk_bytes=shutil.disk_usage(existing).free,
+        variables={name: redact(os.environ[name]) for name in names if name not in secrets},
+        secrets={name: bool(os.environ.get(name)) for name in sorted(secrets)},
     )
 
 
 def resident_bytes() -> int | None:
-    """The memory that this process holds now, or, where only that is told, held at most."""
+    """Return the memory of this process: now, or if the system has only that, its maximum."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
@@ -79,8 +90,8 @@ def resident_bytes() -> int | None:
         import resource
     except ImportError:
         return None
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    maximum = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return maximum if sys.platform == "darwin" else maximum * 1024
 
 
 def _cpus() -> int | None:
@@ -89,14 +100,14 @@ def _cpus() -> int | None:
     return os.cpu_count()
 
 
-def _memory() -> int | None:
+def _memory_bytes() -> int | None:
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):
         return None
 
 
-def _free_memory() -> int | None:
+def _free_memory_bytes() -> int | None:
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -105,18 +116,13 @@ def _free_memory() -> int | None:
     return int(kibibytes[0]) * 1024 if kibibytes else None
 
 
-def _existing(folder: Path) -> Path:
-    """`folder`, or the nearest one above it that exists."""
-    return next(each for each in (folder, *folder.parents) if each.exists())
-
-
-def _size(folder: Path) -> int:
+def _size_bytes(folder: Path) -> int:
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:
             try:
                 total += os.lstat(os.path.join(parent, name)).st_size
             except OSError:
-                # Another process has just deleted it.
+                # Another process has deleted it.
                 continue
     return total

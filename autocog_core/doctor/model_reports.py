@@ -1,39 +1,47 @@
-"""Whether each configured model loads, and what its engine says of itself."""
+"""Reports on configured models: whether each one loads, and how its engine describes itself."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from autocog_core.config.config_file import Config
-from autocog_core.doctor.child import ask
+from autocog_core.config.config_file import Config, ModelConfig
 from autocog_core.doctor.plugin_reports import PluginReport
+from autocog_core.doctor.probe import run_probe
 from autocog_core.doctor.problem import Problem
-from autocog_core.doctor.secrecy import conceal_hidden
+from autocog_core.doctor.report_redaction import register_hidden_options
+
+MODEL_PROBE = "autocog_core.doctor.model_probe:probe_model"
+FINGERPRINT_STEP = "computing the fingerprint"
 
 State = Literal["loads", "skipped", "error"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelReport:
     """One configured model.
 
-    :ivar default: it is used where none is named.
-    :ivar state: "skipped": all that is written of it is right, and it was not tried further.
-    :ivar seconds: how long it took to load.
-    :ivar resident_bytes: what the process that loaded it held in memory then, Python included.
-    :ivar facts: what the engine says of itself: see `BackendInfo`.
-    :ivar fingerprint: the model's identity; None where it was not told in time.
+    :ivar name: the name in the config file.
+    :ivar is_default: commands use this model if none is named.
+    :ivar backend: the backend's name.
+    :ivar wrappers: the names of the wrappers, outermost first.
+    :ivar state: "skipped" if the options are valid and the model was not loaded.
+    :ivar problem: why the model does not work; None if it does.
+    :ivar load_seconds: the loading time.
+    :ivar resident_bytes: the memory of the process after loading, Python included.
+    :ivar facts: the engine's description of itself, see `BackendInfo`.
+    :ivar fingerprint: the model's identity; None if it was not computed within the time limit.
     """
 
     name: str
-    default: bool
+    is_default: bool
     backend: str
     wrappers: tuple[str, ...]
     state: State
     problem: Problem | None = None
-    seconds: float | None = None
+    load_seconds: float | None = None
     resident_bytes: int | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     fingerprint: str | None = None
@@ -44,55 +52,48 @@ def examine_model(
     config: Config,
     plugins: Sequence[PluginReport],
     *,
-    default: bool,
+    is_default: bool,
     load: bool,
     timeout: float,
 ) -> ModelReport:
-    """Check one model, and load it if `load`, in a process of its own.
+    """Check one model in a child process, and load it if `load`.
 
-    :param plugins: reports on the plugins: a model that names one which fails is not tried.
+    :param plugins: reports on the plugins. A model that uses a plugin with a problem is not tried.
+    :param is_default: the report's `is_default`.
+    :param timeout: the time limit in seconds.
     """
     model = config.models[name]
-    identity = (name, default, model.backend, tuple(wrapper.name for wrapper in model.wrappers))
-    for report in plugins:
-        if report.problem is not None and is_named(report, config, name):
-            what = f'{report.kind} "{report.name}": {report.problem.what}'
-            return ModelReport(*identity, "error", Problem(what, report.problem.fix))
-    depth = "load" if load else "check"
-
-    def learn(facts: dict[str, Any]) -> None:
-        conceal_hidden(model, facts.pop("hidden", ()))
-
-    arguments = [str(config.path), name, depth]
-    answer = ask("autocog_core.doctor.model_probe", arguments, timeout, learn)
-    told = dict(answer.told)
-    problem = None
-    # All but the fingerprint was told: that may be slow, and the model works.
-    loaded_but_slow = answer.timed_out and "facts" in told and "fingerprint" not in told
-    if answer.fault and not loaded_but_slow:
-        problem = Problem(f"{_stage(told)} {answer.fault}", "")
-    elif "what" in told:
-        problem = Problem(told["what"], told["fix"])
-    return ModelReport(
-        *identity,
-        "error" if problem else "loads" if load else "skipped",
-        problem,
-        told.get("seconds"),
-        told.get("resident_bytes"),
-        told.get("facts", {}),
-        told.get("fingerprint"),
+    report = ModelReport(
+        name=name,
+        is_default=is_default,
+        backend=model.backend,
+        wrappers=tuple(wrapper.name for wrapper in model.wrappers),
+        state="error",
     )
+    for plugin in plugins:
+        if plugin.problem is not None and _uses_plugin(model, plugin):
+            where = plugin.problem.where or f'{plugin.kind} "{plugin.name}"'
+            return replace(report, problem=replace(plugin.problem, where=where))
+
+    def register(facts: dict[str, Any]) -> None:
+        register_hidden_options(model, facts.pop("hidden", ()))
+
+    result = run_probe(
+        MODEL_PROBE,
+        [str(config.path), name, "load" if load else "check"],
+        timeout=timeout,
+        fix=f"for all its output, run: autocog tokenize --model {shlex.quote(name)} text",
+        register=register,
+    )
+    problem = result.problem
+    if result.timed_out and result.step == FINGERPRINT_STEP:
+        # The model works. Its fingerprint may take long, because it may read all the weights.
+        problem = None
+    state: State = "error" if problem else "loads" if load else "skipped"
+    return replace(report, state=state, problem=problem, **result.facts)
 
 
-def is_named(report: PluginReport, config: Config, model: str) -> bool:
-    """Whether a model of the config names this plugin."""
-    entry = config.models[model]
-    if report.kind == "wrapper":
-        return report.name in [wrapper.name for wrapper in entry.wrappers]
-    return report.kind == "backend" and report.name == entry.backend
-
-
-def _stage(told: dict[str, Any]) -> str:
-    if "facts" in told:
-        return "it loads, but at its end"
-    return "while it was loaded" if "checked" in told else "while its options were checked"
+def _uses_plugin(model: ModelConfig, plugin: PluginReport) -> bool:
+    if plugin.kind == "wrapper":
+        return plugin.name in [wrapper.name for wrapper in model.wrappers]
+    return plugin.kind == "backend" and plugin.name == model.backend

@@ -1,32 +1,38 @@
-"""What every installed plugin is, and whether it loads; none is imported in this process."""
+"""Reports on installed plugins. None is imported in this process."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from importlib_metadata import distributions
 
 from autocog_core.config import plugins
-from autocog_core.doctor.child import ask
+from autocog_core.doctor.probe import run_probe
 from autocog_core.doctor.problem import Problem
 from autocog_core.errors import PluginConflictError
 
-#: A module name, for commands are the command line's, which stands above this package.
-COMMAND_PROBE = "autocog_core.cli.command_probe"
+CLASS_PROBE = "autocog_core.doctor.plugin_probe:probe_class"
+#: Only a name, because the command line is a layer above this package.
+COMMAND_PROBE = "autocog_core.cli.command_probe:probe_command"
 
-GROUPS = {plugins.BACKENDS: "backend", plugins.WRAPPERS: "wrapper", plugins.COMMANDS: "command"}
+KINDS = {plugins.BACKENDS: "backend", plugins.WRAPPERS: "wrapper", plugins.COMMANDS: "command"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PluginReport:
     """One installed plugin.
 
     :ivar kind: "backend", "wrapper" or "command".
-    :ivar target: the module and object that its entry point names.
-    :ivar contract: the contract that it was written for; None where it tells none (commands).
-    :ivar import_seconds: how long its import took, beyond what core itself imports.
-    :ivar problem: why it does not load; None if it does.
+    :ivar name: the name of its entry point.
+    :ivar distribution: the distribution that provides it.
+    :ivar version: the distribution's version.
+    :ivar target: the module and object of its entry point.
+    :ivar contract: the contract version that it was written for; None for commands.
+    :ivar hooks: the hooks that it implements.
+    :ivar import_seconds: its import time, without the modules that core itself imports.
+    :ivar problem: why it does not work; None if it does.
     """
 
     kind: str
@@ -41,69 +47,70 @@ class PluginReport:
 
 
 def examine_plugin(plugin: plugins.InstalledPlugin, timeout: float) -> PluginReport:
-    """Import one plugin in a process of its own, for at most `timeout` seconds."""
+    """Import and check one plugin in a child process.
+
+    :param timeout: the time limit in seconds.
+    """
     group = plugin.entry_point.group
-    identity = (GROUPS[group], plugin.name, plugin.distribution, plugin.version, plugin.target)
+    report = PluginReport(
+        kind=KINDS[group],
+        name=plugin.name,
+        distribution=plugin.distribution,
+        version=plugin.version,
+        target=plugin.target,
+    )
     try:
         plugins.find_installed(plugin.name, group)
     except PluginConflictError as error:
-        return PluginReport(*identity, problem=Problem.of(error, f'"{plugin.name}"'))
-    probe = COMMAND_PROBE if group == plugins.COMMANDS else "autocog_core.doctor.plugin_probe"
-    answer = ask(probe, [group, plugin.name], timeout)
-    told = answer.told
-    problem = None
-    if answer.fault:
-        again = f"pip install --upgrade --force-reinstall {plugin.distribution}"
-        when = "after its import" if "import_seconds" in told else "at import"
-        problem = Problem(f"{when} {answer.fault}", again)
-    elif "what" in told:
-        problem = Problem(told["what"], told["fix"])
-    return PluginReport(
-        *identity,
-        contract=told.get("contract"),
-        hooks=tuple(told.get("hooks", ())),
-        import_seconds=told.get("import_seconds"),
-        problem=problem,
+        return replace(report, problem=Problem.from_error(error))
+    result = run_probe(
+        COMMAND_PROBE if group == plugins.COMMANDS else CLASS_PROBE,
+        [group, plugin.name],
+        timeout=timeout,
+        fix=f"pip install --upgrade --force-reinstall {plugin.distribution}",
     )
+    facts = {**result.facts, "hooks": tuple(result.facts.get("hooks", ()))}
+    return replace(report, problem=result.problem, **facts)
 
 
-ENTRY_POINTS = "entry_points.txt"
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnreadableDistribution:
-    """A distribution with unreadable metadata.
+    """A distribution with unreadable metadata, whose plugins autocog cannot find.
 
-    :ivar folder: where its metadata are.
-    :ivar stops_all: nothing that looks for plugins starts while it is there. (pydantic looks for
-        its own when it is imported.)
+    :ivar folder: the folder with the metadata.
+    :ivar problem: what is wrong with them.
+    :ivar blocks_plugins: no program that looks for plugins starts. (pydantic looks for its own
+        plugins when it is imported.)
     """
 
     folder: str
     problem: Problem
-    stops_all: bool
+    blocks_plugins: bool
 
 
-def damaged_distributions() -> list[UnreadableDistribution]:
-    """Distributions with plugins that nobody finds; often what an upgrade left behind."""
-    found = []
+def find_unreadable_distributions() -> Iterator[UnreadableDistribution]:
+    """Yield the distributions with unreadable metadata. Often an upgrade left them behind."""
     for distribution in distributions():
-        what = _fault(distribution)
+        file, what = _check_metadata(distribution)
         if what:
-            # The only way to its folder, which has no public name.
+            # No public attribute has the folder.
             folder = str(getattr(distribution, "_path", "a distribution"))
-            mend = f"delete {folder}, or install its distribution again"
-            found.append(UnreadableDistribution(folder, Problem(what, mend), ENTRY_POINTS in what))
-    return found
+            fix = f"delete {folder}, or install its distribution again"
+            yield UnreadableDistribution(
+                folder=folder,
+                problem=Problem(what=what, fix=fix),
+                blocks_plugins=file == "entry_points.txt",
+            )
 
 
-def _fault(distribution: Any) -> str:
-    reading = ENTRY_POINTS
+def _check_metadata(distribution: Any) -> tuple[str, str]:
+    """Return the first unreadable file of a distribution, and what is wrong with it."""
+    file = "entry_points.txt"
     try:
-        ours = [point for point in distribution.entry_points if point.group in GROUPS]
-        reading = "METADATA"
-        if ours and not (distribution.name and distribution.version):
-            return "its METADATA lacks the name or the version"
-    except Exception as error:  # noqa: BLE001 - whatever cannot be read is damage
-        return f"its {reading} cannot be read: {type(error).__name__}: {error}"
-    return ""
+        has_plugins = any(point.group in KINDS for point in distribution.entry_points)
+        file = "METADATA"
+        if has_plugins and not (distribution.name and distribution.version):
+            return file, "its METADATA lacks the name or the version"
+    except Exception as error:  # noqa: BLE001 - damaged files raise all kinds of errors
+        return file, f"its {file} cannot be read: {type(error).__name__}: {error}"
+    return "", ""

@@ -224,9 +224,7 @@ def _load_errors(name: str, backend: str) -> Iterator[None]:
         error.where = error.where or where
         raise
     except ModuleNotFoundError as error:
-        raise plugins.import_failure(
-            error, plugins.find_installed(backend), f'backend "{backend}"'
-        ) from error
+        raise plugins.diagnose_import_error(error, plugins.find_installed(backend)) from error
     except Exception as error:
         raise ModelLoadError(
             f'backend "{backend}" could not load it: {type(error).__name__}: {error}', where=where

@@ -1,4 +1,4 @@
-"""`autocog doctor`: what is broken is explained, what works works, and no secret is shown."""
+"""`autocog doctor`: it explains what is broken, and shows no secret."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pytest
 
 from autocog_core import __version__
 from autocog_core.config import plugins
-from autocog_core.doctor.plugin_reports import GROUPS
+from autocog_core.doctor.plugin_reports import KINDS
 from tests.cli.conftest import Run
 from tests.support.small_backends import install
 
-#: Every plugin and model is tried in a process of its own.
+#: Each plugin and each model is checked in a separate process.
 pytestmark = pytest.mark.slow
 
 GOOD = """
@@ -55,7 +55,7 @@ COMMAND = [sys.executable, "-c", "from autocog_core.cli.main import main; main()
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of installed plugins: a good one, and five that are each broken another way."""
+    """A folder of installed plugins: a good one, and five with different errors."""
     site = tmp_path_factory.mktemp("site")
     for name, source in {"good": GOOD, **BROKEN}.items():
         points = {plugins.BACKENDS: {name: f"{name}_module:GoodLM"}}
@@ -65,16 +65,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
+def module_path(site: Path) -> str:
+    """`PYTHONPATH` with a folder of plugins before the folders that are there already."""
+    return os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
+
+
 def doctor(
     site: Path, folder: Path, config: str, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the installed command, with `site` installed and nothing else but core's `random`."""
     (folder / "autocog.toml").write_text(config, encoding="utf-8")
-    others = {plugin.name for group in GROUPS for plugin in plugins.installed_plugins(group)} - {
+    others = {plugin.name for group in KINDS for plugin in plugins.installed_plugins(group)} - {
         "random"
     }
     settings = {
-        "PYTHONPATH": str(site),
+        "PYTHONPATH": module_path(site),
         "AUTOCOG_DISABLE_PLUGINS": ",".join(sorted(others)),
         "COLUMNS": "80",
         **variables,
@@ -92,7 +97,7 @@ def doctor(
 
 @pytest.fixture(scope="module")
 def seen(site: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What `autocog doctor` says of all of them, with a config that names the good one."""
+    """The output of `autocog doctor` for all of them, with a config that names the good one."""
     folder = tmp_path_factory.mktemp("seen")
     variables = {"SOME_VARIABLE": "7", "AUTOCOG_KEY": "secret-words", "AUTOCOG_X": "x secret-words"}
     done = doctor(site, folder, CONFIG, **variables)
@@ -120,34 +125,34 @@ def item(text: str, title: str) -> str:
         ),
         (
             "backend needy",
-            "error backend needy: autocog-needy 2.5 it is installed, but the module "
-            '"a_module_that_is_not_there" that it needs is not '
-            "fix: pip install autocog-needy (it brings what it needs)",
+            "error backend needy: autocog-needy 2.5 the module "
+            '"a_module_that_is_not_there" that it needs is not installed '
+            "fix: pip install autocog-needy (installs its dependencies, too)",
         ),
         ("backend misspelt", 'no hook is called "gready_impl" fix: did you mean "greedy_impl"?'),
         (
             "backend older",
-            "it was written for contract 0, this core speaks 1 "
+            "it was written for contract 0, but this core supports 1 "
             "fix: pip install --upgrade autocog-older",
         ),
         (
             "backend random",
-            f"autocog-core {__version__} and autocog-taker 1.0 both offer it "
+            f"autocog-core {__version__} and autocog-taker 1.0 both provide it "
             "fix: pip uninstall autocog-taker (or the other one)",
         ),
     ],
 )
-def test_each_broken_plugin_is_explained_and_mended(seen: str, title: str, words: str) -> None:
+def test_each_broken_plugin_is_explained_with_its_fix(seen: str, title: str, words: str) -> None:
     assert item(seen, title).startswith("error ")
     assert words in item(seen, title)
 
 
-def test_a_taken_name_is_told_of_both_distributions(seen: str) -> None:
+def test_a_name_conflict_is_reported_for_both_distributions(seen: str) -> None:
     lines = [line for line in seen.splitlines() if line.startswith("error backend random: ")]
     assert [line.split()[3] for line in lines] == ["autocog-core", "autocog-taker"]
 
 
-def test_the_good_one_works_and_its_model_loads(seen: str) -> None:
+def test_the_good_plugin_works_and_its_model_loads(seen: str) -> None:
     plugin, model = item(seen, "backend good"), item(seen, "fine (default)")
     assert plugin.startswith("ok backend good: autocog-good 2.5, contract 1, import ")
     assert "hooks: chat_prompt, describe, detokenize, greedy_impl" in plugin
@@ -155,7 +160,7 @@ def test_the_good_one_works_and_its_model_loads(seen: str) -> None:
     assert " resident engine random over bytes vocabulary 259 tokens" in model
     assert (
         seen.splitlines()[-1]
-        == "all that is configured works; no configured model uses what has errors above"
+        == "everything configured works; no configured model uses the plugins with errors"
     )
 
 
@@ -172,7 +177,7 @@ def test_variables_are_shown_and_keys_only_as_set(seen: str) -> None:
     assert "secret-words" not in seen
 
 
-def test_using_the_good_one_imports_none_of_the_broken(site: Path, tmp_path: Path) -> None:
+def test_using_the_good_plugin_imports_no_broken_one(site: Path, tmp_path: Path) -> None:
     (tmp_path / "autocog.toml").write_text(CONFIG, encoding="utf-8")
     code = (
         "import sys, autocog_core\n"
@@ -185,7 +190,12 @@ def test_using_the_good_one_imports_none_of_the_broken(site: Path, tmp_path: Pat
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(site), "SOME_VARIABLE": "7", "AUTOCOG_CONFIG": ""},
+        env={
+            **os.environ,
+            "PYTHONPATH": module_path(site),
+            "SOME_VARIABLE": "7",
+            "AUTOCOG_CONFIG": "",
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -196,7 +206,7 @@ def test_using_the_good_one_imports_none_of_the_broken(site: Path, tmp_path: Pat
 @pytest.fixture
 def alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the doctor in this process, with `random` alone installed."""
-    others = {plugin.name for group in GROUPS for plugin in plugins.installed_plugins(group)} - {
+    others = {plugin.name for group in KINDS for plugin in plugins.installed_plugins(group)} - {
         "random"
     }
     monkeypatch.setenv("AUTOCOG_DISABLE_PLUGINS", ",".join(others))
@@ -233,7 +243,7 @@ def test_options_are_checked_without_loading(alone: Run, folder: Path) -> None:
     result = alone("doctor", "--no-load", "--json")
     assert result.exit_code == 1
     right, wrong = json.loads(result.stdout)["models"]
-    assert (right["state"], right["seconds"], right["facts"]) == ("skipped", None, {})
+    assert (right["state"], right["load_seconds"], right["facts"]) == ("skipped", None, {})
     assert wrong["problem"]["what"] == (
         'models.wrong.options.sead: unknown key; did you mean "seed"?'
     )
@@ -247,24 +257,24 @@ def test_a_config_file_that_cannot_be_read_is_exit_code_1(
     result = alone("doctor")
     assert result.exit_code == 1
     assert "cannot be read" in result.stdout
-    assert result.stdout.splitlines()[-1] == "the config file does not work"
+    assert result.stdout.splitlines()[-1] == "the config file has errors"
     monkeypatch.setenv("AUTOCOG_CONFIG", str(folder / "nowhere.toml"))
     result = alone("doctor")
     assert result.exit_code == 1
     assert "nowhere.toml (does not exist)" in " ".join(result.stdout.split())
 
 
-def test_without_a_config_file_all_is_well(
+def test_a_missing_config_file_is_not_an_error(
     alone: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AUTOCOG_DISABLE_PLUGINS", os.environ["AUTOCOG_DISABLE_PLUGINS"] + ",random")
     (folder / "autocog.toml").unlink()
     result = alone("doctor")
     assert result.exit_code == 0
-    assert "write autocog.toml" in result.stdout
+    assert "create autocog.toml" in result.stdout
 
 
-def test_damage_that_stops_everything_is_explained(
+def test_metadata_that_block_all_plugins_are_explained(
     alone: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(folder, "some-other-thing", {"elsewhere": {"odd": "odd:X"}}, {})
@@ -276,10 +286,10 @@ def test_damage_that_stops_everything_is_explained(
     text = " ".join(result.stdout.split())
     # Long paths are broken at 80 columns.
     assert f"fix:delete{damaged.parent}," in text.replace(" ", "")
-    assert "no program that looks for plugins starts while it is there" in text
+    assert "programs that look for plugins do not start" in text
 
 
-def test_wrong_names_are_wrong_command_lines(wrong: Callable[..., str]) -> None:
+def test_wrong_names_are_usage_errors(wrong: Callable[..., str]) -> None:
     assert 'did you mean "known"?' in wrong("doctor", "knwn")
     assert "no such file" in wrong("doctor", "--config", "nowhere.toml")
     for timeout in ("0", "nan", "inf", "-inf", "soon"):

@@ -1,4 +1,4 @@
-"""Commands that plugins add to `autocog`: found without an import, loaded when they are used."""
+"""Commands of plugins: listed without an import, loaded on first use."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ Put = Callable[..., None]
 
 @pytest.fixture
 def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Put]:
-    """Install commands: name -> module, each in a distribution of its own."""
+    """Install commands: name -> module, each in a separate distribution."""
     site = tmp_path / "site"
     site.mkdir()
     monkeypatch.syspath_prepend(site)
@@ -96,13 +96,13 @@ def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Put]:
     forget(*MODULES)
 
 
-def test_help_lists_plugins_commands_after_cores_and_imports_none(put: Put, run: Run) -> None:
+def test_help_lists_plugin_commands_and_imports_none(put: Put, run: Run) -> None:
     put(weather="good_commands", broken="broken_commands", needy="needy_commands")
     lines = run("--help").stdout.splitlines()
     listed = [line.split(maxsplit=1) for line in lines[lines.index("Commands:") + 1 :]]
-    told = dict(listed)
-    assert told["weather"] == "From autocog-weather."
-    assert told["broken"] == "From autocog-broken."
+    help_texts = dict(listed)
+    assert help_texts["weather"] == "From autocog-weather."
+    assert help_texts["broken"] == "From autocog-broken."
     names = [name for name, _ in listed]
     assert names.index("choose") < names.index("broken") < names.index("weather")
     assert not set(MODULES) & set(sys.modules)
@@ -116,7 +116,7 @@ def test_a_command_of_core_imports_no_plugin_and_works_beside_broken_ones(
     assert not set(MODULES) & set(sys.modules)
 
 
-def test_a_plugins_command_prints_its_result_and_notes_beside_it(put: Put, run: Run) -> None:
+def test_a_plugin_command_prints_results_to_stdout_and_notes_to_stderr(put: Put, run: Run) -> None:
     put(weather="good_commands", broken="broken_commands")
     result = run("weather", "tell", "Oslo")
     assert (result.exit_code, result.stdout.split()) == (0, ["place", "Oslo"])
@@ -131,7 +131,7 @@ def test_quiet_counts_wherever_it_stands(put: Put, run: Run) -> None:
         assert run(*arguments).stderr == "warning: it may rain\n"
 
 
-def test_a_plugins_help_looks_like_cores(put: Put, run: Run) -> None:
+def test_the_help_of_a_plugin_looks_like_that_of_core(put: Put, run: Run) -> None:
     put(weather="good_commands")
     result = run("weather", "-h")
     assert result.exit_code == 0
@@ -148,7 +148,7 @@ def test_an_app_with_one_command_is_a_group_too(put: Put, run: Run) -> None:
     assert run("lone", "only").stdout == "only\n"
 
 
-def test_no_arguments_show_the_help_of_an_app_that_wants_that(put: Put, run: Run) -> None:
+def test_no_arguments_show_the_help_of_an_app_with_no_args_is_help(put: Put, run: Run) -> None:
     put(lone="lone_commands")
     result = run("lone")
     assert "Usage: autocog lone" in result.stdout
@@ -178,7 +178,7 @@ def test_a_bug_in_a_plugins_command_is_an_internal_error(put: Put, run: Run, bef
     assert "Traceback" in result.stderr
 
 
-def test_an_interrupted_plugins_command_ends_like_cores(put: Put, run: Run) -> None:
+def test_an_interrupted_plugin_command_has_exit_code_130(put: Put, run: Run) -> None:
     put(weather="good_commands")
     assert run("weather", "tell", "stop").exit_code == 130
 
@@ -188,10 +188,10 @@ def test_an_interrupted_plugins_command_ends_like_cores(put: Put, run: Run) -> N
     [
         ("broken_commands", "fails at import: RuntimeError: half written"),
         ("torn_commands", "its module cannot be imported"),
-        ("needy_commands", '"a_module_that_is_not_there" that it needs is not'),
-        ("other_commands", "other_commands:app is no typer app"),
+        ("needy_commands", '"a_module_that_is_not_there" that it needs is not installed'),
+        ("other_commands", "other_commands:app is not a typer.Typer"),
         ("empty_commands", "empty_commands:app has no commands"),
-        ("wrong_commands", "typer can make no command of wrong_commands:app"),
+        ("wrong_commands", "typer cannot make a command of wrong_commands:app"),
     ],
 )
 @pytest.mark.parametrize("rest", [[], ["--help"], ["tell", "Oslo"]], ids=str)
@@ -205,7 +205,7 @@ def test_a_plugin_that_cannot_be_loaded_is_one_message_when_it_is_used(
     assert run("weather", "tell", "Oslo").exit_code == 0
 
 
-def test_core_keeps_its_commands_names(put: Put, run: Run) -> None:
+def test_commands_of_core_hide_plugin_commands_of_the_same_name(put: Put, run: Run) -> None:
     put(choose="broken_commands", greedy="good_commands")
     assert run("choose", "It is", "-c", " a").exit_code == 0
     assert run("greedy", "It is").exit_code == 0
@@ -214,7 +214,7 @@ def test_core_keeps_its_commands_names(put: Put, run: Run) -> None:
     assert output.count("\n  choose ") == 1
 
 
-def test_one_command_from_two_distributions_names_both_when_used(
+def test_a_command_of_two_distributions_is_an_error_that_names_both(
     put: Put, run: Run, wrong: Callable[..., str]
 ) -> None:
     put(weather="good_commands", lone="lone_commands")
@@ -222,7 +222,7 @@ def test_one_command_from_two_distributions_names_both_when_used(
     output = run("--help").stdout
     assert "weather From autocog-weather and from autocog-weather-fork." in " ".join(output.split())
     message = wrong("weather", "tell", "Oslo")
-    assert "autocog-weather 1.0 and autocog-weather-fork 1.0 both offer it" in message
+    assert "autocog-weather 1.0 and autocog-weather-fork 1.0 both provide it" in message
     with pytest.raises(PluginConflictError):
         load_command("weather")
     assert run("lone", "only").exit_code == 0
@@ -237,25 +237,25 @@ def test_a_disabled_command_is_not_listed_and_says_so_when_used(
     message = wrong("weather", "tell", "Oslo")
     assert message == (
         'error: command "weather": it is disabled by AUTOCOG_DISABLE_PLUGINS; '
-        "take it out of AUTOCOG_DISABLE_PLUGINS"
+        "remove it from AUTOCOG_DISABLE_PLUGINS"
     )
     assert "good_commands" not in sys.modules
     assert run("lone", "only").exit_code == 0
     assert run("choose", "It is", "-c", " a").exit_code == 0
 
 
-def test_a_command_of_ours_that_is_not_installed_gets_its_pip_command(
+def test_a_command_of_this_project_that_is_not_installed_gets_its_pip_command(
     wrong: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("autocog_core.config.plugins.installed_plugins", lambda group: [])
     assert wrong("gguf", "info", "x.gguf") == (
-        'error: command "gguf": no installed distribution offers it; pip install autocog-llamacpp'
+        'error: command "gguf": no installed distribution provides it; pip install autocog-llamacpp'
     )
     with pytest.raises(PluginNotInstalledError):
         load_command("gguf")
 
 
-def test_a_misspelt_command_gets_the_nearest_of_plugins_too(
+def test_a_misspelled_command_gets_the_nearest_name_of_core_and_plugins(
     put: Put, wrong: Callable[..., str]
 ) -> None:
     put(weather="good_commands", broken="broken_commands")
@@ -265,9 +265,7 @@ def test_a_misspelt_command_gets_the_nearest_of_plugins_too(
 
 
 @pytest.mark.parametrize("quiet", [False, True])
-def test_progress_is_shown_to_people_who_watch(
-    monkeypatch: pytest.MonkeyPatch, quiet: bool
-) -> None:
+def test_progress_is_shown_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch, quiet: bool) -> None:
     shown = io.StringIO()
     monkeypatch.setattr(session, "quiet", quiet)
     monkeypatch.setattr(session, "_console", Console(file=shown, force_terminal=True, width=90))
@@ -284,13 +282,13 @@ def test_progress_is_shown_to_people_who_watch(
     assert shown.getvalue() == ""
 
 
-def test_commands_are_no_backends(put: Put) -> None:
+def test_commands_are_not_listed_as_backends(put: Put) -> None:
     put(weather="good_commands")
     assert "weather" not in {plugin.name for plugin in plugins.installed_plugins()}
     assert "weather" in {plugin.name for plugin in plugins.installed_plugins(COMMANDS)}
 
 
-def test_the_installed_command_finds_a_plugins_one(put: Put, tmp_path: Path) -> None:
+def test_the_installed_program_finds_a_plugin_command(put: Put, tmp_path: Path) -> None:
     put(weather="good_commands")
     code = (
         "import sys; sys.path.insert(0, 'site')\n"

@@ -19,7 +19,7 @@ MODEL = '[models.m]\nbackend = "random"\n'
 
 @pytest.fixture(autouse=True)
 def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No config file of this machine counts."""
+    """Hide the config files of this machine."""
     monkeypatch.delenv("AUTOCOG_CONFIG", raising=False)
     (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")
@@ -37,13 +37,13 @@ def write(tmp_path: Path) -> Write:
     return write
 
 
-def refused(path: Path, *words: str) -> str:
+def check_refused(path: Path, *words: str) -> str:
     with pytest.raises(ConfigError) as caught:
         load(config=path)
     message = str(caught.value)
     for word in (str(path), *words):
         assert word in message
-    # What failed left nothing behind: a correct call works.
+    # The error left nothing behind: a correct call works.
     assert load(backend="random").greedy("x").size
     return message
 
@@ -64,7 +64,7 @@ def test_the_argument_comes_before_the_variable_the_folders_and_the_user(
     assert read_config(argument).path == argument
 
 
-def test_without_any_file_the_config_is_empty_and_loading_says_what_to_write() -> None:
+def test_without_a_file_the_config_is_empty_and_load_says_what_to_create() -> None:
     assert read_config().models == {}
     with pytest.raises(ConfigError, match="no model is configured") as caught:
         load()
@@ -72,7 +72,7 @@ def test_without_any_file_the_config_is_empty_and_loading_says_what_to_write() -
 
 
 @pytest.mark.parametrize("how", ["argument", "variable"])
-def test_a_named_file_that_does_not_exist_is_an_error_not_a_fallback(
+def test_a_named_file_that_does_not_exist_is_an_error(
     how: str, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(MODEL)
@@ -98,15 +98,15 @@ def test_a_named_file_that_does_not_exist_is_an_error_not_a_fallback(
         ),
     ],
 )
-def test_an_unknown_key_is_refused_with_file_key_and_the_nearest_name(
+def test_an_unknown_key_is_an_error_with_file_key_and_nearest_name(
     write: Write, body: str, key: str, nearest: str
 ) -> None:
-    message = refused(write(body), f"{key}: unknown key", f'did you mean "{nearest}"?')
+    message = check_refused(write(body), f"{key}: unknown key", f'did you mean "{nearest}"?')
     assert message.count(";") == 1, "nothing else is wrong with the file"
 
 
-def test_every_fault_of_a_file_is_told_at_once(write: Write) -> None:
-    refused(
+def test_all_errors_of_a_file_are_reported_at_once(write: Write) -> None:
+    check_refused(
         write(MODEL + "bakend = 1\n[models.m.retry]\nretries = -1\ngrow = 2"),
         "models.m.bakend",
         "models.m.retry.retries",
@@ -130,19 +130,19 @@ def test_every_fault_of_a_file_is_told_at_once(write: Write) -> None:
         ('path = "x"\n' + MODEL, "path: unknown key"),
     ],
 )
-def test_a_value_of_the_wrong_type_is_refused_by_key(write: Write, body: str, key: str) -> None:
-    refused(write(body), key)
+def test_the_error_of_a_wrong_type_names_the_key(write: Write, body: str, key: str) -> None:
+    check_refused(write(body), key)
 
 
 @pytest.mark.parametrize("body", ["[models", "a = ", "= 1", "a = 1\na = 2"])
-def test_what_is_no_toml_is_refused_with_the_file(write: Write, body: str) -> None:
-    refused(write(body), "cannot be read")
+def test_the_error_of_invalid_toml_names_the_file(write: Write, body: str) -> None:
+    check_refused(write(body), "cannot be read")
 
 
-def test_bytes_that_are_no_utf8_are_refused_with_the_file(write: Write) -> None:
+def test_the_error_of_invalid_utf8_names_the_file(write: Write) -> None:
     path = write("")
     path.write_bytes(b"\xff\xfe\x00")
-    refused(path, "cannot be read")
+    check_refused(path, "cannot be read")
 
 
 def test_the_default_model_is_the_named_one_or_the_only_one(write: Write) -> None:
@@ -150,8 +150,8 @@ def test_the_default_model_is_the_named_one_or_the_only_one(write: Write) -> Non
     assert load(config=write(MODEL)).name == "m"
     assert load(config=write('default_model = "n"\n' + two)).name == "n"
     assert load("m", config=write('default_model = "n"\n' + two)).name == "m"
-    refused(write(two), "no `default_model`", "m, n")
-    refused(write('default_model = "mm"\n' + two), 'no model "mm"', 'did you mean "m"')
+    check_refused(write(two), "no `default_model`", "m, n")
+    check_refused(write('default_model = "mm"\n' + two), 'no model "mm"', 'did you mean "m"')
 
 
 def test_a_model_that_is_not_configured_gets_the_nearest_name(write: Write) -> None:
@@ -174,7 +174,7 @@ def test_options_completion_and_retry_reach_the_model(write: Write) -> None:
     assert read_config(path).models["m"].retry.policy().retries == 2
 
 
-def test_a_backend_goes_without_a_config_file(write: Write) -> None:
+def test_load_with_a_backend_reads_no_config_file(write: Write) -> None:
     write("this is no TOML")
     assert load(backend="random").greedy("x").size
     with pytest.raises(ConfigError, match="either"):
@@ -201,7 +201,7 @@ class TestEngines:
         monkeypatch.setattr(RandomLM, "create", classmethod(create))
         return calls
 
-    def test_models_of_one_engine_share_what_create_made(
+    def test_models_of_one_engine_share_the_loaded_engine(
         self, write: Write, created: list[Any]
     ) -> None:
         path = write(self.BODY)
@@ -222,7 +222,7 @@ class TestEngines:
         assert len(created) == 1
         b.close()
 
-    def test_after_the_last_is_closed_the_engine_is_made_anew(
+    def test_after_the_last_is_closed_the_engine_is_loaded_again(
         self, write: Write, created: list[Any]
     ) -> None:
         path = write(self.BODY)
@@ -239,11 +239,9 @@ class TestEngines:
     @pytest.mark.parametrize(
         ("key", "other"), [("options", "options = { seed = 4 }"), ("backend", 'backend = "table"')]
     )
-    def test_engines_whose_models_disagree_are_refused(
-        self, write: Write, key: str, other: str
-    ) -> None:
+    def test_models_of_one_engine_must_agree(self, write: Write, key: str, other: str) -> None:
         body = self.BODY + f'[models.c]\nengine = "e"\n{other}\n'
-        refused(write(body), "models a, c" if key == "options" else "a, c", f"`{key}`")
+        check_refused(write(body), "models a, c" if key == "options" else "a, c", f"`{key}`")
 
     def test_an_engine_that_failed_to_load_is_tried_again(
         self, write: Write, monkeypatch: pytest.MonkeyPatch
@@ -324,13 +322,13 @@ def test_a_file_of_a_package_is_found_without_importing_the_package(
         ("./missing.gguf", "no file or folder"),
     ],
 )
-def test_a_file_that_is_not_there_is_refused_by_key(
+def test_the_error_of_a_missing_file_names_the_key(
     write: Write, files: Callable[[], Any], reference: str, what: str
 ) -> None:
-    refused(write(options(f'file = "{reference}"')), "models.m.options.file", what)
+    check_refused(write(options(f'file = "{reference}"')), "models.m.options.file", what)
 
 
-def test_a_name_on_a_hub_is_left_as_it_is(write: Write, files: Callable[[], Any]) -> None:
+def test_a_name_on_a_hub_stays_unchanged(write: Write, files: Callable[[], Any]) -> None:
     load(config=write(options('file = "some-owner/some-model"')))
     assert files()[0] == "some-owner/some-model"
 
@@ -340,7 +338,7 @@ def test_secrets_come_from_the_environment_and_a_missing_one_is_named(
 ) -> None:
     path = write(options('file = "some/model", key = "env:FILES_KEY"'))
     monkeypatch.delenv("FILES_KEY", raising=False)
-    refused(path, "models.m.options.key", "FILES_KEY is not set")
+    check_refused(path, "models.m.options.key", "FILES_KEY is not set")
     monkeypatch.setenv("FILES_KEY", "k-12345")
     load(config=path)
     assert files()[1] == "k-12345"
@@ -392,10 +390,10 @@ def test_wrappers_are_named_outermost_first_alone_or_with_options(
         ('[{ name = "tag", options = { tag = "env:NOT_SET" } }]', ("NOT_SET is not set",)),
     ],
 )
-def test_wrong_options_of_a_wrapper_are_refused_by_key(
+def test_the_error_of_a_wrong_wrapper_option_names_the_key(
     write: Write, tags: Callable[[], list[str]], wrappers: str, words: tuple[str, ...]
 ) -> None:
-    refused(write(MODEL + f"wrappers = {wrappers}"), *words)
+    check_refused(write(MODEL + f"wrappers = {wrappers}"), *words)
 
 
 def test_the_config_cannot_be_changed_once_read(write: Write) -> None:

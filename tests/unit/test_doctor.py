@@ -1,9 +1,12 @@
-"""The doctor's parts: processes that hang or crash, damaged metadata, config files, secrets."""
+"""The doctor: child processes that hang or crash, damaged metadata, config files, secrets."""
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
+import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +20,14 @@ from autocog_core.config.config_file import find_config
 from autocog_core.doctor import PluginReport, examine
 from autocog_core.doctor.config_report import examine_config
 from autocog_core.doctor.model_reports import ModelReport, examine_model
-from autocog_core.doctor.plugin_reports import damaged_distributions, examine_plugin
-from autocog_core.doctor.problem import plain
-from autocog_core.doctor.secrecy import conceal_all, conceal_hidden, named_variables
+from autocog_core.doctor.plugin_reports import examine_plugin, find_unreadable_distributions
+from autocog_core.doctor.probe import ProbeChannel, run_probe
+from autocog_core.doctor.report_redaction import (
+    referenced_variables,
+    register_hidden_options,
+    register_secrets,
+    to_json_data,
+)
 from autocog_core.model.load import hidden_options
 from autocog_core.redaction import is_secret_name
 from tests.support.small_backends import install
@@ -65,8 +73,8 @@ SLOW = """
 
 
 @pytest.fixture(autouse=True)
-def no_secret_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of one test must not garble the messages of the next."""
+def no_registered_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Secrets of one test must not garble the messages of the next."""
     monkeypatch.setattr(redaction, "_known_secrets", set())
 
 
@@ -88,22 +96,22 @@ def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., plugin
 Put = Callable[..., plugins.InstalledPlugin]
 
 
-def mended(report: PluginReport | ModelReport) -> tuple[str, str]:
+def problem_of(report: PluginReport | ModelReport) -> tuple[str, str]:
     assert report.problem is not None
     return report.problem.what, report.problem.fix
 
 
-def test_a_plugin_that_ends_the_process_at_import_is_told_of(put: Put) -> None:
+def test_a_plugin_that_exits_at_import_is_reported(put: Put) -> None:
     report = examine_plugin(put("import os; os._exit(0)"), timeout=60)
-    assert mended(report) == (
-        "at import it ended the process with exit code 0",
+    assert problem_of(report) == (
+        "the process exited with code 0 while importing the plugin",
         "pip install --upgrade --force-reinstall autocog-odd",
     )
     assert report.import_seconds is None
 
 
 @pytest.mark.slow
-def test_a_plugin_that_hangs_is_ended_with_all_that_it_started(put: Put, tmp_path: Path) -> None:
+def test_a_plugin_that_hangs_is_killed_with_its_child_processes(put: Put, tmp_path: Path) -> None:
     started = tmp_path / "started"
     plugin = put(
         f"""
@@ -115,10 +123,12 @@ def test_a_plugin_that_hangs_is_ended_with_all_that_it_started(put: Put, tmp_pat
     )
     # On a busy machine Python alone may take longer than the shorter time.
     for timeout in (3, 20):
-        what, _ = mended(examine_plugin(plugin, timeout))
-        assert what == f"at import it did not end within {timeout} s"
+        what, fix = problem_of(examine_plugin(plugin, timeout))
+        assert what.startswith(f"the process did not end within {timeout} s; it was ")
+        assert "--timeout" in fix
         if started.exists():
             break
+    assert what.endswith("it was importing the plugin")
     assert _is_gone(int(started.read_text()))
 
 
@@ -138,8 +148,8 @@ def _is_gone(process: int) -> bool:
     return False
 
 
-def test_what_a_plugin_prints_and_keeps_open_does_no_harm(put: Put) -> None:
-    # The sleeper inherits the streams, and outlives the probe: who waits for it runs out of time.
+def test_output_and_child_processes_of_a_plugin_do_no_harm(put: Put) -> None:
+    # The sleeper inherits the streams, and outlives the probe: waiting for it would time out.
     noise = """
     import subprocess, sys, time
     print('{"contract": 7}')
@@ -153,11 +163,54 @@ def test_what_a_plugin_prints_and_keeps_open_does_no_harm(put: Put) -> None:
     assert 0.3 < report.import_seconds < 60
 
 
-def test_a_command_with_a_name_of_cores_is_told_that_it_cannot_be_reached(put: Put) -> None:
+def check_and_end(channel: ProbeChannel, ending: str) -> None:
+    """Report a fact, then end the process in one of several ways."""
+    print('{"step": "lying"}', flush=True)
+    print("\xff no JSON", flush=True)
+    channel.report(step="first", text="half", number=1)
+    channel.report(step="second", text="whole")
+    endings: dict[str, Callable[[], object]] = {
+        "return": lambda: None,
+        "raise": lambda: [][0],
+        "exit": lambda: sys.exit(3),
+        "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+        "exit later": lambda: atexit.register(os._exit, 4),
+    }
+    endings[ending]()
+
+
+@pytest.mark.parametrize(
+    ("ending", "what", "step"),
+    [
+        ("return", None, "exiting"),
+        ("raise", "IndexError: list index out of range", "exiting"),
+        ("exit", "the process exited with code 3 while second", "second"),
+        ("kill", "the process was killed by SIGKILL (out of memory?) while second", "second"),
+        ("exit later", "the process exited with code 4 while exiting", "exiting"),
+    ],
+)
+def test_a_probe_keeps_the_facts_however_its_process_ends(
+    ending: str, what: str | None, step: str
+) -> None:
+    check = f"{__name__}:{check_and_end.__name__}"
+    result = run_probe(check, [ending], timeout=60, fix="reinstall")
+    assert (result.facts, result.step) == ({"text": "whole", "number": 1}, step)
+    assert not result.timed_out
+    if what is None:
+        assert result.problem is None
+    else:
+        assert result.problem is not None
+        assert result.problem.what.startswith(what)
+        assert result.problem.fix == ("reinstall" if "process" in what else "")
+
+
+def test_a_command_with_the_name_of_one_of_cores_is_reported(put: Put) -> None:
     source = "import typer\napp = typer.Typer()\n@app.command()\ndef choose():\n    pass\n"
-    what, mend = mended(examine_plugin(put(source, "app", plugins.COMMANDS, "choose"), timeout=60))
-    assert "command choose of its own" in what
-    assert mend == "tell its authors"
+    what, fix = problem_of(
+        examine_plugin(put(source, "app", plugins.COMMANDS, "choose"), timeout=60)
+    )
+    assert 'autocog has its own command "choose"' in what
+    assert "authors" in fix
 
 
 @pytest.mark.parametrize(
@@ -169,35 +222,35 @@ def test_a_command_with_a_name_of_cores_is_told_that_it_cannot_be_reached(put: P
         ("entry_points.txt", b"[autocog]\nodd = \xe9:X\n", "its entry_points.txt cannot be read"),
     ],
 )
-def test_damaged_metadata_is_told_with_its_folder(
+def test_damaged_metadata_are_reported_with_their_folder(
     put: Put, tmp_path: Path, file: str, content: bytes | None, what: str
 ) -> None:
     put(GOOD)
-    assert damaged_distributions() == []
+    assert list(find_unreadable_distributions()) == []
     path = tmp_path / "autocog_odd-1.0.dist-info" / file
     path.unlink()
     if content is not None:
         path.write_bytes(content)
-    (damaged,) = damaged_distributions()
+    (damaged,) = find_unreadable_distributions()
     assert damaged.folder == str(path.parent)
     assert what in damaged.problem.what
     assert str(path.parent) in damaged.problem.fix
 
 
-def examined(tmp_path: Path, options: str, timeout: float = 60) -> ModelReport:
+def examine_one(tmp_path: Path, options: str, timeout: float = 60) -> ModelReport:
     text = f'[models.one]\nbackend = "odd"\noptions = {options}\n'
     (tmp_path / "autocog.toml").write_text(text, encoding="utf-8")
     config = read_config(tmp_path / "autocog.toml")
-    conceal_all(config)
-    return examine_model("one", config, [], default=True, load=True, timeout=timeout)
+    register_secrets(config)
+    return examine_model("one", config, [], is_default=True, load=True, timeout=timeout)
 
 
 @pytest.mark.slow
-def test_a_fingerprint_that_takes_too_long_is_no_failure(put: Put, tmp_path: Path) -> None:
+def test_a_slow_fingerprint_is_not_an_error(put: Put, tmp_path: Path) -> None:
     put(SLOW, "SlowLM")
     # On a busy machine loading alone may take longer than the shorter time.
     for timeout in (4, 30):
-        report = examined(tmp_path, '{ mode = "slow" }', timeout)
+        report = examine_one(tmp_path, '{ mode = "slow" }', timeout)
         if report.state == "loads":
             break
     assert (report.state, report.problem, report.fingerprint) == ("loads", None, None)
@@ -209,28 +262,30 @@ def test_a_fingerprint_that_takes_too_long_is_no_failure(put: Put, tmp_path: Pat
 
 
 @pytest.mark.parametrize("mode", ["raise", "crash"])
-def test_keys_in_options_are_in_no_message_not_even_in_that_of_a_crash(
+def test_keys_in_options_are_in_no_message_and_in_no_output_of_a_crash(
     put: Put, tmp_path: Path, mode: str
 ) -> None:
     put(SLOW, "SlowLM")
     options = f'{{ mode = "{mode}", api_key = "literal-4711", bearer = "bearing-0815" }}'
-    report = examined(tmp_path, options)
-    what = mended(report)[0]
+    report = examine_one(tmp_path, options)
+    what = problem_of(report)[0]
     assert "***" in what
     assert "4711" not in repr(report)
     assert "0815" not in repr(report)
     if mode == "crash":
-        crash = "while it was loaded it ended the process by SIGSEGV"
+        crash = "the process was killed by SIGSEGV while loading the model"
         assert what == f"{crash}: fatal: *** *** is not right"
 
 
 class Hides(BackendOptions):
-    """A wrapper's, as a backend's, may hold what nobody else may see."""
+    """Options of a wrapper or a backend, with a hidden one."""
 
     word: str = Field("", repr=False)
 
 
-def test_what_plugins_hide_is_taken_out_where_they_are_not_imported(tmp_path: Path) -> None:
+def test_hidden_options_are_removed_in_a_process_that_does_not_import_the_plugins(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "autocog.toml"
     path.write_text(
         '[models.one]\nbackend = "odd"\noptions = { seen = "of-backend", word = "Use own-word" }\n'
@@ -242,17 +297,17 @@ def test_what_plugins_hide_is_taken_out_where_they_are_not_imported(tmp_path: Pa
 
     names = hidden_options(Plugin)
     assert names == ["word"]
-    conceal_hidden(read_config(path).models["one"], [names, [], names])
-    assert plain("of-backend own-word wrappers-word") == "of-backend *** ***"
+    register_hidden_options(read_config(path).models["one"], [names, [], names])
+    assert to_json_data("of-backend own-word wrappers-word") == "of-backend *** ***"
 
 
 @pytest.mark.parametrize("timeout", [0.0, -1.0, math.nan, math.inf])
-def test_a_timeout_that_is_no_time_is_refused(timeout: float) -> None:
-    with pytest.raises(UsageError, match="no time to wait"):
+def test_a_timeout_must_be_positive_and_finite(timeout: float) -> None:
+    with pytest.raises(UsageError, match="not a positive, finite number"):
         examine(timeout=timeout)
 
 
-def test_the_places_and_the_one_that_counts_are_those_of_find_config(
+def test_the_locations_and_the_file_in_use_are_those_of_find_config(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, home = tmp_path / "above" / "here", tmp_path / "user"
@@ -280,11 +335,11 @@ def test_the_places_and_the_one_that_counts_are_those_of_find_config(
         argument = order[0] if first == 0 else None
         monkeypatch.setenv("AUTOCOG_CONFIG", str(order[1]) if first <= 1 else "")
         report, _ = examine_config(argument)
-        existing = [place for place in report.places if place.exists]
-        assert [place.path for place in existing if place.is_used] == [str(path)]
+        existing = [location for location in report.locations if location.exists]
+        assert [location.path for location in existing if location.is_used] == [str(path)]
         assert find_config(argument) == path.resolve()
-        assert [(place.kind, place.path) for place in existing] == [
-            (kind, str(each)) for kind, each in zip(kinds[first:], order[first:], strict=True)
+        assert [(location.kind, location.path) for location in existing] == [
+            (kind, str(file)) for kind, file in zip(kinds[first:], order[first:], strict=True)
         ]
         if first > 1:
             path.unlink()
@@ -308,7 +363,7 @@ def test_secret_names(name: str, secret: bool) -> None:
     assert is_secret_name(name) is secret
 
 
-def test_secrets_of_the_config_and_the_environment_are_taken_out(
+def test_secrets_of_the_config_and_the_environment_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOME_SERVICE_API_KEY", "from-environment")
@@ -330,8 +385,8 @@ def test_secrets_of_the_config_and_the_environment_are_taken_out(
         encoding="utf-8",
     )
     config = read_config(path)
-    conceal_all(config)
-    assert named_variables(config) == ["PLAIN_NAME"]
+    register_secrets(config)
+    assert referenced_variables(config) == ["PLAIN_NAME"]
     for secret in (
         "from-environment",
         "named-by-config",
@@ -347,5 +402,5 @@ def test_secrets_of_the_config_and_the_environment_are_taken_out(
         "coded+token",
         "within-completion",
     ):
-        assert secret not in repr(plain({"a": [f"x {secret} y"], secret: 1}))
-    assert plain("https://host/v1 plain-model") == "https://host/v1 plain-model"
+        assert secret not in repr(to_json_data({"a": [f"x {secret} y"], secret: 1}))
+    assert to_json_data("https://host/v1 plain-model") == "https://host/v1 plain-model"

@@ -1,4 +1,4 @@
-"""Attributes that are computed once, without holding up other objects."""
+"""Attributes that are computed once, without blocking other objects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Slow:
 
     @lazy
     def value(self) -> int:
-        """What takes long."""
+        """A slow value."""
         self.times += 1
         self.begun.set()
         assert self.go_on.wait(10)
@@ -38,7 +38,7 @@ def test_one_object_does_not_wait_for_another() -> None:
     assert first.value == 7
 
 
-def test_it_is_computed_once_whoever_asks() -> None:
+def test_threads_compute_it_once() -> None:
     slow = Slow()
     threads = [threading.Thread(target=lambda: slow.value) for _ in range(8)]
     for thread in threads:
@@ -47,10 +47,10 @@ def test_it_is_computed_once_whoever_asks() -> None:
     for thread in threads:
         thread.join(10)
     assert slow.times == 1
-    assert Slow.value.__doc__ == "What takes long."
+    assert Slow.value.__doc__ == "A slow value."
 
 
-def test_an_error_is_not_kept() -> None:
+def test_an_error_is_not_stored() -> None:
     class Failing:
         tries = 0
 

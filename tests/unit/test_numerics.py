@@ -23,7 +23,7 @@ def test_log_softmax_rows_are_at_most_zero_and_sum_to_one(values: list[float]) -
 
 
 @given(logits, st.floats(-1e3, 1e3))
-def test_log_softmax_does_not_see_a_constant_added_to_all_logits(
+def test_log_softmax_ignores_a_constant_added_to_all_logits(
     values: list[float], constant: float
 ) -> None:
     np.testing.assert_allclose(
@@ -31,7 +31,7 @@ def test_log_softmax_does_not_see_a_constant_added_to_all_logits(
     )
 
 
-def test_log_softmax_of_float16_is_computed_wide() -> None:
+def test_log_softmax_of_float16_is_computed_in_float64() -> None:
     row = log_softmax(np.zeros(100_000, dtype=np.float16))
     np.testing.assert_allclose(row, -math.log(100_000), rtol=1e-6)
 
@@ -41,10 +41,10 @@ def test_log_softmax_works_row_by_row_and_keeps_minus_infinity() -> None:
     np.testing.assert_allclose(rows, [[0, -INF], [-math.log(2)] * 2], rtol=1e-6)
 
 
-def test_log_softmax_leaves_its_argument_alone() -> None:
-    given_logits = np.array([1.0, 2.0])
-    log_softmax(given_logits)
-    assert given_logits.tolist() == [1.0, 2.0]
+def test_log_softmax_does_not_change_its_argument() -> None:
+    values = np.array([1.0, 2.0])
+    log_softmax(values)
+    assert values.tolist() == [1.0, 2.0]
 
 
 @pytest.mark.parametrize(
@@ -63,45 +63,45 @@ def test_logsumexp_is_exact_where_exp_underflows(values: list[float], expected: 
 
 @given(scores)
 def test_softmax_sums_to_one_without_nan(values: list[float]) -> None:
-    shares = softmax(values)
-    assert np.isfinite(shares).all()
-    assert shares.sum() == pytest.approx(1)
+    probabilities = softmax(values)
+    assert np.isfinite(probabilities).all()
+    assert probabilities.sum() == pytest.approx(1)
 
 
 @given(scores)
 def test_softmax_keeps_the_order_of_its_scores(values: list[float]) -> None:
-    shares = softmax(values)
+    probabilities = softmax(values)
     for i, first in enumerate(values):
         for j, second in enumerate(values):
-            assert first < second or shares[i] >= shares[j]
+            assert first < second or probabilities[i] >= probabilities[j]
 
 
 @pytest.mark.parametrize("value", [-INF, INF, -2000.0])
-def test_softmax_gives_equal_scores_equal_shares_infinite_ones_too(value: float) -> None:
+def test_softmax_of_equal_scores_is_equal_even_if_infinite(value: float) -> None:
     assert softmax([value] * 4).tolist() == [0.25] * 4
 
 
-def test_softmax_gives_everything_to_what_is_infinitely_better() -> None:
+def test_softmax_of_infinite_and_finite_scores() -> None:
     assert softmax([INF, 3.0, INF, -INF]).tolist() == [0.5, 0, 0.5, 0]
 
 
 def test_softmax_does_not_underflow_on_sums_of_minus_2000() -> None:
-    shares = softmax([-2000.0, -2000.0 + math.log(3)])
-    assert shares.tolist() == pytest.approx([0.25, 0.75])
+    probabilities = softmax([-2000.0, -2000.0 + math.log(3)])
+    assert probabilities.tolist() == pytest.approx([0.25, 0.75])
 
 
-def test_entropy_is_log_n_for_equal_shares_and_zero_for_a_certain_one() -> None:
+def test_entropy_is_log_n_for_equal_probabilities_and_zero_for_certainty() -> None:
     assert entropy(np.full(8, 1 / 8)) == pytest.approx(math.log(8))
     assert entropy(np.array([1.0, 0.0])) == 0
     assert math.copysign(1, entropy(np.array([1.0]))) == 1
 
 
-def test_log1m_sum_exp_is_the_log_of_what_is_left() -> None:
+def test_log1m_sum_exp_is_the_log_of_the_remaining_probability() -> None:
     assert log1m_sum_exp(np.log([0.5, 0.25])) == pytest.approx(math.log(0.25))
     assert log1m_sum_exp(np.array([-INF])) == 0
     assert log1m_sum_exp(np.array([-40.0])) == pytest.approx(-math.exp(-40), rel=1e-9)
 
 
 @pytest.mark.parametrize("values", [[0.0], [math.log(0.5)] * 2, [1e-9], [math.log(0.6)] * 2])
-def test_log1m_sum_exp_is_minus_infinity_where_nothing_is_left(values: list[float]) -> None:
+def test_log1m_sum_exp_is_minus_infinity_if_nothing_remains(values: list[float]) -> None:
     assert log1m_sum_exp(np.array(values)) == -INF

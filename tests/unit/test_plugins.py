@@ -50,7 +50,7 @@ Install = Callable[..., None]
 
 @pytest.fixture
 def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Install backends: name -> module, each in a distribution of its own."""
+    """Install backends: name -> module, each in a separate distribution."""
     monkeypatch.syspath_prepend(tmp_path)
 
     def put(version: str = "1.0", suffix: str = "", **backends: str) -> None:
@@ -67,7 +67,7 @@ def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     forget(*MODULES)
 
 
-def test_a_backend_of_ours_that_is_not_installed_gets_its_command(
+def test_a_backend_of_this_project_that_is_not_installed_gets_its_pip_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("autocog_core.config.plugins.installed_plugins", lambda group: [])
@@ -76,7 +76,7 @@ def test_a_backend_of_ours_that_is_not_installed_gets_its_command(
     assert caught.value.hint == "pip install autocog-llamacpp"
 
 
-def test_a_name_that_nobody_offers_gets_the_nearest_and_no_made_up_package() -> None:
+def test_an_unknown_name_gets_the_nearest_one_and_no_invented_package() -> None:
     with pytest.raises(PluginNotInstalledError, match="rnadom") as caught:
         load(backend="rnadom")
     assert 'did you mean "random"' in caught.value.hint
@@ -106,7 +106,7 @@ def test_listing_imports_nothing(put: Install) -> None:
         ("METADATA", None),
     ],
 )
-def test_a_damaged_distribution_hides_no_other(
+def test_a_damaged_distribution_does_not_hide_others(
     put: Install, tmp_path: Path, file: str, content: bytes | None
 ) -> None:
     put(good="good_plugin")
@@ -129,7 +129,7 @@ def test_a_plugin_that_exits_at_import_is_broken(put: Install, tmp_path: Path) -
         load(backend="quit")
 
 
-def test_a_taken_name_is_never_to_be_mended_by_removing_core(put: Install, tmp_path: Path) -> None:
+def test_the_fix_of_a_name_conflict_is_never_to_remove_core(put: Install, tmp_path: Path) -> None:
     install(tmp_path, "a-taker", {"autocog": {"table": "good_plugin:GoodLM"}}, {})
     put(good="good_plugin")
     with pytest.raises(PluginConflictError) as caught:
@@ -137,7 +137,7 @@ def test_a_taken_name_is_never_to_be_mended_by_removing_core(put: Install, tmp_p
     assert "pip uninstall a-taker" in caught.value.hint
 
 
-def test_a_missing_dependency_is_named_with_the_command_that_brings_it(put: Install) -> None:
+def test_a_missing_dependency_is_named_with_the_command_that_installs_it(put: Install) -> None:
     put(needy="needy_plugin")
     with pytest.raises(PluginDependencyError, match="a_module_that_is_not_there") as caught:
         load(backend="needy")
@@ -154,7 +154,7 @@ def test_a_missing_dependency_is_named_with_the_command_that_brings_it(put: Inst
         ("function_plugin", "no usable `create`"),
     ],
 )
-def test_a_broken_plugin_is_called_broken_and_named_with_its_distribution(
+def test_the_error_of_a_broken_plugin_names_its_distribution(
     put: Install, module: str, what: str
 ) -> None:
     put(bad=module)
@@ -170,7 +170,7 @@ def test_an_entry_point_without_its_class_is_broken(put: Install, tmp_path: Path
         load(backend="gone")
 
 
-def test_a_broken_plugin_keeps_no_other_from_loading_and_is_not_imported(put: Install) -> None:
+def test_a_broken_plugin_is_not_imported_when_another_is_loaded(put: Install) -> None:
     put(broken="broken_plugin", good="good_plugin", needy="needy_plugin")
     with pytest.raises(PluginBrokenError):
         load(backend="broken")
@@ -191,11 +191,11 @@ def test_another_contract_names_both_versions_and_what_to_upgrade(
     with pytest.raises(PluginContractError) as caught:
         load(backend="other")
     assert f"contract {version}" in str(caught.value)
-    assert "speaks 1" in str(caught.value)
+    assert "supports 1" in str(caught.value)
     assert f"--upgrade {upgrade}" in caught.value.hint
 
 
-def test_one_name_from_two_distributions_names_both(put: Install) -> None:
+def test_a_name_of_two_distributions_is_an_error_that_names_both(put: Install) -> None:
     put(good="good_plugin")
     put(good="good_plugin", suffix="-fork", version="0.2")
     with pytest.raises(PluginConflictError) as caught:
@@ -205,7 +205,7 @@ def test_one_name_from_two_distributions_names_both(put: Install) -> None:
     assert load(backend="random").greedy("x").size
 
 
-def test_one_distribution_seen_twice_on_the_path_is_no_conflict(
+def test_a_distribution_twice_on_the_path_is_not_a_conflict(
     put: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(good="good_plugin")
@@ -225,21 +225,21 @@ def test_disabled_plugins_are_neither_listed_nor_loaded(
     assert load(backend="good").greedy("x").size
 
 
-def test_a_misspelt_hook_is_refused_with_the_nearest(put: Install) -> None:
+def test_a_misspelled_hook_is_an_error_with_the_nearest_name(put: Install) -> None:
     put(misspelt="misspelt_plugin")
     with pytest.raises(PluginBrokenError, match="gready_impl") as caught:
         load(backend="misspelt")
     assert 'did you mean "greedy_impl"' in caught.value.hint
 
 
-def test_who_offers_a_hook_is_told_without_the_broken_ones(put: Install) -> None:
+def test_backends_with_a_hook_are_listed_without_broken_ones(put: Install) -> None:
     put(good="good_plugin", broken="broken_plugin", needy="needy_plugin")
     able = backends_with_hook("greedy_impl")
     assert {"good", "random", "table"} <= set(able)
     assert not {"broken", "needy"} & set(able)
 
 
-def test_a_wrapper_that_nobody_offers_is_called_a_wrapper() -> None:
+def test_the_error_of_an_unknown_wrapper_calls_it_a_wrapper() -> None:
     with pytest.raises(PluginNotInstalledError, match='wrapper "tracing"'):
         load_class("tracing", WRAPPERS)
 
@@ -253,7 +253,7 @@ def test_a_backend_and_a_wrapper_may_share_a_name(tmp_path: Path, put: Install) 
 
 
 @pytest.mark.parametrize("missing", ["a_module_that_is_not_there", "gone_plugin"])
-def test_a_dependency_that_create_misses_is_a_dependency_error(
+def test_a_dependency_missing_in_create_is_a_dependency_error(
     put: Install, tmp_path: Path, missing: str
 ) -> None:
     source = (
@@ -281,7 +281,7 @@ def test_importing_core_imports_no_engine_and_no_command_line() -> None:
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
-def test_unknown_options_of_a_backend_are_refused_with_the_nearest() -> None:
+def test_an_unknown_option_is_an_error_with_the_nearest_name() -> None:
     with pytest.raises(ConfigError, match=r"options\.sead") as caught:
         load(backend="random", options={"sead": 1})
     assert 'did you mean "seed"' in str(caught.value)

@@ -19,7 +19,7 @@ def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_KEY", SECRET)
 
 
-def test_a_secret_is_in_no_form_of_an_error() -> None:
+def test_no_form_of_an_error_contains_a_secret() -> None:
     assert redaction.from_environment("env:MY_KEY") == SECRET
     error = EngineError(f"refused {SECRET}", where=f"at {SECRET}", hint=f"not {SECRET}")
     forms = [str(error), repr(error), repr(error.args), "".join(traceback.format_exception(error))]
@@ -27,7 +27,7 @@ def test_a_secret_is_in_no_form_of_an_error() -> None:
     assert "***" in str(error)
 
 
-def test_a_secret_that_contains_another_leaves_nothing_of_itself(
+def test_a_secret_that_contains_another_is_removed_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SHORT", "sk-012")
@@ -36,7 +36,7 @@ def test_a_secret_that_contains_another_leaves_nothing_of_itself(
     assert redaction.redact(f"<{SECRET}><sk-012>") == "<***><***>"
 
 
-def test_an_unset_or_empty_variable_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unset_or_empty_variable_is_not_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMPTY", "")
     assert not redaction.from_environment("env:EMPTY")
     assert redaction.from_environment("env:NOT_SET_AT_ALL") is None
@@ -49,7 +49,7 @@ def write(tmp_path: Path, body: str) -> Path:
     return path
 
 
-def test_a_secret_is_in_no_repr_of_the_config(tmp_path: Path) -> None:
+def test_the_repr_of_the_config_has_no_secret(tmp_path: Path) -> None:
     path = write(tmp_path, '[models.m]\nbackend = "random"\noptions = { seed = "env:MY_KEY" }\n')
     assert SECRET not in repr(read_config(path))
 
@@ -61,7 +61,7 @@ def test_a_secret_of_the_wrong_type_is_not_in_the_message(tmp_path: Path) -> Non
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_secret_that_an_engine_repeats_is_not_in_our_error(
+def test_a_secret_in_an_error_of_the_engine_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def create(**options: Any) -> Any:
@@ -76,7 +76,7 @@ def test_a_secret_that_an_engine_repeats_is_not_in_our_error(
     assert SECRET not in str(caught.value) + repr(caught.value)
 
 
-def test_a_key_that_is_written_openly_is_not_in_an_engines_error(
+def test_a_literal_key_in_an_error_of_the_engine_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Keyed(RandomLM):
@@ -98,7 +98,7 @@ def test_a_key_that_is_written_openly_is_not_in_an_engines_error(
 
 
 @pytest.mark.parametrize(
-    ("url", "shown"),
+    ("url", "redacted"),
     [
         ("https://host/v1?model=m", "https://host/v1?model=m"),
         ("https://a:b@host:80/v1", "https://***@host:80/v1"),
@@ -109,5 +109,5 @@ def test_a_key_that_is_written_openly_is_not_in_an_engines_error(
         ("me@host", "me@host"),
     ],
 )
-def test_urls_are_shown_without_what_is_secret_in_them(url: str, shown: str) -> None:
-    assert redaction.redact_url(url) == shown
+def test_secrets_in_urls_are_redacted(url: str, redacted: str) -> None:
+    assert redaction.redact_url(url) == redacted
