@@ -103,7 +103,7 @@ def redact(text: str) -> str:
     return text
 
 
-def texts_in(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+def find_texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     """Yield the texts inside nested data, each with its path of keys.
 
     :param value: mappings, lists, texts and other values.
@@ -113,10 +113,10 @@ def texts_in(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
         yield key, value
     elif isinstance(value, Mapping):
         for name, entry in value.items():
-            yield from texts_in(entry, f"{key}.{name}")
+            yield from find_texts(entry, f"{key}.{name}")
     elif isinstance(value, list | tuple):
         for entry in value:
-            yield from texts_in(entry, key)
+            yield from find_texts(entry, key)
 
 
 def redact_options(value: Any, name: str = "") -> Any:

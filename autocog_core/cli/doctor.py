@@ -23,7 +23,7 @@ def _check_finite(seconds: float) -> float:
 def doctor(
     model: Annotated[
         str | None,
-        typer.Argument(metavar="[MODEL]", help="Check only this model and its plugins."),
+        typer.Argument(metavar="MODEL", help="Check only this model and its plugins."),
     ] = None,
     as_json: AsJson = False,
     config: ConfigFile = None,

@@ -106,7 +106,7 @@ def _plugin_item(report: PluginReport) -> _Item:
 
 
 def _unreadable_item(report: UnreadableDistribution) -> _Item:
-    title = Text.assemble(("damaged", "bold"), ": ", report.folder, overflow="fold")
+    title = Text.assemble(("unreadable distribution", "bold"), ": ", report.folder, overflow="fold")
     effect = (
         "until this is fixed, programs that look for plugins do not start"
         if report.blocks_plugins
@@ -224,7 +224,8 @@ def _verdict(diagnosis: Diagnosis) -> Text:
     if names:
         label = "model" if len(names) == 1 else "models"
         return Text(f"{label} with errors: {', '.join(names)}", "bold red")
-    verdict = Text("everything configured works", "green")
+    works = "everything configured works" if diagnosis.models else "no model is configured"
+    verdict = Text(works, "green")
     broken_plugins = any(plugin.problem is not None for plugin in diagnosis.plugins)
     if broken_plugins or diagnosis.unreadable_distributions:
         verdict.append("; no configured model uses the plugins with errors")

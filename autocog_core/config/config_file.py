@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from platformdirs import user_config_path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -22,6 +22,8 @@ from autocog_core.hooks.retry import RetryPolicy
 
 CONFIG_FILE_NAME = "autocog.toml"
 CONFIG_VARIABLE = "AUTOCOG_CONFIG"
+#: The argument, the variable, the current folder, one above it, or the user's config folder.
+LocationKind = Literal["argument", "variable", "here", "above", "user"]
 
 
 class WrapperConfig(BaseModel):
@@ -141,20 +143,31 @@ def find_config(path: str | os.PathLike[str] | None = None) -> Path | None:
     :param path: the file; None looks for it.
     :raises ConfigError: if the file named by the argument or the variable does not exist.
     """
-    for name, where in (
-        (path, "--config"),
-        (os.environ.get(CONFIG_VARIABLE), f"${CONFIG_VARIABLE}"),
-    ):
-        if name:
-            file = Path(name).expanduser()
-            if not file.is_file():
-                raise ConfigError(f"no such file: {file}", where=where)
+    names = {"argument": "--config", "variable": f"${CONFIG_VARIABLE}"}
+    for kind, file in config_locations(path):
+        if file.is_file():
             return file.resolve()
-    here = Path.cwd()
-    for folder in (here, *here.parents, user_config_path("autocog")):
-        if (folder / CONFIG_FILE_NAME).is_file():
-            return (folder / CONFIG_FILE_NAME).resolve()
+        if kind in names:
+            raise ConfigError(f"no such file: {file}", where=names[kind])
     return None
+
+
+def config_locations(
+    path: str | os.PathLike[str] | None = None,
+) -> Iterator[tuple[LocationKind, Path]]:
+    """Yield the files that may be the config file, in the order in which autocog looks for it.
+
+    :param path: the file named by an argument, if any.
+    """
+    if path:
+        yield "argument", Path(path).expanduser()
+    if variable := os.environ.get(CONFIG_VARIABLE):
+        yield "variable", Path(variable).expanduser()
+    here = Path.cwd()
+    yield "here", here / CONFIG_FILE_NAME
+    for folder in here.parents:
+        yield "above", folder / CONFIG_FILE_NAME
+    yield "user", user_config_path("autocog") / CONFIG_FILE_NAME
 
 
 def read_config(path: str | os.PathLike[str] | None = None) -> Config:

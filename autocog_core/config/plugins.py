@@ -42,7 +42,8 @@ FIRST_PARTY_PLUGINS = {
     WRAPPERS: {},
     COMMANDS: {"gguf": "autocog-llamacpp"},
 }
-_KINDS = {BACKENDS: "backend", WRAPPERS: "wrapper", COMMANDS: "command"}
+#: What the plugins of each group are called.
+KINDS = {BACKENDS: "backend", WRAPPERS: "wrapper", COMMANDS: "command"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ def load_target(plugin: InstalledPlugin) -> Any:
         raise PluginBrokenError(
             f"fails at import: {type(error).__name__}: {error}",
             where=plugin_label(plugin),
-            hint=f"pip install --upgrade --force-reinstall {plugin.distribution}",
+            hint=reinstall_command(plugin),
         ) from error
 
 
@@ -121,8 +122,16 @@ def plugin_label(plugin: InstalledPlugin) -> str:
 
     :param plugin: the plugin.
     """
-    kind = _KINDS[plugin.entry_point.group]
+    kind = KINDS[plugin.entry_point.group]
     return f'{kind} "{plugin.name}" ({plugin.distribution} {plugin.version})'
+
+
+def reinstall_command(plugin: InstalledPlugin) -> str:
+    """Return the command that repairs a plugin's distribution.
+
+    :param plugin: the plugin.
+    """
+    return f"pip install --upgrade --force-reinstall {plugin.distribution}"
 
 
 def diagnose_import_error(error: ModuleNotFoundError, plugin: InstalledPlugin) -> PluginError:
@@ -143,7 +152,7 @@ def diagnose_import_error(error: ModuleNotFoundError, plugin: InstalledPlugin) -
     return PluginBrokenError(
         f"its module cannot be imported: {error}",
         where=where,
-        hint=f"pip install --upgrade --force-reinstall {plugin.distribution}",
+        hint=reinstall_command(plugin),
     )
 
 
@@ -155,7 +164,7 @@ def find_installed(name: str, group: str = BACKENDS) -> InstalledPlugin:
     :raises PluginNotInstalledError: if there is none.
     :raises PluginConflictError: if there are two.
     """
-    where = f'{_KINDS[group]} "{name}"'
+    where = f'{KINDS[group]} "{name}"'
     if name in disabled_plugins():
         raise PluginNotInstalledError(
             f"it is disabled by {DISABLE_VARIABLE}",

@@ -4,36 +4,29 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
-
-from platformdirs import user_config_path
 
 from autocog_core.config.config_file import (
-    CONFIG_FILE_NAME,
-    CONFIG_VARIABLE,
     Config,
+    LocationKind,
+    config_locations,
     find_config,
     read_config,
 )
 from autocog_core.doctor.problem import Problem
 from autocog_core.errors import ConfigError
 
-Kind = Literal["argument", "variable", "here", "above", "user"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigLocation:
     """A location where autocog looks for the config file.
 
-    :ivar kind: the argument, the variable, the current folder, a folder above it, or the user's
-        config folder.
+    :ivar kind: how autocog finds it.
     :ivar path: the file.
     :ivar exists: whether there is a file.
     :ivar is_used: commands read this file.
     """
 
-    kind: Kind
+    kind: LocationKind
     path: str
     exists: bool
     is_used: bool
@@ -68,7 +61,7 @@ def examine_config(path: str | os.PathLike[str] | None) -> tuple[ConfigReport, C
     except ConfigError as error:
         problem = Problem.from_error(error)
     locations: list[ConfigLocation] = []
-    for kind, file in _possible_files(path):
+    for kind, file in config_locations(path):
         # Two locations may be the same file; the first one is used.
         is_used = file.resolve() == used_path and not any(other.is_used for other in locations)
         locations.append(
@@ -81,22 +74,6 @@ def examine_config(path: str | os.PathLike[str] | None) -> tuple[ConfigReport, C
         problem=problem,
     )
     return report, config
-
-
-def _possible_files(path: str | os.PathLike[str] | None) -> list[tuple[Kind, Path]]:
-    """The files in the order of `find_config`."""
-    files: list[tuple[Kind, Path]] = []
-    if path:
-        files.append(("argument", Path(path).expanduser()))
-    if variable := os.environ.get(CONFIG_VARIABLE):
-        files.append(("variable", Path(variable).expanduser()))
-    here = Path.cwd()
-    return [
-        *files,
-        ("here", here / CONFIG_FILE_NAME),
-        *(("above", folder / CONFIG_FILE_NAME) for folder in here.parents),
-        ("user", user_config_path("autocog") / CONFIG_FILE_NAME),
-    ]
 
 
 def _default_model(config: Config) -> str | None:

@@ -14,7 +14,6 @@ from autocog_core.doctor.config_report import ConfigReport, examine_config
 from autocog_core.doctor.environment import Environment, examine_environment
 from autocog_core.doctor.model_reports import ModelReport, examine_model
 from autocog_core.doctor.plugin_reports import (
-    KINDS,
     PluginReport,
     UnreadableDistribution,
     examine_plugin,
@@ -122,7 +121,7 @@ def examine(
 
 def _select_plugins(config: Config, models: Sequence[str] | None) -> list[plugins.InstalledPlugin]:
     """Return all installed plugins, or those that some models use."""
-    installed = [plugin for group in KINDS for plugin in plugins.installed_plugins(group)]
+    installed = [plugin for group in plugins.KINDS for plugin in plugins.installed_plugins(group)]
     if models is None:
         return installed
     used = set()

@@ -82,7 +82,7 @@ def examine_model(
         MODEL_PROBE,
         [str(config.path), name, "load" if load else "check"],
         timeout=timeout,
-        fix=f"for all its output, run: autocog tokenize --model {shlex.quote(name)} text",
+        fix=f"to see all its output, run: autocog tokenize --model {shlex.quote(name)} text",
         register=register,
     )
     problem = result.problem

@@ -17,8 +17,6 @@ CLASS_PROBE = "autocog_core.doctor.plugin_probe:probe_class"
 #: Only a name, because the command line is a layer above this package.
 COMMAND_PROBE = "autocog_core.cli.command_probe:probe_command"
 
-KINDS = {plugins.BACKENDS: "backend", plugins.WRAPPERS: "wrapper", plugins.COMMANDS: "command"}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginReport:
@@ -53,7 +51,7 @@ def examine_plugin(plugin: plugins.InstalledPlugin, timeout: float) -> PluginRep
     """
     group = plugin.entry_point.group
     report = PluginReport(
-        kind=KINDS[group],
+        kind=plugins.KINDS[group],
         name=plugin.name,
         distribution=plugin.distribution,
         version=plugin.version,
@@ -67,7 +65,7 @@ def examine_plugin(plugin: plugins.InstalledPlugin, timeout: float) -> PluginRep
         COMMAND_PROBE if group == plugins.COMMANDS else CLASS_PROBE,
         [group, plugin.name],
         timeout=timeout,
-        fix=f"pip install --upgrade --force-reinstall {plugin.distribution}",
+        fix=plugins.reinstall_command(plugin),
     )
     facts = {**result.facts, "hooks": tuple(result.facts.get("hooks", ()))}
     return replace(report, problem=result.problem, **facts)
@@ -107,7 +105,7 @@ def _check_metadata(distribution: Any) -> tuple[str, str]:
     """Return the first unreadable file of a distribution, and what is wrong with it."""
     file = "entry_points.txt"
     try:
-        has_plugins = any(point.group in KINDS for point in distribution.entry_points)
+        has_plugins = any(point.group in plugins.KINDS for point in distribution.entry_points)
         file = "METADATA"
         if has_plugins and not (distribution.name and distribution.version):
             return file, "its METADATA lacks the name or the version"

@@ -9,7 +9,7 @@ from typing import Any
 
 from autocog_core import redaction
 from autocog_core.config.config_file import Config, ModelConfig
-from autocog_core.redaction import is_secret_name, redact, texts_in
+from autocog_core.redaction import find_texts, is_secret_name, redact
 
 
 def register_secrets(config: Config | None = None) -> None:
@@ -21,7 +21,7 @@ def register_secrets(config: Config | None = None) -> None:
             # HTTPS_PROXY=http://me:password@proxy
             redaction.register_secret_url(value)
     for model in config.models.values() if config is not None else ():
-        for key, value in (*_option_texts(model), *texts_in(model.completion)):
+        for key, value in (*_option_texts(model), *find_texts(model.completion)):
             redaction.register_secret_option(key, value)
 
 
@@ -33,7 +33,7 @@ def register_hidden_options(model: ModelConfig, hidden: Sequence[Sequence[str]])
     """
     for options, names in zip(_option_tables(model), hidden, strict=False):
         for name in names:
-            for _, value in texts_in(options.get(name)):
+            for _, value in find_texts(options.get(name)):
                 redaction.register_secret_words(value)
 
 
@@ -70,4 +70,4 @@ def _option_tables(model: ModelConfig) -> list[dict[str, Any]]:
 
 def _option_texts(model: ModelConfig) -> Iterator[tuple[str, str]]:
     for options in _option_tables(model):
-        yield from texts_in(options)
+        yield from find_texts(options)

@@ -77,7 +77,7 @@ def resolve_model(
         for entry in model.wrappers
     )
     arguments = merge_arguments(model.completion, completion or {})
-    for name, value in redaction.texts_in(arguments):
+    for name, value in redaction.find_texts(arguments):
         redaction.register_secret_option(name, value)
     validate_defaults(arguments, f"{where}: {key}completion")
     return ResolvedModel(backend=backend, wrappers=wrappers, completion=arguments)
@@ -92,10 +92,10 @@ def hidden_options(plugin: type[Any]) -> list[str]:
 def _resolve_plugin(
     plugin: type[Any], options: Mapping[str, Any], config: Config, where: str, key: str
 ) -> ResolvedPlugin:
-    for name, value in redaction.texts_in(options):
+    for name, value in redaction.find_texts(options):
         redaction.register_secret_option(name, value)
     for name in hidden_options(plugin):
-        for _, value in redaction.texts_in(options.get(name)):
+        for _, value in redaction.find_texts(options.get(name)):
             redaction.register_secret_words(value)
     resolved = resolve_secrets(options, where=where, key=key)
     valid = validate(plugin.Options, resolved, where=where, prefix=key, folder=config.folder)

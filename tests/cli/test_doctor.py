@@ -13,7 +13,6 @@ import pytest
 
 from autocog_core import __version__
 from autocog_core.config import plugins
-from autocog_core.doctor.plugin_reports import KINDS
 from tests.cli.conftest import Run
 from tests.support.small_backends import install
 
@@ -65,6 +64,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
+def all_but_random() -> str:
+    """The names of all installed plugins except `random`, for `AUTOCOG_DISABLE_PLUGINS`."""
+    installed = [plugin for group in plugins.KINDS for plugin in plugins.installed_plugins(group)]
+    return ",".join(sorted({plugin.name for plugin in installed} - {"random"}))
+
+
 def module_path(site: Path) -> str:
     """`PYTHONPATH` with a folder of plugins before the folders that are there already."""
     return os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
@@ -75,12 +80,12 @@ def doctor(
 ) -> subprocess.CompletedProcess[str]:
     """Run the installed command, with `site` installed and nothing else but core's `random`."""
     (folder / "autocog.toml").write_text(config, encoding="utf-8")
-    others = {plugin.name for group in KINDS for plugin in plugins.installed_plugins(group)} - {
-        "random"
-    }
+    others = {
+        plugin.name for group in plugins.KINDS for plugin in plugins.installed_plugins(group)
+    } - {"random"}
     settings = {
         "PYTHONPATH": module_path(site),
-        "AUTOCOG_DISABLE_PLUGINS": ",".join(sorted(others)),
+        "AUTOCOG_DISABLE_PLUGINS": all_but_random(),
         "COLUMNS": "80",
         **variables,
     }
@@ -206,10 +211,10 @@ def test_using_the_good_plugin_imports_no_broken_one(site: Path, tmp_path: Path)
 @pytest.fixture
 def alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the doctor in this process, with `random` alone installed."""
-    others = {plugin.name for group in KINDS for plugin in plugins.installed_plugins(group)} - {
-        "random"
-    }
-    monkeypatch.setenv("AUTOCOG_DISABLE_PLUGINS", ",".join(others))
+    others = {
+        plugin.name for group in plugins.KINDS for plugin in plugins.installed_plugins(group)
+    } - {"random"}
+    monkeypatch.setenv("AUTOCOG_DISABLE_PLUGINS", all_but_random())
     monkeypatch.setattr("autocog_core.redaction._known_secrets", set())
     return run
 

@@ -316,9 +316,6 @@ def test_the_locations_and_the_file_in_use_are_those_of_find_config(
     monkeypatch.setattr(
         "autocog_core.config.config_file.user_config_path", lambda name: home / name
     )
-    monkeypatch.setattr(
-        "autocog_core.doctor.config_report.user_config_path", lambda name: home / name
-    )
     monkeypatch.chdir(here)
     order = [
         tmp_path / "argument.toml",
