@@ -83,7 +83,7 @@ def _problem_lines(problem: Problem | None, *subjects: str) -> Iterator[Text]:
         return
     is_known = any(redact(subject) in problem.where for subject in subjects)
     prefix = f"{problem.where}: " if problem.where and not is_known else ""
-    yield _text(prefix + problem.what)
+    yield _text(prefix + problem.message)
     if problem.fix:
         yield Text.assemble(("fix: ", "bold"), printable(problem.fix), overflow="fold")
 

@@ -89,14 +89,14 @@ class UnreadableDistribution:
 def find_unreadable_distributions() -> Iterator[UnreadableDistribution]:
     """Yield the distributions with unreadable metadata. Often an upgrade left them behind."""
     for distribution in distributions():
-        file, what = _check_metadata(distribution)
-        if what:
+        file, message = _check_metadata(distribution)
+        if message:
             # No public attribute has the folder.
             folder = str(getattr(distribution, "_path", "a distribution"))
             fix = f"delete {folder}, or install its distribution again"
             yield UnreadableDistribution(
                 folder=folder,
-                problem=Problem(what=what, fix=fix),
+                problem=Problem(message=message, fix=fix),
                 blocks_plugins=file == "entry_points.txt",
             )
 

@@ -54,16 +54,19 @@ class ProbeChannel:
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
+        self._step = _FIRST_STEP
         self._facts: dict[str, Any] = {}
 
-    def report(self, **facts: Any) -> None:
+    def report(self, *, step: str | None = None, **facts: Any) -> None:
         """Add facts to the document; a fact replaces an earlier one of the same name.
 
-        :param facts: any names; `step` says what the process does next.
+        :param step: what the process does next, as in "while ...".
         """
+        if step is not None:
+            self._step = step
         self._facts.update(to_json_data(facts))
         temporary = self._path.with_suffix(".new")
-        temporary.write_text(json.dumps(self._facts), encoding="ascii")
+        temporary.write_text(json.dumps({"step": self._step, **self._facts}), encoding="ascii")
         # Atomic: a process that is killed here leaves a whole document.
         temporary.replace(self._path)
 
@@ -100,43 +103,43 @@ def run_probe(
     # Files instead of pipes: a grandchild that keeps a pipe open would block the parent.
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder, TemporaryFile() as output:
         document = Path(folder, "probe.json")
-        process = subprocess.Popen(  # noqa: S603 - this interpreter and a module of core
-            # -P: modules in the current folder must not hide installed ones.
-            [sys.executable, "-P", "-c", _START, str(document), check, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env=_environment_with_path(),
-            start_new_session=True,
-        )
-        code = None
-        try:
-            code = process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:
-            # Also after success: a plugin may have started other processes.
-            _kill_group(process)
+        code = _run_process([str(document), check, *arguments], timeout, output)
         facts = json.loads(document.read_bytes()) if document.exists() else {}
+        step = facts.pop("step", _FIRST_STEP)
         register(facts)
         # Again: this process may know secrets that the child did not know.
         facts = to_json_data(facts)
-        step = facts.pop("step", _FIRST_STEP)
         problem = Problem(**facts.pop("problem")) if "problem" in facts else None
         if code is None:
-            what = f"the process did not end within {timeout:g} s; it was {step}"
-            problem = Problem(what=what, fix="allow more time with --timeout SECONDS")
+            message = f"the process did not end within {timeout:g} s; it was {step}"
+            problem = Problem(message=message, fix="allow more time with --timeout SECONDS")
         elif code != 0 or step != _LAST_STEP:
-            what = f"the process {_exit_description(code)} while {step}"
             line = _last_stderr_line(output)
-            problem = Problem(what=what + (line and f": {line}"), fix=fix)
+            message = f"the process {_exit_description(code)} while {step}"
+            problem = Problem(message=message + (line and f": {line}"), fix=fix)
     return ProbeResult(facts=facts, step=step, timed_out=code is None, problem=problem)
 
 
-def _environment_with_path() -> dict[str, str]:
-    """The environment in which a child process finds the same modules as this process."""
+def _run_process(arguments: Sequence[str], timeout: float, output: IO[bytes]) -> int | None:
+    """Run `run_check` in a child process, and return its exit code; None after the time limit."""
     path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
-    return {**os.environ, "PYTHONPATH": path}
+    process = subprocess.Popen(  # noqa: S603 - this interpreter and a module of core
+        # -P: modules in the current folder must not hide installed ones.
+        [sys.executable, "-P", "-c", _START, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        # The child process finds the same modules as this process.
+        env={**os.environ, "PYTHONPATH": path},
+        start_new_session=True,
+    )
+    try:
+        return process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        # Also after success: a plugin may have started other processes.
+        _kill_group(process)
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

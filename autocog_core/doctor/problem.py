@@ -13,12 +13,12 @@ from autocog_core.redaction import redact
 class Problem:
     """Why something does not work.
 
-    :ivar what: the reason, a clause without a full stop.
+    :ivar message: the reason, a clause without a full stop.
     :ivar where: the file, plugin or model that the reason is about, if the error names it.
     :ivar fix: what to do about it, often a command; may be empty.
     """
 
-    what: str
+    message: str
     where: str = ""
     fix: str = ""
 
@@ -26,5 +26,5 @@ class Problem:
     def from_error(cls, error: Exception) -> Self:
         """Return the problem that an exception describes."""
         if isinstance(error, AutocogError):
-            return cls(what=error.message, where=error.where, fix=error.hint)
-        return cls(what=redact(f"{type(error).__name__}: {error}"))
+            return cls(message=error.message, where=error.where, fix=error.hint)
+        return cls(message=redact(f"{type(error).__name__}: {error}"))

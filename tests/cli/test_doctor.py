@@ -80,9 +80,6 @@ def doctor(
 ) -> subprocess.CompletedProcess[str]:
     """Run the installed command, with `site` installed and nothing else but core's `random`."""
     (folder / "autocog.toml").write_text(config, encoding="utf-8")
-    others = {
-        plugin.name for group in plugins.KINDS for plugin in plugins.installed_plugins(group)
-    } - {"random"}
     settings = {
         "PYTHONPATH": module_path(site),
         "AUTOCOG_DISABLE_PLUGINS": all_but_random(),
@@ -211,9 +208,6 @@ def test_using_the_good_plugin_imports_no_broken_one(site: Path, tmp_path: Path)
 @pytest.fixture
 def alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the doctor in this process, with `random` alone installed."""
-    others = {
-        plugin.name for group in plugins.KINDS for plugin in plugins.installed_plugins(group)
-    } - {"random"}
     monkeypatch.setenv("AUTOCOG_DISABLE_PLUGINS", all_but_random())
     monkeypatch.setattr("autocog_core.redaction._known_secrets", set())
     return run
@@ -233,7 +227,7 @@ def test_a_broken_plugin_that_the_config_names_is_exit_code_1(
     assert [plugin["name"] for plugin in data["plugins"]] == ["needy"]
     (model,) = data["models"]
     assert (data["works"], model["name"], model["state"]) == (False, "bad", "error")
-    assert "a_module_that_is_not_there" in model["problem"]["what"]
+    assert "a_module_that_is_not_there" in model["problem"]["message"]
     assert model["problem"]["fix"].startswith("pip install autocog-needy")
     assert data["config"]["path"] == str(folder / "autocog.toml")
     assert data["environment"]["secrets"] == {"SOME_VARIABLE": False}
@@ -249,7 +243,7 @@ def test_options_are_checked_without_loading(alone: Run, folder: Path) -> None:
     assert result.exit_code == 1
     right, wrong = json.loads(result.stdout)["models"]
     assert (right["state"], right["load_seconds"], right["facts"]) == ("skipped", None, {})
-    assert wrong["problem"]["what"] == (
+    assert wrong["problem"]["message"] == (
         'models.wrong.options.sead: unknown key; did you mean "seed"?'
     )
 

@@ -184,7 +184,7 @@ def test_an_interrupted_plugin_command_has_exit_code_130(put: Put, run: Run) -> 
 
 
 @pytest.mark.parametrize(
-    ("module", "what"),
+    ("module", "expected"),
     [
         ("broken_commands", "fails at import: RuntimeError: half written"),
         ("torn_commands", "its module cannot be imported"),
@@ -196,12 +196,12 @@ def test_an_interrupted_plugin_command_has_exit_code_130(put: Put, run: Run) -> 
 )
 @pytest.mark.parametrize("rest", [[], ["--help"], ["tell", "Oslo"]], ids=str)
 def test_a_plugin_that_cannot_be_loaded_is_one_message_when_it_is_used(
-    put: Put, wrong: Callable[..., str], run: Run, module: str, what: str, rest: list[str]
+    put: Put, wrong: Callable[..., str], run: Run, module: str, expected: str, rest: list[str]
 ) -> None:
     put(bad=module, weather="good_commands")
     message = wrong("bad", *rest)
     assert message.startswith('error: command "bad" (autocog-bad 1.0): ')
-    assert what in message
+    assert expected in message
     assert run("weather", "tell", "Oslo").exit_code == 0
 
 

@@ -313,7 +313,7 @@ def test_a_file_of_a_package_is_found_without_importing_the_package(
 
 
 @pytest.mark.parametrize(
-    ("reference", "what"),
+    ("reference", "message"),
     [
         ("package:not_there_at_all/x.gguf", 'no installed Python package "not_there_at_all"'),
         ("package:with_data/other.gguf", "model.gguf"),
@@ -323,9 +323,9 @@ def test_a_file_of_a_package_is_found_without_importing_the_package(
     ],
 )
 def test_the_error_of_a_missing_file_names_the_key(
-    write: Write, files: Callable[[], Any], reference: str, what: str
+    write: Write, files: Callable[[], Any], reference: str, message: str
 ) -> None:
-    check_refused(write(options(f'file = "{reference}"')), "models.m.options.file", what)
+    check_refused(write(options(f'file = "{reference}"')), "models.m.options.file", message)
 
 
 def test_a_name_on_a_hub_stays_unchanged(write: Write, files: Callable[[], Any]) -> None:
@@ -397,6 +397,6 @@ def test_the_error_of_a_wrong_wrapper_option_names_the_key(
 
 
 def test_the_config_cannot_be_changed_once_read(write: Write) -> None:
-    found = read_config(write(MODEL))
+    config = read_config(write(MODEL))
     with pytest.raises(ValueError, match="frozen"):
-        found.models["m"].backend = "table"  # type: ignore[misc]
+        config.models["m"].backend = "table"  # type: ignore[misc]

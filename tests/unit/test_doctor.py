@@ -98,7 +98,7 @@ Put = Callable[..., plugins.InstalledPlugin]
 
 def problem_of(report: PluginReport | ModelReport) -> tuple[str, str]:
     assert report.problem is not None
-    return report.problem.what, report.problem.fix
+    return report.problem.message, report.problem.fix
 
 
 def test_a_plugin_that_exits_at_import_is_reported(put: Put) -> None:
@@ -123,12 +123,12 @@ def test_a_plugin_that_hangs_is_killed_with_its_child_processes(put: Put, tmp_pa
     )
     # On a busy machine Python alone may take longer than the shorter time.
     for timeout in (3, 20):
-        what, fix = problem_of(examine_plugin(plugin, timeout))
-        assert what.startswith(f"the process did not end within {timeout} s; it was ")
+        message, fix = problem_of(examine_plugin(plugin, timeout))
+        assert message.startswith(f"the process did not end within {timeout} s; it was ")
         assert "--timeout" in fix
         if started.exists():
             break
-    assert what.endswith("it was importing the plugin")
+    assert message.endswith("it was importing the plugin")
     assert _is_gone(int(started.read_text()))
 
 
@@ -180,7 +180,7 @@ def check_and_end(channel: ProbeChannel, ending: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "what", "step"),
+    ("ending", "message", "step"),
     [
         ("return", None, "exiting"),
         ("raise", "IndexError: list index out of range", "exiting"),
@@ -190,31 +190,37 @@ def check_and_end(channel: ProbeChannel, ending: str) -> None:
     ],
 )
 def test_a_probe_keeps_the_facts_however_its_process_ends(
-    ending: str, what: str | None, step: str
+    ending: str, message: str | None, step: str
 ) -> None:
     check = f"{__name__}:{check_and_end.__name__}"
     result = run_probe(check, [ending], timeout=60, fix="reinstall")
     assert (result.facts, result.step) == ({"text": "whole", "number": 1}, step)
     assert not result.timed_out
-    if what is None:
+    if message is None:
         assert result.problem is None
     else:
         assert result.problem is not None
-        assert result.problem.what.startswith(what)
-        assert result.problem.fix == ("reinstall" if "process" in what else "")
+        assert result.problem.message.startswith(message)
+        assert result.problem.fix == ("reinstall" if "process" in message else "")
+
+
+def test_a_secret_in_the_name_of_a_step_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_TOKEN", "exiting")
+    check = f"{__name__}:{check_and_end.__name__}"
+    result = run_probe(check, ["return"], timeout=60, fix="")
+    assert (result.problem, result.step) == (None, "exiting")
 
 
 def test_a_command_with_the_name_of_one_of_cores_is_reported(put: Put) -> None:
     source = "import typer\napp = typer.Typer()\n@app.command()\ndef choose():\n    pass\n"
-    what, fix = problem_of(
-        examine_plugin(put(source, "app", plugins.COMMANDS, "choose"), timeout=60)
-    )
-    assert 'autocog has its own command "choose"' in what
+    plugin = put(source, "app", plugins.COMMANDS, "choose")
+    message, fix = problem_of(examine_plugin(plugin, timeout=60))
+    assert 'autocog has its own command "choose"' in message
     assert "authors" in fix
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "what"),
+    ("file", "content", "message"),
     [
         ("METADATA", None, "its METADATA cannot be read"),
         ("METADATA", b"Metadata-Version: 2.1\nName: autocog-odd\n", "METADATA"),
@@ -223,7 +229,7 @@ def test_a_command_with_the_name_of_one_of_cores_is_reported(put: Put) -> None:
     ],
 )
 def test_damaged_metadata_are_reported_with_their_folder(
-    put: Put, tmp_path: Path, file: str, content: bytes | None, what: str
+    put: Put, tmp_path: Path, file: str, content: bytes | None, message: str
 ) -> None:
     put(GOOD)
     assert list(find_unreadable_distributions()) == []
@@ -233,7 +239,7 @@ def test_damaged_metadata_are_reported_with_their_folder(
         path.write_bytes(content)
     (damaged,) = find_unreadable_distributions()
     assert damaged.folder == str(path.parent)
-    assert what in damaged.problem.what
+    assert message in damaged.problem.message
     assert str(path.parent) in damaged.problem.fix
 
 
@@ -268,13 +274,13 @@ def test_keys_in_options_are_in_no_message_and_in_no_output_of_a_crash(
     put(SLOW, "SlowLM")
     options = f'{{ mode = "{mode}", api_key = "literal-4711", bearer = "bearing-0815" }}'
     report = examine_one(tmp_path, options)
-    what = problem_of(report)[0]
-    assert "***" in what
+    message = problem_of(report)[0]
+    assert "***" in message
     assert "4711" not in repr(report)
     assert "0815" not in repr(report)
     if mode == "crash":
         crash = "the process was killed by SIGSEGV while loading the model"
-        assert what == f"{crash}: fatal: *** *** is not right"
+        assert message == f"{crash}: fatal: *** *** is not right"
 
 
 class Hides(BackendOptions):

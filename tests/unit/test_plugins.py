@@ -91,9 +91,9 @@ def test_an_installed_backend_is_found_by_its_entry_point(put: Install) -> None:
 
 def test_listing_imports_nothing(put: Install) -> None:
     put(good="good_plugin", broken="broken_plugin", needy="needy_plugin", version="2.5")
-    found = {plugin.name: plugin for plugin in installed_plugins()}
-    assert {"good", "broken", "needy", "random", "table"} <= set(found)
-    assert (found["good"].distribution, found["good"].version) == ("autocog-good", "2.5")
+    installed = {plugin.name: plugin for plugin in installed_plugins()}
+    assert {"good", "broken", "needy", "random", "table"} <= set(installed)
+    assert (installed["good"].distribution, installed["good"].version) == ("autocog-good", "2.5")
     assert not {"good_plugin", "broken_plugin", "needy_plugin"} & set(sys.modules)
 
 
@@ -146,7 +146,7 @@ def test_a_missing_dependency_is_named_with_the_command_that_installs_it(put: In
 
 
 @pytest.mark.parametrize(
-    ("module", "what"),
+    ("module", "message"),
     [
         ("broken_plugin", "RuntimeError: half written"),
         ("torn_plugin", "cannot be imported"),
@@ -155,10 +155,10 @@ def test_a_missing_dependency_is_named_with_the_command_that_installs_it(put: In
     ],
 )
 def test_the_error_of_a_broken_plugin_names_its_distribution(
-    put: Install, module: str, what: str
+    put: Install, module: str, message: str
 ) -> None:
     put(bad=module)
-    with pytest.raises(PluginBrokenError, match=what) as caught:
+    with pytest.raises(PluginBrokenError, match=message) as caught:
         load(backend="bad")
     assert "autocog-bad 1.0" in str(caught.value)
 
