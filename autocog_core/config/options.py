@@ -52,11 +52,8 @@ def package_file(reference: str) -> Path:
     raise ValueError(f'package "{package}" has no file "{name}"; it has: ' + ", ".join(files[:12]))
 
 
-def looks_like_path(value: str) -> bool:
-    """Return whether `value` can only be a file or folder, not a name on a hub.
-
-    :param value: an option's value.
-    """
+def _looks_like_path(value: str) -> bool:
+    """Whether `value` can only be a file or folder, not a name on a hub."""
     return value.startswith(("/", "./", "../", "~", ".\\")) or value.endswith(
         (".gguf", ".json", ".safetensors")
     )
@@ -71,8 +68,8 @@ def _resolve_resource(value: str, info: ValidationInfo) -> str:
     path = Path(base, Path(value).expanduser())
     if path.exists():
         return str(path)
-    if looks_like_path(value):
-        raise ValueError(f"no file or folder {path}")
+    if _looks_like_path(value):
+        raise ValueError(f"there is no file or folder {path}")
     return value
 
 

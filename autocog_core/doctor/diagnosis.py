@@ -86,10 +86,10 @@ def examine(
     if model is not None and config_report.problem is None:
         names = [loaded_config.model(model)[0]]
     unreadable = tuple(find_unreadable_distributions())
-    selected = _select_plugins(loaded_config, None if model is None else names)
-    if any(distribution.blocks_plugins for distribution in unreadable):
-        # Every plugin would fail with the same error.
-        selected = []
+    # If plugins are blocked, all would fail with the same error.
+    is_blocked = any(distribution.blocks_plugins for distribution in unreadable)
+    users = None if model is None else names
+    selected = [] if is_blocked else _select_plugins(loaded_config, users)
     total = len(selected) + len(names)
     plugin_reports = []
     for done, plugin in enumerate(selected):
@@ -120,7 +120,7 @@ def examine(
 
 
 def _select_plugins(config: Config, models: Sequence[str] | None) -> list[plugins.InstalledPlugin]:
-    """Return all installed plugins, or those that some models use."""
+    """Return the installed plugins: all, or those that some models use."""
     installed = [plugin for group in plugins.KINDS for plugin in plugins.installed_plugins(group)]
     if models is None:
         return installed
