@@ -1,39 +1,59 @@
-"""One hierarchy of errors: what went wrong, where, what to do about it, and whether to try again.
+"""The hierarchy of errors, and helpers for the wording of their messages.
 
-`UsageError` and below are the caller's to mend (the command line exits with 2); `EngineError` and
-below are failures of an engine (exit code 1). The cause is always kept (`raise ... from`).
+`UsageError` and its subclasses: the caller can correct the call (the command line exits with 2).
+`EngineError` and its subclasses: an engine failed (exit code 1). `raise ... from` keeps the cause.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from autocog_core.redaction import redact
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+#: With more valid names than this, `suggest` compares none of them.
+_MAX_NAMES = 1_000
+#: Characters of a name or a text in a message.
+_MAX_SHOWN = 80
 
 
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
-    """A hint that names the nearest valid name, or lists what there is."""
+    """Return a hint: the nearest valid name, or all valid names if none is near."""
     names = sorted(valid)
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
-    if near:
-        return f'did you mean "{near[0]}"?'
+    matches = get_close_matches(name, names, n=1, cutoff=0.5)
+    if matches:
+        return f'did you mean "{matches[0]}"?'
     if names:
         return "valid names: " + ", ".join(names)
     return ""
 
 
+def shorten(text: str, limit: int = _MAX_SHOWN) -> str:
+    """Return the beginning of a text for a message, at most `limit` characters with "..."."""
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def suggest(name: str, names: Collection[str]) -> str:
+    """Return the hint of `did_you_mean` with a bounded length; "" if there are too many names."""
+    if len(names) > _MAX_NAMES:
+        return ""
+    hint = did_you_mean(shorten(name), [valid for valid in names if len(valid) <= _MAX_SHOWN])
+    return shorten(hint, 4 * _MAX_SHOWN)
+
+
+def append_hint(message: str, hint: str) -> str:
+    """Return a message with its hint, in the form that `AutocogError` prints them."""
+    return f"{message}; {hint}" if hint else message
+
+
 class AutocogError(Exception):
-    """Base of every error that autocog raises on purpose.
+    """Base class of all errors that autocog raises deliberately.
 
     :param message: what is wrong, a clause without a full stop.
-    :param where: file and key, hook, model or argument in which it is wrong.
+    :param where: where it is wrong: file and key, hook, model or argument.
     :param hint: what to do about it.
-    :param retryable: whether the same call may succeed if it is made again.
+    :param retryable: whether the same call may succeed if it is repeated.
     """
 
     exit_code: ClassVar[int] = 1
@@ -41,45 +61,43 @@ class AutocogError(Exception):
     def __init__(
         self, message: str, *, where: str = "", hint: str = "", retryable: bool = False
     ) -> None:
-        # Secrets are taken out here, so that no form of the error (repr, args) shows them. One
-        # argument only: the rest is in `__dict__`, from which errors are unpickled.
+        # Redact secrets here, so that no form of the error (repr, args) shows them. Pass a single
+        # argument to `Exception`: unpickling restores the other attributes from `__dict__`.
         self.message = redact(message)
         self.where = redact(where)
         self.hint = redact(hint)
         super().__init__(self.message)
         self.retryable = retryable
-        #: How often the call was made before this error was let through (0: never retried).
+        #: The number of calls before this error was raised to the caller (0: never retried).
         self.attempts = 0
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.message}" if self.where else self.message
-        if self.hint:
-            text += f"; {self.hint}"
-        return text
+        return append_hint(text, self.hint)
 
 
 class UsageError(AutocogError):
-    """The caller can mend it: a wrong name, option, file or argument."""
+    """A wrong name, option, file or argument, which the caller can correct."""
 
     exit_code = 2
 
 
 class ConfigError(UsageError):
-    """A config file that is missing, malformed, or names something that does not exist."""
+    """A config file that is missing or malformed, or names something that does not exist."""
 
 
 class InputError(UsageError, ValueError):
-    """A prompt, choice or argument that no engine could serve."""
+    """A prompt, choice, program or argument that is not valid on any engine."""
 
 
 class ContextOverflowError(InputError):
-    """The tokens asked for do not fit the model's context."""
+    """The requested tokens do not fit the model's context."""
 
 
 class CapabilityError(UsageError):
-    """The backend does not offer what the call needs.
+    """The backend lacks a capability that the call needs.
 
-    :param hook: the hook that is missing; the command line lists installed backends that have it.
+    :param hook: the missing hook; the command line lists the installed backends that have it.
     """
 
     def __init__(
@@ -100,69 +118,44 @@ class ClosedError(UsageError):
 
 
 class PluginError(UsageError):
-    """A plugin that cannot be used."""
+    """A plugin that is not usable."""
 
 
 class PluginNotInstalledError(PluginError):
-    """No installed distribution offers a plugin of that name."""
+    """No installed distribution has a plugin of that name."""
 
 
 class PluginDependencyError(PluginError):
-    """The plugin is installed, but something that it imports is not."""
+    """The plugin is installed, but a package that it imports is not."""
 
 
 class PluginBrokenError(PluginError):
-    """The plugin is installed, but fails on its own: at import, or against the hook contract."""
+    """The plugin is installed, but its import fails or it violates the hook contract."""
 
 
 class PluginContractError(PluginError):
-    """The plugin was written for another version of the hook contract."""
+    """The plugin implements another version of the hook contract."""
 
 
 class PluginConflictError(PluginError):
-    """Two distributions offer a plugin of the same name."""
+    """Two distributions have a plugin of the same name."""
 
 
 class EngineError(AutocogError):
-    """The engine failed while it worked."""
+    """The engine failed during a call."""
 
 
 class ModelLoadError(EngineError):
-    """The engine could not make a model of what it was given."""
+    """The engine could not load a model from its options."""
 
 
 class OutOfMemoryError(EngineError):
-    """The engine ran out of memory, after it had freed its caches and halved its batches."""
+    """The engine ran out of memory, also after it freed its caches and halved its batches."""
 
 
 class NumericsError(EngineError):
-    """The engine answered with something that is not a log-probability (NaN, above 0)."""
+    """The engine returned a number that is not a log-probability (NaN or above 0)."""
 
 
 class ContractError(EngineError):
-    """A hook answered with something that its specification does not allow."""
-
-
-#: Names that are compared with an unknown one, and characters of names and texts in messages.
-_MOST_NAMES = 1_000
-
-
-_SHOWN = 80
-
-
-def cut(text: str) -> str:
-    """As much of a name or a text as a message has room for."""
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
-
-
-def suggestion(name: str, names: Collection[str]) -> str:
-    """Which of the names may be meant, or what they are; nothing where they are too many."""
-    if len(names) > _MOST_NAMES:
-        return ""
-    hint = did_you_mean(cut(name), [each for each in names if len(each) <= _SHOWN])
-    return hint if len(hint) <= 4 * _SHOWN else f"{hint[: 4 * _SHOWN]}..."
-
-
-def with_hint(what: str, hint: str) -> str:
-    """What is wrong, and what was perhaps meant."""
-    return f"{what}: {hint}" if hint else what
+    """A hook returned a value that its specification does not allow."""

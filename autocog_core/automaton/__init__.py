@@ -1,4 +1,4 @@
-"""A program as data: actions, graph, inputs, templates, token sets."""
+"""Automata as data: actions, graph, inputs, templates, token sets and their checks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The three actions of an automaton. They are data: nothing here knows a model.
+"""The three actions of an automaton. They are data and do not depend on a model.
 
-What an action needs of a model (token ids, masks) is prepared apart, so that one automaton may be
-evaluated on several models, and twice on one, without a trace.
+The evaluation prepares what an action needs of a model (token ids, masks) and does not change the
+action. So one automaton can run on several models, and repeatedly on one.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, kw_only=True)
 class Action:
-    """What all actions have.
+    """The fields that all actions have.
 
-    :ivar uid: its name in the graph, unique.
-    :ivar successors: uids of what comes next; none ends the path.
-    :ivar name: the field of the record that its text goes to; None for no field.
-    :ivar model: which of several models it runs on; None for the main one.
-    :ivar max_visits: how often a path may come through; every cycle needs one action with it.
-    :ivar metadata: what its author wants to remember; nothing reads it.
+    :ivar uid: its unique name in the graph.
+    :ivar successors: uids of the next actions; an action without any ends the path.
+    :ivar name: the field of the record for its text; None for no field.
+    :ivar model: which of several models runs it; None for the main model.
+    :ivar max_visits: how often a path may reach it; every cycle needs one action with a limit.
+    :ivar metadata: data of the author, which autocog ignores.
     """
 
     kind: ClassVar[str] = ""
@@ -41,16 +41,16 @@ class Action:
     metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "successors", _several(self.successors))
+        object.__setattr__(self, "successors", _as_tuple(self.successors))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Text(Action):
-    """Fixed text. It costs nothing, unless it is to be evaluated; at most one successor.
+    """Fixed text, with at most one successor. It needs no model call unless `evaluate` is set.
 
-    :ivar text: text, a template that gives it, or a prompt of pieces, of which only the trusted
-        have special tokens parsed.
-    :ivar evaluate: score it: its tokens then count as decided ones do.
+    :ivar text: a text, a template, or a prompt of text pieces; only trusted pieces have special
+        tokens parsed.
+    :ivar evaluate: score the text, so that its tokens count as decided.
     """
 
     kind = "text"
@@ -61,17 +61,21 @@ class Text(Action):
 
 @dataclass(frozen=True, kw_only=True)
 class Choose(Action):
-    """A choice among strings; one successor for all of them, one for each, or none.
+    """A choice among strings, with one successor for all of them, one per choice, or none.
 
-    Of the choices, ranked by `norm`, the best is followed; another while its rank is below `width`
-    and its share of probability at least `threshold`. The others stay in the tree, pruned.
+    The run ranks the choices by `norm` and follows the best one. It follows another choice if its
+    rank is below `width` and its probability is at least `threshold`. The others stay in the tree,
+    marked as pruned.
 
-    :ivar choices: texts, templates that give them, or `Each` for one choice an item of a list.
-    :ivar threshold_on: what `threshold` is held against: the share among the choices ("prob"), or
-        the mean probability of the choice's tokens ("mean").
-    :ivar suffix: text that must follow a choice, or `EOS`; it is scored with the choice, and is not
+    :ivar choices: texts, templates, or `Each` for one choice per item of a list.
+    :ivar width: the largest number of choices that the run follows; None for all.
+    :ivar threshold: the smallest probability of a choice that the run follows.
+    :ivar threshold_on: the probability that `threshold` limits: the share among the choices
+        ("prob"), or the mean probability of the choice's tokens ("mean").
+    :ivar norm: the score that ranks the choices.
+    :ivar suffix: text that must follow a choice, or `EOS`; it is scored with the choice, but is not
         part of its text.
-    :ivar unconditional_prompt: for the norm "pmi", the text to condition on instead.
+    :ivar unconditional_prompt: for the norm "pmi", the text that replaces the prompt.
     """
 
     kind = "choose"
@@ -86,26 +90,26 @@ class Choose(Action):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "choices", _several(self.choices))
+        object.__setattr__(self, "choices", _as_tuple(self.choices))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Complete(Action):
-    """Text that the model writes: by beam search, or by sampling; at most one successor.
+    """Text that the model writes, by beam search or by sampling, with at most one successor.
 
-    :ivar length: most tokens.
-    :ivar stop: strings that end it; they are not part of its text.
-    :ivar beams: beams of the search; 1 is greedy decoding.
+    :ivar length: the largest number of tokens.
+    :ivar stop: strings that end the text; they are not part of it.
+    :ivar beams: the number of beams; 1 is greedy decoding.
     :ivar length_penalty: beams rank by logprob / tokens ** length_penalty.
-    :ivar width: most of the finished beams that are followed, as in `Choose`.
-    :ivar threshold: the least of a beam that is followed, as in `Choose`.
-    :ivar threshold_on: what `threshold` is compared with, as in `Choose`.
-    :ivar vocab: tokens that it may be made of, or the name of one of the automaton's `vocabs`.
-    :ivar eos: whether the model's end of sequence may end it.
-    :ivar samples: how many texts are sampled, as siblings; 0 for beam search.
-    :ivar temperature: of sampling; 1 leaves the model's probabilities as they are.
-    :ivar top_p: of sampling: the likeliest tokens that together have this probability; 1 for all.
-    :ivar seed: of sampling.
+    :ivar width: the largest number of finished beams that the run follows, as in `Choose`.
+    :ivar threshold: the smallest probability of a beam that the run follows, as in `Choose`.
+    :ivar threshold_on: the probability that `threshold` limits, as in `Choose`.
+    :ivar vocab: the allowed tokens, or the name of one of the automaton's `vocabs`; None for all.
+    :ivar eos: whether an end-of-sequence token may end the text.
+    :ivar samples: the number of sampled texts, which become siblings; 0 for beam search.
+    :ivar temperature: of sampling; 1 leaves the model's probabilities unchanged.
+    :ivar top_p: sample only from the likeliest tokens that together have this probability.
+    :ivar seed: random seed of sampling.
     """
 
     kind = "complete"
@@ -126,11 +130,11 @@ class Complete(Action):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "stop", _several(self.stop))
+        object.__setattr__(self, "stop", _as_tuple(self.stop))
 
 
-def _several(given: Item | Iterable[Item]) -> tuple[Item, ...]:
-    """One string (or template) stands for a sequence of one, and not for its letters."""
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        return (given,)
-    return tuple(given)
+def _as_tuple(value: Item | Iterable[Item]) -> tuple[Item, ...]:
+    """Return a sequence as a tuple; a single string or template becomes its only entry."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return (value,)
+    return tuple(value)

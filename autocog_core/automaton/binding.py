@@ -1,4 +1,4 @@
-"""Filling in an automaton's templates from its inputs."""
+"""Fill in an automaton's templates from its inputs."""
 
 from __future__ import annotations
 
@@ -11,49 +11,51 @@ from autocog_core.automaton.templates.template import Each, Template
 from autocog_core.errors import InputError
 from autocog_core.types.prompt import Prompt, TextPiece
 
+#: Characters of all texts of an automaton together.
+MAX_CHARACTERS = 50_000_000
 
-def templates_of(action: Action) -> Iterator[Template | Each]:
-    """What is to be filled in."""
+
+def iterate_templates(action: Action) -> Iterator[Template | Each]:
+    """Yield the templates of an action."""
     match action:
         case Text(text=Template() as template):
             yield template
         case Choose(choices=choices):
-            yield from (one for one in choices if not isinstance(one, str))
-
-
-#: Characters that all texts of an automaton may have together.
-MOST_CHARACTERS = 50_000_000
+            yield from (choice for choice in choices if not isinstance(choice, str))
 
 
 def fill_all_templates(actions: Sequence[Action], values: Mapping[str, Any]) -> list[Action]:
-    """The actions without templates.
+    """Return the actions with their templates filled in.
 
-    :raises InputError: where a template does not fit the values, or all are too long together.
+    :param values: the values of the inputs, by name.
+    :raises InputError: if a template does not fit the values, or the texts are too long together.
     """
-    found = []
-    left = MOST_CHARACTERS
+    filled = []
+    characters_left = MAX_CHARACTERS
     for action in actions:
-        found.append(bound(action, values))
-        left -= _size(found[-1])
-        if left < 0:
+        filled.append(fill_templates(action, values))
+        characters_left -= _count_characters(filled[-1])
+        if characters_left < 0:
             raise InputError(
-                f"the texts have more than {MOST_CHARACTERS} characters together",
+                f"the texts have more than {MAX_CHARACTERS} characters together",
                 where="automaton",
+                hint="shorten the inputs",
             )
-    return found
+    return filled
 
 
-def bound(action: Action, values: Mapping[str, Any]) -> Action:
-    """The action without templates.
+def fill_templates(action: Action, values: Mapping[str, Any]) -> Action:
+    """Return the action with its templates filled in.
 
-    :raises InputError: naming the action, where a template does not fit the values.
+    :param values: the values of the inputs, by name.
+    :raises InputError: naming the action, if a template does not fit the values.
     """
     try:
         match action:
             case Text(text=Template() as template):
                 return replace(action, text=template.render(values))
-            case Choose() if any(not isinstance(one, str) for one in action.choices):
-                return _bound_choices(action, values)
+            case Choose() if any(not isinstance(choice, str) for choice in action.choices):
+                return _fill_choices(action, values)
     except InputError as error:
         raise InputError(
             f"{error.where}: {error.message}", where=f'action "{action.uid}"', hint=error.hint
@@ -61,27 +63,27 @@ def bound(action: Action, values: Mapping[str, Any]) -> Action:
     return action
 
 
-def _bound_choices(action: Choose, values: Mapping[str, Any]) -> Choose:
+def _fill_choices(action: Choose, values: Mapping[str, Any]) -> Choose:
     choices: list[str] = []
     successors: list[str] = []
-    several = len(action.successors) > 1
-    for number, choice in enumerate(action.choices):
+    has_own_successors = len(action.successors) > 1
+    for index, choice in enumerate(action.choices):
         match choice:
             case str():
-                found: tuple[str, ...] = (choice,)
+                texts: tuple[str, ...] = (choice,)
             case Template():
-                found = (choice.text(values),)
+                texts = (choice.text(values),)
             case Each():
-                found = choice.render(values)
-        choices += found
-        if several:
-            successors += [action.successors[number]] * len(found)
-    if not several:
+                texts = choice.render(values)
+        choices += texts
+        if has_own_successors:
+            successors += [action.successors[index]] * len(texts)
+    if not has_own_successors:
         return replace(action, choices=tuple(choices))
     return replace(action, choices=tuple(choices), successors=tuple(successors))
 
 
-def _size(action: Action) -> int:
+def _count_characters(action: Action) -> int:
     match action:
         case Text(text=str() as text):
             return len(text)

@@ -1,4 +1,4 @@
-"""AutomatonGraph: actions, token sets and inputs, wired into a graph. Data only."""
+"""AutomatonGraph: actions, token sets and inputs of an automaton as one graph. Data only."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from typing import Any, Self
 
 from autocog_core.automaton.actions import Action
 from autocog_core.automaton.binding import fill_all_templates
-from autocog_core.automaton.inputs import Input, check_values
+from autocog_core.automaton.inputs import Input, convert_values
 from autocog_core.automaton.simplification import merge_text_chains, successor
 from autocog_core.automaton.token_sets import Vocabulary
 
 
 @dataclass(frozen=True)
 class AutomatonGraph:
-    """The data of an automaton: the first action is where every path starts.
+    """The data of an automaton. Every path starts at the first action.
 
-    :ivar actions: in any order but the first's.
-    :ivar vocabs: sets of tokens by name, for `Complete.vocab`.
-    :ivar inputs: what its templates are filled in from, by name.
-    :ivar description: for people. `metadata`: what its author wants to remember.
+    :ivar actions: the actions; only the position of the first one matters.
+    :ivar vocabs: named sets of tokens, for `Complete.vocab`.
+    :ivar inputs: the inputs of its templates, by name.
+    :ivar description: a description for people.
+    :ivar metadata: data of the author, which autocog ignores.
     """
 
     actions: tuple[Action, ...]
@@ -48,7 +49,7 @@ class AutomatonGraph:
 
     @property
     def entry(self) -> Action:
-        """The action at which every path begins."""
+        """The action at which every path starts."""
         return self.actions[0]
 
     @cached_property
@@ -57,17 +58,21 @@ class AutomatonGraph:
         return MappingProxyType({action.uid: action for action in self.actions})
 
     def successor(self, action: Action, branch: int = 0) -> Action | None:
-        """What follows an action, or one of a Choose's choices; None where the path ends."""
+        """Return the action that follows, or None if the path ends.
+
+        :param action: the action that is followed.
+        :param branch: the index of the choice, if `action` is a `Choose`.
+        """
         return successor(action, self.by_uid, branch)
 
     def bind(self, values: Mapping[str, Any] | None = None) -> Self:
-        """The automaton with its templates filled in; it has no inputs then.
+        """Return the automaton with its templates filled in, and without inputs.
 
-        :param values: of the inputs; others are ignored.
-        :raises InputError: for values that are missing, or do not fit.
+        :param values: the values of the inputs; other names are ignored.
+        :raises InputError: for values that are missing or do not fit.
         """
-        checked = check_values(self.inputs, values or {})
-        actions = fill_all_templates(self.actions, checked)
+        converted = convert_values(self.inputs, values or {})
+        actions = fill_all_templates(self.actions, converted)
         return type(self)(
             actions, self.vocabs, description=self.description, metadata=self.metadata
         )
@@ -75,7 +80,8 @@ class AutomatonGraph:
     def simplify(self) -> Self:
         """Return the automaton with every chain of texts merged; paths and scores stay equal.
 
-        Texts that are fields of the record stay, and so do those with templates: bind these first.
+        Texts that are fields of the record are not merged, and texts with templates are not
+        either: bind these first.
         """
         return type(self)(
             merge_text_chains(self.actions, self.by_uid),

@@ -1,4 +1,4 @@
-"""Inputs that a program declares: what its templates are filled in from."""
+"""The inputs that a program declares, which provide the values for its templates."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from autocog_core.errors import InputError, cut
+from autocog_core.errors import InputError, shorten
 
 InputType = Literal["text", "integer", "number", "boolean", "list", "any"]
 
 
-class _Missing:
+class _Required:
     """The type of `REQUIRED`."""
 
     def __repr__(self) -> str:
         return "REQUIRED"
 
 
-#: The default of an input without one.
-REQUIRED = _Missing()
+#: The default of an input that has none.
+REQUIRED = _Required()
 
 
 @dataclass(frozen=True)
 class Input:
-    """One input.
+    """An input of a program.
 
-    :ivar type: "text", "integer", "number", "boolean", "list", or "any" for what JSON can say.
-    :ivar default: its value where none is given; `REQUIRED` for none.
-    :ivar description: for people.
+    :ivar type: "text", "integer", "number", "boolean", "list", or "any" for any JSON value.
+    :ivar default: the value if none is given; `REQUIRED` for none.
+    :ivar description: a description for people.
     """
 
     type: InputType = "text"
@@ -38,73 +38,69 @@ class Input:
     description: str = ""
 
 
-def check_values(inputs: Mapping[str, Input], values: Mapping[str, Any]) -> dict[str, Any]:
-    """A value for each input, of its type; other values are left out.
+def convert_values(inputs: Mapping[str, Input], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a value of the declared type for each input.
 
-    What comes from a table is text: "3" is an integer, and a list may be written as JSON.
+    Values from tables are text: "3" becomes an integer, and a list is read as JSON.
 
-    :raises InputError: naming all that is missing or of another type.
+    :param inputs: the declared inputs, by name.
+    :param values: the values, by name; other names are ignored. None, as for an empty cell, gives
+        the default.
+    :raises InputError: naming all values that are missing or of another type.
     """
-    found = {}
-    faults = []
+    converted = {}
+    errors = []
     for name, declared in inputs.items():
-        given = values.get(name, declared.default)
-        if given is None:
-            # An empty cell.
-            given = declared.default
-        if given is REQUIRED:
-            faults.append(f'"{name}" is missing')
+        value = values.get(name)
+        if value is None:
+            value = declared.default
+        if value is REQUIRED:
+            errors.append(f'"{name}" is missing')
             continue
         try:
-            found[name] = READERS[declared.type](given) if given is not None else None
-        except UNREADABLE:
-            faults.append(f'"{name}" {no(declared.type)}: {_shown(given)}')
-    if faults:
-        raise InputError(", ".join(faults), where="inputs", hint="it takes " + _signature(inputs))
-    return found
+            converted[name] = None if value is None else CONVERTERS[declared.type](value)
+        except CONVERSION_ERRORS:
+            errors.append(f'"{name}" {TYPE_ERRORS[declared.type]}: {_describe(value)}')
+    if errors:
+        signature = ", ".join(f"{name} ({declared.type})" for name, declared in inputs.items())
+        raise InputError(", ".join(errors), where="inputs", hint=f"the inputs are {signature}")
+    return converted
 
 
-def no(kind: InputType) -> str:
-    """What is said of a value that is none of a type."""
-    return "is nothing that JSON can say" if kind == "any" else f"is no {kind}"
-
-
-def _signature(inputs: Mapping[str, Input]) -> str:
-    return ", ".join(f"{name} ({declared.type})" for name, declared in inputs.items())
-
-
-def _shown(value: Any) -> str:
+def _describe(value: Any) -> str:
     if isinstance(value, str | int | float | None):
-        # Beyond some thousand digits Python writes no number.
-        return cut(repr(value)) if not isinstance(value, int) or abs(value) < 1e99 else "a number"
+        # Python raises ValueError for the text of an integer with some thousand digits.
+        is_huge = isinstance(value, int) and abs(value) >= 1e99
+        return "a huge number" if is_huge else shorten(repr(value))
     return f"a {type(value).__name__}"
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise TypeError
-    return str(value)
+def _to_text(value: Any) -> str:
+    return str(_require_scalar(value))
 
 
-def _integer(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise TypeError
-    number = int(value) if isinstance(value, str | int) else round(value)
-    if not isinstance(value, str) and number != value:
+def _to_integer(value: Any) -> int:
+    _require_scalar(value)
+    integer = int(value) if isinstance(value, str | int) else round(value)
+    if not isinstance(value, str) and integer != value:
         raise ValueError
-    return number
+    return integer
 
 
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise TypeError
-    number = float(value)
+def _to_number(value: Any) -> float:
+    number = float(_require_scalar(value))
     if not math.isfinite(number):
         raise ValueError
     return number
 
 
-def _boolean(value: Any) -> bool:
+def _require_scalar(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise TypeError
+    return value
+
+
+def _to_boolean(value: Any) -> bool:
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and value.strip().lower() in ("true", "false"):
@@ -112,26 +108,35 @@ def _boolean(value: Any) -> bool:
     raise TypeError
 
 
-def _list(value: Any) -> list[Any]:
-    found = json.loads(value) if isinstance(value, str) else value
-    if not isinstance(found, list | tuple):
+def _to_list(value: Any) -> list[Any]:
+    items = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(items, list | tuple):
         raise TypeError
-    return [_any(item) for item in found]
+    return [_to_plain_data(item) for item in items]
 
 
-def _any(value: Any) -> Any:
-    """Plain data only: templates should not come upon objects that do things."""
+def _to_plain_data(value: Any) -> Any:
+    """Copy a value as plain data: templates must not reach objects with behaviour."""
     return json.loads(json.dumps(value))
 
 
-#: What readers raise: lists may be nested deeply, and numbers be too large.
-UNREADABLE = (ValueError, TypeError, OverflowError, RecursionError)
-#: How a value of each type is read.
-READERS: Mapping[InputType, Callable[[Any], Any]] = {
-    "text": _text,
-    "integer": _integer,
-    "number": _number,
-    "boolean": _boolean,
-    "list": _list,
-    "any": _any,
+#: What converters raise: lists may be nested deeply, and numbers may be too large.
+CONVERSION_ERRORS = (ValueError, TypeError, OverflowError, RecursionError)
+#: The conversion of a value to each type.
+CONVERTERS: Mapping[InputType, Callable[[Any], Any]] = {
+    "text": _to_text,
+    "integer": _to_integer,
+    "number": _to_number,
+    "boolean": _to_boolean,
+    "list": _to_list,
+    "any": _to_plain_data,
+}
+#: The error for a value that does not have a type.
+TYPE_ERRORS: Mapping[InputType, str] = {
+    "text": "is not text",
+    "integer": "is not an integer",
+    "number": "is not a number",
+    "boolean": "is not a boolean",
+    "list": "is not a list",
+    "any": "is not a JSON value",
 }

@@ -1,4 +1,4 @@
-"""Chains of texts made one, so that there is less to enter into the tree."""
+"""Merge chains of texts, so that a tree has fewer nodes."""
 
 from __future__ import annotations
 
@@ -11,43 +11,54 @@ from autocog_core.types.prompt import Prompt, TextPiece
 
 
 def successor(action: Action, by_uid: Mapping[str, Action], branch: int = 0) -> Action | None:
-    """Return what follows an action, or one of a Choose's choices; None where the path ends."""
+    """Return the action that follows, or None if the path ends.
+
+    :param action: the action that is followed.
+    :param by_uid: all actions.
+    :param branch: the index of the choice, if `action` is a `Choose`.
+    """
     if not action.successors:
         return None
-    several = isinstance(action, Choose) and len(action.successors) > 1
-    return by_uid[action.successors[branch if several else 0]]
+    has_one_per_choice = isinstance(action, Choose) and len(action.successors) > 1
+    return by_uid[action.successors[branch if has_one_per_choice else 0]]
 
 
 def merge_text_chains(actions: Sequence[Action], by_uid: Mapping[str, Action]) -> list[Action]:
-    """Return the actions with every chain of texts merged into its first."""
-    leading = Counter(uid for action in actions for uid in action.successors)
-    # Nothing leads to the entry but the beginning of a path.
-    leading[actions[0].uid] += 1
-    after = {
-        action.uid: following
+    """Return the actions with every chain of texts merged into its first.
+
+    :param actions: the actions of an automaton without errors.
+    :param by_uid: the same actions.
+    """
+    incoming = Counter(uid for action in actions for uid in action.successors)
+    # The start of every path counts as an edge to the entry: it is never merged into another text.
+    incoming[actions[0].uid] += 1
+    next_texts = {
+        action.uid: text
         for action in actions
-        if (following := _mergeable(by_uid, action, leading)) is not None
+        if (text := _mergeable_successor(action, by_uid, incoming)) is not None
     }
-    swallowed = {following.uid for following in after.values()}
-    found = []
+    merged_away = {text.uid for text in next_texts.values()}
+    remaining = []
     for action in actions:
-        if action.uid in swallowed:
+        if action.uid in merged_away:
             continue
-        joined = [action]
-        while following := after.get(joined[-1].uid):
-            joined.append(following)
-        found.append(_merged(joined))
-    return found
+        chain = [action]
+        while text := next_texts.get(chain[-1].uid):
+            chain.append(text)
+        remaining.append(_merge(chain))
+    return remaining
 
 
-def _mergeable(by_uid: Mapping[str, Action], action: Action, leading: Counter[str]) -> Text | None:
-    """The text after `action` that says no more than if `action` said it."""
+def _mergeable_successor(
+    action: Action, by_uid: Mapping[str, Action], incoming: Counter[str]
+) -> Text | None:
+    """Return the next text, if merging it into `action` changes no result."""
     following = successor(action, by_uid)
     if (
         isinstance(action, Text)
         and isinstance(following, Text)
-        and leading[following.uid] == 1
-        and all(_plain(each) for each in (action, following))
+        and incoming[following.uid] == 1
+        and all(_is_mergeable(text) for text in (action, following))
         and action.evaluate == following.evaluate
         and action.model == following.model
     ):
@@ -55,17 +66,17 @@ def _mergeable(by_uid: Mapping[str, Action], action: Action, leading: Counter[st
     return None
 
 
-def _plain(action: Text) -> bool:
+def _is_mergeable(action: Text) -> bool:
     return (
         action.name is None and action.max_visits is None and isinstance(action.text, str | Prompt)
     )
 
 
-def _merged(actions: list[Action]) -> Action:
-    first, last = actions[0], actions[-1]
-    if len(actions) == 1:
+def _merge(chain: list[Action]) -> Action:
+    first, last = chain[0], chain[-1]
+    if len(chain) == 1:
         return first
-    texts = [action.text for action in actions if isinstance(action, Text)]
+    texts = [action.text for action in chain if isinstance(action, Text)]
     if all(isinstance(text, str) for text in texts):
         text: str | Prompt = "".join(str(text) for text in texts)
     else:

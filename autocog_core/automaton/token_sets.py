@@ -1,6 +1,6 @@
-"""Sets of tokens, written as algebra over their surfaces, and the masks that they come to.
+"""Sets of tokens, as set algebra over the surfaces of tokens.
 
-A set is data; which tokens of a model it holds is worked out once, and kept by content.
+A set is data. The evaluation computes once which tokens of a model it has.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from dataclasses import dataclass, field, fields
 class Vocabulary:
     """A set of tokens. `|`, `&`, `-` and `~` combine sets.
 
-    :ivar digest: of its content, by which sets are equal: operands may be nested deeply, and
-        shared, so that comparing them all the way down could take forever.
+    :ivar digest: sha256 of its content. Sets are equal if their digests are: operands may be
+        shared so often that a full comparison would never end.
     """
 
     digest: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         content: list[object] = [type(self).__name__]
-        for each in fields(self):
-            if each.name == "digest":
+        for attribute in fields(self):
+            if attribute.name == "digest":
                 continue
-            value = getattr(self, each.name)
+            value = getattr(self, attribute.name)
             if isinstance(value, Vocabulary):
                 content.append(value.digest.hex())
-            elif isinstance(value, str) and each.name == "pattern":
+            elif isinstance(value, str) and attribute.name == "pattern":
                 content.append(value)
             else:
                 value = (value,) if isinstance(value, str) else tuple(value)
-                object.__setattr__(self, each.name, value)
+                object.__setattr__(self, attribute.name, value)
                 content.append(
-                    [one.digest.hex() if isinstance(one, Vocabulary) else one for one in value]
+                    [item.digest.hex() if isinstance(item, Vocabulary) else item for item in value]
                 )
         digest = hashlib.sha256(json.dumps(content).encode("ascii")).digest()
         object.__setattr__(self, "digest", digest)
@@ -60,7 +60,7 @@ class Vocabulary:
 
 @dataclass(frozen=True, eq=False)
 class Tokens(Vocabulary):
-    """The tokens that spell these strings, each as a continuation of other text."""
+    """The tokens that spell these strings as continuations of other text."""
 
     strings: tuple[str, ...]
 
@@ -74,28 +74,28 @@ class Strings(Vocabulary):
 
 @dataclass(frozen=True, eq=False)
 class Regex(Vocabulary):
-    """The tokens whose whole surface matches."""
+    """The tokens whose whole surface matches a pattern."""
 
     pattern: str
 
 
 @dataclass(frozen=True, eq=False)
 class Union(Vocabulary):
-    """What is in any of the sets."""
+    """The tokens that are in any of the sets."""
 
     operands: tuple[Vocabulary, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Intersect(Vocabulary):
-    """What is in all of the sets."""
+    """The tokens that are in all of the sets."""
 
     operands: tuple[Vocabulary, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Difference(Vocabulary):
-    """What is in the first set and not in the second."""
+    """The tokens that are in the first set but not in the second."""
 
     first: Vocabulary
     second: Vocabulary
@@ -103,6 +103,6 @@ class Difference(Vocabulary):
 
 @dataclass(frozen=True, eq=False)
 class Complement(Vocabulary):
-    """All other tokens with a surface: special ones are never among them."""
+    """All other tokens with a surface, without special tokens."""
 
     operand: Vocabulary

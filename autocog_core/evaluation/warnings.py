@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from autocog_core.automaton.actions import Choose, Complete, Text
-from autocog_core.automaton.checks.finding import Finding, finding
+from autocog_core.automaton.checks.finding import Finding
 from autocog_core.automaton.templates.template import Template
 from autocog_core.errors import InputError
 from autocog_core.evaluation.token_masks import TokenMaskCache
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 def warnings_of(
-    automaton: AutomatonGraph, faults: Sequence[Finding], client: BackendClient | None
+    automaton: AutomatonGraph, errors: Sequence[Finding], client: BackendClient | None
 ) -> Iterator[Finding]:
-    """Warnings; with a model also faults that its tokens bring to light.
+    """Warnings; with a model also errors that its tokens bring to light.
 
-    :param faults: its errors: what has one is not checked with the model.
+    :param errors: its errors: what has one is not checked with the model.
     :param caller: the main model; what runs on others is not held against it.
     """
-    faulty = {finding.uid for finding in faults} if client else {}
+    faulty = {error.uid for error in errors} if client else {}
     for action in automaton.actions:
         model = client if action.model is None and action.uid not in faulty else None
         match action:
@@ -49,7 +49,7 @@ def _followers(automaton: AutomatonGraph, action: Text) -> Iterator[Finding]:
         return
     match following:
         case Complete(vocab=None) if last in " \t":
-            yield finding(
+            yield Finding.at_action(
                 f'it ends in a blank before the completion "{following.uid}": most tokens begin '
                 "with theirs, and none can then; leave it out",
                 action,
@@ -58,7 +58,7 @@ def _followers(automaton: AutomatonGraph, action: Text) -> Iterator[Finding]:
         case Choose() if last.isalnum():
             glued = [choice for choice in _texts(following) if choice[:1].isalnum()]
             if glued:
-                yield finding(
+                yield Finding.at_action(
                     f'its last word runs into the choice {glued[0]!r} of "{following.uid}": '
                     "let the choice begin with a blank",
                     action,
@@ -87,7 +87,7 @@ def _prefixes(action: Choose, client: BackendClient | None) -> Iterator[Finding]
     """Choices that begin others: of their tokens, where a model tells these."""
     if action.suffix is not None:
         return
-    # What is empty or there twice is a fault.
+    # What is empty or there twice is an error.
     choices = [choice for choice in dict.fromkeys(_texts(action)) if choice]
     spelled: Sequence[Sequence[object]] = choices
     if client is not None:
@@ -97,7 +97,7 @@ def _prefixes(action: Choose, client: BackendClient | None) -> Iterator[Finding]
         sorted(zip(choices, map(tuple, spelled), strict=True), key=lambda each: each[1])
     ):
         if long[: len(short)] == short:
-            yield finding(
+            yield Finding.at_action(
                 f"the choice {first!r} begins {second!r}: it is ranked by the probability that "
                 "the longer one does not follow; an `end` would tell them apart",
                 action,
@@ -115,7 +115,7 @@ def _special_tokens(action: Text, client: BackendClient) -> Iterator[Finding]:
         return
     for token in client.info.special_tokens:
         if token.text.strip() and token.text in text:
-            yield finding(
+            yield Finding.at_action(
                 f'it says "{token.text}" as plain text; with `special` it is the token',
                 action,
                 warning=True,
@@ -131,7 +131,7 @@ def _stops(action: Complete, client: BackendClient) -> Iterator[Finding]:
         action.stop, client.tokenize(list(action.stop), at_start=False), strict=True
     ):
         if len(tokens) > action.length:
-            yield finding(
+            yield Finding.at_action(
                 f"the stop {stop!r} takes {len(tokens)} tokens, and its length is {action.length}",
                 action,
                 warning=True,
@@ -145,6 +145,6 @@ def _mask(automaton: AutomatonGraph, action: Complete, client: BackendClient) ->
         return
     try:
         if not TokenMaskCache.of_model(client).of(vocab).any():
-            yield finding("its vocab holds none of the model's tokens", action)
+            yield Finding.at_action("its vocab holds none of the model's tokens", action)
     except InputError as error:
-        yield finding(error.message, action)
+        yield Finding.at_action(error.message, action)

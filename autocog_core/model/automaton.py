@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from autocog_core.automaton.checks.action_checks import faults_of, require_sound
+from autocog_core.automaton.checks.action_checks import find_errors, require_sound
 from autocog_core.automaton.checks.finding import Finding
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import AutocogError
@@ -50,24 +50,24 @@ class Automaton(AutomatonGraph):
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the program, in hexadecimal: equal for programs that do the same."""
-        from autocog_core.program.writing import digest_of
+        from autocog_core.program.writing import compute_digest
 
-        return digest_of(self)
+        return compute_digest(self)
 
-    def faults(self) -> list[Finding]:
+    def errors(self) -> list[Finding]:
         """Return the errors that prevent a run and can be found without a model."""
-        return list(self._faults)
+        return list(self._errors)
 
     @cached_property
-    def _faults(self) -> tuple[Finding, ...]:
-        return tuple(faults_of(self))
+    def _errors(self) -> tuple[Finding, ...]:
+        return tuple(find_errors(self))
 
     def require_sound(self) -> None:
         """Raise if the automaton has errors.
 
         :raises InputError: naming all of them.
         """
-        require_sound(self, self._faults)
+        require_sound(self, self._errors)
 
     def simplify(self) -> Self:
         """Return the automaton with every chain of texts merged; paths and scores stay equal.
@@ -86,7 +86,7 @@ class Automaton(AutomatonGraph):
         """
         from autocog_core.evaluation.warnings import warnings_of
 
-        return [*self.faults(), *warnings_of(self, self._faults, model.client if model else None)]
+        return [*self.errors(), *warnings_of(self, self._errors, model.client if model else None)]
 
     def run(
         self,

@@ -1,1 +1,1 @@
-"""Programs as files: automata in YAML or JSON, read with every fault named by its line."""
+"""Program files: automata in YAML or JSON, read with all errors by line, and written."""

@@ -1,6 +1,6 @@
-"""YAML and JSON into plain data, in bounded time and memory, and the lines that its parts stand on.
+"""Read YAML and JSON as plain data, with the line of each part and in limited time and memory.
 
-YAML is read by the rules of YAML 1.2, under which `yes` and `no` are words and not truth values.
+The rules for unquoted words are those of YAML 1.2, in which `yes` and `no` are texts.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ from typing import Any
 
 import yaml
 
-from autocog_core.errors import InputError, cut
-from autocog_core.program.source import as_yaml, read_source
+from autocog_core.errors import InputError, shorten
+from autocog_core.program.source import read_source, to_yaml
 
-#: Values and characters in a document, those that aliases repeat counted again; levels of nesting.
-MOST_VALUES = 250_000
-MOST_CHARACTERS = 16 * 2**20
-DEEPEST = 60
+#: Values and characters in a document. Those behind an alias count each time.
+MAX_VALUES = 250_000
+MAX_CHARACTERS = 16 * 2**20
+#: Levels of nesting.
+MAX_DEPTH = 60
 
-#: Keys and indices that lead to a part of a document.
-Path_ = tuple[str | int, ...]
+#: The keys and indices that lead to a part of a document.
+DataPath = tuple[str | int, ...]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_PLAIN: tuple[tuple[re.Pattern[str], Any], ...] = (
+_WORDS: tuple[tuple[re.Pattern[str], Any], ...] = (
     (re.compile(r"|~|null|Null|NULL"), lambda text: None),
     (re.compile(r"true|True|TRUE"), lambda text: True),
     (re.compile(r"false|False|FALSE"), lambda text: False),
@@ -38,225 +39,258 @@ _PLAIN: tuple[tuple[re.Pattern[str], Any], ...] = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Document:
-    """A file's data, and the line that each of its parts stands on, from 1.
+    """A file's data with its lines.
 
-    :ivar lines: for the parts that have one; not for those inside of an alias.
+    :ivar data: the data.
+    :ivar lines: the line of each part, from 1; parts behind an alias have none.
     """
 
     data: Any
-    lines: Mapping[Path_, int]
+    lines: Mapping[DataPath, int]
 
-    def line(self, path: Path_) -> int | None:
-        """The line of a part, or of the nearest that it is in."""
+    def line(self, path: DataPath) -> int | None:
+        """Return the line of a part, or of the innermost part around it that has a line."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path)
 
 
 def read_document(path: Path) -> Document:
-    """A .yaml, .yml or .json file. JSON is read as YAML, of which it is a part.
+    """Read a .yaml, .yml or .json file.
 
-    :raises InputError: for a file that is missing, too large, or neither.
+    :raises InputError: for a file that is missing, too large, or not valid.
     """
     return parse(read_source(path), str(path))
 
 
 def parse(text: str, where: str) -> Document:
-    """A document's text.
+    """Parse a document. JSON is parsed as YAML.
 
-    :raises InputError: for text that is no YAML, or bounded nowhere.
+    :param text: the document.
+    :param where: the file, for messages.
+    :raises InputError: for text that is not valid YAML, or exceeds a limit.
     """
-    source = as_yaml(text, where)
+    source = to_yaml(text, where)
     try:
-        return _Builder(yaml.parse(source, Loader=_LOADER), where).document()
+        return _DocumentBuilder(yaml.parse(source, Loader=_LOADER), where).build()
     except yaml.MarkedYAMLError as error:
         lines = source.splitlines()
         mark = error.problem_mark
-        # The end of a file may be told as a line behind it.
-        number = min(mark.line, len(lines) - 1) if mark is not None else 0
+        # The end of the file may have the index of a line behind the last one.
+        index = min(mark.line, len(lines) - 1) if mark is not None else 0
         problem = ": ".join(part for part in (error.context, error.problem) if part)
-        in_braces = re.search(r"\{[{%]", lines[number])
+        has_template = re.search(r"\{[{%]", lines[index])
         raise InputError(
-            problem or "is no YAML",
-            where=f"{where}:{number + 1}",
-            hint='put what has "{{" or "{%" in it in quotes' if in_braces else "",
+            f"is not valid YAML: {problem}" if problem else "is not valid YAML",
+            where=f"{where}:{index + 1}",
+            hint='put texts with "{{" or "{%" in quotes' if has_template else "",
         ) from error
     except yaml.YAMLError as error:
-        raise InputError(f"is no YAML: {error}", where=where) from error
+        raise InputError(f"is not valid YAML: {error}", where=where) from error
 
 
-def plain(data: Any, where: str) -> Document:
-    """Data that is there already, copied: it is bounded in the same way, and has no lines.
+def copy_plain_data(data: Any, where: str) -> Document:
+    """Copy data of mappings and lists into a document without lines, with the limits of a file.
 
-    :raises InputError: for what JSON could not say.
+    :param data: the data; other values than mappings and lists are not copied.
+    :param where: the name of the data, for messages.
+    :raises InputError: for data that exceeds a limit, or has keys that are not text.
     """
     root: list[Any] = []
     values = 0
-    # What is still to be copied: where to, under which key, and how deep it lies.
+    # Each entry is a value to copy: target container, key in it, value, depth.
     stack: list[tuple[Any, Any, Any, int]] = [(root, None, data, 0)]
     while stack:
-        into, key, value, depth = stack.pop()
+        target, key, value, depth = stack.pop()
         values += 1
-        if values > MOST_VALUES or depth > DEEPEST:
+        if values > MAX_VALUES or depth > MAX_DEPTH:
             raise InputError(
-                f"has more than {MOST_VALUES} values, or is nested more than {DEEPEST} levels deep",
+                f"has more than {MAX_VALUES} values, or is nested more than {MAX_DEPTH} levels "
+                "deep",
                 where=where,
             )
         copy = value
         if isinstance(value, Mapping):
             copy = {}
-            if not all(isinstance(each, str) for each in value):
-                raise InputError("a key must be text", where=where)
+            if not all(isinstance(name, str) for name in value):
+                raise InputError("a key is not text", where=where)
             entries = reversed(list(value.items()))
-            stack += [(copy, name, inner, depth + 1) for name, inner in entries]
+            stack += [(copy, name, entry, depth + 1) for name, entry in entries]
         elif isinstance(value, list | tuple):
             copy = [None] * len(value)
-            stack += [(copy, index, inner, depth + 1) for index, inner in enumerate(value)]
-        if into is root:
+            stack += [(copy, index, entry, depth + 1) for index, entry in enumerate(value)]
+        if target is root:
             root.append(copy)
         else:
-            into[key] = copy
-    return Document(root[0], {})
+            target[key] = copy
+    return Document(data=root[0], lines={})
 
 
-class _Builder:
-    """Data out of the parser's events: a stack of what is open, so that depth costs no recursion.
+@dataclass(kw_only=True)
+class _OpenContainer:
+    """A mapping or list whose end is not read yet.
 
+    :ivar value: the entries so far.
+    :ivar path: where it is in the document.
+    :ivar values_before: the number of values read up to and including it; 0 for the root.
+    :ivar characters_before: the number of characters read before it.
+    :ivar anchor: the name by which aliases repeat it.
+    :ivar key: in a mapping, the key whose value comes next.
+    """
+
+    value: Any
+    path: DataPath
+    values_before: int
+    characters_before: int
+    anchor: str | None
+    key: str | None = None
+
+
+class _DocumentBuilder:
+    """Builds data from a parser's events, with a stack instead of recursion.
+
+    :param events: the events of a YAML parser.
     :param where: the file, for messages.
     """
 
     def __init__(self, events: Iterator[Any], where: str) -> None:
         self._events = events
         self._where = where
-        self._lines: dict[Path_, int] = {}
-        #: Values by their anchors, with how many values and characters they have.
+        self._lines: dict[DataPath, int] = {}
+        #: Values by their anchors, with their number of values and characters.
         self._anchors: dict[str, tuple[Any, int, int]] = {}
         self._values = 0
         self._characters = 0
+        self._root: list[Any] = []
+        self._stack = [
+            _OpenContainer(
+                value=self._root, path=(), values_before=0, characters_before=0, anchor=None
+            )
+        ]
 
-    def document(self) -> Document:
-        """The one document of the stream."""
-        root: list[Any] = []
-        outside = _Open(root, (), 0, 0, None)
-        stack = [outside]
+    def build(self) -> Document:
+        """Return the only document of the stream."""
         documents = 0
         for event in self._events:
-            top = stack[-1]
             match event:
                 case yaml.DocumentStartEvent():
                     documents += 1
                     if documents > 1:
-                        raise self._error("a second document begins here", event)
+                        hint = "write each program into its own file"
+                        raise self._error(event, "a second document begins here", hint)
                 case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
-                    if event.tag is not None and not event.implicit:
-                        raise self._error(f'the tag "{cut(event.tag)}" is not known', event)
-                    value: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
-                    if len(stack) > DEEPEST:
-                        raise self._error(f"it is nested more than {DEEPEST} levels deep", event)
-                    path = self._place(top, event)
-                    self._count(1, 0, event)
-                    stack.append(_Open(value, path, self._values, self._characters, event.anchor))
+                    self._open(event)
                 case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
-                    done = stack.pop()
-                    if done.anchor:
-                        values = self._values - done.before + 1
-                        characters = self._characters - done.characters
-                        self._anchors[done.anchor] = (done.value, values, characters)
-                    self._put(stack[-1], done.value)
+                    self._close()
                 case yaml.ScalarEvent():
-                    self._count(1, len(event.value), event)
-                    self._scalar(top, event)
+                    self._add_scalar(event)
                 case yaml.AliasEvent():
-                    if event.anchor not in self._anchors:
-                        name = cut(str(event.anchor))
-                        raise self._error(f'the alias "{name}" names nothing yet', event)
-                    value, values, characters = self._anchors[event.anchor]
-                    self._count(values, characters, event)
-                    self._place(top, event)
-                    self._put(top, value)
-        if not root:
+                    self._add_alias(event)
+        if not self._root:
             raise InputError("is empty", where=self._where)
-        return Document(root[0], self._lines)
+        return Document(data=self._root[0], lines=self._lines)
 
-    def _scalar(self, top: _Open, event: Any) -> None:
+    def _open(self, event: Any) -> None:
+        if event.tag is not None and not event.implicit:
+            raise self._tag_error(event)
+        if len(self._stack) > MAX_DEPTH:
+            raise self._error(event, f"is nested more than {MAX_DEPTH} levels deep")
+        path = self._next_path(event)
+        self._count(event, 1, 0)
+        container = _OpenContainer(
+            value={} if isinstance(event, yaml.MappingStartEvent) else [],
+            path=path,
+            values_before=self._values,
+            characters_before=self._characters,
+            anchor=event.anchor,
+        )
+        self._stack.append(container)
+
+    def _close(self) -> None:
+        container = self._stack.pop()
+        if container.anchor:
+            values = self._values - container.values_before + 1
+            characters = self._characters - container.characters_before
+            self._anchors[container.anchor] = (container.value, values, characters)
+        self._add(container.value)
+
+    def _add_scalar(self, event: Any) -> None:
+        self._count(event, 1, len(event.value))
         value = event.value
         if event.implicit[0]:
-            value = _plain(value)
+            value = _resolve_word(value)
         elif event.tag not in (None, "!", "tag:yaml.org,2002:str"):
-            raise self._error(f'the tag "{cut(event.tag)}" is not known', event)
+            raise self._tag_error(event)
         if event.anchor:
             self._anchors[event.anchor] = (value, 1, len(event.value))
+        top = self._stack[-1]
         if isinstance(top.value, dict) and top.key is None:
-            # `1: ...` and `yes: ...` name things as they are written.
-            name = event.value
-            if name in top.value:
-                raise self._error(f'"{cut(name)}" is given twice', event)
-            top.key = name
-            self._lines[(*top.path, name)] = event.start_mark.line + 1
+            # Keys such as `1` and `yes` are names as they are written.
+            key = event.value
+            if key in top.value:
+                raise self._error(event, f'duplicate key "{shorten(key)}"')
+            top.key = key
+            self._lines[(*top.path, key)] = event.start_mark.line + 1
             return
-        self._place(top, event)
-        self._put(top, value)
+        self._next_path(event)
+        self._add(value)
 
-    def _place(self, top: _Open, event: Any) -> Path_:
-        """Where a value that begins goes to."""
+    def _add_alias(self, event: Any) -> None:
+        if event.anchor not in self._anchors:
+            name = shorten(str(event.anchor))
+            hint = f'put a text that begins with "*" in quotes, or define "&{name}" before it'
+            raise self._error(event, f'unknown alias "{name}"', hint)
+        value, values, characters = self._anchors[event.anchor]
+        self._count(event, values, characters)
+        self._next_path(event)
+        self._add(value)
+
+    def _next_path(self, event: Any) -> DataPath:
+        """Return the path of a value that begins, and note its line."""
+        top = self._stack[-1]
         if isinstance(top.value, dict):
             if top.key is None:
-                # What `text: {{ name }}` comes to.
-                raise self._error(
-                    "a key must be text", event, 'a text that begins with "{{" goes in quotes'
-                )
+                # YAML reads `text: {{ name }}` as a mapping with a mapping as its key.
+                hint = 'put a text that begins with "{{" in quotes'
+                raise self._error(event, "a key is not text", hint)
             return (*top.path, top.key)
-        if top.before == 0:
-            # Outside of everything: the document itself.
+        if top.value is self._root:
             return ()
         path = (*top.path, len(top.value))
         self._lines[path] = event.start_mark.line + 1
         return path
 
-    def _put(self, top: _Open, value: Any) -> None:
+    def _add(self, value: Any) -> None:
+        top = self._stack[-1]
         if isinstance(top.value, dict):
-            assert top.key is not None, "its place was looked for"
+            assert top.key is not None, "_next_path requires a key"
             top.value[top.key] = value
             top.key = None
         else:
             top.value.append(value)
 
-    def _count(self, values: int, characters: int, event: Any) -> None:
+    def _count(self, event: Any, values: int, characters: int) -> None:
         self._values += values
         self._characters += characters
-        if self._values > MOST_VALUES:
-            raise self._error(f"it has more than {MOST_VALUES} values", event)
-        if self._characters > MOST_CHARACTERS:
-            raise self._error(f"it has more than {MOST_CHARACTERS} characters", event)
+        if self._values > MAX_VALUES:
+            raise self._error(event, f"has more than {MAX_VALUES} values")
+        if self._characters > MAX_CHARACTERS:
+            raise self._error(event, f"has more than {MAX_CHARACTERS} characters")
 
-    def _error(self, what: str, event: Any, hint: str = "") -> InputError:
-        return InputError(what, where=f"{self._where}:{event.start_mark.line + 1}", hint=hint)
+    def _tag_error(self, event: Any) -> InputError:
+        hint = 'put a text that begins with "!" in quotes; programs have no tags'
+        return self._error(event, f'unknown tag "{shorten(event.tag)}"', hint)
 
-
-class _Open:
-    """A list or mapping that is being read.
-
-    :ivar before: how many values were read, itself included; 0 outside of the document.
-    :ivar characters: how many characters were read before it.
-    :ivar key: whose value is awaited.
-    """
-
-    def __init__(
-        self, value: Any, path: Path_, before: int, characters: int, anchor: str | None
-    ) -> None:
-        self.value = value
-        self.path = path
-        self.before = before
-        self.characters = characters
-        self.anchor = anchor
-        self.key: str | None = None
+    def _error(self, event: Any, message: str, hint: str = "") -> InputError:
+        line = event.start_mark.line + 1
+        return InputError(message, where=f"{self._where}:{line}", hint=hint)
 
 
-def _plain(text: str) -> Any:
-    """What a word without quotes means, by YAML 1.2's core schema."""
-    for pattern, meaning in _PLAIN:
+def _resolve_word(text: str) -> Any:
+    """Return the value of a word without quotes, by the core schema of YAML 1.2."""
+    for pattern, convert in _WORDS:
         if pattern.fullmatch(text):
-            return meaning(text)
+            return convert(text)
     return text

@@ -1,158 +1,167 @@
-"""Automaton files of an older format, said in the terms of this one.
+"""Translate files of an older format into the current one.
 
-There every action lists its successors, texts are no templates, `threshold` is held against the
-mean probability of a branch's tokens, and some keys are bookkeeping of the program that wrote them.
+In the older format, each action lists its successors, and texts are not templates. `threshold`
+limits the mean probability of a branch's tokens. Some keys are only for the program that wrote the
+file; they become metadata.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from autocog_core.program.document import Path_
-from autocog_core.program.faults import Fault
+from autocog_core.program.diagnostics import Diagnostic, describe_value, unknown_key
+from autocog_core.program.document import DataPath
 
-#: Kept as metadata.
-BOOKKEEPING = ("field", "indices", "metadata", "provenance", "queue")
-_OWN = {
+#: Keys that become metadata.
+METADATA_KEYS = ("field", "indices", "metadata", "provenance", "queue")
+_KEYS_BY_TYPE = {
     "text": ("text", "evaluate"),
     "choose": ("choices", "width", "threshold"),
     "complete": ("length", "width", "threshold", "beams", "ahead", "stop_text", "vocab"),
 }
-_SETS = {"union": "union", "intersect": "intersect", "diff": "difference"}
-_KINDS = ("tokenize", "regex", *_SETS, "complement")
+_OPERATIONS = {"union": "union", "intersect": "intersect", "diff": "difference"}
+_VOCAB_KINDS = ("tokenize", "regex", *_OPERATIONS, "complement")
 
 
-def is_older(data: dict[str, Any]) -> bool:
-    """Whether a program is of the older format."""
+def is_legacy(data: dict[str, Any]) -> bool:
+    """Return whether a program is in the older format."""
     actions, vocabs = data.get("actions"), data.get("vocabs")
-    listed = actions if isinstance(actions, list) else []
-    named = vocabs.values() if isinstance(vocabs, dict) else []
-    return any(isinstance(one, dict) and "successors" in one for one in listed) or any(
-        isinstance(one, dict) and "kind" in one for one in named
+    has_successors = isinstance(actions, list) and any(
+        isinstance(action, dict) and "successors" in action for action in actions
+    )
+    return has_successors or (
+        isinstance(vocabs, dict)
+        and any(isinstance(vocab, dict) and "kind" in vocab for vocab in vocabs.values())
     )
 
 
-def translated(data: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
-    """The program in the terms of this format, and what was never defined in the older one."""
-    translation = _Translation()
-    return translation.program(data), translation.faults
+def translate_legacy(data: dict[str, Any]) -> tuple[dict[str, Any], list[Diagnostic]]:
+    """Return the program in the current format, and the errors against the older format."""
+    translator = _Translator()
+    return translator.translate(data), translator.errors
 
 
-class _Translation:
-    """What is of another type than it should be is left as it is, and found to be so later."""
+class _Translator:
+    """Translates one program. It copies values of wrong types: the current schema rejects them."""
 
     def __init__(self) -> None:
-        self.faults: list[Fault] = []
+        self.errors: list[Diagnostic] = []
 
-    def program(self, data: dict[str, Any]) -> dict[str, Any]:
-        known = ("actions", "vocabs", *BOOKKEEPING)
-        self._unknown_keys(data, (), known)
-        found = {key: data[key] for key in ("actions", "vocabs") if key in data}
+    def translate(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Return the program in the current format."""
+        self._check_keys(data, (), ("actions", "vocabs", *METADATA_KEYS))
+        program = {key: data[key] for key in ("actions", "vocabs") if key in data}
         if isinstance(data.get("vocabs"), dict):
-            found["vocabs"] = {
-                name: self._vocab(one, ("vocabs", name)) for name, one in data["vocabs"].items()
+            program["vocabs"] = {
+                name: self._vocab(vocab, ("vocabs", name)) for name, vocab in data["vocabs"].items()
             }
         if isinstance(data.get("actions"), list):
-            found["actions"] = [
-                self._action(one, ("actions", number)) if isinstance(one, dict) else one
-                for number, one in enumerate(data["actions"])
+            program["actions"] = [
+                self._action(action, ("actions", index)) if isinstance(action, dict) else action
+                for index, action in enumerate(data["actions"])
             ]
-        return found | {"metadata": _kept(data)}
+        return program | {"metadata": _metadata_of(data)}
 
-    def _unknown_keys(self, one: dict[str, Any], path: Path_, known: tuple[str, ...]) -> None:
-        for key in one:
-            if key not in known:
-                self.faults.append(Fault((*path, key), "is no key here", key, known))
+    def _error(self, path: DataPath, message: str) -> None:
+        self.errors.append(Diagnostic(path, message))
 
-    def _action(self, one: dict[str, Any], path: Path_) -> dict[str, Any]:
-        kind = one.get("type")
-        if not isinstance(kind, str) or kind not in _OWN:
-            what = 'expected "text", "choose" or "complete"'
-            self.faults.append(Fault((*path, "type"), what))
+    def _check_keys(self, data: dict[str, Any], path: DataPath, valid: tuple[str, ...]) -> None:
+        self.errors += [unknown_key((*path, key), valid) for key in data if key not in valid]
+
+    def _action(self, action: dict[str, Any], path: DataPath) -> dict[str, Any]:
+        kind = action.get("type")
+        if not isinstance(kind, str) or kind not in _KEYS_BY_TYPE:
+            message = f'expected "text", "choose" or "complete", got {describe_value(kind)}'
+            self._error((*path, "type"), message)
             return {}
-        own = _OWN[kind]
-        self._unknown_keys(one, path, ("uid", "type", "successors", *own, *BOOKKEEPING))
-        successors = self._successors(one, path)
-        found = {
-            "uid": one.get("uid"),
+        keys = _KEYS_BY_TYPE[kind]
+        self._check_keys(action, path, ("uid", "type", "successors", *keys, *METADATA_KEYS))
+        successors = self._successors(action, path)
+        translated = {
+            "uid": action.get("uid"),
             "type": kind,
-            "metadata": _kept(one),
+            "metadata": _metadata_of(action),
             "next": successors[0] if successors else None,
         }
-        found |= {key: one[key] for key in own if key in one and one[key] is not None}
-        # None is no bound there as well.
-        if "width" in one:
-            found["width"] = one["width"]
-        if one.get("threshold") is not None:
-            found["threshold_on"] = "mean"
+        translated |= {key: action[key] for key in keys if action.get(key) is not None}
+        # A width of null means no limit in both formats.
+        if "width" in action:
+            translated["width"] = action["width"]
+        if action.get("threshold") is not None:
+            translated["threshold_on"] = "mean"
         match kind:
             case "text":
-                if isinstance(one.get("text"), str):
-                    found["text"] = {"literal": one["text"]}
+                if isinstance(action.get("text"), str):
+                    translated["text"] = {"literal": action["text"]}
             case "choose":
-                self._choices(found, successors, path)
+                self._choices(translated, successors, path)
             case _:
-                if found.pop("ahead", 1) != 1:
-                    what = "more than 1 was never defined; leave it out"
-                    self.faults.append(Fault((*path, "ahead"), what))
-                if "stop_text" in found:
-                    found["stop"] = found.pop("stop_text")
+                if translated.pop("ahead", 1) != 1:
+                    message = "values other than 1 are not supported; remove the key"
+                    self._error((*path, "ahead"), message)
+                if "stop_text" in translated:
+                    translated["stop"] = translated.pop("stop_text")
         if kind != "choose" and len(successors) > 1:
-            what = f"{len(successors)} successors: at most one can follow it"
-            self.faults.append(Fault((*path, "successors"), what))
-        return found
+            message = f"expected at most 1 entry, got {len(successors)}"
+            self._error((*path, "successors"), message)
+        return translated
 
-    def _successors(self, one: dict[str, Any], path: Path_) -> list[Any]:
-        found = one.get("successors")
-        if found is None:
+    def _successors(self, action: dict[str, Any], path: DataPath) -> list[Any]:
+        successors = action.get("successors")
+        if successors is None:
             return []
-        if not isinstance(found, list):
-            self.faults.append(Fault((*path, "successors"), "expected a list"))
+        if not isinstance(successors, list):
+            message = f"expected a list, got {describe_value(successors)}"
+            self._error((*path, "successors"), message)
             return []
-        return found
+        return successors
 
-    def _choices(self, found: dict[str, Any], successors: list[Any], path: Path_) -> None:
-        choices = found.get("choices")
+    def _choices(self, action: dict[str, Any], successors: list[Any], path: DataPath) -> None:
+        """Translate the choices of a translated action in place."""
+        choices = action.get("choices")
         if not isinstance(choices, list):
             return
         if len(successors) > 1 and len(successors) != len(choices):
-            what = (
-                f"{len(successors)} successors for {len(choices)} choices: "
-                "give one for all, one for each, or none"
+            message = (
+                f"expected {len(choices)} entries (one per choice), or at most 1, "
+                f"got {len(successors)}"
             )
-            self.faults.append(Fault((*path, "successors"), what))
+            self._error((*path, "successors"), message)
             return
-        literal: list[dict[str, Any]] = [{"literal": choice} for choice in choices]
+        literals: list[dict[str, Any]] = [{"literal": choice} for choice in choices]
         if len(successors) > 1:
-            for choice, uid in zip(literal, successors, strict=True):
+            for choice, uid in zip(literals, successors, strict=True):
                 choice["next"] = uid
-        found["choices"] = literal
+        action["choices"] = literals
 
-    def _vocab(self, one: Any, path: Path_) -> Any:
-        """A set; operands are names, or sets themselves."""
-        if not isinstance(one, dict):
-            return one
-        kind = one.get("kind")
-        strings, operands = (one.get(key) or [] for key in ("strings", "operands"))
-        if kind not in _KINDS or not isinstance(strings, list) or not isinstance(operands, list):
-            what = "expected a kind (" + ", ".join(_KINDS) + "), and lists"
-            self.faults.append(Fault(path, what))
+    def _vocab(self, vocab: Any, path: DataPath) -> Any:
+        """Return a set; its operands are names or sets."""
+        if not isinstance(vocab, dict):
+            return vocab
+        kind = vocab.get("kind")
+        strings, operands = (vocab.get(key) or [] for key in ("strings", "operands"))
+        if kind not in _VOCAB_KINDS:
+            message = f"kind: expected one of {', '.join(_VOCAB_KINDS)}, got {describe_value(kind)}"
+            self._error(path, message)
             return {"union": []}
-        self._unknown_keys(one, path, ("kind", "strings", "operands", *BOOKKEEPING))
-        inner = [self._vocab(each, path) for each in operands]
+        if not isinstance(strings, list) or not isinstance(operands, list):
+            self._error(path, "expected lists as strings and operands")
+            return {"union": []}
+        self._check_keys(vocab, path, ("kind", "strings", "operands", *METADATA_KEYS))
+        sets = [self._vocab(operand, path) for operand in operands]
         match kind:
             case "tokenize":
                 return {"tokens": strings}
             case "regex":
-                patterns = [{"regex": each} for each in strings]
+                patterns = [{"regex": string} for string in strings]
                 return patterns[0] if len(patterns) == 1 else {"union": patterns}
-            case "complement" if len(inner) == 1:
-                return {"complement": inner[0]}
+            case "complement" if len(sets) == 1:
+                return {"complement": sets[0]}
             case "complement":
-                self.faults.append(Fault(path, f"expected one operand, got {len(inner)}"))
+                self._error(path, f"expected 1 operand, got {len(sets)}")
                 return {"union": []}
-        return {_SETS[kind]: inner}
+        return {_OPERATIONS[kind]: sets}
 
 
-def _kept(data: dict[str, Any]) -> dict[str, Any]:
-    return {key: data[key] for key in BOOKKEEPING if key in data}
+def _metadata_of(data: dict[str, Any]) -> dict[str, Any]:
+    return {key: data[key] for key in METADATA_KEYS if key in data}

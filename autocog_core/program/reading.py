@@ -1,4 +1,4 @@
-"""Program files into automata."""
+"""Read program files as automata."""
 
 from __future__ import annotations
 
@@ -9,252 +9,275 @@ from typing import Any
 from pydantic import ValidationError
 
 from autocog_core.automaton.actions import Action, Choose, Complete, Text
-from autocog_core.automaton.checks.action_checks import faults_of
-from autocog_core.automaton.checks.finding import GRAPH_ERRORS, place_of
+from autocog_core.automaton.checks.action_checks import find_errors
+from autocog_core.automaton.checks.finding import GRAPH_ERRORS, vocab_label
 from autocog_core.automaton.graph import AutomatonGraph
-from autocog_core.automaton.inputs import READERS, REQUIRED, UNREADABLE, Input, no
-from autocog_core.automaton.templates.template import RESERVED, Each, Template, has_marks
+from autocog_core.automaton.inputs import (
+    CONVERSION_ERRORS,
+    CONVERTERS,
+    REQUIRED,
+    TYPE_ERRORS,
+    Input,
+)
+from autocog_core.automaton.templates.template import RESERVED_NAMES, Each, Template, is_template
 from autocog_core.automaton.token_sets import Vocabulary
-from autocog_core.errors import InputError, cut
-from autocog_core.program import legacy, schema
-from autocog_core.program.document import Document, Path_, plain, read_document
-from autocog_core.program.faults import Fault, patched, refuse, shape_faults
-from autocog_core.program.token_sets import check_names, read_vocabs, vocab_of
+from autocog_core.errors import InputError, shorten
+from autocog_core.program import schema
+from autocog_core.program.diagnostics import (
+    Diagnostic,
+    combine_errors,
+    describe_value,
+    schema_errors,
+)
+from autocog_core.program.document import Document, copy_plain_data, read_document
+from autocog_core.program.legacy import is_legacy, translate_legacy
+from autocog_core.program.placeholders import replace_invalid_parts
+from autocog_core.program.token_sets import make_vocabulary, read_vocabs, unknown_names
 from autocog_core.types.choice import EOS
 from autocog_core.types.prompt import Prompt, TextPiece
 
-#: What was found in the file, with its line.
-_FOUND_ALREADY = "unknown vocab"
-
 
 def read_file(path: Path) -> AutomatonGraph:
-    """The automaton in a .yaml or .json file.
+    """Read an automaton from a .yaml or .json file.
 
-    :raises InputError: naming every fault by file, line and action.
+    :raises InputError: naming every error by file, line and action.
     """
     return _read(read_document(path), str(path))
 
 
 def read_data(data: Mapping[str, Any]) -> AutomatonGraph:
-    """The automaton that plain data says.
+    """Read an automaton from plain data.
 
-    :raises InputError: naming every fault by its place in the data.
+    :raises InputError: naming every error by its place in the data.
     """
-    return _read(plain(data, "program"), "program")
+    return _read(copy_plain_data(data, "program"), "program")
 
 
 def _read(document: Document, where: str) -> AutomatonGraph:
     data = document.data
     if not isinstance(data, dict):
         raise InputError(
-            "is no program", where=where, hint='a program is a mapping with a list "actions"'
+            f"expected a mapping, got {describe_value(data)}",
+            where=where,
+            hint='a program is a mapping with a list "actions"',
         )
-    found: list[Fault] = []
-    if legacy.is_older(data):
-        data, found = legacy.translated(data)
+    errors: list[Diagnostic] = []
+    if is_legacy(data):
+        data, errors = translate_legacy(data)
     try:
-        program = schema.ProgramShape.model_validate(data)
+        program = schema.ProgramSchema.model_validate(data)
     except ValidationError as error:
-        found += _beyond(found, shape_faults(error, data))
-        found += _beyond(found, _others(data, found))
-        raise refuse(found, document, where) from None
-    automaton = _Builder(program, found).automaton()
-    found += _located(automaton, len(program.actions), of_paths=not found)
-    if found:
-        raise refuse(found, document, where)
+        errors += _in_other_parts(errors, schema_errors(error, data))
+        errors += _in_other_parts(errors, _errors_of_valid_parts(data, errors))
+        raise combine_errors(errors, document, where) from None
+    automaton = _AutomatonBuilder(program, errors).build()
+    errors += _automaton_errors(automaton, len(program.actions), with_graph=not errors)
+    if errors:
+        raise combine_errors(errors, document, where)
     return automaton
 
 
-def _beyond(known: list[Fault], more: Iterable[Fault]) -> list[Fault]:
-    """Faults where none is known as yet: others may only follow from those."""
-    places = {fault.path[:2] for fault in known}
-    return [fault for fault in more if fault.path[:2] not in places]
+def _in_other_parts(errors: list[Diagnostic], candidates: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Return the candidates in parts without errors; in other parts they may be consequences."""
+    parts = {error.path[:2] for error in errors}
+    return [candidate for candidate in candidates if candidate.path[:2] not in parts]
 
 
-def _others(data: dict[str, Any], known: list[Fault]) -> list[Fault]:
-    """What else is wrong with a program that has not even the right shape."""
+def _errors_of_valid_parts(data: dict[str, Any], errors: list[Diagnostic]) -> list[Diagnostic]:
+    """Return the errors beyond the schema of a program that does not match the schema."""
+    valid = replace_invalid_parts(data, (error.path for error in errors))
     try:
-        program = schema.ProgramShape.model_validate(patched(data, (one.path for one in known)))
+        program = schema.ProgramSchema.model_validate(valid)
     except ValidationError:
         return []
-    found: list[Fault] = []
-    automaton = _Builder(program, found).automaton()
-    return [*found, *_located(automaton, len(program.actions), of_paths=False)]
+    others: list[Diagnostic] = []
+    automaton = _AutomatonBuilder(program, others).build()
+    return [*others, *_automaton_errors(automaton, len(program.actions), with_graph=False)]
 
 
-def _located(automaton: AutomatonGraph, count: int, *, of_paths: bool) -> Iterator[Fault]:
-    """The automaton's faults that are none of the file's, whose `count` actions come first.
+def _automaton_errors(
+    automaton: AutomatonGraph, count: int, *, with_graph: bool
+) -> Iterator[Diagnostic]:
+    """Yield the errors of the automaton itself.
 
-    :param of_paths: whether all edges are known, and so what paths there are.
+    :param count: how many actions are in the file; they come first.
+    :param with_graph: whether all edges are known, so that errors of the whole graph count.
     """
-    places = {action.uid: number for number, action in enumerate(automaton.actions[:count])}
-    sets = {place_of(name): name for name in automaton.vocabs}
-    for finding in faults_of(automaton):
-        if finding.message.startswith(_FOUND_ALREADY):
+    indices = {action.uid: index for index, action in enumerate(automaton.actions[:count])}
+    vocab_names = {vocab_label(name): name for name in automaton.vocabs}
+    for error in find_errors(automaton):
+        if error.code == "unknown_vocab" or (error.code in GRAPH_ERRORS and not with_graph):
+            # The reader reports an unknown vocab itself.
             continue
-        if finding.message in GRAPH_ERRORS and not of_paths:
-            continue
-        if finding.where in sets:
-            yield Fault(("vocabs", sets[finding.where]), finding.message)
-        elif finding.uid is None:
-            yield Fault((), str(finding))
-        elif finding.uid in places:
-            yield Fault(("actions", places[finding.uid]), finding.message)
+        if error.where in vocab_names:
+            yield Diagnostic(("vocabs", vocab_names[error.where]), error.message)
+        elif error.uid is None:
+            yield Diagnostic((), str(error))
+        elif error.uid in indices:
+            yield Diagnostic(("actions", indices[error.uid]), error.message)
 
 
-class _Builder:
-    """An automaton out of a program of the right shape.
+class _AutomatonBuilder:
+    """Builds an automaton from a program that matches the schema.
 
-    :param faults: where what is wrong goes to.
+    :param program: the program.
+    :param errors: the list to which errors are added.
     """
 
-    def __init__(self, program: schema.ProgramShape, faults: list[Fault]) -> None:
+    def __init__(self, program: schema.ProgramSchema, errors: list[Diagnostic]) -> None:
         self._program = program
-        self._faults = faults
-        self._uids = list(_uids(program.actions))
-        self._taken = frozenset(self._uids)
-        self._end_uid = next(uid for uid in _names("end") if uid not in self._taken)
-        self._ends = False
+        self._errors = errors
+        self._uids = list(_assign_uids(program.actions))
+        uids = set(self._uids)
+        self._has_action_end = schema.END in uids
+        self._end_uid = next(uid for uid in _numbered(schema.END) if uid not in uids)
+        self._needs_end = False
 
-    def automaton(self) -> AutomatonGraph:
-        """The automaton, as far as it can be made."""
+    def build(self) -> AutomatonGraph:
+        """Return the automaton; what has errors is left out or empty."""
         program = self._program
-        for number, one in enumerate(program.actions):
-            if one.uid not in (None, self._uids[number]):
-                what = f'another action has the uid "{cut(one.uid)}" too'
-                self._faults.append(Fault(("actions", number, "uid"), what))
-        vocabs = read_vocabs(program.vocabs, self._faults)
-        actions = [self._action(number, vocabs) for number in range(len(program.actions))]
-        if self._ends:
+        for index, action in enumerate(program.actions):
+            if action.uid not in (None, self._uids[index]):
+                message = f'another action has the uid "{shorten(action.uid)}" too'
+                self._errors.append(Diagnostic(("actions", index, "uid"), message))
+        vocabs = read_vocabs(program.vocabs, self._errors)
+        actions = [self._action(index, vocabs) for index in range(len(program.actions))]
+        if self._needs_end:
             actions.append(Text(uid=self._end_uid, text=""))
         return AutomatonGraph(
             actions,
             vocabs,
-            {name: self._input(name, one) for name, one in program.inputs.items()},
+            {name: self._input(name, declared) for name, declared in program.inputs.items()},
             description=program.description,
             metadata=program.metadata,
         )
 
-    def _input(self, name: str, one: Any) -> Input:
-        if not name.isidentifier() or name.startswith("_") or name in RESERVED:
-            self._faults.append(Fault(("inputs", name), "is no name that a template can use"))
-        if isinstance(one, str):
-            return Input(one)  # type: ignore[arg-type]
-        default: Any = one.default if "default" in one.model_fields_set else REQUIRED
+    def _input(self, name: str, declared: Any) -> Input:
+        message = ""
+        if name in RESERVED_NAMES:
+            message = "the name is reserved in templates; choose another one"
+        elif not name.isidentifier() or name.startswith("_"):
+            message = 'is not a valid name; use letters, digits and "_", and begin with a letter'
+        if message:
+            self._errors.append(Diagnostic(("inputs", name), message))
+        if isinstance(declared, str):
+            return Input(declared)  # type: ignore[arg-type]
+        default: Any = declared.default if "default" in declared.model_fields_set else REQUIRED
         if default is not REQUIRED and default is not None:
             try:
-                default = READERS[one.type](default)
-            except UNREADABLE:
-                self._faults.append(Fault(("inputs", name, "default"), no(one.type)))
-        return Input(one.type, default, one.description)
+                default = CONVERTERS[declared.type](default)
+            except CONVERSION_ERRORS:
+                message = f"{TYPE_ERRORS[declared.type]}: {describe_value(default)}"
+                self._errors.append(Diagnostic(("inputs", name, "default"), message))
+        return Input(declared.type, default, declared.description)
 
-    def _action(self, number: int, vocabs: Mapping[str, Vocabulary]) -> Action:
-        one = self._program.actions[number]
+    def _action(self, index: int, vocabs: Mapping[str, Vocabulary]) -> Action:
+        action = self._program.actions[index]
         common: dict[str, Any] = {
-            "uid": self._uids[number],
-            "name": one.name,
-            "model": one.model,
-            "max_visits": one.max_visits,
-            "metadata": one.metadata,
+            "uid": self._uids[index],
+            "name": action.name,
+            "model": action.model,
+            "max_visits": action.max_visits,
+            "metadata": action.metadata,
         }
-        following = self._following(number)
-        match one:
-            case schema.TextShape():
-                successors = () if following is None else (following,)
-                return Text(**common, successors=successors, text=_text(one), evaluate=one.evaluate)
-            case schema.ChooseShape():
-                return self._choose(number, one, common, following)
-        assert isinstance(one, schema.CompleteShape)
-        if one.vocab is not None:
-            path: Path_ = ("actions", number, "vocab")
-            self._faults.extend(check_names(one.vocab, vocabs, path))
-        same = set(schema.CompleteShape.model_fields) - set(schema.ActionShape.model_fields)
-        fields = {name: getattr(one, name) for name in same - {"type", "vocab"}}
-        named = one.vocab is None or isinstance(one.vocab, str)
-        vocab: Any = one.vocab if named else vocab_of(one.vocab, vocabs)
-        successors = () if following is None else (following,)
-        return Complete(**common, **fields, successors=successors, vocab=vocab)
+        next_uid = self._next_uid(index)
+        if isinstance(action, schema.ChooseSchema):
+            return self._choose(index, action, common, next_uid)
+        common["successors"] = () if next_uid is None else (next_uid,)
+        if isinstance(action, schema.TextSchema):
+            return Text(**common, text=_make_text(action), evaluate=action.evaluate)
+        assert isinstance(action, schema.CompleteSchema)
+        if action.vocab is not None:
+            self._errors.extend(unknown_names(action.vocab, vocabs, ("actions", index, "vocab")))
+        names = set(schema.CompleteSchema.model_fields) - set(schema.ActionSchema.model_fields)
+        fields = {name: getattr(action, name) for name in names - {"type", "vocab"}}
+        is_name = action.vocab is None or isinstance(action.vocab, str)
+        vocab: Any = action.vocab if is_name else make_vocabulary(action.vocab, vocabs)
+        return Complete(**common, **fields, vocab=vocab)
 
     def _choose(
-        self, number: int, one: schema.ChooseShape, common: dict[str, Any], following: str | None
+        self, index: int, action: schema.ChooseSchema, common: dict[str, Any], next_uid: str | None
     ) -> Choose:
-        given = one.choices if isinstance(one.choices, list) else [one.choices]
-        own = [
-            not isinstance(choice, str) and "next" in choice.model_fields_set for choice in given
+        choices = action.choices if isinstance(action.choices, list) else [action.choices]
+        has_next = [
+            not isinstance(choice, str) and "next" in choice.model_fields_set for choice in choices
         ]
-        nexts = [
-            self._uid_of(choice.next) if has_own else following  # type: ignore[union-attr]
-            for choice, has_own in zip(given, own, strict=True)
+        next_uids = [
+            self._resolve(choice.next) if has_own else next_uid  # type: ignore[union-attr]
+            for choice, has_own in zip(choices, has_next, strict=True)
         ]
-        if len(nexts) > 1 and any(own) and any(uid is not None for uid in nexts):
-            self._ends |= None in nexts
-            successors = tuple(self._end_uid if uid is None else uid for uid in nexts)
+        if len(next_uids) > 1 and any(has_next) and any(uid is not None for uid in next_uids):
+            self._needs_end |= None in next_uids
+            successors = tuple(self._end_uid if uid is None else uid for uid in next_uids)
         else:
-            successors = tuple(uid for uid in nexts[:1] if uid is not None)
-        if one.suffix is not None and one.suffix_eos:
-            self._faults.append(Fault(("actions", number), "it has both suffix and suffix_eos"))
+            successors = tuple(uid for uid in next_uids[:1] if uid is not None)
+        if action.suffix is not None and action.suffix_eos:
+            message = "has both suffix and suffix_eos: give one of them"
+            self._errors.append(Diagnostic(("actions", index), message))
         return Choose(
             **common,
             successors=successors,
-            choices=tuple(map(_choice, given)),
-            width=one.width,
-            threshold=one.threshold,
-            threshold_on=one.threshold_on,
-            norm=one.norm,
-            suffix=EOS if one.suffix_eos else one.suffix,
-            unconditional_prompt=one.unconditional_prompt,
+            choices=tuple(map(_make_choice, choices)),
+            width=action.width,
+            threshold=action.threshold,
+            threshold_on=action.threshold_on,
+            norm=action.norm,
+            suffix=EOS if action.suffix_eos else action.suffix,
+            unconditional_prompt=action.unconditional_prompt,
         )
 
-    def _following(self, number: int) -> str | None:
-        one = self._program.actions[number]
-        if "next" in one.model_fields_set:
-            return self._uid_of(one.next)
-        return self._uids[number + 1] if number + 1 < len(self._uids) else None
+    def _next_uid(self, index: int) -> str | None:
+        action = self._program.actions[index]
+        if "next" in action.model_fields_set:
+            return self._resolve(action.next)
+        return self._uids[index + 1] if index + 1 < len(self._uids) else None
 
-    def _uid_of(self, given: str | None) -> str | None:
-        """None where the path ends. An action may be called "end", and is meant then."""
-        return None if given == schema.END and schema.END not in self._taken else given
-
-
-def _choice(one: str | schema.ChoiceShape | schema.EachShape) -> str | Template | Each:
-    if isinstance(one, schema.EachShape):
-        return Each(one.each, one.text)
-    if isinstance(one, schema.ChoiceShape) and "literal" in one.model_fields_set:
-        return one.literal
-    text = one if isinstance(one, str) else one.text
-    return Template(text) if has_marks(text) else text
+    def _resolve(self, next_: str | None) -> str | None:
+        """Return the uid of a `next`; None if the path ends. "end" may be the uid of an action."""
+        return None if next_ == schema.END and not self._has_action_end else next_
 
 
-def _text(one: schema.TextShape) -> str | Prompt | Template:
-    match one.text:
-        case schema.LiteralShape(literal=literal):
-            return Prompt((TextPiece(literal, trusted=True),)) if one.special else literal
-        case schema.PiecesShape(pieces=pieces):
+def _make_choice(choice: str | schema.ChoiceSchema | schema.EachSchema) -> str | Template | Each:
+    if isinstance(choice, schema.EachSchema):
+        return Each(choice.each, choice.text)
+    if isinstance(choice, schema.ChoiceSchema) and "literal" in choice.model_fields_set:
+        return choice.literal
+    text = choice if isinstance(choice, str) else choice.text
+    return Template(text) if is_template(text) else text
+
+
+def _make_text(action: schema.TextSchema) -> str | Prompt | Template:
+    match action.text:
+        case schema.PiecesSchema(pieces=pieces):
             return Prompt(tuple(TextPiece(piece.text, piece.special) for piece in pieces))
-    assert isinstance(one.text, str)
-    if has_marks(one.text):
-        return Template(one.text, one.special)
-    return Prompt((TextPiece(one.text, trusted=True),)) if one.special else one.text
+        case schema.LiteralSchema(literal=text):
+            pass
+        case text:
+            assert isinstance(text, str)
+            if is_template(text):
+                return Template(text, action.special)
+    return Prompt((TextPiece(text, trusted=True),)) if action.special else text
 
 
-def _uids(actions: list[Any]) -> Iterator[str]:
-    """Uids, none twice: those given, else the name, else the kind and place, else with a number."""
-    given = {one.uid for one in actions}
-    taken: set[str] = set()
+def _assign_uids(actions: list[Any]) -> Iterator[str]:
+    """Yield unique uids: the given uid, or the name, or kind and position, with a number."""
+    given = {action.uid for action in actions}
+    assigned: set[str] = set()
     candidates: dict[str, Iterator[str]] = {}
-    for number, one in enumerate(actions, start=1):
-        uid = one.uid
-        if uid is None or uid in taken:
-            wanted = uid or one.name or f"{one.type}-{number}"
-            names = candidates.setdefault(wanted, _names(wanted))
-            uid = next(each for each in names if each not in taken and each not in given)
-        taken.add(uid)
+    for position, action in enumerate(actions, start=1):
+        uid = action.uid
+        if uid is None or uid in assigned:
+            base = uid or action.name or f"{action.type}-{position}"
+            names = candidates.setdefault(base, _numbered(base))
+            uid = next(name for name in names if name not in assigned and name not in given)
+        assigned.add(uid)
         yield uid
 
 
-def _names(wanted: str) -> Iterator[str]:
-    yield wanted
+def _numbered(name: str) -> Iterator[str]:
+    """Yield the name, and then the name with numbers from 2."""
+    yield name
     number = 2
     while True:
-        yield f"{wanted}-{number}"
+        yield f"{name}-{number}"
         number += 1

@@ -1,4 +1,4 @@
-"""The shape of a program file, which also makes its JSON Schema."""
+"""The schema of program files, from which their JSON Schema is generated."""
 
 from __future__ import annotations
 
@@ -16,193 +16,215 @@ from pydantic_core import PydanticCustomError
 
 from autocog_core.automaton.actions import ThresholdOn
 from autocog_core.automaton.inputs import InputType
-from autocog_core.program.token_set_schema import AnyVocab, Shape
+from autocog_core.program.token_set_schema import AnyVocab, Schema
 from autocog_core.types.choice import Norm
 
-#: Where a path ends, as the value of `next`; so does null.
+#: The value of `next` that ends a path; null does too.
 END = "end"
 
+_METADATA = "Any data of the author; autocog ignores it."
 
-class InputShape(Shape):
-    """An input, where its type alone does not say all."""
 
-    type: InputType = Field("text", description="What values it takes; any: whatever JSON can say.")
-    default: Any = Field(None, description="Its value where none is given.")
-    description: str = ""
+class InputSchema(Schema):
+    """An input with more than its type."""
+
+    type: InputType = Field("text", description="The type of its values; any: any JSON value.")
+    default: Any = Field(None, description="The value if none is given; without it: required.")
+    description: str = Field("", description="A description for people.")
 
 
 def _input_tag(value: Any) -> str:
-    return "<input>" if isinstance(value, dict | InputShape) else "<type>"
+    return "<input>" if isinstance(value, dict | InputSchema) else "<type>"
 
 
 AnyInput = Annotated[
-    Annotated[InputType, Tag("<type>")] | Annotated[InputShape, Tag("<input>")],
+    Annotated[InputType, Tag("<type>")] | Annotated[InputSchema, Tag("<input>")],
     Discriminator(_input_tag),
 ]
 
 
-class LiteralShape(Shape):
-    """Text that is no template, whatever it looks like."""
+class LiteralSchema(Schema):
+    """Text that is never a template."""
 
     literal: str
 
 
-class PieceShape(Shape):
-    """A part of a text."""
+class PieceSchema(Schema):
+    """One piece of a text."""
 
     text: str
-    special: bool = Field(False, description="Parse special tokens in it.")
+    special: bool = Field(False, description="Parse special tokens in the piece.")
 
 
-class PiecesShape(Shape):
-    """Text in parts, of which some have their special tokens parsed; no templates."""
+class PiecesSchema(Schema):
+    """Text in pieces, without templates; each piece decides whether special tokens are parsed."""
 
-    pieces: list[PieceShape]
+    pieces: list[PieceSchema]
 
 
 def _text_tag(value: Any) -> str:
     if isinstance(value, dict):
         return "<pieces>" if "pieces" in value else "<literal>"
-    if isinstance(value, Shape):
+    if isinstance(value, Schema):
         return f"<{next(iter(type(value).model_fields))}>"
     return "<template>"
 
 
 AnyText = Annotated[
     Annotated[str, Tag("<template>")]
-    | Annotated[LiteralShape, Tag("<literal>")]
-    | Annotated[PiecesShape, Tag("<pieces>")],
+    | Annotated[LiteralSchema, Tag("<literal>")]
+    | Annotated[PiecesSchema, Tag("<pieces>")],
     Discriminator(_text_tag),
 ]
 
 
-class ChoiceShape(Shape):
-    """A choice with a way of its own: it has a text, or a literal."""
+class ChoiceSchema(Schema):
+    """A choice with its own `next`; it has either `text` or `literal`."""
 
     model_config = ConfigDict(
         json_schema_extra={"oneOf": [{"required": ["text"]}, {"required": ["literal"]}]}
     )
 
-    text: str = Field("", description="What it says: a template.")
-    literal: str = Field("", description="What it says, and no template.")
-    next: str | None = Field(None, description='Uid of what follows it; "end" ends the path.')
+    text: str = Field("", description="The choice, as a template.")
+    literal: str = Field("", description="The choice, as plain text.")
+    next: str | None = Field(
+        None, description='Uid of the action after this choice; "end" or null ends the path.'
+    )
 
     @model_validator(mode="after")
-    def _says_something(self) -> ChoiceShape:
+    def _require_one_text(self) -> ChoiceSchema:
         if ("text" in self.model_fields_set) == ("literal" in self.model_fields_set):
-            raise PydanticCustomError("choice", "expected either text or literal")
+            raise PydanticCustomError("choice", 'expected either "text" or "literal"')
         return self
 
 
-class EachShape(Shape):
-    """One choice for every item of a list."""
+class EachSchema(Schema):
+    """One choice for each item of a list."""
 
-    each: str = Field(description="An expression that gives a list, mostly an input's name.")
-    text: str = Field("{{ item }}", description="What each says: a template of item and index.")
-    next: str | None = Field(None, description='Uid of what follows them; "end" ends the path.')
+    each: str = Field(description="An expression for a list, usually the name of an input.")
+    text: str = Field(
+        "{{ item }}", description="The template of each choice, with item and its index from 0."
+    )
+    next: str | None = Field(
+        None, description='Uid of the action after these choices; "end" or null ends the path.'
+    )
 
 
 def _choice_tag(value: Any) -> str:
     if isinstance(value, dict):
         return "<each>" if "each" in value else "<choice>"
-    if isinstance(value, Shape):
-        return "<each>" if isinstance(value, EachShape) else "<choice>"
+    if isinstance(value, Schema):
+        return "<each>" if isinstance(value, EachSchema) else "<choice>"
     return "<text>"
 
 
 AnyChoice = Annotated[
     Annotated[str, Tag("<text>")]
-    | Annotated[ChoiceShape, Tag("<choice>")]
-    | Annotated[EachShape, Tag("<each>")],
+    | Annotated[ChoiceSchema, Tag("<choice>")]
+    | Annotated[EachSchema, Tag("<each>")],
     Discriminator(_choice_tag),
 ]
 
 
 def _choices_tag(value: Any) -> str:
-    return "<each>" if isinstance(value, dict | EachShape) else "<list>"
+    return "<each>" if isinstance(value, dict | EachSchema) else "<list>"
 
 
-def _one_or_list_tag(value: Any) -> str:
-    return "<one>" if isinstance(value, str) else "<list>"
+def _string_or_list_tag(value: Any) -> str:
+    return "<string>" if isinstance(value, str) else "<list>"
 
 
-class ActionShape(Shape):
-    """What all actions have."""
+class ActionSchema(Schema):
+    """The keys that all actions have."""
 
-    uid: str | None = Field(None, description="Its name in the graph; made up where none is given.")
-    name: str | None = Field(None, description="The field of the record that its text goes to.")
-    model: str | None = Field(None, description="Which of several models it runs on.")
-    max_visits: int | None = Field(None, description="How often a path may come through.")
-    next: str | None = Field(
-        None, description='Uid of what follows; "end" or null ends the path. Default: the next one.'
+    uid: str | None = Field(
+        None, description="Unique name, for `next`. Default: the name, or kind and position."
     )
-    metadata: dict[str, Any] = Field({}, description="What its author wants to remember.")
+    name: str | None = Field(None, description="The field of the result for the action's text.")
+    model: str | None = Field(None, description="Which of several models runs the action.")
+    max_visits: int | None = Field(None, description="How often a path may reach the action.")
+    next: str | None = Field(
+        None,
+        description='Uid of the next action; "end" or null ends the path. Default: the next one '
+        "in the file.",
+    )
+    metadata: dict[str, Any] = Field({}, description=_METADATA)
 
 
-class TextShape(ActionShape):
+class TextSchema(ActionSchema):
     """Fixed text, or a template over the inputs."""
 
     type: Literal["text"] = "text"
     text: AnyText
-    evaluate: bool = Field(False, description="Score it: its tokens count as decided ones do.")
+    evaluate: bool = Field(
+        False, description="Score the text, so that its tokens count as decided."
+    )
     special: bool = Field(
-        False, description="Parse special tokens in the text, never in what templates put in."
+        False,
+        description="Parse special tokens that the author wrote, never those in inserted values.",
     )
 
 
-class FollowedShape(ActionShape):
-    """What choices and completions have: which branches are followed."""
+class BranchingSchema(ActionSchema):
+    """The keys that choices and completions have: which branches a run follows."""
 
-    width: int | None = Field(1, description="How many are followed at most; null: all.")
-    threshold: float = Field(0.0, description="Least share of probability to be followed.")
+    width: int | None = Field(
+        1, description="The largest number of branches that a run follows; null: all."
+    )
+    threshold: float = Field(
+        0.0, description="The smallest probability of a branch that a run follows."
+    )
     threshold_on: ThresholdOn = Field(
         "prob",
-        description="The share among siblings, or the mean probability of a branch's tokens.",
+        description="The probability that `threshold` limits: the share among the siblings, or the "
+        "mean probability of a branch's tokens.",
     )
 
 
-class ChooseShape(FollowedShape):
+class ChooseSchema(BranchingSchema):
     """A choice among strings."""
 
     type: Literal["choose"] = "choose"
     choices: Annotated[
         Annotated[list[AnyChoice], Field(min_length=1), Tag("<list>")]
-        | Annotated[EachShape, Tag("<each>")],
+        | Annotated[EachSchema, Tag("<each>")],
         Discriminator(_choices_tag),
     ]
-    norm: Norm = Field("sum", description="What ranks the choices.")
-    suffix: str | None = Field(None, description="Text that must follow a choice.")
-    suffix_eos: bool = Field(False, description="The model must end after a choice.")
+    norm: Norm = Field("sum", description="The score that ranks the choices.")
+    suffix: str | None = Field(None, description="Text that must follow the choice.")
+    suffix_eos: bool = Field(False, description="The model must end the text after the choice.")
     unconditional_prompt: str | None = Field(
-        None, description="For pmi: what to condition on instead."
+        None, description="For pmi: the text that replaces the prompt."
     )
 
 
-class CompleteShape(FollowedShape):
+class CompleteSchema(BranchingSchema):
     """Text that the model writes."""
 
     type: Literal["complete"] = "complete"
-    length: int = Field(description="Most tokens.")
+    length: int = Field(description="The largest number of tokens.")
     stop: Annotated[
-        Annotated[str, Tag("<one>")] | Annotated[list[str], Tag("<list>")],
-        Discriminator(_one_or_list_tag),
-    ] = Field([], description="Strings that end it; they are not part of its text.")
-    beams: int = Field(1, description="Beams of the search; 1 is greedy decoding.")
+        Annotated[str, Tag("<string>")] | Annotated[list[str], Tag("<list>")],
+        Discriminator(_string_or_list_tag),
+    ] = Field([], description="Strings that end the text; they are not part of it.")
+    beams: int = Field(1, description="The number of beams; 1 is greedy decoding.")
     length_penalty: float = Field(1.0, description="Beams rank by logprob / tokens ** this.")
-    vocab: AnyVocab | None = Field(None, description="Tokens that it may be made of.")
-    eos: bool = Field(True, description="Whether the end of sequence may end it.")
-    samples: int = Field(0, description="How many texts are sampled; 0: beam search.")
-    temperature: float = 1.0
-    top_p: float = 1.0
-    seed: int = 0
+    vocab: AnyVocab | None = Field(None, description="The allowed tokens; null: all.")
+    eos: bool = Field(True, description="Whether the end of sequence may end the text.")
+    samples: int = Field(0, description="The number of sampled texts; 0: beam search.")
+    temperature: float = Field(1.0, description="Temperature of sampling.")
+    top_p: float = Field(
+        1.0, description="Sample from the likeliest tokens that together have this probability."
+    )
+    seed: int = Field(0, description="Random seed of sampling.")
 
 
-#: The key by which an action is known for what it is.
+#: The main keys, which decide the kind of an action.
 KINDS = {"text": "text", "choices": "choose", "length": "complete"}
 
 
 def action_kind(value: Any) -> str | None:
-    """What an action's data says that it is: "text", "choose", "complete", or nothing known."""
+    """Return the kind of an action's data: "text", "choose" or "complete", or None if unknown."""
     if isinstance(value, dict):
         if value.get("type") in KINDS.values():
             return str(value["type"])
@@ -216,43 +238,44 @@ def _action_tag(value: Any) -> str | None:
 
 
 AnyAction = Annotated[
-    Annotated[TextShape, Tag("<text>")]
-    | Annotated[ChooseShape, Tag("<choose>")]
-    | Annotated[CompleteShape, Tag("<complete>")],
+    Annotated[TextSchema, Tag("<text>")]
+    | Annotated[ChooseSchema, Tag("<choose>")]
+    | Annotated[CompleteSchema, Tag("<complete>")],
     Discriminator(
         _action_tag,
         custom_error_type="action",
-        custom_error_message='an action has one of "text", "choices" or "length"',
+        custom_error_message='expected a mapping with one of the keys "text", "choices" or '
+        '"length"',
     ),
 ]
 
 
-def _no_truth(value: Any) -> Any:
-    """Python takes true for 1."""
+def _boolean_as_text(value: Any) -> Any:
+    """Return true as text: in Python, it equals the version 1."""
     return str(value).lower() if isinstance(value, bool) else value
 
 
-class ProgramShape(Shape):
+class ProgramSchema(Schema):
     """A thought automaton: a program for a language model."""
 
-    schema_: str | None = Field(
-        None, alias="$schema", description="Where an editor finds this schema."
-    )
-    autocog: Annotated[Literal[1], BeforeValidator(_no_truth)] = Field(
+    schema_: str | None = Field(None, alias="$schema", description="This schema, for editors.")
+    autocog: Annotated[Literal[1], BeforeValidator(_boolean_as_text)] = Field(
         1, description="The version of this format."
     )
-    description: str = ""
-    inputs: dict[str, AnyInput] = Field({}, description="What its templates are filled in from.")
+    description: str = Field("", description="A description for people.")
+    inputs: dict[str, AnyInput] = Field(
+        {}, description="The inputs, whose values the templates use, by name."
+    )
     vocabs: dict[str, AnyVocab] = Field({}, description="Sets of tokens by name.")
     actions: list[AnyAction] = Field(
-        min_length=1, description="Run in this order, unless `next` says otherwise."
+        min_length=1, description="The steps. They run in this order, unless `next` changes it."
     )
-    metadata: dict[str, Any] = Field({}, description="What its author wants to remember.")
+    metadata: dict[str, Any] = Field({}, description=_METADATA)
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of program files, by which editors complete and check them."""
-    schema = ProgramShape.model_json_schema()
+    """Return the JSON Schema of program files, for editors."""
+    schema = ProgramSchema.model_json_schema()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,

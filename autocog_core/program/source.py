@@ -1,4 +1,4 @@
-"""A program file's text, such as a YAML parser reads it: bounded, and JSON said in YAML's terms."""
+"""The text of a program file for a YAML parser: limited in size, with JSON rewritten as YAML."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 
 from autocog_core.errors import InputError
 
-#: Bytes of a file.
-MOST_BYTES = 16 * 2**20
-#: Directives that name tags: each is compared with all others.
-MOST_DIRECTIVES = 20
+#: Size of a file.
+MAX_FILE_BYTES = 16 * 2**20
+#: Directives that declare tags: the parser compares each with all others.
+MAX_TAG_DIRECTIVES = 20
 
-_DIRECTIVE = re.compile(r"(?:^|(?<=[\n\r\x85\u2028\u2029]))%TAG")
+_TAG_DIRECTIVE = re.compile(r"(?:^|(?<=[\n\r\x85\u2028\u2029]))%TAG")
 _UNPRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_JSON_PARTS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|\t', re.DOTALL)
-#: Escaped backslashes, which begin nothing; a character beyond 16 bits as JSON escapes it; and
-#: characters that JSON says as they are, and YAML forbids or reads as the end of a line.
-_IN_STRINGS = re.compile(
+_JSON_STRINGS_AND_TABS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|\t', re.DOTALL)
+#: In JSON strings: an escaped backslash, which starts no escape; a surrogate pair as JSON escapes
+#: it; a character that JSON allows, but that YAML forbids or reads as a line break.
+_REWRITTEN_IN_STRINGS = re.compile(
     r"\\\\"
     r"|\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
     "|[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]"
@@ -25,58 +25,66 @@ _IN_STRINGS = re.compile(
 
 
 def read_source(path: Path) -> str:
-    """A file's text.
+    """Return a file's text.
 
-    :raises InputError: for a file that is missing, too large, or no text.
+    :raises InputError: for a file that is missing, too large or not text.
     """
     where = str(path)
     try:
         with path.open("rb") as file:
-            # What has no end has no size either: devices, pipes.
-            content = file.read(MOST_BYTES + 1)
+            # Do not look at the size first: devices and pipes have none.
+            content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=where) from error
-    if len(content) > MOST_BYTES:
+    if len(content) > MAX_FILE_BYTES:
         raise InputError(
-            f"the file has more than {MOST_BYTES // 2**20} MiB",
+            f"the file has more than {MAX_FILE_BYTES // 2**20} MiB",
             where=where,
-            hint="put what is long into the inputs",
+            hint="move long data into the inputs",
         )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise InputError("is no UTF-8 text", where=f"{where}:{line}") from error
+        raise InputError(
+            "is not valid UTF-8", where=f"{where}:{line}", hint="save the file as UTF-8 text"
+        ) from error
 
 
-def as_yaml(text: str, where: str) -> str:
-    """Text that a YAML parser reads as it is meant, with the same lines.
+def to_yaml(text: str, where: str) -> str:
+    """Return YAML with the same meaning and the same lines, also for JSON.
 
-    :raises InputError: for characters that no text has, or what would keep a parser busy.
+    :param text: YAML or JSON.
+    :param where: the file, for messages.
+    :raises InputError: for characters that YAML forbids, or directives that would take long.
     """
     if text.lstrip()[:1] in ("{", "["):
-        text = _JSON_PARTS.sub(_json_part, text)
-    if found := _UNPRINTABLE.search(text):
-        line = text.count("\n", 0, found.start()) + 1
+        text = _JSON_STRINGS_AND_TABS.sub(_rewrite_json, text)
+    if match := _UNPRINTABLE.search(text):
+        line = text.count("\n", 0, match.start()) + 1
         raise InputError(
-            f"holds the character U+{ord(found[0]):04X}, which is no text",
+            f"contains the character U+{ord(match[0]):04X}, which YAML does not allow",
             where=f"{where}:{line}",
-            hint="write it as an escape, in double quotes",
+            hint="remove it, or write it as an escape in double quotes",
         )
-    if sum(1 for _ in _DIRECTIVE.finditer(text)) > MOST_DIRECTIVES:
-        raise InputError(f"has more than {MOST_DIRECTIVES} %TAG directives", where=where)
+    if sum(1 for _ in _TAG_DIRECTIVE.finditer(text)) > MAX_TAG_DIRECTIVES:
+        raise InputError(
+            f"has more than {MAX_TAG_DIRECTIVES} %TAG directives",
+            where=where,
+            hint="remove them: programs have no tags",
+        )
     return text
 
 
-def _json_part(found: re.Match[str]) -> str:
-    # JSON allows tabs between its parts, YAML not everywhere.
-    return " " if found[0] == "\t" else _IN_STRINGS.sub(_character, found[0])
+def _rewrite_json(match: re.Match[str]) -> str:
+    # JSON allows tabs between all its parts, but YAML does not.
+    return " " if match[0] == "\t" else _REWRITTEN_IN_STRINGS.sub(_rewrite_in_string, match[0])
 
 
-def _character(found: re.Match[str]) -> str:
-    if found[0] == "\\\\":
-        return found[0]
-    if found[1] is None:
-        return f"\\u{ord(found[0]):04x}"
-    high, low = int(found[1], 16), int(found[2], 16)
+def _rewrite_in_string(match: re.Match[str]) -> str:
+    if match[0] == "\\\\":
+        return match[0]
+    if match[1] is None:
+        return f"\\u{ord(match[0]):04x}"
+    high, low = int(match[1], 16), int(match[2], 16)
     return f"\\U{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00):08x}"

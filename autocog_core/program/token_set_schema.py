@@ -1,4 +1,4 @@
-"""The shapes of sets of tokens."""
+"""The schemas of token sets."""
 
 from __future__ import annotations
 
@@ -7,81 +7,82 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 
-class Shape(BaseModel):
-    """Base: exactly these keys, of exactly these types.
+class Schema(BaseModel):
+    """Base class: exactly these keys, of exactly these types.
 
-    The tags of unions are in brackets, for places in the data are told from them.
+    The tags of unions have angle brackets, which tells them from keys in the paths of errors.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
 
 
-#: The key by which a set is known for what it is.
+#: The keys, one of which each set has.
 OPERATIONS = ("tokens", "strings", "regex", "union", "intersect", "difference", "complement")
 
 
-class TokensShape(Shape):
-    """The tokens that spell these strings, each as a continuation of other text."""
+class TokensSchema(Schema):
+    """The tokens that spell these strings as continuations of other text."""
 
     tokens: list[str]
 
 
-class StringsShape(Shape):
+class StringsSchema(Schema):
     """The tokens whose surface is one of these strings."""
 
     strings: list[str]
 
 
-class RegexShape(Shape):
-    """The tokens whose whole surface matches."""
+class RegexSchema(Schema):
+    """The tokens whose whole surface matches a pattern."""
 
     regex: str
 
 
-class UnionShape(Shape):
-    """What is in any of the sets."""
+class UnionSchema(Schema):
+    """The tokens that are in any of the sets."""
 
     union: list[AnyVocab]
 
 
-class IntersectShape(Shape):
-    """What is in all of the sets."""
+class IntersectSchema(Schema):
+    """The tokens that are in all of the sets."""
 
     intersect: list[AnyVocab] = Field(min_length=1)
 
 
-class DifferenceShape(Shape):
-    """What is in the first set and not in the second."""
+class DifferenceSchema(Schema):
+    """The tokens that are in the first set but not in the second."""
 
     difference: list[AnyVocab] = Field(min_length=2, max_length=2)
 
 
-class ComplementShape(Shape):
-    """All other tokens with a surface."""
+class ComplementSchema(Schema):
+    """All other tokens with a surface, without special tokens."""
 
     complement: AnyVocab
 
 
 def _vocab_tag(value: Any) -> str | None:
     if isinstance(value, dict):
-        return next((f"<{name}>" for name in OPERATIONS if name in value), None)
-    if isinstance(value, Shape):
+        return next((f"<{key}>" for key in OPERATIONS if key in value), None)
+    if isinstance(value, Schema):
         return f"<{next(iter(type(value).model_fields))}>"
     return "<name>"
 
 
 AnyVocab = Annotated[
     Annotated[str, Tag("<name>")]
-    | Annotated[TokensShape, Tag("<tokens>")]
-    | Annotated[StringsShape, Tag("<strings>")]
-    | Annotated[RegexShape, Tag("<regex>")]
-    | Annotated[UnionShape, Tag("<union>")]
-    | Annotated[IntersectShape, Tag("<intersect>")]
-    | Annotated[DifferenceShape, Tag("<difference>")]
-    | Annotated[ComplementShape, Tag("<complement>")],
+    | Annotated[TokensSchema, Tag("<tokens>")]
+    | Annotated[StringsSchema, Tag("<strings>")]
+    | Annotated[RegexSchema, Tag("<regex>")]
+    | Annotated[UnionSchema, Tag("<union>")]
+    | Annotated[IntersectSchema, Tag("<intersect>")]
+    | Annotated[DifferenceSchema, Tag("<difference>")]
+    | Annotated[ComplementSchema, Tag("<complement>")],
     Discriminator(
         _vocab_tag,
         custom_error_type="vocab",
-        custom_error_message="a set of tokens is a name, or has one of: " + ", ".join(OPERATIONS),
+        custom_error_message="expected the name of a vocab, or a mapping with one of the keys "
+        + ", ".join(OPERATIONS),
     ),
 ]

@@ -1,4 +1,4 @@
-"""Sets of tokens out of a program file: names are resolved, and may not go in circles."""
+"""Token sets of a program file: resolve their names, and write them."""
 
 from __future__ import annotations
 
@@ -16,109 +16,131 @@ from autocog_core.automaton.token_sets import (
     Union,
     Vocabulary,
 )
-from autocog_core.errors import InputError, cut
-from autocog_core.program import token_set_schema as shape
-from autocog_core.program.document import MOST_VALUES, Path_
-from autocog_core.program.faults import Fault
+from autocog_core.errors import InputError, shorten
+from autocog_core.program import token_set_schema as schema
+from autocog_core.program.diagnostics import Diagnostic
+from autocog_core.program.document import MAX_VALUES, DataPath
 
-#: Levels of operations that are written out; files have fewer.
-_DEEPEST = 150
+#: Levels of operations that are written. Files cannot have more than `MAX_DEPTH`.
+_MAX_WRITTEN_DEPTH = 150
+#: Names of a cycle in a message.
+_MAX_SHOWN_NAMES = 6
 
 
-def read_vocabs(shapes: Mapping[str, shape.AnyVocab], faults: list[Fault]) -> dict[str, Vocabulary]:
-    """The named sets; what is wrong goes to `faults`."""
-    for name, one in shapes.items():
-        faults += check_names(one, shapes, ("vocabs", name))
-    graph = {
-        name: {other for other in _names(one) if other in shapes} for name, one in shapes.items()
+def read_vocabs(
+    vocabs: Mapping[str, schema.AnyVocab], errors: list[Diagnostic]
+) -> dict[str, Vocabulary]:
+    """Return the named sets.
+
+    :param vocabs: the sets in the file, by name.
+    :param errors: the list to which errors are added.
+    """
+    for name, vocab in vocabs.items():
+        errors += unknown_names(vocab, vocabs, ("vocabs", name))
+    references = {
+        name: {operand for operand in _referenced_names(vocab) if operand in vocabs}
+        for name, vocab in vocabs.items()
     }
     try:
-        order = list(TopologicalSorter(graph).static_order())
+        order = list(TopologicalSorter(references).static_order())
     except CycleError as error:
-        circle = error.args[1]
-        shown = " > ".join(map(cut, circle[:6])) + (" > ..." if len(circle) > 6 else "")
-        faults.append(Fault(("vocabs", circle[0]), f"is made of itself: {shown}"))
-        # Others are known by their names all the same.
-        order = list(shapes)
-    known: dict[str, Vocabulary] = {}
+        cycle = error.args[1]
+        names = [*map(shorten, cycle[:_MAX_SHOWN_NAMES])]
+        names += ["..."] if len(cycle) > _MAX_SHOWN_NAMES else []
+        message = "contains itself: " + " > ".join(names)
+        errors.append(Diagnostic(("vocabs", cycle[0]), message))
+        # Any order will do, so that the names are known.
+        order = list(vocabs)
+    sets: dict[str, Vocabulary] = {}
     for name in order:
-        known[name] = vocab_of(shapes[name], known)
-    return known
+        sets[name] = make_vocabulary(vocabs[name], sets)
+    return sets
 
 
-def vocab_of(one: Any, known: Mapping[str, Vocabulary]) -> Vocabulary:
-    """The set that a shape stands for; what it names in vain is empty, and a fault elsewhere."""
-    match one:
+def make_vocabulary(vocab: Any, named_sets: Mapping[str, Vocabulary]) -> Vocabulary:
+    """Return the set for a schema. An unknown name gives an empty set, see `unknown_names`."""
+    match vocab:
         case str():
-            return known.get(one, Union(()))
-        case shape.TokensShape():
-            return Tokens(tuple(one.tokens))
-        case shape.StringsShape():
-            return Strings(tuple(one.strings))
-        case shape.RegexShape():
-            return Regex(one.regex)
-        case shape.UnionShape():
-            return Union(tuple(vocab_of(each, known) for each in one.union))
-        case shape.IntersectShape():
-            return Intersect(tuple(vocab_of(each, known) for each in one.intersect))
-        case shape.DifferenceShape():
-            first, second = (vocab_of(each, known) for each in one.difference)
+            return named_sets.get(vocab, Union(()))
+        case schema.TokensSchema():
+            return Tokens(tuple(vocab.tokens))
+        case schema.StringsSchema():
+            return Strings(tuple(vocab.strings))
+        case schema.RegexSchema():
+            return Regex(vocab.regex)
+        case schema.UnionSchema():
+            return Union(tuple(make_vocabulary(operand, named_sets) for operand in vocab.union))
+        case schema.IntersectSchema():
+            operands = tuple(make_vocabulary(operand, named_sets) for operand in vocab.intersect)
+            return Intersect(operands)
+        case schema.DifferenceSchema():
+            first, second = (make_vocabulary(operand, named_sets) for operand in vocab.difference)
             return Difference(first, second)
-    assert isinstance(one, shape.ComplementShape)
-    return Complement(vocab_of(one.complement, known))
+    assert isinstance(vocab, schema.ComplementSchema)
+    return Complement(make_vocabulary(vocab.complement, named_sets))
 
 
-def check_names(one: Any, known: Mapping[str, Any], path: Path_) -> Iterator[Fault]:
-    """Names in a set that are not there."""
-    for name in sorted({name for name in _names(one) if name not in known}):
-        what = f'unknown set of tokens "{cut(name)}"'
-        yield Fault(path, what if known else f'{what}: there are no "vocabs"', name, known)
+def unknown_names(vocab: Any, vocabs: Mapping[str, Any], path: DataPath) -> Iterator[Diagnostic]:
+    """Yield an error for each unknown name in a set.
+
+    :param vocab: the set's schema, or a name.
+    :param vocabs: the known names.
+    :param path: where the set is in the program.
+    """
+    for name in sorted({name for name in _referenced_names(vocab) if name not in vocabs}):
+        message = f'unknown vocab "{shorten(name)}"'
+        if not vocabs:
+            message += "; the program has no vocabs"
+        yield Diagnostic(path, message, name, vocabs)
 
 
-def _names(one: Any) -> Iterator[str]:
-    match one:
+def _referenced_names(vocab: Any) -> Iterator[str]:
+    match vocab:
         case str():
-            yield one
-        case shape.UnionShape():
-            for each in one.union:
-                yield from _names(each)
-        case shape.IntersectShape():
-            for each in one.intersect:
-                yield from _names(each)
-        case shape.DifferenceShape():
-            for each in one.difference:
-                yield from _names(each)
-        case shape.ComplementShape():
-            yield from _names(one.complement)
+            yield vocab
+        case schema.UnionSchema():
+            for operand in vocab.union:
+                yield from _referenced_names(operand)
+        case schema.IntersectSchema():
+            for operand in vocab.intersect:
+                yield from _referenced_names(operand)
+        case schema.DifferenceSchema():
+            for operand in vocab.difference:
+                yield from _referenced_names(operand)
+        case schema.ComplementSchema():
+            yield from _referenced_names(vocab.complement)
 
 
 class TokenSetWriter:
-    """Sets as plain data, in which the automaton's own ones stand as their names.
+    """Writes sets as plain data, with the names of the automaton's sets as operands.
 
     :param vocabs: the automaton's sets.
     """
 
     def __init__(self, vocabs: Mapping[str, Vocabulary]) -> None:
         self._vocabs = vocabs
-        self._names = {one.digest: name for name, one in vocabs.items()}
-        self._left = MOST_VALUES
+        self._names = {vocabulary.digest: name for name, vocabulary in vocabs.items()}
+        self._values_left = MAX_VALUES
 
-    def named(self) -> dict[str, Any]:
-        """The automaton's sets."""
-        return {name: self.data(one) for name, one in self._vocabs.items()}
+    def write_named(self) -> dict[str, Any]:
+        """Return the automaton's sets by name."""
+        return {name: self.write(vocabulary) for name, vocabulary in self._vocabs.items()}
 
-    def data(self, vocabulary: Vocabulary, depth: int = 1) -> dict[str, Any]:
-        """A set, written out.
+    def write(self, vocabulary: Vocabulary, depth: int = 1) -> dict[str, Any]:
+        """Return a set as plain data.
 
-        :raises InputError: for one that is nested deeply, or shares much: it would grow huge.
+        :param vocabulary: the set.
+        :param depth: how many sets it is nested in, and itself.
+        :raises InputError: for a set that is nested deeply, or shares operands often: its data
+            would be huge.
         """
-        self._left -= 1
-        if depth > _DEEPEST or self._left < 0:
+        self._values_left -= 1
+        if depth > _MAX_WRITTEN_DEPTH or self._values_left < 0:
             raise InputError(
-                f"it is nested more than {_DEEPEST} levels deep, or has more than {MOST_VALUES} "
-                "parts, and cannot be written",
+                f"cannot write a set that is nested more than {_MAX_WRITTEN_DEPTH} levels deep, "
+                f"or has more than {MAX_VALUES} parts",
                 where="vocab",
-                hint="give its parts names, among the automaton's vocabs",
+                hint="add its parts to the automaton's vocabs",
             )
         match vocabulary:
             case Tokens(strings):
@@ -128,15 +150,16 @@ class TokenSetWriter:
             case Regex(pattern):
                 return {"regex": pattern}
             case Union(operands):
-                return {"union": [self._operand(each, depth) for each in operands]}
+                return {"union": [self._write_operand(operand, depth) for operand in operands]}
             case Intersect(operands):
-                return {"intersect": [self._operand(each, depth) for each in operands]}
+                return {"intersect": [self._write_operand(operand, depth) for operand in operands]}
             case Difference(first, second):
-                return {"difference": [self._operand(first, depth), self._operand(second, depth)]}
+                operands = (first, second)
+                return {"difference": [self._write_operand(operand, depth) for operand in operands]}
             case Complement(operand):
-                return {"complement": self._operand(operand, depth)}
-        raise TypeError(f"no set of tokens: {vocabulary!r}")
+                return {"complement": self._write_operand(operand, depth)}
+        raise TypeError(f"not a set of tokens: {vocabulary!r}")
 
-    def _operand(self, vocabulary: Vocabulary, depth: int) -> Any:
+    def _write_operand(self, vocabulary: Vocabulary, depth: int) -> Any:
         name = self._names.get(vocabulary.digest)
-        return self.data(vocabulary, depth + 1) if name is None else name
+        return self.write(vocabulary, depth + 1) if name is None else name

@@ -1,4 +1,4 @@
-"""Automata as plain data, from which they are read again."""
+"""Write automata as plain data."""
 
 from __future__ import annotations
 
@@ -10,62 +10,66 @@ from typing import Any
 from autocog_core.automaton.actions import Action, Choose, Complete, Text
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.inputs import REQUIRED, Input
-from autocog_core.automaton.templates.template import Each, Template, has_marks
+from autocog_core.automaton.templates.template import Each, Template, is_template
 from autocog_core.automaton.token_sets import Vocabulary
 from autocog_core.program.token_sets import TokenSetWriter
 from autocog_core.types.choice import EOS
 from autocog_core.types.prompt import Prompt, TextPiece
 
-#: What is said in another way, or always.
-_APART = {"uid", "successors", "metadata", "text", "choices", "suffix", "vocab", "stop", "length"}
+#: Fields that are always written, or in another form.
+_SPECIAL_FIELDS = {
+    *("uid", "successors", "metadata", "text", "choices", "suffix", "vocab", "stop", "length")
+}
 
 
 def to_data(automaton: AutomatonGraph) -> dict[str, Any]:
-    """The program as plain data: what differs from the defaults."""
+    """Return the program as plain data, without defaults."""
     data: dict[str, Any] = {"autocog": 1}
     if automaton.description:
         data["description"] = automaton.description
     if automaton.inputs:
-        data["inputs"] = {name: _input(one) for name, one in automaton.inputs.items()}
+        data["inputs"] = {name: _write_input(input_) for name, input_ in automaton.inputs.items()}
     vocabs = TokenSetWriter(automaton.vocabs)
     if automaton.vocabs:
-        data["vocabs"] = vocabs.named()
-    following = [*(action.uid for action in automaton.actions[1:]), None]
+        data["vocabs"] = vocabs.write_named()
+    default_successors = [*(action.uid for action in automaton.actions[1:]), None]
     data["actions"] = [
-        _action(action, default, vocabs)
-        for action, default in zip(automaton.actions, following, strict=True)
+        _write_action(action, default, vocabs)
+        for action, default in zip(automaton.actions, default_successors, strict=True)
     ]
     if automaton.metadata:
         data["metadata"] = dict(automaton.metadata)
     return data
 
 
-def digest_of(automaton: AutomatonGraph) -> str:
-    """Return the sha256 of what an automaton does, in hexadecimal: descriptions do not count."""
+def compute_digest(automaton: AutomatonGraph) -> str:
+    """Return the sha256 of the automaton in hexadecimal, without descriptions and metadata."""
     data = to_data(automaton)
     data.pop("description", None)
-    for each in (data, *data["actions"]):
-        each.pop("metadata", None)
+    for part in (data, *data["actions"]):
+        part.pop("metadata", None)
     content = json.dumps(data, sort_keys=True)
     return hashlib.sha256(content.encode("ascii")).hexdigest()
 
 
-def _input(one: Input) -> Any:
-    data: dict[str, Any] = {"type": one.type}
-    if one.default is not REQUIRED:
-        data["default"] = one.default
-    if one.description:
-        data["description"] = one.description
-    return data if len(data) > 1 else one.type
+def _write_input(input_: Input) -> Any:
+    data: dict[str, Any] = {"type": input_.type}
+    if input_.default is not REQUIRED:
+        data["default"] = input_.default
+    if input_.description:
+        data["description"] = input_.description
+    return data if len(data) > 1 else input_.type
 
 
-def _action(action: Action, following: str | None, vocabs: TokenSetWriter) -> dict[str, Any]:
+def _write_action(
+    action: Action, default_successor: str | None, vocabs: TokenSetWriter
+) -> dict[str, Any]:
     data: dict[str, Any] = {"uid": action.uid, "type": action.kind}
     match action:
         case Text():
-            data |= _text(action)
+            data |= _write_text(action)
         case Choose():
-            data["choices"] = _choices(action)
+            data["choices"] = _write_choices(action)
             if action.suffix is EOS:
                 data["suffix_eos"] = True
             elif action.suffix is not None:
@@ -75,24 +79,24 @@ def _action(action: Action, following: str | None, vocabs: TokenSetWriter) -> di
             if action.stop:
                 data["stop"] = list(action.stop)
             if isinstance(action.vocab, Vocabulary):
-                # Written out, for a name is read as a name.
-                data["vocab"] = vocabs.data(action.vocab)
+                # Never as a name, even if the set has one: the reader would return the name.
+                data["vocab"] = vocabs.write(action.vocab)
             elif action.vocab is not None:
                 data["vocab"] = action.vocab
-    for each in fields(action):
-        value = getattr(action, each.name)
-        if each.name not in _APART and value != each.default:
-            data[each.name] = value
+    for field in fields(action):
+        value = getattr(action, field.name)
+        if field.name not in _SPECIAL_FIELDS and value != field.default:
+            data[field.name] = value
     if len(action.successors) < 2:
-        after = action.successors[0] if action.successors else None
-        if after != following:
-            data["next"] = after
+        successor = action.successors[0] if action.successors else None
+        if successor != default_successor:
+            data["next"] = successor
     if action.metadata:
         data["metadata"] = dict(action.metadata)
     return data
 
 
-def _text(action: Text) -> dict[str, Any]:
+def _write_text(action: Text) -> dict[str, Any]:
     match action.text:
         case Template(source, special):
             return {"text": source, **({"special": True} if special else {})}
@@ -106,23 +110,23 @@ def _text(action: Text) -> dict[str, Any]:
                     ]
                 }
             }
-    return {"text": {"literal": action.text} if has_marks(action.text) else action.text}
+    return {"text": {"literal": action.text} if is_template(action.text) else action.text}
 
 
-def _choices(action: Choose) -> list[Any]:
-    several = len(action.successors) > 1
-    found: list[Any] = []
-    for number, choice in enumerate(action.choices):
+def _write_choices(action: Choose) -> list[Any]:
+    has_own_successors = len(action.successors) > 1
+    written: list[Any] = []
+    for index, choice in enumerate(action.choices):
         match choice:
             case Each(items, text):
                 data: Any = {"each": items, "text": text}
             case Template(source):
-                data = {"text": source} if several else source
-            case _ if has_marks(choice):
+                data = {"text": source} if has_own_successors else source
+            case _ if is_template(choice):
                 data = {"literal": choice}
             case _:
-                data = {"text": choice} if several else choice
-        if several:
-            data["next"] = action.successors[number]
-        found.append(data)
-    return found
+                data = {"text": choice} if has_own_successors else choice
+        if has_own_successors:
+            data["next"] = action.successors[index]
+        written.append(data)
+    return written

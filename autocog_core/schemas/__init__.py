@@ -1,6 +1,6 @@
-"""The JSON Schemas of what autocog reads and writes: `program.json` and `tree.json`.
+"""The JSON Schemas of program files and of trees: `program.json` and `tree.json`.
 
-`python -m autocog_core.schemas` writes them anew.
+`python -m autocog_core.schemas` regenerates them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,6 @@ SCHEMAS: Mapping[str, Callable[[], dict[str, Any]]] = {
 }
 
 
-def written(name: str) -> str:
-    """A schema as its file says it."""
+def schema_text(name: str) -> str:
+    """Return the content of a schema's file."""
     return json.dumps(SCHEMAS[name](), indent=2, ensure_ascii=False) + "\n"

@@ -1,8 +1,8 @@
-"""Writes the schemas into this folder."""
+"""Write the schemas into this folder."""
 
 from __future__ import annotations
 
-from autocog_core.schemas import FOLDER, SCHEMAS, written
+from autocog_core.schemas import FOLDER, SCHEMAS, schema_text
 
 for name in SCHEMAS:
-    (FOLDER / f"{name}.json").write_text(written(name), encoding="utf-8")
+    (FOLDER / f"{name}.json").write_text(schema_text(name), encoding="utf-8")

@@ -120,7 +120,7 @@ def completes(draw: Draw, uid: str, vocab: Any) -> Action:
 
 @st.composite
 def programs(draw: Draw, *, runs: bool = False) -> Automaton:
-    """An automaton without faults.
+    """An automaton without errors.
 
     :param runs: whether a small model is to run it: sets hold something, and nothing is evaluated
         before there is anything to condition on.

@@ -1,4 +1,4 @@
-"""What is found before a model is asked: faults, warnings, and what a run may cost."""
+"""The checks of an automaton before a run: errors, warnings, and the cost of a run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from autocog_core import (
     hookimpl,
 )
 from autocog_core.automaton import Action, Regex, Strings, Tokens
-from autocog_core.automaton.checks.token_set_checks import MOST_PATTERN_SIZE, expanded_size
+from autocog_core.automaton.checks.token_set_checks import MAX_PATTERN_SIZE, expanded_size
 from autocog_core.backends.random import RandomLM
 from autocog_core.errors import AutocogError
 from autocog_core.evaluation import cost_estimate as estimating
@@ -50,100 +50,108 @@ C = Choose(uid="c", choices=("a", "b"))
 @pytest.mark.parametrize(
     ("actions", "expected"),
     [
-        ([], ["automaton: there are no actions"]),
-        ([Text(uid="", text="x")], ["action 0: has no uid"]),
+        ([], ["automaton: has no actions"]),
+        ([Text(uid="", text="x")], ["actions[0]: has no uid"]),
         ([T, T], ['action "t": another action has the same uid']),
         (
             [Text(uid="t", text="x", successors="y")],
-            ['action "t": unknown successor "y": valid names: t'],
+            ['action "t": unknown successor "y"; valid names: t'],
         ),
         (
             [Text(uid="t", text="x", successors=("t", "t"))],
-            ['action "t": 2 successors: at most one can follow it'],
+            ['action "t": has 2 successors: give at most 1'],
         ),
         (
             [Choose(uid="c", choices=("a", "b", "d"), successors=("c", "c"))],
             [
-                'action "c": 2 successors for 3 choices: '
-                "give one for all, one for each, or none"
+                'action "c": has 2 successors for 3 choices: '
+                "give one for all, one per choice, or none"
             ],
         ),
-        ([Choose(uid="c", choices=())], ['action "c": there are no choices']),
-        ([Choose(uid="c", choices=("a", ""))], ['action "c": choice 1 is empty']),
-        ([Choose(uid="c", choices=("a", "a"))], ['action "c": choice 1, \'a\', was given before']),
-        ([T, C], ['action "c": no path leads to it']),
+        ([Choose(uid="c", choices=())], ['action "c": has no choices: give at least one']),
+        ([Choose(uid="c", choices=("a", ""))], ['action "c": choices[1] is empty: give text']),
+        (
+            [Choose(uid="c", choices=("a", "a"))],
+            ["action \"c\": choices[1] repeats 'a': remove it"],
+        ),
+        (
+            [T, C],
+            [
+                'action "c": no path leads to this action: '
+                "remove it, or make it the next of another action"
+            ],
+        ),
         (
             [Text(uid="t", text="x", successors="t")],
-            ['action "t": it is on a cycle without an end: give max_visits to an action of it'],
+            ['action "t": is on an endless cycle: give max_visits to an action of the cycle'],
         ),
         ([Text(uid="t", text="x", max_visits=0)], ['action "t": max_visits is 0: give 1 or more']),
         (
             [Text(uid="t", text=Prompt((TokenPiece((1,)),)))],
             ['action "t": text has pieces of token ids: give text'],
         ),
-        ([Text(uid="t", text=3)], ['action "t": its text is no text but int']),  # type: ignore[arg-type]
+        ([Text(uid="t", text=3)], ['action "t": text is of type int: give text']),  # type: ignore[arg-type]
         (
             [Choose(uid="c", choices=("a",), width=0, threshold=2, norm="x")],  # type: ignore[arg-type]
             [
-                'action "c": width is 0: give 1 or more, or none for all',
+                'action "c": width is 0: give 1 or more, or null (None) for all',
                 'action "c": threshold is 2: give 0 to 1',
-                "action \"c\": unknown norm 'x': one of sum, mean, per_byte, pmi",
+                "action \"c\": norm is 'x': give one of sum, mean, per_byte, pmi",
             ],
         ),
         (
             [Complete(uid="t", length=0, beams=0, samples=-1, top_p=0, stop=("",), vocab="v")],
             [
                 'action "t": length is 0: give 1 or more',
-                'action "t": beams is 0: give 1 or more',
-                'action "t": samples is -1: give 1 or more, or 0 for beam search',
-                'action "t": top_p is 0: give more than 0, at most 1',
-                'action "t": stop 0 is empty',
-                'action "t": unknown vocab "v": the automaton has none',
+                'action "t": beams is 0: give 1 to 10000',
+                'action "t": samples is -1: give 1 to 10000, or 0 for beam search',
+                'action "t": top_p is 0: give more than 0, and at most 1',
+                'action "t": stop[0] is empty: give text',
+                'action "t": unknown vocab "v"; the automaton has no vocabs',
             ],
         ),
         (
             [Complete(uid="t", length=1, beams=2, samples=2, temperature=0)],
             [
-                'action "t": it has both beams and samples: give one of them',
-                'action "t": temperature is 0: give more than 0, or leave samples out',
+                'action "t": has both beams and samples: give one of them',
+                'action "t": temperature is 0: give more than 0, or omit samples',
             ],
         ),
         (
             [Complete(uid="t", length=1, beams=10**9, samples=10**9, seed=-1)],
             [
-                'action "t": beams is 1000000000: give 1 or more, at most 10000',
-                'action "t": samples is 1000000000: give 1 or more (at most 10000), '
-                "or 0 for beam search",
-                'action "t": it has both beams and samples: give one of them',
+                'action "t": beams is 1000000000: give 1 to 10000',
+                'action "t": samples is 1000000000: give 1 to 10000, or 0 for beam search',
+                'action "t": has both beams and samples: give one of them',
                 'action "t": seed is -1: give 0 or more',
             ],
         ),
         (
             [Text(uid="t", text=Template("{{ a }}{{ b }}"))],
             [
-                'action "t": a template names the unknown input "a": the automaton declares none',
-                'action "t": a template names the unknown input "b": the automaton declares none',
+                'action "t": unknown input "a" in a template; the program declares no inputs',
+                'action "t": unknown input "b" in a template; the program declares no inputs',
             ],
         ),
         (
             [Choose(uid="c", choices=(Each("l"), Template("{{")))],
             [
-                'action "c": a template names the unknown input "l": the automaton declares none',
-                'action "c": template: unexpected \'end of template\'; what is no template goes '
-                'into {literal: "..."}',
+                'action "c": unknown input "l" in a template; the program declares no inputs',
+                'action "c": template: unexpected \'end of template\'; for text that is not a '
+                'template: {literal: "..."}',
             ],
         ),
     ],
 )  # fmt: skip
-def test_faults(actions: list[Action], expected: list[str]) -> None:
+def test_errors(actions: list[Action], expected: list[str]) -> None:
     assert findings(actions) == expected
-    # A model has nothing to add, and falls over nothing.
+    # With a model, `check` reports the same errors.
     assert [one for one in findings(actions, random_model()) if "warning" not in one] == expected
     with pytest.raises(InputError):
         Automaton(actions).run(random_model())
 
 
-def test_every_cycle_that_is_bounded_nowhere_is_told() -> None:
+def test_every_unbounded_cycle_is_reported() -> None:
     def text(uid: str, after: str, **more: Any) -> Text:
         return Text(uid=uid, text="x", successors=after, **more)
 
@@ -171,7 +179,7 @@ def test_large_graphs_take_linear_work(shape: str) -> None:
             actions.insert(0, Text(uid="first", text="x", successors="n0"))
 
         def call() -> None:
-            assert len(Automaton(actions).faults()) == 1
+            assert len(Automaton(actions).errors()) == 1
 
         return call
 
@@ -230,7 +238,7 @@ def test_choices_are_compared_by_the_models_tokens() -> None:
     assert not findings(actions, Model(CharTokenizer(words=["into", "in"])))
 
 
-def test_special_tokens_in_plain_text_are_pointed_out() -> None:
+def test_special_tokens_in_plain_text_give_a_warning() -> None:
     model = Model(CharTokenizer())
     plain = 'action "t": it says "<|end|>" as plain text; with `special` it is the token'
     assert findings([Text(uid="t", text="a<|end|>")], model) == [f"warning: {plain}"]
@@ -239,7 +247,7 @@ def test_special_tokens_in_plain_text_are_pointed_out() -> None:
     assert findings([Text(uid="t", text=Prompt((TextPiece("<|end|>", True),)))], model) == []
 
 
-def test_a_stop_that_cannot_come_is_pointed_out() -> None:
+def test_a_stop_longer_than_the_length_gives_a_warning() -> None:
     actions = [Complete(uid="w", length=3, stop=("four", "two"))]
     assert findings(actions) == []
     assert findings(actions, random_model()) == [
@@ -247,7 +255,7 @@ def test_a_stop_that_cannot_come_is_pointed_out() -> None:
     ]
 
 
-def test_masks_that_are_empty_are_faults() -> None:
+def test_empty_masks_are_errors() -> None:
     nothing = Strings(("no token says this",))
     vocabs = {"none": nothing, "some": Regex("[a-z]")}
     actions = [
@@ -262,14 +270,14 @@ def test_masks_that_are_empty_are_faults() -> None:
     ]
 
 
-def test_sets_are_looked_into() -> None:
+def test_operands_of_sets_are_checked() -> None:
     vocabs = {"a": Regex("[a"), "b": ~(Regex("[a") | Tokens(("\ud800",)))}
     action = Complete(uid="w", length=1, vocab=Regex("(b") & vocabs["b"])
     found = findings([action], random_model(), vocabs=vocabs)
     assert [one.split(":")[0] for one in found] == ['vocab "a"', 'vocab "b"', 'action "w"']
-    assert "'[a' is no regular expression" in found[0]
+    assert "'[a' is not a valid regular expression" in found[0]
     assert "lone surrogate" in found[1]
-    assert "'(b' is no regular expression" in found[2]
+    assert "'(b' is not a valid regular expression" in found[2]
 
 
 @pytest.mark.parametrize(
@@ -286,14 +294,12 @@ def test_sets_are_looked_into() -> None:
         ("a{x}", 4),
     ],
 )
-def test_patterns_are_measured_with_their_repetitions(pattern: str, size: int) -> None:
+def test_the_size_of_a_pattern_includes_its_repetitions(pattern: str, size: int) -> None:
     assert expanded_size(pattern) == size
 
 
 @pytest.mark.parametrize("pattern", ["a{1000000000}", "((a{99}){99}){99}", "(" * 5000, "a" * 10**6])
-def test_patterns_that_take_all_memory_are_never_compiled(
-    pattern: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_huge_patterns_are_not_compiled(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[str] = []
     compile_pattern = regex.compile
 
@@ -303,12 +309,12 @@ def test_patterns_that_take_all_memory_are_never_compiled(
 
     monkeypatch.setattr(regex, "compile", compiling)
     (found,) = findings([Complete(uid="w", length=1, vocab=Regex(pattern))])
-    assert "repeats too much" in found or "is no regular" in found or "too deeply" in found
+    assert "too large" in found or "is not a valid regular" in found or "too deeply" in found
     assert len(found) < 300
-    assert all(expanded_size(each) <= MOST_PATTERN_SIZE for each in compiled)
+    assert all(expanded_size(each) <= MAX_PATTERN_SIZE for each in compiled)
 
 
-def test_what_runs_on_another_model_is_not_held_against_this_one() -> None:
+def test_actions_on_other_models_are_not_checked_with_this_one() -> None:
     actions = [Complete(uid="w", length=1, stop=("four",), model="other")]
     assert findings(actions, random_model()) == []
 
@@ -340,10 +346,10 @@ class Listening(RandomLM):
 @pytest.mark.slow
 @settings(max_examples=count(normal=40, soak=200))
 @given(programs(runs=True), st.integers(0, 5), st.booleans())
-def test_no_run_costs_more_than_was_told(automaton: Automaton, seed: int, bos: bool) -> None:
+def test_no_run_costs_more_than_its_estimate(automaton: Automaton, seed: int, bos: bool) -> None:
     """On bytes, where no choice re-spells what comes before it."""
     bound = automaton.bind()
-    assume(not bound.faults())
+    assume(not bound.errors())
     backend = Listening(seed=seed, bos=bos)
     backend.asked = []
     model = Model(backend)
@@ -362,7 +368,7 @@ def test_no_run_costs_more_than_was_told(automaton: Automaton, seed: int, bos: b
     assert not told.partial
 
 
-def test_estimates_are_exact_where_nothing_is_left_open() -> None:
+def test_the_estimate_of_a_fixed_program_is_exact() -> None:
     model = random_model()
     automaton = Automaton(
         [
@@ -380,7 +386,7 @@ def test_estimates_are_exact_where_nothing_is_left_open() -> None:
     assert len(tree.complete) == 2
 
 
-def test_loops_and_branches_are_counted_to_their_bounds() -> None:
+def test_estimates_count_loops_up_to_max_visits() -> None:
     model = random_model()
     loop = Automaton(
         [
@@ -393,7 +399,7 @@ def test_loops_and_branches_are_counted_to_their_bounds() -> None:
     assert len(loop.run(model).complete) == 3
 
 
-def test_huge_automata_are_estimated_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_estimate_of_a_huge_automaton_is_partial(monkeypatch: pytest.MonkeyPatch) -> None:
     doubling = Automaton(
         [
             *(
@@ -429,8 +435,8 @@ def test_huge_automata_are_estimated_in_part(monkeypatch: pytest.MonkeyPatch) ->
     assert summed < 2 * most
 
 
-def test_faults_are_told_and_not_walked_around_in() -> None:
-    with pytest.raises(InputError, match="on a cycle"):
+def test_an_automaton_with_errors_has_no_estimate() -> None:
+    with pytest.raises(InputError, match="endless cycle"):
         estimate(Automaton([Text(uid="a", text="a", successors="a")]), random_model().client)
 
 
@@ -447,6 +453,6 @@ def test_faults_are_told_and_not_walked_around_in() -> None:
         (Text(uid="c", text=Prompt((TextPiece("a"), TextPiece("bc")))), 3),
     ],
 )
-def test_each_action_is_counted(action: Action, tokens: int) -> None:
+def test_estimates_count_each_action(action: Action, tokens: int) -> None:
     model = random_model(bos=True)
     assert estimate(Automaton([action]), model.client).tokens == 1 + tokens

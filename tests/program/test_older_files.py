@@ -1,4 +1,4 @@
-"""Files of the older format: what they said is what is run, and bookkeeping is kept."""
+"""Files of the older format: they run with the same meaning, and their extra keys are metadata."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def older(**changes: Any) -> dict[str, Any]:
     return {"actions": [{key: value for key, value in action.items() if value != ...}]}
 
 
-def test_an_older_file_says_what_python_would(tmp_path: Path) -> None:
+def test_an_older_file_gives_the_automaton(tmp_path: Path) -> None:
     path = tmp_path / "older.json"
     path.write_text(json.dumps(OLDER))
     words, lower = Tokens(("ab", " c")), Regex("[a-z]")
@@ -117,7 +117,7 @@ def test_an_older_file_says_what_python_would(tmp_path: Path) -> None:
     )
 
 
-def test_it_is_written_anew_and_runs() -> None:
+def test_an_older_file_converts_to_the_current_format_and_runs() -> None:
     automaton = Automaton.from_dict(OLDER)
     assert Automaton.from_dict(automaton.to_dict()) == automaton
     model = random_model(seed=1)
@@ -129,7 +129,7 @@ def test_it_is_written_anew_and_runs() -> None:
 
 
 def test_the_threshold_is_the_mean_probability_of_its_tokens() -> None:
-    """There it was: a long choice of likely tokens is followed, however small its share."""
+    """A long choice of likely tokens is followed, however small its share."""
     model = random_model(seed=3)
     scores = model.choose("x", ["abcd", "e", "f"]).scores
     means = [float(2.718281828459045 ** (sum(s.token_logprobs) / len(s.tokens))) for s in scores]
@@ -158,27 +158,27 @@ def test_the_threshold_is_the_mean_probability_of_its_tokens() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"ahead": 2}, 'action "a": ahead: more than 1 was never defined; leave it out'),
+        ({"ahead": 2}, 'action "a": ahead: values other than 1 are not supported; remove the key'),
         ({"type": "loop"}, 'action "a": type: expected "text", "choose" or "complete"'),
         ({"type": ["text"]}, 'action "a": type: expected "text", "choose" or "complete"'),
         ({"successors": "a"}, 'action "a": successors: expected a list'),
         ({"successors": {"a": "b"}}, 'action "a": successors: expected a list'),
-        ({"successors": ["a", "a"]}, 'action "a": successors: 2 successors: at most one'),
+        ({"successors": ["a", "a"]}, 'action "a": successors: expected at most 1 entry, got 2'),
         ({"length": "2"}, 'action "a": length: expected a whole number, got "2"'),
         ({"length": ...}, 'action "a": length: is missing'),
-        ({"lenght": 2}, 'action "a": lenght: is no key here: did you mean "length"?'),
-        ({"vocab": "v"}, 'action "a": vocab: unknown set of tokens "v"'),
+        ({"lenght": 2}, 'action "a": lenght: unknown key; did you mean "length"?'),
+        ({"vocab": "v"}, 'action "a": vocab: unknown vocab "v"; the program has no vocabs'),
         ({"uid": 3}, "action 1: uid: expected text, got 3; put it in quotes"),
         (
             {"type": "choose", "choices": ["a"], "length": ..., "successors": ["a", "b"]},
-            'action "a": successors: 2 successors for 1 choices: give one for all',
+            'action "a": successors: expected 1 entries (one per choice), or at most 1, got 2',
         ),
         ({"type": "choose", "length": ...}, 'action "a": choices: is missing'),
         ({"type": "text", "length": ...}, 'action "a": text: is missing'),
     ],
     ids=str,
 )
-def test_what_was_never_allowed_is_refused(changes: dict[str, Any], message: str) -> None:
+def test_invalid_actions_are_rejected(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as raised:
         Automaton.from_dict(older(**changes))
     assert str(raised.value).startswith(f"program: {message}")
@@ -187,23 +187,23 @@ def test_what_was_never_allowed_is_refused(changes: dict[str, Any], message: str
 @pytest.mark.parametrize(
     ("vocab", "message"),
     [
-        ({"kind": "xor"}, "vocabs.v: expected a kind (tokenize, regex, union"),
-        ({"kind": "union", "operands": 3}, "vocabs.v: expected a kind"),
-        ({"kind": "regex", "strings": "a"}, "vocabs.v: expected a kind"),
-        ({"kind": "complement", "operands": []}, "vocabs.v: expected one operand, got 0"),
-        ({"kind": "diff", "operands": ["v"]}, "vocabs.v.difference: expected 2, got 1"),
-        ({"kind": "complement", "operands": ["v"]}, "vocabs.v: is made of itself: v > v"),
-        ({"kind": "union", "operands": ["w"]}, 'vocabs.v: unknown set of tokens "w"'),
+        ({"kind": "xor"}, "vocabs.v: kind: expected one of tokenize, regex, union"),
+        ({"kind": "union", "operands": 3}, "vocabs.v: expected lists as strings and operands"),
+        ({"kind": "regex", "strings": "a"}, "vocabs.v: expected lists as strings and operands"),
+        ({"kind": "complement", "operands": []}, "vocabs.v: expected 1 operand, got 0"),
+        ({"kind": "diff", "operands": ["v"]}, "vocabs.v.difference: expected 2 entries, got 1"),
+        ({"kind": "complement", "operands": ["v"]}, "vocabs.v: contains itself: v > v"),
+        ({"kind": "union", "operands": ["w"]}, 'vocabs.v: unknown vocab "w"'),
     ],
     ids=str,
 )
-def test_sets_that_are_none_are_refused(vocab: dict[str, Any], message: str) -> None:
+def test_invalid_sets_are_rejected(vocab: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as raised:
         Automaton.from_dict(older() | {"vocabs": {"v": vocab}})
     assert str(raised.value).startswith(f"program: {message}")
 
 
-def test_all_faults_are_told_with_their_lines(tmp_path: Path) -> None:
+def test_all_errors_are_reported_with_their_lines(tmp_path: Path) -> None:
     path = tmp_path / "older.json"
     broken = older(ahead=3)
     broken["actions"] += [
@@ -215,11 +215,11 @@ def test_all_faults_are_told_with_their_lines(tmp_path: Path) -> None:
     with pytest.raises(InputError) as raised:
         Automaton.from_file(path)
     assert str(raised.value).replace(str(path), "PATH").splitlines() == [
-        "PATH: 4 faults",
-        '  PATH:8: action "a": ahead: more than 1 was never defined; leave it out',
+        "PATH: 4 errors",
+        '  PATH:8: action "a": ahead: values other than 1 are not supported; remove the key',
         '  PATH:14: action "b": choices[0].literal: expected text, got 1; put it in quotes',
-        '  PATH:20: action "c": unknown successor "elsewhere": valid names: a, b, c',
-        "  PATH:29: colour: is no key here: valid names: actions, field, indices, metadata, "
+        '  PATH:20: action "c": unknown successor "elsewhere"; valid names: a, b, c',
+        "  PATH:29: colour: unknown key; valid names: actions, field, indices, metadata, "
         "provenance, queue, vocabs",
     ]
 
@@ -250,7 +250,7 @@ KEYS = (
     values,
     st.sampled_from(["one", "all"]),
 )
-def test_whatever_stands_there_it_is_read_or_refused(
+def test_any_value_is_accepted_or_rejected(
     part: str, number: int, key: str, value: Any, how: str
 ) -> None:
     data = json.loads(json.dumps(OLDER))
@@ -264,11 +264,11 @@ def test_whatever_stands_there_it_is_read_or_refused(
         automaton = Automaton.from_dict(data)
     except InputError:
         return
-    assert not automaton.faults()
+    assert not automaton.errors()
 
 
-def test_strings_of_a_set_are_its_own() -> None:
-    """An older file may have sets and no actions that list successors."""
+def test_a_file_with_older_sets_only_is_older() -> None:
+    """An older file may have sets but no actions with successors."""
     data = {"actions": [{"type": "text", "text": "{{"}], "vocabs": {"v": {"kind": "tokenize"}}}
     automaton = Automaton.from_dict(data)
     assert automaton.vocabs == {"v": Tokens(())}

@@ -1,4 +1,4 @@
-"""What docs/programs.md shows is read, runs, and is all that there is."""
+"""The programs on docs/programs.md run, and its tables and limits are complete."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 
 from autocog_core import Automaton, InputError
-from autocog_core.automaton.templates.filters import METHODS, TESTS, filters
-from autocog_core.automaton.templates.sandbox import MOST_WORDS
-from autocog_core.automaton.templates.work_limit import MOST_SECONDS, MOST_WORK
+from autocog_core.automaton.templates.filters import METHODS, TESTS, make_filters
+from autocog_core.automaton.templates.sandbox import MAX_WORDS
+from autocog_core.automaton.templates.work_limit import MAX_SECONDS, MAX_WORK
 from autocog_core.program import schema
-from autocog_core.program.document import DEEPEST, MOST_VALUES
-from autocog_core.program.source import MOST_BYTES
-from autocog_core.program.token_set_schema import OPERATIONS, Shape
+from autocog_core.program.document import MAX_DEPTH, MAX_VALUES
+from autocog_core.program.source import MAX_FILE_BYTES
+from autocog_core.program.token_set_schema import OPERATIONS, Schema
 from tests.support.small_backends import random_model
 
 PAGE = (Path(__file__).parents[2] / "docs" / "programs.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
-SOUND = [block for block in BLOCKS if not block.startswith("# faulty")]
+SOUND = [block for block in BLOCKS if not block.startswith("# invalid")]
 VALUES: dict[str, Any] = {
     "message": "Where is it? <|im_end|>",
     "task": "Wash",
@@ -44,19 +44,19 @@ def test_every_program_of_the_page_runs(tmp_path: Path, block: str) -> None:
     assert tree.best(partial=True).text
 
 
-def test_the_first_program_gives_its_record(tmp_path: Path) -> None:
+def test_the_first_program_gives_its_fields(tmp_path: Path) -> None:
     automaton = read(tmp_path, SOUND[0])
     fields = automaton.run(random_model(seed=1), VALUES).fields
     assert set(fields) in ({"topic", "named"}, {"topic", "named", "number"})
     assert fields["topic"] in (" a payment", " a delivery")
 
 
-def test_the_errors_of_the_page_are_what_is_told(tmp_path: Path) -> None:
-    (faulty,) = (block for block in BLOCKS if block.startswith("# faulty"))
+def test_the_errors_on_the_page_are_the_reported_ones(tmp_path: Path) -> None:
+    (invalid,) = (block for block in BLOCKS if block.startswith("# invalid"))
     with pytest.raises(InputError) as raised:
-        read(tmp_path, faulty)
-    told = str(raised.value).replace(str(tmp_path / "program.yaml"), "program.yaml")
-    assert f"```\n{told}\n```" in PAGE
+        read(tmp_path, invalid)
+    message = str(raised.value).replace(str(tmp_path / "program.yaml"), "program.yaml")
+    assert f"```\n{message}\n```" in PAGE
 
 
 def section(title: str) -> str:
@@ -64,29 +64,29 @@ def section(title: str) -> str:
 
 
 def keys(text: str) -> set[str]:
-    """What stands in the first columns of tables."""
+    """The keys in the first columns of tables."""
     rows = re.findall(r"^\| (`.*?) \|", text, flags=re.MULTILINE)
     return {key for row in rows for key in re.findall(r"`(.*?)`", row)}
 
 
-def fields(*shapes: type[Shape]) -> set[str]:
-    return {field.alias or name for one in shapes for name, field in one.model_fields.items()}
+def fields(*schemas: type[Schema]) -> set[str]:
+    return {field.alias or name for one in schemas for name, field in one.model_fields.items()}
 
 
 @pytest.mark.parametrize(
     ("title", "expected"),
     [
-        ("The file", fields(schema.ProgramShape)),
-        ("Inputs", fields(schema.InputShape)),
-        ("Actions", fields(schema.ActionShape) | {"type"}),
-        ("Text", fields(schema.TextShape) - fields(schema.ActionShape) - {"type"}),
+        ("The file", fields(schema.ProgramSchema)),
+        ("Inputs", fields(schema.InputSchema)),
+        ("Actions", fields(schema.ActionSchema) | {"type"}),
+        ("Text", fields(schema.TextSchema) - fields(schema.ActionSchema) - {"type"}),
         (
             "Choices",
-            fields(schema.ChooseShape, schema.ChoiceShape, schema.EachShape)
-            - (fields(schema.ActionShape) - {"next"})
+            fields(schema.ChooseSchema, schema.ChoiceSchema, schema.EachSchema)
+            - (fields(schema.ActionSchema) - {"next"})
             - {"type"},
         ),
-        ("Completions", fields(schema.CompleteShape) - fields(schema.ActionShape) - {"type"}),
+        ("Completions", fields(schema.CompleteSchema) - fields(schema.ActionSchema) - {"type"}),
         ("Sets of tokens", set(OPERATIONS)),
     ],
 )
@@ -94,22 +94,22 @@ def test_every_key_has_its_row(title: str, expected: set[str]) -> None:
     assert keys(section(title)) == expected
 
 
-def test_what_templates_may_do_is_listed() -> None:
+def test_the_features_of_templates_are_listed() -> None:
     rows = dict(re.findall(r"^\| (\w[\w ]*) \| (.*) \|$", section("Templates"), re.MULTILINE))
     named = {title: set(re.findall(r"`(\w+)`", row)) for title, row in rows.items()}
-    assert named["filters"] == {name for name in filters() if not name.startswith("_")}
+    assert named["filters"] == {name for name in make_filters() if not name.startswith("_")}
     assert named["tests"] - {"select"} == set(TESTS)
     assert named["methods of texts"] == METHODS[str]
     assert named["methods of mappings"] == METHODS[dict]
 
 
-def test_the_bounds_are_those_of_the_page() -> None:
+def test_the_limits_on_the_page_are_right() -> None:
     text = " ".join(section("Templates").split())
     bounds = (
-        f"{MOST_WORK // 10**6} million characters",
-        f"{MOST_SECONDS:g} seconds",
-        f"{MOST_WORDS:,} words and signs",
-        f"{MOST_BYTES // 2**20} MiB, {MOST_VALUES:,} values, {DEEPEST} levels",
+        f"{MAX_WORK // 10**6} million characters",
+        f"{MAX_SECONDS:g} seconds",
+        f"{MAX_WORDS:,} words and signs",
+        f"{MAX_FILE_BYTES // 2**20} MiB, {MAX_VALUES:,} values, {MAX_DEPTH} levels",
     )
     for bound in bounds:
         assert bound in text

@@ -117,9 +117,9 @@ def test_a_row_that_fails_becomes_an_error(concurrency: int) -> None:
     found = together(AUTOMATON, model, rows, concurrency=concurrency)
     assert found == expected
     assert [type(one) is tuple for one in found] == [True, False, False, True, True, False]
-    assert found[0][1].startswith('inputs: "q" is missing; it takes q (text), more (list)')
-    assert found[3][1].startswith('inputs: "more" is no list')
-    assert found[4][1] == "action \"c\": choice 2, 'no', was given before"
+    assert found[0][1].startswith('inputs: "q" is missing; the inputs are q (text), more (list)')
+    assert found[3][1].startswith('inputs: "more" is not a list')
+    assert found[4][1] == "action \"c\": choices[2] repeats 'no': remove it"
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 4])

@@ -1,4 +1,4 @@
-"""The published JSON Schemas: current, and of one mind with the readers."""
+"""The published JSON Schemas are current, and accept the same files as the readers."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from autocog_core import Automaton, Budget, InputError
-from autocog_core.program.schema import ProgramShape
-from autocog_core.schemas import FOLDER, SCHEMAS, written
+from autocog_core.program.schema import ProgramSchema
+from autocog_core.schemas import FOLDER, SCHEMAS, schema_text
 from autocog_core.types.thought_tree import ThoughtTree
 from tests.program.drawn import programs
 from tests.support.small_backends import random_model
 from tests.support.soak import count
 
-PROGRAM = Draft202012Validator(json.loads(written("program")))
-TREE = Draft202012Validator(json.loads(written("tree")))
+PROGRAM = Draft202012Validator(json.loads(schema_text("program")))
+TREE = Draft202012Validator(json.loads(schema_text("tree")))
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_the_published_schema_is_current(name: str) -> None:
     text = (FOLDER / f"{name}.json").read_text(encoding="utf-8")
-    assert text == written(name), "run `python -m autocog_core.schemas`"
+    assert text == schema_text(name), "run `python -m autocog_core.schemas`"
     Draft202012Validator.check_schema(json.loads(text))
 
 
@@ -60,7 +60,7 @@ def test_our_own_trees_are_valid(automaton: Automaton, seed: int) -> None:
     ],
     ids=str,
 )
-def test_broken_trees_are_not(change: dict[str, Any]) -> None:
+def test_invalid_trees_are_rejected(change: dict[str, Any]) -> None:
     tree = Automaton.from_dict({"actions": [{"choices": ["a"]}]}).run(random_model())
     assert TREE.is_valid(tree.to_dict())
     assert not TREE.is_valid(tree.to_dict() | change)
@@ -118,9 +118,9 @@ ALL: dict[str, Any] = {
 
 
 def accepted(data: Any) -> bool:
-    """Whether the reader finds the shape right; what names mean is another matter."""
+    """Whether the reader's schema accepts the data; names are not checked."""
     try:
-        ProgramShape.model_validate(data)
+        ProgramSchema.model_validate(data)
     except ValidationError:
         return False
     return True
@@ -131,7 +131,7 @@ def test_every_key_is_valid_and_read() -> None:
     assert accepted(ALL)
     with pytest.raises(InputError) as raised:
         Automaton.from_dict(ALL | {"actions": [*ALL["actions"], {"length": 0}]})
-    # Nothing but what was put in.
+    # No other error.
     assert "length is 0" in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -167,7 +167,7 @@ PLACES = places(ALL)[1:]
 @pytest.mark.slow
 @settings(max_examples=count(normal=60, soak=600))
 @given(st.sampled_from(PLACES), values, st.sampled_from(["put", "leave out", "add"]))
-def test_the_schema_and_the_reader_are_of_one_mind(
+def test_the_schema_accepts_what_the_reader_accepts(
     path: tuple[Any, ...], value: Any, how: str
 ) -> None:
     data = copy.deepcopy(ALL)
@@ -203,7 +203,7 @@ def test_the_schema_and_the_reader_are_of_one_mind(
     ],
     ids=str,
 )
-def test_broken_programs_are_refused_by_both(data: dict[str, Any]) -> None:
+def test_invalid_programs_are_rejected_by_both(data: dict[str, Any]) -> None:
     assert not PROGRAM.is_valid(data)
     with pytest.raises(InputError):
         Automaton.from_dict(data)

@@ -1,4 +1,4 @@
-"""Chains of texts made one: less in the tree, and the same numbers."""
+"""Merged chains of texts: fewer nodes in the tree, and the same numbers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIMIT = Budget(paths=60)
 
 
 def described(tree: ThoughtTree) -> list[object]:
-    """What a path comes to, without regard to where its texts begin."""
+    """The results of all paths, without the nodes of texts."""
 
     def of(path: ThoughtPath) -> object:
         kept = [node for node in path.nodes if node.uid not in TEXTS]
@@ -52,9 +52,9 @@ TEXTS: set[str] = set()
 @given(programs(runs=True), st.integers(0, 3), st.booleans())
 def test_results_are_unchanged(automaton: Automaton, seed: int, bos: bool) -> None:
     bound = automaton.bind()
-    assume(not bound.faults())
+    assume(not bound.errors())
     simple = bound.simplify()
-    assert not simple.faults()
+    assert not simple.errors()
     assert simple.entry.uid == bound.entry.uid
     TEXTS.clear()
     TEXTS.update(action.uid for action in bound.actions if isinstance(action, Text))
@@ -95,12 +95,12 @@ def test_a_chain_becomes_its_first_text() -> None:
         Text(uid="t1", text="b", successors="c", model="other"),
     ],
 )
-def test_what_would_be_lost_stays(second: Text) -> None:
+def test_texts_with_other_settings_are_not_merged(second: Text) -> None:
     automaton = chain(Text(uid="t0", text="a", successors="t1"), second)
     assert automaton.simplify() == automaton
 
 
-def test_a_text_that_several_lead_to_stays() -> None:
+def test_a_text_with_several_predecessors_is_not_merged() -> None:
     automaton = Automaton(
         [
             Choose(uid="c", choices=("a", "b"), successors=("x", "y")),
@@ -132,10 +132,10 @@ def test_long_chains_take_linear_work(backwards: bool) -> None:
     assert growth(simplifying, large // 4, large) < 6
 
 
-def test_faults_are_told_and_not_walked_around_in() -> None:
-    """Texts that lead to each other were walked for ever."""
+def test_an_automaton_with_errors_is_not_simplified() -> None:
+    """Once, texts that lead to each other caused an endless loop."""
     loop = [Text(uid="a", text="a"), *(Text(uid=u, text=u, successors=v) for u, v in ("bc", "cb"))]
-    with pytest.raises(InputError, match="no path leads to it"):
+    with pytest.raises(InputError, match="no path leads to this action"):
         Automaton(loop).simplify()
     with pytest.raises(InputError, match='unknown successor "b"'):
         Automaton([Text(uid="a", text="a", successors="b")]).simplify()

@@ -1,4 +1,4 @@
-"""Texts that are filled in: what they may do, and that data stays data."""
+"""Templates and inputs: their features, and that special tokens in data are never parsed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autocog_core import Automaton, Choose, Each, Input, InputError, Model, Template, Text
-from autocog_core.automaton.inputs import check_values
+from autocog_core.automaton.inputs import TYPE_ERRORS, convert_values
 from autocog_core.types.prompt import Prompt, TextPiece
 from tests.support.small_backends import CharTokenizer, random_model
 
@@ -60,29 +60,29 @@ ENUMERATED = (
         (" {{- s -}} \n x", "some Textx"),
     ],
 )  # fmt: skip
-def test_templates_say_what_jinja_says(source: str, expected: str) -> None:
+def test_templates_are_rendered_as_jinja_does(source: str, expected: str) -> None:
     assert Template(source).render(VALUES) == expected
 
 
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("{{ l }}", "a list is put into the text as it is; add \"| join(...)\" to a list"),
-        ("{{ d }}", "a mapping is put into the text as it is"),
+        ("{{ l }}", "cannot insert a list into a text; add a filter such as \"| join(', ')\""),
+        ("{{ d }}", "cannot insert a mapping into a text"),
         ("{{ d.missing }}", "a mapping has no entry 'missing'"),
         ("{{ l[7] }}", "a list has no entry 7"),
         ("{{ s.upper }}", '"upper" is a method; call it: upper()'),
         ("{{ s.upper ~ '' }}", '"upper" is a method'),
-        ("{{ s * 3 }}", '"*" is for numbers'),
-        ("{{ '%s' % s }}", '"%" is for numbers'),
+        ("{{ s * 3 }}", '"*" works only on numbers'),
+        ("{{ '%s' % s }}", '"%" works only on numbers'),
         ("{{ s + n }}", 'can only concatenate str'),
         ("{{ 1 / 0 }}", "division by zero"),
-        ("{% for a in n %}{% endfor %}", "a number is no list to loop over"),
+        ("{% for a in n %}{% endfor %}", "cannot loop over a number"),
         ("{{ s.split(1, 2, 3, 4) }}", "split"),
         ("{{ l|join(1, 2, 3, 4) }}", "argument"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_the_values_is_told(source: str, message: str) -> None:
+def test_values_that_do_not_fit_are_errors(source: str, message: str) -> None:
     with pytest.raises(InputError) as raised:
         Template(source).render(VALUES)
     assert str(raised.value).startswith("template: ")
@@ -90,12 +90,12 @@ def test_what_does_not_fit_the_values_is_told(source: str, message: str) -> None
     assert " at 0x" not in str(raised.value)
 
 
-def test_a_template_that_is_none_names_its_line() -> None:
-    with pytest.raises(InputError, match=r"template: .* \(line 2 of the text\); what is no temp"):
+def test_an_invalid_template_names_its_line() -> None:
+    with pytest.raises(InputError, match=r"template: .* \(line 2 of the text\); for text that is"):
         Template("a\n{{ b").names  # noqa: B018
 
 
-def test_the_inputs_that_a_template_uses_are_known() -> None:
+def test_names_are_the_inputs_that_a_template_uses() -> None:
     template = Template(
         "{% for a in b %}{{ a }}{{ loop.index }}{{ c.d }}{% endfor %}{{ e|f if false }}"[:-17]
     )
@@ -103,10 +103,10 @@ def test_the_inputs_that_a_template_uses_are_known() -> None:
     assert Each("options|sort", "{{ item }}{{ index }}{{ more }}").names == {"options", "more"}
 
 
-# -- choices out of a list
+# -- choices from a list
 
 
-def test_each_gives_a_choice_an_item() -> None:
+def test_each_gives_one_choice_per_item() -> None:
     values = {"l": ["b", "a"], "p": "<"}
     assert Each("l").render(values) == ("b", "a")
     assert Each("l|sort", "{{ p }}{{ index }}{{ item }}").render(values) == ("<0a", "<1b")
@@ -117,21 +117,21 @@ def test_each_gives_a_choice_an_item() -> None:
 @pytest.mark.parametrize(
     ("items", "message"),
     [
-        ("s", '"s" is no list but a text'),
-        ("a }}{{ b", '"a }}{{ b" is no expression'),
-        ("a }}{% if b %}{% endif %}{{ c", "is no expression"),
+        ("s", '"s" is a text, expected a list'),
+        ("a }}{{ b", '"a }}{{ b" is not an expression'),
+        ("a }}{% if b %}{% endif %}{{ c", "is not an expression"),
         ("", "template: "),
         ("a b", "template: "),
         ("missing", "'missing' is undefined; valid names: "),
     ],
 )
-def test_what_is_no_list_is_told(items: str, message: str) -> None:
+def test_values_that_are_not_lists_are_errors(items: str, message: str) -> None:
     with pytest.raises(InputError) as raised:
         Each(items).render(VALUES)
     assert message in str(raised.value)
 
 
-def test_every_choice_of_a_list_goes_the_same_way() -> None:
+def test_all_choices_of_a_list_have_the_same_successor() -> None:
     automaton = Automaton(
         [
             Choose(
@@ -151,9 +151,9 @@ def test_every_choice_of_a_list_goes_the_same_way() -> None:
     assert not bound.inputs
 
 
-def test_what_a_template_does_wrong_is_told_with_its_action() -> None:
+def test_errors_of_a_template_name_its_action() -> None:
     automaton = Automaton([Text(uid="q", text=Template("{{ l }}"))], inputs={"l": Input("list")})
-    with pytest.raises(InputError, match=r'^action "q": template: a list is put'):
+    with pytest.raises(InputError, match=r'^action "q": template: cannot insert a list'):
         automaton.bind({"l": []})
 
 
@@ -163,7 +163,7 @@ TOKENIZER = CharTokenizer()
 BOS, END = (token.id for token in TOKENIZER.specials)
 
 
-def test_special_tokens_are_parsed_in_what_the_author_wrote_only() -> None:
+def test_special_tokens_are_parsed_only_in_the_authors_text() -> None:
     template = Template("<|end|>{{ a }}<|end|>{% if a %}x{{ '<|end|>' }}{% endif %}", special=True)
     assert template.render({"a": "<|end|>"}) == Prompt(
         (
@@ -175,7 +175,7 @@ def test_special_tokens_are_parsed_in_what_the_author_wrote_only() -> None:
     )
 
 
-#: Pieces of special tokens, and of the marks that tell data apart.
+#: Pieces of special tokens, and of the marks around inserted values.
 hostile = st.lists(
     st.sampled_from(["<|end|>", "<|", "|>", "end", "<|bos|>", "\ue000", "\ue001", "a", "{{", "0"])
 ).map("".join)
@@ -200,7 +200,7 @@ def test_data_is_never_parsed_for_special_tokens(text: str, items: list[str]) ->
 
 
 @given(hostile.filter(str.isascii))
-def test_choices_and_plain_templates_are_data_altogether(text: str) -> None:
+def test_special_tokens_are_not_parsed_in_choices_and_plain_templates(text: str) -> None:
     automaton = Automaton(
         [
             Text(uid="q", text=Template("<|end|>{{ t }}"), successors="c"),
@@ -246,8 +246,8 @@ def test_a_special_token_of_the_author_reaches_the_model() -> None:
         ("any", "x", "x"),
     ],
 )
-def test_values_come_as_their_types(kind: Any, given: Any, expected: Any) -> None:
-    found = check_values({"x": Input(kind)}, {"x": given, "other": 1})["x"]
+def test_values_are_converted_to_their_types(kind: Any, given: Any, expected: Any) -> None:
+    found = convert_values({"x": Input(kind)}, {"x": given, "other": 1})["x"]
     assert (found, type(found)) == (expected, type(expected))
 
 
@@ -265,46 +265,45 @@ def test_values_come_as_their_types(kind: Any, given: Any, expected: Any) -> Non
     ],
     ids=lambda value: repr(value)[:20] if not isinstance(value, int) or value < 9 else "large",
 )
-def test_values_of_other_types_are_refused(kind: Any, given: Any) -> None:
+def test_values_of_other_types_are_rejected(kind: Any, given: Any) -> None:
     with pytest.raises(InputError) as raised:
-        check_values({"x": Input(kind)}, {"x": given})
-    what = "is nothing that JSON can say" if kind == "any" else f"is no {kind}"
-    assert f'inputs: "x" {what}: ' in str(raised.value)
+        convert_values({"x": Input(kind)}, {"x": given})
+    assert f'inputs: "x" {TYPE_ERRORS[kind]}: ' in str(raised.value)
     assert len(str(raised.value)) < 200
 
 
-def test_lists_that_hold_themselves_are_refused() -> None:
+def test_lists_that_contain_themselves_are_rejected() -> None:
     endless: list[Any] = []
     endless.append(endless)
     for kind in ("list", "any"):
         with pytest.raises(InputError):
-            check_values({"x": Input(kind)}, {"x": endless})  # type: ignore[arg-type]
+            convert_values({"x": Input(kind)}, {"x": endless})  # type: ignore[arg-type]
 
 
-def test_all_that_is_missing_is_told_at_once() -> None:
+def test_all_missing_values_are_reported_at_once() -> None:
     inputs = {"a": Input(), "b": Input("integer"), "c": Input("list", default=[]), "d": Input()}
     with pytest.raises(InputError) as raised:
-        check_values(inputs, {"a": None, "b": "x", "d": "d"})
+        convert_values(inputs, {"a": None, "b": "x", "d": "d"})
     assert str(raised.value) == (
-        'inputs: "a" is missing, "b" is no integer: \'x\'; '
-        "it takes a (text), b (integer), c (list), d (text)"
+        'inputs: "a" is missing, "b" is not an integer: \'x\'; '
+        "the inputs are a (text), b (integer), c (list), d (text)"
     )
 
 
-def test_an_empty_cell_is_the_default() -> None:
+def test_an_empty_cell_gives_the_default() -> None:
     inputs = {"a": Input(default="x"), "b": Input("integer", default=None)}
-    assert check_values(inputs, {"a": None, "b": None}) == {"a": "x", "b": None}
+    assert convert_values(inputs, {"a": None, "b": None}) == {"a": "x", "b": None}
 
 
 def test_values_are_copied() -> None:
-    """What a template gets is plain data, and nobody else's."""
+    """A template gets its own plain data."""
     given = {"a": [1]}
-    found = check_values({"x": Input("any")}, {"x": given})["x"]
+    found = convert_values({"x": Input("any")}, {"x": given})["x"]
     assert found == given
     assert found["a"] is not given["a"]
 
 
-def test_a_run_fills_its_texts_in() -> None:
+def test_a_run_fills_in_its_templates() -> None:
     model = random_model(seed=2)
     automaton = Automaton.from_dict(
         {

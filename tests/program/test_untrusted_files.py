@@ -1,4 +1,4 @@
-"""Programs from strangers: nothing behind the data is reached, and all is bounded."""
+"""Untrusted programs: templates reach no Python objects, and time and memory are limited."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VALUES: dict[str, Any] = {
     "evil": {"__class__": "data", "_x": "data", "mro": "data"},
 }
 
-#: Ways out of Jinja's sandbox that were found over the years, and some that were not.
+#: Known escapes from Jinja's sandbox, and other attempts.
 ESCAPES = [
     "{{ ''.__class__ }}",
     "{{ ''.__class__.__mro__[1].__subclasses__() }}",
@@ -95,8 +95,8 @@ ESCAPES = [
     "{{ super() }}",
     "{{ varargs }}",
     "{{ kwargs }}",
-    "{{ _allowance }}",
-    "{{ _allowance._left }}",
+    "{{ _work_limit }}",
+    "{{ _work_limit._work_left }}",
     "{{ _steps }}",
     "{{ s|_loop }}",
     "{{ s|_slice(0) }}",
@@ -162,8 +162,8 @@ ESCAPES = [
 
 
 @pytest.mark.parametrize("source", ESCAPES)
-def test_nothing_behind_the_data_is_reached(source: str) -> None:
-    """Refused, or harmless text in which no object of Python's shows."""
+def test_templates_reach_no_python_objects(source: str) -> None:
+    """The template is rejected, or gives text that shows no Python object."""
     before = json.dumps(VALUES)
     try:
         found = Template(source).text(VALUES)
@@ -183,13 +183,13 @@ def test_nothing_behind_the_data_is_reached(source: str) -> None:
     assert json.dumps(VALUES) == before
 
 
-def test_hidden_names_of_data_are_data() -> None:
-    """An entry is no attribute: what looks private in data is text all the same."""
+def test_private_names_of_entries_are_allowed() -> None:
+    """An entry is not an attribute, also if its name looks private."""
     assert Template("{{ evil['__class__'] }}{{ evil.mro }}").text(VALUES) == "datadata"
 
 
 @pytest.mark.parametrize("source", ESCAPES)
-def test_lists_of_choices_are_no_way_out_either(source: str) -> None:
+def test_lists_of_choices_reach_no_python_objects(source: str) -> None:
     expression = source.removeprefix("{{ ").removesuffix(" }}")
     for each in (Each(expression), Each("[" + expression + "]"), Each("l", source)):
         try:
@@ -199,7 +199,7 @@ def test_lists_of_choices_are_no_way_out_either(source: str) -> None:
         assert "<" not in found.replace("<|", "")
 
 
-# -- bounds on templates
+# -- limits of templates
 
 
 BIG = {"s": "x" * 1_000_000, "w": "日" * 300_000, "l": ["y" * 1000] * 1000, "n": list(range(2000))}
@@ -261,33 +261,32 @@ BOMBS = [
 
 
 @pytest.mark.parametrize("source", BOMBS, ids=lambda source: source[:40])
-def test_no_template_runs_long_or_grows_large(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refused, or done; in either case soon. Memory is measured below, in a process of its own."""
+def test_templates_have_limited_time_and_size(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is rejected or rendered soon. A test below limits the memory of a child process."""
     if not SOAK:
-        monkeypatch.setattr(work_limit, "MOST_SECONDS", 1.0)
+        monkeypatch.setattr(work_limit, "MAX_SECONDS", 1.0)
     begun = time.process_time()
     try:
         found = Template(source).text(BIG)
     except InputError as error:
         found = str(error)
-    # What is not counted takes time, too: of the processor, for other programs need it as well.
-    assert time.process_time() - begun < 3 * work_limit.MOST_SECONDS
+    # Work that is not counted takes time, too. Other processes do not count in processor time.
+    assert time.process_time() - begun < 3 * work_limit.MAX_SECONDS
     assert len(found) <= 10_000_000
 
 
-def test_the_choices_of_a_list_are_bounded_together() -> None:
+def test_the_choices_of_a_list_share_one_limit() -> None:
     with pytest.raises(InputError, match="more than 10000000 characters"):
         Each("n", "{{ s }}").render(BIG)
 
 
-# -- bounds on files, in a process of which the memory is limited
+# -- limits of files, in a process with limited memory
 
-#: All is so much smaller in the run of every change: the files, what is allowed, and what it may
-#: take.
+#: Outside of soak runs, files and limits are smaller by this factor.
 SMALLER = count(normal=10, soak=1)
 MEMORY = count(normal=600, soak=1_500) * 2**20
-SECONDS = 60 // SMALLER  # of the processor, and far beyond what any takes
-#: Reads each file in a process of its own.
+SECONDS = 60 // SMALLER  # of processor time, far more than any file takes
+#: Reads each file in its own process.
 CHILD = """
 import os, resource, sys, time
 from autocog_core import Automaton, InputError
@@ -298,9 +297,9 @@ from autocog_core.program import document
 
 memory, seconds, smaller = map(int, sys.argv[1:4])
 for module, name in (
-    (work_limit, "MOST_WORK"), (binding, "MOST_CHARACTERS"), (action_checks, "MOST_TEXTS"),
-    (document, "MOST_CHARACTERS"), (document, "MOST_VALUES"), (sandbox, "MOST_WORDS"),
-    (token_set_checks, "MOST_PATTERN_SIZE"), (template_checks, "MOST_WORDS"),
+    (work_limit, "MAX_WORK"), (binding, "MAX_CHARACTERS"), (action_checks, "MAX_TEXTS"),
+    (document, "MAX_CHARACTERS"), (document, "MAX_VALUES"), (sandbox, "MAX_WORDS"),
+    (token_set_checks, "MAX_PATTERN_SIZE"), (template_checks, "MAX_WORDS"),
 ):
     setattr(module, name, getattr(module, name) // smaller)
 
@@ -315,7 +314,7 @@ def read(path):
         answer = f"refused {len(str(error))} {error}"[:200]
     print(f"{time.process_time() - begun:.1f}", answer.splitlines()[0], flush=True)
 
-# Once, and not in every process: what is imported when the first file is read.
+# Imports of the first file happen once, and not in every process.
 harmless, *paths = sys.argv[4:]
 Automaton.from_file(harmless).bind()
 for path in paths:
@@ -333,7 +332,7 @@ for path in paths:
 
 
 def outcomes(folder: Path, names: Sequence[str]) -> dict[str, str]:
-    """What comes of bombs: seconds, and "read" or "refused" with the length of the message."""
+    """The result for each bomb: seconds, and "read" or "refused" with the length of the message."""
     paths = [folder / "harmless.yaml"]
     paths[0].write_text('actions: [{text: "{{ 1 }}"}, {length: 1, vocab: {regex: a}}]')
     for number, name in enumerate(names):
@@ -440,7 +439,7 @@ BOMB_FILES: dict[str, Callable[[], str]] = {
 }
 
 
-#: Those that come near to what is allowed.
+#: Files close to the limits.
 SLOW = (
     *("templates", "long templates", "quotes", "tabs", "chain", "faulty keys", "anchors"),
     *("sets in a row", "set doubling", "unknown sets", "long uid", "cycles", "equal choices"),
@@ -456,7 +455,7 @@ def check_outcome(outcome: str) -> None:
 
 @pytest.fixture(scope="module")
 def outcome_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """What comes of a bomb: in a process for it and others, for it takes a while to begin."""
+    """The result for a bomb; most of them share one process, which takes long to start."""
     known: dict[str, str] = {}
 
     def outcome_of(name: str) -> str:
@@ -471,28 +470,28 @@ def outcome_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BOMB_FILES)
-def test_files_are_read_or_refused_in_bounded_time_and_memory(
+def test_files_are_read_or_rejected_in_limited_time_and_memory(
     outcome_of: Callable[[str], str], name: str
 ) -> None:
     check_outcome(outcome_of(name))
 
 
-def test_a_terabyte_is_refused_unread(tmp_path: Path) -> None:
+def test_a_terabyte_is_rejected_unread(tmp_path: Path) -> None:
     path = tmp_path / "large.yaml"
     path.write_text("actions:\n- {text: a, name: something}\n")
-    # No disk has that much: what follows are zeros that are not there.
+    # A sparse file: no disk has that much.
     os.truncate(path, 10**12)
-    with pytest.raises(InputError, match="has more than 16 MiB; put what is long into the inputs"):
+    with pytest.raises(InputError, match="has more than 16 MiB; move long data into the inputs"):
         Automaton.from_file(path)
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="only where there is such a file")
-def test_files_without_an_end_are_refused() -> None:
+def test_endless_files_are_rejected() -> None:
     with pytest.raises(InputError, match="more than 16 MiB"):
         Automaton.from_file("/dev/zero")
 
 
-def test_data_is_bounded_as_files_are() -> None:
+def test_data_has_the_limits_of_files() -> None:
     deep: Any = "x"
     for _ in range(100_000):
         deep = [deep]

@@ -345,28 +345,28 @@ def test_all_faults_are_told_at_once() -> None:
     with pytest.raises(InputError) as caught:
         Automaton(actions, {"digits": Regex("[0-9]")}).require_sound()
     message = str(caught.value)
-    for fault in (
-        'action "a": 2 successors: at most one',
+    for error in (
+        'action "a": has 2 successors: give at most 1',
         'action "b": another action has the same uid',
-        'action "b": choice 1 is empty',
-        "action \"b\": choice 2, 'x', was given before",
+        'action "b": choices[1] is empty',
+        "action \"b\": choices[2] repeats 'x'",
         'action "b": length is 0',
-        'action "b": unknown vocab "digts": did you mean "digits"?',
+        'action "b": unknown vocab "digts"; did you mean "digits"?',
         'unknown successor "nowhere"',
-        'action "b": 2 successors for 3 choices',
+        'action "b": has 2 successors for 3 choices',
     ):
-        assert fault in message, f"{fault!r} is not in {message}"
+        assert error in message, f"{error!r} is not in {message}"
 
 
-def test_cycles_and_dead_actions_are_faults() -> None:
+def test_cycles_and_unreachable_actions_are_errors() -> None:
     cycle = [
         Text(uid="a", text="x", successors="b"),
         Text(uid="b", text="y", successors="a"),
         Text(uid="c", text="z"),
     ]
-    found = [str(fault) for fault in Automaton(cycle).faults()]
-    assert 'action "c": no path leads to it' in found
-    assert any("cycle without an end" in fault for fault in found)
+    errors = [str(error) for error in Automaton(cycle).errors()]
+    assert any('action "c": no path leads to this action' in error for error in errors)
+    assert any("endless cycle" in error for error in errors)
 
 
 def test_an_end_that_must_follow_is_not_in_the_context() -> None:

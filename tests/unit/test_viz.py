@@ -375,7 +375,7 @@ def test_faulty_automata_are_drawn_as_far_as_they_lead_somewhere() -> None:
             Text(uid="alone", text="!", successors="c"),
         ]
     )
-    assert unsound.faults()
+    assert unsound.errors()
     assert len(groups(parsed(unsound), "action")) == 5
     assert printed(unsound)[0].split()[1] == "a"
     assert len(read_dot(graph_dot(unsound))[1]) == 5

@@ -1,1 +1,1 @@
-"""Errors in an automaton, found without a model."""
+"""Checks of an automaton that need no model."""

@@ -1,13 +1,13 @@
-"""What is wrong with an automaton, found before any model is asked: all faults at once."""
+"""All errors of an automaton that are known without a model."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 
 from autocog_core.automaton.actions import Action, Choose, Complete, Text
-from autocog_core.automaton.checks.finding import GRAPH_ERRORS, Finding, finding, place_of
+from autocog_core.automaton.checks.finding import GRAPH_ERRORS, Finding, vocab_label
 from autocog_core.automaton.checks.graph_checks import (
     unbounded_cycles,
     unreachable_actions,
@@ -18,84 +18,87 @@ from autocog_core.automaton.checks.token_set_checks import TokenSetChecks
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.templates.template import Each, Template
 from autocog_core.automaton.token_sets import Vocabulary
-from autocog_core.errors import InputError, cut, suggestion, with_hint
+from autocog_core.errors import InputError, append_hint, shorten, suggest
 from autocog_core.types.choice import NORMS
 from autocog_core.types.prompt import Prompt, TextPiece
 
-#: Faults that are looked for: whoever has more mends these first.
-MOST_FAULTS = 200
+#: Errors after which the checks stop.
+MAX_ERRORS = 200
+#: Beams or samples of a completion: the run keeps a state for each.
+MAX_TEXTS = 10_000
+#: Larger exponents overflow for long texts, and rank by length alone.
+MAX_LENGTH_PENALTY = 50
+
+_UNREACHABLE = "no path leads to this action: remove it, or make it the next of another action"
+_UNBOUNDED_CYCLE = "is on an endless cycle: give max_visits to an action of the cycle"
 
 
-#: Texts that a completion may be of: each is kept, with what it takes to go on.
-MOST_TEXTS = 10_000
-
-
-#: Powers beyond it overflow for long texts, and rank by nothing but length before that.
-MOST_PENALTY = 50
-
-
-def faults_of(automaton: AutomatonGraph) -> list[Finding]:
-    """List everything that prevents an automaton from being run."""
+def find_errors(automaton: AutomatonGraph) -> list[Finding]:
+    """Return all errors that prevent a run, at most `MAX_ERRORS`."""
     if not automaton.actions:
-        return [Finding("there are no actions", "automaton")]
-    found = list(islice(_of_actions(automaton), MOST_FAULTS))
-    if not found:
-        # Only a graph whose edges lead somewhere can be walked.
-        found += [finding(GRAPH_ERRORS[0], action) for action in unreachable_actions(automaton)]
-        found += [finding(GRAPH_ERRORS[1], action) for action in unbounded_cycles(automaton)]
-    return found[:MOST_FAULTS]
+        return [Finding(message="has no actions", where="automaton")]
+    errors = list(islice(_check_parts(automaton), MAX_ERRORS))
+    if not errors:
+        # The graph is traversable only if all successors exist.
+        errors += [
+            Finding.at_action(_UNREACHABLE, action, code="unreachable")
+            for action in unreachable_actions(automaton)
+        ]
+        errors += [
+            Finding.at_action(_UNBOUNDED_CYCLE, action, code="unbounded_cycle")
+            for action in unbounded_cycles(automaton)
+        ]
+    return errors[:MAX_ERRORS]
 
 
 def require_sound(
-    automaton: AutomatonGraph, faults: Iterable[Finding] | None = None, *, paths: bool = True
+    automaton: AutomatonGraph, errors: Iterable[Finding] | None = None, *, paths: bool = True
 ) -> None:
-    """Refuse an automaton with errors.
+    """Reject an automaton with errors.
 
-    :param faults: its errors, where they are known already.
-    :param paths: also those of the whole graph. A bound one may have lost choices, if a list
-        was empty, and with them the only way to an action.
-    :raises InputError: naming all of them.
+    :param automaton: the automaton to check.
+    :param errors: its errors, if they are known already.
+    :param paths: whether errors of the whole graph count. In a bound automaton, an empty list may
+        have removed choices, and with them the only path to an action.
+    :raises InputError: naming all errors.
     """
-    faults = faults_of(automaton) if faults is None else faults
-    found = [one for one in faults if paths or one.message not in GRAPH_ERRORS]
-    if found:
-        raise InputError(
-            "\n".join(str(one) for one in found) if len(found) > 1 else found[0].message,
-            where="automaton" if len(found) > 1 else found[0].where,
-        )
+    errors = find_errors(automaton) if errors is None else errors
+    errors = [error for error in errors if paths or error.code not in GRAPH_ERRORS]
+    if len(errors) == 1:
+        raise InputError(errors[0].message, where=errors[0].where)
+    if errors:
+        raise InputError("\n".join(map(str, errors)), where="automaton")
 
 
-def _of_actions(automaton: AutomatonGraph) -> Iterator[Finding]:
-    yield from _names(automaton)
+def _check_parts(automaton: AutomatonGraph) -> Iterator[Finding]:
+    """Yield the errors of the parts: uids, token sets, and actions one by one."""
+    yield from _check_uids(automaton)
     sets = TokenSetChecks()
     for name, vocabulary in automaton.vocabs.items():
-        for what in sets.faults(vocabulary):
-            yield Finding(what, place_of(name))
+        for message in sets.errors(vocabulary):
+            yield Finding(message=message, where=vocab_label(name))
     templates = TemplateChecks(automaton.inputs)
     for action in automaton.actions:
-        for what in _own(action, automaton):
-            yield finding(what, action)
-        for what in templates.faults(action):
-            yield finding(what, action)
-        if isinstance(action, Complete) and isinstance(action.vocab, Vocabulary):
-            for what in sets.faults(action.vocab):
-                yield finding(what, action)
-        for what in wrong_successors(action, automaton):
-            yield finding(what, action)
+        for message in chain(_check_fields(action), templates.errors(action)):
+            yield Finding.at_action(message, action)
+        if isinstance(action, Complete):
+            yield from _check_vocab(action, automaton, sets)
+        for message in wrong_successors(action, automaton):
+            yield Finding.at_action(message, action)
 
 
-def _names(automaton: AutomatonGraph) -> Iterator[Finding]:
+def _check_uids(automaton: AutomatonGraph) -> Iterator[Finding]:
     seen: set[str] = set()
-    for number, action in enumerate(automaton.actions):
+    for index, action in enumerate(automaton.actions):
         if not isinstance(action.uid, str) or not action.uid:
-            yield Finding("has no uid", f"action {number}")
+            yield Finding(message="has no uid", where=f"actions[{index}]", uid=action.uid)
         elif action.uid in seen:
-            yield finding("another action has the same uid", action)
+            yield Finding.at_action("another action has the same uid", action)
         seen.add(action.uid)
 
 
-def _own(action: Action, automaton: AutomatonGraph) -> Iterator[str]:
-    """What is wrong with an action by itself."""
+def _check_fields(action: Action) -> Iterator[str]:
+    """Yield a message for each invalid value of an action's fields."""
     if action.max_visits is not None and action.max_visits < 1:
         yield f"max_visits is {action.max_visits}: give 1 or more"
     match action:
@@ -104,21 +107,21 @@ def _own(action: Action, automaton: AutomatonGraph) -> Iterator[str]:
                 isinstance(piece, TextPiece) for piece in action.text.pieces
             ):
                 yield "text has pieces of token ids: give text"
-            yield from _unwritable("its text", _fixed(action.text))
+            yield from _check_text("text", _source_of(action.text))
         case Choose():
-            yield from _choices(action)
-            yield from _pruning(action)
+            yield from _check_choices(action)
+            yield from _check_pruning(action)
             for key in ("suffix", "unconditional_prompt"):
                 if isinstance(text := getattr(action, key), str):
-                    yield from _unwritable(key, text)
+                    yield from _check_text(key, text)
             if action.norm not in NORMS:
-                yield f"unknown norm {action.norm!r}: one of " + ", ".join(NORMS)
+                yield f"norm is {action.norm!r}: give one of " + ", ".join(NORMS)
         case Complete():
-            yield from _completion(action, automaton)
-            yield from _pruning(action)
+            yield from _check_completion(action)
+            yield from _check_pruning(action)
 
 
-def _fixed(text: object) -> object:
+def _source_of(text: object) -> object:
     match text:
         case Prompt(pieces):
             return "".join(piece.text for piece in pieces if isinstance(piece, TextPiece))
@@ -128,74 +131,85 @@ def _fixed(text: object) -> object:
             return text
 
 
-def _choices(action: Choose) -> Iterator[str]:
+def _check_choices(action: Choose) -> Iterator[str]:
     if not action.choices:
-        yield "there are no choices"
+        yield "has no choices: give at least one"
     seen: set[str] = set()
-    for number, choice in enumerate(action.choices):
+    for index, choice in enumerate(action.choices):
         if isinstance(choice, Template | Each):
-            # Known when the inputs are.
+            # Its text depends on the inputs.
             continue
         if not choice:
-            yield f"choice {number} is empty"
+            yield f"choices[{index}] is empty: give text"
         elif choice in seen:
-            yield f"choice {number}, {cut(choice)!r}, was given before"
+            yield f"choices[{index}] repeats {shorten(choice)!r}: remove it"
         else:
-            yield from _unwritable(f"choice {number}", choice)
+            yield from _check_text(f"choices[{index}]", choice)
             seen.add(choice)
 
 
-def _unwritable(name: str, text: object) -> Iterator[str]:
-    """Characters that no tokenizer takes, for they have no UTF-8 form."""
+def _check_text(name: str, text: object) -> Iterator[str]:
+    """Yield a message for a text that has no UTF-8 form, which tokenizers need."""
     if not isinstance(text, str):
-        yield f"{name} is no text but {type(text).__name__}"
+        yield f"{name} is of type {type(text).__name__}: give text"
         return
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        yield f"{name} has a lone surrogate at character {error.start}: it is no valid Unicode"
+        yield (
+            f"{name} has a lone surrogate at character {error.start}, which is not valid "
+            "Unicode: remove it"
+        )
 
 
-def _pruning(action: Choose | Complete) -> Iterator[str]:
+def _check_pruning(action: Choose | Complete) -> Iterator[str]:
     if action.width is not None and action.width < 1:
-        yield f"width is {action.width}: give 1 or more, or none for all"
+        yield f"width is {action.width}: give 1 or more, or null (None) for all"
     if not 0 <= action.threshold <= 1:
         yield f"threshold is {action.threshold}: give 0 to 1"
     if action.threshold_on not in ("prob", "mean"):
         yield f'threshold_on is {action.threshold_on!r}: give "prob" or "mean"'
 
 
-def _completion(action: Complete, automaton: AutomatonGraph) -> Iterator[str]:
+def _check_completion(action: Complete) -> Iterator[str]:
     if action.length < 1:
         yield f"length is {action.length}: give 1 or more"
-    if not 1 <= action.beams <= MOST_TEXTS:
-        most = "" if action.beams < 1 else f", at most {MOST_TEXTS}"
-        yield f"beams is {action.beams}: give 1 or more{most}"
-    if not 0 <= action.samples <= MOST_TEXTS:
-        most = "" if action.samples < 0 else f" (at most {MOST_TEXTS})"
-        yield f"samples is {action.samples}: give 1 or more{most}, or 0 for beam search"
+    if not 1 <= action.beams <= MAX_TEXTS:
+        yield f"beams is {action.beams}: give 1 to {MAX_TEXTS}"
+    if not 0 <= action.samples <= MAX_TEXTS:
+        yield f"samples is {action.samples}: give 1 to {MAX_TEXTS}, or 0 for beam search"
     if action.samples and action.beams > 1:
-        yield "it has both beams and samples: give one of them"
+        yield "has both beams and samples: give one of them"
     if not 0 <= action.temperature < math.inf:
         yield f"temperature is {action.temperature}: give 0 or more"
     elif action.samples and not action.temperature:
-        yield "temperature is 0: give more than 0, or leave samples out"
+        yield "temperature is 0: give more than 0, or omit samples"
     if action.seed < 0:
         yield f"seed is {action.seed}: give 0 or more"
-    if not abs(action.length_penalty) <= MOST_PENALTY:
+    if not abs(action.length_penalty) <= MAX_LENGTH_PENALTY:
         yield (
-            f"length_penalty is {action.length_penalty}: give a number from -{MOST_PENALTY} to "
-            f"{MOST_PENALTY}"
+            f"length_penalty is {action.length_penalty}: "
+            f"give -{MAX_LENGTH_PENALTY} to {MAX_LENGTH_PENALTY}"
         )
     if not 0 < action.top_p <= 1:
-        yield f"top_p is {action.top_p}: give more than 0, at most 1"
-    for number, stop in enumerate(action.stop):
+        yield f"top_p is {action.top_p}: give more than 0, and at most 1"
+    for index, stop in enumerate(action.stop):
         if not isinstance(stop, str) or not stop:
-            yield f"stop {number} is empty"
+            yield f"stop[{index}] is empty: give text"
         else:
-            yield from _unwritable(f"stop {number}", stop)
-    if isinstance(action.vocab, str) and action.vocab not in automaton.vocabs:
-        hint = suggestion(action.vocab, automaton.vocabs)
-        if not automaton.vocabs:
-            hint = "the automaton has none"
-        yield with_hint(f'unknown vocab "{cut(action.vocab)}"', hint)
+            yield from _check_text(f"stop[{index}]", stop)
+
+
+def _check_vocab(
+    action: Complete, automaton: AutomatonGraph, sets: TokenSetChecks
+) -> Iterator[Finding]:
+    if isinstance(action.vocab, Vocabulary):
+        for message in sets.errors(action.vocab):
+            yield Finding.at_action(message, action)
+    elif isinstance(action.vocab, str) and action.vocab not in automaton.vocabs:
+        hint = suggest(action.vocab, automaton.vocabs)
+        message = append_hint(
+            f'unknown vocab "{shorten(action.vocab)}"',
+            hint if automaton.vocabs else "the automaton has no vocabs",
+        )
+        yield Finding.at_action(message, action, code="unknown_vocab")

@@ -1,4 +1,4 @@
-"""The graph of an automaton: edges to nowhere, actions that no path meets, endless cycles."""
+"""Checks of the graph: unknown successors, unreachable actions, endless cycles."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from collections.abc import Iterator
 
 from autocog_core.automaton.actions import Action, Choose
 from autocog_core.automaton.graph import AutomatonGraph
-from autocog_core.errors import cut, suggestion, with_hint
+from autocog_core.errors import append_hint, shorten, suggest
 
 
 def wrong_successors(action: Action, automaton: AutomatonGraph) -> Iterator[str]:
-    """What is wrong with an action's successors."""
+    """Yield a message for each error in an action's successors."""
     count = len(action.successors)
     if isinstance(action, Choose):
         if count > 1 and count != len(action.choices):
             yield (
-                f"{count} successors for {len(action.choices)} choices: "
-                "give one for all, one for each, or none"
+                f"has {count} successors for {len(action.choices)} choices: "
+                "give one for all, one per choice, or none"
             )
     elif count > 1:
-        yield f"{count} successors: at most one can follow it"
+        yield f"has {count} successors: give at most 1"
     for uid in action.successors:
         if uid not in automaton.by_uid:
-            hint = suggestion(uid, automaton.by_uid)
-            yield with_hint(f'unknown successor "{cut(uid)}"', hint)
+            hint = suggest(uid, automaton.by_uid)
+            yield append_hint(f'unknown successor "{shorten(uid)}"', hint)
 
 
 def unreachable_actions(automaton: AutomatonGraph) -> Iterator[Action]:
-    """Actions that no path leads to."""
+    """Yield the actions that no path reaches. All successors must exist."""
     reached = {automaton.entry.uid}
     stack = [automaton.entry]
     while stack:
@@ -39,31 +39,32 @@ def unreachable_actions(automaton: AutomatonGraph) -> Iterator[Action]:
 
 
 def unbounded_cycles(automaton: AutomatonGraph) -> Iterator[Action]:
-    """Actions with which cycles begin that have none with `max_visits`.
+    """Yield one action of each cycle in which no action has `max_visits`.
 
-    A search in depth through actions without: each cycle has an edge that leads back to an action
-    which the search is still in. With a bound on all of these no cycle is left.
+    All successors must exist. A depth-first search through the actions without `max_visits` closes
+    a cycle when an edge leads back to an action on the current search path. If all actions that it
+    yields get `max_visits`, no unbounded cycle remains.
     """
-    done: set[str] = set()
-    inside: set[str] = set()
-    found: set[str] = set()
-    for entry in automaton.actions:
-        if entry.uid in done or entry.max_visits is not None:
+    finished: set[str] = set()
+    on_search_path: set[str] = set()
+    cycle_starts: set[str] = set()
+    for root in automaton.actions:
+        if root.uid in finished or root.max_visits is not None:
             continue
-        stack = [(entry.uid, iter(entry.successors))]
-        inside.add(entry.uid)
+        stack = [(root.uid, iter(root.successors))]
+        on_search_path.add(root.uid)
         while stack:
-            uid, coming = stack[-1]
-            successor = next(coming, None)
+            uid, successors = stack[-1]
+            successor = next(successors, None)
             if successor is None:
                 stack.pop()
-                inside.discard(uid)
-                done.add(uid)
-            elif successor in inside:
-                found.add(successor)
-            elif successor not in done:
+                on_search_path.discard(uid)
+                finished.add(uid)
+            elif successor in on_search_path:
+                cycle_starts.add(successor)
+            elif successor not in finished:
                 action = automaton.by_uid[successor]
                 if action.max_visits is None:
-                    inside.add(successor)
+                    on_search_path.add(successor)
                     stack.append((successor, iter(action.successors)))
-    yield from (action for action in automaton.actions if action.uid in found)
+    yield from (action for action in automaton.actions if action.uid in cycle_starts)

@@ -1,4 +1,4 @@
-"""What is wrong with sets of tokens, as far as no model is needed to tell: texts and patterns."""
+"""Checks of token sets: valid texts, and valid patterns of bounded size."""
 
 from __future__ import annotations
 
@@ -15,31 +15,33 @@ from autocog_core.automaton.token_sets import (
     Union,
     Vocabulary,
 )
-from autocog_core.errors import cut
+from autocog_core.errors import shorten
 
-#: What all patterns may come to once their repetitions are written out; each counts some more.
-MOST_PATTERN_SIZE = 100_000
-_SIZE_EACH = 100
+#: Characters of all patterns together with their repetitions written out, because compiling takes
+#: memory in proportion. Each pattern counts `_COST_PER_PATTERN` extra.
+MAX_PATTERN_SIZE = 100_000
+_COST_PER_PATTERN = 100
 
-_PARTS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]?|\{(\d*),?(\d*)\}|.", re.DOTALL)
+#: The parts of a pattern: an escape, a character class, a repetition, or any other character.
+_PATTERN_PARTS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]?|\{(\d*),?(\d*)\}|.", re.DOTALL)
 
 
 class TokenSetChecks:
-    """Sets of one automaton, each of which is looked at once."""
+    """The checks of one automaton's token sets. Each set is checked only once."""
 
     def __init__(self) -> None:
-        self._seen: set[bytes] = set()
-        self._left = MOST_PATTERN_SIZE
+        self._checked: set[bytes] = set()
+        self._size_left = MAX_PATTERN_SIZE
 
-    def faults(self, vocabulary: Vocabulary) -> Iterator[str]:
-        """What is wrong with a set and those that it is made of."""
+    def errors(self, vocabulary: Vocabulary) -> Iterator[str]:
+        """Yield a message for each error in a set and its operands."""
         stack = [vocabulary]
         while stack:
-            one = stack.pop()
-            if one.digest in self._seen:
+            current = stack.pop()
+            if current.digest in self._checked:
                 continue
-            self._seen.add(one.digest)
-            match one:
+            self._checked.add(current.digest)
+            match current:
                 case Union(operands) | Intersect(operands):
                     stack += reversed(operands)
                 case Difference(first, second):
@@ -49,18 +51,21 @@ class TokenSetChecks:
                 case Tokens(strings) | Strings(strings):
                     for string in strings:
                         if not string.isascii() and _has_surrogate(string):
-                            yield f"{cut(string)!r} has a lone surrogate: it is no valid Unicode"
+                            yield (
+                                f"{shorten(string)!r} has a lone surrogate, which is not valid "
+                                "Unicode: remove it"
+                            )
                 case Regex(pattern):
-                    yield from self._pattern(pattern)
+                    yield from self._check_pattern(pattern)
 
-    def _pattern(self, pattern: str) -> Iterator[str]:
-        if self._left < 0:
+    def _check_pattern(self, pattern: str) -> Iterator[str]:
+        if self._size_left < 0:
             return
-        self._left -= expanded_size(pattern) + _SIZE_EACH
-        if self._left < 0:
+        self._size_left -= expanded_size(pattern) + _COST_PER_PATTERN
+        if self._size_left < 0:
             yield (
-                f"the pattern {cut(pattern)!r} repeats too much, or there are too many patterns: "
-                f"up to here they come to more than {MOST_PATTERN_SIZE} characters"
+                f"the patterns up to {shorten(pattern)!r} are too large: with repetitions "
+                f"written out they have more than {MAX_PATTERN_SIZE} characters"
             )
             return
         import regex
@@ -68,17 +73,17 @@ class TokenSetChecks:
         try:
             regex.compile(pattern, regex.DOTALL)
         except regex.error as error:
-            yield f"{cut(pattern)!r} is no regular expression: {error}"
+            yield f"{shorten(pattern)!r} is not a valid regular expression: {error}"
         except (RecursionError, MemoryError, OverflowError):
-            yield f"the pattern {cut(pattern)!r} is nested too deeply"
+            yield f"the pattern {shorten(pattern)!r} is nested too deeply"
 
 
 def expanded_size(pattern: str) -> int:
-    """How long a pattern is with `a{3}` written as `aaa`: what compiling it takes memory for."""
-    # The sizes of open groups, and of the last part of each.
+    """Return the number of characters of a pattern with `a{3}` written as `aaa`."""
+    # For each open group: the size so far without its last part, and the size of its last part.
     groups = [[0, 0]]
-    for found in _PARTS.finditer(pattern):
-        part = found[0]
+    for match in _PATTERN_PARTS.finditer(pattern):
+        part = match[0]
         group = groups[-1]
         if part == "(":
             groups.append([0, 0])
@@ -86,8 +91,8 @@ def expanded_size(pattern: str) -> int:
             groups.pop()
             size = sum(group) + 1
             groups[-1] = [sum(groups[-1]), size]
-        elif found[1] or found[2]:
-            group[1] *= max(1, *(int(each[:9]) for each in (found[1], found[2]) if each))
+        elif match[1] or match[2]:
+            group[1] *= max(1, *(int(digits[:9]) for digits in (match[1], match[2]) if digits))
         else:
             groups[-1] = [sum(group), len(part)]
     return sum(map(sum, groups))

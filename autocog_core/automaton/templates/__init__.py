@@ -1,1 +1,1 @@
-"""Sandboxed templates in texts and choices."""
+"""Sandboxed templates for the texts and choices of a program."""

@@ -1,4 +1,4 @@
-"""What templates may use: Jinja's own filters and a few methods, all of them counted."""
+"""The filters, tests and methods that templates may use. All of them count their work."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from autocog_core.automaton.templates.work_limit import (
 )
 from autocog_core.errors import InputError
 
-#: Where the allowance is found among the values of a template.
-ALLOWANCE = "_allowance"
-#: Filters for what is not written as one.
+#: The name of the `WorkLimit` among the values of a template.
+WORK_LIMIT = "_work_limit"
+#: Filters that replace other syntax.
 LOOP, CONCAT, SLICE = "_loop", "_concat", "_slice"
 
 METHODS: Mapping[type, frozenset[str]] = {
@@ -44,7 +44,7 @@ METHODS: Mapping[type, frozenset[str]] = {
     ),
     dict: frozenset({"get", "items", "keys", "values"}),
 }
-_FROM_JINJA = (
+_JINJA_FILTERS = (
     "abs",
     "capitalize",
     "count",
@@ -78,37 +78,38 @@ _FROM_JINJA = (
     "upper",
     "wordcount",
 )
-#: What may stand after `is`.
+#: The allowed tests, after `is`.
 TESTS = (
     *("boolean", "defined", "divisibleby", "eq", "even", "false", "float", "ge", "gt", "in"),
     *("integer", "iterable", "le", "lt", "mapping", "ne", "none", "number", "odd", "sequence"),
     *("string", "true", "undefined"),
 )
-#: Filters that read nothing; and that read a list, but not what is in it. Others write it out.
-_CHEAP = ("count", "d", "default", "first", "last", "length")
-_SHALLOW = (
+#: Filters that do not read their value, and filters that read a list but not its items. All others
+#: may turn their value into text.
+_CONSTANT_TIME = ("count", "d", "default", "first", "last", "length")
+_ITEMS_ONLY = (
     *("abs", "float", "int", "items", "list", "map", "reject", "rejectattr", "reverse", "round"),
     *("select", "selectattr"),
 )
 
 
 class Method:
-    """A method of a text or a mapping, which can be called and nothing else."""
+    """A bound method of a text or a mapping. A template can only call it."""
 
     def __init__(self, owner: Any, name: str) -> None:
         self._owner = owner
         self._name = name
 
-    def call(self, allowance: WorkLimit, *args: Any, **kwargs: Any) -> Any:
-        """Call it, counted."""
-        allowance.take(size_of(self._owner) + sum(size_of(each) for each in args))
-        found = getattr(self._owner, self._name)(*args, **kwargs)
+    def call(self, limit: WorkLimit, *args: Any, **kwargs: Any) -> Any:
+        """Call the method, and count its work."""
+        limit.spend(size_of(self._owner) + sum(map(size_of, args)))
+        result = getattr(self._owner, self._name)(*args, **kwargs)
         if self._name == "get":
-            return found
+            return result
         if isinstance(self._owner, dict):
-            found = list(found)
-        allowance.take(allocation_cost(found))
-        return found
+            result = list(result)
+        limit.spend(allocation_cost(result))
+        return result
 
     def __str__(self) -> str:
         raise InputError(
@@ -118,61 +119,60 @@ class Method:
     __repr__ = __str__
 
 
-def filters() -> dict[str, Callable[..., Any]]:
-    """All filters, by name."""
-    own = {
-        "replace": _replace,
-        "round": _round,
-        "tojson": _tojson,
-    }
-    found = {name: FILTERS[name] for name in _FROM_JINJA} | own
-    counted = {name: _counted(name, each) for name, each in found.items()}
-    return counted | {LOOP: _loop, CONCAT: _concat, SLICE: _slice}
+def make_filters() -> dict[str, Callable[..., Any]]:
+    """Return all filters by name. Those that begin with "_" are not for authors."""
+    replacements = {"replace": _replace, "round": _round, "tojson": _tojson}
+    allowed = {name: FILTERS[name] for name in _JINJA_FILTERS} | replacements
+    counting = {name: _add_counting(name, function) for name, function in allowed.items()}
+    return counting | {LOOP: _loop, CONCAT: _concat, SLICE: _slice}
 
 
-def allowance_of(context: Context) -> WorkLimit:
-    """What is left for the text that is being made."""
-    found = context[ALLOWANCE]
-    assert isinstance(found, WorkLimit)
-    return found
+def get_work_limit(context: Context) -> WorkLimit:
+    """Return the limit of the text that is being rendered."""
+    limit = context[WORK_LIMIT]
+    assert isinstance(limit, WorkLimit)
+    return limit
 
 
-def _counted(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
-    wanted = getattr(plain, "jinja_pass_arg", None)
+def _add_counting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a filter that counts the work of one of Jinja's filters."""
+    pass_argument = getattr(getattr(function, "jinja_pass_arg", None), "name", None)
 
     @pass_context
-    def counted(context: Context, value: Any, *args: Any, **kwargs: Any) -> Any:
-        allowance = allowance_of(context)
+    def count_and_call(context: Context, value: Any, *args: Any, **kwargs: Any) -> Any:
+        limit = get_work_limit(context)
         if isinstance(value, LoopContext):
-            raise InputError("a loop is no value", where="template")
+            raise InputError(
+                "a loop is not a value", where="template", hint="use a field such as loop.index"
+            )
         if isinstance(value, Iterator):
-            value = list(allowance.over(value))
-        first = {
+            value = list(limit.counted(value))
+        first_arguments = {
             None: (),
             "context": (context,),
             "eval_context": (context.eval_ctx,),
             "environment": (context.environment,),
-        }[getattr(wanted, "name", None)]
-        if name in _CHEAP:
-            return plain(*first, value, *args, **kwargs)
-        given = size_of(value) if name in _SHALLOW else rendered_size(value)
+        }[pass_argument]
+        if name in _CONSTANT_TIME:
+            return function(*first_arguments, value, *args, **kwargs)
+        work = size_of(value) if name in _ITEMS_ONLY else rendered_size(value)
         if name == "join":
             separator = args[0] if args else kwargs.get("d", "")
-            given += size_of(value) * rendered_size(separator)
-        allowance.take(given)
+            work += size_of(value) * rendered_size(separator)
+        limit.spend(work)
         if name == "replace":
-            # Only now: what is counted in may not be written out unless it is short enough.
-            allowance.take(_replaced_size(value, *args, **kwargs))
-        found = plain(*first, value, *args, **kwargs)
-        if isinstance(found, Iterator):
-            return allowance.over(found)
-        allowance.take(allocation_cost(found))
-        return found
+            # Counting occurrences reads the whole text, so check its length first.
+            limit.spend(_replacement_size(value, *args, **kwargs))
+        result = function(*first_arguments, value, *args, **kwargs)
+        if isinstance(result, Iterator):
+            return limit.counted(result)
+        limit.spend(allocation_cost(result))
+        return result
 
-    return counted
+    return count_and_call
 
 
-def _replaced_size(text: Any, old: Any, new: Any, count: int | None = None) -> int:
+def _replacement_size(text: Any, old: Any, new: Any, count: int | None = None) -> int:
     text, old, new = str(text), str(old), str(new)
     return int(text.count(old) * len(new))
 
@@ -182,43 +182,40 @@ def _replace(text: Any, old: Any, new: Any, count: int | None = None) -> str:
 
 
 def _round(value: Any, precision: int = 0, method: Any = "common") -> float:
-    """Jinja's own, which counts up powers of ten of any size."""
+    """Round with Jinja's filter, which computes powers of ten of any size."""
     if not -20 <= precision <= 20:
-        raise ValueError(f"{precision} is no number of decimal places")
+        raise ValueError(f"round: the precision is {precision}, give -20 to 20")
     return do_round(value, precision, method)
 
 
 def _tojson(value: Any) -> str:
-    """As it is written in a prompt: Jinja's own escapes what HTML would read."""
+    """Return JSON as it is written in a prompt: Jinja's filter escapes it for HTML."""
     return json.dumps(value, ensure_ascii=False)
 
 
 @pass_context
 def _loop(context: Context, items: Any) -> Any:
-    """The items of a loop, counted."""
+    """Return the items of a loop, counted."""
     if isinstance(items, Undefined):
         return items
-    counted = allowance_of(context).over(_iterable(items))
-    # Loops ask for the length of what has one.
-    return list(counted) if isinstance(items, Sized) else counted
-
-
-def _iterable(items: Any) -> Iterable[Any]:
     if not isinstance(items, Iterable):
-        raise InputError(f"{type_label(items)} is no list to loop over", where="template")
-    return items
+        raise InputError(f"cannot loop over {type_label(items)}", where="template")
+    counted = get_work_limit(context).counted(items)
+    # `loop.length` needs a list.
+    return list(counted) if isinstance(items, Sized) else counted
 
 
 @pass_context
 def _concat(context: Context, parts: list[Any]) -> str:
-    """What stands between `~`."""
-    allowance_of(context).take(rendered_size(parts))
+    """Return the operands of `~` as one text."""
+    get_work_limit(context).spend(rendered_size(parts))
     return "".join(map(str, parts))
 
 
 @pass_context
 def _slice(context: Context, value: Any, *bounds: Any) -> Any:
+    """Return `value[start:stop:step]`."""
     if isinstance(value, Undefined):
         str(value)
-    allowance_of(context).take(size_of(value))
+    get_work_limit(context).spend(size_of(value))
     return value[slice(*bounds)]

@@ -1,9 +1,10 @@
-"""Jinja2 with a list of what is allowed, and a bound on how much is done."""
+"""Jinja2 with a list of allowed features, and a limit on its work."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from jinja2 import StrictUndefined, Undefined, nodes, pass_context
@@ -13,23 +14,23 @@ from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from autocog_core.automaton.templates.filters import (
-    ALLOWANCE,
     METHODS,
     TESTS,
+    WORK_LIMIT,
     Method,
-    allowance_of,
-    filters,
+    get_work_limit,
+    make_filters,
 )
-from autocog_core.automaton.templates.syntax import check, counted
+from autocog_core.automaton.templates.syntax import add_counting, check_syntax
 from autocog_core.automaton.templates.work_limit import WorkLimit, size_of, type_label
-from autocog_core.errors import InputError, cut, suggestion
+from autocog_core.errors import InputError, shorten, suggest
 
 #: Words and signs of one template.
-MOST_WORDS = 10_000
-#: Digits, in bits, of whole numbers that are multiplied.
-_MOST_BITS = 1024
+MAX_WORDS = 10_000
+#: Bits of the product of two whole numbers.
+_MAX_BITS = 1024
 
-_OF_LOOPS = frozenset(
+_LOOP_FIELDS = frozenset(
     {
         "depth",
         "depth0",
@@ -48,22 +49,24 @@ _RESULT = "_result"
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """Plain data, and nothing behind it: no object gives an attribute that is not listed."""
+    """An environment for plain data: objects have no attributes except the listed ones."""
 
     intercepted_binops = frozenset(["*", "%", "+"])
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """`obj.attribute`: a method that is allowed, what a loop knows, or an entry."""
+        """Return `obj.attribute`: an allowed method, a field of a loop, or an entry."""
         if isinstance(obj, Undefined):
             str(obj)
         if isinstance(obj, LoopContext):
-            return getattr(obj, attribute) if attribute in _OF_LOOPS else self._no(obj, attribute)
+            if attribute in _LOOP_FIELDS:
+                return getattr(obj, attribute)
+            return self._undefined_entry(obj, attribute)
         if attribute in METHODS.get(type(obj), ()):
             return Method(obj, attribute)
         return self.getitem(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        """`obj[argument]`, of what has entries."""
+        """Return `obj[argument]` of a text, list or mapping."""
         if isinstance(obj, Undefined):
             str(obj)
         if isinstance(obj, str | list | tuple | dict):
@@ -71,163 +74,169 @@ class _Environment(ImmutableSandboxedEnvironment):
                 return obj[argument]
             except (TypeError, LookupError):
                 pass
-        return self._no(obj, argument)
+        return self._undefined_entry(obj, argument)
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
-        """Only methods are called, and these are all allowed."""
+        """Call a method. `Method` objects exist only for allowed methods."""
         if not isinstance(obj, Method):
             raise InputError(f"{type_label(obj)} cannot be called", where="template")
-        return obj.call(allowance_of(context), *args, **kwargs)
+        return obj.call(get_work_limit(context), *args, **kwargs)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Numbers may be multiplied, texts and lists only added."""
-        numbers = all(isinstance(each, int | float) for each in (left, right))
-        if operator != "+" and not numbers:
-            raise InputError(f'"{operator}" is for numbers', where="template")
-        if not numbers:
-            allowance_of(context).take(size_of(left) + size_of(right))
-        elif operator == "*" and _bits(left) + _bits(right) > _MOST_BITS:
-            raise InputError("a number grows too large", where="template")
+        """Apply an operator: any of them to numbers, and only `+` to texts and lists."""
+        are_numbers = all(isinstance(operand, int | float) for operand in (left, right))
+        if operator != "+" and not are_numbers:
+            raise InputError(f'"{operator}" works only on numbers', where="template")
+        if not are_numbers:
+            get_work_limit(context).spend(size_of(left) + size_of(right))
+        elif operator == "*" and _bit_length(left) + _bit_length(right) > _MAX_BITS:
+            raise InputError("the product of two numbers is too large", where="template")
         return super().call_binop(context, operator, left, right)
 
-    def _no(self, obj: Any, name: Any) -> Undefined:
+    def _undefined_entry(self, obj: Any, name: Any) -> Undefined:
         kind = "a loop" if isinstance(obj, LoopContext) else type_label(obj)
-        shown = cut(repr(name)) if isinstance(name, str | int) else type_label(name)
-        return self.undefined(f"{kind} has no entry {shown}")
+        entry = shorten(repr(name)) if isinstance(name, str | int) else type_label(name)
+        return self.undefined(f"{kind} has no entry {entry}")
 
 
-def _bits(number: float) -> int:
+def _bit_length(number: float) -> int:
     return number.bit_length() if isinstance(number, int) else 0
 
 
 @pass_context
-def _put_in(context: Context, value: Any) -> str:
-    """What an expression comes to, as text."""
+def _finalize(context: Context, value: Any) -> str:
+    """Return the value of an expression as text."""
     if not isinstance(value, str | int | float | None | Undefined | Method):
         raise InputError(
-            f"{type_label(value)} is put into the text as it is",
+            f"cannot insert {type_label(value)} into a text",
             where="template",
-            hint='add "| join(...)" to a list',
+            hint="add a filter such as \"| join(', ')\"",
         )
     text = "" if value is None else str(value)
-    allowance = allowance_of(context)
-    if allowance.opening and text:
-        return f"{allowance.opening}{text}{allowance.closing}"
+    limit = get_work_limit(context)
+    if limit.opening and text:
+        return f"{limit.opening}{text}{limit.closing}"
     return text
 
 
-def _environment() -> _Environment:
+def _make_environment() -> _Environment:
     environment = _Environment(
         undefined=StrictUndefined,
         keep_trailing_newline=True,
-        finalize=_put_in,
+        finalize=_finalize,
         autoescape=False,
-        # Nothing is worked out before it is counted.
+        # The optimizer would evaluate constant expressions without counting them.
         optimized=False,
     )
     environment.globals.clear()
-    environment.filters = filters()
+    environment.filters = make_filters()
     environment.tests = {name: environment.tests[name] for name in TESTS}
     return environment
 
 
-_ENVIRONMENT = _environment()
+_ENVIRONMENT = _make_environment()
 
 
-class Compiled:
-    """A template that was found to do nothing but what is allowed.
+class CompiledTemplate:
+    """A compiled template that uses only allowed features.
 
-    :param expression: whether the source is one expression, without the braces around it.
-    :ivar names: what it uses. `words`: how many words and signs it has.
-    :raises InputError: if it does, or is none.
+    :param source: the template.
+    :param is_expression: whether the source is one expression, without braces.
+    :ivar names: the names of the inputs that it uses.
+    :ivar words: the number of its words and signs.
+    :raises InputError: if it is not a valid template, or has features that are not allowed.
     """
 
-    def __init__(self, source: str, *, expression: bool = False) -> None:
+    def __init__(self, source: str, *, is_expression: bool = False) -> None:
         try:
-            whole = "{{ " + source + " }}" if expression else source
-            self.words = _words(whole)
-            tree = _ENVIRONMENT.parse(whole)
-            check(tree)
+            template = "{{ " + source + " }}" if is_expression else source
+            self.words = _count_words(template)
+            tree = _ENVIRONMENT.parse(template)
+            check_syntax(tree)
             self.names = frozenset(find_undeclared_variables(tree))
-            if expression:
+            if is_expression:
                 result = nodes.Name(_RESULT, "store")
-                tree.body = [nodes.Assign(result, _expression_of(tree, source), lineno=1)]
+                tree.body = [nodes.Assign(result, _get_expression(tree, source), lineno=1)]
                 tree.set_environment(_ENVIRONMENT)
-            code = _ENVIRONMENT.compile(counted(tree))
+            code = _ENVIRONMENT.compile(add_counting(tree))
         except TemplateSyntaxError as error:
             # Jinja counts lines from 1 within the text.
-            place = f" (line {error.lineno} of the text)" if "\n" in source.rstrip() else ""
+            line = f" (line {error.lineno} of the text)" if "\n" in source.rstrip() else ""
             raise InputError(
-                f"{error.message}{place}",
+                f"{str(error.message).rstrip('.')}{line}",
                 where="template",
-                hint="" if expression else 'what is no template goes into {literal: "..."}',
+                hint="" if is_expression else 'for text that is not a template: {literal: "..."}',
             ) from error
         except (RecursionError, SyntaxError, MemoryError):
-            # Python's own parser gives up in several ways.
-            raise InputError("it is nested too deeply", where="template") from None
+            # Python's parser reports deep nesting as any of these.
+            raise InputError("is nested too deeply", where="template") from None
         self._template = _ENVIRONMENT.template_class.from_code(_ENVIRONMENT, code, {})
 
-    def render(self, values: Mapping[str, Any], allowance: WorkLimit) -> str:
-        """The text, with the allowance's marks around all that is put in."""
+    def render(self, values: Mapping[str, Any], limit: WorkLimit) -> str:
+        """Return the text, with the limit's marks around all inserted values.
+
+        :param values: the values of the inputs, by name.
+        :param limit: the work that is left.
+        :raises InputError: if a value is missing or does not fit, or the limit is exceeded.
+        """
         parts = []
-        with _Explained(values):
-            for part in self._template.generate({**values, ALLOWANCE: allowance}):
-                allowance.take(len(part))
+        with _translate_errors(values):
+            for part in self._template.generate({**values, WORK_LIMIT: limit}):
+                limit.spend(len(part))
                 parts.append(part)
         return "".join(parts)
 
-    def value(self, values: Mapping[str, Any], allowance: WorkLimit) -> Any:
-        """What an expression comes to, not as text."""
-        with _Explained(values):
-            context = self._template.new_context({**values, ALLOWANCE: allowance})
+    def evaluate(self, values: Mapping[str, Any], limit: WorkLimit) -> Any:
+        """Return the value of an expression.
+
+        :param values: the values of the inputs, by name.
+        :param limit: the work that is left.
+        :raises InputError: if a value is missing or does not fit, or the limit is exceeded.
+        """
+        with _translate_errors(values):
+            context = self._template.new_context({**values, WORK_LIMIT: limit})
             deque(self._template.root_render_func(context), maxlen=0)
-            found = context.vars[_RESULT]
-            if isinstance(found, Undefined):
-                str(found)
-            return list(found) if isinstance(found, Iterator) else found
+            result = context.vars[_RESULT]
+            if isinstance(result, Undefined):
+                str(result)
+            return list(result) if isinstance(result, Iterator) else result
 
 
-class _Explained:
-    """Turns what a template raises into one error of ours."""
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = values
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        match error:
-            case None | InputError():
-                return
-            case UndefinedError():
-                message = str(error)
-                hint = ""
-                if message.endswith(" is undefined"):
-                    hint = suggestion(message.split("'")[1], self._values)
-                raise InputError(message, where="template", hint=hint) from error
-            case RecursionError():
-                raise InputError("it is nested too deeply", where="template") from None
-            case Exception():
-                # Filters raise what they come upon.
-                raise InputError(cut(str(error)), where="template") from error
+@contextmanager
+def _translate_errors(values: Mapping[str, Any]) -> Iterator[None]:
+    """Raise `InputError` for all exceptions of a template."""
+    try:
+        yield
+    except InputError:
+        raise
+    except UndefinedError as error:
+        message = str(error)
+        hint = ""
+        if message.endswith(" is undefined"):
+            hint = suggest(message.split("'")[1], values)
+        raise InputError(message, where="template", hint=hint) from error
+    except RecursionError:
+        raise InputError("is nested too deeply", where="template") from None
+    except Exception as error:
+        # Filters raise anything.
+        raise InputError(shorten(str(error)), where="template") from error
 
 
-def _words(source: str) -> int:
-    """How many words and signs a template has, and not too many to look at."""
-    found = 0
+def _count_words(source: str) -> int:
+    """Return the number of words and signs of a template, or reject a long one."""
+    count = 0
     for _, kind, _ in _ENVIRONMENT.lexer.tokeniter(source, None):
-        found += kind != "whitespace"
-        if found > MOST_WORDS:
-            raise InputError(f"it has more than {MOST_WORDS} words and signs", where="template")
-    return found
+        count += kind != "whitespace"
+        if count > MAX_WORDS:
+            raise InputError(f"has more than {MAX_WORDS} words and signs", where="template")
+    return count
 
 
-def _expression_of(tree: nodes.Template, source: str) -> nodes.Expr:
-    """The expression that a template consists of."""
+def _get_expression(tree: nodes.Template, source: str) -> nodes.Expr:
+    """Return the expression that is the whole template."""
     match tree.body:
-        case [nodes.Output(nodes=[nodes.Expr() as found])] if not isinstance(
-            found, nodes.TemplateData
+        case [nodes.Output(nodes=[nodes.Expr() as expression])] if not isinstance(
+            expression, nodes.TemplateData
         ):
-            return found
-    raise InputError(f'"{cut(source)}" is no expression', where="template")
+            return expression
+    raise InputError(f'"{shorten(source)}" is not an expression', where="template")

@@ -1,7 +1,7 @@
-"""Templates: texts of a program that are filled in from its inputs. Jinja2, in a sandbox.
+"""Templates: texts of a program with values of its inputs. Jinja2 in a sandbox.
 
-Programs may come from strangers. What a template can do is listed here, and not what it cannot:
-it reads its inputs, branches on them, loops over them; no template runs long or writes much.
+Programs may be untrusted. So the sandbox lists what a template can do: it reads its inputs,
+branches on them and loops over them. Its time and its output are limited.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from autocog_core.automaton.templates.work_limit import WorkLimit, type_label
-from autocog_core.errors import InputError, cut
+from autocog_core.errors import InputError, shorten
 from autocog_core.types.prompt import Prompt, TextPiece
 
 if TYPE_CHECKING:
-    from autocog_core.automaton.templates.sandbox import Compiled
+    from autocog_core.automaton.templates.sandbox import CompiledTemplate
 
-#: What begins Jinja's expressions, statements and comments.
-MARKS = ("{{", "{%", "{#")
-#: Names that mean something else in a template.
-RESERVED = frozenset(
+#: The beginnings of Jinja's expressions, statements and comments.
+TEMPLATE_MARKS = ("{{", "{%", "{#")
+#: Names that have another meaning in a template.
+RESERVED_NAMES = frozenset(
     {
         *("and", "else", "if", "in", "is", "not", "or"),
         *("False", "None", "True", "false", "none", "true"),
@@ -31,17 +31,17 @@ RESERVED = frozenset(
 )
 
 
-def has_marks(text: str) -> bool:
-    """Whether a text is a template, and not just itself."""
-    return any(mark in text for mark in MARKS)
+def is_template(text: str) -> bool:
+    """Return whether a text is a template."""
+    return any(mark in text for mark in TEMPLATE_MARKS)
 
 
 @dataclass(frozen=True)
 class Template:
     """Text with `{{ expressions }}` over the inputs.
 
-    :ivar source: Jinja2, without what could run long (macros, assignments, most calls).
-    :ivar special: parse special tokens in what the author wrote; never in what is put in.
+    :ivar source: Jinja2, without macros, assignments and most calls.
+    :ivar special: parse special tokens that the author wrote, but never those in inserted values.
     """
 
     source: str
@@ -49,40 +49,45 @@ class Template:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The inputs that it uses.
+        """The names of the inputs that it uses.
 
-        :raises InputError: if it is no template, or does what is not allowed.
+        :raises InputError: if it is not a valid template, or has features that are not allowed.
         """
-        return _compiled(self.source).names
+        return _compile(self.source).names
 
     @cached_property
     def words(self) -> int:
-        """How many words and signs it has: what it costs to look at."""
-        return _compiled(self.source).words
+        """The number of its words and signs, which limits the cost of checking it."""
+        return _compile(self.source).words
 
     def render(self, values: Mapping[str, Any]) -> str | Prompt:
-        """The text, or with `special` a prompt of trusted and untrusted pieces.
+        """Return the text, or with `special` a prompt of trusted and untrusted pieces.
 
-        :raises InputError: for an input that is missing, or does not fit what is done with it.
+        :param values: the values of the inputs, by name.
+        :raises InputError: if a value is missing, or does not fit its use.
         """
         if not self.special:
             return self.text(values)
-        # Nobody who writes the data can guess them.
-        opening, closing = (f"\ue000{secrets.token_hex(16)}\ue001" for _ in "<>")
-        text = _compiled(self.source).render(values, WorkLimit(opening, closing))
-        return Prompt(tuple(_pieces(text, opening, closing)))
+        # Random marks: the data cannot imitate them.
+        opening, closing = (f"\ue000{secrets.token_hex(16)}\ue001" for _ in range(2))
+        text = _compile(self.source).render(values, WorkLimit(opening, closing))
+        return Prompt(tuple(_split_pieces(text, opening, closing)))
 
     def text(self, values: Mapping[str, Any]) -> str:
-        """The text, without regard to special tokens."""
-        return _compiled(self.source).render(values, WorkLimit())
+        """Return the text, without regard to special tokens.
+
+        :param values: the values of the inputs, by name.
+        :raises InputError: if a value is missing, or does not fit its use.
+        """
+        return _compile(self.source).render(values, WorkLimit())
 
 
 @dataclass(frozen=True)
 class Each:
-    """One choice for every item of a list.
+    """One choice for each item of a list.
 
-    :ivar items: an expression over the inputs that gives a list: "options".
-    :ivar text: what each choice says, with `item` and its `index`, from 0.
+    :ivar items: an expression over the inputs for a list: "options".
+    :ivar text: the template of each choice, with `item` and its `index` from 0.
     """
 
     items: str
@@ -90,52 +95,56 @@ class Each:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The inputs that it uses."""
-        inside = _compiled(self.text).names - {"item", "index"}
-        return _compiled_list(self.items).names | inside
+        """The names of the inputs that it uses."""
+        names = _compile(self.text).names - {"item", "index"}
+        return _compile_expression(self.items).names | names
 
     @cached_property
     def words(self) -> int:
-        """How many words and signs it has: what it costs to look at."""
-        return _compiled(self.text).words + _compiled_list(self.items).words
+        """The number of its words and signs, which limits the cost of checking it."""
+        return _compile(self.text).words + _compile_expression(self.items).words
 
     def render(self, values: Mapping[str, Any]) -> tuple[str, ...]:
-        """The choices.
+        """Return the choices.
 
-        :raises InputError: if the expression gives no list.
+        :param values: the values of the inputs, by name.
+        :raises InputError: if the value of `items` is not a list.
         """
-        allowance = WorkLimit()
-        found = _compiled_list(self.items).value(values, allowance)
-        if not isinstance(found, list | tuple):
+        limit = WorkLimit()
+        items = _compile_expression(self.items).evaluate(values, limit)
+        if not isinstance(items, list | tuple):
             raise InputError(
-                f'"{cut(self.items)}" is no list but {type_label(found)}', where="choices"
+                f'"{shorten(self.items)}" is {type_label(items)}, expected a list', where="choices"
             )
-        template = _compiled(self.text)
+        template = _compile(self.text)
         return tuple(
-            template.render({**values, "item": item, "index": index}, allowance)
-            for index, item in enumerate(allowance.over(found))
+            template.render({**values, "item": item, "index": index}, limit)
+            for index, item in enumerate(limit.counted(items))
         )
 
 
-def _pieces(text: str, opening: str, closing: str) -> Iterator[TextPiece]:
-    """What the author wrote, trusted, and what was put in, not."""
-    for number, part in enumerate(text.split(opening)):
-        data, _, written = part.partition(closing) if number else ("", "", part)
-        if data:
-            yield TextPiece(data)
+def _split_pieces(text: str, opening: str, closing: str) -> Iterator[TextPiece]:
+    """Yield the author's texts as trusted pieces, and the inserted values as untrusted ones."""
+    for index, part in enumerate(text.split(opening)):
+        value, _, written = part.partition(closing) if index else ("", "", part)
+        if value:
+            yield TextPiece(value)
         if written:
             yield TextPiece(written, trusted=True)
 
 
-@lru_cache(maxsize=4096)
-def _compiled(source: str) -> Compiled:
-    from autocog_core.automaton.templates.sandbox import Compiled
-
-    return Compiled(source)
+# The sandbox is imported on first use, because Jinja takes long to import.
 
 
 @lru_cache(maxsize=4096)
-def _compiled_list(expression: str) -> Compiled:
-    from autocog_core.automaton.templates.sandbox import Compiled
+def _compile(source: str) -> CompiledTemplate:
+    from autocog_core.automaton.templates.sandbox import CompiledTemplate
 
-    return Compiled(expression, expression=True)
+    return CompiledTemplate(source)
+
+
+@lru_cache(maxsize=4096)
+def _compile_expression(expression: str) -> CompiledTemplate:
+    from autocog_core.automaton.templates.sandbox import CompiledTemplate
+
+    return CompiledTemplate(expression, is_expression=True)

@@ -1,4 +1,4 @@
-"""How much may be done for one text of a program: strangers write templates, too."""
+"""A limit on the work for one text: programs, and so templates, may be untrusted."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 from autocog_core.errors import InputError
 
-#: Characters and items that go through the loops, filters and operators of one text, and into it;
-#: a loop's pass, and an item that is made, count as several.
-MOST_WORK = 10_000_000
-_ITEM = 10
-#: Seconds that it may take, whatever it does.
-MOST_SECONDS = 5.0
-_KINDS: Mapping[type, str] = {
+#: Work for one text: characters and items that pass through its loops, filters and operators, and
+#: into it. Each pass of a loop, and each item of a new list, counts `_COST_PER_ITEM`.
+MAX_WORK = 10_000_000
+_COST_PER_ITEM = 10
+#: Time for one text, because some work is not counted.
+MAX_SECONDS = 5.0
+_TYPE_LABELS: Mapping[type, str] = {
     type(None): "nothing",
     str: "a text",
-    bool: "true or false",
+    bool: "a boolean",
     int: "a number",
     float: "a number",
     dict: "a mapping",
@@ -27,53 +27,64 @@ _KINDS: Mapping[type, str] = {
 
 
 class WorkLimit:
-    """What is left of the bounds on one text; and the marks around what is put into it."""
+    """The work that is left for one text.
+
+    :ivar opening: marks the beginning of each inserted value; "" for no marks.
+    :ivar closing: marks the end of each inserted value.
+    """
 
     def __init__(self, opening: str = "", closing: str = "") -> None:
         self.opening = opening
         self.closing = closing
-        self._left = MOST_WORK
-        self._deadline = time.monotonic() + MOST_SECONDS
+        self._work_left = MAX_WORK
+        self._deadline = time.monotonic() + MAX_SECONDS
 
-    def take(self, amount: int) -> None:
-        """Count what is about to be done.
+    def spend(self, work: int) -> None:
+        """Count work before it is done.
 
-        :raises InputError: if it is too much.
+        :raises InputError: if it exceeds the limit.
         """
-        self._left -= amount
-        if self._left < 0:
+        self._work_left -= work
+        if self._work_left < 0:
             raise InputError(
-                f"more than {MOST_WORK} characters and items go through it",
+                f"processes more than {MAX_WORK} characters and items",
                 where="template",
+                hint="shorten its loops or inputs",
             )
         if time.monotonic() > self._deadline:
-            raise InputError(f"it takes longer than {MOST_SECONDS:g} seconds", where="template")
+            raise InputError(
+                f"takes longer than {MAX_SECONDS:g} seconds",
+                where="template",
+                hint="shorten its loops or inputs",
+            )
 
-    def over(self, items: Iterable[Any]) -> Iterator[Any]:
-        """The items of a loop, each of them counted."""
+    def counted(self, items: Iterable[Any]) -> Iterator[Any]:
+        """Yield the items, and count each of them."""
         for item in items:
-            self.take(_ITEM)
+            self.spend(_COST_PER_ITEM)
             yield item
 
 
 def size_of(value: Any) -> int:
-    """How many characters or items a value has by itself."""
+    """Return the number of characters or items of a value, without those inside its items."""
     return len(value) if isinstance(value, str | list | tuple | dict) else 1
 
 
 def allocation_cost(value: Any) -> int:
-    """What a value costs that was made: an item takes more room than a character."""
-    return size_of(value) * (1 if isinstance(value, str) else _ITEM)
+    """Return the cost of a new value: an item takes more memory than a character."""
+    return size_of(value) * (1 if isinstance(value, str) else _COST_PER_ITEM)
 
 
-def rendered_size(value: Any, most: int = MOST_WORK) -> int:
-    """At least how many characters a value has when it is written out; more than `most`: too many.
+def rendered_size(value: Any, limit: int = MAX_WORK) -> int:
+    """Return a lower bound of the number of characters of a value as text.
 
-    Lists may hold the same long text many times.
+    A list may have the same long text many times. So the count stops once it exceeds `limit`.
+
+    :raises InputError: for an iterator.
     """
     total = 0
     stack = [value]
-    while stack and total <= most:
+    while stack and total <= limit:
         current = stack.pop()
         total += 1
         match current:
@@ -84,11 +95,13 @@ def rendered_size(value: Any, most: int = MOST_WORK) -> int:
             case list() | tuple():
                 stack += current
             case Iterator():
-                # It says nothing but where it lies in memory.
-                raise InputError("a list is wanted", where="template", hint='add "| list"')
+                # Its text would only be its address in memory.
+                raise InputError("expected a list", where="template", hint='add "| list"')
     return total
 
 
 def type_label(value: Any) -> str:
-    """What a value is, in words."""
-    return next((name for kind, name in _KINDS.items() if isinstance(value, kind)), "a value")
+    """Return the type of a value in words, with an article."""
+    return next(
+        (label for type_, label in _TYPE_LABELS.items() if isinstance(value, type_)), "a value"
+    )

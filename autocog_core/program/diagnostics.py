@@ -1,0 +1,193 @@
+"""Errors of a program file, each with its line and action, combined into one exception."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from autocog_core.errors import InputError, append_hint, shorten, suggest
+from autocog_core.program import schema
+from autocog_core.program.document import DataPath, Document
+from autocog_core.program.token_set_schema import Schema
+
+#: Errors in one message.
+MAX_SHOWN_ERRORS = 50
+#: Errors that are sorted by line for that message.
+_MAX_SORTED_ERRORS = 1_000
+
+_EXPECTED_TYPES = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping of names to values",
+    "model_type": "a mapping of names to values",
+    "model_attributes_type": "a mapping of names to values",
+}
+_ACTION_SCHEMAS: dict[str | None, type[Schema]] = {
+    "text": schema.TextSchema,
+    "choose": schema.ChooseSchema,
+    "complete": schema.CompleteSchema,
+}
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """An error in a program, with its place in the data.
+
+    :ivar path: the keys and indices that lead to the wrong part.
+    :ivar message: what is wrong.
+    :ivar name: an unknown name, for a suggestion.
+    :ivar valid_names: the names of which one may be meant.
+    """
+
+    path: DataPath
+    message: str
+    name: str = ""
+    valid_names: Collection[str] = ()
+
+
+def unknown_key(path: DataPath, valid_keys: Collection[str]) -> Diagnostic:
+    """Return the error for a key that the format does not have."""
+    return Diagnostic(path, "unknown key", str(path[-1]), valid_keys)
+
+
+def schema_errors(error: ValidationError, data: Any) -> Iterator[Diagnostic]:
+    """Yield the errors that pydantic reports.
+
+    :param error: pydantic's exception.
+    :param data: the program that pydantic rejected.
+    """
+    for detail in islice(error.errors(include_url=False), _MAX_SORTED_ERRORS):
+        *parent, last = detail["loc"]
+        if detail["type"] == "extra_forbidden":
+            path = (*_without_tags(parent), last)
+            yield unknown_key(path, _valid_keys(path, data))
+        else:
+            yield Diagnostic(_without_tags(detail["loc"]), _schema_message(detail))
+
+
+def combine_errors(errors: Sequence[Diagnostic], document: Document, where: str) -> InputError:
+    """Return one exception that names each error by file, line and action.
+
+    :param errors: at least one error.
+    :param document: the program.
+    :param where: the file.
+    """
+    located = [(document.line(error.path), error) for error in errors[:_MAX_SORTED_ERRORS]]
+    located.sort(key=lambda entry: entry[0] or 0)
+    # A dict, because the same error may be reported twice.
+    messages = list(
+        dict.fromkeys(
+            (f"{where}:{line}" if line else where, _describe(error, document.data))
+            for line, error in located
+        )
+    )
+    if len(messages) == 1:
+        return InputError(messages[0][1], where=messages[0][0])
+    title = f"{len(messages)} errors"
+    if len(messages) > MAX_SHOWN_ERRORS:
+        title = f"more than {MAX_SHOWN_ERRORS} errors, the first are"
+    lines = [f"  {place}: {message}" for place, message in messages[:MAX_SHOWN_ERRORS]]
+    return InputError("\n".join([title, *lines]), where=where)
+
+
+def value_at(data: Any, path: Iterable[str | int]) -> Any:
+    """Return the part of plain data at a path, or None."""
+    for key in path:
+        try:
+            data = data[key]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return data
+
+
+def describe_value(value: Any) -> str:
+    """Return a value of a program for a message."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case str():
+            return f'"{shorten(value)}"'
+        case int() | float():
+            return shorten(repr(value))
+        case dict():
+            return "a mapping"
+        case list():
+            return "a list"
+    return f"a {type(value).__name__}"
+
+
+def _describe(error: Diagnostic, data: Any) -> str:
+    """Return the message after the action and the key."""
+    path = error.path
+    parts = []
+    if path[:1] == ("actions",) and len(path) > 1 and isinstance(path[1], int):
+        action = value_at(data, path[:2])
+        name = action.get("uid") or action.get("name") if isinstance(action, dict) else None
+        label = f'"{shorten(name)}"' if isinstance(name, str) else str(path[1] + 1)
+        parts.append(f"action {label}")
+        path = path[2:]
+    if path:
+        keys = "".join(f"[{key}]" if isinstance(key, int) else f".{shorten(key)}" for key in path)
+        parts.append(keys.lstrip("."))
+    hint = suggest(error.name, error.valid_names) if error.valid_names else ""
+    return append_hint(": ".join([*parts, error.message]), hint)
+
+
+def _without_tags(location: Sequence[str | int]) -> DataPath:
+    """Return pydantic's location without the tags of unions, which are not in the file."""
+    return tuple(
+        key for key in location if isinstance(key, int) or not (key[:1] == "<" and key[-1:] == ">")
+    )
+
+
+def _schema_message(detail: ErrorDetails) -> str:
+    kind, value = detail["type"], detail["input"]
+    if kind == "list_type" and detail["loc"][-2:] == ("stop", "<list>"):
+        return f"expected text or a list, got {describe_value(value)}"
+    if kind in _EXPECTED_TYPES:
+        message = f"expected {_EXPECTED_TYPES[kind]}, got {describe_value(value)}"
+        needs_quotes = kind == "string_type" and (
+            value is None or isinstance(value, bool | int | float)
+        )
+        return append_hint(message, "put it in quotes" if needs_quotes else "")
+    if kind == "missing":
+        return "is missing"
+    if kind == "literal_error":
+        expected = detail["ctx"]["expected"].replace("'", '"')
+        return f"expected {expected}, got {describe_value(value)}"
+    if kind in ("too_short", "too_long"):
+        limits = detail["ctx"]
+        count = limits.get("min_length", limits.get("max_length"))
+        if not value:
+            return f"is empty; give at least {count}"
+        return f"expected {count} entries, got {len(value)}"
+    return detail["msg"]
+
+
+def _valid_keys(path: DataPath, data: Any) -> list[str]:
+    """Return the keys that are valid beside an unknown one."""
+    parent: type[Schema] | None = None
+    if len(path) == 1:
+        parent = schema.ProgramSchema
+    elif path[0] == "actions" and len(path) == 3:
+        parent = _ACTION_SCHEMAS.get(schema.action_kind(value_at(data, path[:2])))
+    elif path[0] == "inputs":
+        parent = schema.InputSchema
+    elif "choices" in path:
+        is_each = "each" in (value_at(data, path[:-1]) or ())
+        parent = schema.EachSchema if is_each else schema.ChoiceSchema
+    elif "pieces" in path:
+        parent = schema.PieceSchema
+    if parent is None:
+        return []
+    return [field.alias or name for name, field in parent.model_fields.items()]
