@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
+from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
@@ -13,12 +14,14 @@ from pydantic_core import ErrorDetails
 from autocog_core.errors import InputError, append_hint, shorten, suggest
 from autocog_core.program import schema
 from autocog_core.program.document import DataPath, Document
-from autocog_core.program.token_set_schema import Schema
+from autocog_core.program.token_set_schema import OPERATIONS, Schema
 
 #: Errors in one message.
 MAX_SHOWN_ERRORS = 50
 #: Errors that are sorted by line for that message.
 _MAX_SORTED_ERRORS = 1_000
+#: Keys of a mapping that are compared with the valid ones.
+_MAX_KEYS = 20
 
 _EXPECTED_TYPES = {
     "string_type": "text",
@@ -35,6 +38,12 @@ _ACTION_SCHEMAS: dict[str | None, type[Schema]] = {
     "choose": schema.ChooseSchema,
     "complete": schema.CompleteSchema,
 }
+#: For errors of unions: the keys, one of which a mapping must have.
+_MAIN_KEYS: dict[str, Collection[str]] = {
+    "action": tuple(schema.KINDS),
+    "text": ("literal", "pieces"),
+    "vocab": OPERATIONS,
+}
 
 
 @dataclass(frozen=True)
@@ -49,13 +58,14 @@ class Diagnostic:
 
     path: DataPath
     message: str
+    _: KW_ONLY
     name: str = ""
     valid_names: Collection[str] = ()
 
 
 def unknown_key(path: DataPath, valid_keys: Collection[str]) -> Diagnostic:
     """Return the error for a key that the format does not have."""
-    return Diagnostic(path, "unknown key", str(path[-1]), valid_keys)
+    return Diagnostic(path, "unknown key", name=str(path[-1]), valid_names=valid_keys)
 
 
 def schema_errors(error: ValidationError, data: Any) -> Iterator[Diagnostic]:
@@ -68,9 +78,16 @@ def schema_errors(error: ValidationError, data: Any) -> Iterator[Diagnostic]:
         *parent, last = detail["loc"]
         if detail["type"] == "extra_forbidden":
             path = (*_without_tags(parent), last)
-            yield unknown_key(path, _valid_keys(path, data))
-        else:
-            yield Diagnostic(_without_tags(detail["loc"]), _schema_message(detail))
+            yield _misplaced_key(path, data) or unknown_key(path, _valid_keys(path, data))
+            continue
+        main_keys = _MAIN_KEYS.get(detail["type"], ())
+        misspelt = _find_misspelt(detail["input"], main_keys)
+        yield Diagnostic(
+            _without_tags(detail["loc"]),
+            _schema_message(detail),
+            name=misspelt,
+            valid_names=main_keys if misspelt else (),
+        )
 
 
 def combine_errors(errors: Sequence[Diagnostic], document: Document, where: str) -> InputError:
@@ -112,7 +129,7 @@ def describe_value(value: Any) -> str:
     """Return a value of a program for a message."""
     match value:
         case None:
-            return "nothing"
+            return "null"
         case bool():
             return str(value).lower()
         case str():
@@ -156,10 +173,12 @@ def _schema_message(detail: ErrorDetails) -> str:
         return f"expected text or a list, got {describe_value(value)}"
     if kind in _EXPECTED_TYPES:
         message = f"expected {_EXPECTED_TYPES[kind]}, got {describe_value(value)}"
-        needs_quotes = kind == "string_type" and (
-            value is None or isinstance(value, bool | int | float)
-        )
-        return append_hint(message, "put it in quotes" if needs_quotes else "")
+        hint = ""
+        if kind == "string_type" and value is None:
+            hint = 'an empty text is ""'
+        elif kind == "string_type" and isinstance(value, bool | int | float):
+            hint = "put it in quotes"
+        return append_hint(message, hint)
     if kind == "missing":
         return "is missing"
     if kind == "literal_error":
@@ -174,6 +193,24 @@ def _schema_message(detail: ErrorDetails) -> str:
     return detail["msg"]
 
 
+def _find_misspelt(value: Any, valid_keys: Collection[str]) -> str:
+    """Return the first key of a mapping that resembles a valid one, or ""."""
+    keys = islice(value, _MAX_KEYS) if isinstance(value, dict) else ()
+    return next((key for key in keys if get_close_matches(shorten(key), valid_keys)), "")
+
+
+def _misplaced_key(path: DataPath, data: Any) -> Diagnostic | None:
+    """Return the error for a key that only other kinds of actions have."""
+    if path[0] != "actions" or len(path) != 3:
+        return None
+    kind = schema.action_kind(value_at(data, path[:2]))
+    owners = [owner for owner, fields in _ACTION_SCHEMAS.items() if path[-1] in fields.model_fields]
+    if not owners:
+        return None
+    message = f"is a key of {' and '.join(map(str, owners))} actions, but this is a {kind} action"
+    return Diagnostic(path, message)
+
+
 def _valid_keys(path: DataPath, data: Any) -> list[str]:
     """Return the keys that are valid beside an unknown one."""
     parent: type[Schema] | None = None
@@ -184,7 +221,7 @@ def _valid_keys(path: DataPath, data: Any) -> list[str]:
     elif path[0] == "inputs":
         parent = schema.InputSchema
     elif "choices" in path:
-        is_each = "each" in (value_at(data, path[:-1]) or ())
+        is_each = path[-2] == "choices" or "each" in (value_at(data, path[:-1]) or ())
         parent = schema.EachSchema if is_each else schema.ChoiceSchema
     elif "pieces" in path:
         parent = schema.PieceSchema

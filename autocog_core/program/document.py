@@ -80,15 +80,32 @@ def parse(text: str, where: str) -> Document:
         mark = error.problem_mark
         # The end of the file may have the index of a line behind the last one.
         index = min(mark.line, len(lines) - 1) if mark is not None else 0
-        problem = ": ".join(part for part in (error.context, error.problem) if part)
-        has_template = re.search(r"\{[{%]", lines[index])
+        context = error.context
+        if context and error.context_mark is not None and error.context_mark.line != index:
+            context += f" from line {error.context_mark.line + 1}"
+        problem = ": ".join(part for part in (context, error.problem) if part)
         raise InputError(
             f"is not valid YAML: {problem}" if problem else "is not valid YAML",
             where=f"{where}:{index + 1}",
-            hint='put texts with "{{" or "{%" in quotes' if has_template else "",
+            hint=_yaml_hint(problem, lines[index]),
         ) from error
     except yaml.YAMLError as error:
         raise InputError(f"is not valid YAML: {error}", where=where) from error
+
+
+def _yaml_hint(problem: str, line: str) -> str:
+    """Return a hint for a common mistake in YAML, or ""."""
+    if re.search(r"\{[{%]", line):
+        return 'put texts with "{{" or "{%" in quotes'
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        return "indent with spaces, not with tabs"
+    if "mapping values are not allowed" in problem:
+        return 'put a text with ": " in quotes'
+    if "scanning an alias" in problem or "scanning an anchor" in problem:
+        return 'put a text that begins with "*" or "&" in quotes'
+    if "parsing a block" in problem:
+        return "check the indentation"
+    return ""
 
 
 def copy_plain_data(data: Any, where: str) -> Document:

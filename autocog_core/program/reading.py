@@ -261,7 +261,7 @@ def _make_text(action: schema.TextSchema) -> str | Prompt | Template:
 
 def _assign_uids(actions: list[Any]) -> Iterator[str]:
     """Yield unique uids: the given uid, or the name, or kind and position, with a number."""
-    given = {action.uid for action in actions}
+    given_uids = {action.uid for action in actions}
     assigned: set[str] = set()
     candidates: dict[str, Iterator[str]] = {}
     for position, action in enumerate(actions, start=1):
@@ -269,7 +269,7 @@ def _assign_uids(actions: list[Any]) -> Iterator[str]:
         if uid is None or uid in assigned:
             base = uid or action.name or f"{action.type}-{position}"
             names = candidates.setdefault(base, _numbered(base))
-            uid = next(name for name in names if name not in assigned and name not in given)
+            uid = next(name for name in names if name not in assigned and name not in given_uids)
         assigned.add(uid)
         yield uid
 

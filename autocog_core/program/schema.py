@@ -62,9 +62,9 @@ class PiecesSchema(Schema):
     pieces: list[PieceSchema]
 
 
-def _text_tag(value: Any) -> str:
+def _text_tag(value: Any) -> str | None:
     if isinstance(value, dict):
-        return "<pieces>" if "pieces" in value else "<literal>"
+        return next((f"<{key}>" for key in ("literal", "pieces") if key in value), None)
     if isinstance(value, Schema):
         return f"<{next(iter(type(value).model_fields))}>"
     return "<template>"
@@ -74,7 +74,11 @@ AnyText = Annotated[
     Annotated[str, Tag("<template>")]
     | Annotated[LiteralSchema, Tag("<literal>")]
     | Annotated[PiecesSchema, Tag("<pieces>")],
-    Discriminator(_text_tag),
+    Discriminator(
+        _text_tag,
+        custom_error_type="text",
+        custom_error_message='expected text, or a mapping with one of the keys "literal", "pieces"',
+    ),
 ]
 
 

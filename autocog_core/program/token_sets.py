@@ -91,7 +91,7 @@ def unknown_names(vocab: Any, vocabs: Mapping[str, Any], path: DataPath) -> Iter
         message = f'unknown vocab "{shorten(name)}"'
         if not vocabs:
             message += "; the program has no vocabs"
-        yield Diagnostic(path, message, name, vocabs)
+        yield Diagnostic(path, message, name=name, valid_names=vocabs)
 
 
 def _referenced_names(vocab: Any) -> Iterator[str]:

@@ -1,6 +1,6 @@
-"""The JSON Schemas of program files and of trees: `program.json` and `tree.json`.
+"""The JSON Schemas of the files that autocog reads and writes: `program.json` and `tree.json`.
 
-`python -m autocog_core.schemas` regenerates them.
+`python -m autocog_core.schemas` generates them.
 """
 
 from __future__ import annotations
@@ -21,5 +21,5 @@ SCHEMAS: Mapping[str, Callable[[], dict[str, Any]]] = {
 
 
 def schema_text(name: str) -> str:
-    """Return the content of a schema's file."""
+    """Return the text of a schema's file."""
     return json.dumps(SCHEMAS[name](), indent=2, ensure_ascii=False) + "\n"

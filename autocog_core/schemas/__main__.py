@@ -1,4 +1,4 @@
-"""Write the schemas into this folder."""
+"""Generate the schemas in this folder."""
 
 from __future__ import annotations
 

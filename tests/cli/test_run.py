@@ -316,7 +316,7 @@ def test_actions_run_on_the_models_that_they_name(
         (["--set", "question"], "write it as NAME=VALUE"),
         (["--set", "question=a", "--set", "question=b"], "is given twice"),
         (["--set", "question=@nowhere"], "nowhere: cannot be read"),
-        (["--set", "question=a", "--set", "options=["], '"options" is no list'),
+        (["--set", "question=a", "--set", "options=["], '"options" is not a list'),
         (["--set", "question=a", "-i", "rows.jsonl"], "--set: does not go with --input"),
         (["--set", "question=a", "-o", "out.jsonl"], "--output: goes with --input"),
         (["--set", "question=a", "--gold", "label"], "--gold: goes with --input"),

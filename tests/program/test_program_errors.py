@@ -46,7 +46,8 @@ strings, regex, union, intersect, difference, complement
   PATH:10: action "q": text: expected text, got 5; put it in quotes
   PATH:11: action "q": evaluate: expected true or false, got "yes"
   PATH:12: action 2: choices: is empty; give at least 1
-  PATH:13: action 3: expected a mapping with one of the keys "text", "choices" or "length"
+  PATH:13: action 3: expected a mapping with one of the keys "text", "choices" or "length"; \
+did you mean "text"?
   PATH:14: action 4: length: expected a whole number, got "3"
   PATH:15: action 4: stop: expected text or a list, got 1
   PATH:17: action 5: choices[0]: expected either "text" or "literal"
@@ -146,6 +147,25 @@ def test_all_errors_are_reported_with_their_lines(tmp_path: Path, text: str, exp
         ("actions: []", "PATH:1: actions: is empty; give at least 1"),
         ("actions: {a: b}", "PATH:1: actions: expected a list, got a mapping"),
         ("actions:\n- text: a\n- just text", "PATH:3: action 2: " + ACTION_KEYS),
+        ("actions:\n- lenght: 2", "PATH:2: action 1: " + ACTION_KEYS + '; did you mean "length"?'),
+        (
+            "actions:\n- {length: 2, choices: [a]}",
+            "PATH:2: action 1: length: is a key of complete actions, but this is a choose action",
+        ),
+        (
+            "actions:\n- {text: a, width: 3}",
+            "PATH:2: action 1: width: "
+            "is a key of choose and complete actions, but this is a text action",
+        ),
+        (
+            "actions:\n- text: {peices: []}",
+            'PATH:2: action 1: text: expected text, or a mapping with one of the keys "literal", '
+            '"pieces"; did you mean "pieces"?',
+        ),
+        (
+            "actions:\n- text:",
+            'PATH:2: action 1: text: expected text, got null; an empty text is ""',
+        ),
         ("actions:\n- text: a\n  text: b", 'PATH:3: duplicate key "text"'),
         ("actions:\n- text: {{ a }}", "PATH:2: a key is not text; " + QUOTES),
         (
@@ -184,6 +204,23 @@ def test_invalid_yaml_is_reported_with_its_line(tmp_path: Path, text: str, line:
     found = message(tmp_path, text)
     assert found.startswith(f"PATH:{line}: is not valid YAML: ")
     assert "\n" not in found
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("actions:\n\t- text: a", "indent with spaces, not with tabs"),
+        ("actions:\n- text: a: b", 'put a text with ": " in quotes'),
+        ("actions:\n- text: *a* b", 'put a text that begins with "*" or "&" in quotes'),
+        ("actions:\n  - text: a\n   - text: b", "check the indentation"),
+    ],
+)
+def test_common_mistakes_in_yaml_get_a_hint(tmp_path: Path, text: str, hint: str) -> None:
+    assert message(tmp_path, text).endswith(f"; {hint}")
+
+
+def test_an_open_quote_is_reported_with_its_first_line(tmp_path: Path) -> None:
+    assert "quoted scalar from line 2: " in message(tmp_path, "actions:\n- text: 'a\n- text: b\n")
 
 
 def test_a_template_without_quotes_gets_a_hint(tmp_path: Path) -> None:

@@ -162,10 +162,13 @@ class CompiledTemplate:
         except TemplateSyntaxError as error:
             # Jinja counts lines from 1 within the text.
             line = f" (line {error.lineno} of the text)" if "\n" in source.rstrip() else ""
+            hint = 'for text that is not a template: {literal: "..."}'
+            if is_expression:
+                hint = "write an expression without braces" if "{{" in source else ""
             raise InputError(
                 f"{str(error.message).rstrip('.')}{line}",
                 where="template",
-                hint="" if is_expression else 'for text that is not a template: {literal: "..."}',
+                hint=hint,
             ) from error
         except (RecursionError, SyntaxError, MemoryError):
             # Python's parser reports deep nesting as any of these.

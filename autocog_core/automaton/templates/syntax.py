@@ -47,6 +47,8 @@ _ALLOWED_NODES = (
 )
 _ALLOWED_METHODS = frozenset().union(*METHODS.values())
 _ALLOWED_FILTERS = frozenset(name for name in make_filters() if not name.startswith("_"))
+#: How a template spells nodes whose class has another name.
+_STATEMENTS = {"assign": "set", "assignblock": "set", "callblock": "call", "filterblock": "filter"}
 #: Names to which Jinja gives a meaning everywhere.
 _JINJA_NAMES = ("self", "super", "caller", "varargs", "kwargs")
 _MAX_LOOP_DEPTH = 3
@@ -62,7 +64,10 @@ def check_syntax(tree: nodes.Template) -> None:
         node, loop_depth = stack.pop()
         if not isinstance(node, _ALLOWED_NODES):
             kind = type(node).__name__.lower()
-            raise _error(node, f'"{kind}" is not allowed in a template')
+            hint = "allowed statements: if, for, raw" if isinstance(node, nodes.Stmt) else ""
+            raise _error(
+                node, f'"{_STATEMENTS.get(kind, kind)}" is not allowed in a template', hint
+            )
         if isinstance(node, nodes.For):
             loop_depth += 1
             if node.recursive:
