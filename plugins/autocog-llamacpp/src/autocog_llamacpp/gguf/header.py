@@ -18,6 +18,7 @@ from typing import Any
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFValueType
 
 from autocog_core import ModelLoadError
+from autocog_core.toolkit import shorten
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -151,7 +152,7 @@ class _Reader:
         for _ in range(field_count):
             key = self.text()
             if key in metadata:
-                raise self.broken(f'has the key "{key[:60]}" twice')
+                raise self.broken(f'has the key "{shorten(key)}" twice')
             metadata[key] = self.value(key)
         alignment = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
@@ -172,15 +173,15 @@ class _Reader:
         for _ in range(count):
             name = self.text()
             if name in found:
-                raise self.broken(f'has the tensor "{name[:60]}" twice')
+                raise self.broken(f'has the tensor "{shorten(name)}" twice')
             dimensions = self.number("I")
             if dimensions > _MAX_DIMENSIONS:
-                raise self.broken(f'has a tensor "{name[:60]}" of {dimensions} dimensions')
+                raise self.broken(f'has a tensor "{shorten(name)}" of {dimensions} dimensions')
             shape = tuple(self.number("Q") for _ in range(dimensions))
             type_name, block, block_size = self.tensor_type(name)
             elements = prod(shape)
             if elements % block or (shape and shape[0] % block):
-                raise self.broken(f'has a tensor "{name[:60]}" of no whole {type_name} blocks')
+                raise self.broken(f'has a tensor "{shorten(name)}" of no whole {type_name} blocks')
             size = elements // block * block_size
             found[name] = (type_name, shape, elements, size, self.number("Q"))
         start = -(-self.at // alignment) * alignment
@@ -204,7 +205,7 @@ class _Reader:
             kind = GGMLQuantizationType(number)
         except ValueError as error:
             raise ModelLoadError(
-                f'has a tensor "{tensor[:60]}" of type {number}, which is not known',
+                f'has a tensor "{shorten(tensor)}" of type {number}, which is not known',
                 where=str(self.path),
                 hint="is the file damaged? If it is only new: pip install --upgrade gguf",
             ) from error
@@ -218,7 +219,7 @@ class _Reader:
             return self.number(_SCALARS[kind])
         kind, length = self.value_type(key), self.number("Q")
         if kind is GGUFValueType.ARRAY:
-            raise self.broken(f'has arrays of arrays in "{key[:60]}"')
+            raise self.broken(f'has arrays of arrays in "{shorten(key)}"')
         name = kind.name.lower()
         if kind is GGUFValueType.STRING:
             return GgufArray(name, length, self.texts(key, length))
@@ -233,14 +234,14 @@ class _Reader:
         try:
             return GGUFValueType(number)
         except ValueError as error:
-            raise self.broken(f'has a value of type {number} in "{key[:60]}"') from error
+            raise self.broken(f'has a value of type {number} in "{shorten(key)}"') from error
 
     def texts(self, key: str, length: int) -> tuple[str, ...] | None:
         self.starts[key] = self.at
         if length <= SHORT_ARRAY:
             return tuple(self.text() for _ in range(length))
         if length > min(_MAX_TEXTS, (self.end - self.at) // 8):
-            raise self.broken(f'has {length} texts in "{key[:60]}"')
+            raise self.broken(f'has {length} texts in "{shorten(key)}"')
         for _ in range(length):
             self.skip_text()
         return None

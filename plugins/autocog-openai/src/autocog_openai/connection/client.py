@@ -17,7 +17,7 @@ import openai
 from pydantic_core import from_json
 
 from autocog_core import ClosedError, ConfigError, EngineError, Usage
-from autocog_core.toolkit import from_environment, redact, register_secret
+from autocog_core.toolkit import from_environment, redact, register_secret, shorten
 from autocog_openai.connection.errors import MalformedAnswerError, translated
 from autocog_openai.connection.options import OpenAIOptions
 from autocog_openai.connection.usage import Spending, usage_of
@@ -172,7 +172,7 @@ class Connection:
         try:
             return from_json(content)
         except ValueError as error:
-            shown = redact(content.decode("utf-8", errors="replace"))[:80]
+            shown = shorten(redact(content.decode("utf-8", errors="replace")))
             raise MalformedAnswerError(
                 f"the server answered with no JSON ({error}): {shown!r}",
                 where=self.where,

@@ -12,7 +12,7 @@ import httpx2
 import openai
 
 from autocog_core import CapabilityError, ConfigError, ContextOverflowError, EngineError, InputError
-from autocog_core.toolkit import redact
+from autocog_core.toolkit import redact, shorten
 
 _OVERFLOW = re.compile(
     r"context.{0,20}(length|size|window)|maximum.{0,30}tokens|exceed.{0,40}(context|n_ctx)", re.I
@@ -142,4 +142,4 @@ def message_of(error: openai.APIStatusError) -> str:
     if isinstance(body, dict):
         found = body.get("message") or body.get("detail") or body.get("error") or body
     text = " ".join(str(found or error.message).split())
-    return text if len(text) <= 500 else text[:497] + "..."
+    return shorten(text, 500)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from autocog_core import CapabilityError, ConfigError, InputError
+from autocog_core.toolkit import shorten
 from autocog_openai.connection.client import Connection
 from autocog_openai.connection.server_capabilities import Facts
 from autocog_openai.tokenizers.route_tokenizer import RouteTokenizer
@@ -183,7 +184,7 @@ def continuing(tokenizer: Tokenizer, text: str) -> list[int]:
         whole = tokenizer.tokenize(anchor + text, parse_special=False)
         if whole[: len(before)] == before:
             return whole[len(before) :]
-    raise InputError("its tokens depend on what is before it", where=repr(text[:40]))
+    raise InputError("its tokens depend on what is before it", where=repr(shorten(text, 40)))
 
 
 def _bytes_of(tokenizer: Any, token: int) -> bytes:

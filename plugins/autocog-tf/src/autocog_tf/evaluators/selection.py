@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from autocog_core import TreeQuery
-from autocog_core.toolkit import TokenTree
+from autocog_core.toolkit import TokenTree, shorten
 from autocog_tf.evaluators.evaluator import Evaluator, Forward, PlainEvaluator
 from autocog_tf.evaluators.tree_scores import TorchScoreCollector
 
@@ -48,7 +48,7 @@ def pick_evaluator(
             found = [_values(evaluator, queries) for queries in scenario]
         # What a model does with a mask or cache that it does not know can be any error.
         except Exception as error:  # noqa: BLE001
-            rejected.append(f"{evaluator.name}: {type(error).__name__}: {error}"[:200])
+            rejected.append(shorten(f"{evaluator.name}: {type(error).__name__}: {error}", 200))
             continue
         finally:
             evaluator.forget()
