@@ -32,15 +32,15 @@ from autocog_core.errors import AutocogError
 from autocog_core.evaluation import cost_estimate as estimating
 from autocog_core.evaluation.cost_estimate import Estimate, estimate
 from autocog_core.types.prompt import Prompt, TextPiece, TokenPiece
-from tests.program.drawn import programs
+from tests.program.generated_programs import programs
 from tests.support.operations import growth
 from tests.support.small_backends import CharTokenizer, random_model
 from tests.support.soak import count
 
 
 def findings(actions: Sequence[Action], model: Model | None = None, **more: Any) -> list[str]:
-    found = Automaton(actions, **more).check(model)
-    return [f"{'warning: ' if one.warning else ''}{one}" for one in found]
+    results = Automaton(actions, **more).check(model)
+    return [f"{'warning: ' if one.warning else ''}{one}" for one in results]
 
 
 T = Text(uid="t", text="x")
@@ -224,9 +224,9 @@ def test_large_graphs_take_linear_work(shape: str) -> None:
 )  # fmt: skip
 def test_warnings(actions: list[Action], expected: list[str]) -> None:
     for model in (None, random_model()):
-        found = Automaton(actions).check(model)
-        assert [one.message for one in found] == expected
-        assert all(one.warning for one in found)
+        results = Automaton(actions).check(model)
+        assert [one.message for one in results] == expected
+        assert all(one.warning for one in results)
     assert Automaton(actions).run(random_model()).nodes, "it runs all the same"
 
 
@@ -273,11 +273,11 @@ def test_empty_masks_are_errors() -> None:
 def test_operands_of_sets_are_checked() -> None:
     vocabs = {"a": Regex("[a"), "b": ~(Regex("[a") | Tokens(("\ud800",)))}
     action = Complete(uid="w", length=1, vocab=Regex("(b") & vocabs["b"])
-    found = findings([action], random_model(), vocabs=vocabs)
-    assert [one.split(":")[0] for one in found] == ['vocab "a"', 'vocab "b"', 'action "w"']
-    assert "'[a' is not a valid regular expression" in found[0]
-    assert "lone surrogate" in found[1]
-    assert "'(b' is not a valid regular expression" in found[2]
+    results = findings([action], random_model(), vocabs=vocabs)
+    assert [one.split(":")[0] for one in results] == ['vocab "a"', 'vocab "b"', 'action "w"']
+    assert "'[a' is not a valid regular expression" in results[0]
+    assert "lone surrogate" in results[1]
+    assert "'(b' is not a valid regular expression" in results[2]
 
 
 @pytest.mark.parametrize(
@@ -308,9 +308,9 @@ def test_huge_patterns_are_not_compiled(pattern: str, monkeypatch: pytest.Monkey
         return compile_pattern(pattern, flags)
 
     monkeypatch.setattr(regex, "compile", compiling)
-    (found,) = findings([Complete(uid="w", length=1, vocab=Regex(pattern))])
-    assert "too large" in found or "is not a valid regular" in found or "too deeply" in found
-    assert len(found) < 300
+    (error,) = findings([Complete(uid="w", length=1, vocab=Regex(pattern))])
+    assert "too large" in error or "is not a valid regular" in error or "too deeply" in error
+    assert len(error) < 300
     assert all(expanded_size(each) <= MAX_PATTERN_SIZE for each in compiled)
 
 
@@ -323,8 +323,8 @@ def test_actions_on_other_models_are_not_checked_with_this_one() -> None:
 @given(programs())
 def test_sound_automata_have_warnings_at_most(automaton: Automaton) -> None:
     model = random_model()
-    for found in (automaton.check(), automaton.bind().check()):
-        assert all(one.warning for one in found)
+    for results in (automaton.check(), automaton.bind().check()):
+        assert all(one.warning for one in results)
     # What a model adds are empty masks.
     assert all(one.warning or "vocab" in one.message for one in automaton.check(model))
 
@@ -353,19 +353,19 @@ def test_no_run_costs_more_than_its_estimate(automaton: Automaton, seed: int, bo
     backend = Listening(seed=seed, bos=bos)
     backend.asked = []
     model = Model(backend)
-    told = estimate(bound, model.client)
-    assume(told.tokens < 5_000)
+    cost = estimate(bound, model.client)
+    assume(cost.tokens < 5_000)
     try:
         tree = bound.run(model, budget=Budget(paths=500))
     except AutocogError:
         return
-    assert tree.stats["model_calls"] <= told.calls
-    assert tree.stats["unique_tokens"] <= told.tokens
-    assert len(tree.complete) <= told.paths
+    assert tree.stats["model_calls"] <= cost.calls
+    assert tree.stats["unique_tokens"] <= cost.tokens
+    assert len(tree.complete) <= cost.paths
     # What an engine evaluates that forgets nothing: every beginning once.
     beginnings = {ids[:length] for ids in backend.asked for length in range(1, len(ids) + 1)}
-    assert len(beginnings) <= told.tokens
-    assert not told.partial
+    assert len(beginnings) <= cost.tokens
+    assert not cost.partial
 
 
 def test_the_estimate_of_a_fixed_program_is_exact() -> None:
@@ -377,12 +377,12 @@ def test_the_estimate_of_a_fixed_program_is_exact() -> None:
             Complete(uid="w", length=5, vocab=Regex("[a-z]"), eos=False),
         ]
     )
-    told = estimate(automaton, model.client)
+    cost = estimate(automaton, model.client)
     # BOS, the text, a tree of three, and five tokens after each of two choices.
-    assert told == Estimate(calls=6, tokens=1 + 4 + 3 + 2 * 5, paths=2)
+    assert cost == Estimate(calls=6, tokens=1 + 4 + 3 + 2 * 5, paths=2)
     tree = automaton.run(model)
     assert tree.stats["model_calls"] == 6
-    assert tree.stats["unique_tokens"] == told.tokens - 1
+    assert tree.stats["unique_tokens"] == cost.tokens - 1
     assert len(tree.complete) == 2
 
 
@@ -394,8 +394,8 @@ def test_estimates_count_loops_up_to_max_visits() -> None:
             Text(uid="e", text="!!"),
         ]
     )
-    told = estimate(loop, model.client)
-    assert (told.calls, told.paths) == (3, 3)
+    cost = estimate(loop, model.client)
+    assert (cost.calls, cost.paths) == (3, 3)
     assert len(loop.run(model).complete) == 3
 
 
@@ -428,10 +428,10 @@ def test_the_estimate_of_a_huge_automaton_is_partial(monkeypatch: pytest.MonkeyP
         return add_up(*arguments)
 
     monkeypatch.setattr(estimating, "_sum", counting)
-    told = estimate(tangle, random_model().client)
-    assert told.partial
-    assert told.calls > 1
-    assert math.isfinite(told.tokens)
+    cost = estimate(tangle, random_model().client)
+    assert cost.partial
+    assert cost.calls > 1
+    assert math.isfinite(cost.tokens)
     assert summed < 2 * most
 
 

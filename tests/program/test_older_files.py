@@ -151,8 +151,8 @@ def test_the_threshold_is_the_mean_probability_of_its_tokens() -> None:
                 ]
             }
         ).run(model)
-        found = [node.pruned_by is None for node in tree.nodes if node.uid == "c"]
-        assert found == [i == best or means[i] >= threshold for i in range(3)]
+        is_followed = [node.pruned_by is None for node in tree.nodes if node.uid == "c"]
+        assert is_followed == [i == best or means[i] >= threshold for i in range(3)]
 
 
 @pytest.mark.parametrize(

@@ -201,9 +201,9 @@ def test_a_single_error_is_one_line(tmp_path: Path, text: str | bytes, expected:
     ("text", "line"), [("a: [1,\nb: 2", 2), ("a: 'x\n\n", 2), ("a: b: c", 1), ("a: @x", 1)]
 )
 def test_invalid_yaml_is_reported_with_its_line(tmp_path: Path, text: str, line: int) -> None:
-    found = message(tmp_path, text)
-    assert found.startswith(f"PATH:{line}: is not valid YAML: ")
-    assert "\n" not in found
+    output = message(tmp_path, text)
+    assert output.startswith(f"PATH:{line}: is not valid YAML: ")
+    assert "\n" not in output
 
 
 @pytest.mark.parametrize(
@@ -224,9 +224,9 @@ def test_an_open_quote_is_reported_with_its_first_line(tmp_path: Path) -> None:
 
 
 def test_a_template_without_quotes_gets_a_hint(tmp_path: Path) -> None:
-    found = message(tmp_path, "actions:\n- text: {% if a %}b{% endif %}\n")
-    assert found.startswith("PATH:2: ")
-    assert found.endswith('; put texts with "{{" or "{%" in quotes')
+    output = message(tmp_path, "actions:\n- text: {% if a %}b{% endif %}\n")
+    assert output.startswith("PATH:2: ")
+    assert output.endswith('; put texts with "{{" or "{%" in quotes')
 
 
 def test_a_missing_file_and_a_folder_are_errors(tmp_path: Path) -> None:
@@ -278,9 +278,9 @@ def test_invalid_data_raises_an_input_error(data: Any) -> None:
 
 
 def test_only_the_first_of_many_errors_are_reported(tmp_path: Path) -> None:
-    found = message(tmp_path, "actions:\n" + "- {text: 1}\n" * 60).splitlines()
-    assert found[0] == "PATH: more than 50 errors, the first are"
-    assert found[1:] == [
+    output = message(tmp_path, "actions:\n" + "- {text: 1}\n" * 60).splitlines()
+    assert output[0] == "PATH: more than 50 errors, the first are"
+    assert output[1:] == [
         f"  PATH:{line}: action {line - 1}: text: expected text, got 1; put it in quotes"
         for line in range(2, 52)
     ]
@@ -290,6 +290,6 @@ def test_messages_shorten_long_names_and_texts(tmp_path: Path) -> None:
     long = "x" * 10_000
     text = f"actions:\n- uid: {long}\n  choices: [{long}, {long}]\n  next: {long}y\n"
     text += f"  ? {long}\n  : 1\n"
-    found = message(tmp_path, text)
-    assert len(found) < 1_000
-    assert found.count("...") >= 2
+    output = message(tmp_path, text)
+    assert len(output) < 1_000
+    assert output.count("...") >= 2

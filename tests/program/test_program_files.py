@@ -15,7 +15,7 @@ from autocog_core import EOS, Automaton, Choose, Complete, Each, Input, InputErr
 from autocog_core.automaton import Regex
 from autocog_core.program.document import parse
 from autocog_core.types.prompt import Prompt, TextPiece
-from tests.program.drawn import programs
+from tests.program.generated_programs import programs
 from tests.support.soak import count
 
 QUIZ = """\
@@ -126,8 +126,8 @@ def test_json_is_read_as_json(given: Any, ascii_only: bool, indent: Any) -> None
     ],
 )
 def test_words_follow_yaml_1_2(word: str, meaning: Any) -> None:
-    found = parse(f"a: {word}\nb: [{word}]\n" if word else "a:\nb: ['']", "x").data["a"]
-    assert (found, type(found)) == (meaning, type(meaning))
+    value = parse(f"a: {word}\nb: [{word}]\n" if word else "a:\nb: ['']", "x").data["a"]
+    assert (value, type(value)) == (meaning, type(meaning))
 
 
 def test_keys_are_always_text() -> None:

@@ -31,7 +31,7 @@ from autocog_core.errors import (
     EngineError,
 )
 from autocog_core.types.thought_tree import ThoughtTree
-from tests.program.drawn import programs
+from tests.program.generated_programs import programs
 from tests.support.small_backends import random_model
 from tests.support.soak import count
 
@@ -56,13 +56,13 @@ def data(result: ThoughtTree | AutocogError) -> Any:
 
 
 def alone(automaton: Automaton, model: Model, rows: Rows, **options: Any) -> list[Any]:
-    found = []
+    results = []
     for row in rows:
         try:
-            found.append(data(automaton.run(model, row, **options)))
+            results.append(data(automaton.run(model, row, **options)))
         except AutocogError as error:
-            found.append(data(error))
-    return found
+            results.append(data(error))
+    return results
 
 
 def together(automaton: Automaton, model: Model, rows: Rows, **options: Any) -> list[Any]:
@@ -114,21 +114,21 @@ def test_a_row_that_fails_becomes_an_error(concurrency: int) -> None:
     model = random_model(seed=1)
     rows = [{}, *GOOD[:2], {"q": "x", "more": "[" * 99}, {"q": "x", "more": ["no"]}, GOOD[2]]
     expected = alone(AUTOMATON, model, rows)
-    found = together(AUTOMATON, model, rows, concurrency=concurrency)
-    assert found == expected
-    assert [type(one) is tuple for one in found] == [True, False, False, True, True, False]
-    assert found[0][1].startswith('inputs: "q" is missing; the inputs are q (text), more (list)')
-    assert found[3][1].startswith('inputs: "more" is not a list')
-    assert found[4][1] == "action \"c\": choices[2] repeats 'no': remove it"
+    results = together(AUTOMATON, model, rows, concurrency=concurrency)
+    assert results == expected
+    assert [type(one) is tuple for one in results] == [True, False, False, True, True, False]
+    assert results[0][1].startswith('inputs: "q" is missing; the inputs are q (text), more (list)')
+    assert results[3][1].startswith('inputs: "more" is not a list')
+    assert results[4][1] == "action \"c\": choices[2] repeats 'no': remove it"
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 4])
 def test_a_row_too_long_for_the_model_harms_no_other(concurrency: int) -> None:
     model = random_model(seed=1, context_length=30)
     expected = alone(AUTOMATON, model, GOOD)
-    found = together(AUTOMATON, model, GOOD, concurrency=concurrency)
-    assert found == expected
-    assert [one[0] if isinstance(one, tuple) else None for one in found] == [
+    results = together(AUTOMATON, model, GOOD, concurrency=concurrency)
+    assert results == expected
+    assert [one[0] if isinstance(one, tuple) else None for one in results] == [
         *(None, None, None),
         ContextOverflowError,
         None,
@@ -160,25 +160,25 @@ def test_an_engine_that_fails_on_one_row_harms_no_other(
 ) -> None:
     wrapper = Failing(error)
     model = Model(RandomLM(seed=1), wrappers=[wrapper])
-    found = together(AUTOMATON, model, GOOD, concurrency=concurrency)
+    results = together(AUTOMATON, model, GOOD, concurrency=concurrency)
     expected = alone(AUTOMATON, random_model(seed=1), GOOD)
     assert wrapper.failures
-    assert found[1][0] is type(error)
-    assert "it broke" in found[1][1] or "it is no prompt" in found[1][1]
+    assert results[1][0] is type(error)
+    assert "it broke" in results[1][1] or "it is no prompt" in results[1][1]
     for number in (0, 2, 3, 4):
-        assert found[number]["nodes"] == expected[number]["nodes"]
+        assert results[number]["nodes"] == expected[number]["nodes"]
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
 def test_an_exception_of_an_engine_is_its_rows_error(concurrency: int) -> None:
     broken = RuntimeError("the kernel is gone")
     model = Model(RandomLM(seed=1), wrappers=[Failing(broken)])
-    found = list(AUTOMATON.run_many(model, GOOD, concurrency=concurrency))
-    error = found[1]
+    results = list(AUTOMATON.run_many(model, GOOD, concurrency=concurrency))
+    error = results[1]
     assert isinstance(error, EngineError)
     assert str(error) == "RuntimeError: the kernel is gone"
     assert error.__cause__ is broken
-    assert [isinstance(one, ThoughtTree) for one in found] == [True, False, True, True, True]
+    assert [isinstance(one, ThoughtTree) for one in results] == [True, False, True, True, True]
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
@@ -238,9 +238,9 @@ def test_rows_are_read_as_they_are_wanted() -> None:
 def test_a_budget_is_a_rows_own() -> None:
     model = random_model(seed=1)
     expected = alone(AUTOMATON, model, GOOD, budget=Budget(tokens=40))
-    found = together(AUTOMATON, model, GOOD, budget=Budget(tokens=40), concurrency=5)
-    assert found == expected
-    assert {one["stopped_by"] for one in found} >= {"tokens"}
+    results = together(AUTOMATON, model, GOOD, budget=Budget(tokens=40), concurrency=5)
+    assert results == expected
+    assert {one["stopped_by"] for one in results} >= {"tokens"}
 
 
 def test_an_empty_list_leaves_the_other_choices() -> None:

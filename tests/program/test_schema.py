@@ -16,7 +16,7 @@ from autocog_core import Automaton, Budget, InputError
 from autocog_core.program.schema import ProgramSchema
 from autocog_core.schemas import FOLDER, SCHEMAS, schema_text
 from autocog_core.types.thought_tree import ThoughtTree
-from tests.program.drawn import programs
+from tests.program.generated_programs import programs
 from tests.support.small_backends import random_model
 from tests.support.soak import count
 
@@ -150,15 +150,15 @@ values = st.one_of(
 
 def places(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Every place in the data, but for the insides of metadata."""
-    found = [path]
+    paths = [path]
     if isinstance(data, dict):
         for key, one in data.items():
             if key != "metadata":
-                found += places(one, (*path, key))
+                paths += places(one, (*path, key))
     elif isinstance(data, list):
         for number, one in enumerate(data):
-            found += places(one, (*path, number))
-    return found
+            paths += places(one, (*path, number))
+    return paths
 
 
 PLACES = places(ALL)[1:]

@@ -13,7 +13,7 @@ from autocog_core import Automaton, Budget, Choose, InputError, Text
 from autocog_core.errors import AutocogError
 from autocog_core.types.prompt import Prompt, TextPiece
 from autocog_core.types.thought_tree import ThoughtPath, ThoughtTree
-from tests.program.drawn import programs
+from tests.program.generated_programs import programs
 from tests.support.operations import growth
 from tests.support.small_backends import random_model
 from tests.support.soak import count

@@ -247,8 +247,8 @@ def test_a_special_token_of_the_author_reaches_the_model() -> None:
     ],
 )
 def test_values_are_converted_to_their_types(kind: Any, given: Any, expected: Any) -> None:
-    found = convert_values({"x": Input(kind)}, {"x": given, "other": 1})["x"]
-    assert (found, type(found)) == (expected, type(expected))
+    converted = convert_values({"x": Input(kind)}, {"x": given, "other": 1})["x"]
+    assert (converted, type(converted)) == (expected, type(expected))
 
 
 @pytest.mark.parametrize(
@@ -298,9 +298,9 @@ def test_an_empty_cell_gives_the_default() -> None:
 def test_values_are_copied() -> None:
     """A template gets its own plain data."""
     given = {"a": [1]}
-    found = convert_values({"x": Input("any")}, {"x": given})["x"]
-    assert found == given
-    assert found["a"] is not given["a"]
+    converted = convert_values({"x": Input("any")}, {"x": given})["x"]
+    assert converted == given
+    assert converted["a"] is not given["a"]
 
 
 def test_a_run_fills_in_its_templates() -> None:

@@ -166,10 +166,10 @@ def test_templates_reach_no_python_objects(source: str) -> None:
     """The template is rejected, or gives text that shows no Python object."""
     before = json.dumps(VALUES)
     try:
-        found = Template(source).text(VALUES)
+        output = Template(source).text(VALUES)
     except InputError as error:
-        found = str(error)
-        assert "template" in found
+        output = str(error)
+        assert "template" in output
     for trace in (
         "<class",
         "<built-in",
@@ -179,7 +179,7 @@ def test_templates_reach_no_python_objects(source: str) -> None:
         "<Template",
         "uid=",
     ):
-        assert trace not in found
+        assert trace not in output
     assert json.dumps(VALUES) == before
 
 
@@ -193,10 +193,10 @@ def test_lists_of_choices_reach_no_python_objects(source: str) -> None:
     expression = source.removeprefix("{{ ").removesuffix(" }}")
     for each in (Each(expression), Each("[" + expression + "]"), Each("l", source)):
         try:
-            found = "".join(each.render(VALUES))
+            output = "".join(each.render(VALUES))
         except InputError:
             continue
-        assert "<" not in found.replace("<|", "")
+        assert "<" not in output.replace("<|", "")
 
 
 # -- limits of templates
@@ -267,12 +267,12 @@ def test_templates_have_limited_time_and_size(source: str, monkeypatch: pytest.M
         monkeypatch.setattr(work_limit, "MAX_SECONDS", 1.0)
     begun = time.process_time()
     try:
-        found = Template(source).text(BIG)
+        output = Template(source).text(BIG)
     except InputError as error:
-        found = str(error)
+        output = str(error)
     # Work that is not counted takes time, too. Other processes do not count in processor time.
     assert time.process_time() - begun < 3 * work_limit.MAX_SECONDS
-    assert len(found) <= 10_000_000
+    assert len(output) <= 10_000_000
 
 
 def test_the_choices_of_a_list_share_one_limit() -> None:

@@ -1,4 +1,4 @@
-"""Sound automata for Hypothesis to draw, with everything in them that a file can say."""
+"""Hypothesis strategies for automata without errors, with all features of program files."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def chooses(draw: Draw, uid: str) -> Action:
     some = draw(st.lists(fixed.filter(bool), min_size=1, max_size=3, unique=True))
     choices: list[Any] = list(some)
     if draw(st.booleans()):
-        # What no other choice says.
+        # A text that no other choice has.
         choices.append(Template("<{{ topic }}>"))
     if draw(st.booleans()):
         choices.append(
@@ -122,8 +122,7 @@ def completes(draw: Draw, uid: str, vocab: Any) -> Action:
 def programs(draw: Draw, *, runs: bool = False) -> Automaton:
     """An automaton without errors.
 
-    :param runs: whether a small model is to run it: sets hold something, and nothing is evaluated
-        before there is anything to condition on.
+    :param runs: whether a small model will run it, so that sets must not be empty.
     """
     vocabs: dict[str, Vocabulary] = {"named": Regex("[a-z .]")}
     if not runs and draw(st.booleans()):
@@ -131,23 +130,23 @@ def programs(draw: Draw, *, runs: bool = False) -> Automaton:
     vocab: st.SearchStrategy[Any] = st.sampled_from([None, *vocabs, Regex("[ab]"), vocabs["named"]])
     if not runs:
         vocab = st.one_of(vocab, sets)
-    found: list[Action] = []
+    actions: list[Action] = []
     for number in range(draw(st.integers(1, 6))):
         uid = f"n{number}"
         kinds = [texts(uid, draw(st.booleans())), texts(uid, False), chooses(uid)]
         kinds.append(completes(uid, draw(vocab)))
-        found.append(draw(st.one_of(kinds)))
-    found = draw(wired(found))
+        actions.append(draw(st.one_of(kinds)))
+    actions = draw(connected(actions))
     metadata = draw(st.sampled_from([{}, {"for": ["tests"]}]))
-    return Automaton(found, vocabs, INPUTS, description="é: drawn", metadata=metadata)
+    return Automaton(actions, vocabs, INPUTS, description="é: drawn", metadata=metadata)
 
 
 @st.composite
-def wired(draw: Draw, found: list[Action]) -> list[Action]:
-    """Edges onwards, and sometimes back, where a bound is."""
-    count = len(found)
+def connected(draw: Draw, actions: list[Action]) -> list[Action]:
+    """Connect the actions: forwards, and sometimes backwards to an action with `max_visits`."""
+    count = len(actions)
     incoming = set()
-    for number, action in enumerate(found):
+    for number, action in enumerate(actions):
         targets = [number + 1] if number + 1 < count else []
         if draw(st.integers(0, 4)) == 0:
             targets = [draw(st.integers(0, count - 1))]
@@ -155,12 +154,12 @@ def wired(draw: Draw, found: list[Action]) -> list[Action]:
             near = st.integers(max(0, number - 1), count - 1)
             targets = [draw(near) for _ in action.choices]
         incoming |= {target for target in targets if target <= number}
-        found[number] = replace(action, successors=tuple(f"n{target}" for target in targets))
-    found = [
+        actions[number] = replace(action, successors=tuple(f"n{target}" for target in targets))
+    actions = [
         replace(action, max_visits=2) if number in incoming else action
-        for number, action in enumerate(found)
+        for number, action in enumerate(actions)
     ]
     reached = {"n0"}
-    for _ in found:
-        reached |= {uid for action in found if action.uid in reached for uid in action.successors}
-    return [action for action in found if action.uid in reached]
+    for _ in actions:
+        reached |= {uid for action in actions if action.uid in reached for uid in action.successors}
+    return [action for action in actions if action.uid in reached]
