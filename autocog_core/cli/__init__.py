@@ -1,15 +1,15 @@
-"""The `autocog` command: one file a command group, and no logic that the API lacks.
+"""The `autocog` command: one module per command, without logic that the API lacks.
 
-What stands here is what commands of plugins may use (`autocog_core.cli.plugin_commands`): options
-that mean the same in every command, results on stdout in the house style, and what is said beside
-them on stderr, unless `--quiet` stands on the command line.
+Commands of plugins (`autocog_core.cli.plugin_commands`) import the names below. They are options
+with the same meaning in every command, tables for results on stdout, and messages on stderr, which
+respect `--quiet`:
 
     from autocog_core.cli import AsJson, Debug, Quiet, show, show_json
 
     app = typer.Typer()
 
     @app.command()
-    def info(file: Path, as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False):
+    def inspect(file: Path, as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False):
         ...
 """
 
@@ -27,9 +27,9 @@ from autocog_core.cli.output import (
 )
 from autocog_core.cli.session import session as _session
 
-note = _session.note
+info = _session.info
 warn = _session.warn
-waiting = _session.waiting
+spinner = _session.spinner
 progress = _session.progress
 
 __all__ = [
@@ -39,12 +39,12 @@ __all__ = [
     "add_number",
     "add_text",
     "facts_table",
+    "info",
     "new_table",
-    "note",
     "printable",
     "progress",
     "show",
     "show_json",
-    "waiting",
+    "spinner",
     "warn",
 ]

@@ -1,4 +1,4 @@
-"""`autocog backends`: what is installed, and what one backend offers."""
+"""`autocog backends`: the installed backends, and what one offers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
-from autocog_core.cli.options import AsJson, Debug
+from autocog_core.cli.options import AsJson
 from autocog_core.cli.output import add_text, facts_table, new_table, show, show_json
-from autocog_core.cli.type_names import type_name
+from autocog_core.cli.type_labels import type_label
 from autocog_core.config import plugins
 from autocog_core.hooks import manager
 
@@ -21,31 +21,31 @@ from autocog_core.hooks import manager
 def backends(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="Show this backend's hooks and options."),
+        typer.Argument(metavar="[NAME]", help="Show the hooks and options of this backend."),
     ] = None,
+    *,
     as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """List the installed backends, or show what one offers.
 
-    The list imports no backend; showing one imports that one.
+    Only `autocog backends NAME` imports a backend.
     """
     if name is None:
-        _list(as_json)
+        _list_backends(as_json)
     else:
-        _describe(name, as_json)
+        _show_backend(name, as_json)
 
 
-def _list(as_json: bool) -> None:
-    found = plugins.installed_plugins()
+def _list_backends(as_json: bool) -> None:
+    installed = plugins.installed_plugins()
     if as_json:
-        show_json([_identity(plugin) for plugin in found])
+        show_json([_identity(plugin) for plugin in installed])
         return
     table = new_table()
     add_text(table, "backend", "bold")
     add_text(table, "distribution")
     add_text(table, "version")
-    for plugin in found:
+    for plugin in installed:
         table.add_row(plugin.name, plugin.distribution, plugin.version)
     show(table)
 
@@ -58,19 +58,19 @@ def _identity(plugin: plugins.InstalledPlugin) -> dict[str, Any]:
     }
 
 
-def _describe(name: str, as_json: bool) -> None:
+def _show_backend(name: str, as_json: bool) -> None:
     backend = plugins.load_class(name)
     plugin = plugins.find_installed(name)
     hooks = manager.hooks_of(backend)
-    about = _paragraphs(backend.__doc__)[0]
-    options = [_option(key, field) for key, field in _fields(backend.Options)]
+    description = _paragraphs(backend.__doc__)[0]
+    options = [_option_facts(key, field) for key, field in backend.Options.model_fields.items()]
     if as_json:
         show_json(
             {
                 **_identity(plugin),
                 "class": plugin.target,
                 "contract": backend.contract,
-                "description": about,
+                "description": description,
                 "hooks": hooks,
                 "options": options,
             }
@@ -80,7 +80,7 @@ def _describe(name: str, as_json: bool) -> None:
         ("backend", f"{plugin.name} ({plugin.distribution} {plugin.version})"),
         ("class", plugin.target),
         ("contract", str(backend.contract)),
-        ("about", about),
+        ("about", description),
         ("hooks", ", ".join(hooks)),
     ]
     show(facts_table(facts), "", *_option_parts(backend.Options, options))
@@ -88,44 +88,40 @@ def _describe(name: str, as_json: bool) -> None:
 
 def _option_parts(model: type[BaseModel], options: list[dict[str, Any]]) -> list[Any]:
     if not options:
-        return ["It has no options."]
-    described = any(option["description"] for option in options)
+        return ["This backend has no options."]
+    has_descriptions = any(option["description"] for option in options)
     table = new_table()
     add_text(table, "option", "bold")
     add_text(table, "type")
     add_text(table, "default")
-    if described:
+    if has_descriptions:
         table.add_column("description", ratio=1)
     for option in options:
-        default = "required" if option["required"] else _literal(option["default"])
-        cells = [option["name"], option["type"], default]
-        table.add_row(*cells, *([option["description"]] if described else []))
-    # Where the fields have no descriptions of their own, the class tells of them.
-    notes = [] if described else [note for note in _paragraphs(model.__doc__)[1:] if note]
-    return [table, *(part for note in notes for part in ("", note))]
+        default = "required" if option["required"] else _config_text(option["default"])
+        description = [option["description"]] if has_descriptions else []
+        table.add_row(option["name"], option["type"], default, *description)
+    # If no field has a description, the docstring of the class describes the options.
+    notes = [] if has_descriptions else _paragraphs(model.__doc__)[1:]
+    return [table, *(part for note in notes if note for part in ("", note))]
 
 
-def _fields(model: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
-    return list(model.model_fields.items())
-
-
-def _option(name: str, field: FieldInfo) -> dict[str, Any]:
-    required = field.is_required()
-    default = None if required else field.get_default(call_default_factory=True)
+def _option_facts(name: str, field: FieldInfo) -> dict[str, Any]:
+    is_required = field.is_required()
+    default = None if is_required else field.get_default(call_default_factory=True)
     return {
         "name": name,
-        "type": type_name(field),
-        "required": required,
+        "type": type_label(field),
+        "required": is_required,
         "default": to_jsonable_python(default, fallback=str),
         "description": " ".join((field.description or "").split()),
     }
 
 
-def _literal(value: Any) -> str:
-    """A default as a config file would have it."""
+def _config_text(value: Any) -> str:
+    """Return a default value as a config file would contain it."""
     return "none" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def _paragraphs(docstring: str | None) -> list[str]:
-    """The paragraphs of a docstring, each as one line."""
+    """Return the paragraphs of a docstring, one line each."""
     return [" ".join(part.split()) for part in inspect.cleandoc(docstring or "").split("\n\n")]

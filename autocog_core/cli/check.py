@@ -1,25 +1,17 @@
-"""`autocog check`: what is wrong with a program, and what a run of it may cost."""
+"""`autocog check`: the errors of a program, and the maximum cost of a run."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import typer
 from rich.text import Text
 
-from autocog_core.cli.options import (
-    AsJson,
-    BackendName,
-    BackendOption,
-    ConfigFile,
-    Debug,
-    ModelName,
-    ProgramFile,
-    ProgramValues,
-    Quiet,
-)
+from autocog_core.cli.loading import ModelOptions
+from autocog_core.cli.options import AsJson, ProgramFile, ProgramValues
 from autocog_core.cli.output import facts_table, show, show_json
-from autocog_core.cli.run_inputs import WantedModels, input_values
+from autocog_core.cli.run_inputs import input_values
 
 if TYPE_CHECKING:
     from autocog_core import Automaton
@@ -29,84 +21,86 @@ if TYPE_CHECKING:
 
 def check(
     program: ProgramFile,
-    value: ProgramValues = None,
+    *,
+    values: ProgramValues = None,
     as_json: AsJson = False,
-    model: ModelName = None,
-    config: ConfigFile = None,
-    backend: BackendName = None,
-    option: BackendOption = None,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    model_options: ModelOptions,
 ) -> None:
-    """Look for faults in a program; with a model also for those that its tokens bring to light.
+    """Check a program for errors, without running it.
 
-    With a model (-m or --backend) it also tells how many model calls and tokens a run takes at
-    most; values (--set) make that exact for templates. Exit code 2 if there are faults.
+    With a model (-m or --backend), also check its tokens, and print the maximum number of model
+    calls and tokens of a run. The numbers are exact upper bounds if you set all inputs (--set).
+    Exit code 2 if the program has errors.
     """
     from autocog_core import Automaton
     from autocog_core.evaluation.cost_estimate import estimate
 
     automaton = Automaton.from_file(program)
-    if value:
-        automaton = automaton.bind(input_values(automaton, value))
-    if model is None and backend is None:
-        _report(automaton, automaton.check(), None, as_json)
-        return
-    wanted = WantedModels(model, config, backend, option, {})
-    with wanted.opened() as (opened, _):
-        found = automaton.check(opened)
-        cost = estimate(automaton, opened.client) if not _faults(found) else None
-    _report(automaton, found, cost, as_json)
-
-
-def _faults(found: list[Finding]) -> list[Finding]:
-    return [one for one in found if not one.warning]
-
-
-def _report(
-    automaton: Automaton, found: list[Finding], cost: Estimate | None, as_json: bool
-) -> None:
-    faults = _faults(found)
-    if as_json:
-        show_json(
-            {
-                "actions": len(automaton.actions),
-                "findings": [
-                    {"action": one.uid, "message": one.message, "warning": one.warning}
-                    for one in found
-                ],
-                "estimate": None
-                if cost is None
-                else {"calls": cost.calls, "tokens": cost.tokens, "paths": cost.paths},
-            }
-        )
+    if values:
+        automaton = automaton.bind(input_values(automaton, values))
+    cost = None
+    if model_options.model is None and model_options.backend is None:
+        findings = automaton.check()
     else:
-        for one in found:
-            kind = Text("warning", "yellow") if one.warning else Text("fault", "bold red")
-            show(Text.assemble(kind, f"  {one.where}: {one.message}"))
-        facts = [("actions", str(len(automaton.actions)))]
-        if automaton.inputs:
-            facts.append(
-                ("inputs", ", ".join(f"{k} ({v.type})" for k, v in automaton.inputs.items()))
-            )
-        if cost is not None:
-            most = "more than " if cost.partial else "at most "
-            facts.append(("model calls", f"{most}{cost.calls}"))
-            facts.append(("tokens", f"{most}{cost.tokens}{_unknown(automaton)}"))
-            facts.append(("paths", f"{most}{cost.paths}"))
-        facts.append(("result", _verdict(faults, found)))
-        show(facts_table([(name, Text(text)) for name, text in facts]))
-    if faults:
+        with model_options.open() as model:
+            findings = automaton.check(model)
+            if not _errors(findings):
+                cost = estimate(automaton, model.client)
+    if as_json:
+        _show_json(automaton, findings, cost)
+    else:
+        _show_report(automaton, findings, cost)
+    if _errors(findings):
         raise typer.Exit(2)
 
 
-def _unknown(automaton: Automaton) -> str:
-    return ", and what is put into the templates (--set tells)" if automaton.inputs else ""
+def _errors(findings: list[Finding]) -> list[Finding]:
+    return [finding for finding in findings if not finding.warning]
 
 
-def _verdict(faults: list[Finding], found: list[Finding]) -> str:
-    if faults:
-        return f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'}"
-    if found:
-        return f"runs, with {len(found)} {'warning' if len(found) == 1 else 'warnings'}"
-    return "no faults"
+def _show_json(automaton: Automaton, findings: list[Finding], cost: Estimate | None) -> None:
+    show_json(
+        {
+            "actions": len(automaton.actions),
+            "findings": [
+                {"action": finding.uid, "message": finding.message, "warning": finding.warning}
+                for finding in findings
+            ],
+            "estimate": None
+            if cost is None
+            else {"calls": cost.calls, "tokens": cost.tokens, "paths": cost.paths},
+        }
+    )
+
+
+def _show_report(automaton: Automaton, findings: list[Finding], cost: Estimate | None) -> None:
+    for finding in findings:
+        label = Text("warning", "yellow") if finding.warning else Text("error", "bold red")
+        show(Text.assemble(label, f"  {finding.where}: {finding.message}"))
+    facts = _facts(automaton, findings, cost)
+    show(facts_table((name, Text(value)) for name, value in facts))
+
+
+def _facts(
+    automaton: Automaton, findings: list[Finding], cost: Estimate | None
+) -> Iterator[tuple[str, str]]:
+    yield "actions", str(len(automaton.actions))
+    if automaton.inputs:
+        inputs = (f"{name} ({declared.type})" for name, declared in automaton.inputs.items())
+        yield "inputs", ", ".join(inputs)
+    if cost is not None:
+        bound = "more than" if cost.partial else "at most"
+        templates = ", plus the texts of inputs (count them with --set)" if automaton.inputs else ""
+        yield "model calls", f"{bound} {cost.calls}"
+        yield "tokens", f"{bound} {cost.tokens}{templates}"
+        yield "paths", f"{bound} {cost.paths}"
+    yield "result", _verdict(findings)
+
+
+def _verdict(findings: list[Finding]) -> str:
+    errors = len(_errors(findings))
+    if errors:
+        return f"{errors} error{'' if errors == 1 else 's'}"
+    if findings:
+        return f"no errors, {len(findings)} warning{'' if len(findings) == 1 else 's'}"
+    return "no errors"

@@ -1,4 +1,4 @@
-"""The scores of a choice as a table for people."""
+"""The scores of a choice as a table."""
 
 from __future__ import annotations
 
@@ -7,58 +7,58 @@ from rich.text import Text
 from autocog_core.cli.output import (
     add_number,
     add_text,
-    bar,
+    format_bar,
+    format_logprob,
+    format_probability,
     is_narrow,
     new_table,
-    number,
-    probability,
     show,
 )
 from autocog_core.types.choice import SCORE_FIELD_OF_NORM, ChoiceScore, ChoiceScores
 
-PICK = ">"
+_PICK_MARK = ">"
 
 
 def show_scores(scores: ChoiceScores) -> None:
-    """Print every choice in the order given, the pick marked, and what else is to know."""
-    narrow = is_narrow()
-    columns = _columns(scores, narrow)
+    """Print the choices in the order given, with the picked one marked, and notes below."""
+    has_bars = not is_narrow()
+    fields = _score_fields(scores)
     table = new_table()
     table.add_column("", no_wrap=True, style="bold green")
     add_text(table, "choice")
     add_number(table, "prob")
-    if not narrow:
+    if has_bars:
         table.add_column("", no_wrap=True, style="cyan")
-    for name in columns:
-        add_number(table, name)
+    for field in fields:
+        add_number(table, field)
     add_number(table, "tokens")
     for index, score in enumerate(scores.scores):
-        picked = index == scores.index
+        is_picked = index == scores.index
         table.add_row(
-            PICK if picked else "",
+            _PICK_MARK if is_picked else "",
             repr(score.choice),
-            probability(score.prob),
-            *([] if narrow else [bar(score.prob)]),
-            *(number(_value(score, name)) for name in columns),
+            format_probability(score.prob),
+            *([format_bar(score.prob)] if has_bars else []),
+            *(format_logprob(_value(score, field)) for field in fields),
             str(len(score.tokens)),
-            style="bold" if picked else None,
+            style="bold" if is_picked else None,
         )
     show(table, *(Text(line, style="dim") for line in _notes(scores)))
 
 
-def _columns(scores: ChoiceScores, narrow: bool) -> list[str]:
-    """`logprob` and `mean`; beside them what ranks the choices, if that is another number."""
-    # Where no choice begins another, the exclusive log-probability is the plain one.
-    plain = scores.norm == "sum" and not scores.has_prefix_choices
-    ranking = "logprob" if plain else SCORE_FIELD_OF_NORM[scores.norm]
-    if narrow:
-        return [ranking]
-    return list(dict.fromkeys(["logprob", "mean_logprob", ranking]))
+def _score_fields(scores: ChoiceScores) -> list[str]:
+    """Return the columns: `logprob`, `mean_logprob`, and the score that ranks the choices."""
+    # Without a choice that begins another, the exclusive log-probability is the plain one.
+    is_plain = scores.norm == "sum" and not scores.has_prefix_choices
+    ranking_field = "logprob" if is_plain else SCORE_FIELD_OF_NORM[scores.norm]
+    if is_narrow():
+        return [ranking_field]
+    return list(dict.fromkeys(["logprob", "mean_logprob", ranking_field]))
 
 
-def _value(score: ChoiceScore, name: str) -> float | None:
-    # What was picked without tokens has no log-probability.
-    value: float | None = getattr(score, name) if score.tokens else None
+def _value(score: ChoiceScore, field: str) -> float | None:
+    # A choice that was picked without tokens has no log-probability.
+    value: float | None = getattr(score, field) if score.tokens else None
     return value
 
 
@@ -74,17 +74,16 @@ def _notes(scores: ChoiceScores) -> list[str]:
         notes.append(f"ranked by {scores.norm}")
     if scores.boundary == "healed":
         notes.append(
-            f"healed: {scores.healed_text!r} at the end of the prompt is scored with the choices"
+            f"healed: the end of the prompt, {scores.healed_text!r}, is scored with the choices"
         )
     if scores.has_prefix_choices:
         notes.append(
-            "one choice begins another: exclusive_logprob is the choice and not the longer one"
+            "one choice begins another: exclusive_logprob is the log-probability of a choice that "
+            "does not continue to a longer one"
         )
     if not scores.exact:
         reason = scores.reason or "the scores are not the model's own log-probabilities"
         notes.append(f"not exact (method {scores.method}): {reason}")
     if scores.unseen_probability:
-        notes.append(
-            f"probability that the server did not show: up to {scores.unseen_probability:.4f}"
-        )
+        notes.append(f"probability that the server hides: up to {scores.unseen_probability:.4f}")
     return notes

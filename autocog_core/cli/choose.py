@@ -1,4 +1,4 @@
-"""`autocog choose`: score strings that continue a prompt."""
+"""`autocog choose`: score texts as continuations of a prompt."""
 
 from __future__ import annotations
 
@@ -11,33 +11,24 @@ import typer
 
 from autocog_core.cli.choice_table import show_scores
 from autocog_core.cli.inputs import (
-    escaped_newline,
-    glued,
-    prompt_arguments,
+    ChatOptions,
+    continues_word,
+    has_escaped_newline,
     read_lines,
     read_prompt,
 )
-from autocog_core.cli.loading import open_model
-from autocog_core.cli.options import (
-    AsJson,
-    BackendName,
-    BackendOption,
-    Chat,
-    ConfigFile,
-    Debug,
-    ModelName,
-    PromptText,
-    Quiet,
-    System,
-)
+from autocog_core.cli.loading import ModelOptions
+from autocog_core.cli.options import AsJson, PromptText
 from autocog_core.cli.output import show_json
 from autocog_core.cli.session import session
 from autocog_core.errors import InputError
-from autocog_core.types.choice import EOS, ChoiceScores, EndOfSequence
+from autocog_core.types.choice import EOS, ChoiceScores
+
+_MAX_SHOWN_CHARACTERS = 20
 
 
 class NormName(StrEnum):
-    """The norms by name."""
+    """The scores that can rank choices."""
 
     SUM = "sum"
     MEAN = "mean"
@@ -46,7 +37,7 @@ class NormName(StrEnum):
 
 
 class BoundaryName(StrEnum):
-    """What happens where the end of the prompt would be spelled anew."""
+    """What happens if a choice changes the last tokens of the prompt."""
 
     HEAL = "heal"
     STRICT = "strict"
@@ -54,116 +45,127 @@ class BoundaryName(StrEnum):
 
 def choose(
     prompt: PromptText,
-    choice: Annotated[
+    *,
+    choices: Annotated[
         list[str] | None,
-        typer.Option("--choice", "-c", metavar="TEXT", help="A choice; repeatable."),
+        typer.Option("--choice", "-c", metavar="TEXT", help="Text to score. Repeatable."),
     ] = None,
     choices_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="More choices, one a line (empty lines are skipped)."),
+        typer.Option(
+            metavar="FILE",
+            help="File with more choices, one per line; empty lines are skipped. - reads standard "
+            "input.",
+        ),
     ] = None,
     separator: Annotated[
         str,
         typer.Option(
-            metavar="TEXT", help='Put between prompt and choice: mostly " ".', show_default=False
+            metavar="TEXT",
+            help='Text between prompt and choice, for example " " (default: none).',
+            show_default=False,
         ),
     ] = "",
-    norm: Annotated[NormName, typer.Option(help="What ranks the choices.")] = NormName.SUM,
+    norm: Annotated[
+        NormName,
+        typer.Option(
+            help="Rank choices by log-probability: of the whole choice (sum), per token (mean), "
+            "per byte (per_byte), or as the gain over --unconditional-prompt (pmi)."
+        ),
+    ] = NormName.SUM,
     suffix: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Text that must follow the choice.")
+        str | None,
+        typer.Option(metavar="TEXT", help="Text after every choice, which is scored with it."),
     ] = None,
     suffix_eos: Annotated[
-        bool, typer.Option("--suffix-eos", help="The model must end after the choice.")
+        bool, typer.Option("--suffix-eos", help="Score the end of the text after every choice.")
     ] = False,
     boundary: Annotated[
-        BoundaryName, typer.Option(help="Re-spell the end of the prompt, or refuse to.")
+        BoundaryName,
+        typer.Option(
+            help="If a choice changes the last tokens of the prompt: score them with the choice "
+            "(heal), or fail (strict)."
+        ),
     ] = BoundaryName.HEAL,
     unconditional_prompt: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="For --norm pmi: compare with the choices after this."),
+        typer.Option(
+            metavar="TEXT",
+            help="Prompt for the comparison of --norm pmi (default: the BOS token alone).",
+        ),
     ] = None,
-    chat: Chat = False,
-    system: System = None,
+    chat_options: ChatOptions,
     as_json: AsJson = False,
-    model: ModelName = None,
-    config: ConfigFile = None,
-    backend: BackendName = None,
-    option: BackendOption = None,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    model_options: ModelOptions,
 ) -> None:
-    """Score strings that continue a prompt, exactly."""
+    """Score texts as continuations of a prompt, and pick the best.
+
+    Example: autocog choose "The capital of France is" -c " Paris" -c " Rome"
+    """
     text = read_prompt(prompt)
-    choices = [*(choice or ()), *(read_lines(choices_file) if choices_file else ())]
-    _check(choices, separator, norm, suffix, suffix_eos, unconditional_prompt)
-    arguments = prompt_arguments(text, chat, system)
-    # Only where the choices follow the prompt itself: a chat template ends it differently.
-    if "prompt" in arguments:
-        _warn_of_glued(text, [separator + one for one in choices])
-    with open_model(model, config, backend, option) as opened:
-        scores = opened.choose(
-            choices=[separator + one for one in choices],
+    choices = [*(choices or ()), *(read_lines(choices_file) if choices_file else ())]
+    # Loading a model may take long, so all errors that need no model come before.
+    _check_choices(choices, separator)
+    if suffix is not None and suffix_eos:
+        raise InputError(
+            "cannot be combined with --suffix-eos", where="--suffix", hint="leave one out"
+        )
+    if unconditional_prompt is not None and norm is not NormName.PMI:
+        raise InputError("requires --norm pmi", where="--unconditional-prompt")
+    if has_escaped_newline(separator + (suffix or "")):
+        session.warn(
+            "--separator or --suffix contains a backslash and an n, not a newline; "
+            r"in bash, write $'\n'"
+        )
+    full_choices = [separator + choice for choice in choices]
+    # A chat template ends the prompt with other text.
+    if not chat_options.is_chat:
+        _warn_about_joined_words(text, full_choices)
+    with model_options.open() as model:
+        scores = model.choose(
+            choices=full_choices,
             norm=norm.value,
-            suffix=_suffix(suffix, suffix_eos),
+            suffix=EOS if suffix_eos else suffix,
             boundary=boundary.value,
             unconditional_prompt=unconditional_prompt,
-            **arguments,
+            **chat_options.prompt_arguments(text),
         )
-    scores = _as_given(scores, choices)
+    scores = _without_separator(scores, choices)
     if as_json:
         show_json(scores.to_dict())
     else:
         show_scores(scores)
 
 
-def _check(
-    choices: list[str],
-    separator: str,
-    norm: NormName,
-    suffix: str | None,
-    suffix_eos: bool,
-    unconditional_prompt: str | None,
-) -> None:
-    """What can be said before a model is loaded, which may take long."""
+def _check_choices(choices: list[str], separator: str) -> None:
     if not choices:
         raise InputError(
             "there are none",
             where="choices",
-            hint="give --choice TEXT once for each, or --choices-file FILE",
+            hint="give --choice TEXT once per choice, or --choices-file FILE",
         )
     if separator and "" in choices:
-        # With the separator before it, it would no longer be empty for the model.
+        # The model would not notice: with the separator, the choice is not empty.
         raise InputError("is empty", where=f"choice {choices.index('')}")
-    if suffix is not None and suffix_eos:
-        raise InputError("give either --suffix or --suffix-eos", where="suffix")
-    if unconditional_prompt is not None and norm is not NormName.PMI:
-        raise InputError("goes with --norm pmi", where="--unconditional-prompt")
-    if escaped_newline(separator + (suffix or "")):
-        session.warn(r"a backslash and an n are not a newline; bash writes one as $'\n'")
 
 
-def _suffix(suffix: str | None, suffix_eos: bool) -> str | EndOfSequence | None:
-    return EOS if suffix_eos else suffix
+def _without_separator(scores: ChoiceScores, choices: list[str]) -> ChoiceScores:
+    """Return the scores with the choices as the user wrote them."""
+    pairs = zip(scores.scores, choices, strict=True)
+    return replace(scores, scores=tuple(replace(score, choice=choice) for score, choice in pairs))
 
 
-def _as_given(scores: ChoiceScores, choices: list[str]) -> ChoiceScores:
-    """The scores under the choices' own texts, without the separator."""
-    own = tuple(
-        replace(score, choice=choice) for score, choice in zip(scores.scores, choices, strict=True)
-    )
-    return replace(scores, scores=own)
-
-
-def _warn_of_glued(prompt: str, choices: list[str]) -> None:
-    found = glued(prompt, choices)
-    if found:
-        word = prompt.split()[-1][-20:]
-        which = (
-            f"choice {found[0]!r} is"
-            if len(found) == 1
-            else f"{len(found)} choices, {found[0]!r} first, are"
+def _warn_about_joined_words(prompt: str, choices: list[str]) -> None:
+    joined = [choice for choice in choices if continues_word(prompt, choice)]
+    if joined:
+        first = joined[0]
+        word = prompt.split()[-1][-_MAX_SHOWN_CHARACTERS:] + first[:_MAX_SHOWN_CHARACTERS]
+        subject = (
+            f"choice {first!r} continues"
+            if len(joined) == 1
+            else f"{len(joined)} choices, the first {first!r}, continue"
         )
         session.warn(
-            f"{which} glued to the prompt's last word: "
-            f'"{word}{found[0][:20]}"; if that is not meant, add --separator " "'
+            f'{subject} the last word of the prompt: "{word}"; '
+            'to separate them, add --separator " "'
         )

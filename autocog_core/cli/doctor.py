@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from autocog_core.cli.options import AsJson, ConfigFile, Debug, Quiet
+from autocog_core.cli.options import AsJson, ConfigFile
 from autocog_core.cli.output import show_json
 from autocog_core.cli.session import session
 from autocog_core.config.config_file import find_config
@@ -40,8 +40,6 @@ def doctor(
             callback=_check_finite,
         ),
     ] = 120.0,
-    quiet: Quiet = False,
-    debug: Debug = False,
 ) -> None:
     """Check plugins, config file, models and environment. Report problems and how to fix them.
 

@@ -1,98 +1,137 @@
-"""What people write on the command line, read into what the API takes."""
+"""Arguments of the command line, converted to what the API takes."""
 
 from __future__ import annotations
 
 import sys
 import tomllib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autocog_core.cli.options import Chat, System
 from autocog_core.errors import InputError
 
 _TOML_TYPES = (bool, int, float, str, list, dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ChatOptions:
+    """The options that make a chat of a prompt.
+
+    :ivar chat: the prompt is a user message.
+    :ivar system: a system message before it; implies `chat`.
+    """
+
+    chat: Chat = False
+    system: System = None
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether the prompt is a user message."""
+        return self.chat or self.system is not None
+
+    def messages(self, prompt: str) -> list[dict[str, str]]:
+        """Return the conversation in which `prompt` is the user message."""
+        messages = [{"role": "user", "content": prompt}]
+        if self.system is not None:
+            messages.insert(0, {"role": "system", "content": self.system})
+        return messages
+
+    def prompt_arguments(self, prompt: str) -> dict[str, Any]:
+        """Return the prompt as a keyword argument of the methods of `Model`."""
+        return {"messages": self.messages(prompt)} if self.is_chat else {"prompt": prompt}
+
+
 def read_prompt(argument: str) -> str:
-    """The prompt itself, or for - what standard input holds."""
+    """Return the argument, or for - the text of standard input without its last newline."""
     return _read_stdin().removesuffix("\n").removesuffix("\r") if argument == "-" else argument
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a file that are not empty; - is standard input.
+    """Return the lines of a file that are not empty; - is standard input.
 
-    :raises InputError: if it cannot be read.
+    :raises InputError: if the file cannot be read.
     """
-    if str(path) == "-":
-        text = _read_stdin()
-    else:
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"cannot be read: {error}", where=str(path)) from error
-    # Not splitlines(), which also cuts at characters that may well be part of a choice.
+    text = _read_stdin() if str(path) == "-" else read_text_file(path)
+    # Not splitlines(), which also splits at characters that may be part of a choice.
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     return [line for line in lines if line]
 
 
-def backend_options(pairs: Sequence[str]) -> dict[str, Any]:
-    """`KEY=VALUE` pairs as a table of options.
+def read_text_file(path: Path) -> str:
+    """Return the text of a UTF-8 file, without a byte order mark.
 
-    :raises InputError: for what is no such pair, or a key given twice.
+    :raises InputError: if the file cannot be read, or is not UTF-8.
     """
-    options: dict[str, Any] = {}
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"is not UTF-8 text: byte {error.start} is invalid",
+            where=str(path),
+            hint="convert the file to UTF-8",
+        ) from error
+
+
+def split_pairs(option: str, pairs: Sequence[str], form: str) -> Iterator[tuple[str, str]]:
+    """Yield the two sides of `NAME=VALUE` pairs.
+
+    :param option: the option of the command line, for errors.
+    :param form: how a pair is written, for errors.
+    :raises InputError: if a pair has no = or no name, or a name is repeated.
+    """
+    names = set()
     for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise InputError(f"{pair!r}", where="--option", hint="write it as KEY=VALUE")
-        if key in options:
-            raise InputError(f'"{key}" is given twice', where="--option")
-        options[key] = toml_literal(value)
-    return options
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise InputError(
+                f"{pair!r} is no {form} pair", where=option, hint=f"write it as {form}"
+            )
+        if name in names:
+            raise InputError(f'"{name}" is given twice', where=option, hint="leave one out")
+        names.add(name)
+        yield name, value
 
 
-def toml_literal(text: str) -> Any:
-    """`text` as a TOML value (`3`, `true`, `"3"`, `[1, 2]`); what is none is a string."""
+def parse_backend_options(pairs: Sequence[str]) -> dict[str, Any]:
+    """Return the options of a backend from `KEY=VALUE` pairs.
+
+    :raises InputError: for a malformed pair, or a repeated key.
+    """
+    pairs_by_key = split_pairs("--option", pairs, "KEY=VALUE")
+    return {key: parse_toml_value(value) for key, value in pairs_by_key}
+
+
+def parse_toml_value(text: str) -> Any:
+    """Return `text` as a TOML value (`3`, `true`, `"3"`, `[1, 2]`), or `text` if it is none."""
     try:
         document = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
     value = document.pop("value")
-    # Text with a newline may parse as more keys; no option is a date.
+    # A text with a newline may parse as more keys. No option is a date.
     return text if document or not isinstance(value, _TOML_TYPES) else value
 
 
-def messages_of(prompt: str, system: str | None) -> list[dict[str, str]]:
-    """A conversation with one question."""
-    before = [] if system is None else [{"role": "system", "content": system}]
-    return [*before, {"role": "user", "content": prompt}]
+def continues_word(prompt: str, choice: str) -> bool:
+    """Return whether `choice` continues the last word of `prompt`, which is mostly a mistake."""
+    return _is_in_word(prompt[-1:]) and _is_in_word(choice[:1])
 
 
-def prompt_arguments(prompt: str, chat: bool, system: str | None) -> dict[str, Any]:
-    """The prompt as keyword arguments of the model's methods."""
-    if chat or system is not None:
-        return {"messages": messages_of(prompt, system)}
-    return {"prompt": prompt}
-
-
-def glued(prompt: str, choices: Sequence[str]) -> list[str]:
-    """The choices that continue the last word of the prompt, mostly by mistake."""
-    if not _in_word(prompt[-1:]):
-        return []
-    return [choice for choice in choices if _in_word(choice[:1])]
-
-
-def escaped_newline(text: str) -> bool:
-    r"""Whether `text` has a backslash and an n where a newline was probably meant."""
+def has_escaped_newline(text: str) -> bool:
+    r"""Return whether `text` has a backslash and an n, where users mostly mean a newline."""
     return "\\n" in text
 
 
-def _in_word(character: str) -> bool:
-    # Chinese, Japanese and Korean characters are letters too, but need no blank between words.
+def _is_in_word(character: str) -> bool:
+    # Chinese, Japanese and Korean characters are letters too, but have no spaces between words.
     return character.isalnum() and unicodedata.east_asian_width(character) not in ("W", "F")
 
 
 def _read_stdin() -> str:
-    # Bytes that are no UTF-8 become surrogates, as in arguments: the model's error tells of both.
+    # Invalid UTF-8 becomes surrogates, as in arguments: the model reports both in the same way.
     return sys.stdin.buffer.read().decode("utf-8", errors="surrogateescape").removeprefix("\ufeff")

@@ -1,15 +1,17 @@
-"""Opening the model that a command asks for, and telling what is being waited for."""
+"""Loading the model of a command, with a spinner and log messages on stderr."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from autocog_core import load, read_config
-from autocog_core.cli.inputs import backend_options
+from autocog_core.cli.inputs import parse_backend_options
+from autocog_core.cli.options import BackendName, BackendOption, ConfigFile, ModelName
 from autocog_core.cli.session import session
 from autocog_core.config import plugins
 from autocog_core.errors import InputError
@@ -17,71 +19,88 @@ from autocog_core.model.model import Model
 from autocog_core.redaction import redact
 
 
-@contextmanager
-def open_model(
-    name: str | None, config: Path | None, backend: str | None, options: Sequence[str] | None
-) -> Iterator[Model]:
-    """Load the model, and close it however the command ends.
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """The options that select the model of a command.
 
-    :raises UsageError: for arguments that contradict each other, and all that `load` raises.
+    :ivar model: a model of the config file; None for its default model.
+    :ivar config: the config file; None to search for it.
+    :ivar backend: a backend to load without a config file.
+    :ivar option: `KEY=VALUE` options of `backend`.
     """
-    make = loader(name, config, backend, options)
-    with messages_on_stderr(), make() as model:
-        yield model
+
+    model: ModelName = None
+    config: ConfigFile = None
+    backend: BackendName = None
+    option: BackendOption = None
+
+    @contextmanager
+    def open(self) -> Iterator[Model]:
+        """Load the model; close it at the end of the block.
+
+        :raises UsageError: if options contradict each other; also what `load` raises.
+        """
+        load_model = self.loader()
+        with log_on_stderr(), load_model() as model:
+            yield model
+
+    def loader(self) -> Callable[[], Model]:
+        """Return a function that loads the model, a new one at each call.
+
+        :raises UsageError: if options contradict each other.
+        """
+        if self.backend is None:
+            if self.option:
+                raise InputError("requires --backend", where="--option")
+            return partial(load_configured_model, self.model, self.config)
+        if self.model is not None or self.config is not None:
+            other = "--config" if self.model is None else "--model"
+            raise InputError(
+                f"cannot be combined with {other}, because it uses no config file",
+                where="--backend",
+                hint=f"leave out {other} or --backend",
+            )
+        return self._load_backend
+
+    def _load_backend(self) -> Model:
+        assert self.backend is not None
+        options = parse_backend_options(self.option or ())
+        with session.spinner(f"loading {self.backend} ..."):
+            return load(backend=self.backend, options=options)
 
 
-def loader(
-    name: str | None, config: Path | None, backend: str | None, options: Sequence[str] | None
-) -> Callable[[], Model]:
-    """What loads the model, a new one with every call.
-
-    :raises UsageError: for arguments that contradict each other.
-    """
-    if options and backend is None:
-        raise InputError("goes with --backend", where="--option")
-    if backend is not None and (name is not None or config is not None):
-        other = "--model" if name is not None else "--config"
-        raise InputError(f"does not go with {other}", where="--backend")
-    return partial(_load, name, config, backend, options or ())
+def load_configured_model(name: str | None, config_path: Path | None) -> Model:
+    """Load a model of the config file; its default model for None."""
+    config = read_config(config_path)
+    name, _ = config.model(name)
+    with session.spinner(f"loading {name} ..."):
+        return load(name, config=config)
 
 
-def _load(
-    name: str | None, config: Path | None, backend: str | None, options: Sequence[str]
-) -> Model:
-    if backend is not None:
-        given = backend_options(options)
-        with session.waiting(f"loading {backend} ..."):
-            return load(backend=backend, options=given)
-    found = read_config(config)
-    name, _ = found.model(name)
-    with session.waiting(f"loading {name} ..."):
-        return load(name, config=found)
-
-
-class _Handler(logging.Handler):
+class _SessionHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         message = redact(self.format(record))
         if record.levelno >= logging.WARNING:
             session.warn(message)
         else:
-            session.note(message)
+            session.info(message)
 
 
 @contextmanager
-def messages_on_stderr() -> Iterator[None]:
-    """Show what core and backends log: a plugin's logger is named like its package."""
+def log_on_stderr() -> Iterator[None]:
+    """Show the log messages of core and the plugins: a plugin's logger has its package's name."""
     packages = {plugin.target.partition(".")[0] for plugin in plugins.installed_plugins()}
     level = logging.DEBUG if session.debug else logging.INFO
-    handler = _Handler()
-    before: dict[logging.Logger, int] = {}
+    handler = _SessionHandler()
+    previous_levels: dict[logging.Logger, int] = {}
     for package in sorted({"autocog_core", *packages}):
         logger = logging.getLogger(package)
-        before[logger] = logger.level
+        previous_levels[logger] = logger.level
         logger.setLevel(level)
         logger.addHandler(handler)
     try:
         yield
     finally:
-        for logger, level in before.items():
+        for logger, previous_level in previous_levels.items():
             logger.removeHandler(handler)
-            logger.setLevel(level)
+            logger.setLevel(previous_level)

@@ -1,4 +1,4 @@
-"""The `autocog` command: its app, and the options that stand before a command."""
+"""The `autocog` command: its app, and the options before a command."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import typer
 from autocog_core.cli.backends import backends
 from autocog_core.cli.check import check
 from autocog_core.cli.choose import choose
+from autocog_core.cli.command_group import CommandGroup
 from autocog_core.cli.complete import complete
 from autocog_core.cli.conformance import conformance
 from autocog_core.cli.doctor import doctor
-from autocog_core.cli.failures import CommandGroup
 from autocog_core.cli.models import models
 from autocog_core.cli.new_plugin import new_plugin
-from autocog_core.cli.options import Debug, Quiet
+from autocog_core.cli.option_groups import expand_options
 from autocog_core.cli.run import run
 from autocog_core.cli.show_program import show
 from autocog_core.cli.tokens import greedy, tokenize
@@ -26,7 +26,6 @@ app = typer.Typer(
     cls=CommandGroup,
     add_completion=False,
     rich_markup_mode=None,
-    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -37,23 +36,22 @@ def _show_version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def autocog(
     context: typer.Context,
+    *,
     version: Annotated[
         bool,
         typer.Option(
             "--version", "-V", help="Show the version.", callback=_show_version, is_eager=True
         ),
     ] = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
 ) -> None:
-    """Language models with an exact probability for every choice."""
+    """Run language models and programs, with an exact probability for every choice."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
 
+app.callback(invoke_without_command=True)(expand_options(autocog))
 for command in (
     backends,
     models,
@@ -68,9 +66,9 @@ for command in (
     conformance,
     new_plugin,
 ):
-    app.command()(command)
+    app.command()(expand_options(command))
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 failed, 2 wrongly used, 130 interrupted."""
+    """Run the command line and exit: 0 success, 1 failure, 2 usage error, 130 interrupted."""
     app()

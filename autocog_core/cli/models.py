@@ -1,4 +1,4 @@
-"""`autocog models`: what the config file offers."""
+"""`autocog models`: the models of the config file."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic_core import to_jsonable_python
+from rich.table import Table
 from rich.text import Text
 
 from autocog_core import read_config
-from autocog_core.cli.options import AsJson, ConfigFile, Debug
+from autocog_core.cli.options import AsJson, ConfigFile
 from autocog_core.cli.output import add_text, new_table, show, show_json
 from autocog_core.cli.session import session
 from autocog_core.config.config_file import CONFIG_FILE_NAME, Config, ModelConfig
@@ -18,64 +19,64 @@ from autocog_core.errors import ConfigError
 from autocog_core.redaction import redact_options
 
 
-def models(config: ConfigFile = None, as_json: AsJson = False, debug: Debug = False) -> None:
+def models(*, config: ConfigFile = None, as_json: AsJson = False) -> None:
     """List the models of the config file."""
-    found = read_config(config)
-    default = _default(found)
+    contents = read_config(config)
+    path, default = contents.path, _default_model(contents)
     if as_json:
         show_json(
             {
-                "config": None if found.path is None else str(found.path),
+                "config": None if path is None else str(path),
                 "default_model": default,
                 "models": [
-                    {"name": name, "default": name == default, **_facts(model)}
-                    for name, model in found.models.items()
+                    {"name": name, "default": name == default, **_model_facts(model)}
+                    for name, model in contents.models.items()
                 ],
             }
         )
-        return
-    if found.path is None:
-        session.warn(f"no config file: write {CONFIG_FILE_NAME} with a [models.NAME] table")
-        return
-    parts: list[Any] = [Text(f"config: {found.path}", overflow="fold")]
-    if found.models:
-        parts.append(_table(found, default))
+    elif path is None:
+        session.warn(f"there is no config file: write {CONFIG_FILE_NAME} with a table [models.NAME]")
+    elif not contents.models:
+        show(_path_line(path))
+        session.warn(f"no model is configured: add a table [models.NAME] to {path}")
     else:
-        session.warn(f"no model is configured in {found.path}")
-    show(*parts)
+        show(_path_line(path), _models_table(contents, default))
 
 
-def _default(config: Config) -> str | None:
-    """The model that a command without --model uses, if there is one."""
+def _path_line(path: object) -> Text:
+    return Text(f"config: {path}", overflow="fold")
+
+
+def _default_model(config: Config) -> str | None:
+    """Return the model of commands without --model; None if they need one."""
     try:
         return config.model()[0]
     except ConfigError:
         return None
 
 
-def _facts(model: ModelConfig) -> dict[str, Any]:
-    # The config as it was read: `env:NAME` stands for its secret here too.
-    found = model.model_dump(include={"backend", "engine", "options", "completion", "wrappers"})
-    facts: dict[str, Any] = to_jsonable_python(redact_options(found), fallback=str)
+def _model_facts(model: ModelConfig) -> dict[str, Any]:
+    # As the config file has it: `env:NAME` is not replaced by the secret.
+    contents = model.model_dump(include={"backend", "engine", "options", "completion", "wrappers"})
+    facts: dict[str, Any] = to_jsonable_python(redact_options(contents), fallback=str)
     return facts
 
 
-def _table(config: Config, default: str | None) -> Any:
-    with_engine = any(model.engine for model in config.models.values())
+def _models_table(config: Config, default: str | None) -> Table:
+    has_engines = any(model.engine for model in config.models.values())
     table = new_table()
     add_text(table, "model", "bold")
     add_text(table, "backend")
-    if with_engine:
+    if has_engines:
         add_text(table, "engine")
     add_text(table, "options")
     for name, model in config.models.items():
         label = Text.assemble(name, (" (default)" if name == default else "", "green not bold"))
-        engine = [model.engine or "-"] if with_engine else []
-        facts = _facts(model)
-        table.add_row(label, model.backend, *engine, _lines(facts["options"]))
+        engine = [model.engine or "-"] if has_engines else []
+        table.add_row(label, model.backend, *engine, _option_lines(_model_facts(model)["options"]))
     return table
 
 
-def _lines(options: Mapping[str, Any]) -> str:
+def _option_lines(options: Mapping[str, Any]) -> str:
     lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in options.items()]
     return "\n".join(lines) or "-"

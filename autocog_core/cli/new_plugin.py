@@ -1,4 +1,4 @@
-"""`autocog new-plugin`: a package to write a backend in."""
+"""`autocog new-plugin`: write the package of a new backend."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autocog_core.cli.options import Debug, Quiet
 from autocog_core.cli.output import show
 from autocog_core.cli.session import session
 
@@ -21,7 +20,8 @@ def new_plugin(
         str,
         typer.Argument(
             metavar="NAME",
-            help="What configs call the backend; the package is autocog-NAME.",
+            help="Name of the backend in config files, for example my-engine. The package is "
+            "autocog-NAME.",
             show_default=False,
         ),
     ],
@@ -29,34 +29,35 @@ def new_plugin(
         Path | None,
         typer.Argument(
             metavar="[DIR]",
-            help="A new or empty folder (else autocog-NAME, in the current one).",
+            help="New or empty folder for the package (default: autocog-NAME in this folder).",
             show_default=False,
         ),
     ] = None,
-    quiet: Quiet = False,
-    debug: Debug = False,
 ) -> None:
-    """Make the package of a new backend: it installs and passes its tests; add your engine."""
-    # Only here: templates take a moment to import.
+    """Write the package of a new backend.
+
+    The package installs and passes its tests. It contains a toy model to replace by your engine.
+    """
+    # Templates take long to import.
     from autocog_core.scaffold import PluginName, write_package
 
-    plugin = PluginName.checked(name)
+    plugin = PluginName.validate(name)
     folder = Path(plugin.distribution) if folder is None else folder
-    made = write_package(plugin, folder)
-    if others := plugin.offered_by():
+    paths = write_package(plugin, folder)
+    if others := plugin.distributions_with_same_name():
         session.warn(
-            f'{", ".join(others)} offers a backend "{name}" too: with both installed, none loads'
+            f'{", ".join(others)} has a backend "{name}" too: if both are installed, neither loads'
         )
-    show(f"{plugin.distribution} in {folder}:", *(f"  {path.as_posix()}" for path in made))
-    session.note("Next:")
-    for command in _next(plugin, folder):
-        session.note(f"  {command}")
-    session.note(
-        f"Your engine goes into src/{plugin.module}/backend.py (docs/writing-a-backend.md)."
+    show(f"{plugin.distribution} in {folder}:", *(f"  {path.as_posix()}" for path in paths))
+    session.info("Next:")
+    for command in _next_commands(plugin, folder):
+        session.info(f"  {command}")
+    session.info(
+        f"Put your engine into src/{plugin.module}/backend.py (see docs/writing-a-backend.md)."
     )
 
 
-def _next(plugin: PluginName, folder: Path) -> list[str]:
+def _next_commands(plugin: PluginName, folder: Path) -> list[str]:
     return [
         f"cd {shlex.quote(str(folder))}",
         'pip install -e ".[test]"',

@@ -11,7 +11,7 @@ from autocog_core.cli.session import session
 
 
 def _set_debug(value: bool) -> None:
-    # Never back to False: the flag may stand before the command, after it, or in the environment.
+    # Never back to False: the environment, or the flag before the command, may have set it.
     session.debug = session.debug or value
 
 
@@ -23,14 +23,14 @@ PromptText = Annotated[
     str,
     typer.Argument(
         metavar="PROMPT",
-        help="The prompt; - reads it from standard input (one newline at its end is dropped).",
+        help="Text to continue; - reads it from standard input, without a newline at its end.",
         show_default=False,
     ),
 ]
 ProgramFile = Annotated[
     Path,
     typer.Argument(
-        metavar="PROGRAM", help="The program: a .yaml or .json file.", show_default=False
+        metavar="PROGRAM", help="File with the program: .yaml or .json.", show_default=False
     ),
 ]
 ProgramValues = Annotated[
@@ -38,7 +38,7 @@ ProgramValues = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="The value of an input, @FILE to read it from a file; repeatable.",
+        help="Set an input of the program; @FILE reads the value from a file. Repeatable.",
         show_default=False,
     ),
 ]
@@ -48,7 +48,7 @@ ModelName = Annotated[
         "--model",
         "-m",
         metavar="NAME",
-        help="A model of the config file (else its default).",
+        help="Model of the config file (default: the config's default model).",
         show_default=False,
     ),
 ]
@@ -57,7 +57,8 @@ ConfigFile = Annotated[
     typer.Option(
         "--config",
         metavar="FILE",
-        help="The config file (else $AUTOCOG_CONFIG, or autocog.toml here or above).",
+        help="Config file (default: $AUTOCOG_CONFIG, else the autocog.toml of this folder, a "
+        "folder above it, or the user's config folder).",
         show_default=False,
     ),
 ]
@@ -66,7 +67,7 @@ BackendName = Annotated[
     typer.Option(
         "--backend",
         metavar="NAME",
-        help="Load this backend, without a config file.",
+        help="Load this backend, without a config file; `autocog backends` lists them.",
         show_default=False,
     ),
 ]
@@ -75,19 +76,21 @@ BackendOption = Annotated[
     typer.Option(
         "--option",
         metavar="KEY=VALUE",
-        help="An option for --backend, its value as in TOML (a bare word is a string); repeatable.",
+        help="Set an option of --backend, for example seed=3. The value is TOML; anything else is "
+        "a string. Repeatable.",
         show_default=False,
     ),
 ]
 Chat = Annotated[
-    bool, typer.Option("--chat", help="Give the prompt as a user's message, by the chat template.")
+    bool,
+    typer.Option("--chat", help="Send PROMPT as a user message, in the model's chat template."),
 ]
 System = Annotated[
     str | None,
     typer.Option(
         "--system",
         metavar="TEXT",
-        help="A system message before it; implies --chat.",
+        help="System message before the user message; implies --chat.",
         show_default=False,
     ),
 ]
@@ -96,7 +99,7 @@ Debug = Annotated[
     bool,
     typer.Option(
         "--debug",
-        help="Show tracebacks and debug messages (also: AUTOCOG_DEBUG=1).",
+        help="Show tracebacks and debug messages (or set AUTOCOG_DEBUG=1).",
         callback=_set_debug,
         is_eager=True,
     ),
@@ -106,7 +109,7 @@ Quiet = Annotated[
     typer.Option(
         "--quiet",
         "-q",
-        help="Only warnings and errors.",
+        help="Show only warnings and errors beside the result.",
         callback=_set_quiet,
         is_eager=True,
     ),

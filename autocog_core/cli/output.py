@@ -1,6 +1,6 @@
 """Results on stdout: tables for people, one JSON document for programs.
 
-No console here reads rich markup, so that "[red]" in a prompt or a choice is shown as it is.
+No console reads rich markup, so that "[red]" in a prompt or a choice is printed as it is.
 """
 
 from __future__ import annotations
@@ -16,36 +16,45 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 _BAR_WIDTH = 10
-_NARROW = 60
+_MIN_WIDE_COLUMNS = 60
 
 
-def stdout() -> Console:
-    """A console for results."""
-    return Console(markup=False, emoji=False, highlight=False)
+def new_console(*, stderr: bool = False) -> Console:
+    """Return a console that prints text unchanged, on stdout or stderr."""
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
 def is_narrow() -> bool:
-    """Whether there is no room for ornaments."""
-    return stdout().width < _NARROW
+    """Return whether stdout is too narrow for optional columns."""
+    return new_console().width < _MIN_WIDE_COLUMNS
 
 
 def show(*parts: RenderableType) -> None:
     """Print tables and texts."""
-    console = stdout()
+    console = new_console()
     for part in parts:
         console.print(part)
 
 
 def show_json(data: Any) -> None:
-    """Print one JSON document: indented for people, on one line for files and pipes."""
+    """Print one JSON document: indented on a terminal, on one line into files and pipes."""
+    _write_json(data, indent=2 if sys.stdout.isatty() else None)
+
+
+def write_json_line(data: Any) -> None:
+    """Print `data` as one line of JSON, at once."""
+    _write_json(data, indent=None)
+    sys.stdout.flush()
+
+
+def _write_json(data: Any, *, indent: int | None) -> None:
     unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    indent = 2 if sys.stdout.isatty() else None
     text = json.dumps(data, indent=indent, ensure_ascii=not unicode, allow_nan=False)
     sys.stdout.write(text + "\n")
 
 
 def new_table() -> Table:
-    """A table in the house style."""
+    """Return an empty table in the house style."""
     return Table(
         box=box.SIMPLE_HEAD,
         show_edge=False,
@@ -56,7 +65,7 @@ def new_table() -> Table:
 
 
 def facts_table(facts: Iterable[tuple[str, RenderableType]]) -> Table:
-    """Names and what is said of each, one a line, without header."""
+    """Return a table of names and values, one pair per line, without a header."""
     table = new_table()
     table.show_header = False
     table.box = None
@@ -68,41 +77,44 @@ def facts_table(facts: Iterable[tuple[str, RenderableType]]) -> Table:
 
 
 def add_number(table: Table, header: str) -> None:
-    """Add a column of numbers: right-aligned and never broken."""
+    """Add a column of numbers: right-aligned and never wrapped."""
     table.add_column(header, justify="right", no_wrap=True)
 
 
 def add_text(table: Table, header: str, style: str = "") -> None:
-    """Add a column of texts, which are broken anywhere rather than cut."""
+    """Add a column of texts: wrapped anywhere rather than cut."""
     table.add_column(header, overflow="fold", style=style, min_width=min(8, len(header) + 2))
 
 
-def number(value: float | None) -> str:
-    """A log-probability: three decimals are all that a table needs."""
-    return "-" if value is None else f"{value:.3f}"
+def format_logprob(logprob: float | None) -> str:
+    """Return a log-probability with three decimals; - for None."""
+    return "-" if logprob is None else f"{logprob:.3f}"
 
 
-def probability(value: float) -> str:
-    """A probability; a small one is not shown as nothing."""
-    return "<.0001" if 0 < value < 0.00005 else f"{value:.4f}"
+def format_probability(prob: float) -> str:
+    """Return a probability with four decimals; a small one is not shown as 0."""
+    return "<.0001" if 0 < prob < 0.00005 else f"{prob:.4f}"
 
 
-def bar(share: float) -> str:
-    """`share` of 1 as a bar of blocks, or of # where stdout has no blocks."""
-    eighths = round(max(0.0, min(1.0, share)) * _BAR_WIDTH * 8)
-    full, rest = divmod(eighths, 8)
-    text = "█" * full + ("" if rest == 0 else chr(0x2590 - rest))
+def format_bar(fraction: float) -> str:
+    """Return a fraction of 1 as a bar of blocks; of # if stdout cannot encode blocks."""
+    eighths = round(max(0.0, min(1.0, fraction)) * _BAR_WIDTH * 8)
+    full, partial = divmod(eighths, 8)
+    text = "█" * full + (chr(0x2590 - partial) if partial else "")
     try:
         text.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
-        text = "#" * round(share * _BAR_WIDTH)
+        text = "#" * round(fraction * _BAR_WIDTH)
     return text
 
 
-def surface(raw: bytes, special: str | None = None) -> str:
-    """A token in quotes with its blanks visible; bytes that are no text as bytes."""
-    if special is not None:
-        return special
+def format_token(raw: bytes, special_text: str | None = None) -> str:
+    """Return a token in quotes, so that spaces are visible; bytes if it is not UTF-8.
+
+    :param special_text: the text of a special token, which is returned without quotes.
+    """
+    if special_text is not None:
+        return special_text
     try:
         return repr(raw.decode("utf-8"))
     except UnicodeDecodeError:
@@ -110,16 +122,16 @@ def surface(raw: bytes, special: str | None = None) -> str:
 
 
 def printable(text: str) -> str:
-    """`text` with its control characters spelled out: they are not to command the terminal."""
+    """Return `text` with escaped control characters: no text may send commands to the terminal."""
     return "".join(
-        character if character.isprintable() or character in "\n\t" else _escaped(character)
+        character if character.isprintable() or character in "\n\t" else _escape_control(character)
         for character in text
     )
 
 
-def _escaped(character: str) -> str:
-    # Blanks of other widths, format characters (in emoji and in Arabic) and private use are no
-    # commands; only controls and lone surrogates are spelled out.
+def _escape_control(character: str) -> str:
+    # Only controls and lone surrogates are escaped. Other unprintable characters are harmless:
+    # spaces of other widths, private use, format characters (in emoji and in Arabic).
     if unicodedata.category(character) in ("Cc", "Cs"):
         return character.encode("unicode_escape").decode("ascii")
     return character

@@ -1,4 +1,4 @@
-"""`autocog run`: a program on one input, or on every row of a data set."""
+"""`autocog run`: run a program on one input, or on every row of a data set."""
 
 from __future__ import annotations
 
@@ -11,26 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autocog_core.cli.options import (
-    AsJson,
-    BackendName,
-    BackendOption,
-    ConfigFile,
-    Debug,
-    ModelName,
-    ProgramFile,
-    ProgramValues,
-    Quiet,
-)
-from autocog_core.cli.output import show_json
-from autocog_core.cli.run_inputs import WantedModels, input_values
-from autocog_core.cli.run_output import (
-    Watch,
-    show_answer,
-    show_summary,
-    show_usage,
-    write_record,
-)
+from autocog_core.cli.loading import ModelOptions
+from autocog_core.cli.options import AsJson, ProgramFile, ProgramValues
+from autocog_core.cli.output import show_json, write_json_line
+from autocog_core.cli.run_inputs import ProgramModels, input_values
+from autocog_core.cli.run_output import show_result, show_summary, show_usage
+from autocog_core.cli.run_progress import RunProgress
 from autocog_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class StrategyName(StrEnum):
-    """The strategies by name."""
+    """The strategies of evaluation."""
 
     TOKEN_TREE = "token_tree"  # noqa: S105
     TEXT = "text"
@@ -48,14 +34,15 @@ class StrategyName(StrEnum):
 
 def run(
     program: ProgramFile,
-    value: ProgramValues = None,
+    *,
+    values: ProgramValues = None,
     source: Annotated[
         Path | None,
         typer.Option(
             "--input",
             "-i",
             metavar="FILE",
-            help="Rows of inputs: .jsonl, .csv or .parquet.",
+            help="Run on every row of this file: .jsonl, .csv or .parquet.",
             show_default=False,
         ),
     ] = None,
@@ -65,25 +52,33 @@ def run(
             "--output",
             "-o",
             metavar="FILE",
-            help="One line of JSON a row (else stdout); after those that are there it goes on.",
+            help="Write one JSON line per row (default: stdout). Resumes if the file exists.",
             show_default=False,
         ),
     ] = None,
     tree_dir: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Write each row's whole tree here too.", show_default=False
+            metavar="DIR",
+            help="Also write the result tree of each row, as JSON, into this folder.",
+            show_default=False,
         ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first rows.", show_default=False)
+        int | None,
+        typer.Option(
+            min=1, help="Run only on the first rows (default: all rows).", show_default=False
+        ),
     ] = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="How many rows at once.")] = 1,
+    concurrency: Annotated[
+        int, typer.Option(min=1, help="Number of rows to run at the same time.")
+    ] = 1,
     gold: Annotated[
         str | None,
         typer.Option(
             metavar="[FIELD=]COLUMN",
-            help="The column of right answers to the last named choice, or to FIELD.",
+            help="Column of the input with the right answers; the summary shows the accuracy of "
+            "FIELD (default: the last named choice).",
             show_default=False,
         ),
     ] = None,
@@ -94,40 +89,43 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="NAME=MODEL",
-            help="Which model of the config the program means by NAME; repeatable.",
+            help="Use MODEL of the config file where the program names the model NAME "
+            "(default: the model with the same name). Repeatable.",
             show_default=False,
         ),
     ] = None,
     budget_tokens: Annotated[
         int | None,
-        typer.Option(min=1, help="Most tokens evaluated for a row.", show_default=False),
+        typer.Option(
+            min=1,
+            help="Maximum number of tokens to evaluate per row (default: no limit).",
+            show_default=False,
+        ),
     ] = None,
     budget_seconds: Annotated[
-        float | None, typer.Option(min=0, help="Most time for a row.", show_default=False)
+        float | None,
+        typer.Option(
+            min=0, help="Maximum time per row, in seconds (default: no limit).", show_default=False
+        ),
     ] = None,
     strategy: Annotated[
         StrategyName | None,
         typer.Option(
-            help="How models are asked: for token distributions, which is exact, or for whole "
-            "texts and choices (else the first where they can).",
+            help="Evaluate token probabilities, which is exact (token_tree), or whole texts and "
+            "choices (text) (default: token_tree if the models support it).",
             show_default=False,
         ),
     ] = None,
     as_json: AsJson = False,
-    model: ModelName = None,
-    config: ConfigFile = None,
-    backend: BackendName = None,
-    option: BackendOption = None,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    model_options: ModelOptions,
 ) -> None:
     """Run a program on one input, or on every row of a file.
 
-    An interrupted run of a file goes on where it was when the same command is given again.
+    If you interrupt a run with --input and --output, the same command resumes it.
     """
     from autocog_core import Automaton, Budget
 
-    for_rows = {
+    options_for_rows = {
         "--output": output,
         "--tree-dir": tree_dir,
         "--limit": limit,
@@ -136,39 +134,41 @@ def run(
         "--overwrite": overwrite,
     }
     if source is None:
-        _refuse(for_rows, "goes with --input")
+        _reject(options_for_rows, "requires --input")
     else:
-        _refuse({"--set": value}, "does not go with --input, whose rows have the values")
-    if source is not None and output is None:
-        _refuse({"--overwrite": overwrite, "--json": as_json}, "goes with --output")
+        _reject({"--set": values}, "cannot be combined with --input: its rows set the inputs")
+        if output is None:
+            _reject({"--overwrite": overwrite, "--json": as_json}, "requires --output")
     automaton = Automaton.from_file(program)
-    wanted = WantedModels.of(automaton, models or (), model, config, backend, option)
+    program_models = ProgramModels.select(automaton, models or (), model_options)
     budget = Budget(tokens=budget_tokens, seconds=budget_seconds)
-    asked: Strategy | None = None if strategy is None else strategy.value
+    strategy_name: Strategy | None = None if strategy is None else strategy.value
     if source is None:
-        _run_once(automaton, wanted, value or (), budget, asked, as_json)
+        _run_once(automaton, program_models, values or (), budget, strategy_name, as_json)
         return
     from autocog_core.dataset import Gold, Run, check_columns
 
-    right = None if gold is None else Gold.parse(gold, automaton)
-    check_columns(source, automaton, right)
-    with wanted.opened() as (opened, others):
-        job = Run(automaton, opened, others, budget, concurrency, right, tree_dir, asked)
+    gold_column = None if gold is None else Gold.parse(gold, automaton)
+    check_columns(source, automaton, gold_column)
+    with program_models.open() as (main, others):
+        job = Run(
+            automaton, main, others, budget, concurrency, gold_column, tree_dir, strategy_name
+        )
         if output is None:
             _run_to_stdout(job, source, limit)
         else:
             _run_to_file(job, source, output, limit, overwrite, as_json)
 
 
-def _refuse(given: Mapping[str, object], reason: str) -> None:
-    wrong = next((name for name, value in given.items() if value), None)
-    if wrong is not None:
-        raise UsageError(reason, where=wrong)
+def _reject(options: Mapping[str, object], reason: str) -> None:
+    for name, value in options.items():
+        if value:
+            raise UsageError(reason, where=name)
 
 
 def _run_once(
     automaton: Automaton,
-    wanted: WantedModels,
+    program_models: ProgramModels,
     pairs: Sequence[str],
     budget: Budget,
     strategy: Strategy | None,
@@ -177,33 +177,33 @@ def _run_once(
     from autocog_core.dataset import Meter
 
     values = input_values(automaton, pairs)
-    # What is wrong with them can be said before a model is loaded, which may take long.
+    # Loading a model may take long, so wrong values are reported before.
     automaton.bind(values)
-    with wanted.opened() as (opened, others):
-        meter = Meter(opened, others)
-        tree = automaton.run(opened, values, models=others, budget=budget, strategy=strategy)
-        used = meter.read()
+    with program_models.open() as (main, others):
+        meter = Meter(main, others)
+        tree = automaton.run(main, values, models=others, budget=budget, strategy=strategy)
+        usage = meter.read()
     if as_json:
         show_json(tree.to_dict())
     else:
-        show_answer(automaton, tree)
-    show_usage(used)
+        show_result(automaton, tree)
+    show_usage(usage)
 
 
 def _run_to_stdout(job: Run, source: Path, limit: int | None) -> None:
     from autocog_core.dataset import Progress, Tally, count_rows, read_rows
 
-    # Lines on a terminal show themselves how far it is.
-    with Watch(drawn=not sys.stdout.isatty(), resumable=False) as watch:
+    # On a terminal, the lines themselves show the progress.
+    with RunProgress(has_bar=not sys.stdout.isatty(), is_resumable=False) as progress:
         tally = Tally(job.gold.field if job.gold is not None else None)
         total = count_rows(source, limit)
         meter = job.meter()
         for answer in job.answers(read_rows(source, limit=limit)):
-            write_record(answer.record)
+            write_json_line(answer.record)
             tally.add(answer.record)
-            watch.update(Progress(answer.record["row"] + 1, 0, total, tally.errors))
-        used = meter.read()
-    show_summary(replace(tally.summary(), usage=used), watch)
+            progress.update(Progress(answer.record["row"] + 1, 0, total, tally.errors))
+        usage = meter.read()
+    show_summary(replace(tally.summary(), usage=usage), progress)
 
 
 def _run_to_file(
@@ -211,10 +211,10 @@ def _run_to_file(
 ) -> None:
     from autocog_core.dataset import run_file
 
-    with Watch() as watch:
+    with RunProgress() as progress:
         summary = run_file(
-            job, source, output, limit=limit, overwrite=overwrite, on_progress=watch.update
+            job, source, output, limit=limit, overwrite=overwrite, on_progress=progress.update
         )
-    show_summary(summary, watch)
+    show_summary(summary, progress)
     if as_json:
         show_json(summary.to_dict())

@@ -1,64 +1,77 @@
-"""What holds for one run of the command: how much it says, and where it says it (stderr)."""
+"""The state of one run of the command line, and its messages on stderr."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.text import Text
 
-from autocog_core.cli.output import printable
+from autocog_core.cli.output import facts_table, new_console, printable
 
 DEBUG_VARIABLE = "AUTOCOG_DEBUG"
 
 
 class Session:
-    """One run of the command.
+    """One run of the command line.
 
-    :ivar debug: show tracebacks. `quiet`: show warnings and errors only.
+    :ivar debug: show tracebacks.
+    :ivar quiet: show warnings and errors only.
     """
 
     def __init__(self) -> None:
         self.start()
 
     def start(self) -> None:
-        """Forget the run before: tests and notebooks run several in one process."""
+        """Reset everything: tests and notebooks run several command lines in one process."""
         self.debug = os.environ.get(DEBUG_VARIABLE, "") not in ("", "0")
         self.quiet = False
-        # Made anew, because whether stderr is a terminal is looked up when a console is made.
-        self._console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+        # A console looks up only once whether stderr is a terminal.
+        self._console = new_console(stderr=True)
 
-    def note(self, message: str) -> None:
-        """Say something that `--quiet` silences."""
+    def terminal(self) -> Console | None:
+        """Return the console on stderr if a person sees it and wants to; else None."""
+        return self._console if self._console.is_terminal and not self.quiet else None
+
+    def info(self, message: str) -> None:
+        """Print a message that `--quiet` hides."""
         if not self.quiet:
-            self._say("", "", message, "dim")
+            self._print("", "", message, "dim")
+
+    def show_facts(self, facts: Iterable[tuple[str, str]]) -> None:
+        """Print names with their values, one per line; `--quiet` hides them."""
+        if not self.quiet:
+            self._console.print(facts_table((name, Text(value)) for name, value in facts))
 
     def warn(self, message: str) -> None:
-        """Say that the result may not be what was meant."""
-        self._say("warning: ", "bold yellow", message)
+        """Print a warning: the result may not be what the user meant."""
+        self._print("warning: ", "bold yellow", message)
 
     def error(self, message: str) -> None:
-        """Say why there is no result."""
-        self._say("error: ", "bold red", message)
+        """Print why there is no result."""
+        self._print("error: ", "bold red", message)
 
     @contextmanager
-    def waiting(self, message: str) -> Iterator[None]:
-        """Show `message` while the body runs; only to people who watch."""
-        if self.quiet or not self._console.is_terminal:
+    def spinner(self, message: str) -> Iterator[None]:
+        """Show `message` on a terminal while the block runs."""
+        console = self.terminal()
+        if console is None:
             yield
         else:
-            with self._console.status(Text(printable(message))):
+            with console.status(Text(printable(message))):
                 yield
 
     @contextmanager
     def progress(self, message: str) -> Iterator[Callable[[int, int, str], None]]:
-        """Show a bar while the body runs; only to people who watch.
+        """Show a progress bar on a terminal while the block runs.
 
-        The body calls what it gets with how much is done, how much there is, and what is at work.
+        The block gets a function to call with the number of finished items, the number of all
+        items, and the name of the current item.
         """
-        if self.quiet or not self._console.is_terminal:
+        console = self.terminal()
+        if console is None:
             yield lambda done, total, current: None
             return
         from rich.progress import (
@@ -75,7 +88,7 @@ class Session:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.fields[current]}", markup=False),
-            console=self._console,
+            console=console,
             transient=True,
         ) as bars:
             task = bars.add_task(printable(message), total=None, current="")
@@ -85,9 +98,9 @@ class Session:
 
             yield update
 
-    def _say(self, label: str, label_style: str, message: str, style: str = "") -> None:
+    def _print(self, label: str, label_style: str, message: str, style: str = "") -> None:
         text = Text.assemble((label, label_style), (printable(message), style))
-        # The terminal wraps, not rich: a message that goes to a file stays on its line.
+        # The terminal wraps, not rich: a message in a file stays on one line.
         self._console.print(text, soft_wrap=True)
 
 

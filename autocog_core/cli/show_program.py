@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from autocog_core.cli.options import Debug, ProgramFile, Quiet
+from autocog_core.cli.options import ProgramFile
 from autocog_core.cli.output import show as show_parts
 from autocog_core.errors import UsageError
 
@@ -35,8 +35,6 @@ def show(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write it here, not to stdout."),
     ] = None,
-    quiet: Quiet = False,
-    debug: Debug = False,
 ) -> None:
     """Draw the graph of a program."""
     from autocog_core import Automaton

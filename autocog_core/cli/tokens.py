@@ -1,4 +1,4 @@
-"""`autocog tokenize` and `autocog greedy`: tokens of a text, and the likeliest next ones."""
+"""`autocog tokenize` and `autocog greedy`: the tokens of a text, and the most likely next ones."""
 
 from __future__ import annotations
 
@@ -7,34 +7,23 @@ from typing import Annotated
 
 import typer
 
-from autocog_core.cli.inputs import messages_of, prompt_arguments, read_prompt
-from autocog_core.cli.loading import open_model
-from autocog_core.cli.options import (
-    AsJson,
-    BackendName,
-    BackendOption,
-    Chat,
-    ConfigFile,
-    Debug,
-    ModelName,
-    PromptText,
-    Quiet,
-    System,
-)
+from autocog_core.cli.inputs import ChatOptions, read_prompt
+from autocog_core.cli.loading import ModelOptions
+from autocog_core.cli.options import AsJson, PromptText
 from autocog_core.cli.output import (
     add_number,
     add_text,
-    bar,
+    format_bar,
+    format_logprob,
+    format_probability,
+    format_token,
     is_narrow,
     new_table,
-    number,
-    probability,
     show,
     show_json,
-    surface,
 )
 from autocog_core.errors import InputError
-from autocog_core.model.model import Model
+from autocog_core.model.model import Model, NextToken
 from autocog_core.numerics import to_json_number
 from autocog_core.types.prompt import TextPiece
 
@@ -42,115 +31,119 @@ from autocog_core.types.prompt import TextPiece
 def tokenize(
     text: Annotated[
         str,
-        typer.Argument(metavar="TEXT", help="The text; - reads standard input."),
+        typer.Argument(
+            metavar="TEXT",
+            help="Text to tokenize; - reads it from standard input, without a newline at its end.",
+        ),
     ],
+    *,
     special: Annotated[
-        bool, typer.Option("--special", help="Parse special tokens: only for text you trust.")
+        bool,
+        typer.Option("--special", help="Parse special tokens in TEXT; only for text you trust."),
     ] = False,
     continues: Annotated[
-        bool, typer.Option("--continue", help="The text continues other text.")
+        bool,
+        typer.Option("--continue", help="Tokenize TEXT as the continuation of other text."),
     ] = False,
     with_bos: Annotated[
-        bool, typer.Option("--bos", help="What the model is given: with BOS, where it has one.")
+        bool,
+        typer.Option("--bos", help="Start with the BOS token, if the model adds one to prompts."),
     ] = False,
-    chat: Chat = False,
-    system: System = None,
+    chat_options: ChatOptions,
     as_json: AsJson = False,
-    model: ModelName = None,
-    config: ConfigFile = None,
-    backend: BackendName = None,
-    option: BackendOption = None,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    model_options: ModelOptions,
 ) -> None:
-    """Show the tokens of a text: ids and surfaces."""
-    chat = chat or system is not None
-    if continues and (with_bos or chat):
-        raise InputError("does not go with --bos or --chat", where="--continue")
+    """Show the tokens of a text: ids and texts."""
+    if continues and (with_bos or chat_options.is_chat):
+        other = "--bos" if with_bos else "--chat"
+        raise InputError(
+            f"cannot be combined with {other}, which starts a prompt",
+            where="--continue",
+            hint="leave one out",
+        )
     text = read_prompt(text)
-    with open_model(model, config, backend, option) as opened:
-        if chat:
-            tokens = opened.encode(opened.chat_prompt(messages_of(text, system)))
+    with model_options.open() as model:
+        if chat_options.is_chat:
+            tokens = model.encode(model.chat_prompt(chat_options.messages(text)))
         elif with_bos:
-            tokens = opened.encode(TextPiece(text, trusted=special))
+            tokens = model.encode(TextPiece(text, trusted=special))
         else:
-            tokens = opened.tokenize(text, at_start=not continues, parse_special=special)
-        raws = [opened.detokenize_bytes([token]) for token in tokens]
-        specials = _special_texts(opened)
+            tokens = model.tokenize(text, at_start=not continues, parse_special=special)
+        raw_tokens = [model.detokenize_bytes([token]) for token in tokens]
+        special_texts = _special_texts(model)
     if as_json:
         show_json(
             {
                 "tokens": tokens,
                 "surfaces": [
-                    specials.get(token) or raw.decode("utf-8", errors="replace")
-                    for token, raw in zip(tokens, raws, strict=True)
+                    special_texts.get(token) or raw.decode("utf-8", errors="replace")
+                    for token, raw in zip(tokens, raw_tokens, strict=True)
                 ],
-                "bytes": [raw.hex() for raw in raws],
+                "bytes": [raw.hex() for raw in raw_tokens],
             }
         )
         return
     table = new_table()
     add_number(table, "#")
     add_number(table, "id")
-    add_text(table, "surface")
-    for position, (token, raw) in enumerate(zip(tokens, raws, strict=True)):
-        table.add_row(str(position), str(token), surface(raw, specials.get(token)))
+    add_text(table, "token")
+    for position, (token, raw) in enumerate(zip(tokens, raw_tokens, strict=True)):
+        table.add_row(str(position), str(token), format_token(raw, special_texts.get(token)))
     show(table)
 
 
 def greedy(
     prompt: PromptText,
-    k: Annotated[int, typer.Option("-k", "--top-k", min=1, help="How many tokens.")] = 10,
-    chat: Chat = False,
-    system: System = None,
+    *,
+    k: Annotated[int, typer.Option("-k", "--top-k", min=1, help="Number of tokens to show.")] = 10,
+    chat_options: ChatOptions,
     as_json: AsJson = False,
-    model: ModelName = None,
-    config: ConfigFile = None,
-    backend: BackendName = None,
-    option: BackendOption = None,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    model_options: ModelOptions,
 ) -> None:
-    """Show the likeliest next tokens after a prompt."""
-    arguments = prompt_arguments(read_prompt(prompt), chat, system)
-    with open_model(model, config, backend, option) as opened:
-        likeliest = opened.next_tokens(k=k, **arguments)
-        specials = _special_texts(opened)
+    """Show the most likely next tokens after a prompt."""
+    arguments = chat_options.prompt_arguments(read_prompt(prompt))
+    with model_options.open() as model:
+        next_tokens = model.next_tokens(k=k, **arguments)
+        special_texts = _special_texts(model)
     if as_json:
         rows = [
             {
-                "token": following.token,
-                "text": specials.get(following.token) or following.text,
-                "bytes": following.raw.hex(),
-                "logprob": to_json_number(following.logprob),
-                "prob": math.exp(following.logprob),
+                "token": token.token,
+                "text": special_texts.get(token.token) or token.text,
+                "bytes": token.raw.hex(),
+                "logprob": to_json_number(token.logprob),
+                "prob": math.exp(token.logprob),
             }
-            for following in likeliest
+            for token in next_tokens
         ]
         show_json({"next_tokens": rows})
-        return
-    bars = not is_narrow()
+    else:
+        _show_next_tokens(next_tokens, special_texts)
+
+
+def _show_next_tokens(next_tokens: list[NextToken], special_texts: dict[int, str]) -> None:
+    has_bars = not is_narrow()
     table = new_table()
     add_number(table, "#")
     add_text(table, "token")
     add_number(table, "id")
     add_number(table, "prob")
-    if bars:
+    if has_bars:
         table.add_column(style="cyan", no_wrap=True)
     add_number(table, "logprob")
-    for rank, following in enumerate(likeliest, start=1):
-        prob = math.exp(following.logprob)
+    for rank, token in enumerate(next_tokens, start=1):
+        prob = math.exp(token.logprob)
         table.add_row(
             str(rank),
-            surface(following.raw, specials.get(following.token)),
-            str(following.token),
-            probability(prob),
-            *([bar(prob)] if bars else []),
-            number(following.logprob),
+            format_token(token.raw, special_texts.get(token.token)),
+            str(token.token),
+            format_probability(prob),
+            *([format_bar(prob)] if has_bars else []),
+            format_logprob(token.logprob),
         )
     show(table)
 
 
 def _special_texts(model: Model) -> dict[int, str]:
-    """Special tokens have no bytes: they are shown by name."""
+    """Return the texts of special tokens: they have no bytes."""
     return {token.id: token.text for token in model.info.special_tokens}

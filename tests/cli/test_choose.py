@@ -1,4 +1,4 @@
-"""`autocog choose`: the API's numbers, and warnings where they may not be what was meant."""
+"""`autocog choose`: the API's numbers, and warnings about likely mistakes."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_separator_stands_between_prompt_and_choice_and_is_not_shown(run: Run) -
     )
 
 
-def test_choices_glued_to_a_word_are_warned_about_with_the_remedy(run: Run) -> None:
+def test_a_choice_that_continues_a_word_gets_a_warning_with_the_fix(run: Run) -> None:
     result = run("choose", "--json", "It is", "-c", "a", "-c", "b")
     assert json.loads(result.stdout)["scores"]
     assert result.stderr.startswith("warning: ")
@@ -104,13 +104,13 @@ def test_choices_glued_to_a_word_are_warned_about_with_the_remedy(run: Run) -> N
 @pytest.mark.parametrize(
     ("prompt", "choice"), [("It is", " a"), ("It is ", "a"), ("Q:", "a"), ("これは", "水")]
 )
-def test_choices_that_begin_a_word_are_not_warned_about(run: Run, prompt: str, choice: str) -> None:
+def test_a_choice_that_begins_a_word_gets_no_warning(run: Run, prompt: str, choice: str) -> None:
     result = run("choose", prompt, "-c", choice)
     assert result.exit_code == 0
     assert result.stderr == ""
 
 
-def test_backslash_n_is_warned_about(run: Run) -> None:
+def test_backslash_n_gets_a_warning(run: Run) -> None:
     assert "not a newline" in run("choose", "It is", "-c", " a", "--suffix", r"\n").stderr
 
 
@@ -151,13 +151,16 @@ def test_escape_characters_in_a_choice_do_not_reach_the_terminal(run: Run) -> No
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         ([], "--choice TEXT"),
         (["-c", ""], "choice 0: is empty"),
         (["-c", "", "--separator", " "], "choice 0: is empty"),
         (["-c", " a", "-c", " a"], "was given before"),
-        (["-c", " a", "--suffix", "x", "--suffix-eos"], "either --suffix or --suffix-eos"),
+        (
+            ["-c", " a", "--suffix", "x", "--suffix-eos"],
+            "--suffix: cannot be combined with --suffix-eos",
+        ),
         (["-c", " a", "--unconditional-prompt", "x"], "--norm pmi"),
         (["-c", " a", "--norm", "medium"], "per_byte"),
         (["-c", " \udcff"], "lone surrogate"),
@@ -166,7 +169,7 @@ def test_escape_characters_in_a_choice_do_not_reach_the_terminal(run: Run) -> No
     ids=str,
 )
 def test_wrong_choices_are_one_message_and_the_next_call_works(
-    run: Run, wrong: Callable[..., str], arguments: list[str], told: str
+    run: Run, wrong: Callable[..., str], arguments: list[str], expected: str
 ) -> None:
-    assert told in wrong("choose", "It is", *arguments)
+    assert expected in wrong("choose", "It is", *arguments)
     assert run("choose", "It is", "-c", " a").exit_code == 0

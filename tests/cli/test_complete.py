@@ -77,7 +77,7 @@ def test_alternatives_are_all_printed(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
         (["--max-tokens", "0"], "--max-tokens"),
         (["--top-p", "2"], "--top-p"),
@@ -87,6 +87,6 @@ def test_alternatives_are_all_printed(run: Run) -> None:
     ids=str,
 )
 def test_wrong_arguments_are_one_message(
-    wrong: Callable[..., str], options: list[str], told: str
+    wrong: Callable[..., str], options: list[str], expected: str
 ) -> None:
-    assert told in wrong("complete", "It is", *options)
+    assert expected in wrong("complete", "It is", *options)

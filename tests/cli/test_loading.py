@@ -1,4 +1,4 @@
-"""Which model a command uses, and what it says when there is none."""
+"""Which model a command uses, and the error if there is none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 import autocog_core as autocog
 from autocog_core.backends.random import RandomLM
-from autocog_core.cli.inputs import toml_literal
+from autocog_core.cli.inputs import parse_toml_value
 from tests.cli.conftest import Run
 
 
@@ -41,12 +41,12 @@ def test_backend_and_options_need_no_config_file(run: Run, folder: Path) -> None
     ],
 )
 def test_option_values_are_toml_or_strings(text: str, value: object) -> None:
-    assert toml_literal(text) == value
-    assert type(toml_literal(text)) is type(value)
+    assert parse_toml_value(text) == value
+    assert type(parse_toml_value(text)) is type(value)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         (["-m", "knwn"], 'no model "knwn"; did you mean "known"?'),
         (["--config", "nowhere.toml"], "no such file: nowhere.toml"),
@@ -56,16 +56,16 @@ def test_option_values_are_toml_or_strings(text: str, value: object) -> None:
         (["--backend", "random", "--option", "seed=x"], "options.seed"),
         (["--backend", "random", "--option", "seed"], "KEY=VALUE"),
         (["--backend", "random", "--option", "seed=1", "--option", "seed=2"], "given twice"),
-        (["--backend", "random", "-m", "known"], "does not go with --model"),
-        (["--option", "seed=1"], "goes with --backend"),
+        (["--backend", "random", "-m", "known"], "cannot be combined with --model"),
+        (["--option", "seed=1"], "requires --backend"),
         (["--nonsense"], "--nonsense"),
     ],
     ids=str,
 )
-def test_a_model_that_cannot_be_had_is_one_message_and_the_next_call_works(
-    run: Run, wrong: Callable[..., str], arguments: list[str], told: str
+def test_a_wrong_model_option_is_one_message_and_the_next_call_works(
+    run: Run, wrong: Callable[..., str], arguments: list[str], expected: str
 ) -> None:
-    assert told in wrong("greedy", "It is", *arguments)
+    assert expected in wrong("greedy", "It is", *arguments)
     assert run("greedy", "It is").exit_code == 0
 
 
@@ -74,7 +74,7 @@ def test_no_config_file_says_how_to_get_one(wrong: Callable[..., str], folder: P
     assert "autocog.toml" in wrong("greedy", "It is")
 
 
-def test_input_that_is_not_utf8_is_the_models_error(wrong: Callable[..., str]) -> None:
+def test_the_model_reports_input_that_is_not_utf8(wrong: Callable[..., str]) -> None:
     assert "lone surrogate" in wrong("greedy", "\udcff")
     assert "lone surrogate" in wrong("greedy", "-", stdin=b"\xff")
 
@@ -90,7 +90,7 @@ def test_the_model_is_closed_however_the_command_ends(
     assert len(closed) == 1
 
 
-def test_what_a_backend_logs_while_it_loads_is_a_message_that_quiet_silences(
+def test_log_messages_of_a_backend_go_to_stderr_and_quiet_hides_them(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def create(**options: Any) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from tests.support.small_backends import forget, install
 GOOD = """
     import typer
     from autocog_core import InputError
-    from autocog_core.cli import AsJson, Debug, Quiet, facts_table, note, show, show_json, warn
+    from autocog_core.cli import AsJson, Debug, Quiet, facts_table, info, show, show_json, warn
 
     app = typer.Typer()
 
@@ -43,7 +43,7 @@ GOOD = """
             raise KeyError(place)
         if place == "stop":
             raise KeyboardInterrupt
-        note("looking")
+        info("looking")
         warn("it may rain")
         if as_json:
             show_json({"place": place})

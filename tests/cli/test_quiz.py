@@ -142,7 +142,7 @@ def test_output_fits_the_width(quiz: Quiz, columns: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         (["--model", "nois"], 'did you mean "noise"?'),
         (["--questions", "nowhere"], "nowhere"),
@@ -152,7 +152,7 @@ def test_output_fits_the_width(quiz: Quiz, columns: int) -> None:
     ids=str,
 )
 def test_wrong_arguments_are_exit_code_2_without_a_traceback(
-    quiz: Quiz, folder: Path, arguments: list[str], told: str
+    quiz: Quiz, folder: Path, arguments: list[str], expected: str
 ) -> None:
     (folder / "bad.jsonl").write_text(
         '{"question": "?", "choices": ["a", "b"], "answer": 0}\n'
@@ -162,5 +162,5 @@ def test_wrong_arguments_are_exit_code_2_without_a_traceback(
     done = quiz(*arguments)
     assert done.code == 2
     assert done.stdout == ""
-    assert told in done.stderr
+    assert expected in done.stderr
     assert "Traceback" not in done.stderr

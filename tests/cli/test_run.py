@@ -1,4 +1,4 @@
-"""`autocog run`: one input, or all rows of a file; killed at any moment, it goes on."""
+"""`autocog run`: one input, or all rows of a file; it resumes after a kill at any moment."""
 
 from __future__ import annotations
 
@@ -110,7 +110,9 @@ def test_the_strategy_can_be_given(files: Path, run: Invoke, strategy: str) -> N
     assert f"another strategy (was {strategy}, is none)" in again.stderr
 
 
-def test_an_unknown_strategy_is_refused_with_those_there_are(run: Invoke, files: Path) -> None:
+def test_an_unknown_strategy_is_an_error_that_lists_the_strategies(
+    run: Invoke, files: Path
+) -> None:
     result = run("run", "program.yaml", "-m", "noise", "--strategy", "guess")
     assert result.exit_code == 2
     assert "token_tree" in result.stderr
@@ -131,7 +133,7 @@ class Counting(RandomLM):
 """
 
 
-def test_what_a_model_counts_is_told_at_the_end(
+def test_the_usage_that_a_model_counts_is_shown_at_the_end(
     files: Path, run: Invoke, tmp_path_factory: pytest.TempPathFactory, monkeypatch: Any
 ) -> None:
     site = tmp_path_factory.mktemp("site")
@@ -148,11 +150,11 @@ def test_what_a_model_counts_is_told_at_the_end(
     finally:
         forget("counting_backend")
     # Two choices a row, and three rows that have what they need.
-    assert told_usage(one.stderr) == (
+    assert shown_usage(one.stderr) == (
         "2,000 requests, 4,000 prompt tokens (1,000 cached), 0 completion tokens"
     )
     for result in (rows, file):
-        assert told_usage(result.stderr) == (
+        assert shown_usage(result.stderr) == (
             "6,000 requests, 12,000 prompt tokens (3,000 cached), 0 completion tokens"
         )
     (usage,) = json.loads(file.stdout)["usage"].values()
@@ -160,7 +162,7 @@ def test_what_a_model_counts_is_told_at_the_end(
     assert "usage" not in run("run", "program.yaml", "-m", "noise", "-i", "rows.jsonl").stderr
 
 
-def told_usage(stderr: str) -> str:
+def shown_usage(stderr: str) -> str:
     lines = " ".join(stderr.split())
     return lines[lines.index("usage ") + len("usage ") :].partition(" time ")[0].strip()
 
@@ -200,7 +202,7 @@ def test_rows_go_to_stdout_as_the_api_answers_them(files: Path, run: Invoke) -> 
     assert {path.name for path in files.iterdir() if path.name.startswith("out")} == set()
 
 
-def test_rows_go_to_a_file_and_the_summary_says_what_they_came_to(files: Path, run: Invoke) -> None:
+def test_rows_go_to_a_file_and_the_summary_has_their_totals(files: Path, run: Invoke) -> None:
     command = ["run", "program.yaml", "-m", "noise", "-i", "rows.jsonl", "-o", "out.jsonl"]
     result = run(*command, "--gold", "answer=label", "--tree-dir", "trees")
     assert result.exit_code == 0
@@ -210,21 +212,23 @@ def test_rows_go_to_a_file_and_the_summary_says_what_they_came_to(files: Path, r
         record["error"] is None and record["fields"]["answer"].strip() == record["gold"]
         for record in found
     )
-    told = " ".join(result.stderr.split())
-    assert f"{right} of 3 answered; 95% interval" in told
-    assert "expected error" in told
-    assert f"tokens {sum(record.get('tokens_evaluated', 0) for record in found)} evaluated" in told
+    summary = " ".join(result.stderr.split())
+    assert f"{right} of 3 answered; 95% interval" in summary
+    assert "expected error" in summary
+    assert (
+        f"tokens {sum(record.get('tokens_evaluated', 0) for record in found)} evaluated" in summary
+    )
     assert len(list((files / "trees").iterdir())) == 3
 
     again = run(*command, "--gold", "answer=label", "--tree-dir", "trees", "--json")
     assert "rows 4 (4 of them before)" in " ".join(again.stderr.split())
-    summary = json.loads(again.stdout)
-    assert (summary["rows"], summary["errors"]) == (4, 1)
-    assert summary["accuracy"]["right"] == right
+    facts = json.loads(again.stdout)
+    assert (facts["rows"], facts["errors"]) == (4, 1)
+    assert facts["accuracy"]["right"] == right
     assert records((files / "out.jsonl").read_bytes()) == found
 
 
-def test_quiet_says_nothing_but_what_is_wrong(files: Path, run: Invoke) -> None:
+def test_quiet_hides_the_summary(files: Path, run: Invoke) -> None:
     result = run("run", "program.yaml", "-m", "noise", "-i", "rows.jsonl", "-o", "o.jsonl", "-q")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
 
@@ -255,7 +259,7 @@ def test_a_parquet_file_gives_what_lines_of_json_give(files: Path, run: Invoke) 
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected"),
     [
         (lambda folder: (folder / "program.yaml").write_text(PROGRAM + "- text: '!'\n"), "program"),
         (lambda folder: write_rows(folder / "rows.jsonl", ROWS[:3]), "input"),
@@ -263,15 +267,15 @@ def test_a_parquet_file_gives_what_lines_of_json_give(files: Path, run: Invoke) 
     ],
     ids=["program", "input", "model"],
 )
-def test_what_has_changed_is_refused_until_restart(
-    files: Path, run: Invoke, wrong: Callable[..., str], change: Any, told: str
+def test_a_changed_run_is_refused_without_overwrite(
+    files: Path, run: Invoke, wrong: Callable[..., str], change: Any, expected: str
 ) -> None:
     command = ["run", "program.yaml", "-m", "noise", "-i", "rows.jsonl", "-o", "out.jsonl"]
     run(*command, "--limit", "2")
     before = (files / "out.jsonl").read_bytes()
     change(files)
     message = wrong(*command)
-    assert f"another {told} (" in message
+    assert f"another {expected} (" in message
     assert "--overwrite" in message
     assert (files / "out.jsonl").read_bytes() == before
     result = run(*command, "--overwrite")
@@ -309,19 +313,19 @@ def test_actions_run_on_the_models_that_they_name(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         ([], '"question" is missing'),
-        (["--set", "query=x"], "--set: there is no input"),
+        (["--set", "query=x"], "--set: the program has no input"),
         (["--set", "question"], "write it as NAME=VALUE"),
         (["--set", "question=a", "--set", "question=b"], "is given twice"),
         (["--set", "question=@nowhere"], "nowhere: cannot be read"),
         (["--set", "question=a", "--set", "options=["], '"options" is not a list'),
-        (["--set", "question=a", "-i", "rows.jsonl"], "--set: does not go with --input"),
-        (["--set", "question=a", "-o", "out.jsonl"], "--output: goes with --input"),
-        (["--set", "question=a", "--gold", "label"], "--gold: goes with --input"),
-        (["-i", "rows.jsonl", "--overwrite"], "--overwrite: goes with --output"),
-        (["-i", "rows.jsonl", "--json"], "--json: goes with --output"),
+        (["--set", "question=a", "-i", "rows.jsonl"], "--set: cannot be combined with --input"),
+        (["--set", "question=a", "-o", "out.jsonl"], "--output: requires --input"),
+        (["--set", "question=a", "--gold", "label"], "--gold: requires --input"),
+        (["-i", "rows.jsonl", "--overwrite"], "--overwrite: requires --output"),
+        (["-i", "rows.jsonl", "--json"], "--json: requires --output"),
         (["-i", "rows.txt"], "give one of .jsonl, .csv, .parquet"),
         (["-i", "nowhere.jsonl"], "nowhere.jsonl: cannot be read"),
         (["-i", "rows.jsonl", "-o", "nowhere/out.jsonl"], "nowhere: there is no such folder"),
@@ -334,15 +338,15 @@ def test_actions_run_on_the_models_that_they_name(
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_cannot_be_run_is_one_message(
-    files: Path, wrong: Callable[..., str], arguments: list[str], told: str
+def test_wrong_arguments_are_one_message(
+    files: Path, wrong: Callable[..., str], arguments: list[str], expected: str
 ) -> None:
     (files / "wrong.csv").write_text("query\nOne\n")
     (files / "right.csv").write_text("question\nOne\n")
-    assert told in wrong("run", "program.yaml", "-m", "noise", *arguments)
+    assert expected in wrong("run", "program.yaml", "-m", "noise", *arguments)
 
 
-def test_what_only_a_run_needs_is_not_imported_before(files: Path) -> None:
+def test_help_imports_nothing_that_only_a_run_needs(files: Path) -> None:
     code = (
         "import sys\n"
         "from autocog_core.cli.main import app\n"
@@ -392,7 +396,7 @@ def wait_for_more(process: subprocess.Popen[str], output: Path, size: int) -> No
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments_it_loses_nothing_and_does_nothing_twice(files: Path) -> None:
+def test_a_run_killed_at_random_moments_loses_and_repeats_no_row(files: Path) -> None:
     write_rows(files / "many.jsonl", MANY)
     output = files / "out.jsonl"
     moments = random.Random(11)
@@ -418,7 +422,7 @@ def test_killed_at_random_moments_it_loses_nothing_and_does_nothing_twice(files:
         assert tree.fields == record["fields"]
 
 
-def test_interrupted_it_says_how_to_go_on_and_leaves_whole_lines(files: Path) -> None:
+def test_an_interrupted_run_writes_whole_lines_and_says_how_to_resume(files: Path) -> None:
     # More than are done before the signal comes, whatever the machine.
     many = MANY * 50
     write_rows(files / "many.jsonl", many)
@@ -432,11 +436,11 @@ def test_interrupted_it_says_how_to_go_on_and_leaves_whole_lines(files: Path) ->
     rows = len(records(output.read_bytes()))
     assert output.read_bytes().endswith(b"\n")
     assert 0 < rows < len(many)
-    assert stderr == f"{rows} of {len(many)} rows are done; the same command goes on from there\n"
+    assert stderr == f"{rows} of {len(many)} rows are done; the same command resumes the run\n"
 
 
 @pytest.mark.slow
-def test_two_runs_at_once_do_not_write_one_file(files: Path) -> None:
+def test_two_runs_cannot_write_one_file_at_the_same_time(files: Path) -> None:
     some = MANY[:20]
     write_rows(files / "many.jsonl", some)
     output = files / "out.jsonl"

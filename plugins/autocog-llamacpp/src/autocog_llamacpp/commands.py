@@ -18,8 +18,8 @@ from autocog_core.cli import (
     add_number,
     add_text,
     facts_table,
+    info,
     new_table,
-    note,
     printable,
     progress,
     show,
@@ -48,8 +48,8 @@ SourceFile = Annotated[
 ]
 
 
-@app.command()
-def info(
+@app.command("info")
+def show_info(
     file: SourceFile,
     everything: Annotated[
         bool, typer.Option("--all", help="Also all metadata, the chat template's text included.")
@@ -127,7 +127,7 @@ def quantize(
         show_json(done.to_dict())
         return
     if done.fallbacks:
-        note(
+        info(
             f"{done.fallbacks} of {done.tensors} tensors have rows that do not suit "
             f"{done.target.quantization}, and got larger types"
         )

@@ -1,3 +1,5 @@
+"""The types of a backend's options, as `autocog backends NAME` shows them."""
+
 from __future__ import annotations
 
 from typing import Literal
@@ -5,7 +7,7 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from autocog_core.cli.type_names import type_name
+from autocog_core.cli.type_labels import type_label
 
 
 class Options(BaseModel):
@@ -26,5 +28,5 @@ class Options(BaseModel):
         ("pairs", "dict[str, int]"),
     ],
 )
-def test_types_are_named_as_people_read_them(name: str, expected: str) -> None:
-    assert type_name(Options.model_fields[name]) == expected
+def test_label_of_a_type(name: str, expected: str) -> None:
+    assert type_label(Options.model_fields[name]) == expected

@@ -1,4 +1,4 @@
-"""How a command ends when something goes wrong: exit code, one message, traceback on demand."""
+"""How a command ends after an error: exit code, one message, traceback on demand."""
 
 from __future__ import annotations
 
@@ -92,11 +92,13 @@ def test_version(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [(["chose"], "'choose'"), (["choose"], "PROMPT"), (["greedy", "a", "b"], "b")],
 )
-def test_wrong_command_lines_are_one_message(wrong: Any, arguments: list[str], told: str) -> None:
-    assert told in wrong(*arguments)
+def test_wrong_command_lines_are_one_message(
+    wrong: Any, arguments: list[str], expected: str
+) -> None:
+    assert expected in wrong(*arguments)
 
 
 def test_a_missing_hook_is_reported_with_the_installed_backends_that_have_it(
