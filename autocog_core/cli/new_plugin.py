@@ -41,10 +41,10 @@ def new_plugin(
     # Templates take long to import.
     from autocog_core.scaffold import PluginName, write_package
 
-    plugin = PluginName.validate(name)
+    plugin = PluginName.parse(name)
     folder = Path(plugin.distribution) if folder is None else folder
     paths = write_package(plugin, folder)
-    if others := plugin.distributions_with_same_name():
+    if others := plugin.other_distributions():
         session.warn(
             f'{", ".join(others)} has a backend "{name}" too: if both are installed, neither loads'
         )

@@ -1,4 +1,4 @@
-"""`autocog new-plugin` writes what works at once, overwrites nothing, and tells bad names."""
+"""`autocog new-plugin` writes a working package, overwrites nothing, and reports bad names."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ import yaml
 
 from autocog_core import load
 from autocog_core.config import plugins
-from autocog_core.scaffold import writing
-from autocog_core.scaffold.naming import PluginName
+from autocog_core.scaffold import PluginName, package
 from autocog_core.version import __version__
 from tests.cli.conftest import Run
 from tests.plugin_author.findings import broken
@@ -40,7 +39,7 @@ def demo(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
     forget("autocog_my_demo", "autocog_my_demo.backend")
 
 
-def test_the_files_and_the_next_commands_are_told(run: Run, folder: Path) -> None:
+def test_the_command_prints_the_files_and_the_next_commands(run: Run, folder: Path) -> None:
     result = run("new-plugin", "my-demo")
     made = folder / "autocog-my-demo"
     written = sorted(
@@ -67,7 +66,7 @@ def test_the_files_and_the_next_commands_are_told(run: Run, folder: Path) -> Non
 @pytest.mark.skipif(which("git") is None, reason="git is not installed")
 def test_git_ignores_no_file_of_the_template() -> None:
     """A wheel has no file that git ignores; test_clean_environment.py builds one."""
-    template = Path(writing.__file__).parent / "template"
+    template = Path(package.__file__).parent / "template"
     files = [str(path) for path in template.rglob("*") if path.is_file()]
     assert len(files) >= 8
     command = ["git", "check-ignore", "--no-index", *files]
@@ -77,7 +76,7 @@ def test_git_ignores_no_file_of_the_template() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
 
 
-def test_nothing_of_the_template_is_left_unfilled(demo: Path) -> None:
+def test_every_placeholder_of_the_template_is_filled(demo: Path) -> None:
     for path in demo.rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:
             text = path.read_text(encoding="utf-8")
@@ -88,7 +87,7 @@ def test_nothing_of_the_template_is_left_unfilled(demo: Path) -> None:
     assert {"python-version": "${{ matrix.python }}"} in [step.get("with") for step in steps]
 
 
-def test_the_readme_stays_right_when_the_toy_is_replaced(demo: Path, folder: Path) -> None:
+def test_the_readme_names_no_option_of_the_toy(demo: Path, folder: Path) -> None:
     readme = (demo / "README.md").read_text(encoding="utf-8")
     (folder / "readme.toml").write_text(
         readme.partition("```toml\n")[2].partition("```")[0], encoding="utf-8"
@@ -106,7 +105,7 @@ def test_the_project_names_core_of_this_minor_version(demo: Path) -> None:
     assert project["entry-points"] == {"autocog": {"my-demo": "autocog_my_demo.backend:MyDemoLM"}}
 
 
-def test_what_it_writes_keeps_every_law(demo: Path) -> None:
+def test_the_package_passes_every_law(demo: Path) -> None:
     assert plugins.find_installed("my-demo").distribution == "autocog-my-demo"
     assert not broken(lambda: load(backend="my-demo"))
     # Also by the package's own test class, of which one law stands for all.
@@ -132,19 +131,19 @@ def test_its_backend_is_listed_without_an_import_and_used_by_its_name(
 
 
 @pytest.mark.parametrize("name", ["x", LONGEST, "my-engine-2"])
-def test_ruff_finds_nothing_in_it_whatever_its_name(run: Run, folder: Path, name: str) -> None:
+def test_ruff_finds_no_errors_for_any_name(run: Run, folder: Path, name: str) -> None:
     assert run("new-plugin", name, "made").exit_code == 0
-    _finds_nothing(folder / "made", "ruff", "check", ".")
-    _finds_nothing(folder / "made", "ruff", "format", "--check", ".")
+    _assert_no_errors(folder / "made", "ruff", "check", ".")
+    _assert_no_errors(folder / "made", "ruff", "format", "--check", ".")
 
 
 @pytest.mark.packaging
-def test_mypy_finds_nothing_in_it(run: Run, folder: Path) -> None:
+def test_mypy_finds_no_errors(run: Run, folder: Path) -> None:
     assert run("new-plugin", "my-engine", "made").exit_code == 0
-    _finds_nothing(folder / "made", "mypy", "src", "tests")
+    _assert_no_errors(folder / "made", "mypy", "src", "tests")
 
 
-def test_every_function_in_it_is_annotated(demo: Path) -> None:
+def test_every_function_is_annotated(demo: Path) -> None:
     functions = [
         node
         for path in demo.rglob("*.py")
@@ -155,11 +154,11 @@ def test_every_function_in_it_is_annotated(demo: Path) -> None:
     for function in functions:
         assert function.returns is not None, function.name
         arguments = [*function.args.args, *function.args.kwonlyargs]
-        bare = [each.arg for each in arguments if each.annotation is None]
+        bare = [argument.arg for argument in arguments if argument.annotation is None]
         assert set(bare) <= {"self", "cls"}, function.name
 
 
-def _finds_nothing(folder: Path, tool: str, *arguments: str) -> None:
+def _assert_no_errors(folder: Path, tool: str, *arguments: str) -> None:
     if find_spec(tool) is None:
         pytest.skip(f"{tool} is not installed")
     command = [sys.executable, "-m", tool, *arguments]
@@ -168,7 +167,7 @@ def _finds_nothing(folder: Path, tool: str, *arguments: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "expected"),
     [
         ("Demo", "try demo"),
         ("MyEngine", "try my-engine"),
@@ -183,32 +182,32 @@ def _finds_nothing(folder: Path, tool: str, *arguments: str) -> None:
         ("a\nb", "try a-b"),
         ("autocog-mine", "try mine"),
         ("autocog_mine", "try mine"),
-        ("class", "a word of Python"),
-        ("core", "autocog's own"),
-        ("random", "autocog's own"),
-        ("table", "autocog's own"),
-        ("tf", "autocog's own"),
-        ("llamacpp", "autocog's own"),
-        ("gguf", "autocog's own"),
+        ("class", "a keyword of Python"),
+        ("core", "autocog itself uses"),
+        ("random", "autocog itself uses"),
+        ("table", "autocog itself uses"),
+        ("tf", "autocog itself uses"),
+        ("llamacpp", "autocog itself uses"),
+        ("gguf", "autocog itself uses"),
         ("a" * 41, "41 characters, 40 at most"),
     ],
 )
-def test_a_name_that_cannot_be_is_one_message(
-    wrong: Callable[..., str], folder: Path, name: str, told: str
+def test_an_invalid_name_is_one_message(
+    wrong: Callable[..., str], folder: Path, name: str, expected: str
 ) -> None:
     before = sorted(folder.iterdir())
     message = wrong("new-plugin", "--", name)
     assert message.startswith("error: NAME: ")
-    assert told in message
+    assert expected in message
     assert sorted(folder.iterdir()) == before
 
 
 @pytest.mark.parametrize("bad", ["MyEngine", "my_engine", "../up", "autocog_mine", "HTTPServer"])
-def test_the_name_that_is_proposed_is_valid(bad: str) -> None:
+def test_the_suggested_name_is_valid(bad: str) -> None:
     with pytest.raises(ValueError, match="try ") as caught:
-        PluginName.checked(bad)
-    proposed = caught.value.hint.removeprefix("try ")  # type: ignore[attr-defined]
-    assert PluginName.checked(proposed).name == proposed
+        PluginName.parse(bad)
+    suggested = caught.value.hint.removeprefix("try ")  # type: ignore[attr-defined]
+    assert PluginName.parse(suggested).name == suggested
 
 
 def test_a_name_that_another_distribution_offers_is_a_warning(
@@ -219,7 +218,7 @@ def test_a_name_that_another_distribution_offers_is_a_warning(
     monkeypatch.syspath_prepend(folder / "site")
     result = run("new-plugin", "demo")
     assert result.exit_code == 0
-    assert result.stderr.splitlines()[0].startswith("warning: other-demo offers")
+    assert result.stderr.splitlines()[0].startswith("warning: other-demo has")
     assert (folder / "autocog-demo" / "pyproject.toml").is_file()
 
 
@@ -234,15 +233,15 @@ def test_a_folder_that_is_empty_or_new_is_filled(run: Run, folder: Path) -> None
 
 
 def test_nothing_is_overwritten(wrong: Callable[..., str], folder: Path) -> None:
-    kept = folder / "autocog-demo" / "notes.txt"
-    kept.parent.mkdir()
-    kept.write_text("mine")
-    assert "there are files in it already" in wrong("new-plugin", "demo")
-    assert "it is no folder" in wrong("new-plugin", "demo", str(kept))
+    notes = folder / "autocog-demo" / "notes.txt"
+    notes.parent.mkdir()
+    notes.write_text("mine")
+    assert "contains files" in wrong("new-plugin", "demo")
+    assert "is no folder" in wrong("new-plugin", "demo", str(notes))
     (folder / "dangling").symlink_to(folder / "nowhere")
-    assert "it is no folder" in wrong("new-plugin", "demo", "dangling")
-    assert kept.read_text() == "mine"
-    assert list(kept.parent.iterdir()) == [kept]
+    assert "is no folder" in wrong("new-plugin", "demo", "dangling")
+    assert notes.read_text() == "mine"
+    assert list(notes.parent.iterdir()) == [notes]
     assert not (folder / "nowhere").exists()
 
 

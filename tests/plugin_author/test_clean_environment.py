@@ -111,7 +111,7 @@ def test_a_new_plugin_installs_passes_and_is_used(environment: Environment, tmp_
     environment("autocog", "new-plugin", "demo")
     made = environment.here / "autocog-demo"
     # The wheel has the whole template, files whose names begin with a dot included.
-    for path in write_package(PluginName.checked("demo"), tmp_path / "of-the-checkout"):
+    for path in write_package(PluginName.parse("demo"), tmp_path / "of-the-checkout"):
         assert (made / path).read_bytes() == (tmp_path / "of-the-checkout" / path).read_bytes()
     environment("pip", "install", "-q", "-e", ".[test]", here=made)
     try:

@@ -1,4 +1,4 @@
-"""The laws of backends, a test each, with the model's definition as reference."""
+"""The contract of backends: one test per law, with the definition of the model as reference."""
 
 import math
 from fractions import Fraction
@@ -20,20 +20,20 @@ class TestContract(BackendContractTests):
             lines = [[*model.encode(line), *ends] for line in TEXT.read_text().splitlines()]
 
         def probability(before: list[int], token: int, length: int = 2) -> Fraction:
-            """After the last `length` tokens, and where these are not told of after fewer."""
+            """Return the probability after the last `length` tokens, smoothed by shorter contexts."""
             if length < 0:
                 return Fraction(1 + before.count(token), size + len(before))
-            rest = probability(before, token, length - 1)
+            shorter = probability(before, token, length - 1)
             context = before[len(before) - length :]
             seen = [
-                line[place]
+                line[end]
                 for line in lines
-                for place in range(max(1, length), len(line))
-                if line[place - length : place] == context
+                for end in range(max(1, length), len(line))
+                if line[end - length : end] == context
             ]
             kinds = len(set(seen))
-            return (seen.count(token) + kinds * rest) / (len(seen) + kinds) if seen else rest
+            if not seen:
+                return shorter
+            return (seen.count(token) + kinds * shorter) / (len(seen) + kinds)
 
-        return [
-            math.log(probability(tokens[:place], tokens[place])) for place in range(1, len(tokens))
-        ]
+        return [math.log(probability(tokens[:end], tokens[end])) for end in range(1, len(tokens))]

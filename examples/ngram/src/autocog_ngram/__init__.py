@@ -1,1 +1,1 @@
-"""The backend `ngram` for autocog; what computes is imported when a model is made."""
+"""The backend `ngram` for autocog. The engine is imported only to load a model."""

@@ -1,4 +1,4 @@
-"""The backend `ngram`: a language model that counts what follows what in a text file."""
+"""The backend `ngram`: an n-gram model of a text file."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 BOS, EOS = SpecialToken("<s>", 256), SpecialToken("</s>", 257)
-#: Words, each with the blank before it, and other characters.
+#: Words with the space before them, and other characters.
 PIECES = re.compile(r" ?\w+|\W")
-#: The same for trusted text, where special tokens are meant.
+#: The same for trusted text, which may contain special tokens.
 TRUSTED = re.compile(r"</?s>| ?\w+|\W")
 
 
 class NgramOptions(BackendOptions):
     """Options of `ngram`."""
 
-    path: Resource = Field(description="a text in UTF-8; each line is a sequence")
-    n: int = Field(3, ge=1, description="how many tokens are counted together")
+    path: Resource = Field(description="text file in UTF-8; each line is a sequence")
+    n: int = Field(3, ge=1, description="maximum number of tokens to count together")
 
 
 class Ngrams:
-    """The engine: which tokens a text has, and how often each of them followed which others."""
+    """The engine: the tokens of a text, and how often each token follows each context."""
 
     def __init__(self, options: NgramOptions) -> None:
         self.options = options
         text = Path(options.path).read_text("utf-8")
         lines = [line for line in text.split("\n") if line]
         self.identity = hashlib.sha256(f"{options.n} {text}".encode()).hexdigest()
-        # Ids 0..255 are the bytes; then come BOS, EOS, and words, the most frequent ones first.
+        # Ids 0 to 255 are bytes. Then follow BOS, EOS and words, the most frequent ones first.
         pieces = Counter(piece for line in lines for piece in PIECES.findall(line))
         words = [word for word, _ in pieces.most_common() if len(word.encode()) > 1]
         self.surfaces = [*(bytes([byte]) for byte in range(256)), b"", b"", *map(str.encode, words)]
-        self.ids = {word: [EOS.id + 1 + place] for place, word in enumerate(words)}
+        self.ids = {word: [EOS.id + 1 + rank] for rank, word in enumerate(words)}
         self.ids |= {token.text: [token.id] for token in (BOS, EOS)}
         self.following: dict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
         for line in lines:
@@ -50,16 +50,16 @@ class Ngrams:
                     self.following[tuple(tokens[begin:end])][tokens[end]] += 1
 
     def encode(self, text: str, pattern: re.Pattern[str] = PIECES) -> list[int]:
-        """The ids of a text: words that are known, and the bytes of what is not."""
-        found = pattern.findall(text)
-        return [token for piece in found for token in self.ids.get(piece) or piece.encode()]
+        """Return the ids of a text: those of words, and of the bytes of unknown words."""
+        pieces = pattern.findall(text)
+        return [token for piece in pieces for token in self.ids.get(piece) or piece.encode()]
 
     def logprobs(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """log P of every token after `tokens`."""
+        """Return the log-probability of every token as the next one after `tokens`."""
         size = len(self.surfaces)
-        # Where nothing was counted, all tokens are alike, but for those that were just said.
+        # Without counts, all tokens are equally likely, except for those in `tokens`.
         row = (1 + np.bincount(tokens, minlength=size)) / (size + len(tokens))
-        # Witten-Bell smoothing: longer contexts count more, the more often they were seen.
+        # Witten-Bell smoothing: a longer context counts more the more often it occurs.
         for length in range(min(self.options.n, len(tokens) + 1)):
             seen = self.following.get(tuple(tokens[len(tokens) - length :]))
             if seen:
@@ -73,19 +73,19 @@ class Ngrams:
 class NgramLM(ChoiceLM):
     """An n-gram model of a text file.
 
-    :param engine: what `create` made; several models may share it.
-    :param rest: what every backend takes: `completion_kwargs`, and how calls are retried.
+    :param engine: the engine that `create` loaded. Several models may share it.
+    :param arguments: the arguments of every backend, for `ChoiceLM`.
     """
 
     Options = NgramOptions
 
-    def __init__(self, *, engine: Ngrams, **rest: Any) -> None:
-        super().__init__(**rest)
+    def __init__(self, *, engine: Ngrams, **arguments: Any) -> None:
+        super().__init__(**arguments)
         self.engine = engine
 
     @classmethod
     def create(cls, **options: Any) -> dict[str, Any]:
-        """Read the text and count, once."""
+        """Read the text and count its tokens."""
         return {"engine": Ngrams(NgramOptions(**super().create(**options)))}
 
     def tokenize_impl(
