@@ -28,9 +28,9 @@ def check(
 ) -> None:
     """Check a program for errors, without running it.
 
-    With a model (-m or --backend), also check its tokens, and print the maximum number of model
-    calls and tokens of a run. The numbers are exact upper bounds if you set all inputs (--set).
-    Exit code 2 if the program has errors.
+    With a model (-m or --backend), also find errors that depend on its tokens, and print the
+    maximum number of model calls and tokens of a run. The numbers include the texts of inputs only
+    if you set them (--set). Exit code 2 if the program has errors.
     """
     from autocog_core import Automaton
     from autocog_core.evaluation.cost_estimate import estimate
@@ -90,7 +90,7 @@ def _facts(
         yield "inputs", ", ".join(inputs)
     if cost is not None:
         bound = "more than" if cost.partial else "at most"
-        templates = ", plus the texts of inputs (count them with --set)" if automaton.inputs else ""
+        templates = ", plus the texts of inputs (--set counts them)" if automaton.inputs else ""
         yield "model calls", f"{bound} {cost.calls}"
         yield "tokens", f"{bound} {cost.tokens}{templates}"
         yield "paths", f"{bound} {cost.paths}"

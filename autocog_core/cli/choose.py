@@ -75,10 +75,15 @@ def choose(
     ] = NormName.SUM,
     suffix: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="Text after every choice, which is scored with it."),
+        typer.Option(
+            metavar="TEXT", help="Text after every choice; its log-probability counts too."
+        ),
     ] = None,
     suffix_eos: Annotated[
-        bool, typer.Option("--suffix-eos", help="Score the end of the text after every choice.")
+        bool,
+        typer.Option(
+            "--suffix-eos", help="Put the end of the text (EOS) after every choice; it counts too."
+        ),
     ] = False,
     boundary: Annotated[
         BoundaryName,

@@ -101,6 +101,8 @@ def _add_capable_backends(error: AutocogError) -> str:
 
 
 def _usage_message(error: Exception, message: str) -> str:
+    # Typer passes on texts of pydantic.
+    message = message.replace(": Value error, ", ": ").replace(": Input should", ": should")
     message = message[:1].lower() + message[1:].rstrip(".")
     context = getattr(error, "ctx", None)
     return message if context is None else f"{message}; see `{context.command_path} --help`"

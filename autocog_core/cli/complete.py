@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -88,7 +88,7 @@ def complete(
     """
     if any(has_escaped_newline(text) for text in stop or ()):
         session.warn(r"--stop contains a backslash and an n, not a newline; in bash, write $'\n'")
-    options = {
+    options: dict[str, Any] = {
         "max_tokens": max_tokens,
         "stop": stop or None,
         "temperature": temperature,

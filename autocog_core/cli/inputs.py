@@ -88,9 +88,7 @@ def split_pairs(option: str, pairs: Sequence[str], form: str) -> Iterator[tuple[
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise InputError(
-                f"{pair!r} is no {form} pair", where=option, hint=f"write it as {form}"
-            )
+            raise InputError(f"expected {form}, got {pair!r}", where=option)
         if name in names:
             raise InputError(f'"{name}" is given twice', where=option, hint="leave one out")
         names.add(name)

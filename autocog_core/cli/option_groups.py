@@ -27,7 +27,7 @@ def expand_options(command: Callable[..., None]) -> Callable[..., None]:
     The signature has one parameter per option of a group, and ends with `--quiet` and `--debug`.
     """
     hints = get_type_hints(command, include_extras=True)
-    groups = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
 
     @wraps(command)
     def expanded(**values: Any) -> None:

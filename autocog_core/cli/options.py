@@ -23,7 +23,7 @@ PromptText = Annotated[
     str,
     typer.Argument(
         metavar="PROMPT",
-        help="Text to continue; - reads it from standard input, without a newline at its end.",
+        help="Text to continue; - reads standard input, without its last newline.",
         show_default=False,
     ),
 ]
@@ -83,7 +83,7 @@ BackendOption = Annotated[
 ]
 Chat = Annotated[
     bool,
-    typer.Option("--chat", help="Send PROMPT as a user message, in the model's chat template."),
+    typer.Option("--chat", help="Make the prompt a user message, in the model's chat template."),
 ]
 System = Annotated[
     str | None,
@@ -109,7 +109,7 @@ Quiet = Annotated[
     typer.Option(
         "--quiet",
         "-q",
-        help="Show only warnings and errors beside the result.",
+        help="Print no messages except warnings and errors.",
         callback=_set_quiet,
         is_eager=True,
     ),

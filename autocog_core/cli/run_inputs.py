@@ -29,11 +29,9 @@ def input_values(automaton: Automaton, pairs: Sequence[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, text in split_pairs("--set", pairs, "NAME=VALUE"):
         if name not in automaton.inputs:
-            raise InputError(
-                f'the program has no input "{name}"',
-                where="--set",
-                hint=did_you_mean(name, automaton.inputs) or "the program has no inputs",
-            )
+            problem = f'no input "{name}"' if automaton.inputs else "no inputs"
+            hint = did_you_mean(name, automaton.inputs) or "leave out --set"
+            raise InputError(f"the program has {problem}", where="--set", hint=hint)
         text = _replace_file_name(text)
         values[name] = _parse_json(text) if automaton.inputs[name].type == "any" else text
     return values

@@ -33,7 +33,7 @@ def tokenize(
         str,
         typer.Argument(
             metavar="TEXT",
-            help="Text to tokenize; - reads it from standard input, without a newline at its end.",
+            help="Text to tokenize; - reads standard input, without its last newline.",
         ),
     ],
     *,

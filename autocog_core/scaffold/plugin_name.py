@@ -78,7 +78,7 @@ class PluginName:
         """Return the other installed distributions that have a backend with this name."""
         return sorted(
             plugin.distribution
-            for plugin in plugins.installed()
+            for plugin in plugins.installed_plugins()
             if plugin.name == self.name and plugin.distribution != self.distribution
         )
 
@@ -91,7 +91,7 @@ def _similar_name(name: str) -> str:
 
 
 def _reserved_names() -> set[str]:
-    names = {name for names in plugins.OWN.values() for name in names}
-    distributions = {name for names in plugins.OWN.values() for name in names.values()}
-    builtin = {plugin.name for plugin in plugins.installed() if plugin.distribution == _CORE}
+    names = {name for names in plugins.FIRST_PARTY_PLUGINS.values() for name in names}
+    distributions = {name for names in plugins.FIRST_PARTY_PLUGINS.values() for name in names.values()}
+    builtin = {plugin.name for plugin in plugins.installed_plugins() if plugin.distribution == _CORE}
     return names | builtin | {name.removeprefix(PREFIX) for name in (*distributions, _CORE)}

@@ -1,4 +1,4 @@
-"""The JSON schema of a result tree; `autocog_core.types.thought_tree` says what values mean."""
+"""The JSON Schema of a result tree; `autocog_core.types.thought_tree` documents the values."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing_extensions import TypedDict
 from autocog_core.types.thought_tree import Pruned
 
 
-class NodeShape(TypedDict):
-    """A node; what is left out has its default. A log-probability of null is minus infinity."""
+class NodeSchema(TypedDict):
+    """A node. A missing key has its default. A log-probability of null is minus infinity."""
 
     uid: str
     text: str
@@ -31,19 +31,19 @@ class NodeShape(TypedDict):
     parent: NotRequired[int]
 
 
-class TreeShape(TypedDict):
-    """A result tree: every node after its parent."""
+class TreeSchema(TypedDict):
+    """A result tree. Every node follows its parent."""
 
     format: Literal[1]
     stopped_by: Literal["tokens", "paths", "seconds"] | None
     provenance: dict[str, Any]
     stats: dict[str, Any]
-    nodes: list[NodeShape]
+    nodes: list[NodeSchema]
 
 
 def tree_schema() -> dict[str, Any]:
-    """The JSON Schema of `ThoughtTree.to_dict()`."""
-    schema = TypeAdapter(TreeShape).json_schema()
+    """Return the JSON Schema of `ThoughtTree.to_dict()`."""
+    schema = TypeAdapter(TreeSchema).json_schema()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,

@@ -317,7 +317,7 @@ def test_actions_run_on_the_models_that_they_name(
     [
         ([], '"question" is missing'),
         (["--set", "query=x"], "--set: the program has no input"),
-        (["--set", "question"], "write it as NAME=VALUE"),
+        (["--set", "question"], "--set: expected NAME=VALUE"),
         (["--set", "question=a", "--set", "question=b"], "is given twice"),
         (["--set", "question=@nowhere"], "nowhere: cannot be read"),
         (["--set", "question=a", "--set", "options=["], '"options" is not a list'),
