@@ -19,9 +19,9 @@ from autocog_core.cli.options import AsJson, Debug, Quiet
 from autocog_core.cli.output import (
     add_number,
     add_text,
+    escape_controls,
     facts_table,
     new_table,
-    printable,
     show,
     show_json,
 )
@@ -38,10 +38,10 @@ __all__ = [
     "Quiet",
     "add_number",
     "add_text",
+    "escape_controls",
     "facts_table",
     "info",
     "new_table",
-    "printable",
     "progress",
     "show",
     "show_json",

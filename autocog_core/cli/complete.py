@@ -10,7 +10,7 @@ import typer
 from autocog_core.cli.inputs import ChatOptions, has_escaped_newline, read_prompt
 from autocog_core.cli.loading import ModelOptions
 from autocog_core.cli.options import AsJson, PromptText
-from autocog_core.cli.output import format_logprob, printable, show_json
+from autocog_core.cli.output import escape_controls, format_logprob, show_json
 from autocog_core.cli.session import session
 from autocog_core.types.completion import Completion
 
@@ -114,7 +114,7 @@ def complete(
 
 def _write(text: str) -> None:
     # Text of a model must not send commands to the terminal. A file gets it unchanged.
-    sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
+    sys.stdout.write(escape_controls(text) if sys.stdout.isatty() else text)
     sys.stdout.flush()
 
 

@@ -10,7 +10,14 @@ from rich.text import Text
 
 from autocog_core.cli.loading import ModelOptions, log_on_stderr
 from autocog_core.cli.options import AsJson, BackendName, BackendOption, ConfigFile
-from autocog_core.cli.output import add_number, add_text, new_table, printable, show, show_json
+from autocog_core.cli.output import (
+    add_number,
+    add_text,
+    escape_controls,
+    new_table,
+    show,
+    show_json,
+)
 from autocog_core.cli.session import session
 from autocog_core.errors import InputError, did_you_mean
 
@@ -149,7 +156,7 @@ def _results_table(results: list[LawResult]) -> Table:
     add_number(table, "seconds")
     for result in results:
         status = Text(result.status, style=_STYLES.get(result.status, "dim"))
-        text = printable(result.reason or result.law.title)
+        text = escape_controls(result.reason or result.law.title)
         table.add_row(result.law.name, status, text, f"{result.seconds:.2f}")
     return table
 
@@ -160,7 +167,7 @@ def _details(broken: list[LawResult]) -> list[Text]:
     for result in broken:
         assert result.violation is not None
         by_cause.setdefault(result.violation.failure or result.law.name, []).append(result)
-    return [Text(printable(f"\n{_detail(results)}")) for results in by_cause.values()]
+    return [Text(escape_controls(f"\n{_detail(results)}")) for results in by_cause.values()]
 
 
 def _detail(results: list[LawResult]) -> str:
@@ -179,4 +186,4 @@ def _summary(name: str, results: list[LawResult]) -> Text:
     text = f"\n{name}: {held} laws hold, {broken} are broken"
     if skipped:
         text += f", {skipped} do not apply"
-    return Text(printable(text), style="red" if broken else "green")
+    return Text(escape_controls(text), style="red" if broken else "green")

@@ -35,7 +35,9 @@ def models(*, config: ConfigFile = None, as_json: AsJson = False) -> None:
             }
         )
     elif path is None:
-        session.warn(f"there is no config file: write {CONFIG_FILE_NAME} with a table [models.NAME]")
+        session.warn(
+            f"there is no config file: write {CONFIG_FILE_NAME} with a table [models.NAME]"
+        )
     elif not contents.models:
         show(_path_line(path))
         session.warn(f"no model is configured: add a table [models.NAME] to {path}")

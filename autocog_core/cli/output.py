@@ -121,15 +121,17 @@ def format_token(raw: bytes, special_text: str | None = None) -> str:
         return repr(raw)
 
 
-def printable(text: str) -> str:
+def escape_controls(text: str) -> str:
     """Return `text` with escaped control characters: no text may send commands to the terminal."""
     return "".join(
-        character if character.isprintable() or character in "\n\t" else _escape_control(character)
+        character
+        if character.isprintable() or character in "\n\t"
+        else _escape_character(character)
         for character in text
     )
 
 
-def _escape_control(character: str) -> str:
+def _escape_character(character: str) -> str:
     # Only controls and lone surrogates are escaped. Other unprintable characters are harmless:
     # spaces of other widths, private use, format characters (in emoji and in Arabic).
     if unicodedata.category(character) in ("Cc", "Cs"):

@@ -12,11 +12,11 @@ from rich.console import Group
 from rich.text import Text
 
 from autocog_core.cli.output import (
+    escape_controls,
     facts_table,
     format_logprob,
     format_probability,
     new_console,
-    printable,
     show,
 )
 from autocog_core.cli.run_progress import RunProgress, format_rate
@@ -60,7 +60,7 @@ def _fields(record: Record) -> Iterator[tuple[str, Text]]:
         probs = probs if isinstance(probs, list) else [probs] * len(texts)
         for text, prob in zip(texts, probs, strict=True):
             suffix = "" if prob is None else f"  {format_probability(prob)}"
-            yield name, Text.assemble(printable(text.strip()), (suffix, "cyan"))
+            yield name, Text.assemble(escape_controls(text.strip()), (suffix, "cyan"))
 
 
 def _numbers(record: Record) -> str:
@@ -101,7 +101,7 @@ def _summary_facts(summary: Summary, progress: RunProgress) -> Iterator[tuple[st
 def _usage_facts(usage: Mapping[str, Usage]) -> Iterator[tuple[str, str]]:
     for name, counts in usage.items():
         yield (
-            "usage" if len(usage) == 1 else f"usage of {printable(name)}",
+            "usage" if len(usage) == 1 else f"usage of {escape_controls(name)}",
             f"{counts.requests:,} requests, {counts.prompt_tokens:,} prompt tokens "
             f"({counts.cached_tokens:,} cached), {counts.completion_tokens:,} completion tokens",
         )

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.text import Text
 
-from autocog_core.cli.output import facts_table, new_console, printable
+from autocog_core.cli.output import escape_controls, facts_table, new_console
 
 DEBUG_VARIABLE = "AUTOCOG_DEBUG"
 
@@ -60,7 +60,7 @@ class Session:
         if console is None:
             yield
         else:
-            with console.status(Text(printable(message))):
+            with console.status(Text(escape_controls(message))):
                 yield
 
     @contextmanager
@@ -91,15 +91,15 @@ class Session:
             console=console,
             transient=True,
         ) as bars:
-            task = bars.add_task(printable(message), total=None, current="")
+            task = bars.add_task(escape_controls(message), total=None, current="")
 
             def update(done: int, total: int, current: str) -> None:
-                bars.update(task, completed=done, total=total, current=printable(current))
+                bars.update(task, completed=done, total=total, current=escape_controls(current))
 
             yield update
 
     def _print(self, label: str, label_style: str, message: str, style: str = "") -> None:
-        text = Text.assemble((label, label_style), (printable(message), style))
+        text = Text.assemble((label, label_style), (escape_controls(message), style))
         # The terminal wraps, not rich: a message in a file stays on one line.
         self._console.print(text, soft_wrap=True)
 

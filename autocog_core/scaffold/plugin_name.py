@@ -92,6 +92,10 @@ def _similar_name(name: str) -> str:
 
 def _reserved_names() -> set[str]:
     names = {name for names in plugins.FIRST_PARTY_PLUGINS.values() for name in names}
-    distributions = {name for names in plugins.FIRST_PARTY_PLUGINS.values() for name in names.values()}
-    builtin = {plugin.name for plugin in plugins.installed_plugins() if plugin.distribution == _CORE}
+    distributions = {
+        name for names in plugins.FIRST_PARTY_PLUGINS.values() for name in names.values()
+    }
+    builtin = {
+        plugin.name for plugin in plugins.installed_plugins() if plugin.distribution == _CORE
+    }
     return names | builtin | {name.removeprefix(PREFIX) for name in (*distributions, _CORE)}

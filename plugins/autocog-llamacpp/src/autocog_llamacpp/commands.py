@@ -17,10 +17,10 @@ from autocog_core.cli import (
     Quiet,
     add_number,
     add_text,
+    escape_controls,
     facts_table,
     info,
     new_table,
-    printable,
     progress,
     show,
     show_json,
@@ -141,7 +141,7 @@ def quantize(
         part = f" (part {one.part[0]} of {one.part[1]})" if one.part else ""
         table.add_row(
             label,
-            printable(one.path.name) + part,
+            escape_controls(one.path.name) + part,
             one.quantization or "-",
             _size(one.size),
             _bits(one.bits_per_weight),
@@ -150,7 +150,7 @@ def quantize(
 
 
 def _facts(info: GgufInfo) -> Iterator[tuple[str, str]]:
-    yield "file", printable(str(info.path))
+    yield "file", escape_controls(str(info.path))
     if info.part is not None:
         yield "part", f"{info.part[0]} of {info.part[1]}: what follows is of this part"
     yield "size", f"{_size(info.size)} ({info.size:,} bytes), GGUF version {info.version}"
@@ -174,7 +174,7 @@ def _tokenizer_facts(tokenizer: TokenizerInfo | None) -> Iterator[tuple[str, str
     if tokenizer is None:
         yield "tokenizer", "none"
         return
-    splitting = f" ({printable(tokenizer.pre)})" if tokenizer.pre else ""
+    splitting = f" ({escape_controls(tokenizer.pre)})" if tokenizer.pre else ""
     tokens = f"{_count(tokenizer.vocabulary_size)} tokens"
     yield "tokenizer", f"{_or_dash(tokenizer.model)}{splitting}, {tokens}"
     added = {True: ", added", False: ", not added", None: ""}[tokenizer.adds_bos]
@@ -195,7 +195,7 @@ def _tensor_table(info: GgufInfo) -> Any:
 
 def _metadata(metadata: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key, value in metadata.items():
-        yield printable(key), printable(_value(value))
+        yield escape_controls(key), escape_controls(_value(value))
 
 
 def _value(value: Any) -> str:
@@ -219,7 +219,7 @@ def _token(token: int | None, text: str | None) -> str:
 
 
 def _or_dash(text: str | None) -> str:
-    return printable(text) if text else "-"
+    return escape_controls(text) if text else "-"
 
 
 def _count(number: int | None) -> str:
