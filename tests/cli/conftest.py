@@ -1,4 +1,4 @@
-"""A config with models whose answers are known, and a way to run a command line on it."""
+"""A config with models whose results are known, and fixtures to run a command line on it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @cache
 def _built() -> Any:
-    """The commands, which typer would build anew each time: this takes longer than most of them."""
+    """The commands. Typer would rebuild them for each call, which takes longer than most tests."""
     return get_command(app)
 
 
@@ -63,7 +63,7 @@ def _fresh(built_of: object) -> Any:
 @pytest.fixture
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command line in this process."""
-    # A typer that has no such name builds them anew.
+    # A typer without this name rebuilds them.
     monkeypatch.setattr("typer.testing._get_command", _fresh, raising=False)
 
     def invoke(*arguments: str, stdin: str | bytes | None = None) -> Result:
@@ -74,7 +74,7 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @pytest.fixture
 def wrong(run: Run) -> Callable[..., str]:
-    """Run a command line that its user got wrong; the one message on stderr."""
+    """Run a command line with a usage error; return its one message on stderr."""
 
     def invoke(*arguments: str, stdin: str | bytes | None = None) -> str:
         result = run(*arguments, stdin=stdin)

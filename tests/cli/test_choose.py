@@ -20,7 +20,7 @@ def api(prompt: str, choices: list[str], model: str = "known", **arguments: Any)
         return loaded.choose(prompt, choices, **arguments).to_dict()
 
 
-def test_json_is_what_the_api_answers(run: Run) -> None:
+def test_json_is_the_result_of_the_api(run: Run) -> None:
     result = run("choose", "-m", "noise", "--json", "Say", "--choice", " b", "-c", " a", "-c", " c")
     assert result.exit_code == 0
     assert result.stderr == ""
@@ -34,10 +34,9 @@ def test_json_holds_the_numbers_written_in_the_table(run: Run) -> None:
     assert data["choice"] == " a"
     assert [score["prob"] for score in data["scores"]] == pytest.approx([1 / 3, 2 / 3], rel=1e-6)
     assert data["margin"] == pytest.approx(1 / 3, rel=1e-6)
-    wanted = {"boundary", "has_prefix_choices", "entropy"}
-    assert wanted <= data.keys()
-    wanted = {"logprob", "mean_logprob", "logprob_per_byte", "tokens", "token_logprobs"}
-    assert wanted <= data["scores"][0].keys()
+    assert {"boundary", "has_prefix_choices", "entropy"} <= data.keys()
+    score_keys = {"logprob", "mean_logprob", "logprob_per_byte", "tokens", "token_logprobs"}
+    assert score_keys <= data["scores"][0].keys()
 
 
 @pytest.mark.parametrize(
@@ -64,14 +63,14 @@ def test_every_option_reaches_the_api(
 
 
 def test_chat_gives_the_prompt_as_a_message(run: Run) -> None:
-    given = ["choose", "--json", "Hi", "-c", " a", "-c", " b", "-m", "noise"]
+    command = ["choose", "--json", "Hi", "-c", " a", "-c", " b", "-m", "noise"]
     user = {"role": "user", "content": "Hi"}
     system = {"role": "system", "content": "Be brief"}
     with autocog.load("noise") as model:
         plain = model.choose(messages=[user], choices=[" a", " b"]).to_dict()
         led = model.choose(messages=[system, user], choices=[" a", " b"]).to_dict()
-    assert json.loads(run(*given, "--chat").stdout) == plain
-    assert json.loads(run(*given, "--system", "Be brief").stdout) == led
+    assert json.loads(run(*command, "--chat").stdout) == plain
+    assert json.loads(run(*command, "--system", "Be brief").stdout) == led
     assert plain != led
 
 
@@ -80,15 +79,15 @@ def test_the_names_of_options_are_those_of_the_api() -> None:
     assert [boundary.value for boundary in BoundaryName] == ["heal", "strict"]
 
 
-def test_separator_stands_between_prompt_and_choice_and_is_not_shown(run: Run) -> None:
+def test_the_separator_is_between_prompt_and_choice_and_is_not_shown(run: Run) -> None:
     result = run("choose", "--json", "It is", "-c", "a", "-c", "b", "--separator", " ")
     data = json.loads(result.stdout)
     assert result.stderr == ""
     assert [score["choice"] for score in data["scores"]] == ["a", "b"]
     assert data["choice"] == "a"
-    wanted = api("It is", [" a", " b"])
+    expected = api("It is", [" a", " b"])
     assert [{**score, "choice": f" {score['choice']}"} for score in data["scores"]] == (
-        wanted["scores"]
+        expected["scores"]
     )
 
 
@@ -122,8 +121,8 @@ def test_choices_file_has_one_choice_a_line(run: Run, folder: Path) -> None:
 
 
 def test_dash_reads_the_prompt_from_standard_input(run: Run) -> None:
-    given = run("choose", "--json", "-", "-c", " a", "-c", " b", stdin="It is\n").stdout
-    assert json.loads(given) == api("It is", [" a", " b"])
+    output = run("choose", "--json", "-", "-c", " a", "-c", " b", stdin="It is\n").stdout
+    assert json.loads(output) == api("It is", [" a", " b"])
 
 
 def test_table_shows_the_choices_in_order_with_the_pick_marked(run: Run) -> None:

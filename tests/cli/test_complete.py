@@ -1,4 +1,4 @@
-"""`autocog complete` prints what the API completes."""
+"""`autocog complete` prints the completions of the API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import autocog_core as autocog
 from tests.cli.conftest import Run
 
 
-def test_text_goes_to_stdout_and_the_rest_to_stderr(run: Run) -> None:
+def test_text_goes_to_stdout_and_the_summary_to_stderr(run: Run) -> None:
     result = run("complete", "It is", "--max-tokens", "3")
     assert result.stdout == " a1\n"
     assert "3 tokens, finish: length" in result.stderr
@@ -46,7 +46,7 @@ def test_text_goes_to_stdout_and_the_rest_to_stderr(run: Run) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_json_is_what_the_api_answers(
+def test_json_is_the_result_of_the_api(
     run: Run, options: list[str], arguments: dict[str, Any]
 ) -> None:
     result = run("complete", "--json", "It is", *options)
@@ -58,7 +58,7 @@ def test_json_is_what_the_api_answers(
     assert result.stderr == ""
 
 
-def test_what_is_not_given_comes_from_the_config(run: Run, folder: Path) -> None:
+def test_the_config_sets_defaults(run: Run, folder: Path) -> None:
     config = folder / "autocog.toml"
     config.write_text(
         '[models.short]\nbackend = "random"\ncompletion = { max_tokens = 2 }\n', encoding="utf-8"

@@ -1,4 +1,4 @@
-"""`autocog conformance`: what it says of backends that keep the laws, and of those that do not."""
+"""`autocog conformance`: the report on backends that pass all laws, or break some."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_broken_laws_are_shown_with_their_causes(run: Run, config: str) -> None:
     assert {"kind", "promise", "seconds", "given"} <= broken["last_token_matters"].keys()
 
 
-def test_what_does_not_apply_says_why(run: Run) -> None:
+def test_a_law_that_does_not_apply_has_a_reason(run: Run) -> None:
     done = run("conformance", "--backend", "random", "--option", "bos=false", "--json")
     laws = {law["law"]: law for law in json.loads(done.stdout)["laws"]}
     assert laws["bos_counts"]["status"] == "not applicable"
@@ -74,7 +74,7 @@ def test_unknown_laws_and_models_are_refused(run: Run, config: str) -> None:
     assert run("conformance", "noise", "--backend", "random").exit_code == 2
 
 
-def test_laws_that_one_error_breaks_are_told_together(
+def test_laws_that_one_error_breaks_are_reported_together(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @hookimpl(specname="greedy_impl")
@@ -84,13 +84,13 @@ def test_laws_that_one_error_breaks_are_told_together(
     monkeypatch.setattr(RandomLM, "greedy_impl", fails)
     done = run("conformance", "--backend", "random")
     assert done.exit_code == 1
-    told = " ".join(done.stdout.split())
-    assert told.count("the engine is out of order") == 1
-    assert "one error breaks" in told
-    assert "distribution, determinism" in told
+    output = " ".join(done.stdout.split())
+    assert output.count("the engine is out of order") == 1
+    assert "one error breaks" in output
+    assert "distribution, determinism" in output
 
 
-def test_a_backend_that_cannot_say_what_it_is_gets_one_error(
+def test_a_backend_whose_description_fails_gets_one_error(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @hookimpl(specname="describe")
@@ -104,7 +104,7 @@ def test_a_backend_that_cannot_say_what_it_is_gets_one_error(
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_prompts_and_choices_of_ones_own(run: Run) -> None:
+def test_prompts_and_choices_can_be_set(run: Run) -> None:
     done = run(
         "conformance", "--backend", "random",
         "--law", "bos_counts", "--law", "probabilities_sum_to_one",

@@ -1,4 +1,4 @@
-"""`autocog backends` and `autocog models`: what there is, and no secret."""
+"""`autocog backends` and `autocog models` list everything except secrets."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.cli.conftest import Run
 def test_backends_lists_every_installed_one(run: Run) -> None:
     listed = json.loads(run("backends", "--json").stdout)
     assert listed == [
-        {"name": found.name, "distribution": found.distribution, "version": found.version}
-        for found in plugins.installed_plugins()
+        {"name": plugin.name, "distribution": plugin.distribution, "version": plugin.version}
+        for plugin in plugins.installed_plugins()
     ]
     assert {"random", "table"} <= {backend["name"] for backend in listed}
     lines = run("backends").stdout.splitlines()
@@ -44,7 +44,7 @@ def test_backends_with_a_wrong_name_says_the_right_one(wrong: Callable[..., str]
     assert 'did you mean "random"?' in wrong("backends", "randm")
 
 
-def test_models_are_listed_as_written_and_secrets_stay_secret(
+def test_models_are_listed_as_configured_without_secrets(
     run: Run, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     monkeypatch.setenv("AUTOCOG_TEST_SEED", "4711")
@@ -61,7 +61,7 @@ def test_models_are_listed_as_written_and_secrets_stay_secret(
     assert models["noise"]["backend"] == "random"
 
 
-def test_keys_that_are_written_openly_are_not_listed(run: Run, folder: Path) -> None:
+def test_keys_in_the_config_file_are_masked(run: Run, folder: Path) -> None:
     (folder / "autocog.toml").write_text(
         """
         [models.open]
@@ -93,7 +93,7 @@ def test_keys_that_are_written_openly_are_not_listed(run: Run, folder: Path) -> 
     assert model["wrappers"] == [{"name": "trace", "options": {"token": "***"}}]
 
 
-def test_models_without_a_config_says_so(run: Run, folder: Path) -> None:
+def test_models_warns_without_a_config(run: Run, folder: Path) -> None:
     (folder / "autocog.toml").unlink()
     result = run("models")
     assert result.exit_code == 0

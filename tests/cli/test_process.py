@@ -1,4 +1,4 @@
-"""The installed command in a process of its own."""
+"""The command in a separate process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def run(folder: Path, *arguments: str | bytes, **settings: str) -> subprocess.Co
     )
 
 
-def test_no_engine_is_imported_to_list_what_there_is(folder: Path) -> None:
+def test_lists_import_no_engine(folder: Path) -> None:
     code = (
         "import sys\n"
         "from autocog_core.cli.main import app\n"
@@ -48,7 +48,7 @@ def test_results_on_stdout_and_nothing_else(folder: Path) -> None:
     assert json.loads(done.stdout)["choice"] == " a"
 
 
-def test_a_users_mistake_is_one_message_and_exit_code_2(folder: Path) -> None:
+def test_a_usage_error_is_one_message_and_exit_code_2(folder: Path) -> None:
     done = run(folder, "greedy", "It is", "-m", "knwn")
     assert done.returncode == 2
     assert done.stdout == ""
@@ -63,7 +63,7 @@ def test_argument_that_is_not_utf8_is_one_message(folder: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_a_reader_that_leaves_is_no_failure_to_report(folder: Path) -> None:
+def test_a_closed_pipe_is_no_error(folder: Path) -> None:
     process = subprocess.Popen(
         [*COMMAND, "tokenize", "x" * 300],
         cwd=folder,
@@ -79,7 +79,7 @@ def test_a_reader_that_leaves_is_no_failure_to_report(folder: Path) -> None:
     process.wait(timeout=60)
 
 
-def test_output_that_cannot_hold_a_character_spells_it_out(folder: Path) -> None:
+def test_characters_that_stdout_cannot_encode_are_escaped(folder: Path) -> None:
     done = run(folder, "choose", "It is", "-c", " é", "-c", " a", PYTHONIOENCODING="ascii")
     assert done.returncode == 0
     assert r"\xe9" in done.stdout

@@ -1,4 +1,4 @@
-"""The quiz of `examples/`: sound questions, and figures that are the API's."""
+"""The quiz of `examples/`: valid questions, and the numbers of the API."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROWS = [json.loads(line) for line in (QUIZ / "questions.jsonl").read_text("utf-8
 
 
 class Done(NamedTuple):
-    """What a run of the quiz came to."""
+    """The result of a run of the quiz."""
 
     code: int
     stdout: str
@@ -99,7 +99,7 @@ def test_accuracy_and_tokens_are_those_of_the_api(folder: Path) -> None:
             right += pick == " " + row["right"]
             evaluated += tree.stats["tokens_evaluated"]
             picks.append((pick.strip(), f"{tree.best().end.prob:.2f}"))
-    assert 0 < right < 12, "a quiz that is all right or all wrong would not tell"
+    assert 0 < right < 12, "all right or all wrong would prove nothing"
 
     arguments = ["--config", "autocog.toml", "--model", "noise", "--limit", "12"]
     done = subprocess.run(

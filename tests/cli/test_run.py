@@ -191,7 +191,7 @@ def test_values_are_read_as_their_inputs_are_declared(
     assert choices == ([" x", " y"] if len(given) > 1 and "options" in given[1] else [" a", " b"])
 
 
-def test_rows_go_to_stdout_as_the_api_answers_them(files: Path, run: Invoke) -> None:
+def test_rows_go_to_stdout_as_the_api_writes_them(files: Path, run: Invoke) -> None:
     result = run("run", "program.yaml", "-m", "noise", "-i", "rows.jsonl")
     assert result.exit_code == 0
     assert result.stdout.encode() == api(ROWS, files)
@@ -207,16 +207,16 @@ def test_rows_go_to_a_file_and_the_summary_has_their_totals(files: Path, run: In
     result = run(*command, "--gold", "answer=label", "--tree-dir", "trees")
     assert result.exit_code == 0
     assert result.stdout == ""
-    found = records((files / "out.jsonl").read_bytes())
+    rows = records((files / "out.jsonl").read_bytes())
     right = sum(
         record["error"] is None and record["fields"]["answer"].strip() == record["gold"]
-        for record in found
+        for record in rows
     )
     summary = " ".join(result.stderr.split())
     assert f"{right} of 3 answered; 95% interval" in summary
     assert "expected error" in summary
     assert (
-        f"tokens {sum(record.get('tokens_evaluated', 0) for record in found)} evaluated" in summary
+        f"tokens {sum(record.get('tokens_evaluated', 0) for record in rows)} evaluated" in summary
     )
     assert len(list((files / "trees").iterdir())) == 3
 
@@ -225,7 +225,7 @@ def test_rows_go_to_a_file_and_the_summary_has_their_totals(files: Path, run: In
     facts = json.loads(again.stdout)
     assert (facts["rows"], facts["errors"]) == (4, 1)
     assert facts["accuracy"]["right"] == right
-    assert records((files / "out.jsonl").read_bytes()) == found
+    assert records((files / "out.jsonl").read_bytes()) == rows
 
 
 def test_quiet_hides_the_summary(files: Path, run: Invoke) -> None:
@@ -242,13 +242,13 @@ def test_a_limit_can_be_raised(files: Path, run: Invoke) -> None:
     assert (files / "out.jsonl").read_bytes() == api(ROWS, files)
 
 
-def test_a_csv_file_gives_what_lines_of_json_give(files: Path, run: Invoke) -> None:
+def test_a_csv_file_gives_the_same_as_json_lines(files: Path, run: Invoke) -> None:
     (files / "rows.csv").write_text('question,options\nOne,"[""a"", ""b""]"\n', encoding="utf-8")
     result = run("run", "program.yaml", "-m", "noise", "-i", "rows.csv")
     assert result.stdout.encode() == api([{"question": "One"}], files)
 
 
-def test_a_parquet_file_gives_what_lines_of_json_give(files: Path, run: Invoke) -> None:
+def test_a_parquet_file_gives_the_same_as_json_lines(files: Path, run: Invoke) -> None:
     arrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     columns: dict[str, Any] = {"question": None, "options": None, "label": None}
@@ -375,7 +375,7 @@ COMMAND_LINE = [
 
 
 def begin(folder: Path) -> subprocess.Popen[str]:
-    """Start the command in a process group of its own, so that signals reach only it."""
+    """Start the command in a separate process group, so that signals reach only it."""
     return subprocess.Popen(
         COMMAND_LINE,
         cwd=folder,

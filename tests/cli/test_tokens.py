@@ -1,4 +1,4 @@
-"""`autocog tokenize` and `autocog greedy` show what the API answers."""
+"""`autocog tokenize` and `autocog greedy` show the results of the API."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def test_tokenize_parses_special_tokens_only_where_asked_for(run: Run) -> None:
     assert len(plain["tokens"]) == 9
 
 
-def test_tokenize_with_bos_is_what_the_model_is_given(run: Run) -> None:
+def test_tokenize_with_bos_shows_the_tokens_of_a_prompt(run: Run) -> None:
     with autocog.load() as model:
-        wanted = model.encode("hi")
+        expected = model.encode("hi")
         bos = model.info.bos
-    assert json.loads(run("tokenize", "--json", "--bos", "hi").stdout)["tokens"] == wanted
-    assert wanted[0] == bos
-    assert json.loads(run("tokenize", "--json", "hi").stdout)["tokens"] == wanted[1:]
+    assert json.loads(run("tokenize", "--json", "--bos", "hi").stdout)["tokens"] == expected
+    assert expected[0] == bos
+    assert json.loads(run("tokenize", "--json", "hi").stdout)["tokens"] == expected[1:]
 
 
-def test_tokenize_with_chat_is_what_the_model_is_given(run: Run) -> None:
+def test_tokenize_with_chat_shows_the_tokens_of_a_chat_prompt(run: Run) -> None:
     with autocog.load() as model:
-        wanted = model.encode(model.chat_prompt([{"role": "user", "content": "hi"}]))
-    assert json.loads(run("tokenize", "--json", "--chat", "hi").stdout)["tokens"] == wanted
+        expected = model.encode(model.chat_prompt([{"role": "user", "content": "hi"}]))
+    assert json.loads(run("tokenize", "--json", "--chat", "hi").stdout)["tokens"] == expected
 
 
 def test_tokenize_shows_blanks_and_brackets_as_they_are(run: Run) -> None:
@@ -48,7 +48,7 @@ def test_tokenize_refuses_bos_inside_text(wrong: Callable[..., str]) -> None:
     assert "--continue" in wrong("tokenize", "hi", "--continue", "--bos")
 
 
-def test_greedy_shows_the_likeliest_tokens_in_order(run: Run) -> None:
+def test_greedy_shows_the_most_likely_tokens_in_order(run: Run) -> None:
     rows = json.loads(run("greedy", "--json", "It is", "-k", "3").stdout)["next_tokens"]
     assert [row["text"] for row in rows] == [" ", "!", "<|eos|>"]
     assert [row["prob"] for row in rows] == pytest.approx([0.8, 0.1, 0.06], rel=1e-6)
@@ -69,5 +69,5 @@ def test_greedy_table_shows_surfaces_and_probabilities(run: Run) -> None:
     assert "<|eos|>" not in output
 
 
-def test_greedy_refuses_no_tokens(wrong: Callable[..., str]) -> None:
+def test_greedy_refuses_to_show_0_tokens(wrong: Callable[..., str]) -> None:
     assert "-k" in wrong("greedy", "It is", "-k", "0")
