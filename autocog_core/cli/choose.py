@@ -61,9 +61,7 @@ def choose(
     separator: Annotated[
         str,
         typer.Option(
-            metavar="TEXT",
-            help='Text between prompt and choice, for example " " (default: none).',
-            show_default=False,
+            metavar="TEXT", help='Text between prompt and choice, for example " " (default: none).'
         ),
     ] = "",
     norm: Annotated[

@@ -20,22 +20,18 @@ def complete(
     *,
     max_tokens: Annotated[
         int | None,
-        typer.Option(min=1, help="Maximum number of tokens (default: 64).", show_default=False),
+        typer.Option(min=1, help="Maximum number of tokens (default: 64)."),
     ] = None,
     stop: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="TEXT",
-            help="Stop before this text, without printing it. Repeatable.",
-            show_default=False,
+            metavar="TEXT", help="Stop before this text, without printing it. Repeatable."
         ),
     ] = None,
     temperature: Annotated[
         float | None,
         typer.Option(
-            min=0,
-            help="Sampling temperature; 0 takes the most likely token (default: 0).",
-            show_default=False,
+            min=0, help="Sampling temperature; 0 takes the most likely token (default: 0)."
         ),
     ] = None,
     top_p: Annotated[
@@ -45,7 +41,6 @@ def complete(
             max=1,
             help="Sample only from the most likely tokens whose probabilities sum to this "
             "(default: 1, all tokens).",
-            show_default=False,
         ),
     ] = None,
     top_k: Annotated[
@@ -53,7 +48,6 @@ def complete(
         typer.Option(
             min=0,
             help="Sample only from this number of most likely tokens (default: 0, all tokens).",
-            show_default=False,
         ),
     ] = None,
     min_p: Annotated[
@@ -63,20 +57,15 @@ def complete(
             max=1,
             help="Sample only from tokens with at least this fraction of the highest probability "
             "(default: 0, all tokens).",
-            show_default=False,
         ),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(
-            min=0, help="Random seed of sampling (default: a new one).", show_default=False
-        ),
+        typer.Option(min=0, help="Random seed of sampling (default: a new one)."),
     ] = None,
     n: Annotated[
         int | None,
-        typer.Option(
-            "--n", "-n", min=1, help="Number of completions (default: 1).", show_default=False
-        ),
+        typer.Option("--n", "-n", min=1, help="Number of completions (default: 1)."),
     ] = None,
     chat_options: ChatOptions,
     as_json: AsJson = False,

@@ -34,17 +34,13 @@ def conformance(
         typer.Argument(
             metavar="[MODEL]",
             help="Model of the config file (default: the config's default model).",
-            show_default=False,
         ),
     ] = None,
     *,
     law_names: Annotated[
         list[str] | None,
         typer.Option(
-            "--law",
-            metavar="LAW",
-            help="Check only this law (default: all laws). Repeatable.",
-            show_default=False,
+            "--law", metavar="LAW", help="Check only this law (default: all laws). Repeatable."
         ),
     ] = None,
     prompts: Annotated[
@@ -53,7 +49,6 @@ def conformance(
             "--prompt",
             metavar="TEXT",
             help="Prompt for the checks (default: built-in prompts). Repeatable.",
-            show_default=False,
         ),
     ] = None,
     choices: Annotated[
@@ -63,7 +58,6 @@ def conformance(
             "--choice",
             metavar="TEXT",
             help="Choice for the checks, at least two (default: built-in choices). Repeatable.",
-            show_default=False,
         ),
     ] = None,
     longest: Annotated[

@@ -22,7 +22,6 @@ def new_plugin(
             metavar="NAME",
             help="Name of the backend in config files, for example my-engine. The package is "
             "autocog-NAME.",
-            show_default=False,
         ),
     ],
     folder: Annotated[
@@ -30,7 +29,6 @@ def new_plugin(
         typer.Argument(
             metavar="[DIR]",
             help="New or empty folder for the package (default: autocog-NAME in this folder).",
-            show_default=False,
         ),
     ] = None,
 ) -> None:

@@ -22,16 +22,12 @@ def _set_quiet(value: bool) -> None:
 PromptText = Annotated[
     str,
     typer.Argument(
-        metavar="PROMPT",
-        help="Text to continue; - reads standard input, without its last newline.",
-        show_default=False,
+        metavar="PROMPT", help="Text to continue; - reads standard input, without its last newline."
     ),
 ]
 ProgramFile = Annotated[
     Path,
-    typer.Argument(
-        metavar="PROGRAM", help="File with the program: .yaml or .json.", show_default=False
-    ),
+    typer.Argument(metavar="PROGRAM", help="File with the program: .yaml or .json."),
 ]
 ProgramValues = Annotated[
     list[str] | None,
@@ -39,7 +35,6 @@ ProgramValues = Annotated[
         "--set",
         metavar="NAME=VALUE",
         help="Set an input of the program; @FILE reads the value from a file. Repeatable.",
-        show_default=False,
     ),
 ]
 ModelName = Annotated[
@@ -49,7 +44,6 @@ ModelName = Annotated[
         "-m",
         metavar="NAME",
         help="Model of the config file (default: the config's default model).",
-        show_default=False,
     ),
 ]
 ConfigFile = Annotated[
@@ -59,7 +53,6 @@ ConfigFile = Annotated[
         metavar="FILE",
         help="Config file (default: $AUTOCOG_CONFIG, else the autocog.toml of this folder, a "
         "folder above it, or the user's config folder).",
-        show_default=False,
     ),
 ]
 BackendName = Annotated[
@@ -68,7 +61,6 @@ BackendName = Annotated[
         "--backend",
         metavar="NAME",
         help="Load this backend, without a config file; `autocog backends` lists them.",
-        show_default=False,
     ),
 ]
 BackendOption = Annotated[
@@ -78,7 +70,6 @@ BackendOption = Annotated[
         metavar="KEY=VALUE",
         help="Set an option of --backend, for example seed=3. The value is TOML; anything else is "
         "a string. Repeatable.",
-        show_default=False,
     ),
 ]
 Chat = Annotated[
@@ -88,10 +79,7 @@ Chat = Annotated[
 System = Annotated[
     str | None,
     typer.Option(
-        "--system",
-        metavar="TEXT",
-        help="System message before the user message; implies --chat.",
-        show_default=False,
+        "--system", metavar="TEXT", help="System message before the user message; implies --chat."
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]

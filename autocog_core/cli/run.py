@@ -43,7 +43,6 @@ def run(
             "-i",
             metavar="FILE",
             help="Run on every row of this file: .jsonl, .csv or .parquet.",
-            show_default=False,
         ),
     ] = None,
     output: Annotated[
@@ -53,22 +52,17 @@ def run(
             "-o",
             metavar="FILE",
             help="Write one JSON line per row (default: stdout). Resumes if the file exists.",
-            show_default=False,
         ),
     ] = None,
     tree_dir: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR",
-            help="Also write the result tree of each row, as JSON, into this folder.",
-            show_default=False,
+            metavar="DIR", help="Also write the result tree of each row, as JSON, into this folder."
         ),
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Run only on the first rows (default: all rows).", show_default=False
-        ),
+        typer.Option(min=1, help="Run only on the first rows (default: all rows)."),
     ] = None,
     concurrency: Annotated[
         int, typer.Option(min=1, help="Number of rows to run at the same time.")
@@ -79,7 +73,6 @@ def run(
             metavar="[FIELD=]COLUMN",
             help="Column of the input with the right answers; the summary shows the accuracy of "
             "FIELD (default: the last named choice).",
-            show_default=False,
         ),
     ] = None,
     overwrite: Annotated[
@@ -91,29 +84,23 @@ def run(
             metavar="NAME=MODEL",
             help="Use MODEL of the config file where the program names the model NAME "
             "(default: the model with the same name). Repeatable.",
-            show_default=False,
         ),
     ] = None,
     budget_tokens: Annotated[
         int | None,
         typer.Option(
-            min=1,
-            help="Maximum number of tokens to evaluate per row (default: no limit).",
-            show_default=False,
+            min=1, help="Maximum number of tokens to evaluate per row (default: no limit)."
         ),
     ] = None,
     budget_seconds: Annotated[
         float | None,
-        typer.Option(
-            min=0, help="Maximum time per row, in seconds (default: no limit).", show_default=False
-        ),
+        typer.Option(min=0, help="Maximum time per row, in seconds (default: no limit)."),
     ] = None,
     strategy: Annotated[
         StrategyName | None,
         typer.Option(
             help="Evaluate token probabilities, which is exact (token_tree), or whole texts and "
-            "choices (text) (default: token_tree if the models support it).",
-            show_default=False,
+            "choices (text) (default: token_tree if the models support it)."
         ),
     ] = None,
     as_json: AsJson = False,
