@@ -62,6 +62,7 @@ PLUGINS = [TF, LLAMACPP, OPENAI]
 #: The package that docs/writing-a-backend.md builds.
 NGRAM = "examples/ngram"
 RUFF = "ruff>=0.15"
+LINT_TOOLS = [RUFF, "codespell>=2.4"]
 TEST_TOOLS = [
     "pytest>=8",
     "pytest-timeout>=2.3",
@@ -276,11 +277,12 @@ def sanitize(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and format with ruff."""
+    """Check style, format, spelling, and that the words are plain."""
     constrain(session)
-    session.install(RUFF)
+    session.install(*LINT_TOOLS)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("codespell")
 
 
 @nox.session
@@ -315,6 +317,7 @@ def pin(session: nox.Session) -> None:
         *TEST_TOOLS,
         *TF_TEST_TOOLS,
         LLAMA_SERVER,
+        *LINT_TOOLS,
         *TYPE_TOOLS,
         *DOCS_TOOLS,
         *BENCH_TOOLS,

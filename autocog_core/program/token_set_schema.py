@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 class Schema(BaseModel):
     """Base class: exactly these keys, of exactly these types.
 
-    The tags of unions have angle brackets, which tells them from keys in the paths of errors.
+    The tags of unions have angle brackets, which separates them from keys in the paths of errors.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())

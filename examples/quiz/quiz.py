@@ -1,4 +1,4 @@
-"""Answer multiple-choice questions with a model, and tell how often it is right.
+"""Answer multiple-choice questions with a model, and report how often it is right.
 
     python examples/quiz/quiz.py [--model NAME] [--config FILE] [--questions FILE] [--limit N]
 
