@@ -1,8 +1,8 @@
-"""An automaton as a graph to be drawn: actions in flow order, and edges between their numbers."""
+"""What all drawings of an automaton share: nodes in flow order, and edges between them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from autocog_core.automaton.actions import Action, Choose
@@ -10,70 +10,79 @@ from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import InputError, did_you_mean
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """All ways from one action to another, drawn as one.
+    """All transitions from one action to another, drawn as one edge.
 
-    :ivar branches: numbers of the choices that lead along it; none for other actions.
+    :ivar source: index of the node that it leaves.
+    :ivar target: index of the node that it enters.
+    :ivar branches: indices of the choices that take it; empty if the source is no `Choose`.
     :ivar back: whether it closes a cycle.
-    :ivar bound: of a back edge, the smallest `max_visits` on the cycle.
+    :ivar max_visits: for a back edge, the smallest `max_visits` on the cycle.
     """
 
     source: int
     target: int
     branches: tuple[int, ...] = ()
     back: bool = False
-    bound: int | None = None
+    max_visits: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """The actions, each before what follows it where there is no cycle, and their edges.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """An action to be drawn.
 
-    :ivar leaving: the edges of each action, by its number.
+    :ivar action: the action.
+    :ivar edges: the edges that leave it.
     """
 
-    actions: tuple[Action, ...]
-    leaving: tuple[tuple[Edge, ...], ...]
+    action: Action
+    edges: tuple[Edge, ...]
 
     @property
-    def edges(self) -> list[Edge]:
-        """All edges, in order of their sources."""
-        return [edge for edges in self.leaving for edge in edges]
+    def branches(self) -> bool:
+        """Whether it has several successors: labels of the edges then name its choices."""
+        return len(self.edges) > 1
 
 
-def flow_of(automaton: AutomatonGraph) -> Flow:
-    """The graph of an automaton; one with faults is drawn too, as long as its edges lead somewhere.
+def flow_nodes(automaton: AutomatonGraph) -> list[Node]:
+    """Return the actions in flow order: back edges aside, each one precedes its successors.
 
+    An automaton that `check` rejects is drawn too, as long as its successors exist.
+
+    :param automaton: with at least one action.
     :raises InputError: for an automaton without actions, or an unknown successor.
     """
     if not automaton.actions:
         raise InputError("there are no actions", where="automaton")
     successors = _successors(automaton)
-    order, bounds = _walk(automaton.actions, successors)
-    place = {number: index for index, number in enumerate(order)}
-    leaving = []
-    for source in order:
-        edges = [
-            Edge(
-                place[source],
-                place[target],
-                tuple(branches),
-                back=(source, target) in bounds,
-                bound=bounds.get((source, target)),
-            )
-            for target, branches in successors[source].items()
-        ]
-        leaving.append(tuple(edges))
-    return Flow(tuple(automaton.actions[number] for number in order), tuple(leaving))
+    order, back = _depth_first(automaton.actions, successors)
+    index = {number: position for position, number in enumerate(order)}
+    return [
+        Node(
+            action=automaton.actions[source],
+            edges=tuple(
+                Edge(
+                    source=index[source],
+                    target=index[target],
+                    branches=tuple(branches),
+                    back=(source, target) in back,
+                    max_visits=back.get((source, target)),
+                )
+                for target, branches in successors[source].items()
+            ),
+        )
+        for source in order
+    ]
 
 
 def _successors(automaton: AutomatonGraph) -> list[dict[int, list[int]]]:
-    """Of each action the numbers of those that follow it, with the choices that lead there."""
+    """Return for each action its successors, and the choices that lead to each of them."""
     numbers = {action.uid: number for number, action in enumerate(automaton.actions)}
-    found: list[dict[int, list[int]]] = []
+    successors: list[dict[int, list[int]]] = []
     for action in automaton.actions:
-        follow: dict[int, list[int]] = {}
+        choices = range(len(action.choices)) if isinstance(action, Choose) else range(0)
+        branches: dict[int, list[int]] = {}
         for branch, uid in enumerate(action.successors):
             if uid not in numbers:
                 raise InputError(
@@ -81,53 +90,39 @@ def _successors(automaton: AutomatonGraph) -> list[dict[int, list[int]]]:
                     where=f'action "{action.uid}"',
                     hint=did_you_mean(uid, numbers),
                 )
-            branches = follow.setdefault(numbers[uid], [])
-            if isinstance(action, Choose):
-                count = len(action.choices)
-                alone = len(action.successors) == 1
-                branches += range(count) if alone else range(branch, min(branch + 1, count))
-        found.append(follow)
-    return found
+            shared = choices if len(action.successors) == 1 else choices[branch : branch + 1]
+            branches.setdefault(numbers[uid], []).extend(shared)
+        successors.append(branches)
+    return successors
 
 
-def _walk(
+def _depth_first(
     actions: Sequence[Action], successors: Sequence[dict[int, list[int]]]
 ) -> tuple[list[int], dict[tuple[int, int], int | None]]:
-    """The flow order, and the back edges with their bounds: one depth-first search.
-
-    An edge back to an action of the present path closes a cycle: the part of the path below it.
-    """
+    """Return the flow order, and the back edges with the smallest `max_visits` on their cycles."""
     order: list[int] = []
-    bounds: dict[tuple[int, int], int | None] = {}
-    seen: set[int] = set()
+    back: dict[tuple[int, int], int | None] = {}
+    visited: set[int] = set()
     for root in range(len(actions)):
-        if root in seen:
-            continue
+        # The path from the root, each action with the successors still to be visited. The last
+        # successor is visited first: the order is reversed below.
+        path: dict[int, Iterator[int]] = {}
         finished: list[int] = []
-        path = [root]
-        depth = {root: 0}
-        # Last successors first, so that the reverse has the first ones first.
-        waiting = [list(successors[root])]
-        seen.add(root)
-        while path:
-            current = path[-1]
-            if not waiting[-1]:
-                finished.append(path.pop())
-                waiting.pop()
-                del depth[current]
-                continue
-            target = waiting[-1].pop()
-            if target in depth:
-                bounds[current, target] = _bound(actions, path[depth[target] :])
-            elif target not in seen:
-                seen.add(target)
-                depth[target] = len(path)
-                path.append(target)
-                waiting.append(list(successors[target]))
+        target: int | None = root
+        while True:
+            if target is not None and target not in visited:
+                visited.add(target)
+                path[target] = reversed(successors[target])
+            if not path:
+                break
+            source = next(reversed(path))
+            target = next(path[source], None)
+            if target is None:
+                finished.append(source)
+                del path[source]
+            elif target in path:
+                cycle = list(path)[list(path).index(target) :]
+                visits = [actions[number].max_visits for number in cycle]
+                back[source, target] = min((v for v in visits if v is not None), default=None)
         order += reversed(finished)
-    return order, bounds
-
-
-def _bound(actions: Sequence[Action], cycle: Sequence[int]) -> int | None:
-    visits = [actions[number].max_visits for number in cycle]
-    return min((one for one in visits if one is not None), default=None)
+    return order, back

@@ -2,48 +2,49 @@
 
 from __future__ import annotations
 
-from autocog_core.automaton.actions import Action
-from autocog_core.automaton.graph import AutomatonGraph
-from autocog_core.viz.facts import card, edge_label, loop_label, title
-from autocog_core.viz.flow import Edge, flow_of
+from collections.abc import Iterable
 
-_SHAPES = {"text": "note", "choose": "hexagon", "complete": "box"}
-_STYLES = {"complete": "rounded"}
+from autocog_core.automaton.graph import AutomatonGraph
+from autocog_core.viz.flow import flow_nodes
+from autocog_core.viz.labels import edge_rows, node_rows
+from autocog_core.viz.preview import name_preview
+
+_SHAPES = {
+    "text": "shape=note, style=solid",
+    "choose": "shape=hexagon, style=solid",
+    "complete": "shape=box, style=rounded",
+}
 
 
 def graph_dot(automaton: AutomatonGraph) -> str:
-    """A directed graph, with a node for each action and an edge for each way between two.
+    """Return a directed graph with a node for each action.
 
-    Nodes are called n0, n1 ... in flow order: a uid may be anything, and is in the label.
+    Nodes are called n0, n1 ... in flow order; their labels have the uids.
 
+    :param automaton: what to draw.
     :raises InputError: for an automaton without actions, or an unknown successor.
     """
-    flow = flow_of(automaton)
-    lines = [
+    nodes, edges = [], []
+    for index, node in enumerate(flow_nodes(automaton)):
+        kind = node.action.kind
+        label = _label([f"{kind} {name_preview(node.action.uid)}", *node_rows(node)])
+        nodes.append(f"  n{index} [{_SHAPES[kind]}, {label}];")
+        for edge in node.edges:
+            rows = edge_rows(node, edge)
+            attributes = [_label(rows)] if rows else []
+            # A back edge points upwards: it must not decide the ranks.
+            attributes += ["style=dashed", "constraint=false"] if edge.back else []
+            suffix = f" [{', '.join(attributes)}]" if attributes else ""
+            edges.append(f"  n{edge.source} -> n{edge.target}{suffix};")
+    head = [
         "digraph automaton {",
         '  node [fontname="monospace", fontsize=11];',
         '  edge [fontname="monospace", fontsize=10];',
     ]
-    for number, (action, edges) in enumerate(zip(flow.actions, flow.leaving, strict=True)):
-        rows = [f"{action.kind} {title(action)}", *card(action, several=len(edges) > 1)]
-        shape = _SHAPES.get(action.kind, "box")
-        style = _STYLES.get(action.kind, "solid")
-        lines.append(f"  n{number} [shape={shape}, style={style}, label={_quoted(*rows)}];")
-    for edge in flow.edges:
-        lines.append(f"  n{edge.source} -> n{edge.target}{_attributes(flow.actions, edge)};")
-    return "\n".join([*lines, "}"]) + "\n"
+    return "\n".join([*head, *nodes, *edges, "}"]) + "\n"
 
 
-def _attributes(actions: tuple[Action, ...], edge: Edge) -> str:
-    rows = [row for row in (edge_label(actions[edge.source], edge, 28), loop_label(edge)) if row]
-    known = [f"label={_quoted(*rows)}"] if rows else []
-    if edge.back:
-        # It points upwards, and does not decide what is above what.
-        known += ["style=dashed", "constraint=false"]
-    return f" [{', '.join(known)}]" if known else ""
-
-
-def _quoted(*rows: str) -> str:
-    r"""A label of lines set to the left (\l); Graphviz reads backslashes and &entities; in it."""
+def _label(rows: Iterable[str]) -> str:
+    r"""Return left-aligned lines (\l), with backslashes and HTML entities escaped."""
     escaped = [row.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;") for row in rows]
-    return '"' + "".join(f"{row}\\l" for row in escaped) + '"'
+    return 'label="' + "".join(f"{row}\\l" for row in escaped) + '"'

@@ -1,176 +1,148 @@
-"""An automaton as SVG: one picture with a background of its own, and nothing from outside."""
+"""An automaton as SVG: one picture with its own background, and nothing from outside."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 from rich.cells import cell_len
 
-from autocog_core.automaton.actions import Action
 from autocog_core.automaton.graph import AutomatonGraph
-from autocog_core.viz.drawing import Box, Layout, Point, Route
-from autocog_core.viz.facts import card, edge_label, loop_label, title
-from autocog_core.viz.flow import Edge, Flow, flow_of
-from autocog_core.viz.layers import Link, Size
-from autocog_core.viz.layout import lay_out
+from autocog_core.viz.flow import Edge, Node, flow_nodes
+from autocog_core.viz.labels import KIND_COLORS, edge_rows, node_rows
+from autocog_core.viz.layering import Size
+from autocog_core.viz.layout import Box, Layout, Point, Route, lay_out
+from autocog_core.viz.preview import name_preview
 
 _COLUMN = 7.3
 _ROW = 17.0
 _PADDING = 14.0
 _LABEL_COLUMN = 6.7
 _LABEL_HEIGHT = 20.0
-_LABEL_COLUMNS = 28
-#: Arrowheads that point down, and to the right.
-_HEADS = ("l-4 -8h8z", "l-8 -4v8z")
-_INK, _DIM, _LINE, _BACK = "#1f2937", "#5b6573", "#7b8794", "#b4459c"
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """Colours and roundness of one kind of action."""
-
-    fill: str
-    stroke: str
-    ink: str
-    corner: float
-
-
-_LOOKS = {
-    "text": _Look("#ffffff", "#94a3b8", "#475569", 2),
-    "choose": _Look("#fff7e0", "#d9a021", "#8a5a00", 8),
-    "complete": _Look("#eafaf1", "#3fa672", "#146c43", 16),
-}
+_PAPER, _INK, _DIM, _LINE, _BACK = "#f8fafc", "#1f2937", "#5b6573", "#7b8794", "#b4459c"
+_RADIUS = {"text": 2, "choose": 8, "complete": 16}
 
 
 def graph_svg(automaton: AutomatonGraph) -> str:
-    """A drawing from top to bottom: a box for each action, and an arrow for each way between two.
+    """Return a picture with a box for each action, and arrows to its successors.
 
-    A dot marks where paths begin, and one in a ring where they end; ways back are dashed.
+    A dot marks the first action, a dot in a ring the end of a path. Edges that close cycles are
+    dashed.
 
+    :param automaton: what to draw.
     :raises InputError: for an automaton without actions, or an unknown successor.
     """
-    flow = flow_of(automaton)
-    rows = [card(action, several=len(edges) > 1) for action, edges in _with_edges(flow)]
-    labels = [_label(flow, edge) for edge in flow.edges]
+    nodes = flow_nodes(automaton)
+    rows = [node_rows(node) for node in nodes]
+    edges = [edge for node in nodes for edge in node.edges]
+    labels = [" · ".join(edge_rows(nodes[edge.source], edge)) for edge in edges]
     layout = lay_out(
-        [_size(action, lines) for action, lines in zip(flow.actions, rows, strict=True)],
-        [
-            Link(edge.source, edge.target, edge.back, _label_size(label) if label else None)
-            for edge, label in zip(flow.edges, labels, strict=True)
-        ],
+        [_box_size(node, lines) for node, lines in zip(nodes, rows, strict=True)],
+        edges,
+        [_label_size(label) for label in labels],
     )
-    parts = [_opening(layout)]
-    for edge, route in zip(flow.edges, layout.routes, strict=True):
-        parts.append(_way(edge, route, layout.sideways))
-    for edge, label, box in zip(flow.edges, labels, layout.labels, strict=True):
-        if box is not None:
-            parts.append(_chip(label, box, edge.back))
-    parts.append(_start(layout.boxes[0], layout.sideways))
-    for (action, edges), lines, box in zip(_with_edges(flow), rows, layout.boxes, strict=True):
-        parts.append(_box(action, lines, box))
-        if not edges:
-            parts.append(_end(box, layout.sideways))
+    sideways = layout.sideways
+    parts = [_head(layout)]
+    parts += [_edge(e, route, sideways) for e, route in zip(edges, layout.routes, strict=True)]
+    for edge, label, box in zip(edges, labels, layout.labels, strict=True):
+        parts += [_edge_label(label, box, _BACK if edge.back else _INK)] if box else []
+    parts.append(_start_mark(layout.boxes[0], sideways))
+    for node, lines, box in zip(nodes, rows, layout.boxes, strict=True):
+        parts.append(_action(node, lines, box))
+        parts += [] if node.edges else [_end_mark(box, sideways)]
     return "\n".join([*parts, "</g>", "</svg>"]) + "\n"
 
 
-def _with_edges(flow: Flow) -> Iterator[tuple[Action, tuple[Edge, ...]]]:
-    return zip(flow.actions, flow.leaving, strict=True)
+def _box_size(node: Node, rows: Sequence[str]) -> Size:
+    title = f"{node.action.kind}  {name_preview(node.action.uid)}"
+    columns = max(cell_len(row) for row in (title, *rows))
+    return columns * _COLUMN + 2 * _PADDING, (len(rows) + 1) * _ROW + _PADDING
 
 
-def _label(flow: Flow, edge: Edge) -> str:
-    parts = (edge_label(flow.actions[edge.source], edge, _LABEL_COLUMNS), loop_label(edge))
-    return " · ".join(part for part in parts if part)
+def _label_size(label: str) -> Size | None:
+    return (cell_len(label) * _LABEL_COLUMN + 14, _LABEL_HEIGHT) if label else None
 
 
-def _size(action: Action, rows: list[str]) -> Size:
-    columns = max(cell_len(row) for row in (f"{action.kind}  {title(action)}", *rows))
-    return Size(columns * _COLUMN + 2 * _PADDING, (len(rows) + 1) * _ROW + _PADDING)
-
-
-def _label_size(label: str) -> Size:
-    return Size(cell_len(label) * _LABEL_COLUMN + 14, _LABEL_HEIGHT)
-
-
-def _opening(layout: Layout) -> str:
+def _head(layout: Layout) -> str:
     width, height = round(layout.width), round(layout.height)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}">\n'
-        f'<rect width="{width}" height="{height}" rx="8" fill="#f8fafc"/>\n'
+        f'<rect width="{width}" height="{height}" rx="8" fill="{_PAPER}"/>\n'
         f'<g font-family="monospace" font-size="12" fill="{_INK}" xml:space="preserve">'
     )
 
 
-def _box(action: Action, rows: list[str], box: Box) -> str:
-    look = _LOOKS.get(action.kind, _LOOKS["text"])
+def _action(node: Node, rows: Sequence[str], box: Box) -> str:
+    kind = node.action.kind
+    fill, stroke, ink = KIND_COLORS[kind]
     x, y = box.x + _PADDING, box.y + _PADDING + 7
     lines = [
-        f'<g class="action {escape(action.kind)}">',
-        f'<rect x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" '
-        f'rx="{look.corner:g}" fill="{look.fill}" stroke="{look.stroke}" stroke-width="1.3"/>',
-        f'<text x="{x:.1f}" y="{y:.1f}"><tspan fill="{look.ink}">{escape(action.kind)}</tspan>'
-        f'  <tspan font-weight="bold">{escape(title(action))}</tspan></text>',
+        f'<g class="action {kind}">',
+        _rectangle(box, _RADIUS[kind], fill, f'{stroke}" stroke-width="1.3'),
+        f'<text x="{x:.1f}" y="{y:.1f}"><tspan fill="{ink}">{kind}</tspan>'
+        f'  <tspan font-weight="bold">{escape(name_preview(node.action.uid))}</tspan></text>',
     ]
-    for number, row in enumerate(rows, start=1):
-        colour = _INK if row.startswith(("'", '"', " ")) else _DIM
-        lines.append(
-            f'<text x="{x:.1f}" y="{y + number * _ROW:.1f}" fill="{colour}">{escape(row)}</text>'
-        )
+    for row in rows:
+        y += _ROW
+        color = _INK if row.startswith(("'", '"', " ")) else _DIM
+        lines.append(f'<text x="{x:.1f}" y="{y:.1f}" fill="{color}">{escape(row)}</text>')
     return "\n".join([*lines, "</g>"])
 
 
-def _way(edge: Edge, route: Route, sideways: bool) -> str:
-    """The line of an edge, and its arrowhead, which always points the way of the drawing.
-
-    Ends are told by the numbers of the actions in flow order.
-    """
-    colour, dash = (_BACK, ' stroke-dasharray="5 3"') if edge.back else (_LINE, "")
-    steps = [("C" if len(step) == 3 else "L") + _points(step) for step in route.steps]
+def _edge(edge: Edge, route: Route, sideways: bool) -> str:
+    color, dash = (_BACK, ' stroke-dasharray="5 3"') if edge.back else (_LINE, "")
+    first, *steps = route.steps
+    way = "".join(("C" if len(step) == 3 else "L") + _points(*step) for step in steps)
     line = (
         f'<path class="edge" data-from="{edge.source}" data-to="{edge.target}" '
-        f'd="M{_points((route.start,))}{"".join(steps)}" fill="none" '
-        f'stroke="{colour}" stroke-width="1.4"{dash}/>'
+        f'd="M{_points(*first)}{way}" fill="none" stroke="{color}" stroke-width="1.4"{dash}/>'
     )
-    if route.meets:
-        return line
-    return f'{line}<path d="M{_points((route.end,))}{_HEADS[sideways]}" fill="{colour}"/>'
+    return line if route.joins else line + _arrowhead(steps[-1][-1], color, sideways)
 
 
-def _points(points: tuple[Point, ...]) -> str:
+def _edge_label(label: str, box: Box, color: str) -> str:
+    return (
+        f'<g class="label">{_rectangle(box, 10, _PAPER, "#cbd5e1")}'
+        f'<text x="{box.center[0]:.1f}" y="{box.y + 14:.1f}" font-size="11" text-anchor="middle" '
+        f'fill="{color}">{escape(label)}</text></g>'
+    )
+
+
+def _start_mark(box: Box, sideways: bool) -> str:
+    x, y = (box.x, box.center[1]) if sideways else (box.center[0], box.y)
+    start = (x - 20, y) if sideways else (x, y - 20)
+    head = _arrowhead((x, y), _LINE, sideways)
+    return f"{_line(start, (x, y))}{head}{_circle(start, 4.5, _INK)}"
+
+
+def _end_mark(box: Box, sideways: bool) -> str:
+    x, y = (box.x + box.width, box.center[1]) if sideways else (box.center[0], box.y + box.height)
+    end = (x + 14, y) if sideways else (x, y + 14)
+    ring = _circle(end, 5.5, f'{_PAPER}" stroke="{_INK}')
+    return f"{_line((x, y), end)}{ring}{_circle(end, 2.8, _INK)}"
+
+
+def _rectangle(box: Box, radius: int, fill: str, stroke: str) -> str:
+    return (
+        f'<rect x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" '
+        f'height="{box.height:.1f}" rx="{radius}" fill="{fill}" stroke="{stroke}"/>'
+    )
+
+
+def _line(start: Point, end: Point) -> str:
+    return f'<path d="M{_points(start)}L{_points(end)}" stroke="{_LINE}" stroke-width="1.4"/>'
+
+
+def _arrowhead(tip: Point, color: str, sideways: bool) -> str:
+    """Return a triangle that points along the layers: down, or to the right."""
+    sides = "l-8 -4v8z" if sideways else "l-4 -8h8z"
+    return f'<path d="M{_points(tip)}{sides}" fill="{color}"/>'
+
+
+def _circle(center: Point, radius: float, fill: str) -> str:
+    return f'<circle cx="{center[0]:.1f}" cy="{center[1]:.1f}" r="{radius}" fill="{fill}"/>'
+
+
+def _points(*points: Point) -> str:
     return " ".join(f"{x:.1f} {y:.1f}" for x, y in points)
-
-
-def _chip(label: str, box: Box, back: bool) -> str:
-    """A label upon its edge."""
-    colour = _BACK if back else _INK
-    return (
-        f'<g class="label"><rect x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" '
-        f'height="{box.height:.1f}" rx="10" fill="#f8fafc" stroke="#cbd5e1"/>'
-        f'<text x="{box.center:.1f}" y="{box.y + 14:.1f}" font-size="11" text-anchor="middle" '
-        f'fill="{colour}">{escape(label)}</text></g>'
-    )
-
-
-def _start(box: Box, sideways: bool) -> str:
-    """The mark before the first action."""
-    tip = (box.x, box.middle) if sideways else (box.center, box.y)
-    mark = (tip[0] - 20, tip[1]) if sideways else (tip[0], tip[1] - 20)
-    return (
-        f'<path d="M{_points((mark,))}L{_points((tip,))}" stroke="{_LINE}" stroke-width="1.4"/>'
-        f'<path d="M{_points((tip,))}{_HEADS[sideways]}" fill="{_LINE}"/>'
-        f'<circle cx="{mark[0]:.1f}" cy="{mark[1]:.1f}" r="4.5" fill="{_INK}"/>'
-    )
-
-
-def _end(box: Box, sideways: bool) -> str:
-    """The mark after an action that nothing follows."""
-    right, bottom = box.x + box.width, box.y + box.height
-    edge = (right, box.middle) if sideways else (box.center, bottom)
-    mark = (right + 14, box.middle) if sideways else (box.center, bottom + 14)
-    return (
-        f'<path d="M{_points((edge,))}L{_points((mark,))}" stroke="{_LINE}" stroke-width="1.4"/>'
-        f'<circle cx="{mark[0]:.1f}" cy="{mark[1]:.1f}" r="5.5" fill="#f8fafc" stroke="{_INK}"/>'
-        f'<circle cx="{mark[0]:.1f}" cy="{mark[1]:.1f}" r="2.8" fill="{_INK}"/>'
-    )

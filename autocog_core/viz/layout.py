@@ -1,172 +1,216 @@
-"""A layered layout: boxes in layers, edges as smooth ways between them.
+"""The layout of a drawing: boxes in layers, and edges as smooth curves between them.
 
-Layers go from top to bottom; from left to right where that would be too wide for a screen. Edges
-bend only between layers and run straight through them, in room that was kept for them: no edge
-crosses a box or a label.
+Layers run from top to bottom, or from left to right where that would be too wide for a screen.
+Edges bend only between layers, and pass a layer at a waypoint: no edge crosses a box or a label.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from autocog_core.viz.columns import centers
-from autocog_core.viz.drawing import Box, Layout, Point, Route
-from autocog_core.viz.layers import Layering, Link, Size, layered
+from autocog_core.viz.flow import Edge
+from autocog_core.viz.layering import LayeredGraph, Size
+
+Point = tuple[float, float]
+#: Of a path: a single point for its start or the end of a line, three points for a Bézier curve.
+Step = tuple[Point, ...]
 
 _MARGIN = 30.0
-_BETWEEN = 26.0
-_BETWEEN_ROWS = 14.0
-_GAP = 34.0
-_WIDEST_GAP = 150.0
-#: Of a layer's widest edge, the share that is added to the gap: flat edges are hard to follow.
+_SPACE = 26.0
+_SPACE_SIDEWAYS = 14.0
+_MIN_GAP = 34.0
+_MAX_GAP = 150.0
+#: The share of a layer's widest edge that is added to the gap: flat edges are hard to follow.
 _SLOPE = 0.08
-_WIDEST = 2400.0
+_MAX_WIDTH = 2400.0
+_PORT_SPACE = 24.0
 
 
-def lay_out(sizes: Sequence[Size], links: Sequence[Link]) -> Layout:
-    """Place boxes of these sizes, and the links between them.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A rectangle.
 
-    :param sizes: of the boxes, at least one, in an order in which those of a branch stand together.
+    :ivar x: its left side.
+    :ivar y: its upper side.
+    :ivar width: its extent to the right.
+    :ivar height: its extent downwards.
     """
-    downwards = _downwards(sizes, links, _BETWEEN)
-    if downwards.width <= _WIDEST:
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def center(self) -> Point:
+        """The point in its middle."""
+        return self.x + self.width / 2, self.y + self.height / 2
+
+    def transpose(self) -> Box:
+        """Return it with x and y exchanged."""
+        return Box(x=self.y, y=self.x, width=self.height, height=self.width)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """The path of an edge.
+
+    :ivar steps: its start, then lines and curves.
+    :ivar joins: whether it ends on another edge that leads to the same target.
+    """
+
+    steps: list[Step]
+    joins: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Where everything is drawn.
+
+    :ivar width: the width of the drawing.
+    :ivar height: the height of the drawing.
+    :ivar boxes: one for each action.
+    :ivar labels: the box of each edge's label.
+    :ivar routes: the path of each edge.
+    :ivar sideways: whether layers run from left to right.
+    """
+
+    width: float
+    height: float
+    boxes: list[Box]
+    labels: list[Box | None]
+    routes: list[Route]
+    sideways: bool = False
+
+
+def lay_out(sizes: Sequence[Size], edges: Sequence[Edge], labels: Sequence[Size | None]) -> Layout:
+    """Place boxes, labels and edges.
+
+    :param sizes: widths and heights of the boxes, at least one, in flow order.
+    :param edges: in the order of their sources.
+    :param labels: the size of each edge's label.
+    """
+    downwards = _lay_out(sizes, edges, labels, _SPACE)
+    if downwards.width <= _MAX_WIDTH:
         return downwards
-    turned = _downwards(
-        [size.turned() for size in sizes],
-        [
-            replace(link, label=None if link.label is None else link.label.turned())
-            for link in links
-        ],
-        _BETWEEN_ROWS,
-    )
-    return turned.turned() if turned.height < downwards.width else downwards
+    heights = [(height, width) for width, height in sizes]
+    label_heights = [label and (label[1], label[0]) for label in labels]
+    sideways = _transpose(_lay_out(heights, edges, label_heights, _SPACE_SIDEWAYS))
+    return sideways if sideways.width < downwards.width else downwards
 
 
-def _downwards(sizes: Sequence[Size], links: Sequence[Link], between: float) -> Layout:
-    """A layout from top to bottom."""
-    found = layered(sizes, links)
-    x = centers(found, between)
-    shift = _MARGIN - min(at - size.width / 2 for at, size in zip(x, found.sizes, strict=True))
-    x = [at + shift for at in x]
-    bands, height = _bands(found, links, x)
-    rectangles = [
-        Box(at - size.width / 2, bands[layer][0], size.width, size.height)
-        for at, size, layer in zip(x, found.sizes, found.layer, strict=True)
+def _lay_out(
+    sizes: Sequence[Size], edges: Sequence[Edge], labels: Sequence[Size | None], space: float
+) -> Layout:
+    """Return a layout from top to bottom."""
+    graph = LayeredGraph(sizes, edges, labels, space)
+    left = [x - width / 2 for x, (width, _) in zip(graph.x, graph.sizes, strict=True)]
+    shift = _MARGIN - min(left)
+    bands, bottom = _bands(graph)
+    boxes = [
+        Box(x=x + shift, y=bands[layer][0], width=width, height=height)
+        for x, layer, (width, height) in zip(left, graph.layer, graph.sizes, strict=True)
     ]
-    ports = _ports(links, found.chains, rectangles)
     return Layout(
-        width=max(box.x + box.width for box in rectangles) + _MARGIN,
-        height=height,
-        boxes=tuple(rectangles[: len(sizes)]),
-        labels=tuple(
-            None if link.label is None else rectangles[chain[0]]
-            for link, chain in zip(links, found.chains, strict=True)
-        ),
-        routes=tuple(
-            _route(link, chain, meets, found, rectangles, bands, port)
-            for link, chain, meets, port in zip(
-                links, found.chains, found.meets, ports, strict=True
-            )
-        ),
+        width=max(box.x + box.width for box in boxes) + _MARGIN,
+        height=bottom,
+        boxes=boxes[: len(sizes)],
+        labels=[label and boxes[path[1]] for label, path in zip(labels, graph.paths, strict=True)],
+        routes=[
+            _route(edge, path, [bands[graph.layer[node]] for node in path], boxes, port)
+            for edge, path, port in zip(edges, graph.paths, _ports(graph, boxes), strict=True)
+        ],
     )
 
 
-def _bands(found: Layering, links: Sequence[Link], x: Sequence[float]) -> tuple[list[Point], float]:
-    """Top and bottom of each layer, and the height of all; wide edges make the gaps wider."""
-    spans = [0.0] * (len(found.layers) + 1)
-    for upper, others in enumerate(found.below):
-        for lower in others:
-            gap = found.layer[lower]
-            spans[gap] = max(spans[gap], abs(x[upper] - x[lower]))
-    for link, chain, meets in zip(links, found.chains, found.meets, strict=True):
-        if link.back:
-            turns = [(link.source, chain[0], 1)]
-            turns += [] if meets else [(link.target, chain[-1], 0)]
-            for end, lane, below in turns:
-                gap = found.layer[end] + below
-                spans[gap] = max(spans[gap], abs(x[end] - x[lane]))
+def _transpose(layout: Layout) -> Layout:
+    return Layout(
+        width=layout.height,
+        height=layout.width,
+        boxes=[box.transpose() for box in layout.boxes],
+        labels=[box and box.transpose() for box in layout.labels],
+        routes=[
+            replace(route, steps=[tuple((y, x) for x, y in step) for step in route.steps])
+            for route in layout.routes
+        ],
+        sideways=True,
+    )
+
+
+def _bands(graph: LayeredGraph) -> tuple[list[Point], float]:
+    """Return top and bottom of each layer, and the bottom of all; wide edges widen the gaps."""
+    spans = [0.0] * (len(graph.layers) + 1)
+    for sides, offset in ((graph.above, 0), (graph.below, 1)):
+        for node, others in enumerate(sides):
+            gap = graph.layer[node] + offset
+            spans[gap] = max([spans[gap], *(abs(graph.x[node] - graph.x[o]) for o in others)])
     bands = []
     y = max(_MARGIN, _gap(spans[0]))
-    for number, layer in enumerate(found.layers):
-        bottom = y + max(found.sizes[each].height for each in layer)
+    for layer, span in zip(graph.layers, spans[1:], strict=True):
+        bottom = y + max(graph.sizes[node][1] for node in layer)
         bands.append((y, bottom))
-        y = bottom + _gap(spans[number + 1])
+        y = bottom + _gap(span)
     return bands, bands[-1][1] + max(_MARGIN, _gap(spans[-1]))
 
 
-def _ports(
-    links: Sequence[Link], chains: Sequence[Sequence[int]], rectangles: Sequence[Box]
-) -> list[float]:
-    """Where each link leaves its source: side by side, in the order of where they go."""
+def _ports(graph: LayeredGraph, boxes: Sequence[Box]) -> list[float]:
+    """Return the x at which each edge leaves its source, in the order of where the edges go."""
     leaving: dict[int, list[int]] = {}
-    for number, link in enumerate(links):
-        leaving.setdefault(link.source, []).append(number)
-    ports = [0.0] * len(links)
-    for source, numbers in leaving.items():
-        box = rectangles[source]
-        numbers.sort(
-            key=lambda number: rectangles[[*chains[number], links[number].target][0]].center
-        )
-        between = min(24.0, 0.6 * box.width / len(numbers))
-        for place, number in enumerate(numbers):
-            ports[number] = box.center + between * (place - (len(numbers) - 1) / 2)
+    for edge, path in enumerate(graph.paths):
+        leaving.setdefault(path[0], []).append(edge)
+    ports = [0.0] * len(graph.paths)
+    for source, edges in leaving.items():
+        edges.sort(key=lambda edge: boxes[graph.paths[edge][1]].center)
+        space = min(_PORT_SPACE, 0.6 * boxes[source].width / len(edges))
+        for place, edge in enumerate(edges):
+            ports[edge] = boxes[source].center[0] + space * (place - (len(edges) - 1) / 2)
     return ports
 
 
 def _route(
-    link: Link,
-    chain: Sequence[int],
-    meets: bool,
-    found: Layering,
-    rectangles: Sequence[Box],
-    bands: Sequence[Point],
-    port: float,
+    edge: Edge, path: Sequence[int], bands: Sequence[Point], boxes: Sequence[Box], port: float
 ) -> Route:
-    """From the bottom of the source through its stops to the top of the target."""
-    source, target = rectangles[link.source], rectangles[link.target]
-    start = (port, source.y + source.height)
-    points = [start, (port, bands[found.layer[link.source]][1])]
-    for stop in chain:
-        x, (top, bottom) = rectangles[stop].center, bands[found.layer[stop]]
-        points += [(x, bottom), (x, top)] if link.back else [(x, top), (x, bottom)]
-    if meets:
-        points.pop()
-    elif not link.back:
-        points.append((target.center, target.y))
-    if not link.back:
-        return Route(start, _steps(points), meets)
-    # It turns upwards below its source and down again above its target, where it arrives beside
-    # what comes from above.
-    steps = [*_steps(points[:2]), _turn(points[1], points[2], 1), *_steps(points[2:])]
-    if not meets:
-        side = 1 if points[-1][0] >= target.center else -1
-        beside = target.center + side * min(24.0, target.width / 4)
-        steps.append(_turn(points[-1], (beside, target.y), -1))
-    return Route(start, tuple(steps), meets)
+    """Return the way from the bottom of the source through waypoints to the top of the target."""
+    source, target = boxes[edge.source], boxes[edge.target]
+    joins = path[-1] != edge.target
+    points = [(port, source.y + source.height), (port, bands[0][1])]
+    for node, (top, bottom) in zip(path[1:], bands[1:], strict=True):
+        x = boxes[node].center[0]
+        points += [(x, bottom), (x, top)] if edge.back else [(x, top), (x, bottom)]
+    points.pop()
+    if not edge.back:
+        return Route(steps=_steps(points), joins=joins)
+    # A back edge turns upwards below its source, and down again above its target, where it
+    # arrives beside the edges from above.
+    lane = points[2:] if joins else points[2:-1]
+    steps = [*_steps(points[:2]), _turn(points[1], lane[0], 1), *_steps(lane)[1:]]
+    if not joins:
+        side = 1 if lane[-1][0] >= target.center[0] else -1
+        end = (target.center[0] + side * min(_PORT_SPACE, target.width / 4), target.y)
+        steps.append(_turn(lane[-1], end, -1))
+    return Route(steps=steps, joins=joins)
 
 
-def _steps(points: Sequence[Point]) -> tuple[tuple[Point, ...], ...]:
-    """Through all points: straight where they are above each other, else in curves."""
-    steps: list[tuple[Point, ...]] = []
+def _steps(points: Sequence[Point]) -> list[Step]:
+    """Return steps through all points: lines where they are above each other, else curves."""
+    steps: list[Step] = [(points[0],)]
     for (x, y), (to_x, to_y) in pairwise(points):
-        if y == to_y:
-            continue
+        middle = (y + to_y) / 2
         if abs(x - to_x) < 1:
-            steps.append(((to_x, to_y),))
+            steps += [((to_x, to_y),)] if y != to_y else []
         else:
-            middle = (y + to_y) / 2
             steps.append(((x, middle), (to_x, middle), (to_x, to_y)))
-    return tuple(steps)
+    return steps
 
 
-def _turn(start: Point, end: Point, side: int) -> tuple[Point, ...]:
-    """A bow below (1) or above (-1) two points of one height, within the gap."""
+def _turn(start: Point, end: Point, side: int) -> Step:
+    """Return a bow below (1) or above (-1) two points of one height, within the gap."""
     depth = side * _gap(abs(start[0] - end[0]))
     return ((start[0], start[1] + depth), (end[0], end[1] + depth), end)
 
 
 def _gap(span: float) -> float:
-    """The room between two layers, of which the widest edge is `span` wide."""
-    return min(_WIDEST_GAP, _GAP + _SLOPE * span)
+    """Return the space between two layers, of which the widest edge is `span` wide."""
+    return min(_MAX_GAP, _MIN_GAP + _SLOPE * span)

@@ -16,7 +16,7 @@ from autocog_core import EOS, Automaton, Choose, Complete, InputError, Text
 from autocog_core.automaton.templates.template import Each, Template
 from autocog_core.types.prompt import Prompt, TextPiece, TokenPiece
 from autocog_core.viz import graph_dot, graph_svg, preview
-from autocog_core.viz.flow import flow_of
+from autocog_core.viz.flow import flow_nodes
 from tests.support.operations import growth
 from tests.support.pictures import (
     AWKWARD,
@@ -64,11 +64,11 @@ def overlap(one: Rectangle, other: Rectangle) -> bool:
 @every_picture
 def test_every_action_and_every_edge_is_in_the_svg(automaton: Automaton) -> None:
     svg = parsed(automaton)
-    flow = flow_of(automaton)
+    nodes = flow_nodes(automaton)
     titles = [lines_of(group)[0] for group in groups(svg, "action")]
-    assert titles == [f"{action.kind}  {action.uid}" for action in flow.actions]
+    assert titles == [f"{node.action.kind}  {node.action.uid}" for node in nodes]
     drawn = [ends for ends, _ in ways(svg)]
-    uids = [action.uid for action in flow.actions]
+    uids = [node.action.uid for node in nodes]
     assert {(uids[source], uids[target]) for source, target in drawn} == edges_of(automaton)
     assert len(drawn) == len(set(drawn))
 
@@ -117,10 +117,10 @@ def on_border(point: tuple[float, float], box: Rectangle) -> bool:
 def test_a_drawing_flows_down_and_only_loops_go_back() -> None:
     automaton = loops()
     svg = parsed(automaton)
-    flow = flow_of(automaton)
+    nodes = flow_nodes(automaton)
     top = [rectangle(group)[1] for group in groups(svg, "action")]
-    back = {(e.source, e.target) for e in flow.edges if e.back}
-    uids = [action.uid for action in flow.actions]
+    back = {(e.source, e.target) for node in nodes for e in node.edges if e.back}
+    uids = [node.action.uid for node in nodes]
     assert {(uids[s], uids[t]) for s, t in back} == {
         ("good?", "draft"),
         ("over", "draft"),
@@ -152,8 +152,13 @@ def test_the_bound_of_a_loop_is_that_of_its_own_actions() -> None:
             Choose(uid="go on", choices=("i", "o"), successors=("inner", "outer")),
         ]
     )
-    flow = flow_of(automaton)
-    bounds = {flow.actions[edge.target].uid: edge.bound for edge in flow.edges if edge.back}
+    nodes = flow_nodes(automaton)
+    bounds = {
+        nodes[edge.target].action.uid: edge.max_visits
+        for node in nodes
+        for edge in node.edges
+        if edge.back
+    }
     assert bounds == {"inner": 4, "outer": 4}
 
 
@@ -284,11 +289,11 @@ def test_special_characters_survive() -> None:
 
 @every_picture
 def test_dot_has_every_action_and_edge(automaton: Automaton) -> None:
-    flow = flow_of(automaton)
-    nodes, edges = read_dot(graph_dot(automaton))
-    titles = [label.split("\n")[0] for label in nodes.values()]
-    assert titles == [f"{action.kind} {action.uid}" for action in flow.actions]
-    uids = {f"n{number}": action.uid for number, action in enumerate(flow.actions)}
+    nodes = flow_nodes(automaton)
+    labels, edges = read_dot(graph_dot(automaton))
+    titles = [label.split("\n")[0] for label in labels.values()]
+    assert titles == [f"{node.action.kind} {node.action.uid}" for node in nodes]
+    uids = {f"n{number}": node.action.uid for number, node in enumerate(nodes)}
     assert {(uids[source], uids[target]) for source, target, _ in edges} == edges_of(automaton)
 
 

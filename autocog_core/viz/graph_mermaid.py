@@ -1,0 +1,50 @@
+"""An automaton as a Mermaid flowchart, which GitHub, editors and notebooks draw."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from autocog_core.automaton.graph import AutomatonGraph
+from autocog_core.viz.flow import flow_nodes
+from autocog_core.viz.labels import KIND_COLORS, edge_rows, node_rows
+from autocog_core.viz.preview import name_preview
+
+_SHAPES = {"text": "[{}]", "choose": "{{{{{}}}}}", "complete": "({})"}
+#: Signs that Mermaid, Markdown or HTML may read as markup. Degree and pilcrow signs are how
+#: Mermaid marks its entities, and HTML joins blanks.
+_MARKUP = re.compile(r"""["#$%&*+;<>@\[\\\]^`{|}~°¶]|:(?! )|\b_|_\b|(?<= ) """)
+
+
+def graph_mermaid(automaton: AutomatonGraph) -> str:
+    """Return a flowchart with a node for each action; edges that close cycles are dotted.
+
+    Nodes are called n0, n1 ... in flow order; their labels have the uids.
+
+    :param automaton: what to draw.
+    :raises InputError: for an automaton without actions, or an unknown successor.
+    """
+    nodes, edges = [], []
+    for index, node in enumerate(flow_nodes(automaton)):
+        kind = node.action.kind
+        label = _label([f"{kind} {name_preview(node.action.uid)}", *node_rows(node)])
+        nodes.append(f"  n{index}{_SHAPES[kind].format(label)}:::{kind}\n")
+        for edge in node.edges:
+            rows = edge_rows(node, edge)
+            arrow = ("-.->" if edge.back else "-->") + (f"|{_label(rows)}|" if rows else "")
+            edges.append(f"  n{edge.source} {arrow} n{edge.target}\n")
+    styles = [
+        f"  classDef {kind} fill:{fill},stroke:{stroke},color:#1f2937\n"
+        for kind, (fill, stroke, _) in KIND_COLORS.items()
+    ]
+    return "".join(["flowchart TD\n", *nodes, *edges, *styles])
+
+
+def _label(rows: Iterable[str]) -> str:
+    """Return lines in quotes; a sign that could be markup becomes the entity `#code;`."""
+    escaped = (_MARKUP.sub(_entity, row.strip()) for row in rows)
+    return f'"{"<br/>".join(escaped)}"'
+
+
+def _entity(sign: re.Match[str]) -> str:
+    return "#160;" if sign[0] == " " else f"#{ord(sign[0])};"
