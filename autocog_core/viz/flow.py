@@ -8,6 +8,17 @@ from dataclasses import dataclass
 from autocog_core.automaton.actions import Action, Choose
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import InputError, did_you_mean
+from autocog_core.viz.labels import action_rows, branches_label
+from autocog_core.viz.preview import name_preview
+
+
+_LABEL_COLUMNS = 28
+#: Fill, border and ink of the drawings of each kind of action.
+KIND_COLORS = {
+    "text": ("#ffffff", "#94a3b8", "#475569"),
+    "choose": ("#fff7e0", "#d9a021", "#8a5a00"),
+    "complete": ("#eafaf1", "#3fa672", "#146c43"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,14 +29,16 @@ class Edge:
     :ivar target: index of the node that it enters.
     :ivar branches: indices of the choices that take it; empty if the source is no `Choose`.
     :ivar back: whether it closes a cycle.
-    :ivar max_visits: for a back edge, the smallest `max_visits` on the cycle.
+    :ivar limit: for a back edge, the smallest `max_visits` on the cycle; else "".
+    :ivar rows: the lines of its label.
     """
 
     source: int
     target: int
-    branches: tuple[int, ...] = ()
-    back: bool = False
-    max_visits: int | None = None
+    branches: tuple[int, ...]
+    back: bool
+    limit: str
+    rows: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,20 +46,21 @@ class Node:
     """An action to be drawn.
 
     :ivar action: the action.
+    :ivar kind: "text", "choose" or "complete".
+    :ivar title: its uid, on one line.
+    :ivar rows: the lines below the title.
     :ivar edges: the edges that leave it.
     """
 
     action: Action
+    kind: str
+    title: str
+    rows: tuple[str, ...]
     edges: tuple[Edge, ...]
-
-    @property
-    def branches(self) -> bool:
-        """Whether it has several successors: labels of the edges then name its choices."""
-        return len(self.edges) > 1
 
 
 def flow_nodes(automaton: AutomatonGraph) -> list[Node]:
-    """Return the actions in flow order: back edges aside, each one precedes its successors.
+    """Return the actions in flow order: depth first, each before its successors where possible.
 
     An automaton that `check` rejects is drawn too, as long as its successors exist.
 
@@ -58,22 +72,34 @@ def flow_nodes(automaton: AutomatonGraph) -> list[Node]:
     successors = _successors(automaton)
     order, back = _depth_first(automaton.actions, successors)
     index = {number: position for position, number in enumerate(order)}
-    return [
-        Node(
-            action=automaton.actions[source],
-            edges=tuple(
+    nodes = []
+    for source in order:
+        action = automaton.actions[source]
+        edges = []
+        for target, branches in successors[source].items():
+            visits = back.get((source, target))
+            limit = "" if visits is None else f"max_visits {visits}"
+            rows = (branches_label(action, branches, _LABEL_COLUMNS), limit)
+            edges.append(
                 Edge(
                     source=index[source],
                     target=index[target],
                     branches=tuple(branches),
                     back=(source, target) in back,
-                    max_visits=back.get((source, target)),
+                    limit=limit,
+                    rows=tuple(row for row in rows if row),
                 )
-                for target, branches in successors[source].items()
-            ),
+            )
+        nodes.append(
+            Node(
+                action=action,
+                kind=action.kind,
+                title=name_preview(action.uid),
+                rows=tuple(action_rows(action, show_choices=len(edges) < 2)),
+                edges=tuple(edges),
+            )
         )
-        for source in order
-    ]
+    return nodes
 
 
 def _successors(automaton: AutomatonGraph) -> list[dict[int, list[int]]]:

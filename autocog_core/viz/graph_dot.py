@@ -6,8 +6,6 @@ from collections.abc import Iterable
 
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.viz.flow import flow_nodes
-from autocog_core.viz.labels import edge_rows, node_rows
-from autocog_core.viz.preview import name_preview
 
 _SHAPES = {
     "text": "shape=note, style=solid",
@@ -26,12 +24,10 @@ def graph_dot(automaton: AutomatonGraph) -> str:
     """
     nodes, edges = [], []
     for index, node in enumerate(flow_nodes(automaton)):
-        kind = node.action.kind
-        label = _label([f"{kind} {name_preview(node.action.uid)}", *node_rows(node)])
-        nodes.append(f"  n{index} [{_SHAPES[kind]}, {label}];")
+        label = _label([f"{node.kind} {node.title}", *node.rows])
+        nodes.append(f"  n{index} [{_SHAPES[node.kind]}, {label}];")
         for edge in node.edges:
-            rows = edge_rows(node, edge)
-            attributes = [_label(rows)] if rows else []
+            attributes = [_label(edge.rows)] if edge.rows else []
             # A back edge points upwards: it must not decide the ranks.
             attributes += ["style=dashed", "constraint=false"] if edge.back else []
             suffix = f" [{', '.join(attributes)}]" if attributes else ""

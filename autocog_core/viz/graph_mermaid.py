@@ -6,9 +6,7 @@ import re
 from collections.abc import Iterable
 
 from autocog_core.automaton.graph import AutomatonGraph
-from autocog_core.viz.flow import flow_nodes
-from autocog_core.viz.labels import KIND_COLORS, edge_rows, node_rows
-from autocog_core.viz.preview import name_preview
+from autocog_core.viz.flow import KIND_COLORS, flow_nodes
 
 _SHAPES = {"text": "[{}]", "choose": "{{{{{}}}}}", "complete": "({})"}
 #: Signs that Mermaid, Markdown or HTML may read as markup. Degree and pilcrow signs are how
@@ -26,13 +24,12 @@ def graph_mermaid(automaton: AutomatonGraph) -> str:
     """
     nodes, edges = [], []
     for index, node in enumerate(flow_nodes(automaton)):
-        kind = node.action.kind
-        label = _label([f"{kind} {name_preview(node.action.uid)}", *node_rows(node)])
-        nodes.append(f"  n{index}{_SHAPES[kind].format(label)}:::{kind}\n")
+        label = _label([f"{node.kind} {node.title}", *node.rows])
+        nodes.append(f"  n{index}{_SHAPES[node.kind].format(label)}:::{node.kind}\n")
         for edge in node.edges:
-            rows = edge_rows(node, edge)
-            arrow = ("-.->" if edge.back else "-->") + (f"|{_label(rows)}|" if rows else "")
-            edges.append(f"  n{edge.source} {arrow} n{edge.target}\n")
+            arrow = "-.->" if edge.back else "-->"
+            label = f"|{_label(edge.rows)}|" if edge.rows else ""
+            edges.append(f"  n{edge.source} {arrow}{label} n{edge.target}\n")
     styles = [
         f"  classDef {kind} fill:{fill},stroke:{stroke},color:#1f2937\n"
         for kind, (fill, stroke, _) in KIND_COLORS.items()

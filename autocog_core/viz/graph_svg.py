@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 from rich.cells import cell_len
 
 from autocog_core.automaton.graph import AutomatonGraph
-from autocog_core.viz.flow import Edge, Node, flow_nodes
-from autocog_core.viz.labels import KIND_COLORS, edge_rows, node_rows
+from autocog_core.viz.flow import KIND_COLORS, Edge, Node, flow_nodes
 from autocog_core.viz.layering import Size
-from autocog_core.viz.layout import Box, Layout, Point, Route, lay_out
-from autocog_core.viz.preview import name_preview
+from autocog_core.viz.layout import Box, Layout, Point, Step, lay_out
 
 _COLUMN = 7.3
 _ROW = 17.0
@@ -33,34 +30,36 @@ def graph_svg(automaton: AutomatonGraph) -> str:
     :raises InputError: for an automaton without actions, or an unknown successor.
     """
     nodes = flow_nodes(automaton)
-    rows = [node_rows(node) for node in nodes]
     edges = [edge for node in nodes for edge in node.edges]
-    labels = [" · ".join(edge_rows(nodes[edge.source], edge)) for edge in edges]
     layout = lay_out(
-        [_box_size(node, lines) for node, lines in zip(nodes, rows, strict=True)],
-        edges,
-        [_label_size(label) for label in labels],
+        [_box_size(node) for node in nodes], edges, [_label_size(edge) for edge in edges]
     )
     sideways = layout.sideways
     parts = [_head(layout)]
-    parts += [_edge(e, route, sideways) for e, route in zip(edges, layout.routes, strict=True)]
-    for edge, label, box in zip(edges, labels, layout.labels, strict=True):
-        parts += [_edge_label(label, box, _BACK if edge.back else _INK)] if box else []
+    for edge, steps, joins in zip(edges, layout.routes, layout.joins, strict=True):
+        parts.append(_edge(edge, steps))
+        if not joins:
+            parts.append(_arrowhead(steps[-1][-1], _BACK if edge.back else _LINE, sideways))
+    for edge, box in zip(edges, layout.labels, strict=True):
+        parts += [_edge_label(edge, box)] if box else []
     parts.append(_start_mark(layout.boxes[0], sideways))
-    for node, lines, box in zip(nodes, rows, layout.boxes, strict=True):
-        parts.append(_action(node, lines, box))
+    for node, box in zip(nodes, layout.boxes, strict=True):
+        parts.append(_action(node, box))
         parts += [] if node.edges else [_end_mark(box, sideways)]
     return "\n".join([*parts, "</g>", "</svg>"]) + "\n"
 
 
-def _box_size(node: Node, rows: Sequence[str]) -> Size:
-    title = f"{node.action.kind}  {name_preview(node.action.uid)}"
-    columns = max(cell_len(row) for row in (title, *rows))
-    return columns * _COLUMN + 2 * _PADDING, (len(rows) + 1) * _ROW + _PADDING
+def _box_size(node: Node) -> Size:
+    columns = max(cell_len(row) for row in (f"{node.kind}  {node.title}", *node.rows))
+    return columns * _COLUMN + 2 * _PADDING, (len(node.rows) + 1) * _ROW + _PADDING
 
 
-def _label_size(label: str) -> Size | None:
-    return (cell_len(label) * _LABEL_COLUMN + 14, _LABEL_HEIGHT) if label else None
+def _label(edge: Edge) -> str:
+    return " · ".join(edge.rows)
+
+
+def _label_size(edge: Edge) -> Size | None:
+    return (cell_len(_label(edge)) * _LABEL_COLUMN + 14, _LABEL_HEIGHT) if edge.rows else None
 
 
 def _head(layout: Layout) -> str:
@@ -73,39 +72,37 @@ def _head(layout: Layout) -> str:
     )
 
 
-def _action(node: Node, rows: Sequence[str], box: Box) -> str:
-    kind = node.action.kind
-    fill, stroke, ink = KIND_COLORS[kind]
+def _action(node: Node, box: Box) -> str:
+    fill, stroke, ink = KIND_COLORS[node.kind]
     x, y = box.x + _PADDING, box.y + _PADDING + 7
     lines = [
-        f'<g class="action {kind}">',
-        _rectangle(box, _RADIUS[kind], fill, f'{stroke}" stroke-width="1.3'),
-        f'<text x="{x:.1f}" y="{y:.1f}"><tspan fill="{ink}">{kind}</tspan>'
-        f'  <tspan font-weight="bold">{escape(name_preview(node.action.uid))}</tspan></text>',
+        f'<g class="action {node.kind}">',
+        _rectangle(box, _RADIUS[node.kind], fill, f'{stroke}" stroke-width="1.3'),
+        f'<text x="{x:.1f}" y="{y:.1f}"><tspan fill="{ink}">{node.kind}</tspan>'
+        f'  <tspan font-weight="bold">{escape(node.title)}</tspan></text>',
     ]
-    for row in rows:
+    for row in node.rows:
         y += _ROW
         color = _INK if row.startswith(("'", '"', " ")) else _DIM
         lines.append(f'<text x="{x:.1f}" y="{y:.1f}" fill="{color}">{escape(row)}</text>')
     return "\n".join([*lines, "</g>"])
 
 
-def _edge(edge: Edge, route: Route, sideways: bool) -> str:
+def _edge(edge: Edge, steps: list[Step]) -> str:
     color, dash = (_BACK, ' stroke-dasharray="5 3"') if edge.back else (_LINE, "")
-    first, *steps = route.steps
-    way = "".join(("C" if len(step) == 3 else "L") + _points(*step) for step in steps)
-    line = (
-        f'<path class="edge" data-from="{edge.source}" data-to="{edge.target}" '
-        f'd="M{_points(*first)}{way}" fill="none" stroke="{color}" stroke-width="1.4"{dash}/>'
+    commands = ["M", *("C" if len(step) == 3 else "L" for step in steps[1:])]
+    way = "".join(command + _points(*step) for command, step in zip(commands, steps, strict=True))
+    return (
+        f'<path class="edge" data-from="{edge.source}" data-to="{edge.target}" d="{way}" '
+        f'fill="none" stroke="{color}" stroke-width="1.4"{dash}/>'
     )
-    return line if route.joins else line + _arrowhead(steps[-1][-1], color, sideways)
 
 
-def _edge_label(label: str, box: Box, color: str) -> str:
+def _edge_label(edge: Edge, box: Box) -> str:
     return (
         f'<g class="label">{_rectangle(box, 10, _PAPER, "#cbd5e1")}'
         f'<text x="{box.center[0]:.1f}" y="{box.y + 14:.1f}" font-size="11" text-anchor="middle" '
-        f'fill="{color}">{escape(label)}</text></g>'
+        f'fill="{_BACK if edge.back else _INK}">{escape(_label(edge))}</text></g>'
     )
 
 

@@ -10,8 +10,8 @@ from rich.text import Text as Line
 from autocog_core.automaton.actions import Choose, Text
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.viz.flow import Edge, Node, flow_nodes
-from autocog_core.viz.labels import action_settings, choice_list, edge_choices, visit_limit
-from autocog_core.viz.preview import name_preview, preview
+from autocog_core.viz.labels import action_settings, branches_label, choice_list
+from autocog_core.viz.preview import preview
 
 _KIND_STYLES = {"text": "blue", "choose": "yellow", "complete": "green"}
 _CHOICES_COLUMNS = 60
@@ -33,14 +33,14 @@ def graph_text(automaton: AutomatonGraph) -> Table:
     table.add_column(overflow="fold")
     table.add_column(overflow="fold")
     for node in nodes:
-        kind = node.action.kind
-        target = Line("" if node.edges else "end", style="dim")
+        kind = Line(node.kind, style=_KIND_STYLES[node.kind])
+        title, summary = Line(node.title), Line(_summary(node))
         if len(node.edges) == 1:
-            target = _arrow(node.edges[0], nodes)
-        title = Line(name_preview(node.action.uid))
-        table.add_row(Line(kind, style=_KIND_STYLES[kind]), title, Line(_summary(node)), target)
-        for edge in node.edges if node.branches else ():
-            choices = edge_choices(node.action, edge, _EDGE_COLUMNS)
+            table.add_row(kind, title, summary, _arrow(node.edges[0], nodes))
+            continue
+        table.add_row(kind, title, summary, Line("" if node.edges else "end", style="dim"))
+        for edge in node.edges:
+            choices = branches_label(node.action, edge.branches, _EDGE_COLUMNS)
             table.add_row("", "", Line(f"  {choices}"), _arrow(edge, nodes))
     return table
 
@@ -50,14 +50,14 @@ def _summary(node: Node) -> str:
     action = node.action
     parts = [preview(action.text)] if isinstance(action, Text) else []
     parts += action_settings(action)
-    if isinstance(action, Choose) and not node.branches:
+    if isinstance(action, Choose) and len(node.edges) < 2:
         parts.append(choice_list(action.choices, _CHOICES_COLUMNS))
     return ", ".join(parts)
 
 
 def _arrow(edge: Edge, nodes: Sequence[Node]) -> Line:
-    uid = name_preview(nodes[edge.target].action.uid)
+    title = nodes[edge.target].title
     if not edge.back:
-        return Line(f"-> {uid}")
-    limit = visit_limit(edge)
-    return Line(f"-> {uid} (back{', ' + limit if limit else ''})", style="magenta")
+        return Line(f"-> {title}")
+    limit = f", {edge.limit}" if edge.limit else ""
+    return Line(f"-> {title} (back{limit})", style="magenta")

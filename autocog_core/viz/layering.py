@@ -114,7 +114,7 @@ class LayeredGraph:
         return path
 
     def _reduce_crossings(self) -> None:
-        """Move nodes near the middle of their neighbours (barycenter sweeps); keep the best order."""
+        """Move nodes near the middle of their neighbours by barycenter sweeps; keep the best."""
         layers = self.layers
         fewest = self._crossings(layers)
         for sweep in range(self._limit(_MAX_SWEEPS)):

@@ -7,7 +7,7 @@ Edges bend only between layers, and pass a layer at a waypoint: no edge crosses 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 from autocog_core.viz.flow import Edge
@@ -30,13 +30,7 @@ _PORT_SPACE = 24.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """A rectangle.
-
-    :ivar x: its left side.
-    :ivar y: its upper side.
-    :ivar width: its extent to the right.
-    :ivar height: its extent downwards.
-    """
+    """A rectangle, by its upper left corner and its size."""
 
     x: float
     y: float
@@ -54,18 +48,6 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """The path of an edge.
-
-    :ivar steps: its start, then lines and curves.
-    :ivar joins: whether it ends on another edge that leads to the same target.
-    """
-
-    steps: list[Step]
-    joins: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """Where everything is drawn.
 
@@ -74,6 +56,7 @@ class Layout:
     :ivar boxes: one for each action.
     :ivar labels: the box of each edge's label.
     :ivar routes: the path of each edge.
+    :ivar joins: whether an edge ends on another one that leads to the same target.
     :ivar sideways: whether layers run from left to right.
     """
 
@@ -81,7 +64,8 @@ class Layout:
     height: float
     boxes: list[Box]
     labels: list[Box | None]
-    routes: list[Route]
+    routes: list[list[Step]]
+    joins: list[bool]
     sideways: bool = False
 
 
@@ -122,6 +106,7 @@ def _lay_out(
             _route(edge, path, [bands[graph.layer[node]] for node in path], boxes, port)
             for edge, path, port in zip(edges, graph.paths, _ports(graph, boxes), strict=True)
         ],
+        joins=[path[-1] != edge.target for edge, path in zip(edges, graph.paths, strict=True)],
     )
 
 
@@ -131,10 +116,8 @@ def _transpose(layout: Layout) -> Layout:
         height=layout.width,
         boxes=[box.transpose() for box in layout.boxes],
         labels=[box and box.transpose() for box in layout.labels],
-        routes=[
-            replace(route, steps=[tuple((y, x) for x, y in step) for step in route.steps])
-            for route in layout.routes
-        ],
+        routes=[[tuple((y, x) for x, y in step) for step in route] for route in layout.routes],
+        joins=layout.joins,
         sideways=True,
     )
 
@@ -171,7 +154,7 @@ def _ports(graph: LayeredGraph, boxes: Sequence[Box]) -> list[float]:
 
 def _route(
     edge: Edge, path: Sequence[int], bands: Sequence[Point], boxes: Sequence[Box], port: float
-) -> Route:
+) -> list[Step]:
     """Return the way from the bottom of the source through waypoints to the top of the target."""
     source, target = boxes[edge.source], boxes[edge.target]
     joins = path[-1] != edge.target
@@ -181,7 +164,7 @@ def _route(
         points += [(x, bottom), (x, top)] if edge.back else [(x, top), (x, bottom)]
     points.pop()
     if not edge.back:
-        return Route(steps=_steps(points), joins=joins)
+        return _steps(points)
     # A back edge turns upwards below its source, and down again above its target, where it
     # arrives beside the edges from above.
     lane = points[2:] if joins else points[2:-1]
@@ -190,7 +173,7 @@ def _route(
         side = 1 if lane[-1][0] >= target.center[0] else -1
         end = (target.center[0] + side * min(_PORT_SPACE, target.width / 4), target.y)
         steps.append(_turn(lane[-1], end, -1))
-    return Route(steps=steps, joins=joins)
+    return steps
 
 
 def _steps(points: Sequence[Point]) -> list[Step]:

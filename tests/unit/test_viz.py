@@ -154,12 +154,12 @@ def test_the_bound_of_a_loop_is_that_of_its_own_actions() -> None:
     )
     nodes = flow_nodes(automaton)
     bounds = {
-        nodes[edge.target].action.uid: edge.max_visits
+        nodes[edge.target].action.uid: edge.limit
         for node in nodes
         for edge in node.edges
         if edge.back
     }
-    assert bounds == {"inner": 4, "outer": 4}
+    assert bounds == {"inner": "max_visits 4", "outer": "max_visits 4"}
 
 
 def test_a_terminal_reads_one_line_an_action() -> None:
