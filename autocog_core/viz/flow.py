@@ -11,7 +11,6 @@ from autocog_core.errors import InputError, did_you_mean
 from autocog_core.viz.labels import action_rows, branches_label
 from autocog_core.viz.preview import name_preview
 
-
 _LABEL_COLUMNS = 28
 #: Fill, border and ink of the drawings of each kind of action.
 KIND_COLORS = {

@@ -9,14 +9,15 @@ would need a thousand times their length.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from statistics import fmean
 
 from autocog_core.viz.flow import Edge
 
 Size = tuple[float, float]
-_MAX_SWEEPS = 8
-_MAX_ROUNDS = 12
+_SORTING_SWEEPS = 8
+_PLACING_SWEEPS = 24
 #: The pull of an edge that joins another one, compared with 1 for the others: a node stays in line
 #: with its main successor, and long chains do not drift to a side.
 _LIGHT = 0.01
@@ -69,9 +70,10 @@ class LayeredGraph:
         self.layers: list[list[int]] = [[] for _ in range(max(self.layer) + 1)]
         for node in sorted(range(len(position)), key=position.__getitem__):
             self.layers[self.layer[node]].append(node)
-        self._reduce_crossings()
         self.x = [0.0] * len(self.sizes)
-        self._assign_x(space)
+        for layer in self.layers:
+            self._place(layer, dict.fromkeys(layer, (0.0, 1.0)), space)
+        self._arrange(space)
 
     def _add_path(
         self,
@@ -113,27 +115,23 @@ class LayeredGraph:
                 self.above[start][end] = self.below[end][start] = pull
         return path
 
-    def _reduce_crossings(self) -> None:
-        """Move nodes near the middle of their neighbours by barycenter sweeps; keep the best."""
-        layers = self.layers
-        fewest = self._crossings(layers)
-        for sweep in range(self._limit(_MAX_SWEEPS)):
-            if not fewest:
-                return
-            downwards = sweep % 2 == 0
-            layers = [list(layer) for layer in layers]
-            place: dict[int, int] = {}
-            for layer in layers if downwards else reversed(layers):
-                _sort_layer(layer, self.above if downwards else self.below, place)
-                place = {node: index for index, node in enumerate(layer)}
-            crossings = self._crossings(layers)
+    def _arrange(self, space: float) -> None:
+        """Order the layers so that few edges cross, then place connected nodes above each other."""
+        best, fewest = self.layers, self._crossings()
+        for sweep in range(_SORTING_SWEEPS):
+            self.layers = [list(layer) for layer in self.layers]
+            self._sweep(sweep % 2 == 0, space, sort=True)
+            crossings = self._crossings()
             if crossings < fewest:
-                self.layers, fewest = layers, crossings
+                best, fewest = self.layers, crossings
+        self.layers = best
+        for sweep in range(_PLACING_SWEEPS):
+            self._sweep(sweep % 2 == 0, space)
 
-    def _crossings(self, layers: Sequence[Sequence[int]]) -> int:
+    def _crossings(self) -> int:
         """Count the pairs of segments between neighbouring layers that cross."""
         total = 0
-        for upper, lower in pairwise(layers):
+        for upper, lower in pairwise(self.layers):
             place = {node: index for index, node in enumerate(lower)}
             passed: list[int] = []
             for node in upper:
@@ -143,20 +141,29 @@ class LayeredGraph:
                     insort(passed, end)
         return total
 
-    def _assign_x(self, space: float) -> None:
-        """Place connected nodes above each other, as far as their order and widths allow."""
-        for layer in self.layers:
-            self._place_layer(layer, [{}] * len(self.x), space)
-        for _ in range(self._limit(_MAX_ROUNDS)):
-            for layer in self.layers:
-                self._place_layer(layer, self.above, space)
-            for layer in reversed(self.layers):
-                self._place_layer(layer, self.below, space)
+    def _sweep(self, downwards: bool, space: float, sort: bool = False) -> None:
+        """Move each layer towards the one before."""
+        neighbours = self.above if downwards else self.below
+        for layer in self.layers if downwards else reversed(self.layers):
+            targets = {}
+            for node in layer:
+                pulls = neighbours[node] or {node: _LIGHT}
+                weight = sum(pulls.values())
+                mean = sum(self.x[other] * pull for other, pull in pulls.items()) / weight
+                targets[node] = mean, weight
+            if sort:
+                layer.sort(key=lambda node: self._barycenter(node, neighbours[node]))
+            self._place(layer, targets, space)
 
-    def _place_layer(
-        self, layer: Sequence[int], neighbours: Sequence[Mapping[int, float]], space: float
+    def _barycenter(self, node: int, neighbours: Iterable[int]) -> float:
+        """Return the mean x of the neighbours in another layer, or else of the node itself."""
+        x = [self.x[other] for other in neighbours if self.layer[other] != self.layer[node]]
+        return fmean(x or [self.x[node]])
+
+    def _place(
+        self, layer: Sequence[int], targets: Mapping[int, tuple[float, float]], space: float
     ) -> None:
-        """Move each node to the weighted mean of its neighbours, by least squares.
+        """Move nodes near their weighted targets by least squares, in their order, without overlap.
 
         Minus the room that the nodes need, x must not decrease from one to the next. Groups that
         would share their mean: the pool-adjacent-violators algorithm.
@@ -166,9 +173,8 @@ class LayeredGraph:
             offsets.append(offsets[-1] + (self.sizes[left][0] + self.sizes[right][0]) / 2 + space)
         groups: list[tuple[float, float, int]] = []
         for node, offset in zip(layer, offsets, strict=True):
-            pulls = neighbours[node] or {node: _LIGHT}
-            weight, count = sum(pulls.values()), 1
-            mean = sum(self.x[other] * pull for other, pull in pulls.items()) / weight - offset
+            target, weight = targets[node]
+            mean, count = target - offset, 1
             while groups and groups[-1][0] > mean:
                 left_mean, left_weight, left_count = groups.pop()
                 mean = (mean * weight + left_mean * left_weight) / (weight + left_weight)
@@ -178,21 +184,3 @@ class LayeredGraph:
         means = [mean for mean, _, count in groups for _ in range(count)]
         for node, mean, offset in zip(layer, means, offsets, strict=True):
             self.x[node] = mean + offset
-
-    def _limit(self, repetitions: int) -> int:
-        """Return how often to repeat a pass over the graph: seldom if it is large."""
-        return max(2, min(repetitions, 100_000 // len(self.sizes)))
-
-
-def _sort_layer(
-    layer: list[int], neighbours: Sequence[Mapping[int, float]], place: Mapping[int, int]
-) -> None:
-    """Sort by the mean place of the neighbours; a node without any keeps its index."""
-    means = {}
-    for node in layer:
-        places = [place[other] for other in neighbours[node] if other in place]
-        if places:
-            means[node] = sum(places) / len(places)
-    indices = [index for index, node in enumerate(layer) if node in means]
-    for index, node in zip(indices, sorted(means, key=means.__getitem__), strict=True):
-        layer[index] = node

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Protocol
 
 from rich.cells import cell_len
 
-from autocog_core.automaton.templates.template import Each
+from autocog_core.automaton.templates.template import Each, Template
 from autocog_core.types.prompt import Prompt, TextPiece
 
 _CUT = "…"
 _MAX_LINES = 5
 
 
-class HasSource(Protocol):
-    """A template: text that is not filled in yet."""
-
-    @property
-    def source(self) -> Any:
-        """The text of the template."""
-
-
-Previewable = str | Prompt | HasSource | Each
+Previewable = str | Prompt | Template | Each
 
 
 def preview(text: Previewable, width: int = 40) -> str:
@@ -65,7 +56,7 @@ def name_preview(name: str, width: int = 32) -> str:
     return _shorten(name, width, lambda text: repr(text)[1:-1])
 
 
-def _source(text: str | Prompt | HasSource) -> str:
+def _source(text: str | Prompt | Template) -> str:
     if isinstance(text, str):
         return text
     if isinstance(text, Prompt):
@@ -73,7 +64,7 @@ def _source(text: str | Prompt | HasSource) -> str:
             piece.text if isinstance(piece, TextPiece) else f"<{len(piece.tokens)} tokens>"
             for piece in text.pieces
         )
-    return str(text.source)
+    return text.source
 
 
 def _shorten(text: str, width: int, quote: Callable[[str], str]) -> str:
