@@ -7,50 +7,68 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from autocog_core.cli.options import ProgramFile
 from autocog_core.cli.output import show as show_parts
 from autocog_core.errors import UsageError
 
 
-class Drawing(StrEnum):
-    """What a graph can be drawn as."""
+class GraphFormat(StrEnum):
+    """The formats of a graph."""
 
     TEXT = "text"
+    MERMAID = "mermaid"
     DOT = "dot"
     SVG = "svg"
 
 
+_SUFFIXES = {
+    ".mmd": GraphFormat.MERMAID,
+    ".mermaid": GraphFormat.MERMAID,
+    ".dot": GraphFormat.DOT,
+    ".gv": GraphFormat.DOT,
+    ".svg": GraphFormat.SVG,
+}
+
+
 def show(
     program: ProgramFile,
-    drawing: Annotated[
-        Drawing | None,
+    graph_format: Annotated[
+        GraphFormat | None,
         typer.Option(
             "--format",
-            help="Lines of text, Graphviz's language, or a picture (else by the output's name).",
+            help="Lines of text, a Mermaid flowchart, Graphviz's DOT, or an SVG picture. "
+            "The default follows the name of the output file.",
             show_default=False,
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write it here, not to stdout."),
+        typer.Option("--output", "-o", metavar="FILE", help="Write to this file, not to stdout."),
     ] = None,
 ) -> None:
     """Draw the graph of a program."""
     from autocog_core import Automaton
-    from autocog_core.viz import graph_dot, graph_svg, graph_text
+    from autocog_core.viz import graph_dot, graph_mermaid, graph_svg, graph_text
 
     automaton = Automaton.from_file(program)
-    kind = drawing or _by_name(output)
-    if kind is Drawing.TEXT and output is None:
-        show_parts(graph_text(automaton))
-        return
-    if kind is Drawing.TEXT:
-        text = _plain(graph_text(automaton))
-    else:
-        text = graph_dot(automaton) if kind is Drawing.DOT else graph_svg(automaton)
+    suffix = "" if output is None else output.suffix.lower()
+    match graph_format or _SUFFIXES.get(suffix, GraphFormat.TEXT):
+        case GraphFormat.MERMAID:
+            text = graph_mermaid(automaton)
+        case GraphFormat.DOT:
+            text = graph_dot(automaton)
+        case GraphFormat.SVG:
+            text = graph_svg(automaton)
+        case _ if output is None:
+            show_parts(graph_text(automaton))
+            return
+        case _:
+            text = _plain(graph_text(automaton))
     if output is None:
-        typer.echo(text)
+        typer.echo(text.removesuffix("\n"))
         return
     try:
         output.write_text(text.removesuffix("\n") + "\n", encoding="utf-8")
@@ -58,14 +76,8 @@ def show(
         raise UsageError(f"cannot be written: {error.strerror}", where=str(output)) from error
 
 
-def _by_name(output: Path | None) -> Drawing:
-    suffix = "" if output is None else output.suffix.lower()
-    return {".svg": Drawing.SVG, ".dot": Drawing.DOT, ".gv": Drawing.DOT}.get(suffix, Drawing.TEXT)
-
-
-def _plain(table: object) -> str:
-    from rich.console import Console
-
+def _plain(table: Table) -> str:
+    """Return a table without colours, as wide as a page."""
     console = Console(width=120, color_system=None, markup=False, emoji=False, highlight=False)
     with console.capture() as captured:
         console.print(table)

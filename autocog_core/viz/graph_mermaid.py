@@ -9,9 +9,11 @@ from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.viz.flow import KIND_COLORS, flow_nodes
 
 _SHAPES = {"text": "[{}]", "choose": "{{{{{}}}}}", "complete": "({})"}
-#: Signs that Mermaid, Markdown or HTML may read as markup. Degree and pilcrow signs are how
-#: Mermaid marks its entities, and HTML joins blanks.
-_MARKUP = re.compile(r"""["#$%&*+;<>@\[\\\]^`{|}~°¶]|:(?! )|\b_|_\b|(?<= ) """)
+#: What Mermaid, Markdown or HTML may read as markup. Degree and pilcrow signs are how Mermaid marks
+#: its entities. It reads "direction LR" even in quotes. HTML joins blanks.
+_MARKUP = re.compile(
+    r"""["#$%&*+;<>@\[\\\]^`{|}~°¶]|:(?! )|\b_|_\b|(?<=direction) |(?<= ) """, re.IGNORECASE
+)
 
 
 def graph_mermaid(automaton: AutomatonGraph) -> str:
