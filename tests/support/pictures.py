@@ -1,4 +1,4 @@
-"""Automata to be drawn, and readers of what was drawn: SVG, DOT and text."""
+"""Automata to draw, and readers of the drawings: SVG, DOT and text."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def forest() -> Automaton:
 
 
 def questions(count: int) -> Automaton:
-    """Each can end it early, or leads to the next: long edges that share their way."""
+    """Each question can end it early, or leads to the next: long edges with shared waypoints."""
     actions: list[Action] = []
     for number in range(count):
         after = f"ask {number + 1}" if number < count - 1 else "found"
@@ -156,7 +156,7 @@ def edges_of(automaton: Automaton) -> set[tuple[str, str]]:
     return {(action.uid, uid) for action in automaton.actions for uid in action.successors}
 
 
-def parsed(automaton: Automaton) -> ET.Element:
+def svg_of(automaton: Automaton) -> ET.Element:
     return ET.fromstring(graph_svg(automaton))
 
 
@@ -175,26 +175,26 @@ def lines_of(group: ET.Element) -> list[str]:
     return ["".join(text.itertext()) for text in group.iter(f"{SVG}text")]
 
 
-def ways(svg: ET.Element) -> Iterator[tuple[tuple[int, int], list[tuple[float, float]]]]:
-    """Ends of each edge, and points along it."""
+def edge_paths(svg: ET.Element) -> Iterator[tuple[tuple[int, int], list[tuple[float, float]]]]:
+    """Yield the ends of each edge, and points along it."""
     for path in svg.iter(f"{SVG}path"):
         if path.get("class") == "edge":
             ends = (int(path.get("data-from", "")), int(path.get("data-to", "")))
-            yield ends, points_along(path.get("d", ""))
+            yield ends, path_points(path.get("d", ""))
 
 
-def points_along(path: str) -> list[tuple[float, float]]:
-    found: list[tuple[float, float]] = []
+def path_points(path: str) -> list[tuple[float, float]]:
+    route: list[tuple[float, float]] = []
     for command, numbers in re.findall(r"([MLC])([^MLC]+)", path):
         values = [float(number) for number in numbers.split()]
         points = list(zip(values[::2], values[1::2], strict=True))
         if command == "C":
-            points = [bezier([found[-1], *points], step / 20) for step in range(1, 21)]
+            points = [bezier([route[-1], *points], step / 20) for step in range(1, 21)]
         elif command == "L":
-            (x, y), (to_x, to_y) = found[-1], points[0]
+            (x, y), (to_x, to_y) = route[-1], points[0]
             points = [(x + (to_x - x) * n / 20, y + (to_y - y) * n / 20) for n in range(1, 21)]
-        found += points
-    return found
+        route += points
+    return route
 
 
 def bezier(points: Sequence[tuple[float, float]], at: float) -> tuple[float, float]:
@@ -205,7 +205,7 @@ def bezier(points: Sequence[tuple[float, float]], at: float) -> tuple[float, flo
     return points[0]
 
 
-def printed(automaton: Automaton, width: int = 200) -> list[str]:
+def text_lines(automaton: Automaton, width: int = 200) -> list[str]:
     console = Console(file=io.StringIO(), width=width, force_terminal=False)
     console.print(graph_text(automaton))
     assert isinstance(console.file, io.StringIO)
@@ -213,7 +213,7 @@ def printed(automaton: Automaton, width: int = 200) -> list[str]:
 
 
 def read_dot(dot: str) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
-    """Nodes with their labels, and edges with theirs; an error for anything else."""
+    """Return nodes and edges with their labels; fail at anything else."""
     string = r'"(?:[^"\\\n]|\\.)*"'
     attributes = rf"\[\w+=(?:{string}|[\w.]+)(?:, \w+=(?:{string}|[\w.]+))*\]"
     first, *body, last = dot.rstrip("\n").split("\n")
@@ -224,7 +224,7 @@ def read_dot(dot: str) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
         if re.fullmatch(rf"  (node|edge) {attributes};", line):
             continue
         label = re.search(rf"label=({string})", line)
-        text = unescaped(label.group(1)) if label else ""
+        text = unescape(label.group(1)) if label else ""
         if edge := re.fullmatch(rf"  (n\d+) -> (n\d+)(?: {attributes})?;", line):
             edges.append((edge.group(1), edge.group(2), text))
         else:
@@ -235,7 +235,7 @@ def read_dot(dot: str) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
     return nodes, edges
 
 
-def unescaped(label: str) -> str:
-    """What Graphviz draws."""
+def unescape(label: str) -> str:
+    """Return the label as Graphviz draws it."""
     drawn = re.sub(r"\\(.)", lambda m: "\n" if m.group(1) == "l" else m.group(1), label[1:-1])
     return html.unescape(drawn).rstrip("\n")

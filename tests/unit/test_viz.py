@@ -1,4 +1,4 @@
-"""Pictures of automata: everything is there, nothing overlaps, and no text breaks the format."""
+"""Drawings of automata: they are complete, nothing overlaps, and no text breaks the format."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from tests.support.pictures import (
     SVG,
     Rectangle,
     awkward,
+    edge_paths,
     edges_of,
     forest,
     groups,
     linear,
     lines_of,
     loops,
-    parsed,
-    printed,
     questions,
     read_dot,
     rectangle,
+    svg_of,
     tangle,
+    text_lines,
     to_each,
     to_each_the_same,
     to_one,
     triage,
-    ways,
 )
 from tests.support.soak import count
 
@@ -54,58 +54,58 @@ PICTURES = {
     "questions": questions(12),
     **{f"tangle {seed}": tangle(seed) for seed in range(25)},
 }
-every_picture = pytest.mark.parametrize("automaton", PICTURES.values(), ids=PICTURES)
+each_picture = pytest.mark.parametrize("automaton", PICTURES.values(), ids=PICTURES)
 
 
 def overlap(one: Rectangle, other: Rectangle) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-@every_picture
+@each_picture
 def test_every_action_and_every_edge_is_in_the_svg(automaton: Automaton) -> None:
-    svg = parsed(automaton)
+    svg = svg_of(automaton)
     nodes = flow_nodes(automaton)
     titles = [lines_of(group)[0] for group in groups(svg, "action")]
     assert titles == [f"{node.action.kind}  {node.action.uid}" for node in nodes]
-    drawn = [ends for ends, _ in ways(svg)]
+    drawn = [ends for ends, _ in edge_paths(svg)]
     uids = [node.action.uid for node in nodes]
     assert {(uids[source], uids[target]) for source, target in drawn} == edges_of(automaton)
     assert len(drawn) == len(set(drawn))
 
 
-@every_picture
-def test_nothing_overlaps_and_all_is_inside(automaton: Automaton) -> None:
-    svg = parsed(automaton)
+@each_picture
+def test_nothing_overlaps_or_leaves_the_picture(automaton: Automaton) -> None:
+    svg = svg_of(automaton)
     placed = [rectangle(group) for name in ("action", "label") for group in groups(svg, name)]
     assert not [(a, b) for a, b in combinations(placed, 2) if overlap(a, b)]
     width, height = float(svg.get("width", "")), float(svg.get("height", ""))
     for left, top, right, bottom in placed:
         assert 0 < left < right < width
         assert 0 < top < bottom < height
-    for _, points in ways(svg):
+    for _, points in edge_paths(svg):
         assert all(0 <= x <= width and 0 <= y <= height for x, y in points)
 
 
-@every_picture
-def test_edges_go_from_their_source_to_their_target_and_around_all_other_boxes(
+@each_picture
+def test_edges_run_from_source_to_target_around_all_other_boxes(
     automaton: Automaton,
 ) -> None:
-    svg = parsed(automaton)
+    svg = svg_of(automaton)
     boxes = [rectangle(group) for group in groups(svg, "action")]
-    points = dict(ways(svg))
+    points = dict(edge_paths(svg))
     ends = {target: [] for _, target in points}
-    for (_, target), way in points.items():
-        ends[target].append(way)
-    for (source, target), way in points.items():
-        assert on_border(way[0], boxes[source])
-        # One that meets another ends upon it, and another one must go on to the box.
-        others = [point for other in ends[target] if other is not way for point in other]
-        assert on_border(way[-1], boxes[target]) or way[-1] in others
+    for (_, target), route in points.items():
+        ends[target].append(route)
+    for (source, target), route in points.items():
+        assert on_border(route[0], boxes[source])
+        # An edge may end on another one, which goes on to the box.
+        others = [point for other in ends[target] if other is not route for point in other]
+        assert on_border(route[-1], boxes[target]) or route[-1] in others
         for box in boxes:
             left, top, right, bottom = (box[0] + 1, box[1] + 1, box[2] - 1, box[3] - 1)
-            assert not any(left < x < right and top < y < bottom for x, y in way)
+            assert not any(left < x < right and top < y < bottom for x, y in route)
     for target, arriving in ends.items():
-        assert any(on_border(way[-1], boxes[target]) for way in arriving)
+        assert any(on_border(route[-1], boxes[target]) for route in arriving)
 
 
 def on_border(point: tuple[float, float], box: Rectangle) -> bool:
@@ -114,9 +114,9 @@ def on_border(point: tuple[float, float], box: Rectangle) -> bool:
     return inside and min(abs(x - left), abs(x - right), abs(y - top), abs(y - bottom)) <= 0.2
 
 
-def test_a_drawing_flows_down_and_only_loops_go_back() -> None:
+def test_only_edges_that_close_cycles_go_up() -> None:
     automaton = loops()
-    svg = parsed(automaton)
+    svg = svg_of(automaton)
     nodes = flow_nodes(automaton)
     top = [rectangle(group)[1] for group in groups(svg, "action")]
     back = {(e.source, e.target) for node in nodes for e in node.edges if e.back}
@@ -126,16 +126,16 @@ def test_a_drawing_flows_down_and_only_loops_go_back() -> None:
         ("over", "draft"),
         ("self", "self"),
     }
-    for source, target in (ends for ends, _ in ways(svg)):
+    for source, target in (ends for ends, _ in edge_paths(svg)):
         assert ((source, target) in back) == (top[target] <= top[source])
 
 
-def test_back_edges_say_how_often() -> None:
-    labels = {line for group in groups(parsed(loops()), "label") for line in lines_of(group)}
+def test_back_edges_show_max_visits() -> None:
+    labels = {line for group in groups(svg_of(loops()), "label") for line in lines_of(group)}
     assert {"'again' · max_visits 3", "max_visits 3", "'x' · max_visits 5"} <= labels
     dot = graph_dot(loops())
     assert len(re.findall(r"max_visits \d.* style=dashed", dot)) == 3
-    text = printed(loops())
+    text = text_lines(loops())
     assert [line.split("->")[1] for line in text if "back" in line] == [
         " draft (back, max_visits 3)",
         " self (back, max_visits 5)",
@@ -143,7 +143,7 @@ def test_back_edges_say_how_often() -> None:
     ]
 
 
-def test_the_bound_of_a_loop_is_that_of_its_own_actions() -> None:
+def test_a_back_edge_shows_the_smallest_max_visits_of_its_cycle() -> None:
     automaton = Automaton(
         [
             Text(uid="outer", text="a", max_visits=9, successors="inner"),
@@ -162,8 +162,8 @@ def test_the_bound_of_a_loop_is_that_of_its_own_actions() -> None:
     assert bounds == {"inner": "max_visits 4", "outer": "max_visits 4"}
 
 
-def test_a_terminal_reads_one_line_an_action() -> None:
-    assert printed(linear()) == [
+def test_text_has_one_line_an_action() -> None:
+    assert text_lines(linear()) == [
         "text      question  'Which river?\\nThought:'                             -> thought",
         "complete  thought   48 tokens, stop '\\n', 3 beams                        -> ask",
         "text      ask       '\\nAnswer:'                                          -> answer",
@@ -171,8 +171,8 @@ def test_a_terminal_reads_one_line_an_action() -> None:
     ]
 
 
-def test_choices_with_their_own_successors_have_lines_of_their_own() -> None:
-    lines = [re.sub(r"\s+", " ", line) for line in printed(triage())]
+def test_choices_with_different_successors_have_their_own_lines() -> None:
+    lines = [re.sub(r"\s+", " ", line) for line in text_lines(triage())]
     assert lines[1:5] == [
         "choose kind 3 choices",
         " ' billing' -> amount",
@@ -184,13 +184,13 @@ def test_choices_with_their_own_successors_have_lines_of_their_own() -> None:
     assert "complete read amount 8 tokens, 1 beam, vocab digits -> reply" in lines
 
 
-def test_many_choices_to_one_action_are_one_edge_with_a_count() -> None:
+def test_many_choices_to_one_action_are_one_edge_with_their_number() -> None:
     for automaton in (to_one(200), to_each_the_same(200)):
-        svg = parsed(automaton)
+        svg = svg_of(automaton)
         assert [lines_of(group) for group in groups(svg, "label")] == [["any of 200 choices"]]
-        assert len(list(ways(svg))) == 1
+        assert len(list(edge_paths(svg))) == 1
         assert graph_dot(automaton).count("->") == 1
-        assert sum("->" in line for line in printed(automaton)) == 1
+        assert sum("->" in line for line in text_lines(automaton)) == 1
 
 
 def test_choices_that_share_a_successor_share_an_edge() -> None:
@@ -203,14 +203,14 @@ def test_choices_that_share_a_successor_share_an_edge() -> None:
             Text(uid="few", text="."),
         ]
     )
-    labels = [line for group in groups(parsed(automaton), "label") for line in lines_of(group)]
+    labels = [line for group in groups(svg_of(automaton), "label") for line in lines_of(group)]
     assert labels == ["'c0', 'c1', 'c2', 'c3' and 84 more", "'c88', 'c89'"]
 
 
-def test_a_wide_drawing_is_turned_to_go_from_left_to_right() -> None:
-    svg = parsed(to_each(77))
+def test_a_wide_drawing_goes_from_left_to_right() -> None:
+    svg = svg_of(to_each(77))
     assert float(svg.get("width", "")) < 1000
-    assert float(parsed(to_each(4)).get("height", "")) < 600
+    assert float(svg_of(to_each(4)).get("height", "")) < 600
     boxes = [rectangle(group) for group in groups(svg, "action")]
     assert all(boxes[0][2] < box[0] for box in boxes[1:])
 
@@ -225,7 +225,7 @@ def test_long_texts_and_names_are_cut_in_the_middle() -> None:
             Text(uid="lines", text="\n".join(f"line {n}" for n in range(900))),
         ]
     )
-    rows = [line for group in groups(parsed(automaton), "action") for line in lines_of(group)]
+    rows = [line for group in groups(svg_of(automaton), "action") for line in lines_of(group)]
     assert max(cell_len(row) for row in rows) < 120
     assert any(row.startswith("'beginning ") and row.endswith(" ending'") for row in rows)
     assert [row.strip() for row in rows[-5:]] == [
@@ -236,7 +236,7 @@ def test_long_texts_and_names_are_cut_in_the_middle() -> None:
         "'line 899'",
     ]
     assert max(len(line) for line in graph_dot(automaton).splitlines()) < 600
-    assert max(len(line) for line in printed(automaton, width=1000)) < 400
+    assert max(len(line) for line in text_lines(automaton, width=1000)) < 400
 
 
 @pytest.mark.parametrize("width", [8, 20, 40])
@@ -248,7 +248,7 @@ def test_a_preview_fits_on_one_line_of_its_width(text: str, width: int) -> None:
     assert "…" in shown
 
 
-def test_a_preview_shows_what_is_to_be_filled_in() -> None:
+def test_a_preview_shows_the_source_of_templates() -> None:
     assert preview("it's\n") == repr("it's\n")
     assert preview(Template("Dear {{ name }}\n")) == repr("Dear {{ name }}\n")
     assert preview(Each("options")) == "each of options"
@@ -261,7 +261,7 @@ def test_a_preview_shows_what_is_to_be_filled_in() -> None:
             Choose(uid="e", choices=(Each("options", "{{ item }}!"),), suffix=EOS),
         ]
     )
-    for shown in (graph_svg(automaton), graph_dot(automaton), "\n".join(printed(automaton))):
+    for shown in (graph_svg(automaton), graph_dot(automaton), "\n".join(text_lines(automaton))):
         assert "Q: {{ question }}" in shown
         assert "1 choice and a list" in shown
         assert "each of options" in shown
@@ -272,14 +272,14 @@ def test_a_preview_shows_what_is_to_be_filled_in() -> None:
 
 def test_special_characters_survive() -> None:
     automaton = awkward()
-    svg = parsed(automaton)
+    svg = svg_of(automaton)
     groups_of_actions = groups(svg, "action")
     assert lines_of(groups_of_actions[3])[1] == "']]>--> &lt;'"
     assert lines_of(groups_of_actions[2])[0] == "complete  <end> &lt;\\\\"
     assert lines_of(groups_of_actions[1])[0] == "choose  [red]c[/]"
     (label, *_) = [line for group in groups(svg, "label") for line in lines_of(group)]
     assert label == preview(AWKWARD, 28)
-    assert any("[red]c[/]" in line for line in printed(automaton))
+    assert any("[red]c[/]" in line for line in text_lines(automaton))
     nodes, edges = read_dot(graph_dot(automaton))
     assert nodes["n0"].split("\n")[1].startswith(preview(AWKWARD, 44)[:12])
     assert nodes["n3"] == "text x\n']]>--> &lt;'"
@@ -287,7 +287,7 @@ def test_special_characters_survive() -> None:
     assert edges[1][2] == preview(AWKWARD, 28)
 
 
-@every_picture
+@each_picture
 def test_dot_has_every_action_and_edge(automaton: Automaton) -> None:
     nodes = flow_nodes(automaton)
     labels, edges = read_dot(graph_dot(automaton))
@@ -317,7 +317,7 @@ def test_graphviz_reads_it(automaton: Automaton) -> None:
             ]
 
 
-def test_a_picture_stands_alone() -> None:
+def test_an_svg_needs_nothing_from_outside() -> None:
     source = graph_svg(triage())
     svg = ET.fromstring(source)
     first = svg[0]
@@ -343,22 +343,22 @@ def chain(length: int) -> Automaton:
 def test_long_chains_are_drawn_whole() -> None:
     length = count(normal=1_500, soak=10_000)
     long = chain(length)
-    svg = parsed(long)
+    svg = svg_of(long)
     assert len(groups(svg, "action")) == length
     assert len({rectangle(group)[0] for group in groups(svg, "action")[:9]}) == 1
-    assert len(list(ways(svg))) == length - 1
+    assert len(list(edge_paths(svg))) == length - 1
     assert graph_dot(long).count("->") == length - 1
-    assert len(printed(long)) == length
+    assert len(text_lines(long)) == length
 
 
-def test_many_ways_to_one_end_are_drawn_narrow() -> None:
-    svg = parsed(questions(count(normal=100, soak=500)))
+def test_many_edges_to_one_end_share_their_way() -> None:
+    svg = svg_of(questions(count(normal=100, soak=500)))
     assert float(svg.get("width", "")) < 2400
 
 
 @pytest.mark.parametrize("draw", [graph_svg, graph_dot])
 @pytest.mark.parametrize("automaton", [chain, questions])
-def test_drawing_takes_little_more_than_linear_work(
+def test_drawing_takes_nearly_linear_time(
     draw: Callable[[Automaton], str], automaton: Callable[[int], Automaton]
 ) -> None:
     def drawing(size: int) -> Callable[[], str]:
@@ -370,8 +370,8 @@ def test_drawing_takes_little_more_than_linear_work(
     assert growth(drawing, size // 4, size) < 8
 
 
-def test_faulty_automata_are_drawn_as_far_as_they_lead_somewhere() -> None:
-    unsound = Automaton(
+def test_automata_with_errors_are_drawn_if_their_successors_exist() -> None:
+    invalid = Automaton(
         [
             Choose(uid="a", choices=("x",), successors=("b", "c", "d")),
             Text(uid="b", text=".", successors="a"),
@@ -380,10 +380,10 @@ def test_faulty_automata_are_drawn_as_far_as_they_lead_somewhere() -> None:
             Text(uid="alone", text="!", successors="c"),
         ]
     )
-    assert unsound.errors()
-    assert len(groups(parsed(unsound), "action")) == 5
-    assert printed(unsound)[0].split()[1] == "a"
-    assert len(read_dot(graph_dot(unsound))[1]) == 5
+    assert invalid.errors()
+    assert len(groups(svg_of(invalid), "action")) == 5
+    assert text_lines(invalid)[0].split()[1] == "a"
+    assert len(read_dot(graph_dot(invalid))[1]) == 5
     with pytest.raises(InputError, match=r'action "a": unknown successor "bb"; did you mean "b"'):
         graph_svg(Automaton([Text(uid="a", text=".", successors="bb"), Text(uid="b", text=".")]))
     with pytest.raises(InputError, match="no actions"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -166,3 +167,9 @@ def test_an_automaton_that_cannot_be_drawn() -> None:
         graph_mermaid(Automaton([]))
     with pytest.raises(InputError, match="unknown successor"):
         graph_mermaid(Automaton([Text(uid="a", text=".", successors="b")]))
+
+
+def test_the_flowchart_in_the_documentation() -> None:
+    root = Path(__file__).parents[2]
+    program = Automaton.from_file(root / "examples/speed_of_light/speed_of_light.yaml")
+    assert graph_mermaid(program) in (root / "docs/automata.md").read_text(encoding="utf-8")
