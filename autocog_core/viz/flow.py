@@ -27,17 +27,22 @@ class Edge:
     :ivar source: index of the node that it leaves.
     :ivar target: index of the node that it enters.
     :ivar branches: indices of the choices that take it; empty if the source is no `Choose`.
+    :ivar choices: these choices, as a label.
     :ivar back: whether it closes a cycle.
-    :ivar limit: for a back edge, the smallest `max_visits` on the cycle; else "".
-    :ivar rows: the lines of its label.
+    :ivar limit: for a back edge, the smallest `max_visits` on the cycle, as a label.
     """
 
     source: int
     target: int
     branches: tuple[int, ...]
+    choices: str
     back: bool
     limit: str
-    rows: tuple[str, ...]
+
+    @property
+    def rows(self) -> list[str]:
+        """The lines of its label."""
+        return [row for row in (self.choices, self.limit) if row]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,17 +50,20 @@ class Node:
     """An action to be drawn.
 
     :ivar action: the action.
-    :ivar kind: "text", "choose" or "complete".
     :ivar title: its uid, on one line.
     :ivar rows: the lines below the title.
     :ivar edges: the edges that leave it.
     """
 
     action: Action
-    kind: str
     title: str
-    rows: tuple[str, ...]
+    rows: list[str]
     edges: tuple[Edge, ...]
+
+    @property
+    def kind(self) -> str:
+        """The kind of its action: "text", "choose" or "complete"."""
+        return self.action.kind
 
 
 def flow_nodes(automaton: AutomatonGraph) -> list[Node]:
@@ -74,30 +82,19 @@ def flow_nodes(automaton: AutomatonGraph) -> list[Node]:
     nodes = []
     for source in order:
         action = automaton.actions[source]
-        edges = []
-        for target, branches in successors[source].items():
-            visits = back.get((source, target))
-            limit = "" if visits is None else f"max_visits {visits}"
-            rows = (branches_label(action, branches, _LABEL_COLUMNS), limit)
-            edges.append(
-                Edge(
-                    source=index[source],
-                    target=index[target],
-                    branches=tuple(branches),
-                    back=(source, target) in back,
-                    limit=limit,
-                    rows=tuple(row for row in rows if row),
-                )
+        edges = tuple(
+            Edge(
+                source=index[source],
+                target=index[target],
+                branches=tuple(branches),
+                choices=branches_label(action, branches, _LABEL_COLUMNS),
+                back=(source, target) in back,
+                limit=back.get((source, target), ""),
             )
-        nodes.append(
-            Node(
-                action=action,
-                kind=action.kind,
-                title=name_preview(action.uid),
-                rows=tuple(action_rows(action, show_choices=len(edges) < 2)),
-                edges=tuple(edges),
-            )
+            for target, branches in successors[source].items()
         )
+        rows = action_rows(action, show_choices=len(edges) < 2)
+        nodes.append(Node(action=action, title=name_preview(action.uid), rows=rows, edges=edges))
     return nodes
 
 
@@ -123,10 +120,10 @@ def _successors(automaton: AutomatonGraph) -> list[dict[int, list[int]]]:
 
 def _depth_first(
     actions: Sequence[Action], successors: Sequence[dict[int, list[int]]]
-) -> tuple[list[int], dict[tuple[int, int], int | None]]:
+) -> tuple[list[int], dict[tuple[int, int], str]]:
     """Return the flow order, and the back edges with the smallest `max_visits` on their cycles."""
     order: list[int] = []
-    back: dict[tuple[int, int], int | None] = {}
+    back: dict[tuple[int, int], str] = {}
     visited: set[int] = set()
     for root in range(len(actions)):
         # The path from the root, each action with the successors still to be visited. The last
@@ -147,7 +144,8 @@ def _depth_first(
                 del path[source]
             elif target in path:
                 cycle = list(path)[list(path).index(target) :]
-                visits = [actions[number].max_visits for number in cycle]
-                back[source, target] = min((v for v in visits if v is not None), default=None)
+                limits = [actions[number].max_visits for number in cycle]
+                smallest = min((limit for limit in limits if limit is not None), default=None)
+                back[source, target] = "" if smallest is None else f"max_visits {smallest}"
         order += reversed(finished)
     return order, back

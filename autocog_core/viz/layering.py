@@ -50,17 +50,7 @@ class LayeredGraph:
         self.layer = [0] * len(sizes)
         self.above: list[dict[int, float]] = [{} for _ in sizes]
         self.below: list[dict[int, float]] = [{} for _ in sizes]
-        # Longest paths; a label has its own layer. Edges from actions that the first one does not
-        # reach may lead back in flow order: these take another pass.
-        lengths = [1 if label is None else 2 for label in labels]
-        moved = True
-        while moved:
-            moved = False
-            for edge, length in zip(edges, lengths, strict=True):
-                lowest = self.layer[edge.source] + length
-                if not edge.back and self.layer[edge.target] < lowest:
-                    self.layer[edge.target] = lowest
-                    moved = True
+        self._assign_layers(edges, labels)
         position = [float(box) for box in range(len(sizes))]
         shared: dict[tuple[int, int, bool], int] = {}
         self.paths = [
@@ -74,6 +64,20 @@ class LayeredGraph:
         for layer in self.layers:
             self._place(layer, dict.fromkeys(layer, (0.0, 1.0)), space)
         self._arrange(space)
+
+    def _assign_layers(self, edges: Sequence[Edge], labels: Sequence[Size | None]) -> None:
+        """Put each box below the longest path to it; a label has its own layer."""
+        lengths = [1 if label is None else 2 for label in labels]
+        # Edges from actions that the first one does not reach may lead back in flow order: these
+        # take another pass.
+        moved = True
+        while moved:
+            moved = False
+            for edge, length in zip(edges, lengths, strict=True):
+                lowest = self.layer[edge.source] + length
+                if not edge.back and self.layer[edge.target] < lowest:
+                    self.layer[edge.target] = lowest
+                    moved = True
 
     def _add_path(
         self,
