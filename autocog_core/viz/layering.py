@@ -20,7 +20,7 @@ _SORTING_SWEEPS = 8
 _PLACING_SWEEPS = 24
 #: The pull of an edge that joins another one, compared with 1 for the others: a node stays in line
 #: with its main successor, and long chains do not drift to a side.
-_LIGHT = 0.01
+_LIGHT = 0.00001
 
 
 class LayeredGraph:
