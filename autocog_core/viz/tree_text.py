@@ -20,7 +20,7 @@ _MAX_LABEL = 16
 _MIN_LABEL = len("action")
 _MIN_TEXT = 12
 _NUMBERS = f"{'prob':>7} {'logprob':>9}"
-#: Of a line: its indent, the index of its node, and how many siblings it stands for instead.
+#: A line: its indent, the index of its node, and how many siblings it leaves out instead.
 _Row = tuple[str, int, int]
 _Rows = Iterator["_Row | _Rows"]
 
