@@ -135,11 +135,18 @@ def run(
         return
     from autocog_core.dataset import Gold, Run, check_columns
 
-    gold_column = None if gold is None else Gold.parse(gold, automaton)
-    check_columns(source, automaton, gold_column)
-    with program_models.open() as (main, others):
+    right = None if gold is None else Gold.parse(gold, automaton)
+    check_columns(source, automaton, right)
+    with wanted.opened() as (opened, others):
         job = Run(
-            automaton, main, others, budget, concurrency, gold_column, tree_dir, strategy_name
+            automaton,
+            opened,
+            models=others,
+            budget=budget,
+            concurrency=concurrency,
+            gold=right,
+            tree_dir=tree_dir,
+            strategy=asked,
         )
         if output is None:
             _run_to_stdout(job, source, limit)
@@ -161,15 +168,15 @@ def _run_once(
     strategy: Strategy | None,
     as_json: bool,
 ) -> None:
-    from autocog_core.dataset import Meter
+    from autocog_core.dataset import UsageMeter
 
     values = input_values(automaton, pairs)
     # Loading a model may take long, so wrong values are reported before.
     automaton.bind(values)
-    with program_models.open() as (main, others):
-        meter = Meter(main, others)
-        tree = automaton.run(main, values, models=others, budget=budget, strategy=strategy)
-        usage = meter.read()
+    with wanted.opened() as (opened, others):
+        meter = UsageMeter(opened, others)
+        tree = automaton.run(opened, values, models=others, budget=budget, strategy=strategy)
+        used = meter.read()
     if as_json:
         show_json(tree.to_dict())
     else:
@@ -178,19 +185,21 @@ def _run_once(
 
 
 def _run_to_stdout(job: Run, source: Path, limit: int | None) -> None:
-    from autocog_core.dataset import Progress, Tally, count_rows, read_rows
+    from autocog_core.dataset import Progress, SummaryBuilder, count_rows, read_rows
 
-    # On a terminal, the lines themselves show the progress.
-    with RunProgress(has_bar=not sys.stdout.isatty(), is_resumable=False) as progress:
-        tally = Tally(job.gold.field if job.gold is not None else None)
+    # Lines on a terminal show themselves how far it is.
+    with Watch(drawn=not sys.stdout.isatty(), resumable=False) as watch:
+        summary = SummaryBuilder(job.gold.field if job.gold is not None else None)
         total = count_rows(source, limit)
-        meter = job.meter()
-        for answer in job.answers(read_rows(source, limit=limit)):
-            write_json_line(answer.record)
-            tally.add(answer.record)
-            progress.update(Progress(answer.record["row"] + 1, 0, total, tally.errors))
-        usage = meter.read()
-    show_summary(replace(tally.summary(), usage=usage), progress)
+        meter = job.start_usage_meter()
+        for result in job.run_rows(read_rows(source, limit=limit)):
+            write_record(result.output_row)
+            summary.add(result.output_row)
+            watch.update(
+                Progress(done=result.output_row["row"] + 1, total=total, errors=summary.errors)
+            )
+        used = meter.read()
+    show_summary(replace(summary.summary(), usage=used), watch)
 
 
 def _run_to_file(

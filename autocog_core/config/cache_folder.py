@@ -10,6 +10,8 @@ from pathlib import Path
 from filelock import FileLock
 from platformdirs import user_cache_path
 
+from autocog_core.files import write_atomically
+
 CACHE_DIR_VARIABLE = "AUTOCOG_CACHE"
 
 
@@ -39,7 +41,6 @@ def file_hash(path: Path) -> str:
         if key not in hashes:
             with path.open("rb") as stream:
                 hashes[key] = hashlib.file_digest(stream, "sha256").hexdigest()
-            temporary = index.with_suffix(".new")
-            temporary.write_text(json.dumps(hashes))
-            temporary.replace(index)
+            with write_atomically(index) as stream:
+                stream.write(json.dumps(hashes).encode())
         return hashes[key]

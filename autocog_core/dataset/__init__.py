@@ -1,4 +1,4 @@
-"""Data sets: rows in, one row out for each, with its fields and probabilities.
+"""Run an automaton on the rows of a file, and write one output row for each.
 
 with autocog.load("smol") as model:
     summary = run_file(Run(automaton, model), Path("rows.jsonl"), Path("out.jsonl"))
@@ -8,26 +8,26 @@ from __future__ import annotations
 
 from autocog_core.dataset.expected import Gold
 from autocog_core.dataset.input_rows import Row, count_rows, read_rows
-from autocog_core.dataset.output_row import Record, record_of
-from autocog_core.dataset.runner import Answer, Progress, Run, check_columns, run_file
-from autocog_core.dataset.summary import Accuracy, Summary, Tally, summarize
-from autocog_core.dataset.usage import Meter
+from autocog_core.dataset.output_row import OutputRow, make_output_row
+from autocog_core.dataset.runner import Progress, RowResult, Run, check_columns, run_file
+from autocog_core.dataset.summary import Accuracy, Summary, SummaryBuilder, summarize
+from autocog_core.dataset.usage import UsageMeter
 
 __all__ = [
     "Accuracy",
-    "Answer",
     "Gold",
-    "Meter",
+    "OutputRow",
     "Progress",
-    "Record",
     "Row",
+    "RowResult",
     "Run",
     "Summary",
-    "Tally",
+    "SummaryBuilder",
+    "UsageMeter",
     "check_columns",
     "count_rows",
+    "make_output_row",
     "read_rows",
-    "record_of",
     "run_file",
     "summarize",
 ]

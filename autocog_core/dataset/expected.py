@@ -1,4 +1,4 @@
-"""The right answers: which column holds them, and which field they are compared with."""
+"""Right answers: the column that holds them, and the field that they are compared with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from autocog_core.errors import InputError, did_you_mean
 class Gold:
     """A column of right answers for a field.
 
-    :ivar field: the field of the record; where it came several times, its last text counts.
+    :ivar field: the field of the output row. If it occurs several times, its last text counts.
     :ivar column: the column of the input.
     """
 
@@ -24,34 +24,36 @@ class Gold:
     column: str
 
     @classmethod
-    def parse(cls, given: str, automaton: AutomatonGraph) -> Gold:
-        """`COLUMN`, for the field of the last named choice, or `FIELD=COLUMN`.
+    def parse(cls, text: str, automaton: AutomatonGraph) -> Gold:
+        """Parse `COLUMN`, which stands for the last named Choose action, or `FIELD=COLUMN`.
 
+        :param text: the text, for example from the command line.
+        :param automaton: the automaton whose actions name the fields.
         :raises InputError: if the automaton has no such field.
         """
-        names = [action.name for action in automaton.actions if action.name is not None]
-        field, equals, column = given.partition("=")
-        if equals:
-            if field not in names:
+        fields = [action.name for action in automaton.actions if action.name is not None]
+        field, separator, column = text.partition("=")
+        if separator:
+            if field not in fields:
                 raise InputError(
-                    f'there is no field "{field}"', where="gold", hint=did_you_mean(field, names)
+                    f'there is no field "{field}"', where="gold", hint=did_you_mean(field, fields)
                 )
             return cls(field, column)
-        chosen = [
+        choice_fields = [
             action.name
             for action in automaton.actions
             if isinstance(action, Choose) and action.name is not None
         ]
-        if not chosen:
+        if not choice_fields:
             raise InputError(
-                "no action that chooses has a name",
+                "no Choose action has a name",
                 where="gold",
-                hint="say which field is compared: FIELD=COLUMN",
+                hint="name the field to compare: FIELD=COLUMN",
             )
-        return cls(chosen[-1], given)
+        return cls(choice_fields[-1], text)
 
-    def of(self, values: Mapping[str, Any]) -> str | None:
-        """The right answer of a row, as text; None where there is none."""
+    def right_answer(self, values: Mapping[str, Any]) -> str | None:
+        """Return the right answer of an input row as text, or None if it has none."""
         value = values.get(self.column)
         if value is None or isinstance(value, str):
             return value

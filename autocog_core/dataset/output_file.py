@@ -1,8 +1,7 @@
-"""The output file of a run: whole lines, in order, and beside it what they are the output of.
+"""The output file of a run: complete lines in order, and a file beside it that says how they arose.
 
-`OUTPUT.run.json` tells what made the rows. It is written before the first of them, so that a run
-that was killed at any moment goes on after the last whole line; and one that would not give the
-same rows is refused.
+`OUTPUT.run.json` holds the identity of the run. It is written before the first row. A later run
+with the same identity continues after the last complete line; any other run is refused.
 """
 
 from __future__ import annotations
@@ -19,32 +18,34 @@ from filelock import FileLock, Timeout
 
 from autocog_core.dataset.output_row import to_line
 from autocog_core.errors import InputError
+from autocog_core.files import write_atomically
 
 FORMAT = 1
-_HINT = "give another output, or begin anew with --overwrite"
+_HINT = "name another output file, or replace this one with --overwrite"
 
-#: What makes a run's rows: by name, a value for JSON.
+#: Everything that determines a run's rows, as JSON values by name.
 Identity = Mapping[str, Any]
 
 
-class Journal:
-    """An output file that is being written.
+class OutputFile:
+    """An output file that is open for writing.
 
-    :ivar rows: how many there are. `passing`: those among them that ended in an error which may
-        pass, of a server for example.
+    :ivar rows: number of rows in the file.
+    :ivar retryable_rows: the rows whose errors may not occur again, such as those of a server.
     """
 
-    def __init__(self, stream: FileIO, rows: int, passing: Sequence[int] = ()) -> None:
+    def __init__(self, stream: FileIO, rows: int, retryable_rows: Sequence[int] = ()) -> None:
         self._stream = stream
         self.rows = rows
-        self.passing = tuple(passing)
+        self.retryable_rows = tuple(retryable_rows)
 
-    def write(self, record: Mapping[str, Any]) -> None:
-        """Add a row; it is in the file when this returns.
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Append a row. It is in the file when this returns.
 
-        :raises InputError: if the disk takes no more.
+        :param row: the row, as plain data.
+        :raises InputError: if it cannot be written.
         """
-        line = memoryview(to_line(record))
+        line = memoryview(to_line(row))
         try:
             while line:
                 line = line[self._stream.write(line) :]
@@ -52,26 +53,26 @@ class Journal:
             raise InputError(
                 f"cannot be written: {error.strerror}",
                 where=str(self._stream.name),
-                hint="mend that and run the same command: it goes on from here",
+                hint="fix this and repeat the same command: it continues after the last row",
             ) from error
         self.rows += 1
 
-    def replace(self, records: Mapping[int, Mapping[str, Any]]) -> None:
-        """Put other rows in the place of some; wherever it is killed, either all are or none is.
+    def replace(self, rows: Mapping[int, Mapping[str, Any]]) -> None:
+        """Replace some rows: all of them, or none if the process is killed.
 
+        :param rows: the new rows by index.
         :raises InputError: if they cannot be written.
         """
         output = Path(self._stream.name)
-        part = output.with_name(f"{output.name}.part")
         try:
-            with output.open("rb") as old, part.open("wb") as new:
-                for number, line in enumerate(old):
-                    new.write(to_line(records[number]) if number in records else line)
-            self._stream.close()
-            part.replace(output)
+            with write_atomically(output) as new:
+                with output.open("rb") as old:
+                    for index, line in enumerate(old):
+                        new.write(to_line(rows[index]) if index in rows else line)
+                self._stream.close()
         except OSError as error:
-            raise InputError(f"cannot be written: {error.strerror}", where=str(output)) from error
-        self._stream = _appending(output)
+            raise _unwritable(output, error) from error
+        self._stream = _open_for_append(output)
 
     def close(self) -> None:
         """Close the file."""
@@ -79,33 +80,36 @@ class Journal:
 
 
 @contextmanager
-def open_journal(output: Path, identity: Identity) -> Iterator[Journal]:
-    """Open an output file to go on with, or to begin. Hold its lock while doing so.
+def open_output(output: Path, identity: Identity) -> Iterator[OutputFile]:
+    """Open an output file that is new, or that a run with the same identity has written.
 
-    :raises InputError: if something else made the rows that it has, or they are damaged.
+    :param output: the file; the caller holds its lock.
+    :param identity: the identity of the run.
+    :raises InputError: if another run has written the file, or it is damaged.
     """
-    beside = identity_file(output)
     rows = 0
-    passing: list[int] = []
+    retryable_rows: list[int] = []
     if output.exists() and output.stat().st_size > 0:
-        _require_same(output, _saved(output, beside), identity)
-        rows, size, passing = _whole_rows(output)
+        _require_same(output, _read_identity(output), identity)
+        rows, size, retryable_rows = _scan_rows(output)
         os.truncate(output, size)
     else:
-        write_whole(beside, json.dumps({"format": FORMAT, **identity}, indent=2) + "\n")
-    # Unbuffered: a line that is interrupted is not written later, at a moment of its own.
-    with closing(Journal(_appending(output), rows, passing)) as written:
-        yield written
+        text = json.dumps({"format": FORMAT, **identity}, indent=2) + "\n"
+        write_file(identity_path(output), text)
+    # Unbuffered: Python must not write the rest of an interrupted line later.
+    with closing(OutputFile(_open_for_append(output), rows, retryable_rows)) as file:
+        yield file
 
 
 @contextmanager
-def locked(output: Path) -> Iterator[None]:
-    """Keep other runs from an output file; the system unlocks it if the process is killed.
+def lock_output(output: Path) -> Iterator[None]:
+    """Lock an output file. The system unlocks it if the process is killed.
 
-    :raises InputError: if another run is writing it, or nothing can be written there.
+    :param output: the file, which may not exist yet.
+    :raises InputError: if another run holds the lock, or nothing can be written there.
     """
     if output.exists() and not output.is_file():
-        raise InputError("is no file", where=str(output), hint="name one, or a new one")
+        raise InputError("is not a file", where=str(output), hint="name a file")
     if not output.parent.is_dir():
         raise InputError("there is no such folder", where=str(output.parent))
     lock = FileLock(f"{output}.lock", timeout=0)
@@ -116,98 +120,103 @@ def locked(output: Path) -> Iterator[None]:
             "another run is writing it", where=str(output), hint="wait until it has ended"
         ) from error
     except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", where=str(output)) from error
+        raise _unwritable(output, error) from error
     try:
         yield
     finally:
         lock.release()
 
 
-def forget(output: Path) -> None:
-    """Remove the rows and what made them."""
-    # In this order: rows without their identity would have to be refused.
+def remove_output(output: Path) -> None:
+    """Remove an output file and its identity."""
+    # In this order: rows without their identity would be refused.
     output.unlink(missing_ok=True)
-    identity_file(output).unlink(missing_ok=True)
+    identity_path(output).unlink(missing_ok=True)
 
 
-def identity_file(output: Path) -> Path:
-    """Where the identity of an output file's rows is kept."""
+def identity_path(output: Path) -> Path:
+    """Return the path of the file with the identity of an output file."""
     return output.with_name(f"{output.name}.run.json")
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there as a whole or not at all, wherever the process is killed.
+def write_file(path: Path, text: str) -> None:
+    """Write a text file that is complete or missing, even if the process is killed.
 
     :raises InputError: if it cannot be written.
     """
-    part = path.with_name(f"{path.name}.part")
     try:
-        part.write_bytes(text.encode("utf-8", errors="backslashreplace"))
-        part.replace(path)
+        with write_atomically(path) as stream:
+            stream.write(text.encode("utf-8", errors="backslashreplace"))
     except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", where=str(path)) from error
+        raise _unwritable(path, error) from error
 
 
-def _appending(output: Path) -> FileIO:
+def _open_for_append(output: Path) -> FileIO:
     try:
         return output.open("ab", buffering=0)
     except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", where=str(output)) from error
+        raise _unwritable(output, error) from error
 
 
-def _saved(output: Path, beside: Path) -> dict[str, Any]:
+def _unwritable(path: Path, error: OSError) -> InputError:
+    return InputError(f"cannot be written: {error.strerror}", where=str(path))
+
+
+def _read_identity(output: Path) -> dict[str, Any]:
+    path = identity_path(output)
     try:
-        found = json.loads(beside.read_bytes())
+        identity = json.loads(path.read_bytes())
     except FileNotFoundError:
-        what = f"it is there already, and no {beside.name} beside it says what made it"
-        raise InputError(what, where=str(output), hint=_HINT) from None
+        message = f"exists already, and {path.name}, which says how it was made, does not"
+        raise InputError(message, where=str(output), hint=_HINT) from None
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot be read: {error}", where=str(beside), hint=_HINT) from error
-    if not isinstance(found, dict) or found.pop("format", None) != FORMAT:
-        raise InputError("is of another format", where=str(beside), hint=_HINT)
-    return found
+        raise InputError(f"cannot be read: {error}", where=str(path), hint=_HINT) from error
+    if not isinstance(identity, dict) or identity.pop("format", None) != FORMAT:
+        raise InputError("has another format", where=str(path), hint=_HINT)
+    return identity
 
 
-def _require_same(output: Path, saved: Identity, identity: Identity) -> None:
-    differing = [
-        f"another {name} ({_difference(saved.get(name), identity[name])})"
-        for name in identity
-        if saved.get(name) != identity[name]
+def _require_same(output: Path, before: Identity, now: Identity) -> None:
+    differences = [
+        f"another {name} ({_describe_change(before.get(name), now[name])})"
+        for name in now
+        if before.get(name) != now[name]
     ]
-    if differing:
+    if differences:
         raise InputError(
-            "its rows were made with " + " and ".join(differing), where=str(output), hint=_HINT
+            "its rows were made with " + " and ".join(differences), where=str(output), hint=_HINT
         )
 
 
-def _difference(before: Any, now: Any) -> str:
-    """What was and what is, of a table only the values that differ."""
+def _describe_change(before: Any, now: Any) -> str:
+    """Show both values; of mappings, only the entries that differ."""
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-        return ", ".join(f"{name} {_difference(before.get(name), now.get(name))}" for name in names)
-    return f"was {_shown(before)}, is {_shown(now)}"
+        changes = [f"{name} {_describe_change(before.get(name), now.get(name))}" for name in names]
+        return ", ".join(changes)
+    return f"was {_to_text(before)}, is {_to_text(now)}"
 
 
-def _shown(value: Any) -> str:
+def _to_text(value: Any) -> str:
     if isinstance(value, Mapping):
-        return " ".join(str(each) for each in value.values())
+        return " ".join(map(str, value.values()))
     text = "none" if value is None else str(value)
-    # The beginning of a digest tells it from others.
+    # The first characters of a digest are enough.
     return f"{text[:12]}..." if len(text) == 64 else text
 
 
-def _whole_rows(output: Path) -> tuple[int, int, list[int]]:
-    """How many rows stand in the file, how many bytes they take, and which may do better again.
+def _scan_rows(output: Path) -> tuple[int, int, list[int]]:
+    """Return the number of rows, their size in bytes, and the rows with retryable errors.
 
-    A torn last line is no row.
+    An incomplete last line does not count.
     """
     rows = size = 0
-    passing = []
+    retryable_rows = []
     with output.open("rb") as stream:
         for line in stream:
             if not line.endswith(b"\n"):
                 break
-            row = _row(line)
+            row = _parse_row(line)
             if row.get("row") != rows:
                 raise InputError(
                     f"is not row {rows}: the file was changed",
@@ -216,15 +225,15 @@ def _whole_rows(output: Path) -> tuple[int, int, list[int]]:
                 )
             error = row.get("error")
             if isinstance(error, dict) and error.get("retryable"):
-                passing.append(rows)
+                retryable_rows.append(rows)
             rows += 1
             size += len(line)
-    return rows, size, passing
+    return rows, size, retryable_rows
 
 
-def _row(line: bytes) -> dict[str, Any]:
+def _parse_row(line: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(line)
+        row = json.loads(line)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return row if isinstance(row, dict) else {}

@@ -1,4 +1,4 @@
-"""What a tree comes to, as one row of the output; and rows for what failed."""
+"""Rows of the output: the best path of a tree, or an error, as plain data."""
 
 from __future__ import annotations
 
@@ -13,30 +13,34 @@ from autocog_core.errors import AutocogError
 from autocog_core.numerics import to_json_number
 from autocog_core.types.thought_tree import ThoughtNode, ThoughtPath, ThoughtTree
 
-Record = dict[str, Any]
+OutputRow = dict[str, Any]
 
 
-def record_of(row: int, automaton: AutomatonGraph, tree: ThoughtTree) -> Record:
-    """The best path of a tree.
+def make_output_row(row: int, automaton: AutomatonGraph, tree: ThoughtTree) -> OutputRow:
+    """Return the best path of a tree as an output row.
 
-    - `fields`: the texts of its named actions, and `probs`: of those that choose, the share of the
-      choice among its siblings; lists where a name came several times.
+    - `fields`: the texts of the named actions; a list where a name occurs several times.
+    - `probs`: for named Choose actions, the choice's share among its siblings; lists likewise.
     - `prob`: the product of these shares over all choices of the path, named or not.
-    - `margin`: in nats, how far the closest of them was: the least of log(share of what was
-      followed) - log(share of the best other one); None where nothing else could be chosen.
-    - `logprob`: joint log-probability of all that the model decided on the path.
-    - `tokens`: evaluated for the whole tree. `stopped`: the budget that ended it, or None.
+    - `margin`: the smallest log(share of the chosen) - log(share of the best other), in nats;
+      None if no other choice has a positive share.
+    - `logprob`: the joint log-probability of all decided tokens of the path.
+    - `tokens_evaluated`: tokens evaluated for the whole tree.
+    - `stopped_by`: the budget limit that ended the run, or None.
 
-    :raises InputError: if the tree has no complete path, and no budget is to blame.
+    :param row: index of the input row.
+    :param automaton: the automaton that made the tree.
+    :param tree: the tree.
+    :raises InputError: if the tree has no complete path although no budget limit ended the run.
     """
     path = tree.best(partial=tree.stopped_by is not None)
-    chosen = list(_choices(automaton, path))
+    choices = list(_choices(automaton, path))
     return {
         "row": row,
         "fields": path.fields,
-        "probs": _probs([node for node, _ in chosen]),
-        "prob": math.prod(node.prob for node, _ in chosen),
-        "margin": _margin(chosen),
+        "probs": _probs_by_name([node for node, _ in choices]),
+        "prob": math.prod(node.prob for node, _ in choices),
+        "margin": _smallest_margin(choices),
         "logprob": to_json_number(path.logprob),
         "tokens_evaluated": tree.stats.get("tokens_evaluated", 0),
         "stopped_by": tree.stopped_by,
@@ -44,49 +48,48 @@ def record_of(row: int, automaton: AutomatonGraph, tree: ThoughtTree) -> Record:
     }
 
 
-def error_record(row: int, error: AutocogError) -> Record:
-    """A row without a result, and why; `retryable` where it may go well another time."""
-    told: Record = {"message": error.message, "where": error.where, "hint": error.hint}
+def make_error_row(row: int, error: AutocogError) -> OutputRow:
+    """Return an output row for an error; `retryable` is present if a retry may succeed."""
+    data: OutputRow = {"message": error.message, "where": error.where, "hint": error.hint}
     if error.retryable:
-        told["retryable"] = True
-    return {"row": row, "error": told}
+        data["retryable"] = True
+    return {"row": row, "error": data}
 
 
-def to_line(record: Mapping[str, Any]) -> bytes:
-    """One line of JSON."""
-    text = json.dumps(record, ensure_ascii=False, allow_nan=False)
-    # Data may hold half of a surrogate pair: escaped with a backslash it is JSON again.
+def to_line(row: Mapping[str, Any]) -> bytes:
+    """Return a row as one line of JSON."""
+    text = json.dumps(row, ensure_ascii=False, allow_nan=False)
+    # Data may contain lone surrogates; as backslash escapes they are valid JSON.
     return text.encode("utf-8", errors="backslashreplace") + b"\n"
 
 
 def _choices(
     automaton: AutomatonGraph, path: ThoughtPath
 ) -> Iterator[tuple[ThoughtNode, list[ThoughtNode]]]:
-    """The choices of a path, each with the others that it could have made."""
+    """Yield the path's choices, each with its siblings."""
     tree = path.tree
     for node in path.nodes:
         if isinstance(automaton.by_uid[node.uid], Choose):
             siblings = (tree.nodes[index] for index in tree.children[node.parent])
-            yield node, [other for other in siblings if other is not node]
+            yield node, [sibling for sibling in siblings if sibling is not node]
 
 
-def _probs(nodes: Sequence[ThoughtNode]) -> dict[str, float | list[float]]:
-    found: dict[str, list[float]] = {}
+def _probs_by_name(nodes: Sequence[ThoughtNode]) -> dict[str, float | list[float]]:
+    probs_by_name: dict[str, list[float]] = {}
     for node in nodes:
         if node.name is not None:
-            found.setdefault(node.name, []).append(node.prob)
-    return {name: probs[0] if len(probs) == 1 else probs for name, probs in found.items()}
+            probs_by_name.setdefault(node.name, []).append(node.prob)
+    return {name: probs[0] if len(probs) == 1 else probs for name, probs in probs_by_name.items()}
 
 
-def _margin(chosen: Sequence[tuple[ThoughtNode, Sequence[ThoughtNode]]]) -> float | None:
+def _smallest_margin(choices: Sequence[tuple[ThoughtNode, Sequence[ThoughtNode]]]) -> float | None:
     margins = [
-        _log(node.prob) - _log(max(other.prob for other in others))
-        for node, others in chosen
-        if others
+        _log(node.prob) - _log(max(sibling.prob for sibling in siblings))
+        for node, siblings in choices
+        if siblings
     ]
-    known = [margin for margin in margins if math.isfinite(margin)]
-    return min(known, default=None)
+    return min(filter(math.isfinite, margins), default=None)
 
 
-def _log(share: float) -> float:
-    return math.log(share) if share > 0 else -math.inf
+def _log(prob: float) -> float:
+    return math.log(prob) if prob > 0 else -math.inf

@@ -1,4 +1,4 @@
-"""What all rows of an output come to: counts, and how right the answers were."""
+"""Totals over all rows of an output, and the accuracy and calibration of the answers."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ from typing import Any
 from autocog_core.errors import InputError
 from autocog_core.types.backend_info import Usage
 
-#: Bins of equal width, into which probabilities are put to compare them with accuracy.
+#: Number of bins of the expected calibration error.
 BINS = 10
-#: Of the normal distribution: 95% lie within so many standard deviations.
-_Z = 1.959963984540054
+#: 95% of a normal distribution lie within this many standard deviations.
+Z_95 = 1.959963984540054
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """How many answers were right, and how well their probabilities said so.
+    """Accuracy of the answers, and calibration of their probabilities.
 
-    :ivar field: the field that is compared with the right answer, blanks around both left out.
-    :ivar answered: rows with the field and a right answer; all else is about them.
-    :ivar interval: Wilson's, which holds the accuracy in 95 of 100 data sets.
-    :ivar calibration_error: expected, over ten bins of equal width of the field's `prob`: the mean
-        distance of accuracy and mean `prob` in a bin, weighted by answers. None for a field
-        without `prob`.
-    :ivar brier: mean of (prob - right)**2, `right` being 1 or 0. None as above.
+    :ivar field: the field that is compared with the right answer, without blanks around them.
+    :ivar answered: rows with the field and a right answer; the other numbers are about these.
+    :ivar right: number of right answers.
+    :ivar accuracy: share of right answers; None if there are no answers.
+    :ivar interval: Wilson's 95% interval of the accuracy; None if there are no answers.
+    :ivar calibration_error: expected calibration error over ten bins of equal width of the field's
+        `prob`: the mean of |accuracy - mean `prob`| of the bins, weighted by their answers. None
+        for a field without `prob`.
+    :ivar brier: Brier score, the mean of (prob - right)**2, where `right` is 1 or 0. None for a
+        field without `prob`.
     """
 
     field: str
@@ -40,15 +43,17 @@ class Accuracy:
     brier: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What all rows come to.
+    """Totals over all rows.
 
-    :ivar errors: rows without a result. `stopped`: rows that a budget cut short.
-    :ivar tokens: that models evaluated.
+    :ivar rows: number of rows.
+    :ivar errors: rows with an error.
+    :ivar stopped: rows that a budget limit ended.
+    :ivar tokens: tokens that the models evaluated.
     :ivar first_error: the first row with an error.
-    :ivar accuracy: where right answers were given.
-    :ivar usage: of this run, by model, of those that count what they are asked for.
+    :ivar accuracy: accuracy and calibration; None without right answers.
+    :ivar usage: usage of this run by model, of the models that count it.
     """
 
     rows: int
@@ -60,15 +65,15 @@ class Summary:
     usage: Mapping[str, Usage] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return asdict(self)
 
 
-class Tally:
-    """Counts rows as they come.
+class SummaryBuilder:
+    """Sums over rows that are added one by one.
 
-    :param field: the field to compare with `gold`; None for none.
-    :ivar errors: rows with errors so far.
+    :param field: the field to compare with each row's `gold`; None for no comparison.
+    :ivar errors: rows with an error so far.
     """
 
     def __init__(self, field: str | None = None) -> None:
@@ -77,101 +82,101 @@ class Tally:
         self._rows = self._stopped = self._tokens = 0
         self._first_error: Mapping[str, Any] | None = None
         self._answered = self._right = self._with_prob = 0
-        self._squares = 0.0
+        self._squared_errors = 0.0
         self._bins = [_Bin() for _ in range(BINS)]
 
-    def add(self, record: Mapping[str, Any]) -> None:
-        """Count a row of the output."""
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Add an output row."""
         self._rows += 1
-        if record["error"] is not None:
+        if row["error"] is not None:
             self.errors += 1
-            self._first_error = self._first_error or record
+            self._first_error = self._first_error or row
             return
-        self._stopped += record["stopped_by"] is not None
-        self._tokens += record["tokens_evaluated"]
+        self._stopped += row["stopped_by"] is not None
+        self._tokens += row["tokens_evaluated"]
         if self._field is not None:
-            self._judge(self._field, record)
+            self._add_answer(self._field, row)
 
     def summary(self) -> Summary:
-        """What the rows so far come to."""
+        """Return the summary of the rows so far."""
         return Summary(
-            self._rows,
-            self.errors,
-            self._stopped,
-            self._tokens,
-            self._first_error,
-            None if self._field is None else self._accuracy(self._field),
+            rows=self._rows,
+            errors=self.errors,
+            stopped=self._stopped,
+            tokens=self._tokens,
+            first_error=self._first_error,
+            accuracy=None if self._field is None else self._accuracy(self._field),
         )
 
-    def _judge(self, field: str, record: Mapping[str, Any]) -> None:
-        text = _last(record["fields"].get(field))
-        gold = record.get("gold")
+    def _add_answer(self, field: str, row: Mapping[str, Any]) -> None:
+        text = _last(row["fields"].get(field))
+        gold = row.get("gold")
         if text is None or gold is None:
             return
-        right = text.strip() == gold.strip()
+        is_right = text.strip() == gold.strip()
         self._answered += 1
-        self._right += right
-        prob = _last(record["probs"].get(field))
+        self._right += is_right
+        prob = _last(row["probs"].get(field))
         if prob is not None:
             self._with_prob += 1
-            self._squares += (prob - right) ** 2
-            self._bins[min(int(prob * BINS), BINS - 1)].add(prob, right)
+            self._squared_errors += (prob - is_right) ** 2
+            self._bins[min(int(prob * BINS), BINS - 1)].add(prob, is_right)
 
     def _accuracy(self, field: str) -> Accuracy:
-        some = self._answered > 0
-        judged = self._with_prob
-        gaps = sum(abs(each.probs - each.right) for each in self._bins)
+        right, answered, with_prob = self._right, self._answered, self._with_prob
+        gaps = sum(abs(bin_.prob_sum - bin_.right) for bin_ in self._bins)
         return Accuracy(
-            field,
-            self._answered,
-            self._right,
-            self._right / self._answered if some else None,
-            wilson_interval(self._right, self._answered) if some else None,
-            gaps / judged if judged else None,
-            self._squares / judged if judged else None,
+            field=field,
+            answered=answered,
+            right=right,
+            accuracy=right / answered if answered else None,
+            interval=wilson_interval(right, answered) if answered else None,
+            calibration_error=gaps / with_prob if with_prob else None,
+            brier=self._squared_errors / with_prob if with_prob else None,
         )
 
 
 @dataclass(slots=True)
 class _Bin:
-    """Sums over the answers of one bin: what they are expected to come to, and what they do."""
+    """Expected and actual number of right answers in a bin."""
 
-    probs: float = 0.0
+    prob_sum: float = 0.0
     right: int = 0
 
-    def add(self, prob: float, right: bool) -> None:
-        self.probs += prob
-        self.right += right
+    def add(self, prob: float, is_right: bool) -> None:
+        self.prob_sum += prob
+        self.right += is_right
 
 
 def summarize(output: Path, field: str | None = None) -> Summary:
-    """What the rows of an output file come to, in one pass.
+    """Return the summary of an output file, read in one pass.
 
-    :param field: the field to compare with each row's `gold`.
-    :raises InputError: if the file cannot be read as rows.
+    :param output: the output file.
+    :param field: the field to compare with each row's `gold`; None for no comparison.
+    :raises InputError: if the file cannot be read as output rows.
     """
-    tally = Tally(field)
+    builder = SummaryBuilder(field)
     try:
         with output.open("rb") as stream:
             for line in stream:
-                tally.add(json.loads(line))
+                builder.add(json.loads(line))
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise InputError(f"cannot be read as rows: {error}", where=str(output)) from error
-    return tally.summary()
+        raise InputError(f"cannot be read as output rows: {error}", where=str(output)) from error
+    return builder.summary()
 
 
 def wilson_interval(right: int, answered: int) -> tuple[float, float]:
-    """Wilson's 95% interval of a share."""
+    """Return Wilson's 95% interval of the share `right / answered`."""
     share = right / answered
-    spread = _Z * math.sqrt(share * (1 - share) / answered + _Z**2 / (4 * answered**2))
-    scale = 1 + _Z**2 / answered
-    middle = share + _Z**2 / (2 * answered)
-    # None and all are ends of the interval themselves, which rounding would miss.
+    spread = Z_95 * math.sqrt(share * (1 - share) / answered + Z_95**2 / (4 * answered**2))
+    scale = 1 + Z_95**2 / answered
+    middle = share + Z_95**2 / (2 * answered)
+    # Shares of 0 and 1 are exact ends of the interval; rounding would miss them.
     low = 0.0 if right == 0 else (middle - spread) / scale
     high = 1.0 if right == answered else (middle + spread) / scale
     return low, high
 
 
 def _last(value: Any) -> Any:
-    """The last of several: a field that came more than once."""
+    """Return the last value of a field that occurs several times."""
     return value[-1] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""What a run asks of its models, as far as they count it."""
+"""Requests and tokens that a run causes at its models."""
 
 from __future__ import annotations
 
@@ -8,31 +8,33 @@ from autocog_core.model.model import Model
 from autocog_core.types.backend_info import Usage
 
 
-class Meter:
-    """Tells what models were asked for since it was made; those that do not count are left out.
+class UsageMeter:
+    """Usage of models since the meter was created.
 
-    :param model: the main one. `models`: those that actions name.
+    :param model: the main model.
+    :param models: the models that actions name.
     """
 
     def __init__(self, model: Model, models: Mapping[str, Model] | None = None) -> None:
-        self._begun = [
-            (name, each, each.usage) for name, each in _each_once(model, models or {}).items()
-        ]
+        self._models = _distinct_models(model, models or {})
+        self._initial = {name: model.usage for name, model in self._models.items()}
 
     def read(self) -> dict[str, Usage]:
-        """By the model's name in the program; the main one by its own."""
-        found = {}
-        for name, model, before in self._begun:
-            now = model.usage
-            if now is not None:
-                found[name] = now - (before or Usage())
-        return found
+        """Return the usage by model, without models that do not count it.
+
+        The main model has its own name, the others the name that actions use.
+        """
+        return {
+            name: usage - (self._initial[name] or Usage())
+            for name, model in self._models.items()
+            if (usage := model.usage) is not None
+        }
 
 
-def _each_once(model: Model, models: Mapping[str, Model]) -> dict[str, Model]:
-    found = {model.name: model}
-    for name, each in models.items():
-        # The main one may be named as well, and two models may have the same name.
-        if each.client not in (other.client for other in found.values()):
-            found[name if name not in found else f"{name} (2)"] = each
-    return found
+def _distinct_models(main: Model, models: Mapping[str, Model]) -> dict[str, Model]:
+    distinct = {main.name: main}
+    for name, model in models.items():
+        # Actions may name the main model too, and two models may have the same name.
+        if model.client not in (other.client for other in distinct.values()):
+            distinct[name if name not in distinct else f"{name} (2)"] = model
+    return distinct

@@ -5,6 +5,7 @@ from __future__ import annotations
 from autocog_core.config.cache_folder import cache_folder, file_hash
 from autocog_core.config.options import HUB_PREFIX, PACKAGE_PREFIX, package_file, validate
 from autocog_core.errors import did_you_mean, shorten
+from autocog_core.files import write_atomically
 from autocog_core.hooks.client import BackendClient
 from autocog_core.lazy import lazy
 from autocog_core.numerics import entropy, log_softmax, logsumexp, logsumexp_row, softmax, top_k_ids
@@ -74,4 +75,5 @@ __all__ = [
     "tokenize_continuation",
     "top_k_ids",
     "validate",
+    "write_atomically",
 ]

@@ -37,7 +37,7 @@ LAYERS = (
     ("hooks",),
     ("automaton",),
     ("types",),
-    ("errors", "redaction", "numerics", "lazy", "version"),
+    ("errors", "files", "redaction", "numerics", "lazy", "version"),
 )
 #: Packages of core whose names plugins may import, and the one module beside them.
 FACES = {

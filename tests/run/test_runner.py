@@ -1,4 +1,4 @@
-"""A program over the rows of a file: the API's own answers, once each, whatever happens between."""
+"""A program on the rows of a file: output rows equal the API's results, also after interrupts."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def records(output: Path) -> list[dict[str, Any]]:
+def read_rows(output: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in output.read_bytes().split(b"\n")[:-1]]
 
 
 def stop_at(row: int) -> Callable[[Progress], None]:
-    """Interrupt as Ctrl-C does, once so many rows are done."""
+    """Interrupt like Ctrl-C when this many rows are done."""
 
     def watch(progress: Progress) -> None:
         if progress.done == row:
@@ -75,47 +75,51 @@ def stop_at(row: int) -> Callable[[Progress], None]:
 
 
 @pytest.mark.parametrize("concurrency", [1, 3, 100])
-def test_each_row_has_the_apis_answer_and_bad_rows_have_errors(
+def test_each_row_equals_the_api_and_bad_rows_have_errors(
     automaton: Automaton, model: Model, source: Path, tmp_path: Path, concurrency: int
 ) -> None:
     output = tmp_path / "out.jsonl"
     summary = run_file(Run(automaton, model, concurrency=concurrency), source, output)
-    found = records(output)
-    assert [record["row"] for record in found] == list(range(len(ROWS)))
-    for record, row in zip(found, ROWS, strict=True):
-        if record["row"] in WITHOUT_ANSWER:
-            assert set(record) == {"row", "error"}
-            assert record["error"]["message"]
+    output_rows = read_rows(output)
+    assert [output_row["row"] for output_row in output_rows] == list(range(len(ROWS)))
+    for output_row, row in zip(output_rows, ROWS, strict=True):
+        if output_row["row"] in WITHOUT_ANSWER:
+            assert set(output_row) == {"row", "error"}
+            assert output_row["error"]["message"]
             continue
         tree = automaton.run(model, row)
-        assert record["error"] is None
-        assert record["fields"] == tree.fields
-        assert record["logprob"] == pytest.approx(tree.best().logprob)
-        assert record["tokens_evaluated"] > 0
-        assert record["stopped_by"] is None
-    assert "line 3" in found[2]["error"]["where"]
-    assert '"question" is missing' in found[3]["error"]["message"]
+        assert output_row["error"] is None
+        assert output_row["fields"] == tree.fields
+        assert output_row["logprob"] == pytest.approx(tree.best().logprob)
+        assert output_row["tokens_evaluated"] > 0
+        assert output_row["stopped_by"] is None
+    assert "line 3" in output_rows[2]["error"]["where"]
+    assert '"question" is missing' in output_rows[3]["error"]["message"]
     assert (summary.rows, summary.errors) == (len(ROWS), len(WITHOUT_ANSWER))
-    assert summary.tokens == sum(record.get("tokens_evaluated", 0) for record in found)
+    assert summary.tokens == sum(
+        output_row.get("tokens_evaluated", 0) for output_row in output_rows
+    )
 
 
-def test_the_numbers_of_a_record_are_those_of_the_choices(
+def test_the_numbers_of_an_output_row_are_those_of_its_choices(
     automaton: Automaton, model: Model
 ) -> None:
     run = Run(automaton, model)
-    (answer,) = run.answers([Row(0, {"question": "One"})])
-    record = answer.record
+    (result,) = run.run_rows([Row(0, {"question": "One"})])
+    output_row = result.output_row
     first = model.choose("One:", (" a", " b", " c"))
     second = model.choose(f"One:{first.choice} Sure?", (" yes", " no"))
-    assert record["fields"] == {"answer": first.choice, "sure": second.choice}
-    assert record["probs"] == pytest.approx({"answer": first.best.prob, "sure": second.best.prob})
-    assert record["prob"] == pytest.approx(first.best.prob * second.best.prob)
+    assert output_row["fields"] == {"answer": first.choice, "sure": second.choice}
+    assert output_row["probs"] == pytest.approx(
+        {"answer": first.best.prob, "sure": second.best.prob}
+    )
+    assert output_row["prob"] == pytest.approx(first.best.prob * second.best.prob)
     margins = []
     for scores in (first, second):
         high, low = sorted((score.prob for score in scores.scores), reverse=True)[:2]
         margins.append(math.log(high) - math.log(low))
-    assert record["margin"] == pytest.approx(min(margins))
-    assert record["logprob"] == pytest.approx(first.best.logprob + second.best.logprob)
+    assert output_row["margin"] == pytest.approx(min(margins))
+    assert output_row["logprob"] == pytest.approx(first.best.logprob + second.best.logprob)
 
 
 @pytest.mark.parametrize(
@@ -123,29 +127,29 @@ def test_the_numbers_of_a_record_are_those_of_the_choices(
     [({"b": 0.25}, 0.75, math.log(3)), ({}, 1.0, None)],
     ids=["two", "one"],
 )
-def test_the_margin_is_in_nats_and_nothing_where_there_was_no_other_choice(
+def test_the_margin_is_in_nats_and_none_without_another_choice(
     second: Mapping[str, float], prob: float, margin: float | None
 ) -> None:
     choices = ["a", *second]
     program = Automaton.from_dict({"actions": [{"text": "It is "}, {"choices": choices}]})
     model = table_model({"It is ": {"a": 0.75, **second}})
-    (answer,) = Run(program, model).answers([Row(0)])
-    # A choice without a name is in no field, and counts all the same.
-    assert answer.record["fields"] == answer.record["probs"] == {}
-    assert answer.record["prob"] == pytest.approx(prob, rel=1e-6)
-    assert answer.record["margin"] == (pytest.approx(margin, rel=1e-6) if margin else None)
+    (result,) = Run(program, model).run_rows([Row(0)])
+    # A choice without a name is in no field, and counts in `prob`.
+    assert result.output_row["fields"] == result.output_row["probs"] == {}
+    assert result.output_row["prob"] == pytest.approx(prob, rel=1e-6)
+    assert result.output_row["margin"] == (pytest.approx(margin, rel=1e-6) if margin else None)
 
 
-def test_a_choice_without_rival_has_no_infinite_margin() -> None:
+def test_a_certain_choice_has_no_infinite_margin() -> None:
     """JSON has no infinity."""
     program = Automaton.from_dict({"actions": [{"text": "It is "}, {"choices": ["a", "b"]}]})
-    (answer,) = Run(program, table_model({"It is ": {"a": 1.0}})).answers([Row(0)])
-    assert answer.record["prob"] == 1.0
-    assert answer.record["margin"] is None
-    json.dumps(answer.record, allow_nan=False)
+    (result,) = Run(program, table_model({"It is ": {"a": 1.0}})).run_rows([Row(0)])
+    assert result.output_row["prob"] == 1.0
+    assert result.output_row["margin"] is None
+    json.dumps(result.output_row, allow_nan=False)
 
 
-def test_fields_that_came_more_than_once_have_lists(model: Model) -> None:
+def test_repeated_fields_have_lists(model: Model) -> None:
     program = Automaton.from_dict(
         {
             "actions": [
@@ -155,20 +159,20 @@ def test_fields_that_came_more_than_once_have_lists(model: Model) -> None:
             ]
         }
     )
-    (answer,) = Run(program, model).answers([Row(0)])
-    assert len(answer.record["fields"]["step"]) == 2
-    assert math.prod(answer.record["probs"]["step"]) == pytest.approx(answer.record["prob"])
+    (result,) = Run(program, model).run_rows([Row(0)])
+    assert len(result.output_row["fields"]["step"]) == 2
+    assert math.prod(result.output_row["probs"]["step"]) == pytest.approx(result.output_row["prob"])
 
 
-def test_a_row_that_a_budget_stopped_says_so(automaton: Automaton, model: Model) -> None:
+def test_a_row_that_a_budget_ended_has_stopped_by(automaton: Automaton, model: Model) -> None:
     run = Run(automaton, model, budget=Budget(tokens=1))
-    (answer,) = run.answers([Row(0, {"question": "One"})])
-    assert answer.record["stopped_by"] == "tokens"
-    assert set(answer.record["fields"]) == {"answer"}
-    assert answer.record["error"] is None
+    (result,) = run.run_rows([Row(0, {"question": "One"})])
+    assert result.output_row["stopped_by"] == "tokens"
+    assert set(result.output_row["fields"]) == {"answer"}
+    assert result.output_row["error"] is None
 
 
-def test_interrupted_after_any_row_it_goes_on_to_the_same_file(
+def test_a_run_interrupted_after_any_row_resumes_to_the_same_file(
     automaton: Automaton, model: Model, source: Path, tmp_path: Path
 ) -> None:
     run = Run(automaton, model, concurrency=2, gold=Gold("answer", "label"))
@@ -177,15 +181,15 @@ def test_interrupted_after_any_row_it_goes_on_to_the_same_file(
         output = tmp_path / f"out-{row}.jsonl"
         with pytest.raises(KeyboardInterrupt):
             run_file(run, source, output, on_progress=stop_at(row))
-        assert len(records(output)) == row
+        assert len(read_rows(output)) == row
         seen: list[Progress] = []
         assert run_file(run, source, output, on_progress=seen.append) == summary
         assert output.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
         assert [progress.done for progress in seen] == list(range(row, len(ROWS) + 1))
-        assert {(progress.begun, progress.total) for progress in seen} == {(row, len(ROWS))}
+        assert {(progress.resumed, progress.total) for progress in seen} == {(row, len(ROWS))}
 
 
-def test_a_larger_limit_goes_on_and_a_smaller_one_takes_nothing_away(
+def test_a_larger_limit_continues_and_a_smaller_one_removes_nothing(
     automaton: Automaton, model: Model, source: Path, tmp_path: Path
 ) -> None:
     run = Run(automaton, model)
@@ -198,7 +202,7 @@ def test_a_larger_limit_goes_on_and_a_smaller_one_takes_nothing_away(
     assert output.read_bytes() == whole
 
 
-def test_what_would_give_other_rows_is_refused(
+def test_a_run_with_another_identity_is_refused(
     automaton: Automaton, model: Model, source: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out.jsonl"
@@ -214,28 +218,28 @@ def test_what_would_give_other_rows_is_refused(
         (Run(automaton, model), other_source, "another input"),
         (Run(automaton, model, budget=Budget(tokens=9)), source, "another budget"),
         (Run(automaton, model, gold=Gold("answer", "label")), source, "another gold"),
-        (Run(automaton, model, trees=tmp_path / "trees"), source, "another folder of trees"),
+        (Run(automaton, model, tree_dir=tmp_path / "trees"), source, "another folder of trees"),
     ]
-    for run, rows, told in refused:
+    for run, rows, message in refused:
         with pytest.raises(InputError) as caught:
             run_file(run, rows, output)
         assert str(caught.value).count("another ") == 2, "one, and in the hint"
-        assert told in str(caught.value)
+        assert message in str(caught.value)
         assert output.read_bytes() == before
-    # How many at once is no reason.
+    # Another concurrency is accepted.
     run_file(Run(automaton, model, concurrency=5), source, output)
 
 
-def test_restart_begins_anew_with_whatever_is_given(
+def test_overwrite_removes_rows_and_trees_of_the_earlier_run(
     automaton: Automaton, model: Model, source: Path, tmp_path: Path
 ) -> None:
     output, trees = tmp_path / "out.jsonl", tmp_path / "trees"
-    run_file(Run(automaton, model, trees=trees), source, output)
+    run_file(Run(automaton, model, tree_dir=trees), source, output)
     (trees / "notes.txt").write_text("mine")
     other = random_model(seed=4)
-    run_file(Run(automaton, other, trees=trees), source, output, limit=2, overwrite=True)
-    assert len(records(output)) == 2
-    assert records(output)[0]["fields"] == automaton.run(other, ROWS[0]).fields
+    run_file(Run(automaton, other, tree_dir=trees), source, output, limit=2, overwrite=True)
+    assert len(read_rows(output)) == 2
+    assert read_rows(output)[0]["fields"] == automaton.run(other, ROWS[0]).fields
     assert sorted(path.name for path in trees.iterdir()) == [
         "000000.json",
         "000001.json",
@@ -243,7 +247,7 @@ def test_restart_begins_anew_with_whatever_is_given(
     ]
 
 
-def test_trees_are_whole_and_there_before_their_rows(
+def test_complete_trees_are_written_before_their_rows(
     automaton: Automaton, model: Model, source: Path, tmp_path: Path
 ) -> None:
     output, trees = tmp_path / "out.jsonl", tmp_path / "deep" / "trees"
@@ -251,26 +255,26 @@ def test_trees_are_whole_and_there_before_their_rows(
 
     def watch(progress: Progress) -> None:
         expected = [f"{row:06d}.json" for row in answered if row < progress.done]
-        found = sorted(path.name for path in trees.iterdir()) if trees.exists() else []
-        assert found[: len(expected)] == expected
+        names = sorted(path.name for path in trees.iterdir()) if trees.exists() else []
+        assert names[: len(expected)] == expected
 
-    run_file(Run(automaton, model, trees=trees), source, output, on_progress=watch)
+    run_file(Run(automaton, model, tree_dir=trees), source, output, on_progress=watch)
     for row in answered:
         tree = ThoughtTree.from_dict(json.loads((trees / f"{row:06d}.json").read_text()))
         assert tree.nodes == automaton.run(model, ROWS[row]).nodes
 
 
-def test_a_tree_that_cannot_be_written_ends_the_run_and_not_the_row(
+def test_a_tree_that_cannot_be_written_ends_the_run(
     automaton: Automaton, model: Model, source: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "trees").write_text("a file")
     output = tmp_path / "out.jsonl"
-    with pytest.raises(InputError, match="trees: cannot be made"):
-        run_file(Run(automaton, model, trees=tmp_path / "trees"), source, output)
-    assert records(output) == []
+    with pytest.raises(InputError, match="trees: cannot be created"):
+        run_file(Run(automaton, model, tree_dir=tmp_path / "trees"), source, output)
+    assert read_rows(output) == []
 
 
-def test_what_would_meet_every_row_ends_the_run(
+def test_an_error_of_all_rows_ends_the_run(
     automaton: Automaton, source: Path, tmp_path: Path
 ) -> None:
     closing = random_model(seed=3)
@@ -282,7 +286,7 @@ def test_what_would_meet_every_row_ends_the_run(
     output = tmp_path / "out.jsonl"
     with pytest.raises(ClosedError):
         run_file(Run(automaton, closing), source, output, on_progress=watch)
-    assert len(records(output)) == 1
+    assert len(read_rows(output)) == 1
 
 
 def test_right_answers_are_compared_as_text(
@@ -291,20 +295,20 @@ def test_right_answers_are_compared_as_text(
     output = tmp_path / "out.jsonl"
     run = Run(automaton, model, gold=Gold("answer", "label"))
     summary = run_file(run, source, output)
-    found = records(output)
-    assert [record["gold"] for record in found] == [
+    output_rows = read_rows(output)
+    assert [output_row["gold"] for output_row in output_rows] == [
         "a", "x", None, "b", "c", None, "7", None, None, None,
     ]  # fmt: skip
     assert summary.accuracy is not None
-    judged = [found[row] for row in (0, 1, 6)]
+    judged = [output_rows[row] for row in (0, 1, 6)]
     assert summary.accuracy.answered == 3
     assert summary.accuracy.right == sum(
-        record["fields"]["answer"].strip() == record["gold"] for record in judged
+        output_row["fields"]["answer"].strip() == output_row["gold"] for output_row in judged
     )
     assert summary == summarize(output, "answer")
 
 
-def test_gold_is_of_the_last_named_choice_or_of_the_field_given(automaton: Automaton) -> None:
+def test_gold_without_a_field_is_for_the_last_named_choice(automaton: Automaton) -> None:
     assert Gold.parse("label", automaton) == Gold("sure", "label")
     assert Gold.parse("answer=label", automaton) == Gold("answer", "label")
     with pytest.raises(InputError, match='did you mean "answer"'):
@@ -314,7 +318,7 @@ def test_gold_is_of_the_last_named_choice_or_of_the_field_given(automaton: Autom
         Gold.parse("label", nameless)
 
 
-def test_columns_that_every_row_needs_are_asked_for_beforehand(
+def test_missing_columns_are_reported_before_the_first_row(
     automaton: Automaton, tmp_path: Path
 ) -> None:
     path = tmp_path / "rows.csv"
@@ -329,10 +333,10 @@ def test_columns_that_every_row_needs_are_asked_for_beforehand(
         check_columns(path, automaton, Gold("answer", "gold"))
 
 
-def test_a_table_gives_what_lines_of_json_give(
+def test_csv_gives_the_same_output_as_jsonl(
     automaton: Automaton, model: Model, tmp_path: Path
 ) -> None:
-    """Cells are text, which the inputs read as what they are declared to be."""
+    """Cells are text; each input parses its text by its declared type."""
     (tmp_path / "rows.csv").write_text('question,options\nTwo,"[""x"", ""y""]"\n')
     (tmp_path / "rows.jsonl").write_text('{"question": "Two", "options": ["x", "y"]}\n')
     outputs = []
@@ -346,30 +350,28 @@ def test_a_table_gives_what_lines_of_json_give(
 
 def test_the_input_is_never_written_over(automaton: Automaton, model: Model, source: Path) -> None:
     before = source.read_bytes()
-    with pytest.raises(InputError, match="is the input"):
+    with pytest.raises(InputError, match="is the input file"):
         run_file(Run(automaton, model), source, source, overwrite=True)
     assert source.read_bytes() == before
 
 
-def test_rows_that_cannot_be_read_are_answered_as_they_come(
-    automaton: Automaton, model: Model
-) -> None:
-    """They are not kept until a good one comes."""
+def test_unreadable_rows_give_results_at_once(automaton: Automaton, model: Model) -> None:
+    """They do not wait for the next readable row."""
     taken = []
 
     def source() -> Iterator[Row]:
         for index in range(1000):
             taken.append(index)
-            yield Row(index, error=InputError("is no JSON"))
+            yield Row(index, error=InputError("is not valid JSON"))
 
-    answers = Run(automaton, model, concurrency=4).answers(source())
-    assert next(answers).record["row"] == 0
+    results = Run(automaton, model, concurrency=4).run_rows(source())
+    assert next(results).output_row["row"] == 0
     assert len(taken) <= 2
-    assert [answer.record["row"] for answer in answers] == list(range(1, 1000))
+    assert [result.output_row["row"] for result in results] == list(range(1, 1000))
 
 
-class FailingNow:
-    """A wrapper that fails for some rows, as a server does that is down for a while."""
+class FailsForQuestions:
+    """A wrapper that fails for some rows, like a server that is down for a while."""
 
     def __init__(self, *questions: str) -> None:
         self.questions = questions
@@ -377,43 +379,43 @@ class FailingNow:
 
     @hookimpl(wrapper=True)
     def greedy_tree_impl(self, queries: Any) -> Any:
-        told = b"".join(bytes(t for t in query.prefix if t < 256) for query in queries)
-        if any(question.encode() in told for question in self.questions):
+        prefixes = b"".join(bytes(t for t in query.prefix if t < 256) for query in queries)
+        if any(question.encode() in prefixes for question in self.questions):
             raise EngineError("not now", where="server", retryable=self.retryable)
         return (yield)
 
 
 @pytest.mark.parametrize("stop_after", [None, 1])
-def test_rows_whose_errors_may_pass_are_tried_again_in_their_places(
+def test_rows_with_retryable_errors_are_retried_and_replaced(
     automaton: Automaton, tmp_path: Path, stop_after: int | None
 ) -> None:
     source, output, plain = (tmp_path / name for name in ("rows.jsonl", "out.jsonl", "plain.jsonl"))
     source.write_text("".join(f'{{"question": "Row {n}"}}\n' for n in range(6)) + "no row\n")
     with random_model(seed=3) as plain_model:
         run_file(Run(automaton, plain_model), source, plain)
-    wrapper = FailingNow("Row 1", "Row 4")
+    wrapper = FailsForQuestions("Row 1", "Row 4")
     with Model(RandomLM(seed=3), wrappers=[wrapper]) as model:
         assert run_file(Run(automaton, model), source, output, limit=5).errors == 2
-        first = records(output)
+        first = read_rows(output)
         assert [row["row"] for row in first if row["error"]] == [1, 4]
         assert all(row["error"]["retryable"] for row in first if row["error"])
         wrapper.questions = ()
         if stop_after is not None:
             with pytest.raises(KeyboardInterrupt):
                 run_file(Run(automaton, model), source, output, on_progress=stop_at(4))
-            # What was done before the interrupt is there.
-            assert [row["row"] for row in records(output) if row["error"]] == [4]
+            # The row finished before the interrupt is replaced.
+            assert [row["row"] for row in read_rows(output) if row["error"]] == [4]
         assert run_file(Run(automaton, model), source, output).errors == 1
-    assert records(output) == records(plain)
+    assert read_rows(output) == read_rows(plain)
 
 
-def test_rows_whose_errors_stay_are_not_tried_again(automaton: Automaton, tmp_path: Path) -> None:
+def test_rows_with_other_errors_are_not_retried(automaton: Automaton, tmp_path: Path) -> None:
     source, output = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
     source.write_text('{"question": "Row 0"}\n')
-    wrapper = FailingNow("Row 0")
+    wrapper = FailsForQuestions("Row 0")
     wrapper.retryable = False
     with Model(RandomLM(seed=3), wrappers=[wrapper]) as model:
         run_file(Run(automaton, model), source, output)
         wrapper.questions = ()
         assert run_file(Run(automaton, model), source, output).errors == 1
-    assert "retryable" not in records(output)[0]["error"]
+    assert "retryable" not in read_rows(output)[0]["error"]

@@ -1,4 +1,4 @@
-"""What a run asked of its models: the difference of what they count, and nothing for others."""
+"""Usage of a run: the difference of the models' counters; models without counters are left out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from autocog_core import Automaton, Choose, Complete, Model, Text, Usage
-from autocog_core.dataset import Meter, Row, Run, run_file
+from autocog_core.dataset import Row, Run, UsageMeter, run_file
 from tests.support.automata.side_by_side import Server
 from tests.support.small_backends import random_model
 
@@ -24,10 +24,10 @@ def write_rows(path: Path, count: int) -> Path:
     return path
 
 
-def test_a_summary_has_what_this_run_asked_for(tmp_path: Path) -> None:
+def test_a_summary_has_the_usage_of_this_run(tmp_path: Path) -> None:
     model = Model(Server(), name="main")
     model.choose("x", ("a", "b"))
-    job = Run(PROGRAM, model, {"other": random_model()}, concurrency=2)
+    job = Run(PROGRAM, model, models={"other": random_model()}, concurrency=2)
     source, output = write_rows(tmp_path / "rows.jsonl", 5), tmp_path / "out.jsonl"
     first = run_file(job, source, output, limit=3)
     assert first.usage == {"main": Usage(3, 30, 12, 6)}
@@ -36,9 +36,9 @@ def test_a_summary_has_what_this_run_asked_for(tmp_path: Path) -> None:
     assert json.loads(json.dumps(whole.to_dict()))["usage"]["main"]["cached_tokens"] == 8
 
 
-def test_each_model_is_counted_once_whatever_it_is_called() -> None:
+def test_a_model_with_several_names_is_counted_once() -> None:
     first, second = Model(Server(), name="one"), Model(Server(), name="two")
-    meter = Meter(
+    meter = UsageMeter(
         first, {"again": first, "judge": second, "judge too": second, "one": Model(Server())}
     )
     PROGRAM.run(first, models={"other": second})
@@ -47,16 +47,16 @@ def test_each_model_is_counted_once_whatever_it_is_called() -> None:
         "judge": Usage(1, 10, 4, 2),
         "one (2)": Usage(),
     }
-    assert Meter(random_model()).read() == {}
+    assert UsageMeter(random_model()).read() == {}
 
 
 def test_another_strategy_is_another_output(tmp_path: Path) -> None:
     source = write_rows(tmp_path / "rows.jsonl", 1)
     model = random_model()
-    plain = Run(PROGRAM, model, {"other": model})
-    asked = Run(PROGRAM, model, {"other": model}, strategy="text")
+    plain = Run(PROGRAM, model, models={"other": model})
+    asked = Run(PROGRAM, model, models={"other": model}, strategy="text")
     assert plain.identity(source)["strategy"] is None
     assert asked.identity(source)["strategy"] == "text"
-    (answer,) = asked.answers([Row(0)])
-    assert answer.tree is not None
-    assert answer.tree.provenance["strategy"] == "text"
+    (result,) = asked.run_rows([Row(0)])
+    assert result.tree is not None
+    assert result.tree.provenance["strategy"] == "text"

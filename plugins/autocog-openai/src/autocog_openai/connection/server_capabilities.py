@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from autocog_core import SpecialToken
-from autocog_core.toolkit import cache_folder
+from autocog_core.toolkit import cache_folder, write_atomically
 
 #: Of the file: older ones are found out anew.
 FORMAT = 1
@@ -106,9 +106,9 @@ def keep(key: str, facts: Facts, *, doubtful: bool = False) -> None:
     path = _doubtful(_file(key)) if doubtful else _file(key)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(f".{hashlib.sha256(facts.identity.encode()).hexdigest()[:8]}")
-        fresh.write_text(facts.model_dump_json(), encoding="utf-8")
-        fresh.replace(path)
+        digest = hashlib.sha256(facts.identity.encode()).hexdigest()[:8]
+        with write_atomically(path, suffix=f".{digest}") as stream:
+            stream.write(facts.model_dump_json().encode())
     except OSError:
         return
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from autocog_core import AutocogError, Automaton, InputError, ThoughtTree
-from autocog_core.dataset import record_of
+from autocog_core.dataset import make_output_row
 from autocog_tf.pipelines.base import AutocogPipeline, reject_unknown_options
 from autocog_tf.pipelines.rows import at_row
 
@@ -54,7 +54,7 @@ class ThoughtAutomatonPipeline(AutocogPipeline):
     def postprocess(self, model_outputs: tuple[Automaton, int, ThoughtTree]) -> Answer:
         """A tree as plain data."""
         automaton, row, tree = model_outputs
-        record = record_of(row, automaton, tree)
+        record = make_output_row(row, automaton, tree)
         figures = {name: record[name] for name in FIGURES}
         return {
             "record": record["fields"],

@@ -1,4 +1,4 @@
-"""Rows out of files: all of them, in order, the broken ones as errors."""
+"""Input rows: all rows of a file in order; a row that cannot be read is an error."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ CSV = (
 )
 
 
-def written(folder: Path, name: str, content: bytes) -> Path:
+def write(folder: Path, name: str, content: bytes) -> Path:
     path = folder / name
     path.write_bytes(content)
     return path
 
 
-def shown(path: Path, **options: Any) -> list[Any]:
-    """The values of each row, or where its error is."""
+def read_all(path: Path, **options: Any) -> list[Any]:
+    """Return the values of each row, or where its error is."""
     return [
         dict(row.values) if row.error is None else row.error.where.removeprefix(f"{path}, ")
         for row in read_rows(path, **options)
     ]
 
 
-def test_jsonl_lines_that_are_no_object_are_errors_with_their_line(tmp_path: Path) -> None:
-    path = written(tmp_path, "rows.jsonl", JSONL)
-    assert shown(path) == [
+def test_bad_jsonl_lines_are_errors_with_their_line(tmp_path: Path) -> None:
+    path = write(tmp_path, "rows.jsonl", JSONL)
+    assert read_all(path) == [
         {"a": 1},
         "line 3",
         "line 4",
@@ -66,14 +66,14 @@ def test_jsonl_lines_that_are_no_object_are_errors_with_their_line(tmp_path: Pat
     assert [row.index for row in read_rows(path)] == list(range(7))
 
 
-def test_json_nested_too_deeply_is_an_error_and_not_the_end(tmp_path: Path) -> None:
-    path = written(tmp_path, "rows.jsonl", b"[" * 200_000 + b'\n{"a": 1}\n')
-    assert shown(path) == ["line 1", {"a": 1}]
+def test_json_nested_too_deeply_is_an_error_of_its_row(tmp_path: Path) -> None:
+    path = write(tmp_path, "rows.jsonl", b"[" * 200_000 + b'\n{"a": 1}\n')
+    assert read_all(path) == ["line 1", {"a": 1}]
 
 
-def test_csv_rows_that_do_not_fit_the_header_are_errors_with_their_line(tmp_path: Path) -> None:
-    path = written(tmp_path, "rows.csv", CSV)
-    assert shown(path) == [
+def test_bad_csv_rows_are_errors_with_their_line(tmp_path: Path) -> None:
+    path = write(tmp_path, "rows.csv", CSV)
+    assert read_all(path) == [
         {"a": "1", "b": 'x, "y"\r\nz'},
         "line 5",
         "line 6",
@@ -86,8 +86,8 @@ def test_csv_rows_that_do_not_fit_the_header_are_errors_with_their_line(tmp_path
 
 
 def test_csv_cells_may_be_long(tmp_path: Path) -> None:
-    path = written(tmp_path, "rows.csv", b"a\n" + b"x" * 1_000_000 + b"\n")
-    assert [len(row["a"]) for row in shown(path)] == [1_000_000]
+    path = write(tmp_path, "rows.csv", b"a\n" + b"x" * 1_000_000 + b"\n")
+    assert [len(row["a"]) for row in read_all(path)] == [1_000_000]
 
 
 @given(
@@ -95,66 +95,66 @@ def test_csv_cells_may_be_long(tmp_path: Path) -> None:
         lambda width: st.lists(st.lists(st.text(), min_size=width, max_size=width), min_size=1)
     )
 )
-def test_csv_gives_the_cells_that_were_written(tmp_path: Path, cells: list[list[str]]) -> None:
+def test_csv_cells_read_back_equal(tmp_path: Path, cells: list[list[str]]) -> None:
     names = [f"column {i}" for i in range(len(cells[0]))]
     text = io.StringIO(newline="")
     csv.writer(text).writerows([names, *cells])
-    path = written(tmp_path, "rows.csv", text.getvalue().encode())
+    path = write(tmp_path, "rows.csv", text.getvalue().encode())
     assert [list(row.values.values()) for row in read_rows(path)] == cells
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
-        (b"", "there is none"),
-        (b"a,b,a\n1,2,3\n", '"a" is there more than once'),
-        (b"a,\xff\n", "is no UTF-8"),
-        (b'"a\n', "is broken"),
+        (b"", "is missing"),
+        (b"a,b,a\n1,2,3\n", 'several columns named "a"'),
+        (b"a,\xff\n", "is not UTF-8"),
+        (b'"a\n', "is not valid CSV"),
     ],
     ids=str,
 )
-def test_csv_without_a_sound_header_is_refused(tmp_path: Path, content: bytes, told: str) -> None:
-    path = written(tmp_path, "rows.csv", content)
-    for look in (column_names, count_rows, shown):
-        with pytest.raises(InputError, match=told):
-            look(path)
+def test_csv_with_a_bad_header_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = write(tmp_path, "rows.csv", content)
+    for read in (column_names, count_rows, read_all):
+        with pytest.raises(InputError, match=message):
+            read(path)
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv"])
-def test_a_start_and_a_limit_cut_rows_out(tmp_path: Path, name: str) -> None:
-    path = written(tmp_path, name, JSONL if name.endswith("jsonl") else CSV)
-    everything = shown(path)
-    assert count_rows(path) == len(everything)
-    for start in range(len(everything) + 1):
-        for limit in range(start, len(everything) + 2):
-            found = list(read_rows(path, start, limit))
-            assert shown(path, start=start, limit=limit) == everything[start:limit]
-            assert [row.index for row in found] == list(range(start, min(limit, len(everything))))
+def test_start_and_limit_select_rows(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path, name, JSONL if name.endswith("jsonl") else CSV)
+    all_rows = read_all(path)
+    assert count_rows(path) == len(all_rows)
+    for start in range(len(all_rows) + 1):
+        for limit in range(start, len(all_rows) + 2):
+            rows = list(read_rows(path, start, limit))
+            assert read_all(path, start=start, limit=limit) == all_rows[start:limit]
+            assert [row.index for row in rows] == list(range(start, min(limit, len(all_rows))))
         assert count_rows(path, start) == start
 
 
 @pytest.mark.parametrize("name", ["nowhere.jsonl", "nowhere.csv", "nowhere.parquet", "rows.txt"])
 def test_files_that_cannot_be_read_are_named(tmp_path: Path, name: str) -> None:
-    for look in (column_names, count_rows, shown):
+    for read in (column_names, count_rows, read_all):
         with pytest.raises(InputError) as caught:
-            look(tmp_path / name)
+            read(tmp_path / name)
         assert name in str(caught.value)
 
 
-def test_parquet_rows_come_with_their_types(tmp_path: Path) -> None:
+def test_parquet_values_keep_their_types(tmp_path: Path) -> None:
     arrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     path = tmp_path / "rows.parquet"
     rows = [{"a": f"text {i}", "b": i, "c": ["x", "y"], "d": None} for i in range(700)]
     parquet.write_table(arrow.Table.from_pylist(rows), path)
-    assert shown(path) == rows
-    assert shown(path, start=690, limit=695) == rows[690:695]
+    assert read_all(path) == rows
+    assert read_all(path, start=690, limit=695) == rows[690:695]
     assert count_rows(path) == 700
     assert count_rows(path, 5) == 5
     assert column_names(path) == ("a", "b", "c", "d")
 
 
-def test_parquet_text_that_is_no_utf8_is_an_error_of_its_row(tmp_path: Path) -> None:
+def test_parquet_text_that_is_not_utf8_is_an_error_of_its_row(tmp_path: Path) -> None:
     arrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     path = tmp_path / "rows.parquet"
@@ -164,28 +164,28 @@ def test_parquet_text_that_is_no_utf8_is_an_error_of_its_row(tmp_path: Path) -> 
     parquet.write_table(arrow.table({"a": column}), path)
     expected: list[Any] = [{"a": str(i)} for i in range(600)]
     expected[300] = "row 300"
-    assert shown(path) == expected
+    assert read_all(path) == expected
 
 
-def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:
+def test_a_bad_parquet_file_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
-    path = written(tmp_path, "rows.parquet", b"a,b\n1,2\n")
-    with pytest.raises(InputError, match="is no parquet file"):
-        shown(path)
+    path = write(tmp_path, "rows.parquet", b"a,b\n1,2\n")
+    with pytest.raises(InputError, match="is not a parquet file"):
+        read_all(path)
 
 
 def test_without_pyarrow_the_error_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    path = written(tmp_path, "rows.parquet", b"PAR1")
+    path = write(tmp_path, "rows.parquet", b"PAR1")
     with pytest.raises(InputError, match="pip install pyarrow"):
-        shown(path)
+        read_all(path)
 
 
 def test_files_are_not_read_ahead(tmp_path: Path) -> None:
-    """A row is given before what comes after it is looked at: a file may be larger than memory."""
+    """A row is yielded before the next one is read: a file may be larger than memory."""
     line = json.dumps({"a": "x" * 1000}).encode() + b"\n"
-    path = written(tmp_path, "rows.jsonl", line * 3 + b"\xff" * 10_000_000)
+    path = write(tmp_path, "rows.jsonl", line * 3 + b"\xff" * 10_000_000)
     rows = read_rows(path)
     assert next(rows).values == {"a": "x" * 1000}
