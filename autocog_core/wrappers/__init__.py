@@ -1,4 +1,4 @@
-"""Wrappers that come with core: `trace`, `cache` and `record`; and `replay`, a backend.
+"""Core's wrappers `trace`, `cache` and `record`, and the backend `replay`.
 
-They are found by entry point, as those of other distributions are; see `docs/wrappers.md`.
+They are loaded by entry point, like those of other distributions; see `docs/wrappers.md`.
 """

@@ -1,4 +1,4 @@
-"""`cache`: distributions, choices and completions kept on disk, and not asked for twice."""
+"""The wrapper `cache`: answers of backends in a file, so that each is computed once."""
 
 from __future__ import annotations
 
@@ -21,12 +21,17 @@ from autocog_core.types.choice import ChoiceRequest, ChoiceScores
 from autocog_core.types.completion import Completion, CompletionRequest
 from autocog_core.types.token_tree import TreeQuery, TreeScores
 from autocog_core.version import __version__
-from autocog_core.wrappers.call_key import is_drawn, key_of, query_key, tokens_key
+from autocog_core.wrappers.call_key import (
+    is_nondeterministic,
+    make_key,
+    make_query_key,
+    make_tokens_key,
+)
 from autocog_core.wrappers.serialization import Packed, pack, unpack
 from autocog_core.wrappers.store import ByteStore
 from autocog_core.wrappers.wrapper import FilePath, Wrapper, WrapperOptions
 
-GIGABYTE = 10**9
+BYTES_PER_GB = 10**9
 log = logging.getLogger(__name__)
 
 
@@ -36,15 +41,15 @@ class CacheOptions(WrapperOptions):
     path: FilePath | None = Field(
         default=None, description="the file; without it, one in the cache folder"
     )
-    max_size_gb: float = Field(default=1.0, gt=0, description="most 10^9 bytes in the file")
+    max_size_gb: float = Field(default=1.0, gt=0, description="maximum size in 10^9 bytes")
 
 
 class Cache(Wrapper):
-    """Answers what the same model has been asked before, in whatever process.
+    """A wrapper that answers calls that the same model has answered before, in any process.
 
-    Kept is what the backend itself answers, before any wrapper changes it. What core makes of
-    other hooks is made again of these: other wrappers may have a part in it. A backend that tells
-    no fingerprint is never cached.
+    It stores the backend's own answers, before wrappers change them. It does not store what core
+    computes from other hooks, because other wrappers may affect that. A backend without a
+    fingerprint is not cached.
     """
 
     Options = CacheOptions
@@ -52,121 +57,129 @@ class Cache(Wrapper):
 
     def __init__(self, *, path: Path | None = None, max_size_gb: float = 1.0) -> None:
         self._store = ByteStore(
-            path or cache_folder("answers") / "answers.sqlite", int(max_size_gb * GIGABYTE)
+            path or cache_folder("answers") / "answers.sqlite", int(max_size_gb * BYTES_PER_GB)
         )
-        self._asks_facts = False
+        self._is_reading_identity = False
 
     @hookimpl(tryfirst=True)
     def greedy_impl(self, tokens: Sequence[int]) -> NDArray[np.float32] | None:
-        """The row after `tokens`."""
-        key = self._key("greedy_impl", tokens_key("greedy_impl", tokens))
-        row: NDArray[np.float32] | None = self._one("greedy_impl", key, tokens=tokens)
+        """Return the stored row after `tokens`, or the backend's."""
+        key = self._key("greedy_impl", make_tokens_key("greedy_impl", tokens))
+        row: NDArray[np.float32] | None = self._load_or_call("greedy_impl", key, tokens=tokens)
         return row
 
     @hookimpl(tryfirst=True)
     def complete(self, request: CompletionRequest) -> Completion | None:
-        """A completion, unless it is drawn anew each time."""
-        if is_drawn(request):
+        """Return the stored completion, or the backend's. Sampling without a seed is not stored."""
+        if is_nondeterministic(request):
             return None
-        key = self._key("complete", key_of("complete", request))
-        found: Completion | None = self._kept("complete", key)
-        if found is None:
-            found = self._asked("complete", key, request=request)
-        elif request.on_text is not None and found.text:
-            request.on_text(found.text)
-        return found
+        key = self._key("complete", make_key("complete", request))
+        completion: Completion | None = self._load("complete", key)
+        if completion is None:
+            completion = self._call("complete", key, request=request)
+        elif request.on_text is not None and completion.text:
+            request.on_text(completion.text)
+        return completion
 
     @hookimpl(tryfirst=True)
     def choose(self, request: ChoiceRequest) -> ChoiceScores | None:
-        """A choice, of a backend that scores choices itself."""
-        key = self._key("choose", key_of("choose", request))
-        scores: ChoiceScores | None = self._one("choose", key, request=request)
+        """Return the stored scores, or those of a backend that scores choices itself."""
+        key = self._key("choose", make_key("choose", request))
+        scores: ChoiceScores | None = self._load_or_call("choose", key, request=request)
         return scores
 
     @hookimpl(tryfirst=True)
     def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores] | None:
-        """Token trees, each kept alone; those that are not kept are asked for together, once."""
+        """Return the scores of token trees; one call of the backend evaluates the missing trees."""
         hook = "greedy_tree_impl"
-        keys = [self._key(hook, query_key(query)) for query in queries]
-        if None in keys:
+        all_keys = [self._key(hook, make_query_key(query)) for query in queries]
+        keys = [key for key in all_keys if key is not None]
+        if len(keys) < len(queries):
             return None
         unique = dict(zip(keys, queries, strict=True))
-        found = {key: kept for key in unique if (kept := self._kept(hook, key)) is not None}
-        missing = {key: query for key, query in unique.items() if key not in found}
+        stored = ((key, self._load(hook, key)) for key in unique)
+        scores_by_key = {key: scores for key, scores in stored if scores is not None}
+        missing = {key: query for key, query in unique.items() if key not in scores_by_key}
         if missing:
-            answers, own = self.place().call_inner(hook, queries=list(missing.values()))
-            if answers is None:
+            evaluated = self._evaluate(missing)
+            if evaluated is None:
                 return None
-            if len(answers) != len(missing):
-                raise ContractError(
-                    f"{hook}: {len(answers)} answers for {len(missing)} queries",
-                    where=self.place().name,
-                )
-            for (key, query), scores in zip(missing.items(), answers, strict=True):
-                found[key] = scores
-                if own and scores.values.shape == query.tokens.shape:
-                    self._keep(hook, key, scores)
-        # Each caller may change its own answer. What it says it cost is what it cost once, so that
-        # a run has the same bytes whichever rows meet in a call.
-        seen: set[bytes | None] = set()
-        answered = []
+            scores_by_key |= evaluated
+        # Callers may change their answers, so a repeated query has a copy. It has the original
+        # cost, so that a run writes the same bytes whichever rows share a call.
+        returned: set[bytes] = set()
+        answers = []
         for key in keys:
-            answered.append(_again(found[key]) if key in seen else found[key])
-            seen.add(key)
-        return answered
+            scores = scores_by_key[key]
+            answers.append(_copy(scores) if key in returned else scores)
+            returned.add(key)
+        return answers
 
     @hookimpl(tryfirst=True)
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._store.close()
 
-    def _key(self, hook: str, call: bytes | None) -> bytes | None:
-        """A call's key for this very model; None for what is not kept."""
-        place = self.place()
-        # What core tells of a backend that does not describe itself, it asks the backend for.
-        if call is None or not {hook, "describe"} <= place.backend_hooks:
+    def _evaluate(self, queries: dict[bytes, TreeQuery]) -> dict[bytes, TreeScores] | None:
+        """Evaluate token trees, and store their scores."""
+        hook = "greedy_tree_impl"
+        answers, is_from_backend = self.context().call_inner(hook, queries=list(queries.values()))
+        if answers is None:
             return None
-        facts = self._facts
-        return key_of(hook, *facts, __version__, call.hex()) if facts else None
+        if len(answers) != len(queries):
+            raise ContractError(
+                f"{hook}: {len(answers)} answers for {len(queries)} queries",
+                where=self.context().name,
+            )
+        scores_by_key = dict(zip(queries, answers, strict=True))
+        for key, scores in scores_by_key.items():
+            if is_from_backend and scores.values.shape == queries[key].tokens.shape:
+                self._save(hook, key, scores)
+        return scores_by_key
+
+    def _key(self, hook: str, call_key: bytes | None) -> bytes | None:
+        """Return the key of a call of this model; None if the call is not cached."""
+        # Core describes a backend without `describe` by calls that the cache must not answer.
+        if call_key is None or not {hook, "describe"} <= self.context().backend_hooks:
+            return None
+        identity = self._model_identity
+        return make_key(hook, *identity, __version__, call_key.hex()) if identity else None
 
     @lazy
-    def _facts(self) -> tuple[object, ...]:
-        """What tells models apart; nothing for one whose answers cannot be told from another's.
-
-        Not only the fingerprint: an author may have made it of too little, and a shorter context
-        refuses what a longer one answers.
-        """
-        if self._asks_facts:
-            # A wrapper asks it in its `describe`: nobody knows yet of which model.
+    def _model_identity(self) -> tuple[object, ...]:
+        """What distinguishes the model from others; empty if it must not be cached."""
+        if self._is_reading_identity:
+            # A wrapper calls the model in its `describe`: the model is not known yet.
             return ()
-        self._asks_facts = True
+        self._is_reading_identity = True
         try:
-            return self._ask_facts()
+            return self._read_identity()
         finally:
-            self._asks_facts = False
+            self._is_reading_identity = False
 
-    def _ask_facts(self) -> tuple[object, ...]:
-        place = self.place()
-        info = place.info
+    def _read_identity(self) -> tuple[object, ...]:
+        context = self.context()
+        info = context.info
         try:
             fingerprint = info.fingerprint
         except (OSError, ValueError) as error:
-            log.warning("cache: %s has no fingerprint (%s), and is not cached", place.name, error)
+            log.warning("cache: %s has no fingerprint (%s) and is not cached", context.name, error)
             return ()
         if not fingerprint:
             return ()
+        # A fingerprint may cover too little, and a shorter context refuses longer prompts.
         return (
             fingerprint,
-            type(place.backend).__qualname__,
+            type(context.backend).__qualname__,
             info.vocabulary_size,
             info.context_length,
         )
 
-    def _one(self, hook: str, key: bytes | None, **arguments: Any) -> Any:
-        found = self._kept(hook, key)
-        return self._asked(hook, key, **arguments) if found is None else found
+    def _load_or_call(self, hook: str, key: bytes | None, **arguments: Any) -> Any:
+        answer = self._load(hook, key)
+        return self._call(hook, key, **arguments) if answer is None else answer
 
-    def _kept(self, hook: str, key: bytes | None) -> Any:
+    def _load(self, hook: str, key: bytes | None) -> Any:
         value = None if key is None else self._store.get(key)
         if value is None:
             return None
@@ -175,33 +188,33 @@ class Cache(Wrapper):
             head = json.loads(value[4 : 4 + size])
             return unpack(hook, Packed(head, value[4 + size :]))
         except (ValueError, TypeError, KeyError, IndexError):
-            # Whole, but put there by something else.
+            # The value is intact, but another program stored it.
             return None
 
-    def _asked(self, hook: str, key: bytes | None, **arguments: Any) -> Any:
+    def _call(self, hook: str, key: bytes | None, **arguments: Any) -> Any:
         if key is None:
             return None
-        answer, own = self.place().call_inner(hook, **arguments)
-        if answer is not None and own:
-            self._keep(hook, key, answer)
+        answer, is_from_backend = self.context().call_inner(hook, **arguments)
+        if answer is not None and is_from_backend:
+            self._save(hook, key, answer)
         return answer
 
-    def _keep(self, hook: str, key: bytes | None, answer: Any) -> None:
-        if key is None or not self._is_sound(hook, answer):
+    def _save(self, hook: str, key: bytes, answer: Any) -> None:
+        if not self._is_valid(hook, answer):
             return
         try:
             head, raw = pack(hook, answer)
         except (TypeError, ValueError, AttributeError):
-            # Not what the hook should answer: whoever asked finds that, too.
+            # The answer is not of the hook's type; the caller raises an error for it.
             return
-        told = json.dumps(head, separators=(",", ":")).encode()
-        self._store.put(key, len(told).to_bytes(4, "little") + told + raw)
+        encoded = json.dumps(head, separators=(",", ":")).encode()
+        self._store.put(key, len(encoded).to_bytes(4, "little") + encoded + raw)
 
-    def _is_sound(self, hook: str, answer: Any) -> bool:
-        """Whether it may be kept: what is refused once must not be refused for ever."""
+    def _is_valid(self, hook: str, answer: Any) -> bool:
+        """Whether core accepts the answer: a refused answer must not be stored."""
         match hook:
             case "greedy_impl":
-                size = self.place().info.vocabulary_size
+                size = self.context().info.vocabulary_size
                 return getattr(answer, "shape", None) == (size,) and _are_logprobs(answer)
             case "greedy_tree_impl":
                 return _are_logprobs(answer.values) and _are_logprobs(answer.top_logprobs)
@@ -210,7 +223,7 @@ class Cache(Wrapper):
         return True
 
 
-def _again(scores: TreeScores) -> TreeScores:
+def _copy(scores: TreeScores) -> TreeScores:
     return TreeScores(
         scores.values.copy(),
         scores.top_tokens.copy(),
@@ -220,5 +233,5 @@ def _again(scores: TreeScores) -> TreeScores:
 
 
 def _are_logprobs(values: NDArray[Any]) -> bool:
-    # The maximum is NaN where any is, and no comparison holds then.
+    # The maximum is NaN if any value is; the comparison is then false.
     return bool(values.max(initial=-np.inf) <= LOGPROB_TOLERANCE)

@@ -1,4 +1,4 @@
-"""Hook calls as keys: equal only for calls that a backend must answer alike."""
+"""Keys of hook calls. Two calls have equal keys only if a backend must answer them alike."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ import numpy as np
 from autocog_core.types.completion import CompletionRequest
 from autocog_core.types.token_tree import TreeQuery
 
-#: How an answer reaches whoever asked, not what it is.
-_NOT_ASKED = {"on_text"}
-#: Begins keys of mappings that are no texts, as tokens' ids are.
-_MARK = "\0"
+#: Fields of requests that do not affect the answer.
+_IGNORED_FIELDS = {"on_text"}
+#: First character of encoded mapping keys that are not text, such as token ids.
+_NON_TEXT_PREFIX = "\0"
 
 
-def key_of(hook: str, *asked: object) -> bytes | None:
-    """16 bytes that stand for a call; None if an argument cannot be told by its value."""
+def make_key(hook: str, *arguments: object) -> bytes | None:
+    """Return a key of 16 bytes; None if an argument is not plain data."""
     digest = hashlib.blake2b(digest_size=16)
-    for part in (hook, *asked):
+    for part in (hook, *arguments):
         try:
-            raw = _bytes(part)
+            raw = _encode(part)
         except (TypeError, ValueError, OverflowError):
             return None
-        # With its length, so that what ends one part cannot begin the next.
+        # The length separates the parts.
         digest.update(len(raw).to_bytes(8, "little"))
         digest.update(raw)
     return digest.digest()
 
 
-def tokens_key(hook: str, tokens: Sequence[int]) -> bytes | None:
-    """The key of a call whose only argument are token ids."""
-    return key_of(hook, _ids(tokens))
+def make_tokens_key(hook: str, tokens: Sequence[int]) -> bytes | None:
+    """Return the key of a call whose only argument is a sequence of token ids."""
+    return make_key(hook, _to_array(tokens))
 
 
-def query_key(query: TreeQuery) -> bytes | None:
-    """The key of one of the queries of `greedy_tree_impl`."""
+def make_query_key(query: TreeQuery) -> bytes | None:
+    """Return the key of one query of `greedy_tree_impl`."""
     mask = () if query.mask is None else (query.mask,)
-    return key_of(
+    return make_key(
         "greedy_tree_impl",
-        _ids(query.prefix),
+        _to_array(query.prefix),
         query.tokens,
         query.parents,
         query.top_at,
@@ -54,23 +54,24 @@ def query_key(query: TreeQuery) -> bytes | None:
     )
 
 
-def is_drawn(request: CompletionRequest) -> bool:
-    """Whether the same request may be answered otherwise the next time."""
+def is_nondeterministic(request: CompletionRequest) -> bool:
+    """Whether the same request may have another answer the next time."""
     return request.temperature > 0 and request.seed is None
 
 
-def plain(value: Any) -> Any:
-    """`value` as plain data for JSON; floats without a form in JSON become strings.
+def to_plain_data(value: Any) -> Any:
+    """Return `value` as plain data for JSON; infinities and NaN become strings.
 
-    :raises TypeError: for what has none.
+    :raises TypeError: if a part of it is not plain data.
     """
-    return _plain(value, repr, str)
+    return _to_plain(value, repr, str)
 
 
-def _plain(value: Any, odd: Callable[[float], Any], key: Callable[[Any], str]) -> Any:
-    """`value` as plain data.
+def _to_plain(value: Any, odd_float: Callable[[float], Any], key: Callable[[Any], str]) -> Any:
+    """Return `value` as plain data.
 
-    :param odd: what becomes of floats without a form in JSON. `key`: of the keys of mappings.
+    :param odd_float: converts infinities and NaN.
+    :param key: converts the keys of mappings.
     """
     if value is None or isinstance(value, bool | str):
         return value
@@ -82,35 +83,38 @@ def _plain(value: Any, odd: Callable[[float], Any], key: Callable[[Any], str]) -
         return int(value)
     if isinstance(value, float | np.floating):
         number = float(value)
-        return number if math.isfinite(number) else odd(number)
+        return number if math.isfinite(number) else odd_float(number)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = (field.name for field in dataclasses.fields(value))
-        asked = (name for name in fields if name not in _NOT_ASKED)
-        return {name: _plain(getattr(value, name), odd, key) for name in asked}
+        names = (field.name for field in dataclasses.fields(value))
+        return {
+            name: _to_plain(getattr(value, name), odd_float, key)
+            for name in names
+            if name not in _IGNORED_FIELDS
+        }
     if isinstance(value, Mapping):
-        return {key(name): _plain(each, odd, key) for name, each in value.items()}
+        return {key(name): _to_plain(item, odd_float, key) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each, odd, key) for each in value]
-    raise TypeError(f"{type(value).__name__} is no plain data")
+        return [_to_plain(item, odd_float, key) for item in value]
+    raise TypeError(f"{type(value).__name__} is not plain data")
 
 
-def _bytes(part: object) -> bytes:
+def _encode(part: object) -> bytes:
     if isinstance(part, np.ndarray):
         return f"{part.dtype} {part.shape} ".encode() + part.tobytes()
-    # Python writes NaN without quotes, which makes it another one than the text "nan".
-    return _json(_plain(part, float, _key))
+    # Python's JSON has NaN without quotes, so it differs from the text "nan".
+    return _to_json(_to_plain(part, float, _encode_mapping_key))
 
 
-def _key(name: Any) -> str:
-    """A key of a mapping as text that no other key has; most texts as they are."""
-    if isinstance(name, str) and not name.startswith(_MARK):
+def _encode_mapping_key(name: Any) -> str:
+    """Return a text that no other key has; most texts stay as they are."""
+    if isinstance(name, str) and not name.startswith(_NON_TEXT_PREFIX):
         return name
-    return _MARK + _json(_plain(name, float, _key)).decode()
+    return _NON_TEXT_PREFIX + _to_json(_to_plain(name, float, _encode_mapping_key)).decode()
 
 
-def _json(data: Any) -> bytes:
+def _to_json(data: Any) -> bytes:
     return json.dumps(data, sort_keys=True).encode()
 
 
-def _ids(tokens: Sequence[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _to_array(tokens: Sequence[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
     return np.asarray(tokens, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""OpenTelemetry spans of hook calls, where its API is installed."""
+"""OpenTelemetry spans of hook calls."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from autocog_core.errors import ConfigError
 from autocog_core.version import __version__
 
 
-class Spans:
-    """Makes spans; where they go is set up by the program that runs (`opentelemetry-sdk`).
+class OtelSpans:
+    """Source of spans. The running program configures their destination (`opentelemetry-sdk`).
 
     :raises ConfigError: if `opentelemetry-api` is not installed.
     """
@@ -27,24 +27,24 @@ class Spans:
                 hint="pip install opentelemetry-api",
             ) from error
         self._tracer = trace.get_tracer("autocog", __version__)
-        self._failed = trace.Status(trace.StatusCode.ERROR)
+        self._error_status = trace.Status(trace.StatusCode.ERROR)
 
     @contextmanager
-    def span(self, told: Mapping[str, Any]) -> Iterator[None]:
-        """A span around what is done inside, with what is `told` of it by then."""
-        # Not by itself: its text of an error has no secrets taken out.
+    def span(self, event: Mapping[str, Any]) -> Iterator[None]:
+        """Open a span around a block; its attributes are the contents of `event` at the end."""
+        # OpenTelemetry must not record exceptions: their messages may contain secrets.
         with self._tracer.start_as_current_span(
-            f"autocog.{told['hook']}", record_exception=False, set_status_on_exception=False
+            f"autocog.{event['hook']}", record_exception=False, set_status_on_exception=False
         ) as span:
             try:
                 yield
             finally:
-                span.set_attribute("autocog.model", told["model"])
-                span.set_attribute("autocog.arguments", json.dumps(told["arguments"]))
-                for name, count in told.get("tokens", {}).items():
+                span.set_attribute("autocog.model", event["model"])
+                span.set_attribute("autocog.arguments", json.dumps(event["arguments"]))
+                for name, count in event.get("tokens", {}).items():
                     span.set_attribute(f"autocog.tokens.{name}", count)
-                if "answer" in told:
-                    span.set_attribute("autocog.answer", json.dumps(told["answer"]))
-                if "error" in told:
-                    span.set_attribute("autocog.error", told["error"])
-                    span.set_status(self._failed)
+                if "answer" in event:
+                    span.set_attribute("autocog.answer", json.dumps(event["answer"]))
+                if "error" in event:
+                    span.set_attribute("autocog.error", event["error"])
+                    span.set_status(self._error_status)

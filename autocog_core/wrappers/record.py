@@ -1,9 +1,9 @@
-"""`record`: what a model answers, written to a file that `replay` answers from."""
+"""The wrapper `record`: writes a model's answers to a file from which `replay` answers."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +15,30 @@ from autocog_core.types.choice import ChoiceRequest
 from autocog_core.types.completion import CompletionRequest
 from autocog_core.types.prompt import Message
 from autocog_core.types.token_tree import TreeQuery
-from autocog_core.wrappers.call_key import is_drawn, key_of, query_key, tokens_key
-from autocog_core.wrappers.recording import Recorder
-from autocog_core.wrappers.wrapper import FilePath, Wrapper, WrapperOptions
-
-Watching = Generator[None, Any, Any]
-#: Hook, key, arguments, answer, and whether it is recorded though it is there already.
-Call = tuple[str, bytes, Any, Any, bool]
+from autocog_core.wrappers.call_key import (
+    is_nondeterministic,
+    make_key,
+    make_query_key,
+    make_tokens_key,
+)
+from autocog_core.wrappers.recording import Call, Recorder
+from autocog_core.wrappers.wrapper import FilePath, HookWrapper, Wrapper, WrapperOptions
 
 
 class RecordOptions(WrapperOptions):
     """Options of `record`."""
 
-    path: FilePath = Field(description="the file; one that ends in .gz is compressed")
+    path: FilePath = Field(description="the file; if its name ends in .gz, it is compressed")
 
 
 class Record(Wrapper):
-    """Records the calls that are made of a model, not those by which core answers one of them.
+    """A wrapper that records calls of a model, but not the inner calls by which core answers them.
 
-    What tokens stand for is recorded wherever it is asked, for core remembers some of it.
-    It stands inside all wrappers, so that what they change is changed once more when it is
-    replayed, and outside of lookups, so that it sees what a cache answers. Texts and token trees
-    that are asked together are recorded each alone.
+    Tokenization is recorded in inner calls too, because core remembers some results. The texts
+    and token trees of a call are recorded one by one.
+
+    `record` is inside all other wrappers: a replay applies their changes again. It is outside
+    lookups, so it records the answers of a cache too.
     """
 
     Options = RecordOptions
@@ -45,80 +47,84 @@ class Record(Wrapper):
     def __init__(self, *, path: Path) -> None:
         self._path = path
         self._recorder: Recorder | None = None
-        self._opening = threading.Lock()
-        self._open = threading.local()
+        self._open_lock = threading.Lock()
+        self._local = threading.local()
 
     @hookimpl(wrapper=True, trylast=True)
-    def tokenize(self, texts: Sequence[str], at_start: bool, parse_special: bool) -> Watching:
-        """Each text."""
+    def tokenize(self, texts: Sequence[str], at_start: bool, parse_special: bool) -> HookWrapper:
+        """Record each text."""
         answer = yield
         for text, tokens in zip(texts, answer or (), strict=False):
-            asked = {"text": text, "at_start": at_start, "parse_special": parse_special}
-            self._add("tokenize", key_of("tokenize", *asked.values()), asked, tokens)
+            arguments = {"text": text, "at_start": at_start, "parse_special": parse_special}
+            self._add("tokenize", make_key("tokenize", *arguments.values()), arguments, tokens)
         return answer
 
     @hookimpl(wrapper=True, trylast=True)
-    def detokenize(self, tokens: Sequence[int]) -> Watching:
-        """The bytes of these ids."""
+    def detokenize(self, tokens: Sequence[int]) -> HookWrapper:
+        """Record the bytes of the ids."""
         answer = yield
-        self._add("detokenize", tokens_key("detokenize", tokens), tokens, answer)
+        self._add("detokenize", make_tokens_key("detokenize", tokens), tokens, answer)
         return answer
 
     @hookimpl(wrapper=True, trylast=True)
-    def greedy_impl(self, tokens: Sequence[int]) -> Watching:
-        """The row after these ids."""
-        answer = yield from self._inside()
-        self._add_outermost("greedy_impl", tokens_key("greedy_impl", tokens), tokens, answer)
+    def greedy_impl(self, tokens: Sequence[int]) -> HookWrapper:
+        """Record the row after the ids."""
+        answer = yield from self._outer_call()
+        self._add_outermost("greedy_impl", make_tokens_key("greedy_impl", tokens), tokens, answer)
         return answer
 
     @hookimpl(wrapper=True, trylast=True)
-    def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> Watching:
-        """Each tree."""
-        answer = yield from self._inside()
+    def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> HookWrapper:
+        """Record each token tree."""
+        answer = yield from self._outer_call()
         for query, scores in zip(queries, answer or (), strict=False):
-            self._add_outermost("greedy_tree_impl", query_key(query), query, scores)
+            self._add_outermost("greedy_tree_impl", make_query_key(query), query, scores)
         return answer
 
     @hookimpl(wrapper=True, trylast=True)
-    def complete(self, request: CompletionRequest) -> Watching:
-        """The completion; each one where they are drawn anew each time."""
-        answer = yield from self._inside()
+    def complete(self, request: CompletionRequest) -> HookWrapper:
+        """Record the completion."""
+        answer = yield from self._outer_call()
         self._add_outermost(
-            "complete", key_of("complete", request), request, answer, always=is_drawn(request)
+            "complete",
+            make_key("complete", request),
+            request,
+            answer,
+            is_nondeterministic=is_nondeterministic(request),
         )
         return answer
 
     @hookimpl(wrapper=True, trylast=True)
-    def choose(self, request: ChoiceRequest) -> Watching:
-        """The choice."""
-        answer = yield from self._inside()
-        self._add_outermost("choose", key_of("choose", request), request, answer)
+    def choose(self, request: ChoiceRequest) -> HookWrapper:
+        """Record the scores."""
+        answer = yield from self._outer_call()
+        self._add_outermost("choose", make_key("choose", request), request, answer)
         return answer
 
     @hookimpl(wrapper=True, trylast=True)
-    def vocabulary(self) -> Watching:
-        """All surfaces."""
+    def vocabulary(self) -> HookWrapper:
+        """Record the vocabulary."""
         answer = yield
-        self._add("vocabulary", key_of("vocabulary"), (), answer)
+        self._add("vocabulary", make_key("vocabulary"), (), answer)
         return answer
 
     @hookimpl(wrapper=True, trylast=True)
-    def chat_prompt(self, messages: Sequence[Message], add_generation_prompt: bool) -> Watching:
-        """The prompt of these messages."""
+    def chat_prompt(self, messages: Sequence[Message], add_generation_prompt: bool) -> HookWrapper:
+        """Record the prompt of the messages."""
         answer = yield
-        key = key_of("chat_prompt", list(messages), add_generation_prompt)
+        key = make_key("chat_prompt", list(messages), add_generation_prompt)
         self._add("chat_prompt", key, messages, answer)
         return answer
 
     @hookimpl(wrapper=True, trylast=True)
-    def describe(self) -> Watching:
-        """It is in the first line. What core asks to describe a model is not recorded."""
-        before = getattr(self._open, "describes", False)
-        self._open.describes = True
+    def describe(self) -> HookWrapper:
+        """Record nothing: the file's first line has the description."""
+        was_describing = self._is_describing()
+        self._local.is_describing = True
         try:
-            return (yield from self._inside())
+            return (yield from self._outer_call())
         finally:
-            self._open.describes = before
+            self._local.is_describing = was_describing
 
     @hookimpl(tryfirst=True)
     def close(self) -> None:
@@ -127,54 +133,75 @@ class Record(Wrapper):
             self._recorder.close()
             self._recorder = None
 
-    def _inside(self) -> Watching:
-        """Waits for the answer, and knows meanwhile that other calls are made for it."""
-        self._open.depth = self._depth() + 1
+    def _outer_call(self) -> HookWrapper:
+        """Wait for the answer; calls of this thread meanwhile are inner calls."""
+        self._local.depth = self._depth() + 1
         try:
             return (yield)
         finally:
-            self._open.depth -= 1
+            self._local.depth -= 1
 
     def _depth(self) -> int:
-        depth: int = getattr(self._open, "depth", 0)
+        depth: int = getattr(self._local, "depth", 0)
         return depth
 
+    def _is_describing(self) -> bool:
+        return getattr(self._local, "is_describing", False)
+
     def _add_outermost(
-        self, hook: str, key: bytes | None, asked: Any, answer: Any, *, always: bool = False
+        self,
+        hook: str,
+        key: bytes | None,
+        arguments: Any,
+        answer: Any,
+        *,
+        is_nondeterministic: bool = False,
     ) -> None:
         if self._depth() == 0:
-            self._add(hook, key, asked, answer, always=always)
+            self._add(hook, key, arguments, answer, is_nondeterministic=is_nondeterministic)
 
     def _add(
-        self, hook: str, key: bytes | None, asked: Any, answer: Any, *, always: bool = False
+        self,
+        hook: str,
+        key: bytes | None,
+        arguments: Any,
+        answer: Any,
+        *,
+        is_nondeterministic: bool = False,
     ) -> None:
-        if answer is None or getattr(self._open, "describes", False):
+        if answer is None or self._is_describing():
             return
         if key is None:
             raise InputError(
-                "its arguments cannot be recorded",
+                "the arguments cannot be recorded",
                 where=f"record, {hook}",
-                hint="give only numbers, texts, lists and tables of these",
+                hint="use only numbers, texts, lists and mappings",
             )
-        call = (hook, key, asked, answer, always)
-        waiting: list[Call] | None = getattr(self._open, "waiting", None)
-        if waiting is not None:
-            # Asked by a wrapper's own `describe`, which is only now told what is recorded.
-            waiting.append(call)
+        call = Call(
+            hook=hook,
+            key=key,
+            arguments=arguments,
+            answer=answer,
+            is_nondeterministic=is_nondeterministic,
+        )
+        pending: list[Call] | None = getattr(self._local, "pending", None)
+        if pending is not None:
+            # A wrapper makes this call in its `describe`, while the recorder is being opened.
+            pending.append(call)
             return
-        self._open.waiting = waiting = [call]
+        self._local.pending = pending = [call]
         try:
-            recorder = self._opened()
+            recorder = self._open_recorder()
         finally:
-            self._open.waiting = None
-        for each in waiting:
-            recorder.add(*each)
+            self._local.pending = None
+        for pending_call in pending:
+            recorder.add(pending_call)
 
-    def _opened(self) -> Recorder:
-        # Not before: what a model is may be known only once it answers.
-        place = self.place()
-        info, capabilities = place.info, place.client.capabilities
-        with self._opening:
+    def _open_recorder(self) -> Recorder:
+        # At the first answer: until then, the model may not know its description.
+        context = self.context()
+        info, capabilities = context.info, context.client.capabilities
+        with self._open_lock:
             if self._recorder is None:
                 self._recorder = Recorder(self._path, info, capabilities)
             return self._recorder

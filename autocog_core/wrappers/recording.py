@@ -1,7 +1,7 @@
-"""The file of a recording: JSON lines, the first of which tells of the model.
+"""The file of a recording: JSON lines, the first of which describes the model.
 
-Each other line is one call: its key, its arguments shortened, its answer, and in base64 what would
-be long as text. A path that ends in .gz is compressed.
+Each other line is one call: its key, a summary of its arguments, and its answer. Arrays are in
+base64. A file whose name ends in .gz is compressed.
 """
 
 from __future__ import annotations
@@ -24,25 +24,45 @@ from filelock import FileLock
 from pydantic import TypeAdapter
 
 from autocog_core.errors import ContractError, InputError
+from autocog_core.files import write_atomically
 from autocog_core.types.backend_info import BackendInfo
 from autocog_core.version import __version__
-from autocog_core.wrappers.jsonl_file import lock_of, target_of, unlock, unwritable
+from autocog_core.wrappers.jsonl_file import lock_file, resolve_link, unlock_file, unwritable_error
 from autocog_core.wrappers.serialization import Packed, pack
-from autocog_core.wrappers.summaries import short
+from autocog_core.wrappers.summaries import summarize_value
 
 FORMAT = 1
-#: Facts of a model, beside its fingerprint, by which it answers or refuses.
-_DECISIVE = ("context_length", "vocabulary_size", "bos", "adds_bos", "eos", "capabilities")
+#: Properties of a model, beside its fingerprint, that affect its answers.
+_IDENTITY_FIELDS = ("context_length", "vocabulary_size", "bos", "adds_bos", "eos", "capabilities")
+_RECORD_AGAIN = 'record again with the wrapper "record"'
 Line = dict[str, Any]
 _INFO: TypeAdapter[BackendInfo] = TypeAdapter(BackendInfo)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A call to record.
+
+    :ivar hook: the hook.
+    :ivar key: the key of the call.
+    :ivar arguments: the arguments, which the file holds as a summary.
+    :ivar answer: the answer.
+    :ivar is_nondeterministic: whether the call may have another answer the next time.
+    """
+
+    hook: str
+    key: bytes
+    arguments: Any
+    answer: Any
+    is_nondeterministic: bool = False
+
+
 @dataclass
 class Recording:
-    """What a file holds.
+    """Contents of a recording.
 
-    :ivar info: of the model that was recorded.
-    :ivar answers: by key, in the order in which they came; several only for what is drawn.
+    :ivar info: description of the recorded model.
+    :ivar answers: answers by key, in their order; only nondeterministic calls have several.
     """
 
     info: BackendInfo
@@ -50,102 +70,124 @@ class Recording:
 
 
 class Recorder:
-    """Adds calls to a file, those of an earlier run included only once.
+    """A recording that is open for writing.
 
-    :raises InputError: if it cannot be written, is no recording, or is one of another model.
+    :param path: the file, which may hold calls of an earlier run.
+    :param info: description of the recorded model.
+    :param capabilities: the hooks that the backend implements.
+    :raises InputError: if the file cannot be written, or is not a recording of this model.
     """
 
     def __init__(self, path: Path, info: BackendInfo, capabilities: tuple[str, ...]) -> None:
         self._path = path
-        self._compressed = path.suffix == ".gz"
+        self._is_compressed = path.suffix == ".gz"
         self._lock = threading.Lock()
-        self._file_lock = lock_of(path)
+        self._file_lock = lock_file(path)
         try:
-            whole = list(_whole_lines(path)) if path.exists() else []
-            head = _head(info, capabilities)
-            if whole:
-                _require_same(path, _parsed(path, 1, whole[0]), head)
-            known = (_parsed(path, number, line) for number, line in enumerate(whole[1:], 2))
-            self._known = {_key_of(path, number, line) for number, line in enumerate(known, 2)}
-            # Whole lines only: what a killed process left of one must not stand between others.
-            _write(path, [*whole, *([] if whole else [_line(head)])])
-            self._stream = _opened(path, "ab")
-            # Also when the process ends without it: a .gz would lack its end.
-            self._end = weakref.finalize(self, _close, self._stream, self._file_lock, os.getpid())
+            self._keys = _prepare_file(path, _make_head(info, capabilities))
+            self._stream = _open(path, "ab")
+            # Closes the file if the program does not: a .gz file would lack its end.
+            self._finalize = weakref.finalize(
+                self, _close, self._stream, self._file_lock, os.getpid()
+            )
         except OSError as error:
-            unlock(self._file_lock)
-            raise unwritable(path, error) from error
+            unlock_file(self._file_lock)
+            raise unwritable_error(path, error) from error
         except BaseException:
-            unlock(self._file_lock)
+            unlock_file(self._file_lock)
             raise
 
-    def add(self, hook: str, key: bytes, arguments: Any, answer: Any, always: bool) -> None:
-        """Add a call, unless it is there already.
+    def add(self, call: Call) -> None:
+        """Record a call. A deterministic call is recorded once.
 
-        :param always: also if it is: its next answer may be another one.
+        :param call: the call.
+        :raises ContractError: if the answer is not of the hook's type.
+        :raises InputError: if the file cannot be written.
         """
+        key = call.key.hex()
         with self._lock:
-            if key.hex() in self._known and not always:
+            if key in self._keys and not call.is_nondeterministic:
                 return
+            line = _make_line(call)
+            self._keys.add(key)
             try:
-                head, raw = pack(hook, answer)
-            except (TypeError, ValueError, AttributeError) as error:
-                raise ContractError(
-                    f"its answer cannot be recorded: {error}", where=hook
-                ) from error
-            line = {"hook": hook, "key": key.hex(), "asked": short(arguments), "answer": head}
-            if raw:
-                line["raw"] = base64.b64encode(raw).decode()
-            self._known.add(key.hex())
-            try:
-                self._stream.write(_line(line))
-                # Compressed, lines that are flushed one by one would be long.
-                if not self._compressed:
+                self._stream.write(_to_json_line(line))
+                # Lines that are flushed one by one would compress badly.
+                if not self._is_compressed:
                     self._stream.flush()
             except OSError as error:
-                raise unwritable(self._path, error) from error
+                raise unwritable_error(self._path, error) from error
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
-            self._end()
+            self._finalize()
 
 
 def read_recording(path: Path) -> Recording:
-    """What was recorded.
+    """Read a recording.
 
-    :raises InputError: if the file cannot be read, or is no recording.
+    :param path: the file.
+    :raises InputError: if the file cannot be read, or is not a recording.
     """
     try:
-        lines = list(_whole_lines(path))
+        lines = list(_complete_lines(path))
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
-    found = Recording(_info(path, _parsed(path, 1, lines[0] if lines else b"")))
+    recording = Recording(_read_info(path, _parse_line(path, 1, lines[0] if lines else b"")))
     for number, raw in enumerate(lines[1:], 2):
-        line = _parsed(path, number, raw)
+        line = _parse_line(path, number, raw)
         try:
             packed = Packed(line["answer"], base64.b64decode(line.get("raw", ""), validate=True))
-            found.answers.setdefault(line["key"], []).append(packed)
+            recording.answers.setdefault(line["key"], []).append(packed)
         except (KeyError, TypeError, ValueError) as error:
-            raise _damaged(path, number) from error
-    return found
+            raise _bad_line(path, number) from error
+    return recording
 
 
-def _head(info: BackendInfo, capabilities: tuple[str, ...]) -> Line:
-    told = {each.name: getattr(info, each.name) for each in dataclasses.fields(info)}
-    del told["compute_fingerprint"]
-    told["capabilities"] = capabilities
-    told["special_tokens"] = [dataclasses.asdict(token) for token in info.special_tokens]
-    told["details"] = dict(info.details)
+def _prepare_file(path: Path, head: Line) -> set[str]:
+    """Create the file, or remove the incomplete last line of an earlier run; return its keys."""
+    lines = list(_complete_lines(path)) if path.exists() else []
+    if lines:
+        _require_same_model(path, _parse_line(path, 1, lines[0]), head)
+    calls = ((number, _parse_line(path, number, line)) for number, line in enumerate(lines[1:], 2))
+    keys = {_read_key(path, number, line) for number, line in calls}
+    content = b"".join(lines or [_to_json_line(head)])
+    with write_atomically(resolve_link(path)) as stream:
+        # The suffix of a link decides, not that of its target.
+        stream.write(gzip.compress(content) if path.suffix == ".gz" else content)
+    return keys
+
+
+def _make_head(info: BackendInfo, capabilities: tuple[str, ...]) -> Line:
+    model = {item.name: getattr(info, item.name) for item in dataclasses.fields(info)}
+    del model["compute_fingerprint"]
+    model["capabilities"] = capabilities
+    model["special_tokens"] = [dataclasses.asdict(token) for token in info.special_tokens]
+    model["details"] = dict(info.details)
     return {
         "autocog recording": FORMAT,
         "version": __version__,
         "fingerprint": info.fingerprint,
-        "model": told,
+        "model": model,
     }
 
 
-def _info(path: Path, head: Line) -> BackendInfo:
+def _make_line(call: Call) -> Line:
+    try:
+        head, raw = pack(call.hook, call.answer)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ContractError(f"the answer cannot be recorded: {error}", where=call.hook) from error
+    line = {
+        "hook": call.hook,
+        "key": call.key.hex(),
+        "arguments": summarize_value(call.arguments),
+        "answer": head,
+    }
+    return {**line, "raw": base64.b64encode(raw).decode()} if raw else line
+
+
+def _read_info(path: Path, head: Line) -> BackendInfo:
     _require_format(path, head)
     try:
         fingerprint = str(head["fingerprint"])
@@ -153,51 +195,51 @@ def _info(path: Path, head: Line) -> BackendInfo:
             _INFO.validate_python(head["model"]), compute_fingerprint=lambda: fingerprint
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, 1) from error
+        raise _bad_line(path, 1) from error
 
 
 def _require_format(path: Path, head: Line) -> None:
     if head.get("autocog recording") != FORMAT:
         raise InputError(
-            "is no recording that this version of autocog reads",
+            "is not a recording that this version of autocog can read",
             where=str(path),
-            hint='record it anew with the wrapper "record"',
+            hint=_RECORD_AGAIN,
         )
 
 
-def _require_same(path: Path, before: Line, now: Line) -> None:
+def _require_same_model(path: Path, before: Line, now: Line) -> None:
     _require_format(path, before)
-    hint = "name another file, or remove this one to record it anew"
+    hint = "name another file, or remove this one and record again"
     if before.get("fingerprint") != now["fingerprint"]:
         raise InputError("is a recording of another model", where=str(path), hint=hint)
     if not now["fingerprint"]:
         raise InputError(
-            "is a recording, and the model has no fingerprint that tells whether it is of the same",
+            "exists already, and the model has no fingerprint to compare with the recording",
             where=str(path),
             hint=hint,
         )
-    # As JSON has them: tuples are lists there.
-    model, told = before.get("model"), json.loads(json.dumps(now["model"], default=str))
-    for name in _DECISIVE:
-        was = model.get(name) if isinstance(model, dict) else None
-        if was != told[name]:
+    # Through JSON, where tuples become lists.
+    old_model, model = before.get("model"), json.loads(json.dumps(now["model"], default=str))
+    for name in _IDENTITY_FIELDS:
+        old = old_model.get(name) if isinstance(old_model, dict) else None
+        if old != model[name]:
             raise InputError(
-                f"was recorded with another {name}: {was}, now {told[name]}",
+                f"was recorded with another {name}: {old}, now {model[name]}",
                 where=str(path),
                 hint=hint,
             )
 
 
-def _key_of(path: Path, number: int, line: Line) -> str:
+def _read_key(path: Path, number: int, line: Line) -> str:
     try:
         return str(line["key"])
     except KeyError as error:
-        raise _damaged(path, number) from error
+        raise _bad_line(path, number) from error
 
 
-def _whole_lines(path: Path) -> Iterator[bytes]:
-    """The lines that were written to their end; the last one of a killed process was not."""
-    with _opened(path, "rb") as stream:
+def _complete_lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines, without an incomplete last line of a killed process."""
+    with _open(path, "rb") as stream:
         try:
             for line in stream:
                 if line.endswith(b"\n"):
@@ -206,46 +248,36 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
             return
 
 
-def _parsed(path: Path, number: int, line: bytes) -> Line:
+def _parse_line(path: Path, number: int, line: bytes) -> Line:
     try:
-        found = json.loads(line)
+        data = json.loads(line)
     except ValueError as error:
-        raise _damaged(path, number) from error
-    if not isinstance(found, dict):
-        raise _damaged(path, number)
-    return found
+        raise _bad_line(path, number) from error
+    if not isinstance(data, dict):
+        raise _bad_line(path, number)
+    return data
 
 
-def _damaged(path: Path, number: int) -> InputError:
+def _bad_line(path: Path, number: int) -> InputError:
     return InputError(
-        "is no line of a recording",
-        where=f"{path}, line {number}",
-        hint='record it anew with the wrapper "record"',
+        "is not a line of a recording", where=f"{path}, line {number}", hint=_RECORD_AGAIN
     )
 
 
-def _line(record: Line) -> bytes:
-    return json.dumps(record, separators=(",", ":"), default=str).encode() + b"\n"
+def _to_json_line(line: Line) -> bytes:
+    return json.dumps(line, separators=(",", ":"), default=str).encode() + b"\n"
 
 
-def _write(path: Path, lines: list[bytes]) -> None:
-    target = target_of(path)
-    part = target.with_name(f"{target.name}.part")
-    with gzip.open(part, "wb") if path.suffix == ".gz" else part.open("wb") as stream:
-        stream.writelines(lines)
-    part.replace(target)
-
-
-def _opened(path: Path, mode: str) -> BufferedIOBase:
-    opened = gzip.open if path.suffix == ".gz" else open
-    return cast("BufferedIOBase", opened(path, mode))
+def _open(path: Path, mode: str) -> BufferedIOBase:
+    open_file = gzip.open if path.suffix == ".gz" else open
+    return cast("BufferedIOBase", open_file(path, mode))
 
 
 def _close(stream: BufferedIOBase, lock: FileLock, process: int) -> None:
-    # A forked child has them too: what is in the buffer, and the lock, are its parent's.
+    # A forked child inherits the buffer and the lock, but they belong to its parent.
     if process != os.getpid():
         return
     try:
         stream.close()
     finally:
-        unlock(lock)
+        unlock_file(lock)

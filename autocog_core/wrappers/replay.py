@@ -1,4 +1,4 @@
-"""`replay`: a backend that answers from a recording, without the model that was recorded."""
+"""The backend `replay`: answers from a recording, without the recorded model."""
 
 from __future__ import annotations
 
@@ -18,14 +18,19 @@ from autocog_core.types.choice import ChoiceRequest, ChoiceScores
 from autocog_core.types.completion import Completion, CompletionRequest
 from autocog_core.types.prompt import Message, Prompt
 from autocog_core.types.token_tree import TreeQuery, TreeScores
-from autocog_core.wrappers.call_key import is_drawn, key_of, query_key, tokens_key
+from autocog_core.wrappers.call_key import (
+    is_nondeterministic,
+    make_key,
+    make_query_key,
+    make_tokens_key,
+)
 from autocog_core.wrappers.recording import Recording, read_recording
 from autocog_core.wrappers.serialization import Packed, unpack
-from autocog_core.wrappers.summaries import short
+from autocog_core.wrappers.summaries import summarize_value
 from autocog_core.wrappers.wrapper import FilePath, WrapperOptions
 
-#: What core makes of other hooks, for models whose backends do not offer it.
-MADE_BY_CORE = {"choose", "complete", "greedy_tree_impl"}
+#: Hooks that core implements for backends that do not.
+CORE_HOOKS = {"choose", "complete", "greedy_tree_impl"}
 
 
 class NotRecordedError(EngineError):
@@ -39,10 +44,14 @@ class ReplayOptions(WrapperOptions):
 
 
 class Replay:
-    """Stands in for the model that was recorded: the same answers, facts and fingerprint.
+    """A backend with the answers, the description and the fingerprint of the recorded model.
 
-    A call that was not recorded is a `NotRecordedError`, also where core could make an answer of
-    others: a replay must not depend on what else happens to be in the file.
+    A call that was not recorded raises `NotRecordedError`, even if core could compute its answer
+    from other calls: a replay must not depend on what else the file contains.
+
+    :param recording: the recording.
+    :param path: its file, for error messages.
+    :param completion_kwargs: defaults of completions.
     """
 
     contract: ClassVar[int] = CONTRACT_VERSION
@@ -50,9 +59,10 @@ class Replay:
 
     @classmethod
     def create(cls, path: Path) -> dict[str, Any]:
-        """Read the recording.
+        """Read the recording, and return the constructor's arguments.
 
-        :raises InputError: if it cannot be read, or is none.
+        :param path: the file.
+        :raises InputError: if it cannot be read, or is not a recording.
         """
         return {"recording": read_recording(path), "path": path}
 
@@ -66,13 +76,13 @@ class Replay:
         self.completion_kwargs = dict(completion_kwargs or {})
         self._recording = recording
         self._path = path
-        offered = frozenset(recording.info.capabilities or ())
-        self._answered = offered | MADE_BY_CORE
-        #: Where core chose, it was asked for many choices together by their trees.
-        self.handles_inner_calls = "choose" not in offered
-        #: By key: how many of the answers to a request that is drawn anew were given.
-        self._given: dict[bytes, int] = {}
-        self._giving = threading.Lock()
+        capabilities = frozenset(recording.info.capabilities or ())
+        self._recorded_hooks = capabilities | CORE_HOOKS
+        #: If core scored the choices, the recording has their trees, not the `choose` calls.
+        self.handles_inner_calls = "choose" not in capabilities
+        #: By key: number of answers of a nondeterministic call that were replayed.
+        self._replayed: dict[bytes, int] = {}
+        self._lock = threading.Lock()
 
     @hookimpl
     def describe(self) -> BackendInfo:
@@ -82,83 +92,86 @@ class Replay:
     def tokenize(
         self, texts: Sequence[str], at_start: bool, parse_special: bool
     ) -> list[list[int]] | None:
-        found = []
+        tokens_of_texts = []
         for text in texts:
-            asked = {"text": text, "at_start": at_start, "parse_special": parse_special}
-            tokens = self._answer("tokenize", key_of("tokenize", *asked.values()), asked)
+            arguments = {"text": text, "at_start": at_start, "parse_special": parse_special}
+            key = make_key("tokenize", *arguments.values())
+            tokens = self._answer("tokenize", key, arguments)
             if tokens is None:
                 return None
-            found.append(tokens)
-        return found
+            tokens_of_texts.append(tokens)
+        return tokens_of_texts
 
     @hookimpl
     def detokenize(self, tokens: Sequence[int]) -> bytes | None:
-        text: bytes | None = self._answer("detokenize", tokens_key("detokenize", tokens), tokens)
+        key = make_tokens_key("detokenize", tokens)
+        text: bytes | None = self._answer("detokenize", key, tokens)
         return text
 
     @hookimpl
     def greedy_impl(self, tokens: Sequence[int]) -> NDArray[np.float32] | None:
-        key = tokens_key("greedy_impl", tokens)
+        key = make_tokens_key("greedy_impl", tokens)
         row: NDArray[np.float32] | None = self._answer("greedy_impl", key, tokens)
         return row
 
     @hookimpl
     def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
-        return [self._answer("greedy_tree_impl", query_key(query), query) for query in queries]
+        return [self._answer("greedy_tree_impl", make_query_key(query), query) for query in queries]
 
     @hookimpl
     def complete(self, request: CompletionRequest) -> Completion | None:
-        key = key_of("complete", request)
-        place = self._next(key) if key is not None and is_drawn(request) else 0
-        found: Completion | None = self._answer("complete", key, request, place)
-        if found is not None and found.text and request.on_text is not None:
-            request.on_text(found.text)
-        return found
+        key = make_key("complete", request)
+        index = self._next_index(key) if key is not None and is_nondeterministic(request) else 0
+        completion: Completion | None = self._answer("complete", key, request, index)
+        if completion is not None and completion.text and request.on_text is not None:
+            request.on_text(completion.text)
+        return completion
 
     @hookimpl
     def choose(self, request: ChoiceRequest) -> ChoiceScores | None:
-        scores: ChoiceScores | None = self._answer("choose", key_of("choose", request), request)
+        key = make_key("choose", request)
+        scores: ChoiceScores | None = self._answer("choose", key, request)
         return scores
 
     @hookimpl
     def vocabulary(self) -> Sequence[bytes] | None:
-        surfaces: Sequence[bytes] | None = self._answer("vocabulary", key_of("vocabulary"), ())
+        surfaces: Sequence[bytes] | None = self._answer("vocabulary", make_key("vocabulary"), ())
         return surfaces
 
     @hookimpl
     def chat_prompt(
         self, messages: Sequence[Message], add_generation_prompt: bool
     ) -> Prompt | None:
-        key = key_of("chat_prompt", list(messages), add_generation_prompt)
+        key = make_key("chat_prompt", list(messages), add_generation_prompt)
         prompt: Prompt | None = self._answer("chat_prompt", key, messages)
         return prompt
 
-    def _answer(self, hook: str, key: bytes | None, asked: Any, place: int = 0) -> Any:
-        """The answer at `place` among those to this call; None if the model did not offer it."""
+    def _answer(self, hook: str, key: bytes | None, arguments: Any, index: int = 0) -> Any:
+        """Return the answer at `index` for a key; None if the model does not implement the hook."""
         answers = self._recording.answers.get(key.hex(), ()) if key is not None else ()
-        if place < len(answers):
-            return self._unpacked(hook, answers[place])
-        if hook not in self._answered:
+        if index < len(answers):
+            return self._unpack(hook, answers[index])
+        if hook not in self._recorded_hooks:
             return None
-        often = f" {place + 1} times" if place else ""
+        times = f" {index + 1} times" if index else ""
         raise NotRecordedError(
-            f"{hook} of {short(asked)} was not recorded{often}",
+            f"{hook} of {summarize_value(arguments)} was not recorded{times}",
             where=str(self._path),
-            hint='make the same calls of the model itself, with the wrapper "record" and this file',
+            hint='repeat the calls on the recorded model, with the wrapper "record" and this file',
         )
 
-    def _unpacked(self, hook: str, packed: Packed) -> Any:
+    def _unpack(self, hook: str, packed: Packed) -> Any:
         try:
             return unpack(hook, packed)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise InputError(
                 f"an answer of {hook} is damaged",
                 where=str(self._path),
-                hint='record it anew with the wrapper "record"',
+                hint='record again with the wrapper "record"',
             ) from error
 
-    def _next(self, key: bytes) -> int:
-        with self._giving:
-            place = self._given.get(key, 0)
-            self._given[key] = place + 1
-            return place
+    def _next_index(self, key: bytes) -> int:
+        with self._lock:
+            index = self._replayed.get(key, 0)
+            self._replayed[key] = index + 1
+            return index

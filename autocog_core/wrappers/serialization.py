@@ -1,6 +1,6 @@
-"""Answers of hooks as plain data for JSON beside raw bytes, and back: every number as it was.
+"""Answers of hooks as plain data for JSON and raw bytes, without loss of precision.
 
-Arrays, bytes and vocabularies are raw; of the rest JSON keeps every float exactly.
+Arrays, bytes and vocabularies become raw bytes; JSON represents all other floats exactly.
 """
 
 from __future__ import annotations
@@ -17,40 +17,48 @@ from autocog_core.types.choice import ChoiceScores
 from autocog_core.types.completion import Completion
 from autocog_core.types.prompt import Prompt
 from autocog_core.types.token_tree import TreeScores
-from autocog_core.wrappers.call_key import plain
+from autocog_core.wrappers.call_key import to_plain_data
 
 _DTYPES = {"float32", "float64", "int32", "int64"}
 
 
 class Packed(NamedTuple):
-    """An answer: `head` is plain data, `raw` what would be long as text."""
+    """A packed answer.
+
+    :ivar head: plain data.
+    :ivar raw: the parts that would be long as text.
+    """
 
     head: Any
     raw: bytes = b""
 
 
-class _Form(NamedTuple):
+class _Codec(NamedTuple):
     pack: Callable[[Any], Packed]
     unpack: Callable[[Packed], Any]
 
 
 def pack(hook: str, answer: Any) -> Packed:
-    """The answer of one call, or of one of its texts or queries.
+    """Pack the answer of one call, or of one of its texts or queries.
 
-    :raises TypeError, ValueError, AttributeError: for what the hook should not have answered.
+    :param hook: the hook.
+    :param answer: the answer.
+    :raises TypeError, ValueError, AttributeError: if the answer is not of the hook's type.
     """
-    return _FORMS[hook].pack(answer)
+    return _CODECS[hook].pack(answer)
 
 
 def unpack(hook: str, packed: Packed) -> Any:
-    """The answer that was packed.
+    """Return the answer that was packed.
 
-    :raises ValueError, TypeError, KeyError: for what is no packed answer of this hook.
+    :param hook: the hook.
+    :param packed: the packed answer.
+    :raises ValueError, TypeError, KeyError: if it is not a packed answer of this hook.
     """
-    return _FORMS[hook].unpack(packed)
+    return _CODECS[hook].unpack(packed)
 
 
-def _arrays(*arrays: NDArray[Any]) -> Packed:
+def _pack_arrays(*arrays: NDArray[Any]) -> Packed:
     for array in arrays:
         if str(array.dtype) not in _DTYPES:
             raise TypeError(f"an array of {array.dtype}")
@@ -58,29 +66,29 @@ def _arrays(*arrays: NDArray[Any]) -> Packed:
     return Packed(head, b"".join(array.tobytes() for array in arrays))
 
 
-def _to_arrays(head: Any, raw: bytes) -> list[NDArray[Any]]:
-    found, start = [], 0
-    for name, shape in head:
-        if name not in _DTYPES:
-            raise ValueError(f"an array of {name}")
+def _unpack_arrays(head: Any, raw: bytes) -> list[NDArray[Any]]:
+    arrays, start = [], 0
+    for dtype, shape in head:
+        if dtype not in _DTYPES:
+            raise ValueError(f"an array of {dtype}")
         count = int(np.prod(shape, dtype=np.int64))
-        # A copy: what is read from bytes could not be written to, as an engine's answer can.
-        flat = np.frombuffer(raw, dtype=name, count=count, offset=start).copy()
-        found.append(flat.reshape(shape))
+        # A copy, because arrays over bytes are read-only.
+        flat = np.frombuffer(raw, dtype=dtype, count=count, offset=start).copy()
+        arrays.append(flat.reshape(shape))
         start += flat.nbytes
     if start != len(raw):
-        raise ValueError(f"{len(raw)} bytes where {start} are due")
-    return found
+        raise ValueError(f"expected {start} bytes, got {len(raw)}")
+    return arrays
 
 
 def _pack_scores(scores: TreeScores) -> Packed:
-    arrays = _arrays(scores.values, scores.top_tokens, scores.top_logprobs)
+    arrays = _pack_arrays(scores.values, scores.top_tokens, scores.top_logprobs)
     return Packed([int(scores.tokens_evaluated), arrays.head], arrays.raw)
 
 
 def _unpack_scores(packed: Packed) -> TreeScores:
     evaluated, head = packed.head
-    values, top_tokens, top_logprobs = _to_arrays(head, packed.raw)
+    values, top_tokens, top_logprobs = _unpack_arrays(head, packed.raw)
     return TreeScores(values, top_tokens, top_logprobs, evaluated)
 
 
@@ -93,31 +101,26 @@ def _unpack_vocabulary(packed: Packed) -> list[bytes]:
     return [packed.raw[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def _pack_bytes(text: bytes) -> Packed:
-    return Packed(None, bytes(text))
-
-
-def _pack_plain(answer: Any) -> Packed:
-    return Packed(plain(answer))
-
-
 @cache
-def _reader(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+def _adapter(type_: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(type_)
 
 
-def _checked(kind: Any) -> _Form:
-    """Plain data that is checked when it is read."""
-    return _Form(_pack_plain, lambda packed: _reader(kind).validate_python(packed.head))
+def _plain_codec(type_: Any) -> _Codec:
+    """Return a codec for plain data that is validated when it is unpacked."""
+    return _Codec(
+        lambda answer: Packed(to_plain_data(answer)),
+        lambda packed: _adapter(type_).validate_python(packed.head),
+    )
 
 
-_FORMS = {
-    "tokenize": _checked(list[int]),
-    "detokenize": _Form(_pack_bytes, lambda packed: packed.raw),
-    "greedy_impl": _Form(_arrays, lambda packed: _to_arrays(*packed)[0]),
-    "greedy_tree_impl": _Form(_pack_scores, _unpack_scores),
-    "complete": _checked(Completion),
-    "choose": _checked(ChoiceScores),
-    "vocabulary": _Form(_pack_vocabulary, _unpack_vocabulary),
-    "chat_prompt": _checked(Prompt),
+_CODECS = {
+    "tokenize": _plain_codec(list[int]),
+    "detokenize": _Codec(lambda text: Packed(None, bytes(text)), lambda packed: packed.raw),
+    "greedy_impl": _Codec(_pack_arrays, lambda packed: _unpack_arrays(*packed)[0]),
+    "greedy_tree_impl": _Codec(_pack_scores, _unpack_scores),
+    "complete": _plain_codec(Completion),
+    "choose": _plain_codec(ChoiceScores),
+    "vocabulary": _Codec(_pack_vocabulary, _unpack_vocabulary),
+    "chat_prompt": _plain_codec(Prompt),
 }

@@ -1,8 +1,8 @@
-"""Bytes by key in one SQLite file: bounded, shared by processes, and never an error.
+"""A bounded store of bytes by key in one SQLite file, shared by processes.
 
-SQLite keeps the file whole whatever is killed while it writes. Each value carries a checksum; what
-is damaged all the same is thrown away, for everything in it can be computed again. No library of
-caches: the usual one unpickles what it finds in its file, and pickles can hold programs.
+No operation raises an error: the values of a cache can be computed again. SQLite keeps the file
+consistent if a process is killed, and each value has a checksum. The library `diskcache` is no
+alternative: it unpickles what the file contains, and pickles can run programs.
 """
 
 from __future__ import annotations
@@ -23,183 +23,195 @@ from filelock import FileLock, Timeout
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
-#: Seconds that a process waits for another one that writes.
-PATIENCE = 10.0
-#: What is used often is noted so often, in seconds: a note is a write.
-NOTED_EVERY = 3600
-#: Beyond this share of the bound values are dropped, until no more than the other is filled.
-FULL, FILLED = 0.95, 0.85
-#: How full it is is looked at whenever this share of the bound was put.
-LOOKED_EVERY = 0.02
-#: Bytes that SQLite's log keeps once it was written over to the file.
-LOG = 4_000_000
-_CHECKSUM = 16
-# `used` stands before the value: what comes after a long value is slow to read.
+#: How long to wait for another process that writes.
+LOCK_TIMEOUT_SECONDS = 10.0
+#: How often the use of a value is noted: each note is a write.
+ACCESS_NOTE_INTERVAL_SECONDS = 3600
+#: Shares of the maximum size. Above the first, values are deleted down to the second.
+HIGH_WATER, LOW_WATER = 0.95, 0.85
+#: The size is checked after this share of the maximum size was written.
+CHECK_INTERVAL = 0.02
+#: Size of SQLite's write-ahead log after a checkpoint.
+MAX_WAL_BYTES = 4_000_000
+_CHECKSUM_BYTES = 16
+# `used` precedes the value, because columns after a long value are slow to read.
 _SCHEMA = "CREATE TABLE IF NOT EXISTS kept (key BLOB PRIMARY KEY, used INTEGER, value BLOB)"
-# Taken over from a parent process. Not even closed: that would let go of the parent's locks.
+# Connections of a parent process. They stay open: closing them would release the parent's locks.
 _inherited: list[sqlite3.Connection] = []
 
 
 class ByteStore:
-    """A file of values, of which those unused the longest go when it is full.
+    """Values of a file; when it is full, the least recently used ones are deleted.
 
-    Whatever is wrong with the file is told once as a warning, and then it is as if it were empty.
+    A problem with the file is logged once, as a warning. The store then behaves as if it were
+    empty.
 
-    :param size: bytes that the file may have; beside it SQLite keeps a log of a few MB.
+    :param path: the file, which is created on first use.
+    :param max_bytes: maximum size of the file. SQLite keeps a log of a few MB beside it.
     """
 
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(self, path: Path, max_bytes: int) -> None:
         self.path = path
-        self.size = size
+        self.max_bytes = max_bytes
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._process = os.getpid()
         self._warned = False
-        #: Bytes put since it was last looked at how full it is; at first nobody knows.
-        self._put_since = size
+        #: Bytes written since the last check of the size; the first write checks it.
+        self._unchecked_bytes = max_bytes
 
     def get(self, key: bytes) -> bytes | None:
-        """The value kept for `key`, as it was put; None where there is none."""
-        kept = self._try(lambda file: self._get(file, key))
-        if kept is None:
+        """Return the value of `key`, or None if there is none."""
+        stored = self._try(lambda connection: self._get(connection, key))
+        if stored is None:
             return None
-        checksum, value = kept[:_CHECKSUM], kept[_CHECKSUM:]
+        checksum, value = stored[:_CHECKSUM_BYTES], stored[_CHECKSUM_BYTES:]
         if checksum == _checksum(key, value):
             return value
-        self._warn("a value in it is damaged, and is computed again")
+        self._warn("a value is damaged; it is computed again")
         return None
 
     def put(self, key: bytes, value: bytes) -> None:
-        """Keep a value; one that fills much of the bound alone is not kept."""
-        if len(value) < self.size * FILLED / 2:
-            self._try(lambda file: self._put(file, key, _checksum(key, value) + value))
+        """Store a value, unless it alone would fill much of the file."""
+        if len(value) < self.max_bytes * LOW_WATER / 2:
+            stored = _checksum(key, value) + value
+            self._try(lambda connection: self._put(connection, key, stored))
 
     def close(self) -> None:
-        """Close the file; it is opened again when it is used again."""
+        """Close the file; later use opens it again."""
         with self._lock:
-            self._put_inherited_aside()
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            self._detach_after_fork()
+            self._disconnect()
 
-    def _get(self, file: sqlite3.Connection, key: bytes) -> bytes | None:
-        row = file.execute("SELECT value, used FROM kept WHERE key = ?", (key,)).fetchone()
+    def _get(self, connection: sqlite3.Connection, key: bytes) -> bytes | None:
+        row = connection.execute("SELECT value, used FROM kept WHERE key = ?", (key,)).fetchone()
         if row is None:
             return None
         value, used = row
         now = int(time.time())
-        if now - used > NOTED_EVERY:
-            # Another process may be writing, and it is not worth waiting for.
-            file.execute("PRAGMA busy_timeout = 0")
+        if now - used > ACCESS_NOTE_INTERVAL_SECONDS:
+            # Do not wait if another process is writing.
+            connection.execute("PRAGMA busy_timeout = 0")
             with suppress(sqlite3.OperationalError):
-                file.execute("UPDATE kept SET used = ? WHERE key = ?", (now, key))
-            file.execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
+                connection.execute("UPDATE kept SET used = ? WHERE key = ?", (now, key))
+            connection.execute(f"PRAGMA busy_timeout = {int(LOCK_TIMEOUT_SECONDS * 1000)}")
         if not isinstance(value, bytes):
-            raise sqlite3.DatabaseError("a value is no bytes")
+            raise sqlite3.DatabaseError("a value is not of type BLOB")
         return value
 
-    def _put(self, file: sqlite3.Connection, key: bytes, value: bytes) -> None:
-        file.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", (key, int(time.time()), value))
-        self._put_since += len(value)
-        if self._put_since > self.size * LOOKED_EVERY:
-            self._put_since = 0
-            if self._filled(file) > self.size * FULL:
-                self._drop(file)
+    def _put(self, connection: sqlite3.Connection, key: bytes, value: bytes) -> None:
+        row = (key, int(time.time()), value)
+        connection.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", row)
+        self._unchecked_bytes += len(value)
+        if self._unchecked_bytes > self.max_bytes * CHECK_INTERVAL:
+            self._unchecked_bytes = 0
+            if _file_bytes(connection) > self.max_bytes * HIGH_WATER:
+                self._evict(connection)
 
-    def _drop(self, file: sqlite3.Connection) -> None:
-        """Make room: a tenth of the values at a time, those unused the longest first."""
-        while self._filled(file) > self.size * FILLED:
-            count = file.execute("SELECT count(*) FROM kept").fetchone()[0]
+    def _evict(self, connection: sqlite3.Connection) -> None:
+        """Delete the least recently used values, a tenth of all values at a time."""
+        while _file_bytes(connection) > self.max_bytes * LOW_WATER:
+            count = connection.execute("SELECT count(*) FROM kept").fetchone()[0]
             oldest = "SELECT rowid FROM kept ORDER BY used, rowid LIMIT ?"
-            file.execute(f"DELETE FROM kept WHERE rowid IN ({oldest})", (count // 10 + 1,))  # noqa: S608
-            # As a script: by itself it gives back one page each time it is asked to go on.
-            file.executescript("PRAGMA incremental_vacuum")
+            connection.execute(
+                f"DELETE FROM kept WHERE rowid IN ({oldest})",  # noqa: S608
+                (count // 10 + 1,),
+            )
+            # As a script: `execute` frees only one page.
+            connection.executescript("PRAGMA incremental_vacuum")
             if count == 0:
                 break
-        # Only now the system has the room.
-        file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        # The checkpoint truncates the file.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
-    @staticmethod
-    def _filled(file: sqlite3.Connection) -> int:
-        filled: int = file.execute(
-            "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
-        ).fetchone()[0]
-        return filled
-
-    def _try(self, work: Callable[[sqlite3.Connection], Result | None]) -> Result | None:
-        """What comes of `work`; None if the file does not let it."""
+    def _try(self, operation: Callable[[sqlite3.Connection], Result | None]) -> Result | None:
+        """Return the result of an operation, or None if the file does not permit it."""
         with self._lock:
             try:
-                return work(self._opened())
+                return operation(self._connect())
             except sqlite3.OperationalError as error:
-                # Full, locked, or not to be written: not damaged.
+                # The disk is full, or the file is locked or read-only: it is not damaged.
                 self._warn(str(error))
             except sqlite3.DatabaseError as error:
-                self._warn(f"it is damaged ({error}): it is moved aside, and begun anew")
+                self._warn(
+                    f"the file is damaged ({error}); it is moved aside, and a new one begins"
+                )
                 self._recreate()
             except OSError as error:
                 self._warn(error.strerror or str(error))
         return None
 
-    def _opened(self) -> sqlite3.Connection:
-        self._put_inherited_aside()
+    def _connect(self) -> sqlite3.Connection:
+        self._detach_after_fork()
         if self._connection is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = _open(self.path)
         return self._connection
 
-    def _put_inherited_aside(self) -> None:
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _detach_after_fork(self) -> None:
         if self._process != os.getpid():
             if self._connection is not None:
                 _inherited.append(self._connection)
             self._connection, self._process = None, os.getpid()
 
     def _recreate(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._disconnect()
         try:
-            with FileLock(f"{self.path}.lock", timeout=PATIENCE):
-                # Another process may have done it already.
-                if not _is_sound(self.path):
-                    # Aside, not away: a path given by mistake may be that of anything.
+            with FileLock(f"{self.path}.lock", timeout=LOCK_TIMEOUT_SECONDS):
+                # Another process may have recreated the file already.
+                if not _is_intact(self.path):
+                    # Moved, not deleted: a wrong path may name any file.
                     self.path.replace(f"{self.path}.damaged")
                     for suffix in ("-wal", "-shm"):
                         Path(f"{self.path}{suffix}").unlink(missing_ok=True)
         except (OSError, Timeout) as error:
             self._warn(str(error))
 
-    def _warn(self, what: str) -> None:
+    def _warn(self, message: str) -> None:
         if not self._warned:
             self._warned = True
-            log.warning("cache %s: %s", self.path, what)
+            log.warning("cache %s: %s", self.path, message)
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    file = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
+    )
     try:
         # Before the first table, or it has no effect.
-        file.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        file.execute("PRAGMA journal_mode = WAL")
-        # Safe when processes are killed; a power failure may cost the last values.
-        file.execute("PRAGMA synchronous = NORMAL")
-        file.execute(f"PRAGMA journal_size_limit = {LOG}")
-        file.execute(_SCHEMA)
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("PRAGMA journal_mode = WAL")
+        # Safe if processes are killed; a power failure may lose the last values.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA journal_size_limit = {MAX_WAL_BYTES}")
+        connection.execute(_SCHEMA)
     except BaseException:
-        file.close()
+        connection.close()
         raise
-    return file
+    return connection
 
 
-def _is_sound(path: Path) -> bool:
+def _file_bytes(connection: sqlite3.Connection) -> int:
+    size: int = connection.execute(
+        "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+    ).fetchone()[0]
+    return size
+
+
+def _is_intact(path: Path) -> bool:
     try:
-        file = _open(path)
+        connection = _open(path)
         try:
-            answer: str = file.execute("PRAGMA quick_check(1)").fetchone()[0]
+            answer: str = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         finally:
-            file.close()
+            connection.close()
     except sqlite3.OperationalError:
-        # Locked, say: not damaged.
+        # For example locked: not damaged.
         return True
     except sqlite3.DatabaseError:
         return False
@@ -207,5 +219,5 @@ def _is_sound(path: Path) -> bool:
 
 
 def _checksum(key: bytes, value: bytes) -> bytes:
-    # The key as well: a damaged index may lead to another key's value.
-    return hashlib.blake2b(value, digest_size=_CHECKSUM, key=key[:64]).digest()
+    # With the key, because a damaged index may lead to the value of another key.
+    return hashlib.blake2b(value, digest_size=_CHECKSUM_BYTES, key=key[:64]).digest()

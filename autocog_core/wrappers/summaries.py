@@ -1,4 +1,4 @@
-"""Arguments and answers of hooks in a few words, for people."""
+"""Short forms of hook arguments and answers, and their token counts."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import numpy as np
 from autocog_core.redaction import MASK, is_secret_name, redact
 from autocog_core.types.prompt import TokenPiece
 
-#: Characters of a text, and items of a list, that are shown.
-TEXT, ITEMS = 80, 6
+#: Longest text, and longest list or mapping, that is shown in full.
+MAX_CHARACTERS, MAX_ITEMS = 80, 6
 
 
-def short(value: Any) -> Any:
-    """`value` as plain data for JSON, with secrets taken out and the ends of what is long."""
+def summarize_value(value: Any) -> Any:
+    """Return `value` as short plain data for JSON, without secrets."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
@@ -27,47 +27,50 @@ def short(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
-        return _text(value)
+        return _summarize_text(value)
     if isinstance(value, bytes):
-        return _text(value.decode("utf-8", errors="replace"))
+        return _summarize_text(value.decode("utf-8", errors="replace"))
     if isinstance(value, Enum):
         return value.name
     if isinstance(value, np.ndarray):
-        return _array(value)
+        return _summarize_array(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _fields(value)
+        return _summarize_fields(value)
     if isinstance(value, Mapping):
-        shown = {str(name): _entry(str(name), each) for name, each in islice(value.items(), ITEMS)}
-        return shown if len(value) <= ITEMS else {**shown, "...": f"{len(value)} in all"}
+        return _summarize_mapping(value)
     if isinstance(value, list | tuple):
-        items = [short(each) for each in value[:ITEMS]]
-        return items if len(value) <= ITEMS else [*items, f"... {len(value)} in all"]
+        items = [summarize_value(item) for item in value[:MAX_ITEMS]]
+        return items if len(value) <= MAX_ITEMS else [*items, f"... {len(value)} in all"]
     return type(value).__name__
 
 
-def _entry(name: str, value: Any) -> Any:
-    return MASK if is_secret_name(name) else short(value)
-
-
-def _text(text: str) -> str:
-    # Before it is cut: what is left of a secret would not be known for one.
+def _summarize_text(text: str) -> str:
+    # Before the text is shortened: `redact` would not recognize part of a secret.
     text = redact(text)
-    if len(text) <= TEXT:
+    if len(text) <= MAX_CHARACTERS:
         return text
-    half = TEXT // 2
+    half = MAX_CHARACTERS // 2
     return f"{text[:half]} ... {text[-half:]} ({len(text)} characters)"
 
 
-def _array(array: np.ndarray[Any, Any]) -> Any:
-    if array.ndim == 1 and array.size <= ITEMS and array.dtype != np.bool_:
-        return [short(item) for item in array.tolist()]
+def _summarize_array(array: np.ndarray[Any, Any]) -> Any:
+    if array.ndim == 1 and array.size <= MAX_ITEMS and array.dtype != np.bool_:
+        return [summarize_value(item) for item in array.tolist()]
     return f"{array.dtype} {array.shape}"
 
 
-def _fields(value: Any) -> dict[str, Any]:
-    """What differs from its default; the rest says nothing."""
+def _summarize_mapping(mapping: Mapping[Any, Any]) -> dict[str, Any]:
+    items = {
+        str(name): MASK if is_secret_name(str(name)) else summarize_value(value)
+        for name, value in islice(mapping.items(), MAX_ITEMS)
+    }
+    return items if len(mapping) <= MAX_ITEMS else {**items, "...": f"{len(mapping)} in all"}
+
+
+def _summarize_fields(value: Any) -> dict[str, Any]:
+    """Return the fields that differ from their defaults."""
     return {
-        field.name: short(getattr(value, field.name))
+        field.name: summarize_value(getattr(value, field.name))
         for field in dataclasses.fields(value)
         if not _is_default(field, getattr(value, field.name))
     }
@@ -81,24 +84,28 @@ def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
     return bool(value is field.default or value == field.default)
 
 
-def token_counts(hook: str, arguments: Mapping[str, Any], answer: Any) -> dict[str, int]:
-    """`given` to the model, `answered` by it, and `evaluated` for it; what is unknown is left out.
+def count_tokens(hook: str, arguments: Mapping[str, Any], answer: Any) -> dict[str, int]:
+    """Return the tokens of a call's `input` and `output`, and the tokens `evaluated` for it.
 
-    :param answer: None for a call that failed.
+    Unknown counts are left out.
+
+    :param hook: the hook.
+    :param arguments: the arguments of the call by name.
+    :param answer: the answer; None for a call that failed.
     """
     try:
         counts = {
-            "given": _given(hook, arguments),
-            "answered": _answered(hook, answer),
-            "evaluated": _evaluated(hook, answer),
+            "input": _count_input(hook, arguments),
+            "output": _count_output(hook, answer),
+            "evaluated": _count_evaluated(hook, answer),
         }
     except (AttributeError, TypeError):
-        # Not what the hook should answer, as its caller is about to find.
+        # The answer is not of the hook's type; the caller raises an error for it.
         return {}
     return {name: count for name, count in counts.items() if count is not None}
 
 
-def _given(hook: str, arguments: Mapping[str, Any]) -> int | None:
+def _count_input(hook: str, arguments: Mapping[str, Any]) -> int | None:
     match hook:
         case "greedy_impl" | "detokenize":
             return len(arguments["tokens"])
@@ -111,20 +118,20 @@ def _given(hook: str, arguments: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _answered(hook: str, answer: Any) -> int | None:
+def _count_output(hook: str, answer: Any) -> int | None:
     if answer is None:
         return None
     match hook:
         case "tokenize":
             return sum(map(len, answer))
         case "complete":
-            return sum(len(each.tokens) for each in (answer, *answer.alternatives))
+            return sum(len(text.tokens) for text in (answer, *answer.alternatives))
         case "choose":
             return sum(len(score.tokens) for score in answer.scores)
     return None
 
 
-def _evaluated(hook: str, answer: Any) -> int | None:
+def _count_evaluated(hook: str, answer: Any) -> int | None:
     if answer is None:
         return None
     match hook:

@@ -1,12 +1,12 @@
-"""`trace`: every hook call as a line of JSON, or as an OpenTelemetry span."""
+"""The wrapper `trace`: each hook call as a line of JSON, or as an OpenTelemetry span."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
-from collections.abc import Generator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -20,15 +20,13 @@ from autocog_core.types.choice import ChoiceRequest
 from autocog_core.types.completion import CompletionRequest
 from autocog_core.types.prompt import Message
 from autocog_core.types.token_tree import TreeQuery
-from autocog_core.wrappers.jsonl_file import LineFile
-from autocog_core.wrappers.otel_spans import Spans
-from autocog_core.wrappers.summaries import short, token_counts
-from autocog_core.wrappers.wrapper import FilePath, Wrapper, WrapperOptions
+from autocog_core.wrappers.jsonl_file import JsonlFile
+from autocog_core.wrappers.otel_spans import OtelSpans
+from autocog_core.wrappers.summaries import count_tokens, summarize_value
+from autocog_core.wrappers.wrapper import FilePath, HookWrapper, Wrapper, WrapperOptions
 
-#: Where lines go if nothing else is said, in the current folder.
+#: Default file, in the current folder.
 FILE_NAME = "trace.jsonl"
-
-Watching = Generator[None, Any, Any]
 
 
 class TraceOptions(WrapperOptions):
@@ -37,124 +35,121 @@ class TraceOptions(WrapperOptions):
     path: FilePath | None = Field(
         default=None, description=f"the file; without it and without spans, {FILE_NAME}"
     )
-    spans: bool = Field(default=False, description="whether to make OpenTelemetry spans")
+    spans: bool = Field(default=False, description="whether to create OpenTelemetry spans")
 
 
 class Trace(Wrapper):
-    """Watches every hook and changes nothing.
+    """A wrapper that reports every hook call and changes none.
 
-    A line is written when its call ends, so those of the calls inside of it come before it.
+    Each line is written when its call ends, so inner calls precede outer ones.
     """
 
     Options = TraceOptions
     handles_inner_calls = True
 
     def __init__(self, *, path: Path | None = None, spans: bool = False) -> None:
-        self._spans = Spans() if spans else None
+        self._spans = OtelSpans() if spans else None
         to_file = path is not None or not spans
-        self._lines = LineFile(path or Path(FILE_NAME)) if to_file else None
-        self._numbers = count(1)
-        self._open = threading.local()
+        self._file = JsonlFile(path or Path(FILE_NAME)) if to_file else None
+        self._call_numbers = count(1)
+        self._local = threading.local()
 
     @hookimpl(wrapper=True)
-    def tokenize(self, texts: Sequence[str], at_start: bool, parse_special: bool) -> Watching:
-        """Watched."""
+    def tokenize(self, texts: Sequence[str], at_start: bool, parse_special: bool) -> HookWrapper:
+        """Trace the call."""
         return (
-            yield from self._watch(
+            yield from self._traced(
                 "tokenize", texts=texts, at_start=at_start, parse_special=parse_special
             )
         )
 
     @hookimpl(wrapper=True)
-    def detokenize(self, tokens: Sequence[int]) -> Watching:
-        """Watched."""
-        return (yield from self._watch("detokenize", tokens=tokens))
+    def detokenize(self, tokens: Sequence[int]) -> HookWrapper:
+        """Trace the call."""
+        return (yield from self._traced("detokenize", tokens=tokens))
 
     @hookimpl(wrapper=True)
-    def greedy_impl(self, tokens: Sequence[int]) -> Watching:
-        """Watched."""
-        return (yield from self._watch("greedy_impl", tokens=tokens))
+    def greedy_impl(self, tokens: Sequence[int]) -> HookWrapper:
+        """Trace the call."""
+        return (yield from self._traced("greedy_impl", tokens=tokens))
 
     @hookimpl(wrapper=True)
-    def complete(self, request: CompletionRequest) -> Watching:
-        """Watched."""
-        return (yield from self._watch("complete", request=request))
+    def complete(self, request: CompletionRequest) -> HookWrapper:
+        """Trace the call."""
+        return (yield from self._traced("complete", request=request))
 
     @hookimpl(wrapper=True)
-    def choose(self, request: ChoiceRequest) -> Watching:
-        """Watched."""
-        return (yield from self._watch("choose", request=request))
+    def choose(self, request: ChoiceRequest) -> HookWrapper:
+        """Trace the call."""
+        return (yield from self._traced("choose", request=request))
 
     @hookimpl(wrapper=True)
-    def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> Watching:
-        """Watched."""
-        return (yield from self._watch("greedy_tree_impl", queries=queries))
+    def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> HookWrapper:
+        """Trace the call."""
+        return (yield from self._traced("greedy_tree_impl", queries=queries))
 
     @hookimpl(wrapper=True)
-    def vocabulary(self) -> Watching:
-        """Watched."""
-        return (yield from self._watch("vocabulary"))
+    def vocabulary(self) -> HookWrapper:
+        """Trace the call."""
+        return (yield from self._traced("vocabulary"))
 
     @hookimpl(wrapper=True)
-    def chat_prompt(self, messages: Sequence[Message], add_generation_prompt: bool) -> Watching:
-        """Watched."""
+    def chat_prompt(self, messages: Sequence[Message], add_generation_prompt: bool) -> HookWrapper:
+        """Trace the call."""
         return (
-            yield from self._watch(
+            yield from self._traced(
                 "chat_prompt", messages=messages, add_generation_prompt=add_generation_prompt
             )
         )
 
     @hookimpl(wrapper=True)
-    def describe(self) -> Watching:
-        """Watched."""
-        return (yield from self._watch("describe"))
+    def describe(self) -> HookWrapper:
+        """Trace the call."""
+        return (yield from self._traced("describe"))
 
     @hookimpl(wrapper=True)
-    def usage(self) -> Watching:
-        """Watched."""
-        return (yield from self._watch("usage"))
+    def usage(self) -> HookWrapper:
+        """Trace the call."""
+        return (yield from self._traced("usage"))
 
     @hookimpl(wrapper=True)
-    def close(self) -> Watching:
-        """Watched; then the file is closed."""
+    def close(self) -> HookWrapper:
+        """Trace the call, then close the file."""
         try:
-            return (yield from self._watch("close"))
+            return (yield from self._traced("close"))
         finally:
-            if self._lines is not None:
-                self._lines.close()
+            if self._file is not None:
+                self._file.close()
 
-    def _watch(self, hook: str, **arguments: Any) -> Watching:
-        within: list[int] = self._open.__dict__.setdefault("calls", [])
-        told: dict[str, Any] = {
+    def _traced(self, hook: str, **arguments: Any) -> HookWrapper:
+        open_calls: list[int] = self._local.__dict__.setdefault("open_calls", [])
+        event: dict[str, Any] = {
             "time": datetime.now(UTC).isoformat(),
-            "model": self.place().name,
+            "model": self.context().name,
             "hook": hook,
-            "call": next(self._numbers),
-            "within": within[-1] if within else None,
-            "arguments": {name: short(value) for name, value in arguments.items()},
+            "call": next(self._call_numbers),
+            "parent": open_calls[-1] if open_calls else None,
+            "arguments": {name: summarize_value(value) for name, value in arguments.items()},
         }
-        within.append(told["call"])
+        open_calls.append(event["call"])
         answer: Any = None
-        with self._span(told):
+        with nullcontext() if self._spans is None else self._spans.span(event):
             start = time.perf_counter()
             try:
                 answer = yield
             except BaseException as error:
-                told["error"] = f"{type(error).__name__}: {redact(str(error))}"
+                event["error"] = f"{type(error).__name__}: {redact(str(error))}"
                 raise
             finally:
-                told["seconds"] = round(time.perf_counter() - start, 9)
-                within.pop()
-                if "error" not in told:
-                    told["answer"] = short(answer)
-                told["tokens"] = token_counts(hook, arguments, answer)
-                self._tell(told)
+                event["seconds"] = round(time.perf_counter() - start, 9)
+                open_calls.pop()
+                if "error" not in event:
+                    event["answer"] = summarize_value(answer)
+                event["tokens"] = count_tokens(hook, arguments, answer)
+                self._emit(event)
         return answer
 
-    def _span(self, told: dict[str, Any]) -> AbstractContextManager[None]:
-        return nullcontext() if self._spans is None else self._spans.span(told)
-
-    def _tell(self, told: dict[str, Any]) -> None:
-        if self._lines is not None:
+    def _emit(self, event: dict[str, Any]) -> None:
+        if self._file is not None:
             thread = threading.current_thread().name
-            self._lines.write({**told, "process": os.getpid(), "thread": thread})
+            self._file.write({**event, "process": os.getpid(), "thread": thread})

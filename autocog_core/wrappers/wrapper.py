@@ -1,12 +1,13 @@
-"""What wrappers share: their contract, the place they are told, and files named in their options.
+"""Base class and option types of wrappers.
 
-A base class for authors, not a requirement: any object with hook implementations can wrap.
+The base class is optional: any object with hook implementations can be a wrapper.
 """
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, ValidationInfo
 
@@ -15,46 +16,54 @@ from autocog_core.errors import UsageError
 from autocog_core.hooks.specs import CONTRACT_VERSION
 from autocog_core.model.wrapper_context import WrapperContext
 
-#: Options of a wrapper: unknown names are refused.
+#: Base class of a wrapper's options: unknown names are refused.
 WrapperOptions = BackendOptions
+
+#: What a hook implementation with `@hookimpl(wrapper=True)` returns: it yields once, receives the
+#: answer, and returns it.
+HookWrapper = Generator[None, Any, Any]
 
 
 class Wrapper:
     """A wrapper of one model.
 
-    :cvar handles_inner_calls: what it does at `choose` it does as well at the calls by which core
-        answers one, so that core may answer many choices together, without a `choose` for each.
+    :cvar contract: version of the hook contract that the wrapper was written for.
+    :cvar Options: pydantic model of the constructor's arguments.
+    :cvar handles_inner_calls: whether the wrapper treats the calls by which core answers a
+        `choose` like the `choose` itself. Core may then score many choices together, without a
+        `choose` call for each.
     """
 
     contract: ClassVar[int] = CONTRACT_VERSION
     Options: ClassVar[type[WrapperOptions]] = WrapperOptions
     handles_inner_calls: ClassVar[bool] = False
 
-    _attached: WrapperContext | None = None
+    _context: WrapperContext | None = None
 
-    def attach(self, place: WrapperContext) -> None:
-        """Called once, by the model.
+    def attach(self, context: WrapperContext) -> None:
+        """Store the context; the model calls this once.
 
-        :raises UsageError: if it wraps a model already.
+        :param context: the wrapped model.
+        :raises UsageError: if the wrapper is attached to a model already.
         """
-        if self._attached is not None:
+        if self._context is not None:
             raise UsageError(
-                f"it wraps {self._attached.name} already",
+                f"wraps {self._context.name} already",
                 where=f"wrapper {type(self).__name__}",
-                hint="make one for each model",
+                hint="create one wrapper for each model",
             )
-        self._attached = place
+        self._context = context
 
-    # A method, not a property: pluggy reads every attribute of what it registers.
-    def place(self) -> WrapperContext:
-        """The model it wraps, and what answers below it."""
-        assert self._attached is not None, "hooks are called by models"
-        return self._attached
+    # A method, not a property: pluggy reads every attribute of the objects that it registers.
+    def context(self) -> WrapperContext:
+        """Return the context of the wrapped model."""
+        assert self._context is not None, "the wrapper is attached to no model"
+        return self._context
 
 
-def _relative(path: Path, info: ValidationInfo) -> Path:
+def _resolve(path: Path, info: ValidationInfo) -> Path:
     return Path((info.context or {}).get("folder", Path()), path.expanduser())
 
 
-#: A file which need not exist; relative to the config file where it is named in one.
-FilePath = Annotated[Path, AfterValidator(_relative)]
+#: A file that need not exist. In a config file, its path is relative to that file.
+FilePath = Annotated[Path, AfterValidator(_resolve)]

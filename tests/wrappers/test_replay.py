@@ -354,10 +354,10 @@ def test_a_recording_that_was_cut_is_read_and_gone_on_with(tmp_path: Path, suffi
     ("text", "what"),
     [
         (None, "cannot be read"),
-        (b"", "no line of a recording"),
-        (b'{"some": "JSON"}\n', "no recording that this version"),
-        (b"\x00\xff" * 100 + b"\n", "no line of a recording"),
-        (b"[1]\n", "no line of a recording"),
+        (b"", "not a line of a recording"),
+        (b'{"some": "JSON"}\n', "not a recording that this version"),
+        (b"\x00\xff" * 100 + b"\n", "not a line of a recording"),
+        (b"[1]\n", "not a line of a recording"),
     ],
 )
 def test_what_is_no_recording_is_said_so(path: Path, text: bytes | None, what: str) -> None:

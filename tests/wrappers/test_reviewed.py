@@ -19,10 +19,10 @@ from autocog_core.errors import ContextOverflowError, ContractError, InputError
 from autocog_core.types.prompt import Prompt, TextPiece
 from autocog_core.types.token_tree import TreeQuery
 from autocog_core.wrappers.cache import Cache
-from autocog_core.wrappers.call_key import key_of
+from autocog_core.wrappers.call_key import make_key
 from autocog_core.wrappers.record import Record
 from autocog_core.wrappers.replay import Replay
-from autocog_core.wrappers.store import NOTED_EVERY, ByteStore, _inherited
+from autocog_core.wrappers.store import ACCESS_NOTE_INTERVAL_SECONDS, ByteStore, _inherited
 from autocog_core.wrappers.trace import Trace
 from autocog_core.wrappers.wrapper import Wrapper
 
@@ -35,11 +35,11 @@ class SameName(RandomLM):
 
 
 class Steer(Wrapper):
-    """Answers in place of the backend."""
+    """Answers in context of the backend."""
 
     @hookimpl(tryfirst=True)
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
-        row = np.full(self.place().info.vocabulary_size, -np.inf, dtype=np.float32)
+        row = np.full(self.context().info.vocabulary_size, -np.inf, dtype=np.float32)
         row[65] = 0
         return row
 
@@ -82,14 +82,14 @@ class Curious(Wrapper):
     @hookimpl(wrapper=True)
     def describe(self) -> Generator[None, Any, Any]:
         found = yield
-        place = self.place()
+        context = self.context()
         if self.asked == "info":
-            return dataclasses.replace(found, name=place.info.name)
+            return dataclasses.replace(found, name=context.info.name)
         if self.asked == "model":
             return dataclasses.replace(
-                found, bos_id=len(place.client.tokenize(["x"], at_start=True)[0])
+                found, bos_id=len(context.client.tokenize(["x"], at_start=True)[0])
             )
-        (tokens,) = place.client.hooks.tokenize(texts=["x"], at_start=True, parse_special=0)
+        (tokens,) = context.client.hooks.tokenize(texts=["x"], at_start=True, parse_special=0)
         return dataclasses.replace(found, name=f"of {len(tokens)}")
 
 
@@ -172,7 +172,7 @@ def test_a_hit_is_read_while_another_process_writes(tmp_path: Path) -> None:
     store = ByteStore(tmp_path / "store.sqlite", 10**6)
     store.put(b"key", b"value")
     other = sqlite3.connect(store.path, isolation_level=None)
-    other.execute("UPDATE kept SET used = used - ?", (2 * NOTED_EVERY,))
+    other.execute("UPDATE kept SET used = used - ?", (2 * ACCESS_NOTE_INTERVAL_SECONDS,))
     other.execute("BEGIN IMMEDIATE")
     assert store.get(b"key") == b"value"
     other.execute("ROLLBACK")
@@ -185,7 +185,7 @@ class AsksItself(Wrapper):
 
     @hookimpl(wrapper=True)
     def describe(self) -> Generator[None, BackendInfo, BackendInfo]:
-        hooks = self.place().client.hooks
+        hooks = self.context().client.hooks
         (before,) = hooks.tokenize(texts=["before"], at_start=True, parse_special=False)
         info = yield
         after = hooks.greedy_impl(tokens=before)
@@ -230,7 +230,7 @@ def test_a_wrapper_may_ask_inside_of_describe(tmp_path: Path, first: str) -> Non
     ],
 )
 def test_what_differs_has_keys_that_differ(one: Any, other: Any) -> None:
-    keys = [key_of("complete", each) for each in (one, other, one)]
+    keys = [make_key("complete", each) for each in (one, other, one)]
     assert None not in keys
     assert keys[0] == keys[2] != keys[1]
 
@@ -240,7 +240,7 @@ def test_keys_of_ordinary_requests_are_those_of_recordings_made_before() -> None
     request = CompletionRequest(
         Prompt((TextPiece("Hi"),)), max_tokens=5, stop=("\n",), extra={"logit_bias": {"5": -1.5}}
     )
-    key = key_of("complete", request)
+    key = make_key("complete", request)
     assert key is not None
     assert key.hex() == "a193923f39c1a94341a1adc8e6621e91"
 

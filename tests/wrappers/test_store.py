@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from autocog_core.wrappers.store import LOG, ByteStore
+from autocog_core.wrappers.store import MAX_WAL_BYTES, ByteStore
 from tests.support.soak import count
 
 #: Writes values that tell their keys, for ever or so many, and reads back what others wrote.
@@ -153,7 +153,7 @@ def test_the_bound_is_kept_and_the_oldest_go_first(path: Path, long: int) -> Non
         store.put(key, key * (long // 16))
     files = sum(each.stat().st_size for each in path.parent.iterdir())
     assert path.stat().st_size <= size
-    assert files <= size + LOG + 100_000
+    assert files <= size + MAX_WAL_BYTES + 100_000
     found = [store.get(key) is not None for key in names]
     assert found[-1]
     # What is left is the end.
@@ -247,7 +247,7 @@ def test_what_cannot_be_written_is_a_warning(
 def test_a_file_that_another_process_holds_for_long_is_a_warning(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("autocog_core.wrappers.store.PATIENCE", 0.1)
+    monkeypatch.setattr("autocog_core.wrappers.store.LOCK_TIMEOUT_SECONDS", 0.1)
     ByteStore(path, 10**9).put(b"a", b"1")
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")

@@ -44,16 +44,16 @@ def test_calls_stand_inside_of_those_that_they_are_made_for(path: Path) -> None:
         found = lines(path)
     by_call = {line["call"]: line for line in found}
     assert found[-1]["hook"] == "choose"
-    assert found[-1]["within"] is None
-    within = {(line["hook"], by_call[line["within"]]["hook"]) for line in found if line["within"]}
+    assert found[-1]["parent"] is None
+    within = {(line["hook"], by_call[line["parent"]]["hook"]) for line in found if line["parent"]}
     assert {
         ("tokenize", "choose"),
         ("greedy_tree_impl", "choose"),
         ("greedy_impl", "greedy_tree_impl"),
     } <= within
     for line in found:
-        if line["within"] is not None:
-            outer = by_call[line["within"]]
+        if line["parent"] is not None:
+            outer = by_call[line["parent"]]
             assert outer["time"] <= line["time"]
             assert line["seconds"] <= outer["seconds"]
     assert lines(path)[-1]["hook"] == "close"
@@ -73,17 +73,17 @@ def test_tokens_arguments_and_answers_are_told(path: Path) -> None:
         assert line["model"] == "CountingLM"
         told.setdefault(line["hook"], []).append(line)
     greedy = told["greedy_impl"][0]
-    assert greedy["tokens"] == {"given": 51}
+    assert greedy["tokens"] == {"input": 51}
     assert greedy["arguments"]["tokens"][-1] == "... 51 in all"
     assert greedy["answer"] == f"float32 ({vocabulary_size},)"
     first, second = told["complete"]
-    assert first["tokens"]["answered"] <= 4
-    assert "given" not in first["tokens"]
-    assert second["tokens"]["given"] == 3
+    assert first["tokens"]["output"] <= 4
+    assert "input" not in first["tokens"]
+    assert second["tokens"]["input"] == 3
     assert second["arguments"]["request"]["seed"] == 1
     tree = told["greedy_tree_impl"][0]
-    assert tree["tokens"]["evaluated"] > tree["tokens"]["given"] - 20
-    assert told["tokenize"][-1]["tokens"] == {"answered": 5}
+    assert tree["tokens"]["evaluated"] > tree["tokens"]["input"] - 20
+    assert told["tokenize"][-1]["tokens"] == {"output": 5}
     assert max(map(len, path.read_text().splitlines())) < 3000
 
 
@@ -130,7 +130,7 @@ def test_threads_have_nests_of_their_own(path: Path) -> None:
     found = [line for line in lines(path) if line["thread"].startswith("T")]
     thread_of = {line["call"]: line["thread"] for line in found}
     assert len(thread_of) == len(found)
-    assert all(thread_of[line["within"]] == line["thread"] for line in found if line["within"])
+    assert all(thread_of[line["parent"]] == line["thread"] for line in found if line["parent"])
     outermost = Counter(line["thread"] for line in found if line["hook"] == "choose")
     assert outermost == {f"T{number}": 1 for number in range(4)}
 
@@ -146,7 +146,7 @@ def test_a_trace_sees_what_a_cache_answers(path: Path, tmp_path: Path, trace_fir
             model.choose_many(["One", "Two"], CHOICES)
             model.greedy("x")
             model.complete("x", max_tokens=3)
-        seen.append([(line["hook"], line["answer"], line["within"]) for line in lines(path)])
+        seen.append([(line["hook"], line["answer"], line["parent"]) for line in lines(path)])
     assert backend.calls == []
     assert seen[0] == seen[1]
 
