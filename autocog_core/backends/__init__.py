@@ -1,1 +1,1 @@
-"""Backends that come with core: `random` and `table`, for tests and first steps without weights."""
+"""The built-in backends `random` and `table`, for tests and first steps without weights."""

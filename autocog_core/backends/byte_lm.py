@@ -1,4 +1,4 @@
-"""What the built-in backends share: a byte vocabulary, and everything but the distribution."""
+"""Base class of the built-in backends: everything but the token distribution."""
 
 from __future__ import annotations
 
@@ -26,16 +26,19 @@ class ByteOptions(BackendOptions):
     """Options of every built-in backend."""
 
     vocabulary: VocabularyKind = Field(
-        default="bytes", description="single bytes, or bytes and merges of them"
+        default="bytes", description="bytes, or bytes and merged tokens"
     )
-    bos: bool = Field(default=True, description="whether sequences begin with a BOS token")
-    context_length: int = Field(default=100_000, ge=1, description="most tokens in a sequence")
+    bos: bool = Field(default=True, description="whether sequences begin with BOS")
+    context_length: int = Field(
+        default=100_000, ge=1, description="maximum number of tokens in a sequence"
+    )
 
 
 class ByteLM(ChoiceLM):
-    """A language model over bytes; a subclass gives the distribution.
+    """A language model over bytes. A subclass implements `greedy_impl`.
 
-    :param options: checked options, from which the fingerprint is made.
+    :param options: the options, which determine the fingerprint.
+    :param completion_kwargs: default arguments of completions.
     """
 
     kind = "bytes"

@@ -1,4 +1,4 @@
-"""A vocabulary of single bytes, optionally with merges, and its tokenizer."""
+"""A vocabulary of bytes, optionally with merged tokens, and its tokenizer."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from autocog_core.types.backend_info import SpecialToken
 
 VocabularyKind = Literal["bytes", "merges"]
 
-#: Merged tokens, each made of two earlier ones (or bytes), in the order in which they apply. Chosen
-#: so that what happens with real tokenizers happens here too: a blank that merges with the word
-#: after it (healing), and tokens in which a stop string begins or ends (".\n").
+#: Merged tokens in the order in which merges apply; each consists of two earlier tokens or bytes.
+#: They reproduce properties of real tokenizers: a blank merges with the next word (token healing),
+#: and stop strings begin or end inside tokens (".\n").
 MERGES = (
     "th er in an on re at en he or es it is al ar le st nd ou ing and the ion ent "
     "ab ba aba abab cd 10 00 100 .␣ .␊ ␊␊ ,␣ :␣ ␣a ␣t ␣P ␣A ␣B ␣the ␣and ␣an "
@@ -25,15 +25,19 @@ END_TEXT = "<|end|>"
 
 
 class ByteVocabulary:
-    """Ids 0..255 are the bytes, then merges (for kind "merges"), then BOS, EOS and an end of turn.
+    """Bytes (ids 0 to 255), merged tokens (kind "merges"), BOS, EOS and an end-of-turn token.
 
     :param kind: "bytes" or "merges".
     :param with_bos: whether there is a BOS token.
+    :ivar surfaces: the bytes of each token.
+    :ivar merges: (left id, right id, merged id), in the order in which merges apply.
+    :ivar special_tokens: BOS, EOS and the end-of-turn token.
+    :ivar bos: id of BOS; None if there is none.
+    :ivar eos: id of EOS.
     """
 
     def __init__(self, kind: VocabularyKind = "bytes", *, with_bos: bool = True) -> None:
         self.surfaces: list[bytes] = [bytes([value]) for value in range(256)]
-        #: (left id, right id, merged id), in the order in which they apply.
         self.merges: list[tuple[int, int, int]] = []
         if kind == "merges":
             for word in MERGES.replace("␣", "\x01").replace("␊", "\x02").split():
@@ -46,47 +50,51 @@ class ByteVocabulary:
         ids = {token.text: token.id for token in self.special_tokens}
         self.bos = ids.get(BOS_TEXT)
         self.eos = ids[EOS_TEXT]
-        # Special tokens stand for no bytes.
+        # Special tokens have no bytes.
         self.surfaces += [b""] * len(self.special_tokens)
         self._special_ids = ids
         self._special_pattern = re.compile("(" + "|".join(map(re.escape, ids)) + ")")
 
     @property
     def size(self) -> int:
-        """V: how many tokens there are."""
+        """Number of tokens."""
         return len(self.surfaces)
 
     def tokenize(self, text: str, parse_special: bool) -> list[int]:
-        """Ids of `text`; special tokens only where asked for."""
+        """Return the ids of a text.
+
+        :param text: the text.
+        :param parse_special: whether texts of special tokens become their ids.
+        """
         if not parse_special:
-            return self._ordinary(text)
+            return self._tokenize_plain(text)
         tokens: list[int] = []
         for part in self._special_pattern.split(text):
             special = self._special_ids.get(part)
-            tokens += self._ordinary(part) if special is None else [special]
+            tokens += self._tokenize_plain(part) if special is None else [special]
         return tokens
 
     def detokenize(self, tokens: Sequence[int]) -> bytes:
-        """The bytes of `tokens`."""
+        """Return the bytes of tokens."""
         return b"".join([self.surfaces[token] for token in tokens])
 
-    def _ordinary(self, text: str) -> list[int]:
+    def _tokenize_plain(self, text: str) -> list[int]:
         raw = text.encode("utf-8")
         if not self.merges:
             return list(raw)
-        # One character an id: `str.replace` then applies a merge everywhere, left to right.
-        spelled = raw.decode("latin-1")
+        # One character for each id, so that `str.replace` applies a merge everywhere.
+        ids = raw.decode("latin-1")
         for left, right, merged in self.merges:
-            spelled = spelled.replace(chr(left) + chr(right), chr(merged))
-        return [ord(character) for character in spelled]
+            ids = ids.replace(chr(left) + chr(right), chr(merged))
+        return [ord(character) for character in ids]
 
     def _add_merge(self, surface: bytes) -> None:
-        """Add the token `surface`, made of two earlier ones, the first as long as possible."""
-        known = {known: i for i, known in enumerate(self.surfaces)}
-        for cut in range(len(surface) - 1, 0, -1):
-            left, right = known.get(surface[:cut]), known.get(surface[cut:])
+        """Add a token that consists of two earlier ones, the first as long as possible."""
+        ids = {surface: id_ for id_, surface in enumerate(self.surfaces)}
+        for split in range(len(surface) - 1, 0, -1):
+            left, right = ids.get(surface[:split]), ids.get(surface[split:])
             if left is not None and right is not None:
                 self.merges.append((left, right, len(self.surfaces)))
                 self.surfaces.append(surface)
                 return
-        raise ValueError(f"{surface!r} is not made of two earlier tokens")
+        raise ValueError(f"{surface!r} does not consist of two earlier tokens")

@@ -1,4 +1,4 @@
-"""`random`: a distribution drawn anew for every prefix, and always the same for the same one."""
+"""The backend `random`: a random distribution for each prefix, always the same one for it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ from autocog_core.numerics import log_softmax
 class RandomOptions(ByteOptions):
     """Options of `random`."""
 
-    seed: int = Field(default=0, description="picks the model")
+    seed: int = Field(default=0, description="another seed is another model")
     scale: float = Field(
-        default=2.0, ge=0, description="standard deviation of the logits: 0 is uniform"
+        default=2.0, ge=0, description="standard deviation of the logits; 0 is uniform"
     )
 
 
 class RandomLM(ByteLM):
-    """Normal logits, seeded by the tokens: any prefix has its own distribution."""
+    """A model with normally distributed logits, seeded by the tokens of the prefix.
+
+    :param completion_kwargs: default arguments of completions.
+    :param options: fields of `RandomOptions`.
+    """
 
     Options = RandomOptions
     kind = "random"

@@ -1,4 +1,4 @@
-"""`table`: distributions written by hand, for tests whose answers are known exactly."""
+"""The backend `table`: distributions written by hand, for tests with exact expected numbers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from autocog_core.errors import InputError
 class TableOptions(ByteOptions):
     """Options of `table`.
 
-    `rows` maps a text (all that was said so far, BOS left out) to probabilities of the next token,
-    each named by its text, or `<|eos|>`. What they leave of 1 is spread evenly over the other
-    tokens. A text without a row has the uniform distribution; so has a sequence without BOS where
-    sequences begin with it, for it is no beginning.
+    `rows` maps a text (the whole sequence without BOS) to probabilities of the next token. Each
+    token is named by its text, or `<|eos|>`. The other tokens share the remaining probability
+    evenly. A text without a row has the uniform distribution. If sequences begin with BOS, so does
+    a sequence without it.
     """
 
     rows: dict[str, dict[str, float]] = Field(
-        default_factory=dict, description="by text so far: probabilities of the next token"
+        default_factory=dict, description="probabilities of the next token, by text"
     )
 
     @field_validator("rows")
@@ -33,12 +33,16 @@ class TableOptions(ByteOptions):
         for text, row in rows.items():
             total = math.fsum(row.values())
             if any(p < 0 or math.isnan(p) for p in row.values()) or total > 1 + 1e-9:
-                raise ValueError(f"the row after {text!r} is no distribution (sum {total:g})")
+                raise ValueError(f"the row after {text!r} is not a distribution (sum {total:g})")
         return rows
 
 
 class TableLM(ByteLM):
-    """Looks the text so far up in `rows`."""
+    """A model that looks up the text of the prefix in `rows`.
+
+    :param completion_kwargs: default arguments of completions.
+    :param options: fields of `TableOptions`.
+    """
 
     Options = TableOptions
     kind = "table"
@@ -62,15 +66,15 @@ class TableLM(ByteLM):
 
     def _row(self, text: str, row: Mapping[str, float]) -> NDArray[np.float32]:
         size = self.vocabulary.size
-        named = {self._token(text, name): probability for name, probability in row.items()}
-        rest = max(0.0, 1.0 - math.fsum(named.values()))
-        share = rest / (size - len(named)) if size > len(named) and rest > 1e-9 else 0.0
+        listed = {self._token(text, name): probability for name, probability in row.items()}
+        remainder = max(0.0, 1.0 - math.fsum(listed.values()))
+        share = remainder / (size - len(listed)) if size > len(listed) and remainder > 1e-9 else 0.0
         probabilities = np.full(size, share)
-        for token, probability in named.items():
+        for token, probability in listed.items():
             probabilities[token] = probability
         with np.errstate(divide="ignore"):
-            logs: NDArray[np.float32] = np.log(probabilities).astype(np.float32)
-        return logs
+            logprobs: NDArray[np.float32] = np.log(probabilities).astype(np.float32)
+        return logprobs
 
     def _token(self, text: str, name: str) -> int:
         tokens = self.vocabulary.tokenize(name, parse_special=True)
