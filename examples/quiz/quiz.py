@@ -1,9 +1,9 @@
-"""Answer multiple-choice questions with a model, and report how often it is right.
+"""Answer multiple-choice questions with a model, and print its accuracy.
 
     python examples/quiz/quiz.py [--model NAME] [--config FILE] [--questions FILE] [--limit N]
 
-The program `quiz.yaml` lets the model write a line of reasoning first; then every answer is scored
-exactly, by the probability that the model gives to its text.
+With the program `quiz.yaml`, the model first writes a line of reasoning. Each answer then gets the
+exact probability of its text.
 """
 
 from __future__ import annotations
@@ -33,7 +33,13 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Question:
-    """A question, its four answers, and which of them is right."""
+    """A multiple-choice question.
+
+    :ivar question: the text of the question.
+    :ivar choices: the possible answers.
+    :ivar answer: index of the right answer.
+    :ivar topic: the topic; may be empty.
+    """
 
     question: str
     choices: tuple[str, ...]
@@ -42,8 +48,13 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Answered:
-    """A question with the tree that the program's run came to, and how long it took."""
+class Result:
+    """Result of one question.
+
+    :ivar question: the question.
+    :ivar tree: the tree of the program's run.
+    :ivar seconds: duration of the run.
+    """
 
     question: Question
     tree: autocog.ThoughtTree
@@ -51,27 +62,27 @@ class Answered:
 
     @cached_property
     def path(self) -> autocog.ThoughtPath:
-        """The best path; its end is the answer."""
+        """The best path, which ends with the answer."""
         return self.tree.best()
 
     @property
-    def pick(self) -> str:
-        """The answer that the model picked."""
+    def choice(self) -> str:
+        """The answer that the model chose."""
         return str(self.path.fields["answer"]).removeprefix(" ")
 
     @property
     def reasoning(self) -> str:
-        """What it wrote before."""
+        """The model's reasoning before the answer."""
         return str(self.path.fields["reasoning"]).strip()
 
     @property
-    def right(self) -> bool:
-        """Whether the model picked the right answer."""
-        return self.pick == self.question.choices[self.question.answer]
+    def is_right(self) -> bool:
+        """Whether the model chose the right answer."""
+        return self.choice == self.question.choices[self.question.answer]
 
 
 def read_questions(path: Path, limit: int | None = None) -> list[Question]:
-    """The first `limit` questions of a JSONL file.
+    """Read the first `limit` questions of a JSONL file.
 
     :raises InputError: if the file, or a line in it, cannot be read.
     """
@@ -89,7 +100,7 @@ def read_questions(path: Path, limit: int | None = None) -> list[Question]:
             question.choices[question.answer]
         except (ValueError, TypeError, LookupError) as error:
             raise autocog.InputError(
-                f"no question with choices and an answer: {error}", where=f"{path}:{number}"
+                f"is not a question with choices and an answer: {error}", where=f"{path}:{number}"
             ) from error
         questions.append(question)
     if not questions:
@@ -99,8 +110,8 @@ def read_questions(path: Path, limit: int | None = None) -> list[Question]:
 
 def answer_all(
     model: autocog.Model, questions: Sequence[Question], console: Console
-) -> list[Answered]:
-    """Answer every question, under a progress bar with the score so far."""
+) -> list[Result]:
+    """Answer every question, and show the progress."""
     program = autocog.Automaton.from_file(HERE / "quiz.yaml")
     columns = (
         TextColumn("answering"),
@@ -108,7 +119,7 @@ def answer_all(
         MofNCompleteColumn(),
         TextColumn("{task.fields[right]} right"),
     )
-    answered: list[Answered] = []
+    results: list[Result] = []
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as progress:
@@ -117,14 +128,14 @@ def answer_all(
             start = time.perf_counter()
             inputs = {"question": question.question, "choices": question.choices}
             tree = program.run(model, inputs)
-            answered.append(Answered(question, tree, time.perf_counter() - start))
-            right = sum(one.right for one in answered)
+            results.append(Result(question, tree, time.perf_counter() - start))
+            right = sum(result.is_right for result in results)
             progress.update(task, advance=1, right=right)
-    return answered
+    return results
 
 
-def table_of(answered: Sequence[Answered], width: int) -> Table:
-    """One row a question: what the model wrote, its pick, and the right answer if it is another."""
+def make_table(results: Sequence[Result], width: int) -> Table:
+    """Return a table with the reasoning and the answer for each question."""
     table = Table(
         box=box.SIMPLE_HEAD,
         show_edge=False,
@@ -132,91 +143,93 @@ def table_of(answered: Sequence[Answered], width: int) -> Table:
         padding=(0, 1, 0, 0),
         header_style="bold",
     )
-    cells = [_answer_cell(one) for one in answered]
-    # The questions are cut to make room for the answers, which are not.
-    digits = len(str(len(answered)))
+    cells = [_answer_cell(result) for result in results]
+    # Long questions are cut to make room for the answers.
+    digits = len(str(len(results)))
     longest = max(cell_len(line) for cell in cells for line in cell.plain.splitlines())
-    answer = max(len("answer"), min(longest, width // 2 - 10))
-    between = 4 * 2
-    question = max(10, min(72, width - digits - answer - len("prob") - len("ok") - between))
+    answer_width = max(len("answer"), min(longest, width // 2 - 10))
+    padding = 4 * 2
+    other_widths = digits + answer_width + len("prob") + len("ok") + padding
+    question_width = max(10, min(72, width - other_widths))
     table.add_column("#", justify="right", width=digits)
-    table.add_column("question", no_wrap=True, overflow="ellipsis", width=question)
-    table.add_column("answer", overflow="fold", width=answer)
+    table.add_column("question", no_wrap=True, overflow="ellipsis", width=question_width)
+    table.add_column("answer", overflow="fold", width=answer_width)
     table.add_column("prob", justify="right", width=len("prob"))
     table.add_column("", width=len("ok"))
-    for number, (one, cell) in enumerate(zip(answered, cells, strict=True), start=1):
-        mark = Text("ok", style="green") if one.right else Text("X", style="bold red")
-        prob = f"{one.path.end.prob:.2f}"
-        # What a model writes may hold anything; a table shows one line of it.
-        said = "".join(each if each.isprintable() else " " for each in one.reasoning)
-        asked = Text.assemble(one.question.question, "\n", (said, "dim"))
-        table.add_row(str(number), asked, cell, prob, mark)
+    for number, (result, cell) in enumerate(zip(results, cells, strict=True), start=1):
+        mark = Text("ok", style="green") if result.is_right else Text("X", style="bold red")
+        prob = f"{result.path.end.prob:.2f}"
+        # The model may write control characters.
+        reasoning = "".join(char if char.isprintable() else " " for char in result.reasoning)
+        question = Text.assemble(result.question.question, "\n", (reasoning, "dim"))
+        table.add_row(str(number), question, cell, prob, mark)
     return table
 
 
-def _answer_cell(one: Answered) -> Text:
-    pick = Text(one.pick)
-    if one.right:
-        return pick
-    return pick + Text(f"\nright: {one.question.choices[one.question.answer]}", style="dim")
+def _answer_cell(result: Result) -> Text:
+    choice = Text(result.choice)
+    if result.is_right:
+        return choice
+    question = result.question
+    return choice + Text(f"\nright: {question.choices[question.answer]}", style="dim")
 
 
-def summary_of(answered: Sequence[Answered], name: str, backend: str) -> Table:
-    """Accuracy beside chance, by topic too, and what it took."""
-    total = len(answered)
-    right = sum(one.right for one in answered)
-    chance = math.fsum(1 / len(one.question.choices) for one in answered) / total
+def make_summary(results: Sequence[Result], name: str, backend: str) -> Table:
+    """Return a table with the accuracy, also by topic, and the cost."""
+    total = len(results)
+    right = sum(result.is_right for result in results)
+    chance = math.fsum(1 / len(result.question.choices) for result in results) / total
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row("model", Text(f"{name} (backend {backend})"))
     table.add_row("accuracy", f"{right / total:.1%} ({right} of {total}); chance is {chance:.1%}")
-    for topic in sorted({one.question.topic for one in answered} - {""}):
-        of_topic = [one.right for one in answered if one.question.topic == topic]
-        share = f"{sum(of_topic) / len(of_topic):.1%} ({sum(of_topic)} of {len(of_topic)})"
+    for topic in sorted({result.question.topic for result in results} - {""}):
+        is_right = [result.is_right for result in results if result.question.topic == topic]
+        share = f"{sum(is_right) / len(is_right):.1%} ({sum(is_right)} of {len(is_right)})"
         table.add_row(Text(f"  {topic}"), share)
-    seconds = math.fsum(one.seconds for one in answered)
+    seconds = math.fsum(result.seconds for result in results)
     table.add_row("time", f"{seconds / total:.3f} s a question")
-    tokens = sum(one.tree.stats["tokens_evaluated"] for one in answered)
+    tokens = sum(result.tree.stats["tokens_evaluated"] for result in results)
     table.add_row("tokens", f"{tokens} evaluated, {tokens / total:.1f} a question")
     return table
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description="Answer multiple-choice questions with a model.")
     parser.add_argument("--model", metavar="NAME", help="a model of the config file")
     parser.add_argument("--config", metavar="FILE", type=Path, default=HERE.parent / "autocog.toml")
     parser.add_argument("--questions", metavar="FILE", type=Path, default=HERE / "questions.jsonl")
     parser.add_argument("--limit", metavar="N", type=int, help="answer only the first N questions")
-    found = parser.parse_args(arguments)
-    if found.limit is not None and found.limit < 1:
+    options = parser.parse_args(arguments)
+    if options.limit is not None and options.limit < 1:
         parser.error("--limit: give 1 or more")
-    return found
+    return options
 
 
-def quiz(given: argparse.Namespace, out: Console, err: Console) -> None:
-    """Load the model, let it answer, and print the result."""
-    questions = read_questions(given.questions, given.limit)
-    config = autocog.read_config(given.config)
-    name, entry = config.model(given.model)
+def quiz(options: argparse.Namespace, out: Console, err: Console) -> None:
+    """Load the model, answer the questions, and print the results."""
+    questions = read_questions(options.questions, options.limit)
+    config = autocog.read_config(options.config)
+    name, entry = config.model(options.model)
     err.print(f'loading the model "{name}"; the first time this may take a minute ...')
     start = time.perf_counter()
     with autocog.load(name, config=config) as model:
         err.print(f"loaded in {time.perf_counter() - start:.1f} s")
-        answered = answer_all(model, questions, err)
-    out.print(table_of(answered, out.width))
+        results = answer_all(model, questions, err)
+    out.print(make_table(results, out.width))
     out.print()
-    out.print(summary_of(answered, name, entry.backend))
+    out.print(make_summary(results, name, entry.backend))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the quiz; the exit code."""
+    """Run the quiz, and return the exit code."""
     settings: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
-    given = parse(arguments)
+    options = parse(arguments)
     err = Console(stderr=True, **settings)
     try:
-        quiz(given, Console(**settings), err)
+        quiz(options, Console(**settings), err)
     except autocog.AutocogError as error:
         err.print(Text(f"error: {error}"), soft_wrap=True)
         return error.exit_code
