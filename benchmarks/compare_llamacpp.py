@@ -1,6 +1,6 @@
-"""autocog-llamacpp against other ways to score choices with llama.cpp: one process, one file.
+"""Compare autocog-llamacpp with other methods to score choices, on one file in one process.
 
-Ways are timed in interleaved rounds and compared by medians, as ratios: machines are noisy.
+The methods are timed in interleaved rounds; results are medians of ratios.
 
     python benchmarks/compare_llamacpp.py [--rounds 5] [--banking77 banking77_test.csv]
 """
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from methods import SMOL, Item, Method, banking77_items, long_item, measure, report
 from rich.console import Console
-from ways import SMOL, Item, Way, banking77_items, long_item, measure, report
 
 from autocog_core import TreeQuery
 from autocog_core.config.options import package_file
@@ -26,21 +26,21 @@ CONTEXT = 2048
 
 
 class DecodeCounter:
-    """Counts the tokens of all decodes of a context."""
+    """A counter of the tokens that a context decodes."""
 
     def __init__(self, context: Any) -> None:
         self.tokens = 0
         decode = context.decode
 
-        def counting(tokens: Any, *arguments: Any) -> Any:
+        def count(tokens: Any, *arguments: Any) -> Any:
             self.tokens += len(tokens)
             return decode(tokens, *arguments)
 
-        context.decode = counting
+        context.decode = count
 
 
-def ways_of(model: LLaMa) -> dict[str, Way]:
-    """Ways over the model that is loaded: trees, and each choice with its whole prompt."""
+def make_methods(model: LLaMa) -> dict[str, Method]:
+    """Return the methods on a loaded model: token trees, and whole sequences."""
     engine = model.engine
     facade = model.as_model()
 
@@ -48,27 +48,27 @@ def ways_of(model: LLaMa) -> dict[str, Way]:
         return [score.logprob for score in model.choose(prompt, choices).scores]
 
     def whole_per_choice(prompt: str, choices: Sequence[str]) -> list[float]:
-        """Prompt and choice in one decode, logits only where they are read; nothing is kept."""
+        """Decode prompt and choice at once, without a cache, with logits only where needed."""
         base = facade.encode(prompt)
-        found = []
+        scores = []
         for choice in choices:
             engine.forget()
             tokens = facade.encode(prompt + choice)[len(base) :]
             nodes = np.array(tokens, dtype=np.int32)
             parents = np.arange(-1, len(tokens) - 1, dtype=np.int32)
             answer = facade.client.greedy_tree([TreeQuery(base, nodes, parents)])[0]
-            found.append(float(answer.values.sum()))
-        return found
+            scores.append(float(answer.values.sum()))
+        return scores
 
     return {
-        "whole": Way("whole sequence per choice", whole_per_choice),
-        "cold": Way("autocog, cold", autocog, before=engine.forget),
-        "cached": Way("autocog, prompt or header cached", autocog),
+        "whole": Method("whole sequence per choice", whole_per_choice),
+        "cold": Method("autocog, cold", autocog, before=engine.forget),
+        "cached": Method("autocog, prompt or header cached", autocog),
     }
 
 
-def echo_way(path: Path, threads: int) -> Way:
-    """llama-cpp-python's own: a completion with echo and logprobs for each choice."""
+def echo_way(path: Path, threads: int) -> Method:
+    """Return the method of llama-cpp-python: a completion with echo and logprobs per choice."""
     import llama_cpp
 
     llama = llama_cpp.Llama(
@@ -81,26 +81,26 @@ def echo_way(path: Path, threads: int) -> Way:
     )
 
     def run(prompt: str, choices: Sequence[str]) -> list[float]:
-        found = []
+        scores = []
         for choice in choices:
-            done: Any = llama.create_completion(
+            completion: Any = llama.create_completion(
                 prompt + choice, max_tokens=1, echo=True, logprobs=1
             )
-            logprobs = done["choices"][0]["logprobs"]
-            begins = logprobs["text_offset"]
-            picked = [
+            logprobs = completion["choices"][0]["logprobs"]
+            offsets = logprobs["text_offset"]
+            values = [
                 value
-                for value, begin in zip(logprobs["token_logprobs"], begins, strict=True)
-                if len(prompt) <= begin < len(prompt + choice)
+                for value, offset in zip(logprobs["token_logprobs"], offsets, strict=True)
+                if len(prompt) <= offset < len(prompt + choice)
             ]
-            found.append(float(sum(picked)))
-        return found
+            scores.append(float(sum(values)))
+        return scores
 
-    return Way("llama-cpp-python, echo and logprobs", run)
+    return Method("llama-cpp-python, echo and logprobs", run)
 
 
-def guidance_way(path: Path, threads: int) -> Way:
-    """Guidance's `select`: picks token by token, and gives no scores."""
+def guidance_way(path: Path, threads: int) -> Method:
+    """Return guidance's `select`, which picks token by token and returns no scores."""
     from guidance import models, select
 
     language_model = models.LlamaCpp(
@@ -110,48 +110,48 @@ def guidance_way(path: Path, threads: int) -> Way:
     def run(prompt: str, choices: Sequence[str]) -> None:
         str(language_model + prompt + select(list(choices)))
 
-    return Way("guidance select (no scores)", run)
+    return Method("guidance select (no scores)", run)
 
 
-def over(first: Way, second: Way) -> float:
-    """The median ratio of two ways' times."""
+def median_ratio(first: Method, second: Method) -> float:
+    """Return the median ratio of the times of two methods."""
     pairs = zip(first.seconds, second.seconds, strict=False)
-    return statistics.median(one / other for one, other in pairs)
+    return statistics.median(a / b for a, b in pairs)
 
 
 def compare(
     title: str, model: LLaMa, items: Sequence[Item], path: Path, *, echo: bool, by_row: bool
 ) -> dict[str, Any]:
-    """Time all ways on the items."""
+    """Time all methods on the items."""
     counter = DecodeCounter(model.engine.context)
-    ways = ways_of(model)
-    picked = [ways["whole"], ways["cached"]] if by_row else list(ways.values())
+    methods = make_methods(model)
+    selected = [methods["whole"], methods["cached"]] if by_row else list(methods.values())
     threads = int(model.engine.info.details["threads"])
     others = [guidance_way(path, threads)]
     model.engine.forget()
-    ways["cached"].run(*items[0])
+    methods["cached"].run(*items[0])
     if by_row:
-        # The rows' header stays in memory from row to row; a whole sequence drops it.
-        measure([ways["cached"]], items, counter)
-        measure([ways["whole"], *others], items, counter)
+        # The rows' header stays cached from row to row; whole sequences would remove it.
+        measure([methods["cached"]], items, counter)
+        measure([methods["whole"], *others], items, counter)
     else:
-        measure([*picked, *others], items, counter)
-    figures = report(Console(width=100), title, [*picked, *others], ways["whole"])
+        measure([*selected, *others], items, counter)
+    results = report(Console(width=100), title, [*selected, *others], methods["whole"])
     if echo:
         slow = echo_way(path, threads)
         measure([slow], items[:1], counter)
-        ratio = slow.seconds[0] / statistics.median(ways["cold"].seconds)
+        ratio = slow.seconds[0] / statistics.median(methods["cold"].seconds)
         print(f"{slow.name}, run once: {slow.seconds[0]:.1f} s, {ratio:.0f} times autocog, cold")
-        figures["echo"] = {"seconds": slow.seconds[0], "ratio": ratio}
+        results["echo"] = {"seconds": slow.seconds[0], "ratio": ratio}
     if not by_row:
-        share = over(ways["cached"], ways["cold"])
+        share = median_ratio(methods["cached"], methods["cold"])
         print(f"cached takes {share:.2f} of cold")
-        figures["cached of cold"] = share
-    return figures
+        results["cached of cold"] = share
+    return results
 
 
 def main() -> None:
-    """Run the workloads asked for."""
+    """Run the workloads of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -159,12 +159,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--prompt", default="", help='JSON with "prompt" and "choices"')
     parser.add_argument("--banking77", type=Path, help="CSV with columns text, category")
-    parser.add_argument("--no-echo", action="store_true", help="without the slowest way")
+    parser.add_argument("--no-echo", action="store_true", help="omit the slowest method")
     parser.add_argument("--exact", action="store_true", help="exact mode")
-    parser.add_argument("--json", type=Path, help="write the figures here, too")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
     arguments = parser.parse_args()
-    given = arguments.model
-    path = package_file(given) if given.startswith("package:") else Path(given)
+    name = arguments.model
+    path = package_file(name) if name.startswith("package:") else Path(name)
     created = LLaMa.create(model_path=str(path), n_ctx=CONTEXT, exact=arguments.exact)
     model = LLaMa(**created)
     print(f"{model.engine.info.name}: {dict(model.engine.info.details)}")
@@ -172,15 +172,15 @@ def main() -> None:
     count = len(model.as_model().encode(item[0]))
     title = f"{count} prompt tokens, {len(item[1])} choices ({arguments.rounds} rounds)"
     items = [item] * arguments.rounds
-    figures = {
+    results = {
         "long prompt": compare(title, model, items, path, echo=not arguments.no_echo, by_row=False)
     }
     if arguments.banking77:
         rows = banking77_items(arguments.banking77, arguments.rounds)
         title = f"banking77, {len(rows[0][1])} intents ({arguments.rounds} rows)"
-        figures["banking77"] = compare(title, model, rows, path, echo=False, by_row=True)
+        results["banking77"] = compare(title, model, rows, path, echo=False, by_row=True)
     if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1))
+        arguments.json.write_text(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""How far llama.cpp's numbers depend on the shape of a batch, by type of weights.
+"""Measure how the batch shape changes llama.cpp's numbers, by type of weights.
 
-The same log-probabilities by a tree in one decode, by separate decodes of whole sequences, and by
-one token at a time: the differences are what `BackendInfo.tolerance` has to allow.
+The log-probabilities of a token tree in one decode are compared with those of separate decodes of
+whole sequences, and of single tokens. `BackendInfo.tolerance` must allow the differences.
 
     python benchmarks/consistency_llamacpp.py FILE.gguf ... [--questions 12]
 """
@@ -24,28 +24,32 @@ from autocog_llamacpp.engine import LlamaEngine
 QUESTIONS = Path(__file__).parent.parent / "examples" / "quiz" / "questions.jsonl"
 
 
-def one_by_one(model: Model, engine: LlamaEngine, tokens: Sequence[int], begin: int) -> list[float]:
-    """The log-probabilities of tokens[begin:], each token decoded alone."""
+def decode_tokens(
+    model: Model, engine: LlamaEngine, tokens: Sequence[int], begin: int
+) -> list[float]:
+    """Return the log-probabilities of tokens[begin:]; each token is decoded alone."""
     engine.forget()
-    found = []
+    logprobs = []
     for end in range(1, len(tokens)):
         row = model.greedy(tokens[:end])
         if end >= begin:
-            found.append(float(row[tokens[end]]))
-    return found
+            logprobs.append(float(row[tokens[end]]))
+    return logprobs
 
 
-def whole(model: Model, engine: LlamaEngine, tokens: Sequence[int], begin: int) -> list[float]:
-    """The log-probabilities of tokens[begin:], the whole sequence before each in one decode."""
-    found = []
+def decode_sequences(
+    model: Model, engine: LlamaEngine, tokens: Sequence[int], begin: int
+) -> list[float]:
+    """Return the log-probabilities of tokens[begin:]; each prefix is one decode."""
+    logprobs = []
     for end in range(begin, len(tokens)):
         engine.forget()
-        found.append(float(model.greedy(tokens[:end])[tokens[end]]))
-    return found
+        logprobs.append(float(model.greedy(tokens[:end])[tokens[end]]))
+    return logprobs
 
 
 def main() -> None:
-    """Measure every file, as it is and in exact mode."""
+    """Measure each file, in the default mode and in exact mode."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -65,7 +69,7 @@ def main() -> None:
             created = LLaMa.create(model_path=file, n_ctx=2048, exact=exact)
             engine = created["engine"]
             model = LLaMa(**created).as_model()
-            apart: tuple[list[float], list[float]] = ([], [])
+            differences: tuple[list[float], list[float]] = ([], [])
             for line in lines[: arguments.questions]:
                 row = json.loads(line)
                 prompt = f"{header}Question: {row['question']}\nAnswer:"
@@ -74,16 +78,18 @@ def main() -> None:
                 base = model.encode(prompt)
                 for score in scores:
                     sequence = [*base, *score.tokens]
-                    for way, values in zip((whole, one_by_one), apart, strict=True):
-                        found = way(model, engine, sequence, len(base))
-                        values += np.abs(np.subtract(found, score.token_logprobs)).tolist()
+                    for decode, values in zip(
+                        (decode_sequences, decode_tokens), differences, strict=True
+                    ):
+                        logprobs = decode(model, engine, sequence, len(base))
+                        values += np.abs(np.subtract(logprobs, score.token_logprobs)).tolist()
             cells = [
-                f"{figure:.2g}"
-                for values in apart
-                for figure in (np.median(values), np.quantile(values, 0.99), np.max(values))
+                f"{statistic:.2g}"
+                for values in differences
+                for statistic in (np.median(values), np.quantile(values, 0.99), np.max(values))
             ]
             weights = str(model.info.details["weights"])
-            table.add_row(weights, "yes" if exact else "no", str(len(apart[0])), *cells)
+            table.add_row(weights, "yes" if exact else "no", str(len(differences[0])), *cells)
             model.close()
     Console(width=140).print(table)
 

@@ -1,4 +1,4 @@
-"""How long core itself takes for one `choose`: the total less the time inside the backend's hooks.
+"""Measure the time of core for one `choose`: the total minus the time in the backend's hooks.
 
 python benchmarks/core_overhead.py
 """
@@ -16,7 +16,7 @@ PROMPT = "Which category does this message belong to?\n" * 3
 
 
 class TimedTableLM(TableLM):
-    """`table`, which adds up the CPU seconds spent in its hooks."""
+    """The backend `table`, with the CPU seconds spent in its hooks."""
 
     seconds = 0.0
 
@@ -30,20 +30,20 @@ class TimedTableLM(TableLM):
     def tokenize_impl(
         self, texts: Sequence[str], at_start: bool, parse_special: bool
     ) -> list[list[int]]:
-        """Timed."""
+        """Time the call."""
         return self._timed(lambda: super(TimedTableLM, self).tokenize_impl(texts, at_start, False))
 
     def detokenize_impl(self, tokens: Sequence[int]) -> bytes:
-        """Timed."""
+        """Time the call."""
         return self._timed(lambda: super(TimedTableLM, self).detokenize_impl(tokens))
 
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
-        """Timed."""
+        """Time the call."""
         return self._timed(lambda: super(TimedTableLM, self).greedy_impl(tokens))
 
 
 def measure(count: int, repeats: int) -> tuple[float, float]:
-    """Least CPU seconds of one `choose` among `count` choices: in all, and in the backend."""
+    """Return the smallest CPU seconds of a `choose` of `count` choices: in total, and in hooks."""
     backend = TimedTableLM()
     model = Model(backend)
     choices = [f" category {number:05d}" for number in range(count)]
@@ -58,7 +58,7 @@ def measure(count: int, repeats: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print one line a number of choices, in milliseconds."""
+    """Print one line for each number of choices, in milliseconds."""
     print("choices  total ms  in backend  core")
     for count, repeats in ((8, 300), (1000, 30)):
         total, inside = (1000 * seconds for seconds in measure(count, repeats))

@@ -1,4 +1,4 @@
-"""Memory and time of one choice among very many: 10,000 of 12 tokens, by default.
+"""Measure memory and time of one `choose` of many choices: by default 10,000 of 12 tokens.
 
 python benchmarks/many_choices.py [--choices 10000] [--length 12] [--model MODEL]
 """
@@ -10,7 +10,7 @@ import resource
 import time
 
 import numpy as np
-from compare_tf import LONG_PROMPT, SMOL
+from methods import LONG_PROMPT, SMOL
 
 from autocog_core import TreeQuery
 from autocog_core.types.token_tree import TokenTree
@@ -18,7 +18,7 @@ from autocog_tf import TfLM
 
 
 def peak() -> float:
-    """Most memory that this process ever held, in MB."""
+    """Return the peak memory of this process in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

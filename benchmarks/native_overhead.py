@@ -1,9 +1,9 @@
-"""What is spent between two decodes of llama.cpp: in C++, and in Python over ctypes.
+"""Measure the time between two decodes of llama.cpp: in C++, and in Python over ctypes.
 
     python benchmarks/native_overhead.py [--rounds N]
 
-On a tiny Llama, so that the model costs nearly nothing. Overhead is the time of a run less the time
-inside `llama_decode`, which both ways call with the same batches.
+The model is a tiny Llama that costs almost nothing. The overhead is the time of a run minus the
+time in `llama_decode`, which both implementations call with the same batches.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ STATES = (
     "lost", "not working", "declined", "pending", "wrong amount", "charged twice", "how to get",
     "fee", "country", "cancelled", "verification",
 )  # fmt: skip
-#: 77 of them, which share beginnings as those of real tasks do.
+#: 77 labels with shared beginnings, as in real tasks.
 LABELS = tuple(f" {thing} {state}" for thing in THINGS for state in STATES)
 MESSAGE = "Customer message: I think that somebody has used my card, how do I block it?\nIntent:"
 
 
 class TimedDecode:
-    """Stands before `llama_decode`, and adds up its time.
+    """A wrapper of `llama_decode` that sums its time.
 
-    :ivar seconds: inside, since `start`.
+    :ivar seconds: time in `llama_decode` since the last reset.
     """
 
     def __init__(self) -> None:
@@ -49,34 +49,37 @@ class TimedDecode:
         llama_cpp.llama_decode = self._function
 
     def _call(self, context: Any, batch: Any) -> int:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         code = int(self._decode(context, batch))
-        self.seconds += time.perf_counter() - begun
+        self.seconds += time.perf_counter() - start
         return code
 
 
-def beams(**more: Any) -> Automaton:
-    """64 tokens by 4 beams."""
-    complete = Complete(uid="write", length=64, beams=4, eos=False, **more)
+def make_beams(**options: Any) -> Automaton:
+    """Return an automaton that writes 64 tokens with 4 beams."""
+    complete = Complete(uid="write", length=64, beams=4, eos=False, **options)
     return Automaton([Text(uid="begin", text="Once upon a time", successors=("write",)), complete])
 
 
-def choice() -> Automaton:
-    """One of 77 labels, after a message."""
+def make_choice() -> Automaton:
+    """Return an automaton that chooses one of 77 labels after a message."""
     choose = Choose(uid="choose", choices=LABELS)
     return Automaton([Text(uid="begin", text=MESSAGE, successors=("choose",)), choose])
 
 
 CASES = {
-    "4 beams, 64 tokens, vocabulary 2,048": (2048, beams()),
-    "4 beams, 64 tokens, vocabulary 131,072, masked": (131072, beams(vocab=Regex("[ a-zA-Z,.]+"))),
-    "77 labels, vocabulary 2,048": (2048, choice()),
-    "77 labels, vocabulary 49,152": (49152, choice()),
+    "4 beams, 64 tokens, vocabulary 2,048": (2048, make_beams()),
+    "4 beams, 64 tokens, vocabulary 131,072, masked": (
+        131072,
+        make_beams(vocab=Regex("[ a-zA-Z,.]+")),
+    ),
+    "77 labels, vocabulary 2,048": (2048, make_choice()),
+    "77 labels, vocabulary 49,152": (49152, make_choice()),
 }
 
 
 def measure(path: Path, automaton: Automaton, rounds: int) -> dict[bool, list[float]]:
-    """Seconds of overhead, by whether C++ is in use, in interleaved rounds."""
+    """Return the seconds of overhead in each round, by whether C++ is used."""
     from autocog_llamacpp import LLaMa
 
     timed = TimedDecode()
@@ -84,19 +87,19 @@ def measure(path: Path, automaton: Automaton, rounds: int) -> dict[bool, list[fl
     for native in (True, False):
         created = LLaMa.create(model_path=str(path), exact=True, n_threads=1, use_extension=native)
         models[native] = LLaMa(**created)
-    found: dict[bool, list[float]] = {True: [], False: []}
+    seconds: dict[bool, list[float]] = {True: [], False: []}
     for number in range(rounds + 1):
         for native, model in models.items():
             model.engine.forget()
             timed.seconds = 0.0
-            begun = time.perf_counter()
+            start = time.perf_counter()
             automaton.run(model.as_model())
-            overhead = time.perf_counter() - begun - timed.seconds
-            if number:  # the first fills caches
-                found[native].append(overhead)
+            overhead = time.perf_counter() - start - timed.seconds
+            if number:  # The first round fills the caches.
+                seconds[native].append(overhead)
     for model in models.values():
         model.close()
-    return found
+    return seconds
 
 
 def main() -> None:
@@ -104,15 +107,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds
-    table = Table("case", "Python, ms", "C++, ms", "times less")
+    table = Table("case", "Python, ms", "C++, ms", "Python / C++")
     with tempfile.TemporaryDirectory() as folder:
         for name, (size, automaton) in CASES.items():
             path = tiny_llama.write(Path(folder) / f"{size}.gguf", size)
-            found = measure(path, automaton, rounds)
-            python, native = (statistics.median(found[way]) * 1e3 for way in (False, True))
-            ratios = [p / n for p, n in zip(found[False], found[True], strict=True)]
+            seconds = measure(path, automaton, rounds)
+            python_ms, native_ms = (
+                statistics.median(seconds[native]) * 1e3 for native in (False, True)
+            )
+            ratios = [p / n for p, n in zip(seconds[False], seconds[True], strict=True)]
             table.add_row(
-                name, f"{python:.2f}", f"{native:.2f}", f"{statistics.median(ratios):.1f}"
+                name, f"{python_ms:.2f}", f"{native_ms:.2f}", f"{statistics.median(ratios):.1f}"
             )
     Console().print(table)
 

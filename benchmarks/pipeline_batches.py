@@ -1,8 +1,8 @@
-"""Rows a second of pipeline("token-choice") by batch size, against lm-eval's HFLM on the same rows.
+"""Compare pipeline("token-choice") at several batch sizes with lm-eval's HFLM, in rows per second.
 
-The same weights in the same process; ways are timed in interleaved rounds, each on rows that it has
-not seen, whose header is the same. All are compared with `choose`, row by row. The rows of a batch
-of lm-eval have one choice each.
+All methods use the same weights in the same process, and are timed in interleaved rounds on new
+rows with the same header. Their scores are compared with those of `choose`. In lm-eval, each row
+of a batch has one choice.
 
     python benchmarks/pipeline_batches.py banking77_test.csv [--device cuda --dtype bfloat16]
 """
@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from compare_tf import ForwardCounter, lm_eval_ways
+from compare_tf import ForwardCounter, lm_eval_methods
+from methods import SMOL, Item, banking77_items
 from rich.console import Console
 from rich.table import Table
 from transformers import pipeline
-from ways import SMOL, Item, banking77_items
 
 import autocog_tf.pipelines  # noqa: F401 - registers the task
 from autocog_core import Model
@@ -33,7 +33,7 @@ Run = Callable[[Sequence[Item]], Scores]
 
 
 def main() -> None:
-    """Time all ways, and print the table."""
+    """Time all methods and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -42,94 +42,98 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--rows", type=int, default=32, help="of each way in each round")
-    parser.add_argument("--peer-rows", type=int, default=2, help="of lm-eval in each round")
+    parser.add_argument("--rows", type=int, default=32, help="rows of each method in each round")
+    parser.add_argument("--peer-rows", type=int, default=2, help="rows of lm-eval in each round")
     parser.add_argument("--rounds", type=int, default=3)
-    given = parser.parse_args()
-    created = TfLM.create(model_path=given.model, device=given.device, dtype=given.dtype)
+    arguments = parser.parse_args()
+    created = TfLM.create(
+        model_path=arguments.model, device=arguments.device, dtype=arguments.dtype
+    )
     engine = created["engine"]
     print(f"{engine.info.name}: {dict(engine.info.details)}")
     tokenizer = engine.tokenizer.tokenizer
     pipe = pipeline("token-choice", model=engine.model, tokenizer=tokenizer, top_k=None)
-    peers = lm_eval_ways(engine.model, tokenizer)
+    peers = lm_eval_methods(engine.model, tokenizer)
     counter = ForwardCounter(engine.model)
 
-    ways: dict[str, tuple[Run, int]] = {"choose": (chosen(pipe.language_model), given.rows)}
-    for size in given.batches:
-        ways[f"token-choice, batch {size}"] = (own(pipe, size), given.rows)
-    for size in given.batches:
+    methods: dict[str, tuple[Run, int]] = {
+        "choose": (make_choose(pipe.language_model), arguments.rows)
+    }
+    for size in arguments.batches:
+        methods[f"token-choice, batch {size}"] = (make_pipeline(pipe, size), arguments.rows)
+    for size in arguments.batches:
         if (name := f"lm-eval {size}") in peers:
-            ways[peers[name].name] = (peer(peers[name].run), given.peer_rows)
-    items = banking77_items(given.file, given.rounds * given.rows + given.peer_rows)
-    for run, _ in ways.values():
-        # Header, kernels, memory.
-        run(items[-given.peer_rows :])
-    speeds: dict[str, list[float]] = {name: [] for name in ways}
-    tokens: dict[str, list[float]] = {name: [] for name in ways}
-    differences: dict[str, float] = dict.fromkeys(ways, 0.0)
-    others: dict[str, int] = dict.fromkeys(ways, 0)
-    for number in range(given.rounds):
-        rows = items[number * given.rows :][: given.rows]
+            methods[peers[name].name] = (make_peer(peers[name].run), arguments.peer_rows)
+    items = banking77_items(arguments.file, arguments.rounds * arguments.rows + arguments.peer_rows)
+    for run, _ in methods.values():
+        # Warm-up.
+        run(items[-arguments.peer_rows :])
+    speeds: dict[str, list[float]] = {name: [] for name in methods}
+    tokens: dict[str, list[float]] = {name: [] for name in methods}
+    differences: dict[str, float] = dict.fromkeys(methods, 0.0)
+    changed: dict[str, int] = dict.fromkeys(methods, 0)
+    for number in range(arguments.rounds):
+        rows = items[number * arguments.rows :][: arguments.rows]
         reference: Scores = []
-        for name, (run, count) in ways.items():
+        for name, (run, count) in methods.items():
             pipe.language_model.backend.engine.forget()
-            own(pipe, 1)(items[-1:])
+            make_pipeline(pipe, 1)(items[-1:])
             counter.tokens = 0
-            begun = clock(engine)
+            start = read_clock(engine)
             scores = run(rows[:count])
-            speeds[name].append(count / (clock(engine) - begun))
+            speeds[name].append(count / (read_clock(engine) - start))
             tokens[name].append(counter.tokens / count)
             reference = reference or scores
-            differences[name] = max(differences[name], apart(scores, reference))
-            others[name] += other_picks(scores, reference)
-    report(speeds, tokens, differences, others)
+            differences[name] = max(differences[name], largest_difference(scores, reference))
+            changed[name] += count_changed_picks(scores, reference)
+    report(speeds, tokens, differences, changed)
 
 
-def chosen(model: Model) -> Run:
-    """`choose`, row by row."""
+def make_choose(model: Model) -> Run:
+    """Return `choose`, row by row."""
     return lambda items: [
         [score.logprob for score in model.choose(prompt, choices).scores]
         for prompt, choices in items
     ]
 
 
-def own(pipe: Any, size: int) -> Run:
-    """The pipeline at one batch size."""
+def make_pipeline(pipe: Any, size: int) -> Run:
+    """Return the pipeline at one batch size."""
 
     def run(items: Sequence[Item]) -> Scores:
         rows = [{"prompt": prompt, "choices": choices} for prompt, choices in items]
-        found = pipe(rows, batch_size=size)
+        answers = pipe(rows, batch_size=size)
         return [
             [choice["logprob"] for choice in sorted(answer, key=lambda choice: choice["index"])]
-            for answer in found
+            for answer in answers
         ]
 
     return run
 
 
-def peer(score: Callable[[str, Sequence[str]], list[float] | None]) -> Run:
-    """lm-eval, which gets the choices of one row after the other."""
+def make_peer(score: Callable[[str, Sequence[str]], list[float] | None]) -> Run:
+    """Return lm-eval, row by row."""
     return lambda items: [score(prompt, choices) or [] for prompt, choices in items]
 
 
-def clock(engine: Any) -> float:
-    """The time once the device has done what it was given."""
+def read_clock(engine: Any) -> float:
+    """Return the time after the device has finished its work."""
     if engine.forward.device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
-def apart(scores: Scores, reference: Scores) -> float:
-    """The largest difference of a choice's log-probability."""
+def largest_difference(scores: Scores, reference: Scores) -> float:
+    """Return the largest difference of a choice's log-probability."""
     return max(
-        abs(one - other)
+        abs(a - b)
         for row, expected in zip(scores, reference, strict=False)
-        for one, other in zip(row, expected, strict=True)
+        for a, b in zip(row, expected, strict=True)
     )
 
 
-def other_picks(scores: Scores, reference: Scores) -> int:
-    """In how many rows another choice is the likeliest."""
+def count_changed_picks(scores: Scores, reference: Scores) -> int:
+    """Return the number of rows in which another choice is the likeliest."""
     return sum(
         row.index(max(row)) != expected.index(max(expected))
         for row, expected in zip(scores, reference, strict=False)
@@ -140,20 +144,32 @@ def report(
     speeds: dict[str, list[float]],
     tokens: dict[str, list[float]],
     differences: dict[str, float],
-    others: dict[str, int],
+    changed: dict[str, int],
 ) -> None:
-    """Medians, and the ratio to the best lm-eval."""
-    medians = {name: statistics.median(found) for name, found in speeds.items()}
-    best = max((each for name, each in medians.items() if "lm-eval" in name), default=None)
-    table = Table(title="banking77, 77 intents a row; header known")
-    columns = "way", "rows/s", "tokens a row", "times lm-eval", "largest difference", "other picks"
+    """Print medians, and the ratio to the fastest lm-eval."""
+    medians = {name: statistics.median(values) for name, values in speeds.items()}
+    best = max((median for name, median in medians.items() if "lm-eval" in name), default=None)
+    table = Table(title="banking77, 77 intents per row; header cached")
+    columns = (
+        "method",
+        "rows/s",
+        "tokens per row",
+        "times lm-eval",
+        "largest difference",
+        "changed picks",
+    )
     for column in columns:
-        table.add_column(column, justify="left" if column == "way" else "right", no_wrap=True)
+        table.add_column(column, justify="left" if column == "method" else "right", no_wrap=True)
     for name, median in medians.items():
         ratio = f"{median / best:.1f}" if best else ""
-        counted = f"{statistics.median(tokens[name]):.0f}"
+        tokens_per_row = f"{statistics.median(tokens[name]):.0f}"
         table.add_row(
-            name, f"{median:.2f}", counted, ratio, f"{differences[name]:.1e}", str(others[name])
+            name,
+            f"{median:.2f}",
+            tokens_per_row,
+            ratio,
+            f"{differences[name]:.1e}",
+            str(changed[name]),
         )
     Console(width=max(110, Console().width)).print(table)
 

@@ -1,7 +1,7 @@
-"""Choices through autocog-openai on a real llama-server, against the same raw requests replayed.
+"""Compare choices through autocog-openai on a llama-server with the same requests sent directly.
 
-What a program adds to the server's own time: each round asks all choices at once, from as many
-threads, and then sends the very same requests again without autocog, at the same concurrency.
+The ratio shows the overhead beside the server's time. Each round scores all choices from as many
+threads, and then sends the same requests again without autocog, at the same concurrency.
 
     python benchmarks/servers.py [--rounds 3] [--concurrency 8]
 """
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--prompts", type=int, default=100)
     parser.add_argument("--concurrency", type=int, default=8)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     routing = Automaton.from_file(ROOT / "examples" / "routing" / "routing.yaml")
     intents = list(routing.inputs["intents"].default)
     rows = (ROOT / "examples" / "routing" / "messages.jsonl").read_text(encoding="utf-8")
@@ -50,79 +50,88 @@ def main() -> None:
             options = {
                 "model": "smol",
                 "base_url": url + "/v1",
-                "max_concurrency": given.concurrency,
+                "max_concurrency": arguments.concurrency,
             }
             with load(backend="openai", options=options) as model:
-                # What the server offers is found out first.
+                # The first use probes the server.
                 print(model.info.name)
                 measure(
-                    f"{given.prompts} chooses, 8 labels",
+                    f"{arguments.prompts} chooses, 8 labels",
                     model,
-                    prompts(messages, given.prompts),
+                    prompts(messages, arguments.prompts),
                     LABELS,
-                    given,
+                    arguments,
                 )
-                measure("3 chooses, 77 intents", model, prompts(messages, 3), intents, given)
+                measure("3 chooses, 77 intents", model, prompts(messages, 3), intents, arguments)
 
 
 def prompts(messages: Sequence[str], count: int) -> list[str]:
-    """As many different prompts."""
+    """Return `count` different prompts."""
     return [
         f"Message {number}: {messages[number % len(messages)]}\nSubject:" for number in range(count)
     ]
 
 
 def measure(
-    name: str, model: Model, texts: Sequence[str], choices: Sequence[str], given: argparse.Namespace
+    name: str,
+    model: Model,
+    texts: Sequence[str],
+    choices: Sequence[str],
+    arguments: argparse.Namespace,
 ) -> None:
-    """Both ways in turn, round by round."""
-    offered = [" " + choice for choice in choices]
+    """Time both in each round, and print the median ratio."""
+    choices = [" " + choice for choice in choices]
     ratios, requests = [], 0
-    own_seconds = []
+    autocog_seconds = []
     # One more round, to warm up.
-    for number in range(given.rounds + 1):
-        with Recorded(model) as recorded:
-            begun = time.perf_counter()
+    for number in range(arguments.rounds + 1):
+        with RequestRecorder(model) as recorded:
+            start = time.perf_counter()
             with ThreadPoolExecutor(len(texts)) as pool:
-                found = list(pool.map(lambda text: model.choose(text, offered), texts))
-            own = time.perf_counter() - begun
-        assert len(found) == len(texts)
-        assert all(one.exact for one in found)
-        begun = time.perf_counter()
-        replay(recorded.sent, given.concurrency)
-        raw = time.perf_counter() - begun
+                results = list(pool.map(lambda text: model.choose(text, choices), texts))
+            through_autocog = time.perf_counter() - start
+        assert len(results) == len(texts)
+        assert all(result.exact for result in results)
+        start = time.perf_counter()
+        replay(recorded.sent, arguments.concurrency)
+        direct = time.perf_counter() - start
         if number:
-            ratios.append(own / raw)
-            own_seconds.append(own)
+            ratios.append(through_autocog / direct)
+            autocog_seconds.append(through_autocog)
         requests = len(recorded.sent)
-        most = recorded.most
+        max_in_flight = recorded.max_in_flight
     print(
-        f"{name}: {statistics.median(own_seconds):.1f} s, {requests} requests, at most {most} at "
-        f"once; ours / the same requests raw: {statistics.median(ratios):.2f} "
+        f"{name}: {statistics.median(autocog_seconds):.1f} s, {requests} requests, "
+        f"at most {max_in_flight} at once; through autocog / sent directly: "
+        f"{statistics.median(ratios):.2f} "
         f"({min(ratios):.2f} to {max(ratios):.2f})"
     )
 
 
-class Recorded:
-    """What a model sends, and how much of it at once, while it is open."""
+class RequestRecorder:
+    """A context manager that records the requests of a model.
+
+    :ivar sent: address and body of each request.
+    :ivar max_in_flight: largest number of requests at the same time.
+    """
 
     def __init__(self, model: Model) -> None:
         self.sent: list[tuple[str, dict[str, Any]]] = []
-        self.most = 0
+        self.max_in_flight = 0
         self._in_flight = 0
         self._lock = threading.Lock()
         self._client: httpx2.Client = model._backend._engine.connection._client._client  # type: ignore[attr-defined]
 
-    def __enter__(self) -> Recorded:
+    def __enter__(self) -> RequestRecorder:
         self._send = self._client.send
 
-        def send(request: httpx2.Request, **more: Any) -> httpx2.Response:
+        def send(request: httpx2.Request, **options: Any) -> httpx2.Response:
             with self._lock:
                 self._in_flight += 1
-                self.most = max(self.most, self._in_flight)
+                self.max_in_flight = max(self.max_in_flight, self._in_flight)
                 self.sent.append((str(request.url), json.loads(request.content)))
             try:
-                return self._send(request, **more)
+                return self._send(request, **options)
             finally:
                 with self._lock:
                     self._in_flight -= 1
@@ -135,9 +144,11 @@ class Recorded:
 
 
 def replay(sent: Sequence[tuple[str, dict[str, Any]]], concurrency: int) -> None:
-    """The same requests, whose answers are parsed and nothing else."""
+    """Send the same requests, and parse the answers."""
     with httpx2.Client(timeout=600) as client, ThreadPoolExecutor(concurrency) as pool:
-        for _ in pool.map(lambda one: json.loads(client.post(one[0], json=one[1]).content), sent):
+        for _ in pool.map(
+            lambda item: json.loads(client.post(item[0], json=item[1]).content), sent
+        ):
             pass
 
 

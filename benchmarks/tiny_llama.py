@@ -1,4 +1,4 @@
-"""A Llama that costs nearly nothing, with a real tokenizer: only what surrounds a model is left."""
+"""A tiny Llama with a real tokenizer, to measure everything but the model."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ WIDTH, INNER, HEADS = 32, 32, 2
 
 
 def write(path: Path, vocabulary: int) -> Path:
-    """Write it as a GGUF file.
+    """Write the model as a GGUF file.
 
-    :param vocabulary: how many tokens: the first ones of SmolLM2's tokenizer, with the merges that
-        make them; beyond its 49,152, tokens that no text has.
+    :param vocabulary: number of tokens: the first ones of SmolLM2's tokenizer, with their merges,
+        and beyond its 49,152 tokens, tokens that no text contains.
     """
-    known = gguf.GGUFReader(package_file(MODEL)).fields
-    words = known["tokenizer.ggml.tokens"].contents()[:vocabulary]
-    kinds = known["tokenizer.ggml.token_type"].contents()[:vocabulary]
-    there = set(words)
+    fields = gguf.GGUFReader(package_file(MODEL)).fields
+    words = fields["tokenizer.ggml.tokens"].contents()[:vocabulary]
+    kinds = fields["tokenizer.ggml.token_type"].contents()[:vocabulary]
+    word_set = set(words)
     merges = [
         merge
-        for merge in known["tokenizer.ggml.merges"].contents()
-        if there.issuperset({*merge.split(" "), merge.replace(" ", "")})
+        for merge in fields["tokenizer.ggml.merges"].contents()
+        if word_set.issuperset({*merge.split(" "), merge.replace(" ", "")})
     ]
-    filler = [f"[nothing {number}]" for number in range(vocabulary - len(words))]
+    filler = [f"[unused {number}]" for number in range(vocabulary - len(words))]
     writer = gguf.GGUFWriter(str(path), "llama")
     writer.add_context_length(4096)
     writer.add_embedding_length(WIDTH)
@@ -42,12 +42,12 @@ def write(path: Path, vocabulary: int) -> Path:
     writer.add_file_type(0)
     writer.add_vocab_size(vocabulary)
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(known["tokenizer.ggml.pre"].contents())
+    writer.add_tokenizer_pre(fields["tokenizer.ggml.pre"].contents())
     writer.add_token_list(words + filler)
     writer.add_token_types(kinds + [int(gguf.TokenType.NORMAL)] * len(filler))
     writer.add_token_merges(merges)
-    writer.add_bos_token_id(known["tokenizer.ggml.bos_token_id"].contents())
-    writer.add_eos_token_id(known["tokenizer.ggml.eos_token_id"].contents())
+    writer.add_bos_token_id(fields["tokenizer.ggml.bos_token_id"].contents())
+    writer.add_eos_token_id(fields["tokenizer.ggml.eos_token_id"].contents())
     writer.add_add_bos_token(False)
     for name, shape in SHAPES.items():
         rows = vocabulary if shape[0] < 0 else shape[0]
@@ -77,5 +77,5 @@ _generator = np.random.default_rng(0)
 
 
 def _add(writer: Any, name: str, shape: tuple[int, ...]) -> None:
-    around, scale = (1.0, 0.1) if len(shape) == 1 else (0.0, 1.0)
-    writer.add_tensor(name, _generator.normal(around, scale, shape).astype(np.float32))
+    mean, scale = (1.0, 0.1) if len(shape) == 1 else (0.0, 1.0)
+    writer.add_tensor(name, _generator.normal(mean, scale, shape).astype(np.float32))

