@@ -1,4 +1,4 @@
-"""A backend that counts what it is asked."""
+"""A backend that counts its calls."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from autocog_core.types.token_tree import TreeQuery, TreeScores
 
 
 class CountingLM(RandomLM):
-    """`random`, which answers trees and completions itself, as engines do."""
+    """`random` with its own token trees and completions, like an engine.
+
+    :ivar calls: the hooks that were called.
+    :ivar queries: number of queries of each call of `greedy_tree_impl`.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.calls: list[str] = []
-        #: How many queries each call of trees had.
         self.queries: list[int] = []
 
     def greedy_impl(self, tokens: Sequence[int]) -> NDArray[np.float32]:
@@ -32,9 +35,9 @@ class CountingLM(RandomLM):
         self.queries.append(len(queries))
         answers = NumpyScoreCollector(queries)
         forest = answers.forest
-        wanted = np.flatnonzero(forest.needs_row).tolist()
-        rows = [RandomLM.greedy_impl(self, forest.sequence(node)) for node in wanted]
-        answers.add(wanted, np.stack(rows))
+        nodes = np.flatnonzero(forest.needs_row).tolist()
+        rows = [RandomLM.greedy_impl(self, forest.sequence(node)) for node in nodes]
+        answers.add(nodes, np.stack(rows))
         forest.count_evaluated(range(len(forest)))
         return answers.scores()
 

@@ -1,4 +1,4 @@
-"""`cache`: nothing is asked twice, every number is what it was, and nobody gets another's."""
+"""`cache`: each call is computed once, numbers are bit-identical, and models share no entries."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def cached(path: Path, backend: object, *inside: object) -> Model:
     return Model(backend, wrappers=[Cache(path=path), *inside])
 
 
-def test_a_data_set_run_again_asks_nothing_and_gives_identical_bytes(
+def test_a_repeated_data_set_run_calls_no_backend_and_writes_identical_bytes(
     path: Path, tmp_path: Path
 ) -> None:
     source = tmp_path / "rows.jsonl"
-    # Each tenth row is the one before it: they meet in one call, or just do not.
+    # Each tenth row equals the row before it, in the same call or in another one.
     texts = [f"Card {number - number % 10 // 9} is lost" for number in range(100)]
     source.write_text("".join(json.dumps({"message": text}) + "\n" for text in texts))
     automaton = Automaton.from_dict(ROUTING)
@@ -71,21 +71,23 @@ def test_a_data_set_run_again_asks_nothing_and_gives_identical_bytes(
     assert b'"error": {' not in outputs[0]
 
 
-def test_what_was_asked_before_is_not_asked_with_what_was_not(path: Path) -> None:
+def test_only_the_missing_trees_of_a_call_are_evaluated(path: Path) -> None:
     prompts = [f"Prompt {number}: " for number in range(5)]
     plain = Model(CountingLM()).choose_many(prompts, CHOICES)
     with cached(path, CountingLM()) as model:
         model.choose_many(prompts[1:3], CHOICES)
     backend = CountingLM()
     with cached(path, backend) as model:
-        found = model.choose_many([*prompts, prompts[0]], CHOICES)
+        results = model.choose_many([*prompts, prompts[0]], CHOICES)
     assert backend.queries == [3]
-    for one, other in zip(found, [*plain, plain[0]], strict=True):
-        assert [s.token_logprobs for s in one.scores] == [s.token_logprobs for s in other.scores]
+    for result, expected in zip(results, [*plain, plain[0]], strict=True):
+        assert [s.token_logprobs for s in result.scores] == [
+            s.token_logprobs for s in expected.scores
+        ]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_rows_come_back_bit_for_bit_and_can_be_written_to(path: Path, dtype: Any) -> None:
+def test_cached_rows_are_bit_identical_and_writable(path: Path, dtype: Any) -> None:
     class Wide(CountingLM):
         def greedy_impl(self, tokens: Sequence[int]) -> Any:
             row = super().greedy_impl(tokens).astype(dtype)
@@ -101,7 +103,7 @@ def test_rows_come_back_bit_for_bit_and_can_be_written_to(path: Path, dtype: Any
     second[0] = 0.0
 
 
-def test_completions_are_kept_unless_they_are_drawn_anew(path: Path) -> None:
+def test_completions_are_cached_unless_sampled_without_a_seed(path: Path) -> None:
     for arguments, asked in (
         ({}, 1),
         ({"temperature": 1.0, "seed": 3, "n": 2}, 1),
@@ -110,13 +112,13 @@ def test_completions_are_kept_unless_they_are_drawn_anew(path: Path) -> None:
     ):
         backend = CountingLM()
         with cached(path, backend) as model:
-            found = [model.complete("Once", **arguments) for _ in range(3)]
+            results = [model.complete("Once", **arguments) for _ in range(3)]
         assert len(backend.calls) == asked, arguments
         if asked == 1:
-            assert found[0] == found[1] == found[2]
+            assert results[0] == results[1] == results[2]
 
 
-def test_a_kept_completion_is_streamed(path: Path) -> None:
+def test_a_cached_completion_is_streamed(path: Path) -> None:
     with cached(path, CountingLM()) as model:
         written = model.complete("Once", max_tokens=9)
     backend = CountingLM()
@@ -127,25 +129,25 @@ def test_a_kept_completion_is_streamed(path: Path) -> None:
 
 
 class Choosing(CountingLM):
-    """Scores choices itself, as servers do."""
+    """A backend that scores choices itself, like a server."""
 
     def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
         self.calls.append("choose")
         return RandomLM().choose(request.prompt, request.choices, norm=request.norm)
 
 
-def test_choices_of_a_backend_that_scores_them_itself_are_kept(path: Path) -> None:
+def test_choices_that_a_backend_scores_itself_are_cached(path: Path) -> None:
     backend = Choosing()
     with cached(path, backend) as model:
-        found = [model.choose("Sure?", CHOICES) for _ in range(2)]
-        assert found[0] == found[1]
+        results = [model.choose("Sure?", CHOICES) for _ in range(2)]
+        assert results[0] == results[1]
         model.choose("Sure?", CHOICES, norm="mean")
         model.choose("Sure?", CHOICES[::-1])
     assert backend.calls == ["choose"] * 3
 
 
 @pytest.mark.parametrize("end", ["EOS", None])
-def test_text_that_looks_like_the_end_is_not_the_end(path: Path, end: str | None) -> None:
+def test_the_suffix_eos_and_its_text_have_different_keys(path: Path, end: str | None) -> None:
     from autocog_core import EOS
 
     backend = Choosing()
@@ -156,7 +158,7 @@ def test_text_that_looks_like_the_end_is_not_the_end(path: Path, end: str | None
 
 
 @pytest.mark.parametrize("options", [{"seed": 1}, {"vocabulary": "merges"}, {"bos": False}])
-def test_another_fingerprint_has_answers_of_its_own(path: Path, options: dict[str, Any]) -> None:
+def test_another_fingerprint_has_separate_entries(path: Path, options: dict[str, Any]) -> None:
     with cached(path, CountingLM()) as model:
         model.choose("Sure?", CHOICES)
     backend = CountingLM(**options)
@@ -174,7 +176,7 @@ class NoFingerprint(CountingLM):
 
 
 class Undescribed:
-    """Tells nothing of itself: core asks it for a row to know how wide they are."""
+    """A backend without `describe`: core calls it for a row to learn its width."""
 
     def __init__(self) -> None:
         self.plain = Plain()
@@ -199,30 +201,31 @@ def test_a_model_without_fingerprint_is_not_cached(path: Path, make: Callable[[]
 
 
 class Halved:
-    """Changes what it wraps: all log-probabilities are halved."""
+    """A wrapper that halves all log-probabilities."""
 
     @hookimpl(wrapper=True)
     def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> Generator[None, Any, Any]:
         answers: list[TreeScores] = yield
         return [
             TreeScores(
-                each.values / 2, each.top_tokens, each.top_logprobs / 2, each.tokens_evaluated
+                scores.values / 2,
+                scores.top_tokens,
+                scores.top_logprobs / 2,
+                scores.tokens_evaluated,
             )
-            for each in answers
+            for scores in answers
         ]
 
 
 @pytest.mark.parametrize("cache_first", [True, False])
-def test_what_wrappers_change_is_changed_once_and_kept_unchanged(
-    path: Path, cache_first: bool
-) -> None:
+def test_changes_of_wrappers_are_applied_once_and_not_cached(path: Path, cache_first: bool) -> None:
     plain = Model(CountingLM()).choose("Sure?", CHOICES)
     for _ in range(2):
         wrappers = [Cache(path=path), Halved()][:: 1 if cache_first else -1]
         with Model(CountingLM(), wrappers=wrappers) as model:
-            # The second time half of it is kept.
-            found = model.choose_many(["Sure?", "Really?"], CHOICES)[0]
-        assert found.best.logprob == pytest.approx(plain.scores[found.index].logprob / 2)
+            # The second time, the cache has half of it.
+            result = model.choose_many(["Sure?", "Really?"], CHOICES)[0]
+        assert result.best.logprob == pytest.approx(plain.scores[result.index].logprob / 2)
     backend = CountingLM()
     with cached(path, backend) as model:
         assert model.choose("Sure?", CHOICES) == plain
@@ -230,7 +233,7 @@ def test_what_wrappers_change_is_changed_once_and_kept_unchanged(
 
 
 class Elsewhere:
-    """A lookup of another kind, which knows one answer."""
+    """A lookup that answers one call."""
 
     @hookimpl(tryfirst=True)
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
@@ -241,7 +244,7 @@ class Elsewhere:
         return row
 
 
-def test_lookups_are_asked_in_their_order(path: Path) -> None:
+def test_lookups_are_called_in_their_order(path: Path) -> None:
     backend = CountingLM()
     with cached(path, backend, Elsewhere()) as model:
         assert model.greedy("y")[0] == 0.0
@@ -249,7 +252,7 @@ def test_lookups_are_asked_in_their_order(path: Path) -> None:
     assert backend.calls == ["greedy_impl"]
 
 
-def test_what_fails_is_not_kept(path: Path) -> None:
+def test_refused_answers_are_not_cached(path: Path) -> None:
     class Once(CountingLM):
         def greedy_impl(self, tokens: Sequence[int]) -> Any:
             row = super().greedy_impl(tokens)
@@ -262,7 +265,7 @@ def test_what_fails_is_not_kept(path: Path) -> None:
         assert np.isfinite(model.greedy("x")).all()
 
 
-def test_a_call_that_is_made_again_is_kept(path: Path) -> None:
+def test_a_retried_call_is_cached(path: Path) -> None:
     from autocog_core import EngineError
 
     class Shaky(CountingLM):
@@ -279,14 +282,14 @@ def test_a_call_that_is_made_again_is_kept(path: Path) -> None:
     assert len(backend.calls) == 2
 
 
-def test_it_is_named_in_the_config_and_its_path_is_relative_to_it(tmp_path: Path) -> None:
+def test_the_config_names_a_cache_with_a_relative_path(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     config = tmp_path / "there" / "autocog.toml"
-    wrappers = '[{ name = "cache", options = { max_size_gb = 0.01, path = "kept/my.sqlite" } }]'
+    wrappers = '[{ name = "cache", options = { max_size_gb = 0.01, path = "cache/my.sqlite" } }]'
     config.write_text(f'[models.m]\nbackend = "random"\nwrappers = {wrappers}\n')
     with load(config=config) as model:
         model.greedy("x")
-    assert (tmp_path / "there" / "kept" / "my.sqlite").exists()
+    assert (tmp_path / "there" / "cache" / "my.sqlite").exists()
     config.write_text(config.read_text().replace("max_size_gb", "size"))
     with pytest.raises(ConfigError, match=r"wrappers\.cache\.size: unknown key.*max_size_gb"):
         load(config=config)
@@ -295,7 +298,7 @@ def test_it_is_named_in_the_config_and_its_path_is_relative_to_it(tmp_path: Path
         load(config=config)
 
 
-def test_by_default_it_is_in_the_cache_folder(
+def test_the_default_file_is_in_the_cache_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AUTOCOG_CACHE", str(tmp_path / "all"))
@@ -311,16 +314,16 @@ def test_one_cache_wraps_one_model(path: Path) -> None:
         Model(CountingLM(seed=1), wrappers=[cache])
 
 
-@pytest.mark.parametrize("what", [b"no database at all" * 500, b""])
-def test_a_file_that_is_no_database_is_begun_anew(
-    path: Path, what: bytes, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("content", [b"no database at all" * 500, b""])
+def test_a_file_that_is_not_a_database_is_recreated(
+    path: Path, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path.write_bytes(what)
+    path.write_bytes(content)
     backend = CountingLM()
     with cached(path, backend) as model, caplog.at_level(logging.WARNING):
         expected = model.greedy("x").tobytes()
         model.greedy("x")
         assert model.greedy("x").tobytes() == expected
     assert len(backend.calls) <= 2
-    assert ("damaged" in caplog.text) == bool(what)
-    assert len(caplog.records) == bool(what)
+    assert ("damaged" in caplog.text) == bool(content)
+    assert len(caplog.records) == bool(content)

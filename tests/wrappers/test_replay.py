@@ -1,4 +1,4 @@
-"""`record` and `replay`: the same answers without the model, and nothing that was not recorded."""
+"""`record` and `replay`: the same answers without the model, and errors for other calls."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.support.small_backends import CharTokenizer
 from tests.wrappers.counting import CountingLM
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-#: What each program is given.
+#: Inputs of each program.
 PROGRAMS: dict[str, dict[str, Any]] = {
     "quiz": {"question": "What is red?", "choices": ["a rose", "grass", "the sea"]},
     "routing": {"message": "Where is my card?"},
@@ -59,24 +59,24 @@ def replayed(path: Path) -> Model:
 
 
 def without_times(value: Any) -> Any:
-    """A tree's data, but for how long things took."""
+    """Return a tree's data without durations."""
     if isinstance(value, Mapping):
         return {k: without_times(v) for k, v in value.items() if "seconds" not in k}
-    return [without_times(each) for each in value] if isinstance(value, list) else value
+    return [without_times(item) for item in value] if isinstance(value, list) else value
 
 
 def run(name: str, model: Model) -> Any:
     values = dict(PROGRAMS[name])
     automaton = Automaton.from_file(EXAMPLES / name / f"{name}.yaml")
     if name == "routing":
-        # Its other intents would take bytes much time to record, and none to replay.
+        # With all intents, a byte vocabulary would take long to record.
         values["intents"] = automaton.inputs["intents"].default[:12]
     return without_times(automaton.run(model, values).to_dict())
 
 
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A recording of each example on `random`, and the trees that they came to."""
+    """Recordings of each example on `random`, and their trees."""
     folder = tmp_path_factory.mktemp("recordings")
     trees = {}
     for name in PROGRAMS:
@@ -89,25 +89,25 @@ def test_the_examples_run_from_recordings_without_the_engine(
     recordings: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(self: RandomLM, tokens: Sequence[int]) -> Any:
-        raise AssertionError("the engine was asked")
+        raise AssertionError("the engine was called")
 
     monkeypatch.setattr(RandomLM, "greedy_impl", fail)
     folder, trees = recordings
-    assert sorted(PROGRAMS) == sorted(each.stem for each in EXAMPLES.glob("*/*.yaml"))
+    assert sorted(PROGRAMS) == sorted(path.stem for path in EXAMPLES.glob("*/*.yaml"))
     for name in PROGRAMS:
         with replayed(folder / f"{name}.jsonl.gz") as model:
             assert run(name, model) == trees[name], name
 
 
-def test_the_examples_are_recorded_in_few_bytes(
+def test_recordings_of_the_examples_are_small(
     recordings: tuple[Path, dict[str, Any]],
 ) -> None:
-    for each in recordings[0].glob("*.gz"):
-        assert each.stat().st_size < 60_000, each.name
+    for recording in recordings[0].glob("*.gz"):
+        assert recording.stat().st_size < 60_000, recording.name
 
 
 MESSAGES = [{"role": "user", "content": "Hi <|eos|>"}]
-#: A call of each kind, of which the order does not matter.
+#: A call of each kind.
 CALLS: list[Callable[[Model], Any]] = [
     lambda model: model.tokenize("Hello"),
     lambda model: model.tokenize("Hello", at_start=False),
@@ -132,19 +132,19 @@ CALLS: list[Callable[[Model], Any]] = [
 
 @pytest.mark.parametrize("make", [RandomLM, CountingLM, lambda: TableLM(rows={"H": {"i": 1.0}})])
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_every_kind_of_call_is_answered_alike_in_any_order(
+def test_each_kind_of_call_is_replayed_in_any_order(
     tmp_path: Path, make: Callable[[], Any], suffix: str
 ) -> None:
     path = tmp_path / f"all.jsonl{suffix}"
     with recorded(path, make()) as model:
         expected = [call(model) for call in CALLS]
     with replayed(path) as model:
-        found = [call(model) for call in reversed(CALLS)]
-    for number, (one, other) in enumerate(zip(expected, reversed(found), strict=True)):
-        assert one == other, number
+        results = [call(model) for call in reversed(CALLS)]
+    for number, (result, replay) in enumerate(zip(expected, reversed(results), strict=True)):
+        assert result == replay, number
 
 
-def test_log_probabilities_of_minus_infinity_stay_so(path: Path) -> None:
+def test_log_probabilities_of_minus_infinity_are_replayed(path: Path) -> None:
     with recorded(path, TableLM(rows={"": {"a": 1.0}})) as model:
         expected = model.choose("", ["a", "b"])
         row = model.greedy("")
@@ -172,22 +172,24 @@ def test_the_same_call_is_recorded_once(path: Path) -> None:
         model.choose("Sure?", CHOICES)
     assert path.read_bytes() == first
     hooks = [json.loads(line).get("hook") for line in first.splitlines()]
-    # Not what core asked for the choice: its trees, and the rows of these.
+    # Without the calls that core made for the choice: token trees and rows.
     assert set(hooks) == {None, "tokenize", "detokenize", "choose"}
     assert hooks.count("choose") == 1
 
 
-def test_a_later_run_adds_to_a_recording(path: Path) -> None:
+def test_a_later_run_appends_to_a_recording(path: Path) -> None:
     for prompt in ("One", "Two"):
         with recorded(path, RandomLM()) as model:
             model.choose(prompt, CHOICES)
     with replayed(path) as model:
-        found = [model.choose(prompt, CHOICES) for prompt in ("Two", "One")]
-    assert found == [RandomLM().choose(prompt, CHOICES) for prompt in ("Two", "One")]
+        results = [model.choose(prompt, CHOICES) for prompt in ("Two", "One")]
+    assert results == [RandomLM().choose(prompt, CHOICES) for prompt in ("Two", "One")]
 
 
 @pytest.mark.parametrize("make", [RandomLM, CountingLM])
-def test_what_is_drawn_anew_is_replayed_in_its_order(path: Path, make: Callable[[], Any]) -> None:
+def test_samples_without_a_seed_are_replayed_in_their_order(
+    path: Path, make: Callable[[], Any]
+) -> None:
     def draw(model: Model) -> Completion:
         return model.complete("Once", max_tokens=8, temperature=1.0)
 
@@ -201,7 +203,7 @@ def test_what_is_drawn_anew_is_replayed_in_its_order(path: Path, make: Callable[
                 draw(model)
 
 
-def test_text_is_streamed_when_it_is_replayed(path: Path) -> None:
+def test_a_replayed_completion_is_streamed(path: Path) -> None:
     with recorded(path, RandomLM()) as model:
         written = "".join(model.stream("Once", max_tokens=8))
     with replayed(path) as model:
@@ -209,7 +211,7 @@ def test_text_is_streamed_when_it_is_replayed(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "what"),
+    ("call", "message"),
     [
         (lambda model: model.tokenize("other"), "tokenize of .*'text': 'other'"),
         (lambda model: model.detokenize([1]), r"detokenize of \[1\]"),
@@ -223,12 +225,12 @@ def test_text_is_streamed_when_it_is_replayed(path: Path) -> None:
     ],
 )
 def test_a_call_that_was_not_recorded_is_named(
-    path: Path, call: Callable[[Model], Any], what: str
+    path: Path, call: Callable[[Model], Any], message: str
 ) -> None:
     with recorded(path, RandomLM()) as model:
         model.choose("Sure?", CHOICES)
         model.choose_many(["Many?"], CHOICES)
-    with replayed(path) as model, pytest.raises(NotRecordedError, match=what) as caught:
+    with replayed(path) as model, pytest.raises(NotRecordedError, match=message) as caught:
         call(model)
     assert str(path) in str(caught.value)
     assert 'wrapper "record"' in caught.value.hint
@@ -240,7 +242,7 @@ behind = RandomLM()
 
 
 class OnlyChooses:
-    """As a server that tells no distributions."""
+    """A backend like a server without token distributions."""
 
     @hookimpl
     def describe(self) -> BackendInfo:
@@ -263,7 +265,7 @@ class OnlyChooses:
         return replace(behind.complete(request.prompt, max_tokens=9), logprobs=None)
 
 
-def test_the_replay_of_a_server_is_asked_as_the_server_was(path: Path) -> None:
+def test_the_replay_of_a_server_has_its_capabilities(path: Path) -> None:
     with recorded(path, OnlyChooses()) as model:
         trees = [run(name, model) for name in ("quiz", "triage")]
         choices = model.choose_many(["One", "Two"], CHOICES)
@@ -288,9 +290,7 @@ def test_a_recorded_model_without_description_can_be_replayed(path: Path) -> Non
 
 
 @pytest.mark.parametrize("record_first", [True, False])
-def test_what_a_cache_answers_is_recorded_too(
-    path: Path, tmp_path: Path, record_first: bool
-) -> None:
+def test_answers_of_a_cache_are_recorded(path: Path, tmp_path: Path, record_first: bool) -> None:
     for _ in range(2):
         path.unlink(missing_ok=True)
         backend = CountingLM()
@@ -310,7 +310,7 @@ def test_calls_that_fail_are_not_recorded(path: Path) -> None:
     assert "complete" not in "".join(path.read_text().splitlines()[1:])
 
 
-def test_a_recording_of_another_model_is_left_alone(path: Path) -> None:
+def test_a_recording_of_another_model_is_refused_and_unchanged(path: Path) -> None:
     with recorded(path, RandomLM(seed=1)) as model:
         model.greedy("x")
     before = path.read_bytes()
@@ -325,14 +325,14 @@ def test_a_recording_of_another_model_is_left_alone(path: Path) -> None:
 
 
 def test_two_models_at_once_need_two_files(path: Path) -> None:
-    with recorded(path, RandomLM()) as one, recorded(path, RandomLM()) as other:
-        one.greedy("x")
+    with recorded(path, RandomLM()) as first, recorded(path, RandomLM()) as second:
+        first.greedy("x")
         with pytest.raises(InputError, match="another model is recorded to it"):
-            other.greedy("x")
+            second.greedy("x")
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_a_recording_that_was_cut_is_read_and_gone_on_with(tmp_path: Path, suffix: str) -> None:
+def test_a_truncated_recording_is_read_and_continued(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"cut.jsonl{suffix}"
     with recorded(path, RandomLM()) as model:
         for number in range(30):
@@ -351,7 +351,7 @@ def test_a_recording_that_was_cut_is_read_and_gone_on_with(tmp_path: Path, suffi
 
 
 @pytest.mark.parametrize(
-    ("text", "what"),
+    ("text", "message"),
     [
         (None, "cannot be read"),
         (b"", "not a line of a recording"),
@@ -360,10 +360,10 @@ def test_a_recording_that_was_cut_is_read_and_gone_on_with(tmp_path: Path, suffi
         (b"[1]\n", "not a line of a recording"),
     ],
 )
-def test_what_is_no_recording_is_said_so(path: Path, text: bytes | None, what: str) -> None:
+def test_other_files_are_refused(path: Path, text: bytes | None, message: str) -> None:
     if text is not None:
         path.write_bytes(text)
-    with pytest.raises(InputError, match=what):
+    with pytest.raises(InputError, match=message):
         replayed(path)
     if text:
         with (
@@ -394,7 +394,7 @@ def test_a_damaged_answer_is_named(path: Path) -> None:
         model.greedy([5])
 
 
-def test_what_cannot_be_told_by_its_value_cannot_be_recorded(path: Path) -> None:
+def test_arguments_that_are_not_plain_data_cannot_be_recorded(path: Path) -> None:
     class Odd(CountingLM):
         pass
 
@@ -405,7 +405,7 @@ def test_what_cannot_be_told_by_its_value_cannot_be_recorded(path: Path) -> None
         model.complete("x", something=object())
 
 
-def test_it_is_named_in_the_config(tmp_path: Path) -> None:
+def test_the_config_names_a_recording(tmp_path: Path) -> None:
     config = tmp_path / "autocog.toml"
     config.write_text(
         """

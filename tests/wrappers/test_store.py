@@ -1,4 +1,4 @@
-"""The file under the cache: bounded, shared, and whole, whatever is done to it."""
+"""The store of `cache`: bounded, shared by processes, and robust against damage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 from autocog_core.wrappers.store import MAX_WAL_BYTES, ByteStore
 from tests.support.soak import count
 
-#: Writes values that tell their keys, for ever or so many, and reads back what others wrote.
+#: Writes values that depend on their keys, `count` times or forever (-1), and checks what it reads.
 WRITER = """
 import hashlib, random, sys
 from pathlib import Path
@@ -32,15 +32,15 @@ print("ready", flush=True)
 while count:
     count -= 1
     key = hashlib.sha256(b"%d" % draw.randrange(500)).digest()[:16]
-    found = store.get(key)
-    wrong += found not in (None, value(key))
+    stored = store.get(key)
+    wrong += stored not in (None, value(key))
     store.put(key, value(key))
 print(wrong)
 """
 
 
-#: From how many keys the writer draws.
-DRAWN = 500
+#: Number of keys that the writer uses.
+KEYS = 500
 
 
 def value_of(key: bytes) -> bytes:
@@ -75,21 +75,21 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [10**9, 600_000])
-def test_two_processes_at_once_corrupt_nothing(path: Path, size: int) -> None:
+def test_two_processes_can_write_at_once(path: Path, size: int) -> None:
     for process in [writer(path, seed, 300, size) for seed in (1, 2)]:
         out, errors = process.communicate(timeout=60)
-        # Not even a warning.
+        # No warning on stderr.
         assert (out.split(), errors) == (["ready", "0"], "")
     assert is_whole(path)
     store = ByteStore(path, size)
-    found = [(key, store.get(key)) for key in keys(DRAWN)]
-    assert all(value in (None, value_of(key)) for key, value in found)
+    values = [(key, store.get(key)) for key in keys(KEYS)]
+    assert all(value in (None, value_of(key)) for key, value in values)
     if size == 10**9:
-        assert sum(value is not None for _, value in found) > 200
+        assert sum(value is not None for _, value in values) > 200
 
 
 @pytest.mark.slow
-def test_killed_while_writing_it_opens_again(path: Path) -> None:
+def test_the_file_is_intact_after_a_writer_is_killed(path: Path) -> None:
     drawn = random.Random(0)
     processes = [writer(path, number, -1) for number in range(count(normal=2, soak=4))]
     for process in processes:
@@ -99,15 +99,15 @@ def test_killed_while_writing_it_opens_again(path: Path) -> None:
         time.sleep(0.05 + drawn.random() / 20)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        # Others may go on writing to it.
+        # Other processes may still be writing.
         store = ByteStore(path, 10**9)
-        found = {key: store.get(key) for key in keys(DRAWN)}
-        assert all(value in (None, value_of(key)) for key, value in found.items())
+        values = {key: store.get(key) for key in keys(KEYS)}
+        assert all(value in (None, value_of(key)) for key, value in values.items())
         store.put(b"after", b"all")
         assert store.get(b"after") == b"all"
         store.close()
         assert is_whole(path)
-    assert sum(value is not None for value in found.values()) > 50
+    assert sum(value is not None for value in values.values()) > 50
 
 
 def test_threads_share_a_store(path: Path) -> None:
@@ -131,7 +131,7 @@ def test_threads_share_a_store(path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
-def test_a_forked_process_opens_the_file_anew(path: Path) -> None:
+def test_a_forked_process_opens_its_own_connection(path: Path) -> None:
     store = ByteStore(path, 10**9)
     store.put(b"of both", b"1")
     child = os.fork()
@@ -145,24 +145,24 @@ def test_a_forked_process_opens_the_file_anew(path: Path) -> None:
 
 
 @pytest.mark.parametrize("long", [2000, 9000, 150_000])
-def test_the_bound_is_kept_and_the_oldest_go_first(path: Path, long: int) -> None:
+def test_a_full_file_loses_its_oldest_values(path: Path, long: int) -> None:
     size = 2_000_000
     store = ByteStore(path, size)
     names = keys(3 * size // long)
     for key in names:
         store.put(key, key * (long // 16))
-    files = sum(each.stat().st_size for each in path.parent.iterdir())
+    files = sum(file.stat().st_size for file in path.parent.iterdir())
     assert path.stat().st_size <= size
     assert files <= size + MAX_WAL_BYTES + 100_000
-    found = [store.get(key) is not None for key in names]
-    assert found[-1]
+    values = [store.get(key) is not None for key in names]
+    assert values[-1]
     # What is left is the end.
-    assert found == sorted(found)
+    assert values == sorted(values)
     # A value of half a page takes a whole one.
-    assert sum(found) * long > size / 3
+    assert sum(values) * long > size / 3
 
 
-def test_a_smaller_bound_makes_the_file_smaller(path: Path) -> None:
+def test_a_smaller_limit_shrinks_the_file(path: Path) -> None:
     store = ByteStore(path, 10**9)
     for key in keys(1000):
         store.put(key, key * 300)
@@ -173,7 +173,7 @@ def test_a_smaller_bound_makes_the_file_smaller(path: Path) -> None:
     assert path.stat().st_size <= 1_000_000
 
 
-def test_what_was_used_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_used_values_are_evicted_last(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = time.time()
     monkeypatch.setattr("autocog_core.wrappers.store.time.time", lambda: clock)
     store = ByteStore(path, 1_000_000)
@@ -186,14 +186,16 @@ def test_what_was_used_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert store.get(names[1]) is None
 
 
-def test_what_would_fill_it_alone_is_not_kept(path: Path) -> None:
+def test_a_value_that_would_fill_the_file_is_not_stored(path: Path) -> None:
     store = ByteStore(path, 100_000)
     store.put(b"small", b"x")
     store.put(b"large", b"x" * 90_000)
     assert (store.get(b"small"), store.get(b"large")) == (b"x", None)
 
 
-def test_damage_costs_at_most_a_miss(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_file_gives_misses_and_no_wrong_values(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     store = ByteStore(path, 10**9)
     names = keys(100)
     for key in names:
@@ -218,12 +220,12 @@ def test_damage_costs_at_most_a_miss(path: Path, caplog: pytest.LogCaptureFixtur
         path.write_bytes(damaged)
         store = ByteStore(path, 10**9)
         with caplog.at_level(logging.WARNING):
-            found = [store.get(key) for key in names]
-            hits += sum(value is not None for value in found)
+            values = [store.get(key) for key in names]
+            hits += sum(value is not None for value in values)
             assert all(
-                value in (None, value_of(key)) for key, value in zip(names, found, strict=True)
+                value in (None, value_of(key)) for key, value in zip(names, values, strict=True)
             )
-            # It works again at once, or at the second value.
+            # The first write may recreate the file; the second one succeeds.
             for _ in range(2):
                 store.put(names[0], value_of(names[0]))
             assert store.get(names[0]) == value_of(names[0])
@@ -232,7 +234,7 @@ def test_damage_costs_at_most_a_miss(path: Path, caplog: pytest.LogCaptureFixtur
     assert caplog.records
 
 
-def test_what_cannot_be_written_is_a_warning(
+def test_a_path_that_cannot_be_written_is_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("no folder")
@@ -244,7 +246,7 @@ def test_what_cannot_be_written_is_a_warning(
     assert len(caplog.records) == 1
 
 
-def test_a_file_that_another_process_holds_for_long_is_a_warning(
+def test_a_lock_timeout_is_a_warning(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("autocog_core.wrappers.store.LOCK_TIMEOUT_SECONDS", 0.1)

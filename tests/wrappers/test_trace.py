@@ -1,4 +1,4 @@
-"""`trace`: every call, what is inside of what, what failed; and nothing secret."""
+"""`trace`: all calls with their parents and errors, and no secrets."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ def traced(path: Path, backend: object, *inside: object) -> Model:
     return Model(backend, wrappers=[Trace(path=path), *inside])
 
 
-def test_calls_stand_inside_of_those_that_they_are_made_for(path: Path) -> None:
+def test_each_call_has_its_parent(path: Path) -> None:
     with traced(path, RandomLM()) as model:
         model.choose("Sure?", CHOICES)
-        # Each line is there when its call has ended.
-        found = lines(path)
-    by_call = {line["call"]: line for line in found}
-    assert found[-1]["hook"] == "choose"
-    assert found[-1]["parent"] is None
-    within = {(line["hook"], by_call[line["parent"]]["hook"]) for line in found if line["parent"]}
+        # Each line is written when its call ends.
+        events = lines(path)
+    by_call = {line["call"]: line for line in events}
+    assert events[-1]["hook"] == "choose"
+    assert events[-1]["parent"] is None
+    parents = {(line["hook"], by_call[line["parent"]]["hook"]) for line in events if line["parent"]}
     assert {
         ("tokenize", "choose"),
         ("greedy_tree_impl", "choose"),
         ("greedy_impl", "greedy_tree_impl"),
-    } <= within
-    for line in found:
+    } <= parents
+    for line in events:
         if line["parent"] is not None:
             outer = by_call[line["parent"]]
             assert outer["time"] <= line["time"]
@@ -59,7 +59,7 @@ def test_calls_stand_inside_of_those_that_they_are_made_for(path: Path) -> None:
     assert lines(path)[-1]["hook"] == "close"
 
 
-def test_tokens_arguments_and_answers_are_told(path: Path) -> None:
+def test_lines_have_tokens_arguments_and_answers(path: Path) -> None:
     with traced(path, CountingLM()) as model:
         model.greedy("x" * 50)
         model.complete("Once", max_tokens=4)
@@ -67,27 +67,27 @@ def test_tokens_arguments_and_answers_are_told(path: Path) -> None:
         model.choose("Sure?", CHOICES)
         model.tokenize("Hello")
         vocabulary_size = model.info.vocabulary_size
-    told: dict[str, list[dict[str, Any]]] = {}
+    by_hook: dict[str, list[dict[str, Any]]] = {}
     for line in lines(path):
         assert set(line) >= {"time", "seconds", "model", "hook", "arguments", "answer", "tokens"}
         assert line["model"] == "CountingLM"
-        told.setdefault(line["hook"], []).append(line)
-    greedy = told["greedy_impl"][0]
+        by_hook.setdefault(line["hook"], []).append(line)
+    greedy = by_hook["greedy_impl"][0]
     assert greedy["tokens"] == {"input": 51}
     assert greedy["arguments"]["tokens"][-1] == "... 51 in all"
     assert greedy["answer"] == f"float32 ({vocabulary_size},)"
-    first, second = told["complete"]
+    first, second = by_hook["complete"]
     assert first["tokens"]["output"] <= 4
     assert "input" not in first["tokens"]
     assert second["tokens"]["input"] == 3
     assert second["arguments"]["request"]["seed"] == 1
-    tree = told["greedy_tree_impl"][0]
+    tree = by_hook["greedy_tree_impl"][0]
     assert tree["tokens"]["evaluated"] > tree["tokens"]["input"] - 20
-    assert told["tokenize"][-1]["tokens"] == {"output": 5}
+    assert by_hook["tokenize"][-1]["tokens"] == {"output": 5}
     assert max(map(len, path.read_text().splitlines())) < 3000
 
 
-def test_errors_are_told_and_let_through(path: Path) -> None:
+def test_errors_are_traced_and_raised(path: Path) -> None:
     def fail(tokens: Sequence[int]) -> Any:
         raise EngineError("out of order") if tokens[-1] == 1 else ZeroDivisionError("by zero")
 
@@ -107,7 +107,7 @@ def test_errors_are_told_and_let_through(path: Path) -> None:
     assert all("answer" not in line for line in failed)
 
 
-def test_an_answer_that_is_none_of_the_hook_is_told_by_its_caller(path: Path) -> None:
+def test_an_answer_of_a_wrong_type_is_traced_and_raises_in_the_caller(path: Path) -> None:
     class Odd(CountingLM):
         def greedy_tree_impl(self, queries: Any) -> Any:
             return [object()]
@@ -117,7 +117,7 @@ def test_an_answer_that_is_none_of_the_hook_is_told_by_its_caller(path: Path) ->
     assert any(line["answer"] == ["object"] for line in lines(path) if "answer" in line)
 
 
-def test_threads_have_nests_of_their_own(path: Path) -> None:
+def test_each_thread_has_separate_parents(path: Path) -> None:
     with traced(path, RandomLM()) as model:
         threads = [
             threading.Thread(target=model.choose, args=(f"{number}", CHOICES), name=f"T{number}")
@@ -127,11 +127,11 @@ def test_threads_have_nests_of_their_own(path: Path) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-    found = [line for line in lines(path) if line["thread"].startswith("T")]
-    thread_of = {line["call"]: line["thread"] for line in found}
-    assert len(thread_of) == len(found)
-    assert all(thread_of[line["parent"]] == line["thread"] for line in found if line["parent"])
-    outermost = Counter(line["thread"] for line in found if line["hook"] == "choose")
+    events = [line for line in lines(path) if line["thread"].startswith("T")]
+    thread_of = {line["call"]: line["thread"] for line in events}
+    assert len(thread_of) == len(events)
+    assert all(thread_of[line["parent"]] == line["thread"] for line in events if line["parent"])
+    outermost = Counter(line["thread"] for line in events if line["hook"] == "choose")
     assert outermost == {f"T{number}": 1 for number in range(4)}
 
 
@@ -152,7 +152,7 @@ def test_a_trace_sees_what_a_cache_answers(path: Path, tmp_path: Path, trace_fir
 
 
 class Reversed:
-    """Changes what it wraps, so that a trace can tell on which side of it it stands."""
+    """A wrapper whose change shows whether the trace is inside or outside of it."""
 
     @hookimpl(wrapper=True)
     def detokenize(self, tokens: Sequence[int]) -> Generator[None, Any, Any]:
@@ -180,14 +180,14 @@ def test_the_wrapper_of_the_documentation_works() -> None:
     assert counter.rows == 2
 
 
-def test_many_choices_are_still_asked_together(path: Path) -> None:
+def test_choose_many_stays_batched(path: Path) -> None:
     backend = CountingLM()
     with traced(path, backend) as model:
         model.choose_many(["One", "Two", "Three"], CHOICES)
     assert backend.queries == [3]
 
 
-def test_secrets_are_taken_out(path: Path) -> None:
+def test_secrets_are_removed(path: Path) -> None:
     secret = "sk-very-secret-0123456789"
     register_secret(secret)
 
@@ -206,19 +206,19 @@ def test_secrets_are_taken_out(path: Path) -> None:
     assert text.count("***") >= 3
 
 
-def test_numbers_without_a_form_in_json_are_words(path: Path) -> None:
-    def row(tokens: Sequence[int]) -> Any:
-        found = np.full(256, -np.inf, dtype=np.float32)
-        found[7] = 0.0
-        return found
+def test_infinities_are_written_as_text(path: Path) -> None:
+    def make_row(tokens: Sequence[int]) -> Any:
+        row = np.full(256, -np.inf, dtype=np.float32)
+        row[7] = 0.0
+        return row
 
-    with traced(path, Plain(row)) as model:
+    with traced(path, Plain(make_row)) as model:
         model.choose([1], ["\x07", "\x08"])
     assert "-inf" in path.read_text()
     assert lines(path)
 
 
-def test_it_is_named_in_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_config_names_a_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "there" / "autocog.toml"
     config.parent.mkdir()
     config.write_text(
@@ -241,7 +241,7 @@ def test_it_is_named_in_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for name in ("plain", "named"):
         with load(name, config=config) as model:
             model.greedy("x")
-    # By default in the current folder; else relative to the config file.
+    # The default is in the current folder; a path is relative to the config file.
     assert {line["model"] for line in lines(tmp_path / "trace.jsonl")} == {"plain"}
     assert {line["model"] for line in lines(config.parent / "named.jsonl")} == {"named"}
     with pytest.raises(ConfigError, match=r"wrappers\.trace\.file: unknown key"):

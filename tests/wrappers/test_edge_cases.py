@@ -1,4 +1,4 @@
-"""What wrappers must not do: keep another's answers, lose files, show secrets, fail what works."""
+"""Edge cases of wrappers: lookups, wrong files, secrets, `describe`, keys, links and forks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from autocog_core.wrappers.wrapper import Wrapper
 
 
 class SameName(RandomLM):
-    """Its fingerprint tells of the weights alone."""
+    """A model whose fingerprint covers only the weights."""
 
     def describe_impl(self) -> BackendInfo:
         return dataclasses.replace(super().describe_impl(), compute_fingerprint=lambda: "weights")
@@ -44,16 +44,16 @@ class Steer(Wrapper):
         return row
 
 
-def test_what_another_lookup_answers_is_not_kept_as_the_backends(tmp_path: Path) -> None:
+def test_answers_of_another_lookup_are_not_cached(tmp_path: Path) -> None:
     path = tmp_path / "cache.sqlite"
-    own = RandomLM(seed=1).greedy("x")
+    expected = RandomLM(seed=1).greedy("x")
     with Model(RandomLM(seed=1), wrappers=[Cache(path=path), Steer()]) as steered:
         assert steered.greedy("x")[65] == 0
     with Model(RandomLM(seed=1), wrappers=[Cache(path=path)]) as model:
-        np.testing.assert_array_equal(model.greedy("x"), own)
+        np.testing.assert_array_equal(model.greedy("x"), expected)
 
 
-def test_a_file_that_is_no_cache_is_kept_aside(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_cache_is_moved_aside(tmp_path: Path) -> None:
     path = tmp_path / "precious.jsonl"
     path.write_text('{"precious": 1}\n' * 100)
     with Model(RandomLM(), wrappers=[Cache(path=path)]) as model:
@@ -62,7 +62,7 @@ def test_a_file_that_is_no_cache_is_kept_aside(tmp_path: Path) -> None:
     assert '"precious"' in Path(f"{path}.damaged").read_text()
 
 
-def test_a_shorter_context_is_not_answered_from_a_longer_one(tmp_path: Path) -> None:
+def test_models_with_different_context_lengths_share_no_entries(tmp_path: Path) -> None:
     path = tmp_path / "cache.sqlite"
     with Model(SameName(context_length=50), wrappers=[Cache(path=path)]) as longer:
         longer.complete("abc", max_tokens=20)
@@ -72,8 +72,8 @@ def test_a_shorter_context_is_not_answered_from_a_longer_one(tmp_path: Path) -> 
     shorter.close()
 
 
-class Curious(Wrapper):
-    """Asks the model for its description, or for what needs it, to describe it."""
+class NeedsDescription(Wrapper):
+    """A wrapper whose `describe` needs the description itself."""
 
     def __init__(self, asked: str) -> None:
         super().__init__()
@@ -81,29 +81,29 @@ class Curious(Wrapper):
 
     @hookimpl(wrapper=True)
     def describe(self) -> Generator[None, Any, Any]:
-        found = yield
+        info = yield
         context = self.context()
         if self.asked == "info":
-            return dataclasses.replace(found, name=context.info.name)
+            return dataclasses.replace(info, name=context.info.name)
         if self.asked == "model":
             return dataclasses.replace(
-                found, bos_id=len(context.client.tokenize(["x"], at_start=True)[0])
+                info, bos_id=len(context.client.tokenize(["x"], at_start=True)[0])
             )
         (tokens,) = context.client.hooks.tokenize(texts=["x"], at_start=True, parse_special=0)
-        return dataclasses.replace(found, name=f"of {len(tokens)}")
+        return dataclasses.replace(info, name=f"of {len(tokens)}")
 
 
 @pytest.mark.parametrize("asked", ["info", "model"])
-def test_a_description_that_asks_for_itself_is_a_clear_error(asked: str) -> None:
-    with Model(RandomLM(), wrappers=[Curious(asked)], name="mine") as model:
+def test_a_describe_that_needs_the_description_is_a_clear_error(asked: str) -> None:
+    with Model(RandomLM(), wrappers=[NeedsDescription(asked)], name="mine") as model:
         for _ in range(2):
             with pytest.raises(ContractError, match="describe: it asks the model") as caught:
                 model.greedy("x")
             assert caught.value.where == "mine"
 
 
-def test_a_description_may_ask_the_bare_hooks() -> None:
-    with Model(RandomLM(), wrappers=[Curious("hooks")]) as model:
+def test_a_describe_may_call_the_hooks_without_checks() -> None:
+    with Model(RandomLM(), wrappers=[NeedsDescription("hooks")]) as model:
         assert model.info.name == "of 1"
 
 
@@ -120,7 +120,7 @@ class Unreadable(RandomLM):
         return dataclasses.replace(super().describe_impl(), compute_fingerprint=fails)
 
 
-def test_recordings_are_of_one_model(tmp_path: Path) -> None:
+def test_a_recording_has_one_model(tmp_path: Path) -> None:
     path = tmp_path / "recording.jsonl"
     with Model(SameName(context_length=5), wrappers=[Record(path=path)]) as model:
         model.greedy("x")
@@ -138,37 +138,37 @@ def test_a_model_without_a_readable_fingerprint_works_uncached(tmp_path: Path) -
         np.testing.assert_array_equal(model.greedy("x"), RandomLM().greedy("x"))
 
 
-def test_a_tree_asked_twice_gives_each_its_own_answer(tmp_path: Path) -> None:
+def test_a_repeated_tree_has_two_independent_answers(tmp_path: Path) -> None:
     class Trees(RandomLM):
         def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> Any:
             return [RandomLM().as_model().client.greedy_tree([query])[0] for query in queries]
 
     query = TreeQuery([97], np.array([98], dtype=np.int32), np.array([-1], dtype=np.int32))
     with Model(Trees(), wrappers=[Cache(path=tmp_path / "cache.sqlite")]) as model:
-        one, other = model.client.greedy_tree([query, query])
-        before = other.values.copy()
-        one.values[:] = 0
-        np.testing.assert_array_equal(other.values, before)
+        first, second = model.client.greedy_tree([query, query])
+        before = second.values.copy()
+        first.values[:] = 0
+        np.testing.assert_array_equal(second.values, before)
 
 
 class Writes(RandomLM):
-    """Takes any option, and counts with numpy."""
+    """A backend that accepts any option, and returns a numpy integer."""
 
     def complete_impl(self, request: CompletionRequest) -> Completion:
         return Completion("a", (97,), (-1.0,), "length", tokens_evaluated=np.int64(3))  # type: ignore[arg-type]
 
 
-def test_secrets_by_their_names_are_in_no_trace_and_no_recording(tmp_path: Path) -> None:
+def test_values_with_secret_names_are_in_no_trace_and_no_recording(tmp_path: Path) -> None:
     paths = [tmp_path / "trace.jsonl", tmp_path / "recording.jsonl"]
     with Model(Writes(), wrappers=[Trace(path=paths[0]), Record(path=paths[1])]) as model:
-        found = model.complete("x", extra_headers={"Authorization": "Bearer sk-openly-given"})
-    assert found.text == "a"
+        completion = model.complete("x", extra_headers={"Authorization": "Bearer sk-openly-given"})
+    assert completion.text == "a"
     for path in paths:
         assert "sk-openly" not in path.read_text()
         assert "***" in path.read_text()
 
 
-def test_a_hit_is_read_while_another_process_writes(tmp_path: Path) -> None:
+def test_a_hit_does_not_wait_for_another_writer(tmp_path: Path) -> None:
     store = ByteStore(tmp_path / "store.sqlite", 10**6)
     store.put(b"key", b"value")
     other = sqlite3.connect(store.path, isolation_level=None)
@@ -180,8 +180,8 @@ def test_a_hit_is_read_while_another_process_writes(tmp_path: Path) -> None:
     store.close()
 
 
-class AsksItself(Wrapper):
-    """Asks the model, of which it tells, inside of its own `describe`."""
+class CallsInDescribe(Wrapper):
+    """A wrapper that calls the model's hooks in its own `describe`."""
 
     @hookimpl(wrapper=True)
     def describe(self) -> Generator[None, BackendInfo, BackendInfo]:
@@ -193,27 +193,27 @@ class AsksItself(Wrapper):
 
 
 @pytest.mark.parametrize("first", ["info", "greedy"])
-def test_a_wrapper_may_ask_inside_of_describe(tmp_path: Path, first: str) -> None:
-    def told(model: Model) -> Any:
+def test_a_wrapper_may_call_hooks_in_describe(tmp_path: Path, first: str) -> None:
+    def described(model: Model) -> Any:
         if first == "greedy":
             model.greedy("x")
         return model.info.details["asked"]
 
-    expected = told(Model(RandomLM(), wrappers=[AsksItself()]))
+    expected = described(Model(RandomLM(), wrappers=[CallsInDescribe()]))
     path = tmp_path / "recording.jsonl"
     wrappers = [Cache(path=tmp_path / "cache.sqlite"), Record(path=path)]
-    with Model(RandomLM(), wrappers=[AsksItself(), *wrappers]) as model:
-        assert told(model) == expected
+    with Model(RandomLM(), wrappers=[CallsInDescribe(), *wrappers]) as model:
+        assert described(model) == expected
         row = model.greedy("x")
-    # What it asked is in the recording, or it could not ask it of the replay.
+    # The recording has the calls of `describe`; otherwise this would fail.
     replay = Replay(**Replay.create(path))
-    with Model(replay, wrappers=[AsksItself()]) as model:
+    with Model(replay, wrappers=[CallsInDescribe()]) as model:
         assert model.info.details["asked"] == expected
         np.testing.assert_array_equal(model.greedy("x"), row)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [
         (math.nan, "nan"),
         (math.inf, "inf"),
@@ -229,14 +229,14 @@ def test_a_wrapper_may_ask_inside_of_describe(tmp_path: Path, first: str) -> Non
         ({1: 1, "1": 1}, {1: 1}),
     ],
 )
-def test_what_differs_has_keys_that_differ(one: Any, other: Any) -> None:
-    keys = [make_key("complete", each) for each in (one, other, one)]
+def test_different_arguments_have_different_keys(first: Any, second: Any) -> None:
+    keys = [make_key("complete", value) for value in (first, second, first)]
     assert None not in keys
     assert keys[0] == keys[2] != keys[1]
 
 
-def test_keys_of_ordinary_requests_are_those_of_recordings_made_before() -> None:
-    """Literally: recordings are kept for long, and answer only to the same keys."""
+def test_keys_are_stable() -> None:
+    """Recordings answer only calls with the same keys."""
     request = CompletionRequest(
         Prompt((TextPiece("Hi"),)), max_tokens=5, stop=("\n",), extra={"logit_bias": {"5": -1.5}}
     )
@@ -247,9 +247,11 @@ def test_keys_of_ordinary_requests_are_those_of_recordings_made_before() -> None
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 @pytest.mark.parametrize("exists", [True, False])
-def test_a_recording_goes_where_a_link_leads(tmp_path: Path, suffix: str, exists: bool) -> None:
+def test_a_recording_is_written_to_the_target_of_a_link(
+    tmp_path: Path, suffix: str, exists: bool
+) -> None:
     (tmp_path / "store").mkdir()
-    # What stores files by their content gives them names without suffixes.
+    # Content-addressed stores use names without suffixes.
     target = tmp_path / "store" / "content"
     link = tmp_path / f"link.jsonl{suffix}"
     link.symlink_to(target)
@@ -259,14 +261,14 @@ def test_a_recording_goes_where_a_link_leads(tmp_path: Path, suffix: str, exists
     assert link.is_symlink()
     with Model(Replay(**Replay.create(link))) as model:
         np.testing.assert_array_equal(model.greedy(prompt), row)
-    assert sorted(each.name for each in tmp_path.rglob("*")) == [
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [
         "content",
         f"link.jsonl{suffix}",
         "store",
     ]
 
 
-def test_no_lock_is_left_and_each_way_to_a_file_is_locked(tmp_path: Path) -> None:
+def test_no_lock_file_is_left_and_links_share_the_lock(tmp_path: Path) -> None:
     path, link = tmp_path / "recording.jsonl", tmp_path / "link.jsonl"
     link.symlink_to(path)
     with Model(RandomLM(), wrappers=[Record(path=path)]) as model:
@@ -281,8 +283,8 @@ def test_no_lock_is_left_and_each_way_to_a_file_is_locked(tmp_path: Path) -> Non
     assert sorted(tmp_path.iterdir()) == [link, path]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
-def test_a_forked_process_lets_go_of_nothing_that_is_its_parents(tmp_path: Path) -> None:
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_forked_process_keeps_the_parents_locks(tmp_path: Path) -> None:
     path, store = tmp_path / "recording.jsonl", ByteStore(tmp_path / "store.sqlite", 10**6)
     store.put(b"key", b"value")
     with Model(RandomLM(), wrappers=[Record(path=path)]) as model:
