@@ -1,6 +1,6 @@
-"""Record the examples anew: `python -m tests.recordings.record`, where SmolLM2 is installed.
+"""Record the examples again: `python -m tests.recordings.record` (needs SmolLM2).
 
-Only where a program, its row or the format of recordings has changed.
+Run this only if a program, its inputs, or the format of recordings has changed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from tests.recordings.rows import EXAMPLES, HERE, ROWS
 
 
 def main() -> None:
-    """Run each program on the examples' model, and write down what it answers."""
+    """Run each program on the examples' model, and record the model's answers."""
     with load(config=EXAMPLES / "autocog.toml") as loaded:
         for name, row in ROWS.items():
             path = HERE / f"{name}.jsonl.gz"

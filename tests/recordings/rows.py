@@ -1,4 +1,4 @@
-"""What the examples' programs are given where they are recorded, and where they are replayed."""
+"""Inputs of the examples' programs, for recording and replay."""
 
 from __future__ import annotations
 

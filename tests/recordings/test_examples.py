@@ -1,4 +1,4 @@
-"""The examples' programs on SmolLM2's recorded answers: no weights, and its real numbers."""
+"""The examples' programs on recorded answers of SmolLM2, without its weights."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tests.recordings.rows import EXAMPLES, HERE, ROWS
 
 @pytest.fixture(scope="module")
 def trees() -> dict[str, ThoughtTree]:
-    return {name: replayed(name) for name in ROWS}
+    return {name: run_replay(name) for name in ROWS}
 
 
-def replayed(name: str) -> ThoughtTree:
+def run_replay(name: str) -> ThoughtTree:
     path = HERE / f"{name}.jsonl.gz"
     with load(backend="replay", options={"path": str(path)}) as model:
         return Automaton.from_file(EXAMPLES / name / f"{name}.yaml").run(model, ROWS[name])
@@ -29,33 +29,33 @@ def test_every_example_is_recorded(trees: dict[str, ThoughtTree]) -> None:
     assert sorted(ROWS) == sorted(path.stem for path in EXAMPLES.glob("*/*.yaml"))
 
 
-def test_the_numbers_are_the_models(trees: dict[str, ThoughtTree]) -> None:
+def test_the_numbers_are_exact_and_from_smollm2(trees: dict[str, ThoughtTree]) -> None:
     for tree in trees.values():
         assert tree.provenance["model"]["name"].startswith("SmolLM2")
         assert_exact(tree)
         assert tree.best().logprob < 0
 
 
-def test_a_quiz_is_answered(trees: dict[str, ThoughtTree]) -> None:
+def test_the_quiz_has_the_right_answer(trees: dict[str, ThoughtTree]) -> None:
     assert_choice(trees["quiz"], "answer", "Paris", min_prob=0.5)
     assert_text(trees["quiz"], "reasoning", ".*Paris.*")
 
 
-def test_a_message_is_routed(trees: dict[str, ThoughtTree]) -> None:
+def test_routing_finds_the_intent(trees: dict[str, ThoughtTree]) -> None:
     assert_choice(trees["routing"], "intent", "when will my card arrive")
     assert len(trees["routing"].nodes) == 78
 
 
-def test_a_message_is_sorted(trees: dict[str, ThoughtTree]) -> None:
+def test_triage_chooses_topic_wish_and_urgency(trees: dict[str, ThoughtTree]) -> None:
     assert_record(trees["triage"], {"topic": "a payment", "wish": "a refund", "urgency": "urgent"})
 
 
-def test_a_list_is_written_item_by_item(trees: dict[str, ThoughtTree]) -> None:
-    found = trees["shopping_list"].fields
-    assert found["items"] == [" 1 apple", *(f" {number} apples" for number in range(2, 6))]
-    assert len(found["more"]) == 5
-    assert found["more"][-1].isspace()
+def test_the_shopping_list_has_five_items(trees: dict[str, ThoughtTree]) -> None:
+    fields = trees["shopping_list"].fields
+    assert fields["items"] == [" 1 apple", *(f" {number} apples" for number in range(2, 6))]
+    assert len(fields["more"]) == 5
+    assert fields["more"][-1].isspace()
 
 
-def test_digits_are_written_from_a_set(trees: dict[str, ThoughtTree]) -> None:
+def test_the_speed_of_light_has_only_digits(trees: dict[str, ThoughtTree]) -> None:
     assert "".join(trees["speed_of_light"].fields["digits"]).isdigit()
