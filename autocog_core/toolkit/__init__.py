@@ -30,7 +30,7 @@ from autocog_core.toolkit.sampling import sample_token
 from autocog_core.toolkit.stop_strings import StopMatcher, find_first_stop
 from autocog_core.toolkit.tree_answers import NumpyScoreCollector, TreeScoreCollector
 from autocog_core.toolkit.word_boundaries import respects_word_boundaries
-from autocog_core.types.prompt import check_messages, check_text
+from autocog_core.types.prompt import check_messages, check_text, join_text
 from autocog_core.types.token_tree import TokenTree, common_prefix_length
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "find_first_stop",
     "from_environment",
     "is_secret_name",
+    "join_text",
     "lazy",
     "log_softmax",
     "logsumexp",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from autocog_core.errors import InputError
-from autocog_core.types.prompt import Message, Prompt, TextPiece, check_messages
+from autocog_core.types.prompt import Message, Prompt, TextPiece, check_messages, join_text
 
 #: Renders messages with a chat template, as one string.
 RenderTemplate = Callable[[list[dict[str, str]]], str]
@@ -40,7 +40,7 @@ def render_chat_prompt(
     for strip in (False, True):
         contents = [m["content"].strip() if strip else m["content"] for m in plain]
         pieces = _fill_placeholders(outline, placeholders, contents)
-        if pieces is not None and "".join(piece.text for piece in pieces) == rendered:
+        if pieces is not None and join_text(pieces) == rendered:
             return Prompt(tuple(pieces))
     texts = [(f"message {index}", m["content"], "") for index, m in enumerate(plain)]
     # The rendered text too: a template that lowers its texts makes a token of "<|END|>".

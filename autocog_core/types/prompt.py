@@ -64,6 +64,11 @@ class Prompt:
         )
 
 
+def join_text(pieces: Iterable[TextPiece | TokenPiece]) -> str:
+    """Return the joined text of the text pieces; token pieces are left out."""
+    return "".join(piece.text for piece in pieces if isinstance(piece, TextPiece))
+
+
 PromptLike = (
     str | Prompt | TextPiece | TokenPiece | Sequence[int] | Sequence[TextPiece | TokenPiece]
 )

@@ -20,7 +20,7 @@ from autocog_core.automaton.templates.template import Each, Template
 from autocog_core.automaton.token_sets import Vocabulary
 from autocog_core.errors import InputError, append_hint, shorten, suggest
 from autocog_core.types.choice import NORMS
-from autocog_core.types.prompt import Prompt, TextPiece
+from autocog_core.types.prompt import Prompt, TextPiece, join_text
 
 #: Errors after which the checks stop.
 MAX_ERRORS = 200
@@ -124,7 +124,7 @@ def _check_fields(action: Action) -> Iterator[str]:
 def _source_of(text: object) -> object:
     match text:
         case Prompt(pieces):
-            return "".join(piece.text for piece in pieces if isinstance(piece, TextPiece))
+            return join_text(pieces)
         case Template(source):
             return source
         case _:
