@@ -1,4 +1,4 @@
-"""The picture of a tree: every node on its line, the best path marked, no line too long."""
+"""Trees as text: one line per node, with the best path marked, within the terminal's width."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_each_node_has_a_line_with_its_numbers() -> None:
     assert f"{max(node.prob for node in tree.nodes[1:4]):.4f}" in "\n".join(lines)
 
 
-def test_where_paths_part_each_stands_below_its_beginning() -> None:
+def test_branches_are_below_their_common_prefix() -> None:
     tree = run(
         [
             {"text": "x"},
@@ -58,14 +58,14 @@ def test_where_paths_part_each_stands_below_its_beginning() -> None:
     first, second = (
         next(i for i, line in enumerate(lines) if corner in line) for corner in ("├ ", "└ ")
     )
-    for place, guide in ((first, "│ "), (second, "  ")):
-        for line in lines[place + 1 : place + 3]:
+    for index, guide in ((first, "│ "), (second, "  ")):
+        for line in lines[index + 1 : index + 3]:
             assert line[2:].startswith("second")
             assert guide + "'" in line
 
 
 @pytest.mark.parametrize("width", [30, 40, 60, 80, 200])
-def test_no_line_is_longer_than_the_terminal_but_for_what_must_be_told(width: int) -> None:
+def test_lines_fit_the_width_of_the_terminal(width: int) -> None:
     text = "A long question about \x1b[31m red, 日本語, and more " * 9 + "\nAnswer:"
     tree = run(
         [
@@ -78,10 +78,10 @@ def test_no_line_is_longer_than_the_terminal_but_for_what_must_be_told(width: in
         assert cell_len(line) <= max(width, 55)
         assert "\x1b" not in line
     if width >= 60:
-        assert "Answer:'" in lines_of(tree, width)[0], "how it ends is seen"
+        assert "Answer:'" in lines_of(tree, width)[0], "the end of a long text is shown"
 
 
-def test_of_many_siblings_the_likeliest_are_shown_in_their_order() -> None:
+def test_of_many_siblings_the_likeliest_are_shown_in_tree_order() -> None:
     choices = [f"{number:03d}" for number in range(100)]
     tree = run([{"text": "x"}, {"choices": choices}])
     lines = lines_of(tree, siblings=5)
@@ -91,14 +91,14 @@ def test_of_many_siblings_the_likeliest_are_shown_in_their_order() -> None:
     assert lines[-1].split() == ["…", "95", "more"]
 
 
-def test_a_deep_tree_takes_no_recursion_and_no_more_lines_than_allowed() -> None:
+def test_a_deep_tree_is_cut_at_the_maximum_number_of_lines() -> None:
     nodes = tuple(ThoughtNode(f"u{i}", "x", parent=i - 1) for i in range(20_000))
     lines = lines_of(ThoughtTree(nodes), lines=50)
     assert len(lines) == 51
     assert lines[-1] == "… 19950 more lines"
 
 
-def test_a_tree_that_was_stopped_is_drawn_as_far_as_it_is() -> None:
+def test_the_tree_of_a_stopped_run_is_shown() -> None:
     actions = [{"text": "x"}, {"choices": ["a", "b"]}, {"length": 5}]
     tree = run(actions, budget=Budget(tokens=1))
     lines = lines_of(tree)
