@@ -56,7 +56,9 @@ def make_methods(model: LLaMa) -> dict[str, Method]:
             tokens = facade.encode(prompt + choice)[len(base) :]
             nodes = np.array(tokens, dtype=np.int32)
             parents = np.arange(-1, len(tokens) - 1, dtype=np.int32)
-            answer = facade.client.greedy_tree([TreeQuery(base, nodes, parents)])[0]
+            answer = facade.client.greedy_tree(
+                [TreeQuery(prefix=base, tokens=nodes, parents=parents)]
+            )[0]
             scores.append(float(answer.values.sum()))
         return scores
 

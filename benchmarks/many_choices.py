@@ -37,7 +37,9 @@ def main() -> None:
     model.greedy(prefix)
     before = peak()
     start = time.perf_counter()
-    scores = model.as_model().client.greedy_tree([TreeQuery(prefix, tree.tokens, tree.parents)])[0]
+    scores = model.as_model().client.greedy_tree(
+        [TreeQuery(prefix=prefix, tokens=tree.tokens, parents=tree.parents)]
+    )[0]
     seconds = time.perf_counter() - start
     print(
         f"{arguments.choices} choices of {arguments.length} tokens: "

@@ -32,7 +32,7 @@ class Nothing:
     @hookimpl
     def describe(self) -> BackendInfo:
         """Describe a vocabulary of two tokens."""
-        return BackendInfo("nothing", 2, compute_fingerprint=lambda: "nothing")
+        return BackendInfo(name="nothing", vocabulary_size=2, compute_fingerprint=lambda: "nothing")
 
     @hookimpl
     def greedy_impl(self, tokens: Sequence[int]) -> Any:

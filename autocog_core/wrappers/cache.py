@@ -225,10 +225,10 @@ class Cache(Wrapper):
 
 def _copy(scores: TreeScores) -> TreeScores:
     return TreeScores(
-        scores.values.copy(),
-        scores.top_tokens.copy(),
-        scores.top_logprobs.copy(),
-        scores.tokens_evaluated,
+        values=scores.values.copy(),
+        top_tokens=scores.top_tokens.copy(),
+        top_logprobs=scores.top_logprobs.copy(),
+        tokens_evaluated=scores.tokens_evaluated,
     )
 
 

@@ -89,7 +89,9 @@ def _pack_scores(scores: TreeScores) -> Packed:
 def _unpack_scores(packed: Packed) -> TreeScores:
     evaluated, head = packed.head
     values, top_tokens, top_logprobs = _unpack_arrays(head, packed.raw)
-    return TreeScores(values, top_tokens, top_logprobs, evaluated)
+    return TreeScores(
+        values=values, top_tokens=top_tokens, top_logprobs=top_logprobs, tokens_evaluated=evaluated
+    )
 
 
 def _pack_vocabulary(surfaces: Sequence[bytes]) -> Packed:

@@ -92,8 +92,8 @@ def test_of_many_siblings_the_likeliest_are_shown_in_tree_order() -> None:
 
 
 def test_a_deep_tree_is_cut_at_the_maximum_number_of_lines() -> None:
-    nodes = tuple(ThoughtNode(f"u{i}", "x", parent=i - 1) for i in range(20_000))
-    lines = lines_of(ThoughtTree(nodes), lines=50)
+    nodes = tuple(ThoughtNode(uid=f"u{i}", text="x", parent=i - 1) for i in range(20_000))
+    lines = lines_of(ThoughtTree(nodes=nodes), lines=50)
     assert len(lines) == 51
     assert lines[-1] == "… 19950 more lines"
 

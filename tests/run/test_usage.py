@@ -30,9 +30,14 @@ def test_a_summary_has_the_usage_of_this_run(tmp_path: Path) -> None:
     job = Run(PROGRAM, model, models={"other": random_model()}, concurrency=2)
     source, output = write_rows(tmp_path / "rows.jsonl", 5), tmp_path / "out.jsonl"
     first = run_file(job, source, output, limit=3)
-    assert first.usage == {"main": Usage(3, 30, 12, 6)}
+    assert first.usage == {
+        "main": Usage(requests=3, prompt_tokens=30, cached_tokens=12, completion_tokens=6)
+    }
     whole = run_file(job, source, output)
-    assert (whole.rows, whole.usage) == (5, {"main": Usage(2, 20, 8, 4)})
+    assert (whole.rows, whole.usage) == (
+        5,
+        {"main": Usage(requests=2, prompt_tokens=20, cached_tokens=8, completion_tokens=4)},
+    )
     assert json.loads(json.dumps(whole.to_dict()))["usage"]["main"]["cached_tokens"] == 8
 
 
@@ -43,8 +48,8 @@ def test_a_model_with_several_names_is_counted_once() -> None:
     )
     PROGRAM.run(first, models={"other": second})
     assert meter.read() == {
-        "one": Usage(1, 10, 4, 2),
-        "judge": Usage(1, 10, 4, 2),
+        "one": Usage(requests=1, prompt_tokens=10, cached_tokens=4, completion_tokens=2),
+        "judge": Usage(requests=1, prompt_tokens=10, cached_tokens=4, completion_tokens=2),
         "one (2)": Usage(),
     }
     assert UsageMeter(random_model()).read() == {}

@@ -246,7 +246,9 @@ class OnlyChooses:
 
     @hookimpl
     def describe(self) -> BackendInfo:
-        return BackendInfo("server", 260, max_concurrency=4, compute_fingerprint=lambda: "it")
+        return BackendInfo(
+            name="server", vocabulary_size=260, max_concurrency=4, compute_fingerprint=lambda: "it"
+        )
 
     @hookimpl
     def tokenize(self, texts: Sequence[str], at_start: bool, parse_special: bool) -> Any:
