@@ -208,10 +208,10 @@ class Halved:
         answers: list[TreeScores] = yield
         return [
             TreeScores(
-                scores.values / 2,
-                scores.top_tokens,
-                scores.top_logprobs / 2,
-                scores.tokens_evaluated,
+                values=scores.values / 2,
+                top_tokens=scores.top_tokens,
+                top_logprobs=scores.top_logprobs / 2,
+                tokens_evaluated=scores.tokens_evaluated,
             )
             for scores in answers
         ]
