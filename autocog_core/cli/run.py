@@ -135,18 +135,18 @@ def run(
         return
     from autocog_core.dataset import Gold, Run, check_columns
 
-    right = None if gold is None else Gold.parse(gold, automaton)
-    check_columns(source, automaton, right)
-    with wanted.opened() as (opened, others):
+    gold_column = None if gold is None else Gold.parse(gold, automaton)
+    check_columns(source, automaton, gold_column)
+    with program_models.open() as (main, others):
         job = Run(
             automaton,
-            opened,
+            main,
             models=others,
             budget=budget,
             concurrency=concurrency,
-            gold=right,
+            gold=gold_column,
             tree_dir=tree_dir,
-            strategy=asked,
+            strategy=strategy_name,
         )
         if output is None:
             _run_to_stdout(job, source, limit)
@@ -173,10 +173,10 @@ def _run_once(
     values = input_values(automaton, pairs)
     # Loading a model may take long, so wrong values are reported before.
     automaton.bind(values)
-    with wanted.opened() as (opened, others):
-        meter = UsageMeter(opened, others)
-        tree = automaton.run(opened, values, models=others, budget=budget, strategy=strategy)
-        used = meter.read()
+    with program_models.open() as (main, others):
+        meter = UsageMeter(main, others)
+        tree = automaton.run(main, values, models=others, budget=budget, strategy=strategy)
+        usage = meter.read()
     if as_json:
         show_json(tree.to_dict())
     else:
@@ -187,19 +187,18 @@ def _run_once(
 def _run_to_stdout(job: Run, source: Path, limit: int | None) -> None:
     from autocog_core.dataset import Progress, SummaryBuilder, count_rows, read_rows
 
-    # Lines on a terminal show themselves how far it is.
-    with Watch(drawn=not sys.stdout.isatty(), resumable=False) as watch:
-        summary = SummaryBuilder(job.gold.field if job.gold is not None else None)
+    # On a terminal, the lines themselves show the progress.
+    with RunProgress(has_bar=not sys.stdout.isatty(), is_resumable=False) as progress:
+        builder = SummaryBuilder(job.gold.field if job.gold is not None else None)
         total = count_rows(source, limit)
         meter = job.start_usage_meter()
         for result in job.run_rows(read_rows(source, limit=limit)):
-            write_record(result.output_row)
-            summary.add(result.output_row)
-            watch.update(
-                Progress(done=result.output_row["row"] + 1, total=total, errors=summary.errors)
-            )
-        used = meter.read()
-    show_summary(replace(summary.summary(), usage=used), watch)
+            row = result.output_row
+            write_json_line(row)
+            builder.add(row)
+            progress.update(Progress(done=row["row"] + 1, total=total, errors=builder.errors))
+        usage = meter.read()
+    show_summary(replace(builder.summary(), usage=usage), progress)
 
 
 def _run_to_file(

@@ -41,7 +41,7 @@ class RunProgress:
     @property
     def rows_before(self) -> int:
         """Number of rows that earlier runs finished."""
-        return 0 if self.progress is None else self.progress.begun
+        return 0 if self.progress is None else self.progress.resumed
 
     def update(self, progress: Progress) -> None:
         """Show how many rows are finished."""

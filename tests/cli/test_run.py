@@ -18,7 +18,7 @@ from filelock import FileLock
 import autocog_core as autocog
 from autocog_core import Automaton
 from autocog_core.dataset import Run, run_file
-from autocog_core.dataset.output_file import lock_output
+from autocog_core.dataset.output_file import locked
 from autocog_core.types.thought_tree import ThoughtTree
 from tests.cli.conftest import CONFIG
 from tests.cli.conftest import Run as Invoke
@@ -321,12 +321,12 @@ def test_actions_run_on_the_models_that_they_name(
         (["--set", "question=a", "--set", "question=b"], "is given twice"),
         (["--set", "question=@nowhere"], "nowhere: cannot be read"),
         (["--set", "question=a", "--set", "options=["], '"options" is not a list'),
-        (["--set", "question=a", "-i", "rows.jsonl"], "--set: does not go with --input"),
-        (["--set", "question=a", "-o", "out.jsonl"], "--output: goes with --input"),
-        (["--set", "question=a", "--gold", "label"], "--gold: goes with --input"),
-        (["-i", "rows.jsonl", "--overwrite"], "--overwrite: goes with --output"),
-        (["-i", "rows.jsonl", "--json"], "--json: goes with --output"),
-        (["-i", "rows.txt"], "use one of .jsonl, .csv, .parquet"),
+        (["--set", "question=a", "-i", "rows.jsonl"], "--set: cannot be combined with --input"),
+        (["--set", "question=a", "-o", "out.jsonl"], "--output: requires --input"),
+        (["--set", "question=a", "--gold", "label"], "--gold: requires --input"),
+        (["-i", "rows.jsonl", "--overwrite"], "--overwrite: requires --output"),
+        (["-i", "rows.jsonl", "--json"], "--json: requires --output"),
+        (["-i", "rows.txt"], "give one of .jsonl, .csv, .parquet"),
         (["-i", "nowhere.jsonl"], "nowhere.jsonl: cannot be read"),
         (["-i", "rows.jsonl", "-o", "nowhere/out.jsonl"], "nowhere: there is no such folder"),
         (["-i", "rows.jsonl", "-o", "rows.jsonl"], "rows.jsonl: is the input"),
@@ -445,7 +445,7 @@ def test_two_runs_cannot_write_one_file_at_the_same_time(files: Path) -> None:
     write_rows(files / "many.jsonl", some)
     output = files / "out.jsonl"
     # As long as the first one takes, whatever the machine.
-    with lock_output(output):
+    with locked(output):
         second = begin(files)
         _, stderr = second.communicate(timeout=60)
     assert second.returncode == 2

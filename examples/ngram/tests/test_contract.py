@@ -1,4 +1,4 @@
-"""The laws of backends, with the definition of the model as reference."""
+"""The contract of backends: one test per law, with the definition of the model as reference."""
 
 import math
 from fractions import Fraction
@@ -19,12 +19,12 @@ class TestContract(BackendContractTests):
             tokens, size, ends = model.encode(text), model.info.vocabulary_size, model.info.eos
             lines = [[*model.encode(line), *ends] for line in TEXT.read_text().splitlines()]
 
-        def probability(prefix: list[int], token: int, length: int = 2) -> Fraction:
-            """Mix the counts after the last `length` tokens with those of shorter contexts."""
+        def probability(before: list[int], token: int, length: int = 2) -> Fraction:
+            """Return the probability after the last `length` tokens, smoothed by shorter contexts."""
             if length < 0:
-                return Fraction(1 + prefix.count(token), size + len(prefix))
-            shorter = probability(prefix, token, length - 1)
-            context = prefix[len(prefix) - length :]
+                return Fraction(1 + before.count(token), size + len(before))
+            shorter = probability(before, token, length - 1)
+            context = before[len(before) - length :]
             seen = [
                 line[end]
                 for line in lines
@@ -32,6 +32,8 @@ class TestContract(BackendContractTests):
                 if line[end - length : end] == context
             ]
             kinds = len(set(seen))
-            return (seen.count(token) + kinds * shorter) / (len(seen) + kinds) if seen else shorter
+            if not seen:
+                return shorter
+            return (seen.count(token) + kinds * shorter) / (len(seen) + kinds)
 
         return [math.log(probability(tokens[:end], tokens[end])) for end in range(1, len(tokens))]

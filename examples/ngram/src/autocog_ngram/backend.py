@@ -1,4 +1,4 @@
-"""The backend `ngram`: an n-gram language model of a text file."""
+"""The backend `ngram`: an n-gram model of a text file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 BOS, EOS = SpecialToken("<s>", 256), SpecialToken("</s>", 257)
-#: Words, each with the blank before it, and single characters.
+#: Words with the space before them, and other characters.
 PIECES = re.compile(r" ?\w+|\W")
 #: The same for trusted text, which may contain special tokens.
 TRUSTED = re.compile(r"</?s>| ?\w+|\W")
@@ -24,23 +24,23 @@ TRUSTED = re.compile(r"</?s>| ?\w+|\W")
 class NgramOptions(BackendOptions):
     """Options of `ngram`."""
 
-    path: Resource = Field(description="a text in UTF-8; each line is a sequence")
-    n: int = Field(3, ge=1, description="length of the n-grams, in tokens")
+    path: Resource = Field(description="text file in UTF-8; each line is a sequence")
+    n: int = Field(3, ge=1, description="maximum number of tokens to count together")
 
 
 class Ngrams:
-    """The engine: a vocabulary, and counts of the tokens that follow each context."""
+    """The engine: the tokens of a text, and how often each token follows each context."""
 
     def __init__(self, options: NgramOptions) -> None:
         self.options = options
         text = Path(options.path).read_text("utf-8")
         lines = [line for line in text.split("\n") if line]
         self.identity = hashlib.sha256(f"{options.n} {text}".encode()).hexdigest()
-        # Ids 0 to 255 are the bytes; then come BOS, EOS, and words, the most frequent first.
+        # Ids 0 to 255 are bytes. Then follow BOS, EOS and words, the most frequent ones first.
         pieces = Counter(piece for line in lines for piece in PIECES.findall(line))
         words = [word for word, _ in pieces.most_common() if len(word.encode()) > 1]
         self.surfaces = [*(bytes([byte]) for byte in range(256)), b"", b"", *map(str.encode, words)]
-        self.ids = {word: [EOS.id + 1 + index] for index, word in enumerate(words)}
+        self.ids = {word: [EOS.id + 1 + rank] for rank, word in enumerate(words)}
         self.ids |= {token.text: [token.id] for token in (BOS, EOS)}
         self.following: dict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
         for line in lines:
@@ -50,42 +50,42 @@ class Ngrams:
                     self.following[tuple(tokens[begin:end])][tokens[end]] += 1
 
     def encode(self, text: str, pattern: re.Pattern[str] = PIECES) -> list[int]:
-        """Return the ids of a text: known words, and the bytes of everything else."""
+        """Return the ids of a text: those of words, and of the bytes of unknown words."""
         pieces = pattern.findall(text)
         return [token for piece in pieces for token in self.ids.get(piece) or piece.encode()]
 
     def logprobs(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """Return log P of every token after `tokens`."""
+        """Return the log-probability of every token as the next one after `tokens`."""
         size = len(self.surfaces)
-        # Without counts, all tokens are equally likely, except those of the current sequence.
+        # Without counts, all tokens are equally likely, except for those in `tokens`.
         row = (1 + np.bincount(tokens, minlength=size)) / (size + len(tokens))
-        # Witten-Bell smoothing: a context weighs more, the more often it occurs in the text.
+        # Witten-Bell smoothing: a longer context counts more the more often it occurs.
         for length in range(min(self.options.n, len(tokens) + 1)):
-            counts = self.following.get(tuple(tokens[len(tokens) - length :]))
-            if counts:
-                weight = counts.total() + len(counts)
-                row *= len(counts) / weight
-                row[list(counts)] += np.array(list(counts.values())) / weight
-        logprobs: NDArray[np.float32] = np.log(row).astype(np.float32)
-        return logprobs
+            seen = self.following.get(tuple(tokens[len(tokens) - length :]))
+            if seen:
+                weight = seen.total() + len(seen)
+                row *= len(seen) / weight
+                row[list(seen)] += np.array(list(seen.values())) / weight
+        logs: NDArray[np.float32] = np.log(row).astype(np.float32)
+        return logs
 
 
 class NgramLM(ChoiceLM):
     """An n-gram model of a text file.
 
-    :param engine: the result of `create`; several models may share it.
-    :param common: arguments of every backend, such as `completion_kwargs`.
+    :param engine: the engine that `create` loaded. Several models may share it.
+    :param arguments: the arguments of every backend, for `ChoiceLM`.
     """
 
     Options = NgramOptions
 
-    def __init__(self, *, engine: Ngrams, **common: Any) -> None:
-        super().__init__(**common)
+    def __init__(self, *, engine: Ngrams, **arguments: Any) -> None:
+        super().__init__(**arguments)
         self.engine = engine
 
     @classmethod
     def create(cls, **options: Any) -> dict[str, Any]:
-        """Read the text and count its n-grams."""
+        """Read the text and count its tokens."""
         return {"engine": Ngrams(NgramOptions(**super().create(**options)))}
 
     def tokenize_impl(
