@@ -18,7 +18,7 @@ from filelock import FileLock
 import autocog_core as autocog
 from autocog_core import Automaton
 from autocog_core.dataset import Run, run_file
-from autocog_core.dataset.output_file import locked
+from autocog_core.dataset.output_file import lock_output
 from autocog_core.types.thought_tree import ThoughtTree
 from tests.cli.conftest import CONFIG
 from tests.cli.conftest import Run as Invoke
@@ -445,7 +445,7 @@ def test_two_runs_cannot_write_one_file_at_the_same_time(files: Path) -> None:
     write_rows(files / "many.jsonl", some)
     output = files / "out.jsonl"
     # As long as the first one takes, whatever the machine.
-    with locked(output):
+    with lock_output(output):
         second = begin(files)
         _, stderr = second.communicate(timeout=60)
     assert second.returncode == 2

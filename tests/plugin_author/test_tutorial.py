@@ -164,7 +164,7 @@ def test_the_commands_print_what_the_page_shows(ngram: Path) -> None:
 def test_a_model_that_is_not_normalised_gets_the_message_that_the_page_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrong = source(BACKEND).replace("row *= len(counts) / weight", "pass")
+    wrong = source(BACKEND).replace("row *= len(seen) / weight", "pass")
     assert wrong != source(BACKEND)
     (tmp_path / "wrong_ngram.py").write_text(wrong)
     monkeypatch.syspath_prepend(tmp_path)
