@@ -326,7 +326,7 @@ def test_actions_run_on_the_models_that_they_name(
         (["--set", "question=a", "--gold", "label"], "--gold: requires --input"),
         (["-i", "rows.jsonl", "--overwrite"], "--overwrite: requires --output"),
         (["-i", "rows.jsonl", "--json"], "--json: requires --output"),
-        (["-i", "rows.txt"], "give one of .jsonl, .csv, .parquet"),
+        (["-i", "rows.txt"], "use one of .jsonl, .csv, .parquet"),
         (["-i", "nowhere.jsonl"], "nowhere.jsonl: cannot be read"),
         (["-i", "rows.jsonl", "-o", "nowhere/out.jsonl"], "nowhere: there is no such folder"),
         (["-i", "rows.jsonl", "-o", "rows.jsonl"], "rows.jsonl: is the input"),
