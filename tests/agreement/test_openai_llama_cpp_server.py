@@ -42,7 +42,7 @@ def pair(tmp_path_factory: Any) -> Iterator[tuple[Model, Model]]:
 def test_its_echo_is_found_wrong_and_not_used(pair: tuple[Model, Model]) -> None:
     server, _ = pair
     details = server.info.details
-    assert details["echo"] == "wrong"
+    assert details["prompt_logprobs"] == "wrong"
     assert not details["token_ids"]
     assert "greedy_tree_impl" not in server.capabilities
 

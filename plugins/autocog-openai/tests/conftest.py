@@ -12,7 +12,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from autocog_openai import OpenAI
-from autocog_openai.tokenizers.load import _BYTES
+from autocog_openai.tokenizers.load import BYTE_OF_LETTER
 from tests.support.openai.pairs import SERVERS, Pair
 from tests.support.openai.servers.connect import Connect
 from tests.support.openai.servers.engine import Engine
@@ -33,7 +33,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def byte_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A tokenizer.json whose ids are those of the `random` backend's bytes."""
-    letters = {byte: letter for letter, byte in _BYTES.items()}
+    letters = {byte: letter for letter, byte in BYTE_OF_LETTER.items()}
     vocabulary = {letters[byte]: byte for byte in range(256)}
     made = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)

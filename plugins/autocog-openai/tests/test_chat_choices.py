@@ -1,4 +1,4 @@
-"""Choices on routes that list only the likeliest tokens: exact, or bounded and said to be so."""
+"""Choices on routes that list only the most likely tokens: exact, or bounds with a reason."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ OPENAI = {"model": CHAT, "server": "openai"}
 
 
 def plain_tokens(truth: Model, ids: list[int], among: int | None = 20) -> list[str]:
-    """One-token texts that a turn may begin with: among the likeliest ones, or not among 20."""
+    """Return printable one-token texts: among the most likely ones, or (None) not among 20."""
     order = [int(token) for token in np.argsort(-truth.greedy(ids), kind="stable")]
     chosen = order[:among] if among else order[20:]
     return [chr(token) for token in chosen if 33 <= token < 127]
 
 
 def assert_bounds(found: Any, own: Any) -> None:
-    """No number is above the model's own, and what was not seen is accounted for."""
+    """Check that scores are lower bounds, and that `unseen_probability` covers the rest."""
     assert found.exact is False
     assert found.reason
     missing = 0.0
@@ -72,14 +72,16 @@ def test_one_token_choices_are_exact_while_all_are_listed(
     own = truth.choose(messages=MESSAGES, choices=choices)
     found = model.choose(messages=MESSAGES, choices=choices)
     assert_bounds(found, own)
-    assert "20 likeliest" in found.reason
+    assert "20 most likely" in found.reason
 
 
-def test_two_token_choices_are_exact_where_an_answer_can_be_steered(connect_chat: Connect) -> None:
+def test_two_token_choices_are_exact_if_a_bias_forces_the_first_token(
+    connect_chat: Connect,
+) -> None:
     server = OpenAIServer()
     model, truth = connect_chat(server, **OPENAI), server.engine.model
     facts = model.as_model().info.details
-    assert (facts["steering"], facts["prefill"]) == (True, False)
+    assert (facts["logit_bias"], facts["prefill"]) == (True, False)
     ids = truth.encode(truth.chat_prompt(MESSAGES))
     first, other = plain_tokens(truth, ids)[:2]
     choices = [first + letter for letter in plain_tokens(truth, [*ids, ord(first)])[:2]]
@@ -92,7 +94,7 @@ def test_two_token_choices_are_exact_where_an_answer_can_be_steered(connect_chat
     )
 
 
-def test_deeper_tokens_that_cannot_be_looked_at_are_bounded(connect_chat: Connect) -> None:
+def test_tokens_at_unreachable_positions_are_bounded(connect_chat: Connect) -> None:
     server = OpenAIServer()
     model, truth = connect_chat(server, **OPENAI), server.engine.model
     ids = truth.encode(truth.chat_prompt(MESSAGES))
@@ -123,18 +125,18 @@ def test_instruct_models_are_scored_by_the_completions_route(connect_chat: Conne
     choices = [seen[0], *plain_tokens(truth, ids, None)[:2]]
     found = model.choose("It is", choices)
     assert_bounds(found, truth.choose("It is", choices))
-    assert "5 likeliest" in found.reason
+    assert "5 most likely" in found.reason
     assert all((body.get("logprobs") or 0) <= 5 for body in accepted(server))
 
 
 def accepted(server: Any) -> list[Any]:
-    """Bodies after the probes, which try larger numbers."""
+    """Return the bodies of completions requests that are not from the probe."""
     bodies = server.log.bodies("/v1/completions")
     return [body for body in bodies if str(body["prompt"]) == "It is"]
 
 
 @pytest.mark.parametrize("right", [True, False])
-def test_texts_are_scored_position_by_position_whatever_the_echo_is_worth(
+def test_texts_are_scored_position_by_position_without_echo(
     connect_chat: Connect, right: bool
 ) -> None:
     server = WrongEcho(right=right)
@@ -143,7 +145,7 @@ def test_texts_are_scored_position_by_position_whatever_the_echo_is_worth(
     first, other = plain_tokens(truth, ids, 5)[:2]
     second = plain_tokens(truth, [*ids, ord(first)], 5)[:2]
     choices = [first + letter for letter in second] + [other]
-    assert model.as_model().info.details["echo"] == ("right" if right else "wrong")
+    assert model.as_model().info.details["prompt_logprobs"] == ("right" if right else "wrong")
     server.log.clear()
     found = model.choose("It is", choices, method="top_logprobs")
     own = truth.choose("It is", choices)
@@ -163,7 +165,7 @@ def test_texts_are_scored_position_by_position_whatever_the_echo_is_worth(
     ],
     ids=["generic", "reasoning", "responses"],
 )
-def test_without_log_probabilities_one_is_picked(
+def test_without_log_probabilities_the_method_is_pick(
     connect_chat: Connect, make: Any, options: dict[str, Any]
 ) -> None:
     server = make()
@@ -180,7 +182,7 @@ def test_without_log_probabilities_one_is_picked(
         model.choose(messages=MESSAGES, choices=["yes", "no"], norm="pmi")
 
 
-def test_each_method_can_be_asked_for_and_says_so(connect_chat: Connect) -> None:
+def test_each_method_can_be_requested(connect_chat: Connect) -> None:
     server = OpenAIServer()
     model, truth = connect_chat(server, **OPENAI), server.engine.model
     choices = plain_tokens(truth, truth.encode(truth.chat_prompt(MESSAGES)))[:3]
@@ -192,13 +194,13 @@ def test_each_method_can_be_asked_for_and_says_so(connect_chat: Connect) -> None
     for method, reason in [
         ("tree", "named tokens"),
         ("decision", "no route"),
-        ("guess", "none of"),
+        ("guess", "the methods are"),
     ]:
         with pytest.raises(CapabilityError, match=reason):
             model.choose(messages=MESSAGES, choices=choices, method=method)
 
 
-def test_what_is_held_to_a_choice_is_what_the_model_would_say_of_them(
+def test_pick_constrains_the_answer_to_the_choices(
     connect_chat: Connect,
 ) -> None:
     server = OpenAIServer()
@@ -212,27 +214,27 @@ def test_what_is_held_to_a_choice_is_what_the_model_would_say_of_them(
     assert found.choice in choices
 
 
-def test_decisions_are_the_servers_own_and_no_part_of_a_path(connect_chat: Connect) -> None:
+def test_decisions_have_the_servers_probabilities_and_no_tokens(connect_chat: Connect) -> None:
     server = OpenAIServer()
     model = connect_chat(server, model=DECIDER, server="openai")
-    assert model.as_model().info.details["decisions"] is True
+    assert model.as_model().info.details["server_decisions"] is True
     found = model.choose(messages=MESSAGES, choices=["yes", "no", "maybe"], method="decision")
     asked = server.log.bodies("/v1/decisions")[-1]
     expected = probabilities(server.engine, "Yes or no?", asked["questions"][0], 3)
     assert [score.prob for score in found.scores] == pytest.approx(expected, abs=1e-6)
-    assert (found.method, found.exact, found.reason) == ("decision", False, "asked for")
+    assert (found.method, found.exact, found.reason) == ("decision", False, "requested")
     assert all(score.tokens == () and score.token_logprobs == () for score in found.scores)
     with pytest.raises(CapabilityError, match="pmi"):
         model.choose(messages=MESSAGES, choices=["yes", "no"], method="decision", norm="pmi")
 
 
 @pytest.mark.parametrize("shares", [(1.5, 0.2), (-0.1, 0.6), (0.9, 0.9), ("nan", 0.5)])
-def test_decisions_that_are_no_probabilities_are_no_decisions(
+def test_decisions_with_invalid_probabilities_are_errors(
     connect_chat: Connect, shares: tuple[Any, Any]
 ) -> None:
     scripted = Scripted(OpenAIServer())
     model = connect_chat(scripted, model=DECIDER, server="openai")
-    assert model.as_model().info.details["decisions"] is True
+    assert model.as_model().info.details["server_decisions"] is True
     told = [{"value": v, "probability": p} for v, p in zip(("yes", "no"), shares, strict=True)]
     answer = {"type": "choice", "choice": "yes", "probabilities": told}
     scripted.answers.append(JSONResponse({"answers": [answer]}))
@@ -250,7 +252,7 @@ def test_decisions_that_are_no_probabilities_are_no_decisions(
         (OpenAIServer, {"server": "openai"}, "pick"),
     ],
 )
-def test_what_a_choice_costs_is_what_the_server_says(
+def test_the_cost_of_a_choice_is_what_the_server_reports(
     connect_chat: Connect, make: Any, options: dict[str, Any], method: str
 ) -> None:
     model = connect_chat(make(), **options).as_model()
@@ -269,7 +271,7 @@ def test_what_a_choice_costs_is_what_the_server_says(
     assert found.tokens_evaluated >= 3
 
 
-def test_a_model_that_only_decides_decides(connect_chat: Connect) -> None:
+def test_decision_is_the_default_if_nothing_else_is_supported(connect_chat: Connect) -> None:
     model = connect_chat(OpenAIServer(), model=DECIDER, server="openai")
     found = model.choose(messages=MESSAGES, choices=["yes", "no"])
     assert found.method == "decision"
@@ -279,7 +281,7 @@ def test_a_model_that_only_decides_decides(connect_chat: Connect) -> None:
 
 
 @pytest.mark.parametrize("options", [{"model": DECIDER}, {"model": REASONING}], ids=str)
-def test_nothing_of_it_is_added_to_the_log_probability_of_a_path(
+def test_pick_and_decision_add_nothing_to_the_log_probability_of_a_path(
     connect_chat: Connect, options: dict[str, Any]
 ) -> None:
     model = connect_chat(OpenAIServer(), server="openai", **options).as_model()

@@ -1,4 +1,4 @@
-"""Texts from the chat and responses routes: what they refuse is left out, or done here."""
+"""Texts from the chat and responses routes: refused parameters are omitted or emulated."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROUTES = {
 
 @pytest.fixture(params=ROUTES)
 def options(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Those of OpenAI's two routes for chats."""
+    """Return the options for each of OpenAI's two chat routes."""
     return ROUTES[request.param]
 
 
@@ -42,7 +42,7 @@ def test_greedy_texts_are_the_models_own(connect_chat: Connect, options: dict[st
             assert "".join(pieces) == own.text
 
 
-def test_no_more_tokens_than_asked_for_come_from_a_route_that_writes_more(
+def test_a_completion_has_at_most_max_tokens_if_the_route_writes_more(
     connect_chat: Connect,
 ) -> None:
     server = OpenAIServer()
@@ -77,14 +77,14 @@ def test_any_number_of_stops_ends_a_text(
     assert "".join(pieces) == own.text
 
 
-def test_a_stop_that_is_looked_for_here_ends_the_request(connect_chat: Connect) -> None:
+def test_a_stop_string_that_the_plugin_searches_for_makes_a_stream(connect_chat: Connect) -> None:
     server = OpenAIServer()
     model = connect_chat(server, **ROUTES["responses"])
     model.complete(messages=MESSAGES, max_tokens=30, temperature=0, stop="~never~")
     assert server.log.bodies("/v1/responses")[-1]["stream"] is True
 
 
-def test_what_a_reasoning_model_refuses_is_left_out_and_named_once(
+def test_parameters_that_a_model_refuses_are_omitted_and_logged_once(
     connect_chat: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = OpenAIServer()
@@ -102,22 +102,22 @@ def test_what_a_reasoning_model_refuses_is_left_out_and_named_once(
             )
             assert "Z" not in found.text
             assert found.logprobs is None
-    named = [record.message for record in caplog.records if "left out" in record.message]
+    named = [record.message for record in caplog.records if "is omitted" in record.message]
     for parameter in ("stop", "top_p", "presence_penalty", "temperature"):
-        assert sum(f"not take {parameter}" in message for message in named) == 1, parameter
+        assert sum(f"not support {parameter}" in message for message in named) == 1, parameter
     last = server.log.bodies("/v1/chat/completions")[-1]
     assert not last.keys() & {"stop", "top_p", "presence_penalty", "temperature", "logprobs"}
     assert last["max_completion_tokens"] == 40
 
 
-def test_a_reasoning_model_may_be_cut_before_it_says_anything(connect_chat: Connect) -> None:
+def test_reasoning_may_use_all_tokens(connect_chat: Connect) -> None:
     model = connect_chat(OpenAIServer(), model=REASONING, server="openai")
     found = model.complete(messages=MESSAGES, max_tokens=4)
     assert (found.text, found.finish_reason) == ("", "length")
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_refusals_and_filters_are_errors_of_their_own(
+def test_refusals_and_content_filters_raise_refused_error(
     connect_chat: Connect, options: dict[str, Any], stream: bool
 ) -> None:
     model = connect_chat(OpenAIServer(), **options)
@@ -131,14 +131,14 @@ def test_refusals_and_filters_are_errors_of_their_own(
 
 
 @pytest.mark.parametrize("method", ["pick", "top_logprobs", None])
-def test_refusals_are_no_choices(connect_chat: Connect, method: str | None) -> None:
+def test_a_refusal_is_an_error_of_a_choice(connect_chat: Connect, method: str | None) -> None:
     model = connect_chat(OpenAIServer(), **ROUTES["chat"])
     refused = [{"role": "user", "content": REFUSE}]
     with pytest.raises(RefusedError):
         model.choose(messages=refused, choices=["yes", "no"], method=method)
 
 
-def test_alternatives_come_together_where_the_route_gives_them(connect_chat: Connect) -> None:
+def test_alternatives_need_one_request_if_the_route_supports_n(connect_chat: Connect) -> None:
     for make, options, requests in [
         (OpenAIServer, ROUTES["chat"], 1),
         (OpenAIServer, ROUTES["responses"], 3),
@@ -147,7 +147,7 @@ def test_alternatives_come_together_where_the_route_gives_them(connect_chat: Con
         server = make()
         model = connect_chat(server, **options)
         assert model.as_model().info.max_concurrency == 16
-        # Whether it takes a seed is known from now on.
+        # Now the writer knows whether the model accepts a seed.
         model.complete(messages=MESSAGES, max_tokens=1, seed=5)
         server.log.clear()
         found = model.complete(messages=MESSAGES, max_tokens=6, temperature=1, n=3, seed=5)
@@ -155,7 +155,7 @@ def test_alternatives_come_together_where_the_route_gives_them(connect_chat: Con
         assert len(server.log.requests) == requests
 
 
-def test_options_of_the_engine_are_known_or_refused(connect_chat: Connect) -> None:
+def test_unknown_options_of_the_engine_are_refused(connect_chat: Connect) -> None:
     server = OpenAIServer()
     model = connect_chat(server, **ROUTES["chat"])
     model.complete(messages=MESSAGES, max_tokens=2, frequency_penalty=0.5, logit_bias={"65": 100})
@@ -176,7 +176,7 @@ def test_defaults_of_the_options_are_used(connect_chat: Connect) -> None:
     assert (body["max_completion_tokens"], body["temperature"]) == (3, 0)
 
 
-def test_instruct_models_go_on_with_the_text(connect_chat: Connect) -> None:
+def test_instruct_models_continue_the_text(connect_chat: Connect) -> None:
     server = OpenAIServer()
     model, truth = connect_chat(server, model=INSTRUCT, server="openai"), server.engine.model
     stop = [f"never {number}" for number in range(6)]
@@ -184,7 +184,7 @@ def test_instruct_models_go_on_with_the_text(connect_chat: Connect) -> None:
     assert found.text == truth.complete("It is", max_tokens=8, temperature=0).text
 
 
-def test_usage_is_what_the_server_says(connect_chat: Connect) -> None:
+def test_usage_is_what_the_server_reports(connect_chat: Connect) -> None:
     server = OpenAIServer()
     model = connect_chat(server, **ROUTES["chat"]).as_model()
     assert model.info.name
@@ -200,18 +200,20 @@ def test_usage_is_what_the_server_says(connect_chat: Connect) -> None:
     assert after.completion_tokens - before.completion_tokens == 6
 
 
-def test_what_the_responses_route_does_not_know_is_named(
+def test_parameters_that_the_responses_route_refuses_are_logged(
     connect_chat: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = connect_chat(OpenAIServer(), **ROUTES["responses"])
     for _ in range(2):
         model.complete(messages=MESSAGES, max_tokens=2, seed=5, top_k=3)
-    named = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
+    named = [
+        record.getMessage() for record in caplog.records if "is omitted" in record.getMessage()
+    ]
     assert len(named) == 2
     assert all(any(name in one for one in named) for name in ("seed", "top_k"))
 
 
-def test_a_stream_that_is_left_is_counted_by_its_events(connect_chat: Connect) -> None:
+def test_an_abandoned_stream_counts_its_events(connect_chat: Connect) -> None:
     model = connect_chat(Generic()).as_model()
     assert model.info.name
     before = model.usage

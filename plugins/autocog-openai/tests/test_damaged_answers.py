@@ -1,4 +1,4 @@
-"""Answers that a llama-server should not give, and models that are closed while they are in use."""
+"""Malformed answers of a llama-server, and models that are closed during use."""
 
 from __future__ import annotations
 
@@ -12,34 +12,36 @@ import pytest
 
 from autocog_core import TreeQuery
 from autocog_core.errors import CapabilityError, ClosedError
+from autocog_openai.choice.tree_queries import score_trees
 from autocog_openai.connection.client import Connection
 from autocog_openai.connection.errors import MalformedAnswerError
 from autocog_openai.connection.options import OpenAIOptions
-from autocog_openai.connection.scorer import Heard, Wanted
-from autocog_openai.connection.server_capabilities import Facts
-from autocog_openai.connection.usage import Spending, usage_of
-from autocog_openai.servers.llama_server import LlamaServer
-from autocog_openai.servers.tree_queries import score_trees
+from autocog_openai.connection.scorer import PositionAnswer, PositionRequest
+from autocog_openai.connection.server_capabilities import ServerCapabilities
+from autocog_openai.connection.usage import UsageCounter, usage_of
+from autocog_openai.servers.llama_server_scorer import LlamaServerScorer
 
-FACTS = Facts(
-    server="llama-server", model="m", vocabulary_size=3, surfaces=("a", "b", "c"), steering=True
+FACTS = ServerCapabilities(
+    server="llama-server", model="m", vocabulary_size=3, vocabulary=("a", "b", "c"), logit_bias=True
 )
 
 
 def connection(**options: Any) -> Connection:
-    """To a port where nobody answers."""
+    """Return a connection to a port without a server."""
     return Connection(OpenAIOptions(model="m", base_url="http://127.0.0.1:9/v1", **options))
 
 
-class Prepared(Connection):
-    """Gives the same listing to every request."""
+class FixedListing(Connection):
+    """Returns the same listing for every request."""
 
     def __init__(self, *entries: Mapping[str, Any]) -> None:
         super().__init__(OpenAIOptions(model="m", base_url="http://127.0.0.1:9/v1"))
         first = {**entries[0], "top_logprobs": list(entries)}
         self.answer = {"completion_probabilities": [first], "timings": {"prompt_n": 1}}
 
-    def post(self, route: str, body: Mapping[str, Any], *, spending: Spending | None = None) -> Any:
+    def post(
+        self, route: str, body: Mapping[str, Any], *, counter: UsageCounter | None = None
+    ) -> Any:
         return self.answer
 
 
@@ -56,32 +58,32 @@ def entry(token: int, logprob: float = -1.0) -> dict[str, Any]:
         [entry(0), entry(1)],
     ],
 )
-def test_a_listing_that_is_not_whole_is_never_taken_for_one(entries: list[dict[str, Any]]) -> None:
-    server = LlamaServer(Prepared(*entries), FACTS)
+def test_an_incomplete_listing_is_an_error(entries: list[dict[str, Any]]) -> None:
+    server = LlamaServerScorer(FixedListing(*entries), FACTS)
     with pytest.raises(MalformedAnswerError) as caught:
-        server.ask(Wanted((1,), (), -1))
+        server.request(PositionRequest(tokens=(1,), top_k=-1))
     assert caught.value.retryable
 
 
-class Silent:
-    """A scorer that is asked again and again, and tells nothing new."""
+class RepeatingScorer:
+    """A scorer that returns the same answer to every request."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.requests = 0
 
-    def plan(self, wanted: Wanted, heard: Heard) -> list[Wanted]:
-        return [wanted]
+    def plan(self, request: PositionRequest, answer: PositionAnswer) -> list[PositionRequest]:
+        return [request]
 
-    def ask(self, wanted: Wanted) -> Heard:
-        self.asked += 1
-        assert self.asked < 10
-        return Heard({0: -1.0}, 1, 1)
+    def request(self, request: PositionRequest) -> PositionAnswer:
+        self.requests += 1
+        assert self.requests < 10
+        return PositionAnswer(logprobs={0: -1.0}, top_k=1, tokens_evaluated=1)
 
 
-def test_a_server_that_tells_nothing_new_is_not_asked_for_ever() -> None:
+def test_requests_end_if_answers_contain_nothing_new() -> None:
     query = TreeQuery((1,), np.array([2], dtype=np.int32), np.array([-1], dtype=np.int32))
     with pytest.raises(CapabilityError):
-        score_trees(connection(), Silent(), [query], 3)
+        score_trees(connection(), RepeatingScorer(), [query], 3)
 
 
 def test_closing_ends_what_waits_and_nothing_hangs() -> None:
@@ -90,7 +92,7 @@ def test_closing_ends_what_waits_and_nothing_hangs() -> None:
 
     def work() -> None:
         try:
-            opened.gather(lambda item: time.sleep(0.3), [1, 2, 3])
+            opened.map_concurrently(lambda item: time.sleep(0.3), [1, 2, 3])
         except BaseException as error:  # noqa: BLE001
             caught.append(error)
 
@@ -102,7 +104,7 @@ def test_closing_ends_what_waits_and_nothing_hangs() -> None:
     assert not thread.is_alive()
     assert isinstance(caught[0], ClosedError)
     with pytest.raises(ClosedError):
-        opened.gather(print, [1, 2])
+        opened.map_concurrently(print, [1, 2])
     with pytest.raises(ClosedError):
         opened.get("v1/models")
 
@@ -130,8 +132,8 @@ def test_no_secret_of_an_address_is_shown() -> None:
         "none",
     ],
 )
-def test_usage_that_cannot_be_read_is_not_told(answer: Any) -> None:
+def test_malformed_usage_is_not_counted(answer: Any) -> None:
     assert usage_of(answer) is None
-    spending = Spending()
-    spending.add(usage_of(answer))
-    assert spending.evaluated is None
+    counter = UsageCounter()
+    counter.add(usage_of(answer))
+    assert counter.tokens_evaluated is None

@@ -1,4 +1,4 @@
-"""Choices by the log-probabilities of an echoed prompt: exact where they obey the chain rule."""
+"""Choices by the scores of an echoed prompt: exact if they obey the chain rule."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_a_right_echo_scores_every_choice_by_one_request(
 ) -> None:
     server = WrongEcho(right=True)
     model = connect(server, tokenizer=byte_tokenizer)
-    assert model.as_model().info.details["echo"] == "right"
+    assert model.as_model().info.details["prompt_logprobs"] == "right"
     server.log.clear()
     for more in ({}, {"suffix": "\n"}, {"norm": "per_byte"}):
         server.log.clear()
@@ -30,7 +30,7 @@ def test_a_right_echo_scores_every_choice_by_one_request(
         assert len(server.log.requests) == 3
 
 
-def test_what_an_echo_cannot_tell_apart_is_not_called_exact(
+def test_incomplete_characters_in_an_echo_are_not_exact(
     connect: Connect, byte_tokenizer: str
 ) -> None:
     # A character of two tokens: the server writes U+FFFD for each.
@@ -48,7 +48,7 @@ def test_a_wrong_echo_is_not_used(connect: Connect, byte_tokenizer: str) -> None
     assert model.choose("The capital", CHOICES[:2], method="top_logprobs").method == "top_logprobs"
 
 
-def test_pmi_is_refused_where_nothing_can_tell_it(connect: Connect, byte_tokenizer: str) -> None:
+def test_pmi_needs_named_tokens(connect: Connect, byte_tokenizer: str) -> None:
     model = connect(WrongEcho(right=True), tokenizer=byte_tokenizer)
     with pytest.raises(CapabilityError, match="pmi"):
         model.choose("The capital", CHOICES[:2], norm="pmi", unconditional_prompt="x")

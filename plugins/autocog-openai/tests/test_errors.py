@@ -1,4 +1,4 @@
-"""Whatever goes wrong is a typed error that says whether to try again, and the next call works."""
+"""Failures raise typed errors with `retryable`, and the next call works."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SERVERS = {"vllm": VLLM, "sglang": SGLang, "chat": OpenAIServer, "responses": Op
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory, byte_tokenizer: str) -> Iterator[Known]:
-    """A model on each kind of server, that has found out all about it."""
+    """Return a model on each kind of server, after probing."""
     found = {}
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUTOCOG_CACHE", str(tmp_path_factory.mktemp("cache")))
@@ -67,7 +67,7 @@ def known(tmp_path_factory: pytest.TempPathFactory, byte_tokenizer: str) -> Iter
 
 
 def opened(connect: Connect, kind: str = "chat", **options: Any) -> tuple[OpenAI, Scripted]:
-    """A model of a test's own."""
+    """Return a model and its server for one test."""
     scripted = Scripted(SERVERS[kind]())
     model = connect(scripted, **{"max_retries": 0, **OPTIONS[kind], **options})
     assert model.as_model().info.name
@@ -85,8 +85,8 @@ def asked(model: OpenAI, kind: str = "chat", **more: Any) -> Any:
 STATUSES = [
     (refusal(400, "what?"), InputError, False, "what?"),
     (refusal(401, "Incorrect API key"), ConfigError, False, "api_key"),
-    (refusal(403, "no"), ConfigError, False, "right"),
-    (refusal(404, "no such model"), ConfigError, False, "is model right"),
+    (refusal(403, "no"), ConfigError, False, "permissions"),
+    (refusal(404, "no such model"), ConfigError, False, "check model"),
     (refusal(429, "slow down"), RateLimitError, True, "max_concurrency"),
     (refusal(429, "pay", code="insufficient_quota"), RateLimitError, False, "no credit"),
     (refusal(400, "filtered", code="content_filter"), RefusedError, False, "filtered"),
@@ -136,7 +136,7 @@ def test_statuses(known: Known, answer: Response, kind: type, retryable: bool, w
     ],
     ids=lambda answer: answer.body.decode()[:40],
 )
-def test_answers_that_are_no_answers(known: Known, kind: str, answer: Response) -> None:
+def test_malformed_answers(known: Known, kind: str, answer: Response) -> None:
     model, scripted = known[kind]
     calls = [lambda: asked(model, kind), lambda: asked(model, kind, on_text=lambda text: None)]
     if kind in ("vllm", "sglang"):
@@ -151,9 +151,7 @@ def test_answers_that_are_no_answers(known: Known, kind: str, answer: Response) 
 
 
 @pytest.mark.parametrize("kind", OPTIONS)
-def test_a_stream_that_is_cut_is_an_error_and_not_asked_again(
-    connect_chat: Connect, kind: str
-) -> None:
+def test_an_interrupted_stream_is_an_error_without_retry(connect_chat: Connect, kind: str) -> None:
     model, scripted = opened(connect_chat, kind, max_retries=2)
     for spoil in (cut_after, ended_after):
         scripted.answers.append(spoil(12 if kind == "responses" else 6))
@@ -167,7 +165,7 @@ def test_a_stream_that_is_cut_is_an_error_and_not_asked_again(
     assert len(asked(model, kind).logprobs) == 4
 
 
-def test_an_event_that_is_no_json_is_an_error(known: Known) -> None:
+def test_an_event_that_is_not_json_is_an_error(known: Known) -> None:
     model, scripted = known["chat"]
     for body in ('data: {"choices"\n\ndata: [DONE]\n\n', 'data: {"choices": [{"delta": 3}]}\n\n'):
         scripted.answers.append(Response(body, media_type="text/event-stream"))
@@ -244,7 +242,7 @@ def test_an_event_that_trickles_in_ends_in_time(connect_chat: Connect) -> None:
     assert len(asked(model).logprobs) == 4
 
 
-def test_retry_after_is_waited_for(connect_chat: Connect) -> None:
+def test_retries_wait_for_retry_after(connect_chat: Connect) -> None:
     model, scripted = opened(connect_chat, max_retries=1)
     scripted.answers.append(refusal(429, headers={"retry-after": "0.3"}))
     begun = time.monotonic()
@@ -253,7 +251,7 @@ def test_retry_after_is_waited_for(connect_chat: Connect) -> None:
     assert scripted.given == 1
 
 
-def test_no_retry_is_made_beyond_those_of_the_options(connect_chat: Connect) -> None:
+def test_max_retries_limits_the_retries(connect_chat: Connect) -> None:
     model, scripted = opened(connect_chat, max_retries=1)
     scripted.answers += [refusal(503, headers={"retry-after": "0.01"})] * 5
     with pytest.raises(EngineError, match="503"):
@@ -268,24 +266,24 @@ def test_prompts_that_do_not_fit(known: Known) -> None:
         assert len(asked(model, kind).logprobs) == 4
 
 
-def test_where_no_server_is(connect: Connect) -> None:
+def test_an_address_without_a_server(connect: Connect) -> None:
     with serving(VLLM()) as url:
         pass
     model = OpenAI(model="random", base_url=f"{url}/v1", max_retries=0, timeout=5)
-    with pytest.raises(ConnectionFailedError, match="is the server running") as caught:
+    with pytest.raises(ConnectionFailedError, match="check that the server is running") as caught:
         model.complete("A", max_tokens=1)
     assert caught.value.retryable is True
     assert caught.value.exit_code == 1
 
 
-def test_a_closed_model_is_closed(connect_chat: Connect) -> None:
+def test_a_closed_model_raises_closed_error(connect_chat: Connect) -> None:
     model, _ = opened(connect_chat)
     model.close()
     with pytest.raises(ClosedError):
         asked(model)
 
 
-def test_an_error_of_one_position_ends_a_choice_and_leaves_nothing_behind(
+def test_after_an_error_at_one_position_the_next_choice_works(
     connect: Connect,
 ) -> None:
     scripted = Scripted(VLLM())

@@ -1,4 +1,4 @@
-"""vLLM and SGLang tell named tokens: choices are scored exactly, with as few requests as may be."""
+"""vLLM and SGLang return named tokens: choices are exact, with as few requests as possible."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MANY += [chr(code) for code in range(0x800, 0xD000, 0x40)][: 200 - len(MANY)]
 
 
 def assert_same(found: ChoiceScores, expected: ChoiceScores) -> None:
-    """All numbers of the model itself, and called exact."""
+    """Check that all numbers are the model's own, and marked exact."""
     assert found.exact
     assert (found.method, found.reason, found.unseen_probability) == ("tree", "", 0.0)
     mine, other = found.to_dict(), expected.to_dict()
@@ -63,7 +63,7 @@ def test_choices_have_the_scores_of_the_model_itself(
     assert_same(pair.model.choose(prompt, choices, **arguments), expected)
 
 
-def test_two_hundred_choices_ask_for_no_more_than_the_server_names(pair: Pair) -> None:
+def test_two_hundred_choices_respect_the_limit_of_named_tokens(pair: Pair) -> None:
     expected = pair.truth.choose("Pick: ", MANY)
     firsts = Counter(score.tokens[0] for score in expected.scores)
     assert len(MANY) == 200
@@ -77,14 +77,14 @@ def test_two_hundred_choices_ask_for_no_more_than_the_server_names(pair: Pair) -
         assert max(named) == 128
 
 
-def test_the_end_of_sequence_is_found_out_and_scored(pair: Pair) -> None:
+def test_eos_is_probed_and_scored(pair: Pair) -> None:
     assert pair.model.as_model().info.eos == pair.truth.info.eos
     choices = ["b", "bc", "d"]
     found = pair.model.choose("A", choices, suffix=EOS)
     assert_same(found, pair.truth.choose("A", choices, suffix=EOS))
 
 
-def test_automata_end_their_texts_where_the_model_does(pair: Pair) -> None:
+def test_automata_stop_at_eos(pair: Pair) -> None:
     first = Text(uid="text", text="A", successors="complete")
     automaton = Automaton([first, Complete(uid="complete", length=5, beams=4)])
     found, own = automaton.run(pair.model.as_model()), automaton.run(pair.truth)
@@ -93,7 +93,7 @@ def test_automata_end_their_texts_where_the_model_does(pair: Pair) -> None:
         assert (node.tokens, node.finish_reason) == (other.tokens, other.finish_reason)
 
 
-def test_each_position_is_asked_for_once_and_the_first_one_first(pair: Pair) -> None:
+def test_each_position_is_requested_once_and_the_first_one_first(pair: Pair) -> None:
     choices = [" Paris", " Paris, the", " Parma", " Lyon", " Lyons"]
     expected = pair.truth.choose("The capital is", choices)
     base = pair.truth.encode("The capital is")
@@ -108,7 +108,7 @@ def test_each_position_is_asked_for_once_and_the_first_one_first(pair: Pair) -> 
     assert asked[0] == tuple(base)
 
 
-def test_the_first_position_has_its_answer_before_others_are_asked(connect: Connect) -> None:
+def test_the_first_position_is_answered_before_others_are_requested(connect: Connect) -> None:
     server = VLLM(Engine(delay=0.03))
     model = connect(server, max_concurrency=3)
     assert model.as_model().info.max_concurrency == 3
@@ -151,12 +151,12 @@ def test_generated_trees_have_the_values_of_the_model_itself(pair: Pair, top_k: 
         np.testing.assert_allclose(one.top_logprobs, other.top_logprobs, atol=1e-5)
 
 
-def test_more_than_the_server_lists_is_refused_or_told(pair: Pair) -> None:
+def test_more_tokens_than_the_server_lists_are_an_error(pair: Pair) -> None:
     nothing = np.zeros(0, np.int32)
     query = TreeQuery([65], nothing, nothing, np.array([-1], np.int32), 21)
     client = pair.model.as_model().client
     if pair.kind == "vllm":
-        with pytest.raises(CapabilityError, match="21 likeliest"):
+        with pytest.raises(CapabilityError, match="21 most likely"):
             client.greedy_tree([query])
         assert all(body["logprobs"] <= 20 for body in pair.scored())
         return
@@ -164,10 +164,10 @@ def test_more_than_the_server_lists_is_refused_or_told(pair: Pair) -> None:
     np.testing.assert_array_equal(client.greedy_tree([query])[0].top_tokens, expected.top_tokens)
 
 
-def test_an_older_vllm_is_not_called_exact(connect: Connect) -> None:
+def test_an_older_vllm_is_not_exact(connect: Connect) -> None:
     server = VLLM(named_tokens=False)
     model = connect(server)
-    assert model.as_model().info.details["named"] is False
+    assert model.as_model().info.details["token_logprobs"] is False
     assert "greedy_tree_impl" not in model.as_model().capabilities
     truth = server.engine.model
     likeliest = [each.raw for each in truth.next_tokens("Hi", 20)]

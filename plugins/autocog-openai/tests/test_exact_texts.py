@@ -17,7 +17,7 @@ PROMPT = "The capital is"
 
 
 def assert_own(pair: Pair, found: Completion, prompt: str = PROMPT) -> None:
-    """The log-probabilities are those of the model, at the tokens that were written."""
+    """Check that the log-probabilities are the model's own."""
     tokens = pair.truth.encode(prompt)
     assert found.logprobs is not None
     for token, logprob in zip(found.tokens, found.logprobs, strict=True):
@@ -39,7 +39,7 @@ def test_greedy_texts_are_the_models_own(pair: Pair, stop: tuple[str, ...]) -> N
         assert_own(pair, found, prompt)
 
 
-def test_a_stop_that_begins_and_ends_inside_tokens(pair: Pair) -> None:
+def test_a_stop_string_across_tokens(pair: Pair) -> None:
     whole = pair.truth.complete(PROMPT, max_tokens=40, temperature=0)
     letters = [
         place for place in range(len(whole.text) - 1) if whole.text[place : place + 2].isascii()
@@ -73,7 +73,7 @@ def test_sampled_texts_have_the_log_probabilities_before_temperature(
     assert [one.tokens for one in (again, *again.alternatives)] == [one.tokens for one in everyone]
 
 
-def test_streams_give_the_whole_text_and_hold_back_what_may_be_a_stop(
+def test_streams_hold_back_the_start_of_a_stop_string(
     pair: Pair,
 ) -> None:
     whole = pair.truth.complete(PROMPT, max_tokens=30, temperature=0)
@@ -91,7 +91,7 @@ def test_streams_give_the_whole_text_and_hold_back_what_may_be_a_stop(
     assert found.tokens == whole.tokens
 
 
-def test_leaving_a_stream_frees_its_connection(connect: Connect) -> None:
+def test_an_abandoned_stream_frees_its_connection(connect: Connect) -> None:
     model = connect(VLLM(), max_concurrency=1)
     for _ in range(3):
         stream = model.stream(PROMPT, max_tokens=50, temperature=0)
@@ -108,7 +108,7 @@ def test_tokens_are_the_models_own(pair: Pair, text: str) -> None:
     assert pair.model.as_model().encode(text or "x") == pair.truth.encode(text or "x")
 
 
-def test_special_tokens_are_parsed_only_where_the_text_is_trusted(
+def test_special_tokens_are_parsed_only_with_parse_special(
     pair: Pair,
 ) -> None:
     text = "a<|end|>b"
@@ -125,7 +125,7 @@ MESSAGES = [
 ]
 
 
-def test_a_chat_on_vllm_is_its_template_and_exact(connect: Connect) -> None:
+def test_messages_on_vllm_use_its_template_and_are_exact(connect: Connect) -> None:
     server = VLLM()
     model = connect(server)
     truth = server.engine.model
@@ -140,7 +140,7 @@ def test_a_chat_on_vllm_is_its_template_and_exact(connect: Connect) -> None:
     assert text.tokens == truth.complete(messages=plain, max_tokens=5, temperature=0).tokens
 
 
-def test_special_tokens_in_messages_do_not_end_their_turn(connect: Connect) -> None:
+def test_special_tokens_in_messages_stay_text(connect: Connect) -> None:
     server = VLLM()
     model = connect(server)
     assert model.as_model().encode(
@@ -198,11 +198,11 @@ def test_an_assistants_words_are_continued_where_the_server_does(connect: Connec
 
 
 def _begins_plainly(engine: Engine) -> bool:
-    """Whether what the probe's question is answered with begins by a letter."""
+    """Whether the answer to the probe's question begins with a printable character."""
     question = [{"role": "user", "content": "The quick brown fox jumps over the lazy"}]
     return 33 <= int(np.argmax(engine.model.greedy(messages=question))) < 127
 
 
-def test_sglang_without_a_template_asks_for_the_chat_route(connect: Connect) -> None:
+def test_messages_on_sglang_need_the_chat_route(connect: Connect) -> None:
     with pytest.raises(CapabilityError, match='api = "chat"'):
         connect(SGLang()).complete(messages=MESSAGES, max_tokens=1)

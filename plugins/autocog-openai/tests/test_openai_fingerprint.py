@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from autocog_openai.connection import fingerprint
+from autocog_openai.connection.fingerprint import compute_fingerprint
 from autocog_openai.connection.options import OpenAIOptions
-from autocog_openai.connection.server_capabilities import Facts
+from autocog_openai.connection.server_capabilities import ServerCapabilities
 
-FACTS = Facts(server="vllm", model="m")
+FACTS = ServerCapabilities(server="vllm", model="m")
 
 
 def of(base_url: str = "https://host/v1", **options: Any) -> str:
-    return fingerprint.of(OpenAIOptions(model="m", **options), base_url, "completions", FACTS)
+    return compute_fingerprint(OpenAIOptions(model="m", **options), base_url, "completions", FACTS)
 
 
 @pytest.mark.parametrize(

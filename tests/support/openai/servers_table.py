@@ -20,8 +20,8 @@ from autocog_core.config.options import package_file
 from autocog_core.errors import CapabilityError
 from autocog_openai import OpenAI
 from autocog_openai.choice.methods import METHODS
-from autocog_openai.servers.probe import TEXT
-from autocog_openai.tokenizers.load import _BYTES
+from autocog_openai.model.probe_completions import PROBE_TEXT
+from autocog_openai.tokenizers.load import BYTE_OF_LETTER
 from tests.support import real_servers
 from tests.support.openai.servers import openai_api
 from tests.support.openai.servers.engine import Engine
@@ -139,19 +139,19 @@ def row(subject: BackendUnderTest) -> str:
     with subject.start() as address:
         model = OpenAI(**subject.options, base_url=f"{address}/v1", timeout=60.0, reprobe=True)
         try:
-            told = model.as_model().info.details
+            details = model.as_model().info.details
             cells = (
                 subject.name,
                 _checked(subject),
-                told["api"],
-                _yes(told["token_ids"]),
-                _yes(told["named"]),
-                _count(told["listed"]),
-                _count(told["chat_listed"]),
-                told["echo"],
-                _yes(told["prefill"]),
-                _yes(told["steering"]),
-                "its own" if told.get("tokenize") else "`tokenizer`",
+                details["api"],
+                _yes(details["token_ids"]),
+                _yes(details["token_logprobs"]),
+                _count(details["max_top_logprobs"]),
+                _count(details["chat_max_top_logprobs"]),
+                details["prompt_logprobs"],
+                _yes(details["prefill"]),
+                _yes(details["logit_bias"]),
+                "its own" if details.get("tokenizer_route") else "`tokenizer`",
                 ", ".join(_methods(model)) or "none",
             )
         finally:
@@ -188,7 +188,7 @@ def bytes_tokenizer(path: Path) -> Path:
     """The `random` backend's 256 bytes as a tokenizer.json."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-    tokenizer = Tokenizer(models.BPE(vocab=_BYTES, merges=[]))
+    tokenizer = Tokenizer(models.BPE(vocab=BYTE_OF_LETTER, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.save(str(path))
@@ -211,7 +211,7 @@ def _checked(subject: BackendUnderTest) -> str:
 def _methods(model: OpenAI) -> Iterator[str]:
     for method in METHODS:
         try:
-            model.choose(TEXT, [" dog", " cat"], method=method)
+            model.choose(PROBE_TEXT, [" dog", " cat"], method=method)
             yield method
         except CapabilityError:
             continue

@@ -1,4 +1,4 @@
-"""autocog backend for the OpenAI API and servers like it. Importing it does not import openai."""
+"""autocog backend for OpenAI's API and compatible servers. The import does not import openai."""
 
 from __future__ import annotations
 

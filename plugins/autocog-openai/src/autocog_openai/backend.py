@@ -1,4 +1,4 @@
-"""OpenAI: the hooks of a backend over one model on a server. openai is imported at first use."""
+"""The backend `OpenAI`: one model on a server. The package `openai` is imported on first use."""
 
 from __future__ import annotations
 
@@ -28,18 +28,20 @@ from autocog_openai.connection.options import OpenAIOptions
 if TYPE_CHECKING:
     from autocog_openai.engine import Engine
 
-#: Of `LM`: retries of core's own, beside those of the SDK.
-RETRY = {"retries", "delta", "growth"}
+#: Arguments of `LM`: retries by core, in addition to the SDK's.
+RETRY_ARGUMENTS = {"retries", "delta", "growth"}
 
 
 class OpenAI(ChoiceLM):
-    """A language model on OpenAI's servers, or on any server with such an interface.
+    """A language model on OpenAI's servers, or on a compatible server.
 
-    `OpenAI(model="gpt-4o-mini", max_tokens=20, temperature=0.4)`; see `OpenAIOptions`. What the
-    server offers is found out by a handful of one-token requests when it is first needed.
+    `OpenAI(model="gpt-4o-mini", max_tokens=20, temperature=0.4)`. The server is probed with
+    one-token requests on first use.
 
-    :param engine: of another instance, to share its connections.
-    :raises ConfigError: for an unknown option, or without a key where one is needed.
+    :param engine: the engine of another instance, to share its connections.
+    :param completion_kwargs: defaults for completions.
+    :param options: the fields of `OpenAIOptions`.
+    :raises ConfigError: for an unknown option, or if a key is needed and there is none.
     """
 
     Options = OpenAIOptions
@@ -51,26 +53,25 @@ class OpenAI(ChoiceLM):
         completion_kwargs: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        retry = {name: options.pop(name) for name in RETRY & options.keys()}
+        retry = {name: options.pop(name) for name in RETRY_ARGUMENTS & options.keys()}
         if engine is None:
             from autocog_openai.engine import Engine
 
             checked = validate(OpenAIOptions, options, where="OpenAI")
             engine = Engine(checked, lambda: self.as_model().client)
-        given = engine.options
         defaults = {
             name: value
             for name in ("max_tokens", "temperature")
-            if (value := getattr(given, name)) is not None
+            if (value := getattr(engine.options, name)) is not None
         }
         super().__init__(completion_kwargs={**defaults, **(completion_kwargs or {})}, **retry)
-        # Requests go out together: nothing is to take turns.
+        # Requests run in parallel: there is nothing to lock.
         self.lock: AbstractContextManager[Any] = nullcontext()
         self._engine = engine
 
     @classmethod
     def create(cls, **options: Any) -> dict[str, Any]:
-        """Check the options; no server is asked yet.
+        """Check the options, without a request to the server.
 
         :raises ConfigError: for an unknown option.
         """
@@ -88,8 +89,8 @@ class OpenAI(ChoiceLM):
         return self._engine.vocabulary()
 
     def greedy_impl(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        # None, where the server does not list it all, is core's "not offered".
-        return self._engine.row(tokens)  # type: ignore[return-value]
+        # None means that the hook is not available: the server does not list all tokens.
+        return self._engine.next_logprobs(tokens)  # type: ignore[return-value]
 
     def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores] | None:
         return self._engine.score_trees(queries)

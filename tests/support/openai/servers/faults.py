@@ -150,7 +150,8 @@ def _part(body: bytes, more: bool) -> Message:
 
 def _changed(kind: str, body: bytes) -> bytes:
     if kind == "truncated json":
-        return body[: len(body) // 2]
+        # Inside an object: between two events of a stream, what is left would be valid.
+        return body[: body.rfind(b"{", 0, len(body) // 2) + 1]
     if kind == "invalid json":
         return body.replace(b":", b"=", 3) if not _is_stream(body) else body.replace(b"{", b"<", 1)
     change = _with_wrong_ids if kind == "wrong ids" else _without_essentials

@@ -1,1 +1,1 @@
-"""Ways of scoring a choice on a server."""
+"""Methods that score a choice on a server."""

@@ -1,6 +1,7 @@
-"""Choices on the chat route, which lists the likeliest tokens that an answer begins with.
+"""Choices on the chat route, which lists the most likely first tokens of an answer.
 
-Later positions can be looked at where the assistant's words can be begun for it.
+Later positions are available if the server continues the beginning of an answer, or if a bias makes
+the first token certain.
 """
 
 from __future__ import annotations
@@ -13,158 +14,162 @@ import numpy as np
 
 from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores, Prompt, TokenPiece
 from autocog_core.toolkit import BackendClient
-from autocog_openai.choice.text import spelled
-from autocog_openai.choice.tree_walk import Listing, Position, walk
-from autocog_openai.connection.client import Connection
-from autocog_openai.connection.errors import malformed
-from autocog_openai.connection.server_capabilities import Facts
-from autocog_openai.connection.usage import Spending
-from autocog_openai.routes.chat import ChatRoute, check_refused, told, told_of
-from autocog_openai.tokenizers.load import Tokenizer
+from autocog_openai.choice.text import round_trip_text
+from autocog_openai.choice.tree_walk import Position, TopLogprobs, walk_choice_tree
+from autocog_openai.connection.errors import malformed_answer_error
+from autocog_openai.connection.usage import UsageCounter
+from autocog_openai.model.server_model import ServerModel
+from autocog_openai.routes.chat import check_refusal, read_token, read_tokens
 
-#: A bias that makes a token certain on OpenAI's scale.
-CERTAIN = 100
+#: A bias that makes a token certain, on OpenAI's scale.
+FORCING_BIAS = 100
 
 
 class ChatChoice:
-    """Scores choices by the likeliest tokens of the chat route."""
+    """Scores choices by the most likely tokens of the chat route."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        facts: Facts,
-        route: ChatRoute,
-        tokenizer: Tokenizer,
-        messages: Any,
-    ) -> None:
-        self._connection = connection
-        self._facts = facts
-        self._route = route
-        self._tokenizer = tokenizer
-        self._spending = Spending()
-        self._messages = messages
+    def __init__(self, model: ServerModel) -> None:
+        self._model = model
+        self._capabilities = model.capabilities
+        self._route = model.chat_route
+        self._tokenizer = model.tokenizer
+        self._counter = UsageCounter()
 
     def choose(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores:
-        """The choices as answers to the prompt.
+        """Return the scores of the choices as answers to the prompt.
 
-        :raises CapabilityError: for norms and ends that need a prompt of the caller's own making.
+        :raises CapabilityError: for the norm "pmi" and `suffix=EOS`.
         """
         if request.norm == "pmi" or not (request.suffix is None or isinstance(request.suffix, str)):
             raise CapabilityError(
-                "pmi and end=EOS need a server that continues a prompt as it is",
-                where=self._connection.where,
+                "pmi and suffix=EOS need a server that continues a prompt unchanged",
+                where=self._model.connection.where,
             )
-        messages = self._messages(request.prompt)
-        # A turn of its own begins the answer: there is no blank before it.
-        fresh = messages[-1]["role"] != "assistant"
-        texts = [choice.lstrip() if fresh else choice for choice in request.choices]
-        stripped = any(map(str.__ne__, texts, request.choices))
-        changed = fresh and all(texts) and len(set(texts)) == len(texts)
-        inner = replace(
-            request,
-            prompt=Prompt((TokenPiece((0,)),)),
-            choices=tuple(texts) if changed else request.choices,
-            boundary="heal",
-        )
+        messages = self._model.messages(request.prompt)
+        choices = self._answers(messages, request)
 
-        def look(positions: Sequence[Position]) -> Mapping[tuple[int, ...], Listing]:
-            found: dict[tuple[int, ...], Listing] = {}
-            for one in self._connection.gather(lambda at: self._look(messages, at), positions):
-                found.update(one)
-            return found
+        def get_top_logprobs(positions: Sequence[Position]) -> list[TopLogprobs]:
+            return self._model.connection.map_concurrently(
+                lambda position: self._top_logprobs(messages, position), positions
+            )
 
-        found = walk(
+        result = walk_choice_tree(
             client,
-            inner,
-            look,
-            self._tokenizer.surface,
-            method="top_logprobs",
-            unseen_why=self._why(),
+            # The choices are tokenized alone: the prompt is any token.
+            replace(request, prompt=Prompt((TokenPiece((0,)),)), choices=choices, boundary="heal"),
+            get_top_logprobs,
+            self._tokenizer.token_bytes,
+            unlisted_reason=self._unlisted_reason(),
         )
+        reason = result.reason
+        if choices != request.choices:
+            note = "spaces before choices were removed: the answer is a new message"
+            reason = f"{reason}; {note}" if reason else note
         scores = tuple(
             replace(score, choice=choice)
-            for score, choice in zip(found.scores, request.choices, strict=True)
+            for score, choice in zip(result.scores, request.choices, strict=True)
         )
-        reason = found.reason
-        if stripped and changed:
-            reason += (
-                "; " if reason else ""
-            ) + "blanks before choices were left out: a turn begins"
-        return replace(
-            found, scores=scores, reason=reason, tokens_evaluated=self._spending.evaluated
-        )
+        tokens_evaluated = self._counter.tokens_evaluated
+        return replace(result, scores=scores, reason=reason, tokens_evaluated=tokens_evaluated)
 
-    def _why(self) -> str:
-        if self._facts.prefill or self._facts.steering:
-            return f"some tokens were not among the {self._facts.chat_listed} likeliest"
+    def _answers(
+        self, messages: Sequence[Mapping[str, str]], request: ChoiceRequest
+    ) -> tuple[str, ...]:
+        """Return the choices as answers: without spaces at the start of a new message."""
+        texts = tuple(choice.lstrip() for choice in request.choices)
+        is_new_message = messages[-1]["role"] != "assistant"
+        is_usable = all(texts) and len(set(texts)) == len(texts)
+        return texts if is_new_message and is_usable else request.choices
+
+    def _unlisted_reason(self) -> str:
+        count = self._capabilities.chat_max_top_logprobs
+        if self._capabilities.prefill or self._capabilities.logit_bias:
+            return f"some tokens were not among the {count} most likely"
         return (
-            "only the first tokens of an answer can be looked at, and of these the "
-            f"{self._facts.chat_listed} likeliest"
+            f"the server lists only first tokens of an answer, and of these the {count} most likely"
         )
 
-    def _look(
+    def _top_logprobs(
         self, messages: Sequence[Mapping[str, str]], position: Position
-    ) -> Mapping[tuple[int, ...], Listing]:
-        more: dict[str, Any] = {
-            **({} if "temperature" in self._facts.refused else {"temperature": 0}),
-            "logprobs": True,
-            "top_logprobs": self._facts.chat_listed,
-            **self._route.limit(1),
-        }
-        asked = [dict(message) for message in messages]
+    ) -> TopLogprobs:
+        """Return the tokens that the server lists at a position; None if it cannot be reached."""
         path = position.path
-        place = 0
-        if path:
-            surfaces = [self._tokenizer.surface(token) for token in path]
-            text = self._spelled(path)
-            if self._facts.prefill and text is not None:
-                if asked[-1]["role"] == "assistant":
-                    said = asked[-1]["content"]
-                    asked[-1]["content"] = said + text
-                    if self._joined(said, text, path):
-                        return {path: None}
-                else:
-                    asked.append({"role": "assistant", "content": text})
-            elif self._facts.steering and len(set(path)) == len(path) == 1:
-                # One token can be made certain; several would compete at every place.
-                more |= self._route.limit(2) | {"logit_bias": {str(path[0]): CERTAIN}}
-                place = 1
-            else:
-                return {path: None}
-        body = self._route.asked(asked, **more)
-        answer = self._connection.post(self._route.path, body, spending=self._spending)
+        if not path:
+            return self._request_listing(messages, self._route.length_limit(1))
+        text = self._path_text(path)
+        if self._capabilities.prefill and text is not None:
+            prefilled = self._prefill(messages, text, path)
+            if prefilled is None:
+                return None
+            return self._request_listing(prefilled, self._route.length_limit(1))
+        if self._capabilities.logit_bias and len(path) == 1:
+            # Only one token can be certain: several would compete at every position.
+            bias = {"logit_bias": {str(path[0]): FORCING_BIAS}}
+            forced = self._tokenizer.token_bytes(path[0])
+            parameters = {**self._route.length_limit(2), **bias}
+            return self._request_listing(messages, parameters, forced=forced)
+        return None
+
+    def _prefill(
+        self, messages: Sequence[Mapping[str, str]], text: str, path: Sequence[int]
+    ) -> list[Mapping[str, str]] | None:
+        """Return messages that end with `text`; None if its tokens would not be `path`."""
+        last = messages[-1]
+        if last["role"] != "assistant":
+            return [*messages, {"role": "assistant", "content": text}]
+        before = self._tokenizer.tokenize(last["content"], parse_special=False)
+        content = last["content"] + text
+        if self._tokenizer.tokenize(content, parse_special=False) != [*before, *path]:
+            return None
+        return [*messages[:-1], {**last, "content": content}]
+
+    def _request_listing(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        parameters: Mapping[str, Any],
+        *,
+        forced: bytes | None = None,
+    ) -> TopLogprobs:
+        """Return the listing at the answer's first token, or at its second if the first is forced.
+
+        :param forced: the bytes of the forced token.
+        """
+        connection = self._model.connection
+        is_greedy = "temperature" not in self._capabilities.refused_parameters
+        body = self._route.messages_body(
+            [dict(message) for message in messages],
+            **({"temperature": 0} if is_greedy else {}),
+            logprobs=True,
+            top_logprobs=self._capabilities.chat_max_top_logprobs,
+            **parameters,
+        )
+        answer = connection.post(self._route.path, body, counter=self._counter)
         try:
             choice = answer["choices"][0]
-            check_refused(choice, self._connection.where)
-            steps = list(told_of(choice))
-            if place and [step.raw for step in steps[:place]] != surfaces[:place]:
-                return {path: None}
+            check_refusal(choice, connection.where)
+            tokens = list(read_tokens(choice))
+            index = 0
+            if forced is not None:
+                index = 1
+                if [token.raw for token in tokens[:1]] != [forced]:
+                    return None
             entries = choice["logprobs"]["content"]
-            if place >= len(entries):
-                return {path: None}
-            return {path: _listing(entries[place])}
+            return _read_listing(entries[index]) if index < len(entries) else None
         except (KeyError, IndexError, TypeError) as error:
-            raise malformed(self._connection.where, error) from error
+            raise malformed_answer_error(connection.where, error) from error
 
-    def _joined(self, said: str, text: str, path: Sequence[int]) -> bool:
-        """Whether what was said and a path have other tokens together than one after the other."""
-        before = self._tokenizer.tokenize(said, parse_special=False)
-        return self._tokenizer.tokenize(said + text, parse_special=False) != [*before, *path]
-
-    def _spelled(self, path: Sequence[int]) -> str | None:
-        """The text of a path; None where the server would make other tokens of it."""
-        text = spelled(self._tokenizer, path)
-        if text is None:
-            return None
-        if text != text.strip() and self._facts.server in ("vllm", "sglang"):
-            # Their chat templates strip what a message begins and ends with.
+    def _path_text(self, path: Sequence[int]) -> str | None:
+        """Return the text of a path; None if the server would tokenize it differently."""
+        text = round_trip_text(self._tokenizer, path)
+        if text is not None and self._model.dialect.strips_messages and text != text.strip():
             return None
         return text
 
 
-def _listing(entry: Mapping[str, Any]) -> Listing:
-    found: dict[bytes, float] = {}
-    for each in map(told, entry["top_logprobs"]):
-        if each.raw:
-            found[each.raw] = float(np.logaddexp(found.get(each.raw, -np.inf), each.logprob))
-    return found
+def _read_listing(entry: Mapping[str, Any]) -> TopLogprobs:
+    logprobs: dict[bytes, float] = {}
+    for token in map(read_token, entry["top_logprobs"]):
+        if token.raw:
+            before = logprobs.get(token.raw, -np.inf)
+            logprobs[token.raw] = float(np.logaddexp(before, token.logprob))
+    return logprobs

@@ -1,117 +1,115 @@
-"""Choices without log-probabilities: one that the server is held to, or decisions of its own."""
+"""Choices without log-probabilities: a constrained answer, or the server's own decision."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from autocog_core import ChoiceRequest, ChoiceScore, ChoiceScores
 from autocog_core.toolkit import entropy
-from autocog_openai.connection.client import Connection
-from autocog_openai.connection.errors import RefusedError, malformed
-from autocog_openai.connection.server_capabilities import Facts
-from autocog_openai.connection.usage import Spending
-from autocog_openai.routes.chat import ChatRoute, check_refused
+from autocog_openai.connection.errors import RefusedError, malformed_answer_error
+from autocog_openai.connection.usage import UsageCounter
+from autocog_openai.model.server_model import ServerModel
+from autocog_openai.routes.chat import check_refusal
+from autocog_openai.routes.decisions import PATH, decision_body
+
+#: How much the probabilities of a decision may sum to above 1: the server rounds.
+SUM_TOLERANCE = 1e-3
 
 
-def pick(
-    connection: Connection,
-    facts: Facts,
-    route: ChatRoute,
-    messages: Sequence[Mapping[str, str]],
-    request: ChoiceRequest,
-    reason: str,
-) -> ChoiceScores:
-    """The choice that the model makes where it can say nothing else: without a distribution."""
+def choose_constrained(model: ServerModel, request: ChoiceRequest, reason: str) -> ChoiceScores:
+    """Return the choice that the model writes if it is constrained to the choices.
+
+    :param reason: why the scores are not exact.
+    :raises RefusedError: if the model refuses to answer.
+    """
     choices = list(request.choices)
-    more: dict[str, Any]
-    if facts.server == "vllm":
-        more = {"structured_outputs": {"choice": choices}}
-    else:
-        schema = {
-            "type": "object",
-            "properties": {"choice": {"type": "string", "enum": choices}},
-            "required": ["choice"],
-            "additionalProperties": False,
-        }
-        held = {"name": "choice", "strict": True, "schema": schema}
-        more = {"response_format": {"type": "json_schema", "json_schema": held}}
-    body = route.asked(messages, **more)
-    if "temperature" not in facts.refused:
+    route, connection = model.chat_route, model.connection
+    parameters = model.dialect.constraint_parameters(choices)
+    body = route.messages_body(model.messages(request.prompt), **parameters)
+    if "temperature" not in model.capabilities.refused_parameters:
         body["temperature"] = 0
-    spending = Spending()
-    answer = connection.post(route.path, body, spending=spending)
+    counter = UsageCounter()
+    answer = connection.post(route.path, body, counter=counter)
     try:
         choice = answer["choices"][0]
-        check_refused(choice, connection.where)
+        check_refusal(choice, connection.where)
         text = choice["message"]["content"]
-        picked = text if facts.server == "vllm" else json.loads(text)["choice"]
-        index = choices.index(picked)
+        index = choices.index(model.dialect.read_constrained_choice(text))
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise malformed(connection.where, error) from error
-    probabilities = [float(number == index) for number in range(len(choices))]
-    scores = _scores(request, probabilities, index, "pick", reason)
-    return replace(scores, tokens_evaluated=spending.evaluated)
+        raise malformed_answer_error(connection.where, error) from error
+    probabilities = [float(i == index) for i in range(len(choices))]
+    return _scores(request, probabilities, index, method="pick", reason=reason, counter=counter)
 
 
-def decide(
-    connection: Connection,
-    facts: Facts,
-    messages: Sequence[Mapping[str, str]],
-    request: ChoiceRequest,
-    reason: str,
-) -> ChoiceScores:
-    """The server's own decision, with probabilities that are its own and no path's."""
+def choose_by_server(model: ServerModel, request: ChoiceRequest, reason: str) -> ChoiceScores:
+    """Return the server's decision, with the server's probabilities.
+
+    :param reason: why the scores are not exact.
+    :raises RefusedError: if the model refuses to answer.
+    """
     choices = list(request.choices)
-    question = {
-        "type": "choice",
-        "instructions": "Which of these continues the input best?",
-        "choices": [{"value": choice} for choice in choices],
-    }
-    spending = Spending()
-    answer = connection.post(
-        "v1/decisions",
-        {"model": facts.model, "input": list(messages), "questions": [question]},
-        spending=spending,
+    body = decision_body(
+        model.capabilities.model,
+        model.messages(request.prompt),
+        instructions="Which of these continues the input best?",
+        choices=choices,
     )
+    counter = UsageCounter()
+    answer = model.connection.post(PATH, body, counter=counter)
     try:
-        found = answer["answers"][0]
-        if found["type"] == "refusal":
-            raise RefusedError("the model refused", where=connection.where)
-        shares = {each["value"]: float(each["probability"]) for each in found["probabilities"]}
-        probabilities = [shares[choice] for choice in choices]
-        index = choices.index(found["choice"])
+        decision = answer["answers"][0]
+        if decision["type"] == "refusal":
+            raise RefusedError("the model refused", where=model.connection.where)
+        probability_of = {
+            entry["value"]: float(entry["probability"]) for entry in decision["probabilities"]
+        }
+        probabilities = [probability_of[choice] for choice in choices]
+        index = choices.index(decision["choice"])
         if not _is_distribution(probabilities):
-            raise ValueError(f"{probabilities} are no probabilities")
+            raise ValueError(f"{probabilities} are not probabilities")
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise malformed(connection.where, error) from error
-    scores = _scores(request, probabilities, index, "decision", reason)
-    return replace(scores, tokens_evaluated=spending.evaluated)
+        raise malformed_answer_error(model.connection.where, error) from error
+    return _scores(request, probabilities, index, method="decision", reason=reason, counter=counter)
 
 
 def _is_distribution(probabilities: Sequence[float]) -> bool:
-    # The server may give a share to none of the choices, and rounds.
-    return all(0.0 <= each <= 1.0 for each in probabilities) and sum(probabilities) <= 1.0 + 1e-3
+    # The sum may be below 1: the server may reserve probability for none of the choices.
+    is_bounded = all(0.0 <= probability <= 1.0 for probability in probabilities)
+    return is_bounded and sum(probabilities) <= 1.0 + SUM_TOLERANCE
 
 
 def _scores(
-    request: ChoiceRequest, probabilities: Sequence[float], index: int, method: str, reason: str
+    request: ChoiceRequest,
+    probabilities: Sequence[float],
+    index: int,
+    *,
+    method: str,
+    reason: str,
+    counter: UsageCounter,
 ) -> ChoiceScores:
-    """No tokens, so that nothing of it is added to the log-probability of a path."""
-    logs = [math.log(p) if p > 0 else -math.inf for p in probabilities]
-    scores = tuple(
-        ChoiceScore(choice, (), (), log, log, log, log, None, p)
-        for choice, log, p in zip(request.choices, logs, probabilities, strict=True)
-    )
-    others = [p for number, p in enumerate(probabilities) if number != index]
+    """Return scores without tokens, so that autocog adds nothing to a path's log-probability."""
+    scores = []
+    for choice, probability in zip(request.choices, probabilities, strict=True):
+        logprob = math.log(probability) if probability > 0 else -math.inf
+        score = ChoiceScore(
+            choice=choice,
+            tokens=(),
+            token_logprobs=(),
+            logprob=logprob,
+            exclusive_logprob=logprob,
+            mean_logprob=logprob,
+            logprob_per_byte=logprob,
+            pmi=None,
+            prob=probability,
+        )
+        scores.append(score)
+    others = [probability for i, probability in enumerate(probabilities) if i != index]
     return ChoiceScores(
         index=index,
-        scores=scores,
+        scores=tuple(scores),
         norm=request.norm,
         boundary="token_ids",
         healed_text="",
@@ -121,4 +119,5 @@ def _scores(
         exact=False,
         method=method,
         reason=reason,
+        tokens_evaluated=counter.tokens_evaluated,
     )

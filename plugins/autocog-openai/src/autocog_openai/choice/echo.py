@@ -1,6 +1,6 @@
-"""Choices on a server that scores a prompt it echoes: one request a choice, and exact.
+"""Choices on a server that scores an echoed prompt: exact, with one request for each choice.
 
-Only where these numbers were found to obey the chain rule: at least one popular server shifts them.
+Used only if the probe found that these scores obey the chain rule: one popular server shifts them.
 """
 
 from __future__ import annotations
@@ -11,74 +11,77 @@ from typing import Any
 
 import numpy as np
 
-from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores, TreeScores
+from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores
 from autocog_core.scoring import TokenChoiceTree
 from autocog_core.toolkit import BackendClient
-from autocog_openai.choice.text import spelled
-from autocog_openai.connection.client import Connection
-from autocog_openai.connection.errors import malformed
-from autocog_openai.connection.scorer import clean
-from autocog_openai.connection.server_capabilities import Facts
-from autocog_openai.connection.usage import Spending
-from autocog_openai.tokenizers.load import Tokenizer
+from autocog_openai.choice.text import round_trip_text
+from autocog_openai.choice.tree_walk import values_only
+from autocog_openai.connection.errors import malformed_answer_error
+from autocog_openai.connection.scorer import normalize_logprob
+from autocog_openai.connection.usage import UsageCounter
+from autocog_openai.model.server_model import ServerModel
 
 
 class EchoChoice:
-    """Scores each choice by the prompt and it, sent back with log-probabilities."""
+    """Scores each choice by an echo of the prompt and the choice."""
 
-    def __init__(self, connection: Connection, facts: Facts, tokenizer: Tokenizer) -> None:
-        self._connection = connection
-        self._facts = facts
-        self._tokenizer = tokenizer
-        self._spending = Spending()
+    def __init__(self, model: ServerModel) -> None:
+        self._model = model
+        self._counter = UsageCounter()
 
     def choose(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores | None:
-        """The scores of all choices; None where the server makes other tokens of some text.
+        """Return the scores of all choices.
 
-        :raises CapabilityError: for pmi, and an end that is no text.
+        :returns: None if the server tokenizes a text differently.
+        :raises CapabilityError: for the norm "pmi" and `suffix=EOS`.
         """
         if request.norm == "pmi" or not (request.suffix is None or isinstance(request.suffix, str)):
             raise CapabilityError(
-                "pmi and end=EOS need a server that tells named tokens",
-                where=self._connection.where,
+                "pmi and suffix=EOS need a server that returns log-probabilities of named tokens",
+                where=self._model.connection.where,
             )
         tree = TokenChoiceTree.build(client, replace(request, method=None))
-        base, decided = tree.encoded.base, tree.encoded.decided
-        found = self._connection.gather(lambda own: self._scores(base, own), decided)
+        shared_ids, choice_ids = tree.encoded.base, tree.encoded.decided
+        results = self._model.connection.map_concurrently(
+            lambda ids: self._choice_logprobs(shared_ids, ids), choice_ids
+        )
         values = np.full(len(tree.tree.tokens), -np.inf)
-        starts = tree.tree.path_starts.tolist()
-        for number, own in enumerate(found):
-            if own is None:
+        for index, logprobs in enumerate(results):
+            if logprobs is None:
                 return None
-            values[tree.tree.path_nodes[starts[number] : starts[number + 1]]] = own
-        nothing = np.zeros((0, 0))
-        answer = TreeScores(values, nothing.astype(np.int32), nothing, 0)
-        scores = tree.score(client, request, [answer])
-        return replace(scores, method="echo", tokens_evaluated=self._spending.evaluated)
+            values[tree.tree.path(index)] = logprobs
+        scores = tree.score(client, request, [values_only(values)])
+        tokens_evaluated = self._counter.tokens_evaluated
+        return replace(scores, method="echo", tokens_evaluated=tokens_evaluated)
 
-    def _scores(self, base: Sequence[int], decided: Sequence[int]) -> list[float] | None:
-        text = spelled(self._tokenizer, [*base, *decided])
+    def _choice_logprobs(
+        self, shared_ids: Sequence[int], choice_ids: Sequence[int]
+    ) -> list[float] | None:
+        """Return the log-probability of each token of a choice."""
+        tokenizer, connection = self._model.tokenizer, self._model.connection
+        text = round_trip_text(tokenizer, [*shared_ids, *choice_ids])
         if text is None:
             return None
         body: dict[str, Any] = {
-            "model": self._facts.model,
+            "model": self._model.capabilities.model,
             "prompt": text,
             "max_tokens": 1,
             "temperature": 0.0,
             "echo": True,
             "logprobs": 1,
         }
-        answer = self._connection.post("v1/completions", body, spending=self._spending)
+        answer = connection.post("v1/completions", body, counter=self._counter)
         try:
             logprobs = answer["choices"][0]["logprobs"]
             names, values = logprobs["tokens"], logprobs["token_logprobs"]
-            said, place = "", 0
-            while place < len(names) and len(said) < len(text):
-                said += str(names[place])
-                place += 1
-            own = [str(name).encode("utf-8") for name in names[place - len(decided) : place]]
-            if said != text or own != [self._tokenizer.surface(token) for token in decided]:
+            echo, end = "", 0
+            while end < len(names) and len(echo) < len(text):
+                echo += str(names[end])
+                end += 1
+            start = end - len(choice_ids)
+            raws = [str(name).encode("utf-8") for name in names[start:end]]
+            if echo != text or raws != [tokenizer.token_bytes(token) for token in choice_ids]:
                 return None
-            return [clean(float(value)) for value in values[place - len(decided) : place]]
+            return [normalize_logprob(float(value)) for value in values[start:end]]
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise malformed(self._connection.where, error) from error
+            raise malformed_answer_error(connection.where, error) from error

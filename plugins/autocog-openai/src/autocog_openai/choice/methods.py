@@ -1,4 +1,4 @@
-"""Which way a choice is scored: the best that a server offers, or the one that is asked for."""
+"""The method that scores a choice: the best that the server supports, or the requested one."""
 
 from __future__ import annotations
 
@@ -7,105 +7,114 @@ from dataclasses import replace
 from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores, EndOfSequence
 from autocog_core.toolkit import BackendClient
 from autocog_openai.choice.chat import ChatChoice
-from autocog_openai.choice.constrained import decide, pick
+from autocog_openai.choice.constrained import choose_by_server, choose_constrained
 from autocog_openai.choice.echo import EchoChoice
 from autocog_openai.choice.text import TextChoice
-from autocog_openai.choice.tree_walk import nothing_seen
-from autocog_openai.servers.server_model import ServerModel
+from autocog_openai.choice.tree_walk import no_choice_reached
+from autocog_openai.model.server_model import ServerModel
 
+#: In order of preference.
 METHODS = ("tree", "echo", "top_logprobs", "pick", "decision")
+_REQUESTED = "requested"
 
 
-class Choosing:
-    """The ways of one model on a server."""
+class ChoiceMethods:
+    """The methods that are available for one model on a server."""
 
     def __init__(self, model: ServerModel) -> None:
         self._model = model
-        self._connection, self._facts = model.connection, model.facts
+        self._capabilities = model.capabilities
 
     def choose(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores | None:
-        """The best way that the server offers, or the one that is asked for; None: core's tree."""
+        """Return the scores of a choice; None if core scores it by token trees.
+
+        :raises CapabilityError: if the requested method is unknown or not supported.
+        """
         method = request.method
         if method is not None and method not in METHODS:
-            raise self._no_method(method, "it is none of " + ", ".join(METHODS))
+            raise self._unsupported(method, "the methods are " + ", ".join(METHODS))
+        if method == "tree" and self._model.scorer is None:
+            raise self._unsupported(
+                method, "the server returns no log-probabilities of named tokens"
+            )
         if method == "tree" or (method is None and self._model.scorer is not None):
-            if self._model.scorer is None:
-                raise self._no_method("tree", "the server tells no named tokens")
             return None
         if method == "decision":
-            if not self._facts.decisions:
-                raise self._no_method(method, "the server has no route for decisions")
-            return self._decided(request, "asked for")
-        reason, spent = "asked for", 0
-        if method != "pick":
-            reason = "the server tells no log-probabilities"
-            if method is None and self._model.known_tokenizer is None and self._facts.structured:
-                # Without one nothing says what the tokens of a choice are.
-                found, reason = None, "no tokenizer is known (give tokenizer)"
-            else:
-                found = self._listed(client, request)
-            if found is not None:
-                if method is not None or not nothing_seen(found):
-                    return found
-                reason = f"no choice could be followed by log-probabilities: {found.reason}"
-                spent = found.tokens_evaluated or 0
-            elif method is not None:
-                raise self._no_method(method, reason)
-        if not (self._facts.chat and self._facts.structured):
-            if method is None and self._facts.decisions:
-                return self._decided(request, reason)
-            held = "the server cannot be held to one of several strings"
-            raise self._no_method("pick", held if method == "pick" else f"{reason}; {held}")
-        if request.norm == "pmi":
-            raise self._no_method("pick", "pmi needs log-probabilities")
-        picked = pick(
-            self._connection,
-            self._facts,
-            self._model.chat_route,
-            self._model.messages(request.prompt),
-            request,
-            f"{reason}; there is no distribution",
-        )
-        if picked.tokens_evaluated is None:
+            if not self._capabilities.server_decisions:
+                raise self._unsupported(method, "the server has no route for decisions")
+            return self._by_server_decision(request, _REQUESTED)
+        if method == "pick":
+            return self._by_constraint(request, _REQUESTED)
+        scores, reason = self._try_logprobs(client, request)
+        if scores is not None:
+            if method is not None or not no_choice_reached(scores):
+                return scores
+            reason = f"no choice could be followed by log-probabilities: {scores.reason}"
+        elif method is not None:
+            raise self._unsupported(method, reason)
+        picked = self._by_constraint(request, reason)
+        if scores is None or picked.tokens_evaluated is None:
             return picked
-        return replace(picked, tokens_evaluated=picked.tokens_evaluated + spent)
+        tokens_evaluated = picked.tokens_evaluated + (scores.tokens_evaluated or 0)
+        return replace(picked, tokens_evaluated=tokens_evaluated)
 
-    def _decided(self, request: ChoiceRequest, reason: str) -> ChoiceScores:
-        if request.norm == "pmi":
-            raise self._no_method("decision", "pmi needs log-probabilities")
-        messages = self._model.messages(request.prompt)
-        return decide(self._connection, self._facts, messages, request, reason)
+    def _try_logprobs(
+        self, client: BackendClient, request: ChoiceRequest
+    ) -> tuple[ChoiceScores | None, str]:
+        """Return scores from log-probabilities, or None and the reason."""
+        can_pick = self._capabilities.choice_constraint
+        if request.method is None and self._model.tokenizer_or_none is None and can_pick:
+            return None, "there is no tokenizer (set the option tokenizer)"
+        scores = self._by_logprobs(client, request)
+        return scores, "the server returns no log-probabilities"
 
-    def _listed(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores | None:
-        """By the likeliest tokens, where the routes that are used list any."""
-        if request.method == "echo" and (self._model.api, self._facts.echo) != (
-            "completions",
-            "right",
-        ):
-            return None
+    def _by_logprobs(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores | None:
+        """Use "echo" or "top_logprobs"; None if the routes in use do not support it."""
         if self._model.api == "completions":
-            if self._facts.echo == "right" and request.method in (None, "echo"):
-                echo = EchoChoice(self._connection, self._facts, self._model.tokenizer)
-                plain = request.norm != "pmi" and not isinstance(request.suffix, EndOfSequence)
-                found = echo.choose(client, request) if plain or request.method else None
-                if found is not None or request.method is not None:
-                    return found
-            if not self._facts.listed or request.method == "echo":
+            scores = self._by_echo(client, request)
+            if scores is not None or request.method == "echo":
+                return scores
+            if not self._capabilities.max_top_logprobs:
                 return None
-            return TextChoice(self._connection, self._facts, self._model.tokenizer).choose(
-                client, request
-            )
-        if not self._facts.chat_listed or self._model.api == "responses":
+            return self._by_top_logprobs(client, request)
+        if request.method == "echo" or self._model.api == "responses":
             return None
-        return ChatChoice(
-            self._connection,
-            self._facts,
-            self._model.chat_route,
-            self._model.tokenizer,
-            self._model.messages,
-        ).choose(client, request)
+        if not self._capabilities.chat_max_top_logprobs:
+            return None
+        return self._by_top_logprobs(client, request)
 
-    def _no_method(self, method: str, reason: str) -> CapabilityError:
+    def _by_echo(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores | None:
+        is_supported = request.norm != "pmi" and not isinstance(request.suffix, EndOfSequence)
+        if request.method == "top_logprobs" or self._capabilities.prompt_logprobs != "right":
+            return None
+        if request.method is None and not is_supported:
+            return None
+        return EchoChoice(self._model).choose(client, request)
+
+    def _by_top_logprobs(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores:
+        if self._model.api == "completions":
+            return TextChoice(self._model).choose(client, request)
+        return ChatChoice(self._model).choose(client, request)
+
+    def _by_constraint(self, request: ChoiceRequest, reason: str) -> ChoiceScores:
+        """Use "pick", or "decision" if the server supports only this."""
+        if not (self._capabilities.chat and self._capabilities.choice_constraint):
+            if request.method is None and self._capabilities.server_decisions:
+                return self._by_server_decision(request, reason)
+            missing = "the server cannot be constrained to one of several strings"
+            if request.method is None:
+                missing = f"{reason}; {missing}"
+            raise self._unsupported("pick", missing)
+        if request.norm == "pmi":
+            raise self._unsupported("pick", "pmi needs log-probabilities")
+        return choose_constrained(self._model, request, f"{reason}; there is no distribution")
+
+    def _by_server_decision(self, request: ChoiceRequest, reason: str) -> ChoiceScores:
+        if request.norm == "pmi":
+            raise self._unsupported("decision", "pmi needs log-probabilities")
+        return choose_by_server(self._model, request, reason)
+
+    def _unsupported(self, method: str, reason: str) -> CapabilityError:
         return CapabilityError(
-            f'method "{method}" is not offered: {reason}', where=self._connection.where
+            f'method "{method}" is not available: {reason}', where=self._model.connection.where
         )

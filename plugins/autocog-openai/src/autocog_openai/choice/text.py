@@ -1,85 +1,88 @@
-"""Choices on a completions route that lists the likeliest tokens of what it writes."""
+"""Choices on a completions route that lists the most likely tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from autocog_core import ChoiceRequest, ChoiceScores
 from autocog_core.scoring import encode_choices
 from autocog_core.toolkit import BackendClient
-from autocog_openai.choice.tree_walk import Listing, Position, walk
-from autocog_openai.connection.client import Connection
-from autocog_openai.connection.server_capabilities import Facts
-from autocog_openai.connection.usage import Spending
-from autocog_openai.routes.completions import listing_of
+from autocog_openai.choice.tree_walk import Position, TopLogprobs, walk_choice_tree
+from autocog_openai.connection.scorer import MAX_VOCABULARY_SIZE
+from autocog_openai.connection.usage import UsageCounter
+from autocog_openai.model.server_model import ServerModel
+from autocog_openai.routes.completions import top_logprobs_of
 from autocog_openai.tokenizers.load import Tokenizer
 
-#: Of the likeliest that a server lists without end: this many first, and only then more.
-FIRST = 20
+#: Length of the first listing, if the server can list the whole vocabulary.
+SHORT_LISTING = 20
 
 
 class TextChoice:
-    """Scores choices position by position, by prompts of text (or ids where these are taken)."""
+    """Scores choices position by position. It sends ids if the server accepts them, else text."""
 
-    def __init__(self, connection: Connection, facts: Facts, tokenizer: Tokenizer) -> None:
-        self._connection = connection
-        self._facts = facts
-        self._tokenizer = tokenizer
-        self._spending = Spending()
+    def __init__(self, model: ServerModel) -> None:
+        self._model = model
+        self._capabilities = model.capabilities
+        self._counter = UsageCounter()
 
     def choose(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores:
-        """Each choice as a continuation of the prompt."""
-        base = encode_choices(client, request).base
+        """Return the scores of the choices as continuations of the prompt."""
+        shared_ids = encode_choices(client, request).base
 
-        def look(positions: Sequence[Position]) -> Mapping[tuple[int, ...], Listing]:
-            found = self._connection.gather(lambda at: self._look(base, at), positions)
-            return {at.path: listing for at, listing in zip(positions, found, strict=True)}
+        def get_top_logprobs(positions: Sequence[Position]) -> list[TopLogprobs]:
+            return self._model.connection.map_concurrently(
+                lambda position: self._top_logprobs(shared_ids, position), positions
+            )
 
-        many = "" if self._facts.listed < 0 else f"among the {self._facts.listed} likeliest, or "
-        found = walk(
+        limit = self._capabilities.max_top_logprobs
+        likely = "" if limit < 0 else f"among the {limit} most likely, or not "
+        scores = walk_choice_tree(
             client,
             request,
-            look,
-            self._tokenizer.surface,
-            method="top_logprobs",
-            unseen_why=f"some tokens were not {many}told at all",
+            get_top_logprobs,
+            self._model.tokenizer.token_bytes,
+            unlisted_reason=f"some tokens were not {likely}listed at all",
         )
-        return replace(found, tokens_evaluated=self._spending.evaluated)
+        return replace(scores, tokens_evaluated=self._counter.tokens_evaluated)
 
-    def _look(self, base: Sequence[int], position: Position) -> Listing:
-        tokens = [*base, *position.path]
-        prompt = tokens if self._facts.token_ids else self._text(tokens)
+    def _top_logprobs(self, shared_ids: Sequence[int], position: Position) -> TopLogprobs:
+        tokens = [*shared_ids, *position.path]
+        prompt = tokens if self._capabilities.token_ids else self._text_of(tokens)
         if prompt is None:
             return None
-        most = self._facts.listed
-        listing = self._list(prompt, FIRST if most < 0 else most)
-        if most < 0 and listing is not None and not position.children <= listing.keys():
-            listing = self._list(prompt, self._tokenizer.size or 2**20)
+        limit = self._capabilities.max_top_logprobs
+        if limit >= 0:
+            return self._request_listing(prompt, limit)
+        listing = self._request_listing(prompt, SHORT_LISTING)
+        if listing is not None and not position.children <= listing.keys():
+            size = self._model.tokenizer.size or MAX_VOCABULARY_SIZE
+            listing = self._request_listing(prompt, size)
         return listing
 
-    def _list(self, prompt: Sequence[int] | str, count: int) -> Listing:
+    def _request_listing(self, prompt: Sequence[int] | str, count: int) -> TopLogprobs:
         body: dict[str, Any] = {
-            "model": self._facts.model,
+            "model": self._capabilities.model,
             "prompt": prompt,
             "max_tokens": 1,
             "temperature": 0.0,
             "logprobs": count,
         }
-        answer = self._connection.post("v1/completions", body, spending=self._spending)
-        # Some servers list nothing where the likeliest token would end the text.
-        return listing_of(answer) or None
+        answer = self._model.connection.post("v1/completions", body, counter=self._counter)
+        # Some servers list nothing if EOS is the most likely token.
+        return top_logprobs_of(answer) or None
 
-    def _text(self, tokens: Sequence[int]) -> str | None:
-        skipped = 1 if self._facts.adds_bos and tokens[:1] == [self._facts.bos] else 0
-        return spelled(self._tokenizer, tokens[skipped:])
+    def _text_of(self, tokens: Sequence[int]) -> str | None:
+        has_bos = self._capabilities.adds_bos and tokens[:1] == [self._capabilities.bos]
+        return round_trip_text(self._model.tokenizer, tokens[1:] if has_bos else tokens)
 
 
-def spelled(tokenizer: Tokenizer, tokens: Sequence[int]) -> str | None:
-    """The text of ids; None where the server would make other ids of it."""
+def round_trip_text(tokenizer: Tokenizer, tokens: Sequence[int]) -> str | None:
+    """Return the text of ids; None if the text tokenizes to other ids."""
     try:
-        text = b"".join(map(tokenizer.surface, tokens)).decode("utf-8")
+        text = b"".join(map(tokenizer.token_bytes, tokens)).decode("utf-8")
     except UnicodeDecodeError:
         return None
     return text if tokenizer.tokenize(text, parse_special=False) == list(tokens) else None

@@ -1,8 +1,8 @@
-"""Choices by the likeliest tokens that a server lists: a walk down the token choice tree.
+"""Choices by the most likely tokens that a server lists: a walk through the token choice tree.
 
-At each position the server tells the likeliest next tokens; a choice is known as long as its next
-token is among them. Exact while all are; otherwise the numbers are lower bounds, and what was not
-seen is added up.
+At each position the server lists the most likely next tokens. A choice can be followed while its
+next token is listed. If all tokens are listed, the scores are exact. Otherwise they are lower
+bounds, and the walk adds up the probability of what was not listed.
 """
 
 from __future__ import annotations
@@ -16,106 +16,117 @@ from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores, TreeScore
 from autocog_core.scoring import TokenChoiceTree
 from autocog_core.toolkit import BackendClient
 
-#: Log-probabilities by the bytes of tokens; None where a position cannot be looked at.
-Listing = Mapping[bytes, float] | None
+#: Log-probabilities by the bytes of tokens; None if the server lists none at a position.
+TopLogprobs = Mapping[bytes, float] | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """A node of the tree at which the server is asked.
+    """A node of the tree.
 
-    :ivar path: the ids from the base down to it. `children`: the bytes that are looked for.
+    :ivar path: the ids from the root to the node.
+    :ivar children: the bytes of the tokens that choices continue with.
     """
 
     path: tuple[int, ...]
     children: frozenset[bytes]
 
 
-#: What the server lists at several positions, in their order; it may tell of others besides, by
-#: their paths.
-Look = Callable[[Sequence[Position]], Mapping[tuple[int, ...], Listing]]
+#: Returns what the server lists at several positions, in order.
+GetTopLogprobs = Callable[[Sequence[Position]], Sequence[TopLogprobs]]
 
 
-def walk(
+def walk_choice_tree(
     client: BackendClient,
     request: ChoiceRequest,
-    look: Look,
-    surface: Callable[[int], bytes],
+    get_top_logprobs: GetTopLogprobs,
+    token_bytes: Callable[[int], bytes],
     *,
-    method: str,
-    unseen_why: str,
+    unlisted_reason: str,
 ) -> ChoiceScores:
-    """Scores of all choices, level by level of their tree.
+    """Return the scores of all choices.
 
-    :param look: asks the server; told all positions of a level at once.
-    :param unseen_why: why what is missing is missing, for people.
-    :raises CapabilityError: for pmi, which needs other prompts too.
+    :param get_top_logprobs: requests the listings of all positions at one level of the tree.
+    :param token_bytes: returns the bytes of a token.
+    :param unlisted_reason: `reason` of the result if a token is not listed.
+    :raises CapabilityError: for the norm "pmi", which needs another prompt too.
     """
     if request.norm == "pmi":
-        raise CapabilityError("pmi needs a server that tells named tokens", where=client.who)
+        raise CapabilityError(
+            "pmi needs a server that returns log-probabilities of named tokens", where=client.who
+        )
     tree = TokenChoiceTree.build(client, replace(request, method=None))
     query = tree.queries()[0]
-    tokens, parents = query.tokens.tolist(), query.parents.tolist()
+    tokens = query.tokens.tolist()
     children: dict[int, list[int]] = {}
-    for node, parent in enumerate(parents):
+    for node, parent in enumerate(query.parents.tolist()):
         children.setdefault(parent, []).append(node)
     values = np.full(len(tokens), -np.inf)
     paths: dict[int, tuple[int, ...]] = {-1: ()}
-    reached: dict[int, float] = {-1: 0.0}
+    path_logprobs: dict[int, float] = {-1: 0.0}
     unseen = 0.0
     level = [-1]
-    known: dict[tuple[int, ...], Listing] = {}
     while level:
-        asked = [
-            Position(paths[node], frozenset(surface(tokens[child]) for child in children[node]))
+        positions = [
+            Position(
+                path=paths[node],
+                children=frozenset(token_bytes(tokens[child]) for child in children[node]),
+            )
             for node in level
-            if paths[node] not in known
         ]
-        known.update(look(asked) if asked else {})
-        following: list[int] = []
-        for node in level:
-            listing = known.get(paths[node])
-            here = float(np.exp(reached[node]))
+        next_level: list[int] = []
+        for node, listing in zip(level, get_top_logprobs(positions), strict=True):
+            node_probability = float(np.exp(path_logprobs[node]))
             if listing is None:
-                unseen += here
+                unseen += node_probability
                 continue
-            found = {
-                child: listing.get(raw) if _tells(raw := surface(tokens[child])) else None
+            logprobs = {
+                child: _find_logprob(listing, token_bytes(tokens[child]))
                 for child in children[node]
             }
-            if None in found.values():
-                rest = 1.0 - float(np.exp(list(listing.values())).sum())
-                unseen += here * max(0.0, rest)
-            for child, logprob in found.items():
+            if None in logprobs.values():
+                unlisted = 1.0 - float(np.exp(list(listing.values())).sum())
+                unseen += node_probability * max(0.0, unlisted)
+            for child, logprob in logprobs.items():
                 if logprob is None:
                     continue
                 values[child] = logprob
                 if child in children:
                     paths[child] = (*paths[node], tokens[child])
-                    reached[child] = reached[node] + logprob
-                    following.append(child)
-        level = following
-    scores = tree.score(client, request, [TreeScores(values, *_nothing(), 0)])
-    complete = bool(np.isfinite(values).all()) and unseen == 0.0
+                    path_logprobs[child] = path_logprobs[node] + logprob
+                    next_level.append(child)
+        level = next_level
+    scores = tree.score(client, request, [values_only(values)])
+    is_exact = bool(np.isfinite(values).all()) and unseen == 0.0
     return replace(
         scores,
-        exact=complete,
-        method=method,
-        reason="" if complete else unseen_why,
+        exact=is_exact,
+        method="top_logprobs",
+        reason="" if is_exact else unlisted_reason,
         unseen_probability=min(1.0, unseen),
         tokens_evaluated=None,
     )
 
 
-def _tells(raw: bytes) -> bool:
-    """Whether its bytes tell a token: special ones have none, parts of characters blur."""
-    return bool(raw) and b"\xef\xbf\xbd" not in raw
-
-
-def nothing_seen(scores: ChoiceScores) -> bool:
-    """Whether no choice at all could be followed to its end."""
+def no_choice_reached(scores: ChoiceScores) -> bool:
+    """Whether no choice could be followed to its end."""
     return all(np.isneginf(score.logprob) for score in scores.scores)
 
 
-def _nothing() -> tuple[np.ndarray, np.ndarray]:
-    return np.zeros((0, 0), dtype=np.int32), np.zeros((0, 0))
+def values_only(values: np.ndarray) -> TreeScores:
+    """Return tree scores without a listing of most likely tokens."""
+    return TreeScores(
+        values=values,
+        top_tokens=np.zeros((0, 0), dtype=np.int32),
+        top_logprobs=np.zeros((0, 0)),
+        tokens_evaluated=0,
+    )
+
+
+def _find_logprob(listing: Mapping[bytes, float], raw: bytes) -> float | None:
+    """Return a token's log-probability; None if it is not listed, or if bytes do not identify it.
+
+    Special tokens have no bytes, and incomplete characters are listed as U+FFFD.
+    """
+    identifies = raw and b"\xef\xbf\xbd" not in raw
+    return listing.get(raw) if identifies else None

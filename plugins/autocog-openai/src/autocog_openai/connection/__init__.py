@@ -1,1 +1,1 @@
-"""Talking to a server: requests, streams, errors, and what the server can do."""
+"""The connection to a server: requests, streams, errors, and the server's capabilities."""

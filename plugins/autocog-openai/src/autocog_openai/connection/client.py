@@ -1,4 +1,4 @@
-"""One server: requests over one pool of connections, through the SDK, counted and bounded."""
+"""Requests to one server through the SDK, over one pool of connections."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ from pydantic_core import from_json
 
 from autocog_core import ClosedError, ConfigError, EngineError, Usage
 from autocog_core.toolkit import from_environment, redact, register_secret, shorten
-from autocog_openai.connection.errors import MalformedAnswerError, translated
+from autocog_openai.connection.errors import MalformedAnswerError, translate_sdk_errors
 from autocog_openai.connection.options import OpenAIOptions
-from autocog_openai.connection.usage import Spending, usage_of
+from autocog_openai.connection.usage import UsageCounter, usage_of
 
-KEY = "env:OPENAI_API_KEY"
-#: Idle connections are let go before servers on uvicorn do it (5 s): a request sent at that very
-#: moment would be lost.
+DEFAULT_KEY = "env:OPENAI_API_KEY"
+#: Idle connections are closed before uvicorn closes them (5 s), or a request could be lost.
 IDLE_SECONDS = 3.0
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -32,10 +31,15 @@ Body = Mapping[str, Any]
 
 
 class Connection:
-    """Requests to one server: at most `max_concurrency` at once, from any number of threads.
+    """Requests to one server, at most `max_concurrency` at the same time. Thread-safe.
 
-    :param options: where it is, and how long and how often to try.
-    :raises ConfigError: without a key where one is needed.
+    :param options: the address, the key, the limits and the number of retries.
+    :raises ConfigError: if a key is needed and there is none.
+    :ivar base_url: the address, with `/v1`.
+    :ivar root: the address without `/v1`: the server's native routes.
+    :ivar where: the model and the server, for errors.
+    :ivar is_closed: whether `close` was called.
+    :ivar failures: the number of requests that failed inside the server.
     """
 
     def __init__(self, options: OpenAIOptions) -> None:
@@ -58,49 +62,56 @@ class Connection:
         parts = urlsplit(self.base_url)
         for secret in (parts.password, *options.headers.values()):
             register_secret(secret or "")
-        #: Native routes lie beside /v1.
         self.root = self.base_url.removesuffix("/v1")
         self.where = f"{options.model} at {parts.netloc.rpartition('@')[2]}"
-        self.closed = False
-        #: Requests that failed on the server's side.
+        self.is_closed = False
         self.failures = 0
         self._slots = threading.BoundedSemaphore(options.max_concurrency)
-        self._beside = threading.BoundedSemaphore(options.max_concurrency)
-        self._streaming = threading.local()
+        self._nested_slots = threading.BoundedSemaphore(options.max_concurrency)
+        self._thread = threading.local()
         self._workers = ThreadPoolExecutor(options.max_concurrency, "autocog-openai")
-        self._spending = Spending()
+        self._usage = UsageCounter()
 
     @property
     def usage(self) -> Usage:
-        """What was asked so far."""
-        return self._spending.usage
+        """The usage of all requests so far."""
+        return self._usage.usage
 
     def get(self, route: str) -> Any:
-        """The JSON behind a route, "/..." beside /v1, or "v1/..." under the base."""
+        """Return the JSON of a route.
+
+        :param route: "/..." is a native route, "v1/..." is below the base address.
+        :raises AutocogError: of a type in `errors`.
+        """
         return self._json(lambda: self._client.get(self._url(route), cast_to=httpx2.Response))
 
-    def post(self, route: str, body: Body, *, spending: Spending | None = None) -> Any:
-        """The JSON that answers a request.
+    def post(self, route: str, body: Body, *, counter: UsageCounter | None = None) -> Any:
+        """Send a request and return the JSON of the answer.
 
-        :param spending: of what it is a part of, to be counted there too.
-        :raises AutocogError: of the kind that fits; see `failures`.
+        :param route: as in `get`.
+        :param counter: also counts the usage.
+        :raises AutocogError: of a type in `errors`.
         """
-        found = self._json(
+        answer = self._json(
             lambda: self._client.post(self._url(route), cast_to=httpx2.Response, body=dict(body))
         )
-        self._count(usage_of(found), spending)
-        return found
+        self._count(usage_of(answer), counter)
+        return answer
 
     @contextmanager
     def stream(
-        self, route: str, body: Body, *, spending: Spending | None = None
+        self, route: str, body: Body, *, counter: UsageCounter | None = None
     ) -> Iterator[Iterator[Any]]:
-        """The events that answer a request; leaving early cuts the connection.
+        """Send a request and return the events of the answer. Leaving early cuts the connection.
 
-        :param spending: as in `post`. A server tells the usage with the last event: of a stream
-            that is left before, every event counts as a token, and its prompt as nothing.
+        A server reports the usage with the last event. If the caller leaves before, each event
+        counts as one token, and the prompt counts as zero.
+
+        :param route: as in `get`.
+        :param counter: also counts the usage.
+        :raises AutocogError: of a type in `errors`.
         """
-        with self._turn(), translated(self.where):
+        with self._slot(), translate_sdk_errors(self.where):
             events = self._client.post(
                 self._url(route),
                 cast_to=object,
@@ -108,17 +119,20 @@ class Connection:
                 stream=True,
                 stream_cls=openai.Stream[object],
             )
-            self._streaming.now = True
+            self._thread.is_streaming = True
             try:
-                with events, closing(self._watched(events, spending)) as watched:
-                    yield watched
+                with events, closing(self._counted_events(events, counter)) as counted:
+                    yield counted
             finally:
-                self._streaming.now = False
+                self._thread.is_streaming = False
 
-    def gather(self, call: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """`call` of each item, all at once; the first error is raised once all have ended.
+    def map_concurrently(
+        self, call: Callable[[Item], Result], items: Sequence[Item]
+    ) -> list[Result]:
+        """Call `call` with each item at the same time, and return the results in order.
 
-        Never call it from within itself: its workers would wait for one another.
+        The first error is raised after all calls have ended. Do not nest: the workers would wait
+        for each other.
         """
         if len(items) < 2:
             return [call(item) for item in items]
@@ -130,14 +144,14 @@ class Connection:
             running = [future for future in futures if not future.cancel()]
             if isinstance(error, Exception):
                 wait(running)
-                if self.closed:
-                    # What was waiting is cancelled when the model is closed.
-                    raise self._is_closed() from error
+                if self.is_closed:
+                    # Closing the model cancels the calls that wait.
+                    raise self._closed_error() from error
             raise
 
     def close(self) -> None:
-        """Let go of all connections."""
-        self.closed = True
+        """Close all connections."""
+        self.is_closed = True
         self._workers.shutdown(wait=False, cancel_futures=True)
         self._client.close()
 
@@ -145,87 +159,86 @@ class Connection:
         return self.root + route if route.startswith("/") else f"{self.base_url}/{route[3:]}"
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Wait for a connection here: waiting in the pool would count as the request's time.
+    def _slot(self) -> Iterator[None]:
+        """Wait until another request may start: waiting in the pool would count for the timeout.
 
-        What is asked amid a stream has connections of its own, or streams could wait for each
-        other's end.
+        Requests during a stream have separate slots. Otherwise streams could wait for each other.
         """
-        with self._beside if getattr(self._streaming, "now", False) else self._slots:
-            # Asked inside: it may have been closed while this waited for its turn.
-            if self.closed:
-                raise self._is_closed()
+        with self._nested_slots if getattr(self._thread, "is_streaming", False) else self._slots:
+            # Checked inside: the model may have been closed while this request waited.
+            if self.is_closed:
+                raise self._closed_error()
             try:
                 yield
             except EngineError as error:
-                if self.closed:
-                    raise self._is_closed() from error
+                if self.is_closed:
+                    raise self._closed_error() from error
                 self.failures += 1
                 raise
 
-    def _is_closed(self) -> ClosedError:
+    def _closed_error(self) -> ClosedError:
         return ClosedError("the model is closed", where=self.where, hint="load it again")
 
     def _json(self, send: Callable[[], httpx2.Response]) -> Any:
-        with self._turn(), translated(self.where):
+        with self._slot(), translate_sdk_errors(self.where):
             content = send().content
         try:
             return from_json(content)
         except ValueError as error:
-            shown = shorten(redact(content.decode("utf-8", errors="replace")))
+            excerpt = shorten(redact(content.decode("utf-8", errors="replace")))
             raise MalformedAnswerError(
-                f"the server answered with no JSON ({error}): {shown!r}",
+                f"the server's answer is not JSON ({error}): {excerpt!r}",
                 where=self.where,
-                hint="is it the right server, and not a proxy's error page?",
+                hint="check base_url: a proxy may have sent an error page",
                 retryable=True,
             ) from error
 
-    def _watched(
-        self, events: Iterator[Any], spending: Spending | None
+    def _counted_events(
+        self, events: Iterator[Any], counter: UsageCounter | None
     ) -> Generator[Any, None, None]:
-        told, count = None, 0
+        usage, count = None, 0
         try:
             for event in events:
-                told, count = usage_of(event) or told, count + 1
+                usage, count = usage_of(event) or usage, count + 1
                 yield event
         finally:
             if count:
-                self._count(told or Usage(requests=1, completion_tokens=count), spending)
+                self._count(usage or Usage(requests=1, completion_tokens=count), counter)
 
-    def _count(self, usage: Usage | None, spending: Spending | None) -> None:
-        for each in (self._spending, spending):
-            if each is not None:
-                each.add(usage)
+    def _count(self, usage: Usage | None, counter: UsageCounter | None) -> None:
+        self._usage.add(usage)
+        if counter is not None:
+            counter.add(usage)
 
 
 def _key(options: OpenAIOptions) -> str:
-    given = options.api_key
-    if given is not None and not given.startswith("env:"):
-        register_secret(given)
-        return given
-    found = from_environment(given or KEY)
-    if found:
-        return found
-    if given is not None or options.base_url is None:
+    option = options.api_key
+    if option is not None and not option.startswith("env:"):
+        register_secret(option)
+        return option
+    key = from_environment(option or DEFAULT_KEY)
+    if key:
+        return key
+    if option is not None or options.base_url is None:
         raise ConfigError(
-            f"{(given or KEY).removeprefix('env:')} is not set",
+            f"{(option or DEFAULT_KEY).removeprefix('env:')} is not set",
             where="api_key",
             hint='set it, or give api_key = "env:NAME"',
         )
-    # Servers of one's own mostly ask for none, but the SDK wants some.
+    # Local servers usually need no key, but the SDK does.
     return "none"
 
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    # Reading them takes a while: several models share them.
+    # Shared by all models: reading them takes a while.
     return httpx2.create_ssl_context()
 
 
 class _DeadlineTransport(httpx2.HTTPTransport):
-    """Ends an answer that takes longer than `seconds` as a whole, however it trickles in.
+    """Aborts an answer that takes longer than `seconds` in total.
 
-    A stream of events may take longer: there each event must come in time.
+    In a stream of events, each event must arrive within `seconds`.
     """
 
     def __init__(self, connections: int, seconds: float) -> None:
@@ -238,35 +251,49 @@ class _DeadlineTransport(httpx2.HTTPTransport):
         self._seconds = seconds
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        begun = time.monotonic()
+        start = time.monotonic()
         response = super().handle_request(request)
-        events = response.headers.get("content-type", "").startswith("text/event-stream")
+        is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
         assert isinstance(response.stream, httpx2.SyncByteStream)
-        left = self._seconds - (time.monotonic() - begun)
-        response.stream = _Timed(response.stream, left, request, self._seconds if events else 0.0)
+        response.stream = _DeadlineStream(
+            response.stream,
+            request,
+            remaining=self._seconds - (time.monotonic() - start),
+            per_event=self._seconds if is_stream else 0.0,
+        )
         return response
 
 
-class _Timed(httpx2.SyncByteStream):
-    """Bytes, waited for `left` seconds in all; with `each`, so many more after every event."""
+class _DeadlineStream(httpx2.SyncByteStream):
+    """An answer's bytes, which must arrive in time.
+
+    :param remaining: seconds to wait in total.
+    :param per_event: if not 0, seconds to wait after each event.
+    """
 
     def __init__(
-        self, stream: httpx2.SyncByteStream, left: float, request: httpx2.Request, each: float
+        self,
+        stream: httpx2.SyncByteStream,
+        request: httpx2.Request,
+        *,
+        remaining: float,
+        per_event: float,
     ) -> None:
-        self._stream, self._left, self._request, self._each = stream, left, request, each
+        self._stream, self._request = stream, request
+        self._remaining, self._per_event = remaining, per_event
 
     def __iter__(self) -> Iterator[bytes]:
-        begun = time.monotonic()
+        start = time.monotonic()
         for part in self._stream:
-            self._left -= time.monotonic() - begun
-            if self._left < 0:
+            self._remaining -= time.monotonic() - start
+            if self._remaining < 0:
                 raise httpx2.ReadTimeout("the answer takes too long", request=self._request)
-            # A line at least: the empty one after it may come with the next part.
-            if self._each and b"\n" in part:
-                self._left = self._each
+            # One line is enough: the empty line after it may come with the next part.
+            if self._per_event and b"\n" in part:
+                self._remaining = self._per_event
             yield part
-            # What is done with it in between is not the server's time.
-            begun = time.monotonic()
+            # The caller's time between two parts does not count.
+            start = time.monotonic()
 
     def close(self) -> None:
         self._stream.close()

@@ -1,4 +1,4 @@
-"""From the SDK's exceptions to autocog's: what went wrong, and whether to try again."""
+"""Translation of the SDK's exceptions: autocog's types, with a hint and `retryable`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from autocog_core.toolkit import redact, shorten
 _OVERFLOW = re.compile(
     r"context.{0,20}(length|size|window)|maximum.{0,30}tokens|exceed.{0,40}(context|n_ctx)", re.I
 )
-_UNSUPPORTED = ("unsupported_parameter", "unsupported_value", "unknown_parameter")
+_UNSUPPORTED_CODES = ("unsupported_parameter", "unsupported_value", "unknown_parameter")
+_MAX_MESSAGE = 500
 
 
 class RateLimitError(EngineError):
-    """The server takes no more requests for now."""
+    """The server accepts no more requests for now."""
 
 
 class RequestTimeoutError(EngineError):
@@ -29,42 +30,50 @@ class RequestTimeoutError(EngineError):
 
 
 class ConnectionFailedError(EngineError):
-    """The server could not be reached, or was lost in the middle of an answer."""
+    """The server cannot be reached, or the connection was lost during an answer."""
 
 
 class MalformedAnswerError(EngineError):
-    """The server answered with something that its interface does not know."""
-
-
-def malformed(where: str, error: object) -> MalformedAnswerError:
-    """An answer that lacks what the interface promises."""
-    shown = repr(error) if isinstance(error, BaseException) else str(error)
-    return MalformedAnswerError(
-        f"the server's answer is not what its interface promises ({shown})",
-        where=where,
-        hint="is server right? give reprobe = true after an upgrade",
-        retryable=True,
-    )
+    """The server's answer does not follow its interface."""
 
 
 class RefusedError(EngineError):
-    """The model, or a filter around it, refused to answer."""
+    """The model or a content filter refused to answer."""
 
 
 class UnsupportedError(CapabilityError):
-    """The server knows the request, but not one of its parameters.
+    """The server does not support one of the request's parameters.
 
-    :ivar parameter: its name, where the server tells.
+    :ivar parameter: its name, if the server reports it.
     """
 
     parameter: str | None = None
 
 
+def malformed_answer_error(where: str, cause: object) -> MalformedAnswerError:
+    """Return the error for an answer that does not follow the interface.
+
+    :param where: the model and the server.
+    :param cause: an exception or a description of what is wrong.
+    """
+    text = repr(cause) if isinstance(cause, BaseException) else str(cause)
+    return MalformedAnswerError(
+        f"the server's answer does not follow its interface ({text})",
+        where=where,
+        hint="check the option server; after an upgrade set reprobe = true",
+        retryable=True,
+    )
+
+
 @contextmanager
-def translated(where: str) -> Iterator[None]:
-    """Raise the SDK's errors as autocog's; the cause is kept."""
+def translate_sdk_errors(where: str) -> Iterator[None]:
+    """Raise the SDK's errors as autocog's, with the original as the cause.
+
+    :param where: the model and the server.
+    :raises AutocogError: of the type that fits.
+    """
     try:
-        with _without_secrets():
+        with _redact_sdk_errors():
             yield
     except (openai.APITimeoutError, httpx2.TimeoutException) as error:
         raise RequestTimeoutError(
@@ -75,29 +84,29 @@ def translated(where: str) -> Iterator[None]:
         ) from error
     except (openai.APIConnectionError, httpx2.TransportError) as error:
         raise ConnectionFailedError(
-            f"no connection, or lost: {error.__cause__ or error}",
+            f"no connection, or connection lost: {error.__cause__ or error}",
             where=where,
-            hint="is the server running, and base_url right?",
+            hint="check that the server is running and that base_url is right",
             retryable=True,
         ) from error
     except openai.APIStatusError as error:
-        raise _of_status(error, where) from error
+        raise _error_of_status(error, where) from error
     except openai.APIError as error:
-        # An error that comes as an event in the middle of a stream.
+        # An error event inside a stream.
         raise EngineError(
-            f"the server broke off: {error.message}", where=where, retryable=True
+            f"the server aborted the answer: {error.message}", where=where, retryable=True
         ) from error
     except openai.OpenAIError as error:
         raise ConfigError(str(error), where=where) from error
 
 
 @contextmanager
-def _without_secrets() -> Iterator[None]:
-    """Take secrets out of the SDK's errors too: a server may say what it was sent."""
+def _redact_sdk_errors() -> Iterator[None]:
+    """Remove secrets from the SDK's errors: a server may repeat what it received."""
     try:
         yield
     except openai.OpenAIError as error:
-        error.args = tuple(redact(each) if isinstance(each, str) else each for each in error.args)
+        error.args = tuple(redact(arg) if isinstance(arg, str) else arg for arg in error.args)
         if isinstance(error, openai.APIError):
             error.message = redact(error.message)
             if error.body is not None:
@@ -105,41 +114,42 @@ def _without_secrets() -> Iterator[None]:
         raise
 
 
-def _of_status(error: openai.APIStatusError, where: str) -> Exception:
+def _error_of_status(error: openai.APIStatusError, where: str) -> Exception:
     status = error.status_code
-    what = f"{status}: {message_of(error)}"
+    message = f"{status}: {_server_message(error)}"
     body: Any = error.body if isinstance(error.body, dict) else {}
-    code, parameter = body.get("code"), body.get("param")
+    code = body.get("code")
     if status == 401:
-        return ConfigError(what, where=where, hint='is api_key right? give api_key = "env:NAME"')
+        hint = 'check api_key, for example api_key = "env:NAME"'
+        return ConfigError(message, where=where, hint=hint)
     if status == 403:
-        return ConfigError(what, where=where, hint="does the key have this right?")
+        return ConfigError(message, where=where, hint="check the permissions of the key")
     if status == 429:
         if code == "insufficient_quota":
-            return RateLimitError(what, where=where, hint="the account has no credit left")
-        return RateLimitError(
-            what, where=where, hint="lower max_concurrency, or raise max_retries", retryable=True
-        )
+            return RateLimitError(message, where=where, hint="the account has no credit left")
+        hint = "lower max_concurrency, or raise max_retries"
+        return RateLimitError(message, where=where, hint=hint, retryable=True)
     if status >= 500 or status in (408, 409):
-        return EngineError(what, where=where, hint="see the server's log", retryable=True)
+        return EngineError(message, where=where, hint="see the server's log", retryable=True)
     if code == "content_filter":
-        return RefusedError(what, where=where)
-    if code == "context_length_exceeded" or (status in (400, 413) and _OVERFLOW.search(what)):
-        return ContextOverflowError(what, where=where, hint="shorten the prompt")
-    if code in _UNSUPPORTED:
-        unsupported = UnsupportedError(what, where=where)
-        unsupported.parameter = parameter
+        return RefusedError(message, where=where)
+    if code == "context_length_exceeded" or (status in (400, 413) and _OVERFLOW.search(message)):
+        return ContextOverflowError(message, where=where, hint="shorten the prompt")
+    if code in _UNSUPPORTED_CODES:
+        unsupported = UnsupportedError(message, where=where)
+        unsupported.parameter = body.get("param")
         return unsupported
     if status == 404:
-        return ConfigError(what, where=where, hint="is model right, and base_url with its /v1?")
-    return InputError(what, where=where)
+        hint = "check model, and that base_url ends with /v1"
+        return ConfigError(message, where=where, hint=hint)
+    return InputError(message, where=where)
 
 
-def message_of(error: openai.APIStatusError) -> str:
-    """What the server says is wrong, on one line and not too long."""
+def _server_message(error: openai.APIStatusError) -> str:
+    """Return the server's message, shortened, on one line."""
     body: Any = error.body
-    found: object = body
+    message: object = body
     if isinstance(body, dict):
-        found = body.get("message") or body.get("detail") or body.get("error") or body
-    text = " ".join(str(found or error.message).split())
-    return shorten(text, 500)
+        message = body.get("message") or body.get("detail") or body.get("error") or body
+    text = " ".join(str(message or error.message).split())
+    return shorten(text, _MAX_MESSAGE)

@@ -1,4 +1,4 @@
-"""What identifies a model on a server: all that it is known by, and nothing that is secret."""
+"""The fingerprint of a model on a server. It contains no secret."""
 
 from __future__ import annotations
 
@@ -8,30 +8,35 @@ from pathlib import Path
 
 from autocog_core.toolkit import file_hash, is_secret_name, redact_url
 from autocog_openai.connection.options import OpenAIOptions
-from autocog_openai.connection.server_capabilities import Facts
+from autocog_openai.connection.server_capabilities import ServerCapabilities
 
 
-def of(options: OpenAIOptions, base_url: str, api: str, facts: Facts) -> str:
-    """Hash of the server, what it says of the model, and of options that may change answers.
+def compute_fingerprint(
+    options: OpenAIOptions, base_url: str, api: str, capabilities: ServerCapabilities
+) -> str:
+    """Return a hash of the server, of what it reports, and of the options that may change answers.
 
-    Weights behind a name may change unseen.
+    A server may replace the weights behind a name. The fingerprint cannot detect this.
+
+    :param base_url: the server's address.
+    :param api: the routes that write text.
     """
     headers = {name.lower(): value for name, value in options.headers.items()}
     parts = (
         redact_url(base_url),
-        facts.model_dump_json(exclude={"surfaces"}),
+        capabilities.model_dump_json(exclude={"vocabulary"}),
         api,
-        _encoding(options.tokenizer),
+        _tokenizer_identity(options.tokenizer),
         options.organization,
-        # Not even hashed: a short secret could be guessed until its hash is the same.
+        # Secrets are not even hashed: a short one could be guessed from the hash.
         {name: value for name, value in headers.items() if not is_secret_name(name)},
     )
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _encoding(given: str | None) -> str | None:
-    """A tokenizer by its content, wherever its file is; else by its name."""
-    path = Path(given or "").expanduser()
-    if given is None or not path.exists():
-        return given
+def _tokenizer_identity(tokenizer: str | None) -> str | None:
+    """Return the hash of a tokenizer file, else the name of the encoding."""
+    path = Path(tokenizer or "").expanduser()
+    if tokenizer is None or not path.exists():
+        return tokenizer
     return file_hash(path / "tokenizer.json" if path.is_dir() else path)

@@ -1,4 +1,4 @@
-"""What a model on a server is configured with."""
+"""The options of a model on a server."""
 
 from __future__ import annotations
 
@@ -9,35 +9,37 @@ from pydantic import Field
 from autocog_core import BackendOptions
 
 Api = Literal["auto", "completions", "chat", "responses"]
+#: "auto", and the names of the dialects in `servers/`.
 Server = Literal["auto", "openai", "vllm", "sglang", "llama-server", "generic"]
-SERVERS: tuple[Server, ...] = ("openai", "vllm", "sglang", "llama-server", "generic")
 
 
 class OpenAIOptions(BackendOptions):
-    """Options of the backend for OpenAI's API and servers like it."""
+    """Options of the backend for OpenAI's API and compatible servers."""
 
     model: str = Field(min_length=1, description="the model's name on the server")
     base_url: str | None = Field(
-        None, description="where the server is, /v1 included; none: api.openai.com"
+        None, description="the server's address, including /v1; default: OpenAI's"
     )
     api_key: str | None = Field(
-        None, repr=False, description='"env:NAME"; none: env:OPENAI_API_KEY where it is set'
+        None, repr=False, description='"env:NAME"; default: env:OPENAI_API_KEY if it is set'
     )
-    organization: str | None = Field(None, description="whom OpenAI bills")
-    api: Api = Field("auto", description="which routes write text")
-    server: Server = Field("auto", description="what kind of server it is; auto: found out")
+    organization: str | None = Field(None, description="the organization that OpenAI bills")
+    api: Api = Field("auto", description="the routes that write text")
+    server: Server = Field("auto", description="the kind of server; auto: recognized by probing")
     tokenizer: str | None = Field(
-        None, description="tiktoken's name of the tokenizer, or a tokenizer.json or its folder"
+        None, description="name of a tiktoken encoding, or path of a tokenizer.json or its folder"
     )
-    max_retries: int = Field(2, ge=0, description="of one request, as the SDK does them")
-    timeout: float = Field(120.0, gt=0, description="seconds for one request, from end to end")
-    max_concurrency: int = Field(16, ge=1, le=1024, description="requests at once")
+    max_retries: int = Field(2, ge=0, description="how often the SDK retries a failed request")
+    timeout: float = Field(
+        120.0, gt=0, description="seconds for one request; for a stream, for each event"
+    )
+    max_concurrency: int = Field(16, ge=1, le=1024, description="maximum of simultaneous requests")
     headers: dict[str, str] = Field(
-        default_factory=dict, repr=False, description="sent with every request"
+        default_factory=dict, repr=False, description="HTTP headers of every request"
     )
     context_length: int | None = Field(
-        None, ge=1, description="most tokens in a sequence, where the server does not tell"
+        None, ge=1, description="maximum of tokens in a sequence, if the server does not report it"
     )
-    max_tokens: int | None = Field(None, ge=1, description="default of completions")
-    temperature: float | None = Field(None, ge=0, description="default of completions")
-    reprobe: bool = Field(False, description="find out anew what the server can do")
+    max_tokens: int | None = Field(None, ge=1, description="default for completions")
+    temperature: float | None = Field(None, ge=0, description="default for completions")
+    reprobe: bool = Field(False, description="probe the server again")

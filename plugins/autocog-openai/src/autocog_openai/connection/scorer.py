@@ -1,4 +1,4 @@
-"""What is asked of a server about one position, and what it answers."""
+"""Requests for log-probabilities at one position, and their answers."""
 
 from __future__ import annotations
 
@@ -6,70 +6,82 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-#: What servers write for a probability of zero, which JSON has no number for.
-NEVER = -9999.0
-#: Ids are below this, where nobody tells how many there are.
-UNKNOWN_SIZE = 2**20
+#: Servers write this or less for a probability of zero, because JSON has no infinity.
+IMPOSSIBLE_LOGPROB = -9999.0
+#: Upper bound of token ids if the server does not report its vocabulary size.
+MAX_VOCABULARY_SIZE = 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """One position: after `tokens`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionRequest:
+    """What is requested at one position.
 
-    :ivar named: ids whose log-probability is wanted.
-    :ivar top: how many of the likeliest tokens are wanted; -1: all there are.
+    :ivar tokens: all ids before the position.
+    :ivar named_ids: ids whose log-probability is requested.
+    :ivar top_k: the number of most likely tokens to list; -1 lists all tokens.
     """
 
     tokens: tuple[int, ...]
-    named: tuple[int, ...] = ()
-    top: int = 0
+    named_ids: tuple[int, ...] = ()
+    top_k: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What a server answered about one position.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionAnswer:
+    """What a server returned about one position.
 
-    :ivar logprobs: of tokens by their ids; those asked for, and whatever else it told.
-    :ivar listed: how many of the likeliest are surely among them; -1: all.
-    :ivar evaluated: tokens that the server says it had to evaluate.
+    :ivar logprobs: log-probabilities by token id, including ones that were not requested.
+    :ivar top_k: the number of most likely tokens that are surely in `logprobs`; -1 means all.
+    :ivar tokens_evaluated: tokens that the server evaluated for this answer.
     """
 
     logprobs: Mapping[int, float] = field(default_factory=dict)
-    listed: int = 0
-    evaluated: int = 0
+    top_k: int = 0
+    tokens_evaluated: int = 0
 
 
 class Scorer(Protocol):
     """Exact log-probabilities from one kind of server."""
 
-    def plan(self, wanted: Wanted, heard: Heard) -> Sequence[Wanted]:
-        """The requests that tell what is wanted and was not heard; none if it cannot."""
+    def plan(self, request: PositionRequest, answer: PositionAnswer) -> Sequence[PositionRequest]:
+        """Split a request into requests that the server supports.
+
+        :param request: what is still missing at a position.
+        :param answer: what the server has returned about this position so far.
+        :returns: the requests to send next; none if the server cannot answer.
+        """
         ...
 
-    def ask(self, wanted: Wanted) -> Heard:
-        """One request."""
+    def request(self, request: PositionRequest) -> PositionAnswer:
+        """Send one of the planned requests.
+
+        :raises MalformedAnswerError: if the server does not return what was requested.
+        """
         ...
 
 
-def merged(one: Heard, other: Heard) -> Heard:
-    """All that two answers about one position tell."""
-    listed = -1 if -1 in (one.listed, other.listed) else max(one.listed, other.listed)
-    # What came first stays, so that the numbers of one request are not mixed where they need not.
-    logprobs = {**other.logprobs, **one.logprobs}
-    return Heard(logprobs, listed, one.evaluated + other.evaluated)
+def merge_answers(first: PositionAnswer, second: PositionAnswer) -> PositionAnswer:
+    """Return what two answers about one position contain together."""
+    top_k = -1 if -1 in (first.top_k, second.top_k) else max(first.top_k, second.top_k)
+    return PositionAnswer(
+        # The first value wins, so that values of one request stay together.
+        logprobs={**second.logprobs, **first.logprobs},
+        top_k=top_k,
+        tokens_evaluated=first.tokens_evaluated + second.tokens_evaluated,
+    )
 
 
-def token_id(told: Any) -> int:
-    """The id of a token, as a server tells it.
+def parse_token_id(value: Any) -> int:
+    """Return a token id from an answer.
 
-    :raises ValueError: if it is none.
+    :raises ValueError: if `value` is not a possible id.
     """
-    number = int(told)
-    if not 0 <= number < UNKNOWN_SIZE:
-        raise ValueError(f"{number} is the id of no token")
-    return number
+    token = int(value)
+    if not 0 <= token < MAX_VOCABULARY_SIZE:
+        raise ValueError(f"{token} is not a token id")
+    return token
 
 
-def clean(logprob: float) -> float:
-    """A log-probability as it is meant: servers write a very small number for none."""
-    return float("-inf") if logprob <= NEVER else min(0.0, logprob)
+def normalize_logprob(logprob: float) -> float:
+    """Return a log-probability: at most 0, and -inf for `IMPOSSIBLE_LOGPROB`."""
+    return float("-inf") if logprob <= IMPOSSIBLE_LOGPROB else min(0.0, logprob)

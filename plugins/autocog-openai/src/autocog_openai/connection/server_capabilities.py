@@ -1,4 +1,4 @@
-"""What a server was found to offer: asked for once, and kept in the cache folder."""
+"""What a server supports, and the file in the cache folder that stores it."""
 
 from __future__ import annotations
 
@@ -12,33 +12,47 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from autocog_core import SpecialToken
 from autocog_core.toolkit import cache_folder, write_atomically
 
-#: Of the file: older ones are found out anew.
-FORMAT = 1
+#: Version of the stored file. Files of other versions are not read.
+FORMAT = 2
+#: How long a probe result is valid if some of the probe's requests failed inside the server.
+RETRY_FAILED_PROBE_SECONDS = 3600.0
 
-#: What was found out while some requests failed inside the server is believed so long.
-DOUBTED_SECONDS = 3600.0
-
-Echo = Literal["none", "wrong", "right"]
+PromptLogprobs = Literal["none", "wrong", "right"]
 
 
-class Facts(BaseModel):
-    """What one model on one server offers, as far as one-token requests tell.
+class ServerCapabilities(BaseModel):
+    """What the plugin knows about one model on one server.
 
-    :ivar identity: what the server says of the model; when it changes, all is found out anew.
-    :ivar vocabulary_size: V; None where the server does not tell.
-    :ivar surfaces: the bytes of every token, as latin-1 text.
-    :ivar special: the surfaces and ids of special tokens.
-    :ivar completions: there is a completions route that takes a prompt as it is.
-    :ivar token_ids: it takes token ids as a prompt.
-    :ivar named: it tells the exact log-probability of any token by its id.
-    :ivar listed: how many of the likeliest tokens it tells at most; -1: all.
-    :ivar echo: whether it scores a prompt, and whether these numbers obey the chain rule.
-    :ivar chat: there is a chat route. `chat_listed`: as `listed`, there.
-    :ivar prefill: a last message of the assistant is continued, not answered.
-    :ivar steering: a bias makes a token certain, and the log-probabilities told are those before.
-    :ivar structured: it can be held to one of several strings.
-    :ivar decisions: it answers questions with probabilities of its own.
-    :ivar refused: parameters that the model does not take.
+    :ivar server: the name of the server's dialect.
+    :ivar model: the model's name on the server.
+    :ivar version: the server's version, if it reports one.
+    :ivar identity: what the server reports about the model and its build. If it changes, the
+        plugin probes again.
+    :ivar vocabulary_size: the number of tokens; None if the server does not report it.
+    :ivar context_length: the maximum number of tokens in a sequence, if the server reports it.
+    :ivar bos: the id of the BOS token, if there is one.
+    :ivar adds_bos: whether a prompt begins with `bos`.
+    :ivar adds_leading_space: whether the tokenizer puts a space before a text.
+    :ivar eos: ids of tokens that end a text.
+    :ivar special_token_ids: texts and ids of special tokens.
+    :ivar vocabulary: the bytes of every token as latin-1 text, if the server returns them.
+    :ivar tokenizer_route: the name of the server's tokenizer route; empty if there is none.
+    :ivar completions: whether there is a completions route.
+    :ivar token_ids: whether this route accepts token ids as a prompt.
+    :ivar token_logprobs: whether the server returns the exact log-probability of any token by id.
+    :ivar max_top_logprobs: how many of the most likely tokens the completions route lists at most;
+        -1 means all.
+    :ivar prompt_logprobs: whether the server scores an echoed prompt, and whether these scores obey
+        the chain rule.
+    :ivar chat: whether there is a chat route.
+    :ivar chat_max_top_logprobs: as `max_top_logprobs`, on the chat route.
+    :ivar prefill: whether the server continues a last message of the assistant.
+    :ivar logit_bias: whether a bias makes a token certain, and log-probabilities ignore the bias.
+    :ivar choice_constraint: whether an answer can be constrained to one of several strings.
+    :ivar server_decisions: whether there is a route for decisions.
+    :ivar chat_template: whether the server renders messages with the model's chat template.
+    :ivar refused_parameters: parameters that the model refuses.
+    :ivar parallel_slots: how many requests the server processes at the same time, if it reports it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -51,70 +65,73 @@ class Facts(BaseModel):
     context_length: int | None = None
     bos: int | None = None
     adds_bos: bool = False
-    blank_first: bool = False
+    adds_leading_space: bool = False
     eos: tuple[int, ...] = ()
-    special: tuple[tuple[str, int], ...] = ()
-    surfaces: tuple[str, ...] | None = None
-    tokenize: str = ""
+    special_token_ids: tuple[tuple[str, int], ...] = ()
+    vocabulary: tuple[str, ...] | None = None
+    tokenizer_route: str = ""
     completions: bool = False
     token_ids: bool = False
-    named: bool = False
-    listed: int = 0
-    echo: Echo = "none"
+    token_logprobs: bool = False
+    max_top_logprobs: int = 0
+    prompt_logprobs: PromptLogprobs = "none"
     chat: bool = False
-    chat_listed: int = 0
+    chat_max_top_logprobs: int = 0
     prefill: bool = False
-    steering: bool = False
-    structured: bool = False
-    decisions: bool = False
+    logit_bias: bool = False
+    choice_constraint: bool = False
+    server_decisions: bool = False
     chat_template: bool = False
-    refused: tuple[str, ...] = ()
-    slots: int | None = None
+    refused_parameters: tuple[str, ...] = ()
+    parallel_slots: int | None = None
 
     @property
     def special_tokens(self) -> tuple[SpecialToken, ...]:
-        """As core wants them."""
-        return tuple(SpecialToken(text, token) for text, token in self.special)
+        """`special_token_ids` as core's type."""
+        return tuple(SpecialToken(text, token) for text, token in self.special_token_ids)
 
-    def for_people(self) -> dict[str, Any]:
-        """What a person wants to see: all but the vocabulary."""
-        found = self.model_dump(exclude={"surfaces", "special", "identity"})
-        return {name: value for name, value in found.items() if value not in (None, "", ())}
+    def to_report(self) -> dict[str, Any]:
+        """Return the known values for `BackendInfo.details`, without the vocabulary."""
+        values = self.model_dump(exclude={"vocabulary", "special_token_ids", "identity"})
+        return {name: value for name, value in values.items() if value not in (None, "", ())}
 
 
-def kept(key: str, identity: str) -> Facts | None:
-    """What was found out before about the same model on the same server."""
+def load_capabilities(key: str, identity: str) -> ServerCapabilities | None:
+    """Return the stored result of an earlier probe; None if there is none for this `identity`."""
     path = _file(key)
-    for file in (path, _doubtful(path)):
+    for file in (path, _temporary(path)):
         try:
-            if file != path and time.time() - file.stat().st_mtime > DOUBTED_SECONDS:
+            age = time.time() - file.stat().st_mtime
+            if file != path and age > RETRY_FAILED_PROBE_SECONDS:
                 continue
-            facts = Facts.model_validate_json(file.read_bytes())
+            capabilities = ServerCapabilities.model_validate_json(file.read_bytes())
         except (OSError, ValidationError):
             continue
-        if facts.identity == identity:
-            return facts
+        if capabilities.identity == identity:
+            return capabilities
     return None
 
 
-def keep(key: str, facts: Facts, *, doubtful: bool = False) -> None:
-    """Remember it; where nothing can be written, it is found out again next time.
+def store_capabilities(
+    key: str, capabilities: ServerCapabilities, *, has_failures: bool = False
+) -> None:
+    """Store the result of a probe. If the folder is not writable, the next model probes again.
 
-    :param doubtful: some request failed inside the server: that may be how it refuses what it does
-        not know, or have passed by tomorrow. It is remembered for an hour.
+    :param has_failures: whether a request failed inside the server. Some servers answer unknown
+        requests this way, others were only busy. The result is then valid for a limited time.
     """
-    path = _doubtful(_file(key)) if doubtful else _file(key)
+    path = _temporary(_file(key)) if has_failures else _file(key)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        digest = hashlib.sha256(facts.identity.encode()).hexdigest()[:8]
+        digest = hashlib.sha256(capabilities.identity.encode()).hexdigest()[:8]
         with write_atomically(path, suffix=f".{digest}") as stream:
-            stream.write(facts.model_dump_json().encode())
+            stream.write(capabilities.model_dump_json().encode())
     except OSError:
         return
 
 
-def _doubtful(path: Path) -> Path:
-    return path.with_suffix(".doubtful.json")
+def _temporary(path: Path) -> Path:
+    return path.with_suffix(".temporary.json")
 
 
 def _file(key: str) -> Path:

@@ -1,4 +1,4 @@
-"""One alternative of a completion as a server tells it, part by part, and where it ends."""
+"""One alternative of a completion, collected from the chunks that a server sends."""
 
 from __future__ import annotations
 
@@ -9,37 +9,49 @@ from autocog_core import Completion, CompletionRequest, FinishReason
 from autocog_core.toolkit import StopMatcher
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A token as a server tells it: its id or its bytes, and its log-probability."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerToken:
+    """A generated token.
+
+    :ivar token: its id; None if the server returns only the bytes.
+    :ivar raw: its bytes.
+    :ivar logprob: its log-probability.
+    """
 
     token: int | None
     raw: bytes
     logprob: float
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A piece of one alternative.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionChunk:
+    """A part of one alternative.
 
-    :ivar number: which alternative it belongs to.
-    :ivar finish: "stop", "length" ..., with the last piece. `stop`: the stop string, where told.
-    :ivar unsure: whether "stop" may be a stop string or the end, and the server does not say which.
+    :ivar index: the alternative that it belongs to.
+    :ivar text: the text that it adds.
+    :ivar tokens: the tokens that it adds.
+    :ivar finish_reason: the server's reason, for example "stop" or "length", in the last chunk.
+    :ivar stop_string: the stop string that ended the text, if the server reports it.
+    :ivar uncertain_end: whether "stop" means a stop string or EOS, and the server does not say
+        which.
     """
 
-    number: int = 0
+    index: int = 0
     text: str = ""
-    tokens: Sequence[Told] = ()
-    finish: str | None = None
-    stop: str | None = None
-    unsure: bool = False
+    tokens: Sequence[ServerToken] = ()
+    finish_reason: str | None = None
+    stop_string: str | None = None
+    uncertain_end: bool = False
 
 
-class Written:
-    """An alternative that grows by parts; stops are looked for here too.
+class StreamedCompletion:
+    """An alternative that grows chunk by chunk. It searches for stop strings too.
 
-    :param id_of: the id of a token's bytes; None where it is not one token.
-    :param show: whether it is passed on as it grows.
+    :param request: the completion that was requested.
+    :param id_of: returns the id of a token's bytes; None if they are not exactly one token.
+    :param show: whether `request.on_text` receives the text.
+    :ivar is_done: whether no further chunk is needed.
+    :ivar has_chunks: whether at least one chunk was received.
     """
 
     def __init__(
@@ -49,83 +61,92 @@ class Written:
         *,
         show: bool,
     ) -> None:
-        self.done = False
-        self.heard = False
+        self.is_done = False
+        self.has_chunks = False
         self._request = request
         self._id_of = id_of
         self._matcher = StopMatcher(request.stop)
         self._on_text = request.on_text if show else None
-        self._told: list[Told] = []
+        self._tokens: list[ServerToken] = []
         self._length = 0
-        self._finish: str | None = None
-        self._stop: str | None = None
+        self._finish_reason: str | None = None
+        self._stop_string: str | None = None
+        self._uncertain_end = False
 
     @property
-    def ended(self) -> bool:
-        """Whether it was told to the end."""
-        return self.done or self._finish is not None
+    def has_ended(self) -> bool:
+        """Whether the text is complete."""
+        return self.is_done or self._finish_reason is not None
 
-    def take(self, part: Part) -> None:
-        """Go on with a part; what can be shown is passed on."""
-        if self.done:
+    def append(self, chunk: CompletionChunk) -> None:
+        """Add a chunk, and pass on the text that can no longer be part of a stop string."""
+        if self.is_done:
             return
-        self.heard = True
-        room = self._request.max_tokens - len(self._told)
-        self._told += part.tokens[:room]
-        text = part.text
-        if len(part.tokens) > room:
-            # Some routes write more than was asked for.
-            raw = b"".join(told.raw for told in self._told)
+        self.has_chunks = True
+        room = self._request.max_tokens - len(self._tokens)
+        self._tokens += chunk.tokens[:room]
+        text = chunk.text
+        if len(chunk.tokens) > room:
+            # Some routes write more tokens than requested.
+            raw = b"".join(token.raw for token in self._tokens)
             text = raw.decode("utf-8", errors="replace")[self._length :]
-            part = Part(finish="length")
-            self.done = True
+            chunk = CompletionChunk(finish_reason="length")
+            self.is_done = True
         self._length += len(text)
-        if part.finish is not None:
-            self._finish, self._stop = part.finish, part.stop
-            if part.finish == "stop" and part.unsure and self._request.stop:
-                # Which of them it was stays open, and whether it was the model's own end.
-                self._finish = "stop string"
+        if chunk.finish_reason is not None:
+            self._finish_reason, self._stop_string = chunk.finish_reason, chunk.stop_string
+            self._uncertain_end = chunk.finish_reason == "stop" and chunk.uncertain_end
         if text and self._matcher.feed(text.encode("utf-8")):
-            self.done = True
-        self._show(final=self.done)
+            self.is_done = True
+        self._release_text(final=self.is_done)
 
-    def completion(self, evaluated: int | None = None) -> Completion:
-        """What was written."""
-        self._show(final=True)
+    def completion(self, tokens_evaluated: int | None = None) -> Completion:
+        """Return the completion."""
+        self._release_text(final=True)
         text = self._matcher.text()
-        finish: FinishReason
-        if self._matcher.stop is not None:
-            finish, stop = "stop", self._matcher.stop
-            self._cut(self._matcher.stop.encode("utf-8"))
-        elif self._finish in ("length", "max_tokens", "max_output_tokens"):
-            finish, stop = "length", None
-        elif self._stop is not None or self._finish == "stop string":
-            finish, stop = "stop", self._stop
-        else:
-            finish, stop = "eos", None
-        tokens, logprobs = self._decided()
-        return Completion(text, tokens, logprobs, finish, stop, tokens_evaluated=evaluated)
+        finish_reason, stop_string = self._find_end()
+        token_ids, logprobs = self._token_results()
+        return Completion(
+            text=text,
+            tokens=token_ids,
+            logprobs=logprobs,
+            finish_reason=finish_reason,
+            stop_string=stop_string,
+            tokens_evaluated=tokens_evaluated,
+        )
 
-    def _cut(self, stop: bytes) -> None:
-        """Tokens after the one that completes a stop were not asked for."""
-        # By their bytes: the text has U+FFFD for those that are no character.
+    def _find_end(self) -> tuple[FinishReason, str | None]:
+        if self._matcher.stop is not None:
+            self._drop_tokens_after(self._matcher.stop.encode("utf-8"))
+            return "stop", self._matcher.stop
+        if self._finish_reason in ("length", "max_tokens", "max_output_tokens"):
+            return "length", None
+        if self._stop_string is not None or (self._uncertain_end and self._request.stop):
+            return "stop", self._stop_string
+        return "eos", None
+
+    def _drop_tokens_after(self, stop: bytes) -> None:
+        """Drop the tokens after the one that completes a stop string."""
+        # Compare bytes: in the text, U+FFFD replaces incomplete characters.
         raw = b""
-        for place, told in enumerate(self._told):
-            raw += told.raw
-            if stop in raw[-len(stop) - len(told.raw) :]:
-                del self._told[place + 1 :]
+        for index, token in enumerate(self._tokens):
+            raw += token.raw
+            if stop in raw[-len(stop) - len(token.raw) :]:
+                del self._tokens[index + 1 :]
                 return
 
-    def _decided(self) -> tuple[tuple[int, ...], tuple[float, ...] | None]:
-        if not self._told:
+    def _token_results(self) -> tuple[tuple[int, ...], tuple[float, ...] | None]:
+        """Return the ids (none if one of them is unknown) and the log-probabilities."""
+        if not self._tokens:
             return (), None
         ids = [
-            told.token if told.token is not None else self._id_of(told.raw) for told in self._told
+            token.token if token.token is not None else self._id_of(token.raw)
+            for token in self._tokens
         ]
-        known = tuple(token for token in ids if token is not None)
-        logprobs = tuple(told.logprob for told in self._told)
-        return (known if len(known) == len(ids) else ()), logprobs
+        known_ids = tuple(token for token in ids if token is not None)
+        logprobs = tuple(token.logprob for token in self._tokens)
+        return (known_ids if len(known_ids) == len(ids) else ()), logprobs
 
-    def _show(self, *, final: bool) -> None:
-        if self._on_text is not None and (piece := self._matcher.releasable_text(final)):
-            self._on_text(piece)
+    def _release_text(self, *, final: bool) -> None:
+        if self._on_text is not None and (text := self._matcher.releasable_text(final)):
+            self._on_text(text)

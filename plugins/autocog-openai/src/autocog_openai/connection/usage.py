@@ -1,4 +1,4 @@
-"""What requests cost: as servers tell it with their answers, and added up."""
+"""The usage that servers report with their answers, and its sum."""
 
 from __future__ import annotations
 
@@ -8,68 +8,76 @@ from typing import Any
 from autocog_core import Usage
 
 
-class Spending:
-    """What several requests have cost together, from any number of threads."""
+class UsageCounter:
+    """The sum of the usage of several requests. Thread-safe."""
 
     def __init__(self) -> None:
-        self._adding = threading.Lock()
-        self._told = False
+        self._lock = threading.Lock()
+        self._has_usage = False
         self._usage = Usage()
 
     def add(self, usage: Usage | None) -> None:
-        """Count what one answer says; None where it says nothing."""
+        """Add the usage of one answer; None if the answer reports none."""
         if usage is not None:
-            with self._adding:
-                self._told, self._usage = True, self._usage + usage
+            with self._lock:
+                self._has_usage, self._usage = True, self._usage + usage
 
     @property
     def usage(self) -> Usage:
-        """All of it."""
-        with self._adding:
+        """The sum."""
+        with self._lock:
             return self._usage
 
     @property
-    def evaluated(self) -> int | None:
-        """Tokens that the model read anew or wrote; None where no answer told."""
+    def tokens_evaluated(self) -> int | None:
+        """Uncached prompt tokens plus generated tokens; None if nothing was reported."""
         usage = self.usage
-        if not self._told:
+        if not self._has_usage:
             return None
         return max(0, usage.prompt_tokens - usage.cached_tokens) + usage.completion_tokens
 
 
 def usage_of(answer: Any) -> Usage | None:
-    """What an answer says it has cost; None for one that says nothing (a route for tokens)."""
+    """Return the usage that an answer reports; None if there is none, or it is malformed."""
     try:
-        return _usage_of(answer)
+        return _parse_usage(answer)
     except (TypeError, ValueError, AttributeError):
-        # How it is counted is no reason to lose an answer.
         return None
 
 
-def _usage_of(answer: Any) -> Usage | None:
+def _parse_usage(answer: Any) -> Usage | None:
     if isinstance(answer, list):
-        found = [one for one in map(_usage_of, answer) if one is not None]
-        return sum(found[1:], found[0]) if found else None
+        usages = [usage for usage in map(_parse_usage, answer) if usage is not None]
+        return sum(usages[1:], usages[0]) if usages else None
     if not isinstance(answer, dict):
         return None
     if isinstance(answer.get("response"), dict):
-        # Events of the responses route hold the whole answer, at their end.
+        # The last event of the responses route contains the whole answer.
         answer = answer["response"]
     meta = answer.get("meta_info")
     if isinstance(meta, dict) and "prompt_tokens" in meta:
-        cached = int(meta.get("cached_tokens") or 0)
-        return Usage(1, int(meta["prompt_tokens"]), cached, int(meta.get("completion_tokens") or 0))
+        return Usage(
+            requests=1,
+            prompt_tokens=int(meta["prompt_tokens"]),
+            cached_tokens=int(meta.get("cached_tokens") or 0),
+            completion_tokens=int(meta.get("completion_tokens") or 0),
+        )
     timings = answer.get("timings")
     if isinstance(timings, dict) and "tokens_evaluated" in answer:
-        cached, read = int(timings.get("cache_n") or 0), int(timings.get("prompt_n") or 0)
-        return Usage(1, cached + read, cached, int(timings.get("predicted_n") or 0))
+        cached = int(timings.get("cache_n") or 0)
+        return Usage(
+            requests=1,
+            prompt_tokens=cached + int(timings.get("prompt_n") or 0),
+            cached_tokens=cached,
+            completion_tokens=int(timings.get("predicted_n") or 0),
+        )
     usage = answer.get("usage")
     if not isinstance(usage, dict):
         return None
     details = usage.get("prompt_tokens_details") or usage.get("input_tokens_details") or {}
     return Usage(
-        1,
-        int(usage.get("prompt_tokens") or usage.get("input_tokens") or 0),
-        int(details.get("cached_tokens") or 0),
-        int(usage.get("completion_tokens") or usage.get("output_tokens") or 0),
+        requests=1,
+        prompt_tokens=int(usage.get("prompt_tokens") or usage.get("input_tokens") or 0),
+        cached_tokens=int(details.get("cached_tokens") or 0),
+        completion_tokens=int(usage.get("completion_tokens") or usage.get("output_tokens") or 0),
     )

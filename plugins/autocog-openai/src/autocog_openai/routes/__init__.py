@@ -1,1 +1,1 @@
-"""The routes that write text: what they are asked, and how their answers read."""
+"""The HTTP routes that write text: one file for each route."""

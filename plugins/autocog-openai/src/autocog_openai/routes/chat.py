@@ -1,4 +1,4 @@
-"""/v1/chat/completions: messages are answered, or the assistant's last one is continued."""
+"""/v1/chat/completions: the server answers messages, or continues the assistant's last one."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from autocog_core import CompletionRequest, Prompt
 from autocog_core.toolkit import reject_unknown_options
 from autocog_openai.connection.errors import MalformedAnswerError, RefusedError
-from autocog_openai.connection.scorer import clean
-from autocog_openai.connection.server_capabilities import Facts
-from autocog_openai.connection.streamed_completion import Part, Told
-from autocog_openai.routes.writer import sampling
+from autocog_openai.connection.scorer import normalize_logprob
+from autocog_openai.connection.server_capabilities import ServerCapabilities
+from autocog_openai.connection.streamed_completion import CompletionChunk, ServerToken
+from autocog_openai.routes.writer import generation_parameters
 
 EXTRA = (
     *("presence_penalty", "frequency_penalty", "logit_bias", "user", "reasoning_effort"),
@@ -22,91 +22,111 @@ EXTRA = (
 class ChatRoute:
     """The chat route of one server.
 
-    :param messages: what is sent for a prompt.
+    :param messages: returns the messages of a prompt.
+    :param supports_n: as in `Route`.
+    :param max_stop_strings: how many stop strings the server accepts; None is unlimited.
+    :param length_parameter: the name of the parameter for the maximum number of tokens.
+    :param continue_parameters: further parameters if the last message is the assistant's.
     """
 
     path = "v1/chat/completions"
-    stops = True
-    several = True
-    names: Mapping[str, str] = {"max_tokens": "max_tokens", "top_logprobs": "logprobs"}
+    supports_stop = True
+    parameter_names: Mapping[str, str] = {"max_tokens": "max_tokens", "top_logprobs": "logprobs"}
 
-    def __init__(self, facts: Facts, messages: Callable[[Prompt], list[dict[str, str]]]) -> None:
-        self._facts = facts
+    def __init__(
+        self,
+        capabilities: ServerCapabilities,
+        messages: Callable[[Prompt], list[dict[str, str]]],
+        *,
+        supports_n: bool = False,
+        max_stop_strings: int | None = None,
+        length_parameter: str = "max_tokens",
+        continue_parameters: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._capabilities = capabilities
         self._messages = messages
-        self.several = facts.server in ("openai", "vllm", "sglang")
+        self.supports_n = supports_n
+        self._max_stop_strings = max_stop_strings
+        self._length_parameter = length_parameter
+        self._continue_parameters = continue_parameters or {}
 
-    def asked(self, messages: Sequence[Mapping[str, str]], **more: Any) -> dict[str, Any]:
-        """A request about messages, of which a last one of the assistant's is continued."""
-        body: dict[str, Any] = {"model": self._facts.model, "messages": list(messages), **more}
-        if messages[-1]["role"] == "assistant" and self._facts.server in ("vllm", "sglang"):
-            body["continue_final_message"] = True
-            body["add_generation_prompt"] = False
+    def messages_body(
+        self, messages: Sequence[Mapping[str, str]], **parameters: Any
+    ) -> dict[str, Any]:
+        """Return the body of a request. The server continues a last message of the assistant."""
+        body = {"model": self._capabilities.model, "messages": list(messages), **parameters}
+        if messages[-1]["role"] == "assistant":
+            body |= self._continue_parameters
         return body
 
-    def limit(self, count: int) -> dict[str, int]:
-        """How many tokens may be written, as this server calls it."""
-        name = "max_completion_tokens" if self._facts.server == "openai" else "max_tokens"
-        return {name: count}
+    def length_limit(self, max_tokens: int) -> dict[str, int]:
+        """Return the parameter that limits the number of tokens."""
+        return {self._length_parameter: max_tokens}
 
-    def body(self, request: CompletionRequest, left_out: frozenset[str]) -> dict[str, Any]:
-        """The request: see `writing.Route`."""
-        reject_unknown_options(request.extra, EXTRA, self._facts.model)
-        messages = self._messages(request.prompt)
-        chosen = sampling(request, self._facts.server)
-        body = self.asked(messages, **self.limit(request.max_tokens), **chosen)
-        if self._facts.chat_listed:
+    def body(self, request: CompletionRequest, unsupported: frozenset[str]) -> dict[str, Any]:
+        """Return the body of a request: see `Route`."""
+        reject_unknown_options(request.extra, EXTRA, self._capabilities.model)
+        body = self.messages_body(
+            self._messages(request.prompt),
+            **self.length_limit(request.max_tokens),
+            **generation_parameters(request, self._max_stop_strings),
+        )
+        if self._capabilities.chat_max_top_logprobs:
             body["logprobs"] = True
-        return {name: value for name, value in body.items() if name not in left_out}
+        return {name: value for name, value in body.items() if name not in unsupported}
 
-    def parts(self, answer: Mapping[str, Any]) -> Iterable[Part]:
-        """What a whole answer holds."""
+    def read_answer(self, answer: Mapping[str, Any]) -> Iterable[CompletionChunk]:
+        """Return the chunks of a complete answer."""
         choices = answer.get("choices")
         if not isinstance(choices, list) or not choices:
             raise MalformedAnswerError(
-                "the answer holds no choices", where=self._facts.model, retryable=True
+                "the answer has no choices", where=self._capabilities.model, retryable=True
             )
-        return [self._part(choice, choice.get("message")) for choice in choices]
+        return [self._read_choice(choice, choice.get("message")) for choice in choices]
 
-    def events(self, events: Iterator[Any]) -> Iterator[Part]:
-        """What a stream holds, as it comes."""
+    def read_events(self, events: Iterator[Any]) -> Iterator[CompletionChunk]:
+        """Return the chunks of a stream, as they arrive."""
         for event in events:
             for choice in (event.get("choices") if isinstance(event, Mapping) else None) or ():
-                yield self._part(choice, choice.get("delta"))
+                yield self._read_choice(choice, choice.get("delta"))
 
-    def _part(self, choice: Mapping[str, Any], said: Any) -> Part:
-        said = said if isinstance(said, Mapping) else {}
-        if said.get("refusal"):
-            raise RefusedError(f"the model refused: {said['refusal']}", where=self._facts.model)
+    def _read_choice(self, choice: Mapping[str, Any], message: Any) -> CompletionChunk:
+        message = message if isinstance(message, Mapping) else {}
+        if message.get("refusal"):
+            raise RefusedError(
+                f"the model refused: {message['refusal']}", where=self._capabilities.model
+            )
         reason = choice.get("stop_reason")
-        return Part(
-            int(choice.get("index") or 0),
-            str(said.get("content") or ""),
-            list(told_of(choice)),
-            choice.get("finish_reason"),
-            reason if isinstance(reason, str) else None,
-            "stop_reason" not in choice,
+        return CompletionChunk(
+            index=int(choice.get("index") or 0),
+            text=str(message.get("content") or ""),
+            tokens=list(read_tokens(choice)),
+            finish_reason=choice.get("finish_reason"),
+            stop_string=reason if isinstance(reason, str) else None,
+            uncertain_end="stop_reason" not in choice,
         )
 
 
-def check_refused(choice: Mapping[str, Any], where: str) -> None:
-    """Raise where the model, or a filter, refused to answer.
+def check_refusal(choice: Mapping[str, Any], where: str) -> None:
+    """Raise if the model or a content filter refused to answer.
 
-    :raises RefusedError: with what it said.
+    :raises RefusedError: with the model's message.
     """
     refusal = (choice.get("message") or {}).get("refusal")
     if refusal or choice.get("finish_reason") == "content_filter":
         raise RefusedError(f"the model refused: {refusal or 'content filter'}", where=where)
 
 
-def told_of(choice: Mapping[str, Any]) -> Iterator[Told]:
-    """The tokens of a choice, with their log-probabilities."""
+def read_tokens(choice: Mapping[str, Any]) -> Iterator[ServerToken]:
+    """Return the tokens of a choice with their log-probabilities."""
     for entry in (choice.get("logprobs") or {}).get("content") or ():
-        yield told(entry)
+        yield read_token(entry)
 
 
-def told(entry: Mapping[str, Any]) -> Told:
-    """One token as the chat route writes it."""
+def read_token(entry: Mapping[str, Any]) -> ServerToken:
+    """Return one token in the format of the chat route."""
     raw = entry.get("bytes")
     if raw is None:
         raw = str(entry.get("token", "")).encode("utf-8")
-    return Told(entry.get("id"), bytes(raw), clean(float(entry["logprob"])))
+    logprob = normalize_logprob(float(entry["logprob"]))
+    return ServerToken(token=entry.get("id"), raw=bytes(raw), logprob=logprob)

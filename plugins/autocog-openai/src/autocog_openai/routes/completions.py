@@ -1,4 +1,4 @@
-"""/v1/completions: a prompt is continued as it is."""
+"""/v1/completions: the server continues a prompt unchanged."""
 
 from __future__ import annotations
 
@@ -8,29 +8,31 @@ from typing import Any
 from autocog_core import CompletionRequest, Prompt
 from autocog_core.toolkit import reject_unknown_options
 from autocog_openai.connection.errors import MalformedAnswerError
-from autocog_openai.connection.scorer import clean, token_id
-from autocog_openai.connection.server_capabilities import Facts
-from autocog_openai.connection.streamed_completion import Part, Told
-from autocog_openai.routes.writer import sampling
+from autocog_openai.connection.scorer import normalize_logprob, parse_token_id
+from autocog_openai.connection.server_capabilities import ServerCapabilities
+from autocog_openai.connection.streamed_completion import CompletionChunk, ServerToken
+from autocog_openai.routes.writer import generation_parameters
 
 EXTRA = (
     *("presence_penalty", "frequency_penalty", "logit_bias", "user", "repetition_penalty"),
     *("best_of", "guided_regex", "structured_outputs", "min_tokens", "ignore_eos"),
 )
+#: With `return_tokens_as_token_ids`, vLLM writes a token as this and its id.
+ID_PREFIX = "token_id:"
 
 
-def listing_of(answer: Any) -> dict[bytes, float]:
-    """The likeliest tokens at an answer's first position, by their bytes; none if untold."""
+def top_logprobs_of(answer: Any) -> dict[bytes, float]:
+    """Return the most likely tokens at an answer's first position, by their bytes.
+
+    Empty if the answer lists none.
+    """
     try:
         logprobs = answer["choices"][0]["logprobs"]
         if isinstance(logprobs.get("content"), list):
             entries = logprobs["content"][0]["top_logprobs"]
-            return {
-                bytes(entry.get("bytes") or entry["token"].encode("utf-8")): clean(entry["logprob"])
-                for entry in entries
-            }
+            return {_token_bytes(entry): normalize_logprob(entry["logprob"]) for entry in entries}
         listing = logprobs["top_logprobs"][0]
-        return {name.encode("utf-8"): clean(value) for name, value in listing.items()}
+        return {name.encode("utf-8"): normalize_logprob(value) for name, value in listing.items()}
     except (KeyError, IndexError, TypeError, AttributeError):
         return {}
 
@@ -38,75 +40,95 @@ def listing_of(answer: Any) -> dict[bytes, float]:
 class CompletionsRoute:
     """The completions route of one server.
 
-    :param prompt: what is sent for a prompt: its ids, or its text.
+    :param send_prompt: returns a prompt's token ids or its text.
+    :param supports_n: as in `Route`.
+    :param max_stop_strings: how many stop strings the server accepts; None is unlimited.
+    :param parameters: further parameters of every request.
     """
 
     path = "v1/completions"
-    stops = True
-    several = True
-    names: Mapping[str, str] = {}
+    supports_stop = True
+    parameter_names: Mapping[str, str] = {}
 
-    def __init__(self, facts: Facts, prompt: Callable[[Prompt], list[int] | str]) -> None:
-        self._facts = facts
-        self._prompt = prompt
-        self._own = facts.server in ("vllm", "sglang")
-        self.several = facts.server not in ("generic", "llama-cpp-python")
+    def __init__(
+        self,
+        capabilities: ServerCapabilities,
+        send_prompt: Callable[[Prompt], list[int] | str],
+        *,
+        supports_n: bool = False,
+        max_stop_strings: int | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._capabilities = capabilities
+        self._send_prompt = send_prompt
+        self.supports_n = supports_n
+        self._max_stop_strings = max_stop_strings
+        self._parameters = parameters or {}
 
-    def body(self, request: CompletionRequest, left_out: frozenset[str]) -> dict[str, Any]:
-        """The request: see `writing.Route`."""
-        reject_unknown_options(request.extra, EXTRA, self._facts.model)
+    def body(self, request: CompletionRequest, unsupported: frozenset[str]) -> dict[str, Any]:
+        """Return the body of a request: see `Route`."""
+        reject_unknown_options(request.extra, EXTRA, self._capabilities.model)
         body: dict[str, Any] = {
-            "model": self._facts.model,
-            "prompt": self._prompt(request.prompt),
+            "model": self._capabilities.model,
+            "prompt": self._send_prompt(request.prompt),
             "max_tokens": request.max_tokens,
-            **sampling(request, self._facts.server),
+            **generation_parameters(request, self._max_stop_strings),
         }
-        if self._facts.listed:
+        if self._capabilities.max_top_logprobs:
             body["logprobs"] = 1
-        if self._own:
-            body |= {"logprobs": 1, "return_tokens_as_token_ids": True, "return_token_ids": True}
-        return {name: value for name, value in body.items() if name not in left_out}
+        body |= self._parameters
+        return {name: value for name, value in body.items() if name not in unsupported}
 
-    def parts(self, answer: Mapping[str, Any]) -> Iterable[Part]:
-        """What a whole answer holds."""
+    def read_answer(self, answer: Mapping[str, Any]) -> Iterable[CompletionChunk]:
+        """Return the chunks of a complete answer."""
         choices = answer.get("choices")
         if not isinstance(choices, list) or not choices:
             raise MalformedAnswerError(
-                "the answer holds no choices", where=self._facts.model, retryable=True
+                "the answer has no choices", where=self._capabilities.model, retryable=True
             )
-        return [part for choice in choices for part in self._of_choice(choice)]
+        return [_read_choice(choice) for choice in choices]
 
-    def events(self, events: Iterator[Any]) -> Iterator[Part]:
-        """What a stream holds, as it comes."""
+    def read_events(self, events: Iterator[Any]) -> Iterator[CompletionChunk]:
+        """Return the chunks of a stream, as they arrive."""
         for event in events:
             for choice in (event.get("choices") if isinstance(event, Mapping) else None) or ():
-                yield from self._of_choice(choice)
+                yield _read_choice(choice)
 
-    def _of_choice(self, choice: Mapping[str, Any]) -> Iterator[Part]:
-        reason = choice.get("stop_reason")
-        yield Part(
-            int(choice.get("index") or 0),
-            str(choice.get("text") or ""),
-            list(self._told(choice)),
-            choice.get("finish_reason"),
-            reason if isinstance(reason, str) else None,
-            "stop_reason" not in choice,
+
+def _read_choice(choice: Mapping[str, Any]) -> CompletionChunk:
+    reason = choice.get("stop_reason")
+    return CompletionChunk(
+        index=int(choice.get("index") or 0),
+        text=str(choice.get("text") or ""),
+        tokens=list(_read_tokens(choice)),
+        finish_reason=choice.get("finish_reason"),
+        stop_string=reason if isinstance(reason, str) else None,
+        uncertain_end="stop_reason" not in choice,
+    )
+
+
+def _read_tokens(choice: Mapping[str, Any]) -> Iterator[ServerToken]:
+    logprobs = choice.get("logprobs")
+    if not isinstance(logprobs, Mapping):
+        return
+    if isinstance(logprobs.get("content"), list):
+        # llama-server uses the format of the chat route here too.
+        for entry in logprobs["content"]:
+            logprob = normalize_logprob(entry["logprob"])
+            yield ServerToken(token=entry.get("id"), raw=_token_bytes(entry), logprob=logprob)
+        return
+    names = logprobs.get("tokens") or ()
+    values = logprobs.get("token_logprobs") or ()
+    for name, value in zip(names, values, strict=False):
+        token = None
+        if isinstance(name, str) and name.startswith(ID_PREFIX):
+            token, name = parse_token_id(name.removeprefix(ID_PREFIX)), ""
+        yield ServerToken(
+            token=token,
+            raw=str(name).encode("utf-8"),
+            logprob=normalize_logprob(value if value is not None else 0.0),
         )
 
-    def _told(self, choice: Mapping[str, Any]) -> Iterator[Told]:
-        logprobs = choice.get("logprobs")
-        if not isinstance(logprobs, Mapping):
-            return
-        if isinstance(logprobs.get("content"), list):
-            # llama-server writes those of its chat route here as well.
-            for entry in logprobs["content"]:
-                raw = bytes(entry.get("bytes") or entry["token"].encode("utf-8"))
-                yield Told(entry.get("id"), raw, clean(entry["logprob"]))
-            return
-        names = logprobs.get("tokens") or ()
-        values = logprobs.get("token_logprobs") or ()
-        for name, value in zip(names, values, strict=False):
-            token = None
-            if isinstance(name, str) and name.startswith("token_id:"):
-                token, name = token_id(name[9:]), ""
-            yield Told(token, str(name).encode("utf-8"), clean(value if value is not None else 0.0))
+
+def _token_bytes(entry: Mapping[str, Any]) -> bytes:
+    return bytes(entry.get("bytes") or entry["token"].encode("utf-8"))

@@ -1,4 +1,4 @@
-"""/generate: SGLang's own route, which takes ids and tells ids."""
+"""/generate: SGLang's native route, which accepts and returns token ids."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from autocog_core import CompletionRequest, Prompt
 from autocog_core.toolkit import reject_unknown_options
 from autocog_openai.connection.errors import MalformedAnswerError
-from autocog_openai.connection.scorer import clean, token_id
-from autocog_openai.connection.server_capabilities import Facts
-from autocog_openai.connection.streamed_completion import Part, Told
-from autocog_openai.routes.writer import drawing
+from autocog_openai.connection.scorer import normalize_logprob, parse_token_id
+from autocog_openai.connection.server_capabilities import ServerCapabilities
+from autocog_openai.connection.streamed_completion import CompletionChunk, ServerToken
+from autocog_openai.routes.writer import sampling_parameters
 
 EXTRA = (
     *("presence_penalty", "frequency_penalty", "repetition_penalty", "regex", "json_schema"),
@@ -20,79 +20,80 @@ EXTRA = (
 
 
 class GenerateRoute:
-    """SGLang's own route.
+    """SGLang's native route.
 
-    :param prompt: the ids that are sent for a prompt.
-    :param surface: the bytes of a token.
+    :param send_prompt: returns a prompt's token ids.
+    :param token_bytes: returns the bytes of a token.
     """
 
     path = "/generate"
-    stops = True
-    several = True
-    names: Mapping[str, str] = {}
+    supports_stop = True
+    supports_n = True
+    parameter_names: Mapping[str, str] = {}
 
     def __init__(
         self,
-        facts: Facts,
-        prompt: Callable[[Prompt], list[int] | str],
-        surface: Callable[[int], bytes],
+        capabilities: ServerCapabilities,
+        send_prompt: Callable[[Prompt], list[int] | str],
+        token_bytes: Callable[[int], bytes],
     ) -> None:
-        self._facts = facts
-        self._prompt = prompt
-        self._surface = surface
+        self._capabilities = capabilities
+        self._send_prompt = send_prompt
+        self._token_bytes = token_bytes
 
-    def body(self, request: CompletionRequest, left_out: frozenset[str]) -> dict[str, Any]:
-        """The request: see `writing.Route`."""
-        reject_unknown_options(request.extra, EXTRA, self._facts.model)
-        sampling = {"max_new_tokens": request.max_tokens, **drawing(request)}
+    def body(self, request: CompletionRequest, unsupported: frozenset[str]) -> dict[str, Any]:
+        """Return the body of a request: see `Route`."""
+        reject_unknown_options(request.extra, EXTRA, self._capabilities.model)
+        parameters = {"max_new_tokens": request.max_tokens, **sampling_parameters(request)}
         if request.n > 1:
-            sampling["n"] = request.n
+            parameters["n"] = request.n
         if request.seed is not None:
-            sampling["sampling_seed"] = request.seed
+            parameters["sampling_seed"] = request.seed
         if request.stop:
-            sampling["stop"] = list(request.stop)
+            parameters["stop"] = list(request.stop)
         return {
-            "input_ids": self._prompt(request.prompt),
-            "sampling_params": sampling,
+            "input_ids": self._send_prompt(request.prompt),
+            "sampling_params": parameters,
             "return_logprob": True,
             "logprob_start_len": -1,
         }
 
-    def parts(self, answer: Any) -> Iterable[Part]:
-        """What a whole answer holds."""
+    def read_answer(self, answer: Any) -> Iterable[CompletionChunk]:
+        """Return the chunks of a complete answer."""
         answers = answer if isinstance(answer, list) else [answer]
-        return [self._part(number, one, 0, 0) for number, one in enumerate(answers)]
+        return [self._read(index, item, 0, 0) for index, item in enumerate(answers)]
 
-    def events(self, events: Iterator[Any]) -> Iterator[Part]:
-        """What a stream holds, as it comes: each event repeats what came before."""
+    def read_events(self, events: Iterator[Any]) -> Iterator[CompletionChunk]:
+        """Return the chunks of a stream. Each event repeats the text before it."""
         length = count = 0
         for event in events:
-            part = self._part(0, event, length, count)
-            length += len(part.text)
-            count += len(part.tokens)
-            yield part
+            chunk = self._read(0, event, length, count)
+            length += len(chunk.text)
+            count += len(chunk.tokens)
+            yield chunk
 
-    def _part(self, number: int, answer: Any, length: int, count: int) -> Part:
+    def _read(self, index: int, answer: Any, length: int, count: int) -> CompletionChunk:
+        """Return what an answer adds after `length` characters and `count` tokens."""
         try:
             meta = answer["meta_info"]
             entries = meta.get("output_token_logprobs") or []
-            tokens = [
-                Told(token_id(entry[1]), self._surface(token_id(entry[1])), clean(entry[0]))
-                for entry in entries[count:]
-            ]
             reason = meta["finish_reason"]
             matched = reason.get("matched") if isinstance(reason, Mapping) else None
-            kind = reason.get("type") if isinstance(reason, Mapping) else reason
-            return Part(
-                number,
-                str(answer.get("text") or "")[length:],
-                tokens,
-                kind,
-                matched if isinstance(matched, str) else None,
+            return CompletionChunk(
+                index=index,
+                text=str(answer.get("text") or "")[length:],
+                tokens=[self._read_token(entry) for entry in entries[count:]],
+                finish_reason=reason.get("type") if isinstance(reason, Mapping) else reason,
+                stop_string=matched if isinstance(matched, str) else None,
             )
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise MalformedAnswerError(
-                f"the answer is not what /generate promises ({error!r})",
-                where=self._facts.model,
+                f"the answer does not follow the interface of /generate ({error!r})",
+                where=self._capabilities.model,
                 retryable=True,
             ) from error
+
+    def _read_token(self, entry: Any) -> ServerToken:
+        token = parse_token_id(entry[1])
+        logprob = normalize_logprob(entry[0])
+        return ServerToken(token=token, raw=self._token_bytes(token), logprob=logprob)

@@ -1,4 +1,4 @@
-"""/v1/responses: OpenAI's newer route, for models that are not on the chat route."""
+"""/v1/responses: OpenAI's newer route, for models that the chat route does not have."""
 
 from __future__ import annotations
 
@@ -8,86 +8,93 @@ from typing import Any
 from autocog_core import CompletionRequest, Prompt
 from autocog_core.toolkit import reject_unknown_options
 from autocog_openai.connection.errors import MalformedAnswerError, RefusedError
-from autocog_openai.connection.server_capabilities import Facts
-from autocog_openai.connection.streamed_completion import Part, Told
-from autocog_openai.routes.chat import told
-from autocog_openai.routes.writer import drawing
+from autocog_openai.connection.server_capabilities import ServerCapabilities
+from autocog_openai.connection.streamed_completion import CompletionChunk, ServerToken
+from autocog_openai.routes.chat import read_token
+from autocog_openai.routes.writer import sampling_parameters
 
-#: It refuses to write less.
-FEWEST = 16
+#: The server refuses a smaller `max_output_tokens`.
+MIN_OUTPUT_TOKENS = 16
 EXTRA = ("reasoning", "service_tier", "store", "metadata", "user", "text", "truncation")
 
 
 class ResponsesRoute:
-    """The responses route of one server, which knows no stop strings, seeds or alternatives.
+    """The responses route of one server. It has no stop strings, seeds or alternatives.
 
-    :param messages: what is sent for a prompt.
+    :param messages: returns the messages of a prompt.
     """
 
     path = "v1/responses"
-    stops = False
-    several = False
-    names: Mapping[str, str] = {"include": "logprobs", "top_logprobs": "logprobs"}
+    supports_stop = False
+    supports_n = False
+    parameter_names: Mapping[str, str] = {"include": "logprobs", "top_logprobs": "logprobs"}
 
-    def __init__(self, facts: Facts, messages: Callable[[Prompt], list[dict[str, str]]]) -> None:
-        self._facts = facts
+    def __init__(
+        self,
+        capabilities: ServerCapabilities,
+        messages: Callable[[Prompt], list[dict[str, str]]],
+    ) -> None:
+        self._capabilities = capabilities
         self._messages = messages
 
-    def body(self, request: CompletionRequest, left_out: frozenset[str]) -> dict[str, Any]:
-        """The request: see `writing.Route`."""
-        reject_unknown_options(request.extra, EXTRA, self._facts.model)
+    def body(self, request: CompletionRequest, unsupported: frozenset[str]) -> dict[str, Any]:
+        """Return the body of a request: see `Route`."""
+        reject_unknown_options(request.extra, EXTRA, self._capabilities.model)
         body: dict[str, Any] = {
-            "model": self._facts.model,
+            "model": self._capabilities.model,
             "input": self._messages(request.prompt),
-            "max_output_tokens": max(FEWEST, request.max_tokens),
+            "max_output_tokens": max(MIN_OUTPUT_TOKENS, request.max_tokens),
             "store": False,
-            # Of some of these it says that it does not know them; then they are left out.
-            **drawing(request),
+            # The server refuses some of these. The writer then omits them.
+            **sampling_parameters(request),
         }
         if request.seed is not None:
             body["seed"] = request.seed
-        if self._facts.chat_listed and "logprobs" not in left_out:
+        if self._capabilities.chat_max_top_logprobs and "logprobs" not in unsupported:
             body["include"] = ["message.output_text.logprobs"]
-        return {name: value for name, value in body.items() if name not in left_out}
+        return {name: value for name, value in body.items() if name not in unsupported}
 
-    def parts(self, answer: Mapping[str, Any]) -> Iterable[Part]:
-        """What a whole answer holds."""
+    def read_answer(self, answer: Mapping[str, Any]) -> Iterable[CompletionChunk]:
+        """Return the chunks of a complete answer."""
         if not isinstance(answer.get("output"), list):
             raise MalformedAnswerError(
-                "the answer holds no output", where=self._facts.model, retryable=True
+                "the answer has no output", where=self._capabilities.model, retryable=True
             )
-        found = []
+        chunks = []
         for item in answer["output"]:
             for content in item.get("content") or ():
                 if content.get("type") == "refusal":
-                    raise RefusedError(
-                        f"the model refused: {content.get('refusal')}", where=self._facts.model
-                    )
+                    raise self._refused(content)
                 if content.get("type") == "output_text":
-                    found.append(Part(0, str(content["text"]), _told(content.get("logprobs"))))
-        return [*found, self._end(answer)]
+                    text, tokens = str(content["text"]), _read_tokens(content.get("logprobs"))
+                    chunks.append(CompletionChunk(text=text, tokens=tokens))
+        return [*chunks, _read_end(answer)]
 
-    def events(self, events: Iterator[Any]) -> Iterator[Part]:
-        """What a stream holds, as it comes."""
+    def read_events(self, events: Iterator[Any]) -> Iterator[CompletionChunk]:
+        """Return the chunks of a stream, as they arrive."""
         for event in events:
             match event.get("type") if isinstance(event, Mapping) else None:
                 case "response.output_text.delta":
-                    yield Part(0, str(event["delta"]), _told(event.get("logprobs")))
+                    text, tokens = str(event["delta"]), _read_tokens(event.get("logprobs"))
+                    yield CompletionChunk(text=text, tokens=tokens)
                 case "response.refusal.done":
-                    raise RefusedError(
-                        f"the model refused: {event.get('refusal')}", where=self._facts.model
-                    )
+                    raise self._refused(event)
                 case "response.completed" | "response.incomplete":
-                    yield self._end(event["response"])
+                    yield _read_end(event["response"])
                 case "response.failed" | "error":
-                    yield Part(finish="error")
+                    yield CompletionChunk(finish_reason="error")
 
-    def _end(self, answer: Mapping[str, Any]) -> Part:
-        if answer.get("status") in ("failed", "cancelled"):
-            return Part(finish="error")
-        reason = (answer.get("incomplete_details") or {}).get("reason")
-        return Part(finish=str(reason) if reason else "stop")
+    def _refused(self, content: Mapping[str, Any]) -> RefusedError:
+        message = f"the model refused: {content.get('refusal')}"
+        return RefusedError(message, where=self._capabilities.model)
 
 
-def _told(entries: Any) -> list[Told]:
-    return [told(entry) for entry in entries or ()]
+def _read_end(answer: Mapping[str, Any]) -> CompletionChunk:
+    if answer.get("status") in ("failed", "cancelled"):
+        return CompletionChunk(finish_reason="error")
+    reason = (answer.get("incomplete_details") or {}).get("reason")
+    return CompletionChunk(finish_reason=str(reason) if reason else "stop")
+
+
+def _read_tokens(entries: Any) -> list[ServerToken]:
+    return [read_token(entry) for entry in entries or ()]

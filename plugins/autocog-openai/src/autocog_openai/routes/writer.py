@@ -1,6 +1,6 @@
-"""Completions from a server that picks tokens itself, whatever its routes: parts come, texts grow.
+"""Completions through a route of OpenAI's API or a similar one.
 
-A parameter that the model refuses is left out, said once, and remembered.
+If the model refuses a parameter, the writer omits it from then on. The log names it once.
 """
 
 from __future__ import annotations
@@ -17,43 +17,51 @@ from autocog_openai.connection.errors import (
     ConnectionFailedError,
     RefusedError,
     UnsupportedError,
-    malformed,
+    malformed_answer_error,
 )
-from autocog_openai.connection.streamed_completion import Part, Written
-from autocog_openai.connection.usage import Spending
-from autocog_openai.routes.fields import MOST_STOPS
+from autocog_openai.connection.streamed_completion import CompletionChunk, StreamedCompletion
+from autocog_openai.connection.usage import UsageCounter
 
 log = logging.getLogger(__name__)
 
+#: Parameters that cannot be omitted.
+REQUIRED = ("model", "prompt", "messages")
+
 
 class Route(Protocol):
-    """A route of a server that writes text."""
+    """A route that writes text.
+
+    :ivar path: as in `Connection.post`.
+    :ivar supports_n: whether one request may ask for several alternatives.
+    :ivar supports_stop: whether the server searches for stop strings.
+    :ivar parameter_names: names of parameters in error messages, if they differ from those in the
+        request.
+    """
 
     path: str
-    #: Whether one request may ask for several alternatives.
-    several: bool
-    #: Whether it looks for stop strings itself.
-    stops: bool
-    #: Where parameters are called otherwise, for errors that name them.
-    names: Mapping[str, str]
+    supports_n: bool
+    supports_stop: bool
+    parameter_names: Mapping[str, str]
 
-    def body(self, request: CompletionRequest, left_out: frozenset[str]) -> dict[str, Any]:
-        """The request; `left_out`: parameters that the model refuses."""
+    def body(self, request: CompletionRequest, unsupported: frozenset[str]) -> dict[str, Any]:
+        """Return the body of a request, without the parameters in `unsupported`."""
         ...
 
-    def parts(self, answer: Mapping[str, Any]) -> Iterable[Part]:
-        """What a whole answer holds."""
+    def read_answer(self, answer: Any) -> Iterable[CompletionChunk]:
+        """Return the chunks of a complete answer."""
         ...
 
-    def events(self, events: Iterator[Any]) -> Iterator[Part]:
-        """What a stream holds, as it comes."""
+    def read_events(self, events: Iterator[Any]) -> Iterator[CompletionChunk]:
+        """Return the chunks of a stream, as they arrive."""
         ...
 
 
 class Writer:
     """Writes through one route, and remembers what the model refuses.
 
-    :param id_of: the id of a token's bytes; None where it is not one token.
+    :param id_of: returns the id of a token's bytes; None if they are not exactly one token.
+    :param refused: parameters that the model is known to refuse.
+    :ivar unsupported_parameters: the parameters that are omitted.
     """
 
     def __init__(
@@ -63,114 +71,138 @@ class Writer:
         id_of: Callable[[bytes], int | None],
         refused: Sequence[str] = (),
     ) -> None:
-        self.refused = frozenset(refused)
+        self.unsupported_parameters = frozenset(refused)
         self._connection = connection
         self._route = route
         self._id_of = id_of
-        self._named: set[str] = set()
-        self._naming = threading.Lock()
+        self._logged: set[str] = set()
+        self._log_lock = threading.Lock()
 
     def write(self, request: CompletionRequest) -> Completion:
-        """All alternatives of a request, by as few requests as the route needs."""
+        """Write all alternatives of a request, with as few HTTP requests as possible."""
         if request.n > 1 and request.temperature == 0:
-            # Greedy decoding has one result, and some servers refuse to give it twice.
-            one = self.write(replace(request, n=1))
-            return replace(one, alternatives=(one,) * (request.n - 1))
-        # A stop that the server does not look for must be seen as soon as it comes.
-        cut = bool(request.stop) and ("stop" in self.refused or not self._route.stops)
-        several = self._route.several and "n" not in self.refused
-        if request.n == 1 or (several and request.on_text is None and not cut):
-            found = self._once(request)
-        else:
-            singly = [
-                replace(
-                    request,
-                    n=1,
-                    seed=None if request.seed is None else request.seed + number,
-                    on_text=request.on_text if number == 0 else None,
-                )
-                for number in range(request.n)
-            ]
-            found = [one for group in self._connection.gather(self._once, singly) for one in group]
-        first, *others = found
-        counts = [each.tokens_evaluated for each in found if each.tokens_evaluated is not None]
+            # Greedy decoding has one result, and some servers refuse n > 1.
+            greedy = self.write(replace(request, n=1))
+            return replace(greedy, alternatives=(greedy,) * (request.n - 1))
+        first, *others = self._write_all(request)
+        counts = [
+            completion.tokens_evaluated
+            for completion in (first, *others)
+            if completion.tokens_evaluated is not None
+        ]
         return replace(
             first, alternatives=tuple(others), tokens_evaluated=sum(counts) if counts else None
         )
 
-    def _once(self, request: CompletionRequest) -> list[Completion]:
+    def _write_all(self, request: CompletionRequest) -> list[Completion]:
+        can_request_n = self._route.supports_n and "n" not in self.unsupported_parameters
+        must_stream = request.on_text is not None or self._must_search_stop(
+            request, self.unsupported_parameters
+        )
+        if request.n == 1 or (can_request_n and not must_stream):
+            return self._write_supported(request)
+        requests = [
+            replace(
+                request,
+                n=1,
+                seed=None if request.seed is None else request.seed + index,
+                on_text=request.on_text if index == 0 else None,
+            )
+            for index in range(request.n)
+        ]
+        groups = self._connection.map_concurrently(self._write_supported, requests)
+        return [completion for group in groups for completion in group]
+
+    def _must_search_stop(self, request: CompletionRequest, unsupported: frozenset[str]) -> bool:
+        """Whether only the plugin searches for stop strings, and must see text as it comes."""
+        return bool(request.stop) and ("stop" in unsupported or not self._route.supports_stop)
+
+    def _write_supported(self, request: CompletionRequest) -> list[Completion]:
+        """Write; repeat the request without each parameter that the model refuses."""
         while True:
-            left_out = self.refused
-            self._name(left_out & self._route.body(request, frozenset()).keys())
+            unsupported = self.unsupported_parameters
+            self._log_omitted(unsupported & self._route.body(request, frozenset()).keys())
             try:
-                return self._ask(request, left_out)
+                return self._send(request, unsupported)
             except UnsupportedError as error:
-                name = self._route.names.get(error.parameter or "", error.parameter)
-                if name is None or name in left_out or name in ("model", "prompt", "messages"):
+                name = self._route.parameter_names.get(error.parameter or "", error.parameter)
+                if name is None or name in unsupported or name in REQUIRED:
                     raise
-                self.refused |= {name}
+                self.unsupported_parameters |= {name}
                 if name == "n":
-                    # One by one, then.
-                    found = self.write(request)
-                    return [replace(found, alternatives=()), *found.alternatives]
+                    completion = self.write(request)
+                    return [replace(completion, alternatives=()), *completion.alternatives]
 
-    def _name(self, left_out: Iterable[str]) -> None:
-        """Say what is left out, each once."""
-        with self._naming:
-            fresh = sorted(set(left_out) - self._named)
-            self._named.update(fresh)
+    def _log_omitted(self, omitted: Iterable[str]) -> None:
+        with self._log_lock:
+            fresh = sorted(set(omitted) - self._logged)
+            self._logged.update(fresh)
         for name in fresh:
-            log.warning("%s does not take %s: it is left out", self._connection.where, name)
+            log.warning("%s does not support %s: it is omitted", self._connection.where, name)
 
-    def _ask(self, request: CompletionRequest, left_out: frozenset[str]) -> list[Completion]:
-        body = self._route.body(request, left_out)
-        written = [Written(request, self._id_of, show=number == 0) for number in range(request.n)]
-        cut = bool(request.stop) and ("stop" in left_out or not self._route.stops)
-        watched = request.on_text is not None or cut
-        spending = Spending()
-        if watched and request.n == 1:
-            body["stream"] = True
-            if "stream_options" not in left_out:
+    def _send(self, request: CompletionRequest, unsupported: frozenset[str]) -> list[Completion]:
+        body = self._route.body(request, unsupported)
+        alternatives = [
+            StreamedCompletion(request, self._id_of, show=index == 0) for index in range(request.n)
+        ]
+        must_stream = request.on_text is not None or self._must_search_stop(request, unsupported)
+        counter = UsageCounter()
+        if must_stream and request.n == 1:
+            if "stream_options" not in unsupported:
                 body["stream_options"] = {"include_usage": True}
-            with self._connection.stream(self._route.path, body, spending=spending) as events:
-                for part in self._parts(self._route.events, events):
-                    written[0].take(self._checked(part))
-                    if written[0].done:
-                        break
-            if not written[0].ended:
-                raise ConnectionFailedError(
-                    "the stream ended before the text did",
-                    where=self._connection.where,
-                    retryable=True,
-                )
+            self._receive_stream({**body, "stream": True}, alternatives[0], counter)
         else:
-            answer = self._connection.post(self._route.path, body, spending=spending)
-            for part in self._parts(self._route.parts, answer):
-                if 0 <= part.number < len(written):
-                    written[part.number].take(self._checked(part))
-            if not all(one.heard for one in written):
-                raise malformed(self._connection.where, "fewer texts than were asked for")
-        first, *others = written
-        return [first.completion(spending.evaluated), *(other.completion(0) for other in others)]
+            answer = self._connection.post(self._route.path, body, counter=counter)
+            for chunk in self._parse(self._route.read_answer, answer):
+                if 0 <= chunk.index < len(alternatives):
+                    alternatives[chunk.index].append(self._checked(chunk))
+            if not all(alternative.has_chunks for alternative in alternatives):
+                raise malformed_answer_error(
+                    self._connection.where, "fewer alternatives than requested"
+                )
+        first, *others = alternatives
+        return [
+            first.completion(counter.tokens_evaluated),
+            *(other.completion(0) for other in others),
+        ]
 
-    def _parts(self, read: Callable[[Any], Iterable[Part]], told: Any) -> Iterator[Part]:
+    def _receive_stream(
+        self, body: Mapping[str, Any], alternative: StreamedCompletion, counter: UsageCounter
+    ) -> None:
+        with self._connection.stream(self._route.path, body, counter=counter) as events:
+            for chunk in self._parse(self._route.read_events, events):
+                alternative.append(self._checked(chunk))
+                if alternative.is_done:
+                    break
+        if not alternative.has_ended:
+            raise ConnectionFailedError(
+                "the stream ended before the text did",
+                where=self._connection.where,
+                retryable=True,
+            )
+
+    def _parse(
+        self, read: Callable[[Any], Iterable[CompletionChunk]], answer: Any
+    ) -> Iterator[CompletionChunk]:
         try:
-            yield from read(told)
+            yield from read(answer)
         except AutocogError:
             raise
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            raise malformed(self._connection.where, error) from error
+            raise malformed_answer_error(self._connection.where, error) from error
 
-    def _checked(self, part: Part) -> Part:
-        if part.finish == "content_filter":
+    def _checked(self, chunk: CompletionChunk) -> CompletionChunk:
+        if chunk.finish_reason == "content_filter":
             raise RefusedError("a content filter cut the answer", where=self._connection.where)
-        if part.finish in ("error", "abort", "cancelled", "failed"):
-            raise EngineError("the server broke off", where=self._connection.where, retryable=True)
-        return part
+        if chunk.finish_reason in ("error", "abort", "cancelled", "failed"):
+            raise EngineError(
+                "the server aborted the answer", where=self._connection.where, retryable=True
+            )
+        return chunk
 
 
-def drawing(request: CompletionRequest) -> dict[str, Any]:
-    """How tokens are drawn: what is not as it is by default anyway."""
+def sampling_parameters(request: CompletionRequest) -> dict[str, Any]:
+    """Return the temperature, and the other sampling parameters that are not the default."""
     body: dict[str, Any] = {"temperature": request.temperature, **request.extra}
     if request.top_p < 1:
         body["top_p"] = request.top_p
@@ -181,13 +213,19 @@ def drawing(request: CompletionRequest) -> dict[str, Any]:
     return body
 
 
-def sampling(request: CompletionRequest, server: str) -> dict[str, Any]:
-    """How tokens are drawn, how many texts are written, and where they end."""
-    body = drawing(request)
+def generation_parameters(
+    request: CompletionRequest, max_stop_strings: int | None
+) -> dict[str, Any]:
+    """Return the sampling parameters, `n`, `seed` and `stop`.
+
+    :param max_stop_strings: how many the server accepts; None is unlimited. More are not sent,
+        because the plugin searches for them too.
+    """
+    body = sampling_parameters(request)
     if request.n > 1:
         body["n"] = request.n
     if request.seed is not None:
         body["seed"] = request.seed
-    if request.stop and (server != "openai" or len(request.stop) <= MOST_STOPS):
+    if request.stop and (max_stop_strings is None or len(request.stop) <= max_stop_strings):
         body["stop"] = list(request.stop)
     return body

@@ -1,1 +1,1 @@
-"""What is particular about each kind of server."""
+"""One file for each server dialect: `dialect.py` has the base class, `registry.py` the list."""

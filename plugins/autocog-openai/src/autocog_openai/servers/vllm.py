@@ -1,129 +1,203 @@
-"""vLLM: exact values of named tokens by `logprob_token_ids`, which keeps its cache of prefixes.
+"""vLLM: exact log-probabilities of named tokens through `logprob_token_ids`.
 
-As of vLLM 0.28; `prompt_logprobs` would switch that cache off, so it is not used.
+This is the interface of vLLM 0.28. `prompt_logprobs` is not used: it disables the prefix cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
+from autocog_core import Message, Prompt, TokenPiece
 from autocog_openai.connection.client import Connection
-from autocog_openai.connection.errors import malformed
-from autocog_openai.connection.scorer import Heard, Wanted, clean, token_id
-from autocog_openai.connection.server_capabilities import Facts
-from autocog_openai.servers.eos_tokens import find_ends
+from autocog_openai.connection.errors import malformed_answer_error
+from autocog_openai.connection.scorer import (
+    PositionAnswer,
+    PositionRequest,
+    Scorer,
+    normalize_logprob,
+    parse_token_id,
+)
+from autocog_openai.connection.server_capabilities import ServerCapabilities
+from autocog_openai.routes.chat import ChatRoute
+from autocog_openai.routes.completions import ID_PREFIX, CompletionsRoute
+from autocog_openai.servers.dialect import Messages, SendPrompt, ServerDialect
+from autocog_openai.servers.eos_tokens import find_eos_tokens
 
-#: Of `logprob_token_ids` in one request.
-MOST_NAMED = 128
+#: The maximum of `logprob_token_ids` in one request.
+MAX_NAMED_IDS = 128
+
+
+class VllmDialect(ServerDialect):
+    """vLLM's OpenAI-compatible server."""
+
+    name = "vllm"
+    owned_by = "vllm"
+    build_route = "/version"
+    build_fields = ("version",)
+    listing_parameters: ClassVar[Mapping[str, Any]] = {"return_tokens_as_token_ids": True}
+    strips_messages = True
+
+    def probe(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        start = self._tokenize("a", add_special_tokens=False)
+        with_bos = self._tokenize("a", add_special_tokens=True)
+        bos = with_bos[0] if len(with_bos) == len(start) + 1 else None
+        body = {
+            "model": self.model,
+            "prompt": with_bos,
+            "max_tokens": 1,
+            "temperature": 0.0,
+            "return_tokens_as_token_ids": True,
+        }
+        # Unlikely tokens: older versions, which ignore the parameter, do not list them.
+        named = {start[-1], max(0, start[-1] - 1)}
+        answer = self.connection.post(
+            "v1/completions", {**body, "logprobs": 1, "logprob_token_ids": sorted(named)}
+        )
+        listing = answer["choices"][0]["logprobs"]["top_logprobs"][0]
+
+        def ends_text(token: int) -> bool:
+            forced = {**body, "max_tokens": 2, "allowed_token_ids": [token]}
+            choice = self.connection.post("v1/completions", forced)["choices"][0]
+            return bool(choice["finish_reason"] == "stop")
+
+        return {
+            **find_eos_tokens(
+                self.connection, lambda text: self.tokenize(text, parse_special=True), ends_text
+            ),
+            "version": str(self.connection.get("/version").get("version", "")),
+            "context_length": entry.get("max_model_len"),
+            "bos": bos,
+            "adds_bos": bos is not None,
+            "tokenizer_route": "vllm",
+            "completions": True,
+            "token_ids": True,
+            "token_logprobs": named <= set(map(_parse_name, listing)),
+            "chat": True,
+            "prefill": True,
+            "choice_constraint": True,
+            "chat_template": True,
+        }
+
+    def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
+        return self._tokenize(text, add_special_tokens=False)
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        body = {"model": self.model, "tokens": list(tokens)}
+        return str(self.connection.post("/detokenize", body)["prompt"])
+
+    def scorer(self, capabilities: ServerCapabilities) -> Scorer:
+        return VllmScorer(self.connection, capabilities)
+
+    def writing_route(
+        self,
+        capabilities: ServerCapabilities,
+        send_prompt: SendPrompt,
+        token_bytes: Callable[[int], bytes],
+    ) -> CompletionsRoute:
+        parameters = {
+            "logprobs": 1,
+            "return_tokens_as_token_ids": True,
+            "return_token_ids": True,
+        }
+        return CompletionsRoute(capabilities, send_prompt, supports_n=True, parameters=parameters)
+
+    def chat_route(self, capabilities: ServerCapabilities, messages: Messages) -> ChatRoute:
+        parameters = {"continue_final_message": True, "add_generation_prompt": False}
+        return ChatRoute(capabilities, messages, supports_n=True, continue_parameters=parameters)
+
+    def chat_prompt(
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool,
+        capabilities: ServerCapabilities,
+    ) -> Prompt:
+        body = {
+            "model": self.model,
+            "messages": [dict(message) for message in messages],
+            "add_generation_prompt": add_generation_prompt,
+            "continue_final_message": False,
+        }
+        answer = self.connection.post("/tokenize", body)
+        try:
+            return Prompt((TokenPiece(tuple(map(parse_token_id, answer["tokens"]))),))
+        except (KeyError, TypeError, ValueError) as error:
+            raise malformed_answer_error(self.connection.where, error) from error
+
+    def constraint_parameters(self, choices: Sequence[str]) -> dict[str, Any]:
+        return {"structured_outputs": {"choice": list(choices)}}
+
+    def read_constrained_choice(self, text: str) -> str:
+        return text
+
+    def _tokenize(self, text: str, *, add_special_tokens: bool) -> list[int]:
+        body = {"model": self.model, "prompt": text, "add_special_tokens": add_special_tokens}
+        return list(map(int, self.connection.post("/tokenize", body)["tokens"]))
 
 
 class VllmScorer:
-    """One request a position, or several where more tokens are named than one may ask for."""
+    """Sends one request for each position, or several if there are too many named tokens."""
 
-    def __init__(self, connection: Connection, facts: Facts) -> None:
+    def __init__(self, connection: Connection, capabilities: ServerCapabilities) -> None:
         self._connection = connection
-        self._facts = facts
+        self._capabilities = capabilities
 
-    def plan(self, wanted: Wanted, heard: Heard) -> Sequence[Wanted]:
-        """Named tokens and the likeliest ones come by requests of their own."""
-        tokens, named, top = wanted.tokens, wanted.named, wanted.top
-        if named and not self._facts.named:
+    def plan(self, request: PositionRequest, answer: PositionAnswer) -> Sequence[PositionRequest]:
+        """Request named tokens and most likely tokens separately."""
+        tokens, named_ids, top_k = request.tokens, request.named_ids, request.top_k
+        limit = self._capabilities.max_top_logprobs
+        if named_ids and not self._capabilities.token_logprobs:
             return []
-        if top and heard.listed and heard.listed >= self._facts.listed >= 0:
+        if top_k and answer.top_k and answer.top_k >= limit >= 0:
             return []
-        parts = range(0, len(named), MOST_NAMED)
-        found = [Wanted(tokens, named[start : start + MOST_NAMED]) for start in parts]
-        if top:
-            most = self._facts.listed
-            if most >= 0:
-                top = most if top < 0 else min(top, most)
-            found.append(Wanted(tokens, (), top))
-        return found
+        requests = [
+            PositionRequest(tokens=tokens, named_ids=named_ids[start : start + MAX_NAMED_IDS])
+            for start in range(0, len(named_ids), MAX_NAMED_IDS)
+        ]
+        if top_k:
+            if limit >= 0:
+                top_k = limit if top_k < 0 else min(top_k, limit)
+            requests.append(PositionRequest(tokens=tokens, top_k=top_k))
+        return requests
 
-    def ask(self, wanted: Wanted) -> Heard:
-        """One token is sampled; only what is told about its position counts."""
+    def request(self, request: PositionRequest) -> PositionAnswer:
+        """Let the server generate one token, and return the log-probabilities at its position."""
         body: dict[str, Any] = {
-            "model": self._facts.model,
-            "prompt": list(wanted.tokens),
+            "model": self._capabilities.model,
+            "prompt": list(request.tokens),
             "max_tokens": 1,
             "temperature": 0.0,
-            "logprobs": wanted.top,
+            "logprobs": request.top_k,
             "return_tokens_as_token_ids": True,
         }
-        if wanted.named:
-            # Beside named ones the number of the likeliest counts only towards its cap.
+        if request.named_ids:
+            # The server lists only the named tokens, but `logprobs` must be set.
             body["logprobs"] = 1
-            body["logprob_token_ids"] = list(wanted.named)
+            body["logprob_token_ids"] = list(request.named_ids)
         answer = self._connection.post("v1/completions", body)
         try:
             listing = answer["choices"][0]["logprobs"]["top_logprobs"][0]
-            found = {id_of(name): clean(value) for name, value in listing.items()}
+            logprobs = {
+                _parse_name(name): normalize_logprob(value) for name, value in listing.items()
+            }
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            raise malformed(self._connection.where, error) from error
-        missing = set(wanted.named) - found.keys()
+            raise malformed_answer_error(self._connection.where, error) from error
+        missing = set(request.named_ids) - logprobs.keys()
         if missing:
-            raise malformed(self._connection.where, f"token {min(missing)} is not answered")
-        listed = 0 if wanted.named else (wanted.top if wanted.top < 0 else len(found))
-        return Heard(found, listed, evaluated(answer))
+            raise malformed_answer_error(self._connection.where, f"token {min(missing)} is missing")
+        top_k = 0 if request.named_ids else (request.top_k if request.top_k < 0 else len(logprobs))
+        return PositionAnswer(
+            logprobs=logprobs, top_k=top_k, tokens_evaluated=_count_uncached(answer)
+        )
 
 
-def id_of(name: str) -> int:
-    """The id in "token_id:5"."""
-    return token_id(name.removeprefix("token_id:"))
+def _parse_name(name: str) -> int:
+    """Return the id in "token_id:5"."""
+    return parse_token_id(name.removeprefix(ID_PREFIX))
 
 
-def evaluated(answer: Mapping[str, Any]) -> int:
-    """Prompt tokens of an answer that were not in the server's cache."""
+def _count_uncached(answer: Mapping[str, Any]) -> int:
+    """Return the number of prompt tokens that were not in the server's cache."""
     usage = answer.get("usage") or {}
     details = usage.get("prompt_tokens_details") or {}
     return int(usage.get("prompt_tokens") or 0) - int(details.get("cached_tokens") or 0)
-
-
-def find_out(connection: Connection, model: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """What this vLLM offers: which of its fields this version knows is tried."""
-    start = list(map(int, connection.post("/tokenize", _asked(model, "a", False))["tokens"]))
-    with_start = list(map(int, connection.post("/tokenize", _asked(model, "a", True))["tokens"]))
-    body = {
-        "model": model,
-        "prompt": with_start,
-        "max_tokens": 1,
-        "temperature": 0.0,
-        "return_tokens_as_token_ids": True,
-    }
-    # The least likely of the tokens at hand: it is not told unless it is named.
-    named = {start[-1], max(0, start[-1] - 1)}
-    answer = connection.post(
-        "v1/completions", {**body, "logprobs": 1, "logprob_token_ids": sorted(named)}
-    )
-    told = answer["choices"][0]["logprobs"]["top_logprobs"][0]
-    bos = with_start[0] if len(with_start) == len(start) + 1 else None
-
-    def ends(token: int) -> bool:
-        forced = {**body, "max_tokens": 2, "allowed_token_ids": [token]}
-        choice = connection.post("v1/completions", forced)["choices"][0]
-        return bool(choice["finish_reason"] == "stop")
-
-    def ids(text: str) -> list[int]:
-        return list(map(int, connection.post("/tokenize", _asked(model, text, False))["tokens"]))
-
-    special, eos = find_ends(connection, ids, ends)
-    return {
-        "special": special,
-        "eos": eos,
-        "version": str(connection.get("/version").get("version", "")),
-        "context_length": entry.get("max_model_len"),
-        "bos": bos,
-        "adds_bos": bos is not None,
-        "tokenize": "vllm",
-        "completions": True,
-        "token_ids": True,
-        "named": named <= {id_of(name) for name in told},
-        "chat": True,
-        "prefill": True,
-        "structured": True,
-    }
-
-
-def _asked(model: str, text: str, special: bool) -> dict[str, Any]:
-    return {"model": model, "prompt": text, "add_special_tokens": special}

@@ -1,1 +1,1 @@
-"""Tokenizers for servers."""
+"""Tokenizers of models on servers."""

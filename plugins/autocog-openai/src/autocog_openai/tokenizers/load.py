@@ -1,63 +1,57 @@
-"""Text to ids and back: by the server's own route, by tiktoken, or from a tokenizer file."""
+"""Tokenizers: the server's own route, tiktoken, or a tokenizer file."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from autocog_core import CapabilityError, ConfigError, InputError
 from autocog_core.toolkit import shorten
-from autocog_openai.connection.client import Connection
-from autocog_openai.connection.server_capabilities import Facts
+from autocog_openai.connection.server_capabilities import ServerCapabilities
+from autocog_openai.servers.dialect import ServerDialect
 from autocog_openai.tokenizers.route_tokenizer import RouteTokenizer
-
-#: What special tokens look like.
-_MARK = re.compile(r"<[^<>\s]{1,80}>|\[[A-Z_/]{1,40}\]")
 
 
 class Tokenizer(Protocol):
-    """What turns text into ids, without any special token of its own accord."""
+    """Turns text into ids and back. It adds no special tokens."""
 
     def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
-        """The ids of one text."""
+        """Return the ids of a text."""
         ...
 
-    def surface(self, token: int) -> bytes:
-        """The bytes of one token; special ones have none."""
+    def token_bytes(self, token: int) -> bytes:
+        """Return the bytes of a token; special tokens have none."""
         ...
 
     def detokenize(self, tokens: Sequence[int]) -> bytes:
-        """The bytes of several tokens."""
+        """Return the bytes of several tokens."""
         ...
 
     @property
     def size(self) -> int | None:
-        """V, where it is known."""
+        """The vocabulary size, if it is known."""
         ...
 
 
-def tokenizer_for(connection: Connection, facts: Facts) -> Tokenizer:
-    """The tokenizer of a model: a file or name that was given, else the server's route.
+def create_tokenizer(dialect: ServerDialect, capabilities: ServerCapabilities) -> Tokenizer:
+    """Return the tokenizer of a model: that of the option `tokenizer`, else the server's.
 
-    :raises ConfigError: where neither is there.
+    :raises ConfigError: if there is neither, and tiktoken does not know the model.
     """
-    encoding = connection.options.tokenizer
-    if encoding is not None:
-        path = Path(encoding).expanduser()
-        if path.exists():
-            return FileTokenizer(path)
-        return TiktokenTokenizer(encoding)
-    if facts.tokenize:
-        return RouteTokenizer(connection, facts)
-    return TiktokenTokenizer.of_model(facts.model)
+    name = dialect.connection.options.tokenizer
+    if name is not None:
+        path = Path(name).expanduser()
+        return FileTokenizer(path) if path.exists() else TiktokenTokenizer(name)
+    if capabilities.tokenizer_route:
+        return RouteTokenizer(dialect, capabilities)
+    return TiktokenTokenizer.of_model(capabilities.model)
 
 
 class TiktokenTokenizer:
     """One of tiktoken's encodings.
 
-    :raises ConfigError: for an unknown name, or one that cannot be downloaded.
+    :raises ConfigError: if the name is unknown, or the encoding cannot be downloaded.
     """
 
     def __init__(self, name: str) -> None:
@@ -65,15 +59,15 @@ class TiktokenTokenizer:
 
         if name not in tiktoken.list_encoding_names():
             raise ConfigError(
-                f"{name!r} is no encoding of tiktoken, and no file",
+                f"{name!r} is neither an encoding of tiktoken nor a file",
                 where="tokenizer",
-                hint="one of " + ", ".join(sorted(tiktoken.list_encoding_names())),
+                hint="encodings: " + ", ".join(sorted(tiktoken.list_encoding_names())),
             )
         try:
             self._encoding = tiktoken.get_encoding(name)
         except Exception as error:
             raise ConfigError(
-                f"tiktoken downloads {name!r} when it is first used, and could not: {error}",
+                f"tiktoken cannot download {name!r}: {error}",
                 where="tokenizer",
                 hint="connect to the internet once, or set TIKTOKEN_CACHE_DIR to a folder with it",
             ) from error
@@ -81,20 +75,23 @@ class TiktokenTokenizer:
         self._special = frozenset(self._encoding._special_tokens.values())
 
     def detokenize(self, tokens: Sequence[int]) -> bytes:
-        """The bytes of several tokens."""
-        return b"".join(map(self.surface, tokens))
+        """Return the bytes of several tokens."""
+        return b"".join(map(self.token_bytes, tokens))
 
     @classmethod
     def of_model(cls, model: str) -> TiktokenTokenizer:
-        """The encoding that tiktoken knows for a model."""
+        """Return tiktoken's encoding for a model.
+
+        :raises ConfigError: if tiktoken does not know the model.
+        """
         import tiktoken
 
         try:
             name = tiktoken.encoding_name_for_model(model)
         except KeyError as error:
             raise ConfigError(
-                f"tiktoken does not know which encoding {model!r} has, and the server does not "
-                "tokenize",
+                f"tiktoken does not know the encoding of {model!r}, and the server has no "
+                "tokenizer route",
                 where="tokenizer",
                 hint='give tokenizer = "o200k_base", or the path of a tokenizer.json',
             ) from error
@@ -102,35 +99,39 @@ class TiktokenTokenizer:
 
     @property
     def special(self) -> dict[str, int]:
-        """Special tokens by their texts."""
+        """Ids of special tokens, by their texts."""
         return dict(self._encoding._special_tokens)
 
     def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
-        """The ids of one text."""
+        """Return the ids of a text."""
         if parse_special:
             return self._encoding.encode(text, allowed_special="all")
         return self._encoding.encode(text, disallowed_special=())
 
-    def surface(self, token: int) -> bytes:
-        """The bytes of one token; special ones have none."""
+    def token_bytes(self, token: int) -> bytes:
+        """Return the bytes of a token; special tokens have none."""
         if token in self._special:
             return b""
         try:
             return self._encoding.decode_single_token_bytes(token)
         except KeyError:
-            # Some ids stand for nothing.
+            # Some ids are unused.
             return b""
 
 
 class FileTokenizer:
-    """A tokenizer.json, read by the library `tokenizers`."""
+    """A `tokenizer.json`, read by the library `tokenizers`.
+
+    :param path: the file or its folder.
+    :raises ConfigError: if the library is not installed, or the file is not a tokenizer.
+    """
 
     def __init__(self, path: Path) -> None:
         try:
             from tokenizers import Tokenizer as FastTokenizer
         except ImportError as error:
             raise ConfigError(
-                "reading a tokenizer file needs the package tokenizers",
+                "a tokenizer file needs the package tokenizers",
                 where="tokenizer",
                 hint='pip install "autocog-openai[tokenizers]"',
             ) from error
@@ -138,77 +139,78 @@ class FileTokenizer:
         try:
             self._tokenizer: Any = FastTokenizer.from_file(str(file))
         except Exception as error:
-            raise ConfigError(f"{file} is no tokenizer: {error}", where="tokenizer") from error
+            raise ConfigError(f"{file} is not a tokenizer: {error}", where="tokenizer") from error
         self.size = int(self._tokenizer.get_vocab_size(with_added_tokens=True))
         added = self._tokenizer.get_added_tokens_decoder()
-        self._special = {token for token, each in added.items() if each.special}
-        self._surfaces: dict[int, bytes] = {}
+        self._special = {token for token, content in added.items() if content.special}
+        self._bytes: dict[int, bytes] = {}
 
     @property
     def bos(self) -> int | None:
-        """What it puts before every text."""
-        with_start = self._tokenizer.encode("a", add_special_tokens=True).ids
-        return with_start[0] if with_start[:1] and with_start[0] in self._special else None
+        """The token that the tokenizer puts before every text, if there is one."""
+        ids = self._tokenizer.encode("a", add_special_tokens=True).ids
+        return ids[0] if ids[:1] and ids[0] in self._special else None
 
     @property
     def special(self) -> dict[str, int]:
-        """Special tokens by their texts."""
+        """Ids of special tokens, by their texts."""
         return {self._tokenizer.id_to_token(token): token for token in self._special}
 
     def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
-        """The ids of one text."""
+        """Return the ids of a text."""
         self._tokenizer.encode_special_tokens = not parse_special
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def detokenize(self, tokens: Sequence[int]) -> bytes:
-        """The bytes of several tokens."""
-        return b"".join(map(self.surface, tokens))
+        """Return the bytes of several tokens."""
+        return b"".join(map(self.token_bytes, tokens))
 
-    def surface(self, token: int) -> bytes:
-        """The bytes of one token; special ones have none."""
+    def token_bytes(self, token: int) -> bytes:
+        """Return the bytes of a token; special tokens have none."""
         if token in self._special:
             return b""
-        found = self._surfaces.get(token)
-        if found is None:
-            found = self._surfaces[token] = _bytes_of(self._tokenizer, token)
-        return found
+        raw = self._bytes.get(token)
+        if raw is None:
+            raw = self._bytes[token] = _read_token_bytes(self._tokenizer, token)
+        return raw
 
 
-def continuing(tokenizer: Tokenizer, text: str) -> list[int]:
-    """The ids of a text in the middle of others, for tokenizers that put a blank before texts.
+def tokenize_continuation(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Return the ids of a text that continues another one.
 
-    :raises InputError: where the tokenizer lets nothing stand before it unchanged.
+    For tokenizers that put a space before every text.
+
+    :raises InputError: if the tokens depend on the text before.
     """
     for anchor in ("\n", "\x01", "."):
-        before = tokenizer.tokenize(anchor, parse_special=False)
-        whole = tokenizer.tokenize(anchor + text, parse_special=False)
-        if whole[: len(before)] == before:
-            return whole[len(before) :]
-    raise InputError("its tokens depend on what is before it", where=repr(shorten(text, 40)))
+        anchor_ids = tokenizer.tokenize(anchor, parse_special=False)
+        ids = tokenizer.tokenize(anchor + text, parse_special=False)
+        if ids[: len(anchor_ids)] == anchor_ids:
+            return ids[len(anchor_ids) :]
+    raise InputError("the tokens depend on the text before", where=repr(shorten(text, 40)))
 
 
-def _bytes_of(tokenizer: Any, token: int) -> bytes:
-    """The bytes of one token: those of a byte-level piece, or of its text."""
+def _read_token_bytes(tokenizer: Any, token: int) -> bytes:
+    """Return the bytes of one token of the library `tokenizers`."""
     piece = tokenizer.id_to_token(token)
     if piece is None:
         raise CapabilityError(f"token {token} is not in the tokenizer file", where="tokenizer")
     if piece.startswith("<0x") and piece.endswith(">") and len(piece) == 6:
         return bytes([int(piece[3:5], 16)])
     if "ByteLevel" in str(type(tokenizer.decoder)) or "ByteLevel" in repr(tokenizer.decoder):
-        return (
-            bytes(_BYTES[letter] for letter in piece)
-            if set(piece) <= _BYTES.keys()
-            else (piece.encode("utf-8"))
-        )
+        if set(piece) <= BYTE_OF_LETTER.keys():
+            return bytes(BYTE_OF_LETTER[letter] for letter in piece)
+        return str(piece).encode("utf-8")
     return str(piece).replace("\u2581", " ").encode("utf-8")
 
 
-def _byte_letters() -> dict[str, int]:
-    """The letters by which byte-level tokenizers write bytes: those that print, as they are."""
-    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in plain]
-    found = {chr(byte): byte for byte in plain}
-    return found | {chr(256 + place): byte for place, byte in enumerate(others)}
+def _make_byte_letters() -> dict[str, int]:
+    """Return the letters of byte-level tokenizers: printable bytes stand for themselves."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printable]
+    letters = {chr(byte): byte for byte in printable}
+    return letters | {chr(256 + index): byte for index, byte in enumerate(others)}
 
 
-_BYTES = _byte_letters()
+#: The byte for each letter that byte-level tokenizers write.
+BYTE_OF_LETTER = _make_byte_letters()

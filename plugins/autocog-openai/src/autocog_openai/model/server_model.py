@@ -1,0 +1,91 @@
+"""A model on a server: its capabilities, tokenizer, routes and scorer, created when needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from autocog_core import ConfigError, Prompt
+from autocog_core.toolkit import lazy
+from autocog_openai.connection.client import Connection
+from autocog_openai.connection.options import OpenAIOptions
+from autocog_openai.connection.scorer import Scorer
+from autocog_openai.connection.server_capabilities import ServerCapabilities
+from autocog_openai.model.probe import probe_server
+from autocog_openai.routes.chat import ChatRoute
+from autocog_openai.routes.messages import messages_of
+from autocog_openai.servers.dialect import ServerDialect
+from autocog_openai.servers.registry import DIALECTS
+from autocog_openai.tokenizers.load import Tokenizer, create_tokenizer
+
+
+class ServerModel:
+    """One model on one server. The server is probed on first use.
+
+    :ivar options: the options of the model.
+    :ivar connection: to the server.
+    """
+
+    def __init__(self, options: OpenAIOptions) -> None:
+        self.options = options
+        self.connection = Connection(options)
+
+    @lazy
+    def capabilities(self) -> ServerCapabilities:
+        """What the server supports."""
+        return probe_server(self.connection)
+
+    @lazy
+    def dialect(self) -> ServerDialect:
+        """The kind of server."""
+        return DIALECTS[self.capabilities.server](self.connection)
+
+    @lazy
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer.
+
+        :raises ConfigError: if there is none.
+        """
+        return create_tokenizer(self.dialect, self.capabilities)
+
+    @lazy
+    def tokenizer_or_none(self) -> Tokenizer | None:
+        """As `tokenizer`; None if there is none."""
+        try:
+            return self.tokenizer
+        except ConfigError:
+            if self.options.tokenizer is not None:
+                raise
+            return None
+
+    @lazy
+    def api(self) -> str:
+        """The routes that write text: "completions", "chat" or "responses"."""
+        if self.options.api != "auto":
+            return self.options.api
+        capabilities = self.capabilities
+        has_logprobs = capabilities.token_logprobs or capabilities.max_top_logprobs != 0
+        if capabilities.chat and (
+            self.dialect.prefers_chat or not (capabilities.completions and has_logprobs)
+        ):
+            return "chat"
+        return "completions" if capabilities.completions else "responses"
+
+    @lazy
+    def scorer(self) -> Scorer | None:
+        """What requests exact log-probabilities; None if the server does not return them."""
+        if self.api != "completions" or not self.capabilities.token_logprobs:
+            return None
+        return self.dialect.scorer(self.capabilities)
+
+    @lazy
+    def chat_route(self) -> ChatRoute:
+        """The chat route, which also constrains answers to one of several strings."""
+        return self.dialect.chat_route(self.capabilities, self.messages)
+
+    def detokenize(self, tokens: Sequence[int]) -> bytes:
+        """Return the bytes of ids."""
+        return self.tokenizer.detokenize(tokens)
+
+    def messages(self, prompt: Prompt) -> list[dict[str, str]]:
+        """Return the messages of a prompt."""
+        return messages_of(prompt, self.detokenize)

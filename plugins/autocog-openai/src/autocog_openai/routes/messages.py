@@ -1,0 +1,66 @@
+"""Messages in a prompt, for servers that take messages and render them themselves.
+
+Such a prompt has a mark before and after each message, in trusted pieces. Text outside of messages
+is the user's if it comes first. After a message it is the beginning of the assistant's answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from autocog_core import Message, Prompt, TextPiece, TokenPiece
+from autocog_core.toolkit import check_messages
+
+#: Private-use characters, which ordinary text does not contain. Only trusted pieces may be marks.
+_BEGIN, _ROLE_END, _END = "\ue000", "\ue001", "\ue002"
+
+
+def prompt_of(messages: Sequence[Message], add_generation_prompt: bool) -> Prompt:
+    """Return a prompt that contains the messages.
+
+    :param add_generation_prompt: whether the assistant answers; else the last message stays open.
+    """
+    check_messages(messages)
+    pieces: list[TextPiece] = []
+    for index, message in enumerate(messages):
+        pieces.append(TextPiece(f"{_BEGIN}{message['role']}{_ROLE_END}", trusted=True))
+        pieces.append(TextPiece(message["content"]))
+        if add_generation_prompt or index < len(messages) - 1:
+            pieces.append(TextPiece(_END, trusted=True))
+    return Prompt(tuple(piece for piece in pieces if piece.text))
+
+
+def messages_of(
+    prompt: Prompt, detokenize: Callable[[Sequence[int]], bytes]
+) -> list[dict[str, str]]:
+    """Return the messages that a prompt contains.
+
+    :param detokenize: returns the bytes of token ids.
+    """
+    messages: list[dict[str, str]] = []
+    is_open = False
+    for piece in prompt.pieces:
+        if isinstance(piece, TokenPiece):
+            text = detokenize(piece.tokens).decode("utf-8", errors="replace")
+        elif piece.trusted and piece.text == _END:
+            is_open = False
+            continue
+        elif piece.trusted and piece.text.startswith(_BEGIN) and piece.text.endswith(_ROLE_END):
+            messages.append({"role": piece.text[1:-1], "content": ""})
+            is_open = True
+            continue
+        else:
+            text = piece.text
+        if not is_open:
+            messages.append({"role": "assistant" if messages else "user", "content": ""})
+            is_open = True
+        messages[-1]["content"] += text
+    return messages
+
+
+def has_messages(prompt: Prompt) -> bool:
+    """Whether a prompt was made by `prompt_of`."""
+    return any(
+        isinstance(piece, TextPiece) and piece.trusted and piece.text[:1] in (_BEGIN, _END)
+        for piece in prompt.pieces
+    )

@@ -1,0 +1,43 @@
+"""api.openai.com."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from autocog_openai.connection.server_capabilities import ServerCapabilities
+from autocog_openai.routes.chat import ChatRoute
+from autocog_openai.routes.completions import CompletionsRoute
+from autocog_openai.servers.dialect import Messages, SendPrompt, ServerDialect
+
+#: The server refuses a request with more stop strings.
+MAX_STOP_STRINGS = 4
+
+
+class OpenAIDialect(ServerDialect):
+    """OpenAI's own servers."""
+
+    name = "openai"
+    owned_by = "openai"
+    prefers_chat = True
+    probes_decisions = True
+    # Reasoning tokens count for the limit, so that an answer could be empty.
+    constraint_probe_tokens = None
+
+    def writing_route(
+        self,
+        capabilities: ServerCapabilities,
+        send_prompt: SendPrompt,
+        token_bytes: Callable[[int], bytes],
+    ) -> CompletionsRoute:
+        return CompletionsRoute(
+            capabilities, send_prompt, supports_n=True, max_stop_strings=MAX_STOP_STRINGS
+        )
+
+    def chat_route(self, capabilities: ServerCapabilities, messages: Messages) -> ChatRoute:
+        return ChatRoute(
+            capabilities,
+            messages,
+            supports_n=True,
+            max_stop_strings=MAX_STOP_STRINGS,
+            length_parameter="max_completion_tokens",
+        )
