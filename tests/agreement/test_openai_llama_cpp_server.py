@@ -1,4 +1,4 @@
-"""llama-cpp-python's own server behind autocog-openai: no ids, and an echo that is not believed."""
+"""llama-cpp-python's server with autocog-openai: no token ids, and a wrong echo."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def pair(tmp_path_factory: Any) -> Iterator[tuple[Model, Model]]:
             yield server, here
 
 
-def test_its_echo_is_found_wrong_and_not_used(pair: tuple[Model, Model]) -> None:
+def test_its_wrong_echo_is_not_used(pair: tuple[Model, Model]) -> None:
     server, _ = pair
     details = server.info.details
     assert details["prompt_logprobs"] == "wrong"
@@ -114,9 +114,9 @@ def test_examples_run_by_choose_and_complete(pair: tuple[Model, Model], name: st
         assert node.exact or node.reason
 
 
-def test_a_position_where_the_text_would_end_is_not_seen(pair: tuple[Model, Model]) -> None:
+def test_a_position_with_eos_first_lists_nothing(pair: tuple[Model, Model]) -> None:
     server, here = pair
-    # It lists nothing where the likeliest token is an end.
+    # The server lists nothing if EOS is the most likely token.
     prompt = "Is 2 + 2 = 4?"
     ends = {token.token for token in here.next_tokens(prompt, 1)} & set(here.info.eos)
     assert ends, "the model would end the text here"

@@ -1,4 +1,4 @@
-"""A real llama-server behind autocog-openai, against llama.cpp in this process."""
+"""A real llama-server with autocog-openai, compared with llama.cpp in this process."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def subject(pair: tuple[Model, Model]) -> Iterator[BackendUnderTest]:
         for law in LAWS
     ],
 )
-def test_a_real_server_keeps_the_laws(subject: BackendUnderTest, law: Law) -> None:
+def test_a_real_server_passes_the_laws(subject: BackendUnderTest, law: Law) -> None:
     (found,) = conformance(subject, [law])
     expected = "not applicable" if law.name in NOT_APPLICABLE else "holds"
     assert found.status == expected, found.violation or found.reason

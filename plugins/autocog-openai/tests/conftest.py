@@ -1,4 +1,4 @@
-"""Fixtures: models of the plugin on protocol servers, and a cache folder of each test's own."""
+"""Fixtures: models of the plugin on protocol servers, and a separate cache folder for each test."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from tests.support.openai.servers.engine import Engine
 from tests.support.openai.servers.openai_api import KEY
 from tests.support.openai.servers.serving import serving
 
-#: Opens a model of the plugin on a server: the ASGI application, options.
-
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,7 +30,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def byte_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A tokenizer.json whose ids are those of the `random` backend's bytes."""
+    """Return a tokenizer.json with the ids of the `random` backend's bytes."""
     letters = {byte: letter for letter, byte in BYTE_OF_LETTER.items()}
     vocabulary = {letters[byte]: byte for byte in range(256)}
     made = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
@@ -45,7 +43,7 @@ def byte_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def connect(byte_tokenizer: str) -> Iterator[Connect]:
-    """Opens models on servers that run until the test ends; one server serves several models."""
+    """Open models on servers that run until the test ends. A server may have several models."""
     urls: dict[int, str] = {}
     with ExitStack() as stack:
 
@@ -54,7 +52,7 @@ def connect(byte_tokenizer: str) -> Iterator[Connect]:
                 urls[id(app)] = stack.enter_context(serving(app))
             url = f"{urls[id(app)]}/v1"
             model = OpenAI(**{"model": "random", "base_url": url, "timeout": 10, **options})
-            # Not the model's: it would ask what the server is, if no one has yet.
+            # Not `model.close`: that would probe the server if no call has.
             stack.callback(model._engine.connection.close)
             return model
 
@@ -63,7 +61,7 @@ def connect(byte_tokenizer: str) -> Iterator[Connect]:
 
 @pytest.fixture
 def connect_chat(connect: Connect, byte_tokenizer: str) -> Connect:
-    """As `connect`, with what a server without ids of its own needs."""
+    """As `connect`, with a tokenizer and a key."""
 
     def opened(app: Any, **options: Any) -> OpenAI:
         return connect(app, **{"tokenizer": byte_tokenizer, "api_key": KEY, **options})

@@ -1,4 +1,4 @@
-"""The laws that every backend keeps, on servers of several kinds."""
+"""The laws that every backend must pass, on several kinds of servers."""
 
 from __future__ import annotations
 
@@ -37,5 +37,5 @@ def subject(
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
-def test_servers_keep_the_laws(subject: BackendUnderTest, law: Law) -> None:
+def test_servers_pass_the_laws(subject: BackendUnderTest, law: Law) -> None:
     check_or_skip(law, subject)

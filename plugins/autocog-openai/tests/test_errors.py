@@ -155,13 +155,13 @@ def test_an_interrupted_stream_is_an_error_without_retry(connect_chat: Connect, 
     model, scripted = opened(connect_chat, kind, max_retries=2)
     for spoil in (cut_after, ended_after):
         scripted.answers.append(spoil(12 if kind == "responses" else 6))
-        before = scripted.given
+        before = scripted.answered
         heard: list[str] = []
         with pytest.raises(ConnectionFailedError) as caught:
             asked(model, kind, on_text=heard.append, max_tokens=40)
         assert caught.value.retryable is True
         assert heard
-        assert scripted.given == before + 1
+        assert scripted.answered == before + 1
     assert len(asked(model, kind).logprobs) == 4
 
 
@@ -248,7 +248,7 @@ def test_retries_wait_for_retry_after(connect_chat: Connect) -> None:
     begun = time.monotonic()
     assert len(asked(model).logprobs) == 4
     assert time.monotonic() - begun >= 0.3
-    assert scripted.given == 1
+    assert scripted.answered == 1
 
 
 def test_max_retries_limits_the_retries(connect_chat: Connect) -> None:
@@ -256,7 +256,7 @@ def test_max_retries_limits_the_retries(connect_chat: Connect) -> None:
     scripted.answers += [refusal(503, headers={"retry-after": "0.01"})] * 5
     with pytest.raises(EngineError, match="503"):
         asked(model)
-    assert scripted.given == 2
+    assert scripted.answered == 2
 
 
 def test_prompts_that_do_not_fit(known: Known) -> None:

@@ -1,4 +1,4 @@
-"""A data set over a server that fails in 30% of its answers: each row ends, and none is wrong."""
+"""A data set on a server with 30% faults: each row ends as a correct result or an error."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ PROGRAM: dict[str, Any] = {
         {"uid": "why", "name": "why", "length": 4, "stop": "\n"},
     ],
 }
-#: What all requests of a row may take at most, of which each may time out.
+#: Seconds for one request. Each request of a row may time out.
 TIMEOUT = 0.5
-#: A completion is one request then, and not one a token.
+#: A completion is then one request, instead of one for each token.
 STRATEGY: Strategy = "text"
 
 
@@ -39,7 +39,7 @@ def faulty(server: VLLM) -> Faults:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two rows tell the same, but for what the server had to evaluate."""
+    """Whether two rows are equal, except for the number of evaluated tokens."""
     mine, another = dict(one), dict(other)
     for row in (mine, another):
         row.pop("tokens_evaluated", None)
@@ -71,7 +71,7 @@ def test_every_row_ends_as_a_result_or_as_an_error_with_its_cause(
     while faults.requests < requests:
         before = faults.requests
         results = list(automaton.run_many(model, rows, concurrency=8, strategy=STRATEGY))
-        # Nothing is asked more often than `max_retries` allows.
+        # There are no more requests than `max_retries` allows.
         assert faults.requests - before <= 2 * needed
         assert len(results) == len(rows)
         for one, tree in zip(results, expected, strict=True):
@@ -99,7 +99,7 @@ def test_every_row_ends_as_a_result_or_as_an_error_with_its_cause(
 @pytest.mark.parametrize(
     ("count", "first"), [(40, 30), pytest.param(80, 50, marks=pytest.mark.soak)]
 )
-def test_the_command_goes_on_and_ends_complete(
+def test_the_command_resumes_and_ends_complete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, first: int
 ) -> None:
     faults = faulty(VLLM(Engine(vocabulary="merges")))
@@ -126,7 +126,7 @@ def test_the_command_goes_on_and_ends_complete(
         assert run("fine.jsonl").exit_code == 0
         expected = written("fine.jsonl")
         assert all(row["error"] is None for row in expected)
-        # What is asked before any row is no row's: the list of models, and whether it is the same.
+        # Requests before the first row belong to no row.
         faults.enabled, faults.spare = True, ("/v1/models",)
         result = run("out.jsonl", "--limit", str(first))
         assert result.exit_code == 0, result.output

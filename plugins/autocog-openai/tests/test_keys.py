@@ -1,4 +1,4 @@
-"""The API key is shown nowhere: in no error and none of its causes, log, file or output."""
+"""The API key is in no error or its causes, and in no log, file or output."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ MESSAGES = [{"role": "user", "content": "Tell me."}]
 
 @pytest.fixture(params=["literal", "environment"])
 def key(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """How the key is given."""
+    """Return the key, or the reference to its variable."""
     monkeypatch.setenv("MY_KEY", SECRET)
     return SECRET if request.param == "literal" else "env:MY_KEY"
 
 
 def all_text(error: BaseException) -> str:
-    """All that can be read of an error, and of what it was raised from."""
+    """Return all texts of an error and its causes."""
     parts = ["".join(traceback.format_exception(error))]
     todo: list[BaseException | None] = [error]
     seen: set[int] = set()
@@ -53,7 +53,7 @@ def files(folder: Path) -> str:
     )
 
 
-def test_no_error_log_or_file_shows_it(
+def test_errors_logs_and_files_do_not_contain_the_key(
     connect_chat: Connect,
     key: str,
     caplog: pytest.LogCaptureFixture,
@@ -88,7 +88,7 @@ def test_no_error_log_or_file_shows_it(
         assert SECRET not in text
 
 
-def test_no_error_of_a_wrong_key_or_a_failing_probe_shows_it(
+def test_errors_of_a_wrong_key_or_a_failing_probe_do_not_contain_the_key(
     connect_chat: Connect, key: str, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -107,7 +107,7 @@ def test_no_error_of_a_wrong_key_or_a_failing_probe_shows_it(
 
 
 @pytest.mark.parametrize("debug", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_the_command_line_never_shows_it(
+def test_the_command_line_does_not_show_the_key(
     key: str,
     debug: bool,
     tmp_path: Path,

@@ -8,12 +8,12 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.support.openai.servers.asking import PROMPT, client, plain
+from tests.support.openai.servers.clients import PROMPT, client, plain
 from tests.support.openai.servers.faults import KINDS, STATUSES, Faults
 from tests.support.openai.servers.vllm import VLLM
 
 
-def test_no_fault_happens_where_they_are_switched_off() -> None:
+def test_disabled_faults_do_not_happen() -> None:
     faults = Faults(VLLM(), share=1.0)
     faults.enabled = False
     with client(faults) as api:
@@ -23,7 +23,7 @@ def test_no_fault_happens_where_they_are_switched_off() -> None:
     assert not faults.injected
 
 
-def test_the_share_and_the_seed_say_what_happens() -> None:
+def test_faults_depend_on_the_share_and_the_seed() -> None:
     def run(seed: int) -> Faults:
         faults = Faults(VLLM(), share=0.3, seed=seed, slow=0.01)
         with plain(faults) as http:

@@ -8,13 +8,13 @@ import numpy as np
 import openai
 import pytest
 
-from tests.support.openai.servers.asking import MESSAGES, client, refusal
+from tests.support.openai.servers.clients import MESSAGES, client, refusal
 from tests.support.openai.servers.engine import Engine
 from tests.support.openai.servers.openai_api import CHAT, REASONING, OpenAIServer
 from tests.support.openai.servers.openai_shared import FILTER, REFUSAL_TEXT, REFUSE
 
 
-def test_openai_chat_tells_the_top_20_and_nothing_exact_of_others() -> None:
+def test_openai_chat_lists_20_tokens_and_hides_the_log_probability_of_others() -> None:
     server = OpenAIServer()
     row = server.engine.model.greedy(messages=MESSAGES)
     order = [int(token) for token in np.argsort(-row)]
@@ -81,7 +81,7 @@ def test_openai_refuses(
     assert (found["param"], found["code"]) == (param, code)
 
 
-def test_openai_takes_300_biases() -> None:
+def test_openai_accepts_300_biases() -> None:
     with client(OpenAIServer(Engine(vocabulary="merges"))) as api:
         bias = {str(token): -1 for token in range(300)}
         api.chat.completions.create(
@@ -89,7 +89,7 @@ def test_openai_takes_300_biases() -> None:
         )
 
 
-def test_openai_wants_its_key_and_shows_little_of_another() -> None:
+def test_openai_refuses_a_wrong_key_and_shows_little_of_it() -> None:
     wrong = "sk-wrong-aaaabbbbccccdddd"
     with client(OpenAIServer(), key=wrong) as api:
         with pytest.raises(openai.AuthenticationError) as error:
@@ -100,7 +100,7 @@ def test_openai_wants_its_key_and_shows_little_of_another() -> None:
     assert wrong not in str(error.value)
 
 
-def test_openai_models_answer_on_their_own_routes() -> None:
+def test_openai_models_answer_only_on_their_routes() -> None:
     with client(OpenAIServer()) as api:
         assert api.models.retrieve(REASONING).id == REASONING
         with pytest.raises(openai.NotFoundError) as error:
@@ -122,7 +122,7 @@ def test_openai_has_no_prefill() -> None:
 
 
 def schema(choices: list[str]) -> dict[str, Any]:
-    """An object with one of the choices."""
+    """Return the schema of an object with one of the choices."""
     return {
         "type": "object",
         "properties": {"answer": {"type": "string", "enum": choices}},
@@ -132,7 +132,7 @@ def schema(choices: list[str]) -> dict[str, Any]:
 
 
 def picked(engine: Engine, choices: list[str]) -> str:
-    """What generating the JSON token by token, the likeliest possible one each time, gives."""
+    """Return the JSON that greedy constrained generation writes."""
     tokens = engine.model.encode(engine.model.chat_prompt(MESSAGES))
     texts = [b'{"answer":"' + choice.encode() + b'"}' for choice in choices]
     raw = b""
@@ -188,7 +188,7 @@ def test_openai_refusals_and_the_content_filter() -> None:
     assert stopped.incomplete_details.reason == "content_filter"
 
 
-def test_openai_reasoning_spends_the_budget_out_of_sight() -> None:
+def test_openai_reasoning_tokens_count_for_the_limit() -> None:
     with client(OpenAIServer()) as api:
         none = api.chat.completions.create(
             model=REASONING, messages=MESSAGES, max_completion_tokens=8

@@ -8,7 +8,7 @@ import numpy as np
 import openai
 import pytest
 
-from tests.support.openai.servers.asking import PROMPT, client, refusal
+from tests.support.openai.servers.clients import PROMPT, client, refusal
 from tests.support.openai.servers.engine import Engine
 from tests.support.openai.servers.openai_api import CHAT, DECIDER, INSTRUCT, OpenAIServer
 from tests.support.openai.servers.openai_decisions import probabilities
@@ -49,7 +49,7 @@ def test_openai_responses_whole_and_streamed() -> None:
     assert events[-1].response.output_text == whole.output_text
 
 
-def test_openai_completions_tell_five_and_score_no_prompt() -> None:
+def test_openai_completions_list_five_tokens_and_score_no_prompt() -> None:
     server = OpenAIServer()
     with client(server) as api:
         choice = api.completions.create(

@@ -6,13 +6,13 @@ import numpy as np
 import openai
 import pytest
 
-from tests.support.openai.servers.asking import MESSAGES, PROMPT, client
+from tests.support.openai.servers.clients import MESSAGES, PROMPT, client
 from tests.support.openai.servers.engine import Engine
 from tests.support.openai.servers.generic import Generic
 from tests.support.openai.servers.wrong_echo import WrongEcho
 
 
-def test_generic_takes_text_only_and_ignores_what_it_does_not_know() -> None:
+def test_generic_accepts_text_only_and_ignores_unknown_fields() -> None:
     server = Generic()
     with client(server) as api:
         with pytest.raises(openai.BadRequestError):
@@ -41,7 +41,7 @@ def test_generic_takes_text_only_and_ignores_what_it_does_not_know() -> None:
     assert values == [pytest.approx(value) for value in np.sort(row)[::-1][:20]]
 
 
-def test_generic_without_log_probabilities_tells_none() -> None:
+def test_generic_without_log_probabilities() -> None:
     with client(Generic(logprobs=False)) as api:
         chat = api.chat.completions.create(
             model="random", messages=MESSAGES, max_tokens=1, logprobs=True, top_logprobs=5
@@ -57,7 +57,7 @@ def test_generic_without_log_probabilities_tells_none() -> None:
 
 @pytest.mark.parametrize("bos", [True, False])
 @pytest.mark.parametrize("right", [True, False])
-def test_echo_is_right_or_looked_up_one_place_late(right: bool, bos: bool) -> None:
+def test_echo_is_right_or_shifted_by_one_token(right: bool, bos: bool) -> None:
     server = WrongEcho(Engine(bos=bos), right=right)
     model = server.engine.model
     with client(server) as api:

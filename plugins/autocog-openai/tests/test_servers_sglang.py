@@ -1,4 +1,4 @@
-"""The SGLang server tells the model's own numbers, and refuses what SGLang refuses."""
+"""The SGLang protocol server: the model's own numbers, and SGLang's refusals."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import httpx2
 import numpy as np
 import pytest
 
-from tests.support.openai.servers.asking import MESSAGES, PROMPT, client, greedy, plain
+from tests.support.openai.servers.clients import MESSAGES, PROMPT, client, greedy, plain
 from tests.support.openai.servers.sglang import SGLang
 
 
-def test_sglang_scores_a_choice_from_where_it_is_asked_to() -> None:
+def test_sglang_scores_a_prompt_from_logprob_start_len() -> None:
     server = SGLang()
     model = server.engine.model
     choice = [89, 101, 115]
@@ -39,7 +39,7 @@ def test_sglang_scores_a_choice_from_where_it_is_asked_to() -> None:
     assert meta["input_token_ids_logprobs"][0] is None
     for entries, row in zip(named, rows, strict=True):
         assert entries == [[pytest.approx(row[7]), 7, None], [pytest.approx(row[8]), 8, None]]
-    # The cache serves no more than what no log-probabilities are wanted of.
+    # Only tokens without log-probabilities come from the cache.
     assert meta["cached_tokens"] == len(PROMPT) - 1
     assert (meta["completion_tokens"], reply["output_ids"]) == (0, [])
     assert meta["finish_reason"] == {"type": "length", "length": 0}
@@ -74,7 +74,7 @@ def test_sglang_generates_with_log_probabilities_at_the_temperature() -> None:
     assert text == server.engine.decode([token])
 
 
-def test_sglang_takes_several_prompts_each_with_its_own() -> None:
+def test_sglang_accepts_several_prompts_with_separate_parameters() -> None:
     server = SGLang()
     body = {
         "input_ids": [PROMPT, [1, 2, 3, 4]],

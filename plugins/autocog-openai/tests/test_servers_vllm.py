@@ -1,4 +1,4 @@
-"""The vLLM server tells the model's own numbers, and refuses what vLLM refuses."""
+"""The vLLM protocol server: the model's own numbers, and vLLM's refusals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import openai
 import pytest
 
-from tests.support.openai.servers.asking import MESSAGES, PROMPT, client, greedy, plain, refusal
+from tests.support.openai.servers.clients import MESSAGES, PROMPT, client, greedy, plain, refusal
 from tests.support.openai.servers.engine import Engine
 from tests.support.openai.servers.serving import serving
 from tests.support.openai.servers.vllm import VLLM
@@ -96,7 +96,7 @@ def test_vllm_scores_prompts_by_echo_and_by_prompt_logprobs() -> None:
     assert [each["decoded_token"] for each in found] == ["i", " "]
 
 
-def test_vllm_takes_several_prompts_n_seeds_and_stop_strings() -> None:
+def test_vllm_accepts_several_prompts_n_seeds_and_stop_strings() -> None:
     server = VLLM()
     tokens = greedy(server.engine, PROMPT, 6)
     # A byte of ASCII among them, before which generation has to end.
@@ -226,7 +226,7 @@ def test_vllm_chat_is_the_chat_template_and_continues_a_last_message() -> None:
     assert more.choices[0].logprobs.content[0].logprob == pytest.approx(best)
 
 
-def test_vllm_tokenizes_detokenizes_and_tells_what_it_is() -> None:
+def test_vllm_tokenizes_detokenizes_and_reports_its_version() -> None:
     server = VLLM(Engine(vocabulary="merges"))
     model = server.engine.model
     with plain(server) as http:
@@ -247,7 +247,7 @@ def test_vllm_tokenizes_detokenizes_and_tells_what_it_is() -> None:
     assert card["max_model_len"] == tokens["max_model_len"] == 2048
 
 
-def test_the_prefix_cache_is_counted_and_prompt_logprobs_do_without_it() -> None:
+def test_the_prefix_cache_is_counted_and_prompt_logprobs_bypass_it() -> None:
     server = VLLM()
     long = list(range(65, 85))
     with client(server) as api:

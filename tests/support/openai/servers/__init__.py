@@ -2,5 +2,5 @@
 
 Each has its dialect's own fields, limits and refusals, so that the numbers a client ought to get
 are known exactly: they are those of `Engine.model`. With `serving(server) as url:` one listens on
-the loopback; `server.log` says what it was asked, `server.engine` what it had to evaluate.
+the loopback; `server.log` has the requests, `server.engine` counts the evaluated tokens.
 """

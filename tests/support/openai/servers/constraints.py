@@ -36,7 +36,7 @@ def of_schema(schema: Mapping[str, Any]) -> str:
 
 def of_response_format(body: Mapping[str, Any]) -> str | None:
     """The pattern for a chat request's `response_format`, None where text is free."""
-    wanted = body.get("response_format") or {}
-    if wanted.get("type", "text") == "text":
+    response_format = body.get("response_format") or {}
+    if response_format.get("type", "text") == "text":
         return None
-    return of_schema(wanted["json_schema"]["schema"])
+    return of_schema(response_format["json_schema"]["schema"])

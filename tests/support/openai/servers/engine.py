@@ -1,4 +1,4 @@
-"""What stands behind every dialect: the `random` backend, generating under constraints."""
+"""The model of every protocol server: the `random` backend, with constrained generation."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Step:
         return float(self.row[self.token])
 
     def top(self, count: int) -> list[int]:
-        """The `count` likeliest tokens, likeliest first; all of them for -1."""
+        """Return the `count` most likely tokens in order; all tokens for -1."""
         order = np.argsort(-self.row, kind="stable")
         return [int(token) for token in (order if count < 0 else order[:count])]
 
@@ -202,8 +202,8 @@ class Engine:
         :param cached_to: how much of the prompt the cache may serve; by default all but the last
             token, whose log-probabilities are wanted.
         """
-        most = len(prompt) - 1 if cached_to is None else min(cached_to, len(prompt) - 1)
-        cached = max(0, min(most, self.cache.shared(prompt)))
+        limit = len(prompt) - 1 if cached_to is None else min(cached_to, len(prompt) - 1)
+        cached = max(0, min(limit, self.cache.shared(prompt)))
         self.evaluated += len(prompt) - cached
         self.cache.add(prompt)
         return cached

@@ -1,4 +1,4 @@
-"""An ASGI application between a client and a server, that spoils a share of the answers."""
+"""An ASGI application between a client and a server that injects faults into answers."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Any
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-#: Sent in place of an answer.
+#: Statuses that replace an answer.
 STATUSES = {"429": 429, "429 retry-after": 429, "500": 500, "503": 503}
-#: Done to an answer's bytes.
-SPOILT = ("invalid json", "truncated json", "wrong ids", "missing fields")
-#: About so many pieces a slow answer comes in.
+#: Changes of an answer's bytes.
+CHANGES = ("invalid json", "truncated json", "wrong ids", "missing fields")
+#: The number of pieces of a slow answer, about.
 PIECES = 20
-KINDS = (*STATUSES, "slow", "cut", *SPOILT)
+KINDS = (*STATUSES, "slow", "cut", *CHANGES)
 
 #: Added to a token's id: no vocabulary is as large.
 FAR_OUTSIDE = 10_000_000
 ID_LISTS = ("tokens", "token_ids", "prompt_token_ids", "output_ids")
-#: What a client reads first: one of these is taken away.
+#: What a client reads first: one of these is removed.
 ESSENTIAL = (
     "choices",
     "output",
@@ -38,14 +38,14 @@ ESSENTIAL = (
 
 
 class Faults:
-    """Injects faults into a share of the requests; whole streams are held back where it does.
+    """Injects faults into a share of the requests. A stream with a fault is sent as a whole.
 
     :param share: of the requests, from 0 to 1.
     :param seed: the same seed does the same to the same sequence of requests.
-    :param kinds: those of `KINDS` that may happen, all equally likely.
-    :param retry_after: seconds that a 429 with that header asks for; it takes whole ones too.
-    :param slow: seconds that a slow answer takes, or a little more.
-    :param spare: beginnings of paths that nothing happens to.
+    :param kinds: the kinds that may happen, with equal probability.
+    :param retry_after: seconds in the header `retry-after` of a 429.
+    :param slow: seconds that a slow answer takes at least.
+    :param spare: prefixes of paths without faults.
     :ivar enabled: False lets everything through.
     :ivar injected: how often each kind happened.
     """
@@ -88,12 +88,12 @@ class Faults:
             await self._instead(kind)(scope, receive, send)
         else:
             start, body = await self._answer(scope, receive)
-            await self._spoilt(kind, start, body, send)
+            await self._send_changed(kind, start, body, send)
 
     def _kind(self, path: str) -> str | None:
         if not self.enabled or path.startswith(self.spare):
             return None
-        # Both are drawn each time, so that a request's fate is no matter of the others'.
+        # Both are drawn for each request, so that requests do not depend on each other.
         happens, kind = self._random.random() < self.share, self._random.choice(self.kinds)
         return kind if happens else None
 
@@ -105,7 +105,7 @@ class Faults:
         return JSONResponse({"error": error}, status_code=status, headers=headers)
 
     async def _answer(self, scope: Scope, receive: Receive) -> tuple[Message, bytes]:
-        """The whole answer of the server."""
+        """Return the complete answer of the server."""
         start: Message = {}
         body = b""
 
@@ -119,15 +119,15 @@ class Faults:
         await self.app(scope, receive, keep)
         return start, body
 
-    async def _spoilt(self, kind: str, start: Message, body: bytes, send: Send) -> None:
-        if kind in SPOILT:
+    async def _send_changed(self, kind: str, start: Message, body: bytes, send: Send) -> None:
+        if kind in CHANGES:
             changed = _changed(kind, body)
             self.injected[kind] += changed != body
             body = changed
         else:
             self.injected[kind] += 1
         headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
-        # A stream has no length, so that its end is where the connection says so.
+        # A stream has no length: the connection marks its end.
         if any(name == b"content-length" for name, _ in start["headers"]):
             headers.append((b"content-length", str(len(body)).encode()))
         await send({**start, "headers": headers})
@@ -186,7 +186,7 @@ def _without_essentials(value: Any) -> Any:
 
 
 def _with_wrong_ids(value: Any, inside: str = "") -> Any:
-    """Every token's id far outside of the vocabulary, wherever it stands."""
+    """Return the value with every token id moved out of the vocabulary."""
     if isinstance(value, dict):
         keyed = inside == "prompt_logprobs"
         return {

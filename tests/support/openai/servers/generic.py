@@ -34,7 +34,7 @@ TOP_LOGPROBS = 20
 class Generic(ModelServer):
     """A small compatible server with one model.
 
-    :param logprobs: whether chat tells any.
+    :param logprobs: whether the chat route returns log-probabilities.
     """
 
     def __init__(
@@ -95,9 +95,9 @@ class Generic(ModelServer):
 
     def _generate(self, tokens: list[int], body: Mapping[str, Any]) -> Generation:
         left = max(1, self.engine.context_length - len(tokens))
-        asked = body.get("max_completion_tokens") or body.get("max_tokens") or left
+        requested = body.get("max_completion_tokens") or body.get("max_tokens") or left
         sampling = Sampling(
-            max_tokens=min(asked, left),
+            max_tokens=min(requested, left),
             temperature=1.0 if body.get("temperature") is None else body["temperature"],
             top_p=1.0 if body.get("top_p") is None else body["top_p"],
             stop=stops(body),
@@ -118,12 +118,12 @@ class Generic(ModelServer):
             written = {"token": text, "logprob": clamped(step.row[token])}
             return written | {"bytes": list(text.encode())}
 
-        told = [
+        entries = [
             entry(step, step.token)
             | {"top_logprobs": [entry(step, token) for token in step.top(count)]}
             for step in steps
         ]
-        return {"content": told}
+        return {"content": entries}
 
     def _chunks(
         self, generation: Generation, body: Mapping[str, Any], usage: Mapping[str, Any], chat: bool

@@ -86,9 +86,9 @@ class OpenAIServer(ModelServer):
         return Route(path, handler, methods=["POST"])
 
     def _check_key(self, request: Request) -> None:
-        given = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if given != self.key:
-            raise bad_key(given)
+        key = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if key != self.key:
+            raise bad_key(key)
 
 
 def _known(name: str) -> str:

@@ -47,13 +47,13 @@ def answer(engine: Engine, body: Mapping[str, Any], reasoning: bool) -> Response
     messages = flattened(body["messages"])
     tokens = engine.chat(messages)
     left = engine.context_length - len(tokens)
-    asked = body.get("max_completion_tokens") or body.get("max_tokens")
-    check_length(engine, tokens, asked or 1, "messages")
+    requested = body.get("max_completion_tokens") or body.get("max_tokens")
+    check_length(engine, tokens, requested or 1, "messages")
     cached = engine.begin(tokens)
     hidden = REASONING_TOKENS if reasoning else 0
     refuses, filtered = marks(messages[-1]["content"])
     sampling = Sampling(
-        max_tokens=min(asked or left, left),
+        max_tokens=min(requested or left, left),
         temperature=1.0 if body.get("temperature") is None else body["temperature"],
         top_p=1.0 if body.get("top_p") is None else body["top_p"],
         stop=stops(body),
@@ -105,12 +105,12 @@ def _check(body: Mapping[str, Any], engine: Engine, reasoning: bool) -> None:
     if body.get("stream_options") and not body.get("stream"):
         message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
         raise error(message, param="stream_options")
-    wanted = body.get("response_format") or {"type": "text"}
-    if wanted.get("type") == "json_schema":
-        named = wanted.get("json_schema") or {}
+    response_format = body.get("response_format") or {"type": "text"}
+    if response_format.get("type") == "json_schema":
+        named = response_format.get("json_schema") or {}
         check_schema(named.get("schema"), str(named.get("name")))
-    elif wanted.get("type") != "text":
-        message = f"Invalid value: '{wanted.get('type')}'."
+    elif response_format.get("type") != "text":
+        message = f"Invalid value: '{response_format.get('type')}'."
         raise error(message, param="response_format.type", code="invalid_value")
 
 
@@ -143,12 +143,12 @@ def _chunks(
     usage: Mapping[str, Any],
     filtered: bool,
 ) -> Iterator[dict[str, Any]]:
-    told = bool((body.get("stream_options") or {}).get("include_usage"))
+    has_usage = bool((body.get("stream_options") or {}).get("include_usage"))
 
     def chunk(index: int, delta: Mapping[str, Any], **more: Any) -> dict[str, Any]:
         choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": None, **more}
         made = {**head, "object": "chat.completion.chunk", "choices": [choice]}
-        return made | ({"usage": None} if told else {})
+        return made | ({"usage": None} if has_usage else {})
 
     if not generations:
         yield chunk(0, {"role": "assistant", "content": None, "refusal": ""})
@@ -163,5 +163,5 @@ def _chunks(
                 logprobs = {"content": [content(engine, step, count)], "refusal": None}
             yield chunk(index, {"content": text}, logprobs=logprobs)
         yield chunk(index, {}, finish_reason=reason(generation, filtered))
-    if told:
+    if has_usage:
         yield {**head, "object": "chat.completion.chunk", "choices": [], "usage": usage}

@@ -32,11 +32,11 @@ def error(
     return Refusal(status, {"error": body})
 
 
-def bad_key(given: str) -> Refusal:
+def bad_key(key: str) -> Refusal:
     """No key, or a wrong one; part of which is shown."""
-    if not given:
+    if not key:
         return error("You didn't provide an API key.", status=401)
-    shown = given[:8] + "*" * max(0, len(given) - 12) + given[-4:]
+    shown = key[:8] + "*" * max(0, len(key) - 12) + key[-4:]
     message = f"Incorrect API key provided: {shown}."
     return error(message, code="invalid_api_key", status=401)
 
@@ -60,15 +60,15 @@ def check_known(body: Mapping[str, Any], known: Collection[str]) -> None:
             raise error(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
 
 
-def check_range(body: Mapping[str, Any], name: str, least: int, most: int | None = None) -> None:
+def check_range(body: Mapping[str, Any], name: str, minimum: int, limit: int | None = None) -> None:
     """Refuse a number out of range."""
     value = body.get(name)
     if value is None:
         return
-    if value < least:
-        side, sign, bound = "integer_below_min_value", ">=", least
-    elif most is not None and value > most:
-        side, sign, bound = "integer_above_max_value", "<=", most
+    if value < minimum:
+        side, sign, bound = "integer_below_min_value", ">=", minimum
+    elif limit is not None and value > limit:
+        side, sign, bound = "integer_above_max_value", "<=", limit
     else:
         return
     words = "below minimum" if side == "integer_below_min_value" else "above maximum"
@@ -96,7 +96,7 @@ def check_biases(body: Mapping[str, Any], engine: Engine) -> None:
     """Refuse biases that are too many, too large, or of no token."""
     biases = body.get("logit_bias") or {}
     if len(biases) > BIASES:
-        message = f"Invalid 'logit_bias': too many entries ({len(biases)}, at most {BIASES})."
+        message = f"Invalid 'logit_bias': too many entries ({len(biases)}, at limit {BIASES})."
         raise error(message, param="logit_bias", code="object_above_max_properties")
     for token, bias in biases.items():
         if not token.isdigit() or int(token) >= engine.size:
@@ -151,10 +151,10 @@ def check_schema(schema: Any, name: str, path: Sequence[str] = ()) -> None:
 
 def check_length(engine: Engine, tokens: Sequence[int], beyond: int, param: str) -> None:
     """Refuse what does not fit the context."""
-    most = engine.context_length
-    if len(tokens) + beyond > most:
+    limit = engine.context_length
+    if len(tokens) + beyond > limit:
         raise error(
-            f"This model's maximum context length is {most} tokens. However, you requested "
+            f"This model's maximum context length is {limit} tokens. However, you requested "
             f"{len(tokens) + beyond} tokens ({len(tokens)} in the {param}, {beyond} in the "
             "completion). Please reduce the length of either one.",
             param=param,

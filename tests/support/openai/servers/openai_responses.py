@@ -43,19 +43,19 @@ LEAST_TOKENS = 16
 def answer(engine: Engine, body: Mapping[str, Any], reasoning: bool) -> Response:
     """The reply to a responses request; its instructions are a system message."""
     pattern = _check(body, reasoning)
-    given = body["input"]
-    messages = [{"role": "user", "content": given}] if isinstance(given, str) else flattened(given)
+    value = body["input"]
+    messages = [{"role": "user", "content": value}] if isinstance(value, str) else flattened(value)
     if body.get("instructions"):
         messages.insert(0, {"role": "system", "content": body["instructions"]})
     tokens = engine.chat(messages)
     left = engine.context_length - len(tokens)
-    asked = body.get("max_output_tokens")
-    check_length(engine, tokens, asked or 1, "input")
+    requested = body.get("max_output_tokens")
+    check_length(engine, tokens, requested or 1, "input")
     cached = engine.begin(tokens)
     hidden = REASONING_TOKENS if reasoning else 0
     refuses, filtered = marks(messages[-1]["content"])
     sampling = Sampling(
-        max_tokens=min(asked or left, left),
+        max_tokens=min(requested or left, left),
         temperature=1.0 if body.get("temperature") is None else body["temperature"],
         top_p=1.0 if body.get("top_p") is None else body["top_p"],
         pattern=pattern,
@@ -77,24 +77,24 @@ def answer(engine: Engine, body: Mapping[str, Any], reasoning: bool) -> Response
 
 
 def _check(body: Mapping[str, Any], reasoning: bool) -> str | None:
-    """Refuse what is wrong; the pattern of the output wanted, None where it is free."""
+    """Refuse what is wrong; the pattern of the output output_format, None where it is free."""
     check_known(body, KNOWN)
     if reasoning:
-        asked = LOGPROBS in (body.get("include") or ())
-        check_reasoning({**body, "logprobs": asked})
+        requested = LOGPROBS in (body.get("include") or ())
+        check_reasoning({**body, "logprobs": requested})
     if not body.get("input"):
         message = "Missing required parameter: 'input'."
         raise error(message, param="input", code="missing_required_parameter")
     check_range(body, "max_output_tokens", LEAST_TOKENS)
     check_range(body, "top_logprobs", 0, TOP_LOGPROBS)
-    wanted = (body.get("text") or {}).get("format") or {"type": "text"}
-    if wanted["type"] == "text":
+    output_format = (body.get("text") or {}).get("format") or {"type": "text"}
+    if output_format["type"] == "text":
         return None
-    if wanted["type"] != "json_schema":
-        message = f"Invalid value: '{wanted['type']}'."
+    if output_format["type"] != "json_schema":
+        message = f"Invalid value: '{output_format['type']}'."
         raise error(message, param="text.format.type", code="invalid_value")
-    check_schema(wanted.get("schema"), str(wanted.get("name")))
-    return constraints.of_schema(wanted["schema"])
+    check_schema(output_format.get("schema"), str(output_format.get("name")))
+    return constraints.of_schema(output_format["schema"])
 
 
 def _reply(

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-#: An answer: a response, one made from the request, or what is done in its place.
+#: An answer: a response, or an application that handles the request.
 Instead = Callable[[ASGIApp, Scope, Receive, Send], Awaitable[None]]
 Answer = Response | Instead
 
@@ -18,22 +18,22 @@ Answer = Response | Instead
 class Scripted:
     """Lets requests through, but for those that an answer waits for.
 
-    :ivar answers: given one after the other, to requests of `method`.
-    :ivar given: how many were.
+    :ivar answers: sent in order, to requests of `method`.
+    :ivar answered: how many answers were sent.
     """
 
     def __init__(self, app: ASGIApp, method: str = "POST") -> None:
         self.app = app
         self.method = method
         self.answers: deque[Answer] = deque()
-        self.given = 0
+        self.answered = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != self.method or not self.answers:
             await self.app(scope, receive, send)
             return
         answer = self.answers.popleft()
-        self.given += 1
+        self.answered += 1
         if isinstance(answer, Response):
             await answer(scope, receive, send)
         else:

@@ -1,4 +1,4 @@
-"""Running a server on the loopback, and keeping a log of what it was asked."""
+"""Servers on the loopback, and the log of their requests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Request:
 
 @dataclass
 class Log:
-    """What a server was asked, in the order of arrival.
+    """The requests of a server, in the order of arrival.
 
     :ivar in_flight: requests that are being answered now, streams until their last byte.
     :ivar most_in_flight: the most there were at once.
@@ -79,13 +79,13 @@ class Recorder:
             body = message.get("more_body", False)
         headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
         request = Request(scope["method"], scope["path"], headers, _parsed(raw))
-        given = False
+        is_received = False
 
         async def again() -> Message:
-            nonlocal given
-            if given:
+            nonlocal is_received
+            if is_received:
                 return await receive()
-            given = True
+            is_received = True
             return {"type": "http.request", "body": raw, "more_body": False}
 
         log = self.log
@@ -101,7 +101,7 @@ class Recorder:
 class ModelServer(Starlette):
     """A dialect over an engine.
 
-    :ivar log: what it was asked.
+    :ivar log: its requests.
     """
 
     def __init__(self, engine: Engine, routes: Sequence[BaseRoute], **options: Any) -> None:

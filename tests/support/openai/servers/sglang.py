@@ -69,23 +69,23 @@ class SGLang(ModelServer):
 
     async def tokenize(self, request: Request) -> Response:
         body = await request.json()
-        given, special = body.get("prompt"), body.get("add_special_tokens", True)
-        if not isinstance(given, str | list):
+        value, special = body.get("prompt"), body.get("add_special_tokens", True)
+        if not isinstance(value, str | list):
             raise sglang_openai.error("prompt must be a string or a list of strings")
-        texts = [given] if isinstance(given, str) else given
+        texts = [value] if isinstance(value, str) else value
         tokens = [self.engine.encode(text, special) for text in texts]
         counts = [len(each) for each in tokens]
-        one = isinstance(given, str)
+        one = isinstance(value, str)
         reply = {"tokens": tokens[0] if one else tokens, "count": counts[0] if one else counts}
         return JSONResponse(reply | {"max_model_len": self.engine.context_length})
 
     async def detokenize(self, request: Request) -> Response:
         body = await request.json()
-        given, skip = body.get("tokens"), body.get("skip_special_tokens", True)
-        if not isinstance(given, list):
+        value, skip = body.get("tokens"), body.get("skip_special_tokens", True)
+        if not isinstance(value, list):
             raise sglang_openai.error("tokens must be a list of ids")
-        several = bool(given) and isinstance(given[0], list)
-        texts = [self.engine.decode(each, skip) for each in (given if several else [given])]
+        several = bool(value) and isinstance(value[0], list)
+        texts = [self.engine.decode(each, skip) for each in (value if several else [value])]
         return JSONResponse({"text": texts if several else texts[0]})
 
     async def generate(self, request: Request) -> Response:

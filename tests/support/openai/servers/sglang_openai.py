@@ -44,9 +44,9 @@ def completions(engine: Engine, body: Mapping[str, Any]) -> Response:
     for prompt in as_prompts(body["prompt"]):
         tokens = engine.encode(prompt) if isinstance(prompt, str) else prompt
         _check_length(engine, tokens, sampling.max_tokens)
-        echo, asked = bool(body.get("echo")), body.get("logprobs")
+        echo, requested = bool(body.get("echo")), body.get("logprobs")
         prompt_tokens += len(tokens)
-        cached += engine.begin(tokens, 0 if echo and asked is not None else None)
+        cached += engine.begin(tokens, 0 if echo and requested is not None else None)
         for generation in engine.generate(tokens, sampling):
             text = engine.decode(tokens, skip_special_tokens=True) if echo else ""
             scored: list[tuple[int, Row | None]] = []
@@ -56,7 +56,7 @@ def completions(engine: Engine, body: Mapping[str, Any]) -> Response:
             choice = {
                 "index": len(choices),
                 "text": text + generation.text,
-                "logprobs": None if asked is None else _legacy(engine, scored, asked),
+                "logprobs": None if requested is None else _legacy(engine, scored, requested),
             }
             choices.append(choice | _end(generation))
             generations.append(generation)
@@ -74,10 +74,10 @@ def chat(engine: Engine, body: Mapping[str, Any]) -> Response:
     opened = bool(body.get("continue_final_message")) and messages[-1]["role"] == "assistant"
     tokens = engine.chat(messages, open_last=opened, gap="")
     left = engine.context_length - len(tokens)
-    asked = body.get("max_completion_tokens") or body.get("max_tokens")
-    _check_length(engine, tokens, asked or 1)
+    requested = body.get("max_completion_tokens") or body.get("max_tokens")
+    _check_length(engine, tokens, requested or 1)
     cached = engine.begin(tokens)
-    generations = engine.generate(tokens, _sampling(body, asked or left))
+    generations = engine.generate(tokens, _sampling(body, requested or left))
     usage = _usage(len(tokens), generations, cached)
     head = {"id": "1", "created": 0, "model": body["model"]}
     if body.get("stream"):
@@ -125,8 +125,8 @@ def _check_length(engine: Engine, tokens: Sequence[int], beyond: int) -> None:
 
 def _legacy(engine: Engine, scored: Sequence[tuple[int, Row | None]], count: int) -> dict[str, Any]:
     def top(row: Row) -> dict[str, float]:
-        likeliest = (-row).argsort(kind="stable")[:count]
-        return {engine.decode([int(token)]): clamped(row[token]) for token in likeliest}
+        top_tokens = (-row).argsort(kind="stable")[:count]
+        return {engine.decode([int(token)]): clamped(row[token]) for token in top_tokens}
 
     return {
         "text_offset": [-1] * len(scored),
@@ -183,13 +183,13 @@ def _completion_chunks(
     body: Mapping[str, Any],
     usage: Mapping[str, Any],
 ) -> Iterator[dict[str, Any]]:
-    asked = body.get("logprobs")
+    requested = body.get("logprobs")
     for index, (choice, generation) in enumerate(zip(choices, generations, strict=True)):
         echoed = choice["text"].removesuffix(generation.text)
         for text, step in [(echoed, None), *deltas(engine, generation)]:
             logprobs = None
-            if step is not None and asked is not None:
-                logprobs = _legacy(engine, [(step.token, step.processed)], asked)
+            if step is not None and requested is not None:
+                logprobs = _legacy(engine, [(step.token, step.processed)], requested)
             part = {"index": index, "text": text, "logprobs": logprobs, "finish_reason": None}
             yield {**head, "choices": [part]}
         end = {"index": index, "text": "", "logprobs": None, **_end(generation)}

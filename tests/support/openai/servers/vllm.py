@@ -41,7 +41,7 @@ class VLLM(ModelServer):
     """A vLLM server with one model.
 
     :param model_name: what it is served as.
-    :param max_logprobs: the most likely tokens that may be asked for (`--max-logprobs`; -1: all).
+    :param max_logprobs: the limit likely tokens that may be count for (`--max-logprobs`; -1: all).
     :param named_tokens: whether it knows `logprob_token_ids`.
     :param cached_tokens: whether usage tells them (`--enable-prompt-tokens-details`).
     """
@@ -118,11 +118,11 @@ class VLLM(ModelServer):
         check_completion(body, self.engine, self.max_logprobs)
         echo = bool(body.get("echo"))
         max_tokens = body["max_tokens"] if body.get("max_tokens") is not None else 16
-        wanted = sampling_of(body, self.engine, max_tokens)
+        sampling = sampling_of(body, self.engine, max_tokens)
         names = Names(self.engine, bool(body.get("return_tokens_as_token_ids")))
-        asked = body.get("prompt_logprobs")
-        if asked is None and echo:
-            asked = body.get("logprobs")
+        count = body.get("prompt_logprobs")
+        if count is None and echo:
+            count = body.get("logprobs")
 
         choices: list[dict[str, Any]] = []
         generations: list[Generation] = []
@@ -132,9 +132,9 @@ class VLLM(ModelServer):
             prompt_tokens += len(ids)
             # The cache keeps no log-probabilities: with those of the prompt, all is evaluated.
             # Usage tells of the last prompt only.
-            cached = self.engine.begin(ids, None if asked is None else 0)
-            scored = None if asked is None else prompt_entries(self.engine, ids, asked)
-            for generation in self.engine.generate(ids, wanted):
+            cached = self.engine.begin(ids, None if count is None else 0)
+            scored = None if count is None else prompt_entries(self.engine, ids, count)
+            for generation in self.engine.generate(ids, sampling):
                 tokens = ids + generation.tokens if echo else generation.tokens
                 text = generation.text
                 if echo and not body.get("return_token_ids"):
@@ -169,12 +169,12 @@ class VLLM(ModelServer):
         check_chat(body, self.engine, self.max_logprobs)
         ids = self._chat_tokens(body)
         left = self.engine.context_length - len(ids)
-        asked = body.get("max_completion_tokens") or body.get("max_tokens")
-        self._check_length(ids, asked or 1, "messages")
-        wanted = sampling_of(body, self.engine, min(asked or left, left))
+        count = body.get("max_completion_tokens") or body.get("max_tokens")
+        self._check_length(ids, count or 1, "messages")
+        sampling = sampling_of(body, self.engine, min(count or left, left))
         names = Names(self.engine, bool(body.get("return_tokens_as_token_ids")))
         cached = self.engine.begin(ids)
-        generations = self.engine.generate(ids, wanted)
+        generations = self.engine.generate(ids, sampling)
         completed = sum(len(each.steps) for each in generations)
         usage = self._usage(len(ids), completed, cached)
         head = {"id": "chatcmpl-1", "created": 0, "model": self.model_name}
@@ -223,10 +223,10 @@ class VLLM(ModelServer):
         return ids
 
     def _check_length(self, ids: list[int], max_tokens: int, param: str) -> None:
-        most = self.engine.context_length
-        if len(ids) + max_tokens > most:
+        limit = self.engine.context_length
+        if len(ids) + max_tokens > limit:
             raise error(
-                f"This model's maximum context length is {most} tokens. However, you requested "
+                f"This model's maximum context length is {limit} tokens. However, you requested "
                 f"{max_tokens} output tokens and your prompt contains {len(ids)} input tokens, for "
                 f"a total of {len(ids) + max_tokens} tokens. Please reduce the length of the input "
                 "prompt or the number of requested output tokens.",

@@ -19,7 +19,7 @@ def error(message: str, *, param: str | None = None, status: int = 400) -> Refus
     return Refusal(status, {"error": body})
 
 
-def check_completion(body: Mapping[str, Any], engine: Engine, most: int) -> None:
+def check_completion(body: Mapping[str, Any], engine: Engine, limit: int) -> None:
     """Refuse what the completions route refuses.
 
     :raises Refusal: naming the parameter.
@@ -40,16 +40,16 @@ def check_completion(body: Mapping[str, Any], engine: Engine, most: int) -> None
     if body.get("stream") and (body.get("prompt_logprobs") or 0) != 0:
         message = "`prompt_logprobs` are not available when `stream=True`."
         raise error(message, param="prompt_logprobs")
-    _check_count(body, "prompt_logprobs", "prompt", engine, most)
+    _check_count(body, "prompt_logprobs", "prompt", engine, limit)
     # Named tokens take the place of the likeliest, whose number then does not matter.
     if not named:
-        _check_count(body, "logprobs", "sample", engine, most)
+        _check_count(body, "logprobs", "sample", engine, limit)
     if body.get("max_tokens") == 0 and not body.get("echo"):
         raise error("max_tokens must be at least 1, got 0.", param="max_tokens")
     _check_sampling(body, engine)
 
 
-def check_chat(body: Mapping[str, Any], engine: Engine, most: int) -> None:
+def check_chat(body: Mapping[str, Any], engine: Engine, limit: int) -> None:
     """Refuse what the chat route refuses.
 
     :raises Refusal: naming the parameter.
@@ -63,30 +63,30 @@ def check_chat(body: Mapping[str, Any], engine: Engine, most: int) -> None:
     named = body.get("logprob_token_ids")
     _check_named(named, engine)
     if not named:
-        _check_count(body, "top_logprobs", "sample", engine, most)
+        _check_count(body, "top_logprobs", "sample", engine, limit)
     _check_sampling(body, engine)
 
 
 def sampling_of(body: Mapping[str, Any], engine: Engine, max_tokens: int) -> Sampling:
     """A request's sampling parameters."""
     allowed = body.get("allowed_token_ids")
-    wanted = body.get("structured_outputs") or {}
+    structured = body.get("structured_outputs") or {}
     pattern = constraints.of_response_format(body)
-    if wanted.get("choice") is not None:
-        pattern = constraints.any_of(wanted["choice"])
-    elif wanted.get("regex") is not None:
-        pattern = wanted["regex"]
-    elif wanted.get("json") is not None:
-        pattern = constraints.of_schema(wanted["json"])
+    if structured.get("choice") is not None:
+        pattern = constraints.any_of(structured["choice"])
+    elif structured.get("regex") is not None:
+        pattern = structured["regex"]
+    elif structured.get("json") is not None:
+        pattern = constraints.of_schema(structured["json"])
     bias = {int(token): each for token, each in (body.get("logit_bias") or {}).items()}
     return Sampling(
         max_tokens=max_tokens,
-        temperature=_given(body, "temperature", 1.0),
-        top_p=_given(body, "top_p", 1.0),
-        top_k=max(0, _given(body, "top_k", 0)),
-        min_p=_given(body, "min_p", 0.0),
+        temperature=_value_or(body, "temperature", 1.0),
+        top_p=_value_or(body, "top_p", 1.0),
+        top_k=max(0, _value_or(body, "top_k", 0)),
+        min_p=_value_or(body, "min_p", 0.0),
         stop=stops(body),
-        n=_given(body, "n", 1),
+        n=_value_or(body, "n", 1),
         seed=body.get("seed"),
         logit_bias={token: max(-100.0, min(100.0, each)) for token, each in bias.items()},
         allowed=None if allowed is None else frozenset(allowed),
@@ -115,28 +115,28 @@ def _check_named(named: list[int] | None, engine: Engine) -> None:
     _check_ids(named, "logprob_token_ids", engine)
 
 
-def _check_count(body: Mapping[str, Any], name: str, kind: str, engine: Engine, most: int) -> None:
+def _check_count(body: Mapping[str, Any], name: str, kind: str, engine: Engine, limit: int) -> None:
     count = body.get(name)
     if count is None:
         return
     if count < -1:
         raise error(f"`{name}` must be a positive value or -1.", param=name)
     count = engine.size if count == -1 else count
-    most = engine.size if most == -1 else most
-    if count > most:
+    limit = engine.size if limit == -1 else limit
+    if count > limit:
         param = "prompt_logprobs" if kind == "prompt" else "logprobs"
         raise error(
-            f"Requested {kind} logprobs of {count}, which is greater than max allowed: {most} "
+            f"Requested {kind} logprobs of {count}, which is greater than max allowed: {limit} "
             f"(parameter={param}, value={count})",
             param=param,
         )
 
 
 def _check_sampling(body: Mapping[str, Any], engine: Engine) -> None:
-    temperature = _given(body, "temperature", 1.0)
+    temperature = _value_or(body, "temperature", 1.0)
     if temperature < 0:
         raise error(f"temperature must be non-negative, got {temperature}.", param="temperature")
-    if temperature == 0 and _given(body, "n", 1) > 1:
+    if temperature == 0 and _value_or(body, "n", 1) > 1:
         raise error(f"n must be 1 when using greedy sampling, got {body['n']}.", param="n")
     _check_ids([int(token) for token in body.get("logit_bias") or {}], "logit_bias", engine)
     allowed = body.get("allowed_token_ids")
@@ -144,8 +144,8 @@ def _check_sampling(body: Mapping[str, Any], engine: Engine) -> None:
         if not allowed:
             raise error("allowed_token_ids is not None and empty!", param="allowed_token_ids")
         _check_ids(allowed, "allowed_token_ids", engine)
-    wanted = body.get("structured_outputs") or {}
-    if sum(wanted.get(kind) is not None for kind in ("json", "regex", "choice")) > 1:
+    structured = body.get("structured_outputs") or {}
+    if sum(structured.get(kind) is not None for kind in ("json", "regex", "choice")) > 1:
         message = "You can only use one kind of constraints for structured outputs"
         raise error(message, param="structured_outputs")
 
@@ -160,5 +160,5 @@ def _check_ids(tokens: list[int], name: str, engine: Engine) -> None:
         )
 
 
-def _given(body: Mapping[str, Any], name: str, default: Any) -> Any:
+def _value_or(body: Mapping[str, Any], name: str, default: Any) -> Any:
     return default if body.get(name) is None else body[name]

@@ -4,7 +4,7 @@ Shaped as llama_cpp.server (llama-cpp-python 0.3.36) is: prompts are text, and `
 `logprobs` tells the prompt's tokens, BOS left out and the first without a value. The fault is the
 one of its upstream issue 1983, which models without BOS show: each token is looked up in the
 distribution *after* it, and the last one has none. `right=True` looks them up where they belong.
-Either way at most five of the likeliest are told.
+Either way at most five of the top_tokens are told.
 """
 
 from __future__ import annotations
@@ -109,5 +109,5 @@ class WrongEcho(ModelServer):
         }
 
     def _top(self, row: Row, count: int, token: int) -> dict[str, float]:
-        likeliest = [int(each) for each in (-row).argsort(kind="stable")[:count]]
-        return {self.engine.decode([each]): clamped(row[each]) for each in [*likeliest, token]}
+        top_tokens = [int(each) for each in (-row).argsort(kind="stable")[:count]]
+        return {self.engine.decode([each]): clamped(row[each]) for each in [*top_tokens, token]}

@@ -1,4 +1,4 @@
-"""Asking a server, in tests: the SDK's client, a plain one, and what greedy generation gives."""
+"""Clients for tests of the protocol servers: the SDK's and a plain one."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ MESSAGES: Any = [{"role": "user", "content": "Yes or no?"}]
 
 @contextmanager
 def client(app: Any, key: str = KEY, retries: int = 0) -> Iterator[Any]:
-    """The SDK's client of a server that is up."""
+    """Start a server, and return the SDK's client."""
     with serving(app) as url:
-        # Reading certificates takes longer than most tests, and here nothing is encrypted.
+        # Without certificates: reading them takes longer than most tests.
         http = httpx2.Client(verify=False)
         made = openai.OpenAI(
             base_url=f"{url}/v1", api_key=key, max_retries=retries, timeout=10, http_client=http
@@ -34,14 +34,14 @@ def client(app: Any, key: str = KEY, retries: int = 0) -> Iterator[Any]:
 
 @contextmanager
 def plain(app: Any) -> Iterator[httpx2.Client]:
-    """A plain HTTP client of a server that is up."""
+    """Start a server, and return a plain HTTP client."""
     with ExitStack() as stack:
         url = stack.enter_context(serving(app))
         yield stack.enter_context(httpx2.Client(base_url=url, timeout=10, verify=False))
 
 
 def greedy(engine: Engine, prompt: list[int], count: int) -> list[int]:
-    """The likeliest tokens after the prompt, one after the other."""
+    """Return greedy tokens after the prompt."""
     tokens = list(prompt)
     for _ in range(count):
         tokens.append(int(np.argmax(engine.model.greedy(tokens))))
@@ -49,6 +49,6 @@ def greedy(engine: Engine, prompt: list[int], count: int) -> list[int]:
 
 
 def refusal(error: pytest.ExceptionInfo[openai.APIStatusError]) -> dict[str, Any]:
-    """The body of an error, without its wrapping."""
+    """Return the error object of an error's body."""
     body = error.value.response.json()
     return dict(body.get("error", body))
