@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores, TreeScores
+from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores, TreeQuery, TreeScores
 from autocog_core.scoring import TokenChoiceTree
 from autocog_core.toolkit import BackendClient
 
@@ -56,56 +56,81 @@ def walk_choice_tree(
             "pmi needs a server that returns log-probabilities of named tokens", where=client.who
         )
     tree = TokenChoiceTree.build(client, replace(request, method=None))
-    query = tree.queries()[0]
-    tokens = query.tokens.tolist()
-    children: dict[int, list[int]] = {}
-    for node, parent in enumerate(query.parents.tolist()):
-        children.setdefault(parent, []).append(node)
-    values = np.full(len(tokens), -np.inf)
-    paths: dict[int, tuple[int, ...]] = {-1: ()}
-    path_logprobs: dict[int, float] = {-1: 0.0}
-    unseen = 0.0
-    level = [-1]
-    while level:
-        positions = [
-            Position(
-                path=paths[node],
-                children=frozenset(token_bytes(tokens[child]) for child in children[node]),
-            )
-            for node in level
-        ]
-        next_level: list[int] = []
-        for node, listing in zip(level, get_top_logprobs(positions), strict=True):
-            node_probability = float(np.exp(path_logprobs[node]))
-            if listing is None:
-                unseen += node_probability
-                continue
-            logprobs = {
-                child: _find_logprob(listing, token_bytes(tokens[child]))
-                for child in children[node]
-            }
-            if None in logprobs.values():
-                unlisted = 1.0 - float(np.exp(list(listing.values())).sum())
-                unseen += node_probability * max(0.0, unlisted)
-            for child, logprob in logprobs.items():
-                if logprob is None:
-                    continue
-                values[child] = logprob
-                if child in children:
-                    paths[child] = (*paths[node], tokens[child])
-                    path_logprobs[child] = path_logprobs[node] + logprob
-                    next_level.append(child)
-        level = next_level
-    scores = tree.score(client, request, [values_only(values)])
-    is_exact = bool(np.isfinite(values).all()) and unseen == 0.0
+    walk = _TreeWalk(tree.queries()[0], token_bytes)
+    while walk.level:
+        walk.descend(get_top_logprobs(walk.positions()))
+    scores = tree.score(client, request, [values_only(walk.values)])
+    is_exact = bool(np.isfinite(walk.values).all()) and walk.unseen == 0.0
     return replace(
         scores,
         exact=is_exact,
         method="top_logprobs",
         reason="" if is_exact else unlisted_reason,
-        unseen_probability=min(1.0, unseen),
+        unseen_probability=min(1.0, walk.unseen),
         tokens_evaluated=None,
     )
+
+
+class _TreeWalk:
+    """A walk through a tree, level by level.
+
+    :ivar values: float64 (n,), the log-probability of each node's token; -inf if it is not listed.
+    :ivar unseen: the total probability of what was not listed.
+    :ivar level: the nodes at which the listings are needed next; -1 is the root.
+    """
+
+    def __init__(self, query: TreeQuery, token_bytes: Callable[[int], bytes]) -> None:
+        self.values = np.full(len(query.tokens), -np.inf)
+        self.unseen = 0.0
+        self.level = [-1]
+        self._tokens = query.tokens.tolist()
+        self._token_bytes = token_bytes
+        self._children: dict[int, list[int]] = {}
+        for node, parent in enumerate(query.parents.tolist()):
+            self._children.setdefault(parent, []).append(node)
+        self._paths: dict[int, tuple[int, ...]] = {-1: ()}
+        self._path_logprobs: dict[int, float] = {-1: 0.0}
+
+    def positions(self) -> list[Position]:
+        """Return the positions of the level."""
+        return [
+            Position(
+                path=self._paths[node],
+                children=frozenset(self._bytes_of(child) for child in self._children[node]),
+            )
+            for node in self.level
+        ]
+
+    def descend(self, listings: Sequence[TopLogprobs]) -> None:
+        """Go to the next level.
+
+        :param listings: what the server lists at the positions of the level, in order.
+        """
+        level, self.level = self.level, []
+        for node, listing in zip(level, listings, strict=True):
+            probability = float(np.exp(self._path_logprobs[node]))
+            if listing is None:
+                self.unseen += probability
+                continue
+            children = self._children[node]
+            logprobs = {child: _find_logprob(listing, self._bytes_of(child)) for child in children}
+            if None in logprobs.values():
+                unlisted = 1.0 - float(np.exp(list(listing.values())).sum())
+                self.unseen += probability * max(0.0, unlisted)
+            for child, logprob in logprobs.items():
+                if logprob is not None:
+                    self._follow(node, child, logprob)
+
+    def _bytes_of(self, node: int) -> bytes:
+        # Only on demand: a server's tokenizer may need a request.
+        return self._token_bytes(self._tokens[node])
+
+    def _follow(self, node: int, child: int, logprob: float) -> None:
+        self.values[child] = logprob
+        if child in self._children:
+            self._paths[child] = (*self._paths[node], self._tokens[child])
+            self._path_logprobs[child] = self._path_logprobs[node] + logprob
+            self.level.append(child)
 
 
 def no_choice_reached(scores: ChoiceScores) -> bool:

@@ -56,17 +56,11 @@ class SglangDialect(ServerDialect):
             "return_logprob": True,
             "token_ids_logprob": [0, 1],
         }
-
-        def ends_text(token: int) -> bool:
-            bias = {str(token): FORCING_BIAS}
-            sampling = {"max_new_tokens": 2, "temperature": 0.0, "logit_bias": bias}
-            answer = self.connection.post("/generate", {**body, "sampling_params": sampling})
-            reason = answer["meta_info"]["finish_reason"]
-            return bool(isinstance(reason, Mapping) and reason.get("type") == "stop")
-
         if capabilities:
             capabilities |= find_eos_tokens(
-                self.connection, lambda text: self.tokenize(text, parse_special=True), ends_text
+                self.connection,
+                lambda text: self.tokenize(text, parse_special=True),
+                lambda token: self._ends_text(body, token),
             )
         meta = self.connection.post("/generate", body)["meta_info"]
         entries = (meta.get("output_token_ids_logprobs") or [[]])[0]
@@ -120,6 +114,14 @@ class SglangDialect(ServerDialect):
     def chat_route(self, capabilities: ServerCapabilities, messages: Messages) -> ChatRoute:
         parameters = {"continue_final_message": True, "add_generation_prompt": False}
         return ChatRoute(capabilities, messages, supports_n=True, continue_parameters=parameters)
+
+    def _ends_text(self, body: Mapping[str, Any], token: int) -> bool:
+        """Whether the text ends if the server is forced to write `token`."""
+        bias = {str(token): FORCING_BIAS}
+        sampling = {"max_new_tokens": 2, "temperature": 0.0, "logit_bias": bias}
+        answer = self.connection.post("/generate", {**body, "sampling_params": sampling})
+        reason = answer["meta_info"]["finish_reason"]
+        return bool(isinstance(reason, Mapping) and reason.get("type") == "stop")
 
     def _tokenize(self, text: str, *, add_special_tokens: bool) -> list[int]:
         body = {"model": self.model, "prompt": text, "add_special_tokens": add_special_tokens}
