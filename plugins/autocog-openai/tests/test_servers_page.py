@@ -21,7 +21,7 @@ from tests.support.openai.servers.vllm import VLLM
 
 README = Path(__file__).parents[1] / "README.md"
 ROWS = servers_table.rows_of(servers_table.PAGE.read_text(encoding="utf-8"))
-SUBJECTS = servers_table.subjects(Path())
+SERVERS = servers_table.table_servers(Path())
 TEXTS = {path.name: path.read_text(encoding="utf-8") for path in (README, servers_table.PAGE)}
 
 
@@ -35,21 +35,24 @@ def without_versions(row: str) -> str:
 
 
 def test_the_table_has_all_servers_in_order() -> None:
-    assert list(ROWS) == [subject.name for subject in SUBJECTS]
+    assert list(ROWS) == [server.name for server in SERVERS]
     page = TEXTS["servers.md"]
     assert servers_table.table(ROWS) in page, "python -m tests.support.openai.servers_table"
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(each.name, marks=pytest.mark.slow if each.package else ()) for each in SUBJECTS],
+    [
+        pytest.param(server.name, marks=pytest.mark.slow if server.package else ())
+        for server in SERVERS
+    ],
 )
 def test_a_row_matches_the_server(name: str, tmp_path: Path) -> None:
-    encoding = servers_table.bytes_tokenizer(tmp_path / "tokenizer.json")
-    subject = next(each for each in servers_table.subjects(encoding) if each.name == name)
-    if not servers_table.possible(subject):
-        pytest.skip(f"{subject.package} is not installed")
-    assert without_versions(servers_table.row(subject)) == without_versions(ROWS[name])
+    tokenizer = servers_table.bytes_tokenizer(tmp_path / "tokenizer.json")
+    server = next(s for s in servers_table.table_servers(tokenizer) if s.name == name)
+    if not servers_table.is_installed(server):
+        pytest.skip(f"{server.package} is not installed")
+    assert without_versions(servers_table.row(server)) == without_versions(ROWS[name])
 
 
 def test_rows_differ_where_a_server_offers_less() -> None:

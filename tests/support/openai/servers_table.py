@@ -46,14 +46,15 @@ SEED = 9
 Address = AbstractContextManager[str]
 
 
-@dataclass(frozen=True)
-class BackendUnderTest:
+@dataclass(frozen=True, kw_only=True)
+class TableServer:
     """A server in the table.
 
+    :ivar name: the first cell of its row.
     :ivar checked: what the row was measured with.
     :ivar start: starts the server, and returns its address without /v1.
     :ivar options: of the backend, without the address.
-    :ivar package: the distribution that has the real server.
+    :ivar package: the distribution with the real server; empty for a protocol server.
     """
 
     name: str
@@ -63,86 +64,90 @@ class BackendUnderTest:
     package: str = ""
 
 
-def subjects(encoding: Path) -> list[BackendUnderTest]:
+def table_servers(tokenizer: Path) -> list[TableServer]:
     """Return all servers, in the order of the table.
 
-    :param encoding: the tokenizer file for servers without a tokenizer route.
+    :param tokenizer: the tokenizer file for servers without a tokenizer route.
     """
-    bytes_ = {"model": "random", "tokenizer": str(encoding)}
-    openai = {**bytes_, "server": "openai", "api_key": openai_api.KEY}
+    without_tokenizer = {"model": "random", "tokenizer": str(tokenizer)}
 
     def protocol(make: Callable[[Engine], ModelServer]) -> Callable[[], Address]:
         return lambda: serving(make(Engine(seed=SEED)))
 
-    def of_openai(model: str) -> dict[str, Any]:
-        return {**openai, "model": model}
+    def openai_server(name: str, model: str) -> TableServer:
+        return TableServer(
+            name=f"OpenAI, {name} model",
+            checked="protocol of November 2026",
+            start=protocol(OpenAIServer),
+            options={
+                **without_tokenizer,
+                "server": "openai",
+                "api_key": openai_api.KEY,
+                "model": model,
+            },
+        )
 
     return [
-        BackendUnderTest(
-            "llama-server",
-            "the real one",
-            lambda: real("llama_server"),
-            {"model": "smol"},
-            "xllamacpp",
+        TableServer(
+            name="llama-server",
+            checked="the real one",
+            start=lambda: real("llama_server"),
+            options={"model": "smol"},
+            package="xllamacpp",
         ),
-        BackendUnderTest(
-            "llama_cpp.server",
-            "the real one",
-            lambda: real("llama_cpp_server"),
-            {"model": "smol"},
-            "llama-cpp-python",
+        TableServer(
+            name="llama_cpp.server",
+            checked="the real one",
+            start=lambda: real("llama_cpp_server"),
+            options={"model": "smol"},
+            package="llama-cpp-python",
         ),
-        BackendUnderTest("vLLM", "protocol of 0.28", protocol(VLLM), {"model": "random"}),
-        BackendUnderTest(
-            "vLLM, older",
-            "protocol of before July 2026",
-            protocol(lambda engine: VLLM(engine, named_tokens=False)),
-            {"model": "random"},
+        TableServer(
+            name="vLLM",
+            checked="protocol of 0.28",
+            start=protocol(VLLM),
+            options={"model": "random"},
         ),
-        BackendUnderTest("SGLang", "protocol of 0.5.21", protocol(SGLang), {"model": "random"}),
-        BackendUnderTest(
-            "OpenAI, chat model",
-            "protocol of November 2026",
-            protocol(OpenAIServer),
-            of_openai(openai_api.CHAT),
+        TableServer(
+            name="vLLM, older",
+            checked="protocol of before July 2026",
+            start=protocol(lambda engine: VLLM(engine, named_tokens=False)),
+            options={"model": "random"},
         ),
-        BackendUnderTest(
-            "OpenAI, reasoning model",
-            "protocol of November 2026",
-            protocol(OpenAIServer),
-            of_openai(openai_api.REASONING),
+        TableServer(
+            name="SGLang",
+            checked="protocol of 0.5.21",
+            start=protocol(SGLang),
+            options={"model": "random"},
         ),
-        BackendUnderTest(
-            "OpenAI, completions model",
-            "protocol of November 2026",
-            protocol(OpenAIServer),
-            of_openai(openai_api.INSTRUCT),
+        openai_server("chat", openai_api.CHAT),
+        openai_server("reasoning", openai_api.REASONING),
+        openai_server("completions", openai_api.INSTRUCT),
+        openai_server("decisions", openai_api.DECIDER),
+        TableServer(
+            name="Ollama",
+            checked="protocol of 0.12",
+            start=protocol(Generic),
+            options=without_tokenizer,
         ),
-        BackendUnderTest(
-            "OpenAI, decisions model",
-            "protocol of November 2026",
-            protocol(OpenAIServer),
-            of_openai(openai_api.DECIDER),
-        ),
-        BackendUnderTest("Ollama", "protocol of 0.12", protocol(Generic), bytes_),
-        BackendUnderTest(
-            "without log-probabilities",
-            "protocol of Ollama 0.12, less these",
-            protocol(lambda engine: Generic(engine, logprobs=False)),
-            bytes_,
+        TableServer(
+            name="without log-probabilities",
+            checked="protocol of Ollama 0.12, less these",
+            start=protocol(lambda engine: Generic(engine, logprobs=False)),
+            options=without_tokenizer,
         ),
     ]
 
 
-def row(subject: BackendUnderTest) -> str:
+def row(server: TableServer) -> str:
     """Return a server's row of the table, from probing."""
-    with subject.start() as address:
-        model = OpenAI(**subject.options, base_url=f"{address}/v1", timeout=60.0, reprobe=True)
+    with server.start() as address:
+        model = OpenAI(**server.options, base_url=f"{address}/v1", timeout=60.0, reprobe=True)
         try:
             details = model.as_model().info.details
             cells = (
-                subject.name,
-                _checked(subject),
+                server.name,
+                _checked(server),
                 details["api"],
                 _yes(details["token_ids"]),
                 _yes(details["token_logprobs"]),
@@ -176,10 +181,10 @@ def table(rows: Mapping[str, str]) -> str:
     return "\n".join((BEGIN, *head, *rows.values(), END))
 
 
-def possible(subject: BackendUnderTest) -> bool:
+def is_installed(server: TableServer) -> bool:
     """Whether the server is installed."""
     try:
-        return not subject.package or bool(version(subject.package))
+        return not server.package or bool(version(server.package))
     except PackageNotFoundError:
         return False
 
@@ -202,10 +207,10 @@ def real(name: str) -> Address:
     return served
 
 
-def _checked(subject: BackendUnderTest) -> str:
-    if not subject.package:
-        return subject.checked
-    return f"{subject.checked} ({subject.package} {version(subject.package)})"
+def _checked(server: TableServer) -> str:
+    if not server.package:
+        return server.checked
+    return f"{server.checked} ({server.package} {version(server.package)})"
 
 
 def _methods(model: OpenAI) -> Iterator[str]:
@@ -217,8 +222,8 @@ def _methods(model: OpenAI) -> Iterator[str]:
             continue
 
 
-def _yes(there: bool) -> str:
-    return "yes" if there else "no"
+def _yes(supported: bool) -> str:
+    return "yes" if supported else "no"
 
 
 def _count(listed: int) -> str:
@@ -228,15 +233,15 @@ def _count(listed: int) -> str:
 def main() -> None:
     """Write the table."""
     page = PAGE.read_text(encoding="utf-8")
-    kept = rows_of(page)
+    rows_before = rows_of(page)
     rows: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         os.environ["AUTOCOG_CACHE"] = folder
-        for subject in subjects(bytes_tokenizer(Path(folder) / "bytes.json")):
-            if possible(subject):
-                rows[subject.name] = row(subject)
-            elif subject.name in kept:
-                rows[subject.name] = kept[subject.name]
+        for server in table_servers(bytes_tokenizer(Path(folder) / "bytes.json")):
+            if is_installed(server):
+                rows[server.name] = row(server)
+            elif server.name in rows_before:
+                rows[server.name] = rows_before[server.name]
     written = page[: page.index(BEGIN)] + table(rows) + page[page.index(END) + len(END) :]
     PAGE.write_text(written, encoding="utf-8")
     print("\n".join(rows.values()))
