@@ -32,7 +32,7 @@ class Route(Protocol):
     """A route that writes text.
 
     :ivar path: as in `Connection.post`.
-    :ivar supports_n: whether one request may ask for several alternatives.
+    :ivar supports_n: whether one request may return several alternatives.
     :ivar supports_stop: whether the server searches for stop strings.
     :ivar parameter_names: names of parameters in error messages, if they differ from those in the
         request.

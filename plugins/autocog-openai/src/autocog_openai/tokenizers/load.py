@@ -205,7 +205,7 @@ def _read_token_bytes(tokenizer: Any, token: int) -> bytes:
 
 
 def _make_byte_letters() -> dict[str, int]:
-    """Return the letters of byte-level tokenizers: printable bytes stand for themselves."""
+    """Return the letters of byte-level tokenizers: printable bytes are their own letters."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in printable]
     letters = {chr(byte): byte for byte in printable}

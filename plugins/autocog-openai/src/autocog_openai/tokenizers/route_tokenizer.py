@@ -15,7 +15,7 @@ from autocog_openai.servers.dialect import ServerDialect
 
 #: The usual forms of special tokens.
 _SPECIAL_TOKEN = re.compile(r"<[^<>\s]{1,80}>|\[[A-Z_/]{1,40}\]")
-#: Stands for bytes that are not complete characters.
+#: The text that servers return for incomplete characters.
 _REPLACEMENT = "\ufffd"
 #: Maximum number of cached texts.
 CACHE_SIZE = 50_000
