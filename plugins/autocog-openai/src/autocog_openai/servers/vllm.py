@@ -36,6 +36,7 @@ class VllmDialect(ServerDialect):
     build_route = "/version"
     build_fields = ("version",)
     listing_parameters: ClassVar[Mapping[str, Any]] = {"return_tokens_as_token_ids": True}
+    constraint_probe_tokens = 8
     strips_messages = True
 
     def probe(self, entry: Mapping[str, Any]) -> dict[str, Any]:
