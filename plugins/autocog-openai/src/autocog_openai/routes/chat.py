@@ -7,11 +7,11 @@ from typing import Any
 
 from autocog_core import CompletionRequest, Prompt
 from autocog_core.toolkit import reject_unknown_options
-from autocog_openai.connection.errors import MalformedAnswerError, RefusedError
+from autocog_openai.connection.errors import RefusedError
 from autocog_openai.connection.scorer import normalize_logprob
 from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.connection.streamed_completion import CompletionChunk, ServerToken
-from autocog_openai.routes.writer import generation_parameters
+from autocog_openai.routes.writer import answer_choices, event_choices, generation_parameters
 
 EXTRA = (
     *("presence_penalty", "frequency_penalty", "logit_bias", "user", "reasoning_effort"),
@@ -77,18 +77,13 @@ class ChatRoute:
 
     def read_answer(self, answer: Mapping[str, Any]) -> Iterable[CompletionChunk]:
         """Return the chunks of a complete answer."""
-        choices = answer.get("choices")
-        if not isinstance(choices, list) or not choices:
-            raise MalformedAnswerError(
-                "the answer has no choices", where=self._capabilities.model, retryable=True
-            )
+        choices = answer_choices(answer, self._capabilities.model)
         return [self._read_choice(choice, choice.get("message")) for choice in choices]
 
     def read_events(self, events: Iterator[Any]) -> Iterator[CompletionChunk]:
         """Return the chunks of a stream, as they arrive."""
-        for event in events:
-            for choice in (event.get("choices") if isinstance(event, Mapping) else None) or ():
-                yield self._read_choice(choice, choice.get("delta"))
+        for choice in event_choices(events):
+            yield self._read_choice(choice, choice.get("delta"))
 
     def _read_choice(self, choice: Mapping[str, Any], message: Any) -> CompletionChunk:
         message = message if isinstance(message, Mapping) else {}

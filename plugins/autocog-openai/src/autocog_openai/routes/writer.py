@@ -15,6 +15,7 @@ from autocog_core import AutocogError, Completion, CompletionRequest, EngineErro
 from autocog_openai.connection.client import Connection
 from autocog_openai.connection.errors import (
     ConnectionFailedError,
+    MalformedAnswerError,
     RefusedError,
     UnsupportedError,
     malformed_answer_error,
@@ -211,6 +212,23 @@ def sampling_parameters(request: CompletionRequest) -> dict[str, Any]:
     if request.min_p > 0:
         body["min_p"] = request.min_p
     return body
+
+
+def answer_choices(answer: Mapping[str, Any], model: str) -> list[Any]:
+    """Return the choices of a complete answer.
+
+    :raises MalformedAnswerError: if it has none.
+    """
+    choices = answer.get("choices")
+    if not isinstance(choices, list) or not choices:
+        raise MalformedAnswerError("the answer has no choices", where=model, retryable=True)
+    return choices
+
+
+def event_choices(events: Iterable[Any]) -> Iterator[Any]:
+    """Yield the choices of the events of a stream."""
+    for event in events:
+        yield from (event.get("choices") if isinstance(event, Mapping) else None) or ()
 
 
 def generation_parameters(
