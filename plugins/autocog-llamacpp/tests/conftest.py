@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from autocog_llamacpp.extension.load import native as found
+from autocog_llamacpp.extension.load import load_extension
 from tests.support.llamacpp import gguf_models
 from tests.support.llamacpp.gguf_models import SMOL
 
@@ -37,15 +37,17 @@ def gguf_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         pytest.param(True, id="native"),
         # The same tests once more: what is in use where there is no compiler. Where there is an
         # extension, the normal run has some of them, which are marked `BOTH`.
-        pytest.param(False, id="python", marks=[pytest.mark.soak] * (found().module is not None)),
+        pytest.param(
+            False, id="python", marks=[pytest.mark.soak] * (load_extension().module is not None)
+        ),
     ]
 )
 def native(request: pytest.FixtureRequest) -> bool:
     """Whether trees are evaluated in C++."""
-    from autocog_llamacpp.extension.load import native as found
+    from autocog_llamacpp.extension.load import load_extension
 
-    if request.param and found().module is None:
-        pytest.skip(f"no extension: {found().reason}")
+    if request.param and load_extension().module is None:
+        pytest.skip(f"no extension: {load_extension().reason}")
     return bool(request.param)
 
 

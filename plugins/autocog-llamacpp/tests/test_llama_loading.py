@@ -22,8 +22,8 @@ import pytest
 from autocog_core import ConfigError, ModelLoadError, load
 from autocog_core.errors import ClosedError, ContextOverflowError
 from autocog_llamacpp import LLaMa
+from autocog_llamacpp.gguf.locate import find_file, find_parts
 from autocog_llamacpp.llama.memory import CACHE_TYPES
-from autocog_llamacpp.loading import find_file, parts_of
 from tests.support.llamacpp import gguf_models, plain_llama
 from tests.support.soak import SOAK
 
@@ -413,7 +413,8 @@ def in_hub_cache(home: Path, owner: str, name: str, files: dict[str, Path]) -> N
 FROM_HUB = """
 import sys
 from autocog_core import ConfigError
-from autocog_llamacpp.loading import find_file, load_engine, parts_of
+from autocog_llamacpp.gguf.locate import find_file, find_parts
+from autocog_llamacpp.loading import load_engine
 from autocog_llamacpp import LlamaOptions
 for name in sys.argv[1:]:
     try:
@@ -422,7 +423,7 @@ for name in sys.argv[1:]:
         print(type(error).__name__, error)
         continue
     engine = load_engine(LlamaOptions(model_path=str(path), n_ctx=64))
-    print(engine.name, len(parts_of(path)), engine.info.fingerprint)
+    print(engine.name, len(find_parts(path)), engine.info.fingerprint)
 """
 
 
@@ -430,7 +431,7 @@ def test_files_of_the_hub_are_found_offline_where_they_were_downloaded(
     path: Path, gguf_file: GgufFile, tmp_path: Path
 ) -> None:
     pytest.importorskip("huggingface_hub")
-    parts = parts_of(first_part(gguf_file))
+    parts = find_parts(first_part(gguf_file))
     files = {"tiny.gguf": path, **{f"parts/{part.name}": part for part in parts}}
     in_hub_cache(tmp_path, "owner", "name", files)
     names = [
@@ -479,11 +480,11 @@ def test_a_model_in_several_files_is_loaded_by_the_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AUTOCOG_CACHE", str(tmp_path / "cache"))
-    parts = parts_of(first_part(gguf_file))
+    parts = find_parts(first_part(gguf_file))
     assert len(parts) == 3
     assert all(part.is_file() for part in parts)
-    assert parts_of(parts[2]) == parts
-    assert parts_of(path) == [path]
+    assert find_parts(parts[2]) == parts
+    assert find_parts(path) == [path]
     model = open_llama(parts[0])
     np.testing.assert_allclose(logprobs(model), logprobs(open_llama(path)), atol=TOLERANCE)
     assert model.engine.info.fingerprint != open_llama(path).engine.info.fingerprint
@@ -495,7 +496,7 @@ def test_the_fingerprint_is_that_of_all_files(
     gguf_file: GgufFile, tmp_path: Path, open_llama: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AUTOCOG_CACHE", str(tmp_path / "cache"))
-    parts = parts_of(first_part(gguf_file))
+    parts = find_parts(first_part(gguf_file))
     for part in parts:
         (tmp_path / part.name).write_bytes(part.read_bytes())
     copy = open_llama(tmp_path / parts[0].name).engine.info.fingerprint

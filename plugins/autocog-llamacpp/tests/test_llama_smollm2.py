@@ -13,7 +13,7 @@ import pytest
 from autocog_core import Automaton
 from autocog_core.config.options import package_file
 from autocog_llamacpp import LLaMa
-from autocog_llamacpp.extension.load import native
+from autocog_llamacpp.extension.load import load_extension
 from autocog_llamacpp.gguf.quantize import quantize
 from tests.recordings.rows import EXAMPLES, ROWS
 from tests.support.llamacpp.drawn_automata import check_equal, result_of
@@ -125,7 +125,7 @@ def test_memory_beyond_the_cache_is_small() -> None:
     print(done.stdout)
 
 
-@pytest.mark.skipif(native().module is None, reason="there is no extension")
+@pytest.mark.skipif(load_extension().module is None, reason="there is no extension")
 @pytest.mark.parametrize(
     "example", [pytest.param(e, marks=[pytest.mark.soak] * (e != "triage")) for e in ROWS]
 )

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autocog_core import InputError, ModelLoadError, Prompt, TextPiece
-from autocog_llamacpp.llama.tokenizer import SHORT, Tokenizer
+from autocog_llamacpp.llama.tokenizer import MAX_SMALL_STACK_BYTES, Tokenizer
 from tests.support.llamacpp import gguf_models
 from tests.support.llamacpp.long_texts import RUNS, one, tokenizer_of
 from tests.support.processes import child_environment
@@ -370,7 +370,12 @@ def test_long_text_has_the_tokens_that_llama_cpp_gives(gguf_file: GgufFile, name
     twin = llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
     tokenizer = tokenizer_of(path)
     generator = np.random.default_rng(3)
-    for length in (SHORT - 1, SHORT, SHORT + 1, 5_000):
+    for length in (
+        MAX_SMALL_STACK_BYTES - 1,
+        MAX_SMALL_STACK_BYTES,
+        MAX_SMALL_STACK_BYTES + 1,
+        5_000,
+    ):
         text = "".join(generator.choice(list("aA1 '.\n\té東Paristhe"), length).tolist())
         expected = twin.tokenize(text.encode(), add_bos=False, special=False)
         assert one(tokenizer, text) == expected
@@ -379,7 +384,7 @@ def test_long_text_has_the_tokens_that_llama_cpp_gives(gguf_file: GgufFile, name
 def test_text_for_which_there_is_no_stack_is_a_clear_error(
     byte_level: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = "a" * (SHORT + 1)
+    text = "a" * (MAX_SMALL_STACK_BYTES + 1)
     before = threading.stack_size()
 
     def none(*_: Any) -> Any:

@@ -108,7 +108,7 @@ def test_calls_in_any_order(mixed: Any, architecture: str, sequences: int) -> No
     for _ in range(25):
         calls.call()
         check_account(calls.model)
-        assert not calls.model.engine.session.held
+        assert not calls.model.engine.session.active_sequences
 
 
 @pytest.mark.parametrize("architecture", ["mamba", "lfm2"])
@@ -166,12 +166,12 @@ def test_an_interrupt_before_the_release_leaves_nothing_held(
 
     for _ in range(3):
         with monkeypatch.context() as patch:
-            patch.setattr(session, "release", interrupt)
+            patch.setattr(session, "finish", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 calls.model.complete(prompt, max_tokens=2)
         done = calls.model.complete(prompt, max_tokens=2)
         calls.check_completion([5, 6], done.tokens, done.logprobs)
-        assert not session.held
+        assert not session.active_sequences
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from autocog_core import (
     Text,
 )
 from autocog_llamacpp import LLaMa
-from autocog_llamacpp.extension.load import native
+from autocog_llamacpp.extension.load import load_extension
 from tests.support.llamacpp.drawn_automata import (
     COUNTS,
     MORE_MERGES,
@@ -30,7 +30,7 @@ from tests.support.llamacpp.drawn_automata import (
     result_of,
 )
 
-pytestmark = pytest.mark.skipif(native().module is None, reason="there is no extension")
+pytestmark = pytest.mark.skipif(load_extension().module is None, reason="there is no extension")
 
 #: File, and settings of the context: chunks, rounds and evictions happen in all but the first.
 ODD = {"merges": MORE_MERGES, "edit": favour}

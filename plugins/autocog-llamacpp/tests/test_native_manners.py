@@ -33,9 +33,8 @@ from autocog_core import (
 )
 from autocog_core.wrappers.trace import Trace
 from autocog_llamacpp import LLaMa
-from autocog_llamacpp.extension import load as native_module
-from autocog_llamacpp.extension import session
-from autocog_llamacpp.extension.load import native as found
+from autocog_llamacpp.extension import load, session
+from autocog_llamacpp.extension.load import load_extension
 from tests.support.llamacpp import gguf_models
 from tests.support.llamacpp.drawn_automata import MORE_MERGES, WORLD, favour, result_of
 from tests.support.llamacpp.programs import LONG, QUESTION
@@ -44,7 +43,7 @@ from tests.support.llamacpp.watched_decode import WatchedDecode
 from tests.support.processes import child_environment
 from tests.support.soak import SOAK, count
 
-pytestmark = pytest.mark.skipif(found().module is None, reason="there is no extension")
+pytestmark = pytest.mark.skipif(load_extension().module is None, reason="there is no extension")
 
 #: Hundreds of decodes in a row.
 WRITE = Automaton([Text(uid="t", text="a", successors="w"), Complete(uid="w", length=400)])
@@ -66,7 +65,7 @@ def make(gguf_file: Callable[..., Path]) -> Iterator[Callable[..., LLaMa]]:
     yield of
     for model in made:
         model.close()
-    native_module.native.cache_clear()
+    load.load_extension.cache_clear()
 
 
 def evaluator(tree: ThoughtTree) -> Any:
@@ -102,9 +101,9 @@ def test_what_no_engine_could_take_over_is_not_said_to_be_its_own(make: Any) -> 
 def test_one_for_another_version_is_not_used(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import llama_cpp
 
-    monkeypatch.setattr(found().module, "BUILT_FOR", "0.0.1")
-    native_module.native.cache_clear()
-    reason = native_module.native().reason
+    monkeypatch.setattr(load_extension().module, "BUILT_FOR", "0.0.1")
+    load.load_extension.cache_clear()
+    reason = load.load_extension().reason
     assert "0.0.1" in reason
     assert llama_cpp.__version__ in reason
     model = make().as_model()
@@ -119,16 +118,16 @@ def test_one_that_was_not_built_is_not_used(make: Any, monkeypatch: pytest.Monke
     """And all is answered in Python."""
     expected = QUESTION.run(make().as_model())
     assert evaluator(expected) == "engine"
-    real = native_module.import_module
+    real = load.import_module
 
     def missing(name: str) -> Any:
         if name == "autocog_llamacpp._native":
             raise ModuleNotFoundError(name)
         return real(name)
 
-    monkeypatch.setattr(native_module, "import_module", missing)
-    native_module.native.cache_clear()
-    assert native_module.native().reason.startswith("it was not built")
+    monkeypatch.setattr(load, "import_module", missing)
+    load.load_extension.cache_clear()
+    assert load.load_extension().reason.startswith("it was not built")
     model = make().as_model()
     tree = QUESTION.run(model)
     assert evaluator(tree) is None

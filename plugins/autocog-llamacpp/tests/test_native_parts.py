@@ -1,4 +1,4 @@
-"""The extension's parts, each against what it is a twin of; and that nothing given crashes it."""
+"""Parts of the extension against their Python counterparts. Wrong arguments must not crash it."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from autocog_core.evaluation.prepared_steps import (
 from autocog_core.hooks.automaton_run import Budget
 from autocog_core.toolkit.stop_strings import find_first_stop
 from autocog_llamacpp import LLaMa
-from autocog_llamacpp.extension.load import native as found
+from autocog_llamacpp.extension.load import load_extension
 from tests.support.llamacpp.gguf_models import SPECIALS, gguf
 from tests.support.llamacpp.tree_calls import check_account
 
-_native = found().module
+_native = load_extension().module
 pytestmark = pytest.mark.skipif(_native is None, reason="there is no extension")
 
-#: Beginnings, ends and middles of characters, right ones and wrong ones.
+#: Starts, ends and middles of characters, valid and invalid.
 PARTS = st.sampled_from(
     [b"a", "é".encode(), "日".encode(), "😀".encode(), b"\xe0\x80", b"\xe0\xa0", b"\xed\xa0\x80"]
     + [b"\xf0\x8f", b"\xf0\x9f\x98", b"\xf4\x8f\xbf\xbf", b"\xf4\x90", b"\xf5", b"\xc0", b"\xc1"]
@@ -44,8 +44,8 @@ RAW = st.one_of(st.binary(max_size=12), st.lists(PARTS, max_size=8).map(b"".join
 
 @EXAMPLES
 @given(RAW)
-def test_what_is_no_text_is_replaced_as_python_does(raw: bytes) -> None:
-    assert _native.replaced(raw).decode("utf-8") == raw.decode("utf-8", errors="replace")
+def test_invalid_utf8_is_replaced_as_in_python(raw: bytes) -> None:
+    assert _native.decode_utf8_lossy(raw).decode("utf-8") == raw.decode("utf-8", errors="replace")
 
 
 @EXAMPLES
@@ -54,24 +54,24 @@ def test_what_is_no_text_is_replaced_as_python_does(raw: bytes) -> None:
     st.integers(0, 14),
     st.lists(st.text("ab.é日\n", min_size=1, max_size=4), max_size=4),
 )
-def test_the_first_stop_is_that_of_core(raw: bytes, before: int, stops: list[str]) -> None:
+def test_first_stop_equals_core(raw: bytes, before: int, stops: list[str]) -> None:
     expected = find_first_stop(raw, before, stops)
-    start = _native.first_stop(raw, before, [stop.encode() for stop in stops])
+    start = _native.find_first_stop(raw, before, [stop.encode() for stop in stops])
     assert start == (-1 if expected is None else expected[0])
 
 
-class GivenLogits:
-    """Stands before llama.cpp's logits: the model computes, and the extension reads `row`."""
+class FakeLogits:
+    """Replaces the logits that the extension reads from llama.cpp by `row`."""
 
     def __init__(self, monkeypatch: Any) -> None:
         self.row = np.zeros(0, dtype=np.float32)
-        # Kept: C calls it.
+        # Must live: C calls it.
         kind = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
         self._function = kind(lambda _: self.row.ctypes.data)
         monkeypatch.setattr(llama_cpp, "llama_get_logits", self._function)
 
 
-#: How many special tokens: rows end anywhere in a vector, and are longer than one block.
+#: Numbers of special tokens: rows of many lengths, also longer than one block.
 EXTRA = (0, 1, 6, 300)
 LOGITS = st.one_of(
     st.floats(-30, 30, width=32),
@@ -80,13 +80,13 @@ LOGITS = st.one_of(
 
 
 @pytest.fixture(params=EXTRA)
-def given_rows(
+def check_row(
     request: Any, gguf_file: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., None]]:
-    """Reads rows by the extension, and holds what it says of them against NumPy."""
-    logits = GivenLogits(monkeypatch)
-    more = [(f"<|{number}|>", gguf.TokenType.CONTROL) for number in range(request.param)]
-    path = gguf_file(specials=(*SPECIALS, *more))
+    """A function that reads a row with the extension, and compares it with NumPy."""
+    logits = FakeLogits(monkeypatch)
+    extra = [(f"<|{index}|>", gguf.TokenType.CONTROL) for index in range(request.param)]
+    path = gguf_file(specials=(*SPECIALS, *extra))
     model = LLaMa(**LLaMa.create(model_path=str(path), n_ctx=64, n_threads=1, use_extension=True))
     session, width = model.engine.session, model.as_model().info.vocabulary_size
     numbers = count()
@@ -94,43 +94,46 @@ def given_rows(
     def read(row: Any, top_k: int, mask: Any) -> None:
         logits.row = np.resize(row, width).astype(np.float32)
         allowed = None if mask is None else np.resize(mask, width)
-        # Another prefix each time, for what follows one is kept.
+        # Another prefix each time, because rows are cached.
         number = next(numbers)
-        asked = TreeQuery(
-            [number % 250, number // 250 % 250],
-            np.arange(width, dtype=np.int32),
-            np.full(width, -1, dtype=np.int32),
+        query = TreeQuery(
+            prefix=[number % 250, number // 250 % 250],
+            tokens=np.arange(width, dtype=np.int32),
+            parents=np.full(width, -1, dtype=np.int32),
             top_at=np.array([-1], dtype=np.int32),
             top_k=top_k,
             mask=allowed,
         )
-        answer = session.score_trees([asked])[0]
+        answer = session.score_trees([query])[0]
         check(logits.row, top_k, allowed, answer)
-        whole = session.row([number % 250])
-        np.testing.assert_allclose(whole, np.minimum(0, answer.values), rtol=1e-6, atol=5e-6)
+        logprobs = session.row([number % 250])
+        np.testing.assert_allclose(logprobs, np.minimum(0, answer.values), rtol=1e-6, atol=5e-6)
 
     yield read
     model.close()
 
 
 def check(row: Any, top_k: int, mask: Any, answer: Any) -> None:
-    """Hold what was read from a row against NumPy."""
+    """Compare the scores of a row with NumPy."""
     exact = row.astype(np.float64)
     top = exact.max()
-    whole = top + np.log(np.exp(exact - top).sum())
-    np.testing.assert_allclose(answer.values, exact - whole, rtol=0, atol=5e-6)
+    normalizer = top + np.log(np.exp(exact - top).sum())
+    np.testing.assert_allclose(answer.values, exact - normalizer, rtol=0, atol=5e-6)
     possible = np.isfinite(row) & (True if mask is None else mask)
     ids = np.flatnonzero(possible)
     best = ids[np.argsort(-row[ids], kind="stable")][:top_k].tolist()
     assert answer.top_tokens[0, : len(best)].tolist() == best
     assert (answer.top_tokens[0, len(best) :] == -1).all()
-    assert np.abs(answer.top_logprobs[0, : len(best)] - (exact - whole)[best]).max(initial=0) < 5e-6
+    assert (
+        np.abs(answer.top_logprobs[0, : len(best)] - (exact - normalizer)[best]).max(initial=0)
+        < 5e-6
+    )
 
 
 rows = arrays(np.float32, st.integers(1, 40), elements=LOGITS)
 
 
-def test_rows_are_read_as_numpy_does(given_rows: Any) -> None:
+def test_rows_are_read_as_in_numpy(check_row: Any) -> None:
     @EXAMPLES
     @given(
         rows.filter(lambda row: bool(np.isfinite(row).any())),
@@ -138,15 +141,15 @@ def test_rows_are_read_as_numpy_does(given_rows: Any) -> None:
         st.none() | arrays(np.bool_, st.integers(1, 40)),
     )
     def read(row: Any, top_k: int, mask: Any) -> None:
-        given_rows(row, top_k, mask)
+        check_row(row, top_k, mask)
 
     read()
 
 
 ARRAY = np.array([1, 2], dtype=np.int32)
-QUERY = TreeQuery([5, 6], ARRAY, np.array([-1, 0], dtype=np.int32))
+QUERY = TreeQuery(prefix=[5, 6], tokens=ARRAY, parents=np.array([-1, 0], dtype=np.int32))
 
-#: Of `score_trees`: what is wrong, as changes of a query that is right.
+#: Arguments of `score_trees` by problem, as changes of a correct query.
 WRONG_QUERIES: dict[str, dict[str, Any]] = {
     "no prefix": {"prefix": []},
     "a prefix of words": {"prefix": ["a"]},
@@ -171,122 +174,128 @@ REFUSED = (ValueError, TypeError)
 
 @pytest.fixture
 def native() -> bool:
-    """The extension alone is asked here."""
+    """Only the extension is tested here."""
     return True
 
 
 @pytest.fixture
 def session(make_llama: Any) -> Any:
-    """The extension's own session, and the model that it is of."""
+    """The extension's session, and its model."""
     model = make_llama()
     return SimpleNamespace(native=model.engine.session._session, model=model)
 
 
-def still_works(session: Any) -> None:
-    """The next call answers, and memory is what it is believed to be."""
+def check_still_works(session: Any) -> None:
+    """Check that the next call works, and that the bookkeeping of memory is correct."""
     before = session.native.score_trees([QUERY])[0][0]
     assert np.isfinite(before).all()
     check_account(session.model)
 
 
-@pytest.mark.parametrize("what", WRONG_QUERIES)
-def test_wrong_queries_are_refused(session: Any, what: str) -> None:
+@pytest.mark.parametrize("problem", WRONG_QUERIES)
+def test_wrong_queries_are_refused(session: Any, problem: str) -> None:
     fields = ("prefix", "tokens", "parents", "top_at", "top_k", "mask")
-    right = {name: getattr(QUERY, name) for name in fields}
-    wrong = SimpleNamespace(**{**right, **WRONG_QUERIES[what]})
+    correct = {name: getattr(QUERY, name) for name in fields}
+    wrong = SimpleNamespace(**{**correct, **WRONG_QUERIES[problem]})
     with pytest.raises(REFUSED):
         session.native.score_trees([QUERY, wrong])
-    still_works(session)
+    check_still_works(session)
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda own: own.score_trees(3),
-        lambda own: own.score_trees(None),
-        lambda own: own.row([]),
-        lambda own: own.row([10**6]),
-        lambda own: own.row("ab"),
-        lambda own: own.row(None),
-        lambda own: own.open([], 1, []),
-        lambda own: own.open([1], 0, []),
-        lambda own: own.open([1], 10**6, []),
-        lambda own: own.open([1], -1, []),
-        lambda own: own.open([1], 1, ()),
-        lambda own: own.step([0], []),
-        lambda own: own.step([0], [-1]),
-        lambda own: own.step(["a"], [1]),
+        lambda session: session.score_trees(3),
+        lambda session: session.score_trees(None),
+        lambda session: session.row([]),
+        lambda session: session.row([10**6]),
+        lambda session: session.row("ab"),
+        lambda session: session.row(None),
+        lambda session: session.start([], 1, []),
+        lambda session: session.start([1], 0, []),
+        lambda session: session.start([1], 10**6, []),
+        lambda session: session.start([1], -1, []),
+        lambda session: session.start([1], 1, ()),
+        lambda session: session.step([0], []),
+        lambda session: session.step([0], [-1]),
+        lambda session: session.step(["a"], [1]),
     ],
 )
 def test_wrong_calls_are_refused(session: Any, call: Callable[[Any], Any]) -> None:
     with pytest.raises(REFUSED):
         call(session.native)
-    still_works(session)
+    check_still_works(session)
 
 
-TEXT = PreparedAction("text", [], None)
-COMPLETE = PreparedAction("complete", [], None, length=1)
-PROGRAM = PreparedAutomaton([TEXT], [], None, Budget(), best_first=False, top=None)
-SITE = PreparedStep([5, 6], [(0, 0, 2, False)], 2, 0)
+TEXT = PreparedAction(kind="text", successors=[], max_visits=None)
+COMPLETE = PreparedAction(kind="complete", successors=[], max_visits=None, length=1)
+AUTOMATON = PreparedAutomaton(
+    actions=[TEXT], eos=[], context_length=None, budget=Budget(), best_first=False, top=None
+)
+STEP = PreparedStep(ids=[5, 6], settled=[(0, 0, 2, False)], scored_from=2, room=0)
 
-WRONG_PROGRAMS: dict[str, PreparedAutomaton] = {
-    "no actions": replace(PROGRAM, actions=[]),
-    "a successor that is not there": replace(PROGRAM, actions=[replace(TEXT, successors=[1])]),
-    "a successor below 0": replace(PROGRAM, actions=[replace(TEXT, successors=[-1])]),
-    "an unknown kind": replace(PROGRAM, actions=[replace(TEXT, kind="dream")]),
-    "an unknown norm": replace(PROGRAM, actions=[PreparedAction("choose", [], None, norm="x")]),
-    "no length": replace(PROGRAM, actions=[replace(COMPLETE, length=0)]),
-    "no beams": replace(PROGRAM, actions=[replace(COMPLETE, beams=0)]),
-    "a limit without a set": replace(PROGRAM, actions=[replace(COMPLETE, limited=True)]),
+WRONG_AUTOMATA: dict[str, PreparedAutomaton] = {
+    "no actions": replace(AUTOMATON, actions=[]),
+    "a successor that is not there": replace(AUTOMATON, actions=[replace(TEXT, successors=[1])]),
+    "a successor below 0": replace(AUTOMATON, actions=[replace(TEXT, successors=[-1])]),
+    "an unknown kind": replace(AUTOMATON, actions=[replace(TEXT, kind="dream")]),
+    "an unknown norm": replace(
+        AUTOMATON, actions=[PreparedAction(kind="choose", successors=[], max_visits=None, norm="x")]
+    ),
+    "no length": replace(AUTOMATON, actions=[replace(COMPLETE, length=0)]),
+    "no beams": replace(AUTOMATON, actions=[replace(COMPLETE, beams=0)]),
+    "a constraint without a set": replace(AUTOMATON, actions=[replace(COMPLETE, limited=True)]),
     "a mask of another width": replace(
-        PROGRAM, actions=[replace(COMPLETE, free=np.ones(3, dtype=np.bool_))]
+        AUTOMATON, actions=[replace(COMPLETE, free=np.ones(3, dtype=np.bool_))]
     ),
     "a stop outside the vocabulary": replace(
-        PROGRAM, actions=[replace(COMPLETE, stop_ids=[[10**6]])]
+        AUTOMATON, actions=[replace(COMPLETE, stop_ids=[[10**6]])]
     ),
 }
-WRONG_SITES: dict[str, PreparedStep] = {
-    "ids outside": replace(SITE, ids=[5, 10**6]),
-    "a text that was not said": replace(SITE, settled=[(1, 0, 2, False)]),
-    "a text beyond the ids": replace(SITE, settled=[(0, 1, 2, False)]),
-    "a text before the ids": replace(SITE, settled=[(0, -1, 2, False)]),
-    "scored outside": replace(SITE, scored_from=3),
-    "scored from its first token": replace(SITE, scored_from=0, settled=[(0, 0, 2, True)]),
+WRONG_STEPS: dict[str, PreparedStep] = {
+    "ids outside": replace(STEP, ids=[5, 10**6]),
+    "an unknown text": replace(STEP, settled=[(1, 0, 2, False)]),
+    "a text beyond the ids": replace(STEP, settled=[(0, 1, 2, False)]),
+    "a text before the ids": replace(STEP, settled=[(0, -1, 2, False)]),
+    "scored outside": replace(STEP, scored_from=3),
+    "scored from its first token": replace(STEP, scored_from=0, settled=[(0, 0, 2, True)]),
 }
 
 
-def begun(session: Any) -> Any:
-    return _native.Runs(session.native, session.model.engine.session._pieces)
+def new_group(session: Any) -> Any:
+    return _native.RunGroup(session.native, session.model.engine.session._token_bytes)
 
 
-@pytest.mark.parametrize("what", WRONG_PROGRAMS)
-def test_wrong_programs_are_refused(session: Any, what: str) -> None:
+@pytest.mark.parametrize("problem", WRONG_AUTOMATA)
+def test_wrong_automata_are_refused(session: Any, problem: str) -> None:
     with pytest.raises(REFUSED):
-        begun(session).begin(WRONG_PROGRAMS[what])
-    still_works(session)
+        new_group(session).start(WRONG_AUTOMATA[problem])
+    check_still_works(session)
 
 
-@pytest.mark.parametrize("what", WRONG_SITES)
-def test_wrong_sites_are_refused_and_right_ones_taken_after_them(session: Any, what: str) -> None:
-    runs = begun(session)
-    number = runs.begin(PROGRAM)
-    runs.advance(9.0)
-    ((key, action, ids, pending),) = runs.missing(number)
+@pytest.mark.parametrize("problem", WRONG_STEPS)
+def test_wrong_steps_are_refused_and_correct_ones_accepted_later(
+    session: Any, problem: str
+) -> None:
+    group = new_group(session)
+    run = group.start(AUTOMATON)
+    group.advance(9.0)
+    ((key, action, ids, pending),) = group.missing_steps(run)
     assert (action, ids) == (-1, [])
     with pytest.raises(REFUSED):
-        runs.give(number, key, action, len(ids), len(pending), WRONG_SITES[what])
-    runs.give(number, key, action, len(ids), len(pending), SITE)
-    runs.advance(9.0)
-    assert runs.done(number)
-    assert runs.result(number)[0][0][3] == (5, 6)
-    runs.end(number)
-    still_works(session)
+        group.add_step(run, key, action, len(ids), len(pending), WRONG_STEPS[problem])
+    group.add_step(run, key, action, len(ids), len(pending), STEP)
+    group.advance(9.0)
+    assert group.is_done(run)
+    assert group.result(run)["nodes"][0]["tokens"] == (5, 6)
+    group.finish(run)
+    check_still_works(session)
 
 
-def test_runs_that_are_not_there_are_refused(session: Any) -> None:
-    runs = begun(session)
-    for call in (runs.done, runs.missing, runs.result):
+def test_unknown_runs_are_refused(session: Any) -> None:
+    group = new_group(session)
+    for call in (group.is_done, group.missing_steps, group.result):
         with pytest.raises((*REFUSED, IndexError)):
             call(7)
-    runs.end(7)
-    assert runs.waiting() == []
+    group.finish(7)
+    assert group.waiting() == []

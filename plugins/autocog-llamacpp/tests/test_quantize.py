@@ -22,7 +22,12 @@ from gguf import GGMLQuantizationType as Type
 from autocog_core import ConfigError, EngineError, InputError, ModelLoadError
 from autocog_llamacpp.gguf import quantize as module
 from autocog_llamacpp.gguf.info import gguf_path, read_gguf_info
-from autocog_llamacpp.gguf.quantization_types import ALIASES, TYPES, WITH_MATRIX, type_named
+from autocog_llamacpp.gguf.quantization_types import (
+    ALIASES,
+    IMPORTANCE_MATRIX_TYPES,
+    TYPES,
+    resolve_type,
+)
 from autocog_llamacpp.gguf.quantize import quantize
 from tests.support.llamacpp import gguf_files
 from tests.support.llamacpp.gguf_models import SMOL
@@ -108,7 +113,7 @@ def test_the_types_are_those_of_llama_cpp() -> None:
         if name.startswith("LLAMA_FTYPE_")
     }
     # NVFP4 is only read by llama.cpp, and Q2_0 is newer than what the `gguf` package can read.
-    assert set(TYPES) | WITH_MATRIX == theirs - {"GUESSED", "NVFP4", "Q2_0"}
+    assert set(TYPES) | IMPORTANCE_MATRIX_TYPES == theirs - {"GUESSED", "NVFP4", "Q2_0"}
     assert set(ALIASES.values()) <= set(TYPES)
 
 
@@ -117,7 +122,7 @@ def test_the_types_are_those_of_llama_cpp() -> None:
     [("q4_k_m", "Q4_K_M"), ("Q4_K", "Q4_K_M"), ("q8-0", "Q8_0"), ("f32", "F32")],
 )
 def test_a_type_may_be_written_in_any_case(written: str, name: str) -> None:
-    assert type_named(written) == name
+    assert resolve_type(written) == name
 
 
 def test_an_unknown_type_gets_the_nearest_and_all_that_there_are(files: Files) -> None:
@@ -131,7 +136,7 @@ def test_an_unknown_type_gets_the_nearest_and_all_that_there_are(files: Files) -
 
 
 def test_a_type_that_needs_an_importance_matrix_says_so(files: Files) -> None:
-    for name in WITH_MATRIX:
+    for name in IMPORTANCE_MATRIX_TYPES:
         with pytest.raises(InputError, match="importance matrix"):
             quantize(files.source, files.target, name)
     # llama.cpp itself agrees.
@@ -177,7 +182,7 @@ def test_rows_that_do_not_suit_a_type_are_counted(
 def test_what_is_quantized_is_quantized_again_only_on_request(tmp_path: Path, name: str) -> None:
     source = gguf_files.write(tmp_path / "source.gguf", Type.Q4_1)
     target = tmp_path / "target.gguf"
-    with pytest.raises(InputError, match="quantized already") as caught:
+    with pytest.raises(InputError, match="already quantized") as caught:
         quantize(source, target, name)
     assert "--requantize (requantize=True)" in caught.value.hint
     assert not target.exists()

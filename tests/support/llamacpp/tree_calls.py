@@ -30,7 +30,7 @@ def check_account(model: Any) -> None:
 
     engine = model.engine
     memory = llama_cpp.llama_get_memory(engine.context.pointer)
-    believed = engine.session.lengths()
+    believed = engine.session.sequence_lengths()
     for sequence in range(engine.context.sequences):
         there = int(llama_cpp.llama_memory_seq_pos_max(memory, sequence)) + 1
         said = believed[sequence]

@@ -1,7 +1,7 @@
-// A prepared automaton: what core's actions say, in numbers, with all their texts tokenized.
+// A prepared automaton: actions as numbers, with all texts tokenized.
 //
-// Nothing here tokenizes: where a text meets what comes before or after it, Python says which
-// tokens there are, once for each place of the automaton (a site).
+// No code here tokenizes. Python supplies the tokens of each text, once for each step: an action
+// that is reached with the same pending texts.
 
 #pragma once
 
@@ -16,39 +16,38 @@ namespace autocog {
 
 enum class Kind { text, choose, complete };
 enum class Norm { sum, mean, per_byte, pmi };
-enum class Pruned { none, width, threshold, duplicate, max_visits, budget };
-enum class Finish { none, stop, eos, length };
+enum class PrunedBy { none, width, threshold, duplicate, max_visits, budget };
+enum class FinishReason { none, stop, eos, length };
 
-// (V,): 1 for tokens that may be taken. Runs share them.
+// (V,): 1 for allowed tokens. Runs share masks.
 using Mask = std::vector<std::uint8_t>;
 
 constexpr int kUnlimited = -1;
 constexpr int kNoAction = -1;
 
 // Which branches of an action are followed.
-struct Following {
+struct BranchSelection {
   int width = kUnlimited;
   double threshold = 0;
-  bool on_mean = false;  // the threshold is held against the tokens' mean probability
+  bool on_mean = false;  // compare the threshold with the mean probability of a token
 };
 
-// Which tokens a completion may take: C++ counterpart of core's AllowedTokens.
-struct Allowed {
-  bool limited = false;          // whether a set is given
-  std::shared_ptr<Mask> free;    // what may be taken outside a stop; null: all
-  std::shared_ptr<Mask> in_set;  // the set; null: all
-  std::vector<Tokens> stops;     // each stop as tokens
+// Allowed tokens of a completion. C++ counterpart of core's AllowedTokens.
+struct AllowedTokens {
+  bool is_constrained = false;     // whether there is a token set
+  std::shared_ptr<Mask> unmasked;  // allowed outside a stop string; null: all
+  std::shared_ptr<Mask> in_set;    // the token set; null: all
+  std::vector<Tokens> stops;       // tokens of each stop string
 };
 
 struct Action {
   Kind kind = Kind::text;
   int max_visits = kUnlimited;
-  int bounded = -1;  // its number among the actions that have a bound
-  // What follows: nothing, the same after every branch, or one action for each choice.
+  int visit_counter = -1;  // index of its counter in OpenPath::visits, if max_visits is set
+  // Empty at the end; one action for all branches, or one for each choice.
   std::vector<int> successors;
-  bool evaluated = false;  // a text: whether it is to be scored
 
-  Following following;
+  BranchSelection selection;
   int choices = 0;
   Norm norm = Norm::sum;
 
@@ -56,9 +55,9 @@ struct Action {
   int beams = 1;
   double length_penalty = 1;
   std::vector<std::string> stops;
-  Allowed allowed;
+  AllowedTokens allowed;
 
-  // What follows a branch; none where the path ends.
+  // The action after a branch; kNoAction if the path ends.
   int successor(int branch) const {
     if (successors.empty()) return kNoAction;
     const bool several = kind == Kind::choose && successors.size() > 1;
@@ -66,60 +65,63 @@ struct Action {
   }
 };
 
-// Text of a path that has no tokens as yet.
-struct Pending {
-  int action = kNoAction;  // the text action that says it; none for the bytes in `rest`
-  std::string rest;
-  int node = -1;  // the tree's node that its tokens go to
+// Text of a path that is not tokenized yet.
+struct PendingText {
+  int action = kNoAction;  // the Text action; kNoAction: the text is `bytes`
+  std::string bytes;
+  int node = -1;  // the tree node that gets the tokens
 };
 
-// What Python says of an action after certain texts: the ids that come to those before it, and
-// what it decides. The end of a path is a site without an action.
-struct Site {
-  // To be added to the ids that are settled already.
+// The tokens of an action after certain texts, as core encoded them. The end of a path is a step
+// without an action.
+struct PreparedStep {
+  // Follow the ids of the path.
   Tokens ids;
-  // Of each text that gets tokens: which of the pending ones, where they begin in `ids` (they may
-  // begin with the first id of all), and how many there are.
-  struct Settled {
+  // A pending text that got tokens: ids[start : start + count].
+  struct TokenizedText {
     int pending;
     int start;
     int count;
     bool evaluated;
   };
-  std::vector<Settled> settled;
-  // How many of `ids` come before the first that is to be scored.
+  std::vector<TokenizedText> texts;
+  // Index in `ids` of the first token to score.
   int scored_from = 0;
-  // How many tokens the context must have room for after `ids`.
+  // Number of tokens that the context must hold after `ids`.
   int room = 0;
 
-  // Choose: the tree of the choices' tokens, with EOS at their ends where that must follow.
+  // Choose: the token tree of the choices, with EOS after each choice if the suffix is EOS.
   std::vector<std::int32_t> tokens, parents;
-  std::vector<int> path_nodes, path_starts;  // of all choices, one after the other
-  std::vector<int> ends;                     // the last node of each
-  int eos = 0;                               // ids of EOS below each end; 0: none must follow
+  std::vector<int> path_nodes, path_starts;  // nodes of all choices, concatenated
+  std::vector<int> ends;                     // last node of each choice
+  int eos = 0;                               // EOS ids below each end; 0: no EOS suffix
   std::int32_t eos_token = -1;
-  std::vector<double> sizes;                 // bytes of each choice's tokens
-  Tokens unconditional;                      // for pmi
-  std::vector<int> kept;                     // decided tokens that stay when the path goes on
-  std::vector<std::string> rest;             // bytes that are tokenized again then
+  std::vector<double> byte_lengths;  // of each choice
+  Tokens unconditional;              // the unconditional prompt, for pmi
+  // How a path continues after each choice: the decided tokens that stay, and the bytes that are
+  // tokenized again.
+  std::vector<int> kept_tokens;
+  std::vector<std::string> retokenized_bytes;
 
-  // The query's own arrays: texts to be scored, then the tree.
+  // The arrays of the query: texts to score, then the tree.
   std::vector<std::int32_t> query_tokens, query_parents;
 
-  int chain() const { return static_cast<int>(ids.size()) - scored_from; }
-  void lay_out();
+  // Number of text tokens in the query.
+  int text_count() const { return static_cast<int>(ids.size()) - scored_from; }
+  // Fill the query's arrays.
+  void make_query_arrays();
 };
 
+// Limits of a run; negative: no limit.
 struct Budget {
-  // Below 0: no limit.
   std::int64_t tokens = kUnlimited;
   std::int64_t paths = kUnlimited;
   double seconds = kUnlimited;
 };
 
-struct Program {
+struct PreparedAutomaton {
   std::vector<Action> actions;
-  int bounded = 0;  // how many of them have a bound of visits
+  int visit_counters = 0;  // number of actions with max_visits
   Tokens eos;
   int context_length = kUnlimited;
   Budget budget;

@@ -12,29 +12,29 @@ namespace autocog {
 
 namespace {
 
-// Rounding may put a log-probability this far above 0; more is an engine's mistake.
-constexpr double kSlack = 1e-3;
+// Rounding may put a log-probability this far above 0; more is an error of the engine.
+constexpr double kLogprobTolerance = 1e-3;
 
-// What a site is known by: the action, the texts before it, and the ids before these only where
-// they matter: whether the texts begin the sequence.
-std::string key_of(const Live& live) {
-  std::string key = std::to_string(live.action) + '|';
-  if (live.ids.size() < 2) {
-    for (const auto id : live.ids) key += std::to_string(id) + ',';
+// The key of a step: the action and the pending texts. The ids before them matter only at the
+// start of the sequence.
+std::string step_key(const OpenPath& path) {
+  std::string key = std::to_string(path.action) + '|';
+  if (path.ids.size() < 2) {
+    for (const auto id : path.ids) key += std::to_string(id) + ',';
   } else {
     key += '+';
   }
-  for (const Pending& pending : live.pending) {
-    key += '|' + std::to_string(pending.action) + ':' + std::to_string(pending.rest.size()) + ':' +
-           pending.rest;
+  for (const PendingText& text : path.pending) {
+    key += '|' + std::to_string(text.action) + ':' + std::to_string(text.bytes.size()) + ':' +
+           text.bytes;
   }
   return key;
 }
 
 }  // namespace
 
-void Site::lay_out() {
-  const int count = chain();
+void PreparedStep::make_query_arrays() {
+  const int count = text_count();
   query_tokens.assign(ids.begin() + scored_from, ids.end());
   query_tokens.insert(query_tokens.end(), tokens.begin(), tokens.end());
   query_parents.resize(count);
@@ -42,213 +42,222 @@ void Site::lay_out() {
   for (const auto parent : parents) query_parents.push_back(parent < 0 ? count - 1 : parent + count);
 }
 
-Run::Run(std::shared_ptr<const Program> program, Pieces& pieces)
-    : program_(std::move(program)), pieces_(pieces), begun_(std::chrono::steady_clock::now()) {
-  Live live;
-  live.action = 0;
-  live.visits.assign(program_->bounded, 0);
-  push(std::move(live));
+AutomatonRun::AutomatonRun(std::shared_ptr<const PreparedAutomaton> automaton,
+                           TokenBytes& token_bytes)
+    : automaton_(std::move(automaton)),
+      token_bytes_(token_bytes),
+      started_(std::chrono::steady_clock::now()) {
+  OpenPath path;
+  path.action = 0;
+  path.visits.assign(automaton_->visit_counters, 0);
+  enqueue(std::move(path));
 }
 
-double Run::seconds() const {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count();
+double AutomatonRun::seconds() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
 }
 
-void Run::prepare() {
-  while (phase_ == Phase::between || phase_ == Phase::starting) {
-    if (phase_ == Phase::between && !pick()) {
+void AutomatonRun::prepare() {
+  while (phase_ == Phase::idle || phase_ == Phase::starting) {
+    if (phase_ == Phase::idle && !pick_paths()) {
       phase_ = Phase::done;
       return;
     }
     phase_ = Phase::starting;
     bool all = true;
-    for (Live& live : starting_) {
-      if (!live.site) live.site = site_of(live);
-      all = all && live.site;
+    for (OpenPath& path : starting_) {
+      if (!path.step) path.step = find_step(path);
+      all = all && path.step;
     }
     if (!all) return;
-    for (Live& live : starting_) start(live);
+    for (OpenPath& path : starting_) start(path);
     starting_.clear();
-    phase_ = working_.empty() ? Phase::between : Phase::working;
+    phase_ = working_.empty() ? Phase::idle : Phase::working;
   }
 }
 
-std::size_t Run::request(std::vector<Query>& queries) {
+std::size_t AutomatonRun::add_queries(std::vector<TreeQuery>& queries) {
   const std::size_t before = queries.size();
-  for (Live& live : working_) request(live, queries);
+  for (OpenPath& path : working_) add_queries(path, queries);
   return queries.size() - before;
 }
 
-bool Run::pick() {
-  if (working_.empty() && waiting_.empty() && open_.empty()) return false;
-  if (exceeded()) {
-    for (const Live& live : working_) prune(live.node, Pruned::budget);
-    for (const Live& live : waiting_) prune(live.node, Pruned::budget);
-    for (const Open& open : open_) prune(open.live->node, Pruned::budget);
+bool AutomatonRun::pick_paths() {
+  if (working_.empty() && waiting_.empty() && queue_.empty()) return false;
+  if (exceeds_budget()) {
+    for (const OpenPath& path : working_) prune(path.node, PrunedBy::budget);
+    for (const OpenPath& path : waiting_) prune(path.node, PrunedBy::budget);
+    for (const QueuedPath& queued : queue_) prune(queued.path->node, PrunedBy::budget);
     return false;
   }
-  if (proven()) return false;
-  if (!program_->best_first) {
+  if (top_k_proven()) return false;
+  if (!automaton_->best_first) {
     starting_ = std::move(waiting_);
     waiting_.clear();
-  } else if (working_.empty() && !open_.empty()) {
-    std::pop_heap(open_.begin(), open_.end());
-    starting_.push_back(std::move(*open_.back().live));
-    open_.pop_back();
+  } else if (working_.empty() && !queue_.empty()) {
+    std::pop_heap(queue_.begin(), queue_.end());
+    starting_.push_back(std::move(*queue_.back().path));
+    queue_.pop_back();
   }
-  for (Live& live : starting_) {
-    if (live.action != kNoAction && program_->actions[live.action].kind == Kind::text) say(live);
+  for (OpenPath& path : starting_) {
+    if (path.action != kNoAction && automaton_->actions[path.action].kind == Kind::text) {
+      enter_texts(path);
+    }
   }
   return true;
 }
 
-bool Run::exceeded() {
-  const Budget& budget = program_->budget;
-  if (budget.tokens >= 0 && evaluated >= budget.tokens) {
-    stopped = "tokens";
-  } else if (budget.paths >= 0 && pushed_ >= budget.paths) {
-    stopped = "paths";
+bool AutomatonRun::exceeds_budget() {
+  const Budget& budget = automaton_->budget;
+  if (budget.tokens >= 0 && tokens_evaluated >= budget.tokens) {
+    stopped_by = "tokens";
+  } else if (budget.paths >= 0 && enqueued_ >= budget.paths) {
+    stopped_by = "paths";
   } else if (budget.seconds >= 0 && seconds() >= budget.seconds) {
-    stopped = "seconds";
+    stopped_by = "seconds";
   }
-  return !stopped.empty();
+  return !stopped_by.empty();
 }
 
-bool Run::proven() const {
-  const auto top = static_cast<std::size_t>(program_->top);
-  if (program_->top < 0 || !program_->best_first || complete_.size() < top) return false;
+bool AutomatonRun::top_k_proven() const {
+  const auto top = static_cast<std::size_t>(automaton_->top);
+  if (automaton_->top < 0 || !automaton_->best_first || complete_.size() < top) return false;
   std::vector<double> best = complete_;
   std::sort(best.begin(), best.end(), std::greater<>());
-  const double least = best[top - 1];
-  const bool working = std::all_of(working_.begin(), working_.end(),
-                                   [&](const Live& live) { return live.logprob <= least; });
-  return working && (open_.empty() || open_.front().logprob <= least);
+  const double kth = best[top - 1];
+  const bool beats_working = std::all_of(
+      working_.begin(), working_.end(), [&](const OpenPath& path) { return path.logprob <= kth; });
+  return beats_working && (queue_.empty() || queue_.front().logprob <= kth);
 }
 
-void Run::say(Live& live) {
-  std::vector<int> chain;
-  int following = live.action;
-  bool bounded = false;
-  while (following != kNoAction && program_->actions[following].kind == Kind::text) {
-    chain.push_back(following);
-    visit(live.visits, following);
-    following = program_->actions[following].successor(0);
-    if (following != kNoAction && exhausted(live.visits, following)) {
-      bounded = true;
-      following = kNoAction;
+void AutomatonRun::enter_texts(OpenPath& path) {
+  std::vector<int> texts;
+  int next = path.action;
+  bool reached_max_visits = false;
+  while (next != kNoAction && automaton_->actions[next].kind == Kind::text) {
+    texts.push_back(next);
+    count_visit(path.visits, next);
+    next = automaton_->actions[next].successor(0);
+    if (next != kNoAction && is_exhausted(path.visits, next)) {
+      reached_max_visits = true;
+      next = kNoAction;
     }
   }
-  live.action = following;
-  for (const int action : chain) {
-    Node node;
+  path.action = next;
+  for (const int action : texts) {
+    ThoughtNode node;
     node.action = action;
-    node.logprob = live.logprob;
-    node.length = live.node >= 0 ? nodes[live.node].length : 0;
-    node.parent = live.node;
-    live.node = add(std::move(node));
-    live.pending.push_back({action, "", live.node});
+    node.path_logprob = path.logprob;
+    node.length = path.node >= 0 ? nodes[path.node].length : 0;
+    node.parent = path.node;
+    path.node = add_node(std::move(node));
+    path.pending.push_back({action, "", path.node});
   }
-  if (bounded) prune(live.node, Pruned::max_visits);
+  if (reached_max_visits) prune(path.node, PrunedBy::max_visits);
 }
 
-std::shared_ptr<const Site> Run::site_of(const Live& live) const {
-  const auto found = sites_.find(key_of(live));
-  if (found == sites_.end()) return nullptr;
-  const Site& site = *found->second;
-  const auto length = live.ids.size() + site.ids.size() + site.room;
-  // It does not fit: Python says so, with the ids that there are.
-  if (program_->context_length >= 0 && length > static_cast<std::size_t>(program_->context_length)) {
+std::shared_ptr<const PreparedStep> AutomatonRun::find_step(const OpenPath& path) const {
+  const auto entry = steps_.find(step_key(path));
+  if (entry == steps_.end()) return nullptr;
+  const PreparedStep& step = *entry->second;
+  const auto length = path.ids.size() + step.ids.size() + step.room;
+  // Too long for the context: report the step as missing, so that Python raises the error with
+  // this path's ids.
+  if (automaton_->context_length >= 0 &&
+      length > static_cast<std::size_t>(automaton_->context_length)) {
     return nullptr;
   }
-  return found->second;
+  return entry->second;
 }
 
-std::vector<Run::Missing> Run::missing() const {
-  std::vector<Missing> found;
-  std::unordered_set<std::string> known;
-  for (const Live& live : starting_) {
-    if (live.site || site_of(live)) continue;
-    std::string key = key_of(live);
-    // Of several paths the first: those that are too long for its site are asked for again.
-    if (known.insert(key).second) found.push_back({std::move(key), &live});
+std::vector<AutomatonRun::MissingStep> AutomatonRun::missing_steps() const {
+  std::vector<MissingStep> missing;
+  std::unordered_set<std::string> keys;
+  for (const OpenPath& path : starting_) {
+    if (path.step || find_step(path)) continue;
+    std::string key = step_key(path);
+    // The first of several paths. Paths too long for the same step are reported again later.
+    if (keys.insert(key).second) missing.push_back({std::move(key), &path});
   }
-  return found;
+  return missing;
 }
 
-void Run::give(const std::string& key, std::shared_ptr<const Site> site) {
-  sites_[key] = std::move(site);
+void AutomatonRun::add_step(const std::string& key, std::shared_ptr<const PreparedStep> step) {
+  steps_[key] = std::move(step);
 }
 
-void Run::start(Live& live) {
-  const Site& site = *live.site;
-  if (live.action == kNoAction && site.chain() == 0) {
-    settle_texts(live, nullptr);
-    end_path(live.node);
+void AutomatonRun::start(OpenPath& path) {
+  const PreparedStep& step = *path.step;
+  if (path.action == kNoAction && step.text_count() == 0) {
+    assign_tokens(path, nullptr);
+    finish_path(path.node);
     return;
   }
-  if (live.action != kNoAction) {
-    const Action& action = program_->actions[live.action];
-    if (action.kind == Kind::complete) live.search.emplace(action, program_->eos, pieces_);
+  if (path.action != kNoAction) {
+    const Action& action = automaton_->actions[path.action];
+    if (action.kind == Kind::complete) path.search.emplace(action, automaton_->eos, token_bytes_);
   }
-  working_.push_back(std::move(live));
+  working_.push_back(std::move(path));
 }
 
-void Run::request(Live& live, std::vector<Query>& queries) {
-  const Site& site = *live.site;
+void AutomatonRun::add_queries(OpenPath& path, std::vector<TreeQuery>& queries) {
+  const PreparedStep& step = *path.step;
   const std::size_t before = queries.size();
-  if (live.search && !live.search->begins()) {
-    Tokens base = live.ids;
-    base.insert(base.end(), site.ids.begin(), site.ids.end());
-    live.search->ask(base, queries);
-    live.asked = queries.size() - before;
+  if (path.search && !path.search->at_first_step()) {
+    Tokens base = path.ids;
+    base.insert(base.end(), step.ids.begin(), step.ids.end());
+    path.search->add_queries(base, queries);
+    path.request_count = queries.size() - before;
     return;
   }
-  Tokens prefix = live.ids;
-  prefix.insert(prefix.end(), site.ids.begin(), site.ids.begin() + site.scored_from);
-  if (live.search) {
-    live.search->ask(prefix, queries);
+  Tokens prefix = path.ids;
+  prefix.insert(prefix.end(), step.ids.begin(), step.ids.begin() + step.scored_from);
+  if (path.search) {
+    path.search->add_queries(prefix, queries);
   } else {
-    Query query;
+    TreeQuery query;
     query.prefix = std::move(prefix);
     queries.push_back(std::move(query));
   }
-  Query& query = queries[before];
-  query.tokens = site.query_tokens.data();
-  query.parents = site.query_parents.data();
-  query.size = site.query_tokens.size();
-  for (auto& at : query.top_at) at = site.chain() - 1;
-  if (!site.unconditional.empty()) {
-    Query other;
-    other.prefix = site.unconditional;
-    other.tokens = site.tokens.data();
-    other.parents = site.parents.data();
-    other.size = site.tokens.size();
-    queries.push_back(std::move(other));
+  TreeQuery& query = queries[before];
+  query.tokens = step.query_tokens.data();
+  query.parents = step.query_parents.data();
+  query.size = step.query_tokens.size();
+  for (auto& node : query.top_at) node = step.text_count() - 1;
+  if (!step.unconditional.empty()) {
+    TreeQuery unconditional;
+    unconditional.prefix = step.unconditional;
+    unconditional.tokens = step.tokens.data();
+    unconditional.parents = step.parents.data();
+    unconditional.size = step.tokens.size();
+    queries.push_back(std::move(unconditional));
   }
-  live.asked = queries.size() - before;
+  path.request_count = queries.size() - before;
 }
 
-void Run::take(const Answer* answers, double seconds) {
-  phase_ = Phase::between;
-  ++calls;
+void AutomatonRun::receive(const TreeScores* answers, double seconds) {
+  phase_ = Phase::idle;
+  ++model_calls;
   seconds_model += seconds;
-  std::vector<Live> working = std::move(working_);
+  std::vector<OpenPath> working = std::move(working_);
   working_.clear();
-  for (Live& live : working) {
-    const Answer* own = answers;
-    answers += live.asked;
-    if (done() || !check(own, live.asked)) continue;
-    for (std::size_t i = 0; i < live.asked; ++i) evaluated += own[i].evaluated;
-    if (!resume(live, own)) working_.push_back(std::move(live));
+  for (OpenPath& path : working) {
+    const TreeScores* path_answers = answers;
+    answers += path.request_count;
+    if (is_done() || !check(path_answers, path.request_count)) continue;
+    for (std::size_t i = 0; i < path.request_count; ++i) {
+      tokens_evaluated += path_answers[i].tokens_evaluated;
+    }
+    if (!resume(path, path_answers)) working_.push_back(std::move(path));
   }
 }
 
-bool Run::check(const Answer* answers, std::size_t count) {
+bool AutomatonRun::check(const TreeScores* answers, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
     for (const auto* values : {&answers[i].values, &answers[i].top_logprobs}) {
       for (const double value : *values) {
-        if (value <= kSlack) continue;
-        fail(std::isnan(value) ? Fault::not_a_number : Fault::above_zero);
+        if (value <= kLogprobTolerance) continue;
+        fail(std::isnan(value) ? RunError::not_a_number : RunError::above_zero);
         return false;
       }
     }
@@ -256,157 +265,160 @@ bool Run::check(const Answer* answers, std::size_t count) {
   return true;
 }
 
-// Whether it has come to its end.
-bool Run::resume(Live& live, const Answer* answers) {
-  if (live.action == kNoAction) {
-    settle_texts(live, answers[0].values.data());
-    end_path(live.node);
+// Continue a path with its answers; returns whether its action is finished.
+bool AutomatonRun::resume(OpenPath& path, const TreeScores* answers) {
+  if (path.action == kNoAction) {
+    assign_tokens(path, answers[0].values.data());
+    finish_path(path.node);
     return true;
   }
-  if (!live.search) {
-    std::vector<Branch> branches = choice_branches(
-        *live.site, program_->actions[live.action], answers);
-    settle_texts(live, answers[0].values.data());
-    finish(live, std::move(branches));
+  if (!path.search) {
+    std::vector<Branch> branches =
+        choice_branches(*path.step, automaton_->actions[path.action], answers);
+    assign_tokens(path, answers[0].values.data());
+    add_branches(path, std::move(branches));
     return true;
   }
-  const bool first = live.search->begins();
-  std::vector<const Answer*> given;
-  for (std::size_t i = 0; i < live.asked; ++i) given.push_back(&answers[i]);
-  if (first) live.scored = answers[0].values;
-  if (!live.search->take(given)) return false;
-  if (live.search->found().empty()) {
-    fail(Fault::nothing_allowed, live.action);
+  if (path.search->at_first_step()) path.text_values = answers[0].values;
+  std::vector<const TreeScores*> beam_answers;
+  for (std::size_t i = 0; i < path.request_count; ++i) beam_answers.push_back(&answers[i]);
+  if (!path.search->receive(beam_answers)) return false;
+  if (path.search->finished().empty()) {
+    fail(RunError::nothing_allowed, path.action);
     return true;
   }
-  std::vector<Branch> branches = text_branches(*live.search, pieces_);
-  settle_texts(live, live.scored.data());
-  finish(live, std::move(branches));
+  std::vector<Branch> branches = text_branches(*path.search, token_bytes_);
+  assign_tokens(path, path.text_values.data());
+  add_branches(path, std::move(branches));
   return true;
 }
 
-// values: log-probabilities of the ids from the first that is to be scored.
-void Run::settle_texts(Live& live, const double* values) {
-  const Site& site = *live.site;
+// Give pending texts their tokens and scores.
+// values: log-probabilities of the step's ids, from `scored_from` on.
+void AutomatonRun::assign_tokens(OpenPath& path, const double* values) {
+  const PreparedStep& step = *path.step;
   double added = 0;
   int count = 0;
-  for (const Site::Settled& text : site.settled) {
-    const int number = live.pending[text.pending].node;
-    if (number < 0) continue;
-    Node& node = nodes[number];
-    const auto begin = site.ids.begin() + text.start;
+  for (const PreparedStep::TokenizedText& text : step.texts) {
+    const int index = path.pending[text.pending].node;
+    if (index < 0) continue;
+    ThoughtNode& node = nodes[index];
+    const auto begin = step.ids.begin() + text.start;
     node.tokens.assign(begin, begin + text.count);
     if (text.evaluated && text.count > 0) {
-      const double* from = values + (text.start - site.scored_from);
+      const double* text_values = values + (text.start - step.scored_from);
       for (int i = 0; i < text.count; ++i) {
-        node.logprobs.push_back(std::min(0.0, from[i]));
+        node.logprobs.push_back(std::min(0.0, text_values[i]));
         added += node.logprobs.back();
       }
       count += text.count;
     }
-    node.logprob += added;
+    node.path_logprob += added;
     node.length += count;
   }
-  live.logprob += added;
+  path.logprob += added;
 }
 
-void Run::finish(Live& live, std::vector<Branch> branches) {
-  const Action& action = program_->actions[live.action];
-  visit(live.visits, live.action);
+void AutomatonRun::add_branches(OpenPath& path, std::vector<Branch> branches) {
+  const Action& action = automaton_->actions[path.action];
+  count_visit(path.visits, path.action);
   for (std::size_t i = 0; i < branches.size(); ++i) {
-    const int following = action.successor(static_cast<int>(i));
-    if (branches[i].node.pruned == Pruned::none && following != kNoAction &&
-        action.successors.size() > 1 && exhausted(live.visits, following)) {
-      branches[i].node.pruned = Pruned::max_visits;
+    const int next = action.successor(static_cast<int>(i));
+    if (branches[i].node.pruned_by == PrunedBy::none && next != kNoAction &&
+        action.successors.size() > 1 && is_exhausted(path.visits, next)) {
+      branches[i].node.pruned_by = PrunedBy::max_visits;
     }
   }
-  prune_branches(action.following, branches);
+  prune_branches(action.selection, branches);
   for (std::size_t i = 0; i < branches.size(); ++i) {
     Branch& branch = branches[i];
-    const int following = action.successor(static_cast<int>(i));
-    Node& node = branch.node;
-    node.action = live.action;
-    node.logprob = live.logprob + branch.logprob;
-    node.length = (live.node >= 0 ? nodes[live.node].length : 0) +
+    const int next = action.successor(static_cast<int>(i));
+    ThoughtNode& node = branch.node;
+    node.action = path.action;
+    node.path_logprob = path.logprob + branch.logprob;
+    node.length = (path.node >= 0 ? nodes[path.node].length : 0) +
                   static_cast<int>(node.logprobs.size());
-    node.parent = live.node;
-    const int number = add(std::move(node));
-    if (nodes[number].pruned != Pruned::none) continue;
-    if (following == kNoAction) {
-      end_path(number);
-    } else if (exhausted(live.visits, following)) {
-      prune(number, Pruned::max_visits);
+    node.parent = path.node;
+    const int index = add_node(std::move(node));
+    if (nodes[index].pruned_by != PrunedBy::none) continue;
+    if (next == kNoAction) {
+      finish_path(index);
+    } else if (is_exhausted(path.visits, next)) {
+      prune(index, PrunedBy::max_visits);
     } else {
-      const Tokens& tokens = nodes[number].tokens;
-      Live next;
-      next.node = number;
-      next.action = following;
-      next.ids.reserve(live.ids.size() + live.site->ids.size() + branch.kept);
-      next.ids = live.ids;
-      next.ids.insert(next.ids.end(), live.site->ids.begin(), live.site->ids.end());
-      next.ids.insert(next.ids.end(), tokens.begin(), tokens.begin() + branch.kept);
-      if (!branch.rest.empty()) next.pending.push_back({kNoAction, branch.rest, -1});
-      next.visits = live.visits;
-      next.logprob = nodes[number].logprob;
-      push(std::move(next));
+      const Tokens& tokens = nodes[index].tokens;
+      OpenPath extended;
+      extended.node = index;
+      extended.action = next;
+      extended.ids.reserve(path.ids.size() + path.step->ids.size() + branch.kept_tokens);
+      extended.ids = path.ids;
+      extended.ids.insert(extended.ids.end(), path.step->ids.begin(), path.step->ids.end());
+      extended.ids.insert(extended.ids.end(), tokens.begin(), tokens.begin() + branch.kept_tokens);
+      if (!branch.retokenized_bytes.empty()) {
+        extended.pending.push_back({kNoAction, branch.retokenized_bytes, -1});
+      }
+      extended.visits = path.visits;
+      extended.logprob = nodes[index].path_logprob;
+      enqueue(std::move(extended));
     }
   }
 }
 
-void Run::push(Live live) {
-  ++pushed_;
-  if (!program_->best_first) {
-    waiting_.push_back(std::move(live));
+void AutomatonRun::enqueue(OpenPath path) {
+  ++enqueued_;
+  if (!automaton_->best_first) {
+    waiting_.push_back(std::move(path));
     return;
   }
-  const double logprob = live.logprob;
-  open_.push_back({logprob, pushed_, std::make_shared<Live>(std::move(live))});
-  std::push_heap(open_.begin(), open_.end());
+  const double logprob = path.logprob;
+  queue_.push_back({logprob, enqueued_, std::make_shared<OpenPath>(std::move(path))});
+  std::push_heap(queue_.begin(), queue_.end());
 }
 
-void Run::fail(Fault fault, int action) {
-  fault_ = fault;
-  faulty_action_ = action;
+void AutomatonRun::fail(RunError error, int action) {
+  error_ = error;
+  error_action_ = action;
   phase_ = Phase::done;
 }
 
-void Run::end_path(int number) {
-  if (nodes[number].pruned != Pruned::none) return;
-  nodes[number].last = true;
-  complete_.push_back(nodes[number].logprob);
+void AutomatonRun::finish_path(int node) {
+  if (nodes[node].pruned_by != PrunedBy::none) return;
+  nodes[node].last = true;
+  complete_.push_back(nodes[node].path_logprob);
 }
 
-void Run::prune(int number, Pruned why) {
-  if (number >= 0 && nodes[number].pruned == Pruned::none) nodes[number].pruned = why;
+void AutomatonRun::prune(int node, PrunedBy reason) {
+  if (node >= 0 && nodes[node].pruned_by == PrunedBy::none) nodes[node].pruned_by = reason;
 }
 
-int Run::add(Node node) {
+int AutomatonRun::add_node(ThoughtNode node) {
   nodes.push_back(std::move(node));
   return static_cast<int>(nodes.size()) - 1;
 }
 
-bool Run::exhausted(const std::vector<int>& visits, int number) const {
-  const Action& action = program_->actions[number];
-  return action.max_visits >= 0 && visits[action.bounded] >= action.max_visits;
+bool AutomatonRun::is_exhausted(const std::vector<int>& visits, int index) const {
+  const Action& action = automaton_->actions[index];
+  return action.max_visits >= 0 && visits[action.visit_counter] >= action.max_visits;
 }
 
-void Run::visit(std::vector<int>& visits, int number) const {
-  const Action& action = program_->actions[number];
-  if (action.max_visits >= 0) ++visits[action.bounded];
+void AutomatonRun::count_visit(std::vector<int>& visits, int index) const {
+  const Action& action = automaton_->actions[index];
+  if (action.max_visits >= 0) ++visits[action.visit_counter];
 }
 
-std::int64_t Run::unique_tokens() const {
-  // A trie below each node: its places by (the place before, the token).
-  std::unordered_map<std::uint64_t, std::int64_t> places;
-  for (const Node& node : nodes) {
-    std::int64_t place = -2 - static_cast<std::int64_t>(node.parent);
+std::int64_t AutomatonRun::unique_tokens() const {
+  // A trie below each node: trie nodes by (parent trie node, token).
+  std::unordered_map<std::uint64_t, std::int64_t> trie;
+  for (const ThoughtNode& node : nodes) {
+    std::int64_t parent = -2 - static_cast<std::int64_t>(node.parent);
     for (const auto token : node.tokens) {
-      const std::uint64_t key = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(place)) << 32) |
-                                static_cast<std::uint32_t>(token);
-      place = places.try_emplace(key, static_cast<std::int64_t>(places.size())).first->second;
+      const std::uint64_t key =
+          (static_cast<std::uint64_t>(static_cast<std::uint32_t>(parent)) << 32) |
+          static_cast<std::uint32_t>(token);
+      parent = trie.try_emplace(key, static_cast<std::int64_t>(trie.size())).first->second;
     }
   }
-  return static_cast<std::int64_t>(places.size());
+  return static_cast<std::int64_t>(trie.size());
 }
 
 }  // namespace autocog

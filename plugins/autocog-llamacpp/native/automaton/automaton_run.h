@@ -1,6 +1,7 @@
-// One run of an automaton: a frontier of live paths, and what they ask of the model together.
+// One run of an automaton: a frontier of open paths, and their joint requests to the model.
 //
-// C++ counterpart of core's evaluation/evaluation.py: paths are taken up, and nodes entered, in the same order.
+// C++ counterpart of core's evaluation/evaluation.py. It starts paths and adds nodes in the same
+// order.
 
 #pragma once
 
@@ -11,115 +12,115 @@
 #include <string>
 #include <vector>
 
-#include "evaluation/tree_answers.h"
-#include "automaton/branches.h"
-#include "automaton/thought_node.h"
 #include "automaton/automaton.h"
 #include "automaton/beam_search.h"
+#include "automaton/branches.h"
+#include "automaton/thought_node.h"
+#include "evaluation/tree_answers.h"
 
 namespace autocog {
 
-// A path that goes on.
-struct Live {
-  int node = -1;
-  int action = kNoAction;  // what is next; none at its end
-  Tokens ids;              // settled ids, BOS included
-  std::vector<Pending> pending;
-  std::vector<int> visits;  // of the actions that have a bound
+// A path that continues.
+struct OpenPath {
+  int node = -1;           // its last node
+  int action = kNoAction;  // the next action; kNoAction at the end
+  Tokens ids;              // BOS included, pending texts excluded
+  std::vector<PendingText> pending;
+  std::vector<int> visits;  // one counter for each action with max_visits
   double logprob = 0;
 
-  // At work:
-  std::shared_ptr<const Site> site;
-  std::optional<Search> search;
-  std::size_t asked = 0;
-  std::vector<double> scored;  // a completion's texts before it, from its first answer
+  // While the path is working:
+  std::shared_ptr<const PreparedStep> step;
+  std::optional<BeamSearch> search;
+  std::size_t request_count = 0;
+  std::vector<double> text_values;  // Complete: scores of the texts before it
 };
 
-// Why a run cannot go on.
-enum class Fault { none, nothing_allowed, not_a_number, above_zero, given };
+// Why a run failed. `exception`: RunGroup has the exception.
+enum class RunError { none, nothing_allowed, not_a_number, above_zero, exception };
 
-class Run {
+class AutomatonRun {
  public:
-  Run(std::shared_ptr<const Program> program, Pieces& pieces);
+  AutomatonRun(std::shared_ptr<const PreparedAutomaton> automaton, TokenBytes& token_bytes);
 
-  // Take up paths until some are at work, or a site is missing, or it is done.
+  // Start paths until some are working, a step is missing, or the run is done.
   void prepare();
 
-  // What the paths at work ask of the model; how many queries that is.
-  std::size_t request(std::vector<Query>& queries);
+  // Append the requests of the working paths; returns their number.
+  std::size_t add_queries(std::vector<TreeQuery>& queries);
 
-  // Paths that are taken up, and the sites that they have not been given yet.
-  struct Missing {
+  // Steps that started paths need, without duplicates.
+  struct MissingStep {
     std::string key;
-    const Live* live;
+    const OpenPath* path;
   };
-  std::vector<Missing> missing() const;
-  void give(const std::string& key, std::shared_ptr<const Site> site);
+  std::vector<MissingStep> missing_steps() const;
+  void add_step(const std::string& key, std::shared_ptr<const PreparedStep> step);
 
-  // The answers to what it has requested last, and how long they took.
-  void take(const Answer* answers, double seconds);
+  // Process the answers to the last requests. seconds: the time that they took.
+  void receive(const TreeScores* answers, double seconds);
 
-  // End it: it cannot go on.
-  void fail(Fault fault, int action = kNoAction);
+  // End the run with an error.
+  void fail(RunError error, int action = kNoAction);
 
-  // Whether paths are at work, which have something to ask.
-  bool working() const { return phase_ == Phase::working; }
-  bool done() const { return phase_ == Phase::done; }
-  Fault fault() const { return fault_; }
-  int faulty_action() const { return faulty_action_; }
-  const Program& program() const { return *program_; }
+  // Whether paths are waiting for answers of the model.
+  bool is_working() const { return phase_ == Phase::working; }
+  bool is_done() const { return phase_ == Phase::done; }
+  RunError error() const { return error_; }
+  int error_action() const { return error_action_; }
+  const PreparedAutomaton& automaton() const { return *automaton_; }
 
-  std::vector<Node> nodes;
-  std::string stopped;  // the limit that was reached
-  std::int64_t calls = 0;
-  std::int64_t evaluated = 0;
+  std::vector<ThoughtNode> nodes;
+  std::string stopped_by;  // the exceeded limit of the budget
+  std::int64_t model_calls = 0;
+  std::int64_t tokens_evaluated = 0;
   double seconds_model = 0;
   double seconds() const;
   std::int64_t unique_tokens() const;
 
  private:
-  // Between two steps; with paths taken up, whose sites may be missing; with paths at work; done.
-  enum class Phase { between, starting, working, done };
+  // idle: between two steps. starting: started paths may lack steps. working: requests are due.
+  enum class Phase { idle, starting, working, done };
 
-  bool pick();
-  bool exceeded();
-  bool proven() const;
-  void say(Live& live);
-  void start(Live& live);
-  void request(Live& live, std::vector<Query>& queries);
-  bool resume(Live& live, const Answer* answers);
-  void settle_texts(Live& live, const double* values);
-  void finish(Live& live, std::vector<Branch> branches);
-  void push(Live live);
-  void end_path(int node);
-  void prune(int node, Pruned why);
-  int add(Node node);
-  bool exhausted(const std::vector<int>& visits, int action) const;
-  void visit(std::vector<int>& visits, int action) const;
-  std::shared_ptr<const Site> site_of(const Live& live) const;
-  bool check(const Answer* answers, std::size_t count);
+  bool pick_paths();
+  bool exceeds_budget();
+  bool top_k_proven() const;
+  void enter_texts(OpenPath& path);
+  void start(OpenPath& path);
+  void add_queries(OpenPath& path, std::vector<TreeQuery>& queries);
+  bool resume(OpenPath& path, const TreeScores* answers);
+  void assign_tokens(OpenPath& path, const double* values);
+  void add_branches(OpenPath& path, std::vector<Branch> branches);
+  void enqueue(OpenPath path);
+  void finish_path(int node);
+  void prune(int node, PrunedBy reason);
+  int add_node(ThoughtNode node);
+  bool is_exhausted(const std::vector<int>& visits, int action) const;
+  void count_visit(std::vector<int>& visits, int action) const;
+  std::shared_ptr<const PreparedStep> find_step(const OpenPath& path) const;
+  bool check(const TreeScores* answers, std::size_t count);
 
-  std::shared_ptr<const Program> program_;
-  Pieces& pieces_;
-  std::vector<Live> starting_;  // taken up, and not begun
-  std::vector<Live> working_;
-  std::vector<Live> waiting_;
-  struct Open {
+  std::shared_ptr<const PreparedAutomaton> automaton_;
+  TokenBytes& token_bytes_;
+  std::vector<OpenPath> starting_;
+  std::vector<OpenPath> working_;
+  std::vector<OpenPath> waiting_;  // breadth-first order
+  struct QueuedPath {
     double logprob;
-    std::int64_t number;
-    std::shared_ptr<Live> live;
-    bool operator<(const Open& other) const {
-      return logprob != other.logprob ? logprob < other.logprob : number > other.number;
+    std::int64_t index;
+    std::shared_ptr<OpenPath> path;
+    bool operator<(const QueuedPath& other) const {
+      return logprob != other.logprob ? logprob < other.logprob : index > other.index;
     }
   };
-  std::vector<Open> open_;  // a heap, the likeliest in front
-  std::int64_t pushed_ = 0;
-  std::vector<double> complete_;
-  std::map<std::string, std::shared_ptr<const Site>> sites_;
-  Phase phase_ = Phase::between;
-  Fault fault_ = Fault::none;
-  int faulty_action_ = kNoAction;
-  std::chrono::steady_clock::time_point begun_;
+  std::vector<QueuedPath> queue_;  // best-first order: a heap, the most likely path in front
+  std::int64_t enqueued_ = 0;
+  std::vector<double> complete_;  // log-probabilities of complete paths
+  std::map<std::string, std::shared_ptr<const PreparedStep>> steps_;
+  Phase phase_ = Phase::idle;
+  RunError error_ = RunError::none;
+  int error_action_ = kNoAction;
+  std::chrono::steady_clock::time_point started_;
 };
 
 }  // namespace autocog

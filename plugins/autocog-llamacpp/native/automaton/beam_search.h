@@ -1,4 +1,5 @@
-// Beam search, one beam being greedy decoding: C++ counterpart of core's tree_complete.py and hypothesis.py.
+// Beam search; one beam is greedy decoding. C++ counterpart of core's tree_complete.py and
+// hypothesis.py.
 
 #pragma once
 
@@ -7,62 +8,61 @@
 #include <utility>
 #include <vector>
 
-#include "evaluation/tree_answers.h"
 #include "automaton/automaton.h"
 #include "automaton/token_text.h"
+#include "evaluation/tree_answers.h"
 
 namespace autocog {
 
-// Where a text is within its stops, if a set of tokens limits it.
+// The stop strings that a text may be within, if a token set constrains the text.
 struct StopState {
-  // Stops whose first tokens are its last ones: (number, how many of its tokens are there).
-  std::vector<std::pair<int, int>> begun;
-  // A token outside the set was taken: only its stop can go on.
-  bool bound = false;
+  // (stop, number of its tokens at the end of the text).
+  std::vector<std::pair<int, int>> partial_stops;
+  // Whether a token outside the set was chosen: only the tokens of its stop may follow.
+  bool in_stop_only = false;
 };
 
-// What was decided so far. Beams copy it when they go on.
-struct GrowingText {
+// A text of the search. Extending copies it.
+struct Hypothesis {
   Tokens tokens;
   std::vector<double> logprobs;
   double logprob = 0;
-  std::string raw;       // its bytes, those of a stop included
-  std::size_t size = 0;  // without the stop
-  Finish finish = Finish::none;
-  StopState state;
+  std::string raw;             // its bytes, with the stop string
+  std::size_t text_bytes = 0;  // number of bytes without the stop string
+  FinishReason finish_reason = FinishReason::none;
+  StopState stop_state;
 };
 
-class Search {
+class BeamSearch {
  public:
-  Search(const Action& action, const Tokens& eos, Pieces& pieces);
+  BeamSearch(const Action& action, const Tokens& eos, TokenBytes& token_bytes);
 
-  // The likeliest next tokens after each text that goes on, in the order of `live`. The masks of
-  // the queries live until the next call.
-  void ask(const Tokens& base, std::vector<Query>& queries);
+  // Append a query for the most likely next tokens of each beam. The masks of the queries are
+  // valid until the next call.
+  void add_queries(const Tokens& base, std::vector<TreeQuery>& queries);
 
-  // Go on with the answers to what was asked; whether it has come to its end.
-  bool take(const std::vector<const Answer*>& answers);
+  // Extend the beams with the answers to the queries; returns whether the search is finished.
+  bool receive(const std::vector<const TreeScores*>& answers);
 
-  // The finished texts, best first, once it has come to its end; none: no token was allowed.
-  const std::vector<GrowingText>& found() const { return pool_; }
-  double score(const GrowingText& text) const;
+  // The finished texts, best first; empty if no token was allowed.
+  const std::vector<Hypothesis>& finished() const { return finished_; }
+  double score(const Hypothesis& hypothesis) const;
 
-  // Whether nothing was decided yet.
-  bool begins() const { return live_.front().tokens.empty(); }
+  bool at_first_step() const { return beams_.front().tokens.empty(); }
 
  private:
   const std::uint8_t* mask(const StopState& state);
-  StopState after(const StopState& state, std::int32_t token) const;
-  GrowingText plus(const GrowingText& text, std::int32_t token, double logprob);
-  bool may_win() const;
+  StopState next_stop_state(const StopState& state, std::int32_t token) const;
+  Hypothesis extended(const Hypothesis& hypothesis, std::int32_t token, double logprob);
+  bool can_still_win() const;
 
   const Action& action_;
   const Tokens& eos_;
-  Pieces& pieces_;
-  std::size_t most_;
-  std::vector<GrowingText> live_{1};
-  std::vector<GrowingText> pool_;
-  // Masks of texts within a stop.
+  TokenBytes& token_bytes_;
+  std::size_t top_k_;
+  std::vector<Hypothesis> beams_{1};
+  std::vector<Hypothesis> finished_;
+  // Masks of texts within a stop string.
   std::vector<Mask> masks_;
 };
 

@@ -8,96 +8,108 @@
 
 namespace autocog {
 
-std::vector<Branch> choice_branches(const Site& site, const Action& action, const Answer* answers) {
-  const double* values = answers[0].values.data() + site.chain();
-  const double* other = site.unconditional.empty() ? nullptr : answers[1].values.data();
-  ChoiceScores scores = choice_scores(site, action.norm, values, other);
-  std::vector<Branch> branches(action.choices);
-  for (int choice = 0; choice < action.choices; ++choice) {
-    Branch& branch = branches[choice];
-    for (int i = site.path_starts[choice]; i < site.path_starts[choice + 1]; ++i) {
-      branch.node.tokens.push_back(site.tokens[site.path_nodes[i]]);
-    }
-    if (site.eos > 0) branch.node.tokens.push_back(site.eos_token);
-    branch.node.choice = choice;
-    branch.node.logprobs = std::move(scores.logprobs[choice]);
-    branch.node.prob = scores.prob[choice];
-    branch.rank = scores.rank[choice];
-    branch.logprob = scores.logprob[choice];
-    branch.kept = site.kept[choice];
-    branch.rest = site.rest[choice];
-    branch.node.retokenized = !branch.rest.empty();
-  }
-  return branches;
-}
+namespace {
 
-std::vector<Branch> text_branches(const Search& search, Pieces& pieces) {
-  const std::vector<GrowingText>& texts = search.found();
-  // Of equal texts the best counts: they are ordered best first, equal ones by their places.
-  std::vector<std::string> said;
-  std::vector<double> ranks;
-  std::vector<std::size_t> kept;
-  for (const GrowingText& text : texts) {
-    said.push_back(replaced(text.raw.substr(0, text.size)));
-    ranks.push_back(search.score(text));
-  }
+// Indices of texts without duplicates, ascending. Of equal texts the best-ranked one counts; of
+// equal ranks the first.
+std::vector<std::size_t> unique_texts(const std::vector<std::string>& texts,
+                                      const std::vector<double>& ranks) {
   std::vector<std::size_t> order(texts.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),
                    [&](std::size_t a, std::size_t b) { return ranks[a] > ranks[b]; });
-  for (const std::size_t number : order) {
-    const bool known = std::any_of(kept.begin(), kept.end(),
-                                   [&](std::size_t one) { return said[one] == said[number]; });
-    if (!known) kept.push_back(number);
+  std::vector<std::size_t> unique;
+  for (const std::size_t index : order) {
+    const bool is_duplicate =
+        std::any_of(unique.begin(), unique.end(),
+                    [&](std::size_t other) { return texts[other] == texts[index]; });
+    if (!is_duplicate) unique.push_back(index);
   }
-  std::sort(kept.begin(), kept.end());
-  std::vector<double> of_kept;
-  for (const std::size_t number : kept) of_kept.push_back(ranks[number]);
-  const std::vector<double> shares = softmax(of_kept);
+  std::sort(unique.begin(), unique.end());
+  return unique;
+}
 
-  std::vector<Branch> branches(texts.size());
-  for (std::size_t number = 0; number < texts.size(); ++number) {
-    const GrowingText& text = texts[number];
-    Branch& branch = branches[number];
-    const auto place = std::find(kept.begin(), kept.end(), number);
-    branch.node.text = text.raw.substr(0, text.size);
-    branch.node.tokens = text.tokens;
-    branch.node.logprobs = text.logprobs;
-    branch.node.finish = text.finish;
-    branch.node.prob = place == kept.end() ? 0.0 : shares[place - kept.begin()];
-    if (place == kept.end()) branch.node.pruned = Pruned::duplicate;
-    branch.rank = ranks[number];
-    branch.logprob = text.logprob;
-    branch.kept = static_cast<int>(text.tokens.size());
-    if (text.finish == Finish::eos) {
-      --branch.kept;
-    } else if (text.finish == Finish::stop) {
-      Split split = split_tokens(pieces, text.tokens, text.size);
-      branch.kept = split.kept;
-      branch.rest = std::move(split.rest);
+}  // namespace
+
+std::vector<Branch> choice_branches(const PreparedStep& step, const Action& action,
+                                    const TreeScores* answers) {
+  const double* values = answers[0].values.data() + step.text_count();
+  const double* unconditional = step.unconditional.empty() ? nullptr : answers[1].values.data();
+  ChoiceScores scores = choice_scores(step, action.norm, values, unconditional);
+  std::vector<Branch> branches(action.choices);
+  for (int choice = 0; choice < action.choices; ++choice) {
+    Branch& branch = branches[choice];
+    for (int i = step.path_starts[choice]; i < step.path_starts[choice + 1]; ++i) {
+      branch.node.tokens.push_back(step.tokens[step.path_nodes[i]]);
     }
-    branch.node.retokenized = !branch.rest.empty();
+    if (step.eos > 0) branch.node.tokens.push_back(step.eos_token);
+    branch.node.choice = choice;
+    branch.node.logprobs = std::move(scores.token_logprobs[choice]);
+    branch.node.prob = scores.prob[choice];
+    branch.rank = scores.rank[choice];
+    branch.logprob = scores.logprob[choice];
+    branch.kept_tokens = step.kept_tokens[choice];
+    branch.retokenized_bytes = step.retokenized_bytes[choice];
+    branch.node.retokenized = !branch.retokenized_bytes.empty();
   }
   return branches;
 }
 
-void prune_branches(const Following& following, std::vector<Branch>& branches) {
+std::vector<Branch> text_branches(const BeamSearch& search, TokenBytes& token_bytes) {
+  const std::vector<Hypothesis>& hypotheses = search.finished();
+  std::vector<std::string> texts;
+  std::vector<double> ranks;
+  for (const Hypothesis& hypothesis : hypotheses) {
+    texts.push_back(decode_utf8_lossy(hypothesis.raw.substr(0, hypothesis.text_bytes)));
+    ranks.push_back(search.score(hypothesis));
+  }
+  const std::vector<std::size_t> unique = unique_texts(texts, ranks);
+  std::vector<double> unique_ranks;
+  for (const std::size_t index : unique) unique_ranks.push_back(ranks[index]);
+  const std::vector<double> probs = softmax(unique_ranks);
+
+  std::vector<Branch> branches(hypotheses.size());
+  for (std::size_t index = 0; index < hypotheses.size(); ++index) {
+    const Hypothesis& hypothesis = hypotheses[index];
+    Branch& branch = branches[index];
+    const auto entry = std::find(unique.begin(), unique.end(), index);
+    branch.node.text = hypothesis.raw.substr(0, hypothesis.text_bytes);
+    branch.node.tokens = hypothesis.tokens;
+    branch.node.logprobs = hypothesis.logprobs;
+    branch.node.finish_reason = hypothesis.finish_reason;
+    branch.node.prob = entry == unique.end() ? 0.0 : probs[entry - unique.begin()];
+    if (entry == unique.end()) branch.node.pruned_by = PrunedBy::duplicate;
+    branch.rank = ranks[index];
+    branch.logprob = hypothesis.logprob;
+    branch.kept_tokens = static_cast<int>(hypothesis.tokens.size());
+    if (hypothesis.finish_reason == FinishReason::eos) {
+      --branch.kept_tokens;
+    } else if (hypothesis.finish_reason == FinishReason::stop) {
+      TextSplit split = split_tokens(token_bytes, hypothesis.tokens, hypothesis.text_bytes);
+      branch.kept_tokens = split.kept_tokens;
+      branch.retokenized_bytes = std::move(split.retokenized_bytes);
+    }
+    branch.node.retokenized = !branch.retokenized_bytes.empty();
+  }
+  return branches;
+}
+
+void prune_branches(const BranchSelection& selection, std::vector<Branch>& branches) {
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < branches.size(); ++i) {
-    if (branches[i].node.pruned == Pruned::none) order.push_back(i);
+    if (branches[i].node.pruned_by == PrunedBy::none) order.push_back(i);
   }
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
     return branches[a].rank > branches[b].rank;
   });
-  for (std::size_t place = 1; place < order.size(); ++place) {
-    Branch& branch = branches[order[place]];
+  for (std::size_t position = 1; position < order.size(); ++position) {
+    Branch& branch = branches[order[position]];
     const auto count = static_cast<double>(std::max<std::size_t>(1, branch.node.logprobs.size()));
-    const double share =
-        following.on_mean ? std::exp(branch.logprob / count) : branch.node.prob;
-    if (following.width >= 0 && place >= static_cast<std::size_t>(following.width)) {
-      branch.node.pruned = Pruned::width;
-    } else if (share < following.threshold) {
-      branch.node.pruned = Pruned::threshold;
+    const double prob = selection.on_mean ? std::exp(branch.logprob / count) : branch.node.prob;
+    if (selection.width >= 0 && position >= static_cast<std::size_t>(selection.width)) {
+      branch.node.pruned_by = PrunedBy::width;
+    } else if (prob < selection.threshold) {
+      branch.node.pruned_by = PrunedBy::threshold;
     }
   }
 }

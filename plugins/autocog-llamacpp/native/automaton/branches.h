@@ -1,33 +1,35 @@
-// What an action comes to: branches, ranked, some of which are followed (core's evaluation/branch.py).
+// The branches of an action: ranked results, of which some are followed. C++ counterpart of core's
+// evaluation/branch.py.
 
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "evaluation/tree_answers.h"
-#include "automaton/thought_node.h"
 #include "automaton/automaton.h"
 #include "automaton/beam_search.h"
+#include "automaton/thought_node.h"
 #include "automaton/token_text.h"
+#include "evaluation/tree_answers.h"
 
 namespace autocog {
 
-// One choice or completion, and how a path goes on after it.
+// One choice or completion, and how its path continues.
 struct Branch {
-  Node node;
+  ThoughtNode node;
   double rank = 0;
-  double logprob = 0;  // the sum over its tokens
-  int kept = 0;        // decided tokens that stay
-  std::string rest;    // bytes that are tokenized again
+  double logprob = 0;             // sum over its tokens
+  int kept_tokens = 0;            // decided tokens that stay
+  std::string retokenized_bytes;  // tokenized again with the next text
 };
 
-// answers: to the site's query, and for pmi to the one after other text.
-std::vector<Branch> choice_branches(const Site& site, const Action& action, const Answer* answers);
+// answers: to the step's query, and for pmi to the unconditional query.
+std::vector<Branch> choice_branches(const PreparedStep& step, const Action& action,
+                                    const TreeScores* answers);
 
-std::vector<Branch> text_branches(const Search& search, Pieces& pieces);
+std::vector<Branch> text_branches(const BeamSearch& search, TokenBytes& token_bytes);
 
-// Mark the branches that are not followed: the best is, whatever its share.
-void prune_branches(const Following& following, std::vector<Branch>& branches);
+// Mark the branches that are not followed. The best one is always followed.
+void prune_branches(const BranchSelection& selection, std::vector<Branch>& branches);
 
 }  // namespace autocog

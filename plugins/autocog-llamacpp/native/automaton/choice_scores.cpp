@@ -10,34 +10,33 @@ namespace {
 
 constexpr double kImpossible = -std::numeric_limits<double>::infinity();
 
-// log(sum(exp)) of a few values.
-double log_sum_exp(const double* values, int count) {
-  double top = kImpossible;
-  for (int i = 0; i < count; ++i) top = std::max(top, values[i]);
+double logsumexp(const std::vector<double>& values) {
+  const double top = *std::max_element(values.begin(), values.end());
   if (!std::isfinite(top)) return top;
   double sum = 0;
-  for (int i = 0; i < count; ++i) sum += std::exp(values[i] - top);
+  for (const double value : values) sum += std::exp(value - top);
   return top + std::log(sum);
 }
 
 // The log-probability of each decided token of each choice.
-std::vector<std::vector<double>> along_paths(const Site& site, const double* values) {
-  std::vector<std::vector<double>> found(site.ends.size());
-  const std::size_t inner = site.tokens.size() - site.ends.size() * site.eos;
-  for (std::size_t choice = 0; choice < found.size(); ++choice) {
-    for (int i = site.path_starts[choice]; i < site.path_starts[choice + 1]; ++i) {
-      found[choice].push_back(std::min(values[site.path_nodes[i]], 0.0));
+std::vector<std::vector<double>> logprobs_by_choice(const PreparedStep& step,
+                                                    const double* values) {
+  std::vector<std::vector<double>> logprobs(step.ends.size());
+  const std::size_t inner = step.tokens.size() - step.ends.size() * step.eos;
+  for (std::size_t choice = 0; choice < logprobs.size(); ++choice) {
+    for (int i = step.path_starts[choice]; i < step.path_starts[choice + 1]; ++i) {
+      logprobs[choice].push_back(std::min(values[step.path_nodes[i]], 0.0));
     }
-    if (site.eos > 0) {
-      // The ids of EOS are alternatives to one another: their probabilities add up.
-      std::vector<double> ends;
-      for (int i = 0; i < site.eos; ++i) {
-        ends.push_back(std::min(values[inner + choice * site.eos + i], 0.0));
+    if (step.eos > 0) {
+      // The ids of EOS are alternatives: their probabilities add up.
+      std::vector<double> eos_logprobs;
+      for (int i = 0; i < step.eos; ++i) {
+        eos_logprobs.push_back(std::min(values[inner + choice * step.eos + i], 0.0));
       }
-      found[choice].push_back(std::min(0.0, log_sum_exp(ends.data(), site.eos)));
+      logprobs[choice].push_back(std::min(0.0, logsumexp(eos_logprobs)));
     }
   }
-  return found;
+  return logprobs;
 }
 
 double sum(const std::vector<double>& values) {
@@ -46,22 +45,23 @@ double sum(const std::vector<double>& values) {
   return total;
 }
 
-// Takes off each choice's probability that of going on to a longer one.
-void make_exclusive(const Site& site, const double* values, std::vector<double>& logprob) {
-  // What follows a choice up to EOS is one outcome, which no longer choice shares.
-  if (site.eos > 0) return;
-  std::vector<double> longer(site.tokens.size(), 0.0);
-  std::vector<char> inner(site.tokens.size(), 0);
-  for (std::size_t node = 0; node < site.tokens.size(); ++node) {
-    const int parent = site.parents[node];
+// Subtract from each choice the probability that the text continues to a longer choice.
+void make_exclusive(const PreparedStep& step, const double* values,
+                    std::vector<double>& logprobs) {
+  // Choices that end with EOS exclude each other already.
+  if (step.eos > 0) return;
+  std::vector<double> longer(step.tokens.size(), 0.0);
+  std::vector<char> is_inner(step.tokens.size(), 0);
+  for (std::size_t node = 0; node < step.tokens.size(); ++node) {
+    const int parent = step.parents[node];
     if (parent < 0) continue;
-    inner[parent] = 1;
+    is_inner[parent] = 1;
     longer[parent] += std::exp(values[node]);
   }
-  for (std::size_t choice = 0; choice < logprob.size(); ++choice) {
-    const int end = site.ends[choice];
-    if (!inner[end]) continue;
-    logprob[choice] += longer[end] >= 1.0 ? kImpossible : std::log1p(-longer[end]);
+  for (std::size_t choice = 0; choice < logprobs.size(); ++choice) {
+    const int end = step.ends[choice];
+    if (!is_inner[end]) continue;
+    logprobs[choice] += longer[end] >= 1.0 ? kImpossible : std::log1p(-longer[end]);
   }
 }
 
@@ -69,46 +69,47 @@ void make_exclusive(const Site& site, const double* values, std::vector<double>&
 
 std::vector<double> softmax(const std::vector<double>& scores) {
   const double top = *std::max_element(scores.begin(), scores.end());
-  std::vector<double> shares;
-  double whole = 0;
+  std::vector<double> probs;
+  double total = 0;
   for (const double score : scores) {
-    // No difference where the best is infinite: inf - inf is NaN.
-    shares.push_back(std::isfinite(top) ? std::exp(score - top) : score == top);
-    whole += shares.back();
+    // No difference if the best is infinite: inf - inf is NaN.
+    probs.push_back(std::isfinite(top) ? std::exp(score - top) : score == top);
+    total += probs.back();
   }
-  for (double& share : shares) share /= whole;
-  return shares;
+  for (double& prob : probs) prob /= total;
+  return probs;
 }
 
-ChoiceScores choice_scores(const Site& site, Norm norm, const double* values,
+ChoiceScores choice_scores(const PreparedStep& step, Norm norm, const double* values,
                            const double* unconditional) {
-  ChoiceScores found;
-  found.logprobs = along_paths(site, values);
-  for (const auto& each : found.logprobs) found.logprob.push_back(sum(each));
-  found.rank = found.logprob;
+  ChoiceScores scores;
+  scores.token_logprobs = logprobs_by_choice(step, values);
+  for (const auto& logprobs : scores.token_logprobs) scores.logprob.push_back(sum(logprobs));
+  scores.rank = scores.logprob;
+  std::vector<double>& rank = scores.rank;
   switch (norm) {
     case Norm::sum:
-      make_exclusive(site, values, found.rank);
+      make_exclusive(step, values, rank);
       break;
     case Norm::mean:
-      for (std::size_t i = 0; i < found.rank.size(); ++i) {
-        found.rank[i] /= static_cast<double>(found.logprobs[i].size());
+      for (std::size_t i = 0; i < rank.size(); ++i) {
+        rank[i] /= static_cast<double>(scores.token_logprobs[i].size());
       }
       break;
     case Norm::per_byte:
-      for (std::size_t i = 0; i < found.rank.size(); ++i) found.rank[i] /= site.sizes[i];
+      for (std::size_t i = 0; i < rank.size(); ++i) rank[i] /= step.byte_lengths[i];
       break;
     case Norm::pmi: {
-      const auto other = along_paths(site, unconditional);
-      for (std::size_t i = 0; i < found.rank.size(); ++i) {
-        // Impossible is impossible, either way.
-        if (found.rank[i] != kImpossible) found.rank[i] -= sum(other[i]);
+      const auto unconditional_logprobs = logprobs_by_choice(step, unconditional);
+      for (std::size_t i = 0; i < rank.size(); ++i) {
+        // An impossible choice stays impossible: -inf - -inf is NaN.
+        if (rank[i] != kImpossible) rank[i] -= sum(unconditional_logprobs[i]);
       }
       break;
     }
   }
-  found.prob = softmax(found.rank);
-  return found;
+  scores.prob = softmax(rank);
+  return scores;
 }
 
 }  // namespace autocog

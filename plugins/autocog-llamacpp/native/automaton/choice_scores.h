@@ -1,4 +1,5 @@
-// The scores of choices, from the log-probabilities of a tree's tokens: C++ counterpart of core's scoring/choice_tree.py.
+// Scores of choices, from the log-probabilities of a tree's tokens. C++ counterpart of core's
+// scoring/choice_tree.py.
 
 #pragma once
 
@@ -8,18 +9,20 @@
 
 namespace autocog {
 
+// One entry for each choice.
 struct ChoiceScores {
-  std::vector<std::vector<double>> logprobs;  // of each choice's tokens, EOS together as one
-  std::vector<double> logprob;                // their sums
-  std::vector<double> rank;                   // by the norm, with others' share taken off
+  std::vector<std::vector<double>> token_logprobs;  // all EOS ids count as one token
+  std::vector<double> logprob;                      // sum of the token log-probabilities
+  std::vector<double> rank;                         // the score by the norm
   std::vector<double> prob;
 };
 
 // Scores (n,) in log space to probabilities that sum to 1.
 std::vector<double> softmax(const std::vector<double>& scores);
 
-// values: of the site's tree. unconditional: of the same tree after other text, for pmi.
-ChoiceScores choice_scores(const Site& site, Norm norm, const double* values,
+// values: log-probabilities of the step's tree.
+// unconditional: of the same tree after the unconditional prompt, for pmi.
+ChoiceScores choice_scores(const PreparedStep& step, Norm norm, const double* values,
                            const double* unconditional);
 
 }  // namespace autocog

@@ -6,78 +6,79 @@
 
 namespace autocog {
 
-int Runs::begin(std::shared_ptr<const Program> program) {
-  runs_[begun_] = std::make_unique<Run>(std::move(program), pieces_);
-  return begun_++;
+int RunGroup::start(std::shared_ptr<const PreparedAutomaton> automaton) {
+  runs_[next_id_] = std::make_unique<AutomatonRun>(std::move(automaton), token_bytes_);
+  return next_id_++;
 }
 
-void Runs::advance(double seconds) {
-  const auto begun = std::chrono::steady_clock::now();
+void RunGroup::advance(double seconds) {
+  const auto started = std::chrono::steady_clock::now();
   while (!runs_.empty()) {
     session_.check_stop();
-    std::vector<Run*> working;
-    for (auto& [number, run] : runs_) {
+    std::vector<AutomatonRun*> working;
+    for (auto& [id, run] : runs_) {
       run->prepare();
-      if (run->working()) working.push_back(run.get());
+      if (run->is_working()) working.push_back(run.get());
     }
-    // Whoever waits goes on together with the others.
+    // A run waits for Python: the others wait too, so that all continue in one call.
     if (working.size() < runs_.size()) return;
     step(working);
-    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begun;
-    if (taken.count() >= seconds) return;
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - started;
+    if (elapsed.count() >= seconds) return;
   }
 }
 
-std::vector<int> Runs::waiting() const {
-  std::vector<int> found;
-  for (const auto& [number, run] : runs_) {
-    if (run->done() || !run->missing().empty()) found.push_back(number);
+std::vector<int> RunGroup::waiting() const {
+  std::vector<int> ids;
+  for (const auto& [id, run] : runs_) {
+    if (run->is_done() || !run->missing_steps().empty()) ids.push_back(id);
   }
-  return found;
+  return ids;
 }
 
-void Runs::end(int number) {
-  const auto found = runs_.find(number);
-  if (found == runs_.end()) return;
-  const bool failed = found->second->fault() == Fault::given;
-  const std::exception_ptr error = failed ? errors_[found->second.get()] : nullptr;
-  errors_.erase(found->second.get());
-  runs_.erase(found);
-  if (error) std::rethrow_exception(error);
+void RunGroup::finish(int id) {
+  const auto entry = runs_.find(id);
+  if (entry == runs_.end()) return;
+  const AutomatonRun* run = entry->second.get();
+  const std::exception_ptr exception =
+      run->error() == RunError::exception ? exceptions_[run] : nullptr;
+  exceptions_.erase(run);
+  runs_.erase(entry);
+  if (exception) std::rethrow_exception(exception);
 }
 
-void Runs::step(const std::vector<Run*>& working) {
-  if (working.size() > 1 && attempt(working)) return;
-  // Whose fault it is shows when each is alone.
-  for (Run* run : working) {
-    if (!attempt({run})) run->fail(Fault::given);
+void RunGroup::step(const std::vector<AutomatonRun*>& working) {
+  if (working.size() > 1 && try_evaluate(working)) return;
+  // One by one, the run that causes the error shows.
+  for (AutomatonRun* run : working) {
+    if (!try_evaluate({run})) run->fail(RunError::exception);
   }
 }
 
-bool Runs::attempt(const std::vector<Run*>& working) {
+bool RunGroup::try_evaluate(const std::vector<AutomatonRun*>& working) {
   try {
-    ask(working);
+    evaluate(working);
     return true;
-  } catch (const DecodeFailure& failure) {
-    if (failure.code == kAborted) throw;
-    errors_[working.front()] = std::current_exception();
+  } catch (const DecodeError& error) {
+    if (error.code == kAborted) throw;
+    exceptions_[working.front()] = std::current_exception();
   } catch (...) {
-    errors_[working.front()] = std::current_exception();
+    exceptions_[working.front()] = std::current_exception();
   }
   return false;
 }
 
-void Runs::ask(const std::vector<Run*>& working) {
-  std::vector<Query> queries;
+void RunGroup::evaluate(const std::vector<AutomatonRun*>& working) {
+  std::vector<TreeQuery> queries;
   std::vector<std::size_t> counts;
-  for (Run* run : working) counts.push_back(run->request(queries));
+  for (AutomatonRun* run : working) counts.push_back(run->add_queries(queries));
   const auto before = std::chrono::steady_clock::now();
-  const std::vector<Answer> answers = session_.score_trees(queries);
-  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - before;
-  const Answer* own = answers.data();
+  const std::vector<TreeScores> answers = session_.score_trees(queries);
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - before;
+  const TreeScores* run_answers = answers.data();
   for (std::size_t i = 0; i < working.size(); ++i) {
-    working[i]->take(own, taken.count() / static_cast<double>(working.size()));
-    own += counts[i];
+    working[i]->receive(run_answers, elapsed.count() / static_cast<double>(working.size()));
+    run_answers += counts[i];
   }
 }
 

@@ -1,4 +1,4 @@
-// Several runs at once: what their paths ask of the model goes to it together, step by step.
+// Several runs that advance in lockstep: the requests of all their paths go to the model together.
 
 #pragma once
 
@@ -13,35 +13,37 @@
 
 namespace autocog {
 
-class Runs {
+class RunGroup {
  public:
-  Runs(Session& session, Pieces& pieces) : session_(session), pieces_(pieces) {}
-  Runs(const Runs&) = delete;
+  RunGroup(Session& session, TokenBytes& token_bytes)
+      : session_(session), token_bytes_(token_bytes) {}
+  RunGroup(const RunGroup&) = delete;
 
-  // Begin a run; its number.
-  int begin(std::shared_ptr<const Program> program);
+  // Start a run; returns its id.
+  int start(std::shared_ptr<const PreparedAutomaton> automaton);
 
-  // Go on until a run has come to its end, or failed, or needs a site; or for about so long.
+  // Advance until a run is done or needs a step, or the time is over.
   void advance(double seconds);
 
-  // Runs that need sites, or have come to their ends.
+  // Ids of the runs that are done or need steps.
   std::vector<int> waiting() const;
 
-  Run& run(int number) { return *runs_.at(number); }
-  // Let go of a run; throws what the model has met for it.
-  void end(int number);
+  AutomatonRun& run(int id) { return *runs_.at(id); }
+  // Remove a run; rethrows the exception that ended it.
+  void finish(int id);
 
  private:
-  void step(const std::vector<Run*>& working);
-  // Ask for all of them together; false, with the error kept, if the model meets one.
-  bool attempt(const std::vector<Run*>& working);
-  void ask(const std::vector<Run*>& working);
+  void step(const std::vector<AutomatonRun*>& working);
+  // Evaluate the requests of these runs together; returns false, and stores the exception, if the
+  // model fails.
+  bool try_evaluate(const std::vector<AutomatonRun*>& working);
+  void evaluate(const std::vector<AutomatonRun*>& working);
 
   Session& session_;
-  Pieces& pieces_;
-  int begun_ = 0;
-  std::map<int, std::unique_ptr<Run>> runs_;
-  std::map<const Run*, std::exception_ptr> errors_;
+  TokenBytes& token_bytes_;
+  int next_id_ = 0;
+  std::map<int, std::unique_ptr<AutomatonRun>> runs_;
+  std::map<const AutomatonRun*, std::exception_ptr> exceptions_;
 };
 
 }  // namespace autocog

@@ -1,4 +1,4 @@
-// A node of the result: see ThoughtNode.
+// A node of the result. C++ counterpart of core's ThoughtNode.
 
 #pragma once
 
@@ -9,17 +9,17 @@
 
 namespace autocog {
 
-struct Node {
+struct ThoughtNode {
   int action = kNoAction;
-  int choice = -1;   // of a choose
-  std::string text;  // of a complete, as bytes
+  int choice = -1;   // of a Choose
+  std::string text;  // of a Complete, as bytes
   Tokens tokens;
   std::vector<double> logprobs;
-  double logprob = 0;  // of the path so far, `length` tokens of it
-  int length = 0;
+  double path_logprob = 0;
+  int length = 0;  // decided tokens of the path so far
   double prob = 1;
-  Pruned pruned = Pruned::none;
-  Finish finish = Finish::none;
+  PrunedBy pruned_by = PrunedBy::none;
+  FinishReason finish_reason = FinishReason::none;
   bool last = false;
   bool retokenized = false;
   int parent = -1;

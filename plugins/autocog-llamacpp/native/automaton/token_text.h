@@ -6,40 +6,41 @@
 #include <string>
 #include <vector>
 
-#include "llama/llama_api.h"
 #include "evaluation/evaluator.h"
+#include "llama/llama_api.h"
 
 namespace autocog {
 
-// UTF-8 with U+FFFD for what is none, as Python's decoder has it with errors="replace".
-std::string replaced(const std::string& raw);
+// Replace invalid UTF-8 by U+FFFD, as Python's decoder does with errors="replace".
+std::string decode_utf8_lossy(const std::string& raw);
 
-// Where the first complete stop in `raw` begins; -1 if there is none.
-// before: how many bytes were looked at already, and held no complete stop.
-int first_stop(const std::string& raw, std::size_t before, const std::vector<std::string>& stops);
+// The position of the first complete stop string in `raw`; -1 if there is none.
+// before: number of bytes that are known to contain no complete stop.
+int find_first_stop(const std::string& raw, std::size_t before,
+                    const std::vector<std::string>& stops);
 
-// The bytes of tokens, asked of llama.cpp once each.
-class Pieces {
+// The bytes of tokens, requested from llama.cpp once each.
+class TokenBytes {
  public:
   // special: tokens without bytes.
-  Pieces(const Api& api, const llama_vocab* vocab, int size, const Tokens& special);
+  TokenBytes(const LlamaApi& api, const llama_vocab* vocab, int size, const Tokens& special);
 
   const std::string& of(std::int32_t token);
-  std::int32_t size() const { return static_cast<std::int32_t>(pieces_.size()); }
+  std::int32_t size() const { return static_cast<std::int32_t>(bytes_.size()); }
 
  private:
-  Api api_;
+  LlamaApi api_;
   const llama_vocab* vocab_;
-  std::vector<std::string> pieces_;
-  std::vector<char> known_;
+  std::vector<std::string> bytes_;
+  std::vector<char> is_loaded_;
 };
 
-// How many of `tokens` lie within their first `size` bytes, and what bytes remain of these.
-// Where the remaining bytes begin inside a character, they begin with the token that it begins in.
-struct Split {
-  int kept;
-  std::string rest;
+// Tokens cut at a byte: the number of tokens that stay, and the bytes between them and the cut.
+struct TextSplit {
+  int kept_tokens;
+  std::string retokenized_bytes;
 };
-Split split_tokens(Pieces& pieces, const Tokens& tokens, std::size_t size);
+// Cut `tokens` after `size` bytes. The tokens that stay end on a character boundary.
+TextSplit split_tokens(TokenBytes& token_bytes, const Tokens& tokens, std::size_t size);
 
 }  // namespace autocog

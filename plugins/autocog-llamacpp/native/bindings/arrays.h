@@ -1,4 +1,4 @@
-// NumPy arrays across the border.
+// Conversion of NumPy arrays.
 
 #pragma once
 
@@ -17,13 +17,13 @@ using Array = nanobind::ndarray<const Value, nanobind::ndim<1>, nanobind::c_cont
 using Int32Array = Array<std::int32_t>;
 using BoolArray = Array<bool>;
 
-// A NumPy array that owns the values, of one dimension or two.
+// A NumPy array of this shape that owns the values.
 template <typename Value>
 nanobind::object array(std::vector<Value>&& values, const std::vector<std::size_t>& shape) {
-  auto* kept = new std::vector<Value>(std::move(values));
+  auto* owned = new std::vector<Value>(std::move(values));
   const nanobind::capsule owner(
-      kept, [](void* pointer) noexcept { delete static_cast<std::vector<Value>*>(pointer); });
-  return nanobind::cast(nanobind::ndarray<nanobind::numpy, Value>(kept->data(), shape.size(),
+      owned, [](void* pointer) noexcept { delete static_cast<std::vector<Value>*>(pointer); });
+  return nanobind::cast(nanobind::ndarray<nanobind::numpy, Value>(owned->data(), shape.size(),
                                                                   shape.data(), owner));
 }
 

@@ -11,10 +11,10 @@
 #include <utility>
 #include <vector>
 
-#include "bindings/arrays.h"
 #include "automaton/automaton.h"
 #include "automaton/run_group.h"
 #include "automaton/token_text.h"
+#include "bindings/arrays.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -24,322 +24,362 @@ namespace autocog {
 namespace {
 
 template <typename Value>
-Value get(nb::handle from, const char* name) {
-  return nb::cast<Value>(from.attr(name));
+Value get(nb::handle object, const char* name) {
+  return nb::cast<Value>(object.attr(name));
 }
 
-// None becomes `otherwise`.
+// The attribute, or `fallback` if it is None.
 template <typename Value>
-Value get_or(nb::handle from, const char* name, Value otherwise) {
-  const nb::object found = from.attr(name);
-  return found.is_none() ? otherwise : nb::cast<Value>(found);
+Value get_or(nb::handle object, const char* name, Value fallback) {
+  const nb::object value = object.attr(name);
+  return value.is_none() ? fallback : nb::cast<Value>(value);
 }
 
-std::string bytes_of(nb::handle given) {
-  const auto raw = nb::cast<nb::bytes>(given);
+std::string to_string(nb::handle object) {
+  const auto raw = nb::cast<nb::bytes>(object);
   return {raw.c_str(), raw.size()};
 }
 
-std::vector<std::string> all_bytes(nb::handle given) {
-  std::vector<std::string> found;
-  for (const nb::handle one : given) found.push_back(bytes_of(one));
-  return found;
+std::vector<std::string> to_strings(nb::handle objects) {
+  std::vector<std::string> strings;
+  for (const nb::handle object : objects) strings.push_back(to_string(object));
+  return strings;
 }
 
-void check_indices(const std::vector<int>& indices, int from, std::size_t to, const char* what) {
+nb::bytes to_bytes(const std::string& raw) { return nb::bytes(raw.data(), raw.size()); }
+
+void check_indices(const std::vector<int>& indices, int begin, std::size_t end,
+                   const char* message) {
   for (const int index : indices) {
-    if (index < from || index >= static_cast<std::int64_t>(to)) throw nb::value_error(what);
+    if (index < begin || index >= static_cast<std::int64_t>(end)) throw nb::value_error(message);
   }
 }
 
 void check_tokens(const Tokens& tokens, std::size_t width) {
   for (const auto token : tokens) {
     if (token < 0 || static_cast<std::size_t>(token) >= width) {
-      throw nb::value_error("a token outside the vocabulary");
+      throw nb::value_error("a token is outside the vocabulary");
     }
   }
 }
 
-// Masks by where they are in Python: runs of one automaton have the same, and share the copy.
+// Copies of masks by address. Runs of one automaton have the same masks, and share the copies.
 using Masks = std::map<const void*, std::shared_ptr<Mask>>;
 
-std::shared_ptr<Mask> mask_of(nb::handle given, std::size_t width, Masks& masks) {
-  if (given.is_none()) return nullptr;
-  const auto mask = nb::cast<BoolArray>(given);
-  if (mask.shape(0) != width) throw nb::value_error("a mask of another width");
-  auto& known = masks[mask.data()];
-  // Python may have put another mask there since.
-  if (!known || !std::equal(known->begin(), known->end(), mask.data())) {
-    known = std::make_shared<Mask>(mask.data(), mask.data() + width);
+std::shared_ptr<Mask> to_mask(nb::handle object, std::size_t width, Masks& masks) {
+  if (object.is_none()) return nullptr;
+  const auto mask = nb::cast<BoolArray>(object);
+  if (mask.shape(0) != width) {
+    throw nb::value_error("the mask does not have one entry for each token");
   }
-  return known;
+  auto& copy = masks[mask.data()];
+  // Python may have reused the address for another mask.
+  if (!copy || !std::equal(copy->begin(), copy->end(), mask.data())) {
+    copy = std::make_shared<Mask>(mask.data(), mask.data() + width);
+  }
+  return copy;
 }
 
 template <typename Value>
-Value one_of(nb::handle from, const char* name,
-             std::initializer_list<std::pair<const char*, Value>> values) {
-  const auto given = get<std::string>(from, name);
-  for (const auto& [known, value] : values) {
-    if (given == known) return value;
+Value to_enum(nb::handle object, const char* attribute,
+              std::initializer_list<std::pair<const char*, Value>> values) {
+  const auto name = get<std::string>(object, attribute);
+  for (const auto& [value_name, value] : values) {
+    if (name == value_name) return value;
   }
-  throw nb::value_error("an unknown kind of action, or norm");
+  throw nb::value_error("unknown kind of action, or unknown norm");
 }
 
-Action action_of(nb::handle given, std::size_t width, Masks& masks) {
+Action to_action(nb::handle object, std::size_t width, Masks& masks) {
   Action action;
-  action.kind = one_of<Kind>(
-      given, "kind",
+  action.kind = to_enum<Kind>(
+      object, "kind",
       {{"text", Kind::text}, {"choose", Kind::choose}, {"complete", Kind::complete}});
-  action.max_visits = get_or(given, "max_visits", kUnlimited);
-  action.successors = get<std::vector<int>>(given, "successors");
+  action.max_visits = get_or(object, "max_visits", kUnlimited);
+  action.successors = get<std::vector<int>>(object, "successors");
   if (action.kind == Kind::text) return action;
-  action.following.width = get_or(given, "width", kUnlimited);
-  action.following.threshold = get<double>(given, "threshold");
-  action.following.on_mean = get<bool>(given, "on_mean");
+  action.selection.width = get_or(object, "width", kUnlimited);
+  action.selection.threshold = get<double>(object, "threshold");
+  action.selection.on_mean = get<bool>(object, "on_mean");
   if (action.kind == Kind::choose) {
-    action.choices = get<int>(given, "choices");
-    action.norm = one_of<Norm>(given, "norm",
-                               {{"sum", Norm::sum},
-                                {"mean", Norm::mean},
-                                {"per_byte", Norm::per_byte},
-                                {"pmi", Norm::pmi}});
+    action.choices = get<int>(object, "choices");
+    action.norm = to_enum<Norm>(object, "norm",
+                                {{"sum", Norm::sum},
+                                 {"mean", Norm::mean},
+                                 {"per_byte", Norm::per_byte},
+                                 {"pmi", Norm::pmi}});
     return action;
   }
-  action.length = get<int>(given, "length");
-  action.beams = get<int>(given, "beams");
-  action.length_penalty = get<double>(given, "length_penalty");
-  action.stops = all_bytes(given.attr("stops"));
-  action.allowed.limited = get<bool>(given, "limited");
-  action.allowed.free = mask_of(given.attr("free"), width, masks);
-  action.allowed.in_set = mask_of(given.attr("in_set"), width, masks);
-  action.allowed.stops = get<std::vector<Tokens>>(given, "stop_ids");
-  if (action.length < 1 || action.beams < 1) throw nb::value_error("no length, or no beams");
-  if (action.allowed.limited && !action.allowed.in_set) throw nb::value_error("no set");
+  action.length = get<int>(object, "length");
+  action.beams = get<int>(object, "beams");
+  action.length_penalty = get<double>(object, "length_penalty");
+  action.stops = to_strings(object.attr("stops"));
+  action.allowed.is_constrained = get<bool>(object, "limited");
+  action.allowed.unmasked = to_mask(object.attr("free"), width, masks);
+  action.allowed.in_set = to_mask(object.attr("in_set"), width, masks);
+  action.allowed.stops = get<std::vector<Tokens>>(object, "stop_ids");
+  if (action.length < 1 || action.beams < 1) {
+    throw nb::value_error("length or beams is less than 1");
+  }
+  if (action.allowed.is_constrained && !action.allowed.in_set) {
+    throw nb::value_error("the token set is missing");
+  }
   for (const Tokens& stop : action.allowed.stops) check_tokens(stop, width);
   return action;
 }
 
-std::shared_ptr<Program> program_of(nb::handle given, std::size_t width, Masks& masks) {
-  auto program = std::make_shared<Program>();
-  for (const nb::handle one : given.attr("actions")) {
-    program->actions.push_back(action_of(one, width, masks));
-    Action& action = program->actions.back();
-    if (action.max_visits >= 0) action.bounded = program->bounded++;
+std::shared_ptr<PreparedAutomaton> to_automaton(nb::handle object, std::size_t width,
+                                                Masks& masks) {
+  auto automaton = std::make_shared<PreparedAutomaton>();
+  for (const nb::handle action_object : object.attr("actions")) {
+    automaton->actions.push_back(to_action(action_object, width, masks));
+    Action& action = automaton->actions.back();
+    if (action.max_visits >= 0) action.visit_counter = automaton->visit_counters++;
   }
-  if (program->actions.empty()) throw nb::value_error("no actions");
-  for (const Action& action : program->actions) {
-    check_indices(action.successors, 0, program->actions.size(), "no such successor");
+  if (automaton->actions.empty()) throw nb::value_error("the automaton has no actions");
+  for (const Action& action : automaton->actions) {
+    check_indices(action.successors, 0, automaton->actions.size(), "there is no such successor");
     const auto branches = action.kind == Kind::choose ? static_cast<std::size_t>(action.choices) : 1;
     if (action.successors.size() > 1 && action.successors.size() != branches) {
-      throw nb::value_error("not one successor a branch");
+      throw nb::value_error("an action does not have one successor for each branch");
     }
   }
-  program->eos = get<Tokens>(given, "eos");
-  program->context_length = get_or(given, "context_length", kUnlimited);
-  const nb::object budget = given.attr("budget");
-  program->budget.tokens = get_or<std::int64_t>(budget, "tokens", kUnlimited);
-  program->budget.paths = get_or<std::int64_t>(budget, "paths", kUnlimited);
-  program->budget.seconds = get_or<double>(budget, "seconds", kUnlimited);
-  program->best_first = get<bool>(given, "best_first");
-  program->top = get_or(given, "top", kUnlimited);
-  return program;
+  automaton->eos = get<Tokens>(object, "eos");
+  automaton->context_length = get_or(object, "context_length", kUnlimited);
+  const nb::object budget = object.attr("budget");
+  automaton->budget.tokens = get_or<std::int64_t>(budget, "tokens", kUnlimited);
+  automaton->budget.paths = get_or<std::int64_t>(budget, "paths", kUnlimited);
+  automaton->budget.seconds = get_or<double>(budget, "seconds", kUnlimited);
+  automaton->best_first = get<bool>(object, "best_first");
+  automaton->top = get_or(object, "top", kUnlimited);
+  return automaton;
 }
 
-std::shared_ptr<Site> site_of(nb::handle given, const Action* action, std::size_t pending,
-                              std::size_t width) {
-  auto site = std::make_shared<Site>();
-  site->ids = get<Tokens>(given, "ids");
-  for (const nb::handle one : given.attr("settled")) {
-    const auto text = nb::cast<nb::tuple>(one);
-    site->settled.push_back({nb::cast<int>(text[0]), nb::cast<int>(text[1]),
-                             nb::cast<int>(text[2]), nb::cast<bool>(text[3])});
+// The choices of a step: their token tree, and how paths continue after them.
+void read_choices(PreparedStep& step, nb::handle object, std::size_t count) {
+  step.tokens = get<std::vector<std::int32_t>>(object, "tokens");
+  step.parents = get<std::vector<std::int32_t>>(object, "parents");
+  step.path_nodes = get<std::vector<int>>(object, "path_nodes");
+  step.path_starts = get<std::vector<int>>(object, "path_starts");
+  step.ends = get<std::vector<int>>(object, "ends");
+  step.eos = get<int>(object, "eos");
+  step.eos_token = get<int>(object, "eos_token");
+  step.byte_lengths = get<std::vector<double>>(object, "sizes");
+  step.unconditional = get<Tokens>(object, "unconditional");
+  step.kept_tokens = get<std::vector<int>>(object, "kept_tokens");
+  step.retokenized_bytes = to_strings(object.attr("retokenized_bytes"));
+  const std::size_t nodes = step.tokens.size();
+  if (step.ends.size() != count || step.path_starts.size() != count + 1 ||
+      step.byte_lengths.size() != count || step.kept_tokens.size() != count ||
+      step.retokenized_bytes.size() != count || step.parents.size() != nodes ||
+      nodes < count * step.eos ||
+      step.path_starts.back() != static_cast<int>(step.path_nodes.size())) {
+    throw nb::value_error("the arrays of the choices have wrong lengths");
   }
-  site->scored_from = get<int>(given, "scored_from");
-  site->room = get<int>(given, "room");
-  const auto size = static_cast<int>(site->ids.size());
-  if (site->scored_from < 0 || site->scored_from > size) throw nb::value_error("scored_from");
-  for (const Site::Settled& text : site->settled) {
-    const bool inside = text.pending >= 0 && text.pending < static_cast<int>(pending) &&
+  check_indices(step.path_nodes, 0, nodes, "a path is outside the tree");
+  check_indices(step.ends, 0, nodes, "an end is outside the tree");
+  check_indices(step.path_starts, 0, step.path_nodes.size() + 1, "a path is outside the tree");
+  for (std::size_t i = 0; i < count; ++i) {
+    const int length = step.path_starts[i + 1] - step.path_starts[i] + (step.eos > 0);
+    if (length < 1 || step.kept_tokens[i] < 0 || step.kept_tokens[i] > length) {
+      throw nb::value_error("a choice has no tokens, or keeps too many");
+    }
+  }
+  for (std::size_t i = 0; i < nodes; ++i) {
+    if (step.parents[i] < -1 || step.parents[i] >= static_cast<std::int64_t>(i)) {
+      throw nb::value_error("a parent is not before its child");
+    }
+  }
+}
+
+// action: null at the end of a path.
+std::shared_ptr<PreparedStep> to_step(nb::handle object, const Action* action,
+                                      std::size_t pending_count, std::size_t width) {
+  auto step = std::make_shared<PreparedStep>();
+  step->ids = get<Tokens>(object, "ids");
+  for (const nb::handle text_object : object.attr("settled")) {
+    const auto text = nb::cast<nb::tuple>(text_object);
+    step->texts.push_back({nb::cast<int>(text[0]), nb::cast<int>(text[1]),
+                           nb::cast<int>(text[2]), nb::cast<bool>(text[3])});
+  }
+  step->scored_from = get<int>(object, "scored_from");
+  step->room = get<int>(object, "room");
+  const auto size = static_cast<int>(step->ids.size());
+  if (step->scored_from < 0 || step->scored_from > size) {
+    throw nb::value_error("scored_from is outside the ids");
+  }
+  for (const PreparedStep::TokenizedText& text : step->texts) {
+    const bool inside = text.pending >= 0 && text.pending < static_cast<int>(pending_count) &&
                         text.start >= 0 && text.count >= 0 && text.start + text.count <= size;
-    if (!inside || (text.evaluated && text.count > 0 && text.start < site->scored_from)) {
-      throw nb::value_error("a text outside the ids");
+    if (!inside || (text.evaluated && text.count > 0 && text.start < step->scored_from)) {
+      throw nb::value_error("a text is outside the ids");
     }
   }
-  if (action != nullptr && action->kind == Kind::choose) {
-    const nb::object tree = given.attr("choices");
-    site->tokens = get<std::vector<std::int32_t>>(tree, "tokens");
-    site->parents = get<std::vector<std::int32_t>>(tree, "parents");
-    site->path_nodes = get<std::vector<int>>(tree, "path_nodes");
-    site->path_starts = get<std::vector<int>>(tree, "path_starts");
-    site->ends = get<std::vector<int>>(tree, "ends");
-    site->eos = get<int>(tree, "eos");
-    site->eos_token = get<int>(tree, "eos_token");
-    site->sizes = get<std::vector<double>>(tree, "sizes");
-    site->unconditional = get<Tokens>(tree, "unconditional");
-    site->kept = get<std::vector<int>>(tree, "kept_tokens");
-    site->rest = all_bytes(tree.attr("retokenized_bytes"));
-    const auto count = static_cast<std::size_t>(action->choices);
-    const std::size_t nodes = site->tokens.size();
-    if (site->ends.size() != count || site->path_starts.size() != count + 1 ||
-        site->sizes.size() != count || site->kept.size() != count || site->rest.size() != count ||
-        site->parents.size() != nodes || nodes < count * site->eos ||
-        site->path_starts.back() != static_cast<int>(site->path_nodes.size())) {
-      throw nb::value_error("a tree for other choices");
-    }
-    check_indices(site->path_nodes, 0, nodes, "a path outside the tree");
-    check_indices(site->ends, 0, nodes, "an end outside the tree");
-    check_indices(site->path_starts, 0, site->path_nodes.size() + 1, "a path outside the tree");
-    for (std::size_t i = 0; i < count; ++i) {
-      const int length = site->path_starts[i + 1] - site->path_starts[i] + (site->eos > 0);
-      if (length < 1 || site->kept[i] < 0 || site->kept[i] > length) {
-        throw nb::value_error("a choice without tokens, or with others than its own");
-      }
-    }
-    for (std::size_t i = 0; i < nodes; ++i) {
-      if (site->parents[i] < -1 || site->parents[i] >= static_cast<std::int64_t>(i)) {
-        throw nb::value_error("a parent that is not before its child");
-      }
-    }
+  const bool is_choose = action != nullptr && action->kind == Kind::choose;
+  if (is_choose) {
+    read_choices(*step, object.attr("choices"), static_cast<std::size_t>(action->choices));
   }
-  for (const Tokens* tokens : {&site->ids, &site->tokens, &site->unconditional}) {
+  for (const Tokens* tokens : {&step->ids, &step->tokens, &step->unconditional}) {
     check_tokens(*tokens, width);
   }
-  if (action != nullptr && action->norm == Norm::pmi && action->kind == Kind::choose &&
-      site->unconditional.empty()) {
-    throw nb::value_error("nothing to condition on");
+  if (is_choose && action->norm == Norm::pmi && step->unconditional.empty()) {
+    throw nb::value_error("the unconditional prompt has no tokens");
   }
-  site->lay_out();
-  return site;
+  step->make_query_arrays();
+  return step;
 }
 
-nb::bytes as_bytes(const std::string& raw) { return nb::bytes(raw.data(), raw.size()); }
-
-// Runs with what they need for as long as they live.
-struct BoundRuns {
-  BoundRuns(Session& session, Pieces& pieces) : runs(session, pieces), session(session) {}
-  Runs runs;
+// A group, and the objects that must live as long.
+struct BoundRunGroup {
+  BoundRunGroup(Session& session, TokenBytes& token_bytes)
+      : group(session, token_bytes), session(session) {}
+  RunGroup group;
   Session& session;
   Masks masks;
 };
 
-// (key, action, ids, ((text action, rest, node), ...)) of every site that a run needs.
-nb::list missing_sites(BoundRuns& self, int number) {
-  nb::list found;
-  for (const Run::Missing& one : self.runs.run(number).missing()) {
+nb::list missing_steps(BoundRunGroup& self, int run) {
+  nb::list steps;
+  for (const AutomatonRun::MissingStep& step : self.group.run(run).missing_steps()) {
     nb::list pending;
-    for (const Pending& text : one.live->pending) {
-      pending.append(nb::make_tuple(text.action, as_bytes(text.rest), text.node));
+    for (const PendingText& text : step.path->pending) {
+      pending.append(nb::make_tuple(text.action, to_bytes(text.bytes), text.node));
     }
-    found.append(nb::make_tuple(as_bytes(one.key), one.live->action, one.live->ids, pending));
+    steps.append(
+        nb::make_tuple(to_bytes(step.key), step.path->action, step.path->ids, pending));
   }
-  return found;
+  return steps;
 }
 
-// What a node is made of; see `extension/runs.py`.
-nb::tuple node_of(const Node& node) {
-  return nb::make_tuple(node.action, node.choice, as_bytes(node.text), nb::tuple(nb::cast(node.tokens)),
-                        nb::tuple(nb::cast(node.logprobs)), node.logprob, node.length, node.prob,
-                        static_cast<int>(node.pruned), static_cast<int>(node.finish), node.last,
-                        node.retokenized, node.parent);
+void add_step(BoundRunGroup& self, int id, const nb::bytes& key, int action_index, int id_count,
+              int pending_count, nb::handle object) {
+  AutomatonRun& run = self.group.run(id);
+  const auto& actions = run.automaton().actions;
+  const Action* action = action_index < 0 ? nullptr : &actions.at(action_index);
+  auto step = to_step(object, action, pending_count, self.session.limits().width);
+  if (id_count == 0 && step->scored_from == 0) {
+    throw nb::value_error("the first token has no prompt to score it after");
+  }
+  run.add_step(to_string(key), std::move(step));
+}
+
+// By the values of the enumerations in automaton/automaton.h and automaton/automaton_run.h.
+constexpr const char* kPrunedBy[] = {nullptr,     "width",      "threshold",
+                                     "duplicate", "max_visits", "budget"};
+constexpr const char* kFinishReasons[] = {nullptr, "stop", "eos", "length"};
+constexpr const char* kRunErrors[] = {nullptr, "nothing_allowed", "not_a_number", "above_zero",
+                                      "exception"};
+
+template <typename Enum, std::size_t size>
+nb::object to_name(const char* const (&names)[size], Enum value) {
+  const char* name = names[static_cast<std::size_t>(value)];
+  return name == nullptr ? nb::none() : nb::object(nb::str(name));
+}
+
+nb::dict to_dict(const ThoughtNode& node) {
+  nb::dict fields;
+  fields["action"] = node.action;
+  fields["choice"] = node.choice;
+  fields["text"] = to_bytes(node.text);
+  fields["tokens"] = nb::tuple(nb::cast(node.tokens));
+  fields["logprobs"] = nb::tuple(nb::cast(node.logprobs));
+  fields["path_logprob"] = node.path_logprob;
+  fields["length"] = node.length;
+  fields["prob"] = node.prob;
+  fields["pruned_by"] = to_name(kPrunedBy, node.pruned_by);
+  fields["finish_reason"] = to_name(kFinishReasons, node.finish_reason);
+  fields["last"] = node.last;
+  fields["retokenized"] = node.retokenized;
+  fields["parent"] = node.parent;
+  return fields;
+}
+
+nb::dict result(BoundRunGroup& self, int id) {
+  const AutomatonRun& run = self.group.run(id);
+  nb::list nodes;
+  for (const ThoughtNode& node : run.nodes) nodes.append(to_dict(node));
+  nb::dict fields;
+  fields["nodes"] = nodes;
+  fields["stopped_by"] = run.stopped_by;
+  fields["error"] = to_name(kRunErrors, run.error());
+  fields["error_action"] = run.error_action();
+  fields["model_calls"] = run.model_calls;
+  fields["tokens_evaluated"] = run.tokens_evaluated;
+  fields["unique_tokens"] = run.unique_tokens();
+  fields["seconds_model"] = run.seconds_model;
+  fields["seconds"] = run.seconds();
+  return fields;
 }
 
 }  // namespace
 
-void bind_runs(nb::module_& module) {
+void bind_automata(nb::module_& module) {
   module.def(
-      "replaced", [](const nb::bytes& raw) { return as_bytes(replaced(bytes_of(raw))); }, "raw"_a,
-      "UTF-8 with U+FFFD for what is none, as Python's decoder has it.");
+      "decode_utf8_lossy",
+      [](const nb::bytes& raw) { return to_bytes(decode_utf8_lossy(to_string(raw))); }, "raw"_a,
+      "Replace invalid UTF-8 by U+FFFD, as Python's decoder does.");
   module.def(
-      "first_stop",
+      "find_first_stop",
       [](const nb::bytes& raw, std::size_t before, const nb::list& stops) {
-        return first_stop(bytes_of(raw), before, all_bytes(stops));
+        return find_first_stop(to_string(raw), before, to_strings(stops));
       },
-      "raw"_a, "before"_a, "stops"_a, "Where the first complete stop begins; -1: there is none.");
+      "raw"_a, "before"_a, "stops"_a, "The position of the first complete stop; -1: none.");
 
-  // By the numbers of the enumerations in automaton/automaton.h and automaton_run.h.
-  module.attr("PRUNED") =
-      nb::make_tuple(nb::none(), "width", "threshold", "duplicate", "max_visits", "budget");
-  module.attr("FINISH") = nb::make_tuple(nb::none(), "stop", "eos", "length");
-  module.attr("FAULTS") =
-      nb::make_tuple(nb::none(), "nothing_allowed", "not_a_number", "above_zero", "given");
-
-  nb::class_<Pieces>(module, "Pieces", "The bytes of a model's tokens.")
+  nb::class_<TokenBytes>(module, "TokenBytes", "The bytes of a model's tokens.")
       .def(
           "__init__",
-          [](Pieces* self, const nb::callable& address, std::uintptr_t vocabulary, int size,
+          [](TokenBytes* self, const nb::callable& address, std::uintptr_t vocabulary, int size,
              const Tokens& special) {
-            const Api api([&](const std::string& name) {
+            const LlamaApi api([&](const std::string& name) {
               return nb::cast<std::uintptr_t>(address(name));
             });
             new (self)
-                Pieces(api, reinterpret_cast<const llama_vocab*>(vocabulary), size, special);
+                TokenBytes(api, reinterpret_cast<const llama_vocab*>(vocabulary), size, special);
           },
           "address"_a, "vocabulary"_a, "size"_a, "special"_a)
       .def(
           "all",
-          [](Pieces& self) {
-            nb::list found;
+          [](TokenBytes& self) {
+            nb::list all;
             for (std::int32_t token = 0; token < self.size(); ++token) {
-              found.append(as_bytes(self.of(token)));
+              all.append(to_bytes(self.of(token)));
             }
-            return found;
+            return all;
           },
           "The bytes of every token.");
 
-  nb::class_<BoundRuns>(module, "Runs", "Runs of automata, side by side. Calls must not overlap.")
-      .def(nb::init<Session&, Pieces&>(), "session"_a, "pieces"_a, nb::keep_alive<1, 2>(),
-           nb::keep_alive<1, 3>())
+  nb::class_<BoundRunGroup>(module, "RunGroup",
+                            "Runs of automata that advance together. Calls must not overlap.")
+      .def(nb::init<Session&, TokenBytes&>(), "session"_a, "token_bytes"_a,
+           nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>())
       .def(
-          "begin",
-          [](BoundRuns& self, nb::handle program) {
-            return self.runs.begin(
-                program_of(program, self.session.limits().width, self.masks));
+          "start",
+          [](BoundRunGroup& self, nb::handle automaton) {
+            return self.group.start(
+                to_automaton(automaton, self.session.limits().width, self.masks));
           },
-          "program"_a, "Begin a run of a prepared automaton; its number.")
+          "automaton"_a, "Start a run of a PreparedAutomaton. Returns its id.")
       .def(
           "advance",
-          [](BoundRuns& self, double seconds) {
+          [](BoundRunGroup& self, double seconds) {
             nb::gil_scoped_release release;
-            self.runs.advance(seconds);
+            self.group.advance(seconds);
           },
-          "seconds"_a,
-          "Go on until a run has come to its end, or failed, or needs a site; or for so long.")
+          "seconds"_a, "Advance until a run is done or needs a step, or the time is over.")
       .def(
-          "waiting", [](BoundRuns& self) { return self.runs.waiting(); },
-          "Runs that need sites, or have come to their ends.")
+          "waiting", [](BoundRunGroup& self) { return self.group.waiting(); },
+          "Ids of the runs that are done or need steps.")
       .def(
-          "done", [](BoundRuns& self, int number) { return self.runs.run(number).done(); },
-          "number"_a)
-      .def("missing", &missing_sites, "number"_a, "The sites that a run needs.")
+          "is_done", [](BoundRunGroup& self, int run) { return self.group.run(run).is_done(); },
+          "run"_a)
+      .def("missing_steps", &missing_steps, "run"_a,
+           "(key, action, ids, [(text action, bytes, node), ...]) of the steps that a run needs.")
+      .def("add_step", &add_step, "run"_a, "key"_a, "action"_a, "id_count"_a, "pending_count"_a,
+           "step"_a, "Add a PreparedStep that a run needs.")
+      .def("result", &result, "run"_a, "The nodes, the error and the statistics of a run.")
       .def(
-          "give",
-          [](BoundRuns& self, int number, const nb::bytes& key, int action, int before, int pending,
-             nb::handle site) {
-            Run& run = self.runs.run(number);
-            const auto& actions = run.program().actions;
-            const Action* of = action < 0 ? nullptr : &actions.at(action);
-            auto made = site_of(site, of, pending, self.session.limits().width);
-            if (before == 0 && made->scored_from == 0) {
-              throw nb::value_error("nothing to condition on");
-            }
-            run.give(bytes_of(key), std::move(made));
-          },
-          "number"_a, "key"_a, "action"_a, "before"_a, "pending"_a, "site"_a,
-          "A site that a run needs, after so many ids and pending texts.")
-      .def(
-          "result",
-          [](BoundRuns& self, int number) {
-            const Run& run = self.runs.run(number);
-            nb::list nodes;
-            for (const Node& node : run.nodes) nodes.append(node_of(node));
-            return nb::make_tuple(nodes, run.stopped, static_cast<int>(run.fault()),
-                                  run.faulty_action(), run.calls, run.evaluated,
-                                  run.unique_tokens(), run.seconds_model, run.seconds());
-          },
-          "number"_a, "What a run has come to.")
-      .def(
-          "end", [](BoundRuns& self, int number) { self.runs.end(number); }, "number"_a,
-          "Let go of a run; raises what the model has met for it.");
+          "finish", [](BoundRunGroup& self, int run) { self.group.finish(run); }, "run"_a,
+          "Remove a run. Raises the exception that ended it.");
 }
 
 }  // namespace autocog

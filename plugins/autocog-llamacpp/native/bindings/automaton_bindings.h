@@ -1,4 +1,4 @@
-// Prepared automata, and what becomes of their runs, across the border.
+// Python interface of prepared automata and their runs.
 
 #pragma once
 
@@ -6,6 +6,6 @@
 
 namespace autocog {
 
-void bind_runs(nanobind::module_& module);
+void bind_automata(nanobind::module_& module);
 
 }  // namespace autocog

@@ -6,25 +6,27 @@
 namespace autocog {
 
 CellTree::CellTree(int sequences)
-    : ends_(sequences, -1), used_by_(sequences, 0), trunk_(sequences, 0) {
+    : ends_(sequences, -1), last_use_(sequences, 0), is_shared_prefix_(sequences, 0) {
   cells_.push_back(Cell{-1, -1, 0, {}, {}});
-  for (int sequence = sequences - 1; sequence >= 0; --sequence) free_.push_back(sequence);
+  for (int sequence = sequences - 1; sequence >= 0; --sequence) {
+    free_sequences_.push_back(sequence);
+  }
 }
 
 int CellTree::child(int cell, std::int32_t token) const {
   const auto& children = cells_[cell].children;
-  const auto found = children.find(token);
-  return found == children.end() ? -1 : found->second;
+  const auto entry = children.find(token);
+  return entry == children.end() ? -1 : entry->second;
 }
 
-int CellTree::take() {
-  if (free_.empty()) return -1;
-  const int sequence = free_.back();
-  free_.pop_back();
+int CellTree::allocate() {
+  if (free_sequences_.empty()) return -1;
+  const int sequence = free_sequences_.back();
+  free_sequences_.pop_back();
   return sequence;
 }
 
-int CellTree::through(int cell) const {
+int CellTree::any_sequence_through(int cell) const {
   while (cells_[cell].ends.empty()) {
     const auto& children = cells_[cell].children;
     if (children.empty()) throw std::logic_error("a cell without a sequence");
@@ -33,90 +35,91 @@ int CellTree::through(int cell) const {
   return cells_[cell].ends.front();
 }
 
-std::vector<int> CellTree::below(int cell) const {
-  std::vector<int> found;
+std::vector<int> CellTree::sequences_through(int cell) const {
+  std::vector<int> sequences;
   std::vector<int> stack{cell};
   while (!stack.empty()) {
     const Cell& current = cells_[stack.back()];
     stack.pop_back();
-    found.insert(found.end(), current.ends.begin(), current.ends.end());
+    sequences.insert(sequences.end(), current.ends.begin(), current.ends.end());
     for (const auto& [token, child] : current.children) stack.push_back(child);
   }
-  return found;
+  return sequences;
 }
 
-int CellTree::oldest(const Sequences& spared) const {
-  // First the branches that calls before the last one have left, then the trunks from which calls
-  // grew (prompts, that is, which may come again), then the last call's branches.
-  int trunk = -1;
+int CellTree::least_recently_used(const SequenceSet& keep) const {
+  // First, branches that the last call did not use. Then shared prefixes: prompts, which later
+  // calls may use again. Last, the branches of the last call.
+  int shared_prefix = -1;
   int any = -1;
   for (const int sequence : order_) {
-    if (spared.has(sequence)) continue;
-    if (!trunk_[sequence] && used_by_[sequence] < call_ - 1) return sequence;
-    if (trunk_[sequence] && trunk < 0) trunk = sequence;
+    if (keep.has(sequence)) continue;
+    if (!is_shared_prefix_[sequence] && last_use_[sequence] < clock_ - 1) return sequence;
+    if (is_shared_prefix_[sequence] && shared_prefix < 0) shared_prefix = sequence;
     if (any < 0) any = sequence;
   }
-  return trunk >= 0 ? trunk : any;
+  return shared_prefix >= 0 ? shared_prefix : any;
 }
 
-int CellTree::grow(int cell, std::int32_t token) {
-  int made;
-  Cell fresh{token, cell, cells_[cell].length + 1, {}, {}};
-  if (unused_.empty()) {
-    made = static_cast<int>(cells_.size());
-    cells_.push_back(std::move(fresh));
+int CellTree::append_cell(int cell, std::int32_t token) {
+  int index;
+  Cell appended{token, cell, cells_[cell].length + 1, {}, {}};
+  if (free_cells_.empty()) {
+    index = static_cast<int>(cells_.size());
+    cells_.push_back(std::move(appended));
   } else {
-    made = unused_.back();
-    unused_.pop_back();
-    cells_[made] = std::move(fresh);
+    index = free_cells_.back();
+    free_cells_.pop_back();
+    cells_[index] = std::move(appended);
   }
-  cells_[cell].children[token] = made;
+  cells_[cell].children[token] = index;
   ++used_;
-  return made;
+  return index;
 }
 
-void CellTree::move(int sequence, int cell, bool trunk) {
+void CellTree::move(int sequence, int cell, bool shared_prefix) {
   const int old = ends_[sequence];
   if (old != cell) cells_[cell].ends.push_back(sequence);
   ends_[sequence] = cell;
   erase(order_, sequence);
   order_.push_back(sequence);
-  used_by_[sequence] = call_;
-  trunk_[sequence] = trunk;
+  last_use_[sequence] = clock_;
+  is_shared_prefix_[sequence] = shared_prefix;
   if (old >= 0 && old != cell) {
     erase(cells_[old].ends, sequence);
     prune(old);
   }
 }
 
-void CellTree::drop(int sequence) {
+void CellTree::free(int sequence) {
   const int end = ends_[sequence];
   ends_[sequence] = -1;
-  trunk_[sequence] = 0;
+  is_shared_prefix_[sequence] = 0;
   erase(order_, sequence);
-  free_.push_back(sequence);
+  free_sequences_.push_back(sequence);
   if (end >= 0) {
     erase(cells_[end].ends, sequence);
     prune(end);
   }
 }
 
+// Free a cell and its ancestors while no sequence goes through them.
 void CellTree::prune(int cell) {
   while (cell != kRoot && cells_[cell].children.empty() && cells_[cell].ends.empty()) {
     const int parent = cells_[cell].parent;
     auto& siblings = cells_[parent].children;
-    const auto found = siblings.find(cells_[cell].token);
-    // A cell that was evaluated anew has taken the place of this one, and its token.
-    if (found != siblings.end() && found->second == cell) siblings.erase(found);
+    const auto entry = siblings.find(cells_[cell].token);
+    // A second evaluation of the token may have replaced this cell.
+    if (entry != siblings.end() && entry->second == cell) siblings.erase(entry);
     --used_;
-    unused_.push_back(cell);
+    free_cells_.push_back(cell);
     cell = parent;
   }
 }
 
 void CellTree::erase(std::vector<int>& from, int value) {
-  const auto found = std::find(from.begin(), from.end(), value);
-  if (found != from.end()) from.erase(found);
+  const auto entry = std::find(from.begin(), from.end(), value);
+  if (entry != from.end()) from.erase(entry);
 }
 
 }  // namespace autocog

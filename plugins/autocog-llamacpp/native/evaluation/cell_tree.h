@@ -1,7 +1,7 @@
-// What llama.cpp's KV cells hold, as a tree: llama.cpp itself cannot be asked.
+// The tokens in llama.cpp's KV cells, as a tree. llama.cpp has no function to read them.
 //
-// C++ counterpart of llama/cell_tree.py. Sequences that begin alike share cells; a cell lives as long as a
-// sequence goes through it.
+// C++ counterpart of llama/cell_tree.py. Sequences with a common prefix share cells. A cell exists
+// while a sequence goes through it.
 
 #pragma once
 
@@ -12,15 +12,15 @@
 
 namespace autocog {
 
-// A set of sequence ids, of which there are at most a few hundred.
-class Sequences {
+// A set of sequence ids.
+class SequenceSet {
  public:
-  explicit Sequences(int most = 0) : in_(most, 0) {}
-  void add(int sequence) { in_[sequence] = 1; }
-  bool has(int sequence) const { return in_[sequence] != 0; }
+  explicit SequenceSet(int size = 0) : contains_(size, 0) {}
+  void add(int sequence) { contains_[sequence] = 1; }
+  bool has(int sequence) const { return contains_[sequence] != 0; }
 
  private:
-  std::vector<char> in_;
+  std::vector<char> contains_;
 };
 
 class CellTree {
@@ -29,37 +29,37 @@ class CellTree {
 
   explicit CellTree(int sequences);
 
-  // How many cells are taken.
+  // The number of cells in use.
   int used() const { return used_; }
   int length(int cell) const { return cells_[cell].length; }
-  // The cell of `token` after a cell; -1 if memory has none.
+  // The cell of `token` after a cell; -1 if there is none.
   int child(int cell, std::int32_t token) const;
-  // How many sequences end at a cell.
+  // The number of sequences that end at a cell.
   std::size_t ending(int cell) const { return cells_[cell].ends.size(); }
 
-  // At which cell a sequence ends.
+  // The last cell of a sequence.
   int end(int sequence) const { return ends_[sequence]; }
 
-  // All sequences in memory, that which was used last is last.
+  // All sequences in memory, least recently used first.
   const std::vector<int>& sequences() const { return order_; }
-  // A sequence id that is free; -1 if there is none.
-  int take();
-  // Some sequence that goes through a cell, by preference one that ends there.
-  int through(int cell) const;
-  // All of them.
-  std::vector<int> below(int cell) const;
+  // A free sequence id; -1 if there is none.
+  int allocate();
+  // A sequence through a cell, preferably one that ends there.
+  int any_sequence_through(int cell) const;
+  std::vector<int> sequences_through(int cell) const;
 
-  // From now on sequences are used by another call.
-  void next_call() { ++call_; }
-  // The sequence that will be missed least, but none of `spared`; -1 if all are.
-  int oldest(const Sequences& spared) const;
+  // Start the next call: sequences that the call uses count as more recent.
+  void advance_clock() { ++clock_; }
+  // The sequence to evict, none of `keep`; -1 if there is none.
+  int least_recently_used(const SequenceSet& keep) const;
 
-  // A new cell after `cell`; it lives once a sequence ends at or below it.
-  int grow(int cell, std::int32_t token);
-  // Let a sequence end at a cell from now on, and be the one used last.
-  void move(int sequence, int cell, bool trunk = false);
-  // Forget a sequence, and give its id back.
-  void drop(int sequence);
+  // A new cell after `cell`. A sequence must then be moved to it or below it.
+  int append_cell(int cell, std::int32_t token);
+  // Let a sequence end at a cell, and mark it as most recently used.
+  // shared_prefix: whether several sequences continue it.
+  void move(int sequence, int cell, bool shared_prefix = false);
+  // Remove a sequence, and make its id free.
+  void free(int sequence);
 
  private:
   struct Cell {
@@ -74,14 +74,14 @@ class CellTree {
   static void erase(std::vector<int>& from, int value);
 
   std::vector<Cell> cells_;
-  std::vector<int> unused_;  // cells to be taken again
+  std::vector<int> free_cells_;
   int used_ = 0;
-  std::vector<int> free_;
+  std::vector<int> free_sequences_;
   std::vector<int> order_;
   std::vector<int> ends_;
-  std::vector<int> used_by_;
-  std::vector<char> trunk_;
-  int call_ = 0;
+  std::vector<int> last_use_;
+  std::vector<char> is_shared_prefix_;
+  int clock_ = 0;
 };
 
 }  // namespace autocog

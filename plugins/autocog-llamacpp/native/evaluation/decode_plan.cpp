@@ -4,107 +4,108 @@
 
 namespace autocog {
 
-std::vector<int> Plan::forks() const {
-  std::vector<int> found;
-  std::size_t place = 0;
-  while (place < nodes.size()) {
-    const int from = first[place];
-    const int to = last[place];
+std::vector<int> DecodePlan::fork_nodes() const {
+  std::vector<int> forks;
+  std::size_t begin = 0;
+  while (begin < nodes.size()) {
+    const int from = first[begin];
+    const int to = last[begin];
     const auto end = static_cast<std::size_t>(ends[to - 1]) + 1;
     if (to - from > 1) {
-      std::size_t fork = place;
+      std::size_t fork = begin;
       while (first[fork] == from && last[fork] == to) ++fork;
-      found.push_back(static_cast<int>(fork) - 1);
+      forks.push_back(static_cast<int>(fork) - 1);
     }
-    place = end;
+    begin = end;
   }
-  return found;
+  return forks;
 }
 
-Planner::Planner(const Forest& forest) : forest_(forest), notes_(forest.size()) {}
+DecodePlanner::DecodePlanner(const PrefixForest& forest)
+    : forest_(forest), states_(forest.size()) {}
 
-Plan Planner::plan(const std::vector<int>& nodes, const std::vector<char>& unread,
-                   const CellTree& tree, bool apart) {
+DecodePlan DecodePlanner::plan(const std::vector<int>& nodes, const std::vector<char>& unread,
+                               const CellTree& tree, bool ignore_cached) {
   constexpr int kNone = -1;
   std::vector<std::vector<int>> components;
-  const auto above = [&](int node) {
+  const auto parent_cell = [&](int node) {
     const int parent = forest_.parents[node];
-    return parent < 0 ? CellTree::kRoot : notes_[parent].cell;
+    return parent < 0 ? CellTree::kRoot : states_[parent].cell;
   };
   for (const int node : nodes) {
-    Note& note = notes_[node] = Note();
+    NodeState& state = states_[node] = NodeState();
     const int parent = forest_.parents[node];
-    const int from = above(node);
-    note.cell = from < 0 || apart ? kNone : tree.child(from, forest_.tokens[node]);
-    // What is in memory and not asked for is not decoded. The rest falls into components that hang
-    // together, for a path may pass through what is in memory between two of them.
-    if (note.cell < 0 || unread[node]) {
-      const bool inside = parent >= 0 && notes_[parent].top >= 0;
-      note.top = inside ? notes_[parent].top : node;
+    const int start = parent_cell(node);
+    state.cell = start < 0 || ignore_cached ? kNone : tree.child(start, forest_.tokens[node]);
+    // Cached nodes whose logits are not needed are not decoded. The other nodes form connected
+    // components; a path may pass through cached nodes between two components.
+    if (state.cell < 0 || unread[node]) {
+      const bool inside = parent >= 0 && states_[parent].top >= 0;
+      state.top = inside ? states_[parent].top : node;
       if (inside) {
-        notes_[parent].has_child = true;
+        states_[parent].has_child = true;
       } else {
-        note.component = static_cast<int>(components.size());
+        state.component = static_cast<int>(components.size());
         components.emplace_back();
       }
-      components[notes_[note.top].component].push_back(node);
+      components[states_[state.top].component].push_back(node);
     }
   }
 
-  Plan plan;
+  DecodePlan plan;
   for (const auto& members : components) {
-    const int begin = above(members.front());
-    const auto from = static_cast<int>(plan.nodes.size());
+    const int start = parent_cell(members.front());
+    const auto begin = static_cast<int>(plan.nodes.size());
     for (const int node : members) {
       plan.first.push_back(static_cast<int>(plan.starts.size()));
-      if (!notes_[node].has_child) {
-        plan.starts.push_back(begin);
+      if (!states_[node].has_child) {
+        plan.starts.push_back(start);
         plan.ends.push_back(static_cast<int>(plan.nodes.size()));
       }
       plan.nodes.push_back(node);
     }
-    // Children stand after their parents, so that the last strand comes up from them.
-    for (int place = static_cast<int>(plan.nodes.size()) - 1; place >= from; --place) {
-      const int node = plan.nodes[place];
-      Note& note = notes_[node];
-      note.last = std::max(note.last, plan.first[place] + 1);
+    // Children come after their parents, so the loop goes backwards to find the last sequence.
+    for (int i = static_cast<int>(plan.nodes.size()) - 1; i >= begin; --i) {
+      const int node = plan.nodes[i];
+      NodeState& state = states_[node];
+      state.last = std::max(state.last, plan.first[i] + 1);
       if (node == members.front()) continue;
-      Note& parent = notes_[forest_.parents[node]];
-      parent.last = std::max(parent.last, note.last);
+      NodeState& parent = states_[forest_.parents[node]];
+      parent.last = std::max(parent.last, state.last);
     }
   }
   for (const int node : plan.nodes) {
-    plan.last.push_back(notes_[node].last);
-    if (notes_[node].cell >= 0) plan.known.push_back(notes_[node].cell);
+    plan.last.push_back(states_[node].last);
+    if (states_[node].cell >= 0) plan.already_cached.push_back(states_[node].cell);
   }
   return plan;
 }
 
-Portions::Portions(const Forest& forest, int sequences, int cells)
+ForestSplitter::ForestSplitter(const PrefixForest& forest, int sequences, int cells)
     : forest_(forest), sequences_(sequences), cells_(cells), order_(forest.depth_first()) {
   std::vector<char> has_child(order_.size(), 0);
   for (const int parent : forest.parents) {
     if (parent >= 0) has_child[parent] = 1;
   }
-  // By place: how many nodes the path that goes through it adds until its end.
-  until_end_.assign(order_.size() + 1, 0);
-  for (std::size_t place = order_.size(); place-- > 0;) {
-    until_end_[place] = 1 + (has_child[order_[place]] ? until_end_[place + 1] : 0);
+  // By position in `order_`: the number of nodes from here to the end of the first path.
+  nodes_to_end_.assign(order_.size() + 1, 0);
+  for (std::size_t i = order_.size(); i-- > 0;) {
+    nodes_to_end_[i] = 1 + (has_child[order_[i]] ? nodes_to_end_[i + 1] : 0);
   }
 }
 
-bool Portions::next(std::vector<int>& nodes) {
-  if (place_ == order_.size()) return false;
-  const int parent = forest_.parents[order_[place_]];
+bool ForestSplitter::next(std::vector<int>& nodes) {
+  if (position_ == order_.size()) return false;
+  const int parent = forest_.parents[order_[position_]];
   nodes = parent < 0 ? std::vector<int>{} : forest_.path_to(parent);
-  for (int ends = 0; place_ < order_.size();) {
-    const bool ended = until_end_[place_] == 1;
-    nodes.push_back(order_[place_++]);
-    if (!ended) continue;
-    ++ends;
-    // The next path adds at most what lies before its own end.
-    const int following = until_end_[place_];
-    if (ends == sequences_ || static_cast<int>(nodes.size()) + following > cells_) break;
+  for (int paths = 0; position_ < order_.size();) {
+    const bool is_end = nodes_to_end_[position_] == 1;
+    nodes.push_back(order_[position_++]);
+    if (!is_end) continue;
+    ++paths;
+    // The next path adds at most the nodes before its end.
+    const int added = nodes_to_end_[position_];
+    if (paths == sequences_ || static_cast<int>(nodes.size()) + added > cells_) break;
   }
   return true;
 }

@@ -1,7 +1,8 @@
-// What one round of evaluation does: which nodes are decoded, on which sequences; and the rounds.
+// The plan of one decode: its nodes and their sequences. And the parts of a forest that fit into
+// memory.
 //
-// C++ counterpart of llama/decode_plan.py and split_forest.py. A strand is a path that is decoded to its end on one
-// sequence; it continues cells that are in memory already, or begins a sequence.
+// C++ counterpart of llama/decode_plan.py and split_forest.py. Each planned sequence decodes one
+// path to its end. It continues cached cells, or starts from nothing.
 
 #pragma once
 
@@ -12,56 +13,59 @@
 
 namespace autocog {
 
-struct Plan {
-  std::vector<int> nodes;        // to decode, each after its parent
-  std::vector<int> first, last;  // node i belongs to the strands first[i] .. last[i] - 1
-  std::vector<int> starts;       // for each strand, the cell that it continues
-  std::vector<int> ends;         // for each strand, the place of its last node in `nodes`
-  std::vector<int> known;        // cells of nodes that are decoded all the same
+// Sequences have plan indices here: 0 .. starts.size() - 1.
+struct DecodePlan {
+  std::vector<int> nodes;           // to decode, each after its parent
+  std::vector<int> first, last;     // node i belongs to the sequences first[i] .. last[i] - 1
+  std::vector<int> starts;          // by sequence: the cell that it continues
+  std::vector<int> ends;            // by sequence: the index in `nodes` of its last node
+  std::vector<int> already_cached;  // cells of nodes that are decoded again for their logits
 
-  // For each part that hangs together, the place where it first forks, if it does.
-  std::vector<int> forks() const;
+  // For each component that forks: the index in `nodes` of its first fork.
+  std::vector<int> fork_nodes() const;
 };
 
-// Makes plans for the parts of one forest. What it notes by node is kept from part to part, so that
-// a part costs what it has, and not what the forest has.
-class Planner {
+// Makes plans for the parts of one forest. Keeps its per-node state from part to part: the cost of
+// a plan depends on the size of the part, not on the size of the forest.
+class DecodePlanner {
  public:
-  explicit Planner(const Forest& forest);
+  explicit DecodePlanner(const PrefixForest& forest);
 
-  // nodes: in depth-first order, with all their ancestors. unread: what is to be read, by node.
-  // apart: plan as if nothing were in memory.
-  Plan plan(const std::vector<int>& nodes, const std::vector<char>& unread, const CellTree& tree,
-            bool apart);
+  // nodes: in depth-first order, with all their ancestors.
+  // unread: by node, whether its logits are needed.
+  // ignore_cached: plan as if memory were empty.
+  DecodePlan plan(const std::vector<int>& nodes, const std::vector<char>& unread,
+                  const CellTree& tree, bool ignore_cached);
 
  private:
-  struct Note {
+  struct NodeState {
     int cell = -1;
-    int top = -1;  // the first node of the component that it is decoded in
+    int top = -1;  // the first node of its component
     int component = -1;
     int last = 0;
     bool has_child = false;
   };
 
-  const Forest& forest_;
-  std::vector<Note> notes_;
+  const PrefixForest& forest_;
+  std::vector<NodeState> states_;
 };
 
-// A forest in parts of at most so many paths and nodes, each some paths, whole.
-class Portions {
+// Splits a forest into parts of whole paths, with limits on the number of paths and of nodes.
+class ForestSplitter {
  public:
-  Portions(const Forest& forest, int sequences, int cells);
+  ForestSplitter(const PrefixForest& forest, int sequences, int cells);
 
-  // The next part, its nodes in depth-first order with all their ancestors; false after the last.
+  // Get the next part: its nodes in depth-first order with all their ancestors. Returns false
+  // after the last part.
   bool next(std::vector<int>& nodes);
 
  private:
-  const Forest& forest_;
+  const PrefixForest& forest_;
   int sequences_;
   int cells_;
   std::vector<int> order_;
-  std::vector<int> until_end_;
-  std::size_t place_ = 0;
+  std::vector<int> nodes_to_end_;
+  std::size_t position_ = 0;
 };
 
 }  // namespace autocog

@@ -6,39 +6,39 @@
 
 namespace autocog {
 
-void Evaluator::settle(bool releasing) {
-  if (!sure_ || (held() > 0 && !lent && !releasing)) forget();
+void Evaluator::recover(bool finishing) {
+  if (!consistent_ || (active_sequences() > 0 && !in_use && !finishing)) clear();
 }
 
 const float* Evaluator::step(const std::vector<int>& handles, const Tokens& tokens) {
-  settle();
-  sure_ = false;
+  recover();
+  consistent_ = false;
   Batch batch;
   for (const int handle : handles) {
     batch.positions.push_back(length_of(handle));
     if (batch.positions.back() < 0) {
-      throw Refused("another call on the model has ended this completion",
-                    "make no calls in on_text that fail, or ask for more than the memory holds");
+      throw RequestError("another call on the model has ended this completion",
+                         "in on_text, make no calls that fail or need more memory than is free");
     }
   }
-  prepare_step(static_cast<int>(handles.size()));
+  make_step_room(static_cast<int>(handles.size()));
   batch.tokens = tokens;
   batch.sequences.assign(handles.begin(), handles.end());
   batch.first.resize(tokens.size());
   std::iota(batch.first.begin(), batch.first.end(), 0);
   batch.last.resize(tokens.size());
   std::iota(batch.last.begin(), batch.last.end(), 1);
-  batch.wanted.assign(tokens.size(), 1);
+  batch.needs_logits.assign(tokens.size(), 1);
   const float* rows = context_.decode(batch, 0, batch.size());
-  take_step(handles, tokens);
-  sure_ = true;
+  record_step(handles, tokens);
+  consistent_ = true;
   return rows;
 }
 
-std::vector<float> row_after(Evaluator& evaluator, const Tokens& tokens, int width) {
+std::vector<float> logits_after(Evaluator& evaluator, const Tokens& tokens, int width) {
   std::vector<float> row;
-  Forest forest(1);
-  forest.wanted[forest.path(tokens, 0)] = 1;
+  PrefixForest forest(1);
+  forest.needs_row[forest.add_path(tokens, 0)] = 1;
   evaluator.evaluate(forest, [&](const std::vector<int>&, const float* logits) {
     row.assign(logits, logits + width);
   });

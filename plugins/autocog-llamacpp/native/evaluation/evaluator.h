@@ -1,4 +1,5 @@
-// What evaluates forests, and holds sequences for completions: C++ counterpart of llama/session.py.
+// Evaluates prefix forests, and holds sequences for completions. C++ counterpart of
+// llama/session.py.
 
 #pragma once
 
@@ -7,14 +8,14 @@
 #include <memory>
 #include <vector>
 
-#include "llama/context.h"
 #include "evaluation/prefix_forest.h"
+#include "llama/context.h"
 
 namespace autocog {
 
 using Tokens = std::vector<std::int32_t>;
 
-// Takes some of the forest's wanted nodes and the logits (r, V) after them.
+// Receives nodes of the forest, and the logits (r, V) after them.
 using Sink = std::function<void(const std::vector<int>& nodes, const float* logits)>;
 
 class Evaluator {
@@ -22,53 +23,55 @@ class Evaluator {
   explicit Evaluator(Context& context) : context_(context) {}
   virtual ~Evaluator() = default;
 
-  // Whether a completion is running, which holds sequences from one call to the next.
-  bool lent = false;
+  // Whether a completion is running. It holds sequences from one call to the next.
+  bool in_use = false;
 
-  // Pass every wanted node with its logits to `sink`, and count what was evaluated.
-  virtual void evaluate(Forest& forest, const Sink& sink) = 0;
+  // Pass the logits of each node that needs a row to `sink`, and count the evaluated nodes.
+  virtual void evaluate(PrefixForest& forest, const Sink& sink) = 0;
 
-  // Hold `count` sequences that begin with `tokens`, whose ids are added to `handles`; the logits
-  // (V,) after them.
-  virtual std::vector<float> open(const Tokens& tokens, int count, std::vector<int>& handles) = 0;
+  // Hold `count` sequences that start with `tokens`, and append their ids to `handles`. Returns
+  // the logits (V,) after `tokens`.
+  virtual std::vector<float> start(const Tokens& tokens, int count, std::vector<int>& handles) = 0;
 
-  // Continue each sequence with a token; the logits (n, V) after them, valid until the next call.
+  // Append a token to each sequence. Returns the logits (n, V) after them, valid until the next
+  // call.
   const float* step(const std::vector<int>& handles, const Tokens& tokens);
 
-  // Let go of sequences that were continued with `texts`; later calls may go on from them.
-  virtual void release(const std::vector<int>& handles, const std::vector<Tokens>& texts) = 0;
+  // Stop holding sequences that were continued with `texts`. Later calls may reuse their cells.
+  virtual void finish(const std::vector<int>& handles, const std::vector<Tokens>& texts) = 0;
 
-  // Drop everything that was kept from earlier calls.
-  virtual void forget() = 0;
+  // Remove everything from memory.
+  virtual void clear() = 0;
 
-  // How many tokens each sequence is believed to have in memory.
-  virtual std::vector<int> lengths() const = 0;
-  // How many sequences completions hold.
-  virtual int held() const = 0;
+  // The number of tokens of each sequence in memory, according to our bookkeeping.
+  virtual std::vector<int> sequence_lengths() const = 0;
+  // The number of sequences that completions hold.
+  virtual int active_sequences() const = 0;
 
-  // How many sequences may be held at once, if the cells hold `fitting`.
-  virtual int together(int fitting) const = 0;
+  // The number of sequences that completions can hold at once, if the cells have room for
+  // `fitting`.
+  virtual int max_parallel(int fitting) const = 0;
 
  protected:
-  // Whoever begins and does not come to his end leaves behind what nobody knows.
-  void settle(bool releasing = false);
+  // If the previous call was interrupted, the state of the memory is unknown: clear it.
+  void recover(bool finishing = false);
 
-  // How many tokens a held sequence has; -1 if it is not held.
+  // The number of tokens of a held sequence; -1 if it is not held.
   virtual int length_of(int handle) const = 0;
-  // Make room for a token on each of so many held sequences.
-  virtual void prepare_step(int count) = 0;
-  // Note that held sequences have one token more.
-  virtual void take_step(const std::vector<int>& handles, const Tokens& tokens) = 0;
+  // Free cells for one token on each of `count` held sequences.
+  virtual void make_step_room(int count) = 0;
+  // Record that each held sequence has one more token.
+  virtual void record_step(const std::vector<int>& handles, const Tokens& tokens) = 0;
 
   Context& context_;
-  // Whether no call was left in the middle.
-  bool sure_ = true;
+  // False while a call changes memory, and after a call that did not finish.
+  bool consistent_ = true;
 };
 
-std::unique_ptr<Evaluator> make_tree_evaluator(Context& context);
-std::unique_ptr<Evaluator> make_state_evaluator(Context& context);
+std::unique_ptr<Evaluator> make_attention_evaluator(Context& context);
+std::unique_ptr<Evaluator> make_recurrent_evaluator(Context& context);
 
-// The logits (V,) after a sequence, by an evaluator.
-std::vector<float> row_after(Evaluator& evaluator, const Tokens& tokens, int width);
+// The logits (V,) after a sequence.
+std::vector<float> logits_after(Evaluator& evaluator, const Tokens& tokens, int width);
 
 }  // namespace autocog

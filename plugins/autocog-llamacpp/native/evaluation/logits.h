@@ -1,4 +1,4 @@
-// What is read from a row of logits: its logsumexp, and its likeliest tokens.
+// Reads rows of logits.
 
 #pragma once
 
@@ -7,12 +7,12 @@
 
 namespace autocog {
 
-// Logsumexp of a row (V,), within 1e-6 nats; NaN if any of it is NaN, or nothing is finite.
-double total(const float* row, std::size_t width);
+// Logsumexp of a row (V,), within 1e-6 nats; NaN if a value is NaN, or the largest is not finite.
+double logsumexp_row(const float* row, std::size_t width);
 
-// The `count` likeliest ids of a row where `mask` allows (null: everywhere) and that are possible,
-// likeliest first; of equal ones the lower id.
-std::vector<std::int32_t> likeliest(const float* row, std::size_t width, std::size_t count,
+// The ids of the `count` largest finite values of a row where `mask` allows (null: everywhere),
+// largest first; the lower id first if values are equal.
+std::vector<std::int32_t> top_k_ids(const float* row, std::size_t width, std::size_t count,
                                     const std::uint8_t* mask);
 
 }  // namespace autocog

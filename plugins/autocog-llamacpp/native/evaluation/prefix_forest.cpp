@@ -18,47 +18,47 @@ std::size_t mix(int node, std::int32_t token) {
 
 }  // namespace
 
-int Forest::child(int node, std::int32_t token, int owner) {
-  if (2 * (tokens.size() + 1) > places_.size()) grow();
-  const std::size_t mask = places_.size() - 1;
-  std::size_t place = mix(node, token) & mask;
-  while (places_[place] != 0) {
-    const int found = places_[place] - 1;
-    if (parents[found] == node && tokens[found] == token) return found;
-    place = (place + 1) & mask;
+int PrefixForest::add_child(int node, std::int32_t token, int query) {
+  if (2 * (tokens.size() + 1) > slots_.size()) grow();
+  const std::size_t mask = slots_.size() - 1;
+  std::size_t slot = mix(node, token) & mask;
+  while (slots_[slot] != 0) {
+    const int child = slots_[slot] - 1;
+    if (parents[child] == node && tokens[child] == token) return child;
+    slot = (slot + 1) & mask;
   }
-  places_[place] = size() + 1;
+  slots_[slot] = size() + 1;
   tokens.push_back(token);
   parents.push_back(node);
-  owners.push_back(owner);
-  wanted.push_back(0);
+  first_query.push_back(query);
+  needs_row.push_back(0);
   return size() - 1;
 }
 
-int Forest::path(const std::vector<std::int32_t>& sequence, int owner) {
-  const std::size_t most = std::min(sequence.size(), last_sequence_.size());
+int PrefixForest::add_path(const std::vector<std::int32_t>& sequence, int query) {
+  const std::size_t length = std::min(sequence.size(), last_sequence_.size());
   const std::size_t shared = static_cast<std::size_t>(
-      std::mismatch(sequence.begin(), sequence.begin() + most, last_sequence_.begin()).first -
+      std::mismatch(sequence.begin(), sequence.begin() + length, last_sequence_.begin()).first -
       sequence.begin());
   last_nodes_.resize(shared);
   int node = shared > 0 ? last_nodes_.back() : -1;
   for (std::size_t i = shared; i < sequence.size(); ++i) {
-    node = child(node, sequence[i], owner);
+    node = add_child(node, sequence[i], query);
     last_nodes_.push_back(node);
   }
   last_sequence_ = sequence;
   return node;
 }
 
-std::vector<int> Forest::path_to(int node) const {
-  std::vector<int> found;
-  for (; node >= 0; node = parents[node]) found.push_back(node);
-  std::reverse(found.begin(), found.end());
-  return found;
+std::vector<int> PrefixForest::path_to(int node) const {
+  std::vector<int> path;
+  for (; node >= 0; node = parents[node]) path.push_back(node);
+  std::reverse(path.begin(), path.end());
+  return path;
 }
 
-std::vector<int> Forest::depth_first() const {
-  // Children of each node, the start's at 0, in order: counted, then filled in.
+std::vector<int> PrefixForest::depth_first() const {
+  // Children by node + 1, the first tokens at 0, by counting sort.
   std::vector<int> begin(tokens.size() + 2, 0);
   for (const int parent : parents) ++begin[parent + 2];
   for (std::size_t i = 1; i < begin.size(); ++i) begin[i] += begin[i - 1];
@@ -82,17 +82,17 @@ std::vector<int> Forest::depth_first() const {
   return order;
 }
 
-void Forest::count(const std::vector<int>& nodes) {
-  for (const int node : nodes) ++evaluated[owners[node]];
+void PrefixForest::count_evaluated(const std::vector<int>& nodes) {
+  for (const int node : nodes) ++evaluated[first_query[node]];
 }
 
-void Forest::grow() {
-  places_.assign(std::max<std::size_t>(64, 2 * places_.size()), 0);
-  const std::size_t mask = places_.size() - 1;
+void PrefixForest::grow() {
+  slots_.assign(std::max<std::size_t>(64, 2 * slots_.size()), 0);
+  const std::size_t mask = slots_.size() - 1;
   for (int node = 0; node < size(); ++node) {
-    std::size_t place = mix(parents[node], tokens[node]) & mask;
-    while (places_[place] != 0) place = (place + 1) & mask;
-    places_[place] = node + 1;
+    std::size_t slot = mix(parents[node], tokens[node]) & mask;
+    while (slots_[slot] != 0) slot = (slot + 1) & mask;
+    slots_[slot] = node + 1;
   }
 }
 

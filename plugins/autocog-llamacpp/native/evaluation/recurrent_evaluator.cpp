@@ -1,7 +1,7 @@
 // Recurrent and hybrid models: their memory is a state, which can be copied but not rewound.
 //
-// C++ counterpart of llama/recurrent.py: branches are decoded one by one, each from a copy of the state
-// where it forks.
+// C++ counterpart of llama/recurrent.py. It decodes branches one by one, each from a copy of the
+// state at its fork.
 
 #include <algorithm>
 #include <list>
@@ -16,90 +16,93 @@ namespace {
 
 constexpr int kNone = -1;
 
-bool begins_with(const Tokens& tokens, const Tokens& beginning) {
-  return beginning.size() <= tokens.size() &&
-         std::equal(beginning.begin(), beginning.end(), tokens.begin());
+bool starts_with(const Tokens& tokens, const Tokens& prefix) {
+  return prefix.size() <= tokens.size() &&
+         std::equal(prefix.begin(), prefix.end(), tokens.begin());
 }
 
-class StateEvaluator final : public Evaluator {
+class RecurrentEvaluator final : public Evaluator {
  public:
-  explicit StateEvaluator(Context& context) : Evaluator(context) { reset(); }
+  explicit RecurrentEvaluator(Context& context) : Evaluator(context) { reset(); }
 
-  void evaluate(Forest& forest, const Sink& sink) override {
-    settle();
-    sure_ = false;
-    branches(forest, sink);
-    sure_ = true;
+  void evaluate(PrefixForest& forest, const Sink& sink) override {
+    recover();
+    consistent_ = false;
+    evaluate_branches(forest, sink);
+    consistent_ = true;
   }
 
-  std::vector<float> open(const Tokens& tokens, int count, std::vector<int>& handles) override {
-    settle();
-    lent = true;
-    std::vector<float> row = row_after(*this, tokens, context_.limits.width);
-    sure_ = false;
+  std::vector<float> start(const Tokens& tokens, int count, std::vector<int>& handles) override {
+    recover();
+    in_use = true;
+    std::vector<float> row = logits_after(*this, tokens, context_.limits.width);
+    consistent_ = false;
     int source = kNone;
     for (const State& state : states_) {
       if (state.tokens == tokens) source = state.sequence;
     }
     for (int i = 0; i < count; ++i) handles.push_back(copy(source, tokens));
-    sure_ = true;
+    consistent_ = true;
     return row;
   }
 
-  void release(const std::vector<int>& handles, const std::vector<Tokens>&) override {
-    settle(true);
-    sure_ = false;
+  void finish(const std::vector<int>& handles, const std::vector<Tokens>&) override {
+    recover(true);
+    consistent_ = false;
     for (const int handle : handles) {
-      const auto found = held_.find(handle);
-      if (found == held_.end()) continue;
-      states_.push_back(State{handle, std::move(found->second)});
-      held_.erase(found);
+      if (held_.count(handle) != 0) keep_state(handle);
     }
-    sure_ = true;
+    consistent_ = true;
   }
 
-  void forget() override {
-    sure_ = false;
+  void clear() override {
+    consistent_ = false;
     reset();
     context_.clear();
-    sure_ = true;
+    consistent_ = true;
   }
 
-  std::vector<int> lengths() const override {
-    std::vector<int> found(context_.limits.sequences, 0);
-    for (const State& state : states_) found[state.sequence] = static_cast<int>(state.tokens.size());
-    for (const auto& [sequence, tokens] : held_) found[sequence] = static_cast<int>(tokens.size());
-    return found;
+  std::vector<int> sequence_lengths() const override {
+    std::vector<int> lengths(context_.limits.sequences, 0);
+    for (const State& state : states_) {
+      lengths[state.sequence] = static_cast<int>(state.tokens.size());
+    }
+    for (const auto& [sequence, tokens] : held_) {
+      lengths[sequence] = static_cast<int>(tokens.size());
+    }
+    return lengths;
   }
 
-  int held() const override { return static_cast<int>(held_.size()); }
+  int active_sequences() const override { return static_cast<int>(held_.size()); }
 
-  int together(int fitting) const override {
+  int max_parallel(int fitting) const override {
     const Limits& limits = context_.limits;
     return std::max(1, std::min({limits.sequences - 2, limits.rows, fitting}));
   }
 
  private:
-  int length_of(int handle) const override {
-    const auto found = held_.find(handle);
-    return found == held_.end() ? kNone : static_cast<int>(found->second.size());
-  }
-
-  void prepare_step(int count) override { make_room(count); }
-
-  void take_step(const std::vector<int>& handles, const Tokens& tokens) override {
-    for (std::size_t i = 0; i < handles.size(); ++i) held_[handles[i]].push_back(tokens[i]);
-  }
-
-  // All tokens that a kept sequence has seen.
+  // A cached state: a sequence and its tokens.
   struct State {
     int sequence;
     Tokens tokens;
   };
 
+  int length_of(int handle) const override {
+    const auto entry = held_.find(handle);
+    return entry == held_.end() ? kNone : static_cast<int>(entry->second.size());
+  }
+
+  void make_step_room(int count) override { make_room(count); }
+
+  void record_step(const std::vector<int>& handles, const Tokens& tokens) override {
+    for (std::size_t i = 0; i < handles.size(); ++i) held_[handles[i]].push_back(tokens[i]);
+  }
+
   void reset() {
     free_.clear();
-    for (int each = context_.limits.sequences - 1; each >= 0; --each) free_.push_back(each);
+    for (int sequence = context_.limits.sequences - 1; sequence >= 0; --sequence) {
+      free_.push_back(sequence);
+    }
     states_.clear();
     held_.clear();
   }
@@ -109,112 +112,115 @@ class StateEvaluator final : public Evaluator {
                         [&](const State& state) { return state.sequence == sequence; });
   }
 
-  void branches(Forest& forest, const Sink& sink) {
-    const auto count = static_cast<std::size_t>(forest.size());
-    // Branches below each node that are still to come: of what was decoded, only states at forks
-    // above are needed again.
-    std::vector<int> left(count, 0);
+  void evaluate_branches(PrefixForest& forest, const Sink& sink) {
+    // By node: branches below it that are not decoded yet. In depth-first order, only the states
+    // at forks of the current path are needed again.
+    std::vector<int> branches_left(forest.size(), 0);
     for (const int parent : forest.parents) {
-      if (parent >= 0) ++left[parent];
+      if (parent >= 0) ++branches_left[parent];
     }
     std::vector<int> ends;
     for (const int node : forest.depth_first()) {
-      if (left[node] == 0) ends.push_back(node);
+      if (branches_left[node] == 0) ends.push_back(node);
     }
     std::map<int, int> forks;
-    std::vector<char> unread = forest.wanted;
+    std::vector<char> unread = forest.needs_row;
     int longest = 0;
     for (const int end : ends) {
       const std::vector<int> path = forest.path_to(end);
       const auto size = static_cast<int>(path.size());
-      int first = 0;
-      while (first < size && !unread[path[first]]) ++first;
-      if (first == size) {
-        // Its distribution was known already.
-        leave(forest, forks, left, end);
-        continue;
-      }
-      longest = std::max(longest, size);
-      Tokens tokens;
-      for (const int node : path) tokens.push_back(forest.tokens[node]);
-      make_room(longest);
-      int begin = 0;
-      const int strand = start(forks, path, tokens, first, begin);
-      // Kept for later calls: the state before the first row that this one reads. A state cannot
-      // be rewound, and later calls will read there as well.
-      for (int place = begin; place < size; ++place) {
-        const bool keeps = place == first && first > begin;
-        const bool after_fork = place > 0 && left[path[place - 1]] > 1;
-        // A fork before `begin` was held when it was decoded.
-        if (!(keeps || (after_fork && place > begin))) continue;
-        decode(forest, path, tokens, begin, place, strand, unread, sink);
-        begin = place;
-        const Tokens so_far(tokens.begin(), tokens.begin() + place);
-        if (after_fork) {
-          hold_fork(forks, path[place - 1], strand, so_far);
+      int first_unread = 0;
+      while (first_unread < size && !unread[path[first_unread]]) ++first_unread;
+      if (first_unread < size) {
+        longest = std::max(longest, size);
+        make_room(longest);
+        const int sequence =
+            evaluate_path(forest, path, first_unread, forks, branches_left, unread, sink);
+        if (ends.size() == 1) {
+          keep_state(sequence);
         } else {
-          keep(strand, so_far);
+          remove(sequence);
         }
       }
-      decode(forest, path, tokens, begin, size, strand, unread, sink);
-      if (ends.size() == 1) {
-        states_.push_back(State{strand, std::move(held_[strand])});
-        held_.erase(strand);
-      } else {
-        remove(strand);
-      }
-      leave(forest, forks, left, end);
+      leave_path(forest, forks, branches_left, end);
     }
   }
 
-  // A new strand with the longest state that this path may go on from, and its length.
-  int start(const std::map<int, int>& forks, const std::vector<int>& path, const Tokens& tokens,
-            int first, int& length) {
-    // What is still to be read must be decoded.
-    const int limit = first;
-    int best = kNone;
+  // Decode a path on a new sequence, and cache the states that branches or later calls continue.
+  // Returns the sequence.
+  int evaluate_path(PrefixForest& forest, const std::vector<int>& path, int first_unread,
+                    std::map<int, int>& forks, const std::vector<int>& branches_left,
+                    std::vector<char>& unread, const Sink& sink) {
+    const auto size = static_cast<int>(path.size());
+    Tokens tokens;
+    for (const int node : path) tokens.push_back(forest.tokens[node]);
+    int begin = 0;
+    const int sequence = start_path(forks, path, tokens, first_unread, begin);
+    for (int i = begin; i < size; ++i) {
+      // A state cannot be rewound: later calls that read the same row need the state before it.
+      const bool before_first_read = i == first_unread && first_unread > begin;
+      // A fork before `begin` has its state already.
+      const bool after_fork = i > begin && branches_left[path[i - 1]] > 1;
+      if (!before_first_read && !after_fork) continue;
+      decode(forest, path, tokens, begin, i, sequence, unread, sink);
+      begin = i;
+      const Tokens prefix(tokens.begin(), tokens.begin() + i);
+      if (after_fork) {
+        hold_fork(forks, path[i - 1], sequence, prefix);
+      } else {
+        cache_state(sequence, prefix);
+      }
+    }
+    decode(forest, path, tokens, begin, size, sequence, unread, sink);
+    return sequence;
+  }
+
+  // A new sequence with the longest state that the path can continue; sets `length` to its length.
+  // limit: the first node to read, which must be decoded.
+  int start_path(const std::map<int, int>& forks, const std::vector<int>& path,
+                 const Tokens& tokens, int limit, int& length) {
+    int source = kNone;
     length = 0;
-    for (int place = std::min(limit, static_cast<int>(path.size()) - 1); place > 0; --place) {
-      const auto found = forks.find(path[place - 1]);
-      if (found != forks.end()) {
-        best = found->second;
-        length = place;
+    for (int i = std::min(limit, static_cast<int>(path.size()) - 1); i > 0; --i) {
+      const auto fork = forks.find(path[i - 1]);
+      if (fork != forks.end()) {
+        source = fork->second;
+        length = i;
         break;
       }
     }
     for (const State& state : states_) {
-      const auto seen = static_cast<int>(state.tokens.size());
-      if (length < seen && seen <= limit && begins_with(tokens, state.tokens)) {
-        best = state.sequence;
-        length = seen;
+      const auto size = static_cast<int>(state.tokens.size());
+      if (length < size && size <= limit && starts_with(tokens, state.tokens)) {
+        source = state.sequence;
+        length = size;
       }
     }
-    const auto used = find_state(best);
-    // Used just now: it goes to the end of the line.
+    const auto used = find_state(source);
     if (used != states_.end()) states_.splice(states_.end(), states_, used);
-    return copy(best, Tokens(tokens.begin(), tokens.begin() + length));
+    return copy(source, Tokens(tokens.begin(), tokens.begin() + length));
   }
 
-  // Decode path[begin:end] on a strand, and read what is wanted there.
-  void decode(Forest& forest, const std::vector<int>& path, const Tokens& tokens, int begin,
-              int end, int strand, std::vector<char>& unread, const Sink& sink) {
+  // Decode path[begin:end] on a sequence, and read the rows that are needed.
+  void decode(PrefixForest& forest, const std::vector<int>& path, const Tokens& tokens, int begin,
+              int end, int sequence, std::vector<char>& unread, const Sink& sink) {
     if (begin >= end) return;
     Batch batch;
     const auto count = static_cast<std::size_t>(end - begin);
-    batch.sequences = {strand};
+    batch.sequences = {sequence};
     batch.first.assign(count, 0);
     batch.last.assign(count, 1);
-    for (int place = begin; place < end; ++place) {
-      batch.tokens.push_back(tokens[place]);
-      batch.positions.push_back(place);
-      batch.wanted.push_back(unread[path[place]]);
+    for (int i = begin; i < end; ++i) {
+      batch.tokens.push_back(tokens[i]);
+      batch.positions.push_back(i);
+      batch.needs_logits.push_back(unread[path[i]]);
     }
     for (std::size_t from = 0; from < count;) {
-      const std::size_t to = from + context_.fitting(batch, from);
+      const std::size_t to = from + context_.next_batch_size(batch, from);
       const float* logits = context_.decode(batch, from, to);
-      held_[strand].assign(tokens.begin(), tokens.begin() + begin + to);
+      held_[sequence].assign(tokens.begin(), tokens.begin() + begin + to);
       const std::vector<int> nodes(path.begin() + begin + from, path.begin() + begin + to);
-      forest.count(nodes);
+      forest.count_evaluated(nodes);
       std::vector<int> read;
       for (const int node : nodes) {
         if (unread[node]) read.push_back(node);
@@ -227,93 +233,99 @@ class StateEvaluator final : public Evaluator {
     }
   }
 
-  // Count down the branches above `end`; a fork without any left is given up.
-  void leave(const Forest& forest, std::map<int, int>& forks, std::vector<int>& left, int end) {
+  // Count down the branches above `end`, and remove the states of forks without more branches.
+  void leave_path(const PrefixForest& forest, std::map<int, int>& forks,
+                  std::vector<int>& branches_left, int end) {
     for (int node = forest.parents[end]; node >= 0; node = forest.parents[node]) {
-      if (--left[node] > 0) break;
-      const auto found = forks.find(node);
-      if (found != forks.end()) {
-        const int sequence = found->second;
-        forks.erase(found);
+      if (--branches_left[node] > 0) break;
+      const auto fork = forks.find(node);
+      if (fork != forks.end()) {
+        const int sequence = fork->second;
+        forks.erase(fork);
         remove(sequence);
       }
     }
   }
 
-  void hold_fork(std::map<int, int>& forks, int node, int strand, const Tokens& tokens) {
-    // One strand must remain free; without a held state its branches start further up.
+  void hold_fork(std::map<int, int>& forks, int node, int sequence, const Tokens& tokens) {
+    // One sequence must remain free. Without a state here, branches start further up.
     if (forks.count(node) == 0 && (!free_.empty() || !states_.empty())) {
-      forks[node] = copy(strand, tokens);
+      forks[node] = copy(sequence, tokens);
     }
   }
 
-  void keep(int strand, const Tokens& tokens) {
-    const bool known = std::any_of(states_.begin(), states_.end(),
-                                   [&](const State& state) { return state.tokens == tokens; });
-    if (!known && (!free_.empty() || !states_.empty())) {
-      const int made = copy(strand, tokens);
-      states_.push_back(State{made, std::move(held_[made])});
-      held_.erase(made);
-    }
+  void cache_state(int sequence, const Tokens& tokens) {
+    const bool is_cached = std::any_of(states_.begin(), states_.end(), [&](const State& state) {
+      return state.tokens == tokens;
+    });
+    if (!is_cached && (!free_.empty() || !states_.empty())) keep_state(copy(sequence, tokens));
   }
 
-  // A held sequence with the state of another (none: of nothing).
+  // Turn a held sequence into a cached state.
+  void keep_state(int sequence) {
+    const auto entry = held_.find(sequence);
+    states_.push_back(State{sequence, std::move(entry->second)});
+    held_.erase(entry);
+  }
+
+  // A held sequence with a copy of the state of `source` (kNone: empty).
   int copy(int source, const Tokens& tokens) {
     if (free_.empty()) {
-      const auto oldest =
-          std::find_if(states_.begin(), states_.end(),
-                       [&](const State& state) { return state.sequence != source; });
+      const auto oldest = std::find_if(states_.begin(), states_.end(), [&](const State& state) {
+        return state.sequence != source;
+      });
       if (oldest == states_.end()) return take_over(source, tokens);
       remove(oldest->sequence);
     }
-    const int strand = free_.back();
+    const int sequence = free_.back();
     free_.pop_back();
-    if (source != kNone) context_.copy(source, strand, -1);
-    held_[strand] = tokens;
-    return strand;
+    if (source != kNone) context_.copy(source, sequence, -1);
+    held_[sequence] = tokens;
+    return sequence;
   }
 
+  // Hold the cached state `source` itself, without a copy.
   int take_over(int source, const Tokens& tokens) {
-    const auto found = find_state(source);
-    if (found == states_.end()) {
-      throw Refused("all sequences are in use", "give a larger n_seq_max");
+    const auto state = find_state(source);
+    if (state == states_.end()) {
+      throw RequestError("all sequences are in use", "give a larger n_seq_max");
     }
-    states_.erase(found);
+    states_.erase(state);
     held_[source] = tokens;
     return source;
   }
 
   void remove(int sequence) {
     context_.remove(sequence);
-    const auto found = find_state(sequence);
-    if (found != states_.end()) states_.erase(found);
+    const auto state = find_state(sequence);
+    if (state != states_.end()) states_.erase(state);
     held_.erase(sequence);
     free_.push_back(sequence);
   }
 
-  // Drop kept states until a path of `length` tokens surely has cells (of hybrid models).
+  // Remove cached states until the cells surely hold `length` more tokens (hybrid models).
   void make_room(int length) {
     std::size_t held = 0;
     for (const auto& [sequence, tokens] : held_) held += tokens.size();
     while (!states_.empty()) {
-      std::size_t kept = 0;
-      for (const State& state : states_) kept += state.tokens.size();
-      if (held + kept + length <= static_cast<std::size_t>(context_.limits.cells)) return;
+      std::size_t cached = 0;
+      for (const State& state : states_) cached += state.tokens.size();
+      if (held + cached + length <= static_cast<std::size_t>(context_.limits.cells)) return;
       remove(states_.front().sequence);
     }
   }
 
   std::vector<int> free_;
-  // Kept states; that used last is last.
+  // Cached states, least recently used first.
   std::list<State> states_;
-  // Sequences in use, with their tokens: strands, forks of the current call, those of a completion.
+  // Sequences in use, with their tokens: the current path, its forks, and those of a completion.
   std::map<int, Tokens> held_;
 };
 
 }  // namespace
 
-std::unique_ptr<Evaluator> make_state_evaluator(Context& context) {
-  return std::make_unique<StateEvaluator>(context);
+std::unique_ptr<Evaluator> make_recurrent_evaluator(Context& context) {
+  return std::make_unique<RecurrentEvaluator>(context);
 }
 
 }  // namespace autocog

@@ -9,89 +9,93 @@ namespace autocog {
 
 namespace {
 
-// As many as in core's toolkit/logits_cache.py.
-constexpr std::size_t kMostRows = 32;
+// MAX_ROWS of core's toolkit/logits_cache.py.
+constexpr std::size_t kMaxCachedRows = 32;
 
-// FNV-1a (Fowler, Noll, Vo), token by token.
-std::size_t digest_of(const Tokens& tokens) {
-  std::uint64_t digest = 0xcbf29ce484222325ULL;
+// FNV-1a (Fowler, Noll, Vo) over tokens.
+std::size_t hash_tokens(const Tokens& tokens) {
+  std::uint64_t hash = 0xcbf29ce484222325ULL;
   for (const auto token : tokens) {
-    digest = (digest ^ static_cast<std::uint32_t>(token)) * 0x100000001b3ULL;
+    hash = (hash ^ static_cast<std::uint32_t>(token)) * 0x100000001b3ULL;
   }
-  return static_cast<std::size_t>(digest);
+  return static_cast<std::size_t>(hash);
 }
 
 }  // namespace
 
-Session::Session(const Api& api, llama_context* pointer, const volatile char* stop, Limits limits,
-                 bool recurrent)
+Session::Session(const LlamaApi& api, llama_context* pointer, const volatile char* stop,
+                 Limits limits, bool recurrent)
     : context_(api, pointer, stop, limits),
-      evaluator_(recurrent ? make_state_evaluator(context_) : make_tree_evaluator(context_)) {}
+      evaluator_(recurrent ? make_recurrent_evaluator(context_)
+                           : make_attention_evaluator(context_)) {}
 
-std::vector<Answer> Session::score_trees(const std::vector<Query>& queries) {
-  Answers answers(queries, context_.limits.width);
-  Forest& forest = answers.forest;
-  // Several queries may begin at the same node; the first of each is looked at.
+std::vector<TreeScores> Session::score_trees(const std::vector<TreeQuery>& queries) {
+  TreeScoreCollector collector(queries, context_.limits.width);
+  PrefixForest& forest = collector.forest;
+  // The first query whose tree begins after each node.
   std::vector<int> query_of(forest.size(), -1);
-  for (int number = static_cast<int>(queries.size()) - 1; number >= 0; --number) {
-    query_of[answers.roots[number]] = number;
+  for (int query = static_cast<int>(queries.size()) - 1; query >= 0; --query) {
+    query_of[collector.roots[query]] = query;
   }
-  for (std::size_t number = 0; number < queries.size(); ++number) {
-    const int node = answers.roots[number];
-    if (query_of[node] != static_cast<int>(number) || !forest.wanted[node]) continue;
-    const Tokens& prefix = queries[number].prefix;
-    const auto known = find(digest_of(prefix), prefix);
-    if (known == rows_.end()) continue;
-    rows_.splice(rows_.end(), rows_, known);
-    forest.wanted[node] = 0;
-    answers.add({node}, known->logits.data());
+  for (std::size_t query = 0; query < queries.size(); ++query) {
+    const int node = collector.roots[query];
+    if (query_of[node] != static_cast<int>(query) || !forest.needs_row[node]) continue;
+    const Tokens& prefix = queries[query].prefix;
+    const auto cached = find_row(hash_tokens(prefix), prefix);
+    if (cached == cached_rows_.end()) continue;
+    cached_rows_.splice(cached_rows_.end(), cached_rows_, cached);
+    forest.needs_row[node] = 0;
+    collector.add({node}, cached->logits.data());
   }
-  const bool any = std::find(forest.wanted.begin(), forest.wanted.end(), 1) != forest.wanted.end();
+  const bool any =
+      std::find(forest.needs_row.begin(), forest.needs_row.end(), 1) != forest.needs_row.end();
   if (any) {
     evaluator_->evaluate(forest, [&](const std::vector<int>& nodes, const float* logits) {
       for (std::size_t i = 0; i < nodes.size(); ++i) {
-        const int number = query_of[nodes[i]];
-        if (number >= 0) keep(queries[number].prefix, logits + i * context_.limits.width);
+        const int query = query_of[nodes[i]];
+        if (query >= 0) cache_row(queries[query].prefix, logits + i * context_.limits.width);
       }
-      answers.add(nodes, logits);
+      collector.add(nodes, logits);
     });
   }
-  return answers.take();
+  return collector.finish();
 }
 
 std::vector<float> Session::row(const Tokens& tokens) {
-  std::vector<float> row = row_after(*evaluator_, tokens, context_.limits.width);
-  const double whole = total(row.data(), row.size());
+  std::vector<float> row = logits_after(*evaluator_, tokens, context_.limits.width);
+  const double normalizer = logsumexp_row(row.data(), row.size());
   for (float& value : row) {
-    const double logprob = value - whole;
-    // Rounding may put it above 0; NaN stays what it is.
+    const double logprob = value - normalizer;
+    // Rounding may put it above 0. NaN stays NaN.
     value = static_cast<float>(logprob > 0 ? 0.0 : logprob);
   }
   return row;
 }
 
-void Session::forget() {
-  rows_.clear();
-  evaluator_->forget();
+void Session::clear() {
+  cached_rows_.clear();
+  evaluator_->clear();
 }
 
-std::list<Session::KeptRow>::iterator Session::find(std::size_t digest, const Tokens& tokens) {
-  return std::find_if(rows_.begin(), rows_.end(), [&](const KeptRow& kept) {
-    return kept.digest == digest && kept.tokens == tokens;
+std::list<Session::CachedRow>::iterator Session::find_row(std::size_t hash, const Tokens& tokens) {
+  return std::find_if(cached_rows_.begin(), cached_rows_.end(), [&](const CachedRow& cached) {
+    return cached.hash == hash && cached.tokens == tokens;
   });
 }
 
-void Session::keep(const Tokens& tokens, const float* logits) {
-  const std::size_t digest = digest_of(tokens);
-  auto place = find(digest, tokens);
-  if (place == rows_.end()) {
-    // The memory of the oldest is used again.
-    place = rows_.size() < kMostRows ? rows_.insert(rows_.end(), KeptRow()) : rows_.begin();
-    place->digest = digest;
-    place->tokens = tokens;
+void Session::cache_row(const Tokens& tokens, const float* logits) {
+  const std::size_t hash = hash_tokens(tokens);
+  auto entry = find_row(hash, tokens);
+  if (entry == cached_rows_.end()) {
+    // Reuses the memory of the oldest row.
+    entry = cached_rows_.size() < kMaxCachedRows
+                ? cached_rows_.insert(cached_rows_.end(), CachedRow())
+                : cached_rows_.begin();
+    entry->hash = hash;
+    entry->tokens = tokens;
   }
-  place->logits.assign(logits, logits + context_.limits.width);
-  rows_.splice(rows_.end(), rows_, place);
+  entry->logits.assign(logits, logits + context_.limits.width);
+  cached_rows_.splice(cached_rows_.end(), cached_rows_, entry);
 }
 
 }  // namespace autocog

@@ -7,80 +7,86 @@
 
 namespace autocog {
 
-Answers::Answers(const std::vector<Query>& queries, std::size_t width)
+TreeScoreCollector::TreeScoreCollector(const std::vector<TreeQuery>& queries, std::size_t width)
     : forest(static_cast<int>(queries.size())), queries_(queries), width_(width) {
-  std::vector<Asked> asked;
-  for (int number = 0; number < static_cast<int>(queries.size()); ++number) {
-    const Query& query = queries[number];
-    Answer answer;
-    answer.values.assign(query.size, 0.0);
-    answer.top_tokens.assign(query.top_at.size() * query.top_k, -1);
-    answer.top_logprobs.assign(query.top_at.size() * query.top_k,
+  std::vector<Reading> readings;
+  std::vector<int> reading_nodes;
+  for (int index = 0; index < static_cast<int>(queries.size()); ++index) {
+    const TreeQuery& query = queries[index];
+    TreeScores scores;
+    scores.values.assign(query.size, 0.0);
+    scores.top_tokens.assign(query.top_at.size() * query.top_k, -1);
+    scores.top_logprobs.assign(query.top_at.size() * query.top_k,
                                -std::numeric_limits<double>::infinity());
-    answers_.push_back(std::move(answer));
+    scores_.push_back(std::move(scores));
 
-    // Places without children that are not in top_at get no node: nobody asks what follows.
-    std::vector<char> inner(query.size + 1, 0);
-    for (std::size_t i = 0; i < query.size; ++i) inner[query.parents[i] + 1] = 1;
-    for (const auto at : query.top_at) inner[at + 1] = 1;
-    // By place + 1, the prefix at 0.
+    // Leaves outside of top_at get no node: the distribution after them is not needed.
+    std::vector<char> is_inner(query.size + 1, 0);
+    for (std::size_t i = 0; i < query.size; ++i) is_inner[query.parents[i] + 1] = 1;
+    for (const auto at : query.top_at) is_inner[at + 1] = 1;
+    // Forest nodes by tree node + 1; the prefix at 0.
     std::vector<int> nodes(query.size + 1, -1);
-    nodes[0] = forest.path(query.prefix, number);
+    nodes[0] = forest.add_path(query.prefix, index);
     for (std::size_t i = 0; i < query.size; ++i) {
-      if (!inner[i + 1]) continue;
-      nodes[i + 1] = forest.child(nodes[query.parents[i] + 1], query.tokens[i], number);
-      forest.wanted[nodes[i + 1]] = 1;
+      if (!is_inner[i + 1]) continue;
+      nodes[i + 1] = forest.add_child(nodes[query.parents[i] + 1], query.tokens[i], index);
+      forest.needs_row[nodes[i + 1]] = 1;
     }
-    if (inner[0]) forest.wanted[nodes[0]] = 1;
+    if (is_inner[0]) forest.needs_row[nodes[0]] = 1;
     roots.push_back(nodes[0]);
 
     for (std::size_t i = 0; i < query.size; ++i) {
-      asked.push_back({number, static_cast<int>(i)});
-      nodes_.push_back(nodes[query.parents[i] + 1]);
+      readings.push_back({index, static_cast<int>(i)});
+      reading_nodes.push_back(nodes[query.parents[i] + 1]);
     }
     for (std::size_t row = 0; row < query.top_at.size(); ++row) {
-      asked.push_back({number, -1 - static_cast<int>(row)});
-      nodes_.push_back(nodes[query.top_at[row] + 1]);
+      readings.push_back({index, -1 - static_cast<int>(row)});
+      reading_nodes.push_back(nodes[query.top_at[row] + 1]);
     }
   }
   begin_.assign(forest.size() + 1, 0);
-  for (const int node : nodes_) ++begin_[node + 1];
+  for (const int node : reading_nodes) ++begin_[node + 1];
   for (std::size_t i = 1; i < begin_.size(); ++i) begin_[i] += begin_[i - 1];
   std::vector<int> next(begin_.begin(), begin_.end() - 1);
-  asked_.resize(asked.size());
-  for (std::size_t i = 0; i < asked.size(); ++i) asked_[next[nodes_[i]]++] = asked[i];
+  readings_.resize(readings.size());
+  for (std::size_t i = 0; i < readings.size(); ++i) {
+    readings_[next[reading_nodes[i]]++] = readings[i];
+  }
 }
 
-void Answers::add(const std::vector<int>& nodes, const float* logits) {
+void TreeScoreCollector::add(const std::vector<int>& nodes, const float* logits) {
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     const float* row = logits + i * width_;
-    const double whole = total(row, width_);
-    for (int each = begin_[nodes[i]]; each < begin_[nodes[i] + 1]; ++each) {
-      const Asked& asked = asked_[each];
-      const Query& query = queries_[asked.query];
-      Answer& answer = answers_[asked.query];
-      if (asked.place >= 0) {
-        answer.values[asked.place] = static_cast<double>(row[query.tokens[asked.place]]) - whole;
+    const double normalizer = logsumexp_row(row, width_);
+    for (int j = begin_[nodes[i]]; j < begin_[nodes[i] + 1]; ++j) {
+      const Reading& reading = readings_[j];
+      const TreeQuery& query = queries_[reading.query];
+      TreeScores& scores = scores_[reading.query];
+      if (reading.target >= 0) {
+        scores.values[reading.target] =
+            static_cast<double>(row[query.tokens[reading.target]]) - normalizer;
         continue;
       }
-      const std::size_t from = static_cast<std::size_t>(-1 - asked.place) * query.top_k;
-      if (std::isnan(whole)) {
-        // Not "nothing is allowed": what the model said must not look like an answer.
-        for (std::size_t k = 0; k < query.top_k; ++k) answer.top_logprobs[from + k] = whole;
+      const std::size_t begin = static_cast<std::size_t>(-1 - reading.target) * query.top_k;
+      if (std::isnan(normalizer)) {
+        // -inf would look like "no token is allowed".
+        for (std::size_t k = 0; k < query.top_k; ++k) scores.top_logprobs[begin + k] = normalizer;
         continue;
       }
-      const auto best = likeliest(row, width_, query.top_k, query.mask);
+      const auto best = top_k_ids(row, width_, query.top_k, query.mask);
       for (std::size_t k = 0; k < best.size(); ++k) {
-        answer.top_tokens[from + k] = best[k];
-        answer.top_logprobs[from + k] = static_cast<double>(row[best[k]]) - whole;
+        scores.top_tokens[begin + k] = best[k];
+        scores.top_logprobs[begin + k] = static_cast<double>(row[best[k]]) - normalizer;
       }
     }
   }
 }
 
-std::vector<Answer> Answers::take() {
-  for (std::size_t i = 0; i < answers_.size(); ++i) answers_[i].evaluated = forest.evaluated[i];
-  return std::move(answers_);
+std::vector<TreeScores> TreeScoreCollector::finish() {
+  for (std::size_t i = 0; i < scores_.size(); ++i) {
+    scores_[i].tokens_evaluated = forest.evaluated[i];
+  }
+  return std::move(scores_);
 }
 
 }  // namespace autocog

@@ -1,4 +1,4 @@
-// Token trees that are asked for, and what is read for them from rows of logits.
+// Token trees to score, and their scores from rows of logits.
 //
 // C++ counterpart of autocog_core/toolkit/tree_answers.py.
 
@@ -12,8 +12,8 @@
 
 namespace autocog {
 
-// A token tree to score: see TreeQuery. Its arrays belong to whoever asks.
-struct Query {
+// A token tree to score: see core's TreeQuery. The caller owns the arrays.
+struct TreeQuery {
   Tokens prefix;
   const std::int32_t* tokens = nullptr;
   const std::int32_t* parents = nullptr;
@@ -23,44 +23,43 @@ struct Query {
   const std::uint8_t* mask = nullptr;  // (V,)
 };
 
-// See TreeScores.
-struct Answer {
+// See core's TreeScores.
+struct TreeScores {
   std::vector<double> values;
   Tokens top_tokens;                 // (m, k)
   std::vector<double> top_logprobs;  // (m, k)
-  int evaluated = 0;
+  int tokens_evaluated = 0;
 };
 
-class Answers {
+class TreeScoreCollector {
  public:
-  // Queries and their arrays must live as long as this does.
-  Answers(const std::vector<Query>& queries, std::size_t width);
+  // The queries and their arrays must outlive the collector.
+  TreeScoreCollector(const std::vector<TreeQuery>& queries, std::size_t width);
 
-  Forest forest;
+  PrefixForest forest;
   // By query: the node after which its tree begins.
   std::vector<int> roots;
 
-  // Take the logits of the distributions after some of the forest's nodes.
+  // Add the logits (r, V) after nodes of the forest.
   void add(const std::vector<int>& nodes, const float* logits);
 
-  // One answer a query, once all wanted nodes were added.
-  std::vector<Answer> take();
+  // The scores of all queries. All nodes that need a row must have been added.
+  std::vector<TreeScores> finish();
 
  private:
-  // What is asked of the distribution after a node: a value (place >= 0: of which token), or the
-  // likeliest (place < 0: row -1 - place of a query's top arrays).
-  struct Asked {
+  // A value to read after a node: the score of tree node `target` (target >= 0), or row
+  // -1 - target of the top arrays (target < 0).
+  struct Reading {
     int query;
-    int place;
+    int target;
   };
 
-  const std::vector<Query>& queries_;
+  const std::vector<TreeQuery>& queries_;
   std::size_t width_;
-  std::vector<Answer> answers_;
-  // Sorted by node: those of node n are from begin_[n] to begin_[n + 1].
-  std::vector<Asked> asked_;
+  std::vector<TreeScores> scores_;
+  // Sorted by node: node n has the readings begin_[n] .. begin_[n + 1] - 1.
+  std::vector<Reading> readings_;
   std::vector<int> begin_;
-  std::vector<int> nodes_;
 };
 
 }  // namespace autocog

@@ -14,7 +14,7 @@ constexpr int kFatal = -3;
 
 }  // namespace
 
-Context::Context(const Api& api, llama_context* pointer, const volatile char* stop, Limits limits)
+Context::Context(const LlamaApi& api, llama_context* pointer, const volatile char* stop, Limits limits)
     : limits(limits),
       api_(api),
       pointer_(pointer),
@@ -30,33 +30,32 @@ const float* Context::decode(Batch& batch, std::size_t begin, std::size_t end) {
     counts_[i] = batch.last[begin + i] - batch.first[begin + i];
     ids_[i] = batch.sequences.data() + batch.first[begin + i];
   }
-  llama_batch given{};
-  given.n_tokens = static_cast<std::int32_t>(count);
-  given.token = batch.tokens.data() + begin;
-  given.pos = batch.positions.data() + begin;
-  given.n_seq_id = counts_.data();
-  given.seq_id = ids_.data();
-  given.logits = batch.wanted.data() + begin;
+  llama_batch arguments{};
+  arguments.n_tokens = static_cast<std::int32_t>(count);
+  arguments.token = batch.tokens.data() + begin;
+  arguments.pos = batch.positions.data() + begin;
+  arguments.n_seq_id = counts_.data();
+  arguments.seq_id = ids_.data();
+  arguments.logits = batch.needs_logits.data() + begin;
   int code = kFatal;
   try {
-    code = api_.llama_decode(pointer_, given);
+    code = api_.llama_decode(pointer_, arguments);
   } catch (const std::bad_alloc&) {
     code = kNoMemory;
   } catch (...) {
-    // Whatever else it throws has no place in Python either.
     code = kFatal;
   }
-  if (code == kNoSlot) throw NoSlot();
-  if (code != 0) throw DecodeFailure(code);
-  // Also without rows: it returns once they are computed.
+  if (code == kNoSlot) throw NoSlotError();
+  if (code != 0) throw DecodeError(code);
+  // Also without rows: the call returns when they are computed.
   return api_.llama_get_logits(pointer_);
 }
 
-std::size_t Context::fitting(const Batch& batch, std::size_t begin) const {
+std::size_t Context::next_batch_size(const Batch& batch, std::size_t begin) const {
   const std::size_t end = std::min(batch.size(), begin + static_cast<std::size_t>(limits.batch));
   int rows = 0;
   for (std::size_t i = begin; i < end; ++i) {
-    rows += batch.wanted[i] != 0;
+    rows += batch.needs_logits[i] != 0;
     if (rows > limits.rows) return i - begin;
   }
   return end - begin;
@@ -66,7 +65,7 @@ void Context::copy(int source, int target, int length) const {
   api_.llama_memory_seq_cp(memory_, source, target, 0, length);
 }
 
-void Context::cut(int sequence, int length) const {
+void Context::truncate(int sequence, int length) const {
   api_.llama_memory_seq_rm(memory_, sequence, length, -1);
 }
 
@@ -79,7 +78,7 @@ bool Context::is_whole(int sequence) const {
 }
 
 void Context::check_stop() const {
-  if (*stop_ != 0) throw DecodeFailure(kAborted);
+  if (*stop_ != 0) throw DecodeError(kAborted);
 }
 
 }  // namespace autocog

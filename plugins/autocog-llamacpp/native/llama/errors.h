@@ -1,4 +1,4 @@
-// What goes wrong. Each kind becomes an exception of Python's at the border (module.cpp).
+// Errors. bindings/module.cpp translates each kind to a Python exception.
 
 #pragma once
 
@@ -7,24 +7,24 @@
 
 namespace autocog {
 
-// llama.cpp's own answer to a batch; the words for it are Python's (llama/context.py).
-struct DecodeFailure : std::runtime_error {
-  explicit DecodeFailure(int code) : std::runtime_error("llama_decode"), code(code) {}
+// llama_decode's return code; llama/context.py has the messages.
+struct DecodeError : std::runtime_error {
+  explicit DecodeError(int code) : std::runtime_error("llama_decode"), code(code) {}
   int code;
 };
 
 constexpr int kNoSlot = 1;
 constexpr int kAborted = 2;
 
-// The cells hold too much for a batch; nothing was evaluated.
-struct NoSlot : DecodeFailure {
-  NoSlot() : DecodeFailure(kNoSlot) {}
+// The cells have no room for the batch; nothing was evaluated.
+struct NoSlotError : DecodeError {
+  NoSlotError() : DecodeError(kNoSlot) {}
 };
 
-// A request that cannot be served as things are: what, and what to do.
-struct Refused : std::runtime_error {
-  Refused(const std::string& what, std::string hint)
-      : std::runtime_error(what), hint(std::move(hint)) {}
+// A request that is not possible in the current state: the problem, and what to do.
+struct RequestError : std::runtime_error {
+  RequestError(const std::string& message, std::string hint)
+      : std::runtime_error(message), hint(std::move(hint)) {}
   std::string hint;
 };
 

@@ -1,7 +1,7 @@
-// The functions of llama.cpp that are called: those of the library that is loaded already.
+// The functions of llama.cpp that the extension calls, in the library that Python has loaded.
 //
-// Their addresses come from Python, so that this extension neither links a library nor looks for
-// one: there is no second copy of llama.cpp, whatever was imported first.
+// Python passes their addresses. The extension therefore links no library and never loads a second
+// copy of llama.cpp.
 
 #pragma once
 
@@ -23,13 +23,13 @@
 
 namespace autocog {
 
-struct Api {
+struct LlamaApi {
 #define X(name) decltype(&::name) name = nullptr;
   AUTOCOG_LLAMA_FUNCTIONS(X)
 #undef X
 
-  // address(name): where the loaded library has a function.
-  explicit Api(const std::function<std::uintptr_t(const std::string&)>& address) {
+  // address(name): the address of a function in the loaded library.
+  explicit LlamaApi(const std::function<std::uintptr_t(const std::string&)>& address) {
 #define X(name) name = reinterpret_cast<decltype(&::name)>(address(#name));
     AUTOCOG_LLAMA_FUNCTIONS(X)
 #undef X

@@ -1,4 +1,4 @@
-"""autocog backend for llama.cpp. Importing it does not import llama_cpp."""
+"""The autocog backend for llama.cpp. Importing it does not import llama_cpp."""
 
 from __future__ import annotations
 

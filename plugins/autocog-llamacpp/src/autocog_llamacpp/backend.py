@@ -1,4 +1,4 @@
-"""LLaMa: the hooks of a backend over one engine. llama_cpp is imported when an engine is loaded."""
+"""LLaMa: the hooks of a backend on an engine. Loading an engine imports llama_cpp."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class LLaMa(EngineLM["LlamaEngine"]):  # type: ignore[type-var]
     """A language model of llama.cpp, from a GGUF file.
 
-    `created = LLaMa.create(model_path="model.gguf", n_ctx=2048)` loads an engine once;
-    `LLaMa(**created, completion_kwargs={"max_tokens": 20})` wraps it, as often as needed: all
-    backends on it share the weights, the lock and the prefix cache.
+    `created = LLaMa.create(model_path="model.gguf", n_ctx=2048)` loads an engine once.
+    `LLaMa(**created, completion_kwargs={"max_tokens": 20})` wraps it. All backends on an engine
+    share its weights, its lock and its prefix cache.
 
     :param engine: the engine that `create` loaded.
     """
@@ -38,7 +38,7 @@ class LLaMa(EngineLM["LlamaEngine"]):  # type: ignore[type-var]
     def run_automata_impl(
         self, runs: Sequence[AutomatonRun]
     ) -> Sequence[ThoughtTree | AutocogError] | Declined | None:
-        return self.engine.evaluate(runs, self._turn)
+        return self.engine.run_automata(runs, self._engine_lock)
 
     def complete_impl(self, request: CompletionRequest) -> Completion:
         from autocog_llamacpp.generation import generate
@@ -46,8 +46,8 @@ class LLaMa(EngineLM["LlamaEngine"]):  # type: ignore[type-var]
         return generate(self.engine, self.prompt_tokens(request), request)
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Hold the lock for one step of a run; the model may be closed between two steps."""
+    def _engine_lock(self) -> Iterator[None]:
+        """Lock the engine while it computes for a run. The model can be closed in between."""
         with self.lock:
             self.engine  # noqa: B018 - raises once it is closed
             yield

@@ -1,6 +1,6 @@
-"""`autocog gguf`: looking at .gguf files, and quantizing them.
+"""`autocog gguf`: shows and quantizes .gguf files.
 
-Imported when the command is used; what each command needs is imported when that runs.
+Each command imports its modules when it runs.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(invoke_without_command=True)
 
-#: A value of the metadata is cut here for people; --json has all of it.
-_LONG = 2000
+#: Longer values of the metadata are shortened; --json has them in full.
+_MAX_VALUE_LENGTH = 2000
 
 
 @app.callback()
 def gguf(context: typer.Context) -> None:
-    """Look at .gguf files, and quantize them."""
+    """Show and quantize .gguf files."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -52,69 +52,72 @@ SourceFile = Annotated[
 def show_info(
     file: SourceFile,
     everything: Annotated[
-        bool, typer.Option("--all", help="Also all metadata, the chat template's text included.")
+        bool,
+        typer.Option("--all", help="Show all metadata, including the text of the chat template."),
     ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Show what a .gguf file is: model, quantization, tokenizer.
+    """Show the model, quantization and tokenizer of a .gguf file.
 
-    Only its header is read, and nothing is loaded.
+    The command reads only the header of the file.
     """
     from autocog_llamacpp.gguf.info import read_gguf_info
 
-    found = read_gguf_info(file)
+    gguf_info = read_gguf_info(file)
     if as_json:
-        show_json(found.to_dict(metadata=everything))
+        show_json(gguf_info.to_dict(metadata=everything))
         return
-    show(facts_table(_facts(found)))
-    if found.tensor_types:
-        show("", _tensor_table(found))
+    show(facts_table(_facts(gguf_info)))
+    if gguf_info.tensor_types:
+        show("", _tensor_table(gguf_info))
     if everything:
-        show("", facts_table(_metadata(found.metadata)))
+        show("", facts_table(_metadata(gguf_info.metadata)))
 
 
 _TYPE_HELP = """Write a .gguf file with weights of another type.
 
-TYPE is one of these, with roughly the bits of a weight; most mix several types.
+TYPE is one of these types, here with the approximate bits per weight. Most types are mixtures.
 
 \b
 {}
 
-The target appears when it is complete. Rows that do not suit a type get a larger one."""
+The target appears when it is complete. Tensors whose rows do not fit the type get a larger type."""
 
 
 def _type_columns() -> str:
     cells = [f"{name:<10}{bits:>5.1f}" for name, bits in TYPES.items()]
-    return "\n".join("    ".join(cells[at : at + 4]) for at in range(0, len(cells), 4))
+    return "\n".join("    ".join(cells[i : i + 4]) for i in range(0, len(cells), 4))
 
 
 @app.command(help=_TYPE_HELP.format(_type_columns()))
 def quantize(
     source: SourceFile,
-    target: Annotated[Path, typer.Argument(metavar="TARGET", help="The file to be written.")],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="The file to write.")],
     type_name: Annotated[
-        str, typer.Argument(metavar="TYPE", help="What the weights become; see above.")
+        str, typer.Argument(metavar="TYPE", help="The new type of the weights; see above.")
     ],
     requantize: Annotated[
         bool,
-        typer.Option("--requantize", help="Allow a file that is quantized already: losses add up."),
+        typer.Option("--requantize", help="Accept a quantized file. The losses add up."),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a TARGET that exists.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing TARGET.")] = False,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="How many threads (else one for each core).", show_default=False),
+        typer.Option(
+            min=1, help="Number of threads (default: one for each core).", show_default=False
+        ),
     ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Write a .gguf file with weights of another type."""
-    from autocog_llamacpp.gguf.quantize import quantize as write
+    from autocog_llamacpp.gguf.quantize import quantize as quantize_file
 
     with progress("quantizing") as report:
-        done = write(
+        result = quantize_file(
             source,
             target,
             type_name,
@@ -124,12 +127,12 @@ def quantize(
             on_progress=report,
         )
     if as_json:
-        show_json(done.to_dict())
+        show_json(result.to_dict())
         return
-    if done.fallbacks:
+    if result.fallbacks:
         info(
-            f"{done.fallbacks} of {done.tensors} tensors have rows that do not suit "
-            f"{done.target.quantization}, and got larger types"
+            f"{result.fallbacks} of {result.tensors} tensors have rows that do not fit "
+            f"{result.target.quantization}, and got larger types"
         )
     table = new_table()
     add_text(table, "")
@@ -137,14 +140,14 @@ def quantize(
     add_text(table, "type")
     add_number(table, "size")
     add_number(table, "bits a weight")
-    for label, one in (("from", done.source), ("to", done.target)):
-        part = f" (part {one.part[0]} of {one.part[1]})" if one.part else ""
+    for label, file in (("from", result.source), ("to", result.target)):
+        part = f" (part {file.part[0]} of {file.part[1]})" if file.part else ""
         table.add_row(
             label,
-            escape_controls(one.path.name) + part,
-            one.quantization or "-",
-            _size(one.size),
-            _bits(one.bits_per_weight),
+            escape_controls(file.path.name) + part,
+            file.quantization or "-",
+            _size(file.size),
+            _bits(file.bits_per_weight),
         )
     show(table)
 
@@ -152,7 +155,7 @@ def quantize(
 def _facts(info: GgufInfo) -> Iterator[tuple[str, str]]:
     yield "file", escape_controls(str(info.path))
     if info.part is not None:
-        yield "part", f"{info.part[0]} of {info.part[1]}: what follows is of this part"
+        yield "part", f"{info.part[0]} of {info.part[1]}: the facts below describe this part"
     yield "size", f"{_size(info.size)} ({info.size:,} bytes), GGUF version {info.version}"
     yield "model", _or_dash(info.name)
     yield "architecture", _or_dash(info.architecture)
@@ -204,12 +207,14 @@ def _value(value: Any) -> str:
     if isinstance(value, GgufArray):
         if value.values is None:
             return f"{value.length:,} of {value.type}"
-        return ", ".join(_value(one) for one in value.values)
+        return ", ".join(_value(element) for element in value.values)
     if isinstance(value, bool):
         return "true" if value else "false"
-    # Most are float32: more digits would be those of their conversion.
+    # Most values are float32, which has 7 significant digits.
     text = f"{value:.7g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= _LONG else f"{text[:_LONG]} ... ({len(text):,} characters)"
+    if len(text) <= _MAX_VALUE_LENGTH:
+        return text
+    return f"{text[:_MAX_VALUE_LENGTH]} ... ({len(text):,} characters)"
 
 
 def _token(token: int | None, text: str | None) -> str:
@@ -222,8 +227,8 @@ def _or_dash(text: str | None) -> str:
     return escape_controls(text) if text else "-"
 
 
-def _count(number: int | None) -> str:
-    return "-" if number is None else f"{number:,}"
+def _count(count: int | None) -> str:
+    return "-" if count is None else f"{count:,}"
 
 
 def _bits(bits: float | None) -> str:

@@ -1,4 +1,4 @@
-"""LlamaEngine: one loaded model with its context, lock, and what it keeps between calls."""
+"""LlamaEngine: a loaded model with its context, its lock and its caches."""
 
 from __future__ import annotations
 
@@ -24,15 +24,20 @@ if TYPE_CHECKING:
 
 
 class LlamaEngine:
-    """A model of llama.cpp.
+    """A loaded model of llama.cpp.
 
     Calls must not overlap: hold `lock`, as core does.
 
-    :param name: what to call it.
-    :param context_length: most tokens of a sequence.
-    :param tolerance: how far two ways of computing a log-probability may differ, in nats.
-    :param seed: of completions that give none; None for another each time.
-    :param identify: computes the fingerprint.
+    :param context: the context of llama.cpp.
+    :param tokenizer: the model's tokenizer.
+    :param session: evaluates trees, and holds sequences for completions.
+    :param name: the name of the model.
+    :param context_length: maximum number of tokens of a sequence.
+    :param tolerance: tolerance of log-probabilities, in nats per token.
+    :param chat_template: the model's chat template, if it has one.
+    :param seed: seed of completions that give none; None for a random seed.
+    :param details: facts for `BackendInfo.details`.
+    :param compute_fingerprint: computes the fingerprint of the model.
     """
 
     def __init__(
@@ -47,7 +52,7 @@ class LlamaEngine:
         chat_template: ChatTemplate | None = None,
         seed: int | None = None,
         details: Mapping[str, Any] | None = None,
-        identify: Callable[[], str] | None = None,
+        compute_fingerprint: Callable[[], str] | None = None,
     ) -> None:
         self.lock = threading.RLock()
         self.context = context
@@ -59,31 +64,31 @@ class LlamaEngine:
         self._context_length = context_length
         self._tolerance = tolerance
         self._details = details or {}
-        self._identify = identify
+        self._compute_fingerprint = compute_fingerprint
 
     def score_trees(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
-        """Answers to several queries, which share what their sequences have in common."""
+        """Score token trees. Shared prefixes are evaluated once."""
         return self.session.score_trees(queries)
 
-    def evaluate(
-        self, runs: Sequence[AutomatonRun], turn: Callable[[], AbstractContextManager[Any]]
+    def run_automata(
+        self, runs: Sequence[AutomatonRun], engine_lock: Callable[[], AbstractContextManager[Any]]
     ) -> Sequence[ThoughtTree | AutocogError] | Declined | None:
-        """Automata run in C++; None where that is not in use.
+        """Run automata in C++; return None if the extension is not in use.
 
-        :param turn: held while the engine is at work, and let go between.
+        :param engine_lock: locks the engine while it computes. Other calls can use it in between.
         """
         if not isinstance(self.session, NativeSession):
             return None
-        from autocog_llamacpp.extension.runs import evaluate
+        from autocog_llamacpp.extension.runs import run_automata
 
-        return evaluate(self.session, turn, runs)
+        return run_automata(self.session, engine_lock, runs)
 
     def forget(self) -> None:
-        """Drop everything that was kept from earlier calls."""
-        self.session.forget()
+        """Remove all cached tokens and rows."""
+        self.session.clear()
 
     def row(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """float32 (V,): log-probability of every token after `tokens`."""
+        """Return float32 (V,): the log-probability of every token after `tokens`."""
         return self.session.row(tokens)
 
     def chat_prompt(
@@ -97,7 +102,7 @@ class LlamaEngine:
 
     @lazy
     def info(self) -> BackendInfo:
-        """What this engine is."""
+        """The description of the model."""
         tokenizer = self.tokenizer
         return BackendInfo(
             name=self.name,
@@ -111,5 +116,5 @@ class LlamaEngine:
             tolerance=self._tolerance,
             max_concurrency=1,
             details={**self._details, "trees": self.session.name},
-            compute_fingerprint=self._identify,
+            compute_fingerprint=self._compute_fingerprint,
         )

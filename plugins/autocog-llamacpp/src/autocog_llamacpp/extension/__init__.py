@@ -1,1 +1,1 @@
-"""The optional extension in C++, and what it runs."""
+"""The optional C++ extension."""

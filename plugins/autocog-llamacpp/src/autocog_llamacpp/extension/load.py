@@ -1,4 +1,4 @@
-"""Whether the extension in C++ is in use; if not, why."""
+"""Loads the C++ extension, or states why it cannot be used."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from typing import Any
 
 import llama_cpp
 
-from autocog_llamacpp.extension.sources import digest
+from autocog_llamacpp.extension.sources import digest_sources
 
-#: What the installation leaves where the extension could not be built (hatch_build.py).
-REASON = "autocog_llamacpp/native_not_built.txt"
+#: The file in which the installation states why it built no extension (hatch_build.py).
+REASON_FILE = "autocog_llamacpp/native_not_built.txt"
 
-#: Where the sources are, in a checkout.
-SOURCES = Path(__file__).parents[3] / "native"
+#: The C++ sources, in a checkout.
+SOURCE_DIR = Path(__file__).parents[3] / "native"
 
 
 @dataclass(frozen=True, slots=True)
-class Native:
-    """What became of the extension.
+class Extension:
+    """The C++ extension.
 
-    :ivar module: it; None where it is not to be used. `reason`: the reason for that.
+    :ivar module: the module; None if it cannot be used.
+    :ivar reason: why it cannot be used.
     """
 
     module: Any
@@ -32,32 +33,28 @@ class Native:
 
 
 @cache
-def native() -> Native:
-    """The extension, if there is one for the llama.cpp that is installed."""
+def load_extension() -> Extension:
+    """Load the extension, and check that it fits the installed llama.cpp and its own sources."""
     try:
         module = import_module("autocog_llamacpp._native")
     except ModuleNotFoundError:
-        return Native(None, "it was not built" + _reason())
+        return Extension(None, "it was not built" + _build_failure())
     except ImportError as error:
-        return Native(None, f"it cannot be loaded: {error}")
-    built, there = module.BUILT_FOR, llama_cpp.__version__
-    if built != there:
-        return Native(
+        return Extension(None, f"it cannot be loaded: {error}")
+    built_for, installed = module.BUILT_FOR, llama_cpp.__version__
+    if built_for != installed:
+        return Extension(
             None,
-            f"it was built for llama-cpp-python {built}, and {there} is installed: "
-            "install autocog-llamacpp again",
+            f"it was built for llama-cpp-python {built_for}, and {installed} is installed: "
+            "reinstall autocog-llamacpp",
         )
-    sources = digest(SOURCES)
-    if module.SOURCES and sources and sources != module.SOURCES:
-        return Native(
-            None,
-            "it was built from other sources than those that stand beside its Python: "
-            "install autocog-llamacpp again",
-        )
-    return Native(module)
+    sources = digest_sources(SOURCE_DIR)
+    if module.SOURCES_DIGEST and sources and sources != module.SOURCES_DIGEST:
+        return Extension(None, "its sources are newer than its build: reinstall autocog-llamacpp")
+    return Extension(module)
 
 
-def _reason() -> str:
-    # Beside the metadata, also where the package itself is somewhere else (editable).
-    note = Path(str(distribution("autocog-llamacpp").locate_file(REASON)))
-    return f": {note.read_text('utf-8').strip()}" if note.is_file() else ""
+def _build_failure() -> str:
+    # The path is relative to the metadata: an editable package is in another folder.
+    path = Path(str(distribution("autocog-llamacpp").locate_file(REASON_FILE)))
+    return f": {path.read_text('utf-8').strip()}" if path.is_file() else ""

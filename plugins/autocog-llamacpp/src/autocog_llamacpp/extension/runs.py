@@ -1,8 +1,8 @@
-"""Runs of automata in the extension: Python tokenizes, and makes the trees once they are done."""
+"""Runs automata in the extension. Python tokenizes the texts, and builds the thought trees."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -26,165 +26,145 @@ from autocog_core.hooks import AutomatonRun, Declined
 from autocog_llamacpp.extension.session import NativeSession
 
 Result = ThoughtTree | AutocogError
-#: Makes what is held while the engine is at work.
-Turn = Callable[[], AbstractContextManager[Any]]
+#: Returns a context manager that holds the engine's lock.
+EngineLock = Callable[[], AbstractContextManager[Any]]
 
 
-def evaluate(
-    session: NativeSession,
-    turn: Callable[[], AbstractContextManager[Any]],
-    runs: Sequence[AutomatonRun],
+def run_automata(
+    session: NativeSession, engine_lock: EngineLock, runs: Sequence[AutomatonRun]
 ) -> list[Result] | Declined:
-    """What automata come to; see `autocog_core.hooks.specs.evaluate`.
+    """Run automata; see `autocog_core.hooks.specs.run_automata`.
 
-    :param turn: held while the engine is at work, and let go between.
+    :param engine_lock: locks the engine while it computes. Other calls can use it in between.
     """
     for run in runs:
-        if reason := unserved(run.automaton):
+        if reason := unsupported_feature(run.automaton):
             return Declined(reason)
-    return _Evaluation(session, turn, runs).results()
+    return _RunGroup(session, engine_lock, runs).results()
 
 
-def unserved(automaton: AutomatonGraph) -> str:
-    """What the extension cannot do of an automaton; empty if there is nothing."""
+def unsupported_feature(automaton: AutomatonGraph) -> str:
+    """Return a feature of the automaton that the extension does not support; empty if none."""
     for action in automaton.actions:
         if isinstance(action, Complete) and action.samples:
             return f'action "{action.uid}" draws samples'
     return ""
 
 
-class _Evaluation:
-    """Some runs at work, by their numbers in the extension.
-
-    What it meets is of one run, and no end of the others.
-    """
+class _RunGroup:
+    """Runs in the extension, by their ids there. An error of a run does not affect the others."""
 
     def __init__(
-        self,
-        session: NativeSession,
-        turn: Turn,
-        runs: Sequence[AutomatonRun],
+        self, session: NativeSession, engine_lock: EngineLock, runs: Sequence[AutomatonRun]
     ) -> None:
         self._session = session
-        self._turn = turn
-        self._runs = session.begin_runs()
+        self._engine_lock = engine_lock
+        self._group = session.new_run_group()
         self._results: dict[int, Result] = {}
-        self._of: dict[int, AutomatonRun] = {}
-        self._order: list[int] = []
-        for place, run in enumerate(runs):
+        self._runs: dict[int, AutomatonRun] = {}
+        self._ids: list[int] = []
+        for index, run in enumerate(runs):
             try:
-                number = self._runs.begin(prepare_automaton(run))
+                run_id = self._group.start(prepare_automaton(run))
             except AutocogError as error:
-                number = -1 - place
-                self._results[number] = error
+                # The extension's ids are not negative.
+                run_id = -1 - index
+                self._results[run_id] = error
             else:
-                self._of[number] = run
-            self._order.append(number)
+                self._runs[run_id] = run
+            self._ids.append(run_id)
 
     def results(self) -> list[Result]:
-        """One result a run, in their order."""
-        while self._of:
-            with self._turn():
-                reason = self._session.advance(self._runs)
-            for number in self._runs.waiting():
-                if self._runs.done(number):
-                    self._end(number, reason)
+        """Return the result of each run, in the order of the runs."""
+        while self._runs:
+            with self._engine_lock():
+                reason = self._session.advance_runs(self._group)
+            for run_id in self._group.waiting():
+                if self._group.is_done(run_id):
+                    self._finish_done(run_id, reason)
                 else:
-                    self._give_sites(number)
-        return [self._results[number] for number in self._order]
+                    self._prepare_steps(run_id)
+        return [self._results[run_id] for run_id in self._ids]
 
-    def _give_sites(self, number: int) -> None:
+    def _prepare_steps(self, run_id: int) -> None:
         try:
-            self._give_missing(number)
+            self._prepare_missing_steps(run_id)
         except AutocogError:
+            # The error of the first failing path counts. A path before this one may need a step
+            # that was just added for a shorter path, and be too long for the context.
             try:
-                # Before the path that does not fit, one may be that shares its site with others.
-                self._give_missing(number)
+                self._prepare_missing_steps(run_id)
             except AutocogError as error:
-                self._let_go(number, error)
+                self._finish(run_id, error)
 
-    def _give_missing(self, number: int) -> None:
-        run = self._of[number]
-        for key, action, ids, pending in self._runs.missing(number):
-            site = prepare_step(run, action, ids, pending)
-            self._runs.give(number, key, action, len(ids), len(pending), site)
+    def _prepare_missing_steps(self, run_id: int) -> None:
+        run = self._runs[run_id]
+        for key, action, ids, pending in self._group.missing_steps(run_id):
+            step = prepare_step(run, action, ids, pending)
+            self._group.add_step(run_id, key, action, len(ids), len(pending), step)
 
-    def _end(self, number: int, reason: str) -> None:
-        run = self._of[number]
-        found = self._runs.result(number)
+    def _finish_done(self, run_id: int, reason: str) -> None:
+        result = _to_result(self._runs[run_id], self._group.result(run_id))
         try:
-            self._session.end_run(self._runs, number, reason)
+            self._session.finish_run(self._group, run_id, reason)
         except AutocogError as error:
-            self._let_go(number, error)
-        else:
-            self._let_go(number, _result(self._session.native, run, found))
+            result = error
+        self._finish(run_id, result)
 
-    def _let_go(self, number: int, result: Result) -> None:
-        del self._of[number]
-        self._runs.end(number)
-        self._results[number] = result
+    def _finish(self, run_id: int, result: Result) -> None:
+        del self._runs[run_id]
+        self._group.finish(run_id)
+        self._results[run_id] = result
 
 
-def _result(native: Any, run: AutomatonRun, found: tuple[Any, ...]) -> Result:
-    nodes, stopped, number, action, calls, evaluated, unique, seconds_model, seconds = found
-    fault = native.FAULTS[number]
-    if fault == "nothing_allowed":
-        return nothing_allowed(run.automaton.actions[action].uid)
-    if fault is not None:
+def _to_result(run: AutomatonRun, fields: Mapping[str, Any]) -> Result:
+    error = fields["error"]
+    if error == "nothing_allowed":
+        return nothing_allowed(run.automaton.actions[fields["error_action"]].uid)
+    if error is not None:
         return NumericsError(
             "the engine answered "
-            + ("NaN" if fault == "not_a_number" else "numbers above 0")
+            + ("NaN" if error == "not_a_number" else "numbers above 0")
             + " where log-probabilities are due",
             where=run.client.who,
             hint="the weights may be damaged, or the dtype too narrow for this model",
         )
+    seconds_model = fields["seconds_model"]
     stats = {
-        "model_calls": calls,
-        "tokens_evaluated": evaluated,
-        "unique_tokens": unique,
+        "model_calls": fields["model_calls"],
+        "tokens_evaluated": fields["tokens_evaluated"],
+        "unique_tokens": fields["unique_tokens"],
         "seconds_model": seconds_model,
-        "seconds_other": seconds - seconds_model,
+        "seconds_other": fields["seconds"] - seconds_model,
     }
-    made = tuple(_node(native, run, *node) for node in nodes)
-    return ThoughtTree(made, stopped or None, {**run.provenance, "evaluator": "engine"}, stats)
+    return ThoughtTree(
+        nodes=tuple(_to_node(run, node) for node in fields["nodes"]),
+        stopped_by=fields["stopped_by"] or None,
+        provenance={**run.provenance, "evaluator": "engine"},
+        stats=stats,
+    )
 
 
-def _node(
-    native: Any,
-    run: AutomatonRun,
-    number: int,
-    choice: int,
-    raw: bytes,
-    tokens: tuple[int, ...],
-    logprobs: tuple[float, ...],
-    logprob: float,
-    length: int,
-    prob: float,
-    pruned: int,
-    finish: int,
-    last: bool,
-    retokenized: bool,
-    parent: int,
-) -> ThoughtNode:
-    action = run.automaton.actions[number]
+def _to_node(run: AutomatonRun, fields: Mapping[str, Any]) -> ThoughtNode:
+    action = run.automaton.actions[fields["action"]]
     if isinstance(action, Text):
         text = "".join(piece.text for piece in pieces_of(action.text))
     elif isinstance(action, Choose):
-        text = str(action.choices[choice])
+        text = str(action.choices[fields["choice"]])
     else:
-        text = raw.decode("utf-8", errors="replace")
+        text = fields["text"].decode("utf-8", errors="replace")
     return ThoughtNode(
-        action.uid,
-        text,
-        tokens,
-        logprobs,
-        logprob,
-        length,
-        prob,
-        native.PRUNED[pruned],
-        native.FINISH[finish],
-        last,
-        retokenized=retokenized,
+        uid=action.uid,
+        text=text,
+        tokens=fields["tokens"],
+        logprobs=fields["logprobs"],
+        path_logprob=fields["path_logprob"],
+        length=fields["length"],
+        prob=fields["prob"],
+        pruned_by=fields["pruned_by"],
+        finish_reason=fields["finish_reason"],
+        last=fields["last"],
+        retokenized=fields["retokenized"],
         name=action.name,
-        parent=parent,
+        parent=fields["parent"],
     )

@@ -1,4 +1,4 @@
-"""A session in C++: between two decodes no Python runs, and its lock (the GIL) is not held."""
+"""A session in C++. Between two decodes no Python code runs, and the GIL is free."""
 
 from __future__ import annotations
 
@@ -9,36 +9,39 @@ from typing import Any, TypeVar
 
 from autocog_core import EngineError, OutOfMemoryError, TreeQuery, TreeScores
 from autocog_llamacpp.llama import logs
-from autocog_llamacpp.llama.context import Context, NoSlotError, failure, no_room
+from autocog_llamacpp.llama.context import (
+    Context,
+    NoSlotError,
+    decode_error,
+    full_context_error,
+)
 from autocog_llamacpp.llama.session import Rows
 from autocog_llamacpp.llama.tokenizer import Tokenizer, address_of
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
-#: Seconds after which runs let other calls on the engine have their turn.
-MOMENT = 0.05
+#: Seconds after which runs of automata let other calls use the engine.
+MAX_ADVANCE_SECONDS = 0.05
 
 
 class NativeSession:
-    """See `Session`.
+    """The C++ implementation of `Session`.
 
-    :param native: the extension; kept as `native`.
-    :param recurrent: whether the model's memory is a state, which cannot be rewound.
+    :param extension: the extension module.
+    :param recurrent: whether the model's memory is a state that cannot be rewound.
     """
 
     def __init__(
-        self, native: Any, context: Context, tokenizer: Tokenizer, *, recurrent: bool
+        self, extension: Any, context: Context, tokenizer: Tokenizer, *, recurrent: bool
     ) -> None:
         self.name = (
-            "branch by branch, from copied states"
-            if recurrent
-            else ("one decode, by sequence sets")
+            "branch by branch, from copied states" if recurrent else "one decode, by sequence sets"
         )
-        self.native = native
-        # It owns the pointer.
+        self._extension = extension
+        # Owns the pointer.
         self._context = context
         self._interruptible = context.interruptible
-        self._session = native.Session(
+        self._session = extension.Session(
             address_of,
             context.address,
             ctypes.addressof(self._interruptible.flag),
@@ -49,104 +52,104 @@ class NativeSession:
             width=context.width,
             recurrent=recurrent,
         )
-
-        self._pieces = tokenizer.pieces
-
-    @property
-    def lent(self) -> bool:
-        """See `Session`."""
-        return bool(self._session.lent)
-
-    @lent.setter
-    def lent(self, lent: bool) -> None:
-        self._session.lent = lent
+        self._token_bytes = tokenizer.token_bytes
 
     @property
-    def held(self) -> int:
-        """See `Session.held`."""
-        return int(self._session.held)
+    def in_use(self) -> bool:
+        """See `Session.in_use`."""
+        return bool(self._session.in_use)
 
-    def lengths(self) -> list[int]:
-        """See `Session.lengths`."""
-        found: list[int] = self._session.lengths()
-        return found
+    @in_use.setter
+    def in_use(self, in_use: bool) -> None:
+        self._session.in_use = in_use
+
+    @property
+    def active_sequences(self) -> int:
+        """See `Session.active_sequences`."""
+        return int(self._session.active_sequences)
+
+    def sequence_lengths(self) -> list[int]:
+        """See `Session.sequence_lengths`."""
+        lengths: list[int] = self._session.sequence_lengths()
+        return lengths
 
     def score_trees(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
         """See `Session.score_trees`."""
-        found = self._run(partial(self._session.score_trees, queries))
-        return [TreeScores(*answer) for answer in found]
+        scores = self._run(partial(self._session.score_trees, queries))
+        return [TreeScores(**fields) for fields in scores]
 
     def row(self, tokens: Sequence[int]) -> Rows:
         """See `Session.row`."""
         return self._run(partial(self._session.row, tokens))
 
-    def open(self, tokens: Sequence[int], count: int, handles: list[int]) -> Rows:
-        """See `Session.open`."""
-        return self._run(partial(self._session.open, tokens, count, handles))
+    def start(self, tokens: Sequence[int], count: int, handles: list[int]) -> Rows:
+        """See `Session.start`."""
+        return self._run(partial(self._session.start, tokens, count, handles))
 
     def step(self, handles: Sequence[int], tokens: Sequence[int]) -> Rows:
         """See `Session.step`."""
         return self._run(partial(self._session.step, handles, tokens))
 
-    def release(self, handles: Sequence[int], texts: Sequence[Sequence[int]]) -> None:
-        """See `Session.release`."""
-        self._interruptible.settle()
-        self._session.release(handles, texts)
+    def finish(self, handles: Sequence[int], texts: Sequence[Sequence[int]]) -> None:
+        """See `Session.finish`."""
+        self._interruptible.stop_running_call()
+        self._session.finish(handles, texts)
 
-    def together(self, fitting: int) -> int:
-        """See `Session.together`."""
-        return int(self._session.together(fitting))
+    def max_parallel(self, fitting: int) -> int:
+        """See `Session.max_parallel`."""
+        return int(self._session.max_parallel(fitting))
 
-    def forget(self) -> None:
-        """See `Session.forget`."""
-        self._interruptible.settle()
-        self._session.forget()
+    def clear(self) -> None:
+        """See `Session.clear`."""
+        self._interruptible.stop_running_call()
+        self._session.clear()
 
-    def begin_runs(self) -> Any:
-        """A group of runs of automata, in the extension."""
-        return self.native.Runs(self._session, self._pieces)
+    def new_run_group(self) -> Any:
+        """Return an empty group of runs of automata, in C++."""
+        return self._extension.RunGroup(self._session, self._token_bytes)
 
-    def advance(self, runs: Any) -> str:
-        """Let runs go on until one has come to its end, or needs a site, or for a moment.
+    def advance_runs(self, group: Any) -> str:
+        """Advance runs until one is done or needs a step, or `MAX_ADVANCE_SECONDS` have passed.
 
-        :returns: what was logged meanwhile.
+        :returns: the first error that llama.cpp logged.
         """
-        return self._interruptible.run(partial(self._as_ours, partial(_advance, runs), lambda: ""))
+        call = partial(self._translate_errors, partial(_advance, group), lambda: "")
+        return self._interruptible.run(call)
 
-    def end_run(self, runs: Any, number: int, reason: str) -> None:
-        """Let go of a run.
+    def finish_run(self, group: Any, run: int, reason: str) -> None:
+        """Remove a run.
 
-        :param reason: what was logged when it ended.
-        :raises EngineError: that the model has met for it.
+        :param reason: the error that llama.cpp logged when the run ended.
+        :raises EngineError: that ended the run.
         """
-        self._as_ours(partial(runs.end, number), lambda: reason)
+        self._translate_errors(partial(group.finish, run), lambda: reason)
 
-    def _run(self, call: Callable[[], Answer]) -> Answer:
-        """Call the extension on the thread that can be interrupted; its errors become ours."""
-        return self._interruptible.run(partial(self._translated, call))
+    def _run(self, call: Callable[[], Result]) -> Result:
+        """Call the extension on the thread that can be interrupted, and translate its errors."""
+        return self._interruptible.run(partial(self._run_with_log, call))
 
-    def _translated(self, call: Callable[[], Answer]) -> Answer:
+    def _run_with_log(self, call: Callable[[], Result]) -> Result:
         with logs.Errors() as errors:
-            return self._as_ours(call, lambda: errors.reason)
+            return self._translate_errors(call, lambda: errors.reason)
 
-    def _as_ours(self, call: Callable[[], Answer], reason: Callable[[], str]) -> Answer:
+    def _translate_errors(self, call: Callable[[], Result], reason: Callable[[], str]) -> Result:
         try:
             return call()
-        except self.native.DecodeError as error:
-            found = failure(error.args[0], reason())
-            if isinstance(found, NoSlotError):
-                found = no_room()
-            raise found from None
-        except self.native.RefusedError as error:
-            what, hint = error.args
-            raise EngineError(what, hint=hint) from None
+        except self._extension.DecodeError as error:
+            translated = decode_error(error.args[0], reason())
+            if isinstance(translated, NoSlotError):
+                translated = full_context_error()
+            raise translated from None
+        except self._extension.RequestError as error:
+            message, hint = error.args
+            raise EngineError(message, hint=hint) from None
         except MemoryError:
-            raise OutOfMemoryError("out of memory", hint="ask for less at once") from None
+            raise OutOfMemoryError("out of memory", hint="request less at once") from None
         except (ValueError, RuntimeError) as error:
-            raise EngineError(f"the extension refuses: {error}") from error
+            raise EngineError(f"the extension refuses the arguments: {error}") from error
 
 
-def _advance(runs: Any) -> str:
+def _advance(group: Any) -> str:
     with logs.Errors() as errors:
-        runs.advance(MOMENT)
+        group.advance(MAX_ADVANCE_SECONDS)
     return errors.reason

@@ -1,4 +1,4 @@
-"""The digest of the extension's sources, by which one that is older than its Python is told."""
+"""The digest of the extension's sources. It detects an extension that is older than its sources."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import hashlib
 from pathlib import Path
 
 
-def digest(folder: Path) -> str:
-    """Sha256 of all sources in a folder, in hexadecimal; empty if it is not there."""
+def digest_sources(folder: Path) -> str:
+    """Return the SHA-256 of all C++ sources in a folder; empty if the folder is missing."""
     if not folder.is_dir():
         return ""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.suffix in (".h", ".cpp"):
             name = path.relative_to(folder).as_posix()
-            found.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return found.hexdigest()
+            digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()

@@ -1,8 +1,8 @@
-"""The header of a .gguf file: metadata and the list of tensors, read with care.
+"""Reads the header of a .gguf file: the metadata and the list of tensors.
 
-`gguf.GGUFReader` makes an array of every single token (seconds for a usual vocabulary) and believes
-every length that it reads. Here long arrays are stepped over, and nothing is believed: a broken
-file is an error at the byte where it breaks. The numbers of the types are the `gguf` package's.
+`gguf.GGUFReader` creates an array for every token, which takes seconds for a usual vocabulary, and
+trusts every length in the file. This reader skips long arrays and checks every length: for a
+damaged file, the error states the position. The numbers of the types are from the `gguf` package.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import mmap
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,18 @@ from autocog_core.toolkit import shorten
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 DEFAULT_ALIGNMENT = 32
-#: Arrays up to this length are read; of longer ones (vocabularies) type and length are kept.
-SHORT_ARRAY = 16
-#: Of numbers, all that there is one of for each layer.
-SHORT_NUMBERS = 256
+#: Longer arrays (vocabularies) are skipped: only their types and lengths are read.
+MAX_ARRAY_LENGTH = 16
+#: The same for arrays of numbers, which often have one number for each layer.
+MAX_NUMBER_ARRAY_LENGTH = 256
 
-# llama.cpp refuses more dimensions, and so much text would not be metadata.
+#: llama.cpp's limit.
 _MAX_DIMENSIONS = 4
-_MAX_TEXT = 64 * 2**20
-_MAX_TEXTS = 2**24
-_SCALARS = {
+_MAX_STRING_BYTES = 64 * 2**20
+_MAX_STRINGS = 2**24
+_DOWNLOAD_HINT = "is its download complete?"
+_STRING_LENGTH = struct.Struct("<Q")
+_FORMATS = {
     GGUFValueType.UINT8: "B",
     GGUFValueType.INT8: "b",
     GGUFValueType.UINT16: "H",
@@ -51,8 +53,9 @@ _SCALARS = {
 class GgufArray:
     """An array in the metadata.
 
-    :ivar type: of its elements: "string", "int32", ...
-    :ivar values: the elements, or None if there are too many.
+    :ivar type: the type of its elements: "string", "int32", ...
+    :ivar length: number of elements.
+    :ivar values: the elements; None if the array is too long.
     """
 
     type: str
@@ -60,12 +63,16 @@ class GgufArray:
     values: tuple[Any, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GgufTensor:
-    """A tensor as the header tells it.
+    """A tensor in the header.
 
+    :ivar name: its name.
+    :ivar type: its type: "F32", "Q4_K", ...
     :ivar shape: innermost dimension first, as in the file.
-    :ivar offset: from the beginning of the file.
+    :ivar elements: number of elements.
+    :ivar size: its size in bytes.
+    :ivar offset: position of its data in the file, in bytes.
     """
 
     name: str
@@ -76,32 +83,35 @@ class GgufTensor:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GgufHeader:
-    """What stands before the weights.
+    """The header of a file.
 
-    :ivar size: of the whole header in bytes; the weights follow.
-    :ivar texts: tokens that were asked for, by key and position.
+    :ivar version: the version of the format.
+    :ivar size: size of the header in bytes; the weights follow.
+    :ivar metadata: the metadata by key.
+    :ivar tensors: the tensors.
+    :ivar strings: the requested elements of arrays of strings, by key and index.
     """
 
     version: int
     size: int
     metadata: Mapping[str, Any]
     tensors: tuple[GgufTensor, ...]
-    texts: Mapping[tuple[str, int], str] = field(repr=False)
+    strings: Mapping[tuple[str, int], str] = field(repr=False)
 
 
 def read_header(path: Path, references: Mapping[str, str]) -> GgufHeader:
-    """Read the header of the file, and check that all tensors are within the file.
+    """Read the header of a file, and check that the file contains all tensors.
 
-    :param references: metadata keys of positions in an array of texts, and the key of that array:
-        these texts are read although the array is long.
-    :raises ModelLoadError: for a file that cannot be read, is no GGUF file, or is broken.
+    :param path: the file.
+    :param references: strings to read from long arrays: the metadata key of the index, and the key
+        of the array.
+    :raises ModelLoadError: if the file cannot be read, is no GGUF file, or is damaged.
     """
     try:
         with path.open("rb") as stream:
-            start = stream.read(8)
-            _check_start(start, path)
+            _check_start(stream.read(8), path)
             with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return _Reader(path, data).header(references)
     except OSError as error:
@@ -113,8 +123,8 @@ def read_header(path: Path, references: Mapping[str, str]) -> GgufHeader:
 def _check_start(start: bytes, path: Path) -> None:
     where, hint = str(path), "is it the right file, and its download complete?"
     if start[:4] != MAGIC:
-        what = "is empty" if not start else "is not a GGUF file"
-        raise ModelLoadError(what, where=where, hint=hint)
+        problem = "is empty" if not start else "is not a GGUF file"
+        raise ModelLoadError(problem, where=where, hint=hint)
     if len(start) < 8:
         raise ModelLoadError("ends within its header", where=where, hint=hint)
     (version,) = struct.unpack("<I", start[4:])
@@ -126,165 +136,184 @@ def _check_start(start: bytes, path: Path) -> None:
             where=where,
             hint="convert it with gguf-convert-endian, which the gguf package installs",
         )
-    old = version < min(VERSIONS)
+    is_old = version < min(VERSIONS)
     raise ModelLoadError(
         f"has version {version} of the format; known are {VERSIONS[0]} and {VERSIONS[1]}",
         where=where,
-        hint="convert the model again" if old else "is the file damaged?",
+        hint="convert the model again" if is_old else "is the file damaged?",
     )
 
 
 class _Reader:
-    """Reads one file from its beginning; `at` is where it is."""
+    """Reads a file from its beginning.
+
+    :ivar position: the position in the file.
+    """
 
     def __init__(self, path: Path, data: mmap.mmap) -> None:
         self.path = path
         self.data = data
         self.end = len(data)
-        self.at = 8
-        #: Where the elements of an array of texts begin.
-        self.starts: dict[str, int] = {}
+        self.position = 8
+        #: Position of the first element of each array of strings, by key.
+        self.array_starts: dict[str, int] = {}
 
     def header(self, references: Mapping[str, str]) -> GgufHeader:
         (version,) = struct.unpack_from("<I", self.data, 4)
         tensor_count, field_count = self.number("Q"), self.number("Q")
         metadata: dict[str, Any] = {}
         for _ in range(field_count):
-            key = self.text()
+            key = self.string()
             if key in metadata:
-                raise self.broken(f'has the key "{shorten(key)}" twice')
+                raise self.error(f"has the key {_quote(key)} twice")
             metadata[key] = self.value(key)
         alignment = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
-            raise self.broken(f"has an alignment of {alignment!r}")
+            raise self.error(f"has an alignment of {alignment!r}")
         tensors, size = self.tensors(tensor_count, alignment)
-        texts = {}
-        for pointer, key in references.items():
-            position, array = metadata.get(pointer), metadata.get(key)
-            if not isinstance(position, int) or not isinstance(array, GgufArray):
+        strings = {}
+        for index_key, array_key in references.items():
+            index, array = metadata.get(index_key), metadata.get(array_key)
+            if not isinstance(index, int) or not isinstance(array, GgufArray):
                 continue
-            if key in self.starts and 0 <= position < array.length:
-                texts[key, position] = self.text_at(self.starts[key], position)
-        return GgufHeader(version, size, metadata, tensors, texts)
+            if array_key in self.array_starts and 0 <= index < array.length:
+                strings[array_key, index] = self.string_at(self.array_starts[array_key], index)
+        return GgufHeader(
+            version=version, size=size, metadata=metadata, tensors=tensors, strings=strings
+        )
 
     def tensors(self, count: int, alignment: int) -> tuple[tuple[GgufTensor, ...], int]:
-        """The tensors, and where their data begin."""
-        found: dict[str, tuple[str, tuple[int, ...], int, int, int]] = {}
+        """Read the tensors. Return them, and the position of the first tensor's data."""
+        tensors: dict[str, GgufTensor] = {}
         for _ in range(count):
-            name = self.text()
-            if name in found:
-                raise self.broken(f'has the tensor "{shorten(name)}" twice')
-            dimensions = self.number("I")
-            if dimensions > _MAX_DIMENSIONS:
-                raise self.broken(f'has a tensor "{shorten(name)}" of {dimensions} dimensions')
-            shape = tuple(self.number("Q") for _ in range(dimensions))
-            type_name, block, block_size = self.tensor_type(name)
-            elements = prod(shape)
-            if elements % block or (shape and shape[0] % block):
-                raise self.broken(f'has a tensor "{shorten(name)}" of no whole {type_name} blocks')
-            size = elements // block * block_size
-            found[name] = (type_name, shape, elements, size, self.number("Q"))
-        start = -(-self.at // alignment) * alignment
-        tensors = tuple(
-            GgufTensor(name, kind, shape, elements, size, start + offset)
-            for name, (kind, shape, elements, size, offset) in found.items()
-        )
-        needed = max((tensor.offset + tensor.size for tensor in tensors), default=0)
+            name = self.string()
+            if name in tensors:
+                raise self.error(f"has the tensor {_quote(name)} twice")
+            tensors[name] = self.tensor(name)
+        start = -(-self.position // alignment) * alignment
+        # The offsets in the header are relative to `start`.
+        placed = tuple(replace(tensor, offset=start + tensor.offset) for tensor in tensors.values())
+        needed = max((tensor.offset + tensor.size for tensor in placed), default=0)
         if needed > self.end:
             raise ModelLoadError(
                 f"is cut short or damaged: its tensors need {needed} bytes, it has {self.end}",
                 where=str(self.path),
-                hint="is its download complete?",
+                hint=_DOWNLOAD_HINT,
             )
-        return tensors, start
+        return placed, start
+
+    def tensor(self, name: str) -> GgufTensor:
+        """Read a tensor after its name; its offset is relative to the end of the header."""
+        dimensions = self.number("I")
+        if dimensions > _MAX_DIMENSIONS:
+            raise self.error(f"has a tensor {_quote(name)} of {dimensions} dimensions")
+        shape = tuple(self.number("Q") for _ in range(dimensions))
+        type_name, block, block_bytes = self.tensor_type(name)
+        elements = prod(shape)
+        if elements % block or (shape and shape[0] % block):
+            raise self.error(f"has a tensor {_quote(name)} of no whole {type_name} blocks")
+        return GgufTensor(
+            name=name,
+            type=type_name,
+            shape=shape,
+            elements=elements,
+            size=elements // block * block_bytes,
+            offset=self.number("Q"),
+        )
 
     def tensor_type(self, tensor: str) -> tuple[str, int, int]:
-        """A tensor's type, the elements of a block of it, and their bytes."""
-        number = self.number("I")
+        """Read a tensor's type. Return its name, and the elements and bytes of a block."""
+        code = self.number("I")
         try:
-            kind = GGMLQuantizationType(number)
+            kind = GGMLQuantizationType(code)
         except ValueError as error:
             raise ModelLoadError(
-                f'has a tensor "{shorten(tensor)}" of type {number}, which is not known',
+                f"has a tensor {_quote(tensor)} of type {code}, which is not known",
                 where=str(self.path),
-                hint="is the file damaged? If it is only new: pip install --upgrade gguf",
+                hint="is the file damaged? For a new type: pip install --upgrade gguf",
             ) from error
         return (kind.name, *GGML_QUANT_SIZES[kind])
 
     def value(self, key: str) -> Any:
         kind = self.value_type(key)
         if kind is GGUFValueType.STRING:
-            return self.text()
+            return self.string()
         if kind is not GGUFValueType.ARRAY:
-            return self.number(_SCALARS[kind])
+            return self.number(_FORMATS[kind])
         kind, length = self.value_type(key), self.number("Q")
         if kind is GGUFValueType.ARRAY:
-            raise self.broken(f'has arrays of arrays in "{shorten(key)}"')
+            raise self.error(f"has arrays of arrays in {_quote(key)}")
         name = kind.name.lower()
         if kind is GGUFValueType.STRING:
-            return GgufArray(name, length, self.texts(key, length))
-        code = _SCALARS[kind]
-        start = self.take(struct.calcsize(f"<{code}") * length)
-        if length > SHORT_NUMBERS:
+            return GgufArray(name, length, self.strings(key, length))
+        code = _FORMATS[kind]
+        start = self.read(struct.calcsize(f"<{code}") * length)
+        if length > MAX_NUMBER_ARRAY_LENGTH:
             return GgufArray(name, length)
         return GgufArray(name, length, struct.unpack_from(f"<{length}{code}", self.data, start))
 
     def value_type(self, key: str) -> GGUFValueType:
-        number = self.number("I")
+        code = self.number("I")
         try:
-            return GGUFValueType(number)
+            return GGUFValueType(code)
         except ValueError as error:
-            raise self.broken(f'has a value of type {number} in "{shorten(key)}"') from error
+            raise self.error(f"has a value of type {code} in {_quote(key)}") from error
 
-    def texts(self, key: str, length: int) -> tuple[str, ...] | None:
-        self.starts[key] = self.at
-        if length <= SHORT_ARRAY:
-            return tuple(self.text() for _ in range(length))
-        if length > min(_MAX_TEXTS, (self.end - self.at) // 8):
-            raise self.broken(f'has {length} texts in "{shorten(key)}"')
+    def strings(self, key: str, length: int) -> tuple[str, ...] | None:
+        """Read an array of strings; skip it if it is long."""
+        self.array_starts[key] = self.position
+        if length <= MAX_ARRAY_LENGTH:
+            return tuple(self.string() for _ in range(length))
+        if length > min(_MAX_STRINGS, (self.end - self.position) // 8):
+            raise self.error(f"has {length} texts in {_quote(key)}")
         for _ in range(length):
-            self.skip_text()
+            self.skip_string()
         return None
 
-    def text_at(self, start: int, position: int) -> str:
-        """Element `position` of the array of texts that begins at `start`."""
-        self.at = start
-        for _ in range(position):
-            self.skip_text()
-        return self.text()
+    def string_at(self, start: int, index: int) -> str:
+        """Return element `index` of the array of strings at position `start`."""
+        self.position = start
+        for _ in range(index):
+            self.skip_string()
+        return self.string()
 
-    def text(self) -> str:
+    def string(self) -> str:
         length = self.number("Q")
-        start = self.take(length)
-        if length > _MAX_TEXT:
-            raise self.broken(f"has a text of {length} bytes")
+        start = self.read(length)
+        if length > _MAX_STRING_BYTES:
+            raise self.error(f"has a text of {length} bytes")
         return self.data[start : start + length].decode("utf-8", errors="replace")
 
-    def skip_text(self) -> None:
-        # As `take(number("Q"))`, for a hundred thousand tokens.
-        at = self.at
-        if at + 8 > self.end:
-            raise self.broken("ends")
-        self.at = at + 8 + _LENGTH.unpack_from(self.data, at)[0]
+    def skip_string(self) -> None:
+        # A fast version of `read(number("Q"))`: vocabularies have a hundred thousand tokens.
+        start = self.position
+        if start + 8 > self.end:
+            raise self.error("ends")
+        self.position = start + 8 + _STRING_LENGTH.unpack_from(self.data, start)[0]
 
     def number(self, code: str) -> Any:
-        start = self.take(struct.calcsize(f"<{code}"))
+        """Read a number.
+
+        :param code: its format in the module `struct`.
+        """
+        start = self.read(struct.calcsize(f"<{code}"))
         return struct.unpack_from(f"<{code}", self.data, start)[0]
 
-    def take(self, size: int) -> int:
-        """Step over `size` bytes; where they begin."""
-        start = self.at
+    def read(self, size: int) -> int:
+        """Move forward by `size` bytes. Return the position before."""
+        start = self.position
         if start + size > self.end:
-            raise self.broken("ends")
-        self.at = start + size
+            raise self.error("ends")
+        self.position = start + size
         return start
 
-    def broken(self, what: str) -> ModelLoadError:
+    def error(self, problem: str) -> ModelLoadError:
         return ModelLoadError(
-            f"is cut short or damaged: its header {what}, at byte {self.at}",
+            f"is cut short or damaged: its header {problem}, at byte {self.position}",
             where=str(self.path),
-            hint="is its download complete?",
+            hint=_DOWNLOAD_HINT,
         )
 
 
-_LENGTH = struct.Struct("<Q")
+def _quote(name: str) -> str:
+    return f'"{shorten(name)}"'

@@ -1,4 +1,4 @@
-"""What a .gguf file is: its model, its quantization, its tokenizer; no engine is loaded for it."""
+"""Describes a .gguf file: its model, quantization and tokenizer. Loads no engine."""
 
 from __future__ import annotations
 
@@ -18,15 +18,18 @@ TOKENS = "tokenizer.ggml.tokens"
 BOS = "tokenizer.ggml.bos_token_id"
 EOS = "tokenizer.ggml.eos_token_id"
 CHAT_TEMPLATE = "tokenizer.chat_template"
-#: Tensors of these types hold the numbers of a checkpoint as they are.
+#: Types that are not quantized.
 PLAIN_TYPES = frozenset({"F64", "F32", "F16", "BF16", "I8", "I16", "I32", "I64"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TensorTypeInfo:
     """All tensors of one type.
 
-    :ivar parameters: how many numbers they hold. `size`: in bytes.
+    :ivar type: the type: "F32", "Q4_K", ...
+    :ivar count: number of tensors.
+    :ivar parameters: number of their elements.
+    :ivar size: their size in bytes.
     """
 
     type: str
@@ -35,18 +38,22 @@ class TensorTypeInfo:
     size: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TokenizerInfo:
-    """The tokenizer in the file; what the file does not tell is None.
+    """The tokenizer in a file. Fields that the file lacks are None.
 
-    :ivar model: "llama" (SentencePiece), "gpt2" (byte-level merges), ...
-    :ivar pre: how text is split before that.
-    :ivar bos: id of the token before a text, `bos_text` its surface. `eos`: of the one after it.
-    :ivar adds_bos: whether BOS is put before a text; None leaves that to llama.cpp.
+    :ivar model: "llama" (SentencePiece), "gpt2" (byte-level BPE), ...
+    :ivar pre: name of the method that splits texts before tokenization.
+    :ivar vocabulary_size: number of tokens.
+    :ivar bos: id of BOS.
+    :ivar bos_text: text of BOS.
+    :ivar eos: id of EOS.
+    :ivar eos_text: text of EOS.
+    :ivar adds_bos: whether sequences start with BOS; None: llama.cpp decides.
     """
 
     model: str | None
@@ -59,21 +66,30 @@ class TokenizerInfo:
     adds_bos: bool | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GgufInfo:
-    """What a .gguf file tells of itself; what it does not tell is None.
+    """The description of a .gguf file. Fields that the file lacks are None.
 
-    :ivar size: of the file in bytes, `header_size` of them before the weights.
-    :ivar part: which part of a model in several files this is, and of how many, from 1.
-    :ivar parameters: how many numbers the tensors of this file hold.
-    :ivar quantization: the name of the file's type, "Q4_K_M"; its tensors have several types.
-    :ivar tensor_types: the one with most bytes first.
-    :ivar chat_template: its text.
-    :ivar metadata: all that stands in the file; of arrays longer than 16 only type and length.
+    :ivar path: the file.
+    :ivar size: size of the file in bytes.
+    :ivar header_size: number of bytes before the weights.
+    :ivar version: version of the format.
+    :ivar part: index of this file among the files of a split model, from 1, and their number.
+    :ivar architecture: the architecture: "llama", ...
+    :ivar name: the name of the model.
+    :ivar parameters: number of elements of all tensors of this file.
+    :ivar quantization: the file's type, "Q4_K_M"; its tensors have several types.
+    :ivar tensor_types: the types of the tensors, the type with most bytes first.
+    :ivar context_length: number of tokens that the model was trained on.
+    :ivar layers: number of layers.
+    :ivar embedding_width: width of the embeddings.
+    :ivar tokenizer: the tokenizer.
+    :ivar chat_template: text of the chat template.
+    :ivar metadata: all metadata; long arrays without their values.
     """
 
     path: Path
@@ -95,17 +111,20 @@ class GgufInfo:
 
     @property
     def bits_per_weight(self) -> float | None:
-        """Bits of the tensors for each of their numbers."""
+        """Average number of bits of a tensor element."""
         size = sum(kind.size for kind in self.tensor_types)
         return 8 * size / self.parameters if self.parameters else None
 
     @property
     def is_quantized(self) -> bool:
-        """Whether weights were already rounded to blocks of few bits."""
+        """Whether some tensors are quantized."""
         return any(kind.type not in PLAIN_TYPES for kind in self.tensor_types)
 
     def to_dict(self, metadata: bool = False) -> dict[str, Any]:
-        """Plain data for JSON, with all metadata if asked for."""
+        """Return plain data for JSON.
+
+        :param metadata: whether to include all metadata.
+        """
         data: dict[str, Any] = {
             "path": str(self.path),
             "size": self.size,
@@ -124,45 +143,46 @@ class GgufInfo:
             "chat_template": self.chat_template,
         }
         if metadata:
-            data["metadata"] = {key: _plain(value) for key, value in self.metadata.items()}
+            data["metadata"] = {key: _to_json_value(v) for key, v in self.metadata.items()}
         return data
 
 
 def read_gguf_info(file: str | Path) -> GgufInfo:
-    """Read what a .gguf file tells of itself, in milliseconds whatever its size.
+    """Describe a .gguf file. Reads only the header, in milliseconds for files of any size.
 
     :param file: a path, or `package:PKG/FILE`.
     :raises ConfigError: if there is no such file.
-    :raises ModelLoadError: if it is no GGUF file, of an unknown version, cut short or damaged.
+    :raises ModelLoadError: if the file is no GGUF file, has an unknown version, or is damaged.
     """
     path = gguf_path(file)
     header = read_header(path, {BOS: TOKENS, EOS: TOKENS})
-    facts = _Facts(header.metadata)
-    architecture = facts.text("general.architecture")
+    metadata = _Metadata(header.metadata)
+    architecture = metadata.text("general.architecture")
     return GgufInfo(
         path=path,
         size=path.stat().st_size,
         header_size=header.size,
         version=header.version,
-        part=_part(facts),
+        part=_part(metadata),
         architecture=architecture,
-        name=facts.text("general.name"),
+        name=metadata.text("general.name"),
         parameters=sum(tensor.elements for tensor in header.tensors),
-        quantization=_file_type(facts.number("general.file_type")),
-        tensor_types=_types(header.tensors),
-        context_length=facts.number(f"{architecture}.context_length"),
-        layers=facts.number(f"{architecture}.block_count"),
-        embedding_width=facts.number(f"{architecture}.embedding_length"),
-        tokenizer=_tokenizer(facts, header, architecture),
-        chat_template=facts.text(CHAT_TEMPLATE),
+        quantization=_file_type(metadata.number("general.file_type")),
+        tensor_types=_tensor_types(header.tensors),
+        context_length=metadata.number(f"{architecture}.context_length"),
+        layers=metadata.number(f"{architecture}.block_count"),
+        embedding_width=metadata.number(f"{architecture}.embedding_length"),
+        tokenizer=_tokenizer(metadata, header, architecture),
+        chat_template=metadata.text(CHAT_TEMPLATE),
         metadata=header.metadata,
     )
 
 
 def gguf_path(file: str | Path) -> Path:
-    """The existing file that is meant by a path or by `package:PKG/FILE`.
+    """Return the path of an existing file.
 
-    :raises ConfigError: if there is none, or if it is a folder.
+    :param file: a path, or `package:PKG/FILE`.
+    :raises ConfigError: if there is no such file, or the path is a folder.
     """
     if isinstance(file, str) and file.startswith(PACKAGE_PREFIX):
         try:
@@ -174,91 +194,93 @@ def gguf_path(file: str | Path) -> Path:
     try:
         if path.is_file():
             return path
-        inside = sorted(entry.name for entry in path.glob("*.gguf")) if path.is_dir() else None
-        what = "is no file" if path.exists() else "there is no such file"
+        files = sorted(entry.name for entry in path.glob("*.gguf")) if path.is_dir() else None
+        problem = "is no file" if path.exists() else "there is no such file"
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    if inside is None:
-        raise ConfigError(what, where=str(path))
-    hint = f"in it: {', '.join(inside[:8])}" if inside else "give a .gguf file"
+    if files is None:
+        raise ConfigError(problem, where=str(path))
+    hint = f"in it: {', '.join(files[:8])}" if files else "give a .gguf file"
     raise ConfigError("is a folder", where=str(path), hint=hint)
 
 
-class _Facts:
-    """Metadata by key, where they have the type that they should have."""
+class _Metadata:
+    """Typed access to metadata. Values of another type count as missing."""
 
-    def __init__(self, metadata: Mapping[str, Any]) -> None:
-        self.metadata = metadata
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values = values
 
     def text(self, key: str) -> str | None:
-        value = self.metadata.get(key)
+        value = self.values.get(key)
         return value if isinstance(value, str) else None
 
     def number(self, key: str) -> int | None:
-        value = self.metadata.get(key)
+        value = self.values.get(key)
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
     def flag(self, key: str) -> bool | None:
-        value = self.metadata.get(key)
+        value = self.values.get(key)
         return value if isinstance(value, bool) else None
 
     def length(self, key: str) -> int | None:
-        value = self.metadata.get(key)
+        value = self.values.get(key)
         return value.length if isinstance(value, GgufArray) else None
 
 
-def _part(facts: _Facts) -> tuple[int, int] | None:
-    index, count = facts.number("split.no"), facts.number("split.count")
+def _part(metadata: _Metadata) -> tuple[int, int] | None:
+    index, count = metadata.number("split.no"), metadata.number("split.count")
     return None if index is None or count is None or count < 2 else (index + 1, count)
 
 
-def _file_type(number: int | None) -> str | None:
-    if number is None:
+def _file_type(code: int | None) -> str | None:
+    if code is None:
         return None
     try:
-        name = LlamaFileType(number).name
+        name = LlamaFileType(code).name
     except ValueError:
-        return f"type {number}"
+        return f"type {code}"
     return name.removeprefix("MOSTLY_").removeprefix("ALL_")
 
 
-def _types(tensors: tuple[GgufTensor, ...]) -> tuple[TensorTypeInfo, ...]:
-    found: dict[str, list[GgufTensor]] = {}
+def _tensor_types(tensors: tuple[GgufTensor, ...]) -> tuple[TensorTypeInfo, ...]:
+    by_type: dict[str, list[GgufTensor]] = {}
     for tensor in tensors:
-        found.setdefault(tensor.type, []).append(tensor)
+        by_type.setdefault(tensor.type, []).append(tensor)
     types = [
         TensorTypeInfo(
-            kind,
-            len(group),
-            sum(tensor.elements for tensor in group),
-            sum(tensor.size for tensor in group),
+            type=name,
+            count=len(group),
+            parameters=sum(tensor.elements for tensor in group),
+            size=sum(tensor.size for tensor in group),
         )
-        for kind, group in found.items()
+        for name, group in by_type.items()
     ]
-    return tuple(sorted(types, key=lambda kind: (-kind.size, kind.type)))
+    return tuple(sorted(types, key=lambda info: (-info.size, info.type)))
 
 
-def _tokenizer(facts: _Facts, header: GgufHeader, architecture: str | None) -> TokenizerInfo | None:
+def _tokenizer(
+    metadata: _Metadata, header: GgufHeader, architecture: str | None
+) -> TokenizerInfo | None:
     if not any(key.startswith("tokenizer.ggml.") for key in header.metadata):
         return None
-    bos, eos = facts.number(BOS), facts.number(EOS)
-    size = facts.length(TOKENS)
+    bos, eos = metadata.number(BOS), metadata.number(EOS)
+    size = metadata.length(TOKENS)
     return TokenizerInfo(
-        model=facts.text("tokenizer.ggml.model"),
-        pre=facts.text("tokenizer.ggml.pre"),
-        vocabulary_size=facts.number(f"{architecture}.vocab_size") if size is None else size,
+        model=metadata.text("tokenizer.ggml.model"),
+        pre=metadata.text("tokenizer.ggml.pre"),
+        vocabulary_size=metadata.number(f"{architecture}.vocab_size") if size is None else size,
         bos=bos,
-        bos_text=None if bos is None else header.texts.get((TOKENS, bos)),
+        bos_text=None if bos is None else header.strings.get((TOKENS, bos)),
         eos=eos,
-        eos_text=None if eos is None else header.texts.get((TOKENS, eos)),
-        adds_bos=facts.flag("tokenizer.ggml.add_bos_token"),
+        eos_text=None if eos is None else header.strings.get((TOKENS, eos)),
+        adds_bos=metadata.flag("tokenizer.ggml.add_bos_token"),
     )
 
 
-def _plain(value: Any) -> Any:
+def _to_json_value(value: Any) -> Any:
     if isinstance(value, GgufArray):
         if value.values is None:
             return {"type": value.type, "length": value.length}
-        return [_plain(one) for one in value.values]
-    # JSON knows no infinity and no NaN.
+        return [_to_json_value(element) for element in value.values]
+    # JSON has no infinity and no NaN.
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,12 +1,12 @@
-"""The types of weights that a .gguf file can be quantized to, by llama.cpp's own names."""
+"""The types that a .gguf file can be quantized to, with llama.cpp's names."""
 
 from __future__ import annotations
 
 from autocog_core import InputError
 from autocog_core.toolkit import did_you_mean
 
-#: What llama.cpp makes without an importance matrix, and roughly how many bits a weight takes in a
-#: model whose rows suit the type. Most use several types, more bits where they matter most.
+#: Types that need no importance matrix, and their approximate bits per weight. Most of them are
+#: mixtures: important tensors get a larger type.
 TYPES = {
     "F32": 32.0,
     "F16": 16.0,
@@ -34,32 +34,33 @@ TYPES = {
     "TQ1_0": 1.7,
     "Q1_0": 1.1,
 }
-#: Shorter names that llama.cpp's own program takes too.
+#: Short names, as in llama-quantize.
 ALIASES = {"Q5_K": "Q5_K_M", "Q4_K": "Q4_K_M", "Q3_K": "Q3_K_M"}
-#: What llama.cpp makes only with an importance matrix, which shows where rounding hurts.
-WITH_MATRIX = frozenset(
+#: Types that need an importance matrix.
+IMPORTANCE_MATRIX_TYPES = frozenset(
     {"IQ3_XS", "IQ3_XXS", "IQ2_M", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S", "Q2_K_S"}
 )
 
 
-def type_named(name: str) -> str:
-    """The type's own name, from one in any case, or from an alias.
+def resolve_type(name: str) -> str:
+    """Return the name in `TYPES`.
 
-    :raises InputError: for a name that is no type.
+    :param name: a name or an alias, in any case.
+    :raises InputError: if there is no such type, or it needs an importance matrix.
     """
     upper = name.upper().replace("-", "_")
-    found = ALIASES.get(upper, upper)
-    if found in TYPES:
-        return found
-    if found in WITH_MATRIX:
+    type_name = ALIASES.get(upper, upper)
+    if type_name in TYPES:
+        return type_name
+    if type_name in IMPORTANCE_MATRIX_TYPES:
         raise InputError(
-            f"{found} needs an importance matrix, which autocog does not make",
+            f"{type_name} needs an importance matrix, which autocog does not compute",
             where="type",
             hint="use llama.cpp's llama-imatrix and llama-quantize, or another type (Q2_K)",
         )
-    near, every = did_you_mean(upper, [*TYPES, *ALIASES]), f"types: {', '.join(TYPES)}"
+    suggestion, types = did_you_mean(upper, [*TYPES, *ALIASES]), f"types: {', '.join(TYPES)}"
     raise InputError(
         f'there is no type "{name}"',
         where="type",
-        hint=f"{near} {every}" if near.startswith("did") else every,
+        hint=f"{suggestion} {types}" if suggestion.startswith("did") else types,
     )

@@ -1,4 +1,4 @@
-"""Quantizing a .gguf file with llama.cpp, in a process of its own."""
+"""Quantizes a .gguf file with llama.cpp, in a worker process."""
 
 from __future__ import annotations
 
@@ -18,22 +18,25 @@ from typing import IO, Any
 
 from autocog_core import AutocogError, EngineError, InputError
 from autocog_llamacpp.gguf.info import GgufInfo, read_gguf_info
-from autocog_llamacpp.gguf.quantization_types import type_named
+from autocog_llamacpp.gguf.quantization_types import resolve_type
 
+#: Receives the number of finished tensors, the number of all tensors, and the current one.
 Progress = Callable[[int, int, str], None]
 
 _WORKER = Path(__file__).with_name("quantize_worker.py")
-_FULL = "is the disk of {folder} full?"
-#: So much must be left on the disk beside the result.
-_SPARE = 2**20
+_DISK_FULL_HINT = "is the disk of {folder} full?"
+#: Free space on the disk that must remain after the result is written.
+_MIN_FREE_BYTES = 2**20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Quantization:
-    """What was quantized, and what came of it.
+    """The result of a quantization.
 
-    :ivar fallbacks: how many tensors got another type, because their rows do not suit the one that
-        was asked for (mostly: their length is no multiple of 256).
+    :ivar source: the source file.
+    :ivar target: the written file.
+    :ivar fallbacks: number of tensors that got a larger type, because their rows do not fit the
+        requested type (usually, the row length is not a multiple of 256).
     """
 
     source: GgufInfo
@@ -42,11 +45,11 @@ class Quantization:
 
     @property
     def tensors(self) -> int:
-        """How many there are."""
+        """Number of tensors."""
         return sum(kind.count for kind in self.target.tensor_types)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return {
             "source": self.source.to_dict(),
             "target": self.target.to_dict(),
@@ -57,30 +60,32 @@ class Quantization:
 def quantize(
     source: str | Path,
     target: str | Path,
-    type: str,  # noqa: A002 - what llama.cpp calls it, and so does everybody
+    type: str,  # noqa: A002 - llama.cpp's name
     *,
     threads: int | None = None,
     requantize: bool = False,
     force: bool = False,
     on_progress: Progress | None = None,
 ) -> Quantization:
-    """Write `source` with weights of another type to `target`.
+    """Quantize `source`, and write the result to `target`.
 
-    The target appears when it is complete; nothing is left of one that failed or was interrupted.
+    The target appears only when it is complete. An error or interrupt leaves no partial file.
 
     :param source: a .gguf file, or `package:PKG/FILE`.
+    :param target: the file to write.
     :param type: one of `quantization_types.TYPES`, in any case.
-    :param threads: how many (None: one for each core).
-    :param requantize: allow a source that is quantized already: the losses add up.
-    :param force: replace a target that exists.
-    :param on_progress: called with how many tensors are done, how many there are, and the name of
-        the one at work. What it raises ends the work.
-    :raises ConfigError, ModelLoadError: for a source that is missing or broken.
-    :raises InputError: for an unknown type, a target that exists or that has no folder, a source
-        that is quantized already.
-    :raises EngineError: if there is too little room on the disk, or llama.cpp fails.
+    :param threads: number of threads (None: one for each core).
+    :param requantize: accept a source that is already quantized: the losses of both steps add up.
+    :param force: replace an existing target.
+    :param on_progress: called with the number of finished tensors, the number of all tensors, and
+        the name of the current one. An exception of this function stops the quantization.
+    :raises ConfigError: if there is no such source.
+    :raises ModelLoadError: if the source is damaged.
+    :raises InputError: for an unknown type, a target that exists or has no folder, or a source that
+        is already quantized.
+    :raises EngineError: if the disk has too little space, or llama.cpp fails.
     """
-    type = type_named(type)  # noqa: A001
+    type = resolve_type(type)  # noqa: A001
     if threads is not None and threads < 1:
         raise InputError(f"{threads} is less than 1", where="threads")
     before = read_gguf_info(source)
@@ -91,29 +96,29 @@ def quantize(
         raise InputError(f"cannot be written: {error.strerror}", where=str(target)) from error
     if before.is_quantized and not requantize:
         raise InputError(
-            f"is quantized already ({before.quantization or before.tensor_types[0].type})",
+            f"is already quantized ({before.quantization or before.tensor_types[0].type})",
             where=str(before.path),
-            hint="losses add up: begin with an F16, BF16 or F32 file, or allow it with "
+            hint="use an F16, BF16 or F32 file, because losses add up; or allow it with "
             "--requantize (requantize=True)",
         )
-    work = _Work(before, target, on_progress)
-    # Beside its place, so that it can be moved there in one step.
+    job = _QuantizeJob(before, target, on_progress)
+    # In the same folder, for an atomic rename.
     temporary = target.with_name(f".quantizing-{secrets.token_hex(6)}.gguf")
     request = {
         "source": str(before.path),
         "target": str(temporary),
-        "ftype": _number(type),
+        "ftype": _file_type_code(type),
         "threads": threads or 0,
         "requantize": requantize,
     }
     try:
-        _run(request, work)
-        after = _checked(temporary, before)
-        _refuse_existing(target, force)
+        _run(request, job)
+        after = _read_result(temporary, before)
+        _check_not_existing(target, force)
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
-    return Quantization(before, replace(after, path=target), work.fallbacks)
+    return Quantization(source=before, target=replace(after, path=target), fallbacks=job.fallbacks)
 
 
 def _check_target(source: Path, target: Path, force: bool) -> None:
@@ -123,45 +128,45 @@ def _check_target(source: Path, target: Path, force: bool) -> None:
         if target.samefile(source):
             raise InputError("is the source itself", where=str(target))
         if not target.is_file():
-            raise InputError("is no file", where=str(target), hint="name the file to be written")
-        _refuse_existing(target, force)
+            raise InputError("is no file", where=str(target), hint="name the file to write")
+        _check_not_existing(target, force)
     if not os.access(target.parent, os.W_OK):
-        raise InputError("nothing can be written there", where=str(target.parent))
+        raise InputError("the folder is not writable", where=str(target.parent))
 
 
-def _refuse_existing(target: Path, force: bool) -> None:
+def _check_not_existing(target: Path, force: bool) -> None:
     if target.exists() and not force:
         raise InputError("exists", where=str(target), hint="--force (force=True) replaces it")
 
 
-def _number(name: str) -> int:
+def _file_type_code(name: str) -> int:
     import llama_cpp
 
     prefix = "LLAMA_FTYPE_ALL_" if name == "F32" else "LLAMA_FTYPE_MOSTLY_"
-    number: int | None = getattr(llama_cpp, prefix + name, None)
-    if number is None:
+    code: int | None = getattr(llama_cpp, prefix + name, None)
+    if code is None:
         raise InputError(
-            f"this llama.cpp does not know {name}",
+            f"the installed llama.cpp does not support {name}",
             where="type",
             hint="pip install --upgrade llama-cpp-python",
         )
-    return number
+    return code
 
 
-def _checked(temporary: Path, before: GgufInfo) -> GgufInfo:
-    """What was written, if it is whole: llama.cpp may not notice that its last writes failed."""
+def _read_result(temporary: Path, before: GgufInfo) -> GgufInfo:
+    """Check the written file: llama.cpp may not notice that its last writes failed."""
     try:
         return read_gguf_info(temporary)
     except AutocogError as error:
         raise EngineError(
-            f"llama.cpp wrote a file that is not whole: {error.message}",
+            f"llama.cpp wrote an incomplete file: {error.message}",
             where=str(before.path),
-            hint=_FULL.format(folder=temporary.parent),
+            hint=_DISK_FULL_HINT.format(folder=temporary.parent),
         ) from error
 
 
-class _Work:
-    """What the worker says, as it says it."""
+class _QuantizeJob:
+    """The state of a quantization, from the worker's messages."""
 
     def __init__(self, source: GgufInfo, target: Path, on_progress: Progress | None) -> None:
         self.source = source
@@ -169,76 +174,79 @@ class _Work:
         self.on_progress = on_progress
         self.fallbacks = 0
         self.errors: list[str] = []
-        self.done: bool | None = None
-        self.count = 0
+        #: Whether llama.cpp succeeded; None until it ends.
+        self.succeeded: bool | None = None
+        self.tensor_count = 0
 
-    def take(self, kind: str, *facts: Any) -> None:
+    def receive(self, kind: str, *values: Any) -> None:
+        """Process a message of the worker; see `quantize_worker`."""
         if kind == "progress":
-            number, self.count, tensor = facts
-            self.report(number - 1, tensor)
+            position, self.tensor_count, tensor = values
+            self.report(position - 1, tensor)
         elif kind == "size":
-            self.check_room(facts[0] + self.source.header_size)
+            self.check_free_space(values[0] + self.source.header_size)
         elif kind == "warning":
-            self.fallbacks += "falling back" in facts[0]
+            self.fallbacks += "falling back" in values[0]
         elif kind == "error":
-            self.errors.append(facts[0])
+            self.errors.append(values[0])
         elif kind == "done":
-            self.done = facts[0]
-            if self.done:
-                self.report(self.count, "")
+            self.succeeded = values[0]
+            if self.succeeded:
+                self.report(self.tensor_count, "")
 
     def report(self, done: int, tensor: str) -> None:
         if self.on_progress is not None:
-            self.on_progress(done, self.count, tensor)
+            self.on_progress(done, self.tensor_count, tensor)
 
-    def check_room(self, needed: int) -> None:
+    def check_free_space(self, needed: int) -> None:
         free = shutil.disk_usage(self.target.parent).free
-        if needed + _SPARE > free:
+        if needed + _MIN_FREE_BYTES > free:
             raise EngineError(
-                f"there is too little room: the result needs {needed} bytes, {free} are free",
+                f"the disk has too little space: the result needs {needed} bytes, {free} are free",
                 where=str(self.target.parent),
             )
 
-    def failure(self, code: int, last_lines: list[str]) -> EngineError:
-        ended = "llama.cpp failed" if self.done is False else f"llama.cpp ended with code {code}"
-        lines = self.errors if self.errors or self.done is False else last_lines
-        said = [line.partition("failed to quantize: ")[2] or line for line in lines]
-        # How C++ says that it could not write.
-        hint = _FULL if any("iostream error" in line for line in said) else ""
+    def to_error(self, code: int, last_lines: list[str]) -> EngineError:
+        failed = self.succeeded is False
+        problem = "llama.cpp failed" if failed else f"llama.cpp ended with code {code}"
+        lines = self.errors if self.errors or failed else last_lines
+        lines = [line.partition("failed to quantize: ")[2] or line for line in lines]
+        # The message of a failed write in C++.
+        hint = _DISK_FULL_HINT if any("iostream error" in line for line in lines) else ""
         return EngineError(
-            ": ".join([ended, *(["; ".join(said[-3:])] if said else [])]),
+            ": ".join([problem, *(["; ".join(lines[-3:])] if lines else [])]),
             where=str(self.source.path),
             hint=hint.format(folder=self.target.parent),
         )
 
 
-def _run(request: dict[str, Any], work: _Work) -> None:
-    """Let the worker do it, and stop it however this ends."""
+def _run(request: dict[str, Any], job: _QuantizeJob) -> None:
+    """Run the worker. Stop it on any error."""
     with tempfile.TemporaryFile() as stderr:
         with _worker(request, stderr) as process:
             assert process.stdout is not None
             for line in process.stdout:
-                work.take(*json.loads(line))
+                job.receive(*json.loads(line))
             code = process.wait()
-        if not work.done:
+        if not job.succeeded:
             stderr.seek(0)
             lines = stderr.read().decode("utf-8", errors="replace").splitlines()
-            raise work.failure(code, list(deque((line for line in lines if line.strip()), 3)))
+            raise job.to_error(code, list(deque((line for line in lines if line.strip()), 3)))
 
 
 @contextmanager
 def _worker(request: dict[str, Any], stderr: IO[bytes]) -> Iterator[subprocess.Popen[str]]:
-    # Not as a module: importing the package takes longer than quantizing a small model. -P, so that
-    # no file of the current folder is taken for a library.
-    process = subprocess.Popen(  # noqa: S603 - our own file, and no shell
+    # Not as a module: importing the package takes longer than quantizing a small model. -P: Python
+    # must not import files of the current folder.
+    process = subprocess.Popen(  # noqa: S603 - a file of this package, without a shell
         [sys.executable, "-P", str(_WORKER), json.dumps(request)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
         encoding="utf-8",
-        # Ctrl-C and a terminal that closes are for the caller: the worker ends with it, cleanly.
+        # Only the caller handles Ctrl-C and a closed terminal; the worker ends with the caller.
         start_new_session=True,
-        # Where an assertion fails, llama.cpp would start a debugger for a backtrace.
+        # If an assertion fails, llama.cpp would start a debugger for a backtrace.
         env={**os.environ, "GGML_NO_BACKTRACE": "1"},
     )
     try:

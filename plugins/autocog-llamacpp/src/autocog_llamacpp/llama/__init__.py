@@ -1,1 +1,1 @@
-"""llama.cpp itself: contexts, tokens, trees in its memory."""
+"""llama.cpp: contexts, tokenizer, and the evaluation of trees."""

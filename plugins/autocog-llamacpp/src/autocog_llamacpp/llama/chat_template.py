@@ -1,4 +1,4 @@
-"""The chat template in a GGUF file, rendered as Transformers renders it."""
+"""Renders the chat template of a GGUF file as Transformers does."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from autocog_core.toolkit import render_chat_prompt
 class ChatTemplate:
     """A Jinja template of messages.
 
-    :param source: the template. `tokens`: names and texts that it may use (`bos_token` ...).
-    :raises ModelLoadError: if it is no valid template.
+    :param source: the text of the template.
+    :param tokens: texts of special tokens that it may use, by name (`bos_token` ...).
+    :raises ModelLoadError: if the template is not valid.
     """
 
     def __init__(self, source: str, tokens: dict[str, str]) -> None:
-        # The settings that templates are written for, as Transformers has them.
+        # The settings of Transformers, for which templates are written.
         environment = ImmutableSandboxedEnvironment(
             trim_blocks=True,
             lstrip_blocks=True,
@@ -48,32 +49,35 @@ class ChatTemplate:
         add_generation_prompt: bool,
         special: Sequence[str],
     ) -> Prompt:
-        """The template around `messages`, which stay untrusted.
+        """Return the template around `messages`, whose contents stay untrusted.
 
-        :raises InputError: if the template refuses them.
+        :param messages: the messages.
+        :param add_generation_prompt: whether to add the start of the assistant's message.
+        :param special: texts of the special tokens.
+        :raises InputError: if the template refuses the messages.
         """
 
-        def render(items: list[dict[str, str]]) -> str:
+        def render(message_dicts: list[dict[str, str]]) -> str:
             try:
                 return self._template.render(
-                    messages=items,
+                    messages=message_dicts,
                     add_generation_prompt=add_generation_prompt,
                     tools=None,
                     documents=None,
                     **self._tokens,
                 )
-            # A TemplateError is how they refuse a role or an order of turns that they do not know;
-            # but they are programs, and may fail as programs do.
+            # Templates raise a TemplateError to refuse a role or an order of turns. But they are
+            # programs, and can fail in other ways.
             except Exception as error:
                 raise InputError(
-                    f"the model's chat template refuses them: {error}", where="messages"
+                    f"the model's chat template refuses the messages: {error}", where="messages"
                 ) from error
 
         return render_chat_prompt(messages, render, special)
 
 
 class _GenerationBlock(Extension):
-    """`{% generation %}`, which marks for training what the assistant says: here ordinary text."""
+    """`{% generation %}`, which marks the assistant's texts for training. Here: normal text."""
 
     tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
 
@@ -90,7 +94,7 @@ def _to_json(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
-    # Jinja's own escapes HTML, which chat templates do not expect.
+    # Jinja's filter escapes HTML, which chat templates do not expect.
     return json.dumps(
         value,
         ensure_ascii=ensure_ascii,

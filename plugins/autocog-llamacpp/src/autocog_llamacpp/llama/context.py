@@ -1,11 +1,11 @@
-"""One llama.cpp context: batches in, logits out, sequences copied and removed.
+"""A llama.cpp context: decodes batches, copies and removes sequences.
 
-llama.cpp answers a wrong batch with an assertion that ends the process, so that what goes in is
-right by construction: `TreeEvaluator` and `StateEvaluator` keep these rules.
+llama.cpp aborts the process on an invalid batch. `AttentionSession` and `RecurrentSession`
+therefore keep these rules:
 
-- at most `batch` tokens and `rows` wanted rows in one call, sequence ids below `sequences`;
-- the positions of a sequence are consecutive, and continue what the context holds of it;
-- tokens of several sequences come before those of only some of them.
+- at most `batch` tokens and `rows` rows of logits in one call, sequence ids below `sequences`;
+- the positions of a sequence are consecutive, and continue its tokens in the context;
+- tokens of several sequences come before tokens of fewer.
 """
 
 from __future__ import annotations
@@ -29,17 +29,20 @@ _NO_SLOT, _ABORTED, _NO_MEMORY = 1, 2, -2
 
 
 class NoSlotError(Exception):
-    """The cells hold too much for a batch; nothing was evaluated."""
+    """The cells have no room for the batch; nothing was evaluated."""
 
 
 class Context:
     """A llama.cpp context of a loaded model.
 
     :param pointer: the context; freed with this object.
-    :param model: what it belongs to; kept alive.
-    :ivar cells: how many tokens all sequences together may have in memory.
-    :ivar sequences: how many sequences there may be. `batch`: most tokens in one call.
-    :ivar rows: most rows of logits in one call. `width`: V, their width.
+    :param model: the model of the context; kept alive.
+    :param interruptible: runs the calls of llama.cpp.
+    :param width: V, the size of the vocabulary.
+    :param rows: maximum number of rows of logits in one call.
+    :ivar cells: number of tokens of all sequences together that fit into memory.
+    :ivar sequences: maximum number of sequences.
+    :ivar batch: maximum number of tokens in one call.
     """
 
     def __init__(
@@ -58,10 +61,10 @@ class Context:
 
     @property
     def address(self) -> int:
-        """Where the context is, as a number."""
-        found = ctypes.cast(self.pointer, ctypes.c_void_p).value
-        assert found is not None
-        return found
+        """The address of the context."""
+        address = ctypes.cast(self.pointer, ctypes.c_void_p).value
+        assert address is not None
+        return address
 
     def decode(
         self,
@@ -70,107 +73,113 @@ class Context:
         sequences: Int32Array,
         first: Int32Array,
         last: Int32Array,
-        wanted: NDArray[np.bool_],
+        needs_logits: NDArray[np.bool_],
     ) -> NDArray[np.float32]:
-        """Evaluate n tokens; the logits (r, V) after the wanted ones, valid until the next call.
+        """Evaluate n tokens.
 
-        :param sequences: int32, sequence ids; token i is part of `sequences[first[i]:last[i]]`.
+        :param sequences: int32, sequence ids; token i belongs to `sequences[first[i]:last[i]]`.
+        :param needs_logits: bool (n,), the tokens whose logits are needed.
+        :returns: float32 (r, V), the logits after these tokens, valid until the next call.
         :raises NoSlotError: if the cells are full.
-        :raises EngineError: if llama.cpp fails; the context may then hold parts of the batch.
+        :raises EngineError: if llama.cpp fails; the context may then contain parts of the batch.
         """
-        flags = wanted.astype(np.int8)
+        flags = needs_logits.astype(np.int8)
         counts = (last - first).astype(np.int32)
         sequences = np.ascontiguousarray(sequences, dtype=np.int32)
         pointers = (sequences.ctypes.data + first.astype(np.int64) * 4).astype(np.uintp)
         batch = llama_cpp.llama_batch(
             n_tokens=len(tokens),
-            token=_as(tokens, llama_cpp.llama_token),
+            token=_pointer(tokens, llama_cpp.llama_token),
             embd=None,
-            pos=_as(positions, llama_cpp.llama_pos),
-            n_seq_id=_as(counts, ctypes.c_int32),
-            seq_id=_as(pointers, ctypes.POINTER(llama_cpp.llama_seq_id)),
-            logits=_as(flags, ctypes.c_int8),
+            pos=_pointer(positions, llama_cpp.llama_pos),
+            n_seq_id=_pointer(counts, ctypes.c_int32),
+            seq_id=_pointer(pointers, ctypes.POINTER(llama_cpp.llama_seq_id)),
+            logits=_pointer(flags, ctypes.c_int8),
         )
-        # What the batch points at lives as long as the call, also if its caller is interrupted.
+        # Keeps the arrays of the batch alive during the call, even if the caller is interrupted.
         arrays = (tokens, positions, sequences, pointers, counts, flags)
         code, logits, reason = self.interruptible.run(partial(_decode, self.pointer, batch, arrays))
         if code != 0:
-            raise failure(code, reason)
+            raise decode_error(code, reason)
         count = int(flags.sum())
         if count == 0:
             return np.zeros((0, self.width), dtype=np.float32)
         return np.ctypeslib.as_array(logits, shape=(count, self.width))
 
-    def fitting(self, wanted: NDArray[np.bool_]) -> int:
-        """How many of these tokens may go into one call, with at most `rows` wanted ones."""
-        places = np.flatnonzero(wanted[: self.batch])
-        if len(places) > self.rows:
-            return int(places[self.rows])
-        return min(len(wanted), self.batch)
+    def next_batch_size(self, needs_logits: NDArray[np.bool_]) -> int:
+        """Return how many of these tokens fit into one call.
+
+        :param needs_logits: bool (n,), the tokens whose logits are needed: at most `rows` fit.
+        """
+        indices = np.flatnonzero(needs_logits[: self.batch])
+        if len(indices) > self.rows:
+            return int(indices[self.rows])
+        return min(len(needs_logits), self.batch)
 
     def copy(self, source: int, target: int, length: int) -> None:
-        """Let `target`, which is empty, share the first `length` tokens of `source`; -1: all."""
-        self.interruptible.settle()
+        """Let the empty `target` share the first `length` tokens of `source` (-1: all)."""
+        self.interruptible.stop_running_call()
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)
 
-    def cut(self, sequence: int, length: int) -> None:
-        """Leave only the first `length` tokens of a sequence."""
-        self.interruptible.settle()
+    def truncate(self, sequence: int, length: int) -> None:
+        """Keep only the first `length` tokens of a sequence."""
+        self.interruptible.stop_running_call()
         llama_cpp.llama_memory_seq_rm(self._memory, sequence, length, -1)
 
     def remove(self, sequence: int) -> None:
-        """Forget a sequence; cells that no other shares are free again."""
-        self.interruptible.settle()
+        """Remove a sequence, and free the cells that no other sequence shares."""
+        self.interruptible.stop_running_call()
         llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
     def is_whole(self, sequence: int) -> bool:
-        """Whether all tokens of a sequence are there: a sliding window may have dropped some."""
+        """Return whether all tokens are in memory: a sliding window may have removed some."""
         return int(llama_cpp.llama_memory_seq_pos_min(self._memory, sequence)) <= 0
 
     def clear(self) -> None:
-        """Forget everything."""
-        self.interruptible.settle()
+        """Remove all sequences."""
+        self.interruptible.stop_running_call()
         llama_cpp.llama_memory_clear(self._memory, True)
 
 
 def _decode(pointer: Any, batch: Any, arrays: Any) -> tuple[int, Any, str]:
-    """Evaluate a batch: llama.cpp's code, where the logits are once computed, and what is wrong."""
+    """Evaluate a batch. Return llama.cpp's code, the computed logits, and the logged error."""
     with logs.Errors() as errors:
         code = int(llama_cpp.llama_decode(pointer, batch))
         logits = llama_cpp.llama_get_logits(pointer) if code == 0 else None
     return code, logits, errors.reason
 
 
-def _as(array: NDArray[Any], kind: Any) -> Any:
+def _pointer(array: NDArray[Any], kind: Any) -> Any:
     return ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))
 
 
-def no_room() -> EngineError:
-    """The error for a request that the cells do not hold."""
+def full_context_error() -> EngineError:
+    """Return the error for a request that does not fit into the cells."""
     return EngineError("llama.cpp has no room for this request", hint="give a larger n_ctx")
 
 
-def failure(code: int, reason: str) -> Exception:
-    """What llama.cpp's answer to a batch means.
+def decode_error(code: int, reason: str) -> Exception:
+    """Return the error for a code of `llama_decode`.
 
-    :param reason: what it has logged.
+    :param code: the code, not 0.
+    :param reason: the error that llama.cpp logged.
     """
     if code == _NO_SLOT:
         return NoSlotError()
-    because = f": {reason}" if reason else ""
+    suffix = f": {reason}" if reason else ""
     if code == _NO_MEMORY:
         return OutOfMemoryError(
-            "llama.cpp ran out of memory" + because,
+            "llama.cpp ran out of memory" + suffix,
             hint="give a smaller n_ctx, n_ubatch or n_seq_max",
         )
     if code == _ABORTED:
         return EngineError("llama.cpp was interrupted")
-    return EngineError(f"llama.cpp could not evaluate a batch (code {code})" + because)
+    return EngineError(f"llama.cpp could not evaluate a batch (code {code})" + suffix)
 
 
 def _free(pointer: Any, model: Any, interruptible: Interruptible) -> None:
-    # In a fork they are not ours to free, and the thread is not there.
-    if not interruptible.own:
+    # A forked process must not free it, and lacks the thread.
+    if not interruptible.is_owner_process:
         return
     interruptible.close()
     llama_cpp.llama_free(pointer)

@@ -1,8 +1,7 @@
-"""What one round of evaluation does: which nodes are decoded, on which sequences.
+"""The plan of one decode: its nodes, and the sequences that they belong to.
 
-A *strand* is a path that is decoded to its end on one sequence. It continues cells that are in
-memory already, or begins a sequence. Strands that share nodes share their cells: such a node is
-decoded once, for all of them.
+Each planned sequence decodes one path to its end. It continues cached cells, or starts from
+nothing. Sequences share nodes: a shared node is decoded once.
 """
 
 from __future__ import annotations
@@ -19,15 +18,16 @@ from autocog_llamacpp.llama.cell_tree import Cell
 Int32Array = NDArray[np.int32]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A round over some paths of a forest.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecodePlan:
+    """A plan for some paths of a forest.
 
     :ivar nodes: the forest's nodes to decode, each after its parent.
-    :ivar first, last: node i belongs to the strands first[i] to last[i] - 1.
-    :ivar starts: for each strand, the cell that it continues.
-    :ivar ends: for each strand, the place of its last node in `nodes`.
-    :ivar known: cells in memory of the nodes that are decoded all the same, for their logits.
+    :ivar first: int32 (n,): node i belongs to the sequences first[i] .. last[i] - 1 of the plan.
+    :ivar last: see `first`.
+    :ivar starts: by sequence: the cell that it continues.
+    :ivar ends: by sequence: the index in `nodes` of its last node.
+    :ivar already_cached: cells of nodes that are decoded again for their logits, by node.
     """
 
     nodes: list[int]
@@ -35,42 +35,45 @@ class Plan:
     last: Int32Array
     starts: list[Cell]
     ends: list[int]
-    known: dict[int, Cell]
+    already_cached: dict[int, Cell]
 
-    def forks(self) -> list[int]:
-        """For each part that hangs together, the place where it first forks, if it does."""
-        found = []
-        place = 0
-        while place < len(self.nodes):
-            first, last = self.first[place], self.last[place]
+    def fork_nodes(self) -> list[int]:
+        """Return the index in `nodes` of the first fork of each component that forks."""
+        forks = []
+        begin = 0
+        while begin < len(self.nodes):
+            first, last = self.first[begin], self.last[begin]
             end = int(self.ends[last - 1]) + 1
-            whole = (self.first[place:end] == first) & (self.last[place:end] == last)
+            is_shared = (self.first[begin:end] == first) & (self.last[begin:end] == last)
             if last - first > 1:
-                found.append(place + int(np.argmin(whole)) - 1)
-            place = end
-        return found
+                forks.append(begin + int(np.argmin(is_shared)) - 1)
+            begin = end
+        return forks
 
 
-def make_plan(forest: PrefixForest, nodes: Sequence[int], unread: set[int], root: Cell) -> Plan:
-    """Plan how the nodes in `unread` are read.
+def make_plan(
+    forest: PrefixForest, nodes: Sequence[int], unread: set[int], root: Cell
+) -> DecodePlan:
+    """Plan one decode.
 
     :param nodes: nodes of the forest in depth-first order, with all their ancestors.
-    :param root: the tree of what is in memory.
+    :param unread: the nodes whose logits are needed.
+    :param root: the tree of cached cells.
     """
     cells: dict[int, Cell] = {-1: root}
-    decoded: dict[int, int] = {}  # node -> the first node of its component
+    component_of: dict[int, int] = {}  # node -> the first node of its component
     components: dict[int, list[int]] = {}
     for node in nodes:
         parent = forest.parents[node]
-        above = cells.get(parent)
-        cell = None if above is None else above.children.get(forest.tokens[node])
+        parent_cell = cells.get(parent)
+        cell = None if parent_cell is None else parent_cell.children.get(forest.tokens[node])
         if cell is not None:
             cells[node] = cell
-        # What is in memory and not asked for is not decoded. The rest falls into components that
-        # hang together, for a path may pass through what is in memory between two of them.
+        # Cached nodes whose logits are not needed are not decoded. The other nodes form connected
+        # components; a path may pass through cached nodes between two components.
         if cell is None or node in unread:
-            decoded[node] = decoded.get(parent, node)
-            components.setdefault(decoded[node], []).append(node)
+            component_of[node] = component_of.get(parent, node)
+            components.setdefault(component_of[node], []).append(node)
 
     order: list[int] = []
     first: list[int] = []
@@ -86,18 +89,18 @@ def make_plan(forest: PrefixForest, nodes: Sequence[int], unread: set[int], root
                 starts.append(start)
                 ends.append(len(order))
             order.append(node)
-        # Children stand after their parents, so that the last strand comes up from them.
-        for place in range(len(order) - 1, len(order) - len(members) - 1, -1):
-            node = order[place]
-            mine = last.setdefault(node, first[place] + 1)
+        # Children come after their parents, so the loop goes backwards to find the last sequence.
+        for index in range(len(order) - 1, len(order) - len(members) - 1, -1):
+            node = order[index]
+            node_last = last.setdefault(node, first[index] + 1)
             parent = forest.parents[node]
-            if decoded.get(parent) == top:
-                last[parent] = max(mine, last.get(parent, 0))
-    return Plan(
-        order,
-        np.array(first, dtype=np.int32),
-        np.array([last[node] for node in order], dtype=np.int32),
-        starts,
-        ends,
-        {node: cells[node] for node in order if node in cells},
+            if component_of.get(parent) == top:
+                last[parent] = max(node_last, last.get(parent, 0))
+    return DecodePlan(
+        nodes=order,
+        first=np.array(first, dtype=np.int32),
+        last=np.array([last[node] for node in order], dtype=np.int32),
+        starts=starts,
+        ends=ends,
+        already_cached={node: cells[node] for node in order if node in cells},
     )

@@ -1,6 +1,6 @@
-"""llama.cpp's log, sent to Python's logging (`autocog_llamacpp.llama`): silent by default.
+"""Sends llama.cpp's log to Python's logging (`autocog_llamacpp.llama`); silent by default.
 
-llama.cpp often says why something failed only there: the last lines are kept for error messages.
+llama.cpp often states the cause of an error only in its log. `Errors` collects these lines.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from typing import Any
 import llama_cpp
 
 log = logging.getLogger("autocog_llamacpp.llama")
-# A handler that does nothing, so that Python does not print warnings of a logger without one.
+# Python prints warnings of loggers without a handler.
 log.addHandler(logging.NullHandler())
 
-#: ggml's levels; what is not listed continues the line before.
+#: By ggml's levels. Other levels continue the previous line.
 _LEVELS = {1: logging.DEBUG, 2: logging.DEBUG, 3: logging.INFO, 4: logging.WARNING}
 _ERROR = 4
 
-#: Errors and the line that is being said, by thread: each engine computes on one of its own.
+#: By thread, because each engine computes on its own: the errors, and the unfinished line.
 _errors: dict[int, deque[str]] = {}
 _lines: dict[int, tuple[int, str]] = {}
 
 
-def _take(level: int, text: bytes, user_data: Any) -> None:
-    """One piece of a line; runs on whatever thread llama.cpp computes."""
+def _receive(level: int, text: bytes, user_data: Any) -> None:
+    """Process a part of a line, on the thread on which llama.cpp computes."""
     thread = get_ident()
-    before, line = _lines.pop(thread, (1, ""))
-    level = level if level in _LEVELS else before
+    last_level, line = _lines.pop(thread, (1, ""))
+    level = level if level in _LEVELS else last_level
     line += text.decode("utf-8", errors="replace")
     if not line.endswith("\n"):
         _lines[thread] = (level, line)
@@ -42,17 +42,17 @@ def _take(level: int, text: bytes, user_data: Any) -> None:
     log.log(_LEVELS[level], line)
 
 
-# Kept for the life of the process: llama.cpp calls it at exit as well.
-_callback = llama_cpp.llama_log_callback(_take)
+# Never freed: llama.cpp calls it at exit as well.
+_callback = llama_cpp.llama_log_callback(_receive)
 
 
 def capture() -> None:
-    """Take over llama.cpp's log (its Python package prints it otherwise)."""
+    """Redirect llama.cpp's log; llama-cpp-python prints it otherwise."""
     llama_cpp.llama_log_set(_callback, None)
 
 
 def show() -> None:
-    """Print llama.cpp's log on stderr: what `verbose` asks for."""
+    """Print llama.cpp's log on stderr, for the option `verbose`."""
     if not any(type(handler) is logging.StreamHandler for handler in log.handlers):
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("llama.cpp: %(message)s"))
@@ -61,13 +61,13 @@ def show() -> None:
 
 
 class Errors:
-    """What llama.cpp says goes wrong while something is done on this thread."""
+    """Collects the errors that llama.cpp logs on this thread, as a context manager."""
 
     def __init__(self) -> None:
-        self._found: deque[str] = deque(maxlen=8)
+        self._lines: deque[str] = deque(maxlen=8)
 
     def __enter__(self) -> Errors:
-        _errors[get_ident()] = self._found
+        _errors[get_ident()] = self._lines
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -75,9 +75,9 @@ class Errors:
 
     @property
     def reason(self) -> str:
-        """The first of them, without the function's name: the others follow from it."""
-        if not self._found:
+        """The first error, without the name of the function: the others follow from it."""
+        if not self._lines:
             return ""
-        first = self._found[0]
-        name, separator, rest = first.partition(": ")
-        return rest if separator and name.replace("_", "").isalnum() else first
+        first = self._lines[0]
+        name, separator, message = first.partition(": ")
+        return message if separator and name.replace("_", "").isalnum() else first

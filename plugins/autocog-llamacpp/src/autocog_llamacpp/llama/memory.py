@@ -1,7 +1,6 @@
-"""How much memory a context will take, and how much there is: asked before llama.cpp asks.
+"""The memory that a context needs, and the memory that is available, checked before allocation.
 
-llama.cpp cannot take back what it has begun to fill, and the system ends a process that fills
-memory which is not there.
+The system kills a process that fills memory beyond the available amount.
 """
 
 from __future__ import annotations
@@ -15,13 +14,15 @@ from autocog_core import ModelLoadError
 
 
 class CacheType(NamedTuple):
-    """A type of cached keys and values: ggml's number for it, and the bytes of one value.
+    """A type of cached keys and values.
 
-    :ivar block: how many values are quantized together, with one scale.
+    :ivar ggml_type: ggml's number of the type.
+    :ivar value_bytes: bytes of one value.
+    :ivar block: number of values that are quantized together, with one scale.
     """
 
-    number: int
-    size: float
+    ggml_type: int
+    value_bytes: float
     block: int = 1
 
 
@@ -36,8 +37,8 @@ CACHE_TYPES = {
     "q4_0": CacheType(2, 18 / 32, 32),
 }
 
-#: Where Linux says what a container may use, and what it does use: cgroups version 2, then 1.
-_LIMITS = (
+#: Files with the memory limit of a Linux container, and with its usage: cgroups version 2, then 1.
+_CGROUP_FILES = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     (
         "/sys/fs/cgroup/memory/memory.limit_in_bytes",
@@ -47,9 +48,9 @@ _LIMITS = (
 
 
 def available_memory() -> int:
-    """Bytes that this process may still take: the machine's, or its container's if less."""
+    """Return the bytes that this process can still allocate, within its container's limit."""
     available = int(psutil.virtual_memory().available)
-    for limit, usage in _LIMITS:
+    for limit, usage in _CGROUP_FILES:
         try:
             left = int(Path(limit).read_text()) - int(Path(usage).read_text())
         except (OSError, ValueError):
@@ -60,23 +61,31 @@ def available_memory() -> int:
 
 
 def cache_bytes(cells: int, heads: int, widths: tuple[int, int], types: tuple[str, str]) -> int:
-    """Bytes of a KV cache: for each of `cells` tokens and each head a key and a value.
+    """Return the bytes of a KV cache.
 
-    :param heads: of all layers together. `widths`: of a key and of a value. `types`: theirs.
+    :param cells: number of tokens.
+    :param heads: number of heads of all layers together.
+    :param widths: the widths of a key and of a value.
+    :param types: the types of keys and of values, as in `CACHE_TYPES`.
     """
-    one = sum(width * CACHE_TYPES[kind].size for width, kind in zip(widths, types, strict=True))
-    return int(cells * heads * one)
+    head_bytes = sum(
+        width * CACHE_TYPES[kind].value_bytes for width, kind in zip(widths, types, strict=True)
+    )
+    return int(cells * heads * head_bytes)
 
 
-def check_memory(needed: int, what: str, hint: str) -> None:
-    """Refuse what cannot fit.
+def require_memory(needed: int, purpose: str, hint: str) -> None:
+    """Check that memory is available.
 
+    :param needed: number of bytes.
+    :param purpose: what needs them, for the message.
+    :param hint: the hint of the error.
     :raises ModelLoadError: if `needed` bytes are not available.
     """
     available = available_memory()
     if needed > available:
         raise ModelLoadError(
-            f"{what} needs {_gigabytes(needed)}, and {_gigabytes(available)} are free", hint=hint
+            f"{purpose} needs {_gigabytes(needed)}, and {_gigabytes(available)} are free", hint=hint
         )
 
 

@@ -1,4 +1,4 @@
-"""A session in Python, over ctypes; how trees are evaluated is for those who inherit it to say."""
+"""Sessions in Python, over ctypes. Subclasses define how trees are evaluated."""
 
 from __future__ import annotations
 
@@ -10,58 +10,61 @@ from numpy.typing import NDArray
 
 from autocog_core import EngineError, TreeQuery, TreeScores
 from autocog_core.toolkit import LogitsCache, NumpyScoreCollector, PrefixForest, log_softmax
-from autocog_llamacpp.llama.context import Context, NoSlotError, no_room
+from autocog_llamacpp.llama.context import Context, NoSlotError, full_context_error
 from autocog_llamacpp.llama.session import Rows
 
-#: Takes some of the forest's wanted nodes and the logits (r, V) after them.
+#: Receives nodes of the forest, and the logits (r, V) after them.
 Sink = Callable[[Sequence[int], Rows], None]
 
 
 class PythonSession(ABC):
-    """See `Session`. It knows whether its account of llama.cpp's memory is true, whatever came."""
+    """The common part of the sessions in Python; see `Session`.
+
+    :param context: the context of llama.cpp.
+    """
 
     name = ""
 
     def __init__(self, context: Context) -> None:
-        self.lent = False
+        self.in_use = False
         self._context = context
-        #: Whether no call was left in the middle.
-        self._sure = True
+        #: False while a call changes memory, and after a call that did not finish.
+        self._consistent = True
         self._rows: LogitsCache[NDArray[np.float32]] = LogitsCache(np.copy)
 
     @property
     @abstractmethod
-    def held(self) -> int:
-        """See `Session.held`."""
+    def active_sequences(self) -> int:
+        """See `Session.active_sequences`."""
 
     @abstractmethod
-    def lengths(self) -> list[int]:
-        """See `Session.lengths`."""
+    def sequence_lengths(self) -> list[int]:
+        """See `Session.sequence_lengths`."""
 
     @abstractmethod
     def evaluate(self, forest: PrefixForest, sink: Sink) -> None:
-        """Pass every wanted node with its logits to `sink`, and count what was evaluated.
+        """Pass the logits of each node that needs a row to `sink`, and count the evaluated nodes.
 
-        :raises EngineError: if llama.cpp fails; nothing is kept then, and the next call works.
+        :raises EngineError: if llama.cpp fails. The cache is then empty, and the next call works.
         """
 
     @abstractmethod
-    def open(self, tokens: Sequence[int], count: int, handles: list[int]) -> Rows:
-        """See `Session.open`."""
+    def start(self, tokens: Sequence[int], count: int, handles: list[int]) -> Rows:
+        """See `Session.start`."""
 
     @abstractmethod
-    def release(self, handles: Sequence[int], texts: Sequence[Sequence[int]]) -> None:
-        """See `Session.release`."""
+    def finish(self, handles: Sequence[int], texts: Sequence[Sequence[int]]) -> None:
+        """See `Session.finish`."""
 
     @abstractmethod
-    def together(self, fitting: int) -> int:
-        """See `Session.together`."""
+    def max_parallel(self, fitting: int) -> int:
+        """See `Session.max_parallel`."""
 
     def score_trees(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
         """See `Session.score_trees`."""
-        answers = NumpyScoreCollector(queries)
-        self._rows.answer(answers, self.evaluate)
-        return answers.scores()
+        collector = NumpyScoreCollector(queries)
+        self._rows.answer(collector, self.evaluate)
+        return collector.scores()
 
     def row(self, tokens: Sequence[int]) -> Rows:
         """See `Session.row`."""
@@ -69,62 +72,62 @@ class PythonSession(ABC):
 
     def step(self, handles: Sequence[int], tokens: Sequence[int]) -> Rows:
         """See `Session.step`."""
-        self._settle()
-        self._sure = False
+        self._recover()
+        self._consistent = False
         lengths = [length for handle in handles if (length := self._length_of(handle)) is not None]
         count = len(handles)
         if len(lengths) < count:
             raise EngineError(
                 "another call on the model has ended this completion",
-                hint="make no calls in on_text that fail, or ask for more than the memory holds",
+                hint="in on_text, make no calls that fail or need more memory than is free",
             )
-        self._prepare_step(count)
-        strands = np.arange(count, dtype=np.int32)
+        self._make_step_room(count)
+        sequences = np.arange(count, dtype=np.int32)
         try:
             rows = self._context.decode(
                 np.array(tokens, dtype=np.int32),
                 np.array(lengths, dtype=np.int32),
                 np.array(handles, dtype=np.int32),
-                strands,
-                strands + 1,
+                sequences,
+                sequences + 1,
                 np.ones(count, dtype=bool),
             )
         except NoSlotError as error:
-            raise no_room() from error
-        self._take_step(handles, tokens)
-        self._sure = True
+            raise full_context_error() from error
+        self._record_step(handles, tokens)
+        self._consistent = True
         return rows
 
-    def forget(self) -> None:
-        """See `Session.forget`."""
+    def clear(self) -> None:
+        """See `Session.clear`."""
         self._rows.clear()
         self._reset()
 
     @abstractmethod
     def _length_of(self, handle: int) -> int | None:
-        """How many tokens a held sequence has; None where it is not held."""
+        """Return the number of tokens of a held sequence; None if it is not held."""
 
     @abstractmethod
-    def _prepare_step(self, count: int) -> None:
-        """Make room for a token on each of so many held sequences."""
+    def _make_step_room(self, count: int) -> None:
+        """Free cells for one token on each of `count` held sequences."""
 
     @abstractmethod
-    def _take_step(self, handles: Sequence[int], tokens: Sequence[int]) -> None:
-        """Note that held sequences have one token more."""
+    def _record_step(self, handles: Sequence[int], tokens: Sequence[int]) -> None:
+        """Record that each held sequence has one more token."""
 
     @abstractmethod
     def _reset(self) -> None:
-        """Drop everything that memory holds."""
+        """Remove everything from memory."""
 
-    def _settle(self, *, releasing: bool = False) -> None:
-        """Whoever begins and does not come to his end leaves behind what nobody knows."""
-        if not self._sure or (self.held and not self.lent and not releasing):
+    def _recover(self, *, finishing: bool = False) -> None:
+        """Clear memory if the previous call was interrupted: its state is then unknown."""
+        if not self._consistent or (self.active_sequences and not self.in_use and not finishing):
             self._reset()
 
     def _logits_after(self, tokens: Sequence[int]) -> Rows:
-        """The logits (V,) after a sequence."""
-        found: list[Rows] = []
+        """Return the logits (V,) after a sequence."""
+        rows: list[Rows] = []
         forest = PrefixForest(1)
         forest.needs_row[forest.add_path(tokens, 0)] = True
-        self.evaluate(forest, lambda _, rows: found.append(rows[0].copy()))
-        return found[0]
+        self.evaluate(forest, lambda _, logits: rows.append(logits[0].copy()))
+        return rows[0]

@@ -1,7 +1,7 @@
-"""What an engine asks of its memory: trees scored, and sequences held for completions.
+"""The interface for evaluation: scores of trees, and sequences held for completions.
 
-There are two kinds: `PythonSession`, over ctypes, and `NativeSession`, in C++. They evaluate the
-same tokens, and are held against each other in the tests.
+Implementations: `AttentionSession` and `RecurrentSession` in Python, over ctypes, and
+`NativeSession` in C++. They evaluate the same tokens; the tests compare them.
 """
 
 from __future__ import annotations
@@ -18,48 +18,56 @@ Rows = NDArray[np.float32]
 
 
 class Session(Protocol):
-    """A context with what it keeps between calls. Calls must not overlap.
+    """A context with its caches. Calls must not overlap.
 
     :ivar name: how it evaluates trees.
-    :ivar lent: whether a completion is running, which holds sequences from one call to the next.
-        Set by `open`; whoever opened sets it back in the first statement of its `finally`, because
-        an interrupt may keep `release` from being called.
+    :ivar in_use: whether a completion is running. `start` sets it. The caller of `start` must reset
+        it in the first statement of its `finally`: an interrupt may prevent the call of `finish`.
     """
 
     name: str
-    lent: bool
+    in_use: bool
 
     @property
-    def held(self) -> int:
-        """How many sequences completions hold."""
+    def active_sequences(self) -> int:
+        """The number of sequences that completions hold."""
 
-    def lengths(self) -> list[int]:
-        """How many tokens each sequence is believed to have in llama.cpp's memory."""
+    def sequence_lengths(self) -> list[int]:
+        """Return the number of tokens of each sequence, according to our bookkeeping."""
 
     def score_trees(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
-        """Answers to several queries, which share what their sequences have in common.
+        """Score token trees. Shared prefixes are evaluated once.
 
-        :raises EngineError: if llama.cpp fails; nothing is kept then, and the next call works.
+        :raises EngineError: if llama.cpp fails. The cache is then empty, and the next call works.
         """
 
     def row(self, tokens: Sequence[int]) -> Rows:
-        """float32 (V,): log-probability of every token after `tokens`."""
+        """Return float32 (V,): the log-probability of every token after `tokens`."""
 
-    def open(self, tokens: Sequence[int], count: int, handles: list[int]) -> Rows:
-        """Hold `count` sequences that begin with `tokens`; the logits (V,) after them.
+    def start(self, tokens: Sequence[int], count: int, handles: list[int]) -> Rows:
+        """Hold sequences for a completion.
 
-        :param handles: where the sequences are entered, one by one.
-        :raises EngineError: if others are held: a completion inside a completion's callback.
+        :param tokens: the tokens that the sequences start with.
+        :param count: number of sequences.
+        :param handles: gets the ids of the sequences, one by one.
+        :returns: the logits (V,) after `tokens`.
+        :raises EngineError: if a completion already holds sequences, or none is free.
         """
 
     def step(self, handles: Sequence[int], tokens: Sequence[int]) -> Rows:
-        """Continue each sequence with a token; the logits (len(handles), V) after them."""
+        """Append a token to each sequence, and return the logits (len(handles), V) after it."""
 
-    def release(self, handles: Sequence[int], texts: Sequence[Sequence[int]]) -> None:
-        """Let go of sequences that were continued with `texts`; later calls may go on from them."""
+    def finish(self, handles: Sequence[int], texts: Sequence[Sequence[int]]) -> None:
+        """Stop holding sequences.
 
-    def together(self, fitting: int) -> int:
-        """How many sequences may be held at once, if the cells hold `fitting`."""
+        :param texts: the tokens that were appended to each sequence. Later calls may reuse them.
+        """
 
-    def forget(self) -> None:
-        """Drop everything that was kept from earlier calls."""
+    def max_parallel(self, fitting: int) -> int:
+        """Return the number of sequences that completions can hold at once.
+
+        :param fitting: number of sequences that the cells have room for.
+        """
+
+    def clear(self) -> None:
+        """Remove all cached tokens and rows."""

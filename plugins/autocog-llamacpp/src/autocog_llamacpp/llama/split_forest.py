@@ -1,4 +1,4 @@
-"""A forest in parts that fit into memory."""
+"""Splits a forest into parts that fit into memory."""
 
 from __future__ import annotations
 
@@ -7,32 +7,33 @@ from collections.abc import Iterator, Sequence
 from autocog_core.toolkit import PrefixForest
 
 
-def portions(forest: PrefixForest, sequences: int, cells: int) -> Iterator[list[int]]:
-    """Nodes in depth-first order: each part some paths, whole.
+def split_forest(forest: PrefixForest, sequences: int, cells: int) -> Iterator[list[int]]:
+    """Yield parts of whole paths: nodes in depth-first order, with all their ancestors.
 
-    :param sequences: how many paths a part may have. `cells`: how many nodes.
+    :param sequences: maximum number of paths in a part.
+    :param cells: maximum number of nodes in a part.
     """
     order = forest.depth_first()
     has_child = set(forest.parents)
-    portion: list[int] = []
-    ends = 0
-    for place, node in enumerate(order):
-        portion.append(node)
+    part: list[int] = []
+    paths = 0
+    for index, node in enumerate(order):
+        part.append(node)
         if node in has_child:
             continue
-        ends += 1
-        # The next path adds at most what lies before its own end.
-        following = _until_end(order, place + 1, has_child)
-        if ends == sequences or len(portion) + following > cells:
-            yield portion
-            ends = 0
-            portion = forest.path_to(forest.parents[order[place + 1]]) if following else []
-    if ends:
-        yield portion
+        paths += 1
+        # The next path adds at most the nodes before its end.
+        added = _nodes_to_end(order, index + 1, has_child)
+        if paths == sequences or len(part) + added > cells:
+            yield part
+            paths = 0
+            part = forest.path_to(forest.parents[order[index + 1]]) if added else []
+    if paths:
+        yield part
 
 
-def _until_end(order: Sequence[int], place: int, has_child: set[int]) -> int:
+def _nodes_to_end(order: Sequence[int], index: int, has_child: set[int]) -> int:
     count = 0
-    while place + count < len(order) and order[place + count] in has_child:
+    while index + count < len(order) and order[index + count] in has_child:
         count += 1
-    return count + 1 if place < len(order) else 0
+    return count + 1 if index < len(order) else 0
