@@ -270,7 +270,7 @@ def sanitize(session: nox.Session) -> None:
         "ASAN_OPTIONS": "detect_leaks=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
     }
-    files = ["native_parts", "native_automata", "native_manners", "tree_decoding", "mixed_calls"]
+    files = ["native_parts", "native_automata", "native_behavior", "tree_decoding", "mixed_calls"]
     chosen = session.posargs or [f"{LLAMACPP}/tests/test_{name}.py" for name in files]
     session.run("pytest", "-q", "-m", "not slow and not soak", *chosen, env=environment)
 

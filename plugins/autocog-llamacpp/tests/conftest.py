@@ -12,13 +12,13 @@ from autocog_llamacpp.extension.load import load_extension
 from tests.support.llamacpp import gguf_models
 from tests.support.llamacpp.gguf_models import SMOL
 
-#: Makes a `LLaMa` of a tiny model: architecture, options of the file, options of the backend.
+#: Creates a `LLaMa` of a tiny model from an architecture, file options and backend options.
 MakeLlama = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
 def gguf_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """A tiny GGUF file of an architecture, each made once a session."""
+    """A function that writes a tiny GGUF file, once per session for equal arguments."""
     folder = tmp_path_factory.mktemp("gguf")
     made: dict[tuple[Any, ...], Path] = {}
 
@@ -35,15 +35,15 @@ def gguf_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 @pytest.fixture(
     params=[
         pytest.param(True, id="native"),
-        # The same tests once more: what is in use where there is no compiler. Where there is an
-        # extension, the normal run has some of them, which are marked `BOTH`.
+        # The implementation for machines without a compiler. If there is an extension, the normal
+        # run has only the tests marked `BOTH`.
         pytest.param(
             False, id="python", marks=[pytest.mark.soak] * (load_extension().module is not None)
         ),
     ]
 )
 def native(request: pytest.FixtureRequest) -> bool:
-    """Whether trees are evaluated in C++."""
+    """Whether the extension is in use."""
     from autocog_llamacpp.extension.load import load_extension
 
     if request.param and load_extension().module is None:
@@ -53,7 +53,7 @@ def native(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture
 def make_llama(gguf_file: Callable[..., Path], native: bool) -> Iterator[MakeLlama]:
-    """A `LLaMa` over a tiny file, in exact mode on one thread unless told otherwise."""
+    """A function that creates a `LLaMa` of a tiny file, by default in exact mode on one thread."""
     from autocog_llamacpp import LLaMa
 
     made = []
@@ -74,10 +74,10 @@ def make_llama(gguf_file: Callable[..., Path], native: bool) -> Iterator[MakeLla
 
 @pytest.fixture(scope="session")
 def smol() -> Iterator[Any]:
-    """SmolLM2-135M as a `LLaMa`, as it is in its package."""
+    """SmolLM2-135M as a `LLaMa`, with the quantization of its package."""
     from autocog_llamacpp import LLaMa
 
-    # Threads that wait for one another take several times as long on a busy machine.
+    # On a busy machine, several threads are several times slower.
     model = LLaMa(**LLaMa.create(model_path=SMOL, n_ctx=2048, n_threads=1))
     yield model
     model.close()
@@ -85,7 +85,7 @@ def smol() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def smol_on_torch() -> Iterator[Any]:
-    """The same model as autocog-tf has it, if that is installed."""
+    """The same model in autocog-tf, if that is installed."""
     tf = pytest.importorskip("autocog_tf")
     model = tf.TfLM(**tf.TfLM.create(model_path=SMOL, device="cpu"))
     yield model
@@ -94,7 +94,7 @@ def smol_on_torch() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def smol_f32(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """SmolLM2-135M's weights in float32: what its quantized file stands for, exactly."""
+    """SmolLM2-135M's quantized weights, dequantized to float32."""
     from autocog_core.config.options import package_file
     from autocog_llamacpp.gguf.quantize import quantize
 

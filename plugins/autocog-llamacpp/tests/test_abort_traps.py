@@ -227,8 +227,8 @@ def trap_of(gguf_file: Callable[..., Path], name: str) -> str:
     return begin + textwrap.dedent(source)
 
 
-def test_an_error_and_not_a_signal(gguf_file: Callable[..., Path]) -> None:
-    """All in one process, for starting one takes longer than a trap; the last it names failed."""
+def test_wrong_input_is_an_error_and_not_an_abort(gguf_file: Callable[..., Path]) -> None:
+    """In one process, because starting one takes longer. The last printed name is the failure."""
     traps = [trap_of(gguf_file, name) for name in TRAPS]
     done = run("\n".join([PREPARE, *traps]), gguf_file())
     assert done.returncode == 0, done.stdout[-500:] + done.stderr[-2000:]
@@ -236,7 +236,7 @@ def test_an_error_and_not_a_signal(gguf_file: Callable[..., Path]) -> None:
 
 @pytest.mark.soak
 @pytest.mark.parametrize("trap", TRAPS)
-def test_an_error_and_not_a_signal_in_a_new_process(
+def test_wrong_input_is_an_error_in_a_new_process(
     gguf_file: Callable[..., Path], trap: str
 ) -> None:
     done = run(PREPARE + trap_of(gguf_file, trap), gguf_file())

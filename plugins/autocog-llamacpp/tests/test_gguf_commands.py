@@ -74,14 +74,14 @@ def test_info_json_is_the_apis_plain_data(run: Run, tmp_path: Path) -> None:
     assert everything == info.to_dict(metadata=True)
 
 
-def test_info_of_a_file_that_tells_nothing_has_dashes(run: Run, tmp_path: Path) -> None:
+def test_info_shows_dashes_for_missing_metadata(run: Run, tmp_path: Path) -> None:
     gguf_files.bare(tmp_path / "bare.gguf")
     told = facts(run("info", "bare.gguf").stdout)
     assert told["model"] == told["quantization"] == told["layers"] == "-"
     assert told["tokenizer"] == told["chat template"] == "none"
 
 
-def test_control_characters_in_a_file_do_not_command_the_terminal(run: Run, tmp_path: Path) -> None:
+def test_control_characters_in_a_file_are_escaped(run: Run, tmp_path: Path) -> None:
     escape = "\x1b]0;title\x07[red]"
     gguf_files.write(
         tmp_path / "bad.gguf", general__author=escape, tokenizer__ggml__seperator=escape
@@ -116,7 +116,7 @@ def test_package_files_are_found(run: Run) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistake_is_one_message(
+def test_a_user_error_is_one_message(
     run: Run, tmp_path: Path, arguments: list[str], code: int, told: str
 ) -> None:
     (tmp_path / "text.gguf").write_text("text")
@@ -130,7 +130,7 @@ def test_a_mistake_is_one_message(
     assert not (tmp_path / "x.gguf").exists()
 
 
-def test_quantize_says_sizes_before_and_after(run: Run, tmp_path: Path) -> None:
+def test_quantize_shows_sizes_before_and_after(run: Run, tmp_path: Path) -> None:
     result = run("quantize", "model.gguf", "small.gguf", "q8_0", "--threads", "1")
     assert (result.exit_code, result.stderr) == (0, "")
     lines = [line.split() for line in result.stdout.splitlines()]
@@ -149,7 +149,7 @@ def test_quantize_json_has_both_files(run: Run) -> None:
     assert data["fallbacks"] == 0
 
 
-def test_rows_that_do_not_suit_a_type_are_noted(
+def test_a_note_reports_rows_that_do_not_fit_the_type(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gguf_files, "WIDTH", 96)

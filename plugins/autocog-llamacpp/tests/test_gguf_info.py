@@ -73,7 +73,7 @@ def check_against_gguf_package(path: Path) -> None:
 @pytest.mark.parametrize(
     "kind", [Type.F32, Type.F16, Type.BF16, Type.Q8_0, Type.Q4_1], ids=lambda kind: kind.name
 )
-def test_it_says_what_the_gguf_package_reads(tmp_path: Path, kind: Type) -> None:
+def test_info_equals_the_gguf_package(tmp_path: Path, kind: Type) -> None:
     check_against_gguf_package(
         gguf_files.write(
             tmp_path / "model.gguf",
@@ -87,8 +87,8 @@ def test_it_says_what_the_gguf_package_reads(tmp_path: Path, kind: Type) -> None
 
 
 @pytest.mark.slow
-def test_it_says_what_the_gguf_package_reads_of_smollm2_but_makes_no_texts() -> None:
-    """The slow reader makes one of each of 49,152 tokens, and as many merges."""
+def test_info_of_smollm2_equals_the_gguf_package_without_reading_the_vocabulary() -> None:
+    """The package's slow reader creates an array for each of 49,152 tokens and merges."""
     path = gguf_path(SMOL)
     check_against_gguf_package(path)
     tracemalloc.start()
@@ -133,7 +133,7 @@ def test_bits_per_weight_count_the_bytes_of_all_tensors(tmp_path: Path) -> None:
     assert 8.5 < info.bits_per_weight < 8.6
 
 
-def test_what_a_file_does_not_tell_is_none(tmp_path: Path) -> None:
+def test_missing_metadata_is_none(tmp_path: Path) -> None:
     info = read_gguf_info(gguf_files.bare(tmp_path / "bare.gguf"))
     assert (info.architecture, info.name, info.quantization) == ("llama", None, None)
     assert (info.context_length, info.layers, info.embedding_width) == (None, None, None)
@@ -143,7 +143,7 @@ def test_what_a_file_does_not_tell_is_none(tmp_path: Path) -> None:
     json.dumps(info.to_dict())
 
 
-def test_metadata_of_a_wrong_type_is_not_taken_for_a_fact(tmp_path: Path) -> None:
+def test_metadata_of_a_wrong_type_counts_as_missing(tmp_path: Path) -> None:
     path = gguf_files.bare(tmp_path / "x.gguf", general__name=3, llama__context_length=7)
     assert (read_gguf_info(path).name, read_gguf_info(path).context_length) == (None, 7)
 
@@ -153,7 +153,7 @@ def test_an_unknown_file_type_is_shown_by_number(tmp_path: Path) -> None:
     assert read_gguf_info(path).quantization == "type 999"
 
 
-def test_a_part_of_a_split_model_says_which(tmp_path: Path) -> None:
+def test_a_part_of_a_split_model_has_its_index(tmp_path: Path) -> None:
     path = gguf_files.bare(tmp_path / "x.gguf", split__no=1, split__count=3)
     assert read_gguf_info(path).part == (2, 3)
 
@@ -193,7 +193,7 @@ def test_plain_data_is_json_and_has_metadata_on_request(tmp_path: Path) -> None:
     assert "metadata" not in info.to_dict()
 
 
-def test_text_that_is_no_utf8_is_shown_with_marks(tiny: Path, tmp_path: Path) -> None:
+def test_invalid_utf8_is_replaced(tiny: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.gguf"
     path.write_bytes(tiny.read_bytes().replace(b"Tiny", b"T\xffny"))
     assert read_gguf_info(path).name == "T\ufffdny"
@@ -207,7 +207,7 @@ def test_a_home_folder_a_package_and_a_text_are_paths_too(
     assert read_gguf_info(str(tiny)).path == tiny
 
 
-def test_a_file_that_is_not_there_is_a_mistake_of_the_caller(tiny: Path, tmp_path: Path) -> None:
+def test_a_missing_file_is_a_config_error(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no such file"):
         read_gguf_info(tmp_path / "x.gguf")
     with pytest.raises(ConfigError, match=r"is a folder; in it: .*tiny\.gguf"):
@@ -223,7 +223,7 @@ def test_a_file_that_is_not_there_is_a_mistake_of_the_caller(tiny: Path, tmp_pat
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_fifo_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ConfigError, match="is no file"):
         read_gguf_info(tmp_path / "pipe")
@@ -289,7 +289,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_a_broken_file_is_one_error_that_says_where(case: str, tmp_path: Path) -> None:
+def test_a_damaged_file_is_an_error_with_the_position(case: str, tmp_path: Path) -> None:
     content, message = BAD[case]
     path = tmp_path / "broken.gguf"
     path.write_bytes(content)
@@ -304,7 +304,7 @@ def test_a_broken_file_is_one_error_that_says_where(case: str, tmp_path: Path) -
     assert most < 2**20
 
 
-def test_weights_that_are_cut_short_are_noticed(tiny: Path, tmp_path: Path) -> None:
+def test_truncated_weights_are_an_error(tiny: Path, tmp_path: Path) -> None:
     content, path = tiny.read_bytes(), tmp_path / "cut.gguf"
     path.write_bytes(content[:-1])
     size = len(content)
@@ -313,9 +313,7 @@ def test_weights_that_are_cut_short_are_noticed(tiny: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_a_damaged_file_is_an_error_or_a_result_and_never_anything_else(
-    tiny: Path, tmp_path: Path
-) -> None:
+def test_random_damage_gives_an_error_or_a_result(tiny: Path, tmp_path: Path) -> None:
     content, header = tiny.read_bytes(), read_header(tiny, {}).size
     path = tmp_path / "damaged.gguf"
     chance = random.Random(4711)

@@ -1,4 +1,4 @@
-"""Ctrl-C stops llama.cpp soon, in the middle of a prompt and of a completion."""
+"""Ctrl-C stops llama.cpp within a second, in a prompt and in a completion."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ for name, call in {
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to send")
-def test_an_interrupt_stops_it_and_leaves_it_usable() -> None:
+def test_an_interrupt_stops_llama_cpp_and_the_model_stays_usable() -> None:
     # Within a second, unless other tests are at work beside this one.
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(SOURCE), str(count(5, 1))],
@@ -71,7 +71,7 @@ def test_an_interrupt_stops_it_and_leaves_it_usable() -> None:
 
 
 class Held:
-    """What a call has in its hands."""
+    """An object that a call uses."""
 
     def answer(self) -> Any:
         return self
@@ -80,7 +80,7 @@ class Held:
         raise ValueError("no")
 
 
-def test_nothing_is_kept_of_a_call_that_has_ended() -> None:
+def test_a_finished_call_is_released() -> None:
     interruptible = Interruptible()
     answered, failed = Held(), Held()
     left = [weakref.ref(answered), weakref.ref(failed)]

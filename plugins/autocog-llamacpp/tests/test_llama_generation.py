@@ -158,8 +158,8 @@ def test_without_a_seed_samples_differ(make_llama: Any) -> None:
 
 @BOTH
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_sample_is_the_same_however_many_are_drawn(make_llama: Any, kind: str) -> None:
-    """Also where not all of them can be held at once."""
+def test_a_sample_does_not_depend_on_the_number_of_samples(make_llama: Any, kind: str) -> None:
+    """Also if not all samples fit into memory at once."""
 
     def draw(model: Any, count: int) -> list[tuple[int, ...]]:
         result = model.complete(PROMPT, max_tokens=6, temperature=1.5, n=count, seed=0)
@@ -193,9 +193,7 @@ def test_without_sampling_all_alternatives_are_the_same(make_llama: Any) -> None
 
 
 @pytest.mark.parametrize("name", ["repetition_penalty", "repeat_penalty"])
-def test_a_penalty_is_the_one_that_transformers_has(
-    make_llama: Any, twin_of: Any, name: str
-) -> None:
+def test_the_penalty_equals_that_of_transformers(make_llama: Any, twin_of: Any, name: str) -> None:
     model = make_llama()
     prompt = model.as_model().encode(PROMPT)
     plain = model.complete(PROMPT, max_tokens=10).tokens
@@ -209,7 +207,7 @@ def test_a_penalty_is_the_one_that_transformers_has(
 
 
 @pytest.mark.parametrize("value", [0, -1.0, "1.2", True, float("nan"), float("inf")])
-def test_a_penalty_that_is_none_is_refused(make_llama: Any, value: object) -> None:
+def test_an_invalid_penalty_is_refused(make_llama: Any, value: object) -> None:
     model = make_llama()
     with pytest.raises(InputError, match="repetition_penalty: expected a number above 0"):
         model.complete(PROMPT, max_tokens=2, repetition_penalty=value)
@@ -238,7 +236,7 @@ def test_completion_kwargs_are_defaults_with_other_engines_names_too(make_llama:
 
 
 def test_core_completing_over_single_rows_gives_the_same_tokens(make_llama: Any) -> None:
-    """The engine's own loop against core's, which asks for one row after the other."""
+    """Compares the engine's loop with core's, which requests one row after the other."""
 
     class WithoutComplete(LLaMa):
         complete_impl = None  # type: ignore[assignment]
@@ -252,8 +250,8 @@ def test_core_completing_over_single_rows_gives_the_same_tokens(make_llama: Any)
 
 @BOTH
 @pytest.mark.parametrize("kind", KINDS)
-def test_completions_and_choices_in_turn_change_nothing(make_llama: Any, kind: str) -> None:
-    """What each leaves in memory is never taken for something else."""
+def test_alternating_completions_and_choices_change_no_result(make_llama: Any, kind: str) -> None:
+    """Cached tokens of one are never used for another text."""
     model = make_llama(kind, n_seq_max=4)
     completion = model.complete(PROMPT, max_tokens=10)
     choices = model.choose(PROMPT, [" Paris", " the", completion.text[:2], completion.text[:3]])
@@ -345,7 +343,7 @@ def test_abandoning_a_stream_ends_the_completion(make_llama: Any, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_the_callback_raises_is_raised_and_the_model_stays_usable(
+def test_an_error_of_the_callback_is_raised_and_the_model_stays_usable(
     make_llama: Any, kind: str
 ) -> None:
     model = make_llama(kind, n_seq_max=2)
@@ -362,8 +360,8 @@ def test_what_the_callback_raises_is_raised_and_the_model_stays_usable(
 
 @BOTH
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_callback_may_ask_the_model_for_choices(make_llama: Any, kind: str) -> None:
-    """As long as there is room; else it is a clear error, and the next call works."""
+def test_a_callback_may_choose_with_the_same_model(make_llama: Any, kind: str) -> None:
+    """If memory is missing, there is a clear error, and the next call works."""
     for sequences in (0, 3, 2, 1):
         model = make_llama(kind, n_seq_max=sequences)
         expected = model.complete(PROMPT, max_tokens=6).tokens
@@ -411,7 +409,7 @@ def test_a_completion_within_a_completion_works_or_is_a_clear_error(
         assert model.complete("Another 10", max_tokens=4).tokens == other
 
 
-def test_what_does_not_fit_the_context_is_refused_and_the_next_call_works(make_llama: Any) -> None:
+def test_an_overlong_request_is_refused_and_the_next_call_works(make_llama: Any) -> None:
     model = make_llama(n_ctx=256)
     length = len(model.as_model().encode(PROMPT))
     for prompt, count in ((PROMPT, 256), (PROMPT, 257 - length), ("word " * 300, 1)):
@@ -531,8 +529,8 @@ def test_a_message_cannot_end_its_turn(make_llama: Any, attack: str) -> None:
     assert attack.encode() in model.detokenize_bytes(tokens)
 
 
-def test_the_template_has_the_files_own_end_of_sequence(make_llama: Any) -> None:
-    """Not another token that ends a text, whose id happens to be lower."""
+def test_the_template_gets_the_files_eos(make_llama: Any) -> None:
+    """Not another token that ends a text and has a lower id."""
     specials = (("<|im_end|>", TokenType.CONTROL), *gguf_models.SPECIALS)
     size = len(gguf_models.byte_values()) + len(gguf_models.MERGES)
     edit = gguf_models.set_metadata(
@@ -546,7 +544,7 @@ def test_the_template_has_the_files_own_end_of_sequence(make_llama: Any) -> None
     assert model.encode(prompt) == [size + 1, ord("a"), size + 2]
 
 
-def test_what_a_chat_template_refuses_is_the_callers_mistake(make_llama: Any) -> None:
+def test_messages_that_the_template_refuses_are_an_input_error(make_llama: Any) -> None:
     template = (
         "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
         "{{ messages[0]['content'] }}"
@@ -578,7 +576,7 @@ def test_a_template_that_fails_is_a_clear_error(make_llama: Any, template: str) 
 @pytest.mark.parametrize(
     "template", ["{% if %}", "{{ messages", "{% nonsense %}", "{{ messages | nonsense }}"]
 )
-def test_a_broken_template_is_said_when_the_model_is_loaded(make_llama: Any, template: str) -> None:
+def test_an_invalid_template_is_an_error_at_loading(make_llama: Any, template: str) -> None:
     with pytest.raises(ModelLoadError, match="chat template is not valid"):
         chat_model(make_llama, template)
     assert chat_model(make_llama).complete("hi", max_tokens=1).tokens

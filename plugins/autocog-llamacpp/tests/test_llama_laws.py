@@ -1,4 +1,4 @@
-"""The laws that every model obeys, on a tiny file of each kind, in exact mode."""
+"""The laws of all models, on a tiny file of each kind, in exact mode."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ FILES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("llama", {}),
     "bos": ("llama", {"adds_bos": True}),
     "sentencepiece": ("llama", {"sentencepiece": True}),
-    # Of other weights: those of seed 0 make 3e-4 of a rounding, whichever way they are evaluated.
+    # With seed 0, rounding differences reach 3e-4.
     "gemma3": ("gemma3", {"seed": 1}),
     "mamba": ("mamba", {}),
     "lfm2": ("lfm2", {}),
 }
 
 
-#: Here every law is checked in the normal run too.
+#: The normal run checks every law on this file.
 MAIN = "bos"
-#: Where laws are that may fail on another file although they hold on the main one.
-BY_TOKENIZER = ("token_laws", "special_laws", "score_laws")
-BY_MEMORY = ("memory_laws", "tree_laws", "row_laws", "score_laws", "sampling_laws")
-TELLING = {
-    # Nothing stands before its texts.
-    "llama": ("special_laws", "manner_laws"),
+#: Modules with laws that may fail on another file although they pass on the main one.
+BY_TOKENIZER = ("token_laws", "special_token_laws", "score_laws")
+BY_MEMORY = ("cache_laws", "tree_laws", "row_laws", "score_laws", "sampling_laws")
+RELEVANT = {
+    # It has no BOS.
+    "llama": ("special_token_laws", "behavior_laws"),
     "sentencepiece": BY_TOKENIZER,
     "gemma3": BY_MEMORY,
     "mamba": BY_MEMORY,
@@ -37,12 +37,12 @@ TELLING = {
 
 
 def cases() -> Iterator[Any]:
-    """Files and laws; the normal run has those in which the file makes a difference."""
+    """Yield files and laws. The normal run has the laws for which the file is relevant."""
     for file in FILES:
         for law in LAWS:
-            where = law.check.__module__.rpartition(".")[2]
-            telling = file == MAIN or where in TELLING[file]
-            marks = [] if telling else [pytest.mark.soak]
+            module = law.check.__module__.rpartition(".")[2]
+            relevant = file == MAIN or module in RELEVANT[file]
+            marks = [] if relevant else [pytest.mark.soak]
             yield pytest.param(file, law, marks=marks, id=f"{file}-{law.name}")
 
 
@@ -57,5 +57,5 @@ def subject(request: Any, gguf_file: Any) -> Iterator[BackendUnderTest]:
 
 
 @pytest.mark.parametrize(("subject", "law"), list(cases()), indirect=["subject"])
-def test_tiny_files_obey_every_law(subject: BackendUnderTest, law: Law) -> None:
+def test_tiny_files_pass_every_law(subject: BackendUnderTest, law: Law) -> None:
     check_or_skip(law, subject)

@@ -93,7 +93,7 @@ def test_importing_the_plugin_and_listing_backends_imports_no_engine() -> None:
     assert " llama_cpp\n" not in done.stderr
 
 
-def test_a_missing_engine_says_what_to_install(path: Path) -> None:
+def test_a_missing_engine_states_what_to_install(path: Path) -> None:
     code = (
         "import sys; sys.modules['llama_cpp'] = None\n"
         "import autocog_core as a\n"
@@ -170,7 +170,7 @@ def test_a_wrong_option_is_one_clear_error(case: str, path: Path) -> None:
         assert model.choose("The", [" a", " b"]).scores
 
 
-def test_what_does_not_fit_is_refused_before_anything_is_allocated(
+def test_a_cache_that_does_not_fit_is_refused_before_allocation(
     path: Path, open_llama: Any
 ) -> None:
     open_llama(path)
@@ -237,9 +237,7 @@ def test_failing_to_load_leaves_nothing_behind(tmp_path: Path, path: Path, open_
     assert threading.active_count() <= before
 
 
-def test_an_architecture_that_llama_cpp_does_not_know_is_said(
-    tmp_path: Path, open_llama: Any
-) -> None:
+def test_an_unknown_architecture_is_named_in_the_error(tmp_path: Path, open_llama: Any) -> None:
     with pytest.raises(ModelLoadError, match="unknown model architecture: 'frobnicator'"):
         open_llama(unknown_architecture(tmp_path))
 
@@ -273,7 +271,7 @@ def test_a_model_without_any_metadata_of_its_tokenizer_is_refused(
 def test_encoders_are_refused(
     tmp_path: Path, gguf_file: GgufFile, path: Path, open_llama: Any
 ) -> None:
-    """They would answer too: with numbers that mean nothing."""
+    """They would return meaningless numbers."""
     with pytest.raises(ModelLoadError, match=r"t5\.gguf has an encoder.*; use a causal"):
         open_llama(gguf_models.t5_encoder(tmp_path / "t5.gguf"))
     with pytest.raises(ModelLoadError, match=r"bert\.gguf looks at the whole text.*; use a causal"):
@@ -301,7 +299,7 @@ def test_quantized_values_without_flash_attention_are_refused_with_llama_cpps_re
 def test_quantized_caches_of_heads_that_they_do_not_divide_are_refused(
     path: Path, open_llama: Any, option: str, flash_attn: bool | None, kind: str
 ) -> None:
-    """Without flash attention llama.cpp accepts them, and all of its numbers are wrong."""
+    """Without flash attention, llama.cpp accepts them and computes wrong numbers."""
     with pytest.raises(ModelLoadError, match=f"{option}: {kind} quantizes 32 values together"):
         open_llama(path, exact=False, flash_attn=flash_attn, **{option: kind})
 
@@ -351,16 +349,12 @@ def test_no_option_changes_the_numbers(
     )
 
 
-def test_the_context_is_the_smaller_of_what_is_asked_and_what_was_trained(
-    path: Path, open_llama: Any
-) -> None:
+def test_the_context_is_the_smaller_of_option_and_training(path: Path, open_llama: Any) -> None:
     for asked, length in ((0, gguf_models.CONTEXT), (100, 100), (4096, gguf_models.CONTEXT)):
         assert open_llama(path, n_ctx=asked).engine.info.context_length == length
 
 
-def test_a_seed_of_the_options_is_that_of_completions_without_one(
-    path: Path, open_llama: Any
-) -> None:
+def test_the_seed_option_is_the_default_of_completions(path: Path, open_llama: Any) -> None:
     seeded = open_llama(path, seed=7)
     first = seeded.complete(PROMPT, max_tokens=8, temperature=2.0)
     assert seeded.complete(PROMPT, max_tokens=8, temperature=2.0).tokens == first.tokens
@@ -512,7 +506,7 @@ def test_the_fingerprint_is_that_of_all_files(
         open_llama(tmp_path / parts[0].name)
 
 
-def test_what_is_evaluated_together_counts_and_by_how_many_threads_does_not(
+def test_the_fingerprint_depends_on_batch_sizes_but_not_on_threads(
     path: Path, open_llama: Any
 ) -> None:
     def told(**options: Any) -> tuple[str, list[float]]:
@@ -659,7 +653,7 @@ def unknown_architecture(folder: Path) -> Path:
     return path
 
 
-def test_llama_cpps_log_is_silent_unless_it_is_asked_for(path: Path, tmp_path: Path) -> None:
+def test_llama_cpps_log_is_silent_by_default(path: Path, tmp_path: Path) -> None:
     wrong = unknown_architecture(tmp_path)
     done = run_python(LOAD_AND_FAIL, path, wrong, "no")
     assert (done.returncode, done.stdout, done.stderr) == (0, "refused\n", "")
@@ -708,7 +702,7 @@ def test_wrappers_of_one_created_engine_share_it(path: Path) -> None:
     assert len(second.complete("The").tokens) <= 2
 
 
-def test_the_memory_goes_with_the_last_wrapper(path: Path, native: bool) -> None:
+def test_closing_the_last_wrapper_frees_the_memory(path: Path, native: bool) -> None:
     created = LLaMa.create(model_path=str(path), n_ctx=256, n_threads=1, use_extension=native)
     engine = weakref.ref(created["engine"])
     parts = weakref.ref(created["engine"].context.model), weakref.ref(created["engine"].session)
@@ -747,7 +741,7 @@ def test_models_of_one_engine_in_the_config_load_it_once(path: Path, tmp_path: P
         assert len(b.complete("The").tokens) == 4
 
 
-def test_the_fingerprint_tells_models_apart(
+def test_the_fingerprint_distinguishes_models(
     gguf_file: GgufFile,
     path: Path,
     adapters: tuple[Path, Path],
@@ -780,7 +774,7 @@ def test_the_fingerprint_tells_models_apart(
     assert len({same, *others}) == len(others) + 1
 
 
-def test_a_model_says_what_it_is(path: Path, open_llama: Any, gguf_file: GgufFile) -> None:
+def test_the_info_describes_the_model(path: Path, open_llama: Any, gguf_file: GgufFile) -> None:
     info = open_llama(path).engine.info
     assert info.name == path.name
     assert info.vocabulary_size == 276

@@ -76,7 +76,7 @@ def test_a_tree_is_within_the_tolerance(files: dict[str, Path], weights: str, ex
     model.close()
 
 
-def test_exact_mode_equals_the_twin_in_float32(smol_f32: Path) -> None:
+def test_exact_mode_equals_the_reference_in_float32(smol_f32: Path) -> None:
     model = LLaMa(**LLaMa.create(model_path=str(smol_f32), n_ctx=512, exact=True))
     plain = Plain(smol_f32)
     base = model.as_model().encode(PROMPT)
@@ -87,7 +87,7 @@ def test_exact_mode_equals_the_twin_in_float32(smol_f32: Path) -> None:
     model.close()
 
 
-def test_it_makes_sense(smol: Any) -> None:
+def test_the_model_gives_sensible_answers(smol: Any) -> None:
     result = smol.choose("The capital of France is", [" Paris", " Lyon", " Rome"])
     assert result.choice == " Paris"
     assert result.best.logprob == pytest.approx(-0.26, abs=0.2)
@@ -129,7 +129,7 @@ def test_memory_beyond_the_cache_is_small() -> None:
 @pytest.mark.parametrize(
     "example", [pytest.param(e, marks=[pytest.mark.soak] * (e != "triage")) for e in ROWS]
 )
-def test_examples_are_in_cpp_what_core_makes_of_them(smol_f32: Path, example: str) -> None:
+def test_examples_in_cpp_equal_core(smol_f32: Path, example: str) -> None:
     program = Automaton.from_file(EXAMPLES / example / f"{example}.yaml").bind(ROWS[example])
     found = []
     for way in (True, False):

@@ -72,9 +72,7 @@ def test_byte_level_round_trip_is_exact(byte_level: Tokenizer, text: str, at_sta
 
 @settings(deadline=None)
 @given(text=SENTENCEPIECE_TEXT)
-def test_sentencepiece_round_trip_adds_a_blank_at_the_start_only(
-    sentencepiece: Tokenizer, text: str
-) -> None:
+def test_sentencepiece_adds_a_space_at_the_start_only(sentencepiece: Tokenizer, text: str) -> None:
     inside = one(sentencepiece, text, at_start=False)
     assert sentencepiece.detokenize(inside) == text.encode()
     expected = b" " + text.encode() if text else b""
@@ -82,7 +80,7 @@ def test_sentencepiece_round_trip_adds_a_blank_at_the_start_only(
 
 
 @pytest.mark.parametrize("text", HARD)
-def test_hard_text_comes_back_whole(
+def test_difficult_texts_survive_a_round_trip(
     byte_level: Tokenizer, sentencepiece: Tokenizer, text: str
 ) -> None:
     for tokenizer in (byte_level, sentencepiece):
@@ -107,7 +105,7 @@ def test_several_texts_are_tokenized_as_each_alone(byte_level: Tokenizer) -> Non
     assert byte_level.tokenize([], True, False) == []
 
 
-def test_characters_split_over_tokens_come_back_whole(byte_level: Tokenizer) -> None:
+def test_characters_split_over_tokens_survive_a_round_trip(byte_level: Tokenizer) -> None:
     tokens = one(byte_level, "😀")
     assert len(tokens) == 4
     assert [byte_level.detokenize([token]) for token in tokens] == [
@@ -120,17 +118,19 @@ def test_bytes_that_no_token_spells_become_byte_tokens(sentencepiece: Tokenizer)
     assert [sentencepiece.detokenize([token]) for token in tokens] == [b"\xc3", b"\xa9"]
 
 
-def test_a_blank_goes_before_the_first_word_of_a_sequence_only(sentencepiece: Tokenizer) -> None:
+def test_a_space_is_added_before_the_first_word_of_a_sequence_only(
+    sentencepiece: Tokenizer,
+) -> None:
     assert sentencepiece.detokenize(one(sentencepiece, "the Paris")) == b" the Paris"
     inside = one(sentencepiece, "the Paris", at_start=False)
     assert sentencepiece.detokenize(inside) == b"the Paris"
     assert one(sentencepiece, " the", at_start=False) == one(sentencepiece, "the")
 
 
-def test_a_blank_never_goes_after_a_word_that_was_added_to_the_vocabulary(
+def test_no_space_is_added_after_an_added_word(
     gguf_file: GgufFile,
 ) -> None:
-    """llama.cpp puts one there: text between two tokens, that nobody wrote."""
+    """llama.cpp would add one there."""
     words = (("Paris", TokenType.USER_DEFINED), ("Par", TokenType.USER_DEFINED))
     tokenizer = tokenizer_of(gguf_file("llama", sentencepiece=True, specials=words))
     word = next(t for t in range(tokenizer.size) if tokenizer.text_of(t) == "Paris")
@@ -153,7 +153,7 @@ def test_words_added_to_the_vocabulary_are_ordinary_text(gguf_file: GgufFile) ->
     assert tokenizer.vocabulary()[long] == b"x" * 200
 
 
-def test_a_long_token_of_many_bytes_comes_back_whole(gguf_file: GgufFile) -> None:
+def test_a_long_token_survives_a_round_trip(gguf_file: GgufFile) -> None:
     words = (("😀" * 40, TokenType.USER_DEFINED), ("東" * 22, TokenType.NORMAL))
     tokenizer = tokenizer_of(gguf_file("llama", sentencepiece=True, specials=words))
     assert tokenizer.detokenize([tokenizer.size - 2]) == ("😀" * 40).encode()
@@ -172,7 +172,7 @@ def test_a_vocabulary_has_the_bytes_of_each_token(
         assert {bytes([byte]) for byte in range(256)} <= set(vocabulary)
 
 
-def test_surfaces_are_those_that_llama_cpp_detokenizes(gguf_file: GgufFile) -> None:
+def test_token_bytes_equal_llama_cpps(gguf_file: GgufFile) -> None:
     path = gguf_file("llama")
     twin = llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
     tokenizer = tokenizer_of(path)
@@ -229,10 +229,10 @@ def test_special_tokens_in_user_text_stay_text(byte_level: Tokenizer, text: str)
 
 @pytest.mark.parametrize("text", ["<s>", "a</s>b", "<unk>", "the <tool_call> is<tool_call>"])
 @pytest.mark.parametrize("at_start", [True, False])
-def test_special_tokens_stay_text_where_a_blank_is_put_before_the_first_word(
+def test_special_tokens_stay_text_if_a_space_is_added(
     gguf_file: GgufFile, text: str, at_start: bool
 ) -> None:
-    """Neither parsed, nor blanks added after the cuts."""
+    """They are not parsed, and no spaces are added after the splits."""
     specials = (("<tool_call>", TokenType.USER_DEFINED),)
     tokenizer = tokenizer_of(gguf_file("llama", sentencepiece=True, specials=specials))
     tokens = one(tokenizer, text, at_start)
@@ -241,7 +241,7 @@ def test_special_tokens_stay_text_where_a_blank_is_put_before_the_first_word(
 
 
 def test_special_tokens_that_merges_would_spell_stay_text(gguf_file: GgufFile) -> None:
-    """SentencePiece merges what gives any token, also a control token."""
+    """SentencePiece merges texts to any token, also to a control token."""
     pieces = (("</", TokenType.NORMAL), ("s>", TokenType.NORMAL))
     tokenizer = tokenizer_of(gguf_file("llama", sentencepiece=True, specials=pieces))
     assert tokenizer.eos == (2,)
@@ -266,7 +266,7 @@ def test_special_tokens_are_parsed_in_trusted_pieces(make_llama: Any) -> None:
 
 
 def test_all_tokens_that_end_a_text_are_known(gguf_file: GgufFile) -> None:
-    """The file's EOS, and what llama.cpp knows to end a turn by its name."""
+    """The file's EOS, and tokens that llama.cpp recognizes by name."""
     specials = (
         *gguf_models.SPECIALS,
         ("<|im_end|>", TokenType.CONTROL),
@@ -286,7 +286,7 @@ def test_text_that_is_not_unicode_is_a_clear_error(make_llama: Any) -> None:
 
 
 def test_a_vocabulary_without_some_byte_is_refused(gguf_file: GgufFile) -> None:
-    """At such a character llama.cpp would end the process."""
+    """llama.cpp would abort the process at such a character."""
 
     def forget(writer: Any) -> None:
         words = writer.kv_data[0]["tokenizer.ggml.tokens"].value
@@ -328,7 +328,7 @@ def with_split(gguf_file: GgufFile, name: str) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("names", [SPLITS[:2], pytest.param(SPLITS[2:], marks=pytest.mark.soak)])
-def test_300000_characters_without_a_border_are_tokenized(
+def test_300000_characters_without_a_word_boundary_are_tokenized(
     gguf_file: GgufFile, names: list[str]
 ) -> None:
     files = [with_split(gguf_file, name) for name in names]
@@ -336,7 +336,7 @@ def test_300000_characters_without_a_border_are_tokenized(
     assert done.returncode == 0, (done.stdout[-200:], done.stderr[-500:])
 
 
-def test_300000_characters_are_tokenized_where_text_is_not_split(sentencepiece: Tokenizer) -> None:
+def test_300000_characters_are_tokenized_without_text_splitting(sentencepiece: Tokenizer) -> None:
     for name in ("letters", "blanks", "digits", "signs", "words"):
         text = RUNS[name]
         assert sentencepiece.detokenize(one(sentencepiece, text, False)) == text.encode()
@@ -381,7 +381,7 @@ def test_long_text_has_the_tokens_that_llama_cpp_gives(gguf_file: GgufFile, name
         assert one(tokenizer, text) == expected
 
 
-def test_text_for_which_there_is_no_stack_is_a_clear_error(
+def test_text_without_memory_for_the_stack_is_a_clear_error(
     byte_level: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = "a" * (MAX_SMALL_STACK_BYTES + 1)

@@ -1,4 +1,4 @@
-"""Trees, rows and completions in any order, within one another, interrupted: no wrong score."""
+"""Trees, rows and completions in any order, nested and interrupted: no wrong score."""
 
 from __future__ import annotations
 
@@ -13,13 +13,19 @@ import pytest
 
 from autocog_core import EngineError, Prompt, TokenPiece
 from tests.support.llamacpp.plain_llama import Plain
-from tests.support.llamacpp.tree_calls import ARCHITECTURES, BOTH, TOLERANCE, check_account, query
+from tests.support.llamacpp.tree_calls import (
+    ARCHITECTURES,
+    BOTH,
+    TOLERANCE,
+    check_sequence_lengths,
+    query,
+)
 from tests.support.llamacpp.watched_decode import WatchedDecode
 from tests.support.soak import count
 
 
 class Mixed:
-    """Random calls on one model, each checked against the twin."""
+    """Random calls on one model, each compared with the reference."""
 
     def __init__(self, model: Any, plain: Plain, tolerance: float, drawn: random.Random) -> None:
         self.model = model
@@ -75,7 +81,7 @@ class Mixed:
             self.check_completion(prompt, one.tokens, one.logprobs)
 
     def nested(self) -> None:
-        """A call while a completion is running; it may be refused, and must not disturb it."""
+        """Make a call during a completion, which it must not affect. It may be refused."""
         if self.drawn.random() < 0.5:
             try:
                 self.drawn.choice([self.tree, self.row, self.complete])(1)
@@ -107,13 +113,13 @@ def test_calls_in_any_order(mixed: Any, architecture: str, sequences: int) -> No
     calls = mixed(architecture, sequences, n_ctx=256, n_batch=24, n_seq_max=sequences)
     for _ in range(25):
         calls.call()
-        check_account(calls.model)
+        check_sequence_lengths(calls.model)
         assert not calls.model.engine.session.active_sequences
 
 
 @pytest.mark.parametrize("architecture", ["mamba", "lfm2"])
-def test_a_completion_goes_on_from_its_own_prompt(mixed: Any, architecture: str) -> None:
-    """Two prompts of one length, of which the other one was asked first."""
+def test_a_completion_continues_its_own_prompt(mixed: Any, architecture: str) -> None:
+    """Two prompts have the same length; the other one was evaluated first."""
     calls = mixed(architecture, 0)
     calls.model.engine.row([1, 2, 3, 4])
     done = calls.model.complete(Prompt((TokenPiece((50, 51, 52, 53)),)), max_tokens=3)
@@ -132,7 +138,7 @@ def test_long_prompts_of_recurrent_models_take_full_batches(
 
 
 def interrupted(drawn: random.Random, call: Callable[[], object]) -> None:
-    """Make a call that is interrupted at a random moment, as Ctrl-C would, if it takes so long."""
+    """Interrupt a call at a random moment, as Ctrl-C does, unless it ends before."""
     armed = True
 
     def interrupt(*_: Any) -> None:
@@ -154,7 +160,7 @@ def interrupted(drawn: random.Random, call: Callable[[], object]) -> None:
 
 @BOTH
 @pytest.mark.parametrize("architecture", ["llama", "mamba"])
-def test_an_interrupt_before_the_release_leaves_nothing_held(
+def test_after_an_interrupt_before_finish_no_sequence_is_held(
     mixed: Any, architecture: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = mixed(architecture, 5, n_seq_max=4)

@@ -1,4 +1,4 @@
-"""Automata in C++ against core's evaluator over ctypes, on automata that nobody wrote."""
+"""Random automata: the extension against core's evaluator over ctypes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.support.llamacpp.drawn_automata import (
 
 pytestmark = pytest.mark.skipif(load_extension().module is None, reason="there is no extension")
 
-#: File, and settings of the context: chunks, rounds and evictions happen in all but the first.
+#: Architecture, file options and backend options. All but the first need several decodes.
 ODD = {"merges": MORE_MERGES, "edit": favour}
 KINDS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "llama": ("llama", ODD, {}),
@@ -73,8 +73,8 @@ def compared(pair: Any, examples: int, number: int = 0) -> Counter[str]:
     return seen
 
 
-#: In how many of the 300 each of these has to happen, or the test would say little.
-LEAST = {
+#: Minimum number of the 300 cases in which each of these must happen, for a meaningful test.
+MIN_CASES = {
     **dict.fromkeys(("a text, scored", "a text, given", "an empty text", "more than ASCII"), 20),
     **dict.fromkeys(("norm: sum", "norm: mean", "norm: per_byte", "norm: pmi"), 15),
     **dict.fromkeys(("end: none", "end: text", "end: EOS"), 12),
@@ -114,25 +114,25 @@ ROWS: list[dict[str, Any]] = [
 ]
 
 
-def test_some_automata_are_what_core_makes_of_them(pair: Any) -> None:
+def test_some_automata_equal_core(pair: Any) -> None:
     seen = compared(pair, examples=12)
     assert seen["compared"] >= 60
-    never = {what for what, least in LEAST.items() if least >= 12 and not seen[what]}
+    never = {case for case, count in MIN_CASES.items() if count >= 12 and not seen[case]}
     assert not never, f"never happened: {never}"
 
 
 @pytest.mark.soak
-def test_every_automaton_is_what_core_makes_of_it(pair: Any) -> None:
+def test_many_automata_equal_core(pair: Any) -> None:
     seen = compared(pair, examples=60, number=10)
     assert seen["compared"] >= 300
-    seldom = {what: seen[what] for what, least in LEAST.items() if seen[what] < least}
+    seldom = {case: seen[case] for case, count in MIN_CASES.items() if seen[case] < count}
     assert not seldom, f"happened too seldom to say much: {seldom}"
 
 
 @pytest.mark.parametrize("concurrency", [1, 3, 4])
 @pytest.mark.parametrize("kind", ["llama", "gemma3", "mamba"])
-def test_rows_are_what_core_makes_of_them(pair: Any, kind: str, concurrency: int) -> None:
-    """Faulty rows are no end of the others, and each fault is in the words of core."""
+def test_rows_equal_core(pair: Any, kind: str, concurrency: int) -> None:
+    """Faulty rows do not stop the others, and the errors are those of core."""
     results: list[list[Any]] = []
     for model in pair(kind):
         model.engine.forget()
@@ -147,7 +147,7 @@ def test_rows_are_what_core_makes_of_them(pair: Any, kind: str, concurrency: int
     assert len(results[0]) == len(ROWS)
 
 
-def test_of_several_paths_that_do_not_fit_the_first_is_told(pair: Any) -> None:
+def test_the_error_names_the_first_path_that_does_not_fit(pair: Any) -> None:
     automaton = Automaton(
         [
             Text(uid="t", text="Paris:", successors="c"),

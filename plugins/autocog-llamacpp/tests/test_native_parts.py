@@ -27,7 +27,7 @@ from autocog_core.toolkit.stop_strings import find_first_stop
 from autocog_llamacpp import LLaMa
 from autocog_llamacpp.extension.load import load_extension
 from tests.support.llamacpp.gguf_models import SPECIALS, gguf
-from tests.support.llamacpp.tree_calls import check_account
+from tests.support.llamacpp.tree_calls import check_sequence_lengths
 
 _native = load_extension().module
 pytestmark = pytest.mark.skipif(_native is None, reason="there is no extension")
@@ -187,9 +187,9 @@ def session(make_llama: Any) -> Any:
 
 def check_still_works(session: Any) -> None:
     """Check that the next call works, and that the bookkeeping of memory is correct."""
-    before = session.native.score_trees([QUERY])[0][0]
+    before = session.native.score_trees([QUERY])[0]["values"]
     assert np.isfinite(before).all()
-    check_account(session.model)
+    check_sequence_lengths(session.model)
 
 
 @pytest.mark.parametrize("problem", WRONG_QUERIES)

@@ -97,7 +97,7 @@ def test_the_target_holds_the_weights_of_the_source(files: Files, name: str) -> 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("name", TYPES)
-def test_every_type_that_is_offered_can_be_made(files: Files, name: str) -> None:
+def test_every_listed_type_can_be_written(files: Files, name: str) -> None:
     done = quantize(files.source, files.target, name)
     assert done.target.quantization == name
     bits = done.target.bits_per_weight
@@ -125,7 +125,7 @@ def test_a_type_may_be_written_in_any_case(written: str, name: str) -> None:
     assert resolve_type(written) == name
 
 
-def test_an_unknown_type_gets_the_nearest_and_all_that_there_are(files: Files) -> None:
+def test_an_unknown_type_is_refused_with_a_suggestion_and_all_types(files: Files) -> None:
     with pytest.raises(InputError, match="Q4_K_N") as caught:
         quantize(files.source, files.target, "Q4_K_N")
     assert 'did you mean "Q4_K_' in caught.value.hint
@@ -135,20 +135,20 @@ def test_an_unknown_type_gets_the_nearest_and_all_that_there_are(files: Files) -
     assert caught.value.hint == f"types: {', '.join(TYPES)}"
 
 
-def test_a_type_that_needs_an_importance_matrix_says_so(files: Files) -> None:
+def test_a_type_that_needs_an_importance_matrix_is_refused(files: Files) -> None:
     for name in IMPORTANCE_MATRIX_TYPES:
         with pytest.raises(InputError, match="importance matrix"):
             quantize(files.source, files.target, name)
     # llama.cpp itself agrees.
     request = {"source": str(files.source), "target": str(files.target), "threads": 1}
-    number = llama_cpp.LLAMA_FTYPE_MOSTLY_IQ2_XXS
-    work = module._Work(read_gguf_info(files.source), files.target, None)
+    code = llama_cpp.LLAMA_FTYPE_MOSTLY_IQ2_XXS
+    job = module._QuantizeJob(read_gguf_info(files.source), files.target, None)
     with pytest.raises(EngineError, match=r"llama\.cpp failed: .*imatrix"):
-        module._run({**request, "ftype": number, "requantize": False}, work)
+        module._run({**request, "ftype": code, "requantize": False}, job)
     assert files.left() == set()
 
 
-def test_progress_is_told_for_every_tensor(files: Files) -> None:
+def test_progress_is_reported_for_every_tensor(files: Files) -> None:
     calls: list[tuple[int, int, str]] = []
     quantize(files.source, files.target, "Q8_0", on_progress=lambda *told: calls.append(told))
     names = [tensor.name for tensor in gguf.GGUFReader(files.source).tensors]
@@ -167,7 +167,7 @@ def test_threads_make_no_difference(files: Files) -> None:
         quantize(files.source, files.folder / "third.gguf", "Q4_0", threads=0)
 
 
-def test_rows_that_do_not_suit_a_type_are_counted(
+def test_rows_that_do_not_fit_the_type_are_counted(
     files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gguf_files, "WIDTH", 96)
@@ -179,7 +179,7 @@ def test_rows_that_do_not_suit_a_type_are_counted(
 
 
 @pytest.mark.parametrize("name", ["F32", "Q4_0"])
-def test_what_is_quantized_is_quantized_again_only_on_request(tmp_path: Path, name: str) -> None:
+def test_a_quantized_file_is_quantized_only_on_request(tmp_path: Path, name: str) -> None:
     source = gguf_files.write(tmp_path / "source.gguf", Type.Q4_1)
     target = tmp_path / "target.gguf"
     with pytest.raises(InputError, match="already quantized") as caught:
@@ -201,7 +201,7 @@ def test_a_target_that_exists_is_replaced_only_on_request(files: Files) -> None:
     assert files.left() == {"target.gguf"}
 
 
-def test_a_target_that_appears_meanwhile_is_not_replaced(files: Files) -> None:
+def test_a_target_that_appears_during_the_work_is_not_replaced(files: Files) -> None:
     with pytest.raises(InputError, match="exists"):
         quantize(
             files.source,
@@ -214,7 +214,7 @@ def test_a_target_that_appears_meanwhile_is_not_replaced(files: Files) -> None:
 
 
 @pytest.mark.parametrize("how", ["same", "symbolic link", "hard link", "other spelling"])
-def test_the_source_is_never_the_target(files: Files, how: str) -> None:
+def test_the_source_is_refused_as_target(files: Files, how: str) -> None:
     target = files.target
     if how == "symbolic link":
         target.symlink_to(files.source)
@@ -230,7 +230,7 @@ def test_the_source_is_never_the_target(files: Files, how: str) -> None:
     assert files.source.read_bytes() == before
 
 
-def test_a_target_that_cannot_be_is_said_before_any_work(files: Files) -> None:
+def test_an_invalid_target_is_an_error_before_any_work(files: Files) -> None:
     with pytest.raises(InputError, match="no such folder"):
         quantize(files.source, files.folder / "nowhere" / "x.gguf", "Q8_0")
     with pytest.raises(InputError, match="is no file"):
@@ -241,7 +241,7 @@ def test_a_target_that_cannot_be_is_said_before_any_work(files: Files) -> None:
         quantize(files.source, files.folder / ("x" * 300), "Q8_0")
 
 
-def test_a_source_that_is_no_model_is_said_before_any_work(files: Files) -> None:
+def test_an_invalid_source_is_an_error_before_any_work(files: Files) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         quantize(files.folder / "x.gguf", files.target, "Q8_0")
     files.source.write_bytes(b"text")
@@ -258,7 +258,7 @@ def test_llama_cpps_reason_is_in_the_error(files: Files) -> None:
     assert files.left() == set()
 
 
-def test_what_on_progress_raises_ends_the_work_and_leaves_nothing(files: Files) -> None:
+def test_an_error_of_on_progress_stops_the_work_and_leaves_nothing(files: Files) -> None:
     def stop(*told: Any) -> None:
         raise ZeroDivisionError
 
@@ -267,24 +267,24 @@ def test_what_on_progress_raises_ends_the_work_and_leaves_nothing(files: Files) 
     assert files.left() == set()
 
 
-def test_too_little_room_is_said_before_anything_is_written(
+def test_too_little_disk_space_is_an_error_before_writing(
     files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(files.folder)
     size = quantize(files.source, files.target, "Q8_0").target.size
     files.target.unlink()
-    for free, enough in ((size, False), (size + 2 * module._SPARE, True)):
+    for free, enough in ((size, False), (size + 2 * module._MIN_FREE_BYTES, True)):
         monkeypatch.setattr(shutil, "disk_usage", lambda path, free=free: usage._replace(free=free))
         if enough:
             quantize(files.source, files.target, "Q8_0")
             continue
-        with pytest.raises(EngineError, match=f"too little room.* {free} are free"):
+        with pytest.raises(EngineError, match=f"too little space.* {free} are free"):
             quantize(files.source, files.target, "Q8_0")
         assert files.left() == set()
 
 
 @posix
-def test_a_disk_that_is_full_in_the_middle_leaves_nothing(files: Files) -> None:
+def test_a_disk_that_gets_full_leaves_nothing(files: Files) -> None:
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -329,7 +329,7 @@ def use_worker(files: Files, name: str) -> Path:
 
 
 @posix
-def test_an_assertion_that_fails_in_llama_cpp_is_an_error_here(
+def test_a_failed_assertion_in_llama_cpp_is_an_error(
     files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_WORKER", use_worker(files, "crash"))
@@ -338,11 +338,9 @@ def test_an_assertion_that_fails_in_llama_cpp_is_an_error_here(
     assert files.left() == set()
 
 
-def test_a_file_that_llama_cpp_did_not_write_to_its_end_is_not_taken(
-    files: Files, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_incomplete_result_is_refused(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_WORKER", use_worker(files, "short"))
-    with pytest.raises(EngineError, match="not whole: is cut short") as caught:
+    with pytest.raises(EngineError, match="incomplete file: is cut short") as caught:
         quantize(files.source, files.target, "Q8_0")
     assert "full?" in caught.value.hint
     assert files.left() == set()
@@ -384,7 +382,7 @@ def test_an_interrupt_stops_the_work_at_once_and_leaves_nothing(files: Files) ->
 
 
 @posix
-def test_a_worker_whose_parent_is_gone_cleans_up_and_ends(files: Files) -> None:
+def test_a_worker_without_its_parent_cleans_up_and_ends(files: Files) -> None:
     written = files.folder / "written"
     written.write_bytes(bytes(100))
     request = f'{{"source": "{files.source}", "target": "{written}"}}'
@@ -400,13 +398,13 @@ def test_a_worker_whose_parent_is_gone_cleans_up_and_ends(files: Files) -> None:
 
 
 @pytest.mark.slow
-def test_smollm2_goes_to_float(smol_f32: Path) -> None:
+def test_smollm2_is_dequantized(smol_f32: Path) -> None:
     assert read_gguf_info(smol_f32).bits_per_weight == 32
     assert_same_weights(gguf_path(SMOL), smol_f32, 0, None if SOAK else 20)
 
 
 @pytest.mark.soak
-def test_smollm2_goes_back_from_float(smol_f32: Path, tmp_path: Path) -> None:
+def test_smollm2_is_requantized_from_float(smol_f32: Path, tmp_path: Path) -> None:
     done = quantize(smol_f32, tmp_path / "q8.gguf", "Q8_0")
     assert done.target.bits_per_weight == pytest.approx(8.5, abs=0.01)
     assert done.target.parameters == done.source.parameters
@@ -421,7 +419,7 @@ def test_smollm2_goes_back_from_float(smol_f32: Path, tmp_path: Path) -> None:
         *(pytest.param(name, marks=pytest.mark.soak) for name in ("SIGTERM", "SIGHUP")),
     ],
 )
-def test_a_command_that_is_ended_leaves_nothing(tmp_path: Path, name: str) -> None:
+def test_a_terminated_command_leaves_nothing(tmp_path: Path, name: str) -> None:
     command = [str(Path(sys.executable).with_name("autocog")), "gguf", "quantize", SMOL]
     process = subprocess.Popen(
         [*command, str(tmp_path / "x.gguf"), "Q4_K_M", "--requantize", "--threads", "1"],

@@ -30,9 +30,9 @@ def text(drawn: random.Random, most: int) -> str:
 
 
 class Soak:
-    """Random calls on a model, and what the slow twin is to say of some of them.
+    """Random calls on a model, and results to compare with the slow reference.
 
-    The twin comes afterwards: it takes more memory than what is watched here.
+    The comparison comes last, because the reference needs more memory than the test allows.
     """
 
     def __init__(self, drawn: random.Random, most_choices: int) -> None:
@@ -86,7 +86,7 @@ class Soak:
         self.scores.append((list(sequence), begin, logprobs))
 
     def check(self, plain: Plain) -> int:
-        """Hold what was noted against the twin; how many calls."""
+        """Compare the recorded results with the reference. Return their number."""
         for sequence, row in self.rows:
             assert np.abs(row - plain.row(sequence)).max() < 1e-4
         for sequence, begin, logprobs in self.scores:
@@ -101,7 +101,7 @@ def check_calls(path: Path, calls: int, check_each: int, settle: int, **options:
     models = [LLaMa(**created).as_model() for _ in range(2)]
     drawn = random.Random(7)
     soaked = Soak(drawn, 400)
-    # Memory that is taken once: for the logits of the widest choice.
+    # Allocated once: memory for the logits of the widest choice.
     models[0].choose("Text:", [f" {number} and" for number in range(400)])
     process = psutil.Process()
     settled = 0
@@ -121,7 +121,7 @@ def check_calls(path: Path, calls: int, check_each: int, settle: int, **options:
 def test_many_calls_on_a_tiny_model(gguf_file: Callable[..., Path]) -> None:
     path = gguf_file(context=1024)
     calls, each, settle = count(60, 2000), count(10, 50), count(20, 200)
-    # Threads that wait for one another are slow for a model this small.
+    # For a small model, several threads are slow.
     check_calls(path, calls, each, settle, n_ctx=1024, n_threads=1)
 
 

@@ -1,4 +1,4 @@
-"""Forests by sequence sets and by copied states, against one sequence at a time from nothing."""
+"""Trees by sequence sets and by copied states, against single sequences without a cache."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ import pytest
 
 from autocog_core import TreeQuery
 from tests.support.llamacpp.plain_llama import Plain
-from tests.support.llamacpp.tree_calls import ARCHITECTURES, BOTH, TOLERANCE, check_account, query
+from tests.support.llamacpp.tree_calls import (
+    ARCHITECTURES,
+    BOTH,
+    TOLERANCE,
+    check_sequence_lengths,
+    query,
+)
 from tests.support.llamacpp.watched_decode import WatchedDecode
 from tests.support.soak import count
 
@@ -18,9 +24,9 @@ pytestmark = BOTH
 
 
 def score(model: Any, *queries: TreeQuery) -> list[Any]:
-    """Answers, with what the evaluator believes of its memory checked against llama.cpp's."""
+    """Score queries, and check the bookkeeping against llama.cpp's memory."""
     answers: list[Any] = model.as_model().client.greedy_tree(list(queries))
-    check_account(model)
+    check_sequence_lengths(model)
     return answers
 
 
@@ -39,10 +45,10 @@ def twin(gguf_file: Any) -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize("sequences", [3, 64])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_random_calls_equal_plain_ones(
+def test_random_calls_equal_the_reference(
     make_llama: Any, twin: Any, architecture: str, sequences: int
 ) -> None:
-    """Few sequences, cells and batch tokens: rounds, evictions and chunks all happen."""
+    """With few sequences, cells and batch tokens: the calls need several decodes and evictions."""
     model = make_llama(architecture, n_ctx=256, n_batch=16, n_seq_max=sequences)
     plain = twin(architecture)
     drawn = random.Random(sequences)
@@ -66,7 +72,7 @@ def test_random_calls_equal_plain_ones(
 
 
 @pytest.mark.parametrize("architecture", ["llama", "lfm2"])
-def test_the_likeliest_tokens_at_nodes(make_llama: Any, twin: Any, architecture: str) -> None:
+def test_top_tokens_at_nodes(make_llama: Any, twin: Any, architecture: str) -> None:
     model, plain = make_llama(architecture), twin(architecture)
     mask = np.zeros(model.as_model().info.vocabulary_size, dtype=bool)
     mask[::3] = True
@@ -80,8 +86,8 @@ def test_the_likeliest_tokens_at_nodes(make_llama: Any, twin: Any, architecture:
         assert np.abs(answer.top_logprobs[row] - expected[best]).max() < 1e-4
 
 
-def test_what_was_seen_is_not_evaluated_again(make_llama: Any) -> None:
-    """Floors: the prompt once, inner nodes once a call, shared beginnings once for all rows."""
+def test_cached_tokens_are_not_evaluated_again(make_llama: Any) -> None:
+    """The prompt once, inner nodes once per call, shared prefixes once for all rows."""
     model = make_llama()
     prompt = list(range(40, 90))
     choices = [[1, 2, 3], [1, 4], [5]]
@@ -109,7 +115,7 @@ def test_several_recent_prompts_stay_in_memory(make_llama: Any) -> None:
     assert again == [1] * len(prompts)
 
 
-def test_what_is_not_used_makes_room(make_llama: Any) -> None:
+def test_unused_sequences_are_evicted(make_llama: Any) -> None:
     model = make_llama(n_ctx=256)
     for start in range(8):
         prompt = [start, *range(10, 210)]
@@ -135,7 +141,7 @@ def test_a_path_as_long_as_the_context(make_llama: Any) -> None:
 
 
 @pytest.mark.parametrize("architecture", ["mamba", "lfm2"])
-def test_states_are_kept_where_later_calls_go_on(make_llama: Any, architecture: str) -> None:
+def test_states_are_cached_where_later_calls_continue(make_llama: Any, architecture: str) -> None:
     model = make_llama(architecture)
     prompt = list(range(40, 90))
     choices = [[1, 2, 3], [1, 4], [5]]
@@ -155,8 +161,8 @@ def test_forks_within_forks_with_few_states(make_llama: Any, twin: Any, architec
     assert np.abs(twin(architecture).values(asked) - answer.values).max() < 1e-4
 
 
-def test_a_window_that_forgets_is_noticed(make_llama: Any, twin: Any) -> None:
-    """Sliding windows let llama.cpp reuse cells of the past, which shorter prompts then lack."""
+def test_tokens_removed_by_a_sliding_window_are_evaluated_again(make_llama: Any, twin: Any) -> None:
+    """With a sliding window, llama.cpp reuses cells of old tokens, which shorter prompts need."""
     model = make_llama("gemma3", n_ctx=256, n_batch=32)
     plain = twin("gemma3")
     drawn = random.Random(0)

@@ -1,4 +1,4 @@
-"""Automata for both sessions, drawn by Hypothesis, and their trees held against each other."""
+"""Random automata for both implementations, from Hypothesis, and a comparison of their trees."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ Draw = Callable[[st.SearchStrategy[Any]], Any]
 Result = ThoughtTree | AutocogError
 
 BYTES = byte_values()
-#: Tokens that no text has, in which stops begin and characters end.
+#: Unusual tokens, in which stop strings begin and characters end.
 ODD = ((BYTES[0xA9], "."), (BYTES[0xA5], "a"), ("b", "."), ("a", "."), ("1", BYTES[0x0A]))
 MORE_MERGES = (*MERGES, ("a", "b"), (BYTES[0xC3], BYTES[0xA9]), *ODD)
-#: The mark is a special token of the tiny files that ends nothing.
+#: The mark is a special token of the tiny files that does not end a text.
 WORLD = replace(
     LARGE,
     mark="<|start|>",
-    # Most begin inside of a token, or end there.
+    # Most of them begin or end inside a token.
     stops=(".", ".", ".", "a", "a", "\n", "0", "n", "b", "ab", "é", "a.", "1\n"),
     sets=(
         *LARGE.sets,
@@ -50,29 +50,29 @@ WORLD = replace(
     ),
     free=st.booleans(),
 )
-#: What goes in circles has thousands.
-MOST_PATHS = 40
-#: Log-probabilities may be apart so far, for each token.
+#: Automata with cycles have thousands.
+MAX_PATHS = 40
+#: Maximum difference of log-probabilities per token.
 TOLERANCE = 1e-5
 NUMBERS = ("logprobs", "path_logprob", "prob")
 COUNTS = ("model_calls", "tokens_evaluated", "unique_tokens")
-#: Not token by token: a path of it may be longer than the context.
+#: A path of it can be longer than the context.
 LONG = "a.b 1" * 20
 
 
 def favour(writer: Any) -> None:
-    """Make bytes of the world's parts, longer tokens and ends likelier than other bytes."""
+    """Make tokens of the generated automata likelier than other bytes."""
     weights = writer.tensors[0]["output.weight"].tensor
     likelier = [*sorted(set("".join(WORLD.parts).encode())), *range(256, len(weights))]
     weights[np.array(likelier)] *= 1.5
-    odd = 256 + len(MERGES) + 2
-    ends = [*range(odd, odd + len(ODD)), odd + len(ODD) + 1]
+    first_odd = 256 + len(MERGES) + 2
+    ends = [*range(first_odd, first_odd + len(ODD)), first_odd + len(ODD) + 1]
     weights[[*ends, *"é日".encode()]] *= 1.5
 
 
 @dataclass(frozen=True)
 class Case:
-    """An automaton, and how it is run: data that prints."""
+    """An automaton and its run options, as printable data."""
 
     actions: tuple[Action, ...]
     budget: Budget
@@ -83,22 +83,22 @@ class Case:
         return Automaton(self.actions, {"named": WORLD.sets[0]})
 
     def runs(self) -> list[dict[str, Any]]:
-        """Arguments of the runs that are compared; in the second, much is in memory already."""
+        """Return the arguments of the compared runs. The second one finds cached tokens."""
         best = {"order": "best_first", "top": self.top, "budget": self.budget}
-        return [{"budget": self.budget}, {"budget": Budget(paths=MOST_PATHS)}, best]
+        return [{"budget": self.budget}, {"budget": Budget(paths=MAX_PATHS)}, best]
 
 
 @st.composite
 def cases(draw: Draw, bos: bool) -> Case:
-    drawn = [_on_one_model(draw, each, bos) for each in draw(graphs(WORLD, bos))]
-    first = drawn[0]
+    actions = [_on_one_model(draw, action, bos) for action in draw(graphs(WORLD, bos))]
+    first = actions[0]
     if isinstance(first, Text) and isinstance(first.text, str) and draw(seldom):
-        drawn[0] = replace(first, text=LONG[: draw(st.integers(60, 100))] + first.text)
+        actions[0] = replace(first, text=LONG[: draw(st.integers(60, 100))] + first.text)
     budget = Budget(
         tokens=draw(st.sampled_from([None, None, None, 3, 12, 40])),
-        paths=draw(st.sampled_from([MOST_PATHS, MOST_PATHS, MOST_PATHS, 1, 2, 5])),
+        paths=draw(st.sampled_from([MAX_PATHS, MAX_PATHS, MAX_PATHS, 1, 2, 5])),
     )
-    return Case(tuple(drawn), budget, draw(st.sampled_from([None, 1, 2])))
+    return Case(tuple(actions), budget, draw(st.sampled_from([None, 1, 2])))
 
 
 def _on_one_model(draw: Draw, action: Action, bos: bool) -> Action:
@@ -114,7 +114,7 @@ def _on_one_model(draw: Draw, action: Action, bos: bool) -> Action:
 
 
 def result_of(automaton: Automaton, model: Model, **options: Any) -> Result:
-    """A run's tree, or the error that it has ended with."""
+    """Return the tree of a run, or its error."""
     try:
         return automaton.run(model, **options)
     except AutocogError as error:
@@ -122,9 +122,9 @@ def result_of(automaton: Automaton, model: Model, **options: Any) -> Result:
 
 
 def check_equal(found: Result, expected: Result, counts: Sequence[str] = COUNTS) -> None:
-    """The tree of the extension is that of core's evaluator, node by node; or its error is.
+    """Check that the extension's tree or error equals that of core's evaluator.
 
-    :param counts: those of the statistics that must be the same.
+    :param counts: the statistics that must be equal.
     """
     if isinstance(found, AutocogError) or isinstance(expected, AutocogError):
         assert type(found) is type(expected), f"{found!r} is not {expected!r}"
@@ -133,30 +133,31 @@ def check_equal(found: Result, expected: Result, counts: Sequence[str] = COUNTS)
     assert found.provenance == {**expected.provenance, "evaluator": "engine"}
     assert found.stopped_by == expected.stopped_by
     assert [node.text for node in found.nodes] == [node.text for node in expected.nodes]
-    for number, (one, other) in enumerate(zip(found.nodes, expected.nodes, strict=True)):
+    for index, (node, expected_node) in enumerate(zip(found.nodes, expected.nodes, strict=True)):
         for field in fields(ThoughtNode):
             if field.name not in NUMBERS:
-                place = f"node {number}: {field.name}"
-                assert getattr(one, field.name) == getattr(other, field.name), place
-        assert len(one.logprobs) == len(other.logprobs)
-        for each, its_twin in zip(one.logprobs, other.logprobs, strict=True):
-            _check_near(each, its_twin, TOLERANCE)
-        _check_near(one.path_logprob, other.path_logprob, TOLERANCE * max(1, one.length))
-        # A share's logarithm is off by what its own score is, and by what its siblings' are.
-        _check_near(one.prob, other.prob, 2 * TOLERANCE * max(1, len(one.tokens)))
+                message = f"node {index}: {field.name}"
+                assert getattr(node, field.name) == getattr(expected_node, field.name), message
+        for logprob, expected_logprob in zip(node.logprobs, expected_node.logprobs, strict=True):
+            _check_near(logprob, expected_logprob, TOLERANCE)
+        tolerance = TOLERANCE * max(1, node.length)
+        _check_near(node.path_logprob, expected_node.path_logprob, tolerance)
+        # The error of a share includes the errors of the siblings.
+        tolerance = 2 * TOLERANCE * max(1, len(node.tokens))
+        _check_near(node.prob, expected_node.prob, tolerance)
     for name in counts:
         assert found.stats[name] == expected.stats[name], name
 
 
-def _check_near(one: float, other: float, tolerance: float) -> None:
-    # Equal first: both may be -inf.
-    assert one == other or abs(one - other) <= tolerance, f"{one} is not {other}"
+def _check_near(value: float, expected: float, tolerance: float) -> None:
+    # Both may be -inf.
+    assert value == expected or abs(value - expected) <= tolerance, f"{value} is not {expected}"
 
 
 def compare(case: Case, models: Sequence[LLaMa]) -> set[str]:
-    """Hold the runs of a case against each other; returns what has happened in them.
+    """Compare the runs of a case. Return the features that occurred.
 
-    :param models: in C++, and in Python.
+    :param models: in C++ and in Python.
     """
     seen: set[str] = set()
     for model in models:
@@ -171,19 +172,19 @@ def compare(case: Case, models: Sequence[LLaMa]) -> set[str]:
 
 
 def compare_sessions(models: Sequence[LLaMa], number: int, examples: int) -> Counter[str]:
-    """Compare so many cases; returns in how many of them each thing has happened."""
-    drawn = cases(models[0].as_model().info.adds_bos)
+    """Compare random cases. Return the number of cases in which each feature occurred."""
+    strategy = cases(models[0].as_model().info.adds_bos)
 
     def check(case: Case) -> Iterator[str]:
         yield "compared"
         yield from compare(case, models)
 
-    # Making a failing case small takes longer than to find it.
-    return compare_drawn(drawn, check, number, examples, make_small=False)
+    # Shrinking a failing case takes longer than finding it.
+    return compare_drawn(strategy, check, number, examples, make_small=False)
 
 
 def features(case: Case, found: Result) -> set[str]:
-    """What a result shows of the things that automata can do."""
+    """Return the features of automata that occur in a result."""
     if isinstance(found, AutocogError):
         return {type(found).__name__}
     seen = {f"stopped: {found.stopped_by}"}

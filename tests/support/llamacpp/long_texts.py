@@ -1,4 +1,4 @@
-"""Long texts of one kind, and the tokenizer of a file, also for processes that tests start."""
+"""Long uniform texts, and the tokenizer of a file, for tests and their child processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The slow, obvious twin: llama-cpp-python's own class, one sequence at a time from nothing."""
+"""A slow reference implementation: llama-cpp-python's class, one sequence at a time, no cache."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from autocog_core.numerics import log_softmax
 
 
 class Plain:
-    """Rows of log-probabilities, each by a forward of its whole sequence.
+    """Rows of log-probabilities, from an evaluation of the whole sequence.
 
-    :param exact: no flash attention and a cache in float32, as the option `exact` has it.
+    :param exact: no flash attention and a cache in float32, as with the option `exact`.
     """
 
     def __init__(self, path: Path | str, n_ctx: int = 512, *, exact: bool = True) -> None:
@@ -34,25 +34,25 @@ class Plain:
         )
 
     def rows(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """float32 (n, V): what follows each token, evaluated in one pass."""
+        """Return float32 (n, V): the log-probabilities after each token, in one pass."""
         self.llama.reset()
         self.llama._ctx.kv_cache_clear()
         self.llama.eval(list(tokens))
         return log_softmax(np.array(self.llama.scores[: len(tokens)]))
 
     def row(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """float32 (V,): what follows `tokens`."""
+        """Return float32 (V,): the log-probabilities after `tokens`."""
         return self.rows(tokens)[-1]
 
     def values(self, query: TreeQuery) -> NDArray[np.float64]:
-        """What `TreeScores.values` should be."""
+        """Return the expected `TreeScores.values`."""
         prefix = list(query.prefix)
-        found = []
+        values = []
         for node, token in enumerate(query.tokens.tolist()):
             path: list[int] = []
             parent = int(query.parents[node])
             while parent >= 0:
                 path.append(int(query.tokens[parent]))
                 parent = int(query.parents[parent])
-            found.append(self.row(prefix + path[::-1])[token])
-        return np.array(found, dtype=np.float64)
+            values.append(self.row(prefix + path[::-1])[token])
+        return np.array(values, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Programs that several tests, and the processes that they start, run on tiny models."""
+"""Automata for several tests and their child processes, on tiny models."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ QUESTION = Automaton(
     ],
     inputs={"q": Input(default="Paris")},
 )
-#: Thousands of paths, which take minutes.
+#: Has thousands of paths, which take minutes.
 LONG = Automaton(
     [
         Text(uid="t", text="a", successors="c"),

@@ -1,4 +1,4 @@
-"""llama.cpp's `llama_decode` under watch, for either session: batches, and failures on purpose."""
+"""A wrapper of llama.cpp's `llama_decode` that records batches, and fails on demand."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ FAILURE = -3
 
 
 class WatchedDecode:
-    """Stands before the real function, for models that are loaded while it does.
+    """Replaces `llama_decode` for models that are loaded afterwards.
 
-    :ivar sizes: tokens in each batch. `fail_at`: the number of the call, from 1, that fails.
+    :ivar sizes: number of tokens of each batch.
+    :ivar fail_at: number of the call that fails, from 1; 0 for none.
     """
 
     def __init__(self, monkeypatch: Any) -> None:
@@ -21,7 +22,7 @@ class WatchedDecode:
         self.fail_at = 0
         self._decode = llama_cpp.llama_decode
         kind = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, llama_cpp.llama_batch)
-        # Kept: C calls it.
+        # Must live: C calls it.
         self._function = kind(self._call)
         monkeypatch.setattr(llama_cpp, "llama_decode", self._function)
 

@@ -1,4 +1,4 @@
-"""What the extension leaves to Python and says so, how it is stopped, and what it meets."""
+"""The extension: when it is used, interrupts, errors, memory and threads."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from autocog_llamacpp.extension.load import load_extension
 from tests.support.llamacpp import gguf_models
 from tests.support.llamacpp.drawn_automata import MORE_MERGES, WORLD, favour, result_of
 from tests.support.llamacpp.programs import LONG, QUESTION
-from tests.support.llamacpp.tree_calls import check_account
+from tests.support.llamacpp.tree_calls import check_sequence_lengths
 from tests.support.llamacpp.watched_decode import WatchedDecode
 from tests.support.processes import child_environment
 from tests.support.soak import SOAK, count
@@ -51,7 +51,7 @@ WRITE = Automaton([Text(uid="t", text="a", successors="w"), Complete(uid="w", le
 
 @pytest.fixture
 def make(gguf_file: Callable[..., Path]) -> Iterator[Callable[..., LLaMa]]:
-    """Makes a tiny model, in C++ unless told otherwise."""
+    """A function that creates a tiny model, by default in C++."""
     made: list[LLaMa] = []
 
     def of(
@@ -72,7 +72,7 @@ def evaluator(tree: ThoughtTree) -> Any:
     return tree.provenance.get("evaluator")
 
 
-def test_the_tree_says_who_made_it(make: Any, tmp_path: Path) -> None:
+def test_the_tree_names_its_evaluator(make: Any, tmp_path: Path) -> None:
     backend = make()
     model = backend.as_model()
     assert evaluator(QUESTION.run(model)) == "engine"
@@ -85,7 +85,7 @@ def test_the_tree_says_who_made_it(make: Any, tmp_path: Path) -> None:
     assert (tmp_path / "trace.jsonl").read_text().count("greedy_tree_impl") > 1
 
 
-def test_what_no_engine_could_take_over_is_not_said_to_be_its_own(make: Any) -> None:
+def test_the_tree_names_no_evaluator_without_an_extension(make: Any) -> None:
     python = make(use_extension=False).as_model()
     assert evaluator(QUESTION.run(python)) is None
     two = Automaton(
@@ -98,7 +98,9 @@ def test_what_no_engine_could_take_over_is_not_said_to_be_its_own(make: Any) -> 
     assert evaluator(two.run(make().as_model(), models={"other": python})) is None
 
 
-def test_one_for_another_version_is_not_used(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_extension_for_another_version_is_not_used(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import llama_cpp
 
     monkeypatch.setattr(load_extension().module, "BUILT_FOR", "0.0.1")
@@ -114,8 +116,8 @@ def test_one_for_another_version_is_not_used(make: Any, monkeypatch: pytest.Monk
     assert "leave use_extension out" in str(caught.value)
 
 
-def test_one_that_was_not_built_is_not_used(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And all is answered in Python."""
+def test_without_an_extension_python_evaluates(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The results are the same."""
     expected = QUESTION.run(make().as_model())
     assert evaluator(expected) == "engine"
     real = load.import_module
@@ -142,7 +144,7 @@ INTERRUPT = """
 import os, signal, sys, threading, time
 from tests.support.llamacpp.programs import LONG, QUESTION
 from tests.support.soak import count
-from tests.support.llamacpp.tree_calls import check_account
+from tests.support.llamacpp.tree_calls import check_sequence_lengths
 from autocog_llamacpp import LLaMa
 
 # Where the tests run in the background, interrupts are ignored from the beginning.
@@ -172,14 +174,14 @@ for after in (0.3, 0.5, 0.01, 0.02, 0.05, 0.1, 0.2):
         raise SystemExit("it was not interrupted")
     thread.join()
     assert abs(QUESTION.run(model).best().logprob - before) < 1e-4
-    check_account(backend)
+    check_sequence_lengths(backend)
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to send")
 @pytest.mark.parametrize("architecture", ["llama", pytest.param("mamba", marks=pytest.mark.slow)])
 def test_an_interrupt_stops_a_run(gguf_file: Any, architecture: str) -> None:
-    """Soon, and what comes after it is as if it had not been."""
+    """Within seconds, and later results are correct."""
     done = subprocess.run(
         [
             *(sys.executable, "-c", textwrap.dedent(INTERRUPT)),
@@ -195,7 +197,7 @@ def test_an_interrupt_stops_a_run(gguf_file: Any, architecture: str) -> None:
 
 
 @pytest.mark.parametrize("architecture", ["llama", "mamba"])
-def test_a_failure_in_the_middle_is_of_its_run(
+def test_a_failed_decode_ends_its_run_only(
     make: Any, architecture: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decode = WatchedDecode(monkeypatch)
@@ -210,11 +212,14 @@ def test_a_failure_in_the_middle_is_of_its_run(
         again = QUESTION.run(model.as_model())
         assert texts(again) == texts(expected)
         assert scores(again) == pytest.approx(scores(expected), abs=1e-4)
-        check_account(model)
+        check_sequence_lengths(model)
 
 
 class FailingDecode(WatchedDecode):
-    """Fails at several calls, by their numbers."""
+    """Fails at several calls.
+
+    :ivar fail_in: the numbers of the calls, from 1.
+    """
 
     fail_in: tuple[int, ...] = ()
 
@@ -224,9 +229,7 @@ class FailingDecode(WatchedDecode):
         return super()._call(context, batch)
 
 
-def test_a_failure_among_several_rows_is_of_its_row(
-    make: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_decode_ends_its_row_only(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     decode = FailingDecode(monkeypatch)
     model = make()
     rows = [{"q": text} for text in ("Paris", "the", "10", "in")]
@@ -236,10 +239,10 @@ def test_a_failure_among_several_rows_is_of_its_row(
         for later in range(1, 5):
             model.engine.forget()
             decode.sizes.clear()
-            # The call for all rows together fails, and then that for one of them.
+            # The call for all rows fails, and then the call for one of them.
             decode.fail_in = (first, first + later)
             results = list(QUESTION.run_many(model.as_model(), rows, concurrency=4))
-            check_account(model)
+            check_sequence_lengths(model)
             for place, (result, expected) in enumerate(zip(results, alone, strict=True)):
                 if isinstance(result, ThoughtTree):
                     assert texts(result) == texts(expected)
@@ -277,7 +280,7 @@ def test_damaged_weights_are_an_error_as_in_python(make: Any, architecture: str)
         assert one.hint == other.hint
 
 
-def test_seconds_end_a_run(make: Any) -> None:
+def test_a_run_ends_after_its_seconds(make: Any) -> None:
     model = make(n_ctx=512).as_model()
     begun = time.monotonic()
     tree = LONG.run(model, budget=Budget(seconds=0.3))
@@ -292,7 +295,7 @@ def test_seconds_end_a_run(make: Any) -> None:
 
 @pytest.mark.slow
 def test_many_automata_leak_nothing(make: Any) -> None:
-    """Runs, sites, pieces, rows and results go, whatever they were."""
+    """Runs, steps, token bytes, rows and results are freed."""
     runs, settle = count(180, 5000), count(60, 1000)
     drawn = random.Random(3)
     model = make(file={"merges": MORE_MERGES, "edit": favour}, n_ctx=96, n_seq_max=8).as_model()
@@ -310,7 +313,7 @@ def test_many_automata_leak_nothing(make: Any) -> None:
 
 
 def small(drawn: random.Random) -> Automaton:
-    """A text, a choice and a completion, in a circle or not; now and then too long."""
+    """A text, a choice and a completion, sometimes in a cycle, sometimes too long."""
 
     def words(most: int) -> str:
         return "".join(drawn.choice(WORLD.parts) for _ in range(drawn.randrange(1, most)))
@@ -333,7 +336,7 @@ def small(drawn: random.Random) -> Automaton:
     )
 
 
-#: Runs until it is told to end, and says when it has begun.
+#: Runs for each number of seconds on its standard input; prints the start and the end.
 LOAD = """
 import sys
 from tests.support.llamacpp.programs import LONG
@@ -350,7 +353,7 @@ for line in sys.stdin:
 
 
 def speed(seconds: float) -> float:
-    """How often this thread comes round in a second."""
+    """Return the number of loops of this thread in a second."""
     end = time.perf_counter() + seconds
     rounds = 0
     while time.perf_counter() < end:
@@ -359,9 +362,11 @@ def speed(seconds: float) -> float:
     return rounds / seconds
 
 
-def test_other_threads_run_while_it_evaluates(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It gives Python's lock away, and takes it for hardly any of its decodes."""
-    # Of weights that do not end the text before 400 tokens are written.
+def test_other_threads_run_during_the_evaluation(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The extension releases the GIL for most of its decodes."""
+    # Weights with which a text does not end before 400 tokens.
     model = make(file={"seed": 7}, n_ctx=512).as_model()
     rounds = 0
     meanwhile: list[int] = []
@@ -385,7 +390,7 @@ def test_other_threads_run_while_it_evaluates(make: Any, monkeypatch: pytest.Mon
     interval = sys.getswitchinterval()
     other.start()
     try:
-        # No thread has to give the lock away, so that `rounds` stands still where none does.
+        # Python forces no thread to release the GIL: `rounds` changes only if the extension does.
         sys.setswitchinterval(1000)
         tree = WRITE.run(model)
     finally:
@@ -402,9 +407,9 @@ def test_other_threads_run_while_it_evaluates(make: Any, monkeypatch: pytest.Mon
 @pytest.mark.soak
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two processors")
 def test_another_thread_is_as_fast_as_beside_another_process(gguf_file: Any, make: Any) -> None:
-    """It has 85% of that speed at the least, for no Python runs between two decodes.
+    """It has at least 85% of that speed, because no Python code runs between two decodes.
 
-    A busy machine tells otherwise now and then: it may be tried three times.
+    On a busy machine, the measurement may fail: it is repeated up to three times.
     """
     path = str(gguf_file("llama"))
     model = make(n_ctx=512).as_model()
