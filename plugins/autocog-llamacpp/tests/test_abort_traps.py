@@ -1,6 +1,6 @@
-"""What makes llama.cpp end the process: in a process beside this one, where an error must come.
+"""Inputs that make llama.cpp abort the process: here they must be errors, in a child process.
 
-For some, the bare library is shown to abort on the same input: the trap is real.
+For some inputs, a test shows that llama.cpp itself aborts.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def refused(kind, call):
         raise SystemExit("not refused")
 """
 
-#: trap -> (architecture of the file, what runs into it unless it is kept off).
+#: By name: the architecture of the file, and code that would make llama.cpp abort.
 TRAPS = {
     "prompt longer than the context": (
         "llama",

@@ -42,29 +42,29 @@ def facts(output: str) -> dict[str, str]:
 def test_info_prints_facts_and_tensor_types(run: Run) -> None:
     result = run("info", "model.gguf")
     assert (result.exit_code, result.stderr) == (0, "")
-    told = facts(result.stdout)
-    assert told["file"] == "model.gguf"
-    assert told["architecture"] == "llama"
-    assert told["parameters"] == "475,904"
-    assert told["quantization"] == "F32, 32.00 bits a weight"
-    assert told["context length"] == "128"
-    assert told["layers"] == "1"
-    assert told["tokenizer"] == f"gpt2 (smollm), {len(gguf_files.TOKENS)} tokens"
-    assert told["BOS"] == "1 '<s>', added"
-    assert told["EOS"] == "2 '</s>'"
-    assert told["chat template"] == "14 characters"
-    assert told["F32"].split() == ["11", "475,904", "1.8", "MiB"]
+    values = facts(result.stdout)
+    assert values["file"] == "model.gguf"
+    assert values["architecture"] == "llama"
+    assert values["parameters"] == "475,904"
+    assert values["quantization"] == "F32, 32.00 bits a weight"
+    assert values["context length"] == "128"
+    assert values["layers"] == "1"
+    assert values["tokenizer"] == f"gpt2 (smollm), {len(gguf_files.TOKENS)} tokens"
+    assert values["BOS"] == "1 '<s>', added"
+    assert values["EOS"] == "2 '</s>'"
+    assert values["chat template"] == "14 characters"
+    assert values["F32"].split() == ["11", "475,904", "1.8", "MiB"]
     assert "llama.block_count" not in result.stdout
 
 
 def test_info_all_prints_all_metadata_and_the_chat_template(run: Run) -> None:
     output = run("info", "model.gguf", "--all").stdout
-    told = facts(output)
-    assert told["llama.block_count"] == "1"
-    assert told["tokenizer.chat_template"] == "{{ messages }}"
-    assert told["tokenizer.ggml.tokens"] == f"{len(gguf_files.TOKENS)} of string"
+    values = facts(output)
+    assert values["llama.block_count"] == "1"
+    assert values["tokenizer.chat_template"] == "{{ messages }}"
+    assert values["tokenizer.ggml.tokens"] == f"{len(gguf_files.TOKENS)} of string"
     assert "llama.attention.layer_norm_rms_epsilon 1e-05" in output
-    assert told["tokenizer.ggml.add_bos_token"] == "true"
+    assert values["tokenizer.ggml.add_bos_token"] == "true"
 
 
 def test_info_json_is_the_apis_plain_data(run: Run, tmp_path: Path) -> None:
@@ -76,9 +76,9 @@ def test_info_json_is_the_apis_plain_data(run: Run, tmp_path: Path) -> None:
 
 def test_info_shows_dashes_for_missing_metadata(run: Run, tmp_path: Path) -> None:
     gguf_files.bare(tmp_path / "bare.gguf")
-    told = facts(run("info", "bare.gguf").stdout)
-    assert told["model"] == told["quantization"] == told["layers"] == "-"
-    assert told["tokenizer"] == told["chat template"] == "none"
+    values = facts(run("info", "bare.gguf").stdout)
+    assert values["model"] == values["quantization"] == values["layers"] == "-"
+    assert values["tokenizer"] == values["chat template"] == "none"
 
 
 def test_control_characters_in_a_file_are_escaped(run: Run, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_package_files_are_found(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "message"),
     [
         (["info", "none.gguf"], 2, "none.gguf: there is no such file"),
         (["info", "text.gguf"], 1, "text.gguf: is not a GGUF file"),
@@ -117,7 +117,7 @@ def test_package_files_are_found(run: Run) -> None:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_user_error_is_one_message(
-    run: Run, tmp_path: Path, arguments: list[str], code: int, told: str
+    run: Run, tmp_path: Path, arguments: list[str], code: int, message: str
 ) -> None:
     (tmp_path / "text.gguf").write_text("text")
     gguf_files.write(tmp_path / "small.gguf", Type.Q8_0)
@@ -125,7 +125,7 @@ def test_a_user_error_is_one_message(
     assert result.exit_code == code
     assert result.stdout == ""
     assert result.stderr.startswith("error: ")
-    assert told in result.stderr
+    assert message in result.stderr
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / "x.gguf").exists()
 
@@ -155,8 +155,8 @@ def test_a_note_reports_rows_that_do_not_fit_the_type(
     monkeypatch.setattr(gguf_files, "WIDTH", 96)
     gguf_files.write(tmp_path / "narrow.gguf")
     arguments = ["quantize", "narrow.gguf", "small.gguf", "Q4_K_M"]
-    told = "7 of 11 tensors have rows that do not suit Q4_K_M, and got larger types\n"
-    assert run(*arguments).stderr == told
+    note = "7 of 11 tensors have rows that do not fit Q4_K_M, and got larger types\n"
+    assert run(*arguments).stderr == note
     assert run(*arguments, "--force", "--quiet").stderr == ""
 
 

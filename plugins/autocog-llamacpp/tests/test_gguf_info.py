@@ -1,4 +1,4 @@
-"""What a .gguf file tells of itself is what the `gguf` package reads; a broken one is one error."""
+"""Descriptions of .gguf files equal those of the `gguf` package; a damaged file is one error."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def check_against_gguf_package(path: Path) -> None:
     """The slow reader, which makes an array of every token, must see the same."""
-    twin = gguf.GGUFReader(path)
+    reference = gguf.GGUFReader(path)
     info, header = read_gguf_info(path), read_header(path, {})
-    assert info.version == twin.fields["GGUF.version"].contents()
+    assert info.version == reference.fields["GGUF.version"].contents()
     found = [(t.name, t.type, t.shape, t.elements, t.size, t.offset) for t in header.tensors]
     assert found == [
         (
@@ -42,13 +42,13 @@ def check_against_gguf_package(path: Path) -> None:
             tensor.n_bytes,
             tensor.data_offset,
         )
-        for tensor in twin.tensors
+        for tensor in reference.tensors
     ]
-    assert header.size == twin.data_offset
-    names = [name for name in twin.fields if not name.startswith("GGUF.")]
+    assert header.size == reference.data_offset
+    names = [name for name in reference.fields if not name.startswith("GGUF.")]
     assert list(info.metadata) == names
     for name in names:
-        field, value = twin.fields[name], info.metadata[name]
+        field, value = reference.fields[name], info.metadata[name]
         if not isinstance(value, GgufArray):
             assert value == field.contents(), name
             continue
@@ -56,7 +56,7 @@ def check_against_gguf_package(path: Path) -> None:
         assert value.type.upper() == field.types[-1].name
         if value.values is not None:
             assert list(value.values) == field.contents()
-    tokens = twin.fields["tokenizer.ggml.tokens"]
+    tokens = reference.fields["tokenizer.ggml.tokens"]
     assert info.tokenizer is not None
     for token, text in (
         (info.tokenizer.bos, info.tokenizer.bos_text),
@@ -64,10 +64,10 @@ def check_against_gguf_package(path: Path) -> None:
     ):
         assert token is not None
         assert text == tokens.contents(token)
-    counts = Counter(tensor.tensor_type.name for tensor in twin.tensors)
+    counts = Counter(tensor.tensor_type.name for tensor in reference.tensors)
     assert {kind.type: kind.count for kind in info.tensor_types} == counts
-    assert sum(kind.size for kind in info.tensor_types) == sum(t.n_bytes for t in twin.tensors)
-    assert info.parameters == sum(tensor.n_elements for tensor in twin.tensors)
+    assert sum(kind.size for kind in info.tensor_types) == sum(t.n_bytes for t in reference.tensors)
+    assert info.parameters == sum(tensor.n_elements for tensor in reference.tensors)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ KINDS = ["llama", "gemma3", "mamba", "lfm2"]
 TOLERANCE = 1e-4
 
 
-class Twin:
+class Reference:
     """Tokens one by one from llama-cpp-python's own class, each after a forward of everything."""
 
     def __init__(self, path: Path) -> None:
@@ -69,12 +69,12 @@ class Twin:
 
 
 @pytest.fixture(scope="module")
-def twin_of(gguf_file: GgufFile) -> Callable[..., Twin]:
-    made: dict[str, Twin] = {}
+def reference_of(gguf_file: GgufFile) -> Callable[..., Reference]:
+    made: dict[str, Reference] = {}
 
-    def make(architecture: str = "llama") -> Twin:
+    def make(architecture: str = "llama") -> Reference:
         if architecture not in made:
-            made[architecture] = Twin(gguf_file(architecture))
+            made[architecture] = Reference(gguf_file(architecture))
         return made[architecture]
 
     return make
@@ -103,11 +103,11 @@ def scripted(text: str) -> gguf_models.Edit:
 @BOTH
 @pytest.mark.parametrize("kind", KINDS)
 def test_greedy_completion_equals_one_plain_forward_a_token(
-    make_llama: Any, twin_of: Any, kind: str
+    make_llama: Any, reference_of: Any, kind: str
 ) -> None:
     model = make_llama(kind)
     for prompt in (PROMPT, PROMPT + " Paris. " * 8, PROMPT):
-        tokens, logprobs = twin_of(kind).greedy(model.as_model().encode(prompt), 12)
+        tokens, logprobs = reference_of(kind).greedy(model.as_model().encode(prompt), 12)
         result = model.complete(prompt, max_tokens=12)
         assert list(result.tokens) == tokens
         np.testing.assert_allclose(result.logprobs or (), logprobs, atol=TOLERANCE)
@@ -117,7 +117,7 @@ def test_greedy_completion_equals_one_plain_forward_a_token(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_sampled_tokens_carry_the_models_own_log_probabilities(
-    make_llama: Any, twin_of: Any, kind: str
+    make_llama: Any, reference_of: Any, kind: str
 ) -> None:
     """Before temperature, filters and penalties."""
     model = make_llama(kind)
@@ -129,7 +129,7 @@ def test_sampled_tokens_carry_the_models_own_log_probabilities(
     ):
         result = model.complete(PROMPT, max_tokens=8, seed=11, **arguments)
         for sample in (result, *result.alternatives):
-            expected = twin_of(kind).logprobs(prompt, sample.tokens)
+            expected = reference_of(kind).logprobs(prompt, sample.tokens)
             np.testing.assert_allclose(sample.logprobs or (), expected, atol=TOLERANCE)
 
 
@@ -193,12 +193,14 @@ def test_without_sampling_all_alternatives_are_the_same(make_llama: Any) -> None
 
 
 @pytest.mark.parametrize("name", ["repetition_penalty", "repeat_penalty"])
-def test_the_penalty_equals_that_of_transformers(make_llama: Any, twin_of: Any, name: str) -> None:
+def test_the_penalty_equals_that_of_transformers(
+    make_llama: Any, reference_of: Any, name: str
+) -> None:
     model = make_llama()
     prompt = model.as_model().encode(PROMPT)
     plain = model.complete(PROMPT, max_tokens=10).tokens
     for penalty in (1.3, 3.0, 0.5):
-        tokens, logprobs = twin_of().greedy(prompt, 10, penalty)
+        tokens, logprobs = reference_of().greedy(prompt, 10, penalty)
         result = model.complete(PROMPT, max_tokens=10, **{name: penalty})
         assert list(result.tokens) == tokens
         np.testing.assert_allclose(result.logprobs or (), logprobs, atol=TOLERANCE)
@@ -622,7 +624,7 @@ def test_templates_are_rendered_as_transformers_renders_them(template: str) -> N
 
 @pytest.mark.slow
 def test_the_real_models_chat_prompt_is_that_of_transformers(smol: Any, smol_on_torch: Any) -> None:
-    twin, model = smol_on_torch.as_model(), smol.as_model()
+    reference, model = smol_on_torch.as_model(), smol.as_model()
     conversations: list[list[dict[str, str]]] = [
         MESSAGES,
         MESSAGES[:1],
@@ -633,9 +635,9 @@ def test_the_real_models_chat_prompt_is_that_of_transformers(smol: Any, smol_on_
     for messages in conversations:
         for add in (True, False):
             ours = model.chat_prompt(messages, add_generation_prompt=add)
-            theirs = twin.chat_prompt(messages, add_generation_prompt=add)
+            theirs = reference.chat_prompt(messages, add_generation_prompt=add)
             assert ours == theirs
-            assert model.encode(ours) == twin.encode(theirs)
+            assert model.encode(ours) == reference.encode(theirs)
 
 
 @pytest.mark.slow

@@ -48,7 +48,7 @@ def path(gguf_file: GgufFile) -> Path:
 
 @pytest.fixture
 def open_llama() -> Iterator[Callable[..., Any]]:
-    """Load any file, in exact mode unless told otherwise."""
+    """Load any file, in exact mode by default."""
     made: list[Any] = []
 
     def make(path: Path | str, **options: Any) -> Any:
@@ -509,12 +509,16 @@ def test_the_fingerprint_is_that_of_all_files(
 def test_the_fingerprint_depends_on_batch_sizes_but_not_on_threads(
     path: Path, open_llama: Any
 ) -> None:
-    def told(**options: Any) -> tuple[str, list[float]]:
+    def fingerprint_and_scores(**options: Any) -> tuple[str, list[float]]:
         model = open_llama(path, **options)
         return model.engine.info.fingerprint, logprobs(model)
 
-    assert told(n_threads=1) == told(n_threads=3)
-    assert told(n_seq_max=1)[0] != told(n_seq_max=2)[0] != told(n_ubatch=8)[0]
+    assert fingerprint_and_scores(n_threads=1) == fingerprint_and_scores(n_threads=3)
+    assert (
+        fingerprint_and_scores(n_seq_max=1)[0]
+        != fingerprint_and_scores(n_seq_max=2)[0]
+        != fingerprint_and_scores(n_ubatch=8)[0]
+    )
 
 
 # LoRA.

@@ -174,12 +174,12 @@ def test_a_vocabulary_has_the_bytes_of_each_token(
 
 def test_token_bytes_equal_llama_cpps(gguf_file: GgufFile) -> None:
     path = gguf_file("llama")
-    twin = llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
+    reference = llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
     tokenizer = tokenizer_of(path)
     special = {token.id for token in tokenizer.special_tokens}
     for token, surface in enumerate(tokenizer.vocabulary()):
         if token not in special:
-            assert surface == twin.detokenize([token])
+            assert surface == reference.detokenize([token])
 
 
 def test_whether_bos_is_added_is_what_the_file_says(gguf_file: GgufFile) -> None:
@@ -367,7 +367,7 @@ def test_the_callers_stack_does_not_matter(gguf_file: GgufFile) -> None:
 @pytest.mark.parametrize("name", ["gpt-2", "gpt-4o"])
 def test_long_text_has_the_tokens_that_llama_cpp_gives(gguf_file: GgufFile, name: str) -> None:
     path = with_split(gguf_file, name)
-    twin = llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
+    reference = llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
     tokenizer = tokenizer_of(path)
     generator = np.random.default_rng(3)
     for length in (
@@ -377,7 +377,7 @@ def test_long_text_has_the_tokens_that_llama_cpp_gives(gguf_file: GgufFile, name
         5_000,
     ):
         text = "".join(generator.choice(list("aA1 '.\n\té東Paristhe"), length).tolist())
-        expected = twin.tokenize(text.encode(), add_bos=False, special=False)
+        expected = reference.tokenize(text.encode(), add_bos=False, special=False)
         assert one(tokenizer, text) == expected
 
 
@@ -418,7 +418,7 @@ WORDS = [
 def test_the_real_models_tokens_are_those_that_transformers_gives(
     smol: Any, smol_on_torch: Any
 ) -> None:
-    twin = smol_on_torch
+    reference = smol_on_torch
     generator = np.random.default_rng(5)
     texts = [text for text in HARD if "\x01" not in text]
     for _ in range(400):
@@ -429,12 +429,12 @@ def test_the_real_models_tokens_are_those_that_transformers_gives(
         texts.append(re.sub(r"\s+(?=\d)", " ", text))
     for at_start in (True, False):
         ours = smol.tokenize_impl(texts, at_start, False)
-        theirs = twin.tokenize_impl(texts, at_start, False)
+        theirs = reference.tokenize_impl(texts, at_start, False)
         for text, a, b in zip(texts, ours, theirs, strict=True):
             assert a == b, text
-            assert smol.detokenize_impl(a) == twin.detokenize_impl(a) == text.encode()
-    assert smol.vocabulary_impl() == twin.vocabulary_impl()
-    ours, theirs = smol.describe_impl(), twin.describe_impl()
+            assert smol.detokenize_impl(a) == reference.detokenize_impl(a) == text.encode()
+    assert smol.vocabulary_impl() == reference.vocabulary_impl()
+    ours, theirs = smol.describe_impl(), reference.describe_impl()
     assert ours.special_tokens == theirs.special_tokens
     assert (ours.bos, ours.adds_bos) == (theirs.bos, theirs.adds_bos)
     assert set(theirs.eos) <= set(ours.eos)

@@ -150,7 +150,7 @@ def test_a_type_that_needs_an_importance_matrix_is_refused(files: Files) -> None
 
 def test_progress_is_reported_for_every_tensor(files: Files) -> None:
     calls: list[tuple[int, int, str]] = []
-    quantize(files.source, files.target, "Q8_0", on_progress=lambda *told: calls.append(told))
+    quantize(files.source, files.target, "Q8_0", on_progress=lambda *values: calls.append(values))
     names = [tensor.name for tensor in gguf.GGUFReader(files.source).tensors]
     assert [done for done, _, _ in calls] == list(range(len(names) + 1))
     assert {count for _, count, _ in calls} == {len(names)}
@@ -207,7 +207,7 @@ def test_a_target_that_appears_during_the_work_is_not_replaced(files: Files) -> 
             files.source,
             files.target,
             "Q8_0",
-            on_progress=lambda *told: files.target.write_text("precious") and None,
+            on_progress=lambda *values: files.target.write_text("precious") and None,
         )
     assert files.target.read_text() == "precious"
     assert files.left() == {"target.gguf"}
@@ -259,7 +259,7 @@ def test_llama_cpps_reason_is_in_the_error(files: Files) -> None:
 
 
 def test_an_error_of_on_progress_stops_the_work_and_leaves_nothing(files: Files) -> None:
-    def stop(*told: Any) -> None:
+    def stop(*values: Any) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -361,7 +361,7 @@ def test_an_interrupt_stops_the_work_at_once_and_leaves_nothing(files: Files) ->
         module._WORKER = Path({str(use_worker(files, "hang"))!r})
         try:
             module.quantize({str(files.source)!r}, {str(files.target)!r}, "Q8_0",
-                            on_progress=lambda *told: print("working", flush=True))
+                            on_progress=lambda *values: print("working", flush=True))
         except KeyboardInterrupt:
             sys.exit(130)
     """

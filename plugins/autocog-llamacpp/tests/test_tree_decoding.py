@@ -31,7 +31,7 @@ def score(model: Any, *queries: TreeQuery) -> list[Any]:
 
 
 @pytest.fixture
-def twin(gguf_file: Any) -> Any:
+def reference(gguf_file: Any) -> Any:
     made: dict[str, Plain] = {}
 
     def of(architecture: str) -> Plain:
@@ -46,11 +46,11 @@ def twin(gguf_file: Any) -> Any:
 @pytest.mark.parametrize("sequences", [3, 64])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_random_calls_equal_the_reference(
-    make_llama: Any, twin: Any, architecture: str, sequences: int
+    make_llama: Any, reference: Any, architecture: str, sequences: int
 ) -> None:
     """With few sequences, cells and batch tokens: the calls need several decodes and evictions."""
     model = make_llama(architecture, n_ctx=256, n_batch=16, n_seq_max=sequences)
-    plain = twin(architecture)
+    plain = reference(architecture)
     drawn = random.Random(sequences)
     size = model.as_model().info.vocabulary_size
     base = [drawn.randrange(size) for _ in range(60)]
@@ -72,8 +72,8 @@ def test_random_calls_equal_the_reference(
 
 
 @pytest.mark.parametrize("architecture", ["llama", "lfm2"])
-def test_top_tokens_at_nodes(make_llama: Any, twin: Any, architecture: str) -> None:
-    model, plain = make_llama(architecture), twin(architecture)
+def test_top_tokens_at_nodes(make_llama: Any, reference: Any, architecture: str) -> None:
+    model, plain = make_llama(architecture), reference(architecture)
     mask = np.zeros(model.as_model().info.vocabulary_size, dtype=bool)
     mask[::3] = True
     at = np.array([-1, 1], dtype=np.int32)
@@ -122,12 +122,12 @@ def test_unused_sequences_are_evicted(make_llama: Any) -> None:
         assert score(model, query(prompt, [[1], [2]]))[0].tokens_evaluated == len(prompt)
 
 
-def test_more_branches_than_sequences_and_batch_tokens(make_llama: Any, twin: Any) -> None:
+def test_more_branches_than_sequences_and_batch_tokens(make_llama: Any, reference: Any) -> None:
     model = make_llama(n_seq_max=2, n_batch=2)
     choices = [[n, n + 1, n + 2] for n in range(0, 60, 3)]
     asked = query([100, 101, 102, 103], choices)
     answer = score(model, asked)[0]
-    assert np.abs(twin("llama").values(asked) - answer.values).max() < 1e-4
+    assert np.abs(reference("llama").values(asked) - answer.values).max() < 1e-4
     # The prompt once, and two inner nodes a choice.
     assert answer.tokens_evaluated == 4 + 2 * len(choices)
 
@@ -153,18 +153,22 @@ def test_states_are_cached_where_later_calls_continue(make_llama: Any, architect
 
 
 @pytest.mark.parametrize("architecture", ["mamba", "lfm2"])
-def test_forks_within_forks_with_few_states(make_llama: Any, twin: Any, architecture: str) -> None:
+def test_forks_within_forks_with_few_states(
+    make_llama: Any, reference: Any, architecture: str
+) -> None:
     model = make_llama(architecture, n_seq_max=2)
     choices = [[a, b, c, d] for a in (1, 2) for b in (3, 4) for c in (5, 6) for d in (7, 8)]
     asked = query([50, 51, 52], [[*choice, 9] for choice in choices])
     answer = score(model, asked)[0]
-    assert np.abs(twin(architecture).values(asked) - answer.values).max() < 1e-4
+    assert np.abs(reference(architecture).values(asked) - answer.values).max() < 1e-4
 
 
-def test_tokens_removed_by_a_sliding_window_are_evaluated_again(make_llama: Any, twin: Any) -> None:
+def test_tokens_removed_by_a_sliding_window_are_evaluated_again(
+    make_llama: Any, reference: Any
+) -> None:
     """With a sliding window, llama.cpp reuses cells of old tokens, which shorter prompts need."""
     model = make_llama("gemma3", n_ctx=256, n_batch=32)
-    plain = twin("gemma3")
+    plain = reference("gemma3")
     drawn = random.Random(0)
     long = [drawn.randrange(200) for _ in range(200)]
     for length in (200, 20, 150, 60, 199, 5, 120):
@@ -176,7 +180,7 @@ def test_tokens_removed_by_a_sliding_window_are_evaluated_again(make_llama: Any,
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_failure_in_the_middle_leaves_a_usable_model(
-    make_llama: Any, twin: Any, architecture: str, monkeypatch: pytest.MonkeyPatch
+    make_llama: Any, reference: Any, architecture: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from autocog_core import EngineError
 
@@ -187,4 +191,7 @@ def test_a_failure_in_the_middle_leaves_a_usable_model(
     with pytest.raises(EngineError, match=r"could not evaluate a batch \(code -3\)"):
         score(model, asked)
     answer = score(model, asked)[0]
-    assert np.abs(twin(architecture).values(asked) - answer.values).max() < TOLERANCE[architecture]
+    assert (
+        np.abs(reference(architecture).values(asked) - answer.values).max()
+        < TOLERANCE[architecture]
+    )

@@ -349,7 +349,7 @@ class AttentionEvaluator final : public Evaluator {
     for (const int node : plan.nodes) cells_[node] = kNone;
   }
 
-  // Give the common prefix of several sequences a sequence of its own: later calls may reuse it.
+  // Give the common prefix of several sequences its own sequence: later calls may reuse it.
   void keep_shared_prefix(int cell, const SequenceSet& needed) {
     if (tree_.ending(cell) > 0) return;
     const int prefix = new_sequence(needed);
