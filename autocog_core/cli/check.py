@@ -16,7 +16,7 @@ from autocog_core.cli.run_inputs import input_values
 if TYPE_CHECKING:
     from autocog_core import Automaton
     from autocog_core.automaton import Finding
-    from autocog_core.evaluation.cost_estimate import Estimate
+    from autocog_core.evaluation.cost_estimate import CostEstimate
 
 
 def check(
@@ -33,7 +33,7 @@ def check(
     if you set them (--set). Exit code 2 if the program has errors.
     """
     from autocog_core import Automaton
-    from autocog_core.evaluation.cost_estimate import estimate
+    from autocog_core.evaluation.cost_estimate import estimate_cost
 
     automaton = Automaton.from_file(program)
     if values:
@@ -45,7 +45,7 @@ def check(
         with model_options.open() as model:
             findings = automaton.check(model)
             if not _errors(findings):
-                cost = estimate(automaton, model.client)
+                cost = estimate_cost(automaton, model.client)
     if as_json:
         _show_json(automaton, findings, cost)
     else:
@@ -58,7 +58,7 @@ def _errors(findings: list[Finding]) -> list[Finding]:
     return [finding for finding in findings if not finding.warning]
 
 
-def _show_json(automaton: Automaton, findings: list[Finding], cost: Estimate | None) -> None:
+def _show_json(automaton: Automaton, findings: list[Finding], cost: CostEstimate | None) -> None:
     show_json(
         {
             "actions": len(automaton.actions),
@@ -73,7 +73,7 @@ def _show_json(automaton: Automaton, findings: list[Finding], cost: Estimate | N
     )
 
 
-def _show_report(automaton: Automaton, findings: list[Finding], cost: Estimate | None) -> None:
+def _show_report(automaton: Automaton, findings: list[Finding], cost: CostEstimate | None) -> None:
     for finding in findings:
         label = Text("warning", "yellow") if finding.warning else Text("error", "bold red")
         show(Text.assemble(label, f"  {finding.where}: {finding.message}"))
@@ -82,14 +82,14 @@ def _show_report(automaton: Automaton, findings: list[Finding], cost: Estimate |
 
 
 def _facts(
-    automaton: Automaton, findings: list[Finding], cost: Estimate | None
+    automaton: Automaton, findings: list[Finding], cost: CostEstimate | None
 ) -> Iterator[tuple[str, str]]:
     yield "actions", str(len(automaton.actions))
     if automaton.inputs:
         inputs = (f"{name} ({declared.type})" for name, declared in automaton.inputs.items())
         yield "inputs", ", ".join(inputs)
     if cost is not None:
-        bound = "more than" if cost.partial else "at most"
+        bound = "more than" if cost.is_lower_bound else "at most"
         templates = ", plus the texts of inputs (--set counts them)" if automaton.inputs else ""
         yield "model calls", f"{bound} {cost.calls}"
         yield "tokens", f"{bound} {cost.tokens}{templates}"

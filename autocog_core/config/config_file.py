@@ -60,7 +60,7 @@ class RetryConfig(BaseModel):
 
     def policy(self) -> RetryPolicy:
         """Return the policy with these settings."""
-        return RetryPolicy(self.retries, self.delta, self.growth)
+        return RetryPolicy(retries=self.retries, delta=self.delta, growth=self.growth)
 
 
 class ModelConfig(BaseModel):

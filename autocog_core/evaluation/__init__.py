@@ -1,1 +1,1 @@
-"""Running automata on models."""
+"""Runs of automata on models."""

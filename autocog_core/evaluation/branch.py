@@ -1,4 +1,4 @@
-"""What an action comes to: branches, ranked, some of which are followed."""
+"""Branches of an action: their ranks, their probabilities, and which of them the run follows."""
 
 from __future__ import annotations
 
@@ -9,25 +9,31 @@ from typing import Any
 import numpy as np
 
 from autocog_core.automaton.actions import Choose, Complete
-from autocog_core.evaluation.path_context import Context, TokenizedText
+from autocog_core.evaluation.path_context import PathContext, TokenizedText
 from autocog_core.numerics import softmax
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
 from autocog_core.types.completion import Completion, CompletionRequest
 from autocog_core.types.thought_tree import Pruned
 from autocog_core.types.token_tree import TreeQuery, TreeScores
 
-#: What an action asks of its model, and what the model says to it.
-Asked = TreeQuery | ChoiceRequest | CompletionRequest
-Answer = TreeScores | ChoiceScores | Completion
+ModelRequest = TreeQuery | ChoiceRequest | CompletionRequest
+ModelAnswer = TreeScores | ChoiceScores | Completion
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Branch:
-    """One choice or completion, and what a path goes on from after it.
+    """One choice or completion of an action.
 
-    :ivar rank: what branches are ordered by. `prob`: its share among its siblings.
-    :ivar tokens: its decided ids, those of a stop or an end included.
-    :ivar why: why its numbers are not exact; empty where they are.
+    :ivar text: the text, without a stop string or suffix.
+    :ivar tokens: its decided ids, with those of a stop string, suffix or EOS.
+    :ivar logprobs: the log-probability of each of `tokens`.
+    :ivar rank: the number that orders branches; the highest is the best.
+    :ivar prob: its share among its siblings.
+    :ivar context: what the model has seen after this branch.
+    :ivar finish_reason: how a completion ended; None for a choice.
+    :ivar retokenized: whether bytes at its end are tokenized again with the text that follows.
+    :ivar reason: why its numbers are not exact; empty if they are.
+    :ivar pruned_by: why the run does not follow it; None if it does.
     """
 
     text: str
@@ -35,29 +41,30 @@ class Branch:
     logprobs: tuple[float, ...]
     rank: float
     prob: float
-    context: Context
-    finish: str | None = None
+    context: PathContext
+    finish_reason: str | None = None
     retokenized: bool = False
     reason: str = ""
-    pruned: Pruned | None = None
+    pruned_by: Pruned | None = None
 
     @property
     def logprob(self) -> float:
-        """The sum over its tokens."""
+        """Sum of `logprobs`."""
         return float(sum(self.logprobs))
 
     @property
     def mean_probability(self) -> float:
-        """Exp of the mean log-probability of its tokens."""
+        """Geometric mean of the probabilities of its tokens."""
         return float(np.exp(self.logprob / max(1, len(self.logprobs))))
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What an action on a path came to.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ActionResult:
+    """The result of an action on a path.
 
-    :ivar texts: pending texts that it has settled, with the log-probabilities of those evaluated.
-    :ivar why: why those log-probabilities are not exact; empty where they are.
+    :ivar branches: its branches.
+    :ivar texts: the pending texts that now have tokens, with log-probabilities if evaluated.
+    :ivar reason: why these log-probabilities are not exact; empty if they are.
     """
 
     branches: tuple[Branch, ...]
@@ -65,55 +72,59 @@ class Outcome:
     reason: str = ""
 
 
-#: An action at work: asks its model, is sent one answer for each thing asked, each of the kind
-#: that goes with it, and comes to an outcome.
-Steps = Generator[Sequence[Asked], Sequence[Any], Outcome]
+#: An action at work: yields requests, receives one answer for each, and returns the result.
+ActionSteps = Generator[Sequence[ModelRequest], Sequence[Any], ActionResult]
 
 
-def tokens_evaluated(answer: Answer) -> int:
-    """How many tokens a model evaluated for an answer: those decided, where it does not say."""
+def count_evaluated_tokens(answer: ModelAnswer) -> int:
+    """Return how many tokens a model evaluated: its own count, or else the decided tokens."""
     if answer.tokens_evaluated is not None:
         return answer.tokens_evaluated
     if isinstance(answer, ChoiceScores):
         return sum(len(score.tokens) for score in answer.scores)
-    return sum(len(one.tokens) for one in (answer, *answer.alternatives))
+    return sum(len(completion.tokens) for completion in (answer, *answer.alternatives))
 
 
 def branch_probabilities(
     texts: Sequence[str], ranks: Sequence[float], frequencies: Sequence[float] | None = None
 ) -> tuple[list[float], dict[int, float]]:
-    """What texts rank by, and by index the shares of those that count: of equal ones the best.
+    """Return the ranks of texts, and the probabilities of the different ones by index.
 
-    :param frequencies: what they rank by and share instead, added up over equal ones.
+    Of equal texts, only the best one has a probability.
+
+    :param texts: the texts.
+    :param ranks: their ranks; the probabilities are the softmax.
+    :param frequencies: in place of the softmax, the probability of each text. Equal texts are
+        summed, and the sums become the ranks.
     """
     best: dict[str, int] = {}
-    for number in sorted(range(len(texts)), key=lambda number: (-ranks[number], number)):
-        best.setdefault(texts[number], number)
-    kept = sorted(best.values())
+    for index in sorted(range(len(texts)), key=lambda index: (-ranks[index], index)):
+        best.setdefault(texts[index], index)
+    distinct = sorted(best.values())
     if frequencies is None:
-        shares = softmax([ranks[number] for number in kept]).tolist()
-        return list(ranks), dict(zip(kept, shares, strict=True))
-    prob = dict.fromkeys(kept, 0.0)
-    for text, share in zip(texts, frequencies, strict=True):
-        prob[best[text]] += share
-    return [prob.get(number, 0.0) for number in range(len(texts))], prob
+        shares = softmax([ranks[index] for index in distinct]).tolist()
+        return list(ranks), dict(zip(distinct, shares, strict=True))
+    prob = dict.fromkeys(distinct, 0.0)
+    for text, frequency in zip(texts, frequencies, strict=True):
+        prob[best[text]] += frequency
+    return [prob.get(index, 0.0) for index in range(len(texts))], prob
 
 
-def pruned(action: Choose | Complete, branches: Sequence[Branch]) -> tuple[Branch, ...]:
-    """Mark the branches that are not followed: the best is, whatever its share.
+def prune(action: Choose | Complete, branches: Sequence[Branch]) -> tuple[Branch, ...]:
+    """Mark the branches beyond the action's width or below its threshold; never the best one.
 
-    Those that are pruned already do not count.
+    Branches that are already marked do not count towards the width.
     """
     order = sorted(
-        (index for index, branch in enumerate(branches) if branch.pruned is None),
+        (index for index, branch in enumerate(branches) if branch.pruned_by is None),
         key=lambda index: (-branches[index].rank, index),
     )
-    found = list(branches)
-    for place, index in enumerate(order[1:], start=1):
+    marked = list(branches)
+    for position, index in enumerate(order[1:], start=1):
         branch = branches[index]
-        share = branch.prob if action.threshold_on == "prob" else branch.mean_probability
-        if action.width is not None and place >= action.width:
-            found[index] = replace(branch, pruned="width")
-        elif share < action.threshold:
-            found[index] = replace(branch, pruned="threshold")
-    return tuple(found)
+        prob = branch.prob if action.threshold_on == "prob" else branch.mean_probability
+        if action.width is not None and position >= action.width:
+            marked[index] = replace(branch, pruned_by="width")
+        elif prob < action.threshold:
+            marked[index] = replace(branch, pruned_by="threshold")
+    return tuple(marked)

@@ -1,4 +1,4 @@
-"""What a run may cost, told before anything runs: for budgets, and for people who wait."""
+"""Upper bounds of a run's cost, computed before the run."""
 
 from __future__ import annotations
 
@@ -14,122 +14,128 @@ from autocog_core.hooks.client import BackendClient
 from autocog_core.types.choice import EOS
 from autocog_core.types.prompt import Prompt, TextPiece
 
-#: Different states (an action, and how often bounded ones were visited) that are looked at.
-MOST_STATES = 20_000
+#: Maximum number of states to visit: pairs of an action and the visits of limited actions.
+MAX_STATES = 20_000
 
 #: Calls and tokens of one visit.
 _Cost = tuple[int, int]
-_State = tuple[str, tuple[tuple[str, int], ...]]
+_Visits = tuple[tuple[str, int], ...]
+_State = tuple[str, _Visits]
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """Upper bounds of what one run in breadth comes to.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CostEstimate:
+    """Upper bounds of the cost of a run with the order "breadth_first".
 
-    Tokens are counted where texts are tokenized by themselves: where a choice re-spells the end of
-    the text before it, or a stop begins inside a token, there may be some more.
+    Texts are tokenized alone. A run may evaluate a few more tokens where a choice changes the
+    tokens of the text before it, or where a stop string begins inside a token.
 
     :ivar calls: model calls.
-    :ivar tokens: tokens that a model evaluates which forgets none of them in between.
-    :ivar paths: paths at the end.
-    :ivar partial: the automaton is larger than what was looked at: there may be more.
+    :ivar tokens: tokens that the models evaluate, if they keep all tokens of the run in a cache.
+    :ivar paths: complete paths.
+    :ivar is_lower_bound: whether the automaton has more than `MAX_STATES` states, so that the run
+        may cost more.
     """
 
     calls: int
     tokens: int
     paths: int
-    partial: bool = False
+    is_lower_bound: bool = False
 
 
-def estimate(automaton: AutomatonGraph, client: BackendClient) -> Estimate:
-    """The dearest run that pruning may leave: at each action its dearest branches are followed.
+def estimate_cost(automaton: AutomatonGraph, client: BackendClient) -> CostEstimate:
+    """Return the cost of the most expensive run: each action follows its most expensive branches.
 
-    Templates count as their source, and choices out of a list as nothing: bind the automaton for
-    what is put in.
+    A template counts as its source text, and choices from an input list do not count. Bind the
+    inputs first to include them.
 
-    :raises InputError: for an automaton with faults.
+    :param automaton: the automaton.
+    :param client: the main model's client; its tokenizer counts all tokens.
+    :raises InputError: for an automaton with errors.
     """
     require_sound(automaton)
     models = {action.model for action in automaton.actions if not isinstance(action, Text)}
-    costs = {action.uid: _cost(action, client) for action in automaton.actions}
-    edges = {action.uid: _edges(action) for action in automaton.actions}
-    known: dict[_State, Estimate] = {}
-    stack = [_visit(automaton.entry, ())]
+    costs = {action.uid: _visit_cost(action, client) for action in automaton.actions}
+    edges = {action.uid: _count_edges(action) for action in automaton.actions}
+    estimates: dict[_State, CostEstimate] = {}
+    stack = [_next_state(automaton.entry, ())]
     while stack:
         uid, visits = state = stack[-1]
-        after = [
-            (_visit(automaton.by_uid[successor], visits), count)
+        followers = [
+            (_next_state(automaton.by_uid[successor], visits), count)
             for successor, count in edges[uid].items()
-            if not _exhausted(automaton.by_uid[successor], visits)
+            if not _is_exhausted(automaton.by_uid[successor], visits)
         ]
-        missing = [one for one, _ in after if one not in known]
-        if missing and state not in known and len(known) <= MOST_STATES:
+        missing = [follower for follower, _ in followers if follower not in estimates]
+        if missing and state not in estimates and len(estimates) <= MAX_STATES:
             stack += missing
             continue
         stack.pop()
-        found = [(known.get(one), count) for one, count in after]
-        known.setdefault(state, _sum(automaton.by_uid[uid], costs[uid], found))
-    whole = known[_visit(automaton.entry, ())]
-    begun = 1 if client.info.adds_bos else 0
-    # Paths that go together may ask different models.
-    return replace(whole, calls=whole.calls * max(1, len(models)), tokens=whole.tokens + begun)
+        known_followers = [(estimates.get(follower), count) for follower, count in followers]
+        estimates.setdefault(state, _add(automaton.by_uid[uid], costs[uid], known_followers))
+    total = estimates[_next_state(automaton.entry, ())]
+    bos = 1 if client.info.adds_bos else 0
+    # Paths that advance together may need a call of each model.
+    return replace(total, calls=total.calls * max(1, len(models)), tokens=total.tokens + bos)
 
 
-def _edges(action: Action) -> Counter[str]:
-    """What may follow an action, and how many of its branches lead there."""
+def _count_edges(action: Action) -> Counter[str]:
+    """Return how many branches lead to each successor."""
     if len(action.successors) == 1:
-        return Counter({action.successors[0]: _followed(action)})
+        return Counter({action.successors[0]: _max_followed(action)})
     return Counter(action.successors)
 
 
-def _sum(action: Action, cost: _Cost, after: list[tuple[Estimate | None, int]]) -> Estimate:
-    """What an action costs with the dearest that may follow it."""
-    found = [(one, count) for one, count in after if one is not None]
-    followed = _followed(action)
+def _add(
+    action: Action, cost: _Cost, followers: list[tuple[CostEstimate | None, int]]
+) -> CostEstimate:
+    """Return the cost of an action with its most expensive followers; None is unknown."""
+    estimates = [(estimate, count) for estimate, count in followers if estimate is not None]
+    followed = _max_followed(action)
 
-    def most(costs: Iterable[tuple[int, int]]) -> int:
+    def sum_largest(costs: Iterable[tuple[int, int]]) -> int:
         total, left = 0, followed
-        for each, count in sorted(costs, reverse=True):
-            total += each * min(count, left)
+        for value, count in sorted(costs, reverse=True):
+            total += value * min(count, left)
             left -= min(count, left)
         return total
 
-    return Estimate(
-        cost[0] + max((one.calls for one, _ in found), default=0),
-        cost[1] + most((one.tokens, count) for one, count in found),
-        most((one.paths, count) for one, count in found) or followed,
-        len(found) < len(after) or any(one.partial for one, _ in found),
+    return CostEstimate(
+        calls=cost[0] + max((estimate.calls for estimate, _ in estimates), default=0),
+        tokens=cost[1] + sum_largest((estimate.tokens, count) for estimate, count in estimates),
+        paths=sum_largest((estimate.paths, count) for estimate, count in estimates) or followed,
+        is_lower_bound=len(estimates) < len(followers)
+        or any(estimate.is_lower_bound for estimate, _ in estimates),
     )
 
 
-def _cost(action: Action, client: BackendClient) -> _Cost:
-    """Calls and tokens of one visit."""
+def _visit_cost(action: Action, client: BackendClient) -> _Cost:
     match action:
         case Text():
-            return (1 if action.evaluate else 0, _count(action, client))
+            return (1 if action.evaluate else 0, _count_text_tokens(action, client))
         case Choose():
-            return (1, _tree(action, client))
+            return (1, _count_choice_tokens(action, client))
         case Complete():
             return (action.length, action.length * max(action.beams, action.samples))
     return (0, 0)
 
 
-def _tree(action: Choose, client: BackendClient) -> int:
-    """Tokens of a choice's tree; for pmi there is a second one, after another text."""
-    end = action.suffix if isinstance(action.suffix, str) else ""
-    choices = [choice + end for choice in action.choices if isinstance(choice, str)]
-    spelled = client.tokenize(choices, at_start=False)
-    # Beginnings that choices have in common are evaluated once.
-    count = len({tuple(ids[:length]) for ids in spelled for length in range(1, len(ids) + 1)})
+def _count_choice_tokens(action: Choose, client: BackendClient) -> int:
+    """Return the size of a choice's token tree; "pmi" needs a second one after another text."""
+    suffix = action.suffix if isinstance(action.suffix, str) else ""
+    choices = [choice + suffix for choice in action.choices if isinstance(choice, str)]
+    choice_ids = client.tokenize(choices, at_start=False)
+    # Choices share the evaluation of common prefixes.
+    count = len({tuple(ids[:length]) for ids in choice_ids for length in range(1, len(ids) + 1)})
     if action.suffix is EOS:
         count += len(choices)
     if action.norm != "pmi":
         return count
-    before = client.tokenize([action.unconditional_prompt or ""], at_start=True)[0]
-    return 2 * count + len(before) + 1
+    prompt_ids = client.tokenize([action.unconditional_prompt or ""], at_start=True)[0]
+    return 2 * count + len(prompt_ids) + 1
 
 
-def _count(action: Text, client: BackendClient) -> int:
+def _count_text_tokens(action: Text, client: BackendClient) -> int:
     match action.text:
         case Prompt(pieces):
             text = "".join(piece.text for piece in pieces if isinstance(piece, TextPiece))
@@ -140,23 +146,24 @@ def _count(action: Text, client: BackendClient) -> int:
     return len(client.tokenize([text], at_start=False)[0]) if text else 0
 
 
-def _followed(action: Action) -> int:
+def _max_followed(action: Action) -> int:
+    """Return the maximum number of branches that a run follows."""
     match action:
         case Choose():
             return min(action.width or len(action.choices), len(action.choices))
         case Complete():
-            most = action.samples or action.beams
-            return min(action.width or most, most)
+            count = action.samples or action.beams
+            return min(action.width or count, count)
     return 1
 
 
-def _visit(action: Action, visits: tuple[tuple[str, int], ...]) -> _State:
+def _next_state(action: Action, visits: _Visits) -> _State:
     if action.max_visits is None:
         return action.uid, visits
-    counted = dict(visits)
-    counted[action.uid] = counted.get(action.uid, 0) + 1
-    return action.uid, tuple(sorted(counted.items()))
+    counts = dict(visits)
+    counts[action.uid] = counts.get(action.uid, 0) + 1
+    return action.uid, tuple(sorted(counts.items()))
 
 
-def _exhausted(action: Action, visits: tuple[tuple[str, int], ...]) -> bool:
+def _is_exhausted(action: Action, visits: _Visits) -> bool:
     return action.max_visits is not None and dict(visits).get(action.uid, 0) >= action.max_visits

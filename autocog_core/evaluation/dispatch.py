@@ -1,4 +1,4 @@
-"""Sending what paths ask to their models: token trees in one call, requests side by side."""
+"""Calls of models: token trees in one call, other requests in parallel."""
 
 from __future__ import annotations
 
@@ -16,110 +16,116 @@ from autocog_core.errors import (
     ModelLoadError,
     PluginError,
 )
-from autocog_core.evaluation.branch import Answer, Asked
+from autocog_core.evaluation.branch import ModelAnswer, ModelRequest
 from autocog_core.hooks.client import BackendClient
 from autocog_core.types.choice import ChoiceRequest
 from autocog_core.types.completion import CompletionRequest
 from autocog_core.types.token_tree import TreeQuery
 
-#: What would meet everybody alike: there is no use in going on.
+#: Errors that every run would have: they end all runs.
 FATAL_ERRORS = (CapabilityError, ClosedError, ConfigError, ModelLoadError, PluginError)
 
-#: What comes of several questions of one path or run: their answers in order, or an error.
-Outcome = list[Answer] | Exception
+#: The answers to one run's requests, in order, or its first error.
+RunAnswers = list[ModelAnswer] | Exception
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """What a model is asked.
+class ModelCall:
+    """Requests of one or more runs to one model.
 
-    :ivar parts: by several runs; what one of them meets does not harm another.
+    :ivar client: the model's client.
+    :ivar requests_by_run: the requests of each run. An error of one run does not affect others.
     """
 
     client: BackendClient
-    parts: Sequence[Sequence[Asked]]
+    requests_by_run: Sequence[Sequence[ModelRequest]]
 
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """What came of a call.
+    """The result of a `ModelCall`.
 
-    :ivar outcomes: of each part: its answers, or the first error among them.
-    :ivar seconds: how long this was waited for, after whatever was waited for before.
+    :ivar answers_by_run: the answers or the error of each run.
+    :ivar seconds: waiting time for this call, without the wait for calls collected before it.
     """
 
-    outcomes: list[Outcome]
+    answers_by_run: list[RunAnswers]
     seconds: float
 
 
 class Dispatcher:
-    """Calls models, from as many threads at once as each of them allows; a context manager.
+    """Calls models, each from as many threads as its `max_concurrency` allows.
 
-    When it ends, calls that have not begun are dropped, and those that have are waited for. It may
-    be used from several threads.
+    It is a context manager, and safe to use from several threads. At its end, it cancels calls
+    that have not started, and waits for the others.
     """
 
     def __init__(self) -> None:
         self._pools: dict[BackendClient, ThreadPoolExecutor] = {}
         self._lock = threading.Lock()
-        self._ended = False
+        self._is_closed = False
 
-    def serve(self, calls: Sequence[Call]) -> list[CallResult]:
-        """What comes of each call; models that take several calls at once work side by side.
+    def dispatch(self, calls: Sequence[ModelCall]) -> list[CallResult]:
+        """Make the calls, and return their results in order.
 
-        :raises AutocogError: what would meet every part alike.
+        :param calls: calls of different models, which run in parallel if they can.
+        :raises AutocogError: for an error that every run would have (`FATAL_ERRORS`).
         """
-        pooled = [self._pool(call.client) is not None for call in calls]
-        # Those that answer by themselves first; the others keep this thread busy meanwhile.
-        order = sorted(range(len(calls)), key=lambda number: not pooled[number])
-        begun = {number: self._begin(calls[number]) for number in order}
-        found: dict[int, CallResult] = {}
-        for number in reversed(order):
-            since = time.perf_counter()
-            outcomes = begun[number]()
-            found[number] = CallResult(outcomes, time.perf_counter() - since)
-        return [found[number] for number in range(len(calls))]
+        is_pooled = [self._pool(call.client) is not None for call in calls]
+        # Start the calls in thread pools first; the others then run in this thread.
+        order = sorted(range(len(calls)), key=lambda index: not is_pooled[index])
+        started = {index: self._start(calls[index]) for index in order}
+        results: dict[int, CallResult] = {}
+        for index in reversed(order):
+            start = time.perf_counter()
+            answers = started[index]()
+            results[index] = CallResult(answers, time.perf_counter() - start)
+        return [results[index] for index in range(len(calls))]
 
-    def _begin(self, call: Call) -> Callable[[], list[Outcome]]:
-        """Sends what can be sent; what is returned waits for it."""
+    def _start(self, call: ModelCall) -> Callable[[], list[RunAnswers]]:
+        """Start a call, and return a function that waits for its answers."""
         pool = self._pool(call.client)
-        if all(isinstance(one, TreeQuery) for part in call.parts for one in part):
-            return self._trees(pool, call.client, call.parts)
+        requests = [request for run in call.requests_by_run for request in run]
+        if all(isinstance(request, TreeQuery) for request in requests):
+            return self._start_trees(pool, call.client, call.requests_by_run)
         if pool is None:
-            return lambda: [_in_turn(call.client, part) for part in call.parts]
-        working = [_ConcurrentRequests(pool, call.client, part) for part in call.parts]
-        return lambda: [part.outcome() for part in working]
+            return lambda: [_call_in_order(call.client, run) for run in call.requests_by_run]
+        running = [_ConcurrentRequests(pool, call.client, run) for run in call.requests_by_run]
+        return lambda: [requests.answers() for requests in running]
 
-    def _trees(
+    def _start_trees(
         self,
         pool: ThreadPoolExecutor | None,
         client: BackendClient,
-        parts: Sequence[Sequence[Asked]],
-    ) -> Callable[[], list[Outcome]]:
-        queries = [one for part in parts for one in part if isinstance(one, TreeQuery)]
+        requests_by_run: Sequence[Sequence[ModelRequest]],
+    ) -> Callable[[], list[RunAnswers]]:
+        queries = [
+            request for run in requests_by_run for request in run if isinstance(request, TreeQuery)
+        ]
         future = None if pool is None else pool.submit(client.greedy_tree, queries)
 
-        def outcomes() -> list[Outcome]:
+        def collect() -> list[RunAnswers]:
             try:
-                found = client.greedy_tree(queries) if future is None else future.result()
+                scores = client.greedy_tree(queries) if future is None else future.result()
             except FATAL_ERRORS:
                 raise
-            except Exception as error:  # noqa: BLE001 - whose fault it is shows when each is alone
-                if len(parts) == 1:
+            except Exception as error:  # noqa: BLE001 - separate calls show which run causes it
+                if len(requests_by_run) == 1:
                     return [error]
-                return [one for part in parts for one in self._trees(pool, client, [part])()]
-            answers = iter(found)
-            return [[next(answers) for _ in part] for part in parts]
+                separate = (self._start_trees(pool, client, [run]) for run in requests_by_run)
+                return [answers for collect_run in separate for answers in collect_run()]
+            remaining = iter(scores)
+            return [[next(remaining) for _ in run] for run in requests_by_run]
 
-        return outcomes
+        return collect
 
     def _pool(self, client: BackendClient) -> ThreadPoolExecutor | None:
-        """Threads for the calls of a model; None for one that takes them one after the other."""
+        """Return the threads for a model's calls; None if it takes one call at a time."""
         if client.info.max_concurrency <= 1:
             return None
         with self._lock:
-            if self._ended:
-                raise RuntimeError("calls of models have ended")
+            if self._is_closed:
+                raise RuntimeError("the dispatcher is closed")
             if client not in self._pools:
                 self._pools[client] = ThreadPoolExecutor(
                     client.info.max_concurrency, "autocog-call"
@@ -131,8 +137,8 @@ class Dispatcher:
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
-            self._ended = True
-        # All of them first: waiting for one, others would begin what nobody wants any more.
+            self._is_closed = True
+        # Cancel in all pools before waiting for one: the others would start more calls meanwhile.
         for pool in self._pools.values():
             pool.shutdown(wait=False, cancel_futures=True)
         for pool in self._pools.values():
@@ -140,56 +146,56 @@ class Dispatcher:
 
 
 class _ConcurrentRequests:
-    """A part's requests at work; after an error, those that have not begun are left out."""
+    """Parallel requests of one run. After an error, those that have not started are skipped."""
 
     def __init__(
-        self, pool: ThreadPoolExecutor, client: BackendClient, part: Sequence[Asked]
+        self, pool: ThreadPoolExecutor, client: BackendClient, requests: Sequence[ModelRequest]
     ) -> None:
-        self._failed = False
+        self._has_failed = False
         self._client = client
-        self._futures: list[Future[Answer | None]] = [
-            pool.submit(self._call, asked) for asked in part
+        self._futures: list[Future[ModelAnswer | None]] = [
+            pool.submit(self._call, request) for request in requests
         ]
 
-    def _call(self, asked: Asked) -> Answer | None:
-        if self._failed:
+    def _call(self, request: ModelRequest) -> ModelAnswer | None:
+        if self._has_failed:
             return None
         try:
-            return _call(self._client, asked)
+            return _call(self._client, request)
         except Exception:
-            self._failed = True
+            self._has_failed = True
             raise
 
-    def outcome(self) -> Outcome:
-        """Its answers, or the first error among them, once none of its requests is at work."""
-        answers: list[Answer] = []
-        error: Exception | None = None
+    def answers(self) -> RunAnswers:
+        """Wait for all requests, and return their answers, or the first error."""
+        answers: list[ModelAnswer] = []
+        first_error: Exception | None = None
         for future in self._futures:
             try:
                 answer = future.result()
             except FATAL_ERRORS:
                 raise
-            except Exception as found:  # noqa: BLE001 - handed on
-                error = error or found
+            except Exception as error:  # noqa: BLE001 - it is the run's result
+                first_error = first_error or error
             else:
                 answers += [] if answer is None else [answer]
-        return error or answers
+        return first_error or answers
 
 
-def _in_turn(client: BackendClient, part: Sequence[Asked]) -> Outcome:
+def _call_in_order(client: BackendClient, requests: Sequence[ModelRequest]) -> RunAnswers:
     try:
-        return [_call(client, asked) for asked in part]
+        return [_call(client, request) for request in requests]
     except FATAL_ERRORS:
         raise
-    except Exception as error:  # noqa: BLE001 - handed on
+    except Exception as error:  # noqa: BLE001 - it is the run's result
         return error
 
 
-def _call(client: BackendClient, asked: Asked) -> Answer:
-    match asked:
+def _call(client: BackendClient, request: ModelRequest) -> ModelAnswer:
+    match request:
         case ChoiceRequest():
-            return client.choose(asked)
+            return client.choose(request)
         case CompletionRequest():
-            return client.complete(asked)
+            return client.complete(request)
         case TreeQuery():
-            return client.greedy_tree([asked])[0]
+            return client.greedy_tree([request])[0]

@@ -1,7 +1,7 @@
-"""Running an automaton: a frontier of live paths, and one call of the engine for all of them.
+"""One run of an automaton: its open paths, and their requests to the models.
 
-Each path at a Choose or Complete is a generator that asks its model for something. What all of them
-ask is sent together, so that branches share what they have in common; then each goes on.
+A path at a Choose or Complete is a generator that yields requests and receives the answers. The
+requests of all open paths go to the models together, so that paths share prefixes.
 """
 
 from __future__ import annotations
@@ -17,8 +17,16 @@ from autocog_core.automaton.actions import Action, Choose, Complete, Text
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import InputError
 from autocog_core.evaluation.allowed_tokens import AllowedTokens
-from autocog_core.evaluation.branch import Answer, Asked, Outcome, Steps, pruned, tokens_evaluated
-from autocog_core.evaluation.path_context import Context, PendingText
+from autocog_core.evaluation.branch import (
+    ActionResult,
+    ActionSteps,
+    Branch,
+    ModelAnswer,
+    ModelRequest,
+    count_evaluated_tokens,
+    prune,
+)
+from autocog_core.evaluation.path_context import PathContext, PendingText
 from autocog_core.evaluation.text_scoring import finish_path
 from autocog_core.evaluation.text_strategy import (
     choose_by_text,
@@ -26,46 +34,59 @@ from autocog_core.evaluation.text_strategy import (
     finish_by_text,
 )
 from autocog_core.evaluation.token_masks import TokenMaskCache
-from autocog_core.evaluation.tree_builder import TreeBuilder, unique_tokens
-from autocog_core.evaluation.tree_choose import choose_steps
-from autocog_core.evaluation.tree_complete import complete_steps
+from autocog_core.evaluation.tree_builder import TreeBuilder, count_unique_tokens
+from autocog_core.evaluation.tree_choose import choose_by_tree
+from autocog_core.evaluation.tree_complete import complete_by_tree
 from autocog_core.hooks.automaton_run import AutomatonRun, Budget, Declined
 from autocog_core.hooks.client import BackendClient
 from autocog_core.types.prompt import Prompt, TextPiece
 from autocog_core.types.thought_tree import ThoughtTree
 from autocog_core.types.token_tree import TreeScores
 
-#: "breadth_first": all paths together. "best_first": the likeliest first, one at a time.
+#: "breadth_first": all open paths advance together. "best_first": the likeliest one advances.
 Order = Literal["breadth_first", "best_first"]
-#: "token_tree": exact, by token trees. "text": by the backend's own `complete` and `choose`.
+#: "token_tree": exact scores by token trees. "text": the backend's own `choose` and `complete`.
 Strategy = Literal["token_tree", "text"]
 
 
-@dataclass(slots=True)
-class _Live:
-    """A path that goes on.
+@dataclass(kw_only=True, slots=True)
+class _OpenPath:
+    """A path that the run still has to continue.
 
-    :ivar node: the tree's node that it has come to. `action`: what is next; None at its end.
-    :ivar contexts: what each model has seen. `asked`: what it needs next.
+    :ivar node: index of its last node in the tree; -1 at the start.
+    :ivar action: its next action; None at the end of the automaton.
+    :ivar contexts: what each model has seen.
+    :ivar visits: the visits so far of actions with `max_visits`, by uid.
+    :ivar logprob: the sum of its log-probabilities.
+    :ivar steps: its action at work; None before the start and after the end.
+    :ivar requests: the requests that `steps` waits for.
     """
 
     node: int
     action: Action | None
-    contexts: Mapping[str | None, Context]
+    contexts: Mapping[str | None, PathContext]
     visits: Mapping[str, int]
     logprob: float = 0.0
-    steps: Steps | None = None
-    asked: Sequence[Asked] = ()
+    steps: ActionSteps | None = None
+    requests: Sequence[ModelRequest] = ()
+
+    @property
+    def model(self) -> str | None:
+        """Name of the model of its next action."""
+        return self.action.model if self.action is not None else None
 
 
 class Evaluation:
-    """One run of an automaton: tells what it asks of its models, and is told the answers.
+    """One run of an automaton. It makes no calls: it returns requests and receives answers.
 
-    :param automaton: sound, and without templates.
-    :param callers: the models by name; None is the main one.
-    :param strategies: how each of them is asked.
-    :param top: with the order "best_first": stop once this many complete paths are proven the best.
-    :param header: of the tree.
+    :param automaton: an automaton without errors and without templates.
+    :param clients: the clients of its models by name; None names the main model.
+    :param strategies: the strategy for each model.
+    :param budget: the limits of the run.
+    :param order: the order in which paths advance.
+    :param top: with "best_first": the run stops when this many complete paths are proven to be
+        the best. None evaluates all paths.
+    :param provenance: the tree's `provenance`.
     """
 
     def __init__(
@@ -77,7 +98,7 @@ class Evaluation:
         budget: Budget | None = None,
         order: Order = "breadth_first",
         top: int | None = None,
-        header: Mapping[str, Any] | None = None,
+        provenance: Mapping[str, Any] | None = None,
     ) -> None:
         self.clients = clients
         self._automaton = automaton
@@ -85,228 +106,241 @@ class Evaluation:
         self._budget = budget or Budget()
         self._order = order
         self._top = top
-        self._header = header or {}
-        self._draft = TreeBuilder()
-        self._working: list[_Live] = []
-        self._waiting: deque[_Live] = deque()
-        self._heap: list[tuple[float, int, _Live]] = []
-        self._pushed = 0
-        self._masks = {name: TokenMaskCache.of_model(client) for name, client in clients.items()}
+        self._provenance = provenance or {}
+        self._builder = TreeBuilder()
+        self._active: list[_OpenPath] = []
+        self._queue: deque[_OpenPath] = deque()
+        self._heap: list[tuple[float, int, _OpenPath]] = []
+        self._path_count = 0
+        self._masks = {name: TokenMaskCache.for_model(client) for name, client in clients.items()}
         self._allowed: dict[str, AllowedTokens] = {}
-        self._stopped: str | None = None
-        self._calls = 0
-        self._evaluated = 0
-        self._seconds = 0.0
-        self._begun = time.perf_counter()
+        self._stopped_by: str | None = None
+        self._model_calls = 0
+        self._tokens_evaluated = 0
+        self._model_seconds = 0.0
+        self._start_time = time.perf_counter()
         contexts = {
-            name: Context(said=() if strategies[name] == "text" else None) for name in clients
+            name: PathContext(text=() if strategies[name] == "text" else None) for name in clients
         }
-        self._push(_Live(-1, automaton.entry, contexts, {}))
+        self._enqueue(_OpenPath(node=-1, action=automaton.entry, contexts=contexts, visits={}))
 
-    def whole(self) -> AutomatonRun | None:
-        """It as an engine may take it over; None if exact scores of one engine are not enough."""
+    def as_automaton_run(self) -> AutomatonRun | None:
+        """Return the run for the hook `run_automata`; None if it needs several models or text."""
         if self.clients.keys() != {None} or self._strategies[None] != "token_tree":
             return None
         return AutomatonRun(
-            self._automaton,
-            self.clients[None],
-            self._budget,
-            self._order == "best_first",
-            self._top,
-            self._header,
+            automaton=self._automaton,
+            client=self.clients[None],
+            budget=self._budget,
+            best_first=self._order == "best_first",
+            top=self._top,
+            provenance=self._provenance,
         )
 
-    def say(self, declined: Declined) -> None:
-        """Tell in the tree why no engine has taken it over."""
-        self._header = {**self._header, "evaluator": f"core: {declined.reason}"}
+    def note_declined(self, declined: Declined) -> None:
+        """Record in the tree's provenance why the engine does not run the automaton."""
+        self._provenance = {**self._provenance, "evaluator": f"core: {declined.reason}"}
 
-    def ask(self) -> dict[str | None, list[Asked]]:
-        """What its paths need next of each model; nothing when it has come to its end."""
-        while self._working or self._waiting or self._heap:
-            seconds = time.perf_counter() - self._begun
-            self._stopped = self._budget.exceeded(self._evaluated, self._pushed, seconds)
-            if self._stopped is not None:
-                open_ = [*self._working, *self._waiting, *(entry[2] for entry in self._heap)]
-                self._draft.prune((live.node for live in open_), "budget")
+    def next_requests(self) -> dict[str | None, list[ModelRequest]]:
+        """Return the next requests to each model; empty at the end of the run."""
+        while self._active or self._queue or self._heap:
+            seconds = time.perf_counter() - self._start_time
+            self._stopped_by = self._budget.exceeded(
+                self._tokens_evaluated, self._path_count, seconds
+            )
+            if self._stopped_by is not None:
+                open_paths = [*self._active, *self._queue, *(entry[2] for entry in self._heap)]
+                self._builder.prune((path.node for path in open_paths), "budget")
                 break
-            if self._proven():
+            if self._is_top_k_proven():
                 break
-            self._working += self._next()
-            asked: dict[str | None, list[Asked]] = {}
-            for live in self._working:
-                asked.setdefault(_model_of(live), []).extend(live.asked)
-            if asked:
-                return asked
+            self._active += self._start_paths()
+            requests: dict[str | None, list[ModelRequest]] = {}
+            for path in self._active:
+                requests.setdefault(path.model, []).extend(path.requests)
+            if requests:
+                return requests
         return {}
 
-    def take(self, model: str | None, answers: Sequence[Answer], seconds: float) -> None:
-        """What a model has answered, in the order of what it was asked.
+    def receive(self, model: str | None, answers: Sequence[ModelAnswer], seconds: float) -> None:
+        """Continue the paths with a model's answers.
 
-        :param seconds: how long it took.
+        :param model: the model's name.
+        :param answers: the answers, in the order of the requests.
+        :param seconds: how long the call took.
         """
-        # Token trees go together in one call, everything else by itself.
+        # All token trees are one call; every other request is one.
         trees = sum(isinstance(answer, TreeScores) for answer in answers)
-        self._calls += len(answers) - trees + (trees > 0)
-        self._seconds += seconds
-        given = iter(answers)
-        for live in [live for live in self._working if _model_of(live) == model]:
-            mine = [next(given) for _ in live.asked]
-            self._evaluated += sum(map(tokens_evaluated, mine))
-            self._resume(live, mine)
-        self._working = [live for live in self._working if live.steps is not None]
+        self._model_calls += len(answers) - trees + (trees > 0)
+        self._model_seconds += seconds
+        remaining = iter(answers)
+        for path in [path for path in self._active if path.model == model]:
+            path_answers = [next(remaining) for _ in path.requests]
+            self._tokens_evaluated += sum(map(count_evaluated_tokens, path_answers))
+            self._resume(path, path_answers)
+        self._active = [path for path in self._active if path.steps is not None]
 
-    def tree(self) -> ThoughtTree:
-        """The result."""
-        total = time.perf_counter() - self._begun
-        nodes = self._draft.nodes
-        stats = {
-            "model_calls": self._calls,
-            "tokens_evaluated": self._evaluated,
-            "unique_tokens": unique_tokens(nodes),
-            "seconds_model": self._seconds,
-            "seconds_other": total - self._seconds,
-        }
-        return ThoughtTree(tuple(nodes), self._stopped, self._header, stats)
+    def build_tree(self) -> ThoughtTree:
+        """Return the tree so far."""
+        seconds = time.perf_counter() - self._start_time
+        nodes = self._builder.nodes
+        return ThoughtTree(
+            nodes=tuple(nodes),
+            stopped_by=self._stopped_by,
+            provenance=self._provenance,
+            stats={
+                "model_calls": self._model_calls,
+                "tokens_evaluated": self._tokens_evaluated,
+                "unique_tokens": count_unique_tokens(nodes),
+                "seconds_model": self._model_seconds,
+                "seconds_other": seconds - self._model_seconds,
+            },
+        )
 
-    def _push(self, live: _Live) -> None:
-        self._pushed += 1
+    def _enqueue(self, path: _OpenPath) -> None:
+        self._path_count += 1
         if self._order == "best_first":
-            heapq.heappush(self._heap, (-live.logprob, self._pushed, live))
+            heapq.heappush(self._heap, (-path.logprob, self._path_count, path))
         else:
-            self._waiting.append(live)
+            self._queue.append(path)
 
-    def _next(self) -> list[_Live]:
-        """Paths set to work: all, or the likeliest if none is at work."""
-        found: list[_Live] = []
+    def _start_paths(self) -> list[_OpenPath]:
+        """Start waiting paths: all of them, or the likeliest if none is active."""
+        paths: list[_OpenPath] = []
         if self._order == "breadth_first":
-            found += self._waiting
-            self._waiting.clear()
-        elif not self._working and self._heap:
-            found.append(heapq.heappop(self._heap)[2])
-        for live in found:
-            self._start(live)
-        return [live for live in found if live.steps is not None]
+            paths += self._queue
+            self._queue.clear()
+        elif not self._active and self._heap:
+            paths.append(heapq.heappop(self._heap)[2])
+        for path in paths:
+            self._start(path)
+        return [path for path in paths if path.steps is not None]
 
-    def _proven(self) -> bool:
-        """Whether no open path can come among the best any more: none gains by going on."""
-        complete = self._draft.complete
+    def _is_top_k_proven(self) -> bool:
+        """Return whether no open path can still become one of the best `top` paths.
+
+        The log-probability of a path never rises as it continues.
+        """
+        complete = self._builder.complete
         if self._top is None or self._order != "best_first" or len(complete) < self._top:
             return False
-        least = sorted(complete, reverse=True)[self._top - 1]
-        open_ = [live.logprob for live in self._working] + [-entry[0] for entry in self._heap[:1]]
-        return all(logprob <= least for logprob in open_)
+        lowest = sorted(complete, reverse=True)[self._top - 1]
+        open_ = [path.logprob for path in self._active] + [-entry[0] for entry in self._heap[:1]]
+        return all(logprob <= lowest for logprob in open_)
 
-    def _start(self, live: _Live) -> None:
-        """Go through texts, which need no model, to the next action that does; set it to work."""
-        if isinstance(live.action, Text):
-            self._say(live, live.action)
-        action = live.action
-        model = _model_of(live)
-        client = self.clients[model]
-        context = live.contexts[model]
-        asking = self._strategies[model] == "text"
+    def _start(self, path: _OpenPath) -> None:
+        """Enter the texts at the path's next action, and start the first other action."""
+        if isinstance(path.action, Text):
+            self._enter_texts(path, path.action)
+        action, model = path.action, path.model
+        client, context = self.clients[model], path.contexts[model]
+        by_text = self._strategies[model] == "text"
         match action:
             case Choose():
-                steps = choose_by_text if asking else choose_steps
-                live.steps = steps(client, action, context)
-            case Complete() if asking:
-                live.steps = complete_by_text(client, action, context)
+                choose = choose_by_text if by_text else choose_by_tree
+                path.steps = choose(client, action, context)
+            case Complete() if by_text:
+                path.steps = complete_by_text(client, action, context)
             case Complete():
-                live.steps = complete_steps(client, action, context, self._tokens_of(action))
+                path.steps = complete_by_tree(client, action, context, self._allowed_for(action))
             case _:
-                live.steps = (finish_by_text if asking else finish_path)(client, context)
-        self._resume(live, None)
+                finish = finish_by_text if by_text else finish_path
+                path.steps = finish(client, context)
+        self._resume(path, None)
 
-    def _say(self, live: _Live, action: Text) -> None:
-        """Enter a chain of texts into the tree and into what every model has seen."""
+    def _enter_texts(self, path: _OpenPath, first: Text) -> None:
+        """Add a chain of texts to the tree, and to the contexts of all models."""
         chain: list[Text] = []
-        following: Action | None = action
-        bounded = False
-        while isinstance(following, Text):
-            chain.append(following)
-            live.visits = _visited(live.visits, following)
-            following = self._automaton.successor(following)
-            if following is not None and _exhausted(live.visits, following):
-                bounded, following = True, None
-        live.action = following
-        # Whoever goes on from the texts gives them their tokens.
-        reader = _model_of(live)
-        said: list[PendingText] = []
-        for one in chain:
-            pieces = pieces_of(one.text)
+        action: Action | None = first
+        is_exhausted = False
+        while isinstance(action, Text):
+            chain.append(action)
+            path.visits = _count_visit(path.visits, action)
+            action = self._automaton.successor(action)
+            if action is not None and _is_exhausted(path.visits, action):
+                is_exhausted, action = True, None
+        path.action = action
+        # The model of the next action determines the tokens of the texts.
+        reader = path.model
+        texts: list[PendingText] = []
+        for text_action in chain:
+            pieces = text_pieces(text_action.text)
             text = "".join(piece.text for piece in pieces)
-            live.node = self._draft.add_text(live.node, one, text, live.logprob, reader)
-            said.append(PendingText(pieces, live.node, one.evaluate))
-        if bounded:
-            self._draft.prune([live.node], "max_visits")
-        live.contexts = {
-            name: context.plus(
-                *(said if name == reader else (PendingText(text.pieces) for text in said))
-            )
-            for name, context in live.contexts.items()
+            path.node = self._builder.add_text(path.node, text_action, text, path.logprob, reader)
+            texts.append(PendingText(pieces, path.node, text_action.evaluate))
+        if is_exhausted:
+            self._builder.prune([path.node], "max_visits")
+        for_others = [PendingText(text.pieces) for text in texts]
+        path.contexts = {
+            name: context.with_texts(*(texts if name == reader else for_others))
+            for name, context in path.contexts.items()
         }
 
-    def _tokens_of(self, action: Complete) -> AllowedTokens:
+    def _allowed_for(self, action: Complete) -> AllowedTokens:
         if action.uid not in self._allowed:
             client, masks = self.clients[action.model], self._masks[action.model]
-            self._allowed[action.uid] = AllowedTokens.of(self._automaton, client, action, masks)
+            self._allowed[action.uid] = AllowedTokens.for_action(
+                self._automaton, client, action, masks
+            )
         return self._allowed[action.uid]
 
-    def _resume(self, live: _Live, answers: Sequence[Answer] | None) -> None:
-        """Let a path go on with the answers to what it has asked."""
-        assert live.steps is not None
+    def _resume(self, path: _OpenPath, answers: Sequence[ModelAnswer] | None) -> None:
+        """Send answers to a path's action, or start it."""
+        assert path.steps is not None
         try:
-            live.asked = next(live.steps) if answers is None else live.steps.send(answers)
+            path.requests = next(path.steps) if answers is None else path.steps.send(answers)
         except StopIteration as end:
-            live.steps = None
-            live.asked = ()
-            self._finish(live, end.value)
+            path.steps = None
+            path.requests = ()
+            self._finish(path, end.value)
 
-    def _finish(self, live: _Live, outcome: Outcome) -> None:
-        """Enter what an action came to, and go on from the branches that are followed."""
-        draft = self._draft
-        live.logprob += draft.settle(outcome.texts, outcome.reason)
-        action = live.action
+    def _finish(self, path: _OpenPath, result: ActionResult) -> None:
+        """Enter the result of a path's action, and enqueue the branches to follow."""
+        builder = self._builder
+        path.logprob += builder.set_tokens(result.texts, result.reason)
+        action = path.action
         if action is None:
-            draft.end(live.node)
+            builder.mark_complete(path.node)
             return
         assert isinstance(action, Choose | Complete)
-        visits = _visited(live.visits, action)
+        visits = _count_visit(path.visits, action)
         followers = [
-            self._automaton.successor(action, number) for number in range(len(outcome.branches))
+            self._automaton.successor(action, index) for index in range(len(result.branches))
         ]
+        # A branch to an exhausted action is pruned, unless all branches lead there.
         marked = [
-            replace(branch, pruned="max_visits")
-            if branch.pruned is None
-            and following is not None
+            replace(branch, pruned_by="max_visits")
+            if branch.pruned_by is None
+            and follower is not None
             and len(action.successors) > 1
-            and _exhausted(visits, following)
+            and _is_exhausted(visits, follower)
             else branch
-            for branch, following in zip(outcome.branches, followers, strict=True)
+            for branch, follower in zip(result.branches, followers, strict=True)
         ]
-        for branch, following in zip(pruned(action, marked), followers, strict=True):
-            node = draft.add_branch(live.node, action, branch, live.logprob)
-            if branch.pruned is not None:
+        for branch, follower in zip(prune(action, marked), followers, strict=True):
+            node = builder.add_branch(path.node, action, branch, path.logprob)
+            if branch.pruned_by is not None:
                 continue
-            if following is None:
-                draft.end(node)
-            elif _exhausted(visits, following):
-                draft.prune([node], "max_visits")
+            if follower is None:
+                builder.mark_complete(node)
+            elif _is_exhausted(visits, follower):
+                builder.prune([node], "max_visits")
             else:
-                contexts = {
-                    name: branch.context
-                    if name == action.model
-                    else context.plus(PendingText((TextPiece(branch.text),)))
-                    for name, context in live.contexts.items()
-                }
-                logprob = draft.nodes[node].path_logprob
-                self._push(_Live(node, following, contexts, visits, logprob))
+                self._enqueue(
+                    _OpenPath(
+                        node=node,
+                        action=follower,
+                        contexts=_contexts_after(path.contexts, action.model, branch),
+                        visits=visits,
+                        logprob=builder.nodes[node].path_logprob,
+                    )
+                )
 
 
 def check_models(automaton: AutomatonGraph, names: Mapping[str | None, object]) -> None:
-    """Refuse to run without a model that an action names.
+    """Check that there is a model for every name that an action uses.
 
-    :raises InputError: naming all that are missing.
+    :raises InputError: names all missing models.
     """
     unknown = {action.model for action in automaton.actions} - names.keys()
     if unknown:
@@ -317,22 +351,29 @@ def check_models(automaton: AutomatonGraph, names: Mapping[str | None, object]) 
         )
 
 
-def _model_of(live: _Live) -> str | None:
-    return live.action.model if live.action is not None else None
-
-
-def pieces_of(text: object) -> tuple[TextPiece, ...]:
-    """A text action's text, in pieces."""
+def text_pieces(text: object) -> tuple[TextPiece, ...]:
+    """Return the pieces of a text action's text."""
     if isinstance(text, Prompt):
         return tuple(piece for piece in text.pieces if isinstance(piece, TextPiece))
     return (TextPiece(str(text)),)
 
 
-def _visited(visits: Mapping[str, int], action: Action) -> Mapping[str, int]:
+def _contexts_after(
+    contexts: Mapping[str | None, PathContext], model: str | None, branch: Branch
+) -> dict[str | None, PathContext]:
+    """Return the contexts after a branch: its tokens for its model, its text for the others."""
+    text = PendingText((TextPiece(branch.text),))
+    return {
+        name: branch.context if name == model else context.with_texts(text)
+        for name, context in contexts.items()
+    }
+
+
+def _count_visit(visits: Mapping[str, int], action: Action) -> Mapping[str, int]:
     if action.max_visits is None:
         return visits
     return {**visits, action.uid: visits.get(action.uid, 0) + 1}
 
 
-def _exhausted(visits: Mapping[str, int], action: Action) -> bool:
+def _is_exhausted(visits: Mapping[str, int], action: Action) -> bool:
     return action.max_visits is not None and visits.get(action.uid, 0) >= action.max_visits

@@ -1,7 +1,7 @@
-"""What a path has said so far, as one model sees it: ids that are settled, and text that is not.
+"""What one model has seen of a path: ids, and pending text after them.
 
-Fixed text stays *pending* until a Choose or Complete settles it, for a choice may re-spell its end.
-Ids that were decided or settled are never tokenized again.
+Text stays pending until a Choose or Complete determines its tokens, because a choice may change
+the tokens at its end. Ids never change again.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from autocog_core.types.prompt import Prompt, TextPiece, TokenPiece
 
 @dataclass(frozen=True, slots=True)
 class PendingText:
-    """Text without tokens as yet.
+    """Text that has no tokens yet.
 
-    :ivar node: the tree's node that its tokens go to; -1 for text that is no text action's.
+    :ivar pieces: its pieces.
+    :ivar node: index of its node in the tree; -1 if it is not the text of a Text action.
     :ivar evaluate: whether its tokens are to be scored.
     """
 
@@ -27,48 +28,58 @@ class PendingText:
 
     @property
     def text(self) -> str:
-        """All of it as text."""
+        """The texts of the pieces, concatenated."""
         return "".join(piece.text for piece in self.pieces)
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
-    """What comes before the next action on a path, for one model.
+class PathContext:
+    """What one model has seen before the next action on a path.
 
-    :ivar ids: settled ids, BOS included. `pending`: the texts after them.
-    :ivar said: all of it as text, for a model that is asked in text; None for others.
+    :ivar ids: the ids so far, BOS included.
+    :ivar pending_texts: the texts after them.
+    :ivar text: all of it as text, for the strategy "text"; None for "token_tree".
     """
 
     ids: tuple[int, ...] = ()
-    pending: tuple[PendingText, ...] = ()
-    said: tuple[TextPiece, ...] | None = None
+    pending_texts: tuple[PendingText, ...] = ()
+    text: tuple[TextPiece, ...] | None = None
 
     def prompt(self) -> Prompt:
-        """What the next action continues."""
+        """Return the prompt of the next action."""
         ids = (TokenPiece(self.ids),) if self.ids else ()
-        return Prompt((*ids, *(piece for one in self.pending for piece in one.pieces)))
+        return Prompt((*ids, *(piece for text in self.pending_texts for piece in text.pieces)))
 
-    def plus(self, *texts: PendingText) -> Context:
-        """With more text after it."""
-        # A text action's node waits for its tokens, though there be none.
-        more = [text for text in texts if text.node >= 0 or text.text]
-        if not more:
+    def with_texts(self, *texts: PendingText) -> PathContext:
+        """Return this context with texts after it."""
+        # An empty text of a Text action stays: its node waits for its (no) tokens.
+        texts = tuple(text for text in texts if text.node >= 0 or text.text)
+        if not texts:
             return self
-        said = self.said
-        if said is not None:
-            said = (*said, *(piece for text in more for piece in text.pieces))
-        return Context(self.ids, (*self.pending, *more), said)
+        as_text = self.text
+        if as_text is not None:
+            as_text = (*as_text, *(piece for text in texts for piece in text.pieces))
+        return PathContext(self.ids, (*self.pending_texts, *texts), as_text)
 
-    def followed_by(self, text: str, after: Context) -> Context:
-        """`after`, for a model that is asked in text: it sees `text` after all of this."""
-        return replace(after, said=(*(self.said or ()), TextPiece(text)))
+    def with_bytes(self, raw: bytes) -> PathContext:
+        """Return this context with the text of some bytes after it."""
+        if not raw:
+            return self
+        return self.with_texts(PendingText((TextPiece(raw.decode("utf-8", errors="replace")),)))
+
+    def with_text_then(self, text: str, after: PathContext) -> PathContext:
+        """Return `after`, seen as text: the text of this context, and `text`."""
+        return replace(after, text=(*(self.text or ()), TextPiece(text)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TokenizedText:
-    """The tokens of a pending text, once they are settled.
+    """The tokens of a text that was pending.
 
-    :ivar start: where they begin in the ids that settled them.
+    :ivar node: index of its node in the tree; -1 if it has none.
+    :ivar tokens: the tokens that begin in it.
+    :ivar start: index of the first of them in the ids before the action.
+    :ivar evaluate: whether they are to be scored.
     """
 
     node: int
@@ -77,44 +88,59 @@ class TokenizedText:
     evaluate: bool
 
 
-def settle(client: BackendClient, context: Context, base: Sequence[int]) -> list[TokenizedText]:
-    """Which of the ids in `base` each pending text has: a token belongs to where it begins."""
-    info = client.info
-    start = len(context.ids)
-    if not start and info.adds_bos and base[:1] == (info.bos,):
-        start = 1
-    surfaces = {token.id: len(token.text.encode("utf-8")) for token in info.special_tokens}
-    found = []
-    offset = 0
-    end = 0
-    place = start
-    for number, one in enumerate(context.pending):
-        end += len(one.text.encode("utf-8"))
-        first = place
-        last = number == len(context.pending) - 1
-        while place < len(base) and (last or offset < end):
-            token = base[place]
-            offset += surfaces.get(token) or client.token_size(token)
-            place += 1
-        found.append(TokenizedText(one.node, tuple(base[first:place]), first, one.evaluate))
-    return found
+def assign_tokens(
+    client: BackendClient, context: PathContext, base: Sequence[int]
+) -> list[TokenizedText]:
+    """Return the tokens of each pending text. A token belongs to the text in which it begins.
 
-
-def split_tokens(client: BackendClient, tokens: Sequence[int], size: int) -> tuple[int, bytes]:
-    """How many of `tokens` lie within their first `size` bytes, and what bytes remain of these.
-
-    Where the remaining bytes begin inside a character, they begin with the token that it begins in.
+    :param client: the model's client.
+    :param context: the ids and the pending texts.
+    :param base: the ids of all of them.
     """
-    kept = used = 0
-    while kept < len(tokens):
-        more = client.token_size(tokens[kept])
-        if used + more > size:
+    info = client.info
+    position = len(context.ids)
+    if not position and info.adds_bos and base[:1] == (info.bos,):
+        position = 1
+    special_lengths = {token.id: len(token.text.encode("utf-8")) for token in info.special_tokens}
+    tokenized = []
+    token_offset = text_end = 0
+    for index, text in enumerate(context.pending_texts):
+        text_end += len(text.text.encode("utf-8"))
+        start = position
+        is_last = index == len(context.pending_texts) - 1
+        while position < len(base) and (is_last or token_offset < text_end):
+            token = base[position]
+            token_offset += special_lengths.get(token) or client.token_size(token)
+            position += 1
+        tokenized.append(
+            TokenizedText(
+                node=text.node,
+                tokens=tuple(base[start:position]),
+                start=start,
+                evaluate=text.evaluate,
+            )
+        )
+    return tokenized
+
+
+def split_at_byte(client: BackendClient, tokens: Sequence[int], size: int) -> tuple[int, bytes]:
+    """Return how many tokens lie within the first `size` bytes, and the remaining bytes of these.
+
+    If the remaining bytes begin inside a character, they begin at an earlier token, in which the
+    character begins.
+    """
+    count = used = 0
+    while count < len(tokens):
+        token_bytes = client.token_size(tokens[count])
+        if used + token_bytes > size:
             break
-        used += more
-        kept += 1
-    rest = client.detokenize(tokens)[used:size]
-    while rest and kept and rest[0] & 0xC0 == 0x80:
-        kept -= 1
-        used -= client.token_size(tokens[kept])
-        rest = client.detokenize(tokens)[used:size]
-    return kept, rest
+        used += token_bytes
+        count += 1
+    raw = client.detokenize(tokens)
+    remaining = raw[used:size]
+    # 10xxxxxx: a byte inside a UTF-8 character.
+    while remaining and count and remaining[0] & 0xC0 == 0x80:
+        count -= 1
+        used -= client.token_size(tokens[count])
+        remaining = raw[used:size]
+    return count, remaining

@@ -1,4 +1,4 @@
-"""One run: everything is checked and said before the first call, then driven to its end."""
+"""One run of an automaton, from the checks of its arguments to its tree."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from autocog_core.automaton.checks.action_checks import require_sound
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import AutocogError, ContractError, InputError
-from autocog_core.evaluation.dispatch import Call, Dispatcher
+from autocog_core.evaluation.dispatch import Dispatcher, ModelCall
 from autocog_core.evaluation.evaluation import Evaluation, Order, Strategy, check_models
 from autocog_core.hooks.automaton_run import AutomatonRun, Budget, Declined
 from autocog_core.hooks.client import BackendClient
@@ -18,7 +18,7 @@ from autocog_core.version import __version__
 STRATEGIES: tuple[Strategy, ...] = ("token_tree", "text")
 
 
-def prepare(
+def prepare_evaluation(
     automaton: AutomatonGraph,
     inputs: Mapping[str, Any] | None,
     clients: Mapping[str | None, BackendClient],
@@ -29,12 +29,18 @@ def prepare(
     order: Order = "breadth_first",
     top: int | None = None,
 ) -> Evaluation:
-    """Check everything that rows can change, and return a run that is about to start.
+    """Check the arguments of a run, and return the run before its first request.
 
-    :param automaton: without errors.
-    :param callers: the models by the names that actions use; None is the main one.
-    :param digest: of the program, for the tree.
-    :raises InputError: for an automaton with faults, a value or a model that is missing.
+    :param automaton: an automaton without errors.
+    :param inputs: the values of its inputs.
+    :param clients: the clients of the models by name; None names the main model.
+    :param digest: the program's hash, for the tree's provenance.
+    :param budget: the limits of the run.
+    :param strategy: the strategy for all models; None for the best that each one supports.
+    :param order: the order in which paths advance.
+    :param top: with "best_first": number of complete paths to prove as the best.
+    :raises InputError: for a wrong argument, a missing input or a missing model; also if the
+        automaton has errors with these inputs.
     """
     if strategy is not None and strategy not in STRATEGIES:
         raise InputError(
@@ -49,115 +55,128 @@ def prepare(
             f"{top} is no number of paths", where="top", hint='1 or more, with "best_first"'
         )
     check_models(automaton, clients)
-    ready = automaton.bind(inputs)
-    require_sound(ready, paths=False)
-    used = {action.model for action in automaton.actions} | {None}
-    chosen = {name: strategy or strategy_of(clients[name]) for name in used}
+    bound = automaton.bind(inputs)
+    require_sound(bound, paths=False)
+    names = {action.model for action in automaton.actions} | {None}
+    used_clients = {name: clients[name] for name in names}
+    strategies = {
+        name: strategy or default_strategy(client) for name, client in used_clients.items()
+    }
     return Evaluation(
-        ready,
-        {name: clients[name] for name in used},
-        chosen,
+        bound,
+        used_clients,
+        strategies,
         budget=budget,
         order=order,
         top=top,
-        header=_header(digest, {name: clients[name] for name in used}, chosen),
+        provenance=_provenance(digest, used_clients, strategies),
     )
 
 
-def strategy_of(client: BackendClient) -> Strategy:
-    """Return the exact one if the backend gives token distributions."""
-    exact = {"greedy_impl", "greedy_tree_impl"} & set(client.capabilities)
-    return "token_tree" if exact else "text"
+def default_strategy(client: BackendClient) -> Strategy:
+    """Return "token_tree" if the backend returns token distributions, otherwise "text"."""
+    has_distributions = {"greedy_impl", "greedy_tree_impl"} & set(client.capabilities)
+    return "token_tree" if has_distributions else "text"
 
 
-def run_to_end(evaluation: Evaluation, serving: Dispatcher | None = None) -> ThoughtTree:
-    """Run it to its end.
+def run_to_end(evaluation: Evaluation, dispatcher: Dispatcher | None = None) -> ThoughtTree:
+    """Run an automaton in its engine if possible, otherwise in core, and return the tree.
 
-    :param serving: what calls its models; None for one of its own.
+    :param evaluation: the run.
+    :param dispatcher: makes the calls; None for a new one.
     """
-    (found,) = run_in_engine([evaluation]) or (None,)
-    if isinstance(found, AutocogError):
-        raise found
-    if found is not None:
-        return found
-    return run_in_core(evaluation, serving)
+    results = run_in_engine([evaluation])
+    if results is None:
+        return run_in_core(evaluation, dispatcher)
+    (result,) = results
+    if isinstance(result, AutocogError):
+        raise result
+    return result
 
 
 def run_in_engine(evaluations: Sequence[Evaluation]) -> Sequence[ThoughtTree | AutocogError] | None:
-    """What their engine makes of runs of one automaton; None leaves them to core's evaluator."""
-    runs = [whole for one in evaluations if (whole := one.whole())]
+    """Run one automaton several times in its engine.
+
+    :param evaluations: the runs, at least one.
+    :returns: the tree or the error of each run; None if core must run them.
+    """
+    runs = [run for evaluation in evaluations if (run := evaluation.as_automaton_run())]
     if len(runs) < len(evaluations):
         return None
-    found = call_engine(runs)
-    if not isinstance(found, Declined):
-        return found
-    for one in evaluations:
-        one.say(found)
+    results = call_engine(runs)
+    if not isinstance(results, Declined):
+        return results
+    for evaluation in evaluations:
+        evaluation.note_declined(results)
     return None
 
 
-def run_in_core(evaluation: Evaluation, serving: Dispatcher | None = None) -> ThoughtTree:
-    """Run it to its end by core's evaluator, whatever its engine offers.
+def run_in_core(evaluation: Evaluation, dispatcher: Dispatcher | None = None) -> ThoughtTree:
+    """Run an automaton in core, even if its engine could run it.
 
-    :param serving: what calls its models; None for one of its own.
+    :param evaluation: the run.
+    :param dispatcher: makes the calls; None for a new one.
     """
-    if serving is None:
-        with Dispatcher() as own:
-            return run_in_core(evaluation, own)
-    while asked := evaluation.ask():
-        calls = [Call(evaluation.clients[name], [asked[name]]) for name in asked]
-        for name, served in zip(asked, serving.serve(calls), strict=True):
-            (found,) = served.outcomes
-            if isinstance(found, Exception):
-                raise found
-            evaluation.take(name, found, served.seconds)
-    return evaluation.tree()
-
-
-def _header(
-    digest: str,
-    clients: Mapping[str | None, BackendClient],
-    strategies: Mapping[str | None, Strategy],
-) -> dict[str, Any]:
-    main = clients[None]
-    header: dict[str, Any] = {
-        "automaton": digest,
-        "model": {"name": main.info.name, "fingerprint": main.info.fingerprint},
-        "strategy": strategies[None],
-        "version": __version__,
-    }
-    others = {
-        name: {
-            "name": client.info.name,
-            "fingerprint": client.info.fingerprint,
-            "strategy": strategies[name],
-        }
-        for name, client in clients.items()
-        if name is not None
-    }
-    if others:
-        header["models"] = others
-    return header
+    if dispatcher is None:
+        with Dispatcher() as new_dispatcher:
+            return run_in_core(evaluation, new_dispatcher)
+    while requests := evaluation.next_requests():
+        calls = [ModelCall(evaluation.clients[name], [requests[name]]) for name in requests]
+        for name, result in zip(requests, dispatcher.dispatch(calls), strict=True):
+            (answers,) = result.answers_by_run
+            if isinstance(answers, Exception):
+                raise answers
+            evaluation.receive(name, answers, result.seconds)
+    return evaluation.build_tree()
 
 
 def call_engine(
     runs: Sequence[AutomatonRun],
 ) -> Sequence[ThoughtTree | AutocogError] | Declined | None:
-    """What the engine makes of runs on one model, one result a run; None: it does not do that.
+    """Call the hook `run_automata` with runs on one model.
 
-    Wrappers that watch each evaluation would miss them: with one of these, core evaluates.
+    :param runs: the runs, at least one.
+    :returns: the tree or the error of each run; `Declined` if the engine or a wrapper does not
+        support them; None if the engine does not implement the hook.
     """
     client = runs[0].client
     if not client.hooks.run_automata.get_hookimpls():
         return None
-    if client.watched:
+    if client.is_watched:
         return Declined("a wrapper watches each evaluation")
-    # Without the client's lock: the engine takes turns itself, so that others may use it between.
+    # Without the client's lock: the engine takes it for each evaluation, so that other calls can
+    # run between them.
     client.require_open()
-    found: Sequence[ThoughtTree | AutocogError] | Declined | None
-    found = client.hooks.run_automata(runs=runs)
-    if found is not None and not isinstance(found, Declined) and len(found) != len(runs):
+    results: Sequence[ThoughtTree | AutocogError] | Declined | None
+    results = client.hooks.run_automata(runs=runs)
+    if results is not None and not isinstance(results, Declined) and len(results) != len(runs):
         raise ContractError(
-            f"run_automata: {len(found)} answers for {len(runs)} runs", where=client.who
+            f"run_automata: {len(results)} answers for {len(runs)} runs", where=client.model_name
         )
-    return found
+    return results
+
+
+def _provenance(
+    digest: str,
+    clients: Mapping[str | None, BackendClient],
+    strategies: Mapping[str | None, Strategy],
+) -> dict[str, Any]:
+    main = clients[None]
+    provenance: dict[str, Any] = {
+        "automaton": digest,
+        "model": _model_identity(main),
+        "strategy": strategies[None],
+        "version": __version__,
+    }
+    others = {
+        name: {**_model_identity(client), "strategy": strategies[name]}
+        for name, client in clients.items()
+        if name is not None
+    }
+    if others:
+        provenance["models"] = others
+    return provenance
+
+
+def _model_identity(client: BackendClient) -> dict[str, Any]:
+    return {"name": client.info.name, "fingerprint": client.info.fingerprint}

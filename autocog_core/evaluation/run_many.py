@@ -1,8 +1,7 @@
-"""Several runs at once: what their paths ask of a model goes to it together.
+"""Runs of one automaton on many rows of inputs.
 
-Engines that take one call at a time get the token trees of all runs in common calls, step by step.
-Where every model takes several calls at once, each run goes on by itself as soon as it has its
-answers, and a slow one holds up no other.
+If every model takes several calls at once, each row runs in a thread, and a slow row delays no
+other. Otherwise all rows advance in lockstep, with their token trees in common calls.
 """
 
 from __future__ import annotations
@@ -16,17 +15,17 @@ from typing import Any
 
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import AutocogError, EngineError, InputError
-from autocog_core.evaluation.branch import Asked
-from autocog_core.evaluation.dispatch import FATAL_ERRORS, Call, Dispatcher, Outcome
+from autocog_core.evaluation.branch import ModelRequest
+from autocog_core.evaluation.dispatch import FATAL_ERRORS, Dispatcher, ModelCall, RunAnswers
 from autocog_core.evaluation.evaluation import Evaluation, Strategy, check_models
-from autocog_core.evaluation.run import prepare, run_in_engine, run_to_end
+from autocog_core.evaluation.run import prepare_evaluation, run_in_engine, run_to_end
 from autocog_core.hooks.automaton_run import Budget
 from autocog_core.hooks.client import BackendClient
 from autocog_core.types.thought_tree import ThoughtTree
 
-Result = ThoughtTree | AutocogError
-#: Makes a run; what it raises is of its row.
-Prepared = Callable[[], Evaluation]
+RowResult = ThoughtTree | AutocogError
+#: Prepares the run of a row; an error is the row's result.
+PrepareRow = Callable[[], Evaluation]
 
 
 def run_many(
@@ -38,140 +37,151 @@ def run_many(
     budget: Budget | None = None,
     strategy: Strategy | None = None,
     concurrency: int = 1,
-) -> Iterator[Result]:
-    """Run an automaton on many rows of inputs; one result a row, in their order.
+) -> Iterator[RowResult]:
+    """Run an automaton on many rows of inputs, and yield the result of each row, in order.
 
-    :param concurrency: how many rows are at work at once.
-    :returns: for each row its tree, or the error that it met.
-    :raises InputError: for an automaton with faults, which no row could mend.
-    :raises AutocogError: what would meet every row: a closed model, a missing capability.
+    :param automaton: an automaton without errors.
+    :param clients: the clients of the models by name; None names the main model.
+    :param rows: the values of the automaton's inputs, for each row.
+    :param digest: the program's hash, for the trees' provenance.
+    :param budget: the limits of each row's run.
+    :param strategy: the strategy for all models; None for the best that each one supports.
+    :param concurrency: maximum number of rows that run at the same time.
+    :returns: the tree or the error of each row.
+    :raises InputError: for a missing model, or a concurrency below 1.
+    :raises AutocogError: for an error that every row would have, such as a closed model.
     """
     if concurrency < 1:
         raise InputError(f"{concurrency} is no number of rows", where="concurrency")
     check_models(automaton, clients)
-    run = partial(prepare, clients=clients, digest=digest, budget=budget, strategy=strategy)
-    prepared = (partial(run, automaton, values) for values in rows)
-    used = {action.model for action in automaton.actions} | {None}
-    several = all(clients[name].info.max_concurrency > 1 for name in used)
-    yield from (_each if several and concurrency > 1 else _in_step)(prepared, concurrency)
+    prepare = partial(
+        prepare_evaluation, clients=clients, digest=digest, budget=budget, strategy=strategy
+    )
+    prepared_rows = (partial(prepare, automaton, values) for values in rows)
+    names = {action.model for action in automaton.actions} | {None}
+    all_concurrent = all(clients[name].info.max_concurrency > 1 for name in names)
+    use_threads = all_concurrent and concurrency > 1
+    yield from (_run_in_threads if use_threads else _run_in_lockstep)(prepared_rows, concurrency)
 
 
-def _each(prepared: Iterator[Prepared], concurrency: int) -> Iterator[Result]:
-    """Each row in a thread of its own."""
-    working: deque[Future[Result]] = deque()
-    # Calls end before the rows are waited for: those would go on to their last step.
-    with ThreadPoolExecutor(concurrency, "autocog-row") as threads, Dispatcher() as serving:
+def _run_in_threads(rows: Iterator[PrepareRow], concurrency: int) -> Iterator[RowResult]:
+    """Run each row in a thread."""
+    running: deque[Future[RowResult]] = deque()
+    # The dispatcher ends first: its cancelled calls end the rows, which would otherwise continue.
+    with ThreadPoolExecutor(concurrency, "autocog-row") as threads, Dispatcher() as dispatcher:
         while True:
-            # A row that has ended waits for those before it; no more are taken than can be at work.
-            for one in islice(prepared, concurrency - len(working)):
-                working.append(threads.submit(_run, one, serving))
-            if not working:
+            # A finished row waits for the rows before it, and counts as running meanwhile.
+            for row in islice(rows, concurrency - len(running)):
+                running.append(threads.submit(_run_row, row, dispatcher))
+            if not running:
                 return
-            yield working.popleft().result()
+            yield running.popleft().result()
 
 
-def _run(prepared: Prepared, serving: Dispatcher) -> Result:
+def _run_row(prepare: PrepareRow, dispatcher: Dispatcher) -> RowResult:
     try:
-        return run_to_end(prepared(), serving)
+        return run_to_end(prepare(), dispatcher)
     except FATAL_ERRORS:
         raise
-    except Exception as error:  # noqa: BLE001 - a bad row is no end of the others
-        return _as_result(error)
+    except Exception as error:  # noqa: BLE001 - it is the row's result
+        return _as_autocog_error(error)
 
 
-def _in_step(prepared: Iterator[Prepared], concurrency: int) -> Iterator[Result]:
-    """All rows together, one step after the other."""
-    working: deque[_Row] = deque()
-    with Dispatcher() as serving:
+def _run_in_lockstep(rows: Iterator[PrepareRow], concurrency: int) -> Iterator[RowResult]:
+    """Run all rows together, one step at a time."""
+    running: deque[_RowRun] = deque()
+    with Dispatcher() as dispatcher:
         while True:
-            fresh = [_Row(one) for one in islice(prepared, concurrency - len(working))]
-            _take_over(fresh)
-            working += fresh
-            if not working:
+            new_runs = [_RowRun(row) for row in islice(rows, concurrency - len(running))]
+            _run_rows_in_engine(new_runs)
+            running += new_runs
+            if not running:
                 return
-            _advance([row for row in working if row.result is None], serving)
-            while working and (result := working[0].result) is not None:
-                working.popleft()
+            _step_all([row for row in running if row.result is None], dispatcher)
+            while running and (result := running[0].result) is not None:
+                running.popleft()
                 yield result
 
 
-class _Row:
-    """One row at work. Whatever it raises is its result, and no end of the others.
+class _RowRun:
+    """The run of one row. An error becomes its result, and does not end other rows.
 
-    :ivar result: once it has ended. `asked`: what it needs next of each model.
+    :ivar result: the tree or the error; None while the row runs.
+    :ivar requests: its next requests to each model.
+    :ivar clients: the clients of its models.
     """
 
-    def __init__(self, prepared: Prepared) -> None:
-        self.result: Result | None = None
-        self.asked: Mapping[str | None, list[Asked]] = {}
+    def __init__(self, prepare: PrepareRow) -> None:
+        self.result: RowResult | None = None
+        self.requests: Mapping[str | None, list[ModelRequest]] = {}
         self.clients: Mapping[str | None, BackendClient] = {}
         try:
-            self._evaluation = prepared()
+            self._evaluation = prepare()
             self.clients = self._evaluation.clients
-        except Exception as error:  # noqa: BLE001 - a bad row is no end of the run
+        except Exception as error:  # noqa: BLE001 - it is the row's result
             self._fail(error)
 
     @property
     def evaluation(self) -> Evaluation | None:
-        """Its run, if it could be made and goes on."""
+        """Its evaluation; None if the row has a result."""
         return self._evaluation if self.result is None else None
 
-    def ask(self) -> bool:
-        """Whether it goes on, and so needs something of a model."""
+    def advance(self) -> bool:
+        """Update `requests`, or the result at the end; return whether the row still runs."""
         try:
-            self.asked = self._evaluation.ask()
-            if not self.asked:
-                self.result = self._evaluation.tree()
-        except Exception as error:  # noqa: BLE001
+            self.requests = self._evaluation.next_requests()
+            if not self.requests:
+                self.result = self._evaluation.build_tree()
+        except Exception as error:  # noqa: BLE001 - it is the row's result
             self._fail(error)
         return self.result is None
 
-    def take(self, name: str | None, found: Outcome, seconds: float) -> None:
-        """What a model has answered, or why it has not."""
+    def receive(self, name: str | None, answers: RunAnswers, seconds: float) -> None:
+        """Continue with the answers of a model, or end with its error."""
         try:
-            if isinstance(found, Exception):
-                raise found
-            self._evaluation.take(name, found, seconds)
-        except Exception as error:  # noqa: BLE001
+            if isinstance(answers, Exception):
+                raise answers
+            self._evaluation.receive(name, answers, seconds)
+        except Exception as error:  # noqa: BLE001 - it is the row's result
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
         if isinstance(error, FATAL_ERRORS):
             raise error
-        self.result = _as_result(error)
+        self.result = _as_autocog_error(error)
 
 
-def _take_over(rows: Sequence[_Row]) -> None:
-    """Let the engine run those that it can as a whole."""
-    going = [(row, row.evaluation) for row in rows if row.evaluation is not None]
-    if going and (found := run_in_engine([evaluation for _, evaluation in going])):
-        for (row, _), result in zip(going, found, strict=True):
+def _run_rows_in_engine(rows: Sequence[_RowRun]) -> None:
+    """Let the engine run whole rows, if it can."""
+    running = [(row, row.evaluation) for row in rows if row.evaluation is not None]
+    if running and (results := run_in_engine([evaluation for _, evaluation in running])):
+        for (row, _), result in zip(running, results, strict=True):
             row.result = result
 
 
-def _advance(rows: Sequence[_Row], serving: Dispatcher) -> None:
-    """One step of all rows: what they ask goes to each model together."""
-    by_model: dict[BackendClient, list[tuple[_Row, str | None]]] = {}
+def _step_all(rows: Sequence[_RowRun], dispatcher: Dispatcher) -> None:
+    """Advance all rows by one step, with one call of each model."""
+    rows_by_client: dict[BackendClient, list[tuple[_RowRun, str | None]]] = {}
     for row in rows:
-        if row.ask():
-            for name in row.asked:
-                by_model.setdefault(row.clients[name], []).append((row, name))
+        if row.advance():
+            for name in row.requests:
+                rows_by_client.setdefault(row.clients[name], []).append((row, name))
     calls = [
-        Call(client, [row.asked[name] for row, name in asking])
-        for client, asking in by_model.items()
+        ModelCall(client, [row.requests[name] for row, name in callers])
+        for client, callers in rows_by_client.items()
     ]
-    for asking, served in zip(by_model.values(), serving.serve(calls), strict=True):
-        seconds = served.seconds / len(asking)
-        for (row, name), outcome in zip(asking, served.outcomes, strict=True):
-            # Another model's error may have ended it.
+    for callers, result in zip(rows_by_client.values(), dispatcher.dispatch(calls), strict=True):
+        seconds = result.seconds / len(callers)
+        for (row, name), answers in zip(callers, result.answers_by_run, strict=True):
+            # The error of another model may have ended the row.
             if row.result is None:
-                row.take(name, outcome, seconds)
+                row.receive(name, answers, seconds)
 
 
-def _as_result(error: Exception) -> AutocogError:
-    """A row's error; one that is not ours, in words."""
+def _as_autocog_error(error: Exception) -> AutocogError:
+    """Return the error, or an EngineError that names it."""
     if isinstance(error, AutocogError):
         return error
-    found = EngineError(f"{type(error).__name__}: {error}")
-    found.__cause__ = error
-    return found
+    engine_error = EngineError(f"{type(error).__name__}: {error}")
+    engine_error.__cause__ = error
+    return engine_error

@@ -1,4 +1,4 @@
-"""Settling what comes before an action, and scoring its texts along with the action's own tree."""
+"""Scores of the texts before an action, computed together with the action's own token tree."""
 
 from __future__ import annotations
 
@@ -7,29 +7,34 @@ from collections.abc import Sequence
 import numpy as np
 
 from autocog_core.errors import InputError
-from autocog_core.evaluation.branch import Outcome, Steps
-from autocog_core.evaluation.path_context import Context, TokenizedText, settle
+from autocog_core.evaluation.branch import ActionResult, ActionSteps
+from autocog_core.evaluation.path_context import PathContext, TokenizedText, assign_tokens
 from autocog_core.hooks.client import BackendClient
-from autocog_core.scoring.prompt_encoding import encode
+from autocog_core.scoring.prompt_encoding import encode_prompt
 from autocog_core.types.token_tree import TreeQuery, TreeScores
 
+#: Texts, each with the log-probabilities of its tokens; none if it is not evaluated.
 TextScores = tuple[tuple[TokenizedText, tuple[float, ...]], ...]
 
 
 class ScoringContext:
-    """The ids that an action stands on, and the texts among them that are to be scored.
+    """The ids before an action, and the texts among them that are to be scored.
 
-    :param base: all ids before the action's first decided one.
-    :ivar texts: what is settled in them. `first`: where the first begins that is to be scored.
-    :raises InputError: if the first token of all is to be scored: nothing comes before it.
+    :param client: the model's client.
+    :param context: the path's context.
+    :param base: all ids before the action's first decided token.
+    :ivar base: the same.
+    :ivar texts: the pending texts with their tokens.
+    :ivar first_scored: index in `base` of the first token to score; `len(base)` if there is none.
+    :raises InputError: if the first token of the sequence is to be scored.
     """
 
-    def __init__(self, client: BackendClient, context: Context, base: Sequence[int]) -> None:
+    def __init__(self, client: BackendClient, context: PathContext, base: Sequence[int]) -> None:
         self.base = tuple(base)
-        self.texts = settle(client, context, self.base)
+        self.texts = assign_tokens(client, context, self.base)
         starts = [text.start for text in self.texts if text.evaluate and text.tokens]
-        self.first = min(starts, default=len(self.base))
-        if self.first == 0:
+        self.first_scored = min(starts, default=len(self.base))
+        if self.first_scored == 0:
             raise InputError(
                 "is to be evaluated from its first token, and the model adds no BOS: there is "
                 "nothing to condition on",
@@ -38,53 +43,56 @@ class ScoringContext:
             )
 
     @property
-    def scores_text(self) -> bool:
+    def has_scored_texts(self) -> bool:
         """Whether any text is to be scored."""
-        return self.first < len(self.base)
+        return self.first_scored < len(self.base)
 
-    def query(self, query: TreeQuery) -> TreeQuery:
-        """A query after `base`, with the texts to be scored before its own tree."""
-        if not self.scores_text:
+    def with_texts(self, query: TreeQuery) -> TreeQuery:
+        """Return a query with the texts to score as a chain of nodes before its own tree."""
+        if not self.has_scored_texts:
             return query
-        chain = np.array(self.base[self.first :], dtype=np.int32)
+        chain = np.array(self.base[self.first_scored :], dtype=np.int32)
         count = len(chain)
         parents = np.where(query.parents < 0, count - 1, query.parents + count)
-        at = np.where(query.top_at < 0, count - 1, query.top_at + count)
+        top_at = np.where(query.top_at < 0, count - 1, query.top_at + count)
         return TreeQuery(
-            self.base[: self.first],
-            np.concatenate([chain, query.tokens]),
-            np.concatenate([np.arange(-1, count - 1), parents]).astype(np.int32),
-            at.astype(np.int32),
-            query.top_k,
-            query.mask,
+            prefix=self.base[: self.first_scored],
+            tokens=np.concatenate([chain, query.tokens]),
+            parents=np.concatenate([np.arange(-1, count - 1), parents]).astype(np.int32),
+            top_at=top_at.astype(np.int32),
+            top_k=query.top_k,
+            mask=query.mask,
         )
 
-    def read(self, answer: TreeScores) -> tuple[TreeScores, TextScores]:
-        """The answer for the action's own tree, and the texts with their log-probabilities."""
-        count = len(self.base) - self.first
+    def split_answer(self, answer: TreeScores) -> tuple[TreeScores, TextScores]:
+        """Return the answer for the action's own tree, and the scores of the texts."""
+        count = len(self.base) - self.first_scored
         values = np.minimum(answer.values, 0.0)
-        own = TreeScores(
-            answer.values[count:], answer.top_tokens, answer.top_logprobs, answer.tokens_evaluated
+        action_answer = TreeScores(
+            values=answer.values[count:],
+            top_tokens=answer.top_tokens,
+            top_logprobs=answer.top_logprobs,
+            tokens_evaluated=answer.tokens_evaluated,
         )
-        scored = []
+        scores: list[tuple[TokenizedText, tuple[float, ...]]] = []
         for text in self.texts:
-            begin = text.start - self.first
-            inside = text.evaluate and text.tokens
-            found = values[begin : begin + len(text.tokens)].tolist() if inside else []
-            scored.append((text, tuple(found)))
-        return own, tuple(scored)
+            start = text.start - self.first_scored
+            logprobs = values[start : start + len(text.tokens)] if text.evaluate else values[:0]
+            scores.append((text, tuple(logprobs.tolist())))
+        return action_answer, tuple(scores)
 
-    def unscored(self) -> TextScores:
-        """The texts, where none is to be scored."""
+    def unscored_texts(self) -> TextScores:
+        """Return the texts without scores."""
         return tuple((text, ()) for text in self.texts)
 
 
-def finish_path(client: BackendClient, context: Context) -> Steps:
-    """The end of a path: what is pending gets its tokens, and its scores where asked for."""
-    nothing = np.zeros(0, dtype=np.int32)
-    ground = ScoringContext(client, context, encode(client, context.prompt()))
-    if not ground.scores_text:
-        return Outcome((), ground.unscored())
-    answers = yield [ground.query(TreeQuery(ground.base, nothing, nothing))]
-    _, scored = ground.read(answers[0])
-    return Outcome((), scored)
+def finish_path(client: BackendClient, context: PathContext) -> ActionSteps:
+    """Give the texts at the end of a path their tokens, and score those to evaluate."""
+    no_tokens = np.zeros(0, dtype=np.int32)
+    scoring = ScoringContext(client, context, encode_prompt(client, context.prompt()))
+    if not scoring.has_scored_texts:
+        return ActionResult(branches=(), texts=scoring.unscored_texts())
+    query = TreeQuery(prefix=scoring.base, tokens=no_tokens, parents=no_tokens)
+    (answer,) = yield [scoring.with_texts(query)]
+    _, texts = scoring.split_answer(answer)
+    return ActionResult(branches=(), texts=texts)

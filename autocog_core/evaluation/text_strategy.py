@@ -1,8 +1,8 @@
-"""Choose and Complete by the backend's own `choose` and `complete`: the way without token trees.
+"""Choose and Complete by the backend's own `choose` and `complete`: the strategy "text".
 
-For backends that tell no distributions. They are asked in text: what was said so far is text to
-them. What they tell is exact only where they say so, and where that text is the very tokens that
-were decided on the path; the ids that it would have by token trees are kept beside it for that.
+It is for backends without token distributions. The backend receives the path as text. Its scores
+are exact if it says so, and if the text has the tokens that were decided on the path. To check
+this, core also keeps the ids that the path would have with token trees.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ from dataclasses import replace
 
 from autocog_core.automaton.actions import Choose, Complete
 from autocog_core.errors import CapabilityError, ConfigError
-from autocog_core.evaluation.branch import Branch, Outcome, Steps, branch_probabilities
+from autocog_core.evaluation.branch import ActionSteps, Branch, branch_probabilities
 from autocog_core.evaluation.hypothesis import Hypothesis
-from autocog_core.evaluation.path_context import Context
+from autocog_core.evaluation.path_context import PathContext
 from autocog_core.evaluation.text_strategy_scores import INEXACT, ContextTokens, ScoredTexts
-from autocog_core.evaluation.tree_choose import after_choice, choice_request, rank_of
+from autocog_core.evaluation.tree_choose import (
+    choice_request,
+    context_after_choice,
+    ranking_score,
+)
 from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.choice_encoding import EncodedChoices, encode_choices
 from autocog_core.toolkit.stop_strings import find_first_stop
@@ -24,168 +28,190 @@ from autocog_core.types.choice import EOS, ChoiceScore, ChoiceScores
 from autocog_core.types.completion import Completion, CompletionRequest
 from autocog_core.types.prompt import Prompt
 
-#: Methods of `choose` whose scores are no log-probabilities of text, and do not add to a path's.
-UNSCORED = ("pick", "decision")
+#: Methods of `choose` whose scores are not log-probabilities of text. They add nothing to a path.
+UNSCORED_METHODS = ("pick", "decision")
 
 
-def choose_by_text(client: BackendClient, action: Choose, context: Context) -> Steps:
+def choose_by_text(client: BackendClient, action: Choose, context: PathContext) -> ActionSteps:
     """Let the backend score the choices of an action."""
-    footing = ContextTokens.of(client, context)
+    tokens = ContextTokens.for_context(client, context)
     try:
         encoded = encode_choices(client, choice_request(action, context.prompt()))
     except (CapabilityError, ConfigError):
-        footing, encoded = ContextTokens.unknown(), None
-    texts = ScoredTexts(client, context, footing, encoded.base if encoded is not None else None)
-    request = choice_request(action, Prompt(context.said or ()))
-    result, *given = yield [request, *texts.requests]
-    spelled = _spelled(client, action, encoded)
-    doubt = _doubt_of_choice(footing, spelled, result)
+        tokens, encoded = ContextTokens.unknown(), None
+    base = encoded.shared_ids if encoded is not None else None
+    texts = ScoredTexts(client, context, tokens, base)
+    request = choice_request(action, Prompt(context.text or ()))
+    result, *text_answers = yield [request, *texts.requests]
+    choice_ids = _choice_ids(client, action, encoded)
+    reason = _inexact_reason(tokens, choice_ids, result)
     branches = []
-    for number, score in enumerate(result.scores):
+    for index, score in enumerate(result.scores):
         if encoded is None:
-            after = footing.after(client, context, score.choice)
+            after = tokens.context_after(client, context, score.choice)
         else:
-            after = after_choice(client, action, encoded.base, spelled[number])
-        branch = _choice(action, result, score, context.followed_by(score.choice, after))
-        split = encoded is not None and bool(after.pending)
-        branches.append(replace(branch, retokenized=split, reason=doubt))
-    if result.method in UNSCORED:
-        # Nothing of them adds up along a path, by which the others could be told from the best.
+            after = context_after_choice(client, action, encoded.shared_ids, choice_ids[index])
+        branch = _choice_branch(action, result, score, context.with_text_then(score.choice, after))
+        retokenized = encoded is not None and bool(after.pending_texts)
+        branches.append(replace(branch, retokenized=retokenized, reason=reason))
+    if result.method in UNSCORED_METHODS:
+        # Without log-probabilities, later actions cannot tell the best path from the others.
         branches = [
-            branch if number == result.index else replace(branch, pruned="width")
-            for number, branch in enumerate(branches)
+            branch if index == result.index else replace(branch, pruned_by="width")
+            for index, branch in enumerate(branches)
         ]
-    return Outcome(tuple(branches), *texts.scored(given))
+    return texts.result(branches, text_answers)
 
 
-def complete_by_text(client: BackendClient, action: Complete, context: Context) -> Steps:
-    """Let the backend write; several beams are several samples, ranked by what it tells of them.
+def complete_by_text(client: BackendClient, action: Complete, context: PathContext) -> ActionSteps:
+    """Let the backend write. In place of several beams, it draws several samples.
 
-    :raises CapabilityError: for a set of tokens, which only token distributions can honour.
+    :raises CapabilityError: for `vocab` or `eos=False`, which need token distributions.
     """
     if action.vocab is not None or not action.eos:
         raise CapabilityError(
-            "its vocab and eos need a backend that tells token distributions",
+            "its vocab and eos need a backend with token distributions",
             where=f'action "{action.uid}"',
             hint='take a model for the strategy "token_tree"',
         )
-    footing = ContextTokens.of(client, context)
+    tokens = ContextTokens.for_context(client, context)
     count = action.samples or action.beams
-    sampled = count > 1 or action.samples > 0
+    is_sampled = count > 1 or action.samples > 0
     request = CompletionRequest(
-        Prompt(context.said or ()),
-        action.length,
-        action.stop,
-        temperature=action.temperature if sampled else 0.0,
+        prompt=Prompt(context.text or ()),
+        max_tokens=action.length,
+        stop=action.stop,
+        temperature=action.temperature if is_sampled else 0.0,
         top_p=action.top_p if action.samples else 1.0,
-        seed=action.seed if sampled else None,
+        seed=action.seed if is_sampled else None,
         n=count,
     )
-    texts = ScoredTexts(client, context, footing, footing.ids)
-    found, *given = yield [request, *texts.requests]
-    written = [found, *found.alternatives]
-    told = all(one.logprobs is not None for one in written)
-    frequencies = None if told and not action.samples else [1 / len(written)] * len(written)
-    scores = frequencies or [_score(action, one) for one in written]
-    ranks, shares = branch_probabilities([one.text for one in written], scores, frequencies)
+    texts = ScoredTexts(client, context, tokens, tokens.ids)
+    first, *text_answers = yield [request, *texts.requests]
+    completions = [first, *first.alternatives]
+    # Samples rank by frequency, samples in place of beams by their scores, if they all have one.
+    has_scores = all(completion.logprobs is not None for completion in completions)
+    by_score = has_scores and not action.samples
+    frequencies = None if by_score else [1 / len(completions)] * len(completions)
+    ranks, probs = branch_probabilities(
+        [completion.text for completion in completions],
+        frequencies or [_score(action, completion) for completion in completions],
+        frequencies,
+    )
     branches = []
-    for number, one in enumerate(written):
-        branch = _completion(client, action, context, footing, one)
-        branch = replace(branch, rank=ranks[number], prob=shares.get(number, 0.0))
-        branches.append(branch if number in shares else replace(branch, pruned="duplicate"))
-    return Outcome(tuple(branches), *texts.scored(given))
+    for index, completion in enumerate(completions):
+        branch = _completion_branch(client, action, context, tokens, completion)
+        branch = replace(branch, rank=ranks[index], prob=probs.get(index, 0.0))
+        branches.append(branch if index in probs else replace(branch, pruned_by="duplicate"))
+    return texts.result(branches, text_answers)
 
 
-def finish_by_text(client: BackendClient, context: Context) -> Steps:
-    """The end of a path: what is pending gets its tokens, and its scores where asked for."""
-    footing = ContextTokens.of(client, context)
-    texts = ScoredTexts(client, context, footing, footing.ids)
-    given = (yield texts.requests) if texts.requests else ()
-    return Outcome((), *texts.scored(given))
+def finish_by_text(client: BackendClient, context: PathContext) -> ActionSteps:
+    """Give the texts at the end of a path their tokens, and score those to evaluate."""
+    tokens = ContextTokens.for_context(client, context)
+    texts = ScoredTexts(client, context, tokens, tokens.ids)
+    text_answers = (yield texts.requests) if texts.requests else ()
+    return texts.result((), text_answers)
 
 
-def _spelled(
+def _choice_ids(
     client: BackendClient, action: Choose, encoded: EncodedChoices | None
 ) -> list[tuple[int, ...]]:
-    """Each choice's decided tokens by token trees; none without a tokenizer."""
-    end = client.info.eos[:1] if action.suffix is EOS else ()
-    return [(*tokens, *end) for tokens in encoded.decided] if encoded is not None else []
+    """Return each choice's decided ids with token trees; nothing without a tokenizer."""
+    eos = client.info.eos[:1] if action.suffix is EOS else ()
+    return [(*ids, *eos) for ids in encoded.choice_ids] if encoded is not None else []
 
 
-def _doubt_of_choice(
-    footing: ContextTokens, spelled: list[tuple[int, ...]], result: ChoiceScores
+def _inexact_reason(
+    tokens: ContextTokens, choice_ids: list[tuple[int, ...]], result: ChoiceScores
 ) -> str:
-    """Why scores are not those of the same choices by token trees; empty where they are."""
+    """Return why scores differ from those of token trees; empty if they do not."""
     if not result.exact:
         return result.reason or INEXACT
-    if footing.doubt or [score.tokens for score in result.scores] == spelled:
-        return footing.doubt
+    if tokens.inexact_reason or [score.tokens for score in result.scores] == choice_ids:
+        return tokens.inexact_reason
     return "the choices are scored with tokens other than those that continue the path"
 
 
-def _choice(action: Choose, result: ChoiceScores, score: ChoiceScore, context: Context) -> Branch:
-    scored = result.method not in UNSCORED
-    told = scored and len(score.tokens) == len(score.token_logprobs)
+def _choice_branch(
+    action: Choose, result: ChoiceScores, score: ChoiceScore, context: PathContext
+) -> Branch:
+    is_scored = result.method not in UNSCORED_METHODS
+    has_logprobs = is_scored and len(score.tokens) == len(score.token_logprobs)
     return Branch(
-        score.choice,
-        score.tokens if told else (),
-        score.token_logprobs if told else (),
-        rank_of(action, score) if scored else score.prob,
-        score.prob,
-        context,
+        text=score.choice,
+        tokens=score.tokens if has_logprobs else (),
+        logprobs=score.token_logprobs if has_logprobs else (),
+        rank=ranking_score(action, score) if is_scored else score.prob,
+        prob=score.prob,
+        context=context,
     )
 
 
-def _completion(
+def _completion_branch(
     client: BackendClient,
     action: Complete,
-    context: Context,
-    footing: ContextTokens,
-    one: Completion,
+    context: PathContext,
+    tokens: ContextTokens,
+    completion: Completion,
 ) -> Branch:
-    """A text that the backend wrote, not ranked as yet."""
-    doubt = footing.doubt
+    """Return the branch of a completion, without its rank and probability."""
+    text = completion.text
+    reason = tokens.inexact_reason
     if action.beams > 1 and not action.samples:
-        doubt = f"{action.beams} samples in place of beams: a search needs token distributions"
-    grown = None
-    if one.logprobs is None or len(one.logprobs) != len(one.tokens):
-        doubt = "the backend tells no log-probabilities"
+        reason = f"{action.beams} samples in place of beams: a search needs token distributions"
+    logprobs = completion.logprobs
+    has_logprobs = logprobs is not None and len(logprobs) == len(completion.tokens)
+    hypothesis = None
+    if not has_logprobs:
+        reason = "the backend returns no log-probabilities"
     else:
-        grown = _grown(client, action, one) if footing.ids is not None else None
-        if grown is None:
-            doubt = doubt or "the tokens that the backend tells do not spell its text"
-    if grown is not None and footing.ids is not None:
-        branch = grown.branch(client, footing.ids, 0.0, 0.0)
-        return replace(branch, context=context.followed_by(one.text, branch.context), reason=doubt)
-    told = one.logprobs is not None and len(one.logprobs) == len(one.tokens)
+        if tokens.ids is not None:
+            hypothesis = _hypothesis(client, action, completion)
+        if hypothesis is None:
+            reason = reason or "the tokens that the backend returns do not spell its text"
+    if hypothesis is not None and tokens.ids is not None:
+        branch = hypothesis.to_branch(client, tokens.ids, 0.0, 0.0)
+        after = context.with_text_then(text, branch.context)
+        return replace(branch, context=after, reason=reason)
     return Branch(
-        one.text,
-        one.tokens if told else (),
-        one.logprobs or () if told else (),
-        0.0,
-        0.0,
-        context.followed_by(one.text, footing.after(client, context, one.text)),
-        finish=one.finish_reason,
-        reason=doubt,
+        text=text,
+        tokens=completion.tokens if has_logprobs else (),
+        logprobs=(logprobs or ()) if has_logprobs else (),
+        rank=0.0,
+        prob=0.0,
+        context=context.with_text_then(text, tokens.context_after(client, context, text)),
+        finish_reason=completion.finish_reason,
+        reason=reason,
     )
 
 
-def _grown(client: BackendClient, action: Complete, one: Completion) -> Hypothesis | None:
-    """A completion as decided tokens; None where they are not what its text says."""
-    raw = client.detokenize(one.tokens)
+def _hypothesis(
+    client: BackendClient, action: Complete, completion: Completion
+) -> Hypothesis | None:
+    """Return a completion as decided tokens; None if they do not spell its text."""
+    raw = client.detokenize(completion.tokens)
     stop = find_first_stop(raw, 0, action.stop)
-    finish, size = None, len(raw)
-    if one.tokens and one.tokens[-1] in client.info.eos:
-        finish = "eos"
+    finish_reason, text_bytes = "length", len(raw)
+    if completion.tokens and completion.tokens[-1] in client.info.eos:
+        finish_reason = "eos"
     elif stop is not None:
-        finish, size = "stop", stop[0]
-    logprobs = tuple(min(0.0, logprob) for logprob in one.logprobs or ())
-    found = Hypothesis(one.tokens, logprobs, sum(logprobs), raw, size, one.finish_reason)
-    ended = (finish or "length") == one.finish_reason
-    return found if ended and found.text == one.text else None
+        finish_reason, text_bytes = "stop", stop[0]
+    logprobs = tuple(min(0.0, logprob) for logprob in completion.logprobs or ())
+    hypothesis = Hypothesis(
+        tokens=completion.tokens,
+        logprobs=logprobs,
+        logprob=sum(logprobs),
+        raw=raw,
+        text_bytes=text_bytes,
+        finish_reason=completion.finish_reason,
+    )
+    is_same = finish_reason == completion.finish_reason and hypothesis.text == completion.text
+    return hypothesis if is_same else None
 
 
-def _score(action: Complete, text: Completion) -> float:
-    """What several texts rank by, as beams do."""
-    score = (text.logprob or 0.0) / max(1, len(text.tokens)) ** action.length_penalty
+def _score(action: Complete, completion: Completion) -> float:
+    """Return the length-normalised score of a sample, as for a beam."""
+    length = max(1, len(completion.tokens))
+    score = (completion.logprob or 0.0) / length**action.length_penalty
     return score if math.isfinite(score) else -math.inf

@@ -1,4 +1,4 @@
-"""What a path has said, for a backend that is asked in text: its tokens, and scores of texts."""
+"""Tokens and text scores of a path, for a backend that receives it as text."""
 
 from __future__ import annotations
 
@@ -6,125 +6,143 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from autocog_core.errors import CapabilityError, ConfigError
-from autocog_core.evaluation.path_context import Context, PendingText, TokenizedText, settle
+from autocog_core.evaluation.branch import ActionResult, Branch
+from autocog_core.evaluation.path_context import (
+    PathContext,
+    PendingText,
+    TokenizedText,
+    assign_tokens,
+)
 from autocog_core.evaluation.text_scoring import TextScores
 from autocog_core.hooks.client import BackendClient
-from autocog_core.scoring.prompt_encoding import encode
+from autocog_core.scoring.prompt_encoding import encode_prompt
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
 from autocog_core.types.prompt import Prompt, TextPiece
 
-#: Of scores that a backend calls inexact without a reason.
+#: The reason for scores that a backend marks as inexact without a reason.
 INEXACT = "the backend says that its scores are not exact"
 
 
 @dataclass(frozen=True, slots=True)
 class ContextTokens:
-    """The tokens that an action stands on, which the backend sees as text.
+    """The tokens before an action, which the backend receives as text.
 
-    :ivar ids: all of them; None where the backend has no tokenizer.
-    :ivar doubt: why the backend may see others; empty where it sees these.
+    :ivar ids: all of them; None if the backend has no tokenizer.
+    :ivar inexact_reason: why the backend may see other tokens; empty if it sees these.
     """
 
     ids: tuple[int, ...] | None
-    doubt: str = ""
+    inexact_reason: str = ""
 
     @classmethod
-    def of(cls, client: BackendClient, context: Context) -> ContextTokens:
-        """What comes before the next action on a path.
+    def for_context(cls, client: BackendClient, context: PathContext) -> ContextTokens:
+        """Return the tokens of a path's context.
 
-        :raises InputError: if that is nothing.
+        :raises InputError: if there are none.
         """
         try:
-            ids = encode(client, context.prompt())
-            same = not context.ids or encode(client, Prompt(context.said or ())) == ids
+            ids = encode_prompt(client, context.prompt())
+            is_same = not context.ids or encode_prompt(client, Prompt(context.text or ())) == ids
         except (CapabilityError, ConfigError):
             return cls.unknown()
-        return cls(tuple(ids), "" if same else "as text, what was decided before is other tokens")
+        reason = (
+            "" if is_same else "the text so far has other tokens than those decided on the path"
+        )
+        return cls(tuple(ids), reason)
 
     @classmethod
     def unknown(cls) -> ContextTokens:
-        """What a backend without a tokenizer stands on."""
-        return cls(None, "without a tokenizer nobody can tell which tokens were scored")
+        """Return the tokens of a backend without a tokenizer."""
+        return cls(None, "the backend has no tokenizer: the scored tokens are unknown")
 
-    def after(self, client: BackendClient, context: Context, text: str) -> Context:
-        """What comes after a text of which no tokens are known: it is tokenized."""
+    def context_after(self, client: BackendClient, context: PathContext, text: str) -> PathContext:
+        """Return the context after a text whose tokens are unknown: core tokenizes it."""
         if self.ids is None:
-            return Context((), (PendingText((*(context.said or ()), TextPiece(text))),))
-        return Context(tuple(encode(client, context.plus(_as_text(text)).prompt())))
+            return PathContext((), (PendingText((*(context.text or ()), TextPiece(text))),))
+        prompt = context.with_texts(PendingText((TextPiece(text),))).prompt()
+        return PathContext(tuple(encode_prompt(client, prompt)))
 
 
 class ScoredTexts:
-    """The texts before an action, some of which may be to be scored.
+    """The pending texts before an action, and the request for their scores.
 
-    A text is scored as a choice among nothing else: in one request, from the first token that is to
-    be scored up to the action.
+    The request has one choice: the text from the first token to score up to the action.
 
-    :param base: the ids before the action's first decided one; None where they are not known.
-    :ivar requests: what is to be asked for their scores: one request, or none.
+    :param client: the model's client.
+    :param context: the path's context.
+    :param tokens: the tokens of the context.
+    :param base: the ids before the action's first decided token; None if they are unknown.
+    :ivar requests: the request for the scores; empty if there is nothing to score, or no way to.
     """
 
     def __init__(
         self,
         client: BackendClient,
-        context: Context,
-        footing: ContextTokens,
+        context: PathContext,
+        tokens: ContextTokens,
         base: Sequence[int] | None,
     ) -> None:
-        self._why = footing.doubt
+        self._reason = tokens.inexact_reason
         if base is None:
-            self._texts = [TokenizedText(one.node, (), 0, one.evaluate) for one in context.pending]
+            self._texts = [
+                TokenizedText(node=text.node, tokens=(), start=0, evaluate=text.evaluate)
+                for text in context.pending_texts
+            ]
         else:
-            self._texts = settle(client, context, base)
+            self._texts = assign_tokens(client, context, base)
         starts = [text.start for text in self._texts if text.evaluate and text.tokens]
-        self._wanted = bool(starts) or base is None
-        self._tail = (footing.ids or ())[min(starts) :] if starts else ()
+        self._may_need_scores = bool(starts) or base is None
+        self._scored_ids = (tokens.ids or ())[min(starts) :] if starts else ()
         self.requests: list[ChoiceRequest] = []
-        if not starts or footing.doubt:
+        if not starts or tokens.inexact_reason:
             return
-        tail = client.detokenize(self._tail).decode("utf-8", errors="replace")
-        before = _without(context.said or (), tail)
+        scored_text = client.detokenize(self._scored_ids).decode("utf-8", errors="replace")
+        before = _without_suffix(context.text or (), scored_text)
         if before is None:
-            self._why = "the backend scores no special tokens, and no parts of characters"
+            self._reason = "the backend scores no special tokens, and no parts of characters"
         else:
-            self.requests = [ChoiceRequest(Prompt(before), (tail,))]
+            self.requests = [ChoiceRequest(prompt=Prompt(before), choices=(scored_text,))]
 
-    def scored(self, answers: Sequence[ChoiceScores]) -> tuple[TextScores, str]:
-        """The texts with their tokens and scores, and why these are not exact.
+    def result(self, branches: Sequence[Branch], answers: Sequence[ChoiceScores]) -> ActionResult:
+        """Return the result of an action, with the tokens and scores of the texts.
 
-        :param answers: to `requests`.
+        :param branches: the action's branches.
+        :param answers: the answers to `requests`.
         """
-        nothing = tuple((text, ()) for text in self._texts)
+        texts, reason = self._scores_from(answers)
+        return ActionResult(branches=tuple(branches), texts=texts, reason=reason)
+
+    def _scores_from(self, answers: Sequence[ChoiceScores]) -> tuple[TextScores, str]:
+        """Return the texts with their scores, and why these are not exact."""
+        unscored = tuple((text, ()) for text in self._texts)
         if not answers:
-            return nothing, self._why if self._wanted else ""
-        (result,) = answers
-        (score,) = result.scores
-        # The end of what comes before may have been spelled anew, and scored with it.
-        logprobs = score.token_logprobs[-len(self._tail) :]
-        reason = "" if result.exact else result.reason or INEXACT
-        if score.tokens[-len(self._tail) :] != self._tail or len(logprobs) != len(self._tail):
-            return nothing, reason or "the backend did not score the tokens of the text"
+            return unscored, self._reason if self._may_need_scores else ""
+        (answer,) = answers
+        (score,) = answer.scores
+        count = len(self._scored_ids)
+        # The choice may begin with tokens of the prompt that were healed.
+        logprobs = score.token_logprobs[-count:]
+        reason = "" if answer.exact else answer.reason or INEXACT
+        if score.tokens[-count:] != self._scored_ids or len(logprobs) != count:
+            return unscored, reason or "the backend did not score the tokens of the text"
         first = min(text.start for text in self._texts if text.evaluate and text.tokens)
-        found = []
+        scores = []
         for text in self._texts:
-            begin = text.start - first
-            values = logprobs[begin : begin + len(text.tokens)] if text.evaluate else ()
-            found.append((text, tuple(min(0.0, value) for value in values)))
-        return tuple(found), reason
+            start = text.start - first
+            values = logprobs[start : start + len(text.tokens)] if text.evaluate else ()
+            scores.append((text, tuple(min(0.0, value) for value in values)))
+        return tuple(scores), reason
 
 
-def _without(pieces: Sequence[TextPiece], tail: str) -> tuple[TextPiece, ...] | None:
-    """Pieces without the text that they end with; None if that is not what they end with."""
-    kept = list(pieces)
-    rest = len(tail)
-    if not "".join(piece.text for piece in kept).endswith(tail):
+def _without_suffix(pieces: Sequence[TextPiece], suffix: str) -> tuple[TextPiece, ...] | None:
+    """Return pieces without the text at their end; None if they do not end with it."""
+    remaining = list(pieces)
+    length = len(suffix)
+    if not "".join(piece.text for piece in remaining).endswith(suffix):
         return None
-    while rest > 0:
-        last = kept.pop()
-        if len(last.text) > rest:
-            kept.append(replace(last, text=last.text[:-rest]))
-        rest -= len(last.text)
-    return tuple(kept)
-
-
-def _as_text(text: str) -> PendingText:
-    return PendingText((TextPiece(text),))
+    while length > 0:
+        last = remaining.pop()
+        if len(last.text) > length:
+            remaining.append(replace(last, text=last.text[:-length]))
+        length -= len(last.text)
+    return tuple(remaining)

@@ -1,4 +1,4 @@
-"""Which tokens of a model a token set holds: masks, kept by content."""
+"""Masks: which tokens of a model a token set contains."""
 
 from __future__ import annotations
 
@@ -24,93 +24,98 @@ from autocog_core.errors import InputError
 from autocog_core.hooks.client import BackendClient
 
 Mask = NDArray[np.bool_]
+Value = TypeVar("Value")
 
+#: Maximum time for matching one pattern with all tokens.
+MATCH_TIMEOUT_SECONDS = 10.0
 
-Made = TypeVar("Made")
-
-
-#: Seconds in which one pattern must have been held against all tokens.
-MATCHING_SECONDS = 10.0
-
-
-#: Masks that a model keeps between runs.
-KEPT_MASKS = 256
+#: Maximum number of masks, and of other values, in a model's cache.
+MAX_CACHED_MASKS = 256
 
 
 class TokenMaskCache:
-    """Masks of one model, bool (V,), kept by the content of the set."""
+    """Masks of one model, bool (V,), cached by the content of the token set.
 
-    _of_callers: ClassVar[WeakKeyDictionary[BackendClient, TokenMaskCache]] = WeakKeyDictionary()
+    :param client: the model's client.
+    """
+
+    _by_client: ClassVar[WeakKeyDictionary[BackendClient, TokenMaskCache]] = WeakKeyDictionary()
 
     def __init__(self, client: BackendClient) -> None:
         self._client = proxy(client)
-        self._known: dict[Vocabulary, Mask] = {}
-        self._remembered: dict[Hashable, Any] = {}
-        self._surfaces: Sequence[bytes] | None = None
+        self._masks: dict[Vocabulary, Mask] = {}
+        self._values: dict[Hashable, Any] = {}
+        self._token_bytes: Sequence[bytes] | None = None
 
     @classmethod
-    def of_model(cls, client: BackendClient) -> TokenMaskCache:
-        """Those of a model, kept from run to run."""
-        return cls._of_callers.setdefault(client, cls(client))
+    def for_model(cls, client: BackendClient) -> TokenMaskCache:
+        """Return the cache of a model, which all its runs share."""
+        return cls._by_client.setdefault(client, cls(client))
 
-    def of(self, vocabulary: Vocabulary) -> Mask:
-        """The tokens in a set; not to be written to.
+    def mask_for(self, vocabulary: Vocabulary) -> Mask:
+        """Return the read-only mask of a token set: bool (V,).
 
-        :raises InputError: for a pattern that is no regular expression.
+        :param vocabulary: the token set.
+        :raises InputError: for an invalid pattern, or one that takes too long to match.
         """
-        if len(self._known) > KEPT_MASKS:
-            self._known.clear()
-        # Operands first, without recursion: a file may nest them deeply.
+        if len(self._masks) > MAX_CACHED_MASKS:
+            self._masks.clear()
+        # Operands first, without recursion: program files may nest sets deeply.
         stack = [vocabulary]
         while stack:
             current = stack[-1]
-            if current in self._known:
+            if current in self._masks:
                 stack.pop()
                 continue
-            missing = [one for one in _operands(current) if one not in self._known]
+            missing = [operand for operand in _operands(current) if operand not in self._masks]
             if missing:
                 stack += missing
                 continue
             mask = self._compute(current)
             mask.setflags(write=False)
-            self._known[current] = mask
-            stack.pop()
-        return self._known[vocabulary]
+            self._masks[current] = mask
+        return self._masks[vocabulary]
 
-    def remembered(self, key: Hashable, make: Callable[[], Made]) -> Made:
-        """What was made of masks before, by what it depends on."""
-        found: Made | None = self._remembered.get(key)
-        if found is None:
-            if len(self._remembered) >= KEPT_MASKS:
-                self._remembered.clear()
-            found = self._remembered[key] = make()
-        return found
+    def get_or_make(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """Return a cached value that depends on masks, or make it.
+
+        :param key: everything that the value depends on, except the model.
+        :param make: computes the value.
+        """
+        value: Value | None = self._values.get(key)
+        if value is None:
+            if len(self._values) >= MAX_CACHED_MASKS:
+                self._values.clear()
+            value = self._values[key] = make()
+        return value
 
     def _compute(self, vocabulary: Vocabulary) -> Mask:
+        """Return the mask of a token set whose operands have masks."""
         match vocabulary:
             case Tokens(strings):
                 ids = self._client.tokenize(list(strings), at_start=False)
                 return self._mask(token for tokens in ids for token in tokens)
             case Strings(strings):
-                wanted = {string.encode("utf-8") for string in strings}
-                return self._mask(t for t, s in enumerate(self._all()) if s in wanted)
+                members = {string.encode("utf-8") for string in strings}
+                return self._mask(i for i, raw in enumerate(self._vocabulary()) if raw in members)
             case Regex(pattern):
-                texts = ((t, _text(s)) for t, s in enumerate(self._all()) if s)
-                return self._mask(_matching(pattern, texts))
+                texts = ((i, _decode(raw)) for i, raw in enumerate(self._vocabulary()) if raw)
+                return self._mask(_match_tokens(pattern, texts))
             case Union(operands):
-                found = np.zeros(self._client.info.vocabulary_size, dtype=np.bool_)
-                for one in operands:
-                    found |= self._known[one]
-                return found
+                union = np.zeros(self._client.info.vocabulary_size, dtype=np.bool_)
+                for operand in operands:
+                    union |= self._masks[operand]
+                return union
             case Intersect(operands):
-                found = np.ones(self._client.info.vocabulary_size, dtype=np.bool_)
-                for one in operands:
-                    found &= self._known[one]
-                return found
+                intersection = np.ones(self._client.info.vocabulary_size, dtype=np.bool_)
+                for operand in operands:
+                    intersection &= self._masks[operand]
+                return intersection
             case Difference(first, second):
-                return self._known[first] & ~self._known[second]
+                return self._masks[first] & ~self._masks[second]
             case Complement(operand):
-                return self._mask(t for t, s in enumerate(self._all()) if s) & ~self._known[operand]
+                with_text = self._mask(i for i, raw in enumerate(self._vocabulary()) if raw)
+                return with_text & ~self._masks[operand]
         raise TypeError(f"no set of tokens: {vocabulary!r}")
 
     def _mask(self, tokens: Iterable[int]) -> Mask:
@@ -118,10 +123,10 @@ class TokenMaskCache:
         mask[list(tokens)] = True
         return mask
 
-    def _all(self) -> Sequence[bytes]:
-        if self._surfaces is None:
-            self._surfaces = self._client.vocabulary()
-        return self._surfaces
+    def _vocabulary(self) -> Sequence[bytes]:
+        if self._token_bytes is None:
+            self._token_bytes = self._client.vocabulary()
+        return self._token_bytes
 
 
 def _operands(vocabulary: Vocabulary) -> tuple[Vocabulary, ...]:
@@ -135,14 +140,14 @@ def _operands(vocabulary: Vocabulary) -> tuple[Vocabulary, ...]:
     return ()
 
 
-def _matching(pattern: str, texts: Iterable[tuple[int, str | None]]) -> list[int]:
-    """The tokens whose whole text matches.
+def _match_tokens(pattern: str, texts: Iterable[tuple[int, str | None]]) -> list[int]:
+    """Return the tokens whose whole text matches a pattern.
 
-    Patterns may come from strangers, and some take forever on one short text: `regex` stops then.
+    Untrusted patterns may take forever on one short text. `regex` has a timeout; `re` has none.
     """
     import regex
 
-    deadline = time.monotonic() + MATCHING_SECONDS
+    deadline = time.monotonic() + MATCH_TIMEOUT_SECONDS
     try:
         compiled = regex.compile(pattern, regex.DOTALL)
         return [
@@ -161,9 +166,9 @@ def _matching(pattern: str, texts: Iterable[tuple[int, str | None]]) -> list[int
         ) from error
 
 
-def _text(surface: bytes) -> str | None:
-    """A surface as text; None for part of a character."""
+def _decode(raw: bytes) -> str | None:
+    """Return bytes as text; None for a part of a character."""
     try:
-        return surface.decode("utf-8")
+        return raw.decode("utf-8")
     except UnicodeDecodeError:
         return None

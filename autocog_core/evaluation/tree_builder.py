@@ -1,4 +1,4 @@
-"""The result tree while it is being made: nodes are entered, and corrected as texts are settled."""
+"""The thought tree of a run while it grows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from autocog_core.types.thought_tree import Pruned, ThoughtNode
 
 
 class TreeBuilder:
-    """A tree's nodes, and the log-probabilities of the paths that are complete."""
+    """A growing thought tree.
+
+    :ivar nodes: the nodes so far, each after its parent.
+    :ivar complete: the log-probabilities of the complete paths.
+    """
 
     def __init__(self) -> None:
         self.nodes: list[ThoughtNode] = []
@@ -21,14 +25,18 @@ class TreeBuilder:
     def add_text(
         self, parent: int, action: Action, text: str, logprob: float, model: str | None
     ) -> int:
-        """Enter a text, of which no tokens are known as yet.
+        """Add the node of a text, whose tokens are not known yet, and return its index.
 
-        :param model: whose tokens they will be.
+        :param parent: index of the previous node; -1 at the start of a path.
+        :param action: the Text action.
+        :param text: its text.
+        :param logprob: the log-probability of the path so far.
+        :param model: the model that will determine its tokens.
         """
         return self._add(
             ThoughtNode(
-                action.uid,
-                text,
+                uid=action.uid,
+                text=text,
                 path_logprob=logprob,
                 length=self._length(parent),
                 name=action.name,
@@ -38,21 +46,24 @@ class TreeBuilder:
         )
 
     def add_branch(self, parent: int, action: Action, branch: Branch, logprob: float) -> int:
-        """Enter a choice or a completion.
+        """Add the node of a choice or completion, and return its index.
 
-        :param logprob: of the path before it.
+        :param parent: index of the previous node; -1 at the start of a path.
+        :param action: its action.
+        :param branch: the branch.
+        :param logprob: the log-probability of the path before it.
         """
         return self._add(
             ThoughtNode(
-                action.uid,
-                branch.text,
-                branch.tokens,
-                branch.logprobs,
-                logprob + branch.logprob,
-                self._length(parent) + len(branch.logprobs),
-                branch.prob,
-                branch.pruned,
-                branch.finish,
+                uid=action.uid,
+                text=branch.text,
+                tokens=branch.tokens,
+                logprobs=branch.logprobs,
+                path_logprob=logprob + branch.logprob,
+                length=self._length(parent) + len(branch.logprobs),
+                prob=branch.prob,
+                pruned_by=branch.pruned_by,
+                finish_reason=branch.finish_reason,
                 exact=not branch.reason,
                 reason=branch.reason,
                 retokenized=branch.retokenized,
@@ -62,10 +73,11 @@ class TreeBuilder:
             )
         )
 
-    def settle(self, texts: TextScores, reason: str = "") -> float:
-        """Give texts their tokens and scores; what that adds to the path's log-probability.
+    def set_tokens(self, texts: TextScores, reason: str = "") -> float:
+        """Set the tokens and scores of texts, and return the sum of their log-probabilities.
 
-        :param why: why the scores are not exact, or missing.
+        :param texts: the texts of one path, in order.
+        :param reason: why the scores are not exact, or missing; empty if they are exact.
         """
         added = 0.0
         count = 0
@@ -75,27 +87,27 @@ class TreeBuilder:
             added += sum(logprobs)
             count += len(logprobs)
             node = self.nodes[text.node]
-            doubt = reason if text.evaluate and node.text else ""
+            node_reason = reason if text.evaluate and node.text else ""
             self.nodes[text.node] = replace(
                 node,
                 tokens=text.tokens,
                 logprobs=logprobs,
                 path_logprob=node.path_logprob + added,
                 length=node.length + count,
-                exact=not doubt,
-                reason=doubt,
+                exact=not node_reason,
+                reason=node_reason,
             )
         return added
 
-    def end(self, index: int) -> None:
-        """The automaton ends at a node: its path is complete, if it was not pruned."""
+    def mark_complete(self, index: int) -> None:
+        """Mark a node as the end of a complete path, unless it was pruned."""
         node = self.nodes[index]
         if node.pruned_by is None:
             self.nodes[index] = replace(node, last=True)
             self.complete.append(node.path_logprob)
 
     def prune(self, indices: Iterable[int], reason: Pruned) -> None:
-        """No path goes on from these nodes."""
+        """Mark nodes that no path continues, unless they are marked already."""
         for index in indices:
             if index >= 0 and self.nodes[index].pruned_by is None:
                 self.nodes[index] = replace(self.nodes[index], pruned_by=reason)
@@ -108,13 +120,12 @@ class TreeBuilder:
         return self.nodes[index].length if index >= 0 else 0
 
 
-def unique_tokens(nodes: list[ThoughtNode]) -> int:
-    """How many tokens a tree has, those that siblings begin with alike counted once."""
-    # A trie below each node: its places by (the place before, the token); a parent's own begins
-    # at a place below 0.
-    places: dict[tuple[int, int], int] = {}
+def count_unique_tokens(nodes: list[ThoughtNode]) -> int:
+    """Return the number of tokens in a tree; siblings share the tokens of a common prefix."""
+    # A trie below each node: (position, token) -> next position. Below node i it starts at -2 - i.
+    positions: dict[tuple[int, int], int] = {}
     for node in nodes:
-        place = -2 - node.parent
+        position = -2 - node.parent
         for token in node.tokens:
-            place = places.setdefault((place, token), len(places))
-    return len(places)
+            position = positions.setdefault((position, token), len(positions))
+    return len(positions)

@@ -1,72 +1,75 @@
-"""A Choose at work: one token choice tree."""
+"""A Choose by token trees: exact scores from one token choice tree."""
 
 from __future__ import annotations
 
 from autocog_core.automaton.actions import Choose
-from autocog_core.evaluation.branch import Branch, Outcome, Steps
-from autocog_core.evaluation.path_context import Context, PendingText, split_tokens
+from autocog_core.evaluation.branch import ActionResult, ActionSteps, Branch
+from autocog_core.evaluation.path_context import PathContext, split_at_byte
 from autocog_core.evaluation.text_scoring import ScoringContext
 from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.choice_tree import TokenChoiceTree
 from autocog_core.types.choice import EOS, SCORE_FIELD_OF_NORM, ChoiceRequest, ChoiceScore
-from autocog_core.types.prompt import Prompt, TextPiece
+from autocog_core.types.prompt import Prompt
 
 
-def choose_steps(client: BackendClient, action: Choose, context: Context) -> Steps:
-    """Score the choices of an action after `context`."""
+def choose_by_tree(client: BackendClient, action: Choose, context: PathContext) -> ActionSteps:
+    """Score the choices of an action after a context."""
     request = choice_request(action, context.prompt())
     tree = TokenChoiceTree.build(client, request)
-    ground = ScoringContext(client, context, tree.encoded.base)
-    first, *others = tree.queries()
-    answers = yield [ground.query(first), *others]
-    own, texts = ground.read(answers[0])
-    result = tree.score(client, request, [own, *answers[1:]])
-    branches = tuple(_branch(client, action, ground.base, score) for score in result.scores)
-    return Outcome(branches, texts)
+    scoring = ScoringContext(client, context, tree.encoded.shared_ids)
+    first_query, *other_queries = tree.to_queries()
+    first, *others = yield [scoring.with_texts(first_query), *other_queries]
+    choice_answer, texts = scoring.split_answer(first)
+    result = tree.scores_from(client, request, [choice_answer, *others])
+    branches = tuple(_branch(client, action, scoring.base, score) for score in result.scores)
+    return ActionResult(branches=branches, texts=texts)
 
 
 def choice_request(action: Choose, prompt: Prompt) -> ChoiceRequest:
-    """An action's choices after a prompt."""
+    """Return the request for an action's choices after a prompt."""
     return ChoiceRequest(
-        prompt,
-        tuple(str(choice) for choice in action.choices),
-        action.norm,
-        action.suffix,
+        prompt=prompt,
+        choices=tuple(str(choice) for choice in action.choices),
+        norm=action.norm,
+        suffix=action.suffix,
         unconditional_prompt=action.unconditional_prompt,
     )
 
 
-def after_choice(
+def context_after_choice(
     client: BackendClient, action: Choose, base: tuple[int, ...], tokens: tuple[int, ...]
-) -> Context:
-    """What comes after a choice: without the `end` that had to follow."""
-    kept, rest = len(tokens), b""
+) -> PathContext:
+    """Return the context after a choice, without its suffix.
+
+    :param client: the model's client.
+    :param action: the action.
+    :param base: the ids before the choice.
+    :param tokens: the decided ids of the choice and its suffix; with EOS, one id for it.
+    """
+    count, remaining_bytes = len(tokens), b""
     if action.suffix is EOS:
-        kept -= 1
+        count -= 1
     elif isinstance(action.suffix, str):
         size = len(client.detokenize(tokens)) - len(action.suffix.encode("utf-8"))
-        kept, rest = split_tokens(client, tokens, size)
-    after = Context((*base, *tokens[:kept]))
-    if rest:
-        after = after.plus(PendingText((TextPiece(rest.decode("utf-8", errors="replace")),)))
-    return after
+        count, remaining_bytes = split_at_byte(client, tokens, size)
+    return PathContext((*base, *tokens[:count])).with_bytes(remaining_bytes)
 
 
-def rank_of(action: Choose, score: ChoiceScore) -> float:
-    """What choices are ordered by."""
+def ranking_score(action: Choose, score: ChoiceScore) -> float:
+    """Return the score that ranks the choices, by the action's norm."""
     return float(getattr(score, SCORE_FIELD_OF_NORM[action.norm]))
 
 
 def _branch(
     client: BackendClient, action: Choose, base: tuple[int, ...], score: ChoiceScore
 ) -> Branch:
-    after = after_choice(client, action, base, score.tokens)
+    after = context_after_choice(client, action, base, score.tokens)
     return Branch(
-        score.choice,
-        score.tokens,
-        score.token_logprobs,
-        rank_of(action, score),
-        score.prob,
-        after,
-        retokenized=bool(after.pending),
+        text=score.choice,
+        tokens=score.tokens,
+        logprobs=score.token_logprobs,
+        rank=ranking_score(action, score),
+        prob=score.prob,
+        context=after,
+        retokenized=bool(after.pending_texts),
     )

@@ -1,4 +1,4 @@
-"""What keeps no automaton from running, but is seldom meant; and what only a model can tell."""
+"""Warnings about an automaton, and errors that only a model's tokens show."""
 
 from __future__ import annotations
 
@@ -18,56 +18,58 @@ if TYPE_CHECKING:
     from autocog_core.hooks.client import BackendClient
 
 
-def warnings_of(
+def find_warnings(
     automaton: AutomatonGraph, errors: Sequence[Finding], client: BackendClient | None
 ) -> Iterator[Finding]:
-    """Warnings; with a model also errors that its tokens bring to light.
+    """Yield warnings, and with a model also errors that depend on its tokens.
 
-    :param errors: its errors: what has one is not checked with the model.
-    :param caller: the main model; what runs on others is not held against it.
+    :param automaton: the automaton.
+    :param errors: its errors; actions with errors are not checked with the model.
+    :param client: the main model's client; actions on other models are not checked with it.
     """
-    faulty = {error.uid for error in errors} if client else {}
+    uids_with_errors = {error.uid for error in errors}
     for action in automaton.actions:
-        model = client if action.model is None and action.uid not in faulty else None
+        is_checkable = action.model is None and action.uid not in uids_with_errors
+        model = client if is_checkable else None
         match action:
             case Text():
-                yield from _followers(automaton, action)
+                yield from _check_text_end(automaton, action)
                 if model is not None:
-                    yield from _special_tokens(action, model)
+                    yield from _check_special_tokens(action, model)
             case Choose():
-                yield from _prefixes(action, model)
+                yield from _check_prefixes(action, model)
             case Complete() if model is not None:
-                yield from _stops(action, model)
-                yield from _mask(automaton, action, model)
+                yield from _check_stops(action, model)
+                yield from _check_token_set(automaton, action, model)
 
 
-def _followers(automaton: AutomatonGraph, action: Text) -> Iterator[Finding]:
-    """A text that ends where its follower begins badly."""
-    last = _end_of(action)
-    following = next((automaton.by_uid.get(uid) for uid in action.successors), None)
-    if not last or following is None:
+def _check_text_end(automaton: AutomatonGraph, action: Text) -> Iterator[Finding]:
+    """Warn about the last character of a text before a completion or a choice."""
+    last = _last_character(action)
+    follower = next((automaton.by_uid.get(uid) for uid in action.successors), None)
+    if not last or follower is None:
         return
-    match following:
+    match follower:
         case Complete(vocab=None) if last in " \t":
             yield Finding.at_action(
-                f'it ends in a blank before the completion "{following.uid}": most tokens begin '
-                "with theirs, and none can then; leave it out",
+                f'it ends in a blank before the completion "{follower.uid}": remove the blank, '
+                "because most tokens begin with one",
                 action,
                 warning=True,
             )
         case Choose() if last.isalnum():
-            glued = [choice for choice in _texts(following) if choice[:1].isalnum()]
-            if glued:
+            joined = [choice for choice in _fixed_choices(follower) if choice[:1].isalnum()]
+            if joined:
                 yield Finding.at_action(
-                    f'its last word runs into the choice {glued[0]!r} of "{following.uid}": '
-                    "let the choice begin with a blank",
+                    f'its last word runs into the choice {joined[0]!r} of "{follower.uid}": '
+                    "begin the choice with a blank",
                     action,
                     warning=True,
                 )
 
 
-def _end_of(action: Text) -> str:
-    """The last character, where it is known."""
+def _last_character(action: Text) -> str:
+    """Return the last character of a text; empty if it depends on the inputs."""
     match action.text:
         case Prompt(pieces):
             texts = [piece.text for piece in pieces if isinstance(piece, TextPiece) and piece.text]
@@ -78,36 +80,36 @@ def _end_of(action: Text) -> str:
             return str(text)[-1:]
 
 
-def _texts(action: Choose) -> list[str]:
-    """Choices that are known."""
+def _fixed_choices(action: Choose) -> list[str]:
+    """Return the choices that do not depend on the inputs."""
     return [choice for choice in action.choices if isinstance(choice, str)]
 
 
-def _prefixes(action: Choose, client: BackendClient | None) -> Iterator[Finding]:
-    """Choices that begin others: of their tokens, where a model tells these."""
+def _check_prefixes(action: Choose, client: BackendClient | None) -> Iterator[Finding]:
+    """Warn about a choice that begins another: in tokens, or without a model in characters."""
     if action.suffix is not None:
         return
-    # What is empty or there twice is an error.
-    choices = [choice for choice in dict.fromkeys(_texts(action)) if choice]
-    spelled: Sequence[Sequence[object]] = choices
+    # Empty and duplicate choices are errors, which are reported elsewhere.
+    choices = [choice for choice in dict.fromkeys(_fixed_choices(action)) if choice]
+    sequences: Sequence[Sequence[object]] = choices
     if client is not None:
-        spelled = client.tokenize(choices, at_start=False)
-    # Sorted, what begins another stands right before one that it begins.
+        sequences = client.tokenize(choices, at_start=False)
+    # In sorted order, a sequence comes directly before one that it begins.
     for (first, short), (second, long) in pairwise(
-        sorted(zip(choices, map(tuple, spelled), strict=True), key=lambda each: each[1])
+        sorted(zip(choices, map(tuple, sequences), strict=True), key=lambda pair: pair[1])
     ):
         if long[: len(short)] == short:
             yield Finding.at_action(
-                f"the choice {first!r} begins {second!r}: it is ranked by the probability that "
-                "the longer one does not follow; an `end` would tell them apart",
+                f"the choice {first!r} begins {second!r}: its rank excludes the longer choice; "
+                "a `suffix` separates them",
                 action,
                 warning=True,
             )
             return
 
 
-def _special_tokens(action: Text, client: BackendClient) -> Iterator[Finding]:
-    """The surface of a control token that is not to be parsed."""
+def _check_special_tokens(action: Text, client: BackendClient) -> Iterator[Finding]:
+    """Warn about the text of a special token in text that is not parsed for it."""
     text = action.text
     if isinstance(text, Template):
         text = "" if text.special else text.source
@@ -116,15 +118,15 @@ def _special_tokens(action: Text, client: BackendClient) -> Iterator[Finding]:
     for token in client.info.special_tokens:
         if token.text.strip() and token.text in text:
             yield Finding.at_action(
-                f'it says "{token.text}" as plain text; with `special` it is the token',
+                f'it contains "{token.text}" as plain text; `special` makes it the token',
                 action,
                 warning=True,
             )
             return
 
 
-def _stops(action: Complete, client: BackendClient) -> Iterator[Finding]:
-    """Stops that do not fit into the length."""
+def _check_stops(action: Complete, client: BackendClient) -> Iterator[Finding]:
+    """Warn about stop strings with more tokens than the completion may have."""
     if not action.stop:
         return
     for stop, tokens in zip(
@@ -138,13 +140,15 @@ def _stops(action: Complete, client: BackendClient) -> Iterator[Finding]:
             )
 
 
-def _mask(automaton: AutomatonGraph, action: Complete, client: BackendClient) -> Iterator[Finding]:
-    """A set that holds none of the model's tokens."""
+def _check_token_set(
+    automaton: AutomatonGraph, action: Complete, client: BackendClient
+) -> Iterator[Finding]:
+    """Report a token set that has none of the model's tokens, or an invalid pattern."""
     vocab = automaton.vocabs.get(action.vocab) if isinstance(action.vocab, str) else action.vocab
     if vocab is None:
         return
     try:
-        if not TokenMaskCache.of_model(client).of(vocab).any():
+        if not TokenMaskCache.for_model(client).mask_for(vocab).any():
             yield Finding.at_action("its vocab holds none of the model's tokens", action)
     except InputError as error:
         yield Finding.at_action(error.message, action)

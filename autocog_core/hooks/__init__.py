@@ -1,4 +1,4 @@
-"""The contract between core and a backend: hook specifications, and the client that calls them."""
+"""The contract between core and a backend: the hook specifications, and their client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that an engine takes over as a whole: nothing then comes between two of its evaluations."""
+"""Whole runs of automata, for engines that implement the hook `run_automata`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.hooks.client import BackendClient
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Budget:
-    """Limits of a run, which then ends with what it has; None is no limit.
+    """Limits of a run. At a limit, the run returns the tree so far.
 
-    :ivar tokens: tokens evaluated by the models. `paths`: paths begun, complete or not.
-    :ivar seconds: time.
+    :ivar tokens: limit of tokens that the models evaluate; None for no limit.
+    :ivar paths: limit of paths that the run starts, complete or not; None for no limit.
+    :ivar seconds: limit of elapsed time; None for no limit.
     """
 
     tokens: int | None = None
@@ -23,23 +24,32 @@ class Budget:
     seconds: float | None = None
 
     def exceeded(self, tokens: int, paths: int, seconds: float) -> str | None:
-        """Which limit is reached, if one is."""
-        spent = {"tokens": tokens, "paths": paths, "seconds": seconds}
-        limits = {"tokens": self.tokens, "paths": self.paths, "seconds": self.seconds}
-        return next(
-            (name for name, limit in limits.items() if limit is not None and spent[name] >= limit),
-            None,
-        )
+        """Return the name of the first limit that the given amounts reach; None if they reach none.
+
+        :param tokens: tokens evaluated so far.
+        :param paths: paths started so far.
+        :param seconds: elapsed time.
+        """
+        for name, amount in (("tokens", tokens), ("paths", paths), ("seconds", seconds)):
+            limit = getattr(self, name)
+            if limit is not None and amount >= limit:
+                return name
+        return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AutomatonRun:
-    """What is to be run, by exact scores, on one model.
+    """A run of an automaton on one model, with exact scores.
 
-    :ivar automaton: sound, and without templates; no action names another model.
-    :ivar best_first: the likeliest path first, one at a time; otherwise all together.
-    :ivar top: with `best_first`: stop once this many complete paths are proven the best.
-    :ivar provenance: of the tree.
+    :ivar automaton: an automaton without errors and without templates, whose actions all run on
+        the main model.
+    :ivar client: the client of the model.
+    :ivar budget: the limits of the run.
+    :ivar best_first: whether the likeliest path advances first, one at a time. Otherwise all open
+        paths advance together.
+    :ivar top: number of complete paths, with `best_first`: the run stops when they are proven to
+        be the best. None evaluates all paths.
+    :ivar provenance: the tree's `provenance`.
     """
 
     automaton: AutomatonGraph
@@ -52,9 +62,9 @@ class AutomatonRun:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """An engine's answer to runs that it leaves to core's evaluator.
+    """An engine's answer to runs that it does not support. Core evaluates them.
 
-    :ivar reason: what it cannot do; said in the tree.
+    :ivar reason: what the engine does not support; the tree's provenance records it.
     """
 
     reason: str

@@ -1,4 +1,4 @@
-"""Trying an engine call again, for the errors that declare themselves retryable."""
+"""Retries of calls that fail with a retryable error."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RetryPolicy:
-    """How often and after which pauses a failed call is made again.
+    """Number of retries after a retryable error, and the pauses before them.
 
-    :ivar retries: calls after the first one; 0 never retries.
+    :ivar retries: maximum number of retries; 0 never retries.
     :ivar delta: seconds before the first retry.
-    :ivar growth: factor between one pause and the next.
+    :ivar growth: factor from one pause to the next.
     """
 
     retries: int = 0
@@ -33,9 +33,12 @@ class RetryPolicy:
         may_retry: Callable[[], bool] = lambda: True,
         sleep: Callable[[float], None] = time.sleep,
     ) -> Result:
-        """The result of `call`, made again while its error is retryable and retries are left.
+        """Return the result of `call`, and repeat the call while retries are left.
 
-        :param may_retry: asked before each retry; False lets the error through at once.
+        :param call: the call.
+        :param may_retry: returns whether another call is allowed after a retryable error.
+        :param sleep: waits for a number of seconds.
+        :raises AutocogError: the error of the last call, with `attempts` set.
         """
         pause = self.delta
         attempt = 1
@@ -43,13 +46,13 @@ class RetryPolicy:
             try:
                 return call()
             except AutocogError as error:
-                # `attempts` is set once an inner call has used its retries up: an outer one that
-                # retried again would multiply them.
-                spent = error.attempts > 0 or attempt > self.retries
-                if spent or not error.retryable or not may_retry():
+                # An inner call without retries left has set `attempts`. Retrying here again
+                # would multiply the retries.
+                is_exhausted = error.attempts > 0 or attempt > self.retries
+                if is_exhausted or not error.retryable or not may_retry():
                     error.attempts = max(error.attempts, attempt)
                     raise
-                log.warning("%s; trying again in %.1f s", error, pause)
+                log.warning("%s; retrying in %.1f s", error, pause)
             sleep(pause)
             pause *= self.growth
             attempt += 1

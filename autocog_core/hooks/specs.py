@@ -1,7 +1,14 @@
-"""The contract of a backend: empty typed functions; their docstrings are the specification.
+"""The contract between core and a backend: one empty typed function for each hook.
 
-All are `firstresult`: the first answer that is not None counts. A backend implements what it can
-and leaves the rest out; core's own implementations (`autocog_core.model.core_hooks`) come last.
+The docstrings are the specification. A backend implements the hooks that its engine supports, and
+marks them with `hookimpl`. Core fills in `choose`, `describe`, `greedy_tree_impl` and `complete`
+from the others (`autocog_core.model.core_hooks`). A call of any other missing hook raises
+CapabilityError.
+
+All hooks are `firstresult`: pluggy returns the first result that is not None.
+
+Log-probabilities are natural logarithms, at most 0, over the model's whole vocabulary. Masks,
+temperature and penalties do not change them. V is the size of the vocabulary.
 """
 
 from __future__ import annotations
@@ -24,18 +31,13 @@ if TYPE_CHECKING:
     from autocog_core.hooks.automaton_run import AutomatonRun, Declined
     from autocog_core.types.thought_tree import ThoughtTree
 
-
 PROJECT_NAME: Final = "autocog"
 
-
-#: Version of the hook contract in `autocog_core.hooks.specs`. A backend declares the one it was
-#: written for as `contract`; another number is refused at load, with both versions in the message.
+#: Version of this contract. A backend declares the version that it was written for as `contract`.
+#: `load` rejects a backend with another version.
 CONTRACT_VERSION: Final = 1
 
-
 hookspec: Final = pluggy.HookspecMarker(PROJECT_NAME)
-
-
 hookimpl: Final = pluggy.HookimplMarker(PROJECT_NAME)
 
 
@@ -43,88 +45,119 @@ hookimpl: Final = pluggy.HookimplMarker(PROJECT_NAME)
 def tokenize(  # type: ignore[empty-body]
     texts: Sequence[str], at_start: bool, parse_special: bool
 ) -> list[list[int]]:
-    """Token ids of each text, without BOS.
+    """Return the token ids of each text, without BOS.
 
-    :param at_start: whether the text begins a sequence; False continues other text, so that a
-        tokenizer which puts a blank before the first word must not do it.
-    :param parse_special: whether the surfaces of special tokens become these tokens; if False
-        they are ordinary text.
+    :param texts: the texts, independent of each other.
+    :param at_start: whether each text begins a sequence. If False, it continues other text, and
+        the tokenizer must not add a blank before the first word.
+    :param parse_special: whether the text of a special token becomes that token. If False, it
+        stays ordinary text.
+    :returns: one list of ids for each text.
     """
 
 
 @hookspec(firstresult=True)
 def detokenize(tokens: Sequence[int]) -> bytes:  # type: ignore[empty-body]
-    """The bytes that the ids stand for; special tokens stand for none.
+    """Return the bytes of the tokens. Special tokens have none.
 
-    detokenize(a + b) = detokenize(a) + detokenize(b), also where a character is split.
+    `detokenize(a + b) == detokenize(a) + detokenize(b)`, even if this splits a character.
+
+    :param tokens: token ids.
+    """
+
+
+@hookspec(firstresult=True)
+def vocabulary() -> Sequence[bytes]:  # type: ignore[empty-body]
+    """Return the bytes of every token, in the order of ids: V entries.
+
+    Entry i equals `detokenize([i])`.
     """
 
 
 @hookspec(firstresult=True)
 def greedy_impl(tokens: Sequence[int]) -> NDArray[np.float32]:  # type: ignore[empty-body]
-    """float32 (V,): natural log-probability, <= 0, of every token after `tokens` (at least one).
+    """Return the log-probability of every token after a sequence: float32 (V,).
 
-    The row is the model's own softmax, read at the *last* position, before any mask or temperature.
+    It is the log-softmax of the model's logits at the last position.
+
+    :param tokens: the sequence, at least one id, BOS included.
     """
 
 
 @hookspec(firstresult=True)
-def complete(request: CompletionRequest) -> Completion:  # type: ignore[empty-body]
-    """Continue `request.prompt`; an option that the engine cannot honour is refused, not ignored.
+def greedy_tree_impl(queries: Sequence[TreeQuery]) -> list[TreeScores]:  # type: ignore[empty-body]
+    """Score token trees, in as few model evaluations as the engine can.
 
-    Stop strings match on bytes, wherever tokens begin or end.
+    If a backend has only `greedy_impl`, core calls that once for each inner node.
+
+    :param queries: trees, independent of each other; their prefixes often agree.
+    :returns: one answer for each query.
     """
 
 
 @hookspec(firstresult=True)
 def choose(request: ChoiceRequest) -> ChoiceScores | None:
-    """Score every choice; None leaves it to core's token choice tree."""
+    """Score the choices of a request.
+
+    :param request: the prompt and the choices.
+    :returns: one score for each choice, or None to use core's token choice tree.
+    :raises CapabilityError: for a method, norm or suffix that the engine does not support.
+    """
 
 
 @hookspec(firstresult=True)
-def greedy_tree_impl(queries: Sequence[TreeQuery]) -> list[TreeScores]:  # type: ignore[empty-body]
-    """Score several token trees, in as few model calls as the engine can; one answer a query."""
+def complete(request: CompletionRequest) -> Completion:  # type: ignore[empty-body]
+    """Continue a prompt.
+
+    Stop strings match on bytes, at any position inside a token. The backend rejects an option that
+    its engine does not support; it never ignores one.
+
+    :param request: the prompt, the limits and the sampling parameters.
+    :raises CapabilityError: for an option that the engine does not support.
+    """
 
 
 @hookspec(firstresult=True)
 def run_automata(
     runs: Sequence[AutomatonRun],
 ) -> Sequence[ThoughtTree | AutocogError] | Declined | None:
-    """Run automata inside the engine: what each of them comes to, as core's evaluator has it.
+    """Run automata inside the engine, with the results of core's own evaluation.
 
-    `Declined` leaves all of them to core's evaluator, and says why; None does so without a word. An
-    error is that of its run; what would meet all of them is raised. Unlike other hooks it is called
-    without the model's lock, and never again after an error: an engine that serves one call at a
-    time takes the lock itself, and lets it go now and then.
+    Core calls this hook without the model's lock, and does not retry it. An engine that takes one
+    call at a time takes the lock itself, and releases it between its evaluations.
+
+    :param runs: runs on this backend's model.
+    :returns: the tree or the error of each run, in order; or `Declined` with a reason, or None,
+        to leave all runs to core.
+    :raises AutocogError: for an error that concerns all runs.
     """
-
-
-@hookspec(firstresult=True)
-def vocabulary() -> Sequence[bytes]:  # type: ignore[empty-body]
-    """The bytes of every token, V of them, as `detokenize` gives them one by one."""
 
 
 @hookspec(firstresult=True)
 def chat_prompt(  # type: ignore[empty-body]
     messages: Sequence[Message], add_generation_prompt: bool
 ) -> Prompt:
-    """The model's chat template around `messages`, each with a role and a content.
+    """Return the prompt that the model's chat template makes of messages.
 
-    Trusted template pieces stand around untrusted content, so that a content which says
-    "<|im_end|>" does not end the turn.
+    Text from the template is trusted, and contents are not. A content that contains "<|im_end|>"
+    therefore does not end the turn.
+
+    :param messages: mappings with the keys "role" and "content".
+    :param add_generation_prompt: whether to add the header of the assistant's next turn.
+    :raises CapabilityError: if the model has no chat template.
     """
 
 
 @hookspec(firstresult=True)
 def describe() -> BackendInfo:  # type: ignore[empty-body]
-    """What the backend is; constant for its lifetime."""
+    """Return the description of the backend. It is constant while the backend is open."""
 
 
 @hookspec(firstresult=True)
 def usage() -> Usage | None:
-    """What this engine was asked for so far; None where it does not count."""
+    """Return the engine's requests and tokens so far; None if it does not count them."""
 
 
 @hookspec(firstresult=True)
 def close() -> None:
-    """Release what this backend holds. Other wrappers of the same engine go on working."""
+    """Release the resources of this backend. Other backends of the same engine stay open."""

@@ -84,9 +84,9 @@ class Automaton(AutomatonGraph):
 
         :param model: also check what depends on this model's tokens.
         """
-        from autocog_core.evaluation.warnings import warnings_of
+        from autocog_core.evaluation.warnings import find_warnings
 
-        return [*self.errors(), *warnings_of(self, self._errors, model.client if model else None)]
+        return [*self.errors(), *find_warnings(self, self._errors, model.client if model else None)]
 
     def run(
         self,
@@ -112,11 +112,11 @@ class Automaton(AutomatonGraph):
         :returns: the tree of all paths.
         :raises InputError: for an automaton with errors, or a missing value or model.
         """
-        from autocog_core.evaluation.run import prepare, run_to_end
+        from autocog_core.evaluation.run import prepare_evaluation, run_to_end
 
         self.require_sound()
         return run_to_end(
-            prepare(
+            prepare_evaluation(
                 self,
                 inputs,
                 _clients(model, models),

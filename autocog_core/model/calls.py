@@ -23,7 +23,7 @@ from autocog_core.model.choice_arguments import (
 from autocog_core.model.completion_arguments import make_completion_request, merge_arguments
 from autocog_core.model.streaming import stream_text
 from autocog_core.scoring import choice_tree
-from autocog_core.scoring.prompt_encoding import encode
+from autocog_core.scoring.prompt_encoding import encode_prompt
 from autocog_core.types.choice import ChoiceScores, EndOfSequence, Norm
 from autocog_core.types.completion import Completion
 from autocog_core.types.prompt import Message, Prompt, PromptLike, check_messages, check_text
@@ -211,7 +211,9 @@ class GreedyCalls(TextCalls):
         :raises ContextOverflowError: if the prompt does not fit.
         """
         context = self._call_context()
-        return context.client.greedy(encode(context.client, context.prompt(prompt, messages)))
+        return context.client.greedy(
+            encode_prompt(context.client, context.prompt(prompt, messages))
+        )
 
 
 class ChoiceCalls(GreedyCalls):

@@ -14,7 +14,7 @@ from autocog_core.hooks.client import BackendClient
 from autocog_core.hooks.specs import hookimpl
 from autocog_core.numerics import top_k_ids
 from autocog_core.scoring import choice_tree
-from autocog_core.scoring.prompt_encoding import check_sequence, encode
+from autocog_core.scoring.prompt_encoding import check_sequence, encode_prompt
 from autocog_core.toolkit.completion_builder import CompletionBuilder
 from autocog_core.toolkit.engine_options import reject_unknown_options
 from autocog_core.toolkit.sampling import sample_token
@@ -38,7 +38,9 @@ class CoreDefaults:
     @hookimpl(trylast=True)
     def describe(self) -> BackendInfo:
         """Describe a backend without this hook by its name and the length of its rows."""
-        return BackendInfo(self._client.who, self._client.row_size())
+        return BackendInfo(
+            name=self._client.model_name, vocabulary_size=self._client.measure_vocabulary_size()
+        )
 
     @hookimpl(trylast=True)
     def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
@@ -48,9 +50,9 @@ class CoreDefaults:
     @hookimpl(trylast=True)
     def complete(self, request: CompletionRequest) -> Completion:
         """Call `greedy_impl` once for every token."""
-        reject_unknown_options(request.extra, (), self._client.who)
-        prompt = encode(self._client, request.prompt)
-        check_sequence(prompt, self._client.info, beyond=request.max_tokens)
+        reject_unknown_options(request.extra, (), self._client.model_name)
+        prompt = encode_prompt(self._client, request.prompt)
+        check_sequence(prompt, self._client.info, new_tokens=request.max_tokens)
         first, *others = (self._sample(prompt, request, index) for index in range(request.n))
         return replace(first, alternatives=tuple(others))
 

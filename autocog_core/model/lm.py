@@ -82,7 +82,7 @@ class LM(TextCalls):
         growth: float = 2.0,
     ) -> None:
         self.completion_kwargs = dict(completion_kwargs or {})
-        self.retry = RetryPolicy(retries, delta, growth)
+        self.retry = RetryPolicy(retries=retries, delta=delta, growth=growth)
         #: Held during calls while `max_concurrency` is 1; backends on one engine should share it.
         self.lock: AbstractContextManager[Any] = threading.RLock()
         self._model: Model | None = None
@@ -120,11 +120,11 @@ class LM(TextCalls):
 
         :raises ContextOverflowError: if prompt and `max_tokens` do not fit the context.
         """
-        from autocog_core.scoring.prompt_encoding import check_sequence, encode
+        from autocog_core.scoring.prompt_encoding import check_sequence, encode_prompt
 
         client = self.as_model().client
-        tokens = encode(client, request.prompt)
-        check_sequence(tokens, client.info, beyond=request.max_tokens)
+        tokens = encode_prompt(client, request.prompt)
+        check_sequence(tokens, client.info, new_tokens=request.max_tokens)
         return tokens
 
     def as_model(self) -> Model:

@@ -19,7 +19,7 @@ from autocog_core.model.calls import CallContext, ChoiceCalls
 from autocog_core.model.completion_arguments import merge_arguments
 from autocog_core.model.core_hooks import CoreDefaults
 from autocog_core.model.wrapper_context import CORE, WrapperContext
-from autocog_core.scoring.prompt_encoding import encode
+from autocog_core.scoring.prompt_encoding import encode_prompt
 from autocog_core.types.backend_info import BackendInfo, Usage
 from autocog_core.types.prompt import Message, Prompt, PromptLike
 from autocog_core.types.token_tree import TreeQuery
@@ -95,7 +95,7 @@ class Model(ChoiceCalls):
         for index, wrapper in reversed(list(enumerate(wrappers))):
             register(manager, wrapper, f"{type(wrapper).__name__} ({index})")
         hooks = (hook for wrapper in wrappers for hook in manager.get_hookcallers(wrapper) or ())
-        self._client.watched = any(hook.name in EVALUATION_HOOKS for hook in hooks)
+        self._client.is_watched = any(hook.name in EVALUATION_HOOKS for hook in hooks)
         for wrapper in wrappers:
             if attach := getattr(wrapper, "attach", None):
                 attach(WrapperContext(self._client, manager, backend, wrapper))
@@ -127,7 +127,7 @@ class Model(ChoiceCalls):
 
     def encode(self, prompt: PromptLike) -> list[int]:
         """Return the token ids that the model receives for `prompt`: with BOS, if it has one."""
-        return encode(self._client, Prompt.of(prompt))
+        return encode_prompt(self._client, Prompt.of(prompt))
 
     def next_tokens(
         self,
@@ -142,7 +142,7 @@ class Model(ChoiceCalls):
         :param k: how many tokens; at most the size of the vocabulary.
         :param messages: a chat, in place of `prompt`.
         """
-        tokens = encode(self._client, self._call_context().prompt(prompt, messages))
+        tokens = encode_prompt(self._client, self._call_context().prompt(prompt, messages))
         no_nodes = np.zeros(0, dtype=np.int32)
         query = TreeQuery(
             prefix=tokens,
@@ -187,7 +187,7 @@ class Model(ChoiceCalls):
 
     def close(self) -> None:
         """Release the model. Later calls raise ClosedError; a second `close` does nothing."""
-        if self._client.closed:
+        if self._client.is_closed:
             return
         try:
             self._client.close()
@@ -207,7 +207,7 @@ class Model(ChoiceCalls):
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._client.closed else self.info.name
+        state = "closed" if self._client.is_closed else self.info.name
         return f"<Model {self.name}: {state}>"
 
     def _call_context(self) -> CallContext:

@@ -33,7 +33,7 @@ class WrapperContext:
     @property
     def name(self) -> str:
         """The model's name."""
-        return self.client.who
+        return self.client.model_name
 
     @property
     def info(self) -> BackendInfo:

@@ -1,10 +1,10 @@
-"""From text to tokens, to a token choice tree, to scores: what a `choose` hook needs."""
+"""Scores of choices: from text to token ids, to a token choice tree, to log-probabilities."""
 
 from __future__ import annotations
 
 from autocog_core.scoring.choice_encoding import EncodedChoices, encode_choices
 from autocog_core.scoring.choice_tree import TokenChoiceTree, choose_many
-from autocog_core.scoring.prompt_encoding import check_sequence, encode
+from autocog_core.scoring.prompt_encoding import check_sequence, encode_prompt
 from autocog_core.types.choice import SCORE_FIELD_OF_NORM
 
 __all__ = [
@@ -13,6 +13,6 @@ __all__ = [
     "TokenChoiceTree",
     "check_sequence",
     "choose_many",
-    "encode",
     "encode_choices",
+    "encode_prompt",
 ]

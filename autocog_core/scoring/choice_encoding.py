@@ -1,7 +1,7 @@
-"""Where fixed text meets a choice: which tokens are shared, and which the choice decides.
+"""Where a prompt meets its choices: which tokens they share, and which each choice decides.
 
-tokenize(a + b) is in general not tokenize(a) + tokenize(b), so a choice is never encoded alone:
-the fixed text is tokenized jointly with each choice (docs/semantics.md).
+tokenize(a + b) often differs from tokenize(a) + tokenize(b). So a choice is never tokenized alone,
+but together with the text before it (docs/semantics.md, "Where the prompt meets a choice").
 """
 
 from __future__ import annotations
@@ -12,96 +12,104 @@ from dataclasses import dataclass
 from autocog_core.errors import InputError
 from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.joint_tokenization import JointTokenizer
-from autocog_core.scoring.prompt_encoding import SplitPrompt, check_sequence, prepare
+from autocog_core.scoring.prompt_encoding import SplitPrompt, check_sequence, split_prompt
 from autocog_core.types.choice import Boundary, ChoiceRequest, EndOfSequence
 from autocog_core.types.prompt import check_text
 from autocog_core.types.token_tree import common_prefix_length
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EncodedChoices:
-    """The choices of one request as tokens.
+    """The token ids of a request's choices.
 
-    :ivar base: the ids that all choices share and that none of them decides.
-    :ivar decided: for each choice the ids after `base`, at least one.
-    :ivar healed_text: the end of the fixed text that the choices re-spell.
+    :ivar shared_ids: the base: ids before the first decided token, equal for all choices.
+    :ivar choice_ids: the decided ids of each choice, at least one.
+    :ivar boundary: "clean", "healed" or "token_ids"; see `ChoiceScores`.
+    :ivar healed_text: the end of the prompt that was tokenized again with the choices.
     """
 
-    base: tuple[int, ...]
-    decided: tuple[tuple[int, ...], ...]
+    shared_ids: tuple[int, ...]
+    choice_ids: tuple[tuple[int, ...], ...]
     boundary: Boundary
     healed_text: str
 
 
 def encode_choices(
-    client: BackendClient, request: ChoiceRequest, *, whole: bool = False
+    client: BackendClient, request: ChoiceRequest, *, full: bool = False
 ) -> EncodedChoices:
-    """Tokenize the choices of `request` jointly with the fixed text before them.
+    """Tokenize the choices of a request, each together with the text before it.
 
-    :param whole: tokenize the whole fixed text with every choice, instead of its end only: the
-        slow and obvious way, which the fast one must equal.
-    :raises InputError: for no, empty or equal choices; an empty sequence; a boundary that
+    :param client: the model's client.
+    :param request: the prompt and the choices.
+    :param full: tokenize the whole text with every choice, not only its end. Slower, with the same
+        result; tests use it as the reference.
+    :raises InputError: for no, empty or equal choices; for an empty sequence; for a boundary that
         `boundary="strict"` forbids.
     :raises ContextOverflowError: if the longest choice does not fit the context.
     """
     _check_choices(request)
-    end = request.suffix if isinstance(request.suffix, str) else ""
-    prepared = prepare(client, request.prompt)
-    settled, fixed, continuations = JointTokenizer.of_model(client).of(
-        prepared.tail,
-        [choice + end for choice in request.choices],
-        at_start=prepared.at_start,
-        whole=whole,
+    suffix = request.suffix if isinstance(request.suffix, str) else ""
+    prompt = split_prompt(client, request.prompt)
+    before_split, text_ids, joint_ids = JointTokenizer.for_model(client).tokenize(
+        prompt.open_text,
+        [choice + suffix for choice in request.choices],
+        at_start=prompt.at_start,
+        full=full,
     )
-    shared = len(fixed)
-    for tokens in continuations:
-        shared = common_prefix_length(fixed[:shared], tokens)
-    # Every choice keeps at least one decided token, also where the fixed text and the choice
-    # together are spelled with the tokens of the fixed text alone.
-    shared = min(shared, min(len(tokens) for tokens in continuations) - 1)
+    shared = len(text_ids)
+    for ids in joint_ids:
+        shared = common_prefix_length(text_ids[:shared], ids)
+    # Every choice keeps at least one decided token, even if the tokens of the text already spell
+    # the text and the choice.
+    shared = min(shared, min(len(ids) for ids in joint_ids) - 1)
     if shared < 0:
         raise InputError(
             "a choice has no token left after the tokenizer's normalisation", where="choices"
         )
-    base = (*prepared.head, *settled, *fixed[:shared])
-    if not base and prepared.tail:
+    shared_ids = (*prompt.fixed_ids, *before_split, *text_ids[:shared])
+    if not shared_ids and prompt.open_text:
         raise InputError(
-            f"all of {prepared.tail!r} is re-spelled together with the choices, and no BOS is "
-            "added: there is nothing to condition on",
+            f"the choices change all tokens of {prompt.open_text!r}, and no BOS is added: there is "
+            "nothing to condition on",
             where="prompt",
             hint="give a longer prompt, or its token ids",
         )
-    decided = tuple(tokens[shared:] for tokens in continuations)
+    choice_ids = tuple(ids[shared:] for ids in joint_ids)
     healed_text = ""
-    boundary: Boundary = "token_ids" if prepared.after_ids else "clean"
-    if shared < len(fixed):
+    boundary: Boundary = "token_ids" if prompt.ends_with_ids else "clean"
+    if shared < len(text_ids):
         boundary = "healed"
-        healed_text = client.detokenize(fixed[shared:]).decode("utf-8", errors="replace")
+        healed_text = client.detokenize(text_ids[shared:]).decode("utf-8", errors="replace")
     if request.boundary == "strict":
-        _check_strict(client, prepared, request.choices, boundary, healed_text)
-    _check_distinct(decided, request.choices)
-    check_sequence(base, client.info, beyond=max(len(tokens) for tokens in decided))
-    return EncodedChoices(base, decided, boundary, healed_text)
+        _check_strict(client, prompt, request.choices, boundary, healed_text)
+    _check_distinct(choice_ids, request.choices)
+    check_sequence(shared_ids, client.info, new_tokens=max(map(len, choice_ids)))
+    return EncodedChoices(
+        shared_ids=shared_ids,
+        choice_ids=choice_ids,
+        boundary=boundary,
+        healed_text=healed_text,
+    )
 
 
 def _check_choices(request: ChoiceRequest) -> None:
     if not request.choices:
         raise InputError("there are none", where="choices", hint="give at least one")
     seen: dict[str, int] = {}
-    for number, choice in enumerate(request.choices):
-        where = f"choice {number}"
+    for index, choice in enumerate(request.choices):
+        where = f"choice {index}"
         if not isinstance(choice, str):
             raise InputError(f"got {type(choice).__name__}", where=where, hint="give a string")
         if not choice:
             raise InputError("is empty", where=where, hint="every choice needs some text")
         check_text(choice, where)
-        if choice in seen:
+        first = seen.setdefault(choice, index)
+        if first != index:
             raise InputError(
-                f"{choice!r} was given before, as choice {seen[choice]}",
+                f"{choice!r} was given before, as choice {first}",
                 where=where,
                 hint="remove one of them",
             )
-        seen[choice] = number
     if isinstance(request.suffix, str):
         check_text(request.suffix, "suffix")
     elif request.suffix is not None and not isinstance(request.suffix, EndOfSequence):
@@ -110,41 +118,42 @@ def _check_choices(request: ChoiceRequest) -> None:
         )
 
 
-def _check_distinct(decided: Sequence[tuple[int, ...]], choices: Sequence[str]) -> None:
+def _check_distinct(choice_ids: Sequence[tuple[int, ...]], choices: Sequence[str]) -> None:
     seen: dict[tuple[int, ...], int] = {}
-    for number, tokens in enumerate(decided):
-        first = seen.setdefault(tokens, number)
-        if first != number:
+    for index, ids in enumerate(choice_ids):
+        first = seen.setdefault(ids, index)
+        if first != index:
             raise InputError(
-                f"{choices[first]!r} and {choices[number]!r} are the same tokens for this model",
-                where=f"choices {first} and {number}",
+                f"{choices[first]!r} and {choices[index]!r} have the same tokens in this model",
+                where=f"choices {first} and {index}",
                 hint="its tokenizer normalises text; remove one of them",
             )
 
 
 def _check_strict(
     client: BackendClient,
-    prepared: SplitPrompt,
+    prompt: SplitPrompt,
     choices: Sequence[str],
     boundary: Boundary,
     healed_text: str,
 ) -> None:
+    """Reject a choice that would change the tokens of the prompt, whether text or ids."""
     if boundary == "healed":
         raise InputError(
-            f"joint tokenization re-spells {healed_text!r} at the end of the prompt",
+            f"joint tokenization changes the tokens of {healed_text!r} at the end of the prompt",
             where="boundary",
             hint='move that text into the choices, or use boundary="heal"',
         )
     if boundary != "token_ids":
         return
-    # From the last special token on: no text spells that, and nothing merges with it.
+    # Only the ids after the last special token matter: no text merges with a special token.
     info = client.info
     special = {info.bos, *info.eos, *(token.id for token in info.special_tokens)}
-    head = list(prepared.head)
-    start = next((i for i in range(len(head), 0, -1) if head[i - 1] in special), 0)
-    ids = head[start:]
+    fixed_ids = list(prompt.fixed_ids)
+    start = next((i for i in range(len(fixed_ids), 0, -1) if fixed_ids[i - 1] in special), 0)
+    ids = fixed_ids[start:]
     text = client.detokenize(ids).decode("utf-8", errors="replace")
-    at_start = head[:start] in ([], [info.bos])
+    at_start = fixed_ids[:start] in ([], [info.bos])
     joint = client.tokenize([text + choice for choice in choices], at_start=at_start)
     for choice, tokens in zip(choices, joint, strict=True):
         if tokens[: len(ids)] != ids:

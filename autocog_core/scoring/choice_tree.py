@@ -1,7 +1,7 @@
 """The token choice tree: exact scores of choices from next-token log-probabilities.
 
-A choice that begins a longer one ("1" beside "10") is kept: it ends at an inner node of the tree,
-and `exclusive_logprob` takes the longer ones' share off it (docs/semantics.md).
+docs/semantics.md, "Scores", has the formulas. A choice that begins a longer one ("1" and "10") ends
+at an inner node of the tree; `exclusive_logprob` subtracts the probability of the longer ones.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from autocog_core.types.token_tree import TokenTree, TreeQuery, TreeScores
 
 Float64Array = NDArray[np.float64]
 
-#: The numbers of a `ChoiceScore`, in the order of its fields.
+#: The numeric fields of a `ChoiceScore`.
 SCORE_FIELDS = (
     "logprob",
     "exclusive_logprob",
@@ -44,26 +44,31 @@ SCORE_FIELDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TokenChoiceTree:
-    """The decided tokens of a request's choices as one tree, ready to be scored.
+    """The decided tokens of a request's choices as one tree.
 
-    :ivar eos: where the choices must be followed by the end of the sequence, its ids: each is a
-        node below every choice's last one, after the `tree.tokens` proper.
-    :ivar unconditional: the ids that pmi conditions on; None where pmi was not asked for.
+    :ivar encoded: the token ids of the choices.
+    :ivar tree: the trie of their decided ids.
+    :ivar eos: with `suffix=EOS`, the ids that end a sequence. The query has one node for each of
+        them after the last node of every choice, behind the nodes of `tree`.
+    :ivar unconditional_ids: ids that the norm "pmi" conditions on; None for other norms.
     """
 
     encoded: EncodedChoices
     tree: TokenTree
     eos: tuple[int, ...]
-    unconditional: tuple[int, ...] | None
+    unconditional_ids: tuple[int, ...] | None
 
     @classmethod
     def build(cls, client: BackendClient, request: ChoiceRequest) -> TokenChoiceTree:
-        """Tokenize the choices and lay them out as a tree.
+        """Tokenize the choices and build their tree.
 
+        :param client: the model's client.
+        :param request: the prompt and the choices.
         :raises InputError: see `encode_choices`; also for an unknown norm.
-        :raises CapabilityError: for `suffix=EOS` on a model without one.
+        :raises CapabilityError: for a method other than "tree", and for `suffix=EOS` if the model
+            has no end-of-sequence token.
         """
         if request.norm not in NORMS:
             raise InputError(
@@ -71,20 +76,28 @@ class TokenChoiceTree:
             )
         if request.method not in (None, "tree"):
             raise CapabilityError(
-                f"method {request.method!r} is not offered", where=client.who, hint='use "tree"'
+                f"method {request.method!r} is not offered",
+                where=client.model_name,
+                hint='use "tree"',
             )
         eos = client.info.eos if request.suffix is EOS else ()
         if request.suffix is EOS and not eos:
-            raise CapabilityError("the model has no end-of-sequence token", where=client.who)
+            raise CapabilityError("the model has no end-of-sequence token", where=client.model_name)
         encoded = encode_choices(client, request)
-        unconditional = None
+        unconditional_ids = None
         if request.norm == "pmi":
-            unconditional = _unconditional(client, request)
-            check_sequence(unconditional, client.info, beyond=max(map(len, encoded.decided)))
-        return cls(encoded, _tree_of(encoded.decided), eos, unconditional)
+            unconditional_ids = _encode_unconditional(client, request)
+            longest = max(map(len, encoded.choice_ids))
+            check_sequence(unconditional_ids, client.info, new_tokens=longest)
+        return cls(
+            encoded=encoded,
+            tree=_build_tree(encoded.choice_ids),
+            eos=eos,
+            unconditional_ids=unconditional_ids,
+        )
 
-    def queries(self) -> list[TreeQuery]:
-        """What to ask the engine: one tree, and for pmi the same tree after other text."""
+    def to_queries(self) -> list[TreeQuery]:
+        """Return the engine's queries: the tree after the base, and for "pmi" also after BOS."""
         tokens, parents = self.tree.tokens, self.tree.parents
         if self.eos:
             ends = np.repeat(self.tree.ends, len(self.eos))
@@ -92,134 +105,150 @@ class TokenChoiceTree:
                 [tokens, np.tile(np.array(self.eos, dtype=np.int32), len(self.tree.ends))]
             )
             parents = np.concatenate([parents, ends])
-        prefixes = [self.encoded.base]
-        if self.unconditional is not None:
-            prefixes.append(self.unconditional)
-        return [TreeQuery(prefix, tokens, parents) for prefix in prefixes]
+        prefixes = [self.encoded.shared_ids]
+        if self.unconditional_ids is not None:
+            prefixes.append(self.unconditional_ids)
+        return [TreeQuery(prefix=prefix, tokens=tokens, parents=parents) for prefix in prefixes]
 
-    def score(
+    def scores_from(
         self, client: BackendClient, request: ChoiceRequest, answers: Sequence[TreeScores]
     ) -> ChoiceScores:
-        """The scores of every choice, from the engine's answers to `queries`."""
-        starts = self._starts()
+        """Return the scores of all choices.
+
+        :param client: the model's client.
+        :param request: the request that the tree was built from.
+        :param answers: the engine's answers to `to_queries()`.
+        """
+        offsets = self._offsets()
         per_token, *unconditional = (self._token_logprobs(answer.values) for answer in answers)
-        logprob = np.add.reduceat(per_token, starts[:-1])
-        exclusive, ambiguous = self._exclusive(answers[0].values, logprob)
+        logprob = np.add.reduceat(per_token, offsets[:-1])
+        exclusive, has_prefix_choices = self._exclusive(answers[0].values, logprob)
         columns = {
             "logprob": logprob,
             "exclusive_logprob": exclusive,
-            "mean_logprob": logprob / np.diff(starts),
-            "logprob_per_byte": logprob / self.sizes(client),
+            "mean_logprob": logprob / np.diff(offsets),
+            "logprob_per_byte": logprob / self.byte_lengths(client),
         }
         if unconditional:
-            other = np.add.reduceat(unconditional[0], starts[:-1])
-            columns["pmi"] = _difference(logprob, other)
+            columns["pmi"] = _difference(logprob, np.add.reduceat(unconditional[0], offsets[:-1]))
         ranking = columns[SCORE_FIELD_OF_NORM[request.norm]]
-        prob = softmax(ranking)
-        # By the score itself, not by `prob`: two probabilities may round to the same number.
+        prob = columns["prob"] = softmax(ranking)
+        # By the score, not by `prob`: two probabilities may round to the same number.
         index = int(np.argmax(ranking))
-        others = np.delete(prob, index)
+        other_probs = np.delete(prob, index)
         return ChoiceScores(
             index=index,
-            scores=self._scores(request.choices, starts, per_token, {**columns, "prob": prob}),
+            scores=self._scores(request.choices, offsets, per_token, columns),
             norm=request.norm,
             boundary=self.encoded.boundary,
             healed_text=self.encoded.healed_text,
-            has_prefix_choices=ambiguous,
+            has_prefix_choices=has_prefix_choices,
             entropy=entropy(prob),
-            margin=float(prob[index] - others.max()) if others.size else 1.0,
+            margin=float(prob[index] - other_probs.max()) if other_probs.size else 1.0,
             tokens_evaluated=sum(answer.tokens_evaluated for answer in answers),
         )
 
     def _scores(
         self,
         choices: Sequence[str],
-        starts: NDArray[np.int64],
+        offsets: NDArray[np.int64],
         per_token: Float64Array,
         columns: Mapping[str, Float64Array],
     ) -> tuple[ChoiceScore, ...]:
-        """One record a choice; each of `columns` holds a number a choice."""
-        # With EOS as the end the last entry stands for all its ids together, by the first of them.
+        """Return one record for each choice; each column has one number for each choice."""
+        # With suffix=EOS, the last entry is the sum over all its ids; the first of them names it.
         suffix = self.eos[:1]
-        values = tuple(per_token.tolist())
-        bounds = starts.tolist()
-        nothing: list[Any] = [None] * len(choices)
-        rows = zip(
-            choices,
-            (tokens + suffix for tokens in self.encoded.decided),
-            (values[start:end] for start, end in pairwise(bounds)),
-            *(columns[name].tolist() if name in columns else nothing for name in SCORE_FIELDS),
-            strict=True,
+        logprobs = tuple(per_token.tolist())
+        bounds = offsets.tolist()
+        missing: list[Any] = [None] * len(choices)
+        values = {
+            name: columns[name].tolist() if name in columns else missing for name in SCORE_FIELDS
+        }
+        return tuple(
+            ChoiceScore(
+                choice=choice,
+                tokens=tokens + suffix,
+                token_logprobs=logprobs[start:end],
+                **dict(zip(SCORE_FIELDS, numbers, strict=True)),
+            )
+            for choice, tokens, (start, end), *numbers in zip(
+                choices, self.encoded.choice_ids, pairwise(bounds), *values.values(), strict=True
+            )
         )
-        return tuple(ChoiceScore(*row) for row in rows)
 
-    def _starts(self) -> NDArray[np.int64]:
-        """int64 (choices + 1,): where each choice begins in what `_token_logprobs` answers."""
+    def _offsets(self) -> NDArray[np.int64]:
+        """Return where each choice begins in `_token_logprobs`: int64 (choices + 1,)."""
         starts = self.tree.path_starts
         return starts + np.arange(len(starts)) if self.eos else starts
 
-    def sizes(self, client: BackendClient) -> NDArray[np.int64]:
-        """int64 (choices,): the bytes of each choice's decided tokens."""
+    def byte_lengths(self, client: BackendClient) -> NDArray[np.int64]:
+        """Return the number of bytes of each choice's decided tokens: int64 (choices,)."""
         of_nodes = np.array([client.token_size(token) for token in self.tree.tokens.tolist()])
-        sizes = np.add.reduceat(of_nodes[self.tree.path_nodes], self.tree.path_starts[:-1])
-        # A choice of special tokens alone has no bytes: it is scored as if it had one.
-        return np.maximum(sizes, 1)
+        lengths = np.add.reduceat(of_nodes[self.tree.path_nodes], self.tree.path_starts[:-1])
+        # A choice of special tokens has no bytes; this avoids a division by zero.
+        return np.maximum(lengths, 1)
 
     def _token_logprobs(self, values: Float64Array) -> Float64Array:
-        """The log-probability of each decided token of each choice, one choice after the other."""
+        """Return the log-probabilities of all choices' decided tokens, concatenated."""
         values = np.minimum(values, 0.0, dtype=np.float64)
-        along = values[self.tree.path_nodes]
+        logprobs = values[self.tree.path_nodes]
         if not self.eos:
-            return along
+            return logprobs
         ends = values[len(self.tree.tokens) :].reshape(-1, len(self.eos))
-        # The ids of EOS are alternatives to one another: their probabilities add up.
-        together = [min(0.0, logsumexp(end)) for end in ends]
-        return np.insert(along, self.tree.path_starts[1:], together)
+        # Any EOS id ends the sequence, so their probabilities add up.
+        end_logprobs = [min(0.0, logsumexp(end)) for end in ends]
+        return np.insert(logprobs, self.tree.path_starts[1:], end_logprobs)
 
     def _exclusive(self, values: Float64Array, logprob: Float64Array) -> tuple[Float64Array, bool]:
-        """Each choice's `exclusive`, and whether any choice begins another one."""
-        # What follows a choice up to EOS is one outcome, which no longer choice shares.
+        """Return `exclusive_logprob` of each choice, and whether any choice begins another one."""
+        # After a choice, EOS is one outcome; no longer choice shares it.
         if self.eos:
             return logprob, False
         ends = self.tree.ends
-        inner = np.zeros(len(self.tree.tokens), dtype=np.bool_)
-        inner[self.tree.parents[self.tree.parents >= 0]] = True
-        beginning = np.flatnonzero(inner[ends])
-        if not beginning.size:
+        is_inner = np.zeros(len(self.tree.tokens), dtype=np.bool_)
+        is_inner[self.tree.parents[self.tree.parents >= 0]] = True
+        prefix_choices = np.flatnonzero(is_inner[ends])
+        if not prefix_choices.size:
             return logprob, False
         exclusive = logprob.copy()
         children = self.tree.children()
-        for i in beginning.tolist():
-            exclusive[i] += log1m_sum_exp(values[children[int(ends[i])]])
+        for index in prefix_choices.tolist():
+            exclusive[index] += log1m_sum_exp(values[children[int(ends[index])]])
         return exclusive, True
 
 
 @lru_cache(maxsize=32)
-def _tree_of(decided: tuple[tuple[int, ...], ...]) -> TokenTree:
-    """The tree of choices' tokens: row after row has the same."""
-    return TokenTree.build(decided)
+def _build_tree(choice_ids: tuple[tuple[int, ...], ...]) -> TokenTree:
+    """Return the tree of the choices' tokens, cached: rows of a data set often share it."""
+    return TokenTree.build(choice_ids)
 
 
 def choose_many(client: BackendClient, requests: Sequence[ChoiceRequest]) -> list[ChoiceScores]:
-    """Score several requests with one call of the engine's tree primitive."""
+    """Score several requests with one call of the engine.
+
+    :param client: the model's client.
+    :param requests: the requests.
+    :returns: the scores of each request.
+    :raises InputError: see `TokenChoiceTree.build`; of several requests, `where` names the one.
+    """
     trees = []
-    for number, request in enumerate(requests):
+    for index, request in enumerate(requests):
         try:
             trees.append(TokenChoiceTree.build(client, request))
         except InputError as error:
             if len(requests) > 1:
-                error.where = f"prompts[{number}], {error.where}"
+                error.where = f"prompts[{index}], {error.where}"
             raise
-    queries = [tree.queries() for tree in trees]
+    queries = [tree.to_queries() for tree in trees]
     answers = iter(client.greedy_tree([query for group in queries for query in group]))
     return [
-        tree.score(client, request, [next(answers) for _ in group])
+        tree.scores_from(client, request, [next(answers) for _ in group])
         for tree, request, group in zip(trees, requests, queries, strict=True)
     ]
 
 
-def _unconditional(client: BackendClient, request: ChoiceRequest) -> tuple[int, ...]:
-    """The ids that pmi conditions on."""
+def _encode_unconditional(client: BackendClient, request: ChoiceRequest) -> tuple[int, ...]:
+    """Return the ids that the norm "pmi" conditions on."""
     info = client.info
     bos = (info.bos,) if info.adds_bos and info.bos is not None else ()
     text = request.unconditional_prompt
@@ -228,14 +257,14 @@ def _unconditional(client: BackendClient, request: ChoiceRequest) -> tuple[int, 
         return (*bos, *client.tokenize([text], at_start=True)[0])
     if not bos:
         raise InputError(
-            "pmi needs text to condition on, for this model's tokenizer adds no BOS",
+            "pmi needs a text to condition on, because this model's tokenizer adds no BOS",
             where="unconditional_prompt",
-            hint='give for example unconditional="Answer:"',
+            hint='give for example unconditional_prompt="Answer:"',
         )
     return bos
 
 
 def _difference(conditional: Float64Array, unconditional: Float64Array) -> Float64Array:
-    """Conditional - unconditional; -inf where the choice is impossible either way."""
+    """Return conditional - unconditional; -inf for a choice that is impossible after the prompt."""
     possible = ~np.isneginf(conditional)
     return np.subtract(conditional, unconditional, out=conditional.copy(), where=possible)

@@ -1,4 +1,8 @@
-"""Fixed text tokenized jointly with each of its continuations, and no more of it than matters."""
+"""Text tokenized together with each of its continuations.
+
+In a long text, only the end after a safe split is tokenized again. The tests compare this with the
+tokenization of the whole text (`full=True`).
+"""
 
 from __future__ import annotations
 
@@ -11,88 +15,100 @@ from weakref import WeakKeyDictionary, proxy
 from autocog_core.hooks.client import BackendClient
 from autocog_core.toolkit.word_boundaries import WORD_BOUNDARY
 
-#: Texts longer than this are cut before joint tokenization; shorter ones are cheap as they are.
-SHORT = 256
-#: How much text stays before the boundary after a cut, and how far back a border is looked for.
-MARGIN = 96
-REACH = 4096
-#: Of vocabularies that keep borders a cut may be as near as it likes.
-SHORT_KEPT = 16
-#: Texts whose joint tokens a model keeps: rows of a data set end alike, and have the same choices.
-KEPT = 4096
+#: Characters of the shortest text to split; shorter texts are cheap to tokenize again.
+MIN_SPLIT_LENGTH = 256
+#: The same for models whose tokens never cross a word boundary.
+MIN_SPLIT_LENGTH_AT_BOUNDARIES = 16
+#: Least characters between a split and the end of the text.
+SPLIT_MARGIN = 96
+#: Characters before the margin in which to search for a word boundary.
+SPLIT_SEARCH_RANGE = 4096
+#: Maximum number of tokenized texts in a model's cache. Rows of a data set often end alike.
+CACHE_SIZE = 4096
 
 Ids = tuple[int, ...]
 
 
 class JointTokenizer:
-    """The joint tokenizations of one model."""
+    """Joint tokenization for one model, with a cache.
 
-    _of_callers: ClassVar[WeakKeyDictionary[BackendClient, JointTokenizer]] = WeakKeyDictionary()
+    :param client: the model's client.
+    """
+
+    _by_client: ClassVar[WeakKeyDictionary[BackendClient, JointTokenizer]] = WeakKeyDictionary()
 
     def __init__(self, client: BackendClient) -> None:
         self._client: BackendClient = proxy(client)
         self._lock = threading.Lock()
-        self._count = 0
-        self._known: OrderedDict[tuple[str, tuple[str, ...], bool], list[Ids]] = OrderedDict()
+        self._cached_texts = 0
+        self._cache: OrderedDict[tuple[str, tuple[str, ...], bool], list[Ids]] = OrderedDict()
 
     @classmethod
-    def of_model(cls, client: BackendClient) -> JointTokenizer:
-        """Those of a model, kept from call to call."""
-        return cls._of_callers.setdefault(client, cls(client))
+    def for_model(cls, client: BackendClient) -> JointTokenizer:
+        """Return the tokenizer of a model; all calls of the model share its cache."""
+        return cls._by_client.setdefault(client, cls(client))
 
-    def of(
-        self, text: str, continuations: Sequence[str], *, at_start: bool, whole: bool = False
+    def tokenize(
+        self, text: str, continuations: Sequence[str], *, at_start: bool, full: bool = False
     ) -> tuple[Ids, Ids, list[Ids]]:
-        """The text's tokens before a safe cut, those after it, and with each continuation.
+        """Return the ids of `text` before a safe split, those after it, and with continuations.
 
-        :param whole: tokenize the whole text with every continuation: the slow and obvious way,
-            which the fast one must equal.
+        :param text: the text before the continuations.
+        :param continuations: texts that may follow it.
+        :param at_start: whether the text begins the sequence.
+        :param full: never split: tokenize the whole text with every continuation.
+        :returns: the ids before the split; the ids of the rest of the text; and, for each
+            continuation, the ids of that rest and the continuation together.
         """
-        keeps = self._client.info.splits_at_word_boundaries
-        if not whole and len(text) > (SHORT_KEPT if keeps else SHORT):
-            fixed = self._tokenize([text], at_start)[0]
-            cut = self._find_safe_split(text, fixed, 1 if keeps else MARGIN)
-            if cut is not None:
-                position, count = cut
-                tails = self._joint(text[position:], continuations, False)
-                return fixed[:count], fixed[count:], tails
+        splits_anywhere = self._client.info.splits_at_word_boundaries
+        min_length = MIN_SPLIT_LENGTH_AT_BOUNDARIES if splits_anywhere else MIN_SPLIT_LENGTH
+        if not full and len(text) > min_length:
+            ids = self._tokenize([text], at_start)[0]
+            split = self._find_safe_split(text, ids, 1 if splits_anywhere else SPLIT_MARGIN)
+            if split is not None:
+                position, count = split
+                joint = self._tokenize_jointly(text[position:], continuations, False)
+                return ids[:count], ids[count:], joint
         if not text:
-            return (), (), self._joint("", continuations, at_start)
-        fixed = self._tokenize([text], at_start)[0]
-        if whole:
-            return (), fixed, self._tokenize([text + end for end in continuations], at_start)
-        return (), fixed, self._joint(text, continuations, at_start)
+            return (), (), self._tokenize_jointly("", continuations, at_start)
+        ids = self._tokenize([text], at_start)[0]
+        if full:
+            return (), ids, self._tokenize([text + end for end in continuations], at_start)
+        return (), ids, self._tokenize_jointly(text, continuations, at_start)
 
-    def _find_safe_split(self, text: str, fixed: Ids, margin: int) -> tuple[int, int] | None:
-        """A position in `text` at which it may be cut, and the number of tokens before it.
+    def _find_safe_split(self, text: str, ids: Ids, margin: int) -> tuple[int, int] | None:
+        """Return the position of a safe split in `text`, and the number of tokens before it.
 
-        The border is one that pre-tokenizers keep whatever follows; and the end of the text,
-        tokenized on its own, must give the very tokens that it has in the whole.
+        Pre-tokenizers split there, whatever follows. As a check, the end of the text, tokenized
+        alone, must have the same tokens as in the whole text.
         """
         stop = len(text) - margin
-        start = max(0, stop - REACH)
-        borders = [match.start() for match in WORD_BOUNDARY.finditer(text, start, stop)]
-        for position in reversed(borders[-3:]):
-            tail = self._tokenize([text[position:]], False)[0]
-            if tail and fixed[-len(tail) :] == tail:
-                return position, len(fixed) - len(tail)
+        start = max(0, stop - SPLIT_SEARCH_RANGE)
+        boundaries = [match.start() for match in WORD_BOUNDARY.finditer(text, start, stop)]
+        for position in reversed(boundaries[-3:]):
+            end = self._tokenize([text[position:]], False)[0]
+            if end and ids[-len(end) :] == end:
+                return position, len(ids) - len(end)
         return None
 
-    def _joint(self, text: str, continuations: Sequence[str], at_start: bool) -> list[Ids]:
+    def _tokenize_jointly(
+        self, text: str, continuations: Sequence[str], at_start: bool
+    ) -> list[Ids]:
+        """Return the ids of the text with each continuation, from the cache if possible."""
         key = (text, tuple(continuations), at_start)
         with self._lock:
-            found = self._known.get(key)
-            if found is not None:
-                self._known.move_to_end(key)
-                return found
-        found = self._tokenize([text + end for end in continuations], at_start)
+            cached = self._cache.get(key)
+            if cached is not None:
+                self._cache.move_to_end(key)
+                return cached
+        joint = self._tokenize([text + end for end in continuations], at_start)
         with self._lock:
-            if key not in self._known:
-                self._known[key] = found
-                self._count += len(found)
-            while self._count > KEPT:
-                self._count -= len(self._known.popitem(last=False)[1])
-        return found
+            if key not in self._cache:
+                self._cache[key] = joint
+                self._cached_texts += len(joint)
+            while self._cached_texts > CACHE_SIZE:
+                self._cached_texts -= len(self._cache.popitem(last=False)[1])
+        return joint
 
     def _tokenize(self, texts: Sequence[str], at_start: bool) -> list[Ids]:
         return [tuple(ids) for ids in self._client.tokenize(texts, at_start=at_start)]

@@ -1,4 +1,4 @@
-"""From prompts to token ids: BOS once, and special tokens only where the text is trusted."""
+"""Prompts as token ids: BOS once, and special tokens only from trusted text."""
 
 from __future__ import annotations
 
@@ -12,86 +12,95 @@ from autocog_core.types.backend_info import BackendInfo
 from autocog_core.types.prompt import Prompt, TokenPiece, check_text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SplitPrompt:
-    """A prompt cut where tokens are settled.
+    """A prompt, split into ids and the text at its end.
 
-    :ivar head: ids that nothing after them can change (BOS, token pieces, special tokens and the
-        text before them).
-    :ivar tail: the untrusted text after `head`, tokenized jointly with what follows it.
-    :ivar at_start: whether `tail` begins the sequence (only BOS stands before it).
-    :ivar after_ids: whether ids that the caller gave stand right before what follows.
+    :ivar fixed_ids: ids that do not depend on what follows: BOS, token pieces, special tokens, and
+        the text before the last of them.
+    :ivar open_text: the remaining text, which is tokenized together with what follows.
+    :ivar at_start: whether `open_text` begins the sequence, after BOS at most.
+    :ivar ends_with_ids: whether the last piece of the prompt is a token piece.
     """
 
-    head: tuple[int, ...]
-    tail: str
+    fixed_ids: tuple[int, ...]
+    open_text: str
     at_start: bool
-    after_ids: bool
+    ends_with_ids: bool
 
 
-def prepare(client: BackendClient, prompt: Prompt) -> SplitPrompt:
-    """Tokenize all of `prompt` but the text at its end.
+def split_prompt(client: BackendClient, prompt: Prompt) -> SplitPrompt:
+    """Tokenize a prompt except for the text at its end.
 
-    Neighbouring texts are tokenized jointly, whatever their trust: a trusted piece is first cut at
-    its special tokens, which become ids, and what remains is ordinary text on both sides.
+    Trusted pieces are split at their special tokens. Adjacent texts between ids are tokenized
+    together, trusted or not.
 
+    :param client: the model's client.
+    :param prompt: the prompt.
     :raises InputError: for text that is not valid Unicode, or ids outside the vocabulary.
     """
     info = client.info
     parts: list[str | list[int]] = []
-    for number, piece in enumerate(prompt.pieces):
+    for index, piece in enumerate(prompt.pieces):
         if isinstance(piece, TokenPiece):
-            _check_ids(piece.tokens, info.vocabulary_size, f"prompt piece {number}")
+            _check_ids(piece.tokens, info.vocabulary_size, f"prompt piece {index}")
             parts.append(list(piece.tokens))
         elif piece.trusted:
             check_text(piece.text, "prompt")
-            parts.extend(_cut_at_special(piece.text, info))
+            parts.extend(_split_at_special_tokens(piece.text, info))
         else:
             check_text(piece.text, "prompt")
             parts.append(piece.text)
 
-    head: list[int] = []
+    fixed_ids: list[int] = []
     bos = [info.bos]
-    tail = ""
+    open_text = ""
     for part in parts:
         if isinstance(part, str):
-            tail += part
+            open_text += part
             continue
-        if tail:
-            head += client.tokenize([tail], at_start=head in ([], bos))[0]
-            tail = ""
-        head += part
-    # Ids that the caller gave first stand for the whole beginning of the sequence, with BOS or
-    # without it on purpose; text does not.
+        if open_text:
+            fixed_ids += client.tokenize([open_text], at_start=fixed_ids in ([], bos))[0]
+            open_text = ""
+        fixed_ids += part
     pieces = [p for p in prompt.pieces if isinstance(p, TokenPiece) or p.text]
-    given = bool(pieces) and isinstance(pieces[0], TokenPiece)
-    at_start = head in ([], bos)
-    if info.adds_bos and info.bos is not None and not given and head[:1] != bos:
-        head.insert(0, info.bos)
-    after_ids = bool(pieces) and isinstance(pieces[-1], TokenPiece)
-    return SplitPrompt(tuple(head), tail, at_start, after_ids)
+    # A prompt that begins with ids gets no BOS: the caller decides how the sequence begins.
+    begins_with_ids = bool(pieces) and isinstance(pieces[0], TokenPiece)
+    at_start = fixed_ids in ([], bos)
+    if info.adds_bos and info.bos is not None and not begins_with_ids and fixed_ids[:1] != bos:
+        fixed_ids.insert(0, info.bos)
+    return SplitPrompt(
+        fixed_ids=tuple(fixed_ids),
+        open_text=open_text,
+        at_start=at_start,
+        ends_with_ids=bool(pieces) and isinstance(pieces[-1], TokenPiece),
+    )
 
 
-def encode(client: BackendClient, prompt: Prompt) -> list[int]:
-    """All token ids of `prompt`, BOS included where the model has one.
+def encode_prompt(client: BackendClient, prompt: Prompt) -> list[int]:
+    """Return all token ids of a prompt, with BOS if the model adds it.
 
-    :raises InputError: for an empty sequence, invalid text or ids.
-    :raises ContextOverflowError: if it is longer than the model's context.
+    :param client: the model's client.
+    :param prompt: the prompt.
+    :raises InputError: for an empty sequence, and for invalid text or ids.
+    :raises ContextOverflowError: if the prompt is longer than the model's context.
     """
-    prepared = prepare(client, prompt)
-    tokens = list(prepared.head)
-    if prepared.tail:
-        tokens += client.tokenize([prepared.tail], at_start=prepared.at_start)[0]
+    split = split_prompt(client, prompt)
+    tokens = list(split.fixed_ids)
+    if split.open_text:
+        tokens += client.tokenize([split.open_text], at_start=split.at_start)[0]
     check_sequence(tokens, client.info)
     return tokens
 
 
-def check_sequence(tokens: Sequence[int], info: BackendInfo, beyond: int = 0) -> None:
-    """Refuse sequences that no engine could evaluate.
+def check_sequence(tokens: Sequence[int], info: BackendInfo, new_tokens: int = 0) -> None:
+    """Reject a sequence that the model cannot evaluate.
 
-    :param beyond: tokens that are to follow `tokens`.
-    :raises InputError: if there is nothing to condition on.
-    :raises ContextOverflowError: if `tokens` and `beyond` do not fit the model's context.
+    :param tokens: the sequence.
+    :param info: the description of the model.
+    :param new_tokens: number of tokens that will follow `tokens`.
+    :raises InputError: if the sequence is empty.
+    :raises ContextOverflowError: if all tokens together do not fit the model's context.
     """
     if not tokens:
         raise InputError(
@@ -100,12 +109,12 @@ def check_sequence(tokens: Sequence[int], info: BackendInfo, beyond: int = 0) ->
             hint="give at least one character or token",
         )
     limit = info.context_length
-    if limit is not None and len(tokens) + beyond > limit:
-        what = f"{len(tokens)} tokens"
-        if beyond:
-            what += f" and {beyond} to follow"
+    if limit is not None and len(tokens) + new_tokens > limit:
+        amount = f"{len(tokens)} tokens"
+        if new_tokens:
+            amount += f" and {new_tokens} to follow"
         raise ContextOverflowError(
-            f"{what} do not fit the context of {limit}",
+            f"{amount} do not fit the context of {limit}",
             where="prompt",
             hint="shorten it",
         )
@@ -121,13 +130,13 @@ def _check_ids(tokens: Sequence[int], size: int, where: str) -> None:
             )
 
 
-def _cut_at_special(text: str, info: BackendInfo) -> list[str | list[int]]:
-    """Trusted text as ordinary text and the ids of its special tokens, in order."""
+def _split_at_special_tokens(text: str, info: BackendInfo) -> list[str | list[int]]:
+    """Split trusted text into ordinary text and the ids of its special tokens, in order."""
     if not info.special_tokens or not text:
         return [text]
     ids: dict[str, int] = {}
     alternatives: list[str] = []
-    # Longest first, so that a token whose surface begins another's does not hide it.
+    # Longest first, so that no token hides a longer one that begins with its text.
     for token in sorted(info.special_tokens, key=lambda token: -len(token.text)):
         if not token.text or token.text in ids:
             continue
@@ -138,7 +147,7 @@ def _cut_at_special(text: str, info: BackendInfo) -> list[str | list[int]]:
     parts: list[str | list[int]] = []
     end = 0
     for match in re.finditer("|".join(alternatives), text):
-        surface = next(group for group in match.groups() if group is not None)
-        parts += [text[end : match.start()], [ids[surface]]]
+        token_text = next(group for group in match.groups() if group is not None)
+        parts += [text[end : match.start()], [ids[token_text]]]
         end = match.end()
     return [*parts, text[end:]]

@@ -182,7 +182,9 @@ class BackendUnderTest:
         if self.offers("rows"):
             return float(self.model.greedy(list(tokens))[token])
         one, root = np.array([token], dtype=np.int32), np.array([-1], dtype=np.int32)
-        (found,) = self.model.client.greedy_tree([TreeQuery(list(tokens), one, root)])
+        (found,) = self.model.client.greedy_tree(
+            [TreeQuery(prefix=list(tokens), tokens=one, parents=root)]
+        )
         return float(found.values[0])
 
     def encode_prompt(self, text: str) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autocog_core.scoring.prompt_encoding import prepare
+from autocog_core.scoring.prompt_encoding import split_prompt
 from autocog_core.testing.backend_under_test import BackendUnderTest
 from autocog_core.testing.law import law
 from autocog_core.testing.law_errors import LawViolation, NotApplicableError, given
@@ -117,6 +117,6 @@ def chat_content_stays_text(subject: BackendUnderTest) -> None:
 def _ids(subject: BackendUnderTest, prompt: Prompt) -> list[int]:
     """The ids of a prompt, be it longer than the context."""
     client = subject.model.client
-    prepared = prepare(client, prompt)
-    (tail,) = client.tokenize([prepared.tail], at_start=prepared.at_start)
-    return [*prepared.head, *tail]
+    prepared = split_prompt(client, prompt)
+    (tail,) = client.tokenize([prepared.open_text], at_start=prepared.at_start)
+    return [*prepared.fixed_ids, *tail]

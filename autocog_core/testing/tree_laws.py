@@ -51,7 +51,14 @@ def top_k_matches(subject: BackendUnderTest) -> None:
         nothing = np.zeros(0, dtype=np.int32)
         at = np.array([-1], dtype=np.int32)
         for allowed in (None, mask):
-            query = TreeQuery(prefix, nothing, nothing, at, min(TOP, size // 3), allowed)
+            query = TreeQuery(
+                prefix=prefix,
+                tokens=nothing,
+                parents=nothing,
+                top_at=at,
+                top_k=min(TOP, size // 3),
+                mask=allowed,
+            )
             (found,) = model.client.greedy_tree([query])
             kept = row if allowed is None else np.where(allowed, row, -np.inf)
             expected = np.sort(kept)[::-1][: query.top_k]
@@ -106,7 +113,11 @@ def _tree(subject: BackendUnderTest, prefix: list[int]) -> TreeQuery:
     parents = [-1, -1, 0, 0, 1, 1, 2, 4]
     nothing = np.zeros(0, dtype=np.int32)
     return TreeQuery(
-        prefix, np.array(tokens, dtype=np.int32), np.array(parents, dtype=np.int32), nothing, 0
+        prefix=prefix,
+        tokens=np.array(tokens, dtype=np.int32),
+        parents=np.array(parents, dtype=np.int32),
+        top_at=nothing,
+        top_k=0,
     )
 
 

@@ -1,1 +1,1 @@
-"""Data that passes between core and a backend."""
+"""The data that core, backends and users exchange."""

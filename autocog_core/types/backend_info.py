@@ -1,14 +1,10 @@
-"""What travels through the hooks: frozen records of prompts, requests and results.
-
-All log-probabilities are natural logarithms, <= 0, over the model's full vocabulary, before any
-mask, temperature or penalty.
-"""
+"""Facts about a backend: its vocabulary, limits, special tokens and usage."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from autocog_core.lazy import lazy
@@ -16,7 +12,13 @@ from autocog_core.lazy import lazy
 
 @dataclass(frozen=True, slots=True)
 class SpecialToken:
-    """A control token, its surface, and whether it swallows the whitespace beside it."""
+    """A control token, such as `<|im_end|>`.
+
+    :ivar text: its text in trusted prompts.
+    :ivar id: its token id.
+    :ivar strips_left: whether parsing it also removes the whitespace before it.
+    :ivar strips_right: whether parsing it also removes the whitespace after it.
+    """
 
     text: str
     id: int
@@ -27,27 +29,28 @@ class SpecialToken:
 UnicodeForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BackendInfo:
-    """What a backend says of itself.
+    """Description of a backend and its model.
 
-    :ivar name: the engine and model, for people.
-    :ivar vocabulary_size: V, the width of the logits.
-    :ivar context_length: most tokens in one sequence; None for no limit.
-    :ivar bos: the id of BOS; `adds_bos` says whether sequences begin with it.
-    :ivar eos: the ids that end a sequence.
-    :ivar special_tokens: what `parse_special=True` recognises.
-    :ivar splits_at_word_boundaries: whether no token spans the blank before a word and the like
-        (`autocog_core.toolkit.word_boundaries`), so that less text is tokenized again with every
-        choice.
-    :ivar unicode_normalization: the Unicode form that the tokenizer converts text to, if any.
-    :ivar tolerance: how far two ways of computing one token's log-probability may differ, in nats.
-    :ivar max_concurrency: how many calls may run at once; at 1 the model serialises them.
-    :ivar retries_itself: the engine retries failed calls, so core must not.
-    :ivar capabilities: the hooks that work with this very engine, a server say; None: all that
-        the backend implements.
-    :ivar details: facts for people (dtype, device, how trees are evaluated ...).
-    :ivar compute_fingerprint: computes `fingerprint`; called once, when it is first asked for.
+    :ivar name: name of the engine and the model, shown to users.
+    :ivar vocabulary_size: V, the number of logits at one position.
+    :ivar context_length: maximum number of tokens in a sequence; None for no limit.
+    :ivar bos: id of the BOS token; None if there is none.
+    :ivar adds_bos: whether every sequence begins with BOS.
+    :ivar eos: ids that end a sequence.
+    :ivar special_tokens: tokens that `tokenize` recognises with `parse_special=True`.
+    :ivar splits_at_word_boundaries: whether no token crosses a word boundary
+        (`autocog_core.toolkit.word_boundaries`). Core then tokenizes less text with each choice.
+    :ivar unicode_normalization: Unicode form that the tokenizer converts text to, if any.
+    :ivar tolerance: maximum difference, in nats, between two computations of one token's
+        log-probability.
+    :ivar max_concurrency: maximum number of simultaneous calls; at 1, core serialises them.
+    :ivar retries_itself: whether the engine retries failed calls, so that core does not.
+    :ivar capabilities: hooks that work with this engine or server; None if all work that the
+        backend implements.
+    :ivar details: further facts for users (dtype, device, evaluation method, ...).
+    :ivar compute_fingerprint: computes `fingerprint`; called once, on the first access.
     """
 
     name: str
@@ -68,17 +71,18 @@ class BackendInfo:
 
     @lazy
     def fingerprint(self) -> str:
-        """Identifies weights, tokenizer, dtype and engine version: equal only for equal numbers."""
+        """Hash of weights, tokenizer, dtype and engine version; equal only for equal numbers."""
         return self.compute_fingerprint() if self.compute_fingerprint is not None else ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Usage:
-    """What a model was asked for so far, as its server counts it.
+    """Requests and tokens so far, as the server counts them.
 
-    :ivar requests: answered ones, failed attempts not counted.
-    :ivar prompt_tokens: all that were sent. `cached_tokens`: those among them that the server did
-        not have to evaluate again. `completion_tokens`: those that it wrote.
+    :ivar requests: answered requests, without failed attempts.
+    :ivar prompt_tokens: tokens of all prompts.
+    :ivar cached_tokens: prompt tokens that the server had in its cache.
+    :ivar completion_tokens: tokens that the server generated.
     """
 
     requests: int = 0
@@ -87,7 +91,13 @@ class Usage:
     completion_tokens: int = 0
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(*map(operator.add, astuple(self), astuple(other)))
+        return self._combine(operator.add, other)
 
     def __sub__(self, other: Usage) -> Usage:
-        return Usage(*map(operator.sub, astuple(self), astuple(other)))
+        return self._combine(operator.sub, other)
+
+    def _combine(self, operation: Callable[[int, int], int], other: Usage) -> Usage:
+        names = (entry.name for entry in fields(self))
+        return Usage(
+            **{name: operation(getattr(self, name), getattr(other, name)) for name in names}
+        )

@@ -25,15 +25,19 @@ SCORE_FIELD_OF_NORM: dict[Norm, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ChoiceRequest:
-    """One choice among strings that continue a prompt.
+    """Request for the scores of several texts that may continue a prompt.
 
-    :ivar norm: what ranks the choices and makes `prob`; docs/semantics.md defines them.
-    :ivar suffix: text that must follow the choice (its tokens count), or `EOS`.
-    :ivar boundary: "heal" re-spells the end of the prompt where joint tokenization needs it;
-        "strict" raises instead.
-    :ivar unconditional_prompt: what `pmi` conditions on instead of the prompt; None is BOS alone.
+    :ivar prompt: the prompt.
+    :ivar choices: the texts.
+    :ivar norm: score that ranks the choices and makes `prob`; docs/semantics.md defines them.
+    :ivar suffix: text that must follow the choice and is scored with it, or `EOS`.
+    :ivar boundary: "heal" tokenizes the end of the prompt again where a choice changes its
+        tokens; "strict" raises an error instead.
+    :ivar method: name of the scoring method; None for the backend's default.
+    :ivar unconditional_prompt: text that the norm "pmi" uses in place of the prompt; None for
+        BOS alone.
     """
 
     prompt: Prompt
@@ -46,18 +50,18 @@ class ChoiceRequest:
 
 
 class EndOfSequence(Enum):
-    """The type of `EOS`, the end of a choice that is the model's own end of sequence."""
+    """The type of `EOS`."""
 
     EOS = "EOS"
 
 
-#: Given as `suffix=EOS`: the choice must be followed by one of the model's end-of-sequence tokens.
+#: With `suffix=EOS`, one of the model's end-of-sequence tokens must follow the choice.
 EOS = EndOfSequence.EOS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ChoiceScore:
-    """One choice and its scores. All logarithms are natural.
+    """One choice and its scores, in nats. docs/semantics.md defines them.
 
     :ivar choice: the text.
     :ivar tokens: the decided token ids: all after the base that the choices share.
@@ -83,7 +87,7 @@ class ChoiceScore:
     prob: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; a log-probability of -inf becomes None."""
+        """Return plain data for JSON; a log-probability of -inf becomes None."""
         data: dict[str, Any] = {
             "choice": self.choice,
             "logprob": to_json_number(self.logprob),
@@ -99,7 +103,7 @@ class ChoiceScore:
         return data
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ChoiceScores:
     """The scores of all choices of one request, in the order given.
 
@@ -137,16 +141,16 @@ class ChoiceScores:
 
     @property
     def choice(self) -> str:
-        """The best alternative's text."""
+        """Text of the best choice."""
         return self.best.choice
 
     @property
     def best(self) -> ChoiceScore:
-        """The best alternative."""
+        """Score of the best choice."""
         return self.scores[self.index]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON; a log-probability of -inf becomes None."""
         return {
             "index": self.index,
             "choice": self.choice,

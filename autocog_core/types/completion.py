@@ -12,17 +12,21 @@ from autocog_core.types.prompt import Prompt
 FinishReason = Literal["stop", "eos", "length"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CompletionRequest:
-    """One completion: how long, where it ends, and how tokens are picked.
+    """Request for a completion of a prompt.
 
-    :ivar temperature: 0 is greedy decoding; above, tokens are sampled.
-    :ivar top_k: keep the k likeliest tokens; 0 keeps all.
-    :ivar top_p: keep the fewest tokens whose probability reaches it; 1 keeps all.
-    :ivar min_p: drop tokens below this share of the likeliest one's probability; 0 drops none.
-    :ivar n: how many alternatives; the first is the result, the rest its `alternatives`.
-    :ivar extra: options that only some engines know; one that an engine does not know is refused.
-    :ivar on_text: called with each new piece of text; what it raises ends the completion.
+    :ivar prompt: the prompt to continue.
+    :ivar max_tokens: maximum number of tokens to decide.
+    :ivar stop: stop strings; the first one in the text ends it.
+    :ivar temperature: 0 for greedy decoding; above 0, tokens are sampled.
+    :ivar top_p: sample from the fewest tokens whose total probability reaches it; 1 keeps all.
+    :ivar top_k: sample from the k likeliest tokens; 0 keeps all.
+    :ivar min_p: drop tokens below this fraction of the highest probability; 0 drops none.
+    :ivar seed: random seed; None for a different one in each call.
+    :ivar n: number of completions: the result, and n - 1 `alternatives`.
+    :ivar extra: options of single engines. A backend rejects options that it does not know.
+    :ivar on_text: called with each new piece of text; an exception in it ends the completion.
     """
 
     prompt: Prompt
@@ -38,9 +42,9 @@ class CompletionRequest:
     on_text: Callable[[str], None] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Completion:
-    """A completion.
+    """A text that a model wrote, and its log-probabilities.
 
     :ivar text: the text, without the stop string.
     :ivar tokens: the token ids that the model decided, those of the stop string or EOS included.
@@ -62,11 +66,11 @@ class Completion:
 
     @property
     def logprob(self) -> float | None:
-        """Sum of `logprobs`."""
+        """Sum of `logprobs`; None without them."""
         return None if self.logprobs is None else float(sum(self.logprobs))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; a log-probability of -inf becomes None."""
+        """Return plain data for JSON; a log-probability of -inf becomes None."""
         return {
             "text": self.text,
             "finish_reason": self.finish_reason,

@@ -1,4 +1,4 @@
-"""What users hand over: prompts of text and token pieces, and messages."""
+"""Prompts, made of text and token ids, and chat messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ Message = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class TextPiece:
-    """Text in a prompt; only where `trusted` are its special tokens (`<|im_end|>`) parsed."""
+    """Text in a prompt.
+
+    :ivar text: the text.
+    :ivar trusted: whether special tokens in it (such as `<|im_end|>`) are parsed.
+    """
 
     text: str
     trusted: bool = False
@@ -22,21 +26,28 @@ class TextPiece:
 
 @dataclass(frozen=True, slots=True)
 class TokenPiece:
-    """Token ids in a prompt, used verbatim and never tokenized again."""
+    """Token ids in a prompt, which core never changes.
+
+    :ivar tokens: the ids.
+    """
 
     tokens: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A sequence of pieces, text or token ids."""
+    """The input that a model continues.
+
+    :ivar pieces: texts and token ids, in order.
+    """
 
     pieces: tuple[TextPiece | TokenPiece, ...]
 
     @classmethod
     def of(cls, source: PromptLike) -> Prompt:
-        """A prompt from what users write: a string, token ids, pieces, or a prompt.
+        """Return a prompt.
 
+        :param source: a string (untrusted text), token ids, pieces, or a prompt.
         :raises InputError: if `source` is none of these.
         """
         if isinstance(source, Prompt):
@@ -75,9 +86,10 @@ PromptLike = (
 
 
 def check_messages(messages: Sequence[Message]) -> None:
-    """Refuse what is no list of messages with text.
+    """Reject anything but a list of messages with a role and a content.
 
-    :raises InputError: naming the message and what it lacks.
+    :param messages: one mapping for each message.
+    :raises InputError: names the message and what it lacks.
     """
     listed = isinstance(messages, Sequence) and not isinstance(messages, str | Mapping)
     if not listed or not messages:
@@ -86,23 +98,27 @@ def check_messages(messages: Sequence[Message]) -> None:
             where="messages",
             hint='for example [{"role": "user", "content": "Hello"}]',
         )
-    for number, message in enumerate(messages):
-        where = f"message {number}"
+    for index, message in enumerate(messages):
+        where = f"message {index}"
         for key in ("role", "content"):
             if not isinstance(message, Mapping) or not isinstance(message.get(key), str):
                 raise InputError(f'has no text under "{key}"', where=where)
         check_text(message["content"], where)
-        more = sorted(set(message) - {"role", "content"})
-        if more:
+        unknown = sorted(set(message) - {"role", "content"})
+        if unknown:
             raise InputError(
-                "has " + ", ".join(map(repr, more)), where=where, hint="give role and content only"
+                "has " + ", ".join(map(repr, unknown)),
+                where=where,
+                hint="give role and content only",
             )
 
 
 def check_text(text: str, where: str) -> None:
-    """Refuse what is no text, or has no UTF-8 form (lone surrogates, as from undecodable bytes).
+    """Reject anything but text that UTF-8 can encode, which excludes lone surrogates.
 
-    :raises InputError: naming the first position of such a character.
+    :param text: the value to check.
+    :param where: the place that the error names.
+    :raises InputError: names the position of the first lone surrogate.
     """
     if not isinstance(text, str):
         raise InputError(f"got {type(text).__name__}", where=where, hint="give a string")

@@ -1,8 +1,8 @@
-"""The thought tree: every path that an automaton took through a model, with its probabilities."""
+"""The thought tree: all paths of a run, with their log-probabilities."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any, Literal
@@ -16,7 +16,7 @@ _RANKED_BY: dict[Ranking, str] = {"logprob": "path_logprob", "mean": "mean_logpr
 FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ThoughtNode:
     """One step of a path: a text, a choice, or a completion.
 
@@ -58,7 +58,7 @@ class ThoughtNode:
 
     @property
     def logprob(self) -> float:
-        """Sum of the node's own `logprobs`; 0 for a text that was not evaluated."""
+        """Sum of `logprobs`; 0 for a text that was not evaluated."""
         return float(sum(self.logprobs))
 
     @property
@@ -67,15 +67,16 @@ class ThoughtNode:
         return self.path_logprob / self.length if self.length else 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ThoughtTree:
-    """The result of a run: all paths of an automaton.
+    """The result of a run: all evaluated paths of an automaton.
 
     :ivar nodes: the nodes, each after its parent; siblings in the order of the action's choices.
-    :ivar stopped_by: the budget that ended the run ("tokens", "paths", "seconds"); None if the
-        tree is complete.
-    :ivar provenance: fingerprints and versions: what tells runs apart.
-    :ivar stats: model calls, tokens evaluated and needed, seconds in the model and outside.
+    :ivar stopped_by: the budget that ended the run ("tokens", "paths", "seconds"); None if no
+        budget did.
+    :ivar provenance: what identifies the run: program, models, strategy, version.
+    :ivar stats: cost: model calls, tokens evaluated, tokens in the tree, seconds in the model and
+        outside.
     """
 
     nodes: tuple[ThoughtNode, ...]
@@ -85,11 +86,11 @@ class ThoughtTree:
 
     @cached_property
     def children(self) -> tuple[tuple[int, ...], ...]:
-        """Indices of each node's children; the last entry holds those that begin paths."""
-        found: list[list[int]] = [[] for _ in range(len(self.nodes) + 1)]
+        """Indices of each node's children; the last entry holds the first nodes of paths."""
+        children: list[list[int]] = [[] for _ in range(len(self.nodes) + 1)]
         for index, node in enumerate(self.nodes):
-            found[node.parent].append(index)
-        return tuple(map(tuple, found))
+            children[node.parent].append(index)
+        return tuple(map(tuple, children))
 
     @cached_property
     def complete(self) -> tuple[ThoughtPath, ...]:
@@ -98,37 +99,46 @@ class ThoughtTree:
         return tuple(ThoughtPath(self, end) for end in ends)
 
     def top(self, k: int, by: Ranking = "logprob") -> list[ThoughtPath]:
-        """The k best complete paths, best first (ties: the earlier one)."""
-        return sorted(self.complete, key=lambda path: -getattr(path.end, _RANKED_BY[by]))[:k]
+        """Return the k best complete paths, best first (ties: the earlier one).
+
+        :param k: maximum number of paths.
+        :param by: "logprob" ranks by joint log-probability, "mean" by that per decided token.
+        """
+        return _rank(self.complete, by)[:k]
 
     def best(self, by: Ranking = "logprob", *, partial: bool = False) -> ThoughtPath:
-        """The best complete path.
+        """Return the best complete path.
 
-        :param partial: where there is none, the best of those that were cut short.
+        :param by: see `top`.
+        :param partial: if no path is complete, return the best incomplete one.
         :raises InputError: if there is none.
         """
-        found = self.top(1, by)
-        if not found and partial:
+        paths = self.top(1, by)
+        if not paths and partial:
             inner = {node.parent for node in self.nodes}
-            leaves = [i for i in range(len(self.nodes)) if i not in inner]
-            open_ = [i for i in leaves if self.nodes[i].pruned_by not in ("width", "threshold")]
-            paths = [ThoughtPath(self, i) for i in open_]
-            found = sorted(paths, key=lambda path: -getattr(path.end, _RANKED_BY[by]))[:1]
-        if not found:
+            paths = _rank(
+                (
+                    ThoughtPath(self, index)
+                    for index, node in enumerate(self.nodes)
+                    if index not in inner and node.pruned_by not in ("width", "threshold")
+                ),
+                by,
+            )
+        if not paths:
             raise InputError(
                 "no path is complete" + (f": out of {self.stopped_by}" if self.stopped_by else ""),
                 where="tree",
                 hint="give a larger budget, or best(partial=True)",
             )
-        return found[0]
+        return paths[0]
 
     @property
     def fields(self) -> dict[str, str | list[str]]:
-        """The record of the best path: the texts of its named actions."""
+        """Fields of the best path: the texts of its named actions."""
         return self.best().fields
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON: nodes as a list, for a tree may be deeper than JSON readers go."""
+        """Return plain data for JSON, with the nodes as a flat list."""
         return {
             "format": FORMAT,
             "stopped_by": self.stopped_by,
@@ -139,9 +149,10 @@ class ThoughtTree:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ThoughtTree:
-        """The tree that `to_dict` gave.
+        """Return the tree that `to_dict` wrote.
 
-        :raises InputError: for data of another shape.
+        :param data: plain data.
+        :raises InputError: for another format, or malformed nodes.
         """
         if data.get("format") != FORMAT:
             raise InputError(f"format {data.get('format')!r} is not {FORMAT}", where="tree")
@@ -151,54 +162,63 @@ class ThoughtTree:
             raise InputError(f"a node is malformed: {error}", where="tree") from error
         if any(not -1 <= node.parent < index for index, node in enumerate(nodes)):
             raise InputError("a node comes before its parent", where="tree")
-        return cls(nodes, data.get("stopped_by"), data.get("provenance", {}), data.get("stats", {}))
+        return cls(
+            nodes=nodes,
+            stopped_by=data.get("stopped_by"),
+            provenance=data.get("provenance", {}),
+            stats=data.get("stats", {}),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class ThoughtPath:
-    """A path through a tree, from its beginning to a node."""
+    """A path through a tree, from the start to a node.
+
+    :ivar tree: the tree.
+    :ivar index: index of the path's last node in `tree.nodes`.
+    """
 
     tree: ThoughtTree
     index: int
 
     @property
     def end(self) -> ThoughtNode:
-        """Its last node."""
+        """The last node."""
         return self.tree.nodes[self.index]
 
     @property
     def nodes(self) -> tuple[ThoughtNode, ...]:
-        """Its nodes, first to last."""
+        """The nodes, first to last."""
         return tuple(self.tree.nodes[index] for index in reversed(list(self._upwards())))
 
     @property
     def logprob(self) -> float:
-        """The joint log-probability of its decided tokens."""
+        """Joint log-probability of the decided tokens."""
         return self.end.path_logprob
 
     @property
     def exact(self) -> bool:
-        """Whether all its numbers are the model's own, and so their sum."""
+        """Whether all nodes are exact, and so their sum."""
         return all(node.exact for node in self.nodes)
 
     @property
     def text(self) -> str:
-        """All its texts, one after the other."""
+        """The texts of the nodes, concatenated."""
         return "".join(node.text for node in self.nodes)
 
     @property
     def tokens(self) -> tuple[int, ...]:
-        """The tokens of its nodes, one after the other."""
+        """The tokens of the nodes, concatenated."""
         return tuple(token for node in self.nodes for token in node.tokens)
 
     @property
     def fields(self) -> dict[str, str | list[str]]:
-        """The texts of its named actions; a name that came several times gives a list."""
-        found: dict[str, list[str]] = {}
+        """Texts of the named actions; a list for a name that occurs several times."""
+        by_name: dict[str, list[str]] = {}
         for node in self.nodes:
             if node.name is not None:
-                found.setdefault(node.name, []).append(node.text)
-        return {name: texts[0] if len(texts) == 1 else texts for name, texts in found.items()}
+                by_name.setdefault(node.name, []).append(node.text)
+        return {name: texts[0] if len(texts) == 1 else texts for name, texts in by_name.items()}
 
     def _upwards(self) -> Iterator[int]:
         index = self.index
@@ -207,11 +227,15 @@ class ThoughtPath:
             index = self.tree.nodes[index].parent
 
 
-_DEFAULTS = {each.name: each.default for each in fields(ThoughtNode)}
+def _rank(paths: Iterable[ThoughtPath], by: Ranking) -> list[ThoughtPath]:
+    return sorted(paths, key=lambda path: -getattr(path.end, _RANKED_BY[by]))
+
+
+_DEFAULTS = {entry.name: entry.default for entry in fields(ThoughtNode)}
 
 
 def _node_to_dict(node: ThoughtNode) -> dict[str, Any]:
-    """What differs from the defaults; a log-probability of -inf becomes None."""
+    """Return the fields that differ from the defaults; a log-probability of -inf becomes None."""
     data = {name: value for name, value in asdict(node).items() if value != _DEFAULTS[name]}
     if "tokens" in data:
         data["tokens"] = list(data["tokens"])

@@ -1,4 +1,4 @@
-"""TokenTree: a trie of token sequences in flat arrays."""
+"""Token trees in flat arrays, queries of their log-probabilities, and the answers."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 Int32Array = NDArray[np.int32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TokenTree:
-    """A trie of token sequences that all continue one prefix.
+    """Trie of token sequences that continue one prefix.
 
     :ivar tokens: int32 (n,), the token of each node.
-    :ivar parents: int32 (n,), the index of each node's parent, always smaller than its own;
-        -1 for the nodes that follow the prefix directly.
-    :ivar path_nodes: int32, the nodes of every sequence, one sequence after the other.
-    :ivar path_starts: int64 (sequences + 1,), where each sequence begins in `path_nodes`.
+    :ivar parents: int32 (n,), index of each node's parent, which is smaller than the node's
+        index; -1 for nodes that follow the prefix.
+    :ivar path_nodes: int32 (sum of lengths,), the nodes of all sequences, concatenated.
+    :ivar path_starts: int64 (sequences + 1,), start of each sequence in `path_nodes`.
     """
 
     tokens: Int32Array
@@ -29,7 +29,7 @@ class TokenTree:
 
     @classmethod
     def build(cls, sequences: Sequence[Sequence[int]]) -> TokenTree:
-        """The trie of `sequences`; a shared beginning becomes shared nodes."""
+        """Return the trie of `sequences`; shared prefixes become shared nodes."""
         tokens: list[int] = []
         parents: list[int] = []
         path_nodes: list[int] = []
@@ -37,10 +37,10 @@ class TokenTree:
         index: dict[tuple[int, int], int] = {}
         previous: Sequence[int] = ()
         for sequence in sequences:
-            # What it shares with the one before it, which is often most of it, needs no look-up.
+            # Copy the nodes shared with the previous sequence, often most of them: no look-up.
             shared = common_prefix_length(previous, sequence)
-            begin = starts[-1] - len(previous)
-            path_nodes += path_nodes[begin : begin + shared]
+            start = starts[-1] - len(previous)
+            path_nodes += path_nodes[start : start + shared]
             node = path_nodes[-1] if shared else -1
             for token in sequence[shared:]:
                 key = (node, token)
@@ -55,54 +55,57 @@ class TokenTree:
             starts.append(len(path_nodes))
             previous = sequence
         return cls(
-            np.array(tokens, dtype=np.int32),
-            np.array(parents, dtype=np.int32),
-            np.array(path_nodes, dtype=np.int32),
-            np.array(starts, dtype=np.int64),
+            tokens=np.array(tokens, dtype=np.int32),
+            parents=np.array(parents, dtype=np.int32),
+            path_nodes=np.array(path_nodes, dtype=np.int32),
+            path_starts=np.array(starts, dtype=np.int64),
         )
 
     @property
     def ends(self) -> Int32Array:
-        """int32 (sequences,): the last node of every sequence, -1 for an empty one."""
+        """int32 (sequences,): the last node of each sequence; -1 for an empty one."""
         ends = np.full(len(self.path_starts) - 1, -1, dtype=np.int32)
         filled = np.diff(self.path_starts) > 0
         ends[filled] = self.path_nodes[self.path_starts[1:][filled] - 1]
         return ends
 
     def path(self, sequence: int) -> Int32Array:
-        """int32 (length,): the nodes of one sequence, first to last."""
+        """Return the nodes of one sequence, first to last: int32 (length,)."""
         return self.path_nodes[self.path_starts[sequence] : self.path_starts[sequence + 1]]
 
     def children(self) -> dict[int, list[int]]:
-        """Children by node, for the nodes that have any; -1 stands for the prefix."""
-        found: dict[int, list[int]] = {}
+        """Return the children of each inner node; key -1 is the prefix."""
+        children: dict[int, list[int]] = {}
         for node, parent in enumerate(self.parents.tolist()):
-            found.setdefault(parent, []).append(node)
-        return found
+            children.setdefault(parent, []).append(node)
+        return children
 
 
 def common_prefix_length(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many leading tokens two sequences share."""
+    """Return the number of leading tokens that two sequences share."""
     length = min(len(first), len(second))
-    # Often one begins the other, and slices are compared faster than tokens.
+    # Often one is a prefix of the other, and slices compare faster than single tokens.
     if first[:length] == second[:length]:
         return length
-    for i, (one, other) in enumerate(zip(first, second, strict=False)):
-        if one != other:
-            return i
+    for index, (left, right) in enumerate(zip(first, second, strict=False)):
+        if left != right:
+            return index
     return length
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TreeQuery:
-    """A token tree to score: next-token log-probabilities at its nodes.
+    """Request for the log-probabilities of a token tree's tokens.
 
-    :ivar prefix: the ids before the tree, BOS included where the model has one; at least one.
-    :ivar tokens: int32 (n,), the tree's tokens.
-    :ivar parents: int32 (n,), index of each node's parent (smaller than its own); -1: the prefix.
-    :ivar top_at: int32 (m,), nodes (-1: the prefix) at which the `top_k` likeliest next tokens
-        are wanted too.
-    :ivar mask: bool (V,), tokens allowed among the top ones (values are not renormalised).
+    :ivar prefix: ids before the tree, at least one, BOS included.
+    :ivar tokens: int32 (n,), the token of each node.
+    :ivar parents: int32 (n,), index of each node's parent (smaller than the node's); -1 is the
+        prefix.
+    :ivar top_at: int32 (m,), nodes after which to return also the likeliest next tokens; -1 is
+        the prefix.
+    :ivar top_k: number of next tokens to return at each of these nodes.
+    :ivar mask: bool (V,), next tokens to choose from; None for all. It does not change their
+        log-probabilities.
     """
 
     prefix: Sequence[int]
@@ -113,15 +116,16 @@ class TreeQuery:
     mask: NDArray[np.bool_] | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TreeScores:
     """Answer to a `TreeQuery`.
 
-    :ivar values: float64 (n,): values[i] = log P(tokens[i] | prefix, path to parents[i]).
-    :ivar top_tokens: int32 (m, k), likeliest first (ties: the lower id); -1 where there is none.
-    :ivar top_logprobs: float64 (m, k); -inf where there is none.
-    :ivar tokens_evaluated: how many tokens the model evaluated for it. For several queries answered
-        together the sum over the answers is the total.
+    :ivar values: float64 (n,), values[i] = log P(tokens[i] | prefix, path to parents[i]).
+    :ivar top_tokens: int32 (m, k), likeliest first (ties: the lower id); -1 fills up rows with
+        fewer than k tokens.
+    :ivar top_logprobs: float64 (m, k), their log-probabilities; -inf fills up rows.
+    :ivar tokens_evaluated: number of tokens that the model evaluated. If one call answers
+        several queries, the sum over the answers is the total.
     """
 
     values: NDArray[np.float64]

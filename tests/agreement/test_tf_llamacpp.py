@@ -50,7 +50,7 @@ def tops(model: Model, tokens: list[int]) -> np.ndarray:
     """int32 (positions, TOP): the likeliest tokens after each position of a text."""
     nodes, parents = chain(tokens)
     at = np.arange(-1, len(nodes), dtype=np.int32)
-    query = TreeQuery(tokens[:1], nodes, parents, at, TOP)
+    query = TreeQuery(prefix=tokens[:1], tokens=nodes, parents=parents, top_at=at, top_k=TOP)
     return model.client.greedy_tree([query])[0].top_tokens
 
 
@@ -60,9 +60,9 @@ def values(model: Model, tokens: list[int], asked: list[list[int]]) -> list[np.n
     more = [token for ids in asked for token in ids]
     places = [place - 1 for place, ids in enumerate(asked) for _ in ids]
     query = TreeQuery(
-        tokens[:1],
-        np.concatenate([nodes, np.array(more, dtype=np.int32)]),
-        np.concatenate([parents, np.array(places, dtype=np.int32)]),
+        prefix=tokens[:1],
+        tokens=np.concatenate([nodes, np.array(more, dtype=np.int32)]),
+        parents=np.concatenate([parents, np.array(places, dtype=np.int32)]),
     )
     found = model.client.greedy_tree([query])[0].values[len(nodes) :]
     return np.split(found, np.cumsum([len(ids) for ids in asked])[:-1])

@@ -10,7 +10,7 @@ from autocog_core import (
     ChoiceRequest,
     ChoiceScores,
 )
-from autocog_core.scoring.prompt_encoding import encode
+from autocog_core.scoring.prompt_encoding import encode_prompt
 from tests.mutants.sound import Sound
 
 
@@ -38,7 +38,7 @@ class TokenizedApart(Sound):
 
     def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
         model = self.as_model()
-        base = encode(model.client, request.prompt)
+        base = encode_prompt(model.client, request.prompt)
         scores = []
         for score in self.core_choose(request).scores:
             tokens = model.tokenize(score.choice, at_start=False)

@@ -12,7 +12,7 @@ from autocog_core import (
     Completion,
     CompletionRequest,
 )
-from autocog_core.scoring.prompt_encoding import encode
+from autocog_core.scoring.prompt_encoding import encode_prompt
 from tests.mutants.sound import Sampling, Writing
 
 
@@ -27,7 +27,7 @@ class EmptyStop(Writing):
     ) -> Completion:
         # As an empty string among the stops would: it is found at once.
         if not request.stop:
-            return Completion("", (), (), "stop", "")
+            return Completion(text="", tokens=(), logprobs=(), finish_reason="stop", stop_string="")
         return super().told(request, text, tokens, logprobs, stop)
 
 
@@ -72,7 +72,9 @@ class StopForbidden(StopsIgnored):
             return free
         text = free.text.replace(request.stop[0], "")
         tokens = tuple(self.vocabulary.tokenize(text, False))
-        return Completion(text, tokens, (-1.0,) * len(tokens), "length")
+        return Completion(
+            text=text, tokens=tokens, logprobs=(-1.0,) * len(tokens), finish_reason="length"
+        )
 
 
 class Hasty(Writing):
@@ -150,7 +152,7 @@ class TooLongTaken(Sampling):
     """Writes beyond its context: it makes the ids by other means."""
 
     def prompt_tokens(self, request: CompletionRequest) -> list[int]:
-        return encode(self.as_model().client, request.prompt)
+        return encode_prompt(self.as_model().client, request.prompt)
 
 
 class Upset(Writing):

@@ -22,7 +22,7 @@ class Unmarked:
 
     @hookimpl
     def describe(self) -> BackendInfo:
-        return BackendInfo("unmarked", 256, compute_fingerprint=lambda: "x")
+        return BackendInfo(name="unmarked", vocabulary_size=256, compute_fingerprint=lambda: "x")
 
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
         return np.zeros(256, dtype=np.float32)

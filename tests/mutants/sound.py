@@ -19,7 +19,7 @@ from autocog_core import (
 from autocog_core.backends.random import RandomLM
 from autocog_core.numerics import log_softmax
 from autocog_core.scoring.choice_tree import choose_many
-from autocog_core.scoring.prompt_encoding import encode
+from autocog_core.scoring.prompt_encoding import encode_prompt
 from autocog_core.toolkit.completion_builder import CompletionBuilder
 from autocog_core.toolkit.engine_options import reject_unknown_options
 from autocog_core.toolkit.sampling import sample_token
@@ -60,7 +60,9 @@ class WithTrees(Sound):
         shape = (len(tops), query.top_k)
         tokens = np.array([top[0] for top in tops], dtype=np.int32).reshape(shape)
         logprobs = np.array([top[1] for top in tops], dtype=np.float64).reshape(shape)
-        return TreeScores(values, tokens, logprobs, len(values))
+        return TreeScores(
+            values=values, top_tokens=tokens, top_logprobs=logprobs, tokens_evaluated=len(values)
+        )
 
     def seen(self, paths: dict[int, list[int]], parent: int, node: int) -> list[int]:
         """What is before a node."""
@@ -87,7 +89,7 @@ class Writing(Sound):
         return self.told(request, text, tokens, logprobs, None)
 
     def written(self, request: CompletionRequest) -> tuple[list[int], list[float]]:
-        prompt = encode(self.as_model().client, request.prompt)
+        prompt = encode_prompt(self.as_model().client, request.prompt)
         tokens: list[int] = []
         logprobs: list[float] = []
         for _ in range(request.max_tokens):
@@ -105,7 +107,13 @@ class Writing(Sound):
         stop: str | None,
     ) -> Completion:
         finish: Any = "length" if stop is None else "stop"
-        return Completion(text, tuple(tokens), tuple(logprobs), finish, stop)
+        return Completion(
+            text=text,
+            tokens=tuple(tokens),
+            logprobs=tuple(logprobs),
+            finish_reason=finish,
+            stop_string=stop,
+        )
 
 
 class Sampling(Sound):

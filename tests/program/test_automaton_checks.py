@@ -30,7 +30,7 @@ from autocog_core.automaton.checks.token_set_checks import MAX_PATTERN_SIZE, exp
 from autocog_core.backends.random import RandomLM
 from autocog_core.errors import AutocogError
 from autocog_core.evaluation import cost_estimate as estimating
-from autocog_core.evaluation.cost_estimate import Estimate, estimate
+from autocog_core.evaluation.cost_estimate import CostEstimate, estimate_cost
 from autocog_core.types.prompt import Prompt, TextPiece, TokenPiece
 from tests.program.generated_programs import programs
 from tests.support.operations import growth
@@ -197,26 +197,26 @@ def test_large_graphs_take_linear_work(shape: str) -> None:
     [
         (
             [Choose(uid="c", choices=("10", "2", "1"))],
-            ["the choice '1' begins '10': it is ranked by the probability that the longer one "
-             "does not follow; an `end` would tell them apart"],
+            ["the choice '1' begins '10': its rank excludes the longer choice; "
+             "a `suffix` separates them"],
         ),
         ([Choose(uid="c", choices=("10", "1"), suffix="\n")], []),
         ([Choose(uid="c", choices=("10", "1"), suffix=EOS)], []),
         ([Choose(uid="c", choices=("10", "11"))], []),
         (
             [Text(uid="t", text="A: ", successors="w"), Complete(uid="w", length=2)],
-            ['it ends in a blank before the completion "w": most tokens begin with theirs, and '
-             "none can then; leave it out"],
+            ['it ends in a blank before the completion "w": remove the blank, because most tokens '
+             "begin with one"],
         ),
         ([Text(uid="t", text="A:\n", successors="w"), Complete(uid="w", length=2)], []),
         ([Text(uid="t", text="A: ", successors="c"), C], []),
         (
             [Text(uid="t", text="it is", successors="c"), C],
-            ["its last word runs into the choice 'a' of \"c\": let the choice begin with a blank"],
+            ["its last word runs into the choice 'a' of \"c\": begin the choice with a blank"],
         ),
         (
             [Text(uid="t", text=Prompt((TextPiece("is"), TextPiece(""))), successors="c"), C],
-            ["its last word runs into the choice 'a' of \"c\": let the choice begin with a blank"],
+            ["its last word runs into the choice 'a' of \"c\": begin the choice with a blank"],
         ),
         ([Text(uid="t", text="it is", successors="c"), Choose(uid="c", choices=(" a", "."))], []),
         ([Text(uid="t", text="it is:", successors="c"), C], []),
@@ -240,7 +240,7 @@ def test_choices_are_compared_by_the_models_tokens() -> None:
 
 def test_special_tokens_in_plain_text_give_a_warning() -> None:
     model = Model(CharTokenizer())
-    plain = 'action "t": it says "<|end|>" as plain text; with `special` it is the token'
+    plain = 'action "t": it contains "<|end|>" as plain text; `special` makes it the token'
     assert findings([Text(uid="t", text="a<|end|>")], model) == [f"warning: {plain}"]
     assert findings([Text(uid="t", text="a<|end|>")]) == []
     assert findings([Text(uid="t", text=Template("<|end|>", special=True))], model) == []
@@ -353,7 +353,7 @@ def test_no_run_costs_more_than_its_estimate(automaton: Automaton, seed: int, bo
     backend = Listening(seed=seed, bos=bos)
     backend.asked = []
     model = Model(backend)
-    cost = estimate(bound, model.client)
+    cost = estimate_cost(bound, model.client)
     assume(cost.tokens < 5_000)
     try:
         tree = bound.run(model, budget=Budget(paths=500))
@@ -365,7 +365,7 @@ def test_no_run_costs_more_than_its_estimate(automaton: Automaton, seed: int, bo
     # What an engine evaluates that forgets nothing: every beginning once.
     beginnings = {ids[:length] for ids in backend.asked for length in range(1, len(ids) + 1)}
     assert len(beginnings) <= cost.tokens
-    assert not cost.partial
+    assert not cost.is_lower_bound
 
 
 def test_the_estimate_of_a_fixed_program_is_exact() -> None:
@@ -377,9 +377,9 @@ def test_the_estimate_of_a_fixed_program_is_exact() -> None:
             Complete(uid="w", length=5, vocab=Regex("[a-z]"), eos=False),
         ]
     )
-    cost = estimate(automaton, model.client)
+    cost = estimate_cost(automaton, model.client)
     # BOS, the text, a tree of three, and five tokens after each of two choices.
-    assert cost == Estimate(calls=6, tokens=1 + 4 + 3 + 2 * 5, paths=2)
+    assert cost == CostEstimate(calls=6, tokens=1 + 4 + 3 + 2 * 5, paths=2)
     tree = automaton.run(model)
     assert tree.stats["model_calls"] == 6
     assert tree.stats["unique_tokens"] == cost.tokens - 1
@@ -394,7 +394,7 @@ def test_estimates_count_loops_up_to_max_visits() -> None:
             Text(uid="e", text="!!"),
         ]
     )
-    cost = estimate(loop, model.client)
+    cost = estimate_cost(loop, model.client)
     assert (cost.calls, cost.paths) == (3, 3)
     assert len(loop.run(model).complete) == 3
 
@@ -409,7 +409,7 @@ def test_the_estimate_of_a_huge_automaton_is_partial(monkeypatch: pytest.MonkeyP
             Text(uid="c200", text="."),
         ]
     )
-    assert estimate(doubling, random_model().client).paths == 2**200
+    assert estimate_cost(doubling, random_model().client).paths == 2**200
     many = [f"n{n}" for n in range(14)]
     tangle = Automaton(
         [
@@ -417,19 +417,19 @@ def test_the_estimate_of_a_huge_automaton_is_partial(monkeypatch: pytest.MonkeyP
             for uid in many
         ]
     )
-    most = count(normal=1_000, soak=estimating.MOST_STATES)
-    monkeypatch.setattr(estimating, "MOST_STATES", most)
+    most = count(normal=1_000, soak=estimating.MAX_STATES)
+    monkeypatch.setattr(estimating, "MAX_STATES", most)
     summed = 0
-    add_up = estimating._sum
+    add_up = estimating._add
 
-    def counting(*arguments: Any) -> Estimate:
+    def counting(*arguments: Any) -> CostEstimate:
         nonlocal summed
         summed += 1
         return add_up(*arguments)
 
-    monkeypatch.setattr(estimating, "_sum", counting)
-    cost = estimate(tangle, random_model().client)
-    assert cost.partial
+    monkeypatch.setattr(estimating, "_add", counting)
+    cost = estimate_cost(tangle, random_model().client)
+    assert cost.is_lower_bound
     assert cost.calls > 1
     assert math.isfinite(cost.tokens)
     assert summed < 2 * most
@@ -437,7 +437,7 @@ def test_the_estimate_of_a_huge_automaton_is_partial(monkeypatch: pytest.MonkeyP
 
 def test_an_automaton_with_errors_has_no_estimate() -> None:
     with pytest.raises(InputError, match="endless cycle"):
-        estimate(Automaton([Text(uid="a", text="a", successors="a")]), random_model().client)
+        estimate_cost(Automaton([Text(uid="a", text="a", successors="a")]), random_model().client)
 
 
 @pytest.mark.parametrize(
@@ -455,4 +455,4 @@ def test_an_automaton_with_errors_has_no_estimate() -> None:
 )
 def test_estimates_count_each_action(action: Action, tokens: int) -> None:
     model = random_model(bos=True)
-    assert estimate(Automaton([action]), model.client).tokens == 1 + tokens
+    assert estimate_cost(Automaton([action]), model.client).tokens == 1 + tokens

@@ -131,12 +131,12 @@ class Needed:
     def __enter__(self) -> Needed:
         self._client.greedy_tree = self._watch
         # Core evaluates then, and not the engine by itself.
-        self._watched, self._client.watched = self._client.watched, True
+        self._watched, self._client.is_watched = self._client.is_watched, True
         return self
 
     def __exit__(self, *_: object) -> None:
         del self._client.greedy_tree
-        self._client.watched = self._watched
+        self._client.is_watched = self._watched
 
     def __len__(self) -> int:
         return len(self._seen)

@@ -43,7 +43,7 @@ class Plain:
 
     @hookimpl
     def describe(self) -> BackendInfo:
-        return BackendInfo("plain", vocabulary_size=self.size)
+        return BackendInfo(name="plain", vocabulary_size=self.size)
 
     @hookimpl
     def tokenize(self, texts: Sequence[str], at_start: bool, parse_special: bool) -> Any:
@@ -98,7 +98,7 @@ class CharTokenizer:
     @hookimpl
     def describe(self) -> BackendInfo:
         return BackendInfo(
-            "characters",
+            name="characters",
             vocabulary_size=len(self.pieces) + len(self.specials),
             context_length=self.context_length,
             bos=self.specials[0].id if self.specials else None,

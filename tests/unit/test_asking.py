@@ -88,13 +88,13 @@ def test_what_is_not_exact_says_so() -> None:
     tree = program().run(Model(CallResult(told=False)))
     said = next(node for node in tree.nodes if node.uid == "w")
     assert not said.exact
-    assert said.reason == "the backend tells no log-probabilities"
+    assert said.reason == "the backend returns no log-probabilities"
     assert (said.tokens, said.logprobs) == ((), ())
     assert {node.reason for node in tree.nodes if node.uid == "c"} == {
         "the backend says that its scores are not exact"
     }
     assert not tree.best().exact
-    assert "not exact: the backend tells no log-probabilities (1 of 4)" in tree_text(tree).plain
+    assert "not exact: the backend returns no log-probabilities (1 of 4)" in tree_text(tree).plain
 
 
 def test_it_may_be_asked_for() -> None:
@@ -207,7 +207,7 @@ def test_what_goes_on_from_other_tokens_than_were_decided_says_so() -> None:
     assert [node.reason for node in nodes] == [
         "",
         "",
-        "as text, what was decided before is other tokens",
+        "the text so far has other tokens than those decided on the path",
     ]
 
 
@@ -243,7 +243,7 @@ def test_without_a_tokenizer_nothing_is_exact_and_all_runs() -> None:
     served, mute = program().run(Model(CallResult())), program().run(Model(Mute()))
     assert mute.fields == served.fields
     assert {node.exact for node in mute.nodes[1:]} == {False}
-    assert mute.nodes[1].reason == "without a tokenizer nobody can tell which tokens were scored"
+    assert mute.nodes[1].reason == "the backend has no tokenizer: the scored tokens are unknown"
 
 
 class Picking(CallResult):

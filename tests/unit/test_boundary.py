@@ -20,7 +20,7 @@ from autocog_core import (
 )
 from autocog_core.backends.random import RandomLM
 from autocog_core.scoring.choice_encoding import EncodedChoices, encode_choices
-from autocog_core.scoring.joint_tokenization import KEPT, SHORT, JointTokenizer
+from autocog_core.scoring.joint_tokenization import CACHE_SIZE, MIN_SPLIT_LENGTH, JointTokenizer
 from autocog_core.toolkit.word_boundaries import respects_word_boundaries, tokens_across_boundaries
 from tests.support.small_backends import CharTokenizer, random_model
 
@@ -85,22 +85,22 @@ filler = st.sampled_from(
 
 
 def encode(model: Model, prompt: Any, choices: list[str], **arguments: Any) -> EncodedChoices:
-    whole = arguments.pop("whole", False)
-    request = ChoiceRequest(Prompt.of(prompt), tuple(choices), **arguments)
-    return encode_choices(model.client, request, whole=whole)
+    full = arguments.pop("full", False)
+    request = ChoiceRequest(prompt=Prompt.of(prompt), choices=tuple(choices), **arguments)
+    return encode_choices(model.client, request, full=full)
 
 
 @pytest.mark.parametrize(
     "model", [MERGES, BYTES, UNDECLARED], ids=["merges", "bytes", "undeclared"]
 )
 @given(before=filler, after=tail, choices=choice_texts, end=st.sampled_from([None, "\n", "\n\n"]))
-@example(before="x" * SHORT, after=" Paris", choices=["a", "the"], end=None)
+@example(before="x" * MIN_SPLIT_LENGTH, after=" Paris", choices=["a", "the"], end=None)
 @example(before="word " * 80, after=" ", choices=["Paris", " Paris"], end=None)
 def test_tokenizing_the_end_of_a_long_prompt_gives_what_the_whole_gives(
     model: Model, before: str, after: str, choices: list[str], end: str | None
 ) -> None:
     fast = encode(model, before + after, choices, suffix=end)
-    assert fast == encode(model, before + after, choices, suffix=end, whole=True)
+    assert fast == encode(model, before + after, choices, suffix=end, full=True)
 
 
 def test_vocabularies_tell_whether_their_tokens_span_borders() -> None:
@@ -130,14 +130,14 @@ def test_less_is_tokenized_again_where_borders_are_kept(keeps: bool) -> None:
 def test_rows_that_end_alike_are_tokenized_once() -> None:
     model = Model(Declaring(True))
     choices = [f" choice {i}" for i in range(100)]
-    joint = JointTokenizer.of_model(model.client)
-    first = joint.of("the first row ends with this", choices, at_start=True)
-    second = joint.of("another row ends with this", choices, at_start=True)
+    joint = JointTokenizer.for_model(model.client)
+    first = joint.tokenize("the first row ends with this", choices, at_start=True)
+    second = joint.tokenize("another row ends with this", choices, at_start=True)
     assert second[2] is first[2]
-    for number in range(KEPT // 100 + 1):
-        joint.of(f"and so on, number{number}", choices, at_start=True)
-    assert joint.of("another row ends with this", choices, at_start=True)[2] is not first[2]
-    assert joint.of("another row ends with this", choices, at_start=True) == second
+    for number in range(CACHE_SIZE // 100 + 1):
+        joint.tokenize(f"and so on, number{number}", choices, at_start=True)
+    assert joint.tokenize("another row ends with this", choices, at_start=True)[2] is not first[2]
+    assert joint.tokenize("another row ends with this", choices, at_start=True) == second
 
 
 def test_a_long_prompt_is_not_tokenized_again_for_every_choice() -> None:
@@ -161,17 +161,17 @@ def test_base_and_decided_tokens_are_the_joint_tokenization_of_prompt_and_choice
     found = encode(model, prompt, choices, suffix=end)
     bos = model.info.bos
     fixed = [bos, *model.tokenize(prompt)]
-    for choice, decided in zip(choices, found.decided, strict=True):
+    for choice, decided in zip(choices, found.choice_ids, strict=True):
         joint = [bos, *model.tokenize(prompt + choice + (end or ""))]
-        assert [*found.base, *decided] == joint
+        assert [*found.shared_ids, *decided] == joint
         assert len(decided) >= 1
     # The longest such base: with one token more it would not be shared, or leave a choice none.
-    length = len(found.base)
-    assert list(found.base) == fixed[:length]
+    length = len(found.shared_ids)
+    assert list(found.shared_ids) == fixed[:length]
     if length < len(fixed):
         assert (
-            any(decided[0] != fixed[length] for decided in found.decided)
-            or min(map(len, found.decided)) == 1
+            any(decided[0] != fixed[length] for decided in found.choice_ids)
+            or min(map(len, found.choice_ids)) == 1
         )
         assert found.boundary == "healed"
         assert found.healed_text == model.detokenize(fixed[length:])
@@ -183,21 +183,21 @@ def test_a_blank_at_the_end_of_the_prompt_is_healed() -> None:
     found = encode(MERGES, "Answer ", ["Paris", "the"])
     assert found.boundary == "healed"
     assert found.healed_text == " "
-    healed = [MERGES.detokenize(tokens) for tokens in found.decided]
+    healed = [MERGES.detokenize(tokens) for tokens in found.choice_ids]
     assert healed == [" Paris", " the"]
 
 
 def test_a_blank_at_the_start_of_the_choice_is_clean() -> None:
     found = encode(MERGES, "Answer", [" Paris", " the"])
     assert found.boundary == "clean"
-    assert [MERGES.detokenize(tokens) for tokens in found.decided] == [" Paris", " the"]
+    assert [MERGES.detokenize(tokens) for tokens in found.choice_ids] == [" Paris", " the"]
 
 
 def test_a_choice_that_begins_another_keeps_a_token_where_the_fixed_text_swallows_it() -> None:
     # "Paris" is one token that the fixed text "Pari" does not have; "s" completes it.
     model = Model(CharTokenizer(words=["Paris"]))
     found = encode(model, "Pari", ["s", "s, France"])
-    assert [model.detokenize(tokens) for tokens in found.decided] == ["Paris", "Paris, France"]
+    assert [model.detokenize(tokens) for tokens in found.choice_ids] == ["Paris", "Paris, France"]
     assert found.boundary == "healed"
 
 
@@ -205,7 +205,7 @@ def test_a_choice_spelled_by_tokens_of_the_fixed_text_alone_keeps_one() -> None:
     # The tokenizer drops "~": prompt + "~" is the prompt's own tokens, of which one is given up.
     model = Model(CharTokenizer(normalise=lambda text: text.replace("~", "")))
     found = encode(model, "ab", ["~", "c"])
-    assert found.decided == ((98,), (98, 99))
+    assert found.choice_ids == ((98,), (98, 99))
     assert (found.boundary, found.healed_text) == ("healed", "b")
 
 
@@ -213,19 +213,19 @@ def test_given_ids_are_never_respelled() -> None:
     ids = [MERGES.info.bos, *MERGES.tokenize("Answer ")]
     found = encode(MERGES, ids, ["Paris", "the"])
     assert (found.boundary, found.healed_text) == ("token_ids", "")
-    assert list(found.base) == ids
-    assert [MERGES.detokenize(tokens) for tokens in found.decided] == ["Paris", "the"]
+    assert list(found.shared_ids) == ids
+    assert [MERGES.detokenize(tokens) for tokens in found.choice_ids] == ["Paris", "the"]
 
 
 def test_text_after_given_ids_is_healed_but_the_ids_are_not() -> None:
     ids = MERGES.tokenize("Answer")
     found = encode(MERGES, (TokenPiece(tuple(ids)), TextPiece(" ")), ["Paris", "the"])
     assert found.boundary == "healed"
-    assert list(found.base) == ids
+    assert list(found.shared_ids) == ids
 
 
 def test_strict_raises_where_the_prompt_would_be_respelled() -> None:
-    with pytest.raises(InputError, match="re-spells ' '"):
+    with pytest.raises(InputError, match="changes the tokens of ' '"):
         encode(MERGES, "Answer ", ["Paris", "the"], boundary="strict")
 
 
@@ -277,7 +277,7 @@ def test_an_end_that_is_neither_text_nor_eos_is_refused(end: Any) -> None:
 
 def test_choices_with_the_same_tokens_are_refused_and_both_named() -> None:
     model = Model(CharTokenizer(normalise=str.lower))
-    with pytest.raises(InputError, match=r"'Yes' and 'yes' are the same tokens"):
+    with pytest.raises(InputError, match=r"'Yes' and 'yes' have the same tokens"):
         encode(model, "x", ["Yes", "no", "yes"])
 
 
@@ -289,7 +289,7 @@ def test_a_choice_without_any_token_is_refused() -> None:
 
 def test_a_prompt_that_healing_uses_up_is_not_called_empty() -> None:
     model = random_model(vocabulary="merges", bos=False)
-    with pytest.raises(InputError, match="re-spelled") as caught:
+    with pytest.raises(InputError, match="the choices change all tokens") as caught:
         model.choose("a", ["b", "n"])
     assert "is empty" not in str(caught.value)
 
@@ -330,4 +330,4 @@ def test_no_cut_is_made_where_the_end_alone_is_tokenized_otherwise(
     words: list[str], prompt: str, choices: list[str]
 ) -> None:
     model = Model(CharTokenizer(words=words))
-    assert encode(model, prompt, choices) == encode(model, prompt, choices, whole=True)
+    assert encode(model, prompt, choices) == encode(model, prompt, choices, full=True)

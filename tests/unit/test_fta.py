@@ -175,14 +175,16 @@ def test_sets_of_tokens_are_an_algebra() -> None:
     digits, some, letters = Regex("[0-9]"), Strings(("1", "2", "x")), Tokens(("ab",))
 
     def texts(vocabulary: Any) -> set[str]:
-        return {chr(token) for token in np.flatnonzero(masks.of(vocabulary))}
+        return {chr(token) for token in np.flatnonzero(masks.mask_for(vocabulary))}
 
     assert texts(digits) == set("0123456789")
     assert texts(digits & some) == {"1", "2"}
     assert texts(some - digits) == {"x"}
     assert texts(digits | letters) == set("0123456789ab")
     assert texts(~digits).isdisjoint("0123456789")
-    assert masks.of(Regex("[0-9]")) is masks.of(digits), "equal sets are kept once, by content"
+    assert masks.mask_for(Regex("[0-9]")) is masks.mask_for(digits), (
+        "equal sets are kept once, by content"
+    )
 
 
 def test_an_evaluated_text_is_scored_and_counted() -> None:

@@ -24,7 +24,7 @@ class Bytes:
         return bytes(tokens)
 
     def describe_impl(self) -> BackendInfo:
-        return BackendInfo("bytes", vocabulary_size=256)
+        return BackendInfo(name="bytes", vocabulary_size=256)
 
 
 class Minimal(Bytes, ChoiceLM):
@@ -87,7 +87,7 @@ def test_a_greedy_lm_without_greedy_is_abstract_and_a_plain_lm_is_not() -> None:
 def test_an_lm_without_greedy_cannot_choose_but_can_complete_what_it_overrides() -> None:
     class Completes(Tokenizes):
         def complete_impl(self, request: CompletionRequest) -> Completion:
-            return Completion("said", (), None, "length")
+            return Completion(text="said", tokens=(), logprobs=None, finish_reason="length")
 
     model = Model(Completes())
     assert model.complete("x").text == "said"

@@ -214,11 +214,11 @@ def test_an_option_that_the_engine_does_not_know_is_refused_not_ignored() -> Non
 class OnlyCompletes:
     @hookimpl
     def describe(self) -> BackendInfo:
-        return BackendInfo("text", vocabulary_size=256)
+        return BackendInfo(name="text", vocabulary_size=256)
 
     @hookimpl
     def complete(self, request: CompletionRequest) -> Completion:
-        return Completion("said", (), None, "length")
+        return Completion(text="said", tokens=(), logprobs=None, finish_reason="length")
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def test_completions_with_log_probabilities_above_zero_are_refused() -> None:
     class Positive(OnlyCompletes):
         @hookimpl
         def complete(self, request: CompletionRequest) -> Completion:
-            return Completion("a", (97,), (0.7,), "length")
+            return Completion(text="a", tokens=(97,), logprobs=(0.7,), finish_reason="length")
 
     with pytest.raises(NumericsError, match="complete"):
         Model(Positive()).complete("x")

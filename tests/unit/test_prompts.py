@@ -15,7 +15,7 @@ from autocog_core import (
     TextPiece,
     TokenPiece,
 )
-from autocog_core.scoring.prompt_encoding import prepare
+from autocog_core.scoring.prompt_encoding import split_prompt
 from tests.support.small_backends import CharTokenizer, random_model
 
 
@@ -165,9 +165,9 @@ def test_text_with_anything_else_before_it_continues(pieces: Any, rest: list[int
 @given(st.lists(st.tuples(st.sampled_from(["", "a", "<|end|>", "<|end", "|>"]), st.booleans())))
 def test_encode_is_head_then_tail_and_nothing_is_lost(parts: list[tuple[str, bool]]) -> None:
     prompt = Prompt(tuple(TextPiece(text, trust) for text, trust in parts))
-    prepared = prepare(MODEL.client, prompt)
+    prepared = split_prompt(MODEL.client, prompt)
     tokens = MODEL.encode(prompt)
-    assert tokens == [*prepared.head, *characters(prepared.tail)]
+    assert tokens == [*prepared.fixed_ids, *characters(prepared.open_text)]
     assert tokens.count(BOS) == 1
     assert tokens.count(END) == sum(text == "<|end|>" and trust for text, trust in parts)
     parsed = "".join("" if text == "<|end|>" and trust else text for text, trust in parts)
@@ -189,7 +189,7 @@ def test_encode_is_head_then_tail_and_nothing_is_lost(parts: list[tuple[str, boo
 def test_prepare_says_whether_given_ids_stand_right_before_what_follows(
     pieces: Any, after_ids: bool
 ) -> None:
-    assert prepare(MODEL.client, Prompt.of(pieces)).after_ids is after_ids
+    assert split_prompt(MODEL.client, Prompt.of(pieces)).ends_with_ids is after_ids
 
 
 def test_an_empty_prompt_is_bos_alone_or_an_error() -> None:

@@ -18,7 +18,7 @@ INF = float("inf")
 
 
 def request(**arguments: Any) -> CompletionRequest:
-    return CompletionRequest(Prompt(()), **arguments)
+    return CompletionRequest(prompt=Prompt(()), **arguments)
 
 
 def row_of(*probabilities: float) -> np.ndarray:

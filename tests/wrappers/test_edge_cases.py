@@ -97,7 +97,7 @@ class NeedsDescription(Wrapper):
 def test_a_describe_that_needs_the_description_is_a_clear_error(asked: str) -> None:
     with Model(RandomLM(), wrappers=[NeedsDescription(asked)], name="mine") as model:
         for _ in range(2):
-            with pytest.raises(ContractError, match="describe: it asks the model") as caught:
+            with pytest.raises(ContractError, match="describe: it needs its own result") as caught:
                 model.greedy("x")
             assert caught.value.where == "mine"
 
@@ -143,7 +143,9 @@ def test_a_repeated_tree_has_two_independent_answers(tmp_path: Path) -> None:
         def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> Any:
             return [RandomLM().as_model().client.greedy_tree([query])[0] for query in queries]
 
-    query = TreeQuery([97], np.array([98], dtype=np.int32), np.array([-1], dtype=np.int32))
+    query = TreeQuery(
+        prefix=[97], tokens=np.array([98], dtype=np.int32), parents=np.array([-1], dtype=np.int32)
+    )
     with Model(Trees(), wrappers=[Cache(path=tmp_path / "cache.sqlite")]) as model:
         first, second = model.client.greedy_tree([query, query])
         before = second.values.copy()
@@ -155,7 +157,13 @@ class Writes(RandomLM):
     """A backend that accepts any option, and returns a numpy integer."""
 
     def complete_impl(self, request: CompletionRequest) -> Completion:
-        return Completion("a", (97,), (-1.0,), "length", tokens_evaluated=np.int64(3))  # type: ignore[arg-type]
+        return Completion(
+            text="a",
+            tokens=(97,),
+            logprobs=(-1.0,),
+            finish_reason="length",
+            tokens_evaluated=np.int64(3),
+        )  # type: ignore[arg-type]
 
 
 def test_values_with_secret_names_are_in_no_trace_and_no_recording(tmp_path: Path) -> None:
@@ -238,7 +246,10 @@ def test_different_arguments_have_different_keys(first: Any, second: Any) -> Non
 def test_keys_are_stable() -> None:
     """Recordings answer only calls with the same keys."""
     request = CompletionRequest(
-        Prompt((TextPiece("Hi"),)), max_tokens=5, stop=("\n",), extra={"logit_bias": {"5": -1.5}}
+        prompt=Prompt((TextPiece("Hi"),)),
+        max_tokens=5,
+        stop=("\n",),
+        extra={"logit_bias": {"5": -1.5}},
     )
     key = make_key("complete", request)
     assert key is not None

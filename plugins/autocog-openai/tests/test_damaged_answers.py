@@ -81,7 +81,9 @@ class RepeatingScorer:
 
 
 def test_requests_end_if_answers_contain_nothing_new() -> None:
-    query = TreeQuery((1,), np.array([2], dtype=np.int32), np.array([-1], dtype=np.int32))
+    query = TreeQuery(
+        prefix=(1,), tokens=np.array([2], dtype=np.int32), parents=np.array([-1], dtype=np.int32)
+    )
     with pytest.raises(CapabilityError):
         score_trees(connection(), RepeatingScorer(), [query], 3)
 

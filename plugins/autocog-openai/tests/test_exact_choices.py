@@ -142,7 +142,9 @@ def test_generated_trees_have_the_values_of_the_model_itself(pair: Pair, top_k: 
         prefix = generator.integers(0, 256, int(generator.integers(1, 9))).tolist()
         at = np.array(sorted({-1, *generator.integers(-1, max(count, 1), 3).tolist()}), np.int32)
         at = at[at < count] if top_k else np.zeros(0, np.int32)
-        queries.append(TreeQuery(prefix, tokens, parents, at, top_k))
+        queries.append(
+            TreeQuery(prefix=prefix, tokens=tokens, parents=parents, top_at=at, top_k=top_k)
+        )
     found = pair.model.as_model().client.greedy_tree(queries)
     expected = pair.truth.client.greedy_tree(queries)
     for one, other in zip(found, expected, strict=True):
@@ -153,7 +155,9 @@ def test_generated_trees_have_the_values_of_the_model_itself(pair: Pair, top_k: 
 
 def test_more_tokens_than_the_server_lists_are_an_error(pair: Pair) -> None:
     nothing = np.zeros(0, np.int32)
-    query = TreeQuery([65], nothing, nothing, np.array([-1], np.int32), 21)
+    query = TreeQuery(
+        prefix=[65], tokens=nothing, parents=nothing, top_at=np.array([-1], np.int32), top_k=21
+    )
     client = pair.model.as_model().client
     if pair.kind == "vllm":
         with pytest.raises(CapabilityError, match="21 most likely"):

@@ -101,7 +101,7 @@ def test_gemma_is_exact_far_beyond_its_window() -> None:
     prefix = np.random.default_rng(1).integers(3, 480, 60).tolist()
     tree = TokenTree.build([[5, 6, 7, 8], [5, 6, 9], [10, 11]])
     for cut in (60, 41, 59, 60):
-        query = TreeQuery(prefix[:cut], tree.tokens, tree.parents)
+        query = TreeQuery(prefix=prefix[:cut], tokens=tree.tokens, parents=tree.parents)
         found = engine.score_trees([query])[0].values
         for place, parent in enumerate(tree.parents.tolist()):
             path: list[int] = []

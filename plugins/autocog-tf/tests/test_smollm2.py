@@ -134,9 +134,9 @@ def test_4000_tokens_of_prompt_are_tokenized_at_their_end_only(smol: Any) -> Non
     prompt = words + "\nThe intent of this message is"
     choices = tuple(f" intent number {i}" for i in range(77))
     for end in ("", " ", ":", "\n"):
-        request = ChoiceRequest(Prompt.of(prompt + end), choices)
+        request = ChoiceRequest(prompt=Prompt.of(prompt + end), choices=choices)
         client = smol.as_model().client
-        assert encode_choices(client, request) == encode_choices(client, request, whole=True)
+        assert encode_choices(client, request) == encode_choices(client, request, full=True)
 
 
 @pytest.mark.soak

@@ -31,7 +31,14 @@ def tree_query(draw: st.DrawFn) -> TreeQuery:
         mask = np.zeros(512, dtype=bool)
         mask[draw(st.lists(st.integers(0, 511), max_size=6))] = True
     top_at = np.array(tops, dtype=np.int32)
-    return TreeQuery(prefix, tree.tokens, tree.parents, top_at, draw(st.integers(0, 4)), mask)
+    return TreeQuery(
+        prefix=prefix,
+        tokens=tree.tokens,
+        parents=tree.parents,
+        top_at=top_at,
+        top_k=draw(st.integers(0, 4)),
+        mask=mask,
+    )
 
 
 @pytest.mark.slow
@@ -97,7 +104,13 @@ def test_a_branch_is_continued_without_evaluating_anything_twice() -> None:
     root = np.array([-1], dtype=np.int32)
 
     def step() -> int:
-        return counted(engine, [TreeQuery(beam, nothing, nothing, root, 1) for beam in beams])[1]
+        return counted(
+            engine,
+            [
+                TreeQuery(prefix=beam, tokens=nothing, parents=nothing, top_at=root, top_k=1)
+                for beam in beams
+            ],
+        )[1]
 
     assert step() == 30 + 4
     for token in range(50, 70):

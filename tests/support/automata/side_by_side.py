@@ -64,7 +64,12 @@ class Server(ByteLM):
             return self._inner.as_model().client.complete(request)
 
     def usage_impl(self) -> Usage:
-        return Usage(self.requests, 10 * self.requests, 4 * self.requests, 2 * self.requests)
+        return Usage(
+            requests=self.requests,
+            prompt_tokens=10 * self.requests,
+            cached_tokens=4 * self.requests,
+            completion_tokens=2 * self.requests,
+        )
 
     @contextmanager
     def _answering(self, prompt: Prompt) -> Iterator[None]:

@@ -41,7 +41,7 @@ class SmallModel:
         self.surfaces = [*SURFACES, b"a", *(b"" for _ in SPECIAL)]
         self.special = {text: first + i for i, text in enumerate(SPECIAL)}
         self.info = BackendInfo(
-            "small",
+            name="small",
             vocabulary_size=len(self.surfaces),
             bos=first,
             adds_bos=bos,

@@ -50,4 +50,4 @@ def check(queries: list[TreeQuery], answers: list[Any]) -> None:
 
 def query_of(prefix: list[int], *sequences: list[int]) -> TreeQuery:
     tree = TokenTree.build(sequences)
-    return TreeQuery(prefix, tree.tokens, tree.parents)
+    return TreeQuery(prefix=prefix, tokens=tree.tokens, parents=tree.parents)

@@ -22,7 +22,7 @@ from autocog_core import (
     TreeQuery,
     TreeScores,
 )
-from autocog_core.scoring import check_sequence, encode
+from autocog_core.scoring import check_sequence, encode_prompt
 from autocog_core.toolkit import BackendClient, lazy, redact
 from autocog_openai.choice.methods import ChoiceMethods
 from autocog_openai.choice.tree_queries import score_trees
@@ -252,8 +252,8 @@ class Engine(ServerModel):
 
         :raises ContextOverflowError: if `max_tokens` more do not fit the context.
         """
-        tokens = encode(self._client(), prompt)
-        check_sequence(tokens, self.info, beyond=max_tokens)
+        tokens = encode_prompt(self._client(), prompt)
+        check_sequence(tokens, self.info, new_tokens=max_tokens)
         return tokens
 
     def _id_of(self, raw: bytes) -> int | None:

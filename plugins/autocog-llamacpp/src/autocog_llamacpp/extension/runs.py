@@ -17,10 +17,10 @@ from autocog_core import (
 )
 from autocog_core.automaton import AutomatonGraph
 from autocog_core.evaluation.prepared_steps import (
-    nothing_allowed,
-    pieces_of,
+    no_token_allowed_error,
     prepare_automaton,
     prepare_step,
+    text_pieces,
 )
 from autocog_core.hooks import AutomatonRun, Declined
 from autocog_llamacpp.extension.session import NativeSession
@@ -126,7 +126,7 @@ def _to_result(run: AutomatonRun, fields: Mapping[str, Any]) -> Result:
             "the engine answered "
             + ("NaN" if error == "not_a_number" else "numbers above 0")
             + " where log-probabilities are due",
-            where=run.client.who,
+            where=run.client.model_name,
             hint="the weights may be damaged, or the dtype too narrow for this model",
         )
     seconds_model = fields["seconds_model"]
@@ -148,7 +148,7 @@ def _to_result(run: AutomatonRun, fields: Mapping[str, Any]) -> Result:
 def _to_node(run: AutomatonRun, fields: Mapping[str, Any]) -> ThoughtNode:
     action = run.automaton.actions[fields["action"]]
     if isinstance(action, Text):
-        text = "".join(piece.text for piece in pieces_of(action.text))
+        text = "".join(piece.text for piece in text_pieces(action.text))
     elif isinstance(action, Choose):
         text = str(action.choices[fields["choice"]])
     else:

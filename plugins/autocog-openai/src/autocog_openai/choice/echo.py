@@ -41,7 +41,7 @@ class EchoChoice:
                 where=self._model.connection.where,
             )
         tree = TokenChoiceTree.build(client, replace(request, method=None))
-        shared_ids, choice_ids = tree.encoded.base, tree.encoded.decided
+        shared_ids, choice_ids = tree.encoded.shared_ids, tree.encoded.choice_ids
         results = self._model.connection.map_concurrently(
             lambda ids: self._choice_logprobs(shared_ids, ids), choice_ids
         )
@@ -50,7 +50,7 @@ class EchoChoice:
             if logprobs is None:
                 return None
             values[tree.tree.path(index)] = logprobs
-        scores = tree.score(client, request, [values_only(values)])
+        scores = tree.scores_from(client, request, [values_only(values)])
         tokens_evaluated = self._counter.tokens_evaluated
         return replace(scores, method="echo", tokens_evaluated=tokens_evaluated)
 

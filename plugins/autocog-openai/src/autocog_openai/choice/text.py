@@ -30,7 +30,7 @@ class TextChoice:
 
     def choose(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores:
         """Return the scores of the choices as continuations of the prompt."""
-        shared_ids = encode_choices(client, request).base
+        shared_ids = encode_choices(client, request).shared_ids
 
         def get_top_logprobs(positions: Sequence[Position]) -> list[TopLogprobs]:
             return self._model.connection.map_concurrently(

@@ -53,13 +53,14 @@ def walk_choice_tree(
     """
     if request.norm == "pmi":
         raise CapabilityError(
-            "pmi needs a server that returns log-probabilities of named tokens", where=client.who
+            "pmi needs a server that returns log-probabilities of named tokens",
+            where=client.model_name,
         )
     tree = TokenChoiceTree.build(client, replace(request, method=None))
-    walk = _TreeWalk(tree.queries()[0], token_bytes)
+    walk = _TreeWalk(tree.to_queries()[0], token_bytes)
     while walk.level:
         walk.descend(get_top_logprobs(walk.positions()))
-    scores = tree.score(client, request, [values_only(walk.values)])
+    scores = tree.scores_from(client, request, [values_only(walk.values)])
     is_exact = bool(np.isfinite(walk.values).all()) and walk.unseen == 0.0
     return replace(
         scores,

@@ -86,7 +86,7 @@ def _scenario(model: Any) -> list[list[TreeQuery]]:
     tree = TokenTree.build([more[:3], [more[0], more[3], more[4]], [more[5], more[6]]])
 
     def query(tokens: list[int]) -> TreeQuery:
-        return TreeQuery(tokens, tree.tokens, tree.parents)
+        return TreeQuery(prefix=tokens, tokens=tree.tokens, parents=tree.parents)
 
     return [
         [query(prefix)],

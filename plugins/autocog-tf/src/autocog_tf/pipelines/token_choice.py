@@ -70,11 +70,11 @@ class TokenChoicePipeline(AutocogPipeline):
         if boundary not in ("heal", "strict"):
             raise InputError(f"{boundary!r}", where="boundary", hint='give "heal" or "strict"')
         request = ChoiceRequest(
-            Prompt.of(prompt) if prompt is not None else model.chat_prompt(messages),
-            _listed(choices if own is None else own),
-            norm,
-            suffix or None,
-            boundary,
+            prompt=Prompt.of(prompt) if prompt is not None else model.chat_prompt(messages),
+            choices=_listed(choices if own is None else own),
+            norm=norm,
+            suffix=suffix or None,
+            boundary=boundary,
             unconditional_prompt=unconditional_prompt,
         )
         return Prepared(request, TokenChoiceTree.build(model.client, request))
@@ -83,11 +83,11 @@ class TokenChoicePipeline(AutocogPipeline):
         """All trees of several rows, evaluated together."""
         client = self.language_model.client
         rows = model_inputs["rows"]
-        queries = [row.tree.queries() for row in rows]
+        queries = [row.tree.to_queries() for row in rows]
         answers = iter(client.greedy_tree([query for group in queries for query in group]))
         return {
             "scores": [
-                row.tree.score(client, row.request, [next(answers) for _ in group])
+                row.tree.scores_from(client, row.request, [next(answers) for _ in group])
                 for row, group in zip(rows, queries, strict=True)
             ]
         }
