@@ -129,7 +129,12 @@ class Counting(RandomLM):
         self.calls += 1000
         return None
     def usage_impl(self):
-        return Usage(self.calls, 2 * self.calls, self.calls // 2, 7)
+        return Usage(
+            requests=self.calls,
+            prompt_tokens=2 * self.calls,
+            cached_tokens=self.calls // 2,
+            completion_tokens=7,
+        )
 """
 
 
