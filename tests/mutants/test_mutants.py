@@ -26,7 +26,7 @@ from tests.mutants import (
 )
 from tests.mutants.sound import Sampling, Sound, WithTrees
 from tests.support.processes import child_environment
-from tests.unit import test_fta
+from tests.unit import test_automaton_runs
 
 #: The mutant, the laws that must catch it, and words of the likely cause that the first of these
 #: laws gives (none where it gives none).
@@ -145,7 +145,9 @@ LAWS_WITHOUT_A_MUTANT = {
 #: Mistakes of core itself, of which no backend could be made: the tests that catch them.
 CAUGHT_BY_A_TEST: dict[str, Callable[..., None]] = {
     "pruning keeps the worst": test_direct.test_width_keeps_the_best,
-    "a threshold prunes the best": test_fta.test_the_best_is_kept_and_others_by_their_share,
+    "a threshold prunes the best": (
+        test_automaton_runs.test_the_best_and_likely_branches_are_followed
+    ),
     "a run appends tokens to the automaton": (
         test_direct.test_evaluating_twice_gives_the_same_tokens
     ),
@@ -156,7 +158,7 @@ CAUGHT_BY_A_TEST: dict[str, Callable[..., None]] = {
     "a dead end is a result": test_direct.test_a_dead_end_is_no_result,
     "recursion over a choice's tokens": test_direct.test_a_choice_of_5000_tokens_needs_no_recursion,
     "recursion over a chain of texts": (
-        test_fta.test_many_texts_in_a_row_take_linear_work_and_no_recursion
+        test_automaton_runs.test_many_consecutive_texts_take_linear_time_and_no_recursion
     ),
     "BOS is always added, or never": (
         test_direct.test_bos_is_added_if_the_model_says_so_and_only_then

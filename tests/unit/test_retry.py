@@ -11,7 +11,7 @@ from tests.support.small_backends import Plain, uniform
 
 
 class Failing:
-    """Fails `times` times, with a fresh error each time."""
+    """Fails `times` times, with a new error each time."""
 
     def __init__(self, times: int, make: Any) -> None:
         self.times, self.make, self.calls = times, make, 0
@@ -38,14 +38,14 @@ def test_retryable_errors_are_retried_with_pauses_delta_times_growth_to_the_k() 
 @pytest.mark.parametrize(
     "make", [lambda: EngineError("no"), lambda: TypeError("no"), lambda: ValueError("no")]
 )
-def test_other_errors_are_let_through_at_once(make: Any) -> None:
+def test_other_errors_are_not_retried(make: Any) -> None:
     failing = Failing(1, make)
     with pytest.raises((EngineError, TypeError, ValueError), match="no"):
         RetryPolicy(retries=5).run(failing, sleep=pytest.fail)
     assert failing.calls == 1
 
 
-def test_the_last_error_comes_through_and_says_how_often_it_was_tried() -> None:
+def test_the_last_error_has_the_number_of_attempts() -> None:
     failing = Failing(9, busy)
     with pytest.raises(EngineError) as caught:
         RetryPolicy(retries=2).run(failing, sleep=lambda _: None)
@@ -87,7 +87,7 @@ def test_an_engine_that_retries_itself_is_called_once() -> None:
     assert failing.calls == 1
 
 
-def test_a_success_after_retries_is_the_answer() -> None:
+def test_a_success_after_retries_is_returned() -> None:
     rows = iter([busy(), busy(), uniform(256)])
 
     def answer(_: Any) -> Any:

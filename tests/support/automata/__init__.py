@@ -1,1 +1,1 @@
-"""Drawing automata, and the slow reference evaluator."""
+"""Generated automata, and a slow reference evaluator."""

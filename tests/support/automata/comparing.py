@@ -1,4 +1,4 @@
-"""Holding a tree against the steps that are expected, and what a case is worth as a test."""
+"""Comparison of a tree with the expected steps, and the features of a test case."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEAR = 1e-6
 
 
 def check_tree(tree: ThoughtTree, steps: Sequence[Step]) -> None:
-    """The tree is exactly what is expected: every node, with its children in their order."""
+    """Check that a tree has exactly the expected steps, in order."""
     count = sum(1 for _ in walk(steps))
     assert len(tree.nodes) == count, f"{len(tree.nodes)} nodes, not {count}"
     assert tree.stopped_by is None
@@ -53,7 +53,7 @@ def _near(place: str, name: str, found: Sequence[float], expected: Sequence[floa
 
 
 def features(case: Case, models: Mapping[str | None, Model], steps: Sequence[Step]) -> set[str]:
-    """What a tree shows of the things that automata can do."""
+    """Return the features of automata that a case covers."""
     found = set()
     by_uid = case.automaton.by_uid
     for step in walk(steps):
@@ -77,7 +77,7 @@ def features(case: Case, models: Mapping[str | None, Model], steps: Sequence[Ste
 
 
 def _splits_a_character(model: Model, step: Step) -> bool:
-    """Whether it says more than ASCII, all of it whole characters, with parts of characters."""
+    """Whether its tokens split a character, and its text has only whole characters."""
     replaced = "\N{REPLACEMENT CHARACTER}"
     parts = [model.detokenize([token]) for token in step.tokens]
     return not step.text.isascii() and replaced not in step.text and replaced in "".join(parts)

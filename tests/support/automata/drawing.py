@@ -1,4 +1,4 @@
-"""Automata that Hypothesis draws, each compared with something slower; and what they have shown."""
+"""Comparisons on automata that Hypothesis draws, with counts of the covered features."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def compare_drawn(
     *,
     make_small: bool = True,
 ) -> Counter[str]:
-    """Compare so many cases; returns in how many of them each thing has happened.
+    """Compare a number of cases, and return how many of them have each feature.
 
-    :param compare: Fails where there is a difference; else says what has happened.
-    :param number: others for another one.
-    :param make_small: Search for a small failing case, which may take long.
+    :param compare: fails for a difference; otherwise returns the case's features.
+    :param number: the seed.
+    :param make_small: search for a smaller failing case, which may take long.
     """
     seen: Counter[str] = Counter()
 

@@ -1,4 +1,4 @@
-"""Automata, and models to run them on, for Hypothesis to draw."""
+"""Hypothesis strategies for automata and their models."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ seldom = st.sampled_from([False, False, False, True])
 
 @dataclass(frozen=True)
 class World:
-    """What texts and tokens look like on one kind of vocabulary.
+    """Texts and token sets for one kind of vocabulary.
 
     :ivar parts: texts are made of these. `stops`: what may end a completion.
     :ivar seams: ends of texts, and beginnings of choices that are one token with them.
@@ -75,7 +75,7 @@ LARGE = World(
 
 @dataclass(frozen=True)
 class Case:
-    """An automaton and two models, as data that prints."""
+    """An automaton and two models, as printable data."""
 
     kind: str
     options: Mapping[str, Any]
@@ -87,7 +87,7 @@ class Case:
         return Automaton(self.actions, self.vocabs)
 
     def models(self) -> dict[str | None, Model]:
-        """The main model, and one that reads texts in another way."""
+        """Return the main model, and one with another tokenizer."""
         options = dict(self.options)
         if self.kind == "small":
             other = {**options, "bos": not options["bos"], "seed": -1}
@@ -133,7 +133,7 @@ def cases(draw: Draw, kind: str, vocabulary: str = "") -> Case:
 
 @st.composite
 def graphs(draw: Draw, world: World, bos: bool) -> tuple[Action, ...]:
-    """Actions wired in a row, with branches, jumps and loops."""
+    """Draw a chain of actions with branches, jumps and loops."""
     count = draw(st.integers(2, 6))
     first = draw(texts(world, 0) if not bos or draw(often) else actions(world, 0))
     if not bos and draw(often):
@@ -166,7 +166,7 @@ def graphs(draw: Draw, world: World, bos: bool) -> tuple[Action, ...]:
 
 @st.composite
 def joints(draw: Draw, world: World, first: Action, second: Action) -> list[Action]:
-    """A text and a choice after it, which share a token; others stay as they are."""
+    """Draw a text and a choice that share a token; return other actions unchanged."""
     if isinstance(first, Text) and isinstance(first.text, str) and isinstance(second, Choose):
         before, begin = draw(st.sampled_from(world.seams))
         found = tuple(f"{begin}{choice}" for choice in second.choices)
@@ -179,7 +179,7 @@ def joints(draw: Draw, world: World, first: Action, second: Action) -> list[Acti
 
 
 def reachable(drawn: list[Action]) -> tuple[Action, ...]:
-    """Those that some path leads to: others are a fault."""
+    """Return the reachable actions; others would be an error."""
     found = {"n0"}
     for _ in drawn:
         found |= {uid for each in drawn if each.uid in found for uid in each.successors}

@@ -1,4 +1,4 @@
-"""All that the twin asks of a model: whole rows, and how text and tokens become each other."""
+"""What the reference evaluator needs from a model: rows, and conversions of text and tokens."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Ids = tuple[int, ...]
 
 
 class RefusedError(Exception):
-    """What cannot be done: a distribution after nothing, a text that no token continues."""
+    """A request that no model can answer: no tokens to condition on, or no allowed token."""
 
 
 @dataclass
 class Step:
-    """A node of the tree that is expected."""
+    """An expected node of the tree."""
 
     uid: str
     text: str
@@ -49,7 +49,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Piece:
-    """Text that no action has fixed the tokens of yet, and the step (if any) that brought it."""
+    """Text without tokens yet, and its step, if any."""
 
     text: str
     owner: Step | None = None
@@ -58,9 +58,9 @@ class Piece:
 
 
 class Reader:
-    """A model, as the twin sees it.
+    """A model, as the reference evaluator sees it.
 
-    :param seen: how often something happened that a test wants to have happened.
+    :param seen: counts of covered features.
     """
 
     def __init__(self, model: Model, seen: Counter[str]) -> None:
@@ -91,7 +91,7 @@ class Reader:
         return tuple(self.client.tokenize([text], at_start=at_start)[0])
 
     def spell(self, ids: Ids, pieces: Sequence[Piece]) -> list[tuple[int, Piece]]:
-        """The tokens of texts that continue `ids`, each with the piece in which it begins."""
+        """Return the tokens of texts after `ids`, each with the piece in which it begins."""
         special = {token.text: token.id for token in self.info.special_tokens}
         spelled: list[tuple[int, Piece]] = []
         together: list[tuple[str, Piece]] = []

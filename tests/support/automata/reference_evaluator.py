@@ -1,4 +1,4 @@
-"""The slow and obvious way through an automaton: every path on its own, a row for every token.
+"""A slow reference evaluator: each path separately, with one row for each token.
 
 It follows what docs/semantics.md and the design say, and shares no code with the evaluator.
 """
@@ -13,18 +13,18 @@ from dataclasses import dataclass, field, replace
 from autocog_core import EOS, Automaton, Choose, Complete, Model, Text
 from autocog_core.automaton import Action
 from autocog_core.types.prompt import Prompt, TextPiece
-from tests.support import reference_scores as twin
+from tests.support import reference_scores as reference
 from tests.support.automata.reading import Ids, Piece, Reader, Step
 from tests.support.automata.searching import Search
 
 
 class NotComparableError(Exception):
-    """More steps than a test has time for, or a score that is no number."""
+    """A case with too many steps, or with a NaN."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """What one model continues: ids, and the `fixed` text after them."""
+    """What one model has seen: ids, and the `fixed` text after them."""
 
     ids: Ids
     fixed: tuple[Piece, ...] = ()
@@ -32,7 +32,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Path:
-    """How far a path is."""
+    """The state of a path."""
 
     contexts: Mapping[str | None, Context]
     logprob: float = 0.0
@@ -41,7 +41,7 @@ class Path:
 
 
 class SlowEvaluation:
-    """One automaton on its models; None names the main one.
+    """One run of an automaton; None names the main model.
 
     :param most: how many steps it may take.
     """
@@ -55,7 +55,7 @@ class SlowEvaluation:
         self.left = most
 
     def run(self) -> list[Step]:
-        """The first steps, with all that follows them."""
+        """Return the first steps, with all their descendants."""
         contexts = {name: Context(reader.start) for name, reader in self.readers.items()}
         return self._enter(self.automaton.entry, Path(contexts))
 
@@ -102,7 +102,7 @@ class SlowEvaluation:
             [t for t, _ in reader.spell(context.ids, (*context.fixed, Piece(choice + end)))]
             for choice in choices
         ]
-        shared, decided = twin.shared_base([token for token, _ in fixed], joint)
+        shared, decided = reference.shared_base([token for token, _ in fixed], joint)
         if len(shared) < len(fixed):
             self.seen["healed"] += 1
         if any(a != b and b[: len(a)] == a for a in decided for b in decided):
@@ -112,7 +112,7 @@ class SlowEvaluation:
         unconditional = reader.start
         if action.unconditional_prompt:
             unconditional += reader.tokens_of(action.unconditional_prompt, at_start=True)
-        scores = twin.score(
+        scores = reference.score(
             reader.row,
             base,
             decided,
@@ -167,7 +167,7 @@ class SlowEvaluation:
         return found
 
     def _settle(self, path: Path, model: str | None, base: Sequence[tuple[int, Piece]]) -> Path:
-        """The tokens of the fixed text are known: its steps get theirs, and its scores count."""
+        """Give the steps of the fixed text their tokens and scores."""
         reader, context = self.readers[model], path.contexts[model]
         for piece in context.fixed:
             tokens = tuple(token for token, owner in base if owner is piece)
@@ -193,7 +193,7 @@ class SlowEvaluation:
         return replace(path, contexts={**contexts, model: replace(context, fixed=())})
 
     def _decide(self, step: Step, path: Path, model: str | None, tokens: Ids, size: int) -> Path:
-        """The path after a step that decided `tokens`, of which `size` bytes are handed on."""
+        """Return the path after `tokens`, of which `size` bytes stay in the context."""
         step.logprob = path.logprob + math.fsum(step.logprobs)
         step.length = path.length + len(step.logprobs)
         kept, text = self.readers[model].before(tokens, size)

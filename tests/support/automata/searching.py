@@ -1,4 +1,4 @@
-"""What a completion may be made of, where it ends, and the search for it: whole rows, no trees."""
+"""Slow reference for completions: allowed tokens, stop strings, beam search with whole rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.automata.reading import Ids, Reader, RefusedError
 
 @dataclass(frozen=True)
 class Written:
-    """A completion: its tokens, why it ended, and how many of its bytes are no stop."""
+    """A completion: its tokens, how it ended, and its bytes before the stop string."""
 
     tokens: Ids
     finish: str
@@ -38,11 +38,11 @@ class Search:
             self.stops = [reader.tokens_of(stop, at_start=False) for stop in action.stop]
 
     def run(self) -> list[Written]:
-        """The finished beams, best first."""
+        """Return the finished beams, best first."""
         return self._greedy() if self.action.beams == 1 else self._beams()
 
     def admitted(self, taken: Ids) -> set[int]:
-        """The tokens that may follow: the mask's, what goes on with a stop, EOS.
+        """Return the allowed tokens: those of the mask, of stop strings, and EOS.
 
         After a token that only a stop allows, nothing but the rest of that stop.
         """
@@ -58,7 +58,7 @@ class Search:
         return self.mask | {rest[0] for rest in self._rests(taken)} | self.eos
 
     def _rests(self, taken: Ids) -> list[Ids]:
-        """What is missing of the stops, from each of their beginnings that `taken` ends with."""
+        """Return the missing tokens of each stop string of which `taken` ends with a part."""
         return [
             stop[count:]
             for stop in self.stops
@@ -67,7 +67,7 @@ class Search:
         ]
 
     def ended(self, tokens: Ids) -> tuple[str, int] | None:
-        """Why a text ends with its last token, and the bytes before its stop; None if it goes on.
+        """Return how a text ends, and its bytes before the stop; None if it is open.
 
         Bytes come one at a time; of stops that end at the same one, the longest counts.
         """
@@ -130,7 +130,7 @@ class Search:
         return pool
 
     def _possible(self, tokens: Ids) -> dict[int, float]:
-        """The log-probabilities of tokens that may follow and can."""
+        """Return the log-probabilities of the allowed and possible tokens."""
         row = self.reader.row(self.base + tokens)
         return {token: row[token] for token in self.admitted(tokens) if row[token] > -math.inf}
 
@@ -138,7 +138,7 @@ class Search:
         return total / math.pow(count, self.action.length_penalty)
 
     def _note(self, tokens: Ids, start: int, end: int) -> None:
-        """Count what is special about a stop."""
+        """Count the features of a stop string."""
         ends = [len(self.reader.surface(tokens[:n])) for n in range(len(tokens) + 1)]
         if start not in ends:
             self.reader.seen["a stop that begins inside a token"] += 1

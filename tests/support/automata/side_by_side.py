@@ -1,4 +1,4 @@
-"""A backend as a server is: it answers several requests at once, each after a while."""
+"""A backend like a server: it answers several requests at once, with a delay."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Watch = Callable[[str], None]
 
 
 class Server(ByteLM):
-    """Offers `choose` and `complete` alone.
+    """A backend with only `choose` and `complete`.
 
     :param most: how many requests it takes at once. `seconds`: that each of them takes.
     :ivar requests: how many it was asked. `busiest`: how many at the same time.
@@ -88,5 +88,5 @@ class Server(ByteLM):
 
 
 def threads_at_work() -> list[str]:
-    """Those that runs began, and that have not ended."""
+    """Return the threads that runs have started and that have not ended."""
     return [each.name for each in threading.enumerate() if each.name.startswith("autocog-")]

@@ -1,4 +1,4 @@
-"""A model of two dozen tokens, in which whatever can go wrong between tokens and text is common."""
+"""A model of two dozen tokens, in which the hard cases of tokenization are common."""
 
 from __future__ import annotations
 

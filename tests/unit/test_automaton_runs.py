@@ -1,4 +1,4 @@
-"""Automata on the built-in backends, against slow and independent ways to the same numbers."""
+"""Automata on the built-in backends, compared with slow independent computations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def nodes_of(tree: ThoughtTree, uid: str) -> list[ThoughtNode]:
 
 
 def check_law(model: Model, tree: ThoughtTree) -> None:
-    """A node's log-probs are those of plain calls after all ids before it; a path's is their sum.
+    """Check a node's log-probabilities with single calls, and the path's sum.
 
     For paths without stops, whose ids are those of their nodes.
     """
@@ -47,7 +47,7 @@ def check_law(model: Model, tree: ThoughtTree) -> None:
         assert node.path_logprob == pytest.approx(total + sum(node.logprobs))
 
 
-def test_a_choice_is_the_models_own() -> None:
+def test_choice_scores_equal_those_of_choose() -> None:
     model = random_model(seed=3)
     choices = ("red", "green", "re", "blue")
     tree = run(
@@ -70,7 +70,7 @@ def test_a_choice_is_the_models_own() -> None:
     check_law(model, tree)
 
 
-def test_the_best_is_kept_and_others_by_their_share() -> None:
+def test_the_best_and_likely_branches_are_followed() -> None:
     """Earlier implementations kept the worst."""
     model = random_model(seed=1)
     choices = tuple("abcdefgh")
@@ -85,7 +85,7 @@ def test_the_best_is_kept_and_others_by_their_share() -> None:
     assert [node.text for node in nodes_of(alone, "c") if node.pruned_by is None] == [best.text]
 
 
-def test_a_greedy_completion_is_the_models_own() -> None:
+def test_a_greedy_completion_equals_complete() -> None:
     model = random_model(seed=5)
     tree = run(model, [Text(uid="q", text="Once", successors="t"), Complete(uid="t", length=9)])
     expected = model.complete("Once", max_tokens=9)
@@ -96,7 +96,7 @@ def test_a_greedy_completion_is_the_models_own() -> None:
     check_law(model, tree)
 
 
-def test_what_follows_goes_on_without_the_stop() -> None:
+def test_the_stop_string_is_not_in_the_context() -> None:
     model = random_model(seed=5)
     printable = Regex("[ -~]")
     texts = [Text(uid="q", text="Once", successors="t")]
@@ -124,7 +124,7 @@ def test_what_follows_goes_on_without_the_stop() -> None:
 def slow_beams(
     model: Model, prompt: str, length: int, beams: int, penalty: float
 ) -> list[tuple[float, tuple[int, ...]]]:
-    """Beam search as Transformers' early_stopping="never" describes it: whole rows, no trees."""
+    """Slow beam search with whole rows, as Transformers' early_stopping="never"."""
     base = model.encode(prompt)
     eos = set(model.info.eos)
     live: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
@@ -167,7 +167,7 @@ def test_beams_equal_a_slow_search(beams: int, penalty: float) -> None:
     check_law(model, tree)
 
 
-def test_sets_of_tokens_are_an_algebra() -> None:
+def test_set_operations_of_token_sets() -> None:
     model = random_model()
     from autocog_core.evaluation.token_masks import TokenMaskCache
 
@@ -217,7 +217,7 @@ def test_samples_are_siblings_with_frequencies() -> None:
     check_law(model, tree)
 
 
-def test_many_texts_in_a_row_take_linear_work_and_no_recursion() -> None:
+def test_many_consecutive_texts_take_linear_time_and_no_recursion() -> None:
     """Earlier implementations recursed: 1,200 texts were a RecursionError."""
     model = random_model()
     trees: dict[int, ThoughtTree] = {}
@@ -262,7 +262,7 @@ def test_a_loop_ends_at_max_visits() -> None:
     check_law(model, tree)
 
 
-def test_unique_tokens_are_those_of_all_beginnings() -> None:
+def test_unique_tokens_count_common_prefixes_once() -> None:
     actions = [
         Text(uid="t", text="A colour:", successors="c"),
         Choose(uid="c", choices=(" red", " reddish", " rose", " blue"), width=2, successors="w"),
@@ -300,7 +300,7 @@ def test_a_graph_of_324_actions() -> None:
 
 
 def ladder(levels: int) -> list[Action]:
-    """Two ways at every level, which meet again: 2 ** levels paths."""
+    """Two branches at every level, which meet again: 2 ** levels paths."""
     actions: list[Action] = [Text(uid="begin", text="x", successors="c0")]
     for level in range(levels):
         following = f"c{level + 1}"
@@ -310,7 +310,7 @@ def ladder(levels: int) -> list[Action]:
     return [*actions, Text(uid=f"c{levels}", text=".")]
 
 
-def test_a_budget_ends_a_run_with_what_it_has() -> None:
+def test_a_budget_ends_a_run_with_the_tree_so_far() -> None:
     model = random_model(seed=1)
     tree = run(model, ladder(60), budget=Budget(paths=500))
     assert tree.stopped_by == "paths"
@@ -331,14 +331,14 @@ def test_best_first_proves_the_best_paths() -> None:
     assert [(path.text, path.logprob) for path in found.top(3)] == expected
 
 
-def test_branches_share_what_they_have_in_common() -> None:
-    """One call of the engine for a whole level."""
+def test_branches_share_evaluations_of_common_prefixes() -> None:
+    """The engine gets one call for each level."""
     model = random_model(seed=1)
     tree = run(model, ladder(5))
     assert tree.stats["model_calls"] == 5
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_errors_are_reported_together() -> None:
     actions = [
         Text(uid="a", text="x", successors=("b", "c")),
         Choose(uid="b", choices=("x", "", "x"), successors=("a", "a")),
@@ -360,7 +360,7 @@ def test_all_faults_are_told_at_once() -> None:
         assert error in message, f"{error!r} is not in {message}"
 
 
-def test_cycles_and_unreachable_actions_are_errors() -> None:
+def test_endless_cycles_and_unreachable_actions_are_errors() -> None:
     cycle = [
         Text(uid="a", text="x", successors="b"),
         Text(uid="b", text="y", successors="a"),
@@ -371,7 +371,7 @@ def test_cycles_and_unreachable_actions_are_errors() -> None:
     assert any("endless cycle" in error for error in errors)
 
 
-def test_an_end_that_must_follow_is_not_in_the_context() -> None:
+def test_the_suffix_is_not_in_the_context() -> None:
     model = random_model(seed=8)
     tree = run(
         model,
@@ -390,7 +390,7 @@ def test_an_end_that_must_follow_is_not_in_the_context() -> None:
 
 
 def test_an_action_may_run_on_another_model() -> None:
-    """What one model says is text for the other."""
+    """The output of one model is text for the other."""
     first, second = random_model(seed=1), random_model(seed=2)
     actions = [
         Text(uid="q", text="x", successors="c"),
@@ -414,7 +414,7 @@ def test_an_action_may_run_on_another_model() -> None:
         run(first, actions)
 
 
-def test_eos_may_be_the_end() -> None:
+def test_eos_may_be_the_suffix() -> None:
     model = random_model(seed=8)
     tree = run(
         model,

@@ -28,8 +28,8 @@ MERGES = random_model(vocabulary="merges")
 BYTES = random_model(vocabulary="bytes")
 
 
-class Declaring(CharTokenizer):
-    """Says that borders are kept, as is true of single characters; or does not say it."""
+class WordBoundaryTokenizer(CharTokenizer):
+    """Declares that no token crosses a word boundary, as is true for characters; or not."""
 
     def __init__(self, keeps: bool) -> None:
         super().__init__()
@@ -96,14 +96,14 @@ def encode(model: Model, prompt: Any, choices: list[str], **arguments: Any) -> E
 @given(before=filler, after=tail, choices=choice_texts, end=st.sampled_from([None, "\n", "\n\n"]))
 @example(before="x" * MIN_SPLIT_LENGTH, after=" Paris", choices=["a", "the"], end=None)
 @example(before="word " * 80, after=" ", choices=["Paris", " Paris"], end=None)
-def test_tokenizing_the_end_of_a_long_prompt_gives_what_the_whole_gives(
+def test_tokenizing_the_end_of_a_long_prompt_equals_tokenizing_all_of_it(
     model: Model, before: str, after: str, choices: list[str], end: str | None
 ) -> None:
     fast = encode(model, before + after, choices, suffix=end)
     assert fast == encode(model, before + after, choices, suffix=end, full=True)
 
 
-def test_vocabularies_tell_whether_their_tokens_span_borders() -> None:
+def test_vocabularies_show_whether_tokens_cross_word_boundaries() -> None:
     assert respects_word_boundaries(
         [b" the", b"the", b"the ", b"\n\n", b" 1", b"a 1", b"", b"\xe4\xb8"]
     )
@@ -114,10 +114,10 @@ def test_vocabularies_tell_whether_their_tokens_span_borders() -> None:
 
 
 @pytest.mark.parametrize("keeps", [True, False])
-def test_less_is_tokenized_again_where_borders_are_kept(keeps: bool) -> None:
+def test_less_text_is_tokenized_again_if_tokens_end_at_word_boundaries(keeps: bool) -> None:
     seen: list[int] = []
 
-    class Counting(Declaring):
+    class Counting(WordBoundaryTokenizer):
         def _tokenize(self, text: str) -> list[int]:
             seen.append(len(text))
             return super()._tokenize(text)
@@ -128,7 +128,7 @@ def test_less_is_tokenized_again_where_borders_are_kept(keeps: bool) -> None:
 
 
 def test_rows_that_end_alike_are_tokenized_once() -> None:
-    model = Model(Declaring(True))
+    model = Model(WordBoundaryTokenizer(True))
     choices = [f" choice {i}" for i in range(100)]
     joint = JointTokenizer.for_model(model.client)
     first = joint.tokenize("the first row ends with this", choices, at_start=True)
@@ -193,7 +193,7 @@ def test_a_blank_at_the_start_of_the_choice_is_clean() -> None:
     assert [MERGES.detokenize(tokens) for tokens in found.choice_ids] == [" Paris", " the"]
 
 
-def test_a_choice_that_begins_another_keeps_a_token_where_the_fixed_text_swallows_it() -> None:
+def test_a_prefix_choice_keeps_a_token_that_the_prompt_would_absorb() -> None:
     # "Paris" is one token that the fixed text "Pari" does not have; "s" completes it.
     model = Model(CharTokenizer(words=["Paris"]))
     found = encode(model, "Pari", ["s", "s, France"])
@@ -201,7 +201,7 @@ def test_a_choice_that_begins_another_keeps_a_token_where_the_fixed_text_swallow
     assert found.boundary == "healed"
 
 
-def test_a_choice_spelled_by_tokens_of_the_fixed_text_alone_keeps_one() -> None:
+def test_a_choice_keeps_a_token_if_the_prompts_tokens_already_spell_it() -> None:
     # The tokenizer drops "~": prompt + "~" is the prompt's own tokens, of which one is given up.
     model = Model(CharTokenizer(normalise=lambda text: text.replace("~", "")))
     found = encode(model, "ab", ["~", "c"])
@@ -209,7 +209,7 @@ def test_a_choice_spelled_by_tokens_of_the_fixed_text_alone_keeps_one() -> None:
     assert (found.boundary, found.healed_text) == ("healed", "b")
 
 
-def test_given_ids_are_never_respelled() -> None:
+def test_given_ids_never_change() -> None:
     ids = [MERGES.info.bos, *MERGES.tokenize("Answer ")]
     found = encode(MERGES, ids, ["Paris", "the"])
     assert (found.boundary, found.healed_text) == ("token_ids", "")
@@ -224,12 +224,12 @@ def test_text_after_given_ids_is_healed_but_the_ids_are_not() -> None:
     assert list(found.shared_ids) == ids
 
 
-def test_strict_raises_where_the_prompt_would_be_respelled() -> None:
+def test_strict_rejects_healing() -> None:
     with pytest.raises(InputError, match="changes the tokens of ' '"):
         encode(MERGES, "Answer ", ["Paris", "the"], boundary="strict")
 
 
-def test_strict_raises_where_the_tokenizer_would_not_begin_with_the_given_ids() -> None:
+def test_strict_rejects_ids_that_the_tokenizer_would_not_choose() -> None:
     ids = [MERGES.info.bos, *MERGES.tokenize("Answer ")]
     with pytest.raises(InputError, match="would not begin"):
         encode(MERGES, ids, ["Paris", "the"], boundary="strict")
@@ -262,7 +262,7 @@ def test_no_empty_equal_or_non_text_choices(choices: Any, where: str) -> None:
 
 
 @pytest.mark.parametrize("choices", ["abc", None, 5])
-def test_what_is_no_list_of_choices_is_refused(choices: Any) -> None:
+def test_choices_of_a_wrong_type_are_rejected(choices: Any) -> None:
     with pytest.raises(InputError, match="choices"):
         MERGES.choose("x", choices)
     with pytest.raises(InputError, match="choices"):
@@ -287,7 +287,7 @@ def test_a_choice_without_any_token_is_refused() -> None:
         encode(model, "", ["~", "a"])
 
 
-def test_a_prompt_that_healing_uses_up_is_not_called_empty() -> None:
+def test_the_error_of_a_prompt_that_healing_changes_completely() -> None:
     model = random_model(vocabulary="merges", bos=False)
     with pytest.raises(InputError, match="the choices change all tokens") as caught:
         model.choose("a", ["b", "n"])
@@ -326,7 +326,7 @@ PHRASE = "alpha beta gamma delta epsilon"
     ],
     ids=["blank inside a token", "blank beside a token", "healed far back"],
 )
-def test_no_cut_is_made_where_the_end_alone_is_tokenized_otherwise(
+def test_no_split_if_the_end_alone_has_other_tokens(
     words: list[str], prompt: str, choices: list[str]
 ) -> None:
     model = Model(CharTokenizer(words=words))

@@ -22,7 +22,7 @@ from autocog_core import (
 )
 from autocog_core.backends.random import RandomLM
 from autocog_core.types.backend_info import BackendInfo
-from tests.support import reference_scores as twin
+from tests.support import reference_scores as reference
 from tests.support.small_backends import Plain, random_model, table_model
 from tests.support.soak import count
 
@@ -144,7 +144,7 @@ def test_pmi_of_what_only_the_prompt_makes_possible_is_not_nan() -> None:
     assert [s.prob for s in result.scores] == [0, 1]
 
 
-def test_a_prefix_choice_whose_extension_is_certain_has_nothing_of_its_own() -> None:
+def test_a_prefix_choice_is_impossible_if_its_extension_is_certain() -> None:
     result = table_model({"Q": {"a": 0.5}, "Qa": {"b": 1.0}}).choose("Q", ["a", "ab"])
     assert [s.exclusive_logprob for s in result.scores] == near([-INF, LN(0.5)])
     assert [s.prob for s in result.scores] == [0, 1]
@@ -159,7 +159,7 @@ def test_ties_go_to_the_lower_index(norm: Any) -> None:
     assert result.margin == 0
 
 
-def test_a_winner_by_less_than_its_prob_can_show_is_still_the_winner() -> None:
+def test_the_best_score_wins_even_if_probabilities_round_to_equal() -> None:
     row = np.full(256, -INF, dtype=np.float32)
     row[97], row[98] = -1e-20, -1e-21
     model = Model(Plain(lambda tokens: row))
@@ -195,11 +195,11 @@ def check_against_twin(
 ) -> None:
     bos = (model.info.bos,)
     suffix = end if isinstance(end, str) else ""
-    base, decided = twin.shared_base(
+    base, decided = reference.shared_base(
         [*bos, *model.tokenize(prompt)],
         [[*bos, *model.tokenize(prompt + choice + suffix)] for choice in choices],
     )
-    expected = twin.score(
+    expected = reference.score(
         lambda tokens: model.greedy(list(tokens)).tolist(),
         base,
         decided,
@@ -237,7 +237,7 @@ def check_against_twin(
     end=st.sampled_from([None, None, "\n", EOS]),
     unconditional=st.sampled_from(["", "Answer:"]),
 )
-def test_scores_equal_those_of_the_slow_twin(
+def test_scores_equal_the_reference_scores(
     model: Model, prompt: str, choices: list[str], norm: Any, end: Any, unconditional: str
 ) -> None:
     result = model.choose(
@@ -281,7 +281,7 @@ def test_a_shared_tree_scores_a_choice_as_it_would_be_scored_alone(
 
 
 class Watching:
-    """A wrapper that sees every tree and, with `choose`, every choice."""
+    """A wrapper of tree queries; a subclass also wraps `choose`."""
 
     def __init__(self) -> None:
         self.trees: list[int] = []
@@ -326,7 +326,7 @@ def test_one_list_of_choices_serves_all_prompts_also_as_an_iterator() -> None:
 
 
 @pytest.mark.parametrize("choices", [[["a"]], [["a"], "b"], [["a"], ["b"], ["c"]], [1, 2]])
-def test_choices_that_do_not_fit_the_prompts_are_refused(choices: Any) -> None:
+def test_choices_that_do_not_match_the_prompts_are_rejected(choices: Any) -> None:
     with pytest.raises(InputError, match="choices"):
         MERGES.choose_many(["p", "q"], choices)
 
@@ -362,7 +362,7 @@ def test_no_array_of_nodes_times_vocabulary_is_ever_made() -> None:
     ],
     ids=repr,
 )
-def test_arguments_that_mean_nothing_are_refused(
+def test_invalid_arguments_are_rejected(
     arguments: dict[str, Any], kind: type[Exception], message: str
 ) -> None:
     with pytest.raises(kind, match=message):

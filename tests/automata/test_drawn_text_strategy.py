@@ -1,4 +1,4 @@
-"""The strategy without token distributions against the exact one, on automata nobody wrote."""
+"""The strategy "text" compared with "token_tree", on generated automata."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ NEAR = 1e-6
 
 
 def without_sets(action: Action, *, beams: bool, models: bool) -> Action:
-    """What no backend without distributions could do is left out; and beams, and other models."""
+    """Return the action without a token set; optionally also without beams and other models."""
     if isinstance(action, Complete):
         action = replace(action, vocab=None, eos=True, beams=action.beams if beams else 1)
     return action if models else replace(action, model=None)
 
 
-def compare_as_asked(
+def compare_strategies(
     kind: str,
     vocabulary: str,
     number: int,
@@ -37,7 +37,7 @@ def compare_as_asked(
     beams: bool = False,
     models: bool = False,
 ) -> Counter[str]:
-    """Run automata both ways on a backend whose complete and choose are exact; what has happened.
+    """Compare both strategies on a backend with exact `complete` and `choose`; count the events.
 
     Rows of "table" know text, those of "random" tokens.
     """
@@ -77,7 +77,7 @@ def compare(case: Case) -> Iterator[str]:
 def check_marks(
     case: Case, asked: ThoughtTree, exact: ThoughtTree, models: dict[str | None, Model]
 ) -> None:
-    """What is called exact is: where whole paths are, it is what the exact strategy has found."""
+    """Nodes marked exact equal those of "token_tree"; on partly exact paths, check their tokens."""
     known = {key(path): path.end for path in paths(exact)}
     for path in paths(asked):
         node = path.end
@@ -85,15 +85,15 @@ def check_marks(
         if not node.exact:
             continue
         if path.exact and exact.stopped_by is None and asked.stopped_by is None:
-            twin = known.get(key(path))
+            reference = known.get(key(path))
             # Beside a branch that is not exact, what is pruned may differ.
-            if twin is None:
+            if reference is None:
                 assert not all(each.exact for each in asked.nodes)
                 continue
-            assert near(node.path_logprob, twin.path_logprob)
-            assert near(node.prob, twin.prob)
-            assert all(map(near, node.logprobs, twin.logprobs))
-            assert len(node.logprobs) == len(twin.logprobs)
+            assert near(node.path_logprob, reference.path_logprob)
+            assert near(node.prob, reference.prob)
+            assert all(map(near, node.logprobs, reference.logprobs))
+            assert len(node.logprobs) == len(reference.logprobs)
         elif (before := context(case, path, models)) is not None and node.logprobs:
             client = models[node.model].client
             for place, (token, logprob) in enumerate(zip(node.tokens, node.logprobs, strict=True)):
@@ -115,7 +115,7 @@ def near(one: float, other: float) -> bool:
 
 
 def context(case: Case, path: ThoughtPath, models: dict[str | None, Model]) -> list[int] | None:
-    """The ids before a path's end, put together from its nodes; None where they do not say."""
+    """Return the ids before a path's last node; None if its nodes do not determine them."""
     if any(node.model is not None or node.retokenized for node in path.nodes):
         return None
     info = models[None].info
@@ -141,19 +141,19 @@ def handed_on(action: Action, node: ThoughtNode, model: Model) -> tuple[int, ...
     return node.tokens[:kept]
 
 
-def test_some_best_paths_are_the_exact_strategys() -> None:
-    seen = compare_as_asked("table", "merges", number=0, examples=40)
+def test_best_paths_equal_those_of_the_token_tree_strategy() -> None:
+    seen = compare_strategies("table", "merges", number=0, examples=40)
     assert seen["same"] >= 0.99 * seen["compared"] > 30
 
 
 @pytest.mark.soak
-def test_the_best_path_is_the_exact_strategys() -> None:
+def test_many_best_paths_equal_those_of_the_token_tree_strategy() -> None:
     """The rest: a choice that is, as text, one token with what was decided before it, and so is
     scored with that spelled anew; its nodes say so (test_asking.py has one).
     """
     seen: Counter[str] = Counter()
     for number in range(6):
-        seen += compare_as_asked("table", ("merges", "bytes")[number % 2], number, examples=60)
+        seen += compare_strategies("table", ("merges", "bytes")[number % 2], number, examples=60)
     assert seen["compared"] >= 300
     assert seen["same"] >= 0.99 * seen["compared"]
     assert seen["same and exact"] >= 0.75 * seen["compared"]
@@ -167,10 +167,10 @@ def test_the_best_path_is_the_exact_strategys() -> None:
         ("random", "merges", 0.2),
     ],
 )
-def test_what_is_not_exact_is_marked_rightly(kind: str, vocabulary: str, least: float) -> None:
-    """Samples in place of beams may be others; rows that know tokens tell spellings apart."""
+def test_nodes_marked_exact_have_exact_numbers(kind: str, vocabulary: str, least: float) -> None:
+    """Samples may differ from beams, and models may prefer other tokens of the same text."""
     examples = count(normal=20, soak=40)
-    seen = compare_as_asked(kind, vocabulary, 7, examples, beams=True, models=True)
+    seen = compare_strategies(kind, vocabulary, 7, examples, beams=True, models=True)
     assert seen["2 samples in place of beams: a search needs token distributions"]
     assert seen["the text so far has other tokens than those decided on the path"]
     assert seen["same"] >= least * seen["compared"]

@@ -1,4 +1,4 @@
-"""Automata on backends that tell no distributions: by their own `choose` and `complete`."""
+"""The strategy "text": automata on backends without token distributions."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from autocog_core.viz.tree_text import tree_text
 from tests.support.small_backends import random_model, table_model
 
 
-class CallResult:
-    """What a server offers: answers, and not how it comes to them.
+class TextOnlyBackend:
+    """A backend like a server: `choose` and `complete`, but no token distributions.
 
-    :param told: whether it tells log-probabilities of what it writes.
+    :param told: whether completions have log-probabilities.
     """
 
     def __init__(self, told: bool = True, **options: Any) -> None:
@@ -73,8 +73,8 @@ def program(**options: Any) -> Automaton:
     )
 
 
-def test_the_strategy_follows_from_what_a_backend_has() -> None:
-    served = program().run(Model(CallResult()))
+def test_the_default_strategy_depends_on_the_backend() -> None:
+    served = program().run(Model(TextOnlyBackend()))
     assert served.provenance["strategy"] == "text"
     exact = program().run(random_model(seed=5))
     assert exact.provenance["strategy"] == "token_tree"
@@ -84,8 +84,8 @@ def test_the_strategy_follows_from_what_a_backend_has() -> None:
     assert served.nodes[1].logprobs == pytest.approx(exact.nodes[1].logprobs)
 
 
-def test_what_is_not_exact_says_so() -> None:
-    tree = program().run(Model(CallResult(told=False)))
+def test_inexact_nodes_have_a_reason() -> None:
+    tree = program().run(Model(TextOnlyBackend(told=False)))
     said = next(node for node in tree.nodes if node.uid == "w")
     assert not said.exact
     assert said.reason == "the backend returns no log-probabilities"
@@ -97,7 +97,7 @@ def test_what_is_not_exact_says_so() -> None:
     assert "not exact: the backend returns no log-probabilities (1 of 4)" in tree_text(tree).plain
 
 
-def test_it_may_be_asked_for() -> None:
+def test_the_strategy_is_an_argument() -> None:
     model = random_model(seed=5)
     asked = program().run(model, strategy="text")
     assert asked.fields == program().run(model).fields
@@ -106,7 +106,7 @@ def test_it_may_be_asked_for() -> None:
 
 
 def test_samples_are_siblings() -> None:
-    tree = program(samples=3, width=None, seed=1).run(Model(CallResult()))
+    tree = program(samples=3, width=None, seed=1).run(Model(TextOnlyBackend()))
     texts = [node.text for node in tree.nodes if node.uid == "w"]
     assert 1 < len(texts) <= 3
     assert len(set(texts)) == len(texts)
@@ -115,14 +115,14 @@ def test_samples_are_siblings() -> None:
 
 def test_a_set_of_tokens_needs_distributions() -> None:
     with pytest.raises(CapabilityError, match="token distributions"):
-        program(vocab=Strings(("a",))).run(Model(CallResult()))
+        program(vocab=Strings(("a",))).run(Model(TextOnlyBackend()))
 
 
 def asked(*actions: Any, model: Model) -> tuple[ThoughtNode, ...]:
     return Automaton(actions).run(model, strategy="text").nodes
 
 
-def test_samples_that_came_several_times_are_one_branch_with_their_frequency() -> None:
+def test_equal_samples_are_one_branch_with_their_frequency() -> None:
     model = table_model({"It is": {"a": 0.7, "b": 0.3}})
     it = Text(uid="t", text="It is", successors="w")
     nodes = asked(it, Complete(uid="w", length=1, samples=20, seed=2, width=None), model=model)
@@ -136,7 +136,7 @@ def test_samples_that_came_several_times_are_one_branch_with_their_frequency() -
         assert node.logprobs == pytest.approx([math.log(exact[node.text])], abs=1e-6)
 
 
-def test_samples_in_place_of_beams_rank_by_what_is_told_of_them() -> None:
+def test_samples_in_place_of_beams_rank_by_their_scores() -> None:
     it = Text(uid="t", text="It is", successors="w")
     beams = Complete(uid="w", length=1, beams=8, seed=2)
     model = table_model({"It is": {"a": 0.7, "b": 0.3}})
@@ -147,7 +147,7 @@ def test_samples_in_place_of_beams_rank_by_what_is_told_of_them() -> None:
         "8 samples in place of beams: a search needs token distributions"
     }
     # Where nothing is told, the text that came most often comes first.
-    silent = CallResult(told=False)
+    silent = TextOnlyBackend(told=False)
     silent._inner = model
     untold = Automaton([it, beams]).run(Model(silent)).nodes[1:]
     texts = [node.text for node in untold]
@@ -159,8 +159,8 @@ def test_samples_in_place_of_beams_rank_by_what_is_told_of_them() -> None:
 @pytest.mark.parametrize("end", [None, ".", EOS])
 @pytest.mark.parametrize("norm", ["sum", "mean", "per_byte"])
 @pytest.mark.parametrize("text", ["I like ", "Say", "It is"])
-def test_a_choice_hands_on_what_token_trees_would(text: str, norm: Any, end: Any) -> None:
-    """Also where it re-spells the end of the text, and without the end that had to follow."""
+def test_a_choice_continues_with_the_tokens_of_token_trees(text: str, norm: Any, end: Any) -> None:
+    """Also with healed text, and without the suffix."""
     model = random_model(seed=4, vocabulary="merges")
     program = Automaton(
         [
@@ -180,8 +180,8 @@ def test_a_choice_hands_on_what_token_trees_would(text: str, norm: Any, end: Any
     assert all(node.exact for node in found.nodes[:5])
 
 
-def test_a_choice_that_re_spells_what_was_decided_says_so() -> None:
-    """By tokens "a" is settled; as text it is one token with the "b" after it."""
+def test_a_choice_that_changes_decided_tokens_is_not_exact() -> None:
+    """The token "a" was decided; as text, "ab" is one token."""
     model = table_model({"It is": {"a": 0.9}, "It isa": {"b": 0.5}}, vocabulary="merges")
     nodes = asked(
         Text(uid="t", text="It is", successors="w"),
@@ -195,7 +195,7 @@ def test_a_choice_that_re_spells_what_was_decided_says_so() -> None:
     }
 
 
-def test_what_goes_on_from_other_tokens_than_were_decided_says_so() -> None:
+def test_a_text_with_other_tokens_than_the_decided_is_not_exact() -> None:
     model = table_model({"It is": {"a": 0.9}, "It isa": {"b": 0.5}}, vocabulary="merges")
     nodes = asked(
         Text(uid="t", text="It is", successors="w"),
@@ -211,7 +211,7 @@ def test_what_goes_on_from_other_tokens_than_were_decided_says_so() -> None:
     ]
 
 
-def test_texts_are_scored_as_token_trees_do() -> None:
+def test_texts_have_the_scores_of_token_trees() -> None:
     model = random_model(seed=4, vocabulary="merges")
     program = Automaton(
         [
@@ -228,26 +228,26 @@ def test_texts_are_scored_as_token_trees_do() -> None:
         assert node.logprobs == pytest.approx(twin.logprobs)
         assert node.path_logprob == pytest.approx(twin.path_logprob)
     # Scores that are not exact are not called so.
-    served = program.run(Model(CallResult(seed=4, vocabulary="merges")))
+    served = program.run(Model(TextOnlyBackend(seed=4, vocabulary="merges")))
     assert {node.uid for node in served.nodes if not node.exact} == {"b", "c", "d"}
 
 
-class Mute(CallResult):
+class NoTokenizer(TextOnlyBackend):
     """A backend without a tokenizer."""
 
     tokenize = None  # type: ignore[assignment]
     detokenize = None  # type: ignore[assignment]
 
 
-def test_without_a_tokenizer_nothing_is_exact_and_all_runs() -> None:
-    served, mute = program().run(Model(CallResult())), program().run(Model(Mute()))
+def test_without_a_tokenizer_runs_work_but_are_not_exact() -> None:
+    served, mute = program().run(Model(TextOnlyBackend())), program().run(Model(NoTokenizer()))
     assert mute.fields == served.fields
     assert {node.exact for node in mute.nodes[1:]} == {False}
     assert mute.nodes[1].reason == "the backend has no tokenizer: the scored tokens are unknown"
 
 
-class Picking(CallResult):
-    """Tells which choice it takes, and no log-probabilities of text."""
+class PickingBackend(TextOnlyBackend):
+    """A backend that picks a choice, without log-probabilities of text."""
 
     @hookimpl
     def choose(self, request: ChoiceRequest) -> ChoiceScores:
@@ -258,9 +258,9 @@ class Picking(CallResult):
         return replace(found, scores=scores, index=1, exact=False, method="pick", reason="it picks")
 
 
-def test_probabilities_of_a_pick_are_not_mixed_with_those_of_paths() -> None:
+def test_the_probability_of_a_pick_adds_nothing_to_its_path() -> None:
     one = replace(program().by_uid["c"], width=1)
-    tree = Automaton([*program().actions[:2], one]).run(Model(Picking()))
+    tree = Automaton([*program().actions[:2], one]).run(Model(PickingBackend()))
     assert tree.fields["mood"] == " bad"
     picked = [node for node in tree.nodes if node.uid == "c"]
     assert [(node.prob, node.logprobs, node.reason) for node in picked] == [
@@ -270,6 +270,6 @@ def test_probabilities_of_a_pick_are_not_mixed_with_those_of_paths() -> None:
     assert {node.path_logprob for node in picked} == {tree.nodes[1].path_logprob}
 
 
-def test_why_travels_with_the_tree() -> None:
-    tree = program(beams=2).run(Model(CallResult()))
+def test_reasons_survive_to_dict() -> None:
+    tree = program(beams=2).run(Model(TextOnlyBackend()))
     assert ThoughtTree.from_dict(json.loads(json.dumps(tree.to_dict()))).nodes == tree.nodes

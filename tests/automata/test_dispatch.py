@@ -1,4 +1,4 @@
-"""Requests of a frontier and of rows go out side by side, in bounds, and none harms another."""
+"""Requests of open paths and of rows run in parallel, within limits and independently."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def no_thread_is_left() -> Iterator[None]:
 
 
 def plain(result: ThoughtTree | AutocogError) -> Any:
-    """What it came to, without what it cost and who says so."""
+    """Return the nodes or the error, without cost and provenance."""
     if isinstance(result, AutocogError):
         return str(result)
     return result.to_dict()["nodes"]
 
 
-def test_a_frontier_goes_out_side_by_side_and_comes_back_in_order() -> None:
+def test_requests_of_open_paths_run_in_parallel_and_return_in_order() -> None:
     server = Server(seconds=0.02)
     tree = WIDE.run(Model(server))
     assert plain(tree) == plain(WIDE.run(random_model(seed=1), strategy="text"))
@@ -70,7 +70,7 @@ def test_a_frontier_goes_out_side_by_side_and_comes_back_in_order() -> None:
     assert 4 <= server.busiest <= 8
 
 
-def test_an_engine_that_takes_one_call_gets_one_after_the_other_and_no_threads() -> None:
+def test_an_engine_with_one_call_at_a_time_needs_no_threads() -> None:
     seen: set[str] = set()
     server = Server(most=1, watch=lambda text: seen.add(threading.current_thread().name))
     list(WIDE.run_many(Model(server), [{}] * 3, concurrency=3))
@@ -80,7 +80,7 @@ def test_an_engine_that_takes_one_call_gets_one_after_the_other_and_no_threads()
 
 
 @pytest.mark.parametrize("concurrency", [1, 5, 24])
-def test_rows_go_out_side_by_side_and_come_back_in_order(concurrency: int) -> None:
+def test_rows_run_in_parallel_and_return_in_order(concurrency: int) -> None:
     server = Server(seconds=0.005)
     found = list(ROW.run_many(Model(server), ROWS, concurrency=concurrency))
     alone = [ROW.run(random_model(seed=1), row, strategy="text") for row in ROWS]
@@ -88,8 +88,8 @@ def test_rows_go_out_side_by_side_and_come_back_in_order(concurrency: int) -> No
     assert 2 <= server.busiest <= 8
 
 
-def test_a_slow_row_holds_up_no_other() -> None:
-    """Its first answer comes when the others have all of theirs."""
+def test_a_slow_row_delays_no_other() -> None:
+    """The slow row's first answer comes after all answers of the other rows."""
     rest = threading.Event()
     others = count(1)
 
@@ -113,7 +113,7 @@ def fails_at(part: str, error: Exception) -> Callable[[str], None]:
 
 @pytest.mark.parametrize("most", [1, 8])
 @pytest.mark.parametrize("error", [EngineError("it broke"), RuntimeError("it broke")])
-def test_an_error_is_its_rows_own(error: Exception, most: int) -> None:
+def test_an_error_ends_only_its_row(error: Exception, most: int) -> None:
     server = Server(most=most, watch=fails_at("row 3: yes", error))
     found = list(ROW.run_many(Model(server), ROWS[:8], concurrency=4))
     assert [isinstance(each, ThoughtTree) for each in found] == [n != 3 for n in range(8)]
@@ -122,7 +122,7 @@ def test_an_error_is_its_rows_own(error: Exception, most: int) -> None:
 
 
 @pytest.mark.parametrize("most", [1, 8])
-def test_an_error_ends_a_run_when_nothing_is_at_work_any_more(most: int) -> None:
+def test_an_error_ends_a_run_after_its_running_requests(most: int) -> None:
     server = Server(most=most, seconds=0.02, watch=fails_at("Say:b", EngineError("it broke")))
     with pytest.raises(EngineError, match="it broke"):
         WIDE.run(Model(server))
@@ -131,7 +131,7 @@ def test_an_error_ends_a_run_when_nothing_is_at_work_any_more(most: int) -> None
 
 
 @pytest.mark.parametrize("most", [1, 8])
-def test_what_no_row_could_mend_ends_all(most: int) -> None:
+def test_a_fatal_error_ends_all_rows(most: int) -> None:
     error = CapabilityError("it cannot choose")
     server = Server(most=most, watch=fails_at("row 2", error))
     coming = ROW.run_many(Model(server), iter(ROWS), concurrency=4)
@@ -141,14 +141,14 @@ def test_what_no_row_could_mend_ends_all(most: int) -> None:
 
 
 @pytest.fixture
-def heeded() -> Iterator[None]:
-    """Ctrl-C is heeded, also where the tests run in the background, which ignores it."""
+def sigint_enabled() -> Iterator[None]:
+    """Enable SIGINT, which background processes ignore."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.usefixtures("heeded")
+@pytest.mark.usefixtures("sigint_enabled")
 @pytest.mark.parametrize("most", [1, 8])
 def test_ctrl_c_ends_a_run(most: int) -> None:
     server = Server(most=most, seconds=0.01, watch=interrupt_at("Say:c"))
@@ -157,7 +157,7 @@ def test_ctrl_c_ends_a_run(most: int) -> None:
     assert server.requests < 1 + 20
 
 
-@pytest.mark.usefixtures("heeded")
+@pytest.mark.usefixtures("sigint_enabled")
 @pytest.mark.parametrize("most", [1, 8])
 def test_ctrl_c_ends_many_runs(most: int) -> None:
     server = Server(most=most, seconds=0.01, watch=interrupt_at("row 5"))
@@ -168,7 +168,7 @@ def test_ctrl_c_ends_many_runs(most: int) -> None:
 
 
 def interrupt_at(part: str) -> Callable[[str], None]:
-    """Once, as the terminal does: the main thread is told."""
+    """Send SIGINT once, as the terminal does."""
     sent = threading.Event()
 
     def watch(text: str) -> None:
@@ -179,7 +179,7 @@ def interrupt_at(part: str) -> Callable[[str], None]:
     return watch
 
 
-def test_no_more_rows_are_taken_than_are_at_work() -> None:
+def test_rows_are_read_only_as_they_start() -> None:
     taken = 0
 
     def rows() -> Iterator[Mapping[str, Any]]:
@@ -197,7 +197,7 @@ def test_no_more_rows_are_taken_than_are_at_work() -> None:
     assert threads_at_work() == []
 
 
-def test_a_budget_ends_what_is_asked_for() -> None:
+def test_a_budget_ends_requests() -> None:
     model = Model(Server())
     whole = WIDE.run(model)
     decided = sum(len(node.tokens) for node in whole.nodes if node.uid == "w")
@@ -213,7 +213,7 @@ def test_a_budget_ends_what_is_asked_for() -> None:
     assert {node.uid for node in tree.nodes} == {"t", "c"}
 
 
-def test_a_program_on_two_models_says_how_each_was_asked() -> None:
+def test_provenance_has_the_strategy_of_each_model() -> None:
     server = Server(seconds=0.005)
     mixed = Automaton(
         [
@@ -253,8 +253,8 @@ FORK = Automaton(
 
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("most", [2, 1])
-def test_models_answer_side_by_side(rows: int, most: int) -> None:
-    """Each of two waits for the other: one that takes one call at a time is asked here."""
+def test_models_run_in_parallel(rows: int, most: int) -> None:
+    """Each of two models waits for the other. With `most=1`, it runs in this thread."""
     meet = threading.Barrier(2)
 
     def watch(text: str) -> None:
@@ -277,7 +277,7 @@ def test_models_answer_side_by_side(rows: int, most: int) -> None:
 
 @pytest.mark.parametrize("most", [2, 1])
 @pytest.mark.parametrize("failing", ["one", "other"])
-def test_an_error_of_one_model_is_its_rows_own(failing: str, most: int) -> None:
+def test_an_error_of_one_model_ends_only_its_row(failing: str, most: int) -> None:
     watch = fails_at("row 1", EngineError("it broke"))
     models = {
         name: Model(Server(most=most, **({"watch": watch} if name == failing else {})))

@@ -54,7 +54,7 @@ def test_bos_comes_first_and_once_unless_the_text_itself_has_more(
     assert MODEL.encode(prompt) == expected
 
 
-def test_a_model_that_adds_no_bos_gets_none_unless_trusted_text_spells_it() -> None:
+def test_without_adds_bos_only_trusted_text_has_a_bos() -> None:
     assert BARE.encode("ab") == [97, 98]
     assert BARE.encode((trusted("<|bos|>ab"),)) == [BOS, 97, 98]
 
@@ -70,9 +70,7 @@ def test_a_model_that_adds_no_bos_gets_none_unless_trusted_text_spells_it() -> N
     ],
     ids=repr,
 )
-def test_token_pieces_are_verbatim_and_bring_their_own_beginning(
-    pieces: Any, expected: list[int]
-) -> None:
+def test_token_pieces_stay_unchanged_and_get_no_bos(pieces: Any, expected: list[int]) -> None:
     assert MODEL.encode(pieces) == expected
 
 
@@ -104,7 +102,7 @@ def test_only_core_parses_special_tokens_the_tokenizer_is_never_asked_to() -> No
     assert tokenizer.parsed == []
 
 
-def test_special_tokens_in_trusted_text_are_parsed_wherever_they_stand() -> None:
+def test_special_tokens_in_trusted_text_are_parsed_at_any_position() -> None:
     assert MODEL.encode((trusted("a<|end|><|end|>b<|end"),)) == [
         *(BOS, 97, END, END, 98),
         *characters("<|end"),
@@ -117,7 +115,7 @@ def test_the_longest_special_token_wins_where_one_begins_another() -> None:
     assert model.encode((trusted("<a>"),))[1:] == [longest]
 
 
-def test_a_special_token_that_strips_swallows_the_blanks_beside_it_in_trusted_text() -> None:
+def test_special_tokens_may_strip_adjacent_blanks_of_trusted_text() -> None:
     model = Model(CharTokenizer(stripping=["<|end|>"]))
     assert model.encode((trusted("a \n<|end|> b"),)) == [BOS, 97, END, 98]
     assert MODEL.encode((trusted("a <|end|> b"),)) == [BOS, 97, 32, END, 32, 98]
@@ -163,7 +161,7 @@ def test_text_with_anything_else_before_it_continues(pieces: Any, rest: list[int
 
 
 @given(st.lists(st.tuples(st.sampled_from(["", "a", "<|end|>", "<|end", "|>"]), st.booleans())))
-def test_encode_is_head_then_tail_and_nothing_is_lost(parts: list[tuple[str, bool]]) -> None:
+def test_encode_prompt_is_fixed_ids_then_open_text(parts: list[tuple[str, bool]]) -> None:
     prompt = Prompt(tuple(TextPiece(text, trust) for text, trust in parts))
     prepared = split_prompt(MODEL.client, prompt)
     tokens = MODEL.encode(prompt)
@@ -186,9 +184,7 @@ def test_encode_is_head_then_tail_and_nothing_is_lost(parts: list[tuple[str, boo
     ],
     ids=repr,
 )
-def test_prepare_says_whether_given_ids_stand_right_before_what_follows(
-    pieces: Any, after_ids: bool
-) -> None:
+def test_split_prompt_says_whether_the_prompt_ends_with_ids(pieces: Any, after_ids: bool) -> None:
     assert split_prompt(MODEL.client, Prompt.of(pieces)).ends_with_ids is after_ids
 
 
@@ -220,7 +216,7 @@ def test_ids_outside_the_vocabulary_are_refused(token: int) -> None:
 @pytest.mark.parametrize(
     "prompt", [b"x", None, 5, [1.5], ["a"], [TextPiece("a"), 5], object(), np.zeros((1, 2))]
 )
-def test_what_is_no_prompt_is_refused(prompt: Any) -> None:
+def test_prompts_of_a_wrong_type_are_rejected(prompt: Any) -> None:
     with pytest.raises(InputError, match="prompt"):
         MODEL.greedy(prompt)
 

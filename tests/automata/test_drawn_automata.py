@@ -1,4 +1,4 @@
-"""The evaluator against a slow twin, on automata that nobody wrote."""
+"""The evaluator compared with a slow reference evaluator, on generated automata."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ RARE: dict[str, tuple[int, float, tuple[Action, ...]]] = {
 
 
 def compare(case: Case) -> set[str]:
-    """Hold both orders of evaluation to the twin's tree; returns what has happened in it."""
+    """Compare both orders with the reference tree, and return the features of the case."""
     models = case.models()
     main = models[None]
     others = {name: model for name, model in models.items() if name is not None}
@@ -122,7 +122,7 @@ def compare(case: Case) -> set[str]:
 
 
 def compare_if_possible(case: Case) -> set[str]:
-    """Leave out what the slow twin does not know."""
+    """Skip cases that the reference evaluator does not support."""
     try:
         return compare(case)
     except NotComparableError:
@@ -139,22 +139,22 @@ def compare_if_possible(case: Case) -> set[str]:
         ("table", "bytes", 15),
     ],
 )
-def test_some_paths_are_what_the_slow_twin_finds(kind: str, vocabulary: str, examples: int) -> None:
+def test_trees_equal_the_reference(kind: str, vocabulary: str, examples: int) -> None:
     seen = compare_drawn(cases(kind, vocabulary), compare_if_possible, 100, examples)
     assert seen["compared"] > examples // 2
 
 
 @pytest.mark.soak
-def test_every_path_is_what_the_slow_twin_finds() -> None:
+def test_many_trees_equal_the_reference() -> None:
     seen: Counter[str] = Counter()
     for number, (kind, vocabulary) in enumerate(BATCHES):
         seen += compare_drawn(cases(kind, vocabulary), compare_if_possible, number, examples=50)
     seldom = {what: seen[what] for what, least in LEAST.items() if seen[what] < least}
-    assert not seldom, f"happened too seldom to say much: {seldom}"
+    assert not seldom, f"too few cases: {seldom}"
 
 
 @pytest.mark.parametrize("what", RARE)
-def test_what_is_rare_is_not_left_to_chance(what: str) -> None:
+def test_rare_cases_equal_the_reference(what: str) -> None:
     seed, scale, actions = RARE[what]
     options = {"seed": seed, "bos": True, "scale": scale}
     assert compare(Case("small", options, actions, {})) >= {"compared"}
