@@ -55,7 +55,7 @@ def choose_by_text(client: BackendClient, action: Choose, context: PathContext) 
         retokenized = encoded is not None and bool(after.pending_texts)
         branches.append(replace(branch, retokenized=retokenized, reason=reason))
     if result.method in UNSCORED_METHODS:
-        # Without log-probabilities, later actions cannot tell the best path from the others.
+        # Without log-probabilities, the run cannot compare the paths after them.
         branches = [
             branch if index == result.index else replace(branch, pruned_by="width")
             for index, branch in enumerate(branches)
