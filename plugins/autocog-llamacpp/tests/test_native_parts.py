@@ -244,9 +244,11 @@ WRONG_AUTOMATA: dict[str, PreparedAutomaton] = {
     ),
     "no length": replace(AUTOMATON, actions=[replace(COMPLETE, length=0)]),
     "no beams": replace(AUTOMATON, actions=[replace(COMPLETE, beams=0)]),
-    "a constraint without a set": replace(AUTOMATON, actions=[replace(COMPLETE, limited=True)]),
+    "a constraint without a set": replace(
+        AUTOMATON, actions=[replace(COMPLETE, is_constrained=True)]
+    ),
     "a mask of another width": replace(
-        AUTOMATON, actions=[replace(COMPLETE, free=np.ones(3, dtype=np.bool_))]
+        AUTOMATON, actions=[replace(COMPLETE, unmasked=np.ones(3, dtype=np.bool_))]
     ),
     "a stop outside the vocabulary": replace(
         AUTOMATON, actions=[replace(COMPLETE, stop_ids=[[10**6]])]

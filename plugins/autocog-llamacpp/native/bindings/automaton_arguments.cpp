@@ -90,8 +90,8 @@ Action to_action(nb::handle object, std::size_t width, Masks& masks) {
   action.beams = get<int>(object, "beams");
   action.length_penalty = get<double>(object, "length_penalty");
   action.stops = to_strings(object.attr("stops"));
-  action.allowed.is_constrained = get<bool>(object, "limited");
-  action.allowed.unmasked = to_mask(object.attr("free"), width, masks);
+  action.allowed.is_constrained = get<bool>(object, "is_constrained");
+  action.allowed.unmasked = to_mask(object.attr("unmasked"), width, masks);
   action.allowed.in_set = to_mask(object.attr("in_set"), width, masks);
   action.allowed.stops = get<std::vector<Tokens>>(object, "stop_ids");
   if (action.length < 1 || action.beams < 1) {
@@ -113,7 +113,7 @@ void read_choices(PreparedStep& step, nb::handle object, std::size_t count) {
   step.ends = get<std::vector<int>>(object, "ends");
   step.eos = get<int>(object, "eos");
   step.eos_token = get<int>(object, "eos_token");
-  step.byte_lengths = get<std::vector<double>>(object, "sizes");
+  step.byte_lengths = get<std::vector<double>>(object, "byte_lengths");
   step.unconditional = get<Tokens>(object, "unconditional");
   step.kept_tokens = get<std::vector<int>>(object, "kept_tokens");
   step.retokenized_bytes = to_strings(object.attr("retokenized_bytes"));

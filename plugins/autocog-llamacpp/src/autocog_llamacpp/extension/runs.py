@@ -17,7 +17,6 @@ from autocog_core import (
 )
 from autocog_core.automaton import AutomatonGraph
 from autocog_core.evaluation.prepared_steps import (
-    no_token_allowed_error,
     prepare_automaton,
     prepare_step,
     text_pieces,
@@ -120,7 +119,7 @@ class _RunGroup:
 def _to_result(run: AutomatonRun, fields: Mapping[str, Any]) -> Result:
     error = fields["error"]
     if error == "nothing_allowed":
-        return nothing_allowed(run.automaton.actions[fields["error_action"]].uid)
+        return no_token_allowed_error(run.automaton.actions[fields["error_action"]].uid)
     if error is not None:
         return NumericsError(
             "the engine answered "
