@@ -17,6 +17,7 @@ from autocog_core import (
 )
 from autocog_core.automaton import AutomatonGraph
 from autocog_core.evaluation.prepared_steps import (
+    no_token_allowed_error,
     prepare_automaton,
     prepare_step,
     text_pieces,
