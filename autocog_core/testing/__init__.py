@@ -1,4 +1,4 @@
-"""For those who write backends or programs: laws that a backend keeps, and checks of results."""
+"""Laws that every backend must pass, for backend authors, and assertions on results of programs."""
 
 from __future__ import annotations
 

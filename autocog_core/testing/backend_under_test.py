@@ -1,29 +1,30 @@
-"""A backend under test: a model of it, how another one is made, and what it is asked."""
+"""A backend under test: its models, and the texts that the laws give them."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from autocog_core.errors import ContextOverflowError, InputError
+from autocog_core.errors import ContextOverflowError
 from autocog_core.lazy import lazy
 from autocog_core.model.model import Model
-from autocog_core.testing.law_errors import Capability, LawViolation, NotApplicableError
+from autocog_core.testing.comparison import is_refused
+from autocog_core.testing.law_errors import Capability, NotApplicableError
 from autocog_core.testing.texts import BUILT_IN_TEXTS, CHOICES, PROMPTS, TRICKY_TEXTS
 from autocog_core.types.token_tree import TreeQuery
 
-#: log P of each token of a text, by the author's own means; see `BackendUnderTest.reference`.
+#: Computes the log-probability of each token of a text; see `BackendUnderTest.reference`.
 Reference = Callable[[str], Sequence[float]]
-Row = NDArray[np.float32]
-Values = NDArray[np.floating[Any]]
 
-#: Of contexts of fewer tokens, prompts and choices fill a half each at most.
+#: In a shorter context, prompts and choices may each fill at most half of it.
 MIN_FULL_CONTEXT = 128
+#: Room for the tokens that a law adds to a prompt.
+SPARE_TOKENS = 8
 
+#: The hooks that provide each capability; one of them is enough.
 _HOOKS: dict[Capability, frozenset[str]] = {
     "tokens": frozenset({"tokenize"}),
     "rows": frozenset({"greedy_impl"}),
@@ -37,15 +38,16 @@ _HOOKS: dict[Capability, frozenset[str]] = {
 
 
 class BackendUnderTest:
-    """What laws are checked on.
+    """The backend that laws check.
 
-    :param make: makes a backend, or a `Model` of one; every call a new one of the same kind.
-    :param reference: the log-probability of every token of `model.encode(text)` but the first, each
-        given those before it, computed by other means than the backend's; None where there is none.
-    :param prompts, choices: texts that the model is asked. Of the laws' own, those that its
-        vocabulary cannot write are left out; so is what a short context has no room for.
-    :param tricky_texts: texts that must come back from their tokens.
-    :param max_context: contexts of more tokens are not filled to their end.
+    :param make: returns a backend, or a `Model` of one; a new one of the same kind on every call.
+    :param reference: computes log-probabilities in another way than the backend: one for each token
+        of `model.encode(text)` but the first, each given the tokens before it. None: no reference.
+    :param prompts: prompts for the model. Built-in ones are omitted if the vocabulary cannot
+        express them, and all if they do not fit a short context.
+    :param choices: choices for the model; texts are omitted as for `prompts`.
+    :param tricky_texts: texts that detokenization must restore.
+    :param max_context: laws do not fill a context of more tokens.
     """
 
     def __init__(
@@ -59,48 +61,61 @@ class BackendUnderTest:
         max_context: int = 4096,
     ) -> None:
         self.reference = reference
-        self._prompts, self._choices, self._tricky_texts = (
-            tuple(prompts),
-            tuple(choices),
-            tuple(tricky_texts),
-        )
         self.max_context = max_context
         self._make = make
+        self._prompts = tuple(prompts)
+        self._choices = tuple(choices)
+        self._tricky_texts = tuple(tricky_texts)
         self._new_models: list[Model] = []
 
     @lazy
     def model(self) -> Model:
-        """The one that most laws are checked on."""
+        """The model that most laws use."""
         return self._make_model()
 
     @lazy
     def prompts(self) -> tuple[str, ...]:
-        """What the model is asked, shortest first.
-
-        :raises NotApplicableError: if it has no prompt.
-        """
-        return self._usable("prompts", self._prompts, at_start=True)
-
-    @lazy
-    def choices(self) -> tuple[str, ...]:
-        """What it chooses from.
-
-        :raises NotApplicableError: if there are no two of them.
-        """
-        return self._usable("choices", self._choices, at_start=False)
-
-    @lazy
-    def tricky_texts(self) -> tuple[str, ...]:
-        """Texts for its tokenizer; the prompts, where it can write none of the laws' own.
+        """The prompts for the model, shortest first.
 
         :raises NotApplicableError: if there is none.
         """
+        return self._usable_texts("prompts", self._prompts, at_start=True)
+
+    @lazy
+    def choices(self) -> tuple[str, ...]:
+        """The choices for the model.
+
+        :raises NotApplicableError: if there are fewer than two.
+        """
+        return self._usable_texts("choices", self._choices, at_start=False)
+
+    @lazy
+    def tricky_texts(self) -> tuple[str, ...]:
+        """Texts for the tokenizer; the prompts if the vocabulary can express no tricky text.
+
+        :raises NotApplicableError: if there are no prompts either.
+        """
         return self._tokenizable(self._tricky_texts) or self.prompts
 
-    def can_tokenize(self, text: str) -> bool:
-        """Whether the vocabulary has tokens for a text: an honest tokenizer refuses others.
+    def encoded_prompts(self) -> Iterator[tuple[str, list[int]]]:
+        """Yield every prompt with its token ids.
 
-        Some need a blank before a word, and others none, unless it begins a sequence.
+        :raises NotApplicableError: if the ids do not fit the context.
+        """
+        for prompt in self.prompts:
+            yield prompt, self.encode_prompt(prompt)
+
+    def prompts_out_of_order(self) -> list[str]:
+        """Return the prompts in an order that is neither ascending nor descending in length.
+
+        An engine may sort a batch by length. With this order, a missing sort back is visible.
+        """
+        return [*self.prompts[1:], self.prompts[0]]
+
+    def can_tokenize(self, text: str) -> bool:
+        """Return whether the vocabulary can express a text; a tokenizer refuses other texts.
+
+        Some tokenizers need a blank before a word unless it begins a sequence, others refuse it.
         """
         if not self.offers("tokens"):
             return True
@@ -109,169 +124,150 @@ class BackendUnderTest:
                 is_refused(lambda at_start=at_start: self.model.tokenize(text, at_start=at_start))  # type: ignore[misc]
                 for at_start in (True, False)
             )
-        except Exception:  # noqa: BLE001 - no refusal but a mistake, which a law is to show
+        except Exception:  # noqa: BLE001 - not a refusal but a bug, which a law reports
             return True
 
-    def require_writable(self, *texts: str) -> None:
-        """Leave off where a law's own text has no tokens.
+    def require_tokenizable(self, *texts: str) -> None:
+        """Check that the vocabulary can express texts that a law builds.
 
-        :raises NotApplicableError: naming the text.
+        :raises NotApplicableError: naming a text that it cannot express.
         """
         for text in texts:
             if not self.can_tokenize(text):
-                raise NotApplicableError(f"its vocabulary cannot write {text!r}")
+                raise NotApplicableError(f"the vocabulary cannot express {text!r}")
 
-    def free_tokens(self, most: int) -> int:
-        """How many tokens may follow a prompt, of `most` that are wanted."""
-        limit = self.model.info.context_length
-        return most if limit is None else max(1, min(most, limit // 2))
+    def free_tokens(self, limit: int) -> int:
+        """Return how many tokens may follow a prompt, at most `limit`."""
+        context = self.model.info.context_length
+        return limit if context is None else max(1, min(limit, context // 2))
 
     def _tokenizable(self, texts: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(
             text for text in texts if text not in BUILT_IN_TEXTS or self.can_tokenize(text)
         )
 
-    def _usable(self, kind: str, texts: tuple[str, ...], *, at_start: bool) -> tuple[str, ...]:
-        """Those texts that can be asked: that have tokens, and room for what is beside them."""
-        # BOS comes before prompts; an end, and what is healed, with choices.
-        beside, least = (1, 1) if at_start else (4, 2)
-        kept = self._tokenizable(texts)
-        if len(kept) < least:
+    def _usable_texts(
+        self, kind: str, texts: tuple[str, ...], *, at_start: bool
+    ) -> tuple[str, ...]:
+        """Return the texts that the vocabulary can express and that fit half of a short context."""
+        # BOS precedes a prompt. A suffix and healed tokens of the prompt are scored with a choice.
+        other_tokens, min_texts = (1, 1) if at_start else (4, 2)
+        tokenizable = self._tokenizable(texts)
+        if len(tokenizable) < min_texts:
             raise NotApplicableError(
-                f"its vocabulary cannot write the laws' own {kind}: give {kind} of yours"
+                f"the vocabulary cannot express the built-in {kind}: give your own {kind}"
             )
-        limit = self.model.info.context_length
-        if limit is None or limit >= MIN_FULL_CONTEXT or not self.offers("tokens"):
-            return kept
-        most = limit // 2 - beside
-        short = [t for t in kept if len(self.model.tokenize(t, at_start=at_start)) <= most]
-        if len(short) < least:
-            raise NotApplicableError(f"a context of {limit} tokens is too short for its {kind}")
-        return tuple(short)
+        context = self.model.info.context_length
+        if context is None or context >= MIN_FULL_CONTEXT or not self.offers("tokens"):
+            return tokenizable
+        max_tokens = context // 2 - other_tokens
+        short = tuple(
+            text
+            for text in tokenizable
+            if len(self.model.tokenize(text, at_start=at_start)) <= max_tokens
+        )
+        if len(short) < min_texts:
+            raise NotApplicableError(f"a context of {context} tokens is too short for the {kind}")
+        return short
 
     def new_model(self) -> Model:
-        """A further model of the same kind, open until the law is checked."""
+        """Return another model of the same kind, which is closed after the law's check."""
         model = self._make_model()
         self._new_models.append(model)
         return model
 
     def _make_model(self) -> Model:
-        made = self._make()
-        return made if isinstance(made, Model) else Model(made)
+        backend = self._make()
+        return backend if isinstance(backend, Model) else Model(backend)
 
-    def offers(self, need: Capability) -> bool:
-        """Whether the backend has a hook for it, or what core makes it of."""
-        return not self.missing([need])
+    def offers(self, capability: Capability) -> bool:
+        """Return whether the backend has a hook for a capability, or one that core builds it on."""
+        return not self.missing([capability])
 
-    def missing(self, needs: Sequence[Capability]) -> list[Capability]:
-        """Those of `needs` that it does not offer."""
-        able = set(self.model.capabilities)
-        return [need for need in needs if not _HOOKS[need] & able]
+    def missing(self, capabilities: Sequence[Capability]) -> list[Capability]:
+        """Return the capabilities that the backend does not offer."""
+        hooks = set(self.model.capabilities)
+        return [capability for capability in capabilities if not _HOOKS[capability] & hooks]
 
     @property
     def tolerance(self) -> float:
-        """Nats by which two ways to the same number may differ."""
+        """The allowed difference between two ways to compute a log-probability, in nats."""
         return self.model.info.tolerance
 
+    @property
+    def choice_tolerance(self) -> float:
+        """The allowed difference between log-probabilities of choices, in nats."""
+        # Each of several tokens may differ by the tolerance.
+        return 20 * self.tolerance
+
     def raw_row(self, tokens: Sequence[int]) -> Any:
-        """The backend's own answer, before core has looked at it."""
+        """Return the result of the backend's hook `greedy_impl`, which core has not checked."""
         return self.model.client.hooks.greedy_impl(tokens=list(tokens))
 
     def logprob(self, tokens: Sequence[int], token: int) -> float:
-        """The log-probability of `token` after `tokens`, asked for by itself."""
+        """Return the log-probability of `token` after `tokens`, from a separate call."""
         if self.offers("rows"):
             return float(self.model.greedy(list(tokens))[token])
-        one, root = np.array([token], dtype=np.int32), np.array([-1], dtype=np.int32)
-        (found,) = self.model.client.greedy_tree(
-            [TreeQuery(prefix=list(tokens), tokens=one, parents=root)]
-        )
-        return float(found.values[0])
+        node, root = np.array([token], dtype=np.int32), np.array([-1], dtype=np.int32)
+        query = TreeQuery(prefix=list(tokens), tokens=node, parents=root)
+        (scores,) = self.model.client.greedy_tree([query])
+        return float(scores.values[0])
+
+    def choice_logprobs(self, prompt: str, model: Model | None = None) -> list[float]:
+        """Return the log-probabilities of the choices after a prompt."""
+        model = model or self.model
+        return [score.logprob for score in model.choose(prompt, self.choices).scores]
 
     def encode_prompt(self, text: str) -> list[int]:
-        """The ids of a prompt.
+        """Return the ids of a prompt.
 
         :raises NotApplicableError: if they do not fit the context.
         """
-        limit = self.model.info.context_length
+        context = self.model.info.context_length
         try:
             tokens = self.model.encode(text)
         except ContextOverflowError:
             tokens = None
-        if tokens is None or (limit is not None and len(tokens) + 8 > limit):
-            raise NotApplicableError(f"a context of {limit} tokens is too short for it")
+        if tokens is None or (context is not None and len(tokens) + SPARE_TOKENS > context):
+            raise NotApplicableError(f"a context of {context} tokens is too short for this law")
         return tokens
 
-    def fillable_limit(self) -> int:
-        """The declared context length.
+    def fillable_context(self) -> int:
+        """Return the declared context length.
 
-        :raises NotApplicableError: if there is none, or more than is filled here.
+        :raises NotApplicableError: if none is declared, or it exceeds `max_context`.
         """
-        limit = self.model.info.context_length
-        if limit is None:
-            raise NotApplicableError("no limit is declared")
-        if limit > self.max_context:
-            raise NotApplicableError(f"a context of {limit} tokens is too long to fill here")
-        return limit
+        context = self.model.info.context_length
+        if context is None:
+            raise NotApplicableError("no context length is declared")
+        if context > self.max_context:
+            raise NotApplicableError(f"a context of {context} tokens is too long to fill here")
+        return context
 
     def sequence_of_length(self, length: int) -> list[int]:
-        """The ids of a sequence of so many tokens."""
+        """Return a sequence of `length` token ids."""
         tokens = self.model.encode(self.prompts[-1])
         while len(tokens) < length:
             tokens += tokens[1:] or tokens
         return tokens[:length]
 
+    def prompt_token_ids(self) -> list[int]:
+        """Return the different ids of all prompts, sorted; some servers report no vocabulary."""
+        return sorted({token for prompt in self.prompts for token in self.model.encode(prompt)})
+
     def normalize(self, text: str) -> str:
-        """A text as the tokenizer brings it into its Unicode form, where it does."""
+        """Return a text in the Unicode form of the tokenizer, if it declares one."""
         form = self.model.info.unicode_normalization
         return unicodedata.normalize(form, text) if form else text
 
     def close_new_models(self) -> None:
-        """Close all models but the first: they hold an engine each."""
+        """Close all models of `new_model`, which may each hold an engine."""
         for model in self._new_models:
             model.close()
         self._new_models.clear()
 
     def close(self) -> None:
-        """Close every model that was made."""
+        """Close all models."""
         self.close_new_models()
         if "model" in self.__dict__:
             self.model.close()
-
-
-def max_difference(first: Values, second: Values) -> float:
-    """The largest difference of two rows; -inf is next to -inf."""
-    with np.errstate(invalid="ignore"):
-        return float(np.nan_to_num(np.abs(first - second), posinf=np.inf).max())
-
-
-def require_near(
-    subject: BackendUnderTest, expected: Values, got: Values, what: str, *, given: Any, cause: str
-) -> None:
-    """Two ways to the same numbers are as near as the backend's tolerance says.
-
-    :raises LawViolation: with `what` and `cause`, where they are not.
-    """
-    far = max_difference(expected, got)
-    if far > subject.tolerance:
-        at_most = f"differences of at most {subject.tolerance:g}"
-        raise LawViolation(what, given=given, expected=at_most, got=far, cause=cause)
-
-
-def logprob_distance(first: float, second: float) -> float:
-    """How far two log-probabilities are apart; -inf is next to -inf."""
-    return 0.0 if first == second else abs(first - second)
-
-
-def fits_context(model: Model, tokens: int) -> bool:
-    """Whether a context has room for so many tokens."""
-    limit = model.info.context_length
-    return limit is None or tokens <= limit
-
-
-def is_refused(call: Callable[[], Any]) -> bool:
-    """Whether bad input is refused by an error that says so."""
-    try:
-        call()
-    except InputError:
-        return True
-    return False

@@ -1,9 +1,8 @@
-"""Laws of manners: what a backend says of itself is true, errors are typed, the end is final."""
+"""Laws of behavior: the description is true, bad input is refused, and a closed model is closed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from autocog_core.errors import (
@@ -15,16 +14,21 @@ from autocog_core.errors import (
 )
 from autocog_core.hooks import manager
 from autocog_core.hooks.specs import CONTRACT_VERSION
-from autocog_core.testing.backend_under_test import BackendUnderTest, logprob_distance
+from autocog_core.model.model import Model
+from autocog_core.testing.backend_under_test import BackendUnderTest
+from autocog_core.testing.comparison import are_close, require_equal
 from autocog_core.testing.law import law
 from autocog_core.testing.law_errors import LawViolation, NotApplicableError
+
+#: Hooks that compute something; a backend needs one of them.
+COMPUTING_HOOKS = {"complete", "choose", "greedy_impl", "greedy_tree_impl"}
+MAX_TOLERANCE = 2
 
 
 @law()
 def description(subject: BackendUnderTest) -> None:
-    """What the backend says of itself is in range, and stays the same."""
-    model = subject.model
-    info = model.info
+    """The description of the backend has valid values, which do not change."""
+    info = subject.model.info
     size = info.vocabulary_size
     for field, tokens in (
         ("bos", () if info.bos is None else (info.bos,)),
@@ -34,112 +38,110 @@ def description(subject: BackendUnderTest) -> None:
         outside = [token for token in tokens if not 0 <= token < size]
         if outside:
             raise LawViolation(
-                f"info.{field} names a token outside the vocabulary",
+                f"info.{field} has an id outside the vocabulary",
                 expected=f"0..{size - 1}",
                 got=outside,
             )
-    wrong = {
-        "name": not info.name,
-        "vocabulary_size": size < 1,
-        "context_length": info.context_length is not None and info.context_length < 2,
-        "tolerance": not 0 <= info.tolerance <= 2,
-        "concurrency": info.max_concurrency < 1,
+    is_valid = {
+        "name": bool(info.name),
+        "vocabulary_size": size >= 1,
+        "context_length": info.context_length is None or info.context_length >= 2,
+        "tolerance": 0 <= info.tolerance <= MAX_TOLERANCE,
+        "max_concurrency": info.max_concurrency >= 1,
     }
-    for field, bad in wrong.items():
-        if bad:
-            raise LawViolation(f"info.{field} makes no sense", got=getattr(info, field))
+    for field, valid in is_valid.items():
+        if not valid:
+            raise LawViolation(f"info.{field} has an invalid value", got=getattr(info, field))
     if subject.new_model().info != info:
         raise LawViolation(
-            "another model of the same kind describes itself differently",
+            "another model of the same kind has another description",
             cause="times, addresses or counts in info.details",
         )
 
 
 @law()
 def fingerprint(subject: BackendUnderTest) -> None:
-    """Two models of the same kind have one fingerprint, and it is not empty."""
-    one, other = subject.model.info.fingerprint, subject.new_model().info.fingerprint
-    if not one:
+    """Two models of the same kind have the same fingerprint, which is not empty."""
+    expected, got = subject.model.info.fingerprint, subject.new_model().info.fingerprint
+    if not expected:
         raise LawViolation(
-            "there is no fingerprint",
-            cause="give BackendInfo a `compute_fingerprint`: a digest of weights, tokenizer, dtype",
+            "the backend has no fingerprint",
+            cause="set BackendInfo.compute_fingerprint: a digest of weights, tokenizer, dtype",
         )
-    if one != other:
-        raise LawViolation(
-            "the same model has two fingerprints",
-            expected=one,
-            got=other,
-            cause="hash() of strings, id(), times or paths in it",
-        )
+    require_equal(
+        expected,
+        got,
+        "the same model has two fingerprints",
+        cause="hash() of strings, id(), times or paths in it",
+    )
 
 
 @law()
 def capabilities(subject: BackendUnderTest) -> None:
-    """Every hook that is declared is there."""
-    info = subject.model.info
-    own = set(manager.hooks_of(subject.model.backend))
-    for name in info.capabilities or ():
-        if name not in own:
+    """The backend implements every capability that it declares."""
+    backend = subject.model.backend
+    hooks = set(manager.hooks_of(backend))
+    for capability in subject.model.info.capabilities or ():
+        if capability not in hooks:
             raise LawViolation(
-                "a capability is declared that the backend does not implement",
-                expected=sorted(own),
-                got=name,
+                "the backend does not implement a capability that it declares",
+                expected=sorted(hooks),
+                got=capability,
             )
-    if not own & {"complete", "choose", "greedy_impl", "greedy_tree_impl"}:
+    if not hooks & COMPUTING_HOOKS:
         raise LawViolation(
-            "nothing can be asked of it",
-            got=sorted(own),
+            "the backend has none of the hooks " + ", ".join(sorted(COMPUTING_HOOKS)),
+            got=sorted(hooks),
             cause="are the hooks marked with @hookimpl?",
         )
-    contract = getattr(type(subject.model.backend), "contract", None)
-    if contract != CONTRACT_VERSION:
-        raise LawViolation(
-            "the class does not declare the contract that core speaks",
-            expected=CONTRACT_VERSION,
-            got=contract,
-            cause="contract = CONTRACT_VERSION is missing (LM has it)",
-        )
+    require_equal(
+        CONTRACT_VERSION,
+        getattr(type(backend), "contract", None),
+        "the class does not declare the contract version of core",
+        cause="contract = CONTRACT_VERSION is missing (LM has it)",
+    )
 
 
 @law("rows")
 def unknown_ids_refused(subject: BackendUnderTest) -> None:
-    """Ids outside the vocabulary are refused, and the next call works."""
+    """Token ids outside the vocabulary are refused, and the next call works."""
     size = subject.model.info.vocabulary_size
     for token in (-1, size, size + 1000):
-        _refuses(subject, f"greedy([{token}])", InputError, partial(_greedy, subject, [token]))
+        _check_refusal(
+            subject,
+            f"greedy([{token}])",
+            InputError,
+            lambda token=token: subject.model.greedy([token]),  # type: ignore[misc]
+        )
 
 
 @law("rows")
 def empty_prompt(subject: BackendUnderTest) -> None:
-    """An empty prompt is refused where there is nothing to condition on."""
+    """An empty prompt is refused, unless the model adds BOS."""
     if subject.model.info.adds_bos:
         subject.model.greedy("")
         return
-    _refuses(subject, 'greedy("")', InputError, lambda: subject.model.greedy(""))
-
-
-def _greedy(subject: BackendUnderTest, tokens: list[int]) -> Any:
-    return subject.model.greedy(tokens)
+    _check_refusal(subject, 'greedy("")', InputError, lambda: subject.model.greedy(""))
 
 
 @law("rows", "tokens")
 def context_limit(subject: BackendUnderTest) -> None:
-    """The declared context is real: it can be filled, and what is longer is refused."""
-    limit = subject.fillable_limit()
-    tokens = subject.sequence_of_length(limit)
-    # What fails with few tokens as well is not the length's fault.
+    """A sequence of the declared context length works, and a longer one is refused."""
+    context = subject.fillable_context()
+    tokens = subject.sequence_of_length(context)
+    # A failure here has another cause than the length.
     subject.model.greedy(tokens[:2])
     try:
         subject.model.greedy(tokens)
     except Exception as error:
         raise LawViolation(
-            f"a sequence as long as the context fails: {type(error).__name__}: {error}",
-            given=f"{limit} tokens",
+            f"a sequence of the declared context length fails: {type(error).__name__}: {error}",
+            given=f"{context} tokens",
             cause="info.context_length is longer than what the engine can take",
         ) from error
-    _refuses(
+    _check_refusal(
         subject,
-        f"{limit + 1} tokens",
+        f"{context + 1} tokens",
         ContextOverflowError,
         lambda: subject.model.greedy([*tokens, tokens[-1]]),
     )
@@ -147,93 +149,96 @@ def context_limit(subject: BackendUnderTest) -> None:
 
 @law("completions", "tokens")
 def completion_context_limit(subject: BackendUnderTest) -> None:
-    """A completion that does not fit the context is refused, and the next one works."""
-    limit = subject.model.info.context_length
-    if limit is None:
-        raise NotApplicableError("no limit is declared")
-    _refuses(
+    """A completion that does not fit the context is refused, and the next call works."""
+    context = subject.model.info.context_length
+    if context is None:
+        raise NotApplicableError("no context length is declared")
+    _check_refusal(
         subject,
-        f"max_tokens={limit + 1}",
+        f"max_tokens={context + 1}",
         ContextOverflowError,
-        lambda: subject.model.complete(subject.prompts[0], max_tokens=limit + 1),
-        cause="get the ids by self.prompt_tokens(request): it refuses a prompt that, with "
-        "max_tokens to follow, does not fit the context",
+        lambda: subject.model.complete(subject.prompts[0], max_tokens=context + 1),
+        cause="get the ids from self.prompt_tokens(request): it refuses a prompt that does not "
+        "fit the context together with max_tokens",
     )
 
 
-def _refuses(
+def _check_refusal(
     subject: BackendUnderTest,
     given: str,
-    kind: type[AutocogError],
+    error_class: type[AutocogError],
     call: Callable[[], Any],
+    *,
     cause: str = "",
 ) -> None:
-    before = _works(subject)
+    """Check that a call is refused, and that it does not change later results."""
+    before = _sample_result(subject)
     try:
         call()
-    except kind:
+    except error_class:
         pass
     except Exception as error:
         raise LawViolation(
-            "bad input ends in the wrong error",
+            "bad input raises the wrong error",
             given=given,
-            expected=kind.__name__,
+            expected=error_class.__name__,
             got=f"{type(error).__name__}: {error}",
-            cause=cause or "raise autocog_core.errors, so that it is told apart from a mistake",
+            cause=cause or "raise an error of autocog_core.errors, which callers can distinguish",
         ) from error
     else:
         raise LawViolation(
-            "bad input is accepted", given=given, expected=kind.__name__, cause=cause
+            "bad input is accepted", given=given, expected=error_class.__name__, cause=cause
         )
-    after = _works(subject)
-    if not _alike(subject, before, after):
+    after = _sample_result(subject)
+    if not _are_same(subject, before, after):
         raise LawViolation(
-            "after an error, answers are others",
+            "after an error, results are different",
             given=given,
             expected=before,
             got=after,
-            cause="state is changed before the error is raised, and not set back",
+            cause="the backend changes its state before it raises the error: restore the state",
         )
 
 
-def _alike(subject: BackendUnderTest, before: Any, after: Any) -> bool:
-    if isinstance(before, str):
-        return bool(before == after)
-    # A choice has several tokens, each of which may be so far off.
-    return all(
-        logprob_distance(one, other) <= 20 * subject.tolerance
-        for one, other in zip(before, after, strict=True)
-    )
-
-
-def _works(subject: BackendUnderTest) -> Any:
-    """An answer that tells whether all is well."""
+def _sample_result(subject: BackendUnderTest) -> Any:
+    """Return the scores of two choices, or a short text, to compare before and after an error."""
     if subject.offers("choices"):
         scores = subject.model.choose(subject.prompts[0], subject.choices[:2]).scores
         return [score.logprob for score in scores]
     return subject.model.complete(subject.prompts[0], max_tokens=3, temperature=0).text
 
 
+def _are_same(subject: BackendUnderTest, before: Any, after: Any) -> bool:
+    if isinstance(before, str):
+        return bool(before == after)
+    return are_close(before, after, subject.choice_tolerance)
+
+
 @law()
 def closed_is_closed(subject: BackendUnderTest) -> None:
-    """Closing is final: a later call is refused, and closing again does nothing."""
+    """A closed model refuses calls, and closing it again does nothing."""
     model = subject.new_model()
-    if subject.offers("choices"):
-        call: Callable[[], Any] = lambda: model.choose(subject.prompts[0], subject.choices[:2])  # noqa: E731
-    else:
-        call = lambda: model.complete(subject.prompts[0], max_tokens=1)  # noqa: E731
     try:
-        call()
+        _call(subject, model)
     except CapabilityError as error:
         raise NotApplicableError(str(error)) from error
     model.close()
     try:
-        call()
+        _call(subject, model)
     except ClosedError:
         pass
     else:
-        raise LawViolation("a closed model answers", expected="ClosedError")
+        raise LawViolation("a call of a closed model works", expected="ClosedError")
     try:
         model.close()
     except Exception as error:
-        raise LawViolation(f"closing again fails: {error!r}", cause="close once only") from error
+        raise LawViolation(
+            f"closing a closed model fails: {error!r}", cause="the engine is released twice"
+        ) from error
+
+
+def _call(subject: BackendUnderTest, model: Model) -> None:
+    if subject.offers("choices"):
+        model.choose(subject.prompts[0], subject.choices[:2])
+    else:
+        model.complete(subject.prompts[0], max_tokens=1)

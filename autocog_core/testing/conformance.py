@@ -1,4 +1,4 @@
-"""All laws on one backend: what holds, what is broken, and what does not apply."""
+"""Check all laws on one backend."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from autocog_core.testing.law import LAWS, Law
 from autocog_core.testing.law_errors import Capability, LawViolation, NotApplicableError
 from autocog_core.types.backend_info import BackendInfo
 
-#: Where tokens are wrong, so is what comes after them: that is mended first.
+#: Basic laws first: if tokens or rows are wrong, most other laws fail too.
 _ORDER = (
     token_laws,
     special_token_laws,
@@ -46,13 +46,15 @@ LAWS.sort(key=lambda law: [module.__name__ for module in _ORDER].index(law.check
 Status = Literal["holds", "broken", "not offered", "not applicable"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LawResult:
-    """What came of one law.
+    """The result of checking one law.
 
-    :ivar why: why it does not apply; empty otherwise.
-    :ivar broken: how it is broken; None otherwise.
-    :ivar seconds: that the check took.
+    :ivar law: the law.
+    :ivar status: whether the backend passes it.
+    :ivar reason: why the law does not apply; empty otherwise.
+    :ivar violation: how the law is broken; None otherwise.
+    :ivar seconds: duration of the check.
     """
 
     law: Law
@@ -63,20 +65,30 @@ class LawResult:
 
 
 def conformance(subject: BackendUnderTest, laws: Sequence[Law] = LAWS) -> Iterator[LawResult]:
-    """Check laws, all of them unless told otherwise: one finding each, as they come."""
+    """Check laws one by one and yield each result.
+
+    :param subject: the backend.
+    :param laws: the laws to check; default: all.
+    """
     for law in laws:
-        begun = time.perf_counter()
-        status, reason, broken = _check_status(law, subject)
-        yield LawResult(law, status, reason, broken, time.perf_counter() - begun)
+        start = time.perf_counter()
+        status, reason, violation = _check_status(law, subject)
+        yield LawResult(
+            law=law,
+            status=status,
+            reason=reason,
+            violation=violation,
+            seconds=time.perf_counter() - start,
+        )
 
 
 def check(law: Law, subject: BackendUnderTest) -> None:
     """Check one law.
 
-    :raises LawViolation: if it does not hold.
-    :raises NotApplicableError: if it has nothing to say of this backend.
+    :raises LawViolation: if the law is broken.
+    :raises NotApplicableError: if it does not apply to this backend.
     """
-    missing = _missing(law, subject)
+    missing = _missing_capabilities(law, subject)
     if missing:
         raise NotApplicableError("not offered: " + ", ".join(missing))
     try:
@@ -87,12 +99,13 @@ def check(law: Law, subject: BackendUnderTest) -> None:
     except NotApplicableError:
         raise
     except ContextOverflowError as error:
-        limit = subject.model.info.context_length
-        if limit is not None and limit < MIN_FULL_CONTEXT:
-            raise NotApplicableError(f"a context of {limit} tokens is too short for it") from error
+        context = subject.model.info.context_length
+        if context is not None and context < MIN_FULL_CONTEXT:
+            reason = f"a context of {context} tokens is too short for this law"
+            raise NotApplicableError(reason) from error
         raise _failed_call(law, error) from error
     except CapabilityError as error:
-        # Of what the backend offers, it cannot do all: it says so.
+        # The backend declares that it does not support this request.
         raise NotApplicableError(str(error)) from error
     except Exception as error:
         raise _failed_call(law, error) from error
@@ -100,33 +113,39 @@ def check(law: Law, subject: BackendUnderTest) -> None:
         subject.close_new_models()
 
 
-def _missing(law: Law, subject: BackendUnderTest) -> list[Capability]:
-    """What the law needs and the backend does not offer.
+def _missing_capabilities(law: Law, subject: BackendUnderTest) -> list[Capability]:
+    """Return the capabilities that the law needs and the backend does not offer.
 
-    :raises LawViolation: if the backend cannot say what it is.
+    :raises LawViolation: if the backend cannot describe itself.
     """
-    model = subject.model
     try:
-        assert isinstance(model.info, BackendInfo), f"`describe` gives {type(model.info).__name__}"
-        return subject.missing(law.needs)
+        info = subject.model.info
+        if isinstance(info, BackendInfo):
+            return subject.missing(law.needs)
     except Exception as error:
         raise _failed_call(law, error) from error
+    raise _violation(law, f"`describe` returns {type(info).__name__}, not BackendInfo")
 
 
 def _failed_call(law: Law, error: Exception) -> LawViolation:
-    """A call that should have worked, and did not."""
+    """Return the violation for a call that should work and raised an error."""
     failure = f"{type(error).__name__}: {error}"
     if not isinstance(error, AutocogError):
         last = traceback.extract_tb(error.__traceback__)[-1]
         failure += f" ({last.name}, line {last.lineno})"
-    broken = LawViolation(f"a call fails: {failure}", failure=failure)
-    broken.law = law.name
-    return broken
+    return _violation(law, failure)
+
+
+def _violation(law: Law, failure: str) -> LawViolation:
+    violation = LawViolation(f"a call fails: {failure}", failure=failure)
+    violation.law = law.name
+    return violation
 
 
 def _check_status(law: Law, subject: BackendUnderTest) -> tuple[Status, str, LawViolation | None]:
+    """Return a result's status, reason and violation."""
     try:
-        if _missing(law, subject):
+        if _missing_capabilities(law, subject):
             return "not offered", "needs " + ", ".join(law.needs), None
         check(law, subject)
     except LawViolation as error:

@@ -1,4 +1,4 @@
-"""The laws as a pytest suite that a plugin runs by subclassing one class."""
+"""The laws as a pytest suite that a plugin runs with one subclass."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autocog_core.testing.texts import CHOICES, PROMPTS, TRICKY_TEXTS
 
 
 class BackendContractTests:
-    """Every law that a backend keeps, as a test each.
+    """A test for each law of backends.
 
     For pytest::
 
@@ -22,14 +22,14 @@ class BackendContractTests:
             def make(self) -> MyLM:
                 return MyLM(path="model.bin")
 
-    One model serves all tests of a class; laws that need another one make it. A law about what the
-    backend does not offer is skipped, and says so.
+    All tests of a class share one model; some laws make more models. A test is skipped, with the
+    reason, if its law does not apply to the backend.
 
-    :cvar prompts: texts that the model is asked; give your own where its vocabulary cannot write
-        these. All laws ask in their words.
-    :cvar choices: alternatives that it is asked for; give your own likewise.
-    :cvar tricky_texts: texts that must come back from their tokens.
-    :cvar max_context: contexts of more tokens are not filled to their end.
+    :cvar prompts: prompts for the model. Give your own if its vocabulary cannot express these. The
+        laws build all their texts from prompts and choices.
+    :cvar choices: choices for the model. Give your own for the same reason.
+    :cvar tricky_texts: texts that detokenization must restore.
+    :cvar max_context: laws do not fill a context of more tokens.
     """
 
     prompts: ClassVar[Sequence[str]] = PROMPTS
@@ -39,10 +39,12 @@ class BackendContractTests:
     _subject: ClassVar[BackendUnderTest | None] = None
 
     def make(self) -> Any:
-        """A backend, or a `Model` of one: a new one with every call."""
-        raise NotImplementedError(f"{type(self).__name__} has no `make`: it makes your backend")
+        """Return a backend, or a `Model` of one; a new one on every call."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has no method `make`: define it to return your backend"
+        )
 
-    #: Override it, if you can tell the numbers by other means: it takes a text and gives the
+    #: Override it if you can compute the numbers in another way. It takes a text, and returns the
     #: log-probability of each token of `model.encode(text)` but the first.
     reference_logprobs: Callable[[str], Sequence[float]] | None = None
 
@@ -54,7 +56,7 @@ class BackendContractTests:
             cls._subject = None
 
     def _check(self, law: Law) -> None:
-        # pytest makes an instance for each test: what is kept is kept on the class.
+        # pytest makes one instance per test, so the class holds the models.
         cls = type(self)
         if cls._subject is None:
             cls._subject = BackendUnderTest(
@@ -70,11 +72,12 @@ class BackendContractTests:
 
 
 def check_or_skip(law: Law, subject: BackendUnderTest) -> None:
-    """Check a law in a test of pytest's or unittest's, for suites with models of several kinds.
+    """Check a law inside a test of pytest or unittest.
 
-    :raises AssertionError: if it is broken. unittest.SkipTest: if it does not apply.
+    :raises AssertionError: if the law is broken.
+    :raises unittest.SkipTest: if it does not apply.
     """
-    # pytest is to show what is broken, and not how it was found out.
+    # pytest then shows the violation without the traceback of its check.
     __tracebackhide__ = True
     try:
         check(law, subject)
@@ -84,7 +87,7 @@ def check_or_skip(law: Law, subject: BackendUnderTest) -> None:
         raise AssertionError(str(error)) from error.__cause__
 
 
-def _test_of(law: Law) -> Callable[[BackendContractTests], None]:
+def _test_for(law: Law) -> Callable[[BackendContractTests], None]:
     def test(self: BackendContractTests) -> None:
         __tracebackhide__ = True
         self._check(law)
@@ -95,4 +98,4 @@ def _test_of(law: Law) -> Callable[[BackendContractTests], None]:
 
 
 for _law in LAWS:
-    setattr(BackendContractTests, f"test_{_law.name}", _test_of(_law))
+    setattr(BackendContractTests, f"test_{_law.name}", _test_for(_law))

@@ -1,53 +1,57 @@
-"""What is likely the matter with numbers that are wrong: known mistakes are tried on them."""
+"""Likely causes of wrong numbers: each known mistake is tested as an explanation."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from autocog_core.testing.backend_under_test import BackendUnderTest, logprob_distance
+from autocog_core.testing.backend_under_test import BackendUnderTest
+from autocog_core.testing.comparison import logprob_distance
 from autocog_core.types.token_tree import TreeQuery
 
 OFF_BY_ONE = "off by one"
 
 
 def diagnose_row(row: np.ndarray) -> str:
-    """Why an array is no distribution of log-probabilities."""
+    """Return why an array is not a distribution of log-probabilities."""
     values = np.asarray(row, dtype=np.float64)
     if np.isnan(values).any():
-        return "an overflow, of float16 say: compute the softmax in float32"
+        return "an overflow, for example of float16: compute the softmax in float32"
     if not np.isfinite(values).any():
         return "every token is impossible: an overflow of float16? compute the softmax in float32"
-    if (decimals := _rounded(values)) is not None:
-        return f"rounded to {decimals} decimals: give log-probabilities as they were computed"
+    if (decimals := _count_decimals(values)) is not None:
+        return f"rounded to {decimals} decimals: return unrounded log-probabilities"
     top = float(values.max())
     if _sums_to_one(values, np.exp(1.0)):
         return "" if top <= 0 else "rounding above 0: clip at 0"
     if _sums_to_one(-values, np.exp(1.0)):
         return "the sign: these are negative log-likelihoods, so negate them"
     if values.min() >= 0 and abs(values.sum() - 1) < 1e-2:
-        return "these are probabilities: take their natural logarithms"
+        return "these are probabilities: return their natural logarithms"
     for base in (2.0, 10.0):
         if _sums_to_one(values, base):
-            return f"logarithms to base {base:g}: give natural ones"
+            return f"logarithms to base {base:g}: return natural logarithms"
     if top > 0:
         return "these are raw logits: subtract their logsumexp (log_softmax)"
     if np.isneginf(values).any():
-        return "tokens were left out (a top-k, a mask, padding): normalise over all, unmasked"
+        return "tokens were left out (top-k, a mask, padding): normalise over all, unmasked"
     return "it is not normalised: subtract the logsumexp over the whole vocabulary"
 
 
-def _rounded(values: np.ndarray) -> int | None:
-    """To how many decimals log-probabilities that nearly sum to 1 are rounded."""
+def _count_decimals(values: np.ndarray) -> int | None:
+    """Return to how many decimals log-probabilities are rounded, or None if they are not."""
     finite = values[np.isfinite(values)]
     if finite.max() > 0 or abs(float(np.exp(finite).sum()) - 1) > 0.1:
         return None
-    # As exact as float32 has them.
-    exact = 1e-6 * np.maximum(1, np.abs(finite))
+    # The precision of float32.
+    precision = 1e-6 * np.maximum(1, np.abs(finite))
     return next(
-        (places for places in (1, 2, 3) if (np.abs(finite - finite.round(places)) < exact).all()),
+        (
+            decimals
+            for decimals in (1, 2, 3)
+            if (np.abs(finite - finite.round(decimals)) < precision).all()
+        ),
         None,
     )
 
@@ -58,26 +62,29 @@ def _sums_to_one(values: np.ndarray, base: float) -> bool:
 
 
 def diagnose_scores(
-    subject: BackendUnderTest, tokens: Sequence[int], begin: int, got: Sequence[float]
+    subject: BackendUnderTest, tokens: Sequence[int], start: int, got: Sequence[float]
 ) -> str:
-    """Why the scores of `tokens[begin:]` are not those that plain rows give."""
-    own = list(tokens[begin:])
-    if _near(subject, [-value for value in got], _read(subject, tokens, begin, 0)):
+    """Return why the scores `got` of `tokens[start:]` differ from those of plain rows."""
+    count = len(tokens) - start
+    if _explains(subject, [-value for value in got], _shifted_scores(subject, tokens, start, 0)):
         return "the sign: scores are negative log-likelihoods"
-    if len(got) == len(own) - 1 and _near(subject, got, _read(subject, tokens, begin + 1, 0)):
+    if len(got) == count - 1 and _explains(
+        subject, got, _shifted_scores(subject, tokens, start + 1, 0)
+    ):
         return "the first token is not scored"
-    if len(got) != len(own):
+    if len(got) != count:
         return ""
-    for shift, which in ((1, "next"), (-1, "previous")):
-        if _near(subject, got, _read(subject, tokens, begin, shift)):
-            return f"scores are those of the {which} position: {OFF_BY_ONE}"
-    info = subject.model.info
-    if info.bos is not None:
-        with_bos = [info.bos, *tokens]
-        if _near(subject, got, _read(subject, with_bos, begin + 1, 0)):
-            return "BOS is put before the sequence once more"
-        without = tokens[1:] if tokens[0] == info.bos and begin > 1 else None
-        if without and _near(subject, got, _read(subject, without, begin - 1, 0)):
+    for shift, position in ((1, "next"), (-1, "previous")):
+        if _explains(subject, got, _shifted_scores(subject, tokens, start, shift)):
+            return f"scores are those of the {position} position: {OFF_BY_ONE}"
+    bos = subject.model.info.bos
+    if bos is not None:
+        if _explains(subject, got, _shifted_scores(subject, [bos, *tokens], start + 1, 0)):
+            return "BOS is added a second time"
+        without_bos = tokens[1:] if tokens[0] == bos and start > 1 else None
+        if without_bos and _explains(
+            subject, got, _shifted_scores(subject, without_bos, start - 1, 0)
+        ):
             return "BOS is left out"
     return ""
 
@@ -89,81 +96,79 @@ def diagnose_tree(
     expected: Sequence[float],
     got: Sequence[float],
 ) -> str:
-    """Why the scores of a tree's nodes are not those that plain rows give.
+    """Return why the scores of a tree's nodes differ from those of plain rows.
 
-    :param paths: the tokens up to each node, with it; those of -1 are the prefix.
+    :param paths: the tokens from the start to each node, inclusive; those of -1 are the prefix.
     """
     tokens, parents = query.tokens.tolist(), query.parents.tolist()
     nodes = range(len(tokens))
-    wrong = [
+    wrong_nodes = [
         node for node in nodes if logprob_distance(expected[node], got[node]) > subject.tolerance
     ]
 
-    def after(sequence: Sequence[int], node: int) -> float:
+    def score_after(sequence: Sequence[int], node: int) -> float:
         return subject.logprob(sequence, tokens[node]) if sequence else np.nan
 
-    for cause, read in (
+    for cause, scores in (
         (
             f"scores are those of the next position: {OFF_BY_ONE}",
-            [after(paths[node], node) for node in nodes],
+            [score_after(paths[node], node) for node in nodes],
         ),
         (
             f"scores are those of the previous position: {OFF_BY_ONE}",
-            [after(paths[parents[node]][:-1], node) for node in nodes],
+            [score_after(paths[parents[node]][:-1], node) for node in nodes],
         ),
         (
-            "every node is scored as if it came right after the prefix: `parents` are ignored",
-            [after(query.prefix, node) for node in nodes],
+            "every node is scored as if it followed the prefix: `parents` are ignored",
+            [score_after(query.prefix, node) for node in nodes],
         ),
     ):
-        # One number may be right by chance: the mistake is to explain them all.
-        if _near(subject, got, read):
+        # A single number may match by chance, so the mistake must explain all of them.
+        if _explains(subject, got, scores):
             return cause
     same_token = [[n for n in nodes if tokens[n] == token] for token in tokens]
     values = [[expected[other] for other in same_token[node]] for node in nodes]
     rows = [
-        [after(paths[other], node) for other in (same_token[parent] if parent >= 0 else ())]
+        [score_after(paths[other], node) for other in (same_token[parent] if parent >= 0 else ())]
         for node, parent in enumerate(parents)
     ]
-    for others in (values, rows):
-        if len(wrong) > 1 and all(_among(subject, got[node], others[node]) for node in wrong):
+    for candidates in (values, rows):
+        if len(wrong_nodes) > 1 and all(
+            _is_among(subject, got[node], candidates[node]) for node in wrong_nodes
+        ):
             return (
-                "rows are kept by token id rather than by node: the same token stands at several "
-                "nodes, each with a path of its own"
+                "rows are stored by token id rather than by node: the same token is at several "
+                "nodes, each with another path"
             )
-    return "a node sees tokens that are not on its path: its siblings?"
+    return "a node sees tokens that are not on its path, for example its siblings"
 
 
-def _read(
-    subject: BackendUnderTest, tokens: Sequence[int], begin: int, shift: int
+def _shifted_scores(
+    subject: BackendUnderTest, tokens: Sequence[int], start: int, shift: int
 ) -> list[float] | None:
-    """The scores of `tokens[begin:]`, read `shift` positions too late."""
-    found = []
-    for place in range(begin, len(tokens)):
-        length = place + shift
-        if not 0 < length <= len(tokens):
-            # Nothing is there: it cannot have been read, and whatever was counts as right.
-            found.append(np.nan)
-            continue
-        found.append(subject.logprob(tokens[:length], tokens[place]))
-    return found if not all(map(np.isnan, found)) else None
+    """Return the scores of `tokens[start:]` as read `shift` positions too late.
+
+    A position outside the sequence has NaN, which matches every number; None if all are outside.
+    """
+    scores = []
+    for position in range(start, len(tokens)):
+        length = position + shift
+        is_inside = 0 < length <= len(tokens)
+        scores.append(subject.logprob(tokens[:length], tokens[position]) if is_inside else np.nan)
+    return scores if not all(map(np.isnan, scores)) else None
 
 
-def _among(subject: BackendUnderTest, got: float, values: Sequence[float]) -> bool:
+def _is_among(subject: BackendUnderTest, got: float, values: Sequence[float]) -> bool:
     return any(logprob_distance(got, value) <= subject.tolerance for value in values)
 
 
-def _near(subject: BackendUnderTest, got: Sequence[float], read: Sequence[float] | None) -> bool:
-    if read is None or len(got) != len(read):
+def _explains(
+    subject: BackendUnderTest, got: Sequence[float], scores: Sequence[float] | None
+) -> bool:
+    """Return whether the scores of a mistake equal `got`; NaN equals every number."""
+    if scores is None or len(got) != len(scores):
         return False
     return all(
-        bool(np.isnan(other)) or logprob_distance(one, other) <= subject.tolerance
-        for one, other in zip(got, read, strict=True)
+        bool(np.isnan(score)) or logprob_distance(value, score) <= subject.tolerance
+        for value, score in zip(got, scores, strict=True)
     )
-
-
-def describe_type(value: Any) -> str:
-    """What came in place of an array, for messages."""
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype} {value.shape}"
-    return type(value).__name__

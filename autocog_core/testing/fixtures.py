@@ -1,6 +1,6 @@
 """A pytest plugin for tests of programs: models without weights, and a marker for real ones.
 
-In the root `conftest.py` of the tests: `pytest_plugins = ["autocog_core.testing.fixtures"]`.
+Add it to your root `conftest.py`: `pytest_plugins = ["autocog_core.testing.fixtures"]`.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ MARKER = "real_model: needs a model with weights; run with --real-models"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--real-models`, and `--record MODEL`."""
+    """Add the options `--real-models` and `--record MODEL`."""
     group = parser.getgroup("autocog")
     group.addoption("--real-models", action="store_true", help="run tests marked real_model")
     group.addoption(
-        "--record", metavar="MODEL", help="record anew what `replayed` answers, from this model"
+        "--record", metavar="MODEL", help="record answers of this model for `replayed_model`"
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker `real_model`."""
     config.addinivalue_line("markers", MARKER)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what needs a real model, unless it is asked for."""
+    """Skip tests that need a real model, unless `--real-models` is given."""
     if config.getoption("--real-models"):
         return
     for item in items:
@@ -44,35 +44,37 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def table_model() -> Iterator[Callable[..., Model]]:
-    """Return a function that makes a model of rows: `table_model({"so far": {"next": 0.9}})`."""
+    """Return a function that makes a model from rows.
+
+    For example, `table_model({"text so far": {"next": 0.9}})`.
+    """
     with ExitStack() as stack:
 
-        def made(rows: Mapping[str, Mapping[str, float]], **options: Any) -> Model:
+        def make(rows: Mapping[str, Mapping[str, float]], **options: Any) -> Model:
             return stack.enter_context(Model(TableLM(rows=rows, **options)))
 
-        yield made
+        yield make
 
 
 @pytest.fixture
 def replayed_model(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Model]]:
-    """Opens recordings beside the test's file: `replayed("triage.jsonl.gz")`.
+    """Return a function that opens a recording in the folder of the test.
 
-    With `--record MODEL` the model of that name in autocog.toml answers, and is recorded.
+    For example, `replayed_model("triage.jsonl.gz")`. With `--record MODEL`, the function records
+    the answers of that model of autocog.toml instead.
     """
     name = request.config.getoption("--record")
     with ExitStack() as stack:
 
-        def opened(file: str) -> Model:
+        def open_recording(file: str) -> Model:
             path = request.path.parent / file
             if name is None:
                 return stack.enter_context(load(backend="replay", options={"path": str(path)}))
-            return stack.enter_context(_recorded(name, path))
+            return stack.enter_context(_recording_model(name, path))
 
-        yield opened
+        yield open_recording
 
 
-def _recorded(name: str, path: Path) -> Model:
-    loaded = load(name)
-    return Model(
-        loaded.backend, wrappers=[Record(path=path)], name=loaded.name, on_close=loaded.close
-    )
+def _recording_model(name: str, path: Path) -> Model:
+    model = load(name)
+    return Model(model.backend, wrappers=[Record(path=path)], name=model.name, on_close=model.close)

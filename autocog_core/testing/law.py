@@ -1,4 +1,4 @@
-"""What a law is: a promise that every backend keeps, how to check it, and how it is broken."""
+"""A law: a rule that every backend must pass, and the function that checks it."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from autocog_core.testing.law_errors import (
-    Capability,
-)
+from autocog_core.testing.law_errors import Capability
 
 if TYPE_CHECKING:
     from autocog_core.testing.backend_under_test import BackendUnderTest
 
-
 Check = Callable[["BackendUnderTest"], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Law:
-    """A promise of backends.
+    """A rule that every backend must pass.
 
-    :ivar name: of the function that checks it. `title`: the promise in a sentence.
-    :ivar needs: what a backend must offer; none: every backend must keep it.
+    :ivar name: the name of the function that checks it.
+    :ivar title: the rule in one sentence.
+    :ivar needs: what a backend must offer for the law to apply; empty: it applies to all.
+    :ivar check: raises `LawViolation` or `NotApplicableError`.
     """
 
     name: str
@@ -32,20 +31,20 @@ class Law:
 
     @property
     def kind(self) -> str:
-        """Basic ones are for every backend, optional ones for those that offer what they need."""
+        """Whether the law is "basic", for every backend, or "optional"."""
         return "optional" if self.needs else "basic"
 
 
-#: All of them, in the order in which they are checked.
+#: All laws, in the order in which they are checked.
 LAWS: list[Law] = []
 
 
 def law(*needs: Capability) -> Callable[[Check], Check]:
-    """Make a law of a function, whose docstring's first line is the promise."""
+    """Register the decorated function as a law; the first line of its docstring is the title."""
 
-    def made(check: Check) -> Check:
+    def register(check: Check) -> Check:
         title = (check.__doc__ or check.__name__).strip().splitlines()[0].rstrip(".")
-        LAWS.append(Law(check.__name__, title, needs, check))
+        LAWS.append(Law(name=check.__name__, title=title, needs=needs, check=check))
         return check
 
-    return made
+    return register

@@ -1,36 +1,30 @@
-"""How a law says that it does not hold, or does not apply."""
+"""Errors that a law's check raises: the law is broken, or it does not apply."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    pass
-
-
-#: What a backend must offer for a law to be about it; see `BackendUnderTest.offers`.
+#: What a backend must offer for a law to apply; see `BackendUnderTest.offers`.
 Capability = Literal[
     "tokens", "rows", "trees", "scores", "choices", "completions", "vocabulary", "chat"
 ]
 
 
-class LawViolation(AssertionError):  # noqa: N818 - a violation is no fault of the program
-    """A law that does not hold.
+class LawViolation(AssertionError):  # noqa: N818 - the program is correct; a backend is not
+    """A law that a backend breaks.
 
-    :ivar law: its name.
-    :ivar what: what is wrong.
-    :ivar given: the smallest input that shows it.
-    :ivar expected: what should have come; empty where `what` says it all.
-    :ivar got: what came; empty where `what` says it all.
-    :ivar cause: what is likely the matter; empty where there is no guess.
-    :ivar failure: the error of a call that should have worked; empty where none failed.
+    :ivar law: name of the law.
+    :ivar problem: what is wrong.
+    :ivar given: the smallest input that shows the problem.
+    :ivar expected: the correct result; empty if `problem` already says it.
+    :ivar got: the actual result; empty if `problem` already says it.
+    :ivar cause: the likely cause; empty if there is no guess.
+    :ivar failure: the error of a call that should work; empty if no call failed.
     """
 
     def __init__(
         self,
-        what: str,
+        problem: str,
         *,
         given: Any = None,
         expected: Any = None,
@@ -39,11 +33,11 @@ class LawViolation(AssertionError):  # noqa: N818 - a violation is no fault of t
         failure: str = "",
     ) -> None:
         self.law = ""
-        self.problem = what
+        self.problem = problem
         self.given, self.expected, self.got = map(_shorten, (given, expected, got))
         self.cause = cause
         self.failure = failure
-        super().__init__(what)
+        super().__init__(problem)
 
     def __str__(self) -> str:
         lines = [f'the law "{self.law}" is broken: {self.problem}']
@@ -55,21 +49,11 @@ class LawViolation(AssertionError):  # noqa: N818 - a violation is no fault of t
 
 
 class NotApplicableError(Exception):
-    """A law that has nothing to say of this backend: why."""
+    """A law does not apply to this backend; the message is the reason."""
 
 
-@contextmanager
-def given(text: Any) -> Iterator[None]:
-    """Name the input in whatever is broken inside."""
-    try:
-        yield
-    except LawViolation as error:
-        error.given = error.given or _shorten(text)
-        raise
-
-
-def _shorten(value: Any, most: int = 200) -> str:
+def _shorten(value: Any, max_length: int = 200) -> str:
     if value is None:
         return ""
     text = f"{value:.6g}" if isinstance(value, float) else repr(value)
-    return text if len(text) <= most else f"{text[: most - 20]} ... {text[-16:]}"
+    return text if len(text) <= max_length else f"{text[: max_length - 20]} ... {text[-16:]}"

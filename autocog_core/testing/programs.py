@@ -1,113 +1,128 @@
-"""Checks of what a program or a choice came to, for tests: each says what came instead."""
+"""Assertions on the results of programs and choices; each failure shows the actual result."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autocog_core.types.choice import ChoiceScores
 from autocog_core.types.thought_tree import ThoughtNode, ThoughtTree
 
+#: Failure messages list at most this many choices, the likeliest ones.
+MAX_LISTED_CHOICES = 10
+
 
 def assert_choice(
     tree: ThoughtTree, name: str, expected: str, *, min_prob: float = 0.0, visit: int = 0
 ) -> None:
-    """The best path chose `expected` at an action, with a share of at least `min_prob` there.
+    """Check that the best path chose `expected` at an action.
 
-    :param name: the action's uid, or the field that its text goes to.
-    :param expected: blanks around it do not count.
-    :param visit: which of several visits on the path; -1 is the last.
-    :raises AssertionError: with the shares of all that could be chosen.
+    :param tree: the result of a run.
+    :param name: the action's uid, or the field of its text.
+    :param expected: the text of the choice; blanks around it are ignored.
+    :param min_prob: the minimum probability of the choice.
+    :param visit: index of the visit on the path; -1 is the last one.
+    :raises AssertionError: with the probabilities of all choices.
     """
-    node = _found(tree, name, visit)
-    siblings = [tree.nodes[other] for other in tree.children[node.parent]]
-    shares = {each.text: each.prob for each in siblings if each.uid == node.uid}
-    _check(name, node.text, shares, expected, min_prob)
+    node = _find_node(tree, name, visit)
+    siblings = [tree.nodes[child] for child in tree.children[node.parent]]
+    probs = {sibling.text: sibling.prob for sibling in siblings if sibling.uid == node.uid}
+    _check_choice(name, node.text, probs, expected, min_prob)
 
 
 def assert_chosen(scores: ChoiceScores, expected: str, *, min_prob: float = 0.0) -> None:
-    """`expected` is the choice, with a share of at least `min_prob`.
+    """Check that `expected` is the choice.
 
-    :raises AssertionError: with the shares of all choices.
+    :param scores: the result of `choose`.
+    :param expected: the text of the choice; blanks around it are ignored.
+    :param min_prob: the minimum probability of the choice.
+    :raises AssertionError: with the probabilities of all choices.
     """
-    shares = {score.choice: score.prob for score in scores.scores}
-    _check("choice", scores.choice, shares, expected, min_prob)
+    probs = {score.choice: score.prob for score in scores.scores}
+    _check_choice("choice", scores.choice, probs, expected, min_prob)
 
 
 def assert_text(tree: ThoughtTree, name: str, pattern: str, *, visit: int = 0) -> None:
-    """The whole text of an action on the best path matches a regular expression.
+    """Check that the whole text of an action on the best path matches a regular expression.
 
+    :param tree: the result of a run.
+    :param name: the action's uid, or the field of its text.
+    :param pattern: the regular expression.
+    :param visit: index of the visit on the path; -1 is the last one.
     :raises AssertionError: with the text.
     """
-    node = _found(tree, name, visit)
+    node = _find_node(tree, name, visit)
     if re.fullmatch(pattern, node.text, re.DOTALL) is None:
         raise AssertionError(f"{name}: {node.text!r} does not match {pattern!r}")
 
 
 def assert_record(tree: ThoughtTree, expected: Mapping[str, str | Sequence[str]]) -> None:
-    """The best path's record has these fields with these texts; it may have others.
+    """Check that fields of the best path have these texts; it may have other fields.
 
+    :param tree: the result of a run.
+    :param expected: the text, or texts, of each field; blanks around them are ignored.
     :raises AssertionError: with every field that differs.
     """
     fields = tree.fields
-    wrong = [
+    errors = [
         f"{name}: expected {text!r}, got {fields.get(name, 'no such field')!r}"
         for name, text in expected.items()
-        if _bare(fields.get(name)) != _bare(text)
+        if _strip(fields.get(name)) != _strip(text)
     ]
-    if wrong:
-        raise AssertionError("; ".join(wrong))
+    if errors:
+        raise AssertionError("; ".join(errors))
 
 
 def assert_path(tree: ThoughtTree, uids: Sequence[str]) -> None:
-    """The best path goes through these actions, one after the other.
+    """Check that the best path visits exactly these actions, in this order.
 
-    :raises AssertionError: with the path that it takes.
+    :param tree: the result of a run.
+    :param uids: the uids of the actions.
+    :raises AssertionError: with the actual path.
     """
-    taken = [node.uid for node in tree.best().nodes]
-    if taken != list(uids):
-        raise AssertionError(f"expected {' > '.join(uids)}, got {' > '.join(taken)}")
+    visited = [node.uid for node in tree.best().nodes]
+    if visited != list(uids):
+        raise AssertionError(f"expected {' > '.join(uids)}, got {' > '.join(visited)}")
 
 
 def assert_exact(tree: ThoughtTree) -> None:
-    """Every number on the best path is the model's own.
+    """Check that all numbers on the best path are the model's own log-probabilities.
 
-    :raises AssertionError: with the nodes that are not, and why.
+    :param tree: the result of a run.
+    :raises AssertionError: with the other nodes, and the reason of each.
     """
-    wrong = [f"{node.uid}: {node.reason}" for node in tree.best().nodes if not node.exact]
-    if wrong:
-        raise AssertionError("not exact: " + "; ".join(wrong))
+    inexact = [f"{node.uid}: {node.reason}" for node in tree.best().nodes if not node.exact]
+    if inexact:
+        raise AssertionError("not exact: " + "; ".join(inexact))
 
 
-def _found(tree: ThoughtTree, name: str, visit: int) -> ThoughtNode:
+def _find_node(tree: ThoughtTree, name: str, visit: int) -> ThoughtNode:
     path = tree.best()
-    named = [node for node in path.nodes if name in (node.uid, node.name)]
+    visits = [node for node in path.nodes if name in (node.uid, node.name)]
     try:
-        return named[visit]
+        return visits[visit]
     except IndexError:
-        known = ", ".join(dict.fromkeys(node.uid for node in path.nodes))
+        uids = ", ".join(dict.fromkeys(node.uid for node in path.nodes))
         raise AssertionError(
-            f"{name}: visited {len(named)} times on the best path, which goes through {known}"
+            f"{name}: visited {len(visits)} times on the best path, which goes through {uids}"
         ) from None
 
 
-def _check(
-    name: str, got: str, shares: Mapping[str, float], expected: str, min_prob: float
+def _check_choice(
+    name: str, got: str, probs: Mapping[str, float], expected: str, min_prob: float
 ) -> None:
-    share = sum(share for text, share in shares.items() if text.strip() == expected.strip())
-    if got.strip() == expected.strip() and share >= min_prob:
+    prob = sum(prob for text, prob in probs.items() if text.strip() == expected.strip())
+    if got.strip() == expected.strip() and prob >= min_prob:
         return
-    told = ", ".join(f"{text.strip()!r} {share:.4f}" for text, share in _ranked(shares.items()))
-    least = f" with at least {min_prob:g}" if min_prob else ""
-    raise AssertionError(f"{name}: expected {expected!r}{least}, got {told}")
+    likeliest = sorted(probs.items(), key=lambda item: -item[1])[:MAX_LISTED_CHOICES]
+    choices = ", ".join(f"{text.strip()!r} {prob:.4f}" for text, prob in likeliest)
+    minimum = f" with at least {min_prob:g}" if min_prob else ""
+    raise AssertionError(f"{name}: expected {expected!r}{minimum}, got {choices}")
 
 
-def _ranked(shares: Iterable[tuple[str, float]]) -> list[tuple[str, float]]:
-    return sorted(shares, key=lambda each: -each[1])[:10]
-
-
-def _bare(text: Any) -> Any:
+def _strip(text: Any) -> Any:
+    """Return a field's text, or its texts, without blanks around them."""
     if isinstance(text, str):
         return text.strip()
-    return None if text is None else [each.strip() for each in text]
+    return None if text is None else [item.strip() for item in text]

@@ -1,139 +1,139 @@
-"""Laws of rows: what `greedy_impl` answers."""
+"""Laws of rows: the hook `greedy_impl`."""
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from autocog_core.testing.backend_under_test import BackendUnderTest, max_difference, require_near
-from autocog_core.testing.diagnosis import OFF_BY_ONE, describe_type, diagnose_row
+from autocog_core.testing.backend_under_test import BackendUnderTest
+from autocog_core.testing.comparison import (
+    Row,
+    are_close,
+    max_difference,
+    require_close,
+    round_values,
+)
+from autocog_core.testing.diagnosis import OFF_BY_ONE, diagnose_row
 from autocog_core.testing.law import law
-from autocog_core.testing.law_errors import LawViolation, NotApplicableError, given
+from autocog_core.testing.law_errors import LawViolation, NotApplicableError
 
-#: How far a row's probabilities may be from 1 together.
-WITHIN = 1e-3
+#: The allowed distance from 1 of the sum of a row's probabilities.
+SUM_TOLERANCE = 1e-3
 
 
 @law("rows")
 def distribution(subject: BackendUnderTest) -> None:
-    """A row is float32 (V,), at most 0, and its probabilities sum to 1."""
-    size = subject.model.info.vocabulary_size
-    for prompt in subject.prompts:
-        row = subject.raw_row(subject.encode_prompt(prompt))
-        with given(prompt):
-            _check_row(row, size)
+    """A row is a float32 distribution of log-probabilities over the vocabulary."""
+    for prompt, tokens in subject.encoded_prompts():
+        _check_row(prompt, subject.raw_row(tokens), subject.model.info.vocabulary_size)
 
 
-def _check_row(row: object, size: int) -> None:
+def _check_row(prompt: str, row: object, size: int) -> None:
     if not isinstance(row, np.ndarray) or row.shape != (size,):
         raise LawViolation(
             "a row has the wrong shape",
+            given=prompt,
             expected=f"float32 ({size},)",
-            got=describe_type(row),
-            cause="info.vocabulary_size is not the width of the model's logits, or more than the "
-            "last position is returned",
+            got=_describe_type(row),
+            cause="info.vocabulary_size is not the width of the model's logits, or the hook "
+            "returns more than the last position",
         )
     if row.dtype != np.float32:
         raise LawViolation(
             "a row has the wrong type",
+            given=prompt,
             expected="float32",
             got=str(row.dtype),
             cause="convert it: row.astype(numpy.float32), after a softmax in at least float32",
         )
+    problem, expected, got = _find_value_error(row)
+    if problem:
+        cause = diagnose_row(row)
+        raise LawViolation(problem, given=prompt, expected=expected, got=got, cause=cause)
+
+
+def _find_value_error(row: Row) -> tuple[str, Any, float]:
+    """Return what is wrong with a row's values, the correct and the actual value; or empty."""
+    top = float(row.max())
     if np.isnan(row).any() or np.isposinf(row).any():
-        raise LawViolation(
-            "a row holds NaN or +inf",
-            expected="numbers, or -inf",
-            got=float(row.max()),
-            cause=diagnose_row(row),
-        )
-    if row.max() > 0:
-        raise LawViolation(
-            "a log-probability is above 0",
-            expected="at most 0",
-            got=float(row.max()),
-            cause=diagnose_row(row),
-        )
+        return "a row contains NaN or +inf", "numbers, or -inf", top
+    if top > 0:
+        return "a log-probability is above 0", "at most 0", top
     total = float(np.exp(row.astype(np.float64)).sum())
-    if abs(total - 1) > WITHIN:
-        raise LawViolation(
-            "the probabilities of a row do not sum to 1",
-            expected=1.0,
-            got=total,
-            cause=diagnose_row(row),
-        )
+    if abs(total - 1) > SUM_TOLERANCE:
+        return "the probabilities of a row do not sum to 1", 1.0, total
+    return "", None, top
+
+
+def _describe_type(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {value.shape}"
+    return type(value).__name__
 
 
 @law("rows")
 def determinism(subject: BackendUnderTest) -> None:
-    """The same sequence has the same row, whenever it is asked for."""
-    model = subject.model
-    for prompt in subject.prompts:
-        tokens = subject.encode_prompt(prompt)
-        rows = [model.greedy(tokens).copy() for _ in range(3)]
-        for one, other in pairwise(rows):
-            require_near(
-                subject,
-                one,
-                other,
-                "asked again, a row is another",
+    """The same sequence has the same row in every call."""
+    for prompt, tokens in subject.encoded_prompts():
+        rows = [subject.model.greedy(tokens).copy() for _ in range(3)]
+        for row, repeated in pairwise(rows):
+            require_close(
+                row,
+                repeated,
+                "a repeated call returns another row",
+                tolerance=subject.tolerance,
                 given=prompt,
-                cause="dropout (model.eval()), sampling, or state left over from the call before",
+                cause="dropout (model.eval()), sampling, or state of the previous call",
             )
 
 
 @law("rows")
-def rows_can_be_overwritten(subject: BackendUnderTest) -> None:
-    """A row that was handed out is not changed by later calls."""
-    model = subject.model
-    tokens = subject.encode_prompt(subject.prompts[-1])
-    row = subject.raw_row(tokens)
+def returned_rows_stay_unchanged(subject: BackendUnderTest) -> None:
+    """A later call does not change a row that was returned before."""
+    prompt = subject.prompts[-1]
+    row = subject.raw_row(subject.encode_prompt(prompt))
     before = np.array(row)
-    for prompt in subject.prompts[:-1]:
-        model.greedy(subject.encode_prompt(prompt))
+    for other in subject.prompts[:-1]:
+        subject.model.greedy(subject.encode_prompt(other))
     if max_difference(before, np.asarray(row)) > 0:
         raise LawViolation(
-            "a later call has changed a row",
-            given=subject.prompts[-1],
+            "a later call changes a returned row",
+            given=prompt,
             cause="it is a view of the engine's own buffer: return a copy",
         )
 
 
 @law("rows")
 def matches_reference(subject: BackendUnderTest) -> None:
-    """The log-probabilities are those that the author's own reference gives."""
+    """The log-probabilities are those of the author's reference."""
     if subject.reference is None:
-        raise NotApplicableError("no reference is given")
-    model = subject.model
-    for prompt in subject.prompts:
-        tokens = subject.encode_prompt(prompt)
+        raise NotApplicableError("the author gives no reference")
+    for prompt, tokens in subject.encoded_prompts():
         expected = [float(value) for value in subject.reference(prompt)]
         got = [
-            float(model.greedy(tokens[:place])[tokens[place]]) for place in range(1, len(tokens))
+            float(subject.model.greedy(tokens[:end])[tokens[end]]) for end in range(1, len(tokens))
         ]
-        far = [
-            place
-            for place, (one, other) in enumerate(zip(expected, got, strict=False))
-            if abs(one - other) > subject.tolerance
-        ]
-        if len(expected) != len(got) or far:
+        if not are_close(expected, got, subject.tolerance):
             raise LawViolation(
-                "the log-probabilities of a text are not the reference's",
+                "the log-probabilities of a text differ from the reference",
                 given=prompt,
-                expected=[round(value, 4) for value in expected],
-                got=[round(value, 4) for value in got],
-                cause=_against_reference(expected, got, subject.tolerance),
+                expected=round_values(expected),
+                got=round_values(got),
+                cause=_diagnose_reference(expected, got, subject.tolerance),
             )
 
 
-def _against_reference(expected: list[float], got: list[float], tolerance: float) -> str:
+def _diagnose_reference(expected: list[float], got: list[float], tolerance: float) -> str:
     if len(expected) != len(got):
         return "the reference scores other tokens: it must score all but the first of model.encode"
-    if all(abs(a + b) <= tolerance for a, b in zip(expected, got, strict=True)):
-        return "the sign: one of the two gives negative log-likelihoods"
-    for which, one, other in (("next", expected[1:], got[:-1]), ("previous", expected, got[1:])):
-        pairs = list(zip(one, other, strict=False))
-        if pairs and all(abs(a - b) <= tolerance for a, b in pairs):
-            return f"scores are those of the {which} position: {OFF_BY_ONE}"
+    if are_close([-value for value in expected], got, tolerance):
+        return "the sign: either the reference or the backend returns negative log-likelihoods"
+    for position, first, second in (
+        ("next", expected[1:], got[:-1]),
+        ("previous", expected[:-1], got[1:]),
+    ):
+        if first and are_close(first, second, tolerance):
+            return f"scores are those of the {position} position: {OFF_BY_ONE}"
     return "other weights, another precision, or another tokenization of the same text"

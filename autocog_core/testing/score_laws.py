@@ -1,12 +1,18 @@
-"""Laws of scores: what `choose` answers, by core's token tree or by the backend's own means."""
+"""Laws of choice scores: `choose` of core, or the hook `choose` of the backend."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from autocog_core.errors import CapabilityError
-from autocog_core.testing.backend_under_test import BackendUnderTest, logprob_distance
+from autocog_core.testing.backend_under_test import BackendUnderTest
+from autocog_core.testing.comparison import (
+    are_close,
+    logprob_distance,
+    require_equal,
+    round_values,
+)
 from autocog_core.testing.diagnosis import diagnose_scores
 from autocog_core.testing.law import law
 from autocog_core.testing.law_errors import LawViolation, NotApplicableError
@@ -15,84 +21,73 @@ from autocog_core.types.choice import ChoiceScore, ChoiceScores
 
 @law("choices", "tokens")
 def boundary(subject: BackendUnderTest) -> None:
-    """A choice is scored by the tokens that prompt and choice have together."""
-    for prompt in subject.prompts:
-        result = exact_scores(subject, prompt, subject.choices)
+    """A choice is scored by the tokens of prompt and choice together."""
+    for prompt, result in _scored_prompts(subject):
         base = _base_length(subject, prompt, result)
         for score in result.scores:
-            joint = subject.model.encode(prompt + score.choice)
-            if tuple(joint[base:]) != tuple(score.tokens):
-                raise LawViolation(
-                    "a choice is scored by other tokens than the text would have",
-                    given=(prompt, score.choice),
-                    expected=tuple(joint[base:]),
-                    got=tuple(score.tokens),
-                    cause="prompt and choice are tokenized apart",
-                )
+            require_equal(
+                tuple(subject.model.encode(prompt + score.choice)[base:]),
+                tuple(score.tokens),
+                "a choice is scored by other tokens than prompt and choice have together",
+                given=(prompt, score.choice),
+                cause="prompt and choice are tokenized apart",
+            )
 
 
 @law("choices", "tokens")
 def choice_tokens_spell_choice(subject: BackendUnderTest) -> None:
-    """The decided tokens spell the choice: no blank is lost, none is added."""
-    for prompt in subject.prompts:
-        result = exact_scores(subject, prompt, subject.choices)
+    """The scored tokens of a choice spell the choice, with all its blanks."""
+    for prompt, result in _scored_prompts(subject):
         for score in result.scores:
-            spelled = subject.model.detokenize_bytes(score.tokens)
             expected = subject.normalize(result.healed_text + score.choice).encode()
-            if spelled != expected:
-                raise LawViolation(
-                    "the tokens of a choice spell something else",
-                    given=(prompt, score.choice),
-                    expected=expected,
-                    got=spelled,
-                    cause="choices are stripped before they are scored"
-                    if spelled.strip() == expected.strip()
-                    else "",
-                )
+            got = subject.model.detokenize_bytes(score.tokens)
+            is_stripped = got.strip() == expected.strip()
+            require_equal(
+                expected,
+                got,
+                "the tokens of a choice spell another text",
+                given=(prompt, score.choice),
+                cause="choices are stripped before they are scored" if is_stripped else "",
+            )
 
 
 @law("choices", "scores", "tokens")
 def chain_rule(subject: BackendUnderTest) -> None:
-    """A choice's score is the sum of its tokens' log-probabilities, each read before its token."""
-    model = subject.model
-    for prompt in subject.prompts:
-        result = exact_scores(subject, prompt, subject.choices)
+    """The score of a choice is the sum of its tokens' log-probabilities."""
+    for prompt, result in _scored_prompts(subject):
         base = _base_length(subject, prompt, result)
         for score in result.scores:
-            joint = model.encode(prompt + score.choice)
-            plain = [
-                subject.logprob(joint[:place], joint[place]) for place in range(base, len(joint))
+            tokens = subject.model.encode(prompt + score.choice)
+            expected = [
+                subject.logprob(tokens[:end], tokens[end]) for end in range(base, len(tokens))
             ]
             got = list(score.token_logprobs)
-            far = len(got) != len(plain) or any(
-                logprob_distance(one, other) > subject.tolerance
-                for one, other in zip(plain, got, strict=True)
-            )
-            if far:
+            if not are_close(expected, got, subject.tolerance):
                 raise LawViolation(
-                    "a choice has other scores than its tokens, asked for one by one",
+                    "the tokens of a choice have other scores than in separate calls",
                     given=(prompt, score.choice),
-                    expected=[round(value, 4) for value in plain],
-                    got=[round(value, 4) for value in got],
-                    cause=diagnose_scores(subject, joint, base, got),
+                    expected=round_values(expected),
+                    got=round_values(got),
+                    cause=diagnose_scores(subject, tokens, base, got),
                 )
-            if logprob_distance(score.logprob, sum(plain)) > subject.tolerance * len(plain):
+            total = sum(expected)
+            if logprob_distance(score.logprob, total) > subject.tolerance * len(expected):
                 raise LawViolation(
-                    "a choice's logprob is not the sum over its tokens",
+                    "the logprob of a choice is not the sum over its tokens",
                     given=(prompt, score.choice),
-                    expected=sum(plain),
+                    expected=total,
                     got=score.logprob,
-                    cause=_diagnose_sum(score.logprob, plain),
+                    cause=_diagnose_sum(score.logprob, expected),
                 )
 
 
-def _diagnose_sum(got: float, plain: Sequence[float]) -> str:
-    total = sum(plain)
+def _diagnose_sum(got: float, logprobs: Sequence[float]) -> str:
+    total = sum(logprobs)
     for value, cause in (
         (-total, "the sign: it is a negative log-likelihood"),
-        (total / len(plain), "it is the mean: norms have fields of their own"),
-        (math.exp(total), "it is a probability: take its logarithm"),
-        (total - plain[0], "the first token is not counted"),
+        (total / len(logprobs), "it is the mean: core computes the norms"),
+        (math.exp(total), "it is a probability: return its logarithm"),
+        (total - logprobs[0], "the first token is not counted"),
     ):
         if logprob_distance(got, value) < 1e-3:
             return cause
@@ -101,85 +96,93 @@ def _diagnose_sum(got: float, plain: Sequence[float]) -> str:
 
 @law("choices")
 def choice_order_is_kept(subject: BackendUnderTest) -> None:
-    """Scores come in the order of the choices, also where these differ by a blank alone."""
+    """Scores have the order of the choices, even if choices differ only in blanks or case."""
     prompt = subject.prompts[min(2, len(subject.prompts) - 1)]
-    choices = _variants(subject, prompt)
+    choices = _similar_choices(subject, prompt)
     result = subject.model.choose(prompt, choices)
-    found = [score.choice for score in result.scores]
-    if found != choices:
-        raise LawViolation("choices are lost or out of order", expected=choices, got=found)
+    require_equal(
+        choices,
+        [score.choice for score in result.scores],
+        "choices are missing or in another order",
+    )
     if not result.exact:
         return
-    alone = [subject.model.choose(prompt, [choice]).best for choice in choices]
-    for choice, own, score in zip(choices, alone, result.scores, strict=True):
-        shared = len(own.tokens)
-        got = sum(score.token_logprobs[-shared:])
-        if (
-            tuple(score.tokens[-shared:]) != tuple(own.tokens)
-            or logprob_distance(got, own.logprob) > subject.tolerance * shared
-        ):
+    scores_alone = [subject.model.choose(prompt, [choice]).best for choice in choices]
+    for choice, alone, score in zip(choices, scores_alone, result.scores, strict=True):
+        if not _is_same_score(subject, score, alone):
             raise LawViolation(
-                "beside others, a choice has another score than alone",
+                "among other choices, a choice has another score than alone",
                 given=choice,
-                expected=own.logprob,
-                got=got,
-                cause=_diagnose_other(subject, choice, score, alone),
+                expected=alone.logprob,
+                got=_sum_of_last(score, len(alone.tokens)),
+                cause=_diagnose_order(subject, choice, score, scores_alone),
             )
 
 
-def _variants(subject: BackendUnderTest, prompt: str) -> list[str]:
-    """A choice with and without blanks before it, and in other letters, where these differ."""
+def _similar_choices(subject: BackendUnderTest, prompt: str) -> list[str]:
+    """Return a choice with more and fewer blanks and in another case, if the tokens differ."""
     word = subject.choices[0].strip() or subject.choices[0]
     texts = dict.fromkeys([word, f" {word}", f"  {word}", word.swapcase()])
     if not subject.offers("tokens"):
         return list(texts)
-    told: dict[tuple[int, ...], str] = {}
+    by_tokens: dict[tuple[int, ...], str] = {}
     for text in texts:
         if subject.can_tokenize(prompt + text):
-            told.setdefault(tuple(subject.model.tokenize(prompt + text)), text)
-    return list(told.values()) if len(told) > 1 else list(subject.choices[::-1])
+            by_tokens.setdefault(tuple(subject.model.tokenize(prompt + text)), text)
+    return list(by_tokens.values()) if len(by_tokens) > 1 else list(subject.choices[::-1])
 
 
-def _diagnose_other(
-    subject: BackendUnderTest, choice: str, score: ChoiceScore, alone: Sequence[ChoiceScore]
+def _is_same_score(subject: BackendUnderTest, score: ChoiceScore, alone: ChoiceScore) -> bool:
+    """Return whether the score of a choice equals its score alone, which may have fewer tokens."""
+    count = len(alone.tokens)
+    difference = logprob_distance(_sum_of_last(score, count), alone.logprob)
+    return (
+        tuple(score.tokens[-count:]) == tuple(alone.tokens)
+        and difference <= subject.tolerance * count
+    )
+
+
+def _sum_of_last(score: ChoiceScore, count: int) -> float:
+    return sum(score.token_logprobs[-count:])
+
+
+def _diagnose_order(
+    subject: BackendUnderTest, choice: str, score: ChoiceScore, scores_alone: Sequence[ChoiceScore]
 ) -> str:
-    """Whose score it is that a choice got, if that is known."""
-    for other in alone:
-        shared = len(other.tokens)
-        far = logprob_distance(sum(score.token_logprobs[-shared:]), other.logprob)
-        if far > subject.tolerance * shared or score.tokens[-shared:] != other.tokens:
+    """Return which other choice the score belongs to, if any."""
+    for alone in scores_alone:
+        if not _is_same_score(subject, score, alone):
             continue
-        if other.choice.strip().casefold() == choice.strip().casefold():
-            return f"it is {other.choice!r}'s: scores are looked up by a stripped or folded text"
-        return f"it is {other.choice!r}'s: scores are in another order than the choices"
+        if alone.choice.strip().casefold() == choice.strip().casefold():
+            return f"it is {alone.choice!r}'s: scores are looked up by a stripped or folded text"
+        return f"it is {alone.choice!r}'s: scores are in another order than the choices"
     return ""
 
 
 @law("choices")
 def choice_batches_match(subject: BackendUnderTest) -> None:
-    """Prompts that are asked together have the scores of each alone."""
-    model = subject.model
-    # Neither from short to long nor back: engines sort them, and may forget to sort back.
-    prompts = [*subject.prompts[1:], subject.prompts[0]]
-    together = model.choose_many(prompts, list(subject.choices))
-    for prompt, found in zip(prompts, together, strict=True):
-        alone = model.choose(prompt, subject.choices)
-        for one, other in zip(alone.scores, found.scores, strict=True):
-            length = max(1, len(one.tokens))
-            if logprob_distance(one.logprob, other.logprob) > subject.tolerance * length:
+    """Choices have the same scores in a batch of prompts as alone."""
+    model, choices = subject.model, list(subject.choices)
+    prompts = subject.prompts_out_of_order()
+    batch = model.choose_many(prompts, choices)
+    for prompt, result in zip(prompts, batch, strict=True):
+        alone = model.choose(prompt, choices)
+        for expected, score in zip(alone.scores, result.scores, strict=True):
+            length = max(1, len(expected.tokens))
+            if logprob_distance(expected.logprob, score.logprob) > subject.tolerance * length:
                 raise LawViolation(
-                    "beside others, a prompt's choices have other scores than alone",
-                    given=(prompt, one.choice),
-                    expected=one.logprob,
-                    got=other.logprob,
-                    cause="padding that is not masked, or rows that are mixed up",
+                    "in a batch, the choices of a prompt have other scores than alone",
+                    given=(prompt, expected.choice),
+                    expected=expected.logprob,
+                    got=score.logprob,
+                    cause="padding that is not masked, or rows in another order than the prompts",
                 )
 
 
 def exact_scores(subject: BackendUnderTest, prompt: str, choices: Sequence[str]) -> ChoiceScores:
-    """Scores by tokens.
+    """Return exact scores of choices.
 
-    :raises NotApplicableError: where the backend says that it has none.
+    :raises NotApplicableError: if the backend has none.
     """
     try:
         result = subject.model.choose(prompt, list(choices))
@@ -190,24 +193,33 @@ def exact_scores(subject: BackendUnderTest, prompt: str, choices: Sequence[str])
     return result
 
 
+def _scored_prompts(subject: BackendUnderTest) -> Iterator[tuple[str, ChoiceScores]]:
+    """Yield every prompt with the exact scores of the choices."""
+    for prompt in subject.prompts:
+        yield prompt, exact_scores(subject, prompt, subject.choices)
+
+
 def _base_length(subject: BackendUnderTest, prompt: str, result: ChoiceScores) -> int:
-    """How many tokens prompt and choices share before any choice decides one."""
+    """Return how many tokens the prompt shares with all choices, each of which has one more.
+
+    :raises LawViolation: if the result's `boundary` does not agree.
+    """
     model = subject.model
-    fixed = model.encode(prompt)
-    joint = [model.encode(prompt + score.choice) for score in result.scores]
+    prompt_ids = model.encode(prompt)
+    joint_ids = [model.encode(prompt + score.choice) for score in result.scores]
     length = 0
     while (
-        length < len(fixed)
-        and all(tokens[length] == fixed[length] for tokens in joint)
-        and all(len(tokens) > length + 1 for tokens in joint)
+        length < len(prompt_ids)
+        and all(tokens[length] == prompt_ids[length] for tokens in joint_ids)
+        and all(len(tokens) > length + 1 for tokens in joint_ids)
     ):
         length += 1
-    healed = length < len(fixed)
-    if (result.boundary == "healed") is not healed:
+    is_healed = length < len(prompt_ids)
+    if (result.boundary == "healed") is not is_healed:
         raise LawViolation(
-            "the boundary is not what the result says",
+            "the result states the wrong boundary",
             given=prompt,
-            expected="healed" if healed else "clean",
+            expected="healed" if is_healed else "clean",
             got=result.boundary,
             cause="prompt and choice are tokenized apart",
         )

@@ -1,25 +1,28 @@
-"""The smallest text that still shows what a text shows."""
+"""Search for the smallest text that still shows a problem."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-#: Tries at most, for each of them asks a model.
+#: Each try calls the model.
 MAX_TRIES = 200
 
 
 def shrink(text: str, fails: Callable[[str], bool]) -> str:
-    """A part of `text` for which `fails` holds and of which no part tried did."""
-    tried = 0
+    """Return a part of `text` that still fails, the smallest one found in `MAX_TRIES` tries.
+
+    :param fails: whether a text shows the problem; true for `text`.
+    """
+    tries = 0
     length = max(1, len(text) // 2)
-    while length and tried < MAX_TRIES:
+    while length and tries < MAX_TRIES:
         for start in range(0, len(text) - length + 1, max(1, length // 2)):
             part = text[start : start + length]
-            tried += 1
+            tries += 1
             if len(part) < len(text) and fails(part):
                 text, length = part, max(1, len(part) // 2)
                 break
-            if tried >= MAX_TRIES:
+            if tries >= MAX_TRIES:
                 break
         else:
             length = length // 2 if length > 1 else 0

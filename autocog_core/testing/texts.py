@@ -1,8 +1,8 @@
-"""The texts that laws are checked with: plain ones, and such as tokenizers stumble over."""
+"""Texts that the laws use: prompts, choices, and texts that tokenizers often damage."""
 
 from __future__ import annotations
 
-#: Shortest first: what fails is shown with the first that does.
+#: Shortest first, so that a violation is reported with a short prompt.
 PROMPTS = (
     "a b",
     "1 + 1 =",
@@ -42,5 +42,5 @@ TRICKY_TEXTS = (
     "\U0010fffd \U00020000",
 )
 
-#: What nobody chose for the model: of it, a vocabulary of few words cannot write everything.
+#: The laws skip those of these texts that a model's vocabulary cannot express.
 BUILT_IN_TEXTS = frozenset((*PROMPTS, *CHOICES, *TRICKY_TEXTS))

@@ -29,7 +29,7 @@ LONG = {
     *(
         "distribution",
         "determinism",
-        "rows_can_be_overwritten",
+        "returned_rows_stay_unchanged",
         "last_token_matters",
         "first_tokens_matter",
     ),

@@ -121,7 +121,7 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
     (memory.SharedState, "two_models", "class attribute"),
     (memory.RandomWeights, "two_models new_model_same_rows", "random with every load"),
     (memory.SharedEngine, "two_models", "`close_impl` frees an engine"),
-    (memory.BufferHandedOut, "rows_can_be_overwritten", "copy"),
+    (memory.BufferHandedOut, "returned_rows_stay_unchanged", "copy"),
     # Descriptions
     (descriptions.ChangingFingerprint, "fingerprint", "id()"),
     (descriptions.Unmarked, "capabilities", ""),

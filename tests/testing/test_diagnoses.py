@@ -97,4 +97,4 @@ def test_a_description_that_fails_breaks_laws_and_raises_nothing() -> None:
 
 
 def test_a_description_of_the_wrong_type_is_named() -> None:
-    assert "`describe` gives dict" in break_of(descriptions.Dictionary, "description").problem
+    assert "`describe` returns dict" in break_of(descriptions.Dictionary, "description").problem

@@ -25,7 +25,7 @@ def findings(subject: BackendUnderTest) -> dict[str, LawResult]:
 def test_of_what_a_vocabulary_refuses_no_law_is_broken_and_each_says_so() -> None:
     found = findings(BackendUnderTest(words.WordLM))
     assert [each for each in found.values() if each.violation] == []
-    assert "give prompts of yours" in found["chain_rule"].reason
+    assert "give your own prompts" in found["chain_rule"].reason
     assert found["every_id_has_bytes"].status == "holds"
 
 
