@@ -35,8 +35,8 @@ def diagnose_row(row: np.ndarray) -> str:
     if top > 0:
         return "these are raw logits: subtract their logsumexp (log_softmax)"
     if np.isneginf(values).any():
-        return "tokens were left out (top-k, a mask, padding): normalise over all, unmasked"
-    return "it is not normalised: subtract the logsumexp over the whole vocabulary"
+        return "tokens were left out (top-k, a mask, padding): normalize over all, unmasked"
+    return "it is not normalized: subtract the logsumexp over the whole vocabulary"
 
 
 def _count_decimals(values: np.ndarray) -> int | None:

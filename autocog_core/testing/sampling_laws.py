@@ -80,7 +80,7 @@ def sampling_filters(subject: BackendUnderTest) -> None:
                     given=f"{name}={value:g}, temperature=2",
                     expected=greedy.text,
                     got=sample.text,
-                    cause=f"request.{name} is ignored: honour it, or raise CapabilityError",
+                    cause=f"request.{name} is ignored: honor it, or raise CapabilityError",
                 )
     if len(refusals) == len(FILTERS):
         raise NotApplicableError("; ".join(refusals))

@@ -83,7 +83,7 @@ def _diagnose_round_trip(text: str, expected: str, got: str) -> str:
     if got.split() == expected.split():
         return "whitespace is merged, or clean_up_tokenization_spaces is on"
     if got.lower() == expected.lower():
-        return "letters are lowered"
+        return "letters are lowercased"
     for form in ("NFC", "NFD", "NFKC", "NFKD"):
         if got == unicodedata.normalize(form, text):
             return f'the tokenizer normalizes: declare info.unicode_normalization = "{form}"'

@@ -1,4 +1,4 @@
-"""Backends with one mistake each (mutants), and the laws and tests that must catch them.
+"""Mutants: backends with one mistake each, and the laws and tests that must catch them.
 
-`test_mutants.py` has the table. The other modules have the mutants, by what they get wrong.
+`test_mutants.py` has the table. The other modules have the mutants, grouped by kind of mistake.
 """

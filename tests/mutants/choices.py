@@ -1,4 +1,4 @@
-"""Choices that are lost, tokenized apart, or given other scores."""
+"""Choices that are lost, tokenized apart from the prompt, or scored wrongly."""
 
 from __future__ import annotations
 
@@ -6,35 +6,32 @@ from dataclasses import replace
 
 import numpy as np
 
-from autocog_core import (
-    ChoiceRequest,
-    ChoiceScores,
-)
+from autocog_core import ChoiceRequest, ChoiceScores
 from autocog_core.scoring.prompt_encoding import encode_prompt
-from tests.mutants.sound import Sound
+from tests.mutants.correct_models import CorrectLM
 
 
-class LeavesOnly(Sound):
+class LeavesOnly(CorrectLM):
     def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
-        found = self.core_choose(request)
-        tokens = [score.tokens for score in found.scores]
+        result = self.core_choose(request)
+        tokens = [score.tokens for score in result.scores]
         leaves = tuple(
             score
-            for score in found.scores
+            for score in result.scores
             if not any(t != score.tokens and t[: len(score.tokens)] == score.tokens for t in tokens)
         )
-        return replace(found, scores=leaves, index=0)
+        return replace(result, scores=leaves, index=0)
 
 
-class MeanAsSum(Sound):
+class MeanInsteadOfSum(CorrectLM):
     def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
-        found = self.core_choose(request)
-        scores = (replace(one, logprob=one.logprob / len(one.tokens)) for one in found.scores)
-        return replace(found, scores=tuple(scores))
+        result = self.core_choose(request)
+        means = [replace(s, logprob=s.logprob / len(s.tokens)) for s in result.scores]
+        return replace(result, scores=tuple(means))
 
 
-class TokenizedApart(Sound):
-    """Puts the choice's own tokens after those of the prompt."""
+class TokenizedApart(CorrectLM):
+    """Appends the tokens of each choice alone to those of the prompt."""
 
     def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
         model = self.as_model()
@@ -42,117 +39,115 @@ class TokenizedApart(Sound):
         scores = []
         for score in self.core_choose(request).scores:
             tokens = model.tokenize(score.choice, at_start=False)
-            before = [[*base, *tokens[:end]] for end in range(len(tokens))]
-            values = [
-                float(self.greedy_impl(each)[token])
-                for each, token in zip(before, tokens, strict=True)
+            logprobs = [
+                float(self.greedy_impl([*base, *tokens[:index]])[token])
+                for index, token in enumerate(tokens)
             ]
-            total = sum(values)
+            total = sum(logprobs)
             scores.append(
                 replace(
                     score,
                     tokens=tuple(tokens),
-                    token_logprobs=tuple(values),
+                    token_logprobs=tuple(logprobs),
                     logprob=total,
                     exclusive_logprob=total,
                 )
             )
-        found = self.core_choose(request)
-        return replace(found, scores=tuple(scores), boundary="clean", healed_text="")
+        result = self.core_choose(request)
+        return replace(result, scores=tuple(scores), boundary="clean", healed_text="")
 
 
-class LastChosen(Sound):
+class UnlikeliestChosen(CorrectLM):
     def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
-        found = self.core_choose(request)
-        return replace(
-            found, index=min(range(len(found.scores)), key=lambda n: found.scores[n].prob)
-        )
+        result = self.core_choose(request)
+        probs = [score.prob for score in result.scores]
+        return replace(result, index=probs.index(min(probs)))
 
 
-class Halved(Sound):
-    """Of choices that come together, each gets half its score: its own, and no other's."""
+class HalvedAmongOthers(CorrectLM):
+    """Halves the scores, unless there is only one choice."""
 
     def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
-        found = self.core_choose(request)
-        if len(found.scores) == 1:
-            return found
-        halves = ([value / 2 for value in score.token_logprobs] for score in found.scores)
+        result = self.core_choose(request)
+        if len(result.scores) == 1:
+            return result
+        halves = ([value / 2 for value in score.token_logprobs] for score in result.scores)
         return replace(
-            found,
+            result,
             scores=tuple(
                 replace(score, token_logprobs=tuple(half), logprob=sum(half))
-                for score, half in zip(found.scores, halves, strict=True)
+                for score, half in zip(result.scores, halves, strict=True)
             ),
         )
 
 
-class Folded(Sound):
-    """Looks scores up by what a choice says, without blanks and in small letters."""
+class CaseFoldedLookup(CorrectLM):
+    """Looks scores up by the text of the choice, stripped and in lower case."""
 
     def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
-        found = self.core_choose(request)
-        by_text = {score.choice.strip().lower(): score for score in found.scores}
-        scores = (replace(by_text[one.strip().lower()], choice=one) for one in request.choices)
-        return replace(found, scores=tuple(scores))
+        result = self.core_choose(request)
+        by_text = {score.choice.strip().lower(): score for score in result.scores}
+        scores = (replace(by_text[c.strip().lower()], choice=c) for c in request.choices)
+        return replace(result, scores=tuple(scores))
 
 
-class NormIgnored(Sound):
+class NormIgnored(CorrectLM):
     def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
         return self.core_choose(replace(request, norm="sum", suffix=None))
 
 
-class Stripped(Sound):
-    """Looks scores up by what a choice says, without the blanks around it."""
+class StrippedLookup(CorrectLM):
+    """Looks scores up by the text of the choice, stripped."""
 
     def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
-        found = self.core_choose(request)
-        by_text = {score.choice.strip(): score for score in found.scores}
-        scores = (replace(by_text[one.strip()], choice=one) for one in request.choices)
-        return replace(found, scores=tuple(scores))
+        result = self.core_choose(request)
+        by_text = {score.choice.strip(): score for score in result.scores}
+        scores = (replace(by_text[c.strip()], choice=c) for c in request.choices)
+        return replace(result, scores=tuple(scores))
 
 
-class BlankLost(Sound):
+class ChoicesStripped(CorrectLM):
     """Scores choices without the blanks around them."""
 
     def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
-        bare = replace(request, choices=tuple(choice.strip() for choice in request.choices))
-        found = self.core_choose(bare)
-        scores = zip(found.scores, request.choices, strict=True)
-        return replace(found, scores=tuple(replace(s, choice=c) for s, c in scores))
+        stripped = replace(request, choices=tuple(choice.strip() for choice in request.choices))
+        result = self.core_choose(stripped)
+        scores = zip(result.scores, request.choices, strict=True)
+        return replace(result, scores=tuple(replace(s, choice=c) for s, c in scores))
 
 
-class FirstTokenDropped(Sound):
+class FirstTokenDropped(CorrectLM):
     def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
-        found = self.core_choose(request)
+        result = self.core_choose(request)
         scores = tuple(
             replace(s, token_logprobs=s.token_logprobs[1:], logprob=sum(s.token_logprobs[1:]))
-            for s in found.scores
+            for s in result.scores
         )
-        return replace(found, scores=scores)
+        return replace(result, scores=scores)
 
 
-class PositiveScores(Sound):
+class ScoresNegated(CorrectLM):
     def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
-        found = self.core_choose(request)
-        return replace(found, scores=tuple(replace(s, logprob=-s.logprob) for s in found.scores))
+        result = self.core_choose(request)
+        return replace(result, scores=tuple(replace(s, logprob=-s.logprob) for s in result.scores))
 
 
-class Products(Sound):
-    """Normalizes products of probabilities, which are 0 for long choices."""
+class ProbabilitiesMultiplied(CorrectLM):
+    """Normalizes products of probabilities, which underflow to 0 for long choices."""
 
     def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
-        found = self.core_choose(request)
+        result = self.core_choose(request)
         with np.errstate(invalid="ignore", divide="ignore"):
-            shares = np.exp([sum(score.token_logprobs) for score in found.scores])
-            shares = shares / shares.sum()
-        scores = zip(found.scores, shares.tolist(), strict=True)
-        return replace(found, scores=tuple(replace(s, prob=p) for s, p in scores))
+            probs = np.exp([sum(score.token_logprobs) for score in result.scores])
+            probs = probs / probs.sum()
+        scores = zip(result.scores, probs.tolist(), strict=True)
+        return replace(result, scores=tuple(replace(s, prob=p) for s, p in scores))
 
 
-class SortedByScore(Sound):
-    """Answers with the best choice first, whatever the order of the request."""
+class SortedByScore(CorrectLM):
+    """Returns the best choice first, not in the order of the request."""
 
     def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
-        found = self.core_choose(request)
-        best = sorted(found.scores, key=lambda score: -score.logprob)
-        return replace(found, scores=tuple(best), index=0)
+        result = self.core_choose(request)
+        best = sorted(result.scores, key=lambda score: -score.logprob)
+        return replace(result, scores=tuple(best), index=0)

@@ -1,4 +1,4 @@
-"""Completions that do not honour their request."""
+"""Completions that ignore a part of the request."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from autocog_core import (
-    Completion,
-    CompletionRequest,
-)
+from autocog_core import Completion, CompletionRequest
 from autocog_core.scoring.prompt_encoding import encode_prompt
-from tests.mutants.sound import Sampling, Writing
+from tests.mutants.correct_models import CorrectCompletionLM, CorrectSamplingLM
 
 
-class EmptyStop(Writing):
-    def told(
+class EmptyStopMatches(CorrectCompletionLM):
+    """Searches an empty stop string too, if the request has none: it matches at once."""
+
+    def make_completion(
         self,
         request: CompletionRequest,
         text: str,
@@ -25,150 +24,150 @@ class EmptyStop(Writing):
         logprobs: Sequence[float],
         stop: str | None,
     ) -> Completion:
-        # As an empty string among the stops would: it is found at once.
         if not request.stop:
             return Completion(text="", tokens=(), logprobs=(), finish_reason="stop", stop_string="")
-        return super().told(request, text, tokens, logprobs, stop)
+        return super().make_completion(request, text, tokens, logprobs, stop)
 
 
-class StopsIgnored(Writing):
+class StopsIgnored(CorrectCompletionLM):
     def complete_impl(self, request: CompletionRequest) -> Completion:
         return super().complete_impl(replace(request, stop=()))
 
 
 class StopOnlyAsWholeToken(StopsIgnored):
-    """Compares each token with the stop string: one that spans tokens is never found."""
+    """Compares each token with the stop string, and misses stop strings across tokens."""
 
     def complete_impl(self, request: CompletionRequest) -> Completion:
-        free = super().complete_impl(request)
-        for i, token in enumerate(free.tokens):
+        full = super().complete_impl(request)
+        for index, token in enumerate(full.tokens):
             if self.vocabulary.surfaces[token].decode(errors="replace") in request.stop:
-                text = self.vocabulary.detokenize(free.tokens[:i]).decode()
-                return replace(free, text=text, tokens=free.tokens[: i + 1], finish_reason="stop")
-        return free
+                text = self.vocabulary.detokenize(full.tokens[:index]).decode()
+                tokens = full.tokens[: index + 1]
+                return replace(full, text=text, tokens=tokens, finish_reason="stop")
+        return full
 
 
-class StopMadeUp(StopsIgnored):
-    """Appends the stop string wherever the text ends."""
+class StopAppended(StopsIgnored):
+    """Appends the stop string to the text, and its tokens, which the model did not write."""
 
     def complete_impl(self, request: CompletionRequest) -> Completion:
-        free = super().complete_impl(request)
+        full = super().complete_impl(request)
         if not request.stop:
-            return free
+            return full
         stop = request.stop[0]
-        kept = free.text.split(stop)[0]
-        tokens = [*self.vocabulary.tokenize(kept, False), *self.vocabulary.tokenize(stop, False)]
+        text = full.text.split(stop)[0]
+        tokens = [*self.vocabulary.tokenize(text, False), *self.vocabulary.tokenize(stop, False)]
         return replace(
-            free, text=kept + stop, tokens=tuple(tokens), finish_reason="stop", stop=stop
+            full, text=text + stop, tokens=tuple(tokens), finish_reason="stop", stop_string=stop
         )
 
 
-class StopForbidden(StopsIgnored):
-    """Never writes the stop string, rather than end there."""
+class StopMasked(StopsIgnored):
+    """Keeps the model from writing the stop string, instead of ending there."""
 
     def complete_impl(self, request: CompletionRequest) -> Completion:
-        free = super().complete_impl(request)
+        full = super().complete_impl(request)
         if not request.stop:
-            return free
-        text = free.text.replace(request.stop[0], "")
+            return full
+        text = full.text.replace(request.stop[0], "")
         tokens = tuple(self.vocabulary.tokenize(text, False))
         return Completion(
             text=text, tokens=tokens, logprobs=(-1.0,) * len(tokens), finish_reason="length"
         )
 
 
-class Hasty(Writing):
-    """Streams text that may yet turn out to belong to a stop string."""
+class StopStreamed(CorrectCompletionLM):
+    """Streams text that may still be the beginning of a stop string."""
 
     def complete_impl(self, request: CompletionRequest) -> Completion:
-        found = super().complete_impl(request)
+        completion = super().complete_impl(request)
         if request.on_text:
-            whole = super().complete_impl(replace(request, stop=()))
-            request.on_text(whole.text[: len(found.text) + 1])
-        return found
+            full = super().complete_impl(replace(request, stop=()))
+            request.on_text(full.text[: len(completion.text) + 1])
+        return completion
 
 
-class PositiveLogprobs(Writing):
-    def written(self, request: CompletionRequest) -> tuple[list[int], list[float]]:
-        tokens, logprobs = super().written(request)
+class LogprobsNegated(CorrectCompletionLM):
+    def greedy_tokens(self, request: CompletionRequest) -> tuple[list[int], list[float]]:
+        tokens, logprobs = super().greedy_tokens(request)
         return tokens, [-value for value in logprobs]
 
 
-class ScoresAfterTemperature(Writing):
-    def written(self, request: CompletionRequest) -> tuple[list[int], list[float]]:
-        tokens, logprobs = super().written(request)
+class ScoresAfterTemperature(CorrectCompletionLM):
+    def greedy_tokens(self, request: CompletionRequest) -> tuple[list[int], list[float]]:
+        tokens, logprobs = super().greedy_tokens(request)
         return tokens, [value / 2 for value in logprobs]
 
 
-class TopKIgnored(Sampling):
-    def honoured(self, request: CompletionRequest) -> CompletionRequest:
+class TopKIgnored(CorrectSamplingLM):
+    def supported_request(self, request: CompletionRequest) -> CompletionRequest:
         return replace(request, top_k=0)
 
 
-class TopPIgnored(Sampling):
-    def honoured(self, request: CompletionRequest) -> CompletionRequest:
+class TopPIgnored(CorrectSamplingLM):
+    def supported_request(self, request: CompletionRequest) -> CompletionRequest:
         return replace(request, top_p=1.0)
 
 
-class MinPIgnored(Sampling):
-    def honoured(self, request: CompletionRequest) -> CompletionRequest:
+class MinPIgnored(CorrectSamplingLM):
+    def supported_request(self, request: CompletionRequest) -> CompletionRequest:
         return replace(request, min_p=0.0)
 
 
-class SeedIgnored(Sampling):
-    def generator(self, request: CompletionRequest, number: int) -> np.random.Generator:
+class SeedIgnored(CorrectSamplingLM):
+    def generator(self, request: CompletionRequest, index: int) -> np.random.Generator:
         return np.random.default_rng()
 
 
-class SeedFixed(Sampling):
-    def generator(self, request: CompletionRequest, number: int) -> np.random.Generator:
-        return np.random.default_rng(number)
+class SeedFixed(CorrectSamplingLM):
+    def generator(self, request: CompletionRequest, index: int) -> np.random.Generator:
+        return np.random.default_rng(index)
 
 
-class WritesOn(Sampling):
-    """Goes on after EOS, as with `ignore_eos`."""
+class EOSIgnored(CorrectSamplingLM):
+    """Continues after EOS, as with `ignore_eos`."""
 
-    def ends(self) -> tuple[int, ...]:
+    def eos_ids(self) -> tuple[int, ...]:
         return ()
 
 
-class EndCalledLength(Sampling):
-    def sample(self, prompt: list[int], request: CompletionRequest, number: int) -> Completion:
-        found = super().sample(prompt, request, number)
-        return replace(found, finish_reason="length") if found.finish_reason == "eos" else found
+class EOSReportedAsLength(CorrectSamplingLM):
+    def sample(self, prompt: list[int], request: CompletionRequest, index: int) -> Completion:
+        sample = super().sample(prompt, request, index)
+        return replace(sample, finish_reason="length") if sample.finish_reason == "eos" else sample
 
 
-class EndLeftOut(Sampling):
-    """Keeps EOS to itself, with the log-probability of it."""
+class EOSLeftOut(CorrectSamplingLM):
+    """Does not return EOS, nor its log-probability."""
 
-    def sample(self, prompt: list[int], request: CompletionRequest, number: int) -> Completion:
-        found = super().sample(prompt, request, number)
-        if found.finish_reason != "eos" or len(found.tokens) == 1:
-            return found
-        return replace(found, tokens=found.tokens[:-1], logprobs=(found.logprobs or ())[:-1])
+    def sample(self, prompt: list[int], request: CompletionRequest, index: int) -> Completion:
+        sample = super().sample(prompt, request, index)
+        if sample.finish_reason != "eos" or len(sample.tokens) == 1:
+            return sample
+        return replace(sample, tokens=sample.tokens[:-1], logprobs=(sample.logprobs or ())[:-1])
 
 
-class TooLongTaken(Sampling):
-    """Writes beyond its context: it makes the ids by other means."""
+class ContextLimitIgnored(CorrectSamplingLM):
+    """Gets the ids without the check that they fit the context."""
 
     def prompt_tokens(self, request: CompletionRequest) -> list[int]:
         return encode_prompt(self.as_model().client, request.prompt)
 
 
-class Upset(Writing):
-    """A completion that does not fit leaves it in another state."""
+class ErrorChangesState(CorrectCompletionLM):
+    """Returns other numbers after a completion that does not fit the context."""
 
-    upset = False
+    is_changed = False
 
     def complete_impl(self, request: CompletionRequest) -> Completion:
-        self.upset = True
+        self.is_changed = True
         self.prompt_tokens(request)
-        self.upset = False
+        self.is_changed = False
         return super().complete_impl(request)
 
     def logits(self, tokens: Sequence[int]) -> Any:
-        return super().logits(tokens) * (0.5 if self.upset else 1.0)
+        return super().logits(tokens) * (0.5 if self.is_changed else 1.0)
 
 
-class OptionsIgnored(Writing):
-    """`Writing` looks at no option that it does not know, nor at how many samples are wanted."""
+class OptionsIgnored(CorrectCompletionLM):
+    """Like its base class, ignores unknown options and the number of samples."""

@@ -1,40 +1,40 @@
-"""Long sequences of which a part is cut off, or for which there is no room."""
+"""Long sequences that are truncated, or that do not fit the declared context."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from tests.mutants.sound import Sound
+from tests.mutants.correct_models import CorrectLM
 
 
-class BeginningCut(Sound):
-    """Keeps the last half of what it says that it takes."""
+class BeginningTruncated(CorrectLM):
+    """Evaluates only the last half of the declared context."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"context_length": 256, **options})
 
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
-        return super().greedy_impl(self.kept(tokens))
+        return super().greedy_impl(self.truncate(tokens))
 
-    def kept(self, tokens: Sequence[int]) -> Sequence[int]:
+    def truncate(self, tokens: Sequence[int]) -> Sequence[int]:
         return tokens[-128:]
 
 
-class ContextShifted(BeginningCut):
-    """When it is full it keeps BOS and the last quarter, and goes on."""
+class ContextShifted(BeginningTruncated):
+    """Keeps only BOS and the last quarter once the context is almost full."""
 
-    def kept(self, tokens: Sequence[int]) -> Sequence[int]:
+    def truncate(self, tokens: Sequence[int]) -> Sequence[int]:
         return tokens if len(tokens) <= 200 else [tokens[0], *tokens[-64:]]
 
 
-class EndCut(BeginningCut):
-    def kept(self, tokens: Sequence[int]) -> Sequence[int]:
+class EndTruncated(BeginningTruncated):
+    def truncate(self, tokens: Sequence[int]) -> Sequence[int]:
         return tokens[:128]
 
 
-class ShorterContext(Sound):
-    """Says that it takes twice as much as it does."""
+class ContextOverstated(CorrectLM):
+    """Declares twice the context that it accepts."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"context_length": 256, **options})

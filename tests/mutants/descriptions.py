@@ -1,4 +1,4 @@
-"""Descriptions that are wrong, or missing."""
+"""Descriptions that are wrong or missing."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from autocog_core import BackendInfo, hookimpl
-from tests.mutants.sound import Sound
+from tests.mutants.correct_models import CorrectLM
 
 
-class ChangingFingerprint(Sound):
+class ChangingFingerprint(CorrectLM):
     def describe_impl(self) -> BackendInfo:
         return replace(super().describe_impl(), compute_fingerprint=lambda: str(id(self)))
 
 
-class Unmarked:
-    """A hook without its decorator: it is never called."""
+class HooksNotMarked:
+    """Has a hook without the decorator, so it is never called."""
 
     @hookimpl
     def describe(self) -> BackendInfo:
@@ -28,15 +28,15 @@ class Unmarked:
         return np.zeros(256, dtype=np.float32)
 
 
-class Mute(Sound):
-    """Fails to describe itself."""
+class DescriptionFails(CorrectLM):
+    """Raises an error in `describe`."""
 
     def describe_impl(self) -> BackendInfo:
         raise KeyError("vocab_size")
 
 
-class Dictionary(Sound):
-    """Describes itself in a type of its own."""
+class DescriptionIsDict(CorrectLM):
+    """Returns a dict instead of `BackendInfo`."""
 
     def describe_impl(self) -> Any:
         return {"vocabulary_size": 259}

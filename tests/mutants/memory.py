@@ -1,4 +1,4 @@
-"""State that is stale or shared."""
+"""State that is stale, or shared between models."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tests.mutants.sound import Sound
+from tests.mutants.correct_models import CorrectLM
 
 
-class RandomWeights(Sound):
-    """Other weights with every load."""
+class RandomWeights(CorrectLM):
+    """Has other weights after every load."""
 
     loads = count(100)
 
@@ -20,8 +20,8 @@ class RandomWeights(Sound):
         super().__init__(**{**options, "seed": next(self.loads)})
 
 
-class SharedEngine(Sound):
-    """One engine for all models, which the first to close frees."""
+class SharedEngine(CorrectLM):
+    """Shares an engine between all models; the first `close` frees it."""
 
     engine: ClassVar[list[str]] = []
 
@@ -37,7 +37,7 @@ class SharedEngine(Sound):
         self.engine.clear()
 
 
-class StaleCache(Sound):
+class StaleCache(CorrectLM):
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
         last, row = self.__dict__.get("cached", ((), None))
         if row is None or tuple(tokens) != last[: len(tokens)]:
@@ -46,20 +46,20 @@ class StaleCache(Sound):
         return row
 
 
-class SharedState(Sound):
-    """Keeps what the last model of all was asked, and goes on from it."""
+class SharedState(CorrectLM):
+    """Stores in the class which model was called last, and depends on it."""
 
-    asked: ClassVar[list[object]] = []
+    last_called: ClassVar[list[object]] = []
 
     def logits(self, tokens: Sequence[int]) -> Any:
         logits = super().logits(tokens)
-        if self.asked and self.asked[-1] is not self:
+        if self.last_called and self.last_called[-1] is not self:
             logits = np.roll(logits, 1)
-        self.asked[:] = [self]
+        self.last_called[:] = [self]
         return logits
 
 
-class BufferHandedOut(Sound):
+class BufferReturned(CorrectLM):
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
         row = super().greedy_impl(tokens)
         buffer = self.__dict__.setdefault("buffer", np.empty_like(row))

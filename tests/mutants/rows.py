@@ -1,4 +1,4 @@
-"""Rows that are no distribution, not of these tokens, or not the caller's."""
+"""Rows that are not distributions, belong to other tokens, or change."""
 
 from __future__ import annotations
 
@@ -10,70 +10,70 @@ from typing import Any
 import numpy as np
 
 from autocog_core import BackendInfo
-from tests.mutants.sound import Sound
+from tests.mutants.correct_models import CorrectLM
 
 
-class Rounded(Sound):
-    """As a server prints them: to two decimals, which add up to a little more than 1."""
+class Rounded(CorrectLM):
+    """Rounds to two decimals, as a server prints them; the sum is slightly above 1."""
 
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
         return super().greedy_impl(tokens).round(2)
 
 
-class OffByOne(Sound):
+class OffByOne(CorrectLM):
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
         return super().greedy_impl(tokens[:-1] or tokens)
 
 
-class FirstPosition(Sound):
-    """Reads the row of the first token in place of the last one."""
+class FirstPositionRead(CorrectLM):
+    """Returns the row after the first token instead of the last one."""
 
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
         return super().greedy_impl(tokens[:1])
 
 
-class PositiveSign(Sound):
+class SignNegated(CorrectLM):
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
         return -super().greedy_impl(tokens)
 
 
-class RawLogits(Sound):
+class RawLogits(CorrectLM):
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
         return self.logits(tokens).astype(np.float32)
 
 
-class ClippedLogits(Sound):
-    """Logits that could be log-probabilities: none is above 0."""
+class ClippedLogits(CorrectLM):
+    """Returns logits that look like log-probabilities, because none is above 0."""
 
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
         return np.minimum(self.logits(tokens), 0).astype(np.float32)
 
 
-class Scaled(Sound):
-    """All probabilities are half a percent too small."""
+class Scaled(CorrectLM):
+    """Returns probabilities that are half a percent too small."""
 
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
         return super().greedy_impl(tokens) - np.float32(0.005)
 
 
-class Probabilities(Sound):
+class Probabilities(CorrectLM):
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
         return np.exp(super().greedy_impl(tokens))
 
 
-class BaseTwo(Sound):
+class BaseTwo(CorrectLM):
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
         return super().greedy_impl(tokens) / np.float32(np.log(2))
 
 
-class Unnormalised(Sound):
+class Unnormalised(CorrectLM):
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
         row = self.logits(tokens)
         return (row - row.max()).astype(np.float32)
 
 
-class OverflowsHalf(Sound):
-    """Adds up in float16: the sum overflows, and everything becomes -inf."""
+class Float16Overflow(CorrectLM):
+    """Computes the sum in float16: it overflows, and all values become -inf."""
 
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
         with np.errstate(over="ignore"):
@@ -82,19 +82,19 @@ class OverflowsHalf(Sound):
             return (logits - np.log(total)).astype(np.float32)
 
 
-class DoublePrecision(Sound):
+class DoublePrecision(CorrectLM):
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
         return super().greedy_impl(tokens).astype(np.float64)
 
 
-class TopTenOnly(Sound):
+class TopTenOnly(CorrectLM):
     def greedy_impl(self, tokens: Sequence[int]) -> Any:
         row = super().greedy_impl(tokens)
         row[np.argsort(row)[:-10]] = -np.inf
         return row
 
 
-class Nondeterministic(Sound):
+class Nondeterministic(CorrectLM):
     calls = count()
 
     def logits(self, tokens: Sequence[int]) -> Any:
@@ -104,7 +104,7 @@ class Nondeterministic(Sound):
 
 
 class NoisyOffByOne(OffByOne):
-    """Rounds otherwise each time, within its tolerance."""
+    """Adds noise within its tolerance."""
 
     def describe_impl(self) -> BackendInfo:
         return replace(super().describe_impl(), tolerance=1e-4)

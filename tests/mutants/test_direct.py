@@ -1,6 +1,6 @@
-"""Mistakes that no law can catch, for they are not a backend's: each has a test of its own.
+"""Tests for mistakes of core, which no law can catch, because they are not in a backend.
 
-Earlier implementations made them. `test_mutants.py` lists them beside the mutants.
+Earlier implementations made these mistakes. `test_mutants.py` lists them with the mutants.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from autocog_core import (
 from autocog_core.automaton import Strings
 from autocog_core.backends.byte_vocabulary import ByteVocabulary
 from autocog_core.backends.random import RandomLM
-from tests.mutants.sound import Sound
+from tests.mutants.correct_models import CorrectLM
 from tests.support.small_backends import Plain, random_model, table_model
 
 
-def test_width_keeps_the_best() -> None:
+def test_width_prunes_all_but_the_best() -> None:
     automaton = Automaton(
         [
             Text(uid="t", text="A colour:", successors="c"),
@@ -48,7 +48,7 @@ def test_width_keeps_the_best() -> None:
         assert tree.best().end == ranked[0]
 
 
-def test_evaluating_twice_gives_the_same_tokens() -> None:
+def test_a_second_run_gives_the_same_tree() -> None:
     automaton = Automaton(
         [
             Text(uid="t", text="Write:", evaluate=True, successors="w"),
@@ -67,8 +67,8 @@ def test_evaluating_twice_gives_the_same_tokens() -> None:
     ]
 
 
-@pytest.mark.parametrize("header", ["Q:", "A long header that says much. " * 30 + "Q:"])
-def test_fixed_text_does_not_count_as_decided(header: str) -> None:
+@pytest.mark.parametrize("header", ["Q:", "A long header of many words. " * 30 + "Q:"])
+def test_fixed_text_has_no_decided_tokens(header: str) -> None:
     automaton = Automaton(
         [
             Text(uid="t", text=header, successors="c"),
@@ -84,7 +84,7 @@ def test_fixed_text_does_not_count_as_decided(header: str) -> None:
         assert node.mean_logprob == pytest.approx(score.mean_logprob)
 
 
-def written(model_seed: int, letters: str, stop: str) -> str:
+def complete_letters(model_seed: int, letters: str, stop: str) -> str:
     automaton = Automaton(
         [
             Text(uid="t", text="Go", successors="w"),
@@ -101,12 +101,12 @@ def written(model_seed: int, letters: str, stop: str) -> str:
 
 
 @pytest.mark.parametrize("stop", [".", "km"])
-def test_a_mask_never_keeps_its_stop_out(stop: str) -> None:
+def test_a_mask_allows_the_stop_string(stop: str) -> None:
     for seed in range(5):
-        assert set(written(seed, "ab", stop)) <= set("ab")
+        assert set(complete_letters(seed, "ab", stop)) <= set("ab")
 
 
-def test_masks_are_cached_by_content_and_not_by_name() -> None:
+def test_masks_are_cached_by_content() -> None:
     model = random_model(seed=3)
     for letters in ("ab", "cd", "ab"):
         automaton = Automaton(
@@ -120,14 +120,14 @@ def test_masks_are_cached_by_content_and_not_by_name() -> None:
 
 
 @pytest.mark.parametrize("beams", [0, -1])
-def test_a_search_without_beams_is_refused(beams: int) -> None:
+def test_a_search_with_no_beams_is_refused(beams: int) -> None:
     automaton = Automaton([Complete(uid="w", length=4, beams=beams)])
-    with pytest.raises(InputError, match=f"beams is {beams}: give 1 or more"):
+    with pytest.raises(InputError, match=f"beams is {beams}: give 1 to 10000"):
         automaton.run(random_model())
 
 
-def test_a_dead_end_is_no_result() -> None:
-    """After "x" nothing that the set allows is possible."""
+def test_a_completion_without_allowed_tokens_is_an_error() -> None:
+    """After "x", the model gives probability 0 to all allowed tokens."""
     model = table_model({"x": {"z": 1.0}})
     automaton = Automaton(
         [
@@ -148,45 +148,45 @@ def test_a_choice_of_5000_tokens_needs_no_recursion() -> None:
     assert result.best.logprob == pytest.approx(-length * np.log(256), rel=1e-5)
 
 
-def test_bos_is_added_if_the_model_says_so_and_only_then() -> None:
-    with_bos, without = Model(Sound()), Model(Sound(bos=False))
+def test_bos_is_added_only_if_the_model_declares_it() -> None:
+    with_bos, without = Model(CorrectLM()), Model(CorrectLM(bos=False))
     assert with_bos.encode("a")[0] == with_bos.info.bos
     assert without.encode("a") == without.tokenize("a")
 
 
-def test_a_stop_matches_where_it_ends_a_longer_token() -> None:
+def test_a_stop_string_matches_at_the_end_of_a_longer_token() -> None:
     dotted = ByteVocabulary("merges").tokenize(".\n", False)
     assert len(dotted) == 1
 
-    class SaysDots(Sound):
+    class WritesDots(CorrectLM):
         def logits(self, tokens: Sequence[int]) -> Any:
             logits = super().logits(tokens)
             logits[dotted[0] if len(tokens) % 4 == 0 else 97] += 100
             return logits
 
-    completion = Model(SaysDots()).complete("x", stop="\n")
+    completion = Model(WritesDots()).complete("x", stop="\n")
     assert (completion.text, completion.stop_string) == ("aa.", "\n")
 
 
-def test_choices_that_are_all_impossible_have_equal_shares() -> None:
+def test_impossible_choices_have_equal_probabilities() -> None:
     row = np.full(256, -np.inf, dtype=np.float32)
     row[122] = 0
     result = Model(Plain(lambda tokens: row)).choose("x", ["a", "b" * 600])
     assert [score.prob for score in result.scores] == [0.5, 0.5]
 
 
-def test_a_programming_error_is_raised_at_once_with_its_own_traceback() -> None:
+def test_a_programming_error_is_not_retried_and_keeps_its_traceback() -> None:
     calls = []
 
-    def mistaken(tokens: Any) -> Any:
+    def wrong_row(tokens: Any) -> Any:
         calls.append(tokens)
         return len(5)  # type: ignore[arg-type]
 
-    model = Model(Plain(mistaken), retry=RetryPolicy(retries=3, delta=100))
+    model = Model(Plain(wrong_row), retry=RetryPolicy(retries=3, delta=100))
     with pytest.raises(TypeError) as caught:
         model.choose("x", ["a", "b"])
     assert len(calls) == 1
-    assert "mistaken" in "".join(traceback.format_exception(caught.value))
+    assert "wrong_row" in "".join(traceback.format_exception(caught.value))
 
 
 def test_the_cause_of_a_failed_load_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,11 +201,11 @@ def test_the_cause_of_a_failed_load_is_kept(monkeypatch: pytest.MonkeyPatch) -> 
     assert caught.value.__cause__ is cause
 
 
-def test_importing_core_prints_nothing_and_warns_of_nothing() -> None:
-    done = subprocess.run(
+def test_importing_core_prints_and_warns_nothing() -> None:
+    process = subprocess.run(
         [sys.executable, "-W", "error", "-c", "import autocog_core"],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (process.returncode, process.stdout, process.stderr) == (0, "", "")

@@ -1,4 +1,4 @@
-"""Tokenizers that lose something, or fail."""
+"""Tokenizers that change the text, or fail."""
 
 from __future__ import annotations
 
@@ -9,42 +9,41 @@ from typing import Any
 import numpy as np
 
 from autocog_core import BackendInfo
-from tests.mutants.sound import Sound
+from tests.mutants.correct_models import CorrectLM
 
 
-class BOSTwice(Sound):
+class BOSAddedByTokenizer(CorrectLM):
     def tokenize_impl(self, texts: Sequence[str], at_start: bool, parse_special: bool) -> Any:
-        found = super().tokenize_impl(texts, at_start, parse_special)
-        return [[self.vocabulary.bos, *tokens] for tokens in found]
+        batch = super().tokenize_impl(texts, at_start, parse_special)
+        return [[self.vocabulary.bos, *tokens] for tokens in batch]
 
 
-class BOSNever(Sound):
-    """Takes BOS off again before it evaluates."""
+class BOSStripped(CorrectLM):
+    """Removes BOS before it evaluates a sequence."""
 
     def logits(self, tokens: Sequence[int]) -> Any:
-        own = [token for token in tokens if token != self.vocabulary.bos]
-        return super().logits(own or tokens)
+        without_bos = [token for token in tokens if token != self.vocabulary.bos]
+        return super().logits(without_bos or tokens)
 
 
-class BlankDropped(Sound):
+class LeadingBlankDropped(CorrectLM):
     def detokenize_impl(self, tokens: Sequence[int]) -> bytes:
-        found = super().detokenize_impl(tokens)
-        return found.removeprefix(b" ")
+        return super().detokenize_impl(tokens).removeprefix(b" ")
 
 
-class Lowered(Sound):
+class Lowercased(CorrectLM):
     def tokenize_impl(self, texts: Sequence[str], at_start: bool, parse_special: bool) -> Any:
         return super().tokenize_impl([text.lower() for text in texts], at_start, parse_special)
 
 
-class TabsLost(Sound):
+class TabsRemoved(CorrectLM):
     def tokenize_impl(self, texts: Sequence[str], at_start: bool, parse_special: bool) -> Any:
-        kept = [text.replace("\t", "") for text in texts]
-        return super().tokenize_impl(kept, at_start, parse_special)
+        without_tabs = [text.replace("\t", "") for text in texts]
+        return super().tokenize_impl(without_tabs, at_start, parse_special)
 
 
-class BytesReplaced(Sound):
-    """Bytes that are no whole character become question marks."""
+class InvalidBytesReplaced(CorrectLM):
+    """Replaces the bytes of incomplete characters with replacement characters."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"vocabulary": "bytes", **options})
@@ -53,20 +52,20 @@ class BytesReplaced(Sound):
         return super().detokenize_impl(tokens).decode("utf-8", errors="replace").encode()
 
 
-class TokenizerSpelling(Sound):
-    """Gives tokens as a tokenizer file writes them, with a mark for the blank before a word."""
+class TokenizerSpelling(CorrectLM):
+    """Returns tokens as a tokenizer file spells them, with a mark for the blank before a word."""
 
     def vocabulary_impl(self) -> Sequence[bytes]:
-        return [b"\xc4\xa0" + surface for surface in super().vocabulary_impl() or ()]
+        return [b"\xc4\xa0" + token for token in super().vocabulary_impl() or ()]
 
 
-class SpecialsParsed(Sound):
+class SpecialTokensParsed(CorrectLM):
     def tokenize_impl(self, texts: Sequence[str], at_start: bool, parse_special: bool) -> Any:
         return super().tokenize_impl(texts, at_start, True)
 
 
-class PaddedVocabulary(Sound):
-    """Its rows are wider than its tokenizer's vocabulary, which does not know the last ids."""
+class PaddedVocabulary(CorrectLM):
+    """Returns rows with five more ids than the tokenizer knows."""
 
     def describe_impl(self) -> BackendInfo:
         info = super().describe_impl()
@@ -80,7 +79,7 @@ class PaddedVocabulary(Sound):
         return [*self.vocabulary.surfaces, *[b""] * 5]
 
 
-class FailsOnEmoji(Sound):
+class FailsOnEmoji(CorrectLM):
     def tokenize_impl(self, texts: Sequence[str], at_start: bool, parse_special: bool) -> Any:
         for text in texts:
             if any(ord(character) > 0xFFFF for character in text):
@@ -88,8 +87,8 @@ class FailsOnEmoji(Sound):
         return super().tokenize_impl(texts, at_start, parse_special)
 
 
-class BordersSpanned(Sound):
-    """It says that no token spans a border, and one does."""
+class WordBoundariesCrossed(CorrectLM):
+    """Declares that no token crosses a word boundary, but one does."""
 
     def describe_impl(self) -> BackendInfo:
         return replace(super().describe_impl(), splits_at_word_boundaries=True)

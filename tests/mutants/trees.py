@@ -1,4 +1,4 @@
-"""Token trees whose nodes get the scores of others."""
+"""Token trees whose nodes have the scores of other positions."""
 
 from __future__ import annotations
 
@@ -7,42 +7,39 @@ from dataclasses import replace
 
 import numpy as np
 
-from autocog_core import (
-    TreeQuery,
-    TreeScores,
-)
-from tests.mutants.sound import WithTrees
+from autocog_core import TreeQuery, TreeScores
+from tests.mutants.correct_models import CorrectTreeLM
 
 
-class SiblingsSeen(WithTrees):
-    def seen(self, paths: dict[int, list[int]], parent: int, node: int) -> list[int]:
+class SiblingsSeen(CorrectTreeLM):
+    def context_of(self, paths: dict[int, list[int]], parent: int, node: int) -> list[int]:
         return [*paths[parent], paths[0][-1]] if node else paths[parent]
 
 
-class TreesOffByOne(WithTrees):
-    def seen(self, paths: dict[int, list[int]], parent: int, node: int) -> list[int]:
+class NextPositionRead(CorrectTreeLM):
+    def context_of(self, paths: dict[int, list[int]], parent: int, node: int) -> list[int]:
         return paths[node]
 
 
-class TreesOffByOneBefore(WithTrees):
-    def seen(self, paths: dict[int, list[int]], parent: int, node: int) -> list[int]:
+class PreviousPositionRead(CorrectTreeLM):
+    def context_of(self, paths: dict[int, list[int]], parent: int, node: int) -> list[int]:
         return paths[parent][:-1]
 
 
-class OneNodeOff(WithTrees):
-    """Of one node alone the score is the next position's."""
+class OneNodeWrong(CorrectTreeLM):
+    """Returns the score of the next position for a single node."""
 
-    def seen(self, paths: dict[int, list[int]], parent: int, node: int) -> list[int]:
+    def context_of(self, paths: dict[int, list[int]], parent: int, node: int) -> list[int]:
         return paths[node] if node == 3 else paths[parent]
 
 
-class TreesWithoutParents(WithTrees):
-    def seen(self, paths: dict[int, list[int]], parent: int, node: int) -> list[int]:
+class ParentsIgnored(CorrectTreeLM):
+    def context_of(self, paths: dict[int, list[int]], parent: int, node: int) -> list[int]:
         return paths[-1]
 
 
-class TreesByToken(WithTrees):
-    """Keeps the rows of nodes by their tokens: the last of a token's nodes is taken for all."""
+class RowsByToken(CorrectTreeLM):
+    """Stores rows by token, so nodes with the same token share one row."""
 
     def tree(self, query: TreeQuery) -> TreeScores:
         paths: dict[int, list[int]] = {-1: list(query.prefix)}
@@ -58,29 +55,29 @@ class TreesByToken(WithTrees):
         return replace(super().tree(query), values=values)
 
 
-class ValuesByToken(WithTrees):
-    """Keeps the scores of nodes by their tokens."""
+class ValuesByToken(CorrectTreeLM):
+    """Stores scores by token, so nodes with the same token share one score."""
 
     def tree(self, query: TreeQuery) -> TreeScores:
-        found = super().tree(query)
-        by_token = dict(zip(query.tokens.tolist(), found.values.tolist(), strict=True))
-        return replace(found, values=np.array([by_token[t] for t in query.tokens.tolist()]))
+        scores = super().tree(query)
+        by_token = dict(zip(query.tokens.tolist(), scores.values.tolist(), strict=True))
+        return replace(scores, values=np.array([by_token[t] for t in query.tokens.tolist()]))
 
 
-class SortedBatches(WithTrees):
-    """Evaluates from short to long, and answers in that order."""
+class SortedBatches(CorrectTreeLM):
+    """Sorts a batch by length, and does not sort the results back."""
 
     def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
-        return [self.tree(query) for query in sorted(queries, key=lambda each: len(each.prefix))]
+        return [self.tree(query) for query in sorted(queries, key=lambda query: len(query.prefix))]
 
 
-class PaddedLeft(WithTrees):
-    """Of several trees the shorter are filled up on the left, and the filling counts."""
+class PaddedLeft(CorrectTreeLM):
+    """Pads shorter prefixes on the left, without a mask."""
 
     def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
         longest = max(len(query.prefix) for query in queries)
-        filled = [
+        padded = [
             replace(query, prefix=[0] * (longest - len(query.prefix)) + list(query.prefix))
             for query in queries
         ]
-        return super().greedy_tree_impl(filled)
+        return super().greedy_tree_impl(padded)

@@ -1,4 +1,4 @@
-"""What laws say is the matter: a cause is told where it explains what came, and only there."""
+"""Likely causes in violations: a law names a cause only if it explains the result."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from autocog_core.testing import (
 )
 from autocog_core.testing.conformance import check
 from tests.mutants import choices, descriptions, memory, rows, trees
-from tests.mutants.sound import Sound
+from tests.mutants.correct_models import CorrectLM
 
 BY_NAME = {law.name: law for law in LAWS}
 
 
-def break_of(backend: Any, law: str) -> LawViolation:
+def violation_of(backend: Any, law: str) -> LawViolation:
     with pytest.raises(LawViolation) as caught:
         check(BY_NAME[law], BackendUnderTest(backend))
     return caught.value
 
 
-def test_one_number_that_fits_is_no_off_by_one() -> None:
-    assert "off by one" not in break_of(trees.OneNodeOff, "tree_scores_match").cause
+def test_one_matching_number_is_not_called_off_by_one() -> None:
+    assert "off by one" not in violation_of(trees.OneNodeWrong, "tree_scores_match").cause
 
 
-def test_stripping_is_not_blamed_for_other_wrong_scores() -> None:
-    error = break_of(choices.Halved, "choice_order_is_kept")
+def test_other_wrong_scores_are_not_blamed_on_stripping() -> None:
+    error = violation_of(choices.HalvedAmongOthers, "choice_order_is_kept")
     assert error.cause == ""
 
 
-def test_weights_that_differ_are_no_shared_state() -> None:
-    cause = break_of(memory.RandomWeights, "two_models").cause
+def test_different_weights_are_not_called_shared_state() -> None:
+    cause = violation_of(memory.RandomWeights, "two_models").cause
     assert "weights that are random" in cause
     assert "class attribute" not in cause
 
 
-def test_rows_that_are_not_rounded_are_not_called_so() -> None:
-    assert "rounded" not in break_of(rows.Scaled, "distribution").cause
+def test_unrounded_rows_are_not_called_rounded() -> None:
+    assert "rounded" not in violation_of(rows.Scaled, "distribution").cause
 
 
-class OfOrder(Sound):
-    """Looks at the last tokens only."""
+class LastThreeTokens(CorrectLM):
+    """Uses the last three tokens only, and does not declare it."""
 
     order = 3
 
@@ -61,15 +61,15 @@ class OfOrder(Sound):
         return super().logits(tokens[-self.order :])
 
 
-class OfDeclaredOrder(OfOrder):
+class DeclaredOrder(LastThreeTokens):
     order = 100
 
     def describe_impl(self) -> BackendInfo:
         return replace(super().describe_impl(), details={"order": self.order})
 
 
-class Forgetting(Sound):
-    """Each token counts a little less than the one after it."""
+class GradualForgetting(CorrectLM):
+    """Gives each token a little less weight than the next one."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"context_length": 256, **options})
@@ -81,20 +81,22 @@ class Forgetting(Sound):
         return 3 * weights @ directions
 
 
-@pytest.mark.parametrize("backend", [OfOrder, OfDeclaredOrder, Forgetting])
-def test_models_that_forget_are_not_blamed_for_it(backend: type[Sound]) -> None:
+@pytest.mark.parametrize("backend", [LastThreeTokens, DeclaredOrder, GradualForgetting])
+def test_models_that_forget_do_not_break_the_law(backend: type[CorrectLM]) -> None:
     with pytest.raises(NotApplicableError):
         check(BY_NAME["whole_context_matters"], BackendUnderTest(backend))
 
 
-def test_a_description_that_fails_breaks_laws_and_raises_nothing() -> None:
-    found = list(conformance(BackendUnderTest(descriptions.Mute)))
-    assert {finding.status for finding in found} == {"broken"}
-    assert {finding.violation.failure for finding in found if finding.violation} == {
-        found[0].violation.failure if found[0].violation else ""
-    }
-    assert "KeyError: 'vocab_size' (describe_impl" in str(found[0].violation)
+def test_a_failing_description_breaks_every_law() -> None:
+    results = list(conformance(BackendUnderTest(descriptions.DescriptionFails)))
+    assert {result.status for result in results} == {"broken"}
+    (failure,) = {result.violation.failure for result in results if result.violation}
+    assert "KeyError: 'vocab_size' (describe_impl" in failure
+    assert failure in str(results[0].violation)
 
 
-def test_a_description_of_the_wrong_type_is_named() -> None:
-    assert "`describe` returns dict" in break_of(descriptions.Dictionary, "description").problem
+def test_a_violation_names_the_wrong_type_of_a_description() -> None:
+    assert (
+        "`describe` returns dict"
+        in violation_of(descriptions.DescriptionIsDict, "description").problem
+    )

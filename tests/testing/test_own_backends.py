@@ -1,4 +1,4 @@
-"""The backends of core keep every law."""
+"""The backends of core pass every law."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class TestRandomWithoutBOS(BackendContractTests):
         return RandomLM(seed=4, bos=False)
 
 
-class TestRandomInAShortContext(BackendContractTests):
+class TestRandomWithAShortContext(BackendContractTests):
     def make(self) -> RandomLM:
         return RandomLM(seed=6, context_length=32)
 
 
-def table(*, bos: bool) -> TableLM:
-    """Each beginning of what laws ask has its row; some end there."""
+def make_table(*, bos: bool) -> TableLM:
+    """Return a table with a row for every prefix of the laws' texts; some rows have EOS."""
     texts = {text[:length] for text in PROMPTS for length in range(1, len(text) + 1)}
     texts |= {text + CHOICES[0][:length] for text in PROMPTS for length in range(11)}
     ends = {PROMPTS[0]: {"<|eos|>": 0.75}, "": {"b": 0.5}}
@@ -39,12 +39,12 @@ def table(*, bos: bool) -> TableLM:
 
 class TestTable(BackendContractTests):
     def make(self) -> TableLM:
-        return table(bos=False)
+        return make_table(bos=False)
 
 
 class TestTableWithBOS(BackendContractTests):
     def make(self) -> TableLM:
-        return table(bos=True)
+        return make_table(bos=True)
 
 
 class TestWords(BackendContractTests):

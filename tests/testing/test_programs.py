@@ -1,4 +1,4 @@
-"""Checks of programs' results, and the fixtures of the pytest plugin."""
+"""Assertions on the results of programs, and the fixtures of the pytest plugin."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def tree() -> ThoughtTree:
     return PROGRAM.run(table_model(ROWS))
 
 
-def test_what_holds_passes(tree: ThoughtTree) -> None:
+def test_correct_assertions_pass(tree: ThoughtTree) -> None:
     assert_choice(tree, "answer", "y", min_prob=0.69)
     assert_choice(tree, "verdict", " y")
     assert_text(tree, "w", "[!?]")
@@ -44,7 +44,7 @@ def test_what_holds_passes(tree: ThoughtTree) -> None:
     assert_chosen(table_model(ROWS).choose("Right?", [" y", " n"]), "y", min_prob=0.6)
 
 
-def test_what_does_not_says_what_came(tree: ThoughtTree) -> None:
+def test_failures_show_the_actual_result(tree: ThoughtTree) -> None:
     failures = {
         "answer: expected 'y' with at least 0.8, got 'y' 0.7": lambda: assert_choice(
             tree, "answer", "y", min_prob=0.8
@@ -62,17 +62,17 @@ def test_what_does_not_says_what_came(tree: ThoughtTree) -> None:
     for message, check in failures.items():
         with pytest.raises(AssertionError, match=message):
             check()
-    asked = PROGRAM.run(table_model(ROWS), strategy="text")
-    assert_choice(asked, "answer", "y")
+    by_text = PROGRAM.run(table_model(ROWS), strategy="text")
+    assert_choice(by_text, "answer", "y")
 
 
-def test_inexact_numbers_say_why() -> None:
+def test_inexact_numbers_have_a_reason() -> None:
     model = table_model(ROWS)
-    writes = Automaton(
+    automaton = Automaton(
         [Text(uid="q", text="x", successors="w"), Complete(uid="w", length=3, beams=2)]
     )
     with pytest.raises(AssertionError, match="not exact: w: 2 samples in place of beams"):
-        assert_exact(writes.run(model, strategy="text"))
+        assert_exact(automaton.run(model, strategy="text"))
 
 
 CONFTEST = 'pytest_plugins = ["autocog_core.testing.fixtures"]'
@@ -96,7 +96,7 @@ TESTS = """
 """
 
 
-def test_the_plugin_replays_what_it_recorded(pytester: pytest.Pytester) -> None:
+def test_the_plugin_replays_its_recording(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(textwrap.dedent(TESTS))
     pytester.path.joinpath("autocog.toml").write_text(textwrap.dedent(CONFIG))

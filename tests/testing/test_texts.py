@@ -1,4 +1,4 @@
-"""Laws ask in texts that the model can write, and that its context has room for."""
+"""Laws use texts that the vocabulary can express and that fit the context."""
 
 from __future__ import annotations
 
@@ -18,28 +18,32 @@ from tests.testing import words
 BY_NAME = {law.name: law for law in LAWS}
 
 
-def findings(subject: BackendUnderTest) -> dict[str, LawResult]:
-    return {finding.law.name: finding for finding in conformance(subject)}
+def results_of(subject: BackendUnderTest) -> dict[str, LawResult]:
+    return {result.law.name: result for result in conformance(subject)}
 
 
-def test_of_what_a_vocabulary_refuses_no_law_is_broken_and_each_says_so() -> None:
-    found = findings(BackendUnderTest(words.WordLM))
-    assert [each for each in found.values() if each.violation] == []
-    assert "give your own prompts" in found["chain_rule"].reason
-    assert found["every_id_has_bytes"].status == "holds"
+def violations(results: dict[str, LawResult]) -> list[LawViolation]:
+    return [result.violation for result in results.values() if result.violation]
 
 
-def test_texts_of_the_authors_own_are_asked_and_no_others() -> None:
-    asked: set[str] = set()
+def test_refused_texts_break_no_law_and_are_the_reason_to_skip() -> None:
+    results = results_of(BackendUnderTest(words.WordLM))
+    assert violations(results) == []
+    assert "give your own prompts" in results["chain_rule"].reason
+    assert results["every_id_has_bytes"].status == "holds"
 
-    class Listening(words.WordLM):
+
+def test_laws_use_only_the_texts_of_the_author() -> None:
+    tokenized: set[str] = set()
+
+    class Recording(words.WordLM):
         def ids(self, text: str, parse_special: bool) -> list[int]:
-            found = super().ids(text, parse_special)
-            asked.add(text)
-            return found
+            ids = super().ids(text, parse_special)
+            tokenized.add(text)
+            return ids
 
-    found = findings(BackendUnderTest(Listening, prompts=words.PROMPTS, choices=words.CHOICES))
-    assert [each for each in found.values() if each.violation] == []
+    results = results_of(BackendUnderTest(Recording, prompts=words.PROMPTS, choices=words.CHOICES))
+    assert violations(results) == []
     for name in (
         "round_trip",
         "prefix_choices",
@@ -47,12 +51,12 @@ def test_texts_of_the_authors_own_are_asked_and_no_others() -> None:
         "cache_is_transparent",
         "sampling_filters",
     ):
-        assert found[name].status == "holds", name
-    said = {word for text in asked for word in text.split()}
-    assert said <= {*words.WORDS, "<s>", "</s>"}
+        assert results[name].status == "holds", name
+    words_used = {word for text in tokenized for word in text.split()}
+    assert words_used <= {*words.WORDS, "<s>", "</s>"}
 
 
-def test_a_text_that_the_author_gives_and_the_vocabulary_refuses_breaks_the_law() -> None:
+def test_a_refused_text_of_the_author_breaks_the_law() -> None:
     subject = BackendUnderTest(
         words.WordLM, prompts=words.PROMPTS, choices=words.CHOICES, tricky_texts=["yes", "rain"]
     )
@@ -64,14 +68,14 @@ def test_a_text_that_the_author_gives_and_the_vocabulary_refuses_breaks_the_law(
 
 @pytest.mark.parametrize("limit", [16, 32, 64])
 @pytest.mark.parametrize("vocabulary", ["bytes", "merges"])
-def test_short_contexts_are_asked_short_texts(limit: int, vocabulary: str) -> None:
+def test_short_contexts_get_short_texts(limit: int, vocabulary: str) -> None:
     subject = BackendUnderTest(
         lambda: RandomLM(seed=3, context_length=limit, vocabulary=vocabulary)
     )
-    found = findings(subject)
-    assert [each for each in found.values() if each.violation] == []
-    # No choice underflows there, and the model may not happen to end.
-    unsaid = {
+    results = results_of(subject)
+    assert violations(results) == []
+    # Choices are too short to underflow, and the model may not write EOS.
+    may_not_apply = {
         "matches_reference",
         "long_choices",
         "stops_at_eos",
@@ -79,31 +83,32 @@ def test_short_contexts_are_asked_short_texts(limit: int, vocabulary: str) -> No
         "stop_strings_match",
     }
     if limit == 16:
-        unsaid |= {"cache_is_transparent", "two_models", "prefix_choices"}
-    assert {name for name, each in found.items() if each.status == "not applicable"} <= unsaid
+        may_not_apply |= {"cache_is_transparent", "two_models", "prefix_choices"}
+    skipped = {name for name, result in results.items() if result.status == "not applicable"}
+    assert skipped <= may_not_apply
 
 
-def test_a_context_too_short_for_any_prompt_says_so() -> None:
+def test_a_context_too_short_for_any_prompt_is_the_reason_to_skip() -> None:
     with pytest.raises(NotApplicableError, match="a context of 4 tokens is too short"):
         check(BY_NAME["chain_rule"], BackendUnderTest(lambda: RandomLM(context_length=4)))
 
 
-def test_texts_are_the_laws_own_where_nothing_forbids() -> None:
+def test_the_default_texts_are_the_built_in_ones() -> None:
     subject = BackendUnderTest(RandomLM)
     assert (subject.prompts, subject.choices) == (PROMPTS, CHOICES)
 
 
-def test_a_tokenizer_that_fails_is_shown_with_the_smallest_text() -> None:
+def test_a_failing_tokenizer_is_shown_with_the_smallest_text() -> None:
     with pytest.raises(LawViolation) as caught:
         check(BY_NAME["round_trip"], BackendUnderTest(FailsOnEmoji))
     assert caught.value.given == "'😀'"
     assert "ValueError: chr()" in caught.value.got
 
 
-def test_ids_are_detokenized_in_large_pieces() -> None:
+def test_ids_are_detokenized_in_large_chunks() -> None:
     calls: list[int] = []
 
-    class Wide(PaddedVocabulary):
+    class LargeVocabulary(PaddedVocabulary):
         def detokenize_impl(self, tokens: Sequence[int]) -> bytes:
             calls.append(len(tokens))
             size = self.vocabulary.size
@@ -112,6 +117,6 @@ def test_ids_are_detokenized_in_large_pieces() -> None:
         def describe_impl(self) -> Any:
             return replace(super().describe_impl(), vocabulary_size=150_000)
 
-    check(BY_NAME["every_id_has_bytes"], BackendUnderTest(Wide))
+    check(BY_NAME["every_id_has_bytes"], BackendUnderTest(LargeVocabulary))
     assert sum(calls) >= 150_000
     assert len(calls) < 60

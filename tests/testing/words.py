@@ -1,4 +1,4 @@
-"""A model over whole words, which refuses all others: as symbolic engines have them."""
+"""A model with a vocabulary of a few words, which refuses all other text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BOS, EOS = SpecialToken("<s>", len(WORDS)), SpecialToken("</s>", len(WORDS) + 1)
 
 
 class WordLM(ChoiceLM):
-    """Each prefix has its own distribution. A blank belongs to the word after it."""
+    """A model over words; a blank belongs to the word after it."""
 
     def tokenize_impl(
         self, texts: Sequence[str], at_start: bool, parse_special: bool
@@ -27,16 +27,16 @@ class WordLM(ChoiceLM):
         return [self.ids(f" {text}" if at_start else text, parse_special) for text in texts]
 
     def ids(self, text: str, parse_special: bool) -> list[int]:
-        known = {f" {word}": number for number, word in enumerate(WORDS)}
+        ids = {f" {word}": index for index, word in enumerate(WORDS)}
         pattern = r" \w+|."
         if parse_special:
-            known |= {special.text: special.id for special in (BOS, EOS)}
+            ids |= {special.text: special.id for special in (BOS, EOS)}
             text, pattern = text.removeprefix(" "), r"</?s>|" + pattern
         pieces = re.findall(pattern, text, re.DOTALL) if text.strip(" ") else []
         for piece in pieces:
-            if piece not in known:
-                raise InputError(f"{piece!r} is no word of this model", where="prompt")
-        return [known[piece] for piece in pieces]
+            if piece not in ids:
+                raise InputError(f"{piece!r} is not a word of this model", where="prompt")
+        return [ids[piece] for piece in pieces]
 
     def detokenize_impl(self, tokens: Sequence[int]) -> bytes:
         return b"".join(self.vocabulary_impl()[token] for token in tokens)

@@ -1,4 +1,4 @@
-"""Sound models, of which broken ones are made: each is wrong in one way that authors are."""
+"""Correct models, which the mutants subclass to make one mistake each."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from autocog_core.toolkit.engine_options import reject_unknown_options
 from autocog_core.toolkit.sampling import sample_token
 
 
-class Sound(RandomLM):
-    """A sound model; greedily it says letters, so that completions are text."""
+class CorrectLM(RandomLM):
+    """A model that passes all laws; its greedy completions are letters."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"vocabulary": "merges", "seed": 5, "context_length": 2048, **options})
@@ -43,7 +43,7 @@ class Sound(RandomLM):
         return choose_many(self.as_model().client, [request])[0]
 
 
-class WithTrees(Sound):
+class CorrectTreeLM(CorrectLM):
     """Scores token trees itself."""
 
     def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
@@ -55,8 +55,8 @@ class WithTrees(Sound):
         for node, parent in enumerate(query.parents.tolist()):
             token = int(query.tokens[node])
             paths[node] = [*paths[parent], token]
-            values[node] = self.greedy_impl(self.seen(paths, parent, node))[token]
-        tops = [self.top(self.greedy_impl(paths[node]), query) for node in query.top_at.tolist()]
+            values[node] = self.greedy_impl(self.context_of(paths, parent, node))[token]
+        tops = [self.top_k(self.greedy_impl(paths[node]), query) for node in query.top_at.tolist()]
         shape = (len(tops), query.top_k)
         tokens = np.array([top[0] for top in tops], dtype=np.int32).reshape(shape)
         logprobs = np.array([top[1] for top in tops], dtype=np.float64).reshape(shape)
@@ -64,31 +64,31 @@ class WithTrees(Sound):
             values=values, top_tokens=tokens, top_logprobs=logprobs, tokens_evaluated=len(values)
         )
 
-    def seen(self, paths: dict[int, list[int]], parent: int, node: int) -> list[int]:
-        """What is before a node."""
+    def context_of(self, paths: dict[int, list[int]], parent: int, node: int) -> list[int]:
+        """Return the tokens before a node."""
         return paths[parent]
 
-    def top(self, row: Any, query: TreeQuery) -> tuple[list[int], list[float]]:
-        kept = row if query.mask is None else np.where(query.mask, row, -np.inf)
-        best = np.argsort(-kept, kind="stable")[: query.top_k]
-        return best.tolist(), kept[best].tolist()
+    def top_k(self, row: Any, query: TreeQuery) -> tuple[list[int], list[float]]:
+        allowed = row if query.mask is None else np.where(query.mask, row, -np.inf)
+        best = np.argsort(-allowed, kind="stable")[: query.top_k]
+        return best.tolist(), allowed[best].tolist()
 
 
-class Writing(Sound):
-    """Completes by itself, and well."""
+class CorrectCompletionLM(CorrectLM):
+    """Has its own `complete`, which is greedy."""
 
     def complete_impl(self, request: CompletionRequest) -> Completion:
-        tokens, logprobs = self.written(request)
+        tokens, logprobs = self.greedy_tokens(request)
         text = self.vocabulary.detokenize(tokens).decode("utf-8", errors="replace")
         for end in range(1, len(tokens) + 1):
-            said = self.vocabulary.detokenize(tokens[:end]).decode("utf-8", errors="replace")
+            prefix = self.vocabulary.detokenize(tokens[:end]).decode("utf-8", errors="replace")
             for stop in request.stop:
-                if stop in said:
-                    kept = said[: said.find(stop)]
-                    return self.told(request, kept, tokens[:end], logprobs[:end], stop)
-        return self.told(request, text, tokens, logprobs, None)
+                if stop in prefix:
+                    before = prefix[: prefix.find(stop)]
+                    return self.make_completion(request, before, tokens[:end], logprobs[:end], stop)
+        return self.make_completion(request, text, tokens, logprobs, None)
 
-    def written(self, request: CompletionRequest) -> tuple[list[int], list[float]]:
+    def greedy_tokens(self, request: CompletionRequest) -> tuple[list[int], list[float]]:
         prompt = encode_prompt(self.as_model().client, request.prompt)
         tokens: list[int] = []
         logprobs: list[float] = []
@@ -98,7 +98,7 @@ class Writing(Sound):
             logprobs.append(float(row.max()))
         return tokens, logprobs
 
-    def told(
+    def make_completion(
         self,
         request: CompletionRequest,
         text: str,
@@ -106,18 +106,17 @@ class Writing(Sound):
         logprobs: Sequence[float],
         stop: str | None,
     ) -> Completion:
-        finish: Any = "length" if stop is None else "stop"
         return Completion(
             text=text,
             tokens=tuple(tokens),
             logprobs=tuple(logprobs),
-            finish_reason=finish,
+            finish_reason="length" if stop is None else "stop",
             stop_string=stop,
         )
 
 
-class Sampling(Sound):
-    """Completes by itself, and samples well; it ends where a sequence has 40 tokens."""
+class CorrectSamplingLM(CorrectLM):
+    """Has its own `complete`, which samples; sequences end at multiples of 40 tokens."""
 
     def logits(self, tokens: Sequence[int]) -> Any:
         logits = super().logits(tokens)
@@ -127,23 +126,23 @@ class Sampling(Sound):
     def complete_impl(self, request: CompletionRequest) -> Completion:
         reject_unknown_options(request.extra, (), "sampling")
         prompt = self.prompt_tokens(request)
-        first, *others = (self.sample(prompt, request, number) for number in range(request.n))
+        first, *others = (self.sample(prompt, request, index) for index in range(request.n))
         return replace(first, alternatives=tuple(others))
 
-    def sample(self, prompt: list[int], request: CompletionRequest, number: int) -> Completion:
-        generator = self.generator(request, number)
-        growing = CompletionBuilder(request, self.detokenize_impl, self.ends(), number)
-        while not growing.is_done:
-            row = self.greedy_impl([*prompt, *growing.tokens])
-            token = sample_token(row, self.honoured(request), generator)
-            growing.append(token, float(row[token]))
-        return growing.completion()
+    def sample(self, prompt: list[int], request: CompletionRequest, index: int) -> Completion:
+        generator = self.generator(request, index)
+        builder = CompletionBuilder(request, self.detokenize_impl, self.eos_ids(), index)
+        while not builder.is_done:
+            row = self.greedy_impl([*prompt, *builder.tokens])
+            token = sample_token(row, self.supported_request(request), generator)
+            builder.append(token, float(row[token]))
+        return builder.completion()
 
-    def ends(self) -> tuple[int, ...]:
+    def eos_ids(self) -> tuple[int, ...]:
         return (self.vocabulary.eos,)
 
-    def honoured(self, request: CompletionRequest) -> CompletionRequest:
+    def supported_request(self, request: CompletionRequest) -> CompletionRequest:
         return request
 
-    def generator(self, request: CompletionRequest, number: int) -> np.random.Generator:
-        return np.random.default_rng(None if request.seed is None else [request.seed, number])
+    def generator(self, request: CompletionRequest, index: int) -> np.random.Generator:
+        return np.random.default_rng(None if request.seed is None else [request.seed, index])
