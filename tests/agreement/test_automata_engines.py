@@ -21,7 +21,7 @@ from tests.support.automata.reading import Ids, Reader
 from tests.support.automata.reference_evaluator import SlowEvaluation
 from tests.support.engines import (
     Engine,
-    Needed,
+    RequiredTokens,
 )
 from tests.support.soak import SOAK, count
 
@@ -159,7 +159,7 @@ def test_nothing_is_evaluated_twice(engine: Engine, name: str) -> None:
     automaton = program(name)
     given = shortened(name)
     engine.forget()
-    with engine.counted() as work, Needed(engine.model) as needed:
+    with engine.counted() as work, RequiredTokens(engine.model) as needed:
         automaton.run(engine.model, given)
     assert work.tokens / len(needed) <= 1.05
     if engine.model.client.hooks.run_automata.get_hookimpls():
@@ -172,7 +172,7 @@ def test_nothing_is_evaluated_twice(engine: Engine, name: str) -> None:
 def test_beams_evaluate_nothing_twice(engine: Engine) -> None:
     automaton = beams("Once upon a time", beams=4, length=count(8, 32))
     engine.forget()
-    with engine.counted() as work, Needed(engine.model) as needed:
+    with engine.counted() as work, RequiredTokens(engine.model) as needed:
         automaton.run(engine.model)
     assert work.tokens / len(needed) <= 1.05
     if engine.model.client.hooks.run_automata.get_hookimpls():

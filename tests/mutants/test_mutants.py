@@ -153,7 +153,9 @@ LAWS_WITHOUT_A_MUTANT = {
 #: Mistakes of core, which no backend can make, and the tests that catch them.
 CAUGHT_BY_A_TEST: dict[str, Callable[..., None]] = {
     "pruning keeps the worst": test_direct.test_width_prunes_all_but_the_best,
-    "a threshold prunes the best": test_fta.test_the_best_is_kept_and_others_by_their_share,
+    "a threshold prunes the best": (
+        test_automaton_runs.test_the_best_and_likely_branches_are_followed
+    ),
     "a run appends tokens to the automaton": (test_direct.test_a_second_run_gives_the_same_tree),
     "fixed text counts as decided": test_direct.test_fixed_text_has_no_decided_tokens,
     "a mask forbids the stop string": test_direct.test_a_mask_allows_the_stop_string,

@@ -1,4 +1,4 @@
-"""The tutorial's package, as if it were installed: nothing of it is copied."""
+"""The package of the tutorial, as if it were installed, without copying it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NGRAM = Path(__file__).parents[2] / "examples" / "ngram"
 
 @pytest.fixture
 def ngram(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The package's folder, which is the current one; its backend is found by name."""
+    """Change to the package's folder and make its backend known by name; return the folder."""
     install(tmp_path, "autocog-ngram", {"autocog": {"ngram": "autocog_ngram.backend:NgramLM"}}, {})
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.syspath_prepend(NGRAM / "src")

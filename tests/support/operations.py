@@ -1,4 +1,4 @@
-"""How much work a call is, in operations: the clock of a busy machine says little about that."""
+"""Measure the work of a call in function calls, because times vary on a busy machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def count_calls(function: Callable[[], object]) -> int:
-    """How many functions are called while this one runs, Python's own included."""
+    """Count the functions that are called while `function` runs, built-in ones included."""
     calls = 0
 
     def count(frame: FrameType, event: str, argument: Any) -> None:
@@ -26,9 +26,9 @@ def count_calls(function: Callable[[], object]) -> int:
 
 
 def growth(function: Callable[[int], Callable[[], object]], small: int, large: int) -> float:
-    """How many times the work for `small` the work for `large` is.
+    """Return the ratio of the work for size `large` to the work for size `small`.
 
-    :param function: makes the call for a size; what it takes to make it is not counted.
+    :param function: returns the call for a size; making it is not counted.
     """
     function(small)()
     return count_calls(function(large)) / count_calls(function(small))

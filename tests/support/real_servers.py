@@ -1,4 +1,4 @@
-"""Real servers with SmolLM2, each as a process of its own that ends with the test."""
+"""Real servers with SmolLM2, each in a separate process that ends with the test."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pathlib import Path
 import httpx2
 
 HERE = Path(__file__).parent
-SECONDS = 120
+START_SECONDS = 120
 
 
 @contextmanager
 def llama_server(
     model: Path, *, slots: int = 4, context: int = 8192, exact: bool = False
 ) -> Iterator[str]:
-    """llama-server; gives its URL.
+    """Run llama-server and yield its URL.
 
-    :param context: tokens of all slots together.
+    :param context: total number of tokens of all slots.
     """
     command = [sys.executable, str(HERE / "llama_server.py"), str(model)]
     command += ["--slots", str(slots), "--context", str(context), *(["--exact"] if exact else [])]
@@ -42,7 +42,7 @@ def llama_server(
 
 @contextmanager
 def llama_cpp_server(model: Path) -> Iterator[str]:
-    """llama-cpp-python's own server, which keeps the logits of every position; gives its URL."""
+    """Run the server of llama-cpp-python, with the logits of all positions, and yield its URL."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -60,14 +60,14 @@ def llama_cpp_server(model: Path) -> Iterator[str]:
 
 
 def wait_for(url: str, process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
-    """Until it answers."""
-    end = time.monotonic() + SECONDS
+    """Wait until the server responds."""
+    end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
-        assert process.poll() is None, "the server died"
+        assert process.poll() is None, "the server stopped"
         try:
             if httpx2.get(url, timeout=5).status_code == 200:
                 return
         except httpx2.TransportError:
             pass
         time.sleep(0.1)
-    raise AssertionError("the server did not answer in time")
+    raise AssertionError("the server did not respond in time")

@@ -1,4 +1,4 @@
-"""The slow and obvious way to score choices, with nothing of autocog's in it but a row a call."""
+"""A slow and simple reference for the scores of choices; it uses only rows of the model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ INF = float("inf")
 
 
 @dataclass
-class Twin:
+class ReferenceScore:
+    """The scores of one choice, by the names of the norms."""
+
     logprob: float
     exclusive: float
     mean: float
@@ -23,7 +25,7 @@ class Twin:
 def shared_base(
     fixed: Sequence[int], joint: Sequence[Sequence[int]]
 ) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
-    """The longest beginning that `fixed` and all of `joint` share, leaving each a token."""
+    """Split off the longest shared prefix, with at least one token left in each of `joint`."""
     length = 0
     while (
         length < len(fixed)
@@ -34,15 +36,17 @@ def shared_base(
     return tuple(fixed[:length]), [tuple(tokens[length:]) for tokens in joint]
 
 
-def total(rows: Rows, base: tuple[int, ...], tokens: Sequence[int], eos: Sequence[int]) -> float:
-    found = 0.0
-    for i, token in enumerate(tokens):
-        found += float(rows(base + tuple(tokens[:i]))[token])
+def sum_logprobs(
+    rows: Rows, base: tuple[int, ...], tokens: Sequence[int], eos: Sequence[int]
+) -> float:
+    logprob = 0.0
+    for index, token in enumerate(tokens):
+        logprob += float(rows(base + tuple(tokens[:index]))[token])
     if eos:
         row = rows(base + tuple(tokens))
-        ends = sum(math.exp(float(row[token])) for token in eos)
-        found += math.log(ends) if ends > 0 else -INF
-    return found
+        eos_prob = sum(math.exp(float(row[token])) for token in eos)
+        logprob += math.log(eos_prob) if eos_prob > 0 else -INF
+    return logprob
 
 
 def score(
@@ -54,28 +58,36 @@ def score(
     norm: str = "sum",
     eos: Sequence[int] = (),
     unconditional: tuple[int, ...] | None = None,
-) -> list[Twin]:
+) -> list[ReferenceScore]:
     scores = []
     for tokens, size in zip(decided, sizes, strict=True):
-        logprob = total(rows, base, tokens, eos)
-        longer = {
+        logprob = sum_logprobs(rows, base, tokens, eos)
+        next_tokens = {
             other[len(tokens)]
             for other in decided
             if len(other) > len(tokens) and other[: len(tokens)] == tokens
         }
         exclusive = logprob
-        if longer and not eos:
+        if next_tokens and not eos:
             row = rows(base + tokens)
-            left = 1.0 - sum(math.exp(float(row[token])) for token in longer)
-            exclusive += math.log(left) if left > 0 else -INF
+            remaining = 1.0 - sum(math.exp(float(row[token])) for token in next_tokens)
+            exclusive += math.log(remaining) if remaining > 0 else -INF
         pmi = None
         if unconditional is not None:
-            pmi = logprob - total(rows, unconditional, tokens, eos)
+            pmi = logprob - sum_logprobs(rows, unconditional, tokens, eos)
         count = len(tokens) + bool(eos)
-        scores.append(Twin(logprob, exclusive, logprob / count, logprob / max(size, 1), pmi))
+        scores.append(
+            ReferenceScore(
+                logprob=logprob,
+                exclusive=exclusive,
+                mean=logprob / count,
+                per_byte=logprob / max(size, 1),
+                pmi=pmi,
+            )
+        )
     ranks = [score.exclusive if norm == "sum" else getattr(score, norm) for score in scores]
     top = max(ranks)
-    shares = [1.0 if top == -INF else math.exp(rank - top) for rank in ranks]
-    for twin, share in zip(scores, shares, strict=True):
-        twin.prob = share / sum(shares)
+    weights = [1.0 if top == -INF else math.exp(rank - top) for rank in ranks]
+    for reference, weight in zip(scores, weights, strict=True):
+        reference.prob = weight / sum(weights)
     return scores

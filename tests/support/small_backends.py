@@ -1,4 +1,4 @@
-"""Small backends, wrappers and installed-looking plugins that several tests use."""
+"""Small backends, and plugins that look installed, for several tests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def uniform(size: int) -> Row:
 
 
 class Plain:
-    """A backend that inherits nothing: bytes as tokens, uniform rows, and a log of its calls."""
+    """A backend without a base class: bytes are tokens, rows are uniform, calls are logged."""
 
     size = 256
 
@@ -64,10 +64,9 @@ class Plain:
 
 
 class CharTokenizer:
-    """A backend whose tokenizer and facts are given: what `prompts` and `boundary` are tested with.
+    """A backend with a configurable tokenizer and description.
 
-    Every character of a text is one token unless `words` holds a longer one (longest match first).
-    With `parse_special` the special tokens' surfaces become their ids.
+    Every character is a token, unless `words` has a longer match; the longest one wins.
     """
 
     def __init__(
@@ -137,7 +136,7 @@ def install(
     modules: Mapping[str, str],
     version: str = "1.0",
 ) -> None:
-    """Write what an installed distribution looks like into the folder `site`."""
+    """Write the metadata and modules of an installed distribution into the folder `site`."""
     info = site / f"{distribution.replace('-', '_')}-{version}.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(
@@ -152,6 +151,6 @@ def install(
 
 
 def forget(*modules: str) -> None:
-    """Make the next import of these modules a first one."""
+    """Remove modules from the import cache, so that the next import loads them again."""
     for name in modules:
         sys.modules.pop(name, None)

@@ -1,13 +1,13 @@
-"""How much a test does: a small, seeded part in `nox -s tests`, all of it in `nox -s soak`."""
+"""The length of tests: short in `nox -s tests`, full in `nox -s soak`."""
 
 from __future__ import annotations
 
 import os
 
-#: Whether this is the long run before a release, which `nox -s soak` starts.
+#: Whether this is the long run before a release.
 SOAK = os.environ.get("AUTOCOG_SOAK", "") not in ("", "0")
 
 
 def count(normal: int, soak: int) -> int:
-    """`normal` in the run of every change, `soak` in the long one."""
+    """Return `soak` in the long run, and `normal` otherwise."""
     return soak if SOAK else normal
