@@ -20,7 +20,7 @@ from autocog_core.config import plugins
 from autocog_core.scaffold import PluginName, package
 from autocog_core.version import __version__
 from tests.cli.conftest import Run
-from tests.plugin_author.findings import broken
+from tests.plugin_author.findings import broken_laws
 from tests.support.small_backends import forget, install
 
 LONGEST = "a" * 40
@@ -107,7 +107,7 @@ def test_the_project_names_core_of_this_minor_version(demo: Path) -> None:
 
 def test_the_package_passes_every_law(demo: Path) -> None:
     assert plugins.find_installed("my-demo").distribution == "autocog-my-demo"
-    assert not broken(lambda: load(backend="my-demo"))
+    assert not broken_laws(lambda: load(backend="my-demo"))
     # Also by the package's own test class, of which one law stands for all.
     sys.modules.pop("test_contract", None)
     sys.path.insert(0, str(demo / "tests"))
