@@ -13,8 +13,8 @@ from autocog_core import TreeQuery
 from autocog_core.types.token_tree import TokenTree
 from autocog_tf import TfLM
 from autocog_tf.engine import context_length, may_be_masked
-from autocog_tf.evaluators.recurrent import LevelEvaluator
-from autocog_tf.evaluators.selection import pick_evaluator
+from autocog_tf.evaluators.recurrent import RecurrentEvaluator
+from autocog_tf.evaluators.selection import select_evaluator
 from tests.support.soak import count
 from tests.support.tf import plain_forward as plain
 from tests.support.tf import tiny_models as tiny
@@ -36,18 +36,18 @@ def engine_of(name: str) -> Any:
 @pytest.mark.parametrize("name", ATTENTION)
 def test_attention_models_evaluate_a_tree_in_one_forward(name: str) -> None:
     engine = engine_of(name)
-    assert engine.verdict.evaluator.name == "one forward a tree"
-    assert engine.verdict.difference < 1e-5
+    assert engine.selection.evaluator.name == "one forward a tree"
+    assert engine.selection.difference < 1e-5
 
 
 @pytest.mark.parametrize("name", RECURRENT)
 def test_recurrent_models_branch_copied_states(name: str) -> None:
-    assert engine_of(name).verdict.evaluator.name.startswith("one forward a level")
+    assert engine_of(name).selection.evaluator.name.startswith("one forward a level")
 
 
 def test_mamba_1_is_not_given_several_tokens_on_a_state() -> None:
     # It would be wrong without an error: found at load, and said.
-    verdict = engine_of("mamba").verdict
+    verdict = engine_of("mamba").selection
     assert "token by token" in verdict.evaluator.name
     assert "differs" in verdict.rejected[0]
     assert "rejected" in engine_of("mamba").info.details
@@ -117,7 +117,7 @@ def test_eager_attention_gets_an_additive_mask() -> None:
     model = tiny.tiny_model("llama")
     model.set_attn_implementation("eager")
     engine = tiny.TfEngine(model, tiny.byte_level_tokenizer())
-    assert engine.verdict.evaluator.name == "one forward a tree"
+    assert engine.selection.evaluator.name == "one forward a tree"
     tokens = list(range(5, 25))
     np.testing.assert_allclose(engine.row(tokens), plain.row(model, tokens), atol=TOLERANCE)
 
@@ -142,7 +142,7 @@ def test_an_evaluator_that_answers_nan_is_rejected(monkeypatch: pytest.MonkeyPat
     """Also where only some of what is tried is NaN."""
     calls: list[int] = []
 
-    class Sometimes(LevelEvaluator):
+    class Sometimes(RecurrentEvaluator):
         def evaluate(self, forest: Any, sink: Any) -> None:
             calls.append(1)
             spoil = len(calls) == 3
@@ -150,7 +150,7 @@ def test_an_evaluator_that_answers_nan_is_rejected(monkeypatch: pytest.MonkeyPat
 
     engine = engine_of("llama")
     make = lambda: Sometimes(engine.forward, 1 << 20, chunked=True)  # noqa: E731
-    verdict = pick_evaluator(engine.forward, [make], TOLERANCE)
+    verdict = select_evaluator(engine.forward, [make], TOLERANCE)
     assert verdict.evaluator.name == "separate forwards"
     assert "nan" in verdict.rejected[0]
 
@@ -163,7 +163,7 @@ def test_kept_states_stay_within_their_bytes(size: int) -> None:
         np.testing.assert_allclose(
             engine.row(tokens), plain.row(engine.model, tokens), atol=TOLERANCE
         )
-        states = engine.verdict.evaluator._states.values()
+        states = engine.selection.evaluator._states.values()
         assert sum(state.bytes for state in states) <= size
     assert bool(states) == bool(size)
 
@@ -187,7 +187,7 @@ def test_a_model_that_is_wrong_on_trees_is_noticed_at_load(
     broken.__signature__ = __import__("inspect").signature(model.forward)  # type: ignore[attr-defined]
     model.forward = broken
     engine = tiny.TfEngine(model, tiny.byte_level_tokenizer())
-    assert engine.verdict.evaluator.name != "one forward a tree"
+    assert engine.selection.evaluator.name != "one forward a tree"
     assert any(
         "one forward a tree: differs" in reason for reason in engine.info.details["rejected"]
     )

@@ -59,7 +59,7 @@ def test_a_kept_prompt_is_reused_and_the_completion_stays_the_same() -> None:
     assert cold.logprobs is not None
     np.testing.assert_allclose(warm.logprobs, cold.logprobs, atol=1e-4)
     several = model.complete(prompt, max_tokens=10, n=3, temperature=1.0, seed=3)
-    engine.forget()
+    engine.clear_caches()
     again = model.complete(prompt, max_tokens=10, n=3, temperature=1.0, seed=3)
     assert [c.tokens for c in (several, *several.alternatives)] == [
         c.tokens for c in (again, *again.alternatives)

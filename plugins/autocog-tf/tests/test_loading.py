@@ -23,7 +23,7 @@ from autocog_core import (
 )
 from autocog_core.errors import ClosedError, ContextOverflowError
 from autocog_tf import TfLM
-from autocog_tf.evaluators.out_of_memory import with_less_memory
+from autocog_tf.evaluators.out_of_memory import retry_with_smaller_batches
 from autocog_tf.fingerprint import of
 from tests.support.tf import tiny_models as tiny
 
@@ -234,7 +234,7 @@ def test_nan_logits_are_an_error_and_not_an_answer() -> None:
     before = weight.detach().clone()
     with torch.no_grad():
         weight.fill_(float("nan"))
-    engine.forget()
+    engine.clear_caches()
     for call in (
         lambda: model.greedy("The"),
         lambda: model.choose("The", ["a", "b"]),
@@ -246,7 +246,7 @@ def test_nan_logits_are_an_error_and_not_an_answer() -> None:
             call()
     with torch.no_grad():
         weight.copy_(before)
-    engine.forget()
+    engine.clear_caches()
     assert np.isfinite(model.greedy("The")).all()
 
 
@@ -264,7 +264,7 @@ def test_out_of_memory_frees_halves_and_goes_on(monkeypatch: pytest.MonkeyPatch)
             raise torch.OutOfMemoryError("CUDA out of memory (simulated)")
         return forward(input_ids=input_ids, **kwargs)
 
-    engine.forget()
+    engine.clear_caches()
     monkeypatch.setattr(engine.model.model, "forward", limited)
     found = model.choose(text, choices)
     assert max(sizes) > 40
@@ -289,7 +289,7 @@ def test_out_of_memory_in_the_smallest_steps_is_a_clear_error(
     monkeypatch.setattr(engine.model.model, "forward", forward)
     assert model.choose("The capital", ["a", "b"]).scores
     # What follows is not made to go in the small steps that were tried.
-    assert engine.verdict.evaluator._chunk == 512
+    assert engine.selection.evaluator._chunk == 512
 
 
 def test_what_filled_the_memory_is_let_go_before_the_next_try() -> None:
@@ -304,7 +304,7 @@ def test_what_filled_the_memory_is_let_go_before_the_next_try() -> None:
         held.append(weakref.ref(activations))
         raise torch.OutOfMemoryError("CUDA out of memory (simulated)")
 
-    assert with_less_memory(attempt, engine.verdict.evaluator) == 1
+    assert retry_with_smaller_batches(attempt, engine.selection.evaluator) == 1
 
 
 def test_samples_that_do_not_fit_together_are_drawn_in_smaller_batches(

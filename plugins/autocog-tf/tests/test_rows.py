@@ -12,13 +12,13 @@ from autocog_core import TreeQuery
 from autocog_core.toolkit.tree_answers import TreeScoreCollector
 from autocog_tf.engine import TfEngine
 from autocog_tf.evaluators import out_of_memory
-from autocog_tf.evaluators.batch_plan import ALWAYS_APART, Costs, Layout, Limits
+from autocog_tf.evaluators.batch_plan import NEVER_BATCH, BatchPlanner, CostModel, Limits
 from tests.support.tf import plain_forward as plain
 from tests.support.tf import tiny_models as tiny
 from tests.support.tf.tree_checks import check, query_of
 
 TOLERANCE = 1e-4
-ROWS_ARE_CHEAP = Costs(token=1.0, pair=1.0, copy=0.0, forward=100.0)
+ROWS_ARE_CHEAP = CostModel(token=1.0, pair=1.0, copy=0.0, forward=100.0)
 CHOICES = [[3, 4, 5], [3, 4, 6], [7, 8], [9]]
 
 
@@ -39,7 +39,7 @@ def shapes(engine: Any, queries: list[TreeQuery]) -> tuple[list[tuple[int, ...]]
 def rows_engine(name: str = "llama", **options: Any) -> TfEngine:
     """An engine that lets rows go side by side wherever there are several."""
     engine = tiny.tiny_engine(name, **options)
-    engine.verdict.evaluator.costs = ALWAYS_APART  # type: ignore[attr-defined]
+    engine.selection.evaluator.costs = NEVER_BATCH  # type: ignore[attr-defined]
     return engine
 
 
@@ -77,8 +77,8 @@ def test_eager_attention_masks_rows_as_well() -> None:
     model = tiny.tiny_model("llama")
     model.set_attn_implementation("eager")
     engine = TfEngine(model, tiny.byte_level_tokenizer())
-    assert not engine.verdict.rejected
-    engine.verdict.evaluator.costs = ALWAYS_APART  # type: ignore[attr-defined]
+    assert not engine.selection.rejected
+    engine.selection.evaluator.costs = NEVER_BATCH  # type: ignore[attr-defined]
     queries = [query_of(prefix, *CHOICES) for prefix in RAGGED]
     seen, answers = shapes(engine, queries)
     assert max(rows for rows, _ in seen) > 1
@@ -87,7 +87,7 @@ def test_eager_attention_masks_rows_as_well() -> None:
 
 def test_what_all_rows_begin_with_is_evaluated_once() -> None:
     engine = tiny.tiny_engine("llama")
-    engine.verdict.evaluator.costs = ROWS_ARE_CHEAP  # type: ignore[attr-defined]
+    engine.selection.evaluator.costs = ROWS_ARE_CHEAP  # type: ignore[attr-defined]
     header = list(range(10, 210))
     queries = [query_of([*header, 300 + row, 301, 302], *CHOICES) for row in range(4)]
     seen, answers = shapes(engine, queries)
@@ -102,7 +102,7 @@ def test_what_all_rows_begin_with_is_evaluated_once() -> None:
 
 def test_a_short_common_beginning_costs_no_forward_of_its_own() -> None:
     engine = tiny.tiny_engine("llama")
-    engine.verdict.evaluator.costs = ROWS_ARE_CHEAP  # type: ignore[attr-defined]
+    engine.selection.evaluator.costs = ROWS_ARE_CHEAP  # type: ignore[attr-defined]
     queries = [query_of([10, 11, *range(50 + row, 90 + row)], *CHOICES) for row in range(4)]
     seen, answers = shapes(engine, queries)
     # Two common tokens, evaluated in each of four rows.
@@ -113,12 +113,12 @@ def test_a_short_common_beginning_costs_no_forward_of_its_own() -> None:
 
 def test_rows_that_attend_far_go_apart_and_single_tokens_after_long_texts_do_not() -> None:
     model = tiny.tiny_model("llama")
-    costs = Costs.of(model, model.config, torch.device("cpu"))
+    costs = CostModel.of(model, model.config, torch.device("cpu"))
 
     def steps(queries: list[TreeQuery], known: int = 0) -> list[list[list[int]]]:
         forest = TreeScoreCollector(queries).forest
         place = np.where(np.arange(len(forest)) < known, np.arange(len(forest)), -1)
-        return Layout(forest, place, known, Limits(8192, 8192, 8192)).steps(costs)
+        return BatchPlanner(forest, place, known, Limits(8192, 8192, 8192)).steps(costs)
 
     texts = [query_of([5 + row, *range(10, 400)], *CHOICES) for row in range(8)]
     assert [len(step) for step in steps(texts)] == [8]
@@ -134,8 +134,8 @@ def test_rows_of_one_length_stand_together() -> None:
     ]
     forest = TreeScoreCollector(queries).forest
     place = np.full(len(forest), -1, dtype=np.int64)
-    costs = Costs(token=1.0, pair=1.0, copy=0.0, forward=20.0)
-    found = Layout(forest, place, 0, Limits(4096, 4096, 4096)).steps(costs)
+    costs = CostModel(token=1.0, pair=1.0, copy=0.0, forward=20.0)
+    found = BatchPlanner(forest, place, 0, Limits(4096, 4096, 4096)).steps(costs)
     assert [sorted(map(len, step)) for step in found] == [[203, 204, 205], [7, 8, 9]]
 
 
@@ -145,7 +145,7 @@ def test_kept_bytes_stay_within_the_option_with_rows_too() -> None:
         for start in range(10, 100, 10):
             queries = [query_of([start + row, *range(10, 30)], *CHOICES) for row in range(5)]
             check(queries, engine.score_trees(queries))
-            trees = engine.verdict.evaluator._trees  # type: ignore[attr-defined]
+            trees = engine.selection.evaluator._trees  # type: ignore[attr-defined]
             assert sum(tree.bytes for tree in trees) <= size
 
 
@@ -203,7 +203,7 @@ def test_a_model_that_mixes_its_rows_up_is_not_given_several() -> None:
 
     layer.forward = mixing
     engine = TfEngine(model, tiny.byte_level_tokenizer())
-    assert engine.verdict.evaluator.name == "one forward a tree, never several rows"
-    assert "one forward a tree: differs" in engine.verdict.rejected[0]
+    assert engine.selection.evaluator.name == "one forward a tree, never several rows"
+    assert "one forward a tree: differs" in engine.selection.rejected[0]
     queries = [query_of(prefix, *CHOICES) for prefix in RAGGED]
     check_on(engine, queries, engine.score_trees(queries))

@@ -52,15 +52,15 @@ def test_any_sequence_of_calls_equals_plain_forwards(
     calls: list[list[TreeQuery]], chunk: int, slack: int
 ) -> None:
     """With chunks of one token and trees copied and compacted all the time, too."""
-    evaluator = ENGINE.verdict.evaluator
-    before = evaluator._chunk, attention.SLACK
-    evaluator._chunk, attention.SLACK = chunk, slack
+    evaluator = ENGINE.selection.evaluator
+    before = evaluator._chunk, attention.MAX_PADDING_TOKENS
+    evaluator._chunk, attention.MAX_PADDING_TOKENS = chunk, slack
     try:
-        evaluator.forget()
+        evaluator.clear()
         for queries in calls:
             check(queries, ENGINE.score_trees(queries))
     finally:
-        evaluator._chunk, attention.SLACK = before
+        evaluator._chunk, attention.MAX_PADDING_TOKENS = before
 
 
 def counted(engine: Any, queries: list[TreeQuery]) -> tuple[int, int, list[Any]]:
@@ -138,7 +138,7 @@ def test_kept_bytes_stay_within_the_option_and_0_keeps_nothing() -> None:
             prefix = [start, *range(10, 60)]
             expected = plain.row(engine.model, prefix)
             np.testing.assert_allclose(engine.row(prefix), expected, atol=TOLERANCE)
-            assert sum(tree.bytes for tree in engine.verdict.evaluator._trees) <= size
+            assert sum(tree.bytes for tree in engine.selection.evaluator._trees) <= size
 
 
 @pytest.mark.slow

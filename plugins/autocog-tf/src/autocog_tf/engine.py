@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from autocog_core import BackendInfo, ClosedError, Message, Prompt, TreeQuery, TreeScores
 from autocog_core.toolkit import LogitsCache, lazy, respects_word_boundaries
 from autocog_tf import fingerprint
-from autocog_tf.evaluators.attention import TreeEvaluator
-from autocog_tf.evaluators.batch_plan import Costs
+from autocog_tf.evaluators.attention import AttentionEvaluator
+from autocog_tf.evaluators.batch_plan import CostModel
 from autocog_tf.evaluators.evaluator import Evaluator, Forward
-from autocog_tf.evaluators.out_of_memory import with_less_memory
-from autocog_tf.evaluators.recurrent import LevelEvaluator
-from autocog_tf.evaluators.selection import Verdict, pick_evaluator
+from autocog_tf.evaluators.out_of_memory import retry_with_smaller_batches
+from autocog_tf.evaluators.recurrent import RecurrentEvaluator
+from autocog_tf.evaluators.selection import SelectionResult, select_evaluator
 from autocog_tf.evaluators.tree_scores import RowCollector, TorchScoreCollector
 from autocog_tf.tokenizer import TextTokenizer
 
@@ -29,7 +29,7 @@ Answer = TypeVar("Answer")
 #: How far two ways of computing one token's log-probability may differ, in nats, by dtype.
 TOLERANCE = {torch.float32: 1e-4, torch.float16: 0.05, torch.bfloat16: 0.25}
 #: Most tokens in one forward, by kind of device.
-CHUNK = {"cpu": 512, "mps": 1024, "cuda": 4096}
+CHUNK_TOKENS = {"cpu": 512, "mps": 1024, "cuda": 4096}
 
 
 class TfEngine:
@@ -61,44 +61,44 @@ class TfEngine:
         self.config = model.config.get_text_config()
         self.tokenizer = TextTokenizer(tokenizer, self.config.vocab_size)
         self.tolerance = TOLERANCE.get(model.dtype, TOLERANCE[torch.bfloat16])
-        chunk = CHUNK.get(self.forward.device.type, CHUNK["cuda"])
+        chunk = CHUNK_TOKENS.get(self.forward.device.type, CHUNK_TOKENS["cuda"])
 
         windows = attention_windows(self.config)
         # While they are tried, several rows go side by side: what is right for rows is seen then.
-        rows = TreeEvaluator(self.forward, prefix_cache_bytes, chunk, windows)
-        one_row = TreeEvaluator(self.forward, prefix_cache_bytes, chunk, windows, costs=None)
+        rows = AttentionEvaluator(self.forward, prefix_cache_bytes, chunk, windows)
+        one_row = AttentionEvaluator(self.forward, prefix_cache_bytes, chunk, windows, costs=None)
         candidates: list[Callable[[], Evaluator]] = [
-            lambda: LevelEvaluator(self.forward, prefix_cache_bytes, chunked=True),
-            lambda: LevelEvaluator(self.forward, prefix_cache_bytes, chunked=False),
+            lambda: RecurrentEvaluator(self.forward, prefix_cache_bytes, chunked=True),
+            lambda: RecurrentEvaluator(self.forward, prefix_cache_bytes, chunked=False),
         ]
         if may_be_masked(model, self.config):
             candidates = [lambda: rows, lambda: one_row, *candidates]
         self._rows: LogitsCache[torch.Tensor] = LogitsCache(torch.clone)
-        self.verdict: Verdict = pick_evaluator(self.forward, candidates, self.tolerance)
-        if self.verdict.evaluator is rows:
-            rows.costs = Costs.of(model, self.config, self.forward.device)
+        self.selection: SelectionResult = select_evaluator(self.forward, candidates, self.tolerance)
+        if self.selection.evaluator is rows:
+            rows.costs = CostModel.of(model, self.config, self.forward.device)
 
     def score_trees(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
         """Answers to several queries, which share what their sequences have in common."""
 
         def attempt() -> list[TreeScores]:
             answers = TorchScoreCollector(queries)
-            self._rows.answer(answers, self.verdict.evaluator.evaluate)
+            self._rows.answer(answers, self.selection.evaluator.evaluate)
             return answers.scores()
 
         return self._run(attempt)
 
-    def forget(self) -> None:
+    def clear_caches(self) -> None:
         """Drop everything that was kept from earlier calls."""
         self._rows.clear()
-        self.verdict.evaluator.forget()
+        self.selection.evaluator.clear()
 
     def row(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """float32 (V,): log-probability of every token after `tokens`."""
 
         def attempt() -> NDArray[np.float32]:
             answer = RowCollector(tokens)
-            self.verdict.evaluator.evaluate(answer.forest, answer.add)
+            self.selection.evaluator.evaluate(answer.forest, answer.add)
             return answer.row
 
         return self._run(attempt)
@@ -122,13 +122,13 @@ class TfEngine:
             "device": str(self.forward.device),
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "attention": self.model.config._attn_implementation,
-            "trees": self.verdict.evaluator.name,
-            "trees_differ_by": self.verdict.difference,
+            "trees": self.selection.evaluator.name,
+            "trees_differ_by": self.selection.difference,
             "transformers": transformers.__version__,
             "torch": torch.__version__,
         }
-        if self.verdict.rejected:
-            details["rejected"] = list(self.verdict.rejected)
+        if self.selection.rejected:
+            details["rejected"] = list(self.selection.rejected)
         return BackendInfo(
             name=self.name,
             vocabulary_size=self.config.vocab_size,
@@ -146,7 +146,7 @@ class TfEngine:
 
     def _run(self, attempt: Callable[[], Answer]) -> Answer:
         with torch.inference_mode():
-            return with_less_memory(attempt, self.verdict.evaluator)
+            return retry_with_smaller_batches(attempt, self.selection.evaluator)
 
 
 def _identify(found: weakref.ref[TfEngine]) -> Callable[[], str]:

@@ -12,17 +12,17 @@ from transformers import DynamicCache, GenerationConfig, StoppingCriteria, Stopp
 
 from autocog_core import Completion, CompletionRequest, NumericsError
 from autocog_core.toolkit import CompletionBuilder, reject_unknown_options
-from autocog_tf.evaluators.attention import TreeEvaluator
+from autocog_tf.evaluators.attention import AttentionEvaluator
 from autocog_tf.evaluators.evaluator import OWN_CACHE_NAME
-from autocog_tf.evaluators.out_of_memory import free_memory, is_out_of_memory, too_large
+from autocog_tf.evaluators.out_of_memory import free_memory, is_out_of_memory, out_of_memory_error
 
 if TYPE_CHECKING:
     from autocog_tf.engine import TfEngine
 
 #: Options of `generate` that are passed through under their own names.
-PASSED = frozenset({"repetition_penalty", "no_repeat_ngram_size", "typical_p"})
+ENGINE_OPTIONS = frozenset({"repetition_penalty", "no_repeat_ngram_size", "typical_p"})
 #: A shorter kept beginning is not worth copying.
-LEAST_REUSED = 16
+MIN_REUSED_PREFIX = 16
 
 
 def generate(engine: TfEngine, prompt: Sequence[int], request: CompletionRequest) -> Completion:
@@ -30,7 +30,7 @@ def generate(engine: TfEngine, prompt: Sequence[int], request: CompletionRequest
 
     :raises CapabilityError: for an option that this engine does not know.
     """
-    reject_unknown_options(request.extra, PASSED, engine.name)
+    reject_unknown_options(request.extra, ENGINE_OPTIONS, engine.name)
     sampled = request.temperature > 0
     # Without sampling all alternatives are the same: one is computed.
     count = request.n if sampled else 1
@@ -52,7 +52,7 @@ def _with_less_memory(
     size = count
     freed = False
     while len(found) < count:
-        watcher = _Watcher(engine, min(size, count - len(found)), request)
+        watcher = _StepRecorder(engine, min(size, count - len(found)), request)
         try:
             _run(engine, prompt, watcher.count, request, watcher)
             found += watcher.completions()
@@ -61,9 +61,9 @@ def _with_less_memory(
             if not is_out_of_memory(error):
                 raise
             cause = error.with_traceback(None)
-        free_memory(engine.verdict.evaluator)
+        free_memory(engine.selection.evaluator)
         if watcher.streamed or (size == 1 and freed):
-            raise too_large() from cause
+            raise out_of_memory_error() from cause
         size, freed = max(1, size // 2), True
     return found
 
@@ -73,7 +73,7 @@ def _run(
     prompt: Sequence[int],
     count: int,
     request: CompletionRequest,
-    watcher: _Watcher,
+    watcher: _StepRecorder,
 ) -> None:
     model = engine.model
     device = engine.forward.device
@@ -93,12 +93,12 @@ def _run(
         **request.extra,
     )
     arguments: dict[str, Any] = {}
-    cache = _kept_beginning(engine, prompt, count)
+    cache = _copy_cached_prefix(engine, prompt, count)
     if cache is not None:
         arguments[OWN_CACHE_NAME] = cache
-    hook = model.register_forward_hook(watcher.see)
+    hook = model.register_forward_hook(watcher.on_forward)
     try:
-        with _neutral_defaults(model):
+        with _without_checkpoint_defaults(model):
             model.generate(
                 tokens,
                 attention_mask=torch.ones_like(tokens),
@@ -110,13 +110,13 @@ def _run(
         hook.remove()
 
 
-def _kept_beginning(engine: TfEngine, prompt: Sequence[int], count: int) -> DynamicCache | None:
+def _copy_cached_prefix(engine: TfEngine, prompt: Sequence[int], count: int) -> DynamicCache | None:
     """Keys and values of the prompt's beginning that are kept already, for `count` samples."""
-    evaluator = engine.verdict.evaluator
-    if not isinstance(evaluator, TreeEvaluator) or not evaluator.one_kind:
+    evaluator = engine.selection.evaluator
+    if not isinstance(evaluator, AttentionEvaluator) or not evaluator.one_kind:
         return None
-    tree, nodes = evaluator.matched(prompt[:-1])
-    if tree is None or len(nodes) < LEAST_REUSED:
+    tree, nodes = evaluator.longest_cached_prefix(prompt[:-1])
+    if tree is None or len(nodes) < MIN_REUSED_PREFIX:
         return None
     index = torch.tensor(nodes, device=engine.forward.device)
     cache = DynamicCache(config=engine.model.config)
@@ -140,7 +140,7 @@ def _seeded(seed: int | None, device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def _neutral_defaults(model: Any) -> Iterator[None]:
+def _without_checkpoint_defaults(model: Any) -> Iterator[None]:
     """A checkpoint's own generation defaults (penalties, top_k) must not slip into a request."""
     own = model.generation_config
     model.generation_config = GenerationConfig()
@@ -150,7 +150,7 @@ def _neutral_defaults(model: Any) -> Iterator[None]:
         model.generation_config = own
 
 
-class _Watcher(StoppingCriteria):
+class _StepRecorder(StoppingCriteria):
     """Sees every step: log-probabilities from the raw logits, stops, and pieces of text."""
 
     def __init__(self, engine: TfEngine, count: int, request: CompletionRequest) -> None:
@@ -167,7 +167,7 @@ class _Watcher(StoppingCriteria):
         """Whether any text was passed on."""
         return self._growing[0].streamed
 
-    def see(self, module: Any, arguments: Any, output: Any) -> None:
+    def on_forward(self, module: Any, arguments: Any, output: Any) -> None:
         """Forward hook: keep the logits of the last position, as the model gave them."""
         self._logits = output.logits[:, -1].float()
         # Before a token is picked: the likeliest of NaN would look like an answer.

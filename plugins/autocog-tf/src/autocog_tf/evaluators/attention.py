@@ -9,22 +9,29 @@ import torch
 from numpy.typing import NDArray
 
 from autocog_core.toolkit import PrefixForest
-from autocog_tf.evaluators.batch import one_row, side_by_side
-from autocog_tf.evaluators.batch_plan import ALWAYS_APART, SLACK, Costs, Layout, Limits, Step
+from autocog_tf.evaluators.batch import batch_rows, batch_single_row
+from autocog_tf.evaluators.batch_plan import (
+    MAX_PADDING_TOKENS,
+    NEVER_BATCH,
+    BatchPlanner,
+    CostModel,
+    Limits,
+    Step,
+)
 from autocog_tf.evaluators.evaluator import Forward, Sink
-from autocog_tf.evaluators.kv_cache_tree import KVTree
-from autocog_tf.evaluators.masks import TokenMaskCache
+from autocog_tf.evaluators.kv_cache_tree import KVCacheTree
+from autocog_tf.evaluators.masks import AttentionMasks
 
 #: Most trees kept; the bytes they may hold are an option.
-MOST_TREES = 16
+MAX_TREES = 16
 #: Logits of one forward, wanted rows x vocabulary, by kind of device.
-MOST_LOGITS = {"cpu": 64 << 20, "mps": 64 << 20, "cuda": 256 << 20}
+MAX_LOGITS = {"cpu": 64 << 20, "mps": 64 << 20, "cuda": 256 << 20}
 #: How many times as many tokens go into a forward of several rows: their attention costs less.
-ROWS_LONGER = {"cpu": 1, "mps": 2, "cuda": 4}
-SMALLEST_CHUNK = 16
+ROW_CHUNK_FACTOR = {"cpu": 1, "mps": 2, "cuda": 4}
+MIN_CHUNK_TOKENS = 16
 
 
-class TreeEvaluator:
+class AttentionEvaluator:
     """Evaluates forests over trees of keys and values kept from earlier calls.
 
     :param cache_bytes: how much the kept trees may hold together.
@@ -40,7 +47,7 @@ class TreeEvaluator:
         cache_bytes: int,
         chunk: int,
         windows: dict[str, int | None],
-        costs: Costs | None = ALWAYS_APART,
+        costs: CostModel | None = NEVER_BATCH,
     ) -> None:
         self._forward = forward
         self._cache_bytes = cache_bytes
@@ -48,17 +55,17 @@ class TreeEvaluator:
         self.name = "one forward a tree"
         if costs is None:
             self.name += ", never several rows"
-        self._masks = TokenMaskCache(forward, windows)
+        self._masks = AttentionMasks(forward, windows)
         #: Whether all layers attend to all that came before.
         self.one_kind = self._masks.one_kind
         self.costs = costs
         #: Most recently used last.
-        self._trees: list[KVTree] = []
+        self._trees: list[KVCacheTree] = []
 
     def evaluate(self, forest: PrefixForest, sink: Sink) -> None:
         """Evaluate what no kept tree holds, in as few forwards as the limits allow."""
         tree, place = self._tree_for(forest)
-        steps = Layout(forest, place, len(tree), self._limits).steps(self.costs)
+        steps = BatchPlanner(forest, place, len(tree), self._limits).steps(self.costs)
         try:
             for number, step in enumerate(steps):
                 place = self._make_room(tree, forest, place, steps[number:])
@@ -69,9 +76,9 @@ class TreeEvaluator:
             raise
         self._evict()
 
-    def matched(self, tokens: Sequence[int]) -> tuple[KVTree | None, list[int]]:
+    def longest_cached_prefix(self, tokens: Sequence[int]) -> tuple[KVCacheTree | None, list[int]]:
         """The kept tree that holds most of a sequence's beginning, and the nodes of that part."""
-        best: tuple[KVTree | None, list[int]] = (None, [])
+        best: tuple[KVCacheTree | None, list[int]] = (None, [])
         for tree in self._trees:
             nodes: list[int] = []
             node = -1
@@ -91,7 +98,7 @@ class TreeEvaluator:
 
     def shrink(self) -> bool:
         """Halve the tokens in one forward."""
-        if self._chunk // 2 < SMALLEST_CHUNK:
+        if self._chunk // 2 < MIN_CHUNK_TOKENS:
             return False
         self._chunk //= 2
         return True
@@ -100,22 +107,22 @@ class TreeEvaluator:
         """Take as many tokens in one forward as at first."""
         self._chunk = self._whole_chunk
 
-    def _tree_for(self, forest: PrefixForest) -> tuple[KVTree, NDArray[np.int64]]:
+    def _tree_for(self, forest: PrefixForest) -> tuple[KVCacheTree, NDArray[np.int64]]:
         """The tree to go on with, and the tree's node for each of the forest's (-1: none)."""
-        best: KVTree | None = None
+        best: KVCacheTree | None = None
         place = np.full(len(forest), -1, dtype=np.int64)
         known = 0
         for tree in self._trees:
-            found = _walk(tree, forest)
+            found = _map_to_cache(tree, forest)
             count = int((found >= 0).sum())
             if count >= known and count > 0:
                 best, place, known = tree, found, count
         if best is None:
-            best = KVTree()
-        elif len(best) > 2 * known + SLACK:
+            best = KVCacheTree()
+        elif len(best) > 2 * known + MAX_PADDING_TOKENS:
             # Mostly of no use here, and worth keeping for others as it is.
             best, renumbered = best.copy_of(np.sort(place[place >= 0]))
-            place = _translate(place, renumbered)
+            place = _renumber(place, renumbered)
         self._trees = [tree for tree in self._trees if tree is not best]
         self._trees.append(best)
         return best, place
@@ -124,17 +131,21 @@ class TreeEvaluator:
     def _limits(self) -> Limits:
         vocabulary = self._forward.model.config.get_text_config().vocab_size
         device = self._forward.device.type
-        logits = MOST_LOGITS.get(device, MOST_LOGITS["cuda"])
-        padded = self._chunk * ROWS_LONGER.get(device, ROWS_LONGER["cuda"])
+        logits = MAX_LOGITS.get(device, MAX_LOGITS["cuda"])
+        padded = self._chunk * ROW_CHUNK_FACTOR.get(device, ROW_CHUNK_FACTOR["cuda"])
         return Limits(self._chunk, padded, max(1, logits // vocabulary))
 
     def _make_room(
-        self, tree: KVTree, forest: PrefixForest, place: NDArray[np.int64], steps: Sequence[Step]
+        self,
+        tree: KVCacheTree,
+        forest: PrefixForest,
+        place: NDArray[np.int64],
+        steps: Sequence[Step],
     ) -> NDArray[np.int64]:
         """Drop nodes that the rest of the work does not need, if they are in the way."""
         if len(steps[0]) == 1:
             used = _ancestors_in(tree, forest, place, steps[0][0])
-            crowded = len(tree) > 2 * len(used) + SLACK
+            crowded = len(tree) > 2 * len(used) + MAX_PADDING_TOKENS
         else:
             # Rows read what they need and nothing else: only memory counts.
             crowded = tree.bytes > self._cache_bytes
@@ -142,16 +153,21 @@ class TreeEvaluator:
             return place
         work = [node for step in steps for row in step for node in row]
         needed = _ancestors_in(tree, forest, place, work)
-        return _translate(place, tree.keep(np.array(sorted(needed), dtype=np.int64)))
+        return _renumber(place, tree.compact(np.array(sorted(needed), dtype=np.int64)))
 
     def _run(
-        self, tree: KVTree, forest: PrefixForest, place: NDArray[np.int64], step: Step, sink: Sink
+        self,
+        tree: KVCacheTree,
+        forest: PrefixForest,
+        place: NDArray[np.int64],
+        step: Step,
+        sink: Sink,
     ) -> None:
         """One forward, whose new nodes are then the tree's."""
         if len(step) == 1:
-            batch = one_row(tree, forest, place, step[0])
+            batch = batch_single_row(tree, forest, place, step[0])
         else:
-            batch = side_by_side(tree, forest, place, step)
+            batch = batch_rows(tree, forest, place, step)
         device = self._forward.device
         tree.access.rows = None if batch.rows is None else batch.rows.on(device)
         logits = self._forward(
@@ -172,7 +188,7 @@ class TreeEvaluator:
 
     def _evict(self) -> None:
         while len(self._trees) > 1 and (
-            len(self._trees) > MOST_TREES
+            len(self._trees) > MAX_TREES
             or sum(tree.bytes for tree in self._trees) > self._cache_bytes
         ):
             self._trees.pop(0)
@@ -180,7 +196,7 @@ class TreeEvaluator:
             self._trees.pop(0)
 
 
-def _walk(tree: KVTree, forest: PrefixForest) -> NDArray[np.int64]:
+def _map_to_cache(tree: KVCacheTree, forest: PrefixForest) -> NDArray[np.int64]:
     """The tree's node for each of the forest's; -1 where the tree has none."""
     place = np.full(len(forest), -1, dtype=np.int64)
     found: dict[int, int] = {-1: -1}
@@ -194,7 +210,7 @@ def _walk(tree: KVTree, forest: PrefixForest) -> NDArray[np.int64]:
     return place
 
 
-def _translate(place: NDArray[np.int64], renumbered: NDArray[np.int64]) -> NDArray[np.int64]:
+def _renumber(place: NDArray[np.int64], renumbered: NDArray[np.int64]) -> NDArray[np.int64]:
     moved = place.copy()
     known = place >= 0
     moved[known] = renumbered[place[known]]
@@ -202,7 +218,7 @@ def _translate(place: NDArray[np.int64], renumbered: NDArray[np.int64]) -> NDArr
 
 
 def _ancestors_in(
-    tree: KVTree, forest: PrefixForest, place: NDArray[np.int64], work: Sequence[int]
+    tree: KVCacheTree, forest: PrefixForest, place: NDArray[np.int64], work: Sequence[int]
 ) -> set[int]:
     """The tree's nodes that `work` attends to: ancestors, and known nodes evaluated again."""
     nodes = np.asarray(work, dtype=np.int64)

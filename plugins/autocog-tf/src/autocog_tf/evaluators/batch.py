@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from autocog_core.toolkit import PrefixForest
 from autocog_tf.evaluators.batch_plan import Step
-from autocog_tf.evaluators.kv_cache_tree import KVTree, Rows
+from autocog_tf.evaluators.kv_cache_tree import KVCacheTree, RowGather
 
 Int64Array = NDArray[np.int64]
 
@@ -37,10 +37,12 @@ class Batch:
     places: Int64Array
     new: list[int]
     parents: list[int]
-    rows: Rows | None = None
+    rows: RowGather | None = None
 
 
-def one_row(tree: KVTree, forest: PrefixForest, place: Int64Array, nodes: Sequence[int]) -> Batch:
+def batch_single_row(
+    tree: KVCacheTree, forest: PrefixForest, place: Int64Array, nodes: Sequence[int]
+) -> Batch:
     """All nodes in one row: first those that are new to the tree, which go to their `place`."""
     known = len(tree)
     new = [node for node in nodes if place[node] < 0]
@@ -66,7 +68,7 @@ def one_row(tree: KVTree, forest: PrefixForest, place: Int64Array, nodes: Sequen
     )
 
 
-def _visible(tree: KVTree, parents: Sequence[int]) -> NDArray[np.bool_]:
+def _visible(tree: KVCacheTree, parents: Sequence[int]) -> NDArray[np.bool_]:
     """Bool (n, known + n): which tokens each new one attends to: its ancestors and itself."""
     known, count = len(tree), len(parents)
     visible = np.zeros((count, known + count), dtype=bool)
@@ -82,7 +84,7 @@ def _visible(tree: KVTree, parents: Sequence[int]) -> NDArray[np.bool_]:
     return visible
 
 
-def side_by_side(tree: KVTree, forest: PrefixForest, place: Int64Array, step: Step) -> Batch:
+def batch_rows(tree: KVCacheTree, forest: PrefixForest, place: Int64Array, step: Step) -> Batch:
     """Rows of their own, padded; new nodes get their `place` in the tree.
 
     The nodes whose logits are wanted stand first in every row, so that few others are computed.
@@ -147,12 +149,12 @@ def side_by_side(tree: KVTree, forest: PrefixForest, place: Int64Array, step: St
         np.array([number * kept_width + column for number, column, _ in wanted], dtype=np.int64),
         new,
         [_place_above(forest, place, node) for node in new],
-        Rows(_as_index(pasts, past), torch.from_numpy(written)),
+        RowGather(_as_index(pasts, past), torch.from_numpy(written)),
     )
 
 
 def _kept_above(
-    tree: KVTree, forest: PrefixForest, place: Int64Array, row: Sequence[int]
+    tree: KVCacheTree, forest: PrefixForest, place: Int64Array, row: Sequence[int]
 ) -> dict[int, list[int]]:
     """The kept nodes that a row's nodes follow directly, each with all up to it, first to last."""
     starts = {_place_above(forest, place, node) for node in row}

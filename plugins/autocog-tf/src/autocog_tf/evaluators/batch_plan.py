@@ -22,26 +22,26 @@ from autocog_core.toolkit import PrefixForest
 Step = list[list[int]]
 
 #: Nodes that may be in the way (kept, of no use to a call) before a tree is copied or compacted.
-SLACK = 512
+MAX_PADDING_TOKENS = 512
 #: A subtree that several queries need something of.
-SEVERAL = -1
+SHARED = -1
 #: What a forward costs beyond its tokens: on a CPU as reading the weights, about as many tokens;
 #: elsewhere its launches, in operations that would be done meanwhile.
 FORWARD_TOKENS = 30
-FORWARD_OPERATIONS = 4e12
+FORWARD_FLOPS = 4e12
 #: Operations in the time of one byte that attention reads and copies, by kind of device.
-OPERATIONS_A_BYTE = {"cpu": 4}
-OPERATIONS_A_BYTE_ELSEWHERE = 100
+FLOPS_PER_BYTE = {"cpu": 4}
+DEFAULT_FLOPS_PER_BYTE = 100
 #: Masked attention does this part of the operations that plain products do in the same time, by
 #: kind of device.
 ATTENTION_SPEED = {"cpu": 1.0}
-ATTENTION_SPEED_ELSEWHERE = 0.3
+DEFAULT_ATTENTION_SPEED = 0.3
 #: The least part of a forward that rows of their own must be able to save, to be looked into.
-WORTH_A_LOOK = 0.05
+MIN_ESTIMATED_GAIN = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Costs:
+class CostModel:
     """What forwards cost, in floating-point operations or what takes as long.
 
     :ivar token: a token in all weights. `pair`: a token that looks at another.
@@ -54,7 +54,7 @@ class Costs:
     forward: float
 
     @classmethod
-    def of(cls, model: Any, config: Any, device: torch.device) -> Costs:
+    def of(cls, model: Any, config: Any, device: torch.device) -> CostModel:
         """Estimates for a model: only their ratios matter, and roughly."""
         embedding = getattr(model.get_input_embeddings(), "weight", None)
         weights = sum(parameter.numel() for parameter in model.parameters())
@@ -62,15 +62,15 @@ class Costs:
         layers, heads = config.num_hidden_layers, config.num_attention_heads
         width = getattr(config, "head_dim", None) or config.hidden_size // heads
         size = torch.finfo(model.dtype).bits // 8
-        rate = OPERATIONS_A_BYTE.get(device.type, OPERATIONS_A_BYTE_ELSEWHERE)
-        attention = ATTENTION_SPEED.get(device.type, ATTENTION_SPEED_ELSEWHERE)
+        rate = FLOPS_PER_BYTE.get(device.type, DEFAULT_FLOPS_PER_BYTE)
+        attention = ATTENTION_SPEED.get(device.type, DEFAULT_ATTENTION_SPEED)
         token = 2.0 * max(1, weights)
         return cls(
             token=token,
             pair=4.0 * layers * heads * width / attention,
             # Keys and values, read and written.
             copy=4.0 * layers * heads * width * size * rate,
-            forward=token * FORWARD_TOKENS if device.type == "cpu" else FORWARD_OPERATIONS,
+            forward=token * FORWARD_TOKENS if device.type == "cpu" else FORWARD_FLOPS,
         )
 
     def of_step(self, rows: int, columns: int, past: int) -> float:
@@ -82,7 +82,7 @@ class Costs:
 
 
 #: Rows go side by side wherever there are several, whatever it costs.
-ALWAYS_APART = Costs(token=0.0, pair=0.0, copy=0.0, forward=0.0)
+NEVER_BATCH = CostModel(token=0.0, pair=0.0, copy=0.0, forward=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Limits:
     wanted: int
 
 
-class Layout:
+class BatchPlanner:
     """Lays the work of one forest out in forwards.
 
     :param place: where the kept tree has each of the forest's nodes; -1 where it has not.
@@ -113,7 +113,7 @@ class Layout:
         self._known = known
         self._limits = limits
 
-    def steps(self, costs: Costs | None) -> list[Step]:
+    def steps(self, costs: CostModel | None) -> list[Step]:
         """The forwards, in their order; all in one row if `costs` is None."""
         together = self._together()
         if costs is None or len(self._forest.evaluated) == 1:
@@ -121,10 +121,10 @@ class Layout:
         cost = self._cost_together(together, costs)
         # Attention is all that can be saved; single tokens after short texts have little of it.
         pairs = sum(len(row) * (self._known + len(row)) for (row,) in together)
-        if costs is not ALWAYS_APART and pairs * costs.pair < WORTH_A_LOOK * cost:
+        if costs is not NEVER_BATCH and pairs * costs.pair < MIN_ESTIMATED_GAIN * cost:
             return together
         apart, other = self._apart(costs)
-        return apart if costs is ALWAYS_APART or other < cost else together
+        return apart if costs is NEVER_BATCH or other < cost else together
 
     def _together(self) -> list[Step]:
         forest = self._forest
@@ -150,15 +150,15 @@ class Layout:
             row.append(node)
         return [*found, [row]] if row else found
 
-    def _cost_together(self, steps: Sequence[Step], costs: Costs) -> float:
+    def _cost_together(self, steps: Sequence[Step], costs: CostModel) -> float:
         # Beyond the slack, what is of no use to a step is dropped before it.
         before, total = 0, 0.0
         for (row,) in steps:
-            total += costs.of_step(1, len(row), self._known + min(before, SLACK))
+            total += costs.of_step(1, len(row), self._known + min(before, MAX_PADDING_TOKENS))
             before += len(row)
         return total
 
-    def _apart(self, costs: Costs) -> tuple[list[Step], float]:
+    def _apart(self, costs: CostModel) -> tuple[list[Step], float]:
         """A row for each query, and before them what several of them need; and the cost of all."""
         shared, rows, above = self._cut()
         twice = sum(map(len, above)) - len(shared)
@@ -194,12 +194,12 @@ class Layout:
         for node in range(len(forest) - 1, 0, -1):
             parent = forest.parents[node]
             if parent >= 0 and only[node] != only[parent]:
-                only[parent] = SEVERAL
+                only[parent] = SHARED
         shared: list[int] = []
         rows: dict[int, list[int]] = {}
         above: dict[int, set[int]] = {}
         for node, owner in enumerate(only):
-            if new[node] and owner == SEVERAL:
+            if new[node] and owner == SHARED:
                 shared.append(node)
             elif new[node] or forest.needs_row[node]:
                 # A known node that several need is evaluated again by the one that it was made for.
@@ -207,14 +207,14 @@ class Layout:
                 rows.setdefault(owner, []).append(node)
                 found = above.setdefault(owner, set())
                 parent = forest.parents[node]
-                while parent >= 0 and new[parent] and only[parent] == SEVERAL:
+                while parent >= 0 and new[parent] and only[parent] == SHARED:
                     if parent in found:
                         break
                     found.add(parent)
                     parent = forest.parents[parent]
         return shared, list(rows.values()), [sorted(found) for found in above.values()]
 
-    def _groups(self, rows: Sequence[list[int]], costs: Costs) -> list[Step]:
+    def _groups(self, rows: Sequence[list[int]], costs: CostModel) -> list[Step]:
         """Rows of about the same length together, longest first."""
         limits, forest = self._limits, self._forest
         groups: list[Step] = []

@@ -33,13 +33,13 @@ class Evaluator(Protocol):
     def evaluate(self, forest: PrefixForest, sink: Sink) -> None:
         """Pass every wanted node with its logits to `sink`, and count what was evaluated."""
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drop everything that was kept from earlier calls."""
 
-    def shrink(self) -> bool:
+    def halve_batch(self) -> bool:
         """Use less memory at once from now on; False if it cannot be less."""
 
-    def restore(self) -> None:
+    def reset_batch(self) -> None:
         """Undo all `shrink`."""
 
 

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 #: Buffers grow by at least this many tokens, and by half their size.
-STEP = 256
+GROWTH_NODES = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class RowGather:
     """How a forward of several rows reads and writes the nodes that are kept.
 
     :ivar past: int64 (rows, past), the nodes that each row continues; (1, past) if all the same.
@@ -31,11 +31,11 @@ class Rows:
     past: torch.Tensor
     written: torch.Tensor
 
-    def on(self, device: torch.device) -> Rows:
+    def on(self, device: torch.device) -> RowGather:
         """The same, where most layers are: moved once, not for each of them."""
-        return Rows(self.past.to(device), self.written.to(device))
+        return RowGather(self.past.to(device), self.written.to(device))
 
-    def joined(self, kept: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+    def keys_for(self, kept: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
         """What the rows attend to: their part of `kept` (1, heads, nodes, width), and their own."""
         past = self.past.shape[1]
         rows, heads, new, width = states.shape
@@ -46,19 +46,19 @@ class Rows:
         whole[:, :, past:] = states
         return whole
 
-    def taken(self, states: torch.Tensor) -> torch.Tensor:
+    def new_nodes(self, states: torch.Tensor) -> torch.Tensor:
         """(1, heads, k, width): what becomes nodes, of `states` (rows, heads, n, width)."""
         flat = states.transpose(0, 1).flatten(1, 2)
         return flat.index_select(1, self.written.to(states.device)).unsqueeze(0)
 
 
-class Access:
+class CacheAccess:
     """How the next forward reads and writes a tree, the same in all its layers.
 
     :ivar rows: None for one row, which reads all that is kept.
     """
 
-    rows: Rows | None = None
+    rows: RowGather | None = None
 
 
 class TreeLayer(CacheLayerMixin):
@@ -68,7 +68,7 @@ class TreeLayer(CacheLayerMixin):
     keys: torch.Tensor
     values: torch.Tensor
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: CacheAccess) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.length = 0
         self._access = access
@@ -90,11 +90,14 @@ class TreeLayer(CacheLayerMixin):
         if rows is None:
             end = self._write(key_states, value_states)
             return self.keys[:, :, :end], self.values[:, :, :end]
-        keys, values = rows.joined(self.keys, key_states), rows.joined(self.values, value_states)
-        self._write(rows.taken(key_states), rows.taken(value_states))
+        keys, values = (
+            rows.keys_for(self.keys, key_states),
+            rows.keys_for(self.values, value_states),
+        )
+        self._write(rows.new_nodes(key_states), rows.new_nodes(value_states))
         return keys, values
 
-    def keep(self, nodes: torch.Tensor) -> None:
+    def compact(self, nodes: torch.Tensor) -> None:
         """Keep only these nodes, in this order."""
         if self.is_initialized:
             nodes = nodes.to(self.keys.device)
@@ -102,13 +105,13 @@ class TreeLayer(CacheLayerMixin):
             self.values = self.values.index_select(2, nodes)
         self.length = len(nodes)
 
-    def copy_of(self, nodes: torch.Tensor, access: Access) -> TreeLayer:
+    def copy_of(self, nodes: torch.Tensor, access: CacheAccess) -> TreeLayer:
         """A new layer that holds copies of these nodes."""
         other = TreeLayer(access)
         if self.is_initialized:
             other.lazy_initialization(self.keys, self.values)
             other.keys, other.values = self.keys, self.values
-        other.keep(nodes)
+        other.compact(nodes)
         return other
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
@@ -142,7 +145,7 @@ class TreeLayer(CacheLayerMixin):
         capacity = self.keys.shape[2]
         if size <= capacity:
             return
-        capacity = max(size, capacity + max(STEP, capacity // 2))
+        capacity = max(size, capacity + max(GROWTH_NODES, capacity // 2))
         for name in ("keys", "values"):
             old: torch.Tensor = getattr(self, name)
             new = _buffer_like(old, capacity)
@@ -155,7 +158,7 @@ def _buffer_like(states: torch.Tensor, capacity: int) -> torch.Tensor:
     return states.new_empty((1, heads, capacity, width))
 
 
-class KVTree:
+class KVCacheTree:
     """A tree of evaluated tokens with their keys and values in every layer.
 
     :ivar parents: the parent of each node, -1 for a first token.
@@ -163,7 +166,7 @@ class KVTree:
     """
 
     def __init__(self) -> None:
-        self.access = Access()
+        self.access = CacheAccess()
         # Transformers asks for a class, and calls it without arguments.
         make = cast("type[CacheLayerMixin]", partial(TreeLayer, self.access))
         self.cache = Cache(layer_class_to_replicate=make)
@@ -201,17 +204,17 @@ class KVTree:
         for layer in self.layers:
             layer.length = len(self.tokens)
 
-    def keep(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
+    def compact(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Keep only `nodes` (sorted, closed under parents); each old node's new number, or -1."""
         renumbered = self._renumber(nodes)
         index = torch.from_numpy(nodes)
         for layer in self.layers:
-            layer.keep(index)
+            layer.compact(index)
         return renumbered
 
-    def copy_of(self, nodes: NDArray[np.int64]) -> tuple[KVTree, NDArray[np.int64]]:
+    def copy_of(self, nodes: NDArray[np.int64]) -> tuple[KVCacheTree, NDArray[np.int64]]:
         """A new tree with copies of `nodes` (sorted, closed under parents), and their numbers."""
-        other = KVTree()
+        other = KVCacheTree()
         index = torch.from_numpy(nodes)
         other.layers.extend(layer.copy_of(index, other.access) for layer in self.layers)
         other.tokens, other.parents, other.depths = self.tokens, self.parents, self.depths

@@ -12,7 +12,7 @@ from autocog_tf.evaluators.batch import Batch
 from autocog_tf.evaluators.evaluator import Forward
 
 
-class TokenMaskCache:
+class AttentionMasks:
     """Makes the masks of forwards.
 
     :param windows: attention window by layer type; a model with one kind of layers has "".

@@ -23,7 +23,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "allocate memory" in str(error)
 
 
-def with_less_memory(attempt: Callable[[], Answer], evaluator: Evaluator) -> Answer:
+def retry_with_smaller_batches(attempt: Callable[[], Answer], evaluator: Evaluator) -> Answer:
     """The result of `attempt`, made again with freed caches and smaller steps when memory is out.
 
     :raises OutOfMemoryError: when steps cannot be smaller.
@@ -37,14 +37,14 @@ def with_less_memory(attempt: Callable[[], Answer], evaluator: Evaluator) -> Ans
             # The traceback's frames hold what filled the memory.
             cause = error.with_traceback(None)
         free_memory(evaluator)
-        if not evaluator.shrink():
+        if not evaluator.halve_batch():
             # The next request may well fit.
-            evaluator.restore()
-            raise too_large() from cause
+            evaluator.reset_batch()
+            raise out_of_memory_error() from cause
         log.warning("out of memory: caches freed, going on in smaller steps")
 
 
-def too_large() -> OutOfMemoryError:
+def out_of_memory_error() -> OutOfMemoryError:
     """The error for a request that does not fit, however small the steps."""
     return OutOfMemoryError(
         "the model does not fit the memory together with this request, even in the smallest steps",
@@ -54,7 +54,7 @@ def too_large() -> OutOfMemoryError:
 
 def free_memory(evaluator: Evaluator) -> None:
     """Drop what was kept between calls and give it back to the device."""
-    evaluator.forget()
+    evaluator.clear()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

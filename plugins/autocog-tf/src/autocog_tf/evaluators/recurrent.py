@@ -20,9 +20,9 @@ from autocog_tf.evaluators.evaluator import Forward, Sink
 
 #: Most states kept between calls, within the bytes that are an option; most branches in one
 #: forward; most tokens of a prompt in one forward.
-MOST_STATES = 8
-MOST_BRANCHES = 64
-MOST_TOKENS = 512
+MAX_CACHED_STATES = 8
+MAX_BRANCHES = 64
+MAX_TOKENS = 512
 
 
 @dataclass
@@ -38,7 +38,7 @@ class _State:
         return self.logits.nbytes + sum(_bytes(vars(layer)) for layer in self.cache.layers)
 
 
-class LevelEvaluator:
+class RecurrentEvaluator:
     """Evaluates forests level by level, on copies of states.
 
     :param cache_bytes: how much the kept states may hold together.
@@ -53,7 +53,7 @@ class LevelEvaluator:
         self._forward = forward
         self._cache_bytes = cache_bytes
         self._chunked = chunked
-        self._branches = MOST_BRANCHES
+        self._branches = MAX_BRANCHES
         self._states: OrderedDict[tuple[int, ...], _State] = OrderedDict()
 
     def evaluate(self, forest: PrefixForest, sink: Sink) -> None:
@@ -92,7 +92,7 @@ class LevelEvaluator:
 
     def restore(self) -> None:
         """Take as many branches in one forward as at first."""
-        self._branches = MOST_BRANCHES
+        self._branches = MAX_BRANCHES
 
     def _batches(
         self, parents: Any, grown: Sequence[tuple[int, int]]
@@ -126,7 +126,7 @@ class LevelEvaluator:
 
     def _evict(self) -> None:
         while self._states and (
-            len(self._states) > MOST_STATES
+            len(self._states) > MAX_CACHED_STATES
             or sum(state.bytes for state in self._states.values()) > self._cache_bytes
         ):
             self._states.popitem(last=False)
@@ -147,7 +147,7 @@ class LevelEvaluator:
         while start < len(tokens):
             # Several tokens on a fresh state are right for every model.
             several = self._chunked or (state is None and start == 0)
-            part = tokens[start : start + (MOST_TOKENS if several else 1)]
+            part = tokens[start : start + (MAX_TOKENS if several else 1)]
             here = [p - offset - start for p in wanted if start <= p - offset < start + len(part)]
             last = len(part) - 1
             keep = here if here[-1:] == [last] else [*here, last]

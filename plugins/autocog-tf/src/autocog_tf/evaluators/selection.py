@@ -22,11 +22,11 @@ from autocog_tf.evaluators.tree_scores import TorchScoreCollector
 log = logging.getLogger(__name__)
 
 #: A window up to this long is tried with a prefix that is longer.
-WINDOW_TRIED = 64
+TEST_WINDOW = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class SelectionResult:
     """The way that is used, how far it was from plain evaluation, and why others are not."""
 
     evaluator: Evaluator
@@ -34,12 +34,12 @@ class Verdict:
     rejected: tuple[str, ...]
 
 
-def pick_evaluator(
+def select_evaluator(
     forward: Forward, candidates: Sequence[Callable[[], Evaluator]], tolerance: float
-) -> Verdict:
+) -> SelectionResult:
     """The first candidate that agrees with plain evaluation within `tolerance` nats a token."""
     rejected: list[str] = []
-    scenario = _scenario(forward.model)
+    scenario = _test_queries(forward.model)
     plain = PlainEvaluator(forward)
     expected = [_values(plain, queries) for queries in scenario]
     for make in candidates:
@@ -51,21 +51,21 @@ def pick_evaluator(
             rejected.append(shorten(f"{evaluator.name}: {type(error).__name__}: {error}", 200))
             continue
         finally:
-            evaluator.forget()
+            evaluator.clear()
         # numpy's maximum, which NaN does not hide from.
         apart = [np.abs(a - b).max() for a, b in zip(expected, found, strict=True)]
         difference = float(np.max(apart))
         if difference <= tolerance:
             if rejected:
                 log.info("trees are evaluated by %s (%s)", evaluator.name, "; ".join(rejected))
-            return Verdict(evaluator, difference, tuple(rejected))
+            return SelectionResult(evaluator, difference, tuple(rejected))
         rejected.append(f"{evaluator.name}: differs by {difference:.2g} nats")
     log.warning(
         "no fast way of evaluating trees agrees with plain evaluation for this model (%s): "
         "every sequence is evaluated on its own",
         "; ".join(rejected),
     )
-    return Verdict(plain, 0.0, tuple(rejected))
+    return SelectionResult(plain, 0.0, tuple(rejected))
 
 
 def _values(evaluator: Evaluator, queries: Sequence[TreeQuery]) -> Any:
@@ -75,12 +75,12 @@ def _values(evaluator: Evaluator, queries: Sequence[TreeQuery]) -> Any:
     return np.concatenate([answer.values for answer in answers.scores()])
 
 
-def _scenario(model: Any) -> list[list[TreeQuery]]:
+def _test_queries(model: Any) -> list[list[TreeQuery]]:
     """Calls that build on one another: a tree, its longer prefix, a strict prefix, two rows."""
     config = model.config.get_text_config()
     generator = np.random.default_rng(0)
     window = getattr(config, "sliding_window", None) or 0
-    length = window + 6 if 0 < window <= WINDOW_TRIED else 6
+    length = window + 6 if 0 < window <= TEST_WINDOW else 6
     drawn = generator.integers(0, config.vocab_size, length + 14).tolist()
     prefix, more = drawn[:length], drawn[length:]
     tree = TokenTree.build([more[:3], [more[0], more[3], more[4]], [more[5], more[6]]])

@@ -97,7 +97,7 @@ class AutocogPipeline(_Pipeline):  # type: ignore[misc]
             batch_size=None,
             num_workers=workers,
             # Rows need no copy on their way, and what makes them cannot be sent to a new process.
-            collate_fn=_as_it_is,
+            collate_fn=_identity,
             multiprocessing_context="fork" if workers else None,
         )
         prepared = without_errors(loader)
@@ -133,5 +133,5 @@ def reject_unknown_options(given: Mapping[str, Any], known: Iterable[str]) -> No
             raise InputError("is no argument", where=name, hint=did_you_mean(name, known))
 
 
-def _as_it_is(row: Any) -> Any:
+def _identity(row: Any) -> Any:
     return row

@@ -78,7 +78,7 @@ def data_set(rows: Any, prepare: Prepare) -> NumberedRows | StreamedRows:
     )
 
 
-def at_row(number: int, error: AutocogError) -> AutocogError:
+def error_at_row(number: int, error: AutocogError) -> AutocogError:
     """The error, saying at which row."""
     row = f"row {number}"
     error.where = f"{row}, {error.where}" if error.where else row
@@ -90,7 +90,7 @@ def _prepared(prepare: Prepare, row: Any, number: int) -> Any:
     try:
         return prepare(row)
     except AutocogError as error:
-        return at_row(number, error)
+        return error_at_row(number, error)
 
 
 def without_errors(prepared: Iterable[Any]) -> Iterator[Any]:

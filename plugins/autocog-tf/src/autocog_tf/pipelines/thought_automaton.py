@@ -9,12 +9,12 @@ from typing import Any
 from autocog_core import AutocogError, Automaton, InputError, ThoughtTree
 from autocog_core.dataset import make_output_row
 from autocog_tf.pipelines.base import AutocogPipeline, reject_unknown_options
-from autocog_tf.pipelines.rows import at_row
+from autocog_tf.pipelines.rows import error_at_row
 
 Answer = dict[str, Any]
 
 #: What a row's dict has of its record, beside the fields and the probability.
-FIGURES = ("probs", "margin", "logprob", "tokens_evaluated", "stopped_by")
+RESULT_KEYS = ("probs", "margin", "logprob", "tokens_evaluated", "stopped_by")
 
 
 class ThoughtAutomatonPipeline(AutocogPipeline):
@@ -55,7 +55,7 @@ class ThoughtAutomatonPipeline(AutocogPipeline):
         """A tree as plain data."""
         automaton, row, tree = model_outputs
         record = make_output_row(row, automaton, tree)
-        figures = {name: record[name] for name in FIGURES}
+        figures = {name: record[name] for name in RESULT_KEYS}
         return {
             "record": record["fields"],
             "score": record["prob"],
@@ -83,11 +83,11 @@ class ThoughtAutomatonPipeline(AutocogPipeline):
         )
         for number, result in enumerate(found):
             if isinstance(result, AutocogError):
-                raise at_row(number, result)
+                raise error_at_row(number, result)
             try:
                 answer = self.postprocess((automaton, number, result), **postprocess_params)
             except InputError as error:
-                raise at_row(number, error) from error.__cause__
+                raise error_at_row(number, error) from error.__cause__
             yield answer
 
 

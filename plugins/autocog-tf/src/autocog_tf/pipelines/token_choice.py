@@ -16,8 +16,8 @@ from autocog_tf.pipelines.rows import is_chat
 
 Answer = dict[str, Any]
 
-REQUEST = ("choices", "norm", "suffix", "boundary", "unconditional_prompt")
-NOT_GIVEN: Any = object()
+REQUEST_ARGUMENTS = ("choices", "norm", "suffix", "boundary", "unconditional_prompt")
+UNSET: Any = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,11 @@ class TokenChoicePipeline(AutocogPipeline):
     """
 
     def _sanitize_parameters(self, **given: Any) -> tuple[Answer, Answer, Answer]:
-        reject_unknown_options(given, (*REQUEST, "top_k"))
+        reject_unknown_options(given, (*REQUEST_ARGUMENTS, "top_k"))
         post = {}
         if "top_k" in given:
             post["top_k"] = _checked_top_k(given["top_k"])
-        return {name: given[name] for name in REQUEST if name in given}, {}, post
+        return {name: given[name] for name in REQUEST_ARGUMENTS if name in given}, {}, post
 
     def preprocess(
         self,
@@ -93,7 +93,7 @@ class TokenChoicePipeline(AutocogPipeline):
         }
 
     def postprocess(
-        self, model_outputs: ChoiceScores, top_k: int | None = NOT_GIVEN
+        self, model_outputs: ChoiceScores, top_k: int | None = UNSET
     ) -> Answer | list[Answer]:
         """One dict, or with `top_k` a list of dicts, best first; None: of all choices."""
         found = model_outputs
@@ -102,7 +102,7 @@ class TokenChoicePipeline(AutocogPipeline):
         order = sorted(
             range(len(found.scores)), key=lambda index: -getattr(found.scores[index], field)
         )
-        if top_k is NOT_GIVEN:
+        if top_k is UNSET:
             return _answer(found, order[0])
         return [_answer(found, index) for index in order[:top_k]]
 
