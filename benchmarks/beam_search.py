@@ -37,7 +37,7 @@ def main() -> None:
         engine = model._backend.engine  # type: ignore[attr-defined]
         ratios, differences, seconds = [], [], []
         for prompt in [prompts[0], *prompts]:
-            engine.forget()
+            engine.clear_caches()
             start = time.perf_counter()
             scores = automaton_scores(model, prompt, arguments)
             middle = time.perf_counter()

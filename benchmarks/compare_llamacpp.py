@@ -52,7 +52,7 @@ def make_methods(model: LLaMa) -> dict[str, Method]:
         base = facade.encode(prompt)
         scores = []
         for choice in choices:
-            engine.forget()
+            engine.clear_caches()
             tokens = facade.encode(prompt + choice)[len(base) :]
             nodes = np.array(tokens, dtype=np.int32)
             parents = np.arange(-1, len(tokens) - 1, dtype=np.int32)
@@ -64,7 +64,7 @@ def make_methods(model: LLaMa) -> dict[str, Method]:
 
     return {
         "whole": Method("whole sequence per choice", whole_per_choice),
-        "cold": Method("autocog, cold", autocog, before=engine.forget),
+        "cold": Method("autocog, cold", autocog, before=engine.clear_caches),
         "cached": Method("autocog, prompt or header cached", autocog),
     }
 
@@ -130,7 +130,7 @@ def compare(
     selected = [methods["whole"], methods["cached"]] if by_row else list(methods.values())
     threads = int(model.engine.info.details["threads"])
     others = [guidance_way(path, threads)]
-    model.engine.forget()
+    model.engine.clear_caches()
     methods["cached"].run(*items[0])
     if by_row:
         # The rows' header stays cached from row to row; whole sequences would remove it.

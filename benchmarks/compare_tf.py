@@ -76,7 +76,7 @@ def make_methods(model: TfLM, *, by_row: bool) -> dict[str, Method]:
 
     methods = {
         "whole": Method("whole prompt per tree node", whole_prompt_per_node),
-        "cold": Method("autocog, cold", autocog, before=engine.forget),
+        "cold": Method("autocog, cold", autocog, before=engine.clear_caches),
         "cached": Method("autocog, header cached" if by_row else "autocog, prompt cached", autocog),
         "floor": Method("plain forward, same tokens", plain_forward),
     }
@@ -136,7 +136,7 @@ def banking77(model: TfLM, rounds: int, counter: Counter, path: Path) -> dict[st
     methods = make_methods(model, by_row=True)
     items = banking77_items(path, rounds + 1)
     peer = methods[best_batch(methods, items[0])]
-    model.engine.forget()
+    model.engine.clear_caches()
     methods["cached"].run(*items[0])
     selected = [methods["whole"], peer, methods["cached"], methods["floor"]]
     measure(selected, items[1:], counter)

@@ -28,7 +28,7 @@ def decode_tokens(
     model: Model, engine: LlamaEngine, tokens: Sequence[int], begin: int
 ) -> list[float]:
     """Return the log-probabilities of tokens[begin:]; each token is decoded alone."""
-    engine.forget()
+    engine.clear_caches()
     logprobs = []
     for end in range(1, len(tokens)):
         row = model.greedy(tokens[:end])
@@ -43,7 +43,7 @@ def decode_sequences(
     """Return the log-probabilities of tokens[begin:]; each prefix is one decode."""
     logprobs = []
     for end in range(begin, len(tokens)):
-        engine.forget()
+        engine.clear_caches()
         logprobs.append(float(model.greedy(tokens[:end])[tokens[end]]))
     return logprobs
 
@@ -73,7 +73,7 @@ def main() -> None:
             for line in lines[: arguments.questions]:
                 row = json.loads(line)
                 prompt = f"{header}Question: {row['question']}\nAnswer:"
-                engine.forget()
+                engine.clear_caches()
                 scores = model.choose(prompt, [f" {choice}" for choice in row["choices"]]).scores
                 base = model.encode(prompt)
                 for score in scores:

@@ -90,7 +90,7 @@ def measure(path: Path, automaton: Automaton, rounds: int) -> dict[bool, list[fl
     seconds: dict[bool, list[float]] = {True: [], False: []}
     for number in range(rounds + 1):
         for native, model in models.items():
-            model.engine.forget()
+            model.engine.clear_caches()
             timed.seconds = 0.0
             start = time.perf_counter()
             automaton.run(model.as_model())

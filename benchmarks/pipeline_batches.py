@@ -76,7 +76,7 @@ def main() -> None:
         rows = items[number * arguments.rows :][: arguments.rows]
         reference: Scores = []
         for name, (run, count) in methods.items():
-            pipe.language_model.backend.engine.forget()
+            pipe.language_model.backend.engine.clear_caches()
             make_pipeline(pipe, 1)(items[-1:])
             counter.tokens = 0
             start = read_clock(engine)

@@ -16,6 +16,7 @@ from autocog_core.redaction import (
     redact_url,
     register_secret,
 )
+from autocog_core.toolkit.byte_alphabet import decode_byte_alphabet
 from autocog_core.toolkit.chat_template import RenderTemplate, render_chat_prompt
 from autocog_core.toolkit.completion_builder import CompletionBuilder
 from autocog_core.toolkit.engine_options import reject_unknown_options
@@ -51,6 +52,7 @@ __all__ = [
     "check_messages",
     "check_text",
     "common_prefix_length",
+    "decode_byte_alphabet",
     "did_you_mean",
     "entropy",
     "file_hash",

@@ -158,12 +158,12 @@ def test_examples_equal_plain_forwards(engine: Engine, name: str) -> None:
 def test_nothing_is_evaluated_twice(engine: Engine, name: str) -> None:
     automaton = program(name)
     given = shortened(name)
-    engine.forget()
+    engine.clear_caches()
     with engine.counted() as work, RequiredTokens(engine.model) as needed:
         automaton.run(engine.model, given)
     assert work.tokens / len(needed) <= 1.05
     if engine.model.client.hooks.run_automata.get_hookimpls():
-        engine.forget()
+        engine.clear_caches()
         with engine.counted() as own:
             automaton.run(engine.model, given)
         assert own.tokens == work.tokens
@@ -171,12 +171,12 @@ def test_nothing_is_evaluated_twice(engine: Engine, name: str) -> None:
 
 def test_beams_evaluate_nothing_twice(engine: Engine) -> None:
     automaton = beams("Once upon a time", beams=4, length=count(8, 32))
-    engine.forget()
+    engine.clear_caches()
     with engine.counted() as work, RequiredTokens(engine.model) as needed:
         automaton.run(engine.model)
     assert work.tokens / len(needed) <= 1.05
     if engine.model.client.hooks.run_automata.get_hookimpls():
-        engine.forget()
+        engine.clear_caches()
         with engine.counted() as own:
             automaton.run(engine.model)
         assert own.tokens == work.tokens

@@ -32,13 +32,13 @@ class Engine:
     :ivar model: the model.
     :ivar rows: returns the rows after each of the last k tokens, float64 (k, V), from one plain
         forward.
-    :ivar forget: drops the engine's caches.
+    :ivar clear_caches: drops the engine's caches.
     :ivar counted: a context manager that counts the engine's work.
     """
 
     model: Model
     rows: Callable[[Sequence[int], int], Any]
-    forget: Callable[[], None]
+    clear_caches: Callable[[], None]
     counted: Callable[[], Any]
 
 
@@ -68,7 +68,7 @@ def transformers_engine() -> Iterator[Engine]:
             hook.remove()
 
         with model:
-            yield Engine(model, rows, engine.forget, counted)
+            yield Engine(model, rows, engine.clear_caches, counted)
 
 
 def float32_weights(target: Path) -> Path:
@@ -118,7 +118,7 @@ def llama_cpp_engine(weights: Path, *, exact: bool = True) -> Iterator[Engine]:
             open_counts.clear()
 
         with model:
-            yield Engine(model, rows, engine.forget, counted)
+            yield Engine(model, rows, engine.clear_caches, counted)
 
 
 class RequiredTokens:

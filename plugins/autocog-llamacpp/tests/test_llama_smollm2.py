@@ -40,7 +40,7 @@ def files(smol_f32: Path) -> dict[str, Path]:
 
 def one_by_one(model: LLaMa, tokens: list[int], begin: int) -> list[float]:
     """The log-probabilities of tokens[begin:], each token decoded alone, from nothing."""
-    model.engine.forget()
+    model.engine.clear_caches()
     rows = [model.greedy(tokens[:end]) for end in range(1, len(tokens))]
     return [float(rows[end - 1][tokens[end]]) for end in range(begin, len(tokens))]
 

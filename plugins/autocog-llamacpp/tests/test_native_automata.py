@@ -135,7 +135,7 @@ def test_rows_equal_core(pair: Any, kind: str, concurrency: int) -> None:
     """Faulty rows do not stop the others, and the errors are those of core."""
     results: list[list[Any]] = []
     for model in pair(kind):
-        model.engine.forget()
+        model.engine.clear_caches()
         rows = AUTOMATON.run_many(model.as_model(), ROWS, concurrency=concurrency)
         results.append(list(rows))
     # How many rows are at work together differs then, and so does what they share.

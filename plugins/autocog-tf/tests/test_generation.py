@@ -1,4 +1,4 @@
-"""Completions: greedy equals one token at a time, stops on bytes, seeds, and refused options."""
+"""Completions: greedy decoding, stop strings on bytes, seeds, and unsupported options."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.support.tf import tiny_models as tiny
 PROMPT = "The capital of France is"
 
 
-def stepwise(engine: Any, prompt: list[int], count: int) -> tuple[list[int], list[float]]:
-    """Greedy decoding with a plain forward for every token."""
+def decode_greedily(engine: Any, prompt: list[int], count: int) -> tuple[list[int], list[float]]:
+    """Return tokens and log-probabilities of greedy decoding, one plain forward per token."""
     tokens: list[int] = []
     logprobs: list[float] = []
     for _ in range(count):
@@ -31,29 +31,29 @@ def stepwise(engine: Any, prompt: list[int], count: int) -> tuple[list[int], lis
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "gemma3", "mistral", "mamba", "qwen3_next"])
-def test_greedy_completion_equals_one_plain_forward_a_token(name: str) -> None:
+def test_greedy_completion_equals_one_plain_forward_per_token(name: str) -> None:
     model = TfLM(engine=tiny.tiny_engine(name))
     for prompt in (PROMPT, PROMPT + " Paris. " * 8, PROMPT):
-        tokens, logprobs = stepwise(model.engine, model.as_model().encode(prompt), 12)
+        tokens, logprobs = decode_greedily(model.engine, model.as_model().encode(prompt), 12)
         result = model.complete(prompt, max_tokens=12)
         assert list(result.tokens) == tokens
         assert result.logprobs is not None
         np.testing.assert_allclose(result.logprobs, logprobs, atol=1e-4)
 
 
-def test_a_kept_prompt_is_reused_and_the_completion_stays_the_same() -> None:
+def test_a_cached_prompt_is_reused_and_the_completion_stays_the_same() -> None:
     engine = tiny.tiny_engine("llama")
     model = TfLM(engine=engine)
     prompt = PROMPT + " Rome. The capital of Italy is Paris." * 3
     cold = model.complete(prompt, max_tokens=10)
     engine.row(model.as_model().encode(prompt))
-    seen: list[int] = []
+    lengths: list[int] = []
     hook = engine.model.register_forward_pre_hook(
-        lambda module, args, kwargs: seen.append(kwargs["input_ids"].shape[1]), with_kwargs=True
+        lambda module, args, kwargs: lengths.append(kwargs["input_ids"].shape[1]), with_kwargs=True
     )
     warm = model.complete(prompt, max_tokens=10)
     hook.remove()
-    assert seen == [1] * len(warm.tokens)
+    assert lengths == [1] * len(warm.tokens)
     assert warm.tokens == cold.tokens
     assert warm.logprobs is not None
     assert cold.logprobs is not None
@@ -67,15 +67,15 @@ def test_a_kept_prompt_is_reused_and_the_completion_stays_the_same() -> None:
 
 
 @pytest.mark.parametrize("name", ["llama", "mamba", "qwen3_next"])
-def test_nothing_that_is_deprecated_is_used(
+def test_no_deprecated_api_is_used(
     name: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
-    """Not even by its former name, which Transformers warns of."""
+    """Not even under a former name: Transformers warns about it."""
     tiny.tiny_model(name).save_pretrained(tmp_path)
     tiny.byte_level_tokenizer().save_pretrained(tmp_path)
     with load(backend="tf", options={"model_path": str(tmp_path), "device": "cpu"}) as model:
         model.choose(PROMPT, [" Paris", " Rome", " the inclined plane"])
-        # A beginning that is long enough to be reused.
+        # Long enough for its cached prefix to be reused.
         prompt = PROMPT + " Rome. The capital of Italy is" * 3
         model.choose(prompt, [" Paris", " Rome"])
         model.complete(prompt, max_tokens=2)
@@ -105,19 +105,19 @@ def test_a_seed_repeats_a_sample_and_leaves_the_callers_random_state_alone() -> 
     assert model.complete(PROMPT, max_tokens=12, temperature=1.0, seed=2).tokens != first.tokens
 
 
-def test_several_samples_are_siblings_and_differ() -> None:
+def test_several_samples_are_alternatives_and_differ() -> None:
     model = TfLM(engine=tiny.tiny_engine())
     result = model.complete(PROMPT, max_tokens=6, temperature=1.5, n=4, seed=0)
-    found = [result, *result.alternatives]
-    assert len(found) == 4
-    assert len({sample.tokens for sample in found}) > 1
+    samples = [result, *result.alternatives]
+    assert len(samples) == 4
+    assert len({sample.tokens for sample in samples}) > 1
     prompt = model.as_model().encode(PROMPT)
-    for sample in found:
+    for sample in samples:
         expected = plain.token_logprobs(model.engine.model, prompt, sample.tokens)
         np.testing.assert_allclose(sample.logprobs or (), expected, atol=1e-4)
 
 
-def test_stops_match_wherever_tokens_begin_or_end() -> None:
+def test_stop_strings_match_across_token_borders() -> None:
     model = TfLM(engine=tiny.tiny_engine())
     full = model.complete(PROMPT, max_tokens=30, seed=4, temperature=1.0)
     raw = full.text.encode(errors="replace").decode()
@@ -133,26 +133,27 @@ def test_stops_match_wherever_tokens_begin_or_end() -> None:
     assert "".join(pieces) == result.text
 
 
-def test_the_checkpoints_generation_defaults_do_not_slip_in() -> None:
+def test_the_checkpoints_generation_defaults_are_ignored() -> None:
     engine = tiny.tiny_engine()
     expected = TfLM(engine=engine).complete(PROMPT, max_tokens=10)
-    own = engine.model.generation_config
-    own.repetition_penalty, own.do_sample, own.temperature, own.top_k = 5.0, True, 3.0, 2
+    defaults = engine.model.generation_config
+    defaults.repetition_penalty, defaults.do_sample = 5.0, True
+    defaults.temperature, defaults.top_k = 3.0, 2
     assert TfLM(engine=engine).complete(PROMPT, max_tokens=10).tokens == expected.tokens
-    assert engine.model.generation_config is own
+    assert engine.model.generation_config is defaults
 
 
-def test_core_completing_over_single_rows_gives_the_same_tokens() -> None:
-    """The engine's own loop against core's, which knows nothing of `generate`."""
+def test_completions_of_core_over_single_rows_have_the_same_tokens() -> None:
+    """The loop of `generate` equals that of core."""
 
     class WithoutGenerate(TfLM):
         complete_impl = None  # type: ignore[assignment]
 
     engine = tiny.tiny_engine()
-    own = Model(TfLM(engine=engine)).complete(PROMPT, max_tokens=15, stop="zz")
+    expected = Model(TfLM(engine=engine)).complete(PROMPT, max_tokens=15, stop="zz")
     core = Model(WithoutGenerate(engine=engine)).complete(PROMPT, max_tokens=15, stop="zz")
-    assert own.tokens == core.tokens
-    np.testing.assert_allclose(own.logprobs or (), core.logprobs or (), atol=1e-4)
+    assert core.tokens == expected.tokens
+    np.testing.assert_allclose(core.logprobs or (), expected.logprobs or (), atol=1e-4)
 
 
 def test_completion_kwargs_are_defaults_with_transformers_name_too() -> None:

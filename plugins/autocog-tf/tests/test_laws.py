@@ -1,5 +1,7 @@
-"""The laws that every backend keeps: all of them on one tiny model, and on a model of each other
-kind those whose outcome may depend on what is different about it; `nox -s soak` checks the rest.
+"""The laws of backends, on tiny models.
+
+One model passes all laws. Models of other kinds pass those that may depend on their difference;
+`nox -s soak` runs the others on them too.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ from autocog_core.testing import LAWS, BackendContractTests
 from autocog_tf import TfLM
 from tests.support.tf import tiny_models as tiny
 
-#: Whether a model's states are kept, branched and put side by side as they should be.
-ABOUT_STATES = {
+#: Laws about states that are cached, branched and batched.
+STATE_LAWS = {
     *(
         "distribution",
         "determinism",
@@ -32,8 +34,8 @@ ABOUT_STATES = {
     *("chain_rule", "choice_order_is_kept", "choice_batches_match", "repeated_choices_match"),
     *("greedy_completion_is_scored", "sampled_alternatives"),
 }
-#: Whether text and tokens belong together.
-ABOUT_TOKENS = {
+#: Laws about text and tokens.
+TOKEN_LAWS = {
     *(law.name for law in LAWS if law.needs and {*law.needs} <= {"tokens", "vocabulary", "chat"}),
     *(
         "every_id_has_bytes",
@@ -47,26 +49,28 @@ ABOUT_TOKENS = {
 }
 
 
-def of_kind(name: str) -> Callable[[BackendContractTests], TfLM]:
+def make_backend(name: str) -> Callable[[BackendContractTests], TfLM]:
     return lambda self: TfLM(engine=tiny.tiny_engine(name))
 
 
-def always(laws: set[str]) -> Callable[[type[BackendContractTests]], type[BackendContractTests]]:
-    """Leave all laws but these to the long run."""
+def run_always(
+    laws: set[str],
+) -> Callable[[type[BackendContractTests]], type[BackendContractTests]]:
+    """Return a decorator that marks all other laws as soak tests."""
     unknown = laws - {law.name for law in LAWS}
     assert not unknown, unknown
 
     def mark(suite: type[BackendContractTests]) -> type[BackendContractTests]:
         for law in LAWS:
             if law.name not in laws:
-                setattr(suite, f"test_{law.name}", pytest.mark.soak(_own(f"test_{law.name}")))
+                setattr(suite, f"test_{law.name}", pytest.mark.soak(_copy_test(f"test_{law.name}")))
         return suite
 
     return mark
 
 
-def _own(name: str) -> Callable[[BackendContractTests], None]:
-    """A law's test that can be marked without the other suites' being marked."""
+def _copy_test(name: str) -> Callable[[BackendContractTests], None]:
+    """Return a law's test that can be marked without an effect on other suites."""
     inherited = getattr(BackendContractTests, name)
 
     def test(self: BackendContractTests) -> None:
@@ -76,29 +80,29 @@ def _own(name: str) -> Callable[[BackendContractTests], None]:
 
 
 class TestLlama(BackendContractTests):
-    make = of_kind("llama")
+    make = make_backend("llama")
 
 
 @pytest.mark.slow
-@always(ABOUT_STATES)
+@run_always(STATE_LAWS)
 class TestGemma3(BackendContractTests):
-    make = of_kind("gemma3")
+    make = make_backend("gemma3")
 
 
 @pytest.mark.slow
-@always(ABOUT_STATES)
+@run_always(STATE_LAWS)
 class TestMamba(BackendContractTests):
-    make = of_kind("mamba")
+    make = make_backend("mamba")
 
 
 @pytest.mark.slow
-@always(ABOUT_TOKENS)
-class TestATokenizerThatAddsBOS(BackendContractTests):
+@run_always(TOKEN_LAWS)
+class TestTokenizerThatAddsBOS(BackendContractTests):
     def make(self) -> TfLM:
         return TfLM(engine=tiny.TfEngine(tiny.tiny_model("llama"), tiny.sentencepiece_tokenizer()))
 
 
 @pytest.mark.slow
-@always(ABOUT_STATES)
+@run_always(STATE_LAWS)
 class TestRecurrentAndAttention(BackendContractTests):
-    make = of_kind("qwen3_next")
+    make = make_backend("qwen3_next")

@@ -1,4 +1,4 @@
-"""Loading, sharing and closing; bad input gets one clear error, and the next call works."""
+"""Loading, sharing and closing; invalid input is one clear error, and the next call works."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from autocog_core import (
 from autocog_core.errors import ClosedError, ContextOverflowError
 from autocog_tf import TfLM
 from autocog_tf.evaluators.out_of_memory import retry_with_smaller_batches
-from autocog_tf.fingerprint import of
+from autocog_tf.fingerprint import compute_fingerprint
 from tests.support.tf import tiny_models as tiny
 
 
@@ -50,7 +50,7 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
     )
 
 
-def test_importing_the_plugin_and_listing_backends_imports_no_engine() -> None:
+def test_neither_the_import_of_the_plugin_nor_autocog_backends_imports_torch() -> None:
     code = (
         "import sys, autocog_core, autocog_tf; from autocog_core.config import plugins;"
         "names = [p.name for p in plugins.installed_plugins()]; assert 'tf' in names, names;"
@@ -94,7 +94,7 @@ def test_a_missing_engine_says_what_to_install(tmp_path: Path) -> None:
     assert then == "still works"
 
 
-def test_wrappers_of_one_created_engine_share_it(folder: Path) -> None:
+def test_backends_on_one_engine_share_it(folder: Path) -> None:
     created = TfLM.create(model_path=str(folder), device="cpu")
     first, second = TfLM(**created), TfLM(**created, completion_kwargs={"max_new_tokens": 2})
     assert first.engine is second.engine
@@ -106,7 +106,7 @@ def test_wrappers_of_one_created_engine_share_it(folder: Path) -> None:
     assert len(second.complete("The").tokens) <= 2
 
 
-def test_the_memory_goes_with_the_last_wrapper(folder: Path) -> None:
+def test_the_last_backend_on_an_engine_releases_its_memory(folder: Path) -> None:
     created = TfLM.create(model_path=str(folder), device="cpu")
     weights = weakref.ref(created["engine"].model)
     first, second = TfLM(**created).as_model(), TfLM(**created).as_model()
@@ -121,13 +121,13 @@ def test_the_memory_goes_with_the_last_wrapper(folder: Path) -> None:
             with pytest.raises(InputError):
                 model.complete("The", max_tokens=-1)
             model.close()
-        # Without waiting for Python's collector.
+        # Without Python's garbage collector.
         assert weights() is None
     finally:
         gc.enable()
 
 
-def test_models_of_one_engine_in_the_config_load_it_once(folder: Path, tmp_path: Path) -> None:
+def test_models_of_the_config_with_one_engine_load_it_once(folder: Path, tmp_path: Path) -> None:
     config = tmp_path / "autocog.toml"
     (tmp_path / "weights").symlink_to(folder)
     config.write_text(
@@ -142,7 +142,7 @@ def test_models_of_one_engine_in_the_config_load_it_once(folder: Path, tmp_path:
         assert len(b.complete("The").tokens) == 4
 
 
-def test_the_loaded_folder_has_a_fingerprint_of_its_contents(folder: Path, tmp_path: Path) -> None:
+def test_the_fingerprint_of_a_folder_depends_on_its_contents(folder: Path, tmp_path: Path) -> None:
     def fingerprint(path: Path, **options: Any) -> str:
         with load(backend="tf", options={"model_path": str(path), "device": "cpu", **options}) as m:
             return m.info.fingerprint
@@ -156,12 +156,12 @@ def test_the_loaded_folder_has_a_fingerprint_of_its_contents(folder: Path, tmp_p
     assert same != fingerprint(other)
 
 
-def test_another_kind_of_device_is_another_fingerprint(folder: Path) -> None:
-    # "meta" stands in for a device that computes otherwise: it is there on every machine.
+def test_the_fingerprint_depends_on_the_type_of_device(folder: Path) -> None:
+    # Every machine has the device "meta".
     model = tiny.tiny_model("llama")
-    before = of(model, "tokenizer", str(folder))
-    assert of(model, "tokenizer", str(folder)) == before
-    assert of(model.to("meta"), "tokenizer", str(folder)) != before
+    before = compute_fingerprint(model, "tokenizer", str(folder))
+    assert compute_fingerprint(model, "tokenizer", str(folder)) == before
+    assert compute_fingerprint(model.to("meta"), "tokenizer", str(folder)) != before
 
 
 BAD = {
@@ -190,14 +190,14 @@ def test_a_wrong_option_is_one_clear_error(case: str, folder: Path) -> None:
         assert model.choose("The", [" a", " b"]).scores
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="asks for a device that is not there")
-def test_a_device_that_is_not_there_is_said(folder: Path) -> None:
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without cuda")
+def test_a_missing_device_is_a_clear_error(folder: Path) -> None:
     with pytest.raises(ConfigError, match="no cuda device"):
         load(backend="tf", options={"model_path": str(folder), "device": "cuda"})
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"GGUF", b"GGUF" + bytes(200)])
-def test_a_file_that_is_no_model_is_a_load_error(
+def test_a_file_that_is_not_a_model_is_a_load_error(
     content: bytes, tmp_path: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.setenv("AUTOCOG_CACHE", str(tmp_path / "cache"))
@@ -250,7 +250,7 @@ def test_nan_logits_are_an_error_and_not_an_answer() -> None:
     assert np.isfinite(model.greedy("The")).all()
 
 
-def test_out_of_memory_frees_halves_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_halves_the_forwards_until_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = tiny.tiny_engine()
     model = TfLM(engine=engine)
     text, choices = "The capital of France is Paris. " * 6, ["a", "b", "cd"]
@@ -266,14 +266,14 @@ def test_out_of_memory_frees_halves_and_goes_on(monkeypatch: pytest.MonkeyPatch)
 
     engine.clear_caches()
     monkeypatch.setattr(engine.model.model, "forward", limited)
-    found = model.choose(text, choices)
+    result = model.choose(text, choices)
     assert max(sizes) > 40
     assert sizes[-1] <= 40
-    for a, b in zip(found.scores, expected.scores, strict=True):
+    for a, b in zip(result.scores, expected.scores, strict=True):
         assert abs(a.logprob - b.logprob) < 1e-4
 
 
-def test_out_of_memory_in_the_smallest_steps_is_a_clear_error(
+def test_out_of_memory_in_the_smallest_batches_is_a_clear_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     engine = tiny.tiny_engine()
@@ -284,30 +284,30 @@ def test_out_of_memory_in_the_smallest_steps_is_a_clear_error(
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to ...")
 
     monkeypatch.setattr(engine.model.model, "forward", never)
-    with pytest.raises(OutOfMemoryError, match="smallest steps"):
+    with pytest.raises(OutOfMemoryError, match="smallest batches"):
         model.choose("The capital", ["a", "b"])
     monkeypatch.setattr(engine.model.model, "forward", forward)
     assert model.choose("The capital", ["a", "b"]).scores
-    # What follows is not made to go in the small steps that were tried.
-    assert engine.selection.evaluator._chunk == 512
+    # Later calls use the full size again.
+    assert engine.selection.evaluator._chunk_tokens == 512
 
 
-def test_what_filled_the_memory_is_let_go_before_the_next_try() -> None:
+def test_the_tensors_of_a_failed_attempt_are_released_before_the_next() -> None:
     engine = tiny.tiny_engine()
-    held: list[weakref.ref[Any]] = []
+    references: list[weakref.ref[Any]] = []
 
     def attempt() -> int:
-        if held:
-            assert held[0]() is None
+        if references:
+            assert references[0]() is None
             return 1
         activations = torch.zeros(10)
-        held.append(weakref.ref(activations))
+        references.append(weakref.ref(activations))
         raise torch.OutOfMemoryError("CUDA out of memory (simulated)")
 
     assert retry_with_smaller_batches(attempt, engine.selection.evaluator) == 1
 
 
-def test_samples_that_do_not_fit_together_are_drawn_in_smaller_batches(
+def test_samples_that_do_not_fit_together_are_sampled_in_smaller_batches(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     engine = tiny.tiny_engine()
@@ -328,7 +328,7 @@ def test_samples_that_do_not_fit_together_are_drawn_in_smaller_batches(
     assert set(batches[-3:]) == {1}
 
 
-def test_a_stream_is_not_begun_again_when_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_is_not_restarted_when_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = tiny.tiny_engine()
     model = TfLM(engine=engine)
     forward = engine.model.model.forward
@@ -349,7 +349,9 @@ def test_a_stream_is_not_begun_again_when_memory_runs_out(monkeypatch: pytest.Mo
     assert expected.startswith("".join(pieces))
 
 
-def test_other_runtime_errors_are_not_taken_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_runtime_errors_are_not_treated_as_out_of_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     engine = tiny.tiny_engine()
     calls: list[int] = []
 

@@ -1,4 +1,4 @@
-"""The pipelines: what `choose` and programs give, in and out as Transformers' users expect it."""
+"""The pipelines: the results of `choose` and programs, with inputs and outputs of Transformers."""
 
 from __future__ import annotations
 
@@ -98,11 +98,11 @@ def by_index(answer: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ],
 )
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
-def test_it_gives_what_choose_gives(
+def test_results_equal_choose(
     pipe: Any, lm: TfLM, arguments: dict[str, Any], batch_size: int
 ) -> None:
-    found = pipe(ROWS, top_k=None, batch_size=batch_size, **arguments)
-    for prompt, answer in zip(ROWS, found, strict=True):
+    results = pipe(ROWS, top_k=None, batch_size=batch_size, **arguments)
+    for prompt, answer in zip(ROWS, results, strict=True):
         expected = lm.choose(prompt, CHOICES, **arguments)
         assert answer[0]["index"] == expected.index
         assert [c["score"] for c in answer] == sorted((c["score"] for c in answer), reverse=True)
@@ -112,22 +112,22 @@ def test_it_gives_what_choose_gives(
             for name in ("logprob", "exclusive_logprob", "mean_logprob", "logprob_per_byte"):
                 assert choice[name] == pytest.approx(getattr(score, name), abs=TOLERANCE)
             assert choice.get("pmi") == pytest.approx(score.pmi, abs=TOLERANCE)
-    json.dumps(found)
+    json.dumps(results)
 
 
-def test_one_row_or_a_list_and_one_dict_or_a_list(pipe: Any) -> None:
-    """A row gives a dict, with `top_k` a list of dicts; a list of rows a list of these."""
-    one = pipe(ROWS[0])
-    assert set(one) == {
+def test_one_row_returns_one_result_and_a_list_of_rows_a_list(pipe: Any) -> None:
+    """A row returns a dict, or with `top_k` a list of dicts; a list of rows returns a list."""
+    result = pipe(ROWS[0])
+    assert set(result) == {
         *("label", "score", "index", "logprob"),
         *("exclusive_logprob", "mean_logprob", "logprob_per_byte"),
     }
-    assert pipe(ROWS[0], top_k=1) == [pytest.approx(one)]
+    assert pipe(ROWS[0], top_k=1) == [pytest.approx(result)]
     assert [len(pipe(ROWS[0], top_k=k)) for k in (2, 99, None)] == [2, 5, 5]
-    assert pipe([ROWS[0]]) == [pytest.approx(one)]
-    assert pipe((ROWS[0],), top_k=1) == [[pytest.approx(one)]]
+    assert pipe([ROWS[0]]) == [pytest.approx(result)]
+    assert pipe((ROWS[0],), top_k=1) == [[pytest.approx(result)]]
     assert pipe([]) == []
-    # At construction as per call, and the call's counts.
+    # Arguments of the call override those of `pipeline`.
     fixed = pipeline(
         "token-choice", model=pipe.model, tokenizer=pipe.tokenizer, choices=CHOICES, top_k=2
     )
@@ -136,19 +136,19 @@ def test_one_row_or_a_list_and_one_dict_or_a_list(pipe: Any) -> None:
     assert len(fixed(ROWS[0])) == 2
 
 
-def test_rows_bring_choices_of_their_own(pipe: Any, lm: TfLM) -> None:
+def test_choices_of_a_row_replace_those_of_the_pipeline(pipe: Any, lm: TfLM) -> None:
     rows = [
         {"prompt": "2 + 2 =", "choices": [" 3", " 4"], "answer": 1},
         {"messages": CHAT, "choices": ["Paris", "Rome", "x"]},
         {"prompt": "x"},
     ]
-    found = pipe(rows, top_k=None, batch_size=3)
+    results = pipe(rows, top_k=None, batch_size=3)
     expected = [
         lm.choose("2 + 2 =", [" 3", " 4"]),
         lm.choose(messages=CHAT, choices=["Paris", "Rome", "x"]),
         lm.choose("x", CHOICES),
     ]
-    for answer, scores in zip(found, expected, strict=True):
+    for answer, scores in zip(results, expected, strict=True):
         logprobs = [choice["logprob"] for choice in by_index(answer)]
         assert logprobs == pytest.approx([s.logprob for s in scores.scores], abs=TOLERANCE)
 
@@ -161,34 +161,34 @@ def test_chats_are_one_row_or_a_list_of_rows(pipe: Any, lm: TfLM) -> None:
 
 
 def test_a_generator_is_streamed(pipe: Any) -> None:
-    pulled = []
+    read: list[Any] = []
 
     def rows() -> Iterator[str]:
-        for number in range(1000):
-            pulled.append(number)
-            yield f"{number} is"
+        for index in range(1000):
+            read.append(index)
+            yield f"{index} is"
 
-    found = pipe(rows(), batch_size=4)
-    assert pulled == []
-    answers = [next(found) for _ in range(4)]
-    assert len(pulled) == 4
-    next(found)
-    assert len(pulled) == 8
+    results = pipe(rows(), batch_size=4)
+    assert read == []
+    answers = [next(results) for _ in range(4)]
+    assert len(read) == 4
+    next(results)
+    assert len(read) == 8
     assert [answer["label"] for answer in answers] == [
-        pipe(f"{number} is")["label"] for number in range(4)
+        pipe(f"{index} is")["label"] for index in range(4)
     ]
     with pytest.raises(TypeError):
-        len(found)
+        len(results)
 
 
-def test_columns_and_data_sets_are_streamed_and_counted(pipe: Any) -> None:
+def test_columns_and_data_sets_are_streamed_and_have_a_length(pipe: Any) -> None:
     datasets = pytest.importorskip("datasets")
     data = datasets.Dataset.from_dict({"prompt": ROWS, "answer": [0] * len(ROWS)})
     expected = [answer["label"] for answer in pipe(ROWS)]
     for rows in (data, data["prompt"], KeyDataset(data, "prompt")):
-        found = pipe(rows, batch_size=2)
-        assert not isinstance(found, list)
-        bar = tqdm(found, disable=False, file=StringIO())
+        results = pipe(rows, batch_size=2)
+        assert not isinstance(results, list)
+        bar = tqdm(results, disable=False, file=StringIO())
         assert bar.total == len(ROWS)
         assert [answer["label"] for answer in bar] == expected
         assert bar.n == len(ROWS)
@@ -196,7 +196,7 @@ def test_columns_and_data_sets_are_streamed_and_counted(pipe: Any) -> None:
     assert [answer["label"] for answer in streamed] == expected
 
 
-def test_progress_is_told_by_an_iterator_over_key_data_sets(pipe: Any) -> None:
+def test_progress_bars_work_with_key_data_sets(pipe: Any) -> None:
     data = KeyDataset([{"text": row} for row in ROWS], "text")
     bar = tqdm(pipe(data, batch_size=2), disable=False, file=StringIO())
     assert bar.total == len(ROWS)
@@ -212,17 +212,17 @@ def test_workers_read_and_tokenize(pipe: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "arguments", "told"),
+    ("rows", "arguments", "message"),
     [
         (["a", ""], {}, "row 1, prompt: is empty"),
         (["a"], {"choices": []}, "row 0, choices: "),
         ("a", {"choices": ["b", "b"]}, "choice 1: 'b' was given before"),
         ("a", {"choices": None}, "choices: there are none; give choices"),
         ("a", {"norm": "loudest"}, "norm: unknown norm"),
-        ("a", {"boundary": "soft"}, "boundary: 'soft'; give"),
-        ("a", {"top_k": 0}, "top_k: 0 is no number of choices; 1 or more"),
-        ("a", {"choice": ["b"]}, 'choice: is no argument; did you mean "choices"'),
-        (["a"], {"batch_size": 0.5}, "batch_size: 0.5 is no number of rows"),
+        ("a", {"boundary": "soft"}, "boundary: got 'soft'; give"),
+        ("a", {"top_k": 0}, "top_k: 0 is not a number of choices; give 1 or more"),
+        ("a", {"choice": ["b"]}, 'choice: unknown argument; did you mean "choices"'),
+        (["a"], {"batch_size": 0.5}, "batch_size: 0.5 is not a number of rows"),
         ([{"text": "a"}], {}, "row 0, prompt: has neither prompt nor messages but 'text'"),
         ({"prompt": "a", "messages": CHAT}, {}, "prompt: give either a prompt or messages"),
         ([["a", "b"]], {}, "row 0, prompt: got list"),
@@ -230,12 +230,12 @@ def test_workers_read_and_tokenize(pipe: Any) -> None:
         ("x " * 600, {}, "context"),
     ],
 )
-def test_errors_say_what_and_where_and_the_next_call_works(
-    pipe: Any, rows: Any, arguments: dict[str, Any], told: str
+def test_errors_name_row_argument_and_fix_and_the_next_call_works(
+    pipe: Any, rows: Any, arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError) as raised:
         pipe(rows, **arguments)
-    assert told in str(raised.value)
+    assert message in str(raised.value)
     assert pipe(ROWS[0])["label"] in CHOICES
 
 
@@ -248,32 +248,32 @@ def test_a_folder_that_a_pipeline_saved_needs_no_trust(pipe: Any, tmp_path: Path
 
 
 def test_models_spread_by_a_device_map_work(pipe: Any, folder: Path, tmp_path: Path) -> None:
-    """Two layers and the head wait on the disk."""
+    """Two layers and the head are offloaded to disk."""
     parts = ("model.embed_tokens", "model.norm", "model.rotary_emb", "model.layers.0")
-    spread = {**dict.fromkeys(parts, "cpu"), "model.layers.1": "disk", "model.layers.2": "disk"}
-    for device_map in ({"": "cpu"}, {**spread, "lm_head": "disk"}):
+    layers = {**dict.fromkeys(parts, "cpu"), "model.layers.1": "disk", "model.layers.2": "disk"}
+    for device_map in ({"": "cpu"}, {**layers, "lm_head": "disk"}):
         model = AutoModelForCausalLM.from_pretrained(
             folder, device_map=device_map, offload_folder=str(tmp_path)
         )
-        found = pipeline("token-choice", model=model, tokenizer=pipe.tokenizer, choices=CHOICES)
+        spread = pipeline("token-choice", model=model, tokenizer=pipe.tokenizer, choices=CHOICES)
         for batch_size in (1, 3):
-            answers = found(ROWS, batch_size=batch_size)
+            answers = spread(ROWS, batch_size=batch_size)
             for answer, expected in zip(answers, pipe(ROWS), strict=True):
                 assert answer == pytest.approx(expected, abs=TOLERANCE)
 
 
-def test_an_engine_works_where_the_first_weights_wait_on_a_disk(
+def test_an_engine_works_if_the_first_weights_are_offloaded_to_disk(
     pipe: Any, folder: Path, tmp_path: Path, lm: TfLM
 ) -> None:
-    """Transformers' pipelines refuse it; the model then has no device of its own."""
+    """Transformers' pipelines refuse such a model, whose device is "meta"."""
     device_map = {"model.embed_tokens": "disk", "lm_head": "disk", "model.layers": "disk"}
     device_map |= {"model.norm": "cpu", "model.rotary_emb": "cpu"}
     model = AutoModelForCausalLM.from_pretrained(
         folder, device_map=device_map, offload_folder=str(tmp_path)
     )
     assert model.device.type == "meta"
-    found = TfLM(engine=TfEngine(model, pipe.tokenizer)).choose(ROWS[0], CHOICES)
-    assert found.best.logprob == pytest.approx(
+    result = TfLM(engine=TfEngine(model, pipe.tokenizer)).choose(ROWS[0], CHOICES)
+    assert result.best.logprob == pytest.approx(
         lm.choose(ROWS[0], CHOICES).best.logprob, abs=TOLERANCE
     )
 
@@ -298,17 +298,17 @@ def test_a_quantized_model_works_and_batches(
     quantized: Callable[[Path], Any], folder: Path, pipe: Any
 ) -> None:
     model = quantized(folder)
-    found = pipeline("token-choice", model=model, tokenizer=pipe.tokenizer, choices=CHOICES)
-    ones = [found(row) for row in ROWS]
-    assert ones != [pipe(row) for row in ROWS]
-    for one, batched in zip(ones, found(ROWS, batch_size=5), strict=True):
-        assert batched == pytest.approx(one, abs=TOLERANCE)
+    small = pipeline("token-choice", model=model, tokenizer=pipe.tokenizer, choices=CHOICES)
+    singles = [small(row) for row in ROWS]
+    assert singles != [pipe(row) for row in ROWS]
+    for single, batched in zip(singles, small(ROWS, batch_size=5), strict=True):
+        assert batched == pytest.approx(single, abs=TOLERANCE)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
-def test_a_program_gives_what_its_runs_give(run: Any, lm: TfLM, batch_size: int) -> None:
-    found = run(QUESTIONS, batch_size=batch_size)
-    for values, result in zip(QUESTIONS, found, strict=True):
+def test_results_of_a_program_equal_its_runs(run: Any, lm: TfLM, batch_size: int) -> None:
+    results = run(QUESTIONS, batch_size=batch_size)
+    for values, result in zip(QUESTIONS, results, strict=True):
         tree = PROGRAM.run(lm.as_model(), values)
         best = tree.best()
         assert result["record"] == best.fields
@@ -317,32 +317,30 @@ def test_a_program_gives_what_its_runs_give(run: Any, lm: TfLM, batch_size: int)
         assert result["logprob"] == pytest.approx(best.logprob, abs=10 * TOLERANCE)
         again = ThoughtTree.from_dict(result["tree"])
         assert [node.text for node in again.nodes] == [node.text for node in tree.nodes]
-    json.dumps(found)
+    json.dumps(results)
 
 
-def test_programs_come_as_files_too_and_rows_are_streamed(
-    run: Any, pipe: Any, tmp_path: Path
-) -> None:
+def test_programs_can_be_files_and_rows_are_streamed(run: Any, pipe: Any, tmp_path: Path) -> None:
     path = tmp_path / "program.json"
     path.write_text(json.dumps(PROGRAM.to_dict()))
     other = pipeline(
         "thought-automaton", model=pipe.model, tokenizer=pipe.tokenizer, program=str(path)
     )
     assert other(QUESTIONS[0])["record"] == run(QUESTIONS[0])["record"]
-    pulled = []
+    read: list[Any] = []
 
     def rows() -> Iterator[dict[str, str]]:
         for values in QUESTIONS:
-            pulled.append(values)
+            read.append(values)
             yield values
 
     results = run(rows(), batch_size=2)
     assert next(results)["record"] == run(QUESTIONS[0])["record"]
-    assert len(pulled) <= 3
+    assert len(read) <= 3
     assert len(run(KeyDataset([{"row": values} for values in QUESTIONS], "row"))) == len(QUESTIONS)
 
 
-def test_errors_of_programs_and_rows_are_told(run: Any, pipe: Any) -> None:
+def test_errors_of_programs_and_rows_are_clear(run: Any, pipe: Any) -> None:
     with pytest.raises(InputError, match=r'^row 1, inputs: "question" is missing'):
         run([*QUESTIONS[:1], {"quest": "x"}])
     with pytest.raises(InputError, match=r"^row 0, inputs: got str; give"):
@@ -355,8 +353,8 @@ def test_errors_of_programs_and_rows_are_told(run: Any, pipe: Any) -> None:
     assert run(QUESTIONS[0])["stopped_by"] is None
 
 
-def test_the_page_shows_what_works(folder: Path) -> None:
-    """All its snippets, one after the other, on a tiny model."""
+def test_the_examples_of_the_page_work(folder: Path) -> None:
+    """All of them, one after the other, on a tiny model."""
     page = Path(__file__).parents[3] / "docs" / "pipelines.md"
     if not page.exists():
         pytest.skip("the documentation is not beside these tests")
@@ -371,7 +369,7 @@ def test_the_page_shows_what_works(folder: Path) -> None:
 
 
 def keys(text: str, task: str) -> set[str]:
-    """What the page's table of keys names."""
+    """Return the keys in the page's table of a task."""
     section = re.split(r"\n## ", text.split(f"\n## `{task}`", 1)[1])[0]
     table = section.split("| key | meaning |\n", 1)[1].split("\n\n")[0]
     first = re.findall(r"^\| (`.*?) \|", table, flags=re.MULTILINE)
@@ -387,7 +385,7 @@ def test_the_tasks_are_registered() -> None:
 @pytest.mark.slow
 @pytest.mark.soak
 def test_batches_on_smollm2_equal_choose(smol: TfLM) -> None:
-    """Float32: within 1e-4 for each choice."""
+    """In float32, within 1e-4 nats for each choice."""
     engine = smol.engine
     intents = ["card arrival", "card not working", "lost or stolen card", "exchange rate", "top up"]
     choices = [f" {intent}" for intent in intents]

@@ -1,4 +1,4 @@
-"""SmolLM2-135M, where meaning matters: exact against plain forwards, and sensible."""
+"""SmolLM2-135M: scores equal plain forwards, and make sense."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ WORDS = [
 ]
 
 
-def random_text(generator: np.random.Generator, most: int) -> str:
-    count = int(generator.integers(1, most + 1))
+def random_text(generator: np.random.Generator, max_words: int) -> str:
+    count = int(generator.integers(1, max_words + 1))
     separators = generator.choice([" ", " ", " ", "\n", "  ", ""], count)
     return "".join(
         str(word) + str(separator)
@@ -34,11 +34,11 @@ def random_text(generator: np.random.Generator, most: int) -> str:
     )
 
 
-def random_set(generator: np.random.Generator, number: int) -> tuple[str, list[str]]:
-    """A prompt and its choices; among them prefixes of one another, 1 choice, and many."""
+def random_set(generator: np.random.Generator, set_index: int) -> tuple[str, list[str]]:
+    """Return a prompt and its choices: a few, one or many, some of them prefixes of others."""
     prompt = "Text: " + random_text(generator, 9)
     few = int(generator.integers(2, 5))
-    size = {0: 1, 1: count(normal=30, soak=200)}.get(number % 100, few)
+    size = {0: 1, 1: count(normal=30, soak=200)}.get(set_index % 100, few)
     choices: dict[str, None] = {}
     while len(choices) < size:
         choice = random_text(generator, 4)
@@ -49,13 +49,13 @@ def random_set(generator: np.random.Generator, number: int) -> tuple[str, list[s
 
 
 def check_against_plain(model: Any, prompt: str, choices: list[str], picked: list[int]) -> int:
-    """The picked choices' tokens against plain forwards over prompt and choice; how many tokens."""
+    """Compare choices with plain forwards over prompt and choice; return the number of tokens."""
     result = model.choose(prompt, choices)
     assert abs(sum(score.prob for score in result.scores) - 1) < 1e-9
-    scores = [result.scores[place] for place in picked]
+    scores = [result.scores[index] for index in picked]
     bases = []
-    for place, score in zip(picked, scores, strict=True):
-        joint = model.as_model().encode(prompt + choices[place])
+    for index, score in zip(picked, scores, strict=True):
+        joint = model.as_model().encode(prompt + choices[index])
         bases.append(joint[: len(joint) - len(score.tokens)])
         assert tuple(joint[len(bases[-1]) :]) == score.tokens
     expected = plain.batch_token_logprobs(
@@ -70,17 +70,17 @@ def check_against_plain(model: Any, prompt: str, choices: list[str], picked: lis
 def test_random_sets_equal_plain_separate_forwards(smol: Any) -> None:
     generator = np.random.default_rng(2024)
     tokens, sets = 0, count(normal=6, soak=300)
-    for number in range(sets):
-        prompt, choices = random_set(generator, number)
-        # Of 200 choices a sample: as many plain forwards would take minutes.
-        most = min(len(choices), 8)
-        picked = generator.choice(len(choices), most, replace=False).tolist()
+    for set_index in range(sets):
+        prompt, choices = random_set(generator, set_index)
+        # A sample: 200 plain forwards would take minutes.
+        sample_size = min(len(choices), 8)
+        picked = generator.choice(len(choices), sample_size, replace=False).tolist()
         tokens += check_against_plain(smol, prompt, choices, picked)
     assert tokens > 5 * sets
 
 
 def is_quick(law: Law) -> bool:
-    """Laws about tokens alone, and few others: all are checked on tiny models."""
+    """Return whether a law is about tokens alone, or one of a few others: tiny models pass all."""
     if law.needs and {*law.needs} <= {"tokens", "vocabulary", "chat"}:
         return True
     return law.name in {
@@ -93,12 +93,12 @@ def is_quick(law: Law) -> bool:
 
 
 @pytest.mark.timeout(1800)
-def test_the_real_model_obeys_the_laws(smol: Any) -> None:
+def test_the_real_model_passes_the_laws(smol: Any) -> None:
     laws = LAWS if SOAK else [law for law in LAWS if is_quick(law)]
     subject = BackendUnderTest(lambda: TfLM(engine=smol.engine))
-    found = list(conformance(subject, laws))
-    assert [str(finding.violation) for finding in found if finding.violation] == []
-    assert sum(finding.status == "holds" for finding in found) > (30 if SOAK else 15)
+    findings = list(conformance(subject, laws))
+    assert [str(finding.violation) for finding in findings if finding.violation] == []
+    assert sum(finding.status == "holds" for finding in findings) > (30 if SOAK else 15)
 
 
 def test_the_real_model_knows_a_capital(smol: Any) -> None:
@@ -116,20 +116,21 @@ def test_a_blank_at_the_end_of_the_prompt_is_healed(smol: Any) -> None:
         assert abs(a.logprob - b.logprob) < TOLERANCE
 
 
-def test_a_choice_that_begins_another_is_not_lost(smol: Any) -> None:
+def test_a_choice_that_is_a_prefix_of_another_has_a_score(smol: Any) -> None:
     result = smol.choose("2 + 8 =", [" 1", " 10", " 100"])
     assert result.has_prefix_choices
-    one, ten, hundred = result.scores
-    assert one.logprob > ten.logprob > hundred.logprob
-    share = np.exp(ten.logprob - one.logprob)
-    assert abs(one.exclusive_logprob - (one.logprob + np.log1p(-share))) < 1e-6
+    first, second, third = result.scores
+    assert first.logprob > second.logprob > third.logprob
+    share = np.exp(second.logprob - first.logprob)
+    assert abs(first.exclusive_logprob - (first.logprob + np.log1p(-share))) < 1e-6
 
 
-def test_4000_tokens_of_prompt_are_tokenized_at_their_end_only(smol: Any) -> None:
+def test_only_the_end_of_a_long_prompt_is_tokenized_again(smol: Any) -> None:
     from autocog_core.scoring.choice_encoding import encode_choices
     from autocog_core.types.choice import ChoiceRequest
     from autocog_core.types.prompt import Prompt
 
+    # About 4,000 tokens.
     words = " ".join(random_text(np.random.default_rng(i), 6).strip() for i in range(300))
     prompt = words + "\nThe intent of this message is"
     choices = tuple(f" intent number {i}" for i in range(77))
@@ -151,8 +152,8 @@ def test_models_of_the_config_share_one_engine(smol: Any, tmp_path: Any) -> None
         assert a._backend._engine is b._backend._engine  # type: ignore[attr-defined]
         expected = smol.choose("The sky is", [" blue", " green"]).best.logprob
         for model in (a, b):
-            found = model.choose("The sky is", [" blue", " green"]).best.logprob
-            assert abs(found - expected) < TOLERANCE
+            logprob = model.choose("The sky is", [" blue", " green"]).best.logprob
+            assert abs(logprob - expected) < TOLERANCE
 
 
 def test_a_chat_answers_in_its_turn(smol: Any) -> None:

@@ -1,4 +1,4 @@
-"""Text to tokens and back: exact bytes, no BOS inside, special tokens only where trusted."""
+"""Text to tokens and back: exact bytes, no BOS inside, special tokens only in trusted text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SENTENCEPIECE = TextTokenizer(tiny.sentencepiece_tokenizer(), 512)
 ENCODABLE = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
 
-def one(
+def tokenize_one(
     tokenizer: TextTokenizer, text: str, at_start: bool = True, special: bool = False
 ) -> list[int]:
     return tokenizer.tokenize([text], at_start, special)[0]
@@ -28,19 +28,19 @@ def one(
 @settings(deadline=None)
 @given(ENCODABLE)
 def test_byte_level_round_trip_is_exact(text: str) -> None:
-    assert BYTE_LEVEL.detokenize(one(BYTE_LEVEL, text)) == text.encode()
+    assert BYTE_LEVEL.detokenize(tokenize_one(BYTE_LEVEL, text)) == text.encode()
 
 
 @settings(deadline=None)
 @given(ENCODABLE, ENCODABLE)
 def test_bytes_of_a_concatenation_are_the_concatenated_bytes(first: str, second: str) -> None:
     for tokenizer in (BYTE_LEVEL, SENTENCEPIECE):
-        a, b = one(tokenizer, first), one(tokenizer, second, at_start=False)
+        a, b = tokenize_one(tokenizer, first), tokenize_one(tokenizer, second, at_start=False)
         assert tokenizer.detokenize(a + b) == tokenizer.detokenize(a) + tokenizer.detokenize(b)
 
 
 def test_characters_split_over_tokens_come_back_whole() -> None:
-    tokens = one(BYTE_LEVEL, "😀")
+    tokens = tokenize_one(BYTE_LEVEL, "😀")
     assert len(tokens) > 1
     first = BYTE_LEVEL.detokenize(tokens[:1])
     assert 0 < len(first) < 4
@@ -48,20 +48,20 @@ def test_characters_split_over_tokens_come_back_whole() -> None:
     assert BYTE_LEVEL.detokenize(tokens) == "😀".encode()
 
 
-def test_a_blank_goes_before_the_first_word_of_a_sequence_only() -> None:
-    assert SENTENCEPIECE.detokenize(one(SENTENCEPIECE, "the Paris")) == b" the Paris"
-    assert SENTENCEPIECE.detokenize(one(SENTENCEPIECE, "the Paris", at_start=False)) == b"the Paris"
-    assert one(SENTENCEPIECE, "the Paris", at_start=False) == one(SENTENCEPIECE, "the Paris")[
-        1:
-    ] or (SENTENCEPIECE.detokenize(one(SENTENCEPIECE, "the Paris", at_start=False)[:1])[:1] != b" ")
+def test_only_the_first_word_of_a_sequence_gets_a_blank() -> None:
+    first = tokenize_one(SENTENCEPIECE, "the Paris")
+    later = tokenize_one(SENTENCEPIECE, "the Paris", at_start=False)
+    assert SENTENCEPIECE.detokenize(first) == b" the Paris"
+    assert SENTENCEPIECE.detokenize(later) == b"the Paris"
+    assert later == first[1:] or not SENTENCEPIECE.detokenize(later[:1]).startswith(b" ")
 
 
-def test_bytes_that_no_token_spells_become_byte_tokens() -> None:
-    tokens = one(SENTENCEPIECE, "é", at_start=False)
+def test_characters_outside_the_vocabulary_become_byte_tokens() -> None:
+    tokens = tokenize_one(SENTENCEPIECE, "é", at_start=False)
     assert [SENTENCEPIECE.detokenize([token]) for token in tokens] == [b"\xc3", b"\xa9"]
 
 
-def test_whether_bos_is_added_is_read_off_the_tokenizer() -> None:
+def test_whether_bos_is_added_is_read_from_the_tokenizer() -> None:
     assert SENTENCEPIECE.adds_bos
     assert SENTENCEPIECE.bos == 1
     assert not BYTE_LEVEL.adds_bos
@@ -88,11 +88,11 @@ def test_an_empty_prompt_without_bos_is_a_clear_error() -> None:
 )
 def test_special_tokens_in_user_text_stay_text(text: str) -> None:
     special = {token.id for token in BYTE_LEVEL.special_tokens}
-    tokens = one(BYTE_LEVEL, text)
+    tokens = tokenize_one(BYTE_LEVEL, text)
     assert not special & set(tokens)
     assert BYTE_LEVEL.detokenize(tokens) == text.encode()
     if "im_<" not in text:
-        assert special & set(one(BYTE_LEVEL, text, special=True))
+        assert special & set(tokenize_one(BYTE_LEVEL, text, special=True))
 
 
 def test_control_tokens_that_are_not_marked_special_stay_text_too() -> None:
@@ -102,38 +102,38 @@ def test_control_tokens_that_are_not_marked_special_stay_text_too() -> None:
     )
     text = TextTokenizer(tokenizer, 512)
     control = tokenizer.convert_tokens_to_ids("<tool_call>")
-    tokens = one(text, "say <tool_call> twice <tool_call>")
+    tokens = tokenize_one(text, "say <tool_call> twice <tool_call>")
     assert control not in tokens
     assert text.detokenize(tokens) == b"say <tool_call> twice <tool_call>"
-    assert one(text, "<tool_call>", special=True) == [control]
-    # Runs of blanks are ordinary text, though added the same way.
-    assert tokenizer.convert_tokens_to_ids("    ") in one(text, "a    b")
+    assert tokenize_one(text, "<tool_call>", special=True) == [control]
+    # Runs of blanks are ordinary text, although added in the same way.
+    assert tokenizer.convert_tokens_to_ids("    ") in tokenize_one(text, "a    b")
 
 
 def test_control_tokens_stay_text_after_other_text_too() -> None:
-    """With a tokenizer that puts a blank before a first word: neither parsed, nor blanks added."""
+    """If the tokenizer adds a blank before the first word: not parsed, and no other blanks."""
     tokenizer = tiny.sentencepiece_tokenizer()
     tokenizer.add_tokens([AddedToken("<ctl>", special=False, normalized=False)])
     text = TextTokenizer(tokenizer, 512)
     control = tokenizer.convert_tokens_to_ids("<ctl>")
     for at_start in (True, False):
-        tokens = one(text, "the <ctl> is<ctl>", at_start=at_start)
+        tokens = tokenize_one(text, "the <ctl> is<ctl>", at_start=at_start)
         assert control not in tokens
         blank = b" " if at_start else b""
         assert text.detokenize(tokens) == blank + b"the <ctl> is<ctl>"
 
 
-def test_what_a_chat_template_refuses_is_the_callers_mistake() -> None:
+def test_messages_that_the_chat_template_refuses_are_an_input_error() -> None:
     model = chat_model("{{ raise_exception('only user and assistant roles') }}")
     with pytest.raises(InputError, match="only user and assistant roles"):
         model.complete(messages=[{"role": "system", "content": "hi"}])
 
 
-def test_a_vocabulary_has_the_bytes_of_each_token_and_none_beyond_it() -> None:
+def test_the_vocabulary_has_the_bytes_of_each_token_and_empty_ones_beyond_it() -> None:
     vocabulary = BYTE_LEVEL.vocabulary()
     assert len(vocabulary) == 512
-    assert [vocabulary[token] for token in one(BYTE_LEVEL, "the café")] == [
-        BYTE_LEVEL.detokenize([token]) for token in one(BYTE_LEVEL, "the café")
+    assert [vocabulary[token] for token in tokenize_one(BYTE_LEVEL, "the café")] == [
+        BYTE_LEVEL.detokenize([token]) for token in tokenize_one(BYTE_LEVEL, "the café")
     ]
     assert vocabulary[511] == b""
     assert vocabulary[BYTE_LEVEL.bos or 0] == b""
@@ -151,7 +151,7 @@ def chat_model(template: Any = TEMPLATE) -> TfLM:
     return TfLM(engine=tiny.TfEngine(tiny.tiny_model("llama"), tokenizer))
 
 
-def test_a_chat_prompt_is_what_transformers_makes_of_the_messages() -> None:
+def test_a_chat_prompt_equals_that_of_transformers() -> None:
     model = chat_model()
     messages = [
         {"role": "user", "content": "  the capital\nof  "},

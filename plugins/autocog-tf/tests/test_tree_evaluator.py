@@ -1,4 +1,4 @@
-"""The tree evaluator's bookkeeping: what is kept, dropped, copied and counted, and still exact."""
+"""Cached trees of the attention evaluator: kept, dropped, copied and counted, and exact."""
 
 from __future__ import annotations
 
@@ -46,25 +46,25 @@ def tree_query(draw: st.DrawFn) -> TreeQuery:
 @given(
     calls=st.lists(st.lists(tree_query(), min_size=1, max_size=3), min_size=1, max_size=5),
     chunk=st.sampled_from([1, 2, 5, 512]),
-    slack=st.sampled_from([0, 3, 512]),
+    max_unused=st.sampled_from([0, 3, 512]),
 )
 def test_any_sequence_of_calls_equals_plain_forwards(
-    calls: list[list[TreeQuery]], chunk: int, slack: int
+    calls: list[list[TreeQuery]], chunk: int, max_unused: int
 ) -> None:
-    """With chunks of one token and trees copied and compacted all the time, too."""
+    """Also with chunks of one token, and if trees are copied and compacted all the time."""
     evaluator = ENGINE.selection.evaluator
-    before = evaluator._chunk, attention.MAX_PADDING_TOKENS
-    evaluator._chunk, attention.MAX_PADDING_TOKENS = chunk, slack
+    before = evaluator._chunk_tokens, attention.MAX_UNUSED_NODES
+    evaluator._chunk_tokens, attention.MAX_UNUSED_NODES = chunk, max_unused
     try:
         evaluator.clear()
         for queries in calls:
             check(queries, ENGINE.score_trees(queries))
     finally:
-        evaluator._chunk, attention.MAX_PADDING_TOKENS = before
+        evaluator._chunk_tokens, attention.MAX_UNUSED_NODES = before
 
 
-def counted(engine: Any, queries: list[TreeQuery]) -> tuple[int, int, list[Any]]:
-    """Forwards and tokens that the model itself sees, and the answers."""
+def count_work(engine: Any, queries: list[TreeQuery]) -> tuple[int, int, list[Any]]:
+    """Return the number of forwards and tokens that the model gets, and the scores."""
     seen: list[int] = []
     hook = engine.model.register_forward_pre_hook(
         lambda module, args, kwargs: seen.append(kwargs["input_ids"].numel()), with_kwargs=True
@@ -80,31 +80,31 @@ def test_a_cold_call_is_one_forward_over_prompt_and_inner_nodes() -> None:
     engine = tiny.tiny_engine("llama")
     prefix = list(range(10, 50))
     query = query_of(prefix, [3, 4, 5], [3, 4, 6], [7, 8], [9])
-    forwards, tokens, answers = counted(engine, [query])
+    forwards, tokens, answers = count_work(engine, [query])
     # Inner nodes: 3, 4, 7. Leaves are never evaluated.
     assert (forwards, tokens) == (1, 40 + 3)
     assert answers[0].tokens_evaluated == 43
 
 
-def test_a_cached_prompt_costs_nothing_and_known_branches_their_inner_nodes() -> None:
+def test_a_cached_prompt_costs_nothing_and_cached_branches_their_inner_nodes() -> None:
     engine = tiny.tiny_engine("llama")
     prefix = list(range(10, 50))
-    counted(engine, [query_of(prefix, [3, 4, 5], [7, 8])])
-    # Three inner nodes again for their logits; those after the prompt are kept.
-    assert counted(engine, [query_of(prefix, [3, 4, 5], [7, 8])])[1] == 3
-    # New branches below a kept prompt: the one new inner node.
-    assert counted(engine, [query_of(prefix, [20, 21], [22])])[1] == 1
+    count_work(engine, [query_of(prefix, [3, 4, 5], [7, 8])])
+    # Three inner nodes again for their logits; the logits after the prompt are cached.
+    assert count_work(engine, [query_of(prefix, [3, 4, 5], [7, 8])])[1] == 3
+    # New branches after a cached prompt: the only new inner node.
+    assert count_work(engine, [query_of(prefix, [20, 21], [22])])[1] == 1
 
 
 def test_a_branch_is_continued_without_evaluating_anything_twice() -> None:
-    """As a beam does: each step needs its newest token only."""
+    """As in beam search: each step evaluates only its newest token."""
     engine = tiny.tiny_engine("llama")
     beams = [[*range(10, 40), last] for last in (3, 4, 5, 6)]
     nothing = np.zeros(0, dtype=np.int32)
     root = np.array([-1], dtype=np.int32)
 
     def step() -> int:
-        return counted(
+        return count_work(
             engine,
             [
                 TreeQuery(prefix=beam, tokens=nothing, parents=nothing, top_at=root, top_k=1)
@@ -123,15 +123,15 @@ def test_rows_of_a_data_set_share_their_header() -> None:
     engine = tiny.tiny_engine("llama")
     header = list(range(10, 110))
     rows = [[*header, 200 + i, 300 + i] for i in range(5)]
-    _, tokens, answers = counted(engine, [query_of(row, [3, 4], [5]) for row in rows])
+    _, tokens, answers = count_work(engine, [query_of(row, [3, 4], [5]) for row in rows])
     assert tokens == 100 + 5 * (2 + 1)
     assert sum(answer.tokens_evaluated for answer in answers) == tokens
     later = [[*header, 400 + i] for i in range(5)]
-    _, tokens, _ = counted(engine, [query_of(row, [3, 4], [5]) for row in later])
+    _, tokens, _ = count_work(engine, [query_of(row, [3, 4], [5]) for row in later])
     assert tokens == 5 * (1 + 1)
 
 
-def test_kept_bytes_stay_within_the_option_and_0_keeps_nothing() -> None:
+def test_cached_trees_stay_within_prefix_cache_bytes_and_0_caches_nothing() -> None:
     for size in (0, 200_000):
         engine = tiny.tiny_engine("llama", prefix_cache_bytes=size)
         for start in range(10, 200, 10):
@@ -148,12 +148,12 @@ def test_many_long_choices_stay_in_bounded_memory() -> None:
 
     engine = tiny.tiny_engine("llama")
     generator = np.random.default_rng(0)
-    # Of 3,000 all distributions together would take 60 MB already, and a mask 800 MB.
+    # For 3,000 choices all distributions would take 60 MB, and a mask 800 MB.
     size = count(normal=3_000, soak=10_000)
     sequences = generator.integers(3, 480, (size, 12)).tolist()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     query = query_of([5, 6, 7, 8], *sequences)
-    forwards, tokens, answers = counted(engine, [query])
+    forwards, tokens, answers = count_work(engine, [query])
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     inner = len(set(query.parents.tolist())) - 1
     assert tokens == 4 + inner
@@ -166,7 +166,7 @@ def test_many_long_choices_stay_in_bounded_memory() -> None:
         np.testing.assert_allclose(answers[0].values[path], expected, atol=TOLERANCE)
 
 
-def test_an_interrupted_call_leaves_the_engine_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_an_interrupted_call_the_engine_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = tiny.tiny_engine("llama")
     prefix = list(range(10, 60))
     engine.row(prefix)

@@ -161,7 +161,7 @@ def compare(case: Case, models: Sequence[LLaMa]) -> set[str]:
     """
     seen: set[str] = set()
     for model in models:
-        model.engine.forget()
+        model.engine.clear_caches()
     for options in case.runs():
         found, expected = (
             result_of(case.automaton, model.as_model(), **options) for model in models

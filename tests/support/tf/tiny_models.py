@@ -1,4 +1,4 @@
-"""Small random-weight models of several architectures, and tokenizers, made in milliseconds."""
+"""Tiny models of several architectures with random weights, and their tokenizers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CORPUS = [
 
 
 def byte_level_tokenizer(**options: Any) -> Any:
-    """A small byte-level BPE with the usual special tokens, BOS not added."""
+    """Return a small byte-level BPE tokenizer with the usual special tokens; it adds no BOS."""
     rust = Tokenizer(models.BPE())
     rust.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     rust.decoder = decoders.ByteLevel()
@@ -44,7 +44,7 @@ def byte_level_tokenizer(**options: Any) -> Any:
 
 
 def sentencepiece_tokenizer() -> Any:
-    """BPE as Llama 2 has it: a blank before the first word, bytes as <0x0A>, BOS added."""
+    """Return a tokenizer like that of Llama 2: it adds BOS and a first blank, bytes are <0x0A>."""
     letters = sorted({c for text in CORPUS for c in text if c.isascii() and c.isprintable()})
     pieces = ["<unk>", "<s>", "</s>", *(f"<0x{i:02X}>" for i in range(256)), "\u2581", *letters]
     pieces = list(dict.fromkeys("\u2581" if p == " " else p for p in pieces))
@@ -75,7 +75,7 @@ def sentencepiece_tokenizer() -> Any:
     )
 
 
-def _shape(**more: Any) -> dict[str, Any]:
+def _config(**options: Any) -> dict[str, Any]:
     return {
         "vocab_size": 512,
         "hidden_size": 64,
@@ -87,12 +87,12 @@ def _shape(**more: Any) -> dict[str, Any]:
         "bos_token_id": 1,
         "eos_token_id": 2,
         "pad_token_id": 0,
-        **more,
+        **options,
     }
 
 
 def _llama() -> Any:
-    return tf.LlamaForCausalLM(tf.LlamaConfig(**_shape()))
+    return tf.LlamaForCausalLM(tf.LlamaConfig(**_config()))
 
 
 def _gpt2() -> Any:
@@ -109,19 +109,19 @@ def _gpt2() -> Any:
 
 
 def _qwen3() -> Any:
-    return tf.Qwen3ForCausalLM(tf.Qwen3Config(**_shape(head_dim=16)))
+    return tf.Qwen3ForCausalLM(tf.Qwen3Config(**_config(head_dim=16)))
 
 
 def _gemma3() -> Any:
-    kinds = ["sliding_attention", "full_attention", "sliding_attention"]
+    layer_types = ["sliding_attention", "full_attention", "sliding_attention"]
     config = tf.Gemma3TextConfig(
-        **_shape(head_dim=16, sliding_window=8, layer_types=kinds, query_pre_attn_scalar=16)
+        **_config(head_dim=16, sliding_window=8, layer_types=layer_types, query_pre_attn_scalar=16)
     )
     return tf.Gemma3ForCausalLM(config)
 
 
 def _mistral() -> Any:
-    return tf.MistralForCausalLM(tf.MistralConfig(**_shape(sliding_window=8, head_dim=16)))
+    return tf.MistralForCausalLM(tf.MistralConfig(**_config(sliding_window=8, head_dim=16)))
 
 
 def _mamba() -> Any:
@@ -155,7 +155,7 @@ def _mamba2() -> Any:
 
 def _qwen3_next() -> Any:
     config = tf.Qwen3NextConfig(
-        **_shape(
+        **_config(
             head_dim=16,
             num_hidden_layers=2,
             layer_types=["linear_attention", "full_attention"],
@@ -183,7 +183,7 @@ MODELS: dict[str, Callable[[], Any]] = {
 
 
 def tiny_model(name: str, seed: int = 0, scale: float = 20.0) -> Any:
-    """A float32 model with random weights, its logits spread so that mistakes show."""
+    """Return a float32 model with random weights; `scale` spreads its logits to show errors."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = MODELS[name]().eval()
@@ -193,5 +193,5 @@ def tiny_model(name: str, seed: int = 0, scale: float = 20.0) -> Any:
 
 
 def tiny_engine(name: str = "llama", **options: Any) -> TfEngine:
-    """An engine over a tiny model and the byte-level tokenizer."""
+    """Return an engine over a tiny model and the byte-level tokenizer."""
     return TfEngine(tiny_model(name), byte_level_tokenizer(), **options)

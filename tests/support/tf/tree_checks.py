@@ -1,4 +1,4 @@
-"""Token trees for a tiny model, and their answers compared with plain forwards."""
+"""Token trees on a tiny model, and their scores compared with plain forwards."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ def plain_row(tokens: list[int]) -> NDArray[np.float64]:
     return _rows[key]
 
 
-def path_to(query: TreeQuery, place: int) -> list[int]:
+def path_to(query: TreeQuery, node: int) -> list[int]:
     path: list[int] = []
-    while place >= 0:
-        path.insert(0, int(query.tokens[place]))
-        place = int(query.parents[place])
+    while node >= 0:
+        path.insert(0, int(query.tokens[node]))
+        node = int(query.parents[node])
     return path
 
 
 def check(queries: list[TreeQuery], answers: list[Any]) -> None:
     for query, answer in zip(queries, answers, strict=True):
-        for place, parent in enumerate(query.parents.tolist()):
+        for node, parent in enumerate(query.parents.tolist()):
             row = plain_row([*query.prefix, *path_to(query, parent)])
-            assert abs(answer.values[place] - row[query.tokens[place]]) < TOLERANCE
-        for number, place in enumerate(query.top_at.tolist()):
-            row = plain_row([*query.prefix, *path_to(query, place)])
+            assert abs(answer.values[node] - row[query.tokens[node]]) < TOLERANCE
+        for index, node in enumerate(query.top_at.tolist()):
+            row = plain_row([*query.prefix, *path_to(query, node)])
             allowed = np.flatnonzero(query.mask) if query.mask is not None else np.arange(len(row))
             best = sorted(row[allowed], reverse=True)[: query.top_k]
-            found = answer.top_logprobs[number][: len(best)]
-            np.testing.assert_allclose(found, best, atol=TOLERANCE)
-            tokens = answer.top_tokens[number][: len(best)]
+            logprobs = answer.top_logprobs[index][: len(best)]
+            np.testing.assert_allclose(logprobs, best, atol=TOLERANCE)
+            tokens = answer.top_tokens[index][: len(best)]
             np.testing.assert_allclose(row[tokens], best, atol=TOLERANCE)
-            assert (answer.top_tokens[number][len(best) :] == -1).all()
+            assert (answer.top_tokens[index][len(best) :] == -1).all()
 
 
 def query_of(prefix: list[int], *sequences: list[int]) -> TreeQuery:

@@ -83,7 +83,7 @@ class LlamaEngine:
 
         return run_automata(self.session, engine_lock, runs)
 
-    def forget(self) -> None:
+    def clear_caches(self) -> None:
         """Remove all cached tokens and rows."""
         self.session.clear()
 

@@ -1,4 +1,4 @@
-"""TfEngine: one loaded model and tokenizer, its lock, and what it keeps between calls."""
+"""TfEngine: a loaded model and tokenizer, with their lock and caches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from autocog_core import BackendInfo, ClosedError, Message, Prompt, TreeQuery, TreeScores
 from autocog_core.toolkit import LogitsCache, lazy, respects_word_boundaries
-from autocog_tf import fingerprint
 from autocog_tf.evaluators.attention import AttentionEvaluator
 from autocog_tf.evaluators.batch_plan import CostModel
 from autocog_tf.evaluators.evaluator import Evaluator, Forward
@@ -22,14 +21,15 @@ from autocog_tf.evaluators.out_of_memory import retry_with_smaller_batches
 from autocog_tf.evaluators.recurrent import RecurrentEvaluator
 from autocog_tf.evaluators.selection import SelectionResult, select_evaluator
 from autocog_tf.evaluators.tree_scores import RowCollector, TorchScoreCollector
+from autocog_tf.fingerprint import compute_fingerprint
 from autocog_tf.tokenizer import TextTokenizer
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
-#: How far two ways of computing one token's log-probability may differ, in nats, by dtype.
+#: Largest difference between two ways to compute the log-probability of a token, in nats, by dtype.
 TOLERANCE = {torch.float32: 1e-4, torch.float16: 0.05, torch.bfloat16: 0.25}
-#: Most tokens in one forward, by kind of device.
-CHUNK_TOKENS = {"cpu": 512, "mps": 1024, "cuda": 4096}
+#: Largest number of tokens in one row of a forward, by type of device.
+MAX_CHUNK_TOKENS = {"cpu": 512, "mps": 1024, "cuda": 4096}
 
 
 class TfEngine:
@@ -37,11 +37,16 @@ class TfEngine:
 
     Calls must not overlap: hold `lock`, as core does.
 
-    :param model: any causal language model; it is put into evaluation mode.
-    :param tokenizer: its tokenizer, with a Rust backend.
-    :param prefix_cache_bytes: bytes of keys and values kept between calls.
-    :param source: where the weights came from: a folder, a file or a hub name.
-    :param name: what to call it.
+    :param model: a causal language model; the engine puts it into evaluation mode.
+    :param tokenizer: its tokenizer; it must be a fast one.
+    :param prefix_cache_bytes: largest size of the keys and values that are cached between calls.
+    :param source: folder, file or hub name of the weights.
+    :param name: the model's name in messages. Default: `source`.
+    :ivar lock: held during calls of all backends on this engine.
+    :ivar forward: calls the model.
+    :ivar config: the config of the model's text part.
+    :ivar selection: the evaluator that computes all rows, and how it was selected.
+    :ivar tolerance: see `BackendInfo.tolerance`.
     """
 
     def __init__(
@@ -61,47 +66,33 @@ class TfEngine:
         self.config = model.config.get_text_config()
         self.tokenizer = TextTokenizer(tokenizer, self.config.vocab_size)
         self.tolerance = TOLERANCE.get(model.dtype, TOLERANCE[torch.bfloat16])
-        chunk = CHUNK_TOKENS.get(self.forward.device.type, CHUNK_TOKENS["cuda"])
-
-        windows = attention_windows(self.config)
-        # While they are tried, several rows go side by side: what is right for rows is seen then.
-        rows = AttentionEvaluator(self.forward, prefix_cache_bytes, chunk, windows)
-        one_row = AttentionEvaluator(self.forward, prefix_cache_bytes, chunk, windows, costs=None)
-        candidates: list[Callable[[], Evaluator]] = [
-            lambda: RecurrentEvaluator(self.forward, prefix_cache_bytes, chunked=True),
-            lambda: RecurrentEvaluator(self.forward, prefix_cache_bytes, chunked=False),
-        ]
-        if may_be_masked(model, self.config):
-            candidates = [lambda: rows, lambda: one_row, *candidates]
-        self._rows: LogitsCache[torch.Tensor] = LogitsCache(torch.clone)
-        self.selection: SelectionResult = select_evaluator(self.forward, candidates, self.tolerance)
-        if self.selection.evaluator is rows:
-            rows.costs = CostModel.of(model, self.config, self.forward.device)
+        self._logits_cache: LogitsCache[torch.Tensor] = LogitsCache(torch.clone)
+        self.selection: SelectionResult = self._select_evaluator(prefix_cache_bytes)
 
     def score_trees(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
-        """Answers to several queries, which share what their sequences have in common."""
+        """Return the scores of each query; shared prefixes are evaluated once."""
 
         def attempt() -> list[TreeScores]:
-            answers = TorchScoreCollector(queries)
-            self._rows.answer(answers, self.selection.evaluator.evaluate)
-            return answers.scores()
+            collector = TorchScoreCollector(queries)
+            self._logits_cache.answer(collector, self.selection.evaluator.evaluate)
+            return collector.scores()
+
+        return self._run(attempt)
+
+    def row(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """Return the log-probability of every token after `tokens`, float32 (V,)."""
+
+        def attempt() -> NDArray[np.float32]:
+            collector = RowCollector(tokens)
+            self.selection.evaluator.evaluate(collector.forest, collector.add)
+            return collector.row
 
         return self._run(attempt)
 
     def clear_caches(self) -> None:
-        """Drop everything that was kept from earlier calls."""
-        self._rows.clear()
+        """Drop everything that earlier calls left in the caches."""
+        self._logits_cache.clear()
         self.selection.evaluator.clear()
-
-    def row(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """float32 (V,): log-probability of every token after `tokens`."""
-
-        def attempt() -> NDArray[np.float32]:
-            answer = RowCollector(tokens)
-            self.selection.evaluator.evaluate(answer.forest, answer.add)
-            return answer.row
-
-        return self._run(attempt)
 
     def chat_prompt(
         self, messages: Sequence[Message], add_generation_prompt: bool
@@ -111,12 +102,7 @@ class TfEngine:
 
     @lazy
     def info(self) -> BackendInfo:
-        """What this engine is."""
-        eos = getattr(self.model.generation_config, "eos_token_id", None)
-        ids = [] if eos is None else eos if isinstance(eos, list) else [eos]
-        own = self.tokenizer.tokenizer.eos_token_id
-        if own is not None and own not in ids:
-            ids.append(own)
+        """The result of the hook `describe`."""
         details: dict[str, Any] = {
             "architecture": type(self.model).__name__,
             "device": str(self.forward.device),
@@ -135,65 +121,98 @@ class TfEngine:
             context_length=context_length(self.config),
             bos=self.tokenizer.bos,
             adds_bos=self.tokenizer.adds_bos,
-            eos=tuple(ids),
+            eos=self._eos_ids(),
             special_tokens=self.tokenizer.special_tokens,
             splits_at_word_boundaries=respects_word_boundaries(self.tokenizer.vocabulary()),
             tolerance=self.tolerance,
             max_concurrency=1,
             details=details,
-            compute_fingerprint=_identify(weakref.ref(self)),
+            compute_fingerprint=_fingerprint_later(weakref.ref(self)),
         )
 
-    def _run(self, attempt: Callable[[], Answer]) -> Answer:
+    def _select_evaluator(self, cache_bytes: int) -> SelectionResult:
+        forward, model = self.forward, self.model
+        chunk_tokens = MAX_CHUNK_TOKENS.get(forward.device.type, MAX_CHUNK_TOKENS["cuda"])
+        windows = attention_windows(self.config)
+        # The test batches several rows whatever they cost, to show whether the model is correct.
+        several_rows = AttentionEvaluator(forward, cache_bytes, chunk_tokens, windows)
+        single_row = AttentionEvaluator(
+            forward, cache_bytes, chunk_tokens, windows, cost_model=None
+        )
+        candidates: list[Callable[[], Evaluator]] = [
+            lambda: RecurrentEvaluator(forward, cache_bytes, chunked=True),
+            lambda: RecurrentEvaluator(forward, cache_bytes, chunked=False),
+        ]
+        if can_be_masked(model, self.config):
+            candidates = [lambda: several_rows, lambda: single_row, *candidates]
+        selection = select_evaluator(forward, candidates, self.tolerance)
+        if selection.evaluator is several_rows:
+            several_rows.cost_model = CostModel.for_model(model, self.config, forward.device)
+        return selection
+
+    def _eos_ids(self) -> tuple[int, ...]:
+        eos = getattr(self.model.generation_config, "eos_token_id", None)
+        ids = [] if eos is None else eos if isinstance(eos, list) else [eos]
+        tokenizer_eos = self.tokenizer.tokenizer.eos_token_id
+        if tokenizer_eos is not None and tokenizer_eos not in ids:
+            ids = [*ids, tokenizer_eos]
+        return tuple(ids)
+
+    def _run(self, attempt: Callable[[], Result]) -> Result:
         with torch.inference_mode():
             return retry_with_smaller_batches(attempt, self.selection.evaluator)
 
 
-def _identify(found: weakref.ref[TfEngine]) -> Callable[[], str]:
-    """What computes an engine's fingerprint; who has it does not keep the weights in memory."""
+def _fingerprint_later(engine_ref: weakref.ref[TfEngine]) -> Callable[[], str]:
+    """Return a function that computes the fingerprint, and does not keep the engine in memory."""
 
-    def identify() -> str:
-        engine = found()
+    def compute() -> str:
+        engine = engine_ref()
         if engine is None:
             raise ClosedError("the model is closed", where="fingerprint", hint="load it again")
-        return fingerprint.of(engine.model, engine.tokenizer.definition, engine.source)
+        return compute_fingerprint(engine.model, engine.tokenizer.definition, engine.source)
 
-    return identify
+    return compute
 
 
-def may_be_masked(model: Any, config: Any) -> bool:
-    """Whether a mask of ours can say what each token attends to.
+def can_be_masked(model: Any, config: Any) -> bool:
+    """Return whether an attention mask can define what each token attends to.
 
-    What a few tokens cannot tell is told here: recurrent models that never look at a mask, layers
-    that attend by chunks or by their place in the cache.
+    The test at load is too short to show where it cannot: recurrent models that ignore the mask,
+    and layers that attend in chunks or by index in the cache.
     """
-    kinds = set(getattr(config, "layer_types", None) or ())
-    by_place = hasattr(config, "attention_layers") or hasattr(config, "window_size")
-    recurrent = bool(getattr(model, "_is_stateful", False))
-    return not recurrent and not by_place and kinds <= {"full_attention", "sliding_attention"}
+    layer_types = set(getattr(config, "layer_types", None) or ())
+    attends_by_index = hasattr(config, "attention_layers") or hasattr(config, "window_size")
+    is_recurrent = bool(getattr(model, "_is_stateful", False))
+    is_maskable = layer_types <= {"full_attention", "sliding_attention"}
+    return not is_recurrent and not attends_by_index and is_maskable
 
 
 def context_length(config: Any) -> int | None:
-    """Most tokens of a sequence whose scores do not depend on how it is evaluated.
+    """Return the maximum context length; None if the config has none.
 
-    With rotary embeddings that change with the length ("longrope", "dynamic") a sequence in parts
-    is exact only up to the length that the model was first made for.
+    Rotary embeddings of the types "longrope" and "dynamic" change beyond the original length, and
+    then scores depend on how a sequence is split into forwards: the original length is the maximum.
     """
     length: int | None = getattr(config, "max_position_embeddings", None)
     rope = getattr(config, "rope_parameters", None) or {}
     if rope.get("rope_type") in ("longrope", "dynamic"):
-        first = rope.get("original_max_position_embeddings")
-        return min(x for x in (length, first) if x) if length or first else None
+        original = rope.get("original_max_position_embeddings")
+        return min(x for x in (length, original) if x) if length or original else None
     return length
 
 
 def attention_windows(config: Any) -> dict[str, int | None]:
-    """The attention window by layer type, None for all that came before.
+    """Return the attention window by layer type; None is full attention.
 
-    Models with layers of several types take one mask for each; the others take one mask, here "".
+    Models with layers of several types take a mask for each type. Others take one mask: the only
+    key is "".
     """
     window = getattr(config, "sliding_window", None)
-    kinds = set(getattr(config, "layer_types", None) or ())
-    if "sliding_attention" in kinds:
-        return {kind: window if kind == "sliding_attention" else None for kind in sorted(kinds)}
-    return {"": None if kinds else window}
+    layer_types = set(getattr(config, "layer_types", None) or ())
+    if "sliding_attention" in layer_types:
+        return {
+            layer_type: window if layer_type == "sliding_attention" else None
+            for layer_type in sorted(layer_types)
+        }
+    return {"": None if layer_types else window}

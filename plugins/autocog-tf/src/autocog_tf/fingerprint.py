@@ -1,4 +1,4 @@
-"""What identifies a model: equal fingerprints mean equal numbers."""
+"""The fingerprint of a model: equal fingerprints mean equal numbers."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ from autocog_core.toolkit import file_hash
 _SUFFIXES = (".safetensors", ".bin", ".gguf")
 
 
-def of(model: Any, tokenizer: str, source: str) -> str:
-    """Hash of weights, config, tokenizer, dtype, kind of device and engine versions."""
+def compute_fingerprint(model: Any, tokenizer: str, source: str) -> str:
+    """Return a hash of weights, config, tokenizer, dtype, type of device and library versions.
+
+    :param model: the model.
+    :param tokenizer: the definition of its tokenizer.
+    :param source: folder, file or hub name of the weights; "" if unknown.
+    """
     digest = hashlib.sha256()
     parts = [
-        _weights(model, source),
+        _identify_weights(model, source),
         model.config.to_json_string(use_diff=False),
         hashlib.sha256(tokenizer.encode()).hexdigest(),
         str(model.dtype),
-        # "cuda" and "cpu" add in another order; of which of several devices it is says nothing.
+        # "cuda" and "cpu" round differently; the index of a device makes no difference.
         model.device.type,
         str(model.config._attn_implementation),
         transformers.__version__,
@@ -34,7 +39,7 @@ def of(model: Any, tokenizer: str, source: str) -> str:
     return digest.hexdigest()
 
 
-def _weights(model: Any, source: str) -> str:
+def _identify_weights(model: Any, source: str) -> str:
     commit = getattr(model.config, "_commit_hash", None)
     if source and commit:
         return f"hub:{source}@{commit}"
@@ -42,7 +47,7 @@ def _weights(model: Any, source: str) -> str:
     files = [file for file in files if file.suffix in _SUFFIXES]
     if files:
         return " ".join(file_hash(file) for file in files)
-    # A model that was given as an object may differ from the files it came from: what it holds.
+    # A model object may differ from any file: hash the tensors.
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())

@@ -1,4 +1,4 @@
-"""Completions through Transformers' `generate`: stops on bytes, the model's own log-probs."""
+"""Completions by Transformers' `generate`, with stop strings on bytes and raw log-probabilities."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from transformers import DynamicCache, GenerationConfig, StoppingCriteria, Stopp
 from autocog_core import Completion, CompletionRequest, NumericsError
 from autocog_core.toolkit import CompletionBuilder, reject_unknown_options
 from autocog_tf.evaluators.attention import AttentionEvaluator
-from autocog_tf.evaluators.evaluator import OWN_CACHE_NAME
+from autocog_tf.evaluators.evaluator import GENERATE_CACHE
 from autocog_tf.evaluators.out_of_memory import free_memory, is_out_of_memory, out_of_memory_error
 
 if TYPE_CHECKING:
@@ -21,115 +21,120 @@ if TYPE_CHECKING:
 
 #: Options of `generate` that are passed through under their own names.
 ENGINE_OPTIONS = frozenset({"repetition_penalty", "no_repeat_ngram_size", "typical_p"})
-#: A shorter kept beginning is not worth copying.
+#: Shorter cached prefixes are not worth a copy.
 MIN_REUSED_PREFIX = 16
 
 
 def generate(engine: TfEngine, prompt: Sequence[int], request: CompletionRequest) -> Completion:
-    """Continue `prompt`.
+    """Return the completion of a prompt.
 
-    :raises CapabilityError: for an option that this engine does not know.
+    :param engine: the engine.
+    :param prompt: its token ids.
+    :param request: all other arguments; its prompt is ignored.
+    :raises CapabilityError: for an option that this engine does not support.
+    :raises NumericsError: if the model's logits are NaN.
+    :raises OutOfMemoryError: if a single sample does not fit.
     """
     reject_unknown_options(request.extra, ENGINE_OPTIONS, engine.name)
-    sampled = request.temperature > 0
-    # Without sampling all alternatives are the same: one is computed.
-    count = request.n if sampled else 1
+    is_sampled = request.temperature > 0
+    # Without sampling all alternatives are equal: compute one.
+    count = request.n if is_sampled else 1
 
     with torch.inference_mode(), _seeded(request.seed, engine.forward.device):
-        found = _with_less_memory(engine, prompt, count, request)
-    first, *others = found if sampled else found * request.n
+        completions = _complete_in_batches(engine, prompt, count, request)
+    first, *others = completions if is_sampled else completions * request.n
     return replace(first, alternatives=tuple(others))
 
 
-def _with_less_memory(
+def _complete_in_batches(
     engine: TfEngine, prompt: Sequence[int], count: int, request: CompletionRequest
 ) -> list[Completion]:
-    """All samples, in smaller batches when memory is out; a stream is never begun again.
-
-    :raises OutOfMemoryError: when a single sample does not fit.
-    """
-    found: list[Completion] = []
-    size = count
-    freed = False
-    while len(found) < count:
-        watcher = _StepRecorder(engine, min(size, count - len(found)), request)
+    """Return all samples, in smaller batches if memory is full; a stream is never restarted."""
+    completions: list[Completion] = []
+    batch_size = count
+    has_freed_memory = False
+    while len(completions) < count:
+        recorder = _StepRecorder(engine, min(batch_size, count - len(completions)), request)
         try:
-            _run(engine, prompt, watcher.count, request, watcher)
-            found += watcher.completions()
+            _run(engine, prompt, request, recorder)
+            completions += recorder.completions()
             continue
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             cause = error.with_traceback(None)
         free_memory(engine.selection.evaluator)
-        if watcher.streamed or (size == 1 and freed):
+        if recorder.streamed or (batch_size == 1 and has_freed_memory):
             raise out_of_memory_error() from cause
-        size, freed = max(1, size // 2), True
-    return found
+        batch_size, has_freed_memory = max(1, batch_size // 2), True
+    return completions
 
 
 def _run(
-    engine: TfEngine,
-    prompt: Sequence[int],
-    count: int,
-    request: CompletionRequest,
-    watcher: _StepRecorder,
+    engine: TfEngine, prompt: Sequence[int], request: CompletionRequest, recorder: _StepRecorder
 ) -> None:
+    """Run `generate` for as many samples as the recorder has."""
     model = engine.model
-    device = engine.forward.device
-    sampled = request.temperature > 0
-    info = engine.info
-    tokens = torch.tensor([list(prompt)], device=device)
-    config = GenerationConfig(
-        max_new_tokens=request.max_tokens,
-        do_sample=sampled,
-        temperature=request.temperature if sampled else None,
-        top_k=request.top_k if sampled else None,
-        top_p=request.top_p if sampled else None,
-        min_p=request.min_p if sampled and request.min_p > 0 else None,
-        num_return_sequences=count,
-        eos_token_id=list(info.eos) or None,
-        pad_token_id=info.eos[0] if info.eos else 0,
-        **request.extra,
-    )
+    tokens = torch.tensor([list(prompt)], device=engine.forward.device)
     arguments: dict[str, Any] = {}
-    cache = _copy_cached_prefix(engine, prompt, count)
+    cache = _copy_cached_prefix(engine, prompt, recorder.count)
     if cache is not None:
-        arguments[OWN_CACHE_NAME] = cache
-    hook = model.register_forward_hook(watcher.on_forward)
+        arguments[GENERATE_CACHE] = cache
+    config = _generation_config(engine, request, recorder.count)
+    hook = model.register_forward_hook(recorder.on_forward)
     try:
         with _without_checkpoint_defaults(model):
             model.generate(
                 tokens,
                 attention_mask=torch.ones_like(tokens),
                 generation_config=config,
-                stopping_criteria=StoppingCriteriaList([watcher]),
+                stopping_criteria=StoppingCriteriaList([recorder]),
                 **arguments,
             )
     finally:
         hook.remove()
 
 
+def _generation_config(
+    engine: TfEngine, request: CompletionRequest, count: int
+) -> GenerationConfig:
+    is_sampled = request.temperature > 0
+    eos = engine.info.eos
+    return GenerationConfig(
+        max_new_tokens=request.max_tokens,
+        do_sample=is_sampled,
+        temperature=request.temperature if is_sampled else None,
+        top_k=request.top_k if is_sampled else None,
+        top_p=request.top_p if is_sampled else None,
+        min_p=request.min_p if is_sampled and request.min_p > 0 else None,
+        num_return_sequences=count,
+        eos_token_id=list(eos) or None,
+        pad_token_id=eos[0] if eos else 0,
+        **request.extra,
+    )
+
+
 def _copy_cached_prefix(engine: TfEngine, prompt: Sequence[int], count: int) -> DynamicCache | None:
-    """Keys and values of the prompt's beginning that are kept already, for `count` samples."""
+    """Return keys and values of the longest cached prefix, for `count` samples; None if short."""
     evaluator = engine.selection.evaluator
-    if not isinstance(evaluator, AttentionEvaluator) or not evaluator.one_kind:
+    if not isinstance(evaluator, AttentionEvaluator) or not evaluator.has_full_attention:
         return None
     tree, nodes = evaluator.longest_cached_prefix(prompt[:-1])
     if tree is None or len(nodes) < MIN_REUSED_PREFIX:
         return None
     index = torch.tensor(nodes, device=engine.forward.device)
     cache = DynamicCache(config=engine.model.config)
-    for number, layer in enumerate(tree.layers):
+    for layer_index, layer in enumerate(tree.layers):
+        # (1, heads, nodes, width) to (count, heads, prefix, width)
         keys = layer.keys.index_select(2, index).repeat_interleave(count, dim=0)
         values = layer.values.index_select(2, index).repeat_interleave(count, dim=0)
-        cache.update(keys, values, number)
+        cache.update(keys, values, layer_index)
     return cache
 
 
 @contextmanager
 def _seeded(seed: int | None, device: torch.device) -> Iterator[None]:
-    """The seed for this call alone: the caller's random state is left as it was."""
+    """Seed torch inside the context; restore the caller's random state after it."""
     if seed is None:
         yield
         return
@@ -141,58 +146,61 @@ def _seeded(seed: int | None, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def _without_checkpoint_defaults(model: Any) -> Iterator[None]:
-    """A checkpoint's own generation defaults (penalties, top_k) must not slip into a request."""
-    own = model.generation_config
+    """Hide the checkpoint's generation defaults: penalties that the request does not have."""
+    defaults = model.generation_config
     model.generation_config = GenerationConfig()
     try:
         yield
     finally:
-        model.generation_config = own
+        model.generation_config = defaults
 
 
 class _StepRecorder(StoppingCriteria):
-    """Sees every step: log-probabilities from the raw logits, stops, and pieces of text."""
+    """Records the steps of `generate`: tokens, log-probabilities from raw logits, stop strings.
+
+    :ivar count: number of samples.
+    """
 
     def __init__(self, engine: TfEngine, count: int, request: CompletionRequest) -> None:
         self.count = count
         self._name = engine.name
         detokenize, eos = engine.tokenizer.detokenize, set(engine.info.eos)
-        self._growing = [
-            CompletionBuilder(request, detokenize, eos, number) for number in range(count)
+        self._builders = [
+            CompletionBuilder(request, detokenize, eos, index) for index in range(count)
         ]
         self._logits: torch.Tensor | None = None
 
     @property
     def streamed(self) -> bool:
-        """Whether any text was passed on."""
-        return self._growing[0].streamed
+        """Whether any text was passed to the caller."""
+        return self._builders[0].streamed
 
     def on_forward(self, module: Any, arguments: Any, output: Any) -> None:
-        """Forward hook: keep the logits of the last position, as the model gave them."""
+        """Forward hook: record the raw logits of the last position, (samples, V)."""
         self._logits = output.logits[:, -1].float()
         # Before a token is picked: the likeliest of NaN would look like an answer.
         if torch.isnan(self._logits).any():
             raise NumericsError(
                 "the model's logits are NaN",
                 where=self._name,
-                hint="the weights may be damaged, or the dtype too narrow for this model",
+                hint="check the weights, or use a wider dtype",
             )
 
     def __call__(
         self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any
     ) -> torch.Tensor:
-        """Take the tokens of one step; True for the samples that are done."""
+        """Append the tokens of one step; return which samples are done, bool (samples,)."""
         assert self._logits is not None
-        chosen = input_ids[:, -1]
-        raw = self._logits.gather(1, chosen.to(self._logits.device)[:, None])[:, 0]
+        tokens = input_ids[:, -1]
+        raw = self._logits.gather(1, tokens.to(self._logits.device)[:, None])[:, 0]
         totals = torch.logsumexp(self._logits, dim=-1)
-        values = (raw.cpu().double() - totals.cpu().double()).tolist()
-        for growing, token, value in zip(self._growing, chosen.tolist(), values, strict=True):
-            if not growing.is_done:
-                growing.append(token, value)
-        done = [growing.is_done for growing in self._growing]
-        return torch.tensor(done, device=input_ids.device)
+        logprobs = (raw.cpu().double() - totals.cpu().double()).tolist()
+        for builder, token, logprob in zip(self._builders, tokens.tolist(), logprobs, strict=True):
+            if not builder.is_done:
+                builder.append(token, logprob)
+        is_done = [builder.is_done for builder in self._builders]
+        return torch.tensor(is_done, device=input_ids.device)
 
     def completions(self) -> list[Completion]:
-        """One completion a sample."""
-        return [growing.completion() for growing in self._growing]
+        """Return one completion for each sample."""
+        return [builder.completion() for builder in self._builders]

@@ -1,4 +1,4 @@
-"""A .gguf file through Transformers: dequantized once, kept as a folder that loads in a second."""
+""".gguf files: dequantized once, and saved as a folder that Transformers loads in a second."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from autocog_core import ModelLoadError
 from autocog_core.toolkit import cache_folder
-from autocog_tf.progress import quiet_progress
+from autocog_tf.progress import without_progress_bars
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +24,12 @@ MAGIC = b"GGUF"
 
 
 def converted_folder(path: Path) -> Path:
-    """The folder with the float32 form of a .gguf file, converted now if it was not before.
+    """Return the folder with the float32 form of a .gguf file; convert the file if needed.
 
-    Several processes may ask at once: one converts, the others wait for it.
+    If several processes need it, one of them converts and the others wait.
 
-    :raises ModelLoadError: for a file that is no GGUF file, or that Transformers cannot convert.
+    :param path: the .gguf file.
+    :raises ModelLoadError: if it is not a GGUF file, or Transformers cannot convert it.
     """
     with path.open("rb") as stream:
         magic = stream.read(len(MAGIC))
@@ -43,39 +44,39 @@ def converted_folder(path: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not folder.is_dir():
-            log.info("converting %s for Transformers, once: this takes about a minute", path.name)
-            with quiet_progress():
+            log.info("converting %s for Transformers once; this takes about a minute", path.name)
+            with without_progress_bars():
                 _convert(path, folder)
-            log.info("converted, and kept in %s", folder)
+            log.info("saved the converted model in %s", folder)
     return folder
 
 
 def _convert(path: Path, folder: Path) -> None:
-    # Complete or not there at all: written beside its place, then moved.
+    # Write to a temporary folder and rename it, so that `folder` is always complete.
     temporary = Path(tempfile.mkdtemp(prefix=".converting-", dir=folder.parent))
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
         loaded = AutoModelForCausalLM.from_pretrained(
             str(path.parent), gguf_file=path.name, dtype=torch.float32
         )
-        model = _plain_copy(loaded)
+        model = _copy_without_quantization(loaded)
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
-        # mkdtemp makes it for this user alone; a cache may be shared.
+        # mkdtemp gives access to this user only, but a cache may be shared.
         temporary.chmod(0o755)
         temporary.rename(folder)
-    # A truncated file can fail anywhere inside the reader.
+    # A truncated file can raise anything inside the reader.
     except Exception as error:
         raise ModelLoadError(
-            f"{path} cannot be converted: {type(error).__name__}: {error}",
-            hint="is the file complete, and its architecture one that Transformers knows?",
+            f"cannot convert {path}: {type(error).__name__}: {error}",
+            hint="is the file complete, and does Transformers support its architecture?",
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _plain_copy(loaded: Any) -> Any:
-    """The model without the mark of quantization, with which Transformers would not save it."""
+def _copy_without_quantization(loaded: Any) -> Any:
+    """Return the model without its quantization config, with which it could not be saved."""
     config = loaded.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config

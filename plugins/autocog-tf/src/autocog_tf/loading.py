@@ -1,8 +1,7 @@
-"""From options to a loaded engine: folder, hub name or .gguf file."""
+"""Load an engine, given its options: from a folder, a hub name or a .gguf file."""
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,57 +13,52 @@ from autocog_tf.engine import TfEngine
 from autocog_tf.evaluators.out_of_memory import is_out_of_memory
 from autocog_tf.gguf import converted_folder
 from autocog_tf.options import TfOptions
-from autocog_tf.progress import quiet_progress
-
-log = logging.getLogger(__name__)
+from autocog_tf.progress import without_progress_bars
 
 
 def load_engine(options: TfOptions) -> TfEngine:
-    """Load model and tokenizer.
+    """Return an engine over the model and tokenizer of the options.
 
-    :raises ConfigError: for a device that is not there.
-    :raises ModelLoadError: if Transformers cannot make a model of what it was given.
+    :param options: validated options.
+    :raises ConfigError: for an unknown or missing device.
+    :raises ModelLoadError: if Transformers cannot load the model.
     """
-    device = pick_device(options.device)
+    device = select_device(options.device)
     source = options.model_path
     if source.endswith(".gguf"):
         source = str(converted_folder(Path(source)))
     shared: dict[str, Any] = {
-        "revision": options.revision,
         "local_files_only": options.local_files_only or Path(source).exists(),
         "trust_remote_code": options.trust_remote_code,
     }
-    shared = {name: value for name, value in shared.items() if value is not None}
+    if options.revision is not None:
+        shared["revision"] = options.revision
     extra: dict[str, Any] = {}
     if options.attn_implementation is not None:
         extra["attn_implementation"] = options.attn_implementation
     try:
-        with quiet_progress():
+        with without_progress_bars():
             tokenizer = AutoTokenizer.from_pretrained(source, **shared)
             model: Any = AutoModelForCausalLM.from_pretrained(
-                source, dtype=pick_dtype(options.dtype, device), **shared, **extra
+                source, dtype=select_dtype(options.dtype, device), **shared, **extra
             )
             model = model.to(device)
-    # Transformers and the libraries below it raise whatever a broken file leads them to.
+    # Transformers and its libraries may raise anything for a broken file.
     except Exception as error:
-        if is_out_of_memory(error):
-            raise ModelLoadError(
-                f"not enough memory on {device} for {source}",
-                hint="use a smaller dtype, model, or another device",
-            ) from error
-        raise ModelLoadError(_explain(error, source), hint=_hint(source)) from error
-    # The name as people gave it: a folder of converted weights would tell them little.
-    given = Path(options.model_path)
-    name = given.name if given.exists() else options.model_path
+        raise _load_error(error, source, device) from error
+    # The user's name: that of a folder of converted weights would be unknown.
+    path = Path(options.model_path)
+    name = path.name if path.exists() else options.model_path
     return TfEngine(
         model, tokenizer, prefix_cache_bytes=options.prefix_cache_bytes, source=source, name=name
     )
 
 
-def pick_device(name: str) -> torch.device:
-    """The device of that name; "auto" takes an accelerator where there is one.
+def select_device(name: str) -> torch.device:
+    """Return the device of that name; "auto" prefers an accelerator.
 
-    :raises ConfigError: for an unknown name or a device that is not there.
+    :param name: auto, cpu, cuda, cuda:N or mps.
+    :raises ConfigError: for an unknown name or a missing device.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -76,8 +70,8 @@ def pick_device(name: str) -> torch.device:
         raise ConfigError(
             f"unknown device {name!r}", where="device", hint="auto, cpu, cuda, cuda:N or mps"
         ) from error
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(device.type, True):
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(device.type, True):
         raise ConfigError(
             f"this machine has no {device.type} device that torch can use",
             where="device",
@@ -86,21 +80,26 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def pick_dtype(name: str, device: torch.device) -> torch.dtype | str:
-    """The dtype to load in; "auto" is exact where that is cheap, else the checkpoint's own."""
+def select_dtype(name: str, device: torch.device) -> torch.dtype | str:
+    """Return the dtype to load; "auto" is float32 on a CPU, the checkpoint's dtype elsewhere."""
     if name == "auto":
         return torch.float32 if device.type == "cpu" else "auto"
     dtype: torch.dtype = getattr(torch, name)
     return dtype
 
 
-def _explain(error: Exception, source: str) -> str:
+def _load_error(error: Exception, source: str, device: torch.device) -> ModelLoadError:
+    if is_out_of_memory(error):
+        return ModelLoadError(
+            f"not enough memory on {device} for {source}",
+            hint="use a smaller dtype, a smaller model, or another device",
+        )
     lines = str(error).strip().splitlines()
-    first = lines[0] if lines else type(error).__name__
-    return f"Transformers cannot load {source}: {type(error).__name__}: {first}"
-
-
-def _hint(source: str) -> str:
+    reason = lines[0] if lines else type(error).__name__
     if Path(source).exists():
-        return "it needs config.json, weights and tokenizer of a causal language model"
-    return "is the name right, and is the hub reachable (or the model downloaded before)?"
+        hint = "it needs the config.json, weights and tokenizer of a causal language model"
+    else:
+        hint = "is the name right, and can this machine reach the hub (or is the model cached)?"
+    return ModelLoadError(
+        f"Transformers cannot load {source}: {type(error).__name__}: {reason}", hint=hint
+    )

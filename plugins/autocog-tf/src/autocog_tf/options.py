@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from autocog_core import (
-    BackendOptions,
-    Resource,
-)
-
-if TYPE_CHECKING:
-    pass
-
+from autocog_core import BackendOptions, Resource
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -26,14 +19,14 @@ class TfOptions(BackendOptions):
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps")
     dtype: Dtype = Field(
-        "auto", description="auto: float32 on a CPU, the checkpoint's own on an accelerator"
+        "auto", description="auto: float32 on a CPU, the checkpoint's dtype elsewhere"
     )
     revision: str | None = Field(None, description="branch, tag or commit on the hub")
-    local_files_only: bool = Field(False, description="never look on the hub")
+    local_files_only: bool = Field(False, description="never access the hub")
     trust_remote_code: bool = Field(False, description="run code that comes with the model")
     attn_implementation: str | None = Field(
         None, description="sdpa, eager ...; default: the model's"
     )
     prefix_cache_bytes: int = Field(
-        1 << 30, ge=0, description="bytes of keys and values kept between calls"
+        1 << 30, ge=0, description="largest size of the keys and values that are cached, in bytes"
     )

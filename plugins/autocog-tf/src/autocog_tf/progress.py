@@ -1,4 +1,4 @@
-"""Transformers' progress bars are for its own users: ours are told by logging."""
+"""Progress bars of Transformers: off during loading, which logs its progress."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from transformers.utils import logging
 
 
 @contextmanager
-def quiet_progress() -> Iterator[None]:
-    """No progress bars inside; afterwards as before."""
-    shown = logging.is_progress_bar_enabled()
+def without_progress_bars() -> Iterator[None]:
+    """Disable progress bars inside the context; restore the setting after it."""
+    is_enabled = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
         yield
     finally:
-        if shown:
+        if is_enabled:
             logging.enable_progress_bar()

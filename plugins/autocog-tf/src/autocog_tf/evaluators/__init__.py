@@ -1,1 +1,1 @@
-"""Ways of evaluating token trees with a Transformers model."""
+"""Methods to evaluate token trees with a Transformers model."""

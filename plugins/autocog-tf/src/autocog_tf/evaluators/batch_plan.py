@@ -1,9 +1,9 @@
-"""How the work of a forest is laid out in forwards: all in one row, or rows side by side.
+"""Plan the forwards of a forest: all nodes in one row, or one row for each query.
 
-In one row every token is masked from all that it does not continue, and attention still costs the
-square of the whole. Rows side by side, one for each query, attend to their own alone; they are
-padded to the longest, and each brings its own copy of the keys and values that it continues. What
-is cheaper depends on model, device and work: it is estimated.
+In one row, every token is masked from all tokens that are not its ancestors, and attention costs
+the square of the row's length. In several rows, each query attends only to its own tokens. But the
+rows are padded to the longest one, and each row copies the keys and values that it continues. The
+cheaper plan depends on model, device and queries, so the cost of both is estimated.
 """
 
 from __future__ import annotations
@@ -18,34 +18,35 @@ from numpy.typing import NDArray
 
 from autocog_core.toolkit import PrefixForest
 
-#: The rows of one forward, each a list of a forest's nodes, parents before their children.
+#: The rows of one forward, each a list of forest nodes, parents before their children.
 Step = list[list[int]]
 
-#: Nodes that may be in the way (kept, of no use to a call) before a tree is copied or compacted.
-MAX_PADDING_TOKENS = 512
-#: A subtree that several queries need something of.
+#: Cached nodes of no use to a call that are tolerated before a tree is copied or compacted.
+MAX_UNUSED_NODES = 512
+#: Marks a subtree that several queries need.
 SHARED = -1
-#: What a forward costs beyond its tokens: on a CPU as reading the weights, about as many tokens;
-#: elsewhere its launches, in operations that would be done meanwhile.
+#: The fixed cost of a forward. On a CPU: to read the weights, which takes as long as this many
+#: tokens. Elsewhere: to launch kernels, in operations that the device could do meanwhile.
 FORWARD_TOKENS = 30
 FORWARD_FLOPS = 4e12
-#: Operations in the time of one byte that attention reads and copies, by kind of device.
+#: Operations in the time in which attention reads or copies one byte, by type of device.
 FLOPS_PER_BYTE = {"cpu": 4}
 DEFAULT_FLOPS_PER_BYTE = 100
-#: Masked attention does this part of the operations that plain products do in the same time, by
-#: kind of device.
+#: Speed of masked attention relative to plain matrix products, by type of device.
 ATTENTION_SPEED = {"cpu": 1.0}
 DEFAULT_ATTENTION_SPEED = 0.3
-#: The least part of a forward that rows of their own must be able to save, to be looked into.
+#: Several rows are considered only if attention is at least this part of the cost of one row.
 MIN_ESTIMATED_GAIN = 0.05
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CostModel:
-    """What forwards cost, in floating-point operations or what takes as long.
+    """Estimated costs of a forward, in floating-point operations or the equivalent time.
 
-    :ivar token: a token in all weights. `pair`: a token that looks at another.
-    :ivar copy: a token's keys and values, copied for one row. `forward`: a forward of any size.
+    :ivar token: one token through all weights.
+    :ivar pair: one token that attends to another.
+    :ivar copy: the keys and values of one token, copied for one row.
+    :ivar forward: the fixed cost of a forward.
     """
 
     token: float
@@ -54,192 +55,206 @@ class CostModel:
     forward: float
 
     @classmethod
-    def of(cls, model: Any, config: Any, device: torch.device) -> CostModel:
-        """Estimates for a model: only their ratios matter, and roughly."""
+    def for_model(cls, model: Any, config: Any, device: torch.device) -> CostModel:
+        """Return rough estimates for a model; only their ratios matter.
+
+        :param model: the model.
+        :param config: the config of its text part.
+        :param device: the device that computes.
+        """
         embedding = getattr(model.get_input_embeddings(), "weight", None)
         weights = sum(parameter.numel() for parameter in model.parameters())
         weights -= 0 if embedding is None else embedding.numel()
         layers, heads = config.num_hidden_layers, config.num_attention_heads
         width = getattr(config, "head_dim", None) or config.hidden_size // heads
-        size = torch.finfo(model.dtype).bits // 8
+        bytes_per_value = torch.finfo(model.dtype).bits // 8
         rate = FLOPS_PER_BYTE.get(device.type, DEFAULT_FLOPS_PER_BYTE)
-        attention = ATTENTION_SPEED.get(device.type, DEFAULT_ATTENTION_SPEED)
+        attention_speed = ATTENTION_SPEED.get(device.type, DEFAULT_ATTENTION_SPEED)
         token = 2.0 * max(1, weights)
         return cls(
             token=token,
-            pair=4.0 * layers * heads * width / attention,
+            pair=4.0 * layers * heads * width / attention_speed,
             # Keys and values, read and written.
-            copy=4.0 * layers * heads * width * size * rate,
+            copy=4.0 * layers * heads * width * bytes_per_value * rate,
             forward=token * FORWARD_TOKENS if device.type == "cpu" else FORWARD_FLOPS,
         )
 
-    def of_step(self, rows: int, columns: int, past: int) -> float:
-        """One forward of rows that each continue `past` tokens."""
+    def forward_cost(self, rows: int, columns: int, past: int) -> float:
+        """Return the cost of one forward of (rows, columns), where each row continues `past`."""
         pairs = rows * columns * (past + columns)
         copies = rows * past if rows > 1 else 0
         tokens = rows * columns
         return self.forward + tokens * self.token + pairs * self.pair + copies * self.copy
 
 
-#: Rows go side by side wherever there are several, whatever it costs.
-NEVER_BATCH = CostModel(token=0.0, pair=0.0, copy=0.0, forward=0.0)
+#: Several queries always get one row each: everything is free.
+ALWAYS_BATCH_ROWS = CostModel(token=0.0, pair=0.0, copy=0.0, forward=0.0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Most in one forward.
+    """Limits of one forward.
 
-    :ivar tokens: in one row. `padded`: in several, padding included.
-    :ivar wanted: distributions.
+    :ivar row_tokens: largest number of tokens in one row.
+    :ivar batch_tokens: largest number of tokens in several rows, with padding.
+    :ivar outputs: largest number of distributions.
     """
 
-    tokens: int
-    padded: int
-    wanted: int
+    row_tokens: int
+    batch_tokens: int
+    outputs: int
 
 
 class BatchPlanner:
-    """Lays the work of one forest out in forwards.
+    """Plans the forwards of one forest.
 
-    :param place: where the kept tree has each of the forest's nodes; -1 where it has not.
-    :param known: how many nodes the kept tree has.
+    :param forest: the nodes of all queries.
+    :param cache_slots: int64 (nodes,), the cached tree's node for each forest node, or -1.
+    :param cached: number of nodes in the cached tree.
+    :param limits: limits of one forward.
     """
 
     def __init__(
-        self, forest: PrefixForest, place: NDArray[np.int64], known: int, limits: Limits
+        self, forest: PrefixForest, cache_slots: NDArray[np.int64], cached: int, limits: Limits
     ) -> None:
         self._forest = forest
-        self._new = (place < 0).tolist()
-        self._known = known
+        self._is_new = (cache_slots < 0).tolist()
+        self._cached = cached
         self._limits = limits
 
-    def steps(self, costs: CostModel | None) -> list[Step]:
-        """The forwards, in their order; all in one row if `costs` is None."""
-        together = self._together()
-        if costs is None or len(self._forest.evaluated) == 1:
-            return together
-        cost = self._cost_together(together, costs)
-        # Attention is all that can be saved; single tokens after short texts have little of it.
-        pairs = sum(len(row) * (self._known + len(row)) for (row,) in together)
-        if costs is not NEVER_BATCH and pairs * costs.pair < MIN_ESTIMATED_GAIN * cost:
-            return together
-        apart, other = self._apart(costs)
-        return apart if costs is NEVER_BATCH or other < cost else together
+    def plan(self, cost_model: CostModel | None) -> list[Step]:
+        """Return the forwards in order; None: each has a single row."""
+        single_rows = self._plan_single_rows()
+        if cost_model is None or len(self._forest.evaluated) == 1:
+            return single_rows
+        cost = self._cost_of_single_rows(single_rows, cost_model)
+        # Several rows save attention only. Single tokens after short texts have little of it.
+        pairs = sum(len(row) * (self._cached + len(row)) for (row,) in single_rows)
+        if (
+            cost_model is not ALWAYS_BATCH_ROWS
+            and pairs * cost_model.pair < MIN_ESTIMATED_GAIN * cost
+        ):
+            return single_rows
+        several_rows, other_cost = self._plan_several_rows(cost_model)
+        if cost_model is ALWAYS_BATCH_ROWS or other_cost < cost:
+            return several_rows
+        return single_rows
 
-    def _together(self) -> list[Step]:
+    def _plan_single_rows(self) -> list[Step]:
         forest = self._forest
-        new = [node for node in range(len(forest)) if self._new[node]]
-        if len(new) > self._limits.tokens:
-            new = [node for node in forest.depth_first() if self._new[node]]
-        # Known tokens whose logits are wanted again: logits are not kept.
+        nodes = [node for node in range(len(forest)) if self._is_new[node]]
+        if len(nodes) > self._limits.row_tokens:
+            nodes = [node for node in forest.depth_first() if self._is_new[node]]
+        # Cached nodes that need logits are evaluated again: their logits are not cached.
         again = [
-            node for node, wanted in enumerate(forest.needs_row) if wanted and not self._new[node]
+            node
+            for node, needs_row in enumerate(forest.needs_row)
+            if needs_row and not self._is_new[node]
         ]
-        return self._pieces(new + again)
+        return self._split(nodes + again)
 
-    def _pieces(self, nodes: Sequence[int]) -> list[Step]:
-        """One row after the other, each as long as may be, what is new before what is not."""
-        found: list[Step] = []
+    def _split(self, nodes: Sequence[int]) -> list[Step]:
+        """Return forwards of one row, as long as the limits allow, new nodes first."""
+        steps: list[Step] = []
         row: list[int] = []
-        wanted = 0
-        for node in sorted(nodes, key=lambda node: not self._new[node]):
-            wanted += self._forest.needs_row[node]
-            if len(row) == self._limits.tokens or wanted > self._limits.wanted:
-                found.append([row])
-                row, wanted = [], int(self._forest.needs_row[node])
+        outputs = 0
+        for node in sorted(nodes, key=lambda node: not self._is_new[node]):
+            outputs += self._forest.needs_row[node]
+            if len(row) == self._limits.row_tokens or outputs > self._limits.outputs:
+                steps.append([row])
+                row, outputs = [], int(self._forest.needs_row[node])
             row.append(node)
-        return [*found, [row]] if row else found
+        return [*steps, [row]] if row else steps
 
-    def _cost_together(self, steps: Sequence[Step], costs: CostModel) -> float:
-        # Beyond the slack, what is of no use to a step is dropped before it.
+    def _cost_of_single_rows(self, steps: Sequence[Step], cost_model: CostModel) -> float:
+        # Beyond the tolerance, nodes of no use to a step are dropped before it.
         before, total = 0, 0.0
         for (row,) in steps:
-            total += costs.of_step(1, len(row), self._known + min(before, MAX_PADDING_TOKENS))
+            past = self._cached + min(before, MAX_UNUSED_NODES)
+            total += cost_model.forward_cost(1, len(row), past)
             before += len(row)
         return total
 
-    def _apart(self, costs: CostModel) -> tuple[list[Step], float]:
-        """A row for each query, and before them what several of them need; and the cost of all."""
-        shared, rows, above = self._cut()
-        twice = sum(map(len, above)) - len(shared)
-        first: list[Step] = []
-        if twice * costs.token <= costs.forward:
-            # Little is shared: evaluating it in every row costs less than a forward of its own.
-            rows = [own + row for own, row in zip(above, rows, strict=True)]
+    def _plan_several_rows(self, cost_model: CostModel) -> tuple[list[Step], float]:
+        """Return forwards with one row per query, after the nodes that are shared; and the cost."""
+        shared, rows, shared_above = self._divide()
+        repeated = sum(map(len, shared_above)) - len(shared)
+        steps: list[Step] = []
+        if repeated * cost_model.token <= cost_model.forward:
+            # Little is shared: to evaluate it in every row costs less than a separate forward.
+            rows = [above + row for above, row in zip(shared_above, rows, strict=True)]
         else:
-            first = self._pieces(shared)
-        total = self._cost_together(first, costs)
-        known = self._known + sum(len(row) for (row,) in first)
-        steps = first
-        done: set[int] = set()
-        for longest in self._groups(rows, costs):
-            # What an earlier forward evaluated is kept by now.
-            group = [[node for node in row if node not in done] for row in longest]
-            done.update(node for row in group for node in row)
+            steps = self._split(shared)
+        total = self._cost_of_single_rows(steps, cost_model)
+        cached = self._cached + sum(len(row) for (row,) in steps)
+        evaluated: set[int] = set()
+        for full_rows in self._group_by_length(rows, cost_model):
+            # An earlier forward may have evaluated some of the nodes.
+            group = [[node for node in row if node not in evaluated] for row in full_rows]
+            evaluated.update(node for row in group for node in row)
             if len(group) == 1:
-                pieces = self._pieces(group[0])
-                total += sum(costs.of_step(1, len(row), known) for (row,) in pieces)
-                steps += pieces
+                single_rows = self._split(group[0])
+                total += sum(cost_model.forward_cost(1, len(row), cached) for (row,) in single_rows)
+                steps += single_rows
             else:
-                past = max(self._depth_above(row) for row in group)
-                total += costs.of_step(len(group), max(map(len, group)), past)
+                past = max(self._max_depth_above(row) for row in group)
+                total += cost_model.forward_cost(len(group), max(map(len, group)), past)
                 steps.append(group)
         return steps, total
 
-    def _cut(self) -> tuple[list[int], list[list[int]], list[list[int]]]:
-        """New nodes that several queries need; each query's own; and those shared above these."""
-        forest, new = self._forest, self._new
-        # The one query that a node and all below it were made for.
-        only = list(forest.first_query)
+    def _divide(self) -> tuple[list[int], list[list[int]], list[list[int]]]:
+        """Return the new nodes that several queries need; each query's row; the shared above it."""
+        forest, is_new = self._forest, self._is_new
+        # The only query that needs a node and its subtree, or SHARED.
+        owners = list(forest.first_query)
         for node in range(len(forest) - 1, 0, -1):
             parent = forest.parents[node]
-            if parent >= 0 and only[node] != only[parent]:
-                only[parent] = SHARED
+            if parent >= 0 and owners[node] != owners[parent]:
+                owners[parent] = SHARED
         shared: list[int] = []
         rows: dict[int, list[int]] = {}
-        above: dict[int, set[int]] = {}
-        for node, owner in enumerate(only):
-            if new[node] and owner == SHARED:
+        shared_above: dict[int, set[int]] = {}
+        for node, owner in enumerate(owners):
+            if is_new[node] and owner == SHARED:
                 shared.append(node)
-            elif new[node] or forest.needs_row[node]:
-                # A known node that several need is evaluated again by the one that it was made for.
+            elif is_new[node] or forest.needs_row[node]:
+                # The query that first needed a cached node evaluates it again.
                 owner = forest.first_query[node]
                 rows.setdefault(owner, []).append(node)
-                found = above.setdefault(owner, set())
+                above = shared_above.setdefault(owner, set())
                 parent = forest.parents[node]
-                while parent >= 0 and new[parent] and only[parent] == SHARED:
-                    if parent in found:
+                while parent >= 0 and is_new[parent] and owners[parent] == SHARED:
+                    if parent in above:
                         break
-                    found.add(parent)
+                    above.add(parent)
                     parent = forest.parents[parent]
-        return shared, list(rows.values()), [sorted(found) for found in above.values()]
+        return shared, list(rows.values()), [sorted(above) for above in shared_above.values()]
 
-    def _groups(self, rows: Sequence[list[int]], costs: CostModel) -> list[Step]:
-        """Rows of about the same length together, longest first."""
+    def _group_by_length(self, rows: Sequence[list[int]], cost_model: CostModel) -> list[Step]:
+        """Return groups of rows of similar length, longest first."""
         limits, forest = self._limits, self._forest
         groups: list[Step] = []
-        padding = widest = 0
+        padding = max_outputs = 0
         for row in sorted(rows, key=len, reverse=True):
-            wanted = sum(forest.needs_row[node] for node in row)
+            outputs = sum(forest.needs_row[node] for node in row)
             if groups:
                 length = len(groups[-1][0])
                 padding += length - len(row)
-                widest = max(widest, wanted)
+                max_outputs = max(max_outputs, outputs)
                 count = len(groups[-1]) + 1
                 if (
-                    count * length <= limits.padded
-                    and count * widest <= limits.wanted
-                    and length <= limits.tokens
-                    and padding * costs.token <= costs.forward
+                    count * length <= limits.batch_tokens
+                    and count * max_outputs <= limits.outputs
+                    and length <= limits.row_tokens
+                    and padding * cost_model.token <= cost_model.forward
                 ):
                     groups[-1].append(row)
                     continue
             groups.append([row])
-            padding, widest = 0, wanted
+            padding, max_outputs = 0, outputs
         return groups
 
-    def _depth_above(self, row: Sequence[int]) -> int:
-        """How many tokens a row continues, at most."""
-        inside = set(row)
-        tops = {self._forest.parents[node] for node in row} - inside
-        return max(len(self._forest.path_to(top)) for top in tops) if tops else 0
+    def _max_depth_above(self, row: Sequence[int]) -> int:
+        """Return the largest number of tokens that a row continues."""
+        parents = {self._forest.parents[node] for node in row} - set(row)
+        return max(len(self._forest.path_to(parent)) for parent in parents) if parents else 0

@@ -1,4 +1,4 @@
-"""What the ways of evaluating a forest have in common, and the plain one."""
+"""The interface of all evaluators, the call of a model's forward, and the reference evaluator."""
 
 from __future__ import annotations
 
@@ -11,96 +11,102 @@ from transformers import GenerationMixin
 
 from autocog_core.toolkit import PrefixForest
 
-#: What models call the argument for a cache: all of them from Transformers 5.24 on; before that,
-#: recurrent ones; before that, all others.
+#: Names of the argument for a cache: of all models from Transformers 5.24 on; in older versions, of
+#: recurrent models, and of all others.
 CACHE_NAMES = ("cache", "cache_params", "past_key_values")
 
-#: What models call the argument for a cache: all of them from Transformers 5.24 on; before that,
-#: recurrent ones; before that, all others.
-CACHE_NAMES = ("cache", "cache_params", "past_key_values")
-
-#: Takes some of the forest's wanted nodes and the logits (r, V) after them.
+#: Receives nodes of a forest, and the logits (r, V) after them.
 Sink = Callable[[Sequence[int], torch.Tensor], None]
 
 
 class Evaluator(Protocol):
-    """A way to get the distributions after all wanted nodes of a forest."""
+    """A method to compute the logits after all nodes of a forest that need a row."""
 
     @property
     def name(self) -> str:
-        """How it works, for people."""
+        """The method, as `info.details` shows it."""
 
     def evaluate(self, forest: PrefixForest, sink: Sink) -> None:
-        """Pass every wanted node with its logits to `sink`, and count what was evaluated."""
+        """Pass every node that needs a row to `sink`, with its logits; count evaluated tokens."""
 
     def clear(self) -> None:
-        """Drop everything that was kept from earlier calls."""
+        """Drop everything that earlier calls left in the cache."""
 
     def halve_batch(self) -> bool:
-        """Use less memory at once from now on; False if it cannot be less."""
+        """Halve the size of later forwards; return False if they cannot be smaller."""
 
     def reset_batch(self) -> None:
-        """Undo all `shrink`."""
+        """Restore the size of forwards to what it was before any `halve_batch`."""
 
 
 def cache_argument(function: Callable[..., Any]) -> str | None:
-    """The name under which `function` takes a cache, if it says so.
+    """Return the name under which `function` takes a cache; None if its signature has none.
 
-    It must be the right one: many models ignore arguments that they do not know.
+    A wrong name would not raise: many models ignore unknown arguments.
     """
     parameters = inspect.signature(function).parameters
     return next((name for name in CACHE_NAMES if name in parameters), None)
 
 
-#: The name in the installed version's own code, which `generate` passes on.
-OWN_CACHE_NAME = cache_argument(GenerationMixin.prepare_inputs_for_generation) or CACHE_NAMES[0]
+#: The name that `generate` of the installed version uses.
+GENERATE_CACHE = cache_argument(GenerationMixin.prepare_inputs_for_generation) or CACHE_NAMES[0]
 
 
 class Forward:
-    """Calls a causal language model with only the logits that are wanted."""
+    """Calls a causal language model, and computes only the logits that are needed.
+
+    :param model: the model.
+    """
 
     def __init__(self, model: Any) -> None:
         self.model = model
         parameters = inspect.signature(model.forward).parameters
-        self._keeps = "logits_to_keep" in parameters
-        self._positions = "position_ids" in parameters
-        # What only passes on its arguments, as a wrapper around a model may, does not tell.
-        self._cache_argument = cache_argument(model.forward) or OWN_CACHE_NAME
+        self._takes_logits_to_keep = "logits_to_keep" in parameters
+        self._takes_positions = "position_ids" in parameters
+        # A wrapper around a model may have a signature without names.
+        self._cache_name = cache_argument(model.forward) or GENERATE_CACHE
 
     @property
     def device(self) -> torch.device:
-        """Where inputs go."""
+        """The device of the inputs."""
         device: torch.device = self.model.device
         if device.type == "meta":
-            # Weights that wait on a disk or on a CPU: accelerate's hook knows where they will work.
+            # The weights are offloaded: accelerate's hook knows the device that computes.
             return torch.device(self.model._hf_hook.execution_device)
         return device
 
     def __call__(
         self,
         tokens: torch.Tensor,
-        keep: torch.Tensor,
+        logits_to_keep: torch.Tensor,
         *,
         cache: Any = None,
         mask: Any = None,
         positions: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Logits (batch, kept, V) after the positions `keep` of tokens (batch, n)."""
+        """Return logits (rows, k, V).
+
+        :param tokens: int64 (rows, n).
+        :param logits_to_keep: int64 (k,), the columns of `tokens` after which logits are computed.
+        :param cache: a Transformers cache, which the forward reads and extends.
+        :param mask: the attention mask, in the form that the model takes.
+        :param positions: int64 (rows, n); ignored by models that take no positions.
+        """
         arguments: dict[str, Any] = {"use_cache": cache is not None}
         if cache is not None:
-            arguments[self._cache_argument] = cache
+            arguments[self._cache_name] = cache
         if mask is not None:
             arguments["attention_mask"] = mask
-        if positions is not None and self._positions:
+        if positions is not None and self._takes_positions:
             arguments["position_ids"] = positions
-        if self._keeps:
-            arguments["logits_to_keep"] = keep
+        if self._takes_logits_to_keep:
+            arguments["logits_to_keep"] = logits_to_keep
         logits: torch.Tensor = self.model(input_ids=tokens, **arguments).logits
-        return logits if self._keeps else logits[:, keep]
+        return logits if self._takes_logits_to_keep else logits[:, logits_to_keep]
 
 
 class PlainEvaluator:
-    """Every sequence on its own, whole, without a cache: slow, and obviously right."""
+    """The reference: one forward over the whole sequence for each row, without a cache."""
 
     name = "separate forwards"
 
@@ -108,9 +114,9 @@ class PlainEvaluator:
         self._forward = forward
 
     def evaluate(self, forest: PrefixForest, sink: Sink) -> None:
-        """One forward for every wanted node."""
-        for node, wanted in enumerate(forest.needs_row):
-            if not wanted:
+        """Run one forward for every node that needs a row."""
+        for node, needs_row in enumerate(forest.needs_row):
+            if not needs_row:
                 continue
             sequence = forest.sequence(node)
             tokens = torch.tensor([sequence], device=self._forward.device)
@@ -118,12 +124,12 @@ class PlainEvaluator:
             forest.evaluated[forest.first_query[node]] += len(sequence)
             sink([node], self._forward(tokens, last)[0])
 
-    def forget(self) -> None:
-        """Nothing is kept."""
+    def clear(self) -> None:
+        """Do nothing: there is no cache."""
 
-    def shrink(self) -> bool:
-        """It is as small as can be."""
+    def halve_batch(self) -> bool:
+        """Return False: a forward has one sequence."""
         return False
 
-    def restore(self) -> None:
-        """It never shrinks."""
+    def reset_batch(self) -> None:
+        """Do nothing: the size never changes."""

@@ -1,4 +1,4 @@
-"""Attention masks from what each token may see, in the form that a model takes."""
+"""Attention masks, in the form that a model takes."""
 
 from __future__ import annotations
 
@@ -15,44 +15,45 @@ from autocog_tf.evaluators.evaluator import Forward
 class AttentionMasks:
     """Makes the masks of forwards.
 
-    :param windows: attention window by layer type; a model with one kind of layers has "".
+    :param forward: the model.
+    :param windows: attention window by layer type; the only key is "" if all layers are alike.
     """
 
     def __init__(self, forward: Forward, windows: dict[str, int | None]) -> None:
         self._forward = forward
         self._windows = windows
-        self._additive = forward.model.config._attn_implementation == "eager"
+        self._is_additive = forward.model.config._attn_implementation == "eager"
 
     @property
-    def one_kind(self) -> bool:
-        """Whether all layers attend to all that came before."""
+    def has_full_attention(self) -> bool:
+        """Whether every layer attends to all earlier tokens."""
         return self._windows == {"": None}
 
-    def of(self, batch: Batch) -> Any:
-        """The mask (rows, 1, n, past + n), one for each layer type where there are several.
+    def for_batch(self, batch: Batch) -> Any:
+        """Return the mask (rows, 1, n, past + n); a dict of masks if there are several layer types.
 
-        None where every new token sees all that is there: engines are fastest then.
+        None if the model's own causal mask is right: attention is fastest without a mask.
         """
         visible, depths = batch.visible, batch.depths
-        new = visible.shape[1]
-        if self.one_kind and len(visible) == 1:
-            if new == 1 and visible.all():
+        columns = visible.shape[1]
+        if self.has_full_attention and len(visible) == 1:
+            if columns == 1 and visible.all():
                 return None
-            if depths.shape[1] == new and bool((depths[0] == np.arange(new)).all()):
+            if depths.shape[1] == columns and bool((depths[0] == np.arange(columns)).all()):
                 return None
         masks = {}
-        for kind, window in self._windows.items():
-            seen = visible
+        for layer_type, window in self._windows.items():
+            in_window = visible
             if window is not None:
-                seen = visible & (depths[:, -new:, None] - depths[:, None, :] < window)
-            masks[kind] = self._as_tensor(seen)
+                in_window = visible & (depths[:, -columns:, None] - depths[:, None, :] < window)
+            masks[layer_type] = self._to_tensor(in_window)
         return masks.get("", masks)
 
-    def _as_tensor(self, seen: NDArray[np.bool_]) -> torch.Tensor:
-        mask = torch.from_numpy(seen)[:, None].to(self._forward.device)
-        if not self._additive:
+    def _to_tensor(self, visible: NDArray[np.bool_]) -> torch.Tensor:
+        mask = torch.from_numpy(visible)[:, None].to(self._forward.device)
+        if not self._is_additive:
             return mask
-        # Eager attention adds the mask to its scores: a boolean one would be added as 0 and 1.
+        # Eager attention adds the mask to its scores: it would add a boolean mask as 0 and 1.
         dtype = self._forward.model.dtype
-        nothing = torch.zeros((), dtype=dtype, device=mask.device)
-        return torch.where(mask, nothing, torch.finfo(dtype).min)
+        zero = torch.zeros((), dtype=dtype, device=mask.device)
+        return torch.where(mask, zero, torch.finfo(dtype).min)

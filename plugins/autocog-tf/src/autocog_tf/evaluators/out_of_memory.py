@@ -1,4 +1,4 @@
-"""Running out of memory: free what was kept, take smaller steps, try again, then say so."""
+"""Out of memory: drop the caches, halve the forwards and try again."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ import torch
 from autocog_core import OutOfMemoryError
 from autocog_tf.evaluators.evaluator import Evaluator
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the engine ran out of memory; on a CPU torch says so in a plain RuntimeError."""
+    """Return whether the error means that memory is full; on a CPU torch raises RuntimeError."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and "allocate memory" in str(error)
 
 
-def retry_with_smaller_batches(attempt: Callable[[], Answer], evaluator: Evaluator) -> Answer:
-    """The result of `attempt`, made again with freed caches and smaller steps when memory is out.
+def retry_with_smaller_batches(attempt: Callable[[], Result], evaluator: Evaluator) -> Result:
+    """Return the result of `attempt`; while memory is full, try again with smaller forwards.
 
-    :raises OutOfMemoryError: when steps cannot be smaller.
+    :param attempt: computes the result from the start.
+    :param evaluator: the evaluator that `attempt` uses.
+    :raises OutOfMemoryError: if the smallest forwards do not fit.
     """
     while True:
         try:
@@ -34,26 +36,26 @@ def retry_with_smaller_batches(attempt: Callable[[], Answer], evaluator: Evaluat
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            # The traceback's frames hold what filled the memory.
+            # The frames of the traceback hold the tensors that filled the memory.
             cause = error.with_traceback(None)
         free_memory(evaluator)
         if not evaluator.halve_batch():
-            # The next request may well fit.
+            # The next request may be smaller.
             evaluator.reset_batch()
             raise out_of_memory_error() from cause
-        log.warning("out of memory: caches freed, going on in smaller steps")
+        log.warning("out of memory: dropped the caches; trying again with smaller batches")
 
 
 def out_of_memory_error() -> OutOfMemoryError:
-    """The error for a request that does not fit, however small the steps."""
+    """Return the error for a request that does not fit, even in the smallest batches."""
     return OutOfMemoryError(
-        "the model does not fit the memory together with this request, even in the smallest steps",
+        "this request does not fit in memory, even in the smallest batches",
         hint="shorten the prompt, or use a smaller dtype or prefix_cache_bytes",
     )
 
 
 def free_memory(evaluator: Evaluator) -> None:
-    """Drop what was kept between calls and give it back to the device."""
+    """Drop the caches, and return their memory to the device."""
     evaluator.clear()
     gc.collect()
     if torch.cuda.is_available():

@@ -1,6 +1,6 @@
-"""For models whose state cannot be branched by a mask (recurrent, hybrid): copy it and batch.
+"""Trees on models whose state has no positions to mask (recurrent, hybrid): copy the state.
 
-The trunk that all sequences share is evaluated once; then every level of the tree is a batch of
+The trunk, which all sequences share, is evaluated once. Then each level of the tree is a batch of
 single tokens, each on a copy of its parent's state.
 """
 
@@ -18,36 +18,41 @@ from transformers import DynamicCache
 from autocog_core.toolkit import PrefixForest
 from autocog_tf.evaluators.evaluator import Forward, Sink
 
-#: Most states kept between calls, within the bytes that are an option; most branches in one
-#: forward; most tokens of a prompt in one forward.
+#: Largest number of cached states; an option limits their bytes.
 MAX_CACHED_STATES = 8
+#: Largest number of branches in one forward.
 MAX_BRANCHES = 64
-MAX_TOKENS = 512
+#: Largest number of trunk tokens in one forward.
+MAX_CHUNK_TOKENS = 512
+
+#: Siblings of one level, as (row of the parent in its batch, node).
+_Level = Sequence[tuple[int, int]]
 
 
-@dataclass
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _State:
-    """A model's state after some tokens, for a batch of one, and the logits (1, V) there."""
+    """The state of a model after a sequence, and the logits (1, V) there."""
 
     cache: Any
     logits: torch.Tensor
 
     @property
     def bytes(self) -> int:
-        """Memory held."""
-        return self.logits.nbytes + sum(_bytes(vars(layer)) for layer in self.cache.layers)
+        """Memory of state and logits."""
+        return self.logits.nbytes + sum(_tensor_bytes(vars(layer)) for layer in self.cache.layers)
 
 
 class RecurrentEvaluator:
     """Evaluates forests level by level, on copies of states.
 
-    :param cache_bytes: how much the kept states may hold together.
-    :param chunked: whether the model may be given several tokens on a state that it has already;
-        some answer wrongly then (Mamba-1), and get one token at a time.
+    :param forward: the model.
+    :param cache_bytes: largest size of all cached states.
+    :param chunked: whether a forward may append several tokens to a state. Some models are wrong
+        then (Mamba-1), and get one token at a time.
     """
 
     def __init__(self, forward: Forward, cache_bytes: int, *, chunked: bool) -> None:
-        self.name = "one forward a level"
+        self.name = "one forward per level"
         if not chunked:
             self.name += ", prompts token by token"
         self._forward = forward
@@ -57,69 +62,69 @@ class RecurrentEvaluator:
         self._states: OrderedDict[tuple[int, ...], _State] = OrderedDict()
 
     def evaluate(self, forest: PrefixForest, sink: Sink) -> None:
-        """Evaluate the trunk, then the branches, deepest first so that few states are held."""
+        """Evaluate the trunk, then the branches, depth first so that few states are in memory."""
         children = forest.children()
         trunk: list[int] = []
-        below = children[-1]
-        while len(below) == 1:
-            trunk.append(below[0])
-            below = children[below[0]]
-        cache = self._trunk(forest, trunk, sink) if trunk else None
-        # A batch of sibling nodes, with the row of each one's parent in the parents' state.
-        stack = self._batches(cache, [(0, node) for node in below])
+        siblings = children[-1]
+        while len(siblings) == 1:
+            trunk.append(siblings[0])
+            siblings = children[siblings[0]]
+        state = self._evaluate_trunk(forest, trunk, sink) if trunk else None
+        stack = self._split(state, [(0, node) for node in siblings])
         while stack:
-            parents, batch = stack.pop()
-            nodes = [node for _, node in batch]
-            state = self._branch(parents, [row for row, _ in batch])
-            logits = self._step(state, [forest.tokens[node] for node in nodes])
+            parents, level = stack.pop()
+            nodes = [node for _, node in level]
+            state = self._copy_rows(parents, [row for row, _ in level])
+            logits = self._append(state, [forest.tokens[node] for node in nodes])
             forest.count_evaluated(nodes)
             rows = [row for row, node in enumerate(nodes) if forest.needs_row[node]]
             if rows:
                 sink([nodes[row] for row in rows], logits[rows])
-            grown = [(row, child) for row, node in enumerate(nodes) for child in children[node]]
-            stack += self._batches(state, grown)
+            next_level = [
+                (row, child) for row, node in enumerate(nodes) for child in children[node]
+            ]
+            stack += self._split(state, next_level)
 
-    def forget(self) -> None:
-        """Drop all kept states."""
+    def clear(self) -> None:
+        """Drop all cached states."""
         self._states.clear()
 
-    def shrink(self) -> bool:
-        """Halve the branches in one forward."""
+    def halve_batch(self) -> bool:
+        """Halve the number of branches in one forward; return False if there is only one."""
         if self._branches == 1:
             return False
         self._branches //= 2
         return True
 
-    def restore(self) -> None:
-        """Take as many branches in one forward as at first."""
+    def reset_batch(self) -> None:
+        """Restore the number of branches in one forward."""
         self._branches = MAX_BRANCHES
 
-    def _batches(
-        self, parents: Any, grown: Sequence[tuple[int, int]]
-    ) -> list[tuple[Any, Sequence[tuple[int, int]]]]:
+    def _split(self, parents: Any, level: _Level) -> list[tuple[Any, _Level]]:
+        """Return parts of a level that fit into a forward, each with the parents' state."""
         size = self._branches
-        return [(parents, grown[start : start + size]) for start in range(0, len(grown), size)]
+        return [(parents, level[start : start + size]) for start in range(0, len(level), size)]
 
-    def _trunk(self, forest: PrefixForest, trunk: Sequence[int], sink: Sink) -> Any:
-        """The state after the trunk; its wanted distributions go to `sink`."""
+    def _evaluate_trunk(self, forest: PrefixForest, trunk: Sequence[int], sink: Sink) -> Any:
+        """Return the state after the trunk; pass the rows inside it to `sink`."""
         tokens = tuple(forest.tokens[node] for node in trunk)
-        wanted = [place for place, node in enumerate(trunk) if forest.needs_row[node]]
-        # A kept state is of use if the only logits wanted inside it are those at its end.
-        limit = wanted[0] + 1 if wanted else len(tokens)
-        known = max(
+        outputs = [index for index, node in enumerate(trunk) if forest.needs_row[node]]
+        # A cached state has the logits of its last token only: it must not go beyond an output.
+        limit = outputs[0] + 1 if outputs else len(tokens)
+        cached = max(
             (key for key in self._states if len(key) <= limit and tokens[: len(key)] == key),
             key=len,
             default=(),
         )
-        state = self._states.get(known)
+        state = self._states.get(cached)
         if state is not None:
-            self._states.move_to_end(known)
-            if len(known) - 1 in wanted:
-                sink([trunk[len(known) - 1]], state.logits)
-        if state is None or len(known) < len(tokens):
-            kept = [place for place in wanted if place >= len(known)]
-            state = self._extend(state, tokens[len(known) :], len(known), trunk, kept, sink)
-            forest.count_evaluated(trunk[len(known) :])
+            self._states.move_to_end(cached)
+            if len(cached) - 1 in outputs:
+                sink([trunk[len(cached) - 1]], state.logits)
+        if state is None or len(cached) < len(tokens):
+            outputs = [index for index in outputs if index >= len(cached)]
+            state = self._extend(state, tokens, len(cached), trunk, outputs, sink)
+            forest.count_evaluated(trunk[len(cached) :])
             self._states[tokens] = state
             self._evict()
         return state.cache
@@ -135,57 +140,60 @@ class RecurrentEvaluator:
         self,
         state: _State | None,
         tokens: Sequence[int],
-        offset: int,
+        start: int,
         trunk: Sequence[int],
-        wanted: Sequence[int],
+        outputs: Sequence[int],
         sink: Sink,
     ) -> _State:
-        """The state after `tokens` more, on a copy; wanted places count from the trunk's start."""
-        cache = self._fresh() if state is None else copy.deepcopy(state.cache)
-        logits = None
-        start = 0
-        while start < len(tokens):
-            # Several tokens on a fresh state are right for every model.
-            several = self._chunked or (state is None and start == 0)
-            part = tokens[start : start + (MAX_TOKENS if several else 1)]
-            here = [p - offset - start for p in wanted if start <= p - offset < start + len(part)]
-            last = len(part) - 1
-            keep = here if here[-1:] == [last] else [*here, last]
-            device = self._forward.device
-            found = self._forward(
-                torch.tensor([part], device=device), torch.tensor(keep, device=device), cache=cache
-            )[0]
-            if here:
-                sink([trunk[offset + start + place] for place in here], found[: len(here)])
-            logits = found[-1:]
-            start += len(part)
-        assert logits is not None
-        return _State(cache, logits.clone())
+        """Return the state after `tokens`, from a copy of the state after the first `start`.
 
-    def _branch(self, parents: Any, rows: Sequence[int]) -> Any:
-        """Copies of the parents' states, one for each of `rows`."""
+        Pass the rows after the trunk's nodes at the indices `outputs` to `sink`.
+        """
+        cache = self._empty_state() if state is None else copy.deepcopy(state.cache)
+        device = self._forward.device
+        logits = None
+        while start < len(tokens):
+            # Several tokens on an empty state are right for every model.
+            is_chunk = self._chunked or start == 0
+            chunk = tokens[start : start + (MAX_CHUNK_TOKENS if is_chunk else 1)]
+            end = start + len(chunk)
+            columns = [index - start for index in outputs if start <= index < end]
+            last = len(chunk) - 1
+            keep = columns if columns[-1:] == [last] else [*columns, last]
+            rows = self._forward(
+                torch.tensor([chunk], device=device), torch.tensor(keep, device=device), cache=cache
+            )[0]
+            if columns:
+                sink([trunk[start + column] for column in columns], rows[: len(columns)])
+            logits = rows[-1:]
+            start = end
+        assert logits is not None
+        return _State(cache=cache, logits=logits.clone())
+
+    def _copy_rows(self, parents: Any, rows: Sequence[int]) -> Any:
+        """Return a state with a copy of each of `rows` of the parents' state."""
         if parents is None:
-            return self._fresh()
+            return self._empty_state()
         state = copy.deepcopy(parents)
         state.reorder_cache(torch.tensor(rows, device=self._forward.device))
         return state
 
-    def _step(self, state: Any, tokens: Sequence[int]) -> torch.Tensor:
-        """Logits (b, V) after one more token for each of b states."""
+    def _append(self, state: Any, tokens: Sequence[int]) -> torch.Tensor:
+        """Append one token to each of b states; return the logits (b, V)."""
         device = self._forward.device
         column = torch.tensor(tokens, device=device).unsqueeze(1)
         return self._forward(column, torch.tensor([0], device=device), cache=state)[:, 0]
 
-    def _fresh(self) -> Any:
+    def _empty_state(self) -> Any:
         return DynamicCache(config=self._forward.model.config)
 
 
-def _bytes(held: Any) -> int:
-    """Memory of all tensors in what a cache's layer holds."""
-    if isinstance(held, torch.Tensor):
-        return held.nbytes
-    if isinstance(held, dict):
-        return sum(_bytes(each) for each in held.values())
-    if isinstance(held, list | tuple):
-        return sum(_bytes(each) for each in held)
+def _tensor_bytes(item: Any) -> int:
+    """Return the memory of all tensors in `item`, also inside dicts and sequences."""
+    if isinstance(item, torch.Tensor):
+        return item.nbytes
+    if isinstance(item, dict):
+        return sum(map(_tensor_bytes, item.values()))
+    if isinstance(item, list | tuple):
+        return sum(map(_tensor_bytes, item))
     return 0

@@ -1,7 +1,7 @@
-"""Which way of evaluating trees is right for a model: tried at load against plain evaluation.
+"""Select the fastest evaluator that is correct for a model, by a test at load.
 
-Architectures differ in what their caches can do, and some are wrong without an error; a few
-tokens tell.
+Caches differ by architecture, and some models return wrong numbers without an error. A few tokens
+show it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,18 @@ from autocog_tf.evaluators.tree_scores import TorchScoreCollector
 
 log = logging.getLogger(__name__)
 
-#: A window up to this long is tried with a prefix that is longer.
-TEST_WINDOW = 64
+#: Up to this attention window, the test uses a prefix that is longer than the window.
+MAX_TESTED_WINDOW = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SelectionResult:
-    """The way that is used, how far it was from plain evaluation, and why others are not."""
+    """The evaluator of a model.
+
+    :ivar evaluator: the evaluator.
+    :ivar difference: largest difference from plain forwards in the test, in nats per token.
+    :ivar rejected: the candidates before it, each with the reason.
+    """
 
     evaluator: Evaluator
     difference: float
@@ -37,63 +42,75 @@ class SelectionResult:
 def select_evaluator(
     forward: Forward, candidates: Sequence[Callable[[], Evaluator]], tolerance: float
 ) -> SelectionResult:
-    """The first candidate that agrees with plain evaluation within `tolerance` nats a token."""
+    """Return the first candidate that agrees with plain forwards; else plain forwards.
+
+    :param forward: the model.
+    :param candidates: make the evaluators, fastest first.
+    :param tolerance: largest difference that is accepted, in nats per token.
+    """
     rejected: list[str] = []
-    scenario = _test_queries(forward.model)
+    calls = _test_queries(forward.model)
     plain = PlainEvaluator(forward)
-    expected = [_values(plain, queries) for queries in scenario]
-    for make in candidates:
-        evaluator = make()
+    expected = [_evaluate(plain, queries) for queries in calls]
+    for make_evaluator in candidates:
+        evaluator = make_evaluator()
         try:
-            found = [_values(evaluator, queries) for queries in scenario]
-        # What a model does with a mask or cache that it does not know can be any error.
+            actual = [_evaluate(evaluator, queries) for queries in calls]
+        # A model may raise any error for a mask or cache that it does not support.
         except Exception as error:  # noqa: BLE001
             rejected.append(shorten(f"{evaluator.name}: {type(error).__name__}: {error}", 200))
             continue
         finally:
             evaluator.clear()
-        # numpy's maximum, which NaN does not hide from.
-        apart = [np.abs(a - b).max() for a, b in zip(expected, found, strict=True)]
-        difference = float(np.max(apart))
+        # Python's max would lose NaN; NumPy's does not.
+        differences = [np.abs(a - b).max() for a, b in zip(expected, actual, strict=True)]
+        difference = float(np.max(differences))
         if difference <= tolerance:
             if rejected:
                 log.info("trees are evaluated by %s (%s)", evaluator.name, "; ".join(rejected))
-            return SelectionResult(evaluator, difference, tuple(rejected))
+            return SelectionResult(
+                evaluator=evaluator, difference=difference, rejected=tuple(rejected)
+            )
         rejected.append(f"{evaluator.name}: differs by {difference:.2g} nats")
     log.warning(
-        "no fast way of evaluating trees agrees with plain evaluation for this model (%s): "
-        "every sequence is evaluated on its own",
+        "no fast evaluator agrees with plain forwards for this model (%s): "
+        "every sequence is evaluated separately",
         "; ".join(rejected),
     )
-    return SelectionResult(plain, 0.0, tuple(rejected))
+    return SelectionResult(evaluator=plain, difference=0.0, rejected=tuple(rejected))
 
 
-def _values(evaluator: Evaluator, queries: Sequence[TreeQuery]) -> Any:
-    answers = TorchScoreCollector(queries)
+def _evaluate(evaluator: Evaluator, queries: Sequence[TreeQuery]) -> Any:
+    """Return the values of all queries, float64 (k,)."""
+    collector = TorchScoreCollector(queries)
     with torch.inference_mode():
-        evaluator.evaluate(answers.forest, answers.add)
-    return np.concatenate([answer.values for answer in answers.scores()])
+        evaluator.evaluate(collector.forest, collector.add)
+    return np.concatenate([scores.values for scores in collector.scores()])
 
 
 def _test_queries(model: Any) -> list[list[TreeQuery]]:
-    """Calls that build on one another: a tree, its longer prefix, a strict prefix, two rows."""
+    """Return calls that build on one another: a tree, longer and shorter prefixes, several rows."""
     config = model.config.get_text_config()
     generator = np.random.default_rng(0)
     window = getattr(config, "sliding_window", None) or 0
-    length = window + 6 if 0 < window <= TEST_WINDOW else 6
-    drawn = generator.integers(0, config.vocab_size, length + 14).tolist()
-    prefix, more = drawn[:length], drawn[length:]
-    tree = TokenTree.build([more[:3], [more[0], more[3], more[4]], [more[5], more[6]]])
+    length = window + 6 if 0 < window <= MAX_TESTED_WINDOW else 6
+    tokens = generator.integers(0, config.vocab_size, length + 14).tolist()
+    prefix, others = tokens[:length], tokens[length:]
+    tree = TokenTree.build([others[:3], [others[0], others[3], others[4]], [others[5], others[6]]])
 
     def query(tokens: list[int]) -> TreeQuery:
         return TreeQuery(prefix=tokens, tokens=tree.tokens, parents=tree.parents)
 
     return [
         [query(prefix)],
-        [query(prefix + more[8:12])],
+        [query(prefix + others[8:12])],
         [query(prefix[:-2])],
-        # Several queries, of the same length and not. They all begin alike: after another first
-        # token, which much attention goes to, float32 itself may be off by more than the tolerance.
-        [query([*prefix, more[12]]), query([*prefix[:-1], more[13]])],
-        [query(prefix + more[9:12]), query([*prefix, more[11]]), query([*prefix[:-3], more[13]])],
+        # Several rows, of equal and of different lengths. All have the same first token: attention
+        # to the first token is high, and float32 itself may differ by more than the tolerance.
+        [query([*prefix, others[12]]), query([*prefix[:-1], others[13]])],
+        [
+            query(prefix + others[9:12]),
+            query([*prefix, others[11]]),
+            query([*prefix[:-3], others[13]]),
+        ],
     ]

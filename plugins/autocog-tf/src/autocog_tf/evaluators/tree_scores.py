@@ -1,4 +1,4 @@
-"""From torch's logits to the answers of tree queries, row by row as they come."""
+"""From torch's logits to the scores of tree queries."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from autocog_core.toolkit import PrefixForest, TreeScoreCollector
 
 
 class TorchScoreCollector(TreeScoreCollector):
-    """Collects what several queries ask for, while their forest is evaluated."""
+    """Reads scores from torch tensors of logits."""
 
     def add(self, nodes: Sequence[int], logits: torch.Tensor) -> None:
-        """Take the logits (r, V) of the distributions after r of the forest's nodes."""
+        """Receive the logits (r, V) of the distributions after r of the forest's nodes."""
         logits = logits.float()
         totals = torch.logsumexp(logits, dim=-1)
-        places, rows, asked = self._reads_after(nodes)
-        index = torch.from_numpy(rows).to(logits.device)
-        tokens = torch.from_numpy(asked).to(logits.device)
-        # Subtracted on the CPU: not every device has float64.
-        values = logits[index, tokens].cpu().double() - totals[index].cpu().double()
-        self._values[places] = values.numpy()
+        indices, rows, tokens = self._reads_after(nodes)
+        row_index = torch.from_numpy(rows).to(logits.device)
+        token_index = torch.from_numpy(tokens).to(logits.device)
+        # Subtract on the CPU: not every device has float64.
+        values = logits[row_index, token_index].cpu().double() - totals[row_index].cpu().double()
+        self._values[indices] = values.numpy()
         for row, node in enumerate(nodes):
             for query, ids, logprobs in self._top_requests_after(node):
                 _fill_top(query, ids, logprobs, logits[row], float(totals[row]))
@@ -34,32 +34,38 @@ class TorchScoreCollector(TreeScoreCollector):
 
 def _fill_top(
     query: TreeQuery,
-    tokens: NDArray[np.int32],
+    ids: NDArray[np.int32],
     logprobs: NDArray[Any],
     logits: torch.Tensor,
     total: float,
 ) -> None:
+    """Write the `top_k` likeliest ids after one node, and their log-probabilities, in place."""
     if query.mask is not None:
-        # A copy: masks are shared between runs, and not to be written to.
+        # torch.tensor copies: masks are read-only.
         allowed = torch.tensor(query.mask, device=logits.device)
         logits = logits.masked_fill(~allowed, -torch.inf)
     count = min(query.top_k, logits.shape[0])
     if count == 0:
         return
-    least = torch.topk(logits, count).values[-1]
-    # All that reach the least of them: among equals (frequent in half precision) the lower id.
-    ids = torch.nonzero((logits >= least) & torch.isfinite(logits)).squeeze(1)
-    ids = ids[torch.argsort(logits[ids], descending=True, stable=True)][:count]
+    threshold = torch.topk(logits, count).values[-1]
+    # topk breaks ties arbitrarily. Ties are frequent in half precision: prefer the lower id.
+    best = torch.nonzero((logits >= threshold) & torch.isfinite(logits)).squeeze(1)
+    best = best[torch.argsort(logits[best], descending=True, stable=True)][:count]
     if math.isnan(total):
-        # Not "nothing is allowed": what the model said must not look like an answer.
+        # Not "no token is allowed": a broken row must not look like an answer.
         logprobs[:] = math.nan
         return
-    tokens[: len(ids)] = ids.cpu().numpy()
-    logprobs[: len(ids)] = logits[ids].cpu().double().numpy() - total
+    ids[: len(best)] = best.cpu().numpy()
+    logprobs[: len(best)] = logits[best].cpu().double().numpy() - total
 
 
 class RowCollector:
-    """Collects one whole distribution."""
+    """Reads one whole distribution.
+
+    :param tokens: the sequence before it.
+    :ivar forest: the nodes of the sequence.
+    :ivar row: float32 (V,), log-probabilities; empty until `add` is called.
+    """
 
     def __init__(self, tokens: Sequence[int]) -> None:
         self.forest = PrefixForest(1)
@@ -67,7 +73,7 @@ class RowCollector:
         self.row: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
 
     def add(self, nodes: Sequence[int], logits: torch.Tensor) -> None:
-        """Take the logits (1, V) of the only distribution that is wanted."""
-        # In float32 torch.log_softmax is off by 2e-5 nats over a large vocabulary, to one side.
+        """Receive the logits (1, V) after the sequence."""
+        # In float32, torch.log_softmax over a large vocabulary is biased by 2e-5 nats.
         row = torch.log_softmax(logits[0].cpu().double(), dim=-1)
         self.row = row.float().numpy()

@@ -1,4 +1,4 @@
-"""Pipelines of Transformers: importing this registers "token-choice" and "thought-automaton".
+"""Pipelines of Transformers: to import this registers "token-choice" and "thought-automaton".
 
 import autocog_tf.pipelines
 from transformers import pipeline
@@ -22,8 +22,8 @@ for task, pipeline_class in (
     PIPELINE_REGISTRY.register_pipeline(
         task, pipeline_class=pipeline_class, pt_model=AutoModelForCausalLM, type="text"
     )
-    # With it, `save_pretrained` would copy our code beside the weights, and Transformers would ask
-    # for trust in that copy whenever the folder is loaded.
+    # With this attribute, `save_pretrained` would copy this code beside the weights, and
+    # Transformers would require `trust_remote_code` to load the folder.
     del pipeline_class._registered_impl
 
 __all__ = ["ThoughtAutomatonPipeline", "TokenChoicePipeline"]

@@ -1,4 +1,4 @@
-"""What the pipelines have in common: the engine over Transformers' model, and rows in and out."""
+"""The base class of the pipelines: an engine over the pipeline's model, and rows in and out."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from autocog_core import InputError, Model
 from autocog_core.toolkit import did_you_mean
 from autocog_tf.backend import TfLM
 from autocog_tf.engine import TfEngine
-from autocog_tf.pipelines.rows import Results, data_set, is_one_row, without_errors
+from autocog_tf.pipelines.rows import Results, is_one_row, make_dataset, raise_errors
 
-# Its own annotations know tensors only.
+# The annotations of Transformers allow tensors only.
 _Pipeline: Any = Pipeline
+
+#: Transformers passes this argument of `pipeline` on to every pipeline.
+_TRANSFORMERS_ARGUMENTS = {"local_files_only"}
 
 
 class AutocogPipeline(_Pipeline):  # type: ignore[misc]
-    """A pipeline whose rows are computed by autocog, on the model that Transformers has loaded.
+    """A Transformers pipeline that computes its rows with autocog, on the model that is loaded.
 
-    :param prefix_cache_bytes: bytes of keys and values kept between calls.
-    :ivar language_model: the same model with all that autocog offers: `choose`, `complete` ...
+    :param prefix_cache_bytes: largest size of the keys and values that are cached between calls.
+    :ivar language_model: the same model with the methods of autocog: `choose`, `complete` ...
     """
 
     _load_processor = False
@@ -48,16 +51,20 @@ class AutocogPipeline(_Pipeline):  # type: ignore[misc]
         batch_size: int | None = None,
         **kwargs: Any,
     ) -> Any:
-        """The result of one row; a list of results for a list of rows; else an iterator of them.
+        """Return the result of one row, a list for a list of rows, or an iterator for others.
 
-        :raises InputError: for a row or an argument that is wrong, saying which.
+        :param inputs: a row, a list of rows, a data set or a generator.
+        :param num_workers: number of processes that read and tokenize rows.
+        :param batch_size: number of rows that run together.
+        :raises InputError: for an invalid row or argument, with its name.
         """
         if args:
-            hint = "give arguments by their names"
-            raise InputError("got more than the rows", where="inputs", hint=hint)
-        given = self._sanitize_parameters(**kwargs)
-        own = (self._preprocess_params, self._forward_params, self._postprocess_params)
-        parameters = [{**held, **new} for held, new in zip(own, given, strict=True)]
+            raise InputError(
+                "got more than the rows", where="inputs", hint="give other arguments by name"
+            )
+        defaults = (self._preprocess_params, self._forward_params, self._postprocess_params)
+        overrides = self._sanitize_parameters(**kwargs)
+        parameters = [{**old, **new} for old, new in zip(defaults, overrides, strict=True)]
         if is_one_row(inputs):
             return self.run_single(inputs, *parameters)
         workers = self._num_workers if num_workers is None else num_workers
@@ -73,7 +80,7 @@ class AutocogPipeline(_Pipeline):  # type: ignore[misc]
         forward_params: Mapping[str, Any],
         postprocess_params: Mapping[str, Any],
     ) -> Any:
-        """The result of one row."""
+        """Return the result of one row."""
         prepared = iter([self.preprocess(inputs, **preprocess_params)])
         return next(self._results(prepared, 1, forward_params, postprocess_params))
 
@@ -86,23 +93,24 @@ class AutocogPipeline(_Pipeline):  # type: ignore[misc]
         forward_params: Mapping[str, Any],
         postprocess_params: Mapping[str, Any],
     ) -> Results:
-        """The results of several rows, in their order, computed as they are asked for."""
+        """Return an iterator of the results of several rows, in their order."""
         if not isinstance(batch_size, int) or batch_size < 1:
-            raise InputError(f"{batch_size} is no number of rows", where="batch_size")
-        rows = data_set(inputs, lambda row: self.preprocess(row, **preprocess_params))
-        # Several workers would each bring all that is streamed.
+            raise InputError(f"{batch_size} is not a number of rows", where="batch_size")
+        rows = make_dataset(inputs, lambda row: self.preprocess(row, **preprocess_params))
+        # Each of several workers would read the whole stream.
         workers = min(num_workers, 1) if isinstance(rows, IterableDataset) else num_workers
         loader: Iterable[Any] = DataLoader(
             rows,
             batch_size=None,
             num_workers=workers,
-            # Rows need no copy on their way, and what makes them cannot be sent to a new process.
+            # By default torch would convert rows to tensors.
             collate_fn=_identity,
+            # A new process could not unpickle the function that prepares rows.
             multiprocessing_context="fork" if workers else None,
         )
-        prepared = without_errors(loader)
-        found = self._results(prepared, batch_size, forward_params, postprocess_params)
-        return Results(found, len(inputs) if isinstance(inputs, Sized) else None)
+        prepared = raise_errors(loader)
+        results = self._results(prepared, batch_size, forward_params, postprocess_params)
+        return Results(results, len(inputs) if isinstance(inputs, Sized) else None)
 
     def _results(
         self,
@@ -111,26 +119,22 @@ class AutocogPipeline(_Pipeline):  # type: ignore[misc]
         forward_params: Mapping[str, Any],
         postprocess_params: Mapping[str, Any],
     ) -> Iterator[Any]:
-        """The results of prepared rows; `batch_size` of them are taken at once."""
+        """Yield the results of prepared rows; `batch_size` of them run together."""
         raise NotImplementedError
 
     def get_inference_context(self) -> Any:
-        """Nothing is differentiated."""
+        """Return the context of forwards: no gradients."""
         return torch.inference_mode
 
 
-#: What is Transformers' own, and comes with the others.
-_FOREIGN = {"local_files_only"}
-
-
-def reject_unknown_options(given: Mapping[str, Any], known: Iterable[str]) -> None:
-    """Refuse arguments that a pipeline has not.
+def reject_unknown_arguments(arguments: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Raise if `arguments` has names that the pipeline does not know.
 
     :raises InputError: naming the first of them.
     """
-    for name in given:
-        if name not in known and name not in _FOREIGN:
-            raise InputError("is no argument", where=name, hint=did_you_mean(name, known))
+    for name in arguments:
+        if name not in known and name not in _TRANSFORMERS_ARGUMENTS:
+            raise InputError("unknown argument", where=name, hint=did_you_mean(name, known))
 
 
 def _identity(row: Any) -> Any:

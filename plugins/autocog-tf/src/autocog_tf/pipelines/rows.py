@@ -1,4 +1,4 @@
-"""What users hand to a pipeline: one row, a list of rows, or rows that come one by one."""
+"""Inputs of a pipeline: one row, a list of rows, or a stream of rows."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch.utils.data import Dataset, IterableDataset
 
 from autocog_core import AutocogError, InputError, Prompt, TextPiece, TokenPiece
 
-#: What is one row, beside a chat.
-SINGLE = (str, Mapping, Prompt, TextPiece, TokenPiece)
-#: Makes of a row what is computed with, in a worker process where there are such.
+#: Types of a single row, beside a chat.
+ROW_TYPES = (str, Mapping, Prompt, TextPiece, TokenPiece)
+#: Prepares a row for the model, in a worker process if there are any.
 Prepare = Callable[[Any], Any]
 
 
 def is_chat(value: Any) -> bool:
-    """Whether it is one chat: a list of messages, each a dict with role and content."""
+    """Return whether `value` is one chat: a list of dicts with "role" and "content"."""
     return (
         isinstance(value, Sequence)
         and not isinstance(value, str)
@@ -27,14 +27,15 @@ def is_chat(value: Any) -> bool:
 
 
 def is_one_row(inputs: Any) -> bool:
-    """Whether it is a single row, as against several."""
-    return isinstance(inputs, SINGLE) or is_chat(inputs)
+    """Return whether `inputs` is a single row, not several."""
+    return isinstance(inputs, ROW_TYPES) or is_chat(inputs)
 
 
-class NumberedRows(Dataset[Any]):
-    """Rows that are asked for by their number.
+class IndexedRows(Dataset[Any]):
+    """Rows that are read by index, and prepared when they are read.
 
     :param rows: a list, a column or a data set.
+    :param prepare: prepares a row.
     """
 
     def __init__(self, rows: Any, prepare: Prepare) -> None:
@@ -44,31 +45,37 @@ class NumberedRows(Dataset[Any]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, number: int) -> Any:
-        return _prepared(self._prepare, self._rows[number], number)
+    def __getitem__(self, row_index: int) -> Any:
+        return _prepare_row(self._prepare, self._rows[row_index], row_index)
 
 
 class StreamedRows(IterableDataset[Any]):
-    """Rows that come one by one, and are taken only when they are needed."""
+    """Rows that are read one after the other, and prepared when they are read.
+
+    :param rows: an iterable.
+    :param prepare: prepares a row.
+    """
 
     def __init__(self, rows: Iterable[Any], prepare: Prepare) -> None:
         self._rows = rows
         self._prepare = prepare
 
     def __iter__(self) -> Iterator[Any]:
-        for number, row in enumerate(self._rows):
-            yield _prepared(self._prepare, row, number)
+        for row_index, row in enumerate(self._rows):
+            yield _prepare_row(self._prepare, row, row_index)
 
 
-def data_set(rows: Any, prepare: Prepare) -> NumberedRows | StreamedRows:
-    """Rows as torch loads them: what they become, or the error that they meet.
+def make_dataset(rows: Any, prepare: Prepare) -> IndexedRows | StreamedRows:
+    """Return a torch data set of prepared rows; a row that cannot be prepared is an error object.
 
-    :raises InputError: for what holds no rows.
+    :param rows: a sequence, a data set or another iterable.
+    :param prepare: prepares a row.
+    :raises InputError: if `rows` cannot be iterated.
     """
     if isinstance(rows, Dataset) and not isinstance(rows, IterableDataset):
-        return NumberedRows(rows, prepare)
+        return IndexedRows(rows, prepare)
     if isinstance(rows, Sequence):
-        return NumberedRows(rows, prepare)
+        return IndexedRows(rows, prepare)
     if isinstance(rows, Iterable):
         return StreamedRows(rows, prepare)
     raise InputError(
@@ -78,23 +85,23 @@ def data_set(rows: Any, prepare: Prepare) -> NumberedRows | StreamedRows:
     )
 
 
-def error_at_row(number: int, error: AutocogError) -> AutocogError:
-    """The error, saying at which row."""
-    row = f"row {number}"
+def error_at_row(row_index: int, error: AutocogError) -> AutocogError:
+    """Return the error, with the row in its `where`."""
+    row = f"row {row_index}"
     error.where = f"{row}, {error.where}" if error.where else row
     return error
 
 
-def _prepared(prepare: Prepare, row: Any, number: int) -> Any:
-    # Handed on: a worker process would make another error of what it raises.
+def _prepare_row(prepare: Prepare, row: Any, row_index: int) -> Any:
+    # Return the error: if a worker process raised it, torch would change its type.
     try:
         return prepare(row)
     except AutocogError as error:
-        return error_at_row(number, error)
+        return error_at_row(row_index, error)
 
 
-def without_errors(prepared: Iterable[Any]) -> Iterator[Any]:
-    """Prepared rows, up to the first that met an error, which is raised."""
+def raise_errors(prepared: Iterable[Any]) -> Iterator[Any]:
+    """Yield prepared rows; raise the first that is an error."""
     for row in prepared:
         if isinstance(row, AutocogError):
             raise row
@@ -102,9 +109,10 @@ def without_errors(prepared: Iterable[Any]) -> Iterator[Any]:
 
 
 class Results(Iterator[Any]):
-    """What comes of each row, computed when it is asked for; its length is the number of rows.
+    """An iterator of results, each computed when it is read; its length is the number of rows.
 
-    :param length: None where nobody knows it.
+    :param results: the results.
+    :param length: the number of rows; None if it is unknown.
     """
 
     def __init__(self, results: Iterator[Any], length: int | None) -> None:
@@ -119,5 +127,5 @@ class Results(Iterator[Any]):
 
     def __len__(self) -> int:
         if self._length is None:
-            raise TypeError("nobody knows how many rows will come")
+            raise TypeError("the number of rows is unknown")
         return self._length

@@ -8,38 +8,42 @@ from typing import Any
 
 from autocog_core import AutocogError, Automaton, InputError, ThoughtTree
 from autocog_core.dataset import make_output_row
-from autocog_tf.pipelines.base import AutocogPipeline, reject_unknown_options
+from autocog_tf.pipelines.base import AutocogPipeline, reject_unknown_arguments
 from autocog_tf.pipelines.rows import error_at_row
 
-Answer = dict[str, Any]
+Result = dict[str, Any]
 
-#: What a row's dict has of its record, beside the fields and the probability.
+ARGUMENTS = ("program", "budget")
+#: Keys of an output row of `autocog run` that a result has unchanged.
 RESULT_KEYS = ("probs", "margin", "logprob", "tokens_evaluated", "stopped_by")
 
 
 class ThoughtAutomatonPipeline(AutocogPipeline):
-    """Runs an automaton on rows, each a dict of its inputs, and gives a dict for each.
+    """Runs an automaton on rows, each a dict of its inputs.
 
-    - `record`: the texts of the best path's named actions.
-    - `score`: the product of the probabilities of its choices among their siblings; `probs`: of
-      each named one. `margin`, `logprob`, `tokens`, `stopped`: as `autocog run` writes them.
-    - `tree`: the whole tree as plain data; `ThoughtTree.from_dict` makes an object of it.
+    It returns a dict for each row:
 
-    `batch_size` rows are at work at once: what they ask goes through the model together, and a row
-    that has ended makes place for the next.
+    - `record`: the texts of the named actions on the best path.
+    - `score`: the product of the probabilities of its choices among their siblings.
+    - `probs`: the probability of each named choice.
+    - `margin`, `logprob`, `tokens_evaluated`, `stopped_by`: as in the output of `autocog run`.
+    - `tree`: the whole tree as plain data, for `ThoughtTree.from_dict`.
+
+    `batch_size` rows run at the same time, and each step of all rows goes through the model
+    together. When a row ends, the next row starts.
     """
 
-    def _sanitize_parameters(self, **given: Any) -> tuple[Answer, Answer, Answer]:
-        reject_unknown_options(given, ("program", "budget"))
-        forward: Answer = {name: given[name] for name in ("program", "budget") if name in given}
-        if "program" in given:
-            forward["program"] = _automaton(given["program"])
+    def _sanitize_parameters(self, **arguments: Any) -> tuple[Result, Result, Result]:
+        reject_unknown_arguments(arguments, ARGUMENTS)
+        forward: Result = {name: arguments[name] for name in ARGUMENTS if name in arguments}
+        if "program" in forward:
+            forward["program"] = _load_automaton(forward["program"])
         return {}, forward, {}
 
     def preprocess(self, input_: Any) -> Mapping[str, Any]:
-        """A row as it is.
+        """Return the row unchanged.
 
-        :raises InputError: for what is no dict.
+        :raises InputError: if it is not a dict.
         """
         if not isinstance(input_, Mapping):
             raise InputError(
@@ -48,18 +52,17 @@ class ThoughtAutomatonPipeline(AutocogPipeline):
         return input_
 
     def _forward(self, model_inputs: Any) -> Any:
-        """Never called: rows do not wait for one another, as they would in batches."""
+        """Not called: `_results` runs the rows, which do not wait for a batch."""
         raise NotImplementedError
 
-    def postprocess(self, model_outputs: tuple[Automaton, int, ThoughtTree]) -> Answer:
-        """A tree as plain data."""
+    def postprocess(self, model_outputs: tuple[Automaton, int, ThoughtTree]) -> Result:
+        """Return the result of a row, given the automaton, the row's index and its tree."""
         automaton, row, tree = model_outputs
         record = make_output_row(row, automaton, tree)
-        figures = {name: record[name] for name in RESULT_KEYS}
         return {
             "record": record["fields"],
             "score": record["prob"],
-            **figures,
+            **{key: record[key] for key in RESULT_KEYS},
             "tree": tree.to_dict(),
         }
 
@@ -69,29 +72,29 @@ class ThoughtAutomatonPipeline(AutocogPipeline):
         batch_size: int,
         forward_params: Mapping[str, Any],
         postprocess_params: Mapping[str, Any],
-    ) -> Iterator[Answer]:
+    ) -> Iterator[Result]:
         automaton = forward_params.get("program")
         if automaton is None:
             raise InputError(
                 "there is none", where="program", hint='give program="file.yaml" or an Automaton'
             )
-        found = automaton.run_many(
+        outcomes = automaton.run_many(
             self.language_model,
             prepared,
             budget=forward_params.get("budget"),
             concurrency=batch_size,
         )
-        for number, result in enumerate(found):
-            if isinstance(result, AutocogError):
-                raise error_at_row(number, result)
+        for row_index, outcome in enumerate(outcomes):
+            if isinstance(outcome, AutocogError):
+                raise error_at_row(row_index, outcome)
             try:
-                answer = self.postprocess((automaton, number, result), **postprocess_params)
+                result = self.postprocess((automaton, row_index, outcome), **postprocess_params)
             except InputError as error:
-                raise error_at_row(number, error) from error.__cause__
-            yield answer
+                raise error_at_row(row_index, error) from error.__cause__
+            yield result
 
 
-def _automaton(program: Automaton | str | Path | Mapping[str, Any]) -> Automaton:
+def _load_automaton(program: Automaton | str | Path | Mapping[str, Any]) -> Automaton:
     match program:
         case Automaton():
             return program
