@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from autocog_core import BackendInfo, ClosedError, Message, Prompt, TreeQuery, TreeScores
 from autocog_core.toolkit import LogitsCache, lazy, respects_word_boundaries
+from autocog_tf import fingerprint
 from autocog_tf.evaluators.attention import AttentionEvaluator
 from autocog_tf.evaluators.batch_plan import CostModel
 from autocog_tf.evaluators.evaluator import Evaluator, Forward
@@ -21,7 +22,6 @@ from autocog_tf.evaluators.out_of_memory import retry_with_smaller_batches
 from autocog_tf.evaluators.recurrent import RecurrentEvaluator
 from autocog_tf.evaluators.selection import SelectionResult, select_evaluator
 from autocog_tf.evaluators.tree_scores import RowCollector, TorchScoreCollector
-from autocog_tf.fingerprint import compute_fingerprint
 from autocog_tf.tokenizer import TextTokenizer
 
 Result = TypeVar("Result")
@@ -170,7 +170,7 @@ def _fingerprint_later(engine_ref: weakref.ref[TfEngine]) -> Callable[[], str]:
         engine = engine_ref()
         if engine is None:
             raise ClosedError("the model is closed", where="fingerprint", hint="load it again")
-        return compute_fingerprint(engine.model, engine.tokenizer.definition, engine.source)
+        return fingerprint.compute_fingerprint(engine.model, engine.tokenizer.definition, engine.source)
 
     return compute
 
