@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from autocog_core.toolkit.byte_alphabet import BYTE_OF_CHARACTER
 from autocog_openai import OpenAI
-from autocog_openai.tokenizers.load import BYTE_OF_LETTER
 from tests.support.openai.pairs import SERVERS, Pair
 from tests.support.openai.servers.connect import Connect
 from tests.support.openai.servers.engine import Engine
@@ -31,7 +31,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def byte_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return a tokenizer.json with the ids of the `random` backend's bytes."""
-    letters = {byte: letter for letter, byte in BYTE_OF_LETTER.items()}
+    letters = {byte: letter for letter, byte in BYTE_OF_CHARACTER.items()}
     vocabulary = {letters[byte]: byte for byte in range(256)}
     made = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)

@@ -18,10 +18,10 @@ from typing import Any
 
 from autocog_core.config.options import package_file
 from autocog_core.errors import CapabilityError
+from autocog_core.toolkit.byte_alphabet import BYTE_OF_CHARACTER
 from autocog_openai import OpenAI
 from autocog_openai.choice.methods import METHODS
 from autocog_openai.model.probe_completions import PROBE_TEXT
-from autocog_openai.tokenizers.load import BYTE_OF_LETTER
 from tests.support import real_servers
 from tests.support.openai.servers import openai_api
 from tests.support.openai.servers.engine import Engine
@@ -193,7 +193,7 @@ def bytes_tokenizer(path: Path) -> Path:
     """Write the `random` backend's 256 bytes as a tokenizer.json."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-    tokenizer = Tokenizer(models.BPE(vocab=BYTE_OF_LETTER, merges=[]))
+    tokenizer = Tokenizer(models.BPE(vocab=BYTE_OF_CHARACTER, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.save(str(path))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from autocog_core import CapabilityError, ConfigError, InputError
-from autocog_core.toolkit import shorten
+from autocog_core.toolkit import decode_byte_alphabet, shorten
 from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.servers.dialect import ServerDialect
 from autocog_openai.tokenizers.route_tokenizer import RouteTokenizer
@@ -198,19 +198,5 @@ def _read_token_bytes(tokenizer: Any, token: int) -> bytes:
     if piece.startswith("<0x") and piece.endswith(">") and len(piece) == 6:
         return bytes([int(piece[3:5], 16)])
     if "ByteLevel" in str(type(tokenizer.decoder)) or "ByteLevel" in repr(tokenizer.decoder):
-        if set(piece) <= BYTE_OF_LETTER.keys():
-            return bytes(BYTE_OF_LETTER[letter] for letter in piece)
-        return str(piece).encode("utf-8")
+        return decode_byte_alphabet(piece)
     return str(piece).replace("\u2581", " ").encode("utf-8")
-
-
-def _make_byte_letters() -> dict[str, int]:
-    """Return the letters of byte-level tokenizers: printable bytes are their own letters."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in printable]
-    letters = {chr(byte): byte for byte in printable}
-    return letters | {chr(256 + index): byte for index, byte in enumerate(others)}
-
-
-#: The byte for each letter that byte-level tokenizers write.
-BYTE_OF_LETTER = _make_byte_letters()
