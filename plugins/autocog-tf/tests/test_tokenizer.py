@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken
+from tokenizers.pre_tokenizers import ByteLevel
 
 from autocog_core import InputError, Prompt, TextPiece
+from autocog_core.toolkit.byte_alphabet import BYTE_OF_CHARACTER
 from autocog_tf import TfLM
 from autocog_tf.tokenizer import TextTokenizer
 from tests.support.tf import tiny_models as tiny
@@ -187,3 +189,7 @@ def test_messages_without_a_chat_template_are_a_clear_error() -> None:
         model.complete(messages=[{"role": "user", "content": "hi"}])
     assert caught.value.exit_code == 2  # type: ignore[attr-defined]
     assert model.complete("hi", max_tokens=1).tokens
+
+
+def test_the_byte_alphabet_is_that_of_tokenizers() -> None:
+    assert set(BYTE_OF_CHARACTER) == set(ByteLevel.alphabet())

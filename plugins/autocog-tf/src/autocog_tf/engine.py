@@ -170,7 +170,8 @@ def _fingerprint_later(engine_ref: weakref.ref[TfEngine]) -> Callable[[], str]:
         engine = engine_ref()
         if engine is None:
             raise ClosedError("the model is closed", where="fingerprint", hint="load it again")
-        return fingerprint.compute_fingerprint(engine.model, engine.tokenizer.definition, engine.source)
+        definition = engine.tokenizer.definition
+        return fingerprint.compute_fingerprint(engine.model, definition, engine.source)
 
     return compute
 
