@@ -1,4 +1,4 @@
-"""Cached trees of the attention evaluator: kept, dropped, copied and counted, and exact."""
+"""Cached trees of the attention evaluator: continued, dropped, copied and counted, and exact."""
 
 from __future__ import annotations
 

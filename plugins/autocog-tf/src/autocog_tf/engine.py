@@ -26,7 +26,7 @@ from autocog_tf.tokenizer import TextTokenizer
 
 Result = TypeVar("Result")
 
-#: Largest difference between two ways to compute the log-probability of a token, in nats, by dtype.
+#: Largest difference between two computations of a log-probability, in nats, by dtype.
 TOLERANCE = {torch.float32: 1e-4, torch.float16: 0.05, torch.bfloat16: 0.25}
 #: Largest number of tokens in one row of a forward, by type of device.
 MAX_CHUNK_TOKENS = {"cpu": 512, "mps": 1024, "cuda": 4096}

@@ -1,4 +1,4 @@
-"""A key-value cache for a *tree* of tokens, kept from call to call.
+"""A key-value cache for a *tree* of tokens, which is continued from call to call.
 
 The cache of a sequence is the special case of a chain. Nodes are numbered in the order of their
 evaluation. The keys and values of a node depend only on its ancestors, so each node can be
