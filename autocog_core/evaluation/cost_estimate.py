@@ -12,7 +12,7 @@ from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.templates.template import Template
 from autocog_core.hooks.client import BackendClient
 from autocog_core.types.choice import EOS
-from autocog_core.types.prompt import Prompt, TextPiece
+from autocog_core.types.prompt import Prompt, join_text
 
 #: Maximum number of states to visit: pairs of an action and the visits of limited actions.
 MAX_STATES = 20_000
@@ -138,7 +138,7 @@ def _count_choice_tokens(action: Choose, client: BackendClient) -> int:
 def _count_text_tokens(action: Text, client: BackendClient) -> int:
     match action.text:
         case Prompt(pieces):
-            text = "".join(piece.text for piece in pieces if isinstance(piece, TextPiece))
+            text = join_text(pieces)
         case Template(source):
             text = source
         case text:

@@ -39,7 +39,7 @@ from autocog_core.evaluation.tree_choose import choose_by_tree
 from autocog_core.evaluation.tree_complete import complete_by_tree
 from autocog_core.hooks.automaton_run import AutomatonRun, Budget, Declined
 from autocog_core.hooks.client import BackendClient
-from autocog_core.types.prompt import Prompt, TextPiece
+from autocog_core.types.prompt import Prompt, TextPiece, join_text
 from autocog_core.types.thought_tree import ThoughtTree
 from autocog_core.types.token_tree import TreeScores
 
@@ -265,7 +265,7 @@ class Evaluation:
         texts: list[PendingText] = []
         for text_action in chain:
             pieces = text_pieces(text_action.text)
-            text = "".join(piece.text for piece in pieces)
+            text = join_text(pieces)
             path.node = self._builder.add_text(path.node, text_action, text, path.logprob, reader)
             texts.append(PendingText(pieces, path.node, text_action.evaluate))
         if is_exhausted:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from autocog_core.hooks.client import BackendClient
-from autocog_core.types.prompt import Prompt, TextPiece, TokenPiece
+from autocog_core.types.prompt import Prompt, TextPiece, TokenPiece, join_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class PendingText:
     @property
     def text(self) -> str:
         """The texts of the pieces, concatenated."""
-        return "".join(piece.text for piece in self.pieces)
+        return join_text(self.pieces)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from autocog_core.evaluation.text_scoring import TextScores
 from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.prompt_encoding import encode_prompt
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
-from autocog_core.types.prompt import Prompt, TextPiece
+from autocog_core.types.prompt import Prompt, TextPiece, join_text
 
 #: The reason for scores that a backend marks as inexact without a reason.
 INEXACT = "the backend says that its scores are not exact"
@@ -138,7 +138,7 @@ def _without_suffix(pieces: Sequence[TextPiece], suffix: str) -> tuple[TextPiece
     """Return pieces without the text at their end; None if they do not end with it."""
     remaining = list(pieces)
     length = len(suffix)
-    if not "".join(piece.text for piece in remaining).endswith(suffix):
+    if not join_text(remaining).endswith(suffix):
         return None
     while length > 0:
         last = remaining.pop()

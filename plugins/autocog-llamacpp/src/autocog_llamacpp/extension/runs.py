@@ -23,6 +23,7 @@ from autocog_core.evaluation.prepared_steps import (
     text_pieces,
 )
 from autocog_core.hooks import AutomatonRun, Declined
+from autocog_core.toolkit import join_text
 from autocog_llamacpp.extension.session import NativeSession
 
 Result = ThoughtTree | AutocogError
@@ -148,7 +149,7 @@ def _to_result(run: AutomatonRun, fields: Mapping[str, Any]) -> Result:
 def _to_node(run: AutomatonRun, fields: Mapping[str, Any]) -> ThoughtNode:
     action = run.automaton.actions[fields["action"]]
     if isinstance(action, Text):
-        text = "".join(piece.text for piece in text_pieces(action.text))
+        text = join_text(text_pieces(action.text))
     elif isinstance(action, Choose):
         text = str(action.choices[fields["choice"]])
     else:
