@@ -10,7 +10,7 @@ import heapq
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from autocog_core.automaton.actions import Action, Choose, Complete, Text
@@ -19,12 +19,16 @@ from autocog_core.errors import InputError
 from autocog_core.evaluation.allowed_tokens import AllowedTokens
 from autocog_core.evaluation.branch import (
     ActionResult,
-    ActionSteps,
-    Branch,
     ModelAnswer,
     ModelRequest,
     count_evaluated_tokens,
     prune,
+)
+from autocog_core.evaluation.open_path import (
+    OpenPath,
+    contexts_after,
+    count_visit,
+    has_no_visits_left,
 )
 from autocog_core.evaluation.path_context import PathContext, PendingText
 from autocog_core.evaluation.text_scoring import finish_path
@@ -47,33 +51,6 @@ from autocog_core.types.token_tree import TreeScores
 Order = Literal["breadth_first", "best_first"]
 #: "token_tree": exact scores by token trees. "text": the backend's own `choose` and `complete`.
 Strategy = Literal["token_tree", "text"]
-
-
-@dataclass(kw_only=True, slots=True)
-class _OpenPath:
-    """A path that the run still has to continue.
-
-    :ivar node: index of its last node in the tree; -1 at the start.
-    :ivar action: its next action; None at the end of the automaton.
-    :ivar contexts: what each model has seen.
-    :ivar visits: the visits so far of actions with `max_visits`, by uid.
-    :ivar logprob: the sum of its log-probabilities.
-    :ivar steps: its action at work; None before the start and after the end.
-    :ivar requests: the requests that `steps` waits for.
-    """
-
-    node: int
-    action: Action | None
-    contexts: Mapping[str | None, PathContext]
-    visits: Mapping[str, int]
-    logprob: float = 0.0
-    steps: ActionSteps | None = None
-    requests: Sequence[ModelRequest] = ()
-
-    @property
-    def model(self) -> str | None:
-        """Name of the model of its next action."""
-        return self.action.model if self.action is not None else None
 
 
 class Evaluation:
@@ -108,9 +85,9 @@ class Evaluation:
         self._top = top
         self._provenance = provenance or {}
         self._builder = TreeBuilder()
-        self._active: list[_OpenPath] = []
-        self._queue: deque[_OpenPath] = deque()
-        self._heap: list[tuple[float, int, _OpenPath]] = []
+        self._active: list[OpenPath] = []
+        self._queue: deque[OpenPath] = deque()
+        self._heap: list[tuple[float, int, OpenPath]] = []
         self._path_count = 0
         self._masks = {name: TokenMaskCache.for_model(client) for name, client in clients.items()}
         self._allowed: dict[str, AllowedTokens] = {}
@@ -122,7 +99,7 @@ class Evaluation:
         contexts = {
             name: PathContext(text=() if strategies[name] == "text" else None) for name in clients
         }
-        self._enqueue(_OpenPath(node=-1, action=automaton.entry, contexts=contexts, visits={}))
+        self._enqueue(OpenPath(node=-1, action=automaton.entry, contexts=contexts, visits={}))
 
     def as_automaton_run(self) -> AutomatonRun | None:
         """Return the run for the hook `run_automata`; None if it needs several models or text."""
@@ -197,16 +174,16 @@ class Evaluation:
             },
         )
 
-    def _enqueue(self, path: _OpenPath) -> None:
+    def _enqueue(self, path: OpenPath) -> None:
         self._path_count += 1
         if self._order == "best_first":
             heapq.heappush(self._heap, (-path.logprob, self._path_count, path))
         else:
             self._queue.append(path)
 
-    def _start_paths(self) -> list[_OpenPath]:
+    def _start_paths(self) -> list[OpenPath]:
         """Start waiting paths: all of them, or the likeliest if none is active."""
-        paths: list[_OpenPath] = []
+        paths: list[OpenPath] = []
         if self._order == "breadth_first":
             paths += self._queue
             self._queue.clear()
@@ -228,7 +205,7 @@ class Evaluation:
         open_ = [path.logprob for path in self._active] + [-entry[0] for entry in self._heap[:1]]
         return all(logprob <= lowest for logprob in open_)
 
-    def _start(self, path: _OpenPath) -> None:
+    def _start(self, path: OpenPath) -> None:
         """Enter the texts at the path's next action, and start the first other action."""
         if isinstance(path.action, Text):
             self._enter_texts(path, path.action)
@@ -248,16 +225,16 @@ class Evaluation:
                 path.steps = finish(client, context)
         self._resume(path, None)
 
-    def _enter_texts(self, path: _OpenPath, first: Text) -> None:
+    def _enter_texts(self, path: OpenPath, first: Text) -> None:
         """Add a chain of texts to the tree, and to the contexts of all models."""
         chain: list[Text] = []
         action: Action | None = first
         is_exhausted = False
         while isinstance(action, Text):
             chain.append(action)
-            path.visits = _count_visit(path.visits, action)
+            path.visits = count_visit(path.visits, action)
             action = self._automaton.successor(action)
-            if action is not None and _is_exhausted(path.visits, action):
+            if action is not None and has_no_visits_left(path.visits, action):
                 is_exhausted, action = True, None
         path.action = action
         # The model of the next action determines the tokens of the texts.
@@ -284,7 +261,7 @@ class Evaluation:
             )
         return self._allowed[action.uid]
 
-    def _resume(self, path: _OpenPath, answers: Sequence[ModelAnswer] | None) -> None:
+    def _resume(self, path: OpenPath, answers: Sequence[ModelAnswer] | None) -> None:
         """Send answers to a path's action, or start it."""
         assert path.steps is not None
         try:
@@ -294,7 +271,7 @@ class Evaluation:
             path.requests = ()
             self._finish(path, end.value)
 
-    def _finish(self, path: _OpenPath, result: ActionResult) -> None:
+    def _finish(self, path: OpenPath, result: ActionResult) -> None:
         """Enter the result of a path's action, and enqueue the branches to follow."""
         builder = self._builder
         path.logprob += builder.set_tokens(result.texts, result.reason)
@@ -303,7 +280,7 @@ class Evaluation:
             builder.mark_complete(path.node)
             return
         assert isinstance(action, Choose | Complete)
-        visits = _count_visit(path.visits, action)
+        visits = count_visit(path.visits, action)
         followers = [
             self._automaton.successor(action, index) for index in range(len(result.branches))
         ]
@@ -313,7 +290,7 @@ class Evaluation:
             if branch.pruned_by is None
             and follower is not None
             and len(action.successors) > 1
-            and _is_exhausted(visits, follower)
+            and has_no_visits_left(visits, follower)
             else branch
             for branch, follower in zip(result.branches, followers, strict=True)
         ]
@@ -323,14 +300,14 @@ class Evaluation:
                 continue
             if follower is None:
                 builder.mark_complete(node)
-            elif _is_exhausted(visits, follower):
+            elif has_no_visits_left(visits, follower):
                 builder.prune([node], "max_visits")
             else:
                 self._enqueue(
-                    _OpenPath(
+                    OpenPath(
                         node=node,
                         action=follower,
-                        contexts=_contexts_after(path.contexts, action.model, branch),
+                        contexts=contexts_after(path.contexts, action.model, branch),
                         visits=visits,
                         logprob=builder.nodes[node].path_logprob,
                     )
@@ -356,24 +333,3 @@ def text_pieces(text: object) -> tuple[TextPiece, ...]:
     if isinstance(text, Prompt):
         return tuple(piece for piece in text.pieces if isinstance(piece, TextPiece))
     return (TextPiece(str(text)),)
-
-
-def _contexts_after(
-    contexts: Mapping[str | None, PathContext], model: str | None, branch: Branch
-) -> dict[str | None, PathContext]:
-    """Return the contexts after a branch: its tokens for its model, its text for the others."""
-    text = PendingText((TextPiece(branch.text),))
-    return {
-        name: branch.context if name == model else context.with_texts(text)
-        for name, context in contexts.items()
-    }
-
-
-def _count_visit(visits: Mapping[str, int], action: Action) -> Mapping[str, int]:
-    if action.max_visits is None:
-        return visits
-    return {**visits, action.uid: visits.get(action.uid, 0) + 1}
-
-
-def _is_exhausted(visits: Mapping[str, int], action: Action) -> bool:
-    return action.max_visits is not None and visits.get(action.uid, 0) >= action.max_visits
