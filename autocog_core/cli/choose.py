@@ -22,18 +22,9 @@ from autocog_core.cli.options import AsJson, PromptText
 from autocog_core.cli.output import show_json
 from autocog_core.cli.session import session
 from autocog_core.errors import InputError
-from autocog_core.types.choice import EOS, ChoiceScores
+from autocog_core.types.choice import EOS, ChoiceScores, Norm
 
 _MAX_SHOWN_CHARACTERS = 20
-
-
-class NormName(StrEnum):
-    """The scores that can rank choices."""
-
-    SUM = "sum"
-    MEAN = "mean"
-    PER_BYTE = "per_byte"
-    PMI = "pmi"
 
 
 class BoundaryName(StrEnum):
@@ -65,12 +56,12 @@ def choose(
         ),
     ] = "",
     norm: Annotated[
-        NormName,
+        Norm,
         typer.Option(
             help="Rank choices by log-probability: of the whole choice (sum), per token (mean), "
             "per byte (per_byte), or as the gain over --unconditional-prompt (pmi)."
         ),
-    ] = NormName.SUM,
+    ] = "sum",
     suffix: Annotated[
         str | None,
         typer.Option(
@@ -113,7 +104,7 @@ def choose(
         raise InputError(
             "cannot be combined with --suffix-eos", where="--suffix", hint="leave one out"
         )
-    if unconditional_prompt is not None and norm is not NormName.PMI:
+    if unconditional_prompt is not None and norm != "pmi":
         raise InputError("requires --norm pmi", where="--unconditional-prompt")
     if has_escaped_newline(separator + (suffix or "")):
         session.warn(
@@ -127,7 +118,7 @@ def choose(
     with model_options.open() as model:
         scores = model.choose(
             choices=full_choices,
-            norm=norm.value,
+            norm=norm,
             suffix=EOS if suffix_eos else suffix,
             boundary=boundary.value,
             unconditional_prompt=unconditional_prompt,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,6 @@ from typing import Any, NoReturn
 
 from autocog_core.errors import InputError
 
-SUFFIXES = (".jsonl", ".csv", ".parquet")
 _BOM = b"\xef\xbb\xbf"
 #: Characters in a cell of a .csv file. Some prompts exceed the default limit of 128 KiB.
 MAX_CELL_LENGTH = 2**30
@@ -52,7 +51,7 @@ def read_rows(path: Path, start: int = 0, limit: int | None = None) -> Iterator[
     :param limit: index after the last row; None for all rows.
     :raises InputError: if the file as a whole cannot be read.
     """
-    for index, entry in enumerate(islice(_read_entries(path), start, limit), start):
+    for index, entry in enumerate(islice(_format_of(path).read(path), start, limit), start):
         if isinstance(entry, InputError):
             yield Row(index, error=entry)
         else:
@@ -66,19 +65,7 @@ def count_rows(path: Path, limit: int | None = None) -> int:
     :param limit: where to stop counting; None to count all rows.
     :raises InputError: if the file as a whole cannot be read.
     """
-    if _suffix(path) == ".parquet":
-        count = int(_open_parquet(path).metadata.num_rows)
-        return count if limit is None else min(count, limit)
-    with _open(path) as stream:
-        if _suffix(path) == ".jsonl":
-            return _count(_nonblank_lines(stream), limit)
-        rows = _read_cells(stream)
-        _read_header(path, rows)
-        return _count(rows, limit)
-
-
-def _count(items: Iterable[object], limit: int | None) -> int:
-    return sum(1 for _ in islice(items, limit))
+    return _format_of(path).count(path, limit)
 
 
 def column_names(path: Path) -> tuple[str, ...] | None:
@@ -87,36 +74,36 @@ def column_names(path: Path) -> tuple[str, ...] | None:
     :param path: a .jsonl, .csv or .parquet file.
     :raises InputError: if the file is missing, of another kind, or has a bad header.
     """
-    match _suffix(path):
-        case ".csv":
-            with _open(path) as stream:
-                return tuple(_read_header(path, _read_cells(stream)))
-        case ".parquet":
-            return tuple(_open_parquet(path).schema_arrow.names)
-        case _:
-            _open(path).close()
-            return None
+    return _format_of(path).columns(path)
 
 
-def _suffix(path: Path) -> str:
+@dataclass(frozen=True, kw_only=True)
+class _Format:
+    """How to read the files of one suffix.
+
+    :ivar read: yields the entries of a file.
+    :ivar count: counts its rows, up to a limit.
+    :ivar columns: returns the names of its columns; None if each row has its own.
+    """
+
+    read: Callable[[Path], Iterator[Entry]]
+    count: Callable[[Path, int | None], int]
+    columns: Callable[[Path], tuple[str, ...] | None]
+
+
+def _format_of(path: Path) -> _Format:
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
+    if suffix not in _FORMATS:
         raise InputError(
             f'cannot read rows from "{suffix}" files' if suffix else "the file has no suffix",
             where=str(path),
-            hint="use one of " + ", ".join(SUFFIXES),
+            hint="use one of " + ", ".join(_FORMATS),
         )
-    return suffix
+    return _FORMATS[suffix]
 
 
-def _read_entries(path: Path) -> Iterator[Entry]:
-    match _suffix(path):
-        case ".jsonl":
-            return _read_jsonl(path)
-        case ".csv":
-            return _read_csv(path)
-        case _:
-            return _read_parquet(path)
+def _count(items: Iterable[object], limit: int | None) -> int:
+    return sum(1 for _ in islice(items, limit))
 
 
 def _open(path: Path) -> io.BufferedReader:
@@ -153,6 +140,15 @@ def _parse_json_row(line: bytes, where: str) -> Entry:
         return values
     message = f"is not a JSON object but {type(values).__name__}"
     return InputError(message, where=where, hint='write {"column": value, ...}')
+
+
+def _count_jsonl(path: Path, limit: int | None) -> int:
+    with _open(path) as stream:
+        return _count(_nonblank_lines(stream), limit)
+
+
+def _no_columns(path: Path) -> None:
+    _open(path).close()
 
 
 def _reject_constant(name: str) -> NoReturn:
@@ -208,6 +204,18 @@ def _read_csv(path: Path) -> Iterator[Entry]:
                 yield dict(zip(names, cells, strict=True))
 
 
+def _count_csv(path: Path, limit: int | None) -> int:
+    with _open(path) as stream:
+        rows = _read_cells(stream)
+        _read_header(path, rows)
+        return _count(rows, limit)
+
+
+def _csv_columns(path: Path) -> tuple[str, ...]:
+    with _open(path) as stream:
+        return tuple(_read_header(path, _read_cells(stream)))
+
+
 def _read_parquet(path: Path) -> Iterator[Entry]:
     file = _open_parquet(path)
     _reject_duplicates(path, file.schema_arrow.names)
@@ -240,6 +248,15 @@ def _read_parquet_row(path: Path, batch: Any, row: int) -> Entry:
     return values
 
 
+def _count_parquet(path: Path, limit: int | None) -> int:
+    count = int(_open_parquet(path).metadata.num_rows)
+    return count if limit is None else min(count, limit)
+
+
+def _parquet_columns(path: Path) -> tuple[str, ...]:
+    return tuple(_open_parquet(path).schema_arrow.names)
+
+
 def _open_parquet(path: Path) -> Any:
     _open(path).close()
     try:
@@ -263,3 +280,10 @@ def _reject_duplicates(path: Path, names: Sequence[str]) -> None:
     if duplicates:
         quoted = ", ".join(f'"{name}"' for name in duplicates)
         raise InputError(f"has several columns named {quoted}", where=str(path))
+
+
+_FORMATS = {
+    ".jsonl": _Format(read=_read_jsonl, count=_count_jsonl, columns=_no_columns),
+    ".csv": _Format(read=_read_csv, count=_count_csv, columns=_csv_columns),
+    ".parquet": _Format(read=_read_parquet, count=_count_parquet, columns=_parquet_columns),
+}

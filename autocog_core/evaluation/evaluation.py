@@ -220,9 +220,11 @@ class Evaluation:
                 path.steps = complete_by_text(client, action, context)
             case Complete():
                 path.steps = complete_by_tree(client, action, context, self._allowed_for(action))
-            case _:
+            case None:
                 finish = finish_by_text if by_text else finish_path
                 path.steps = finish(client, context)
+            case _:
+                raise TypeError(f"no evaluation of a {type(action).__name__}")
         self._resume(path, None)
 
     def _enter_texts(self, path: OpenPath, first: Text) -> None:

@@ -1,4 +1,10 @@
-"""Core's wrappers `trace`, `cache` and `record`, and the backend `replay`.
+"""The base class of wrappers. Core's wrappers `trace`, `cache` and `record` are loaded by name.
 
-They are loaded by entry point, like those of other distributions; see `docs/wrappers.md`.
+So is the backend `replay`, which answers from a recording. See `docs/wrappers.md`.
 """
+
+from __future__ import annotations
+
+from autocog_core.wrappers.wrapper import HookWrapper, Wrapper
+
+__all__ = ["HookWrapper", "Wrapper"]

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 import autocog_core as autocog
-from autocog_core.cli.choose import BoundaryName, NormName
-from autocog_core.types.choice import NORMS
+from autocog_core.cli.choose import BoundaryName
 from tests.cli.conftest import Run
 
 
@@ -75,7 +74,6 @@ def test_chat_gives_the_prompt_as_a_message(run: Run) -> None:
 
 
 def test_the_names_of_options_are_those_of_the_api() -> None:
-    assert tuple(norm.value for norm in NormName) == NORMS
     assert [boundary.value for boundary in BoundaryName] == ["heal", "strict"]
 
 

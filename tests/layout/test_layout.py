@@ -43,7 +43,7 @@ LAYERS = (
 FACES = {
     "autocog_core",
     *(f"autocog_core.{name}" for name in ("automaton", "cli", "dataset", "hooks", "scoring")),
-    *(f"autocog_core.{name}" for name in ("testing", "toolkit")),
+    *(f"autocog_core.{name}" for name in ("testing", "toolkit", "wrappers")),
     "autocog_core.evaluation.prepared_steps",
 }
 

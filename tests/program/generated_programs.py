@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from autocog_core import EOS, Automaton, Choose, Complete, Each, Input, Template, Text
 from autocog_core.automaton import Action, Regex, Strings, Tokens, Vocabulary
+from autocog_core.types.choice import NORMS
 from autocog_core.types.prompt import Prompt, TextPiece
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -91,7 +92,7 @@ def chooses(draw: Draw, uid: str) -> Action:
         choices.append(
             draw(st.sampled_from([Each("options"), Each("options|sort", "({{ item }})")]))
         )
-    norm = draw(st.sampled_from(["sum", "mean", "per_byte", "pmi"]))
+    norm = draw(st.sampled_from(NORMS))
     return Choose(
         uid=uid,
         choices=tuple(draw(st.permutations(choices))),

@@ -22,6 +22,7 @@ from autocog_core import (
 )
 from autocog_core.backends.random import RandomLM
 from autocog_core.types.backend_info import BackendInfo
+from autocog_core.types.choice import NORMS
 from tests.support import reference_scores as reference
 from tests.support.small_backends import Plain, random_model, table_model
 from tests.support.soak import count
@@ -116,7 +117,7 @@ def test_pmi_divides_by_the_same_tokens_after_other_text() -> None:
     assert model.choose("Q", ["a", "b"]).best.pmi is None
 
 
-@pytest.mark.parametrize("norm", ["sum", "mean", "per_byte", "pmi"])
+@pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("end", [None, EOS, "!"], ids=["open", "eos", "text"])
 def test_impossible_choices_share_equally_without_nan(norm: Any, end: Any) -> None:
     model = table_model({"Q": {"z": 1.0}, "U": {"z": 1.0}})
@@ -151,7 +152,7 @@ def test_a_prefix_choice_is_impossible_if_its_extension_is_certain() -> None:
     assert result.scores[0].logprob == pytest.approx(LN(0.5))
 
 
-@pytest.mark.parametrize("norm", ["sum", "mean", "per_byte", "pmi"])
+@pytest.mark.parametrize("norm", NORMS)
 def test_ties_go_to_the_lower_index(norm: Any) -> None:
     model = table_model({})
     result = model.choose("Q", ["d", "c", "b"], norm=norm)
@@ -233,7 +234,7 @@ def check_against_twin(
 @given(
     prompt=texts,
     choices=choice_texts,
-    norm=st.sampled_from(["sum", "mean", "per_byte", "pmi"]),
+    norm=st.sampled_from(NORMS),
     end=st.sampled_from([None, None, "\n", EOS]),
     unconditional=st.sampled_from(["", "Answer:"]),
 )

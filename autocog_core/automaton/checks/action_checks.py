@@ -119,6 +119,8 @@ def _check_fields(action: Action) -> Iterator[str]:
         case Complete():
             yield from _check_completion(action)
             yield from _check_pruning(action)
+        case _:
+            yield f"is a {type(action).__name__}: give a Text, a Choose or a Complete"
 
 
 def _source_of(text: object) -> object:

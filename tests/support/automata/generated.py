@@ -14,6 +14,7 @@ from autocog_core import EOS, Automaton, Choose, Complete, Model, Text
 from autocog_core.automaton import Action, Regex, Strings, Tokens, Vocabulary
 from autocog_core.backends.random import RandomLM
 from autocog_core.backends.table import TableLM
+from autocog_core.types.choice import NORMS
 from autocog_core.types.prompt import Prompt, TextPiece
 from tests.support.automata.small_model import SmallModel
 
@@ -219,7 +220,7 @@ def choices(draw: Draw, world: World, number: int) -> Choose:
     found = draw(st.lists(joined(world, 3), min_size=1, max_size=4, unique=True))
     if draw(st.booleans()):
         found = list(dict.fromkeys([*found, found[0] + draw(st.sampled_from(world.parts))]))
-    norm = draw(st.sampled_from(["sum", "sum", "mean", "per_byte", "pmi"]))
+    norm = draw(st.sampled_from(("sum", *NORMS)))
     return Choose(
         uid=f"n{number}",
         choices=tuple(found),

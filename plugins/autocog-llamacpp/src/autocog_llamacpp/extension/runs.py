@@ -49,6 +49,8 @@ def unsupported_feature(automaton: AutomatonGraph) -> str:
     for action in automaton.actions:
         if isinstance(action, Complete) and action.samples:
             return f'action "{action.uid}" draws samples'
+        if not isinstance(action, Text | Choose | Complete):
+            return f'action "{action.uid}" is a {type(action).__name__}'
     return ""
 
 
