@@ -456,3 +456,11 @@ def test_an_automaton_with_errors_has_no_estimate() -> None:
 def test_estimates_count_each_action(action: Action, tokens: int) -> None:
     model = random_model(bos=True)
     assert estimate_cost(Automaton([action]), model.client).tokens == 1 + tokens
+
+
+def test_an_action_of_an_unknown_kind_is_an_error() -> None:
+    class Lookup(Action):
+        pass
+
+    (error,) = Automaton([Lookup(uid="a")]).errors()
+    assert error.message == "is a Lookup: give a Text, a Choose or a Complete"
