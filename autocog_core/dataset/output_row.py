@@ -13,6 +13,7 @@ from autocog_core.errors import AutocogError
 from autocog_core.numerics import to_json_number
 from autocog_core.types.thought_tree import ThoughtNode, ThoughtPath, ThoughtTree
 
+#: Plain data for one line of the output.
 OutputRow = dict[str, Any]
 
 

@@ -9,11 +9,10 @@ from typing import Any, Literal
 from autocog_core.numerics import to_json_number
 from autocog_core.types.prompt import Prompt
 
+#: The score that ranks choices and makes `prob`.
 Norm = Literal["sum", "mean", "per_byte", "pmi"]
-
-
+#: What happened to the end of the prompt.
 Boundary = Literal["clean", "healed", "token_ids"]
-
 
 NORMS: tuple[Norm, ...] = ("sum", "mean", "per_byte", "pmi")
 #: The field of a `ChoiceScore` that a norm ranks by.

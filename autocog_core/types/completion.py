@@ -9,6 +9,7 @@ from typing import Any, Literal
 from autocog_core.numerics import to_json_number
 from autocog_core.types.prompt import Prompt
 
+#: Why a completion ended: at a stop string, at the end of sequence, or at the token limit.
 FinishReason = Literal["stop", "eos", "length"]
 
 

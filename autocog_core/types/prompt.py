@@ -9,6 +9,7 @@ import numpy as np
 
 from autocog_core.errors import InputError
 
+#: A chat message, such as `{"role": "user", "content": "Hello"}`.
 Message = Mapping[str, str]
 
 
@@ -80,6 +81,7 @@ def join_text(pieces: Iterable[TextPiece | TokenPiece]) -> str:
     return "".join(piece.text for piece in pieces if isinstance(piece, TextPiece))
 
 
+#: What `Prompt.of` converts: text, token ids, pieces, or a prompt.
 PromptLike = (
     str | Prompt | TextPiece | TokenPiece | Sequence[int] | Sequence[TextPiece | TokenPiece]
 )

@@ -33,7 +33,7 @@ class TraceOptions(WrapperOptions):
     """Options of `trace`."""
 
     path: FilePath | None = Field(
-        default=None, description=f"the file; without it and without spans, {FILE_NAME}"
+        default=None, description="the file; without it and without spans, trace.jsonl"
     )
     spans: bool = Field(default=False, description="whether to create OpenTelemetry spans")
 
