@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from griffe import Attribute, Docstring, Extension, ExprCall, ExprKeyword, Visitor
+from griffe import Attribute, Docstring, ExprCall, ExprKeyword, Extension, Visitor
 
 COMMENT = "#:"
 
