@@ -1,7 +1,9 @@
 """Run an automaton on the rows of a file, and write one output row for each.
 
-with autocog.load("smol") as model:
-    summary = run_file(Run(automaton, model), Path("rows.jsonl"), Path("out.jsonl"))
+In short:
+
+    with autocog.load("smol") as model:
+        summary = run_file(Run(automaton, model), Path("rows.jsonl"), Path("out.jsonl"))
 """
 
 from __future__ import annotations
