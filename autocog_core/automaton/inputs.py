@@ -116,7 +116,7 @@ def _to_list(value: Any) -> list[Any]:
 
 
 def _to_plain_data(value: Any) -> Any:
-    """Copy a value as plain data: templates must not reach objects with behaviour."""
+    """Copy a value as plain data: templates must not reach objects with behavior."""
     return json.loads(json.dumps(value))
 
 

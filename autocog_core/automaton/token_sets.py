@@ -60,42 +60,61 @@ class Vocabulary:
 
 @dataclass(frozen=True, eq=False)
 class Tokens(Vocabulary):
-    """The tokens that spell these strings as continuations of other text."""
+    """The tokens that spell some strings as continuations of other text.
+
+    :ivar strings: the strings.
+    """
 
     strings: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Strings(Vocabulary):
-    """The tokens whose surface is one of these strings."""
+    """The tokens whose surface is one of some strings.
+
+    :ivar strings: the strings.
+    """
 
     strings: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Regex(Vocabulary):
-    """The tokens whose whole surface matches a pattern."""
+    """The tokens whose whole surface matches a pattern.
+
+    :ivar pattern: a regular expression.
+    """
 
     pattern: str
 
 
 @dataclass(frozen=True, eq=False)
 class Union(Vocabulary):
-    """The tokens that are in any of the sets."""
+    """The tokens that are in any of several sets.
+
+    :ivar operands: the sets.
+    """
 
     operands: tuple[Vocabulary, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Intersect(Vocabulary):
-    """The tokens that are in all of the sets."""
+    """The tokens that are in all of several sets.
+
+    :ivar operands: the sets.
+    """
 
     operands: tuple[Vocabulary, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Difference(Vocabulary):
-    """The tokens that are in the first set but not in the second."""
+    """The tokens that are in the first set but not in the second.
+
+    :ivar first: the first set.
+    :ivar second: the second set.
+    """
 
     first: Vocabulary
     second: Vocabulary
@@ -103,6 +122,9 @@ class Difference(Vocabulary):
 
 @dataclass(frozen=True, eq=False)
 class Complement(Vocabulary):
-    """All other tokens with a surface, without special tokens."""
+    """All tokens outside a set that have a surface, without special tokens.
+
+    :ivar operand: the set.
+    """
 
     operand: Vocabulary

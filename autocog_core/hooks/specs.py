@@ -38,6 +38,7 @@ PROJECT_NAME: Final = "autocog"
 CONTRACT_VERSION: Final = 1
 
 hookspec: Final = pluggy.HookspecMarker(PROJECT_NAME)
+#: Marks a function as an implementation of the hook of that name.
 hookimpl: Final = pluggy.HookimplMarker(PROJECT_NAME)
 
 

@@ -39,13 +39,13 @@ class BackendInfo:
     :ivar bos: id of the BOS token; None if there is none.
     :ivar adds_bos: whether every sequence begins with BOS.
     :ivar eos: ids that end a sequence.
-    :ivar special_tokens: tokens that `tokenize` recognises with `parse_special=True`.
+    :ivar special_tokens: tokens that `tokenize` recognizes with `parse_special=True`.
     :ivar splits_at_word_boundaries: whether no token crosses a word boundary
         (`autocog_core.toolkit.word_boundaries`). Core then tokenizes less text with each choice.
     :ivar unicode_normalization: Unicode form that the tokenizer converts text to, if any.
     :ivar tolerance: maximum difference, in nats, between two computations of one token's
         log-probability.
-    :ivar max_concurrency: maximum number of simultaneous calls; at 1, core serialises them.
+    :ivar max_concurrency: maximum number of simultaneous calls; at 1, core serializes them.
     :ivar retries_itself: whether the engine retries failed calls, so that core does not.
     :ivar capabilities: hooks that work with this engine or server; None if all work that the
         backend implements.
