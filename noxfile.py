@@ -97,7 +97,13 @@ TYPE_TOOLS = [
     "types-PyYAML",
     "types-regex",
 ]
-DOCS_TOOLS = ["mkdocs-material>=9.7", "mkdocstrings[python]>=1", RUFF]
+DOCS_TOOLS = [
+    "mkdocs-material>=9.7",
+    "mkdocstrings[python]>=1",
+    "griffe-pydantic>=1.3",
+    "griffe-sphinx>=0.3",
+    RUFF,
+]
 #: Enough for the tests of the extension.
 SANITIZE_TOOLS = ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100"]
 BENCH_TOOLS = ["lm-eval>=0.4.9", "datasets>=3", "guidance>=0.3"]
@@ -254,7 +260,7 @@ def lowest(projects: list[str]) -> list[str]:
 
 @nox.session
 def sanitize(session: nox.Session) -> None:
-    """Run the tests of the extension in C++ with address and undefined-behaviour sanitizers."""
+    """Run the tests of the extension in C++ with address and undefined-behavior sanitizers."""
     constrain(session)
     install(session, [LLAMACPP], *SANITIZE_TOOLS)
     flags = {"SKBUILD_CMAKE_ARGS": "-DSANITIZE=address,undefined", "AUTOCOG_NATIVE": "1"}

@@ -77,7 +77,7 @@ def show(
 
 
 def _plain(table: Table) -> str:
-    """Return a table without colours, as wide as a page."""
+    """Return a table without colors, as wide as a page."""
     console = Console(width=120, color_system=None, markup=False, emoji=False, highlight=False)
     with console.capture() as captured:
         console.print(table)

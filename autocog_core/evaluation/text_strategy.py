@@ -211,7 +211,7 @@ def _hypothesis(
 
 
 def _score(action: Complete, completion: Completion) -> float:
-    """Return the length-normalised score of a sample, as for a beam."""
+    """Return the length-normalized score of a sample, as for a beam."""
     length = max(1, len(completion.tokens))
     score = (completion.logprob or 0.0) / length**action.length_penalty
     return score if math.isfinite(score) else -math.inf

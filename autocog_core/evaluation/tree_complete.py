@@ -146,7 +146,7 @@ def _candidates(
 
 
 def _score(action: Complete, text: Hypothesis) -> float:
-    """Return the length-normalised score that ranks hypotheses."""
+    """Return the length-normalized score that ranks hypotheses."""
     return float(text.logprob / len(text.tokens) ** action.length_penalty)
 
 

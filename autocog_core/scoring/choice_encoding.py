@@ -64,7 +64,7 @@ def encode_choices(
     shared = min(shared, min(len(ids) for ids in joint_ids) - 1)
     if shared < 0:
         raise InputError(
-            "a choice has no token left after the tokenizer's normalisation", where="choices"
+            "a choice has no token left after the tokenizer's normalization", where="choices"
         )
     shared_ids = (*prompt.fixed_ids, *before_split, *text_ids[:shared])
     if not shared_ids and prompt.open_text:
@@ -126,7 +126,7 @@ def _check_distinct(choice_ids: Sequence[tuple[int, ...]], choices: Sequence[str
             raise InputError(
                 f"{choices[first]!r} and {choices[index]!r} have the same tokens in this model",
                 where=f"choices {first} and {index}",
-                hint="its tokenizer normalises text; remove one of them",
+                hint="its tokenizer normalizes text; remove one of them",
             )
 
 

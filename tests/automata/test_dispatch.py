@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from typing import Any
@@ -52,6 +53,10 @@ ROWS: list[Mapping[str, Any]] = [{"q": f"row {number}"} for number in range(24)]
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
     yield
+    # A Ctrl-C while a pool starts a thread keeps the pool from waiting for it: it ends by itself.
+    deadline = time.monotonic() + 10
+    while threads_at_work() and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert threads_at_work() == []
 
 
