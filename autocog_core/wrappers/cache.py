@@ -106,7 +106,7 @@ class Cache(Wrapper):
                 return None
             scores_by_key |= evaluated
         # Callers may change their answers, so a repeated query has a copy. It has the original
-        # cost, so that a run writes the same bytes whichever rows share a call.
+        # cost, so that the bytes of a run do not depend on which rows share a call.
         returned: set[bytes] = set()
         answers = []
         for key in keys:
