@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,13 @@ def test_the_map_names_every_folder() -> None:
         modules = modules_of(folder, package)
         folders = {path.parent.name for path in modules.values()} - {package}
         assert folders <= named, f"the map of {package} lacks {folders - named}"
+
+
+def test_no_exported_name_is_hidden_by_a_module() -> None:
+    """Importing a module sets its name in the package, and hides another object of this name."""
+    for init in (ROOT / "autocog_core").rglob("__init__.py"):
+        package = ".".join(init.parent.relative_to(ROOT).parts)
+        for name in getattr(import_module(package), "__all__", ()):
+            if (init.parent / f"{name}.py").exists():
+                value = getattr(import_module(package), name)
+                assert getattr(value, "__module__", "") == f"{package}.{name}", (package, name)
