@@ -82,7 +82,8 @@ def examine_model(
         MODEL_PROBE,
         [str(config.path), name, "load" if load else "check"],
         timeout=timeout,
-        fix=f"to see all its output, run: autocog tokenize --model {shlex.quote(name)} text",
+        fix="to see all its output, run: "
+        f"autocog tokenize --config {shlex.quote(str(config.path))} --model {shlex.quote(name)} text",
         register=register,
     )
     problem = result.problem

@@ -52,7 +52,7 @@ def prepare_evaluation(
         )
     if top is not None and (order != "best_first" or top < 1):
         raise InputError(
-            f"{top} is no number of paths", where="top", hint='1 or more, with "best_first"'
+            f'expected a whole number >= 1 with order "best_first", got {top}', where="top"
         )
     check_models(automaton, clients)
     bound = automaton.bind(inputs)

@@ -52,7 +52,7 @@ def run_many(
     :raises AutocogError: for an error that every row would have, such as a closed model.
     """
     if concurrency < 1:
-        raise InputError(f"{concurrency} is no number of rows", where="concurrency")
+        raise InputError(f"expected a whole number >= 1, got {concurrency}", where="concurrency")
     check_models(automaton, clients)
     prepare = partial(
         prepare_evaluation, clients=clients, digest=digest, budget=budget, strategy=strategy

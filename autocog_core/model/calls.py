@@ -153,6 +153,9 @@ class TextCalls(ABC):
             "on_text": on_text,
         }
         given = {name: value for name, value in arguments.items() if value is not None}
+        if twice := given.keys() & merge_arguments(engine_options).keys():
+            name = min(twice)
+            raise InputError("is given twice, also under another name", where=name)
         return context.client.complete(
             make_completion_request(
                 context.prompt(prompt, messages),
@@ -178,8 +181,10 @@ class TextCalls(ABC):
 
         Closing the iterator ends the completion. The arguments are those of `complete`.
 
-        :raises InputError: as `complete` does, when the iteration begins.
+        :raises InputError: for `on_text`; and as `complete` does, when the iteration begins.
         """
+        if "on_text" in engine_options:
+            raise InputError("is not an argument of stream: iterate over it", where="on_text")
         return stream_text(
             lambda on_text: self.complete(
                 prompt,

@@ -21,6 +21,7 @@ _MODULE_FOLDER = "MODULE"
 def write_package(name: PluginName, folder: Path) -> list[Path]:
     """Write the package of a new backend.
 
+    :param name: the backend's name.
     :param folder: a new or empty folder.
     :returns: the files, relative to `folder`.
     :raises InputError: if `folder` contains files, or cannot be written.

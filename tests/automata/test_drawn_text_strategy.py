@@ -148,8 +148,8 @@ def test_best_paths_equal_those_of_the_token_tree_strategy() -> None:
 
 @pytest.mark.soak
 def test_many_best_paths_equal_those_of_the_token_tree_strategy() -> None:
-    """The rest: a choice that is, as text, one token with what was decided before it, and so is
-    scored with that spelled anew; its nodes say so (test_asking.py has one).
+    """The others: as text, a choice forms one token with the text decided before it. Its score is
+    then that of other tokens, and its nodes say so (tests/unit/test_text_strategy.py has a case).
     """
     seen: Counter[str] = Counter()
     for number in range(6):

@@ -281,6 +281,8 @@ def test_keys_in_options_are_in_no_message_and_in_no_output_of_a_crash(
     if mode == "crash":
         crash = "the process was killed by SIGSEGV while loading the model"
         assert message == f"{crash}: fatal: *** *** is not right"
+        fix = problem_of(report)[1]
+        assert fix.startswith("to see all its output, run: autocog tokenize --config ")
 
 
 class Hides(BackendOptions):

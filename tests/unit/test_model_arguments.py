@@ -156,3 +156,15 @@ def test_a_short_value_from_the_environment_does_not_garble_messages(
     with pytest.raises(ConfigError) as caught:
         load("r", config=config)
     assert "sesame" not in str(caught.value)
+
+
+def test_an_argument_and_its_other_name_do_not_go_together() -> None:
+    model = Model(RandomLM())
+    with pytest.raises(InputError, match="max_tokens: is given twice, also under another name"):
+        model.complete("x", max_tokens=3, max_new_tokens=4)
+    assert len(model.complete("x", max_new_tokens=4).tokens) == 4
+
+
+def test_a_stream_takes_no_callback() -> None:
+    with pytest.raises(InputError, match="on_text: is not an argument of stream"):
+        Model(RandomLM()).stream("x", on_text=print)

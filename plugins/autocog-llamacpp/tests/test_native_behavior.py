@@ -340,7 +340,7 @@ def small(drawn: random.Random) -> Automaton:
 LOAD = """
 import sys
 from tests.support.llamacpp.programs import LONG
-from autocog_core.fta import Budget
+from autocog_core import Budget
 from autocog_llamacpp import LLaMa
 
 options = {"n_ctx": 512, "exact": True, "n_threads": 1, "use_extension": True}

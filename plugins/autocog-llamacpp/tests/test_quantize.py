@@ -233,9 +233,9 @@ def test_the_source_is_refused_as_target(files: Files, how: str) -> None:
 def test_an_invalid_target_is_an_error_before_any_work(files: Files) -> None:
     with pytest.raises(InputError, match="no such folder"):
         quantize(files.source, files.folder / "nowhere" / "x.gguf", "Q8_0")
-    with pytest.raises(InputError, match="is no file"):
+    with pytest.raises(InputError, match="is not a file"):
         quantize(files.source, files.folder, "Q8_0", force=True)
-    with pytest.raises(InputError, match="is no file"):
+    with pytest.raises(InputError, match="is not a file"):
         quantize(files.source, os.devnull, "Q8_0", force=True)
     with pytest.raises(InputError):
         quantize(files.source, files.folder / ("x" * 300), "Q8_0")

@@ -195,7 +195,7 @@ def gguf_path(file: str | Path) -> Path:
         if path.is_file():
             return path
         files = sorted(entry.name for entry in path.glob("*.gguf")) if path.is_dir() else None
-        problem = "is no file" if path.exists() else "there is no such file"
+        problem = "is not a file" if path.exists() else "there is no such file"
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from error
     if files is None:

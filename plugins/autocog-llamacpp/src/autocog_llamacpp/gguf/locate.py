@@ -21,7 +21,7 @@ def find_file(model_path: str) -> Path:
     path = Path(model_path)
     if not path.is_file():
         raise ConfigError(
-            f"{model_path} is no file",
+            f"{model_path} is not a file",
             where="model_path",
             hint="give a .gguf file, package:PKG/FILE or hf:REPO/FILE",
         )

@@ -128,7 +128,7 @@ def _check_target(source: Path, target: Path, force: bool) -> None:
         if target.samefile(source):
             raise InputError("is the source itself", where=str(target))
         if not target.is_file():
-            raise InputError("is no file", where=str(target), hint="name the file to write")
+            raise InputError("is not a file", where=str(target), hint="name the file to write")
         _check_not_existing(target, force)
     if not os.access(target.parent, os.W_OK):
         raise InputError("the folder is not writable", where=str(target.parent))
