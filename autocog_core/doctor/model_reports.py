@@ -83,7 +83,9 @@ def examine_model(
         [str(config.path), name, "load" if load else "check"],
         timeout=timeout,
         fix="to see all its output, run: "
-        f"autocog tokenize --config {shlex.quote(str(config.path))} --model {shlex.quote(name)} text",
+        + shlex.join(
+            ["autocog", "tokenize", "--config", str(config.path), "--model", name, "text"]
+        ),
         register=register,
     )
     problem = result.problem
