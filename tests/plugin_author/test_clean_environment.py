@@ -116,6 +116,8 @@ def test_the_plugins_tests_pass(environment: Environment, tmp_path: Path) -> Non
     # Without its source, so that the tests use the wheel.
     shutil.copytree(NGRAM / "tests", tmp_path / "tests")
     shutil.copy(NGRAM / "cities.txt", tmp_path)
+    # Otherwise pytest reads the configuration of a checkout above this folder.
+    (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     _check_tests_pass(environment, tmp_path)
 
 
