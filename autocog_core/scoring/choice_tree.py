@@ -33,16 +33,6 @@ from autocog_core.types.token_tree import TokenTree, TreeQuery, TreeScores
 
 Float64Array = NDArray[np.float64]
 
-#: The numeric fields of a `ChoiceScore`.
-SCORE_FIELDS = (
-    "logprob",
-    "exclusive_logprob",
-    "mean_logprob",
-    "logprob_per_byte",
-    "pmi",
-    "prob",
-)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenChoiceTree:
@@ -159,20 +149,35 @@ class TokenChoiceTree:
         # With suffix=EOS, the last entry is the sum over all its ids; the first of them names it.
         suffix = self.eos[:1]
         logprobs = tuple(per_token.tolist())
-        bounds = offsets.tolist()
         missing: list[Any] = [None] * len(choices)
-        values = {
-            name: columns[name].tolist() if name in columns else missing for name in SCORE_FIELDS
-        }
+
+        def column(name: str) -> list[Any]:
+            return columns[name].tolist() if name in columns else missing
+
+        # Every keyword by itself: building a dict for each of thousands of choices takes longer.
         return tuple(
             ChoiceScore(
                 choice=choice,
                 tokens=tokens + suffix,
                 token_logprobs=logprobs[start:end],
-                **dict(zip(SCORE_FIELDS, numbers, strict=True)),
+                logprob=logprob,
+                exclusive_logprob=exclusive,
+                mean_logprob=mean,
+                logprob_per_byte=per_byte,
+                pmi=pmi,
+                prob=prob,
             )
-            for choice, tokens, (start, end), *numbers in zip(
-                choices, self.encoded.choice_ids, pairwise(bounds), *values.values(), strict=True
+            for choice, tokens, (start, end), logprob, exclusive, mean, per_byte, pmi, prob in zip(
+                choices,
+                self.encoded.choice_ids,
+                pairwise(offsets.tolist()),
+                column("logprob"),
+                column("exclusive_logprob"),
+                column("mean_logprob"),
+                column("logprob_per_byte"),
+                column("pmi"),
+                column("prob"),
+                strict=True,
             )
         )
 
