@@ -35,12 +35,13 @@ class CallContext:
 
     :ivar client: the typed hook calls.
     :ivar completion: default arguments of `complete`.
-    :ivar core_chooses: whether only core implements `choose`, so that it can batch the requests.
+    :ivar core_chooses: returns whether only core implements `choose`, so that it can batch the
+        requests. A function, because most calls do not need it.
     """
 
     client: BackendClient
     completion: Mapping[str, Any]
-    core_chooses: bool
+    core_chooses: Callable[[], bool]
 
     def prompt(self, prompt: PromptLike | None, messages: Sequence[Message] | None) -> Prompt:
         """Return the prompt, or the chat template around `messages`.
@@ -304,6 +305,6 @@ class ChoiceCalls(GreedyCalls):
                 prompts, choices_per_prompt(prompts, choices), strict=True
             )
         ]
-        if context.core_chooses:
+        if context.core_chooses():
             return choice_tree.choose_many(context.client, requests)
         return [context.client.choose(request) for request in requests]

@@ -212,7 +212,7 @@ class Model(ChoiceCalls):
 
     def _call_context(self) -> CallContext:
         return CallContext(
-            client=self._client, completion=self._completion, core_chooses=self._core_chooses()
+            client=self._client, completion=self._completion, core_chooses=self._core_chooses
         )
 
     def _core_chooses(self) -> bool:
