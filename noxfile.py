@@ -208,6 +208,20 @@ def soak(session: nox.Session) -> None:
     session.run("pytest", *arguments, env={"AUTOCOG_SOAK": "1", **ONE_THREAD})
 
 
+@nox.session
+def reliability(session: nox.Session) -> None:
+    """Run the tests that count what they try at full length, and write docs/reliability.md."""
+    constrain(session)
+    install_for_tests(session)
+    folder = Path(session.create_tmp()) / "trials"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    arguments = session.posargs or ["-q", "-m", "tried", *SLOW_SIDE_BY_SIDE]
+    environment = {"AUTOCOG_SOAK": "1", "AUTOCOG_TRIALS": str(folder.resolve()), **ONE_THREAD}
+    session.run("pytest", *arguments, env=environment)
+    session.run("python", "-m", "tests.support.trials", str(folder))
+
+
 @nox.session(reuse_venv=False)
 def newest(session: nox.Session) -> None:
     """Run the fast tests with the newest releases of everything but torch (-- for pytest)."""
