@@ -141,6 +141,10 @@ class PluginConflictError(PluginError):
     """Two distributions have a plugin of the same name."""
 
 
+class FailedRowsError(AutocogError):
+    """Too many rows of a run have errors: all of them, or as many as the run allows."""
+
+
 class EngineError(AutocogError):
     """The engine failed during a call."""
 

@@ -15,13 +15,13 @@ from autocog_core.cli.loading import ModelOptions
 from autocog_core.cli.options import AsJson, ProgramFile, ProgramValues
 from autocog_core.cli.output import show_json, write_json_line
 from autocog_core.cli.run_inputs import ProgramModels, input_values
-from autocog_core.cli.run_output import show_result, show_summary, show_usage
+from autocog_core.cli.run_output import check_success, show_result, show_summary, show_usage
 from autocog_core.cli.run_progress import RunProgress
-from autocog_core.errors import UsageError
+from autocog_core.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from autocog_core import Automaton, Budget
-    from autocog_core.dataset import Run
+    from autocog_core.dataset import Run, Summary
     from autocog_core.evaluation.evaluation import Strategy
 
 
@@ -86,6 +86,12 @@ def run(
             "(default: the model with the same name). Repeatable.",
         ),
     ] = None,
+    max_errors: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="End the run after this many rows with errors (default: no limit)."
+        ),
+    ] = None,
     budget_tokens: Annotated[
         int | None,
         typer.Option(
@@ -108,7 +114,9 @@ def run(
 ) -> None:
     """Run a program on one input, or on every row of a file.
 
-    If you interrupt a run with --input and --output, the same command resumes it.
+    If you interrupt a run with --input and --output, the same command resumes it. Exit codes:
+    0 if a row succeeded, 1 if all rows or --max-errors rows have errors or the engine failed,
+    2 for wrong arguments or files, 130 if interrupted.
     """
     from autocog_core import Automaton, Budget
 
@@ -118,6 +126,7 @@ def run(
         "--limit": limit,
         "--concurrency": concurrency > 1,
         "--gold": gold,
+        "--max-errors": max_errors,
         "--overwrite": overwrite,
     }
     if source is None:
@@ -137,6 +146,8 @@ def run(
 
     gold_column = None if gold is None else Gold.parse(gold, automaton)
     check_columns(source, automaton, gold_column)
+    if output is not None:
+        _reject_own_files(output, {"program": program, "config file": model_options.config})
     with program_models.open() as (main, others):
         job = Run(
             automaton,
@@ -149,15 +160,30 @@ def run(
             strategy=strategy_name,
         )
         if output is None:
-            _run_to_stdout(job, source, limit)
+            summary = _run_to_stdout(job, source, limit, max_errors)
         else:
-            _run_to_file(job, source, output, limit, overwrite, as_json)
+            summary = _run_to_file(job, source, output, limit, max_errors, overwrite)
+            if as_json:
+                show_json(summary.to_dict())
+    check_success(summary)
 
 
 def _reject(options: Mapping[str, object], reason: str) -> None:
     for name, value in options.items():
         if value:
             raise UsageError(reason, where=name)
+
+
+def _reject_own_files(output: Path, files: Mapping[str, Path | None]) -> None:
+    """Reject an output that --overwrite would destroy although the run needs it."""
+    for name, path in files.items():
+        try:
+            is_same = path is not None and output.samefile(path)
+        except OSError:
+            # One of them does not exist. What else is wrong with the output is reported later.
+            continue
+        if is_same:
+            raise InputError(f"is the {name}", where=str(output), hint="name another output file")
 
 
 def _run_once(
@@ -184,32 +210,49 @@ def _run_once(
     show_usage(usage)
 
 
-def _run_to_stdout(job: Run, source: Path, limit: int | None) -> None:
-    from autocog_core.dataset import Progress, SummaryBuilder, count_rows, read_rows
+def _run_to_stdout(job: Run, source: Path, limit: int | None, max_errors: int | None) -> Summary:
+    from autocog_core.dataset import InputFile, Progress, SummaryBuilder, check_errors
 
     # On a terminal, the lines themselves show the progress.
     with RunProgress(has_bar=not sys.stdout.isatty(), is_resumable=False) as progress:
         builder = SummaryBuilder(job.gold.field if job.gold is not None else None)
-        total = count_rows(source, limit)
+        file = InputFile(source)
+        total = file.count_rows(limit)
         meter = job.start_usage_meter()
-        for result in job.run_rows(read_rows(source, limit=limit)):
+        for result in job.run_rows(file.read_rows(limit=limit)):
             row = result.output_row
             write_json_line(row)
             builder.add(row)
             progress.update(Progress(done=row["row"] + 1, total=total, errors=builder.errors))
+            if row["error"] is not None:
+                check_errors(builder.errors, max_errors, row)
         usage = meter.read()
-    show_summary(replace(builder.summary(), usage=usage), progress)
+        summary = replace(builder.summary(), usage=usage)
+        file.check_count(summary.rows, total)
+        file.check_content()
+    show_summary(summary, progress)
+    return summary
 
 
 def _run_to_file(
-    job: Run, source: Path, output: Path, limit: int | None, overwrite: bool, as_json: bool
-) -> None:
+    job: Run,
+    source: Path,
+    output: Path,
+    limit: int | None,
+    max_errors: int | None,
+    overwrite: bool,
+) -> Summary:
     from autocog_core.dataset import run_file
 
     with RunProgress() as progress:
         summary = run_file(
-            job, source, output, limit=limit, overwrite=overwrite, on_progress=progress.update
+            job,
+            source,
+            output,
+            limit=limit,
+            overwrite=overwrite,
+            max_errors=max_errors,
+            on_progress=progress.update,
         )
     show_summary(summary, progress)
-    if as_json:
-        show_json(summary.to_dict())
+    return summary

@@ -21,7 +21,7 @@ from autocog_core.cli.output import (
 )
 from autocog_core.cli.run_progress import RunProgress, format_rate
 from autocog_core.cli.session import session
-from autocog_core.errors import InputError
+from autocog_core.errors import FailedRowsError, InputError, shorten
 
 if TYPE_CHECKING:
     from autocog_core import Automaton
@@ -73,8 +73,27 @@ def _numbers(row: OutputRow) -> str:
 
 
 def show_summary(summary: Summary, progress: RunProgress) -> None:
-    """Print the totals of all rows on stderr."""
+    """Print the totals of all rows on stderr, and warn if they cannot be what was meant."""
     session.show_facts(_summary_facts(summary, progress))
+    if not summary.rows:
+        session.warn("the input has no rows")
+    accuracy = summary.accuracy
+    if accuracy is not None and accuracy.impossible and accuracy.impossible == accuracy.answered:
+        session.warn(
+            f"no right answer is among the choices of its row: {_impossible_example(accuracy)}; "
+            "check --gold, and how both are written"
+        )
+
+
+def check_success(summary: Summary) -> None:
+    """Check that a row succeeded.
+
+    :raises FailedRowsError: if there are rows, and all have errors.
+    """
+    if summary.rows and summary.errors == summary.rows:
+        raise FailedRowsError(
+            f"no row succeeded, {summary.errors:,} have errors{_first_error(summary.first_error)}"
+        )
 
 
 def show_usage(usage: Mapping[str, Usage]) -> None:
@@ -114,9 +133,15 @@ def _accuracy_facts(accuracy: Accuracy) -> Iterator[tuple[str, str]]:
     low, high = accuracy.interval
     yield (
         "accuracy",
-        f"{accuracy.accuracy:.4f} of {accuracy.field}: {accuracy.right:,} of "
+        f"{accuracy.accuracy:.4f} of {accuracy.field}: {accuracy.right:,} right of "
         f"{accuracy.answered:,} answered; 95% interval {low:.4f} to {high:.4f} (Wilson)",
     )
+    if accuracy.impossible:
+        yield (
+            "no choice",
+            f"{accuracy.impossible:,} right answers are none of the choices of their row: "
+            + _impossible_example(accuracy),
+        )
     if accuracy.calibration_error is not None and accuracy.brier is not None:
         yield (
             "calibration",
@@ -125,12 +150,20 @@ def _accuracy_facts(accuracy: Accuracy) -> Iterator[tuple[str, str]]:
         )
 
 
+def _impossible_example(accuracy: Accuracy) -> str:
+    """Return a right answer that is no choice, and a choice of the same row."""
+    from autocog_core.dataset.output_row import last_value
+
+    row = accuracy.impossible_row
+    assert row is not None
+    right, choice = row["gold"], last_value(row["fields"][accuracy.field])
+    return f"in row {row['row']}, {shorten(right)!r} is right, and a choice is {shorten(choice)!r}"
+
+
 def _first_error(row: Any) -> str:
-    if row is None:
-        return ""
-    error = row["error"]
-    parts = [part for part in (error["where"], error["message"]) if part]
-    return f"; the first: row {row['row']}: {': '.join(parts)}"
+    from autocog_core.dataset import describe_error
+
+    return "" if row is None else f"; the first: {describe_error(row)}"
 
 
 def _format_duration(seconds: float) -> str:

@@ -1,15 +1,24 @@
-"""Right answers: the column that holds them, and the field that they are compared with."""
+"""Right answers: the column that holds them, the field that they are compared with, and how."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from autocog_core.automaton.actions import Choose
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import InputError, did_you_mean
+from autocog_core.types.thought_tree import ThoughtPath
+
+# Without leading zeros: "007" is a code. Longer exponents are beyond what Decimal reads.
+_NUMBER = re.compile(
+    r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,9})?", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +62,78 @@ class Gold:
         return cls(choice_fields[-1], text)
 
     def right_answer(self, values: Mapping[str, Any]) -> str | None:
-        """Return the right answer of an input row as text, or None if it has none."""
-        value = values.get(self.column)
-        if value is None or isinstance(value, str):
-            return value
+        """Return the right answer of an input row as text.
+
+        None if it has none: the column is missing, null, NaN or blank.
+        """
+        text = _to_text(values.get(self.column))
+        return text if text is not None and text.strip() else None
+
+    def choices(self, automaton: AutomatonGraph, path: ThoughtPath) -> tuple[str, ...] | None:
+        """Return the choices of the field's last action on a path; None if it is no Choose."""
+        nodes = [node for node in path.nodes if node.name == self.field]
+        if not nodes or not isinstance(automaton.by_uid[nodes[-1].uid], Choose):
+            return None
+        siblings = path.tree.children[nodes[-1].parent]
+        return tuple(path.tree.nodes[index].text for index in siblings)
+
+
+def find_right_choice(choices: Sequence[str], right: str, chosen: str = "") -> str | None:
+    """Return the choice that is the right answer; None if no choice is.
+
+    A choice with the text of the right answer goes before one that only means the same: of the
+    choices "1.1" and "1.10", one is right.
+
+    :param choices: the choices.
+    :param right: the right answer.
+    :param chosen: the choice to return if several are right.
+    """
+    for is_same in (_is_same_text, is_same_answer):
+        found = [choice for choice in choices if is_same(choice, right)]
+        if found:
+            return chosen if chosen in found else found[0]
+    return None
+
+
+def is_same_answer(answer: str, right: str) -> bool:
+    """Return whether two texts are the same text, number or boolean, without blanks around them."""
+    if _is_same_text(answer, right):
+        return True
+    readers: tuple[Callable[[str], object], ...] = (_read_number, _read_boolean)
+    for read in readers:
+        value = read(answer)
+        if value is not None and value == read(right):
+            return True
+    return False
+
+
+def _is_same_text(answer: str, right: str) -> bool:
+    return _normalize(answer) == _normalize(right)
+
+
+def _normalize(text: str) -> str:
+    # An accent may be part of its letter, or a character after it.
+    return unicodedata.normalize("NFC", text.strip())
+
+
+def _read_number(text: str) -> Decimal | None:
+    """Return a number exactly: floats would make long numbers equal."""
+    text = text.strip()
+    return Decimal(text) if _NUMBER.fullmatch(text) else None
+
+
+def _read_boolean(text: str) -> bool | None:
+    return {"true": True, "false": False}.get(text.strip().lower())
+
+
+def _to_text(value: Any) -> str | None:
+    if value is None or (isinstance(value, float) and value != value):
+        return None
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="backslashreplace")
+    if isinstance(value, bool | int | float | list | dict):
         return json.dumps(value, ensure_ascii=False, default=str)
+    # Dates and decimal numbers of .parquet files.
+    return str(value)

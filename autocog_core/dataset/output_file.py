@@ -1,30 +1,34 @@
 """The output file of a run: complete lines in order, and a file beside it that says how they arose.
 
-`OUTPUT.run.json` holds the identity of the run. It is written before the first row. A later run
-with the same identity continues after the last complete line; any other run is refused.
+The identity of the run is written before the first row. A later run with the same identity
+continues after the last complete line; any other run is refused.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from autocog_core.dataset.output_row import to_line
+from autocog_core.dataset.file_writing import unwritable
+from autocog_core.dataset.output_row import read_output_row, to_line
+from autocog_core.dataset.run_identity import (
+    OVERWRITE_HINT,
+    Identity,
+    identity_path,
+    read_identity,
+    require_same,
+    write_identity,
+)
 from autocog_core.errors import InputError
 from autocog_core.files import write_atomically
 
-FORMAT = 1
-_HINT = "name another output file, or replace this one with --overwrite"
-
-#: Everything that determines a run's rows, as JSON values by name.
-Identity = Mapping[str, Any]
+_CONTINUE_HINT = "fix this and repeat the same command: it continues after the last row"
 
 
 class OutputFile:
@@ -36,6 +40,7 @@ class OutputFile:
 
     def __init__(self, stream: FileIO, rows: int, retryable_rows: Sequence[int] = ()) -> None:
         self._stream = stream
+        self._path = Path(stream.name)
         self.rows = rows
         self.retryable_rows = tuple(retryable_rows)
 
@@ -46,15 +51,12 @@ class OutputFile:
         :raises InputError: if it cannot be written.
         """
         line = memoryview(to_line(row))
+        self._require_in_place()
         try:
             while line:
                 line = line[self._stream.write(line) :]
         except OSError as error:
-            raise InputError(
-                f"cannot be written: {error.strerror}",
-                where=str(self._stream.name),
-                hint="fix this and repeat the same command: it continues after the last row",
-            ) from error
+            raise unwritable(self._path, error, _CONTINUE_HINT) from error
         self.rows += 1
 
     def replace(self, rows: Mapping[int, Mapping[str, Any]]) -> None:
@@ -63,20 +65,40 @@ class OutputFile:
         :param rows: the new rows by index.
         :raises InputError: if they cannot be written.
         """
-        output = Path(self._stream.name)
+        self._require_in_place()
         try:
-            with write_atomically(output) as new:
-                with output.open("rb") as old:
+            with write_atomically(self._path) as new:
+                with self._path.open("rb") as old:
                     for index, line in enumerate(old):
                         new.write(to_line(rows[index]) if index in rows else line)
                 self._stream.close()
         except OSError as error:
-            raise _unwritable(output, error) from error
-        self._stream = _open_for_append(output)
+            raise unwritable(self._path, error, _CONTINUE_HINT) from error
+        self._stream = _open_for_append(self._path)
 
     def close(self) -> None:
-        """Close the file."""
-        self._stream.close()
+        """Close the file.
+
+        :raises InputError: if the system could not write all of it.
+        """
+        try:
+            self._stream.close()
+        except OSError as error:
+            raise unwritable(self._path, error, _CONTINUE_HINT) from error
+
+    def _require_in_place(self) -> None:
+        """Rows of a file that was removed or replaced would be lost without a word."""
+        try:
+            if os.path.samestat(os.fstat(self._stream.fileno()), os.stat(self._path)):
+                return
+        except OSError:
+            # There is no such file: the same error.
+            pass
+        raise InputError(
+            "was removed or replaced during the run",
+            where=str(self._path),
+            hint="repeat the command, and leave the file in its place",
+        )
 
 
 @contextmanager
@@ -89,29 +111,59 @@ def open_output(output: Path, identity: Identity) -> Iterator[OutputFile]:
     """
     rows = 0
     retryable_rows: list[int] = []
-    if output.exists() and output.stat().st_size > 0:
-        _require_same(output, _read_identity(output), identity)
-        rows, size, retryable_rows = _scan_rows(output)
-        os.truncate(output, size)
-    else:
-        text = json.dumps({"format": FORMAT, **identity}, indent=2) + "\n"
-        write_file(identity_path(output), text)
+    try:
+        if output.exists() and output.stat().st_size > 0:
+            require_same(output, read_identity(output), identity)
+            rows, size, retryable_rows = _scan_rows(output)
+            os.truncate(output, size)
+        else:
+            write_identity(output, identity)
+    except OSError as error:
+        raise unwritable(output, error) from error
     # Unbuffered: Python must not write the rest of an interrupted line later.
-    with closing(OutputFile(_open_for_append(output), rows, retryable_rows)) as file:
+    file = OutputFile(_open_for_append(output), rows, retryable_rows)
+    try:
         yield file
+    finally:
+        file.close()
+
+
+def resolve_output(output: Path, source: Path) -> Path:
+    """Return the file that an output's name stands for, so that it has one lock.
+
+    :param output: the name; a symbolic link stands for its target.
+    :param source: the input file.
+    :raises InputError: if it is the input file, has several names, or cannot be a file.
+    """
+    try:
+        if output.is_symlink():
+            output = Path(os.path.realpath(output))
+        exists = output.exists()
+        if exists and source.exists() and output.samefile(source):
+            hint = "name another output file"
+            raise InputError("is the input file", where=str(output), hint=hint)
+        if exists and not output.is_file():
+            raise InputError("is not a file", where=str(output), hint="name a file")
+        if not output.parent.is_dir():
+            raise InputError("there is no such folder", where=str(output.parent))
+        if exists and output.stat().st_nlink > 1:
+            raise InputError(
+                "has a second name (a hard link), under which another run may write it",
+                where=str(output),
+                hint="copy it to a file with one name",
+            )
+    except OSError as error:
+        raise unwritable(output, error) from error
+    return output
 
 
 @contextmanager
 def lock_output(output: Path) -> Iterator[None]:
     """Lock an output file. The system unlocks it if the process is killed.
 
-    :param output: the file, which may not exist yet.
+    :param output: the file, as `resolve_output` returns it. It may not exist yet.
     :raises InputError: if another run holds the lock, or nothing can be written there.
     """
-    if output.exists() and not output.is_file():
-        raise InputError("is not a file", where=str(output), hint="name a file")
-    if not output.parent.is_dir():
-        raise InputError("there is no such folder", where=str(output.parent))
     lock = FileLock(f"{output}.lock", timeout=0)
     try:
         lock.acquire()
@@ -119,8 +171,12 @@ def lock_output(output: Path) -> Iterator[None]:
         raise InputError(
             "another run is writing it", where=str(output), hint="wait until it has ended"
         ) from error
+    except NotImplementedError as error:
+        raise InputError(
+            "its disk has no locks", where=str(output), hint="write to a local disk"
+        ) from error
     except OSError as error:
-        raise _unwritable(output, error) from error
+        raise unwritable(output, error) from error
     try:
         yield
     finally:
@@ -128,81 +184,31 @@ def lock_output(output: Path) -> Iterator[None]:
 
 
 def remove_output(output: Path) -> None:
-    """Remove an output file and its identity."""
-    # In this order: rows without their identity would be refused.
-    output.unlink(missing_ok=True)
-    identity_path(output).unlink(missing_ok=True)
+    """Remove an output file and its identity.
 
-
-def identity_path(output: Path) -> Path:
-    """Return the path of the file with the identity of an output file."""
-    return output.with_name(f"{output.name}.run.json")
-
-
-def write_file(path: Path, text: str) -> None:
-    """Write a text file that is complete or missing, even if the process is killed.
-
-    :raises InputError: if it cannot be written.
+    :raises InputError: if they cannot be removed.
     """
     try:
-        with write_atomically(path) as stream:
-            stream.write(text.encode("utf-8", errors="backslashreplace"))
+        # In this order: rows without their identity would be refused.
+        output.unlink(missing_ok=True)
+        identity_path(output).unlink(missing_ok=True)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(output, error) from error
+
+
+def made_trees_in(output: Path, folder: Path) -> bool:
+    """Return whether the run that made an output file wrote its trees into a folder."""
+    try:
+        return bool(read_identity(output).get("folder of trees") == str(folder))
+    except InputError:
+        return False
 
 
 def _open_for_append(output: Path) -> FileIO:
     try:
         return output.open("ab", buffering=0)
     except OSError as error:
-        raise _unwritable(output, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> InputError:
-    return InputError(f"cannot be written: {error.strerror}", where=str(path))
-
-
-def _read_identity(output: Path) -> dict[str, Any]:
-    path = identity_path(output)
-    try:
-        identity = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        message = f"exists already, and {path.name}, which says how it was made, does not"
-        raise InputError(message, where=str(output), hint=_HINT) from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot be read: {error}", where=str(path), hint=_HINT) from error
-    if not isinstance(identity, dict) or identity.pop("format", None) != FORMAT:
-        raise InputError("has another format", where=str(path), hint=_HINT)
-    return identity
-
-
-def _require_same(output: Path, before: Identity, now: Identity) -> None:
-    differences = [
-        f"another {name} ({_describe_change(before.get(name), now[name])})"
-        for name in now
-        if before.get(name) != now[name]
-    ]
-    if differences:
-        raise InputError(
-            "its rows were made with " + " and ".join(differences), where=str(output), hint=_HINT
-        )
-
-
-def _describe_change(before: Any, now: Any) -> str:
-    """Show both values; of mappings, only the entries that differ."""
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-        changes = [f"{name} {_describe_change(before.get(name), now.get(name))}" for name in names]
-        return ", ".join(changes)
-    return f"was {_to_text(before)}, is {_to_text(now)}"
-
-
-def _to_text(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return " ".join(map(str, value.values()))
-    text = "none" if value is None else str(value)
-    # The first characters of a digest are enough.
-    return f"{text[:12]}..." if len(text) == 64 else text
+        raise unwritable(output, error) from error
 
 
 def _scan_rows(output: Path) -> tuple[int, int, list[int]]:
@@ -216,24 +222,15 @@ def _scan_rows(output: Path) -> tuple[int, int, list[int]]:
         for line in stream:
             if not line.endswith(b"\n"):
                 break
-            row = _parse_row(line)
-            if row.get("row") != rows:
+            row = read_output_row(line, rows)
+            if row is None:
                 raise InputError(
                     f"is not row {rows}: the file was changed",
                     where=f"{output}, line {rows + 1}",
-                    hint=_HINT,
+                    hint=OVERWRITE_HINT,
                 )
-            error = row.get("error")
-            if isinstance(error, dict) and error.get("retryable"):
+            if row["error"] is not None and row["error"].get("retryable"):
                 retryable_rows.append(rows)
             rows += 1
             size += len(line)
     return rows, size, retryable_rows
-
-
-def _parse_row(line: bytes) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return row if isinstance(row, dict) else {}

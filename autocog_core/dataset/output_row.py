@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from autocog_core.automaton.actions import Choose
@@ -12,6 +12,9 @@ from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import AutocogError
 from autocog_core.numerics import to_json_number
 from autocog_core.types.thought_tree import ThoughtNode, ThoughtPath, ThoughtTree
+
+#: A share of 1, with the rounding of a sum.
+_MAX_SHARE = 1.001
 
 #: Plain data for one line of the output.
 OutputRow = dict[str, Any]
@@ -34,7 +37,7 @@ def make_output_row(row: int, automaton: AutomatonGraph, tree: ThoughtTree) -> O
     :param tree: the tree.
     :raises InputError: if the tree has no complete path although no budget limit ended the run.
     """
-    path = tree.best(partial=tree.stopped_by is not None)
+    path = best_path(tree)
     choices = list(_choices(automaton, path))
     return {
         "row": row,
@@ -47,6 +50,19 @@ def make_output_row(row: int, automaton: AutomatonGraph, tree: ThoughtTree) -> O
         "stopped_by": tree.stopped_by,
         "error": None,
     }
+
+
+def best_path(tree: ThoughtTree) -> ThoughtPath:
+    """Return the path of a tree that becomes the output row.
+
+    :raises InputError: if the tree has no complete path although no budget limit ended the run.
+    """
+    return tree.best(partial=tree.stopped_by is not None)
+
+
+def last_value(value: Any) -> Any:
+    """Return the value of a field; of one that occurs several times, the last."""
+    return value[-1] if isinstance(value, list) else value
 
 
 def make_error_row(row: int, error: AutocogError) -> OutputRow:
@@ -62,6 +78,52 @@ def to_line(row: Mapping[str, Any]) -> bytes:
     text = json.dumps(row, ensure_ascii=False, allow_nan=False)
     # Data may contain lone surrogates; as backslash escapes they are valid JSON.
     return text.encode("utf-8", errors="backslashreplace") + b"\n"
+
+
+def read_output_row(line: bytes, index: int) -> OutputRow | None:
+    """Return the output row of a line; None if the line is none, or not that of row `index`."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(row, dict) or type(row.get("row")) is not int or row["row"] != index:
+        return None
+    if not all(isinstance(row.get(name), str | None) for name in ("gold", "gold_choice")):
+        return None
+    return row if _is_error_row(row) or _is_answer_row(row) else None
+
+
+def _is_error_row(row: OutputRow) -> bool:
+    error = row.get("error")
+    return isinstance(error, dict) and all(
+        isinstance(error.get(name), str) for name in ("message", "where", "hint")
+    )
+
+
+def _is_answer_row(row: OutputRow) -> bool:
+    fields, probs = row.get("fields"), row.get("probs")
+    return (
+        row.get("error", "missing") is None
+        and isinstance(fields, dict)
+        and all(_is_value_or_list(value, _is_text) for value in fields.values())
+        and isinstance(probs, dict)
+        and all(_is_value_or_list(value, _is_share) for value in probs.values())
+        and isinstance(row.get("tokens_evaluated"), int)
+        and isinstance(row.get("stopped_by", 0), str | None)
+    )
+
+
+def _is_value_or_list(value: object, is_value: Callable[[object], bool]) -> bool:
+    values = value if isinstance(value, list) else [value]
+    return bool(values) and all(map(is_value, values))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= _MAX_SHARE
 
 
 def _choices(

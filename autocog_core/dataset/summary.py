@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from autocog_core.dataset.expected import is_same_answer
+from autocog_core.dataset.output_row import last_value, read_output_row
 from autocog_core.errors import InputError
 from autocog_core.types.backend_info import Usage
 
@@ -22,7 +23,7 @@ Z_95 = 1.959963984540054
 class Accuracy:
     """Accuracy of the answers, and calibration of their probabilities.
 
-    :ivar field: the field that is compared with the right answer, without blanks around them.
+    :ivar field: the field that is compared with the right answer (`is_same_answer`).
     :ivar answered: rows with the field and a right answer; the other numbers are about these.
     :ivar right: number of right answers.
     :ivar accuracy: share of right answers; None if there are no answers.
@@ -32,6 +33,8 @@ class Accuracy:
         for a field without `prob`.
     :ivar brier: Brier score, the mean of (prob - right)**2, where `right` is 1 or 0. None for a
         field without `prob`.
+    :ivar impossible: number of right answers that are none of the choices of their row.
+    :ivar impossible_row: the first row with such a right answer.
     """
 
     field: str
@@ -41,6 +44,8 @@ class Accuracy:
     interval: tuple[float, float] | None
     calibration_error: float | None
     brier: float | None
+    impossible: int = 0
+    impossible_row: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +86,8 @@ class SummaryBuilder:
         self.errors = 0
         self._rows = self._stopped = self._tokens = 0
         self._first_error: Mapping[str, Any] | None = None
-        self._answered = self._right = self._with_prob = 0
+        self._answered = self._right = self._with_prob = self._impossible = 0
+        self._impossible_row: Mapping[str, Any] | None = None
         self._squared_errors = 0.0
         self._bins = [_Bin() for _ in range(BINS)]
 
@@ -109,14 +115,20 @@ class SummaryBuilder:
         )
 
     def _add_answer(self, field: str, row: Mapping[str, Any]) -> None:
-        text = _last(row["fields"].get(field))
+        text = last_value(row["fields"].get(field))
         gold = row.get("gold")
         if text is None or gold is None:
             return
-        is_right = text.strip() == gold.strip()
+        if "gold_choice" in row:
+            is_right = text == row["gold_choice"]
+            if row["gold_choice"] is None:
+                self._impossible += 1
+                self._impossible_row = self._impossible_row or row
+        else:
+            is_right = is_same_answer(text, gold)
         self._answered += 1
         self._right += is_right
-        prob = _last(row["probs"].get(field))
+        prob = last_value(row["probs"].get(field))
         if prob is not None:
             self._with_prob += 1
             self._squared_errors += (prob - is_right) ** 2
@@ -133,6 +145,8 @@ class SummaryBuilder:
             interval=wilson_interval(right, answered) if answered else None,
             calibration_error=gaps / with_prob if with_prob else None,
             brier=self._squared_errors / with_prob if with_prob else None,
+            impossible=self._impossible,
+            impossible_row=self._impossible_row,
         )
 
 
@@ -148,21 +162,31 @@ class _Bin:
         self.right += is_right
 
 
-def summarize(output: Path, field: str | None = None) -> Summary:
+def summarize(output: Path, field: str | None = None, rows: int | None = None) -> Summary:
     """Return the summary of an output file, read in one pass.
 
     :param output: the output file.
     :param field: the field to compare with each row's `gold`; None for no comparison.
+    :param rows: the number of rows that it must have; None for any.
     :raises InputError: if the file cannot be read as output rows.
     """
     builder = SummaryBuilder(field)
     try:
         with output.open("rb") as stream:
-            for line in stream:
-                builder.add(json.loads(line))
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise InputError(f"cannot be read as output rows: {error}", where=str(output)) from error
-    return builder.summary()
+            for index, line in enumerate(stream):
+                row = read_output_row(line, index)
+                if row is None:
+                    where = f"{output}, line {index + 1}"
+                    raise InputError(f"is not row {index}: the file was changed", where=where)
+                builder.add(row)
+    except OSError as error:
+        message = f"cannot be read as output rows: {error.strerror or error}"
+        raise InputError(message, where=str(output)) from error
+    summary = builder.summary()
+    if rows is not None and summary.rows != rows:
+        message = f"has {summary.rows:,} rows, not {rows:,}: the file was changed"
+        raise InputError(message, where=str(output))
+    return summary
 
 
 def wilson_interval(right: int, answered: int) -> tuple[float, float]:
@@ -175,8 +199,3 @@ def wilson_interval(right: int, answered: int) -> tuple[float, float]:
     low = 0.0 if right == 0 else (middle - spread) / scale
     high = 1.0 if right == answered else (middle + spread) / scale
     return low, high
-
-
-def _last(value: Any) -> Any:
-    """Return the last value of a field that occurs several times."""
-    return value[-1] if isinstance(value, list) else value

@@ -218,7 +218,7 @@ def test_rows_go_to_a_file_and_the_summary_has_their_totals(files: Path, run: In
         for record in rows
     )
     summary = " ".join(result.stderr.split())
-    assert f"{right} of 3 answered; 95% interval" in summary
+    assert f"{right} right of 3 answered; 95% interval" in summary
     assert "expected error" in summary
     assert (
         f"tokens {sum(record.get('tokens_evaluated', 0) for record in rows)} evaluated" in summary

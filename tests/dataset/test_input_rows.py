@@ -21,7 +21,7 @@ JSONL = b"""\xef\xbb\xbf{"a": 1}
 {"a":
 [1]
 {"a": "\xff"}
-{"a": NaN}
+{"a": 1e999}
    \r
 {"a": "\xe2\x80\xa8", "b": null}\r
 {"a": 2}"""
@@ -79,7 +79,7 @@ def test_bad_csv_rows_are_errors_with_their_line(tmp_path: Path) -> None:
         "line 6",
         "line 7",
         "line 8",
-        {"a": "9", "b": ""},
+        {"a": "9", "b": None},
         "line 10",
     ]
     assert column_names(path) == ("a", "b")
@@ -95,12 +95,15 @@ def test_csv_cells_may_be_long(tmp_path: Path) -> None:
         lambda width: st.lists(st.lists(st.text(), min_size=width, max_size=width), min_size=1)
     )
 )
-def test_csv_cells_read_back_equal(tmp_path: Path, cells: list[list[str]]) -> None:
+def test_csv_cells_read_back_equal_and_empty_ones_as_none(
+    tmp_path: Path, cells: list[list[str]]
+) -> None:
     names = [f"column {i}" for i in range(len(cells[0]))]
     text = io.StringIO(newline="")
     csv.writer(text).writerows([names, *cells])
     path = write(tmp_path, "rows.csv", text.getvalue().encode())
-    assert [list(row.values.values()) for row in read_rows(path)] == cells
+    expected = [[cell or None for cell in row] for row in cells]
+    assert [list(row.values.values()) for row in read_rows(path)] == expected
 
 
 @pytest.mark.parametrize(

@@ -8,20 +8,22 @@ from typing import Any
 
 import pytest
 
+from autocog_core.dataset.file_writing import write_file
 from autocog_core.dataset.output_file import (
-    identity_path,
     lock_output,
     open_output,
     remove_output,
-    write_file,
+    resolve_output,
 )
+from autocog_core.dataset.run_identity import identity_path
 from autocog_core.errors import InputError
 
 IDENTITY = {"program": "a" * 64, "model": {"name": "m", "fingerprint": "b" * 64}, "budget": None}
+NUMBERS = {"probs": {"answer": 0.5}, "tokens_evaluated": 3, "stopped_by": None, "error": None}
 ROWS: list[dict[str, Any]] = [
-    {"row": 0, "fields": {"answer": "naïve \U0001f600"}, "error": None},
-    {"row": 1, "error": {"message": "half \ud83d of a pair"}},
-    {"row": 2, "fields": {"answer": "two\nlines \u2028"}, "error": None},
+    {"row": 0, "fields": {"answer": "naïve \U0001f600"}, **NUMBERS},
+    {"row": 1, "error": {"message": "half \ud83d of a pair", "where": "", "hint": ""}},
+    {"row": 2, "fields": {"answer": "two\nlines \u2028"}, **NUMBERS},
 ]
 
 
@@ -150,13 +152,13 @@ def test_an_output_file_has_one_writer(tmp_path: Path) -> None:
 
 
 def test_paths_that_cannot_be_written_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is not a file"), lock_output(tmp_path):
-        pass
-    with (
-        pytest.raises(InputError, match="there is no such folder"),
-        lock_output(tmp_path / "a" / "b"),
-    ):
-        pass
+    source = tmp_path / "rows.jsonl"
+    with pytest.raises(InputError, match="is not a file"):
+        resolve_output(tmp_path, source)
+    with pytest.raises(InputError, match="there is no such folder"):
+        resolve_output(tmp_path / "a" / "b", source)
+    with pytest.raises(InputError, match="name too long"):
+        resolve_output(tmp_path / ("x" * 256), source)
 
 
 def test_a_removed_output_accepts_any_identity(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from autocog_core import Automaton, Choose, Complete, Model, Text, Usage
-from autocog_core.dataset import Row, Run, UsageMeter, run_file
+from autocog_core.dataset import InputFile, Row, Run, UsageMeter, run_file
 from tests.support.automata.side_by_side import Server
 from tests.support.small_backends import random_model
 
@@ -60,8 +60,8 @@ def test_another_strategy_is_another_output(tmp_path: Path) -> None:
     model = random_model()
     plain = Run(PROGRAM, model, models={"other": model})
     asked = Run(PROGRAM, model, models={"other": model}, strategy="text")
-    assert plain.identity(source)["strategy"] is None
-    assert asked.identity(source)["strategy"] == "text"
+    assert plain.identity(InputFile(source))["strategy"] is None
+    assert asked.identity(InputFile(source))["strategy"] == "text"
     (result,) = asked.run_rows([Row(0)])
     assert result.tree is not None
     assert result.tree.provenance["strategy"] == "text"

@@ -1,0 +1,154 @@
+"""Run an automaton on an input file, and write one row of an output file for each of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from autocog_core.dataset import output_file
+from autocog_core.dataset.columns import check_columns
+from autocog_core.dataset.input_file import InputFile
+from autocog_core.dataset.output_file import OutputFile
+from autocog_core.dataset.output_row import OutputRow
+from autocog_core.dataset.runner import RowResult, Run
+from autocog_core.dataset.summary import Summary, summarize
+from autocog_core.dataset.tree_files import remove_trees
+from autocog_core.errors import FailedRowsError
+from autocog_core.types.backend_info import Usage
+
+#: How many retried rows replace their old ones at once.
+RETRY_BATCH_ROWS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Progress of a run over a file.
+
+    :ivar done: rows in the output.
+    :ivar resumed: rows of an earlier run among them.
+    :ivar total: rows in the output at the end of the run.
+    :ivar errors: rows of this run with an error.
+    """
+
+    done: int
+    resumed: int = 0
+    total: int
+    errors: int
+
+
+def run_file(
+    run: Run,
+    source: Path,
+    output: Path,
+    *,
+    limit: int | None = None,
+    overwrite: bool = False,
+    max_errors: int | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Summary:
+    """Write one row of `output` for each row of `source`; resume an interrupted run.
+
+    A run that is interrupted or killed loses no complete row and repeats none, except rows with
+    retryable errors.
+
+    :param run: how to run each row.
+    :param source: the input file.
+    :param output: the output file.
+    :param limit: maximum number of rows; a later run with a larger limit continues.
+    :param overwrite: remove the output of an earlier run first.
+    :param max_errors: end the run after this many rows with errors; None for no limit.
+    :param on_progress: called at the start and after each row.
+    :returns: the summary of all rows of the output.
+    :raises InputError: if another automaton, model or input has made the rows of `output`, or if
+        the input changes during the run.
+    :raises FailedRowsError: after `max_errors` rows with errors; these rows are in the output.
+    """
+    check_columns(source, run.automaton, run.gold)
+    output = output_file.resolve_output(output, source)
+    with output_file.lock_output(output):
+        if overwrite:
+            if run.tree_dir is not None and output_file.made_trees_in(output, run.tree_dir):
+                remove_trees(run.tree_dir)
+            output_file.remove_output(output)
+        rows = InputFile(source)
+        with output_file.open_output(output, run.identity(rows)) as file:
+            usage = _write_rows(run, rows, file, limit, max_errors, on_progress)
+            written = file.rows
+        rows.check_content()
+        summary = summarize(output, run.gold.field if run.gold is not None else None, written)
+        return replace(summary, usage=usage)
+
+
+def check_errors(errors: int, max_errors: int | None, row: Mapping[str, object]) -> None:
+    """Check that fewer rows than `max_errors` have errors.
+
+    :param errors: number of rows with errors.
+    :param max_errors: the limit; None for no limit.
+    :param row: the last output row.
+    :raises FailedRowsError: at the limit.
+    """
+    if max_errors is not None and errors >= max_errors:
+        some = "1 row has an error" if errors == 1 else f"{errors:,} rows have errors"
+        raise FailedRowsError(f"{some}, the limit; the last: {describe_error(row)}")
+
+
+def describe_error(row: Mapping[str, object]) -> str:
+    """Return the number of an output row with an error, and the error."""
+    error = row["error"]
+    assert isinstance(error, Mapping)
+    parts = [part for part in (error["where"], error["message"]) if part]
+    return f"row {row['row']}: {': '.join(parts)}"
+
+
+def _write_rows(
+    run: Run,
+    source: InputFile,
+    file: OutputFile,
+    limit: int | None,
+    max_errors: int | None,
+    on_progress: Callable[[Progress], None],
+) -> dict[str, Usage]:
+    resumed, errors = file.rows - len(file.retryable_rows), 0
+    total = max(file.rows, source.count_rows(limit))
+    on_progress(Progress(done=resumed, resumed=resumed, total=total, errors=errors))
+    meter = run.start_usage_meter()
+    with closing(_remaining_results(run, source, file, total)) as results:
+        for done, (result, write) in enumerate(results, resumed + 1):
+            has_failed = result.output_row["error"] is not None
+            errors += has_failed
+            write(result.output_row)
+            on_progress(Progress(done=done, resumed=resumed, total=total, errors=errors))
+            if has_failed:
+                check_errors(errors, max_errors, result.output_row)
+    source.check_count(file.rows, total)
+    return meter.read()
+
+
+def _remaining_results(
+    run: Run, source: InputFile, file: OutputFile, total: int
+) -> Generator[tuple[RowResult, Callable[[OutputRow], None]], None, None]:
+    """Yield the results that the output lacks, each with the function that writes its row.
+
+    Retries come first. Each replacement copies the whole file, so rows are replaced in batches.
+    """
+    retried: dict[int, OutputRow] = {}
+
+    def keep(row: OutputRow) -> None:
+        retried[row["row"]] = row
+
+    retryable = set(file.retryable_rows)
+    rows = (row for row in source.read_rows(0, file.rows) if row.index in retryable)
+    try:
+        for result in run.run_rows(rows) if retryable else ():
+            yield result, keep
+            if len(retried) >= RETRY_BATCH_ROWS:
+                file.replace(retried)
+                retried.clear()
+    finally:
+        # Also after an interrupt, so that finished rows are not lost.
+        if retried:
+            file.replace(retried)
+    for result in run.run_rows(source.read_rows(file.rows, total)):
+        yield result, file.write

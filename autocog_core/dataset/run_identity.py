@@ -1,0 +1,96 @@
+"""The file beside an output that says how its rows arose: `OUTPUT.run.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from autocog_core.dataset.file_writing import write_file
+from autocog_core.errors import InputError, shorten
+
+FORMAT = 1
+#: What to do about an output file that a run cannot continue.
+OVERWRITE_HINT = "name another output file, or replace this one with --overwrite"
+_DIGEST_LENGTH = 64
+
+#: Everything that determines a run's rows, as JSON values by name.
+Identity = Mapping[str, Any]
+
+
+def identity_path(output: Path) -> Path:
+    """Return the path of the file with the identity of an output file."""
+    return output.with_name(f"{output.name}.run.json")
+
+
+def write_identity(output: Path, identity: Identity) -> None:
+    """Write the identity of the run that makes an output file.
+
+    :raises InputError: if it cannot be written.
+    """
+    text = json.dumps({"format": FORMAT, **identity}, indent=2) + "\n"
+    write_file(identity_path(output), text)
+
+
+def read_identity(output: Path) -> dict[str, Any]:
+    """Return the identity of the run that made an output file.
+
+    :raises InputError: if there is none, or it is damaged.
+    """
+    path = identity_path(output)
+    try:
+        identity = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        message = f"exists already, and {path.name}, which says how it was made, does not"
+        raise InputError(message, where=str(output), hint=OVERWRITE_HINT) from None
+    except RecursionError:
+        raise InputError("is nested too deeply", where=str(path), hint=OVERWRITE_HINT) from None
+    except (OSError, ValueError) as error:
+        message = f"cannot be read: {shorten(str(error), 200)}"
+        raise InputError(message, where=str(path), hint=OVERWRITE_HINT) from error
+    if not isinstance(identity, dict) or identity.pop("format", None) != FORMAT:
+        raise InputError("has another format", where=str(path), hint=OVERWRITE_HINT)
+    return identity
+
+
+def require_same(output: Path, before: Identity, now: Identity) -> None:
+    """Check that a run may continue an output file.
+
+    :param output: the output file.
+    :param before: the identity of the run that made it.
+    :param now: the identity of the run.
+    :raises InputError: naming all differences.
+    """
+    differences = [
+        f"another {name} ({_describe_change(before.get(name), now[name])})"
+        for name in now
+        if before.get(name) != now[name]
+    ]
+    if differences:
+        raise InputError(
+            "its rows were made with " + " and ".join(differences),
+            where=str(output),
+            hint=OVERWRITE_HINT,
+        )
+
+
+def _describe_change(before: Any, now: Any) -> str:
+    """Show both values; of mappings, only the entries that differ."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+        changes = [f"{name} {_describe_change(before.get(name), now.get(name))}" for name in names]
+        return ", ".join(changes)
+    return f"was {_to_text(before)}, is {_to_text(now)}"
+
+
+def _to_text(value: Any) -> str:
+    try:
+        if isinstance(value, Mapping):
+            return shorten(" ".join(map(str, value.values())))
+        text = "none" if value is None else str(value)
+    except (RecursionError, ValueError):
+        # Nested deeply, or an integer with some thousand digits.
+        return "damaged"
+    # The first characters of a digest are enough.
+    return f"{text[:12]}..." if len(text) == _DIGEST_LENGTH else shorten(text)

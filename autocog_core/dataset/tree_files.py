@@ -1,0 +1,51 @@
+"""The thought trees of a run: one file for each row that has a tree."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from autocog_core.dataset.file_writing import unwritable, write_file
+from autocog_core.errors import InputError
+from autocog_core.types.thought_tree import ThoughtTree
+
+
+def write_tree(folder: Path, row: int, tree: ThoughtTree | None) -> None:
+    """Write the tree of a row; remove that of an earlier run if the row has none.
+
+    :raises InputError: if the file or the folder cannot be written.
+    """
+    path = folder / f"{row:06d}.json"
+    if tree is None:
+        _remove(path)
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be created: {error.strerror}", where=str(folder)) from error
+    write_file(path, json.dumps(tree.to_dict()) + "\n")
+
+
+def remove_trees(folder: Path) -> None:
+    """Remove the trees of an earlier run, and nothing else.
+
+    :raises InputError: if they cannot be removed.
+    """
+    try:
+        paths = list(folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    for path in paths:
+        row = path.name.partition(".")[0]
+        if row.isdecimal() and path.name in (f"{int(row):06d}.json", f"{int(row):06d}.json.part"):
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except NotADirectoryError:
+        # Then it does not exist either.
+        return
+    except OSError as error:
+        raise unwritable(path, error) from error
