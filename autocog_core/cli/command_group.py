@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from typer.core import TyperGroup
 
 from autocog_core.cli.plugin_commands import absent_command, plugin_commands
 from autocog_core.cli.session import session
+from autocog_core.cli.streams import discard, is_stream_error
 from autocog_core.config.plugins import backends_with_hook
 from autocog_core.errors import AutocogError, CapabilityError
 from autocog_core.redaction import redact
@@ -40,19 +40,15 @@ class CommandGroup(TyperGroup):
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
             # Not standalone: typer would print its own boxes and choose its own exit codes.
-            exit_code = super().main(
+            result = super().main(
                 args, prog_name or "autocog", complete_var, False, windows_expand_args, **extra
             )
-            # At exit it would be too late to catch that the reader of a pipe has ended.
-            sys.stdout.flush()
-        except BrokenPipeError:
-            _discard_stdout()
-            sys.exit(1)
+            exit_code = result if isinstance(result, int) else 0
         except (KeyboardInterrupt, typer.Abort):
-            sys.exit(EXIT_INTERRUPTED)
+            exit_code = EXIT_INTERRUPTED
         except Exception as error:  # noqa: BLE001 - nothing above makes a message of it
-            sys.exit(report_error(error))
-        sys.exit(exit_code if isinstance(exit_code, int) else 0)
+            exit_code = report_error(error)
+        sys.exit(_flush_stdout(exit_code))
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of core's commands, then those of plugins."""
@@ -77,8 +73,14 @@ def report_error(error: Exception) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         typer.echo(error.ctx.get_help())  # type: ignore[attr-defined]
         return 0
+    if isinstance(error, BrokenPipeError):
+        # The reader has what it wants, as `head` has.
+        return 1
     if session.debug:
-        sys.stderr.write(redact("".join(traceback.format_exception(error))))
+        session.write_traceback(redact("".join(traceback.format_exception(error))))
+    if is_stream_error(error):
+        session.error(f"cannot write the output: {error.strerror}")  # type: ignore[attr-defined]
+        return 1
     if isinstance(error, AutocogError):
         session.error(_add_capable_backends(error))
         return error.exit_code
@@ -108,10 +110,12 @@ def _usage_message(error: Exception, message: str) -> str:
     return message if context is None else f"{message}; see `{context.command_path} --help`"
 
 
-def _discard_stdout() -> None:
-    """Drop what is still buffered, so that the interpreter does not complain at exit."""
+def _flush_stdout(exit_code: int) -> int:
+    """Flush stdout, because at exit it is too late for a message; return the exit code."""
     try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        # Not a real file: nothing is flushed at exit.
-        return
+        sys.stdout.flush()
+    except OSError as error:
+        discard(sys.stdout)
+        # The message for the same error was printed before.
+        return exit_code or report_error(error)
+    return exit_code

@@ -20,8 +20,14 @@ _MIN_WIDE_COLUMNS = 60
 
 
 def new_console(*, stderr: bool = False) -> Console:
-    """Return a console that prints text unchanged, on stdout or stderr."""
-    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    """Return a console that prints text unchanged, on stdout or stderr.
+
+    Results in a file or a pipe are plain. FORCE_COLOR colors only messages on stderr.
+    """
+    force_terminal = None if stderr else sys.stdout.isatty()
+    return Console(
+        stderr=stderr, markup=False, emoji=False, highlight=False, force_terminal=force_terminal
+    )
 
 
 def is_narrow() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from autocog_core.cli.output import escape_controls, facts_table, new_console
+from autocog_core.cli.streams import discard, open_closed_streams
 
 DEBUG_VARIABLE = "AUTOCOG_DEBUG"
 
@@ -26,14 +28,20 @@ class Session:
 
     def start(self) -> None:
         """Reset everything: tests and notebooks run several command lines in one process."""
+        open_closed_streams()
         self.debug = os.environ.get(DEBUG_VARIABLE, "") not in ("", "0")
         self.quiet = False
         # A console looks up only once whether stderr is a terminal.
         self._console = new_console(stderr=True)
 
     def terminal(self) -> Console | None:
-        """Return the console on stderr if a person sees it and wants to; else None."""
-        return self._console if self._console.is_terminal and not self.quiet else None
+        """Return the console on stderr if a person sees it and wants to; else None.
+
+        FORCE_COLOR makes rich take a file for a terminal, so the stream itself is asked.
+        """
+        console = self._console
+        can_move = console.file.isatty() and console.is_terminal and not console.is_dumb_terminal
+        return console if can_move and not self.quiet else None
 
     def info(self, message: str) -> None:
         """Print a message that `--quiet` hides."""
@@ -43,7 +51,9 @@ class Session:
     def show_facts(self, facts: Iterable[tuple[str, str]]) -> None:
         """Print names with their values, one per line; `--quiet` hides them."""
         if not self.quiet:
-            self._console.print(facts_table((name, Text(value)) for name, value in facts))
+            table = facts_table((name, Text(value)) for name, value in facts)
+            with _despite_full_disk():
+                self._console.print(table)
 
     def warn(self, message: str) -> None:
         """Print a warning: the result may not be what the user meant."""
@@ -52,6 +62,11 @@ class Session:
     def error(self, message: str) -> None:
         """Print why there is no result."""
         self._print("error: ", "bold red", message)
+
+    def write_traceback(self, text: str) -> None:
+        """Print a traceback as it is."""
+        with _despite_full_disk():
+            sys.stderr.write(text)
 
     @contextmanager
     def spinner(self, message: str) -> Iterator[None]:
@@ -100,8 +115,19 @@ class Session:
 
     def _print(self, label: str, label_style: str, message: str, style: str = "") -> None:
         text = Text.assemble((label, label_style), (escape_controls(message), style))
-        # The terminal wraps, not rich: a message in a file stays on one line.
-        self._console.print(text, soft_wrap=True)
+        with _despite_full_disk():
+            # The terminal wraps, not rich: a message in a file stays on one line.
+            self._console.print(text, soft_wrap=True)
+
+
+@contextmanager
+def _despite_full_disk() -> Iterator[None]:
+    """Continue without messages if nobody can read them: results do not depend on them."""
+    try:
+        yield
+        sys.stderr.flush()
+    except OSError:
+        discard(sys.stderr)
 
 
 session = Session()

@@ -36,7 +36,7 @@ def check_columns(source: Path, automaton: Automaton, gold: Gold | None = None) 
     if gold is not None:
         required.append(gold.column)
         used.append(gold.column)
-    columns = column_names(source)
+    columns: Sequence[str] | None = column_names(source)
     if columns is not None:
         _check_separator(source, columns, required, used)
     else:

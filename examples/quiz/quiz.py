@@ -121,7 +121,7 @@ def answer_all(
     )
     results: list[Result] = []
     with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
+        *columns, console=console, transient=True, disable=not sys.stderr.isatty()
     ) as progress:
         task = progress.add_task("", total=len(questions), right=0)
         for question in questions:

@@ -264,9 +264,14 @@ def test_a_misspelled_command_gets_the_nearest_name_of_core_and_plugins(
     assert "broken_commands" not in sys.modules
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.mark.parametrize("quiet", [False, True])
 def test_progress_is_shown_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch, quiet: bool) -> None:
-    shown = io.StringIO()
+    shown: io.StringIO = Terminal()
     monkeypatch.setattr(session, "quiet", quiet)
     monkeypatch.setattr(session, "_console", Console(file=shown, force_terminal=True, width=90))
     with progress("working") as report:
@@ -276,7 +281,8 @@ def test_progress_is_shown_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch, q
     assert ("2/3" in shown.getvalue()) is not quiet
     assert (r"second \x1b[2J" in shown.getvalue()) is not quiet
     shown = io.StringIO()
-    monkeypatch.setattr(session, "_console", Console(file=shown))
+    # As FORCE_COLOR makes it.
+    monkeypatch.setattr(session, "_console", Console(file=shown, force_terminal=True))
     with progress("working") as report:
         report(1, 3, "first")
     assert shown.getvalue() == ""
