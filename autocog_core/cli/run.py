@@ -147,7 +147,7 @@ def run(
     gold_column = None if gold is None else Gold.parse(gold, automaton)
     check_columns(source, automaton, gold_column)
     if output is not None:
-        _reject_own_files(output, {"program": program, "config file": model_options.config})
+        _check_output(output, source, {"program": program, "config file": model_options.config})
     with program_models.open() as (main, others):
         job = Run(
             automaton,
@@ -174,8 +174,11 @@ def _reject(options: Mapping[str, object], reason: str) -> None:
             raise UsageError(reason, where=name)
 
 
-def _reject_own_files(output: Path, files: Mapping[str, Path | None]) -> None:
-    """Reject an output that --overwrite would destroy although the run needs it."""
+def _check_output(output: Path, source: Path, files: Mapping[str, Path | None]) -> None:
+    """Check an output before the model is loaded; --overwrite must not destroy `files`."""
+    from autocog_core.dataset import resolve_output
+
+    resolve_output(output, source)
     for name, path in files.items():
         try:
             is_same = path is not None and output.samefile(path)

@@ -42,7 +42,9 @@ def _read_header(path: Path, rows: Iterator[CsvRow]) -> list[str]:
     where = f"{path}, header"
     _, names = next(rows, (1, []))
     if isinstance(names, csv.Error):
-        raise InputError(f"is not valid CSV: {names}", where=where)
+        # Spreadsheets quote names even where they separate them by semicolons.
+        hint = "separate the columns by commas"
+        raise InputError(f"is not valid CSV: {names}", where=where, hint=hint)
     # Spreadsheets end the header with a comma, and data frames begin it with one.
     names = [name if name.strip() else "" for name in names]
     if not any(names):

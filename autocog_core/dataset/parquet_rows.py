@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def _change(type_: Any) -> Change | None:
     if types.is_float64(type_):
         return _without_nan
     if types.is_floating(type_):
-        return _widen
+        return partial(_widen, np.float32 if types.is_float32(type_) else np.float16)
     if types.is_list(type_) or types.is_large_list(type_) or types.is_fixed_size_list(type_):
         change = _change(type_.value_type)
         return None if change is None else lambda items: items and [change(one) for one in items]
@@ -89,9 +90,9 @@ def _without_nan(value: float | None) -> float | None:
     return None if value is None or value != value else value
 
 
-def _widen(value: float | None) -> float | None:
-    """Return the shortest number that rounds to it in the column: 0.1, not 0.10000000149."""
-    return None if value is None or value != value else float(str(np.float32(value)))
+def _widen(narrow: type[np.floating[Any]], value: float | None) -> float | None:
+    """Return the shortest number that the column rounds to `value`: 0.1, not 0.10000000149."""
+    return None if value is None or value != value else float(str(narrow(value)))
 
 
 def _count(path: Path, limit: int | None) -> int:

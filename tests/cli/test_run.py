@@ -238,6 +238,92 @@ def test_quiet_hides_the_summary(files: Path, run: Invoke) -> None:
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
 
 
+@pytest.mark.parametrize("output", [(), ("-o", "out.jsonl")], ids=["stdout", "file"])
+def test_a_run_without_a_success_has_exit_code_1(
+    files: Path, run: Invoke, output: tuple[str, ...]
+) -> None:
+    write_rows(files / "rows.jsonl", [{"question": None}, {"question": []}])
+    command = ("run", "program.yaml", "-m", "noise", "-i", "rows.jsonl", *output, "-q")
+    for _ in range(2):
+        result = run(*command)
+        assert result.exit_code == 1
+        assert result.stderr.startswith("error: no row succeeded, 2 have errors; the first: row 0:")
+        assert result.stderr.count("\n") == 1
+    write_rows(files / "rows.jsonl", [{"question": None}, {"question": "One"}])
+    assert run(*command, *(["--overwrite"] if output else [])).exit_code == 0
+
+
+@pytest.mark.parametrize("output", [(), ("-o", "out.jsonl")], ids=["stdout", "file"])
+def test_max_errors_ends_a_run(files: Path, run: Invoke, output: tuple[str, ...]) -> None:
+    write_rows(files / "rows.jsonl", [ROWS[0], {"question": None}, {"question": []}, ROWS[1]])
+    command = ("run", "program.yaml", "-m", "noise", "-i", "rows.jsonl", "--max-errors", "2")
+    result = run(*command, *output)
+    assert result.exit_code == 1
+    assert "error: 2 rows have errors, the limit; the last: row 2: inputs:" in result.stderr
+    assert "3 of 4 rows are done" in result.stderr
+    written = (files / "out.jsonl").read_text() if output else result.stdout
+    assert len(records(written)) == 3
+    if output:
+        assert run(*command, *output).exit_code == 0
+        assert len(records((files / "out.jsonl").read_text())) == 4
+
+
+def test_an_input_without_rows_is_a_warning(files: Path, run: Invoke) -> None:
+    (files / "rows.jsonl").write_text("\n")
+    result = run("run", "program.yaml", "-m", "noise", "-i", "rows.jsonl", "-q")
+    assert (result.exit_code, result.stderr) == (0, "warning: the input has no rows\n")
+
+
+def test_right_answers_that_are_never_a_choice_are_a_warning(files: Path, run: Invoke) -> None:
+    command = ("run", "program.yaml", "-m", "noise", "-i", "rows.jsonl", "--gold", "answer=label")
+    rows = [{"question": "One", "label": "A"}, {"question": "Two", "label": "B"}]
+    write_rows(files / "rows.jsonl", rows)
+    result = run(*command, "-q")
+    assert result.stderr.startswith(
+        "warning: no right answer is among the choices of its row: in row 0, 'A' is right, and a "
+        "choice is ' "
+    )
+    write_rows(files / "rows.jsonl", [*rows, {"question": "Three", "label": "a"}])
+    result = run(*command)
+    assert "warning" not in result.stderr
+    shown = " ".join(result.stderr.split())
+    assert "2 right answers are none of the choices of their row: in row 0, 'A' is right" in shown
+
+
+@pytest.mark.parametrize("name", ["program.yaml", "link.yaml"])
+def test_the_program_is_never_written_over(
+    files: Path, wrong: Callable[..., str], name: str
+) -> None:
+    (files / "link.yaml").symlink_to("program.yaml")
+    message = wrong(
+        *("run", "program.yaml", "-m", "noise", "-i", "rows.jsonl", "-o", name, "--overwrite")
+    )
+    assert f"{name}: is the program" in message
+    assert (files / "program.yaml").read_text(encoding="utf-8") == PROGRAM
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-i", "wrong.jsonl"],
+        ["-i", "rows.jsonl", "--gold", "answer=lable"],
+        ["-i", "rows.jsonl", "-o", "x" * 256],
+        ["-i", "rows.jsonl", "-o", "nowhere/out.jsonl"],
+        ["-i", "utf-16.jsonl"],
+    ],
+    ids=lambda arguments: arguments[-1][:20],
+)
+def test_what_is_wrong_is_found_before_the_model_is_loaded(
+    files: Path, run: Invoke, wrong: Callable[..., str], arguments: list[str]
+) -> None:
+    write_rows(files / "wrong.jsonl", [{"query": "One"}])
+    (files / "utf-16.jsonl").write_text('{"question": "One"}', encoding="utf-16")
+    with (files / "autocog.toml").open("a") as config:
+        config.write('[models.absent]\nbackend = "random"\noptions = {seed = "env:NOWHERE"}\n')
+    assert "NOWHERE" in run("run", "program.yaml", "-m", "absent", "-i", "rows.jsonl").stderr
+    assert "NOWHERE" not in wrong("run", "program.yaml", "-m", "absent", *arguments)
+
+
 def test_a_limit_can_be_raised(files: Path, run: Invoke) -> None:
     command = ["run", "program.yaml", "-m", "noise", "-i", "rows.jsonl", "-o", "out.jsonl"]
     for limit in ("1", "3", "9"):

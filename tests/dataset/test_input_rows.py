@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autocog_core.dataset.csv_rows import reject_duplicates
 from autocog_core.dataset.input_rows import column_names, count_rows, read_rows
 from autocog_core.errors import InputError
+from tests.support.operations import growth
 
 JSONL = b"""\xef\xbb\xbf{"a": 1}
 
@@ -124,6 +129,65 @@ def test_csv_with_a_bad_header_is_refused(tmp_path: Path, content: bytes, messag
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_refused_by_its_first_bytes(tmp_path: Path, name: str, encoding: str) -> None:
+    path = write(tmp_path, name, '{"a": 1}\n'.encode(encoding))
+    for read in (column_names, count_rows, read_all):
+        with pytest.raises(InputError, match="is UTF-16, not UTF-8; save the file as UTF-8"):
+            read(path)
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    """A pipe would be empty when the run reads it, after its rows were counted."""
+    path = tmp_path / "rows.jsonl"
+    os.mkfifo(path)
+    for read in (column_names, count_rows, read_all):
+        with pytest.raises(InputError, match="is not a file"):
+            read(path)
+
+
+def test_numbers_and_keys_that_would_change_silently_are_errors_of_their_row(
+    tmp_path: Path,
+) -> None:
+    lines = ['{"a": 1e999}', '{"a": 1, "a": 2}', '{"a": {"b": 1, "b": 1}}', '{"a": 1e308}']
+    path = write(tmp_path, "rows.jsonl", "\n".join(lines).encode())
+    rows = list(read_rows(path))
+    assert [row.error is None for row in rows] == [False, False, False, True]
+    assert "1e999 is too large" in str(rows[0].error)
+    assert 'the key "a" occurs twice' in str(rows[1].error)
+    assert 'the key "b" occurs twice' in str(rows[2].error)
+
+
+def test_csv_columns_without_a_name_are_ignored(tmp_path: Path) -> None:
+    """Spreadsheets end lines with commas, and data frames begin them with an index."""
+    path = write(tmp_path, "rows.csv", b",a,b, ,\n0,x,y,,\n1,x,y\n2,x\n3,x,y,,,\n4,,y,z,\n")
+    assert column_names(path) == ("a", "b")
+    assert read_all(path) == [
+        {"a": "x", "b": "y"},
+        {"a": "x", "b": "y"},
+        "line 4",
+        "line 5",
+        {"a": None, "b": "y"},
+    ]
+
+
+def test_the_header_of_a_wide_csv_file_takes_linear_time(tmp_path: Path) -> None:
+    class Name(str):
+        """A name that counts its comparisons."""
+
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            return str.__eq__(self, str(other))
+
+    def check(size: int) -> Callable[[], None]:
+        names = [Name(f"column {i}") for i in range(size)]
+        return lambda: reject_duplicates(tmp_path, names)
+
+    assert growth(check, 100, 1000) < 20
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv"])
 def test_start_and_limit_select_rows(tmp_path: Path, name: str) -> None:
     path = write(tmp_path, name, JSONL if name.endswith("jsonl") else CSV)
     all_rows = read_all(path)
@@ -168,6 +232,32 @@ def test_parquet_text_that_is_not_utf8_is_an_error_of_its_row(tmp_path: Path) ->
     expected: list[Any] = [{"a": str(i)} for i in range(600)]
     expected[300] = "row 300"
     assert read_all(path) == expected
+
+
+def test_parquet_numbers_are_those_that_were_written(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "rows.parquet"
+    nan = math.nan
+    columns = {
+        "double": [0.1, nan, None],
+        "single": pa.array([0.1, nan, None], pa.float32()),
+        "half": pa.array([0.1, nan, None], pa.float16()),
+        "list": pa.array([[0.1, nan], None, []], pa.list_(pa.float32())),
+        "struct": [{"x": nan, "y": "text"}, None, {"x": 0.5, "y": None}],
+        "text": ["NaN", "nan", None],
+    }
+    parquet.write_table(pa.table(columns), path)
+    rows = read_all(path)
+    for name in ("double", "single", "half"):
+        assert [row[name] for row in rows] == [0.1, None, None], name
+    assert [row["list"] for row in rows] == [[0.1, None], None, []]
+    assert [row["struct"] for row in rows] == [
+        {"x": None, "y": "text"},
+        None,
+        {"x": 0.5, "y": None},
+    ]
+    assert [row["text"] for row in rows] == ["NaN", "nan", None]
 
 
 def test_a_bad_parquet_file_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from autocog_core import Automaton, Budget, ClosedError, EngineError, InputError, Model
 from autocog_core.backends.random import RandomLM
-from autocog_core.dataset import Gold, Progress, Row, Run, check_columns, run_file, summarize
+from autocog_core.dataset import Gold, Progress, Row, Run, run_file, summarize
 from autocog_core.hooks.specs import hookimpl
 from autocog_core.types.thought_tree import ThoughtTree
 from tests.support.small_backends import random_model, table_model
@@ -318,21 +318,6 @@ def test_gold_without_a_field_is_for_the_last_named_choice(automaton: Automaton)
         Gold.parse("label", nameless)
 
 
-def test_missing_columns_are_reported_before_the_first_row(
-    automaton: Automaton, tmp_path: Path
-) -> None:
-    path = tmp_path / "rows.csv"
-    path.write_text("query,label\nOne,a\n")
-    with pytest.raises(
-        InputError, match=r'no column "question".*its columns are: "query", "label"'
-    ):
-        check_columns(path, automaton)
-    path.write_text("question,label\nOne,a\n")
-    check_columns(path, automaton, Gold("answer", "label"))
-    with pytest.raises(InputError, match='no column "gold"'):
-        check_columns(path, automaton, Gold("answer", "gold"))
-
-
 def test_csv_gives_the_same_output_as_jsonl(
     automaton: Automaton, model: Model, tmp_path: Path
 ) -> None:
@@ -346,13 +331,6 @@ def test_csv_gives_the_same_output_as_jsonl(
         outputs.append(output.read_bytes())
     assert outputs[0] == outputs[1]
     assert json.loads(outputs[0])["error"] is None
-
-
-def test_the_input_is_never_written_over(automaton: Automaton, model: Model, source: Path) -> None:
-    before = source.read_bytes()
-    with pytest.raises(InputError, match="is the input file"):
-        run_file(Run(automaton, model), source, source, overwrite=True)
-    assert source.read_bytes() == before
 
 
 def test_unreadable_rows_give_results_at_once(automaton: Automaton, model: Model) -> None:
