@@ -176,7 +176,7 @@ def _reject(options: Mapping[str, object], reason: str) -> None:
 
 def _check_output(output: Path, source: Path, files: Mapping[str, Path | None]) -> None:
     """Check an output before the model is loaded; --overwrite must not destroy `files`."""
-    from autocog_core.dataset import resolve_output
+    from autocog_core.dataset.output_file import resolve_output
 
     resolve_output(output, source)
     for name, path in files.items():
@@ -214,7 +214,8 @@ def _run_once(
 
 
 def _run_to_stdout(job: Run, source: Path, limit: int | None, max_errors: int | None) -> Summary:
-    from autocog_core.dataset import InputFile, Progress, SummaryBuilder, check_errors
+    from autocog_core.dataset import InputFile, Progress, SummaryBuilder
+    from autocog_core.dataset.file_run import check_errors
 
     # On a terminal, the lines themselves show the progress.
     with RunProgress(has_bar=not sys.stdout.isatty(), is_resumable=False) as progress:

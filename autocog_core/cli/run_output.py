@@ -161,7 +161,7 @@ def _impossible_example(accuracy: Accuracy) -> str:
 
 
 def _first_error(row: Any) -> str:
-    from autocog_core.dataset import describe_error
+    from autocog_core.dataset.file_run import describe_error
 
     return "" if row is None else f"; the first: {describe_error(row)}"
 

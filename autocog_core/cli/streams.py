@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import TextIO
+from typing import TextIO, cast
 
 #: What a stream without a name gives that can take no more.
 _STREAM_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
@@ -29,7 +29,8 @@ def open_closed_streams() -> None:
 
 def _open_null(flags: int, mode: str) -> TextIO:
     # Never closed, because child processes may inherit it.
-    return os.fdopen(os.open(os.devnull, flags), mode, encoding="utf-8", closefd=False)
+    stream = os.fdopen(os.open(os.devnull, flags), mode, encoding="utf-8", closefd=False)
+    return cast("TextIO", stream)
 
 
 def is_stream_error(error: BaseException) -> bool:

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from autocog_core.dataset.columns import check_columns
 from autocog_core.dataset.expected import Gold, is_same_answer
-from autocog_core.dataset.file_run import Progress, check_errors, describe_error, run_file
+from autocog_core.dataset.file_run import Progress, run_file
 from autocog_core.dataset.input_file import InputFile
 from autocog_core.dataset.input_rows import Row, count_rows, read_rows
-from autocog_core.dataset.output_file import resolve_output
 from autocog_core.dataset.output_row import OutputRow, make_output_row
 from autocog_core.dataset.runner import RowResult, Run
 from autocog_core.dataset.summary import Accuracy, Summary, SummaryBuilder, summarize
@@ -32,13 +31,10 @@ __all__ = [
     "SummaryBuilder",
     "UsageMeter",
     "check_columns",
-    "check_errors",
     "count_rows",
-    "describe_error",
     "is_same_answer",
     "make_output_row",
     "read_rows",
-    "resolve_output",
     "run_file",
     "summarize",
 ]

@@ -109,5 +109,5 @@ class InputFile:
         return InputError(
             "was changed while the run read it",
             where=str(self.path),
-            hint="start again with a file that stays as it is",
+            hint="restore the file and repeat the command, or start again with the new one",
         )

@@ -159,6 +159,10 @@ def test_paths_that_cannot_be_written_are_named(tmp_path: Path) -> None:
         resolve_output(tmp_path / "a" / "b", source)
     with pytest.raises(InputError, match="name too long"):
         resolve_output(tmp_path / ("x" * 256), source)
+    # The names of the files beside it are longer.
+    output = resolve_output(tmp_path / ("x" * 252), source)
+    with pytest.raises(InputError, match="name too long"), lock_output(output):
+        pass
 
 
 def test_a_removed_output_accepts_any_identity(tmp_path: Path) -> None:

@@ -333,6 +333,16 @@ def test_csv_gives_the_same_output_as_jsonl(
     assert json.loads(outputs[0])["error"] is None
 
 
+def test_an_empty_cell_gives_the_default(
+    automaton: Automaton, model: Model, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.csv").write_text('question,options\nOne,\n,"[""x""]"\n')
+    run_file(Run(automaton, model), tmp_path / "rows.csv", tmp_path / "out.jsonl")
+    with_default, without_value = read_rows(tmp_path / "out.jsonl")
+    assert with_default["fields"] == automaton.run(model, {"question": "One"}).fields
+    assert '"question" has no value' in without_value["error"]["message"]
+
+
 def test_unreadable_rows_give_results_at_once(automaton: Automaton, model: Model) -> None:
     """They do not wait for the next readable row."""
     taken = []
