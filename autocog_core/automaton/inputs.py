@@ -55,8 +55,7 @@ def convert_values(inputs: Mapping[str, Input], values: Mapping[str, Any]) -> di
         if value is None:
             value = declared.default
         if value is REQUIRED:
-            # A cell that is empty, or null.
-            errors.append(f'"{name}" {"has no value" if name in values else "is missing"}')
+            errors.append(f'"{name}" is missing')
             continue
         try:
             converted[name] = None if value is None else CONVERTERS[declared.type](value)

@@ -340,7 +340,7 @@ def test_an_empty_cell_gives_the_default(
     run_file(Run(automaton, model), tmp_path / "rows.csv", tmp_path / "out.jsonl")
     with_default, without_value = read_rows(tmp_path / "out.jsonl")
     assert with_default["fields"] == automaton.run(model, {"question": "One"}).fields
-    assert '"question" has no value' in without_value["error"]["message"]
+    assert '"question" is missing' in without_value["error"]["message"]
 
 
 def test_unreadable_rows_give_results_at_once(automaton: Automaton, model: Model) -> None:

@@ -283,9 +283,9 @@ def test_lists_that_contain_themselves_are_rejected() -> None:
 def test_all_missing_values_are_reported_at_once() -> None:
     inputs = {"a": Input(), "b": Input("integer"), "c": Input("list", default=[]), "d": Input()}
     with pytest.raises(InputError) as raised:
-        convert_values(inputs, {"a": None, "b": "x"})
+        convert_values(inputs, {"a": None, "b": "x", "d": "d"})
     assert str(raised.value) == (
-        'inputs: "a" has no value, "b" is not an integer: \'x\', "d" is missing; '
+        'inputs: "a" is missing, "b" is not an integer: \'x\'; '
         "the inputs are a (text), b (integer), c (list), d (text)"
     )
 
