@@ -115,17 +115,17 @@ def try_mutations(
         trials.note(try_run(run, source, output))
 
 
-@tried("Rows in .jsonl, mutated", expect=f"{ERROR} or {RESULT}", normal=40, soak=1000)
+@tried("Rows in .jsonl, mutated", expect=f"{ERROR} or {RESULT}", normal=25, soak=1000)
 def test_mutated_jsonl_files(run: Run, tmp_path: Path, trials: Trials) -> None:
     try_mutations(run, tmp_path, trials, ".jsonl", jsonl_file)
 
 
-@tried("Rows in .csv, mutated", expect=f"{ERROR} or {RESULT}", normal=40, soak=1000)
+@tried("Rows in .csv, mutated", expect=f"{ERROR} or {RESULT}", normal=25, soak=1000)
 def test_mutated_csv_files(run: Run, tmp_path: Path, trials: Trials) -> None:
     try_mutations(run, tmp_path, trials, ".csv", csv_file)
 
 
-@tried("Rows in .parquet, mutated", expect=f"{ERROR} or {RESULT}", normal=40, soak=1000)
+@tried("Rows in .parquet, mutated", expect=f"{ERROR} or {RESULT}", normal=25, soak=1000)
 def test_mutated_parquet_files(run: Run, tmp_path: Path, trials: Trials) -> None:
     try_mutations(run, tmp_path, trials, ".parquet", parquet_file)
 
@@ -155,7 +155,7 @@ def resume(run: Run, folder: Path, trials: Trials, change: Callable[[Path, int],
         trials.note(outcome)
 
 
-@tried("Outputs of interrupted runs, mutated", expect=f"{ERROR} or {RESULT}", normal=40, soak=1000)
+@tried("Outputs of interrupted runs, mutated", expect=f"{ERROR} or {RESULT}", normal=25, soak=1000)
 def test_mutated_outputs(run: Run, tmp_path: Path, trials: Trials) -> None:
     def change(output: Path, seed: int) -> None:
         output.write_bytes(mutate(output.read_bytes(), random.Random(seed)))
@@ -163,7 +163,7 @@ def test_mutated_outputs(run: Run, tmp_path: Path, trials: Trials) -> None:
     resume(run, tmp_path, trials, change)
 
 
-@tried("Files .run.json of runs, mutated", expect=f"{ERROR} or {RESULT}", normal=40, soak=1000)
+@tried("Files .run.json of runs, mutated", expect=f"{ERROR} or {RESULT}", normal=25, soak=1000)
 def test_mutated_identities(run: Run, tmp_path: Path, trials: Trials) -> None:
     def change(output: Path, seed: int) -> None:
         path = identity_path(output)
