@@ -55,6 +55,7 @@ from autocog_core.types.choice import (
 )
 from autocog_core.types.completion import Completion, CompletionRequest, FinishReason
 from autocog_core.types.prompt import Message, Prompt, PromptLike, TextPiece, TokenPiece
+from autocog_core.types.text_score import PairScore, ScoredToken, ScoredWord, TextScore
 from autocog_core.types.thought_tree import ThoughtNode, ThoughtPath, ThoughtTree
 from autocog_core.types.token_tree import TreeQuery, TreeScores
 from autocog_core.version import __version__
@@ -97,6 +98,7 @@ __all__ = [
     "Norm",
     "NumericsError",
     "OutOfMemoryError",
+    "PairScore",
     "PluginBrokenError",
     "PluginConflictError",
     "PluginContractError",
@@ -107,10 +109,13 @@ __all__ = [
     "PromptLike",
     "Resource",
     "RetryPolicy",
+    "ScoredToken",
+    "ScoredWord",
     "SpecialToken",
     "Template",
     "Text",
     "TextPiece",
+    "TextScore",
     "ThoughtNode",
     "ThoughtPath",
     "ThoughtTree",

@@ -54,17 +54,19 @@ def read_lines(path: Path) -> list[str]:
 
     :raises InputError: if the file cannot be read.
     """
-    text = _read_stdin() if str(path) == "-" else read_text_file(path)
+    text = read_text_file(path)
     # Not splitlines(), which also splits at characters that may be part of a choice.
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     return [line for line in lines if line]
 
 
 def read_text_file(path: Path) -> str:
-    """Return the text of a UTF-8 file, without a byte order mark.
+    """Return the text of a UTF-8 file, without a byte order mark; - is standard input.
 
     :raises InputError: if the file cannot be read, or is not UTF-8.
     """
+    if str(path) == "-":
+        return _read_stdin()
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:

@@ -17,6 +17,7 @@ from autocog_core.cli.models import models
 from autocog_core.cli.new_plugin import new_plugin
 from autocog_core.cli.option_groups import expand_options
 from autocog_core.cli.run import run
+from autocog_core.cli.score import score
 from autocog_core.cli.show_program import show
 from autocog_core.cli.tokens import greedy, tokenize
 from autocog_core.version import __version__
@@ -59,6 +60,7 @@ for command in (
     greedy,
     complete,
     choose,
+    score,
     run,
     check,
     show,

@@ -19,7 +19,8 @@ from autocog_core.config.options import BackendOptions
 from autocog_core.errors import PluginBrokenError, did_you_mean
 from autocog_core.hooks.retry import RetryPolicy
 from autocog_core.hooks.specs import CONTRACT_VERSION, hookimpl
-from autocog_core.model.calls import CallContext, ChoiceCalls, GreedyCalls, TextCalls
+from autocog_core.model.calls import CallContext, ChoiceCalls, TextCalls
+from autocog_core.model.score_calls import ScoreCalls
 from autocog_core.types.backend_info import BackendInfo
 from autocog_core.types.completion import CompletionRequest
 
@@ -144,7 +145,7 @@ class LM(TextCalls):
         self.as_model().close()
 
 
-class GreedyLM(LM, GreedyCalls):
+class GreedyLM(LM, ScoreCalls):
     """A language model that returns the distribution of the next token."""
 
     @abstractmethod

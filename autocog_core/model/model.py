@@ -18,6 +18,7 @@ from autocog_core.lazy import lazy
 from autocog_core.model.calls import CallContext, ChoiceCalls
 from autocog_core.model.completion_arguments import merge_arguments
 from autocog_core.model.core_hooks import CoreDefaults
+from autocog_core.model.score_calls import ScoreCalls
 from autocog_core.model.wrapper_context import CORE, WrapperContext
 from autocog_core.scoring.prompt_encoding import encode_prompt
 from autocog_core.types.backend_info import BackendInfo, Usage
@@ -49,7 +50,7 @@ class NextToken:
         return self.raw.decode("utf-8", errors="replace")
 
 
-class Model(ChoiceCalls):
+class Model(ChoiceCalls, ScoreCalls):
     """One backend with its wrappers, behind one hook manager.
 
     :param backend: an object with hook implementations (see `autocog_core.hooks.specs`).

@@ -162,3 +162,24 @@ def test_a_chat_answers_in_its_turn(smol: Any) -> None:
     assert "Rome" in result.text
     assert result.finish_reason == "eos"
     assert isinstance(smol, TfLM)
+
+
+def test_scores_of_texts_equal_the_loss_of_a_plain_forward(smol: Any) -> None:
+    torch = pytest.importorskip("torch")
+    text = "The old man and the sea.\nHe was an old man who fished alone in a skiff in 1952."
+    score = smol.score(text)
+    ids = torch.tensor([smol.as_model().encode(text)])
+    with torch.no_grad():
+        loss = smol.engine.model(input_ids=ids, labels=ids).loss
+    assert score.unscored == 1
+    assert score.mean_logprob == pytest.approx(-float(loss), abs=TOLERANCE)
+    assert score.perplexity == pytest.approx(float(torch.exp(loss)), rel=1e-3)
+
+
+def test_what_pairs_share_is_evaluated_once(smol: Any) -> None:
+    smol.engine.clear_caches()
+    (pair,) = smol.score_pairs([("The dogs in the park run", "The dogs in the park runs")])
+    assert pair.difference > 1
+    first, second = ([token.id for token in score.tokens] for score in (pair.first, pair.second))
+    shared = sum(a == b for a, b in zip(first, second, strict=False))
+    assert pair.first.tokens_evaluated + pair.second.tokens_evaluated <= shared + 1
