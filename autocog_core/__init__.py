@@ -55,6 +55,7 @@ from autocog_core.types.choice import (
 )
 from autocog_core.types.completion import Completion, CompletionRequest, FinishReason
 from autocog_core.types.prompt import Message, Prompt, PromptLike, TextPiece, TokenPiece
+from autocog_core.types.ranking import RankedItem
 from autocog_core.types.text_score import PairScore, ScoredToken, ScoredWord, TextScore
 from autocog_core.types.thought_tree import ThoughtNode, ThoughtPath, ThoughtTree
 from autocog_core.types.token_tree import TreeQuery, TreeScores
@@ -107,6 +108,7 @@ __all__ = [
     "PluginNotInstalledError",
     "Prompt",
     "PromptLike",
+    "RankedItem",
     "Resource",
     "RetryPolicy",
     "ScoredToken",

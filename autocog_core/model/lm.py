@@ -19,7 +19,8 @@ from autocog_core.config.options import BackendOptions
 from autocog_core.errors import PluginBrokenError, did_you_mean
 from autocog_core.hooks.retry import RetryPolicy
 from autocog_core.hooks.specs import CONTRACT_VERSION, hookimpl
-from autocog_core.model.calls import CallContext, ChoiceCalls, TextCalls
+from autocog_core.model.calls import CallContext, TextCalls
+from autocog_core.model.rank_calls import RankCalls
 from autocog_core.model.score_calls import ScoreCalls
 from autocog_core.types.backend_info import BackendInfo
 from autocog_core.types.completion import CompletionRequest
@@ -153,5 +154,5 @@ class GreedyLM(LM, ScoreCalls):
         """See `autocog_core.hooks.specs.greedy_impl`."""
 
 
-class ChoiceLM(GreedyLM, ChoiceCalls):
+class ChoiceLM(GreedyLM, RankCalls):
     """A language model that scores choices: by core's token choice tree, unless it overrides it."""

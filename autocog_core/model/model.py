@@ -15,9 +15,10 @@ from autocog_core.hooks.client import BackendClient
 from autocog_core.hooks.manager import hooks_of, new_manager, register
 from autocog_core.hooks.retry import RetryPolicy
 from autocog_core.lazy import lazy
-from autocog_core.model.calls import CallContext, ChoiceCalls
+from autocog_core.model.calls import CallContext
 from autocog_core.model.completion_arguments import merge_arguments
 from autocog_core.model.core_hooks import CoreDefaults
+from autocog_core.model.rank_calls import RankCalls
 from autocog_core.model.score_calls import ScoreCalls
 from autocog_core.model.wrapper_context import CORE, WrapperContext
 from autocog_core.scoring.prompt_encoding import encode_prompt
@@ -50,7 +51,7 @@ class NextToken:
         return self.raw.decode("utf-8", errors="replace")
 
 
-class Model(ChoiceCalls, ScoreCalls):
+class Model(RankCalls, ScoreCalls):
     """One backend with its wrappers, behind one hook manager.
 
     :param backend: an object with hook implementations (see `autocog_core.hooks.specs`).
