@@ -159,9 +159,7 @@ def demo(session: nox.Session) -> None:
         session.warn("no C++ compiler to build llama.cpp with: the demo runs on Transformers")
         engine = "tf"
     install(session, [LLAMACPP if engine == "llamacpp" else TF])
-    # What is given after it counts.
-    model = ["--model", f"smol-{engine}"]
-    session.run("python", "examples/quiz/quiz.py", *model, *arguments)
+    session.run("autocog", "demo", *arguments)
 
 
 def install_for_tests(session: nox.Session) -> None:

@@ -12,6 +12,7 @@ from autocog_core.cli.choose import choose
 from autocog_core.cli.command_group import CommandGroup
 from autocog_core.cli.complete import complete
 from autocog_core.cli.conformance import conformance
+from autocog_core.cli.demo import demo
 from autocog_core.cli.doctor import doctor
 from autocog_core.cli.models import models
 from autocog_core.cli.new_plugin import new_plugin
@@ -54,6 +55,7 @@ def autocog(
 
 app.callback(invoke_without_command=True)(expand_options(autocog))
 for command in (
+    demo,
     backends,
     models,
     tokenize,

@@ -27,7 +27,7 @@ PACKAGES = {
 #: From the top down; what stands in one row imports nothing from the same row.
 LAYERS = (
     ("cli",),
-    ("doctor", "schemas", "scaffold"),
+    ("doctor", "schemas", "scaffold", "demo"),
     ("dataset", "testing"),
     ("wrappers", "viz", "backends"),
     ("model",),
