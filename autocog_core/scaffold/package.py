@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
-
-from jinja2 import Environment, StrictUndefined
 
 from autocog_core.errors import InputError
 from autocog_core.scaffold.plugin_name import PluginName
+from autocog_core.scaffold.template_files import render_template, write_texts
 from autocog_core.version import __version__
 
-_SUFFIX = ".jinja"
 #: The folder of the template that gets the name of the module.
 _MODULE_FOLDER = "MODULE"
 
@@ -27,22 +22,7 @@ def write_package(name: PluginName, folder: Path) -> list[Path]:
     :raises InputError: if `folder` contains files, or cannot be written.
     """
     _check_empty(folder)
-    # If a file cannot be rendered, none is written.
-    texts = dict(_render_files(name))
-    try:
-        for path, text in texts.items():
-            target = folder / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            # "x" replaces no file. The newline is the same on every system.
-            with target.open("x", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-    except OSError as error:
-        raise InputError(
-            f"cannot be written: {error.strerror or error}",
-            where=str(folder),
-            hint="name another folder",
-        ) from error
-    return sorted(texts)
+    return write_texts(folder, _render(name))
 
 
 def _check_empty(folder: Path) -> None:
@@ -60,15 +40,7 @@ def _check_empty(folder: Path) -> None:
     raise InputError(problem, where=str(folder), hint="name a new or an empty folder")
 
 
-def _render_files(name: PluginName) -> Iterator[tuple[Path, str]]:
-    # The brackets of jinja have a meaning in GitHub's workflows, in TOML and in Python.
-    environment = Environment(
-        variable_start_string="<%",
-        variable_end_string="%>",
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - the files are Python and TOML, not HTML
-    )
+def _render(name: PluginName) -> dict[Path, str]:
     values = {
         "name": name.name,
         "distribution": name.distribution,
@@ -76,21 +48,13 @@ def _render_files(name: PluginName) -> Iterator[tuple[Path, str]]:
         "class_prefix": name.class_prefix,
         "core_requirement": _core_requirement(),
     }
-    for path, source in _template_files(files("autocog_core.scaffold") / "template"):
-        parts = (name.module if part == _MODULE_FOLDER else part for part in path.parts)
-        yield Path(*parts), environment.from_string(source).render(values)
+    return {
+        Path(*(name.module if part == _MODULE_FOLDER else part for part in path.parts)): text
+        for path, text in render_template("plugin_template", values).items()
+    }
 
 
 def _core_requirement() -> str:
     """Return the requirement of core: the minor version, which fixes the contract."""
     major, minor = __version__.split(".")[:2]
     return f"autocog-core>={major}.{minor}.0,<{major}.{int(minor) + 1}"
-
-
-def _template_files(folder: Traversable, path: Path = Path()) -> Iterator[tuple[Path, str]]:
-    """Yield the path and the text of every file of the template."""
-    for entry in folder.iterdir():
-        if entry.is_dir():
-            yield from _template_files(entry, path / entry.name)
-        elif entry.name.endswith(_SUFFIX):
-            yield path / entry.name.removesuffix(_SUFFIX), entry.read_text(encoding="utf-8")

@@ -106,7 +106,7 @@ def test_wrong_arguments_are_named(
 def test_without_a_model_it_says_what_to_install(
     wrong: Callable[..., str], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autocog_core.cli.demo.MODEL_PACKAGE", "no_such_package")
+    monkeypatch.setattr("autocog_core.cli.small_model.MODEL_PACKAGE", "no_such_package")
     monkeypatch.setenv("AUTOCOG_CONFIG", "")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "empty"))
     (folder / "autocog.toml").unlink()

@@ -66,7 +66,7 @@ def test_the_command_prints_the_files_and_the_next_commands(run: Run, folder: Pa
 @pytest.mark.skipif(which("git") is None, reason="git is not installed")
 def test_git_ignores_no_file_of_the_template() -> None:
     """A wheel has no file that git ignores; test_clean_environment.py builds one."""
-    template = Path(package.__file__).parent / "template"
+    template = Path(package.__file__).parent / "plugin_template"
     files = [str(path) for path in template.rglob("*") if path.is_file()]
     assert len(files) >= 8
     command = ["git", "check-ignore", "--no-index", *files]
