@@ -1,7 +1,7 @@
 """The file of a recording: JSON lines, the first of which describes the model.
 
 Each other line is one call: its key, a summary of its arguments, and its answer. Arrays are in
-base64. A file whose name ends in .gz is compressed.
+base64. Each line has a checksum. A file whose name ends in .gz is compressed.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ import json
 import os
 import threading
 import weakref
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from filelock import FileLock
 from pydantic import TypeAdapter
@@ -28,14 +26,21 @@ from autocog_core.files import write_atomically
 from autocog_core.types.backend_info import BackendInfo
 from autocog_core.version import __version__
 from autocog_core.wrappers.jsonl_file import lock_file, resolve_link, unlock_file, unwritable_error
+from autocog_core.wrappers.recording_lines import (
+    RECORD_AGAIN,
+    Line,
+    bad_line_error,
+    decode_lines,
+    encode_line,
+    open_recording,
+    read_lines,
+)
 from autocog_core.wrappers.serialization import Packed, pack
 from autocog_core.wrappers.summaries import summarize_value
 
-FORMAT = 1
+FORMAT = 2
 #: Properties of a model, beside its fingerprint, that affect its answers.
 _IDENTITY_FIELDS = ("context_length", "vocabulary_size", "bos", "adds_bos", "eos", "capabilities")
-_RECORD_AGAIN = 'record again with the wrapper "record"'
-Line = dict[str, Any]
 _INFO: TypeAdapter[BackendInfo] = TypeAdapter(BackendInfo)
 
 
@@ -84,8 +89,8 @@ class Recorder:
         self._lock = threading.Lock()
         self._file_lock = lock_file(path)
         try:
-            self._keys = _prepare_file(path, _make_head(info, capabilities))
-            self._stream = _open(path, "ab")
+            self._keys, self._line_count = _prepare_file(path, _make_head(info, capabilities))
+            self._stream = open_recording(path, "ab")
             # Closes the file if the program does not: a .gz file would lack its end.
             self._finalize = weakref.finalize(
                 self, _close, self._stream, self._file_lock, os.getpid()
@@ -108,10 +113,11 @@ class Recorder:
         with self._lock:
             if key in self._keys and not call.is_nondeterministic:
                 return
-            line = _make_line(call)
+            line = encode_line(self._line_count + 1, _make_line(call))
             self._keys.add(key)
             try:
-                self._stream.write(_to_json_line(line))
+                self._stream.write(line)
+                self._line_count += 1
                 # Lines that are flushed one by one would compress badly.
                 if not self._is_compressed:
                     self._stream.flush()
@@ -130,33 +136,38 @@ def read_recording(path: Path) -> Recording:
     :param path: the file.
     :raises InputError: if the file cannot be read, or is not a recording.
     """
-    try:
-        lines = list(_complete_lines(path))
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
-    recording = Recording(_read_info(path, _parse_line(path, 1, lines[0] if lines else b"")))
-    for number, raw in enumerate(lines[1:], 2):
-        line = _parse_line(path, number, raw)
+    lines = decode_lines(path, read_lines(path))
+    _, head = next(lines, (1, None))
+    if head is None:
+        raise bad_line_error(path, 1, "is not a line of a recording")
+    recording = Recording(_read_info(path, head))
+    for number, line in lines:
         try:
             packed = Packed(line["answer"], base64.b64decode(line.get("raw", ""), validate=True))
             recording.answers.setdefault(line["key"], []).append(packed)
         except (KeyError, TypeError, ValueError) as error:
-            raise _bad_line(path, number) from error
+            raise bad_line_error(path, number, "is not a line of a recording") from error
     return recording
 
 
-def _prepare_file(path: Path, head: Line) -> set[str]:
-    """Create the file, or remove the incomplete last line of an earlier run; return its keys."""
-    lines = list(_complete_lines(path)) if path.exists() else []
-    if lines:
-        _require_same_model(path, _parse_line(path, 1, lines[0]), head)
-    calls = ((number, _parse_line(path, number, line)) for number, line in enumerate(lines[1:], 2))
-    keys = {_read_key(path, number, line) for number, line in calls}
-    content = b"".join(lines or [_to_json_line(head)])
+def _prepare_file(path: Path, head: Line) -> tuple[set[str], int]:
+    """Create the file, or remove the incomplete last line of an earlier run.
+
+    :returns: the keys of its calls, and the number of its lines.
+    """
+    lines = read_lines(path) if path.exists() else []
+    keys = set()
+    for number, line in decode_lines(path, lines):
+        if number == 1:
+            _require_same_model(path, line, head)
+        else:
+            keys.add(str(line.get("key")))
+    lines = lines or [encode_line(1, head)]
+    content = b"".join(lines)
     with write_atomically(resolve_link(path)) as stream:
         # The suffix of a link decides, not that of its target.
         stream.write(gzip.compress(content) if path.suffix == ".gz" else content)
-    return keys
+    return keys, len(lines)
 
 
 def _make_head(info: BackendInfo, capabilities: tuple[str, ...]) -> Line:
@@ -195,15 +206,22 @@ def _read_info(path: Path, head: Line) -> BackendInfo:
             _INFO.validate_python(head["model"]), compute_fingerprint=lambda: fingerprint
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise _bad_line(path, 1) from error
+        raise bad_line_error(path, 1, "does not describe a model") from error
 
 
 def _require_format(path: Path, head: Line) -> None:
-    if head.get("autocog recording") != FORMAT:
+    file_format = head.get("autocog recording")
+    if file_format == 1:
+        raise InputError(
+            "is a recording of an older format, without checksums",
+            where=str(path),
+            hint=RECORD_AGAIN,
+        )
+    if file_format != FORMAT or "checksum" not in head:
         raise InputError(
             "is not a recording that this version of autocog can read",
             where=str(path),
-            hint=_RECORD_AGAIN,
+            hint=RECORD_AGAIN,
         )
 
 
@@ -228,49 +246,6 @@ def _require_same_model(path: Path, before: Line, now: Line) -> None:
                 where=str(path),
                 hint=hint,
             )
-
-
-def _read_key(path: Path, number: int, line: Line) -> str:
-    try:
-        return str(line["key"])
-    except KeyError as error:
-        raise _bad_line(path, number) from error
-
-
-def _complete_lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines, without an incomplete last line of a killed process."""
-    with _open(path, "rb") as stream:
-        try:
-            for line in stream:
-                if line.endswith(b"\n"):
-                    yield line
-        except (EOFError, zlib.error):
-            return
-
-
-def _parse_line(path: Path, number: int, line: bytes) -> Line:
-    try:
-        data = json.loads(line)
-    except ValueError as error:
-        raise _bad_line(path, number) from error
-    if not isinstance(data, dict):
-        raise _bad_line(path, number)
-    return data
-
-
-def _bad_line(path: Path, number: int) -> InputError:
-    return InputError(
-        "is not a line of a recording", where=f"{path}, line {number}", hint=_RECORD_AGAIN
-    )
-
-
-def _to_json_line(line: Line) -> bytes:
-    return json.dumps(line, separators=(",", ":"), default=str).encode() + b"\n"
-
-
-def _open(path: Path, mode: str) -> BufferedIOBase:
-    open_file = gzip.open if path.suffix == ".gz" else open
-    return cast("BufferedIOBase", open_file(path, mode))
 
 
 def _close(stream: BufferedIOBase, lock: FileLock, process: int) -> None:

@@ -29,6 +29,7 @@ from autocog_core.types.choice import ChoiceRequest, ChoiceScores
 from autocog_core.types.completion import Completion
 from autocog_core.wrappers.cache import Cache
 from autocog_core.wrappers.record import Record
+from autocog_core.wrappers.recording_lines import encode_line
 from autocog_core.wrappers.replay import NotRecordedError
 from tests.support.small_backends import CharTokenizer
 from tests.wrappers.counting import CountingLM
@@ -389,9 +390,10 @@ def test_a_damaged_line_is_named(path: Path, line: str) -> None:
 def test_a_damaged_answer_is_named(path: Path) -> None:
     with recorded(path, RandomLM()) as model:
         model.greedy([5])
-    head, line = path.read_text().splitlines()
+    head, line = path.read_bytes().splitlines(keepends=True)
     changed = json.loads(line) | {"raw": "AAAA"}
-    path.write_text(f"{head}\n{json.dumps(changed)}\n")
+    del changed["checksum"]
+    path.write_bytes(head + encode_line(2, changed))
     with replayed(path) as model, pytest.raises(InputError, match="greedy_impl is damaged"):
         model.greedy([5])
 
@@ -422,7 +424,7 @@ def test_the_config_names_a_recording(tmp_path: Path) -> None:
     with load("live", config=config) as model:
         expected = model.choose("Sure?", CHOICES)
     tape = gzip.decompress((tmp_path / "tape.jsonl.gz").read_bytes())
-    assert tape.startswith(b'{"autocog recording":1')
+    assert tape.startswith(b'{"autocog recording":2')
     with load("tape", config=config) as model:
         assert model.choose("Sure?", CHOICES) == expected
     config.write_text('[models.live]\nbackend = "random"\nwrappers = ["record"]\n')
