@@ -88,6 +88,8 @@ class ByteStore:
         if row is None:
             return None
         value, used = row
+        if not isinstance(value, bytes) or not isinstance(used, int):
+            raise sqlite3.DatabaseError("a row has columns of other types")
         now = int(time.time())
         if now - used > ACCESS_NOTE_INTERVAL_SECONDS:
             # Do not wait if another process is writing.
@@ -95,8 +97,6 @@ class ByteStore:
             with suppress(sqlite3.OperationalError):
                 connection.execute("UPDATE kept SET used = ? WHERE key = ?", (now, key))
             connection.execute(f"PRAGMA busy_timeout = {int(LOCK_TIMEOUT_SECONDS * 1000)}")
-        if not isinstance(value, bytes):
-            raise sqlite3.DatabaseError("a value is not of type BLOB")
         return value
 
     def _put(self, connection: sqlite3.Connection, key: bytes, value: bytes) -> None:

@@ -193,47 +193,6 @@ def test_a_value_that_would_fill_the_file_is_not_stored(path: Path) -> None:
     assert (store.get(b"small"), store.get(b"large")) == (b"x", None)
 
 
-def test_a_damaged_file_gives_misses_and_no_wrong_values(
-    path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    store = ByteStore(path, 10**9)
-    names = keys(100)
-    for key in names:
-        store.put(key, value_of(key))
-    store.close()
-    whole = path.read_bytes()
-    drawn = random.Random(0)
-    hits = 0
-    for number in range(24):
-        damaged = bytearray(whole)
-        match number % 3:
-            case 0:  # some bytes anywhere
-                for _ in range(50):
-                    damaged[drawn.randrange(len(damaged))] = drawn.randrange(256)
-            case 1:  # the end is missing
-                del damaged[drawn.randrange(len(damaged)) :]
-            case 2:  # a page of something else
-                start = drawn.randrange(len(damaged) // 4096) * 4096
-                damaged[start : start + 4096] = drawn.randbytes(4096)
-        for suffix in ("-wal", "-shm"):
-            Path(f"{path}{suffix}").unlink(missing_ok=True)
-        path.write_bytes(damaged)
-        store = ByteStore(path, 10**9)
-        with caplog.at_level(logging.WARNING):
-            values = [store.get(key) for key in names]
-            hits += sum(value is not None for value in values)
-            assert all(
-                value in (None, value_of(key)) for key, value in zip(names, values, strict=True)
-            )
-            # The first write may recreate the file; the second one succeeds.
-            for _ in range(2):
-                store.put(names[0], value_of(names[0]))
-            assert store.get(names[0]) == value_of(names[0])
-        store.close()
-    assert hits > 50
-    assert caplog.records
-
-
 def test_a_path_that_cannot_be_written_is_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
