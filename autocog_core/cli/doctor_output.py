@@ -200,7 +200,8 @@ def _environment_facts(report: Environment) -> Iterator[tuple[str, str]]:
     memory = _size_text(report.memory_bytes)
     yield "memory", f"{memory}, {_size_text(report.free_memory_bytes)} free"
     state = "" if report.is_cache_writable else ", not writable"
-    yield "cache folder", f"{report.cache_folder} ({_size_text(report.cache_bytes)}){state}"
+    folder = report.cache_folder or "none: set HOME or AUTOCOG_CACHE"
+    yield "cache folder", f"{folder} ({_size_text(report.cache_bytes)}){state}"
     yield "disk", f"{_size_text(report.free_disk_bytes)} free"
     yield from report.variables.items()
     for name, is_set in report.secrets.items():

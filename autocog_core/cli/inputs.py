@@ -12,6 +12,7 @@ from typing import Any
 
 from autocog_core.cli.options import Chat, System
 from autocog_core.errors import InputError
+from autocog_core.files import decode_text
 
 _TOML_TYPES = (bool, int, float, str, list, dict)
 
@@ -68,15 +69,10 @@ def read_text_file(path: Path) -> str:
     if str(path) == "-":
         return _read_stdin()
     try:
-        return path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"is not UTF-8 text: byte {error.start} is invalid",
-            where=str(path),
-            hint="convert the file to UTF-8",
-        ) from error
+    return decode_text(content, str(path))
 
 
 def split_pairs(option: str, pairs: Sequence[str], form: str) -> Iterator[tuple[str, str]]:

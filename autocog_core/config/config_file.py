@@ -7,7 +7,6 @@ current folder and its parents, `autocog.toml` in the user's config folder.
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from autocog_core import redaction
 from autocog_core.config.options import validate
+from autocog_core.config.paths import find_mistake, resolve_path, shown_path, user_folder
+from autocog_core.config.toml_file import read_toml
 from autocog_core.errors import ConfigError, did_you_mean
 from autocog_core.hooks.retry import RetryPolicy
 
@@ -24,6 +25,12 @@ CONFIG_FILE_NAME = "autocog.toml"
 CONFIG_VARIABLE = "AUTOCOG_CONFIG"
 #: The argument, the variable, the current folder, one above it, or the user's config folder.
 LocationKind = Literal["argument", "variable", "here", "above", "user"]
+
+#: The locations that are named by a user, as `where` of error messages.
+_NAMED_LOCATIONS: dict[LocationKind, str] = {
+    "argument": "--config",
+    "variable": f"${CONFIG_VARIABLE}",
+}
 
 
 class WrapperConfig(BaseModel):
@@ -143,12 +150,18 @@ def find_config(path: str | os.PathLike[str] | None = None) -> Path | None:
     :param path: the file; None looks for it.
     :raises ConfigError: if the file named by the argument or the variable does not exist.
     """
-    names = {"argument": "--config", "variable": f"${CONFIG_VARIABLE}"}
     for kind, file in config_locations(path):
-        if file.is_file():
+        # Not Path.is_file(), which raises an error for what this user cannot look at.
+        if os.path.isfile(file):
             return file.resolve()
-        if kind in names:
-            raise ConfigError(f"no such file: {file}", where=names[kind])
+        if kind in _NAMED_LOCATIONS:
+            problem = "is not a file" if os.path.exists(file) else "no such file"
+            text = os.fspath(path or os.environ[CONFIG_VARIABLE])
+            raise ConfigError(
+                f"{problem}: {shown_path(file)}",
+                where=_NAMED_LOCATIONS[kind],
+                hint=find_mistake(text),
+            )
     return None
 
 
@@ -160,14 +173,28 @@ def config_locations(
     :param path: the file named by an argument, if any.
     """
     if path:
-        yield "argument", Path(path).expanduser()
+        yield "argument", _expand_home(path)
     if variable := os.environ.get(CONFIG_VARIABLE):
-        yield "variable", Path(variable).expanduser()
-    here = Path.cwd()
-    yield "here", here / CONFIG_FILE_NAME
-    for folder in here.parents:
-        yield "above", folder / CONFIG_FILE_NAME
-    yield "user", user_config_path("autocog") / CONFIG_FILE_NAME
+        yield "variable", _expand_home(variable)
+    try:
+        here = Path.cwd()
+    except OSError:
+        # The folder was removed.
+        pass
+    else:
+        yield "here", here / CONFIG_FILE_NAME
+        for parent in here.parents:
+            yield "above", parent / CONFIG_FILE_NAME
+    if (folder := user_folder(user_config_path)) is not None:
+        yield "user", folder / CONFIG_FILE_NAME
+
+
+def _expand_home(path: str | os.PathLike[str]) -> Path:
+    try:
+        return resolve_path(path)
+    except ValueError:
+        # There is no such file either.
+        return Path(path)
 
 
 def read_config(path: str | os.PathLike[str] | None = None) -> Config:
@@ -179,10 +206,7 @@ def read_config(path: str | os.PathLike[str] | None = None) -> Config:
     file = find_config(path)
     if file is None:
         return Config()
-    try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"cannot be read: {error}", where=str(file)) from error
+    data = read_toml(file)
     if "path" in data:
         raise ConfigError("path: unknown key", where=str(file))
     config = validate(Config, {**data, "path": file}, where=str(file))

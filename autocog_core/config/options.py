@@ -7,6 +7,7 @@ paths are relative to the file's folder.
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
@@ -14,12 +15,19 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     TypeAdapter,
     ValidationError,
     ValidationInfo,
 )
 
+from autocog_core.config.paths import (
+    is_hub_name,
+    missing_message,
+    resolve_new_path,
+    resolve_path,
+)
 from autocog_core.errors import ConfigError, did_you_mean
 
 #: A file in an installed Python package: `package:PKG/FILE`.
@@ -44,19 +52,14 @@ def package_file(reference: str) -> Path:
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
         raise ValueError(f'no installed Python package "{package}" (for {reference!r})')
+    if Path(name).anchor or ".." in Path(name).parts:
+        raise ValueError(f"{reference!r} names a file outside of the package")
     for folder in spec.submodule_search_locations:
         path = Path(folder, name)
-        if path.exists():
+        if os.path.exists(path):
             return path
     files = sorted(p.name for f in spec.submodule_search_locations for p in Path(f).iterdir())
     raise ValueError(f'package "{package}" has no file "{name}"; it has: ' + ", ".join(files[:12]))
-
-
-def _looks_like_path(value: str) -> bool:
-    """Whether `value` can only be a file or folder, not a name on a hub."""
-    return value.startswith(("/", "./", "../", "~", ".\\")) or value.endswith(
-        (".gguf", ".json", ".safetensors")
-    )
 
 
 def _resolve_resource(value: str, info: ValidationInfo) -> str:
@@ -64,18 +67,27 @@ def _resolve_resource(value: str, info: ValidationInfo) -> str:
         return str(package_file(value))
     if value.startswith(HUB_PREFIX):
         return value
-    base = (info.context or {}).get("folder", Path())
-    path = Path(base, Path(value).expanduser())
-    if path.exists():
+    path = resolve_path(value, _folder_of(info))
+    if os.path.exists(path):
         return str(path)
-    if _looks_like_path(value):
-        raise ValueError(f"there is no file or folder {path}")
-    return value
+    if is_hub_name(value):
+        return value
+    raise ValueError(missing_message(value, path))
+
+
+def _resolve_new_file(value: Any, info: ValidationInfo) -> Any:
+    return resolve_new_path(value, _folder_of(info)) if isinstance(value, str | Path) else value
+
+
+def _folder_of(info: ValidationInfo) -> Path | None:
+    return (info.context or {}).get("folder")
 
 
 #: A file or folder (relative to the config file), `package:PKG/FILE`, or a name on a hub (also with
 #: `hf:`), which stays unchanged.
 Resource = Annotated[str, AfterValidator(_resolve_resource)]
+#: A file that need not exist. In a config file, its path is relative to that file.
+FilePath = Annotated[Path, BeforeValidator(_resolve_new_file)]
 
 
 def validate(

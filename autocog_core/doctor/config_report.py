@@ -63,10 +63,10 @@ def examine_config(path: str | os.PathLike[str] | None) -> tuple[ConfigReport, C
     locations: list[ConfigLocation] = []
     for kind, file in config_locations(path):
         # Two locations may be the same file; the first one is used.
-        is_used = file.resolve() == used_path and not any(other.is_used for other in locations)
-        locations.append(
-            ConfigLocation(kind=kind, path=str(file), exists=file.is_file(), is_used=is_used)
-        )
+        exists = os.path.isfile(file)
+        is_first = not any(other.is_used for other in locations)
+        is_used = exists and is_first and file.resolve() == used_path
+        locations.append(ConfigLocation(kind=kind, path=str(file), exists=exists, is_used=is_used))
     report = ConfigReport(
         locations=tuple(locations),
         path=None if used_path is None else str(used_path),

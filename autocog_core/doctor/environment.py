@@ -12,6 +12,7 @@ from pathlib import Path
 from autocog_core.config.cache_folder import cache_folder
 from autocog_core.config.config_file import Config
 from autocog_core.doctor.report_redaction import referenced_variables
+from autocog_core.errors import ConfigError
 from autocog_core.redaction import is_secret_name, redact
 from autocog_core.version import __version__
 
@@ -29,7 +30,7 @@ class Environment:
     :ivar cpus: the number of CPUs that this process may use.
     :ivar memory_bytes: the machine's memory.
     :ivar free_memory_bytes: the memory that programs can use now.
-    :ivar cache_folder: autocog's cache folder, which may not exist yet.
+    :ivar cache_folder: autocog's cache folder, which may not exist yet; None if there can be none.
     :ivar cache_bytes: the size of all files in it.
     :ivar is_cache_writable: autocog can write files there.
     :ivar free_disk_bytes: the free space on its disk.
@@ -45,10 +46,10 @@ class Environment:
     cpus: int | None
     memory_bytes: int | None
     free_memory_bytes: int | None
-    cache_folder: str
+    cache_folder: str | None
     cache_bytes: int
     is_cache_writable: bool
-    free_disk_bytes: int
+    free_disk_bytes: int | None
     variables: dict[str, str]
     secrets: dict[str, bool]
 
@@ -58,8 +59,8 @@ def examine_environment(config: Config) -> Environment:
 
     :param config: its options may refer to environment variables.
     """
-    folder = cache_folder().absolute()
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    folder = _cache_folder()
+    existing = _existing_folder(folder) if folder is not None else None
     names = sorted(name for name in os.environ if name.startswith(_VARIABLE_PREFIX))
     secrets = {*referenced_variables(config), *filter(is_secret_name, names)}
     return Environment(
@@ -70,10 +71,12 @@ def examine_environment(config: Config) -> Environment:
         cpus=_cpus(),
         memory_bytes=_memory_bytes(),
         free_memory_bytes=_free_memory_bytes(),
-        cache_folder=str(folder),
-        cache_bytes=_size_bytes(folder),
-        is_cache_writable=os.access(existing, os.W_OK | os.X_OK) and existing.is_dir(),
-        free_disk_bytes=shutil.disk_usage(existing).free,
+        cache_folder=None if folder is None else str(folder),
+        cache_bytes=0 if folder is None else _size_bytes(folder),
+        is_cache_writable=existing is not None
+        and os.access(existing, os.W_OK | os.X_OK)
+        and os.path.isdir(existing),
+        free_disk_bytes=None if existing is None else _free_disk_bytes(existing),
         variables={name: redact(os.environ[name]) for name in names if name not in secrets},
         secrets={name: bool(os.environ.get(name)) for name in sorted(secrets)},
     )
@@ -114,6 +117,27 @@ def _free_memory_bytes() -> int | None:
         return None
     kibibytes = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
     return int(kibibytes[0]) * 1024 if kibibytes else None
+
+
+def _cache_folder() -> Path | None:
+    try:
+        return cache_folder().absolute()
+    except (ConfigError, OSError):
+        # No home folder is known, or the current folder was removed.
+        return None
+
+
+def _existing_folder(folder: Path) -> Path | None:
+    parents = (folder, *folder.parents)
+    # Not Path.exists(), which raises an error for what this user cannot look at.
+    return next((parent for parent in parents if os.path.exists(parent)), None)
+
+
+def _free_disk_bytes(folder: Path) -> int | None:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None
 
 
 def _size_bytes(folder: Path) -> int:

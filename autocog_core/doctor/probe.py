@@ -122,7 +122,7 @@ def run_probe(
 
 def _run_process(arguments: Sequence[str], timeout: float, output: IO[bytes]) -> int | None:
     """Run `run_check` in a child process, and return its exit code; None after the time limit."""
-    path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
+    path = os.pathsep.join(_absolute_entries())
     process = subprocess.Popen(  # noqa: S603 - this interpreter and a module of core
         # -P: modules in the current folder must not hide installed ones.
         [sys.executable, "-P", "-c", _START, *arguments],
@@ -140,6 +140,15 @@ def _run_process(arguments: Sequence[str], timeout: float, output: IO[bytes]) ->
     finally:
         # Also after success: a plugin may have started other processes.
         _kill_group(process)
+
+
+def _absolute_entries() -> list[str]:
+    """The folders of `sys.path`, for a child process in any folder."""
+    try:
+        return [os.path.abspath(entry) for entry in sys.path]
+    except OSError:
+        # The current folder was removed, and nothing can be imported from it.
+        return [entry for entry in sys.path if os.path.isabs(entry)]
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from autocog_core.errors import InputError
+from autocog_core.files import decode_text
 
 #: Size of a file.
 MAX_FILE_BYTES = 16 * 2**20
@@ -42,13 +43,7 @@ def read_source(path: Path) -> str:
             where=where,
             hint="move long data into the inputs",
         )
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise InputError(
-            "is not valid UTF-8", where=f"{where}:{line}", hint="save the file as UTF-8 text"
-        ) from error
+    return decode_text(content, where)
 
 
 def to_yaml(text: str, where: str) -> str:

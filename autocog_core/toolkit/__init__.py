@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from autocog_core.config.cache_folder import cache_folder, file_hash
+from autocog_core.config.cache_folder import (
+    cache_folder,
+    file_hash,
+    read_cached,
+    warn_not_cached,
+    write_cached,
+)
 from autocog_core.config.options import HUB_PREFIX, PACKAGE_PREFIX, package_file, validate
+from autocog_core.config.paths import missing_hint, resolve_new_path, resolve_path
 from autocog_core.errors import did_you_mean, shorten
 from autocog_core.files import write_atomically
 from autocog_core.hooks.client import BackendClient
@@ -65,12 +72,16 @@ __all__ = [
     "logsumexp",
     "logsumexp_row",
     "looks_like_control_token",
+    "missing_hint",
     "package_file",
+    "read_cached",
     "redact",
     "redact_url",
     "register_secret",
     "reject_unknown_options",
     "render_chat_prompt",
+    "resolve_new_path",
+    "resolve_path",
     "respects_word_boundaries",
     "sample_token",
     "shorten",
@@ -78,5 +89,7 @@ __all__ = [
     "tokenize_continuation",
     "top_k_ids",
     "validate",
+    "warn_not_cached",
     "write_atomically",
+    "write_cached",
 ]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from autocog_core.config.cache_folder import cache_folder
+from autocog_core.config.options import FilePath
 from autocog_core.errors import ContractError
 from autocog_core.hooks.client import LOGPROB_TOLERANCE
 from autocog_core.hooks.specs import hookimpl
@@ -29,7 +30,7 @@ from autocog_core.wrappers.call_key import (
 )
 from autocog_core.wrappers.serialization import Packed, pack, unpack
 from autocog_core.wrappers.store import ByteStore
-from autocog_core.wrappers.wrapper import FilePath, Wrapper, WrapperOptions
+from autocog_core.wrappers.wrapper import Wrapper, WrapperOptions
 
 BYTES_PER_GB = 10**9
 log = logging.getLogger(__name__)

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
+from autocog_core.config.options import FilePath
 from autocog_core.errors import InputError
 from autocog_core.hooks.specs import hookimpl
 from autocog_core.types.choice import ChoiceRequest
@@ -22,7 +23,7 @@ from autocog_core.wrappers.call_key import (
     make_tokens_key,
 )
 from autocog_core.wrappers.recording import Call, Recorder
-from autocog_core.wrappers.wrapper import FilePath, HookWrapper, Wrapper, WrapperOptions
+from autocog_core.wrappers.wrapper import HookWrapper, Wrapper, WrapperOptions
 
 
 class RecordOptions(WrapperOptions):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from autocog_core.config.options import FilePath
 from autocog_core.errors import EngineError, InputError
 from autocog_core.hooks.specs import CONTRACT_VERSION, hookimpl
 from autocog_core.types.backend_info import BackendInfo
@@ -27,7 +28,7 @@ from autocog_core.wrappers.call_key import (
 from autocog_core.wrappers.recording import Recording, read_recording
 from autocog_core.wrappers.serialization import Packed, unpack
 from autocog_core.wrappers.summaries import summarize_value
-from autocog_core.wrappers.wrapper import FilePath, WrapperOptions
+from autocog_core.wrappers.wrapper import WrapperOptions
 
 #: Hooks that core implements for backends that do not.
 CORE_HOOKS = {"choose", "complete", "greedy_tree_impl"}

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import Field
 
+from autocog_core.config.options import FilePath
 from autocog_core.hooks.specs import hookimpl
 from autocog_core.redaction import redact
 from autocog_core.types.choice import ChoiceRequest
@@ -23,7 +24,7 @@ from autocog_core.types.token_tree import TreeQuery
 from autocog_core.wrappers.jsonl_file import JsonlFile
 from autocog_core.wrappers.otel_spans import OtelSpans
 from autocog_core.wrappers.summaries import count_tokens, summarize_value
-from autocog_core.wrappers.wrapper import FilePath, HookWrapper, Wrapper, WrapperOptions
+from autocog_core.wrappers.wrapper import HookWrapper, Wrapper, WrapperOptions
 
 #: Default file, in the current folder.
 FILE_NAME = "trace.jsonl"

@@ -6,10 +6,7 @@ The base class is optional: any object with hook implementations can be a wrappe
 from __future__ import annotations
 
 from collections.abc import Generator
-from pathlib import Path
-from typing import Annotated, Any, ClassVar
-
-from pydantic import AfterValidator, ValidationInfo
+from typing import Any, ClassVar
 
 from autocog_core.config.options import BackendOptions
 from autocog_core.errors import UsageError
@@ -59,11 +56,3 @@ class Wrapper:
         """Return the context of the wrapped model."""
         assert self._context is not None, "the wrapper is attached to no model"
         return self._context
-
-
-def _resolve(path: Path, info: ValidationInfo) -> Path:
-    return Path((info.context or {}).get("folder", Path()), path.expanduser())
-
-
-#: A file that need not exist. In a config file, its path is relative to that file.
-FilePath = Annotated[Path, AfterValidator(_resolve)]

@@ -255,7 +255,7 @@ def test_a_config_file_that_cannot_be_read_is_exit_code_1(
     (folder / "autocog.toml").write_text("[models\n")
     result = alone("doctor")
     assert result.exit_code == 1
-    assert "cannot be read" in result.stdout
+    assert "is not valid TOML" in result.stdout
     assert result.stdout.splitlines()[-1] == "the config file has errors"
     monkeypatch.setenv("AUTOCOG_CONFIG", str(folder / "nowhere.toml"))
     result = alone("doctor")

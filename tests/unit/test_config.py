@@ -136,13 +136,28 @@ def test_the_error_of_a_wrong_type_names_the_key(write: Write, body: str, key: s
 
 @pytest.mark.parametrize("body", ["[models", "a = ", "= 1", "a = 1\na = 2"])
 def test_the_error_of_invalid_toml_names_the_file(write: Write, body: str) -> None:
-    check_refused(write(body), "cannot be read")
+    check_refused(write(body), "is not valid TOML")
 
 
-def test_the_error_of_invalid_utf8_names_the_file(write: Write) -> None:
+def test_a_file_that_is_nested_too_deeply_is_refused(write: Write) -> None:
+    check_refused(write("a = " + "[" * 100_000), "is nested too deeply")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"\xff\xfe[\0m\0]\0", "is UTF-16 text; save the file as UTF-8 text"),
+        (b'# \xe4\n[models.m]\nbackend = "random"\n', ":1: is not valid UTF-8; save the file"),
+    ],
+)
+def test_the_error_of_another_encoding_names_it(write: Write, content: bytes, problem: str) -> None:
     path = write("")
-    path.write_bytes(b"\xff\xfe\x00")
-    check_refused(path, "cannot be read")
+    path.write_bytes(content)
+    check_refused(path, problem)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file(write: Write) -> None:
+    assert load(config=write("\ufeff" + MODEL)).name == "m"
 
 
 def test_the_default_model_is_the_named_one_or_the_only_one(write: Write) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -14,13 +15,14 @@ import transformers
 from filelock import FileLock
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from autocog_core import ModelLoadError
-from autocog_core.toolkit import cache_folder
+from autocog_core import ConfigError, ModelLoadError
+from autocog_core.toolkit import cache_folder, warn_not_cached
 from autocog_tf.progress import without_progress_bars
 
 log = logging.getLogger(__name__)
 
 MAGIC = b"GGUF"
+_temporary_folders: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def converted_folder(path: Path) -> Path:
@@ -31,23 +33,48 @@ def converted_folder(path: Path) -> Path:
     :param path: the .gguf file.
     :raises ModelLoadError: if it is not a GGUF file, or Transformers cannot convert it.
     """
-    with path.open("rb") as stream:
-        magic = stream.read(len(MAGIC))
+    try:
+        with path.open("rb") as stream:
+            magic = stream.read(len(MAGIC))
+    except OSError as error:
+        raise ModelLoadError(
+            f"cannot be read: {error.strerror or error}", where=str(path)
+        ) from error
     if magic != MAGIC:
         raise ModelLoadError(f"{path} is not a GGUF file", hint="is the download complete?")
     status = path.stat()
     key = f"{path.resolve()} {status.st_size} {status.st_mtime_ns} {transformers.__version__}"
     name = f"{path.stem}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    folder = cache_folder("tf") / "converted" / name
-    if folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
+    try:
+        folder = cache_folder("tf") / "converted" / name
+        if os.path.isdir(folder):
+            return folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{folder}.lock")
+        lock.acquire()
+    except (OSError, ConfigError) as error:
+        warn_not_cached(error)
+        return _convert_for_this_process(path, name)
+    try:
         if not folder.is_dir():
             log.info("converting %s for Transformers once; this takes about a minute", path.name)
             with without_progress_bars():
                 _convert(path, folder)
             log.info("saved the converted model in %s", folder)
+    finally:
+        lock.release()
+    return folder
+
+
+def _convert_for_this_process(path: Path, name: str) -> Path:
+    """Convert a file into a temporary folder, which is removed when the process ends."""
+    parent = tempfile.TemporaryDirectory(prefix="autocog-")
+    # Until then, the fingerprint is computed from its files.
+    _temporary_folders.append(parent)
+    folder = Path(parent.name, name)
+    log.info("converting %s for Transformers; this takes about a minute", path.name)
+    with without_progress_bars():
+        _convert(path, folder)
     return folder
 
 

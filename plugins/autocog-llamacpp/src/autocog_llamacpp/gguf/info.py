@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from gguf.constants import LlamaFileType
 
 from autocog_core import ConfigError
-from autocog_core.toolkit import PACKAGE_PREFIX, package_file
+from autocog_core.toolkit import PACKAGE_PREFIX, missing_hint, package_file, resolve_path
 from autocog_llamacpp.gguf.header import GgufArray, GgufHeader, GgufTensor, read_header
 
 TOKENS = "tokenizer.ggml.tokens"
@@ -184,22 +185,24 @@ def gguf_path(file: str | Path) -> Path:
     :param file: a path, or `package:PKG/FILE`.
     :raises ConfigError: if there is no such file, or the path is a folder.
     """
-    if isinstance(file, str) and file.startswith(PACKAGE_PREFIX):
-        try:
-            path = package_file(file)
-        except ValueError as error:
-            raise ConfigError(str(error), where=file) from error
-    else:
-        path = Path(file).expanduser()
     try:
-        if path.is_file():
-            return path
-        files = sorted(entry.name for entry in path.glob("*.gguf")) if path.is_dir() else None
-        problem = "is not a file" if path.exists() else "there is no such file"
+        if isinstance(file, str) and file.startswith(PACKAGE_PREFIX):
+            path = package_file(file)
+        else:
+            path = resolve_path(file)
+    except ValueError as error:
+        raise ConfigError(str(error), where="file") from error
+    if os.path.isfile(path):
+        return path
+    if not os.path.exists(path):
+        hint = missing_hint(file, path)
+        raise ConfigError("there is no such file", where=str(path), hint=hint)
+    if not os.path.isdir(path):
+        raise ConfigError("is not a file", where=str(path))
+    try:
+        files = sorted(entry.name for entry in path.iterdir() if entry.suffix == ".gguf")
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    if files is None:
-        raise ConfigError(problem, where=str(path))
     hint = f"in it: {', '.join(files[:8])}" if files else "give a .gguf file"
     raise ConfigError("is a folder", where=str(path), hint=hint)
 

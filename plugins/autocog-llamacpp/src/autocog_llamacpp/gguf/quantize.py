@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from autocog_core import AutocogError, EngineError, InputError
+from autocog_core.toolkit import resolve_new_path
 from autocog_llamacpp.gguf.info import GgufInfo, read_gguf_info
 from autocog_llamacpp.gguf.quantization_types import resolve_type
 
@@ -89,7 +90,10 @@ def quantize(
     if threads is not None and threads < 1:
         raise InputError(f"{threads} is less than 1", where="threads")
     before = read_gguf_info(source)
-    target = Path(target).expanduser()
+    try:
+        target = resolve_new_path(target)
+    except ValueError as error:
+        raise InputError(str(error), where="target") from error
     try:
         _check_target(before.path, target, force)
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 from autocog_core.toolkit import file_hash, is_secret_name, redact_url
@@ -36,7 +37,7 @@ def compute_fingerprint(
 
 def _tokenizer_identity(tokenizer: str | None) -> str | None:
     """Return the hash of a tokenizer file, else the name of the encoding."""
-    path = Path(tokenizer or "").expanduser()
-    if tokenizer is None or not path.exists():
+    if tokenizer is None or not os.path.exists(tokenizer):
         return tokenizer
+    path = Path(tokenizer)
     return file_hash(path / "tokenizer.json" if path.is_dir() else path)

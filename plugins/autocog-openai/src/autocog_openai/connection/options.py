@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from autocog_core import BackendOptions
+from autocog_core import BackendOptions, Resource
 
 Api = Literal["auto", "completions", "chat", "responses"]
 #: "auto", and the names of the dialects in `servers/`.
@@ -26,7 +26,7 @@ class OpenAIOptions(BackendOptions):
     organization: str | None = Field(None, description="the organization that OpenAI bills")
     api: Api = Field("auto", description="the routes that write text")
     server: Server = Field("auto", description="the kind of server; auto: recognized by probing")
-    tokenizer: str | None = Field(
+    tokenizer: Resource | None = Field(
         None, description="name of a tiktoken encoding, or path of a tokenizer.json or its folder"
     )
     max_retries: int = Field(2, ge=0, description="how often the SDK retries a failed request")

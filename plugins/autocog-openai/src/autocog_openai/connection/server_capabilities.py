@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from pathlib import Path
+import math
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from autocog_core import SpecialToken
-from autocog_core.toolkit import cache_folder, write_atomically
+from autocog_core.toolkit import read_cached, write_cached
 
 #: Version of the stored file. Files of other versions are not read.
-FORMAT = 2
+FORMAT = 3
 #: How long a probe result is valid if some of the probe's requests failed inside the server.
 RETRY_FAILED_PROBE_SECONDS = 3600.0
 
@@ -98,14 +97,13 @@ class ServerCapabilities(BaseModel):
 
 def load_capabilities(key: str, identity: str) -> ServerCapabilities | None:
     """Return the stored result of an earlier probe; None if there is none for this `identity`."""
-    path = _file(key)
-    for file in (path, _temporary(path)):
+    for name, max_age in ((_file(key), math.inf), (_temporary(key), RETRY_FAILED_PROBE_SECONDS)):
+        content = read_cached(name, max_age_seconds=max_age)
+        if content is None:
+            continue
         try:
-            age = time.time() - file.stat().st_mtime
-            if file != path and age > RETRY_FAILED_PROBE_SECONDS:
-                continue
-            capabilities = ServerCapabilities.model_validate_json(file.read_bytes())
-        except (OSError, ValidationError):
+            capabilities = ServerCapabilities.model_validate_json(content)
+        except ValidationError:
             continue
         if capabilities.identity == identity:
             return capabilities
@@ -120,20 +118,14 @@ def store_capabilities(
     :param has_failures: whether a request failed inside the server. Some servers answer unknown
         requests this way, others were only busy. The result is then valid for a limited time.
     """
-    path = _temporary(_file(key)) if has_failures else _file(key)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        digest = hashlib.sha256(capabilities.identity.encode()).hexdigest()[:8]
-        with write_atomically(path, suffix=f".{digest}") as stream:
-            stream.write(capabilities.model_dump_json().encode())
-    except OSError:
-        return
+    name = _temporary(key) if has_failures else _file(key)
+    write_cached(name, capabilities.model_dump_json().encode())
 
 
-def _temporary(path: Path) -> Path:
-    return path.with_suffix(".temporary.json")
+def _temporary(key: str) -> str:
+    return f"{_file(key)}.temporary"
 
 
-def _file(key: str) -> Path:
+def _file(key: str) -> str:
     name = hashlib.sha256(f"{FORMAT} {key}".encode()).hexdigest()[:32]
-    return cache_folder("openai") / "servers" / f"{name}.json"
+    return f"openai/servers/{name}"

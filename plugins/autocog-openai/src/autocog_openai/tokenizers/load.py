@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,8 +42,8 @@ def create_tokenizer(dialect: ServerDialect, capabilities: ServerCapabilities) -
     """
     name = dialect.connection.options.tokenizer
     if name is not None:
-        path = Path(name).expanduser()
-        return FileTokenizer(path) if path.exists() else TiktokenTokenizer(name)
+        # Of a file, the options have the path of one that exists.
+        return FileTokenizer(Path(name)) if os.path.exists(name) else TiktokenTokenizer(name)
     if capabilities.tokenizer_route:
         return RouteTokenizer(dialect, capabilities)
     return TiktokenTokenizer.of_model(capabilities.model)
@@ -137,7 +138,8 @@ class FileTokenizer:
             ) from error
         file = path / "tokenizer.json" if path.is_dir() else path
         try:
-            self._tokenizer: Any = FastTokenizer.from_file(str(file))
+            # Not `from_file`, which takes a byte order mark for damage.
+            self._tokenizer: Any = FastTokenizer.from_str(file.read_text(encoding="utf-8-sig"))
         except Exception as error:
             raise ConfigError(f"{file} is not a tokenizer: {error}", where="tokenizer") from error
         self.size = int(self._tokenizer.get_vocab_size(with_added_tokens=True))
