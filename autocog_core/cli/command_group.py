@@ -11,11 +11,12 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from autocog_core.cli.controls import escape_controls
 from autocog_core.cli.plugin_commands import absent_command, plugin_commands
 from autocog_core.cli.session import session
 from autocog_core.cli.streams import discard, is_stream_error
 from autocog_core.config.plugins import backends_with_hook
-from autocog_core.errors import AutocogError, CapabilityError
+from autocog_core.errors import AutocogError, CapabilityError, append_hint
 from autocog_core.redaction import redact
 
 EXIT_INTERRUPTED = 130
@@ -35,6 +36,8 @@ class CommandGroup(TyperGroup):
     ) -> Any:
         """Run one command line and exit the process."""
         session.start()
+        # On Windows, click would replace $HOME, ~ and * in prompts. The shells there replace none.
+        windows_expand_args = False
         # A character that stdout cannot encode is escaped. Else it would end the output.
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
@@ -77,7 +80,8 @@ def report_error(error: Exception) -> int:
         # The reader has what it wants, as `head` has.
         return 1
     if session.debug:
-        session.write_traceback(redact("".join(traceback.format_exception(error))))
+        traceback_text = "".join(traceback.format_exception(error))
+        session.write_traceback(escape_controls(redact(traceback_text)))
     if is_stream_error(error):
         session.error(f"cannot write the output: {error.strerror}")  # type: ignore[attr-defined]
         return 1
@@ -107,7 +111,30 @@ def _usage_message(error: Exception, message: str) -> str:
     message = message.replace(": Value error, ", ": ").replace(": Input should", ": should")
     message = message[:1].lower() + message[1:].rstrip(".")
     context = getattr(error, "ctx", None)
-    return message if context is None else f"{message}; see `{context.command_path} --help`"
+    if context is None:
+        return message
+    message = append_hint(message, _dashed_text_hint(error, context))
+    return f"{message}; see `{context.command_path} --help`"
+
+
+def _dashed_text_hint(error: Exception, context: Any) -> str:
+    """Return the hint for a text such as "-5 + 3 =", which is taken for an option; else ""."""
+    # By attributes and names, as above.
+    is_unknown = hasattr(error, "option_name") and not getattr(error, "possibilities", None)
+    is_missing = type(error).__name__ == "MissingParameter" and _is_argument(error.param)  # type: ignore[attr-defined]
+    arguments = [
+        str(parameter.metavar or parameter.name.upper())
+        for parameter in context.command.params
+        if _is_argument(parameter)
+    ]
+    if not arguments or not (is_unknown or is_missing):
+        return ""
+    usage = f"{context.command_path} [OPTIONS] -- {' '.join(arguments)}"
+    return f"a text that begins with - goes after all options and --: `{usage}`"
+
+
+def _is_argument(parameter: Any) -> bool:
+    return getattr(parameter, "param_type_name", "") == "argument"
 
 
 def _flush_stdout(exit_code: int) -> int:

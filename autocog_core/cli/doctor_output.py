@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from autocog_core.cli.output import escape_controls, facts_table, new_table, show
+from autocog_core.cli.output import facts_table, new_table, show
 from autocog_core.config.config_file import CONFIG_FILE_NAME, CONFIG_VARIABLE
 from autocog_core.doctor import (
     ConfigReport,
@@ -71,7 +71,7 @@ def _mark(problem: Problem | None) -> Text:
 
 
 def _text(text: str) -> Text:
-    return Text(escape_controls(text), overflow="fold")
+    return Text(text, overflow="fold")
 
 
 def _problem_lines(problem: Problem | None, *subjects: str) -> Iterator[Text]:
@@ -85,7 +85,7 @@ def _problem_lines(problem: Problem | None, *subjects: str) -> Iterator[Text]:
     prefix = f"{problem.where}: " if problem.where and not is_known else ""
     yield _text(prefix + problem.message)
     if problem.fix:
-        yield Text.assemble(("fix: ", "bold"), escape_controls(problem.fix), overflow="fold")
+        yield Text.assemble(("fix: ", "bold"), problem.fix, overflow="fold")
 
 
 def _facts_table(facts: Iterable[tuple[str, str]]) -> Table:

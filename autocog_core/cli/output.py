@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import sys
-import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
+
+from autocog_core.cli.console import Console
+from autocog_core.cli.controls import escape_controls as escape_controls
+from autocog_core.cli.controls import escape_json_controls
 
 _BAR_WIDTH = 10
 _MIN_WIDE_COLUMNS = 60
@@ -56,7 +59,7 @@ def write_json_line(data: Any) -> None:
 def _write_json(data: Any, *, indent: int | None) -> None:
     unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     text = json.dumps(data, indent=indent, ensure_ascii=not unicode, allow_nan=False)
-    sys.stdout.write(text + "\n")
+    sys.stdout.write((escape_json_controls(text) if sys.stdout.isatty() else text) + "\n")
 
 
 def new_table() -> Table:
@@ -125,21 +128,3 @@ def format_token(raw: bytes, special_text: str | None = None) -> str:
         return repr(raw.decode("utf-8"))
     except UnicodeDecodeError:
         return repr(raw)
-
-
-def escape_controls(text: str) -> str:
-    """Return `text` with escaped control characters: no text may send commands to the terminal."""
-    return "".join(
-        character
-        if character.isprintable() or character in "\n\t"
-        else _escape_character(character)
-        for character in text
-    )
-
-
-def _escape_character(character: str) -> str:
-    # Only controls and lone surrogates are escaped. Other unprintable characters are harmless:
-    # spaces of other widths, private use, format characters (in emoji and in Arabic).
-    if unicodedata.category(character) in ("Cc", "Cs"):
-        return character.encode("unicode_escape").decode("ascii")
-    return character

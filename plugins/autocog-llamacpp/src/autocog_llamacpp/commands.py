@@ -17,7 +17,6 @@ from autocog_core.cli import (
     Quiet,
     add_number,
     add_text,
-    escape_controls,
     facts_table,
     info,
     new_table,
@@ -144,7 +143,7 @@ def quantize(
         part = f" (part {file.part[0]} of {file.part[1]})" if file.part else ""
         table.add_row(
             label,
-            escape_controls(file.path.name) + part,
+            file.path.name + part,
             file.quantization or "-",
             _size(file.size),
             _bits(file.bits_per_weight),
@@ -153,7 +152,7 @@ def quantize(
 
 
 def _facts(info: GgufInfo) -> Iterator[tuple[str, str]]:
-    yield "file", escape_controls(str(info.path))
+    yield "file", str(info.path)
     if info.part is not None:
         yield "part", f"{info.part[0]} of {info.part[1]}: the facts below describe this part"
     yield "size", f"{_size(info.size)} ({info.size:,} bytes), GGUF version {info.version}"
@@ -177,7 +176,7 @@ def _tokenizer_facts(tokenizer: TokenizerInfo | None) -> Iterator[tuple[str, str
     if tokenizer is None:
         yield "tokenizer", "none"
         return
-    splitting = f" ({escape_controls(tokenizer.pre)})" if tokenizer.pre else ""
+    splitting = f" ({tokenizer.pre})" if tokenizer.pre else ""
     tokens = f"{_count(tokenizer.vocabulary_size)} tokens"
     yield "tokenizer", f"{_or_dash(tokenizer.model)}{splitting}, {tokens}"
     added = {True: ", added", False: ", not added", None: ""}[tokenizer.adds_bos]
@@ -198,7 +197,7 @@ def _tensor_table(info: GgufInfo) -> Any:
 
 def _metadata(metadata: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key, value in metadata.items():
-        yield escape_controls(key), escape_controls(_value(value))
+        yield key, _value(value)
 
 
 def _value(value: Any) -> str:
@@ -224,7 +223,7 @@ def _token(token: int | None, text: str | None) -> str:
 
 
 def _or_dash(text: str | None) -> str:
-    return escape_controls(text) if text else "-"
+    return text or "-"
 
 
 def _count(count: int | None) -> str:

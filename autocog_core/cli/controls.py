@@ -1,0 +1,33 @@
+"""Characters that a terminal does not print but obeys, and their escapes.
+
+Names, texts and messages come from programs, config files, servers and models. None of them may
+move the cursor, hide a line, or turn the digits of a number around.
+"""
+
+from __future__ import annotations
+
+import re
+
+#: C0 and C1 controls without newline and tab; lone surrogates, which no encoding has; characters
+#: that reverse the text after them on its line. Others that are not printable are harmless: spaces
+#: of other widths, private use, format characters (in emoji and in Arabic).
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+#: Those that JSON does not escape.
+_OBEYED_IN_JSON = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def escape_controls(text: str) -> str:
+    """Return `text` with escapes in place of characters that send commands to a terminal."""
+    return _OBEYED.sub(_python_escape, text)
+
+
+def escape_json_controls(document: str) -> str:
+    """Return a JSON document with the same meaning, without such characters.
+
+    :param document: JSON, in which they can only be inside texts.
+    """
+    return _OBEYED_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", document)
+
+
+def _python_escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")
