@@ -106,7 +106,7 @@ def parse_toml_value(text: str) -> Any:
     """Return `text` as a TOML value (`3`, `true`, `"3"`, `[1, 2]`), or `text` if it is none."""
     try:
         document = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
     value = document.pop("value")
     # A text with a newline may parse as more keys. No option is a date.

@@ -46,7 +46,7 @@ def _replace_file_name(text: str) -> str:
 def _parse_json(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -59,7 +59,7 @@ class RetryConfig(BaseModel):
     :ivar growth: the factor from one pause to the next.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     retries: int = Field(default=0, ge=0)
     delta: float = Field(default=1.0, ge=0)

@@ -37,9 +37,14 @@ HUB_PREFIX = "hf:"
 
 
 class BackendOptions(BaseModel):
-    """Base class of a backend's options: unknown names are errors, and instances are frozen."""
+    """Base class of a backend's options: unknown names are errors, and instances are frozen.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    TOML has infinite numbers and NaN. No option may be one.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
 
 def package_file(reference: str) -> Path:

@@ -125,6 +125,13 @@ def test_all_errors_of_a_file_are_reported_at_once(write: Write) -> None:
         (MODEL + 'wrappers = "trace"', "models.m.wrappers"),
         (MODEL + "wrappers = [5]", "models.m.wrappers.0"),
         (MODEL + 'options = { seed = "x" }', "models.m.options.seed"),
+        (MODEL + "options = { scale = inf }", "models.m.options.scale"),
+        (MODEL + "options = { scale = nan }", "models.m.options.scale"),
+        (MODEL + "retry = { delta = inf }", "models.m.retry.delta"),
+        (
+            MODEL + "wrappers = [{ name = 'cache', options = { max_size_gb = inf } }]",
+            "models.m.wrappers.cache.max_size_gb",
+        ),
         (MODEL + "options = { scale = -1 }", "models.m.options.scale"),
         ("[models.m]\noptions = {}", "models.m.backend: missing"),
         ('path = "x"\n' + MODEL, "path: unknown key"),

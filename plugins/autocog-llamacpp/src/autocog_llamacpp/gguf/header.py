@@ -31,6 +31,8 @@ MAX_NUMBER_ARRAY_LENGTH = 256
 #: llama.cpp's limit.
 _MAX_DIMENSIONS = 4
 _MAX_STRING_BYTES = 64 * 2**20
+#: The format's limit of keys; names of tensors are shorter.
+_MAX_NAME_BYTES = 2**16 - 1
 _MAX_STRINGS = 2**24
 _DOWNLOAD_HINT = "is its download complete?"
 _STRING_LENGTH = struct.Struct("<Q")
@@ -163,7 +165,7 @@ class _Reader:
         tensor_count, field_count = self.number("Q"), self.number("Q")
         metadata: dict[str, Any] = {}
         for _ in range(field_count):
-            key = self.string()
+            key = self.string(_MAX_NAME_BYTES)
             if key in metadata:
                 raise self.error(f"has the key {_quote(key)} twice")
             metadata[key] = self.value(key)
@@ -186,7 +188,7 @@ class _Reader:
         """Read the tensors. Return them, and the position of the first tensor's data."""
         tensors: dict[str, GgufTensor] = {}
         for _ in range(count):
-            name = self.string()
+            name = self.string(_MAX_NAME_BYTES)
             if name in tensors:
                 raise self.error(f"has the tensor {_quote(name)} twice")
             tensors[name] = self.tensor(name)
@@ -277,10 +279,10 @@ class _Reader:
             self.skip_string()
         return self.string()
 
-    def string(self) -> str:
+    def string(self, max_bytes: int = _MAX_STRING_BYTES) -> str:
         length = self.number("Q")
         start = self.read(length)
-        if length > _MAX_STRING_BYTES:
+        if length > max_bytes:
             raise self.error(f"has a text of {length} bytes")
         return self.data[start : start + length].decode("utf-8", errors="replace")
 
@@ -316,4 +318,5 @@ class _Reader:
 
 
 def _quote(name: str) -> str:
-    return f'"{shorten(name)}"'
+    # A damaged name may have line ends and control characters.
+    return f'"{repr(shorten(name))[1:-1]}"'
