@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import json, os, shutil, sys
 from dataclasses import asdict
 from pathlib import Path
 from typer.testing import CliRunner
-from autocog_core import load, read_config
+from autocog_core import load
 from autocog_core.cli.main import app
 from autocog_core.config.cache_folder import file_hash
 from autocog_core.config.config_file import Config
@@ -29,37 +28,54 @@ from autocog_core.doctor.config_report import examine_config
 from autocog_core.doctor.environment import examine_environment
 from autocog_core.wrappers import record, replay, trace
 
-setup = json.loads(sys.argv[1])
-os.chdir(setup["folder"])
+config = Path(sys.argv[1])
 # Once as this user: another one may not be able to import what is needed.
 warm = ["choose", "x", "-c", "a", "-c", "b", "--json", "--backend", "random"]
 CliRunner().invoke(app, warm)
 CliRunner().invoke(app, ["models"])
-Path(setup["config"]).write_text('[models.m]\\nbackend = "random"\\nwrappers = ["cache"]')
-load(config=setup["config"]).close()
+load(config=config).close()
 examine_environment(Config())
-if setup["removes_folder"]:
-    shutil.rmtree(setup["folder"])
 os.environ.pop("AUTOCOG_CACHE", None)
-if setup["user"]:
-    os.setgroups([])
-    os.setgid(setup["user"])
-    os.setuid(setup["user"])
-for name, value in setup["variables"].items():
-    os.environ.pop(name, None)
-    if value is not None:
-        os.environ[name] = value
-results = []
-for arguments in setup["commands"]:
-    result = CliRunner().invoke(app, arguments)
-    results.append([result.exit_code, result.stdout, result.stderr])
-environment = asdict(examine_environment(Config()))
-config_file = examine_config(None)[0].path
-print(json.dumps([results, file_hash(Path(setup["config"])), environment, config_file]))
+
+def visit(setup):
+    os.chdir(setup["folder"])
+    if setup["removes_folder"]:
+        shutil.rmtree(setup["folder"])
+    if setup["user"]:
+        os.setgroups([])
+        os.setgid(setup["user"])
+        os.setuid(setup["user"])
+    for name, value in setup["variables"].items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+    results = []
+    for arguments in setup["commands"]:
+        result = CliRunner().invoke(app, arguments)
+        results.append([result.exit_code, result.stdout, result.stderr])
+    environment = asdict(examine_environment(Config()))
+    print(json.dumps([results, file_hash(config), environment, examine_config(None)[0].path]))
+
+# A process each: nobody becomes root again.
+for setup in json.loads(sys.argv[2]):
+    child = os.fork()
+    if not child:
+        try:
+            visit(setup)
+        except BaseException as error:
+            print(json.dumps(repr(error)))
+        sys.stdout.flush()
+        os._exit(0)
+    os.waitpid(child, 0)
 """
 CHOOSE = ["choose", "It is", "-c", " a", "-c", " b", "--json"]
 RANDOM = [*CHOOSE, "--backend", "random"]
 NOBODY = 65534
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+only_root = pytest.mark.skipif(
+    getattr(os, "getuid", lambda: 1)() != 0, reason="only root can become another user"
+)
 
 Result = tuple[int, str, str]
 
@@ -74,55 +90,97 @@ class Seen:
     config_file: str | None
 
 
-Commands = Callable[..., Seen]
+@dataclass
+class Place:
+    """Folders and files of the visits."""
+
+    root: Path
+    home: Path
+    config: Path
+    traced: Path
+    writable: Path
+    removed: Path
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    """A config file with a model that uses the cache; everybody can read it."""
-    return tmp_path / "cached.toml"
-
-
-@pytest.fixture
-def run_as(tmp_path: Path, config: Path) -> Commands:
-    """Run command lines as another user, or in a folder that is gone."""
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    root = tmp_path_factory.mktemp("users")
     # pytest gives its folders to this user only.
-    for parent in (tmp_path, *tmp_path.parents[:2]):
+    for parent in (root, *root.parents[:2]):
         parent.chmod(0o755)
-
-    def run_as(
-        folder: Path,
-        *commands: list[str],
-        user: int = NOBODY,
-        removes_folder: bool = False,
-        **variables: str | None,
-    ) -> Seen:
-        setup = {
-            "folder": str(folder),
-            "user": user,
-            "config": str(config),
-            "commands": commands,
-            "removes_folder": removes_folder,
-            "variables": {"AUTOCOG_CONFIG": None, **variables},
-        }
-        process = subprocess.run(
-            [sys.executable, "-c", CHILD, json.dumps(setup)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-            env=child_environment(AUTOCOG_CACHE=str(tmp_path / "unused")),
-        )
-        assert process.returncode == 0, process.stderr
-        results, *others = json.loads(process.stdout)
-        return Seen([tuple(result) for result in results], *others)
-
-    return run_as
+    home = root / "home"
+    (home / "project").mkdir(parents=True)
+    (home / "autocog.toml").write_text("this is no TOML")
+    (home / "recording.jsonl").write_text("")
+    home.chmod(0o700)
+    config, traced = root / "cached.toml", root / "traced.toml"
+    for file, wrapper in ((config, "cache"), (traced, "trace")):
+        file.write_text(f'[models.m]\nbackend = "random"\nwrappers = ["{wrapper}"]\n')
+    writable, removed = root / "writable", root / "removed"
+    writable.mkdir()
+    writable.chmod(0o777)
+    removed.mkdir()
+    return Place(root, home, config, traced, writable, removed)
 
 
-only_root = pytest.mark.skipif(
-    not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can become another user"
-)
+NO_FOLDERS = {"AUTOCOG_CONFIG": None, "XDG_CONFIG_HOME": None, "XDG_CACHE_HOME": None}
+
+
+@pytest.fixture(scope="module")
+def visits(place: Place) -> list[Any]:
+    """What is seen: by nobody, in a home of somebody else; without a home; in a removed folder."""
+    is_root = os.getuid() == 0
+    cached = [*CHOOSE, "--config", str(place.config)]
+    recorded = ["--backend", "replay", "--option"]
+    setups = [
+        {
+            "folder": str(place.home / "project"),
+            "user": NOBODY if is_root else 0,
+            "removes_folder": False,
+            "variables": {**NO_FOLDERS, "HOME": str(place.home)},
+            "commands": [
+                *(["models"], RANDOM, cached),
+                [*CHOOSE, *recorded, f"path={place.home}/recording.jsonl"],
+                ["models", "--config", f"{place.home}/autocog.toml"],
+            ],
+        },
+        {
+            "folder": str(place.writable),
+            # A user whom the system does not know.
+            "user": 54321 if is_root else 0,
+            "removes_folder": False,
+            "variables": {**NO_FOLDERS, "HOME": None},
+            "commands": [["models"], RANDOM, cached, ["models", "--config", "~/x.toml"]],
+        },
+        {
+            "folder": str(place.removed),
+            "user": 0,
+            "removes_folder": True,
+            "variables": {**NO_FOLDERS, "AUTOCOG_CACHE": str(place.root / "cache")},
+            "commands": [
+                *(["models"], RANDOM, cached),
+                ["models", "--config", "autocog.toml"],
+                [*CHOOSE, "--config", str(place.traced)],
+                [*CHOOSE, *recorded, "path=x.jsonl"],
+            ],
+        },
+    ]
+    process = subprocess.run(
+        [sys.executable, "-c", CHILD, str(place.config), json.dumps(setups)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=child_environment(AUTOCOG_CACHE=str(place.root / "unused")),
+    )
+    assert process.returncode == 0, process.stderr
+    return [json.loads(line) for line in process.stdout.splitlines()]
+
+
+def seen(visit: Any) -> Seen:
+    assert isinstance(visit, list), visit
+    results, *others = visit
+    return Seen([tuple(result) for result in results], *others)
 
 
 def check_scores(result: Result) -> str:
@@ -135,25 +193,9 @@ def check_scores(result: Result) -> str:
 
 
 @only_root
-def test_a_home_that_cannot_be_looked_at(run_as: Commands, tmp_path: Path, config: Path) -> None:
-    home = tmp_path / "home"
-    project = home / "project"
-    project.mkdir(parents=True)
-    (home / "autocog.toml").write_text("this is no TOML")
-    (home / "recording.jsonl").write_text("")
-    home.chmod(0o700)
-    seen = run_as(
-        project,
-        ["models"],
-        RANDOM,
-        [*CHOOSE, "--config", str(config)],
-        [*CHOOSE, "--backend", "replay", "--option", f"path={home}/recording.jsonl"],
-        ["models", "--config", f"{home}/autocog.toml"],
-        HOME=str(home),
-        XDG_CONFIG_HOME=None,
-        XDG_CACHE_HOME=None,
-    )
-    models, chosen, cached, replayed, listed = seen.results
+def test_a_home_that_cannot_be_looked_at(visits: list[Any], place: Place) -> None:
+    visit = seen(visits[0])
+    models, chosen, cached, replayed, listed = visit.results
     assert models[0] == 0
     assert models[2].startswith("warning: there is no config file")
     assert check_scores(chosen) == ""
@@ -164,65 +206,36 @@ def test_a_home_that_cannot_be_looked_at(run_as: Commands, tmp_path: Path, confi
     assert replayed[0] == listed[0] == 2
     assert "recording.jsonl: cannot be read: Permission denied" in replayed[2]
     assert "no such file" in listed[2]
-    assert seen.environment["cache_folder"].startswith(str(home))
-    assert not seen.environment["is_cache_writable"]
-    assert seen.config_file is None
-    assert len(seen.hash) == 64
+    assert visit.environment["cache_folder"].startswith(str(place.home))
+    assert not visit.environment["is_cache_writable"]
+    assert visit.config_file is None
+    assert len(visit.hash) == 64
 
 
 @only_root
-def test_no_home_at_all(run_as: Commands, tmp_path: Path, config: Path) -> None:
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    folder.chmod(0o777)
-    seen = run_as(
-        folder,
-        ["models"],
-        RANDOM,
-        [*CHOOSE, "--config", str(config)],
-        ["models", "--config", "~/x.toml"],
-        # A user whom the system does not know.
-        user=54321,
-        HOME=None,
-        XDG_CONFIG_HOME=None,
-        XDG_CACHE_HOME=None,
-    )
-    models, chosen, cached, home = seen.results
+def test_no_home_at_all(visits: list[Any], place: Place) -> None:
+    visit = seen(visits[1])
+    models, chosen, cached, home = visit.results
     assert models[0] == 0
     check_scores(chosen)
     assert cached[0] == 2
     assert "the home folder is not known; set HOME, or AUTOCOG_CACHE to a folder" in cached[2]
     assert "the home folder is not known" in home[2]
-    assert seen.environment["cache_folder"] is None
-    assert len(seen.hash) == 64
-    assert list(folder.iterdir()) == [], "no folder called ~"
+    assert visit.environment["cache_folder"] is None
+    assert len(visit.hash) == 64
+    assert list(place.writable.iterdir()) == [], "no folder called ~"
 
 
-def test_a_removed_folder(run_as: Commands, tmp_path: Path, config: Path) -> None:
-    folder = tmp_path / "removed"
-    folder.mkdir()
-    traced_config = tmp_path / "traced.toml"
-    traced_config.write_text('[models.m]\nbackend = "random"\nwrappers = ["trace"]\n')
-    seen = run_as(
-        folder,
-        ["models"],
-        RANDOM,
-        [*CHOOSE, "--config", str(config)],
-        ["models", "--config", "autocog.toml"],
-        [*CHOOSE, "--config", str(traced_config)],
-        [*CHOOSE, "--backend", "replay", "--option", "path=x.jsonl"],
-        user=0,
-        removes_folder=True,
-        AUTOCOG_CACHE=str(tmp_path / "cache"),
-    )
-    models, chosen, configured, missing, traced, replayed = seen.results
+def test_a_removed_folder(visits: list[Any]) -> None:
+    visit = seen(visits[2])
+    models, chosen, cached, missing, traced, replayed = visit.results
     assert models[0] == 0
     check_scores(chosen)
-    assert check_scores(configured) == ""
+    assert check_scores(cached) == ""
     assert missing[0] == 2
     assert "no such file: autocog.toml" in missing[2]
     assert traced[0] == 2
     assert "trace.jsonl: cannot be written: No such file" in traced[2]
     assert replayed[0] == 2
     assert "x.jsonl: cannot be read: No such file" in replayed[2]
-    assert seen.environment["is_cache_writable"]
+    assert visit.environment["is_cache_writable"]

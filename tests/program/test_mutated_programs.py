@@ -192,7 +192,7 @@ def test_undamaged_programs_run(program: dict[str, Any], model: Model, tmp_path:
 @tried(
     "Program files in YAML and JSON, mutated, and run if they can be read",
     expect="one clear error, or a result",
-    normal=60,
+    normal=40,
     soak=2000,
 )
 def test_mutated_programs(trials: Trials, model: Model, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def outcome(path: Path) -> str:
 @tried(
     "`autocog.toml`, mutated, and its models used if it can be read",
     expect="one clear error, or models that work",
-    normal=20,
+    normal=12,
     soak=1500,
 )
 def test_mutated_config_files(trials: Trials, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_byte_order_marks_and_line_ends_are_no_damage(
 @tried(
     "Recordings, mutated",
     expect="the recorded answers, or an error that names the file",
-    normal=60,
+    normal=25,
     soak=1000,
 )
 def test_mutated_recordings(

@@ -74,7 +74,7 @@ def damage(folder: Path, whole: Path, drawn: random.Random) -> Path:
 @tried(
     "Files of the wrapper `cache`, damaged, also with their log",
     expect="stored values or none, and the file works again",
-    normal=40,
+    normal=15,
     soak=1000,
 )
 def test_damaged_files(trials: Trials, whole: Path, tmp_path: Path) -> None:
