@@ -6,6 +6,8 @@ import random
 import re
 from pathlib import Path
 
+import pytest
+
 from autocog_core import AutocogError, ConfigError, load, read_config
 from autocog_core.config.config_file import Config
 from tests.support.mutations import mutate
@@ -99,7 +101,11 @@ def outcome(path: Path) -> str:
     normal=12,
     soak=1500,
 )
-def test_mutated_config_files(trials: Trials, tmp_path: Path) -> None:
+def test_mutated_config_files(
+    trials: Trials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # `trace` writes into the current folder.
+    monkeypatch.chdir(tmp_path)
     for seed in trials:
         drawn = random.Random(seed)
         folder = tmp_path / str(seed)
@@ -116,7 +122,8 @@ def test_mutated_config_files(trials: Trials, tmp_path: Path) -> None:
             raise AssertionError(f"seed {seed}: {damaged!r}") from error
 
 
-def test_the_undamaged_file_works(tmp_path: Path) -> None:
+def test_the_undamaged_file_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "autocog.toml"
     path.write_text(CONFIG)
     assert outcome(path) == "all models work"
