@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,11 +105,15 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    root = tmp_path_factory.mktemp("users")
-    # pytest gives its folders to this user only.
-    for parent in (root, *root.parents[:2]):
-        parent.chmod(0o755)
+def place() -> Iterator[Place]:
+    # Not a folder of pytest: each of its runs takes the rights of other users away.
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        yield make_place(root)
+
+
+def make_place(root: Path) -> Place:
     home = root / "home"
     (home / "project").mkdir(parents=True)
     (home / "autocog.toml").write_text("this is no TOML")
