@@ -17,11 +17,16 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from autocog_core import ConfigError, ModelLoadError
 from autocog_core.toolkit import cache_folder, warn_not_cached
+from autocog_tf.gguf_tokenizer import GgufTokenizer
 from autocog_tf.progress import without_progress_bars
 
 log = logging.getLogger(__name__)
 
 MAGIC = b"GGUF"
+#: Counts the changes of what is converted: folders of earlier versions are not used any more.
+VERSION = 2
+#: The file, in a converted folder, with what the user must know about it.
+NOTICE_FILE = "notice.txt"
 _temporary_folders: list[tempfile.TemporaryDirectory[str]] = []
 
 
@@ -43,8 +48,18 @@ def converted_folder(path: Path) -> Path:
     if magic != MAGIC:
         raise ModelLoadError(f"{path} is not a GGUF file", hint="is the download complete?")
     status = path.stat()
-    key = f"{path.resolve()} {status.st_size} {status.st_mtime_ns} {transformers.__version__}"
+    parts = (path.resolve(), status.st_size, status.st_mtime_ns, transformers.__version__, VERSION)
+    key = " ".join(map(str, parts))
     name = f"{path.stem}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    folder = _convert_once(path, name)
+    notice = folder / NOTICE_FILE
+    if notice.exists():
+        log.warning("%s: %s", path.name, notice.read_text(encoding="utf-8"))
+    return folder
+
+
+def _convert_once(path: Path, name: str) -> Path:
+    """Return the folder in the cache, or a temporary one if the cache cannot be used."""
     try:
         folder = cache_folder("tf") / "converted" / name
         if os.path.isdir(folder):
@@ -82,16 +97,22 @@ def _convert(path: Path, folder: Path) -> None:
     # Write to a temporary folder and rename it, so that `folder` is always complete.
     temporary = Path(tempfile.mkdtemp(prefix=".converting-", dir=folder.parent))
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
+        source = GgufTokenizer(path)
+        tokenizer = source.convert()
         loaded = AutoModelForCausalLM.from_pretrained(
             str(path.parent), gguf_file=path.name, dtype=torch.float32
         )
         model = _copy_without_quantization(loaded)
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
+        _check_saved(tokenizer, temporary)
+        if source.notice:
+            (temporary / NOTICE_FILE).write_text(source.notice, encoding="utf-8")
         # mkdtemp gives access to this user only, but a cache may be shared.
         temporary.chmod(0o755)
         temporary.rename(folder)
+    except ModelLoadError:
+        raise
     # A truncated file can raise anything inside the reader.
     except Exception as error:
         raise ModelLoadError(
@@ -100,6 +121,20 @@ def _convert(path: Path, folder: Path) -> None:
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _check_saved(tokenizer: Any, folder: Path) -> None:
+    """Raise an error if Transformers makes another tokenizer of the saved one.
+
+    For some architectures, it builds the tokenizer anew from the vocabulary.
+    """
+    saved = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    if saved.backend_tokenizer.to_str() != tokenizer.backend_tokenizer.to_str():
+        raise ModelLoadError(
+            f"this release of Transformers changes the tokenizer to {type(saved).__name__}",
+            where=str(folder),
+            hint="use the backend llamacpp for this file",
+        )
 
 
 def _copy_without_quantization(loaded: Any) -> Any:
