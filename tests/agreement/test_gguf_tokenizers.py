@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +156,7 @@ def test_the_tokens_of_smollm2_are_those_of_llama_cpp(
 
 
 @pytest.fixture(scope="module")
-def smol() -> Iterator[tuple[Tokenize, Tokenize]]:
+def smol() -> tuple[Tokenize, Tokenize]:
     """The tokenizers of SmolLM2: of the converted file, and of the file."""
     from transformers import AutoTokenizer
 
@@ -167,7 +167,7 @@ def smol() -> Iterator[tuple[Tokenize, Tokenize]]:
 
     path = package_file(gguf_models.SMOL)
     converted = AutoTokenizer.from_pretrained(str(converted_folder(path)), local_files_only=True)
-    yield (
+    return (
         _callable(TextTokenizer(converted, len(converted))),
         _callable(tokenizer_of(path)),
     )
