@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import threading
@@ -420,13 +419,11 @@ def test_the_real_models_tokens_are_those_that_transformers_gives(
 ) -> None:
     reference = smol_on_torch
     generator = np.random.default_rng(5)
-    texts = [text for text in HARD if "\x01" not in text]
+    texts = list(HARD)
     for _ in range(400):
         words = generator.choice(WORDS, int(generator.integers(1, 12)))
         blanks = generator.choice([" ", " ", "", "\n", "  ", "\n\n", "\t"], len(words))
-        text = "".join(f"{a}{b}" for a, b in zip(words, blanks, strict=True))
-        # Transformers makes no split before digits of what stands in the file: "  2" differs.
-        texts.append(re.sub(r"\s+(?=\d)", " ", text))
+        texts.append("".join(f"{a}{b}" for a, b in zip(words, blanks, strict=True)))
     for at_start in (True, False):
         ours = smol.tokenize_impl(texts, at_start, False)
         theirs = reference.tokenize_impl(texts, at_start, False)
