@@ -126,7 +126,7 @@ def _convert(path: Path, folder: Path) -> None:
 def _check_saved(tokenizer: Any, folder: Path) -> None:
     """Raise an error if Transformers makes another tokenizer of the saved one.
 
-    For some architectures, it builds the tokenizer anew from the vocabulary.
+    For some architectures, it builds the tokenizer again from the vocabulary.
     """
     saved = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     if saved.backend_tokenizer.to_str() != tokenizer.backend_tokenizer.to_str():
