@@ -95,7 +95,7 @@ def test_each_type_of_byte_level_tokenizer_makes_the_tokens_of_llama_cpp(
         path = tmp_path / f"{name}.gguf"
         pair = pair_of(gguf_models.llama(path, merges=merges, specials=words, edit=edit))
         removed = NOT_IN_LLAMA_CPP.get(name, re.compile("(?!)"))
-        texts = [removed.sub("", draw_text(seed)) for seed in trials]
+        texts = [removed.sub("x", draw_text(seed)) for seed in trials]
         assert differences(pair, texts) == [], name
         trials.note("equal tokens", len(texts))
 
@@ -150,7 +150,8 @@ def sentencepiece_file(path: Path, blank_first: bool | None) -> Path:
 def test_the_tokens_of_smollm2_are_those_of_llama_cpp(
     smol: tuple[Any, Any], trials: Trials
 ) -> None:
-    texts = [draw_text(seed) for seed in trials]
+    # The vocabulary has no tokens for these characters.
+    texts = [re.sub(r"[\x04\x06\x13\x14\x16\x1d]", "", draw_text(seed)) for seed in trials]
     assert differences(smol, texts) == []
     trials.note("equal tokens", len(texts))
 
