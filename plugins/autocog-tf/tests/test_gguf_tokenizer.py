@@ -133,15 +133,15 @@ def test_each_load_warns_if_the_file_does_not_say_how_text_is_split(
 ) -> None:
     monkeypatch.setenv("AUTOCOG_CACHE", str(tmp_path / "cache"))
     path = write(ggml__pre=value)
+    options = {"model_path": str(path), "device": "cpu"}
     for _ in range(2):
         caplog.clear()
-        with caplog.at_level(logging.WARNING, "autocog_tf"):
-            folder = converter.converted_folder(path)
-        assert "tiny.gguf: the file does not say how its tokenizer splits text" in caplog.text
-    known = write(ggml__pre="gpt-2")
+        with caplog.at_level(logging.WARNING, "autocog_tf"), load(backend="tf", options=options):
+            assert "tiny.gguf: the file does not say how its tokenizer splits" in caplog.text
+    write(ggml__pre="gpt-2")
     caplog.clear()
-    assert converter.converted_folder(known) != folder
-    assert "does not say" not in caplog.text
+    with load(backend="tf", options=options):
+        assert "does not say" not in caplog.text
 
 
 def test_models_converted_by_an_earlier_version_are_converted_again(

@@ -48,18 +48,9 @@ def converted_folder(path: Path) -> Path:
     if magic != MAGIC:
         raise ModelLoadError(f"{path} is not a GGUF file", hint="is the download complete?")
     status = path.stat()
-    parts = (path.resolve(), status.st_size, status.st_mtime_ns, transformers.__version__, VERSION)
-    key = " ".join(map(str, parts))
+    key = f"{path.resolve()} {status.st_size} {status.st_mtime_ns} {transformers.__version__}"
+    key += f" {VERSION}"
     name = f"{path.stem}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    folder = _convert_once(path, name)
-    notice = folder / NOTICE_FILE
-    if notice.exists():
-        log.warning("%s: %s", path.name, notice.read_text(encoding="utf-8"))
-    return folder
-
-
-def _convert_once(path: Path, name: str) -> Path:
-    """Return the folder in the cache, or a temporary one if the cache cannot be used."""
     try:
         folder = cache_folder("tf") / "converted" / name
         if os.path.isdir(folder):
@@ -79,6 +70,17 @@ def _convert_once(path: Path, name: str) -> Path:
     finally:
         lock.release()
     return folder
+
+
+def warn_of_tokens(path: Path, folder: Path) -> None:
+    """Log a warning if the tokens of a converted model may not be those of its training.
+
+    :param path: the .gguf file.
+    :param folder: its converted folder.
+    """
+    notice = folder / NOTICE_FILE
+    if notice.exists():
+        log.warning("%s: %s", path.name, notice.read_text(encoding="utf-8"))
 
 
 def _convert_for_this_process(path: Path, name: str) -> Path:

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from autocog_core import ConfigError, ModelLoadError
 from autocog_tf.engine import TfEngine
 from autocog_tf.evaluators.out_of_memory import is_out_of_memory
-from autocog_tf.gguf import converted_folder
+from autocog_tf.gguf import converted_folder, warn_of_tokens
 from autocog_tf.options import TfOptions
 from autocog_tf.progress import without_progress_bars
 
@@ -26,7 +26,9 @@ def load_engine(options: TfOptions) -> TfEngine:
     device = select_device(options.device)
     source = options.model_path
     if source.endswith(".gguf"):
-        source = str(converted_folder(Path(source)))
+        folder = converted_folder(Path(source))
+        warn_of_tokens(Path(source), folder)
+        source = str(folder)
     shared: dict[str, Any] = {
         "local_files_only": options.local_files_only or Path(source).exists(),
         "trust_remote_code": options.trust_remote_code,
