@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import threading
@@ -18,7 +17,7 @@ from gguf import TokenType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autocog_core import Automaton, Choose, InputError, ModelLoadError, Prompt, Text, TextPiece
+from autocog_core import InputError, ModelLoadError, Prompt, TextPiece
 from autocog_llamacpp.llama.tokenizer import MAX_SMALL_STACK_BYTES, Tokenizer
 from tests.support.llamacpp import gguf_models
 from tests.support.llamacpp.long_texts import RUNS, one, tokenizer_of
@@ -295,44 +294,6 @@ def test_a_vocabulary_without_some_byte_is_refused(gguf_file: GgufFile) -> None:
     with pytest.raises(ModelLoadError, match="no token for the byte 0xC3"):
         tokenizer_of(gguf_file("llama", sentencepiece=True, edit=forget))
     assert tokenizer_of(gguf_file("llama", sentencepiece=True))
-
-
-@pytest.mark.parametrize(("byte", "character"), [(0x04, "\x04"), (0xA9, "é"), (0x9D, "東")])
-def test_a_character_without_a_token_is_refused(
-    gguf_file: GgufFile, byte: int, character: str
-) -> None:
-    """llama.cpp would drop a part of it, and score another text. SmolLM2 lacks six bytes."""
-
-    def forget(writer: Any) -> None:
-        words = writer.kv_data[0]["tokenizer.ggml.tokens"].value
-        words[words.index(gguf_models.byte_values()[byte])] = "something else"
-
-    tokenizer = tokenizer_of(gguf_file("llama", edit=forget))
-    for special in (True, False):
-        with pytest.raises(InputError, match=re.escape(f"no token for {character!r}")):
-            one(tokenizer, f"the {character}", special=special)
-    assert tokenizer.detokenize(one(tokenizer, "the ü")) == "the ü".encode()
-
-
-def after_the(*choices: str) -> Automaton:
-    first = Text(uid="text", text="the", successors=("choice",))
-    return Automaton([first, Choose(uid="choice", choices=choices)])
-
-
-def test_a_choice_without_a_token_is_refused_and_the_next_call_works(make_llama: Any) -> None:
-    def forget(writer: Any) -> None:
-        words = writer.kv_data[0]["tokenizer.ggml.tokens"].value
-        words[4] = "something else"
-
-    model = make_llama(file={"edit": forget}).as_model()
-    with pytest.raises(InputError, match="no token for"):
-        model.choose("the", [" Paris", " \x04"])
-    with pytest.raises(InputError, match="no token for"):
-        model.complete("the \x04", max_tokens=1)
-    with pytest.raises(InputError, match="no token for"):
-        after_the(" in", " \x04").run(model)
-    assert len(after_the(" in", " Paris").run(model).nodes) == 3
-    assert len(model.choose("the", [" Paris", " in"]).scores) == 2
 
 
 #: How text is split for GPT-2, o200k, DeepSeek 3 and many others. All but the first are regular

@@ -65,7 +65,8 @@ class Tokenizer:
         # The other ones end a turn or a message.
         file_eos = int(llama_cpp.llama_vocab_eos(self._vocab))
         self.eos = tuple(sorted(ends, key=lambda token: token != file_eos))
-        self._bytes_without_token = self._check_bytes()
+        self._check_bytes()
+        self._dropped_bytes = self._find_dropped_bytes()
         self.special_tokens, controls, words = self._special()
         self._special_ids = {token.id for token in self.special_tokens}
         self._control_splitter = SpecialTokenSplitter(controls)
@@ -93,10 +94,10 @@ class Tokenizer:
     ) -> list[list[int]]:
         """Return the ids of each text, without BOS; see `autocog_core.hooks.specs.tokenize`.
 
-        :raises InputError: for a character that no token of the vocabulary contains.
+        :raises InputError: for a character that llama.cpp would drop.
         """
         for text in texts:
-            self._require_known(text)
+            self._require_tokens(text)
         if parse_special:
             return [self._tokenize_part(text, at_start, True) for text in texts]
         return [self._tokenize_plain(text, at_start) for text in texts]
@@ -118,41 +119,18 @@ class Tokenizer:
         text: bytes = llama_cpp.llama_vocab_get_text(self._vocab, token)
         return text.decode("utf-8", errors="replace")
 
-    def _check_bytes(self) -> re.Pattern[bytes] | None:
-        """Return the bytes that the vocabulary lacks, as a pattern; None if it lacks none.
-
-        Byte-level BPE drops them without a word. SentencePiece would abort the process.
-        """
-        kind = llama_cpp.llama_vocab_type(self._vocab)
-        if kind not in (llama_cpp.LLAMA_VOCAB_TYPE_SPM, llama_cpp.LLAMA_VOCAB_TYPE_BPE):
-            return None
+    def _check_bytes(self) -> None:
+        """Refuse a vocabulary that lacks a byte: llama.cpp would abort the process."""
+        if llama_cpp.llama_vocab_type(self._vocab) != llama_cpp.LLAMA_VOCAB_TYPE_SPM:
+            return
         texts = {llama_cpp.llama_vocab_get_text(self._vocab, t) for t in range(self.size)}
-        lacks = [byte for byte in range(256) if b"<0x%02X>" % byte not in texts]
-        if kind == llama_cpp.LLAMA_VOCAB_TYPE_BPE:
-            # The letter that stands for a byte is one or two bytes long.
-            letters = {decode_byte_alphabet(text.decode()) for text in texts if len(text) <= 2}
-            lacks = [byte for byte in lacks if bytes([byte]) not in letters]
-            return re.compile(b"[%s]" % re.escape(bytes(lacks))) if lacks else None
-        for byte in lacks:
-            if bytes([byte]) not in texts:
+        for byte in range(256):
+            if b"<0x%02X>" % byte not in texts and bytes([byte]) not in texts:
                 raise ModelLoadError(
                     f"the SentencePiece vocabulary has no token for the byte 0x{byte:02X}",
                     where="tokenizer",
                     hint="convert the model again, with its byte tokens",
                 )
-        return None
-
-    def _require_known(self, text: str) -> None:
-        """Refuse text of which llama.cpp would drop a part."""
-        lost = self._bytes_without_token
-        if lost is None or not lost.search(text.encode("utf-8")):
-            return
-        character = next(c for c in text if lost.search(c.encode("utf-8")))
-        raise InputError(
-            f"the model's tokenizer has no token for {character!r}",
-            where="text",
-            hint="remove it: the model would score another text. Or give the prompt's token ids",
-        )
 
     def _special(self) -> tuple[tuple[SpecialToken, ...], list[str], list[str]]:
         """Return the special tokens, and the user-defined tokens: control tokens and words.
@@ -175,6 +153,35 @@ class Tokenizer:
             strips = bool(attributes & _LSTRIP), bool(attributes & _RSTRIP)
             special.append(SpecialToken(text, token, *strips))
         return tuple(special), controls, words
+
+    def _find_dropped_bytes(self) -> re.Pattern[bytes] | None:
+        """Return a pattern of the bytes for which a BPE vocabulary has no token; None if none.
+
+        llama.cpp drops them, and tokenizes the text around them.
+        """
+        if llama_cpp.llama_vocab_type(self._vocab) != llama_cpp.LLAMA_VOCAB_TYPE_BPE:
+            return None
+        names = {llama_cpp.llama_vocab_get_text(self._vocab, t) for t in range(self.size)}
+        # The letter that stands for a byte is one or two bytes long.
+        letters = {decode_byte_alphabet(name.decode()) for name in names if len(name) <= 2}
+        dropped = [
+            byte
+            for byte in range(256)
+            if bytes([byte]) not in letters and b"<0x%02X>" % byte not in names
+        ]
+        return re.compile(b"[%s]" % re.escape(bytes(dropped))) if dropped else None
+
+    def _require_tokens(self, text: str) -> None:
+        """Refuse a text of which llama.cpp would tokenize only a part."""
+        dropped = self._dropped_bytes
+        if dropped is None or not dropped.search(text.encode("utf-8")):
+            return
+        character = next(c for c in text if dropped.search(c.encode("utf-8")))
+        raise InputError(
+            f"the model's tokenizer has no token for {character!r}",
+            where="text",
+            hint="remove it: the model would score another text. Or give the prompt's token ids",
+        )
 
     def _tokenize_plain(self, text: str, at_start: bool) -> list[int]:
         """Return the ids of a text without special tokens."""
