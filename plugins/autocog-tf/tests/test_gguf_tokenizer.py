@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import gguf
 import pytest
 from gguf import TokenType
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaForCausalLM
 
 from autocog_core import ModelLoadError, load
 from autocog_tf import gguf as converter
@@ -156,23 +158,28 @@ def test_models_converted_by_an_earlier_version_are_converted_again(
     assert converter.converted_folder(path) != before
 
 
-def test_the_saved_tokenizer_is_the_one_that_was_made(
-    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3_5", "phi3", "gemma2"])
+def test_a_loaded_tokenizer_is_the_one_that_was_made(
+    architecture: str, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Transformers makes other tokenizers of saved ones, for some architectures."""
     monkeypatch.setenv("AUTOCOG_CACHE", str(tmp_path / "cache"))
-    for sentencepiece in (False, True):
-        path = write(sentencepiece=sentencepiece)
-        made = GgufTokenizer(path).convert().backend_tokenizer.to_str()
-        with load(backend="tf", options={"model_path": str(path), "device": "cpu"}) as model:
-            assert model._backend.engine.tokenizer.definition == made  # type: ignore[attr-defined]
-    monkeypatch.setattr(converter.AutoTokenizer, "from_pretrained", lambda *_, **__: other(write))
-    with pytest.raises(ModelLoadError, match="changes the tokenizer to"):
-        converter.converted_folder(write(ggml__pre="qwen2"))
-
-
-def other(write: Write) -> Any:
-    return GgufTokenizer(write(ggml__pre="smollm")).convert()
+    path = write(sentencepiece=architecture == "gemma2")
+    made = GgufTokenizer(path).convert()
+    converted = converter.converted_folder(path)
+    config = json.loads((converted / "config.json").read_text())
+    # The weights are those of a llama.
+    loaded = AutoConfig.from_pretrained(converted)
+    (converted / "config.json").write_text(json.dumps(config | {"model_type": architecture}))
+    monkeypatch.setattr(
+        AutoModelForCausalLM,
+        "from_pretrained",
+        lambda folder, **_: LlamaForCausalLM.from_pretrained(folder, config=loaded),
+    )
+    with load(backend="tf", options={"model_path": str(path), "device": "cpu"}) as model:
+        tokenizer = model._backend.engine.tokenizer  # type: ignore[attr-defined]
+        assert tokenizer.definition == made.backend_tokenizer.to_str()
+        assert tokenizer.tokenizer.special_tokens_map == made.special_tokens_map
 
 
 @pytest.mark.parametrize(

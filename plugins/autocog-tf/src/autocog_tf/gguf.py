@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import transformers
 from filelock import FileLock
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
 from autocog_core import ConfigError, ModelLoadError
 from autocog_core.toolkit import cache_folder, warn_not_cached
@@ -107,7 +107,6 @@ def _convert(path: Path, folder: Path) -> None:
         model = _copy_without_quantization(loaded)
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
-        _check_saved(tokenizer, temporary)
         if source.notice:
             (temporary / NOTICE_FILE).write_text(source.notice, encoding="utf-8")
         # mkdtemp gives access to this user only, but a cache may be shared.
@@ -123,20 +122,6 @@ def _convert(path: Path, folder: Path) -> None:
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _check_saved(tokenizer: Any, folder: Path) -> None:
-    """Raise an error if Transformers makes another tokenizer of the saved one.
-
-    For some architectures, it builds the tokenizer again from the vocabulary.
-    """
-    saved = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-    if saved.backend_tokenizer.to_str() != tokenizer.backend_tokenizer.to_str():
-        raise ModelLoadError(
-            f"this release of Transformers changes the tokenizer to {type(saved).__name__}",
-            where=str(folder),
-            hint="use the backend llamacpp for this file",
-        )
 
 
 def _copy_without_quantization(loaded: Any) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from autocog_core import ConfigError, ModelLoadError
 from autocog_tf.engine import TfEngine
@@ -25,7 +25,10 @@ def load_engine(options: TfOptions) -> TfEngine:
     """
     device = select_device(options.device)
     source = options.model_path
+    tokenizers: Any = AutoTokenizer
     if source.endswith(".gguf"):
+        # `AutoTokenizer` would build those of Qwen and others again, with rules of its own.
+        tokenizers = PreTrainedTokenizerFast
         folder = converted_folder(Path(source))
         warn_of_tokens(Path(source), folder)
         source = str(folder)
@@ -40,7 +43,7 @@ def load_engine(options: TfOptions) -> TfEngine:
         extra["attn_implementation"] = options.attn_implementation
     try:
         with without_progress_bars():
-            tokenizer = AutoTokenizer.from_pretrained(source, **shared)
+            tokenizer = tokenizers.from_pretrained(source, **shared)
             model: Any = AutoModelForCausalLM.from_pretrained(
                 source, dtype=select_dtype(options.dtype, device), **shared, **extra
             )
