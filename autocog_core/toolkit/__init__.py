@@ -22,6 +22,8 @@ from autocog_core.redaction import (
     redact,
     redact_url,
     register_secret,
+    register_secret_url,
+    register_secret_words,
 )
 from autocog_core.toolkit.byte_alphabet import decode_byte_alphabet
 from autocog_core.toolkit.chat_template import RenderTemplate, render_chat_prompt
@@ -78,6 +80,8 @@ __all__ = [
     "redact",
     "redact_url",
     "register_secret",
+    "register_secret_url",
+    "register_secret_words",
     "reject_unknown_options",
     "render_chat_prompt",
     "resolve_new_path",

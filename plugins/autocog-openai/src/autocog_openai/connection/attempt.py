@@ -5,38 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from autocog_core import CapabilityError, ConfigError, EngineError, InputError
+from autocog_core import AutocogError, CapabilityError, InputError
 from autocog_openai.connection.errors import (
-    ConnectionFailedError,
+    InternalServerError,
     MalformedAnswerError,
-    RateLimitError,
-    RequestTimeoutError,
+    NotFoundError,
+    RefusedError,
 )
 
 Result = TypeVar("Result")
 
 
-def attempt(send: Callable[[], Result]) -> Result | None:
+def attempt(
+    send: Callable[[], Result], refusals: list[AutocogError] | None = None
+) -> Result | None:
     """Return the answer to a request; None if the server does not support it.
 
     :param send: sends the request.
-    :raises AutocogError: for temporary failures and a refused key.
+    :param refusals: receives the error if the server refused the request, and did not fail.
+    :raises AutocogError: for what may pass, a refused key, and a redirect. Nothing follows from it.
     """
     try:
         try:
             return send()
-        except MalformedAnswerError:
+        except MalformedAnswerError as error:
+            if not error.retryable:
+                raise
             # Try again: an answer may be damaged on its way, a proxy's page stays the same.
             return send()
-    except (RateLimitError, RequestTimeoutError, ConnectionFailedError):
-        raise
-    except ConfigError as error:
-        if error.message.startswith(("401", "403")):
-            raise
+    except (InputError, CapabilityError, NotFoundError, RefusedError) as error:
+        if refusals is not None:
+            refusals.append(error)
         return None
-    except (InputError, CapabilityError):
-        return None
-    except EngineError as error:
-        if error.message.startswith(("502", "503", "504")):
+    except (InternalServerError, MalformedAnswerError) as error:
+        if not error.retryable:
             raise
         return None

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-import ssl
+import os
 import threading
-import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
-from functools import cache
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 import openai
 from pydantic_core import from_json
 
 from autocog_core import ClosedError, ConfigError, EngineError, Usage
-from autocog_core.toolkit import from_environment, redact, register_secret, shorten
-from autocog_openai.connection.errors import MalformedAnswerError, translate_sdk_errors
+from autocog_core.toolkit import redact, register_secret_url, shorten
+from autocog_openai.connection.answer_errors import error_in
+from autocog_openai.connection.credentials import read_headers, read_key
+from autocog_openai.connection.errors import (
+    SHAPE_ERRORS,
+    MalformedAnswerError,
+    malformed_answer_error,
+)
+from autocog_openai.connection.http_client import create_http_client, is_json
+from autocog_openai.connection.limits import RequestLimits
 from autocog_openai.connection.options import OpenAIOptions
+from autocog_openai.connection.sdk_errors import error_of_event, translate_sdk_errors
 from autocog_openai.connection.usage import UsageCounter, usage_of
 
-DEFAULT_KEY = "env:OPENAI_API_KEY"
-#: Idle connections are closed before uvicorn closes them (5 s), or a request could be lost.
-IDLE_SECONDS = 3.0
+DEFAULT_BASE_URL = "https://api.openai.com/v1"
+#: Pieces of thinking that a stream may bring without text. Models think for fewer tokens.
+MAX_THINKING_PIECES = 2**17
+#: Fields of an event with a piece of what a model thinks.
+THINKING_FIELDS = ("reasoning_content", "reasoning", "reasoning_details", "thinking")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Body = Mapping[str, Any]
@@ -35,8 +44,8 @@ class Connection:
 
     :param options: the address, the key, the limits and the number of retries.
     :raises ConfigError: if a key is needed and there is none.
-    :ivar base_url: the address, with `/v1`.
-    :ivar root: the address without `/v1`: the server's native routes.
+    :ivar base_url: the address, with `/v1`, and with its query if it has one.
+    :ivar root: the address without `/v1` and query: the server's native routes.
     :ivar where: the model and the server, for errors.
     :ivar is_closed: whether `close` was called.
     :ivar failures: the number of requests that failed inside the server.
@@ -44,26 +53,30 @@ class Connection:
 
     def __init__(self, options: OpenAIOptions) -> None:
         self.options = options
-        client = httpx2.Client(
-            transport=_DeadlineTransport(2 * options.max_concurrency, options.timeout),
-            timeout=httpx2.Timeout(options.timeout, pool=None),
-            follow_redirects=True,
+        self.base_url, self._base, self._query = _split_address(options.base_url)
+        self.root = self._base.removesuffix("/v1")
+        server = urlsplit(self._base).netloc.rpartition("@")[2]
+        self.where = f"{options.model} at {server}"
+        headers = read_headers(options)
+        key = read_key(options, headers)
+        self._limits = RequestLimits(options.timeout, self.where)
+        client = create_http_client(
+            options,
+            httpx2.URL(self._base),
+            self._limits,
+            sends_key=key is not None or "authorization" in map(str.lower, headers),
+            where=self.where,
         )
         self._client = openai.OpenAI(
-            api_key=_key(options),
-            base_url=options.base_url,
+            # Local servers usually need no key, but the SDK does.
+            api_key=key or "none",
+            base_url=self._base,
             organization=options.organization,
             max_retries=options.max_retries,
             timeout=options.timeout,
-            default_headers=options.headers,
+            default_headers=headers,
             http_client=client,
         )
-        self.base_url = str(self._client.base_url).rstrip("/")
-        parts = urlsplit(self.base_url)
-        for secret in (parts.password, *options.headers.values()):
-            register_secret(secret or "")
-        self.root = self.base_url.removesuffix("/v1")
-        self.where = f"{options.model} at {parts.netloc.rpartition('@')[2]}"
         self.is_closed = False
         self.failures = 0
         self._slots = threading.BoundedSemaphore(options.max_concurrency)
@@ -100,7 +113,12 @@ class Connection:
 
     @contextmanager
     def stream(
-        self, route: str, body: Body, *, counter: UsageCounter | None = None
+        self,
+        route: str,
+        body: Body,
+        *,
+        progress: Callable[[], int],
+        counter: UsageCounter | None = None,
     ) -> Iterator[Iterator[Any]]:
         """Send a request and return the events of the answer. Leaving early cuts the connection.
 
@@ -108,20 +126,29 @@ class Connection:
         counts as one token, and the prompt counts as zero.
 
         :param route: as in `get`.
+        :param progress: returns how much of the text was received. All events without progress
+            share one timeout.
         :param counter: also counts the usage.
         :raises AutocogError: of a type in `errors`.
         """
         with self._slot(), translate_sdk_errors(self.where):
-            events = self._client.post(
-                self._url(route),
-                cast_to=object,
-                body=dict(body),
-                stream=True,
-                stream_cls=openai.Stream[object],
-            )
+            self._limits.is_streaming = True
+            try:
+                events = self._client.post(
+                    self._url(route),
+                    cast_to=object,
+                    body=dict(body),
+                    stream=True,
+                    stream_cls=openai.Stream[object],
+                )
+            finally:
+                self._limits.is_streaming = False
             self._thread.is_streaming = True
             try:
-                with events, closing(self._counted_events(events, counter)) as counted:
+                with events, closing(self._counted_events(events, progress, counter)) as counted:
+                    if is_json(events.response):
+                        message = "a whole answer in place of a stream"
+                        raise malformed_answer_error(self.where, message)
                     yield counted
             finally:
                 self._thread.is_streaming = False
@@ -156,7 +183,8 @@ class Connection:
         self._client.close()
 
     def _url(self, route: str) -> str:
-        return self.root + route if route.startswith("/") else f"{self.base_url}/{route[3:]}"
+        url = self.root + route if route.startswith("/") else f"{self._base}/{route[3:]}"
+        return f"{url}?{self._query}" if self._query else url
 
     @contextmanager
     def _slot(self) -> Iterator[None]:
@@ -182,28 +210,52 @@ class Connection:
     def _json(self, send: Callable[[], httpx2.Response]) -> Any:
         with self._slot(), translate_sdk_errors(self.where):
             content = send().content
-        try:
-            return from_json(content)
-        except ValueError as error:
-            excerpt = shorten(redact(content.decode("utf-8", errors="replace")))
-            raise MalformedAnswerError(
-                f"the server's answer is not JSON ({error}): {excerpt!r}",
-                where=self.where,
-                hint="check base_url: a proxy may have sent an error page",
-                retryable=True,
-            ) from error
+            try:
+                return from_json(content)
+            except ValueError as error:
+                excerpt = shorten(redact(content[:1000].decode("utf-8", errors="replace")))
+                raise MalformedAnswerError(
+                    f"the server's answer is not JSON ({error}): {excerpt!r}",
+                    where=self.where,
+                    hint="check base_url: a proxy may have sent an error page",
+                    retryable=True,
+                ) from error
 
     def _counted_events(
-        self, events: Iterator[Any], counter: UsageCounter | None
+        self, events: Iterator[Any], progress: Callable[[], int], counter: UsageCounter | None
     ) -> Generator[Any, None, None]:
         usage, count = None, 0
         try:
-            for event in events:
+            for event in self._timed_events(events, progress):
                 usage, count = usage_of(event) or usage, count + 1
                 yield event
         finally:
             if count:
                 self._count(usage or Usage(requests=1, completion_tokens=count), counter)
+
+    def _timed_events(
+        self, events: Iterator[Any], progress: Callable[[], int]
+    ) -> Generator[Any, None, None]:
+        """Yield events that bring an answer further in time, and are no errors."""
+        seconds, thinking = self._limits.seconds_left, 0
+        while True:
+            before = progress()
+            # The caller's time since the last event does not count.
+            self._limits.restart(seconds)
+            try:
+                event = next(events)
+            except StopIteration:
+                return
+            except (ValueError, RecursionError) as error:
+                raise malformed_answer_error(self.where, error) from error
+            reported = error_in(event)
+            if reported is not None:
+                raise error_of_event(reported, self.where)
+            seconds = self._limits.seconds_left
+            yield event
+            thinking += _thinks(event)
+            if progress() != before or (_thinks(event) and thinking < MAX_THINKING_PIECES):
+                seconds = self.options.timeout
 
     def _count(self, usage: Usage | None, counter: UsageCounter | None) -> None:
         self._usage.add(usage)
@@ -211,89 +263,34 @@ class Connection:
             counter.add(usage)
 
 
-def _key(options: OpenAIOptions) -> str:
-    option = options.api_key
-    if option is not None and not option.startswith("env:"):
-        register_secret(option)
-        return option
-    key = from_environment(option or DEFAULT_KEY)
-    if key:
-        return key
-    if option is not None or options.base_url is None:
+def _thinks(event: Any) -> bool:
+    """Whether an event brings a piece of what the model thinks before it answers."""
+    try:
+        if "reasoning" in str(event.get("type")):
+            return bool(event.get("delta"))
+        deltas = [choice.get("delta") or choice for choice in event.get("choices") or ()]
+        return any(delta.get(name) for delta in deltas for name in THINKING_FIELDS)
+    except SHAPE_ERRORS:
+        return False
+
+
+def _split_address(option: str | None) -> tuple[str, str, str]:
+    """Return the server's address, the part before the query, and the query.
+
+    :raises ConfigError: if it is no address of a web server.
+    """
+    address = option or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
+    register_secret_url(address)
+    try:
+        parts = urlsplit(address.strip())
+        is_valid = parts.scheme in ("http", "https") and httpx2.URL(address.strip()).host
+    except (ValueError, httpx2.InvalidURL):
+        is_valid = False
+    if not is_valid:
         raise ConfigError(
-            f"{(option or DEFAULT_KEY).removeprefix('env:')} is not set",
-            where="api_key",
-            hint='set it, or give api_key = "env:NAME"',
+            f"{address!r} is not an address of a server",
+            where="base_url",
+            hint='it looks like "https://host:8000/v1"',
         )
-    # Local servers usually need no key, but the SDK does.
-    return "none"
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    # Shared by all models: reading them takes a while.
-    return httpx2.create_ssl_context()
-
-
-class _DeadlineTransport(httpx2.HTTPTransport):
-    """Aborts an answer that takes longer than `seconds` in total.
-
-    In a stream of events, each event must arrive within `seconds`.
-    """
-
-    def __init__(self, connections: int, seconds: float) -> None:
-        limits = httpx2.Limits(
-            max_connections=connections,
-            max_keepalive_connections=connections,
-            keepalive_expiry=IDLE_SECONDS,
-        )
-        super().__init__(verify=_certificates(), limits=limits)
-        self._seconds = seconds
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        start = time.monotonic()
-        response = super().handle_request(request)
-        is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
-        assert isinstance(response.stream, httpx2.SyncByteStream)
-        response.stream = _DeadlineStream(
-            response.stream,
-            request,
-            remaining=self._seconds - (time.monotonic() - start),
-            per_event=self._seconds if is_stream else 0.0,
-        )
-        return response
-
-
-class _DeadlineStream(httpx2.SyncByteStream):
-    """An answer's bytes, which must arrive in time.
-
-    :param remaining: seconds to wait in total.
-    :param per_event: if not 0, seconds to wait after each event.
-    """
-
-    def __init__(
-        self,
-        stream: httpx2.SyncByteStream,
-        request: httpx2.Request,
-        *,
-        remaining: float,
-        per_event: float,
-    ) -> None:
-        self._stream, self._request = stream, request
-        self._remaining, self._per_event = remaining, per_event
-
-    def __iter__(self) -> Iterator[bytes]:
-        start = time.monotonic()
-        for part in self._stream:
-            self._remaining -= time.monotonic() - start
-            if self._remaining < 0:
-                raise httpx2.ReadTimeout("the answer takes too long", request=self._request)
-            # One line is enough: the empty line after it may come with the next part.
-            if self._per_event and b"\n" in part:
-                self._remaining = self._per_event
-            yield part
-            # The caller's time between two parts does not count.
-            start = time.monotonic()
-
-    def close(self) -> None:
-        self._stream.close()
+    base = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
+    return (f"{base}?{parts.query}" if parts.query else base), base, parts.query

@@ -68,6 +68,7 @@ class StreamedCompletion:
         self._matcher = StopMatcher(request.stop)
         self._on_text = request.on_text if show else None
         self._tokens: list[ServerToken] = []
+        self._pieces = 0
         self._length = 0
         self._finish_reason: str | None = None
         self._stop_string: str | None = None
@@ -77,6 +78,25 @@ class StreamedCompletion:
     def has_ended(self) -> bool:
         """Whether the text is complete."""
         return self.is_done or self._finish_reason is not None
+
+    @property
+    def progress(self) -> int:
+        """How much was received: the number of tokens, or of pieces of text without tokens."""
+        return len(self._tokens) + self._pieces + (self._finish_reason is not None)
+
+    def append_piece(self, chunk: CompletionChunk) -> None:
+        """Add a chunk of a stream.
+
+        As a chunk has at least a token, the text ends after `max_tokens` chunks, also if a server
+        ignores this limit and returns no tokens.
+        """
+        if chunk.text and not chunk.tokens:
+            self._pieces += 1
+            if not self._tokens and self._pieces > self._request.max_tokens:
+                self.append(CompletionChunk(finish_reason="length"))
+                self.is_done = True
+                return
+        self.append(chunk)
 
     def append(self, chunk: CompletionChunk) -> None:
         """Add a chunk, and pass on the text that can no longer be part of a stop string."""

@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 from autocog_core import Usage
+from autocog_openai.connection.errors import SHAPE_ERRORS
 
 
 class UsageCounter:
@@ -41,7 +42,7 @@ def usage_of(answer: Any) -> Usage | None:
     """Return the usage that an answer reports; None if there is none, or it is malformed."""
     try:
         return _parse_usage(answer)
-    except (TypeError, ValueError, AttributeError):
+    except SHAPE_ERRORS:
         return None
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from autocog_core import ConfigError, EngineError
+from autocog_core import AutocogError, ConfigError, EngineError
 from autocog_openai.connection.attempt import attempt
 from autocog_openai.connection.client import Connection
+from autocog_openai.connection.errors import SHAPE_ERRORS, NotFoundError
 from autocog_openai.connection.server_capabilities import (
     ServerCapabilities,
     load_capabilities,
     store_capabilities,
 )
+from autocog_openai.model.listing import ModelListing, list_model
 from autocog_openai.model.probe_chat import probe_chat
 from autocog_openai.model.probe_completions import probe_completions
 from autocog_openai.routes import decisions
@@ -23,12 +25,6 @@ from autocog_openai.servers.openai_api import OpenAIDialect
 from autocog_openai.servers.registry import DIALECTS, dialect_of_owner
 from autocog_openai.tokenizers.load import FileTokenizer, Tokenizer, create_tokenizer
 
-#: `owned_by` of servers that have one model and accept any name for it.
-SINGLE_MODEL_OWNERS = ("llamacpp", "me")
-#: Fields of the model's entry that change with every start of the server.
-VOLATILE_FIELDS = ("created", "permission")
-MAX_LISTED_MODELS = 20
-
 
 def probe_server(connection: Connection) -> ServerCapabilities:
     """Return what a server supports: from the cache folder if model and build are the same.
@@ -36,47 +32,60 @@ def probe_server(connection: Connection) -> ServerCapabilities:
     :raises AutocogError: if the server cannot be reached, or does not have the model.
     """
     options = connection.options
-    entry = _find_model(connection)
-    server = options.server if options.server != "auto" else _recognize_server(connection, entry)
+    listing = list_model(connection)
+    server = options.server if options.server != "auto" else _recognize_server(connection, listing)
     dialect = DIALECTS[server](connection)
-    stable = {name: value for name, value in entry.items() if name not in VOLATILE_FIELDS}
-    identity = json.dumps([server, stable, _read_build(dialect)], sort_keys=True, default=str)
+    build = _read_build(dialect)
+    identity = json.dumps([server, listing.identity, build], sort_keys=True, default=str)
     parts = (connection.base_url, options.model, server, options.tokenizer, options.api)
     key = " ".join(map(str, parts))
     capabilities = None if options.reprobe else load_capabilities(key, identity)
     if capabilities is None:
         failures = connection.failures
-        capabilities = _probe(dialect, entry, identity)
+        try:
+            capabilities = _probe(dialect, listing, identity)
+        except NotFoundError as error:
+            _raise_unlisted(error, listing, connection)
         # Without any route, there is a temporary problem, or base_url is wrong.
         if capabilities.completions or capabilities.chat or capabilities.server_decisions:
             has_failures = connection.failures > failures
             store_capabilities(key, capabilities, has_failures=has_failures)
+        elif listing.others:
+            _require_answer(listing, connection)
     return capabilities
 
 
-def _find_model(connection: Connection) -> Mapping[str, Any]:
-    """Return the model's entry in `/v1/models`; empty if the server lists no models."""
-    model = connection.options.model
-    listing = attempt(lambda: connection.get("v1/models"))
-    entries = listing.get("data") if isinstance(listing, dict) else None
-    if not isinstance(entries, list):
-        return {}
-    entries = [entry for entry in entries if isinstance(entry, dict)]
-    for entry in entries:
-        if model in (entry.get("id"), entry.get("root"), *(entry.get("aliases") or ())):
-            return dict(entry)
-    if len(entries) == 1 and entries[0].get("owned_by") in SINGLE_MODEL_OWNERS:
-        return dict(entries[0])
-    names = ", ".join(str(entry.get("id")) for entry in entries[:MAX_LISTED_MODELS])
-    raise ConfigError(
-        f"the server has no model {model!r}", where=connection.where, hint=f"it has: {names}"
-    )
+def _require_answer(listing: ModelListing, connection: Connection) -> None:
+    """Ask the last route that may have the model, which is neither listed nor on other routes.
+
+    :raises ConfigError: if the server does not have the model.
+    """
+    body = {"model": connection.options.model, "input": "Hi", "max_output_tokens": 16}
+    try:
+        connection.post("v1/responses", body)
+    except NotFoundError as error:
+        _raise_unlisted(error, listing, connection)
+    except AutocogError:
+        # The first call will tell.
+        return
 
 
-def _recognize_server(connection: Connection, entry: Mapping[str, Any]) -> str:
+def _raise_unlisted(
+    error: NotFoundError, listing: ModelListing, connection: Connection
+) -> NoReturn:
+    if not listing.others:
+        raise error
+    raise NotFoundError(
+        f"the server has no model {connection.options.model!r} ({error.message})",
+        where=connection.where,
+        hint=listing.hint,
+    ) from error
+
+
+def _recognize_server(connection: Connection, listing: ModelListing) -> str:
     if urlsplit(connection.base_url).hostname == "api.openai.com":
         return OpenAIDialect.name
-    return dialect_of_owner(str(entry.get("owned_by")))
+    return dialect_of_owner(listing.owner)
 
 
 def _read_build(dialect: ServerDialect) -> Mapping[str, Any]:
@@ -88,16 +97,25 @@ def _read_build(dialect: ServerDialect) -> Mapping[str, Any]:
     return {name: answer.get(name) for name in dialect.build_fields}
 
 
-def _probe(dialect: ServerDialect, entry: Mapping[str, Any], identity: str) -> ServerCapabilities:
-    values: dict[str, Any] = {"server": dialect.name, "model": dialect.model, "identity": identity}
+def _probe(dialect: ServerDialect, listing: ModelListing, identity: str) -> ServerCapabilities:
     try:
-        values |= dialect.probe(entry)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+        return _probe_routes(dialect, listing.entry, identity)
+    except SHAPE_ERRORS as error:
+        if isinstance(error, AutocogError):
+            raise
+        hint = 'set server = "generic", or another kind'
         raise EngineError(
             f"the server does not answer like {dialect.name} ({error!r})",
             where=dialect.connection.where,
-            hint='set server = "generic", or another kind',
+            hint=f"{hint}; {listing.hint}" if listing.others else hint,
         ) from error
+
+
+def _probe_routes(
+    dialect: ServerDialect, entry: Mapping[str, Any], identity: str
+) -> ServerCapabilities:
+    values: dict[str, Any] = {"server": dialect.name, "model": dialect.model, "identity": identity}
+    values |= dialect.probe(entry)
     tokenizer = _find_tokenizer(dialect, ServerCapabilities(**values))
     if (
         dialect.reads_bos_from_tokenizer_file

@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from autocog_core import AutocogError
 from autocog_openai.connection.attempt import attempt
+from autocog_openai.connection.errors import SHAPE_ERRORS, UnsupportedError
 from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.model.probe_completions import LOGPROB_TOLERANCE, PROBE_TEXT, is_same_listing
 from autocog_openai.routes.chat import read_token, read_tokens
@@ -26,30 +28,42 @@ def probe_chat(
     """Return the fields of `ServerCapabilities` that the chat route reveals."""
     route = dialect.chat_route(capabilities, lambda prompt: [])
     question = {"role": "user", "content": PROBE_TEXT}
+    refusals: list[AutocogError] = []
 
     def send(*answer: dict[str, str], **parameters: Any) -> Any:
         body = route.messages_body([question, *answer], **parameters)
-        return attempt(lambda: dialect.connection.post(route.path, body))
+        refusals.clear()
+        return attempt(lambda: dialect.connection.post(route.path, body), refusals)
 
-    one_token, two_tokens = route.length_limit(1), route.length_limit(2)
-    if not isinstance(send(**one_token), dict):
-        return {"chat": False}
-    values: dict[str, Any] = {"chat": True}
     refused: set[str] = set()
-    if send(**one_token, temperature=0) is None:
-        refused.add("temperature")
-    greedy: dict[str, Any] = {} if refused else {"temperature": 0}
-    answer: Any = None
+    is_answered = isinstance(send(**route.length_limit(1)), dict)
+    if not is_answered and _names(refusals, "max_tokens"):
+        refused.add("max_tokens")
+        route = dialect.chat_route(
+            capabilities.model_copy(update={"refused_parameters": ("max_tokens",)}),
+            lambda prompt: [],
+        )
+        is_answered = isinstance(send(**route.length_limit(1)), dict)
+    if not is_answered:
+        return {"chat": False}
+    one_token, two_tokens = route.length_limit(1), route.length_limit(2)
+    values: dict[str, Any] = {"chat": True}
+    greedy: dict[str, Any] = {"temperature": 0}
+    if send(**one_token, **greedy) is None:
+        greedy = {}
+        # Without a refusal, the server failed, and nothing is known.
+        refused.update(["temperature"] if refusals else [])
+    steps: Steps = []
     listed = 0
     for count in LISTING_LENGTHS:
         answer = send(**two_tokens, **greedy, logprobs=True, top_logprobs=count)
-        listed = _count_listed(answer)
+        steps = _read_steps(answer)
+        listed = _count_listed(answer) if steps else 0
         if listed:
             values["chat_max_top_logprobs"] = listed
             break
     else:
         refused.add("logprobs")
-    steps = _read_steps(answer)
     if len(steps) == 2 and listed:
         listing = {**greedy, "logprobs": True, "top_logprobs": listed}
         text = steps[0][0].decode(errors="replace")
@@ -66,11 +80,14 @@ def probe_chat(
 
 
 def _count_listed(answer: Any) -> int:
-    """Return the number of tokens that are listed at the first position."""
-    try:
-        return len(answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"])
-    except (KeyError, IndexError, TypeError):
-        return 0
+    """Return the number of tokens that a readable answer lists at the first position."""
+    return len(answer["choices"][0]["logprobs"]["content"][0].get("top_logprobs") or ())
+
+
+def _names(refusals: list[AutocogError], parameter: str) -> bool:
+    return any(
+        isinstance(error, UnsupportedError) and error.parameter == parameter for error in refusals
+    )
 
 
 def _read_steps(answer: Any) -> Steps:
@@ -81,9 +98,9 @@ def _read_steps(answer: Any) -> Steps:
             {token.raw: token.logprob for token in map(read_token, entry.get("top_logprobs") or ())}
             for entry in choice["logprobs"]["content"]
         ]
-    except (KeyError, IndexError, TypeError, AttributeError):
+        return list(zip(raws, listings, strict=True))
+    except SHAPE_ERRORS:
         return []
-    return list(zip(raws, listings, strict=True))
 
 
 def _test_logit_bias(
@@ -116,5 +133,5 @@ def _test_choice_constraint(dialect: ServerDialect, send: Callable[..., Any]) ->
     try:
         text = answer["choices"][0]["message"]["content"]
         return dialect.read_constrained_choice(text) in choices
-    except (KeyError, IndexError, TypeError, ValueError):
+    except SHAPE_ERRORS:
         return False

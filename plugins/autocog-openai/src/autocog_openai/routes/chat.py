@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from autocog_core import CompletionRequest, Prompt
@@ -61,19 +61,24 @@ class ChatRoute:
 
     def length_limit(self, max_tokens: int) -> dict[str, int]:
         """Return the parameter that limits the number of tokens."""
-        return {self._length_parameter: max_tokens}
+        return {self._length_name(self._capabilities.refused_parameters): max_tokens}
 
     def body(self, request: CompletionRequest, unsupported: frozenset[str]) -> dict[str, Any]:
         """Return the body of a request: see `Route`."""
         reject_unknown_options(request.extra, EXTRA, self._capabilities.model)
         body = self.messages_body(
             self._messages(request.prompt),
-            **self.length_limit(request.max_tokens),
+            **{self._length_name(unsupported): request.max_tokens},
             **generation_parameters(request, self._max_stop_strings),
         )
         if self._capabilities.chat_max_top_logprobs:
             body["logprobs"] = True
         return {name: value for name, value in body.items() if name not in unsupported}
+
+    def _length_name(self, unsupported: Collection[str]) -> str:
+        # The newer name: reasoning models, also behind gateways, refuse the older one.
+        is_refused = self._length_parameter in unsupported
+        return "max_completion_tokens" if is_refused else self._length_parameter
 
     def read_answer(self, answer: Mapping[str, Any]) -> Iterable[CompletionChunk]:
         """Return the chunks of a complete answer."""

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 #: Parameters that cannot be omitted.
 REQUIRED = ("model", "prompt", "messages")
+#: Names of the limit of tokens on the routes.
+LENGTH_PARAMETERS = frozenset(("max_tokens", "max_completion_tokens", "max_output_tokens"))
 
 
 class Route(Protocol):
@@ -97,7 +99,7 @@ class Writer:
 
     def _write_all(self, request: CompletionRequest) -> list[Completion]:
         can_request_n = self._route.supports_n and "n" not in self.unsupported_parameters
-        must_stream = request.on_text is not None or self._must_search_stop(
+        must_stream = request.on_text is not None or self._must_end_text(
             request, self.unsupported_parameters
         )
         if request.n == 1 or (can_request_n and not must_stream):
@@ -114,9 +116,14 @@ class Writer:
         groups = self._connection.map_concurrently(self._write_supported, requests)
         return [completion for group in groups for completion in group]
 
-    def _must_search_stop(self, request: CompletionRequest, unsupported: frozenset[str]) -> bool:
-        """Whether only the plugin searches for stop strings, and must see text as it comes."""
-        return bool(request.stop) and ("stop" in unsupported or not self._route.supports_stop)
+    def _must_end_text(self, request: CompletionRequest, unsupported: frozenset[str]) -> bool:
+        """Whether only the plugin ends the text, and must see it as it comes."""
+        if request.stop and ("stop" in unsupported or not self._route.supports_stop):
+            return True
+        # A refused limit may have another name in the request.
+        return not unsupported.isdisjoint(LENGTH_PARAMETERS) and LENGTH_PARAMETERS.isdisjoint(
+            self._route.body(request, unsupported)
+        )
 
     def _write_supported(self, request: CompletionRequest) -> list[Completion]:
         """Write; repeat the request without each parameter that the model refuses."""
@@ -130,6 +137,7 @@ class Writer:
                 if name is None or name in unsupported or name in REQUIRED:
                     raise
                 self.unsupported_parameters |= {name}
+                self._log_omitted([name])
                 if name == "n":
                     completion = self.write(request)
                     return [replace(completion, alternatives=()), *completion.alternatives]
@@ -146,7 +154,7 @@ class Writer:
         alternatives = [
             StreamedCompletion(request, self._id_of, show=index == 0) for index in range(request.n)
         ]
-        must_stream = request.on_text is not None or self._must_search_stop(request, unsupported)
+        must_stream = request.on_text is not None or self._must_end_text(request, unsupported)
         counter = UsageCounter()
         if must_stream and request.n == 1:
             if "stream_options" not in unsupported:
@@ -170,9 +178,11 @@ class Writer:
     def _receive_stream(
         self, body: Mapping[str, Any], alternative: StreamedCompletion, counter: UsageCounter
     ) -> None:
-        with self._connection.stream(self._route.path, body, counter=counter) as events:
+        with self._connection.stream(
+            self._route.path, body, progress=lambda: alternative.progress, counter=counter
+        ) as events:
             for chunk in self._parse(self._route.read_events, events):
-                alternative.append(self._checked(chunk))
+                alternative.append_piece(self._checked(chunk))
                 if alternative.is_done:
                     break
         if not alternative.has_ended:

@@ -118,7 +118,9 @@ class LlamaServerWriter:
     ) -> Iterator[_Chunk]:
         """Return each token as it arrives."""
         body = self._body(request, prompt, request.max_tokens, index, 0)
-        with self._connection.stream("/completion", {**body, "stream": True}) as events:
+        with self._connection.stream(
+            "/completion", {**body, "stream": True}, progress=lambda: len(builder.tokens)
+        ) as events:
             try:
                 for event in events:
                     before = [*prompt, *builder.tokens]

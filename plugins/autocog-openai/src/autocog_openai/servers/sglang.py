@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from autocog_core import ConfigError
 from autocog_openai.connection.client import Connection
-from autocog_openai.connection.errors import malformed_answer_error
+from autocog_openai.connection.errors import NotFoundError, malformed_answer_error
 from autocog_openai.connection.scorer import (
     PositionAnswer,
     PositionRequest,
@@ -46,7 +45,7 @@ class SglangDialect(ServerDialect):
             with_bos = self._tokenize("a", add_special_tokens=True)
             bos = with_bos[0] if len(with_bos) == len(prompt) + 1 else None
             capabilities = {"bos": bos, "adds_bos": bos is not None, "tokenizer_route": "sglang"}
-        except ConfigError:
+        except NotFoundError:
             # A router has no tokenizer route. It needs the option `tokenizer`.
             if self.connection.options.tokenizer is None:
                 raise
