@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -78,7 +79,7 @@ def dripping(start: bytes, piece: bytes, seconds: float, server: Callable[[], Ra
 
 
 @contextmanager
-def raw_serving(answer: Answer) -> Iterator[RawServer]:
+def raw_serving(answer: Answer, tls: ssl.SSLContext | None = None) -> Iterator[RawServer]:
     """Serve on a free port of the loopback."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     server = RawServer(f"http://127.0.0.1:{listener.getsockname()[1]}", answer)
@@ -93,7 +94,7 @@ def raw_serving(answer: Answer) -> Iterator[RawServer]:
 
     def handle(sock: socket.socket) -> None:
         # A client may leave at any time.
-        with sock, suppress(OSError):
+        with suppress(OSError), tls.wrap_socket(sock, server_side=True) if tls else sock as sock:
             sock.settimeout(10)
             request = read_request(sock)
             if request is not None:
