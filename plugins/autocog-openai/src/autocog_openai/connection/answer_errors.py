@@ -49,7 +49,7 @@ def error_in(answer: Any) -> Any:
 
 
 def status_of(error: Any) -> int | None:
-    """Return the HTTP status that an error stands for; None if it does not tell."""
+    """Return the HTTP status that an error stands for; None if it has none."""
     if not isinstance(error, Mapping):
         return None
     codes = [error.get(name) for name in ("code", "status", "status_code", "type")]
@@ -67,8 +67,8 @@ def status_of(error: Any) -> int | None:
 def mark_error_in_body(response: httpx2.Response) -> None:
     """Give an answer with status 200 and an error the status of this error.
 
-    The SDK then retries what may pass, and raises the rest. An error that does not tell its status
-    is the input's.
+    The SDK then retries what may pass, and raises the rest. An error without a status is the
+    input's.
 
     :param response: an answer that was read.
     """

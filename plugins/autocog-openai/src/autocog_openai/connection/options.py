@@ -31,11 +31,13 @@ class OpenAIOptions(BackendOptions):
     )
     max_retries: int = Field(2, ge=0, description="how often the SDK retries a failed request")
     timeout: float = Field(
-        120.0, gt=0, description="seconds for one request; for a stream, for each event"
+        120.0, gt=0, description="seconds for one request; for a stream, for each piece of text"
     )
     max_concurrency: int = Field(16, ge=1, le=1024, description="maximum of simultaneous requests")
     headers: dict[str, str] = Field(
-        default_factory=dict, repr=False, description="HTTP headers of every request"
+        default_factory=dict,
+        repr=False,
+        description='HTTP headers of every request; "env:NAME" for a key',
     )
     context_length: int | None = Field(
         None, ge=1, description="maximum of tokens in a sequence, if the server does not report it"

@@ -17,8 +17,8 @@ OMITTABLE = (
 _REFUSAL = re.compile(
     r"not (be )?(support|recogni[sz]|permit|allow|implement|accept|a valid|available)"
     r"|n't (support|recogni[sz]|accept|allow|have)|unsupported|unrecogni[sz]ed|unknown|unexpected"
-    r"|does not (support|recogni[sz]e|accept|allow|have|take)|extra (input|field|propert)"
-    r"|additional propert|invalid (field|param|argument|property|key)|only supports?",
+    r"|does not (support|recogni[sz]e|accept|allow|have|take)|extra (input|field|property)"
+    r"|additional (property|properties)|invalid (field|param|argument|property|key)|only supports?",
     re.IGNORECASE,
 )
 #: A number of tokens that is too large is no refusal of the parameter.

@@ -66,7 +66,7 @@ def _require_answer(listing: ModelListing, connection: Connection) -> None:
     except NotFoundError as error:
         _raise_unlisted(error, listing, connection)
     except AutocogError:
-        # The first call will tell.
+        # The first call says more.
         return
 
 
