@@ -8,7 +8,7 @@ from typing import Any
 
 from autocog_core import AutocogError
 from autocog_openai.connection.attempt import attempt
-from autocog_openai.connection.errors import SHAPE_ERRORS, UnsupportedError
+from autocog_openai.connection.errors import UnsupportedError
 from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.model.probe_completions import LOGPROB_TOLERANCE, PROBE_TEXT, is_same_listing
 from autocog_openai.routes.chat import read_token, read_tokens
@@ -53,17 +53,17 @@ def probe_chat(
         greedy = {}
         # Without a refusal, the server failed, and nothing is known.
         refused.update(["temperature"] if refusals else [])
-    steps: Steps = []
+    answer: Any = None
     listed = 0
     for count in LISTING_LENGTHS:
         answer = send(**two_tokens, **greedy, logprobs=True, top_logprobs=count)
-        steps = _read_steps(answer)
-        listed = _count_listed(answer) if steps else 0
+        listed = _count_listed(answer)
         if listed:
             values["chat_max_top_logprobs"] = listed
             break
     else:
         refused.add("logprobs")
+    steps = _read_steps(answer)
     if len(steps) == 2 and listed:
         listing = {**greedy, "logprobs": True, "top_logprobs": listed}
         text = steps[0][0].decode(errors="replace")
@@ -80,14 +80,11 @@ def probe_chat(
 
 
 def _count_listed(answer: Any) -> int:
-    """Return the number of tokens that a readable answer lists at the first position."""
-    return len(answer["choices"][0]["logprobs"]["content"][0].get("top_logprobs") or ())
-
-
-def _names(refusals: list[AutocogError], parameter: str) -> bool:
-    return any(
-        isinstance(error, UnsupportedError) and error.parameter == parameter for error in refusals
-    )
+    """Return the number of tokens that are listed at the first position."""
+    try:
+        return len(answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"])
+    except (KeyError, IndexError, TypeError):
+        return 0
 
 
 def _read_steps(answer: Any) -> Steps:
@@ -98,9 +95,9 @@ def _read_steps(answer: Any) -> Steps:
             {token.raw: token.logprob for token in map(read_token, entry.get("top_logprobs") or ())}
             for entry in choice["logprobs"]["content"]
         ]
-        return list(zip(raws, listings, strict=True))
-    except SHAPE_ERRORS:
+    except (KeyError, IndexError, TypeError, AttributeError):
         return []
+    return list(zip(raws, listings, strict=True))
 
 
 def _test_logit_bias(
@@ -133,5 +130,11 @@ def _test_choice_constraint(dialect: ServerDialect, send: Callable[..., Any]) ->
     try:
         text = answer["choices"][0]["message"]["content"]
         return dialect.read_constrained_choice(text) in choices
-    except SHAPE_ERRORS:
+    except (KeyError, IndexError, TypeError, ValueError):
         return False
+
+
+def _names(refusals: list[AutocogError], parameter: str) -> bool:
+    return any(
+        isinstance(error, UnsupportedError) and error.parameter == parameter for error in refusals
+    )

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from autocog_openai.connection.attempt import attempt
-from autocog_openai.connection.errors import SHAPE_ERRORS
 from autocog_openai.connection.server_capabilities import PromptLogprobs, ServerCapabilities
 from autocog_openai.routes.completions import top_logprobs_of
 from autocog_openai.servers.dialect import ServerDialect
@@ -57,15 +56,6 @@ def probe_completions(
     return values
 
 
-def _test_echo(send: Callable[..., Any]) -> PromptLogprobs:
-    """Return whether the server scores an echoed prompt, and rightly."""
-    answer = send(prompt=PROBE_TEXT, echo=True, logprobs=5)
-    try:
-        return _compare_echo(answer, send)
-    except SHAPE_ERRORS:
-        return "none"
-
-
 def is_same_listing(first: Mapping[Any, float], second: Mapping[Any, float]) -> bool:
     """Whether two listings are of one position: most tokens are in both, with equal values."""
     shared = first.keys() & second.keys()
@@ -74,13 +64,17 @@ def is_same_listing(first: Mapping[Any, float], second: Mapping[Any, float]) -> 
     )
 
 
-def _compare_echo(answer: Any, send: Callable[..., Any]) -> PromptLogprobs:
+def _test_echo(send: Callable[..., Any]) -> PromptLogprobs:
     """Return whether the scores of an echoed prompt obey the chain rule.
 
     The score of a token must be the one that the text before it lists for this token.
     """
-    logprobs = answer["choices"][0]["logprobs"]
-    names, values = logprobs["tokens"], logprobs["token_logprobs"]
+    answer = send(prompt=PROBE_TEXT, echo=True, logprobs=5)
+    try:
+        logprobs = answer["choices"][0]["logprobs"]
+        names, values = logprobs["tokens"], logprobs["token_logprobs"]
+    except (KeyError, IndexError, TypeError):
+        return "none"
     # The last tokens are generated, and not part of the prompt.
     text, length = "", 0
     while length < len(names) and len(text) < len(PROBE_TEXT):
