@@ -89,6 +89,7 @@ def test_a_refused_parameter_is_left_out_said_once_and_remembered(
         # Found out while probing.
         assert parameter in model.as_model().info.details["refused_parameters"]
         assert server.bodies[-1].get("max_completion_tokens", 6) == 6
+        assert model.as_model().info.details["choice_constraint"] is True
     else:
         assert len(said) == 1
     assert parameter not in server.bodies[-1]

@@ -75,7 +75,11 @@ def probe_chat(
             tokenizer,
             lambda bias: _read_steps(send(**one_token, **listing, logit_bias=bias)),
         )
-    values["choice_constraint"] = _test_choice_constraint(dialect, send)
+    limit = dialect.constraint_probe_tokens
+    limits = {} if limit is None else route.length_limit(limit)
+    values["choice_constraint"] = _test_choice_constraint(
+        dialect, lambda **parameters: send(**parameters, **limits)
+    )
     return {**values, "refused_parameters": tuple(sorted(refused))}
 
 
@@ -124,9 +128,7 @@ def _test_logit_bias(
 
 def _test_choice_constraint(dialect: ServerDialect, send: Callable[..., Any]) -> bool:
     choices = ["yes", "no"]
-    limit = dialect.constraint_probe_tokens
-    limits = {} if limit is None else {"max_tokens": limit}
-    answer = send(**dialect.constraint_parameters(choices), **limits)
+    answer = send(**dialect.constraint_parameters(choices))
     try:
         text = answer["choices"][0]["message"]["content"]
         return dialect.read_constrained_choice(text) in choices
