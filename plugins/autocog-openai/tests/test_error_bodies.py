@@ -130,7 +130,7 @@ def test_an_error_while_probing_is_raised_and_leaves_no_fact(
     expected = connect(server, max_retries=0, **options).as_model().info.details
     total = len(server.log.paths)
     for method in ("GET", "POST"):
-        for place in range(0, total, 7):
+        for place in range(0, total, 11):
             scripted = Scripted(make(Engine(seed=1)), method)
 
             async def passed(app: Any, scope: Any, receive: Any, send: Any) -> None:

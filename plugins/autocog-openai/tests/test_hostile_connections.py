@@ -285,7 +285,7 @@ def calls(model: OpenAI) -> list[Callable[[], Any]]:
 @tried(
     "Servers with broken, slow, endless and large answers",
     expect="a right result or one clear error, in time; nothing at another address",
-    normal=40,
+    normal=20,
     soak=2000,
 )
 def test_a_hostile_server_is_survived(hostile: Hostile, trials: Trials) -> None:
@@ -307,10 +307,17 @@ def test_a_hostile_server_is_survived(hostile: Hostile, trials: Trials) -> None:
     model.close()
 
 
+#: What the plugin would use, and this server lacks.
+ABILITIES = (
+    *("token_ids", "token_logprobs", "max_top_logprobs", "chat_max_top_logprobs", "logit_bias"),
+    *("prefill", "prompt_logprobs", "server_decisions", "tokenizer_route", "context_length"),
+)
+
+
 @tried(
     "Servers that turn hostile while they are probed",
-    expect="the same facts or one clear error, in time; no fact is kept from it",
-    normal=15,
+    expect="facts of a refusal or one clear error, in time; never an ability that is not there",
+    normal=10,
     soak=500,
 )
 def test_a_server_that_is_hostile_while_it_is_probed(hostile: Hostile, trials: Trials) -> None:
@@ -333,8 +340,13 @@ def test_a_server_that_is_hostile_while_it_is_probed(hostile: Hostile, trials: T
         outcome = outcome_of(lambda model=model: model.as_model().info, requests=10)
         hostile.server.answer = hostile
         hostile.is_hostile = False
+        if outcome == "a right result":
+            details = model.as_model().info.details
+            outcome = "the same facts" if details == expected else "facts of a refusal"
+            for name in ABILITIES:
+                assert not details.get(name) or details[name] == expected.get(name), name
         model.close()
-        trials.note("the same facts" if outcome == "a right result" else outcome)
+        trials.note(outcome)
         # What is kept, if anything is, does not depend on the attack for longer than an hour.
         second = connect(hostile)
         details = second.as_model().info.details

@@ -10,7 +10,12 @@ from autocog_core import AutocogError
 from autocog_openai.connection.attempt import attempt
 from autocog_openai.connection.errors import UnsupportedError
 from autocog_openai.connection.server_capabilities import ServerCapabilities
-from autocog_openai.model.probe_completions import LOGPROB_TOLERANCE, PROBE_TEXT, is_same_listing
+from autocog_openai.model.probe_completions import (
+    LOGPROB_TOLERANCE,
+    PROBE_TEXT,
+    has_choices,
+    is_same_listing,
+)
 from autocog_openai.routes.chat import read_token, read_tokens
 from autocog_openai.servers.dialect import ServerDialect
 from autocog_openai.tokenizers.load import Tokenizer
@@ -36,14 +41,14 @@ def probe_chat(
         return attempt(lambda: dialect.connection.post(route.path, body), refusals)
 
     refused: set[str] = set()
-    is_answered = isinstance(send(**route.length_limit(1)), dict)
+    is_answered = has_choices(send(**route.length_limit(1)))
     if not is_answered and _names(refusals, "max_tokens"):
         refused.add("max_tokens")
         route = dialect.chat_route(
             capabilities.model_copy(update={"refused_parameters": ("max_tokens",)}),
             lambda prompt: [],
         )
-        is_answered = isinstance(send(**route.length_limit(1)), dict)
+        is_answered = has_choices(send(**route.length_limit(1)))
     if not is_answered:
         return {"chat": False}
     one_token, two_tokens = route.length_limit(1), route.length_limit(2)

@@ -37,7 +37,7 @@ def probe_completions(
     def send(**parameters: Any) -> Any:
         return attempt(lambda: dialect.connection.post("v1/completions", {**body, **parameters}))
 
-    if not isinstance(send(), dict):
+    if not has_choices(send()):
         return {"completions": False}
     values: dict[str, Any] = {"completions": True}
     listed = 0
@@ -54,6 +54,11 @@ def probe_completions(
         )
     values["prompt_logprobs"] = _test_echo(send) if listed else "none"
     return values
+
+
+def has_choices(answer: Any) -> bool:
+    """Whether an answer is one of a route that writes text."""
+    return isinstance(answer, Mapping) and isinstance(answer.get("choices"), list)
 
 
 def is_same_listing(first: Mapping[Any, float], second: Mapping[Any, float]) -> bool:
