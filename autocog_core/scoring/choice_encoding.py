@@ -50,22 +50,26 @@ def encode_choices(
     _check_choices(request)
     suffix = request.suffix if isinstance(request.suffix, str) else ""
     prompt = split_prompt(client, request.prompt)
+    ends = [choice + suffix for choice in request.choices]
     before_split, text_ids, joint_ids = JointTokenizer.for_model(client).tokenize(
         prompt.open_text,
-        [choice + suffix for choice in request.choices],
+        [*ends, suffix] if suffix else ends,
         at_start=prompt.at_start,
         full=full,
     )
+    # The ids without a choice. A choice that adds nothing to them would get the score of its
+    # neighbors.
+    without = joint_ids[-1] if suffix else text_ids
+    joint_ids = joint_ids[: len(ends)]
     shared = len(text_ids)
-    for ids in joint_ids:
+    for choice, ids in zip(request.choices, joint_ids, strict=True):
         shared = common_prefix_length(text_ids[:shared], ids)
-    # Every choice keeps at least one decided token, even if the tokens of the text already spell
-    # the text and the choice.
-    shared = min(shared, min(len(ids) for ids in joint_ids) - 1)
-    if shared < 0:
-        raise InputError(
-            "a choice has no token left after the tokenizer's normalization", where="choices"
-        )
+        if ids in (without, text_ids[: len(ids)]):
+            raise InputError(
+                f"{choice!r} has no token of its own after this prompt",
+                where=f"choice {request.choices.index(choice)}",
+                hint="the model's tokenizer drops such text: remove the choice",
+            )
     shared_ids = (*prompt.fixed_ids, *before_split, *text_ids[:shared])
     if not shared_ids and prompt.open_text:
         raise InputError(

@@ -12,6 +12,10 @@ from autocog_core.types.backend_info import BackendInfo
 from autocog_core.types.prompt import Prompt, TokenPiece, check_text
 
 
+class _SpecialIds(list[int]):
+    """Ids of special tokens that were parsed in a text; other ids were given as ids."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitPrompt:
     """A prompt, split into ids and the text at its end.
@@ -19,7 +23,8 @@ class SplitPrompt:
     :ivar fixed_ids: ids that do not depend on what follows: BOS, token pieces, special tokens, and
         the text before the last of them.
     :ivar open_text: the remaining text, which is tokenized together with what follows.
-    :ivar at_start: whether `open_text` begins the sequence, after BOS at most.
+    :ivar at_start: whether `open_text` is tokenized as the beginning of a sequence: after BOS at
+        most, or after a special token if the tokenizer begins anew there.
     :ivar ends_with_ids: whether the last piece of the prompt is a token piece.
     """
 
@@ -55,18 +60,21 @@ def split_prompt(client: BackendClient, prompt: Prompt) -> SplitPrompt:
     fixed_ids: list[int] = []
     bos = [info.bos]
     open_text = ""
+    at_start = True
     for part in parts:
         if isinstance(part, str):
             open_text += part
             continue
         if open_text:
-            fixed_ids += client.tokenize([open_text], at_start=fixed_ids in ([], bos))[0]
+            fixed_ids += client.tokenize([open_text], at_start=at_start)[0]
             open_text = ""
         fixed_ids += part
+        at_start = fixed_ids in ([], bos)
+        if isinstance(part, _SpecialIds) and info.restarts_after_special_tokens is not None:
+            at_start = info.restarts_after_special_tokens
     pieces = [p for p in prompt.pieces if isinstance(p, TokenPiece) or p.text]
     # A prompt that begins with ids gets no BOS: the caller decides how the sequence begins.
     begins_with_ids = bool(pieces) and isinstance(pieces[0], TokenPiece)
-    at_start = fixed_ids in ([], bos)
     if info.adds_bos and info.bos is not None and not begins_with_ids and fixed_ids[:1] != bos:
         fixed_ids.insert(0, info.bos)
     return SplitPrompt(
@@ -148,6 +156,14 @@ def _split_at_special_tokens(text: str, info: BackendInfo) -> list[str | list[in
     end = 0
     for match in re.finditer("|".join(alternatives), text):
         token_text = next(group for group in match.groups() if group is not None)
-        parts += [text[end : match.start()], [ids[token_text]]]
+        token = ids[token_text]
+        if not 0 <= token < info.vocabulary_size:
+            raise InputError(
+                f"the special token {token_text!r} has the id {token}, and the model ends at "
+                f"{info.vocabulary_size - 1}",
+                where="prompt",
+                hint="load the tokenizer that belongs to the model, or resize its embeddings",
+            )
+        parts += [text[end : match.start()], _SpecialIds([token])]
         end = match.end()
     return [*parts, text[end:]]

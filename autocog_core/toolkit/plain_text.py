@@ -9,6 +9,8 @@ from itertools import pairwise
 #: Returns the token ids of each text, as the engine computes them.
 Tokenize = Callable[[Sequence[str]], list[list[int]]]
 
+#: Texts that continuations are tokenized after, in this order: most tokenizers keep the first one.
+_TEXTS_BEFORE = ("\n", ".", ";")
 #: Added tokens that are not marked special, but control a model all the same (`<tool_call>`).
 _CONTROL = re.compile(r"[<\[][^\s].*[>\]]$", re.DOTALL)
 
@@ -38,8 +40,10 @@ class SpecialTokenSplitter:
 
 def tokenize_continuation(text: str, tokenize: Tokenize) -> list[int]:
     """Return the ids of `text` as a continuation, on a tokenizer that adds a blank at the start."""
-    newline, joint = tokenize(["\n", "\n" + text])
-    if joint[: len(newline)] == newline:
-        return joint[len(newline) :]
-    # The newline merges with the text: then the text does not begin with a word.
+    for before in _TEXTS_BEFORE:
+        before_ids, joint = tokenize([before, before + text])
+        # A normalizer may drop the text before; it may also merge with the text.
+        if before_ids and joint[: len(before_ids)] == before_ids:
+            return joint[len(before_ids) :]
+    # Everything merges with the text: then the text does not begin with a word.
     return tokenize([text])[0]

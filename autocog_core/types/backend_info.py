@@ -40,6 +40,8 @@ class BackendInfo:
     :ivar adds_bos: whether every sequence begins with BOS.
     :ivar eos: ids that end a sequence.
     :ivar special_tokens: tokens that `tokenize` recognizes with `parse_special=True`.
+    :ivar restarts_after_special_tokens: whether the tokenizer begins the text after a special token
+        as it begins a sequence: with a blank before the first word. None: after BOS only.
     :ivar splits_at_word_boundaries: whether no token crosses a word boundary
         (`autocog_core.toolkit.word_boundaries`). Core then tokenizes less text with each choice.
     :ivar unicode_normalization: Unicode form that the tokenizer converts text to, if any.
@@ -60,6 +62,7 @@ class BackendInfo:
     adds_bos: bool = False
     eos: tuple[int, ...] = ()
     special_tokens: tuple[SpecialToken, ...] = ()
+    restarts_after_special_tokens: bool | None = None
     splits_at_word_boundaries: bool = False
     unicode_normalization: UnicodeForm | None = None
     tolerance: float = 1e-4

@@ -201,12 +201,14 @@ def test_a_prefix_choice_keeps_a_token_that_the_prompt_would_absorb() -> None:
     assert found.boundary == "healed"
 
 
-def test_a_choice_keeps_a_token_if_the_prompts_tokens_already_spell_it() -> None:
-    # The tokenizer drops "~": prompt + "~" is the prompt's own tokens, of which one is given up.
+@pytest.mark.parametrize(("prompt", "suffix"), [("ab", None), ("", None), ("ab", "."), ("", ".")])
+def test_a_choice_that_the_tokenizer_drops_is_refused_by_name(
+    prompt: str, suffix: str | None
+) -> None:
+    """It would get the score of the prompt's last token, or of its suffix."""
     model = Model(CharTokenizer(normalise=lambda text: text.replace("~", "")))
-    found = encode(model, "ab", ["~", "c"])
-    assert found.choice_ids == ((98,), (98, 99))
-    assert (found.boundary, found.healed_text) == ("healed", "b")
+    with pytest.raises(InputError, match=r"choice 1: '~' has no token of its own"):
+        encode(model, prompt, ["c", "~"], suffix=suffix)
 
 
 def test_given_ids_never_change() -> None:
@@ -279,12 +281,6 @@ def test_choices_with_the_same_tokens_are_refused_and_both_named() -> None:
     model = Model(CharTokenizer(normalise=str.lower))
     with pytest.raises(InputError, match=r"'Yes' and 'yes' have the same tokens"):
         encode(model, "x", ["Yes", "no", "yes"])
-
-
-def test_a_choice_without_any_token_is_refused() -> None:
-    model = Model(CharTokenizer(normalise=lambda text: text.replace("~", "")))
-    with pytest.raises(InputError, match="no token left"):
-        encode(model, "", ["~", "a"])
 
 
 def test_the_error_of_a_prompt_that_healing_changes_completely() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -23,6 +24,8 @@ from autocog_tf.evaluators.recurrent import RecurrentEvaluator
 from autocog_tf.evaluators.selection import SelectionResult, select_evaluator
 from autocog_tf.evaluators.tree_scores import RowCollector, TorchScoreCollector
 from autocog_tf.tokenizer import TextTokenizer
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -65,6 +68,7 @@ class TfEngine:
         self.forward = Forward(model)
         self.config = model.config.get_text_config()
         self.tokenizer = TextTokenizer(tokenizer, self.config.vocab_size)
+        self._warn_of_tokens_without_rows()
         self.tolerance = TOLERANCE.get(model.dtype, TOLERANCE[torch.bfloat16])
         self._logits_cache: LogitsCache[torch.Tensor] = LogitsCache(torch.clone)
         self.selection: SelectionResult = self._select_evaluator(prefix_cache_bytes)
@@ -113,6 +117,8 @@ class TfEngine:
             "transformers": transformers.__version__,
             "torch": torch.__version__,
         }
+        if self.tokenizer.tokens_without_rows:
+            details["tokens_without_rows"] = len(self.tokenizer.tokens_without_rows)
         if self.selection.rejected:
             details["rejected"] = list(self.selection.rejected)
         return BackendInfo(
@@ -123,12 +129,25 @@ class TfEngine:
             adds_bos=self.tokenizer.adds_bos,
             eos=self._eos_ids(),
             special_tokens=self.tokenizer.special_tokens,
+            restarts_after_special_tokens=self.tokenizer.restarts_after_special_tokens,
+            unicode_normalization=self.tokenizer.unicode_form,
             splits_at_word_boundaries=respects_word_boundaries(self.tokenizer.vocabulary()),
             tolerance=self.tolerance,
             max_concurrency=1,
             details=details,
             compute_fingerprint=_fingerprint_later(weakref.ref(self)),
         )
+
+    def _warn_of_tokens_without_rows(self) -> None:
+        tokens = self.tokenizer.tokens_without_rows
+        if tokens:
+            log.warning(
+                "%s: the tokenizer has %d tokens that the model has no row for, such as %r: "
+                "autocog refuses texts with them",
+                self.name,
+                len(tokens),
+                next(iter(tokens.values())),
+            )
 
     def _select_evaluator(self, cache_bytes: int) -> SelectionResult:
         forward, model = self.forward, self.model
@@ -156,7 +175,8 @@ class TfEngine:
         tokenizer_eos = self.tokenizer.tokenizer.eos_token_id
         if tokenizer_eos is not None and tokenizer_eos not in ids:
             ids = [*ids, tokenizer_eos]
-        return tuple(ids)
+        # Nothing can score an id that the logits do not have.
+        return tuple(id_ for id_ in ids if 0 <= id_ < self.config.vocab_size)
 
     def _run(self, attempt: Callable[[], Result]) -> Result:
         with torch.inference_mode():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -13,15 +12,13 @@ from jinja2 import TemplateError
 from autocog_core import InputError, Message, ModelLoadError, Prompt, SpecialToken
 from autocog_core.toolkit import (
     SpecialTokenSplitter,
-    decode_byte_alphabet,
     looks_like_control_token,
     render_chat_prompt,
     tokenize_continuation,
 )
+from autocog_tf.token_text import may_drop_text, require_known_text, select_decoder, unicode_form
 
-#: SentencePiece writes a blank as this character.
-BLANK = "\u2581"
-_BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+ROWS_HINT = "load the tokenizer that belongs to the model, or resize the model's embeddings"
 
 
 class TextTokenizer:
@@ -29,11 +26,14 @@ class TextTokenizer:
 
     :param tokenizer: a fast tokenizer.
     :param size: V, the width of the model's logits.
-    :raises ModelLoadError: for a slow tokenizer.
+    :raises ModelLoadError: for a slow tokenizer, or a BOS that the model has no row for.
     :ivar tokenizer: the Transformers tokenizer.
     :ivar bos: id of the BOS token, or None.
     :ivar adds_bos: whether the tokenizer puts BOS before every sequence.
     :ivar special_tokens: the tokens that user text must not produce.
+    :ivar tokens_without_rows: the tokens with ids that the model's logits do not have.
+    :ivar restarts_after_special_tokens: see `BackendInfo`.
+    :ivar unicode_form: see `BackendInfo.unicode_normalization`.
     """
 
     def __init__(self, tokenizer: Any, size: int) -> None:
@@ -64,8 +64,28 @@ class TextTokenizer:
         unmarked = [t.text for t in self.special_tokens if not self._added[t.id].special]
         # The Rust tokenizer can ignore only tokens marked special: text is split inside the others.
         self._splitter = SpecialTokenSplitter(unmarked)
-        self._decode_name: Callable[[str], bytes] = self._select_decoder()
-        self._adds_blank = self._rust_ids(["a"], False)[0] != self._tokenize_after_newline("a")
+        definition = json.loads(self._rust.to_str())
+        self._decode_name: Callable[[str], bytes] = select_decoder(self._rust, definition)
+        self._unknown: int | None = tokenizer.unk_token_id
+        self._may_drop_text = may_drop_text(self._rust, definition)
+        self.unicode_form = unicode_form(self._rust)
+        highest = max(self._rust.get_vocab_size(with_added_tokens=False) - 1, *self._added, size)
+        self.tokens_without_rows = {
+            id_: str(name)
+            for id_ in range(size, highest + 1)
+            if (name := self._rust.id_to_token(id_)) is not None
+        }
+        if self.adds_bos and self.bos in self.tokens_without_rows:
+            raise ModelLoadError(
+                f"the tokenizer's BOS has the id {self.bos}, and the model ends at {size - 1}",
+                hint=ROWS_HINT,
+            )
+        first = self._rust_ids(["a"], False)[0]
+        self._adds_blank = first != self._tokenize_continuation("a")
+        self.restarts_after_special_tokens = self._adds_blank and any(
+            self._rust_ids([f"{token.text}a"], True)[0][-len(first) :] == first
+            for token in self.special_tokens[:1]
+        )
 
     def tokenize(
         self, texts: Sequence[str], at_start: bool, parse_special: bool
@@ -76,6 +96,14 @@ class TextTokenizer:
         :param at_start: whether the texts begin a sequence.
         :param parse_special: whether special tokens in the texts are parsed.
         """
+        tokenized = self._tokenize(texts, at_start, parse_special)
+        for text, ids in zip(texts, tokenized, strict=True):
+            self._check(text, ids, parse_special)
+        return tokenized
+
+    def _tokenize(
+        self, texts: Sequence[str], at_start: bool, parse_special: bool
+    ) -> list[list[int]]:
         split_texts = [] if parse_special else [self._splitter.split(text) for text in texts]
         if any(len(parts) > 1 for parts in split_texts):
             return [self._tokenize_parts(parts, at_start) for parts in split_texts]
@@ -121,6 +149,23 @@ class TextTokenizer:
         text: str = self._rust.to_str()
         return text
 
+    def _check(self, text: str, ids: Sequence[int], parse_special: bool) -> None:
+        """Refuse text that has no tokens, or tokens that the model has no rows for."""
+        if self.tokens_without_rows:
+            name = next(
+                (name for id_, name in self.tokens_without_rows.items() if id_ in ids), None
+            )
+            if name is not None:
+                raise InputError(
+                    f"{name!r} is a token of the tokenizer, and the model has no row for it",
+                    where="text",
+                    hint=ROWS_HINT,
+                )
+        # Trusted text may name special tokens, the unknown one too.
+        if not parse_special and (self._may_drop_text or self._unknown in ids):
+            raw = self.detokenize(ids) if self._may_drop_text else None
+            require_known_text(self._rust, text, ids, self._unknown, raw)
+
     def _rust_ids(self, texts: Sequence[str], parse_special: bool) -> list[list[int]]:
         self._rust.no_truncation()
         self._rust.no_padding()
@@ -136,7 +181,7 @@ class TextTokenizer:
     ) -> list[list[int]]:
         """Return the ids of each text; added tokens that are not marked special are parsed."""
         if not at_start and self._adds_blank:
-            return [self._tokenize_after_newline(text, parse_special) for text in texts]
+            return [self._tokenize_continuation(text, parse_special) for text in texts]
         return self._rust_ids(texts, parse_special)
 
     def _tokenize_parts(self, parts: Sequence[str], at_start: bool) -> list[int]:
@@ -144,7 +189,7 @@ class TextTokenizer:
         first = self._tokenize_whole(parts[:1], at_start)
         return [token for ids in first + self._tokenize_whole(parts[1:], False) for token in ids]
 
-    def _tokenize_after_newline(self, text: str, parse_special: bool = False) -> list[int]:
+    def _tokenize_continuation(self, text: str, parse_special: bool = False) -> list[int]:
         return tokenize_continuation(text, lambda texts: self._rust_ids(texts, parse_special))
 
     def _token_bytes(self, token: int) -> bytes:
@@ -162,19 +207,3 @@ class TextTokenizer:
         name = self._rust.id_to_token(token)
         # Logits may be wider than the vocabulary: the ids beyond it have no bytes.
         return b"" if name is None else self._decode_name(name)
-
-    def _select_decoder(self) -> Callable[[str], bytes]:
-        """Return the function from a token's name in the vocabulary to its bytes."""
-        decoder = json.dumps(json.loads(self._rust.to_str()).get("decoder"))
-        if "ByteLevel" in decoder:
-            return decode_byte_alphabet
-        if BLANK in decoder or "Metaspace" in decoder or "\\u2581" in decoder:
-            return _decode_sentencepiece
-        return lambda name: self._rust.decode([self._rust.token_to_id(name)]).encode("utf-8")
-
-
-def _decode_sentencepiece(name: str) -> bytes:
-    byte = _BYTE_TOKEN.fullmatch(name)
-    if byte is not None:
-        return bytes([int(byte.group(1), 16)])
-    return name.replace(BLANK, " ").encode("utf-8")

@@ -1,0 +1,110 @@
+"""What the parts of a Rust tokenizer do to text: bytes of tokens, and text without tokens."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, get_args
+
+from autocog_core import InputError
+from autocog_core.toolkit import decode_byte_alphabet
+from autocog_core.toolkit.byte_alphabet import BYTE_OF_CHARACTER
+from autocog_core.types.backend_info import UnicodeForm
+
+#: SentencePiece writes a blank as this character.
+BLANK = "\u2581"
+_BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+#: Each Unicode form makes another text of it.
+_NORMALIZED_SAMPLE = "e\u0301\ufb01\u00e9"
+_BLANKS = re.compile(rf"[\s{BLANK}]+")
+
+
+def select_decoder(rust: Any, definition: Mapping[str, Any]) -> Callable[[str], bytes]:
+    """Return the function from a token's name in the vocabulary to its bytes.
+
+    :param rust: the tokenizer.
+    :param definition: its parts, as in a tokenizer.json.
+    """
+    decoder = definition.get("decoder") or {}
+    written = json.dumps(decoder)
+    if "ByteLevel" in written:
+        return decode_byte_alphabet
+    if "Metaspace" in written or "\\u2581" in written:
+        return _decode_sentencepiece
+    if decoder.get("type") == "WordPiece":
+        return lambda name: _decode_wordpiece(name, decoder["prefix"])
+    if decoder.get("type") == "BPEDecoder":
+        return lambda name: name.replace(decoder["suffix"], " ").encode("utf-8")
+    return lambda name: rust.decode([rust.token_to_id(name)]).encode("utf-8")
+
+
+def unicode_form(rust: Any) -> UnicodeForm | None:
+    """Return the Unicode form that the tokenizer converts text to, if it does."""
+    if rust.normalizer is None:
+        return None
+    text = rust.normalizer.normalize_str(_NORMALIZED_SAMPLE).strip(f" {BLANK}")
+    forms: tuple[UnicodeForm, ...] = get_args(UnicodeForm)
+    return next((form for form in forms if _changes_to(form, text)), None)
+
+
+def may_drop_text(rust: Any, definition: Mapping[str, Any]) -> bool:
+    """Return whether characters vanish if the vocabulary has no token for them.
+
+    :param rust: the tokenizer.
+    :param definition: its parts, as in a tokenizer.json.
+    """
+    model = definition["model"]
+    if model["type"] != "BPE" or model.get("byte_fallback") or model.get("unk_token"):
+        return False
+    is_byte_level = "ByteLevel" in json.dumps([definition.get("decoder")])
+    return not (is_byte_level and set(BYTE_OF_CHARACTER) <= model["vocab"].keys())
+
+
+def require_known_text(
+    rust: Any, text: str, ids: Sequence[int], unknown: int | None, raw: bytes | None
+) -> None:
+    """Refuse a text of which the tokens spell only a part.
+
+    :param rust: the tokenizer.
+    :param text: the text.
+    :param ids: its tokens.
+    :param unknown: the id of the unknown token.
+    :param raw: the bytes of the tokens; None if no text can vanish without the unknown token.
+    :raises InputError: naming the characters.
+    """
+    lost = ""
+    if unknown is not None and unknown in ids:
+        encoding = rust.encode(text, add_special_tokens=False)
+        spans = zip(encoding.ids, encoding.offsets, strict=True)
+        lost = next((text[a:b] for token, (a, b) in spans if token == unknown), "") or text
+    elif raw is not None:
+        normalized = rust.normalizer.normalize_str(text) if rust.normalizer else text
+        if _BLANKS.sub("", raw.decode("utf-8", "replace")) != _BLANKS.sub("", normalized):
+            vocabulary = rust.get_vocab(True)
+            lost = "".join(c for c in dict.fromkeys(text) if c not in vocabulary) or text
+    if lost:
+        raise InputError(
+            f"the model's tokenizer has no token for {lost!r}",
+            where="text",
+            hint="remove it: the model would score another text. Or give the prompt's token ids",
+        )
+
+
+def _changes_to(form: UnicodeForm, text: str) -> bool:
+    return text == unicodedata.normalize(form, _NORMALIZED_SAMPLE) != _NORMALIZED_SAMPLE
+
+
+def _decode_sentencepiece(name: str) -> bytes:
+    byte = _BYTE_TOKEN.fullmatch(name)
+    if byte is not None:
+        return bytes([int(byte.group(1), 16)])
+    return name.replace(BLANK, " ").encode("utf-8")
+
+
+def _decode_wordpiece(name: str, prefix: str) -> bytes:
+    """Return the bytes of a token that continues a word, or begins one after a blank."""
+    if name.startswith(prefix):
+        return name.removeprefix(prefix).encode("utf-8")
+    return f" {name}".encode()
