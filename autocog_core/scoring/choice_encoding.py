@@ -61,6 +61,12 @@ def encode_choices(
     # neighbors.
     without = joint_ids[-1] if suffix else text_ids
     joint_ids = joint_ids[: len(ends)]
+    if suffix and without == text_ids:
+        raise InputError(
+            f"{suffix!r} has no token after this prompt",
+            where="suffix",
+            hint="the model's tokenizer drops such text: give another suffix",
+        )
     shared = len(text_ids)
     for choice, ids in zip(request.choices, joint_ids, strict=True):
         shared = common_prefix_length(text_ids[:shared], ids)

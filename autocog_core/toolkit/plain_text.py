@@ -9,8 +9,8 @@ from itertools import pairwise
 #: Returns the token ids of each text, as the engine computes them.
 Tokenize = Callable[[Sequence[str]], list[list[int]]]
 
-#: Texts that continuations are tokenized after, in this order: most tokenizers keep the first one.
-_TEXTS_BEFORE = ("\n", ".", ";")
+#: Other texts that continuations are tokenized after, if the first one merges with them.
+_TEXTS_BEFORE = (".", ";")
 #: Added tokens that are not marked special, but control a model all the same (`<tool_call>`).
 _CONTROL = re.compile(r"[<\[][^\s].*[>\]]$", re.DOTALL)
 
@@ -38,11 +38,16 @@ class SpecialTokenSplitter:
         return [text[start:end] for start, end in pairwise([0, *cuts, len(text)])]
 
 
-def tokenize_continuation(text: str, tokenize: Tokenize) -> list[int]:
-    """Return the ids of `text` as a continuation, on a tokenizer that adds a blank at the start."""
-    for before in _TEXTS_BEFORE:
+def tokenize_continuation(text: str, tokenize: Tokenize, *, after: str = "\n") -> list[int]:
+    """Return the ids of `text` as a continuation, on a tokenizer that adds a blank at the start.
+
+    :param text: the text.
+    :param tokenize: tokenizes texts that begin a sequence.
+    :param after: what the text is tokenized after: a text that the tokenizer keeps as it is.
+    """
+    for before in (after, *_TEXTS_BEFORE):
         before_ids, joint = tokenize([before, before + text])
-        # A normalizer may drop the text before; it may also merge with the text.
+        # It may merge with the text.
         if before_ids and joint[: len(before_ids)] == before_ids:
             return joint[len(before_ids) :]
     # Everything merges with the text: then the text does not begin with a word.

@@ -11,8 +11,11 @@ from collections.abc import Callable
 import pytest
 
 from autocog_core.testing import LAWS, BackendContractTests
+from autocog_core.testing.texts import PROMPTS, TRICKY_TEXTS
 from autocog_tf import TfLM
+from tests.support.contract import run_always
 from tests.support.tf import tiny_models as tiny
+from tests.support.tf.tokenizer_families import FAMILIES
 
 #: Laws about states that are cached, branched and batched.
 STATE_LAWS = {
@@ -49,34 +52,12 @@ TOKEN_LAWS = {
 }
 
 
+#: Laws that a tokenizer of another family may break.
+FAMILY_LAWS = {"round_trip", "token_bytes_add_up", "boundary", "choice_tokens_spell_choice"}
+
+
 def make_backend(name: str) -> Callable[[BackendContractTests], TfLM]:
     return lambda self: TfLM(engine=tiny.tiny_engine(name))
-
-
-def run_always(
-    laws: set[str],
-) -> Callable[[type[BackendContractTests]], type[BackendContractTests]]:
-    """Return a decorator that marks all other laws as soak tests."""
-    unknown = laws - {law.name for law in LAWS}
-    assert not unknown, unknown
-
-    def mark(suite: type[BackendContractTests]) -> type[BackendContractTests]:
-        for law in LAWS:
-            if law.name not in laws:
-                setattr(suite, f"test_{law.name}", pytest.mark.soak(_copy_test(f"test_{law.name}")))
-        return suite
-
-    return mark
-
-
-def _copy_test(name: str) -> Callable[[BackendContractTests], None]:
-    """Return a law's test that can be marked without an effect on other suites."""
-    inherited = getattr(BackendContractTests, name)
-
-    def test(self: BackendContractTests) -> None:
-        inherited(self)
-
-    return test
 
 
 class TestLlama(BackendContractTests):
@@ -106,3 +87,59 @@ class TestTokenizerThatAddsBOS(BackendContractTests):
 @run_always(STATE_LAWS)
 class TestRecurrentAndAttention(BackendContractTests):
     make = make_backend("qwen3_next")
+
+
+def make_with_tokenizer(family: str) -> Callable[[BackendContractTests], TfLM]:
+    return lambda self: TfLM(engine=tiny.TfEngine(tiny.tiny_model("llama"), FAMILIES[family]()))
+
+
+@pytest.mark.slow
+@run_always(FAMILY_LAWS)
+class TestUnigram(BackendContractTests):
+    make = make_with_tokenizer("unigram_bytes")
+
+
+@pytest.mark.slow
+@run_always(FAMILY_LAWS)
+class TestUnigramWithUnknownToken(BackendContractTests):
+    make = make_with_tokenizer("unigram")
+    prompts = ("the capital", "Answer: the", "the capital of France is")
+    choices = (" Paris", " Paris, France", " the", "1", "10", "100", "é")
+    tricky_texts = ("a", " a", "  a", "a ", "é", "\n", "\n\n", "1 10 100")
+
+
+@pytest.mark.slow
+@run_always(FAMILY_LAWS)
+class TestUnigramThatNormalizes(BackendContractTests):
+    make = make_with_tokenizer("unigram_nfkc")
+    # It merges blanks, and writes a newline and U+FFFD as a blank.
+    tricky_texts = tuple(
+        text
+        for text in TRICKY_TEXTS
+        if text.isprintable() and "  " not in text and text != "\ufffd"
+    )
+    prompts = tuple(text for text in PROMPTS if text.isprintable() and not text.endswith(" "))
+
+
+@pytest.mark.slow
+@run_always(FAMILY_LAWS)
+class TestUnigramThatStripsAndLowers(BackendContractTests):
+    make = make_with_tokenizer("unigram_stripping")
+    prompts = ("the capital", "answer: the", "the capital of france is")
+    choices = (" paris", " paris, france", " lyon", "1", "10", "100", "é")
+    tricky_texts = ("a", "é", "a b", "1 10 100")
+
+
+@pytest.mark.slow
+@run_always(FAMILY_LAWS)
+class TestWordPiece(BackendContractTests):
+    make = make_with_tokenizer("wordpiece")
+    # Every word begins with a blank, and a sign is a word.
+    prompts = ("the capital", "the answer", "the capital of france is")
+    choices = (" paris", " paris the", " rome", " 1", " 10", " 100")
+    tricky_texts = (" a", " the capital", " 1 10 100")
+
+    def test_round_trip(self) -> None:
+        """It cannot write a word without a blank before it."""
+        with pytest.raises(AssertionError, match="a blank at the start is removed or added"):
+            super().test_round_trip()  # type: ignore[misc]

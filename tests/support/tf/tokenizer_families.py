@@ -1,12 +1,12 @@
-"""Tiny tokenizers of the common families, trained on the spot, each with special tokens of a chat.
+"""Tiny tokenizers of the common families, built of a few words, each with special tokens of a chat.
 
 They differ in how they split words, write blanks, and treat text that they have no token for.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import transformers as tf
@@ -19,7 +19,6 @@ from tokenizers import (
     normalizers,
     pre_tokenizers,
     processors,
-    trainers,
 )
 
 from tests.support.tf.tiny_models import CORPUS, byte_level_tokenizer, sentencepiece_tokenizer
@@ -45,20 +44,25 @@ TEMPLATES = {
 
 
 def _wrap(rust: Any, *, adds_bos: bool = True, bos: str = BOS, eos: str = EOS) -> Any:
-    rust.add_special_tokens([AddedToken(TURN, special=True), AddedToken(END, special=True)])
+    specials = [UNKNOWN, bos, eos, TURN, END]
+    known = [name for name in specials if name != UNKNOWN or rust.token_to_id(name) is not None]
+    rust.add_special_tokens([AddedToken(name, special=True) for name in known])
     if adds_bos:
         rust.post_processor = processors.TemplateProcessing(
             single=f"{bos} $A", special_tokens=[(bos, rust.token_to_id(bos))]
         )
     unknown = getattr(rust.model, "unk_token", None) or UNKNOWN
+    if rust.token_to_id(unknown) is None:
+        unknown = None
     return tf.PreTrainedTokenizerFast(
         tokenizer_object=rust, bos_token=bos, eos_token=eos, unk_token=unknown
     )
 
 
-def _train(rust: Any, trainer: Any) -> Any:
-    rust.train_from_iterator(CORPUS * 4, trainer)
-    return rust
+def _words_and_characters(texts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the different words and characters of texts, sorted: equal in every process."""
+    words = {word for text in texts for word in re.findall(r"\w+", text)}
+    return sorted(words), sorted({character for text in texts for character in text} - {" "})
 
 
 def byte_level() -> Any:
@@ -92,28 +96,23 @@ def sentencepiece_bpe_first() -> Any:
     return tokenizer
 
 
-def _unigram(normalizer: Any, scheme: str, *, byte_fallback: bool) -> Any:
-    rust = Tokenizer(models.Unigram())
+def _unigram(normalizer: Any, scheme: Any, *, byte_fallback: bool) -> Any:
+    texts = [normalizer.normalize_str(text) if normalizer else text for text in CORPUS]
+    words, characters = _words_and_characters(texts)
+    pieces = [(name, 0.0) for name in SPECIAL[:3]]
+    pieces += [(name, -20.0) for name in (BYTE_TOKENS if byte_fallback else [])]
+    pieces += [("\u2581" + word, -5 - index / 100) for index, word in enumerate(words)]
+    pieces += [(word, -6 - index / 100) for index, word in enumerate(words) if len(word) > 1]
+    pieces += [(text, -4.0 - len(text)) for text in ("\u2581", "\u2581t", "he", "Pa", "ar", "is")]
+    pieces += [(text, -9.0) for text in characters]
+    pieces = list({text: (text, score) for text, score in reversed(pieces)}.values())[::-1]
+    rust = Tokenizer(models.Unigram(pieces, unk_id=0, byte_fallback=byte_fallback))
     rust.normalizer = normalizer
-    rust.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)  # type: ignore[arg-type]
-    trainer = trainers.UnigramTrainer(
-        vocab_size=480,
-        special_tokens=[*SPECIAL[:3], *(BYTE_TOKENS if byte_fallback else [])],
-        unk_token=UNKNOWN,
-        show_progress=False,
+    rust.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
+    rust.decoder = decoders.Sequence(
+        [decoders.ByteFallback(), decoders.Metaspace(prepend_scheme=scheme)]
     )
-    definition = json.loads(_train(rust, trainer).to_str())
-    definition["model"]["byte_fallback"] = byte_fallback
-    definition["added_tokens"] = [
-        token for token in definition["added_tokens"] if token["content"] in SPECIAL
-    ]
-    metaspace = {"type": "Metaspace", "replacement": "\u2581", "split": True}
-    metaspace["prepend_scheme"] = scheme
-    definition["decoder"] = {
-        "type": "Sequence",
-        "decoders": [{"type": "ByteFallback"}, metaspace],
-    }
-    return _wrap(Tokenizer.from_str(json.dumps(definition)))
+    return _wrap(rust)
 
 
 def unigram() -> Any:
@@ -142,25 +141,29 @@ def unigram_stripping() -> Any:
 
 def wordpiece() -> Any:
     """Like BERT, and GPT-2 models of Chinese: lower case, words and their parts."""
-    rust = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    rust.normalizer = normalizers.BertNormalizer(lowercase=True)
+    words, characters = _words_and_characters([text.lower() for text in CORPUS])
+    normalizer = normalizers.BertNormalizer(lowercase=True)
+    pieces = ["[UNK]", "[CLS]", "[SEP]", *words, *characters, *(f"##{c}" for c in characters)]
+    pieces = list(dict.fromkeys(map(normalizer.normalize_str, pieces)))
+    pieces[:3] = ["[UNK]", "[CLS]", "[SEP]"]
+    vocab = {piece: index for index, piece in enumerate(pieces)}
+    rust = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
+    rust.normalizer = normalizer
     rust.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     rust.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=400, special_tokens=["[UNK]", "[CLS]", "[SEP]"], show_progress=False
-    )
-    return _wrap(_train(rust, trainer), bos="[CLS]", eos="[SEP]")
+    return _wrap(rust, bos="[CLS]", eos="[SEP]")
 
 
 def bpe_of_characters() -> Any:
-    """A BPE that drops characters without a token."""
-    rust = Tokenizer(models.BPE())
+    """A BPE without an unknown token: it drops characters that have no token."""
+    characters = _words_and_characters(CORPUS)[1]
+    merges = [("t", "h"), ("th", "e"), ("\u2581", "the"), ("i", "s"), ("\u2581", "a"), ("1", "0")]
+    pieces = [*SPECIAL[1:3], "\u2581", *characters, *(a + b for a, b in merges)]
+    vocab = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
+    rust = Tokenizer(models.BPE(vocab=vocab, merges=merges))
     rust.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never")
     rust.decoder = decoders.Metaspace(prepend_scheme="never")
-    trainer = trainers.BpeTrainer(
-        vocab_size=300, special_tokens=SPECIAL[:3], show_progress=False
-    )
-    return _wrap(_train(rust, trainer), adds_bos=False)
+    return _wrap(rust, adds_bos=False)
 
 
 FAMILIES: dict[str, Callable[[], Any]] = {

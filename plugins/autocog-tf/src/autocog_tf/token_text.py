@@ -15,6 +15,8 @@ from autocog_core.types.backend_info import UnicodeForm
 
 #: SentencePiece writes a blank as this character.
 BLANK = "\u2581"
+#: SentencePiece's names of bytes.
+BYTE_TOKENS = tuple(f"<0x{byte:02X}>" for byte in range(256))
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 #: Each Unicode form makes another text of it.
 _NORMALIZED_SAMPLE = "e\u0301\ufb01\u00e9"
@@ -38,6 +40,13 @@ def select_decoder(rust: Any, definition: Mapping[str, Any]) -> Callable[[str], 
     if decoder.get("type") == "BPEDecoder":
         return lambda name: name.replace(decoder["suffix"], " ").encode("utf-8")
     return lambda name: rust.decode([rust.token_to_id(name)]).encode("utf-8")
+
+
+def text_before_continuations(rust: Any) -> str:
+    """Return a text that the tokenizer keeps as it is before other text, mostly a newline."""
+    if rust.normalizer is not None and "\n" not in rust.normalizer.normalize_str("a\n a"):
+        return "."
+    return "\n"
 
 
 def unicode_form(rust: Any) -> UnicodeForm | None:
@@ -83,7 +92,8 @@ def require_known_text(
         normalized = rust.normalizer.normalize_str(text) if rust.normalizer else text
         if _BLANKS.sub("", raw.decode("utf-8", "replace")) != _BLANKS.sub("", normalized):
             vocabulary = rust.get_vocab(True)
-            lost = "".join(c for c in dict.fromkeys(text) if c not in vocabulary) or text
+            characters = (c for c in dict.fromkeys(text) if c not in vocabulary)
+            lost = "".join(characters).strip() or text
     if lost:
         raise InputError(
             f"the model's tokenizer has no token for {lost!r}",

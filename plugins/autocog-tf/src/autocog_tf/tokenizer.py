@@ -16,7 +16,14 @@ from autocog_core.toolkit import (
     render_chat_prompt,
     tokenize_continuation,
 )
-from autocog_tf.token_text import may_drop_text, require_known_text, select_decoder, unicode_form
+from autocog_tf.token_text import (
+    BYTE_TOKENS,
+    may_drop_text,
+    require_known_text,
+    select_decoder,
+    text_before_continuations,
+    unicode_form,
+)
 
 ROWS_HINT = "load the tokenizer that belongs to the model, or resize the model's embeddings"
 
@@ -64,6 +71,11 @@ class TextTokenizer:
         unmarked = [t.text for t in self.special_tokens if not self._added[t.id].special]
         # The Rust tokenizer can ignore only tokens marked special: text is split inside the others.
         self._splitter = SpecialTokenSplitter(unmarked)
+        # Some models have pieces with the names of special tokens and of bytes, and find them too.
+        byte_names = [name for name in BYTE_TOKENS if self._rust.token_to_id(name) is not None]
+        self._names_splitter = SpecialTokenSplitter(
+            [*byte_names, *(token.text for token in self.special_tokens)]
+        )
         definition = json.loads(self._rust.to_str())
         self._decode_name: Callable[[str], bytes] = select_decoder(self._rust, definition)
         self._unknown: int | None = tokenizer.unk_token_id
@@ -80,6 +92,7 @@ class TextTokenizer:
                 f"the tokenizer's BOS has the id {self.bos}, and the model ends at {size - 1}",
                 hint=ROWS_HINT,
             )
+        self._before_continuations = text_before_continuations(self._rust)
         first = self._rust_ids(["a"], False)[0]
         self._adds_blank = first != self._tokenize_continuation("a")
         self.restarts_after_special_tokens = self._adds_blank and any(
@@ -107,7 +120,15 @@ class TextTokenizer:
         split_texts = [] if parse_special else [self._splitter.split(text) for text in texts]
         if any(len(parts) > 1 for parts in split_texts):
             return [self._tokenize_parts(parts, at_start) for parts in split_texts]
-        return self._tokenize_whole(texts, at_start, parse_special)
+        tokenized = self._tokenize_whole(texts, at_start, parse_special)
+        if parse_special:
+            return tokenized
+        return [
+            self._tokenize_parts(self._names_splitter.split(text), at_start)
+            if "<0x" in text or not self._special_ids.isdisjoint(ids)
+            else ids
+            for text, ids in zip(texts, tokenized, strict=True)
+        ]
 
     def detokenize(self, tokens: Sequence[int]) -> bytes:
         """Return the bytes of `tokens`; special tokens have none."""
@@ -190,7 +211,11 @@ class TextTokenizer:
         return [token for ids in first + self._tokenize_whole(parts[1:], False) for token in ids]
 
     def _tokenize_continuation(self, text: str, parse_special: bool = False) -> list[int]:
-        return tokenize_continuation(text, lambda texts: self._rust_ids(texts, parse_special))
+        return tokenize_continuation(
+            text,
+            lambda texts: self._rust_ids(texts, parse_special),
+            after=self._before_continuations,
+        )
 
     def _token_bytes(self, token: int) -> bytes:
         text = self._bytes.get(token)
