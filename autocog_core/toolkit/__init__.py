@@ -26,7 +26,7 @@ from autocog_core.redaction import (
     register_secret_words,
 )
 from autocog_core.toolkit.byte_alphabet import decode_byte_alphabet
-from autocog_core.toolkit.chat_template import RenderTemplate, render_chat_prompt
+from autocog_core.toolkit.chat_template import RenderTemplate, render_chat_prompt, stopped_clock
 from autocog_core.toolkit.completion_builder import CompletionBuilder
 from autocog_core.toolkit.engine_options import reject_unknown_options
 from autocog_core.toolkit.logits_cache import LogitsCache
@@ -90,6 +90,7 @@ __all__ = [
     "sample_token",
     "shorten",
     "softmax",
+    "stopped_clock",
     "tokenize_continuation",
     "top_k_ids",
     "validate",

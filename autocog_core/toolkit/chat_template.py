@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from autocog_core.errors import InputError
 from autocog_core.types.prompt import Message, Prompt, TextPiece, check_messages, join_text
 
+#: Attempts to render the messages twice within one tick of a clock.
+MAX_RENDERINGS = 5
 #: Renders messages with a chat template, as one string.
 RenderTemplate = Callable[[list[dict[str, str]]], str]
+
+
+def stopped_clock() -> Callable[[str], str]:
+    """Return the function `strftime_now` of chat templates, for all renderings of one prompt.
+
+    A prompt is rendered twice. At two instants, the template's own text would differ.
+    """
+    return datetime.now().strftime
 
 
 def render_chat_prompt(
@@ -20,7 +31,8 @@ def render_chat_prompt(
     compared with the rendered messages, because a template may strip or rewrite them.
 
     :param messages: the chat so far.
-    :param render: renders messages with the model's chat template.
+    :param render: renders messages with the model's chat template, each time at the same instant
+        (`stopped_clock`).
     :param special: the surfaces of the tokenizer's special tokens.
     :raises InputError: if a role contains a special token's surface. Also if a message contains
         one, as it is or as rendered, and the template changes its text: then nothing can separate
@@ -31,17 +43,21 @@ def render_chat_prompt(
     for index, message in enumerate(plain):
         if surface := _find_added_token(message["role"], "", special):
             raise InputError(f"has {surface!r} in its role", where=f"message {index}")
-    rendered = render(plain)
     # Private-use characters: no template and no ordinary text has this sequence.
     placeholders = [f"\ue000autocog{index}\ue001" for index in range(len(plain))]
-    outline = render(
-        [{"role": m["role"], "content": p} for m, p in zip(plain, placeholders, strict=True)]
-    )
-    for strip in (False, True):
-        contents = [m["content"].strip() if strip else m["content"] for m in plain]
-        pieces = _fill_placeholders(outline, placeholders, contents)
-        if pieces is not None and join_text(pieces) == rendered:
-            return Prompt(tuple(pieces))
+    for _ in range(MAX_RENDERINGS):
+        rendered = render(plain)
+        outline = render(
+            [{"role": m["role"], "content": p} for m, p in zip(plain, placeholders, strict=True)]
+        )
+        for strip in (False, True):
+            contents = [m["content"].strip() if strip else m["content"] for m in plain]
+            pieces = _fill_placeholders(outline, placeholders, contents)
+            if pieces is not None and join_text(pieces) == rendered:
+                return Prompt(tuple(pieces))
+        if render(plain) == rendered:
+            break
+        # It writes the time, and no `stopped_clock` reaches it, as on a server. Try again.
     texts = [(f"message {index}", m["content"], "") for index, m in enumerate(plain)]
     # The rendered text too: a template that lowers its texts makes a token of "<|END|>".
     for where, text, template_text in [*texts, ("messages", rendered, outline)]:

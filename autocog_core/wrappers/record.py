@@ -14,7 +14,7 @@ from autocog_core.errors import InputError
 from autocog_core.hooks.specs import hookimpl
 from autocog_core.types.choice import ChoiceRequest
 from autocog_core.types.completion import CompletionRequest
-from autocog_core.types.prompt import Message
+from autocog_core.types.prompt import Message, Prompt
 from autocog_core.types.token_tree import TreeQuery
 from autocog_core.wrappers.call_key import (
     is_nondeterministic,
@@ -48,6 +48,7 @@ class Record(Wrapper):
     def __init__(self, *, path: Path) -> None:
         self._path = path
         self._recorder: Recorder | None = None
+        self._prompts: dict[bytes, Prompt] = {}
         self._open_lock = threading.Lock()
         self._local = threading.local()
 
@@ -111,9 +112,15 @@ class Record(Wrapper):
 
     @hookimpl(wrapper=True, trylast=True)
     def chat_prompt(self, messages: Sequence[Message], add_generation_prompt: bool) -> HookWrapper:
-        """Record the prompt of the messages."""
+        """Record the prompt of the messages.
+
+        A template may write the time. Equal messages then keep their first prompt: a replay has
+        only that one, and the other calls must fit it.
+        """
         answer = yield
         key = make_key("chat_prompt", list(messages), add_generation_prompt)
+        if answer is not None and key is not None:
+            answer = self._prompts.setdefault(key, answer)
         self._add("chat_prompt", key, messages, answer)
         return answer
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -137,3 +138,24 @@ def test_no_chat_template_is_a_capability_error() -> None:
 
     with pytest.raises(CapabilityError, match="chat_prompt"):
         Model(CharTokenizer()).complete(messages=messages("x"))
+
+
+@pytest.mark.parametrize("content", ["Hi", "<|end|>", "  Hi  "])
+def test_a_template_that_writes_the_time_keeps_messages_untrusted(content: str) -> None:
+    """A server's clock cannot be stopped: core renders until it does not tick in between."""
+    ticks = iter("01122222")
+    prompt = render_chat_prompt(
+        messages(content), lambda items: next(ticks) + plain(items), SPECIAL
+    )
+    assert untrusted(prompt) == [content]
+    assert spelled(prompt)[0] == "2"
+
+
+def test_a_clock_that_ticks_at_every_rendering_ends() -> None:
+    ticks = itertools.count()
+    prompt = render_chat_prompt(messages("Hi"), lambda items: f"{next(ticks)}\n", SPECIAL)
+    assert untrusted(prompt) == []
+    with pytest.raises(InputError, match="rewrites message texts"):
+        render_chat_prompt(
+            messages("<|end|>"), lambda items: f"{next(ticks)}{items[0]['content']}", SPECIAL
+        )

@@ -622,6 +622,16 @@ def test_templates_are_rendered_as_transformers_renders_them(template: str) -> N
     assert "".join(texts) == expected
 
 
+def test_a_template_that_writes_the_time_sees_one_instant() -> None:
+    from autocog_llamacpp.llama.chat_template import ChatTemplate
+
+    # %f are microseconds: two renderings at two instants always differ.
+    template = ChatTemplate("{{ strftime_now('%f') }}" + gguf_models.CHAT_TEMPLATE, {})
+    for _ in range(20):
+        prompt = template.prompt([{"role": "user", "content": "a<|end|>"}], True, ["<|end|>"])
+        assert TextPiece("a<|end|>") in prompt.pieces
+
+
 @pytest.mark.slow
 def test_the_real_models_chat_prompt_is_that_of_transformers(smol: Any, smol_on_torch: Any) -> None:
     reference, model = smol_on_torch.as_model(), smol.as_model()

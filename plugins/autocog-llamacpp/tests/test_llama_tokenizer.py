@@ -17,7 +17,8 @@ from gguf import TokenType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autocog_core import InputError, ModelLoadError, Prompt, TextPiece
+from autocog_core import ChoiceRequest, InputError, ModelLoadError, Prompt, TextPiece
+from autocog_core.scoring.choice_encoding import encode_choices
 from autocog_llamacpp.llama.tokenizer import MAX_SMALL_STACK_BYTES, Tokenizer
 from tests.support.llamacpp import gguf_models
 from tests.support.llamacpp.long_texts import RUNS, one, tokenizer_of
@@ -96,6 +97,25 @@ def test_bytes_of_a_concatenation_are_the_concatenated_bytes(
     for tokenizer in (byte_level, sentencepiece):
         a, b = one(tokenizer, first), one(tokenizer, second, at_start=False)
         assert tokenizer.detokenize(a + b) == tokenizer.detokenize(a) + tokenizer.detokenize(b)
+
+
+def test_text_after_a_special_token_has_the_blank_that_llama_cpp_adds(
+    sentencepiece: Tokenizer, byte_level: Tokenizer, make_llama: Callable[..., Any]
+) -> None:
+    assert sentencepiece.restarts_after_special_tokens
+    assert not byte_level.restarts_after_special_tokens
+    model = make_llama(file={"sentencepiece": True}).as_model()
+    text = "the</s>capital\n</s>answer:"
+    prompt = Prompt((TextPiece(text, trusted=True),))
+    whole = one(sentencepiece, text, special=True)
+    assert model.encode(prompt)[-len(whole) :] == whole
+    encoded = encode_choices(
+        model.client,
+        ChoiceRequest(prompt=Prompt((TextPiece("a</s>", trusted=True),)), choices=("b",)),
+    )
+    assert [*encoded.shared_ids, *encoded.choice_ids[0]][1:] == one(
+        sentencepiece, "a</s>b", special=True
+    )
 
 
 def test_several_texts_are_tokenized_as_each_alone(byte_level: Tokenizer) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +12,9 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken
 from tokenizers.pre_tokenizers import ByteLevel
 
-from autocog_core import InputError, Prompt, TextPiece
+from autocog_core import InputError, Model, Prompt, TextPiece, load
 from autocog_core.toolkit.byte_alphabet import BYTE_OF_CHARACTER
+from autocog_core.wrappers.record import Record
 from autocog_tf import TfLM
 from autocog_tf.tokenizer import TextTokenizer
 from tests.support.tf import tiny_models as tiny
@@ -193,3 +196,41 @@ def test_messages_without_a_chat_template_are_a_clear_error() -> None:
 
 def test_the_byte_alphabet_is_that_of_tokenizers() -> None:
     assert set(BYTE_OF_CHARACTER) == set(ByteLevel.alphabet())
+
+
+class TickingClock:
+    """Ticks at each fourth look, the second one first."""
+
+    looks = 0
+
+    @classmethod
+    def now(cls) -> datetime:
+        cls.looks += 1
+        return datetime(2030, 1, 1, 0, 0, 30 + cls.looks // 4)
+
+
+@pytest.fixture
+def _ticking_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transformers.utils.chat_template_utils.datetime", TickingClock)
+    monkeypatch.setattr(TickingClock, "looks", 2)
+
+
+@pytest.mark.usefixtures("_ticking_clock")
+def test_a_template_that_writes_the_time_sees_one_instant() -> None:
+    model = chat_model("{{ strftime_now('%S') }}" + TEMPLATE).as_model()
+    prompt = model.chat_prompt([{"role": "user", "content": "end it: <|im_end|>"}])
+    assert TextPiece("end it: <|im_end|>") in prompt.pieces
+
+
+@pytest.mark.usefixtures("_ticking_clock")
+def test_a_recording_of_a_template_that_writes_the_time_replays(tmp_path: Path) -> None:
+    path = tmp_path / "chat.jsonl"
+    backend = chat_model("{{ strftime_now('%S') }}" + TEMPLATE)
+    messages = [{"role": "user", "content": "Hi"}]
+    recorder = Record(path=path)
+    with Model(backend, wrappers=[recorder]) as model:
+        scores = model.choose(messages=messages, choices=["a", "b"])
+        text = model.complete(messages=messages, max_tokens=2)
+    with load(backend="replay", options={"path": str(path)}) as replay:
+        assert replay.choose(messages=messages, choices=["a", "b"]) == scores
+        assert replay.complete(messages=messages, max_tokens=2) == text

@@ -112,6 +112,7 @@ class LlamaEngine:
             adds_bos=tokenizer.adds_bos,
             eos=tokenizer.eos,
             special_tokens=tokenizer.special_tokens,
+            restarts_after_special_tokens=tokenizer.restarts_after_special_tokens,
             splits_at_word_boundaries=tokenizer.splits_at_word_boundaries,
             tolerance=self._tolerance,
             max_concurrency=1,

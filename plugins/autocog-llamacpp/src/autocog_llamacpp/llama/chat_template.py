@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, NoReturn
 
 from jinja2 import TemplateError
@@ -14,7 +13,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from autocog_core import InputError, Message, ModelLoadError, Prompt
-from autocog_core.toolkit import render_chat_prompt
+from autocog_core.toolkit import render_chat_prompt, stopped_clock
 
 
 class ChatTemplate:
@@ -34,7 +33,6 @@ class ChatTemplate:
         )
         environment.filters["tojson"] = _to_json
         environment.globals["raise_exception"] = _refuse
-        environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
         try:
             self._template = environment.from_string(source)
         except TemplateError as error:
@@ -56,6 +54,7 @@ class ChatTemplate:
         :param special: texts of the special tokens.
         :raises InputError: if the template refuses the messages.
         """
+        clock = stopped_clock()
 
         def render(message_dicts: list[dict[str, str]]) -> str:
             try:
@@ -64,6 +63,7 @@ class ChatTemplate:
                     add_generation_prompt=add_generation_prompt,
                     tools=None,
                     documents=None,
+                    strftime_now=clock,
                     **self._tokens,
                 )
             # Templates raise a TemplateError to refuse a role or an order of turns. But they are

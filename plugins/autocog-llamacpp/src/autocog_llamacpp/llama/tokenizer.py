@@ -46,6 +46,7 @@ class Tokenizer:
     :ivar adds_bos: whether sequences start with BOS.
     :ivar eos: ids that end a sequence, first the file's EOS.
     :ivar special_tokens: tokens that have no bytes.
+    :ivar restarts_after_special_tokens: see `BackendInfo`.
     :ivar token_bytes: the bytes of all tokens, in the extension; None without it.
     :raises ModelLoadError: if the file has no tokenizer, or the tokenizer has no token for a byte.
     """
@@ -80,6 +81,7 @@ class Tokenizer:
             address = ctypes.cast(self._vocab, ctypes.c_void_p).value
             self.token_bytes = extension.TokenBytes(address_of, address, self.size, special)
         self._adds_space = self._ids(["a"])[0] != tokenize_continuation("a", self._ids)
+        self.restarts_after_special_tokens = self._find_restart()
         # llama.cpp would add a space after these words too.
         longest_first = sorted(words, key=len, reverse=True) if self._adds_space else []
         self._words = re.compile(f"({'|'.join(map(re.escape, longest_first)) or _NEVER_MATCHES})")
@@ -118,6 +120,14 @@ class Tokenizer:
             return ""
         text: bytes = llama_cpp.llama_vocab_get_text(self._vocab, token)
         return text.decode("utf-8", errors="replace")
+
+    def _find_restart(self) -> bool:
+        """Return whether llama.cpp adds a space to text after a special token."""
+        named = next((token for token in self.special_tokens if token.text), None)
+        if not self._adds_space or named is None:
+            return False
+        first, after = self._ids(["a", f"{named.text}a"], parse_special=True)
+        return after[-len(first) :] == first
 
     def _check_bytes(self) -> None:
         """Refuse a vocabulary that lacks a byte: llama.cpp would abort the process."""
