@@ -57,6 +57,12 @@ class AutomatonGraph:
         """The actions by their uid."""
         return MappingProxyType({action.uid: action for action in self.actions})
 
+    @cached_property
+    def max_path_length(self) -> int:
+        """An upper bound of the nodes of a path: every cycle has an action with `max_visits`."""
+        visits = sum(action.max_visits or 0 for action in self.actions)
+        return (visits + 1) * len(self.actions)
+
     def successor(self, action: Action, branch: int = 0) -> Action | None:
         """Return the action that follows, or None if the path ends.
 

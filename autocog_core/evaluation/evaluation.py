@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from autocog_core.automaton.actions import Action, Choose, Complete, Text
+from autocog_core.automaton.actions import Choose, Complete, Text
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import InputError
 from autocog_core.evaluation.allowed_tokens import AllowedTokens
@@ -121,17 +121,15 @@ class Evaluation:
     def next_requests(self) -> dict[str | None, list[ModelRequest]]:
         """Return the next requests to each model; empty at the end of the run."""
         while self._active or self._queue or self._heap:
-            seconds = time.perf_counter() - self._start_time
-            self._stopped_by = self._budget.exceeded(
-                self._tokens_evaluated, self._path_count, seconds
-            )
-            if self._stopped_by is not None:
+            if self._is_over_budget():
                 open_paths = [*self._active, *self._queue, *(entry[2] for entry in self._heap)]
                 self._builder.prune((path.node for path in open_paths), "budget")
                 break
             if self._is_top_k_proven():
                 break
             self._active += self._start_paths()
+            if self._stopped_by is not None:
+                continue
             requests: dict[str | None, list[ModelRequest]] = {}
             for path in self._active:
                 requests.setdefault(path.model, []).extend(path.requests)
@@ -190,8 +188,25 @@ class Evaluation:
         elif not self._active and self._heap:
             paths.append(heapq.heappop(self._heap)[2])
         for path in paths:
-            self._start(path)
+            if self._is_over_budget(path):
+                self._builder.prune([path.node], "budget")
+            else:
+                self._start(path)
         return [path for path in paths if path.steps is not None]
+
+    def _is_over_budget(self, path: OpenPath | None = None) -> bool:
+        """Return whether a limit of the budget ends the run, and note which.
+
+        :param path: the path that continues, if one does.
+        """
+        if self._stopped_by is None:
+            seconds = time.perf_counter() - self._start_time
+            self._stopped_by = self._budget.exceeded(
+                self._tokens_evaluated, self._path_count, seconds
+            )
+        if path is not None and path.action is not None and path.length >= self._budget.nodes:
+            self._stopped_by = self._stopped_by or "nodes"
+        return self._stopped_by is not None
 
     def _is_top_k_proven(self) -> bool:
         """Return whether no open path can still become one of the best `top` paths.
@@ -208,7 +223,9 @@ class Evaluation:
     def _start(self, path: OpenPath) -> None:
         """Enter the texts at the path's next action, and start the first other action."""
         if isinstance(path.action, Text):
-            self._enter_texts(path, path.action)
+            self._enter_texts(path)
+            if self._stopped_by is not None:
+                return
         action, model = path.action, path.model
         client, context = self.clients[model], path.contexts[model]
         by_text = self._strategies[model] == "text"
@@ -227,28 +244,29 @@ class Evaluation:
                 raise TypeError(f"no evaluation of a {type(action).__name__}")
         self._resume(path, None)
 
-    def _enter_texts(self, path: OpenPath, first: Text) -> None:
-        """Add a chain of texts to the tree, and to the contexts of all models."""
-        chain: list[Text] = []
-        action: Action | None = first
-        is_exhausted = False
-        while isinstance(action, Text):
-            chain.append(action)
+    def _enter_texts(self, path: OpenPath) -> None:
+        """Add a chain of texts to the tree, and to the contexts of all models.
+
+        A loop of texts needs no model: the chain itself may be longer than the budget allows.
+        """
+        texts: list[PendingText] = []
+        while isinstance(path.action, Text) and not self._is_over_budget(path):
+            action = path.action
+            pieces = text_pieces(action.text)
+            path.node = self._builder.add_text(path.node, action, join_text(pieces), path.logprob)
+            path.length += 1
+            texts.append(PendingText(pieces, path.node, action.evaluate))
             path.visits = count_visit(path.visits, action)
-            action = self._automaton.successor(action)
-            if action is not None and has_no_visits_left(path.visits, action):
-                is_exhausted, action = True, None
-        path.action = action
+            path.action = self._automaton.successor(action)
+            if path.action is not None and has_no_visits_left(path.visits, path.action):
+                self._builder.prune([path.node], "max_visits")
+                path.action = None
+        if self._stopped_by is not None:
+            self._builder.prune([path.node], "budget")
+            return
         # The model of the next action determines the tokens of the texts.
         reader = path.model
-        texts: list[PendingText] = []
-        for text_action in chain:
-            pieces = text_pieces(text_action.text)
-            text = join_text(pieces)
-            path.node = self._builder.add_text(path.node, text_action, text, path.logprob, reader)
-            texts.append(PendingText(pieces, path.node, text_action.evaluate))
-        if is_exhausted:
-            self._builder.prune([path.node], "max_visits")
+        self._builder.set_model((text.node for text in texts), reader)
         for_others = [PendingText(text.pieces) for text in texts]
         path.contexts = {
             name: context.with_texts(*(texts if name == reader else for_others))
@@ -312,6 +330,7 @@ class Evaluation:
                         contexts=contexts_after(path.contexts, action.model, branch),
                         visits=visits,
                         logprob=builder.nodes[node].path_logprob,
+                        length=path.length + 1,
                     )
                 )
 

@@ -20,6 +20,7 @@ class OpenPath:
     :ivar contexts: what each model has seen.
     :ivar visits: the visits so far of actions with `max_visits`, by uid.
     :ivar logprob: the sum of its log-probabilities.
+    :ivar length: the number of its nodes.
     :ivar steps: its action at work; None before the start and after the end.
     :ivar requests: the requests that `steps` waits for.
     """
@@ -29,6 +30,7 @@ class OpenPath:
     contexts: Mapping[str | None, PathContext]
     visits: Mapping[str, int]
     logprob: float = 0.0
+    length: int = 0
     steps: ActionSteps | None = None
     requests: Sequence[ModelRequest] = ()
 

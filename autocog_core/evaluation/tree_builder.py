@@ -22,16 +22,13 @@ class TreeBuilder:
         self.nodes: list[ThoughtNode] = []
         self.complete: list[float] = []
 
-    def add_text(
-        self, parent: int, action: Action, text: str, logprob: float, model: str | None
-    ) -> int:
+    def add_text(self, parent: int, action: Action, text: str, logprob: float) -> int:
         """Add the node of a text, whose tokens are not known yet, and return its index.
 
         :param parent: index of the previous node; -1 at the start of a path.
         :param action: the Text action.
         :param text: its text.
         :param logprob: the log-probability of the path so far.
-        :param model: the model that will determine its tokens.
         """
         return self._add(
             ThoughtNode(
@@ -40,10 +37,15 @@ class TreeBuilder:
                 path_logprob=logprob,
                 length=self._length(parent),
                 name=action.name,
-                model=model,
                 parent=parent,
             )
         )
+
+    def set_model(self, indices: Iterable[int], model: str | None) -> None:
+        """Set the model that will determine the tokens of texts; None is the main model."""
+        if model is not None:
+            for index in indices:
+                self.nodes[index] = replace(self.nodes[index], model=model)
 
     def add_branch(self, parent: int, action: Action, branch: Branch, logprob: float) -> int:
         """Add the node of a choice or completion, and return its index.

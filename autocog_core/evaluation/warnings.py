@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from autocog_core.automaton.actions import Choose, Complete, Text
 from autocog_core.automaton.checks.finding import Finding
+from autocog_core.automaton.checks.graph_checks import loops_of_texts
 from autocog_core.automaton.templates.template import Template
 from autocog_core.errors import InputError
 from autocog_core.evaluation.token_masks import TokenMaskCache
+from autocog_core.hooks.automaton_run import MAX_PATH_NODES
 from autocog_core.types.prompt import Prompt, TextPiece
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ def find_warnings(
     :param client: the main model's client; actions on other models are not checked with it.
     """
     uids_with_errors = {error.uid for error in errors}
+    yield from _check_length_of_paths(automaton, uids_with_errors)
     for action in automaton.actions:
         is_checkable = action.model is None and action.uid not in uids_with_errors
         model = client if is_checkable else None
@@ -41,6 +44,30 @@ def find_warnings(
             case Complete() if model is not None:
                 yield from _check_stops(action, model)
                 yield from _check_token_set(automaton, action, model)
+
+
+def _check_length_of_paths(
+    automaton: AutomatonGraph, uids_with_errors: Container[object]
+) -> Iterator[Finding]:
+    """Warn about loops that nothing decides, and about paths that a run would cut."""
+    for action in automaton.actions:
+        visits = action.max_visits
+        if visits is not None and visits > MAX_PATH_NODES and action.uid not in uids_with_errors:
+            yield Finding.at_action(
+                f"max_visits is {visits:,}: a run ends after {MAX_PATH_NODES:,} nodes of a path",
+                action,
+                warning=True,
+            )
+    has_unknown_successors = any(
+        uid not in automaton.by_uid for action in automaton.actions for uid in action.successors
+    )
+    for action in () if has_unknown_successors else loops_of_texts(automaton):
+        yield Finding.at_action(
+            "is on a loop of texts alone, which no choice can leave: write the text out, or add a "
+            "Choose",
+            action,
+            warning=True,
+        )
 
 
 def _check_text_end(automaton: AutomatonGraph, action: Text) -> Iterator[Finding]:

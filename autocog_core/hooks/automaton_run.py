@@ -9,6 +9,9 @@ from typing import Any
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.hooks.client import BackendClient
 
+#: Default limit of the nodes of a path. More take seconds and many megabytes.
+MAX_PATH_NODES = 100_000
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Budget:
@@ -16,12 +19,14 @@ class Budget:
 
     :ivar tokens: limit of tokens that the models evaluate; None for no limit.
     :ivar paths: limit of paths that the run starts, complete or not; None for no limit.
-    :ivar seconds: limit of elapsed time; None for no limit.
+    :ivar seconds: limit of elapsed time; None for no limit. One call of a model is never cut.
+    :ivar nodes: limit of the nodes of one path, texts included.
     """
 
     tokens: int | None = None
     paths: int | None = None
     seconds: float | None = None
+    nodes: int = MAX_PATH_NODES
 
     def exceeded(self, tokens: int, paths: int, seconds: float) -> str | None:
         """Return the name of the first limit that the given amounts reach; None if they reach none.

@@ -35,7 +35,7 @@ class TreeSchema(TypedDict):
     """A result tree. Every node follows its parent."""
 
     format: Literal[1]
-    stopped_by: Literal["tokens", "paths", "seconds"] | None
+    stopped_by: Literal["tokens", "paths", "seconds", "nodes"] | None
     provenance: dict[str, Any]
     stats: dict[str, Any]
     nodes: list[NodeSchema]

@@ -72,8 +72,8 @@ class ThoughtTree:
     """The result of a run: all evaluated paths of an automaton.
 
     :ivar nodes: the nodes, each after its parent; siblings in the order of the action's choices.
-    :ivar stopped_by: the budget that ended the run ("tokens", "paths", "seconds"); None if no
-        budget did.
+    :ivar stopped_by: the budget that ended the run ("tokens", "paths", "seconds", "nodes"); None
+        if no budget did.
     :ivar provenance: what identifies the run: program, models, strategy, version.
     :ivar stats: cost: model calls, tokens evaluated, tokens in the tree, seconds in the model and
         outside.

@@ -162,7 +162,8 @@ def test_every_unbounded_cycle_is_reported() -> None:
         *(text("f", "g"), text("g", "f2"), text("f2", "g")),
         text("h", "a"),
     ]
-    assert [one.split(":")[0] for one in findings(actions)] == ['action "a"', 'action "g"']
+    errors = [one for one in findings(actions) if not one.startswith("warning")]
+    assert [one.split(":")[0] for one in errors] == ['action "a"', 'action "g"']
 
 
 @pytest.mark.parametrize("shape", ["cycle", "comb", "behind"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from autocog_core.automaton.actions import Action, Choose
+from autocog_core.automaton.actions import Action, Choose, Text
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import append_hint, shorten, suggest
 
@@ -68,3 +68,20 @@ def unbounded_cycles(automaton: AutomatonGraph) -> Iterator[Action]:
                     on_search_path.add(successor)
                     stack.append((successor, iter(action.successors)))
     yield from (action for action in automaton.actions if action.uid in cycle_starts)
+
+
+def loops_of_texts(automaton: AutomatonGraph) -> Iterator[Action]:
+    """Yield an action with `max_visits` of each cycle of texts alone. All successors must exist."""
+    finished: set[str] = set()
+    for root in automaton.actions:
+        chain: list[Action] = []
+        seen: set[str] = set()
+        action: Action | None = root
+        while isinstance(action, Text) and action.uid not in finished and action.uid not in seen:
+            chain.append(action)
+            seen.add(action.uid)
+            action = automaton.successor(action)
+        if action is not None and action.uid in seen:
+            cycle = chain[chain.index(action) :]
+            yield from [action for action in cycle if action.max_visits is not None][:1]
+        finished |= seen

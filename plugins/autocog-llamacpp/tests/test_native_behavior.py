@@ -293,6 +293,20 @@ def test_a_run_ends_after_its_seconds(make: Any) -> None:
     assert LONG.run(model, budget=Budget(seconds=0)).nodes == ()
 
 
+def test_core_runs_loops_that_may_be_long(make: Any) -> None:
+    """The extension looks at the clock between two calls only, and a loop of texts makes none."""
+    model = make().as_model()
+    loop = Automaton([Text(uid="a", text="a", max_visits=10**9, successors="a")])
+    start = time.monotonic()
+    tree = loop.run(model, budget=Budget(seconds=0.1))
+    assert time.monotonic() - start < 3
+    assert tree.stopped_by == "seconds"
+    assert tree.provenance["evaluator"] == "core: a path may have more than 10,000 nodes"
+    short = Automaton([Text(uid="a", text="a", max_visits=3, successors="a")])
+    assert short.run(model).provenance["evaluator"] == "engine"
+    assert short.run(model, budget=Budget(nodes=2)).stopped_by == "nodes"
+
+
 @pytest.mark.slow
 def test_many_automata_leak_nothing(make: Any) -> None:
     """Runs, steps, token bytes, rows and results are freed."""

@@ -27,6 +27,8 @@ from autocog_core.toolkit import join_text
 from autocog_llamacpp.extension.session import NativeSession
 
 Result = ThoughtTree | AutocogError
+#: Longer paths are run by core.
+MAX_PATH_LENGTH = 10_000
 #: Returns a context manager that holds the engine's lock.
 EngineLock = Callable[[], AbstractContextManager[Any]]
 
@@ -41,6 +43,9 @@ def run_automata(
     for run in runs:
         if reason := unsupported_feature(run.automaton):
             return Declined(reason)
+        if run.automaton.max_path_length > min(MAX_PATH_LENGTH, run.budget.nodes):
+            # Core looks at the budget at every text of a loop; the extension between its calls.
+            return Declined(f"a path may have more than {MAX_PATH_LENGTH:,} nodes")
     return _RunGroup(session, engine_lock, runs).results()
 
 
