@@ -15,6 +15,7 @@ from autocog_core.toolkit import lazy
 from autocog_llamacpp.extension.session import NativeSession
 from autocog_llamacpp.llama.chat_template import ChatTemplate
 from autocog_llamacpp.llama.context import Context
+from autocog_llamacpp.llama.independent import IndependentSession
 from autocog_llamacpp.llama.session import Session
 from autocog_llamacpp.llama.tokenizer import Tokenizer
 
@@ -77,11 +78,14 @@ class LlamaEngine:
 
         :param engine_lock: locks the engine while it computes. Other calls can use it in between.
         """
-        if not isinstance(self.session, NativeSession):
-            return None
-        from autocog_llamacpp.extension.runs import run_automata
+        from autocog_llamacpp.extension.runs import run_automata, run_automata_alone
 
-        return run_automata(self.session, engine_lock, runs)
+        match self.session:
+            case NativeSession():
+                return run_automata(self.session, engine_lock, runs)
+            case IndependentSession(session=NativeSession()):
+                return run_automata_alone(self.session, engine_lock, runs)
+        return None
 
     def clear_caches(self) -> None:
         """Remove all cached tokens and rows."""

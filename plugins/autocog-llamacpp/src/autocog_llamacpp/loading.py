@@ -22,6 +22,7 @@ from autocog_llamacpp.llama import logs
 from autocog_llamacpp.llama.attention import AttentionSession
 from autocog_llamacpp.llama.chat_template import ChatTemplate
 from autocog_llamacpp.llama.context import Context
+from autocog_llamacpp.llama.independent import IndependentSession
 from autocog_llamacpp.llama.interrupt import Interruptible
 from autocog_llamacpp.llama.memory import CACHE_TYPES, cache_bytes, require_memory
 from autocog_llamacpp.llama.recurrent import RecurrentSession
@@ -65,11 +66,12 @@ def load_engine(options: LlamaOptions) -> LlamaEngine:
     adapters = [weights.add_adapter(Path(adapter.path)) for adapter in options.lora]
     context = _create_context(options, weights, tokenizer.size, interruptible)
     _apply_lora(context, adapters, [adapter.scale for adapter in options.lora])
+    session = _create_session(extension, context, tokenizer, recurrent=weights.recurrent)
     length = options.n_ctx or weights.context_length
     return LlamaEngine(
         context,
         tokenizer,
-        _create_session(extension, context, tokenizer, recurrent=weights.recurrent),
+        session if options.prefix_cache else IndependentSession(session),
         name=path.name,
         context_length=min(length, weights.context_length, context.cells),
         tolerance=estimate_tolerance(weights.file_type, options),
@@ -193,6 +195,7 @@ def _details(options: LlamaOptions, weights: Weights, context: Context) -> dict[
         "threads": options.n_threads or loky.cpu_count(only_physical_cores=True),
         "extension": _extension_status(options),
         "exact": options.exact,
+        "prefix_cache": options.prefix_cache,
         "llama_cpp": llama_cpp.__version__,
     }
 
@@ -211,6 +214,8 @@ def _fingerprint_function(options: LlamaOptions, path: Path) -> Callable[[], str
         names = {"flash_attn", "type_k", "type_v", "exact", "n_gpu_layers"}
         # The size of a batch affects rounding. The number of threads does not.
         names |= {"n_batch", "n_ubatch", "n_seq_max"}
+        # So does a cached prefix: what a model without one answers is the same every time.
+        names |= set() if options.prefix_cache else {"prefix_cache"}
         facts = [file_hash(part) for part in find_parts(path)]
         facts += [f"{file_hash(Path(lora.path))} {lora.scale}" for lora in options.lora]
         facts += [options.model_dump_json(include=names), llama_cpp.__version__]

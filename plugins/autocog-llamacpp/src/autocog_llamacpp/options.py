@@ -53,6 +53,11 @@ class LlamaOptions(BackendOptions):
     lora: tuple[Lora, ...] = Field((), description="adapters: {path = FILE, scale = 1.0}, ...")
     seed: int | None = Field(None, ge=0, description="seed of completions that give none")
     exact: bool = Field(False, description="no flash attention, cache in f32: slower, but exact")
+    prefix_cache: bool = Field(
+        True,
+        description="continue from cached prefixes; false: slower, but equal calls have equal "
+        "numbers, whatever came before",
+    )
     use_extension: bool | None = Field(
         None, description="use the C++ extension; none: if it was built"
     )

@@ -6,12 +6,14 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, Literal, get_args
+
+from tokenizers.pre_tokenizers import ByteLevel
 
 from autocog_core import InputError
 from autocog_core.toolkit import decode_byte_alphabet
-from autocog_core.toolkit.byte_alphabet import BYTE_OF_CHARACTER
-from autocog_core.types.backend_info import UnicodeForm
+
+UnicodeForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
 
 #: SentencePiece writes a blank as this character.
 BLANK = "\u2581"
@@ -68,7 +70,7 @@ def may_drop_text(rust: Any, definition: Mapping[str, Any]) -> bool:
     if model["type"] != "BPE" or model.get("byte_fallback") or model.get("unk_token"):
         return False
     is_byte_level = "ByteLevel" in json.dumps([definition.get("decoder")])
-    return not (is_byte_level and set(BYTE_OF_CHARACTER) <= model["vocab"].keys())
+    return not (is_byte_level and set(ByteLevel.alphabet()) <= model["vocab"].keys())
 
 
 def require_known_text(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, cast
 
 from autocog_core import (
     AutocogError,
@@ -25,6 +25,7 @@ from autocog_core.evaluation.prepared_steps import (
 from autocog_core.hooks import AutomatonRun, Declined
 from autocog_core.toolkit import join_text
 from autocog_llamacpp.extension.session import NativeSession
+from autocog_llamacpp.llama.independent import IndependentSession
 
 Result = ThoughtTree | AutocogError
 #: Longer paths are run by core.
@@ -47,6 +48,24 @@ def run_automata(
             # Core looks at the budget at every text of a loop; the extension between its calls.
             return Declined(f"a path may have more than {MAX_PATH_LENGTH:,} nodes")
     return _RunGroup(session, engine_lock, runs).results()
+
+
+def run_automata_alone(
+    independent: IndependentSession, engine_lock: EngineLock, runs: Sequence[AutomatonRun]
+) -> list[Result] | Declined:
+    """Run automata one by one, each from an empty cache; see `run_automata`.
+
+    The engine stays locked during a run: another call would change what the run has cached.
+    """
+    results: list[Result] = []
+    for run in runs:
+        with engine_lock():
+            independent.begin()
+            result = run_automata(cast(NativeSession, independent.session), engine_lock, [run])
+        if isinstance(result, Declined):
+            return result
+        results += result
+    return results
 
 
 def unsupported_feature(automaton: AutomatonGraph) -> str:
