@@ -37,10 +37,13 @@ class LogitsCache(Generic[Row]):
     """The logits (V,) after the sequences with which the latest queries began.
 
     :param copy: copies a row, because engines overwrite theirs with the next one.
+    :param max_rows: the largest number of rows that it may keep.
+    :ivar max_rows: the largest number of rows that it keeps, at most `MAX_ROWS`.
     """
 
-    def __init__(self, copy: Callable[[Row], Row]) -> None:
+    def __init__(self, copy: Callable[[Row], Row], max_rows: int = MAX_ROWS) -> None:
         self._copy = copy
+        self.max_rows = min(max_rows, MAX_ROWS)
         self._rows: OrderedDict[tuple[int, ...], Row] = OrderedDict()
 
     def answer(
@@ -70,12 +73,17 @@ class LogitsCache(Generic[Row]):
         if any(forest.needs_row):
             evaluate(forest, receive)
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def clear(self) -> None:
         """Drop all rows."""
         self._rows.clear()
 
     def _store(self, tokens: tuple[int, ...], row: Row) -> None:
+        if self.max_rows == 0:
+            return
         self._rows[tokens] = self._copy(row)
         self._rows.move_to_end(tokens)
-        while len(self._rows) > MAX_ROWS:
+        while len(self._rows) > self.max_rows:
             self._rows.popitem(last=False)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import random
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autocog_core import TreeQuery
 from autocog_core.types.token_tree import TokenTree
+from autocog_tf import TfLM
 from autocog_tf.evaluators import attention
 from tests.support.soak import count
 from tests.support.tf import plain_forward as plain
@@ -131,14 +135,54 @@ def test_rows_of_a_data_set_share_their_header() -> None:
     assert tokens == 5 * (1 + 1)
 
 
-def test_cached_trees_stay_within_prefix_cache_bytes_and_0_caches_nothing() -> None:
-    for size in (0, 200_000):
+def test_what_is_cached_stays_within_prefix_cache_bytes_and_0_caches_nothing() -> None:
+    for size in (0, 64, 200_000):
         engine = tiny.tiny_engine("llama", prefix_cache_bytes=size)
         for start in range(10, 200, 10):
             prefix = [start, *range(10, 60)]
             expected = plain.row(engine.model, prefix)
             np.testing.assert_allclose(engine.row(prefix), expected, atol=TOLERANCE)
-            assert sum(tree.bytes for tree in engine.selection.evaluator._trees) <= size
+            assert engine.cached_bytes <= size
+            engine.score_trees([query_of(prefix, [3, 4], [5])])
+            assert engine.cached_bytes <= size
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [64, 4_000_000])
+def test_memory_is_level_after_many_different_calls(size: int) -> None:
+    """Beyond what is cached, nothing grows."""
+    model = TfLM(engine=tiny.tiny_engine("llama", prefix_cache_bytes=size)).as_model()
+    engine = model._backend.engine  # type: ignore[attr-defined]
+    process = psutil.Process()
+    words = [
+        "the",
+        "capital",
+        "of",
+        "France",
+        "is",
+        "Paris",
+        "and",
+        "which",
+        "machine",
+        "is",
+        "it",
+        "1",
+        "10",
+        "100",
+    ]
+    # Core's caches of token ids are full after some thousands of texts.
+    calls, settle = count(normal=150, soak=6_000), count(normal=60, soak=2_500)
+    settled = 0
+    for seed in range(calls):
+        generator = random.Random(seed)
+        prompt = " ".join(generator.choices(words, k=generator.randint(5, 40)))
+        model.choose(prompt, [" yes", " no", " maybe not"])
+        assert engine.cached_bytes <= size
+        if seed == settle:
+            gc.collect()
+            settled = process.memory_info().rss
+    gc.collect()
+    assert process.memory_info().rss - settled < 8e6 + size
 
 
 @pytest.mark.slow

@@ -42,7 +42,8 @@ class TfEngine:
 
     :param model: a causal language model; the engine puts it into evaluation mode.
     :param tokenizer: its tokenizer; it must be a fast one.
-    :param prefix_cache_bytes: largest size of the keys and values that are cached between calls.
+    :param prefix_cache_bytes: largest size of the keys, values and logits that are cached between
+        calls.
     :param source: folder, file or hub name of the weights.
     :param name: the model's name in messages. Default: `source`.
     :ivar lock: held during calls of all backends on this engine.
@@ -70,8 +71,14 @@ class TfEngine:
         self.tokenizer = TextTokenizer(tokenizer, self.config.vocab_size)
         self._warn_of_tokens_without_rows()
         self.tolerance = TOLERANCE.get(model.dtype, TOLERANCE[torch.bfloat16])
-        self._logits_cache: LogitsCache[torch.Tensor] = LogitsCache(torch.clone)
-        self.selection: SelectionResult = self._select_evaluator(prefix_cache_bytes)
+        # Rows of logits are cached too: at most a quarter of the bytes.
+        self._row_bytes = self.config.vocab_size * torch.float32.itemsize
+        self._logits_cache: LogitsCache[torch.Tensor] = LogitsCache(
+            torch.clone, prefix_cache_bytes // 4 // self._row_bytes
+        )
+        self.selection: SelectionResult = self._select_evaluator(
+            prefix_cache_bytes - self._logits_cache.max_rows * self._row_bytes
+        )
 
     def score_trees(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
         """Return the scores of each query; shared prefixes are evaluated once."""
@@ -92,6 +99,12 @@ class TfEngine:
             return collector.row
 
         return self._run(attempt)
+
+    @property
+    def cached_bytes(self) -> int:
+        """The size of what is cached between calls."""
+        rows = len(self._logits_cache) * self._row_bytes
+        return self.selection.evaluator.cached_bytes + rows
 
     def clear_caches(self) -> None:
         """Drop everything that earlier calls left in the caches."""

@@ -28,5 +28,5 @@ class TfOptions(BackendOptions):
         None, description="sdpa, eager ...; default: the model's"
     )
     prefix_cache_bytes: int = Field(
-        1 << 30, ge=0, description="largest size of the keys and values that are cached, in bytes"
+        1 << 30, ge=0, description="largest size of what is cached between calls, in bytes"
     )

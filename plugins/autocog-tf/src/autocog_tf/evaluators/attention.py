@@ -95,6 +95,11 @@ class AttentionEvaluator:
                 best = tree, nodes
         return best
 
+    @property
+    def cached_bytes(self) -> int:
+        """The size of all cached trees."""
+        return sum(tree.bytes for tree in self._trees)
+
     def clear(self) -> None:
         """Drop all cached trees."""
         self._trees = []
@@ -196,8 +201,7 @@ class AttentionEvaluator:
 
     def _evict(self) -> None:
         while len(self._trees) > 1 and (
-            len(self._trees) > MAX_TREES
-            or sum(tree.bytes for tree in self._trees) > self._cache_bytes
+            len(self._trees) > MAX_TREES or self.cached_bytes > self._cache_bytes
         ):
             self._trees.pop(0)
         if self._trees and self._trees[0].bytes > self._cache_bytes:

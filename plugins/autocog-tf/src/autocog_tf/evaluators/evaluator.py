@@ -26,6 +26,10 @@ class Evaluator(Protocol):
     def name(self) -> str:
         """The method, as `info.details` shows it."""
 
+    @property
+    def cached_bytes(self) -> int:
+        """The size of what earlier calls left in the cache."""
+
     def evaluate(self, forest: PrefixForest, sink: Sink) -> None:
         """Pass every node that needs a row to `sink`, with its logits; count evaluated tokens."""
 
@@ -109,6 +113,7 @@ class PlainEvaluator:
     """The reference: one forward over the whole sequence for each row, without a cache."""
 
     name = "separate forwards"
+    cached_bytes = 0
 
     def __init__(self, forward: Forward) -> None:
         self._forward = forward

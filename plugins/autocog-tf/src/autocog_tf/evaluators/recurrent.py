@@ -85,6 +85,11 @@ class RecurrentEvaluator:
             ]
             stack += self._split(state, next_level)
 
+    @property
+    def cached_bytes(self) -> int:
+        """The size of all cached states."""
+        return sum(state.bytes for state in self._states.values())
+
     def clear(self) -> None:
         """Drop all cached states."""
         self._states.clear()
@@ -131,8 +136,7 @@ class RecurrentEvaluator:
 
     def _evict(self) -> None:
         while self._states and (
-            len(self._states) > MAX_CACHED_STATES
-            or sum(state.bytes for state in self._states.values()) > self._cache_bytes
+            len(self._states) > MAX_CACHED_STATES or self.cached_bytes > self._cache_bytes
         ):
             self._states.popitem(last=False)
 
