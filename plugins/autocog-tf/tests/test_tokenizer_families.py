@@ -205,9 +205,8 @@ def test_tokens_without_rows_are_named_at_load_and_refused_in_use(
         engine = tiny.TfEngine(tiny.tiny_model("llama"), too_many_tokens(), name="resized")
     (record,) = caplog.records
     count = len(too_many_tokens()) - 512
-    assert (
-        f"resized: the tokenizer has {count} tokens that the model has no row for" in record.message
-    )
+    text = f"resized: the tokenizer has tokens that the model has no row for ({count}, such as "
+    assert record.message.startswith(text)
     with TfLM(engine=engine).as_model() as model:
         assert model.info.details["tokens_without_rows"] == count
         calls = [

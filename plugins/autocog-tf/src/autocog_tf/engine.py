@@ -155,7 +155,7 @@ class TfEngine:
         tokens = self.tokenizer.tokens_without_rows
         if tokens:
             log.warning(
-                "%s: the tokenizer has %d tokens that the model has no row for, such as %r: "
+                "%s: the tokenizer has tokens that the model has no row for (%d, such as %r): "
                 "autocog refuses texts with them",
                 self.name,
                 len(tokens),
