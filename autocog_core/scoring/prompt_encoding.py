@@ -24,7 +24,7 @@ class SplitPrompt:
         the text before the last of them.
     :ivar open_text: the remaining text, which is tokenized together with what follows.
     :ivar at_start: whether `open_text` is tokenized as the beginning of a sequence: after BOS at
-        most, or after a special token if the tokenizer begins anew there.
+        most, or after a special token if the tokenizer begins again there.
     :ivar ends_with_ids: whether the last piece of the prompt is a token piece.
     """
 
@@ -156,14 +156,14 @@ def _split_at_special_tokens(text: str, info: BackendInfo) -> list[str | list[in
     end = 0
     for match in re.finditer("|".join(alternatives), text):
         token_text = next(group for group in match.groups() if group is not None)
-        token = ids[token_text]
-        if not 0 <= token < info.vocabulary_size:
+        token_id = ids[token_text]
+        if not 0 <= token_id < info.vocabulary_size:
             raise InputError(
-                f"the special token {token_text!r} has the id {token}, and the model ends at "
+                f"the special token {token_text!r} has the id {token_id}, and the model ends at "
                 f"{info.vocabulary_size - 1}",
                 where="prompt",
                 hint="load the tokenizer that belongs to the model, or resize its embeddings",
             )
-        parts += [text[end : match.start()], _SpecialIds([token])]
+        parts += [text[end : match.start()], _SpecialIds([token_id])]
         end = match.end()
     return [*parts, text[end:]]

@@ -103,7 +103,7 @@ class TfEngine:
     @property
     def cached_bytes(self) -> int:
         """The size of what is cached between calls."""
-        rows = len(self._logits_cache) * self._row_bytes
+        rows: int = len(self._logits_cache) * self._row_bytes
         return self.selection.evaluator.cached_bytes + rows
 
     def clear_caches(self) -> None:
