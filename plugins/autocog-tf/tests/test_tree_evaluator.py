@@ -171,7 +171,7 @@ def test_memory_is_level_after_many_different_calls(size: int) -> None:
         "100",
     ]
     # Core's caches of token ids are full after some thousands of texts.
-    calls, settle = count(normal=150, soak=6_000), count(normal=60, soak=2_500)
+    calls, settle = count(normal=150, soak=3_000), count(normal=60, soak=1_500)
     settled = 0
     for seed in range(calls):
         generator = random.Random(seed)
