@@ -11,9 +11,10 @@ import numpy as np
 from autocog_core.errors import ContextOverflowError
 from autocog_core.lazy import lazy
 from autocog_core.model.model import Model
-from autocog_core.testing.comparison import is_refused
+from autocog_core.testing.comparison import is_refused, logprob_distance
 from autocog_core.testing.law_errors import Capability, NotApplicableError
 from autocog_core.testing.texts import BUILT_IN_TEXTS, CHOICES, PROMPTS, TRICKY_TEXTS
+from autocog_core.types.choice import ChoiceScore
 from autocog_core.types.token_tree import TreeQuery
 
 #: Computes the log-probability of each token of a text; see `BackendUnderTest.reference`.
@@ -67,6 +68,7 @@ class BackendUnderTest:
         self._choices = tuple(choices)
         self._tricky_texts = tuple(tricky_texts)
         self._new_models: list[Model] = []
+        self._largest_difference: float | None = None
 
     @lazy
     def model(self) -> Model:
@@ -194,11 +196,37 @@ class BackendUnderTest:
         """The allowed difference between two ways to compute a log-probability, in nats."""
         return self.model.info.tolerance
 
-    @property
-    def choice_tolerance(self) -> float:
-        """The allowed difference between log-probabilities of choices, in nats."""
-        # Each of several tokens may differ by the tolerance.
-        return 20 * self.tolerance
+    def is_tolerable(self, difference: float, tokens: int = 1) -> bool:
+        """Return whether two computations may differ so much, and note the difference.
+
+        :param difference: the difference of the log-probabilities, in nats.
+        :param tokens: of how many tokens; each may differ by the tolerance.
+        """
+        per_token = difference / max(1, tokens)
+        self._largest_difference = max(per_token, self._largest_difference or 0.0)
+        return per_token <= self.tolerance
+
+    def are_tolerable(self, expected: Sequence[float], got: Sequence[float]) -> bool:
+        """Return whether the log-probabilities of tokens agree, and note the largest difference."""
+        if len(expected) != len(got):
+            return False
+        differences = map(logprob_distance, expected, got)
+        return self.is_tolerable(max(differences, default=0.0))
+
+    def agree_on_choices(self, expected: Sequence[ChoiceScore], got: Sequence[ChoiceScore]) -> bool:
+        """Return whether two results have the same scores, and note the largest difference."""
+        if len(expected) != len(got):
+            return False
+        agree = True
+        for first, second in zip(expected, got, strict=True):
+            difference = logprob_distance(first.logprob, second.logprob)
+            agree &= self.is_tolerable(difference, len(first.tokens))
+        return agree
+
+    def take_largest_difference(self) -> float | None:
+        """Return the largest noted difference since the last call, in nats a token."""
+        largest, self._largest_difference = self._largest_difference, None
+        return largest
 
     def raw_row(self, tokens: Sequence[int]) -> Any:
         """Return the result of the backend's hook `greedy_impl`, which core has not checked."""
@@ -213,10 +241,9 @@ class BackendUnderTest:
         (scores,) = self.model.client.greedy_tree([query])
         return float(scores.values[0])
 
-    def choice_logprobs(self, prompt: str, model: Model | None = None) -> list[float]:
-        """Return the log-probabilities of the choices after a prompt."""
-        model = model or self.model
-        return [score.logprob for score in model.choose(prompt, self.choices).scores]
+    def choice_scores(self, prompt: str, model: Model | None = None) -> tuple[ChoiceScore, ...]:
+        """Return the scores of the choices after a prompt."""
+        return (model or self.model).choose(prompt, self.choices).scores
 
     def encode_prompt(self, text: str) -> list[int]:
         """Return the ids of a prompt.

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autocog_core.errors import InputError
 from autocog_core.testing.law_errors import LawViolation
+
+if TYPE_CHECKING:
+    from autocog_core.testing.backend_under_test import BackendUnderTest
 
 Row = NDArray[np.float32]
 Values = NDArray[np.floating[Any]]
@@ -27,32 +31,46 @@ def require_equal(
 
 
 def require_close(
-    expected: Values, got: Values, problem: str, *, tolerance: float, given: Any, cause: str
+    subject: BackendUnderTest,
+    expected: Values,
+    got: Values,
+    problem: str,
+    *,
+    given: Any,
+    cause: str,
 ) -> None:
-    """Check that no two values differ by more than `tolerance` nats.
+    """Check that no two values differ by more than the backend's tolerance.
 
     :raises LawViolation: with `problem`, `given` and `cause` if they do.
     """
     difference = max_difference(expected, got)
-    if difference > tolerance:
+    if not subject.is_tolerable(difference):
         raise LawViolation(
             problem,
             given=given,
-            expected=f"differences of at most {tolerance:g}",
+            expected=f"differences of at most {subject.tolerance:g}",
             got=difference,
             cause=cause,
         )
 
 
 def max_difference(first: Values, second: Values) -> float:
-    """Return the largest difference between two rows; two values of -inf are equal."""
+    """Return the largest difference between two rows, in nats.
+
+    Two values of -inf are equal. NaN differs from everything.
+    """
     with np.errstate(invalid="ignore"):
-        return float(np.nan_to_num(np.abs(first - second), posinf=np.inf).max())
+        differences = np.where(first == second, 0.0, np.abs(first - second))
+    return float(np.where(np.isnan(differences), np.inf, differences).max(initial=0.0))
 
 
 def logprob_distance(first: float, second: float) -> float:
-    """Return the distance between two log-probabilities, in nats; two values of -inf are equal."""
-    return 0.0 if first == second else abs(first - second)
+    """Return the distance between two log-probabilities, in nats.
+
+    Two values of -inf are equal. NaN differs from everything.
+    """
+    distance = 0.0 if first == second else abs(first - second)
+    return math.inf if math.isnan(distance) else distance
 
 
 def are_close(first: Sequence[float], second: Sequence[float], tolerance: float) -> bool:

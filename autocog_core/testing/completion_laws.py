@@ -112,7 +112,7 @@ def greedy_completion_is_scored(subject: BackendUnderTest) -> None:
     for index, (token, logprob) in enumerate(zip(completion.tokens, logprobs, strict=True)):
         row = subject.model.greedy(tokens)
         expected, top = float(row[token]), float(row.max())
-        if logprob_distance(expected, logprob) > subject.tolerance:
+        if not subject.is_tolerable(logprob_distance(expected, logprob)):
             is_negated = logprob_distance(-expected, logprob) <= subject.tolerance
             raise LawViolation(
                 f"token {index} of a completion has another log-probability than in its row",

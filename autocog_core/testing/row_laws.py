@@ -80,10 +80,10 @@ def determinism(subject: BackendUnderTest) -> None:
         rows = [subject.model.greedy(tokens).copy() for _ in range(3)]
         for row, repeated in pairwise(rows):
             require_close(
+                subject,
                 row,
                 repeated,
                 "a repeated call returns another row",
-                tolerance=subject.tolerance,
                 given=prompt,
                 cause="dropout (model.eval()), sampling, or state of the previous call",
             )
@@ -115,7 +115,7 @@ def matches_reference(subject: BackendUnderTest) -> None:
         got = [
             float(subject.model.greedy(tokens[:end])[tokens[end]]) for end in range(1, len(tokens))
         ]
-        if not are_close(expected, got, subject.tolerance):
+        if not subject.are_tolerable(expected, got):
             raise LawViolation(
                 "the log-probabilities of a text differ from the reference",
                 given=prompt,

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from autocog_core.errors import CapabilityError
 from autocog_core.testing.backend_under_test import BackendUnderTest
 from autocog_core.testing.comparison import (
-    are_close,
     logprob_distance,
     require_equal,
     round_values,
@@ -62,7 +61,7 @@ def chain_rule(subject: BackendUnderTest) -> None:
                 subject.logprob(tokens[:end], tokens[end]) for end in range(base, len(tokens))
             ]
             got = list(score.token_logprobs)
-            if not are_close(expected, got, subject.tolerance):
+            if not subject.are_tolerable(expected, got):
                 raise LawViolation(
                     "the tokens of a choice have other scores than in separate calls",
                     given=(prompt, score.choice),
@@ -71,7 +70,7 @@ def chain_rule(subject: BackendUnderTest) -> None:
                     cause=diagnose_scores(subject, tokens, base, got),
                 )
             total = sum(expected)
-            if logprob_distance(score.logprob, total) > subject.tolerance * len(expected):
+            if not subject.is_tolerable(logprob_distance(score.logprob, total), len(expected)):
                 raise LawViolation(
                     "the logprob of a choice is not the sum over its tokens",
                     given=(prompt, score.choice),
@@ -109,6 +108,8 @@ def choice_order_is_kept(subject: BackendUnderTest) -> None:
         return
     scores_alone = [subject.model.choose(prompt, [choice]).best for choice in choices]
     for choice, alone, score in zip(choices, scores_alone, result.scores, strict=True):
+        count = len(alone.tokens)
+        subject.is_tolerable(logprob_distance(_sum_of_last(score, count), alone.logprob), count)
         if not _is_same_score(subject, score, alone):
             raise LawViolation(
                 "among other choices, a choice has another score than alone",
@@ -168,8 +169,8 @@ def choice_batches_match(subject: BackendUnderTest) -> None:
     for prompt, result in zip(prompts, batch, strict=True):
         alone = model.choose(prompt, choices)
         for expected, score in zip(alone.scores, result.scores, strict=True):
-            length = max(1, len(expected.tokens))
-            if logprob_distance(expected.logprob, score.logprob) > subject.tolerance * length:
+            difference = logprob_distance(expected.logprob, score.logprob)
+            if not subject.is_tolerable(difference, len(expected.tokens)):
                 raise LawViolation(
                     "in a batch, the choices of a prompt have other scores than alone",
                     given=(prompt, expected.choice),

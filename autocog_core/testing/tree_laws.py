@@ -7,7 +7,6 @@ import numpy as np
 from autocog_core.testing.backend_under_test import BackendUnderTest
 from autocog_core.testing.comparison import (
     Values,
-    are_close,
     logprob_distance,
     max_difference,
     require_close,
@@ -31,8 +30,9 @@ def tree_scores_match(subject: BackendUnderTest) -> None:
         nodes = list(zip(query.tokens.tolist(), query.parents.tolist(), strict=True))
         expected = [subject.logprob(paths[parent], token) for token, parent in nodes]
         got = scores.values.tolist()
+        subject.are_tolerable(expected, got)
         for node, (right, value) in enumerate(zip(expected, got, strict=True)):
-            if not logprob_distance(right, value) <= subject.tolerance:
+            if logprob_distance(right, value) > subject.tolerance:
                 raise LawViolation(
                     f"node {node} of a tree has another score than in a separate call",
                     given=prompt,
@@ -63,7 +63,7 @@ def top_k_matches(subject: BackendUnderTest) -> None:
             (scores,) = model.client.greedy_tree([query])
             allowed = row if mask is None else np.where(mask, row, -np.inf)
             expected = np.sort(allowed)[::-1][: query.top_k]
-            if not _is_top_k(allowed, expected, scores, subject.tolerance):
+            if not _is_top_k(subject, allowed, expected, scores):
                 raise LawViolation(
                     f"the top-k tokens{'' if mask is None else ' with a mask'} are not those of "
                     "the row",
@@ -74,15 +74,16 @@ def top_k_matches(subject: BackendUnderTest) -> None:
                 )
 
 
-def _is_top_k(allowed: Values, expected: Values, scores: TreeScores, tolerance: float) -> bool:
+def _is_top_k(
+    subject: BackendUnderTest, allowed: Values, expected: Values, scores: TreeScores
+) -> bool:
     """Return whether the possible top-k tokens have the expected log-probabilities."""
     possible = int(np.isfinite(expected).sum())
     if not possible:
         return True
     tokens, logprobs = scores.top_tokens[0][:possible], scores.top_logprobs[0][:possible]
-    return max_difference(expected[:possible], logprobs) <= tolerance and are_close(
-        allowed[tokens].tolist(), logprobs.tolist(), tolerance
-    )
+    differences = (expected[:possible], allowed[tokens])
+    return all(subject.is_tolerable(max_difference(each, logprobs)) for each in differences)
 
 
 @law("trees")
@@ -95,10 +96,10 @@ def tree_batches_match(subject: BackendUnderTest) -> None:
     for prompt, query, scores in zip(prompts, queries, batch, strict=True):
         (alone,) = client.greedy_tree([query])
         require_close(
+            subject,
             alone.values,
             scores.values,
             "in a batch, a tree has other scores than alone",
-            tolerance=subject.tolerance,
             given=prompt,
             cause="padding that is not masked, positions that count padding, or results in "
             "another order than the queries",
