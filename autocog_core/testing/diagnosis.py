@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from autocog_core.testing.backend_under_test import BackendUnderTest
 from autocog_core.testing.comparison import logprob_distance
-from autocog_core.types.token_tree import TreeQuery
 
 OFF_BY_ONE = "off by one"
 
@@ -89,60 +88,6 @@ def diagnose_scores(
     return ""
 
 
-def diagnose_tree(
-    subject: BackendUnderTest,
-    query: TreeQuery,
-    paths: Mapping[int, Sequence[int]],
-    expected: Sequence[float],
-    got: Sequence[float],
-) -> str:
-    """Return why the scores of a tree's nodes differ from those of plain rows.
-
-    :param paths: the tokens from the start to each node, inclusive; those of -1 are the prefix.
-    """
-    tokens, parents = query.tokens.tolist(), query.parents.tolist()
-    nodes = range(len(tokens))
-    wrong_nodes = [
-        node for node in nodes if logprob_distance(expected[node], got[node]) > subject.tolerance
-    ]
-
-    def score_after(sequence: Sequence[int], node: int) -> float:
-        return subject.logprob(sequence, tokens[node]) if sequence else np.nan
-
-    for cause, scores in (
-        (
-            f"scores are those of the next position: {OFF_BY_ONE}",
-            [score_after(paths[node], node) for node in nodes],
-        ),
-        (
-            f"scores are those of the previous position: {OFF_BY_ONE}",
-            [score_after(paths[parents[node]][:-1], node) for node in nodes],
-        ),
-        (
-            "every node is scored as if it followed the prefix: `parents` are ignored",
-            [score_after(query.prefix, node) for node in nodes],
-        ),
-    ):
-        # A single number may match by chance, so the mistake must explain all of them.
-        if _explains(subject, got, scores):
-            return cause
-    same_token = [[n for n in nodes if tokens[n] == token] for token in tokens]
-    values = [[expected[other] for other in same_token[node]] for node in nodes]
-    rows = [
-        [score_after(paths[other], node) for other in (same_token[parent] if parent >= 0 else ())]
-        for node, parent in enumerate(parents)
-    ]
-    for candidates in (values, rows):
-        if len(wrong_nodes) > 1 and all(
-            _is_among(subject, got[node], candidates[node]) for node in wrong_nodes
-        ):
-            return (
-                "rows are stored by token id rather than by node: the same token is at several "
-                "nodes, each with another path"
-            )
-    return "a node sees tokens that are not on its path, for example its siblings"
-
-
 def _shifted_scores(
     subject: BackendUnderTest, tokens: Sequence[int], start: int, shift: int
 ) -> list[float] | None:
@@ -156,10 +101,6 @@ def _shifted_scores(
         is_inside = 0 < length <= len(tokens)
         scores.append(subject.logprob(tokens[:length], tokens[position]) if is_inside else np.nan)
     return scores if not all(map(np.isnan, scores)) else None
-
-
-def _is_among(subject: BackendUnderTest, got: float, values: Sequence[float]) -> bool:
-    return any(logprob_distance(got, value) <= subject.tolerance for value in values)
 
 
 def _explains(

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from autocog_core.testing.backend_under_test import BackendUnderTest
+from autocog_core.testing.batch_diagnosis import diagnose_batch, diagnose_top_k
 from autocog_core.testing.comparison import (
     Values,
     logprob_distance,
     max_difference,
-    require_close,
     round_values,
 )
-from autocog_core.testing.diagnosis import diagnose_tree
 from autocog_core.testing.law import law
 from autocog_core.testing.law_errors import LawViolation
-from autocog_core.types.token_tree import TreeQuery, TreeScores
+from autocog_core.testing.tree_diagnosis import WrongTree, diagnose_tree
+from autocog_core.types.token_tree import TreeQuery
 
 TOP_K = 5
+#: Nodes of `_make_tree` after which the likeliest next tokens are compared; -1 is the prefix.
+TOP_AT = (-1, 0, 4)
 
 
 @law("trees")
@@ -33,12 +37,15 @@ def tree_scores_match(subject: BackendUnderTest) -> None:
         subject.are_tolerable(expected, got)
         for node, (right, value) in enumerate(zip(expected, got, strict=True)):
             if logprob_distance(right, value) > subject.tolerance:
+                wrong = WrongTree(
+                    subject=subject, query=query, paths=paths, expected=expected, got=got
+                )
                 raise LawViolation(
                     f"node {node} of a tree has another score than in a separate call",
                     given=prompt,
                     expected=right,
                     got=value,
-                    cause=diagnose_tree(subject, query, paths, expected, got),
+                    cause=diagnose_tree(wrong),
                 )
 
 
@@ -49,40 +56,42 @@ def top_k_matches(subject: BackendUnderTest) -> None:
     size = model.info.vocabulary_size
     every_third = np.arange(size) % 3 == 0
     for prompt, prefix in subject.encoded_prompts():
-        row = model.greedy(prefix)
+        tree = _make_tree(subject, prefix)
+        paths = _paths(tree)
+        rows = [model.greedy(paths[node]).copy() for node in TOP_AT]
         for mask in (None, every_third):
-            nothing = np.zeros(0, dtype=np.int32)
-            query = TreeQuery(
-                prefix=prefix,
-                tokens=nothing,
-                parents=nothing,
-                top_at=np.array([-1], dtype=np.int32),
+            query = replace(
+                tree,
+                top_at=np.array(TOP_AT, dtype=np.int32),
                 top_k=min(TOP_K, size // 3),
                 mask=mask,
             )
             (scores,) = model.client.greedy_tree([query])
-            allowed = row if mask is None else np.where(mask, row, -np.inf)
-            expected = np.sort(allowed)[::-1][: query.top_k]
-            if not _is_top_k(subject, allowed, expected, scores):
-                raise LawViolation(
-                    f"the top-k tokens{'' if mask is None else ' with a mask'} are not those of "
-                    "the row",
-                    given=prompt,
-                    expected=round_values(expected),
-                    got=round_values(scores.top_logprobs[0][: len(expected)]),
-                    cause="wrong sort order, or normalization after the mask",
-                )
+            allowed = [row if mask is None else np.where(mask, row, -np.inf) for row in rows]
+            for index, row in enumerate(allowed):
+                tops = (scores.top_tokens[index], scores.top_logprobs[index])
+                expected = np.sort(row)[::-1][: query.top_k]
+                if not _is_top_k(subject, row, expected, *tops):
+                    masked = "" if mask is None else " with a mask"
+                    raise LawViolation(
+                        f"the top-k tokens{masked} are not those of the row",
+                        given=(prompt, f"node {TOP_AT[index]}"),
+                        expected=round_values(expected),
+                        got=round_values(tops[1][: len(expected)]),
+                        cause=diagnose_top_k(subject, allowed, rows, index, *tops),
+                    )
 
 
 def _is_top_k(
-    subject: BackendUnderTest, allowed: Values, expected: Values, scores: TreeScores
+    subject: BackendUnderTest, row: Values, expected: Values, tokens: Values, logprobs: Values
 ) -> bool:
     """Return whether the possible top-k tokens have the expected log-probabilities."""
     possible = int(np.isfinite(expected).sum())
-    if not possible:
-        return True
-    tokens, logprobs = scores.top_tokens[0][:possible], scores.top_logprobs[0][:possible]
-    differences = (expected[:possible], allowed[tokens])
+    tokens, logprobs = tokens[:possible], logprobs[:possible]
+    if len(tokens) < possible or (tokens < 0).any() or len(set(tokens.tolist())) < possible:
+        return False
+    # Among equally likely tokens, rounding decides the order.
+    differences = (expected[:possible], row[tokens])
     return all(subject.is_tolerable(max_difference(each, logprobs)) for each in differences)
 
 
@@ -92,18 +101,18 @@ def tree_batches_match(subject: BackendUnderTest) -> None:
     client = subject.model.client
     prompts = subject.prompts_out_of_order()
     queries = [_make_tree(subject, subject.encode_prompt(prompt)) for prompt in prompts]
-    batch = client.greedy_tree(queries)
-    for prompt, query, scores in zip(prompts, queries, batch, strict=True):
-        (alone,) = client.greedy_tree([query])
-        require_close(
-            subject,
-            alone.values,
-            scores.values,
-            "in a batch, a tree has other scores than alone",
-            given=prompt,
-            cause="padding that is not masked, positions that count padding, or results in "
-            "another order than the queries",
-        )
+    batch = [scores.values for scores in client.greedy_tree(queries)]
+    alone = [client.greedy_tree([query])[0].values for query in queries]
+    for prompt, expected, got in zip(prompts, alone, batch, strict=True):
+        difference = max_difference(expected, got)
+        if not subject.is_tolerable(difference):
+            raise LawViolation(
+                "in a batch, a tree has other scores than alone",
+                given=prompt,
+                expected=f"differences of at most {subject.tolerance:g}",
+                got=difference,
+                cause=diagnose_batch(subject, queries, alone, batch),
+            )
 
 
 def _make_tree(subject: BackendUnderTest, prefix: list[int]) -> TreeQuery:
@@ -113,8 +122,6 @@ def _make_tree(subject: BackendUnderTest, prefix: list[int]) -> TreeQuery:
         prefix=prefix,
         tokens=np.array([a, b, b, c, b, c, a, a], dtype=np.int32),
         parents=np.array([-1, -1, 0, 0, 1, 1, 2, 4], dtype=np.int32),
-        top_at=np.zeros(0, dtype=np.int32),
-        top_k=0,
     )
 
 

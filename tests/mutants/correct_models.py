@@ -74,6 +74,28 @@ class CorrectTreeLM(CorrectLM):
         return best.tolist(), allowed[best].tolist()
 
 
+class ChangedTreeLM(CorrectTreeLM):
+    """Lets a subclass change the right scores of a tree."""
+
+    def tree(self, query: TreeQuery) -> TreeScores:
+        scores = super().tree(query)
+        return replace(scores, values=self.changed(query, scores.values.copy()))
+
+    def changed(self, query: TreeQuery, values: Any) -> Any:
+        return values
+
+
+class ChangedTopLM(CorrectTreeLM):
+    """Lets a subclass change the likeliest tokens."""
+
+    def tree(self, query: TreeQuery) -> TreeScores:
+        scores = super().tree(query)
+        return self.changed(query, scores) if len(query.top_at) else scores
+
+    def changed(self, query: TreeQuery, scores: TreeScores) -> TreeScores:
+        return scores
+
+
 class CorrectCompletionLM(CorrectLM):
     """Has its own `complete`, which is greedy."""
 

@@ -22,6 +22,7 @@ from tests.mutants import (
     rows,
     test_direct,
     tokens,
+    tree_scores,
     trees,
 )
 from tests.mutants.correct_models import CorrectLM, CorrectSamplingLM, CorrectTreeLM
@@ -76,8 +77,41 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
     (trees.ParentsIgnored, "tree_scores_match", "`parents` are ignored"),
     (trees.RowsByToken, "tree_scores_match", "by token id rather than by node"),
     (trees.ValuesByToken, "tree_scores_match", "by token id rather than by node"),
+    (trees.PrefixEndLeftOut, "tree_scores_match", "the last token of the prefix is left out"),
+    (trees.PrefixStartLeftOut, "tree_scores_match", "the first token of the prefix is left out"),
+    (trees.PrefixStartDoubled, "tree_scores_match", "added a second time"),
+    (trees.PrefixLeftOut, "tree_scores_match", "the prefix is left out"),
+    (trees.ParentAlone, "tree_scores_match", "only the parent's token is seen"),
+    (trees.NodeBeforeSeen, "tree_scores_match", "`parents` are ignored"),
+    (trees.NoTreeMask, "tree_scores_match", "siblings"),
+    (trees.RowsShifted, "tree_scores_match", "rows are those of the next node"),
     (trees.SortedBatches, "tree_batches_match", "another order"),
-    (trees.PaddedLeft, "tree_batches_match choice_batches_match", ""),
+    (trees.PaddedLeft, "tree_batches_match choice_batches_match", "padding"),
+    # Scores of token trees
+    (tree_scores.TreeBaseTwo, "tree_scores_match", "base 2"),
+    (tree_scores.TreeBaseTen, "tree_scores_match", "base 10"),
+    (tree_scores.TreeRounded, "tree_scores_match", "rounded to 2 decimals"),
+    (tree_scores.TreeHalfPrecision, "tree_scores_match", "rounded to float16"),
+    (tree_scores.TreeScaled, "tree_scores_match", ""),
+    (tree_scores.LogitsInTrees, "tree_scores_match", "raw logits"),
+    (tree_scores.SumsAlongThePath, "tree_scores_match", "sums along the path"),
+    (tree_scores.LeavesAnswered, "tree_scores_match", "0, 1, 2, 4 of 8"),
+    (tree_scores.LastNodeForgotten, "tree_scores_match", "stay at 0: 7 of 8"),
+    (tree_scores.FirstChildrenAnswered, "tree_scores_match", "stay at -inf: 1, 3, 5 of 8"),
+    (tree_scores.FirstChildCopied, "tree_scores_match", "of their first sibling"),
+    (tree_scores.NodesSorted, "tree_scores_match", "in another order"),
+    (tree_scores.SiblingsSwapped, "tree_scores_match", "in another order"),
+    (tree_scores.ShiftedByOne, "tree_scores_match", "in another order"),
+    (tree_scores.ScoresOfTheLastCall, "tree_scores_match", "state of the previous call"),
+    (tree_scores.TopOfAnotherNode, "top_k_matches", "of another node"),
+    (tree_scores.TopAscending, "top_k_matches", "sort order"),
+    (tree_scores.TopIdsMixed, "top_k_matches", "the ids do not belong"),
+    (tree_scores.MaskIgnored, "top_k_matches", "the mask is ignored"),
+    (tree_scores.NormalizedAfterMask, "top_k_matches", "normalization after the mask"),
+    (tree_scores.OneQueryAnswered, "tree_batches_match", "only 1 of 6 queries have scores"),
+    (tree_scores.FirstPrefixForAll, "tree_batches_match", "its prefix is used for all"),
+    (tree_scores.QueriesSwapped, "tree_batches_match", "another order"),
+    (tree_scores.PreviousQuerySeen, "tree_batches_match", "what another query of the batch left"),
     # Choices
     (choices.TokenizedApart, "boundary", "tokenized apart"),
     (choices.ChoicesStripped, "choice_tokens_spell_choice", ""),
@@ -142,7 +176,6 @@ LAWS_WITHOUT_A_MUTANT = {
     "tokens_are_valid_ids",
     "invalid_text_refused",
     "matches_reference",
-    "top_k_matches",
     "threads",
     "empty_stops",
     "unknown_ids_refused",
@@ -210,7 +243,10 @@ def test_every_mutant_is_caught_by_its_laws(
 
 
 def test_every_mutant_is_in_the_table_once() -> None:
-    modules = (choices, completions, context, descriptions, memory, rows, tokens, trees)
+    modules = (
+        *(choices, completions, context, descriptions, memory, rows, tokens),
+        *(tree_scores, trees),
+    )
     defined = [
         value
         for module in modules

@@ -81,3 +81,53 @@ class PaddedLeft(CorrectTreeLM):
             for query in queries
         ]
         return super().greedy_tree_impl(padded)
+
+
+class PrefixEndLeftOut(CorrectTreeLM):
+    def context_of(self, paths: dict[int, list[int]], parent: int, node: int) -> list[int]:
+        prefix = len(paths[-1])
+        return [*paths[-1][:-1], *paths[parent][prefix:]]
+
+
+class PrefixStartLeftOut(CorrectTreeLM):
+    def context_of(self, paths: dict[int, list[int]], parent: int, node: int) -> list[int]:
+        return paths[parent][1:]
+
+
+class PrefixStartDoubled(CorrectTreeLM):
+    def context_of(self, paths: dict[int, list[int]], parent: int, node: int) -> list[int]:
+        return [paths[parent][0], *paths[parent]]
+
+
+class PrefixLeftOut(CorrectTreeLM):
+    def context_of(self, paths: dict[int, list[int]], parent: int, node: int) -> list[int]:
+        return paths[parent][len(paths[-1]) :] or paths[-1]
+
+
+class ParentAlone(CorrectTreeLM):
+    """Sees the token of the parent after the prefix, and nothing between them."""
+
+    def context_of(self, paths: dict[int, list[int]], parent: int, node: int) -> list[int]:
+        return [*paths[-1], *paths[parent][len(paths[-1]) :][-1:]]
+
+
+class NodeBeforeSeen(CorrectTreeLM):
+    """Scores the nodes as one sequence."""
+
+    def context_of(self, paths: dict[int, list[int]], parent: int, node: int) -> list[int]:
+        return [*paths[-1], *(paths[other][-1] for other in range(node))]
+
+
+class NoTreeMask(CorrectTreeLM):
+    """Lets each inner node see all nodes before it."""
+
+    def context_of(self, paths: dict[int, list[int]], parent: int, node: int) -> list[int]:
+        return [*paths[-1], *(paths[other][-1] for other in range(parent + 1))]
+
+
+class RowsShifted(CorrectTreeLM):
+    """Reads the row of the node after each parent."""
+
+    def context_of(self, paths: dict[int, list[int]], parent: int, node: int) -> list[int]:
+        following = {-1: 0, 0: 1, 1: 2, 2: 4, 4: -1}.get(parent, parent)
+        return paths.get(following, paths[parent])
