@@ -67,9 +67,8 @@ def diagnose_scores(
     count = len(tokens) - start
     if _explains(subject, [-value for value in got], _shifted_scores(subject, tokens, start, 0)):
         return "the sign: scores are negative log-likelihoods"
-    if len(got) == count - 1 and _explains(
-        subject, got, _shifted_scores(subject, tokens, start + 1, 0)
-    ):
+    others = _shifted_scores(subject, tokens, start + 1, 0) if count > 1 else []
+    if len(got) == count - 1 and _explains(subject, got, others):
         return "the first token is not scored"
     if len(got) != count:
         return ""

@@ -30,7 +30,7 @@ from tests.support.processes import child_environment
 from tests.unit import test_automaton_runs
 
 #: The mutant, the laws that must catch it, and a part of the likely cause that the first law
-#: reports (empty if it reports none).
+#: reports; empty if it must report none.
 TABLE: list[tuple[Callable[[], object], str, str]] = [
     # Rows
     (rows.OffByOne, "last_token_matters", "off by one"),
@@ -38,7 +38,7 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
     (rows.FirstPositionRead, "last_token_matters first_tokens_matter", "off by one"),
     (rows.SignNegated, "distribution", "the sign"),
     (rows.RawLogits, "distribution", "raw logits"),
-    (rows.ClippedLogits, "distribution", ""),
+    (rows.ClippedLogits, "distribution", "not normalized"),
     (rows.Probabilities, "distribution", "probabilities"),
     (rows.BaseTwo, "distribution", "base 2"),
     (rows.Unnormalised, "distribution", "not normalized"),
@@ -53,9 +53,9 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
     (tokens.BOSStripped, "bos_counts", "BOS is stripped"),
     (tokens.LeadingBlankDropped, "round_trip", "blank at the start"),
     (tokens.Lowercased, "round_trip", "lowercased"),
-    (tokens.TabsRemoved, "round_trip", ""),
+    (tokens.TabsRemoved, "round_trip", "whitespace is merged"),
     (tokens.FailsOnEmoji, "round_trip", ""),
-    (tokens.InvalidBytesReplaced, "token_bytes_add_up", ""),
+    (tokens.InvalidBytesReplaced, "token_bytes_add_up", "depends on neighbours"),
     (
         tokens.SpecialTokensParsed,
         "special_text_stays_text chat_content_stays_text",
@@ -63,7 +63,7 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
     ),
     (tokens.PaddedVocabulary, "every_id_has_bytes", "wider than the tokenizer's vocabulary"),
     (tokens.WordBoundariesCrossed, "word_boundaries", "splits_at_word_boundaries"),
-    (tokens.TokenizerSpelling, "word_boundaries vocabulary", ""),
+    (tokens.TokenizerSpelling, "word_boundaries vocabulary", "respects_word_boundaries"),
     # Long sequences
     (context.BeginningTruncated, "whole_context_matters", "the beginning is cut off"),
     (context.ContextShifted, "whole_context_matters", "the beginning is cut off"),
@@ -73,7 +73,7 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
     (trees.SiblingsSeen, "tree_scores_match", "siblings"),
     (trees.NextPositionRead, "tree_scores_match chain_rule", "next position: off by one"),
     (trees.PreviousPositionRead, "tree_scores_match", "previous position: off by one"),
-    (trees.OneNodeWrong, "tree_scores_match", ""),
+    (trees.OneNodeWrong, "tree_scores_match", "its place in the tree"),
     (trees.ParentsIgnored, "tree_scores_match", "`parents` are ignored"),
     (trees.RowsByToken, "tree_scores_match", "by token id rather than by node"),
     (trees.ValuesByToken, "tree_scores_match", "by token id rather than by node"),
@@ -114,8 +114,8 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
     (tree_scores.PreviousQuerySeen, "tree_batches_match", "what another query of the batch left"),
     # Choices
     (choices.TokenizedApart, "boundary", "tokenized apart"),
-    (choices.ChoicesStripped, "choice_tokens_spell_choice", ""),
-    (choices.FirstTokenDropped, "chain_rule", ""),
+    (choices.ChoicesStripped, "choice_tokens_spell_choice", "stripped before"),
+    (choices.FirstTokenDropped, "chain_rule", "the first token is not scored"),
     (choices.MeanInsteadOfSum, "chain_rule", "the mean"),
     (choices.CaseFoldedLookup, "choice_order_is_kept", "stripped or folded"),
     (choices.StrippedLookup, "choice_order_is_kept", "stripped or folded"),
@@ -123,16 +123,16 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
     (choices.HalvedAmongOthers, "choice_order_is_kept", ""),
     (choices.UnlikeliestChosen, "probabilities_sum_to_one", "index"),
     (choices.LeavesOnly, "prefix_choices", "leaves of the tree"),
-    (choices.ScoresNegated, "prefix_choices", ""),
-    (choices.ProbabilitiesMultiplied, "long_choices", ""),
+    (choices.ScoresNegated, "prefix_choices", "the sign"),
+    (choices.ProbabilitiesMultiplied, "long_choices", "underflow"),
     (choices.NormIgnored, "norms_and_suffixes", "request.norm is ignored"),
     # Completions
     (completions.EmptyStopMatches, "max_tokens_respected", "empty stop"),
     (completions.StopsIgnored, "stop_strings_match", "stop strings are ignored"),
-    (completions.StopOnlyAsWholeToken, "stop_strings_match", ""),
-    (completions.StopAppended, "stop_strings_match", ""),
-    (completions.StopMasked, "stop_strings_match", ""),
-    (completions.StopStreamed, "streamed_text_matches", ""),
+    (completions.StopOnlyAsWholeToken, "stop_strings_match", "only if they are a whole token"),
+    (completions.StopAppended, "stop_strings_match", "left in the text"),
+    (completions.StopMasked, "stop_strings_match", "masked"),
+    (completions.StopStreamed, "streamed_text_matches", "beginning of a stop string"),
     (completions.LogprobsNegated, "greedy_completion_is_scored tokens_spell_the_text", ""),
     (completions.ScoresAfterTemperature, "greedy_completion_is_scored", "after temperature"),
     (completions.TopKIgnored, "sampling_filters", "request.top_k is ignored"),
@@ -144,7 +144,7 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
     (completions.EOSReportedAsLength, "stops_at_eos", "not looked at"),
     (completions.EOSLeftOut, "stops_at_eos", "EOS is left out"),
     (completions.ContextLimitIgnored, "completion_context_limit", "self.prompt_tokens(request)"),
-    (completions.ErrorChangesState, "completion_context_limit", ""),
+    (completions.ErrorChangesState, "completion_context_limit", "restore the state"),
     (
         completions.OptionsIgnored,
         "unknown_options_refused sampled_alternatives",
@@ -158,7 +158,7 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
     (memory.BufferReturned, "returned_rows_stay_unchanged", "copy"),
     # Descriptions
     (descriptions.ChangingFingerprint, "fingerprint", "id()"),
-    (descriptions.HooksNotMarked, "capabilities", ""),
+    (descriptions.HooksNotMarked, "capabilities", "@hookimpl"),
     (descriptions.DescriptionFails, "description", ""),
     (descriptions.DescriptionIsDict, "description", ""),
 ]
@@ -221,6 +221,11 @@ def name_of(backend: Any) -> str:
     return str(backend.__name__)
 
 
+def names_cause(error: LawViolation, cause: str) -> bool:
+    """Return whether a violation names the right cause: none, if there is none to name."""
+    return cause in error.cause if cause else not error.cause
+
+
 @pytest.mark.parametrize(
     ("backend", "laws", "cause"),
     [pytest.param(*row, id=name_of(row[0])) for row in TABLE],
@@ -238,7 +243,7 @@ def test_every_mutant_is_caught_by_its_laws(
         assert bool(error.failure) == (backend in REFUSED_BY_CORE)
         assert f'the law "{name}" is broken: {error.problem}' in str(error)
         errors.append(error)
-    assert cause in errors[0].cause
+    assert names_cause(errors[0], cause)
     assert cause in str(errors[0])
 
 
