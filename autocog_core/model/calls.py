@@ -23,8 +23,9 @@ from autocog_core.model.choice_arguments import (
 from autocog_core.model.completion_arguments import make_completion_request, merge_arguments
 from autocog_core.model.streaming import stream_text
 from autocog_core.scoring import choice_tree
+from autocog_core.scoring.choice_encoding import check_choices
 from autocog_core.scoring.prompt_encoding import encode_prompt
-from autocog_core.types.choice import ChoiceScores, EndOfSequence, Norm
+from autocog_core.types.choice import ChoiceRequest, ChoiceScores, EndOfSequence, Norm
 from autocog_core.types.completion import Completion
 from autocog_core.types.prompt import Message, Prompt, PromptLike, check_messages, check_text
 
@@ -36,7 +37,7 @@ class CallContext:
     :ivar client: the typed hook calls.
     :ivar completion: default arguments of `complete`.
     :ivar core_chooses: returns whether only core implements `choose`, so that it can batch the
-        requests. A function, because most calls do not need it.
+        requests. A function, because not all calls need it.
     """
 
     client: BackendClient
@@ -261,7 +262,7 @@ class ChoiceCalls(GreedyCalls):
             method=method,
             unconditional_prompt=unconditional_prompt,
         )
-        return context.client.choose(request)
+        return _choose(context, request)
 
     def choose_many(
         self,
@@ -307,4 +308,11 @@ class ChoiceCalls(GreedyCalls):
         ]
         if context.core_chooses():
             return choice_tree.choose_many(context.client, requests)
-        return [context.client.choose(request) for request in requests]
+        return [_choose(context, request) for request in requests]
+
+
+def _choose(context: CallContext, request: ChoiceRequest) -> ChoiceScores:
+    # Core checks the choices where it encodes them. Other backends need not.
+    if not context.core_chooses():
+        check_choices(request)
+    return context.client.choose(request)

@@ -47,7 +47,7 @@ def encode_choices(
         `boundary="strict"` forbids.
     :raises ContextOverflowError: if the longest choice does not fit the context.
     """
-    _check_choices(request)
+    check_choices(request)
     suffix = request.suffix if isinstance(request.suffix, str) else ""
     prompt = split_prompt(client, request.prompt)
     ends = [choice + suffix for choice in request.choices]
@@ -102,7 +102,11 @@ def encode_choices(
     )
 
 
-def _check_choices(request: ChoiceRequest) -> None:
+def check_choices(request: ChoiceRequest) -> None:
+    """Check the choices and the suffix of a request.
+
+    :raises InputError: for no, empty or equal choices; for texts that are not valid Unicode.
+    """
     if not request.choices:
         raise InputError("there are none", where="choices", hint="give at least one")
     seen: dict[str, int] = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from autocog_core.lazy import lazy
 from autocog_core.model.model import Model
 from autocog_core.testing.comparison import is_refused, logprob_distance
 from autocog_core.testing.law_errors import Capability, NotApplicableError
+from autocog_core.testing.raw_answers import RawAnswers
 from autocog_core.testing.texts import BUILT_IN_TEXTS, CHOICES, PROMPTS, TRICKY_TEXTS
 from autocog_core.types.choice import ChoiceScore
 from autocog_core.types.token_tree import TreeQuery
@@ -74,6 +74,11 @@ class BackendUnderTest:
     def model(self) -> Model:
         """The model that most laws use."""
         return self._make_model()
+
+    @lazy
+    def raw(self) -> RawAnswers:
+        """Answers of its hooks that core has not checked."""
+        return RawAnswers(self.model)
 
     @lazy
     def prompts(self) -> tuple[str, ...]:
@@ -227,10 +232,6 @@ class BackendUnderTest:
         """Return the largest noted difference since the last call, in nats a token."""
         largest, self._largest_difference = self._largest_difference, None
         return largest
-
-    def raw_row(self, tokens: Sequence[int]) -> Any:
-        """Return the result of the backend's hook `greedy_impl`, which core has not checked."""
-        return self.model.client.hooks.greedy_impl(tokens=list(tokens))
 
     def logprob(self, tokens: Sequence[int], token: int) -> float:
         """Return the log-probability of `token` after `tokens`, from a separate call."""

@@ -27,8 +27,7 @@ def diagnose_batch(
     :param batch: its scores in the batch.
     """
     tolerance = subject.tolerance
-    client = subject.model.client
-    again = (client.greedy_tree([query])[0].values for query in queries)
+    again = (subject.raw.trees([query])[0].values for query in queries)
     if any(max_difference(*pair) > tolerance for pair in zip(alone, again, strict=True)):
         return "asked again, a tree has other scores: state of the previous call, or sampling"
     wrong = [
@@ -68,10 +67,9 @@ def _diagnose_by_calls(subject: BackendUnderTest, queries: Sequence[TreeQuery], 
 
 def _agree(subject: BackendUnderTest, queries: Sequence[TreeQuery]) -> bool:
     """Return whether queries have the same scores together as alone."""
-    client = subject.model.client
-    batch = client.greedy_tree(queries)
+    batch = subject.raw.trees(queries)
     return all(
-        max_difference(client.greedy_tree([query])[0].values, scores.values) <= subject.tolerance
+        max_difference(subject.raw.trees([query])[0].values, scores.values) <= subject.tolerance
         for query, scores in zip(queries, batch, strict=True)
     )
 

@@ -84,14 +84,12 @@ def stops_at_eos(subject: BackendUnderTest) -> None:
 
 def _various_completions(subject: BackendUnderTest) -> Iterator[Completion]:
     """Yield completions, some of which may end with EOS."""
-    model, max_tokens = subject.model, subject.free_tokens(EOS_MAX_TOKENS)
+    raw, max_tokens = subject.raw, subject.free_tokens(EOS_MAX_TOKENS)
     for prompt in subject.prompts[:2]:
-        yield model.complete(prompt, max_tokens=max_tokens, temperature=0)
+        yield raw.complete(prompt, max_tokens=max_tokens, temperature=0)
     for seed in range(EOS_SAMPLES):
         try:
-            yield model.complete(
-                subject.prompts[-1], max_tokens=max_tokens, temperature=1, seed=seed
-            )
+            yield raw.complete(subject.prompts[-1], max_tokens=max_tokens, temperature=1, seed=seed)
         except CapabilityError:
             return
 
@@ -283,7 +281,7 @@ def greedy_completion(
     :param max_tokens: default: `MAX_TOKENS`, or fewer in a short context.
     :param stop: a stop string; default: none.
     """
-    return subject.model.complete(
+    return subject.raw.complete(
         subject.prompts[-1],
         max_tokens=max_tokens or subject.free_tokens(MAX_TOKENS),
         temperature=0,

@@ -10,8 +10,10 @@ from typing import Literal
 
 from autocog_core.errors import AutocogError, CapabilityError, ContextOverflowError
 from autocog_core.testing import (
+    answer_laws,
     behavior_laws,
     cache_laws,
+    choice_laws,
     completion_laws,
     context_laws,
     probability_laws,
@@ -33,7 +35,9 @@ _ORDER = (
     special_token_laws,
     row_laws,
     context_laws,
+    answer_laws,
     tree_laws,
+    choice_laws,
     score_laws,
     probability_laws,
     cache_laws,

@@ -26,7 +26,7 @@ MIN_LOG = math.log(5e-324)
 def probabilities_sum_to_one(subject: BackendUnderTest) -> None:
     """Probabilities of choices sum to 1, and no log-probability is above 0."""
     for prompt in subject.prompts:
-        _check_probabilities(prompt, subject.model.choose(prompt, subject.choices))
+        _check_probabilities(prompt, subject.raw.choose(prompt, subject.choices))
 
 
 @law("choices")
@@ -119,44 +119,6 @@ def _unlikely_text(subject: BackendUnderTest) -> str:
 
 def _count_tokens(subject: BackendUnderTest, text: str) -> int:
     return len(subject.model.tokenize(text, at_start=False))
-
-
-@law("choices", "scores", "tokens")
-def norms_and_suffixes(subject: BackendUnderTest) -> None:
-    """A norm changes only the probabilities, and a suffix is scored with the choice."""
-    model, choices = subject.model, list(subject.choices)
-    for prompt in subject.prompts[:2]:
-        plain = exact_scores(subject, prompt, choices)
-        expected = _softmax(
-            np.array([score.logprob / max(1, len(score.tokens)) for score in plain.scores])
-        )
-        got = [score.prob for score in model.choose(prompt, choices, norm="mean").scores]
-        if not np.allclose(got, expected, atol=1e-3 + subject.tolerance):
-            raise LawViolation(
-                'with norm="mean", probabilities do not follow the means',
-                given=prompt,
-                expected=round_values(expected),
-                got=round_values(got),
-                cause="request.norm is ignored",
-            )
-        if not subject.can_tokenize(f"{prompt}{choices[0]}\n"):
-            continue
-        try:
-            ended = model.choose(prompt, choices, suffix="\n")
-        except InputError:
-            # Some tokenizers drop it.
-            continue
-        if ended.exact and all(
-            len(score.tokens) == len(longer.tokens)
-            for score, longer in zip(plain.scores, ended.scores, strict=True)
-        ):
-            raise LawViolation(
-                'with suffix="\\n", no choice has more tokens',
-                given=prompt,
-                expected=f"more than {len(plain.scores[0].tokens)} tokens",
-                got=len(ended.scores[0].tokens),
-                cause="request.suffix is ignored",
-            )
 
 
 def _check_probabilities(prompt: str, result: ChoiceScores) -> None:

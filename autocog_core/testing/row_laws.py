@@ -27,7 +27,7 @@ SUM_TOLERANCE = 1e-3
 def distribution(subject: BackendUnderTest) -> None:
     """A row is a float32 distribution of log-probabilities over the vocabulary."""
     for prompt, tokens in subject.encoded_prompts():
-        _check_row(prompt, subject.raw_row(tokens), subject.model.info.vocabulary_size)
+        _check_row(prompt, subject.raw.row(tokens), subject.model.info.vocabulary_size)
 
 
 def _check_row(prompt: str, row: object, size: int) -> None:
@@ -93,7 +93,7 @@ def determinism(subject: BackendUnderTest) -> None:
 def returned_rows_stay_unchanged(subject: BackendUnderTest) -> None:
     """A later call does not change a row that was returned before."""
     prompt = subject.prompts[-1]
-    row = subject.raw_row(subject.encode_prompt(prompt))
+    row = subject.raw.row(subject.encode_prompt(prompt))
     before = np.array(row)
     for other in subject.prompts[:-1]:
         subject.model.greedy(subject.encode_prompt(other))

@@ -89,7 +89,7 @@ def sampling_filters(subject: BackendUnderTest) -> None:
 def _sample(subject: BackendUnderTest, **arguments: Any) -> Completion:
     """Return a completion of the last prompt at a high temperature."""
     max_tokens = subject.free_tokens(MAX_TOKENS)
-    return subject.model.complete(
+    return subject.raw.complete(
         subject.prompts[-1], max_tokens=max_tokens, temperature=TEMPERATURE, **arguments
     )
 

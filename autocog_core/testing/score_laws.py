@@ -98,7 +98,7 @@ def choice_order_is_kept(subject: BackendUnderTest) -> None:
     """Scores have the order of the choices, even if choices differ only in blanks or case."""
     prompt = subject.prompts[min(2, len(subject.prompts) - 1)]
     choices = _similar_choices(subject, prompt)
-    result = subject.model.choose(prompt, choices)
+    result = subject.raw.choose(prompt, choices)
     require_equal(
         choices,
         [score.choice for score in result.scores],
@@ -106,7 +106,7 @@ def choice_order_is_kept(subject: BackendUnderTest) -> None:
     )
     if not result.exact:
         return
-    scores_alone = [subject.model.choose(prompt, [choice]).best for choice in choices]
+    scores_alone = [subject.raw.choose(prompt, [choice]).best for choice in choices]
     for choice, alone, score in zip(choices, scores_alone, result.scores, strict=True):
         count = len(alone.tokens)
         subject.is_tolerable(logprob_distance(_sum_of_last(score, count), alone.logprob), count)
@@ -186,7 +186,7 @@ def exact_scores(subject: BackendUnderTest, prompt: str, choices: Sequence[str])
     :raises NotApplicableError: if the backend has none.
     """
     try:
-        result = subject.model.choose(prompt, list(choices))
+        result = subject.raw.choose(prompt, choices)
     except CapabilityError as error:
         raise NotApplicableError(str(error)) from error
     if not result.exact:

@@ -68,7 +68,7 @@ class WrongTree:
 
     def scores_of(self, query: TreeQuery) -> list[float]:
         """Return the scores of a tree in one more call."""
-        (scores,) = self.subject.model.client.greedy_tree([query])
+        (scores,) = self.subject.raw.trees([query])
         return scores.values.tolist()
 
 

@@ -20,7 +20,7 @@ from autocog_core.testing.tree_diagnosis import WrongTree, diagnose_tree
 from autocog_core.types.token_tree import TreeQuery
 
 TOP_K = 5
-#: Nodes of `_make_tree` after which the likeliest next tokens are compared; -1 is the prefix.
+#: Nodes of `make_tree` after which the likeliest next tokens are compared; -1 is the prefix.
 TOP_AT = (-1, 0, 4)
 
 
@@ -28,8 +28,8 @@ TOP_AT = (-1, 0, 4)
 def tree_scores_match(subject: BackendUnderTest) -> None:
     """Each node of a token tree has the same score as in a separate call."""
     for prompt, prefix in subject.encoded_prompts():
-        query = _make_tree(subject, prefix)
-        (scores,) = subject.model.client.greedy_tree([query])
+        query = make_tree(subject, prefix)
+        (scores,) = subject.raw.trees([query])
         paths = _paths(query)
         nodes = list(zip(query.tokens.tolist(), query.parents.tolist(), strict=True))
         expected = [subject.logprob(paths[parent], token) for token, parent in nodes]
@@ -56,7 +56,7 @@ def top_k_matches(subject: BackendUnderTest) -> None:
     size = model.info.vocabulary_size
     every_third = np.arange(size) % 3 == 0
     for prompt, prefix in subject.encoded_prompts():
-        tree = _make_tree(subject, prefix)
+        tree = make_tree(subject, prefix)
         paths = _paths(tree)
         rows = [model.greedy(paths[node]).copy() for node in TOP_AT]
         for mask in (None, every_third):
@@ -66,7 +66,7 @@ def top_k_matches(subject: BackendUnderTest) -> None:
                 top_k=min(TOP_K, size // 3),
                 mask=mask,
             )
-            (scores,) = model.client.greedy_tree([query])
+            (scores,) = subject.raw.trees([query])
             allowed = [row if mask is None else np.where(mask, row, -np.inf) for row in rows]
             for index, row in enumerate(allowed):
                 tops = (scores.top_tokens[index], scores.top_logprobs[index])
@@ -98,11 +98,10 @@ def _is_top_k(
 @law("trees")
 def tree_batches_match(subject: BackendUnderTest) -> None:
     """A token tree has the same scores in a batch as alone."""
-    client = subject.model.client
     prompts = subject.prompts_out_of_order()
-    queries = [_make_tree(subject, subject.encode_prompt(prompt)) for prompt in prompts]
-    batch = [scores.values for scores in client.greedy_tree(queries)]
-    alone = [client.greedy_tree([query])[0].values for query in queries]
+    queries = [make_tree(subject, subject.encode_prompt(prompt)) for prompt in prompts]
+    batch = [scores.values for scores in subject.raw.trees(queries)]
+    alone = [subject.raw.trees([query])[0].values for query in queries]
     for prompt, expected, got in zip(prompts, alone, batch, strict=True):
         difference = max_difference(expected, got)
         if not subject.is_tolerable(difference):
@@ -115,7 +114,7 @@ def tree_batches_match(subject: BackendUnderTest) -> None:
             )
 
 
-def _make_tree(subject: BackendUnderTest, prefix: list[int]) -> TreeQuery:
+def make_tree(subject: BackendUnderTest, prefix: list[int]) -> TreeQuery:
     """Return a tree of three levels, with the same tokens after different paths."""
     a, b, c = (subject.prompt_token_ids() * 3)[:3]
     return TreeQuery(

@@ -171,3 +171,23 @@ class ErrorChangesState(CorrectCompletionLM):
 
 class OptionsIgnored(CorrectCompletionLM):
     """Like its base class, ignores unknown options and the number of samples."""
+
+
+class IdsOutsideVocabulary(CorrectCompletionLM):
+    """Returns the ids of another tokenizer, with the right text."""
+
+    def complete_impl(self, request: CompletionRequest) -> Completion:
+        completion = super().complete_impl(request)
+        return replace(completion, tokens=tuple(token + 100_000 for token in completion.tokens))
+
+
+class LastLogprobLeftOut(CorrectCompletionLM):
+    def complete_impl(self, request: CompletionRequest) -> Completion:
+        completion = super().complete_impl(request)
+        return replace(completion, logprobs=(completion.logprobs or ())[:-1])
+
+
+class TextInCapitals(CorrectCompletionLM):
+    def complete_impl(self, request: CompletionRequest) -> Completion:
+        completion = super().complete_impl(request)
+        return replace(completion, text=completion.text.upper())

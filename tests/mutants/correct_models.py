@@ -9,14 +9,18 @@ from typing import Any
 import numpy as np
 
 from autocog_core import (
+    BackendInfo,
+    CapabilityError,
     ChoiceRequest,
     ChoiceScores,
     Completion,
     CompletionRequest,
     TreeQuery,
     TreeScores,
+    hookimpl,
 )
 from autocog_core.backends.random import RandomLM
+from autocog_core.hooks.specs import CONTRACT_VERSION
 from autocog_core.numerics import log_softmax
 from autocog_core.scoring.choice_tree import choose_many
 from autocog_core.scoring.prompt_encoding import encode_prompt
@@ -94,6 +98,47 @@ class ChangedTopLM(CorrectTreeLM):
 
     def changed(self, query: TreeQuery, scores: TreeScores) -> TreeScores:
         return scores
+
+
+class Chooser:
+    """Has the hooks `choose` and `describe` alone; lets a subclass change the right scores."""
+
+    contract = CONTRACT_VERSION
+
+    def __init__(self) -> None:
+        self._inner = CorrectLM()
+
+    @hookimpl
+    def describe(self) -> BackendInfo:
+        info = self._inner.describe_impl()
+        return BackendInfo(
+            name="only chooses",
+            vocabulary_size=info.vocabulary_size,
+            compute_fingerprint=lambda: "only chooses",
+        )
+
+    @hookimpl
+    def choose(self, request: ChoiceRequest) -> ChoiceScores:
+        return self.changed(request, self.answer(request))
+
+    def answer(self, request: ChoiceRequest) -> ChoiceScores:
+        return self._inner.core_choose(request)
+
+    def changed(self, request: ChoiceRequest, result: ChoiceScores) -> ChoiceScores:
+        return result
+
+
+class InexactChooser(Chooser):
+    """Returns probabilities without tokens, and ignores neither norm nor suffix."""
+
+    def answer(self, request: ChoiceRequest) -> ChoiceScores:
+        if request.norm != "sum" or request.suffix is not None:
+            raise CapabilityError("there are no tokens", where="only chooses")
+        return super().answer(request)
+
+    def changed(self, request: ChoiceRequest, result: ChoiceScores) -> ChoiceScores:
+        scores = [replace(score, tokens=(), token_logprobs=()) for score in result.scores]
+        return replace(result, scores=tuple(scores), exact=False, reason="no log-probabilities")
 
 
 class CorrectCompletionLM(CorrectLM):

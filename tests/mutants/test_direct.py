@@ -18,6 +18,8 @@ import pytest
 from autocog_core import (
     AutocogError,
     Automaton,
+    ChoiceRequest,
+    ChoiceScores,
     Choose,
     Complete,
     InputError,
@@ -29,7 +31,7 @@ from autocog_core import (
 from autocog_core.automaton import Strings
 from autocog_core.backends.byte_vocabulary import ByteVocabulary
 from autocog_core.backends.random import RandomLM
-from tests.mutants.correct_models import CorrectLM
+from tests.mutants.correct_models import Chooser, CorrectLM
 from tests.support.small_backends import Plain, random_model, table_model
 
 
@@ -117,6 +119,19 @@ def test_masks_are_cached_by_content() -> None:
             {"letters": Strings(tuple(letters))},
         )
         assert set(automaton.run(model).best().end.text) <= set(letters)
+
+
+@pytest.mark.parametrize("choices", [[], ["a", ""], ["a", "a"], ["a", "\ud800"]], ids=ascii)
+def test_invalid_choices_reach_no_backend(choices: list[str]) -> None:
+    class NeverAsked(Chooser):
+        def answer(self, request: ChoiceRequest) -> ChoiceScores:
+            raise AssertionError("the backend was asked")
+
+    model = Model(NeverAsked())
+    with pytest.raises(InputError, match="choice"):
+        model.choose("x", choices)
+    with pytest.raises(InputError, match="choice"):
+        model.choose_many(["x"], choices and [choices])
 
 
 @pytest.mark.parametrize("beams", [0, -1])

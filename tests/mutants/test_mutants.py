@@ -19,13 +19,20 @@ from tests.mutants import (
     context,
     descriptions,
     memory,
+    only_choosing,
     rows,
     test_direct,
     tokens,
     tree_scores,
     trees,
 )
-from tests.mutants.correct_models import CorrectLM, CorrectSamplingLM, CorrectTreeLM
+from tests.mutants.correct_models import (
+    Chooser,
+    CorrectLM,
+    CorrectSamplingLM,
+    CorrectTreeLM,
+    InexactChooser,
+)
 from tests.support.processes import child_environment
 from tests.unit import test_automaton_runs
 
@@ -97,6 +104,8 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
     (tree_scores.SumsAlongThePath, "tree_scores_match", "sums along the path"),
     (tree_scores.LeavesAnswered, "tree_scores_match", "0, 1, 2, 4 of 8"),
     (tree_scores.LastNodeForgotten, "tree_scores_match", "stay at 0: 7 of 8"),
+    (tree_scores.ForgottenNodesNaN, "tree_answers_are_complete", "nodes that were forgotten"),
+    (tree_scores.TopRowTooShort, "tree_answers_are_complete", ""),
     (tree_scores.FirstChildrenAnswered, "tree_scores_match", "stay at -inf: 1, 3, 5 of 8"),
     (tree_scores.FirstChildCopied, "tree_scores_match", "of their first sibling"),
     (tree_scores.NodesSorted, "tree_scores_match", "in another order"),
@@ -126,14 +135,32 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
     (choices.ScoresNegated, "prefix_choices", "the sign"),
     (choices.ProbabilitiesMultiplied, "long_choices", "underflow"),
     (choices.NormIgnored, "norms_and_suffixes", "request.norm is ignored"),
+    # Backends that only choose
+    (only_choosing.LastChoiceLeftOut, "choice_answers_are_complete", ""),
+    (only_choosing.SortedAnswer, "choice_answers_are_complete", "sorted by their scores"),
+    (only_choosing.ProbabilityOfThree, "choice_answers_are_complete", "divide by their sum"),
+    (only_choosing.NegativeProbability, "choice_answers_are_complete", "the share"),
+    (only_choosing.ExactWithoutTokens, "choice_answers_are_complete", "set exact=False"),
+    (only_choosing.InexactWithoutReason, "choice_answers_are_complete", ""),
+    (only_choosing.TokensOfAnotherVocabulary, "choice_answers_are_complete", "another tokenizer"),
+    (only_choosing.MarginOfAnother, "choice_answers_are_complete", ""),
+    (only_choosing.SuffixIgnored, "norms_and_suffixes", "request.suffix is ignored"),
+    (only_choosing.NormOnlyNamed, "norms_and_suffixes", "request.norm is ignored"),
+    (only_choosing.InexactNormIgnored, "norms_and_suffixes", "request.norm is ignored"),
+    (only_choosing.ScoresByPosition, "choices_in_any_order", "belong to positions"),
+    (only_choosing.InexactByPosition, "choices_in_any_order", "belong to positions"),
+    (only_choosing.AnswersAtRandom, "repeated_choices_match", "sampling"),
     # Completions
+    (completions.IdsOutsideVocabulary, "completion_answers_are_complete", "another tokenizer"),
+    (completions.TextInCapitals, "tokens_spell_the_text", ""),
+    (completions.LastLogprobLeftOut, "completion_answers_are_complete", "left out of one"),
     (completions.EmptyStopMatches, "max_tokens_respected", "empty stop"),
     (completions.StopsIgnored, "stop_strings_match", "stop strings are ignored"),
     (completions.StopOnlyAsWholeToken, "stop_strings_match", "only if they are a whole token"),
     (completions.StopAppended, "stop_strings_match", "left in the text"),
     (completions.StopMasked, "stop_strings_match", "masked"),
     (completions.StopStreamed, "streamed_text_matches", "beginning of a stop string"),
-    (completions.LogprobsNegated, "greedy_completion_is_scored tokens_spell_the_text", ""),
+    (completions.LogprobsNegated, "greedy_completion_is_scored", "the sign"),
     (completions.ScoresAfterTemperature, "greedy_completion_is_scored", "after temperature"),
     (completions.TopKIgnored, "sampling_filters", "request.top_k is ignored"),
     (completions.TopPIgnored, "sampling_filters", "request.top_p is ignored"),
@@ -165,7 +192,6 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
 
 #: Mutants that core itself refuses, so that a call of the law fails.
 REFUSED_BY_CORE = {
-    completions.LogprobsNegated,
     descriptions.DescriptionFails,
     descriptions.DescriptionIsDict,
 }
@@ -212,6 +238,7 @@ CAUGHT_BY_A_TEST: dict[str, Callable[..., None]] = {
         test_direct.test_a_programming_error_is_not_retried_and_keeps_its_traceback
     ),
     "the cause of a failed load is lost": test_direct.test_the_cause_of_a_failed_load_is_kept,
+    "invalid choices reach a backend": test_direct.test_invalid_choices_reach_no_backend,
     "importing prints or warns": (test_direct.test_importing_core_prints_and_warns_nothing),
 }
 BY_NAME = {law.name: law for law in LAWS}
@@ -249,8 +276,8 @@ def test_every_mutant_is_caught_by_its_laws(
 
 def test_every_mutant_is_in_the_table_once() -> None:
     modules = (
-        *(choices, completions, context, descriptions, memory, rows, tokens),
-        *(tree_scores, trees),
+        *(choices, completions, context, descriptions, memory, only_choosing, rows),
+        *(tokens, tree_scores, trees),
     )
     defined = [
         value
@@ -276,6 +303,26 @@ def test_the_correct_model_passes_every_law(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("backend", [CorrectTreeLM, CorrectSamplingLM])
 def test_correct_hooks_pass_every_law(backend: type[CorrectLM]) -> None:
     check_every_law(backend)
+
+
+@pytest.mark.parametrize("backend", [Chooser, InexactChooser])
+def test_laws_apply_to_backends_that_only_choose(backend: type[Chooser]) -> None:
+    results = {result.law.name: result for result in conformance(BackendUnderTest(backend))}
+    assert [result.violation for result in results.values() if result.violation] == []
+    held = {name for name, result in results.items() if result.status == "holds"}
+    assert held >= {
+        "choice_answers_are_complete",
+        "choices_in_any_order",
+        "choice_order_is_kept",
+        "choice_batches_match",
+        "probabilities_sum_to_one",
+        "two_models",
+        "repeated_choices_match",
+        "threads",
+        "closed_is_closed",
+    }
+    # The other one refuses norms and suffixes, and its scores are not exact.
+    assert ({"norms_and_suffixes", "prefix_choices"} <= held) is (backend is Chooser)
 
 
 def check_every_law(make: Callable[[], object]) -> None:

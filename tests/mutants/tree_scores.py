@@ -79,6 +79,12 @@ class LastNodeForgotten(ChangedTreeLM):
         return values
 
 
+class ForgottenNodesNaN(ChangedTreeLM):
+    def changed(self, query: TreeQuery, values: Any) -> Any:
+        values[2:4] = np.nan
+        return values
+
+
 class FirstChildrenAnswered(ChangedTreeLM):
     """Has a score for the first child of each node only; the others stay impossible."""
 
@@ -152,6 +158,17 @@ class TopIdsMixed(ChangedTopLM):
 
     def changed(self, query: TreeQuery, scores: TreeScores) -> TreeScores:
         return replace(scores, top_tokens=scores.top_tokens[:, ::-1])
+
+
+class TopRowTooShort(ChangedTopLM):
+    """Returns one token less than requested."""
+
+    def changed(self, query: TreeQuery, scores: TreeScores) -> TreeScores:
+        return replace(
+            scores,
+            top_tokens=scores.top_tokens[:, :-1],
+            top_logprobs=scores.top_logprobs[:, :-1],
+        )
 
 
 class MaskIgnored(CorrectTreeLM):
