@@ -10,7 +10,7 @@ from pydantic import Field
 
 from autocog_core.backends.byte_vocabulary import (
     BOS_TEXT,
-    END_TEXT,
+    EOS_TEXT,
     ByteVocabulary,
     VocabularyKind,
 )
@@ -63,7 +63,7 @@ class ByteLM(ChoiceLM):
 
     def chat_prompt_impl(self, messages: Sequence[Message], add_generation_prompt: bool) -> Prompt:
         def render(items: list[dict[str, str]]) -> str:
-            text = "".join(f"{item['role']}: {item['content']}{END_TEXT}\n" for item in items)
+            text = "".join(f"{item['role']}: {item['content']}{EOS_TEXT}\n" for item in items)
             return text + ("assistant:" if add_generation_prompt else "")
 
         surfaces = [token.text for token in self.vocabulary.special_tokens]

@@ -25,13 +25,13 @@ END_TEXT = "<|end|>"
 
 
 class ByteVocabulary:
-    """Bytes (ids 0 to 255), merged tokens (kind "merges"), BOS, EOS and an end-of-turn token.
+    """Bytes (ids 0 to 255), merged tokens (kind "merges"), BOS, EOS and one more special token.
 
     :param kind: "bytes" or "merges".
     :param with_bos: whether there is a BOS token.
     :ivar surfaces: the bytes of each token.
     :ivar merges: (left id, right id, merged id), in the order in which merges apply.
-    :ivar special_tokens: BOS, EOS and the end-of-turn token.
+    :ivar special_tokens: BOS, EOS and one without a meaning.
     :ivar bos: id of BOS; None if there is none.
     :ivar eos: id of EOS.
     """

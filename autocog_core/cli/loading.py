@@ -14,6 +14,7 @@ from autocog_core.cli.inputs import parse_backend_options
 from autocog_core.cli.options import BackendName, BackendOption, ConfigFile, ModelName
 from autocog_core.cli.session import session
 from autocog_core.config import plugins
+from autocog_core.config.config_file import Config, ModelConfig
 from autocog_core.errors import InputError
 from autocog_core.model.model import Model
 from autocog_core.redaction import redact
@@ -61,6 +62,25 @@ class ModelOptions:
                 hint=f"leave out {other} or --backend",
             )
         return self._load_backend
+
+    def load_pair(self) -> tuple[Model, Model]:
+        """Load two models that share one engine."""
+        if self.backend is not None:
+            name = self.backend
+            entry = ModelConfig(backend=name, options=parse_backend_options(self.option or ()))
+            config = Config()
+        else:
+            config = read_config(self.config)
+            name, entry = config.model(self.model)
+        sharing = entry.model_copy(update={"engine": "shared by the pair"})
+        config = config.model_copy(update={"models": {**config.models, name: sharing}})
+        with session.spinner(f"loading {name} ..."):
+            first = load(name, config=config)
+            try:
+                return first, load(name, config=config)
+            except BaseException:
+                first.close()
+                raise
 
     def _load_backend(self) -> Model:
         assert self.backend is not None

@@ -31,6 +31,7 @@ class Session:
         open_closed_streams()
         self.debug = os.environ.get(DEBUG_VARIABLE, "") not in ("", "0")
         self.quiet = False
+        self._is_spinning = False
         # A console looks up only once whether stderr is a terminal.
         self._console = new_console(stderr=True)
 
@@ -72,11 +73,16 @@ class Session:
     def spinner(self, message: str) -> Iterator[None]:
         """Show `message` on a terminal while the block runs."""
         console = self.terminal()
-        if console is None:
+        # A terminal has room for one spinner: that of the outer block.
+        if console is None or self._is_spinning:
             yield
-        else:
+            return
+        self._is_spinning = True
+        try:
             with console.status(Text(escape_controls(message))):
                 yield
+        finally:
+            self._is_spinning = False
 
     @contextmanager
     def progress(self, message: str) -> Iterator[Callable[[int, int, str], None]]:

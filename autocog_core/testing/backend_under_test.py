@@ -10,10 +10,18 @@ import numpy as np
 from autocog_core.errors import ContextOverflowError
 from autocog_core.lazy import lazy
 from autocog_core.model.model import Model
-from autocog_core.testing.comparison import is_refused, logprob_distance
-from autocog_core.testing.law_errors import Capability, NotApplicableError
+from autocog_core.testing.comparison import is_refused
+from autocog_core.testing.law_errors import HOOKS, Capability, NotApplicableError
+from autocog_core.testing.law_notes import LawNotes
 from autocog_core.testing.raw_answers import RawAnswers
-from autocog_core.testing.texts import BUILT_IN_TEXTS, CHOICES, PROMPTS, TRICKY_TEXTS
+from autocog_core.testing.shared_engine import second_on_engine
+from autocog_core.testing.texts import (
+    BUILT_IN_TEXTS,
+    CHOICES,
+    PROMPTS,
+    TRICKY_TEXTS,
+    quick_texts,
+)
 from autocog_core.types.choice import ChoiceScore
 from autocog_core.types.token_tree import TreeQuery
 
@@ -22,23 +30,13 @@ Reference = Callable[[str], Sequence[float]]
 
 #: In a shorter context, prompts and choices may each fill at most half of it.
 MIN_FULL_CONTEXT = 128
+#: A quick check does not fill a context of more tokens.
+QUICK_CONTEXT = 128
 #: Room for the tokens that a law adds to a prompt.
 SPARE_TOKENS = 8
 
-#: The hooks that provide each capability; one of them is enough.
-_HOOKS: dict[Capability, frozenset[str]] = {
-    "tokens": frozenset({"tokenize"}),
-    "rows": frozenset({"greedy_impl"}),
-    "trees": frozenset({"greedy_tree_impl"}),
-    "scores": frozenset({"greedy_impl", "greedy_tree_impl"}),
-    "choices": frozenset({"choose", "greedy_impl", "greedy_tree_impl"}),
-    "completions": frozenset({"complete", "greedy_impl"}),
-    "vocabulary": frozenset({"vocabulary"}),
-    "chat": frozenset({"chat_prompt"}),
-}
 
-
-class BackendUnderTest:
+class BackendUnderTest(LawNotes):
     """The backend that laws check.
 
     :param make: returns a backend, or a `Model` of one; a new one of the same kind on every call.
@@ -49,6 +47,9 @@ class BackendUnderTest:
     :param choices: choices for the model; texts are omitted as for `prompts`.
     :param tricky_texts: texts that detokenization must restore.
     :param max_context: laws do not fill a context of more tokens.
+    :param make_pair: returns two backends, or models, over one engine. None: a second backend of
+        the class over the first one's attribute `engine`, if it has one.
+    :param quick: check fewer cases, with the shortest of the built-in texts.
     """
 
     def __init__(
@@ -60,15 +61,20 @@ class BackendUnderTest:
         choices: Sequence[str] = CHOICES,
         tricky_texts: Sequence[str] = TRICKY_TEXTS,
         max_context: int = 4096,
+        make_pair: Callable[[], tuple[object, object]] | None = None,
+        quick: bool = False,
     ) -> None:
         self.reference = reference
-        self.max_context = max_context
+        self.max_context = min(max_context, QUICK_CONTEXT) if quick else max_context
+        self.is_quick = quick
         self._make = make
+        self._make_pair = make_pair
+        if quick:
+            prompts, choices, tricky_texts = quick_texts(prompts, choices, tricky_texts)
         self._prompts = tuple(prompts)
         self._choices = tuple(choices)
         self._tricky_texts = tuple(tricky_texts)
         self._new_models: list[Model] = []
-        self._largest_difference: float | None = None
 
     @lazy
     def model(self) -> Model:
@@ -183,9 +189,25 @@ class BackendUnderTest:
         self._new_models.append(model)
         return model
 
+    def models_of_one_engine(self) -> tuple[Model, Model]:
+        """Return two models over one engine, which are closed after the law's check.
+
+        :raises NotApplicableError: if the backend does not show how to make them.
+        """
+        if self._make_pair is not None:
+            first, second = map(_as_model, self._make_pair())
+        else:
+            first = self._make_model()
+            second = second_on_engine(first)
+        self._new_models += [first, second]
+        return first, second
+
     def _make_model(self) -> Model:
-        backend = self._make()
-        return backend if isinstance(backend, Model) else Model(backend)
+        return _as_model(self._make())
+
+    def count(self, cases: int) -> int:
+        """Return how many of some cases to check: all, or a quarter in a quick check."""
+        return max(1, cases // 4) if self.is_quick else cases
 
     def offers(self, capability: Capability) -> bool:
         """Return whether the backend has a hook for a capability, or one that core builds it on."""
@@ -194,44 +216,12 @@ class BackendUnderTest:
     def missing(self, capabilities: Sequence[Capability]) -> list[Capability]:
         """Return the capabilities that the backend does not offer."""
         hooks = set(self.model.capabilities)
-        return [capability for capability in capabilities if not _HOOKS[capability] & hooks]
+        return [capability for capability in capabilities if not HOOKS[capability] & hooks]
 
     @property
     def tolerance(self) -> float:
         """The allowed difference between two ways to compute a log-probability, in nats."""
         return self.model.info.tolerance
-
-    def is_tolerable(self, difference: float, tokens: int = 1) -> bool:
-        """Return whether two computations may differ so much, and note the difference.
-
-        :param difference: the difference of the log-probabilities, in nats.
-        :param tokens: of how many tokens; each may differ by the tolerance.
-        """
-        per_token = difference / max(1, tokens)
-        self._largest_difference = max(per_token, self._largest_difference or 0.0)
-        return per_token <= self.tolerance
-
-    def are_tolerable(self, expected: Sequence[float], got: Sequence[float]) -> bool:
-        """Return whether the log-probabilities of tokens agree, and note the largest difference."""
-        if len(expected) != len(got):
-            return False
-        differences = map(logprob_distance, expected, got)
-        return self.is_tolerable(max(differences, default=0.0))
-
-    def agree_on_choices(self, expected: Sequence[ChoiceScore], got: Sequence[ChoiceScore]) -> bool:
-        """Return whether two results have the same scores, and note the largest difference."""
-        if len(expected) != len(got):
-            return False
-        agree = True
-        for first, second in zip(expected, got, strict=True):
-            difference = logprob_distance(first.logprob, second.logprob)
-            agree &= self.is_tolerable(difference, len(first.tokens))
-        return agree
-
-    def take_largest_difference(self) -> float | None:
-        """Return the largest noted difference since the last call, in nats a token."""
-        largest, self._largest_difference = self._largest_difference, None
-        return largest
 
     def logprob(self, tokens: Sequence[int], token: int) -> float:
         """Return the log-probability of `token` after `tokens`, from a separate call."""
@@ -299,3 +289,7 @@ class BackendUnderTest:
         self.close_new_models()
         if "model" in self.__dict__:
             self.model.close()
+
+
+def _as_model(backend: object) -> Model:
+    return backend if isinstance(backend, Model) else Model(backend)

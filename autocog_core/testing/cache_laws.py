@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
+from autocog_core.model.model import Model
 from autocog_core.testing.backend_under_test import BackendUnderTest
 from autocog_core.testing.comparison import (
     Row,
@@ -13,6 +14,7 @@ from autocog_core.testing.comparison import (
 )
 from autocog_core.testing.law import law
 from autocog_core.testing.law_errors import LawViolation, NotApplicableError
+from autocog_core.testing.shared_engine import EngineWatch
 from autocog_core.types.choice import ChoiceScore
 
 CALLS_PER_THREAD = 4
@@ -157,7 +159,7 @@ def threads(subject: BackendUnderTest) -> None:
 
     def work(first: int) -> None:
         try:
-            for call in range(CALLS_PER_THREAD):
+            for call in range(subject.count(CALLS_PER_THREAD)):
                 prompt = prompts[(first + call) % len(prompts)]
                 results.append((prompt, subject.choice_scores(prompt)))
         except BaseException as error:  # noqa: BLE001 - raised in the main thread
@@ -179,6 +181,62 @@ def threads(subject: BackendUnderTest) -> None:
                 expected=_logprobs(expected[prompt]),
                 got=_logprobs(scores),
                 cause=cause,
+            )
+
+
+@law("choices")
+def two_models_of_one_engine(subject: BackendUnderTest) -> None:
+    """Two models of one engine take turns, and each answers as alone."""
+    models = subject.models_of_one_engine()
+    prompts = subject.prompts
+    expected = {prompt: subject.choice_scores(prompt, models[0]) for prompt in prompts}
+    watch = EngineWatch()
+    if models[0].info.max_concurrency == 1:
+        watch.attach(models)
+    start = threading.Barrier(len(models))
+    results: list[tuple[str, Sequence[ChoiceScore]]] = []
+    errors: list[BaseException] = []
+
+    def work(model: Model, order: Sequence[str]) -> None:
+        try:
+            start.wait()
+            for prompt in order:
+                results.append((prompt, subject.choice_scores(prompt, model)))
+                if subject.offers("rows") and subject.offers("tokens"):
+                    model.greedy(prompt)
+                if subject.offers("completions"):
+                    model.complete(prompt, max_tokens=1, temperature=0)
+        except BaseException as error:  # noqa: BLE001 - raised in the main thread
+            errors.append(error)
+
+    orders = (prompts, prompts[::-1])
+    workers = [
+        threading.Thread(target=work, args=pair) for pair in zip(models, orders, strict=True)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    cause = (
+        "each model has a lock of its own: store the engine in the attribute `engine`, so that "
+        "core gives its models one lock, or set `lock` to one that belongs to the engine"
+    )
+    if watch.has_met:
+        raise LawViolation(
+            "calls of two models are in their engine at the same time",
+            expected="one call at a time, because info.max_concurrency is 1",
+            cause=cause,
+        )
+    if errors:
+        raise LawViolation(f"calls of two models of one engine fail: {errors[0]!r}", cause=cause)
+    for prompt, scores in results:
+        if not subject.agree_on_choices(expected[prompt], scores):
+            raise LawViolation(
+                "a model of a shared engine has other scores while the other one is called",
+                given=prompt,
+                expected=_logprobs(expected[prompt]),
+                got=_logprobs(scores),
+                cause="calls change what the engine keeps for other calls",
             )
 
 

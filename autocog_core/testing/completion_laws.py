@@ -87,7 +87,7 @@ def _various_completions(subject: BackendUnderTest) -> Iterator[Completion]:
     raw, max_tokens = subject.raw, subject.free_tokens(EOS_MAX_TOKENS)
     for prompt in subject.prompts[:2]:
         yield raw.complete(prompt, max_tokens=max_tokens, temperature=0)
-    for seed in range(EOS_SAMPLES):
+    for seed in range(subject.count(EOS_SAMPLES)):
         try:
             yield raw.complete(subject.prompts[-1], max_tokens=max_tokens, temperature=1, seed=seed)
         except CapabilityError:
@@ -152,7 +152,7 @@ def stop_strings_match(subject: BackendUnderTest) -> None:
     """A completion ends before the first stop string, even inside tokens."""
     full = _long_completion(subject)
     last = len(full.text) - 1
-    for start in range(0, last, max(1, last // STOP_STRINGS)):
+    for start in range(0, last, max(1, last // subject.count(STOP_STRINGS))):
         stop = full.text[start : start + 2]
         if "\ufffd" not in stop:
             _check_stop(subject, full, stop)

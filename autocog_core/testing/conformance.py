@@ -58,6 +58,10 @@ class LawResult:
     :ivar status: whether the backend passes it.
     :ivar reason: why the law does not apply; empty otherwise.
     :ivar violation: how the law is broken; None otherwise.
+    :ivar warnings: problems that break no law.
+    :ivar max_difference: the largest difference between two computations of one token's
+        log-probability that the law compared, in nats; None if it compared none. A broken law
+        may have seen only some of them.
     :ivar seconds: duration of the check.
     """
 
@@ -65,6 +69,8 @@ class LawResult:
     status: Status
     reason: str = ""
     violation: LawViolation | None = None
+    warnings: tuple[str, ...] = ()
+    max_difference: float | None = None
     seconds: float = 0.0
 
 
@@ -76,12 +82,15 @@ def conformance(subject: BackendUnderTest, laws: Sequence[Law] = LAWS) -> Iterat
     """
     for law in laws:
         start = time.perf_counter()
+        subject.take_largest_difference()
         status, reason, violation = _check_status(law, subject)
         yield LawResult(
             law=law,
             status=status,
             reason=reason,
             violation=violation,
+            warnings=subject.take_warnings(),
+            max_difference=subject.take_largest_difference(),
             seconds=time.perf_counter() - start,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unittest
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -30,12 +31,14 @@ class BackendContractTests:
     :cvar choices: choices for the model. Give your own for the same reason.
     :cvar tricky_texts: texts that detokenization must restore.
     :cvar max_context: laws do not fill a context of more tokens.
+    :cvar quick: check fewer cases, with the shortest of the built-in texts.
     """
 
     prompts: ClassVar[Sequence[str]] = PROMPTS
     choices: ClassVar[Sequence[str]] = CHOICES
     tricky_texts: ClassVar[Sequence[str]] = TRICKY_TEXTS
     max_context: ClassVar[int] = 4096
+    quick: ClassVar[bool] = False
     _subject: ClassVar[BackendUnderTest | None] = None
 
     def make(self) -> Any:
@@ -47,6 +50,10 @@ class BackendContractTests:
     #: Override it if you can compute the numbers in another way. It takes a text, and returns the
     #: log-probability of each token of `model.encode(text)` but the first.
     reference_logprobs: Callable[[str], Sequence[float]] | None = None
+
+    #: Override it if the backend's engine is not in its attribute `engine`. It takes no arguments,
+    #: and returns two backends over one engine: `MyLM(**created), MyLM(**created)`.
+    make_pair: Callable[[], tuple[Any, Any]] | None = None
 
     @classmethod
     def teardown_class(cls) -> None:
@@ -66,6 +73,8 @@ class BackendContractTests:
                 choices=self.choices,
                 tricky_texts=self.tricky_texts,
                 max_context=self.max_context,
+                make_pair=self.make_pair,
+                quick=self.quick,
             )
         __tracebackhide__ = True
         check_or_skip(law, cls._subject)
@@ -81,6 +90,8 @@ def check_or_skip(law: Law, subject: BackendUnderTest) -> None:
     __tracebackhide__ = True
     try:
         check(law, subject)
+        for problem in subject.take_warnings():
+            warnings.warn(f"{law.name}: {problem}", stacklevel=2)
     except NotApplicableError as error:
         raise unittest.SkipTest(str(error)) from error
     except LawViolation as error:

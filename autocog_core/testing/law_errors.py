@@ -9,6 +9,18 @@ Capability = Literal[
     "tokens", "rows", "trees", "scores", "choices", "completions", "vocabulary", "chat"
 ]
 
+#: The hooks that provide each capability; one of them is enough.
+HOOKS: dict[Capability, frozenset[str]] = {
+    "tokens": frozenset({"tokenize"}),
+    "rows": frozenset({"greedy_impl"}),
+    "trees": frozenset({"greedy_tree_impl"}),
+    "scores": frozenset({"greedy_impl", "greedy_tree_impl"}),
+    "choices": frozenset({"choose", "greedy_impl", "greedy_tree_impl"}),
+    "completions": frozenset({"complete", "greedy_impl"}),
+    "vocabulary": frozenset({"vocabulary"}),
+    "chat": frozenset({"chat_prompt"}),
+}
+
 
 class LawViolation(AssertionError):  # noqa: N818 - the program is correct; a backend is not
     """A law that a backend breaks.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from autocog_core.scoring.prompt_encoding import split_prompt
 from autocog_core.testing.backend_under_test import BackendUnderTest
@@ -10,7 +10,7 @@ from autocog_core.testing.comparison import require_equal
 from autocog_core.testing.law import law
 from autocog_core.testing.law_errors import LawViolation, NotApplicableError
 from autocog_core.types.backend_info import SpecialToken
-from autocog_core.types.prompt import Message, Prompt
+from autocog_core.types.prompt import Message, Prompt, TextPiece, TokenPiece
 
 
 @law("tokens")
@@ -116,6 +116,47 @@ def chat_content_stays_text(subject: BackendUnderTest) -> None:
             given=content,
             cause="the template's result is parsed as a whole: keep contents as untrusted text",
         )
+
+
+@law("chat", "tokens")
+def turns_end_with_eos(subject: BackendUnderTest) -> None:
+    """The token that ends a turn of the chat template ends completions (else a warning)."""
+    model, text = subject.model, subject.prompts[0]
+    messages: list[Message] = [
+        {"role": "user", "content": text},
+        {"role": "assistant", "content": text},
+    ]
+    pieces = model.chat_prompt(messages, add_generation_prompt=False).pieces
+    contents = [
+        index
+        for index, piece in enumerate(pieces)
+        if isinstance(piece, TextPiece) and not piece.trusted and piece.text
+    ]
+    end = next(_special_ids(subject, pieces[contents[-1] + 1 :]), None) if contents else None
+    if end is None:
+        raise NotApplicableError("the chat template ends turns with no special token")
+    if end in model.info.eos:
+        return
+    spelled = next(special.text for special in model.info.special_tokens if special.id == end)
+    declared = f"info.eos has {list(model.info.eos)}" if model.info.eos else "no EOS is declared"
+    subject.warn(
+        f"the chat template ends turns with {spelled} (id {end}), but {declared}: completions "
+        "of chats go on after the turn"
+    )
+
+
+def _special_ids(
+    subject: BackendUnderTest, pieces: Sequence[TextPiece | TokenPiece]
+) -> Iterator[int]:
+    """Yield the special tokens in pieces of a prompt."""
+    special_ids = {special.id for special in subject.model.info.special_tokens}
+    for piece in pieces:
+        tokens = (
+            subject.model.tokenize(piece.text, at_start=False, parse_special=piece.trusted)
+            if isinstance(piece, TextPiece)
+            else piece.tokens
+        )
+        yield from (token for token in tokens if token in special_ids)
 
 
 def _special_tokens(subject: BackendUnderTest) -> Sequence[SpecialToken]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 #: Shortest first, so that a violation is reported with a short prompt.
 PROMPTS = (
     "a b",
@@ -42,5 +44,23 @@ TRICKY_TEXTS = (
     "\U0010fffd \U00020000",
 )
 
+#: The built-in texts of a quick check: short, and of each kind one.
+QUICK_PROMPTS = ("a b", "The answer:", "The capital of ")
+QUICK_CHOICES = (" Paris", " Lyon", "1", "10")
+QUICK_TRICKY_TEXTS = ("a ", "\n\n\n", "\t\tif x:", "e\u0301", "日本語", "😀", "</s> <|end|>")
+
 #: The laws skip those of these texts that a model's vocabulary cannot express.
-BUILT_IN_TEXTS = frozenset((*PROMPTS, *CHOICES, *TRICKY_TEXTS))
+BUILT_IN_TEXTS = frozenset(
+    (*PROMPTS, *CHOICES, *TRICKY_TEXTS, *QUICK_PROMPTS, *QUICK_CHOICES, *QUICK_TRICKY_TEXTS)
+)
+
+
+def quick_texts(
+    prompts: Sequence[str], choices: Sequence[str], tricky_texts: Sequence[str]
+) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
+    """Return the texts of a quick check: an author's own, and few of the built-in ones."""
+    return (
+        QUICK_PROMPTS if prompts is PROMPTS else prompts,
+        QUICK_CHOICES if choices is CHOICES else choices,
+        QUICK_TRICKY_TEXTS if tricky_texts is TRICKY_TEXTS else tricky_texts,
+    )

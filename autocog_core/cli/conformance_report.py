@@ -1,0 +1,185 @@
+"""The report of `autocog conformance`: a line for each law as it goes, a summary, and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from autocog_core.cli.output import escape_controls, new_console, show, show_json
+from autocog_core.cli.session import session
+
+if TYPE_CHECKING:
+    from autocog_core.testing import Law, LawResult
+
+_STYLES = {"holds": "green", "broken": "bold red", "warning": "bold yellow"}
+#: The longest status is "not applicable".
+_STATUS_WIDTH = 14
+#: Why laws were not checked.
+STOPPED_BY = {
+    "budget": "the budget of seconds is used up",
+    "interrupt": "interrupted",
+    "termination": "ended by a signal",
+    "fail-fast": "the first broken law ends the check",
+}
+
+
+@dataclass(kw_only=True)
+class Report:
+    """The results so far.
+
+    :ivar laws: all laws to check.
+    :ivar as_json: whether the report is one JSON document, and the lines go to stderr.
+    :ivar model: the model's name; empty before it was loaded.
+    :ivar tolerance: its declared tolerance, in nats; None before it was loaded.
+    :ivar results: the results of the laws that were checked.
+    :ivar stopped_by: why not all laws were checked, a key of `STOPPED_BY`; empty if they were.
+    """
+
+    laws: Sequence[Law]
+    as_json: bool
+    model: str = ""
+    tolerance: float | None = None
+    results: list[LawResult] = field(default_factory=list)
+    stopped_by: str = ""
+
+    @property
+    def broken(self) -> list[LawResult]:
+        """The results of broken laws."""
+        return [result for result in self.results if result.violation is not None]
+
+    @property
+    def not_run(self) -> list[str]:
+        """The names of the laws that were not checked."""
+        return [law.name for law in self.laws[len(self.results) :]]
+
+    def add(self, result: LawResult) -> None:
+        """Add a result, and show its line at once."""
+        self.results.append(result)
+        line = self._line(result)
+        if self.as_json:
+            session.info(line.plain)
+        else:
+            console = new_console()
+            if console.is_terminal:
+                console.print(line, no_wrap=True, overflow="ellipsis")
+            else:
+                console.print(line, soft_wrap=True)
+        for problem in result.warnings:
+            session.warn(f"{result.law.name}: {problem}")
+
+    def finish(self) -> None:
+        """Show the whole report."""
+        if self.as_json:
+            show_json(self._facts())
+        else:
+            show(*_details(self.broken), self._summary())
+
+    def _line(self, result: LawResult) -> Text:
+        width = max(len(law.name) for law in self.laws)
+        status = "warning" if result.warnings and result.status == "holds" else result.status
+        difference = _format_difference(result.max_difference)
+        return Text.assemble(
+            f"{result.law.name:<{width}}  ",
+            (f"{status:<{_STATUS_WIDTH}}", _STYLES.get(status, "dim")),
+            f"  {result.seconds:7.2f} s  {difference:>7}  ",
+            escape_controls(result.reason or result.law.title),
+        )
+
+    def _largest(self) -> tuple[float, str] | None:
+        """Return the largest difference, and the law that measured it."""
+        measured = [
+            (result.max_difference, result.law.name)
+            for result in self.results
+            if result.max_difference is not None
+        ]
+        return max(measured, default=None)
+
+    def _summary(self) -> Text:
+        statuses = [result.status for result in self.results]
+        held, broken = statuses.count("holds"), statuses.count("broken")
+        text = f"\n{self.model}: {held} laws hold, {broken} are broken"
+        if skipped := len(statuses) - held - broken:
+            text += f", {skipped} do not apply"
+        if self.not_run:
+            text += (
+                f"\n{STOPPED_BY[self.stopped_by]}: {len(self.not_run)} of {len(self.laws)} laws "
+                f"were not checked: {', '.join(self.not_run)}"
+            )
+        if (largest := self._largest()) is not None:
+            text += (
+                f"\nlargest difference: {largest[0]:.2g} nats a token ({largest[1]}); "
+                f"declared tolerance: {self.tolerance:g}"
+            )
+        style = "red" if broken else "yellow" if self.not_run else "green"
+        return Text(escape_controls(text), style=style)
+
+    def _facts(self) -> dict[str, Any]:
+        largest = self._largest()
+        finished = not self.not_run
+        return {
+            "model": self.model,
+            # Unknown, if laws are missing.
+            "conforms": False if self.broken else (True if finished else None),
+            "finished": finished,
+            "stopped_by": self.stopped_by or None,
+            "broken": [result.law.name for result in self.broken],
+            "not_applicable": {
+                result.law.name: result.reason for result in self.results if result.reason
+            },
+            "not_run": self.not_run,
+            "warnings": {
+                result.law.name: list(result.warnings) for result in self.results if result.warnings
+            },
+            "tolerance": self.tolerance,
+            "largest_difference": largest and _finite(largest[0]),
+            "largest_difference_law": largest and largest[1],
+            "laws": [_law_facts(result) for result in self.results],
+        }
+
+
+def _law_facts(result: LawResult) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "law": result.law.name,
+        "promise": result.law.title,
+        "kind": result.law.kind,
+        "status": result.status,
+        "seconds": round(result.seconds, 4),
+    }
+    if result.max_difference is not None:
+        facts["largest_difference"] = _finite(result.max_difference)
+    if result.reason:
+        facts["reason"] = result.reason
+    if (violation := result.violation) is not None:
+        names = ("problem", "given", "expected", "got", "cause")
+        facts |= {name: value for name in names if (value := getattr(violation, name))}
+    return facts
+
+
+def _finite(difference: float) -> float | None:
+    """Return a difference for JSON, which has no infinity: None."""
+    return difference if difference < float("inf") else None
+
+
+def _format_difference(difference: float | None) -> str:
+    return "" if difference is None else f"{difference:.1e}"
+
+
+def _details(broken: list[LawResult]) -> list[Text]:
+    """Return what is wrong: one text per law, or per error of a call that breaks several laws."""
+    by_cause: dict[str, list[LawResult]] = {}
+    for result in broken:
+        assert result.violation is not None
+        by_cause.setdefault(result.violation.failure or result.law.name, []).append(result)
+    return [Text(escape_controls(f"\n{_detail(results)}")) for results in by_cause.values()]
+
+
+def _detail(results: list[LawResult]) -> str:
+    violation = results[0].violation
+    assert violation is not None
+    if len(results) == 1:
+        return str(violation)
+    names = ", ".join(result.law.name for result in results)
+    return f"one error breaks {len(results)} laws: {violation.problem}\n  {names}"
