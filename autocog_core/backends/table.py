@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from pydantic import Field, field_validator
 
 from autocog_core.backends.byte_lm import ByteLM, ByteOptions
 from autocog_core.errors import InputError
+from autocog_core.types.backend_info import BackendInfo
 
 
 class TableOptions(ByteOptions):
@@ -63,6 +65,13 @@ class TableLM(ByteLM):
         if bos is not None and tokens[0] != bos:
             return self._uniform
         return self._rows.get(self.vocabulary.detokenize(tokens), self._uniform)
+
+    def describe_impl(self) -> BackendInfo:
+        info = super().describe_impl()
+        if self._rows:
+            return info
+        # Without rows, no token changes the distribution.
+        return replace(info, details={**info.details, "order": 0})
 
     def _row(self, text: str, row: Mapping[str, float]) -> NDArray[np.float32]:
         size = self.vocabulary.size

@@ -150,8 +150,8 @@ class BackendUnderTest(LawNotes):
                 raise NotApplicableError(f"the vocabulary cannot express {text!r}")
 
     def free_tokens(self, limit: int) -> int:
-        """Return how many tokens may follow a prompt, at most `limit`."""
-        context = self.model.info.context_length
+        """Return how many tokens may follow a prompt: at most `limit`, fewer in a quick check."""
+        limit, context = self.count(limit), self.model.info.context_length
         return limit if context is None else max(1, min(limit, context // 2))
 
     def _tokenizable(self, texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -188,6 +188,11 @@ class BackendUnderTest(LawNotes):
         model = self._make_model()
         self._new_models.append(model)
         return model
+
+    @lazy
+    def second_model(self) -> Model:
+        """Another model of the same kind, for laws that change nothing in it."""
+        return self._make_model()
 
     def models_of_one_engine(self) -> tuple[Model, Model]:
         """Return two models over one engine, which are closed after the law's check.
@@ -287,8 +292,9 @@ class BackendUnderTest(LawNotes):
     def close(self) -> None:
         """Close all models."""
         self.close_new_models()
-        if "model" in self.__dict__:
-            self.model.close()
+        for name in ("model", "second_model"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
 
 
 def _as_model(backend: object) -> Model:

@@ -52,7 +52,7 @@ def description(subject: BackendUnderTest) -> None:
     for field, valid in is_valid.items():
         if not valid:
             raise LawViolation(f"info.{field} has an invalid value", got=getattr(info, field))
-    if subject.new_model().info != info:
+    if subject.second_model.info != info:
         raise LawViolation(
             "another model of the same kind has another description",
             cause="times, addresses or counts in info.details",
@@ -62,7 +62,7 @@ def description(subject: BackendUnderTest) -> None:
 @law()
 def fingerprint(subject: BackendUnderTest) -> None:
     """Two models of the same kind have the same fingerprint, which is not empty."""
-    expected, got = subject.model.info.fingerprint, subject.new_model().info.fingerprint
+    expected, got = subject.model.info.fingerprint, subject.second_model.info.fingerprint
     if not expected:
         raise LawViolation(
             "the backend has no fingerprint",

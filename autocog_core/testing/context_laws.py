@@ -17,21 +17,22 @@ ID_OFFSETS = (1, 7, 31)
 @law("rows")
 def last_token_matters(subject: BackendUnderTest) -> None:
     """The last token of a prompt changes the distribution."""
+    _require_order(subject, 1)
     if not any(_row_depends_on(subject, tokens, -1) for _, tokens in subject.encoded_prompts()):
         raise LawViolation(
             "the last token does not change the row",
             given=subject.prompts[0],
             expected="another row after another last token",
             got="the same row, after every prompt",
-            cause=f"rows are read at a position before the last: {OFF_BY_ONE}",
+            cause=f"rows are read at a position before the last: {OFF_BY_ONE}; or the model knows "
+            "none of the prompts: give those that it knows, with `prompts` or --prompt",
         )
 
 
 @law("rows")
 def first_tokens_matter(subject: BackendUnderTest) -> None:
     """Tokens before the last one change the distribution."""
-    if _declared_order(subject) == 1:
-        raise NotApplicableError("the model declares that it uses one token only")
+    _require_order(subject, 2)
     prompts = [(prompt, tokens) for prompt, tokens in subject.encoded_prompts() if len(tokens) > 1]
     if prompts and not any(_row_depends_on(subject, tokens, -2) for _, tokens in prompts):
         raise LawViolation(
@@ -70,6 +71,7 @@ def bos_counts(subject: BackendUnderTest) -> None:
     model = subject.model
     if not model.info.adds_bos:
         raise NotApplicableError("the model adds no BOS")
+    _require_order(subject, 1)
     # Two tokens, because a model may forget BOS in longer sequences.
     starts = [tokens[:2] for _, tokens in subject.encoded_prompts() if len(tokens) > 1]
     if all(_is_same_row(subject, model.greedy(start), model.greedy(start[1:])) for start in starts):
@@ -133,6 +135,17 @@ def _check_last_token(subject: BackendUnderTest, tokens: list[int]) -> None:
             cause="the end is cut off: truncation=True of a tokenizer, or an engine's limit "
             "below info.context_length",
         )
+
+
+def _require_order(subject: BackendUnderTest, order: int) -> None:
+    """Check that the model uses so many tokens, unless it declares that it uses fewer.
+
+    :raises NotApplicableError: with the declared number.
+    """
+    declared = _declared_order(subject)
+    if declared is not None and declared < order:
+        used = "no token" if declared == 0 else "one token only"
+        raise NotApplicableError(f"the model declares that its rows depend on {used}")
 
 
 def _declared_order(subject: BackendUnderTest) -> int | None:

@@ -127,7 +127,9 @@ def _repetition_chance(subject: BackendUnderTest, tokens: Sequence[int]) -> floa
 def _count_decided_tokens(subject: BackendUnderTest, greedy: Completion) -> int:
     """Return how many tokens come before the first one with an equally likely alternative."""
     if not (subject.offers("rows") and subject.offers("tokens")):
-        return MAX_TOKENS if greedy_completion(subject).text == greedy.text else 0
+        return (
+            subject.free_tokens(MAX_TOKENS) if greedy_completion(subject).text == greedy.text else 0
+        )
     context = subject.model.encode(subject.prompts[-1])
     for count, token in enumerate(greedy.tokens):
         second, first = np.partition(subject.model.greedy(context), -2)[-2:]

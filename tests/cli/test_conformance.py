@@ -20,6 +20,7 @@ options = { seed = 4 }
 
 [models.flat]
 backend = "table"
+options = { rows = { "unknown to the laws" = { a = 0.5 } } }
 """
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from itertools import count
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -35,6 +37,15 @@ class SharedEngine(CorrectLM):
 
     def close_impl(self) -> None:
         self.engine.clear()
+
+
+class LockOfItsOwn(CorrectLM):
+    """Shares an engine, but each model has a lock of its own, which the engine does not know."""
+
+    def __init__(self, engine: object = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.engine = engine or SimpleNamespace()
+        self.lock = threading.RLock()
 
 
 class StaleCache(CorrectLM):

@@ -182,6 +182,7 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
     (memory.SharedState, "two_models", "class attribute"),
     (memory.RandomWeights, "two_models new_model_same_rows", "random with every load"),
     (memory.SharedEngine, "two_models", "`close_impl` frees an engine"),
+    (memory.LockOfItsOwn, "two_models_of_one_engine", "a lock of its own"),
     (memory.BufferReturned, "returned_rows_stay_unchanged", "copy"),
     # Descriptions
     (descriptions.ChangingFingerprint, "fingerprint", "id()"),
@@ -207,6 +208,8 @@ LAWS_WITHOUT_A_MUTANT = {
     "unknown_ids_refused",
     "empty_prompt",
     "closed_is_closed",
+    # A warning; `tests/testing` shows it.
+    "turns_end_with_eos",
 }
 
 #: Mistakes of core, which no backend can make, and the tests that catch them.
