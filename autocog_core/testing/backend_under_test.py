@@ -79,7 +79,7 @@ class BackendUnderTest(LawNotes):
     @lazy
     def model(self) -> Model:
         """The model that most laws use."""
-        return self._make_model()
+        return _as_model(self._make())
 
     @lazy
     def raw(self) -> RawAnswers:
@@ -185,14 +185,14 @@ class BackendUnderTest(LawNotes):
 
     def new_model(self) -> Model:
         """Return another model of the same kind, which is closed after the law's check."""
-        model = self._make_model()
+        model = _as_model(self._make())
         self._new_models.append(model)
         return model
 
     @lazy
     def second_model(self) -> Model:
         """Another model of the same kind, for laws that change nothing in it."""
-        return self._make_model()
+        return _as_model(self._make())
 
     def models_of_one_engine(self) -> tuple[Model, Model]:
         """Return two models over one engine, which are closed after the law's check.
@@ -202,13 +202,10 @@ class BackendUnderTest(LawNotes):
         if self._make_pair is not None:
             first, second = map(_as_model, self._make_pair())
         else:
-            first = self._make_model()
+            first = _as_model(self._make())
             second = second_on_engine(first)
         self._new_models += [first, second]
         return first, second
-
-    def _make_model(self) -> Model:
-        return _as_model(self._make())
 
     def count(self, cases: int) -> int:
         """Return how many of some cases to check: all, or a quarter in a quick check."""

@@ -32,7 +32,7 @@ def config(tmp_path: Path) -> str:
 
 
 def test_a_sound_backend_conforms(run: Run, config: str) -> None:
-    done = run("conformance", "noise", "--config", config)
+    done = run("conformance", "noise", "--config", config, "--quick")
     assert done.exit_code == 0
     assert "0 are broken" in done.stdout
     assert "chain_rule" in done.stdout
@@ -48,7 +48,7 @@ def test_broken_laws_are_shown_with_their_causes(run: Run, config: str) -> None:
         "1 are broken",
     ):
         assert part in done.stdout
-    facts = json.loads(run("conformance", "flat", "--config", config, "--json").stdout)
+    facts = json.loads(run("conformance", "flat", "--config", config, "--quick", "--json").stdout)
     assert facts["conforms"] is False
     broken = {law["law"]: law for law in facts["laws"] if law["status"] == "broken"}
     assert set(broken) == {"last_token_matters", "first_tokens_matter", "bos_counts"}
@@ -57,7 +57,7 @@ def test_broken_laws_are_shown_with_their_causes(run: Run, config: str) -> None:
 
 
 def test_a_law_that_does_not_apply_has_a_reason(run: Run) -> None:
-    done = run("conformance", "--backend", "random", "--option", "bos=false", "--json")
+    done = run("conformance", "--backend", "random", "--option", "bos=false", "--quick", "--json")
     laws = {law["law"]: law for law in json.loads(done.stdout)["laws"]}
     assert laws["bos_counts"]["status"] == "not applicable"
     assert laws["bos_counts"]["reason"] == "the model adds no BOS"
