@@ -42,12 +42,12 @@ class WrongTree:
     @property
     def tokens(self) -> list[int]:
         """The token of each node."""
-        return self.query.tokens.tolist()
+        return [int(token) for token in self.query.tokens]
 
     @property
     def parents(self) -> list[int]:
         """The parent of each node."""
-        return self.query.parents.tolist()
+        return [int(parent) for parent in self.query.parents]
 
     @property
     def wrong_nodes(self) -> list[int]:
@@ -69,7 +69,7 @@ class WrongTree:
     def scores_of(self, query: TreeQuery) -> list[float]:
         """Return the scores of a tree in one more call."""
         (scores,) = self.subject.raw.trees([query])
-        return scores.values.tolist()
+        return [float(value) for value in scores.values]
 
 
 def diagnose_tree(wrong: WrongTree) -> str:
