@@ -10,10 +10,10 @@ from autocog_core.testing.backend_under_test import BackendUnderTest
 from autocog_core.testing.comparison import (
     Row,
     max_difference,
-    require_close,
 )
 from autocog_core.testing.law import law
 from autocog_core.testing.law_errors import LawViolation, NotApplicableError
+from autocog_core.testing.law_notes import require_close
 from autocog_core.testing.shared_engine import EngineWatch
 from autocog_core.types.choice import ChoiceScore
 

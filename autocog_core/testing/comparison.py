@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autocog_core.errors import InputError
 from autocog_core.testing.law_errors import LawViolation
-
-if TYPE_CHECKING:
-    from autocog_core.testing.backend_under_test import BackendUnderTest
 
 Row = NDArray[np.float32]
 Values = NDArray[np.floating[Any]]
@@ -28,30 +25,6 @@ def require_equal(
     """
     if got != expected:
         raise LawViolation(problem, given=given, expected=expected, got=got, cause=cause)
-
-
-def require_close(
-    subject: BackendUnderTest,
-    expected: Values,
-    got: Values,
-    problem: str,
-    *,
-    given: Any,
-    cause: str,
-) -> None:
-    """Check that no two values differ by more than the backend's tolerance.
-
-    :raises LawViolation: with `problem`, `given` and `cause` if they do.
-    """
-    difference = max_difference(expected, got)
-    if not subject.is_tolerable(difference):
-        raise LawViolation(
-            problem,
-            given=given,
-            expected=f"differences of at most {subject.tolerance:g}",
-            got=difference,
-            cause=cause,
-        )
 
 
 def max_difference(first: Values, second: Values) -> float:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
-from autocog_core.testing.comparison import logprob_distance
+from autocog_core.testing.comparison import Values, logprob_distance, max_difference
+from autocog_core.testing.law_errors import LawViolation
 from autocog_core.types.choice import ChoiceScore
 
 
@@ -60,3 +62,27 @@ class LawNotes(ABC):
         """Return the problems that were noted since the last call."""
         noted, self._warnings = self._warnings, ()
         return noted
+
+
+def require_close(
+    notes: LawNotes,
+    expected: Values,
+    got: Values,
+    problem: str,
+    *,
+    given: Any,
+    cause: str,
+) -> None:
+    """Check that no two values differ by more than the backend's tolerance.
+
+    :raises LawViolation: with `problem`, `given` and `cause` if they do.
+    """
+    difference = max_difference(expected, got)
+    if not notes.is_tolerable(difference):
+        raise LawViolation(
+            problem,
+            given=given,
+            expected=f"differences of at most {notes.tolerance:g}",
+            got=difference,
+            cause=cause,
+        )

@@ -12,12 +12,12 @@ from autocog_core.testing.comparison import (
     Row,
     are_close,
     max_difference,
-    require_close,
     round_values,
 )
 from autocog_core.testing.diagnosis import OFF_BY_ONE, diagnose_row
 from autocog_core.testing.law import law
 from autocog_core.testing.law_errors import LawViolation, NotApplicableError
+from autocog_core.testing.law_notes import require_close
 
 #: The allowed distance from 1 of the sum of a row's probabilities.
 SUM_TOLERANCE = 1e-3
