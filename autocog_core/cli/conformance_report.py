@@ -172,8 +172,16 @@ def _details(broken: list[LawResult]) -> list[Text]:
     by_cause: dict[str, list[LawResult]] = {}
     for result in broken:
         assert result.violation is not None
-        by_cause.setdefault(result.violation.failure or result.law.name, []).append(result)
+        cause = _first_error(result.violation) if result.violation.failure else result.law.name
+        by_cause.setdefault(cause, []).append(result)
     return [Text(escape_controls(f"\n{_detail(results)}")) for results in by_cause.values()]
+
+
+def _first_error(error: BaseException) -> str:
+    """Return the error that the others were raised from."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {error}"
 
 
 def _detail(results: list[LawResult]) -> str:
