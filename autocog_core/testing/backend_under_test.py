@@ -118,13 +118,6 @@ class BackendUnderTest(LawNotes):
         for prompt in self.prompts:
             yield prompt, self.encode_prompt(prompt)
 
-    def prompts_out_of_order(self) -> list[str]:
-        """Return the prompts in an order that is neither ascending nor descending in length.
-
-        An engine may sort a batch by length. With this order, a missing sort back is visible.
-        """
-        return [*self.prompts[1:], self.prompts[0]]
-
     def can_tokenize(self, text: str) -> bool:
         """Return whether the vocabulary can express a text; a tokenizer refuses other texts.
 
@@ -193,6 +186,13 @@ class BackendUnderTest(LawNotes):
     def second_model(self) -> Model:
         """Another model of the same kind, for laws that change nothing in it."""
         return _as_model(self._make())
+
+    def take_second_model(self) -> Model:
+        """Return `second_model` to a law that closes it; the next one will be new."""
+        model = self.second_model
+        del self.__dict__["second_model"]
+        self._new_models.append(model)
+        return model
 
     def models_of_one_engine(self) -> tuple[Model, Model]:
         """Return two models over one engine, which are closed after the law's check.

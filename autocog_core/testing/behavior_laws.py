@@ -220,7 +220,7 @@ def _short(result: Any) -> Any:
 @law()
 def closed_is_closed(subject: BackendUnderTest) -> None:
     """A closed model refuses calls, and closing it again does nothing."""
-    model = subject.new_model()
+    model = subject.take_second_model()
     try:
         _call(subject, model)
     except CapabilityError as error:

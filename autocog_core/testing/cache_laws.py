@@ -247,13 +247,13 @@ def new_model_same_rows(subject: BackendUnderTest) -> None:
         raise NotApplicableError("the backend has no tokenizer")
     prompt = subject.prompts[-1]
     tokens = subject.encode_prompt(prompt)
-    first = subject.new_model()
+    first = subject.take_second_model()
     row = first.greedy(tokens).copy()
     first.close()
     require_close(
         subject,
         row,
-        subject.new_model().greedy(tokens),
+        subject.second_model.greedy(tokens),
         "a new model has other rows than the previous one",
         given=prompt,
         cause="weights that are random with every load, or state that outlives a model",

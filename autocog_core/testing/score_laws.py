@@ -15,6 +15,7 @@ from autocog_core.testing.comparison import (
 from autocog_core.testing.diagnosis import diagnose_scores
 from autocog_core.testing.law import law
 from autocog_core.testing.law_errors import LawViolation, NotApplicableError
+from autocog_core.testing.texts import out_of_order
 from autocog_core.types.choice import ChoiceScore, ChoiceScores
 
 
@@ -164,7 +165,7 @@ def _diagnose_order(
 def choice_batches_match(subject: BackendUnderTest) -> None:
     """Choices have the same scores in a batch of prompts as alone."""
     model, choices = subject.model, list(subject.choices)
-    prompts = subject.prompts_out_of_order()
+    prompts = out_of_order(subject.prompts)
     batch = model.choose_many(prompts, choices)
     for prompt, result in zip(prompts, batch, strict=True):
         alone = model.choose(prompt, choices)

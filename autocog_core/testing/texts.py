@@ -64,3 +64,11 @@ def quick_texts(
         QUICK_CHOICES if choices is CHOICES else choices,
         QUICK_TRICKY_TEXTS if tricky_texts is TRICKY_TEXTS else tricky_texts,
     )
+
+
+def out_of_order(texts: Sequence[str]) -> list[str]:
+    """Return texts, shortest first, in an order that is neither ascending nor descending.
+
+    An engine may sort a batch by length. With this order, a missing sort back is visible.
+    """
+    return [*texts[1:], texts[0]]

@@ -16,6 +16,7 @@ from autocog_core.testing.comparison import (
 )
 from autocog_core.testing.law import law
 from autocog_core.testing.law_errors import LawViolation
+from autocog_core.testing.texts import out_of_order
 from autocog_core.testing.tree_diagnosis import WrongTree, diagnose_tree
 from autocog_core.types.token_tree import TreeQuery
 
@@ -98,7 +99,7 @@ def _is_top_k(
 @law("trees")
 def tree_batches_match(subject: BackendUnderTest) -> None:
     """A token tree has the same scores in a batch as alone."""
-    prompts = subject.prompts_out_of_order()
+    prompts = out_of_order(subject.prompts)
     queries = [make_tree(subject, subject.encode_prompt(prompt)) for prompt in prompts]
     batch = [scores.values for scores in subject.raw.trees(queries)]
     alone = [subject.raw.trees([query])[0].values for query in queries]
