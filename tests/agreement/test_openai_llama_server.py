@@ -12,6 +12,7 @@ import pytest
 
 from autocog_core import EOS, Automaton, Model, load
 from autocog_core.testing import LAWS, BackendUnderTest, Law, conformance
+from autocog_openai import OpenAI
 from tests.support.real_servers import llama_server
 from tests.support.soak import count
 
@@ -101,8 +102,14 @@ def test_tokens_are_the_same(pair: tuple[Model, Model]) -> None:
 def subject(pair: tuple[Model, Model]) -> Iterator[BackendUnderTest]:
     server, _ = pair
     options = {"model": "smol", "base_url": server.info.details["base_url"]}
+
+    def make_pair() -> tuple[OpenAI, OpenAI]:
+        created = OpenAI.create(**options)
+        return OpenAI(**created), OpenAI(**created)
+
     made = BackendUnderTest(
         lambda: load(backend="openai", options=options),
+        make_pair=make_pair,
         prompts=("a b", "1 + 1 ="),
         choices=(" 1", " 10", "é"),
     )

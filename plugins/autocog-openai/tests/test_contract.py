@@ -28,10 +28,16 @@ def subject(
     request: Any, byte_tokenizer: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[BackendUnderTest]:
     make, encoded = SERVERS[request.param]
-    options = {"tokenizer": byte_tokenizer} if encoded else {}
+    options: dict[str, Any] = {"tokenizer": byte_tokenizer} if encoded else {}
     with serving(make()) as url, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUTOCOG_CACHE", str(tmp_path_factory.mktemp("cache")))
-        made = BackendUnderTest(lambda: OpenAI(model="random", base_url=f"{url}/v1", **options))
+        options |= {"model": "random", "base_url": f"{url}/v1"}
+
+        def make_pair() -> tuple[OpenAI, OpenAI]:
+            created = OpenAI.create(**options)
+            return OpenAI(**created), OpenAI(**created)
+
+        made = BackendUnderTest(lambda: OpenAI(**options), make_pair=make_pair)
         yield made
         made.close()
 
