@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autocog_core.errors import InputError
 from autocog_core.testing.backend_under_test import BackendUnderTest
 from autocog_core.testing.comparison import Values, require_equal, round_values
 from autocog_core.testing.law import law
