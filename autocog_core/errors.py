@@ -163,3 +163,7 @@ class NumericsError(EngineError):
 
 class ContractError(EngineError):
     """A hook returned a value that its specification does not allow."""
+
+
+class HookError(EngineError):
+    """A plugin's code raised an exception that is not one of autocog's: an error of the plugin."""

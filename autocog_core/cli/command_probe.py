@@ -8,6 +8,7 @@ from autocog_core.config import plugins
 from autocog_core.doctor.plugin_probe import import_plugin
 from autocog_core.doctor.probe import ProbeChannel
 from autocog_core.errors import PluginConflictError
+from autocog_core.hooks.answer_checks import AUTHOR_HINT
 
 
 def probe_command(channel: ProbeChannel, group: str, name: str) -> None:
@@ -19,5 +20,5 @@ def probe_command(channel: ProbeChannel, group: str, name: str) -> None:
         raise PluginConflictError(
             f'autocog has its own command "{name}", which hides this one',
             where=plugins.plugin_label(plugins.find_installed(name, group)),
-            hint=plugins.AUTHOR_HINT,
+            hint=AUTHOR_HINT,
         )

@@ -17,6 +17,7 @@ from typer.main import get_group
 
 from autocog_core.config import plugins
 from autocog_core.errors import PluginBrokenError
+from autocog_core.hooks.answer_checks import AUTHOR_HINT
 
 
 class PluginCommand(TyperGroup):
@@ -58,7 +59,7 @@ def load_command(name: str) -> Any:
 
     def broken(message: str) -> PluginBrokenError:
         where = plugins.plugin_label(plugin)
-        return PluginBrokenError(message, where=where, hint=plugins.AUTHOR_HINT)
+        return PluginBrokenError(message, where=where, hint=AUTHOR_HINT)
 
     if not isinstance(app, typer.Typer):
         raise broken(f"{plugin.target} is not a typer.Typer")

@@ -25,6 +25,7 @@ from autocog_core.errors import (
     PluginNotInstalledError,
     did_you_mean,
 )
+from autocog_core.hooks.answer_checks import AUTHOR_HINT
 from autocog_core.hooks.manager import hooks_of
 from autocog_core.hooks.specs import CONTRACT_VERSION
 
@@ -34,8 +35,6 @@ WRAPPERS = "autocog.wrappers"
 COMMANDS = "autocog.commands"
 
 DISABLE_VARIABLE = "AUTOCOG_DISABLE_PLUGINS"
-#: The hint for errors in a plugin's code.
-AUTHOR_HINT = "report this to the plugin's authors"
 #: Plugins of this project, and their distributions.
 FIRST_PARTY_PLUGINS = {
     BACKENDS: {"tf": "autocog-tf", "llamacpp": "autocog-llamacpp", "openai": "autocog-openai"},

@@ -7,9 +7,10 @@ from typing import Any
 
 from autocog_core.automaton.checks.action_checks import require_sound
 from autocog_core.automaton.graph import AutomatonGraph
-from autocog_core.errors import AutocogError, ContractError, InputError
+from autocog_core.errors import AutocogError, InputError
 from autocog_core.evaluation.dispatch import Dispatcher, ModelCall
 from autocog_core.evaluation.evaluation import Evaluation, Order, Strategy, check_models
+from autocog_core.evaluation.run_checks import check_runs
 from autocog_core.hooks.automaton_run import AutomatonRun, Budget, Declined
 from autocog_core.hooks.client import BackendClient
 from autocog_core.types.thought_tree import ThoughtTree
@@ -147,12 +148,11 @@ def call_engine(
     # Without the client's lock: the engine takes it for each evaluation, so that other calls can
     # run between them.
     client.require_open()
+    hook = "run_automata"
     results: Sequence[ThoughtTree | AutocogError] | Declined | None
-    results = client.hooks.run_automata(runs=runs)
-    if results is not None and not isinstance(results, Declined) and len(results) != len(runs):
-        raise ContractError(
-            f"run_automata: {len(results)} answers for {len(runs)} runs", where=client.model_name
-        )
+    results = client.call_unlocked(hook, lambda: client.hooks.run_automata(runs=runs))
+    if results is not None and not isinstance(results, Declined):
+        client.check(hook, check_runs, results, runs, client.info)
     return results
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pluggy
 
 from autocog_core.errors import PluginBrokenError, did_you_mean
 from autocog_core.hooks import specs
 from autocog_core.hooks.specs import PROJECT_NAME
+
+#: Core's own hook implementations are registered under this name, which no model has.
+CORE = "(core)"
 
 
 def hooks_of(plugin: object) -> list[str]:
@@ -42,11 +47,20 @@ def register(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
         manager.register(plugin, name=name)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        unknown = sorted(set(hooks_of(plugin)) - _specified())
+        unknown = sorted(set(hooks_of(plugin)) - hook_names())
         message = f'no hook is called "{unknown[0]}"' if unknown else str(error).splitlines()[-1]
-        hint = did_you_mean(unknown[0], _specified()) if unknown else ""
+        hint = did_you_mean(unknown[0], hook_names()) if unknown else ""
         raise PluginBrokenError(message, where=f'plugin "{name}"', hint=hint) from error
+    except Exception as error:
+        # pluggy reads every attribute, and a property may raise.
+        raise PluginBrokenError(
+            f"one of its attributes cannot be read: {type(error).__name__}: {error}",
+            where=f'plugin "{name}"',
+            hint="a property of a plugin must not raise: use a method",
+        ) from error
 
 
-def _specified() -> set[str]:
-    return {name for name in vars(specs) if hasattr(getattr(specs, name), "autocog_spec")}
+@cache
+def hook_names() -> frozenset[str]:
+    """Return the names of all hooks."""
+    return frozenset(name for name in vars(specs) if hasattr(getattr(specs, name), "autocog_spec"))

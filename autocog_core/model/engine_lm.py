@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autocog_core.errors import CapabilityError, ClosedError
+from autocog_core.hooks.engine_lock import engine_lock_of
 from autocog_core.model.lm import ChoiceLM
 from autocog_core.types.backend_info import BackendInfo
 from autocog_core.types.prompt import Message, Prompt
@@ -35,10 +36,8 @@ class EngineTokenizer(Protocol):
 class Engine(Protocol):
     """A loaded model, with its tokenizer and the caches that its calls share.
 
-    :ivar lock: held during calls of all backends on this engine.
+    It may have a `lock`, which is held during calls of all backends on it; else core makes one.
     """
-
-    lock: Any
 
     @property
     def tokenizer(self) -> EngineTokenizer:
@@ -86,7 +85,7 @@ class EngineLM(ChoiceLM, Generic[AnyEngine]):
     ) -> None:
         super().__init__(completion_kwargs=completion_kwargs, **retry)
         self._engine: AnyEngine | None = engine
-        self.lock: AbstractContextManager[Any] = engine.lock
+        self.lock: AbstractContextManager[Any] = engine_lock_of(engine).lock
 
     @classmethod
     def create(cls, **options: Any) -> dict[str, Any]:

@@ -6,7 +6,6 @@ Authors override the `*_impl` methods, which implement the hooks. The public cal
 
 from __future__ import annotations
 
-import threading
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -54,6 +53,8 @@ class LM(TextCalls):
     :param growth: factor between the pauses (default: 2).
     :cvar contract: version of the hook contract that the class implements.
     :cvar Options: a pydantic model of the options of `create`.
+    :ivar lock: held during calls while `max_concurrency` is 1. Set it to share a lock among
+        backends; None takes one lock for all backends with the same object as `engine`.
     """
 
     contract: ClassVar[int] = CONTRACT_VERSION
@@ -85,8 +86,7 @@ class LM(TextCalls):
     ) -> None:
         self.completion_kwargs = dict(completion_kwargs or {})
         self.retry = RetryPolicy(retries=retries, delta=delta, growth=growth)
-        #: Held during calls while `max_concurrency` is 1; backends on one engine should share it.
-        self.lock: AbstractContextManager[Any] = threading.RLock()
+        self.lock: AbstractContextManager[Any] | None = None
         self._model: Model | None = None
 
     @classmethod

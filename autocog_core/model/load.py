@@ -6,8 +6,8 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from autocog_core import redaction
@@ -15,6 +15,7 @@ from autocog_core.config import plugins
 from autocog_core.config.config_file import Config, ModelConfig, read_config, resolve_secrets
 from autocog_core.config.options import validate
 from autocog_core.errors import AutocogError, ConfigError, ModelLoadError
+from autocog_core.hooks.engine_lock import EngineLock, engine_lock_of
 from autocog_core.model.completion_arguments import merge_arguments, validate_defaults
 from autocog_core.model.model import Model
 
@@ -140,11 +141,28 @@ class _SharedEngine:
 
     created: dict[str, Any]
     reference_count: int = 0
-    lock: AbstractContextManager[Any] = field(default_factory=threading.RLock)
+    lock: EngineLock | None = None
+
+    def lock_for(self, backend: object) -> EngineLock:
+        """Return the lock of the first backend on this engine, which is that of all others."""
+        with _shared_engines_lock:
+            if self.lock is None:
+                self.lock = engine_lock_of(backend)
+            return self.lock
 
 
 _shared_engines: dict[str, _SharedEngine] = {}
 _shared_engines_lock = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """Replace the lock in a forked process: a thread of the parent may have held it."""
+    global _shared_engines_lock
+    _shared_engines_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def _load(
@@ -167,8 +185,8 @@ def _load(
             wrappers=wrappers,
             completion=resolved.completion,
             retry=model.retry.policy(),
-            # Models of one engine take turns, even if the backend has no lock.
-            lock=engine.lock if model.engine is not None else None,
+            # Models of one engine take turns, even if each backend has a lock of its own.
+            engine_lock=engine.lock_for(plugin),
             name=name,
             on_close=release,
         )
@@ -187,7 +205,9 @@ def _acquire_engine(
     if model.engine is None:
         return _SharedEngine(_create(name, model.backend, backend)), lambda: None
     # The unresolved options: a key must not hold a secret.
-    key = json.dumps([str(config.path), model.engine, model.backend, model.options], default=str)
+    # The process: a fork cannot use its parent's engine.
+    parts = [os.getpid(), str(config.path), model.engine, model.backend, model.options]
+    key = json.dumps(parts, default=str)
     with _shared_engines_lock:
         engine = _shared_engines.get(key)
         if engine is None:
@@ -202,8 +222,8 @@ def _acquire_engine(
             if not released:
                 released = True
                 engine.reference_count -= 1
-                if engine.reference_count == 0:
-                    _shared_engines.pop(key, None)
+                if engine.reference_count == 0 and _shared_engines.get(key) is engine:
+                    del _shared_engines[key]
 
     return engine, release
 

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
+from autocog_core.config.plugin_label import label_of_plugin
 from autocog_core.hooks.client import BackendClient
-from autocog_core.hooks.manager import hooks_of, new_manager, register
+from autocog_core.hooks.engine_lock import EngineLock, engine_lock_of, set_lock
+from autocog_core.hooks.manager import CORE, new_manager, register
 from autocog_core.hooks.retry import RetryPolicy
-from autocog_core.lazy import lazy
 from autocog_core.model.calls import CallContext
 from autocog_core.model.completion_arguments import merge_arguments
 from autocog_core.model.core_hooks import CoreDefaults
 from autocog_core.model.rank_calls import RankCalls
 from autocog_core.model.score_calls import ScoreCalls
-from autocog_core.model.wrapper_context import CORE, WrapperContext
+from autocog_core.model.wrapper_context import WrapperContext
 from autocog_core.scoring.prompt_encoding import encode_prompt
 from autocog_core.types.backend_info import BackendInfo, Usage
 from autocog_core.types.prompt import Message, Prompt, PromptLike
@@ -60,8 +59,8 @@ class Model(RankCalls, ScoreCalls):
     :param completion: default arguments of `complete`; None takes the backend's
         `completion_kwargs`.
     :param retry: when to retry failed calls; None takes the backend's `retry`.
-    :param lock: held during calls of a backend with `max_concurrency` 1, unless the backend has a
-        `lock`, which all backends on one engine should share.
+    :param engine_lock: held during calls of a backend with `max_concurrency` 1; None takes the
+        backend's `lock`, and without one a lock for each engine (`engine_lock_of`).
     :param name: the model's name, for messages.
     :param on_close: called once, when the model is closed.
     :raises PluginBrokenError: if a plugin has a hook that no specification declares.
@@ -74,7 +73,7 @@ class Model(RankCalls, ScoreCalls):
         wrappers: Sequence[object] = (),
         completion: Mapping[str, Any] | None = None,
         retry: RetryPolicy | None = None,
-        lock: AbstractContextManager[Any] | None = None,
+        engine_lock: EngineLock | None = None,
         name: str | None = None,
         on_close: Callable[[], None] | None = None,
     ) -> None:
@@ -84,12 +83,13 @@ class Model(RankCalls, ScoreCalls):
         if completion is None:
             completion = getattr(backend, "completion_kwargs", None)
         self._completion = merge_arguments(completion or {})
-        lock = getattr(backend, "lock", None) or lock or threading.RLock()
+        engine_lock = engine_lock or engine_lock_of(backend)
+        set_lock(backend, engine_lock.lock)
         retry = retry or getattr(backend, "retry", None) or RetryPolicy()
         manager = new_manager()
         self._manager = manager
         self._client = BackendClient(
-            manager, self.name, lock, retry, backend_hooks=lambda: hooks_of(backend)
+            manager, self.name, engine_lock, retry, backend, label_of_plugin
         )
         register(manager, CoreDefaults(self._client), CORE)
         register(manager, backend, self.name)
@@ -112,12 +112,12 @@ class Model(RankCalls, ScoreCalls):
         """The typed hook calls, for code that builds on models."""
         return self._client
 
-    @lazy
+    @property
     def info(self) -> BackendInfo:
         """The backend's description: vocabulary size, context length, special tokens, ..."""
         return self._client.info
 
-    @lazy
+    @property
     def capabilities(self) -> tuple[str, ...]:
         """Names of the hooks that the backend itself implements and supports, sorted."""
         return self._client.capabilities

@@ -11,9 +11,6 @@ from autocog_core.hooks.manager import hooks_of
 from autocog_core.lazy import lazy
 from autocog_core.types.backend_info import BackendInfo
 
-#: Core's own hook implementations are registered under this name, which no model has.
-CORE = "(core)"
-
 
 class WrapperContext:
     """Passed to `wrapper.attach(context)`, if a wrapper has this method.

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from autocog_core.errors import AutocogError, CapabilityError, ContextOverflowError
+from autocog_core.errors import AutocogError, CapabilityError, ContextOverflowError, HookError
 from autocog_core.testing import (
     answer_laws,
     behavior_laws,
@@ -143,8 +143,10 @@ def _missing_capabilities(law: Law, subject: BackendUnderTest) -> list[Capabilit
 def _failed_call(law: Law, error: Exception) -> LawViolation:
     """Return the violation for a call that should work and raised an error."""
     failure = f"{type(error).__name__}: {error}"
-    if not isinstance(error, AutocogError):
-        last = traceback.extract_tb(error.__traceback__)[-1]
+    # The exception of the backend's own code shows where it is.
+    origin = error.__cause__ if isinstance(error, HookError) else error
+    if origin is not None and not isinstance(origin, AutocogError):
+        last = traceback.extract_tb(origin.__traceback__)[-1]
         failure += f" ({last.name}, line {last.lineno})"
     return _violation(law, failure)
 

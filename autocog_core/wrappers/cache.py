@@ -15,7 +15,7 @@ from pydantic import Field
 from autocog_core.config.cache_folder import cache_folder
 from autocog_core.config.options import FilePath
 from autocog_core.errors import ContractError
-from autocog_core.hooks.client import LOGPROB_TOLERANCE
+from autocog_core.hooks.answer_checks import LOGPROB_TOLERANCE
 from autocog_core.hooks.specs import hookimpl
 from autocog_core.lazy import lazy
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores

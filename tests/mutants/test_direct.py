@@ -22,6 +22,7 @@ from autocog_core import (
     ChoiceScores,
     Choose,
     Complete,
+    HookError,
     InputError,
     Model,
     RetryPolicy,
@@ -198,7 +199,7 @@ def test_a_programming_error_is_not_retried_and_keeps_its_traceback() -> None:
         return len(5)  # type: ignore[arg-type]
 
     model = Model(Plain(wrong_row), retry=RetryPolicy(retries=3, delta=100))
-    with pytest.raises(TypeError) as caught:
+    with pytest.raises(HookError, match="TypeError") as caught:
         model.choose("x", ["a", "b"])
     assert len(calls) == 1
     assert "wrong_row" in "".join(traceback.format_exception(caught.value))

@@ -133,7 +133,9 @@ class Choosing(CountingLM):
 
     def choose_impl(self, request: ChoiceRequest) -> ChoiceScores:
         self.calls.append("choose")
-        return RandomLM().choose(request.prompt, request.choices, norm=request.norm)
+        return RandomLM().choose(
+            request.prompt, request.choices, norm=request.norm, suffix=request.suffix
+        )
 
 
 def test_choices_that_a_backend_scores_itself_are_cached(path: Path) -> None:

@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autocog_core import ConfigError, ContextOverflowError, EngineError, Model, hookimpl, load
+from autocog_core import (
+    ConfigError,
+    ContextOverflowError,
+    ContractError,
+    EngineError,
+    HookError,
+    Model,
+    hookimpl,
+    load,
+)
 from autocog_core.backends.random import RandomLM
 from autocog_core.redaction import register_secret
 from autocog_core.wrappers.cache import Cache
@@ -94,7 +103,7 @@ def test_errors_are_traced_and_raised(path: Path) -> None:
     with traced(path, Plain(fail)) as model:
         with pytest.raises(EngineError):
             model.greedy([1])
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(HookError, match="ZeroDivisionError"):
             model.greedy([2])
         with pytest.raises(ContextOverflowError):
             traced(path, RandomLM(context_length=3)).complete("too long")
@@ -112,7 +121,7 @@ def test_an_answer_of_a_wrong_type_is_traced_and_raises_in_the_caller(path: Path
         def greedy_tree_impl(self, queries: Any) -> Any:
             return [object()]
 
-    with traced(path, Odd()) as model, pytest.raises(AttributeError, match="object"):
+    with traced(path, Odd()) as model, pytest.raises(ContractError, match="object"):
         model.next_tokens("x")
     assert any(line["answer"] == ["object"] for line in lines(path) if "answer" in line)
 
@@ -198,7 +207,7 @@ def test_secrets_are_removed(path: Path) -> None:
     with traced(path, Telling()) as model:
         model.tokenize("x" * 30 + secret + "y" * 200)
         model.tokenize(f'"{secret}"')
-        with pytest.raises(RuntimeError):
+        with pytest.raises(HookError, match="RuntimeError"):
             model.greedy("x")
     text = path.read_text()
     assert secret not in text

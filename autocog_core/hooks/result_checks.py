@@ -1,0 +1,180 @@
+"""Checks of completions and of scores of choices that hooks return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autocog_core.errors import ContractError, NumericsError
+from autocog_core.hooks.answer_checks import (
+    LOGPROB_TOLERANCE,
+    check_ids,
+    is_count,
+    require,
+    require_logprobs,
+    require_type,
+)
+from autocog_core.types.backend_info import BackendInfo
+from autocog_core.types.choice import (
+    SCORE_FIELD_OF_NORM,
+    Boundary,
+    ChoiceRequest,
+    ChoiceScore,
+    ChoiceScores,
+)
+from autocog_core.types.completion import Completion, CompletionRequest, FinishReason
+
+FINISH_REASONS = get_args(FinishReason)
+BOUNDARIES = get_args(Boundary)
+#: Probabilities are sums and quotients: they are off by more than single log-probabilities.
+SUM_TOLERANCE = 1e-6
+
+
+def check_completion(answer: Any, request: CompletionRequest, info: BackendInfo) -> None:
+    """Check a completion and its alternatives."""
+    require_type(answer, Completion)
+    alternatives = answer.alternatives
+    require(isinstance(alternatives, tuple), "alternatives is not a tuple")
+    count = 1 + len(alternatives)
+    require(count == request.n, f"{count} completions for n={request.n}")
+    for completion in (answer, *alternatives):
+        require_type(completion, Completion)
+        _check_one_completion(completion, request, info.vocabulary_size)
+
+
+def _check_one_completion(completion: Completion, request: CompletionRequest, size: int) -> None:
+    require_type(completion.text, str)
+    check_token_logprobs(completion.tokens, completion.logprobs, size)
+    length = len(completion.tokens)
+    require(length <= request.max_tokens, f"{length} tokens for max_tokens={request.max_tokens}")
+    reason = completion.finish_reason
+    require(reason in FINISH_REASONS, f"finish_reason is {reason!r}")
+    stop = completion.stop_string
+    require((stop is not None) == (reason == "stop"), f"{reason!r} with the stop string {stop!r}")
+    require(stop is None or stop in request.stop, f"no stop string of the request is {stop!r}")
+    evaluated = completion.tokens_evaluated
+    require(evaluated is None or is_count(evaluated, 0), f"tokens_evaluated is {evaluated!r}")
+
+
+def check_token_logprobs(tokens: Any, logprobs: Any, size: int) -> None:
+    """Check token ids and, unless they are None, their log-probabilities."""
+    require(isinstance(tokens, tuple), f"tokens is {type(tokens).__name__}, not a tuple")
+    check_ids(tokens, size, "tokens")
+    if logprobs is None:
+        return
+    require(isinstance(logprobs, tuple), f"logprobs is {type(logprobs).__name__}, not a tuple")
+    if len(tokens) != len(logprobs):
+        raise ContractError(f"{len(logprobs)} log-probabilities for {len(tokens)} tokens")
+    if logprobs:
+        require_logprobs(np.array(logprobs, dtype=np.float64))
+
+
+def check_scores(answer: Any, request: ChoiceRequest, info: BackendInfo) -> None:
+    """Check the scores of choices: complete, of the right norm, and in agreement with each other.
+
+    The tokens after a suffix need the tokenizer: see `check_suffix`.
+    """
+    require_type(answer, ChoiceScores)
+    scores = answer.scores
+    require(isinstance(scores, tuple), "scores is not a tuple")
+    given = len(request.choices)
+    require(len(scores) == given, f"{len(scores)} scores for {given} choices")
+    for score, choice in zip(scores, request.choices, strict=True):
+        require_type(score, ChoiceScore)
+        require(score.choice == choice, f"a score of {score.choice!r} in place of {choice!r}")
+    _check_ignored_arguments(answer, request)
+    require(is_count(answer.index, 0) and answer.index < given, f"index is {answer.index!r}")
+    unseen, margin = answer.unseen_probability, answer.margin
+    require(0 <= unseen <= 1 + SUM_TOLERANCE, f"unseen_probability is {unseen!r}")
+    require(-SUM_TOLERANCE <= margin <= 1 + SUM_TOLERANCE, f"margin is {margin!r}")
+    require(answer.entropy >= 0, f"entropy is {answer.entropy!r}")
+    _check_probs(answer)
+    if answer.exact:
+        _check_exact(answer, info)
+
+
+def _check_ignored_arguments(answer: ChoiceScores, request: ChoiceRequest) -> None:
+    if answer.norm != request.norm:
+        raise ContractError(f"scores by the norm {answer.norm!r}, not {request.norm!r}")
+    require(answer.boundary in BOUNDARIES, f"boundary is {answer.boundary!r}")
+    is_healed = request.boundary == "strict" and answer.boundary == "healed"
+    require(not is_healed, 'the prompt was healed in spite of boundary="strict"')
+
+
+def _check_probs(answer: ChoiceScores) -> None:
+    """Check that `prob` is a distribution, and that no choice beats the chosen one."""
+    probs = _column(answer, "prob")
+    lowest, total = float(probs.min()), float(probs.sum())
+    if not (lowest >= 0 and abs(total - 1) <= SUM_TOLERANCE * len(probs)):
+        raise NumericsError(f"returned probabilities of choices that sum to {total:.6g}, not 1")
+    best = float(probs.max())
+    if probs[answer.index] < best - SUM_TOLERANCE:
+        raise NumericsError(f"returned choice {answer.index}, but another one is likelier")
+
+
+def _check_exact(answer: ChoiceScores, info: BackendInfo) -> None:
+    """Check that exact scores have tokens, and that their numbers follow from these."""
+    for score in answer.scores:
+        require(score.tokens, f"exact scores, but no tokens of {score.choice!r}")
+        require(score.token_logprobs is not None, "exact scores without token_logprobs")
+        check_token_logprobs(score.tokens, score.token_logprobs, info.vocabulary_size)
+    logprob = _column(answer, "logprob")
+    require_logprobs(logprob)
+    sums = np.array([sum(score.token_logprobs) for score in answer.scores])
+    lengths = np.array([len(score.tokens) for score in answer.scores])
+    require_close(logprob, sums, "logprob is not the sum of token_logprobs")
+    require_close(_column(answer, "mean_logprob"), sums / lengths, "mean_logprob is not per token")
+    # Both may be -inf, or rounded.
+    is_above = _column(answer, "exclusive_logprob") > logprob + LOGPROB_TOLERANCE
+    require(not is_above.any(), "exclusive_logprob is above logprob")
+    ranking = _column(answer, SCORE_FIELD_OF_NORM[answer.norm])
+    if np.isnan(ranking).any():
+        raise NumericsError("returned NaN where a score is due")
+    if ranking[answer.index] < ranking.max() - SUM_TOLERANCE:
+        raise NumericsError(f"returned choice {answer.index}, but another one has a better score")
+    probs = _column(answer, "prob")
+    top = ranking.max()
+    if np.isfinite(top):
+        weights = np.exp(ranking - top)
+        if np.abs(weights / weights.sum() - probs).max() > SUM_TOLERANCE:
+            raise NumericsError(f"returned `prob` that does not follow from norm {answer.norm!r}")
+
+
+def check_suffix(
+    answer: ChoiceScores,
+    request: ChoiceRequest,
+    eos: Sequence[int],
+    detokenize: Callable[[Sequence[int]], bytes],
+) -> None:
+    """Check that exact scores include the request's suffix, which must follow each choice.
+
+    :param eos: the ids that end a sequence.
+    :param detokenize: returns the bytes of token ids.
+    """
+    for score in answer.scores:
+        if isinstance(request.suffix, str):
+            text = detokenize(list(score.tokens))
+            # Some tokenizers change the text, so only a choice without the suffix counts.
+            has_suffix = text.endswith(request.suffix.encode()) or not text.endswith(
+                score.choice.encode()
+            )
+        else:
+            has_suffix = score.tokens[-1] in eos
+        require(has_suffix, f"the tokens of {score.choice!r} do not end with the suffix")
+
+
+def _column(answer: ChoiceScores, name: str) -> NDArray[np.float64]:
+    return np.array([getattr(score, name) for score in answer.scores], dtype=np.float64)
+
+
+def require_close(got: NDArray[Any], due: NDArray[Any], message: str) -> None:
+    """Raise NumericsError unless the numbers agree, up to rounding."""
+    # -inf equals -inf; a NaN equals nothing.
+    with np.errstate(invalid="ignore"):
+        is_close = (got == due) | (np.abs(got - due) <= LOGPROB_TOLERANCE * (1 + np.abs(due)))
+    if not is_close.all():
+        index = int(np.argmin(is_close))
+        raise NumericsError(f"returned {got[index]:.6g} for {due[index]:.6g}: {message}")
