@@ -12,7 +12,6 @@ import pluggy
 from autocog_core.errors import AutocogError, CapabilityError, ClosedError, EngineError
 from autocog_core.hooks import answer_checks, engine_lock
 from autocog_core.hooks.engine_lock import EngineLock
-from autocog_core.hooks.manager import hook_names, hooks_of
 from autocog_core.hooks.plugin_calls import PluginCalls
 from autocog_core.hooks.retry import RetryPolicy
 from autocog_core.types.backend_info import BackendInfo
@@ -31,6 +30,7 @@ class EngineCalls:
     :param engine_lock: held during every call of an engine that declares `max_concurrency` 1.
     :param retry: the retries of engine calls.
     :param backend: the object with the backend's hook implementations.
+    :param backend_hooks: returns the names of the hooks that the backend itself implements.
     :param label: returns a plugin's name with its distribution and version, for messages.
     :ivar is_closed: whether `close` was called.
     """
@@ -42,6 +42,7 @@ class EngineCalls:
         engine_lock: EngineLock,
         retry: RetryPolicy,
         backend: object,
+        backend_hooks: Callable[[], Sequence[str]],
         label: Callable[[object], str],
     ) -> None:
         self.model_name = model_name
@@ -50,7 +51,7 @@ class EngineCalls:
         self._plugins = PluginCalls(manager.hook, model_name, backend, label)
         self._engine_lock = engine_lock
         self._retry = retry
-        self._backend = backend
+        self._backend_hooks = backend_hooks
         self._info: BackendInfo | None = None
         self._info_lock = threading.RLock()
         self._guard: AbstractContextManager[Any] | None = None
@@ -68,7 +69,7 @@ class EngineCalls:
         if self._capabilities is None:
             working = self.info.capabilities
             self._capabilities = tuple(
-                hook for hook in hooks_of(self._backend) if working is None or hook in working
+                hook for hook in self._backend_hooks() if working is None or hook in working
             )
         return self._capabilities
 
@@ -85,7 +86,7 @@ class EngineCalls:
         vocabulary = self._hooks.vocabulary()
         row = self._hooks.greedy_impl(tokens=[0]) if vocabulary is None else None
         if vocabulary is None and row is None:
-            has_hook = "describe" in hooks_of(self._backend)
+            has_hook = "describe" in self._backend_hooks()
             raise CapabilityError(
                 "its backend's `describe` returned None"
                 if has_hook
@@ -160,7 +161,7 @@ class EngineCalls:
                 info: BackendInfo = self.call_unlocked("describe", lambda: self._hooks.describe())
             finally:
                 self._describe_depth -= 1
-            self.check("describe", answer_checks.check_describe, info, hook_names())
+            self.check("describe", answer_checks.check_describe, info, vars(self._hooks).keys())
             self._guard = self._engine_lock.lock if info.max_concurrency <= 1 else nullcontext()
             self._info = info
             return info

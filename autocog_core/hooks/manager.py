@@ -10,9 +10,6 @@ from autocog_core.errors import PluginBrokenError, did_you_mean
 from autocog_core.hooks import specs
 from autocog_core.hooks.specs import PROJECT_NAME
 
-#: Core's own hook implementations are registered under this name, which no model has.
-CORE = "(core)"
-
 
 def hooks_of(plugin: object) -> list[str]:
     """Return the names of the hooks that a class or an instance implements, sorted."""

@@ -19,7 +19,9 @@ from autocog_core.errors import (
     OutOfMemoryError,
 )
 from autocog_core.hooks.answer_checks import AUTHOR_HINT
-from autocog_core.hooks.manager import CORE
+
+#: Core's own hook implementations are registered under this name, which no model has.
+CORE = "(core)"
 
 
 class PluginCalls:

@@ -12,7 +12,8 @@ import numpy as np
 from autocog_core.config.plugin_label import label_of_plugin
 from autocog_core.hooks.client import BackendClient
 from autocog_core.hooks.engine_lock import EngineLock, engine_lock_of, set_lock
-from autocog_core.hooks.manager import CORE, new_manager, register
+from autocog_core.hooks.manager import hooks_of, new_manager, register
+from autocog_core.hooks.plugin_calls import CORE
 from autocog_core.hooks.retry import RetryPolicy
 from autocog_core.model.calls import CallContext
 from autocog_core.model.completion_arguments import merge_arguments
@@ -89,7 +90,13 @@ class Model(RankCalls, ScoreCalls):
         manager = new_manager()
         self._manager = manager
         self._client = BackendClient(
-            manager, self.name, engine_lock, retry, backend, label_of_plugin
+            manager,
+            self.name,
+            engine_lock,
+            retry,
+            backend,
+            backend_hooks=lambda: hooks_of(backend),
+            label=label_of_plugin,
         )
         register(manager, CoreDefaults(self._client), CORE)
         register(manager, backend, self.name)
