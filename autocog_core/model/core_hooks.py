@@ -57,7 +57,7 @@ class CoreDefaults:
         return replace(first, alternatives=tuple(others))
 
     def _score_tree(self, query: TreeQuery) -> TreeScores:
-        values = np.zeros(len(query.tokens), dtype=np.float64)
+        values = np.full(len(query.tokens), np.nan)
         top_tokens = np.full((len(query.top_at), query.top_k), -1, dtype=np.int32)
         top_logprobs = np.full((len(query.top_at), query.top_k), -np.inf)
         children: dict[int, list[int]] = {}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autocog_core.errors import ContractError
 from autocog_core.numerics import Int64Array, logsumexp_row, top_k_ids
 from autocog_core.toolkit.prefix_forest import PrefixForest, add_query
 from autocog_core.types.token_tree import TreeQuery, TreeScores
@@ -30,7 +31,8 @@ class TreeScoreCollector:
         self._queries = queries
         sizes = [len(query.tokens) for query in queries]
         self._offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        self._values = np.zeros(int(self._offsets[-1]), dtype=np.float64)
+        # NaN, not 0: what no logits were added for must not look like certainty.
+        self._values = np.full(int(self._offsets[-1]), np.nan)
         self._top_arrays = [
             (
                 np.full((len(query.top_at), query.top_k), -1, dtype=np.int32),
@@ -54,9 +56,17 @@ class TreeScoreCollector:
         # Values sorted by the node whose distribution they are read from: one slice a node.
         self._order = np.argsort(at_node, kind="stable")
         self._bounds = np.searchsorted(at_node[self._order], np.arange(len(self.forest) + 1))
+        #: bool (nodes,): whether the logits after a node are still to be added.
+        self._is_missing = np.diff(self._bounds) > 0
+        self._is_missing[list(self._top_rows)] = True
 
     def scores(self) -> list[TreeScores]:
-        """Return the scores of each query, once all rows were added."""
+        """Return the scores of each query, once all rows were added.
+
+        :raises ContractError: if the logits after some nodes were not added.
+        """
+        if self._is_missing.any():
+            self._raise_missing()
         slices = pairwise(self._offsets.tolist())
         return [
             TreeScores(
@@ -70,9 +80,22 @@ class TreeScoreCollector:
             )
         ]
 
+    def _raise_missing(self) -> None:
+        missing = np.flatnonzero(self._is_missing).tolist()
+        with_values = np.flatnonzero(np.diff(self._bounds) > 0).tolist()
+        wanted = len({*with_values, *self._top_rows})
+        shown = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
+        raise ContractError(
+            f"no logits were added after {len(missing)} of the {wanted} nodes whose distribution "
+            f"is read: nodes {shown} of the forest",
+            where=type(self).__name__,
+            hint="pass each node that `forest.needs_row` names, with its logits, to `add`",
+        )
+
     def _reads_after(self, nodes: Sequence[int]) -> tuple[Int64Array, Int64Array, Int64Array]:
         """Return what to read after `nodes`: indices of values, rows and tokens, each (k,)."""
         slices = [self._order[self._bounds[node] : self._bounds[node + 1]] for node in nodes]
+        self._is_missing[list(nodes)] = False
         indices = np.concatenate(slices)
         rows = np.repeat(np.arange(len(nodes)), [len(part) for part in slices])
         return indices, rows, self._tokens[indices]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from autocog_core import Completion, CompletionRequest, EngineLM
+from autocog_tf.forks import require_own_threads
 from autocog_tf.options import TfOptions
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class TfLM(EngineLM["TfEngine"]):
 
     @classmethod
     def load_engine(cls, options: Any) -> TfEngine:
+        require_own_threads()
         from autocog_tf.loading import load_engine
 
         return load_engine(options)

@@ -23,6 +23,7 @@ from autocog_tf.evaluators.out_of_memory import retry_with_smaller_batches
 from autocog_tf.evaluators.recurrent import RecurrentEvaluator
 from autocog_tf.evaluators.selection import SelectionResult, select_evaluator
 from autocog_tf.evaluators.tree_scores import RowCollector, TorchScoreCollector
+from autocog_tf.forks import require_own_threads
 from autocog_tf.tokenizer import TextTokenizer
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class TfEngine:
         source: str = "",
         name: str = "",
     ) -> None:
+        require_own_threads()
         self.model = model.eval()
         self.source = source
         self.name = name or source or str(model.config._name_or_path) or type(model).__name__

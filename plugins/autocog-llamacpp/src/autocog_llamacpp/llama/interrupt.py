@@ -22,7 +22,7 @@ from typing import Any, Generic, TypeVar
 
 import llama_cpp
 
-from autocog_core import ClosedError, EngineError
+from autocog_core import ClosedError
 
 Result = TypeVar("Result")
 
@@ -113,14 +113,8 @@ class Interruptible:
         """Return the result of `call`. An interrupt stops the call, and is then raised.
 
         :param call: the call of llama.cpp.
-        :raises EngineError: in a process that was forked after the model was loaded.
         :raises ClosedError: after `close`: threads may still run when Python ends.
         """
-        if not self.is_owner_process:
-            raise EngineError(
-                "the model was loaded before this process was forked",
-                hint="load it in this process, or start processes by spawn",
-            )
         self.stop_running_call()
         job = _Job(call)
         try:
