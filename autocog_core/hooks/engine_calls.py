@@ -20,6 +20,8 @@ Answer = TypeVar("Answer")
 
 #: Maximum depth of nested `describe` calls, which wrappers may cause; deeper ones never end.
 MAX_DESCRIBE_DEPTH = 8
+#: Hooks that need no more of an engine than its tokenizer.
+TOKENIZER_HOOKS = frozenset({"tokenize", "detokenize", "vocabulary", "chat_prompt"})
 
 
 class EngineCalls:
@@ -57,6 +59,7 @@ class EngineCalls:
         self._guard: AbstractContextManager[Any] | None = None
         self._capabilities: tuple[str, ...] | None = None
         self._describe_depth = 0
+        self._tokenizes_in_fork = False
 
     @property
     def info(self) -> BackendInfo:
@@ -118,6 +121,13 @@ class EngineCalls:
         if self.is_closed:
             raise ClosedError("the model is closed", where=self.model_name, hint="load it again")
         self._require_own_process()
+
+    def tokenize_in_fork(self) -> None:
+        """Allow calls of the tokenizer in a process that was forked after the model was loaded.
+
+        For a worker with one thread, and a tokenizer that needs neither threads nor connections.
+        """
+        self._tokenizes_in_fork = True
 
     def call_unlocked(self, hook: str, call: Callable[[], Any]) -> Any:
         """Call a hook without the lock, for engines that take it themselves.
@@ -188,10 +198,11 @@ class EngineCalls:
 
         :param callers_errors: exceptions of the caller's own code, which are not the plugin's.
         """
+        guard = self._guard
         # Before the lock, which another thread of the parent process may have held.
-        if self._engine_lock.forks != engine_lock.forks or self._guard is None:
-            self._read_info()
-        with self._guard:  # type: ignore[union-attr]
+        if guard is None or self._engine_lock.forks != engine_lock.forks:
+            guard = self._find_guard(hook)
+        with guard:
             # After the wait for the lock: another thread may have closed the model meanwhile.
             if self.is_closed:
                 self.require_open()
@@ -206,6 +217,14 @@ class EngineCalls:
                 f'its backend does not offer "{hook}"', where=self.model_name, hook=hook
             )
         return answer
+
+    def _find_guard(self, hook: str) -> AbstractContextManager[Any]:
+        """Return what to hold during a call; the first call must read the description for it."""
+        if hook in TOKENIZER_HOOKS and self._tokenizes_in_fork:
+            return nullcontext()
+        self._read_info()
+        assert self._guard is not None
+        return self._guard
 
     def _raise_named(
         self, hook: str, error: Exception, callers_errors: Sequence[BaseException] = ()

@@ -14,11 +14,10 @@ TreeScoreCollector::TreeScoreCollector(const std::vector<TreeQuery>& queries, st
   for (int index = 0; index < static_cast<int>(queries.size()); ++index) {
     const TreeQuery& query = queries[index];
     TreeScores scores;
-    // NaN, not 0: what is never read must not look like certainty.
-    constexpr double not_read = std::numeric_limits<double>::quiet_NaN();
-    scores.values.assign(query.size, not_read);
+    scores.values.assign(query.size, 0.0);
     scores.top_tokens.assign(query.top_at.size() * query.top_k, -1);
-    scores.top_logprobs.assign(query.top_at.size() * query.top_k, not_read);
+    scores.top_logprobs.assign(query.top_at.size() * query.top_k,
+                               -std::numeric_limits<double>::infinity());
     scores_.push_back(std::move(scores));
 
     // Leaves outside of top_at get no node: the distribution after them is not needed.
@@ -75,11 +74,7 @@ void TreeScoreCollector::add(const std::vector<int>& nodes, const float* logits)
         continue;
       }
       const auto best = top_k_ids(row, width_, query.top_k, query.mask);
-      for (std::size_t k = 0; k < query.top_k; ++k) {
-        if (k >= best.size()) {
-          scores.top_logprobs[begin + k] = -std::numeric_limits<double>::infinity();
-          continue;
-        }
+      for (std::size_t k = 0; k < best.size(); ++k) {
         scores.top_tokens[begin + k] = best[k];
         scores.top_logprobs[begin + k] = static_cast<double>(row[best[k]]) - normalizer;
       }

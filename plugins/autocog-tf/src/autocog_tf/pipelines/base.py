@@ -99,6 +99,9 @@ class AutocogPipeline(_Pipeline):  # type: ignore[misc]
         rows = make_dataset(inputs, lambda row: self.preprocess(row, **preprocess_params))
         # Each of several workers would read the whole stream.
         workers = min(num_workers, 1) if isinstance(rows, IterableDataset) else num_workers
+        client = self.language_model.client
+        # Workers cannot ask for it.
+        client.info  # noqa: B018
         loader: Iterable[Any] = DataLoader(
             rows,
             batch_size=None,
@@ -107,6 +110,7 @@ class AutocogPipeline(_Pipeline):  # type: ignore[misc]
             collate_fn=_identity,
             # A new process could not unpickle the function that prepares rows.
             multiprocessing_context="fork" if workers else None,
+            worker_init_fn=lambda _: client.tokenize_in_fork(),
         )
         prepared = raise_errors(loader)
         results = self._results(prepared, batch_size, forward_params, postprocess_params)
