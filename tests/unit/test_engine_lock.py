@@ -83,7 +83,7 @@ def run_together(*calls: Callable[[], object]) -> None:
         try:
             for _ in range(3):
                 call()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - the main thread looks at it
             errors.append(error)
 
     threads = [threading.Thread(target=work, args=(call,)) for call in calls]

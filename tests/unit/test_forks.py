@@ -1,4 +1,4 @@
-"""Models in forked processes: a clear error for a model of the parent, and no wait for its locks."""
+"""Models in forked processes: a clear error for those of the parent, no wait for locks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models in forked processes: an error where PyTorch would wait for ever, and the parent goes on."""
+"""Models in forked processes: an error where PyTorch would wait for ever."""
 
 from __future__ import annotations
 
