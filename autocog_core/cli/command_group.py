@@ -15,8 +15,10 @@ from autocog_core.cli.controls import escape_controls
 from autocog_core.cli.plugin_commands import absent_command, plugin_commands
 from autocog_core.cli.session import session
 from autocog_core.cli.streams import discard, is_stream_error
-from autocog_core.config.plugins import backends_with_hook
+from autocog_core.config.plugin_label import find_raising_plugin
+from autocog_core.config.plugins import backends_with_hook, plugin_label
 from autocog_core.errors import AutocogError, CapabilityError, append_hint
+from autocog_core.hooks.answer_checks import AUTHOR_HINT
 from autocog_core.redaction import redact
 
 EXIT_INTERRUPTED = 130
@@ -94,7 +96,12 @@ def report_error(error: Exception) -> int:
         session.error(_usage_message(error, str(format_message())))
         return int(getattr(error, "exit_code", 2))
     hint = "" if session.debug else "; run with --debug for the traceback"
-    session.error(redact(f"internal error: {type(error).__name__}: {error}{hint}"))
+    what = f"{type(error).__name__}: {error}"
+    if plugin := find_raising_plugin(error):
+        message = f"{plugin_label(plugin)} raised {what}; {AUTHOR_HINT}{hint}"
+    else:
+        message = f"internal error: {what}{hint}"
+    session.error(redact(message))
     return 1
 
 

@@ -179,4 +179,9 @@ def _provenance(
 
 
 def _model_identity(client: BackendClient) -> dict[str, Any]:
-    return {"name": client.info.name, "fingerprint": client.info.fingerprint}
+    info = client.info
+    # The backend's own code computes it, on the first access.
+    return {
+        "name": info.name,
+        "fingerprint": client.call_unlocked("describe", lambda: info.fingerprint),
+    }

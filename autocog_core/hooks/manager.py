@@ -48,13 +48,6 @@ def register(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
         message = f'no hook is called "{unknown[0]}"' if unknown else str(error).splitlines()[-1]
         hint = did_you_mean(unknown[0], hook_names()) if unknown else ""
         raise PluginBrokenError(message, where=f'plugin "{name}"', hint=hint) from error
-    except Exception as error:
-        # pluggy reads every attribute, and a property may raise.
-        raise PluginBrokenError(
-            f"one of its attributes cannot be read: {type(error).__name__}: {error}",
-            where=f'plugin "{name}"',
-            hint="a property of a plugin must not raise: use a method",
-        ) from error
 
 
 @cache

@@ -14,7 +14,15 @@ from autocog_core import redaction
 from autocog_core.config import plugins
 from autocog_core.config.config_file import Config, ModelConfig, read_config, resolve_secrets
 from autocog_core.config.options import validate
-from autocog_core.errors import AutocogError, ConfigError, ModelLoadError
+from autocog_core.config.plugin_label import label_of_plugin
+from autocog_core.errors import (
+    AutocogError,
+    ConfigError,
+    ModelLoadError,
+    OutOfMemoryError,
+    PluginBrokenError,
+)
+from autocog_core.hooks.answer_checks import AUTHOR_HINT
 from autocog_core.hooks.engine_lock import EngineLock, engine_lock_of
 from autocog_core.model.completion_arguments import merge_arguments, validate_defaults
 from autocog_core.model.model import Model
@@ -173,7 +181,7 @@ def _load(
     completion: Mapping[str, Any] | None,
 ) -> Model:
     resolved = resolve_model(model, config, key, completion)
-    wrappers = [wrapper.plugin_class(**wrapper.options) for wrapper in resolved.wrappers]
+    wrappers = [_make_wrapper(name, wrapper) for wrapper in resolved.wrappers]
     engine, release = _acquire_engine(name, model, config, resolved.backend)
     try:
         with _load_errors(name, model.backend):
@@ -246,6 +254,25 @@ def _load_errors(name: str, backend: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         raise plugins.diagnose_import_error(error, plugins.find_installed(backend)) from error
     except Exception as error:
+        label = plugins.plugin_label(plugins.find_installed(backend))
+        if isinstance(error, MemoryError):
+            raise OutOfMemoryError(
+                f"{label} ran out of memory", where=where, hint="close other models"
+            ) from error
         raise ModelLoadError(
-            f'backend "{backend}" could not load it: {type(error).__name__}: {error}', where=where
+            f"{label} could not load it: {type(error).__name__}: {error}", where=where
+        ) from error
+
+
+def _make_wrapper(name: str, wrapper: ResolvedPlugin) -> Any:
+    """Return a new wrapper for the model of this name."""
+    try:
+        return wrapper.plugin_class(**wrapper.options)
+    except AutocogError:
+        raise
+    except Exception as error:
+        raise PluginBrokenError(
+            f"{label_of_plugin(wrapper.plugin_class)} raised {type(error).__name__}: {error}",
+            where=f'model "{name}"',
+            hint=AUTHOR_HINT,
         ) from error

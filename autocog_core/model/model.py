@@ -10,6 +10,8 @@ from typing import Any, Self
 import numpy as np
 
 from autocog_core.config.plugin_label import label_of_plugin
+from autocog_core.errors import AutocogError, PluginBrokenError
+from autocog_core.hooks.answer_checks import AUTHOR_HINT
 from autocog_core.hooks.client import BackendClient
 from autocog_core.hooks.engine_lock import EngineLock, engine_lock_of, set_lock
 from autocog_core.hooks.manager import hooks_of, new_manager, register
@@ -107,7 +109,20 @@ class Model(RankCalls, ScoreCalls):
         self._client.is_watched = any(hook.name in EVALUATION_HOOKS for hook in hooks)
         for wrapper in wrappers:
             if attach := getattr(wrapper, "attach", None):
-                attach(WrapperContext(self._client, manager, backend, wrapper))
+                self._attach(attach, WrapperContext(self._client, manager, backend, wrapper))
+
+    def _attach(self, attach: Callable[[WrapperContext], None], context: WrapperContext) -> None:
+        try:
+            attach(context)
+        except AutocogError:
+            raise
+        except Exception as error:
+            label = label_of_plugin(context.wrapper)
+            raise PluginBrokenError(
+                f"attach of {label} raised {type(error).__name__}: {error}",
+                where=self.name,
+                hint=AUTHOR_HINT,
+            ) from error
 
     @property
     def backend(self) -> object:

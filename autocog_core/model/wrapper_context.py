@@ -17,6 +17,7 @@ class WrapperContext:
 
     :ivar client: the client of the wrapped model. No hook has been called yet.
     :ivar backend: the object with the backend's hook implementations.
+    :ivar wrapper: the wrapper itself.
     """
 
     def __init__(
@@ -25,7 +26,7 @@ class WrapperContext:
         self.client = client
         self.backend = backend
         self._hooks = manager.hook
-        self._wrapper = wrapper
+        self.wrapper = wrapper
 
     @property
     def name(self) -> str:
@@ -60,5 +61,5 @@ class WrapperContext:
                 answer = impl.function(*(arguments[name] for name in impl.argnames))
                 if answer is not None:
                     return answer, impl.plugin is self.backend
-            is_inner = is_inner or impl.plugin is self._wrapper
+            is_inner = is_inner or impl.plugin is self.wrapper
         return None, False

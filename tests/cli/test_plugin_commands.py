@@ -168,11 +168,14 @@ def test_a_mistake_in_a_plugins_command_is_one_message(
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_a_bug_in_a_plugins_command_is_an_internal_error(put: Put, run: Run, before: bool) -> None:
+def test_a_bug_in_a_plugins_command_is_the_plugins(put: Put, run: Run, before: bool) -> None:
     put(weather="good_commands")
     result = run("weather", "tell", "bug")
     assert result.exit_code == 1
-    assert result.stderr.startswith("error: internal error: KeyError: 'bug'")
+    assert result.stderr.startswith(
+        "error: command \"weather\" (autocog-weather 1.0) raised KeyError: 'bug'; "
+        "report this to the plugin's authors; run with --debug"
+    )
     arguments = ["weather", "tell", "bug"]
     result = run(*(["--debug", *arguments] if before else [*arguments, "--debug"]))
     assert "Traceback" in result.stderr
