@@ -300,5 +300,6 @@ def test_a_failing_call_names_the_distribution(faulty: Any) -> None:
 def test_a_failing_wrapper_names_the_distribution(faulty: Any, place: str) -> None:
     with pytest.raises(PluginBrokenError, match=r"FaultyWrapper \(autocog-faulty 1.2\) raised"):
         faulty(
-            f'backend = "faulty"\nwrappers = [{{ name = "faulty", options = {{ fails = "{place}" }} }}]'
+            'backend = "faulty"\n'
+            f'wrappers = [{{ name = "faulty", options = {{ fails = "{place}" }} }}]'
         )

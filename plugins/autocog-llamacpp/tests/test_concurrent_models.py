@@ -1,0 +1,22 @@
+"""Many threads, and several models on one engine: every answer is the lone one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autocog_core import Model
+from autocog_llamacpp import LLaMa
+from tests.support.concurrent_calls import try_together
+from tests.support.trials import Trials, tried
+
+
+@tried(
+    "Mixed calls of 16 threads on 3 models of one engine (llamacpp)",
+    expect="the answer of the call alone",
+    normal=150,
+    soak=2000,
+)
+def test_mixed_calls_of_many_threads_equal_lone_calls(make_llama: Any, trials: Trials) -> None:
+    engine = make_llama().engine
+    models = [Model(LLaMa(engine=engine)) for _ in range(3)]
+    try_together(models, trials, tolerance=20 * models[0].info.tolerance)
