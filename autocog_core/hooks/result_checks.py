@@ -47,7 +47,8 @@ def check_completion(answer: Any, request: CompletionRequest, info: BackendInfo)
 
 def _check_one_completion(completion: Completion, request: CompletionRequest, size: int) -> None:
     require_type(completion.text, str)
-    check_token_logprobs(completion.tokens, completion.logprobs, size)
+    # Some servers return log-probabilities of texts, without ids.
+    check_token_logprobs(completion.tokens, completion.logprobs, size, may_lack_tokens=True)
     length = len(completion.tokens)
     require(length <= request.max_tokens, f"{length} tokens for max_tokens={request.max_tokens}")
     reason = completion.finish_reason
@@ -59,14 +60,19 @@ def _check_one_completion(completion: Completion, request: CompletionRequest, si
     require(evaluated is None or is_count(evaluated, 0), f"tokens_evaluated is {evaluated!r}")
 
 
-def check_token_logprobs(tokens: Any, logprobs: Any, size: int) -> None:
-    """Check token ids and, unless they are None, their log-probabilities."""
+def check_token_logprobs(
+    tokens: Any, logprobs: Any, size: int, *, may_lack_tokens: bool = False
+) -> None:
+    """Check token ids and, unless they are None, their log-probabilities.
+
+    :param may_lack_tokens: whether there may be log-probabilities without ids.
+    """
     require(isinstance(tokens, tuple), f"tokens is {type(tokens).__name__}, not a tuple")
     check_ids(tokens, size, "tokens")
     if logprobs is None:
         return
     require(isinstance(logprobs, tuple), f"logprobs is {type(logprobs).__name__}, not a tuple")
-    if len(tokens) != len(logprobs):
+    if len(tokens) != len(logprobs) and (tokens or not may_lack_tokens):
         raise ContractError(f"{len(logprobs)} log-probabilities for {len(tokens)} tokens")
     if logprobs:
         require_logprobs(np.array(logprobs, dtype=np.float64))

@@ -48,7 +48,8 @@ class Completion:
     """A text that a model wrote, and its log-probabilities.
 
     :ivar text: the text, without the stop string.
-    :ivar tokens: the token ids that the model decided, those of the stop string or EOS included.
+    :ivar tokens: the token ids that the model decided, those of the stop string or EOS included;
+        empty if the engine does not return ids.
     :ivar logprobs: log-probability of each of `tokens`; None if the engine does not return them.
     :ivar finish_reason: "stop" (a stop string), "eos", or "length" (`max_tokens` reached).
     :ivar stop_string: the stop string that ended the text; None if none did.

@@ -12,7 +12,7 @@ from tests.support.trials import Trials, tried
 @tried(
     "Mixed calls of 16 threads on 3 models of one engine (tf)",
     expect="the answer of the call alone",
-    normal=150,
+    normal=60,
     soak=2000,
 )
 def test_mixed_calls_of_many_threads_equal_lone_calls(trials: Trials) -> None:
