@@ -84,7 +84,7 @@ class EngineCalls:
     def measure_vocabulary_size(self) -> int:
         """Return V for a backend without `describe`.
 
-        :raises CapabilityError: if no other hook tells it either.
+        :raises CapabilityError: if no other hook gives it either.
         """
         vocabulary = self._hooks.vocabulary()
         row = self._hooks.greedy_impl(tokens=[0]) if vocabulary is None else None
@@ -94,7 +94,7 @@ class EngineCalls:
                 "its backend's `describe` returned None"
                 if has_hook
                 else "its backend has no `describe`, and neither `vocabulary` nor `greedy_impl`, "
-                "which would tell the size of the vocabulary",
+                "which would give the size of the vocabulary",
                 where=self.model_name,
                 hint="implement `describe`: return BackendInfo(name=..., vocabulary_size=...)",
             )

@@ -195,7 +195,7 @@ def test_an_error_of_the_fingerprint_names_the_backend() -> None:
 
 
 class Silent:
-    """Tells neither its description nor a size."""
+    """Gives neither its description nor a size."""
 
     @hookimpl
     def tokenize(self, texts: Any, at_start: bool, parse_special: bool) -> Any:
