@@ -70,7 +70,10 @@ class TokenChoiceTree:
                 where=client.model_name,
                 hint='use "tree"',
             )
-        eos = client.info.eos if request.suffix is EOS else ()
+        info = client.info
+        # An id outside the vocabulary has no probability.
+        ends = tuple(token for token in info.eos if token < info.vocabulary_size)
+        eos = ends if request.suffix is EOS else ()
         if request.suffix is EOS and not eos:
             raise CapabilityError("the model has no end-of-sequence token", where=client.model_name)
         encoded = encode_choices(client, request)

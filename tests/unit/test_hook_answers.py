@@ -202,7 +202,7 @@ WRONG: list[tuple[str, Callable[..., Any], str]] = [
     ("complete", fields(tokens=(1, 2, 999)), "999 is outside the vocabulary"),
     ("complete", fields(tokens=(1,) * 4, logprobs=None), "4 tokens for max_tokens=3"),
     ("complete", fields(finish_reason="because"), "finish_reason is 'because'"),
-    ("complete", fields(finish_reason="stop"), "'stop' with the stop string None"),
+    ("complete", fields(finish_reason="eos", stop_string="."), "'eos' with the stop string '.'"),
     ("complete", fields(finish_reason="stop", stop_string="?"), "no stop string of the request"),
     ("complete", lambda a: replace(a, alternatives=(a,)), "2 completions for n=1"),
     ("chat_prompt", lambda a: "text", "expected Prompt, got str"),
@@ -211,7 +211,7 @@ WRONG: list[tuple[str, Callable[..., Any], str]] = [
     ("describe", fields(vocabulary_size=0), "vocabulary_size is 0"),
     ("describe", fields(vocabulary_size="many"), "vocabulary_size is 'many'"),
     ("describe", fields(bos=400), "400 is outside the vocabulary"),
-    ("describe", fields(eos=(-1,)), "-1 is outside the vocabulary"),
+    ("describe", fields(eos=(-1,)), "eos is (-1,)"),
     ("describe", fields(eos=[1]), "eos is [1], not a tuple"),
     ("describe", fields(tolerance=float("nan")), "tolerance is nan"),
     ("describe", fields(max_concurrency=0), "max_concurrency is 0"),
@@ -310,3 +310,16 @@ def test_an_error_of_one_run_inside_an_engine_is_its_result() -> None:
     (result,) = AUTOMATON.run_many(model, [{}])
     assert isinstance(result, AutocogError)
     assert result.message == "broken"
+
+
+def test_an_end_of_sequence_outside_the_vocabulary_is_never_asked_for() -> None:
+    model = answers("describe", lambda info: replace(info, eos=(*info.eos, 259, 300)))
+    right = Model(Counting())
+    assert model.choose("x", CHOICES, suffix=EOS) == right.choose("x", CHOICES, suffix=EOS)
+
+
+def test_a_stop_that_the_request_does_not_have_is_refused() -> None:
+    model = answers("complete", lambda answer: replace(answer, finish_reason="stop"))
+    assert model.complete("x", stop=["never"], max_tokens=2).stop_string is None
+    with pytest.raises(ContractError, match="the request has no stop string"):
+        model.complete("x", max_tokens=2)
