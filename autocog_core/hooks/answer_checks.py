@@ -42,12 +42,10 @@ def check_describe(info: Any, hooks: Collection[str]) -> None:
     is_number = isinstance(tolerance, float | int) and 0 <= tolerance < math.inf
     require(is_number, f"tolerance is {tolerance!r}, not a number of nats")
     require(isinstance(info.eos, tuple), f"eos is {info.eos!r}, not a tuple of ids")
-    # Ids above the vocabulary are harmless here: the model never writes them.
+    # Not that they are in the vocabulary: a server may have a larger one than its tokenizer here.
     require(all(is_count(token, 0) for token in info.eos), f"eos is {info.eos!r}")
     require(info.bos is None or is_count(info.bos, 0), f"bos is {info.bos!r}")
-    if info.adds_bos:
-        require(info.bos is not None, "adds_bos is set, but bos is None")
-        check_ids([info.bos], size, "bos")
+    require(info.bos is not None or not info.adds_bos, "adds_bos is set, but bos is None")
     for token in info.special_tokens:
         require_type(token, SpecialToken, "special_tokens has")
         require(isinstance(token.text, str) and is_count(token.id, 0), f"bad special {token!r}")
