@@ -163,7 +163,9 @@ def _completion_branch(
     logprobs = completion.logprobs
     has_logprobs = logprobs is not None and len(logprobs) == len(completion.tokens)
     hypothesis = None
-    if not has_logprobs:
+    if completion.finish_reason == "unknown":
+        reason = "the backend does not say why the text ended: it may be incomplete"
+    elif not has_logprobs:
         reason = "the backend returns no log-probabilities"
     else:
         if tokens.ids is not None:

@@ -21,7 +21,7 @@ class NodeSchema(TypedDict):
     length: NotRequired[int]
     prob: NotRequired[float]
     pruned_by: NotRequired[Pruned]
-    finish_reason: NotRequired[Literal["stop", "eos", "length"]]
+    finish_reason: NotRequired[Literal["stop", "eos", "length", "unknown"]]
     last: NotRequired[bool]
     exact: NotRequired[bool]
     reason: NotRequired[str]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 from autocog_core.errors import CapabilityError
 from autocog_core.testing.backend_under_test import BackendUnderTest
 from autocog_core.testing.comparison import logprob_distance, require_equal
 from autocog_core.testing.law import law
 from autocog_core.testing.law_errors import LawViolation, NotApplicableError
-from autocog_core.types.completion import Completion
+from autocog_core.types.completion import Completion, FinishReason
 
 MAX_TOKENS = 12
 #: Length and number of the samples in which the model may write EOS.
@@ -34,7 +34,7 @@ def max_tokens_respected(subject: BackendUnderTest) -> None:
                 expected=f"at most {max_tokens}",
                 got=len(completion.tokens),
             )
-        if completion.finish_reason not in ("stop", "eos", "length"):
+        if completion.finish_reason not in get_args(FinishReason):
             raise LawViolation("finish_reason has a wrong value", got=completion.finish_reason)
         if completion.finish_reason == "stop":
             raise LawViolation(

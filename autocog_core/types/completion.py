@@ -9,8 +9,9 @@ from typing import Any, Literal
 from autocog_core.numerics import to_json_number
 from autocog_core.types.prompt import Prompt
 
-#: Why a completion ended: at a stop string, at the end of sequence, or at the token limit.
-FinishReason = Literal["stop", "eos", "length"]
+#: Why a completion ended: at a stop string, at the end of sequence, or at the token limit;
+#: "unknown" if the engine gives no reason, or one without a known meaning.
+FinishReason = Literal["stop", "eos", "length", "unknown"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +52,8 @@ class Completion:
     :ivar tokens: the token ids that the model decided, those of the stop string or EOS included;
         empty if the engine does not return ids.
     :ivar logprobs: log-probability of each of `tokens`; None if the engine does not return them.
-    :ivar finish_reason: "stop" (a stop string), "eos", or "length" (`max_tokens` reached).
+    :ivar finish_reason: "stop" (a stop string), "eos", "length" (`max_tokens` reached), or
+        "unknown": the text may be incomplete.
     :ivar stop_string: the stop string that ended the text; None if none did.
     :ivar alternatives: the other n - 1 completions of the request.
     :ivar tokens_evaluated: tokens that the model evaluated, alternatives included; None if the

@@ -28,7 +28,7 @@ class ThoughtNode:
     :ivar length: number of decided tokens of the path so far.
     :ivar prob: its share among its siblings; 1 for a text.
     :ivar pruned_by: why no path continues here although the automaton would; None if one does.
-    :ivar finish_reason: how a completion ended: "stop", "eos" or "length".
+    :ivar finish_reason: how a completion ended: "stop", "eos", "length" or "unknown".
     :ivar last: whether the automaton ends here, so that the path is complete.
     :ivar exact: whether its own numbers (`logprobs`, `prob`) are the model's, within its declared
         tolerance.

@@ -10,16 +10,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores, Prompt, TokenPiece
 from autocog_core.toolkit import BackendClient
 from autocog_openai.choice.text import round_trip_text
 from autocog_openai.choice.tree_walk import Position, TopLogprobs, walk_choice_tree
-from autocog_openai.connection.errors import malformed_answer_error
+from autocog_openai.connection.answer_fields import (
+    as_object,
+    as_text,
+    first_item,
+    optional,
+    reading,
+    required,
+)
+from autocog_openai.connection.errors import RefusedError
+from autocog_openai.connection.finish_reasons import end_kind
 from autocog_openai.connection.usage import UsageCounter
 from autocog_openai.model.server_model import ServerModel
-from autocog_openai.routes.chat import check_refusal, read_token, read_tokens
+from autocog_openai.routes.chat import THINKS, check_refusal, has_thoughts
+from autocog_openai.routes.token_listing import TokenListing, read_listings, read_tokens
 
 #: A bias that makes a token certain, on OpenAI's scale.
 FORCING_BIAS = 100
@@ -34,6 +42,7 @@ class ChatChoice:
         self._route = model.chat_route
         self._tokenizer = model.tokenizer
         self._counter = UsageCounter()
+        self._thinks = False
 
     def choose(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores:
         """Return the scores of the choices as answers to the prompt.
@@ -61,7 +70,7 @@ class ChatChoice:
             self._tokenizer.token_bytes,
             unlisted_reason=self._unlisted_reason(),
         )
-        reason = result.reason
+        reason = THINKS if self._thinks else result.reason
         if choices != request.choices:
             note = "spaces before choices were removed: the answer is a new message"
             reason = f"{reason}; {note}" if reason else note
@@ -144,19 +153,25 @@ class ChatChoice:
             **parameters,
         )
         answer = connection.post(self._route.path, body, counter=self._counter)
-        try:
-            choice = answer["choices"][0]
-            check_refusal(choice, connection.where)
-            tokens = list(read_tokens(choice))
+        with reading(connection.where):
+            choice = first_item(answer, "choices")
+            message = required(choice, "message", as_object)
+            check_refusal(message, connection.where)
+            if end_kind(optional(choice, "finish_reason", as_text)) == "refused":
+                raise RefusedError("the model refused: content filter", where=connection.where)
+            if has_thoughts(message):
+                # The listing is of the first token that the model thinks.
+                self._thinks = True
+                return None
+            raws = [token.raw for token in read_tokens(choice)]
             index = 0
             if forced is not None:
                 index = 1
-                if [token.raw for token in tokens[:1]] != [forced]:
+                if raws[:1] != [forced]:
                     return None
-            entries = choice["logprobs"]["content"]
-            return _read_listing(entries[index]) if index < len(entries) else None
-        except (KeyError, IndexError, TypeError) as error:
-            raise malformed_answer_error(connection.where, error) from error
+            listings = read_listings(choice)
+        listing = listings[index] if index < len(listings) else TokenListing()
+        return listing if listing.count and not listing.is_pick else None
 
     def _path_text(self, path: Sequence[int]) -> str | None:
         """Return the text of a path; None if the server would tokenize it differently."""
@@ -164,12 +179,3 @@ class ChatChoice:
         if text is not None and self._model.dialect.strips_messages and text != text.strip():
             return None
         return text
-
-
-def _read_listing(entry: Mapping[str, Any]) -> TopLogprobs:
-    logprobs: dict[bytes, float] = {}
-    for token in map(read_token, entry["top_logprobs"]):
-        if token.raw:
-            before = logprobs.get(token.raw, -np.inf)
-            logprobs[token.raw] = float(np.logaddexp(before, token.logprob))
-    return logprobs

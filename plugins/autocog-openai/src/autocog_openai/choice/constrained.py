@@ -9,14 +9,24 @@ import numpy as np
 
 from autocog_core import ChoiceRequest, ChoiceScore, ChoiceScores
 from autocog_core.toolkit import entropy
-from autocog_openai.connection.errors import RefusedError, malformed_answer_error
+from autocog_openai.connection.answer_fields import (
+    ROUNDING,
+    FieldError,
+    as_list,
+    as_object,
+    as_probability,
+    as_text,
+    first_item,
+    optional,
+    reading,
+    required,
+)
+from autocog_openai.connection.errors import RefusedError
+from autocog_openai.connection.finish_reasons import end_kind
 from autocog_openai.connection.usage import UsageCounter
 from autocog_openai.model.server_model import ServerModel
-from autocog_openai.routes.chat import check_refusal
+from autocog_openai.routes.chat import check_refusal, read_content
 from autocog_openai.routes.decisions import PATH, decision_body
-
-#: How much the probabilities of a decision may sum to above 1: the server rounds.
-SUM_TOLERANCE = 1e-3
 
 
 def choose_constrained(model: ServerModel, request: ChoiceRequest, reason: str) -> ChoiceScores:
@@ -33,13 +43,13 @@ def choose_constrained(model: ServerModel, request: ChoiceRequest, reason: str) 
         body["temperature"] = 0
     counter = UsageCounter()
     answer = connection.post(route.path, body, counter=counter)
-    try:
-        choice = answer["choices"][0]
-        check_refusal(choice, connection.where)
-        text = choice["message"]["content"]
-        index = choices.index(model.dialect.read_constrained_choice(text))
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise malformed_answer_error(connection.where, error) from error
+    with reading(connection.where):
+        choice = first_item(answer, "choices")
+        message = required(choice, "message", as_object)
+        check_refusal(message, connection.where)
+        if end_kind(optional(choice, "finish_reason", as_text)) == "refused":
+            raise RefusedError("the model refused: content filter", where=connection.where)
+        index = choices.index(model.dialect.read_constrained_choice(read_content(message)))
     probabilities = [float(i == index) for i in range(len(choices))]
     return _scores(request, probabilities, index, method="pick", reason=reason, counter=counter)
 
@@ -59,26 +69,23 @@ def choose_by_server(model: ServerModel, request: ChoiceRequest, reason: str) ->
     )
     counter = UsageCounter()
     answer = model.connection.post(PATH, body, counter=counter)
-    try:
-        decision = answer["answers"][0]
-        if decision["type"] == "refusal":
+    with reading(model.connection.where):
+        decision = first_item(answer, "answers")
+        if required(decision, "type", as_text) == "refusal":
             raise RefusedError("the model refused", where=model.connection.where)
         probability_of = {
-            entry["value"]: float(entry["probability"]) for entry in decision["probabilities"]
+            required(entry, "value", as_text): required(entry, "probability", as_probability)
+            for entry in required(decision, "probabilities", as_list)
         }
+        missing = [choice for choice in choices if choice not in probability_of]
+        if missing:
+            raise FieldError(f"there is no probability of {missing[0]!r}")
         probabilities = [probability_of[choice] for choice in choices]
-        index = choices.index(decision["choice"])
-        if not _is_distribution(probabilities):
-            raise ValueError(f"{probabilities} are not probabilities")
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise malformed_answer_error(model.connection.where, error) from error
+        if sum(probabilities) > 1 + ROUNDING:
+            # It may be below 1: the server may reserve probability for none of the choices.
+            raise FieldError(f"{probabilities} are not probabilities")
+        index = choices.index(required(decision, "choice", as_text))
     return _scores(request, probabilities, index, method="decision", reason=reason, counter=counter)
-
-
-def _is_distribution(probabilities: Sequence[float]) -> bool:
-    # The sum may be below 1: the server may reserve probability for none of the choices.
-    is_bounded = all(0.0 <= probability <= 1.0 for probability in probabilities)
-    return is_bounded and sum(probabilities) <= 1.0 + SUM_TOLERANCE
 
 
 def _scores(

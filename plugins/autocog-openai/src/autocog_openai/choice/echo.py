@@ -16,10 +16,10 @@ from autocog_core.scoring import TokenChoiceTree
 from autocog_core.toolkit import BackendClient
 from autocog_openai.choice.text import round_trip_text
 from autocog_openai.choice.tree_walk import values_only
-from autocog_openai.connection.errors import malformed_answer_error
-from autocog_openai.connection.scorer import normalize_logprob
+from autocog_openai.connection.answer_fields import as_object, first_item, reading, required
 from autocog_openai.connection.usage import UsageCounter
 from autocog_openai.model.server_model import ServerModel
+from autocog_openai.routes.token_listing import read_named_tokens
 
 
 class EchoChoice:
@@ -71,17 +71,16 @@ class EchoChoice:
             "logprobs": 1,
         }
         answer = connection.post("v1/completions", body, counter=self._counter)
-        try:
-            logprobs = answer["choices"][0]["logprobs"]
-            names, values = logprobs["tokens"], logprobs["token_logprobs"]
-            echo, end = "", 0
-            while end < len(names) and len(echo) < len(text):
-                echo += str(names[end])
-                end += 1
-            start = end - len(choice_ids)
-            raws = [str(name).encode("utf-8") for name in names[start:end]]
-            if echo != text or raws != [tokenizer.token_bytes(token) for token in choice_ids]:
-                return None
-            return [normalize_logprob(float(value)) for value in values[start:end]]
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise malformed_answer_error(connection.where, error) from error
+        with reading(connection.where):
+            logprobs = required(first_item(answer, "choices"), "logprobs", as_object)
+            tokens = list(read_named_tokens(logprobs))
+        echo, end = b"", 0
+        while end < len(tokens) and len(echo) < len(text.encode("utf-8")):
+            echo += tokens[end].raw
+            end += 1
+        scored = tokens[max(0, end - len(choice_ids)) : end]
+        raws = [tokenizer.token_bytes(token) for token in choice_ids]
+        if echo != text.encode("utf-8") or [token.raw for token in scored] != raws:
+            return None
+        values = [token.logprob for token in scored if token.logprob is not None]
+        return values if len(values) == len(choice_ids) else None

@@ -66,7 +66,7 @@ class ChoiceMethods:
         if request.method is None and self._model.tokenizer_or_none is None and can_pick:
             return None, "there is no tokenizer (set the option tokenizer)"
         scores = self._by_logprobs(client, request)
-        return scores, "the server returns no log-probabilities"
+        return scores, self._listing_problem() or "the server returns no log-probabilities"
 
     def _by_logprobs(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores | None:
         """Use "echo" or "top_logprobs"; None if the routes in use do not support it."""
@@ -74,14 +74,20 @@ class ChoiceMethods:
             scores = self._by_echo(client, request)
             if scores is not None or request.method == "echo":
                 return scores
-            if not self._capabilities.max_top_logprobs:
+            if not self._capabilities.max_top_logprobs or self._listing_problem():
                 return None
             return self._by_top_logprobs(client, request)
         if request.method == "echo" or self._model.api == "responses":
             return None
-        if not self._capabilities.chat_max_top_logprobs:
+        if not self._capabilities.chat_max_top_logprobs or self._listing_problem():
             return None
         return self._by_top_logprobs(client, request)
+
+    def _listing_problem(self) -> str:
+        """Return why listings of the most likely tokens cannot be used; empty if they can."""
+        if self._model.api == "completions":
+            return self._capabilities.listing_problem
+        return self._capabilities.chat_listing_problem
 
     def _by_echo(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores | None:
         is_supported = request.norm != "pmi" and not isinstance(request.suffix, EndOfSequence)

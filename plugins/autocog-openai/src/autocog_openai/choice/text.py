@@ -10,10 +10,11 @@ from autocog_core import ChoiceRequest, ChoiceScores
 from autocog_core.scoring import encode_choices
 from autocog_core.toolkit import BackendClient
 from autocog_openai.choice.tree_walk import Position, TopLogprobs, walk_choice_tree
+from autocog_openai.connection.answer_fields import reading
 from autocog_openai.connection.scorer import MAX_VOCABULARY_SIZE
 from autocog_openai.connection.usage import UsageCounter
 from autocog_openai.model.server_model import ServerModel
-from autocog_openai.routes.completions import top_logprobs_of
+from autocog_openai.routes.token_listing import first_listing
 from autocog_openai.tokenizers.load import Tokenizer
 
 #: Length of the first listing, if the server can list the whole vocabulary.
@@ -57,7 +58,7 @@ class TextChoice:
         if limit >= 0:
             return self._request_listing(prompt, limit)
         listing = self._request_listing(prompt, SHORT_LISTING)
-        if listing is not None and not position.children <= listing.keys():
+        if listing is not None and any(listing.find(*child) is None for child in position.children):
             size = self._model.tokenizer.size or MAX_VOCABULARY_SIZE
             listing = self._request_listing(prompt, size)
         return listing
@@ -69,10 +70,14 @@ class TextChoice:
             "max_tokens": 1,
             "temperature": 0.0,
             "logprobs": count,
+            **self._model.dialect.listing_parameters,
         }
-        answer = self._model.connection.post("v1/completions", body, counter=self._counter)
+        connection = self._model.connection
+        answer = connection.post("v1/completions", body, counter=self._counter)
+        with reading(connection.where):
+            listing = first_listing(answer)
         # Some servers list nothing if EOS is the most likely token.
-        return top_logprobs_of(answer) or None
+        return listing if listing.count and not listing.is_pick else None
 
     def _text_of(self, tokens: Sequence[int]) -> str | None:
         has_bos = self._capabilities.adds_bos and tokens[:1] == [self._capabilities.bos]

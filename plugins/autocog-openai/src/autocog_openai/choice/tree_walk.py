@@ -7,7 +7,7 @@ bounds, and the walk adds up the probability of what was not listed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,9 +15,10 @@ import numpy as np
 from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores, TreeQuery, TreeScores
 from autocog_core.scoring import TokenChoiceTree
 from autocog_core.toolkit import BackendClient
+from autocog_openai.routes.token_listing import TokenListing
 
-#: Log-probabilities by the bytes of tokens; None if the server lists none at a position.
-TopLogprobs = Mapping[bytes, float] | None
+#: What the server lists at a position; None if it lists nothing that could be used.
+TopLogprobs = TokenListing | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +26,11 @@ class Position:
     """A node of the tree.
 
     :ivar path: the ids from the root to the node.
-    :ivar children: the bytes of the tokens that choices continue with.
+    :ivar children: the ids and bytes of the tokens that choices continue with.
     """
 
     path: tuple[int, ...]
-    children: frozenset[bytes]
+    children: tuple[tuple[int, bytes], ...]
 
 
 #: Returns what the server lists at several positions, in order.
@@ -97,7 +98,7 @@ class _TreeWalk:
         return [
             Position(
                 path=self._paths[node],
-                children=frozenset(self._bytes_of(child) for child in self._children[node]),
+                children=tuple(self._identity_of(child) for child in self._children[node]),
             )
             for node in self.level
         ]
@@ -114,17 +115,18 @@ class _TreeWalk:
                 self.unseen += probability
                 continue
             children = self._children[node]
-            logprobs = {child: _find_logprob(listing, self._bytes_of(child)) for child in children}
+            logprobs = {child: listing.find(*self._identity_of(child)) for child in children}
             if None in logprobs.values():
-                unlisted = 1.0 - float(np.exp(list(listing.values())).sum())
-                self.unseen += probability * max(0.0, unlisted)
+                # What is listed without an identity may belong to the choices too.
+                self.unseen += probability * max(0.0, 1.0 - listing.seen_probability)
             for child, logprob in logprobs.items():
                 if logprob is not None:
                     self._follow(node, child, logprob)
 
-    def _bytes_of(self, node: int) -> bytes:
+    def _identity_of(self, node: int) -> tuple[int, bytes]:
         # Only on demand: a server's tokenizer may need a request.
-        return self._token_bytes(self._tokens[node])
+        token = self._tokens[node]
+        return token, self._token_bytes(token)
 
     def _follow(self, node: int, child: int, logprob: float) -> None:
         self.values[child] = logprob
@@ -147,12 +149,3 @@ def values_only(values: np.ndarray) -> TreeScores:
         top_logprobs=np.zeros((0, 0)),
         tokens_evaluated=0,
     )
-
-
-def _find_logprob(listing: Mapping[bytes, float], raw: bytes) -> float | None:
-    """Return a token's log-probability; None if it is not listed, or if bytes do not identify it.
-
-    Special tokens have no bytes, and incomplete characters are listed as U+FFFD.
-    """
-    identifies = raw and b"\xef\xbf\xbd" not in raw
-    return listing.get(raw) if identifies else None

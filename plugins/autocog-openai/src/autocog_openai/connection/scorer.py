@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
-#: Servers write this or less for a probability of zero, because JSON has no infinity.
-IMPOSSIBLE_LOGPROB = -9999.0
 #: Upper bound of token ids if the server does not report its vocabulary size.
 MAX_VOCABULARY_SIZE = 2**20
 
@@ -69,19 +67,3 @@ def merge_answers(first: PositionAnswer, second: PositionAnswer) -> PositionAnsw
         top_k=top_k,
         tokens_evaluated=first.tokens_evaluated + second.tokens_evaluated,
     )
-
-
-def parse_token_id(value: Any) -> int:
-    """Return a token id from an answer.
-
-    :raises ValueError: if `value` is not a possible id.
-    """
-    token = int(value)
-    if not 0 <= token < MAX_VOCABULARY_SIZE:
-        raise ValueError(f"{token} is not a token id")
-    return token
-
-
-def normalize_logprob(logprob: float) -> float:
-    """Return a log-probability: at most 0, and -inf for `IMPOSSIBLE_LOGPROB`."""
-    return float("-inf") if logprob <= IMPOSSIBLE_LOGPROB else min(0.0, logprob)

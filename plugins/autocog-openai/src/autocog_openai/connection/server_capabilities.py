@@ -41,10 +41,13 @@ class ServerCapabilities(BaseModel):
     :ivar token_logprobs: whether the server returns the exact log-probability of any token by id.
     :ivar max_top_logprobs: how many of the most likely tokens the completions route lists at most;
         -1 means all.
+    :ivar listing_problem: why listings of the completions route cannot be used for choices; empty
+        if they can.
     :ivar prompt_logprobs: whether the server scores an echoed prompt, and whether these scores obey
         the chain rule.
     :ivar chat: whether there is a chat route.
     :ivar chat_max_top_logprobs: as `max_top_logprobs`, on the chat route.
+    :ivar chat_listing_problem: as `listing_problem`, on the chat route.
     :ivar prefill: whether the server continues a last message of the assistant.
     :ivar logit_bias: whether a bias makes a token certain, and log-probabilities ignore the bias.
     :ivar choice_constraint: whether an answer can be constrained to one of several strings.
@@ -73,9 +76,11 @@ class ServerCapabilities(BaseModel):
     token_ids: bool = False
     token_logprobs: bool = False
     max_top_logprobs: int = 0
+    listing_problem: str = ""
     prompt_logprobs: PromptLogprobs = "none"
     chat: bool = False
     chat_max_top_logprobs: int = 0
+    chat_listing_problem: str = ""
     prefill: bool = False
     logit_bias: bool = False
     choice_constraint: bool = False

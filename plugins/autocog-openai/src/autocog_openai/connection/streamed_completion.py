@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from autocog_core import Completion, CompletionRequest, FinishReason
 from autocog_core.toolkit import StopMatcher
+from autocog_openai.connection.finish_reasons import end_kind
+from autocog_openai.connection.token_text import REPLACEMENT_BYTES, covers_text, spells_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,13 +17,13 @@ class ServerToken:
     """A generated token.
 
     :ivar token: its id; None if the server returns only the bytes.
-    :ivar raw: its bytes.
-    :ivar logprob: its log-probability.
+    :ivar raw: its bytes; empty if the server returns only the id, and for special tokens.
+    :ivar logprob: its log-probability; None if the server returns none.
     """
 
     token: int | None
     raw: bytes
-    logprob: float
+    logprob: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +118,7 @@ class StreamedCompletion:
         self._length += len(text)
         if chunk.finish_reason is not None:
             self._finish_reason, self._stop_string = chunk.finish_reason, chunk.stop_string
-            self._uncertain_end = chunk.finish_reason == "stop" and chunk.uncertain_end
+            self._uncertain_end = chunk.uncertain_end
         if text and self._matcher.feed(text.encode("utf-8")):
             self.is_done = True
         self._release_text(final=self.is_done)
@@ -139,11 +142,16 @@ class StreamedCompletion:
         if self._matcher.stop is not None:
             self._drop_tokens_after(self._matcher.stop.encode("utf-8"))
             return "stop", self._matcher.stop
-        if self._finish_reason in ("length", "max_tokens", "max_output_tokens"):
+        kind = end_kind(self._finish_reason)
+        if kind == "length":
             return "length", None
-        if self._stop_string is not None or (self._uncertain_end and self._request.stop):
+        if kind in ("end", "stop") and (
+            kind == "stop"
+            or self._stop_string is not None
+            or (self._uncertain_end and self._request.stop)
+        ):
             return "stop", self._stop_string
-        return "eos", None
+        return ("eos", None) if kind in ("end", "eos") else ("unknown", None)
 
     def _drop_tokens_after(self, stop: bytes) -> None:
         """Drop the tokens after the one that completes a stop string."""
@@ -156,16 +164,33 @@ class StreamedCompletion:
                 return
 
     def _token_results(self) -> tuple[tuple[int, ...], tuple[float, ...] | None]:
-        """Return the ids (none if one of them is unknown) and the log-probabilities."""
-        if not self._tokens:
+        """Return the ids (none if one of them is unknown) and the log-probabilities.
+
+        Both only if the tokens are those of the text.
+        """
+        raws, text = [token.raw for token in self._tokens], self._matcher.text()
+        has_only_ids = any(token.token is not None and not token.raw for token in self._tokens)
+        if not raws or not (has_only_ids or covers_text(raws, text)):
             return (), None
+        is_spelled = spells_text(raws, text)
         ids = [
-            token.token if token.token is not None else self._id_of(token.raw)
+            self._find_id(token.raw) if token.token is None and is_spelled else token.token
             for token in self._tokens
         ]
         known_ids = tuple(token for token in ids if token is not None)
-        logprobs = tuple(token.logprob for token in self._tokens)
-        return (known_ids if len(known_ids) == len(ids) else ()), logprobs
+        # A token that was written is not impossible: its log-probability is not known.
+        logprobs = tuple(
+            token.logprob
+            for token in self._tokens
+            if token.logprob is not None and token.logprob > -math.inf
+        )
+        return (
+            known_ids if len(known_ids) == len(raws) else (),
+            logprobs if len(logprobs) == len(raws) else None,
+        )
+
+    def _find_id(self, raw: bytes) -> int | None:
+        return None if REPLACEMENT_BYTES in raw else self._id_of(raw)
 
     def _release_text(self, *, final: bool) -> None:
         if self._on_text is not None and (text := self._matcher.releasable_text(final)):

@@ -7,16 +7,27 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from autocog_core import AutocogError
+from autocog_openai.connection.answer_fields import (
+    FieldError,
+    as_object,
+    first_item,
+    required,
+)
 from autocog_openai.connection.attempt import attempt
 from autocog_openai.connection.errors import UnsupportedError
 from autocog_openai.connection.server_capabilities import ServerCapabilities
+from autocog_openai.connection.token_text import spells_text
 from autocog_openai.model.probe_completions import (
     LOGPROB_TOLERANCE,
+    PICK_PROBLEM,
     PROBE_TEXT,
+    SPELLED_TOKENS,
+    SPELLING_PROBLEM,
     has_choices,
     is_same_listing,
 )
-from autocog_openai.routes.chat import read_token, read_tokens
+from autocog_openai.routes.chat import THINKS, has_thoughts, read_content
+from autocog_openai.routes.token_listing import TokenListing, read_listings, read_tokens
 from autocog_openai.servers.dialect import ServerDialect
 from autocog_openai.tokenizers.load import Tokenizer
 
@@ -24,7 +35,7 @@ from autocog_openai.tokenizers.load import Tokenizer
 FORCING_BIAS = 100
 LISTING_LENGTHS = (20, 5)
 #: For each generated token: its bytes, and the most likely tokens at its position.
-Steps = list[tuple[bytes, dict[bytes, float]]]
+Steps = list[tuple[bytes, TokenListing]]
 
 
 def probe_chat(
@@ -58,25 +69,33 @@ def probe_chat(
         greedy = {}
         # Without a refusal, the server failed, and nothing is known.
         refused.update(["temperature"] if refusals else [])
-    answer: Any = None
+    steps: Steps = []
     listed = 0
     for count in LISTING_LENGTHS:
         answer = send(**two_tokens, **greedy, logprobs=True, top_logprobs=count)
-        listed = _count_listed(answer)
+        steps = _read_steps(answer)
+        listed = steps[0][1].count if steps else 0
         if listed:
-            values["chat_max_top_logprobs"] = listed
             break
     else:
         refused.add("logprobs")
-    steps = _read_steps(answer)
+    if listed and any(listing.is_pick for _, listing in steps):
+        listed = 0
+        values["chat_listing_problem"] = PICK_PROBLEM
+    elif listed:
+        spelled = send(**route.length_limit(SPELLED_TOKENS), **greedy, logprobs=True)
+        values["chat_listing_problem"] = _listing_problem(spelled)
+    values["chat_max_top_logprobs"] = listed
     if len(steps) == 2 and listed:
         listing = {**greedy, "logprobs": True, "top_logprobs": listed}
         text = steps[0][0].decode(errors="replace")
         start = [{"role": "assistant", "content": text}] if text else []
         continued = _read_steps(send(*start, **one_token, **listing))
-        values["prefill"] = bool(continued) and is_same_listing(steps[1][1], continued[0][1])
+        values["prefill"] = bool(continued) and is_same_listing(
+            steps[1][1].logprobs, continued[0][1].logprobs
+        )
         values["logit_bias"] = _test_logit_bias(
-            steps[0][1],
+            steps[0][1].logprobs,
             tokenizer,
             lambda bias: _read_steps(send(**one_token, **listing, logit_bias=bias)),
         )
@@ -88,56 +107,65 @@ def probe_chat(
     return {**values, "refused_parameters": tuple(sorted(refused))}
 
 
-def _count_listed(answer: Any) -> int:
-    """Return the number of tokens that are listed at the first position."""
-    try:
-        return len(answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"])
-    except (KeyError, IndexError, TypeError):
-        return 0
-
-
 def _read_steps(answer: Any) -> Steps:
+    """Return the generated tokens; none if the answer has none, or is malformed."""
     try:
-        choice = answer["choices"][0]
+        choice = first_item(answer, "choices")
         raws = [token.raw for token in read_tokens(choice)]
-        listings = [
-            {token.raw: token.logprob for token in map(read_token, entry.get("top_logprobs") or ())}
-            for entry in choice["logprobs"]["content"]
-        ]
-    except (KeyError, IndexError, TypeError, AttributeError):
+        return list(zip(raws, read_listings(choice), strict=True))
+    except FieldError:
         return []
-    return list(zip(raws, listings, strict=True))
+
+
+def _listing_problem(answer: Any) -> str:
+    """Return why listings cannot be used for choices; empty if they can."""
+    try:
+        choice = first_item(answer, "choices")
+        message = required(choice, "message", as_object)
+        if has_thoughts(message):
+            return THINKS
+        raws = [token.raw for token in read_tokens(choice)]
+        return "" if spells_text(raws, read_content(message)) else SPELLING_PROBLEM
+    except FieldError:
+        return SPELLING_PROBLEM
 
 
 def _test_logit_bias(
-    listing: Mapping[bytes, float],
+    listing: Mapping[int | bytes, float],
     tokenizer: Tokenizer | None,
     send: Callable[[dict[str, int]], Steps],
 ) -> bool:
     """Whether a bias makes a token certain, and the returned log-probability ignores the bias."""
     if tokenizer is None:
         return False
-    for raw, logprob in sorted(listing.items(), key=lambda item: -item[1])[1:]:
-        try:
-            ids = tokenizer.tokenize(raw.decode("utf-8"), parse_special=False)
-        except UnicodeDecodeError:
+    for key, logprob in sorted(listing.items(), key=lambda item: -item[1])[1:]:
+        token = key if isinstance(key, int) else _find_id(tokenizer, key)
+        if token is None:
             continue
-        if len(ids) != 1 or tokenizer.token_bytes(ids[0]) != raw:
-            continue
-        steps = send({str(ids[0]): FORCING_BIAS})
+        raw = tokenizer.token_bytes(token)
+        steps = send({str(token): FORCING_BIAS})
         if not steps or steps[0][0] != raw:
             return False
-        return abs(steps[0][1].get(raw, math.inf) - logprob) < LOGPROB_TOLERANCE
+        return abs(steps[0][1].logprobs.get(key, math.inf) - logprob) < LOGPROB_TOLERANCE
     return False
+
+
+def _find_id(tokenizer: Tokenizer, raw: bytes) -> int | None:
+    """Return the id of the token with these bytes; None if a text becomes other tokens."""
+    try:
+        ids = tokenizer.tokenize(raw.decode("utf-8"), parse_special=False)
+    except UnicodeDecodeError:
+        return None
+    return ids[0] if len(ids) == 1 and tokenizer.token_bytes(ids[0]) == raw else None
 
 
 def _test_choice_constraint(dialect: ServerDialect, send: Callable[..., Any]) -> bool:
     choices = ["yes", "no"]
     answer = send(**dialect.constraint_parameters(choices))
     try:
-        text = answer["choices"][0]["message"]["content"]
-        return dialect.read_constrained_choice(text) in choices
-    except (KeyError, IndexError, TypeError, ValueError):
+        message = required(first_item(answer, "choices"), "message", as_object)
+        return dialect.read_constrained_choice(read_content(message)) in choices
+    except (KeyError, TypeError, ValueError):
         return False
 
 

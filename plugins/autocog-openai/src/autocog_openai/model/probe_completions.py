@@ -6,9 +6,22 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from autocog_openai.connection.answer_fields import (
+    FieldError,
+    as_object,
+    as_text,
+    first_item,
+    required,
+)
 from autocog_openai.connection.attempt import attempt
 from autocog_openai.connection.server_capabilities import PromptLogprobs, ServerCapabilities
-from autocog_openai.routes.completions import top_logprobs_of
+from autocog_openai.connection.token_text import spells_text
+from autocog_openai.routes.token_listing import (
+    TokenListing,
+    first_listing,
+    read_named_tokens,
+    read_tokens,
+)
 from autocog_openai.servers.dialect import ServerDialect
 from autocog_openai.tokenizers.load import Tokenizer
 
@@ -19,6 +32,10 @@ LOGPROB_TOLERANCE = 0.1
 MIN_OVERLAP = 0.9
 #: Lengths of listings to try. A server that lists the last one lists the whole vocabulary.
 LISTING_LENGTHS = (5, 20, 1000)
+#: How many tokens are compared with the text that they spell.
+SPELLED_TOKENS = 8
+PICK_PROBLEM = "the server lists 0 for the token that it wrote and -9999 for all others"
+SPELLING_PROBLEM = "the listed tokens do not spell the text: two tokens may look like one"
 #: How many tokens of an echo are compared with a listing.
 ECHO_SAMPLES = 4
 
@@ -42,15 +59,22 @@ def probe_completions(
     values: dict[str, Any] = {"completions": True}
     listed = 0
     for count in LISTING_LENGTHS:
-        length = len(top_logprobs_of(send(logprobs=count, **dialect.listing_parameters)))
-        listed = max(listed, length)
-        if length < MIN_OVERLAP * count:
+        listing = read_first_listing(send(logprobs=count, **dialect.listing_parameters))
+        if listing.is_pick:
+            values["listing_problem"] = PICK_PROBLEM
+            listed = 0
             break
+        listed = max(listed, listing.count)
+        if listing.count < MIN_OVERLAP * count:
+            break
+    if listed and not dialect.listing_parameters:
+        values["listing_problem"] = _spelling_problem(send(max_tokens=SPELLED_TOKENS, logprobs=1))
     values["max_top_logprobs"] = -1 if listed >= MIN_OVERLAP * LISTING_LENGTHS[-1] else listed
     if tokenizer is not None and not capabilities.token_ids:
         ids = tokenizer.tokenize(PROBE_TEXT, parse_special=False)
         values["token_ids"] = is_same_listing(
-            top_logprobs_of(send(prompt=ids, logprobs=5)), top_logprobs_of(send(logprobs=5))
+            read_first_listing(send(prompt=ids, logprobs=5)).logprobs,
+            read_first_listing(send(logprobs=5)).logprobs,
         )
     values["prompt_logprobs"] = _test_echo(send) if listed else "none"
     return values
@@ -59,6 +83,27 @@ def probe_completions(
 def has_choices(answer: Any) -> bool:
     """Whether an answer is one of a route that writes text."""
     return isinstance(answer, Mapping) and isinstance(answer.get("choices"), list)
+
+
+def read_first_listing(answer: Any) -> TokenListing:
+    """Return the listing at the first position of an answer; an empty one if it is malformed."""
+    try:
+        return first_listing(answer)
+    except FieldError:
+        return TokenListing()
+
+
+def _spelling_problem(answer: Any) -> str:
+    """Return why listed tokens are not those of the tokenizer; empty if they are."""
+    try:
+        choice = first_item(answer, "choices")
+        logprobs = required(choice, "logprobs", as_object)
+        has_entries = logprobs.get("content") is not None
+        tokens = list(read_tokens(choice) if has_entries else read_named_tokens(logprobs))
+        text = required(choice, "text", as_text)
+    except FieldError:
+        return SPELLING_PROBLEM
+    return "" if spells_text([token.raw for token in tokens], text) else SPELLING_PROBLEM
 
 
 def is_same_listing(first: Mapping[Any, float], second: Mapping[Any, float]) -> bool:
@@ -76,23 +121,28 @@ def _test_echo(send: Callable[..., Any]) -> PromptLogprobs:
     """
     answer = send(prompt=PROBE_TEXT, echo=True, logprobs=5)
     try:
-        logprobs = answer["choices"][0]["logprobs"]
-        names, values = logprobs["tokens"], logprobs["token_logprobs"]
-    except (KeyError, IndexError, TypeError):
+        logprobs = required(first_item(answer, "choices"), "logprobs", as_object)
+        tokens = list(read_named_tokens(logprobs))
+    except FieldError:
         return "none"
     # The last tokens are generated, and not part of the prompt.
-    text, length = "", 0
-    while length < len(names) and len(text) < len(PROBE_TEXT):
-        text += str(names[length])
+    raws = [token.raw for token in tokens]
+    length = 0
+    while length < len(raws) and len(b"".join(raws[:length])) < len(PROBE_TEXT):
         length += 1
-    if text != PROBE_TEXT or length < 3:
+    if b"".join(raws[:length]) != PROBE_TEXT.encode() or length < 3:
         return "none"
-    scored = [index for index in range(2, length) if values[index] is not None]
+    scored = [
+        (logprob, index)
+        for index, token in enumerate(tokens[:length])
+        if index >= 2 and (logprob := token.logprob) is not None
+    ]
     compared = 0
     # The most likely tokens are in the listings, if the scores are right.
-    for index in sorted(scored, key=lambda index: -float(values[index]))[:ECHO_SAMPLES]:
-        listing = top_logprobs_of(send(prompt="".join(map(str, names[:index])), logprobs=5))
-        raw, value = str(names[index]).encode("utf-8"), float(values[index])
+    for value, index in sorted(scored, key=lambda item: -item[0])[:ECHO_SAMPLES]:
+        before = b"".join(raws[:index]).decode()
+        listing = read_first_listing(send(prompt=before, logprobs=5)).logprobs
+        raw = raws[index]
         if raw in listing:
             if abs(listing[raw] - value) > LOGPROB_TOLERANCE:
                 return "wrong"

@@ -7,15 +7,34 @@ from typing import Any
 
 from autocog_core import CompletionRequest, Prompt
 from autocog_core.toolkit import reject_unknown_options
+from autocog_openai.connection.answer_fields import (
+    as_any,
+    as_count,
+    as_object,
+    as_text,
+    optional,
+    required,
+)
 from autocog_openai.connection.errors import RefusedError
-from autocog_openai.connection.scorer import normalize_logprob
 from autocog_openai.connection.server_capabilities import ServerCapabilities
-from autocog_openai.connection.streamed_completion import CompletionChunk, ServerToken
+from autocog_openai.connection.streamed_completion import CompletionChunk
+from autocog_openai.connection.token_text import count_text_tokens
+from autocog_openai.routes.token_listing import read_tokens
 from autocog_openai.routes.writer import answer_choices, event_choices, generation_parameters
 
 EXTRA = (
     *("presence_penalty", "frequency_penalty", "logit_bias", "user", "reasoning_effort"),
     *("service_tier", "store", "metadata", "response_format", "verbosity", "chat_template_kwargs"),
+)
+#: Types of the parts of a message that are its text.
+TEXT_PARTS = ("text", "output_text")
+#: Fields in which servers return the thoughts of a model, beside its text.
+THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details", "thinking")
+#: Why the log-probabilities of a chat route may be of no use for choices.
+THINKS = (
+    "the model thinks before it answers, and the log-probabilities are those of its thoughts "
+    "(start the server without thinking, for example vLLM with --default-chat-template-kwargs "
+    "'{\"enable_thinking\": false}' or llama-server with --reasoning-budget 0)"
 )
 
 
@@ -80,53 +99,67 @@ class ChatRoute:
         is_refused = self._length_parameter in unsupported
         return "max_completion_tokens" if is_refused else self._length_parameter
 
-    def read_answer(self, answer: Mapping[str, Any]) -> Iterable[CompletionChunk]:
+    def read_answer(self, answer: Any) -> Iterable[CompletionChunk]:
         """Return the chunks of a complete answer."""
-        choices = answer_choices(answer, self._capabilities.model)
-        return [self._read_choice(choice, choice.get("message")) for choice in choices]
+        return [
+            self._read_choice(choice, required(choice, "message", as_object))
+            for choice in answer_choices(answer)
+        ]
 
     def read_events(self, events: Iterator[Any]) -> Iterator[CompletionChunk]:
         """Return the chunks of a stream, as they arrive."""
         for choice in event_choices(events):
-            yield self._read_choice(choice, choice.get("delta"))
+            yield self._read_choice(choice, optional(choice, "delta", as_object) or {})
 
-    def _read_choice(self, choice: Mapping[str, Any], message: Any) -> CompletionChunk:
-        message = message if isinstance(message, Mapping) else {}
-        if message.get("refusal"):
-            raise RefusedError(
-                f"the model refused: {message['refusal']}", where=self._capabilities.model
-            )
-        reason = choice.get("stop_reason")
+    def _read_choice(self, choice: Any, message: Mapping[str, Any]) -> CompletionChunk:
+        check_refusal(message, self._capabilities.model)
+        text = read_content(message)
+        # Tokens that were not requested may be anything: the probe did not test them.
+        tokens = list(read_tokens(choice)) if self._capabilities.chat_max_top_logprobs else []
+        if has_thoughts(message):
+            count = count_text_tokens([token.raw for token in tokens], text)
+            tokens = tokens[len(tokens) - count :]
+        reason = optional(choice, "stop_reason", as_any)
         return CompletionChunk(
-            index=int(choice.get("index") or 0),
-            text=str(message.get("content") or ""),
-            tokens=list(read_tokens(choice)),
-            finish_reason=choice.get("finish_reason"),
-            stop_string=reason if isinstance(reason, str) else None,
+            index=optional(choice, "index", as_count) or 0,
+            text=text,
+            tokens=tokens,
+            finish_reason=optional(choice, "finish_reason", as_text) or None,
+            stop_string=as_text(reason, "stop_reason") if isinstance(reason, str) else None,
             uncertain_end="stop_reason" not in choice,
         )
 
 
-def check_refusal(choice: Mapping[str, Any], where: str) -> None:
-    """Raise if the model or a content filter refused to answer.
+def check_refusal(message: Mapping[str, Any], where: str) -> None:
+    """Raise if the model refused to answer.
 
     :raises RefusedError: with the model's message.
     """
-    refusal = (choice.get("message") or {}).get("refusal")
-    if refusal or choice.get("finish_reason") == "content_filter":
-        raise RefusedError(f"the model refused: {refusal or 'content filter'}", where=where)
+    refusal = optional(message, "refusal", as_text)
+    if refusal:
+        raise RefusedError(f"the model refused: {refusal}", where=where)
 
 
-def read_tokens(choice: Mapping[str, Any]) -> Iterator[ServerToken]:
-    """Return the tokens of a choice with their log-probabilities."""
-    for entry in (choice.get("logprobs") or {}).get("content") or ():
-        yield read_token(entry)
+def read_content(message: Mapping[str, Any]) -> str:
+    """Return the text of a message. It may come in parts, of which some are thoughts.
+
+    :raises FieldError: if it is malformed.
+    """
+    content = optional(message, "content", as_any)
+    if not isinstance(content, list):
+        return as_text(content, "content") if content is not None else ""
+    texts = [
+        optional(part, "text", as_text) or ""
+        for part in content
+        if optional(part, "type", as_text) in TEXT_PARTS
+    ]
+    return "".join(texts)
 
 
-def read_token(entry: Mapping[str, Any]) -> ServerToken:
-    """Return one token in the format of the chat route."""
-    raw = entry.get("bytes")
-    if raw is None:
-        raw = str(entry.get("token", "")).encode("utf-8")
-    logprob = normalize_logprob(float(entry["logprob"]))
-    return ServerToken(token=entry.get("id"), raw=bytes(raw), logprob=logprob)
+def has_thoughts(message: Mapping[str, Any]) -> bool:
+    """Whether a message contains thoughts of the model, beside its text or in parts of it."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else []
+    return any(message.get(name) for name in THOUGHTS) or any(
+        isinstance(part, Mapping) and part.get("type") not in TEXT_PARTS for part in parts
+    )

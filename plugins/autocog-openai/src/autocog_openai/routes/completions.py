@@ -7,33 +7,25 @@ from typing import Any
 
 from autocog_core import CompletionRequest, Prompt
 from autocog_core.toolkit import reject_unknown_options
-from autocog_openai.connection.scorer import normalize_logprob, parse_token_id
+from autocog_openai.connection.answer_fields import (
+    FieldError,
+    as_any,
+    as_count,
+    as_list,
+    as_object,
+    as_text,
+    optional,
+    required,
+)
 from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.connection.streamed_completion import CompletionChunk, ServerToken
+from autocog_openai.routes.token_listing import read_named_tokens, read_tokens
 from autocog_openai.routes.writer import answer_choices, event_choices, generation_parameters
 
 EXTRA = (
     *("presence_penalty", "frequency_penalty", "logit_bias", "user", "repetition_penalty"),
     *("best_of", "guided_regex", "structured_outputs", "min_tokens", "ignore_eos"),
 )
-#: With `return_tokens_as_token_ids`, vLLM writes a token as this and its id.
-ID_PREFIX = "token_id:"
-
-
-def top_logprobs_of(answer: Any) -> dict[bytes, float]:
-    """Return the most likely tokens at an answer's first position, by their bytes.
-
-    Empty if the answer lists none.
-    """
-    try:
-        logprobs = answer["choices"][0]["logprobs"]
-        if isinstance(logprobs.get("content"), list):
-            entries = logprobs["content"][0]["top_logprobs"]
-            return {_token_bytes(entry): normalize_logprob(entry["logprob"]) for entry in entries}
-        listing = logprobs["top_logprobs"][0]
-        return {name.encode("utf-8"): normalize_logprob(value) for name, value in listing.items()}
-    except (KeyError, IndexError, TypeError, AttributeError):
-        return {}
 
 
 class CompletionsRoute:
@@ -78,51 +70,41 @@ class CompletionsRoute:
         body |= self._parameters
         return {name: value for name, value in body.items() if name not in unsupported}
 
-    def read_answer(self, answer: Mapping[str, Any]) -> Iterable[CompletionChunk]:
+    def read_answer(self, answer: Any) -> Iterable[CompletionChunk]:
         """Return the chunks of a complete answer."""
-        choices = answer_choices(answer, self._capabilities.model)
-        return [_read_choice(choice) for choice in choices]
+        return [
+            self._read_choice(choice, required(choice, "text", as_text))
+            for choice in answer_choices(answer)
+        ]
 
     def read_events(self, events: Iterator[Any]) -> Iterator[CompletionChunk]:
         """Return the chunks of a stream, as they arrive."""
         for choice in event_choices(events):
-            yield _read_choice(choice)
+            yield self._read_choice(choice, optional(choice, "text", as_text) or "")
 
-
-def _read_choice(choice: Mapping[str, Any]) -> CompletionChunk:
-    reason = choice.get("stop_reason")
-    return CompletionChunk(
-        index=int(choice.get("index") or 0),
-        text=str(choice.get("text") or ""),
-        tokens=list(_read_tokens(choice)),
-        finish_reason=choice.get("finish_reason"),
-        stop_string=reason if isinstance(reason, str) else None,
-        uncertain_end="stop_reason" not in choice,
-    )
-
-
-def _read_tokens(choice: Mapping[str, Any]) -> Iterator[ServerToken]:
-    logprobs = choice.get("logprobs")
-    if not isinstance(logprobs, Mapping):
-        return
-    if isinstance(logprobs.get("content"), list):
-        # llama-server uses the format of the chat route here too.
-        for entry in logprobs["content"]:
-            logprob = normalize_logprob(entry["logprob"])
-            yield ServerToken(token=entry.get("id"), raw=_token_bytes(entry), logprob=logprob)
-        return
-    names = logprobs.get("tokens") or ()
-    values = logprobs.get("token_logprobs") or ()
-    for name, value in zip(names, values, strict=False):
-        token = None
-        if isinstance(name, str) and name.startswith(ID_PREFIX):
-            token, name = parse_token_id(name.removeprefix(ID_PREFIX)), ""
-        yield ServerToken(
-            token=token,
-            raw=str(name).encode("utf-8"),
-            logprob=normalize_logprob(value if value is not None else 0.0),
+    def _read_choice(self, choice: Mapping[str, Any], text: str) -> CompletionChunk:
+        reason = optional(choice, "stop_reason", as_any)
+        return CompletionChunk(
+            index=optional(choice, "index", as_count) or 0,
+            text=text,
+            tokens=self._read_tokens(choice),
+            finish_reason=optional(choice, "finish_reason", as_text) or None,
+            stop_string=as_text(reason, "stop_reason") if isinstance(reason, str) else None,
+            uncertain_end="stop_reason" not in choice,
         )
 
-
-def _token_bytes(entry: Mapping[str, Any]) -> bytes:
-    return bytes(entry.get("bytes") or entry["token"].encode("utf-8"))
+    def _read_tokens(self, choice: Mapping[str, Any]) -> list[ServerToken]:
+        # Tokens that were not requested may be anything: the probe did not test them.
+        if not (self._capabilities.max_top_logprobs or "logprobs" in self._parameters):
+            return []
+        logprobs = optional(choice, "logprobs", as_object)
+        if logprobs is None:
+            return []
+        if logprobs.get("content") is not None:
+            # llama-server uses the format of the chat route here too.
+            return list(read_tokens(choice))
+        tokens = list(read_named_tokens(logprobs))
+        ids = optional(choice, "token_ids", as_list)
+        if ids is not None and ids != [token.token for token in tokens]:
+            raise FieldError("token_ids and the tokens of logprobs differ")
+        return tokens

@@ -7,8 +7,17 @@ from typing import Any
 
 from autocog_core import CompletionRequest, Prompt
 from autocog_core.toolkit import reject_unknown_options
-from autocog_openai.connection.errors import MalformedAnswerError
-from autocog_openai.connection.scorer import normalize_logprob, parse_token_id
+from autocog_openai.connection.answer_fields import (
+    FieldError,
+    as_any,
+    as_list,
+    as_logprob,
+    as_object,
+    as_text,
+    as_token_id,
+    optional,
+    required,
+)
 from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.connection.streamed_completion import CompletionChunk, ServerToken
 from autocog_openai.routes.writer import sampling_parameters
@@ -74,26 +83,33 @@ class GenerateRoute:
 
     def _read(self, index: int, answer: Any, length: int, count: int) -> CompletionChunk:
         """Return what an answer adds after `length` characters and `count` tokens."""
-        try:
-            meta = answer["meta_info"]
-            entries = meta.get("output_token_logprobs") or []
-            reason = meta["finish_reason"]
-            matched = reason.get("matched") if isinstance(reason, Mapping) else None
-            return CompletionChunk(
-                index=index,
-                text=str(answer.get("text") or "")[length:],
-                tokens=[self._read_token(entry) for entry in entries[count:]],
-                finish_reason=reason.get("type") if isinstance(reason, Mapping) else reason,
-                stop_string=matched if isinstance(matched, str) else None,
-            )
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
-            raise MalformedAnswerError(
-                f"the answer does not follow the interface of /generate ({error!r})",
-                where=self._capabilities.model,
-                retryable=True,
-            ) from error
+        meta = required(answer, "meta_info", as_object)
+        entries = optional(meta, "output_token_logprobs", as_list) or []
+        # The reason is an object, or null before the end of a stream.
+        reason = required(meta, "finish_reason", as_any)
+        matched = None
+        if reason is not None and not isinstance(reason, str):
+            matched = optional(reason, "matched", as_any)
+            reason = required(reason, "type", as_text)
+        return CompletionChunk(
+            index=index,
+            text=required(answer, "text", as_text)[length:],
+            tokens=[self._read_token(entry) for entry in entries[count:]],
+            finish_reason=as_text(reason, "finish_reason") or None if reason is not None else None,
+            stop_string=as_text(matched, "matched") if isinstance(matched, str) else None,
+        )
 
     def _read_token(self, entry: Any) -> ServerToken:
-        token = parse_token_id(entry[1])
-        logprob = normalize_logprob(entry[0])
+        token, logprob = read_entry(entry)
         return ServerToken(token=token, raw=self._token_bytes(token), logprob=logprob)
+
+
+def read_entry(entry: Any) -> tuple[int, float | None]:
+    """Return the id and the log-probability of an entry: a log-probability, an id and a text.
+
+    :raises FieldError: if it is malformed.
+    """
+    items = as_list(entry, "entry of log-probabilities")
+    if len(items) < 2:
+        raise FieldError("an entry of log-probabilities has no token id")
+    return as_token_id(items[1], "token id"), as_logprob(items[0], "log-probability")

@@ -7,10 +7,17 @@ from typing import Any
 
 from autocog_core import CompletionRequest, Prompt
 from autocog_core.toolkit import reject_unknown_options
-from autocog_openai.connection.errors import MalformedAnswerError, RefusedError
+from autocog_openai.connection.answer_fields import (
+    as_list,
+    as_object,
+    as_text,
+    optional,
+    required,
+)
+from autocog_openai.connection.errors import RefusedError
 from autocog_openai.connection.server_capabilities import ServerCapabilities
-from autocog_openai.connection.streamed_completion import CompletionChunk, ServerToken
-from autocog_openai.routes.chat import read_token
+from autocog_openai.connection.streamed_completion import CompletionChunk
+from autocog_openai.routes.token_listing import read_token
 from autocog_openai.routes.writer import sampling_parameters
 
 #: The server refuses a smaller `max_output_tokens`.
@@ -54,47 +61,50 @@ class ResponsesRoute:
             body["include"] = ["message.output_text.logprobs"]
         return {name: value for name, value in body.items() if name not in unsupported}
 
-    def read_answer(self, answer: Mapping[str, Any]) -> Iterable[CompletionChunk]:
+    def read_answer(self, answer: Any) -> Iterable[CompletionChunk]:
         """Return the chunks of a complete answer."""
-        if not isinstance(answer.get("output"), list):
-            raise MalformedAnswerError(
-                "the answer has no output", where=self._capabilities.model, retryable=True
-            )
         chunks = []
-        for item in answer["output"]:
-            for content in item.get("content") or ():
-                if content.get("type") == "refusal":
+        for item in required(answer, "output", as_list):
+            # Thoughts are items of another type.
+            if optional(item, "type", as_text) not in (None, "message"):
+                continue
+            for content in optional(item, "content", as_list) or ():
+                if required(content, "type", as_text) == "refusal":
                     raise self._refused(content)
-                if content.get("type") == "output_text":
-                    text, tokens = str(content["text"]), _read_tokens(content.get("logprobs"))
-                    chunks.append(CompletionChunk(text=text, tokens=tokens))
+                if content["type"] == "output_text":
+                    chunks.append(self._read_text(content, "text"))
         return [*chunks, _read_end(answer)]
 
     def read_events(self, events: Iterator[Any]) -> Iterator[CompletionChunk]:
         """Return the chunks of a stream, as they arrive."""
         for event in events:
-            match event.get("type") if isinstance(event, Mapping) else None:
+            match optional(event, "type", as_text):
                 case "response.output_text.delta":
-                    text, tokens = str(event["delta"]), _read_tokens(event.get("logprobs"))
-                    yield CompletionChunk(text=text, tokens=tokens)
+                    yield self._read_text(event, "delta")
                 case "response.refusal.done":
                     raise self._refused(event)
                 case "response.completed" | "response.incomplete":
-                    yield _read_end(event["response"])
+                    yield _read_end(required(event, "response", as_object))
                 case "response.failed" | "error":
-                    yield CompletionChunk(finish_reason="error")
+                    yield CompletionChunk(finish_reason="failed")
 
-    def _refused(self, content: Mapping[str, Any]) -> RefusedError:
-        message = f"the model refused: {content.get('refusal')}"
+    def _read_text(self, content: Any, name: str) -> CompletionChunk:
+        entries = optional(content, "logprobs", as_list) or ()
+        # Tokens that were not requested may be anything: the probe did not test them.
+        is_tested = bool(self._capabilities.chat_max_top_logprobs)
+        return CompletionChunk(
+            text=required(content, name, as_text),
+            tokens=[read_token(entry) for entry in entries] if is_tested else (),
+        )
+
+    def _refused(self, content: Any) -> RefusedError:
+        message = f"the model refused: {optional(content, 'refusal', as_text) or ''}"
         return RefusedError(message, where=self._capabilities.model)
 
 
-def _read_end(answer: Mapping[str, Any]) -> CompletionChunk:
-    if answer.get("status") in ("failed", "cancelled"):
-        return CompletionChunk(finish_reason="error")
-    reason = (answer.get("incomplete_details") or {}).get("reason")
-    return CompletionChunk(finish_reason=str(reason) if reason else "stop")
-
-
-def _read_tokens(entries: Any) -> list[ServerToken]:
-    return [read_token(entry) for entry in entries or ()]
+def _read_end(answer: Any) -> CompletionChunk:
+    status = optional(answer, "status", as_text) or ""
+    details = optional(answer, "incomplete_details", as_object)
+    reason = None if details is None else optional(details, "reason", as_text)
+    # "completed" and "failed" are reasons by themselves.
+    return CompletionChunk(finish_reason=reason or status)

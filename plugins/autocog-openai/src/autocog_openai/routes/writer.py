@@ -11,15 +11,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from autocog_core import AutocogError, Completion, CompletionRequest, EngineError
+from autocog_core import Completion, CompletionRequest, EngineError
+from autocog_core.toolkit import shorten
+from autocog_openai.connection.answer_fields import (
+    FieldError,
+    as_list,
+    optional,
+    reading,
+    required,
+)
 from autocog_openai.connection.client import Connection
 from autocog_openai.connection.errors import (
     ConnectionFailedError,
-    MalformedAnswerError,
     RefusedError,
     UnsupportedError,
     malformed_answer_error,
 )
+from autocog_openai.connection.finish_reasons import end_kind
 from autocog_openai.connection.streamed_completion import CompletionChunk, StreamedCompletion
 from autocog_openai.connection.usage import UsageCounter
 
@@ -143,11 +151,15 @@ class Writer:
                     return [replace(completion, alternatives=()), *completion.alternatives]
 
     def _log_omitted(self, omitted: Iterable[str]) -> None:
+        for name in sorted(omitted):
+            self._log_once(name, f"does not support {name}: it is omitted")
+
+    def _log_once(self, name: str, message: str) -> None:
         with self._log_lock:
-            fresh = sorted(set(omitted) - self._logged)
-            self._logged.update(fresh)
-        for name in fresh:
-            log.warning("%s does not support %s: it is omitted", self._connection.where, name)
+            is_logged = name in self._logged
+            self._logged.add(name)
+        if not is_logged:
+            log.warning("%s %s", self._connection.where, message)
 
     def _send(self, request: CompletionRequest, unsupported: frozenset[str]) -> list[Completion]:
         body = self._route.body(request, unsupported)
@@ -163,7 +175,7 @@ class Writer:
         else:
             answer = self._connection.post(self._route.path, body, counter=counter)
             for chunk in self._parse(self._route.read_answer, answer):
-                if 0 <= chunk.index < len(alternatives):
+                if chunk.index < len(alternatives):
                     alternatives[chunk.index].append(self._checked(chunk))
             if not all(alternative.has_chunks for alternative in alternatives):
                 raise malformed_answer_error(
@@ -182,7 +194,8 @@ class Writer:
             self._route.path, body, progress=lambda: alternative.progress, counter=counter
         ) as events:
             for chunk in self._parse(self._route.read_events, events):
-                alternative.append_piece(self._checked(chunk))
+                if chunk.index == 0:
+                    alternative.append_piece(self._checked(chunk))
                 if alternative.is_done:
                     break
         if not alternative.has_ended:
@@ -195,20 +208,24 @@ class Writer:
     def _parse(
         self, read: Callable[[Any], Iterable[CompletionChunk]], answer: Any
     ) -> Iterator[CompletionChunk]:
-        try:
+        with reading(self._connection.where):
             yield from read(answer)
-        except AutocogError:
-            raise
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            raise malformed_answer_error(self._connection.where, error) from error
 
     def _checked(self, chunk: CompletionChunk) -> CompletionChunk:
-        if chunk.finish_reason == "content_filter":
-            raise RefusedError("a content filter cut the answer", where=self._connection.where)
-        if chunk.finish_reason in ("error", "abort", "cancelled", "failed"):
-            raise EngineError(
-                "the server aborted the answer", where=self._connection.where, retryable=True
-            )
+        match end_kind(chunk.finish_reason):
+            case "refused":
+                raise RefusedError("a content filter cut the answer", where=self._connection.where)
+            case "cut":
+                raise EngineError(
+                    f"the server aborted the answer ({chunk.finish_reason})",
+                    where=self._connection.where,
+                    retryable=True,
+                )
+            case "unknown" if chunk.finish_reason is not None:
+                self._log_once(
+                    f"finish_reason {chunk.finish_reason}",
+                    f'ends a text for an unknown reason: "{shorten(chunk.finish_reason)}"',
+                )
         return chunk
 
 
@@ -224,21 +241,24 @@ def sampling_parameters(request: CompletionRequest) -> dict[str, Any]:
     return body
 
 
-def answer_choices(answer: Mapping[str, Any], model: str) -> list[Any]:
+def answer_choices(answer: Any) -> list[Any]:
     """Return the choices of a complete answer.
 
-    :raises MalformedAnswerError: if it has none.
+    :raises FieldError: if it has none, or several with one index.
     """
-    choices = answer.get("choices")
-    if not isinstance(choices, list) or not choices:
-        raise MalformedAnswerError("the answer has no choices", where=model, retryable=True)
+    choices = required(answer, "choices", as_list)
+    if not choices:
+        raise FieldError("choices is empty")
+    indexes = [choice.get("index") for choice in choices if isinstance(choice, Mapping)]
+    if any(indexes.count(index) > 1 for index in indexes):
+        raise FieldError("several choices have the same index")
     return choices
 
 
 def event_choices(events: Iterable[Any]) -> Iterator[Any]:
-    """Yield the choices of the events of a stream."""
+    """Yield the choices of the events of a stream. Events of other kinds have none."""
     for event in events:
-        yield from (event.get("choices") if isinstance(event, Mapping) else None) or ()
+        yield from optional(event, "choices", as_list) or ()
 
 
 def generation_parameters(

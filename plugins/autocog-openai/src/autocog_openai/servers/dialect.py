@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 from autocog_core import Completion, CompletionRequest, Message, Prompt
+from autocog_openai.connection.answer_fields import as_text, required
 from autocog_openai.connection.client import Connection
 from autocog_openai.connection.scorer import Scorer
 from autocog_openai.connection.server_capabilities import ServerCapabilities
@@ -166,5 +167,4 @@ class ServerDialect:
 
         :raises ValueError: if the answer has another form; also KeyError and TypeError.
         """
-        choice: str = json.loads(text)["choice"]
-        return choice
+        return required(json.loads(text), "choice", as_text)

@@ -26,7 +26,7 @@ def find_eos_tokens(
     :param ends_text: forces the server to write a token, and returns whether the text then ends.
     """
     special = [
-        (name, int(ids[0]))
+        (name, ids[0])
         for name, ids in zip(NAMES, connection.map_concurrently(tokenize, NAMES), strict=True)
         if len(ids) == 1
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from autocog_openai.connection.answer_fields import as_text, read_ids, required
 from autocog_openai.connection.attempt import attempt
 from autocog_openai.servers.dialect import ServerDialect
 
@@ -28,7 +29,8 @@ class GenericDialect(ServerDialect):
         return ids[len(prefix) :] if ids[: len(prefix)] == prefix else ids
 
     def detokenize(self, tokens: Sequence[int]) -> str:
-        return str(self.connection.post("/extras/detokenize", {"tokens": list(tokens)})["text"])
+        answer = self.connection.post("/extras/detokenize", {"tokens": list(tokens)})
+        return required(answer, "text", as_text)
 
     def _tokenize(self, text: str) -> list[int]:
-        return list(map(int, self.connection.post("/extras/tokenize", {"input": text})["tokens"]))
+        return read_ids(self.connection.post("/extras/tokenize", {"input": text}), "tokens")

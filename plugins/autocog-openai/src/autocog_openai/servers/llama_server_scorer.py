@@ -7,19 +7,25 @@ biases. A bias that makes a token certain therefore gives its log-probability in
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from typing import Any
 
-from autocog_openai.connection.client import Connection
-from autocog_openai.connection.errors import MalformedAnswerError, malformed_answer_error
-from autocog_openai.connection.scorer import (
-    PositionAnswer,
-    PositionRequest,
-    merge_answers,
-    normalize_logprob,
-    parse_token_id,
+from autocog_openai.connection.answer_fields import (
+    FieldError,
+    as_count,
+    as_list,
+    as_logprob,
+    as_object,
+    as_token_id,
+    first_item,
+    reading,
+    required,
 )
+from autocog_openai.connection.client import Connection
+from autocog_openai.connection.scorer import PositionAnswer, PositionRequest, merge_answers
 from autocog_openai.connection.server_capabilities import ServerCapabilities
+from autocog_openai.routes.token_listing import require_distribution
 
 #: More named tokens than this are read from a listing of the whole vocabulary.
 MAX_FORCED_TOKENS = 12
@@ -27,6 +33,8 @@ MAX_FORCED_TOKENS = 12
 SHORT_LISTING = 16
 #: A bias that makes a token certain.
 FORCING_BIAS = 1000.0
+#: How far from 1 the probabilities of all tokens may sum to: the server rounds each of them.
+MAX_TOTAL_ERROR = 0.01
 
 
 class LlamaServerScorer:
@@ -77,29 +85,28 @@ class LlamaServerScorer:
             forced = request.named_ids[0] if request.named_ids else self._letter
             body["logit_bias"] = [[forced, FORCING_BIAS]]
         answer = self._connection.post("/completion", body)
-        try:
-            sampled = answer["completion_probabilities"][0]
-            listing = sampled["top_logprobs"]
-            # The listing may begin with the sampled token.
-            logprobs = {
-                self.parse_id(entry): normalize_logprob(entry["logprob"])
-                for entry in (*listing, sampled)
-            }
-            evaluated = int(answer["timings"]["prompt_n"])
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise malformed_answer_error(self._connection.where, error) from error
-        if request.named_ids and sampled["id"] != request.named_ids[0]:
-            raise MalformedAnswerError(
-                f"the server wrote token {sampled['id']} instead of the forced token "
-                f"{request.named_ids[0]}",
-                where=self._connection.where,
-                hint="set reprobe = true: the server may have changed",
-                retryable=True,
-            )
-        is_complete = len(logprobs) >= self._size
-        if request.top_k < 0 and not is_complete:
-            message = f"it lists {len(logprobs)} of {self._size} tokens"
-            raise malformed_answer_error(self._connection.where, message)
+        with reading(self._connection.where):
+            sampled = first_item(answer, "completion_probabilities")
+            listing = self._read_entries(required(sampled, "top_logprobs", as_list))
+            require_distribution(listing)
+            # The listing may contain the sampled token.
+            logprobs = {**listing, **self._read_entries([sampled])}
+            evaluated = required(required(answer, "timings", as_object), "prompt_n", as_count)
+            written = self.parse_id(sampled)
+            if request.named_ids and written != request.named_ids[0]:
+                raise FieldError(
+                    f"the server wrote token {written} instead of the forced token "
+                    f"{request.named_ids[0]}"
+                )
+            if request.named_ids and written not in logprobs:
+                raise FieldError("the forced token has no log-probability")
+            is_complete = len(logprobs) >= self._size
+            if request.top_k < 0:
+                if not is_complete:
+                    raise FieldError(f"it lists {len(logprobs)} of {self._size} tokens")
+                total = math.fsum(map(math.exp, logprobs.values()))
+                if abs(total - 1) > MAX_TOTAL_ERROR:
+                    raise FieldError(f"the probabilities of all tokens sum to {total:.3g}")
         # The forced token may be unlikely: it does not count for `top_k`.
         return PositionAnswer(
             logprobs=logprobs,
@@ -116,15 +123,26 @@ class LlamaServerScorer:
                 answer = merge_answers(answer, self.request(request))
         return answer.logprobs[token]
 
-    def parse_id(self, entry: Mapping[str, Any]) -> int:
+    def parse_id(self, entry: Any) -> int:
         """Return the id of an entry.
 
-        :raises ValueError: if it is outside of the vocabulary.
+        :raises FieldError: if there is none, or it is outside of the vocabulary.
         """
-        token = parse_token_id(entry["id"])
+        return self.check_id(required(entry, "id", as_token_id))
+
+    def check_id(self, token: int) -> int:
+        """Return a token id.
+
+        :raises FieldError: if it is outside of the vocabulary.
+        """
         if token >= self._size:
-            raise ValueError(f"token {token} is outside of the vocabulary")
+            raise FieldError(f"token {token} is outside of the vocabulary")
         return token
+
+    def _read_entries(self, entries: Sequence[Any]) -> dict[int, float]:
+        """Return the log-probabilities of entries that have one, by id."""
+        logprobs = ((self.parse_id(e), required(e, "logprob", as_logprob)) for e in entries)
+        return {token: logprob for token, logprob in logprobs if logprob is not None}
 
     def bytes_of(self, tokens: Sequence[int]) -> bytes:
         """Return the bytes of tokens."""

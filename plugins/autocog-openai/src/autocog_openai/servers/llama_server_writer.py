@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from autocog_core import Completion, CompletionRequest
 from autocog_core.toolkit import CompletionBuilder, reject_unknown_options
+from autocog_openai.connection.answer_fields import (
+    FieldError,
+    as_any,
+    as_count,
+    as_list,
+    as_logprob,
+    as_object,
+    as_text,
+    optional,
+    read_ids,
+    reading,
+    required,
+)
 from autocog_openai.connection.client import Connection
 from autocog_openai.connection.errors import ConnectionFailedError, malformed_answer_error
-from autocog_openai.connection.scorer import normalize_logprob
 from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.servers.llama_server_scorer import LlamaServerScorer
 
@@ -95,13 +107,14 @@ class LlamaServerWriter:
             length = min(chunk_tokens, request.max_tokens - len(builder.tokens))
             body = self._body(request, before, length, index, len(builder.tokens))
             answer = self._connection.post("/completion", {**body, "return_tokens": True})
-            try:
-                tokens = [self._scorer.parse_id({"id": token}) for token in answer["tokens"]]
+            with reading(self._connection.where):
+                tokens = [self._scorer.check_id(token) for token in read_ids(answer, "tokens")]
                 scored = self._read_scored(answer)
-                evaluated = int(answer["timings"]["prompt_n"])
-                is_eos = answer.get("stop_type") == "eos"
-            except (KeyError, TypeError, ValueError) as error:
-                raise malformed_answer_error(self._connection.where, error) from error
+                timings = required(answer, "timings", as_object)
+                evaluated = required(timings, "prompt_n", as_count)
+                is_eos = optional(answer, "stop_type", as_any) == "eos"
+                if len(tokens) > length:
+                    raise FieldError(f"it wrote {len(tokens)} tokens instead of {length}")
             logprobs = self._align_logprobs(before, tokens, scored)
             yield _Chunk(tokens=tokens, logprobs=logprobs, tokens_evaluated=evaluated)
             if not builder.is_done and is_eos:
@@ -118,45 +131,43 @@ class LlamaServerWriter:
     ) -> Iterator[_Chunk]:
         """Return each token as it arrives."""
         body = self._body(request, prompt, request.max_tokens, index, 0)
-        with self._connection.stream(
-            "/completion", {**body, "stream": True}, progress=lambda: len(builder.tokens)
-        ) as events:
-            try:
-                for event in events:
-                    before = [*prompt, *builder.tokens]
-                    if scored := self._read_scored(event):
-                        tokens = self._event_tokens(event, scored, len(builder.tokens))
-                        logprobs = self._align_logprobs(before, tokens, scored)
-                        yield _Chunk(tokens=tokens, logprobs=logprobs)
-                    if event.get("stop_type") == "eos" and not builder.is_done:
-                        yield self._eos_chunk([*prompt, *builder.tokens])
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise malformed_answer_error(self._connection.where, error) from error
+        where, stream = self._connection.where, {**body, "stream": True}
+        sent = self._connection.stream("/completion", stream, progress=lambda: len(builder.tokens))
+        with sent as events, reading(where):
+            for event in events:
+                before = [*prompt, *builder.tokens]
+                if scored := self._read_scored(event):
+                    tokens = self._event_tokens(event, scored, len(builder.tokens))
+                    logprobs = self._align_logprobs(before, tokens, scored)
+                    yield _Chunk(tokens=tokens, logprobs=logprobs)
+                if optional(event, "stop_type", as_any) == "eos" and not builder.is_done:
+                    yield self._eos_chunk([*prompt, *builder.tokens])
         if not builder.is_done:
             raise ConnectionFailedError(
                 "the stream ended before the text did", where=self._connection.where, retryable=True
             )
 
     def _event_tokens(
-        self, event: Mapping[str, Any], scored: Sequence[tuple[int, float]], length: int
+        self, event: Any, scored: Sequence[tuple[int, float | None]], length: int
     ) -> list[int]:
         """Return the tokens of an event, including those that are incomplete characters.
 
         :param length: the number of tokens before the event.
         """
-        if int(event["tokens_predicted"]) <= length + len(scored):
+        if required(event, "tokens_predicted", as_count) <= length + len(scored):
             return [token for token, _ in scored]
         # The server returns incomplete characters only as text, once they are complete.
-        tokens = self._tokenize(str(event["content"]), parse_special=False)
+        tokens = self._tokenize(required(event, "content", as_text), parse_special=False)
         if tokens[-1:] != [scored[-1][0]]:
-            raise malformed_answer_error(self._connection.where, "it hides tokens")
-        return tokens
+            raise FieldError("it hides tokens")
+        return [self._scorer.check_id(token) for token in tokens]
 
-    def _read_scored(self, answer: Mapping[str, Any]) -> list[tuple[int, float]]:
-        """Return the tokens of an answer that have a log-probability."""
-        entries = answer.get("completion_probabilities") or ()
+    def _read_scored(self, answer: Any) -> list[tuple[int, float | None]]:
+        """Return the tokens of an answer that have an entry, with their log-probabilities."""
+        entries = optional(answer, "completion_probabilities", as_list) or ()
         return [
-            (self._scorer.parse_id(entry), normalize_logprob(entry["logprob"])) for entry in entries
+            (self._scorer.parse_id(entry), required(entry, "logprob", as_logprob))
+            for entry in entries
         ]
 
     def _body(
@@ -184,7 +195,10 @@ class LlamaServerWriter:
         return body
 
     def _align_logprobs(
-        self, before: Sequence[int], tokens: Sequence[int], scored: Sequence[tuple[int, float]]
+        self,
+        before: Sequence[int],
+        tokens: Sequence[int],
+        scored: Sequence[tuple[int, float | None]],
     ) -> list[float]:
         """Return the log-probability of each token.
 
@@ -194,10 +208,12 @@ class LlamaServerWriter:
         logprobs: list[float] = []
         for index, token in enumerate(tokens):
             fits = len(remaining) <= len(tokens) - index
+            logprob = None
             if remaining and remaining[-1][0] == token and fits:
-                logprobs.append(remaining.pop()[1])
-            else:
-                logprobs.append(self._scorer.score_token([*before, *tokens[:index]], token))
+                logprob = remaining.pop()[1]
+            if logprob is None:
+                logprob = self._scorer.score_token([*before, *tokens[:index]], token)
+            logprobs.append(logprob)
         return logprobs
 
     def _eos_chunk(self, before: Sequence[int]) -> _Chunk:

@@ -6,18 +6,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from autocog_openai.connection.client import Connection
-from autocog_openai.connection.errors import NotFoundError, malformed_answer_error
-from autocog_openai.connection.scorer import (
-    PositionAnswer,
-    PositionRequest,
-    Scorer,
-    normalize_logprob,
-    parse_token_id,
+from autocog_openai.connection.answer_fields import (
+    FieldError,
+    as_any,
+    as_count,
+    as_list,
+    as_object,
+    as_text,
+    first_item,
+    optional,
+    read_ids,
+    reading,
+    required,
 )
+from autocog_openai.connection.client import Connection
+from autocog_openai.connection.errors import NotFoundError
+from autocog_openai.connection.scorer import PositionAnswer, PositionRequest, Scorer
 from autocog_openai.connection.server_capabilities import ServerCapabilities
+from autocog_openai.connection.streamed_completion import ServerToken
 from autocog_openai.routes.chat import ChatRoute
-from autocog_openai.routes.generate import GenerateRoute
+from autocog_openai.routes.generate import GenerateRoute, read_entry
+from autocog_openai.routes.token_listing import build_listing, is_pick, require_distribution
 from autocog_openai.servers.dialect import Messages, SendPrompt, ServerDialect
 from autocog_openai.servers.eos_tokens import find_eos_tokens
 
@@ -61,14 +70,16 @@ class SglangDialect(ServerDialect):
                 lambda text: self.tokenize(text, parse_special=True),
                 lambda token: self._ends_text(body, token),
             )
-        meta = self.connection.post("/generate", body)["meta_info"]
-        entries = (meta.get("output_token_ids_logprobs") or [[]])[0]
+        meta = required(self.connection.post("/generate", body), "meta_info", as_object)
+        listings = optional(meta, "output_token_ids_logprobs", as_list) or [[]]
+        named = _read_entries(listings[0])
         return {
             **capabilities,
-            "context_length": entry.get("max_model_len"),
+            "context_length": optional(entry, "max_model_len", as_count),
             "completions": True,
             "token_ids": True,
-            "token_logprobs": {0, 1} <= {parse_token_id(entry[1]) for entry in entries},
+            # Some servers write that all tokens but the written one are impossible.
+            "token_logprobs": {0, 1} <= named.keys() and not is_pick(list(named.values())),
             "max_top_logprobs": 0,
             "chat": True,
             "prefill": True,
@@ -80,7 +91,7 @@ class SglangDialect(ServerDialect):
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         body = {"model": self.model, "tokens": list(tokens)}
-        return str(self.connection.post("/detokenize", body)["text"])
+        return required(self.connection.post("/detokenize", body), "text", as_text)
 
     def scorer(self, capabilities: ServerCapabilities) -> Scorer:
         return SglangScorer(self.connection, capabilities)
@@ -94,13 +105,18 @@ class SglangDialect(ServerDialect):
             "logprob_start_len": len(prompt) - 1,
         }
         answer = self.connection.post("/generate", body)
-        try:
-            entries = answer["meta_info"]["input_token_logprobs"][-len(tokens) :]
-            if [int(entry[1]) for entry in entries] != list(tokens):
-                raise ValueError("the tokens differ")
-            return tuple(normalize_logprob(entry[0]) for entry in entries)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise malformed_answer_error(self.connection.where, error) from error
+        with reading(self.connection.where):
+            meta = required(answer, "meta_info", as_object)
+            entries = [
+                read_entry(entry) for entry in required(meta, "input_token_logprobs", as_list)
+            ]
+            entries = entries[-len(tokens) :]
+            if [token for token, _ in entries] != list(tokens):
+                raise FieldError("input_token_logprobs are of other tokens")
+            logprobs = tuple(logprob for _, logprob in entries if logprob is not None)
+            if len(logprobs) < len(tokens):
+                raise FieldError("input_token_logprobs has no log-probability of some tokens")
+            return logprobs
 
     def writing_route(
         self,
@@ -119,12 +135,12 @@ class SglangDialect(ServerDialect):
         bias = {str(token): FORCING_BIAS}
         sampling = {"max_new_tokens": 2, "temperature": 0.0, "logit_bias": bias}
         answer = self.connection.post("/generate", {**body, "sampling_params": sampling})
-        reason = answer["meta_info"]["finish_reason"]
+        reason = optional(required(answer, "meta_info", as_object), "finish_reason", as_any)
         return bool(isinstance(reason, Mapping) and reason.get("type") == "stop")
 
     def _tokenize(self, text: str, *, add_special_tokens: bool) -> list[int]:
         body = {"model": self.model, "prompt": text, "add_special_tokens": add_special_tokens}
-        return list(map(int, self.connection.post("/tokenize", body)["tokens"]))
+        return read_ids(self.connection.post("/tokenize", body), "tokens")
 
 
 class SglangScorer:
@@ -156,26 +172,37 @@ class SglangScorer:
         if request.named_ids:
             body["token_ids_logprob"] = list(request.named_ids)
         answer = self._connection.post("/generate", body)
-        try:
-            meta = answer["meta_info"]
+        with reading(self._connection.where):
+            meta = required(answer, "meta_info", as_object)
             logprobs: dict[int, float] = {}
             top_k = 0
             if request.top_k:
-                entries = meta["output_top_logprobs"][0]
+                listed = _read_entries(first_item(meta, "output_top_logprobs"))
                 size = self._capabilities.vocabulary_size
-                top_k = -1 if len(entries) == size else len(entries)
-                logprobs |= _read_entries(entries)
+                top_k = -1 if len(listed) == size else len(listed)
+                logprobs |= listed
             if request.named_ids:
-                logprobs |= _read_entries(meta["output_token_ids_logprobs"][0])
-            uncached = int(meta["prompt_tokens"]) - int(meta.get("cached_tokens") or 0)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise malformed_answer_error(self._connection.where, error) from error
-        missing = set(request.named_ids) - logprobs.keys()
-        if missing:
-            raise malformed_answer_error(self._connection.where, f"token {min(missing)} is missing")
-        return PositionAnswer(logprobs=logprobs, top_k=top_k, tokens_evaluated=uncached)
+                named = _read_entries(first_item(meta, "output_token_ids_logprobs"))
+                missing = set(request.named_ids) - named.keys()
+                if missing:
+                    raise FieldError(f"token {min(missing)} is missing")
+                logprobs |= named
+            written = _read_entries(optional(meta, "output_token_logprobs", as_list) or [])
+            require_distribution({**written, **logprobs})
+            prompt = required(meta, "prompt_tokens", as_count)
+            cached = optional(meta, "cached_tokens", as_count) or 0
+        return PositionAnswer(
+            logprobs=logprobs, top_k=top_k, tokens_evaluated=max(0, prompt - cached)
+        )
 
 
-def _read_entries(entries: Sequence[Sequence[Any]]) -> dict[int, float]:
-    """Return log-probabilities by id. An entry is a log-probability, an id and a text."""
-    return {parse_token_id(entry[1]): normalize_logprob(entry[0]) for entry in entries}
+def _read_entries(entries: Any) -> dict[int, float]:
+    """Return log-probabilities by id.
+
+    :raises FieldError: if they are malformed.
+    """
+    listing = build_listing(
+        ServerToken(token=token, raw=b"", logprob=logprob)
+        for token, logprob in map(read_entry, as_list(entries, "list of log-probabilities"))
+    )
+    return {token: logprob for token, logprob in listing.logprobs.items() if type(token) is int}

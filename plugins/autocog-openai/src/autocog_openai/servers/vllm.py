@@ -9,23 +9,30 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from autocog_core import Message, Prompt, TokenPiece
-from autocog_openai.connection.client import Connection
-from autocog_openai.connection.errors import malformed_answer_error
-from autocog_openai.connection.scorer import (
-    PositionAnswer,
-    PositionRequest,
-    Scorer,
-    normalize_logprob,
-    parse_token_id,
+from autocog_openai.connection.answer_fields import (
+    FieldError,
+    as_count,
+    as_text,
+    first_item,
+    optional,
+    read_ids,
+    reading,
+    required,
 )
+from autocog_openai.connection.client import Connection
+from autocog_openai.connection.scorer import PositionAnswer, PositionRequest, Scorer
 from autocog_openai.connection.server_capabilities import ServerCapabilities
+from autocog_openai.connection.usage import usage_of
 from autocog_openai.routes.chat import ChatRoute
-from autocog_openai.routes.completions import ID_PREFIX, CompletionsRoute
+from autocog_openai.routes.completions import CompletionsRoute
+from autocog_openai.routes.token_listing import first_listing, require_distribution
 from autocog_openai.servers.dialect import Messages, SendPrompt, ServerDialect
 from autocog_openai.servers.eos_tokens import find_eos_tokens
 
 #: The maximum of `logprob_token_ids` in one request.
 MAX_NAMED_IDS = 128
+#: The probabilities of the whole vocabulary sum to at least this: servers round each of them.
+MIN_TOTAL = 0.99
 
 
 class VllmDialect(ServerDialect):
@@ -52,28 +59,29 @@ class VllmDialect(ServerDialect):
         }
         # Unlikely tokens: older versions, which ignore the parameter, do not list them.
         named = {start[-1], max(0, start[-1] - 1)}
-        answer = self.connection.post(
-            "v1/completions", {**body, "logprobs": 1, "logprob_token_ids": sorted(named)}
+        listing = first_listing(
+            self.connection.post(
+                "v1/completions", {**body, "logprobs": 1, "logprob_token_ids": sorted(named)}
+            )
         )
-        listing = answer["choices"][0]["logprobs"]["top_logprobs"][0]
 
         def ends_text(token: int) -> bool:
             forced = {**body, "max_tokens": 2, "allowed_token_ids": [token]}
-            choice = self.connection.post("v1/completions", forced)["choices"][0]
-            return bool(choice["finish_reason"] == "stop")
+            choice = first_item(self.connection.post("v1/completions", forced), "choices")
+            return optional(choice, "finish_reason", as_text) == "stop"
 
         return {
             **find_eos_tokens(
                 self.connection, lambda text: self.tokenize(text, parse_special=True), ends_text
             ),
-            "version": str(self.connection.get("/version").get("version", "")),
-            "context_length": entry.get("max_model_len"),
+            "version": optional(self.connection.get("/version"), "version", as_text) or "",
+            "context_length": optional(entry, "max_model_len", as_count),
             "bos": bos,
             "adds_bos": bos is not None,
             "tokenizer_route": "vllm",
             "completions": True,
             "token_ids": True,
-            "token_logprobs": named <= set(map(_parse_name, listing)),
+            "token_logprobs": named <= listing.logprobs.keys() and not listing.is_pick,
             "chat": True,
             "prefill": True,
             "choice_constraint": True,
@@ -85,7 +93,7 @@ class VllmDialect(ServerDialect):
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         body = {"model": self.model, "tokens": list(tokens)}
-        return str(self.connection.post("/detokenize", body)["prompt"])
+        return required(self.connection.post("/detokenize", body), "prompt", as_text)
 
     def scorer(self, capabilities: ServerCapabilities) -> Scorer:
         return VllmScorer(self.connection, capabilities)
@@ -120,10 +128,8 @@ class VllmDialect(ServerDialect):
             "continue_final_message": False,
         }
         answer = self.connection.post("/tokenize", body)
-        try:
-            return Prompt((TokenPiece(tuple(map(parse_token_id, answer["tokens"]))),))
-        except (KeyError, TypeError, ValueError) as error:
-            raise malformed_answer_error(self.connection.where, error) from error
+        with reading(self.connection.where):
+            return Prompt((TokenPiece(tuple(read_ids(answer, "tokens"))),))
 
     def constraint_parameters(self, choices: Sequence[str]) -> dict[str, Any]:
         return {"structured_outputs": {"choice": list(choices)}}
@@ -133,7 +139,7 @@ class VllmDialect(ServerDialect):
 
     def _tokenize(self, text: str, *, add_special_tokens: bool) -> list[int]:
         body = {"model": self.model, "prompt": text, "add_special_tokens": add_special_tokens}
-        return list(map(int, self.connection.post("/tokenize", body)["tokens"]))
+        return read_ids(self.connection.post("/tokenize", body), "tokens")
 
 
 class VllmScorer:
@@ -176,29 +182,26 @@ class VllmScorer:
             body["logprobs"] = 1
             body["logprob_token_ids"] = list(request.named_ids)
         answer = self._connection.post("v1/completions", body)
-        try:
-            listing = answer["choices"][0]["logprobs"]["top_logprobs"][0]
+        with reading(self._connection.where):
+            listing = first_listing(answer)
             logprobs = {
-                _parse_name(name): normalize_logprob(value) for name, value in listing.items()
+                token: logprob for token, logprob in listing.logprobs.items() if type(token) is int
             }
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            raise malformed_answer_error(self._connection.where, error) from error
-        missing = set(request.named_ids) - logprobs.keys()
-        if missing:
-            raise malformed_answer_error(self._connection.where, f"token {min(missing)} is missing")
+            if len(logprobs) < len(listing.logprobs):
+                raise FieldError("top_logprobs has names that are not token_id:N")
+            require_distribution(logprobs)
+            missing = set(request.named_ids) - logprobs.keys()
+            if missing:
+                raise FieldError(f"token {min(missing)} is missing")
+            if request.top_k < 0 and listing.seen_probability < MIN_TOTAL:
+                raise FieldError("the listing of the vocabulary is incomplete")
         top_k = 0 if request.named_ids else (request.top_k if request.top_k < 0 else len(logprobs))
         return PositionAnswer(
             logprobs=logprobs, top_k=top_k, tokens_evaluated=_count_uncached(answer)
         )
 
 
-def _parse_name(name: str) -> int:
-    """Return the id in "token_id:5"."""
-    return parse_token_id(name.removeprefix(ID_PREFIX))
-
-
-def _count_uncached(answer: Mapping[str, Any]) -> int:
+def _count_uncached(answer: Any) -> int:
     """Return the number of prompt tokens that were not in the server's cache."""
-    usage = answer.get("usage") or {}
-    details = usage.get("prompt_tokens_details") or {}
-    return int(usage.get("prompt_tokens") or 0) - int(details.get("cached_tokens") or 0)
+    usage = usage_of(answer)
+    return 0 if usage is None else max(0, usage.prompt_tokens - usage.cached_tokens)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from autocog_core import EngineError
-from autocog_openai.connection.errors import malformed_answer_error
-from autocog_openai.connection.scorer import parse_token_id
+from autocog_openai.connection.answer_fields import FieldError, as_text, as_token_id, reading
+from autocog_openai.connection.errors import MalformedAnswerError
 from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.servers.dialect import ServerDialect
 
@@ -95,19 +95,21 @@ class RouteTokenizer:
                         self._contexts[token] = ids
 
     def _request_ids(self, text: str, parse_special: bool) -> tuple[int, ...]:
-        try:
+        with reading(self._where):
             ids = self._dialect.tokenize(text, parse_special=parse_special)
-            return tuple(map(parse_token_id, ids))
-        except (KeyError, TypeError, ValueError) as error:
-            raise malformed_answer_error(self._where, error) from error
+            ids = [as_token_id(token, "token id") for token in ids]
+            if ids and self._size is not None and max(ids) >= self._size:
+                raise FieldError(f"token {max(ids)} is outside of the vocabulary")
+            return tuple(ids)
 
     def _request_text(self, tokens: tuple[int, ...]) -> str:
         text = self._texts.get(tokens)
         if text is None:
             try:
-                text = self._dialect.detokenize(tokens)
-            except (KeyError, TypeError) as error:
-                raise malformed_answer_error(self._where, error) from error
+                with reading(self._where):
+                    text = as_text(self._dialect.detokenize(tokens), "text")
+            except MalformedAnswerError:
+                raise
             except EngineError as error:
                 if not error.message.startswith("500") and "decode" not in error.message:
                     raise

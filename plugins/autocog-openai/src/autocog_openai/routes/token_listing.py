@@ -1,0 +1,210 @@
+"""Tokens with log-probabilities in answers, and listings of the most likely tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from autocog_openai.connection.answer_fields import (
+    ROUNDING,
+    FieldError,
+    as_list,
+    as_logprob,
+    as_object,
+    as_text,
+    as_token_bytes,
+    as_token_id,
+    first_item,
+    optional,
+    required,
+)
+from autocog_openai.connection.streamed_completion import ServerToken
+from autocog_openai.connection.token_text import REPLACEMENT_BYTES, is_escaped
+
+#: With `return_tokens_as_token_ids`, vLLM writes a token as this and its id.
+ID_PREFIX = "token_id:"
+#: How much more than 1 the probabilities of a listing may sum to: servers round each of them.
+_MAX_EXCESS = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class TokenListing:
+    """The most likely tokens at one position.
+
+    :ivar count: the number of listed tokens.
+    :ivar logprobs: log-probabilities by token id, or by the bytes of a token if its id is unknown.
+        Tokens that neither identifies are left out: incomplete characters, special tokens, and
+        tokens with equal bytes.
+    :ivar is_pick: whether one token is certain and all others are impossible. Some servers write
+        this in place of a distribution.
+    """
+
+    count: int = 0
+    logprobs: Mapping[int | bytes, float] = field(default_factory=dict)
+    is_pick: bool = False
+
+    def find(self, token: int, raw: bytes) -> float | None:
+        """Return the log-probability of a token; None if the listing does not identify it.
+
+        :param raw: the token's bytes.
+        """
+        logprob = self.logprobs.get(token)
+        return self.logprobs.get(raw) if logprob is None and raw else logprob
+
+    @property
+    def seen_probability(self) -> float:
+        """The total probability of the identified tokens."""
+        return math.fsum(map(math.exp, self.logprobs.values()))
+
+
+def build_listing(tokens: Iterable[ServerToken]) -> TokenListing:
+    """Return the listing that contains these tokens.
+
+    :raises FieldError: if the probabilities sum to more than 1.
+    """
+    logprobs: dict[int | bytes, float] = {}
+    ambiguous: set[int | bytes] = set()
+    values: list[float] = []
+    for token in tokens:
+        if token.logprob is None:
+            continue
+        key = _key(token)
+        if key is not None and key in logprobs:
+            is_repeated = logprobs[key] == token.logprob
+            # One id may be listed twice. Equal bytes may be two tokens.
+            if isinstance(key, bytes) or not is_repeated:
+                ambiguous.add(key)
+            if is_repeated:
+                continue
+        elif key is not None:
+            logprobs[key] = token.logprob
+        values.append(token.logprob)
+    total = math.fsum(map(math.exp, values))
+    if total > 1 + _MAX_EXCESS:
+        raise FieldError(f"the probabilities of the listed tokens sum to {total:.3g}")
+    for key in ambiguous:
+        del logprobs[key]
+    return TokenListing(len(values), logprobs, is_pick(values))
+
+
+def is_pick(logprobs: Sequence[float]) -> bool:
+    """Whether at most one token is possible, and that one is certain: this is no distribution."""
+    possible = [logprob for logprob in logprobs if logprob > -math.inf]
+    return bool(logprobs) and (not possible or (len(possible) == 1 and possible[0] > -ROUNDING))
+
+
+def require_distribution(logprobs: Mapping[Any, float]) -> None:
+    """Raise if one token is certain and others are impossible: nothing is known of these.
+
+    :param logprobs: those of several tokens, also of the one that the server wrote.
+    :raises FieldError: if they are no distribution.
+    """
+    if len(logprobs) > 1 and is_pick(list(logprobs.values())):
+        raise FieldError("the log-probabilities are 0 and -9999, which is no distribution")
+
+
+def read_tokens(choice: Any) -> Iterator[ServerToken]:
+    """Return the tokens of a choice with their log-probabilities, in the format of the chat route.
+
+    :raises FieldError: if a token is malformed.
+    """
+    for entry in _content(choice):
+        yield read_token(entry)
+
+
+def read_token(entry: Any) -> ServerToken:
+    """Return one token in the format of the chat route.
+
+    :raises FieldError: if it is malformed.
+    """
+    name = optional(entry, "token", as_text)
+    raw = optional(entry, "bytes", as_token_bytes)
+    token = optional(entry, "id", as_token_id)
+    if name is not None and name.startswith(ID_PREFIX):
+        # The bytes may be those of this name.
+        token, raw = parse_token_name(name), b"" if raw == name.encode("utf-8") else raw or b""
+    if raw is None:
+        raw = required(entry, "token", as_text).encode("utf-8")
+    return ServerToken(token=token, raw=raw, logprob=required(entry, "logprob", as_logprob))
+
+
+def read_listings(choice: Any) -> list[TokenListing]:
+    """Return the listing beside each token, in the format of the chat route.
+
+    :raises FieldError: if a token is malformed.
+    """
+    return [_read_listing(entry) for entry in _content(choice)]
+
+
+def read_named_tokens(logprobs: Mapping[str, Any]) -> Iterator[ServerToken]:
+    """Return the tokens in the format of the completions route.
+
+    :raises FieldError: if a token is malformed.
+    """
+    names = optional(logprobs, "tokens", as_list) or []
+    values = optional(logprobs, "token_logprobs", as_list) or []
+    if len(names) != len(values):
+        raise FieldError(f"there are {len(names)} tokens, but {len(values)} token_logprobs")
+    for name, value in zip(names, values, strict=True):
+        yield _named_token(as_text(name, "tokens"), value, "token_logprobs")
+
+
+def first_listing(answer: Any) -> TokenListing:
+    """Return the listing at the first position of an answer of the completions route.
+
+    :returns: an empty listing if the answer has none.
+    :raises FieldError: if it is malformed.
+    """
+    logprobs = optional(first_item(answer, "choices"), "logprobs", as_object)
+    if logprobs is None:
+        return TokenListing()
+    if logprobs.get("content") is not None:
+        # llama-server uses the format of the chat route here too.
+        entries = required(logprobs, "content", as_list)
+        return _read_listing(entries[0]) if entries else TokenListing()
+    listings = optional(logprobs, "top_logprobs", as_list) or [None]
+    if listings[0] is None:
+        return TokenListing()
+    listing = as_object(listings[0], "top_logprobs")
+    return build_listing(
+        _named_token(as_text(name, "top_logprobs"), value, "top_logprobs")
+        for name, value in listing.items()
+    )
+
+
+def parse_token_name(name: str) -> int:
+    """Return the id in "token_id:5".
+
+    :raises FieldError: if there is none.
+    """
+    digits = name.removeprefix(ID_PREFIX)
+    is_number = digits != name and digits.isascii() and digits.isdigit() and len(digits) < 12
+    return as_token_id(int(digits) if is_number else name, "token")
+
+
+def _content(choice: Any) -> list[Any]:
+    logprobs = optional(choice, "logprobs", as_object)
+    return [] if logprobs is None else optional(logprobs, "content", as_list) or []
+
+
+def _read_listing(entry: Any) -> TokenListing:
+    return build_listing(map(read_token, optional(entry, "top_logprobs", as_list) or ()))
+
+
+def _named_token(name: str, value: Any, field_name: str) -> ServerToken:
+    is_id = name.startswith(ID_PREFIX)
+    return ServerToken(
+        token=parse_token_name(name) if is_id else None,
+        raw=b"" if is_id else name.encode("utf-8"),
+        logprob=as_logprob(value, field_name),
+    )
+
+
+def _key(token: ServerToken) -> int | bytes | None:
+    """Return what identifies a token; None if nothing does."""
+    if token.token is not None:
+        return token.token
+    raw = token.raw
+    return raw if raw and REPLACEMENT_BYTES not in raw and not is_escaped(raw) else None
