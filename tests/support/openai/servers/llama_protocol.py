@@ -71,7 +71,7 @@ class LlamaServer(Generic):
             max_tokens=body["n_predict"],
             temperature=body["temperature"],
             seed=body.get("seed"),
-            logit_bias={token: bias for token, bias in body.get("logit_bias") or ()},
+            logit_bias=dict(body.get("logit_bias") or ()),
         )
         generation = self.engine.generate(prompt, sampling)[0]
         counts = {"prompt_n": len(prompt) - cached, "cache_n": cached}
