@@ -68,6 +68,7 @@ class ChatChoice:
             replace(request, prompt=Prompt((TokenPiece((0,)),)), choices=choices, boundary="heal"),
             get_top_logprobs,
             self._tokenizer.token_bytes,
+            shared_bytes=self._tokenizer.shared_bytes,
             unlisted_reason=self._unlisted_reason(),
         )
         reason = THINKS if self._thinks else result.reason

@@ -45,6 +45,7 @@ class TextChoice:
             request,
             get_top_logprobs,
             self._model.tokenizer.token_bytes,
+            shared_bytes=self._model.tokenizer.shared_bytes,
             unlisted_reason=f"some tokens were not {likely}listed at all",
         )
         return replace(scores, tokens_evaluated=self._counter.tokens_evaluated)

@@ -43,12 +43,14 @@ def walk_choice_tree(
     get_top_logprobs: GetTopLogprobs,
     token_bytes: Callable[[int], bytes],
     *,
+    shared_bytes: frozenset[bytes],
     unlisted_reason: str,
 ) -> ChoiceScores:
     """Return the scores of all choices.
 
     :param get_top_logprobs: requests the listings of all positions at one level of the tree.
     :param token_bytes: returns the bytes of a token.
+    :param shared_bytes: bytes that several tokens have: they identify none in a listing.
     :param unlisted_reason: `reason` of the result if a token is not listed.
     :raises CapabilityError: for the norm "pmi", which needs another prompt too.
     """
@@ -58,7 +60,7 @@ def walk_choice_tree(
             where=client.model_name,
         )
     tree = TokenChoiceTree.build(client, replace(request, method=None))
-    walk = _TreeWalk(tree.to_queries()[0], token_bytes)
+    walk = _TreeWalk(tree.to_queries()[0], token_bytes, shared_bytes)
     while walk.level:
         walk.descend(get_top_logprobs(walk.positions()))
     scores = tree.scores_from(client, request, [values_only(walk.values)])
@@ -81,12 +83,18 @@ class _TreeWalk:
     :ivar level: the nodes at which the listings are needed next; -1 is the root.
     """
 
-    def __init__(self, query: TreeQuery, token_bytes: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        query: TreeQuery,
+        token_bytes: Callable[[int], bytes],
+        shared_bytes: frozenset[bytes],
+    ) -> None:
         self.values = np.full(len(query.tokens), -np.inf)
         self.unseen = 0.0
         self.level = [-1]
         self._tokens = query.tokens.tolist()
         self._token_bytes = token_bytes
+        self._shared_bytes = shared_bytes
         self._children: dict[int, list[int]] = {}
         for node, parent in enumerate(query.parents.tolist()):
             self._children.setdefault(parent, []).append(node)
@@ -118,7 +126,8 @@ class _TreeWalk:
             logprobs = {child: listing.find(*self._identity_of(child)) for child in children}
             if None in logprobs.values():
                 # What is listed without an identity may belong to the choices too.
-                self.unseen += probability * max(0.0, 1.0 - listing.seen_probability)
+                seen = listing.seen_probability(self._shared_bytes)
+                self.unseen += probability * max(0.0, 1.0 - seen)
             for child, logprob in logprobs.items():
                 if logprob is not None:
                     self._follow(node, child, logprob)
@@ -126,7 +135,8 @@ class _TreeWalk:
     def _identity_of(self, node: int) -> tuple[int, bytes]:
         # Only on demand: a server's tokenizer may need a request.
         token = self._tokens[node]
-        return token, self._token_bytes(token)
+        raw = self._token_bytes(token)
+        return token, b"" if raw in self._shared_bytes else raw
 
     def _follow(self, node: int, child: int, logprob: float) -> None:
         self.values[child] = logprob

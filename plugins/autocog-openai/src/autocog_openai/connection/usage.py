@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from autocog_core import Usage
-from autocog_openai.connection.errors import SHAPE_ERRORS
+from autocog_openai.connection.answer_fields import FieldError, as_count, optional, required
 
 
 class UsageCounter:
@@ -42,7 +42,7 @@ def usage_of(answer: Any) -> Usage | None:
     """Return the usage that an answer reports; None if there is none, or it is malformed."""
     try:
         return _parse_usage(answer)
-    except SHAPE_ERRORS:
+    except FieldError:
         return None
 
 
@@ -59,18 +59,18 @@ def _parse_usage(answer: Any) -> Usage | None:
     if isinstance(meta, dict) and "prompt_tokens" in meta:
         return Usage(
             requests=1,
-            prompt_tokens=int(meta["prompt_tokens"]),
-            cached_tokens=int(meta.get("cached_tokens") or 0),
-            completion_tokens=int(meta.get("completion_tokens") or 0),
+            prompt_tokens=required(meta, "prompt_tokens", as_count),
+            cached_tokens=_count(meta, "cached_tokens"),
+            completion_tokens=_count(meta, "completion_tokens"),
         )
     timings = answer.get("timings")
     if isinstance(timings, dict) and "tokens_evaluated" in answer:
-        cached = int(timings.get("cache_n") or 0)
+        cached = _count(timings, "cache_n")
         return Usage(
             requests=1,
-            prompt_tokens=cached + int(timings.get("prompt_n") or 0),
+            prompt_tokens=cached + _count(timings, "prompt_n"),
             cached_tokens=cached,
-            completion_tokens=int(timings.get("predicted_n") or 0),
+            completion_tokens=_count(timings, "predicted_n"),
         )
     usage = answer.get("usage")
     if not isinstance(usage, dict):
@@ -78,7 +78,11 @@ def _parse_usage(answer: Any) -> Usage | None:
     details = usage.get("prompt_tokens_details") or usage.get("input_tokens_details") or {}
     return Usage(
         requests=1,
-        prompt_tokens=int(usage.get("prompt_tokens") or usage.get("input_tokens") or 0),
-        cached_tokens=int(details.get("cached_tokens") or 0),
-        completion_tokens=int(usage.get("completion_tokens") or usage.get("output_tokens") or 0),
+        prompt_tokens=_count(usage, "prompt_tokens") or _count(usage, "input_tokens"),
+        cached_tokens=_count(details, "cached_tokens"),
+        completion_tokens=_count(usage, "completion_tokens") or _count(usage, "output_tokens"),
     )
+
+
+def _count(parent: Any, name: str) -> int:
+    return optional(parent, name, as_count) or 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,10 +53,14 @@ class TokenListing:
         logprob = self.logprobs.get(token)
         return self.logprobs.get(raw) if logprob is None and raw else logprob
 
-    @property
-    def seen_probability(self) -> float:
-        """The total probability of the identified tokens."""
-        return math.fsum(map(math.exp, self.logprobs.values()))
+    def seen_probability(self, unclear: Collection[bytes] = ()) -> float:
+        """Return the total probability of the identified tokens.
+
+        :param unclear: bytes that do not identify a token.
+        """
+        return math.fsum(
+            math.exp(logprob) for key, logprob in self.logprobs.items() if key not in unclear
+        )
 
 
 def build_listing(tokens: Iterable[ServerToken]) -> TokenListing:

@@ -193,7 +193,7 @@ class VllmScorer:
             missing = set(request.named_ids) - logprobs.keys()
             if missing:
                 raise FieldError(f"token {min(missing)} is missing")
-            if request.top_k < 0 and listing.seen_probability < MIN_TOTAL:
+            if request.top_k < 0 and listing.seen_probability() < MIN_TOTAL:
                 raise FieldError("the listing of the vocabulary is incomplete")
         top_k = 0 if request.named_ids else (request.top_k if request.top_k < 0 else len(logprobs))
         return PositionAnswer(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from autocog_core import CapabilityError, ConfigError, InputError
-from autocog_core.toolkit import decode_byte_alphabet, shorten
+from autocog_core.toolkit import decode_byte_alphabet, lazy, shorten
 from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.servers.dialect import ServerDialect
 from autocog_openai.tokenizers.route_tokenizer import RouteTokenizer
@@ -32,6 +33,11 @@ class Tokenizer(Protocol):
     @property
     def size(self) -> int | None:
         """The vocabulary size, if it is known."""
+        ...
+
+    @property
+    def shared_bytes(self) -> frozenset[bytes]:
+        """Bytes that several tokens have, as far as they are known."""
         ...
 
 
@@ -73,6 +79,8 @@ class TiktokenTokenizer:
                 hint="connect to the internet once, or set TIKTOKEN_CACHE_DIR to a folder with it",
             ) from error
         self.size = self._encoding.n_vocab
+        # An encoding is a table by bytes.
+        self.shared_bytes: frozenset[bytes] = frozenset()
         self._special = frozenset(self._encoding._special_tokens.values())
 
     def detokenize(self, tokens: Sequence[int]) -> bytes:
@@ -158,6 +166,13 @@ class FileTokenizer:
         """Ids of special tokens, by their texts."""
         return {self._tokenizer.id_to_token(token): token for token in self._special}
 
+    @lazy
+    def shared_bytes(self) -> frozenset[bytes]:
+        """Bytes that several tokens have, such as "A" and "<0x41>"."""
+        return find_shared(
+            self.token_bytes(token) for token in self._tokenizer.get_vocab().values()
+        )
+
     def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
         """Return the ids of a text."""
         self._tokenizer.encode_special_tokens = not parse_special
@@ -175,6 +190,11 @@ class FileTokenizer:
         if raw is None:
             raw = self._bytes[token] = _read_token_bytes(self._tokenizer, token)
         return raw
+
+
+def find_shared(raws: Iterable[bytes]) -> frozenset[bytes]:
+    """Return what is not empty and there more than once."""
+    return frozenset(raw for raw, count in Counter(raws).items() if raw and count > 1)
 
 
 def tokenize_continuation(tokenizer: Tokenizer, text: str) -> list[int]:

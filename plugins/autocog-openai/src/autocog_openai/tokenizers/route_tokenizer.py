@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
 from autocog_core import EngineError
+from autocog_core.toolkit import lazy
 from autocog_openai.connection.answer_fields import FieldError, as_text, as_token_id, reading
 from autocog_openai.connection.errors import MalformedAnswerError
 from autocog_openai.connection.server_capabilities import ServerCapabilities
@@ -43,6 +45,14 @@ class RouteTokenizer:
     def size(self) -> int | None:
         """The vocabulary size, if the server reports it."""
         return self._size
+
+    @lazy
+    def shared_bytes(self) -> frozenset[bytes]:
+        """Bytes that several tokens have, if the server reports its vocabulary."""
+        counts = Counter(self._vocabulary or ())
+        return frozenset(
+            text.encode("latin-1") for text, count in counts.items() if text and count > 1
+        )
 
     def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
         """Return the ids of a text."""
