@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from autocog_openai.routes.token_listing import TokenListing, build_listing, fir
 from autocog_openai.tokenizers.load import FileTokenizer
 from tests.support.openai.servers.connect import Connect
 from tests.support.openai.servers.generic import Generic
-from tests.support.openai.servers.rewriting import Rewriting
+from tests.support.openai.servers.rewriting import Rewriting, make_certain
 from tests.support.openai.servers.vllm import VLLM
 
 MESSAGES = [{"role": "user", "content": "Yes or no?"}]
@@ -182,32 +180,8 @@ def test_older_servers_list_by_ids_if_they_can(connect: Connect) -> None:
     assert build_listing([]) == TokenListing()
 
 
-def certain(node: Any) -> Any:
-    """Return an answer with 0 for what was written and -9999 for all other tokens."""
-    if isinstance(node, list):
-        return [certain(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    changed = {name: certain(item) for name, item in node.items()}
-    if "top_logprobs" in node and "token" in node:
-        # Greedy decoding writes the first one.
-        tops = [
-            {**top, "logprob": -9999.0 if index else 0.0}
-            for index, top in enumerate(node["top_logprobs"])
-        ]
-        return {**changed, "logprob": 0.0, "top_logprobs": tops}
-    if "token_logprobs" in node:
-        listings = [
-            {name: 0.0 if name == written else -9999.0 for name in listed}
-            for written, listed in zip(node["tokens"], node["top_logprobs"], strict=True)
-        ]
-        values = [0.0 for _ in node["tokens"]]
-        return {**changed, "token_logprobs": values, "top_logprobs": listings}
-    return changed
-
-
 @pytest.fixture
-def thinking(connect: Connect, byte_tokenizer: str) -> Iterator[Any]:
+def thinking(connect: Connect, byte_tokenizer: str) -> Any:
     """Return a model that thinks before it answers."""
 
     def think(node: Any) -> Any:
@@ -216,15 +190,13 @@ def thinking(connect: Connect, byte_tokenizer: str) -> Iterator[Any]:
             message["reasoning_content"], message["content"] = message["content"], ""
         return node
 
-    with ExitStack():
-        yield connect(
-            Rewriting(Generic(), think), api="chat", tokenizer=byte_tokenizer, max_retries=0
-        )
+    server = Rewriting(Generic(), think)
+    return connect(server, api="chat", tokenizer=byte_tokenizer, max_retries=0)
 
 
 def test_a_model_that_thinks_first_is_not_scored_by_its_thoughts(thinking: Any) -> None:
     assert "thinks" in thinking.as_model().info.details["chat_listing_problem"]
-    with pytest.raises(CapabilityError, match="thinks before it answers.*--reasoning-budget"):
+    with pytest.raises(CapabilityError, match=r"thinks before it answers.*reasoning-budget"):
         thinking.choose(messages=MESSAGES, choices=["a", "b"], method="top_logprobs")
     found = thinking.complete(messages=MESSAGES, max_tokens=3)
     assert (found.text, found.logprobs) == ("", None)
@@ -252,7 +224,7 @@ def test_a_server_that_is_always_certain_has_no_distribution(
     connect: Connect, byte_tokenizer: str, make: Any
 ) -> None:
     options = {"api": "chat", "tokenizer": byte_tokenizer} if make is Generic else {}
-    server = Rewriting(make(), certain)
+    server = Rewriting(make(), make_certain)
     model = connect(server, max_retries=0, **options)
     details = model.as_model().info.details
     name = "chat_listing_problem" if make is Generic else "listing_problem"
@@ -272,7 +244,7 @@ def test_a_server_that_becomes_certain_after_probing_is_not_exact(
     server = Rewriting(Generic())
     model = connect(server, api="chat", tokenizer=byte_tokenizer, max_retries=0)
     assert model.as_model().info.details["chat_max_top_logprobs"] == 20
-    server.change = certain
+    server.change = make_certain
     for method in (None, "top_logprobs"):
         found = model.choose(messages=MESSAGES, choices=["a", "b"], method=method)
         assert found.exact is False

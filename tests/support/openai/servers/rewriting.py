@@ -102,6 +102,30 @@ def change_everywhere(names: Collection[str], value: Any) -> Change:
     return change
 
 
+def make_certain(node: Any) -> Any:
+    """Return an answer with 0 for what was written and -9999 for all other tokens."""
+    if isinstance(node, list):
+        return [make_certain(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    changed = {name: make_certain(item) for name, item in node.items()}
+    if "top_logprobs" in node and "token" in node:
+        # Greedy decoding writes the first one.
+        tops = [
+            {**top, "logprob": -9999.0 if index else 0.0}
+            for index, top in enumerate(node["top_logprobs"])
+        ]
+        return {**changed, "logprob": 0.0, "top_logprobs": tops}
+    if "token_logprobs" in node:
+        listings = [
+            {name: 0.0 if name == written else -9999.0 for name in listed}
+            for written, listed in zip(node["tokens"], node["top_logprobs"], strict=True)
+        ]
+        values = [0.0 for _ in node["tokens"]]
+        return {**changed, "token_logprobs": values, "top_logprobs": listings}
+    return changed
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
