@@ -114,7 +114,7 @@ def test_nan_after_probing_is_an_error_that_may_pass(connect: Connect, byte_toke
         lambda: model.choose(messages=MESSAGES, choices=["yes", "no"]),
         lambda: model.complete(messages=MESSAGES, max_tokens=3),
     ):
-        with pytest.raises(MalformedAnswerError, match="logprob must be .* not nan"):
+        with pytest.raises(MalformedAnswerError, match=r"logprob must be .* not nan"):
             call()
     server.change = None
     again = model.choose(messages=MESSAGES, choices=["yes", "no"], method="top_logprobs")

@@ -28,7 +28,7 @@ def mutate_body(body: bytes, generator: random.Random) -> bytes:
     """Return a changed answer: one JSON value, or a stream of events with one each."""
     if generator.random() < 0.1:
         return body[: generator.randrange(len(body) + 1)]
-    if not body.startswith((b"data:", b"event:")):
+    if not is_stream(body):
         return mutate_json(body, generator)
     events = body.split(b"\n\n")
     change = generator.random()
@@ -42,6 +42,11 @@ def mutate_body(body: bytes, generator: random.Random) -> bytes:
         lines[-1] = b"data: " + mutate_json(lines[-1].removeprefix(b"data: "), generator)
         events[index] = b"\n".join(lines)
     return b"\n\n".join(events)
+
+
+def is_stream(body: bytes) -> bool:
+    """Whether an answer is a stream of events."""
+    return b"data: " in body and not body.startswith((b"{", b"["))
 
 
 def mutate_json(raw: bytes, generator: random.Random) -> bytes:
@@ -78,7 +83,7 @@ def mutate_json(raw: bytes, generator: random.Random) -> bytes:
 def numbers_in(body: bytes) -> Iterator[float]:
     """Yield all numbers of an answer."""
     parts = [body]
-    if body.startswith((b"data:", b"event:")):
+    if is_stream(body):
         parts = [
             line.removeprefix(b"data: ") for line in body.split(b"\n") if line.startswith(b"data: ")
         ]

@@ -44,7 +44,7 @@ def covers_text(raws: Sequence[bytes], text: str) -> bool:
 
 
 def count_text_tokens(raws: Sequence[bytes], text: str) -> int:
-    """Return how many tokens at the end are those of the text; 0 if this cannot be told.
+    """Return how many tokens at the end are those of the text; 0 if this is unclear.
 
     Thoughts of the model may be before them.
     """
