@@ -20,7 +20,7 @@ class InProcess:
 
     :param app: the server.
     :ivar share: how many of the answers are mutated, from 0 to 1.
-    :ivar numbers: all numbers of the answers since `start`.
+    :ivar numbers: all log-probabilities and probabilities of the answers since `start`.
     """
 
     def __init__(self, app: ASGIApp) -> None:

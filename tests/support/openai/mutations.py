@@ -20,6 +20,8 @@ VALUES = (
     "[" * 150 + "]" * 150,
     "[" * 5000 + "]" * 5000,
 )
+#: Fields beside log-probabilities that have other numbers.
+NOT_SCORES = ("id", "bytes", "text_offset", "rank")
 #: Stands for a piece of JSON text that is put in after the rest was written.
 _MARK = "\ue123"
 
@@ -57,9 +59,11 @@ def mutate_json(raw: bytes, generator: random.Random) -> bytes:
         return raw
     for _ in range(generator.choice((1, 1, 1, 2))):
         places = list(_places(value))
+        scores = [(parent, key) for parent, key in places if _is_score(parent, key)]
         if not places:
             break
-        parent, key = generator.choice(places)
+        # Often a log-probability: an answer has many other values.
+        parent, key = generator.choice(scores if scores and generator.random() < 0.4 else places)
         change = generator.random()
         if change < 0.12:
             del parent[key]
@@ -81,7 +85,7 @@ def mutate_json(raw: bytes, generator: random.Random) -> bytes:
 
 
 def numbers_in(body: bytes) -> Iterator[float]:
-    """Yield all numbers of an answer."""
+    """Yield all log-probabilities and probabilities of an answer."""
     parts = [body]
     if is_stream(body):
         parts = [
@@ -94,13 +98,25 @@ def numbers_in(body: bytes) -> Iterator[float]:
             continue
 
 
-def _numbers(value: Any) -> Iterator[float]:
-    if isinstance(value, int | float) and not isinstance(value, bool):
+def _numbers(value: Any, inside: str = "") -> Iterator[float]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name not in NOT_SCORES:
+                yield from _numbers(item, inside + name)
+    elif isinstance(value, list):
+        # SGLang's entries are a log-probability, an id and a text.
+        for item in value[:1] if len(value) == 3 and type(value[1]) is int else value:
+            yield from _numbers(item, inside)
+    elif isinstance(value, int | float) and not isinstance(value, bool) and "prob" in inside:
         if abs(value) < 1e300:
             yield float(value)
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _numbers(item)
+        elif value < 0:
+            yield float("-inf")
+
+
+def _is_score(parent: Any, key: Any) -> bool:
+    value = parent[key]
+    return isinstance(value, float) and (value < 0 or "prob" in str(key))
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:

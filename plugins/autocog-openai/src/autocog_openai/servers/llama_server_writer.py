@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -211,7 +212,8 @@ class LlamaServerWriter:
             logprob = None
             if remaining and remaining[-1][0] == token and fits:
                 logprob = remaining.pop()[1]
-            if logprob is None:
+            if logprob is None or logprob == -math.inf:
+                # A token that was written is not impossible.
                 logprob = self._scorer.score_token([*before, *tokens[:index]], token)
             logprobs.append(logprob)
         return logprobs
