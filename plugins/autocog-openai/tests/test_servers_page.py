@@ -71,7 +71,13 @@ def test_python_examples_run(code: str) -> None:
 
 
 @pytest.mark.parametrize("text", blocks("toml"), ids=len)
-def test_config_examples_are_configs(text: str, tmp_path: Path) -> None:
+def test_config_examples_are_configs(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in re.findall(r'"\./([^"]+)"', text):
+        Path(name).parent.mkdir(parents=True)
+        Path(name).touch()
     path = tmp_path / "autocog.toml"
     path.write_text(text, encoding="utf-8")
     config = autocog.read_config(path)
