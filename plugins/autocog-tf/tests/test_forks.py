@@ -55,5 +55,5 @@ def test_in_a_fork_loading_names_the_threads_and_works_on_one(two_threads: None)
 
 
 def test_an_option_of_a_model_path_is_refused_before_it_is_read(two_threads: None) -> None:
-    found = call_in_fork(lambda: TfLM.create(model_path="no/such/name"))
+    found = call_in_fork(lambda: TfLM.create(model_path="hub/name"))
     assert found.startswith("ModelLoadError: PyTorch was loaded before")
