@@ -146,7 +146,7 @@ def test_a_written_token_that_the_server_calls_impossible_is_not_scored(opened: 
         ("STOP", "eos"),
         ("eos_token", "eos"),
         ("end_turn", "eos"),
-        ("stop_sequence", "stop"),
+        ("stop_sequence", "unknown"),
         ("length", "length"),
         ("MAX_TOKENS", "length"),
         ("tool_calls", "unknown"),
@@ -159,6 +159,14 @@ def test_only_what_means_an_end_is_an_end(
 ) -> None:
     found = answered(opened, {"content": "Yes"}, finish_reason=reason, stream=stream)
     assert (found.text, found.finish_reason) == ("Yes", expected)
+
+
+def test_a_stop_string_is_the_end_only_if_the_request_has_one(opened: Any) -> None:
+    model, server = opened
+    choice = {"index": 0, "finish_reason": "stop_sequence", "message": {"content": "Yes"}}
+    server.instead = JSONResponse({"choices": [choice]})
+    found = model.complete(messages=MESSAGES, max_tokens=20, stop="\n")
+    assert found.finish_reason == "stop"
 
 
 @pytest.mark.parametrize("reason", [None, ""])

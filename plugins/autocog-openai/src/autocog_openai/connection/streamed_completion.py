@@ -145,6 +145,9 @@ class StreamedCompletion:
         kind = end_kind(self._finish_reason)
         if kind == "length":
             return "length", None
+        if kind == "stop" and not self._request.stop:
+            # A stop string of the server's own.
+            return "unknown", None
         if kind in ("end", "stop") and (
             kind == "stop"
             or self._stop_string is not None
