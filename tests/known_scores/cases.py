@@ -1,8 +1,9 @@
 """200 choices and 50 automata, always the same ones, and what a model makes of them as plain data.
 
 `python -m tests.known_scores.record` writes the scores of today. They were first written before the
-code was laid out anew, so that a change of names or of structure cannot change a number. 28 choices of "tf", with a blank or
-newline before a digit, were written again when .gguf files got the tokenizer of their model.
+code was laid out anew, so that a change of names or of structure cannot change a number. 28 choices
+of "tf", with a blank or newline before a digit, were written again when .gguf files got the
+tokenizer of their model.
 """
 
 from __future__ import annotations
