@@ -88,10 +88,13 @@ def show_pairs(pairs: Sequence[PairScore]) -> None:
             _shown(pair.second.text),
             format_logprob(pair.first.logprob),
             format_logprob(pair.second.logprob),
-            f"{pair.difference:+.3f}",
+            "-" if pair.difference is None else f"{pair.difference:+.3f}",
         )
-    likelier = sum(pair.difference > 0 for pair in pairs)
-    note = f"the first text is likelier in {likelier} of {len(pairs)} pairs"
+    differences = [pair.difference for pair in pairs if pair.difference is not None]
+    likelier = sum(difference > 0 for difference in differences)
+    note = f"the first text is likelier in {likelier} of {len(differences)} pairs"
+    if len(differences) < len(pairs):
+        note += f"; {len(pairs) - len(differences)} begin with different tokens that have no score"
     show(table, Text(note, style="dim"))
 
 

@@ -128,8 +128,10 @@ class SummaryBuilder:
             is_right = is_same_answer(text, gold)
         self._answered += 1
         self._right += is_right
-        prob = last_value(row["probs"].get(field))
-        if prob is not None:
+        probs = row["probs"].get(field)
+        # A later action of another kind may have the same name: then the share is not the answer's.
+        if probs is not None and _count(probs) == _count(row["fields"][field]):
+            prob = last_value(probs)
             self._with_prob += 1
             self._squared_errors += (prob - is_right) ** 2
             self._bins[min(int(prob * BINS), BINS - 1)].add(prob, is_right)
@@ -148,6 +150,10 @@ class SummaryBuilder:
             impossible=self._impossible,
             impossible_row=self._impossible_row,
         )
+
+
+def _count(value: Any) -> int:
+    return len(value) if isinstance(value, list) else 1
 
 
 @dataclass(slots=True)

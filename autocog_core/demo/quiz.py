@@ -97,7 +97,8 @@ def read_questions(path: Path, limit: int | None = None) -> list[Question]:
                 answer=row["answer"],
                 topic=row.get("topic", ""),
             )
-            question.choices[question.answer]
+            if type(question.answer) is not int or not 0 <= question.answer < len(question.choices):
+                raise ValueError(f"answer is {question.answer!r}, not the index of a choice")
         except (ValueError, TypeError, LookupError) as error:
             raise InputError(
                 f"is not a question with choices and an answer: {error}", where=f"{path}:{number}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -51,13 +52,14 @@ class RankCalls(ChoiceCalls):
             for item in items
         ]
         reverse = score_texts(self._call_context().client, requests)
+        # Each text has a context, so that all its tokens have log-probabilities.
         ranked = [
             RankedItem(
                 item=score.choice,
                 index=index,
                 logprob=score.logprob,
                 mean_logprob=score.mean_logprob,
-                prompt_logprob=text.logprob,
+                prompt_logprob=math.fsum(text.logprobs),
             )
             for index, (score, text) in enumerate(zip(scores, reverse, strict=True))
         ]

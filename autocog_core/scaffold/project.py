@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -26,7 +27,8 @@ def write_project(folder: Path, engines: Collection[str]) -> list[Path]:
         "project_template", {"default_model": default_model, "engines": engines}
     )
     for path in texts:
-        if (folder / path).is_symlink() or (folder / path).exists():
+        # os.path, since a name that is too long raises from `Path.exists`.
+        if os.path.lexists(folder / path):
             raise InputError(
                 "exists, and is not overwritten",
                 where=str(folder / path),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from autocog_core.errors import InputError
+from autocog_core.errors import InputError, shorten
 from autocog_core.hooks.client import BackendClient
 from autocog_core.numerics import logsumexp
 from autocog_core.scoring.prompt_encoding import split_prompt
@@ -180,11 +180,18 @@ def _encode(client: BackendClient, request: TextRequest) -> _EncodedText:
         texts.append(context.open_text)
     joint, *alone = client.tokenize(texts, at_start=context.at_start)
     shared = common_prefix_length(joint, alone[0]) if alone else 0
-    # As for choices: the tokens of the context may already spell the text.
-    shared = min(shared, len(joint) - 1)
-    if shared < 0:
+    if shared == len(joint):
         raise InputError(
-            "has no token left after the tokenizer's normalization", where=request.where
+            f"{shorten(repr(request.text))} has no token of its own here",
+            where=request.where,
+            hint="the model's tokenizer drops such text",
+        )
+    if not context.fixed_ids and not shared and context.open_text:
+        raise InputError(
+            f"the text changes all tokens of {shorten(repr(context.open_text))}, and no BOS is "
+            "added: there is nothing to condition on",
+            where="context",
+            hint="give a longer context, or its token ids",
         )
     boundary: Boundary = "token_ids" if context.ends_with_ids else "clean"
     healed_text = ""

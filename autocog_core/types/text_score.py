@@ -97,25 +97,25 @@ class TextScore:
         return len(self.tokens) - len(self.logprobs)
 
     @property
-    def logprob(self) -> float:
-        """Sum of the tokens' log-probabilities, in nats."""
-        return math.fsum(self.logprobs)
+    def logprob(self) -> float | None:
+        """Sum of the log-probabilities of the scored tokens, in nats; None if there is none."""
+        return math.fsum(self.logprobs) if self.logprobs else None
 
     @property
     def mean_logprob(self) -> float | None:
         """`logprob` per scored token; None if there is none."""
-        return self.logprob / len(self.logprobs) if self.logprobs else None
+        return None if self.logprob is None else self.logprob / len(self.logprobs)
 
     @property
-    def bits(self) -> float:
-        """Surprisal of the text in bits."""
-        return -self.logprob / math.log(2)
+    def bits(self) -> float | None:
+        """Surprisal of the scored tokens in bits; None if there is none."""
+        return None if self.logprob is None else -self.logprob / math.log(2)
 
     @property
     def bits_per_byte(self) -> float | None:
         """`bits` per byte of the scored tokens; None if they have no bytes."""
         count = sum(len(token.raw) for token in self.tokens if token.logprob is not None)
-        return self.bits / count if count else None
+        return self.bits / count if count and self.bits is not None else None
 
     @property
     def perplexity(self) -> float | None:
@@ -158,11 +158,19 @@ class PairScore:
     second: TextScore
 
     @property
-    def difference(self) -> float:
-        """Log-probability of the first text minus that of the second, in nats."""
-        if self.first.logprob == self.second.logprob:
-            return 0.0
-        return self.first.logprob - self.second.logprob
+    def difference(self) -> float | None:
+        """Log-probability of the first text minus that of the second, in nats.
+
+        None if they are not comparable: a token without a log-probability is not the same in both.
+        """
+        unscored = [
+            [token.id for token in score.tokens if token.logprob is None]
+            for score in (self.first, self.second)
+        ]
+        first, second = self.first.logprob, self.second.logprob
+        if unscored[0] != unscored[1] or first is None or second is None:
+            return None
+        return 0.0 if first == second else first - second
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON; infinite numbers become None."""

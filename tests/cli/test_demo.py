@@ -86,6 +86,7 @@ def test_output_fits_the_width(run: Run, monkeypatch: pytest.MonkeyPatch, column
         (["--model", "nois"], 'did you mean "noise"?'),
         (["--questions", "nowhere"], "nowhere"),
         (["--questions", "bad.jsonl"], "bad.jsonl:2"),
+        (["--questions", "negative.jsonl"], "negative.jsonl:1"),
     ],
     ids=str,
 )
@@ -96,6 +97,9 @@ def test_wrong_arguments_are_named(
         '{"question": "?", "choices": ["a", "b"], "answer": 0}\n'
         '{"question": "?", "choices": ["a", "b"], "answer": 2}\n',
         encoding="utf-8",
+    )
+    (folder / "negative.jsonl").write_text(
+        '{"question": "?", "choices": ["a", "b"], "answer": -1}\n', encoding="utf-8"
     )
     result = run("demo", *arguments)
     assert result.exit_code == 2

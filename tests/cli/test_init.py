@@ -44,6 +44,10 @@ def test_the_config_has_the_models_that_are_installed(
     assert len(config.models) == len(engines) + 1
 
 
+def test_a_name_that_is_too_long_is_one_message(wrong: Callable[..., str]) -> None:
+    assert "name" in wrong("init", "a" * 300)
+
+
 def test_no_file_is_overwritten(wrong: Callable[..., str], folder: Path) -> None:
     before = (folder / "autocog.toml").read_text("utf-8")
     message = wrong("init")

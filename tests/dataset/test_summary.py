@@ -121,6 +121,12 @@ def test_the_last_value_of_a_repeated_field_counts() -> None:
     assert accuracy.brier == pytest.approx(0.3**2)
 
 
+def test_the_share_of_another_action_with_the_same_name_is_not_the_answers() -> None:
+    accuracy = summarized(answer(["a", "b"], "b", prob=0.98)).accuracy
+    assert accuracy.right == 1
+    assert accuracy.calibration_error is None
+
+
 def test_a_completion_has_accuracy_but_no_calibration() -> None:
     accuracy = summarized(answer("a", "a"), answer("a", "b")).accuracy
     assert accuracy.accuracy == 0.5

@@ -118,7 +118,8 @@ def test_without_bos_and_context_the_first_token_has_no_logprob() -> None:
     assert score.tokens[0].logprob is None
     assert score.unscored == 1
     assert score.perplexity == pytest.approx(256)
-    assert alone.logprob == 0
+    assert alone.logprob is None
+    assert alone.bits is None
     assert alone.perplexity is None
     assert alone.bits_per_byte is None
 
@@ -169,10 +170,38 @@ def test_many_word_boundaries_take_several_calls(monkeypatch: pytest.MonkeyPatch
         assert one.words == other.words
 
 
+def test_a_text_that_the_tokenizer_drops_is_refused() -> None:
+    dropping = CharTokenizer(normalise=lambda text: text.replace("\x07", ""))
+    with Model(dropping) as model:
+        for context in ("", "Hello"):
+            with pytest.raises(InputError, match="no token of its own"):
+                model.score("\x07", context)
+        with pytest.raises(InputError, match="no token of its own"):
+            model.rank("\x07", ["a", "b"], before_prompt="")
+
+
+def test_a_context_that_the_text_changes_whole_is_refused_without_bos() -> None:
+    with Model(CharTokenizer(["Hello"], adds_bos=False)) as model:
+        with pytest.raises(InputError, match="nothing to condition on"):
+            model.score("o", "Hell")
+        with pytest.raises(InputError, match="nothing to condition on"):
+            model.rank("o", ["Hell", "x"], before_prompt="")
+
+
+def test_pairs_that_begin_with_different_unscored_tokens_are_not_compared() -> None:
+    with Model(Plain()) as model:
+        same, other = model.score_pairs([("ab", "ac"), ("ab", "b")])
+    assert same.difference == 0
+    assert other.difference is None
+    assert other.to_dict()["difference"] is None
+
+
 def test_pairs_compare_two_texts() -> None:
     with random_model() as model:
         first, second = model.score("the dogs run"), model.score("the dogs runs")
         (pair,) = model.score_pairs([("the dogs run", "the dogs runs")])
+    assert first.logprob is not None
+    assert second.logprob is not None
     assert pair.difference == pytest.approx(first.logprob - second.logprob)
     assert pair.to_dict()["difference"] == pair.difference
 
