@@ -27,6 +27,10 @@ from autocog_openai.connection.token_text import REPLACEMENT_BYTES, is_escaped
 ID_PREFIX = "token_id:"
 #: How much more than 1 the probabilities of a listing may sum to: servers round each of them.
 _MAX_EXCESS = 0.01
+#: No model gives this or less: logits in float32 do not lie that far apart.
+_NEVER_GIVEN = -1000.0
+#: Several tokens with one value below this have no real value. In float32, e**-90 is almost 0.
+_SENTINEL = -90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +41,8 @@ class TokenListing:
     :ivar logprobs: log-probabilities by token id, or by the bytes of a token if its id is unknown.
         Tokens that neither identifies are left out: incomplete characters, special tokens, and
         tokens with equal bytes.
-    :ivar is_pick: whether one token is certain and all others are impossible. Some servers write
-        this in place of a distribution.
+    :ivar is_pick: whether at most one token is possible. Some servers write this in place of a
+        distribution.
     """
 
     count: int = 0
@@ -94,9 +98,20 @@ def build_listing(tokens: Iterable[ServerToken]) -> TokenListing:
 
 
 def is_pick(logprobs: Sequence[float]) -> bool:
-    """Whether at most one token is possible, and that one is certain: this is no distribution."""
-    possible = [logprob for logprob in logprobs if logprob > -math.inf]
-    return bool(logprobs) and (not possible or (len(possible) == 1 and possible[0] > -ROUNDING))
+    """Whether at most one token is possible: this is no distribution of a model.
+
+    Servers write -9999, -100 or another number for what they do not know.
+    """
+    possible = [logprob for logprob in logprobs if logprob > _NEVER_GIVEN]
+    if len(possible) <= 1:
+        # A single token that is not certain may be all that was asked for.
+        return len(logprobs) > 1 or (
+            len(logprobs) == 1 and (not possible or possible[0] > -ROUNDING)
+        )
+    if max(possible) <= -ROUNDING:
+        return False
+    others = sorted(logprobs)[:-1]
+    return others[0] == others[-1] < _SENTINEL
 
 
 def require_distribution(logprobs: Mapping[Any, float]) -> None:
