@@ -127,6 +127,54 @@ def test_a_text_with_a_missing_token_has_no_log_probabilities(opened: Any, strea
     assert (found.text, found.tokens, found.logprobs) == ("Yes", (), None)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [("", "Yes"), ("Yes", "YesNo"), ("Yes", "No"), (None, "Yes"), ("Yes", "Yes\nNo")],
+)
+def test_tokens_of_something_else_have_no_log_probabilities(
+    opened: Any, text: str | None, written: str, stream: bool
+) -> None:
+    message = {"content": text, "logprobs": tokens(written)} if stream else {"content": text}
+    logprobs = {} if stream else {"logprobs": tokens(written)}
+    found = answered(opened, message, stream=stream, **logprobs)
+    assert (found.text, found.tokens, found.logprobs) == (text or "", (), None)
+
+
+@pytest.mark.parametrize("end", ["", "</s>", "<|im_end|>", "<|im_end|>\n", "\n"])
+@pytest.mark.parametrize("text", ["Yes", ""])
+def test_special_tokens_and_spaces_after_a_text_are_its_end(
+    opened: Any, text: str, end: str
+) -> None:
+    names = [*text, *([end.rstrip()] if end.strip() else []), *(["\n"] if "\n" in end else [])]
+    entries = [{"token": name, "logprob": -0.5, "bytes": None} for name in names]
+    found = answered(opened, {"content": text}, logprobs={"content": entries})
+    assert (found.logprobs or ()) == (-0.5,) * len(names)
+
+
+@pytest.mark.parametrize(
+    ("stop", "names", "is_own"),
+    [
+        ("END", ["Yes", "END"], True),
+        ("END", ["Yes", " END."], True),
+        ("END", ["Yes", "EN"], False),
+        ("END", ["Yes", "No"], False),
+        ("\n", ["Yes", "\n"], True),
+        ("\n", ["Yes", "\nNo"], True),
+        ("\n", ["Yes", "No", "No"], False),
+    ],
+)
+def test_a_stop_string_of_the_request_may_follow_the_text(
+    opened: Any, stop: str, names: list[str], is_own: bool
+) -> None:
+    model, server = opened
+    entries = [{"token": name, "logprob": -0.5, "bytes": None} for name in names]
+    choice = {"index": 0, "finish_reason": "stop", "message": {"content": "Yes"}}
+    server.instead = JSONResponse({"choices": [{**choice, "logprobs": {"content": entries}}]})
+    found = model.complete(messages=MESSAGES, max_tokens=20, stop=stop)
+    assert (found.text, found.logprobs is not None) == ("Yes", is_own)
+
+
 def test_surfaces_without_spaces_have_log_probabilities_but_no_ids(opened: Any) -> None:
     entries = [{"token": word, "logprob": -1.0, "bytes": None} for word in ("Yes", "we")]
     found = answered(opened, {"content": "Yes we"}, logprobs={"content": entries})

@@ -173,7 +173,7 @@ class StreamedCompletion:
         """
         raws, text = [token.raw for token in self._tokens], self._matcher.text()
         has_only_ids = any(token.token is not None and not token.raw for token in self._tokens)
-        if not raws or not (has_only_ids or covers_text(raws, text)):
+        if not raws or not (has_only_ids or covers_text(raws, text, self._request.stop)):
             return (), None
         is_spelled = spells_text(raws, text)
         ids = [

@@ -35,12 +35,22 @@ def spells_text(raws: Sequence[bytes], text: str) -> bool:
     return _begins(_decode(raws), text) or _begins(_decode(_without_special(raws)), text)
 
 
-def covers_text(raws: Sequence[bytes], text: str) -> bool:
-    """As `spells_text`, but spaces are not compared: no token of the text is missing."""
-    bare = "".join(text.split())
-    return any(
-        _begins("".join(_decode(tokens).split()), bare) for tokens in (raws, _without_special(raws))
-    )
+def covers_text(raws: Sequence[bytes], text: str, stops: Sequence[str] = ()) -> bool:
+    """Whether tokens are those of the text: none is missing, and none is of something else.
+
+    Spaces are not compared. After the text, there may be special tokens, and a stop string with
+    the rest of the token that completes it.
+
+    :param raws: the bytes of the tokens.
+    :param stops: the stop strings of the request.
+    """
+    return any(_is_text(tokens, text, stops) for tokens in (raws, _without_special(raws)))
+
+
+def begins_text(raw: bytes, text: str) -> bool:
+    """Whether a text may begin with a token. Spaces are not compared."""
+    surface = _bare(_decode([raw]))
+    return surface != "" and _begins(_bare(text), surface)
 
 
 def count_text_tokens(raws: Sequence[bytes], text: str) -> int:
@@ -64,6 +74,27 @@ def _without_special(raws: Sequence[bytes]) -> list[bytes]:
 def _decode(raws: Sequence[bytes]) -> str:
     known = (REPLACEMENT_BYTES if is_escaped(raw) else raw for raw in raws)
     return b"".join(known).decode("utf-8", errors="replace")
+
+
+def _is_text(raws: Sequence[bytes], text: str, stops: Sequence[str]) -> bool:
+    surfaces, bare = _bare(_decode(raws)), _bare(text)
+    if REPLACEMENT in surfaces or REPLACEMENT in bare:
+        surfaces, bare = _ascii(surfaces), _ascii(bare)
+    if not surfaces.startswith(bare):
+        return False
+    rest = surfaces[len(bare) :]
+    if not rest:
+        return True
+    last = _bare(_decode(raws[-1:]))
+    return any(
+        # Of a stop string of spaces, only what follows it in its token is left.
+        rest.startswith(stop) if stop else last.endswith(rest)
+        for stop in map(_bare, stops)
+    )
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split())
 
 
 def _begins(surfaces: str, text: str) -> bool:
