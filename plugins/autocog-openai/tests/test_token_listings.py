@@ -18,6 +18,7 @@ from autocog_openai.connection.answer_fields import FieldError
 from autocog_openai.routes.token_listing import TokenListing, build_listing, first_listing
 from autocog_openai.tokenizers.load import FileTokenizer
 from tests.support.openai.servers.connect import Connect
+from tests.support.openai.servers.engine import Engine
 from tests.support.openai.servers.generic import Generic
 from tests.support.openai.servers.rewriting import Rewriting, make_certain
 from tests.support.openai.servers.vllm import VLLM
@@ -226,6 +227,43 @@ def test_a_model_that_begins_to_think_after_probing_is_not_exact(
     found = model.choose(messages=MESSAGES, choices=["a", "b"], method="top_logprobs")
     assert (found.exact, found.unseen_probability) == (False, 1.0)
     assert "thinks before it answers" in found.reason
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"content": None},
+        {"content": ""},
+        {"content": "\u00a7"},
+        {"tool_calls": [{"type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+        {"content": None, "function_call": {"name": "f", "arguments": "{}"}},
+    ],
+)
+def test_listed_tokens_of_something_else_than_the_answer_are_not_exact(
+    connect: Connect, byte_tokenizer: str, change: dict[str, Any]
+) -> None:
+    engines = (Engine(seed=seed) for seed in range(99))
+    # A token that is not a whole character cannot be compared with a text.
+    engine = next(engine for engine in engines if _likely(engine)[0].isalpha())
+    server = Rewriting(Generic(engine))
+    model = connect(server, api="chat", tokenizer=byte_tokenizer, max_retries=0)
+    likely = [letter for letter in _likely(engine) if "!" <= letter <= "~"][:2]
+    options = {"messages": MESSAGES, "choices": likely, "method": "top_logprobs"}
+    assert model.choose(**options).exact is True
+
+    def answer(node: Any) -> Any:
+        node["choices"][0]["message"] |= change
+        return node
+
+    server.change = answer
+    found = model.choose(**options)
+    assert (found.exact, found.unseen_probability) == (False, 1.0)
+    assert "not those of its answer" in found.reason
+
+
+def _likely(engine: Engine) -> list[str]:
+    row = engine.model.greedy(engine.model.encode(engine.model.chat_prompt(MESSAGES)))
+    return [chr(token) if token < 127 else "" for token in (-row).argsort()[:20]]
 
 
 @pytest.mark.parametrize("make", [Generic, VLLM], ids=["chat", "completions"])

@@ -24,11 +24,15 @@ from autocog_openai.connection.answer_fields import (
 )
 from autocog_openai.connection.errors import RefusedError
 from autocog_openai.connection.finish_reasons import end_kind
+from autocog_openai.connection.streamed_completion import ServerToken
+from autocog_openai.connection.token_text import begins_text, covers_text
 from autocog_openai.connection.usage import UsageCounter
 from autocog_openai.model.server_model import ServerModel
-from autocog_openai.routes.chat import THINKS, check_refusal, has_thoughts
+from autocog_openai.routes.chat import THINKS, check_refusal, has_thoughts, read_content
 from autocog_openai.routes.token_listing import TokenListing, read_listings, read_tokens
 
+#: Why a listing is not used.
+NOT_OF_ANSWER = "the server listed tokens that are not those of its answer"
 #: A bias that makes a token certain, on OpenAI's scale.
 FORCING_BIAS = 100
 
@@ -42,7 +46,7 @@ class ChatChoice:
         self._route = model.chat_route
         self._tokenizer = model.tokenizer
         self._counter = UsageCounter()
-        self._thinks = False
+        self._problem = ""
 
     def choose(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores:
         """Return the scores of the choices as answers to the prompt.
@@ -71,7 +75,7 @@ class ChatChoice:
             shared_bytes=self._tokenizer.shared_bytes,
             unlisted_reason=self._unlisted_reason(),
         )
-        reason = THINKS if self._thinks else result.reason
+        reason = self._problem or result.reason
         if choices != request.choices:
             note = "spaces before choices were removed: the answer is a new message"
             reason = f"{reason}; {note}" if reason else note
@@ -162,13 +166,16 @@ class ChatChoice:
                 raise RefusedError("the model refused: content filter", where=connection.where)
             if has_thoughts(message):
                 # The listing is of the first token that the model thinks.
-                self._thinks = True
+                self._problem = THINKS
                 return None
-            raws = [token.raw for token in read_tokens(choice)]
+            tokens = list(read_tokens(choice))
+            if not _are_of_answer(tokens, message, messages[-1]):
+                self._problem = NOT_OF_ANSWER
+                return None
             index = 0
             if forced is not None:
                 index = 1
-                if raws[:1] != [forced]:
+                if [token.raw for token in tokens[:1]] != [forced]:
                     return None
             listings = read_listings(choice)
         listing = listings[index] if index < len(listings) else TokenListing()
@@ -180,3 +187,26 @@ class ChatChoice:
         if text is not None and self._model.dialect.strips_messages and text != text.strip():
             return None
         return text
+
+
+def _are_of_answer(
+    tokens: Sequence[ServerToken], message: Mapping[str, Any], last: Mapping[str, str]
+) -> bool:
+    """Whether the first token begins the answer, and is not one of a call of a tool.
+
+    :param last: the last message of the request, which a server that continues it may repeat.
+    """
+    if not tokens:
+        return True
+    if message.get("tool_calls") or message.get("function_call"):
+        return False
+    first = tokens[0]
+    if first.token is not None and not first.raw:
+        # The server returns only ids.
+        return True
+    text = read_content(message)
+    texts = [text]
+    if last["role"] == "assistant" and text.startswith(last["content"]):
+        texts.append(text[len(last["content"]) :])
+    raws = [token.raw for token in tokens]
+    return any(begins_text(first.raw, each) or covers_text(raws, each) for each in texts)
