@@ -55,6 +55,14 @@ BODIES: list[tuple[Any, type[AutocogError], bool, str]] = [
     ({"object": "error", "message": "bad", "code": 400, "type": "x"}, InputError, False, "bad"),
     ({"choices": [{"error": SLOW_DOWN, "finish_reason": "error"}]}, RateLimitError, True, "slow"),
     ([{"text": "a"}, {"error": SLOW_DOWN}], RateLimitError, True, "slow down"),
+    (SLOW_DOWN, RateLimitError, True, "429: slow down"),
+    ({"status": "503", "message": "oh", "choices": None}, EngineError, True, "503: oh"),
+    ({"error": "Rate limit reached"}, RateLimitError, True, "Rate limit reached"),
+    ({"error": {"message": "The model is overloaded"}}, EngineError, True, "is overloaded"),
+    ({"error": {"message": "Please try again later."}}, EngineError, True, "again later"),
+    ({"error": {"message": "x", "status": "RESOURCE_EXHAUSTED"}}, RateLimitError, True, "x"),
+    ({"error": {"message": "x", "code": 429.0}}, RateLimitError, True, "x"),
+    ({"error": {"message": "no credit", "code": 402}}, RateLimitError, False, "402: no credit"),
 ]
 
 
@@ -172,6 +180,8 @@ def test_an_error_of_what_a_server_does_not_have_means_that_it_is_missing(
         {"response": {"error": None}, "error": ""},
         {"tokens": ["error", "object"], "object": "list"},
         {"choices": "error"},
+        {"choices": [{"text": "a"}], "code": 429, "message": "slow down"},
+        {"message": "hello", "code": 200},
         [],
         "error",
         None,

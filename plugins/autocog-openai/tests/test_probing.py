@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from autocog_core.errors import AutocogError, ConfigError, EngineError
 from autocog_openai import OpenAI
@@ -252,6 +252,24 @@ def test_a_result_with_server_failures_expires(
         connect_chat(scripted, max_retries=0).as_model().info.details["chat_max_top_logprobs"] == 20
     )
     monkeypatch.undo()
+
+
+@pytest.mark.parametrize("choices", [None, []])
+def test_answers_without_choices_leave_no_fact(connect_chat: Connect, choices: Any) -> None:
+    scripted = Scripted(Generic())
+    expected = connect_chat(scripted, max_retries=0).as_model().info.details
+
+    def probe(reprobe: bool) -> dict[str, Any]:
+        model = connect_chat(scripted, max_retries=0, reprobe=reprobe)
+        return {**model.as_model().info.details}
+
+    scripted.answers += [JSONResponse({"choices": choices})] * 4
+    assert probe(True) != expected
+    # The facts of before are still those of the file.
+    assert probe(False) == expected
+    # One damaged answer is asked for again.
+    scripted.answers += [JSONResponse({"choices": choices})]
+    assert probe(True) == expected
 
 
 def test_a_damaged_file_is_probed_again(connect: Connect, tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ class Connection:
     :ivar where: the model and the server, for errors.
     :ivar is_closed: whether `close` was called.
     :ivar failures: the number of requests that failed inside the server.
+    :ivar malformed: the number of answers to the requests of a probe that were malformed.
     """
 
     def __init__(self, options: OpenAIOptions) -> None:
@@ -79,6 +80,7 @@ class Connection:
         )
         self.is_closed = False
         self.failures = 0
+        self.malformed = 0
         self._slots = threading.BoundedSemaphore(options.max_concurrency)
         self._nested_slots = threading.BoundedSemaphore(options.max_concurrency)
         self._thread = threading.local()

@@ -160,6 +160,8 @@ def _error(status: int, body: Any, message: str, where: str, sent: tuple[str, ..
         return AccessDeniedError(message, where=where, hint=hint)
     if status == 403:
         return AccessDeniedError(message, where=where, hint="check the permissions of the key")
+    if status == 402:
+        return RateLimitError(message, where=where, hint="the account has no credit left")
     if status == 429:
         if code == "insufficient_quota":
             return RateLimitError(message, where=where, hint="the account has no credit left")

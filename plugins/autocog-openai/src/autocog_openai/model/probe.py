@@ -41,7 +41,7 @@ def probe_server(connection: Connection) -> ServerCapabilities:
     key = " ".join(map(str, parts))
     capabilities = None if options.reprobe else load_capabilities(key, identity)
     if capabilities is None:
-        failures = connection.failures
+        failures, malformed = connection.failures, connection.malformed
         try:
             capabilities = _probe(dialect, listing, identity)
         except NotFoundError as error:
@@ -49,7 +49,8 @@ def probe_server(connection: Connection) -> ServerCapabilities:
         # Without any route, there is a temporary problem, or base_url is wrong.
         if capabilities.completions or capabilities.chat or capabilities.server_decisions:
             has_failures = connection.failures > failures
-            store_capabilities(key, capabilities, has_failures=has_failures)
+            if connection.malformed == malformed:
+                store_capabilities(key, capabilities, has_failures=has_failures)
         elif listing.others:
             _require_answer(listing, connection)
     return capabilities

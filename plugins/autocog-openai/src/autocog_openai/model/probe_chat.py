@@ -25,6 +25,7 @@ from autocog_openai.model.probe_completions import (
     SPELLING_PROBLEM,
     has_choices,
     is_same_listing,
+    post,
 )
 from autocog_openai.routes.chat import THINKS, has_thoughts, read_content
 from autocog_openai.routes.token_listing import TokenListing, read_listings, read_tokens
@@ -49,7 +50,7 @@ def probe_chat(
     def send(*answer: dict[str, str], **parameters: Any) -> Any:
         body = route.messages_body([question, *answer], **parameters)
         refusals.clear()
-        return attempt(lambda: dialect.connection.post(route.path, body), refusals)
+        return attempt(lambda: post(dialect.connection, route.path, body), refusals)
 
     refused: set[str] = set()
     is_answered = has_choices(send(**route.length_limit(1)))

@@ -14,6 +14,8 @@ from autocog_openai.connection.answer_fields import (
     required,
 )
 from autocog_openai.connection.attempt import attempt
+from autocog_openai.connection.client import Connection
+from autocog_openai.connection.errors import malformed_answer_error
 from autocog_openai.connection.server_capabilities import PromptLogprobs, ServerCapabilities
 from autocog_openai.connection.token_text import spells_text
 from autocog_openai.routes.token_listing import (
@@ -52,7 +54,7 @@ def probe_completions(
     }
 
     def send(**parameters: Any) -> Any:
-        return attempt(lambda: dialect.connection.post("v1/completions", {**body, **parameters}))
+        return attempt(lambda: post(dialect.connection, "v1/completions", {**body, **parameters}))
 
     if not has_choices(send()):
         return {"completions": False}
@@ -78,6 +80,19 @@ def probe_completions(
         )
     values["prompt_logprobs"] = _test_echo(send) if listed else "none"
     return values
+
+
+def post(connection: Connection, route: str, body: Mapping[str, Any]) -> Any:
+    """Return the answer to a request of the probe.
+
+    :raises MalformedAnswerError: if it has choices, but not even one. What follows from this may be
+        wrong later.
+    """
+    answer = connection.post(route, body)
+    if isinstance(answer, Mapping) and "choices" in answer and not answer["choices"]:
+        connection.malformed += 1
+        raise malformed_answer_error(connection.where, "choices is empty")
+    return answer
 
 
 def has_choices(answer: Any) -> bool:
