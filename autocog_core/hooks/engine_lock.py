@@ -9,34 +9,39 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+#: Types whose equal values may be one object, which says nothing about an engine.
+_VALUES = (str, bytes, int, float, complex)
 #: How often this process or an ancestor forked; a forked child counts one more than its parent.
 forks = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class EngineLock:
     """What all models on one engine share.
 
     :ivar lock: held during every call of an engine that takes one call at a time.
     :ivar forks: the module's `forks` in the process that loaded the engine. A fork of it cannot use
         the engine: it has one thread, and a lock that another thread held is never released.
+    :ivar kept: what lives as long as this object, which each model on the engine holds.
     """
 
     lock: AbstractContextManager[Any] = field(default_factory=threading.RLock)
     forks: int = field(default_factory=lambda: forks)
+    kept: object = field(default=None, repr=False)
 
 
 def engine_lock_of(backend: object) -> EngineLock:
     """Return the lock of a backend's engine; backends on the same engine have the same one.
 
     The lock is the backend's own `lock`, if it has one. Otherwise it belongs to the object in
-    its attribute `engine`, and without an engine to the backend itself.
+    its attribute `engine`, and without an engine to the backend itself. A number or text in
+    `engine` is no engine.
 
     :param backend: an object with hook implementations.
     """
     shared = _lock_of_object(_engine_of(backend))
     own = getattr(backend, "lock", None)
-    return shared if own is None else EngineLock(own, shared.forks)
+    return shared if own is None else EngineLock(own, shared.forks, kept=shared)
 
 
 def set_lock(backend: object, lock: AbstractContextManager[Any]) -> None:
@@ -51,18 +56,23 @@ def set_lock(backend: object, lock: AbstractContextManager[Any]) -> None:
 
 #: Locks by the id of their object, with a reference that removes them when the object is gone.
 _locks: dict[int, tuple[weakref.ref[object], EngineLock]] = {}
+#: The same for objects that allow no weak references, such as a dict or one with `__slots__`. Each
+#: lock keeps its object, so that the id stays the object's as long as any model holds the lock.
+_locks_that_keep: weakref.WeakValueDictionary[int, EngineLock] = weakref.WeakValueDictionary()
 _locks_lock = threading.Lock()
 
 
 def _lock_of_object(engine: object) -> EngineLock:
     key = id(engine)
     with _locks_lock:
+        if not _is_referable(engine):
+            lock = _locks_that_keep.get(key)
+            if lock is None:
+                lock = _locks_that_keep[key] = EngineLock(kept=engine)
+            return lock
         if key not in _locks:
-            try:
-                # Not a WeakKeyDictionary: engines may be equal, or have no hash.
-                reference = weakref.ref(engine, lambda _: _locks.pop(key, None) and None)
-            except TypeError:
-                return EngineLock()
+            # Not a WeakKeyDictionary: engines may be equal, or have no hash.
+            reference = weakref.ref(engine, lambda _: _locks.pop(key, None) and None)
             _locks[key] = reference, EngineLock()
         return _locks[key][1]
 
@@ -73,7 +83,7 @@ def _engine_of(backend: object) -> object:
             engine = getattr(backend, name, None)
         except Exception:  # noqa: BLE001, S112 - a property of the plugin, such as of a closed one
             continue
-        if engine is not None and _is_referable(engine):
+        if engine is not None and not isinstance(engine, _VALUES):
             return engine
     return backend
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,6 +13,7 @@ from typing import Any, ClassVar
 import pytest
 
 from autocog_core import BackendInfo, ChoiceLM, Model, load
+from autocog_core.hooks.engine_lock import engine_lock_of
 from tests.support.small_backends import Plain, forget, install, uniform
 
 
@@ -100,6 +103,53 @@ def test_models_of_one_engine_object_take_turns(backend: Callable[..., Any]) -> 
     models = [Model(backend(engine=engine)) for _ in range(4)]
     run_together(*(lambda model=model: model.choose("x", ["a", "b"]) for model in models))  # type: ignore[misc]
     assert engine.most == 1
+
+
+class Slots:
+    """An object that allows no weak references."""
+
+    __slots__ = ("name",)
+
+
+class SlotsPlain(Plain):
+    """A backend whose attribute `engine` is a handle, or anything else."""
+
+    def __init__(self, watched: Watched, engine: object) -> None:
+        super().__init__(lambda tokens: watched.row())
+        self.engine = engine
+
+
+@pytest.mark.parametrize("make", [Slots, lambda: {"handle": 1}, lambda: (object(), 1), list])
+def test_models_of_one_engine_without_weak_references_take_turns(
+    make: Callable[[], object],
+) -> None:
+    watched, engine = Watched(), make()
+    models = [Model(SlotsPlain(watched, engine)) for _ in range(3)]
+    run_together(*(lambda model=model: model.greedy("x") for model in models))  # type: ignore[misc]
+    assert watched.most == 1
+
+
+def test_the_lock_of_an_engine_without_weak_references_lives_as_long_as_its_models() -> None:
+    engine = Slots()
+    first = Model(SlotsPlain(Watched(), engine))
+    gc.collect()
+    lock = engine_lock_of(SlotsPlain(Watched(), engine))
+    # A later engine may get the id of one that is gone.
+    assert lock.kept is engine
+    kept = weakref.ref(lock)
+    del lock
+    gc.collect()
+    assert kept() is not None
+    del first
+    gc.collect()
+    assert kept() is None
+
+
+@pytest.mark.parametrize("engine", ["cuda", 7, b"x", 1.5, True])
+def test_a_number_or_text_is_no_engine(engine: object) -> None:
+    one, other = SlotsPlain(Watched(), engine), SlotsPlain(Watched(), engine)
+    assert engine_lock_of(one) is not engine_lock_of(other)
+    assert engine_lock_of(one) is engine_lock_of(one)
 
 
 def test_two_models_over_one_backend_take_turns() -> None:
