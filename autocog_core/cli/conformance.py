@@ -11,7 +11,7 @@ from autocog_core.cli.conformance_report import Report
 from autocog_core.cli.loading import ModelOptions, log_on_stderr
 from autocog_core.cli.options import AsJson, BackendName, BackendOption, ConfigFile
 from autocog_core.cli.session import session
-from autocog_core.cli.stop_signals import stop_signals
+from autocog_core.cli.stop_signals import run_until_stopped
 from autocog_core.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -108,8 +108,8 @@ def conformance(
         make_pair=options.load_pair,
         quick=quick,
     )
-    with log_on_stderr(), stop_signals(budget) as stop:
-        _check_laws(subject, report, fail_fast=fail_fast)
+    with log_on_stderr():
+        stop = run_until_stopped(lambda: _check_laws(subject, report, fail_fast=fail_fast), budget)
     report.stopped_by = report.stopped_by or stop.reason
     # An interrupted call may still end.
     with log_on_stderr(), session.spinner("closing the model ..."):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import _thread
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
 @dataclass
 class Stop:
-    """Why a block was stopped.
+    """Why work was stopped.
 
     :ivar reason: "interrupt" (Ctrl-C), "termination" (SIGTERM) or "budget"; empty if it was not.
     """
@@ -20,11 +19,13 @@ class Stop:
     reason: str = ""
 
 
-@contextmanager
-def stop_signals(budget: float | None = None) -> Iterator[Stop]:
-    """End the block without an error at Ctrl-C, at SIGTERM, or when its seconds are used up.
+def run_until_stopped(work: Callable[[], None], budget: float | None = None) -> Stop:
+    """Run until the end, Ctrl-C, SIGTERM, or until the seconds are used up; none is an error.
 
-    :param budget: how many seconds the block may take; None for no limit.
+    Not a context manager: it could not end its block if the stop came before the block begins.
+
+    :param work: what to run.
+    :param budget: how many seconds it may take; None for no limit.
     """
     stop = Stop()
     is_main = threading.current_thread() is threading.main_thread()
@@ -37,17 +38,20 @@ def stop_signals(budget: float | None = None) -> Iterator[Stop]:
     # Only the main thread can receive signals.
     previous = signal.signal(signal.SIGTERM, terminate) if is_main else None
     try:
-        if timer is not None:
-            timer.daemon = True
-            timer.start()
-        yield stop
+        try:
+            if timer is not None:
+                timer.daemon = True
+                timer.start()
+            work()
+        finally:
+            if timer is not None:
+                timer.cancel()
     except KeyboardInterrupt:
         stop.reason = stop.reason or "interrupt"
     finally:
-        if timer is not None:
-            timer.cancel()
         if is_main:
             signal.signal(signal.SIGTERM, previous)
+    return stop
 
 
 def _interrupt_main(stop: Stop) -> None:

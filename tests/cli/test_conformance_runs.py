@@ -112,6 +112,18 @@ def test_a_used_up_budget_names_the_laws_that_were_not_checked(tmp_path: Path) -
     assert "closed_is_closed" in facts["not_run"]
 
 
+@pytest.mark.parametrize("budget", ["0", "0.000001", "0.01"])
+def test_a_budget_that_is_used_up_at_once_ends_cleanly(budget: str, run: Run) -> None:
+    done = run("conformance", *RANDOM, "--budget", budget, "--json")
+    assert done.exit_code == 3, done.stderr
+    facts = json.loads(done.stdout)
+    assert (facts["finished"], facts["conforms"], facts["stopped_by"]) == (False, None, "budget")
+    assert "closed_is_closed" in facts["not_run"]
+    text = run("conformance", *RANDOM, "--budget", budget)
+    assert "the budget of seconds is used up" in text.stdout
+    assert "internal error" not in done.stderr + text.stderr
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="sends signals of Unix")
 @pytest.mark.parametrize(
     ("number", "exit_code", "reason"),
