@@ -24,6 +24,8 @@ from autocog_core.types.token_tree import TreeQuery, TreeScores
 AUTHOR_HINT = "report this to the plugin's authors"
 #: Rounding may cause log-probabilities up to this value; a higher one is an error of the engine.
 LOGPROB_TOLERANCE = 1e-3
+#: How far the logarithm of a row's sum may be from 0, in nats: rows may come from 16-bit numbers.
+ROW_SUM_TOLERANCE = 1e-2
 
 
 def check_describe(info: Any, hooks: Collection[str]) -> None:
@@ -89,19 +91,36 @@ def check_vocabulary(answer: Any, size: int) -> None:
     require(kinds <= {bytes}, f"expected bytes for each id, got {_names(kinds)}")
 
 
-def check_row(row: Any, size: int) -> None:
-    """Check the log-probability of every token of a vocabulary of `size` tokens."""
+def check_row(row: Any, size: int, *, with_sum: bool = False) -> None:
+    """Check the log-probability of every token of a vocabulary of `size` tokens.
+
+    :param with_sum: whether to check that the probabilities sum to 1. This takes longer than all
+        else, so core asks for it in the first rows of each model only: an engine that returns
+        something other than a log-softmax does so from the first row on. In later rows, only the
+        highest value is checked.
+    """
     require_floats(row, (size,))
     highest = float(row.max())
     # The likeliest of V tokens has at least the probability 1/V. With a NaN, the maximum is NaN,
     # and each comparison is false.
     if -math.log(size) - LOGPROB_TOLERANCE <= highest <= LOGPROB_TOLERANCE:
+        if with_sum:
+            _check_row_sum(row)
         return
     require_logprobs(row)
     if highest < 0:
         raise NumericsError(
             f"returned a row whose probabilities do not sum to 1: the highest of {size} "
             f"log-probabilities is {highest:.4g}",
+            hint="return the log-softmax of the logits",
+        )
+
+
+def _check_row_sum(row: NDArray[Any]) -> None:
+    total = float(np.exp(row, dtype=np.float64).sum())
+    if abs(math.log(total)) > ROW_SUM_TOLERANCE:
+        raise NumericsError(
+            f"returned a row whose probabilities sum to {total:.4g}, not 1",
             hint="return the log-softmax of the logits",
         )
 
@@ -124,7 +143,9 @@ def check_trees(answers: Any, queries: Sequence[TreeQuery], info: BackendInfo) -
 def _check_siblings(query: TreeQuery, values: NDArray[Any], tolerance: float) -> None:
     """Tokens after one node exclude each other: their probabilities sum to at most 1.
 
-    A buffer of zeros that was never filled is found here, too.
+    Of values that an engine forgot and left at 0, this finds only those with siblings: alone after
+    its node, a token may have the probability 1. `TreeScoreCollector` finds each row that was not
+    added to it. Any other is for the law `tree_scores_match`, which compares with separate calls.
     """
     sums = np.bincount(query.parents + 1, weights=np.exp(values))
     limit = math.exp(tolerance) + LOGPROB_TOLERANCE

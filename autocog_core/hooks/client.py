@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ from autocog_core.types.completion import Completion, CompletionRequest
 from autocog_core.types.prompt import Message, Prompt
 from autocog_core.types.token_tree import TreeQuery, TreeScores
 
+#: Of so many rows of a model, core checks that the probabilities sum to 1.
+CHECKED_ROW_SUMS = 8
+
 
 class BackendClient(EngineCalls):
     """Typed calls of the hooks of one model.
@@ -32,6 +36,7 @@ class BackendClient(EngineCalls):
         self.is_watched = False
         self._token_sizes: dict[int, int] = {}
         self._checked_vocabulary: Sequence[bytes] | None = None
+        self._checked_row_sums = 0
 
     def tokenize(
         self, texts: Sequence[str], *, at_start: bool, parse_special: bool = False
@@ -66,7 +71,13 @@ class BackendClient(EngineCalls):
         row: NDArray[np.float32] = self._engine_call(
             "greedy_impl", lambda: self._hooks.greedy_impl(tokens=tokens)
         )
-        self.check("greedy_impl", answer_checks.check_row, row, self.info.vocabulary_size)
+        size = self.info.vocabulary_size
+        if self._checked_row_sums < CHECKED_ROW_SUMS:
+            check_row = partial(answer_checks.check_row, with_sum=True)
+            self.check("greedy_impl", check_row, row, size)
+            self._checked_row_sums += 1
+        else:
+            self.check("greedy_impl", answer_checks.check_row, row, size)
         return row
 
     def greedy_tree(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:

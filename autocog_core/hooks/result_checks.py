@@ -17,6 +17,7 @@ from autocog_core.hooks.answer_checks import (
     require_logprobs,
     require_type,
 )
+from autocog_core.numerics import entropy
 from autocog_core.types.backend_info import BackendInfo
 from autocog_core.types.choice import (
     SCORE_FIELD_OF_NORM,
@@ -47,9 +48,10 @@ def check_completion(answer: Any, request: CompletionRequest, info: BackendInfo)
 
 def _check_one_completion(completion: Completion, request: CompletionRequest, size: int) -> None:
     require_type(completion.text, str)
+    _check_text(completion.text, request)
     # Some servers return log-probabilities of texts, without ids.
     check_token_logprobs(completion.tokens, completion.logprobs, size, may_lack_tokens=True)
-    length = len(completion.tokens)
+    length = max(len(completion.tokens), len(completion.logprobs or ()))
     require(length <= request.max_tokens, f"{length} tokens for max_tokens={request.max_tokens}")
     reason = completion.finish_reason
     require(reason in FINISH_REASONS, f"finish_reason is {reason!r}")
@@ -61,6 +63,19 @@ def _check_one_completion(completion: Completion, request: CompletionRequest, si
     require(stop is None or stop in request.stop, f"no stop string of the request is {stop!r}")
     evaluated = completion.tokens_evaluated
     require(evaluated is None or is_count(evaluated, 0), f"tokens_evaluated is {evaluated!r}")
+
+
+def _check_text(text: str, request: CompletionRequest) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ContractError("the text has half of a surrogate pair, which is no character") from (
+            error
+        )
+    # The text ends before the first of them. U+FFFD may also stand for bytes that are no text.
+    for stop in request.stop:
+        is_ignored = stop in text and "\ufffd" not in stop
+        require(not is_ignored, f"the text goes on after the stop string {stop!r}")
 
 
 def check_token_logprobs(
@@ -96,11 +111,15 @@ def check_scores(answer: Any, request: ChoiceRequest, info: BackendInfo) -> None
         require(score.choice == choice, f"a score of {score.choice!r} in place of {choice!r}")
     _check_ignored_arguments(answer, request)
     require(is_count(answer.index, 0) and answer.index < given, f"index is {answer.index!r}")
+    require(isinstance(answer.exact, bool), f"exact is {answer.exact!r}")
+    evaluated = answer.tokens_evaluated
+    require(evaluated is None or is_count(evaluated, 0), f"tokens_evaluated is {evaluated!r}")
     unseen, margin = answer.unseen_probability, answer.margin
     require(0 <= unseen <= 1 + SUM_TOLERANCE, f"unseen_probability is {unseen!r}")
     require(-SUM_TOLERANCE <= margin <= 1 + SUM_TOLERANCE, f"margin is {margin!r}")
     require(answer.entropy >= 0, f"entropy is {answer.entropy!r}")
     _check_probs(answer)
+    _check_logprobs(answer, info)
     if answer.exact:
         _check_exact(answer, info)
 
@@ -124,14 +143,27 @@ def _check_probs(answer: ChoiceScores) -> None:
         raise NumericsError(f"returned choice {answer.index}, but another one is likelier")
 
 
+def _check_logprobs(answer: ChoiceScores, info: BackendInfo) -> None:
+    """Check that what looks like tokens and log-probabilities can be: also lower bounds are."""
+    for score in answer.scores:
+        check_token_logprobs(
+            score.tokens, score.token_logprobs, info.vocabulary_size, may_lack_tokens=True
+        )
+        require(score.pmi is None or not np.isnan(score.pmi), "pmi is NaN")
+    for name in ("logprob", "exclusive_logprob", "mean_logprob", "logprob_per_byte"):
+        require_logprobs(_column(answer, name))
+
+
 def _check_exact(answer: ChoiceScores, info: BackendInfo) -> None:
     """Check that exact scores have tokens, and that their numbers follow from these."""
+    unseen = answer.unseen_probability
+    require(unseen == 0, f"exact scores, but unseen_probability is {unseen!r}")
     for score in answer.scores:
         require(score.tokens, f"exact scores, but no tokens of {score.choice!r}")
         require(score.token_logprobs is not None, "exact scores without token_logprobs")
-        check_token_logprobs(score.tokens, score.token_logprobs, info.vocabulary_size)
+        counts = len(score.token_logprobs), len(score.tokens)
+        require(counts[0] == counts[1], f"{counts[0]} log-probabilities for {counts[1]} tokens")
     logprob = _column(answer, "logprob")
-    require_logprobs(logprob)
     sums = np.array([sum(score.token_logprobs) for score in answer.scores])
     lengths = np.array([len(score.tokens) for score in answer.scores])
     require_close(logprob, sums, "logprob is not the sum of token_logprobs")
@@ -150,6 +182,13 @@ def _check_exact(answer: ChoiceScores, info: BackendInfo) -> None:
         weights = np.exp(ranking - top)
         if np.abs(weights / weights.sum() - probs).max() > SUM_TOLERANCE:
             raise NumericsError(f"returned `prob` that does not follow from norm {answer.norm!r}")
+    others = np.delete(probs, answer.index)
+    margin = float(probs[answer.index] - others.max()) if others.size else 1.0
+    limit = SUM_TOLERANCE * len(probs) + info.tolerance
+    for name, due in (("margin", margin), ("entropy", entropy(probs))):
+        got = getattr(answer, name)
+        if not abs(got - due) <= limit:
+            raise NumericsError(f"returned {name} {got:.6g}, but `prob` has {due:.6g}")
 
 
 def check_suffix(

@@ -161,10 +161,14 @@ def test_ties_go_to_the_lower_index(norm: Any) -> None:
 
 
 def test_the_best_score_wins_even_if_probabilities_round_to_equal() -> None:
-    row = np.full(256, -INF, dtype=np.float32)
-    row[97], row[98] = -1e-20, -1e-21
-    model = Model(Plain(lambda tokens: row))
-    assert model.choose("x", ["a", "b"]).choice == "b"
+    def row(tokens: Sequence[int]) -> Any:
+        is_after_a = tokens[-1] == 97
+        values = np.full(256, -INF, dtype=np.float32)
+        values[98 if is_after_a else 97] = -1e-20 if is_after_a else -1e-21
+        return values
+
+    scores = Model(Plain(row)).choose("x", ["ab", "a"], norm="mean")
+    assert (scores.choice, scores.scores[0].prob) == ("a", scores.scores[1].prob)
 
 
 @pytest.mark.parametrize("end", [None, EOS, "\n"], ids=["open", "eos", "text"])

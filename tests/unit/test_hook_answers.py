@@ -26,6 +26,7 @@ from autocog_core import (
 )
 from autocog_core.backends.random import RandomLM
 from autocog_core.hooks.automaton_run import AutomatonRun
+from autocog_core.hooks.client import CHECKED_ROW_SUMS
 
 CHOICES = ["yes", "no"]
 AUTOMATON = Automaton(
@@ -105,6 +106,11 @@ def scores(**fields: Any) -> Callable[[Any], Any]:
     )
 
 
+def inexact(**fields: Any) -> Callable[[Any], Any]:
+    """Change fields of the first score of choices that are not exact."""
+    return lambda answer: replace(scores(**fields)(answer), exact=False)
+
+
 def node(index: int, **fields: Any) -> Callable[[Any], Any]:
     """Change fields of a node of a thought tree."""
 
@@ -154,6 +160,8 @@ WRONG: list[tuple[str, Callable[..., Any], str]] = [
     ("greedy_impl", lambda a: -a, "above 0"),
     ("greedy_impl", lambda a: a - 50, "do not sum to 1"),
     ("greedy_impl", lambda a: np.full_like(a, -np.inf), "do not sum to 1"),
+    ("greedy_impl", lambda a: a - np.float32(0.7), "probabilities sum to 0.4966, not 1"),
+    ("greedy_impl", lambda a: np.minimum(a + np.float32(0.69), 0), "not 1"),
     ("greedy_tree_impl", lambda a: [], "0 answers for 1 queries"),
     ("greedy_tree_impl", lambda a: [{}], "expected TreeScores, got dict"),
     ("greedy_tree_impl", first(fields(values=np.zeros(2))), "expected values (3,), got (2,)"),
@@ -194,9 +202,27 @@ WRONG: list[tuple[str, Callable[..., Any], str]] = [
     ("choose", fields(boundary="odd"), "boundary is 'odd'"),
     ("choose", fields(unseen_probability=2.0), "unseen_probability is 2.0"),
     ("choose", fields(scores=None), "scores is not a tuple"),
+    ("choose", inexact(logprob=5.0), "returned 5, above 0"),
+    ("choose", inexact(logprob=float("nan")), "returned NaN"),
+    ("choose", inexact(mean_logprob=2.0), "returned 2, above 0"),
+    ("choose", inexact(logprob_per_byte=float("nan")), "returned NaN"),
+    ("choose", inexact(exclusive_logprob=None), "returned NaN"),
+    ("choose", inexact(pmi=float("nan")), "pmi is NaN"),
+    ("choose", inexact(token_logprobs=(3.0,)), "1 log-probabilities for 3 tokens"),
+    ("choose", inexact(tokens=(), token_logprobs=(3.0,)), "returned 3, above 0"),
+    ("choose", inexact(tokens=(10**9,)), "1000000000 is outside the vocabulary"),
+    ("choose", scores(tokens=()), "exact scores, but no tokens of 'yes'"),
+    ("choose", fields(entropy=99.0), "returned entropy 99, but `prob` has"),
+    ("choose", fields(margin=0.0), "returned margin 0, but `prob` has"),
+    ("choose", fields(unseen_probability=0.5), "exact scores, but unseen_probability is 0.5"),
+    ("choose", fields(exact="no"), "exact is 'no'"),
+    ("choose", fields(tokens_evaluated=-5), "tokens_evaluated is -5"),
     ("choose", fields(entropy="high"), "its answer cannot be read: TypeError"),
     ("complete", lambda a: "text", "expected Completion, got str"),
     ("complete", fields(text=b"x"), "expected str, got bytes"),
+    ("complete", fields(text="a.b"), "goes on after the stop string '.'"),
+    ("complete", fields(text="\ud800"), "half of a surrogate pair"),
+    ("complete", fields(tokens=(), logprobs=(-1.0,) * 4), "4 tokens for max_tokens=3"),
     ("complete", fields(logprobs=(-1.0,)), "1 log-probabilities for 3 tokens"),
     ("complete", fields(logprobs=(float("nan"),) * 3), "returned NaN"),
     ("complete", fields(tokens=(1, 2, 999)), "999 is outside the vocabulary"),
@@ -257,6 +283,33 @@ def test_a_right_answer_passes_the_checks(hook: str) -> None:
     seen: list[Any] = []
     assert CALLS[hook](answers(hook, lambda answer: seen.append(answer) or answer)) is not None  # type: ignore[func-returns-value]
     assert seen
+
+
+def test_lower_bounds_and_choices_without_tokens_pass_the_checks() -> None:
+    nothing = {"tokens": (), "token_logprobs": (), "logprob": -np.inf, "mean_logprob": -np.inf}
+    for change in (inexact(**nothing), inexact(token_logprobs=None), inexact(logprob=-3.0)):
+        assert not answers("choose", change).choose("Sure?", CHOICES).exact
+
+
+def test_a_replacement_character_for_broken_bytes_is_no_stop_string() -> None:
+    model = answers("complete", lambda answer: replace(answer, text="a\ufffdb"))
+    assert model.complete("ab", max_tokens=3, stop=["\ufffd"]).text == "a\ufffdb"
+
+
+def test_the_sums_of_the_first_rows_are_checked() -> None:
+    is_halved = [False]
+    change: Callable[[Any], Any] = lambda row: row - np.float32(0.7) if is_halved[0] else row  # noqa: E731
+    client = answers("greedy_impl", change).client
+    for token in range(CHECKED_ROW_SUMS - 1):
+        client.greedy([token])
+    is_halved[0] = True
+    with pytest.raises(NumericsError, match="not 1"):
+        client.greedy([65])
+    is_halved[0] = False
+    client.greedy([65])
+    # From here on, a pass over the whole vocabulary would cost too much.
+    is_halved[0] = True
+    assert client.greedy([65]).max() < 0
 
 
 @pytest.mark.parametrize("suffix", [EOS, ".", " and"])
