@@ -24,7 +24,7 @@ from tests.support.openai.servers.rewriting import Rewriting, make_certain
 from tests.support.openai.servers.vllm import VLLM
 
 MESSAGES = [{"role": "user", "content": "Yes or no?"}]
-CERTAIN_WORDS = "0 for the token that it wrote and -9999 for all others"
+CERTAIN_WORDS = "0 for the token that it wrote and a number such as -9999 for all others"
 
 
 def listing(entries: dict[str, float | None]) -> TokenListing:

@@ -36,7 +36,9 @@ MIN_OVERLAP = 0.9
 LISTING_LENGTHS = (5, 20, 1000)
 #: How many tokens are compared with the text that they spell.
 SPELLED_TOKENS = 8
-PICK_PROBLEM = "the server lists 0 for the token that it wrote and -9999 for all others"
+PICK_PROBLEM = (
+    "the server lists 0 for the token that it wrote and a number such as -9999 for all others"
+)
 SPELLING_PROBLEM = "the listed tokens do not spell the text: two tokens may look like one"
 #: How many tokens of an echo are compared with a listing.
 ECHO_SAMPLES = 4
