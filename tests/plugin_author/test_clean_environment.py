@@ -70,6 +70,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     # Builds from copies, so that they neither change the checkout nor include ignored files.
     ignored = shutil.ignore_patterns("__pycache__", ".*_cache", "*.egg-info", "build", "dist")
     shutil.copytree(ROOT / "autocog_core", sources / "core" / "autocog_core", ignore=ignored)
+    quiz = Path("examples", "quiz")
+    shutil.copytree(ROOT / quiz, sources / "core" / quiz, ignore=ignored)
     for file in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, sources / "core")
     shutil.copytree(NGRAM, sources / "ngram", ignore=ignored)
