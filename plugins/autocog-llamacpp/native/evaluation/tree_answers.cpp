@@ -14,10 +14,11 @@ TreeScoreCollector::TreeScoreCollector(const std::vector<TreeQuery>& queries, st
   for (int index = 0; index < static_cast<int>(queries.size()); ++index) {
     const TreeQuery& query = queries[index];
     TreeScores scores;
-    scores.values.assign(query.size, 0.0);
+    // NaN, not 0: what is never read must not look like certainty.
+    constexpr double not_read = std::numeric_limits<double>::quiet_NaN();
+    scores.values.assign(query.size, not_read);
     scores.top_tokens.assign(query.top_at.size() * query.top_k, -1);
-    scores.top_logprobs.assign(query.top_at.size() * query.top_k,
-                               -std::numeric_limits<double>::infinity());
+    scores.top_logprobs.assign(query.top_at.size() * query.top_k, not_read);
     scores_.push_back(std::move(scores));
 
     // Leaves outside of top_at get no node: the distribution after them is not needed.
@@ -74,7 +75,11 @@ void TreeScoreCollector::add(const std::vector<int>& nodes, const float* logits)
         continue;
       }
       const auto best = top_k_ids(row, width_, query.top_k, query.mask);
-      for (std::size_t k = 0; k < best.size(); ++k) {
+      for (std::size_t k = 0; k < query.top_k; ++k) {
+        if (k >= best.size()) {
+          scores.top_logprobs[begin + k] = -std::numeric_limits<double>::infinity();
+          continue;
+        }
         scores.top_tokens[begin + k] = best[k];
         scores.top_logprobs[begin + k] = static_cast<double>(row[best[k]]) - normalizer;
       }
