@@ -51,8 +51,8 @@ class ScoreCalls(GreedyCalls):
     ) -> list[TextScore]:
         """Return the scores of several texts after one context, in the order of the texts.
 
-        What the texts share at their beginning is evaluated once. The arguments and errors are
-        those of `score`.
+        The engine receives them together, so that it can evaluate once what they share at their
+        beginning. The arguments and errors are those of `score`.
 
         :param texts: the texts.
         :param context: what stands before each of them.
@@ -72,7 +72,7 @@ class ScoreCalls(GreedyCalls):
     ) -> list[PairScore]:
         """Return the scores of pairs of texts, such as minimal pairs, in their order.
 
-        :param pairs: the pairs; what the texts of a pair share is evaluated once.
+        :param pairs: the pairs.
         :param context: what stands before each text.
         :param words: whether to give the surprisal of each word, too.
         :raises InputError: for anything but pairs of texts.

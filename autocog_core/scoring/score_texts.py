@@ -125,7 +125,7 @@ def score_texts(
     window: int | None = None,
     stride: int | None = None,
 ) -> list[TextScore]:
-    """Score several texts; what they share at their beginning is evaluated once.
+    """Score several texts in few calls, so that the engine can evaluate once what they share.
 
     :param client: the model's client.
     :param requests: the texts.

@@ -12,6 +12,8 @@ from typing import Any
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tests.support.openai.servers.whole_answer import whole_answer
+
 #: Statuses that replace an answer.
 STATUSES = {"429": 429, "429 retry-after": 429, "500": 500, "503": 503}
 #: Changes of an answer's bytes.
@@ -87,7 +89,7 @@ class Faults:
             self.injected[kind] += 1
             await self._instead(kind)(scope, receive, send)
         else:
-            start, body = await self._answer(scope, receive)
+            start, body = await whole_answer(self.app, scope, receive)
             await self._send_changed(kind, start, body, send)
 
     def _kind(self, path: str) -> str | None:
@@ -103,21 +105,6 @@ class Faults:
         error = {"message": message[status], "type": "server_error", "param": None, "code": None}
         headers = {"retry-after": str(self.retry_after)} if "retry-after" in kind else None
         return JSONResponse({"error": error}, status_code=status, headers=headers)
-
-    async def _answer(self, scope: Scope, receive: Receive) -> tuple[Message, bytes]:
-        """Return the complete answer of the server."""
-        start: Message = {}
-        body = b""
-
-        async def keep(message: Message) -> None:
-            nonlocal start, body
-            if message["type"] == "http.response.start":
-                start = message
-            else:
-                body += message.get("body", b"")
-
-        await self.app(scope, receive, keep)
-        return start, body
 
     async def _send_changed(self, kind: str, start: Message, body: bytes, send: Send) -> None:
         if kind in CHANGES:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tests.support.openai.servers.whole_answer import whole_answer
 
 #: Returns the changed JSON of an answer or of one event of a stream.
 Change = Callable[[Any], Any]
@@ -38,17 +40,7 @@ class Rewriting:
             await self._answer_changed(scope, receive, send)
 
     async def _answer_changed(self, scope: Scope, receive: Receive, send: Send) -> None:
-        start: Message = {}
-        body = b""
-
-        async def keep(message: Message) -> None:
-            nonlocal start, body
-            if message["type"] == "http.response.start":
-                start = message
-            else:
-                body += message.get("body", b"")
-
-        await self.app(scope, receive, keep)
+        start, body = await whole_answer(self.app, scope, receive)
         if start["status"] == 200:
             body = self._changed(body)
         headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
