@@ -45,8 +45,9 @@ SIDE_BY_SIDE = ["-n", "auto", "--maxprocesses=4", "--dist", "worksteal"]
 #: Two, since each process holds the real model; no more, since each holds it several times.
 SLOW_SIDE_BY_SIDE = ["-n", "2", "--dist", "worksteal"]
 #: For processes side by side. Threads of OpenMP that wait for work must sleep: by default they
-#: spin, and take the processor from the other processes.
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+#: spin, and take the processor from the other processes. Compiled modules are kept whatever the
+#: caller's environment says: else each of hundreds of child processes compiles the sources again.
+FOR_TESTS = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "PYTHONDONTWRITEBYTECODE": ""}
 #: Installed first, for a plain `torch` brings gigabytes for accelerators on Linux.
 TORCH = os.environ.get("AUTOCOG_TORCH", "torch==2.13.0")
 #: As in autocog-llamacpp's pyproject.toml.
@@ -173,7 +174,7 @@ def install_for_tests(session: nox.Session) -> None:
 def run_fast(session: nox.Session, *arguments: str) -> None:
     """Run the fast tests (-- arguments for pytest instead)."""
     arguments = tuple(session.posargs) or ("-q", "-m", FAST, *SIDE_BY_SIDE, *arguments)
-    session.run("pytest", *arguments, env=ONE_THREAD)
+    session.run("pytest", *arguments, env=FOR_TESTS)
 
 
 @nox.session
@@ -186,7 +187,7 @@ def tests(session: nox.Session) -> None:
         return
     run_fast(session)
     slow = ["-q", "-m", SLOW, "--durations=10", *SLOW_SIDE_BY_SIDE]
-    session.run("pytest", *slow, env=ONE_THREAD)
+    session.run("pytest", *slow, env=FOR_TESTS)
 
 
 @nox.session
@@ -203,7 +204,7 @@ def soak(session: nox.Session) -> None:
     constrain(session)
     install_for_tests(session)
     arguments = session.posargs or ["-q", "-m", "not packaging", *SLOW_SIDE_BY_SIDE]
-    session.run("pytest", *arguments, env={"AUTOCOG_SOAK": "1", **ONE_THREAD})
+    session.run("pytest", *arguments, env={"AUTOCOG_SOAK": "1", **FOR_TESTS})
 
 
 @nox.session
@@ -215,7 +216,7 @@ def reliability(session: nox.Session) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     arguments = session.posargs or ["-q", "-m", "tried", *SLOW_SIDE_BY_SIDE]
-    environment = {"AUTOCOG_SOAK": "1", "AUTOCOG_TRIALS": str(folder.resolve()), **ONE_THREAD}
+    environment = {"AUTOCOG_SOAK": "1", "AUTOCOG_TRIALS": str(folder.resolve()), **FOR_TESTS}
     session.run("pytest", *arguments, env=environment)
     session.run("python", "-m", "tests.support.trials", str(folder))
 
@@ -400,7 +401,7 @@ def build(session: nox.Session) -> None:
             with session.chdir(folder):
                 marks = ["-q", "-m", "not soak and not packaging", *SLOW_SIDE_BY_SIDE]
                 arguments = ["-P", "-m", "pytest", f"{plugin}/tests", *(session.posargs or marks)]
-                beside.run(*arguments, env=ONE_THREAD)
+                beside.run(*arguments, env=FOR_TESTS)
 
     session.log("the tests of the builds themselves")
     install_for_tests(session)
