@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, Literal, TypeVar
 
 from autocog_core.automaton.templates.template import Each, Template
 from autocog_core.automaton.token_sets import Vocabulary
 from autocog_core.types.choice import EndOfSequence, Norm
+from autocog_core.types.choice_value import Value, default_values
 from autocog_core.types.prompt import Prompt
 
 ThresholdOn = Literal["prob", "mean"]
@@ -25,7 +27,7 @@ class Action:
 
     :ivar uid: its unique name in the graph.
     :ivar successors: uids of the next actions; an action without any ends the path.
-    :ivar name: the field of the record for its text; None for no field.
+    :ivar name: the field of the record for its text, or the value of its choice; None for none.
     :ivar model: which of several models runs it; None for the main model.
     :ivar max_visits: how often a path may reach it; every cycle needs one action with a limit.
     :ivar metadata: data of the author, which autocog ignores.
@@ -91,6 +93,11 @@ class Choose(Action):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "choices", _as_tuple(self.choices))
+
+    @cached_property
+    def values(self) -> tuple[Value, ...]:
+        """The value of each choice, once the templates are filled in."""
+        return default_values([str(choice) for choice in self.choices])
 
 
 @dataclass(frozen=True, kw_only=True)

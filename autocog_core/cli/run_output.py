@@ -22,6 +22,7 @@ from autocog_core.cli.output import (
 from autocog_core.cli.run_progress import RunProgress, format_rate
 from autocog_core.cli.session import session
 from autocog_core.errors import FailedRowsError, InputError, shorten
+from autocog_core.types.choice_value import value_text
 
 if TYPE_CHECKING:
     from autocog_core import Automaton
@@ -55,10 +56,10 @@ def show_result(automaton: Automaton, tree: ThoughtTree) -> None:
 
 def _fields(row: OutputRow) -> Iterator[tuple[str, Text]]:
     for name, value in row["fields"].items():
-        texts = value if isinstance(value, list) else [value]
+        values = value if isinstance(value, list) else [value]
         probs = row["probs"].get(name)
-        probs = probs if isinstance(probs, list) else [probs] * len(texts)
-        for text, prob in zip(texts, probs, strict=True):
+        probs = probs if isinstance(probs, list) else [probs] * len(values)
+        for text, prob in zip(map(value_text, values), probs, strict=True):
             suffix = "" if prob is None else f"  {format_probability(prob)}"
             yield name, Text.assemble(escape_controls(text.strip()), (suffix, "cyan"))
 
@@ -156,7 +157,7 @@ def _impossible_example(accuracy: Accuracy) -> str:
 
     row = accuracy.impossible_row
     assert row is not None
-    right, choice = row["gold"], last_value(row["fields"][accuracy.field])
+    right, choice = row["gold"], value_text(last_value(row["fields"][accuracy.field]))
     return f"in row {row['row']}, {shorten(right)!r} is right, and a choice is {shorten(choice)!r}"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from autocog_core.automaton.actions import Choose
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import InputError, did_you_mean
+from autocog_core.types.choice_value import Value, value_text
 from autocog_core.types.thought_tree import ThoughtPath
 
 # Without leading zeros: "007" is a code. Longer exponents are beyond what Decimal reads.
@@ -25,7 +26,7 @@ _NUMBER = re.compile(
 class Gold:
     """A column of right answers for a field.
 
-    :ivar field: the field of the output row. If it occurs several times, its last text counts.
+    :ivar field: the field of the output row. If it occurs several times, its last value counts.
     :ivar column: the column of the input.
     """
 
@@ -69,34 +70,43 @@ class Gold:
         text = _to_text(values.get(self.column))
         return text if text is not None and text.strip() else None
 
-    def choices(self, automaton: AutomatonGraph, path: ThoughtPath) -> tuple[str, ...] | None:
-        """Return the choices of the field's last action on a path; None if it is no Choose."""
+    def choices(self, automaton: AutomatonGraph, path: ThoughtPath) -> tuple[Value, ...] | None:
+        """Return the values of the choices of a path's last action with the field.
+
+        None if it is no Choose.
+        """
         nodes = [node for node in path.nodes if node.name == self.field]
         if not nodes or not isinstance(automaton.by_uid[nodes[-1].uid], Choose):
             return None
         siblings = path.tree.children[nodes[-1].parent]
-        return tuple(path.tree.nodes[index].text for index in siblings)
+        return tuple(path.tree.nodes[index].value for index in siblings)
 
 
-def find_right_choice(choices: Sequence[str], right: str, chosen: str = "") -> str | None:
-    """Return the choice that is the right answer; None if no choice is.
+def find_right_choice(
+    choices: Sequence[Value], right: str, chosen: Value | None = None
+) -> Value | None:
+    """Return the value of the choice that is the right answer; None if no choice is.
 
-    A choice with the text of the right answer goes before one that only means the same: of the
-    choices "1.1" and "1.10", one is right.
+    A value with the text of the right answer goes before one that only means the same: of the
+    values "1.1" and "1.10", one is right.
 
-    :param choices: the choices.
+    :param choices: the values of the choices.
     :param right: the right answer.
-    :param chosen: the choice to return if several are right.
+    :param chosen: the value to return if several are right.
     """
     for is_same in (_is_same_text, is_same_answer):
-        found = [choice for choice in choices if is_same(choice, right)]
+        found = [value for value in choices if is_same(value_text(value), right)]
         if found:
-            return chosen if chosen in found else found[0]
+            return chosen if chosen is not None and chosen in found else found[0]
     return None
 
 
-def is_same_answer(answer: str, right: str) -> bool:
-    """Return whether two texts are the same text, number or boolean, without blanks around them."""
+def is_same_answer(answer: Value, right: str) -> bool:
+    """Return whether a value and a text are the same text, number or boolean.
+
+    Blanks around them do not count.
+    """
+    answer = value_text(answer)
     if _is_same_text(answer, right):
         return True
     readers: tuple[Callable[[str], object], ...] = (_read_number, _read_boolean)

@@ -23,7 +23,7 @@ OutputRow = dict[str, Any]
 def make_output_row(row: int, automaton: AutomatonGraph, tree: ThoughtTree) -> OutputRow:
     """Return the best path of a tree as an output row.
 
-    - `fields`: the texts of the named actions; a list where a name occurs several times.
+    - `fields`: the values of the named actions; a list where a name occurs several times.
     - `probs`: for named Choose actions, the choice's share among its siblings; lists likewise.
     - `prob`: the product of these shares over all choices of the path, named or not.
     - `margin`: the smallest log(share of the chosen) - log(share of the best other), in nats;
@@ -88,7 +88,9 @@ def read_output_row(line: bytes, index: int) -> OutputRow | None:
         return None
     if not isinstance(row, dict) or type(row.get("row")) is not int or row["row"] != index:
         return None
-    if not all(isinstance(row.get(name), str | None) for name in ("gold", "gold_choice")):
+    if not isinstance(row.get("gold"), str | None):
+        return None
+    if row.get("gold_choice") is not None and not _is_value(row["gold_choice"]):
         return None
     return row if _is_error_row(row) or _is_answer_row(row) else None
 
@@ -105,7 +107,7 @@ def _is_answer_row(row: OutputRow) -> bool:
     return (
         row.get("error", "missing") is None
         and isinstance(fields, dict)
-        and all(_is_value_or_list(value, _is_text) for value in fields.values())
+        and all(_is_value_or_list(value, _is_value) for value in fields.values())
         and isinstance(probs, dict)
         and all(_is_value_or_list(value, _is_share) for value in probs.values())
         and isinstance(row.get("tokens_evaluated"), int)
@@ -118,8 +120,8 @@ def _is_value_or_list(value: object, is_value: Callable[[object], bool]) -> bool
     return bool(values) and all(map(is_value, values))
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+def _is_value(value: object) -> bool:
+    return isinstance(value, str | bool | int | float)
 
 
 def _is_share(value: object) -> bool:

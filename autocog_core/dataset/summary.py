@@ -115,17 +115,17 @@ class SummaryBuilder:
         )
 
     def _add_answer(self, field: str, row: Mapping[str, Any]) -> None:
-        text = last_value(row["fields"].get(field))
+        value = last_value(row["fields"].get(field))
         gold = row.get("gold")
-        if text is None or gold is None:
+        if value is None or gold is None:
             return
         if "gold_choice" in row:
-            is_right = text == row["gold_choice"]
+            is_right = value == row["gold_choice"]
             if row["gold_choice"] is None:
                 self._impossible += 1
                 self._impossible_row = self._impossible_row or row
         else:
-            is_right = is_same_answer(text, gold)
+            is_right = is_same_answer(value, gold)
         self._answered += 1
         self._right += is_right
         probs = row["probs"].get(field)

@@ -65,7 +65,7 @@ class Answer:
     @property
     def choice(self) -> str:
         """The answer that the model chose."""
-        return str(self.path.fields["answer"]).removeprefix(" ")
+        return str(self.path.fields["answer"]).strip()
 
     @property
     def reasoning(self) -> str:
@@ -75,7 +75,7 @@ class Answer:
     @property
     def is_right(self) -> bool:
         """Whether the model chose the right answer."""
-        return self.choice == self.question.choices[self.question.answer]
+        return self.choice == self.question.choices[self.question.answer].strip()
 
 
 def read_questions(path: Path, limit: int | None = None) -> list[Question]:

@@ -12,6 +12,7 @@ from autocog_core.automaton.actions import Choose, Complete
 from autocog_core.evaluation.path_context import PathContext, TokenizedText
 from autocog_core.numerics import softmax
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
+from autocog_core.types.choice_value import Value
 from autocog_core.types.completion import Completion, CompletionRequest
 from autocog_core.types.thought_tree import Pruned
 from autocog_core.types.token_tree import TreeQuery, TreeScores
@@ -30,6 +31,7 @@ class Branch:
     :ivar rank: the number that orders branches; the highest is the best.
     :ivar prob: its share among its siblings.
     :ivar context: what the model has seen after this branch.
+    :ivar value: the value of a choice; None for a completion, whose value is its text.
     :ivar finish_reason: how a completion ended; None for a choice.
     :ivar retokenized: whether bytes at its end are tokenized again with the text that follows.
     :ivar reason: why its numbers are not exact; empty if they are.
@@ -42,6 +44,7 @@ class Branch:
     rank: float
     prob: float
     context: PathContext
+    value: Value | None = None
     finish_reason: str | None = None
     retokenized: bool = False
     reason: str = ""

@@ -53,7 +53,9 @@ def choose_by_text(client: BackendClient, action: Choose, context: PathContext) 
             after = context_after_choice(client, action, encoded.shared_ids, choice_ids[index])
         branch = _choice_branch(action, result, score, context.with_text_then(score.choice, after))
         retokenized = encoded is not None and bool(after.pending_texts)
-        branches.append(replace(branch, retokenized=retokenized, reason=reason))
+        branches.append(
+            replace(branch, value=action.values[index], retokenized=retokenized, reason=reason)
+        )
     if result.method in UNSCORED_METHODS:
         # Without log-probabilities, the run cannot compare the paths after them.
         branches = [

@@ -59,6 +59,7 @@ class TreeBuilder:
             ThoughtNode(
                 uid=action.uid,
                 text=branch.text,
+                value=branch.text if branch.value is None else branch.value,
                 tokens=branch.tokens,
                 logprobs=branch.logprobs,
                 path_logprob=logprob + branch.logprob,

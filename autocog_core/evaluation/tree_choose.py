@@ -9,6 +9,7 @@ from autocog_core.evaluation.text_scoring import ScoringContext
 from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.choice_tree import TokenChoiceTree
 from autocog_core.types.choice import EOS, SCORE_FIELD_OF_NORM, ChoiceRequest, ChoiceScore
+from autocog_core.types.choice_value import Value
 from autocog_core.types.prompt import Prompt
 
 
@@ -21,7 +22,10 @@ def choose_by_tree(client: BackendClient, action: Choose, context: PathContext) 
     first, *others = yield [scoring.with_texts(first_query), *other_queries]
     choice_answer, texts = scoring.split_answer(first)
     result = tree.scores_from(client, request, [choice_answer, *others])
-    branches = tuple(_branch(client, action, scoring.base, score) for score in result.scores)
+    branches = tuple(
+        _branch(client, action, scoring.base, score, value)
+        for score, value in zip(result.scores, action.values, strict=True)
+    )
     return ActionResult(branches=branches, texts=texts)
 
 
@@ -61,7 +65,7 @@ def ranking_score(action: Choose, score: ChoiceScore) -> float:
 
 
 def _branch(
-    client: BackendClient, action: Choose, base: tuple[int, ...], score: ChoiceScore
+    client: BackendClient, action: Choose, base: tuple[int, ...], score: ChoiceScore, value: Value
 ) -> Branch:
     after = context_after_choice(client, action, base, score.tokens)
     return Branch(
@@ -71,5 +75,6 @@ def _branch(
         rank=ranking_score(action, score),
         prob=score.prob,
         context=after,
+        value=value,
         retokenized=bool(after.pending_texts),
     )

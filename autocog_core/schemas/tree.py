@@ -11,10 +11,11 @@ from autocog_core.types.thought_tree import Pruned
 
 
 class NodeSchema(TypedDict):
-    """A node. A missing key has its default. A log-probability of null is minus infinity."""
+    """A node. A missing key has its default, `value` the text. A null log-probability is -inf."""
 
     uid: str
     text: str
+    value: NotRequired[str | int | float | bool]
     tokens: NotRequired[list[int]]
     logprobs: NotRequired[list[float | None]]
     path_logprob: NotRequired[float | None]

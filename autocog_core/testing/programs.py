@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autocog_core.types.choice import ChoiceScores
+from autocog_core.types.choice_value import Value
 from autocog_core.types.thought_tree import ThoughtNode, ThoughtTree
 
 #: Failure messages list at most this many choices, the likeliest ones.
@@ -57,11 +58,11 @@ def assert_text(tree: ThoughtTree, name: str, pattern: str, *, visit: int = 0) -
         raise AssertionError(f"{name}: {node.text!r} does not match {pattern!r}")
 
 
-def assert_record(tree: ThoughtTree, expected: Mapping[str, str | Sequence[str]]) -> None:
-    """Check that fields of the best path have these texts; it may have other fields.
+def assert_record(tree: ThoughtTree, expected: Mapping[str, Value | Sequence[Value]]) -> None:
+    """Check that fields of the best path have these values; it may have other fields.
 
     :param tree: the result of a run.
-    :param expected: the text, or texts, of each field; blanks around them are ignored.
+    :param expected: the value, or values, of each field; blanks around texts are ignored.
     :raises AssertionError: with every field that differs.
     """
     fields = tree.fields
@@ -122,7 +123,7 @@ def _check_choice(
 
 
 def _strip(text: Any) -> Any:
-    """Return a field's text, or its texts, without blanks around them."""
-    if isinstance(text, str):
-        return text.strip()
-    return None if text is None else [item.strip() for item in text]
+    """Return a field's value, or its values; texts without the blanks around them."""
+    if isinstance(text, list | tuple):
+        return [_strip(item) for item in text]
+    return text.strip() if isinstance(text, str) else text

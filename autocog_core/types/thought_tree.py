@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from autocog_core.errors import InputError
 from autocog_core.numerics import to_json_number
+from autocog_core.types.choice_value import Value
 
 Pruned = Literal["width", "threshold", "duplicate", "max_visits", "budget"]
 Ranking = Literal["logprob", "mean"]
@@ -22,6 +23,7 @@ class ThoughtNode:
 
     :ivar uid: uid of its action.
     :ivar text: the text, without a stop string or suffix that followed.
+    :ivar value: what its field holds: for a choice its value, otherwise the text.
     :ivar tokens: its token ids, those of a stop string or suffix included.
     :ivar logprobs: log-probabilities of its decided tokens; empty for a text that is not evaluated.
     :ivar path_logprob: sum of the log-probabilities of the path up to and including this node.
@@ -34,13 +36,14 @@ class ThoughtNode:
         tolerance.
     :ivar reason: why they are not.
     :ivar retokenized: whether bytes before a stop string were tokenized again with what follows.
-    :ivar name: the field of the record that its text goes to.
+    :ivar name: the field of the record that its value goes to.
     :ivar model: the model it ran on, if that is not the main one.
     :ivar parent: index of the previous node in the tree's `nodes`; -1 for a first node.
     """
 
     uid: str
     text: str
+    value: Value = None  # type: ignore[assignment]  # None becomes the text
     tokens: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
     path_logprob: float = 0.0
@@ -55,6 +58,10 @@ class ThoughtNode:
     name: str | None = None
     model: str | None = None
     parent: int = -1
+
+    def __post_init__(self) -> None:
+        if self.value is None:
+            object.__setattr__(self, "value", self.text)  # type: ignore[unreachable]
 
     @property
     def logprob(self) -> float:
@@ -133,8 +140,8 @@ class ThoughtTree:
         return paths[0]
 
     @property
-    def fields(self) -> dict[str, str | list[str]]:
-        """Fields of the best path: the texts of its named actions."""
+    def fields(self) -> dict[str, Value | list[Value]]:
+        """Fields of the best path: the values of its named actions."""
         return self.best().fields
 
     def to_dict(self) -> dict[str, Any]:
@@ -212,13 +219,13 @@ class ThoughtPath:
         return tuple(token for node in self.nodes for token in node.tokens)
 
     @property
-    def fields(self) -> dict[str, str | list[str]]:
-        """Texts of the named actions; a list for a name that occurs several times."""
-        by_name: dict[str, list[str]] = {}
+    def fields(self) -> dict[str, Value | list[Value]]:
+        """Values of the named actions; a list for a name that occurs several times."""
+        by_name: dict[str, list[Value]] = {}
         for node in self.nodes:
             if node.name is not None:
-                by_name.setdefault(node.name, []).append(node.text)
-        return {name: texts[0] if len(texts) == 1 else texts for name, texts in by_name.items()}
+                by_name.setdefault(node.name, []).append(node.value)
+        return {name: values[0] if len(values) == 1 else values for name, values in by_name.items()}
 
     def _upwards(self) -> Iterator[int]:
         index = self.index
@@ -235,8 +242,13 @@ _DEFAULTS = {entry.name: entry.default for entry in fields(ThoughtNode)}
 
 
 def _node_to_dict(node: ThoughtNode) -> dict[str, Any]:
-    """Return the fields that differ from the defaults; a log-probability of -inf becomes None."""
+    """Return the fields that differ from the defaults; a log-probability of -inf becomes None.
+
+    The default of `value` is the text.
+    """
     data = {name: value for name, value in asdict(node).items() if value != _DEFAULTS[name]}
+    if node.value == node.text:
+        del data["value"]
     if "tokens" in data:
         data["tokens"] = list(data["tokens"])
     if "logprobs" in data:

@@ -281,7 +281,7 @@ def test_right_answers_that_are_never_a_choice_are_a_warning(files: Path, run: I
     result = run(*command, "-q")
     assert result.stderr.startswith(
         "warning: no right answer is among the choices of its row: in row 0, 'A' is right, and a "
-        "choice is ' "
+        "choice is '"
     )
     write_rows(files / "rows.jsonl", [*rows, {"question": "Three", "label": "a"}])
     result = run(*command)

@@ -113,12 +113,12 @@ def answered(
 @pytest.mark.parametrize(
     ("label", "option", "choice"),
     [
-        (1.0, 1, " 1"),
-        (1, "1.0", " 1.0"),
-        ("1.0", 1, " 1"),
-        (True, "True", " True"),
-        (False, "false", " false"),
-        ("x ", "x", " x"),
+        (1.0, 1, "1"),
+        (1, "1.0", "1.0"),
+        ("1.0", 1, "1"),
+        (True, "True", "True"),
+        (False, "false", "false"),
+        ("x ", "x", "x"),
     ],
     ids=str,
 )

@@ -109,7 +109,7 @@ def test_the_numbers_of_an_output_row_are_those_of_its_choices(
     output_row = result.output_row
     first = model.choose("One:", (" a", " b", " c"))
     second = model.choose(f"One:{first.choice} Sure?", (" yes", " no"))
-    assert output_row["fields"] == {"answer": first.choice, "sure": second.choice}
+    assert output_row["fields"] == {"answer": first.choice.strip(), "sure": second.choice.strip()}
     assert output_row["probs"] == pytest.approx(
         {"answer": first.best.prob, "sure": second.best.prob}
     )

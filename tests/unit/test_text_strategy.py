@@ -261,7 +261,7 @@ class PickingBackend(TextOnlyBackend):
 def test_the_probability_of_a_pick_adds_nothing_to_its_path() -> None:
     one = replace(program().by_uid["c"], width=1)
     tree = Automaton([*program().actions[:2], one]).run(Model(PickingBackend()))
-    assert tree.fields["mood"] == " bad"
+    assert tree.fields["mood"] == "bad"
     picked = [node for node in tree.nodes if node.uid == "c"]
     assert [(node.prob, node.logprobs, node.reason) for node in picked] == [
         (0.0, (), "it picks"),

@@ -174,15 +174,18 @@ def _to_result(run: AutomatonRun, fields: Mapping[str, Any]) -> Result:
 
 def _to_node(run: AutomatonRun, fields: Mapping[str, Any]) -> ThoughtNode:
     action = run.automaton.actions[fields["action"]]
+    value = None
     if isinstance(action, Text):
         text = join_text(text_pieces(action.text))
     elif isinstance(action, Choose):
         text = str(action.choices[fields["choice"]])
+        value = action.values[fields["choice"]]
     else:
         text = fields["text"].decode("utf-8", errors="replace")
     return ThoughtNode(
         uid=action.uid,
         text=text,
+        value=text if value is None else value,
         tokens=fields["tokens"],
         logprobs=fields["logprobs"],
         path_logprob=fields["path_logprob"],

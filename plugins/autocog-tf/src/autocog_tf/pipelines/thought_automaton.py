@@ -23,7 +23,7 @@ class ThoughtAutomatonPipeline(AutocogPipeline):
 
     It returns a dict for each row:
 
-    - `record`: the texts of the named actions on the best path.
+    - `record`: the values of the named actions on the best path.
     - `score`: the product of the probabilities of its choices among their siblings.
     - `probs`: the probability of each named choice.
     - `margin`, `logprob`, `tokens_evaluated`, `stopped_by`: as in the output of `autocog run`.
