@@ -1,15 +1,21 @@
-"""Fill in an automaton's templates from its inputs."""
+"""Fill in an automaton's templates from its inputs, and those over fields from a path's fields."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Any
 
 from autocog_core.automaton.actions import Action, Choose, Text
 from autocog_core.automaton.templates.template import Each, Template
 from autocog_core.errors import InputError
 from autocog_core.types.prompt import Prompt, TextPiece
+
+if TYPE_CHECKING:
+    from autocog_core.automaton.templates.field_uses import FieldUses
 
 #: Characters of all texts of an automaton together.
 MAX_CHARACTERS = 50_000_000
@@ -24,17 +30,31 @@ def iterate_templates(action: Action) -> Iterator[Template | Each]:
             yield from (choice for choice in choices if not isinstance(choice, str))
 
 
-def fill_all_templates(actions: Sequence[Action], values: Mapping[str, Any]) -> list[Action]:
+def find_field_uses(action: Action) -> FieldUses | None:
+    """Return the fields that an action's templates use, or None if they use none.
+
+    :raises InputError: naming the action, if a template is not valid.
+    """
+    with _naming(action):
+        uses = [template.fields for template in iterate_templates(action) if template.fields.names]
+    return reduce(or_, uses) if uses else None
+
+
+def fill_all_templates(
+    actions: Sequence[Action], values: Mapping[str, Any], uids_with_fields: Container[str]
+) -> list[Action]:
     """Return the actions with their templates filled in.
 
+    :param actions: the actions.
     :param values: the values of the inputs, by name.
+    :param uids_with_fields: the actions that stay, because their templates use fields.
     :raises InputError: if a template does not fit the values, or the texts are too long together.
     """
     filled = []
     characters_left = MAX_CHARACTERS
     for action in actions:
-        filled.append(fill_templates(action, values))
-        characters_left -= _count_characters(filled[-1])
+        filled.append(action if action.uid in uids_with_fields else fill_templates(action, values))
+        characters_left -= count_characters(filled[-1])
         if characters_left < 0:
             raise InputError(
                 f"the texts have more than {MAX_CHARACTERS} characters together",
@@ -47,20 +67,27 @@ def fill_all_templates(actions: Sequence[Action], values: Mapping[str, Any]) -> 
 def fill_templates(action: Action, values: Mapping[str, Any]) -> Action:
     """Return the action with its templates filled in.
 
-    :param values: the values of the inputs, by name.
+    :param values: the values of the inputs by name, and the `fields` if its templates use them.
     :raises InputError: naming the action, if a template does not fit the values.
     """
-    try:
+    with _naming(action):
         match action:
             case Text(text=Template() as template):
                 return replace(action, text=template.render(values))
             case Choose() if any(not isinstance(choice, str) for choice in action.choices):
                 return _fill_choices(action, values)
+    return action
+
+
+@contextmanager
+def _naming(action: Action) -> Iterator[None]:
+    """Name the action in the error of a template."""
+    try:
+        yield
     except InputError as error:
         raise InputError(
             f"{error.where}: {error.message}", where=f'action "{action.uid}"', hint=error.hint
         ) from error
-    return action
 
 
 def _fill_choices(action: Choose, values: Mapping[str, Any]) -> Choose:
@@ -83,7 +110,8 @@ def _fill_choices(action: Choose, values: Mapping[str, Any]) -> Choose:
     return replace(action, choices=tuple(choices), successors=tuple(successors))
 
 
-def _count_characters(action: Action) -> int:
+def count_characters(action: Action) -> int:
+    """Return the number of characters of an action's text and choices, without its templates."""
     match action:
         case Text(text=str() as text):
             return len(text)

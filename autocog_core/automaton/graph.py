@@ -6,13 +6,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from autocog_core.automaton.actions import Action
-from autocog_core.automaton.binding import fill_all_templates
+from autocog_core.automaton.binding import (
+    fill_all_templates,
+    find_field_uses,
+    iterate_templates,
+)
 from autocog_core.automaton.inputs import Input, convert_values
 from autocog_core.automaton.simplification import merge_text_chains, successor
 from autocog_core.automaton.token_sets import Vocabulary
+
+if TYPE_CHECKING:
+    from autocog_core.automaton.templates.field_uses import FieldUses
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,20 @@ class AutomatonGraph:
         return MappingProxyType({action.uid: action for action in self.actions})
 
     @cached_property
+    def field_names(self) -> frozenset[str]:
+        """The fields that its actions set."""
+        return frozenset(action.name for action in self.actions if action.name is not None)
+
+    @cached_property
+    def field_uses(self) -> Mapping[str, FieldUses]:
+        """The fields that templates use, by the uid of their action, if they use any.
+
+        :raises InputError: naming the action, if a template is not valid.
+        """
+        uses = ((action.uid, find_field_uses(action)) for action in self.actions)
+        return MappingProxyType({uid: fields for uid, fields in uses if fields is not None})
+
+    @cached_property
     def max_path_length(self) -> int:
         """An upper bound of the nodes of a path: every cycle has an action with `max_visits`."""
         visits = sum(action.max_visits or 0 for action in self.actions)
@@ -74,13 +95,23 @@ class AutomatonGraph:
     def bind(self, values: Mapping[str, Any] | None = None) -> Self:
         """Return the automaton with its templates filled in, and without inputs.
 
+        Templates over `fields` stay: a run fills them in for each path. The inputs that these use
+        stay too, with their values as defaults.
+
         :param values: the values of the inputs; other names are ignored.
         :raises InputError: for values that are missing or do not fit.
         """
         converted = convert_values(self.inputs, values or {})
-        actions = fill_all_templates(self.actions, converted)
+        actions = fill_all_templates(self.actions, converted, self.field_uses)
+        names = {
+            name
+            for uid in self.field_uses
+            for template in iterate_templates(self.by_uid[uid])
+            for name in template.names
+        }
+        inputs = {name: Input("any", converted[name]) for name in converted if name in names}
         return type(self)(
-            actions, self.vocabs, description=self.description, metadata=self.metadata
+            actions, self.vocabs, inputs, description=self.description, metadata=self.metadata
         )
 
     def simplify(self) -> Self:

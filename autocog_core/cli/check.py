@@ -49,7 +49,7 @@ def check(
     if as_json:
         _show_json(automaton, findings, cost)
     else:
-        _show_report(automaton, findings, cost)
+        _show_report(automaton, findings, cost, is_bound=bool(values))
     if _errors(findings):
         raise typer.Exit(2)
 
@@ -73,28 +73,40 @@ def _show_json(automaton: Automaton, findings: list[Finding], cost: CostEstimate
     )
 
 
-def _show_report(automaton: Automaton, findings: list[Finding], cost: CostEstimate | None) -> None:
+def _show_report(
+    automaton: Automaton, findings: list[Finding], cost: CostEstimate | None, *, is_bound: bool
+) -> None:
     for finding in findings:
         label = Text("warning", "yellow") if finding.warning else Text("error", "bold red")
         show(Text.assemble(label, f"  {finding.where}: {finding.message}"))
-    facts = _facts(automaton, findings, cost)
+    facts = _facts(automaton, findings, cost, is_bound=is_bound)
     show(facts_table((name, Text(value)) for name, value in facts))
 
 
 def _facts(
-    automaton: Automaton, findings: list[Finding], cost: CostEstimate | None
+    automaton: Automaton, findings: list[Finding], cost: CostEstimate | None, *, is_bound: bool
 ) -> Iterator[tuple[str, str]]:
     yield "actions", str(len(automaton.actions))
-    if automaton.inputs:
+    if automaton.inputs and not is_bound:
         inputs = (f"{name} ({declared.type})" for name, declared in automaton.inputs.items())
         yield "inputs", ", ".join(inputs)
     if cost is not None:
         bound = "more than" if cost.is_lower_bound else "at most"
-        templates = ", plus the texts of inputs (--set counts them)" if automaton.inputs else ""
+        templates = "".join(
+            f", plus the texts of {what}" for what in _uncounted(automaton, is_bound)
+        )
         yield "model calls", f"{bound} {cost.calls}"
         yield "tokens", f"{bound} {cost.tokens}{templates}"
         yield "paths", f"{bound} {cost.paths}"
     yield "result", _verdict(findings)
+
+
+def _uncounted(automaton: Automaton, is_bound: bool) -> Iterator[str]:
+    """Yield which texts of templates the estimate does not count."""
+    if automaton.inputs and not is_bound:
+        yield "inputs (--set counts them)"
+    if automaton.field_uses:
+        yield "fields"
 
 
 def _verdict(findings: list[Finding]) -> str:

@@ -31,6 +31,7 @@ from autocog_core.evaluation.open_path import (
     has_no_visits_left,
 )
 from autocog_core.evaluation.path_context import PathContext, PendingText
+from autocog_core.evaluation.path_fields import FieldTemplates
 from autocog_core.evaluation.text_scoring import finish_path
 from autocog_core.evaluation.text_strategy import (
     choose_by_text,
@@ -56,7 +57,7 @@ Strategy = Literal["token_tree", "text"]
 class Evaluation:
     """One run of an automaton. It makes no calls: it returns requests and receives answers.
 
-    :param automaton: an automaton without errors and without templates.
+    :param automaton: an automaton without errors, bound to its inputs.
     :param clients: the clients of its models by name; None names the main model.
     :param strategies: the strategy for each model.
     :param budget: the limits of the run.
@@ -91,6 +92,7 @@ class Evaluation:
         self._path_count = 0
         self._masks = {name: TokenMaskCache.for_model(client) for name, client in clients.items()}
         self._allowed: dict[str, AllowedTokens] = {}
+        self._templates = FieldTemplates(automaton)
         self._stopped_by: str | None = None
         self._model_calls = 0
         self._tokens_evaluated = 0
@@ -226,6 +228,8 @@ class Evaluation:
             self._enter_texts(path)
             if self._stopped_by is not None:
                 return
+        if path.action is not None:
+            path.action = self._templates.fill(path.action, path.fields)
         action, model = path.action, path.model
         client, context = self.clients[model], path.contexts[model]
         by_text = self._strategies[model] == "text"
@@ -251,9 +255,11 @@ class Evaluation:
         """
         texts: list[PendingText] = []
         while isinstance(path.action, Text) and not self._is_over_budget(path):
-            action = path.action
+            action = self._templates.fill(path.action, path.fields)
+            assert isinstance(action, Text)
             pieces = text_pieces(action.text)
             path.node = self._builder.add_text(path.node, action, join_text(pieces), path.logprob)
+            path.fields = self._templates.after(path.fields, self._builder.nodes[path.node])
             path.length += 1
             texts.append(PendingText(pieces, path.node, action.evaluate))
             path.visits = count_visit(path.visits, action)
@@ -329,6 +335,7 @@ class Evaluation:
                         action=follower,
                         contexts=contexts_after(path.contexts, action.model, branch),
                         visits=visits,
+                        fields=self._templates.after(path.fields, builder.nodes[node]),
                         logprob=builder.nodes[node].path_logprob,
                         length=path.length + 1,
                     )

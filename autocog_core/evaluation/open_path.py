@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from autocog_core.automaton.actions import Action
 from autocog_core.evaluation.branch import ActionSteps, Branch, ModelRequest
 from autocog_core.evaluation.path_context import PathContext, PendingText
+from autocog_core.evaluation.path_fields import PathFields
 from autocog_core.types.prompt import TextPiece
 
 
@@ -19,6 +20,7 @@ class OpenPath:
     :ivar action: its next action; None at the end of the automaton.
     :ivar contexts: what each model has seen.
     :ivar visits: the visits so far of actions with `max_visits`, by uid.
+    :ivar fields: the values of the fields that templates use.
     :ivar logprob: the sum of its log-probabilities.
     :ivar length: the number of its nodes.
     :ivar steps: its action at work; None before the start and after the end.
@@ -29,6 +31,7 @@ class OpenPath:
     action: Action | None
     contexts: Mapping[str | None, PathContext]
     visits: Mapping[str, int]
+    fields: PathFields = field(default_factory=dict)
     logprob: float = 0.0
     length: int = 0
     steps: ActionSteps | None = None

@@ -145,6 +145,8 @@ def call_engine(
         return None
     if client.is_watched:
         return Declined("a wrapper watches each evaluation")
+    if reason := _only_in_core(runs[0].automaton):
+        return Declined(reason)
     # Without the client's lock: the engine takes it for each evaluation, so that other calls can
     # run between them.
     client.require_open()
@@ -154,6 +156,13 @@ def call_engine(
     if results is not None and not isinstance(results, Declined):
         client.check(hook, check_runs, results, runs, client.info)
     return results
+
+
+def _only_in_core(automaton: AutomatonGraph) -> str:
+    """Return what only core can run, whatever the engine; empty if there is nothing."""
+    for uid in automaton.field_uses:
+        return f'a template of action "{uid}" uses fields'
+    return ""
 
 
 def _provenance(

@@ -106,8 +106,10 @@ def _automaton_errors(
     indices = {action.uid: index for index, action in enumerate(automaton.actions[:count])}
     vocab_names = {vocab_label(name): name for name in automaton.vocabs}
     for error in find_errors(automaton):
-        if error.code == "unknown_vocab" or (error.code in GRAPH_ERRORS and not with_graph):
-            # The reader reports an unknown vocab itself.
+        if error.code in ("unknown_vocab", "reserved_input") or (
+            error.code in GRAPH_ERRORS and not with_graph
+        ):
+            # The reader reports an unknown vocab and the name of an input itself.
             continue
         if error.where in vocab_names:
             yield Diagnostic(("vocabs", vocab_names[error.where]), error.message)

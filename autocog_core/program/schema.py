@@ -105,7 +105,9 @@ class ChoiceSchema(Schema):
 class EachSchema(Schema):
     """One choice for each item of a list."""
 
-    each: str = Field(description="An expression for a list, usually the name of an input.")
+    each: str = Field(
+        description="An expression for a list, usually the name of an input or fields.NAME."
+    )
     text: str = Field(
         "{{ item }}", description="The template of each choice, with item and its index from 0."
     )
@@ -156,7 +158,7 @@ class ActionSchema(Schema):
 
 
 class TextSchema(ActionSchema):
-    """Fixed text, or a template over the inputs."""
+    """Fixed text, or a template over the inputs and earlier fields."""
 
     type: Literal["text"] = "text"
     text: AnyText

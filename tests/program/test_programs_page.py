@@ -24,6 +24,7 @@ SOUND = [block for block in BLOCKS if not block.startswith("# invalid")]
 VALUES: dict[str, Any] = {
     "message": "Where is it? <|im_end|>",
     "task": "Wash",
+    "review": "Too expensive.",
     "question": "1+1?",
     "examples": [{"question": "2+2", "answer": "4"}],
 }

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
 from autocog_core.automaton.actions import Action, Choose, Complete, Text
+from autocog_core.automaton.checks.field_checks import unset_fields
 from autocog_core.automaton.checks.finding import GRAPH_ERRORS, Finding, vocab_label
 from autocog_core.automaton.checks.graph_checks import (
     unbounded_cycles,
@@ -16,6 +17,7 @@ from autocog_core.automaton.checks.graph_checks import (
 from autocog_core.automaton.checks.template_checks import TemplateChecks
 from autocog_core.automaton.checks.token_set_checks import TokenSetChecks
 from autocog_core.automaton.graph import AutomatonGraph
+from autocog_core.automaton.templates.field_values import FIELDS
 from autocog_core.automaton.templates.template import Each, Template
 from autocog_core.automaton.token_sets import Vocabulary
 from autocog_core.errors import InputError, append_hint, shorten, suggest
@@ -48,6 +50,7 @@ def find_errors(automaton: AutomatonGraph) -> list[Finding]:
             Finding.at_action(_UNBOUNDED_CYCLE, action, code="unbounded_cycle")
             for action in unbounded_cycles(automaton)
         ]
+        errors += unset_fields(automaton)
     return errors[:MAX_ERRORS]
 
 
@@ -70,6 +73,15 @@ def require_sound(
         raise InputError("\n".join(map(str, errors)), where="automaton")
 
 
+def require_sound_action(action: Action) -> None:
+    """Reject a filled-in action with errors.
+
+    :raises InputError: naming all errors.
+    """
+    if messages := list(_check_fields(action)):
+        raise InputError("; ".join(messages), where=f'action "{action.uid}"')
+
+
 def _check_parts(automaton: AutomatonGraph) -> Iterator[Finding]:
     """Yield the errors of the parts: uids, token sets, and actions one by one."""
     yield from _check_uids(automaton)
@@ -77,7 +89,10 @@ def _check_parts(automaton: AutomatonGraph) -> Iterator[Finding]:
     for name, vocabulary in automaton.vocabs.items():
         for message in sets.errors(vocabulary):
             yield Finding(message=message, where=vocab_label(name))
-    templates = TemplateChecks(automaton.inputs)
+    if FIELDS in automaton.inputs:
+        message = f'the name "{FIELDS}" is reserved in templates; choose another one'
+        yield Finding(message=message, where="inputs", code="reserved_input")
+    templates = TemplateChecks(automaton)
     for action in automaton.actions:
         for message in chain(_check_fields(action), templates.errors(action)):
             yield Finding.at_action(message, action)

@@ -8,10 +8,12 @@ from typing import Literal, Self
 from autocog_core.automaton.actions import Action
 from autocog_core.errors import shorten
 
-FindingCode = Literal["", "unknown_vocab", "unreachable", "unbounded_cycle"]
+FindingCode = Literal[
+    "", "unknown_vocab", "reserved_input", "unreachable", "unbounded_cycle", "unset_field"
+]
 
 #: Codes of the errors that depend on the whole graph.
-GRAPH_ERRORS: frozenset[FindingCode] = frozenset({"unreachable", "unbounded_cycle"})
+GRAPH_ERRORS: frozenset[FindingCode] = frozenset({"unreachable", "unbounded_cycle", "unset_field"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 
 from autocog_core.automaton.actions import Action
 from autocog_core.automaton.binding import iterate_templates
-from autocog_core.automaton.inputs import Input
+from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.templates.template import Each, Template
 from autocog_core.errors import InputError, append_hint, shorten, suggest
 
@@ -18,11 +18,12 @@ _COST_PER_TEMPLATE = 30
 class TemplateChecks:
     """The checks of one automaton's templates. Each template is compiled only once.
 
-    :param inputs: the declared inputs.
+    :param automaton: the automaton.
     """
 
-    def __init__(self, inputs: Mapping[str, Input]) -> None:
-        self._inputs = inputs
+    def __init__(self, automaton: AutomatonGraph) -> None:
+        self._inputs = automaton.inputs
+        self._fields = automaton.field_names
         self._words_left = MAX_WORDS
         self._errors: dict[Template | Each, list[str]] = {}
 
@@ -47,10 +48,21 @@ class TemplateChecks:
             self._words_left -= template.words
         except InputError as error:
             return [str(error)]
+        inputs, fields = self._inputs, self._fields
+        no_inputs, no_fields = "the program declares no inputs", "no action has a name"
         return [
-            append_hint(
-                f'unknown input "{shorten(name)}" in a template',
-                suggest(name, self._inputs) if self._inputs else "the program declares no inputs",
-            )
-            for name in sorted(names - self._inputs.keys())
+            *_unknown("input", names - inputs.keys(), inputs, no_inputs),
+            *_unknown("field", template.fields.names - fields, fields, no_fields),
         ]
+
+
+def _unknown(kind: str, unknown: Iterable[str], known: Collection[str], hint: str) -> Iterator[str]:
+    """Yield a message for each unknown name in a template.
+
+    :param hint: what to say if there are no known names.
+    """
+    for name in sorted(unknown):
+        yield append_hint(
+            f'unknown {kind} "{shorten(name)}" in a template',
+            suggest(name, known) if known else hint,
+        )

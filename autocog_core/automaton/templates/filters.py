@@ -10,6 +10,7 @@ from jinja2 import Undefined, pass_context
 from jinja2.filters import FILTERS, do_round
 from jinja2.runtime import Context, LoopContext
 
+from autocog_core.automaton.templates.field_values import without_prob
 from autocog_core.automaton.templates.work_limit import (
     WorkLimit,
     allocation_cost,
@@ -190,7 +191,17 @@ def _round(value: Any, precision: int = 0, method: Any = "common") -> float:
 
 def _tojson(value: Any) -> str:
     """Return JSON as it is written in a prompt: Jinja's filter escapes it for HTML."""
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(_plain_booleans(value), ensure_ascii=False)
+
+
+def _plain_booleans(value: Any) -> Any:
+    """Return data for JSON, in which the values of fields have their plain types."""
+    match value:
+        case list() | tuple():
+            return [_plain_booleans(item) for item in value]
+        case dict():
+            return {key: _plain_booleans(item) for key, item in value.items()}
+    return without_prob(value)
 
 
 @pass_context

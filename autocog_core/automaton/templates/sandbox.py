@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,14 @@ from jinja2.meta import find_undeclared_variables
 from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from autocog_core.automaton.templates.field_uses import find_field_uses
+from autocog_core.automaton.templates.field_values import (
+    FIELDS,
+    PROB,
+    Fields,
+    has_prob,
+    without_prob,
+)
 from autocog_core.automaton.templates.filters import (
     METHODS,
     TESTS,
@@ -46,6 +54,12 @@ _LOOP_FIELDS = frozenset(
     }
 )
 _RESULT = "_result"
+#: Tests that Jinja makes with `is`, or with the exact type.
+_TESTS_OF_BOOLEANS = ("boolean", "false", "integer", "true")
+
+
+class _MissingField(StrictUndefined):
+    """A field that the path has not set. Its share is missing too: `default` applies to both."""
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -55,25 +69,31 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Return `obj.attribute`: an allowed method, a field of a loop, or an entry."""
-        if isinstance(obj, Undefined):
+        if isinstance(obj, Undefined) and not isinstance(obj, _MissingField):
             str(obj)
         if isinstance(obj, LoopContext):
             if attribute in _LOOP_FIELDS:
                 return getattr(obj, attribute)
             return self._undefined_entry(obj, attribute)
-        if attribute in METHODS.get(type(obj), ()):
+        if attribute in METHODS.get(str if isinstance(obj, str) else type(obj), ()):
             return Method(obj, attribute)
         return self.getitem(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """Return `obj[argument]` of a text, list or mapping."""
+        if isinstance(obj, _MissingField) and argument == PROB:
+            return obj
         if isinstance(obj, Undefined):
             str(obj)
+        if argument == PROB and has_prob(obj):
+            return obj.prob
         if isinstance(obj, str | list | tuple | dict):
             try:
                 return obj[argument]
             except (TypeError, LookupError):
                 pass
+        if isinstance(obj, Fields):
+            return _MissingField(f'the field "{shorten(str(argument))}" is not set on this path')
         return self._undefined_entry(obj, argument)
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
@@ -131,7 +151,13 @@ def _make_environment() -> _Environment:
     environment.globals.clear()
     environment.filters = make_filters()
     environment.tests = {name: environment.tests[name] for name in TESTS}
+    for name in _TESTS_OF_BOOLEANS:
+        environment.tests[name] = _test_plain_value(environment.tests[name])
     return environment
+
+
+def _test_plain_value(test: Any) -> Callable[..., bool]:
+    return lambda value, *args: test(without_prob(value), *args)
 
 
 _ENVIRONMENT = _make_environment()
@@ -143,6 +169,7 @@ class CompiledTemplate:
     :param source: the template.
     :param is_expression: whether the source is one expression, without braces.
     :ivar names: the names of the inputs that it uses.
+    :ivar fields: the fields that it uses.
     :ivar words: the number of its words and signs.
     :raises InputError: if it is not a valid template, or has features that are not allowed.
     """
@@ -153,7 +180,8 @@ class CompiledTemplate:
             self.words = _count_words(template)
             tree = _ENVIRONMENT.parse(template)
             check_syntax(tree)
-            self.names = frozenset(find_undeclared_variables(tree))
+            self.names = frozenset(find_undeclared_variables(tree)) - {FIELDS}
+            self.fields = find_field_uses(tree)
             if is_expression:
                 result = nodes.Name(_RESULT, "store")
                 tree.body = [nodes.Assign(result, _get_expression(tree, source), lineno=1)]

@@ -7,6 +7,7 @@ from typing import cast
 from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
+from autocog_core.automaton.templates.field_values import FIELDS
 from autocog_core.automaton.templates.filters import CONCAT, LOOP, METHODS, SLICE, make_filters
 from autocog_core.errors import InputError, shorten, suggest
 
@@ -78,7 +79,9 @@ def check_syntax(tree: nodes.Template) -> None:
         if isinstance(node, nodes.Name | nodes.Getattr) and name.startswith("_"):
             message = f'"{shorten(name)}" is not allowed: names that begin with "_" are private'
             raise _error(node, message)
-        if isinstance(node, nodes.Name) and name in _JINJA_NAMES:
+        if isinstance(node, nodes.Name) and (
+            name in _JINJA_NAMES or (name == FIELDS and node.ctx == "store")
+        ):
             raise _error(node, f'the name "{name}" is reserved in templates')
         if isinstance(node, nodes.Filter) and node.name not in _ALLOWED_FILTERS:
             hint = suggest(node.name, _ALLOWED_FILTERS)

@@ -1,7 +1,7 @@
-"""Templates: texts of a program with values of its inputs. Jinja2 in a sandbox.
+"""Templates: texts of a program with values of its inputs and fields. Jinja2 in a sandbox.
 
-Programs may be untrusted. So the sandbox lists what a template can do: it reads its inputs,
-branches on them and loops over them. Its time and its output are limited.
+Programs may be untrusted. So the sandbox lists what a template can do: it reads its inputs and
+earlier fields, branches on them and loops over them. Its time and its output are limited.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from autocog_core.automaton.templates.field_values import FIELDS
 from autocog_core.automaton.templates.work_limit import WorkLimit, type_label
 from autocog_core.errors import InputError, shorten
 from autocog_core.types.prompt import Prompt, TextPiece
 
 if TYPE_CHECKING:
+    from autocog_core.automaton.templates.field_uses import FieldUses
     from autocog_core.automaton.templates.sandbox import CompiledTemplate
 
 #: The beginnings of Jinja's expressions, statements and comments.
@@ -27,6 +29,7 @@ RESERVED_NAMES = frozenset(
         *("and", "else", "if", "in", "is", "not", "or"),
         *("False", "None", "True", "false", "none", "true"),
         *("caller", "kwargs", "loop", "self", "super", "varargs"),
+        FIELDS,
     }
 )
 
@@ -38,7 +41,7 @@ def is_template(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Template:
-    """Text with `{{ expressions }}` over the inputs.
+    """Text with `{{ expressions }}` over the inputs and `fields`.
 
     :ivar source: Jinja2, without macros, assignments and most calls.
     :ivar special: parse special tokens that the author wrote, but never those in inserted values.
@@ -56,6 +59,14 @@ class Template:
         return _compile(self.source).names
 
     @cached_property
+    def fields(self) -> FieldUses:
+        """The fields that it uses.
+
+        :raises InputError: if it is not a valid template.
+        """
+        return _compile(self.source).fields
+
+    @cached_property
     def words(self) -> int:
         """The number of its words and signs, which limits the cost of checking it."""
         return _compile(self.source).words
@@ -63,7 +74,7 @@ class Template:
     def render(self, values: Mapping[str, Any]) -> str | Prompt:
         """Return the text, or with `special` a prompt of trusted and untrusted pieces.
 
-        :param values: the values of the inputs, by name.
+        :param values: the values of the inputs by name, and the `fields`.
         :raises InputError: if a value is missing, or does not fit its use.
         """
         if not self.special:
@@ -76,7 +87,7 @@ class Template:
     def text(self, values: Mapping[str, Any]) -> str:
         """Return the text, without regard to special tokens.
 
-        :param values: the values of the inputs, by name.
+        :param values: the values of the inputs by name, and the `fields`.
         :raises InputError: if a value is missing, or does not fit its use.
         """
         return _compile(self.source).render(values, WorkLimit())
@@ -86,7 +97,7 @@ class Template:
 class Each:
     """One choice for each item of a list.
 
-    :ivar items: an expression over the inputs for a list: "options".
+    :ivar items: an expression over the inputs and `fields` for a list: "options".
     :ivar text: the template of each choice, with `item` and its `index` from 0.
     """
 
@@ -100,6 +111,11 @@ class Each:
         return _compile_expression(self.items).names | names
 
     @cached_property
+    def fields(self) -> FieldUses:
+        """The fields that it uses."""
+        return _compile(self.text).fields | _compile_expression(self.items).fields
+
+    @cached_property
     def words(self) -> int:
         """The number of its words and signs, which limits the cost of checking it."""
         return _compile(self.text).words + _compile_expression(self.items).words
@@ -107,7 +123,7 @@ class Each:
     def render(self, values: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the choices.
 
-        :param values: the values of the inputs, by name.
+        :param values: the values of the inputs by name, and the `fields`.
         :raises InputError: if the value of `items` is not a list.
         """
         limit = WorkLimit()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from autocog_core.automaton.templates.field_values import without_prob
 from autocog_core.errors import InputError
 
 #: Work for one text: characters and items that pass through its loops, filters and operators, and
@@ -102,6 +103,7 @@ def rendered_size(value: Any, limit: int = MAX_WORK) -> int:
 
 def type_label(value: Any) -> str:
     """Return the type of a value in words, with an article."""
+    value = without_prob(value)
     return next(
         (label for type_, label in _TYPE_LABELS.items() if isinstance(value, type_)), "a value"
     )

@@ -28,6 +28,7 @@ from autocog_core import (
     Model,
     ModelLoadError,
     NumericsError,
+    Template,
     Text,
     ThoughtTree,
 )
@@ -80,6 +81,15 @@ def test_the_tree_names_its_evaluator(make: Any, tmp_path: Path) -> None:
         [Text(uid="t", text="a", successors="w"), Complete(uid="w", length=2, samples=2)]
     )
     assert evaluator(samples.run(model)) == 'core: action "w" draws samples'
+    uses_fields = Automaton(
+        [
+            Text(uid="a", name="a", text="b", successors="t"),
+            Text(uid="t", text=Template("{{ fields.a }}"), successors="w"),
+            Complete(uid="w", length=2),
+        ]
+    )
+    found = evaluator(uses_fields.run(model))
+    assert found == 'core: a template of action "t" uses fields'
     traced = Model(backend, wrappers=[Trace(path=tmp_path / "trace.jsonl")])
     assert evaluator(QUESTION.run(traced)) == "core: a wrapper watches each evaluation"
     assert (tmp_path / "trace.jsonl").read_text().count("greedy_tree_impl") > 1

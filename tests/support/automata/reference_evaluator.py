@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from autocog_core import EOS, Automaton, Choose, Complete, Model, Text
 from autocog_core.automaton import Action
 from autocog_core.types.prompt import Prompt, TextPiece
 from tests.support import reference_scores as reference
-from tests.support.automata.reading import Ids, Piece, Reader, Step
+from tests.support.automata.reading import Ids, Piece, Reader, RefusedError, Step
 from tests.support.automata.searching import Search
 
 
@@ -38,18 +38,30 @@ class Path:
     logprob: float = 0.0
     length: int = 0
     visits: Mapping[str, int] = field(default_factory=dict)
+    fields: Mapping[str, list[tuple[str, float]]] = field(default_factory=dict)
+
+
+def as_it_is(action: Action, fields: Mapping[str, list[tuple[str, float]]]) -> Action:
+    """Return an action that has no template over fields."""
+    return action
 
 
 class SlowEvaluation:
     """One run of an automaton; None names the main model.
 
     :param most: how many steps it may take.
+    :param fill: returns an action with its templates filled in from a path's fields.
     """
 
     def __init__(
-        self, automaton: Automaton, models: Mapping[str | None, Model], most: int = 200
+        self,
+        automaton: Automaton,
+        models: Mapping[str | None, Model],
+        most: int = 200,
+        fill: Callable[[Action, Mapping[str, list[tuple[str, float]]]], Action] = as_it_is,
     ) -> None:
         self.automaton = automaton
+        self.fill = fill
         self.seen: Counter[str] = Counter()
         self.readers = {name: Reader(model, self.seen) for name, model in models.items()}
         self.left = most
@@ -64,6 +76,7 @@ class SlowEvaluation:
         if visits[action.uid] > 1:
             self.seen["an action visited again"] += 1
         path = replace(path, visits=visits)
+        action = self.fill(action, path.fields)
         match action:
             case Text():
                 found = self._text(action, path)
@@ -76,8 +89,17 @@ class SlowEvaluation:
             raise NotComparableError
         for branch, (step, after) in enumerate(found):
             step.name, step.model = action.name, action.model
+            after = replace(after, fields=self._fields_after(path, action, step))
             self._go_on(action, branch, step, after)
         return [step for step, _ in found]
+
+    def _fields_after(
+        self, path: Path, action: Action, step: Step
+    ) -> Mapping[str, list[tuple[str, float]]]:
+        if action.name is None:
+            return path.fields
+        value = (step.text, step.prob)
+        return {**path.fields, action.name: [*path.fields.get(action.name, []), value]}
 
     def _text(self, action: Text, path: Path) -> list[tuple[Step, Path]]:
         given = (
@@ -95,6 +117,8 @@ class SlowEvaluation:
     def _choose(self, action: Choose, path: Path) -> list[tuple[Step, Path]]:
         reader, context = self.readers[action.model], path.contexts[action.model]
         choices = [str(choice) for choice in action.choices]
+        if len(set(choices)) < len(choices):
+            raise RefusedError
         end = action.suffix if isinstance(action.suffix, str) else ""
         eos = reader.info.eos if action.suffix is EOS else ()
         fixed = reader.spell(context.ids, context.fixed)

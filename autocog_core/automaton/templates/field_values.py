@@ -1,0 +1,100 @@
+"""The fields that a path has set, as templates see them.
+
+`{{ fields.label }}` is the value of the field, and `{{ fields.label.prob }}` its share among the
+siblings. So a value is of a class that adds `prob` to its plain type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+#: The name of the fields in templates.
+FIELDS = "fields"
+#: The entry of a field for its share.
+PROB = "prob"
+
+
+class FieldValue(NamedTuple):
+    """One value of a field on a path.
+
+    :ivar value: a JSON scalar, or plain data of these.
+    :ivar prob: its share among its siblings; 1 for a text.
+    """
+
+    value: Any
+    prob: float
+
+
+class _TextField(str):
+    prob: float
+
+
+class _IntegerField(int):
+    prob: float
+
+
+class _NumberField(float):
+    prob: float
+
+
+class BooleanField(int):
+    """A boolean with its share: Python's `bool` cannot have subclasses.
+
+    :ivar prob: its share.
+    """
+
+    prob: float
+
+    def __str__(self) -> str:
+        return str(bool(self))
+
+    __repr__ = __str__
+
+
+_FieldClass = type[_TextField] | type[_IntegerField] | type[_NumberField] | type[BooleanField]
+_CLASSES: Mapping[type, _FieldClass] = {
+    str: _TextField,
+    int: _IntegerField,
+    float: _NumberField,
+    bool: BooleanField,
+}
+_FIELD_CLASSES = tuple(_CLASSES.values())
+
+
+class Fields(dict[str, Any]):
+    """The fields of a path. Its entries hide the methods of a mapping: "items" may be a field."""
+
+    @classmethod
+    def of(cls, values: Mapping[str, Sequence[FieldValue]], repeated: frozenset[str]) -> Fields:
+        """Return the fields for a template.
+
+        :param values: the values of each field that the path has set, in order.
+        :param repeated: the fields that a path may set several times: they are lists, even of one.
+        """
+        return cls(
+            {
+                name: [*map(_with_prob, of_field)] if name in repeated else _with_prob(of_field[-1])
+                for name, of_field in values.items()
+            }
+        )
+
+
+def has_prob(value: Any) -> bool:
+    """Return whether a value is that of a field, with its share."""
+    return isinstance(value, _FIELD_CLASSES)
+
+
+def without_prob(value: Any) -> Any:
+    """Return a value without its share: a boolean as Python's own. Others work as they are."""
+    return bool(value) if isinstance(value, BooleanField) else value
+
+
+def _with_prob(field: FieldValue) -> Any:
+    """Return the value with its share; other values than text, numbers and booleans as they are."""
+    field_class = _CLASSES.get(type(field.value))
+    if field_class is None:
+        return field.value
+    value = field_class(field.value)
+    value.prob = field.prob
+    return value
