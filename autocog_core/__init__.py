@@ -12,6 +12,7 @@ In short:
 from __future__ import annotations
 
 from autocog_core.automaton.actions import Choose, Complete, Text
+from autocog_core.automaton.choices import Choice
 from autocog_core.automaton.inputs import Input
 from autocog_core.automaton.templates.template import Each, Template
 from autocog_core.config.config_file import Config, read_config
@@ -72,6 +73,7 @@ __all__ = [
     "BackendOptions",
     "Budget",
     "CapabilityError",
+    "Choice",
     "ChoiceLM",
     "ChoiceRequest",
     "ChoiceScore",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from autocog_core.automaton.actions import Action, Choose, Complete, Text
 from autocog_core.automaton.checks.finding import Finding
+from autocog_core.automaton.choices import Choice
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.inputs import Input
 from autocog_core.automaton.templates.template import Each, Template
@@ -21,6 +22,7 @@ from autocog_core.automaton.token_sets import (
 __all__ = [
     "Action",
     "AutomatonGraph",
+    "Choice",
     "Choose",
     "Complement",
     "Complete",

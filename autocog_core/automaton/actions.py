@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Literal, TypeVar
 
+from autocog_core.automaton.choices import Choice, ChoiceTexts
 from autocog_core.automaton.templates.template import Each, Template
 from autocog_core.automaton.token_sets import Vocabulary
 from autocog_core.types.choice import EndOfSequence, Norm
-from autocog_core.types.choice_value import Value, default_values
 from autocog_core.types.prompt import Prompt
 
 ThresholdOn = Literal["prob", "mean"]
@@ -69,7 +69,8 @@ class Choose(Action):
     rank is below `width` and its probability is at least `threshold`. The others stay in the tree,
     marked as pruned.
 
-    :ivar choices: texts, templates, or `Each` for one choice per item of a list.
+    :ivar choices: texts, templates, `Choice` for a value or several texts, or `Each` for one choice
+        per item of a list.
     :ivar width: the largest number of choices that the run follows; None for all.
     :ivar threshold: the smallest probability of a choice that the run follows.
     :ivar threshold_on: the probability that `threshold` limits: the share among the choices
@@ -82,7 +83,7 @@ class Choose(Action):
 
     kind = "choose"
 
-    choices: tuple[str | Template | Each, ...]
+    choices: tuple[str | Template | Choice | Each, ...]
     width: int | None = 1
     threshold: float = 0.0
     threshold_on: ThresholdOn = "prob"
@@ -92,12 +93,19 @@ class Choose(Action):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "choices", _as_tuple(self.choices))
+        choices: tuple[str | Template | Choice | Each, ...] = _as_tuple(self.choices)
+        plain = (
+            choice.texts[0] if isinstance(choice, Choice) and choice.is_plain_text else choice
+            for choice in choices
+        )
+        object.__setattr__(self, "choices", tuple(plain))
 
     @cached_property
-    def values(self) -> tuple[Value, ...]:
-        """The value of each choice, once the templates are filled in."""
-        return default_values([str(choice) for choice in self.choices])
+    def texts(self) -> ChoiceTexts:
+        """The texts and values of the choices, once the templates are filled in."""
+        return ChoiceTexts.of(
+            [choice for choice in self.choices if isinstance(choice, str | Choice)]
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

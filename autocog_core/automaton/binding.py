@@ -10,6 +10,7 @@ from operator import or_
 from typing import TYPE_CHECKING, Any
 
 from autocog_core.automaton.actions import Action, Choose, Text
+from autocog_core.automaton.choices import Choice, texts_of
 from autocog_core.automaton.templates.template import Each, Template
 from autocog_core.errors import InputError
 from autocog_core.types.prompt import Prompt, TextPiece
@@ -27,7 +28,9 @@ def iterate_templates(action: Action) -> Iterator[Template | Each]:
         case Text(text=Template() as template):
             yield template
         case Choose(choices=choices):
-            yield from (choice for choice in choices if not isinstance(choice, str))
+            for choice in choices:
+                parts = choice.texts if isinstance(choice, Choice) else (choice,)
+                yield from (part for part in parts if isinstance(part, Template | Each))
 
 
 def find_field_uses(action: Action) -> FieldUses | None:
@@ -91,23 +94,31 @@ def _naming(action: Action) -> Iterator[None]:
 
 
 def _fill_choices(action: Choose, values: Mapping[str, Any]) -> Choose:
-    choices: list[str] = []
+    choices: list[str | Choice] = []
     successors: list[str] = []
     has_own_successors = len(action.successors) > 1
     for index, choice in enumerate(action.choices):
         match choice:
             case str():
-                texts: tuple[str, ...] = (choice,)
+                filled: tuple[str | Choice, ...] = (choice,)
             case Template():
-                texts = (choice.text(values),)
+                filled = (choice.text(values),)
+            case Choice(texts=texts, value=value):
+                filled = (Choice(texts=[_fill(text, values) for text in texts], value=value),)
             case Each():
-                texts = choice.render(values)
-        choices += texts
+                filled = tuple(
+                    Choice(texts=texts, value=value) for texts, value in choice.render(values)
+                )
+        choices += filled
         if has_own_successors:
-            successors += [action.successors[index]] * len(texts)
+            successors += [action.successors[index]] * len(filled)
     if not has_own_successors:
         return replace(action, choices=tuple(choices))
     return replace(action, choices=tuple(choices), successors=tuple(successors))
+
+
+def _fill(text: str | Template, values: Mapping[str, Any]) -> str:
+    return text if isinstance(text, str) else text.text(values)
 
 
 def count_characters(action: Action) -> int:
@@ -118,5 +129,5 @@ def count_characters(action: Action) -> int:
         case Text(text=Prompt(pieces)):
             return sum(len(piece.text) for piece in pieces if isinstance(piece, TextPiece))
         case Choose(choices=choices):
-            return sum(len(choice) for choice in choices if isinstance(choice, str))
+            return sum(len(text) for choice in choices for text in texts_of(choice))
     return 0

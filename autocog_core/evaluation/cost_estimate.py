@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from autocog_core.automaton.actions import Action, Choose, Complete, Text
 from autocog_core.automaton.checks.action_checks import require_sound
+from autocog_core.automaton.choices import texts_of
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.templates.template import Template
 from autocog_core.hooks.client import BackendClient
@@ -123,7 +124,7 @@ def _visit_cost(action: Action, client: BackendClient) -> _Cost:
 def _count_choice_tokens(action: Choose, client: BackendClient) -> int:
     """Return the size of a choice's token tree; "pmi" needs a second one after another text."""
     suffix = action.suffix if isinstance(action.suffix, str) else ""
-    choices = [choice + suffix for choice in action.choices if isinstance(choice, str)]
+    choices = [text + suffix for choice in action.choices for text in texts_of(choice)]
     choice_ids = client.tokenize(choices, at_start=False)
     # Choices share the evaluation of common prefixes.
     count = len({tuple(ids[:length]) for ids in choice_ids for length in range(1, len(ids) + 1)})

@@ -22,40 +22,43 @@ from autocog_core.evaluation.tree_choose import (
     ranking_score,
 )
 from autocog_core.hooks.client import BackendClient
-from autocog_core.scoring.choice_encoding import EncodedChoices, encode_choices
+from autocog_core.scoring.choice_encoding import EncodedChoices
+from autocog_core.scoring.choice_texts import encode_distinct_texts, merge_texts
 from autocog_core.toolkit.stop_strings import find_first_stop
-from autocog_core.types.choice import EOS, ChoiceScore, ChoiceScores
+from autocog_core.types.choice import EOS, UNSCORED_METHODS, ChoiceScore, ChoiceScores
 from autocog_core.types.completion import Completion, CompletionRequest
 from autocog_core.types.prompt import Prompt
-
-#: Methods of `choose` whose scores are not log-probabilities of text. They add nothing to a path.
-UNSCORED_METHODS = ("pick", "decision")
 
 
 def choose_by_text(client: BackendClient, action: Choose, context: PathContext) -> ActionSteps:
     """Let the backend score the choices of an action."""
     tokens = ContextTokens.for_context(client, context)
+    owners, texts_of_choices = action.texts.owners, action.texts.texts
+    encoded: EncodedChoices | None
     try:
-        encoded = encode_choices(client, choice_request(action, context.prompt()))
+        request, encoded, owners = encode_distinct_texts(
+            client, choice_request(action, context.prompt()), owners
+        )
+        texts_of_choices = request.choices
     except (CapabilityError, ConfigError):
         tokens, encoded = ContextTokens.unknown(), None
     base = encoded.shared_ids if encoded is not None else None
     texts = ScoredTexts(client, context, tokens, base)
     request = choice_request(action, Prompt(context.text or ()))
+    request = replace(request, choices=texts_of_choices)
     result, *text_answers = yield [request, *texts.requests]
     choice_ids = _choice_ids(client, action, encoded)
     reason = _inexact_reason(tokens, choice_ids, result)
+    result, likeliest = merge_texts(result, owners, action.texts.values)
     branches = []
-    for index, score in enumerate(result.scores):
+    for text, score in zip(likeliest, result.scores, strict=True):
         if encoded is None:
             after = tokens.context_after(client, context, score.choice)
         else:
-            after = context_after_choice(client, action, encoded.shared_ids, choice_ids[index])
+            after = context_after_choice(client, action, encoded.shared_ids, choice_ids[text])
         branch = _choice_branch(action, result, score, context.with_text_then(score.choice, after))
         retokenized = encoded is not None and bool(after.pending_texts)
-        branches.append(
-            replace(branch, value=action.values[index], retokenized=retokenized, reason=reason)
-        )
+        branches.append(replace(branch, retokenized=retokenized, reason=reason))
     if result.method in UNSCORED_METHODS:
         # Without log-probabilities, the run cannot compare the paths after them.
         branches = [
@@ -147,6 +150,7 @@ def _choice_branch(
         rank=ranking_score(action, score) if is_scored else score.prob,
         prob=score.prob,
         context=context,
+        value=score.value,
     )
 
 

@@ -7,6 +7,7 @@ from autocog_core.evaluation.branch import ActionResult, ActionSteps, Branch
 from autocog_core.evaluation.path_context import PathContext, split_at_byte
 from autocog_core.evaluation.text_scoring import ScoringContext
 from autocog_core.hooks.client import BackendClient
+from autocog_core.scoring.choice_texts import encode_distinct_texts, merge_texts
 from autocog_core.scoring.choice_tree import TokenChoiceTree
 from autocog_core.types.choice import EOS, SCORE_FIELD_OF_NORM, ChoiceRequest, ChoiceScore
 from autocog_core.types.choice_value import Value
@@ -16,24 +17,29 @@ from autocog_core.types.prompt import Prompt
 def choose_by_tree(client: BackendClient, action: Choose, context: PathContext) -> ActionSteps:
     """Score the choices of an action after a context."""
     request = choice_request(action, context.prompt())
-    tree = TokenChoiceTree.build(client, request)
+    owners, encoded = action.texts.owners, None
+    if action.texts.has_several:
+        request, encoded, owners = encode_distinct_texts(client, request, owners)
+    tree = TokenChoiceTree.build(client, request, encoded)
     scoring = ScoringContext(client, context, tree.encoded.shared_ids)
     first_query, *other_queries = tree.to_queries()
     first, *others = yield [scoring.with_texts(first_query), *other_queries]
     choice_answer, texts = scoring.split_answer(first)
     result = tree.scores_from(client, request, [choice_answer, *others])
+    if action.texts.has_several:
+        result, _ = merge_texts(result, owners, action.texts.values)
     branches = tuple(
         _branch(client, action, scoring.base, score, value)
-        for score, value in zip(result.scores, action.values, strict=True)
+        for score, value in zip(result.scores, action.texts.values, strict=True)
     )
     return ActionResult(branches=branches, texts=texts)
 
 
 def choice_request(action: Choose, prompt: Prompt) -> ChoiceRequest:
-    """Return the request for an action's choices after a prompt."""
+    """Return the request for all texts of an action's choices after a prompt."""
     return ChoiceRequest(
         prompt=prompt,
-        choices=tuple(str(choice) for choice in action.choices),
+        choices=action.texts.texts,
         norm=action.norm,
         suffix=action.suffix,
         unconditional_prompt=action.unconditional_prompt,

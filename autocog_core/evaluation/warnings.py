@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from autocog_core.automaton.actions import Choose, Complete, Text
 from autocog_core.automaton.checks.finding import Finding
 from autocog_core.automaton.checks.graph_checks import loops_of_texts
+from autocog_core.automaton.choices import texts_of
 from autocog_core.automaton.templates.template import Template
 from autocog_core.errors import InputError
 from autocog_core.evaluation.token_masks import TokenMaskCache
@@ -108,8 +109,8 @@ def _last_character(action: Text) -> str:
 
 
 def _fixed_choices(action: Choose) -> list[str]:
-    """Return the choices that do not depend on the inputs."""
-    return [choice for choice in action.choices if isinstance(choice, str)]
+    """Return the texts of choices that do not depend on the inputs."""
+    return [text for choice in action.choices for text in texts_of(choice)]
 
 
 def _check_prefixes(action: Choose, client: BackendClient | None) -> Iterator[Finding]:
@@ -117,7 +118,10 @@ def _check_prefixes(action: Choose, client: BackendClient | None) -> Iterator[Fi
     if action.suffix is not None:
         return
     # Empty and duplicate choices are errors, which are reported elsewhere.
-    choices = [choice for choice in dict.fromkeys(_fixed_choices(action)) if choice]
+    owners = {
+        text: index for index, choice in enumerate(action.choices) for text in texts_of(choice)
+    }
+    choices = [text for text in owners if text]
     sequences: Sequence[Sequence[object]] = choices
     if client is not None:
         sequences = client.tokenize(choices, at_start=False)
@@ -125,7 +129,7 @@ def _check_prefixes(action: Choose, client: BackendClient | None) -> Iterator[Fi
     for (first, short), (second, long) in pairwise(
         sorted(zip(choices, map(tuple, sequences), strict=True), key=lambda pair: pair[1])
     ):
-        if long[: len(short)] == short:
+        if long[: len(short)] == short and owners[first] != owners[second]:
             yield Finding.at_action(
                 f"the choice {first!r} begins {second!r}: its rank excludes the longer choice; "
                 "a `suffix` separates them",

@@ -13,16 +13,18 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from autocog_core.automaton.choices import ChoiceTexts
 from autocog_core.errors import InputError
 from autocog_core.hooks.client import BackendClient
 from autocog_core.model.choice_arguments import (
+    ChoiceLike,
     choices_per_prompt,
     make_choice_request,
     require_list,
 )
+from autocog_core.model.choice_scoring import choose_one, choose_together
 from autocog_core.model.completion_arguments import make_completion_request, merge_arguments
 from autocog_core.model.streaming import stream_text
-from autocog_core.scoring import choice_tree
 from autocog_core.scoring.choice_encoding import check_choices
 from autocog_core.scoring.prompt_encoding import encode_prompt
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores, EndOfSequence, Norm
@@ -229,7 +231,7 @@ class ChoiceCalls(GreedyCalls):
     def choose(
         self,
         prompt: PromptLike | None = None,
-        choices: Sequence[str] = (),
+        choices: Sequence[ChoiceLike] = (),
         *,
         messages: Sequence[Message] | None = None,
         norm: Norm = "sum",
@@ -241,7 +243,7 @@ class ChoiceCalls(GreedyCalls):
         """Score strings that continue the prompt, exactly.
 
         :param prompt: the text before the choices.
-        :param choices: two or more different strings.
+        :param choices: two or more different strings, or `Choice` for a value or several texts.
         :param messages: a chat, in place of `prompt`.
         :param norm: what ranks the choices: "sum" (the exclusive log-probability), "mean" (per
             token), "per_byte", or "pmi".
@@ -249,11 +251,11 @@ class ChoiceCalls(GreedyCalls):
         :param boundary: "strict" raises where the end of the prompt would be re-tokenized.
         :param method: one of the methods that the backend offers; None is the best of them.
         :param unconditional_prompt: for "pmi", the text that takes the place of the prompt.
-        :raises InputError: for no, empty or equal choices, and other bad arguments.
+        :raises InputError: for no, empty or equal choices or values, and other bad arguments.
         :raises ContextOverflowError: if prompt and longest choice do not fit.
         """
         context = self._call_context()
-        request = make_choice_request(
+        request, texts = make_choice_request(
             context.prompt(prompt, messages),
             choices,
             norm=norm,
@@ -262,12 +264,12 @@ class ChoiceCalls(GreedyCalls):
             method=method,
             unconditional_prompt=unconditional_prompt,
         )
-        return _choose(context, request)
+        return _choose(context, request, texts)
 
     def choose_many(
         self,
         prompts: Sequence[PromptLike] | None = None,
-        choices: Sequence[str] | Sequence[Sequence[str]] = (),
+        choices: Sequence[ChoiceLike] | Sequence[Sequence[ChoiceLike]] = (),
         *,
         messages: Sequence[Sequence[Message]] | None = None,
         norm: Norm = "sum",
@@ -307,12 +309,14 @@ class ChoiceCalls(GreedyCalls):
             )
         ]
         if context.core_chooses():
-            return choice_tree.choose_many(context.client, requests)
-        return [_choose(context, request) for request in requests]
+            return choose_together(context.client, requests)
+        return [_choose(context, request, texts) for request, texts in requests]
 
 
-def _choose(context: CallContext, request: ChoiceRequest) -> ChoiceScores:
+def _choose(
+    context: CallContext, request: ChoiceRequest, texts: ChoiceTexts | None
+) -> ChoiceScores:
     # Core checks the choices where it encodes them. Other backends need not.
     if not context.core_chooses():
         check_choices(request)
-    return context.client.choose(request)
+    return choose_one(context.client, request, texts)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from autocog_core.errors import InputError, append_hint, shorten, suggest
-from autocog_core.program import schema
+from autocog_core.program import choice_schema, schema
 from autocog_core.program.document import DataPath, Document
 from autocog_core.program.token_set_schema import OPERATIONS, Schema
 
@@ -222,7 +222,7 @@ def _valid_keys(path: DataPath, data: Any) -> list[str]:
         parent = schema.InputSchema
     elif "choices" in path:
         is_each = path[-2] == "choices" or "each" in (value_at(data, path[:-1]) or ())
-        parent = schema.EachSchema if is_each else schema.ChoiceSchema
+        parent = choice_schema.EachSchema if is_each else choice_schema.ChoiceSchema
     elif "pieces" in path:
         parent = schema.PieceSchema
     if parent is None:

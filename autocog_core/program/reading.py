@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from autocog_core.automaton.actions import Action, Choose, Complete, Text
 from autocog_core.automaton.checks.action_checks import find_errors
 from autocog_core.automaton.checks.finding import GRAPH_ERRORS, vocab_label
+from autocog_core.automaton.choices import Choice
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.inputs import (
     CONVERSION_ERRORS,
@@ -22,7 +23,7 @@ from autocog_core.automaton.inputs import (
 from autocog_core.automaton.templates.template import RESERVED_NAMES, Each, Template, is_template
 from autocog_core.automaton.token_sets import Vocabulary
 from autocog_core.errors import InputError, shorten
-from autocog_core.program import schema
+from autocog_core.program import choice_schema, schema
 from autocog_core.program.diagnostics import (
     Diagnostic,
     combine_errors,
@@ -239,12 +240,24 @@ class _AutomatonBuilder:
         return None if next_ == schema.END and not self._has_action_end else next_
 
 
-def _make_choice(choice: str | schema.ChoiceSchema | schema.EachSchema) -> str | Template | Each:
-    if isinstance(choice, schema.EachSchema):
-        return Each(choice.each, choice.text)
-    if isinstance(choice, schema.ChoiceSchema) and "literal" in choice.model_fields_set:
-        return choice.literal
-    text = choice if isinstance(choice, str) else choice.text
+def _make_choice(
+    choice: str | choice_schema.ChoiceSchema | choice_schema.EachSchema,
+) -> str | Template | Choice | Each:
+    if isinstance(choice, choice_schema.EachSchema):
+        return Each(choice.each, choice.text, choice.value, tuple(choice.texts))
+    if isinstance(choice, str):
+        return _make_choice_text(choice)
+    value = choice.value if "value" in choice.model_fields_set else None
+    if "literal" in choice.model_fields_set:
+        return Choice(choice.literal, value)
+    if choice.texts:
+        return Choice(texts=[_make_choice_text(text) for text in choice.texts], value=value)
+    return Choice(_make_choice_text(choice.text), value)
+
+
+def _make_choice_text(text: str | choice_schema.LiteralSchema) -> str | Template:
+    if isinstance(text, choice_schema.LiteralSchema):
+        return text.literal
     return Template(text) if is_template(text) else text
 
 
@@ -252,7 +265,7 @@ def _make_text(action: schema.TextSchema) -> str | Prompt | Template:
     match action.text:
         case schema.PiecesSchema(pieces=pieces):
             return Prompt(tuple(TextPiece(piece.text, piece.special) for piece in pieces))
-        case schema.LiteralSchema(literal=text):
+        case choice_schema.LiteralSchema(literal=text):
             pass
         case text:
             assert isinstance(text, str)

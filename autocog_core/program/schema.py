@@ -6,16 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
-    model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from autocog_core.automaton.actions import ThresholdOn
 from autocog_core.automaton.inputs import InputType
+from autocog_core.program.choice_schema import AnyChoice, EachSchema, LiteralSchema
 from autocog_core.program.token_set_schema import AnyVocab, Schema
 from autocog_core.types.choice import Norm
 
@@ -41,12 +39,6 @@ AnyInput = Annotated[
     Annotated[InputType, Tag("<type>")] | Annotated[InputSchema, Tag("<input>")],
     Discriminator(_input_tag),
 ]
-
-
-class LiteralSchema(Schema):
-    """Text that is never a template."""
-
-    literal: str
 
 
 class PieceSchema(Schema):
@@ -79,56 +71,6 @@ AnyText = Annotated[
         custom_error_type="text",
         custom_error_message='expected text, or a mapping with one of the keys "literal", "pieces"',
     ),
-]
-
-
-class ChoiceSchema(Schema):
-    """A choice with its own `next`; it has either `text` or `literal`."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": ["text"]}, {"required": ["literal"]}]}
-    )
-
-    text: str = Field("", description="The choice, as a template.")
-    literal: str = Field("", description="The choice, as plain text.")
-    next: str | None = Field(
-        None, description='Uid of the action after this choice; "end" or null ends the path.'
-    )
-
-    @model_validator(mode="after")
-    def _require_one_text(self) -> ChoiceSchema:
-        if ("text" in self.model_fields_set) == ("literal" in self.model_fields_set):
-            raise PydanticCustomError("choice", 'expected either "text" or "literal"')
-        return self
-
-
-class EachSchema(Schema):
-    """One choice for each item of a list."""
-
-    each: str = Field(
-        description="An expression for a list, usually the name of an input or fields.NAME."
-    )
-    text: str = Field(
-        "{{ item }}", description="The template of each choice, with item and its index from 0."
-    )
-    next: str | None = Field(
-        None, description='Uid of the action after these choices; "end" or null ends the path.'
-    )
-
-
-def _choice_tag(value: Any) -> str:
-    if isinstance(value, dict):
-        return "<each>" if "each" in value else "<choice>"
-    if isinstance(value, Schema):
-        return "<each>" if isinstance(value, EachSchema) else "<choice>"
-    return "<text>"
-
-
-AnyChoice = Annotated[
-    Annotated[str, Tag("<text>")]
-    | Annotated[ChoiceSchema, Tag("<choice>")]
-    | Annotated[EachSchema, Tag("<each>")],
-    Discriminator(_choice_tag),
 ]
 
 

@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from autocog_core.automaton.actions import Action, Choose, Complete, Text
+from autocog_core.automaton.choices import Choice
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.inputs import REQUIRED, Input
 from autocog_core.automaton.templates.template import Each, Template, is_template
@@ -118,8 +119,10 @@ def _write_choices(action: Choose) -> list[Any]:
     written: list[Any] = []
     for index, choice in enumerate(action.choices):
         match choice:
-            case Each(items, text):
-                data: Any = {"each": items, "text": text}
+            case Each():
+                data: Any = _write_each(choice)
+            case Choice():
+                data = _write_choice(choice)
             case Template(source):
                 data = {"text": source} if has_own_successors else source
             case _ if is_template(choice):
@@ -130,3 +133,29 @@ def _write_choices(action: Choose) -> list[Any]:
             data["next"] = action.successors[index]
         written.append(data)
     return written
+
+
+def _write_each(each: Each) -> dict[str, Any]:
+    data: dict[str, Any] = {"each": each.items}
+    data |= {"texts": list(each.texts)} if each.texts else {"text": each.text}
+    return data if each.value is None else {**data, "value": each.value}
+
+
+def _write_choice(choice: Choice) -> dict[str, Any]:
+    # Beside a literal, the reader takes no value for a template.
+    is_literal = isinstance(choice.value, str) and is_template(choice.value)
+    texts: list[Any] = []
+    for text in choice.texts:
+        match text:
+            case Template(source):
+                texts.append(source)
+            case _ if is_literal or is_template(text):
+                texts.append({"literal": text})
+            case _:
+                texts.append(text)
+    (data,) = (
+        [{"texts": texts}]
+        if len(texts) > 1
+        else [text if isinstance(text, dict) else {"text": text} for text in texts]
+    )
+    return data if choice.value is None else {**data, "value": choice.value}

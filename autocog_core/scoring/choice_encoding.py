@@ -35,7 +35,11 @@ class EncodedChoices:
 
 
 def encode_choices(
-    client: BackendClient, request: ChoiceRequest, *, full: bool = False
+    client: BackendClient,
+    request: ChoiceRequest,
+    *,
+    full: bool = False,
+    owners: Sequence[int] | None = None,
 ) -> EncodedChoices:
     """Tokenize the choices of a request, each together with the text before it.
 
@@ -43,6 +47,8 @@ def encode_choices(
     :param request: the prompt and the choices.
     :param full: tokenize the whole text with every choice, not only its end. Slower, with the same
         result; tests use it as the reference.
+    :param owners: for texts of choices with several texts, the index of each text's choice. Texts
+        of one choice may have equal tokens.
     :raises InputError: for no, empty or equal choices; for an empty sequence; for a boundary that
         `boundary="strict"` forbids.
     :raises ContextOverflowError: if the longest choice does not fit the context.
@@ -73,7 +79,7 @@ def encode_choices(
         if ids in (without, text_ids[: len(ids)]):
             raise InputError(
                 f"{choice!r} has no token of its own after this prompt",
-                where=f"choice {request.choices.index(choice)}",
+                where=f"choice {_choice_index(request.choices.index(choice), owners)}",
                 hint="the model's tokenizer drops such text: remove the choice",
             )
     shared_ids = (*prompt.fixed_ids, *before_split, *text_ids[:shared])
@@ -92,7 +98,7 @@ def encode_choices(
         healed_text = client.detokenize(text_ids[shared:]).decode("utf-8", errors="replace")
     if request.boundary == "strict":
         _check_strict(client, prompt, request.choices, boundary, healed_text)
-    _check_distinct(choice_ids, request.choices)
+    _check_distinct(choice_ids, request.choices, owners)
     check_sequence(shared_ids, client.info, new_tokens=max(map(len, choice_ids)))
     return EncodedChoices(
         shared_ids=shared_ids,
@@ -112,11 +118,7 @@ def check_choices(request: ChoiceRequest) -> None:
     seen: dict[str, int] = {}
     for index, choice in enumerate(request.choices):
         where = f"choice {index}"
-        if not isinstance(choice, str):
-            raise InputError(f"got {type(choice).__name__}", where=where, hint="give a string")
-        if not choice:
-            raise InputError("is empty", where=where, hint="every choice needs some text")
-        check_text(choice, where)
+        check_choice_text(choice, where)
         first = seen.setdefault(choice, index)
         if first != index:
             raise InputError(
@@ -132,14 +134,34 @@ def check_choices(request: ChoiceRequest) -> None:
         )
 
 
-def _check_distinct(choice_ids: Sequence[tuple[int, ...]], choices: Sequence[str]) -> None:
+def check_choice_text(text: object, where: str) -> None:
+    """Check one text of a choice.
+
+    :raises InputError: for anything but text, or an empty or invalid one.
+    """
+    if not isinstance(text, str):
+        raise InputError(f"got {type(text).__name__}", where=where, hint="give a string")
+    if not text:
+        raise InputError("is empty", where=where, hint="every choice needs some text")
+    check_text(text, where)
+
+
+def _choice_index(text: int, owners: Sequence[int] | None) -> int:
+    """Return the index of the choice that a text belongs to."""
+    return text if owners is None else owners[text]
+
+
+def _check_distinct(
+    choice_ids: Sequence[tuple[int, ...]], choices: Sequence[str], owners: Sequence[int] | None
+) -> None:
     seen: dict[tuple[int, ...], int] = {}
     for index, ids in enumerate(choice_ids):
         first = seen.setdefault(ids, index)
-        if first != index:
+        owner, other = _choice_index(first, owners), _choice_index(index, owners)
+        if owner != other:
             raise InputError(
                 f"{choices[first]!r} and {choices[index]!r} have the same tokens in this model",
-                where=f"choices {first} and {index}",
+                where=f"choices {owner} and {other}",
                 hint="its tokenizer normalizes text; remove one of them",
             )
 

@@ -51,11 +51,14 @@ class TokenChoiceTree:
     unconditional_ids: tuple[int, ...] | None
 
     @classmethod
-    def build(cls, client: BackendClient, request: ChoiceRequest) -> TokenChoiceTree:
+    def build(
+        cls, client: BackendClient, request: ChoiceRequest, encoded: EncodedChoices | None = None
+    ) -> TokenChoiceTree:
         """Tokenize the choices and build their tree.
 
         :param client: the model's client.
         :param request: the prompt and the choices.
+        :param encoded: the tokens of the choices, if they are known.
         :raises InputError: see `encode_choices`; also for an unknown norm.
         :raises CapabilityError: for a method other than "tree", and for `suffix=EOS` if the model
             has no end-of-sequence token.
@@ -76,7 +79,7 @@ class TokenChoiceTree:
         eos = ends if request.suffix is EOS else ()
         if request.suffix is EOS and not eos:
             raise CapabilityError("the model has no end-of-sequence token", where=client.model_name)
-        encoded = encode_choices(client, request)
+        encoded = encoded or encode_choices(client, request)
         unconditional_ids = None
         if request.norm == "pmi":
             unconditional_ids = _encode_unconditional(client, request)

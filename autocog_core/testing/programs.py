@@ -15,33 +15,33 @@ MAX_LISTED_CHOICES = 10
 
 
 def assert_choice(
-    tree: ThoughtTree, name: str, expected: str, *, min_prob: float = 0.0, visit: int = 0
+    tree: ThoughtTree, name: str, expected: Value, *, min_prob: float = 0.0, visit: int = 0
 ) -> None:
     """Check that the best path chose `expected` at an action.
 
     :param tree: the result of a run.
-    :param name: the action's uid, or the field of its text.
-    :param expected: the text of the choice; blanks around it are ignored.
+    :param name: the action's uid, or the field of its value.
+    :param expected: the value of the choice; blanks around a text are ignored.
     :param min_prob: the minimum probability of the choice.
     :param visit: index of the visit on the path; -1 is the last one.
     :raises AssertionError: with the probabilities of all choices.
     """
     node = _find_node(tree, name, visit)
     siblings = [tree.nodes[child] for child in tree.children[node.parent]]
-    probs = {sibling.text: sibling.prob for sibling in siblings if sibling.uid == node.uid}
-    _check_choice(name, node.text, probs, expected, min_prob)
+    probs = {sibling.value: sibling.prob for sibling in siblings if sibling.uid == node.uid}
+    _check_choice(name, node.value, probs, expected, min_prob)
 
 
-def assert_chosen(scores: ChoiceScores, expected: str, *, min_prob: float = 0.0) -> None:
+def assert_chosen(scores: ChoiceScores, expected: Value, *, min_prob: float = 0.0) -> None:
     """Check that `expected` is the choice.
 
     :param scores: the result of `choose`.
-    :param expected: the text of the choice; blanks around it are ignored.
+    :param expected: the value of the choice; blanks around a text are ignored.
     :param min_prob: the minimum probability of the choice.
     :raises AssertionError: with the probabilities of all choices.
     """
-    probs = {score.choice: score.prob for score in scores.scores}
-    _check_choice("choice", scores.choice, probs, expected, min_prob)
+    probs = {score.value: score.prob for score in scores.scores}
+    _check_choice("choice", scores.value, probs, expected, min_prob)
 
 
 def assert_text(tree: ThoughtTree, name: str, pattern: str, *, visit: int = 0) -> None:
@@ -111,13 +111,13 @@ def _find_node(tree: ThoughtTree, name: str, visit: int) -> ThoughtNode:
 
 
 def _check_choice(
-    name: str, got: str, probs: Mapping[str, float], expected: str, min_prob: float
+    name: str, got: Value, probs: Mapping[Value, float], expected: Value, min_prob: float
 ) -> None:
-    prob = sum(prob for text, prob in probs.items() if text.strip() == expected.strip())
-    if got.strip() == expected.strip() and prob >= min_prob:
+    prob = sum(prob for value, prob in probs.items() if _strip(value) == _strip(expected))
+    if _strip(got) == _strip(expected) and prob >= min_prob:
         return
     likeliest = sorted(probs.items(), key=lambda item: -item[1])[:MAX_LISTED_CHOICES]
-    choices = ", ".join(f"{text.strip()!r} {prob:.4f}" for text, prob in likeliest)
+    choices = ", ".join(f"{_strip(value)!r} {prob:.4f}" for value, prob in likeliest)
     minimum = f" with at least {min_prob:g}" if min_prob else ""
     raise AssertionError(f"{name}: expected {expected!r}{minimum}, got {choices}")
 

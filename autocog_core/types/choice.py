@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any, Literal
 
 from autocog_core.numerics import to_json_number
+from autocog_core.types.choice_value import Value, default_value
 from autocog_core.types.prompt import Prompt
 
 #: The score that ranks choices and makes `prob`.
@@ -14,6 +15,8 @@ Norm = Literal["sum", "mean", "per_byte", "pmi"]
 #: What happened to the end of the prompt.
 Boundary = Literal["clean", "healed", "token_ids"]
 
+#: Methods of `choose` whose scores are not log-probabilities of text. They add nothing to a path.
+UNSCORED_METHODS = ("pick", "decision")
 NORMS: tuple[Norm, ...] = ("sum", "mean", "per_byte", "pmi")
 #: The field of a `ChoiceScore` that a norm ranks by.
 SCORE_FIELD_OF_NORM: dict[Norm, str] = {
@@ -62,17 +65,21 @@ EOS = EndOfSequence.EOS
 class ChoiceScore:
     """One choice and its scores, in nats. docs/semantics.md defines them.
 
-    :ivar choice: the text.
+    For a choice with several texts, the numbers of tokens are those of the likeliest text.
+
+    :ivar choice: the text, or the likeliest of several.
     :ivar tokens: the decided token ids: all after the base that the choices share.
     :ivar token_logprobs: the log-probability of each of `tokens`.
     :ivar logprob: the sum of `token_logprobs`; it adds up along a path.
     :ivar exclusive_logprob: log-probability of this choice and of no longer choice that begins
-        with it.
+        with it. For a choice with several texts: of any of them.
     :ivar mean_logprob: `logprob` per decided token.
     :ivar logprob_per_byte: `logprob` per byte of the decided tokens.
     :ivar pmi: `logprob` minus the log-probability of the same tokens after
         `unconditional_prompt`; None unless the norm is "pmi".
     :ivar prob: the share among the choices by the request's norm; the shares sum to 1.
+    :ivar given_value: the value that was given with the choice; None if none was.
+    :ivar texts: the scores of its texts, if it has several; their `prob` sum to that of the choice.
     """
 
     choice: str
@@ -84,11 +91,19 @@ class ChoiceScore:
     logprob_per_byte: float
     pmi: float | None
     prob: float
+    given_value: Value | None = None
+    texts: tuple[ChoiceScore, ...] = ()
+
+    @property
+    def value(self) -> Value:
+        """The value of the choice; by default its text without the blanks around it."""
+        return default_value(self.choice) if self.given_value is None else self.given_value
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON; a log-probability of -inf becomes None."""
         data: dict[str, Any] = {
             "choice": self.choice,
+            "value": self.value,
             "logprob": to_json_number(self.logprob),
             "exclusive_logprob": to_json_number(self.exclusive_logprob),
             "mean_logprob": to_json_number(self.mean_logprob),
@@ -99,6 +114,8 @@ class ChoiceScore:
         }
         if self.pmi is not None:
             data["pmi"] = to_json_number(self.pmi)
+        if self.texts:
+            data["texts"] = [score.to_dict() for score in self.texts]
         return data
 
 
@@ -144,6 +161,11 @@ class ChoiceScores:
         return self.best.choice
 
     @property
+    def value(self) -> Value:
+        """Value of the best choice."""
+        return self.best.value
+
+    @property
     def best(self) -> ChoiceScore:
         """Score of the best choice."""
         return self.scores[self.index]
@@ -153,6 +175,7 @@ class ChoiceScores:
         return {
             "index": self.index,
             "choice": self.choice,
+            "value": self.value,
             "norm": self.norm,
             "boundary": self.boundary,
             "healed_text": self.healed_text,

@@ -7,14 +7,16 @@ from collections.abc import Callable
 
 from rich.cells import cell_len
 
+from autocog_core.automaton.choices import Choice
 from autocog_core.automaton.templates.template import Each, Template
+from autocog_core.types.choice_value import value_text
 from autocog_core.types.prompt import Prompt, TextPiece
 
 _CUT = "…"
 _MAX_LINES = 5
 
 
-Previewable = str | Prompt | Template | Each
+Previewable = str | Prompt | Template | Choice | Each
 
 
 def preview(text: Previewable, width: int = 40) -> str:
@@ -26,8 +28,13 @@ def preview(text: Previewable, width: int = 40) -> str:
     :param width: the most columns of the answer in a terminal.
     """
     if isinstance(text, Each):
-        item = "" if text.text == Each.text else f": {text.text}"
+        templates = text.texts or (text.text,)
+        item = "" if templates == (Each.text,) else f": {' or '.join(templates)}"
         return name_preview(f"each of {text.items}{item}", width)
+    if isinstance(text, Choice):
+        texts = " or ".join(repr(_source(one)) for one in text.texts)
+        value = "" if text.value is None else f"{value_text(text.value)}: "
+        return _shorten(value + texts, width, lambda label: label)
     return _shorten(_source(text), width, repr)
 
 
@@ -56,7 +63,7 @@ def name_preview(name: str, width: int = 32) -> str:
     return _shorten(name, width, lambda text: repr(text)[1:-1])
 
 
-def _source(text: str | Prompt | Template) -> str:
+def _source(text: str | Prompt | Template | Choice) -> str:
     if isinstance(text, str):
         return text
     if isinstance(text, Prompt):
@@ -64,7 +71,7 @@ def _source(text: str | Prompt | Template) -> str:
             piece.text if isinstance(piece, TextPiece) else f"<{len(piece.tokens)} tokens>"
             for piece in text.pieces
         )
-    return text.source
+    return text.source if isinstance(text, Template) else preview(text)
 
 
 def _shorten(text: str, width: int, quote: Callable[[str], str]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from autocog_core.types.choice_value import default_value, value_text
 from autocog_core.types.thought_tree import ThoughtNode, ThoughtTree
 from autocog_core.viz.preview import name_preview, preview
 
@@ -133,8 +134,10 @@ def _numbers(tree: ThoughtTree, node: ThoughtNode) -> str:
 
 
 def _note(node: ThoughtNode) -> str:
-    """Return why the path ends here, which model ran, and whether the score is exact."""
+    """Return its value, why the path ends here, which model ran, and whether the score is exact."""
+    has_own_value = node.value not in (node.text, default_value(node.text))
     notes = [
+        f"= {name_preview(value_text(node.value), _MAX_LABEL)}" if has_own_value else None,
         node.pruned_by,
         node.finish_reason if node.finish_reason == "length" else None,
         f"on {node.model}" if node.model is not None else None,

@@ -12,7 +12,7 @@ from autocog_core import Automaton, InputError
 from autocog_core.automaton.templates.filters import METHODS, TESTS, make_filters
 from autocog_core.automaton.templates.sandbox import MAX_WORDS
 from autocog_core.automaton.templates.work_limit import MAX_SECONDS, MAX_WORK
-from autocog_core.program import schema
+from autocog_core.program import choice_schema, schema
 from autocog_core.program.document import MAX_DEPTH, MAX_VALUES
 from autocog_core.program.source import MAX_FILE_BYTES
 from autocog_core.program.token_set_schema import OPERATIONS, Schema
@@ -25,6 +25,7 @@ VALUES: dict[str, Any] = {
     "message": "Where is it? <|im_end|>",
     "task": "Wash",
     "review": "Too expensive.",
+    "subjects": [{"id": 7, "title": "price"}, {"id": 9, "title": "service"}],
     "question": "1+1?",
     "examples": [{"question": "2+2", "answer": "4"}],
 }
@@ -83,7 +84,7 @@ def fields(*schemas: type[Schema]) -> set[str]:
         ("Text", fields(schema.TextSchema) - fields(schema.ActionSchema) - {"type"}),
         (
             "Choices",
-            fields(schema.ChooseSchema, schema.ChoiceSchema, schema.EachSchema)
+            fields(schema.ChooseSchema, choice_schema.ChoiceSchema, choice_schema.EachSchema)
             - (fields(schema.ActionSchema) - {"next"})
             - {"type"},
         ),

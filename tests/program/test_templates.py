@@ -108,10 +108,31 @@ def test_names_are_the_inputs_that_a_template_uses() -> None:
 
 def test_each_gives_one_choice_per_item() -> None:
     values = {"l": ["b", "a"], "p": "<"}
-    assert Each("l").render(values) == ("b", "a")
-    assert Each("l|sort", "{{ p }}{{ index }}{{ item }}").render(values) == ("<0a", "<1b")
-    assert Each("[p, 'x']").render(values) == ("<", "x")
-    assert Each("rows|map(attribute='q')").render(VALUES) == ("1+1", "2+2")
+
+    def texts(each: Each, values: dict[str, Any]) -> list[str]:
+        return [text for (text,), value in each.render(values) if value is None]
+
+    assert texts(Each("l"), values) == ["b", "a"]
+    assert texts(Each("l|sort", "{{ p }}{{ index }}{{ item }}"), values) == ["<0a", "<1b"]
+    assert texts(Each("[p, 'x']"), values) == ["<", "x"]
+    assert texts(Each("rows|map(attribute='q')"), VALUES) == ["1+1", "2+2"]
+
+
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        ("{{ index }}", 0),
+        (" {{- index > 1 -}} ", False),
+        ("{{ item }}", "b"),
+        ("{{ p }}{{ index }}", "<0"),
+        ("is {{ index }}", "is 0"),
+        ("none", "none"),
+        ("{{ '}}' }}", "}}"),
+    ],
+)
+def test_a_value_of_one_expression_keeps_its_type(source: str, value: Any) -> None:
+    each = Each("l", texts=("{{ item }}", "{{ p }}"), value=source)
+    assert each.render({"l": ["b"], "p": "<"}) == [(("b", "<"), value)]
 
 
 @pytest.mark.parametrize(

@@ -191,9 +191,15 @@ def test_private_names_of_entries_are_allowed() -> None:
 @pytest.mark.parametrize("source", ESCAPES)
 def test_lists_of_choices_reach_no_python_objects(source: str) -> None:
     expression = source.removeprefix("{{ ").removesuffix(" }}")
-    for each in (Each(expression), Each("[" + expression + "]"), Each("l", source)):
+    for each in (
+        Each(expression),
+        Each("[" + expression + "]"),
+        Each("l", source),
+        Each("l", value=source),
+    ):
         try:
-            output = "".join(each.render(VALUES))
+            choices = each.render(VALUES)
+            output = "".join(f"{''.join(texts)}{value}" for texts, value in choices)
         except InputError:
             continue
         assert "<" not in output.replace("<|", "")

@@ -16,6 +16,7 @@ from autocog_core.automaton.checks.graph_checks import (
 )
 from autocog_core.automaton.checks.template_checks import TemplateChecks
 from autocog_core.automaton.checks.token_set_checks import TokenSetChecks
+from autocog_core.automaton.choices import Choice, norm_error, value_errors
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.templates.field_values import FIELDS
 from autocog_core.automaton.templates.template import Each, Template
@@ -131,6 +132,8 @@ def _check_fields(action: Action) -> Iterator[str]:
                     yield from _check_text(key, text)
             if action.norm not in NORMS:
                 yield f"norm is {action.norm!r}: give one of " + ", ".join(NORMS)
+            elif action.norm != "sum" and any(map(_has_several_texts, action.choices)):
+                yield f'norm {norm_error(action.norm)}; use "sum"'
         case Complete():
             yield from _check_completion(action)
             yield from _check_pruning(action)
@@ -153,16 +156,23 @@ def _check_choices(action: Choose) -> Iterator[str]:
         yield "has no choices: give at least one"
     seen: set[str] = set()
     for index, choice in enumerate(action.choices):
-        if isinstance(choice, Template | Each):
-            # Its text depends on the inputs.
-            continue
-        if not choice:
-            yield f"choices[{index}] is empty: give text"
-        elif choice in seen:
-            yield f"choices[{index}] repeats {shorten(choice)!r}: remove it"
-        else:
-            yield from _check_text(f"choices[{index}]", choice)
-            seen.add(choice)
+        for text in choice.texts if isinstance(choice, Choice) else (choice,):
+            if isinstance(text, Template | Each):
+                # It depends on the inputs.
+                continue
+            if not text:
+                yield f"choices[{index}] is empty: give text"
+            elif text in seen:
+                yield f"choices[{index}] repeats {shorten(text)!r}: remove it"
+            else:
+                yield from _check_text(f"choices[{index}]", text)
+                seen.add(text)
+    for index, message in value_errors(action.choices):
+        yield f"choices[{index}] {message}"
+
+
+def _has_several_texts(choice: object) -> bool:
+    return isinstance(choice, Choice | Each) and len(choice.texts) > 1
 
 
 def _check_text(name: str, text: object) -> Iterator[str]:

@@ -6,6 +6,7 @@ earlier fields, branches on them and loops over them. Its time and its output ar
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from autocog_core.automaton.templates.field_values import FIELDS
 from autocog_core.automaton.templates.work_limit import WorkLimit, type_label
 from autocog_core.errors import InputError, shorten
+from autocog_core.types.choice_value import Value
 from autocog_core.types.prompt import Prompt, TextPiece
 
 if TYPE_CHECKING:
@@ -99,32 +101,46 @@ class Each:
 
     :ivar items: an expression over the inputs and `fields` for a list: "options".
     :ivar text: the template of each choice, with `item` and its `index` from 0.
+    :ivar value: the template of its value, with the same names; None for the default value. A
+        template of one expression, such as "{{ item.id }}", keeps numbers and booleans.
+    :ivar texts: the templates of several texts for each choice, in place of `text`.
     """
 
     items: str
     text: str = "{{ item }}"
+    value: str | None = None
+    texts: tuple[str, ...] = ()
 
     @cached_property
     def names(self) -> frozenset[str]:
         """The names of the inputs that it uses."""
-        names = _compile(self.text).names - {"item", "index"}
-        return _compile_expression(self.items).names | names
+        names = frozenset[str]().union(*(part.names for part in self._parts))
+        return _compile_expression(self.items).names | (names - {"item", "index"})
 
     @cached_property
     def fields(self) -> FieldUses:
         """The fields that it uses."""
-        return _compile(self.text).fields | _compile_expression(self.items).fields
+        uses = _compile_expression(self.items).fields
+        for part in self._parts:
+            uses |= part.fields
+        return uses
 
     @cached_property
     def words(self) -> int:
         """The number of its words and signs, which limits the cost of checking it."""
-        return _compile(self.text).words + _compile_expression(self.items).words
+        return sum(part.words for part in self._parts) + _compile_expression(self.items).words
 
-    def render(self, values: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the choices.
+    @property
+    def _parts(self) -> list[CompiledTemplate]:
+        """The templates of an item."""
+        parts = [_compile(text) for text in self.texts or (self.text,)]
+        return parts if self.value is None else [*parts, _compile_value(self.value)[0]]
+
+    def render(self, values: Mapping[str, Any]) -> list[tuple[tuple[str, ...], Value | None]]:
+        """Return the texts and the value of each choice.
 
         :param values: the values of the inputs by name, and the `fields`.
-        :raises InputError: if the value of `items` is not a list.
+        :raises InputError: if the value of `items` is not a list, or that of `value` no scalar.
         """
         limit = WorkLimit()
         items = _compile_expression(self.items).evaluate(values, limit)
@@ -132,11 +148,26 @@ class Each:
             raise InputError(
                 f'"{shorten(self.items)}" is {type_label(items)}, expected a list', where="choices"
             )
-        template = _compile(self.text)
-        return tuple(
-            template.render({**values, "item": item, "index": index}, limit)
-            for index, item in enumerate(limit.counted(items))
-        )
+        templates = [_compile(text) for text in self.texts or (self.text,)]
+        choices = []
+        for index, item in enumerate(limit.counted(items)):
+            names = {**values, "item": item, "index": index}
+            texts = tuple(template.render(names, limit) for template in templates)
+            choices.append((texts, self._render_value(names, limit, index)))
+        return choices
+
+    def _render_value(self, names: Mapping[str, Any], limit: WorkLimit, index: int) -> Value | None:
+        if self.value is None:
+            return None
+        template, is_expression = _compile_value(self.value)
+        value = template.evaluate(names, limit) if is_expression else template.render(names, limit)
+        if not isinstance(value, str | int | float):
+            raise InputError(
+                f"the value of item {index} is {type_label(value)}, expected a text, number or "
+                "boolean",
+                where="choices",
+            )
+        return value
 
 
 def _split_pieces(text: str, opening: str, closing: str) -> Iterator[TextPiece]:
@@ -164,3 +195,11 @@ def _compile_expression(expression: str) -> CompiledTemplate:
     from autocog_core.automaton.templates.sandbox import CompiledTemplate
 
     return CompiledTemplate(expression, is_expression=True)
+
+
+def _compile_value(source: str) -> tuple[CompiledTemplate, bool]:
+    """Return the template of a value, and whether it is an expression, which keeps its type."""
+    match = re.fullmatch(r"\{\{-?((?:(?!\{\{|\}\}).)*?)-?\}\}", source.strip(), re.DOTALL)
+    if match is None:
+        return _compile(source), False
+    return _compile_expression(match[1]), True

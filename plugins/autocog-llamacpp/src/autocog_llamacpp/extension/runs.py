@@ -73,6 +73,8 @@ def unsupported_feature(automaton: AutomatonGraph) -> str:
     for action in automaton.actions:
         if isinstance(action, Complete) and action.samples:
             return f'action "{action.uid}" draws samples'
+        if isinstance(action, Choose) and action.texts.has_several:
+            return f'action "{action.uid}" has choices with several texts'
         if not isinstance(action, Text | Choose | Complete):
             return f'action "{action.uid}" is a {type(action).__name__}'
     return ""
@@ -178,8 +180,8 @@ def _to_node(run: AutomatonRun, fields: Mapping[str, Any]) -> ThoughtNode:
     if isinstance(action, Text):
         text = join_text(text_pieces(action.text))
     elif isinstance(action, Choose):
-        text = str(action.choices[fields["choice"]])
-        value = action.values[fields["choice"]]
+        text = action.texts.texts[fields["choice"]]
+        value = action.texts.values[fields["choice"]]
     else:
         text = fields["text"].decode("utf-8", errors="replace")
     return ThoughtNode(
