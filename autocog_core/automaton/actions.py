@@ -18,6 +18,8 @@ from autocog_core.types.choice import EndOfSequence, Norm
 from autocog_core.types.prompt import Prompt
 
 ThresholdOn = Literal["prob", "mean"]
+#: "continue": an action continues the text of its path. "fresh": it begins a new text.
+ContextStart = Literal["continue", "fresh"]
 Item = TypeVar("Item")
 
 
@@ -30,6 +32,7 @@ class Action:
     :ivar name: the field of the record for its text, or the value of its choice; None for none.
     :ivar model: which of several models runs it; None for the main model.
     :ivar max_visits: how often a path may reach it; every cycle needs one action with a limit.
+    :ivar context: "fresh" if it begins a new text: no model sees the text of the path before it.
     :ivar metadata: data of the author, which autocog ignores.
     """
 
@@ -40,10 +43,16 @@ class Action:
     name: str | None = None
     model: str | None = None
     max_visits: int | None = None
+    context: ContextStart = "continue"
     metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "successors", _as_tuple(self.successors))
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it begins a new text."""
+        return self.context == "fresh"
 
 
 @dataclass(frozen=True, kw_only=True)

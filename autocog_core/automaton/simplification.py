@@ -61,6 +61,7 @@ def _mergeable_successor(
         and all(_is_mergeable(text) for text in (action, following))
         and action.evaluate == following.evaluate
         and action.model == following.model
+        and not following.is_fresh
     ):
         return following
     return None

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any, Literal
 
 from autocog_core.automaton.actions import Choose, Complete, Text
@@ -90,6 +91,7 @@ class Evaluation:
         self._queue: deque[OpenPath] = deque()
         self._heap: list[tuple[float, int, OpenPath]] = []
         self._path_count = 0
+        self._enqueued = count()
         self._masks = {name: TokenMaskCache.for_model(client) for name, client in clients.items()}
         self._allowed: dict[str, AllowedTokens] = {}
         self._templates = FieldTemplates(automaton)
@@ -98,10 +100,12 @@ class Evaluation:
         self._tokens_evaluated = 0
         self._model_seconds = 0.0
         self._start_time = time.perf_counter()
-        contexts = {
+        self._empty_contexts = {
             name: PathContext(text=() if strategies[name] == "text" else None) for name in clients
         }
-        self._enqueue(OpenPath(node=-1, action=automaton.entry, contexts=contexts, visits={}))
+        self._enqueue(
+            OpenPath(node=-1, action=automaton.entry, contexts=self._empty_contexts, visits={})
+        )
 
     def as_automaton_run(self) -> AutomatonRun | None:
         """Return the run for the hook `run_automata`; None if it needs several models or text."""
@@ -154,7 +158,11 @@ class Evaluation:
         for path in [path for path in self._active if path.model == model]:
             path_answers = [next(remaining) for _ in path.requests]
             self._tokens_evaluated += sum(map(count_evaluated_tokens, path_answers))
+            was_scoring_texts = path.is_scoring_texts
             self._resume(path, path_answers)
+            if was_scoring_texts:
+                # Its next action may ask another model, whose answers are yet to come.
+                self._enqueue(path, is_new=False)
         self._active = [path for path in self._active if path.steps is not None]
 
     def build_tree(self) -> ThoughtTree:
@@ -174,10 +182,10 @@ class Evaluation:
             },
         )
 
-    def _enqueue(self, path: OpenPath) -> None:
-        self._path_count += 1
+    def _enqueue(self, path: OpenPath, *, is_new: bool = True) -> None:
+        self._path_count += is_new
         if self._order == "best_first":
-            heapq.heappush(self._heap, (-path.logprob, self._path_count, path))
+            heapq.heappush(self._heap, (-path.logprob, next(self._enqueued), path))
         else:
             self._queue.append(path)
 
@@ -224,9 +232,20 @@ class Evaluation:
 
     def _start(self, path: OpenPath) -> None:
         """Enter the texts at the path's next action, and start the first other action."""
-        if isinstance(path.action, Text):
+        while path.action is not None and (isinstance(path.action, Text) or path.action.is_fresh):
+            if path.action.is_fresh:
+                path.contexts = self._empty_contexts
+            if not isinstance(path.action, Text):
+                break
             self._enter_texts(path)
             if self._stopped_by is not None:
+                return
+            if path.action is None or not path.action.is_fresh:
+                break
+            # The texts end here: what follows is not in their context.
+            path.is_scoring_texts = True
+            self._start_end(path)
+            if path.steps is not None:
                 return
         if path.action is not None:
             path.action = self._templates.fill(path.action, path.fields)
@@ -242,10 +261,17 @@ class Evaluation:
             case Complete():
                 path.steps = complete_by_tree(client, action, context, self._allowed_for(action))
             case None:
-                finish = finish_by_text if by_text else finish_path
-                path.steps = finish(client, context)
+                self._start_end(path)
+                return
             case _:
                 raise TypeError(f"no evaluation of a {type(action).__name__}")
+        self._resume(path, None)
+
+    def _start_end(self, path: OpenPath) -> None:
+        """Start to give the texts at the end of a context their tokens and scores."""
+        by_text = self._strategies[None] == "text"
+        finish = finish_by_text if by_text else finish_path
+        path.steps = finish(self.clients[None], path.contexts[None])
         self._resume(path, None)
 
     def _enter_texts(self, path: OpenPath) -> None:
@@ -254,7 +280,11 @@ class Evaluation:
         A loop of texts needs no model: the chain itself may be longer than the budget allows.
         """
         texts: list[PendingText] = []
-        while isinstance(path.action, Text) and not self._is_over_budget(path):
+        while (
+            isinstance(path.action, Text)
+            and not (texts and path.action.is_fresh)
+            and not self._is_over_budget(path)
+        ):
             action = self._templates.fill(path.action, path.fields)
             assert isinstance(action, Text)
             pieces = text_pieces(action.text)
@@ -270,8 +300,9 @@ class Evaluation:
         if self._stopped_by is not None:
             self._builder.prune([path.node], "budget")
             return
-        # The model of the next action determines the tokens of the texts.
-        reader = path.model
+        # The model of the next action determines the tokens of the texts, if it continues them.
+        continues = path.action is not None and not path.action.is_fresh
+        reader = path.model if continues else None
         self._builder.set_model((text.node for text in texts), reader)
         for_others = [PendingText(text.pieces) for text in texts]
         path.contexts = {
@@ -301,6 +332,9 @@ class Evaluation:
         """Enter the result of a path's action, and enqueue the branches to follow."""
         builder = self._builder
         path.logprob += builder.set_tokens(result.texts, result.reason)
+        if path.is_scoring_texts:
+            path.is_scoring_texts = False
+            return
         action = path.action
         if action is None:
             builder.mark_complete(path.node)

@@ -23,6 +23,8 @@ class OpenPath:
     :ivar fields: the values of the fields that templates use.
     :ivar logprob: the sum of its log-probabilities.
     :ivar length: the number of its nodes.
+    :ivar is_scoring_texts: whether `steps` gives tokens and scores to the texts before a new text;
+        its action comes after.
     :ivar steps: its action at work; None before the start and after the end.
     :ivar requests: the requests that `steps` waits for.
     """
@@ -34,13 +36,19 @@ class OpenPath:
     fields: PathFields = field(default_factory=dict)
     logprob: float = 0.0
     length: int = 0
+    is_scoring_texts: bool = False
     steps: ActionSteps | None = None
     requests: Sequence[ModelRequest] = ()
 
     @property
     def model(self) -> str | None:
-        """Name of the model of its next action."""
-        return self.action.model if self.action is not None else None
+        """Name of the model that `steps` asks, or will ask.
+
+        As at the end of a path, texts that no action continues belong to the main model.
+        """
+        if self.action is None or self.is_scoring_texts:
+            return None
+        return self.action.model
 
 
 def contexts_after(

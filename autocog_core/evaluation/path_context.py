@@ -45,6 +45,11 @@ class PathContext:
     pending_texts: tuple[PendingText, ...] = ()
     text: tuple[TextPiece, ...] | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing stands before the next action."""
+        return not self.ids and not any(text.text for text in self.pending_texts)
+
     def prompt(self) -> Prompt:
         """Return the prompt of the next action."""
         ids = (TokenPiece(self.ids),) if self.ids else ()

@@ -77,5 +77,5 @@ class FieldTemplates:
         """
         if node.name not in self._used or node.name is None:
             return fields
-        value = FieldValue(node.text, node.prob)
+        value = FieldValue(node.value, node.prob)
         return {**fields, node.name: (*fields.get(node.name, ()), value)}

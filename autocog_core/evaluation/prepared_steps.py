@@ -220,8 +220,10 @@ def prepare_step(
         choices = _prepare_choices(client, action, tree)
     else:
         room = action.length if isinstance(action, Complete) else 0
-        base = encode_prompt(client, context.prompt())
-        check_sequence(base, client.info, new_tokens=room)
+        base = ()
+        if action is not None or not context.is_empty:
+            base = encode_prompt(client, context.prompt())
+            check_sequence(base, client.info, new_tokens=room)
     scoring = ScoringContext(client, context, base)
     start = len(context.ids)
     return PreparedStep(

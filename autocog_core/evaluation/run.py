@@ -162,6 +162,9 @@ def _only_in_core(automaton: AutomatonGraph) -> str:
     """Return what only core can run, whatever the engine; empty if there is nothing."""
     for uid in automaton.field_uses:
         return f'a template of action "{uid}" uses fields'
+    for action in automaton.actions:
+        if action.is_fresh:
+            return f'action "{action.uid}" begins a new text'
     return ""
 
 

@@ -35,6 +35,10 @@ def _check_tree(tree: ThoughtTree, run: AutomatonRun, info: BackendInfo) -> None
         require_type(node, ThoughtNode)
         require(node.uid in uids, f"node {index} is of {node.uid!r}, which is no action")
         require(-1 <= node.parent < index, f"node {index} has the parent {node.parent!r}")
+        require(
+            -1 <= node.context_parent < index,
+            f"node {index} has the context_parent {node.context_parent!r}",
+        )
         require(0 <= node.prob <= 1 + SUM_TOLERANCE, f"node {index} has prob {node.prob!r}")
         tokens.update(node.tokens)
         before = nodes[node.parent] if node.parent >= 0 else None

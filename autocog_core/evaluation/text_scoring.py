@@ -88,6 +88,8 @@ class ScoringContext:
 
 def finish_path(client: BackendClient, context: PathContext) -> ActionSteps:
     """Give the texts at the end of a path their tokens, and score those to evaluate."""
+    if context.is_empty:
+        return ActionResult(branches=())
     no_tokens = np.zeros(0, dtype=np.int32)
     scoring = ScoringContext(client, context, encode_prompt(client, context.prompt()))
     if not scoring.has_scored_texts:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from autocog_core.automaton.actions import Choose, Complete
 from autocog_core.errors import CapabilityError, ConfigError
-from autocog_core.evaluation.branch import ActionSteps, Branch, branch_probabilities
+from autocog_core.evaluation.branch import ActionResult, ActionSteps, Branch, branch_probabilities
 from autocog_core.evaluation.hypothesis import Hypothesis
 from autocog_core.evaluation.path_context import PathContext
 from autocog_core.evaluation.text_strategy_scores import INEXACT, ContextTokens, ScoredTexts
@@ -113,6 +113,8 @@ def complete_by_text(client: BackendClient, action: Complete, context: PathConte
 
 def finish_by_text(client: BackendClient, context: PathContext) -> ActionSteps:
     """Give the texts at the end of a path their tokens, and score those to evaluate."""
+    if context.is_empty:
+        return ActionResult(branches=())
     tokens = ContextTokens.for_context(client, context)
     texts = ScoredTexts(client, context, tokens, tokens.ids)
     text_answers = (yield texts.requests) if texts.requests else ()

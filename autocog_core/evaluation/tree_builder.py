@@ -38,6 +38,7 @@ class TreeBuilder:
                 length=self._length(parent),
                 name=action.name,
                 parent=parent,
+                context_parent=-1 if action.is_fresh else parent,
             )
         )
 
@@ -73,6 +74,7 @@ class TreeBuilder:
                 name=action.name,
                 model=action.model,
                 parent=parent,
+                context_parent=-1 if action.is_fresh else parent,
             )
         )
 
@@ -128,7 +130,7 @@ def count_unique_tokens(nodes: list[ThoughtNode]) -> int:
     # A trie below each node: (position, token) -> next position. Below node i it starts at -2 - i.
     positions: dict[tuple[int, int], int] = {}
     for node in nodes:
-        position = -2 - node.parent
+        position = -2 - node.context_parent
         for token in node.tokens:
             position = positions.setdefault((position, token), len(positions))
     return len(positions)

@@ -33,6 +33,12 @@ def find_warnings(
     uids_with_errors = {error.uid for error in errors}
     yield from _check_length_of_paths(automaton, uids_with_errors)
     for action in automaton.actions:
+        if action.is_fresh and not isinstance(action, Text):
+            yield Finding.at_action(
+                "begins a new text, and has no prompt: give `context: fresh` to a text before it",
+                action,
+                warning=True,
+            )
         is_checkable = action.model is None and action.uid not in uids_with_errors
         model = client if is_checkable else None
         match action:
@@ -75,7 +81,7 @@ def _check_text_end(automaton: AutomatonGraph, action: Text) -> Iterator[Finding
     """Warn about the last character of a text before a completion or a choice."""
     last = _last_character(action)
     follower = next((automaton.by_uid.get(uid) for uid in action.successors), None)
-    if not last or follower is None:
+    if not last or follower is None or follower.is_fresh:
         return
     match follower:
         case Complete(vocab=None) if last in " \t":

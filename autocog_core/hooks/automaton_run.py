@@ -47,7 +47,7 @@ class AutomatonRun:
     """A run of an automaton on one model, with exact scores.
 
     :ivar automaton: an automaton without errors and without templates, whose actions all run on
-        the main model.
+        the main model, and continue the text of their path (`context`).
     :ivar client: the client of the model.
     :ivar budget: the limits of the run.
     :ivar best_first: whether the likeliest path advances first, one at a time. Otherwise all open

@@ -181,6 +181,7 @@ class _AutomatonBuilder:
             "name": action.name,
             "model": action.model,
             "max_visits": action.max_visits,
+            "context": action.context,
             "metadata": action.metadata,
         }
         next_uid = self._next_uid(index)

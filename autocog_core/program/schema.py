@@ -11,7 +11,7 @@ from pydantic import (
     Tag,
 )
 
-from autocog_core.automaton.actions import ThresholdOn
+from autocog_core.automaton.actions import ContextStart, ThresholdOn
 from autocog_core.automaton.inputs import InputType
 from autocog_core.program.choice_schema import AnyChoice, EachSchema, LiteralSchema
 from autocog_core.program.token_set_schema import AnyVocab, Schema
@@ -91,6 +91,10 @@ class ActionSchema(Schema):
     name: str | None = Field(None, description="The field of the result for the action's text.")
     model: str | None = Field(None, description="Which of several models runs the action.")
     max_visits: int | None = Field(None, description="How often a path may reach the action.")
+    context: ContextStart = Field(
+        "continue",
+        description="fresh: the action begins a new text; no model sees the path's text before it.",
+    )
     next: str | None = Field(
         None,
         description='Uid of the next action; "end" or null ends the path. Default: the next one '

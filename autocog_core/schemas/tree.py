@@ -30,6 +30,7 @@ class NodeSchema(TypedDict):
     name: NotRequired[str]
     model: NotRequired[str]
     parent: NotRequired[int]
+    context_parent: NotRequired[int]
 
 
 class TreeSchema(TypedDict):

@@ -15,6 +15,8 @@ Pruned = Literal["width", "threshold", "duplicate", "max_visits", "budget"]
 Ranking = Literal["logprob", "mean"]
 _RANKED_BY: dict[Ranking, str] = {"logprob": "path_logprob", "mean": "mean_logprob"}
 FORMAT = 1
+#: The default of `ThoughtNode.context_parent`, until it is the parent.
+_LIKE_PARENT = -2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +41,8 @@ class ThoughtNode:
     :ivar name: the field of the record that its value goes to.
     :ivar model: the model it ran on, if that is not the main one.
     :ivar parent: index of the previous node in the tree's `nodes`; -1 for a first node.
+    :ivar context_parent: index of the node whose context it continues; -1 if it begins a new text.
+        Default: `parent`.
     """
 
     uid: str
@@ -58,8 +62,11 @@ class ThoughtNode:
     name: str | None = None
     model: str | None = None
     parent: int = -1
+    context_parent: int = _LIKE_PARENT
 
     def __post_init__(self) -> None:
+        if self.context_parent == _LIKE_PARENT:
+            object.__setattr__(self, "context_parent", self.parent)
         if self.value is None:
             object.__setattr__(self, "value", self.text)  # type: ignore[unreachable]
 
@@ -167,7 +174,11 @@ class ThoughtTree:
             nodes = tuple(_node_from_dict(entry) for entry in data["nodes"])
         except (TypeError, KeyError) as error:
             raise InputError(f"a node is malformed: {error}", where="tree") from error
-        if any(not -1 <= node.parent < index for index, node in enumerate(nodes)):
+        if any(
+            not -1 <= parent < index
+            for index, node in enumerate(nodes)
+            for parent in (node.parent, node.context_parent)
+        ):
             raise InputError("a node comes before its parent", where="tree")
         return cls(
             nodes=nodes,
@@ -210,8 +221,23 @@ class ThoughtPath:
 
     @property
     def text(self) -> str:
-        """The texts of the nodes, concatenated."""
+        """The texts of the nodes, concatenated; also across the beginnings of new texts."""
         return "".join(node.text for node in self.nodes)
+
+    @property
+    def context_nodes(self) -> tuple[ThoughtNode, ...]:
+        """The nodes of the last text, first to last: those that a model sees after the path."""
+        nodes = []
+        index = self.index
+        while index >= 0:
+            nodes.append(self.tree.nodes[index])
+            index = self.tree.nodes[index].context_parent
+        return tuple(reversed(nodes))
+
+    @property
+    def context(self) -> str:
+        """The texts of `context_nodes`, concatenated."""
+        return "".join(node.text for node in self.context_nodes)
 
     @property
     def tokens(self) -> tuple[int, ...]:
@@ -244,11 +270,13 @@ _DEFAULTS = {entry.name: entry.default for entry in fields(ThoughtNode)}
 def _node_to_dict(node: ThoughtNode) -> dict[str, Any]:
     """Return the fields that differ from the defaults; a log-probability of -inf becomes None.
 
-    The default of `value` is the text.
+    The default of `value` is the text, and that of `context_parent` the parent.
     """
     data = {name: value for name, value in asdict(node).items() if value != _DEFAULTS[name]}
     if node.value == node.text:
         del data["value"]
+    if node.context_parent == node.parent:
+        data.pop("context_parent", None)
     if "tokens" in data:
         data["tokens"] = list(data["tokens"])
     if "logprobs" in data:

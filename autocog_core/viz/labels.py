@@ -68,6 +68,7 @@ def action_settings(action: Action) -> list[str]:
                 vocab = name_preview(action.vocab) if isinstance(action.vocab, str) else "inline"
                 settings.append(f"vocab {vocab}")
             settings.append(not action.eos and "no eos")
+    settings.append(action.is_fresh and "new text")
     settings.append(action.max_visits is not None and f"max_visits {action.max_visits}")
     settings.append(action.model is not None and f"model {name_preview(action.model)}")
     return [setting for setting in settings if isinstance(setting, str) and setting]

@@ -134,12 +134,13 @@ def _numbers(tree: ThoughtTree, node: ThoughtNode) -> str:
 
 
 def _note(node: ThoughtNode) -> str:
-    """Return its value, why the path ends here, which model ran, and whether the score is exact."""
+    """Return what else there is to say: its value, why the path ends, its model, whether exact."""
     has_own_value = node.value not in (node.text, default_value(node.text))
     notes = [
         f"= {name_preview(value_text(node.value), _MAX_LABEL)}" if has_own_value else None,
         node.pruned_by,
         node.finish_reason if node.finish_reason == "length" else None,
+        "new text" if node.context_parent < 0 <= node.parent else None,
         f"on {node.model}" if node.model is not None else None,
         None if node.exact else "not exact",
     ]

@@ -43,9 +43,11 @@ def compare(case: FieldCase) -> Iterator[str]:
         return
     except NotComparableError:
         reject()
+    fresh = {action.uid for action in case.actions if action.context == "fresh"}
     tree = case.automaton.run(main, models=others)
-    check_tree(tree, steps)
-    check_tree(case.automaton.run(main, models=others, order="best_first"), steps)
+    check_tree(tree, steps, fresh)
+    check_tree(case.automaton.run(main, models=others, order="best_first"), steps, fresh)
+    yield from slow.seen
     yield "compared"
     yield from features(case, models, steps)
     for uid in {step.uid for step in walk(steps)} & case.forms.keys():

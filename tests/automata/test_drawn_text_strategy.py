@@ -15,6 +15,7 @@ from autocog_core.automaton import Action
 from autocog_core.types.thought_tree import ThoughtNode, ThoughtPath, ThoughtTree
 from tests.support.automata.drawing import compare_drawn
 from tests.support.automata.generated import Case, cases
+from tests.support.automata.with_fields import cases_with_fields
 from tests.support.soak import count
 
 BUDGET = Budget(paths=200)
@@ -36,6 +37,7 @@ def compare_strategies(
     *,
     beams: bool = False,
     models: bool = False,
+    fields: bool = False,
 ) -> Counter[str]:
     """Compare both strategies on a backend with exact `complete` and `choose`; count the events.
 
@@ -46,7 +48,8 @@ def compare_strategies(
         actions = tuple(without_sets(action, beams=beams, models=models) for action in case.actions)
         return compare(replace(case, actions=actions))
 
-    return compare_drawn(cases(kind, vocabulary), check, number, examples)
+    draw = cases_with_fields if fields else cases
+    return compare_drawn(draw(kind, vocabulary), check, number, examples)
 
 
 def compare(case: Case) -> Iterator[str]:
@@ -116,11 +119,12 @@ def near(one: float, other: float) -> bool:
 
 def context(case: Case, path: ThoughtPath, models: dict[str | None, Model]) -> list[int] | None:
     """Return the ids before a path's last node; None if its nodes do not determine them."""
-    if any(node.model is not None or node.retokenized for node in path.nodes):
+    nodes = path.context_nodes
+    if any(node.model is not None or node.retokenized for node in nodes):
         return None
     info = models[None].info
     before = [info.bos] if info.adds_bos and info.bos is not None else []
-    for node in path.nodes[:-1]:
+    for node in nodes[:-1]:
         handed = handed_on(case.automaton.by_uid[node.uid], node, models[None])
         if handed is None:
             return None
@@ -144,6 +148,13 @@ def handed_on(action: Action, node: ThoughtNode, model: Model) -> tuple[int, ...
 def test_best_paths_equal_those_of_the_token_tree_strategy() -> None:
     seen = compare_strategies("table", "merges", number=0, examples=40)
     assert seen["same"] >= 0.99 * seen["compared"] > 30
+
+
+def test_best_paths_with_fields_and_new_texts_equal_those_of_the_token_tree_strategy() -> None:
+    seen = compare_strategies(
+        "table", "merges", number=16, examples=count(normal=15, soak=300), fields=True
+    )
+    assert seen["same"] >= 0.97 * seen["compared"] > 8
 
 
 @pytest.mark.soak

@@ -117,6 +117,8 @@ def _check_fields(action: Action) -> Iterator[str]:
     """Yield a message for each invalid value of an action's fields."""
     if action.max_visits is not None and action.max_visits < 1:
         yield f"max_visits is {action.max_visits}: give 1 or more"
+    if action.context not in ("continue", "fresh"):
+        yield f'context is {action.context!r}: give "continue" or "fresh"'
     match action:
         case Text():
             if isinstance(action.text, Prompt) and not all(

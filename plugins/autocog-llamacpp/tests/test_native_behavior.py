@@ -90,6 +90,10 @@ def test_the_tree_names_its_evaluator(make: Any, tmp_path: Path) -> None:
     )
     found = evaluator(uses_fields.run(model))
     assert found == 'core: a template of action "t" uses fields'
+    begins = Automaton(
+        [Text(uid="a", text="b", successors="t"), Text(uid="t", text="c", context="fresh")]
+    )
+    assert evaluator(begins.run(model)) == 'core: action "t" begins a new text'
     traced = Model(backend, wrappers=[Trace(path=tmp_path / "trace.jsonl")])
     assert evaluator(QUESTION.run(traced)) == "core: a wrapper watches each evaluation"
     assert (tmp_path / "trace.jsonl").read_text().count("greedy_tree_impl") > 1

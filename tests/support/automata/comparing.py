@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from autocog_core import Choose, Complete, Model, Text
 from autocog_core.automaton import Action
@@ -16,12 +16,17 @@ EXACT |= {"pruned_by": "pruned", "finish_reason": "finish", "name": "name", "mod
 NEAR = 1e-6
 
 
-def check_tree(tree: ThoughtTree, steps: Sequence[Step]) -> None:
-    """Check that a tree has exactly the expected steps, in order."""
+def check_tree(
+    tree: ThoughtTree, steps: Sequence[Step], fresh: Collection[str] = frozenset()
+) -> None:
+    """Check that a tree has exactly the expected steps, in order.
+
+    :param fresh: the uids of actions that begin a new text.
+    """
     count = sum(1 for _ in walk(steps))
     assert len(tree.nodes) == count, f"{len(tree.nodes)} nodes, not {count}"
     assert tree.stopped_by is None
-    _check(tree, tree.children[-1], steps, "")
+    _check(tree, tree.children[-1], steps, "", fresh)
 
 
 def walk(steps: Sequence[Step]) -> Iterator[Step]:
@@ -30,7 +35,13 @@ def walk(steps: Sequence[Step]) -> Iterator[Step]:
         yield from walk(step.children)
 
 
-def _check(tree: ThoughtTree, indices: Sequence[int], steps: Sequence[Step], where: str) -> None:
+def _check(
+    tree: ThoughtTree,
+    indices: Sequence[int],
+    steps: Sequence[Step],
+    where: str,
+    fresh: Collection[str],
+) -> None:
     assert len(indices) == len(steps), f"{len(indices)} nodes, not {len(steps)}, after {where!r}"
     for index, step in zip(indices, steps, strict=True):
         node = tree.nodes[index]
@@ -39,11 +50,12 @@ def _check(tree: ThoughtTree, indices: Sequence[int], steps: Sequence[Step], whe
             found, expected = getattr(node, name), getattr(step, called)
             assert found == expected, f"{place}: {name} is {found!r}, not {expected!r}"
         assert node.exact
+        assert node.context_parent == (-1 if step.uid in fresh else node.parent), place
         assert len(node.logprobs) == len(step.logprobs), f"{place}: {node.logprobs}"
         _near(place, "logprobs", node.logprobs, step.logprobs)
         _near(place, "logprob", [node.path_logprob], [step.logprob])
         _near(place, "prob", [node.prob], [step.prob])
-        _check(tree, tree.children[index], step.children, place)
+        _check(tree, tree.children[index], step.children, place, fresh)
 
 
 def _near(place: str, name: str, found: Sequence[float], expected: Sequence[float]) -> None:

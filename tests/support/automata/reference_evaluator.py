@@ -76,6 +76,8 @@ class SlowEvaluation:
         if visits[action.uid] > 1:
             self.seen["an action visited again"] += 1
         path = replace(path, visits=visits)
+        if action.context == "fresh":
+            path = self._begin_text(path)
         action = self.fill(action, path.fields)
         match action:
             case Text():
@@ -93,12 +95,27 @@ class SlowEvaluation:
             self._go_on(action, branch, step, after)
         return [step for step, _ in found]
 
+    def _begin_text(self, path: Path) -> Path:
+        """End the text so far, as at the end of a path, and begin a new one for every model."""
+        context = path.contexts[None]
+        if any(piece.owner is not None for piece in context.fixed):
+            self.seen["a text before a new one"] += 1
+            path = self._settle(path, None, self.readers[None].spell(context.ids, context.fixed))
+        contexts = {name: Context(reader.start) for name, reader in self.readers.items()}
+        return replace(path, contexts=contexts)
+
     def _fields_after(
         self, path: Path, action: Action, step: Step
     ) -> Mapping[str, list[tuple[str, float]]]:
         if action.name is None:
             return path.fields
-        value = (step.text, step.prob)
+        text = step.text
+        if isinstance(action, Choose):
+            # Blanks around a choice do not count, unless they tell it from another.
+            meanings = [str(choice).strip() or str(choice) for choice in action.choices]
+            meaning = text.strip() or text
+            text = meaning if meanings.count(meaning) == 1 else text
+        value = (text, step.prob)
         return {**path.fields, action.name: [*path.fields.get(action.name, []), value]}
 
     def _text(self, action: Text, path: Path) -> list[tuple[Step, Path]]:

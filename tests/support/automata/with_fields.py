@@ -1,4 +1,7 @@
-"""Cases whose templates use earlier fields. A function beside each template is its slow twin."""
+"""Cases with templates over earlier fields, and with new texts.
+
+A function beside each template is its slow twin.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 
 from autocog_core import Choose, Each, Template, Text
 from autocog_core.automaton import Action
-from tests.support.automata.generated import SMALL, Case, Draw, graphs, often, seldom
+from tests.support.automata.generated import Case, Draw, cases, often, seldom
 
 #: A field on a path: its values so far, each with its share.
 Values = list[tuple[str, float]]
@@ -141,17 +144,10 @@ def with_names(draw: Draw, graph: tuple[Action, ...]) -> tuple[Action, ...]:
 
 
 @st.composite
-def cases_with_fields(draw: Draw) -> FieldCase:
-    """A case on the small model, half of whose texts and choices use a field."""
-    options: dict[str, Any] = {
-        "seed": draw(st.integers(0, 2**16)),
-        "bos": draw(often),
-        "scale": draw(st.sampled_from([1.0, 2.0, 4.0])),
-        "ends": draw(st.sampled_from([1, 2])),
-    }
-    vocabs = {"named": draw(st.sampled_from(SMALL.sets))}
-    drawn = draw(graphs(SMALL, options["bos"]))
-    named = tuple(replace(action, name=draw(st.sampled_from([None, "f", "g"]))) for action in drawn)
+def cases_with_fields(draw: Draw, kind: str = "small", vocabulary: str = "") -> FieldCase:
+    """A case on the model `kind`, most of whose texts and choices use a field."""
+    case = draw(cases(kind, vocabulary))
+    named = draw(with_names(case.actions))
     forms: dict[str, tuple[FieldText, str]] = {}
     with_templates = []
     for action in named:
@@ -162,8 +158,10 @@ def cases_with_fields(draw: Draw) -> FieldCase:
             if form is not None:
                 action = _with_template(draw, action, form, name, may_repeat(named, name))
                 forms[action.uid] = form, name
+        if draw(seldom):
+            action = replace(action, context="fresh")
         with_templates.append(action)
-    return FieldCase("small", options, tuple(with_templates), vocabs, forms)
+    return FieldCase(kind, case.options, tuple(with_templates), case.vocabs, forms)
 
 
 def _draw_form(draw: Draw, named: tuple[Action, ...], uid: str, name: str) -> FieldText | None:
