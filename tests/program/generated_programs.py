@@ -65,6 +65,7 @@ pruning = {
 }
 common = {
     "name": names,
+    "context": st.sampled_from(["continue", "continue", "fresh"]),
     "metadata": st.sampled_from([{}, {}, {"by": "me", "more": [1, None, {"a": True}]}]),
 }
 

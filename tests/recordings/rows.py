@@ -13,6 +13,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "choices": ["Lyon", "Paris", "Rome"],
     },
     "routing": {"message": "Where is my card? I ordered it two weeks ago."},
+    "second_opinion": {},
     "shopping_list": {},
     "speed_of_light": {},
     "triage": {"message": "I lost my card and someone is paying with it."},

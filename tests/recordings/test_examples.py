@@ -50,6 +50,18 @@ def test_triage_chooses_topic_wish_and_urgency(trees: dict[str, ThoughtTree]) ->
     assert_record(trees["triage"], {"topic": "a payment", "wish": "a refund", "urgency": "urgent"})
 
 
+def test_each_answer_is_judged_in_a_new_text(trees: dict[str, ThoughtTree]) -> None:
+    tree = trees["second_opinion"]
+    assert_text(tree, "answer", ".*Jupiter.*")
+    assert_choice(tree, "verdict", "correct")
+    assert len(tree.complete) == 2
+    for path in tree.complete:
+        question = "What is the largest planet of the solar system?"
+        answer = str(path.fields["answer"])
+        assert path.context.startswith("Question: What is the capital of France?")
+        assert f"Question: {question}\nProposed answer:{answer}\n" in path.context
+
+
 def test_the_shopping_list_has_five_items(trees: dict[str, ThoughtTree]) -> None:
     fields = trees["shopping_list"].fields
     assert fields["items"] == [" 1 apple", *(f" {number} apples" for number in range(2, 6))]

@@ -39,6 +39,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 PROGRAMS: dict[str, dict[str, Any]] = {
     "quiz": {"question": "What is red?", "choices": ["a rose", "grass", "the sea"]},
     "routing": {"message": "Where is my card?"},
+    "second_opinion": {},
     "shopping_list": {},
     "speed_of_light": {},
     "triage": {"message": "It broke."},

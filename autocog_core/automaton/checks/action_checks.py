@@ -51,7 +51,7 @@ def find_errors(automaton: AutomatonGraph) -> list[Finding]:
             Finding.at_action(_UNBOUNDED_CYCLE, action, code="unbounded_cycle")
             for action in unbounded_cycles(automaton)
         ]
-        errors += unset_fields(automaton)
+        errors += islice(unset_fields(automaton), MAX_ERRORS)
     return errors[:MAX_ERRORS]
 
 

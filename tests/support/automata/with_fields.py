@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from autocog_core import Choose, Each, Template, Text
 from autocog_core.automaton import Action
+from autocog_core.types.prompt import Prompt
 from tests.support.automata.generated import Case, Draw, cases, often, seldom
 
 #: A field on a path: its values so far, each with its share.
@@ -140,7 +141,13 @@ def with_names(draw: Draw, graph: tuple[Action, ...]) -> tuple[Action, ...]:
     for name in ("f", "g"):
         for _ in range(2 if draw(seldom) else 1):
             names[draw(st.integers(0, max(0, len(graph) - 2)))] = name
-    return tuple(replace(action, name=names[index]) for index, action in enumerate(graph))
+    return tuple(
+        # As plain text, a special token has no tokens in the small vocabulary.
+        action
+        if isinstance(action, Text) and isinstance(action.text, Prompt)
+        else replace(action, name=names[index])
+        for index, action in enumerate(graph)
+    )
 
 
 @st.composite
