@@ -71,6 +71,7 @@ TEST_TOOLS = [
     "hypothesis>=6.100",
     "jsonschema>=4",
     "pyarrow>=17",
+    "backports.zstd>=1; python_version < '3.14'",
     "opentelemetry-sdk>=1.28",
     # What `autocog new-plugin` writes is clean by these.
     RUFF,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from autocog_core.errors import InputError, shorten
+from autocog_core.errors import InputError, did_you_mean, shorten
 
 InputType = Literal["text", "integer", "number", "boolean", "list", "any"]
 
@@ -65,6 +65,20 @@ def convert_values(inputs: Mapping[str, Input], values: Mapping[str, Any]) -> di
         signature = ", ".join(f"{name} ({declared.type})" for name, declared in inputs.items())
         raise InputError(", ".join(errors), where="inputs", hint=f"the inputs are {signature}")
     return converted
+
+
+def require_valid_values(inputs: Mapping[str, Input], values: Mapping[str, Any]) -> None:
+    """Check values of some inputs, before the values of the others are known.
+
+    :param inputs: the declared inputs, by name.
+    :param values: the values, by name.
+    :raises InputError: for a name that is no input, or naming all values of another type.
+    """
+    for name in values:
+        if name not in inputs:
+            hint = did_you_mean(name, inputs)
+            raise InputError(f'the program has no input "{name}"', where="values", hint=hint)
+    convert_values({name: inputs[name] for name in values}, values)
 
 
 def _describe(value: Any) -> str:

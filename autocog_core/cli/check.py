@@ -11,7 +11,7 @@ from rich.text import Text
 from autocog_core.cli.loading import ModelOptions
 from autocog_core.cli.options import AsJson, ProgramFile, ProgramValues
 from autocog_core.cli.output import facts_table, show, show_json
-from autocog_core.cli.run_inputs import input_values
+from autocog_core.cli.run_values import input_values
 
 if TYPE_CHECKING:
     from autocog_core import Automaton

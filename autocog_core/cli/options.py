@@ -34,7 +34,8 @@ ProgramValues = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="Set an input of the program; @FILE reads the value from a file. Repeatable.",
+        help="Set an input of the program, with --input for all rows; @FILE reads the value from a "
+        "file: text, data (.json, .yaml), or rows (.jsonl, .csv, ...). Repeatable.",
     ),
 ]
 ModelName = Annotated[

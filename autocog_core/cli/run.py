@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from autocog_core.automaton.inputs import require_valid_values
 from autocog_core.cli.loading import ModelOptions
 from autocog_core.cli.options import AsJson, ProgramFile, ProgramValues
 from autocog_core.cli.output import show_json, write_json_line
-from autocog_core.cli.run_inputs import ProgramModels, input_values
+from autocog_core.cli.run_models import ProgramModels
 from autocog_core.cli.run_output import check_success, show_result, show_summary, show_usage
 from autocog_core.cli.run_progress import RunProgress
+from autocog_core.cli.run_source import InputOptions
+from autocog_core.cli.run_values import input_values
 from autocog_core.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from autocog_core import Automaton, Budget
-    from autocog_core.dataset import Run, Summary
+    from autocog_core.dataset import RowSource, Run, Summary
     from autocog_core.evaluation.evaluation import Strategy
 
 
@@ -36,15 +39,7 @@ def run(
     program: ProgramFile,
     *,
     values: ProgramValues = None,
-    source: Annotated[
-        Path | None,
-        typer.Option(
-            "--input",
-            "-i",
-            metavar="FILE",
-            help="Run on every row of this file: .jsonl, .csv or .parquet.",
-        ),
-    ] = None,
+    input_options: InputOptions,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -129,42 +124,46 @@ def run(
         "--max-errors": max_errors,
         "--overwrite": overwrite,
     }
-    if source is None:
+    if input_options.source is None:
+        options_for_rows["--input-format"] = input_options.input_format
         _reject(options_for_rows, "requires --input")
-    else:
-        _reject({"--set": values}, "cannot be combined with --input: its rows set the inputs")
-        if output is None:
-            _reject({"--overwrite": overwrite, "--json": as_json}, "requires --output")
+    elif output is None:
+        _reject({"--overwrite": overwrite, "--json": as_json}, "requires --output")
     automaton = Automaton.from_file(program)
     program_models = ProgramModels.select(automaton, models or (), model_options)
     budget = Budget(tokens=budget_tokens, seconds=budget_seconds)
     strategy_name: Strategy | None = None if strategy is None else strategy.value
-    if source is None:
-        _run_once(automaton, program_models, values or (), budget, strategy_name, as_json)
+    fixed_values = input_values(automaton, values or (), is_stdin_used=input_options.is_stdin)
+    if input_options.source is None:
+        _run_once(automaton, program_models, fixed_values, budget, strategy_name, as_json)
         return
     from autocog_core.dataset import Gold, Run, check_columns
 
+    require_valid_values(automaton.inputs, fixed_values)
     gold_column = None if gold is None else Gold.parse(gold, automaton)
-    check_columns(source, automaton, gold_column)
-    if output is not None:
-        _check_output(output, source, {"program": program, "config file": model_options.config})
-    with program_models.open() as (main, others):
-        job = Run(
-            automaton,
-            main,
-            models=others,
-            budget=budget,
-            concurrency=concurrency,
-            gold=gold_column,
-            tree_dir=tree_dir,
-            strategy=strategy_name,
-        )
-        if output is None:
-            summary = _run_to_stdout(job, source, limit, max_errors)
-        else:
-            summary = _run_to_file(job, source, output, limit, max_errors, overwrite)
-            if as_json:
-                show_json(summary.to_dict())
+    with input_options.open() as source:
+        check_columns(source, automaton, gold_column, fixed_values)
+        if output is not None:
+            used_files = {"program": program, "config file": model_options.config}
+            _check_output(output, source.path, used_files)
+        with program_models.open() as (main, others):
+            job = Run(
+                automaton,
+                main,
+                models=others,
+                values=fixed_values,
+                budget=budget,
+                concurrency=concurrency,
+                gold=gold_column,
+                tree_dir=tree_dir,
+                strategy=strategy_name,
+            )
+            if output is None:
+                summary = _run_to_stdout(job, source, limit, max_errors)
+            else:
+                summary = _run_to_file(job, source, output, limit, max_errors, overwrite)
+                if as_json:
+                    show_json(summary.to_dict())
     check_success(summary)
 
 
@@ -192,14 +191,13 @@ def _check_output(output: Path, source: Path, files: Mapping[str, Path | None]) 
 def _run_once(
     automaton: Automaton,
     program_models: ProgramModels,
-    pairs: Sequence[str],
+    values: Mapping[str, Any],
     budget: Budget,
     strategy: Strategy | None,
     as_json: bool,
 ) -> None:
     from autocog_core.dataset import UsageMeter
 
-    values = input_values(automaton, pairs)
     # Loading a model may take long, so wrong values are reported before.
     automaton.bind(values)
     with program_models.open() as (main, others):
@@ -213,7 +211,9 @@ def _run_once(
     show_usage(usage)
 
 
-def _run_to_stdout(job: Run, source: Path, limit: int | None, max_errors: int | None) -> Summary:
+def _run_to_stdout(
+    job: Run, source: RowSource, limit: int | None, max_errors: int | None
+) -> Summary:
     from autocog_core.dataset import InputFile, Progress, SummaryBuilder
     from autocog_core.dataset.file_run import check_errors
 
@@ -240,7 +240,7 @@ def _run_to_stdout(job: Run, source: Path, limit: int | None, max_errors: int | 
 
 def _run_to_file(
     job: Run,
-    source: Path,
+    source: RowSource,
     output: Path,
     limit: int | None,
     max_errors: int | None,

@@ -14,6 +14,7 @@ from autocog_core.dataset.file_run import Progress, run_file
 from autocog_core.dataset.input_file import InputFile
 from autocog_core.dataset.input_rows import Row, count_rows, read_rows
 from autocog_core.dataset.output_row import OutputRow, make_output_row
+from autocog_core.dataset.row_source import RowSource
 from autocog_core.dataset.runner import RowResult, Run
 from autocog_core.dataset.summary import Accuracy, Summary, SummaryBuilder, summarize
 from autocog_core.dataset.usage import UsageMeter
@@ -26,6 +27,7 @@ __all__ = [
     "Progress",
     "Row",
     "RowResult",
+    "RowSource",
     "Run",
     "Summary",
     "SummaryBuilder",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from autocog_core.automaton.inputs import REQUIRED
+from autocog_core.dataset.csv_rows import SEPARATORS
 from autocog_core.dataset.expected import Gold
 from autocog_core.dataset.input_rows import Row, column_names, read_rows
+from autocog_core.dataset.row_source import RowSource
 from autocog_core.errors import InputError, shorten
 from autocog_core.model.automaton import Automaton
 
@@ -17,22 +19,31 @@ from autocog_core.model.automaton import Automaton
 _MAX_COLUMNS = 1_000
 #: Characters of the list of columns in a message.
 _MAX_SHOWN = 400
-_OTHER_SEPARATORS = (";", "\t", "|")
+_SEPARATOR_NAMES = {",": "commas", ";": '";"', "\t": "tabs", "|": '"|"'}
 
 
-def check_columns(source: Path, automaton: Automaton, gold: Gold | None = None) -> None:
+def check_columns(
+    source: Path | RowSource,
+    automaton: Automaton,
+    gold: Gold | None = None,
+    values: Iterable[str] = (),
+) -> None:
     """Check that an input file has all columns that the program and the right answers need.
 
-    A column of a .jsonl file is there if any row has it.
+    A column of a file of JSON objects is there if any row has it.
 
-    :param source: the input file.
+    :param source: the input file, or a folder that `datasets` saved.
     :param automaton: the automaton, whose required inputs are columns.
     :param gold: the right answers, whose column is required too.
-    :raises InputError: naming the missing columns, or a column whose name differs from that of an
-        input only in blanks or letter case: the input would silently have its default.
+    :param values: the inputs that have one value for all rows, and are no columns.
+    :raises InputError: naming the missing columns, columns that are among `values`, or a column
+        whose name differs from that of an input only in blanks or letter case: the input would
+        silently have its default.
     """
-    required = [name for name, input_ in automaton.inputs.items() if input_.default is REQUIRED]
-    used = list(automaton.inputs)
+    source = RowSource.of(source)
+    fixed = set(values)
+    used = [name for name in automaton.inputs if name not in fixed]
+    required = [name for name in used if automaton.inputs[name].default is REQUIRED]
     if gold is not None:
         required.append(gold.column)
         used.append(gold.column)
@@ -40,9 +51,29 @@ def check_columns(source: Path, automaton: Automaton, gold: Gold | None = None) 
     if columns is not None:
         _check_separator(source, columns, required, used)
     else:
-        columns = _columns_of_rows(source, required)
+        columns = _columns_of_rows(source, required, fixed)
     if columns is not None:
-        _check_names(source, columns, required, used)
+        reject_values_of_rows(source.name, columns, fixed)
+        _check_names(source.name, columns, required, used)
+
+
+def reject_values_of_rows(where: str, columns: Iterable[str], values: Iterable[str]) -> None:
+    """Check that no input has both a column and a value for all rows.
+
+    :param where: the source or row, for the error.
+    :param columns: the names of the columns.
+    :param values: the inputs with a value for all rows.
+    :raises InputError: naming the inputs that have both.
+    """
+    columns = set(columns)
+    both = [name for name in values if name in columns]
+    if both:
+        raise InputError(
+            "has a column " + ", ".join(f'"{name}"' for name in sorted(both)) + ", which is also "
+            "set for all rows",
+            where=where,
+            hint="leave out the value (--set), or rename the column",
+        )
 
 
 def check_values(row: Row, names: Iterable[str]) -> Row:
@@ -67,12 +98,17 @@ def _is_finite(value: Any) -> bool:
     return not isinstance(value, Mapping) or all(map(_is_finite, value.values()))
 
 
-def _columns_of_rows(source: Path, required: Iterable[str]) -> list[str] | None:
+def _columns_of_rows(
+    source: RowSource, required: Iterable[str], fixed: Collection[str]
+) -> list[str] | None:
     """Return the columns of the first rows, until all required ones were seen.
 
-    None if no row can be read: each row then has its own error.
+    All rows are read if none of them may have a column of `fixed`. None if no row can be read: each
+    row then has its own error.
     """
     missing = set(required)
+    watched = {*missing, *fixed}
+    seen: set[str] = set()
     columns: dict[str, None] | None = None
     for row in read_rows(source):
         if row.error is None:
@@ -80,32 +116,39 @@ def _columns_of_rows(source: Path, required: Iterable[str]) -> list[str] | None:
             if len(columns) < _MAX_COLUMNS:
                 columns.update(dict.fromkeys(row.values))
             missing.difference_update(row.values)
-            if not missing:
+            seen |= watched & row.values.keys()
+            if seen & set(fixed) or not (missing or fixed):
                 break
     if columns is None:
         return None
     # Columns beyond the remembered ones are there too.
-    return [*columns, *(name for name in required if name not in {*columns, *missing})]
+    return [*columns, *(name for name in sorted(seen) if name not in columns)]
 
 
 def _check_separator(
-    source: Path, columns: Sequence[str], required: Sequence[str], used: Sequence[str]
+    source: RowSource, columns: Sequence[str], required: Sequence[str], used: Sequence[str]
 ) -> None:
-    if len(columns) != 1:
+    separator = SEPARATORS.get(source.format)
+    if len(columns) != 1 or separator is None:
         return
-    for separator in _OTHER_SEPARATORS:
-        names = [name.strip().strip('"') for name in columns[0].split(separator)]
-        if len(names) > 1 and (not set(required) <= set(columns) or set(names) & set(used)):
-            shown = "tabs" if separator == "\t" else f'"{separator}"'
-            raise InputError(
-                f"its columns are separated by {shown}, not by commas",
-                where=str(source),
-                hint="save it with commas (as .csv with commas, or as .jsonl)",
-            )
+    for other, shown in _SEPARATOR_NAMES.items():
+        names = [name.strip().strip('"') for name in columns[0].split(other)]
+        is_meant = not set(required) <= set(columns) or set(names) & set(used)
+        if other == separator or len(names) == 1 or not is_meant:
+            continue
+        formats = [name for name, text in SEPARATORS.items() if text == other]
+        hint = "save it with commas (as .csv with commas, or as .jsonl)"
+        if formats:
+            hint = f"its format is {formats[0]}: rename the file, or give --input-format"
+        raise InputError(
+            f"its columns are separated by {shown}, not by {_SEPARATOR_NAMES[separator]}",
+            where=source.name,
+            hint=hint,
+        )
 
 
 def _check_names(
-    source: Path, columns: Sequence[str], required: Sequence[str], used: Sequence[str]
+    where: str, columns: Sequence[str], required: Sequence[str], used: Sequence[str]
 ) -> None:
     others = {_simplify(name): name for name in columns if name not in used}
     similar = {
@@ -125,7 +168,7 @@ def _check_names(
         hint = f"its columns are: {shorten(shown, _MAX_SHOWN)}"
     raise InputError(
         "there is no column " + ", ".join(f'"{name}"' for name in names),
-        where=str(source),
+        where=where,
         hint=hint,
     )
 

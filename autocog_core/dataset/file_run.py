@@ -12,6 +12,7 @@ from autocog_core.dataset.columns import check_columns
 from autocog_core.dataset.input_file import InputFile
 from autocog_core.dataset.output_file import OutputFile
 from autocog_core.dataset.output_row import OutputRow
+from autocog_core.dataset.row_source import RowSource
 from autocog_core.dataset.runner import RowResult, Run
 from autocog_core.dataset.summary import Summary, summarize
 from autocog_core.dataset.tree_files import remove_trees
@@ -40,7 +41,7 @@ class Progress:
 
 def run_file(
     run: Run,
-    source: Path,
+    source: Path | RowSource,
     output: Path,
     *,
     limit: int | None = None,
@@ -54,7 +55,7 @@ def run_file(
     retryable errors.
 
     :param run: how to run each row.
-    :param source: the input file.
+    :param source: the input file, or a folder that `datasets` saved.
     :param output: the output file.
     :param limit: maximum number of rows; a later run with a larger limit continues.
     :param overwrite: remove the output of an earlier run first.
@@ -65,8 +66,9 @@ def run_file(
         the input changes during the run.
     :raises FailedRowsError: after `max_errors` rows with errors; these rows are in the output.
     """
-    check_columns(source, run.automaton, run.gold)
-    output = output_file.resolve_output(output, source)
+    source = RowSource.of(source)
+    check_columns(source, run.automaton, run.gold, run.values)
+    output = output_file.resolve_output(output, source.path)
     with output_file.lock_output(output):
         if overwrite:
             if run.tree_dir is not None and output_file.made_trees_in(output, run.tree_dir):

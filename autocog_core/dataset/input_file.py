@@ -10,36 +10,35 @@ from typing import Any
 
 from autocog_core.dataset.input_rows import Row, count_rows, read_rows
 from autocog_core.dataset.row_format import open_file, unreadable
+from autocog_core.dataset.row_source import RowSource
 from autocog_core.errors import InputError
 
-#: What the file system knows about a file: device, number, size, and times of change.
-_State = tuple[int, ...]
+#: What the file system knows about each file: device, number, size, and times of change.
+_State = list[tuple[int, ...]]
+_CHUNK_BYTES = 2**18
 
 
 class InputFile:
     """An input file that must not change while a run reads it.
 
-    :param path: a .jsonl, .csv or .parquet file.
+    :param source: a file, or a folder that `datasets` saved.
     :raises InputError: if it cannot be read.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, source: Path | RowSource) -> None:
+        self.source = RowSource.of(source)
+        self._files = self.source.files()
         self._state = self._read_state()
-        self._digest = self._read_digest()
+        self._size, self._digest = self._read_content()
         self.check()
 
     def identity(self) -> dict[str, Any]:
-        """Return what identifies the content of the file."""
-        return {
-            "format": self.path.suffix.lower(),
-            "size": self._state[2],
-            "sha256": self._digest,
-        }
+        """Return what identifies the content of the file, however it is compressed."""
+        return {"format": self.source.format, "size": self._size, "sha256": self._digest}
 
     def count_rows(self, limit: int | None = None) -> int:
         """Count the rows, at most `limit`."""
-        return count_rows(self.path, limit)
+        return count_rows(self.source, limit)
 
     def read_rows(self, start: int = 0, limit: int | None = None) -> Iterator[Row]:
         """Yield the rows.
@@ -48,9 +47,14 @@ class InputFile:
         :param limit: index after the last row; None for all rows.
         :raises InputError: before a row that was read after the file changed.
         """
-        for row in read_rows(self.path, start, limit):
+        try:
+            for row in read_rows(self.source, start, limit):
+                self.check()
+                yield row
+        except InputError:
+            # That it changed explains what cannot be read.
             self.check()
-            yield row
+            raise
 
     def check(self) -> None:
         """Check that nobody has touched the file, or else that its content is the same.
@@ -60,8 +64,6 @@ class InputFile:
         state = self._read_state()
         if state == self._state:
             return
-        if state[2] != self._state[2]:
-            raise self._changed()
         self.check_content()
         self._state = state
 
@@ -70,7 +72,12 @@ class InputFile:
 
         :raises InputError: if the content has changed.
         """
-        if self._read_digest() != self._digest:
+        try:
+            content = self._read_content()
+        except InputError as error:
+            # A compressed file that was cut off, for example.
+            raise self._changed() from error
+        if content != (self._size, self._digest):
             raise self._changed()
 
     def check_count(self, rows: int, promised: int) -> None:
@@ -81,33 +88,36 @@ class InputFile:
         if rows != promised:
             raise InputError(
                 f"gave {rows:,} rows instead of {promised:,}",
-                where=str(self.path),
+                where=self.source.name,
                 hint="the file is damaged, or was changed during the run",
             )
 
     def _read_state(self) -> _State:
         try:
-            status = os.stat(self.path)
+            statuses = [os.stat(path) for path in self._files]
         except OSError as error:
-            raise unreadable(self.path, error) from error
-        return (
-            status.st_dev,
-            status.st_ino,
-            status.st_size,
-            status.st_mtime_ns,
-            status.st_ctime_ns,
-        )
+            raise unreadable(self.source, error) from error
+        return [
+            (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            for status in statuses
+        ]
 
-    def _read_digest(self) -> str:
-        with open_file(self.path) as stream:
-            try:
-                return hashlib.file_digest(stream, "sha256").hexdigest()
-            except OSError as error:
-                raise unreadable(self.path, error) from error
+    def _read_content(self) -> tuple[int, str]:
+        """Return the number of bytes after decompression, and their SHA-256."""
+        size, digest = 0, hashlib.sha256()
+        for path in self._files:
+            with open_file(self.source, path) as stream:
+                try:
+                    while chunk := stream.read(_CHUNK_BYTES):
+                        digest.update(chunk)
+                        size += len(chunk)
+                except OSError as error:
+                    raise unreadable(self.source, error) from error
+        return size, digest.hexdigest()
 
     def _changed(self) -> InputError:
         return InputError(
             "was changed while the run read it",
-            where=str(self.path),
+            where=self.source.name,
             hint="restore the file and repeat the command, or start again with the new one",
         )

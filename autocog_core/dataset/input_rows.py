@@ -1,4 +1,4 @@
-"""Read the rows of a data set from .jsonl, .csv and .parquet files.
+"""Read the rows of a data set from files of all formats.
 
 A row that cannot be read becomes a row with an error, and reading continues. Files are streamed:
 they may be larger than memory.
@@ -13,12 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from autocog_core.dataset.csv_rows import CSV
+from autocog_core.dataset.json_rows import JSON
 from autocog_core.dataset.jsonl_rows import JSONL
 from autocog_core.dataset.parquet_rows import PARQUET
 from autocog_core.dataset.row_format import RowFormat, unreadable
+from autocog_core.dataset.row_source import Format, RowSource
+from autocog_core.dataset.saved_dataset import SAVED_DATASET
 from autocog_core.errors import InputError
 
-_FORMATS = {".jsonl": JSONL, ".csv": CSV, ".parquet": PARQUET}
+_READERS: dict[Format, RowFormat] = {
+    "csv": CSV,
+    "tsv": CSV,
+    "json": JSON,
+    "jsonl": JSONL,
+    "parquet": PARQUET,
+    "datasets": SAVED_DATASET,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,55 +45,49 @@ class Row:
     error: InputError | None = None
 
 
-def read_rows(path: Path, start: int = 0, limit: int | None = None) -> Iterator[Row]:
+def read_rows(source: Path | RowSource, start: int = 0, limit: int | None = None) -> Iterator[Row]:
     """Yield the rows of a file.
 
-    :param path: a .jsonl, .csv or .parquet file.
+    :param source: a file, or a folder that `datasets` saved.
     :param start: index of the first row.
     :param limit: index after the last row; None for all rows.
     :raises InputError: if the file as a whole cannot be read.
     """
+    source = RowSource.of(source)
     try:
-        for index, entry in enumerate(islice(_format_of(path).read(path), start, limit), start):
+        for index, entry in enumerate(
+            islice(_READERS[source.format].read(source), start, limit), start
+        ):
             if isinstance(entry, InputError):
                 yield Row(index, error=entry)
             else:
                 yield Row(index, entry)
     except OSError as error:
-        raise unreadable(path, error) from error
+        raise unreadable(source, error) from error
 
 
-def count_rows(path: Path, limit: int | None = None) -> int:
+def count_rows(source: Path | RowSource, limit: int | None = None) -> int:
     """Count the rows of a file, at most `limit`, without reading their values.
 
-    :param path: a .jsonl, .csv or .parquet file.
+    :param source: a file, or a folder that `datasets` saved.
     :param limit: where to stop counting; None to count all rows.
     :raises InputError: if the file as a whole cannot be read.
     """
+    source = RowSource.of(source)
     try:
-        return _format_of(path).count(path, limit)
+        return _READERS[source.format].count(source, limit)
     except OSError as error:
-        raise unreadable(path, error) from error
+        raise unreadable(source, error) from error
 
 
-def column_names(path: Path) -> tuple[str, ...] | None:
-    """Return the names of the columns; None for .jsonl, where each row has its own.
+def column_names(source: Path | RowSource) -> tuple[str, ...] | None:
+    """Return the names of the columns; None for JSON, where each row has its own.
 
-    :param path: a .jsonl, .csv or .parquet file.
+    :param source: a file, or a folder that `datasets` saved.
     :raises InputError: if the file is missing, of another kind, or has a bad header.
     """
+    source = RowSource.of(source)
     try:
-        return _format_of(path).columns(path)
+        return _READERS[source.format].columns(source)
     except OSError as error:
-        raise unreadable(path, error) from error
-
-
-def _format_of(path: Path) -> RowFormat:
-    suffix = path.suffix.lower()
-    if suffix not in _FORMATS:
-        raise InputError(
-            f'cannot read rows from "{suffix}" files' if suffix else "the file has no suffix",
-            where=str(path),
-            hint="use one of " + ", ".join(_FORMATS),
-        )
-    return _FORMATS[suffix]
+        raise unreadable(source, error) from error

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from autocog_core.dataset.row_format import Entry, RowFormat, count_items, open_text_file
+from autocog_core.dataset.row_source import RowSource
 from autocog_core.errors import InputError, shorten
 
 _BOM = b"\xef\xbb\xbf"
@@ -22,15 +22,22 @@ def _nonblank_lines(stream: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
             yield number, stripped
 
 
-def _read(path: Path) -> Iterator[Entry]:
-    with open_text_file(path) as stream:
+def _read(source: RowSource) -> Iterator[Entry]:
+    hint = 'write {"column": value, ...} on each line'
+    with open_text_file(source) as stream:
         for number, line in _nonblank_lines(stream):
-            yield _parse_row(line, f"{path}, line {number}")
+            yield parse_row(line, f"{source.name}, line {number}", hint)
 
 
-def _parse_row(line: bytes, where: str) -> Entry:
+def parse_row(text: bytes, where: str, hint: str) -> Entry:
+    """Return the row that a JSON object stands for, or why it stands for none.
+
+    :param text: the JSON text.
+    :param where: the place of the row, for the error.
+    :param hint: how to write a row.
+    """
     try:
-        values = _DECODER.decode(line.decode("utf-8"))
+        values = _DECODER.decode(text.decode("utf-8"))
     except UnicodeDecodeError as error:
         return InputError(f"is not UTF-8: {error.reason}", where=where)
     except RecursionError:
@@ -40,7 +47,7 @@ def _parse_row(line: bytes, where: str) -> Entry:
     if isinstance(values, dict):
         return values
     message = f"is not a JSON object but {type(values).__name__}"
-    return InputError(message, where=where, hint='write {"column": value, ...} on each line')
+    return InputError(message, where=where, hint=hint)
 
 
 def _read_float(text: str) -> float:
@@ -61,13 +68,13 @@ def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _count(path: Path, limit: int | None) -> int:
-    with open_text_file(path) as stream:
+def _count(source: RowSource, limit: int | None) -> int:
+    with open_text_file(source) as stream:
         return count_items(_nonblank_lines(stream), limit)
 
 
-def _no_columns(path: Path) -> None:
-    open_text_file(path).close()
+def _no_columns(source: RowSource) -> None:
+    open_text_file(source).close()
 
 
 # NaN and infinity are no JSON, but common. They are errors only in columns that a program uses.

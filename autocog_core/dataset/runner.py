@@ -9,7 +9,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from autocog_core.dataset.columns import check_values
+from autocog_core.automaton.inputs import require_valid_values
+from autocog_core.dataset.columns import check_values, reject_values_of_rows
 from autocog_core.dataset.expected import Gold, find_right_choice
 from autocog_core.dataset.input_file import InputFile
 from autocog_core.dataset.input_rows import Row
@@ -22,7 +23,8 @@ from autocog_core.dataset.output_row import (
 )
 from autocog_core.dataset.tree_files import write_tree
 from autocog_core.dataset.usage import UsageMeter
-from autocog_core.errors import AutocogError
+from autocog_core.dataset.value_identity import values_identity
+from autocog_core.errors import AutocogError, InputError
 from autocog_core.evaluation.evaluation import Strategy
 from autocog_core.hooks.automaton_run import Budget
 from autocog_core.model.automaton import Automaton
@@ -50,6 +52,8 @@ class Run:
     :ivar automaton: the automaton.
     :ivar model: the main model.
     :ivar models: the models that actions name.
+    :ivar values: values of inputs that are the same for all rows, such as few-shot examples. A row
+        that has a value with such a name is an error.
     :ivar budget: the budget of each row.
     :ivar concurrency: how many rows run at once.
     :ivar gold: the right answers, which are added to the output rows.
@@ -61,11 +65,15 @@ class Run:
     model: Model
     _: KW_ONLY
     models: Mapping[str, Model] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
     budget: Budget | None = None
     concurrency: int = 1
     gold: Gold | None = None
     tree_dir: Path | None = None
     strategy: Strategy | None = None
+
+    def __post_init__(self) -> None:
+        require_valid_values(self.automaton.inputs, self.values)
 
     def start_usage_meter(self) -> UsageMeter:
         """Start to count the usage of the models."""
@@ -77,7 +85,7 @@ class Run:
         :param rows: the input rows.
         :raises AutocogError: for errors that concern all rows, such as a closed model.
         """
-        checked = (check_values(row, self.automaton.inputs) for row in rows)
+        checked = (self._check_row(row) for row in rows)
         for is_readable, group in groupby(checked, lambda row: row.error is None):
             run_group = self._run_readable if is_readable else self._report_unreadable
             yield from run_group(group)
@@ -90,6 +98,7 @@ class Run:
             "model": _model_identity(self.model),
             "models": models,
             "input": source.identity(),
+            "values": values_identity(self.values),
             "budget": asdict(self.budget or Budget()),
             "strategy": self.strategy,
             "gold": None if self.gold is None else asdict(self.gold),
@@ -97,11 +106,19 @@ class Run:
             "version of autocog": __version__,
         }
 
+    def _check_row(self, row: Row) -> Row:
+        """Return the row, with an error if its values cannot be those of the inputs."""
+        try:
+            reject_values_of_rows("inputs", row.values, self.values)
+        except InputError as error:
+            return Row(row.index, row.values, error)
+        return check_values(row, self.automaton.inputs)
+
     def _run_readable(self, rows: Iterable[Row]) -> Iterator[RowResult]:
         pending: deque[Row] = deque()
         results = self.automaton.run_many(
             self.model,
-            _values(rows, pending),
+            _values(rows, self.values, pending),
             models=self.models,
             budget=self.budget,
             strategy=self.strategy,
@@ -142,11 +159,13 @@ class Run:
             result.output_row["gold_choice"] = find_right_choice(choices, right, chosen)
 
 
-def _values(rows: Iterable[Row], pending: deque[Row]) -> Iterator[Mapping[str, Any]]:
-    """Yield the values of rows, and append the rows to `pending`."""
+def _values(
+    rows: Iterable[Row], values: Mapping[str, Any], pending: deque[Row]
+) -> Iterator[Mapping[str, Any]]:
+    """Yield the values of rows with those of all rows, and append the rows to `pending`."""
     for row in rows:
         pending.append(row)
-        yield row.values
+        yield {**values, **row.values} if values else row.values
 
 
 def _model_identity(model: Model) -> dict[str, str]:

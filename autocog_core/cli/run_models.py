@@ -1,53 +1,20 @@
-"""The arguments of `autocog run` and `check`: values of inputs, and the models of a program."""
+"""The models on which `autocog run` runs a program."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from autocog_core import read_config
-from autocog_core.cli.inputs import read_text_file, split_pairs
+from autocog_core.cli.inputs import split_pairs
 from autocog_core.cli.loading import ModelOptions, load_configured_model
 from autocog_core.errors import InputError, did_you_mean
 from autocog_core.model.model import Model
 
 if TYPE_CHECKING:
     from autocog_core import Automaton
-
-
-def input_values(automaton: Automaton, pairs: Sequence[str]) -> dict[str, Any]:
-    """Return the values of the automaton's inputs from `NAME=VALUE` pairs.
-
-    `@FILE` stands for the text of a file, and `@@` for one @.
-
-    :raises InputError: for a malformed pair, a repeated name, or a name that is no input.
-    """
-    values: dict[str, Any] = {}
-    for name, text in split_pairs("--set", pairs, "NAME=VALUE"):
-        if name not in automaton.inputs:
-            problem = f'no input "{name}"' if automaton.inputs else "no inputs"
-            hint = did_you_mean(name, automaton.inputs) or "leave out --set"
-            raise InputError(f"the program has {problem}", where="--set", hint=hint)
-        text = _replace_file_name(text)
-        values[name] = _parse_json(text) if automaton.inputs[name].type == "any" else text
-    return values
-
-
-def _replace_file_name(text: str) -> str:
-    if not text.startswith("@") or text.startswith("@@"):
-        return text.removeprefix("@")
-    return read_text_file(Path(text[1:])).removesuffix("\n")
-
-
-def _parse_json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
 
 
 @dataclass(frozen=True, kw_only=True)
