@@ -45,6 +45,10 @@ class ModelOptions:
         with log_on_stderr(), load_model() as model:
             yield model
 
+    def is_any_configured(self) -> bool:
+        """Return whether the options or a config file name a model, so that one can be loaded."""
+        return any((self.backend, self.model, self.config)) or bool(read_config(None).models)
+
     def loader(self) -> Callable[[], Model]:
         """Return a function that loads the model, a new one at each call.
 

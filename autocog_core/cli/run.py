@@ -70,6 +70,14 @@ def run(
             "FIELD (default: the last named choice).",
         ),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Write nothing; print the rows, model calls, tokens and time of the run. A few "
+            "rows are run to measure the time.",
+        ),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Overwrite the existing output file.")
     ] = False,
@@ -123,11 +131,12 @@ def run(
         "--gold": gold,
         "--max-errors": max_errors,
         "--overwrite": overwrite,
+        "--dry-run": dry_run,
     }
     if input_options.source is None:
         options_for_rows["--input-format"] = input_options.input_format
         _reject(options_for_rows, "requires --input")
-    elif output is None:
+    elif output is None and not dry_run:
         _reject({"--overwrite": overwrite, "--json": as_json}, "requires --output")
     automaton = Automaton.from_file(program)
     program_models = ProgramModels.select(automaton, models or (), model_options)
@@ -137,7 +146,8 @@ def run(
     if input_options.source is None:
         _run_once(automaton, program_models, fixed_values, budget, strategy_name, as_json)
         return
-    from autocog_core.dataset import Gold, Run, check_columns
+    from autocog_core.cli.run_estimate import estimate_run, show_estimate
+    from autocog_core.dataset import Gold, Run, check_columns, estimate_rows
 
     require_valid_values(automaton.inputs, fixed_values)
     gold_column = None if gold is None else Gold.parse(gold, automaton)
@@ -146,6 +156,10 @@ def run(
         if output is not None:
             used_files = {"program": program, "config file": model_options.config}
             _check_output(output, source.path, used_files)
+        if dry_run and not model_options.is_any_configured():
+            estimate = estimate_rows(automaton, source, fixed_values, limit)
+            show_estimate(estimate, as_json=as_json)
+            return
         with program_models.open() as (main, others):
             job = Run(
                 automaton,
@@ -155,9 +169,12 @@ def run(
                 budget=budget,
                 concurrency=concurrency,
                 gold=gold_column,
-                tree_dir=tree_dir,
+                tree_dir=None if dry_run else tree_dir,
                 strategy=strategy_name,
             )
+            if dry_run:
+                show_estimate(estimate_run(job, source, limit), as_json=as_json)
+                return
             if output is None:
                 summary = _run_to_stdout(job, source, limit, max_errors)
             else:
@@ -214,8 +231,8 @@ def _run_once(
 def _run_to_stdout(
     job: Run, source: RowSource, limit: int | None, max_errors: int | None
 ) -> Summary:
-    from autocog_core.dataset import InputFile, Progress, SummaryBuilder
-    from autocog_core.dataset.file_run import check_errors
+    from autocog_core.dataset import InputFile, SummaryBuilder
+    from autocog_core.dataset.file_run import check_errors, measure_progress
 
     # On a terminal, the lines themselves show the progress.
     with RunProgress(has_bar=not sys.stdout.isatty(), is_resumable=False) as progress:
@@ -227,7 +244,7 @@ def _run_to_stdout(
             row = result.output_row
             write_json_line(row)
             builder.add(row)
-            progress.update(Progress(done=row["row"] + 1, total=total, errors=builder.errors))
+            progress.update(measure_progress(builder, row["row"] + 1, total))
             if row["error"] is not None:
                 check_errors(builder.errors, max_errors, row)
         usage = meter.read()

@@ -19,7 +19,7 @@ from autocog_core.cli.output import (
     new_console,
     show,
 )
-from autocog_core.cli.run_progress import RunProgress, format_rate
+from autocog_core.cli.run_progress import RunProgress, format_duration, format_rate
 from autocog_core.cli.session import session
 from autocog_core.errors import FailedRowsError, InputError, shorten
 from autocog_core.types.choice_value import value_text
@@ -113,7 +113,7 @@ def _summary_facts(summary: Summary, progress: RunProgress) -> Iterator[tuple[st
     yield from _usage_facts(summary.usage)
     new_rows = summary.rows - before
     rate = f", {format_rate(new_rows / progress.seconds)}" if new_rows else ""
-    yield "time", f"{_format_duration(progress.seconds)}{rate}"
+    yield "time", f"{format_duration(progress.seconds)}{rate}"
     if summary.accuracy is not None:
         yield from _accuracy_facts(summary.accuracy)
 
@@ -165,11 +165,3 @@ def _first_error(row: Any) -> str:
     from autocog_core.dataset.file_run import describe_error
 
     return "" if row is None else f"; the first: {describe_error(row)}"
-
-
-def _format_duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, whole_seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole_seconds} s"

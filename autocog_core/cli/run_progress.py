@@ -1,8 +1,9 @@
-"""The progress of `autocog run` over many rows: a bar on stderr, and how to resume."""
+"""The progress of `autocog run` over many rows, on stderr: a bar or lines, and how to resume."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -17,11 +18,16 @@ if TYPE_CHECKING:
 
     from autocog_core.dataset import Progress
 
+#: Seconds between two lines of progress where there is no terminal.
+LINE_SECONDS = 30.0
+
 
 class RunProgress:
-    """The progress of a run: a bar on a terminal, and a message if the run is interrupted.
+    """The progress of a run, and a message if the run is interrupted.
 
-    :param has_bar: allow a bar.
+    A terminal shows a bar. Elsewhere, such as in a log file, a line is printed now and then.
+
+    :param has_bar: show the progress: the rows themselves are not on the terminal.
     :param is_resumable: the same command resumes the run.
     :ivar progress: the last progress of the run; None before its first row.
     """
@@ -29,9 +35,10 @@ class RunProgress:
     def __init__(self, *, has_bar: bool = True, is_resumable: bool = True) -> None:
         self.progress: Progress | None = None
         self._is_resumable = is_resumable
-        self._start = time.perf_counter()
+        self._start = self._last_line = time.perf_counter()
         console = session.terminal() if has_bar else None
         self._bar = None if console is None else _new_bar(console)
+        self._has_lines = has_bar and console is None
 
     @property
     def seconds(self) -> float:
@@ -46,15 +53,28 @@ class RunProgress:
     def update(self, progress: Progress) -> None:
         """Show how many rows are finished."""
         self.progress = progress
+        if self._has_lines:
+            self._print_line(progress)
         if self._bar is None:
             return
         if not self._bar.tasks:
             # The rows of earlier runs must not count in the rate of this one.
-            self._bar.add_task("", total=progress.total, completed=progress.done, errors="")
+            self._bar.add_task("", total=progress.total, completed=progress.done, counts="")
             self._bar.start()
-        count = progress.errors
-        errors = f"{count} error{'' if count == 1 else 's'}" if count else ""
-        self._bar.update(self._bar.task_ids[0], completed=progress.done, errors=errors)
+        counts = ", ".join(_counts(progress))
+        self._bar.update(self._bar.task_ids[0], completed=progress.done, counts=counts)
+
+    def _print_line(self, progress: Progress) -> None:
+        now = time.perf_counter()
+        if now - self._last_line < LINE_SECONDS or progress.done == progress.total:
+            return
+        self._last_line = now
+        rate = (progress.done - progress.resumed) / self.seconds
+        parts = [f"{progress.done:,} of {progress.total:,} rows"]
+        if rate:
+            left = format_duration((progress.total - progress.done) / rate)
+            parts += [format_rate(rate), f"{left} left"]
+        session.info(", ".join([*parts, *_counts(progress)]))
 
     def __enter__(self) -> Self:
         return self
@@ -72,6 +92,23 @@ class RunProgress:
             if self._is_resumable:
                 message += "; the same command resumes the run"
             session.info(message)
+
+
+def _counts(progress: Progress) -> Iterator[str]:
+    """Yield the errors of the run, and the accuracy of its answers."""
+    if progress.errors:
+        yield f"{progress.errors:,} error{'' if progress.errors == 1 else 's'}"
+    if progress.answered:
+        yield f"accuracy {progress.right / progress.answered:.3f}"
+
+
+def format_duration(seconds: float) -> str:
+    """Return a time in seconds, minutes or hours."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, whole_seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole_seconds} s"
 
 
 def format_rate(rows_per_second: float) -> str:
@@ -102,7 +139,7 @@ def _new_bar(console: Console) -> ProgressBar:
         MofNCompleteColumn(),
         RateColumn(),
         TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[errors]}", style="yellow", markup=False),
+        TextColumn("{task.fields[counts]}", style="yellow", markup=False),
         console=console,
         transient=True,
         # Else rich prints the output for a file or a pipe on the terminal.

@@ -15,6 +15,12 @@ from autocog_core.dataset.input_file import InputFile
 from autocog_core.dataset.input_rows import Row, count_rows, read_rows
 from autocog_core.dataset.output_row import OutputRow, make_output_row
 from autocog_core.dataset.row_source import RowSource
+from autocog_core.dataset.run_estimate import (
+    RunEstimate,
+    SampleRun,
+    estimate_rows,
+    run_sample,
+)
 from autocog_core.dataset.runner import RowResult, Run
 from autocog_core.dataset.summary import Accuracy, Summary, SummaryBuilder, summarize
 from autocog_core.dataset.usage import UsageMeter
@@ -29,14 +35,18 @@ __all__ = [
     "RowResult",
     "RowSource",
     "Run",
+    "RunEstimate",
+    "SampleRun",
     "Summary",
     "SummaryBuilder",
     "UsageMeter",
     "check_columns",
     "count_rows",
+    "estimate_rows",
     "is_same_answer",
     "make_output_row",
     "read_rows",
     "run_file",
+    "run_sample",
     "summarize",
 ]

@@ -14,7 +14,7 @@ from autocog_core.dataset.output_file import OutputFile
 from autocog_core.dataset.output_row import OutputRow
 from autocog_core.dataset.row_source import RowSource
 from autocog_core.dataset.runner import RowResult, Run
-from autocog_core.dataset.summary import Summary, summarize
+from autocog_core.dataset.summary import Summary, SummaryBuilder, summarize
 from autocog_core.dataset.tree_files import remove_trees
 from autocog_core.errors import FailedRowsError
 from autocog_core.types.backend_info import Usage
@@ -31,12 +31,16 @@ class Progress:
     :ivar resumed: rows of an earlier run among them.
     :ivar total: rows in the output at the end of the run.
     :ivar errors: rows of this run with an error.
+    :ivar answered: rows of this run with an answer and a right one to compare it with.
+    :ivar right: rows among these whose answer is right.
     """
 
     done: int
     resumed: int = 0
     total: int
     errors: int
+    answered: int = 0
+    right: int = 0
 
 
 def run_file(
@@ -83,6 +87,24 @@ def run_file(
         return replace(summary, usage=usage)
 
 
+def measure_progress(
+    rows_so_far: SummaryBuilder, done: int, total: int, resumed: int = 0
+) -> Progress:
+    """Return the progress of a run.
+
+    :param rows_so_far: the rows of this run.
+    :param done: as in `Progress`, and so are `total` and `resumed`.
+    """
+    return Progress(
+        done=done,
+        resumed=resumed,
+        total=total,
+        errors=rows_so_far.errors,
+        answered=rows_so_far.answered,
+        right=rows_so_far.right,
+    )
+
+
 def check_errors(errors: int, max_errors: int | None, row: Mapping[str, object]) -> None:
     """Check that fewer rows than `max_errors` have errors.
 
@@ -112,18 +134,18 @@ def _write_rows(
     max_errors: int | None,
     on_progress: Callable[[Progress], None],
 ) -> dict[str, Usage]:
-    resumed, errors = file.rows - len(file.retryable_rows), 0
+    resumed = file.rows - len(file.retryable_rows)
+    rows_so_far = SummaryBuilder(run.gold.field if run.gold is not None else None)
     total = max(file.rows, source.count_rows(limit))
-    on_progress(Progress(done=resumed, resumed=resumed, total=total, errors=errors))
+    on_progress(Progress(done=resumed, resumed=resumed, total=total, errors=0))
     meter = run.start_usage_meter()
     with closing(_remaining_results(run, source, file, total)) as results:
         for done, (result, write) in enumerate(results, resumed + 1):
-            has_failed = result.output_row["error"] is not None
-            errors += has_failed
             write(result.output_row)
-            on_progress(Progress(done=done, resumed=resumed, total=total, errors=errors))
-            if has_failed:
-                check_errors(errors, max_errors, result.output_row)
+            rows_so_far.add(result.output_row)
+            on_progress(measure_progress(rows_so_far, done, total, resumed))
+            if result.output_row["error"] is not None:
+                check_errors(rows_so_far.errors, max_errors, result.output_row)
     source.check_count(file.rows, total)
     return meter.read()
 

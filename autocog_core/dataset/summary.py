@@ -79,6 +79,8 @@ class SummaryBuilder:
 
     :param field: the field to compare with each row's `gold`; None for no comparison.
     :ivar errors: rows with an error so far.
+    :ivar answered: rows so far with the field and a right answer.
+    :ivar right: rows among these whose answer is right.
     """
 
     def __init__(self, field: str | None = None) -> None:
@@ -86,7 +88,7 @@ class SummaryBuilder:
         self.errors = 0
         self._rows = self._stopped = self._tokens = 0
         self._first_error: Mapping[str, Any] | None = None
-        self._answered = self._right = self._with_prob = self._impossible = 0
+        self.answered = self.right = self._with_prob = self._impossible = 0
         self._impossible_row: Mapping[str, Any] | None = None
         self._squared_errors = 0.0
         self._bins = [_Bin() for _ in range(BINS)]
@@ -126,8 +128,8 @@ class SummaryBuilder:
                 self._impossible_row = self._impossible_row or row
         else:
             is_right = is_same_answer(value, gold)
-        self._answered += 1
-        self._right += is_right
+        self.answered += 1
+        self.right += is_right
         probs = row["probs"].get(field)
         # A later action of another kind may have the same name: then the share is not the answer's.
         if probs is not None and _count(probs) == _count(row["fields"][field]):
@@ -137,7 +139,7 @@ class SummaryBuilder:
             self._bins[min(int(prob * BINS), BINS - 1)].add(prob, is_right)
 
     def _accuracy(self, field: str) -> Accuracy:
-        right, answered, with_prob = self._right, self._answered, self._with_prob
+        right, answered, with_prob = self.right, self.answered, self._with_prob
         gaps = sum(abs(bin_.prob_sum - bin_.right) for bin_ in self._bins)
         return Accuracy(
             field=field,

@@ -44,14 +44,14 @@ class CostEstimate:
     is_lower_bound: bool = False
 
 
-def estimate_cost(automaton: AutomatonGraph, client: BackendClient) -> CostEstimate:
+def estimate_cost(automaton: AutomatonGraph, client: BackendClient | None) -> CostEstimate:
     """Return the cost of the most expensive run: each action follows its most expensive branches.
 
     A template counts as its source text, and choices from an input list do not count. Bind the
     inputs first to include them.
 
     :param automaton: the automaton.
-    :param client: the main model's client; its tokenizer counts all tokens.
+    :param client: the main model's client; its tokenizer counts all tokens. None counts no tokens.
     :raises InputError: for an automaton with errors.
     """
     require_sound(automaton)
@@ -75,7 +75,7 @@ def estimate_cost(automaton: AutomatonGraph, client: BackendClient) -> CostEstim
         known_followers = [(estimates.get(follower), count) for follower, count in followers]
         estimates.setdefault(state, _add(automaton.by_uid[uid], costs[uid], known_followers))
     total = estimates[_next_state(automaton.entry, ())]
-    bos = 1 if client.info.adds_bos else 0
+    bos = 1 if client is not None and client.info.adds_bos else 0
     # Paths that advance together may need a call of each model.
     return replace(total, calls=total.calls * max(1, len(models)), tokens=total.tokens + bos)
 
@@ -110,12 +110,13 @@ def _add(
     )
 
 
-def _visit_cost(action: Action, client: BackendClient) -> _Cost:
+def _visit_cost(action: Action, client: BackendClient | None) -> _Cost:
     match action:
         case Text():
-            return (1 if action.evaluate else 0, _count_text_tokens(action, client))
+            calls = 1 if action.evaluate else 0
+            return (calls, 0 if client is None else _count_text_tokens(action, client))
         case Choose():
-            return (1, _count_choice_tokens(action, client))
+            return (1, 0 if client is None else _count_choice_tokens(action, client))
         case Complete():
             return (action.length, action.length * max(action.beams, action.samples))
     return (0, 0)

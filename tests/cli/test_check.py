@@ -45,6 +45,7 @@ def test_a_program_without_errors(programs: Path, run: Run) -> None:
         "actions": 2,
         "findings": [],
         "estimate": None,
+        "rows": None,
     }
 
 
