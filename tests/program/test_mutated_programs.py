@@ -52,6 +52,7 @@ EVERYTHING = {
             "max_visits": 2,
         },
         {"length": 3, "vocab": "most", "beams": 2, "stop": ["\n"], "width": 2},
+        {"text": "{{ fields.more | last }} {{ fields.answer[0].prob }}", "context": "fresh"},
         {"length": 2, "temperature": 0.5, "seed": 1, "next": "end"},
     ],
 }

@@ -64,7 +64,7 @@ def with_texts(value: Any, text: str) -> Any:
         return [with_texts(item, text) for item in value]
     if isinstance(value, dict):
         names = {"uid", "next", "vocab", "norm", "type", "each", "regex", "complement", "union"}
-        names |= {"inputs", "difference", "default"}
+        names |= {"inputs", "difference", "default", "name", "context"}
         return {k: v if k in names else with_texts(v, text) for k, v in value.items()}
     return value
 
