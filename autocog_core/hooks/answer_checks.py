@@ -95,9 +95,9 @@ def check_row(row: Any, size: int, *, with_sum: bool = False) -> None:
     """Check the log-probability of every token of a vocabulary of `size` tokens.
 
     :param with_sum: whether to check that the probabilities sum to 1. This takes longer than all
-        else, so core asks for it in the first rows of each model only: an engine that returns
-        something other than a log-softmax does so from the first row on. In later rows, only the
-        highest value is checked.
+        else, so core asks for it in the first rows of each model, and in some of the later ones:
+        an engine that returns something other than a log-softmax mostly does so from the first
+        row on. In the others, only the highest value is checked.
     """
     require_floats(row, (size,))
     highest = float(row.max())

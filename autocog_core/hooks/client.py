@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autocog_core.hooks import answer_checks, result_checks
+from autocog_core.hooks import answer_checks, choice_token_checks, result_checks
 from autocog_core.hooks.engine_calls import EngineCalls
 from autocog_core.types.backend_info import Usage
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
@@ -21,8 +21,10 @@ from autocog_core.types.completion import Completion, CompletionRequest
 from autocog_core.types.prompt import Message, Prompt
 from autocog_core.types.token_tree import TreeQuery, TreeScores
 
-#: Of so many rows of a model, core checks that the probabilities sum to 1.
+#: Of so many first rows of a model, core checks that the probabilities sum to 1.
 CHECKED_ROW_SUMS = 8
+#: And of each row of this number: an engine may change later, as when it falls back to a device.
+CHECKED_ROW_INTERVAL = 64
 
 
 class BackendClient(EngineCalls):
@@ -34,9 +36,9 @@ class BackendClient(EngineCalls):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.is_watched = False
-        self._token_sizes: dict[int, int] = {}
+        self._token_bytes: dict[int, bytes] = {}
         self._checked_vocabulary: Sequence[bytes] | None = None
-        self._checked_row_sums = 0
+        self._row_count = 0
 
     def tokenize(
         self, texts: Sequence[str], *, at_start: bool, parse_special: bool = False
@@ -59,12 +61,16 @@ class BackendClient(EngineCalls):
             self.check("detokenize", answer_checks.check_detokenize, text)
         return text
 
+    def token_bytes(self, token: int) -> bytes:
+        """Return the bytes of a token. They are constant, so the client stores them."""
+        text = self._token_bytes.get(token)
+        if text is None:
+            text = self._token_bytes[token] = self.detokenize([token])
+        return text
+
     def token_size(self, token: int) -> int:
-        """Return the number of bytes of a token. It is constant, so the client stores it."""
-        size = self._token_sizes.get(token)
-        if size is None:
-            size = self._token_sizes[token] = len(self.detokenize([token]))
-        return size
+        """Return the number of bytes of a token."""
+        return len(self.token_bytes(token))
 
     def greedy(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """Return the log-probability of every token after `tokens`: float32 (V,)."""
@@ -72,10 +78,11 @@ class BackendClient(EngineCalls):
             "greedy_impl", lambda: self._hooks.greedy_impl(tokens=tokens)
         )
         size = self.info.vocabulary_size
-        if self._checked_row_sums < CHECKED_ROW_SUMS:
+        count = self._row_count
+        self._row_count = count + 1
+        if count < CHECKED_ROW_SUMS or count % CHECKED_ROW_INTERVAL == 0:
             check_row = partial(answer_checks.check_row, with_sum=True)
             self.check("greedy_impl", check_row, row, size)
-            self._checked_row_sums += 1
         else:
             self.check("greedy_impl", answer_checks.check_row, row, size)
         return row
@@ -119,7 +126,8 @@ class BackendClient(EngineCalls):
         if callback_errors:
             # The backend has ignored it.
             raise callback_errors[0]
-        check = result_checks.check_completion
+        needs_eos = "greedy_impl" in self.capabilities or "greedy_tree_impl" in self.capabilities
+        check = partial(result_checks.check_completion, needs_eos=needs_eos)
         self.check("complete", check, completion, request, self.info)
         return completion
 
@@ -130,10 +138,18 @@ class BackendClient(EngineCalls):
         if not self._plugins.only_core_answers("choose"):
             check = self.check
             check("choose", result_checks.check_scores, scores, request, self.info)
-            if request.suffix is not None and scores.exact:
-                detokenize, eos = self.detokenize, self.info.eos
-                check("choose", result_checks.check_suffix, scores, request, eos, detokenize)
+            if scores.exact:
+                has_tokenizer = {"tokenize", "detokenize"} <= set(self.capabilities)
+                token_bytes = self.token_bytes if has_tokenizer else None
+                check_tokens = choice_token_checks.check_choice_tokens
+                eos = self.info.eos
+                check("choose", check_tokens, scores, request, eos, token_bytes, self._respell)
         return scores
+
+    def _respell(self, text: str) -> bytes:
+        """Return what the tokenizer makes of a text."""
+        (tokens,) = self.tokenize([text], at_start=False)
+        return self.detokenize(tokens)
 
     def vocabulary(self) -> Sequence[bytes]:
         """Return the bytes of every token, in the order of ids."""

@@ -54,11 +54,36 @@ def set_lock(backend: object, lock: AbstractContextManager[Any]) -> None:
             return
 
 
+class _KeepingLock:
+    """A lock that keeps its engine: the engine's id stays its own while anyone holds the lock.
+
+    A backend may hold only this lock, and not its `EngineLock`.
+    """
+
+    def __init__(self, engine: object) -> None:
+        self._lock = threading.RLock()
+        self._engine = engine
+        self.forks = forks
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """See `threading.RLock`."""
+        return self._lock.acquire(blocking, timeout)
+
+    def release(self) -> None:
+        """See `threading.RLock`."""
+        self._lock.release()
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self.release()
+
+
 #: Locks by the id of their object, with a reference that removes them when the object is gone.
 _locks: dict[int, tuple[weakref.ref[object], EngineLock]] = {}
-#: The same for objects that allow no weak references, such as a dict or one with `__slots__`. Each
-#: lock keeps its object, so that the id stays the object's as long as any model holds the lock.
-_locks_that_keep: weakref.WeakValueDictionary[int, EngineLock] = weakref.WeakValueDictionary()
+#: The same for objects that allow no weak references, such as a dict or one with `__slots__`.
+_keeping_locks: weakref.WeakValueDictionary[int, _KeepingLock] = weakref.WeakValueDictionary()
 _locks_lock = threading.Lock()
 
 
@@ -66,10 +91,10 @@ def _lock_of_object(engine: object) -> EngineLock:
     key = id(engine)
     with _locks_lock:
         if not _is_referable(engine):
-            lock = _locks_that_keep.get(key)
+            lock = _keeping_locks.get(key)
             if lock is None:
-                lock = _locks_that_keep[key] = EngineLock(kept=engine)
-            return lock
+                lock = _keeping_locks[key] = _KeepingLock(engine)
+            return EngineLock(lock, lock.forks, kept=engine)
         if key not in _locks:
             # Not a WeakKeyDictionary: engines may be equal, or have no hash.
             reference = weakref.ref(engine, lambda _: _locks.pop(key, None) and None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 import numpy as np
@@ -34,8 +33,14 @@ BOUNDARIES = get_args(Boundary)
 SUM_TOLERANCE = 1e-6
 
 
-def check_completion(answer: Any, request: CompletionRequest, info: BackendInfo) -> None:
-    """Check a completion and its alternatives."""
+def check_completion(
+    answer: Any, request: CompletionRequest, info: BackendInfo, *, needs_eos: bool = False
+) -> None:
+    """Check a completion and its alternatives.
+
+    :param needs_eos: whether a text can end with EOS only if the backend declares which tokens
+        these are, because core also writes texts token by token.
+    """
     require_type(answer, Completion)
     alternatives = answer.alternatives
     require(isinstance(alternatives, tuple), "alternatives is not a tuple")
@@ -44,6 +49,8 @@ def check_completion(answer: Any, request: CompletionRequest, info: BackendInfo)
     for completion in (answer, *alternatives):
         require_type(completion, Completion)
         _check_one_completion(completion, request, info.vocabulary_size)
+        if completion.finish_reason == "eos" and needs_eos and not info.eos:
+            raise ContractError("finish_reason is 'eos', but info.eos declares no EOS")
 
 
 def _check_one_completion(completion: Completion, request: CompletionRequest, size: int) -> None:
@@ -99,7 +106,7 @@ def check_token_logprobs(
 def check_scores(answer: Any, request: ChoiceRequest, info: BackendInfo) -> None:
     """Check the scores of choices: complete, of the right norm, and in agreement with each other.
 
-    The tokens after a suffix need the tokenizer: see `check_suffix`.
+    What needs the tokenizer is in `hooks/choice_token_checks.py`.
     """
     require_type(answer, ChoiceScores)
     scores = answer.scores
@@ -149,7 +156,9 @@ def _check_logprobs(answer: ChoiceScores, info: BackendInfo) -> None:
         check_token_logprobs(
             score.tokens, score.token_logprobs, info.vocabulary_size, may_lack_tokens=True
         )
-        require(score.pmi is None or not np.isnan(score.pmi), "pmi is NaN")
+        pmi = score.pmi
+        require(pmi is None or not np.isnan(pmi), "pmi is NaN")
+        require(pmi is None or answer.norm == "pmi", f"pmi with the norm {answer.norm!r}")
     numbers = [
         (score.logprob, score.exclusive_logprob, score.mean_logprob, score.logprob_per_byte)
         for score in answer.scores
@@ -175,6 +184,10 @@ def _check_exact(answer: ChoiceScores, info: BackendInfo) -> None:
     is_above = _column(answer, "exclusive_logprob") > logprob + LOGPROB_TOLERANCE
     require(not is_above.any(), "exclusive_logprob is above logprob")
     ranking = _column(answer, SCORE_FIELD_OF_NORM[answer.norm])
+    if answer.norm == "pmi":
+        # What is subtracted is a log-probability too.
+        is_below = ranking < logprob - LOGPROB_TOLERANCE
+        require(not is_below.any(), "pmi is below logprob: it subtracts a positive number")
     if np.isnan(ranking).any():
         raise NumericsError("returned NaN where a score is due")
     if ranking[answer.index] < ranking.max() - SUM_TOLERANCE:
@@ -192,29 +205,6 @@ def _check_exact(answer: ChoiceScores, info: BackendInfo) -> None:
         got = getattr(answer, name)
         if not abs(got - due) <= limit:
             raise NumericsError(f"returned {name} {got:.6g}, but `prob` has {due:.6g}")
-
-
-def check_suffix(
-    answer: ChoiceScores,
-    request: ChoiceRequest,
-    eos: Sequence[int],
-    detokenize: Callable[[Sequence[int]], bytes],
-) -> None:
-    """Check that exact scores include the request's suffix, which must follow each choice.
-
-    :param eos: the ids that end a sequence.
-    :param detokenize: returns the bytes of token ids.
-    """
-    for score in answer.scores:
-        if isinstance(request.suffix, str):
-            text = detokenize(list(score.tokens))
-            # Some tokenizers change the text, so only a choice without the suffix counts.
-            has_suffix = text.endswith(request.suffix.encode()) or not text.endswith(
-                score.choice.encode()
-            )
-        else:
-            has_suffix = score.tokens[-1] in eos
-        require(has_suffix, f"the tokens of {score.choice!r} do not end with the suffix")
 
 
 def _column(answer: ChoiceScores, name: str) -> NDArray[np.float64]:

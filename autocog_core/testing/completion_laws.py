@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, get_args
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn, get_args
 
 from autocog_core.errors import CapabilityError
 from autocog_core.testing.backend_under_test import BackendUnderTest
@@ -56,9 +56,11 @@ def max_tokens_respected(subject: BackendUnderTest) -> None:
 def stops_at_eos(subject: BackendUnderTest) -> None:
     """A completion ends at the first EOS, and its finish reason says so."""
     eos = set(subject.model.info.eos)
-    if not eos:
+    if not eos and not subject.offers("rows"):
         raise NotApplicableError("no EOS is declared")
     completions = list(_various_completions(subject))
+    if not eos:
+        _check_no_eos(completions)
     for completion in completions:
         tokens, finish_reason = completion.tokens, completion.finish_reason
         if eos & set(tokens[:-1]):
@@ -80,6 +82,19 @@ def stops_at_eos(subject: BackendUnderTest) -> None:
             )
     if not any(completion.finish_reason == "eos" for completion in completions):
         raise NotApplicableError("the model never wrote EOS")
+
+
+def _check_no_eos(completions: Sequence[Completion]) -> NoReturn:
+    """Check completions of a backend that declares no EOS."""
+    for completion in completions:
+        if completion.finish_reason == "eos":
+            raise LawViolation(
+                'finish_reason is "eos", but the backend declares no EOS',
+                expected="info.eos with the ids that end a sequence",
+                got=completion.tokens,
+                cause="info.eos is empty: token by token, core goes on where `complete` ends",
+            )
+    raise NotApplicableError("no EOS is declared")
 
 
 def _various_completions(subject: BackendUnderTest) -> Iterator[Completion]:

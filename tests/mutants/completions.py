@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from autocog_core import Completion, CompletionRequest
+from autocog_core import BackendInfo, Completion, CompletionRequest
 from autocog_core.scoring.prompt_encoding import encode_prompt
 from tests.mutants.correct_models import CorrectCompletionLM, CorrectSamplingLM
 
@@ -129,6 +129,13 @@ class EOSIgnored(CorrectSamplingLM):
 
     def eos_ids(self) -> tuple[int, ...]:
         return ()
+
+
+class EOSUndeclared(CorrectSamplingLM):
+    """Ends with EOS, but does not say which tokens these are."""
+
+    def describe_impl(self) -> BackendInfo:
+        return replace(super().describe_impl(), eos=())
 
 
 class EOSReportedAsLength(CorrectSamplingLM):

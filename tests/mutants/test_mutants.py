@@ -168,6 +168,7 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
     (completions.SeedIgnored, "seed_repeats_sample", "request.seed is ignored"),
     (completions.SeedFixed, "seed_repeats_sample", "begins from the same seed"),
     (completions.EOSIgnored, "stops_at_eos", "ignore_eos"),
+    (completions.EOSUndeclared, "stops_at_eos", "info.eos is empty"),
     (completions.EOSReportedAsLength, "stops_at_eos", "not looked at"),
     (completions.EOSLeftOut, "stops_at_eos", "EOS is left out"),
     (completions.ContextLimitIgnored, "completion_context_limit", "self.prompt_tokens(request)"),

@@ -136,13 +136,36 @@ def test_the_lock_of_an_engine_without_weak_references_lives_as_long_as_its_mode
     lock = engine_lock_of(SlotsPlain(Watched(), engine))
     # A later engine may get the id of one that is gone.
     assert lock.kept is engine
-    kept = weakref.ref(lock)
+    kept = weakref.ref(lock.lock)
     del lock
     gc.collect()
     assert kept() is not None
     del first
     gc.collect()
     assert kept() is None
+
+
+class KeepsOnlyTheLock(SlotsPlain):
+    """A backend that takes the lock once, and not what belongs to it."""
+
+    def __init__(self, watched: Watched, engine: object) -> None:
+        super().__init__(watched, engine)
+        self.lock = engine_lock_of(self).lock
+
+
+@pytest.mark.parametrize("make", [Slots, lambda: {"handle": 1}])
+def test_a_lock_without_its_description_is_still_the_one_of_its_engine(
+    make: Callable[[], object],
+) -> None:
+    watched, engine = Watched(), make()
+    backends = []
+    for _ in range(3):
+        backends.append(KeepsOnlyTheLock(watched, engine))
+        gc.collect()
+    assert len({id(backend.lock) for backend in backends}) == 1
+    models = [Model(backend) for backend in backends]
+    run_together(*(lambda model=model: model.greedy("x") for model in models))  # type: ignore[misc]
+    assert watched.most == 1
 
 
 @pytest.mark.parametrize("engine", ["cuda", 7, b"x", 1.5, True])

@@ -26,7 +26,7 @@ from autocog_core import (
 )
 from autocog_core.backends.random import RandomLM
 from autocog_core.hooks.automaton_run import AutomatonRun
-from autocog_core.hooks.client import CHECKED_ROW_SUMS
+from autocog_core.hooks.client import CHECKED_ROW_INTERVAL, CHECKED_ROW_SUMS
 
 CHOICES = ["yes", "no"]
 AUTOMATON = Automaton(
@@ -196,6 +196,11 @@ WRONG: list[tuple[str, Callable[..., Any], str]] = [
     ("choose", scores(logprob=0.5), "returned 0.5, above 0"),
     ("choose", scores(mean_logprob=-0.5), "mean_logprob is not per token"),
     ("choose", scores(exclusive_logprob=0.0), "exclusive_logprob is above logprob"),
+    ("choose", scores(logprob_per_byte=-0.5), "logprob_per_byte is not per byte"),
+    ("choose", scores(pmi=-1.0), "pmi with the norm 'sum'"),
+    ("choose", fields(has_prefix_choices=True), "has_prefix_choices is True"),
+    ("choose", scores(tokens=(102, 111, 111)), "the tokens of 'yes' spell 'foo'"),
+    ("choose", inexact(pmi=2.0), "pmi with the norm 'sum'"),
     ("choose", fields(norm="mean"), "by the norm 'mean', not 'sum'"),
     ("choose", fields(index=2), "index is 2"),
     ("choose", lambda a: replace(a, index=1 - a.index), "but another one is likelier"),
@@ -307,9 +312,12 @@ def test_the_sums_of_the_first_rows_are_checked() -> None:
         client.greedy([65])
     is_halved[0] = False
     client.greedy([65])
-    # From here on, a pass over the whole vocabulary would cost too much.
+    # From here on, a pass over each whole vocabulary would cost too much: some rows are checked.
     is_halved[0] = True
-    assert client.greedy([65]).max() < 0
+    for _ in range(CHECKED_ROW_INTERVAL - CHECKED_ROW_SUMS - 1):
+        assert client.greedy([65]).max() < 0
+    with pytest.raises(NumericsError, match="not 1"):
+        client.greedy([65])
 
 
 @pytest.mark.parametrize("suffix", [EOS, ".", " and"])
@@ -370,6 +378,25 @@ def test_an_end_of_sequence_outside_the_vocabulary_is_never_asked_for() -> None:
     model = answers("describe", lambda info: replace(info, eos=(*info.eos, 259, 300)))
     right = Model(Counting())
     assert model.choose("x", CHOICES, suffix=EOS) == right.choose("x", CHOICES, suffix=EOS)
+
+
+def test_an_end_without_a_declared_eos_is_refused_where_core_writes_texts_too() -> None:
+    class Undeclared(Counting):
+        def describe_impl(self) -> Any:
+            return replace(super().describe_impl(), eos=())
+
+    model = Model(Undeclared(), wrappers=[wrapper_of("complete", fields(finish_reason="eos"))])
+    with pytest.raises(ContractError, match=r"'eos', but info\.eos declares no EOS"):
+        model.complete("x", max_tokens=2)
+    # A server that only completes may know EOS by itself.
+    only = Model(
+        Undeclared(),
+        wrappers=[
+            wrapper_of("complete", fields(finish_reason="eos")),
+            wrapper_of("describe", fields(capabilities=("complete", "describe", "tokenize"))),
+        ],
+    )
+    assert only.complete("x", max_tokens=2).finish_reason == "eos"
 
 
 def test_a_stop_that_the_request_does_not_have_is_refused() -> None:

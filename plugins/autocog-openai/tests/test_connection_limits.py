@@ -141,7 +141,7 @@ def test_a_model_that_thinks_first_may_take_longer_than_the_timeout(
         read()
         assert thought == 6
         # But not for ever.
-        monkeypatch.setattr("autocog_openai.connection.client.MAX_THINKING_PIECES", 2)
+        monkeypatch.setattr("autocog_openai.connection.client.MAX_THINKING_TIMEOUTS", 1)
         ends_in_time(read)
 
 

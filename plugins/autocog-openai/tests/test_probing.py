@@ -243,7 +243,7 @@ def test_a_result_with_server_failures_expires(
     known = connect_chat(scripted, max_retries=0).as_model().info.details
     assert known["chat_max_top_logprobs"] == 0
     scripted.answers.clear()
-    # The result is valid for an hour: some servers fail on every unknown request.
+    # The result is valid for minutes: some servers fail on every unknown request.
     assert connect_chat(scripted, max_retries=0).as_model().info.details == known
     monkeypatch.setattr(
         "autocog_openai.connection.server_capabilities.RETRY_FAILED_PROBE_SECONDS", -1.0

@@ -71,7 +71,7 @@ class Fixed(Starlette):
             names = self.surfaces[:count]
             choice["logprobs"] = {
                 "tokens": names,
-                "token_logprobs": [-0.1] * len(names),
+                "token_logprobs": [self.top.get(name, -0.1) for name in names],
                 "top_logprobs": [self.top] * len(names),
             }
         return JSONResponse({"choices": [choice]})

@@ -26,6 +26,7 @@ from autocog_core.scoring import check_sequence, encode_prompt
 from autocog_core.toolkit import BackendClient, lazy, redact
 from autocog_openai.choice.methods import ChoiceMethods
 from autocog_openai.choice.tree_queries import score_trees
+from autocog_openai.connection.errors import malformed_answer_error
 from autocog_openai.connection.fingerprint import compute_fingerprint
 from autocog_openai.connection.options import OpenAIOptions
 from autocog_openai.connection.scorer import MAX_VOCABULARY_SIZE, PositionRequest
@@ -123,11 +124,18 @@ class Engine(ServerModel):
         """Return the distribution after `tokens`; None if the server does not list all tokens.
 
         :returns: float32 (V,), log-probabilities by token id.
+        :raises MalformedAnswerError: if the server does not return all of them.
         """
         if self.scorer is None or "greedy_impl" not in self._hooks():
             return None
         answer = self.scorer.request(PositionRequest(tokens=tuple(map(int, tokens)), top_k=-1))
-        logprobs = np.full(self.info.vocabulary_size, -np.inf, dtype=np.float32)
+        size = self.info.vocabulary_size
+        if answer.logprobs.keys() != set(range(size)):
+            raise malformed_answer_error(
+                self.connection.where,
+                f"it lists {len(answer.logprobs)} tokens of a vocabulary of {size}",
+            )
+        logprobs = np.empty(size, dtype=np.float32)
         logprobs[list(answer.logprobs)] = list(answer.logprobs.values())
         return logprobs
 

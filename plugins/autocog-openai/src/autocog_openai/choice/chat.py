@@ -25,14 +25,17 @@ from autocog_openai.connection.answer_fields import (
 from autocog_openai.connection.errors import RefusedError
 from autocog_openai.connection.finish_reasons import end_kind
 from autocog_openai.connection.streamed_completion import ServerToken
-from autocog_openai.connection.token_text import begins_text, covers_text
 from autocog_openai.connection.usage import UsageCounter
 from autocog_openai.model.server_model import ServerModel
 from autocog_openai.routes.chat import THINKS, check_refusal, has_thoughts, read_content
-from autocog_openai.routes.token_listing import TokenListing, read_listings, read_tokens
+from autocog_openai.routes.token_listing import (
+    NOT_OF_ANSWER,
+    TokenListing,
+    begin_answer,
+    read_listings,
+    read_tokens,
+)
 
-#: Why a listing is not used.
-NOT_OF_ANSWER = "the server listed tokens that are not those of its answer"
 #: A bias that makes a token certain, on OpenAI's scale.
 FORCING_BIAS = 100
 
@@ -177,7 +180,7 @@ class ChatChoice:
                 index = 1
                 if [token.raw for token in tokens[:1]] != [forced]:
                     return None
-            listings = read_listings(choice)
+            listings = read_listings(choice, forced=index)
         listing = listings[index] if index < len(listings) else TokenListing()
         return listing if listing.count and not listing.is_pick else None
 
@@ -196,17 +199,10 @@ def _are_of_answer(
 
     :param last: the last message of the request, which a server that continues it may repeat.
     """
-    if not tokens:
-        return True
-    if message.get("tool_calls") or message.get("function_call"):
+    if tokens and (message.get("tool_calls") or message.get("function_call")):
         return False
-    first = tokens[0]
-    if first.token is not None and not first.raw:
-        # The server returns only ids.
-        return True
     text = read_content(message)
     texts = [text]
     if last["role"] == "assistant" and text.startswith(last["content"]):
         texts.append(text[len(last["content"]) :])
-    raws = [token.raw for token in tokens]
-    return any(begins_text(first.raw, each) or covers_text(raws, each) for each in texts)
+    return begin_answer(tokens, texts)

@@ -10,11 +10,16 @@ from autocog_core import ChoiceRequest, ChoiceScores
 from autocog_core.scoring import encode_choices
 from autocog_core.toolkit import BackendClient
 from autocog_openai.choice.tree_walk import Position, TopLogprobs, walk_choice_tree
-from autocog_openai.connection.answer_fields import reading
+from autocog_openai.connection.answer_fields import as_text, first_item, optional, reading
 from autocog_openai.connection.scorer import MAX_VOCABULARY_SIZE
 from autocog_openai.connection.usage import UsageCounter
 from autocog_openai.model.server_model import ServerModel
-from autocog_openai.routes.token_listing import first_listing
+from autocog_openai.routes.token_listing import (
+    NOT_OF_ANSWER,
+    begin_answer,
+    first_listing,
+    read_completion_tokens,
+)
 from autocog_openai.tokenizers.load import Tokenizer
 
 #: Length of the first listing, if the server can list the whole vocabulary.
@@ -28,6 +33,7 @@ class TextChoice:
         self._model = model
         self._capabilities = model.capabilities
         self._counter = UsageCounter()
+        self._problem = ""
 
     def choose(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores:
         """Return the scores of the choices as continuations of the prompt."""
@@ -48,7 +54,11 @@ class TextChoice:
             shared_bytes=self._model.tokenizer.shared_bytes,
             unlisted_reason=f"some tokens were not {likely}listed at all",
         )
-        return replace(scores, tokens_evaluated=self._counter.tokens_evaluated)
+        return replace(
+            scores,
+            reason=self._problem or scores.reason,
+            tokens_evaluated=self._counter.tokens_evaluated,
+        )
 
     def _top_logprobs(self, shared_ids: Sequence[int], position: Position) -> TopLogprobs:
         tokens = [*shared_ids, *position.path]
@@ -77,6 +87,11 @@ class TextChoice:
         answer = connection.post("v1/completions", body, counter=self._counter)
         with reading(connection.where):
             listing = first_listing(answer)
+            choice = first_item(answer, "choices")
+            text = optional(choice, "text", as_text) or ""
+            if not begin_answer(read_completion_tokens(choice), [text]):
+                self._problem = NOT_OF_ANSWER
+                return None
         # Some servers list nothing if EOS is the most likely token.
         return listing if listing.count and not listing.is_pick else None
 

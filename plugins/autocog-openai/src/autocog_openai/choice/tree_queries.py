@@ -42,11 +42,10 @@ class _Position:
 
         :param size: the vocabulary size.
         """
-        if self.answer.top_k == -1:
-            return None
         named_ids = tuple(sorted(self.named_ids - self.answer.logprobs.keys()))
         top_k = 0
-        for count, mask in self.tops:
+        # What a listing of all tokens lacks cannot be listed. It can be named.
+        for count, mask in self.tops if self.answer.top_k >= 0 else ():
             if len(self.most_likely(count, mask)) >= count:
                 continue
             # It is unknown how far down the listing the tokens of a mask are.
@@ -156,7 +155,7 @@ class _Tree:
         """
         query = self._query
         values = [
-            self._position_of[parent].answer.logprobs.get(token, -np.inf)
+            self._position_of[parent].answer.logprobs[token]
             for token, parent in zip(query.tokens.tolist(), query.parents.tolist(), strict=True)
         ]
         top_tokens = np.full((len(query.top_at), query.top_k), -1, dtype=np.int32)

@@ -30,8 +30,8 @@ from autocog_openai.connection.sdk_errors import error_of_event, translate_sdk_e
 from autocog_openai.connection.usage import UsageCounter, usage_of
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
-#: Pieces of thinking that a stream may bring without text. Models think for fewer tokens.
-MAX_THINKING_PIECES = 2**17
+#: How many timeouts the thoughts of a stream may take together. Each one has a timeout too.
+MAX_THINKING_TIMEOUTS = 10
 #: Fields of an event with a piece of what a model thinks.
 THINKING_FIELDS = ("reasoning_content", "reasoning", "reasoning_details", "thinking")
 Item = TypeVar("Item")
@@ -239,7 +239,8 @@ class Connection:
         self, events: Iterator[Any], progress: Callable[[], int]
     ) -> Generator[Any, None, None]:
         """Yield events that bring an answer further in time, and are no errors."""
-        seconds, thinking = self._limits.seconds_left, 0
+        timeout = self.options.timeout
+        seconds, for_thoughts = self._limits.seconds_left, MAX_THINKING_TIMEOUTS * timeout
         while True:
             before = progress()
             # The caller's time since the last event does not count.
@@ -253,11 +254,13 @@ class Connection:
             reported = error_in(event)
             if reported is not None:
                 raise error_of_event(reported, self.where)
-            seconds = self._limits.seconds_left
+            waited, seconds = seconds, self._limits.seconds_left
             yield event
-            thinking += _thinks(event)
-            if progress() != before or (_thinks(event) and thinking < MAX_THINKING_PIECES):
-                seconds = self.options.timeout
+            if progress() != before:
+                seconds = timeout
+            elif _thinks(event):
+                for_thoughts -= waited - seconds
+                seconds = min(timeout, for_thoughts)
 
     def _count(self, usage: Usage | None, counter: UsageCounter | None) -> None:
         self._usage.add(usage)

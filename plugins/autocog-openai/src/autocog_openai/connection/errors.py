@@ -25,7 +25,7 @@ class MalformedAnswerError(EngineError):
 
 
 class InternalServerError(EngineError):
-    """The server failed with status 500 or 501: some do at requests that they do not know."""
+    """The server failed with status 500: some do at requests that they do not know."""
 
 
 class RefusedError(EngineError):

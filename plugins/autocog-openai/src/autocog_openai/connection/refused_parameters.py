@@ -21,6 +21,12 @@ _REFUSAL = re.compile(
     r"|additional (property|properties)|invalid (field|param|argument|property|key)|only supports?",
     re.IGNORECASE,
 )
+#: What servers with status 500 say of a request that they do not support. Other words, such as
+#: "unknown error", are those of servers that failed.
+_CLEAR_REFUSAL = re.compile(
+    r"\bnot (yet )?(be )?(support|implement)|n't (yet )?support|\bunsupported\b|NotImplemented",
+    re.I,
+)
 #: A number of tokens that is too large is no refusal of the parameter.
 _LENGTH_REFUSAL = re.compile(
     r"unsupported (field|param|argument|property|key)|unrecogni[sz]ed|unknown|unexpected|extra"
@@ -29,6 +35,14 @@ _LENGTH_REFUSAL = re.compile(
 )
 #: "n" alone is a word of many messages.
 _N = re.compile(r"""(?<![\w.])(["'`])n\1|\bn ?(=|==|>|must|is|to) ?""")
+
+
+def is_refusal(message: str) -> bool:
+    """Whether a server that failed says that it never answers such a request.
+
+    llama-cpp-python says so with status 500.
+    """
+    return _CLEAR_REFUSAL.search(message) is not None
 
 
 def refused_parameter(message: str, parameter: object, sent: Collection[str]) -> str | None:

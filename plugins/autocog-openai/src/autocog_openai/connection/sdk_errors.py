@@ -26,7 +26,7 @@ from autocog_openai.connection.errors import (
     UnsupportedError,
     malformed_answer_error,
 )
-from autocog_openai.connection.refused_parameters import refused_parameter
+from autocog_openai.connection.refused_parameters import is_refusal, refused_parameter
 
 _OVERFLOW = re.compile(
     r"context.{0,20}(length|size|window)|maximum.{0,30}tokens|exceed.{0,40}(context|n_ctx)", re.I
@@ -133,7 +133,12 @@ def _error_of_status(error: openai.APIStatusError, where: str) -> Exception:
     if in_body is None:
         body = error.body
         message = _shorten(_message_in(body) or error.message)
-        if status in (500, 501):
+        if status == 501 or (status == 500 and is_refusal(message)):
+            sent = _sent(error.request)
+            fields: Mapping[str, Any] = body if isinstance(body, Mapping) else {}
+            name = refused_parameter(_message_in(body), fields.get("param"), sent)
+            return _unsupported(f"{status}: {message}", where, name)
+        if status == 500:
             hint = "see the server's log"
             return InternalServerError(
                 f"{status}: {message}", where=where, hint=hint, retryable=True

@@ -14,7 +14,7 @@ from autocog_core.toolkit import read_cached, write_cached
 #: Version of the stored file. Files of other versions are not read.
 FORMAT = 3
 #: How long a probe result is valid if some of the probe's requests failed inside the server.
-RETRY_FAILED_PROBE_SECONDS = 3600.0
+RETRY_FAILED_PROBE_SECONDS = 300.0
 
 PromptLogprobs = Literal["none", "wrong", "right"]
 
@@ -120,8 +120,9 @@ def store_capabilities(
 ) -> None:
     """Store the result of a probe. If the folder is not writable, the next model probes again.
 
-    :param has_failures: whether a request failed inside the server. Some servers answer unknown
-        requests this way, others were only busy. The result is then valid for a limited time.
+    :param has_failures: whether a request failed inside the server, which did not say why. Some
+        servers answer unknown requests this way, others were only busy. The result is then valid
+        for minutes: long enough for the next commands, short enough for a server that was busy.
     """
     name = _temporary(key) if has_failures else _file(key)
     write_cached(name, capabilities.model_dump_json().encode())

@@ -98,7 +98,7 @@ def probe_chat(
         values["logit_bias"] = _test_logit_bias(
             steps[0][1].logprobs,
             tokenizer,
-            lambda bias: _read_steps(send(**one_token, **listing, logit_bias=bias)),
+            lambda bias: _read_steps(send(**one_token, **listing, logit_bias=bias), forced=1),
         )
     limit = dialect.constraint_probe_tokens
     limits = {} if limit is None else route.length_limit(limit)
@@ -108,12 +108,15 @@ def probe_chat(
     return {**values, "refused_parameters": tuple(sorted(refused))}
 
 
-def _read_steps(answer: Any) -> Steps:
-    """Return the generated tokens; none if the answer has none, or is malformed."""
+def _read_steps(answer: Any, *, forced: int = 0) -> Steps:
+    """Return the generated tokens; none if the answer has none, or is malformed.
+
+    :param forced: as in `read_listings`.
+    """
     try:
         choice = first_item(answer, "choices")
         raws = [token.raw for token in read_tokens(choice)]
-        return list(zip(raws, read_listings(choice), strict=True))
+        return list(zip(raws, read_listings(choice, forced=forced), strict=True))
     except FieldError:
         return []
 

@@ -11,6 +11,7 @@ from autocog_openai.connection.answer_fields import (
     as_object,
     as_text,
     first_item,
+    optional,
     required,
 )
 from autocog_openai.connection.attempt import attempt
@@ -21,6 +22,8 @@ from autocog_openai.connection.token_text import spells_text
 from autocog_openai.routes.token_listing import (
     TokenListing,
     first_listing,
+    read_completion_tokens,
+    read_listings,
     read_named_tokens,
     read_tokens,
 )
@@ -87,14 +90,36 @@ def probe_completions(
 def post(connection: Connection, route: str, body: Mapping[str, Any]) -> Any:
     """Return the answer to a request of the probe.
 
-    :raises MalformedAnswerError: if it has choices, but not even one. What follows from this may be
-        wrong later.
+    :raises MalformedAnswerError: if it has choices, but not even one, or wrong log-probabilities.
+        What follows from this may be wrong later.
     """
     answer = connection.post(route, body)
-    if isinstance(answer, Mapping) and "choices" in answer and not answer["choices"]:
+    try:
+        _check_choices(answer, is_forced="logit_bias" in body)
+    except FieldError as error:
         connection.malformed += 1
-        raise malformed_answer_error(connection.where, "choices is empty")
+        raise malformed_answer_error(connection.where, str(error)) from error
     return answer
+
+
+def _check_choices(answer: Any, *, is_forced: bool) -> None:
+    """Check that an answer is readable. It may lack log-probabilities.
+
+    :param is_forced: whether a bias makes the first token certain.
+    :raises FieldError: if it is not.
+    """
+    if not isinstance(answer, Mapping) or "choices" not in answer:
+        return
+    choice = first_item(answer, "choices")
+    logprobs = optional(choice, "logprobs", as_object)
+    if logprobs is None:
+        return
+    if logprobs.get("content") is not None:
+        list(read_tokens(choice))
+        read_listings(choice, forced=int(is_forced))
+    else:
+        list(read_named_tokens(logprobs))
+        first_listing(answer)
 
 
 def has_choices(answer: Any) -> bool:
@@ -114,9 +139,7 @@ def _spelling_problem(answer: Any) -> str:
     """Return why listed tokens are not those of the tokenizer; empty if they are."""
     try:
         choice = first_item(answer, "choices")
-        logprobs = required(choice, "logprobs", as_object)
-        has_entries = logprobs.get("content") is not None
-        tokens = list(read_tokens(choice) if has_entries else read_named_tokens(logprobs))
+        tokens = read_completion_tokens(choice)
         text = required(choice, "text", as_text)
     except FieldError:
         return SPELLING_PROBLEM

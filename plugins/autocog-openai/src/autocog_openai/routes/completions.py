@@ -12,14 +12,13 @@ from autocog_openai.connection.answer_fields import (
     as_any,
     as_count,
     as_list,
-    as_object,
     as_text,
     optional,
     required,
 )
 from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.connection.streamed_completion import CompletionChunk, ServerToken
-from autocog_openai.routes.token_listing import read_named_tokens, read_tokens
+from autocog_openai.routes.token_listing import read_completion_tokens
 from autocog_openai.routes.writer import answer_choices, event_choices, generation_parameters
 
 EXTRA = (
@@ -97,13 +96,7 @@ class CompletionsRoute:
         # Tokens that were not requested may be anything: the probe did not test them.
         if not (self._capabilities.max_top_logprobs or "logprobs" in self._parameters):
             return []
-        logprobs = optional(choice, "logprobs", as_object)
-        if logprobs is None:
-            return []
-        if logprobs.get("content") is not None:
-            # llama-server uses the format of the chat route here too.
-            return list(read_tokens(choice))
-        tokens = list(read_named_tokens(logprobs))
+        tokens = read_completion_tokens(choice)
         ids = optional(choice, "token_ids", as_list)
         if ids is not None and ids != [token.token for token in tokens]:
             raise FieldError("token_ids and the tokens of logprobs differ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from autocog_openai.connection.answer_fields import (
@@ -21,10 +21,19 @@ from autocog_openai.connection.answer_fields import (
     required,
 )
 from autocog_openai.connection.streamed_completion import ServerToken
-from autocog_openai.connection.token_text import REPLACEMENT_BYTES, is_escaped
+from autocog_openai.connection.token_text import (
+    REPLACEMENT_BYTES,
+    begins_text,
+    covers_text,
+    is_escaped,
+)
 
 #: With `return_tokens_as_token_ids`, vLLM writes a token as this and its id.
 ID_PREFIX = "token_id:"
+#: Why a listing is not used.
+NOT_OF_ANSWER = "the server listed tokens that are not those of its answer"
+#: How far the log-probability of a written token may be from its listing: servers round.
+_MAX_DIFFERENCE = 0.01
 #: How much more than 1 the probabilities of a listing may sum to: servers round each of them.
 _MAX_EXCESS = 0.01
 #: No model gives this or less: logits in float32 do not lie that far apart.
@@ -124,6 +133,22 @@ def require_distribution(logprobs: Mapping[Any, float]) -> None:
         raise FieldError("the log-probabilities are 0 and -9999, which is no distribution")
 
 
+def check_equal_logprobs(written: Mapping[Any, float], listed: Mapping[Any, float]) -> None:
+    """Check that tokens that were written have the log-probabilities that are listed for them.
+
+    Otherwise one of them belongs to another token or position, and it is unknown which.
+
+    :raises FieldError: if they differ by more than rounding.
+    """
+    for key, logprob in written.items():
+        other = listed.get(key, logprob)
+        if not math.isclose(logprob, other, rel_tol=ROUNDING, abs_tol=_MAX_DIFFERENCE):
+            raise FieldError(
+                f"the log-probability of the written token is {logprob:.6g}, "
+                f"but the listing beside it has {other:.6g} for this token"
+            )
+
+
 def read_tokens(choice: Any) -> Iterator[ServerToken]:
     """Return the tokens of a choice with their log-probabilities, in the format of the chat route.
 
@@ -149,12 +174,44 @@ def read_token(entry: Any) -> ServerToken:
     return ServerToken(token=token, raw=raw, logprob=required(entry, "logprob", as_logprob))
 
 
-def read_listings(choice: Any) -> list[TokenListing]:
+def read_listings(choice: Any, *, forced: int = 0) -> list[TokenListing]:
     """Return the listing beside each token, in the format of the chat route.
+
+    :param forced: how many of the first tokens a bias makes certain. Their own log-probability may
+        include the bias.
+    :raises FieldError: if a token is malformed, or has another log-probability than its listing.
+    """
+    return [
+        _read_listing(entry, is_forced=index < forced)
+        for index, entry in enumerate(_content(choice))
+    ]
+
+
+def read_completion_tokens(choice: Any) -> list[ServerToken]:
+    """Return the tokens of a choice of the completions route, with their log-probabilities.
 
     :raises FieldError: if a token is malformed.
     """
-    return [_read_listing(entry) for entry in _content(choice)]
+    logprobs = optional(choice, "logprobs", as_object)
+    if logprobs is None:
+        return []
+    if logprobs.get("content") is not None:
+        # llama-server uses the format of the chat route here too.
+        return list(read_tokens(choice))
+    return list(read_named_tokens(logprobs))
+
+
+def begin_answer(tokens: Sequence[ServerToken], texts: Iterable[str]) -> bool:
+    """Whether the first of the tokens begins the answer, so that a listing is of its position.
+
+    :param tokens: what the server says that it wrote.
+    :param texts: what it wrote. If there are several, it is one of them.
+    """
+    if not tokens or (tokens[0].token is not None and not tokens[0].raw):
+        # The server returns no tokens, or only ids.
+        return True
+    raws = [token.raw for token in tokens]
+    return any(begins_text(raws[0], text) or covers_text(raws, text) for text in texts)
 
 
 def read_named_tokens(logprobs: Mapping[str, Any]) -> Iterator[ServerToken]:
@@ -174,23 +231,24 @@ def first_listing(answer: Any) -> TokenListing:
     """Return the listing at the first position of an answer of the completions route.
 
     :returns: an empty listing if the answer has none.
-    :raises FieldError: if it is malformed.
+    :raises FieldError: if it is malformed, or the written token has another log-probability.
     """
     logprobs = optional(first_item(answer, "choices"), "logprobs", as_object)
     if logprobs is None:
         return TokenListing()
     if logprobs.get("content") is not None:
-        # llama-server uses the format of the chat route here too.
         entries = required(logprobs, "content", as_list)
         return _read_listing(entries[0]) if entries else TokenListing()
     listings = optional(logprobs, "top_logprobs", as_list) or [None]
     if listings[0] is None:
         return TokenListing()
-    listing = as_object(listings[0], "top_logprobs")
-    return build_listing(
+    entries_by_name = as_object(listings[0], "top_logprobs")
+    listing = build_listing(
         _named_token(as_text(name, "top_logprobs"), value, "top_logprobs")
-        for name, value in listing.items()
+        for name, value in entries_by_name.items()
     )
+    written = next(read_named_tokens(logprobs), None)
+    return listing if written is None else _without_shared_text(listing, written)
 
 
 def parse_token_name(name: str) -> int:
@@ -208,8 +266,37 @@ def _content(choice: Any) -> list[Any]:
     return [] if logprobs is None else optional(logprobs, "content", as_list) or []
 
 
-def _read_listing(entry: Any) -> TokenListing:
-    return build_listing(map(read_token, optional(entry, "top_logprobs", as_list) or ()))
+def _read_listing(entry: Any, *, is_forced: bool = False) -> TokenListing:
+    listing = build_listing(map(read_token, optional(entry, "top_logprobs", as_list) or ()))
+    if not is_forced:
+        check_equal_logprobs(_identified_logprob(read_token(entry)), listing.logprobs)
+    return listing
+
+
+def _without_shared_text(listing: TokenListing, written: ServerToken) -> TokenListing:
+    """Return a listing in an object, without the written text if its value is another token's.
+
+    An object has one value for each text, also if two tokens have it.
+
+    :raises FieldError: if a token with an id has another log-probability than its listing.
+    """
+    try:
+        check_equal_logprobs(_identified_logprob(written), listing.logprobs)
+    except FieldError:
+        if written.token is not None:
+            raise
+        logprobs = {key: value for key, value in listing.logprobs.items() if key != written.raw}
+        return replace(listing, logprobs=logprobs)
+    return listing
+
+
+def _identified_logprob(token: ServerToken) -> dict[int | bytes, float]:
+    """Return the log-probability of a token by its key; nothing if one of them is unknown."""
+    key = _key(token)
+    if key is None or token.logprob is None or token.logprob == -math.inf:
+        # A token that was written is not impossible.
+        return {}
+    return {key: token.logprob}
 
 
 def _named_token(name: str, value: Any, field_name: str) -> ServerToken:

@@ -25,7 +25,7 @@ from autocog_openai.connection.answer_fields import (
 from autocog_openai.connection.client import Connection
 from autocog_openai.connection.scorer import PositionAnswer, PositionRequest, merge_answers
 from autocog_openai.connection.server_capabilities import ServerCapabilities
-from autocog_openai.routes.token_listing import require_distribution
+from autocog_openai.routes.token_listing import check_equal_logprobs, require_distribution
 
 #: More named tokens than this are read from a listing of the whole vocabulary.
 MAX_FORCED_TOKENS = 12
@@ -89,8 +89,9 @@ class LlamaServerScorer:
             sampled = first_item(answer, "completion_probabilities")
             listing = self._read_entries(required(sampled, "top_logprobs", as_list))
             require_distribution(listing)
-            # The listing may contain the sampled token.
-            logprobs = {**listing, **self._read_entries([sampled])}
+            written_logprob = self._read_entries([sampled])
+            check_equal_logprobs(written_logprob, listing)
+            logprobs = {**listing, **written_logprob}
             evaluated = required(required(answer, "timings", as_object), "prompt_n", as_count)
             written = self.parse_id(sampled)
             if request.named_ids and written != request.named_ids[0]:

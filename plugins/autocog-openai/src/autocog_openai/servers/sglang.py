@@ -26,7 +26,12 @@ from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.connection.streamed_completion import ServerToken
 from autocog_openai.routes.chat import ChatRoute
 from autocog_openai.routes.generate import GenerateRoute, read_entry
-from autocog_openai.routes.token_listing import build_listing, is_pick, require_distribution
+from autocog_openai.routes.token_listing import (
+    build_listing,
+    check_equal_logprobs,
+    is_pick,
+    require_distribution,
+)
 from autocog_openai.servers.dialect import Messages, SendPrompt, ServerDialect
 from autocog_openai.servers.eos_tokens import find_eos_tokens
 
@@ -186,8 +191,10 @@ class SglangScorer:
                 missing = set(request.named_ids) - named.keys()
                 if missing:
                     raise FieldError(f"token {min(missing)} is missing")
+                check_equal_logprobs(named, logprobs)
                 logprobs |= named
             written = _read_entries(optional(meta, "output_token_logprobs", as_list) or [])
+            check_equal_logprobs(written, logprobs)
             require_distribution({**written, **logprobs})
             prompt = required(meta, "prompt_tokens", as_count)
             cached = optional(meta, "cached_tokens", as_count) or 0

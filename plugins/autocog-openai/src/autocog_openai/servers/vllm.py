@@ -193,7 +193,9 @@ class VllmScorer:
             missing = set(request.named_ids) - logprobs.keys()
             if missing:
                 raise FieldError(f"token {min(missing)} is missing")
-            if request.top_k < 0 and listing.seen_probability() < MIN_TOTAL:
+            # The ids of all tokens have no gap.
+            is_complete = len(logprobs) == max(logprobs, default=0) + 1
+            if request.top_k < 0 and not (is_complete and listing.seen_probability() >= MIN_TOTAL):
                 raise FieldError("the listing of the vocabulary is incomplete")
         top_k = 0 if request.named_ids else (request.top_k if request.top_k < 0 else len(logprobs))
         return PositionAnswer(
