@@ -162,6 +162,10 @@ def _model_item(report: ModelReport, config: ConfigReport) -> _Item:
         Text.assemble((report.name, "bold"), label, ": ", ", ".join(parts), overflow="fold")
     ]
     lines += _problem_lines(report.problem, str(config.path), f'model "{report.name}"')
+    lines += [
+        Text.assemble(("warning: ", "bold yellow"), warning, overflow="fold")
+        for warning in report.warnings
+    ]
     if report.facts:
         lines.append(_facts_table(_engine_facts(report)))
     return _mark(report.problem), Group(*lines)

@@ -11,7 +11,10 @@ from autocog_core.doctor.environment import resident_bytes
 from autocog_core.doctor.model_reports import FINGERPRINT_STEP
 from autocog_core.doctor.probe import ProbeChannel
 from autocog_core.doctor.report_redaction import register_secrets
+from autocog_core.errors import AutocogError
 from autocog_core.model.load import hidden_options, load, resolve_model
+from autocog_core.model.model import Model
+from autocog_core.model.turn_end import explain_undeclared_turn_end, find_turn_end
 
 
 def probe_model(channel: ProbeChannel, path: str, name: str, depth: str) -> None:
@@ -45,7 +48,6 @@ def _load_model(channel: ProbeChannel, config: Config, name: str) -> None:
     with load(name, config=config) as model:
         info = model.info
         channel.report(
-            step=FINGERPRINT_STEP,
             load_seconds=time.perf_counter() - start,
             resident_bytes=resident_bytes(),
             facts={
@@ -58,5 +60,20 @@ def _load_model(channel: ProbeChannel, config: Config, name: str) -> None:
                 "details": info.details,
             },
         )
+        channel.report(step="applying the chat template", warnings=_find_warnings(model))
+        channel.report(step=FINGERPRINT_STEP)
         channel.report(fingerprint=info.fingerprint)
         channel.report(step="closing the model")
+
+
+def _find_warnings(model: Model) -> list[str]:
+    """Return what works, but probably not as the user expects."""
+    if not {"chat_prompt", "tokenize"} <= set(model.capabilities):
+        return []
+    try:
+        end = find_turn_end(model, "Hello")
+    except AutocogError:
+        # Without a chat template, or with one that refuses these messages, nothing is known.
+        return []
+    warning = "" if end is None else explain_undeclared_turn_end(model, end)
+    return [warning] if warning else []

@@ -29,6 +29,7 @@ class ModelReport:
     :ivar wrappers: the names of the wrappers, outermost first.
     :ivar state: "skipped" if the options are valid and the model was not loaded.
     :ivar problem: why the model does not work; None if it does.
+    :ivar warnings: what works, but probably not as expected.
     :ivar load_seconds: the loading time.
     :ivar resident_bytes: the memory of the process after loading, Python included.
     :ivar facts: the engine's description of itself, see `BackendInfo`.
@@ -41,6 +42,7 @@ class ModelReport:
     wrappers: tuple[str, ...]
     state: State
     problem: Problem | None = None
+    warnings: tuple[str, ...] = ()
     load_seconds: float | None = None
     resident_bytes: int | None = None
     facts: dict[str, Any] = field(default_factory=dict)
@@ -92,8 +94,9 @@ def examine_model(
     if result.timed_out and result.step == FINGERPRINT_STEP:
         # The model works. Its fingerprint may take long, because it may read all the weights.
         problem = None
+    warnings = tuple(result.facts.pop("warnings", ()))
     state: State = "error" if problem else "loads" if load else "skipped"
-    return replace(report, state=state, problem=problem, **result.facts)
+    return replace(report, state=state, problem=problem, warnings=warnings, **result.facts)
 
 
 def _uses_plugin(model: ModelConfig, plugin: PluginReport) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
+from autocog_core.model.turn_end import explain_undeclared_turn_end, find_turn_end
 from autocog_core.scoring.prompt_encoding import split_prompt
 from autocog_core.testing.backend_under_test import BackendUnderTest
 from autocog_core.testing.comparison import require_equal
@@ -121,44 +122,11 @@ def chat_content_stays_text(subject: BackendUnderTest) -> None:
 @law("chat", "tokens")
 def turns_end_with_eos(subject: BackendUnderTest) -> None:
     """The token that ends a turn of the chat template ends completions (else a warning)."""
-    model, text = subject.model, subject.prompts[0]
-    # Some servers leave the last turn open, for the model to continue it.
-    messages: list[Message] = [
-        {"role": role, "content": text} for role in ("user", "assistant", "user")
-    ]
-    pieces = model.chat_prompt(messages).pieces
-    contents = [
-        index
-        for index, piece in enumerate(pieces)
-        if isinstance(piece, TextPiece) and not piece.trusted and piece.text
-    ]
-    end = None
-    if len(contents) == len(messages):
-        end = next(_special_ids(subject, pieces[contents[1] + 1 : contents[2]]), None)
+    end = find_turn_end(subject.model, subject.prompts[0])
     if end is None:
         raise NotApplicableError("the chat template ends turns with no special token")
-    if end in model.info.eos:
-        return
-    spelled = next(special.text for special in model.info.special_tokens if special.id == end)
-    declared = f"info.eos has {list(model.info.eos)}" if model.info.eos else "no EOS is declared"
-    subject.warn(
-        f"the chat template ends turns with {spelled} (id {end}), but {declared}: completions "
-        "of chats go on after the turn"
-    )
-
-
-def _special_ids(
-    subject: BackendUnderTest, pieces: Sequence[TextPiece | TokenPiece]
-) -> Iterator[int]:
-    """Yield the special tokens in pieces of a prompt."""
-    special_ids = {special.id for special in subject.model.info.special_tokens}
-    for piece in pieces:
-        tokens = (
-            subject.model.tokenize(piece.text, at_start=False, parse_special=piece.trusted)
-            if isinstance(piece, TextPiece)
-            else piece.tokens
-        )
-        yield from (token for token in tokens if token in special_ids)
+    if warning := explain_undeclared_turn_end(subject.model, end):
+        subject.warn(warning)
 
 
 def _special_tokens(subject: BackendUnderTest) -> Sequence[SpecialToken]:

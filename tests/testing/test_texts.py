@@ -12,7 +12,7 @@ from autocog_core.backends.random import RandomLM
 from autocog_core.testing import LAWS, BackendUnderTest, LawResult, LawViolation, NotApplicableError
 from autocog_core.testing.conformance import check, conformance
 from autocog_core.testing.texts import CHOICES, PROMPTS
-from tests.mutants.tokens import FailsOnEmoji, PaddedVocabulary
+from tests.mutants.tokens import BOSStripped, FailsOnEmoji, PaddedVocabulary
 from tests.testing import words
 
 BY_NAME = {law.name: law for law in LAWS}
@@ -121,3 +121,12 @@ def test_ids_are_detokenized_in_large_chunks() -> None:
     check(BY_NAME["every_id_has_bytes"], BackendUnderTest(LargeVocabulary))
     assert sum(calls) >= 150_000
     assert len(calls) < 60
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_an_empty_prompt_alone_breaks_no_law_of_a_right_backend(quick: bool) -> None:
+    results = results_of(BackendUnderTest(RandomLM, prompts=[""], quick=quick))
+    assert violations(results) == []
+    assert results["bos_counts"].status == "holds"
+    with pytest.raises(LawViolation):
+        check(BY_NAME["bos_counts"], BackendUnderTest(BOSStripped, prompts=[""], quick=quick))

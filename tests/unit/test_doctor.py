@@ -68,7 +68,8 @@ SLOW = """
         def describe_impl(self):
             info = super().describe_impl()
             details = {"odd": float("inf"), "set": {1}, "raw": b"\\xff"}
-            return replace(info, details=details, compute_fingerprint=lambda: str(time.sleep(60)))
+            slow = lambda: str(time.sleep(60))
+            return replace(info, details=details, eos=(), compute_fingerprint=slow)
 """
 
 
@@ -265,6 +266,10 @@ def test_a_slow_fingerprint_is_not_an_error(put: Put, tmp_path: Path) -> None:
     assert 10e6 < report.resident_bytes < 10e9
     # Details that JSON does not know become text.
     assert report.facts["details"] == {"odd": "inf", "set": [1], "raw": r"b'\xff'"}
+    # Its chat template ends turns with what it does not declare as EOS.
+    (warning,) = report.warnings
+    assert "ends turns with <|eos|>" in warning
+    assert "no EOS is declared" in warning
 
 
 @pytest.mark.parametrize("mode", ["raise", "crash"])
