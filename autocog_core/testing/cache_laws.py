@@ -23,7 +23,7 @@ CALLS_PER_THREAD = 4
 @law("choices")
 def two_models(subject: BackendUnderTest) -> None:
     """Two models of a backend share no state."""
-    model, other = subject.model, subject.new_model()
+    model, other = subject.model, subject.model_to_close()
     if other.client is model.client:
         raise LawViolation("`make` returns the same model twice", cause="return a new one")
     prompt = subject.prompts[-1]
@@ -87,7 +87,8 @@ def _shared_state(prompt: str, expected: object, got: object) -> LawViolation:
 @law("rows")
 def cache_is_transparent(subject: BackendUnderTest) -> None:
     """Earlier calls do not change a row, even if they evaluated a prefix or an extension."""
-    for prompt in subject.prompts:
+    prompts = subject.prompts
+    for prompt in prompts[-1:] if subject.is_quick else prompts:
         tokens = subject.encode_prompt(prompt + subject.choices[0])
         prefix = tokens[: max(2, len(tokens) // 2)]
         extension = [*prefix, tokens[0]]
@@ -247,9 +248,13 @@ def new_model_same_rows(subject: BackendUnderTest) -> None:
         raise NotApplicableError("the backend has no tokenizer")
     prompt = subject.prompts[-1]
     tokens = subject.encode_prompt(prompt)
-    first = subject.take_second_model()
-    row = first.greedy(tokens).copy()
-    first.close()
+    if subject.is_quick and subject.has_closed_model:
+        # Another law has closed one, so `second_model` was made after that.
+        row = subject.model.greedy(tokens).copy()
+    else:
+        first = subject.take_second_model()
+        row = first.greedy(tokens).copy()
+        first.close()
     require_close(
         subject,
         row,

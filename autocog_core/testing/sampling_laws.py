@@ -69,7 +69,7 @@ def sampling_filters(subject: BackendUnderTest) -> None:
     refusals = []
     for name, value in FILTERS.items():
         try:
-            samples = [_sample(subject, **{name: value}) for _ in range(3)]
+            samples = [_sample(subject, **{name: value}) for _ in range(subject.count(3))]
         except (CapabilityError, InputError) as error:
             refusals.append(str(error))
             continue

@@ -11,7 +11,7 @@ from autocog_core.testing.comparison import require_equal
 from autocog_core.testing.law import law
 from autocog_core.testing.law_errors import LawViolation, NotApplicableError
 from autocog_core.types.backend_info import SpecialToken
-from autocog_core.types.prompt import Message, Prompt, TextPiece, TokenPiece
+from autocog_core.types.prompt import Message, Prompt
 
 
 @law("tokens")

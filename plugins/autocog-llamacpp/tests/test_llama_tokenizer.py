@@ -455,3 +455,18 @@ def test_the_real_models_tokens_are_those_that_transformers_gives(
     assert ours.special_tokens == theirs.special_tokens
     assert (ours.bos, ours.adds_bos) == (theirs.bos, theirs.adds_bos)
     assert set(theirs.eos) <= set(ours.eos)
+
+
+@pytest.mark.parametrize("kind", ["t5", "rwkv"])
+def test_a_character_that_becomes_the_unknown_token_is_refused(tmp_path: Path, kind: str) -> None:
+    """Unigram and RWKV vocabularies need no byte tokens: llama.cpp writes `<unk>`."""
+    edit = gguf_models.set_metadata(**{"tokenizer.ggml.model": kind})
+    file = gguf_models.llama(tmp_path / "model.gguf", sentencepiece=True, edit=edit)
+    tokenizer = tokenizer_of(file)
+    assert tokenizer.detokenize(one(tokenizer, "Paris")).strip() == b"Paris"
+    for text, character in (("Paris\u00ef", "\u00ef"), ("\u6771", "\u6771")):
+        with pytest.raises(InputError, match=f"no token for '{character}'"):
+            one(tokenizer, text)
+    # Trusted text may name it.
+    assert 0 in one(tokenizer, "<unk>", special=True)
+    assert 0 not in one(tokenizer, "<unk>")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import subprocess
 import sys
 import weakref
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from autocog_core import (
     ConfigError,
@@ -363,3 +365,27 @@ def test_other_runtime_errors_are_not_treated_as_out_of_memory(
     with pytest.raises(RuntimeError, match="shapes"):
         engine.row([1, 2, 3])
     assert len(calls) == 1
+
+
+def test_a_model_that_lacks_weights_is_refused(folder: Path, tmp_path: Path) -> None:
+    """Transformers fills them with random numbers, other ones at each load."""
+    for file in folder.iterdir():
+        shutil.copy(file, tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    lacking = {name: value for name, value in weights.items() if not name.startswith("lm_head")}
+    assert len(lacking) < len(weights)
+    save_file(lacking, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelLoadError, match=r"lacks the weights lm_head\.weight") as caught:
+        load(backend="tf", options={"model_path": str(tmp_path)})
+    assert "with its head" in caught.value.hint
+
+
+@pytest.mark.parametrize(("has_peft", "hint"), [(False, "pip install peft"), (True, "merge it")])
+def test_an_adapter_that_cannot_be_loaded_has_a_hint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_peft: bool, hint: str
+) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    monkeypatch.setattr("autocog_tf.loading.find_spec", lambda name: object() if has_peft else None)
+    with pytest.raises(ModelLoadError) as caught:
+        load(backend="tf", options={"model_path": str(tmp_path)})
+    assert hint in caught.value.hint

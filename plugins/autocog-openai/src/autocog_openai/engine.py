@@ -35,6 +35,7 @@ from autocog_openai.routes.messages import has_messages, prompt_of
 from autocog_openai.routes.responses import ResponsesRoute
 from autocog_openai.routes.writer import Route, Writer
 from autocog_openai.servers.dialect import NativeWriter
+from autocog_openai.tokenizers.behavior import require_rows
 from autocog_openai.tokenizers.load import TiktokenTokenizer, tokenize_continuation
 
 #: How much two log-probabilities of one token may differ: it depends on the server's batches.
@@ -77,6 +78,7 @@ class Engine(ServerModel):
             adds_bos=capabilities.adds_bos and sends_ids,
             eos=eos,
             special_tokens=capabilities.special_tokens,
+            restarts_after_special_tokens=capabilities.restarts_after_special_tokens,
             tolerance=TOLERANCE,
             max_concurrency=options.max_concurrency,
             retries_itself=True,
@@ -101,13 +103,17 @@ class Engine(ServerModel):
         self, texts: Sequence[str], at_start: bool, parse_special: bool
     ) -> list[list[int]]:
         """Return the ids of several texts."""
-        tokenizer = self.tokenizer
-        adds_space = self.capabilities.adds_leading_space
+        tokenizer, adds_space = self.tokenizer, self.capabilities.adds_leading_space
 
         def tokenize_text(text: str) -> list[int]:
-            if not at_start and adds_space and text and not parse_special:
-                return tokenize_continuation(tokenizer, text)
-            return tokenizer.tokenize(text, parse_special=parse_special) if text else []
+            if not text:
+                return []
+            if not at_start and not parse_special and adds_space:
+                tokens = tokenize_continuation(tokenizer, text)
+            else:
+                tokens = tokenizer.tokenize(text, parse_special=parse_special)
+            require_rows(tokens, self.capabilities.vocabulary_size, text)
+            return tokens
 
         return self.connection.map_concurrently(tokenize_text, list(texts))
 

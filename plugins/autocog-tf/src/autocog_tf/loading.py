@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,16 @@ from autocog_tf.gguf import converted_folder, warn_of_tokens
 from autocog_tf.options import TfOptions
 from autocog_tf.progress import without_progress_bars
 
+#: The file that a folder with a LoRA adapter has.
+ADAPTER_FILE = "adapter_config.json"
+
 
 def load_engine(options: TfOptions) -> TfEngine:
     """Return an engine over the model and tokenizer of the options.
 
     :param options: validated options.
     :raises ConfigError: for an unknown or missing device.
-    :raises ModelLoadError: if Transformers cannot load the model.
+    :raises ModelLoadError: if Transformers cannot load the model, or the files lack weights.
     """
     device = select_device(options.device)
     source = options.model_path
@@ -44,13 +49,19 @@ def load_engine(options: TfOptions) -> TfEngine:
     try:
         with without_progress_bars():
             tokenizer = tokenizers.from_pretrained(source, **shared)
-            model: Any = AutoModelForCausalLM.from_pretrained(
-                source, dtype=select_dtype(options.dtype, device), **shared, **extra
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                source,
+                dtype=select_dtype(options.dtype, device),
+                output_loading_info=True,
+                **shared,
+                **extra,
             )
+            model, report = loaded
             model = model.to(device)
     # Transformers and its libraries may raise anything for a broken file.
     except Exception as error:
         raise _load_error(error, source, device) from error
+    _require_all_weights(report["missing_keys"], source)
     # The user's name: that of a folder of converted weights would be unknown.
     path = Path(options.model_path)
     name = path.name if path.exists() else options.model_path
@@ -93,6 +104,17 @@ def select_dtype(name: str, device: torch.device) -> torch.dtype | str:
     return dtype
 
 
+def _require_all_weights(missing: Collection[str], source: str) -> None:
+    """Refuse a model that lacks weights: Transformers fills these with random numbers."""
+    if missing:
+        first, *others = sorted(missing)
+        more = f" and {len(others)} others" if others else ""
+        raise ModelLoadError(
+            f"{source} lacks the weights {first}{more}",
+            hint="give a model that was saved as a causal language model, with its head",
+        )
+
+
 def _load_error(error: Exception, source: str, device: torch.device) -> ModelLoadError:
     if is_out_of_memory(error):
         return ModelLoadError(
@@ -101,10 +123,21 @@ def _load_error(error: Exception, source: str, device: torch.device) -> ModelLoa
         )
     lines = str(error).strip().splitlines()
     reason = lines[0] if lines else type(error).__name__
-    if Path(source).exists():
+    if (Path(source) / ADAPTER_FILE).exists():
+        hint = _adapter_hint()
+    elif Path(source).exists():
         hint = "it needs the config.json, weights and tokenizer of a causal language model"
     else:
         hint = "is the name right, and can this machine reach the hub (or is the model cached)?"
     return ModelLoadError(
         f"Transformers cannot load {source}: {type(error).__name__}: {reason}", hint=hint
+    )
+
+
+def _adapter_hint() -> str:
+    if find_spec("peft") is None:
+        return "the folder has an adapter, which needs the package peft: pip install peft"
+    return (
+        "the adapter must fit its base model, with the same vocabulary; if it was trained with "
+        "more tokens, merge it (merge_and_unload of peft) and give the folder of the result"
     )

@@ -19,6 +19,7 @@ from autocog_core.toolkit import (
     lazy,
     looks_like_control_token,
     respects_word_boundaries,
+    shorten,
     tokenize_continuation,
 )
 
@@ -70,6 +71,11 @@ class Tokenizer:
         self._dropped_bytes = self._find_dropped_bytes()
         self.special_tokens, controls, words = self._special()
         self._special_ids = {token.id for token in self.special_tokens}
+        self._unknown_ids = {
+            token.id
+            for token in self.special_tokens
+            if int(llama_cpp.llama_vocab_get_attr(self._vocab, token.id)) & _UNKNOWN
+        }
         self._control_splitter = SpecialTokenSplitter(controls)
         self._special_splitter = SpecialTokenSplitter(
             token.text for token in self.special_tokens if token.text
@@ -96,7 +102,7 @@ class Tokenizer:
     ) -> list[list[int]]:
         """Return the ids of each text, without BOS; see `autocog_core.hooks.specs.tokenize`.
 
-        :raises InputError: for a character that llama.cpp would drop.
+        :raises InputError: for a character that llama.cpp would drop, or replace by `<unk>`.
         """
         for text in texts:
             self._require_tokens(text)
@@ -186,12 +192,7 @@ class Tokenizer:
         dropped = self._dropped_bytes
         if dropped is None or not dropped.search(text.encode("utf-8")):
             return
-        character = next(c for c in text if dropped.search(c.encode("utf-8")))
-        raise InputError(
-            f"the model's tokenizer has no token for {character!r}",
-            where="text",
-            hint="remove it: the model would score another text. Or give the prompt's token ids",
-        )
+        raise _no_token_error(next(c for c in text if dropped.search(c.encode("utf-8"))))
 
     def _tokenize_plain(self, text: str, at_start: bool) -> list[int]:
         """Return the ids of a text without special tokens."""
@@ -199,7 +200,11 @@ class Tokenizer:
         if self._special_ids.isdisjoint(ids):
             return ids
         # Merges made a special token, for example of "</" and "s>".
-        return self._tokenize_parts(self._special_splitter.split(text), at_start)
+        ids = self._tokenize_parts(self._special_splitter.split(text), at_start)
+        if not self._unknown_ids.isdisjoint(ids):
+            unknown = (c for c in text if not self._unknown_ids.isdisjoint(self._ids([c])[0]))
+            raise _no_token_error(next(unknown, shorten(text, 40)))
+        return ids
 
     def _tokenize_parts(self, texts: Sequence[str], at_start: bool) -> list[int]:
         parts = [part for text in texts for part in self._words.split(text) if part]
@@ -255,6 +260,14 @@ class Tokenizer:
             if length >= 0:
                 return buffer.raw[:length]
             size = -length
+
+
+def _no_token_error(text: str) -> InputError:
+    return InputError(
+        f"the model's tokenizer has no token for {text!r}",
+        where="text",
+        hint="remove it: the model would score another text. Or give the prompt's token ids",
+    )
 
 
 def address_of(name: str) -> int:

@@ -12,7 +12,7 @@ from autocog_core import SpecialToken
 from autocog_core.toolkit import read_cached, write_cached
 
 #: Version of the stored file. Files of other versions are not read.
-FORMAT = 3
+FORMAT = 4
 #: How long a probe result is valid if some of the probe's requests failed inside the server.
 RETRY_FAILED_PROBE_SECONDS = 300.0
 
@@ -32,6 +32,7 @@ class ServerCapabilities(BaseModel):
     :ivar bos: the id of the BOS token, if there is one.
     :ivar adds_bos: whether a prompt begins with `bos`.
     :ivar adds_leading_space: whether the tokenizer puts a space before a text.
+    :ivar restarts_after_special_tokens: see `BackendInfo`; None if it is unknown.
     :ivar eos: ids of tokens that end a text.
     :ivar special_token_ids: texts and ids of special tokens.
     :ivar vocabulary: the bytes of every token as latin-1 text, if the server returns them.
@@ -68,6 +69,7 @@ class ServerCapabilities(BaseModel):
     bos: int | None = None
     adds_bos: bool = False
     adds_leading_space: bool = False
+    restarts_after_special_tokens: bool | None = None
     eos: tuple[int, ...] = ()
     special_token_ids: tuple[tuple[str, int], ...] = ()
     vocabulary: tuple[str, ...] | None = None

@@ -23,7 +23,9 @@ from autocog_openai.routes import decisions
 from autocog_openai.servers.dialect import ServerDialect
 from autocog_openai.servers.openai_api import OpenAIDialect
 from autocog_openai.servers.registry import DIALECTS, dialect_of_owner
+from autocog_openai.tokenizers.behavior import adds_blank, restarts_after_special_tokens
 from autocog_openai.tokenizers.load import FileTokenizer, Tokenizer, create_tokenizer
+from autocog_openai.tokenizers.route_tokenizer import RouteTokenizer
 
 
 def probe_server(connection: Connection) -> ServerCapabilities:
@@ -124,6 +126,8 @@ def _probe_routes(
         and isinstance(tokenizer, FileTokenizer)
     ):
         values |= {"bos": tokenizer.bos, "adds_bos": tokenizer.bos is not None}
+    if tokenizer is not None:
+        values |= _read_blanks(tokenizer, values)
     if dialect.probes_completions:
         values |= probe_completions(dialect, ServerCapabilities(**values), tokenizer)
     values |= probe_chat(dialect, ServerCapabilities(**values), tokenizer)
@@ -140,6 +144,17 @@ def _find_tokenizer(dialect: ServerDialect, capabilities: ServerCapabilities) ->
         if dialect.connection.options.tokenizer is not None or capabilities.tokenizer_route:
             raise
         return None
+
+
+def _read_blanks(tokenizer: Tokenizer, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the capabilities that say where the tokenizer in use puts a blank."""
+    blanks: dict[str, Any] = {}
+    if "adds_leading_space" not in values or not isinstance(tokenizer, RouteTokenizer):
+        blanks["adds_leading_space"] = adds_blank(tokenizer)
+    names = [text for text, _ in values.get("special_token_ids", ())]
+    if names:
+        blanks["restarts_after_special_tokens"] = restarts_after_special_tokens(tokenizer, names)
+    return blanks
 
 
 def _has_decisions(dialect: ServerDialect) -> bool:

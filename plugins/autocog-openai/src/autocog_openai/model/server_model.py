@@ -15,6 +15,7 @@ from autocog_openai.routes.chat import ChatRoute
 from autocog_openai.routes.messages import messages_of
 from autocog_openai.servers.dialect import ServerDialect
 from autocog_openai.servers.registry import DIALECTS
+from autocog_openai.tokenizers.behavior import require_same_tokens
 from autocog_openai.tokenizers.load import Tokenizer, create_tokenizer
 
 
@@ -43,9 +44,11 @@ class ServerModel:
     def tokenizer(self) -> Tokenizer:
         """The model's tokenizer.
 
-        :raises ConfigError: if there is none.
+        :raises ConfigError: if there is none, or it is not the one of the server's model.
         """
-        return create_tokenizer(self.dialect, self.capabilities)
+        tokenizer = create_tokenizer(self.dialect, self.capabilities)
+        require_same_tokens(tokenizer, self.dialect, self.capabilities)
+        return tokenizer
 
     @lazy
     def tokenizer_or_none(self) -> Tokenizer | None:
