@@ -94,7 +94,8 @@ def show_pairs(pairs: Sequence[PairScore]) -> None:
     likelier = sum(difference > 0 for difference in differences)
     note = f"the first text is likelier in {likelier} of {len(differences)} pairs"
     if len(differences) < len(pairs):
-        note += f"; {len(pairs) - len(differences)} begin with different tokens that have no score"
+        others = len(pairs) - len(differences)
+        note += f"; {others} are not comparable: their beginnings are scored differently"
     show(table, Text(note, style="dim"))
 
 

@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from autocog_core.errors import InputError
+from autocog_core.errors import InputError, shorten
 from autocog_core.model.calls import ChoiceCalls
 from autocog_core.scoring.score_texts import TextRequest, score_texts
 from autocog_core.types.prompt import Prompt, check_text
 from autocog_core.types.ranking import RankedItem
+from autocog_core.types.text_score import TextScore
 
 
 class RankCalls(ChoiceCalls):
@@ -29,7 +30,8 @@ class RankCalls(ChoiceCalls):
         """Return the items that fit a prompt best, best first, with both conditional probabilities.
 
         P(item | prompt) is read from one token tree of all items. P(prompt | item) scores the same
-        prompt after each item, so that neither the length of an item nor how common it is counts.
+        tokens of the prompt after each item, so that neither the length of an item nor how common
+        it is counts. The texts between them are not scored.
 
         :param prompt: the text, such as a query.
         :param items: different texts, such as titles.
@@ -38,7 +40,8 @@ class RankCalls(ChoiceCalls):
             per token. Of equal ones, the lower index comes first.
         :param before_item: text between the prompt and the item, for P(item | prompt).
         :param before_prompt: text between the item and the prompt, for P(prompt | item).
-        :raises InputError: for no, empty or equal items, or an empty prompt.
+        :raises InputError: for no, empty or equal items, an empty prompt, or an item whose end the
+            tokenizer joins with the prompt, so that its score would include a part of the item.
         :raises ContextOverflowError: if prompt and the longest item do not fit.
         """
         if by not in ("prompt", "item"):
@@ -48,10 +51,11 @@ class RankCalls(ChoiceCalls):
         check_text(prompt, "prompt")
         scores = self.choose(prompt + before_item, items).scores
         requests = [
-            TextRequest(context=Prompt.of(item), text=before_prompt + prompt, where="prompt")
+            TextRequest(context=Prompt.of(item + before_prompt), text=prompt, where="prompt")
             for item in items
         ]
         reverse = score_texts(self._call_context().client, requests)
+        _require_equal_tokens(items, reverse)
         # Each text has a context, so that all its tokens have log-probabilities.
         ranked = [
             RankedItem(
@@ -66,3 +70,19 @@ class RankCalls(ChoiceCalls):
         field = "prompt_logprob" if by == "prompt" else "mean_logprob"
         ranked.sort(key=lambda each: getattr(each, field), reverse=True)
         return ranked[:top]
+
+
+def _require_equal_tokens(items: Sequence[str], scores: Sequence[TextScore]) -> None:
+    """Check that the same part of the text before the prompt is scored with it after each item.
+
+    :raises InputError: naming an item after which it is more.
+    """
+    healed = [score.healed_text for score in scores]
+    if len(set(healed)) > 1:
+        item = items[healed.index(max(healed, key=len))]
+        raise InputError(
+            f"the tokenizer joins the end of {shorten(repr(item), 60)} with the prompt, "
+            "which would be scored together",
+            where="before_prompt",
+            hint='give a before_prompt such as "\\n"',
+        )

@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from autocog_core.errors import InputError
 from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.joint_tokenization import JointTokenizer
-from autocog_core.scoring.prompt_encoding import SplitPrompt, check_sequence, split_prompt
+from autocog_core.scoring.prompt_encoding import (
+    SplitPrompt,
+    check_sequence,
+    find_boundary,
+    split_prompt,
+)
 from autocog_core.types.choice import Boundary, ChoiceRequest, EndOfSequence
 from autocog_core.types.prompt import check_text
 from autocog_core.types.token_tree import common_prefix_length
@@ -83,19 +88,10 @@ def encode_choices(
                 hint="the model's tokenizer drops such text: remove the choice",
             )
     shared_ids = (*prompt.fixed_ids, *before_split, *text_ids[:shared])
-    if not shared_ids and prompt.open_text:
-        raise InputError(
-            f"the choices change all tokens of {prompt.open_text!r}, and no BOS is added: there is "
-            "nothing to condition on",
-            where="prompt",
-            hint="give a longer prompt, or its token ids",
-        )
+    boundary, healed_text = find_boundary(
+        client, prompt, shared_ids, text_ids[shared:], what="the choices change", where="prompt"
+    )
     choice_ids = tuple(ids[shared:] for ids in joint_ids)
-    healed_text = ""
-    boundary: Boundary = "token_ids" if prompt.ends_with_ids else "clean"
-    if shared < len(text_ids):
-        boundary = "healed"
-        healed_text = client.detokenize(text_ids[shared:]).decode("utf-8", errors="replace")
     if request.boundary == "strict":
         _check_strict(client, prompt, request.choices, boundary, healed_text)
     _check_distinct(choice_ids, request.choices, owners)

@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autocog_core.errors import ContextOverflowError, InputError
+from autocog_core.errors import ContextOverflowError, InputError, shorten
 from autocog_core.hooks.client import BackendClient
 from autocog_core.types.backend_info import BackendInfo
+from autocog_core.types.choice import Boundary
 from autocog_core.types.prompt import Prompt, TokenPiece, check_text
 
 
@@ -99,6 +100,38 @@ def encode_prompt(client: BackendClient, prompt: Prompt) -> list[int]:
         tokens += client.tokenize([split.open_text], at_start=split.at_start)[0]
     check_sequence(tokens, client.info)
     return tokens
+
+
+def find_boundary(
+    client: BackendClient,
+    prompt: SplitPrompt,
+    shared_ids: Sequence[int],
+    changed_ids: Sequence[int],
+    *,
+    what: str,
+    where: str,
+) -> tuple[Boundary, str]:
+    """Return what happens at the end of a prompt, and the end that is tokenized again.
+
+    :param client: the model's client.
+    :param prompt: the prompt.
+    :param shared_ids: the ids that it has alone, and together with what follows.
+    :param changed_ids: the ids after these that it has only alone.
+    :param what: what follows, with a verb, for the message: "the choices change".
+    :param where: what the prompt is called, for the message.
+    :returns: `boundary` and `healed_text` of `ChoiceScores`.
+    :raises InputError: if nothing is left to condition on.
+    """
+    if not shared_ids and prompt.open_text:
+        raise InputError(
+            f"{what} all tokens of {shorten(repr(prompt.open_text))}, and no BOS is added: there "
+            "is nothing to condition on",
+            where=where,
+            hint=f"give a longer {where}, or its token ids",
+        )
+    if not changed_ids:
+        return "token_ids" if prompt.ends_with_ids else "clean", ""
+    return "healed", client.detokenize(changed_ids).decode("utf-8", errors="replace")
 
 
 def check_sequence(tokens: Sequence[int], info: BackendInfo, new_tokens: int = 0) -> None:

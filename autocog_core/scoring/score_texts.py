@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from autocog_core.errors import InputError, shorten
 from autocog_core.hooks.client import BackendClient
 from autocog_core.numerics import logsumexp
-from autocog_core.scoring.prompt_encoding import split_prompt
+from autocog_core.scoring.prompt_encoding import find_boundary, split_prompt
 from autocog_core.scoring.text_windows import Window, split_into_windows
 from autocog_core.scoring.words import (
     WordSpan,
@@ -147,7 +147,7 @@ def score_texts(
     parts: list[_Part] = []
     for index, request in enumerate(requests):
         encoded = _encode(client, request)
-        raw = [client.detokenize([token]) for token in encoded.ids[encoded.start :]]
+        raw = [client.token_bytes(token) for token in encoded.ids[encoded.start :]]
         result = _TextResult(encoded, raw, find_words(raw) if words else [])
         results.append(result)
         boundaries = [encoded.start + at for at in word_boundaries(result.words, len(raw)) if words]
@@ -186,18 +186,14 @@ def _encode(client: BackendClient, request: TextRequest) -> _EncodedText:
             where=request.where,
             hint="the model's tokenizer drops such text",
         )
-    if not context.fixed_ids and not shared and context.open_text:
-        raise InputError(
-            f"the text changes all tokens of {shorten(repr(context.open_text))}, and no BOS is "
-            "added: there is nothing to condition on",
-            where="context",
-            hint="give a longer context, or its token ids",
-        )
-    boundary: Boundary = "token_ids" if context.ends_with_ids else "clean"
-    healed_text = ""
-    if alone and shared < len(alone[0]):
-        boundary = "healed"
-        healed_text = client.detokenize(alone[0][shared:]).decode("utf-8", errors="replace")
+    boundary, healed_text = find_boundary(
+        client,
+        context,
+        [*context.fixed_ids, *joint[:shared]],
+        alone[0][shared:] if alone else [],
+        what="the text changes",
+        where="context",
+    )
     return _EncodedText(
         ids=[*context.fixed_ids, *joint],
         start=len(context.fixed_ids) + shared,

@@ -161,8 +161,11 @@ class PairScore:
     def difference(self) -> float | None:
         """Log-probability of the first text minus that of the second, in nats.
 
-        None if they are not comparable: a token without a log-probability is not the same in both.
+        None if they are not comparable: a token without a log-probability is not the same in both,
+        or the tokenizer joins another part of the context with each, which is scored with it.
         """
+        if self.first.healed_text != self.second.healed_text:
+            return None
         unscored = [
             [token.id for token in score.tokens if token.logprob is None]
             for score in (self.first, self.second)

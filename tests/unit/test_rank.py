@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from autocog_core import InputError
-from tests.support.small_backends import random_model
+from autocog_core import InputError, Model
+from tests.support.small_backends import CharTokenizer, random_model
 
 ITEMS = ["a cat", "a dog", "the sea", "the seaside", "10 Paris"]
 
@@ -16,7 +18,7 @@ def test_rank_equals_single_scores(by: str) -> None:
         ranked = model.rank("where to swim", ITEMS, by=by, top=None)  # type: ignore[arg-type]
         for each in ranked:
             item = model.score(each.item, "where to swim\n")
-            prompt = model.score("\nwhere to swim", each.item)
+            prompt = model.score("where to swim", each.item + "\n")
             assert each.logprob == pytest.approx(item.logprob, abs=1e-5)
             assert each.prompt_logprob == pytest.approx(prompt.logprob, abs=1e-5)
             assert ITEMS[each.index] == each.item
@@ -24,6 +26,23 @@ def test_rank_equals_single_scores(by: str) -> None:
         assert values == sorted(values, reverse=True)
         assert len(ranked) == len(ITEMS)
         assert model.rank("where to swim", ITEMS, by=by, top=2) == ranked[:2]  # type: ignore[arg-type]
+
+
+def test_the_prompt_has_the_score_of_its_own_tokens_whatever_an_item_ends_with() -> None:
+    """Some tokenizers join a full stop with the newline after it."""
+    model = Model(CharTokenizer([".\n"]))
+    size = model.info.vocabulary_size
+    for each in model.rank("where", ["a cat", "a dog.", "the sea"]):
+        assert each.prompt_logprob == pytest.approx(-5 * math.log(size), abs=1e-5)
+
+
+def test_items_that_the_tokenizer_joins_with_the_prompt_are_refused() -> None:
+    model = Model(CharTokenizer(["tw"]))
+    with pytest.raises(InputError, match="joins the end of 'cat' with the prompt") as caught:
+        model.rank("where", ["dog", "cat"], before_prompt="")
+    assert "before_prompt" in caught.value.hint
+    # What is joined is the same for all: their numbers are comparable.
+    assert len(model.rank("where", ["cat", "rat"], before_prompt="")) == 2
 
 
 def test_wrong_arguments_are_named() -> None:

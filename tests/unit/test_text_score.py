@@ -235,3 +235,11 @@ def test_wrong_arguments_are_named() -> None:
             model.score("abc", "x" * 30)
         with pytest.raises(InputError, match="pair 1"):
             model.score_pairs([("a", "b"), "ab"])  # type: ignore[list-item]
+
+
+def test_pairs_that_heal_other_parts_of_the_context_are_not_comparable() -> None:
+    model = Model(CharTokenizer(["tw"]))
+    joined, same = model.score_pairs([("we", "he"), ("we", "wo")], "cat")
+    assert (joined.first.healed_text, joined.second.healed_text) == ("t", "")
+    assert joined.difference is None
+    assert same.difference == 0.0
