@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from autocog_core.cli.main import app
+from tests.support.command_line import keep_commands
 
 CONFIG = """
 default_model = "known"
@@ -47,24 +44,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@cache
-def _built() -> Any:
-    """The commands. Typer would rebuild them for each call, which takes longer than most tests."""
-    return get_command(app)
-
-
-def _fresh(built_of: object) -> Any:
-    """The commands without those of plugins that other tests have installed."""
-    group = copy(_built())
-    group.commands = dict(group.commands)
-    return group
-
-
 @pytest.fixture
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command line in this process."""
-    # A typer without this name rebuilds them.
-    monkeypatch.setattr("typer.testing._get_command", _fresh, raising=False)
+    keep_commands(monkeypatch)
 
     def invoke(*arguments: str, stdin: str | bytes | None = None) -> Result:
         return CliRunner().invoke(app, list(arguments), input=stdin)

@@ -104,7 +104,7 @@ def test_the_root_of_core_holds_few_modules() -> None:
 
 def test_the_map_names_every_folder() -> None:
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
-    tree = page.partition("```\nautocog_core/\n")[2].partition("```")[0]
+    tree = page.partition("```text\nautocog_core/\n")[2].partition("```")[0]
     named = set(re.findall(r"^ *([a-z_]+)/", tree, flags=re.MULTILINE))
     for package, folder in PACKAGES.items():
         modules = modules_of(folder, package)

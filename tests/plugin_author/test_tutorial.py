@@ -38,7 +38,7 @@ SHOWN_FILES = {BACKEND, "tests/test_contract.py", "autocog.toml"}
 
 def shown_lines(file: str) -> list[str]:
     """Return the lines that the page shows of a file, without blank lines."""
-    pattern = rf"^`{re.escape(file)}`:\n\n```\w+\n(.*?)^```"
+    pattern = rf"^`{re.escape(file)}`:\n\n<!-- [^\n]+ -->\n```\w+\n(.*?)^```"
     blocks = re.findall(pattern, PAGE, re.DOTALL | re.MULTILINE)
     # The page shows some methods without the indentation of their class.
     blocks = [block if block in source(file) else indent(block, "    ") for block in blocks]
@@ -53,7 +53,7 @@ def first_column(begin: str, end: str) -> list[str]:
 
 def blocks_without_file(language: str) -> list[str]:
     """Return the page's code blocks that belong to no file."""
-    return re.findall(rf"(?<!`:\n)\n```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
+    return re.findall(rf"<!-- not run: [^\n]+ -->\n```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
 def source(file: str) -> str:
@@ -82,7 +82,7 @@ def test_the_page_shows_the_whole_file(file: str) -> None:
 
 
 def test_the_page_shows_no_other_file() -> None:
-    assert set(re.findall(r"^`(\S+)`:\n\n```", PAGE, re.MULTILINE)) == SHOWN_FILES
+    assert set(re.findall(r"^`(\S+)`:\n\n<!-- part of", PAGE, re.MULTILINE)) == SHOWN_FILES
 
 
 def test_the_backend_has_at_most_80_lines() -> None:
@@ -150,7 +150,11 @@ def test_text_with_unknown_characters_is_possible(ngram: Path) -> None:
 
 
 def test_the_commands_print_the_output_of_the_page(ngram: Path) -> None:
-    blocks = re.findall(r"^```\n\$ (autocog .*?)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    blocks = re.findall(
+        r"^```console\n\$ (autocog (?:choose|complete) .*?)\n(.*?)^```",
+        PAGE,
+        re.DOTALL | re.MULTILINE,
+    )
     assert len(blocks) == 3
     for command, expected in blocks:
         result = CliRunner().invoke(app, shlex.split(command)[1:])
@@ -170,7 +174,7 @@ def test_an_unnormalized_model_gets_the_message_of_the_page(
     options = {"path": str(NGRAM / "cities.txt")}
     message = broken_laws(lambda: make(**make.create(**options)))["distribution"]
     forget("wrong_ngram")
-    assert f"```\n{message}\n```" in PAGE
+    assert f"```text\n{message}\n```" in PAGE
 
 
 def test_the_faster_hooks_of_the_page_pass_the_laws(ngram: Path) -> None:
