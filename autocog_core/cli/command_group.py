@@ -38,6 +38,7 @@ class CommandGroup(TyperGroup):
     ) -> Any:
         """Run one command line and exit the process."""
         session.start()
+        session.arguments = list(sys.argv[1:] if args is None else args)
         # On Windows, click would replace $HOME, ~ and * in prompts. The shells there replace none.
         windows_expand_args = False
         # A character that stdout cannot encode is escaped. Else it would end the output.

@@ -13,9 +13,10 @@ from autocog_core import load, read_config
 from autocog_core.cli.inputs import parse_backend_options
 from autocog_core.cli.options import BackendName, BackendOption, ConfigFile, ModelName
 from autocog_core.cli.session import session
+from autocog_core.cli.small_model import hint_without_model
 from autocog_core.config import plugins
 from autocog_core.config.config_file import Config, ModelConfig
-from autocog_core.errors import InputError
+from autocog_core.errors import ConfigError, InputError
 from autocog_core.model.model import Model
 from autocog_core.redaction import redact
 
@@ -74,8 +75,8 @@ class ModelOptions:
             entry = ModelConfig(backend=name, options=parse_backend_options(self.option or ()))
             config = Config()
         else:
-            config = read_config(self.config)
-            name, entry = config.model(self.model)
+            config, name = _find_model(self.model, self.config)
+            entry = config.models[name]
         sharing = entry.model_copy(update={"engine": "shared by the pair"})
         config = config.model_copy(update={"models": {**config.models, name: sharing}})
         with session.spinner(f"loading {name} ..."):
@@ -95,10 +96,21 @@ class ModelOptions:
 
 def load_configured_model(name: str | None, config_path: Path | None) -> Model:
     """Load a model of the config file; its default model for None."""
-    config = read_config(config_path)
-    name, _ = config.model(name)
+    config, name = _find_model(name, config_path)
     with session.spinner(f"loading {name} ..."):
         return load(name, config=config)
+
+
+def _find_model(name: str | None, config_path: Path | None) -> tuple[Config, str]:
+    """Return the config and the model's name in it; without any model, say what to type."""
+    config = read_config(config_path)
+    if not config.models and name is None and config_path is None:
+        raise ConfigError(
+            "no model is configured",
+            where=config.source,
+            hint=hint_without_model(session.arguments),
+        )
+    return config, config.model(name)[0]
 
 
 class _SessionHandler(logging.Handler):

@@ -19,6 +19,7 @@ DEBUG_VARIABLE = "AUTOCOG_DEBUG"
 class Session:
     """One run of the command line.
 
+    :ivar arguments: the command line, without the name of the program.
     :ivar debug: show tracebacks.
     :ivar quiet: show warnings and errors only.
     """
@@ -29,6 +30,7 @@ class Session:
     def start(self) -> None:
         """Reset everything: tests and notebooks run several command lines in one process."""
         open_closed_streams()
+        self.arguments: list[str] = []
         self.debug = os.environ.get(DEBUG_VARIABLE, "") not in ("", "0")
         self.quiet = False
         self._is_spinning = False

@@ -125,7 +125,7 @@ class Config(BaseModel):
             raise ConfigError(
                 "no model is configured",
                 where=self.source,
-                hint=f"create {CONFIG_FILE_NAME} with a [models.NAME] table, or use --config FILE",
+                hint=f"`autocog init` writes an {CONFIG_FILE_NAME} with one; or name a backend",
             )
         if name is None:
             name = self.default_model or (

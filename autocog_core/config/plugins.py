@@ -15,6 +15,7 @@ from typing import Any
 
 from importlib_metadata import EntryPoint, distributions, entry_points
 
+from autocog_core.config.backend_names import BACKEND_ALIASES, BackendAlias
 from autocog_core.errors import (
     AutocogError,
     PluginBrokenError,
@@ -158,11 +159,13 @@ def diagnose_import_error(error: ModuleNotFoundError, plugin: InstalledPlugin) -
 def find_installed(name: str, group: str = BACKENDS) -> InstalledPlugin:
     """Return the installed plugin of a name.
 
-    :param name: the plugin's name.
+    :param name: the plugin's name, or an alias of a backend (`BACKEND_ALIASES`).
     :param group: its group of entry points.
     :raises PluginNotInstalledError: if there is none.
     :raises PluginConflictError: if there are two.
     """
+    if group == BACKENDS and (alias := find_alias(name)) is not None:
+        return _find_aliased(name, alias)
     where = f'{KINDS[group]} "{name}"'
     if name in disabled_plugins():
         raise PluginNotInstalledError(
@@ -175,7 +178,8 @@ def find_installed(name: str, group: str = BACKENDS) -> InstalledPlugin:
     if not matching:
         # Only known distributions: any project may have registered another name.
         known = FIRST_PARTY_PLUGINS[group].get(name)
-        near = did_you_mean(name, [plugin.name for plugin in plugins])
+        aliases = BACKEND_ALIASES if group == BACKENDS else ()
+        near = did_you_mean(name, [*(plugin.name for plugin in plugins), *aliases])
         raise PluginNotInstalledError(
             "no installed distribution provides it",
             where=where,
@@ -189,6 +193,38 @@ def find_installed(name: str, group: str = BACKENDS) -> InstalledPlugin:
             hint=f"pip uninstall {_removable(matching).distribution} (or the other one)",
         )
     return matching[0]
+
+
+def find_alias(name: str) -> BackendAlias | None:
+    """Return what a name of a backend stands for; None for the name of a backend itself.
+
+    :param name: a name from a user.
+    """
+    alias = BACKEND_ALIASES.get(name.lower())
+    if alias is None or any(point.name == name for point in _entry_points(BACKENDS)):
+        return None
+    return alias
+
+
+def backend_name(name: str) -> str:
+    """Return the name of the backend that a user means.
+
+    :param name: its name, or an alias.
+    """
+    alias = find_alias(name)
+    return name if alias is None else alias.backend
+
+
+def _find_aliased(name: str, alias: BackendAlias) -> InstalledPlugin:
+    try:
+        return find_installed(alias.backend)
+    except PluginNotInstalledError as error:
+        kind = "a server: autocog's" if alias.base_url else "autocog's"
+        raise PluginNotInstalledError(
+            f'{alias.title} is {kind} backend "{alias.backend}", and {error.message}',
+            where=f'backend "{name}"',
+            hint=error.hint,
+        ) from error
 
 
 def _removable(plugins: list[InstalledPlugin]) -> InstalledPlugin:

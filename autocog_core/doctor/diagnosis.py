@@ -126,6 +126,6 @@ def _select_plugins(config: Config, models: Sequence[str] | None) -> list[plugin
         return installed
     used = set()
     for model in (config.models[name] for name in models):
-        used.add((plugins.BACKENDS, model.backend))
+        used.add((plugins.BACKENDS, plugins.backend_name(model.backend)))
         used |= {(plugins.WRAPPERS, wrapper.name) for wrapper in model.wrappers}
     return [plugin for plugin in installed if (plugin.entry_point.group, plugin.name) in used]

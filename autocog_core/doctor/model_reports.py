@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from autocog_core.config.config_file import Config, ModelConfig
+from autocog_core.config.plugins import backend_name
 from autocog_core.doctor.plugin_reports import PluginReport
 from autocog_core.doctor.probe import run_probe
 from autocog_core.doctor.problem import Problem
@@ -102,4 +103,4 @@ def examine_model(
 def _uses_plugin(model: ModelConfig, plugin: PluginReport) -> bool:
     if plugin.kind == "wrapper":
         return plugin.name in [wrapper.name for wrapper in model.wrappers]
-    return plugin.kind == "backend" and plugin.name == model.backend
+    return plugin.kind == "backend" and plugin.name == backend_name(model.backend)

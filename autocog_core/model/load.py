@@ -76,7 +76,9 @@ def resolve_model(
     def resolve(plugin: type[Any], options: Mapping[str, Any], name: str) -> ResolvedPlugin:
         return _resolve_plugin(plugin, options, config, where, f"{key}{name}")
 
-    backend = resolve(plugins.load_class(model.backend), model.options, "options")
+    alias = plugins.find_alias(model.backend)
+    options = model.options if alias is None else {**alias.options, **model.options}
+    backend = resolve(plugins.load_class(model.backend), options, "options")
     wrappers = tuple(
         resolve(
             plugins.load_class(entry.name, plugins.WRAPPERS),
@@ -124,7 +126,8 @@ def load(
 
     :param name: a model of the config file; None takes its default model.
     :param config: the config file's path, or a config already read; None searches for the file.
-    :param backend: a backend's name. Then `options` are its options, and no config file is read.
+    :param backend: a backend's name, or a usual name of its engine or server. Then `options` are
+        its options, and no config file is read.
     :param options: options of `backend`.
     :param completion: default arguments of `complete`, which override those of the config.
     :raises ConfigError: if no such model is configured, or its options are wrong.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import pytest
 
 import autocog_core as autocog
 from autocog_core.backends.random import RandomLM
+from autocog_core.cli import small_model
 from autocog_core.cli.inputs import parse_toml_value
+from autocog_core.cli.small_model import MODEL_PATH
 from tests.cli.conftest import Run
 
 
@@ -69,9 +72,35 @@ def test_a_wrong_model_option_is_one_message_and_the_next_call_works(
     assert run("greedy", "It is").exit_code == 0
 
 
-def test_no_config_file_says_how_to_get_one(wrong: Callable[..., str], folder: Path) -> None:
+@pytest.mark.parametrize("installed", [["llamacpp"], []], ids=str)
+def test_no_config_file_says_a_command_that_works(
+    run: Run,
+    wrong: Callable[..., str],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    installed: list[str],
+) -> None:
     (folder / "autocog.toml").unlink()
-    assert "autocog.toml" in wrong("greedy", "It is")
+    monkeypatch.setattr(small_model, "small_model_backends", lambda: installed)
+    arguments = ["choose", "-c", "4", "-c", " 5", "--json", "--", "-5 + 9 ="]
+    message = wrong(*arguments)
+    assert "autocog init" in message
+    assert ("pip install" in message) == (not installed)
+    line = shlex.split(message.partition("type: ")[2])
+    assert line[0] == "autocog"
+    expected = ["--backend", "llamacpp", "--option", f"model_path={MODEL_PATH}"]
+    if not installed:
+        expected = ["--backend", "random"]
+        assert run(*line[1:]).exit_code == 0
+    assert line[1:] == [*arguments[:-2], *expected, *arguments[-2:]]
+    assert "autocog choose ... --backend" in wrong("choose", "a\nb", "-c", " c")
+
+
+def test_a_model_without_a_config_file_says_what_writes_one(
+    wrong: Callable[..., str], folder: Path
+) -> None:
+    (folder / "autocog.toml").unlink()
+    assert "`autocog init`" in wrong("choose", "a", "-c", " b", "--model", "m")
 
 
 def test_the_model_reports_input_that_is_not_utf8(wrong: Callable[..., str]) -> None:

@@ -17,6 +17,8 @@ from autocog_core import (
     PluginNotInstalledError,
     load,
 )
+from autocog_core.config import plugins
+from autocog_core.config.backend_names import BACKEND_ALIASES, BackendAlias
 from autocog_core.config.plugins import WRAPPERS, backends_with_hook, installed_plugins, load_class
 from tests.support.small_backends import forget, install
 
@@ -82,6 +84,53 @@ def test_an_unknown_name_gets_the_nearest_one_and_no_invented_package() -> None:
     assert 'did you mean "random"' in caught.value.hint
     assert "pip install" not in caught.value.hint
     assert load(backend="random").greedy("x").size
+
+
+def test_names_of_engines_and_servers_stand_for_their_backends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(plugins, "_entry_points", lambda group: [])
+    with pytest.raises(PluginNotInstalledError) as caught:
+        load(backend="vLLM", options={"model": "x"})
+    assert str(caught.value) == (
+        'backend "vLLM": vLLM is a server: autocog\'s backend "openai", and no installed '
+        "distribution provides it; pip install autocog-openai"
+    )
+    monkeypatch.undo()
+    known = plugins.FIRST_PARTY_PLUGINS[plugins.BACKENDS]
+    assert {alias.backend for alias in BACKEND_ALIASES.values()} == set(known)
+    assert not BACKEND_ALIASES.keys() & known.keys()
+    assert all(name == name.lower() for name in BACKEND_ALIASES)
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    rows = [row for row in page.splitlines() if row.startswith("|")]
+    for name, alias in BACKEND_ALIASES.items():
+        (row,) = (row for row in rows if f"`{name}`" in row)
+        assert f"| `{alias.backend}` |" in row
+        assert (alias.base_url or "") in row
+
+
+def test_an_alias_loads_its_backend_with_its_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alias = BackendAlias("random", "Noise")
+    monkeypatch.setattr(BackendAlias, "options", {"seed": 5, "vocabulary": "merges"})
+    monkeypatch.setitem(BACKEND_ALIASES, "noise", alias)
+    with (
+        load(backend="random", options={"seed": 6, "vocabulary": "merges"}) as expected,
+        load(backend="noise", options={"seed": 6}) as model,
+    ):
+        assert model.info == expected.info
+        assert model.greedy("a").tolist() == expected.greedy("a").tolist()
+    config = tmp_path / "autocog.toml"
+    config.write_text('[models.m]\nbackend = "noise"\n')
+    with load(config=config) as model:
+        assert model.info.vocabulary_size == expected.info.vocabulary_size
+
+
+def test_a_plugin_with_the_name_of_an_alias_comes_first(put: Install) -> None:
+    put(vllm="good_plugin")
+    assert load_class("vllm").__name__ == "GoodLM"
+    assert plugins.find_alias("vllm") is None
 
 
 def test_an_installed_backend_is_found_by_its_entry_point(put: Install) -> None:
