@@ -147,12 +147,15 @@ def run(
         _run_once(automaton, program_models, fixed_values, budget, strategy_name, as_json)
         return
     from autocog_core.cli.run_estimate import estimate_run, show_estimate
-    from autocog_core.dataset import Gold, Run, check_columns, estimate_rows
+    from autocog_core.dataset import Gold, Run, check_columns, count_rows, estimate_rows
 
     require_valid_values(automaton.inputs, fixed_values)
     gold_column = None if gold is None else Gold.parse(gold, automaton)
     with input_options.open() as source:
         check_columns(source, automaton, gold_column, fixed_values)
+        if source.compression or source.format == "json":
+            # Their damage shows only where it is. Loading a model may take long.
+            count_rows(source, limit)
         if output is not None:
             used_files = {"program": program, "config file": model_options.config}
             _check_output(output, source.path, used_files)

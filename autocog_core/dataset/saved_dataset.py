@@ -22,6 +22,8 @@ def _read(source: RowSource) -> Iterator[Entry]:
     for path in source.files():
         with _open(source, path) as stream:
             for batch in stream:
+                # Unlike Parquet's, the reader believes what a damaged file says about its sizes.
+                batch.validate(full=True)
                 slices = (
                     batch.slice(start, BATCH_ROWS) for start in range(0, batch.num_rows, BATCH_ROWS)
                 )

@@ -44,7 +44,7 @@ def api(folder: Path, **values: object) -> str:
     return (folder / "api.jsonl").read_text()
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".json", ".jsonl.gz", ".parquet.zst"])
+@pytest.mark.parametrize("suffix", [".tsv", ".json.gz", ".parquet.zst"])
 def test_rows_come_from_standard_input(files: Path, run: Invoke, suffix: str) -> None:
     content = write_rows(files, suffix, ROWS, "other").read_bytes()
     expected = api(files)
@@ -80,13 +80,13 @@ def test_values_for_all_rows_are_part_of_the_run(
     files: Path, run: Invoke, wrong: Callable[..., str]
 ) -> None:
     examples = [{"q": f"Sample {n}", "a": "ab"[n % 2]} for n in range(9)]
-    for suffix in (".json", ".jsonl", ".csv", ".parquet", ".jsonl.gz"):
+    for suffix in (".json", ".csv", ".parquet", ".jsonl.gz"):
         write_rows(files, suffix, examples, "examples")
     lines = [f"- {{q: {row['q']}, a: {row['a']}}}\n" for row in examples]
     (files / "examples.yaml").write_text("".join(lines))
     (files / "labels.txt").write_text("x y\nz\n")
     expected = api(files, examples=examples, labels=["x y", "z"])
-    for suffix in (".json", ".yaml", ".jsonl", ".csv", ".parquet", ".jsonl.gz"):
+    for suffix in (".json", ".yaml", ".csv", ".parquet", ".jsonl.gz"):
         given = ("--set", f"examples=@examples{suffix}", "--set", "labels=@labels.txt")
         # The values count, not the files from which they come.
         result = run(*COMMAND, "-i", "rows.jsonl", "-o", "out.jsonl", *given, "--limit", "3")
@@ -138,6 +138,17 @@ def test_wrong_values_are_one_message(
     (files / "bad.jsonl").write_text("[\n")
     (files / "object.json").write_text("{}")
     assert message in wrong(*COMMAND, "-i", "rows.jsonl", "--set", value)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl.gz", ".json"])
+def test_a_file_that_is_cut_off_is_an_error_before_the_model_is_loaded(
+    files: Path, wrong: Callable[..., str], suffix: str
+) -> None:
+    source = write_rows(files, suffix, ROWS, "cut")
+    source.write_bytes(source.read_bytes()[:-9])
+    message = wrong("run", "program.yaml", "-m", "keyed", "-i", f"cut{suffix}")
+    assert f"cut{suffix}: " in message
+    assert "is damaged" in message or "not valid JSON from there on" in message
 
 
 def test_a_value_that_only_some_rows_have_is_an_error_before_the_model_is_loaded(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import sys
 import tracemalloc
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from autocog_core.dataset import (
 )
 from autocog_core.dataset.input_rows import column_names
 from autocog_core.dataset.row_source import RowSource, guess_compression, guess_format
+from autocog_core.dataset.run_identity import identity_path
+from tests.dataset.test_mutated_files import RESULT, mutate, try_run
 from tests.support.row_files import SUFFIXES, compress, write_rows, zstd
 from tests.support.small_backends import random_model
 from tests.support.soak import count
@@ -239,6 +242,19 @@ def test_a_saved_data_set_with_splits_needs_the_name_of_one(tmp_path: Path) -> N
     assert count_rows(tmp_path / "one") == count_rows(tmp_path / "two" / "test") == len(ROWS)
     with pytest.raises(InputError, match=r"has several splits; name the folder of one: .*two/test"):
         count_rows(tmp_path / "two")
+
+
+@pytest.mark.parametrize("suffix", [".json", ".csv.gz", ".jsonl.zst", ".parquet.gz", ""])
+def test_mutated_files_are_one_clear_error_or_read(run: Run, tmp_path: Path, suffix: str) -> None:
+    source, output = write_rows(tmp_path, suffix, ROWS), tmp_path / "out.jsonl"
+    file = source if suffix else source / "data-00001-of-00003.arrow"
+    content = file.read_bytes()
+    assert try_run(run, source, output) == RESULT
+    for seed in range(count(normal=8, soak=1000)):
+        identity_path(output).unlink(missing_ok=True)
+        output.unlink(missing_ok=True)
+        file.write_bytes(mutate(content, random.Random(seed)))
+        try_run(run, source, output)
 
 
 @pytest.mark.slow
