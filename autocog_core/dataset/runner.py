@@ -108,10 +108,11 @@ class Run:
 
     def _check_row(self, row: Row) -> Row:
         """Return the row, with an error if its values cannot be those of the inputs."""
-        try:
-            reject_values_of_rows("inputs", row.values, self.values)
-        except InputError as error:
-            return Row(row.index, row.values, error)
+        if self.values:
+            try:
+                reject_values_of_rows("inputs", row.values, self.values)
+            except InputError as error:
+                return Row(row.index, row.values, error)
         return check_values(row, self.automaton.inputs)
 
     def _run_readable(self, rows: Iterable[Row]) -> Iterator[RowResult]:

@@ -275,7 +275,8 @@ def test_folders_of_datasets_itself_are_read(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_long_files_are_read_in_bounded_memory(tmp_path: Path, suffix: str) -> None:
-    rows = [{"question": f"Question {n} " + "x" * 2500} for n in range(count(1_200, 200_000))]
+    text = "x" * count(normal=2500, soak=300)
+    rows = [{"question": f"{n} {text}"} for n in range(count(normal=1_200, soak=200_000))]
     source, number = write_rows(tmp_path, suffix, rows), len(rows)
     del rows
     next(read_rows(source))
@@ -286,4 +287,5 @@ def test_long_files_are_read_in_bounded_memory(tmp_path: Path, suffix: str) -> N
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 2**21
+    # pyarrow reads a row group's compressed columns whole.
+    assert peak < count(normal=2**21, soak=2**23)
