@@ -59,10 +59,9 @@ def _choice_texts(choices: tuple[Any, ...]) -> ChoiceTexts | None:
     if not all(isinstance(choice, str) for choice in choices):
         # The check of the request names the one.
         return None
-    values = default_values(choices)
-    if all(value == default_value(text) for text, value in zip(choices, values, strict=True)):
+    if len(set(map(default_value, choices))) == len(choices):
         return None
-    return ChoiceTexts(choices, tuple(range(len(choices))), values)
+    return ChoiceTexts(choices, tuple(range(len(choices))), default_values(choices))
 
 
 def _check_parts(choices: tuple[Any, ...]) -> None:

@@ -203,3 +203,22 @@ def test_a_completion_has_no_choices(automaton: Automaton, model: Model, tmp_pat
     accuracy, (row,) = answered(automaton, model, source, "why")
     assert "gold_choice" not in row
     assert (accuracy.answered, accuracy.impossible) == (1, 0)
+
+
+def test_right_answers_are_compared_with_the_value(model: Model, tmp_path: Path) -> None:
+    choices = [{"texts": [" Yes", " yes"], "value": True}, {"text": " No", "value": 0}]
+    program = Automaton.from_dict(
+        {
+            "inputs": {"question": "text"},
+            "actions": [{"text": "{{ question }}:"}, {"name": "answer", "choices": choices}],
+        }
+    )
+    labels = [True, "True", 0, "0.0", "Yes", None]
+    rows = [{"question": "Q", "label": label} for label in labels]
+    source = tmp_path / "rows.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    accuracy, output = answered(program, model, source)
+    assert [row.get("gold_choice") for row in output] == [True, True, 0, 0, None, None]
+    (answer,) = {row["fields"]["answer"] for row in output}
+    assert answer in (True, 0)
+    assert (accuracy.right, accuracy.answered, accuracy.impossible) == (2, 5, 1)

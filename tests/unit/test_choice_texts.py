@@ -76,7 +76,7 @@ def slow_scores(
 
 @pytest.mark.parametrize("suffix", [None, "\n", EOS], ids=["none", "text", "eos"])
 def test_a_choice_has_the_sum_of_its_texts(suffix: Any) -> None:
-    for seed in range(count(normal=8, soak=300)):
+    for seed in range(count(normal=8, soak=150)):
         generator = random.Random(seed)
         model = random_model(vocabulary="merges", seed=seed % 5)
         choices = draw_choices(generator)

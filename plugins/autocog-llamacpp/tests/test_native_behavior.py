@@ -22,6 +22,7 @@ from autocog_core import (
     AutocogError,
     Automaton,
     Budget,
+    Choice,
     Choose,
     Complete,
     EngineError,
@@ -94,6 +95,17 @@ def test_the_tree_names_its_evaluator(make: Any, tmp_path: Path) -> None:
         [Text(uid="a", text="b", successors="t"), Text(uid="t", text="c", context="fresh")]
     )
     assert evaluator(begins.run(model)) == 'core: action "t" begins a new text'
+    several = Automaton(
+        [
+            Text(uid="t", text="a", successors="c"),
+            Choose(uid="c", choices=(Choice(texts=["b", "c"]), "d")),
+        ]
+    )
+    assert evaluator(several.run(model)) == 'core: action "c" has choices with several texts'
+    valued = Automaton(
+        [Text(uid="t", text="a", successors="c"), Choose(uid="c", choices=(Choice("b", 1), " d"))]
+    ).run(model)
+    assert (evaluator(valued), [node.value for node in valued.nodes]) == ("engine", ["a", 1, "d"])
     traced = Model(backend, wrappers=[Trace(path=tmp_path / "trace.jsonl")])
     assert evaluator(QUESTION.run(traced)) == "core: a wrapper watches each evaluation"
     assert (tmp_path / "trace.jsonl").read_text().count("greedy_tree_impl") > 1
