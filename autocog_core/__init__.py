@@ -11,9 +11,10 @@ In short:
 
 from __future__ import annotations
 
-from autocog_core.automaton.actions import Choose, Complete, Text
+from autocog_core.automaton.actions import Ask, Choose, Complete, Text
 from autocog_core.automaton.choices import Choice
 from autocog_core.automaton.inputs import Input
+from autocog_core.automaton.templates.for_each import ForEach
 from autocog_core.automaton.templates.template import Each, Template
 from autocog_core.config.config_file import Config, read_config
 from autocog_core.config.options import BackendOptions, Resource
@@ -67,6 +68,7 @@ __all__ = [
     "CONTRACT_VERSION",
     "EOS",
     "LM",
+    "Ask",
     "AutocogError",
     "Automaton",
     "BackendInfo",
@@ -92,6 +94,7 @@ __all__ = [
     "EngineError",
     "EngineLM",
     "FinishReason",
+    "ForEach",
     "GreedyLM",
     "HookError",
     "Input",

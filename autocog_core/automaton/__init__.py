@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from autocog_core.automaton.actions import Action, Choose, Complete, Text
+from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Text
 from autocog_core.automaton.checks.finding import Finding
 from autocog_core.automaton.choices import Choice
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.inputs import Input
+from autocog_core.automaton.templates.for_each import ForEach
 from autocog_core.automaton.templates.template import Each, Template
 from autocog_core.automaton.token_sets import (
     Complement,
@@ -21,6 +22,7 @@ from autocog_core.automaton.token_sets import (
 
 __all__ = [
     "Action",
+    "Ask",
     "AutomatonGraph",
     "Choice",
     "Choose",
@@ -29,6 +31,7 @@ __all__ = [
     "Difference",
     "Each",
     "Finding",
+    "ForEach",
     "Input",
     "Intersect",
     "Regex",

@@ -1,4 +1,4 @@
-"""The three actions of an automaton. They are data and do not depend on a model.
+"""The actions of an automaton. They are data and do not depend on a model.
 
 The evaluation prepares what an action needs of a model (token ids, masks) and does not change the
 action. So one automaton can run on several models, and repeatedly on one.
@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal, TypeVar
 
 from autocog_core.automaton.choices import Choice, ChoiceTexts
+from autocog_core.automaton.templates.for_each import ForEach
 from autocog_core.automaton.templates.template import Each, Template
 from autocog_core.automaton.token_sets import Vocabulary
 from autocog_core.types.choice import EndOfSequence, Norm
@@ -155,6 +156,43 @@ class Complete(Action):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "stop", _as_tuple(self.stop))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask(Action):
+    """A group of questions that start from the same place, with at most one successor.
+
+    Each question sees the text before the group and none of the others. It follows its best branch
+    to its own end. Then the path continues with the text before the group.
+
+    :ivar questions: the actions of each question; a question starts at its first action.
+    :ivar for_each: ask all questions for each item of a list; `name` is then the field of the
+        record for the answers, by item. None to ask them once.
+    :ivar items: None before `bind`. After it, the items of `for_each` by their names in the result;
+        `questions` are then those of the first item, those of the second, and so on.
+    """
+
+    kind = "ask"
+
+    questions: tuple[tuple[Action, ...], ...]
+    for_each: ForEach | None = None
+    items: Mapping[str, Any] | None = field(default=None, hash=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "questions", tuple(map(_as_tuple, self.questions)))
+
+    @property
+    def first_questions(self) -> tuple[tuple[Action, ...], ...]:
+        """The questions, after `bind` only those of the first item."""
+        count = len(self.questions) // len(self.items) if self.items else None
+        return self.questions[:count]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The fields that its questions name, each once."""
+        actions = (action for question in self.first_questions for action in question)
+        return tuple(dict.fromkeys(action.name for action in actions if action.name is not None))
 
 
 def _as_tuple(value: Item | Iterable[Item]) -> tuple[Item, ...]:

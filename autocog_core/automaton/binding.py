@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import reduce
+from itertools import islice
 from operator import or_
 from typing import TYPE_CHECKING, Any
 
-from autocog_core.automaton.actions import Action, Choose, Text
+from autocog_core.automaton.actions import Action, Ask, Choose, Text
 from autocog_core.automaton.choices import Choice, texts_of
+from autocog_core.automaton.templates.for_each import ForEach
 from autocog_core.automaton.templates.template import Each, Template
 from autocog_core.errors import InputError
 from autocog_core.types.prompt import Prompt, TextPiece
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 MAX_CHARACTERS = 50_000_000
 
 
-def iterate_templates(action: Action) -> Iterator[Template | Each]:
-    """Yield the templates of an action."""
+def iterate_templates(action: Action) -> Iterator[Template | Each | ForEach]:
+    """Yield the templates of an action, without those of a group's questions."""
     match action:
         case Text(text=Template() as template):
             yield template
@@ -31,6 +33,8 @@ def iterate_templates(action: Action) -> Iterator[Template | Each]:
             for choice in choices:
                 parts = choice.texts if isinstance(choice, Choice) else (choice,)
                 yield from (part for part in parts if isinstance(part, Template | Each))
+        case Ask(for_each=ForEach() as for_each, items=None):
+            yield for_each
 
 
 def find_field_uses(action: Action) -> FieldUses | None:
@@ -53,11 +57,16 @@ def fill_all_templates(
     :param uids_with_fields: the actions that stay, because their templates use fields.
     :raises InputError: if a template does not fit the values, or the texts are too long together.
     """
+    return _within_limit(_fill(action, values, uids_with_fields) for action in actions)
+
+
+def _within_limit(actions: Iterable[Action]) -> list[Action]:
+    """Return actions whose texts are not too long together."""
     filled = []
     characters_left = MAX_CHARACTERS
     for action in actions:
-        filled.append(action if action.uid in uids_with_fields else fill_templates(action, values))
-        characters_left -= count_characters(filled[-1])
+        filled.append(action)
+        characters_left -= count_characters(action)
         if characters_left < 0:
             raise InputError(
                 f"the texts have more than {MAX_CHARACTERS} characters together",
@@ -91,6 +100,36 @@ def _naming(action: Action) -> Iterator[None]:
         raise InputError(
             f"{error.where}: {error.message}", where=f'action "{action.uid}"', hint=error.hint
         ) from error
+
+
+def _fill(action: Action, values: Mapping[str, Any], uids_with_fields: Container[str]) -> Action:
+    match action:
+        case Ask(for_each=ForEach() as for_each, items=None):
+            with _naming(action):
+                items = for_each.render(values)
+                all_values = [{**values, for_each.name: item} for item in items.values()]
+                questions = _fill_questions(action, all_values, uids_with_fields)
+            return replace(action, questions=questions, items=items)
+        case Ask():
+            with _naming(action):
+                questions = _fill_questions(action, [values], uids_with_fields)
+            return replace(action, questions=questions)
+    return action if action.uid in uids_with_fields else fill_templates(action, values)
+
+
+def _fill_questions(
+    group: Ask, all_values: Sequence[Mapping[str, Any]], uids_with_fields: Container[str]
+) -> tuple[tuple[Action, ...], ...]:
+    """Return a group's questions with the first values, with the second, and so on."""
+    questions = [(question, values) for values in all_values for question in group.questions]
+    filled = iter(
+        _within_limit(
+            _fill(action, values, uids_with_fields)
+            for question, values in questions
+            for action in question
+        )
+    )
+    return tuple(tuple(islice(filled, len(question))) for question, _ in questions)
 
 
 def _fill_choices(action: Choose, values: Mapping[str, Any]) -> Choose:
@@ -130,4 +169,6 @@ def count_characters(action: Action) -> int:
             return sum(len(piece.text) for piece in pieces if isinstance(piece, TextPiece))
         case Choose(choices=choices):
             return sum(len(text) for choice in choices for text in texts_of(choice))
+        case Ask(questions=questions):
+            return sum(count_characters(each) for question in questions for each in question)
     return 0

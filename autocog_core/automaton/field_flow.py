@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
+from functools import reduce
 from operator import and_, or_
 
-from autocog_core.automaton.actions import Action
+from autocog_core.automaton.actions import Action, Ask
 
 
 class FieldFlow:
@@ -18,25 +19,65 @@ class FieldFlow:
 
     :param actions: the actions; every path starts at the first.
     :param names: the fields to follow.
+    :param always: the fields that every path has set before the first action.
+    :param sometimes: the fields that some path has set before it.
     """
 
-    def __init__(self, actions: Sequence[Action], names: Collection[str]) -> None:
+    def __init__(
+        self, actions: Sequence[Action], names: Collection[str], always: int = 0, sometimes: int = 0
+    ) -> None:
         self._actions = actions
         self._by_uid = {action.uid: action for action in actions}
         self._bits = {name: 1 << index for index, name in enumerate(sorted(names))}
-        self._always = self._flow(every_path=True)
-        self._sometimes = self._flow(every_path=False)
+        # The questions of a group, by its uid. What they set does not depend on what is set before.
+        self._questions = {
+            action.uid: [FieldFlow(question, names) for question in action.first_questions]
+            for action in actions
+            if isinstance(action, Ask)
+        }
+        self._always = self._flow(always, every_path=True)
+        self._sometimes = self._flow(sometimes, every_path=False)
+        for action in actions:
+            if isinstance(action, Ask):
+                before = self._always.get(action.uid, ~0), self._sometimes.get(action.uid, 0)
+                self._questions[action.uid] = [
+                    FieldFlow(question, names, *before) for question in action.first_questions
+                ]
 
     def always_set(self, uid: str, name: str) -> bool:
         """Return whether every path to an action has set a field; true if no path leads to it."""
-        return bool(self._always.get(uid, ~0) & self._bits[name])
+        flow, _ = self._find(uid)
+        return bool(flow._always.get(uid, ~0) & self._bits[name])
+
+    def _find(self, uid: str) -> tuple[FieldFlow, str | None]:
+        """Return the flow of an action, and the group of its question, if it belongs to one."""
+        if uid in self._by_uid:
+            return self, None
+        return next(
+            (question, group)
+            for group, questions in self._questions.items()
+            for question in questions
+            if uid in question._by_uid
+        )
+
+    def _at_end(self, *, every_path: bool) -> int:
+        """Return the fields set where a path ends: on every path, or on some path."""
+        before = self._always if every_path else self._sometimes
+        ends = [
+            before[action.uid] | self._set_by(action, every_path=every_path)
+            for action in self._actions
+            if not action.successors and action.uid in before
+        ]
+        return reduce(and_ if every_path else or_, ends, ~0 if every_path else 0)
 
     def repeated(self) -> frozenset[str]:
         """Return the fields that a path may set several times."""
         bits = 0
         for action in self._actions:
-            bits |= self._sometimes.get(action.uid, 0) & self._set_by(action)
-        return frozenset(name for name, bit in self._bits.items() if bits & bit)
+            bits |= self._sometimes.get(action.uid, 0) & self._set_by(action, every_path=False)
+        own = frozenset(name for name, bit in self._bits.items() if bits & bit)
+        questions = (flow for flows in self._questions.values() for flow in flows)
+        return own.union(*(question.repeated() for question in questions))
 
     def path_without(self, uid: str, name: str) -> list[str]:
         """Return a shortest path to an action that does not set a field, as uids.
@@ -44,13 +85,16 @@ class FieldFlow:
         :param uid: the action, to which such a path leads.
         :param name: the field.
         """
+        flow, group = self._find(uid)
+        if group is not None:
+            return [*self.path_without(group, name), *flow.path_without(uid, name)]
         entry = self._actions[0].uid
         previous = {entry: ""}
         queue = deque([entry])
         while queue and uid not in previous:
             reached = queue.popleft()
             action = self._by_uid[reached]
-            if action.name == name:
+            if self._set_by(action, every_path=True) & self._bits[name]:
                 continue
             for successor in action.successors:
                 if successor not in previous:
@@ -61,18 +105,21 @@ class FieldFlow:
             path.append(previous[path[-1]])
         return path[::-1]
 
-    def _flow(self, *, every_path: bool) -> Mapping[str, int]:
-        """Return the fields set before each action: on every path to it, or on some path."""
+    def _flow(self, start: int, *, every_path: bool) -> Mapping[str, int]:
+        """Return the fields set before each action: on every path to it, or on some path.
+
+        :param start: the fields set before the first action.
+        """
         merge = and_ if every_path else or_
         entry = self._actions[0]
-        before = {entry.uid: 0}
+        before = {entry.uid: start}
         queue = deque([entry.uid])
         waiting = {entry.uid}
         while queue:
             uid = queue.popleft()
             waiting.discard(uid)
             action = self._by_uid[uid]
-            after = before[uid] | self._set_by(action)
+            after = before[uid] | self._set_by(action, every_path=every_path)
             for successor in action.successors:
                 known = before.get(successor)
                 merged = after if known is None else merge(known, after)
@@ -83,5 +130,9 @@ class FieldFlow:
                         queue.append(successor)
         return before
 
-    def _set_by(self, action: Action) -> int:
-        return self._bits.get(action.name, 0) if action.name is not None else 0
+    def _set_by(self, action: Action, *, every_path: bool) -> int:
+        bits = self._bits.get(action.name, 0) if action.name is not None else 0
+        if isinstance(action, Ask) and action.for_each is None:
+            for question in self._questions[action.uid]:
+                bits |= question._at_end(every_path=every_path)
+        return bits

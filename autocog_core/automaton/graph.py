@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
-from autocog_core.automaton.actions import Action
+from autocog_core.automaton.actions import Action, Ask
 from autocog_core.automaton.binding import (
     fill_all_templates,
     find_field_uses,
@@ -20,6 +20,17 @@ from autocog_core.automaton.token_sets import Vocabulary
 
 if TYPE_CHECKING:
     from autocog_core.automaton.templates.field_uses import FieldUses
+
+
+def question_steps(action: Action) -> Iterator[Action]:
+    """Yield the actions of a group's questions, those of the first item; else nothing."""
+    if isinstance(action, Ask):
+        for question in action.first_questions:
+            yield from question
+
+
+def _has_items(action: Action) -> bool:
+    return isinstance(action, Ask) and action.for_each is not None
 
 
 @dataclass(frozen=True)
@@ -60,14 +71,55 @@ class AutomatonGraph:
         return self.actions[0]
 
     @cached_property
+    def own_uids(self) -> frozenset[str]:
+        """The uids that successors may name: those of questions are not among them."""
+        return frozenset(action.uid for action in self.actions)
+
+    @cached_property
+    def all_actions(self) -> tuple[Action, ...]:
+        """The actions, each group followed by the actions of its questions."""
+        return tuple(each for action in self.actions for each in (action, *question_steps(action)))
+
+    @cached_property
+    def field_actions(self) -> tuple[Action, ...]:
+        """The actions whose names are fields, in order; a group with `for_each` is one of them."""
+        return tuple(
+            step
+            for action in self.actions
+            for step in (action, *(() if _has_items(action) else question_steps(action)))
+            if step.name is not None
+        )
+
+    @cached_property
     def by_uid(self) -> Mapping[str, Action]:
-        """The actions by their uid."""
-        return MappingProxyType({action.uid: action for action in self.actions})
+        """All actions by their uid, those of questions included."""
+        return MappingProxyType({action.uid: action for action in self.all_actions})
+
+    def question_graphs(self, action: Ask) -> tuple[AutomatonGraph, ...]:
+        """Return each question of a group as a graph of its own.
+
+        :param action: one of the actions.
+        """
+        items = [] if action.items is None else list(action.items.values())
+        per_item = len(action.first_questions)
+        return tuple(
+            AutomatonGraph(
+                question,
+                self.vocabs,
+                self._with_item(action, items[index // per_item]) if items else self.inputs,
+            )
+            for index, question in enumerate(action.questions)
+        )
+
+    def _with_item(self, action: Ask, item: Any) -> Mapping[str, Input]:
+        """Return the inputs of a question about an item, which is one of them."""
+        assert action.for_each is not None
+        return {**self.inputs, action.for_each.name: Input("any", item)}
 
     @cached_property
     def field_names(self) -> frozenset[str]:
         """The fields that its actions set."""
-        return frozenset(action.name for action in self.actions if action.name is not None)
+        return frozenset(str(action.name) for action in self.field_actions)
 
     @cached_property
     def field_uses(self) -> Mapping[str, FieldUses]:
@@ -75,14 +127,18 @@ class AutomatonGraph:
 
         :raises InputError: naming the action, if a template is not valid.
         """
-        uses = ((action.uid, find_field_uses(action)) for action in self.actions)
+        uses = ((action.uid, find_field_uses(action)) for action in self.all_actions)
         return MappingProxyType({uid: fields for uid, fields in uses if fields is not None})
 
     @cached_property
     def max_path_length(self) -> int:
         """An upper bound of the nodes of a path: every cycle has an action with `max_visits`."""
         visits = sum(action.max_visits or 0 for action in self.actions)
-        return (visits + 1) * len(self.actions)
+        groups = (action for action in self.actions if isinstance(action, Ask))
+        inner = sum(
+            graph.max_path_length for group in groups for graph in self.question_graphs(group)
+        )
+        return (visits + 1) * (len(self.actions) + inner)
 
     def successor(self, action: Action, branch: int = 0) -> Action | None:
         """Return the action that follows, or None if the path ends.
@@ -121,7 +177,7 @@ class AutomatonGraph:
         either: bind these first.
         """
         return type(self)(
-            merge_text_chains(self.actions, self.by_uid),
+            merge_text_chains(self.actions),
             self.vocabs,
             self.inputs,
             description=self.description,

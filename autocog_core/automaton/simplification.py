@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from autocog_core.automaton.actions import Action, Choose, Text
+from autocog_core.automaton.actions import Action, Ask, Choose, Text
 from autocog_core.types.prompt import Prompt, TextPiece
 
 
@@ -23,12 +23,12 @@ def successor(action: Action, by_uid: Mapping[str, Action], branch: int = 0) -> 
     return by_uid[action.successors[branch if has_one_per_choice else 0]]
 
 
-def merge_text_chains(actions: Sequence[Action], by_uid: Mapping[str, Action]) -> list[Action]:
-    """Return the actions with every chain of texts merged into its first.
+def merge_text_chains(actions: Sequence[Action]) -> list[Action]:
+    """Return the actions with every chain of texts merged into its first, also in questions.
 
     :param actions: the actions of an automaton without errors.
-    :param by_uid: the same actions.
     """
+    by_uid = {action.uid: action for action in actions}
     incoming = Counter(uid for action in actions for uid in action.successors)
     # The start of every path counts as an edge to the entry: it is never merged into another text.
     incoming[actions[0].uid] += 1
@@ -38,9 +38,13 @@ def merge_text_chains(actions: Sequence[Action], by_uid: Mapping[str, Action]) -
         if (text := _mergeable_successor(action, by_uid, incoming)) is not None
     }
     merged_away = {text.uid for text in next_texts.values()}
-    remaining = []
+    remaining: list[Action] = []
     for action in actions:
         if action.uid in merged_away:
+            continue
+        if isinstance(action, Ask):
+            questions = (tuple(merge_text_chains(question)) for question in action.questions)
+            remaining.append(replace(action, questions=tuple(questions)))
             continue
         chain = [action]
         while text := next_texts.get(chain[-1].uid):

@@ -36,7 +36,9 @@ class ProgramModels:
 
         :raises InputError: if no action uses a NAME, or a MODEL is not configured.
         """
-        used = sorted({action.model for action in automaton.actions if action.model is not None})
+        used = sorted(
+            {action.model for action in automaton.all_actions if action.model is not None}
+        )
         replacements = dict(split_pairs("--models", pairs, "NAME=MODEL"))
         for unused in replacements.keys() - set(used):
             raise InputError(

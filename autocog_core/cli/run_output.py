@@ -56,12 +56,23 @@ def show_result(automaton: Automaton, tree: ThoughtTree) -> None:
 
 def _fields(row: OutputRow) -> Iterator[tuple[str, Text]]:
     for name, value in row["fields"].items():
-        values = value if isinstance(value, list) else [value]
-        probs = row["probs"].get(name)
-        probs = probs if isinstance(probs, list) else [probs] * len(values)
-        for text, prob in zip(map(value_text, values), probs, strict=True):
-            suffix = "" if prob is None else f"  {format_probability(prob)}"
-            yield name, Text.assemble(escape_controls(text.strip()), (suffix, "cyan"))
+        yield from _field(name, value, row["probs"].get(name))
+
+
+def _field(name: str, value: Any, prob: Any) -> Iterator[tuple[str, Text]]:
+    """Yield a line for each value of a field: for each of a list, and for each item of a group."""
+    if isinstance(value, dict):
+        probs = prob or {}
+        for key, entry in value.items():
+            yield from _field(f"{name}.{key}", entry, probs.get(key))
+    elif isinstance(value, list):
+        # Actions of another kind may have the same name: then the shares are not those of all.
+        has_all = isinstance(prob, list) and len(prob) == len(value)
+        for entry, entry_prob in zip(value, prob if has_all else [None] * len(value), strict=True):
+            yield from _field(name, entry, entry_prob)
+    else:
+        suffix = "" if prob is None else f"  {format_probability(prob)}"
+        yield name, Text.assemble(escape_controls(value_text(value).strip()), (suffix, "cyan"))
 
 
 def _numbers(row: OutputRow) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from autocog_core.automaton.actions import Choose
+from autocog_core.automaton.actions import Ask, Choose
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import InputError, did_you_mean
 from autocog_core.types.choice_value import Value, value_text
@@ -41,18 +41,22 @@ class Gold:
         :param automaton: the automaton whose actions name the fields.
         :raises InputError: if the automaton has no such field.
         """
-        fields = [action.name for action in automaton.actions if action.name is not None]
+        fields = [str(action.name) for action in automaton.field_actions]
         field, separator, column = text.partition("=")
         if separator:
             if field not in fields:
                 raise InputError(
                     f'there is no field "{field}"', where="gold", hint=did_you_mean(field, fields)
                 )
+            if any(isinstance(a, Ask) for a in automaton.field_actions if a.name == field):
+                raise InputError(
+                    f'the field "{field}" has an answer for each item of a list',
+                    where="gold",
+                    hint="compare the answers in Python",
+                )
             return cls(field, column)
         choice_fields = [
-            action.name
-            for action in automaton.actions
-            if isinstance(action, Choose) and action.name is not None
+            str(action.name) for action in automaton.field_actions if isinstance(action, Choose)
         ]
         if not choice_fields:
             raise InputError(

@@ -11,6 +11,7 @@ from autocog_core.automaton.actions import Choose
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import AutocogError
 from autocog_core.numerics import to_json_number
+from autocog_core.types.record import make_record
 from autocog_core.types.thought_tree import ThoughtNode, ThoughtPath, ThoughtTree
 
 #: A share of 1, with the rounding of a sum.
@@ -23,8 +24,10 @@ OutputRow = dict[str, Any]
 def make_output_row(row: int, automaton: AutomatonGraph, tree: ThoughtTree) -> OutputRow:
     """Return the best path of a tree as an output row.
 
-    - `fields`: the values of the named actions; a list where a name occurs several times.
-    - `probs`: for named Choose actions, the choice's share among its siblings; lists likewise.
+    - `fields`: the values of the named actions; a list where a name occurs several times; a
+      mapping of items for a group with `for_each`.
+    - `probs`: for named Choose actions, the choice's share among its siblings; lists and mappings
+      of items likewise.
     - `prob`: the product of these shares over all choices of the path, named or not.
     - `margin`: the smallest log(share of the chosen) - log(share of the best other), in nats;
       None if no other choice has a positive share.
@@ -42,7 +45,7 @@ def make_output_row(row: int, automaton: AutomatonGraph, tree: ThoughtTree) -> O
     return {
         "row": row,
         "fields": path.fields,
-        "probs": _probs_by_name([node for node, _ in choices]),
+        "probs": _probs_by_name(automaton, path),
         "prob": math.prod(node.prob for node, _ in choices),
         "margin": _smallest_margin(choices),
         "logprob": to_json_number(path.logprob),
@@ -116,8 +119,11 @@ def _is_answer_row(row: OutputRow) -> bool:
 
 
 def _is_value_or_list(value: object, is_value: Callable[[object], bool]) -> bool:
-    values = value if isinstance(value, list) else [value]
-    return bool(values) and all(map(is_value, values))
+    if isinstance(value, dict):
+        return all(_is_value_or_list(entry, is_value) for entry in value.values())
+    if isinstance(value, list):
+        return bool(value) and all(_is_value_or_list(entry, is_value) for entry in value)
+    return is_value(value)
 
 
 def _is_value(value: object) -> bool:
@@ -139,12 +145,12 @@ def _choices(
             yield node, [sibling for sibling in siblings if sibling is not node]
 
 
-def _probs_by_name(nodes: Sequence[ThoughtNode]) -> dict[str, float | list[float]]:
-    probs_by_name: dict[str, list[float]] = {}
-    for node in nodes:
-        if node.name is not None:
-            probs_by_name.setdefault(node.name, []).append(node.prob)
-    return {name: probs[0] if len(probs) == 1 else probs for name, probs in probs_by_name.items()}
+def _probs_by_name(automaton: AutomatonGraph, path: ThoughtPath) -> dict[str, Any]:
+    """Return the shares of named choices, and mappings for groups with `for_each`."""
+    return make_record(
+        path.nodes,
+        lambda node: node.prob if isinstance(automaton.by_uid[node.uid], Choose) else None,
+    )
 
 
 def _smallest_margin(choices: Sequence[tuple[ThoughtNode, Sequence[ThoughtNode]]]) -> float | None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from autocog_core.automaton.actions import Action, Choose, Complete, Text
+from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Text
 from autocog_core.automaton.checks.action_checks import require_sound
 from autocog_core.automaton.choices import texts_of
 from autocog_core.automaton.graph import AutomatonGraph
@@ -47,16 +47,36 @@ class CostEstimate:
 def estimate_cost(automaton: AutomatonGraph, client: BackendClient | None) -> CostEstimate:
     """Return the cost of the most expensive run: each action follows its most expensive branches.
 
-    A template counts as its source text, and choices from an input list do not count. Bind the
-    inputs first to include them.
+    A template counts as its source text, choices from an input list do not count, and a group asks
+    its questions once. Bind the inputs first to include them.
 
     :param automaton: the automaton.
     :param client: the main model's client; its tokenizer counts all tokens. None counts no tokens.
     :raises InputError: for an automaton with errors.
     """
     require_sound(automaton)
-    models = {action.model for action in automaton.actions if not isinstance(action, Text)}
-    costs = {action.uid: _visit_cost(action, client) for action in automaton.actions}
+    models = {
+        action.model for action in automaton.all_actions if not isinstance(action, Text | Ask)
+    }
+    total = _estimate(automaton, client)
+    bos = 1 if client is not None and client.info.adds_bos else 0
+    # Paths that advance together may need a call of each model.
+    return replace(total, calls=total.calls * max(1, len(models)), tokens=total.tokens + bos)
+
+
+def _estimate(automaton: AutomatonGraph, client: BackendClient | None) -> CostEstimate:
+    """Return the cost with one model, without BOS."""
+    groups = {
+        action.uid: [_estimate(graph, client) for graph in automaton.question_graphs(action)]
+        for action in automaton.actions
+        if isinstance(action, Ask)
+    }
+    costs = {
+        action.uid: _group_cost(groups[action.uid])
+        if action.uid in groups
+        else _visit_cost(action, client)
+        for action in automaton.actions
+    }
     edges = {action.uid: _count_edges(action) for action in automaton.actions}
     estimates: dict[_State, CostEstimate] = {}
     stack = [_next_state(automaton.entry, ())]
@@ -75,9 +95,16 @@ def estimate_cost(automaton: AutomatonGraph, client: BackendClient | None) -> Co
         known_followers = [(estimates.get(follower), count) for follower, count in followers]
         estimates.setdefault(state, _add(automaton.by_uid[uid], costs[uid], known_followers))
     total = estimates[_next_state(automaton.entry, ())]
-    bos = 1 if client is not None and client.info.adds_bos else 0
-    # Paths that advance together may need a call of each model.
-    return replace(total, calls=total.calls * max(1, len(models)), tokens=total.tokens + bos)
+    has_lower_bounds = any(
+        question.is_lower_bound for group in groups.values() for question in group
+    )
+    return replace(total, is_lower_bound=total.is_lower_bound or has_lower_bounds)
+
+
+def _group_cost(questions: list[CostEstimate]) -> _Cost:
+    """Return the cost of questions that advance side by side."""
+    calls = max((question.calls for question in questions), default=0)
+    return calls, sum(question.tokens for question in questions)
 
 
 def _count_edges(action: Action) -> Counter[str]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any, Literal
 
-from autocog_core.automaton.actions import Choose, Complete, Text
+from autocog_core.automaton.actions import Ask, Choose, Complete, Text
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import InputError
 from autocog_core.evaluation.allowed_tokens import AllowedTokens
@@ -25,6 +25,7 @@ from autocog_core.evaluation.branch import (
     count_evaluated_tokens,
     prune,
 )
+from autocog_core.evaluation.group_run import GroupRun
 from autocog_core.evaluation.open_path import (
     OpenPath,
     contexts_after,
@@ -90,11 +91,12 @@ class Evaluation:
         self._active: list[OpenPath] = []
         self._queue: deque[OpenPath] = deque()
         self._heap: list[tuple[float, int, OpenPath]] = []
+        self._groups: dict[int, GroupRun] = {}
+        self._question_paths: deque[OpenPath] = deque()
         self._path_count = 0
         self._enqueued = count()
         self._masks = {name: TokenMaskCache.for_model(client) for name, client in clients.items()}
         self._allowed: dict[str, AllowedTokens] = {}
-        self._templates = FieldTemplates(automaton)
         self._stopped_by: str | None = None
         self._model_calls = 0
         self._tokens_evaluated = 0
@@ -104,7 +106,15 @@ class Evaluation:
             name: PathContext(text=() if strategies[name] == "text" else None) for name in clients
         }
         self._enqueue(
-            OpenPath(node=-1, action=automaton.entry, contexts=self._empty_contexts, visits={})
+            OpenPath(
+                graph=automaton,
+                builder=self._builder,
+                templates=FieldTemplates(automaton),
+                node=-1,
+                action=automaton.entry,
+                contexts=self._empty_contexts,
+                visits={},
+            )
         )
 
     def as_automaton_run(self) -> AutomatonRun | None:
@@ -126,10 +136,9 @@ class Evaluation:
 
     def next_requests(self) -> dict[str | None, list[ModelRequest]]:
         """Return the next requests to each model; empty at the end of the run."""
-        while self._active or self._queue or self._heap:
+        while self._active or self._queue or self._heap or self._question_paths:
             if self._is_over_budget():
-                open_paths = [*self._active, *self._queue, *(entry[2] for entry in self._heap)]
-                self._builder.prune((path.node for path in open_paths), "budget")
+                self._prune_open_paths()
                 break
             if self._is_top_k_proven():
                 break
@@ -168,6 +177,7 @@ class Evaluation:
     def build_tree(self) -> ThoughtTree:
         """Return the tree so far."""
         seconds = time.perf_counter() - self._start_time
+        self._enter_open_groups()
         nodes = self._builder.nodes
         return ThoughtTree(
             nodes=tuple(nodes),
@@ -182,7 +192,23 @@ class Evaluation:
             },
         )
 
+    def _prune_open_paths(self) -> None:
+        """Mark the ends of all open paths as those that the budget ended."""
+        paths = [*self._active, *self._queue, *(entry[2] for entry in self._heap)]
+        ends = [path.node for path in paths if path.question is None]
+        self._builder.prune([*ends, *self._enter_open_groups()], "budget")
+
+    def _enter_open_groups(self) -> list[int]:
+        """Enter the nodes of groups that have not ended, and return the ends of their paths."""
+        ends = [group.enter(self._builder)[0] for group in self._groups.values()]
+        self._groups.clear()
+        return ends
+
     def _enqueue(self, path: OpenPath, *, is_new: bool = True) -> None:
+        if path.question is not None:
+            # A question is a part of a path that is active already.
+            self._question_paths.append(path)
+            return
         self._path_count += is_new
         if self._order == "best_first":
             heapq.heappush(self._heap, (-path.logprob, next(self._enqueued), path))
@@ -191,18 +217,22 @@ class Evaluation:
 
     def _start_paths(self) -> list[OpenPath]:
         """Start waiting paths: all of them, or the likeliest if none is active."""
-        paths: list[OpenPath] = []
-        if self._order == "breadth_first":
-            paths += self._queue
-            self._queue.clear()
-        elif not self._active and self._heap:
-            paths.append(heapq.heappop(self._heap)[2])
-        for path in paths:
+        if self._order == "best_first":
+            waiting = deque[OpenPath]()
+            if not self._active and not self._question_paths and self._heap:
+                waiting.append(heapq.heappop(self._heap)[2])
+        else:
+            waiting, self._queue = self._queue, deque()
+        started = []
+        while waiting or self._question_paths:
+            # A group that starts adds its questions: they advance together with the other paths.
+            path = (self._question_paths or waiting).popleft()
             if self._is_over_budget(path):
-                self._builder.prune([path.node], "budget")
+                path.builder.prune([path.node], "budget")
             else:
                 self._start(path)
-        return [path for path in paths if path.steps is not None]
+                started.append(path)
+        return [path for path in started if path.steps is not None]
 
     def _is_over_budget(self, path: OpenPath | None = None) -> bool:
         """Return whether a limit of the budget ends the run, and note which.
@@ -227,13 +257,28 @@ class Evaluation:
         if self._top is None or self._order != "best_first" or len(complete) < self._top:
             return False
         lowest = sorted(complete, reverse=True)[self._top - 1]
-        open_ = [path.logprob for path in self._active] + [-entry[0] for entry in self._heap[:1]]
+        active = [*self._active, *self._question_paths]
+        open_ = [self._upper_bound(path) for path in active] + [
+            -entry[0] for entry in self._heap[:1]
+        ]
         return all(logprob <= lowest for logprob in open_)
+
+    def _upper_bound(self, path: OpenPath) -> float:
+        """Return the highest log-probability that a path may still have."""
+        if path.question is None:
+            return path.logprob
+        return self._groups[path.question.group].path.logprob + path.logprob
 
     def _start(self, path: OpenPath) -> None:
         """Enter the texts at the path's next action, and start the first other action."""
         while path.action is not None and (isinstance(path.action, Text) or path.action.is_fresh):
             if path.action.is_fresh:
+                # The texts end here: what follows is not in their context.
+                if path.has_untokenized_texts:
+                    path.is_scoring_texts = True
+                    self._start_end(path)
+                    if path.steps is not None:
+                        return
                 path.contexts = self._empty_contexts
             if not isinstance(path.action, Text):
                 break
@@ -242,13 +287,11 @@ class Evaluation:
                 return
             if path.action is None or not path.action.is_fresh:
                 break
-            # The texts end here: what follows is not in their context.
-            path.is_scoring_texts = True
-            self._start_end(path)
-            if path.steps is not None:
-                return
+        if isinstance(path.action, Ask):
+            self._start_group(path, path.action)
+            return
         if path.action is not None:
-            path.action = self._templates.fill(path.action, path.fields)
+            path.action = path.templates.fill(path.action, path.fields)
         action, model = path.action, path.model
         client, context = self.clients[model], path.contexts[model]
         by_text = self._strategies[model] == "text"
@@ -269,9 +312,9 @@ class Evaluation:
 
     def _start_end(self, path: OpenPath) -> None:
         """Start to give the texts at the end of a context their tokens and scores."""
-        by_text = self._strategies[None] == "text"
-        finish = finish_by_text if by_text else finish_path
-        path.steps = finish(self.clients[None], path.contexts[None])
+        model = path.model
+        finish = finish_by_text if self._strategies[model] == "text" else finish_path
+        path.steps = finish(self.clients[model], path.contexts[model])
         self._resume(path, None)
 
     def _enter_texts(self, path: OpenPath) -> None:
@@ -285,30 +328,84 @@ class Evaluation:
             and not (texts and path.action.is_fresh)
             and not self._is_over_budget(path)
         ):
-            action = self._templates.fill(path.action, path.fields)
+            action = path.templates.fill(path.action, path.fields)
             assert isinstance(action, Text)
             pieces = text_pieces(action.text)
-            path.node = self._builder.add_text(path.node, action, join_text(pieces), path.logprob)
-            path.fields = self._templates.after(path.fields, self._builder.nodes[path.node])
+            path.node = path.builder.add_text(
+                path.node, action, join_text(pieces), path.logprob, path.context_node
+            )
+            path.context_node = None
+            path.fields = path.templates.after(path.fields, path.builder.nodes[path.node])
+            if path.question is not None:
+                path.question.end = path.node
             path.length += 1
             texts.append(PendingText(pieces, path.node, action.evaluate))
             path.visits = count_visit(path.visits, action)
-            path.action = self._automaton.successor(action)
+            path.action = path.graph.successor(action)
             if path.action is not None and has_no_visits_left(path.visits, path.action):
-                self._builder.prune([path.node], "max_visits")
+                path.builder.prune([path.node], "max_visits")
                 path.action = None
         if self._stopped_by is not None:
-            self._builder.prune([path.node], "budget")
+            path.builder.prune([path.node], "budget")
             return
         # The model of the next action determines the tokens of the texts, if it continues them.
-        continues = path.action is not None and not path.action.is_fresh
-        reader = path.model if continues else None
-        self._builder.set_model((text.node for text in texts), reader)
+        reader = path.reader
+        path.builder.set_model((text.node for text in texts), reader)
         for_others = [PendingText(text.pieces) for text in texts]
         path.contexts = {
             name: context.with_texts(*(texts if name == reader else for_others))
             for name, context in path.contexts.items()
         }
+
+    def _start_group(self, path: OpenPath, action: Ask) -> None:
+        """Start the questions of a group: side by side, each from the path's contexts."""
+        node = path.builder.add_group(path.node, action, path.logprob, path.context_node)
+        path.node, path.context_node = node, None
+        path.length += 1
+        path.visits = count_visit(path.visits, action)
+        group = GroupRun(path, action, node, path.graph.question_graphs(action))
+        self._groups[node] = group
+        self._question_paths += group.paths
+        if not group.open_questions:
+            self._join(group)
+
+    def _join(self, group: GroupRun) -> None:
+        """Continue a path after its group, with the contexts from before the group."""
+        del self._groups[group.node]
+        path, builder = group.path, group.path.builder
+        action = path.action
+        assert isinstance(action, Ask)
+        end, nodes = group.enter(builder)
+        follower = path.graph.successor(action)
+        pruned_by = group.pruned_by
+        if pruned_by is None and follower is not None and has_no_visits_left(path.visits, follower):
+            pruned_by = "max_visits"
+        if pruned_by is not None:
+            builder.prune([end], pruned_by)
+            follower = None
+        path.context_node = None if end == group.node else group.node
+        path.node, path.action = end, follower
+        path.groups = (*path.groups, nodes)
+        path.logprob = builder.nodes[end].path_logprob
+        path.length += len(nodes)
+        path.fields = path.templates.after_group(
+            path.fields, action, builder.chain(group.node, end)
+        )
+        if follower is None and not path.has_untokenized_texts:
+            builder.mark_complete(end)
+        else:
+            self._enqueue(path)
+
+    def _end(self, path: OpenPath, node: int) -> None:
+        """End a path at a node; the last question of a group continues the group's path."""
+        question = path.question
+        if question is None:
+            path.builder.mark_complete(node)
+            return
+        group = self._groups[question.group]
+        group.open_questions -= 1
+        if not group.open_questions:
+            self._join(group)
 
     def _allowed_for(self, action: Complete) -> AllowedTokens:
         if action.uid not in self._allowed:
@@ -330,20 +427,20 @@ class Evaluation:
 
     def _finish(self, path: OpenPath, result: ActionResult) -> None:
         """Enter the result of a path's action, and enqueue the branches to follow."""
-        builder = self._builder
-        path.logprob += builder.set_tokens(result.texts, result.reason)
+        builder = path.builder
+        path.logprob += builder.set_tokens(result.texts, result.reason, path.groups)
         if path.is_scoring_texts:
             path.is_scoring_texts = False
+            path.groups = ()
+            path.contexts = self._empty_contexts
             return
         action = path.action
         if action is None:
-            builder.mark_complete(path.node)
+            self._end(path, path.node)
             return
         assert isinstance(action, Choose | Complete)
         visits = count_visit(path.visits, action)
-        followers = [
-            self._automaton.successor(action, index) for index in range(len(result.branches))
-        ]
+        followers = [path.graph.successor(action, index) for index in range(len(result.branches))]
         # A branch to an exhausted action is pruned, unless all branches lead there.
         marked = [
             replace(branch, pruned_by="max_visits")
@@ -354,26 +451,37 @@ class Evaluation:
             else branch
             for branch, follower in zip(result.branches, followers, strict=True)
         ]
+        ends = []
         for branch, follower in zip(prune(action, marked), followers, strict=True):
-            node = builder.add_branch(path.node, action, branch, path.logprob)
+            node = builder.add_branch(path.node, action, branch, path.logprob, path.context_node)
             if branch.pruned_by is not None:
                 continue
-            if follower is None:
-                builder.mark_complete(node)
-            elif has_no_visits_left(visits, follower):
+            if path.question is not None:
+                path.question.end = node
+            if follower is not None and has_no_visits_left(visits, follower):
                 builder.prune([node], "max_visits")
+                follower = None
+            if follower is None:
+                ends.append(node)
             else:
                 self._enqueue(
                     OpenPath(
+                        graph=path.graph,
+                        builder=builder,
+                        question=path.question,
                         node=node,
                         action=follower,
                         contexts=contexts_after(path.contexts, action.model, branch),
                         visits=visits,
-                        fields=self._templates.after(path.fields, builder.nodes[node]),
+                        fields=path.templates.after(path.fields, builder.nodes[node]),
+                        templates=path.templates,
                         logprob=builder.nodes[node].path_logprob,
                         length=path.length + 1,
                     )
                 )
+        # After all branches have entered the tree: the end of a question may end its group.
+        for node in ends:
+            self._end(path, node)
 
 
 def check_models(automaton: AutomatonGraph, names: Mapping[str | None, object]) -> None:
@@ -381,7 +489,7 @@ def check_models(automaton: AutomatonGraph, names: Mapping[str | None, object]) 
 
     :raises InputError: names all missing models.
     """
-    unknown = {action.model for action in automaton.actions} - names.keys()
+    unknown = {action.model for action in automaton.all_actions} - names.keys()
     if unknown:
         raise InputError(
             "no model is given for " + ", ".join(sorted(map(repr, unknown))),

@@ -5,18 +5,39 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from autocog_core.automaton.actions import Action
+from autocog_core.automaton.actions import Action, Ask, Text
+from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.evaluation.branch import ActionSteps, Branch, ModelRequest
 from autocog_core.evaluation.path_context import PathContext, PendingText
-from autocog_core.evaluation.path_fields import PathFields
+from autocog_core.evaluation.path_fields import FieldTemplates, PathFields
+from autocog_core.evaluation.tree_builder import TreeBuilder
 from autocog_core.types.prompt import TextPiece
+
+
+@dataclass(kw_only=True, slots=True)
+class Question:
+    """A question of a group on a path.
+
+    :ivar group: index of the group's node.
+    :ivar keys: the keys of its answers in the field of a group with `for_each`; None without.
+    :ivar builder: its nodes.
+    :ivar end: index of its last node in `builder`; -1 for none.
+    """
+
+    group: int
+    keys: tuple[str, ...] | None
+    builder: TreeBuilder = field(default_factory=TreeBuilder)
+    end: int = -1
 
 
 @dataclass(kw_only=True, slots=True)
 class OpenPath:
     """A path that the run still has to continue.
 
-    :ivar node: index of its last node in the tree; -1 at the start.
+    :ivar graph: the automaton, or the graph of the question that it belongs to.
+    :ivar builder: its nodes.
+    :ivar templates: the templates over fields of its graph.
+    :ivar node: index of its last node in `builder`; -1 at the start.
     :ivar action: its next action; None at the end of the automaton.
     :ivar contexts: what each model has seen.
     :ivar visits: the visits so far of actions with `max_visits`, by uid.
@@ -27,8 +48,14 @@ class OpenPath:
         its action comes after.
     :ivar steps: its action at work; None before the start and after the end.
     :ivar requests: the requests that `steps` waits for.
+    :ivar context_node: after a group, the node whose text the path continues; None for `node`.
+    :ivar groups: the nodes of the groups since the last decided token.
+    :ivar question: the question that it belongs to; None for a path of the automaton.
     """
 
+    graph: AutomatonGraph
+    builder: TreeBuilder
+    templates: FieldTemplates
     node: int
     action: Action | None
     contexts: Mapping[str | None, PathContext]
@@ -39,16 +66,39 @@ class OpenPath:
     is_scoring_texts: bool = False
     steps: ActionSteps | None = None
     requests: Sequence[ModelRequest] = ()
+    context_node: int | None = None
+    groups: tuple[range, ...] = ()
+    question: Question | None = None
 
     @property
     def model(self) -> str | None:
         """Name of the model that `steps` asks, or will ask.
 
-        As at the end of a path, texts that no action continues belong to the main model.
+        At the end of a text, it is the model whose texts have no tokens yet.
         """
-        if self.action is None or self.is_scoring_texts:
-            return None
-        return self.action.model
+        if self.action is not None and not self.is_scoring_texts:
+            return self.action.model
+        return next((name for name, context in self.contexts.items() if context.has_nodes), None)
+
+    @property
+    def has_untokenized_texts(self) -> bool:
+        """Whether texts of its nodes have no tokens yet."""
+        return any(context.has_nodes for context in self.contexts.values())
+
+    @property
+    def reader(self) -> str | None:
+        """Name of the model that determines the tokens of the texts before its next action.
+
+        A group leaves them as they are: the action after it counts. Texts that no action continues
+        belong to the main model.
+        """
+        action, visits = self.action, self.visits
+        while isinstance(action, Text | Ask) and not action.is_fresh:
+            visits = count_visit(visits, action)
+            action = self.graph.successor(action)
+            if action is not None and has_no_visits_left(visits, action):
+                return None
+        return None if action is None or action.is_fresh else action.model
 
 
 def contexts_after(

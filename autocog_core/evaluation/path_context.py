@@ -55,6 +55,11 @@ class PathContext:
         ids = (TokenPiece(self.ids),) if self.ids else ()
         return Prompt((*ids, *(piece for text in self.pending_texts for piece in text.pieces)))
 
+    @property
+    def has_nodes(self) -> bool:
+        """Whether a pending text is that of a node in the tree."""
+        return any(text.node >= 0 for text in self.pending_texts)
+
     def with_texts(self, *texts: PendingText) -> PathContext:
         """Return this context with texts after it."""
         # An empty text of a Text action stays: its node waits for its (no) tokens.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from autocog_core.automaton.actions import Ask
 from autocog_core.automaton.checks.action_checks import require_sound
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import AutocogError, InputError
@@ -58,7 +59,7 @@ def prepare_evaluation(
     check_models(automaton, clients)
     bound = automaton.bind(inputs)
     require_sound(bound, paths=False)
-    names = {action.model for action in automaton.actions} | {None}
+    names = {action.model for action in automaton.all_actions} | {None}
     used_clients = {name: clients[name] for name in names}
     strategies = {
         name: strategy or default_strategy(client) for name, client in used_clients.items()
@@ -162,7 +163,9 @@ def _only_in_core(automaton: AutomatonGraph) -> str:
     """Return what only core can run, whatever the engine; empty if there is nothing."""
     for uid in automaton.field_uses:
         return f'a template of action "{uid}" uses fields'
-    for action in automaton.actions:
+    for action in automaton.all_actions:
+        if isinstance(action, Ask):
+            return f'action "{action.uid}" is a group of questions'
         if action.is_fresh:
             return f'action "{action.uid}" begins a new text'
     return ""

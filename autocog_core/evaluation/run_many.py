@@ -58,7 +58,7 @@ def run_many(
         prepare_evaluation, clients=clients, digest=digest, budget=budget, strategy=strategy
     )
     prepared_rows = (partial(prepare, automaton, values) for values in rows)
-    names = {action.model for action in automaton.actions} | {None}
+    names = {action.model for action in automaton.all_actions} | {None}
     all_concurrent = all(clients[name].info.max_concurrency > 1 for name in names)
     use_threads = all_concurrent and concurrency > 1
     yield from (_run_in_threads if use_threads else _run_in_lockstep)(prepared_rows, concurrency)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from autocog_core.automaton.actions import Action
+from autocog_core.automaton.actions import Action, Ask
 from autocog_core.evaluation.branch import Branch
 from autocog_core.evaluation.text_scoring import TextScores
 from autocog_core.types.thought_tree import Pruned, ThoughtNode
@@ -22,13 +22,21 @@ class TreeBuilder:
         self.nodes: list[ThoughtNode] = []
         self.complete: list[float] = []
 
-    def add_text(self, parent: int, action: Action, text: str, logprob: float) -> int:
+    def add_text(
+        self,
+        parent: int,
+        action: Action,
+        text: str,
+        logprob: float,
+        context_parent: int | None = None,
+    ) -> int:
         """Add the node of a text, whose tokens are not known yet, and return its index.
 
         :param parent: index of the previous node; -1 at the start of a path.
         :param action: the Text action.
         :param text: its text.
         :param logprob: the log-probability of the path so far.
+        :param context_parent: index of the node whose text it continues; None for `parent`.
         """
         return self._add(
             ThoughtNode(
@@ -38,7 +46,36 @@ class TreeBuilder:
                 length=self._length(parent),
                 name=action.name,
                 parent=parent,
-                context_parent=-1 if action.is_fresh else parent,
+                context_parent=_context_parent(action, parent, context_parent),
+            )
+        )
+
+    def add_group(
+        self, parent: int, action: Ask, logprob: float, context_parent: int | None = None
+    ) -> int:
+        """Add the node of a group, which has no text, and return its index.
+
+        :param parent: index of the previous node; -1 at the start of a path.
+        :param action: the group.
+        :param logprob: the log-probability of the path so far.
+        :param context_parent: index of the node whose text it continues; None for `parent`.
+        """
+        node = self.add_text(parent, action, "", logprob, context_parent)
+        if action.for_each is not None and action.name is not None:
+            self.nodes[node] = replace(self.nodes[node], keys=())
+        return node
+
+    def append(self, node: ThoughtNode, base: ThoughtNode) -> int:
+        """Add a node whose sums begin after `base`, and return its index.
+
+        :param node: the node, with its place in this tree.
+        :param base: the node after which its `path_logprob` and `length` count.
+        """
+        return self._add(
+            replace(
+                node,
+                path_logprob=base.path_logprob + node.path_logprob,
+                length=base.length + node.length,
             )
         )
 
@@ -48,13 +85,21 @@ class TreeBuilder:
             for index in indices:
                 self.nodes[index] = replace(self.nodes[index], model=model)
 
-    def add_branch(self, parent: int, action: Action, branch: Branch, logprob: float) -> int:
+    def add_branch(
+        self,
+        parent: int,
+        action: Action,
+        branch: Branch,
+        logprob: float,
+        context_parent: int | None = None,
+    ) -> int:
         """Add the node of a choice or completion, and return its index.
 
         :param parent: index of the previous node; -1 at the start of a path.
         :param action: its action.
         :param branch: the branch.
         :param logprob: the log-probability of the path before it.
+        :param context_parent: index of the node whose text it continues; None for `parent`.
         """
         return self._add(
             ThoughtNode(
@@ -74,15 +119,18 @@ class TreeBuilder:
                 name=action.name,
                 model=action.model,
                 parent=parent,
-                context_parent=-1 if action.is_fresh else parent,
+                context_parent=_context_parent(action, parent, context_parent),
             )
         )
 
-    def set_tokens(self, texts: TextScores, reason: str = "") -> float:
+    def set_tokens(
+        self, texts: TextScores, reason: str = "", groups: Sequence[range] = ()
+    ) -> float:
         """Set the tokens and scores of texts, and return the sum of their log-probabilities.
 
         :param texts: the texts of one path, in order.
         :param reason: why the scores are not exact, or missing; empty if they are exact.
+        :param groups: the nodes of groups between these texts: their sums include texts before.
         """
         added = 0.0
         count = 0
@@ -102,7 +150,25 @@ class TreeBuilder:
                 exact=not node_reason,
                 reason=node_reason,
             )
+        for group in groups:
+            before = [scores for text, scores in texts if 0 <= text.node < group.start]
+            self._add_to_sums(group, sum(map(sum, before)), sum(map(len, before)))
         return added
+
+    def _add_to_sums(self, indices: Iterable[int], logprob: float, length: int) -> None:
+        for index in indices if length else ():
+            node = self.nodes[index]
+            self.nodes[index] = replace(
+                node, path_logprob=node.path_logprob + logprob, length=node.length + length
+            )
+
+    def chain(self, start: int, end: int) -> list[ThoughtNode]:
+        """Return the nodes of a path from `start` to `end`, both included."""
+        nodes = []
+        while end >= start:
+            nodes.append(self.nodes[end])
+            end = self.nodes[end].parent
+        return nodes[::-1]
 
     def mark_complete(self, index: int) -> None:
         """Mark a node as the end of a complete path, unless it was pruned."""
@@ -125,8 +191,15 @@ class TreeBuilder:
         return self.nodes[index].length if index >= 0 else 0
 
 
+def _context_parent(action: Action, parent: int, context_parent: int | None) -> int:
+    """Return the node whose text an action continues; -1 for a new text."""
+    if action.is_fresh:
+        return -1
+    return parent if context_parent is None else context_parent
+
+
 def count_unique_tokens(nodes: list[ThoughtNode]) -> int:
-    """Return the number of tokens in a tree; siblings share the tokens of a common prefix."""
+    """Return the number of tokens in a tree; those that continue a node share a common prefix."""
     # A trie below each node: (position, token) -> next position. Below node i it starts at -2 - i.
     positions: dict[tuple[int, int], int] = {}
     for node in nodes:

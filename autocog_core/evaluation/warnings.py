@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from autocog_core.automaton.actions import Choose, Complete, Text
+from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Text
 from autocog_core.automaton.checks.finding import Finding
 from autocog_core.automaton.checks.graph_checks import loops_of_texts
 from autocog_core.automaton.choices import texts_of
@@ -51,6 +51,9 @@ def find_warnings(
             case Complete() if model is not None:
                 yield from _check_stops(action, model)
                 yield from _check_token_set(automaton, action, model)
+            case Ask():
+                for graph in automaton.question_graphs(action):
+                    yield from find_warnings(graph, errors, client)
 
 
 def _check_length_of_paths(
@@ -66,7 +69,7 @@ def _check_length_of_paths(
                 warning=True,
             )
     has_unknown_successors = any(
-        uid not in automaton.by_uid for action in automaton.actions for uid in action.successors
+        uid not in automaton.own_uids for action in automaton.actions for uid in action.successors
     )
     for action in () if has_unknown_successors else loops_of_texts(automaton):
         yield Finding.at_action(
@@ -81,8 +84,16 @@ def _check_text_end(automaton: AutomatonGraph, action: Text) -> Iterator[Finding
     """Warn about the last character of a text before a completion or a choice."""
     last = _last_character(action)
     follower = next((automaton.by_uid.get(uid) for uid in action.successors), None)
-    if not last or follower is None or follower.is_fresh:
-        return
+    followers = [follower]
+    if isinstance(follower, Ask):
+        followers = [question[0] for question in follower.questions if question]
+    for follower in followers if last else ():
+        if follower is not None and not follower.is_fresh:
+            yield from _check_joint(action, last, follower)
+
+
+def _check_joint(action: Text, last: str, follower: Action) -> Iterator[Finding]:
+    """Warn about the last character of a text before a certain action."""
     match follower:
         case Complete(vocab=None) if last in " \t":
             yield Finding.at_action(

@@ -37,10 +37,12 @@ _ACTION_SCHEMAS: dict[str | None, type[Schema]] = {
     "text": schema.TextSchema,
     "choose": schema.ChooseSchema,
     "complete": schema.CompleteSchema,
+    "ask": schema.AskSchema,
 }
 #: For errors of unions: the keys, one of which a mapping must have.
 _MAIN_KEYS: dict[str, Collection[str]] = {
     "action": tuple(schema.KINDS),
+    "step": tuple(schema.STEP_KINDS),
     "text": ("literal", "pieces"),
     "vocab": OPERATIONS,
 }
@@ -201,9 +203,9 @@ def _find_misspelt(value: Any, valid_keys: Collection[str]) -> str:
 
 def _misplaced_key(path: DataPath, data: Any) -> Diagnostic | None:
     """Return the error for a key that only other kinds of actions have."""
-    if path[0] != "actions" or len(path) != 3:
+    if not _is_key_of_action(path):
         return None
-    kind = schema.action_kind(value_at(data, path[:2]))
+    kind = schema.action_kind(value_at(data, path[:-1]))
     owners = [owner for owner, fields in _ACTION_SCHEMAS.items() if path[-1] in fields.model_fields]
     if not owners:
         return None
@@ -211,13 +213,21 @@ def _misplaced_key(path: DataPath, data: Any) -> Diagnostic | None:
     return Diagnostic(path, message)
 
 
+def _is_key_of_action(path: DataPath) -> bool:
+    """Return whether a path leads to a key of an action, in the program or in a question."""
+    is_step = len(path) == 6 and path[2] == "ask"
+    return path[0] == "actions" and (len(path) == 3 or is_step)
+
+
 def _valid_keys(path: DataPath, data: Any) -> list[str]:
     """Return the keys that are valid beside an unknown one."""
     parent: type[Schema] | None = None
     if len(path) == 1:
         parent = schema.ProgramSchema
-    elif path[0] == "actions" and len(path) == 3:
-        parent = _ACTION_SCHEMAS.get(schema.action_kind(value_at(data, path[:2])))
+    elif _is_key_of_action(path):
+        parent = _ACTION_SCHEMAS.get(schema.action_kind(value_at(data, path[:-1])))
+    elif path[-2] == "for_each":
+        parent = schema.ForEachSchema
     elif path[0] == "inputs":
         parent = schema.InputSchema
     elif "choices" in path:

@@ -12,6 +12,7 @@ _VALID_KEYS: dict[str, dict[str, Any]] = {
     "text": {"text": ""},
     "choose": {"choices": ["."]},
     "complete": {"length": 1},
+    "ask": {"ask": [[{"text": ""}]]},
 }
 
 

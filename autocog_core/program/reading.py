@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from autocog_core.automaton.actions import Action, Choose, Complete, Text
+from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Text
 from autocog_core.automaton.checks.action_checks import find_errors
 from autocog_core.automaton.checks.finding import GRAPH_ERRORS, vocab_label
 from autocog_core.automaton.choices import Choice
@@ -20,9 +20,10 @@ from autocog_core.automaton.inputs import (
     TYPE_ERRORS,
     Input,
 )
+from autocog_core.automaton.templates.for_each import ForEach
 from autocog_core.automaton.templates.template import RESERVED_NAMES, Each, Template, is_template
 from autocog_core.automaton.token_sets import Vocabulary
-from autocog_core.errors import InputError, shorten
+from autocog_core.errors import InputError
 from autocog_core.program import choice_schema, schema
 from autocog_core.program.diagnostics import (
     Diagnostic,
@@ -30,10 +31,11 @@ from autocog_core.program.diagnostics import (
     describe_value,
     schema_errors,
 )
-from autocog_core.program.document import Document, copy_plain_data, read_document
+from autocog_core.program.document import DataPath, Document, copy_plain_data, read_document
 from autocog_core.program.legacy import is_legacy, translate_legacy
 from autocog_core.program.placeholders import replace_invalid_parts
 from autocog_core.program.token_sets import make_vocabulary, read_vocabs, unknown_names
+from autocog_core.program.uids import Uids
 from autocog_core.types.choice import EOS
 from autocog_core.types.prompt import Prompt, TextPiece
 
@@ -72,7 +74,7 @@ def _read(document: Document, where: str) -> AutomatonGraph:
         errors += _in_other_parts(errors, _errors_of_valid_parts(data, errors))
         raise combine_errors(errors, document, where) from None
     automaton = _AutomatonBuilder(program, errors).build()
-    errors += _automaton_errors(automaton, len(program.actions), with_graph=not errors)
+    errors += _automaton_errors(automaton, program, with_graph=not errors)
     if errors:
         raise combine_errors(errors, document, where)
     return automaton
@@ -93,18 +95,19 @@ def _errors_of_valid_parts(data: dict[str, Any], errors: list[Diagnostic]) -> li
         return []
     others: list[Diagnostic] = []
     automaton = _AutomatonBuilder(program, others).build()
-    return [*others, *_automaton_errors(automaton, len(program.actions), with_graph=False)]
+    return [*others, *_automaton_errors(automaton, program, with_graph=False)]
 
 
 def _automaton_errors(
-    automaton: AutomatonGraph, count: int, *, with_graph: bool
+    automaton: AutomatonGraph, program: schema.ProgramSchema, *, with_graph: bool
 ) -> Iterator[Diagnostic]:
     """Yield the errors of the automaton itself.
 
-    :param count: how many actions are in the file; they come first.
+    :param automaton: the automaton.
+    :param program: the program.
     :param with_graph: whether all edges are known, so that errors of the whole graph count.
     """
-    indices = {action.uid: index for index, action in enumerate(automaton.actions[:count])}
+    paths = {uid: path for path, uid in Uids(program.actions).by_path.items()}
     vocab_names = {vocab_label(name): name for name in automaton.vocabs}
     for error in find_errors(automaton):
         if error.code in ("unknown_vocab", "reserved_input") or (
@@ -116,8 +119,8 @@ def _automaton_errors(
             yield Diagnostic(("vocabs", vocab_names[error.where]), error.message)
         elif error.uid is None:
             yield Diagnostic((), str(error))
-        elif error.uid in indices:
-            yield Diagnostic(("actions", indices[error.uid]), error.message)
+        elif error.uid in paths:
+            yield Diagnostic(paths[error.uid], error.message)
 
 
 class _AutomatonBuilder:
@@ -130,25 +133,15 @@ class _AutomatonBuilder:
     def __init__(self, program: schema.ProgramSchema, errors: list[Diagnostic]) -> None:
         self._program = program
         self._errors = errors
-        self._uids = list(_assign_uids(program.actions))
-        uids = set(self._uids)
-        self._has_action_end = schema.END in uids
-        self._end_uid = next(uid for uid in _numbered(schema.END) if uid not in uids)
-        self._needs_end = False
 
     def build(self) -> AutomatonGraph:
         """Return the automaton; what has errors is left out or empty."""
         program = self._program
-        for index, action in enumerate(program.actions):
-            if action.uid not in (None, self._uids[index]):
-                message = f'another action has the uid "{shorten(action.uid)}" too'
-                self._errors.append(Diagnostic(("actions", index, "uid"), message))
         vocabs = read_vocabs(program.vocabs, self._errors)
-        actions = [self._action(index, vocabs) for index in range(len(program.actions))]
-        if self._needs_end:
-            actions.append(Text(uid=self._end_uid, text=""))
+        uids = Uids(program.actions)
+        self._errors += uids.errors
         return AutomatonGraph(
-            actions,
+            _SequenceBuilder(program.actions, ("actions",), uids, vocabs, self._errors).build(),
             vocabs,
             {name: self._input(name, declared) for name, declared in program.inputs.items()},
             description=program.description,
@@ -174,8 +167,42 @@ class _AutomatonBuilder:
                 self._errors.append(Diagnostic(("inputs", name, "default"), message))
         return Input(declared.type, default, declared.description)
 
-    def _action(self, index: int, vocabs: Mapping[str, Vocabulary]) -> Action:
-        action = self._program.actions[index]
+
+class _SequenceBuilder:
+    """Builds the actions of a program or of a question, which follow each other.
+
+    :param actions: the actions.
+    :param path: their place in the data.
+    :param uids: the uids of all actions of the program.
+    :param vocabs: the named sets of tokens.
+    :param errors: the list to which errors are added.
+    """
+
+    def __init__(
+        self,
+        actions: Sequence[schema.ActionSchema],
+        path: DataPath,
+        uids: Uids,
+        vocabs: Mapping[str, Vocabulary],
+        errors: list[Diagnostic],
+    ) -> None:
+        self._actions = actions
+        self._path = path
+        self._all_uids = uids
+        self._uids = [uids.by_path[*path, index] for index in range(len(actions))]
+        self._vocabs = vocabs
+        self._errors = errors
+        self._end_uid: str | None = None
+
+    def build(self) -> list[Action]:
+        """Return the actions; what has errors is left out or empty."""
+        built = [self._action(index) for index in range(len(self._actions))]
+        if self._end_uid is not None:
+            built.append(Text(uid=self._end_uid, text=""))
+        return built
+
+    def _action(self, index: int) -> Action:
+        action = self._actions[index]
         common: dict[str, Any] = {
             "uid": self._uids[index],
             "name": action.name,
@@ -190,14 +217,28 @@ class _AutomatonBuilder:
         common["successors"] = () if next_uid is None else (next_uid,)
         if isinstance(action, schema.TextSchema):
             return Text(**common, text=_make_text(action), evaluate=action.evaluate)
+        if isinstance(action, schema.AskSchema):
+            return self._ask(index, action, common)
         assert isinstance(action, schema.CompleteSchema)
+        vocabs = self._vocabs
         if action.vocab is not None:
-            self._errors.extend(unknown_names(action.vocab, vocabs, ("actions", index, "vocab")))
+            place = (*self._path, index, "vocab")
+            self._errors.extend(unknown_names(action.vocab, vocabs, place))
         names = set(schema.CompleteSchema.model_fields) - set(schema.ActionSchema.model_fields)
         fields = {name: getattr(action, name) for name in names - {"type", "vocab"}}
         is_name = action.vocab is None or isinstance(action.vocab, str)
         vocab: Any = action.vocab if is_name else make_vocabulary(action.vocab, vocabs)
         return Complete(**common, **fields, vocab=vocab)
+
+    def _ask(self, index: int, action: schema.AskSchema, common: dict[str, Any]) -> Ask:
+        questions = []
+        for number, question in enumerate(action.ask):
+            path = (*self._path, index, "ask", number)
+            builder = _SequenceBuilder(question, path, self._all_uids, self._vocabs, self._errors)
+            questions.append(tuple(builder.build()))
+        each = action.for_each
+        for_each = None if each is None else ForEach(each.in_, each.as_, each.key)
+        return Ask(**common, questions=tuple(questions), for_each=for_each)
 
     def _choose(
         self, index: int, action: schema.ChooseSchema, common: dict[str, Any], next_uid: str | None
@@ -211,13 +252,12 @@ class _AutomatonBuilder:
             for choice, has_own in zip(choices, has_next, strict=True)
         ]
         if len(next_uids) > 1 and any(has_next) and any(uid is not None for uid in next_uids):
-            self._needs_end |= None in next_uids
-            successors = tuple(self._end_uid if uid is None else uid for uid in next_uids)
+            successors = tuple(self._end() if uid is None else uid for uid in next_uids)
         else:
             successors = tuple(uid for uid in next_uids[:1] if uid is not None)
         if action.suffix is not None and action.suffix_eos:
             message = "has both suffix and suffix_eos: give one of them"
-            self._errors.append(Diagnostic(("actions", index), message))
+            self._errors.append(Diagnostic((*self._path, index), message))
         return Choose(
             **common,
             successors=successors,
@@ -230,15 +270,21 @@ class _AutomatonBuilder:
             unconditional_prompt=action.unconditional_prompt,
         )
 
+    def _end(self) -> str:
+        """Return the uid of the action that ends the path of some choices."""
+        if self._end_uid is None:
+            self._end_uid = self._all_uids.new_end()
+        return self._end_uid
+
     def _next_uid(self, index: int) -> str | None:
-        action = self._program.actions[index]
+        action = self._actions[index]
         if "next" in action.model_fields_set:
             return self._resolve(action.next)
         return self._uids[index + 1] if index + 1 < len(self._uids) else None
 
     def _resolve(self, next_: str | None) -> str | None:
         """Return the uid of a `next`; None if the path ends. "end" may be the uid of an action."""
-        return None if next_ == schema.END and not self._has_action_end else next_
+        return None if next_ == schema.END and schema.END not in self._uids else next_
 
 
 def _make_choice(
@@ -273,27 +319,3 @@ def _make_text(action: schema.TextSchema) -> str | Prompt | Template:
             if is_template(text):
                 return Template(text, action.special)
     return Prompt((TextPiece(text, trusted=True),)) if action.special else text
-
-
-def _assign_uids(actions: list[Any]) -> Iterator[str]:
-    """Yield unique uids: the given uid, or the name, or kind and position, with a number."""
-    given_uids = {action.uid for action in actions}
-    assigned: set[str] = set()
-    candidates: dict[str, Iterator[str]] = {}
-    for position, action in enumerate(actions, start=1):
-        uid = action.uid
-        if uid is None or uid in assigned:
-            base = uid or action.name or f"{action.type}-{position}"
-            names = candidates.setdefault(base, _numbered(base))
-            uid = next(name for name in names if name not in assigned and name not in given_uids)
-        assigned.add(uid)
-        yield uid
-
-
-def _numbered(name: str) -> Iterator[str]:
-    """Yield the name, and then the name with numbers from 2."""
-    yield name
-    number = 2
-    while True:
-        yield f"{name}-{number}"
-        number += 1

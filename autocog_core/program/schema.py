@@ -171,12 +171,14 @@ class CompleteSchema(BranchingSchema):
     seed: int = Field(0, description="Random seed of sampling.")
 
 
-#: The main keys, which decide the kind of an action.
-KINDS = {"text": "text", "choices": "choose", "length": "complete"}
+#: The main keys of a question's actions, which decide their kind.
+STEP_KINDS = {"text": "text", "choices": "choose", "length": "complete"}
+#: The main keys of all actions.
+KINDS = {**STEP_KINDS, "ask": "ask"}
 
 
 def action_kind(value: Any) -> str | None:
-    """Return the kind of an action's data: "text", "choose" or "complete", or None if unknown."""
+    """Return the kind of an action's data: "text", "choose", "complete", "ask", or None."""
     if isinstance(value, dict):
         if value.get("type") in KINDS.values():
             return str(value["type"])
@@ -189,15 +191,59 @@ def _action_tag(value: Any) -> str | None:
     return None if kind is None else f"<{kind}>"
 
 
-AnyAction = Annotated[
+def _step_tag(value: Any) -> str | None:
+    kind = action_kind(value)
+    return f"<{kind}>" if kind in STEP_KINDS.values() else None
+
+
+AnyStep = Annotated[
     Annotated[TextSchema, Tag("<text>")]
     | Annotated[ChooseSchema, Tag("<choose>")]
     | Annotated[CompleteSchema, Tag("<complete>")],
     Discriminator(
+        _step_tag,
+        custom_error_type="step",
+        custom_error_message='expected a mapping with one of the keys "text", "choices" or '
+        '"length": a question has no groups',
+    ),
+]
+
+
+class ForEachSchema(Schema):
+    """The list that a group repeats its questions for."""
+
+    in_: str = Field(
+        alias="in", description="An expression for a list, usually the name of an input."
+    )
+    as_: str = Field(alias="as", description="The name of the item in the questions' templates.")
+    key: str | None = Field(
+        None,
+        description="An expression over the item for its name in the result; default: the item.",
+    )
+
+
+class AskSchema(ActionSchema):
+    """A group of questions, which start from the same place and do not see each other."""
+
+    type: Literal["ask"] = "ask"
+    ask: list[Annotated[list[AnyStep], Field(min_length=1)]] = Field(
+        min_length=1, description="The questions, each a list of actions."
+    )
+    for_each: ForEachSchema | None = Field(
+        None, description="Ask the questions for each item of a list."
+    )
+
+
+AnyAction = Annotated[
+    Annotated[TextSchema, Tag("<text>")]
+    | Annotated[ChooseSchema, Tag("<choose>")]
+    | Annotated[CompleteSchema, Tag("<complete>")]
+    | Annotated[AskSchema, Tag("<ask>")],
+    Discriminator(
         _action_tag,
         custom_error_type="action",
-        custom_error_message='expected a mapping with one of the keys "text", "choices" or '
-        '"length"',
+        custom_error_message='expected a mapping with one of the keys "text", "choices", "length" '
+        'or "ask"',
     ),
 ]
 

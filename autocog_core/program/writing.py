@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from autocog_core.automaton.actions import Action, Choose, Complete, Text
+from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Text
 from autocog_core.automaton.choices import Choice
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.inputs import REQUIRED, Input
 from autocog_core.automaton.templates.template import Each, Template, is_template
 from autocog_core.automaton.token_sets import Vocabulary
+from autocog_core.errors import InputError
 from autocog_core.program.token_sets import TokenSetWriter
 from autocog_core.types.choice import EOS
 from autocog_core.types.prompt import Prompt, TextPiece
 
 #: Fields that are always written, or in another form.
 _SPECIAL_FIELDS = {
-    *("uid", "successors", "metadata", "text", "choices", "suffix", "vocab", "stop", "length")
+    *("uid", "successors", "metadata", "text", "choices", "suffix", "vocab", "stop", "length"),
+    *("questions", "for_each", "items"),
 }
 
 
@@ -33,11 +36,7 @@ def to_data(automaton: AutomatonGraph) -> dict[str, Any]:
     vocabs = TokenSetWriter(automaton.vocabs)
     if automaton.vocabs:
         data["vocabs"] = vocabs.write_named()
-    default_successors = [*(action.uid for action in automaton.actions[1:]), None]
-    data["actions"] = [
-        _write_action(action, default, vocabs)
-        for action, default in zip(automaton.actions, default_successors, strict=True)
-    ]
+    data["actions"] = _write_sequence(automaton.actions, vocabs)
     if automaton.metadata:
         data["metadata"] = dict(automaton.metadata)
     return data
@@ -47,7 +46,13 @@ def compute_digest(automaton: AutomatonGraph) -> str:
     """Return the sha256 of the automaton in hexadecimal, without descriptions and metadata."""
     data = to_data(automaton)
     data.pop("description", None)
-    for part in (data, *data["actions"]):
+    steps = (
+        step
+        for action in data["actions"]
+        for question in action.get("ask", ())
+        for step in question
+    )
+    for part in (data, *data["actions"], *steps):
         part.pop("metadata", None)
     content = json.dumps(data, sort_keys=True)
     return hashlib.sha256(content.encode("ascii")).hexdigest()
@@ -60,6 +65,15 @@ def _write_input(input_: Input) -> Any:
     if input_.description:
         data["description"] = input_.description
     return data if len(data) > 1 else input_.type
+
+
+def _write_sequence(actions: Sequence[Action], vocabs: TokenSetWriter) -> list[dict[str, Any]]:
+    """Return the actions of an automaton or of a question as data."""
+    default_successors = [*(action.uid for action in actions[1:]), None]
+    return [
+        _write_action(action, default, vocabs)
+        for action, default in zip(actions, default_successors, strict=True)
+    ]
 
 
 def _write_action(
@@ -84,6 +98,8 @@ def _write_action(
                 data["vocab"] = vocabs.write(action.vocab)
             elif action.vocab is not None:
                 data["vocab"] = action.vocab
+        case Ask():
+            data |= _write_group(action, vocabs)
     for field in fields(action):
         value = getattr(action, field.name)
         if field.name not in _SPECIAL_FIELDS and value != field.default:
@@ -94,6 +110,24 @@ def _write_action(
             data["next"] = successor
     if action.metadata:
         data["metadata"] = dict(action.metadata)
+    return data
+
+
+def _write_group(action: Ask, vocabs: TokenSetWriter) -> dict[str, Any]:
+    if action.items is not None:
+        raise InputError(
+            "its questions are filled in for each item, which a program file cannot say",
+            where=f'action "{action.uid}"',
+            hint="write the automaton before `bind`",
+        )
+    data: dict[str, Any] = {
+        "ask": [_write_sequence(question, vocabs) for question in action.questions]
+    }
+    if action.for_each is not None:
+        for_each = action.for_each
+        data["for_each"] = {"in": for_each.items, "as": for_each.name}
+        if for_each.key is not None:
+            data["for_each"]["key"] = for_each.key
     return data
 
 

@@ -31,6 +31,7 @@ class NodeSchema(TypedDict):
     model: NotRequired[str]
     parent: NotRequired[int]
     context_parent: NotRequired[int]
+    keys: NotRequired[list[str]]
 
 
 class TreeSchema(TypedDict):

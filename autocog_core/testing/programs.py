@@ -58,11 +58,12 @@ def assert_text(tree: ThoughtTree, name: str, pattern: str, *, visit: int = 0) -
         raise AssertionError(f"{name}: {node.text!r} does not match {pattern!r}")
 
 
-def assert_record(tree: ThoughtTree, expected: Mapping[str, Value | Sequence[Value]]) -> None:
+def assert_record(tree: ThoughtTree, expected: Mapping[str, Any]) -> None:
     """Check that fields of the best path have these values; it may have other fields.
 
     :param tree: the result of a run.
-    :param expected: the value, or values, of each field; blanks around texts are ignored.
+    :param expected: the value, or values, of each field, or a mapping of items to these; blanks
+        around texts are ignored.
     :raises AssertionError: with every field that differs.
     """
     fields = tree.fields
@@ -123,7 +124,9 @@ def _check_choice(
 
 
 def _strip(text: Any) -> Any:
-    """Return a field's value, or its values; texts without the blanks around them."""
+    """Return a field's value, its values or its items; texts without the blanks around them."""
     if isinstance(text, list | tuple):
         return [_strip(item) for item in text]
+    if isinstance(text, Mapping):
+        return {key: _strip(entry) for key, entry in text.items()}
     return text.strip() if isinstance(text, str) else text

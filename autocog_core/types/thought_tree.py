@@ -10,6 +10,7 @@ from typing import Any, Literal
 from autocog_core.errors import InputError
 from autocog_core.numerics import to_json_number
 from autocog_core.types.choice_value import Value
+from autocog_core.types.record import make_record
 
 Pruned = Literal["width", "threshold", "duplicate", "max_visits", "budget"]
 Ranking = Literal["logprob", "mean"]
@@ -43,6 +44,9 @@ class ThoughtNode:
     :ivar parent: index of the previous node in the tree's `nodes`; -1 for a first node.
     :ivar context_parent: index of the node whose context it continues; -1 if it begins a new text.
         Default: `parent`.
+    :ivar keys: for an answer of a group with `for_each`: the keys below its field, which are the
+        item, and the name of its action if several have one. Empty for the group itself; None for
+        other nodes.
     """
 
     uid: str
@@ -63,12 +67,15 @@ class ThoughtNode:
     model: str | None = None
     parent: int = -1
     context_parent: int = _LIKE_PARENT
+    keys: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.context_parent == _LIKE_PARENT:
             object.__setattr__(self, "context_parent", self.parent)
         if self.value is None:
             object.__setattr__(self, "value", self.text)  # type: ignore[unreachable]
+        if self.context_parent == _LIKE_PARENT:
+            object.__setattr__(self, "context_parent", self.parent)
 
     @property
     def logprob(self) -> float:
@@ -147,7 +154,7 @@ class ThoughtTree:
         return paths[0]
 
     @property
-    def fields(self) -> dict[str, Value | list[Value]]:
+    def fields(self) -> dict[str, Any]:
         """Fields of the best path: the values of its named actions."""
         return self.best().fields
 
@@ -245,13 +252,12 @@ class ThoughtPath:
         return tuple(token for node in self.nodes for token in node.tokens)
 
     @property
-    def fields(self) -> dict[str, Value | list[Value]]:
-        """Values of the named actions; a list for a name that occurs several times."""
-        by_name: dict[str, list[Value]] = {}
-        for node in self.nodes:
-            if node.name is not None:
-                by_name.setdefault(node.name, []).append(node.value)
-        return {name: values[0] if len(values) == 1 else values for name, values in by_name.items()}
+    def fields(self) -> dict[str, Any]:
+        """Values of the named actions; a list for a name that occurs several times.
+
+        A group with `for_each` has a mapping of its items to their answers.
+        """
+        return make_record(self.nodes, lambda node: node.value)
 
     def _upwards(self) -> Iterator[int]:
         index = self.index
@@ -279,6 +285,8 @@ def _node_to_dict(node: ThoughtNode) -> dict[str, Any]:
         data.pop("context_parent", None)
     if "tokens" in data:
         data["tokens"] = list(data["tokens"])
+    if "keys" in data:
+        data["keys"] = list(data["keys"])
     if "logprobs" in data:
         data["logprobs"] = [to_json_number(value) for value in data["logprobs"]]
     if "path_logprob" in data:
@@ -290,6 +298,8 @@ def _node_from_dict(data: Mapping[str, Any]) -> ThoughtNode:
     values = dict(data)
     values["tokens"] = tuple(values.get("tokens", ()))
     values["logprobs"] = tuple(_infinite(value) for value in values.get("logprobs", ()))
+    if values.get("keys") is not None:
+        values["keys"] = tuple(values["keys"])
     values["path_logprob"] = _infinite(values.get("path_logprob", 0.0))
     return ThoughtNode(**values)
 

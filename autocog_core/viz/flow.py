@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from autocog_core.automaton.actions import Action, Choose
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import InputError, did_you_mean
+from autocog_core.viz.groups import draw_groups
 from autocog_core.viz.labels import action_rows, branches_label
 from autocog_core.viz.preview import name_preview
 
@@ -17,7 +18,11 @@ KIND_COLORS = {
     "text": ("#ffffff", "#94a3b8", "#475569"),
     "choose": ("#fff7e0", "#d9a021", "#8a5a00"),
     "complete": ("#eafaf1", "#3fa672", "#146c43"),
+    "ask": ("#eef2ff", "#6366f1", "#3730a3"),
+    "join": ("#eef2ff", "#6366f1", "#3730a3"),
 }
+#: The kinds that draw a group.
+GROUP_KINDS = frozenset({"ask", "join"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +67,7 @@ class Node:
 
     @property
     def kind(self) -> str:
-        """The kind of its action: "text", "choose" or "complete"."""
+        """The kind of its action: "text", "choose", "complete", "ask", or "join" for its end."""
         return self.action.kind
 
 
@@ -76,12 +81,13 @@ def flow_nodes(automaton: AutomatonGraph) -> list[Node]:
     """
     if not automaton.actions:
         raise InputError("there are no actions", where="automaton")
-    successors = _successors(automaton)
-    order, back = _depth_first(automaton.actions, successors)
+    actions = draw_groups(automaton.actions)
+    successors = _successors(actions)
+    order, back = _depth_first(actions, successors)
     index = {number: position for position, number in enumerate(order)}
     nodes = []
     for source in order:
-        action = automaton.actions[source]
+        action = actions[source]
         edges = tuple(
             Edge(
                 source=index[source],
@@ -98,11 +104,11 @@ def flow_nodes(automaton: AutomatonGraph) -> list[Node]:
     return nodes
 
 
-def _successors(automaton: AutomatonGraph) -> list[dict[int, list[int]]]:
+def _successors(actions: Sequence[Action]) -> list[dict[int, list[int]]]:
     """Return for each action its successors, and the choices that lead to each of them."""
-    numbers = {action.uid: number for number, action in enumerate(automaton.actions)}
+    numbers = {action.uid: number for number, action in enumerate(actions)}
     successors: list[dict[int, list[int]]] = []
-    for action in automaton.actions:
+    for action in actions:
         choices = range(len(action.choices)) if isinstance(action, Choose) else range(0)
         branches: dict[int, list[int]] = {}
         for branch, uid in enumerate(action.successors):

@@ -11,6 +11,8 @@ _SHAPES = {
     "text": "shape=note, style=solid",
     "choose": "shape=hexagon, style=solid",
     "complete": "shape=box, style=rounded",
+    "ask": "shape=trapezium, style=solid",
+    "join": "shape=invtrapezium, style=solid",
 }
 
 

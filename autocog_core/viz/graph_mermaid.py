@@ -6,9 +6,15 @@ import re
 from collections.abc import Iterable
 
 from autocog_core.automaton.graph import AutomatonGraph
-from autocog_core.viz.flow import KIND_COLORS, flow_nodes
+from autocog_core.viz.flow import GROUP_KINDS, KIND_COLORS, flow_nodes
 
-_SHAPES = {"text": "[{}]", "choose": "{{{{{}}}}}", "complete": "({})"}
+_SHAPES = {
+    "text": "[{}]",
+    "choose": "{{{{{}}}}}",
+    "complete": "({})",
+    "ask": "[/{}\\]",
+    "join": "[\\{}/]",
+}
 #: What Mermaid, Markdown or HTML may read as markup. Degree and pilcrow signs are how Mermaid marks
 #: its entities. It reads "direction LR" even in quotes. HTML joins blanks.
 _MARKUP = re.compile(
@@ -25,7 +31,9 @@ def graph_mermaid(automaton: AutomatonGraph) -> str:
     :raises InputError: for an automaton without actions, or an unknown successor.
     """
     nodes, edges = [], []
+    kinds = set()
     for index, node in enumerate(flow_nodes(automaton)):
+        kinds.add(node.kind)
         label = _label([f"{node.kind} {node.title}", *node.rows])
         nodes.append(f"  n{index}{_SHAPES[node.kind].format(label)}:::{node.kind}\n")
         for edge in node.edges:
@@ -35,6 +43,7 @@ def graph_mermaid(automaton: AutomatonGraph) -> str:
     styles = [
         f"  classDef {kind} fill:{fill},stroke:{stroke},color:#1f2937\n"
         for kind, (fill, stroke, _) in KIND_COLORS.items()
+        if kind not in GROUP_KINDS or kind in kinds
     ]
     return "".join(["flowchart TD\n", *nodes, *edges, *styles])
 

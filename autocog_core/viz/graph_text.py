@@ -13,7 +13,13 @@ from autocog_core.viz.flow import Edge, Node, flow_nodes
 from autocog_core.viz.labels import action_settings, branches_label, choice_list
 from autocog_core.viz.preview import preview
 
-_KIND_STYLES = {"text": "blue", "choose": "yellow", "complete": "green"}
+_KIND_STYLES = {
+    "text": "blue",
+    "choose": "yellow",
+    "complete": "green",
+    "ask": "cyan",
+    "join": "cyan",
+}
 _CHOICES_COLUMNS = 60
 _EDGE_COLUMNS = 48
 

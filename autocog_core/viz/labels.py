@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from autocog_core.automaton.actions import Action, Choose, Complete, Text
+from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Text
 from autocog_core.automaton.templates.template import Each
 from autocog_core.types.choice import EndOfSequence
 from autocog_core.viz.preview import Previewable, name_preview, preview, preview_lines
@@ -68,6 +68,11 @@ def action_settings(action: Action) -> list[str]:
                 vocab = name_preview(action.vocab) if isinstance(action.vocab, str) else "inline"
                 settings.append(f"vocab {vocab}")
             settings.append(not action.eos and "no eos")
+        case Ask():
+            settings.append(_plural(len(action.first_questions), "question"))
+            if action.for_each is not None:
+                name = name_preview(action.for_each.name)
+                settings.append(f"for each {name} in {name_preview(action.for_each.items)}")
     settings.append(action.is_fresh and "new text")
     settings.append(action.max_visits is not None and f"max_visits {action.max_visits}")
     settings.append(action.model is not None and f"model {name_preview(action.model)}")

@@ -122,7 +122,7 @@ def _node_line(
 
 
 def _label(node: ThoughtNode) -> str:
-    return node.name or node.uid
+    return ".".join([node.name or node.uid, *(node.keys or ())])
 
 
 def _numbers(tree: ThoughtTree, node: ThoughtNode) -> str:

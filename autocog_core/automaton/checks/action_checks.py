@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain, islice
 
-from autocog_core.automaton.actions import Action, Choose, Complete, Text
+from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Text
 from autocog_core.automaton.checks.field_checks import unset_fields
 from autocog_core.automaton.checks.finding import GRAPH_ERRORS, Finding, vocab_label
 from autocog_core.automaton.checks.graph_checks import (
@@ -14,6 +14,7 @@ from autocog_core.automaton.checks.graph_checks import (
     unreachable_actions,
     wrong_successors,
 )
+from autocog_core.automaton.checks.group_checks import check_groups
 from autocog_core.automaton.checks.template_checks import TemplateChecks
 from autocog_core.automaton.checks.token_set_checks import TokenSetChecks
 from autocog_core.automaton.choices import Choice, norm_error, value_errors
@@ -43,16 +44,21 @@ def find_errors(automaton: AutomatonGraph) -> list[Finding]:
     errors = list(islice(_check_parts(automaton), MAX_ERRORS))
     if not errors:
         # The graph is traversable only if all successors exist.
-        errors += [
-            Finding.at_action(_UNREACHABLE, action, code="unreachable")
-            for action in unreachable_actions(automaton)
-        ]
-        errors += [
-            Finding.at_action(_UNBOUNDED_CYCLE, action, code="unbounded_cycle")
-            for action in unbounded_cycles(automaton)
-        ]
+        errors += islice(_check_graph(automaton), MAX_ERRORS)
         errors += islice(unset_fields(automaton), MAX_ERRORS)
     return errors[:MAX_ERRORS]
+
+
+def _check_graph(automaton: AutomatonGraph) -> Iterator[Finding]:
+    """Yield the errors of the whole graph, and of those of its questions."""
+    for action in unreachable_actions(automaton):
+        yield Finding.at_action(_UNREACHABLE, action, code="unreachable")
+    for action in unbounded_cycles(automaton):
+        yield Finding.at_action(_UNBOUNDED_CYCLE, action, code="unbounded_cycle")
+    for action in automaton.actions:
+        if isinstance(action, Ask):
+            for graph in automaton.question_graphs(action):
+                yield from _check_graph(graph)
 
 
 def require_sound(
@@ -93,19 +99,33 @@ def _check_parts(automaton: AutomatonGraph) -> Iterator[Finding]:
     if FIELDS in automaton.inputs:
         message = f'the name "{FIELDS}" is reserved in templates; choose another one'
         yield Finding(message=message, where="inputs", code="reserved_input")
-    templates = TemplateChecks(automaton)
+    yield from _check_actions(automaton, sets, TemplateChecks(automaton))
+    yield from check_groups(automaton)
+
+
+def _check_actions(
+    automaton: AutomatonGraph,
+    sets: TokenSetChecks,
+    templates: TemplateChecks,
+    outside: Collection[str] = (),
+) -> Iterator[Finding]:
+    """Yield the errors of the actions one by one, with those of questions after their group."""
     for action in automaton.actions:
         for message in chain(_check_fields(action), templates.errors(action)):
             yield Finding.at_action(message, action)
         if isinstance(action, Complete):
             yield from _check_vocab(action, automaton, sets)
-        for message in wrong_successors(action, automaton):
+        for message in wrong_successors(action, automaton, outside):
             yield Finding.at_action(message, action)
+        if isinstance(action, Ask):
+            inner = templates if action.for_each is None else templates.for_items(action)
+            for graph in automaton.question_graphs(action):
+                yield from _check_actions(graph, sets, inner, automaton.own_uids)
 
 
 def _check_uids(automaton: AutomatonGraph) -> Iterator[Finding]:
     seen: set[str] = set()
-    for index, action in enumerate(automaton.actions):
+    for index, action in enumerate(automaton.all_actions):
         if not isinstance(action.uid, str) or not action.uid:
             yield Finding(message="has no uid", where=f"actions[{index}]", uid=action.uid)
         elif action.uid in seen:
@@ -139,8 +159,10 @@ def _check_fields(action: Action) -> Iterator[str]:
         case Complete():
             yield from _check_completion(action)
             yield from _check_pruning(action)
+        case Ask():
+            pass
         case _:
-            yield f"is a {type(action).__name__}: give a Text, a Choose or a Complete"
+            yield f"is a {type(action).__name__}: give a Text, a Choose, a Complete or an Ask"
 
 
 def _source_of(text: object) -> object:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from autocog_core.automaton.actions import Action, Choose, Text
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import append_hint, shorten, suggest
 
 
-def wrong_successors(action: Action, automaton: AutomatonGraph) -> Iterator[str]:
-    """Yield a message for each error in an action's successors."""
+def wrong_successors(
+    action: Action, automaton: AutomatonGraph, outside: Collection[str] = ()
+) -> Iterator[str]:
+    """Yield a message for each error in an action's successors.
+
+    :param action: the action.
+    :param automaton: its graph; for an action of a question, that of the question.
+    :param outside: uids of the actions around a question.
+    """
     count = len(action.successors)
     if isinstance(action, Choose):
         if count > 1 and count != len(action.choices):
@@ -20,9 +27,12 @@ def wrong_successors(action: Action, automaton: AutomatonGraph) -> Iterator[str]
             )
     elif count > 1:
         yield f"has {count} successors: give at most 1"
+    uids = automaton.own_uids
     for uid in action.successors:
-        if uid not in automaton.by_uid:
-            hint = suggest(uid, automaton.by_uid)
+        if uid not in uids:
+            hint = suggest(uid, uids)
+            if uid in outside:
+                hint = "it is not in this question, which ends with `next: end`"
             yield append_hint(f'unknown successor "{shorten(uid)}"', hint)
 
 

@@ -26,6 +26,15 @@ class FieldValue(NamedTuple):
     prob: float
 
 
+class Entries(tuple[tuple[str, Any], ...]):
+    """The answers of a group with `for_each`, by key. Unlike a mapping, it can be hashed.
+
+    An answer is a `FieldValue`, several of these, or other entries.
+    """
+
+    __slots__ = ()
+
+
 class _TextField(str):
     prob: float
 
@@ -92,9 +101,21 @@ def without_prob(value: Any) -> Any:
 
 def _with_prob(field: FieldValue) -> Any:
     """Return the value with its share; other values than text, numbers and booleans as they are."""
+    if isinstance(field.value, Entries):
+        return _thaw(field.value)
     field_class = _CLASSES.get(type(field.value))
     if field_class is None:
         return field.value
     value = field_class(field.value)
     value.prob = field.prob
     return value
+
+
+def _thaw(entry: Any) -> Any:
+    """Return the answers of a group as a mapping."""
+    match entry:
+        case Entries():
+            return {key: _thaw(value) for key, value in entry}
+        case FieldValue():
+            return _with_prob(entry)
+    return [_thaw(value) for value in entry]
