@@ -385,7 +385,7 @@ class Evaluation:
             follower = None
         path.context_node = None if end == group.node else group.node
         path.node, path.action = end, follower
-        path.groups = (*path.groups, nodes)
+        path.groups = (*path.groups, range(group.node, group.node + 1), nodes)
         path.logprob = builder.nodes[end].path_logprob
         path.length += len(nodes)
         path.fields = path.templates.after_group(
