@@ -143,7 +143,7 @@ def _fill_choices(action: Choose, values: Mapping[str, Any]) -> Choose:
             case Template():
                 filled = (choice.text(values),)
             case Choice(texts=texts, value=value):
-                filled = (Choice(texts=[_fill(text, values) for text in texts], value=value),)
+                filled = (Choice(texts=[_fill_text(text, values) for text in texts], value=value),)
             case Each():
                 filled = tuple(
                     Choice(texts=texts, value=value) for texts, value in choice.render(values)
@@ -156,7 +156,7 @@ def _fill_choices(action: Choose, values: Mapping[str, Any]) -> Choose:
     return replace(action, choices=tuple(choices), successors=tuple(successors))
 
 
-def _fill(text: str | Template, values: Mapping[str, Any]) -> str:
+def _fill_text(text: str | Template, values: Mapping[str, Any]) -> str:
     return text if isinstance(text, str) else text.text(values)
 
 
