@@ -63,12 +63,15 @@ class Text(Action):
     :ivar text: a text, a template, or a prompt of text pieces; only trusted pieces have special
         tokens parsed.
     :ivar evaluate: score the text, so that its tokens count as decided.
+    :ivar constant_tail: the end of the text that is the same for all inputs, for the norm "pmi";
+        None for what follows the last expression of a template, or for a whole text without one.
     """
 
     kind = "text"
 
     text: str | Prompt | Template
     evaluate: bool = False
+    constant_tail: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +91,8 @@ class Choose(Action):
     :ivar norm: the score that ranks the choices.
     :ivar suffix: text that must follow a choice, or `EOS`; it is scored with the choice, but is not
         part of its text.
-    :ivar unconditional_prompt: for the norm "pmi", the text that replaces the prompt.
+    :ivar unconditional_prompt: for the norm "pmi", the text that replaces the prompt; None for BOS
+        alone, or for the constant text before the choices if the model adds no BOS.
     """
 
     kind = "choose"

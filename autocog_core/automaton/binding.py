@@ -85,7 +85,13 @@ def fill_templates(action: Action, values: Mapping[str, Any]) -> Action:
     with _naming(action):
         match action:
             case Text(text=Template() as template):
-                return replace(action, text=template.render(values))
+                tail = action.constant_tail
+                return replace(
+                    action,
+                    text=template.render(values),
+                    # The filled text does not show any more where its last value ends.
+                    constant_tail=template.constant_tail if tail is None else tail,
+                )
             case Choose() if any(not isinstance(choice, str) for choice in action.choices):
                 return _fill_choices(action, values)
     return action

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from autocog_core.automaton.actions import Action, Ask, Choose, Text
-from autocog_core.types.prompt import Prompt, TextPiece
+from autocog_core.types.prompt import Prompt, TextPiece, join_text
 
 
 def successor(action: Action, by_uid: Mapping[str, Action], branch: int = 0) -> Action | None:
@@ -95,4 +95,16 @@ def _merge(chain: list[Action]) -> Action:
             )
         )
     assert isinstance(first, Text)
-    return replace(first, text=text, successors=last.successors)
+    return replace(first, text=text, constant_tail=_merge_tails(chain), successors=last.successors)
+
+
+def _merge_tails(chain: Sequence[Action]) -> str | None:
+    """Return the `constant_tail` of merged texts; None if all of them are constant."""
+    tail = ""
+    for action in reversed(chain):
+        assert isinstance(action, Text)
+        if action.constant_tail is not None:
+            return action.constant_tail + tail
+        text = action.text
+        tail = (join_text(text.pieces) if isinstance(text, Prompt) else str(text)) + tail
+    return None

@@ -71,7 +71,9 @@ def _notes(scores: ChoiceScores) -> list[str]:
         f"boundary {scores.boundary}{evaluated}"
     ]
     if scores.norm != "sum":
-        notes.append(f"ranked by {scores.norm}")
+        over = scores.unconditional_prompt
+        gain = "" if over is None else f", the gain over {repr(over) if over else 'BOS alone'}"
+        notes.append(f"ranked by {scores.norm}{gain}")
     if scores.boundary == "healed":
         notes.append(
             f"healed: the end of the prompt, {scores.healed_text!r}, is scored with the choices"

@@ -36,6 +36,8 @@ class Branch:
     :ivar retokenized: whether bytes at its end are tokenized again with the text that follows.
     :ivar reason: why its numbers are not exact; empty if they are.
     :ivar pruned_by: why the run does not follow it; None if it does.
+    :ivar unconditional_prompt: for the norm "pmi", the text in place of the prompt; empty for BOS
+        alone.
     """
 
     text: str
@@ -49,6 +51,7 @@ class Branch:
     retokenized: bool = False
     reason: str = ""
     pruned_by: Pruned | None = None
+    unconditional_prompt: str | None = None
 
     @property
     def logprob(self) -> float:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Text
 from autocog_core.automaton.checks.action_checks import require_sound
 from autocog_core.automaton.choices import texts_of
+from autocog_core.automaton.constant_tails import find_texts_before
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.templates.template import Template
+from autocog_core.evaluation.unconditional_checks import uses_constant_tail
 from autocog_core.hooks.client import BackendClient
 from autocog_core.types.choice import EOS
 from autocog_core.types.prompt import Prompt, join_text
@@ -74,7 +76,7 @@ def _estimate(automaton: AutomatonGraph, client: BackendClient | None) -> CostEs
     costs = {
         action.uid: _group_cost(groups[action.uid])
         if action.uid in groups
-        else _visit_cost(action, client)
+        else _visit_cost(automaton, action, client)
         for action in automaton.actions
     }
     edges = {action.uid: _count_edges(action) for action in automaton.actions}
@@ -137,19 +139,19 @@ def _add(
     )
 
 
-def _visit_cost(action: Action, client: BackendClient | None) -> _Cost:
+def _visit_cost(automaton: AutomatonGraph, action: Action, client: BackendClient | None) -> _Cost:
     match action:
         case Text():
             calls = 1 if action.evaluate else 0
             return (calls, 0 if client is None else _count_text_tokens(action, client))
         case Choose():
-            return (1, 0 if client is None else _count_choice_tokens(action, client))
+            return (1, 0 if client is None else _count_choice_tokens(automaton, action, client))
         case Complete():
             return (action.length, action.length * max(action.beams, action.samples))
     return (0, 0)
 
 
-def _count_choice_tokens(action: Choose, client: BackendClient) -> int:
+def _count_choice_tokens(automaton: AutomatonGraph, action: Choose, client: BackendClient) -> int:
     """Return the size of a choice's token tree; "pmi" needs a second one after another text."""
     suffix = action.suffix if isinstance(action.suffix, str) else ""
     choices = [text + suffix for choice in action.choices for text in texts_of(choice)]
@@ -160,8 +162,11 @@ def _count_choice_tokens(action: Choose, client: BackendClient) -> int:
         count += len(choices)
     if action.norm != "pmi":
         return count
-    prompt_ids = client.tokenize([action.unconditional_prompt or ""], at_start=True)[0]
-    return 2 * count + len(prompt_ids) + 1
+    prompts: Sequence[str] = [action.unconditional_prompt or ""]
+    if uses_constant_tail(action, client):
+        # At most all of them together.
+        prompts = find_texts_before(automaton, action).tails
+    return 2 * count + sum(map(len, client.tokenize(prompts, at_start=True))) + 1
 
 
 def _count_text_tokens(action: Text, client: BackendClient) -> int:

@@ -339,7 +339,7 @@ class Evaluation:
             if path.question is not None:
                 path.question.end = path.node
             path.length += 1
-            texts.append(PendingText(pieces, path.node, action.evaluate))
+            texts.append(pending_text(action, path.node))
             path.visits = count_visit(path.visits, action)
             path.action = path.graph.successor(action)
             if path.action is not None and has_no_visits_left(path.visits, path.action):
@@ -351,7 +351,7 @@ class Evaluation:
         # The model of the next action determines the tokens of the texts, if it continues them.
         reader = path.reader
         path.builder.set_model((text.node for text in texts), reader)
-        for_others = [PendingText(text.pieces) for text in texts]
+        for_others = [replace(text, node=-1, evaluate=False) for text in texts]
         path.contexts = {
             name: context.with_texts(*(texts if name == reader else for_others))
             for name, context in path.contexts.items()
@@ -496,6 +496,14 @@ def check_models(automaton: AutomatonGraph, names: Mapping[str | None, object]) 
             where="models",
             hint="give models={name: model}",
         )
+
+
+def pending_text(action: Text, node: int) -> PendingText:
+    """Return the text of an action, before its tokens are known.
+
+    :param node: index of its node in the tree.
+    """
+    return PendingText(text_pieces(action.text), node, action.evaluate, action.constant_tail)
 
 
 def text_pieces(text: object) -> tuple[TextPiece, ...]:

@@ -20,11 +20,14 @@ class PendingText:
     :ivar pieces: its pieces.
     :ivar node: index of its node in the tree; -1 if it is not the text of a Text action.
     :ivar evaluate: whether its tokens are to be scored.
+    :ivar constant_tail: its end that is the same for all inputs; None if all of it is. Text that a
+        model decided has none.
     """
 
     pieces: tuple[TextPiece, ...]
     node: int = -1
     evaluate: bool = False
+    constant_tail: str | None = ""
 
     @property
     def text(self) -> str:
@@ -60,6 +63,15 @@ class PathContext:
         """Whether a pending text is that of a node in the tree."""
         return any(text.node >= 0 for text in self.pending_texts)
 
+    def constant_tail(self) -> tuple[TextPiece, ...]:
+        """Return the end of the prompt that is the same for all inputs and decided texts."""
+        tail: tuple[TextPiece, ...] = ()
+        for text in reversed(self.pending_texts):
+            if text.text and text.constant_tail is not None:
+                return (*last_characters(text.pieces, len(text.constant_tail)), *tail)
+            tail = (*text.pieces, *tail)
+        return tail
+
     def with_texts(self, *texts: PendingText) -> PathContext:
         """Return this context with texts after it."""
         # An empty text of a Text action stays: its node waits for its (no) tokens.
@@ -80,6 +92,17 @@ class PathContext:
     def with_text_then(self, text: str, after: PathContext) -> PathContext:
         """Return `after`, seen as text: the text of this context, and `text`."""
         return replace(after, text=(*(self.text or ()), TextPiece(text)))
+
+
+def last_characters(pieces: Sequence[TextPiece], count: int) -> tuple[TextPiece, ...]:
+    """Return the last characters of pieces, as pieces that are trusted as before."""
+    kept: list[TextPiece] = []
+    for piece in reversed(pieces):
+        if count <= 0:
+            break
+        kept.append(TextPiece(piece.text[-count:], piece.trusted))
+        count -= len(piece.text)
+    return tuple(reversed(kept))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from autocog_core.automaton.actions import Action, Choose, Complete, Text
 from autocog_core.evaluation.allowed_tokens import AllowedTokens
-from autocog_core.evaluation.evaluation import text_pieces
+from autocog_core.evaluation.evaluation import pending_text, text_pieces
 from autocog_core.evaluation.path_context import PathContext, PendingText
 from autocog_core.evaluation.text_scoring import ScoringContext
 from autocog_core.evaluation.token_masks import TokenMaskCache
@@ -214,7 +214,7 @@ def prepare_step(
     action = actions[action_index] if action_index >= 0 else None
     choices = None
     if isinstance(action, Choose):
-        tree = TokenChoiceTree.build(client, choice_request(action, context.prompt()))
+        tree = TokenChoiceTree.build(client, choice_request(action, context))
         base: Sequence[int] = tree.encoded.shared_ids
         room = max(map(len, tree.encoded.choice_ids))
         choices = _prepare_choices(client, action, tree)
@@ -245,7 +245,7 @@ def _pending_text(
         return PendingText((TextPiece(raw.decode("utf-8", errors="replace")),))
     action = actions[action_index]
     assert isinstance(action, Text)
-    return PendingText(text_pieces(action.text), node, action.evaluate)
+    return pending_text(action, node)
 
 
 def _prepare_choices(

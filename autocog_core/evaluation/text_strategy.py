@@ -37,14 +37,14 @@ def choose_by_text(client: BackendClient, action: Choose, context: PathContext) 
     encoded: EncodedChoices | None
     try:
         request, encoded, owners = encode_distinct_texts(
-            client, choice_request(action, context.prompt()), owners
+            client, choice_request(action, context), owners
         )
         texts_of_choices = request.choices
     except (CapabilityError, ConfigError):
         tokens, encoded = ContextTokens.unknown(), None
     base = encoded.shared_ids if encoded is not None else None
     texts = ScoredTexts(client, context, tokens, base)
-    request = choice_request(action, Prompt(context.text or ()))
+    request = choice_request(action, context, Prompt(context.text or ()))
     request = replace(request, choices=texts_of_choices)
     result, *text_answers = yield [request, *texts.requests]
     choice_ids = _choice_ids(client, action, encoded)
@@ -153,6 +153,7 @@ def _choice_branch(
         prob=score.prob,
         context=context,
         value=score.value,
+        unconditional_prompt=result.unconditional_prompt,
     )
 
 

@@ -116,6 +116,7 @@ class TreeBuilder:
                 exact=not branch.reason,
                 reason=branch.reason,
                 retokenized=branch.retokenized,
+                unconditional_prompt=branch.unconditional_prompt,
                 name=action.name,
                 model=action.model,
                 parent=parent,

@@ -16,7 +16,7 @@ from autocog_core.types.prompt import Prompt
 
 def choose_by_tree(client: BackendClient, action: Choose, context: PathContext) -> ActionSteps:
     """Score the choices of an action after a context."""
-    request = choice_request(action, context.prompt())
+    request = choice_request(action, context)
     owners, encoded = action.texts.owners, None
     if action.texts.has_several:
         request, encoded, owners = encode_distinct_texts(client, request, owners)
@@ -29,20 +29,26 @@ def choose_by_tree(client: BackendClient, action: Choose, context: PathContext) 
     if action.texts.has_several:
         result, _ = merge_texts(result, owners, action.texts.values)
     branches = tuple(
-        _branch(client, action, scoring.base, score, value)
+        _branch(client, action, scoring.base, score, value, result.unconditional_prompt)
         for score, value in zip(result.scores, action.texts.values, strict=True)
     )
     return ActionResult(branches=branches, texts=texts)
 
 
-def choice_request(action: Choose, prompt: Prompt) -> ChoiceRequest:
-    """Return the request for all texts of an action's choices after a prompt."""
+def choice_request(
+    action: Choose, context: PathContext, prompt: Prompt | None = None
+) -> ChoiceRequest:
+    """Return the request for all texts of an action's choices after a context.
+
+    :param prompt: the context as a prompt; None for its ids and pending texts.
+    """
     return ChoiceRequest(
-        prompt=prompt,
+        prompt=context.prompt() if prompt is None else prompt,
         choices=action.texts.texts,
         norm=action.norm,
         suffix=action.suffix,
         unconditional_prompt=action.unconditional_prompt,
+        constant_tail=context.constant_tail() if action.norm == "pmi" else (),
     )
 
 
@@ -71,7 +77,12 @@ def ranking_score(action: Choose, score: ChoiceScore) -> float:
 
 
 def _branch(
-    client: BackendClient, action: Choose, base: tuple[int, ...], score: ChoiceScore, value: Value
+    client: BackendClient,
+    action: Choose,
+    base: tuple[int, ...],
+    score: ChoiceScore,
+    value: Value,
+    unconditional_prompt: str | None,
 ) -> Branch:
     after = context_after_choice(client, action, base, score.tokens)
     return Branch(
@@ -83,4 +94,5 @@ def _branch(
         context=after,
         value=value,
         retokenized=bool(after.pending_texts),
+        unconditional_prompt=unconditional_prompt,
     )

@@ -13,6 +13,7 @@ from autocog_core.automaton.choices import texts_of
 from autocog_core.automaton.templates.template import Template
 from autocog_core.errors import InputError
 from autocog_core.evaluation.token_masks import TokenMaskCache
+from autocog_core.evaluation.unconditional_checks import check_unconditional_prompt
 from autocog_core.hooks.automaton_run import MAX_PATH_NODES
 from autocog_core.types.prompt import Prompt, TextPiece
 
@@ -48,6 +49,8 @@ def find_warnings(
                     yield from _check_special_tokens(action, model)
             case Choose():
                 yield from _check_prefixes(action, model)
+                if model is not None and not errors:
+                    yield from check_unconditional_prompt(automaton, action, model)
             case Complete() if model is not None:
                 yield from _check_stops(action, model)
                 yield from _check_token_set(automaton, action, model)

@@ -216,7 +216,12 @@ class _SequenceBuilder:
             return self._choose(index, action, common, next_uid)
         common["successors"] = () if next_uid is None else (next_uid,)
         if isinstance(action, schema.TextSchema):
-            return Text(**common, text=_make_text(action), evaluate=action.evaluate)
+            return Text(
+                **common,
+                text=_make_text(action),
+                evaluate=action.evaluate,
+                constant_tail=action.constant_tail,
+            )
         if isinstance(action, schema.AskSchema):
             return self._ask(index, action, common)
         assert isinstance(action, schema.CompleteSchema)

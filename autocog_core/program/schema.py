@@ -115,6 +115,11 @@ class TextSchema(ActionSchema):
         False,
         description="Parse special tokens that the author wrote, never those in inserted values.",
     )
+    constant_tail: str | None = Field(
+        None,
+        description="The end of the text that is the same for all inputs, for the norm pmi. "
+        "Default: what follows the last expression of a template, or a whole text without one.",
+    )
 
 
 class BranchingSchema(ActionSchema):
@@ -146,7 +151,9 @@ class ChooseSchema(BranchingSchema):
     suffix: str | None = Field(None, description="Text that must follow the choice.")
     suffix_eos: bool = Field(False, description="The model must end the text after the choice.")
     unconditional_prompt: str | None = Field(
-        None, description="For pmi: the text that replaces the prompt."
+        None,
+        description="For pmi: the text that replaces the prompt. Default: BOS, or the constant "
+        "text before the choices if the model has no BOS.",
     )
 
 

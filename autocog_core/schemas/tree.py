@@ -27,6 +27,7 @@ class NodeSchema(TypedDict):
     exact: NotRequired[bool]
     reason: NotRequired[str]
     retokenized: NotRequired[bool]
+    unconditional_prompt: NotRequired[str]
     name: NotRequired[str]
     model: NotRequired[str]
     parent: NotRequired[int]

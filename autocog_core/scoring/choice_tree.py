@@ -20,6 +20,7 @@ from autocog_core.hooks.client import BackendClient
 from autocog_core.numerics import entropy, log1m_sum_exp, logsumexp, softmax
 from autocog_core.scoring.choice_encoding import EncodedChoices, encode_choices
 from autocog_core.scoring.prompt_encoding import check_sequence
+from autocog_core.scoring.unconditional_prompt import encode_unconditional_prompt
 from autocog_core.types.choice import (
     EOS,
     NORMS,
@@ -28,7 +29,6 @@ from autocog_core.types.choice import (
     ChoiceScore,
     ChoiceScores,
 )
-from autocog_core.types.prompt import check_text
 from autocog_core.types.token_tree import TokenTree, TreeQuery, TreeScores
 
 Float64Array = NDArray[np.float64]
@@ -43,12 +43,14 @@ class TokenChoiceTree:
     :ivar eos: with `suffix=EOS`, the ids that end a sequence. The query has one node for each of
         them after the last node of every choice, behind the nodes of `tree`.
     :ivar unconditional_ids: ids that the norm "pmi" conditions on; None for other norms.
+    :ivar unconditional_prompt: their text, empty for BOS alone; None for other norms.
     """
 
     encoded: EncodedChoices
     tree: TokenTree
     eos: tuple[int, ...]
     unconditional_ids: tuple[int, ...] | None
+    unconditional_prompt: str | None = None
 
     @classmethod
     def build(
@@ -59,7 +61,8 @@ class TokenChoiceTree:
         :param client: the model's client.
         :param request: the prompt and the choices.
         :param encoded: the tokens of the choices, if they are known.
-        :raises InputError: see `encode_choices`; also for an unknown norm.
+        :raises InputError: see `encode_choices`; also for an unknown norm, and for the norm "pmi"
+            without an unconditional prompt.
         :raises CapabilityError: for a method other than "tree", and for `suffix=EOS` if the model
             has no end-of-sequence token.
         """
@@ -80,9 +83,11 @@ class TokenChoiceTree:
         if request.suffix is EOS and not eos:
             raise CapabilityError("the model has no end-of-sequence token", where=client.model_name)
         encoded = encoded or encode_choices(client, request)
-        unconditional_ids = None
+        unconditional_ids = unconditional_prompt = None
         if request.norm == "pmi":
-            unconditional_ids = _encode_unconditional(client, request)
+            unconditional_ids, unconditional_prompt = encode_unconditional_prompt(
+                client, request, encoded.healed_text
+            )
             longest = max(map(len, encoded.choice_ids))
             check_sequence(unconditional_ids, client.info, new_tokens=longest)
         return cls(
@@ -90,10 +95,11 @@ class TokenChoiceTree:
             tree=_build_tree(encoded.choice_ids),
             eos=eos,
             unconditional_ids=unconditional_ids,
+            unconditional_prompt=unconditional_prompt,
         )
 
     def to_queries(self) -> list[TreeQuery]:
-        """Return the engine's queries: the tree after the base, and for "pmi" also after BOS."""
+        """Return the engine's queries: the tree after the base; for "pmi", also after text."""
         tokens, parents = self.tree.tokens, self.tree.parents
         if self.eos:
             ends = np.repeat(self.tree.ends, len(self.eos))
@@ -142,6 +148,7 @@ class TokenChoiceTree:
             entropy=entropy(prob),
             margin=float(prob[index] - other_probs.max()) if other_probs.size else 1.0,
             tokens_evaluated=sum(answer.tokens_evaluated for answer in answers),
+            unconditional_prompt=self.unconditional_prompt,
         )
 
     def _scores(
@@ -256,23 +263,6 @@ def choose_many(client: BackendClient, requests: Sequence[ChoiceRequest]) -> lis
         tree.scores_from(client, request, [next(answers) for _ in group])
         for tree, request, group in zip(trees, requests, queries, strict=True)
     ]
-
-
-def _encode_unconditional(client: BackendClient, request: ChoiceRequest) -> tuple[int, ...]:
-    """Return the ids that the norm "pmi" conditions on."""
-    info = client.info
-    bos = (info.bos,) if info.adds_bos and info.bos is not None else ()
-    text = request.unconditional_prompt
-    if text:
-        check_text(text, "unconditional_prompt")
-        return (*bos, *client.tokenize([text], at_start=True)[0])
-    if not bos:
-        raise InputError(
-            "pmi needs a text to condition on, because this model's tokenizer adds no BOS",
-            where="unconditional_prompt",
-            hint='give for example unconditional_prompt="Answer:"',
-        )
-    return bos
 
 
 def _difference(conditional: Float64Array, unconditional: Float64Array) -> Float64Array:

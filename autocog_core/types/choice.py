@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from autocog_core.numerics import to_json_number
 from autocog_core.types.choice_value import Value, default_value
-from autocog_core.types.prompt import Prompt
+from autocog_core.types.prompt import Prompt, TextPiece
 
 #: The score that ranks choices and makes `prob`.
 Norm = Literal["sum", "mean", "per_byte", "pmi"]
@@ -39,7 +39,9 @@ class ChoiceRequest:
         tokens; "strict" raises an error instead.
     :ivar method: name of the scoring method; None for the backend's default.
     :ivar unconditional_prompt: text that the norm "pmi" uses in place of the prompt; None for
-        BOS alone.
+        BOS alone, or for `constant_tail` if the model adds no BOS.
+    :ivar constant_tail: the end of the prompt that is the same for all inputs; None for the last
+        piece, if the prompt has several.
     """
 
     prompt: Prompt
@@ -49,6 +51,7 @@ class ChoiceRequest:
     boundary: Literal["heal", "strict"] = "heal"
     method: str | None = None
     unconditional_prompt: str | None = None
+    constant_tail: tuple[TextPiece, ...] | None = None
 
 
 class EndOfSequence(Enum):
@@ -139,6 +142,8 @@ class ChoiceScores:
     :ivar unseen_probability: probability mass that the engine did not show and that may belong
         to the choices.
     :ivar tokens_evaluated: tokens that the model evaluated; None if the engine does not say.
+    :ivar unconditional_prompt: the text that the norm "pmi" used in place of the prompt; empty for
+        BOS alone, and None for other norms.
     """
 
     index: int
@@ -154,6 +159,7 @@ class ChoiceScores:
     reason: str = ""
     unseen_probability: float = 0.0
     tokens_evaluated: int | None = None
+    unconditional_prompt: str | None = None
 
     @property
     def choice(self) -> str:
@@ -172,7 +178,7 @@ class ChoiceScores:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON; a log-probability of -inf becomes None."""
-        return {
+        data = {
             "index": self.index,
             "choice": self.choice,
             "value": self.value,
@@ -189,3 +195,6 @@ class ChoiceScores:
             "tokens_evaluated": self.tokens_evaluated,
             "scores": [score.to_dict() for score in self.scores],
         }
+        if self.unconditional_prompt is not None:
+            data["unconditional_prompt"] = self.unconditional_prompt
+        return data

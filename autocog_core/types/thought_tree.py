@@ -39,6 +39,8 @@ class ThoughtNode:
         tolerance.
     :ivar reason: why they are not.
     :ivar retokenized: whether bytes before a stop string were tokenized again with what follows.
+    :ivar unconditional_prompt: for a choice by the norm "pmi", the text that was used in place of
+        the prompt; empty for BOS alone, None for other norms.
     :ivar name: the field of the record that its value goes to.
     :ivar model: the model it ran on, if that is not the main one.
     :ivar parent: index of the previous node in the tree's `nodes`; -1 for a first node.
@@ -63,6 +65,7 @@ class ThoughtNode:
     exact: bool = True
     reason: str = ""
     retokenized: bool = False
+    unconditional_prompt: str | None = None
     name: str | None = None
     model: str | None = None
     parent: int = -1

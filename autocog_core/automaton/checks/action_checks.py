@@ -145,7 +145,11 @@ def _check_fields(action: Action) -> Iterator[str]:
                 isinstance(piece, TextPiece) for piece in action.text.pieces
             ):
                 yield "text has pieces of token ids: give text"
-            yield from _check_text("text", _source_of(action.text))
+            text = _source_of(action.text)
+            yield from _check_text("text", text)
+            tail = action.constant_tail
+            if tail is not None and isinstance(text, str) and not text.endswith(tail):
+                yield f"constant_tail is {shorten(tail)!r}, and its text does not end so"
         case Choose():
             yield from _check_choices(action)
             yield from _check_pruning(action)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from itertools import takewhile
+from typing import Any, cast
 
 from jinja2 import StrictUndefined, Undefined, nodes, pass_context
 from jinja2.exceptions import TemplateSyntaxError, UndefinedError
@@ -171,6 +172,7 @@ class CompiledTemplate:
     :ivar names: the names of the inputs that it uses.
     :ivar fields: the fields that it uses.
     :ivar words: the number of its words and signs.
+    :ivar constant_tail: the text after its last expression and statement; None without these.
     :raises InputError: if it is not a valid template, or has features that are not allowed.
     """
 
@@ -182,6 +184,7 @@ class CompiledTemplate:
             check_syntax(tree)
             self.names = frozenset(find_undeclared_variables(tree)) - {FIELDS}
             self.fields = find_field_uses(tree)
+            self.constant_tail = _get_constant_tail(tree)
             if is_expression:
                 result = nodes.Name(_RESULT, "store")
                 tree.body = [nodes.Assign(result, _get_expression(tree, source), lineno=1)]
@@ -261,6 +264,17 @@ def _count_words(source: str) -> int:
         if count > MAX_WORDS:
             raise InputError(f"has more than {MAX_WORDS} words and signs", where="template")
     return count
+
+
+def _get_constant_tail(tree: nodes.Template) -> str | None:
+    """Return the text after the last expression and statement; None if there are none."""
+    parts: list[nodes.Node] = []
+    for node in tree.body:
+        parts += node.nodes if isinstance(node, nodes.Output) else [node]
+    tail = list(takewhile(lambda part: isinstance(part, nodes.TemplateData), reversed(parts)))
+    if len(tail) == len(parts):
+        return None
+    return "".join(cast(nodes.TemplateData, part).data for part in reversed(tail))
 
 
 def _get_expression(tree: nodes.Template, source: str) -> nodes.Expr:

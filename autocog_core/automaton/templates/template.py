@@ -73,6 +73,11 @@ class Template:
         """The number of its words and signs, which limits the cost of checking it."""
         return _compile(self.source).words
 
+    @cached_property
+    def constant_tail(self) -> str | None:
+        """The text after the last expression and statement; None if there are none."""
+        return _compile(self.source).constant_tail
+
     def render(self, values: Mapping[str, Any]) -> str | Prompt:
         """Return the text, or with `special` a prompt of trusted and untrusted pieces.
 

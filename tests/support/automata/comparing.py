@@ -13,6 +13,7 @@ from tests.support.automata.reading import Step
 #: Fields of a node that are equal to the step's, and what the step calls them.
 EXACT = {name: name for name in ("uid", "text", "tokens", "length", "last", "retokenized")}
 EXACT |= {"pruned_by": "pruned", "finish_reason": "finish", "name": "name", "model": "model"}
+EXACT["unconditional_prompt"] = "unconditional"
 NEAR = 1e-6
 
 

@@ -129,7 +129,20 @@ def cases(draw: Draw, kind: str, vocabulary: str = "") -> Case:
     else:
         options["vocabulary"] = vocabulary
     vocabs = {"named": draw(st.sampled_from(world.sets))}
-    return Case(kind, options, draw(graphs(world, options["bos"])), vocabs)
+    drawn = draw(graphs(world, options["bos"]))
+    if not options["bos"]:
+        drawn = tuple(map(_with_constant_tail, drawn))
+    return Case(kind, options, drawn, vocabs)
+
+
+def _with_constant_tail(action: Action) -> Action:
+    """Let more choices rank by pmi without a prompt, and some texts have a shorter tail."""
+    match action:
+        case Choose(norm="sum" | "mean" | "pmi") if action.uid != "n1":
+            return replace(action, norm="pmi", unconditional_prompt=None)
+        case Text(text=str(text)) if len(text) > 1:
+            return replace(action, constant_tail=text[len(text) // 2 :])
+    return action
 
 
 @st.composite

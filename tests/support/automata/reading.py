@@ -44,6 +44,7 @@ class Step:
     retokenized: bool = False
     name: str | None = None
     model: str | None = None
+    unconditional: str | None = None
     children: list[Step] = field(default_factory=list)
 
 
@@ -55,6 +56,8 @@ class Piece:
     owner: Step | None = None
     trusted: bool = False
     evaluate: bool = False
+    #: How many of its last characters do not depend on inputs or decisions.
+    constant: int = 0
 
 
 class Reader:

@@ -124,9 +124,14 @@ class SlowEvaluation:
         )
         pieces = [piece for piece in given if isinstance(piece, TextPiece)]
         step = Step(action.uid, "".join(piece.text for piece in pieces))
-        more = tuple(Piece(one.text, step, one.trusted, action.evaluate) for one in pieces)
+        more = []
+        constant = len(step.text) if action.constant_tail is None else len(action.constant_tail)
+        for one in reversed(pieces):
+            size = min(constant, len(one.text))
+            constant -= size
+            more.insert(0, Piece(one.text, step, one.trusted, action.evaluate, size))
         contexts = {
-            name: replace(context, fixed=context.fixed + more)
+            name: replace(context, fixed=(*context.fixed, *more))
             for name, context in path.contexts.items()
         }
         return [(step, replace(path, contexts=contexts))]
@@ -150,9 +155,10 @@ class SlowEvaluation:
             self.seen["a choice that begins another"] += 1
         path = self._settle(path, action.model, fixed[: len(shared)])
         base = path.contexts[action.model].ids
-        unconditional = reader.start
-        if action.unconditional_prompt:
-            unconditional += reader.tokens_of(action.unconditional_prompt, at_start=True)
+        healed = reader.surface([token for token, _ in fixed[len(shared) :]])
+        unconditional: Ids = ()
+        if action.norm == "pmi":
+            unconditional, told = self._unconditional(action, reader, context, healed)
         scores = reference.score(
             reader.row,
             base,
@@ -170,6 +176,7 @@ class SlowEvaluation:
             if eos:
                 logprobs += (reader.end_logprob(base + tokens),)
             step = Step(action.uid, choice, tokens + eos[:1], logprobs, prob=score.prob)
+            step.unconditional = told if action.norm == "pmi" else None
             size = len(reader.surface(tokens)) - len(end.encode())
             found.append((step, self._decide(step, path, action.model, tokens, size)))
         if len(action.successors) > 1:
@@ -180,6 +187,32 @@ class SlowEvaluation:
         rank = "exclusive" if action.norm == "sum" else action.norm
         self._prune(action, [s for s, _ in found], [getattr(score, rank) for score in scores])
         return found
+
+    def _unconditional(
+        self, action: Choose, reader: Reader, context: Context, healed: bytes
+    ) -> tuple[Ids, str]:
+        """Return the ids that pmi conditions on, and their text."""
+        if text := action.unconditional_prompt:
+            return reader.start + reader.tokens_of(text, at_start=True), text
+        if reader.start:
+            return reader.start, ""
+        tail: list[Piece] = []
+        for piece in reversed(context.fixed):
+            tail.insert(0, replace(piece, text=piece.text[len(piece.text) - piece.constant :]))
+            if piece.constant < len(piece.text):
+                break
+        if not context.ids and [one.text for one in tail] == [one.text for one in context.fixed]:
+            raise RefusedError
+        for _ in healed.decode(errors="replace"):
+            while tail and not tail[-1].text:
+                tail.pop()
+            if tail:
+                tail[-1] = replace(tail[-1], text=tail[-1].text[:-1])
+        told = "".join(piece.text for piece in tail)
+        if not told:
+            raise RefusedError
+        self.seen["pmi after the constant tail"] += 1
+        return tuple(token for token, _ in reader.spell((), tail)), told
 
     def _complete(self, action: Complete, path: Path) -> list[tuple[Step, Path]]:
         reader, context = self.readers[action.model], path.contexts[action.model]

@@ -42,7 +42,7 @@ def run_automata(
     :param engine_lock: locks the engine while it computes. Other calls can use it in between.
     """
     for run in runs:
-        if reason := unsupported_feature(run.automaton):
+        if reason := unsupported_feature(run.automaton, adds_bos=run.client.info.adds_bos):
             return Declined(reason)
         if run.automaton.max_path_length > min(MAX_PATH_LENGTH, run.budget.nodes):
             # Core looks at the budget at every text of a loop; the extension between its calls.
@@ -68,9 +68,16 @@ def run_automata_alone(
     return results
 
 
-def unsupported_feature(automaton: AutomatonGraph) -> str:
-    """Return a feature of the automaton that the extension does not support; empty if none."""
+def unsupported_feature(automaton: AutomatonGraph, *, adds_bos: bool) -> str:
+    """Return a feature of the automaton that the extension does not support; empty if none.
+
+    :param adds_bos: whether the model begins each sequence with BOS.
+    """
     for action in automaton.actions:
+        # Without BOS and prompt, the text depends on the path, and the tree has to name it.
+        has_prompt = isinstance(action, Choose) and (action.unconditional_prompt or adds_bos)
+        if isinstance(action, Choose) and action.norm == "pmi" and not has_prompt:
+            return f'action "{action.uid}" has no unconditional prompt'
         if isinstance(action, Complete) and action.samples:
             return f'action "{action.uid}" draws samples'
         if isinstance(action, Choose) and action.texts.has_several:
@@ -176,12 +183,14 @@ def _to_result(run: AutomatonRun, fields: Mapping[str, Any]) -> Result:
 
 def _to_node(run: AutomatonRun, fields: Mapping[str, Any]) -> ThoughtNode:
     action = run.automaton.actions[fields["action"]]
-    value = None
+    value = unconditional_prompt = None
     if isinstance(action, Text):
         text = join_text(text_pieces(action.text))
     elif isinstance(action, Choose):
         text = action.texts.texts[fields["choice"]]
         value = action.texts.values[fields["choice"]]
+        if action.norm == "pmi":
+            unconditional_prompt = action.unconditional_prompt or ""
     else:
         text = fields["text"].decode("utf-8", errors="replace")
     return ThoughtNode(
@@ -197,6 +206,7 @@ def _to_node(run: AutomatonRun, fields: Mapping[str, Any]) -> ThoughtNode:
         finish_reason=fields["finish_reason"],
         last=fields["last"],
         retokenized=fields["retokenized"],
+        unconditional_prompt=unconditional_prompt,
         name=action.name,
         parent=fields["parent"],
     )
