@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from autocog_core.automaton.actions import Action, Text
+from autocog_core.automaton.actions import Action, Ask, Text
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.templates.template import Template
 from autocog_core.types.prompt import Prompt, join_text
@@ -60,6 +60,9 @@ def find_texts_before(automaton: AutomatonGraph, action: Action) -> TextsBefore:
 
 def _tail_of(action: Action) -> tuple[str, bool]:
     """Return the constant tail of an action, and whether all of the action is constant."""
+    if isinstance(action, Ask):
+        # After a group, the text before it continues.
+        return "", True
     if not isinstance(action, Text):
         return "", False
     match action.text:

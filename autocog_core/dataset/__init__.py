@@ -9,10 +9,12 @@ In short:
 from __future__ import annotations
 
 from autocog_core.dataset.columns import check_columns
+from autocog_core.dataset.compare_norms import compare_norms
 from autocog_core.dataset.expected import Gold, is_same_answer
 from autocog_core.dataset.file_run import Progress, run_file
 from autocog_core.dataset.input_file import InputFile
 from autocog_core.dataset.input_rows import Row, count_rows, read_rows
+from autocog_core.dataset.norm_comparison import NormComparison, NormResult
 from autocog_core.dataset.output_row import OutputRow, make_output_row
 from autocog_core.dataset.row_source import RowSource
 from autocog_core.dataset.run_estimate import (
@@ -29,6 +31,8 @@ __all__ = [
     "Accuracy",
     "Gold",
     "InputFile",
+    "NormComparison",
+    "NormResult",
     "OutputRow",
     "Progress",
     "Row",
@@ -41,6 +45,7 @@ __all__ = [
     "SummaryBuilder",
     "UsageMeter",
     "check_columns",
+    "compare_norms",
     "count_rows",
     "estimate_rows",
     "is_same_answer",

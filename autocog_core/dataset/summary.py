@@ -8,13 +8,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from autocog_core.dataset.calibration import Calibration
 from autocog_core.dataset.expected import is_same_answer
 from autocog_core.dataset.output_row import last_value, read_output_row
 from autocog_core.errors import InputError
 from autocog_core.types.backend_info import Usage
 
-#: Number of bins of the expected calibration error.
-BINS = 10
 #: 95% of a normal distribution lie within this many standard deviations.
 Z_95 = 1.959963984540054
 
@@ -88,10 +87,9 @@ class SummaryBuilder:
         self.errors = 0
         self._rows = self._stopped = self._tokens = 0
         self._first_error: Mapping[str, Any] | None = None
-        self.answered = self.right = self._with_prob = self._impossible = 0
+        self.answered = self.right = self._impossible = 0
         self._impossible_row: Mapping[str, Any] | None = None
-        self._squared_errors = 0.0
-        self._bins = [_Bin() for _ in range(BINS)]
+        self._calibration = Calibration()
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Add an output row."""
@@ -133,22 +131,18 @@ class SummaryBuilder:
         probs = row["probs"].get(field)
         # A later action of another kind may have the same name: then the share is not the answer's.
         if probs is not None and _count(probs) == _count(row["fields"][field]):
-            prob = last_value(probs)
-            self._with_prob += 1
-            self._squared_errors += (prob - is_right) ** 2
-            self._bins[min(int(prob * BINS), BINS - 1)].add(prob, is_right)
+            self._calibration.add(last_value(probs), is_right)
 
     def _accuracy(self, field: str) -> Accuracy:
-        right, answered, with_prob = self.right, self.answered, self._with_prob
-        gaps = sum(abs(bin_.prob_sum - bin_.right) for bin_ in self._bins)
+        right, answered = self.right, self.answered
         return Accuracy(
             field=field,
             answered=answered,
             right=right,
             accuracy=right / answered if answered else None,
             interval=wilson_interval(right, answered) if answered else None,
-            calibration_error=gaps / with_prob if with_prob else None,
-            brier=self._squared_errors / with_prob if with_prob else None,
+            calibration_error=self._calibration.error,
+            brier=self._calibration.brier,
             impossible=self._impossible,
             impossible_row=self._impossible_row,
         )
@@ -156,18 +150,6 @@ class SummaryBuilder:
 
 def _count(value: Any) -> int:
     return len(value) if isinstance(value, list) else 1
-
-
-@dataclass(slots=True)
-class _Bin:
-    """Expected and actual number of right answers in a bin."""
-
-    prob_sum: float = 0.0
-    right: int = 0
-
-    def add(self, prob: float, is_right: bool) -> None:
-        self.prob_sum += prob
-        self.right += is_right
 
 
 def summarize(output: Path, field: str | None = None, rows: int | None = None) -> Summary:

@@ -71,11 +71,13 @@ class ActionResult:
     :ivar branches: its branches.
     :ivar texts: the pending texts that now have tokens, with log-probabilities if evaluated.
     :ivar reason: why these log-probabilities are not exact; empty if they are.
+    :ivar scored: of a Choose, the request and the scores of its choices.
     """
 
     branches: tuple[Branch, ...]
     texts: tuple[tuple[TokenizedText, tuple[float, ...]], ...] = ()
     reason: str = ""
+    scored: tuple[ChoiceRequest, ChoiceScores] | None = None
 
 
 #: An action at work: yields requests, receives one answer for each, and returns the result.

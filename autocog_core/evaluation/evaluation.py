@@ -46,6 +46,7 @@ from autocog_core.evaluation.tree_choose import choose_by_tree
 from autocog_core.evaluation.tree_complete import complete_by_tree
 from autocog_core.hooks.automaton_run import AutomatonRun, Budget, Declined
 from autocog_core.hooks.client import BackendClient
+from autocog_core.types.choice import ChoiceRequest, ChoiceScores
 from autocog_core.types.prompt import Prompt, TextPiece, join_text
 from autocog_core.types.thought_tree import ThoughtTree
 from autocog_core.types.token_tree import TreeScores
@@ -67,6 +68,7 @@ class Evaluation:
     :param top: with "best_first": the run stops when this many complete paths are proven to be
         the best. None evaluates all paths.
     :param provenance: the tree's `provenance`.
+    :param keep_scores: whether the tree has the scores of all choices; then core runs it.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Evaluation:
         order: Order = "breadth_first",
         top: int | None = None,
         provenance: Mapping[str, Any] | None = None,
+        keep_scores: bool = False,
     ) -> None:
         self.clients = clients
         self._automaton = automaton
@@ -88,6 +91,8 @@ class Evaluation:
         self._top = top
         self._provenance = provenance or {}
         self._builder = TreeBuilder()
+        self._keep_scores = keep_scores
+        self._choice_scores: dict[int, tuple[ChoiceRequest, ChoiceScores]] = {}
         self._active: list[OpenPath] = []
         self._queue: deque[OpenPath] = deque()
         self._heap: list[tuple[float, int, OpenPath]] = []
@@ -120,6 +125,8 @@ class Evaluation:
     def as_automaton_run(self) -> AutomatonRun | None:
         """Return the run for the hook `run_automata`; None if it needs several models or text."""
         if self.clients.keys() != {None} or self._strategies[None] != "token_tree":
+            return None
+        if self._keep_scores:
             return None
         return AutomatonRun(
             automaton=self._automaton,
@@ -190,6 +197,7 @@ class Evaluation:
                 "seconds_model": self._model_seconds,
                 "seconds_other": seconds - self._model_seconds,
             },
+            choice_scores=self._choice_scores,
         )
 
     def _prune_open_paths(self) -> None:
@@ -439,6 +447,11 @@ class Evaluation:
             self._end(path, path.node)
             return
         assert isinstance(action, Choose | Complete)
+        # Nodes of questions have other indices.
+        if self._keep_scores and result.scored is not None and path.question is None:
+            request, scores = result.scored
+            tail = path.contexts[action.model].constant_tail()
+            self._choice_scores[path.node] = (replace(request, constant_tail=tail), scores)
         visits = count_visit(path.visits, action)
         followers = [path.graph.successor(action, index) for index in range(len(result.branches))]
         # A branch to an exhausted action is pruned, unless all branches lead there.

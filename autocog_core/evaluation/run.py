@@ -30,6 +30,7 @@ def prepare_evaluation(
     strategy: Strategy | None = None,
     order: Order = "breadth_first",
     top: int | None = None,
+    keep_scores: bool = False,
 ) -> Evaluation:
     """Check the arguments of a run, and return the run before its first request.
 
@@ -41,6 +42,7 @@ def prepare_evaluation(
     :param strategy: the strategy for all models; None for the best that each one supports.
     :param order: the order in which paths advance.
     :param top: with "best_first": number of complete paths to prove as the best.
+    :param keep_scores: whether the tree has the scores of all choices.
     :raises InputError: for a wrong argument, a missing input or a missing model; also if the
         automaton has errors with these inputs.
     """
@@ -71,6 +73,7 @@ def prepare_evaluation(
         budget=budget,
         order=order,
         top=top,
+        keep_scores=keep_scores,
         provenance=_provenance(digest, used_clients, strategies),
     )
 

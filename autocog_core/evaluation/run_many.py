@@ -37,6 +37,7 @@ def run_many(
     budget: Budget | None = None,
     strategy: Strategy | None = None,
     concurrency: int = 1,
+    keep_scores: bool = False,
 ) -> Iterator[RowResult]:
     """Run an automaton on many rows of inputs, and yield the result of each row, in order.
 
@@ -47,6 +48,7 @@ def run_many(
     :param budget: the limits of each row's run.
     :param strategy: the strategy for all models; None for the best that each one supports.
     :param concurrency: maximum number of rows that run at the same time.
+    :param keep_scores: whether the trees have the scores of all choices.
     :returns: the tree or the error of each row.
     :raises InputError: for a missing model, or a concurrency below 1.
     :raises AutocogError: for an error that every row would have, such as a closed model.
@@ -55,7 +57,12 @@ def run_many(
         raise InputError(f"expected a whole number >= 1, got {concurrency}", where="concurrency")
     check_models(automaton, clients)
     prepare = partial(
-        prepare_evaluation, clients=clients, digest=digest, budget=budget, strategy=strategy
+        prepare_evaluation,
+        clients=clients,
+        digest=digest,
+        budget=budget,
+        strategy=strategy,
+        keep_scores=keep_scores,
     )
     prepared_rows = (partial(prepare, automaton, values) for values in rows)
     names = {action.model for action in automaton.all_actions} | {None}

@@ -65,7 +65,7 @@ def choose_by_text(client: BackendClient, action: Choose, context: PathContext) 
             branch if index == result.index else replace(branch, pruned_by="width")
             for index, branch in enumerate(branches)
         ]
-    return texts.result(branches, text_answers)
+    return replace(texts.result(branches, text_answers), scored=(request, result))
 
 
 def complete_by_text(client: BackendClient, action: Complete, context: PathContext) -> ActionSteps:

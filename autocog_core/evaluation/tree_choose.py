@@ -32,7 +32,7 @@ def choose_by_tree(client: BackendClient, action: Choose, context: PathContext) 
         _branch(client, action, scoring.base, score, value, result.unconditional_prompt)
         for score, value in zip(result.scores, action.texts.values, strict=True)
     )
-    return ActionResult(branches=branches, texts=texts)
+    return ActionResult(branches=branches, texts=texts, scored=(request, result))
 
 
 def choice_request(

@@ -17,11 +17,12 @@ def uses_constant_tail(action: Choose, client: BackendClient) -> bool:
 
 
 def check_unconditional_prompt(
-    automaton: AutomatonGraph, action: Choose, client: BackendClient
+    automaton: AutomatonGraph, action: Choose, client: BackendClient, *, is_question: bool
 ) -> Iterator[Finding]:
     """Report a choice by pmi that a path reaches without constant text before it, or with only it.
 
     :param automaton: an automaton whose successors exist.
+    :param is_question: whether it is a question of a group, which continues other text.
     """
     if not uses_constant_tail(action, client):
         return
@@ -29,7 +30,7 @@ def check_unconditional_prompt(
     problem = ""
     if texts.may_be_empty:
         problem = "no constant text stands directly before its choices"
-    elif texts.may_be_whole:
+    elif texts.may_be_whole and not is_question:
         problem = "all text before its choices is constant"
     if problem:
         yield Finding.at_action(

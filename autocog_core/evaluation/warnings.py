@@ -15,6 +15,7 @@ from autocog_core.errors import InputError
 from autocog_core.evaluation.token_masks import TokenMaskCache
 from autocog_core.evaluation.unconditional_checks import check_unconditional_prompt
 from autocog_core.hooks.automaton_run import MAX_PATH_NODES
+from autocog_core.scoring.choice_lengths import length_warning
 from autocog_core.types.prompt import Prompt, TextPiece
 
 if TYPE_CHECKING:
@@ -23,13 +24,18 @@ if TYPE_CHECKING:
 
 
 def find_warnings(
-    automaton: AutomatonGraph, errors: Sequence[Finding], client: BackendClient | None
+    automaton: AutomatonGraph,
+    errors: Sequence[Finding],
+    client: BackendClient | None,
+    *,
+    is_question: bool = False,
 ) -> Iterator[Finding]:
     """Yield warnings, and with a model also errors that depend on its tokens.
 
     :param automaton: the automaton.
     :param errors: its errors; actions with errors are not checked with the model.
     :param client: the main model's client; actions on other models are not checked with it.
+    :param is_question: whether it is a question of a group, which continues other text.
     """
     uids_with_errors = {error.uid for error in errors}
     yield from _check_length_of_paths(automaton, uids_with_errors)
@@ -49,14 +55,18 @@ def find_warnings(
                     yield from _check_special_tokens(action, model)
             case Choose():
                 yield from _check_prefixes(action, model)
+                if warning := length_warning(_fixed_choices(action), action.norm):
+                    yield Finding.at_action(warning, action, warning=True)
                 if model is not None and not errors:
-                    yield from check_unconditional_prompt(automaton, action, model)
+                    yield from check_unconditional_prompt(
+                        automaton, action, model, is_question=is_question
+                    )
             case Complete() if model is not None:
                 yield from _check_stops(action, model)
                 yield from _check_token_set(automaton, action, model)
             case Ask():
                 for graph in automaton.question_graphs(action):
-                    yield from find_warnings(graph, errors, client)
+                    yield from find_warnings(graph, errors, client, is_question=True)
 
 
 def _check_length_of_paths(

@@ -137,12 +137,14 @@ class Automaton(AutomatonGraph):
         budget: Budget | None = None,
         strategy: Strategy | None = None,
         concurrency: int = 1,
+        keep_scores: bool = False,
     ) -> Iterator[ThoughtTree | AutocogError]:
         """Run on many rows of inputs, and yield one result a row, in the order of the rows.
 
         :param model: as in `run`, and so are `models`, `budget` (for each row) and `strategy`.
         :param rows: values of the automaton's inputs, row by row.
         :param concurrency: how many rows are evaluated at once (default: 1).
+        :param keep_scores: whether the trees have the scores of all choices (`choice_scores`).
         :returns: for each row its tree, or the error that ended it.
         :raises InputError: for an automaton with errors.
         :raises AutocogError: for an error of every row: a closed model, a missing capability.
@@ -158,6 +160,7 @@ class Automaton(AutomatonGraph):
             budget=budget,
             strategy=strategy,
             concurrency=concurrency,
+            keep_scores=keep_scores,
         )
 
     @classmethod

@@ -151,6 +151,13 @@ class TokenChoiceTree:
             unconditional_prompt=self.unconditional_prompt,
         )
 
+    def logprobs_from(self, answer: TreeScores) -> Float64Array:
+        """Return the log-probability of each choice: float64 (choices,).
+
+        :param answer: the engine's answer to one of `to_queries()`.
+        """
+        return np.add.reduceat(self._token_logprobs(answer.values), self._offsets()[:-1])
+
     def _scores(
         self,
         choices: Sequence[str],

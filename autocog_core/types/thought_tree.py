@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from autocog_core.errors import InputError
 from autocog_core.numerics import to_json_number
+from autocog_core.types.choice import ChoiceRequest, ChoiceScores
 from autocog_core.types.choice_value import Value
 from autocog_core.types.record import make_record
 
@@ -101,12 +102,17 @@ class ThoughtTree:
     :ivar provenance: what identifies the run: program, models, strategy, version.
     :ivar stats: cost: model calls, tokens evaluated, tokens in the tree, seconds in the model and
         outside.
+    :ivar choice_scores: by the parent of its choices: the request of a Choose, and the scores of
+        its choices by all norms; only of a run with `keep_scores`, and not part of `to_dict`.
     """
 
     nodes: tuple[ThoughtNode, ...]
     stopped_by: str | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     stats: Mapping[str, Any] = field(default_factory=dict)
+    choice_scores: Mapping[int, tuple[ChoiceRequest, ChoiceScores]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @cached_property
     def children(self) -> tuple[tuple[int, ...], ...]:

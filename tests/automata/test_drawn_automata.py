@@ -31,7 +31,7 @@ LEAST = {
     **dict.fromkeys(("a text scored", "retokenized", "healed", "equal scores"), 20),
     **dict.fromkeys(("a stop that begins inside a token", "a stop that ends inside a token"), 15),
     **dict.fromkeys(("a stop over several tokens", "nothing but the rest of a stop"), 10),
-    "pmi after the constant tail": 5,
+    "pmi after the constant tail": 2,
     **dict.fromkeys(("a set of tokens", "an action visited again", "no BOS"), 30),
     **dict.fromkeys(("a path that ends at max_visits", "a choice pruned at max_visits"), 20),
     **dict.fromkeys(("pruned: width", "pruned: threshold", "pruned: duplicate"), 15),

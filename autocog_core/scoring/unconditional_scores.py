@@ -1,0 +1,56 @@
+"""Log-probabilities of choices after the unconditional prompt, for choices that are scored."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from autocog_core.hooks.client import BackendClient
+from autocog_core.scoring.choice_encoding import EncodedChoices
+from autocog_core.scoring.choice_tree import TokenChoiceTree
+from autocog_core.scoring.unconditional_prompt import encode_unconditional_prompt
+from autocog_core.types.choice import EOS, ChoiceRequest, ChoiceScores
+from autocog_core.types.token_tree import TokenTree
+
+
+class UnconditionalScorer:
+    """Log-probabilities of choices after the unconditional prompt of their request.
+
+    Rows of a data set often have the same ones. So the last of them are kept.
+
+    :param client: the model's client.
+    """
+
+    def __init__(self, client: BackendClient) -> None:
+        self._client = client
+        self._score = lru_cache(maxsize=256)(self._score_tokens)
+
+    def pmi(self, request: ChoiceRequest, scores: ChoiceScores) -> tuple[tuple[float, ...], str]:
+        """Return the `pmi` of each choice, and the unconditional prompt ("" is BOS alone).
+
+        :param request: the request.
+        :param scores: its exact scores.
+        :raises InputError: naming `unconditional_prompt`, if there is none.
+        :raises CapabilityError: if the backend returns no log-probabilities of named tokens.
+        """
+        ids, text = encode_unconditional_prompt(self._client, request, scores.healed_text)
+        has_eos = request.suffix is EOS
+        tokens = tuple(score.tokens[:-1] if has_eos else score.tokens for score in scores.scores)
+        # An impossible choice stays one: -inf minus -inf has no value.
+        return tuple(
+            score.logprob - after if score.logprob > -float("inf") else score.logprob
+            for score, after in zip(scores.scores, self._score(ids, tokens, has_eos), strict=True)
+        ), text
+
+    def _score_tokens(
+        self, ids: tuple[int, ...], choice_ids: tuple[tuple[int, ...], ...], has_eos: bool
+    ) -> tuple[float, ...]:
+        info = self._client.info
+        tree = TokenChoiceTree(
+            encoded=EncodedChoices(
+                shared_ids=ids, choice_ids=choice_ids, boundary="clean", healed_text=""
+            ),
+            tree=TokenTree.build(choice_ids),
+            eos=tuple(id_ for id_ in info.eos if id_ < info.vocabulary_size) if has_eos else (),
+            unconditional_ids=None,
+        )
+        return tuple(tree.logprobs_from(self._client.greedy_tree(tree.to_queries())[0]).tolist())
