@@ -70,7 +70,8 @@ class BackendClient(EngineCalls):
 
     def token_size(self, token: int) -> int:
         """Return the number of bytes of a token."""
-        return len(self.token_bytes(token))
+        text = self._token_bytes.get(token)
+        return len(self.token_bytes(token) if text is None else text)
 
     def greedy(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """Return the log-probability of every token after `tokens`: float32 (V,)."""
