@@ -72,6 +72,8 @@ TEST_TOOLS = [
     "jsonschema>=4",
     "pyarrow>=17",
     "backports.zstd>=1; python_version < '3.14'",
+    "pandas>=2",
+    "polars>=1",
     "opentelemetry-sdk>=1.28",
     # What `autocog new-plugin` writes is clean by these.
     RUFF,

@@ -15,6 +15,7 @@ from autocog_core.cli.complete import complete
 from autocog_core.cli.conformance import conformance
 from autocog_core.cli.demo import demo
 from autocog_core.cli.doctor import doctor
+from autocog_core.cli.export import export
 from autocog_core.cli.init import init
 from autocog_core.cli.models import models
 from autocog_core.cli.new_plugin import new_plugin
@@ -67,6 +68,7 @@ for command in (
     choose,
     score,
     run,
+    export,
     compare_norms,
     check,
     show,

@@ -5,6 +5,7 @@ No console reads rich markup, so that "[red]" in a prompt or a choice is printed
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterable
@@ -54,6 +55,27 @@ def write_json_line(data: Any) -> None:
     """Print `data` as one line of JSON, at once."""
     _write_json(data, indent=None)
     sys.stdout.flush()
+
+
+class StdoutBytes(io.RawIOBase):
+    """Standard output for bytes of UTF-8 text; on a terminal, control characters are escaped."""
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Write the bytes; return how many they are."""
+        if sys.stdout.isatty():
+            text = bytes(data).decode("utf-8", errors="backslashreplace")
+            sys.stdout.write(escape_controls(text))
+        else:
+            sys.stdout.buffer.write(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        sys.stdout.flush()
 
 
 def _write_json(data: Any, *, indent: int | None) -> None:

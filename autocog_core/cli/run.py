@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -14,17 +14,20 @@ import typer
 from autocog_core.automaton.inputs import require_valid_values
 from autocog_core.cli.loading import ModelOptions
 from autocog_core.cli.options import AsJson, ProgramFile, ProgramValues
-from autocog_core.cli.output import show_json, write_json_line
+from autocog_core.cli.output import show_json
+from autocog_core.cli.run_destination import choose_destination, row_writer, suggest_export
 from autocog_core.cli.run_models import ProgramModels
 from autocog_core.cli.run_output import check_success, show_result, show_summary, show_usage
 from autocog_core.cli.run_progress import RunProgress
 from autocog_core.cli.run_source import InputOptions
 from autocog_core.cli.run_values import input_values
+from autocog_core.cli.table_options import TableFlags
 from autocog_core.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from autocog_core import Automaton, Budget
-    from autocog_core.dataset import RowSource, Run, Summary
+    from autocog_core.dataset import OutputRow, RowSource, Run, Summary
+    from autocog_core.dataset.destination import Destination
     from autocog_core.evaluation.evaluation import Strategy
 
 
@@ -46,13 +49,16 @@ def run(
             "--output",
             "-o",
             metavar="FILE",
-            help="Write one JSON line per row (default: stdout). Resumes if the file exists.",
+            help="Write the rows to this file: .jsonl, .csv, .tsv (each also .gz or .zst) or "
+            ".parquet; - is stdout, the default. The same command resumes an interrupted run.",
         ),
     ] = None,
     tree_dir: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Also write the result tree of each row, as JSON, into this folder."
+            "--trees",
+            metavar="DIR",
+            help="Also write the result tree of each row, as JSON, into this folder.",
         ),
     ] = None,
     limit: Annotated[
@@ -113,6 +119,7 @@ def run(
         ),
     ] = None,
     as_json: AsJson = False,
+    table: TableFlags,
     model_options: ModelOptions,
 ) -> None:
     """Run a program on one input, or on every row of a file.
@@ -125,18 +132,20 @@ def run(
 
     options_for_rows = {
         "--output": output,
-        "--tree-dir": tree_dir,
+        "--trees": tree_dir,
         "--limit": limit,
         "--concurrency": concurrency > 1,
         "--gold": gold,
         "--max-errors": max_errors,
         "--overwrite": overwrite,
         "--dry-run": dry_run,
+        **table.given(),
     }
     if input_options.source is None:
         options_for_rows["--input-format"] = input_options.input_format
         _reject(options_for_rows, "requires --input")
-    elif output is None and not dry_run:
+    elif (output is None or output == Path("-")) and not dry_run:
+        output = None
         _reject({"--overwrite": overwrite, "--json": as_json}, "requires --output")
     automaton = Automaton.from_file(program)
     program_models = ProgramModels.select(automaton, models or (), model_options)
@@ -156,9 +165,11 @@ def run(
         if source.compression or source.format == "json":
             # Their damage shows only where it is. Loading a model may take long.
             count_rows(source, limit)
+        destination = choose_destination(output, source, table)
+        columns = destination.check(automaton, source, gold_column)
         if output is not None:
-            used_files = {"program": program, "config file": model_options.config}
-            _check_output(output, source.path, used_files)
+            _check_output(output, {"program": program, "config file": model_options.config})
+            destination.require_new_or_known(overwrite)
         if dry_run and not model_options.is_any_configured():
             estimate = estimate_rows(automaton, source, fixed_values, limit)
             show_estimate(estimate, as_json=as_json)
@@ -179,9 +190,10 @@ def run(
                 show_estimate(estimate_run(job, source, limit), as_json=as_json)
                 return
             if output is None:
-                summary = _run_to_stdout(job, source, limit, max_errors)
+                write = row_writer(destination, columns)
+                summary = _run_to_stdout(job, source, limit, max_errors, write)
             else:
-                summary = _run_to_file(job, source, output, limit, max_errors, overwrite)
+                summary = _run_to_file(job, source, destination, limit, max_errors, overwrite)
                 if as_json:
                     show_json(summary.to_dict())
     check_success(summary)
@@ -193,11 +205,8 @@ def _reject(options: Mapping[str, object], reason: str) -> None:
             raise UsageError(reason, where=name)
 
 
-def _check_output(output: Path, source: Path, files: Mapping[str, Path | None]) -> None:
+def _check_output(output: Path, files: Mapping[str, Path | None]) -> None:
     """Check an output before the model is loaded; --overwrite must not destroy `files`."""
-    from autocog_core.dataset.output_file import resolve_output
-
-    resolve_output(output, source)
     for name, path in files.items():
         try:
             is_same = path is not None and output.samefile(path)
@@ -232,7 +241,11 @@ def _run_once(
 
 
 def _run_to_stdout(
-    job: Run, source: RowSource, limit: int | None, max_errors: int | None
+    job: Run,
+    source: RowSource,
+    limit: int | None,
+    max_errors: int | None,
+    write: Callable[[OutputRow], None],
 ) -> Summary:
     from autocog_core.dataset import InputFile, SummaryBuilder
     from autocog_core.dataset.file_run import check_errors, measure_progress
@@ -245,7 +258,7 @@ def _run_to_stdout(
         meter = job.start_usage_meter()
         for result in job.run_rows(file.read_rows(limit=limit)):
             row = result.output_row
-            write_json_line(row)
+            write(row)
             builder.add(row)
             progress.update(measure_progress(builder, row["row"] + 1, total))
             if row["error"] is not None:
@@ -261,21 +274,23 @@ def _run_to_stdout(
 def _run_to_file(
     job: Run,
     source: RowSource,
-    output: Path,
+    destination: Destination,
     limit: int | None,
     max_errors: int | None,
     overwrite: bool,
 ) -> Summary:
     from autocog_core.dataset import run_file
 
-    with RunProgress() as progress:
+    with suggest_export(destination), RunProgress() as progress:
         summary = run_file(
             job,
             source,
-            output,
+            destination.output,
             limit=limit,
             overwrite=overwrite,
             max_errors=max_errors,
+            format_name=destination.format.name,
+            options=destination.options,
             on_progress=progress.update,
         )
     show_summary(summary, progress)

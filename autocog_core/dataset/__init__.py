@@ -11,11 +11,13 @@ from __future__ import annotations
 from autocog_core.dataset.columns import check_columns
 from autocog_core.dataset.compare_norms import compare_norms
 from autocog_core.dataset.expected import Gold, is_same_answer
+from autocog_core.dataset.export import export_rows
 from autocog_core.dataset.file_run import Progress, run_file
 from autocog_core.dataset.input_file import InputFile
 from autocog_core.dataset.input_rows import Row, count_rows, read_rows
 from autocog_core.dataset.norm_comparison import NormComparison, NormResult
 from autocog_core.dataset.output_row import OutputRow, make_output_row
+from autocog_core.dataset.row_result import RowResult
 from autocog_core.dataset.row_source import RowSource
 from autocog_core.dataset.run_estimate import (
     RunEstimate,
@@ -23,8 +25,10 @@ from autocog_core.dataset.run_estimate import (
     estimate_rows,
     run_sample,
 )
-from autocog_core.dataset.runner import RowResult, Run
+from autocog_core.dataset.run_rows import run_frame, run_rows
+from autocog_core.dataset.runner import Run
 from autocog_core.dataset.summary import Accuracy, Summary, SummaryBuilder, summarize
+from autocog_core.dataset.table_columns import TableOptions
 from autocog_core.dataset.usage import UsageMeter
 
 __all__ = [
@@ -43,15 +47,19 @@ __all__ = [
     "SampleRun",
     "Summary",
     "SummaryBuilder",
+    "TableOptions",
     "UsageMeter",
     "check_columns",
     "compare_norms",
     "count_rows",
     "estimate_rows",
+    "export_rows",
     "is_same_answer",
     "make_output_row",
     "read_rows",
     "run_file",
+    "run_frame",
+    "run_rows",
     "run_sample",
     "summarize",
 ]

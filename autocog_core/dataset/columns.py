@@ -17,6 +17,7 @@ from autocog_core.model.automaton import Automaton
 
 #: Columns that are remembered for the message.
 _MAX_COLUMNS = 1_000
+_MAX_TABLE_COLUMNS = 10_000
 #: Characters of the list of columns in a message.
 _MAX_SHOWN = 400
 _SEPARATOR_NAMES = {",": "commas", ";": '";"', "\t": "tabs", "|": '"|"'}
@@ -42,8 +43,7 @@ def check_columns(
     """
     source = RowSource.of(source)
     fixed = set(values)
-    used = [name for name in automaton.inputs if name not in fixed]
-    required = [name for name in used if automaton.inputs[name].default is REQUIRED]
+    used, required = _inputs_of_rows(automaton, fixed)
     if gold is not None:
         required.append(gold.column)
         used.append(gold.column)
@@ -55,6 +55,46 @@ def check_columns(
     if columns is not None:
         reject_values_of_rows(source.name, columns, fixed)
         _check_names(source.name, columns, required, used)
+
+
+def require_columns(
+    where: str, columns: Sequence[str], automaton: Automaton, values: Iterable[str] = ()
+) -> None:
+    """Check that a table has all columns that the program needs.
+
+    :param where: the table, for the error.
+    :param columns: its columns.
+    :param automaton: the automaton, whose required inputs are columns.
+    :param values: the inputs that have one value for all rows, and are no columns.
+    :raises InputError: as `check_columns`.
+    """
+    used, required = _inputs_of_rows(automaton, values)
+    reject_values_of_rows(where, columns, values)
+    _check_names(where, columns, required, used)
+
+
+def _inputs_of_rows(automaton: Automaton, values: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return the inputs that rows may have, and those of them that they must have."""
+    fixed = set(values)
+    used = [name for name in automaton.inputs if name not in fixed]
+    return used, [name for name in used if automaton.inputs[name].default is REQUIRED]
+
+
+def all_columns(source: RowSource) -> list[str]:
+    """Return all columns of an input file; those of a .jsonl file are those of all its rows.
+
+    :raises InputError: if the file cannot be read, or its rows have too many columns for a table.
+    """
+    names = column_names(source)
+    if names is not None:
+        return list(names)
+    columns: dict[str, None] = {}
+    for row in read_rows(source):
+        columns.update(dict.fromkeys(row.values))
+        if len(columns) > _MAX_TABLE_COLUMNS:
+            message = f"its rows have more than {_MAX_TABLE_COLUMNS:,} columns"
+            raise InputError(message, where=source.name, hint="write .jsonl, which has none")
+    return list(columns)
 
 
 def reject_values_of_rows(where: str, columns: Iterable[str], values: Iterable[str]) -> None:

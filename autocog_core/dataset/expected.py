@@ -12,6 +12,7 @@ from typing import Any
 
 from autocog_core.automaton.actions import Ask, Choose
 from autocog_core.automaton.graph import AutomatonGraph
+from autocog_core.dataset.output_row import last_value
 from autocog_core.errors import InputError, did_you_mean
 from autocog_core.types.choice_value import Value, value_text
 from autocog_core.types.thought_tree import ThoughtPath
@@ -119,6 +120,21 @@ def is_same_answer(answer: Value, right: str) -> bool:
         if value is not None and value == read(right):
             return True
     return False
+
+
+def is_right_row(row: Mapping[str, Any], field: str) -> bool | None:
+    """Return whether the answer of an output row is right; None if it or the right one is missing.
+
+    :param row: the output row, with the keys of `gold`.
+    :param field: the field that is compared; of one that occurs several times, the last value.
+    """
+    gold = row.get("gold")
+    answer = last_value(row.get("fields", {}).get(field))
+    if answer is None or gold is None:
+        return None
+    if "gold_choice" in row:
+        return bool(answer == row["gold_choice"])
+    return is_same_answer(answer, gold)
 
 
 def _is_same_text(answer: str, right: str) -> bool:

@@ -9,18 +9,24 @@ from pathlib import Path
 
 from autocog_core.dataset import output_file
 from autocog_core.dataset.columns import check_columns
+from autocog_core.dataset.destination import Destination
 from autocog_core.dataset.input_file import InputFile
 from autocog_core.dataset.output_file import OutputFile
+from autocog_core.dataset.output_format import FormatName
 from autocog_core.dataset.output_row import OutputRow
+from autocog_core.dataset.row_result import RowResult
 from autocog_core.dataset.row_source import RowSource
-from autocog_core.dataset.runner import RowResult, Run
+from autocog_core.dataset.runner import Run
 from autocog_core.dataset.summary import Summary, SummaryBuilder, summarize
+from autocog_core.dataset.table_columns import TableOptions
 from autocog_core.dataset.tree_files import remove_trees
 from autocog_core.errors import FailedRowsError
 from autocog_core.types.backend_info import Usage
 
-#: How many retried rows replace their old ones at once.
+#: How many retried rows replace their old ones at once, at least. Each replacement copies the
+#: file, so with more rows it replaces more of them: then it copies the file `MAX_COPIES` times.
 RETRY_BATCH_ROWS = 100
+MAX_COPIES = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,19 +57,27 @@ def run_file(
     limit: int | None = None,
     overwrite: bool = False,
     max_errors: int | None = None,
+    format_name: FormatName | None = None,
+    options: TableOptions | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Summary:
     """Write one row of `output` for each row of `source`; resume an interrupted run.
+
+    Each row is appended to a journal: `OUTPUT.rows.jsonl`, or `output` itself if that is a .jsonl
+    file. Other files are made from it at the end of the run; `export_rows` makes them at any time.
 
     A run that is interrupted or killed loses no complete row and repeats none, except rows with
     retryable errors.
 
     :param run: how to run each row.
     :param source: the input file, or a folder that `datasets` saved.
-    :param output: the output file.
+    :param output: the output file: .jsonl, .csv, .tsv or .parquet, the first three also with .gz
+        or .zst.
     :param limit: maximum number of rows; a later run with a larger limit continues.
     :param overwrite: remove the output of an earlier run first.
     :param max_errors: end the run after this many rows with errors; None for no limit.
+    :param format_name: "jsonl", "csv", "tsv" or "parquet", whatever the name of `output` says.
+    :param options: which columns a table has.
     :param on_progress: called at the start and after each row.
     :returns: the summary of all rows of the output.
     :raises InputError: if another automaton, model or input has made the rows of `output`, or if
@@ -72,18 +86,24 @@ def run_file(
     """
     source = RowSource.of(source)
     check_columns(source, run.automaton, run.gold, run.values)
-    output = output_file.resolve_output(output, source.path)
-    with output_file.lock_output(output):
+    destination = Destination.of(output, source, format_name=format_name, options=options)
+    destination.check(run.automaton, source, run.gold)
+    journal = destination.journal
+    with output_file.lock_output(journal):
+        trees = run.tree_dir
+        if overwrite and trees is not None and output_file.made_trees_in(journal, trees):
+            remove_trees(trees)
+        destination.require_new_or_known(overwrite)
         if overwrite:
-            if run.tree_dir is not None and output_file.made_trees_in(output, run.tree_dir):
-                remove_trees(run.tree_dir)
-            output_file.remove_output(output)
+            destination.remove()
         rows = InputFile(source)
-        with output_file.open_output(output, run.identity(rows)) as file:
+        table = destination.describe(run.automaton, source)
+        with output_file.open_output(journal, run.identity(rows), table) as file:
             usage = _write_rows(run, rows, file, limit, max_errors, on_progress)
             written = file.rows
         rows.check_content()
-        summary = summarize(output, run.gold.field if run.gold is not None else None, written)
+        summary = summarize(journal, run.gold.field if run.gold is not None else None, written)
+        destination.finish()
         return replace(summary, usage=usage)
 
 
@@ -163,11 +183,12 @@ def _remaining_results(
         retried[row["row"]] = row
 
     retryable = set(file.retryable_rows)
+    batch_rows = max(RETRY_BATCH_ROWS, len(retryable) // MAX_COPIES)
     rows = (row for row in source.read_rows(0, file.rows) if row.index in retryable)
     try:
         for result in run.run_rows(rows) if retryable else ():
             yield result, keep
-            if len(retried) >= RETRY_BATCH_ROWS:
+            if len(retried) >= batch_rows:
                 file.replace(retried)
                 retried.clear()
     finally:

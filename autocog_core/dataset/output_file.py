@@ -102,11 +102,14 @@ class OutputFile:
 
 
 @contextmanager
-def open_output(output: Path, identity: Identity) -> Iterator[OutputFile]:
+def open_output(
+    output: Path, identity: Identity, table: Mapping[str, Any] | None = None
+) -> Iterator[OutputFile]:
     """Open an output file that is new, or that a run with the same identity has written.
 
     :param output: the file; the caller holds its lock.
     :param identity: the identity of the run.
+    :param table: what a table of the rows needs to know.
     :raises InputError: if another run has written the file, or it is damaged.
     """
     rows = 0
@@ -117,7 +120,7 @@ def open_output(output: Path, identity: Identity) -> Iterator[OutputFile]:
             rows, size, retryable_rows = _scan_rows(output)
             os.truncate(output, size)
         else:
-            write_identity(output, identity)
+            write_identity(output, identity, table)
     except OSError as error:
         raise unwritable(output, error) from error
     # Unbuffered: Python must not write the rest of an interrupted line later.
@@ -188,12 +191,20 @@ def remove_output(output: Path) -> None:
 
     :raises InputError: if they cannot be removed.
     """
+    # In this order: rows without their identity would be refused.
+    remove_file(output)
+    remove_file(identity_path(output))
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if it is there.
+
+    :raises InputError: if it cannot be removed.
+    """
     try:
-        # In this order: rows without their identity would be refused.
-        output.unlink(missing_ok=True)
-        identity_path(output).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
     except OSError as error:
-        raise unwritable(output, error) from error
+        raise unwritable(path, error) from error
 
 
 def made_trees_in(output: Path, folder: Path) -> bool:

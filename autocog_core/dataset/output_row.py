@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from autocog_core.automaton.actions import Choose
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import AutocogError
 from autocog_core.numerics import to_json_number
+from autocog_core.types.choice_value import value_text
+from autocog_core.types.distribution import field_distributions
 from autocog_core.types.record import make_record
 from autocog_core.types.thought_tree import ThoughtNode, ThoughtPath, ThoughtTree
 
 #: A share of 1, with the rounding of a sum.
 _MAX_SHARE = 1.001
+
+# One for all rows: `json.dumps` would make one for each.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 #: Plain data for one line of the output.
 OutputRow = dict[str, Any]
@@ -28,10 +33,13 @@ def make_output_row(row: int, automaton: AutomatonGraph, tree: ThoughtTree) -> O
       mapping of items for a group with `for_each`.
     - `probs`: for named Choose actions, the choice's share among its siblings; lists and mappings
       of items likewise.
+    - `distribution`: for named Choose actions, the shares of all choices by value; lists and
+      mappings of items likewise.
     - `prob`: the product of these shares over all choices of the path, named or not.
     - `margin`: the smallest log(share of the chosen) - log(share of the best other), in nats;
       None if no other choice has a positive share.
     - `logprob`: the joint log-probability of all decided tokens of the path.
+    - `exact`: whether all numbers of the path are the model's, within its declared tolerance.
     - `tokens_evaluated`: tokens evaluated for the whole tree.
     - `stopped_by`: the budget limit that ended the run, or None.
 
@@ -41,14 +49,20 @@ def make_output_row(row: int, automaton: AutomatonGraph, tree: ThoughtTree) -> O
     :raises InputError: if the tree has no complete path although no budget limit ended the run.
     """
     path = best_path(tree)
-    choices = list(_choices(automaton, path))
+
+    def is_choice(node: ThoughtNode) -> bool:
+        return isinstance(automaton.by_uid[node.uid], Choose)
+
+    chosen = [index for index in path.indices if is_choice(tree.nodes[index])]
     return {
         "row": row,
         "fields": path.fields,
-        "probs": _probs_by_name(automaton, path),
-        "prob": math.prod(node.prob for node, _ in choices),
-        "margin": _smallest_margin(choices),
+        "probs": make_record(path.nodes, lambda node: node.prob if is_choice(node) else None),
+        "distribution": field_distributions(path, is_choice, value_text),
+        "prob": math.prod(tree.nodes[index].prob for index in chosen),
+        "margin": _smallest_margin(tree, chosen),
         "logprob": to_json_number(path.logprob),
+        "exact": path.exact,
         "tokens_evaluated": tree.stats.get("tokens_evaluated", 0),
         "stopped_by": tree.stopped_by,
         "error": None,
@@ -78,7 +92,7 @@ def make_error_row(row: int, error: AutocogError) -> OutputRow:
 
 def to_line(row: Mapping[str, Any]) -> bytes:
     """Return a row as one line of JSON."""
-    text = json.dumps(row, ensure_ascii=False, allow_nan=False)
+    text = _ENCODER.encode(row)
     # Data may contain lone surrogates; as backslash escapes they are valid JSON.
     return text.encode("utf-8", errors="backslashreplace") + b"\n"
 
@@ -94,6 +108,8 @@ def read_output_row(line: bytes, index: int) -> OutputRow | None:
     if not isinstance(row.get("gold"), str | None):
         return None
     if row.get("gold_choice") is not None and not _is_value(row["gold_choice"]):
+        return None
+    if not isinstance(row.get("input"), dict | None):
         return None
     return row if _is_error_row(row) or _is_answer_row(row) else None
 
@@ -113,6 +129,9 @@ def _is_answer_row(row: OutputRow) -> bool:
         and all(_is_value_or_list(value, _is_value) for value in fields.values())
         and isinstance(probs, dict)
         and all(_is_value_or_list(value, _is_share) for value in probs.values())
+        and isinstance(row.get("distribution"), dict)
+        and all(_is_value_or_list(value, _is_share) for value in row["distribution"].values())
+        and isinstance(row.get("exact"), bool)
         and isinstance(row.get("tokens_evaluated"), int)
         and isinstance(row.get("stopped_by", 0), str | None)
     )
@@ -134,31 +153,13 @@ def _is_share(value: object) -> bool:
     return isinstance(value, int | float) and 0 <= value <= _MAX_SHARE
 
 
-def _choices(
-    automaton: AutomatonGraph, path: ThoughtPath
-) -> Iterator[tuple[ThoughtNode, list[ThoughtNode]]]:
-    """Yield the path's choices, each with its siblings."""
-    tree = path.tree
-    for node in path.nodes:
-        if isinstance(automaton.by_uid[node.uid], Choose):
-            siblings = (tree.nodes[index] for index in tree.children[node.parent])
-            yield node, [sibling for sibling in siblings if sibling is not node]
-
-
-def _probs_by_name(automaton: AutomatonGraph, path: ThoughtPath) -> dict[str, Any]:
-    """Return the shares of named choices, and mappings for groups with `for_each`."""
-    return make_record(
-        path.nodes,
-        lambda node: node.prob if isinstance(automaton.by_uid[node.uid], Choose) else None,
-    )
-
-
-def _smallest_margin(choices: Sequence[tuple[ThoughtNode, Sequence[ThoughtNode]]]) -> float | None:
-    margins = [
-        _log(node.prob) - _log(max(sibling.prob for sibling in siblings))
-        for node, siblings in choices
-        if siblings
-    ]
+def _smallest_margin(tree: ThoughtTree, chosen: Sequence[int]) -> float | None:
+    margins = []
+    for index in chosen:
+        siblings = tree.children[tree.nodes[index].parent]
+        others = [tree.nodes[sibling].prob for sibling in siblings if sibling != index]
+        if others:
+            margins.append(_log(tree.nodes[index].prob) - _log(max(others)))
     return min(filter(math.isfinite, margins), default=None)
 
 

@@ -24,18 +24,25 @@ def identity_path(output: Path) -> Path:
     return output.with_name(f"{output.name}.run.json")
 
 
-def write_identity(output: Path, identity: Identity) -> None:
+def write_identity(
+    output: Path, identity: Identity, table: Mapping[str, Any] | None = None
+) -> None:
     """Write the identity of the run that makes an output file.
 
+    :param output: the output file.
+    :param identity: the identity.
+    :param table: what a table of its rows needs to know; it follows from the identity.
     :raises InputError: if it cannot be written.
     """
-    text = json.dumps({"format": FORMAT, **identity}, indent=2) + "\n"
+    text = json.dumps({"format": FORMAT, **identity, "table": table}, indent=2) + "\n"
     write_file(identity_path(output), text)
 
 
-def read_identity(output: Path) -> dict[str, Any]:
+def read_identity(output: Path, hint: str = OVERWRITE_HINT) -> dict[str, Any]:
     """Return the identity of the run that made an output file.
 
+    :param output: the output file.
+    :param hint: what to do if there is none.
     :raises InputError: if there is none, or it is damaged.
     """
     path = identity_path(output)
@@ -43,14 +50,14 @@ def read_identity(output: Path) -> dict[str, Any]:
         identity = json.loads(path.read_bytes())
     except FileNotFoundError:
         message = f"exists already, and {path.name}, which says how it was made, does not"
-        raise InputError(message, where=str(output), hint=OVERWRITE_HINT) from None
+        raise InputError(message, where=str(output), hint=hint) from None
     except RecursionError:
-        raise InputError("is nested too deeply", where=str(path), hint=OVERWRITE_HINT) from None
+        raise InputError("is nested too deeply", where=str(path), hint=hint) from None
     except (OSError, ValueError) as error:
         message = f"cannot be read: {shorten(str(error), 200)}"
-        raise InputError(message, where=str(path), hint=OVERWRITE_HINT) from error
+        raise InputError(message, where=str(path), hint=hint) from error
     if not isinstance(identity, dict) or identity.pop("format", None) != FORMAT:
-        raise InputError("has another format", where=str(path), hint=OVERWRITE_HINT)
+        raise InputError("has another format", where=str(path), hint=hint)
     return identity
 
 

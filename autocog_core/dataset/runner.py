@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, asdict, dataclass, field
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from autocog_core.automaton.actions import Choose
 from autocog_core.automaton.inputs import require_valid_values
 from autocog_core.dataset.columns import check_values, reject_values_of_rows
 from autocog_core.dataset.expected import Gold, find_right_choice
 from autocog_core.dataset.input_file import InputFile
 from autocog_core.dataset.input_rows import Row
 from autocog_core.dataset.output_row import (
-    OutputRow,
     best_path,
     last_value,
     make_error_row,
     make_output_row,
 )
+from autocog_core.dataset.plain_values import plain_values
+from autocog_core.dataset.row_result import RowResult
 from autocog_core.dataset.tree_files import write_tree
 from autocog_core.dataset.usage import UsageMeter
 from autocog_core.dataset.value_identity import values_identity
@@ -31,18 +34,6 @@ from autocog_core.model.automaton import Automaton
 from autocog_core.model.model import Model
 from autocog_core.types.thought_tree import ThoughtTree
 from autocog_core.version import __version__
-
-
-@dataclass(frozen=True, slots=True)
-class RowResult:
-    """Result of one input row.
-
-    :ivar output_row: the output row.
-    :ivar tree: the thought tree; None for an error.
-    """
-
-    output_row: OutputRow
-    tree: ThoughtTree | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +65,11 @@ class Run:
 
     def __post_init__(self) -> None:
         require_valid_values(self.automaton.inputs, self.values)
+
+    @cached_property
+    def _choice_uids(self) -> frozenset[str]:
+        actions = self.automaton.all_actions
+        return frozenset(action.uid for action in actions if isinstance(action, Choose))
 
     def start_usage_meter(self) -> UsageMeter:
         """Start to count the usage of the models."""
@@ -134,12 +130,15 @@ class Run:
             yield self._row_result(row, row.error)
 
     def _row_result(self, row: Row, outcome: ThoughtTree | AutocogError) -> RowResult:
+        start = {"row": row.index, "input": plain_values(row.values)}
         try:
             if isinstance(outcome, AutocogError):
                 raise outcome
-            result = RowResult(make_output_row(row.index, self.automaton, outcome), outcome)
+            output_row = start | make_output_row(row.index, self.automaton, outcome)
+            result = RowResult(output_row, outcome, row.values, choice_uids=self._choice_uids)
         except AutocogError as error:
-            result = RowResult(make_error_row(row.index, error))
+            output_row = start | make_error_row(row.index, error)
+            result = RowResult(output_row, row=row.values, error=error)
         if self.gold is not None:
             self._add_gold(self.gold, row, result)
         if self.tree_dir is not None:

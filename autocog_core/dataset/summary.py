@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from autocog_core.dataset.calibration import Calibration
-from autocog_core.dataset.expected import is_same_answer
+from autocog_core.dataset.expected import is_right_row
 from autocog_core.dataset.output_row import last_value, read_output_row
 from autocog_core.errors import InputError
 from autocog_core.types.backend_info import Usage
@@ -115,17 +115,12 @@ class SummaryBuilder:
         )
 
     def _add_answer(self, field: str, row: Mapping[str, Any]) -> None:
-        value = last_value(row["fields"].get(field))
-        gold = row.get("gold")
-        if value is None or gold is None:
+        is_right = is_right_row(row, field)
+        if is_right is None:
             return
-        if "gold_choice" in row:
-            is_right = value == row["gold_choice"]
-            if row["gold_choice"] is None:
-                self._impossible += 1
-                self._impossible_row = self._impossible_row or row
-        else:
-            is_right = is_same_answer(value, gold)
+        if row.get("gold_choice", "") is None:
+            self._impossible += 1
+            self._impossible_row = self._impossible_row or row
         self.answered += 1
         self.right += is_right
         probs = row["probs"].get(field)

@@ -223,7 +223,12 @@ class ThoughtPath:
     @property
     def nodes(self) -> tuple[ThoughtNode, ...]:
         """The nodes, first to last."""
-        return tuple(self.tree.nodes[index] for index in reversed(list(self._upwards())))
+        return tuple(self.tree.nodes[index] for index in self.indices)
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """The indices of its nodes in `tree.nodes`, first to last."""
+        return tuple(reversed(list(self._upwards())))
 
     @property
     def logprob(self) -> float:

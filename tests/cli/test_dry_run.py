@@ -36,7 +36,7 @@ def files(folder: Path) -> Path:
 def test_a_dry_run_counts_rows_and_runs_a_sample(files: Path, run: Invoke) -> None:
     before = sorted(files.iterdir())
     given = ("program.yaml", "-m", "noise", "-i", "rows.jsonl", "--set", "hint=Now: ", "--json")
-    options = ("-o", "out.jsonl", "--tree-dir", "trees", "--gold", "answer=label")
+    options = ("-o", "out.jsonl", "--trees", "trees", "--gold", "answer=label")
     result = run("run", *given, *options, "--dry-run")
     assert result.exit_code == 0, result.output
     assert sorted(files.iterdir()) == before

@@ -119,7 +119,7 @@ def test_an_input_that_changes_after_its_last_row_is_an_error(
     run: Run, source: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="was changed"):
-        run_file(run, source, tmp_path / "o", on_progress=after(ROWS, rewritten(source)))
+        run_file(run, source, tmp_path / "o.jsonl", on_progress=after(ROWS, rewritten(source)))
 
 
 def test_an_input_that_was_only_touched_is_none(run: Run, source: Path, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_parquet_file_that_changes_is_an_error(run: Run, tmp_path: Path) -> No
 
     write("One")
     with pytest.raises(InputError, match="was changed"):
-        run_file(run, source, tmp_path / "o", on_progress=after(3, lambda: write("Two")))
+        run_file(run, source, tmp_path / "o.jsonl", on_progress=after(3, lambda: write("Two")))
 
 
 def test_all_names_of_an_output_have_one_lock(run: Run, source: Path, tmp_path: Path) -> None:

@@ -19,7 +19,14 @@ from autocog_core.dataset.run_identity import identity_path
 from autocog_core.errors import InputError
 
 IDENTITY = {"program": "a" * 64, "model": {"name": "m", "fingerprint": "b" * 64}, "budget": None}
-NUMBERS = {"probs": {"answer": 0.5}, "tokens_evaluated": 3, "stopped_by": None, "error": None}
+NUMBERS = {
+    "probs": {"answer": 0.5},
+    "distribution": {"answer": {"a": 0.5, "b": 0.5}},
+    "exact": True,
+    "tokens_evaluated": 3,
+    "stopped_by": None,
+    "error": None,
+}
 ROWS: list[dict[str, Any]] = [
     {"row": 0, "fields": {"answer": "naïve \U0001f600"}, **NUMBERS},
     {"row": 1, "error": {"message": "half \ud83d of a pair", "where": "", "hint": ""}},

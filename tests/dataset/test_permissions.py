@@ -94,7 +94,7 @@ def test_a_folder_of_trees_that_may_not_be_written_is_one_error(folder: Path, tr
     "act",
     [
         lambda path: check_columns(path, PROGRAM),
-        lambda path: run_file(start(path.parent), path, path.with_suffix(".out")),
+        lambda path: run_file(start(path.parent), path, path.with_suffix(".out.jsonl")),
     ],
 )
 @pytest.mark.parametrize("name", ["none/rows.jsonl", "secret.jsonl", "secret.csv"])

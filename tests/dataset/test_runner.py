@@ -84,7 +84,7 @@ def test_each_row_equals_the_api_and_bad_rows_have_errors(
     assert [output_row["row"] for output_row in output_rows] == list(range(len(ROWS)))
     for output_row, row in zip(output_rows, ROWS, strict=True):
         if output_row["row"] in WITHOUT_ANSWER:
-            assert set(output_row) == {"row", "error"}
+            assert set(output_row) == {"row", "input", "error"}
             assert output_row["error"]["message"]
             continue
         tree = automaton.run(model, row)
@@ -120,6 +120,15 @@ def test_the_numbers_of_an_output_row_are_those_of_its_choices(
         margins.append(math.log(high) - math.log(low))
     assert output_row["margin"] == pytest.approx(min(margins))
     assert output_row["logprob"] == pytest.approx(first.best.logprob + second.best.logprob)
+    assert output_row["exact"] is True
+    assert output_row["input"] == {"question": "One"}
+    for name, scores in (("answer", first), ("sure", second)):
+        expected = {score.choice.strip(): pytest.approx(score.prob) for score in scores.scores}
+        assert output_row["distribution"][name] == expected
+        assert result.distribution(name) == expected
+        assert list(result.distribution(name)) == list(expected)
+    with pytest.raises(InputError, match='no choice is named "anser"; did you mean "answer"'):
+        result.distribution("anser")
 
 
 @pytest.mark.parametrize(
@@ -162,6 +171,9 @@ def test_repeated_fields_have_lists(model: Model) -> None:
     (result,) = Run(program, model).run_rows([Row(0)])
     assert len(result.output_row["fields"]["step"]) == 2
     assert math.prod(result.output_row["probs"]["step"]) == pytest.approx(result.output_row["prob"])
+    first, last = result.output_row["distribution"]["step"]
+    assert (list(first), list(last)) == (["a", "b"], ["c", "d"])
+    assert result.distribution("step") == last
 
 
 def test_a_row_that_a_budget_ended_has_stopped_by(automaton: Automaton, model: Model) -> None:
@@ -326,11 +338,15 @@ def test_csv_gives_the_same_output_as_jsonl(
     (tmp_path / "rows.jsonl").write_text('{"question": "Two", "options": ["x", "y"]}\n')
     outputs = []
     for name in ("rows.csv", "rows.jsonl"):
-        output = tmp_path / f"{name}.out"
+        output = tmp_path / f"{name}.jsonl"
         run_file(Run(automaton, model), tmp_path / name, output)
-        outputs.append(output.read_bytes())
+        (output_row,) = read_rows(output)
+        outputs.append(output_row)
+    # The row keeps the cells as they were read.
+    assert outputs[0].pop("input") == {"question": "Two", "options": '["x", "y"]'}
+    assert outputs[1].pop("input") == {"question": "Two", "options": ["x", "y"]}
     assert outputs[0] == outputs[1]
-    assert json.loads(outputs[0])["error"] is None
+    assert outputs[0]["error"] is None
 
 
 def test_an_empty_cell_gives_the_default(

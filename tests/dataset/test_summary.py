@@ -21,6 +21,8 @@ def answer(text: Any, gold: str | None, prob: Any = None, **others: Any) -> dict
     return {
         "fields": {"answer": text},
         "probs": probs,
+        "distribution": {},
+        "exact": True,
         "tokens_evaluated": 10,
         "stopped_by": None,
         "error": None,

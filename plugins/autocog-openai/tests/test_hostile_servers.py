@@ -64,7 +64,7 @@ def run(folder: Path, url: str, tokenizer: str) -> Result:
         f'tokenizer = "{tokenizer}"\nmax_retries = 0\n'
     )
     command = ["run", "program.json", "-i", "rows.jsonl", "-o", "out.jsonl"]
-    return CliRunner().invoke(app, [*command, "--tree-dir", "trees"])
+    return CliRunner().invoke(app, [*command, "--trees", "trees"])
 
 
 def written(folder: Path) -> list[dict[str, Any]]:

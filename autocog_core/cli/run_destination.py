@@ -1,0 +1,68 @@
+"""Where `autocog run` writes its rows: to a file with a journal, or to standard output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autocog_core.cli.output import StdoutBytes, write_json_line
+from autocog_core.cli.session import session
+from autocog_core.cli.table_options import TableFlags
+from autocog_core.errors import AutocogError
+
+if TYPE_CHECKING:
+    from autocog_core.dataset import OutputRow, RowSource
+    from autocog_core.dataset.destination import Destination
+    from autocog_core.dataset.table_columns import Column
+
+
+def choose_destination(output: Path | None, source: RowSource, flags: TableFlags) -> Destination:
+    """Return where the rows go.
+
+    :param output: the output file; None for standard output.
+    :param source: the input file.
+    :param flags: which table is written.
+    :raises UsageError: if autocog cannot write there, or not in this format.
+    """
+    from autocog_core.dataset.destination import Destination
+    from autocog_core.dataset.output_format import STDOUT, OutputFormat
+
+    output = STDOUT if output is None else output
+    options = flags.options(OutputFormat.of(output, flags.format_name))
+    return Destination.of(output, source, format_name=flags.format_name, options=options)
+
+
+def row_writer(destination: Destination, columns: Sequence[Column]) -> Callable[[OutputRow], None]:
+    """Return the function that writes a row to standard output, at once.
+
+    :param destination: standard output, with its format.
+    :param columns: the columns of a table.
+    """
+    if not destination.format.is_table:
+        return write_json_line
+    from autocog_core.dataset.csv_table import CsvTable
+
+    stdout = StdoutBytes()
+    table = CsvTable(stdout, columns, destination.format.delimiter)
+
+    def write(row: OutputRow) -> None:
+        table.write(row)
+        stdout.flush()
+
+    return write
+
+
+@contextmanager
+def suggest_export(destination: Destination) -> Iterator[None]:
+    """Say how to get the table of an unfinished run."""
+    try:
+        yield
+    except (KeyboardInterrupt, AutocogError):
+        journal = destination.journal
+        if journal != destination.output and journal.exists() and journal.stat().st_size:
+            session.info(
+                f"`autocog export {journal} -o {destination.output}` writes the rows so far"
+            )
+        raise

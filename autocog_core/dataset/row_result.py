@@ -1,0 +1,59 @@
+"""RowResult: what a run gives for one row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from autocog_core.dataset.output_row import OutputRow, best_path, last_value
+from autocog_core.errors import AutocogError, InputError, did_you_mean
+from autocog_core.types.distribution import field_distributions
+from autocog_core.types.thought_tree import ThoughtTree
+
+
+@dataclass(frozen=True, slots=True)
+class RowResult:
+    """Result of one input row.
+
+    :ivar output_row: the output row, as plain data for JSON.
+    :ivar tree: the thought tree; None for an error.
+    :ivar row: the input row: its values by column.
+    :ivar error: the error that ended the row; None if it succeeded.
+    :ivar choice_uids: the uids of the program's Choose actions.
+    """
+
+    output_row: OutputRow
+    tree: ThoughtTree | None = None
+    row: Mapping[str, Any] = field(default_factory=dict)
+    error: AutocogError | None = None
+    choice_uids: frozenset[str] = frozenset()
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Values of the named actions on the best path; empty for an error."""
+        return dict(self.output_row.get("fields", {}))
+
+    @property
+    def probs(self) -> dict[str, Any]:
+        """The share of the chosen value, for each named Choose action; empty for an error."""
+        return dict(self.output_row.get("probs", {}))
+
+    def distribution(self, name: str) -> dict[Any, Any]:
+        """Return the share of each choice of a named Choose action, by value.
+
+        :param name: the field. If it occurs several times, its last action counts;
+            `output_row["distribution"]` has all of them. A group with `for_each` has a distribution
+            for each item.
+        :raises AutocogError: the error of the row, if it has one.
+        :raises InputError: if no choice of the best path has this name.
+        """
+        if self.error is not None:
+            raise self.error
+        assert self.tree is not None
+        if name not in self.probs:
+            hint = did_you_mean(name, self.probs)
+            raise InputError(f'no choice is named "{name}"', where="distribution", hint=hint)
+        path = best_path(self.tree)
+        shares = field_distributions(path, lambda node: node.uid in self.choice_uids)
+        return dict(last_value(shares[name]))
