@@ -109,12 +109,11 @@ def _can_repeat(automaton: AutomatonGraph, action: Action, others: Iterable[Acti
 
 
 def _next_uids(action: Action, groups: Iterable[Ask]) -> Iterator[str]:
-    """Yield the actions that can follow on a path, where the questions of a group are in a row."""
+    """Yield the actions that can follow on a path, which has the questions of a group in a row."""
     yield from action.successors
     for group in groups:
-        inside = [question for question in group.questions if action in question]
-        if group is action or inside:
+        own = [index for index, question in enumerate(group.questions) if action in question]
+        if group is action or own:
             yield from group.successors
-            for question in group.questions:
-                if question not in inside:
-                    yield from (step.uid for step in question)
+            later = group.questions[own[0] + 1 :] if own else group.questions
+            yield from (step.uid for question in later for step in question)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from autocog_core import Automaton, Budget, Choose, InputError, Model, ThoughtTree
-from autocog_core.dataset import Gold, Run, TableOptions, export_rows, run_file
+from autocog_core.dataset import Gold, Row, Run, TableOptions, export_rows, run_file
 from autocog_core.dataset.column_kind import Kind, KindScan
 from autocog_core.dataset.run_identity import identity_path
 from autocog_core.dataset.table_fields import table_fields
@@ -394,3 +394,45 @@ def test_the_kind_of_a_column_holds_all_its_values(values: list[Any], kind: Kind
     for value in values:
         scan.add(value)
     assert scan.kind() == kind
+
+
+def test_values_and_groups_have_columns(model: Model, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    choices = [{"text": " yes", "value": True}, {"texts": [" no", " nope"], "value": False}]
+    program = Automaton.from_dict(
+        {
+            "inputs": {"text": "text", "labels": {"type": "list", "default": ["x", "y"]}},
+            "actions": [
+                {"text": "{{ text }}:"},
+                {
+                    "ask": [
+                        [{"text": "sure?"}, {"name": "sure", "choices": choices}],
+                        [{"text": "how many?"}, {"name": "many", "choices": [" 1", " 2"]}],
+                    ]
+                },
+                {
+                    "name": "about",
+                    "for_each": {"in": "labels", "as": "label"},
+                    "ask": [[{"text": "{{ label }}?"}, {"name": "a", "choices": ["y", "n"]}]],
+                },
+            ],
+        }
+    )
+    (tmp_path / "rows.csv").write_text("text\nOne\n")
+    options = TableOptions(probs="all")
+    run = Run(program, model)
+    for name in ("out.csv", "out.parquet"):
+        run_file(run, tmp_path / "rows.csv", tmp_path / name, options=options)
+    (row,) = csv.DictReader((tmp_path / "out.csv").open(newline=""))
+    (typed,) = parquet.read_table(tmp_path / "out.parquet").to_pylist()
+    (result,) = run.run_rows([Row(0, {"text": "One"})])
+    sure = result.distribution("sure")
+    assert sum(sure.values()) == pytest.approx(1)
+    assert typed["sure"] is max(sure, key=lambda value: sure[value])
+    assert (typed["sure.prob.true"], typed["sure.prob.false"]) == (sure[True], sure[False])
+    assert row["sure"] == json.dumps(typed["sure"])
+    assert float(row["many.prob.1"]) == result.distribution("many")["1"]
+    about = result.distribution("about")
+    assert about.keys() == {"x", "y"}
+    assert json.loads(row["about"]) == json.loads(typed["about"]) == result.fields["about"]
+    assert json.loads(row["about.probs"]) == json.loads(typed["about.probs"]) == about
