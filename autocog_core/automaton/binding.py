@@ -18,7 +18,7 @@ from autocog_core.errors import InputError
 from autocog_core.types.prompt import Prompt, TextPiece
 
 if TYPE_CHECKING:
-    from autocog_core.automaton.templates.field_uses import FieldUses
+    from autocog_core.automaton.templates.field_values import FieldUses
 
 #: Characters of all texts of an automaton together.
 MAX_CHARACTERS = 50_000_000

@@ -19,7 +19,7 @@ from autocog_core.automaton.simplification import merge_text_chains, successor
 from autocog_core.automaton.token_sets import Vocabulary
 
 if TYPE_CHECKING:
-    from autocog_core.automaton.templates.field_uses import FieldUses
+    from autocog_core.automaton.templates.field_values import FieldUses
 
 
 def question_steps(action: Action) -> Iterator[Action]:

@@ -3,29 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from jinja2 import nodes
 
-from autocog_core.automaton.templates.field_values import FIELDS, PROB
+from autocog_core.automaton.templates.field_values import FIELDS, PROB, FieldUses
 from autocog_core.errors import InputError
-
-
-@dataclass(frozen=True, slots=True)
-class FieldUses:
-    """The fields of a template.
-
-    :ivar names: the fields that it names.
-    :ivar required: those that must be set where it is rendered: it gives no `default` for them,
-        and does not check that they are `defined`.
-    """
-
-    names: frozenset[str]
-    required: frozenset[str]
-
-    def __or__(self, other: FieldUses) -> FieldUses:
-        """Return the fields of two templates."""
-        return FieldUses(self.names | other.names, self.required | other.required)
 
 
 def find_field_uses(tree: nodes.Template) -> FieldUses:

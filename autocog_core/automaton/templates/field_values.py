@@ -7,12 +7,30 @@ siblings. So a value is of a class that adds `prob` to its plain type.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 #: The name of the fields in templates.
 FIELDS = "fields"
 #: The entry of a field for its share.
 PROB = "prob"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldUses:
+    """The fields of a template.
+
+    :ivar names: the fields that it names.
+    :ivar required: those that must be set where it is rendered: it gives no `default` for them,
+        and does not check that they are `defined`.
+    """
+
+    names: frozenset[str]
+    required: frozenset[str]
+
+    def __or__(self, other: FieldUses) -> FieldUses:
+        """Return the fields of two templates."""
+        return FieldUses(self.names | other.names, self.required | other.required)
 
 
 class FieldValue(NamedTuple):

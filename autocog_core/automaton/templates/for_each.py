@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from autocog_core.automaton.templates.field_uses import FieldUses
-from autocog_core.automaton.templates.template import _compile_expression
+from autocog_core.automaton.templates.field_values import FieldUses
+from autocog_core.automaton.templates.template import compile_expression
 from autocog_core.automaton.templates.work_limit import WorkLimit, type_label
 from autocog_core.errors import InputError, shorten
 
@@ -38,7 +38,7 @@ class ForEach:
         """
         names: frozenset[str] = frozenset()
         for expression in filter(None, (self.items, self.key)):
-            compiled = _compile_expression(expression)
+            compiled = compile_expression(expression)
             if compiled.fields.names:
                 raise InputError(
                     f'"{shorten(expression)}" uses fields: the items come from the inputs',
@@ -56,7 +56,7 @@ class ForEach:
     def words(self) -> int:
         """The number of its words and signs, which limits the cost of checking it."""
         expressions = [self.items] if self.key is None else [self.items, self.key]
-        return sum(_compile_expression(expression).words for expression in expressions)
+        return sum(compile_expression(expression).words for expression in expressions)
 
     def render(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the items by their names in the result, in order.
@@ -66,7 +66,7 @@ class ForEach:
             have the same.
         """
         limit = WorkLimit()
-        items = _compile_expression(self.items).evaluate(values, limit)
+        items = compile_expression(self.items).evaluate(values, limit)
         if not isinstance(items, list | tuple):
             raise InputError(
                 f'"{shorten(self.items)}" is {type_label(items)}, expected a list', where="for_each"
@@ -93,7 +93,7 @@ class ForEach:
         for index, item in enumerate(limit.counted(items)):
             key = item
             if self.key is not None:
-                key = _compile_expression(self.key).evaluate({**values, self.name: item}, limit)
+                key = compile_expression(self.key).evaluate({**values, self.name: item}, limit)
             if not isinstance(key, str | int | float):
                 what = "its key is" if self.key is not None else "is"
                 raise InputError(

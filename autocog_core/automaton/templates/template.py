@@ -20,7 +20,7 @@ from autocog_core.types.choice_value import Value
 from autocog_core.types.prompt import Prompt, TextPiece
 
 if TYPE_CHECKING:
-    from autocog_core.automaton.templates.field_uses import FieldUses
+    from autocog_core.automaton.templates.field_values import FieldUses
     from autocog_core.automaton.templates.sandbox import CompiledTemplate
 
 #: The beginnings of Jinja's expressions, statements and comments.
@@ -120,12 +120,12 @@ class Each:
     def names(self) -> frozenset[str]:
         """The names of the inputs that it uses."""
         names = frozenset[str]().union(*(part.names for part in self._parts))
-        return _compile_expression(self.items).names | (names - {"item", "index"})
+        return compile_expression(self.items).names | (names - {"item", "index"})
 
     @cached_property
     def fields(self) -> FieldUses:
         """The fields that it uses."""
-        uses = _compile_expression(self.items).fields
+        uses = compile_expression(self.items).fields
         for part in self._parts:
             uses |= part.fields
         return uses
@@ -133,7 +133,7 @@ class Each:
     @cached_property
     def words(self) -> int:
         """The number of its words and signs, which limits the cost of checking it."""
-        return sum(part.words for part in self._parts) + _compile_expression(self.items).words
+        return sum(part.words for part in self._parts) + compile_expression(self.items).words
 
     @property
     def _parts(self) -> list[CompiledTemplate]:
@@ -148,7 +148,7 @@ class Each:
         :raises InputError: if the value of `items` is not a list, or that of `value` no scalar.
         """
         limit = WorkLimit()
-        items = _compile_expression(self.items).evaluate(values, limit)
+        items = compile_expression(self.items).evaluate(values, limit)
         if not isinstance(items, list | tuple):
             raise InputError(
                 f'"{shorten(self.items)}" is {type_label(items)}, expected a list', where="choices"
@@ -196,7 +196,11 @@ def _compile(source: str) -> CompiledTemplate:
 
 
 @lru_cache(maxsize=4096)
-def _compile_expression(expression: str) -> CompiledTemplate:
+def compile_expression(expression: str) -> CompiledTemplate:
+    """Return an expression, such as "labels", ready to evaluate.
+
+    :raises InputError: if it is not valid.
+    """
     from autocog_core.automaton.templates.sandbox import CompiledTemplate
 
     return CompiledTemplate(expression, is_expression=True)
@@ -207,4 +211,4 @@ def _compile_value(source: str) -> tuple[CompiledTemplate, bool]:
     match = re.fullmatch(r"\{\{-?((?:(?!\{\{|\}\}).)*?)-?\}\}", source.strip(), re.DOTALL)
     if match is None:
         return _compile(source), False
-    return _compile_expression(match[1]), True
+    return compile_expression(match[1]), True
