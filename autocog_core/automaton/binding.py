@@ -57,7 +57,7 @@ def fill_all_templates(
     :param uids_with_fields: the actions that stay, because their templates use fields.
     :raises InputError: if a template does not fit the values, or the texts are too long together.
     """
-    return _within_limit(_fill(action, values, uids_with_fields) for action in actions)
+    return _within_limit(_fill_action(action, values, uids_with_fields) for action in actions)
 
 
 def _within_limit(actions: Iterable[Action]) -> list[Action]:
@@ -108,7 +108,9 @@ def _naming(action: Action) -> Iterator[None]:
         ) from error
 
 
-def _fill(action: Action, values: Mapping[str, Any], uids_with_fields: Container[str]) -> Action:
+def _fill_action(
+    action: Action, values: Mapping[str, Any], uids_with_fields: Container[str]
+) -> Action:
     match action:
         case Ask(for_each=ForEach() as for_each, items=None):
             with _naming(action):
@@ -130,7 +132,7 @@ def _fill_questions(
     questions = [(question, values) for values in all_values for question in group.questions]
     filled = iter(
         _within_limit(
-            _fill(action, values, uids_with_fields)
+            _fill_action(action, values, uids_with_fields)
             for question, values in questions
             for action in question
         )
