@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from autocog_core import EOS, Automaton, Choose, Complete, Each, Input, Template, Text
+from autocog_core import EOS, Ask, Automaton, Choose, Complete, Each, ForEach, Input, Template, Text
 from autocog_core.automaton import Action, Regex, Strings, Tokens, Vocabulary
 from autocog_core.types.choice import NORMS
 from autocog_core.types.prompt import Prompt, TextPiece
@@ -121,6 +121,34 @@ def completes(draw: Draw, uid: str, vocab: Any) -> Action:
 
 
 @st.composite
+def groups(draw: Draw, uid: str, vocab: Any) -> Action:
+    """A group of questions, maybe for each item of the input `options`."""
+    for_each = draw(
+        st.sampled_from([None, ForEach("options", "one"), ForEach("options|sort", "one")])
+    )
+    questions = []
+    for number in range(draw(st.integers(1, 2))):
+        steps: list[Action] = []
+        for index in range(draw(st.integers(1, 3))):
+            step_uid = f"{uid}.{number}.{index}"
+            kinds = [texts(step_uid, False), chooses(step_uid), completes(step_uid, vocab)]
+            step = draw(st.one_of(kinds))
+            width = {} if isinstance(step, Text) else {"width": 1}
+            steps.append(replace(step, name=None, **width))
+        uids = [step.uid for step in steps]
+        questions.append(
+            tuple(
+                replace(step, successors=tuple(uids[index : index + 1]))
+                for index, step in enumerate(steps, start=1)
+            )
+        )
+    if for_each is not None:
+        questions[0] = (replace(questions[0][0], name="said"), *questions[0][1:])
+    name = None if for_each is None else f"about {uid}"
+    return Ask(uid=uid, questions=tuple(questions), for_each=for_each, name=name)
+
+
+@st.composite
 def programs(draw: Draw, *, runs: bool = False) -> Automaton:
     """An automaton without errors.
 
@@ -136,7 +164,7 @@ def programs(draw: Draw, *, runs: bool = False) -> Automaton:
     for number in range(draw(st.integers(1, 6))):
         uid = f"n{number}"
         kinds = [texts(uid, draw(st.booleans())), texts(uid, False), chooses(uid)]
-        kinds.append(completes(uid, draw(vocab)))
+        kinds += [completes(uid, draw(vocab)), groups(uid, draw(vocab))]
         actions.append(draw(st.one_of(kinds)))
     actions = draw(connected(actions))
     metadata = draw(st.sampled_from([{}, {"for": ["tests"]}]))

@@ -179,6 +179,26 @@ def test_a_group_runs_once_for_each_open_path() -> None:
     check_sums(tree)
 
 
+def test_a_new_text_in_a_question_or_after_the_group_sees_nothing_before() -> None:
+    """Texts before the group have their scores nevertheless."""
+    fresh = {"context": "fresh", "text": "New"}
+    ask = [[fresh, {**YES, "name": "a"}], [{"text": "b"}, {**YES, "name": "b"}]]
+    data = {
+        "actions": [{"text": "xy", "evaluate": True}, {"ask": ask}, fresh, {**YES, "name": "c"}]
+    }
+    tree = run(data)
+    nodes = {node.name or node.uid: node for node in tree.best().nodes}
+    assert nodes["text-2.1.1"].context_parent == -1
+    assert nodes["text-3"].context_parent == -1
+    assert nodes["text-2.2.1"].context_parent == nodes["text-2.1.1"].parent
+    assert len(nodes["text-1"].logprobs) == 2
+    assert nodes["a"].logprobs == pytest.approx(nodes["c"].logprobs)
+    check_sums(tree)
+    text = run(data, strategy="text")
+    assert [node.text for node in text.nodes] == [node.text for node in tree.nodes]
+    check_sums(text)
+
+
 @pytest.mark.parametrize("limit", [{"tokens": 30}, {"paths": 2}, {"nodes": 6}])
 def test_a_budget_that_ends_inside_a_group_leaves_its_nodes(limit: dict[str, int]) -> None:
     ask = [[{"length": 9, "name": "a"}], [{"text": "b"}, {**YES, "name": "b"}, {"length": 4}]]

@@ -81,6 +81,10 @@ def fields(*schemas: type[Schema]) -> set[str]:
             - {"type"},
         ),
         ("Completions", fields(schema.CompleteSchema) - fields(schema.ActionSchema) - {"type"}),
+        (
+            "Groups",
+            fields(schema.AskSchema, schema.ForEachSchema) - fields(schema.ActionSchema) - {"type"},
+        ),
         ("Sets of tokens", set(OPERATIONS)),
     ],
 )

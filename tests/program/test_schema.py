@@ -111,7 +111,13 @@ ALL: dict[str, Any] = {
             "eos": False,
         },
         {"length": 2, "stop": "a", "samples": 2, "temperature": 0.5, "top_p": 0.5, "seed": 1}
-        | {"vocab": "t", "next": "end"},
+        | {"vocab": "t"},
+        {
+            "ask": [[{"text": "{{ l.n }}", "next": "z"}, {"uid": "z", "name": "q", "length": 1}]],
+            "for_each": {"in": "b", "as": "l", "key": "l.n"},
+            "name": "g",
+            "next": "end",
+        },
     ],
     "metadata": {"x": 1},
 }

@@ -8,6 +8,7 @@ from typing import Any
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "examples"
 ROWS: dict[str, dict[str, Any]] = {
+    "multi_label": {"review": "It came two weeks late, and nobody answered my letters."},
     "quiz": {
         "question": "What is the capital of France?",
         "choices": ["Lyon", "Paris", "Rome"],

@@ -71,3 +71,10 @@ def test_the_shopping_list_has_five_items(trees: dict[str, ThoughtTree]) -> None
 
 def test_the_speed_of_light_has_only_digits(trees: dict[str, ThoughtTree]) -> None:
     assert "".join(trees["speed_of_light"].fields["digits"]).isdigit()
+
+
+def test_a_review_has_an_answer_for_each_label(trees: dict[str, ThoughtTree]) -> None:
+    fields = trees["multi_label"].fields
+    assert list(fields) == ["mood", "stars", "labels"]
+    assert list(fields["labels"]) == ["price", "delivery", "quality", "service"]
+    assert set(fields["labels"].values()) <= {"Yes", "No"}

@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from autocog_core import (
+    Ask,
     AutocogError,
     Automaton,
     Budget,
@@ -95,6 +96,9 @@ def test_the_tree_names_its_evaluator(make: Any, tmp_path: Path) -> None:
         [Text(uid="a", text="b", successors="t"), Text(uid="t", text="c", context="fresh")]
     )
     assert evaluator(begins.run(model)) == 'core: action "t" begins a new text'
+    question = (Complete(uid="w", length=2),)
+    asks = Automaton([Text(uid="t", text="a", successors="g"), Ask(uid="g", questions=(question,))])
+    assert evaluator(asks.run(model)) == 'core: action "g" is a group of questions'
     several = Automaton(
         [
             Text(uid="t", text="a", successors="c"),
