@@ -38,4 +38,4 @@ def init(
     if folder != Path():
         session.info(f"  cd {shlex.quote(str(folder))}")
     session.info(f'  autocog run {PROGRAM} --set text="My new card has not come."')
-    session.info(f"  autocog run {PROGRAM} --input {ROWS} --output topics.jsonl --gold label")
+    session.info(f"  autocog run {PROGRAM} --input {ROWS} --output topics.csv --gold label")
