@@ -153,7 +153,7 @@ def test_a_server_that_is_hostile_while_it_is_probed(hostile: Hostile, trials: T
                 assert not details.get(name) or details[name] == expected.get(name), name
         model.close()
         trials.note(outcome)
-        # What is kept, if anything is, does not depend on the attack for longer than an hour.
+        # What is kept, if anything is, does not depend on the attack for longer than minutes.
         second = connect(hostile)
         details = second.as_model().info.details
         assert details["chat"] is True
