@@ -25,7 +25,7 @@ from autocog_core.evaluation.branch import (
     count_evaluated_tokens,
     prune,
 )
-from autocog_core.evaluation.group_run import GroupRun
+from autocog_core.evaluation.group_run import OpenGroups
 from autocog_core.evaluation.open_path import (
     OpenPath,
     contexts_after,
@@ -46,7 +46,6 @@ from autocog_core.evaluation.tree_choose import choose_by_tree
 from autocog_core.evaluation.tree_complete import complete_by_tree
 from autocog_core.hooks.automaton_run import AutomatonRun, Budget, Declined
 from autocog_core.hooks.client import BackendClient
-from autocog_core.types.choice import ChoiceRequest, ChoiceScores
 from autocog_core.types.prompt import Prompt, TextPiece, join_text
 from autocog_core.types.thought_tree import ThoughtTree
 from autocog_core.types.token_tree import TreeScores
@@ -92,11 +91,10 @@ class Evaluation:
         self._provenance = provenance or {}
         self._builder = TreeBuilder()
         self._keep_scores = keep_scores
-        self._choice_scores: dict[int, tuple[ChoiceRequest, ChoiceScores]] = {}
         self._active: list[OpenPath] = []
         self._queue: deque[OpenPath] = deque()
         self._heap: list[tuple[float, int, OpenPath]] = []
-        self._groups: dict[int, GroupRun] = {}
+        self._groups = OpenGroups()
         self._question_paths: deque[OpenPath] = deque()
         self._path_count = 0
         self._enqueued = count()
@@ -184,7 +182,7 @@ class Evaluation:
     def build_tree(self) -> ThoughtTree:
         """Return the tree so far."""
         seconds = time.perf_counter() - self._start_time
-        self._enter_open_groups()
+        self._groups.enter_all()
         nodes = self._builder.nodes
         return ThoughtTree(
             nodes=tuple(nodes),
@@ -197,20 +195,14 @@ class Evaluation:
                 "seconds_model": self._model_seconds,
                 "seconds_other": seconds - self._model_seconds,
             },
-            choice_scores=self._choice_scores,
+            choice_scores=self._builder.choice_scores,
         )
 
     def _prune_open_paths(self) -> None:
         """Mark the ends of all open paths as those that the budget ended."""
         paths = [*self._active, *self._queue, *(entry[2] for entry in self._heap)]
         ends = [path.node for path in paths if path.question is None]
-        self._builder.prune([*ends, *self._enter_open_groups()], "budget")
-
-    def _enter_open_groups(self) -> list[int]:
-        """Enter the nodes of groups that have not ended, and return the ends of their paths."""
-        ends = [group.enter(self._builder)[0] for group in self._groups.values()]
-        self._groups.clear()
-        return ends
+        self._builder.prune([*ends, *self._groups.enter_all()], "budget")
 
     def _enqueue(self, path: OpenPath, *, is_new: bool = True) -> None:
         if path.question is not None:
@@ -266,16 +258,10 @@ class Evaluation:
             return False
         lowest = sorted(complete, reverse=True)[self._top - 1]
         active = [*self._active, *self._question_paths]
-        open_ = [self._upper_bound(path) for path in active] + [
+        open_ = [self._groups.upper_bound(path) for path in active] + [
             -entry[0] for entry in self._heap[:1]
         ]
         return all(logprob <= lowest for logprob in open_)
-
-    def _upper_bound(self, path: OpenPath) -> float:
-        """Return the highest log-probability that a path may still have."""
-        if path.question is None:
-            return path.logprob
-        return self._groups[path.question.group].path.logprob + path.logprob
 
     def _start(self, path: OpenPath) -> None:
         """Enter the texts at the path's next action, and start the first other action."""
@@ -367,53 +353,23 @@ class Evaluation:
 
     def _start_group(self, path: OpenPath, action: Ask) -> None:
         """Start the questions of a group: side by side, each from the path's contexts."""
-        node = path.builder.add_group(path.node, action, path.logprob, path.context_node)
-        path.node, path.context_node = node, None
-        path.length += 1
-        path.visits = count_visit(path.visits, action)
-        group = GroupRun(path, action, node, path.graph.question_graphs(action))
-        self._groups[node] = group
-        self._question_paths += group.paths
-        if not group.open_questions:
-            self._join(group)
+        questions = self._groups.start(path, action)
+        self._question_paths += questions
+        if not questions:
+            self._continue_after_group(path)
 
-    def _join(self, group: GroupRun) -> None:
-        """Continue a path after its group, with the contexts from before the group."""
-        del self._groups[group.node]
-        path, builder = group.path, group.path.builder
-        action = path.action
-        assert isinstance(action, Ask)
-        end, nodes = group.enter(builder)
-        follower = path.graph.successor(action)
-        pruned_by = group.pruned_by
-        if pruned_by is None and follower is not None and has_no_visits_left(path.visits, follower):
-            pruned_by = "max_visits"
-        if pruned_by is not None:
-            builder.prune([end], pruned_by)
-            follower = None
-        path.context_node = None if end == group.node else group.node
-        path.node, path.action = end, follower
-        path.groups = (*path.groups, range(group.node, group.node + 1), nodes)
-        path.logprob = builder.nodes[end].path_logprob
-        path.length += len(nodes)
-        path.fields = path.templates.after_group(
-            path.fields, action, builder.chain(group.node, end)
-        )
-        if follower is None and not path.has_untokenized_texts:
-            builder.mark_complete(end)
+    def _continue_after_group(self, path: OpenPath) -> None:
+        if path.action is None and not path.has_untokenized_texts:
+            path.builder.mark_complete(path.node)
         else:
             self._enqueue(path)
 
     def _end(self, path: OpenPath, node: int) -> None:
         """End a path at a node; the last question of a group continues the group's path."""
-        question = path.question
-        if question is None:
+        if path.question is None:
             path.builder.mark_complete(node)
-            return
-        group = self._groups[question.group]
-        group.open_questions -= 1
-        if not group.open_questions:
-            self._join(group)
+        elif (joined := self._groups.end_question(path.question)) is not None:
+            self._continue_after_group(joined)
 
     def _allowed_for(self, action: Complete) -> AllowedTokens:
         if action.uid not in self._allowed:
@@ -447,11 +403,10 @@ class Evaluation:
             self._end(path, path.node)
             return
         assert isinstance(action, Choose | Complete)
-        # Nodes of questions have other indices.
-        if self._keep_scores and result.scored is not None and path.question is None:
+        if self._keep_scores and result.scored is not None:
             request, scores = result.scored
             tail = path.contexts[action.model].constant_tail()
-            self._choice_scores[path.node] = (replace(request, constant_tail=tail), scores)
+            path.builder.choice_scores[path.node] = (replace(request, constant_tail=tail), scores)
         visits = count_visit(path.visits, action)
         followers = [path.graph.successor(action, index) for index in range(len(result.branches))]
         # A branch to an exhausted action is pruned, unless all branches lead there.
@@ -492,6 +447,11 @@ class Evaluation:
                         length=path.length + 1,
                     )
                 )
+        if path.question is not None and all(branch.pruned_by is not None for branch in marked):
+            # All of them lead to an exhausted action: the question ends with the best one.
+            ranks = [branch.rank for branch in marked]
+            path.question.end = len(builder.nodes) - len(marked) + ranks.index(max(ranks))
+            ends.append(path.question.end)
         # After all branches have entered the tree: the end of a question may end its group.
         for node in ends:
             self._end(path, node)

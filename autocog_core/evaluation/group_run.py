@@ -11,13 +11,64 @@ from dataclasses import replace
 
 from autocog_core.automaton.actions import Ask
 from autocog_core.automaton.graph import AutomatonGraph
-from autocog_core.evaluation.open_path import OpenPath, Question
-from autocog_core.evaluation.path_context import PathContext, PendingText
-from autocog_core.evaluation.tree_builder import TreeBuilder
+from autocog_core.evaluation.open_path import (
+    OpenPath,
+    Question,
+    count_visit,
+    has_no_visits_left,
+)
+from autocog_core.evaluation.path_context import PathContext
 from autocog_core.types.thought_tree import Pruned, ThoughtNode
 
 
-class GroupRun:
+class OpenGroups:
+    """The groups of a run that have not ended."""
+
+    def __init__(self) -> None:
+        self._groups: dict[int, _GroupRun] = {}
+
+    def start(self, path: OpenPath, action: Ask) -> list[OpenPath]:
+        """Return the paths of a group's questions, each from the contexts of a path.
+
+        If there are none, the path itself continues after the group.
+
+        :param path: the path that reaches the group.
+        :param action: the group.
+        """
+        node = path.builder.add_group(path.node, action, path.logprob, path.context_node)
+        path.node, path.context_node = node, None
+        path.length += 1
+        path.visits = count_visit(path.visits, action)
+        group = _GroupRun(path, action, node, path.graph.question_graphs(action))
+        if group.paths:
+            self._groups[node] = group
+        else:
+            group.join()
+        return group.paths
+
+    def end_question(self, question: Question) -> OpenPath | None:
+        """Note that a question has ended; return the path after its group, if it was the last."""
+        group = self._groups[question.group]
+        group.open_questions -= 1
+        if group.open_questions:
+            return None
+        del self._groups[question.group]
+        return group.join()
+
+    def upper_bound(self, path: OpenPath) -> float:
+        """Return the highest log-probability that a path, or that of its group, may still have."""
+        if path.question is None:
+            return path.logprob
+        return self._groups[path.question.group].path.logprob + path.logprob
+
+    def enter_all(self) -> list[int]:
+        """Enter the nodes so far into the tree, and return the ends of the groups' paths."""
+        ends = [group.enter()[0] for group in self._groups.values()]
+        self._groups.clear()
+        return ends
+
+
+class _GroupRun:
     """A group on one path.
 
     :param path: the path that reached the group.
@@ -25,7 +76,6 @@ class GroupRun:
     :param node: index of the group's node.
     :param graphs: its questions.
     :ivar path: the same.
-    :ivar node: the same.
     :ivar paths: the paths of the questions, before their first action.
     :ivar open_questions: how many questions have not ended.
     """
@@ -34,7 +84,7 @@ class GroupRun:
         self, path: OpenPath, action: Ask, node: int, graphs: tuple[AutomatonGraph, ...]
     ) -> None:
         self.path = path
-        self.node = node
+        self._node = node
         self._action = action
         # With one answer for an item, the item has its value; with several, a record of them.
         self._fresh_uids = {
@@ -67,33 +117,51 @@ class GroupRun:
 
         self.open_questions = len(self._questions)
 
-    @property
-    def pruned_by(self) -> Pruned | None:
-        """Why a question ended too early; None if none did."""
+    def join(self) -> OpenPath:
+        """Enter the nodes of all questions, and return the path after the group."""
+        path, builder = self.path, self.path.builder
+        end, nodes = self.enter()
+        follower = path.graph.successor(self._action)
+        pruned_by = self._pruned_by()
+        if pruned_by is None and follower is not None and has_no_visits_left(path.visits, follower):
+            pruned_by = "max_visits"
+        if pruned_by is not None:
+            builder.prune([end], pruned_by)
+            follower = None
+        path.context_node = None if end == self._node else self._node
+        path.node, path.action = end, follower
+        path.groups = (*path.groups, range(self._node, self._node + 1), nodes)
+        path.logprob = builder.nodes[end].path_logprob
+        path.length += len(nodes)
+        chain = builder.chain(self._node, end)
+        path.fields = path.templates.after_group(path.fields, self._action, chain)
+        return path
+
+    def enter(self) -> tuple[int, range]:
+        """Enter the nodes so far into the tree; return the chain's last node, and all of them."""
+        builder = self.path.builder
+        start = len(builder.nodes)
+        end = self._node
+        for question in self._questions:
+            first = len(builder.nodes)
+            base = builder.nodes[end]
+            for index, node in enumerate(question.builder.nodes):
+                placed = self._placed(node, question, first, end, index == question.end)
+                builder.append(placed, base)
+            for parent, scores in question.builder.choice_scores.items():
+                builder.choice_scores[first + parent if parent >= 0 else end] = scores
+            if question.end >= 0:
+                end = first + question.end
+        return end, range(start, len(builder.nodes))
+
+    def _pruned_by(self) -> Pruned | None:
+        """Return why a question ended too early; None if none did."""
         reasons = (
             question.builder.nodes[question.end].pruned_by
             for question in self._questions
             if question.end >= 0
         )
         return next((reason for reason in reasons if reason is not None), None)
-
-    def enter(self, builder: TreeBuilder) -> tuple[int, range]:
-        """Enter the nodes so far into the tree; return the chain's last node, and all of them.
-
-        :param builder: the tree of the path.
-        """
-        start = len(builder.nodes)
-        end = self.node
-        for question in self._questions:
-            first = len(builder.nodes)
-            base = builder.nodes[end]
-            for index, node in enumerate(question.builder.nodes):
-                builder.append(
-                    self._placed(node, question, first, end, index == question.end), base
-                )
-            if question.end >= 0:
-                end = first + question.end
-        return end, range(start, len(builder.nodes))
 
     def _placed(
         self, node: ThoughtNode, question: Question, first: int, end: int, is_end: bool
@@ -111,7 +179,7 @@ class GroupRun:
         else:
             # A first node continues the group's context, unless it begins a new text.
             is_first = node.parent < 0 and node.uid not in self._fresh_uids
-            context_parent = self.node if is_first else -1
+            context_parent = self._node if is_first else -1
         parent = first + node.parent if node.parent >= 0 else end
         node = replace(node, parent=parent, context_parent=context_parent)
         if question.keys is None or node.name is None:
@@ -122,5 +190,7 @@ class GroupRun:
 
 def _without_nodes(context: PathContext) -> PathContext:
     """Return the context of a path for a question: the path's own texts get their tokens later."""
-    texts = tuple(PendingText(text.pieces) for text in context.pending_texts if text.text)
+    texts = tuple(
+        replace(text, node=-1, evaluate=False) for text in context.pending_texts if text.text
+    )
     return replace(context, pending_texts=texts)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from autocog_core.automaton.actions import Action, Ask
 from autocog_core.evaluation.branch import Branch
 from autocog_core.evaluation.text_scoring import TextScores
+from autocog_core.types.choice import ChoiceRequest, ChoiceScores
 from autocog_core.types.thought_tree import Pruned, ThoughtNode
 
 
@@ -16,11 +17,13 @@ class TreeBuilder:
 
     :ivar nodes: the nodes so far, each after its parent.
     :ivar complete: the log-probabilities of the complete paths.
+    :ivar choice_scores: see `ThoughtTree`.
     """
 
     def __init__(self) -> None:
         self.nodes: list[ThoughtNode] = []
         self.complete: list[float] = []
+        self.choice_scores: dict[int, tuple[ChoiceRequest, ChoiceScores]] = {}
 
     def add_text(
         self,

@@ -114,6 +114,6 @@ def without_sets(action: Action) -> Action:
 
 def check_covered(seen: Counter[str], examples: int) -> None:
     assert seen["joined"] >= examples // 3, seen
-    least = examples // 20 if examples >= 100 else 0
+    least = examples // 50 if examples >= 100 else 0
     for what in ("goes on", "ends", "2 questions", "a text before it is scored"):
         assert seen[what] >= least, seen

@@ -14,7 +14,7 @@ from autocog_core.dataset.output_row import make_output_row, read_output_row, to
 from autocog_core.evaluation.cost_estimate import estimate_cost
 from autocog_core.testing import assert_record
 from autocog_core.viz import graph_dot, graph_mermaid, graph_svg
-from tests.support.automata.groups import check_sums
+from tests.support.automata.groups import check_sums, followed
 from tests.support.small_backends import random_model
 
 REVIEW: dict[str, Any] = {
@@ -197,6 +197,30 @@ def test_a_new_text_in_a_question_or_after_the_group_sees_nothing_before() -> No
     text = run(data, strategy="text")
     assert [node.text for node in text.nodes] == [node.text for node in tree.nodes]
     check_sums(text)
+
+
+def test_a_question_that_may_not_go_on_ends_its_path() -> None:
+    loop = [
+        {"uid": "more", "text": "?", "max_visits": 1},
+        {"choices": [{"text": "a", "next": "more"}, {"text": "b", "next": "more"}]},
+    ]
+    other = [{"text": "b"}, {**YES, "name": "b"}]
+    tree = run({"actions": [{"text": "x"}, {"ask": [loop, other]}, {"text": "y"}]})
+    assert not tree.complete
+    path = followed(tree)
+    assert path[-1].pruned_by == "max_visits"
+    assert path[-1].name == "b"
+
+
+def test_the_scores_of_choices_in_questions_are_kept() -> None:
+    automaton = Automaton.from_dict(REVIEW)
+    (tree,) = automaton.run_many(random_model(seed=4), [{"review": "a"}], keep_scores=True)
+    assert isinstance(tree, ThoughtTree)
+    for node in tree.best().nodes:
+        if node.name in ("price", "stars", "summary", "labels") and node.logprobs:
+            _, scores = tree.choice_scores[node.parent]
+            assert node.text in [score.choice for score in scores.scores]
+            assert max(scores.scores, key=lambda score: score.prob).choice == node.text
 
 
 @pytest.mark.parametrize("limit", [{"tokens": 30}, {"paths": 2}, {"nodes": 6}])
