@@ -11,6 +11,8 @@ In short:
 
 from __future__ import annotations
 
+from autocog_core.advice.codes import WarningCode
+from autocog_core.advice.issue import AutocogWarning, silence
 from autocog_core.automaton.actions import Ask, Choose, Complete, Text
 from autocog_core.automaton.choices import Choice
 from autocog_core.automaton.inputs import Input
@@ -70,6 +72,7 @@ __all__ = [
     "LM",
     "Ask",
     "AutocogError",
+    "AutocogWarning",
     "Automaton",
     "BackendInfo",
     "BackendOptions",
@@ -133,8 +136,10 @@ __all__ = [
     "TreeScores",
     "Usage",
     "UsageError",
+    "WarningCode",
     "__version__",
     "hookimpl",
     "load",
     "read_config",
+    "silence",
 ]

@@ -12,7 +12,7 @@ from typing import Any
 from autocog_core import Model
 from autocog_core.backends.table import TableLM
 
-PROMPT = "Which category does this message belong to?\n" * 3
+PROMPT = "Which category does this message belong to?\n" * 3 + "Category:"
 
 
 class TimedTableLM(TableLM):

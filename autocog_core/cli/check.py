@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.text import Text
 
+from autocog_core.advice.codes import WarningCode
+from autocog_core.advice.issue import is_silenced
 from autocog_core.automaton.inputs import require_valid_values
 from autocog_core.cli.loading import ModelOptions
 from autocog_core.cli.options import AsJson, ProgramFile, ProgramValues
@@ -16,6 +18,7 @@ from autocog_core.cli.run_estimate import estimate_facts, estimate_run
 from autocog_core.cli.run_models import ProgramModels
 from autocog_core.cli.run_source import InputOptions
 from autocog_core.cli.run_values import input_values
+from autocog_core.cli.warning_lines import silence_configured
 from autocog_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,7 +44,9 @@ def check(
     rows are run to measure the time. Exit code 2 if the program has errors.
     """
     from autocog_core import Automaton
+    from autocog_core.evaluation.warnings import unused_inputs
 
+    silence_configured(model_options.config)
     automaton = Automaton.from_file(program)
     given = input_values(automaton, values or (), is_stdin_used=input_options.is_stdin)
     if input_options.source is not None:
@@ -50,8 +55,12 @@ def check(
     else:
         if input_options.input_format is not None:
             raise UsageError("requires --input", where="--input-format")
+        # Once they have values, inputs are no inputs any more.
+        unused = unused_inputs(automaton) if given else ()
         automaton = automaton.bind(given) if given else automaton
         (findings, cost), estimate = _check_alone(automaton, model_options), None
+        findings = [*unused, *findings]
+    findings = [finding for finding in findings if not _is_silenced(finding)]
     if as_json:
         _show_json(automaton, findings, cost, estimate)
     else:
@@ -103,6 +112,10 @@ def _errors(findings: list[Finding]) -> list[Finding]:
     return [finding for finding in findings if not finding.warning]
 
 
+def _is_silenced(finding: Finding) -> bool:
+    return finding.warning and is_silenced(WarningCode(finding.code))
+
+
 def _show_json(
     automaton: Automaton,
     findings: list[Finding],
@@ -113,7 +126,12 @@ def _show_json(
         {
             "actions": len(automaton.actions),
             "findings": [
-                {"action": finding.uid, "message": finding.message, "warning": finding.warning}
+                {
+                    "action": finding.uid,
+                    "message": finding.message,
+                    "warning": finding.warning,
+                    "code": str(finding.code) if finding.warning else None,
+                }
                 for finding in findings
             ],
             "estimate": None
@@ -134,7 +152,8 @@ def _show_report(
 ) -> None:
     for finding in findings:
         label = Text("warning", "yellow") if finding.warning else Text("error", "bold red")
-        show(Text.assemble(label, f"  {finding.where}: {finding.message}"))
+        code = f"{finding.code}: " if finding.warning else ""
+        show(Text.assemble(label, f"  {code}{finding.where}: {finding.message}"))
     facts = [*_facts(automaton, cost, is_bound=is_bound)]
     if estimate is not None:
         facts += estimate_facts(estimate)

@@ -9,14 +9,9 @@ from typing import Annotated
 
 import typer
 
+from autocog_core.advice.codes import WarningCode
 from autocog_core.cli.choice_table import show_scores
-from autocog_core.cli.inputs import (
-    ChatOptions,
-    continues_word,
-    has_escaped_newline,
-    read_lines,
-    read_prompt,
-)
+from autocog_core.cli.inputs import ChatOptions, has_escaped_newline, read_lines, read_prompt
 from autocog_core.cli.loading import ModelOptions
 from autocog_core.cli.options import AsJson, PromptText
 from autocog_core.cli.output import show_json
@@ -24,7 +19,7 @@ from autocog_core.cli.session import session
 from autocog_core.errors import InputError
 from autocog_core.types.choice import EOS, ChoiceScores, Norm
 
-_MAX_SHOWN_CHARACTERS = 20
+_HINT = 'to separate them, add --separator " "'
 
 
 class BoundaryName(StrEnum):
@@ -112,9 +107,10 @@ def choose(
             r"in bash, write $'\n'"
         )
     full_choices = [separator + choice for choice in choices]
-    # A chat template ends the prompt with other text.
-    if not chat_options.is_chat:
-        _warn_about_joined_words(text, full_choices)
+    session.warning_hints = {
+        WarningCode.CHOICE_JOINS_WORD: _HINT,
+        WarningCode.CHOICE_WITHOUT_BLANK: _HINT,
+    }
     with model_options.open() as model:
         scores = model.choose(
             choices=full_choices,
@@ -147,19 +143,3 @@ def _without_separator(scores: ChoiceScores, choices: list[str]) -> ChoiceScores
     """Return the scores with the choices as the user wrote them."""
     pairs = zip(scores.scores, choices, strict=True)
     return replace(scores, scores=tuple(replace(score, choice=choice) for score, choice in pairs))
-
-
-def _warn_about_joined_words(prompt: str, choices: list[str]) -> None:
-    joined = [choice for choice in choices if continues_word(prompt, choice)]
-    if joined:
-        first = joined[0]
-        word = prompt.split()[-1][-_MAX_SHOWN_CHARACTERS:] + first[:_MAX_SHOWN_CHARACTERS]
-        subject = (
-            f"choice {first!r} continues"
-            if len(joined) == 1
-            else f"{len(joined)} choices, the first {first!r}, continue"
-        )
-        session.warn(
-            f'{subject} the last word of the prompt: "{word}"; '
-            'to separate them, add --separator " "'
-        )

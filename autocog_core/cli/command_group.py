@@ -15,6 +15,7 @@ from autocog_core.cli.controls import escape_controls
 from autocog_core.cli.plugin_commands import absent_command, plugin_commands
 from autocog_core.cli.session import session
 from autocog_core.cli.streams import discard, is_stream_error
+from autocog_core.cli.warning_lines import warnings_on_stderr
 from autocog_core.config.plugin_label import find_raising_plugin
 from autocog_core.config.plugins import backends_with_hook, plugin_label
 from autocog_core.errors import AutocogError, CapabilityError, append_hint
@@ -45,10 +46,11 @@ class CommandGroup(TyperGroup):
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
-            # Not standalone: typer would print its own boxes and choose its own exit codes.
-            result = super().main(
-                args, prog_name or "autocog", complete_var, False, windows_expand_args, **extra
-            )
+            with warnings_on_stderr():
+                # Not standalone: typer would print its own boxes and choose its own exit codes.
+                result = super().main(
+                    args, prog_name or "autocog", complete_var, False, windows_expand_args, **extra
+                )
             exit_code = result if isinstance(result, int) else 0
         except (KeyboardInterrupt, typer.Abort):
             exit_code = EXIT_INTERRUPTED

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import tomllib
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,19 +112,9 @@ def parse_toml_value(text: str) -> Any:
     return text if document or not isinstance(value, _TOML_TYPES) else value
 
 
-def continues_word(prompt: str, choice: str) -> bool:
-    """Return whether `choice` continues the last word of `prompt`, which is mostly a mistake."""
-    return _is_in_word(prompt[-1:]) and _is_in_word(choice[:1])
-
-
 def has_escaped_newline(text: str) -> bool:
     r"""Return whether `text` has a backslash and an n, where users mostly mean a newline."""
     return "\\n" in text
-
-
-def _is_in_word(character: str) -> bool:
-    # Chinese, Japanese and Korean characters are letters too, but have no spaces between words.
-    return character.isalnum() and unicodedata.east_asian_width(character) not in ("W", "F")
 
 
 def _read_stdin() -> str:

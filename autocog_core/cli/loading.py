@@ -11,7 +11,7 @@ from pathlib import Path
 
 from autocog_core import load, read_config
 from autocog_core.cli.inputs import parse_backend_options
-from autocog_core.cli.options import BackendName, BackendOption, ConfigFile, ModelName
+from autocog_core.cli.options import BackendName, BackendOption, ConfigFile, ModelName, Silence
 from autocog_core.cli.session import session
 from autocog_core.cli.small_model import hint_without_model
 from autocog_core.config import plugins
@@ -29,12 +29,14 @@ class ModelOptions:
     :ivar config: the config file; None to search for it.
     :ivar backend: a backend to load without a config file.
     :ivar option: `KEY=VALUE` options of `backend`.
+    :ivar silence: codes of warnings; the option itself silences them.
     """
 
     model: ModelName = None
     config: ConfigFile = None
     backend: BackendName = None
     option: BackendOption = None
+    silence: Silence = None
 
     @contextmanager
     def open(self) -> Iterator[Model]:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from autocog_core.advice.codes import WarningCode
+from autocog_core.advice.issue import silence
 from autocog_core.cli.session import session
 
 
@@ -17,6 +19,11 @@ def _set_debug(value: bool) -> None:
 
 def _set_quiet(value: bool) -> None:
     session.quiet = session.quiet or value
+
+
+def _silence(codes: list[WarningCode] | None) -> list[WarningCode] | None:
+    silence(*(codes or ()))
+    return codes
 
 
 PromptText = Annotated[
@@ -84,6 +91,14 @@ System = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Silence = Annotated[
+    list[WarningCode] | None,
+    typer.Option(
+        metavar="CODE",
+        help="Do not show the warnings with this code, such as choice-ends-in-blank. Repeatable.",
+        callback=_silence,
+    ),
+]
 Debug = Annotated[
     bool,
     typer.Option(

@@ -22,6 +22,7 @@ class Session:
     :ivar arguments: the command line, without the name of the program.
     :ivar debug: show tracebacks.
     :ivar quiet: show warnings and errors only.
+    :ivar warning_hints: by the code of a warning, what to do about it on the command line.
     """
 
     def __init__(self) -> None:
@@ -33,6 +34,7 @@ class Session:
         self.arguments: list[str] = []
         self.debug = os.environ.get(DEBUG_VARIABLE, "") not in ("", "0")
         self.quiet = False
+        self.warning_hints: dict[str, str] = {}
         self._is_spinning = False
         # A console looks up only once whether stderr is a terminal.
         self._console = new_console(stderr=True)

@@ -31,6 +31,8 @@ _SUFFIXES = {
     ".gv": GraphFormat.DOT,
     ".svg": GraphFormat.SVG,
 }
+#: Files for lines of text.
+_TEXT_SUFFIXES = ("", ".txt", ".text", ".md", ".log")
 
 
 def show(
@@ -53,8 +55,14 @@ def show(
     from autocog_core import Automaton
     from autocog_core.viz import graph_dot, graph_mermaid, graph_svg, graph_text
 
-    automaton = Automaton.from_file(program)
     suffix = "" if output is None else output.suffix.lower()
+    if graph_format is None and suffix not in {*_SUFFIXES, *_TEXT_SUFFIXES}:
+        raise UsageError(
+            f"no format has the suffix {suffix}",
+            where=str(output),
+            hint="name a file with .svg, .mmd, .dot or .txt, or give --format",
+        )
+    automaton = Automaton.from_file(program)
     match graph_format or _SUFFIXES.get(suffix, GraphFormat.TEXT):
         case GraphFormat.MERMAID:
             text = graph_mermaid(automaton)

@@ -15,6 +15,7 @@ from platformdirs import user_config_path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from autocog_core import redaction
+from autocog_core.advice.codes import WarningCode
 from autocog_core.config.options import validate
 from autocog_core.config.paths import find_mistake, resolve_path, shown_path, user_folder
 from autocog_core.config.toml_file import read_toml
@@ -91,11 +92,23 @@ class ModelConfig(BaseModel):
     retry: RetryConfig = RetryConfig()
 
 
+class WarningsConfig(BaseModel):
+    """The table `warnings`.
+
+    :ivar silence: the codes of warnings that are not shown.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    silence: tuple[WarningCode, ...] = ()
+
+
 class Config(BaseModel):
     """A whole config file.
 
     :ivar default_model: the model to use if none is named.
     :ivar models: the models by name.
+    :ivar warnings: which warnings are not shown.
     :ivar path: the file; None if there is none.
     """
 
@@ -103,6 +116,7 @@ class Config(BaseModel):
 
     default_model: str | None = None
     models: dict[str, ModelConfig] = Field(default_factory=dict)
+    warnings: WarningsConfig = WarningsConfig()
     path: Path | None = Field(default=None, exclude=True)
 
     @property

@@ -12,6 +12,7 @@ from autocog_core.errors import AutocogError, InputError
 from autocog_core.evaluation.dispatch import Dispatcher, ModelCall
 from autocog_core.evaluation.evaluation import Evaluation, Order, Strategy, check_models
 from autocog_core.evaluation.run_checks import check_runs
+from autocog_core.evaluation.warnings import issue_warnings
 from autocog_core.hooks.automaton_run import AutomatonRun, Budget, Declined
 from autocog_core.hooks.client import BackendClient
 from autocog_core.types.thought_tree import ThoughtTree
@@ -61,6 +62,7 @@ def prepare_evaluation(
     check_models(automaton, clients)
     bound = automaton.bind(inputs)
     require_sound(bound, paths=False)
+    issue_warnings(automaton, bound, clients[None], digest)
     names = {action.model for action in automaton.all_actions} | {None}
     used_clients = {name: clients[name] for name in names}
     strategies = {

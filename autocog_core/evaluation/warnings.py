@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Text
+from autocog_core.advice.codes import WarningCode
+from autocog_core.advice.issue import warn
+from autocog_core.automaton.actions import Ask, Choose, Complete, Text
+from autocog_core.automaton.binding import iterate_templates
 from autocog_core.automaton.checks.finding import Finding
 from autocog_core.automaton.checks.graph_checks import loops_of_texts
-from autocog_core.automaton.choices import texts_of
-from autocog_core.automaton.templates.template import Template
-from autocog_core.errors import InputError
-from autocog_core.evaluation.token_masks import TokenMaskCache
+from autocog_core.errors import InputError, shorten
+from autocog_core.evaluation.joint_warnings import (
+    check_likeliest_tokens,
+    joint_warnings,
+    known_choices,
+)
+from autocog_core.evaluation.token_warnings import (
+    check_prefixes,
+    check_question,
+    check_special_tokens,
+    check_stops,
+    check_token_set,
+)
 from autocog_core.evaluation.unconditional_checks import check_unconditional_prompt
 from autocog_core.hooks.automaton_run import MAX_PATH_NODES
 from autocog_core.scoring.choice_lengths import length_warning
-from autocog_core.types.prompt import Prompt, TextPiece
 
 if TYPE_CHECKING:
     from autocog_core.automaton.graph import AutomatonGraph
@@ -27,46 +37,119 @@ def find_warnings(
     automaton: AutomatonGraph,
     errors: Sequence[Finding],
     client: BackendClient | None,
-    *,
-    is_question: bool = False,
 ) -> Iterator[Finding]:
     """Yield warnings, and with a model also errors that depend on its tokens.
 
     :param automaton: the automaton.
     :param errors: its errors; actions with errors are not checked with the model.
     :param client: the main model's client; actions on other models are not checked with it.
-    :param is_question: whether it is a question of a group, which continues other text.
     """
     uids_with_errors = {error.uid for error in errors}
-    yield from _check_length_of_paths(automaton, uids_with_errors)
+    yield from unused_inputs(automaton)
+    for graph in _with_questions(automaton):
+        yield from _check_length_of_paths(graph, uids_with_errors)
+        yield from cheap_warnings(graph)
+        for action in graph.actions:
+            is_checkable = action.model is None and action.uid not in uids_with_errors
+            model = client if is_checkable else None
+            match action:
+                case Text() if model is not None:
+                    yield from check_special_tokens(action, model)
+                    yield from check_question(graph, action, model)
+                    yield from check_likeliest_tokens(graph, action, model)
+                case Choose():
+                    yield from check_prefixes(action, model)
+                    if model is not None and not errors:
+                        yield from check_unconditional_prompt(
+                            graph, action, model, is_question=graph is not automaton
+                        )
+                case Complete() if model is not None:
+                    yield from check_stops(action, model)
+                    yield from check_token_set(graph, action, model)
+
+
+def cheap_warnings(automaton: AutomatonGraph) -> Iterator[Finding]:
+    """Yield the warnings about single actions and their neighbors, which need no model.
+
+    :param automaton: the automaton; a question of a group is one of its own.
+    """
     for action in automaton.actions:
         if action.is_fresh and not isinstance(action, Text):
-            yield Finding.at_action(
+            yield Finding.warning_at(
+                WarningCode.FRESH_WITHOUT_TEXT,
                 "begins a new text, and has no prompt: give `context: fresh` to a text before it",
                 action,
-                warning=True,
             )
-        is_checkable = action.model is None and action.uid not in uids_with_errors
-        model = client if is_checkable else None
-        match action:
-            case Text():
-                yield from _check_text_end(automaton, action)
-                if model is not None:
-                    yield from _check_special_tokens(action, model)
-            case Choose():
-                yield from _check_prefixes(action, model)
-                if warning := length_warning(_fixed_choices(action), action.norm):
-                    yield Finding.at_action(warning, action, warning=True)
-                if model is not None and not errors:
-                    yield from check_unconditional_prompt(
-                        automaton, action, model, is_question=is_question
-                    )
-            case Complete() if model is not None:
-                yield from _check_stops(action, model)
-                yield from _check_token_set(automaton, action, model)
-            case Ask():
-                for graph in automaton.question_graphs(action):
-                    yield from find_warnings(graph, errors, client, is_question=True)
+        yield from joint_warnings(automaton, action)
+        if isinstance(action, Choose) and (
+            message := length_warning(known_choices(action), action.norm)
+        ):
+            yield Finding.warning_at(WarningCode.CHOICE_LENGTHS_DIFFER, message, action)
+
+
+def unused_inputs(automaton: AutomatonGraph) -> Iterator[Finding]:
+    """Yield a warning for each input that no template uses."""
+    if not automaton.inputs:
+        return
+    used: set[str] = set()
+    try:
+        for action in automaton.all_actions:
+            for template in iterate_templates(action):
+                used |= template.names
+    except InputError:
+        # An error of the template, which is reported.
+        return
+    for name in automaton.inputs:
+        if name not in used:
+            yield Finding(
+                message=f'no template uses the input "{shorten(name)}": write '
+                f"{{{{ {shorten(name)} }}}} in a text, or remove it",
+                where="inputs",
+                warning=True,
+                code=WarningCode.UNUSED_INPUT,
+            )
+
+
+def issue_warnings(
+    automaton: AutomatonGraph,
+    bound: AutomatonGraph,
+    client: BackendClient,
+    digest: str,
+) -> None:
+    """Issue the warnings about a run that cost no call of the engine, each once for a program.
+
+    :param automaton: the automaton.
+    :param bound: the same with its templates filled in. Of many rows, the first one counts.
+    :param client: the main model's client.
+    :param digest: the program's hash.
+    """
+    findings: list[Finding] | None = automaton.__dict__.get("_warnings_of_run")
+    if findings is None:
+        findings = [*unused_inputs(automaton)]
+        for action in automaton.all_actions:
+            if isinstance(action, Text) and action.model is None:
+                findings += check_special_tokens(action, client)
+        for graph in _with_questions(bound):
+            findings += cheap_warnings(graph)
+            for action in graph.actions:
+                if isinstance(action, Text) and action.model is None:
+                    findings += check_question(graph, action, client)
+        automaton.__dict__["_warnings_of_run"] = findings
+    for finding in findings:
+        warn(
+            WarningCode(finding.code),
+            finding.message,
+            where=finding.where,
+            place=(digest, finding.where),
+        )
+
+
+def _with_questions(automaton: AutomatonGraph) -> Iterator[AutomatonGraph]:
+    """Yield an automaton, and the questions of its groups as automata of their own."""
+    yield automaton
+    for action in automaton.actions:
+        if isinstance(action, Ask):
+            yield from automaton.question_graphs(action)[: len(action.first_questions)]
 
 
 def _check_length_of_paths(
@@ -76,140 +159,18 @@ def _check_length_of_paths(
     for action in automaton.actions:
         visits = action.max_visits
         if visits is not None and visits > MAX_PATH_NODES and action.uid not in uids_with_errors:
-            yield Finding.at_action(
+            yield Finding.warning_at(
+                WarningCode.MAX_VISITS_TOO_LARGE,
                 f"max_visits is {visits:,}: a run ends after {MAX_PATH_NODES:,} nodes of a path",
                 action,
-                warning=True,
             )
     has_unknown_successors = any(
         uid not in automaton.own_uids for action in automaton.actions for uid in action.successors
     )
     for action in () if has_unknown_successors else loops_of_texts(automaton):
-        yield Finding.at_action(
+        yield Finding.warning_at(
+            WarningCode.LOOP_OF_TEXTS,
             "is on a loop of texts alone, which no choice can leave: write the text out, or add a "
             "Choose",
             action,
-            warning=True,
         )
-
-
-def _check_text_end(automaton: AutomatonGraph, action: Text) -> Iterator[Finding]:
-    """Warn about the last character of a text before a completion or a choice."""
-    last = _last_character(action)
-    follower = next((automaton.by_uid.get(uid) for uid in action.successors), None)
-    followers = [follower]
-    if isinstance(follower, Ask):
-        followers = [question[0] for question in follower.questions if question]
-    for follower in followers if last else ():
-        if follower is not None and not follower.is_fresh:
-            yield from _check_joint(action, last, follower)
-
-
-def _check_joint(action: Text, last: str, follower: Action) -> Iterator[Finding]:
-    """Warn about the last character of a text before a certain action."""
-    match follower:
-        case Complete(vocab=None) if last in " \t":
-            yield Finding.at_action(
-                f'it ends in a blank before the completion "{follower.uid}": remove the blank, '
-                "because most tokens begin with one",
-                action,
-                warning=True,
-            )
-        case Choose() if last.isalnum():
-            joined = [choice for choice in _fixed_choices(follower) if choice[:1].isalnum()]
-            if joined:
-                yield Finding.at_action(
-                    f'its last word runs into the choice {joined[0]!r} of "{follower.uid}": '
-                    "begin the choice with a blank",
-                    action,
-                    warning=True,
-                )
-
-
-def _last_character(action: Text) -> str:
-    """Return the last character of a text; empty if it depends on the inputs."""
-    match action.text:
-        case Prompt(pieces):
-            texts = [piece.text for piece in pieces if isinstance(piece, TextPiece) and piece.text]
-            return texts[-1][-1] if texts else ""
-        case Template(source):
-            return "" if source.endswith("}") else source[-1:]
-        case text:
-            return str(text)[-1:]
-
-
-def _fixed_choices(action: Choose) -> list[str]:
-    """Return the texts of choices that do not depend on the inputs."""
-    return [text for choice in action.choices for text in texts_of(choice)]
-
-
-def _check_prefixes(action: Choose, client: BackendClient | None) -> Iterator[Finding]:
-    """Warn about a choice that begins another: in tokens, or without a model in characters."""
-    if action.suffix is not None:
-        return
-    # Empty and duplicate choices are errors, which are reported elsewhere.
-    owners = {
-        text: index for index, choice in enumerate(action.choices) for text in texts_of(choice)
-    }
-    choices = [text for text in owners if text]
-    sequences: Sequence[Sequence[object]] = choices
-    if client is not None:
-        sequences = client.tokenize(choices, at_start=False)
-    # In sorted order, a sequence comes directly before one that it begins.
-    for (first, short), (second, long) in pairwise(
-        sorted(zip(choices, map(tuple, sequences), strict=True), key=lambda pair: pair[1])
-    ):
-        if long[: len(short)] == short and owners[first] != owners[second]:
-            yield Finding.at_action(
-                f"the choice {first!r} begins {second!r}: its rank excludes the longer choice; "
-                "a `suffix` separates them",
-                action,
-                warning=True,
-            )
-            return
-
-
-def _check_special_tokens(action: Text, client: BackendClient) -> Iterator[Finding]:
-    """Warn about the text of a special token in text that is not parsed for it."""
-    text = action.text
-    if isinstance(text, Template):
-        text = "" if text.special else text.source
-    if not isinstance(text, str):
-        return
-    for token in client.info.special_tokens:
-        if token.text.strip() and token.text in text:
-            yield Finding.at_action(
-                f'it contains "{token.text}" as plain text; `special` makes it the token',
-                action,
-                warning=True,
-            )
-            return
-
-
-def _check_stops(action: Complete, client: BackendClient) -> Iterator[Finding]:
-    """Warn about stop strings with more tokens than the completion may have."""
-    if not action.stop:
-        return
-    for stop, tokens in zip(
-        action.stop, client.tokenize(list(action.stop), at_start=False), strict=True
-    ):
-        if len(tokens) > action.length:
-            yield Finding.at_action(
-                f"the stop {stop!r} takes {len(tokens)} tokens, and its length is {action.length}",
-                action,
-                warning=True,
-            )
-
-
-def _check_token_set(
-    automaton: AutomatonGraph, action: Complete, client: BackendClient
-) -> Iterator[Finding]:
-    """Report a token set that has none of the model's tokens, or an invalid pattern."""
-    vocab = automaton.vocabs.get(action.vocab) if isinstance(action.vocab, str) else action.vocab
-    if vocab is None:
-        return
-    try:
-        if not TokenMaskCache.for_model(client).mask_for(vocab).any():
-            yield Finding.at_action("its vocab holds none of the model's tokens", action)
-    except InputError as error:
-        yield Finding.at_action(error.message, action)

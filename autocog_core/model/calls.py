@@ -16,6 +16,11 @@ from numpy.typing import NDArray
 from autocog_core.automaton.choices import ChoiceTexts
 from autocog_core.errors import InputError
 from autocog_core.hooks.client import BackendClient
+from autocog_core.model.call_warnings import (
+    warn_about_choices,
+    warn_about_completion,
+    warn_about_messages,
+)
 from autocog_core.model.choice_arguments import (
     ChoiceLike,
     choices_per_prompt,
@@ -63,6 +68,7 @@ class CallContext:
     ) -> Prompt:
         """Return the chat template around `messages`; see `Model.chat_prompt`."""
         check_messages(messages)
+        warn_about_messages(messages)
         return self.client.chat_prompt(messages, add_generation_prompt)
 
 
@@ -160,12 +166,12 @@ class TextCalls(ABC):
         if twice := given.keys() & merge_arguments(engine_options).keys():
             name = min(twice)
             raise InputError("is given twice, also under another name", where=name)
-        return context.client.complete(
-            make_completion_request(
-                context.prompt(prompt, messages),
-                merge_arguments(context.completion, given, engine_options),
-            )
+        request = make_completion_request(
+            context.prompt(prompt, messages),
+            merge_arguments(context.completion, given, engine_options),
         )
+        warn_about_completion(context.client, request.prompt)
+        return context.client.complete(request)
 
     def stream(
         self,
@@ -309,7 +315,10 @@ class ChoiceCalls(GreedyCalls):
             )
         ]
         if context.core_chooses():
-            return choose_together(context.client, requests)
+            results = choose_together(context.client, requests)
+            for request, _ in requests:
+                warn_about_choices(context.client, request)
+            return results
         return [_choose(context, request, texts) for request, texts in requests]
 
 
@@ -319,4 +328,7 @@ def _choose(
     # Core checks the choices where it encodes them. Other backends need not.
     if not context.core_chooses():
         check_choices(request)
-    return choose_one(context.client, request, texts)
+    scores = choose_one(context.client, request, texts)
+    # The choices were checked now.
+    warn_about_choices(context.client, request)
+    return scores

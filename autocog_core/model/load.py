@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autocog_core import redaction
+from autocog_core.advice.issue import silence
 from autocog_core.config import plugins
 from autocog_core.config.config_file import Config, ModelConfig, read_config, resolve_secrets
 from autocog_core.config.options import validate
@@ -122,7 +123,7 @@ def load(
     options: Mapping[str, Any] | None = None,
     completion: Mapping[str, Any] | None = None,
 ) -> Model:
-    """Load a model.
+    """Load a model. The warnings that the config file silences are not shown from then on.
 
     :param name: a model of the config file; None takes its default model.
     :param config: the config file's path, or a config already read; None searches for the file.
@@ -143,6 +144,7 @@ def load(
         raise ConfigError("options go with `backend`", where="load")
     whole = config if isinstance(config, Config) else read_config(config)
     name, model = whole.model(name)
+    silence(*whole.warnings.silence)
     return _load(name, model, whole, f"models.{name}.", completion)
 
 

@@ -9,6 +9,8 @@ from autocog_core.types.choice import Norm
 
 #: Words from which a choice counts as a sentence, and no longer as a label.
 MIN_SENTENCE_WORDS = 6
+#: So many words have at least as many characters, and blanks between them.
+_MIN_SENTENCE_CHARACTERS = 2 * MIN_SENTENCE_WORDS - 1
 #: Ratio of the most words to the fewest from which lengths differ much.
 MAX_LENGTH_RATIO = 2.0
 
@@ -22,6 +24,9 @@ def length_warning(choices: Sequence[str], norm: Norm) -> str:
     :param choices: the texts of the choices.
     :param norm: the norm that ranks them.
     """
+    if not any(len(choice) >= _MIN_SENTENCE_CHARACTERS for choice in choices):
+        # Counting the words of many choices takes long.
+        return ""
     counts = [len(choice.split()) for choice in choices]
     if norm != "sum" or len(counts) < 2:
         return ""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from autocog_core.advice.issue import AutocogWarning
 from autocog_core.errors import AutocogError, CapabilityError, ContextOverflowError, HookError
 from autocog_core.testing import (
     answer_laws,
@@ -105,7 +107,10 @@ def check(law: Law, subject: BackendUnderTest) -> None:
     if missing:
         raise NotApplicableError("not offered: " + ", ".join(missing))
     try:
-        law.check(subject)
+        with warnings.catch_warnings():
+            # Laws also try what a user should not do.
+            warnings.simplefilter("ignore", AutocogWarning)
+            law.check(subject)
     except LawViolation as error:
         error.law = law.name
         raise

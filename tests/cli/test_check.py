@@ -53,12 +53,13 @@ def test_errors_are_listed_and_the_exit_code_is_2(programs: Path, run: Run) -> N
     result = run("check", "error.yaml", "-m", "noise")
     assert result.exit_code == 2
     assert 'error  action "word": ' in result.stdout
-    assert 'warning  action "prefix": ' in result.stdout
+    assert 'warning  choice-begins-another: action "prefix": ' in result.stdout
     assert result.stdout.splitlines()[-1].split() == ["result", "1", "error"]
     result = run("check", "error.yaml", "-m", "noise", "--json")
     assert result.exit_code == 2
     data = json.loads(result.stdout)
     assert [finding["warning"] for finding in data["findings"]] == [False, True]
+    assert [finding["code"] for finding in data["findings"]] == [None, "choice-begins-another"]
     assert data["estimate"] is None
 
 

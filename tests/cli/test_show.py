@@ -30,6 +30,19 @@ def program(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("name", ["g.png", "g.html", "g.PDF"])
+def test_a_file_type_that_cannot_be_written_is_an_error(
+    wrong: Callable[..., str], run: Run, program: Path, name: str
+) -> None:
+    error = wrong("show", str(program), "-o", name)
+    assert error == (
+        f"error: {name}: no format has the suffix {Path(name).suffix.lower()}; name a file with "
+        ".svg, .mmd, .dot or .txt, or give --format"
+    )
+    assert not Path(name).exists()
+    assert run("show", str(program), "-o", name, "--format", "svg").exit_code == 0
+
+
 def test_text_is_the_default(run: Run, program: Path) -> None:
     lines = run("show", str(program)).stdout.splitlines()
     assert [line.split() for line in lines] == [

@@ -17,15 +17,16 @@ import re
 import shutil
 import socket
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from autocog_core import load
+from autocog_core import AutocogWarning, load
 from autocog_core.config.plugins import installed_plugins
 from tests.docs.blocks import Block, read_blocks
 from tests.docs.commands import ROOT, write_scripts
@@ -133,6 +134,9 @@ def test_every_block_runs(name: str, folder: Path, hub_model: Callable[[], Path]
         (folder / HUB_NAME).symlink_to(hub_model())
     page = PageRun(name, folder.parent / "scripts")
     try:
+        # Examples make no mistake that autocog warns of; but this page shows them.
+        action: Literal["default", "error"] = "default" if name == "docs/warnings.md" else "error"
+        warnings.simplefilter(action, AutocogWarning)
         for block in blocks_of(name):
             page.run(block)
     finally:

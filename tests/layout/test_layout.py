@@ -37,6 +37,7 @@ LAYERS = (
     ("config",),
     ("hooks",),
     ("automaton",),
+    ("advice",),
     ("types",),
     ("errors", "files", "redaction", "numerics", "lazy", "version"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from autocog_core import (
     EOS,
     Automaton,
     Budget,
+    Choice,
     Choose,
     Complete,
     Each,
@@ -23,6 +25,7 @@ from autocog_core import (
     Model,
     Template,
     Text,
+    WarningCode,
     hookimpl,
 )
 from autocog_core.automaton import Action, Regex, Strings, Tokens
@@ -206,29 +209,68 @@ def test_large_graphs_take_linear_work(shape: str) -> None:
         ([Choose(uid="c", choices=("10", "11"))], []),
         (
             [Text(uid="t", text="A: ", successors="w"), Complete(uid="w", length=2)],
-            ['it ends in a blank before the completion "w": remove the blank, because most tokens '
-             "begin with one"],
+            ["the text before the completion ends in a blank: remove it, because most tokens begin "
+             "with one"],
         ),
-        ([Text(uid="t", text="A:\n", successors="w"), Complete(uid="w", length=2)], []),
+        (
+            [Text(uid="t", text="A:\n", successors="w"), Complete(uid="w", length=2)],
+            ['the text ends in a newline after "A:": remove the newline; in YAML, begin the block '
+             "with |- instead of |"],
+        ),
+        ([Text(uid="t", text="### A:\n", successors="w"), Complete(uid="w", length=2)], []),
+        ([Text(uid="t", text="A:\n", successors="c"), C], []),
         ([Text(uid="t", text="A: ", successors="c"), C], []),
         (
             [Text(uid="t", text="it is", successors="c"), C],
-            ["its last word runs into the choice 'a' of \"c\": begin the choice with a blank"],
+            ["choice 'a' continues the last word of the text before it, \"isa\": begin the choice "
+             "with a blank"],
         ),
         (
             [Text(uid="t", text=Prompt((TextPiece("is"), TextPiece(""))), successors="c"), C],
-            ["its last word runs into the choice 'a' of \"c\": begin the choice with a blank"],
+            ["choice 'a' continues the last word of the text before it, \"isa\": begin the choice "
+             "with a blank"],
         ),
         ([Text(uid="t", text="it is", successors="c"), Choose(uid="c", choices=(" a", "."))], []),
-        ([Text(uid="t", text="it is:", successors="c"), C], []),
+        ([Text(uid="t", text="it is: ", successors="c"), C], []),
+        (
+            [Text(uid="t", text="it is:", successors="c"), C],
+            ["choice 'a' follows 'it is:' without a blank: begin the choice with one"],
+        ),
+        ([Text(uid="t", text="12:", successors="c"), C], []),
+        (
+            [Text(uid="t", text="A:\n", successors="c"), Choose(uid="c", choices=(" a", " b"))],
+            ["the text before choice ' a' ends in a newline already: remove the newline; in YAML, "
+             "begin the block with |- instead of |"],
+        ),
+        (
+            [Text(uid="t", text=Template("{{ 1 }}: "), successors="c"),
+             Choose(uid="c", choices=(Each("[1]", text=" {{ item }}"), "\n\n"))],
+            ["the text before choice ' {{ item }}' ends in a blank already: remove one of the two "
+             "blanks"],
+        ),
+        (
+            [Choose(uid="c", choices=(Choice(texts=["a", "a\t"]), "b"), suffix="\n")],
+            ["choice 'a\\t' ends in a blank, whose probability counts too: remove it"],
+        ),
+        (
+            [Choose(uid="c", choices=("a b c d e f", "no"))],
+            ["the choices have 1 to 6 words, and the norm sum favors short ones such as 'no'; "
+             "compare the norms mean, per_byte and pmi"],
+        ),
     ],
 )  # fmt: skip
 def test_warnings(actions: list[Action], expected: list[str]) -> None:
     for model in (None, random_model()):
         results = Automaton(actions).check(model)
         assert [one.message for one in results] == expected
-        assert all(one.warning for one in results)
-    assert Automaton(actions).run(random_model()).nodes, "it runs all the same"
+        assert all(one.warning and one.code in set(WarningCode) for one in results)
+    with warnings.catch_warnings(record=True) as issued:
+        warnings.simplefilter("always")
+        tree = Automaton(actions).run(random_model())
+    codes = [str(warning.message).partition(":")[0] for warning in issued]
+    # A run does not compare the choices with each other.
+    assert codes == [one.code for one in results if one.code != "choice-begins-another"]
+    assert tree.nodes, "it runs all the same"
 
 
 def test_choices_are_compared_by_the_models_tokens() -> None:
@@ -241,7 +283,10 @@ def test_choices_are_compared_by_the_models_tokens() -> None:
 
 def test_special_tokens_in_plain_text_give_a_warning() -> None:
     model = Model(CharTokenizer())
-    plain = 'action "t": it contains "<|end|>" as plain text; `special` makes it the token'
+    plain = (
+        'action "t": "<|end|>" is plain text here: use messages, or mark the text as trusted '
+        "(`special` in programs)"
+    )
     assert findings([Text(uid="t", text="a<|end|>")], model) == [f"warning: {plain}"]
     assert findings([Text(uid="t", text="a<|end|>")]) == []
     assert findings([Text(uid="t", text=Template("<|end|>", special=True))], model) == []

@@ -1,0 +1,1 @@
+"""Warnings: what runs, but probably does not compute what its author meant."""
