@@ -6,6 +6,7 @@ import re
 import sys
 import warnings
 from collections.abc import Hashable
+from types import FrameType
 
 from autocog_core.advice.codes import WarningCode
 from autocog_core.errors import InputError, did_you_mean
@@ -106,10 +107,10 @@ _issued = _Issued()
 
 def _find_caller() -> tuple[str, int, str]:
     """Return the file, line and module of the innermost caller outside of autocog."""
-    frame = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
         if not _OWN_PACKAGES.match(module):
             return frame.f_code.co_filename, frame.f_lineno, module
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return "autocog", 1, "autocog"

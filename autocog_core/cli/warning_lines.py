@@ -24,7 +24,7 @@ def warnings_on_stderr() -> Iterator[None]:
             if isinstance(message, AutocogWarning):
                 session.warn(append_hint(str(message), session.warning_hints.get(message.code, "")))
             else:
-                show(message, *arguments, **options)  # type: ignore[arg-type]
+                show(message, *arguments, **options)
 
         warnings.showwarning = show_line
         yield

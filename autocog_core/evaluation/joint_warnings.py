@@ -123,7 +123,7 @@ def check_likeliest_tokens(
         if any(True for _ in choice_problems(before, choices)):
             # The text alone shows it.
             continue
-        if _blank_probability(client, Prompt.of(action.text)) >= _MIN_PROBABILITY:  # type: ignore[arg-type]
+        if _blank_probability(client, Prompt.of(action.text)) >= _MIN_PROBABILITY:
             code, message = without_blank(before, choices[0])
             yield Finding.warning_at(
                 code, f"{message}, as the model's likeliest tokens do", follower
