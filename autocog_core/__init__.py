@@ -58,6 +58,14 @@ from autocog_core.types.choice import (
     EndOfSequence,
     Norm,
 )
+from autocog_core.types.comparison import Comparison
+from autocog_core.types.comparison_parts import (
+    ComparedModel,
+    Flip,
+    PositionDifference,
+    Spread,
+    TokenDifference,
+)
 from autocog_core.types.completion import Completion, CompletionRequest, FinishReason
 from autocog_core.types.prompt import Message, Prompt, PromptLike, TextPiece, TokenPiece
 from autocog_core.types.ranking import RankedItem
@@ -85,6 +93,8 @@ __all__ = [
     "ChoiceScores",
     "Choose",
     "ClosedError",
+    "ComparedModel",
+    "Comparison",
     "Complete",
     "Completion",
     "CompletionRequest",
@@ -97,6 +107,7 @@ __all__ = [
     "EngineError",
     "EngineLM",
     "FinishReason",
+    "Flip",
     "ForEach",
     "GreedyLM",
     "HookError",
@@ -116,6 +127,7 @@ __all__ = [
     "PluginDependencyError",
     "PluginError",
     "PluginNotInstalledError",
+    "PositionDifference",
     "Prompt",
     "PromptLike",
     "RankedItem",
@@ -124,6 +136,7 @@ __all__ = [
     "ScoredToken",
     "ScoredWord",
     "SpecialToken",
+    "Spread",
     "Template",
     "Text",
     "TextPiece",
@@ -131,6 +144,7 @@ __all__ = [
     "ThoughtNode",
     "ThoughtPath",
     "ThoughtTree",
+    "TokenDifference",
     "TokenPiece",
     "TreeQuery",
     "TreeScores",

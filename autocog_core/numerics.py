@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Float64Array = NDArray[np.float64]
 Int64Array = NDArray[np.int64]
+#: 95% of a normal distribution lie within this many standard deviations.
+Z_95 = 1.959963984540054
 
 
 def logsumexp(values: ArrayLike) -> float:
@@ -104,3 +107,28 @@ def to_json_number(value: float | None) -> float | None:
     :param value: such as a log-probability: -inf is a probability of 0.
     """
     return None if value is None or np.isinf(value) else float(value)
+
+
+def divergence(first: ArrayLike, second: ArrayLike) -> float:
+    """Return KL(first || second) of two distributions, in nats: at least 0, and maybe infinite.
+
+    :param first: (n,), log-probabilities; they are normalized to sum to 1.
+    :param second: (n,), likewise.
+    """
+    rows = [np.asarray(row, dtype=np.float64) for row in (first, second)]
+    first_row, second_row = (row - logsumexp(row) for row in rows)
+    possible = np.isfinite(first_row)
+    weights = np.exp(first_row[possible])
+    return max(0.0, float((weights * (first_row[possible] - second_row[possible])).sum()))
+
+
+def wilson_interval(right: int, answered: int) -> tuple[float, float]:
+    """Return Wilson's 95% interval of the share `right / answered`."""
+    share = right / answered
+    spread = Z_95 * math.sqrt(share * (1 - share) / answered + Z_95**2 / (4 * answered**2))
+    scale = 1 + Z_95**2 / answered
+    middle = share + Z_95**2 / (2 * answered)
+    # Shares of 0 and 1 are exact ends of the interval; rounding would miss them.
+    low = 0.0 if right == 0 else (middle - spread) / scale
+    high = 1.0 if right == answered else (middle + spread) / scale
+    return low, high

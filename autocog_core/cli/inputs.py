@@ -92,12 +92,14 @@ def split_pairs(option: str, pairs: Sequence[str], form: str) -> Iterator[tuple[
         yield name, value
 
 
-def parse_backend_options(pairs: Sequence[str]) -> dict[str, Any]:
+def parse_backend_options(pairs: Sequence[str], option: str = "--option") -> dict[str, Any]:
     """Return the options of a backend from `KEY=VALUE` pairs.
 
+    :param pairs: the pairs.
+    :param option: the option of the command line, for errors.
     :raises InputError: for a malformed pair, or a repeated key.
     """
-    pairs_by_key = split_pairs("--option", pairs, "KEY=VALUE")
+    pairs_by_key = split_pairs(option, pairs, "KEY=VALUE")
     return {key: parse_toml_value(value) for key, value in pairs_by_key}
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from autocog_core import load, read_config
 from autocog_core.cli.inputs import parse_backend_options
@@ -101,6 +102,33 @@ def load_configured_model(name: str | None, config_path: Path | None) -> Model:
     config, name = _find_model(name, config_path)
     with session.spinner(f"loading {name} ..."):
         return load(name, config=config)
+
+
+def load_named_model(name: str, options: Mapping[str, Any], config_path: Path | None) -> Model:
+    """Load a model of the config file, or else a backend of that name.
+
+    :param name: the model, or the backend.
+    :param options: its options; those of the config file hold for the others.
+    :param config_path: the config file; None to search for it.
+    :raises ConfigError: if neither has that name.
+    """
+    config = read_config(config_path)
+    if name not in config.models and _is_backend(name):
+        with session.spinner(f"loading {name} ..."):
+            return load(backend=name, options=options)
+    if options:
+        _, entry = config.model(name)
+        # A model with other options cannot share an engine.
+        merged = {"options": {**entry.options, **options}, "engine": None}
+        models = {**config.models, name: entry.model_copy(update=merged)}
+        config = config.model_copy(update={"models": models})
+    config.model(name)
+    with session.spinner(f"loading {name} ..."):
+        return load(name, config=config)
+
+
+def _is_backend(name: str) -> bool:
+    return plugins.is_plugin_name(name, plugins.BACKENDS) or plugins.find_alias(name) is not None
 
 
 def _find_model(name: str | None, config_path: Path | None) -> tuple[Config, str]:

@@ -10,6 +10,7 @@ from autocog_core.cli.backends import backends
 from autocog_core.cli.check import check
 from autocog_core.cli.choose import choose
 from autocog_core.cli.command_group import CommandGroup
+from autocog_core.cli.compare import compare
 from autocog_core.cli.compare_norms import compare_norms
 from autocog_core.cli.complete import complete
 from autocog_core.cli.conformance import conformance
@@ -67,6 +68,7 @@ for command in (
     complete,
     choose,
     score,
+    compare,
     run,
     export,
     compare_norms,

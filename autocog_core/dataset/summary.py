@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,10 +11,8 @@ from autocog_core.dataset.calibration import Calibration
 from autocog_core.dataset.expected import is_right_row
 from autocog_core.dataset.output_row import last_value, read_output_row
 from autocog_core.errors import InputError
+from autocog_core.numerics import wilson_interval
 from autocog_core.types.backend_info import Usage
-
-#: 95% of a normal distribution lie within this many standard deviations.
-Z_95 = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,15 +169,3 @@ def summarize(output: Path, field: str | None = None, rows: int | None = None) -
         message = f"has {summary.rows:,} rows, not {rows:,}: the file was changed"
         raise InputError(message, where=str(output))
     return summary
-
-
-def wilson_interval(right: int, answered: int) -> tuple[float, float]:
-    """Return Wilson's 95% interval of the share `right / answered`."""
-    share = right / answered
-    spread = Z_95 * math.sqrt(share * (1 - share) / answered + Z_95**2 / (4 * answered**2))
-    scale = 1 + Z_95**2 / answered
-    middle = share + Z_95**2 / (2 * answered)
-    # Shares of 0 and 1 are exact ends of the interval; rounding would miss them.
-    low = 0.0 if right == 0 else (middle - spread) / scale
-    high = 1.0 if right == answered else (middle + spread) / scale
-    return low, high

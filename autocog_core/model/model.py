@@ -18,6 +18,7 @@ from autocog_core.hooks.manager import hooks_of, new_manager, register
 from autocog_core.hooks.plugin_calls import CORE
 from autocog_core.hooks.retry import RetryPolicy
 from autocog_core.model.calls import CallContext
+from autocog_core.model.compare_calls import CompareCalls
 from autocog_core.model.completion_arguments import merge_arguments
 from autocog_core.model.core_hooks import CoreDefaults
 from autocog_core.model.rank_calls import RankCalls
@@ -53,7 +54,7 @@ class NextToken:
         return self.raw.decode("utf-8", errors="replace")
 
 
-class Model(RankCalls, ScoreCalls):
+class Model(RankCalls, ScoreCalls, CompareCalls):
     """One backend with its wrappers, behind one hook manager.
 
     :param backend: an object with hook implementations (see `autocog_core.hooks.specs`).

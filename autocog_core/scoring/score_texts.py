@@ -45,7 +45,7 @@ class TextRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _EncodedText:
+class EncodedText:
     """The ids of a text and of what stands before it.
 
     :ivar ids: all ids.
@@ -79,7 +79,7 @@ class _Part:
 class _TextResult:
     """What is known of one text so far."""
 
-    def __init__(self, encoded: _EncodedText, raw: list[bytes], words: list[WordSpan]) -> None:
+    def __init__(self, encoded: EncodedText, raw: list[bytes], words: list[WordSpan]) -> None:
         self.encoded = encoded
         self.raw = raw
         self.words = words
@@ -146,7 +146,7 @@ def score_texts(
     results: list[_TextResult] = []
     parts: list[_Part] = []
     for index, request in enumerate(requests):
-        encoded = _encode(client, request)
+        encoded = encode_text(client, request)
         raw = [client.token_bytes(token) for token in encoded.ids[encoded.start :]]
         result = _TextResult(encoded, raw, find_words(raw) if words else [])
         results.append(result)
@@ -169,8 +169,11 @@ def score_texts(
     return [result.score(request.text) for result, request in zip(results, requests, strict=True)]
 
 
-def _encode(client: BackendClient, request: TextRequest) -> _EncodedText:
-    """Tokenize a text together with the text before it, as a choice is."""
+def encode_text(client: BackendClient, request: TextRequest) -> EncodedText:
+    """Tokenize a text together with the text before it, as a choice is.
+
+    :raises InputError: for invalid text, or a text without tokens.
+    """
     check_text(request.text, request.where)
     if not request.text:
         raise InputError("is empty", where=request.where, hint="there is nothing to score")
@@ -194,7 +197,7 @@ def _encode(client: BackendClient, request: TextRequest) -> _EncodedText:
         what="the text changes",
         where="context",
     )
-    return _EncodedText(
+    return EncodedText(
         ids=[*context.fixed_ids, *joint],
         start=len(context.fixed_ids) + shared,
         boundary=boundary,

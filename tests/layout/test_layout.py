@@ -31,6 +31,7 @@ LAYERS = (
     ("dataset", "testing"),
     ("wrappers", "viz", "backends"),
     ("model",),
+    ("comparison",),
     ("evaluation",),
     ("scoring", "program"),
     ("toolkit",),
