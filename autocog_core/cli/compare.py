@@ -109,6 +109,8 @@ def compare(
         context=context,
         limit=limit,
     )
+    if min_agreement is not None and not job.has_picks:
+        raise InputError("requires choices or a program", where="--min-agreement")
     options = [
         parse_backend_options(pairs or (), option)
         for pairs, option in ((first_option, "--first-option"), (second_option, "--second-option"))
@@ -133,9 +135,7 @@ def _check_agreement(agreement: float | None, limit: float | None) -> None:
     if limit is None:
         return
     if agreement is None:
-        raise InputError(
-            "needs picks", where="--min-agreement", hint="give choices, or a program with choices"
-        )
+        raise InputError("cannot be checked: the program made no picks", where="--min-agreement")
     if agreement < limit:
         session.error(f"{agreement:.4f} of the picks are the same, less than {limit}")
         raise typer.Exit(1)

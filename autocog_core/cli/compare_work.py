@@ -34,6 +34,11 @@ class CompareJob:
     work: Sequence[str] | Automaton
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def has_picks(self) -> bool:
+        """Whether models pick something in this work."""
+        return isinstance(self.work, Automaton) or "choices" in self.arguments
+
     def compare(
         self, first: Model, second: Model, on_progress: Callable[[int, int], None]
     ) -> Comparison:
@@ -119,9 +124,13 @@ def _read_program(
 def _read_columns(
     path: Path, limit: int | None, *, needs_choices: bool
 ) -> tuple[list[str], list[list[str]] | None]:
-    """Return the column `prompt` with its choices, or the column `text` without."""
+    """Return the column `prompt` or `text`, and the choices; None if there are none.
+
+    :raises InputError: for a row without text, or prompts without choices.
+    """
     items: list[str] = []
     choices: list[list[str]] = []
+    column = "text"
     for row in islice(read_rows(path), limit):
         if row.error is not None:
             raise row.error
@@ -129,6 +138,9 @@ def _read_columns(
         items.append(_read_text(row, column, path))
         if needs_choices and row.values.get("choices") is not None:
             choices.append(_read_choices(row, path))
+    if needs_choices and column == "prompt" and not choices:
+        hint = "give --choice TEXT or a column `choices`; or name the column `text` to score it"
+        raise InputError("has prompts without choices", where=str(path), hint=hint)
     if choices and len(choices) != len(items):
         raise InputError("some rows have no choices", where=str(path), hint="fill in the column")
     return items, choices or None
