@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 from autocog_core.comparison.distributions import Position, compare_positions
-from autocog_core.comparison.item_result import Candidate, Decision, ItemResult, Pick
-from autocog_core.comparison.measure import Measurement, measure
+from autocog_core.comparison.item_result import Candidate, Decision, ItemResult
+from autocog_core.comparison.measure import measure
+from autocog_core.comparison.model_numbers import describe_model
+from autocog_core.comparison.picks import Pairs, find_flips
 from autocog_core.comparison.works import AnyWork
 from autocog_core.errors import CapabilityError, InputError
 from autocog_core.hooks.client import BackendClient
 from autocog_core.numerics import divergence, wilson_interval
 from autocog_core.types.comparison import Comparison
 from autocog_core.types.comparison_parts import (
-    ComparedModel,
-    Flip,
     PositionDifference,
     Spread,
     TokenDifference,
@@ -58,7 +58,7 @@ def compare_models(
     spelling = _Spelling(first, second, vocabularies)
     tokens = list(_token_differences(pairs, spelling))
     positions = list(_positions(pairs, spelling, notes))
-    flips, picks = _flips(pairs)
+    flips, picks = find_flips(pairs)
     worst_item, worst = max(positions, key=lambda each: each[1].divergence, default=(0, None))
     return Comparison(
         kind=work.kind,
@@ -85,13 +85,10 @@ def compare_models(
         agreeing=picks - len(flips),
         interval=wilson_interval(picks - len(flips), picks) if picks else None,
         flips=tuple(flips),
-        first=_describe(first, first_measurement, work),
-        second=_describe(second, second_measurement, work),
+        first=describe_model(first, first_measurement, work),
+        second=describe_model(second, second_measurement, work),
         notes=tuple(notes.texts),
     )
-
-
-Pairs = Sequence[tuple[int, ItemResult, ItemResult]]
 
 
 class _Notes:
@@ -248,77 +245,6 @@ def _share_divergences(pairs: Pairs) -> Iterator[float]:
                 with np.errstate(divide="ignore"):
                     rows = np.log(shares)
                 yield divergence(rows[:, 0], rows[:, 1])
-
-
-def _flips(pairs: Pairs) -> tuple[list[Flip], int]:
-    """Return the picks that differ, clearest first, and the number of all picks."""
-    flips = []
-    count = 0
-    missing = Pick(value="", prob=None, margin=None)
-    for item, first, second in pairs:
-        for name in dict.fromkeys([*first.picks, *second.picks]):
-            count += 1
-            one, other = first.picks.get(name), second.picks.get(name)
-            if one is not None and other is not None and _is_same(one, other):
-                continue
-            flips.append(
-                Flip(
-                    item=item,
-                    field=name,
-                    first=None if one is None else one.value,
-                    second=None if other is None else other.value,
-                    first_prob=(one or missing).prob,
-                    second_prob=(other or missing).prob,
-                    first_margin=(one or missing).margin,
-                )
-            )
-    flips.sort(key=lambda flip: -1.0 if flip.first_margin is None else flip.first_margin)
-    return flips[::-1], count
-
-
-def _is_same(first: Pick, second: Pick) -> bool:
-    # 1 and true are different values.
-    return type(first.value) is type(second.value) and first.value == second.value
-
-
-def _describe(client: BackendClient, measurement: Measurement, work: AnyWork) -> ComparedModel:
-    perplexity = bits = None
-    if work.kind == "texts":
-        perplexity, bits = _text_numbers(client, measurement)
-    info = client.info
-    return ComparedModel(
-        name=client.model_name,
-        engine=info.name,
-        details=dict(info.details),
-        calls=measurement.calls,
-        seconds=measurement.seconds,
-        tokens=measurement.tokens,
-        perplexity=perplexity,
-        bits_per_byte=bits,
-    )
-
-
-def _text_numbers(
-    client: BackendClient, measurement: Measurement
-) -> tuple[float | None, float | None]:
-    """Return the perplexity of all texts, and their bits per byte."""
-    logprobs = []
-    size = 0
-    for result in measurement.results.values():
-        for decision in result.decisions.values():
-            for candidate in decision.candidates:
-                for token, logprob in zip(candidate.tokens, candidate.logprobs, strict=True):
-                    if not math.isnan(logprob):
-                        logprobs.append(logprob)
-                        size += client.token_size(token)
-    if not logprobs:
-        return None, None
-    total = -math.fsum(logprobs)
-    try:
-        perplexity = math.exp(total / len(logprobs))
-    except OverflowError:
-        perplexity = math.inf
-    return perplexity, total / math.log(2) / size if size else None
 
 
 def spread(values: Iterable[float]) -> Spread | None:
