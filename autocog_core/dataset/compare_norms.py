@@ -23,9 +23,8 @@ from autocog_core.dataset.norm_comparison import (
 )
 from autocog_core.dataset.output_row import best_path
 from autocog_core.dataset.runner import Run
-from autocog_core.dataset.summary import wilson_interval
 from autocog_core.errors import AutocogError, CapabilityError, InputError
-from autocog_core.numerics import logsumexp, softmax
+from autocog_core.numerics import logsumexp, softmax, wilson_interval
 from autocog_core.scoring.unconditional_scores import UnconditionalScorer
 from autocog_core.types.choice import NORMS, SCORE_FIELD_OF_NORM, ChoiceScores, Norm
 from autocog_core.types.thought_tree import ThoughtTree

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autocog_core.dataset.summary import SummaryBuilder, summarize, wilson_interval
+from autocog_core.dataset.summary import SummaryBuilder, summarize
 from autocog_core.errors import InputError
+from autocog_core.numerics import wilson_interval
 
 
 def answer(text: Any, gold: str | None, prob: Any = None, **others: Any) -> dict[str, Any]:
