@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from autocog_core.automaton.templates.template import Template
+from autocog_core.automaton.templates.template import Each, Template
 from autocog_core.errors import InputError, shorten
 from autocog_core.types.choice import Norm
 from autocog_core.types.choice_value import Value, default_values, value_text
@@ -83,6 +83,11 @@ def texts_of(choice: object) -> tuple[str, ...]:
     """Return the texts of a choice that are known without inputs."""
     texts = choice.texts if isinstance(choice, Choice) else (choice,)
     return tuple(text for text in texts if isinstance(text, str))
+
+
+def has_several_texts(choice: object) -> bool:
+    """Return whether a choice, or each choice of a list, has several texts."""
+    return isinstance(choice, Choice | Each) and len(choice.texts) > 1
 
 
 def values_of(choices: Sequence[str | Choice]) -> tuple[Value, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from autocog_core.automaton.actions import Choose
+from autocog_core.automaton.choices import has_several_texts
 from autocog_core.dataset.calibration import Calibration
 from autocog_core.dataset.columns import check_values
 from autocog_core.dataset.expected import Gold, find_right_choice
@@ -61,10 +62,11 @@ def compare_norms(
 
 
 def _check_field(run: Run, gold: Gold) -> None:
-    actions = [action for action in run.automaton.actions if action.name == gold.field]
-    if not any(isinstance(action, Choose) for action in actions):
+    actions = [action for action in run.automaton.field_actions if action.name == gold.field]
+    choices = [choice for a in actions if isinstance(a, Choose) for choice in a.choices]
+    if not choices:
         raise InputError(f'the field "{gold.field}" is no choice', where="gold")
-    if any(isinstance(action, Choose) and action.texts.has_several for action in actions):
+    if any(map(has_several_texts, choices)):
         raise InputError(
             f'the choices of "{gold.field}" have several texts, which only "sum" can rank',
             where="gold",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from autocog_core import EOS, Automaton, Choose, InputError, Text
+from autocog_core import EOS, Ask, Automaton, Choice, Choose, InputError, Text
 from autocog_core.automaton import Each, Input, Template
 from autocog_core.dataset import Gold, Row, Run, compare_norms
 from autocog_core.dataset.expected import find_right_choice
@@ -122,6 +122,33 @@ def test_a_field_that_is_no_choice_is_an_error() -> None:
         compare_norms(run, ROWS)
     with pytest.raises(InputError, match="gold"):
         compare_norms(Run(program(), random_model()), ROWS)
+
+
+def test_a_field_of_a_group_equals_the_same_choice_without_the_group() -> None:
+    text, choose = program().actions
+    first = (Text(uid="t", text="?", successors="u"), Choose(uid="u", choices=("a", "b")))
+    group = Ask(uid="group", questions=(first, (replace(choose, width=1),)))
+    asked = Automaton([replace(text, successors=("group",)), group], inputs=program().inputs)
+    model = random_model(seed=3, bos=False)
+    found, expected = (
+        compare_norms(Run(automaton, model, gold=Gold("answer", "right")), ROWS)
+        for automaton in (asked, program())
+    )
+    assert found.to_dict() == expected.to_dict()
+    assert len(found.results) == len(NORMS)
+
+
+def test_choices_with_several_texts_from_the_row_are_refused_too() -> None:
+    texts = ("{{ item }}", "{{ item }}!")
+    for choice in (Each("list", texts=texts), Choice(texts=list(map(Template, texts)))):
+        choose = replace(program().actions[1], choices=(choice,))
+        run = Run(
+            Automaton([program().actions[0], choose], inputs=program().inputs),
+            random_model(),
+            gold=Gold("answer", "right"),
+        )
+        with pytest.raises(InputError, match="several texts"):
+            compare_norms(run, ROWS)
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(0, 0), (1, 0), (5, 5), (12, 2), (3, 40), (90, 80)])

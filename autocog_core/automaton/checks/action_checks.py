@@ -17,7 +17,7 @@ from autocog_core.automaton.checks.graph_checks import (
 from autocog_core.automaton.checks.group_checks import check_groups
 from autocog_core.automaton.checks.template_checks import TemplateChecks
 from autocog_core.automaton.checks.token_set_checks import TokenSetChecks
-from autocog_core.automaton.choices import Choice, norm_error, value_errors
+from autocog_core.automaton.choices import Choice, has_several_texts, norm_error, value_errors
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.templates.field_values import FIELDS
 from autocog_core.automaton.templates.template import Each, Template
@@ -158,7 +158,7 @@ def _check_fields(action: Action) -> Iterator[str]:
                     yield from _check_text(key, text)
             if action.norm not in NORMS:
                 yield f"norm is {action.norm!r}: give one of " + ", ".join(NORMS)
-            elif action.norm != "sum" and any(map(_has_several_texts, action.choices)):
+            elif action.norm != "sum" and any(map(has_several_texts, action.choices)):
                 yield f'norm {norm_error(action.norm)}; use "sum"'
         case Complete():
             yield from _check_completion(action)
@@ -197,10 +197,6 @@ def _check_choices(action: Choose) -> Iterator[str]:
                 seen.add(text)
     for index, message in value_errors(action.choices):
         yield f"choices[{index}] {message}"
-
-
-def _has_several_texts(choice: object) -> bool:
-    return isinstance(choice, Choice | Each) and len(choice.texts) > 1
 
 
 def _check_text(name: str, text: object) -> Iterator[str]:
