@@ -29,20 +29,23 @@ class FieldFlow:
         self._actions = actions
         self._by_uid = {action.uid: action for action in actions}
         self._bits = {name: 1 << index for index, name in enumerate(sorted(names))}
-        # The questions of a group, by its uid. What they set does not depend on what is set before.
-        self._questions = {
-            action.uid: [FieldFlow(question, names) for question in action.first_questions]
-            for action in actions
-            if isinstance(action, Ask)
-        }
+        groups = [action for action in actions if isinstance(action, Ask)]
+        # What the questions of a group set themselves, by its uid: always, and sometimes.
+        self._set_by_group = {group.uid: _set_by_questions(group, names) for group in groups}
         self._always = self._flow(always, every_path=True)
         self._sometimes = self._flow(sometimes, every_path=False)
-        for action in actions:
-            if isinstance(action, Ask):
-                before = self._always.get(action.uid, ~0), self._sometimes.get(action.uid, 0)
-                self._questions[action.uid] = [
-                    FieldFlow(question, names, *before) for question in action.first_questions
-                ]
+        self._questions = {
+            group.uid: [
+                FieldFlow(
+                    question,
+                    names,
+                    self._always.get(group.uid, ~0),
+                    self._sometimes.get(group.uid, 0),
+                )
+                for question in group.first_questions
+            ]
+            for group in groups
+        }
 
     def always_set(self, uid: str, name: str) -> bool:
         """Return whether every path to an action has set a field; true if no path leads to it."""
@@ -71,12 +74,20 @@ class FieldFlow:
         return reduce(and_ if every_path else or_, ends, ~0 if every_path else 0)
 
     def repeated(self) -> frozenset[str]:
-        """Return the fields that a path may set several times."""
+        """Return the fields that a path may set several times.
+
+        Those of a group with `for_each` are fields of its questions alone: each has its own.
+        """
         bits = 0
         for action in self._actions:
             bits |= self._sometimes.get(action.uid, 0) & self._set_by(action, every_path=False)
         own = frozenset(name for name, bit in self._bits.items() if bits & bit)
-        questions = (flow for flows in self._questions.values() for flow in flows)
+        questions = (
+            flow
+            for action in self._actions
+            if isinstance(action, Ask) and action.for_each is None
+            for flow in self._questions[action.uid]
+        )
         return own.union(*(question.repeated() for question in questions))
 
     def path_without(self, uid: str, name: str) -> list[str]:
@@ -132,7 +143,17 @@ class FieldFlow:
 
     def _set_by(self, action: Action, *, every_path: bool) -> int:
         bits = self._bits.get(action.name, 0) if action.name is not None else 0
-        if isinstance(action, Ask) and action.for_each is None:
-            for question in self._questions[action.uid]:
-                bits |= question._at_end(every_path=every_path)
-        return bits
+        always, sometimes = self._set_by_group.get(action.uid, (0, 0))
+        return bits | (always if every_path else sometimes)
+
+
+def _set_by_questions(group: Ask, names: Collection[str]) -> tuple[int, int]:
+    """Return the fields that a group's questions set on every path, and on some path."""
+    if group.for_each is not None:
+        # Its answers are one field, that of the group.
+        return 0, 0
+    flows = [FieldFlow(question, names) for question in group.first_questions]
+    return (
+        reduce(or_, (flow._at_end(every_path=True) for flow in flows), 0),
+        reduce(or_, (flow._at_end(every_path=False) for flow in flows), 0),
+    )

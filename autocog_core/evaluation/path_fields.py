@@ -52,6 +52,7 @@ class FieldTemplates:
             return self
         templates = copy(self)
         templates._values = convert_values(graph.inputs, {})
+        templates._repeated = self._repeated | FieldFlow(graph.actions, self._used).repeated()
         templates._filled = {}
         return templates
 
