@@ -37,7 +37,6 @@ class OpenGroups:
         """
         node = path.builder.add_group(path.node, action, path.logprob, path.context_node)
         path.node, path.context_node = node, None
-        path.length += 1
         path.visits = count_visit(path.visits, action)
         group = _GroupRun(path, action, node, path.graph.question_graphs(action))
         if group.paths:
@@ -54,12 +53,6 @@ class OpenGroups:
             return None
         del self._groups[question.group]
         return group.join()
-
-    def upper_bound(self, path: OpenPath) -> float:
-        """Return the highest log-probability that a path, or that of its group, may still have."""
-        if path.question is None:
-            return path.logprob
-        return self._groups[path.question.group].path.logprob + path.logprob
 
     def enter_all(self) -> list[int]:
         """Enter the nodes so far into the tree, and return the ends of the groups' paths."""
@@ -98,7 +91,7 @@ class _GroupRun:
         self._questions: list[Question] = []
         for index, graph in enumerate(graphs):
             keys = items[index // per_item] if items else None
-            question = Question(group=node, keys=keys)
+            question = Question(path=path, group=node, keys=keys)
             self._questions.append(question)
             self.paths.append(
                 OpenPath(
@@ -106,7 +99,6 @@ class _GroupRun:
                     action=graph.entry,
                     contexts=contexts,
                     visits={},
-                    length=path.length + 1,
                     graph=graph,
                     builder=question.builder,
                     templates=path.templates.for_question(graph),
@@ -132,7 +124,6 @@ class _GroupRun:
         path.node, path.action = end, follower
         path.groups = (*path.groups, range(self._node, self._node + 1), nodes)
         path.logprob = builder.nodes[end].path_logprob
-        path.length += len(nodes)
         chain = builder.chain(self._node, end)
         path.fields = path.templates.after_group(path.fields, self._action, chain)
         return path

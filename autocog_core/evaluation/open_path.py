@@ -18,12 +18,14 @@ from autocog_core.types.prompt import TextPiece
 class Question:
     """A question of a group on a path.
 
+    :ivar path: the path of the group, which goes on after all its questions.
     :ivar group: index of the group's node.
     :ivar keys: the keys of its answers in the field of a group with `for_each`; None without.
     :ivar builder: its nodes.
     :ivar end: index of its last node in `builder`; -1 for none.
     """
 
+    path: OpenPath
     group: int
     keys: tuple[str, ...] | None
     builder: TreeBuilder = field(default_factory=TreeBuilder)
@@ -43,7 +45,7 @@ class OpenPath:
     :ivar visits: the visits so far of actions with `max_visits`, by uid.
     :ivar fields: the values of the fields that templates use.
     :ivar logprob: the sum of its log-probabilities.
-    :ivar length: the number of its nodes.
+    :ivar length: the number of its nodes, with one for the action at work.
     :ivar is_scoring_texts: whether `steps` gives tokens and scores to the texts before a new text;
         its action comes after.
     :ivar steps: its action at work; None before the start and after the end.
@@ -69,6 +71,15 @@ class OpenPath:
     context_node: int | None = None
     groups: tuple[range, ...] = ()
     question: Question | None = None
+
+    @property
+    def whole(self) -> OpenPath:
+        """The path of the automaton that it belongs to: itself, or that of its group."""
+        return self if self.question is None else self.question.path
+
+    def count_node(self) -> None:
+        """Count one more node of the whole path."""
+        self.whole.length += 1
 
     @property
     def model(self) -> str | None:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from autocog_core.automaton.actions import Action, Choose, Complete, Text
 from autocog_core.evaluation.allowed_tokens import AllowedTokens
-from autocog_core.evaluation.evaluation import pending_text, text_pieces
 from autocog_core.evaluation.path_context import PathContext, PendingText
+from autocog_core.evaluation.text_chain import pending_text, text_pieces
 from autocog_core.evaluation.text_scoring import ScoringContext
 from autocog_core.evaluation.token_masks import TokenMaskCache
 from autocog_core.evaluation.tree_choose import choice_request, context_after_choice

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Literal
 
 from autocog_core.automaton.actions import Choose, Complete
 from autocog_core.errors import CapabilityError, ConfigError
@@ -28,6 +29,9 @@ from autocog_core.toolkit.stop_strings import find_first_stop
 from autocog_core.types.choice import EOS, UNSCORED_METHODS, ChoiceScore, ChoiceScores
 from autocog_core.types.completion import Completion, CompletionRequest
 from autocog_core.types.prompt import Prompt
+
+#: "token_tree": exact scores by token trees. "text": the backend's own `choose` and `complete`.
+Strategy = Literal["token_tree", "text"]
 
 
 def choose_by_text(client: BackendClient, action: Choose, context: PathContext) -> ActionSteps:

@@ -20,7 +20,7 @@ class Budget:
     :ivar tokens: limit of tokens that the models evaluate; None for no limit.
     :ivar paths: limit of paths that the run starts, complete or not; None for no limit.
     :ivar seconds: limit of elapsed time; None for no limit. One call of a model is never cut.
-    :ivar nodes: limit of the nodes of one path, texts included.
+    :ivar nodes: limit of the nodes of one path, those of texts and of all questions included.
     """
 
     tokens: int | None = None

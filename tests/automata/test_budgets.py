@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from autocog_core import Automaton, Budget, Choose, Complete, Model, Text
-from autocog_core.evaluation import evaluation as evaluation_module
+from autocog_core.evaluation import run_limits
 from autocog_core.hooks.automaton_run import MAX_PATH_NODES
 from tests.support.small_backends import random_model
 
@@ -98,7 +98,7 @@ def test_paths_that_wait_for_their_start_are_not_started_after_the_seconds(
     )
     # Each look at the clock takes a second.
     ticks = itertools.count()
-    monkeypatch.setattr(evaluation_module.time, "perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr(run_limits.time, "perf_counter", lambda: float(next(ticks)))
     tree = automaton.run(random_model(), budget=Budget(seconds=15))
     assert tree.stopped_by == "seconds"
     assert {node.uid for node in tree.nodes} == {"t", "c"}

@@ -358,3 +358,66 @@ def test_simplifying_merges_texts_inside_questions() -> None:
     assert isinstance(group, Ask)
     assert [action.uid for action in group.questions[0]] == ["a", "c"]
     assert group.questions[0][0].text == "ab"  # type: ignore[attr-defined]
+
+
+def test_a_field_is_a_list_only_where_it_is_set_again() -> None:
+    """A later group does not set it again, and groups of items have fields of their own."""
+    twice = [{"text": "{{ one }}"}, {**YES, "name": "a"}, {**YES, "name": "a"}]
+    once = [{"text": "{{ one }}"}, {**YES, "name": "a"}, {"text": "{{ fields.a }}"}]
+    each = {"in": "x", "as": "one"}
+    data = {
+        "inputs": {"x": {"type": "list", "default": [1]}},
+        "actions": [
+            {"ask": [[{"text": "t"}, {**YES, "name": "first"}]]},
+            {"text": "{{ fields.first }}"},
+            {"ask": [[{**YES, "name": "second"}, {"text": "{{ fields.first }}"}]]},
+            {"ask": [twice], "for_each": each, "name": "f"},
+            {"ask": [once], "for_each": each, "name": "g"},
+        ],
+    }
+    tree = run(data)
+    first, _, f, g = tree.fields.values()
+    assert [node.text for node in tree.best().nodes if "text" in node.uid] == [
+        *("t", first, first, "1", "1", g["1"])
+    ]
+    assert len(f["1"]) == 2
+
+
+@pytest.mark.parametrize("strategy", ["token_tree", "text"])
+def test_pmi_in_a_question_compares_with_the_constant_text_before_the_group(strategy: Any) -> None:
+    model = random_model(seed=4, bos=False)
+    start = {"text": "Q: {{ q }}\nA"}
+    choice = {"choices": [" yes", " no"], "norm": "pmi"}
+    for question in ([choice], [{"text": ":"}, choice]):
+        nodes = []
+        for actions in ([start, {"ask": [question]}], [start, *question]):
+            data = {"inputs": {"q": "text"}, "actions": actions}
+            tree = Automaton.from_dict(data).run(model, {"q": "Why?"}, strategy=strategy)
+            nodes.append(tree.nodes[-1])
+        assert nodes[0].unconditional_prompt == nodes[1].unconditional_prompt
+        assert nodes[0].prob == pytest.approx(nodes[1].prob)
+
+
+def test_the_limit_of_nodes_counts_the_path_through_all_questions() -> None:
+    """It counts neither pruned branches, nor each question alone."""
+    data = {
+        "inputs": {"x": {"type": "list", "default": list(range(10))}},
+        "actions": [
+            {"text": "a"},
+            {
+                "ask": [[{"text": "{{ one }}"}, {"choices": list("abcdefg"), "name": "a"}]],
+                "for_each": {"in": "x", "as": "one"},
+                "name": "f",
+            },
+            {"text": "b"},
+        ],
+    }
+    path = run(data).best().nodes
+    assert len(path) == 23
+    assert run(data, budget=Budget(nodes=23)).best().nodes == path
+    for nodes in (11, 21, 22):
+        tree = run(data, budget=Budget(nodes=nodes))
+        assert tree.stopped_by == "nodes"
+        # The action after a text starts with it.
+        assert len(tree.best(partial=True).nodes) <= nodes + 1
+        check_sums(tree)

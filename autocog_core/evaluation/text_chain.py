@@ -1,0 +1,69 @@
+"""Texts that follow each other on a path: they enter the tree, and wait for their tokens."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from autocog_core.automaton.actions import Text
+from autocog_core.evaluation.open_path import OpenPath, count_visit, has_no_visits_left
+from autocog_core.evaluation.path_context import PendingText
+from autocog_core.evaluation.run_limits import RunLimits
+from autocog_core.types.prompt import Prompt, TextPiece, join_text
+
+
+def enter_texts(path: OpenPath, limits: RunLimits) -> None:
+    """Add a chain of texts to the tree, and to the contexts of all models.
+
+    A loop of texts needs no model: the chain itself may be longer than the budget allows.
+
+    :param path: a path whose next action is a text.
+    :param limits: the limits of the run; if one is reached, the path is pruned.
+    """
+    texts: list[PendingText] = []
+    while (
+        isinstance(path.action, Text)
+        and not (texts and path.action.is_fresh)
+        and not limits.is_reached(path)
+    ):
+        action = path.templates.fill(path.action, path.fields)
+        assert isinstance(action, Text)
+        path.count_node()
+        path.node = path.builder.add_text(
+            path.node, action, join_text(text_pieces(action.text)), path.logprob, path.context_node
+        )
+        path.context_node = None
+        path.fields = path.templates.after(path.fields, path.builder.nodes[path.node])
+        if path.question is not None:
+            path.question.end = path.node
+        texts.append(pending_text(action, path.node))
+        path.visits = count_visit(path.visits, action)
+        path.action = path.graph.successor(action)
+        if path.action is not None and has_no_visits_left(path.visits, path.action):
+            path.builder.prune([path.node], "max_visits")
+            path.action = None
+    if limits.stopped_by is not None:
+        path.builder.prune([path.node], "budget")
+        return
+    # The model of the next action determines the tokens of the texts, if it continues them.
+    reader = path.reader
+    path.builder.set_model((text.node for text in texts), reader)
+    for_others = [replace(text, node=-1, evaluate=False) for text in texts]
+    path.contexts = {
+        name: context.with_texts(*(texts if name == reader else for_others))
+        for name, context in path.contexts.items()
+    }
+
+
+def pending_text(action: Text, node: int) -> PendingText:
+    """Return the text of an action, before its tokens are known.
+
+    :param node: index of its node in the tree.
+    """
+    return PendingText(text_pieces(action.text), node, action.evaluate, action.constant_tail)
+
+
+def text_pieces(text: object) -> tuple[TextPiece, ...]:
+    """Return the pieces of a text action's text."""
+    if isinstance(text, Prompt):
+        return tuple(piece for piece in text.pieces if isinstance(piece, TextPiece))
+    return (TextPiece(str(text)),)
