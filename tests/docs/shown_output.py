@@ -13,6 +13,8 @@ RELATIVE = 0.05
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 #: What follows a number that is another one in every run.
 _TIME = re.compile(r"\s*(?:ms|s|seconds?|min|(?:MiB|GiB) resident|rows/s|tokens/s|h)\b")
+#: The unit of a rate depends on how fast the processor is.
+_SLOW_RATE = re.compile(r"\bs/row\b")
 _BARS = re.compile(r"[▏▎▍▌▋▊▉█]+")
 _RULES = re.compile("─+")
 _ELLIPSIS = "..."
@@ -35,7 +37,8 @@ def find_difference(shown: str, printed: str) -> str:
 
 
 def _plain(line: str) -> str:
-    """A line without what depends on the width of the terminal."""
+    """A line without what depends on the width of the terminal, and on the speed of a run."""
+    line = _SLOW_RATE.sub("rows/s", line)
     return " ".join(_RULES.sub("─", _BARS.sub("", line)).split())
 
 

@@ -21,6 +21,7 @@ CHOOSE = '$ autocog choose "a" -c " b" --backend random'
         ("prob 0.98", "prob 0.60", False),
         ("12 tokens", "13 tokens", False),
         ("time 1.2 s, 3 rows/s", "time 20.3 s, 9 rows/s", True),
+        ("time 1.2 s, 3 rows/s", "time 20.3 s, 5.1 s/row", True),
         ("one\n...\nfour", "one\ntwo\nthree\nfour", True),
         ("one\n...", "one", True),
         ("one\n...\nfive", "one\ntwo\nthree\nfour", False),

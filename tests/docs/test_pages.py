@@ -35,7 +35,14 @@ from tests.support.command_line import keep_commands
 from tests.support.engines import SMOL
 from tests.support.small_backends import forget
 
-PATTERNS = ("*.md", "docs/*.md", "plugins/*/README.md", "examples/**/*.md", "benchmarks/*.md")
+PATTERNS = (
+    "*.md",
+    "docs/*.md",
+    "docs/howto/*.md",
+    "plugins/*/README.md",
+    "examples/**/*.md",
+    "benchmarks/*.md",
+)
 PAGES = {
     path.relative_to(ROOT).as_posix(): path
     for pattern in PATTERNS
@@ -97,6 +104,33 @@ def _is_below(module: object, folder: Path) -> bool:
 
 
 @pytest.fixture(scope="module")
+def shared_engines() -> Iterator[None]:
+    """Pages load an engine of llama.cpp once, and find it as if it were new: with empty caches."""
+    with pytest.MonkeyPatch.context() as patch:
+        if find_spec("autocog_llamacpp") is not None:
+            share_engines(patch)
+        yield
+
+
+def share_engines(patch: pytest.MonkeyPatch) -> None:
+    """Let loading return the engine that was loaded with the same options before."""
+    from autocog_llamacpp import LLaMa
+
+    load_engine = LLaMa.load_engine
+    engines: dict[str, Any] = {}
+
+    def load_once(options: Any) -> Any:
+        key = options.model_dump_json()
+        if key in engines:
+            engines[key].clear_caches()
+        else:
+            engines[key] = load_engine(options)
+        return engines[key]
+
+    patch.setattr(LLaMa, "load_engine", load_once)
+
+
+@pytest.fixture(scope="module")
 def hub_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
     """A function that writes SmolLM2 once as the hub has it, from the weights of the package."""
 
@@ -120,7 +154,9 @@ def hub_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
         if blocks_of(name)
     ],
 )
-def test_every_block_runs(name: str, folder: Path, hub_model: Callable[[], Path]) -> None:
+def test_every_block_runs(
+    name: str, folder: Path, hub_model: Callable[[], Path], shared_engines: None
+) -> None:
     needed = {first or second for first, second in _BACKEND.findall(code_of(name))}
     missing = needed - {plugin.name for plugin in installed_plugins()}
     if missing:
