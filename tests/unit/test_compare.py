@@ -16,7 +16,7 @@ from tests.mutants.correct_models import Chooser
 from tests.support.small_backends import random_model, table_model
 
 TEXTS = ["the cat sat", "a dog", "ünïcode €"]
-PROMPTS = ["Is it? ", "The answer is:", "One two "]
+PROMPTS = ["Is it? ", "The answer: ", "One two: "]
 CHOICES = ["yes", "no", "yes or no"]
 PROGRAM = Automaton.from_dict(
     {
