@@ -27,7 +27,21 @@ _SPECIAL_FIELDS = {
 
 
 def to_data(automaton: AutomatonGraph) -> dict[str, Any]:
-    """Return the program as plain data, without defaults."""
+    """Return the program as plain data, without defaults.
+
+    :raises InputError: if a group's questions are filled in for each item.
+    """
+    for action in automaton.actions:
+        if isinstance(action, Ask) and action.items is not None:
+            raise InputError(
+                "its questions are filled in for each item, which a program file cannot say",
+                where=f'action "{action.uid}"',
+                hint="write the automaton before `bind`",
+            )
+    return _write(automaton)
+
+
+def _write(automaton: AutomatonGraph) -> dict[str, Any]:
     data: dict[str, Any] = {"autocog": 1}
     if automaton.description:
         data["description"] = automaton.description
@@ -44,7 +58,7 @@ def to_data(automaton: AutomatonGraph) -> dict[str, Any]:
 
 def compute_digest(automaton: AutomatonGraph) -> str:
     """Return the sha256 of the automaton in hexadecimal, without descriptions and metadata."""
-    data = to_data(automaton)
+    data = _write(automaton)
     data.pop("description", None)
     steps = (
         step
@@ -114,12 +128,6 @@ def _write_action(
 
 
 def _write_group(action: Ask, vocabs: TokenSetWriter) -> dict[str, Any]:
-    if action.items is not None:
-        raise InputError(
-            "its questions are filled in for each item, which a program file cannot say",
-            where=f'action "{action.uid}"',
-            hint="write the automaton before `bind`",
-        )
     data: dict[str, Any] = {
         "ask": [_write_sequence(question, vocabs) for question in action.questions]
     }
@@ -128,6 +136,8 @@ def _write_group(action: Ask, vocabs: TokenSetWriter) -> dict[str, Any]:
         data["for_each"] = {"in": for_each.items, "as": for_each.name}
         if for_each.key is not None:
             data["for_each"]["key"] = for_each.key
+    if action.items is not None:
+        data["items"] = dict(action.items)
     return data
 
 

@@ -405,7 +405,12 @@ def test_the_limit_of_nodes_counts_the_path_through_all_questions() -> None:
         "actions": [
             {"text": "a"},
             {
-                "ask": [[{"text": "{{ one }}"}, {"choices": list("abcdefg"), "name": "a"}]],
+                "ask": [
+                    [
+                        {"text": "{{ one }}"},
+                        {"choices": [f" {letter}" for letter in "abcdefg"], "name": "a"},
+                    ]
+                ],
                 "for_each": {"in": "x", "as": "one"},
                 "name": "f",
             },
@@ -421,3 +426,14 @@ def test_the_limit_of_nodes_counts_the_path_through_all_questions() -> None:
         # The action after a text starts with it.
         assert len(tree.best(partial=True).nodes) <= nodes + 1
         check_sums(tree)
+
+
+def test_a_bound_program_runs_as_the_program_itself(tree: ThoughtTree) -> None:
+    """Its questions are filled in for each item. Only a file cannot hold them."""
+    bound = Automaton.from_dict(REVIEW).bind({"review": "Good."})
+    for same in (bound, bound.simplify(), bound.bind()):
+        assert same.run(random_model(seed=4)).nodes == tree.nodes
+    with pytest.raises(InputError, match="before `bind`"):
+        bound.to_dict()
+    other = Automaton.from_dict(REVIEW).bind({"review": "Good.", "labels": ["price"]})
+    assert other.digest != bound.digest
