@@ -78,8 +78,6 @@ class ThoughtNode:
             object.__setattr__(self, "context_parent", self.parent)
         if self.value is None:
             object.__setattr__(self, "value", self.text)  # type: ignore[unreachable]
-        if self.context_parent == _LIKE_PARENT:
-            object.__setattr__(self, "context_parent", self.parent)
 
     @property
     def logprob(self) -> float:
@@ -155,12 +153,21 @@ class ThoughtTree:
                 by,
             )
         if not paths:
-            raise InputError(
-                "no path is complete" + (f": out of {self.stopped_by}" if self.stopped_by else ""),
-                where="tree",
-                hint="give a larger budget, or best(partial=True)",
-            )
+            raise self._incomplete_error()
         return paths[0]
+
+    def _incomplete_error(self) -> InputError:
+        """Return why no path is complete."""
+        reason, hint = "", "give a larger budget, or best(partial=True)"
+        if self.stopped_by is not None:
+            reason = f": out of {self.stopped_by}"
+        elif any(node.pruned_by == "max_visits" for node in self.nodes):
+            reason = ": each ended at an action without visits left"
+            hint = (
+                "give max_visits to the action that a choice leads to, so that the run takes "
+                "another choice; or best(partial=True)"
+            )
+        return InputError(f"no path is complete{reason}", where="tree", hint=hint)
 
     @property
     def fields(self) -> dict[str, Any]:

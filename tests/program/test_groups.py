@@ -400,17 +400,13 @@ def test_pmi_in_a_question_compares_with_the_constant_text_before_the_group(stra
 
 def test_the_limit_of_nodes_counts_the_path_through_all_questions() -> None:
     """It counts neither pruned branches, nor each question alone."""
+    choices = [f" {letter}" for letter in "abcdefg"]
     data = {
         "inputs": {"x": {"type": "list", "default": list(range(10))}},
         "actions": [
             {"text": "a"},
             {
-                "ask": [
-                    [
-                        {"text": "{{ one }}"},
-                        {"choices": [f" {letter}" for letter in "abcdefg"], "name": "a"},
-                    ]
-                ],
+                "ask": [[{"text": "{{ one }}"}, {"choices": choices, "name": "a"}]],
                 "for_each": {"in": "x", "as": "one"},
                 "name": "f",
             },
