@@ -14,6 +14,7 @@ class WarningCode(StrEnum):
     CHOICE_AFTER_BLANK = "choice-after-blank"
     CHOICE_BEGINS_ANOTHER = "choice-begins-another"
     CHOICE_LENGTHS_DIFFER = "choice-lengths-differ"
+    NORM_WITHOUT_EFFECT = "norm-without-effect"
     TEXT_ENDS_IN_BLANK = "text-ends-in-blank"
     TEXT_ENDS_IN_NEWLINE = "text-ends-in-newline"
     UNUSED_INPUT = "unused-input"

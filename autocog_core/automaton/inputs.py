@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -62,9 +62,16 @@ def convert_values(inputs: Mapping[str, Input], values: Mapping[str, Any]) -> di
         except CONVERSION_ERRORS:
             errors.append(f'"{name}" {TYPE_ERRORS[declared.type]}: {_describe(value)}')
     if errors:
-        signature = ", ".join(f"{name} ({declared.type})" for name, declared in inputs.items())
-        raise InputError(", ".join(errors), where="inputs", hint=f"the inputs are {signature}")
+        raise InputError(", ".join(errors), where="inputs", hint=_hint(inputs, errors))
     return converted
+
+
+def _hint(inputs: Mapping[str, Input], errors: Sequence[str]) -> str:
+    """Return how to write a list, if that is all that is wrong; else the inputs and their types."""
+    if all(f'" {TYPE_ERRORS["list"]}: ' in error for error in errors):
+        return 'write a list as JSON: ["first", "second"]'
+    signature = ", ".join(f"{name} ({declared.type})" for name, declared in inputs.items())
+    return f"the inputs are {signature}"
 
 
 def require_valid_values(inputs: Mapping[str, Input], values: Mapping[str, Any]) -> None:

@@ -281,7 +281,8 @@ def _run_to_file(
 ) -> Summary:
     from autocog_core.dataset import run_file
 
-    with suggest_export(destination), RunProgress() as progress:
+    progress = RunProgress()
+    with suggest_export(destination, progress), progress:
         summary = run_file(
             job,
             source,

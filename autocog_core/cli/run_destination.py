@@ -13,6 +13,7 @@ from autocog_core.cli.table_options import TableFlags
 from autocog_core.errors import AutocogError
 
 if TYPE_CHECKING:
+    from autocog_core.cli.run_progress import RunProgress
     from autocog_core.dataset import OutputRow, RowSource
     from autocog_core.dataset.destination import Destination
     from autocog_core.dataset.table_columns import Column
@@ -55,13 +56,14 @@ def row_writer(destination: Destination, columns: Sequence[Column]) -> Callable[
 
 
 @contextmanager
-def suggest_export(destination: Destination) -> Iterator[None]:
-    """Say how to get the table of an unfinished run."""
+def suggest_export(destination: Destination, progress: RunProgress) -> Iterator[None]:
+    """Say how to get the table of a run that has begun, if it does not end."""
     try:
         yield
     except (KeyboardInterrupt, AutocogError):
         journal = destination.journal
-        if journal != destination.output and journal.exists() and journal.stat().st_size:
+        has_rows = progress.progress is not None and progress.progress.done
+        if journal != destination.output and has_rows:
             session.info(
                 f"`autocog export {journal} -o {destination.output}` writes the rows so far"
             )

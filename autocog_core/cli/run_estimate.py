@@ -81,7 +81,8 @@ def _sample_facts(estimate: RunEstimate, sample: SampleRun) -> Iterator[tuple[st
     rate = f" ({format_rate(1 / sample.seconds_per_row)})" if sample.seconds_per_row else ""
     yield "time", f"about {format_duration(seconds)}{rate}"
     shown = shorten(", ".join(map(str, sample.rows)), 60)
-    yield "sample", f"{len(sample.rows)} rows were run: {shown}"
+    some = "1 row was" if len(sample.rows) == 1 else f"{len(sample.rows)} rows were"
+    yield "sample", f"{some} run: {shown}"
     if sample.first_error is not None:
         first = describe_error(sample.first_error)
         yield "sample errors", f"{sample.errors:,}; the first: {first}"

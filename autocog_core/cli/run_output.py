@@ -103,9 +103,8 @@ def check_success(summary: Summary) -> None:
     :raises FailedRowsError: if there are rows, and all have errors.
     """
     if summary.rows and summary.errors == summary.rows:
-        raise FailedRowsError(
-            f"no row succeeded, {summary.errors:,} have errors{_first_error(summary.first_error)}"
-        )
+        some = "1 has an error" if summary.errors == 1 else f"{summary.errors:,} have errors"
+        raise FailedRowsError(f"no row succeeded, {some}{_first_error(summary.first_error)}")
 
 
 def show_usage(usage: Mapping[str, Usage]) -> None:
@@ -149,11 +148,10 @@ def _accuracy_facts(accuracy: Accuracy) -> Iterator[tuple[str, str]]:
         f"{accuracy.answered:,} answered; 95% interval {low:.4f} to {high:.4f} (Wilson)",
     )
     if accuracy.impossible:
-        yield (
-            "no choice",
-            f"{accuracy.impossible:,} right answers are none of the choices of their row: "
-            + _impossible_example(accuracy),
-        )
+        some = f"{accuracy.impossible:,} right answers are none of the choices of their row"
+        if accuracy.impossible == 1:
+            some = "1 right answer is none of the choices of its row"
+        yield "no choice", f"{some}: {_impossible_example(accuracy)}"
     if accuracy.calibration_error is not None and accuracy.brier is not None:
         yield (
             "calibration",

@@ -205,7 +205,7 @@ def _check_names(
         hint = f"rename the column {shorten(renamed, _MAX_SHOWN)}"
     else:
         shown = ", ".join(f'"{name}"' for name in columns)
-        hint = f"its columns are: {shorten(shown, _MAX_SHOWN)}"
+        hint = f"its columns are: {shorten(shown, _MAX_SHOWN)}" if columns else "it has no columns"
     raise InputError(
         "there is no column " + ", ".join(f'"{name}"' for name in names),
         where=where,

@@ -69,7 +69,7 @@ def _read(source: RowSource) -> Iterator[Entry]:
         for line, cells in rows:
             where = f"{source.name}, line {line}"
             if isinstance(cells, csv.Error):
-                yield InputError(f"is not valid CSV: {cells}", where=where)
+                yield InputError(f"is not valid CSV: {_describe(cells)}", where=where)
             elif not fewest <= len(cells) <= len(names):
                 message = f"has {len(cells)} cells for {len(names)} columns"
                 yield InputError(
@@ -92,6 +92,11 @@ def _count(source: RowSource, limit: int | None) -> int:
 def _columns(source: RowSource) -> tuple[str, ...]:
     with open_text_file(source) as stream:
         return tuple(filter(None, _read_header(source, _read_cells(stream, source))))
+
+
+def _describe(error: csv.Error) -> str:
+    """Return what is wrong. At the end of the file, the reader does not say that it is a quote."""
+    return "a quote is not closed" if str(error) == "unexpected end of data" else str(error)
 
 
 def _is_utf8(cells: Iterable[str]) -> bool:

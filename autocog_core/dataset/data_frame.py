@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from autocog_core.dataset.column_kind import Kind, cell_text
-from autocog_core.errors import InputError
+from autocog_core.errors import InputError, shorten
 
 #: The name, kind and cells of a new column.
 NewColumn = tuple[str, Kind | None, list[Any]]
@@ -44,13 +44,17 @@ def read_frame(frame: Any) -> FrameTable:
         table = _PolarsTable(frame, polars)
     else:
         kind = type(frame)
-        name = f"{kind.__module__.partition('.')[0]}.{kind.__qualname__}"
+        package = kind.__module__.partition(".")[0]
+        name = kind.__qualname__ if package == "builtins" else f"{package}.{kind.__qualname__}"
         hint = "collect it first" if name == "polars.LazyFrame" else "use run_rows for other rows"
         message = f"expected a DataFrame of pandas or polars, got {name}"
         raise InputError(message, where="frame", hint=hint)
     duplicates = [name for name, count in Counter(table.columns).items() if count > 1]
     if duplicates:
-        raise InputError(f'has several columns called "{duplicates[0]}"', where="frame")
+        hint = "rename all but one of them, or leave them out"
+        raise InputError(
+            f'has several columns called "{shorten(duplicates[0])}"', where="frame", hint=hint
+        )
     return table
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+from autocog_core.dataset.output_format import JOURNAL_SUFFIX
 from autocog_core.dataset.output_row import OutputRow, read_output_row
-from autocog_core.dataset.run_identity import read_identity
+from autocog_core.dataset.run_identity import identity_path, read_identity
 from autocog_core.dataset.table_fields import TableField
 from autocog_core.errors import InputError
 
@@ -40,6 +41,8 @@ class Journal:
             message = f"cannot be read: {error.strerror or error}"
             raise InputError(message, where=str(path), hint=_HINT) from error
         try:
+            if not identity_path(path).exists():
+                raise InputError("is not the journal of a run", where=str(path), hint=_hint(path))
             identity = read_identity(path, _HINT)
             self.fields, self.columns, self.gold_field = _read_layout(path, identity)
         except InputError:
@@ -85,6 +88,12 @@ class Journal:
         for row in self.rows() if self.columns is None else ():
             columns.update(dict.fromkeys(row.get("input") or ()))
         return list(columns)
+
+
+def _hint(path: Path) -> str:
+    """Return which file to name instead: the journal of a table lies beside it."""
+    journal = path.with_name(path.name + JOURNAL_SUFFIX)
+    return f"name {journal.name}" if journal.exists() else _HINT
 
 
 def _whole_lines(stream: BinaryIO) -> int:

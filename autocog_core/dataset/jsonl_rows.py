@@ -39,7 +39,9 @@ def parse_row(text: bytes, where: str, hint: str) -> Entry:
     try:
         values = _DECODER.decode(text.decode("utf-8"))
     except UnicodeDecodeError as error:
-        return InputError(f"is not UTF-8: {error.reason}", where=where)
+        return InputError(
+            f"is not UTF-8: {error.reason}", where=where, hint="save the file as UTF-8"
+        )
     except RecursionError:
         return InputError("is nested too deeply", where=where)
     except ValueError as error:

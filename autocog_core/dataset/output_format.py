@@ -22,7 +22,8 @@ _COMPRESSIONS = (".gz", ".zst")
 #: The output that is standard output.
 STDOUT = Path("-")
 #: What the name of a file with the rows of a table adds to the table's name.
-_JOURNAL_SUFFIX = ".rows.jsonl"
+#: What follows the name of a table in the name of its journal.
+JOURNAL_SUFFIX = ".rows.jsonl"
 
 
 class ByteStream(Protocol):
@@ -118,7 +119,7 @@ class OutputFormat:
 
 def journal_path(output: Path, format_: OutputFormat) -> Path:
     """Return the file to which a run appends each row: the output itself, or a file beside it."""
-    return output if format_.is_journal else output.with_name(output.name + _JOURNAL_SUFFIX)
+    return output if format_.is_journal else output.with_name(output.name + JOURNAL_SUFFIX)
 
 
 def _require(module: str, message: str, where: str, extra: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from autocog_core.dataset.column_kind import Kind, KindScan, kind_of_values
 from autocog_core.dataset.expected import is_right_row
@@ -28,11 +28,18 @@ class TableOptions:
         neither.
     :ivar prefix: what the names of all columns that are not the input's begin with.
     :ivar id: the column of the input that comes first; None keeps their order.
+    :raises InputError: for other `probs`.
     """
 
     probs: Probs = "best"
     prefix: str = ""
     id: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.probs not in get_args(Probs):
+            hint = did_you_mean(str(self.probs), get_args(Probs))
+            message = f"is not a choice of probabilities: {shorten(repr(self.probs))}"
+            raise InputError(message, where="probs", hint=hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +127,7 @@ def require_distinct(
         raise InputError(
             f"the input has {some}, and so have the results",
             where="table",
-            hint=f"choose other names for the results, for example with --prefix {prefix}",
+            hint=f'give the names of the results a prefix, for example "{prefix}"',
         )
 
 

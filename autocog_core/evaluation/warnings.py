@@ -85,6 +85,13 @@ def cheap_warnings(automaton: AutomatonGraph) -> Iterator[Finding]:
             message := length_warning(known_choices(action), action.norm)
         ):
             yield Finding.warning_at(WarningCode.CHOICE_LENGTHS_DIFFER, message, action)
+        if isinstance(action, Choose) and action.norm != "sum" and action.width != 1:
+            yield Finding.warning_at(
+                WarningCode.NORM_WITHOUT_EFFECT,
+                f"the norm {action.norm} does not decide: several choices continue, and the best "
+                "path is the one with the highest joint log-probability; leave out the width",
+                action,
+            )
 
 
 def unused_inputs(automaton: AutomatonGraph) -> Iterator[Finding]:

@@ -430,7 +430,7 @@ def test_actions_run_on_the_models_that_they_name(
         (["--set", "question=@nowhere"], "nowhere: cannot be read"),
         (["--set", "question=a", "--set", "options=["], '"options" is not a list'),
         (["--set", "question=a", "-i", "rows.jsonl"], 'has a column "question", which is also set'),
-        (["--set", "options=[", "-i", "rows.jsonl"], '"options" is not a list'),
+        (["--set", "options=[", "-i", "rows.jsonl"], 'write a list as JSON: ["first", "second"]'),
         (["--set", "question=a", "--input-format", "csv"], "--input-format: requires --input"),
         (["--set", "note=@-", "-i", "-"], "--set note: standard input is read only once"),
         (["--set", "question=a", "-o", "out.jsonl"], "--output: requires --input"),

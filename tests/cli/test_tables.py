@@ -94,6 +94,13 @@ def test_an_ended_run_says_how_to_get_its_table(files: Path, run: Invoke) -> Non
     assert [row["error"] for row in table((files / "out.csv").read_text())] == [
         "", 'inputs: "text" is missing', 'inputs: "text" is missing',
     ]  # fmt: skip
+    # A command that is refused has no rows so far.
+    refused = run(*COMMAND, "-o", "out.csv", "--limit", "1", "--gold", "text")
+    assert refused.exit_code == 2
+    assert "another gold" in refused.stderr
+    assert "autocog export" not in refused.stderr
+    result = run("export", "out.csv", "-o", "other.csv")
+    assert "not the journal of a run; name out.csv.rows.jsonl" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -107,7 +114,7 @@ def test_an_ended_run_says_how_to_get_its_table(files: Path, run: Invoke) -> Non
         ((*COMMAND, "-o", "o.jsonl", "--id", "id"), "--id: requires a table"),
         ((*COMMAND, "-o", "o.csv", "--id", "no"), 'there is no column "no"'),
         (("run", "program.yaml", "--probs", "all"), "--probs: requires --input"),
-        (("export", "rows.csv", "-o", "o.csv"), "rows.csv.run.json"),
+        (("export", "rows.csv", "-o", "o.csv"), "rows.csv: is not the journal of a run; name the"),
         (("export", "no.jsonl", "-o", "o.csv"), "no.jsonl: cannot be read"),
         (("export", "no.jsonl", "-o", "o.txt"), 'o.txt: cannot write ".txt" files'),
     ],

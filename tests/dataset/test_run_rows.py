@@ -172,7 +172,9 @@ def test_a_frame_of_pandas_keeps_its_index_and_gets_the_columns(
     twice = pandas.concat([frame, frame[["text"]]], axis="columns")
     with pytest.raises(InputError, match='several columns called "text"'):
         run_frame(automaton, model, twice)
-    with pytest.raises(InputError, match=r'a column "topic".*--prefix'):
+    with pytest.raises(InputError, match=r"probs: is not a choice of probabilities: 'al'"):
+        run_frame(automaton, model, frame, probs="al")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r'a column "topic".*a prefix, for'):
         run_frame(automaton, model, frame.assign(topic=1))
     prefixed = run_frame(automaton, model, frame.assign(topic=1), prefix="m.", probs="none")
     assert list(prefixed.columns)[-2:] == ["m.exact", "m.error"]
@@ -205,7 +207,7 @@ def test_a_frame_without_rows_gets_columns_of_the_same_types(
 
 
 def test_other_frames_are_one_error(automaton: Automaton, model: Model) -> None:
-    with pytest.raises(InputError, match=r"got builtins\.list; use run_rows"):
+    with pytest.raises(InputError, match="got list; use run_rows"):
         run_frame(automaton, model, [{"text": "a"}])
 
 

@@ -286,8 +286,8 @@ def test_gold_adds_whether_the_answer_is_right_and_budgets_say_so(
 @pytest.mark.parametrize(
     ("names", "options", "message"),
     [
-        (["topic"], {}, 'a column "topic", and so have .* --prefix model\\.'),
-        (["topic", "error", "model.x"], {}, 'columns "topic", "error".* --prefix model\\._'),
+        (["topic"], {}, 'a column "topic", and so have .* a prefix, for example "model\\."'),
+        (["topic", "error", "model.x"], {}, 'columns "topic", "error".* for example "model\\._"'),
         (["label.probs"], {"probs": "all"}, 'a column "label.probs"'),
         ([], {"id": "txt"}, 'no column "txt"; did you mean "text"'),
     ],

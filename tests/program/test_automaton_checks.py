@@ -257,6 +257,13 @@ def test_large_graphs_take_linear_work(shape: str) -> None:
             ["the choices have 1 to 6 words, and the norm sum favors short ones such as 'no'; "
              "compare the norms mean, per_byte and pmi"],
         ),
+        (
+            [Choose(uid="c", choices=("a", "b"), norm="mean", width=None)],
+            ["the norm mean does not decide: several choices continue, and the best path is the one "
+             "with the highest joint log-probability; leave out the width"],
+        ),
+        ([Choose(uid="c", choices=("a", "b"), norm="mean")], []),
+        ([Choose(uid="c", choices=("a", "b"), width=None)], []),
     ],
 )  # fmt: skip
 def test_warnings(actions: list[Action], expected: list[str]) -> None:
