@@ -27,6 +27,7 @@ from autocog_core.evaluation.token_warnings import (
 from autocog_core.evaluation.unconditional_checks import check_unconditional_prompt
 from autocog_core.hooks.automaton_run import MAX_PATH_NODES
 from autocog_core.scoring.choice_lengths import length_warning
+from autocog_core.types.choice import NORMS
 
 if TYPE_CHECKING:
     from autocog_core.automaton.graph import AutomatonGraph
@@ -85,13 +86,19 @@ def cheap_warnings(automaton: AutomatonGraph) -> Iterator[Finding]:
             message := length_warning(known_choices(action), action.norm)
         ):
             yield Finding.warning_at(WarningCode.CHOICE_LENGTHS_DIFFER, message, action)
-        if isinstance(action, Choose) and action.norm != "sum" and action.width != 1:
+        if isinstance(action, Choose) and _is_norm_without_effect(action):
             yield Finding.warning_at(
                 WarningCode.NORM_WITHOUT_EFFECT,
                 f"the norm {action.norm} does not decide: several choices continue, and the best "
                 "path is the one with the highest joint log-probability; leave out the width",
                 action,
             )
+
+
+def _is_norm_without_effect(action: Choose) -> bool:
+    """Return whether the run compares paths where a norm other than "sum" compared choices."""
+    has_norm = action.norm in NORMS and action.norm != "sum"
+    return has_norm and (action.width is None or action.width > 1)
 
 
 def unused_inputs(automaton: AutomatonGraph) -> Iterator[Finding]:

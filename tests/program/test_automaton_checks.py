@@ -259,8 +259,8 @@ def test_large_graphs_take_linear_work(shape: str) -> None:
         ),
         (
             [Choose(uid="c", choices=("a", "b"), norm="mean", width=None)],
-            ["the norm mean does not decide: several choices continue, and the best path is the one "
-             "with the highest joint log-probability; leave out the width"],
+            ["the norm mean does not decide: several choices continue, and the best path is the "
+             "one with the highest joint log-probability; leave out the width"],
         ),
         ([Choose(uid="c", choices=("a", "b"), norm="mean")], []),
         ([Choose(uid="c", choices=("a", "b"), width=None)], []),
