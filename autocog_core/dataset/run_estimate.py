@@ -38,7 +38,7 @@ class SampleRun:
     :ivar errors: rows among them with an error.
     :ivar first_error: the output row of the first one.
     :ivar seconds_per_row: mean time of a row. A first row, which is run before, does not count.
-    :ivar tokens_per_row: mean number of evaluated tokens.
+    :ivar tokens_per_row: mean number of evaluated tokens of the rows without an error.
     :ivar min_tokens: the smallest number of evaluated tokens of a row.
     :ivar max_tokens: the largest one.
     :ivar usage: usage by model, of the models that count it.
@@ -91,8 +91,14 @@ class RunEstimate:
 
     @property
     def tokens(self) -> int | None:
-        """Evaluated tokens of the run by the mean of the sample; None without a sample."""
-        return None if self.sample is None else round(self.rows * self.sample.tokens_per_row)
+        """Evaluated tokens of the run by the mean of the sample; None without a sample.
+
+        As many rows are errors, which evaluate nothing, as in the sample.
+        """
+        if self.sample is None:
+            return None
+        succeeding = 1 - self.sample.errors / len(self.sample.rows)
+        return round(self.rows * succeeding * self.sample.tokens_per_row)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""

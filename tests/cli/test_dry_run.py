@@ -84,6 +84,10 @@ def test_the_report_names_the_sample_and_the_first_error(files: Path, run: Invok
     assert "(exact: every row is tokenized)" in shown
     assert "sample 5 rows were run: 0, 1, 2, 3, 4" in shown
     assert 'sample errors 1; the first: row 4: inputs: "question" is missing' in shown
+    # Rows with an error evaluate nothing.
+    estimate = json.loads(run("run", *given, "--json").stdout)
+    done = json.loads(run("run", *given[:-1], "-o", "out.jsonl", "--json").stdout)
+    assert estimate["tokens"] == done["tokens"]
 
 
 def test_wrong_arguments_are_one_message(files: Path, wrong: Callable[..., str]) -> None:
