@@ -126,7 +126,8 @@ def test_a_field_that_is_no_choice_is_an_error() -> None:
 
 def test_a_field_of_a_group_equals_the_same_choice_without_the_group() -> None:
     text, choose = program().actions
-    first = (Text(uid="t", text="?", successors="u"), Choose(uid="u", choices=("a", "b")))
+    assert isinstance(choose, Choose)
+    first = (Text(uid="t", text="?", successors=("u",)), Choose(uid="u", choices=("a", "b")))
     group = Ask(uid="group", questions=(first, (replace(choose, width=1),)))
     asked = Automaton([replace(text, successors=("group",)), group], inputs=program().inputs)
     model = random_model(seed=3, bos=False)
@@ -140,10 +141,11 @@ def test_a_field_of_a_group_equals_the_same_choice_without_the_group() -> None:
 
 def test_choices_with_several_texts_from_the_row_are_refused_too() -> None:
     texts = ("{{ item }}", "{{ item }}!")
+    text, choose = program().actions
+    assert isinstance(choose, Choose)
     for choice in (Each("list", texts=texts), Choice(texts=list(map(Template, texts)))):
-        choose = replace(program().actions[1], choices=(choice,))
         run = Run(
-            Automaton([program().actions[0], choose], inputs=program().inputs),
+            Automaton([text, replace(choose, choices=(choice,))], inputs=program().inputs),
             random_model(),
             gold=Gold("answer", "right"),
         )
