@@ -14,7 +14,7 @@ from autocog_core.automaton.actions import Action, Ask, Choose, Text
 from autocog_core.automaton.choices import Choice, texts_of
 from autocog_core.automaton.templates.for_each import ForEach
 from autocog_core.automaton.templates.template import Each, Template
-from autocog_core.errors import InputError
+from autocog_core.errors import InputError, shorten
 from autocog_core.types.prompt import Prompt, TextPiece
 
 if TYPE_CHECKING:
@@ -115,29 +115,48 @@ def _fill_action(
         case Ask(for_each=ForEach() as for_each, items=None):
             with _naming(action):
                 items = for_each.render(values)
-                all_values = [{**values, for_each.name: item} for item in items.values()]
+                all_values: dict[str | None, Mapping[str, Any]] = {
+                    key: {**values, for_each.name: item} for key, item in items.items()
+                }
                 questions = _fill_questions(action, all_values, uids_with_fields)
             return replace(action, questions=questions, items=items)
         case Ask():
             with _naming(action):
-                questions = _fill_questions(action, [values], uids_with_fields)
+                questions = _fill_questions(action, {None: values}, uids_with_fields)
             return replace(action, questions=questions)
     return action if action.uid in uids_with_fields else fill_templates(action, values)
 
 
 def _fill_questions(
-    group: Ask, all_values: Sequence[Mapping[str, Any]], uids_with_fields: Container[str]
+    group: Ask,
+    all_values: Mapping[str | None, Mapping[str, Any]],
+    uids_with_fields: Container[str],
 ) -> tuple[tuple[Action, ...], ...]:
-    """Return a group's questions with the first values, with the second, and so on."""
-    questions = [(question, values) for values in all_values for question in group.questions]
+    """Return a group's questions with the values of the first item, with those of the second, ...
+
+    :param all_values: the values by the name of their item; None for a group without items.
+    """
+    questions = [(question, item) for item in all_values for question in group.questions]
     filled = iter(
         _within_limit(
-            _fill_action(action, values, uids_with_fields)
-            for question, values in questions
-            for action in question
+            _fill_step(step, item, all_values[item], uids_with_fields)
+            for question, item in questions
+            for step in question
         )
     )
     return tuple(tuple(islice(filled, len(question))) for question, _ in questions)
+
+
+def _fill_step(
+    step: Action, item: str | None, values: Mapping[str, Any], uids_with_fields: Container[str]
+) -> Action:
+    try:
+        return _fill_action(step, values, uids_with_fields)
+    except InputError as error:
+        if item is None:
+            raise
+        where = f'item "{shorten(item)}": {error.where}'
+        raise InputError(error.message, where=where, hint=error.hint) from error
 
 
 def _fill_choices(action: Choose, values: Mapping[str, Any]) -> Choose:

@@ -433,3 +433,25 @@ def test_a_bound_program_runs_as_the_program_itself(tree: ThoughtTree) -> None:
         bound.to_dict()
     other = Automaton.from_dict(REVIEW).bind({"review": "Good.", "labels": ["price"]})
     assert other.digest != bound.digest
+
+
+def test_errors_of_an_item_name_it() -> None:
+    step = {"name": "a", "choices": {"each": "one.options"}}
+    data = {
+        "inputs": {"x": "list"},
+        "actions": [
+            {
+                "ask": [[{"text": "{{ one.name }}"}, step]],
+                "for_each": {"in": "x", "as": "one", "key": "one.id"},
+                "name": "f",
+            },
+        ],
+    }
+    good = {"id": 1, "name": "n", "options": ["a"]}
+    for bad, message in (
+        ({"id": "two", "options": ["b"]}, 'item "two": action "text-1.1.1": template: a mapping'),
+        ({**good, "id": "two", "options": []}, 'for the item "two": has no choices'),
+    ):
+        with pytest.raises(InputError) as raised:
+            run(data, {"x": [good, bad]})
+        assert message in str(raised.value)

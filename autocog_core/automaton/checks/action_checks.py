@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from itertools import chain, islice
 
 from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Text
@@ -119,8 +120,14 @@ def _check_actions(
             yield Finding.at_action(message, action)
         if isinstance(action, Ask):
             inner = templates if action.for_each is None else templates.for_items(action)
-            for graph in automaton.question_graphs(action):
-                yield from _check_actions(graph, sets, inner, automaton.own_uids)
+            per_item = len(action.first_questions)
+            items = list(action.items or ())
+            for index, graph in enumerate(automaton.question_graphs(action)):
+                for error in _check_actions(graph, sets, inner, automaton.own_uids):
+                    if items:
+                        item = shorten(items[index // per_item])
+                        error = replace(error, message=f'for the item "{item}": {error.message}')
+                    yield error
 
 
 def _check_uids(automaton: AutomatonGraph) -> Iterator[Finding]:
