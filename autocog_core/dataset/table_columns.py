@@ -70,7 +70,8 @@ def result_columns(
     """
     columns = [column for field in fields for column in _field_columns(field, options.probs)]
     if gold_field is not None:
-        columns.append(Column("right", lambda row: is_right_row(row, gold_field), Kind("boolean")))
+        name = f"{gold_field}.right"
+        columns.append(Column(name, lambda row: is_right_row(row, gold_field), Kind("boolean")))
     columns.append(Column("exact", lambda row: row.get("exact"), Kind("boolean")))
     columns.append(Column("error", _error_text, _TEXT))
     named = [replace(column, name=options.prefix + column.name) for column in columns]

@@ -278,7 +278,7 @@ def test_gold_adds_whether_the_answer_is_right_and_budgets_say_so(
     for row, cells in zip(rows, expected, strict=True):
         is_known = cells.get("right") is not None
         is_right = cells.get("m.topic") == cells.get("right")
-        assert row["m.right"] == (("false", "true")[is_right] if is_known else "")
+        assert row["m.topic.right"] == (("false", "true")[is_right] if is_known else "")
         if "m.topic" in cells:
             assert row["m.error"] == "incomplete: the budget of tokens is spent"
 
