@@ -61,12 +61,11 @@ def test_rows_differ_where_a_server_offers_less() -> None:
     assert cells["Ollama"] != cells["without log-probabilities"]
 
 
-@pytest.mark.parametrize("code", blocks("python"), ids=len)
+@pytest.mark.parametrize("code", [code for code in blocks("python") if "base_url" in code], ids=len)
 def test_python_examples_run(code: str) -> None:
     with serving(VLLM()) as url:
         code = re.sub(r'model="[^"]*"', 'model="random"', code)
-        code, count = re.subn(r'base_url="[^"]*"', f'base_url="{url}/v1"', code)
-        assert count
+        code = re.sub(r'base_url="[^"]*"', f'base_url="{url}/v1"', code)
         exec(code, {})
 
 
@@ -99,7 +98,7 @@ def test_the_readme_lists_the_options() -> None:
 
 
 def test_the_readmes_dialect_overrides_what_the_base_class_has() -> None:
-    (code,) = blocks("py")
+    (code,) = (code for code in blocks("python") if "class MyServerDialect" in code)
     names: dict[str, Any] = {"ServerDialect": ServerDialect}
     exec(code, names)
     dialect = names["MyServerDialect"]

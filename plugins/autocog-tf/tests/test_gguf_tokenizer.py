@@ -174,7 +174,9 @@ def test_a_loaded_tokenizer_is_the_one_that_was_made(
     monkeypatch.setattr(
         AutoModelForCausalLM,
         "from_pretrained",
-        lambda folder, **_: LlamaForCausalLM.from_pretrained(folder, config=loaded),
+        lambda folder, output_loading_info, **_: LlamaForCausalLM.from_pretrained(
+            folder, config=loaded, output_loading_info=output_loading_info
+        ),
     )
     with load(backend="tf", options={"model_path": str(path), "device": "cpu"}) as model:
         tokenizer = model._backend.engine.tokenizer  # type: ignore[attr-defined]
