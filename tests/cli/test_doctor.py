@@ -184,7 +184,7 @@ def test_using_the_good_plugin_imports_no_broken_one(site: Path, tmp_path: Path)
     code = (
         "import sys, autocog_core\n"
         "with autocog_core.load('fine') as model:\n"
-        "    assert model.choose('x', ['a', 'b']).scores\n"
+        "    assert model.choose('x', [' a', ' b']).scores\n"
         f"broken = {{f'{{name}}_module' for name in {list(BROKEN)!r}}} | {{{TAKER!r}}}\n"
         "assert 'good_module' in sys.modules\n"
         "sys.exit(f'imported: {broken & set(sys.modules)}' if broken & set(sys.modules) else 0)\n"

@@ -146,13 +146,18 @@ def hub_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
     return write
 
 
+#: Pages that load several models.
+LONG = {"docs/pipelines.md", "docs/compare.md"}
+
+
+def marks(name: str) -> list[pytest.MarkDecorator]:
+    if name in LONG:
+        return [pytest.mark.soak]
+    return [pytest.mark.slow] if needs_weights(name) else []
+
+
 @pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.slow if needs_weights(name) else ())
-        for name in PAGES
-        if blocks_of(name)
-    ],
+    "name", [pytest.param(name, marks=marks(name)) for name in PAGES if blocks_of(name)]
 )
 def test_every_block_runs(
     name: str, folder: Path, hub_model: Callable[[], Path], shared_engines: None

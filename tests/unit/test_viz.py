@@ -341,7 +341,7 @@ def chain(length: int) -> Automaton:
 
 
 def test_long_chains_are_drawn_whole() -> None:
-    length = count(normal=1_500, soak=10_000)
+    length = count(normal=600, soak=10_000)
     long = chain(length)
     svg = svg_of(long)
     assert len(groups(svg, "action")) == length

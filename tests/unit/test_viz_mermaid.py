@@ -7,13 +7,14 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autocog_core import Automaton, Choose, Complete, InputError, Text
 from autocog_core.viz import graph_mermaid
 from autocog_core.viz.flow import flow_nodes
 from tests.support.pictures import awkward, edges_of, forest, linear, loops, tangle, triage
+from tests.support.soak import count
 
 STYLES = """\
   classDef text fill:#ffffff,stroke:#94a3b8,color:#1f2937
@@ -144,6 +145,7 @@ def test_every_action_and_edge_is_in_the_flowchart(automaton: Automaton) -> None
     assert dotted == back
 
 
+@settings(max_examples=count(normal=15, soak=100))
 @given(st.lists(texts, min_size=4, max_size=4, unique=True), texts, texts, texts)
 def test_no_text_breaks_a_label(uids: list[str], text: str, name: str, choice: str) -> None:
     first, choose, complete, last = uids
