@@ -322,13 +322,20 @@ class ChoiceCalls(GreedyCalls):
         return [_choose(context, request, texts) for request, texts in requests]
 
 
-def _choose(
+def score_choices(
     context: CallContext, request: ChoiceRequest, texts: ChoiceTexts | None
 ) -> ChoiceScores:
+    """Return the scores of a request, without the warnings of `choose`."""
     # Core checks the choices where it encodes them. Other backends need not.
     if not context.core_chooses():
         check_choices(request)
-    scores = choose_one(context.client, request, texts)
+    return choose_one(context.client, request, texts)
+
+
+def _choose(
+    context: CallContext, request: ChoiceRequest, texts: ChoiceTexts | None
+) -> ChoiceScores:
+    scores = score_choices(context, request, texts)
     # The choices were checked now.
     warn_about_choices(context.client, request)
     return scores

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from autocog_core.errors import InputError, shorten
-from autocog_core.model.calls import ChoiceCalls
+from autocog_core.model.calls import ChoiceCalls, score_choices
+from autocog_core.model.choice_arguments import make_choice_request
 from autocog_core.scoring.score_texts import TextRequest, score_texts
 from autocog_core.types.prompt import Prompt, check_text
 from autocog_core.types.ranking import RankedItem
@@ -49,12 +50,23 @@ class RankCalls(ChoiceCalls):
         if top is not None and top < 1:
             raise InputError(f"got {top}", where="top", hint="at least 1, or None for all")
         check_text(prompt, "prompt")
-        scores = self.choose(prompt + before_item, items).scores
+        context = self._call_context()
+        request, texts = make_choice_request(
+            Prompt.of(prompt + before_item),
+            items,
+            norm="sum",
+            suffix=None,
+            boundary="heal",
+            method=None,
+            unconditional_prompt=None,
+        )
+        # Items may differ in length: nobody picks the shortest here, so there is no warning.
+        scores = score_choices(context, request, texts).scores
         requests = [
             TextRequest(context=Prompt.of(item + before_prompt), text=prompt, where="prompt")
             for item in items
         ]
-        reverse = score_texts(self._call_context().client, requests)
+        reverse = score_texts(context.client, requests)
         _require_equal_tokens(items, reverse)
         # Each text has a context, so that all its tokens have log-probabilities.
         ranked = [

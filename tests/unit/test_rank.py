@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import pytest
 
@@ -26,6 +27,12 @@ def test_rank_equals_single_scores(by: str) -> None:
         assert values == sorted(values, reverse=True)
         assert len(ranked) == len(ITEMS)
         assert model.rank("where to swim", ITEMS, by=by, top=2) == ranked[:2]  # type: ignore[arg-type]
+
+
+def test_items_of_different_lengths_get_no_warning() -> None:
+    with random_model() as model, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.rank("where", ["Jaws", "a title of eleven words that is longer than the other"])
 
 
 def test_the_prompt_has_the_score_of_its_own_tokens_whatever_an_item_ends_with() -> None:
