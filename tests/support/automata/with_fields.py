@@ -32,6 +32,15 @@ class FieldText:
     render: Callable[[Values], str]
     unset: str | None = None
 
+    @property
+    def tail(self) -> str:
+        """The text after the last expression or statement, which does not depend on fields."""
+        return max(self.source.rpartition("}}"), self.source.rpartition("%}"), key=_end)[2]
+
+
+def _end(parts: tuple[str, str, str]) -> int:
+    return len(parts[0])
+
 
 #: Of a field that a path sets at most once.
 SINGLE = (
@@ -85,7 +94,7 @@ class FieldCase(Case):
         assert text is not None
         match action:
             case Text():
-                return replace(action, text=text)
+                return replace(action, text=text, constant_tail=form.tail)
             case Choose(choices=choices):
                 filled: list[Any] = []
                 successors: list[str] = []
@@ -181,7 +190,7 @@ def _draw_form(draw: Draw, named: tuple[Action, ...], uid: str, name: str) -> Fi
 def _with_template(draw: Draw, action: Action, form: FieldText, name: str, repeats: bool) -> Action:
     template = Template(form.source.replace("NAME", name))
     if isinstance(action, Text):
-        return replace(action, text=template)
+        return replace(action, text=template, constant_tail=None)
     assert isinstance(action, Choose)
     each = Each(f"fields.{name}", "0{{ item }}")
     more: Any = each if repeats and form.unset is None and draw(st.booleans()) else template
