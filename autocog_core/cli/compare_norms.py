@@ -9,7 +9,13 @@ import typer
 from rich.text import Text
 
 from autocog_core.cli.loading import ModelOptions
-from autocog_core.cli.options import AsJson, ProgramFile, ProgramValues
+from autocog_core.cli.options import (
+    AsJson,
+    Concurrency,
+    ProgramFile,
+    ProgramModelNames,
+    ProgramValues,
+)
 from autocog_core.cli.output import add_number, add_text, new_table, show, show_json
 from autocog_core.cli.run_models import ProgramModels
 from autocog_core.cli.run_progress import RunProgress
@@ -39,17 +45,8 @@ def compare_norms(
         int | None,
         typer.Option(min=1, help="Compare only the first rows (default: all rows)."),
     ] = None,
-    concurrency: Annotated[
-        int, typer.Option(min=1, help="Number of rows to run at the same time.")
-    ] = 1,
-    models: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=MODEL",
-            help="Use MODEL of the config file where the program names the model NAME "
-            "(default: the model with the same name). Repeatable.",
-        ),
-    ] = None,
+    concurrency: Concurrency = 1,
+    models: ProgramModelNames = None,
     as_json: AsJson = False,
     model_options: ModelOptions,
 ) -> None:

@@ -45,6 +45,19 @@ ProgramValues = Annotated[
         "file: text, data (.json, .yaml), or rows (.jsonl, .csv, ...). Repeatable.",
     ),
 ]
+ProgramModelNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--models",
+        metavar="NAME=MODEL",
+        help="Use MODEL of the config file where the program names the model NAME (default: the "
+        "model with the same name). Repeatable.",
+    ),
+]
+Concurrency = Annotated[
+    int,
+    typer.Option("--concurrency", min=1, help="Number of rows to run at the same time."),
+]
 ModelName = Annotated[
     str | None,
     typer.Option(

@@ -13,7 +13,13 @@ import typer
 
 from autocog_core.automaton.inputs import require_valid_values
 from autocog_core.cli.loading import ModelOptions
-from autocog_core.cli.options import AsJson, ProgramFile, ProgramValues
+from autocog_core.cli.options import (
+    AsJson,
+    Concurrency,
+    ProgramFile,
+    ProgramModelNames,
+    ProgramValues,
+)
 from autocog_core.cli.output import show_json
 from autocog_core.cli.run_destination import choose_destination, row_writer, suggest_export
 from autocog_core.cli.run_models import ProgramModels
@@ -65,9 +71,7 @@ def run(
         int | None,
         typer.Option(min=1, help="Run only on the first rows (default: all rows)."),
     ] = None,
-    concurrency: Annotated[
-        int, typer.Option(min=1, help="Number of rows to run at the same time.")
-    ] = 1,
+    concurrency: Concurrency = 1,
     gold: Annotated[
         str | None,
         typer.Option(
@@ -87,14 +91,7 @@ def run(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Overwrite the existing output file.")
     ] = False,
-    models: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=MODEL",
-            help="Use MODEL of the config file where the program names the model NAME "
-            "(default: the model with the same name). Repeatable.",
-        ),
-    ] = None,
+    models: ProgramModelNames = None,
     max_errors: Annotated[
         int | None,
         typer.Option(
