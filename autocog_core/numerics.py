@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,21 @@ def top_k_ids(
         scores = row[ids]
         ids = ids[scores >= np.partition(scores, len(ids) - count)[len(ids) - count]]
     return ids[np.argsort(-row[ids], kind="stable")[:count]]
+
+
+def renormalized_sum(logprobs: Sequence[float], allowed: Sequence[float]) -> float:
+    """Return the log-probability of tokens, each given that it is one of the allowed ones.
+
+    :param logprobs: (n,), the log-probability of each token.
+    :param allowed: (n,), the log of the probability of all tokens that were allowed in its place.
+    """
+    # Rounding may put a share above 1. -inf - -inf would be NaN: nothing with a probability.
+    return float(
+        sum(
+            min(0.0, logprob - mass) if logprob > -math.inf else -math.inf
+            for logprob, mass in zip(logprobs, allowed, strict=True)
+        )
+    )
 
 
 def to_json_number(value: float | None) -> float | None:

@@ -16,6 +16,7 @@ from autocog_core.automaton.templates.for_each import ForEach
 from autocog_core.automaton.templates.template import Each, Template
 from autocog_core.automaton.token_sets import Vocabulary
 from autocog_core.types.choice import EndOfSequence, Norm
+from autocog_core.types.constraint import Constraint
 from autocog_core.types.prompt import Prompt
 
 ThresholdOn = Literal["prob", "mean"]
@@ -135,10 +136,18 @@ class Complete(Action):
     :ivar threshold_on: the probability that `threshold` limits, as in `Choose`.
     :ivar vocab: the allowed tokens, or the name of one of the automaton's `vocabs`; None for all.
     :ivar eos: whether an end-of-sequence token may end the text.
+    :ivar regex: a regular expression that the whole text must match; None for any text.
+    :ivar grammar: in place of `regex`, a grammar in Lark's syntax.
+    :ivar json_schema: in place of `regex`, a JSON Schema whose instance the text must be.
+    :ivar followed_by: with a constraint, a regular expression of the text that must follow. The
+        text ends where its first byte begins; the token with that byte is scored, but what follows
+        is not part of the text.
     :ivar samples: the number of sampled texts, which become siblings; 0 for beam search.
     :ivar temperature: of sampling; 1 leaves the model's probabilities unchanged.
     :ivar top_p: sample only from the likeliest tokens that together have this probability.
     :ivar seed: random seed of sampling.
+    :ivar importance_weights: weigh the samples so that they estimate the probabilities of texts
+        given the whole constraint, not token by token; only with `temperature` and `top_p` 1.
     """
 
     kind = "complete"
@@ -152,14 +161,32 @@ class Complete(Action):
     length_penalty: float = 1.0
     vocab: str | Vocabulary | None = None
     eos: bool = True
+    regex: str | None = None
+    grammar: str | None = None
+    json_schema: Mapping[str, Any] | bool | None = field(default=None, hash=False)
+    followed_by: str | None = None
     samples: int = 0
     temperature: float = 1.0
     top_p: float = 1.0
     seed: int = 0
+    importance_weights: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "stop", _as_tuple(self.stop))
+
+    @cached_property
+    def constraint(self) -> Constraint | None:
+        """What the whole text must be; None for any text.
+
+        :raises InputError: if several of `regex`, `grammar` and `json_schema` are given.
+        """
+        return Constraint.from_arguments(
+            regex=self.regex,
+            grammar=self.grammar,
+            json_schema=self.json_schema,
+            where=f'action "{self.uid}"',
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

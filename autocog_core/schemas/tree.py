@@ -7,6 +7,7 @@ from typing import Any, Literal, NotRequired
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
+from autocog_core.types.completion import FinishReason
 from autocog_core.types.thought_tree import Pruned
 
 
@@ -22,7 +23,7 @@ class NodeSchema(TypedDict):
     length: NotRequired[int]
     prob: NotRequired[float]
     pruned_by: NotRequired[Pruned]
-    finish_reason: NotRequired[Literal["stop", "eos", "length", "unknown"]]
+    finish_reason: NotRequired[FinishReason]
     last: NotRequired[bool]
     exact: NotRequired[bool]
     reason: NotRequired[str]
@@ -33,6 +34,8 @@ class NodeSchema(TypedDict):
     parent: NotRequired[int]
     context_parent: NotRequired[int]
     keys: NotRequired[list[str]]
+    allowed: NotRequired[list[float | None]]
+    prob_error: NotRequired[float]
 
 
 class TreeSchema(TypedDict):

@@ -51,6 +51,8 @@ class BackendInfo:
     :ivar retries_itself: whether the engine retries failed calls, so that core does not.
     :ivar capabilities: hooks that work with this engine or server; None if all work that the
         backend implements.
+    :ivar constraints: kinds of constraints that its own `complete` serves ("regex", "grammar",
+        "json_schema"). Core serves the others with token distributions, if the backend has them.
     :ivar details: further facts for users (dtype, device, evaluation method, ...).
     :ivar compute_fingerprint: computes `fingerprint`; called once, on the first access.
     """
@@ -69,6 +71,7 @@ class BackendInfo:
     max_concurrency: int = 1
     retries_itself: bool = False
     capabilities: tuple[str, ...] | None = None
+    constraints: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     compute_fingerprint: Callable[[], str] | None = field(default=None, repr=False, compare=False)
 

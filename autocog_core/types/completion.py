@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from autocog_core.numerics import to_json_number
+from autocog_core.numerics import renormalized_sum, to_json_number
+from autocog_core.types.constraint import Constraint
 from autocog_core.types.prompt import Prompt
 
-#: Why a completion ended: at a stop string, at the end of sequence, or at the token limit;
-#: "unknown" if the engine gives no reason, or one without a known meaning.
-FinishReason = Literal["stop", "eos", "length", "unknown"]
+#: Why a completion ended: at a stop string or the text that must follow ("stop"), at the end of
+#: sequence ("eos"), or at the token limit ("length"). "complete": its constraint allows nothing
+#: more. "incomplete": the token limit, or a set of tokens, ended it before it met its constraint.
+#: "unknown": the engine gives no reason, or one without a known meaning.
+FinishReason = Literal["stop", "eos", "length", "complete", "incomplete", "unknown"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +30,8 @@ class CompletionRequest:
     :ivar min_p: drop tokens below this fraction of the highest probability; 0 drops none.
     :ivar seed: random seed; None for a different one in each call.
     :ivar n: number of completions: the result, and n - 1 `alternatives`.
+    :ivar constraint: what the whole text must be; None for any text. A backend receives only kinds
+        that it declares in `BackendInfo.constraints`.
     :ivar extra: options of single engines. A backend rejects options that it does not know.
     :ivar on_text: called with each new piece of text; an exception in it ends the completion.
     """
@@ -40,6 +45,7 @@ class CompletionRequest:
     min_p: float = 0.0
     seed: int | None = None
     n: int = 1
+    constraint: Constraint | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     on_text: Callable[[str], None] | None = None
 
@@ -52,12 +58,13 @@ class Completion:
     :ivar tokens: the token ids that the model decided, those of the stop string or EOS included;
         empty if the engine does not return ids.
     :ivar logprobs: log-probability of each of `tokens`; None if the engine does not return them.
-    :ivar finish_reason: "stop" (a stop string), "eos", "length" (`max_tokens` reached), or
-        "unknown": the text may be incomplete.
+    :ivar finish_reason: why it ended; see `FinishReason`.
     :ivar stop_string: the stop string that ended the text; None if none did.
     :ivar alternatives: the other n - 1 completions of the request.
     :ivar tokens_evaluated: tokens that the model evaluated, alternatives included; None if the
         engine does not say.
+    :ivar allowed: with a constraint, for each of `tokens`, the log of the probability mass that the
+        constraint left to the model; None without a constraint, or if the engine does not say.
     """
 
     text: str
@@ -67,11 +74,19 @@ class Completion:
     stop_string: str | None = None
     alternatives: tuple[Completion, ...] = ()
     tokens_evaluated: int | None = None
+    allowed: tuple[float, ...] | None = None
 
     @property
     def logprob(self) -> float | None:
         """Sum of `logprobs`; None without them."""
         return None if self.logprobs is None else float(sum(self.logprobs))
+
+    @property
+    def constrained_logprob(self) -> float | None:
+        """Log-probability under the constraint, renormalized at each token; None without it."""
+        if self.allowed is None or self.logprobs is None:
+            return None
+        return renormalized_sum(self.logprobs, self.allowed)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON; a log-probability of -inf becomes None."""
@@ -80,6 +95,7 @@ class Completion:
             "finish_reason": self.finish_reason,
             "stop_string": self.stop_string,
             "logprob": to_json_number(self.logprob),
+            "constrained_logprob": to_json_number(self.constrained_logprob),
             "tokens": list(self.tokens),
             "logprobs": None
             if self.logprobs is None

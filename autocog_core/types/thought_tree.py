@@ -8,12 +8,12 @@ from functools import cached_property
 from typing import Any, Literal
 
 from autocog_core.errors import InputError
-from autocog_core.numerics import to_json_number
+from autocog_core.numerics import renormalized_sum, to_json_number
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
 from autocog_core.types.choice_value import Value
 from autocog_core.types.record import make_record
 
-Pruned = Literal["width", "threshold", "duplicate", "max_visits", "budget"]
+Pruned = Literal["width", "threshold", "duplicate", "max_visits", "budget", "incomplete"]
 Ranking = Literal["logprob", "mean"]
 _RANKED_BY: dict[Ranking, str] = {"logprob": "path_logprob", "mean": "mean_logprob"}
 FORMAT = 1
@@ -34,7 +34,9 @@ class ThoughtNode:
     :ivar length: number of decided tokens of the path so far.
     :ivar prob: its share among its siblings; 1 for a text.
     :ivar pruned_by: why no path continues here although the automaton would; None if one does.
-    :ivar finish_reason: how a completion ended: "stop", "eos", "length" or "unknown".
+        "incomplete": a completion that ended before it met its constraint.
+    :ivar finish_reason: how a completion ended: "stop", "eos", "length", "complete", "incomplete"
+        or "unknown" (`autocog_core.types.completion.FinishReason`).
     :ivar last: whether the automaton ends here, so that the path is complete.
     :ivar exact: whether its own numbers (`logprobs`, `prob`) are the model's, within its declared
         tolerance.
@@ -50,6 +52,9 @@ class ThoughtNode:
     :ivar keys: for an answer of a group with `for_each`: the keys below its field, which are the
         item, and the name of its action if several have one. Empty for the group itself; None for
         other nodes.
+    :ivar allowed: for a completion with a constraint, for each of `logprobs`, the log of the
+        probability mass that the constraint left to the model. Empty for other nodes.
+    :ivar prob_error: standard error of `prob`, if that is an estimate from weighted samples.
     """
 
     uid: str
@@ -72,6 +77,8 @@ class ThoughtNode:
     parent: int = -1
     context_parent: int = _LIKE_PARENT
     keys: tuple[str, ...] | None = None
+    allowed: tuple[float, ...] = ()
+    prob_error: float | None = None
 
     def __post_init__(self) -> None:
         if self.context_parent == _LIKE_PARENT:
@@ -83,6 +90,11 @@ class ThoughtNode:
     def logprob(self) -> float:
         """Sum of `logprobs`; 0 for a text that was not evaluated."""
         return float(sum(self.logprobs))
+
+    @property
+    def constrained_logprob(self) -> float | None:
+        """Log-probability under its constraint, renormalized at each token; None without one."""
+        return renormalized_sum(self.logprobs, self.allowed) if self.allowed else None
 
     @property
     def mean_logprob(self) -> float:
@@ -310,6 +322,8 @@ def _node_to_dict(node: ThoughtNode) -> dict[str, Any]:
         data["keys"] = list(data["keys"])
     if "logprobs" in data:
         data["logprobs"] = [to_json_number(value) for value in data["logprobs"]]
+    if "allowed" in data:
+        data["allowed"] = [to_json_number(value) for value in data["allowed"]]
     if "path_logprob" in data:
         data["path_logprob"] = to_json_number(data["path_logprob"])
     return data
@@ -319,6 +333,7 @@ def _node_from_dict(data: Mapping[str, Any]) -> ThoughtNode:
     values = dict(data)
     values["tokens"] = tuple(values.get("tokens", ()))
     values["logprobs"] = tuple(_infinite(value) for value in values.get("logprobs", ()))
+    values["allowed"] = tuple(_infinite(value) for value in values.get("allowed", ()))
     if values.get("keys") is not None:
         values["keys"] = tuple(values["keys"])
     values["path_logprob"] = _infinite(values.get("path_logprob", 0.0))

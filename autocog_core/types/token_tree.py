@@ -106,6 +106,7 @@ class TreeQuery:
     :ivar top_k: number of next tokens to return at each of these nodes.
     :ivar mask: bool (V,), next tokens to choose from; None for all. It does not change their
         log-probabilities.
+    :ivar with_mask_logprobs: whether to return also the probability of the mask.
     """
 
     prefix: Sequence[int]
@@ -114,6 +115,7 @@ class TreeQuery:
     top_at: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
     top_k: int = 0
     mask: NDArray[np.bool_] | None = None
+    with_mask_logprobs: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -126,9 +128,12 @@ class TreeScores:
     :ivar top_logprobs: float64 (m, k), their log-probabilities; -inf fills up rows.
     :ivar tokens_evaluated: number of tokens that the model evaluated. If one call answers
         several queries, the sum over the answers is the total.
+    :ivar mask_logprobs: float64 (m,), log of the probability that the next token is in the mask, if
+        the query wants it; None from a backend that does not compute it, and then core does.
     """
 
     values: NDArray[np.float64]
     top_tokens: NDArray[np.int32]
     top_logprobs: NDArray[np.float64]
     tokens_evaluated: int
+    mask_logprobs: NDArray[np.float64] | None = None

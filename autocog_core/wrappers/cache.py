@@ -230,6 +230,7 @@ def _copy(scores: TreeScores) -> TreeScores:
         top_tokens=scores.top_tokens.copy(),
         top_logprobs=scores.top_logprobs.copy(),
         tokens_evaluated=scores.tokens_evaluated,
+        mask_logprobs=None if scores.mask_logprobs is None else scores.mask_logprobs.copy(),
     )
 
 

@@ -17,6 +17,8 @@ from autocog_core.types.token_tree import TreeQuery
 
 #: Fields of requests that do not affect the answer.
 _IGNORED_FIELDS = {"on_text"}
+#: Fields that are left out where they are None, so that older recordings keep their keys.
+_ADDED_FIELDS = {"constraint"}
 #: First character of encoded mapping keys that are not text, such as token ids.
 _NON_TEXT_PREFIX = "\0"
 
@@ -42,7 +44,9 @@ def make_tokens_key(hook: str, tokens: Sequence[int]) -> bytes | None:
 
 def make_query_key(query: TreeQuery) -> bytes | None:
     """Return the key of one query of `greedy_tree_impl`."""
-    mask = () if query.mask is None else (query.mask,)
+    mask: tuple[object, ...] = () if query.mask is None else (query.mask,)
+    if query.with_mask_logprobs:
+        mask = (*mask, "with_mask_logprobs")
     return make_key(
         "greedy_tree_impl",
         _to_array(query.prefix),
@@ -90,6 +94,7 @@ def _to_plain(value: Any, odd_float: Callable[[float], Any], key: Callable[[Any]
             name: _to_plain(getattr(value, name), odd_float, key)
             for name in names
             if name not in _IGNORED_FIELDS
+            and not (name in _ADDED_FIELDS and getattr(value, name) is None)
         }
     if isinstance(value, Mapping):
         return {key(name): _to_plain(item, odd_float, key) for name, item in value.items()}

@@ -82,15 +82,24 @@ def _unpack_arrays(head: Any, raw: bytes) -> list[NDArray[Any]]:
 
 
 def _pack_scores(scores: TreeScores) -> Packed:
-    arrays = _pack_arrays(scores.values, scores.top_tokens, scores.top_logprobs)
+    arrays = _pack_arrays(
+        scores.values,
+        scores.top_tokens,
+        scores.top_logprobs,
+        *(() if scores.mask_logprobs is None else (scores.mask_logprobs,)),
+    )
     return Packed([int(scores.tokens_evaluated), arrays.head], arrays.raw)
 
 
 def _unpack_scores(packed: Packed) -> TreeScores:
     evaluated, head = packed.head
-    values, top_tokens, top_logprobs = _unpack_arrays(head, packed.raw)
+    values, top_tokens, top_logprobs, *mask_logprobs = _unpack_arrays(head, packed.raw)
     return TreeScores(
-        values=values, top_tokens=top_tokens, top_logprobs=top_logprobs, tokens_evaluated=evaluated
+        values=values,
+        top_tokens=top_tokens,
+        top_logprobs=top_logprobs,
+        tokens_evaluated=evaluated,
+        mask_logprobs=mask_logprobs[0] if mask_logprobs else None,
     )
 
 
