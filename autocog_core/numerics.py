@@ -74,14 +74,26 @@ def log1m_sum_exp(values: Float64Array) -> float:
     return float("-inf") if total >= 1.0 else float(np.log1p(-total))
 
 
-def logsumexp_row(logits: NDArray[np.float32]) -> float:
-    """Return the logsumexp of one row, in float32 and exact to 1e-6 nats.
+def logsumexp_row(logits: NDArray[np.floating[Any]]) -> float:
+    """Return the logsumexp of one row, in its precision: in float32 exact to 1e-6 nats.
 
     :param logits: (V,).
     """
     top = logits.max()
     # NumPy's pairwise sums in float32 have a relative error of 1e-7, even for large vocabularies.
     return float(top) + float(np.log(np.exp(logits - top).sum(), dtype=np.float64))
+
+
+def mask_logsumexp(row: NDArray[np.floating[Any]], mask: NDArray[np.bool_] | None) -> float:
+    """Return the logsumexp of the scores in a mask; -inf if it holds none that is finite.
+
+    :param row: (V,).
+    :param mask: (V,), the allowed ids; None for all.
+    """
+    scores = row if mask is None else row[mask]
+    if not len(scores) or scores.max() == -np.inf:
+        return -math.inf
+    return logsumexp_row(scores)
 
 
 def top_k_ids(

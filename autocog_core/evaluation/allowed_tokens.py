@@ -47,6 +47,7 @@ class AllowedTokens:
     :ivar in_set: bool (V,), the tokens of the set.
     :ivar unmasked: bool (V,), the tokens allowed outside a stop string; None for all.
     :ivar stops: the tokens of each stop string.
+    :ivar has_eos: whether a token of EOS may end the text.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class AllowedTokens:
         self.in_set = (
             np.ones(size, dtype=np.bool_) if vocabulary is None else masks.mask_for(vocabulary)
         )
+        self.has_eos = action.eos
         stops = client.tokenize(list(action.stop), at_start=False) if action.stop else []
         self.stops = [tuple(ids) for ids in stops]
         self.unmasked: Mask | None = None

@@ -36,6 +36,9 @@ class Branch:
     :ivar retokenized: whether bytes at its end are tokenized again with the text that follows.
     :ivar reason: why its numbers are not exact; empty if they are.
     :ivar pruned_by: why the run does not follow it; None if it does.
+    :ivar allowed: with a constraint, for each of `tokens`, the log of the probability mass that the
+        constraint left; empty without one.
+    :ivar prob_error: standard error of `prob`, if it is an estimate from weighted samples.
     :ivar unconditional_prompt: for the norm "pmi", the text in place of the prompt; empty for BOS
         alone.
     """
@@ -51,6 +54,8 @@ class Branch:
     retokenized: bool = False
     reason: str = ""
     pruned_by: Pruned | None = None
+    allowed: tuple[float, ...] = ()
+    prob_error: float | None = None
     unconditional_prompt: str | None = None
 
     @property

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from autocog_core.automaton.actions import Complete
-from autocog_core.evaluation.allowed_tokens import START, StopState
 from autocog_core.evaluation.branch import Branch
 from autocog_core.evaluation.path_context import PathContext, split_at_byte
+from autocog_core.evaluation.text_rules import TextRules, TextState
 from autocog_core.hooks.client import BackendClient
-from autocog_core.toolkit.stop_strings import find_first_stop
+from autocog_core.types.completion import FinishReason
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,51 +17,69 @@ class Hypothesis:
     """A text so far. It is immutable, because beams share prefixes.
 
     :ivar tokens: its decided ids.
-    :ivar logprobs: the log-probability of each of `tokens`.
+    :ivar logprobs: the log-probability of each of `tokens`, as far as they are known: those of the
+        last tokens may be missing, if there was no alternative to them.
+    :ivar allowed: with a constraint, for each of `logprobs`, the log of the probability mass that
+        it left.
     :ivar logprob: the sum of `logprobs`.
     :ivar raw: its bytes, with those of a stop string.
     :ivar text_bytes: the number of bytes before the stop string.
     :ivar finish_reason: how it ended; None if it is not finished.
-    :ivar state: the parts of stop strings at its end.
+    :ivar state: what the rules know of it.
     """
 
+    state: TextState
     tokens: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
+    allowed: tuple[float, ...] = ()
     logprob: float = 0.0
     raw: bytes = b""
     text_bytes: int = 0
-    finish_reason: str | None = None
-    state: StopState = START
+    finish_reason: FinishReason | None = None
 
-    def extended(
-        self, client: BackendClient, action: Complete, token: int, logprob: float, state: StopState
-    ) -> Hypothesis:
-        """Return this hypothesis with one more token."""
-        logprob = min(0.0, logprob)
-        raw = self.raw + client.detokenize([token])
+    def extended(self, rules: TextRules, token: int) -> Hypothesis:
+        """Return this hypothesis with one more token, whose log-probability is not known yet."""
+        piece = rules.client.detokenize([token])
+        raw = self.raw + piece
         tokens = (*self.tokens, token)
-        text_bytes = len(raw)
-        finish_reason = None
-        if token in client.info.eos:
-            finish_reason = "eos"
-        elif (stop := find_first_stop(raw, len(self.raw), action.stop)) is not None:
-            finish_reason, text_bytes = "stop", stop[0]
-        elif len(tokens) == action.length:
-            finish_reason = "length"
-        return Hypothesis(
-            tokens=tokens,
-            logprobs=(*self.logprobs, logprob),
-            logprob=self.logprob + logprob,
-            raw=raw,
-            text_bytes=text_bytes,
-            finish_reason=finish_reason,
-            state=state,
+        state = rules.after(self.state, token, raw, len(piece))
+        reason, size = rules.find_end(state, token, raw, len(piece), len(tokens))
+        return replace(
+            self, tokens=tokens, raw=raw, text_bytes=size, finish_reason=reason, state=state
         )
+
+    def scored(self, logprob: float, allowed: float | None = None) -> Hypothesis:
+        """Return this hypothesis with the log-probability of its first token that lacks one.
+
+        :param logprob: the log-probability.
+        :param allowed: with a constraint, the log of the mass that it left; else None.
+        """
+        logprob = min(0.0, logprob)
+        masses = self.allowed
+        if allowed is not None:
+            # Rounding must not make the mass smaller than that of one token in it.
+            masses = (*masses, min(0.0, max(allowed, logprob)))
+        return replace(
+            self,
+            logprobs=(*self.logprobs, logprob),
+            allowed=masses,
+            logprob=self.logprob + logprob,
+        )
+
+    @property
+    def unscored(self) -> tuple[int, ...]:
+        """The tokens whose log-probabilities are not known yet."""
+        return self.tokens[len(self.logprobs) :]
 
     @property
     def text(self) -> str:
         """The text without the stop string."""
         return self.raw[: self.text_bytes].decode("utf-8", errors="replace")
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether it ended before it met its constraint."""
+        return self.finish_reason == "incomplete"
 
     def to_branch(
         self, client: BackendClient, base: Sequence[int], rank: float, prob: float
@@ -83,9 +100,11 @@ class Hypothesis:
             text=self.text,
             tokens=self.tokens,
             logprobs=self.logprobs,
+            allowed=self.allowed,
             rank=rank,
             prob=prob,
             context=PathContext((*base, *self.tokens[:count])).with_bytes(remaining_bytes),
             finish_reason=self.finish_reason,
             retokenized=bool(remaining_bytes),
+            pruned_by="incomplete" if self.is_incomplete else None,
         )

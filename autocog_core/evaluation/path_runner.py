@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from autocog_core.automaton.actions import Ask, Choose, Complete, Text
 from autocog_core.automaton.graph import AutomatonGraph
-from autocog_core.evaluation.allowed_tokens import AllowedTokens
 from autocog_core.evaluation.branch import ActionResult, ModelAnswer, prune
 from autocog_core.evaluation.frontier import Frontier
 from autocog_core.evaluation.group_run import OpenGroups
@@ -21,6 +20,7 @@ from autocog_core.evaluation.path_context import PathContext
 from autocog_core.evaluation.path_fields import FieldTemplates
 from autocog_core.evaluation.run_limits import RunLimits
 from autocog_core.evaluation.text_chain import enter_texts
+from autocog_core.evaluation.text_rules import TextRules
 from autocog_core.evaluation.text_scoring import finish_path
 from autocog_core.evaluation.text_strategy import (
     Strategy,
@@ -67,7 +67,7 @@ class PathRunner:
         self._keep_scores = keep_scores
         self._groups = OpenGroups()
         self._masks = {name: TokenMaskCache.for_model(client) for name, client in clients.items()}
-        self._allowed: dict[str, AllowedTokens] = {}
+        self._rules: dict[str, TextRules] = {}
         self._empty_contexts = {
             name: PathContext(text=() if strategies[name] == "text" else None) for name in clients
         }
@@ -119,7 +119,7 @@ class PathRunner:
             case Complete() if by_text:
                 path.steps = complete_by_text(client, action, context)
             case Complete():
-                path.steps = complete_by_tree(client, action, context, self._allowed_for(action))
+                path.steps = complete_by_tree(client, action, context, self._rules_for(action))
             case _:
                 raise TypeError(f"no evaluation of a {type(action).__name__}")
         self._resume(path, None)
@@ -169,13 +169,11 @@ class PathRunner:
         elif (joined := self._groups.end_question(path.question)) is not None:
             self._continue_after_group(joined)
 
-    def _allowed_for(self, action: Complete) -> AllowedTokens:
-        if action.uid not in self._allowed:
+    def _rules_for(self, action: Complete) -> TextRules:
+        if action.uid not in self._rules:
             client, masks = self._clients[action.model], self._masks[action.model]
-            self._allowed[action.uid] = AllowedTokens.for_action(
-                self._automaton, client, action, masks
-            )
-        return self._allowed[action.uid]
+            self._rules[action.uid] = TextRules.for_action(self._automaton, client, action, masks)
+        return self._rules[action.uid]
 
     def _resume(self, path: OpenPath, answers: Sequence[ModelAnswer] | None) -> None:
         """Send answers to a path's action, or start it."""

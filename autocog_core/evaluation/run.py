@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autocog_core.automaton.actions import Ask
+from autocog_core.automaton.actions import Ask, Complete
 from autocog_core.automaton.checks.action_checks import require_sound
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import AutocogError, InputError
@@ -173,6 +173,8 @@ def _only_in_core(automaton: AutomatonGraph) -> str:
             return f'action "{action.uid}" is a group of questions'
         if action.is_fresh:
             return f'action "{action.uid}" begins a new text'
+        if isinstance(action, Complete) and action.constraint is not None:
+            return f'action "{action.uid}" has a constraint'
     return ""
 
 

@@ -62,6 +62,7 @@ class ScoringContext:
             top_at=top_at.astype(np.int32),
             top_k=query.top_k,
             mask=query.mask,
+            with_mask_logprobs=query.with_mask_logprobs,
         )
 
     def split_answer(self, answer: TreeScores) -> tuple[TreeScores, TextScores]:
@@ -73,6 +74,7 @@ class ScoringContext:
             top_tokens=answer.top_tokens,
             top_logprobs=answer.top_logprobs,
             tokens_evaluated=answer.tokens_evaluated,
+            mask_logprobs=answer.mask_logprobs,
         )
         scores: list[tuple[TokenizedText, tuple[float, ...]]] = []
         for text in self.texts:

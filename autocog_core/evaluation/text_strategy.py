@@ -16,6 +16,7 @@ from autocog_core.errors import CapabilityError, ConfigError
 from autocog_core.evaluation.branch import ActionResult, ActionSteps, Branch, branch_probabilities
 from autocog_core.evaluation.hypothesis import Hypothesis
 from autocog_core.evaluation.path_context import PathContext
+from autocog_core.evaluation.text_rules import TextState
 from autocog_core.evaluation.text_strategy_scores import INEXACT, ContextTokens, ScoredTexts
 from autocog_core.evaluation.tree_choose import (
     choice_request,
@@ -214,6 +215,7 @@ def _hypothesis(
         finish_reason, text_bytes = "stop", stop[0]
     logprobs = tuple(min(0.0, logprob) for logprob in completion.logprobs or ())
     hypothesis = Hypothesis(
+        state=TextState(),
         tokens=completion.tokens,
         logprobs=logprobs,
         logprob=sum(logprobs),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from weakref import WeakKeyDictionary, proxy
 
 import numpy as np
@@ -20,8 +20,12 @@ from autocog_core.automaton.token_sets import (
     Union,
     Vocabulary,
 )
+from autocog_core.constraints.tokenizers import make_tokenizer
 from autocog_core.errors import InputError
 from autocog_core.hooks.client import BackendClient
+
+if TYPE_CHECKING:
+    from llguidance import LLTokenizer
 
 Mask = NDArray[np.bool_]
 Value = TypeVar("Value")
@@ -46,6 +50,7 @@ class TokenMaskCache:
         self._masks: dict[Vocabulary, Mask] = {}
         self._values: dict[Hashable, Any] = {}
         self._token_bytes: Sequence[bytes] | None = None
+        self._tokenizer: LLTokenizer | None = None
 
     @classmethod
     def for_model(cls, client: BackendClient) -> TokenMaskCache:
@@ -75,6 +80,12 @@ class TokenMaskCache:
             mask.setflags(write=False)
             self._masks[current] = mask
         return self._masks[vocabulary]
+
+    def tokenizer(self) -> LLTokenizer:
+        """Return the model's vocabulary for constraints, made once."""
+        if self._tokenizer is None:
+            self._tokenizer = make_tokenizer(self._vocabulary())
+        return self._tokenizer
 
     def get_or_make(self, key: Hashable, make: Callable[[], Value]) -> Value:
         """Return a cached value that depends on masks, or make it.

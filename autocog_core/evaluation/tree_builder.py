@@ -120,6 +120,8 @@ class TreeBuilder:
                 reason=branch.reason,
                 retokenized=branch.retokenized,
                 unconditional_prompt=branch.unconditional_prompt,
+                allowed=branch.allowed,
+                prob_error=branch.prob_error,
                 name=action.name,
                 model=action.model,
                 parent=parent,

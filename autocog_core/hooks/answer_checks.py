@@ -137,6 +137,8 @@ def check_trees(answers: Any, queries: Sequence[TreeQuery], info: BackendInfo) -
             _check_siblings(query, scores.values, info.tolerance)
         if query.top_at.size or scores.top_tokens.size or scores.top_logprobs.size:
             _check_top(query, scores, info)
+        if query.with_mask_logprobs and scores.mask_logprobs is not None:
+            _check_mask_logprobs(query, scores, info.tolerance)
         require(is_count(scores.tokens_evaluated, 0), "tokens_evaluated is not a whole number")
 
 
@@ -191,6 +193,18 @@ def _check_top(query: TreeQuery, scores: TreeScores, info: BackendInfo) -> None:
     if query.mask is not None:
         allowed = query.mask[tokens[is_possible]]
         require(bool(allowed.all()), "top_tokens has a token that the mask excludes")
+
+
+def _check_mask_logprobs(query: TreeQuery, scores: TreeScores, tolerance: float) -> None:
+    masses = scores.mask_logprobs
+    require_floats(masses, (len(query.top_at),), "mask_logprobs")
+    assert masses is not None
+    if not masses.size:
+        return
+    require_logprobs(masses)
+    listed = np.exp(scores.top_logprobs).sum(axis=1)
+    if bool((np.exp(masses) < listed * math.exp(-tolerance) - LOGPROB_TOLERANCE).any()):
+        raise NumericsError("returned a probability of a mask below that of tokens in it")
 
 
 def check_chat_prompt(prompt: Any) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from autocog_core.hooks import answer_checks, choice_token_checks, result_checks
 from autocog_core.hooks.engine_calls import EngineCalls
+from autocog_core.numerics import mask_logsumexp
 from autocog_core.types.backend_info import Usage
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
 from autocog_core.types.completion import Completion, CompletionRequest
@@ -99,6 +100,29 @@ class BackendClient(EngineCalls):
         # Core's own answer comes from rows that were checked.
         if not self._plugins.only_core_answers(hook):
             self.check(hook, answer_checks.check_trees, answers, queries, self.info)
+        return self._with_mask_logprobs(queries, answers)
+
+    def _with_mask_logprobs(
+        self, queries: Sequence[TreeQuery], answers: list[TreeScores]
+    ) -> list[TreeScores]:
+        """Compute the probabilities of masks for a backend that does not, from whole rows."""
+        missing = [
+            index
+            for index, (query, answer) in enumerate(zip(queries, answers, strict=True))
+            if query.with_mask_logprobs and answer.mask_logprobs is None
+        ]
+        if not missing:
+            return answers
+        size = self.info.vocabulary_size
+        rows = [replace(queries[i], top_k=size, with_mask_logprobs=False) for i in missing]
+        answers = list(answers)
+        for index, row in zip(missing, self.greedy_tree(rows), strict=True):
+            answer = answers[index]
+            answers[index] = replace(
+                answer,
+                tokens_evaluated=answer.tokens_evaluated + row.tokens_evaluated,
+                mask_logprobs=np.array([mask_logsumexp(top, None) for top in row.top_logprobs]),
+            )
         return answers
 
     def complete(self, request: CompletionRequest) -> Completion:
@@ -118,9 +142,12 @@ class BackendClient(EngineCalls):
 
         if on_text is not None:
             request = replace(request, on_text=note_text)
+        hook = self._hooks.complete
+        if not self.backend_serves(request):
+            hook = self._manager.subset_hook_caller("complete", [self._backend])
         completion: Completion = self._engine_call(
             "complete",
-            lambda: self._hooks.complete(request=request),
+            lambda: hook(request=request),
             may_retry=lambda: not has_streamed,
             callers_errors=callback_errors,
         )
@@ -131,6 +158,11 @@ class BackendClient(EngineCalls):
         check = partial(result_checks.check_completion, needs_eos=needs_eos)
         self.check("complete", check, completion, request, self.info)
         return completion
+
+    def backend_serves(self, request: CompletionRequest) -> bool:
+        """Return whether the backend's own `complete` serves the request's constraint."""
+        constraint = request.constraint
+        return constraint is None or constraint.kind in self.info.constraints
 
     def choose(self, request: ChoiceRequest) -> ChoiceScores:
         """Return the scores of a request's choices."""

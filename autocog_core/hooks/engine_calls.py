@@ -49,6 +49,8 @@ class EngineCalls:
     ) -> None:
         self.model_name = model_name
         self.is_closed = False
+        self._manager = manager
+        self._backend = backend
         self._hooks = manager.hook
         self._plugins = PluginCalls(manager.hook, model_name, backend, label)
         self._engine_lock = engine_lock

@@ -12,7 +12,8 @@ import numpy as np
 
 from autocog_core.hooks.client import BackendClient
 from autocog_core.hooks.specs import hookimpl
-from autocog_core.numerics import top_k_ids
+from autocog_core.model.constrained_completion import complete_constrained
+from autocog_core.numerics import mask_logsumexp, top_k_ids
 from autocog_core.scoring import choice_tree
 from autocog_core.scoring.prompt_encoding import check_sequence, encode_prompt
 from autocog_core.toolkit.completion_builder import CompletionBuilder
@@ -50,6 +51,8 @@ class CoreDefaults:
     @hookimpl(trylast=True)
     def complete(self, request: CompletionRequest) -> Completion:
         """Call `greedy_impl` once for every token."""
+        if request.constraint is not None:
+            return complete_constrained(self._client, request)
         reject_unknown_options(request.extra, (), self._client.model_name)
         prompt = encode_prompt(self._client, request.prompt)
         check_sequence(prompt, self._client.info, new_tokens=request.max_tokens)
@@ -60,6 +63,7 @@ class CoreDefaults:
         values = np.full(len(query.tokens), np.nan)
         top_tokens = np.full((len(query.top_at), query.top_k), -1, dtype=np.int32)
         top_logprobs = np.full((len(query.top_at), query.top_k), -np.inf)
+        mask_logprobs = np.full(len(query.top_at), np.nan) if query.with_mask_logprobs else None
         children: dict[int, list[int]] = {}
         for node, parent in enumerate(query.parents.tolist()):
             children.setdefault(parent, []).append(node)
@@ -81,12 +85,15 @@ class CoreDefaults:
                 for row_index in top_rows[node]:
                     top_tokens[row_index, : len(best)] = best
                     top_logprobs[row_index, : len(best)] = row[best]
+                    if mask_logprobs is not None:
+                        mask_logprobs[row_index] = mask_logsumexp(row, query.mask)
         evaluated = sum(len(query.prefix) + len(paths[node]) for node in nodes)
         return TreeScores(
             values=values,
             top_tokens=top_tokens,
             top_logprobs=top_logprobs,
             tokens_evaluated=evaluated,
+            mask_logprobs=mask_logprobs,
         )
 
     def _sample(self, prompt: list[int], request: CompletionRequest, index: int) -> Completion:

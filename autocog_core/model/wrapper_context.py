@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pluggy
@@ -57,9 +58,14 @@ class WrapperContext:
         for impl in reversed(getattr(self._hooks, hook).get_hookimpls()):
             if impl.wrapper or impl.hookwrapper:
                 continue
+            if impl.plugin is self.backend and not self._backend_serves(hook, arguments):
+                continue
             if is_inner:
                 answer = impl.function(*(arguments[name] for name in impl.argnames))
                 if answer is not None:
                     return answer, impl.plugin is self.backend
             is_inner = is_inner or impl.plugin is self.wrapper
         return None, False
+
+    def _backend_serves(self, hook: str, arguments: Mapping[str, Any]) -> bool:
+        return hook != "complete" or self.client.backend_serves(arguments["request"])

@@ -38,7 +38,7 @@ from autocog_core.toolkit.plain_text import (
 from autocog_core.toolkit.prefix_forest import PrefixForest, add_query
 from autocog_core.toolkit.sampling import sample_token
 from autocog_core.toolkit.stop_strings import StopMatcher, find_first_stop
-from autocog_core.toolkit.tree_answers import NumpyScoreCollector, TreeScoreCollector
+from autocog_core.toolkit.tree_answers import NumpyScoreCollector, TopRequest, TreeScoreCollector
 from autocog_core.toolkit.word_boundaries import respects_word_boundaries
 from autocog_core.types.prompt import check_messages, check_text, join_text
 from autocog_core.types.token_tree import TokenTree, common_prefix_length
@@ -55,6 +55,7 @@ __all__ = [
     "SpecialTokenSplitter",
     "StopMatcher",
     "TokenTree",
+    "TopRequest",
     "TreeScoreCollector",
     "add_query",
     "cache_folder",

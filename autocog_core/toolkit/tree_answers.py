@@ -4,15 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autocog_core.errors import ContractError
-from autocog_core.numerics import Int64Array, logsumexp_row, top_k_ids
+from autocog_core.numerics import Int64Array, logsumexp_row, mask_logsumexp, top_k_ids
 from autocog_core.toolkit.prefix_forest import PrefixForest, add_query
 from autocog_core.types.token_tree import TreeQuery, TreeScores
+
+
+class TopRequest(NamedTuple):
+    """A query that needs the likeliest ids after a node, and the arrays to fill.
+
+    :ivar query: the query.
+    :ivar ids: int32 (k,), for the ids.
+    :ivar logprobs: float64 (k,), for their log-probabilities.
+    :ivar mask_logprob: float64 (1,), for the log of the probability of the query's mask; None if
+        the query does not want it.
+    """
+
+    query: TreeQuery
+    ids: NDArray[np.int32]
+    logprobs: NDArray[np.float64]
+    mask_logprob: NDArray[np.float64] | None
 
 
 class TreeScoreCollector:
@@ -38,6 +54,10 @@ class TreeScoreCollector:
                 np.full((len(query.top_at), query.top_k), -1, dtype=np.int32),
                 np.full((len(query.top_at), query.top_k), -np.inf),
             )
+            for query in queries
+        ]
+        self._mask_logprobs = [
+            np.full(len(query.top_at), np.nan) if query.with_mask_logprobs else None
             for query in queries
         ]
         #: By forest node: (index of the query, row of its top arrays).
@@ -74,9 +94,10 @@ class TreeScoreCollector:
                 top_tokens=top_tokens,
                 top_logprobs=top_logprobs,
                 tokens_evaluated=evaluated,
+                mask_logprobs=mask_logprobs,
             )
-            for (start, end), (top_tokens, top_logprobs), evaluated in zip(
-                slices, self._top_arrays, self.forest.evaluated, strict=True
+            for (start, end), (top_tokens, top_logprobs), mask_logprobs, evaluated in zip(
+                slices, self._top_arrays, self._mask_logprobs, self.forest.evaluated, strict=True
             )
         ]
 
@@ -100,13 +121,17 @@ class TreeScoreCollector:
         rows = np.repeat(np.arange(len(nodes)), [len(part) for part in slices])
         return indices, rows, self._tokens[indices]
 
-    def _top_requests_after(
-        self, node: int
-    ) -> Iterator[tuple[TreeQuery, NDArray[np.int32], NDArray[Any]]]:
+    def _top_requests_after(self, node: int) -> Iterator[TopRequest]:
         """Yield the queries that need the likeliest ids after `node`, and the arrays to fill."""
         for index, row in self._top_rows.get(node, ()):
             tokens, logprobs = self._top_arrays[index]
-            yield self._queries[index], tokens[row], logprobs[row]
+            masses = self._mask_logprobs[index]
+            yield TopRequest(
+                self._queries[index],
+                tokens[row],
+                logprobs[row],
+                None if masses is None else masses[row : row + 1],
+            )
 
 
 class NumpyScoreCollector(TreeScoreCollector):
@@ -121,7 +146,7 @@ class NumpyScoreCollector(TreeScoreCollector):
         indices, rows, tokens = self._reads_after(nodes)
         self._values[indices] = logits[rows, tokens].astype(np.float64) - totals[rows]
         for node, row, total in zip(nodes, logits, totals.tolist(), strict=True):
-            for query, ids, logprobs in self._top_requests_after(node):
+            for query, ids, logprobs, mask_logprob in self._top_requests_after(node):
                 if np.isnan(total):
                     # Not "no token is allowed": a broken row must not look like an answer.
                     logprobs[:] = np.nan
@@ -129,3 +154,5 @@ class NumpyScoreCollector(TreeScoreCollector):
                 best = top_k_ids(row, query.top_k, query.mask)
                 ids[: len(best)] = best
                 logprobs[: len(best)] = row[best].astype(np.float64) - total
+                if mask_logprob is not None:
+                    mask_logprob[:] = mask_logsumexp(row, query.mask) - total

@@ -38,7 +38,7 @@ LAYERS = (
     ("config",),
     ("hooks",),
     ("automaton",),
-    ("advice",),
+    ("advice", "constraints"),
     ("types",),
     ("errors", "files", "redaction", "numerics", "lazy", "version"),
 )

@@ -51,6 +51,7 @@ BoundQuery to_tree_query(nb::handle object, int width) {
   const auto top_k = nb::cast<std::int64_t>(object.attr("top_k"));
   if (top_k < 0) throw nb::value_error("top_k is negative");
   query.top_k = static_cast<std::size_t>(top_k);
+  query.with_mask_logprobs = nb::cast<bool>(object.attr("with_mask_logprobs"));
   if (bound.parents.shape(0) != query.size) {
     throw nb::value_error("tokens and parents have different lengths");
   }
@@ -97,6 +98,9 @@ nb::list score_trees(Session& session, const nb::sequence& objects) {
     scores["values"] = array(std::move(answers[i].values));
     scores["top_tokens"] = array(std::move(answers[i].top_tokens), rows, columns);
     scores["top_logprobs"] = array(std::move(answers[i].top_logprobs), rows, columns);
+    if (queries[i].with_mask_logprobs) {
+      scores["mask_logprobs"] = array(std::move(answers[i].mask_logprobs));
+    }
     scores["tokens_evaluated"] = answers[i].tokens_evaluated;
     results.append(scores);
   }

@@ -115,6 +115,15 @@ double logsumexp_row(const float* row, std::size_t width) {
   return static_cast<double>(top.value) + std::log(sum);
 }
 
+double mask_logsumexp(const float* row, std::size_t width, const std::uint8_t* mask) {
+  std::vector<float> allowed;
+  for (std::size_t id = 0; id < width; ++id) {
+    if ((mask == nullptr || mask[id]) && std::isfinite(row[id])) allowed.push_back(row[id]);
+  }
+  if (allowed.empty()) return -std::numeric_limits<double>::infinity();
+  return logsumexp_row(allowed.data(), allowed.size());
+}
+
 std::vector<std::int32_t> top_k_ids(const float* row, std::size_t width, std::size_t count,
                                     const std::uint8_t* mask) {
   std::vector<std::int32_t> ids;

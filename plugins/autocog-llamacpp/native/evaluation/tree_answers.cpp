@@ -19,6 +19,7 @@ TreeScoreCollector::TreeScoreCollector(const std::vector<TreeQuery>& queries, st
     scores.values.assign(query.size, not_read);
     scores.top_tokens.assign(query.top_at.size() * query.top_k, -1);
     scores.top_logprobs.assign(query.top_at.size() * query.top_k, not_read);
+    if (query.with_mask_logprobs) scores.mask_logprobs.assign(query.top_at.size(), not_read);
     scores_.push_back(std::move(scores));
 
     // Leaves outside of top_at get no node: the distribution after them is not needed.
@@ -68,11 +69,15 @@ void TreeScoreCollector::add(const std::vector<int>& nodes, const float* logits)
             static_cast<double>(row[query.tokens[reading.target]]) - normalizer;
         continue;
       }
-      const std::size_t begin = static_cast<std::size_t>(-1 - reading.target) * query.top_k;
+      const std::size_t top_row = static_cast<std::size_t>(-1 - reading.target);
+      const std::size_t begin = top_row * query.top_k;
       if (std::isnan(normalizer)) {
         // -inf would look like "no token is allowed".
         for (std::size_t k = 0; k < query.top_k; ++k) scores.top_logprobs[begin + k] = normalizer;
         continue;
+      }
+      if (query.with_mask_logprobs) {
+        scores.mask_logprobs[top_row] = mask_logsumexp(row, width_, query.mask) - normalizer;
       }
       const auto best = top_k_ids(row, width_, query.top_k, query.mask);
       for (std::size_t k = 0; k < query.top_k; ++k) {

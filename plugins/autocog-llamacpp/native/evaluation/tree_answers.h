@@ -21,13 +21,15 @@ struct TreeQuery {
   Tokens top_at;
   std::size_t top_k = 0;
   const std::uint8_t* mask = nullptr;  // (V,)
+  bool with_mask_logprobs = false;
 };
 
 // See core's TreeScores.
 struct TreeScores {
   std::vector<double> values;
   Tokens top_tokens;                 // (m, k)
-  std::vector<double> top_logprobs;  // (m, k)
+  std::vector<double> top_logprobs;   // (m, k)
+  std::vector<double> mask_logprobs;  // (m,), if the query wants them
   int tokens_evaluated = 0;
 };
 

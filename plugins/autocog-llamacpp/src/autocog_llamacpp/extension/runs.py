@@ -156,7 +156,9 @@ class _RunGroup:
 def _to_result(run: AutomatonRun, fields: Mapping[str, Any]) -> Result:
     error = fields["error"]
     if error == "nothing_allowed":
-        return no_token_allowed_error(run.automaton.actions[fields["error_action"]].uid)
+        return no_token_allowed_error(
+            f'action "{run.automaton.actions[fields["error_action"]].uid}"'
+        )
     if error is not None:
         return NumericsError(
             "the engine answered "

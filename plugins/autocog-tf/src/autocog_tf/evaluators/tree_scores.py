@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from autocog_core import TreeQuery
-from autocog_core.toolkit import PrefixForest, TreeScoreCollector
+from autocog_core.toolkit import PrefixForest, TopRequest, TreeScoreCollector
 
 
 class TorchScoreCollector(TreeScoreCollector):
@@ -28,18 +26,13 @@ class TorchScoreCollector(TreeScoreCollector):
         values = logits[row_index, token_index].cpu().double() - totals[row_index].cpu().double()
         self._values[indices] = values.numpy()
         for row, node in enumerate(nodes):
-            for query, ids, logprobs in self._top_requests_after(node):
-                _fill_top(query, ids, logprobs, logits[row], float(totals[row]))
+            for request in self._top_requests_after(node):
+                _fill_top(request, logits[row], float(totals[row]))
 
 
-def _fill_top(
-    query: TreeQuery,
-    ids: NDArray[np.int32],
-    logprobs: NDArray[Any],
-    logits: torch.Tensor,
-    total: float,
-) -> None:
+def _fill_top(request: TopRequest, logits: torch.Tensor, total: float) -> None:
     """Write the `top_k` likeliest ids after one node, and their log-probabilities, in place."""
+    query, ids, logprobs, mask_logprob = request
     if query.mask is not None:
         # torch.tensor copies: masks are read-only.
         allowed = torch.tensor(query.mask, device=logits.device)
@@ -55,6 +48,9 @@ def _fill_top(
         # Not "no token is allowed": a broken row must not look like an answer.
         logprobs[:] = math.nan
         return
+    if mask_logprob is not None:
+        # The ids outside the mask are -inf by now.
+        mask_logprob[:] = float(torch.logsumexp(logits, dim=-1)) - total
     ids[: len(best)] = best.cpu().numpy()
     logprobs[: len(best)] = logits[best].cpu().double().numpy() - total
 

@@ -1,0 +1,1 @@
+"""Constraints on whole texts: which tokens may come next, by llguidance."""
