@@ -31,6 +31,9 @@ class Branch:
     :ivar rank: the number that orders branches; the highest is the best.
     :ivar prob: its share among its siblings.
     :ivar context: what the model has seen after this branch.
+    :ivar kept_tokens: how many of `tokens` the ids of `context` end with, after those before the
+        branch; None if `context` has other ids.
+    :ivar is_sample: whether it was drawn, so that `prob` is a frequency.
     :ivar value: the value of a choice; None for a completion, whose value is its text.
     :ivar finish_reason: how a completion ended; None for a choice.
     :ivar retokenized: whether bytes at its end are tokenized again with the text that follows.
@@ -57,6 +60,8 @@ class Branch:
     allowed: tuple[float, ...] = ()
     prob_error: float | None = None
     unconditional_prompt: str | None = None
+    kept_tokens: int | None = None
+    is_sample: bool = False
 
     @property
     def logprob(self) -> float:
@@ -74,12 +79,14 @@ class ActionResult:
     """The result of an action on a path.
 
     :ivar branches: its branches.
+    :ivar base: the ids before the first decided token of the branches; None if they are unknown.
     :ivar texts: the pending texts that now have tokens, with log-probabilities if evaluated.
     :ivar reason: why these log-probabilities are not exact; empty if they are.
     :ivar scored: of a Choose, the request and the scores of its choices.
     """
 
     branches: tuple[Branch, ...]
+    base: tuple[int, ...] | None = ()
     texts: tuple[tuple[TokenizedText, tuple[float, ...]], ...] = ()
     reason: str = ""
     scored: tuple[ChoiceRequest, ChoiceScores] | None = None

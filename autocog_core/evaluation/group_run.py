@@ -20,6 +20,10 @@ from autocog_core.evaluation.open_path import (
 from autocog_core.evaluation.path_context import PathContext
 from autocog_core.types.thought_tree import Pruned, ThoughtNode
 
+#: In a question, index of the first node of its group's path; that of the second is one less.
+#: Nodes of the question itself count from 0.
+_FIRST_OUTER_NODE = -3
+
 
 class OpenGroups:
     """The groups of a run that have not ended."""
@@ -133,12 +137,12 @@ class _GroupRun:
         builder = self.path.builder
         start = len(builder.nodes)
         end = self._node
-        for question in self._questions:
+        for number, question in enumerate(self._questions):
             first = len(builder.nodes)
             base = builder.nodes[end]
             for index, node in enumerate(question.builder.nodes):
                 placed = self._placed(node, question, first, end, index == question.end)
-                builder.append(placed, base)
+                builder.append(replace(placed, question=number), base)
             for parent, scores in question.builder.choice_scores.items():
                 builder.choice_scores[first + parent if parent >= 0 else end] = scores
             if question.end >= 0:
@@ -172,11 +176,28 @@ class _GroupRun:
             is_first = node.parent < 0 and node.uid not in self._fresh_uids
             context_parent = self._node if is_first else -1
         parent = first + node.parent if node.parent >= 0 else end
-        node = replace(node, parent=parent, context_parent=context_parent)
+        node = replace(
+            node,
+            parent=parent,
+            context_parent=context_parent,
+            tokens_parent=_placed_tokens_parent(node, first),
+        )
         if question.keys is None or node.name is None:
             return node
         keys = (*question.keys, node.name) if self._has_records else question.keys
         return replace(node, name=self._action.name, keys=keys)
+
+
+def _placed_tokens_parent(node: ThoughtNode, first: int) -> int:
+    """Return the `tokens_parent` of a question's node in the tree of the path.
+
+    :param node: the node in the question.
+    :param first: index of the question's first node.
+    """
+    parent = node.tokens_parent
+    if parent >= 0:
+        return first + parent
+    return parent if parent == -1 else _FIRST_OUTER_NODE - parent
 
 
 def _without_nodes(context: PathContext) -> PathContext:
@@ -184,4 +205,5 @@ def _without_nodes(context: PathContext) -> PathContext:
     texts = tuple(
         replace(text, node=-1, evaluate=False) for text in context.pending_texts if text.text
     )
-    return replace(context, pending_texts=texts)
+    node = context.node if context.node < 0 else _FIRST_OUTER_NODE - context.node
+    return replace(context, pending_texts=texts, node=node)

@@ -104,6 +104,7 @@ class Hypothesis:
             rank=rank,
             prob=prob,
             context=PathContext((*base, *self.tokens[:count])).with_bytes(remaining_bytes),
+            kept_tokens=count,
             finish_reason=self.finish_reason,
             retokenized=bool(remaining_bytes),
             pruned_by="incomplete" if self.is_incomplete else None,

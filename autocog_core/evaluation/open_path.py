@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from autocog_core.automaton.actions import Action, Ask, Text
 from autocog_core.automaton.graph import AutomatonGraph
@@ -113,12 +113,21 @@ class OpenPath:
 
 
 def contexts_after(
-    contexts: Mapping[str | None, PathContext], model: str | None, branch: Branch
+    contexts: Mapping[str | None, PathContext], model: str | None, branch: Branch, node: int
 ) -> dict[str | None, PathContext]:
-    """Return the contexts after a branch: its tokens for its model, its text for the others."""
+    """Return the contexts after a branch: its tokens for its model, its text for the others.
+
+    :param contexts: the contexts before it.
+    :param model: its model.
+    :param branch: the branch.
+    :param node: index of its node.
+    """
     text = PendingText((TextPiece(branch.text),))
+    after = branch.context
+    if branch.kept_tokens is not None:
+        after = replace(after, node=node)
     return {
-        name: branch.context if name == model else context.with_texts(text)
+        name: after if name == model else context.with_texts(text)
         for name, context in contexts.items()
     }
 

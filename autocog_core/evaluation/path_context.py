@@ -42,11 +42,13 @@ class PathContext:
     :ivar ids: the ids so far, BOS included.
     :ivar pending_texts: the texts after them.
     :ivar text: all of it as text, for the strategy "text"; None for "token_tree".
+    :ivar node: index of the node in the tree with whose kept tokens `ids` end; -1 if there is none.
     """
 
     ids: tuple[int, ...] = ()
     pending_texts: tuple[PendingText, ...] = ()
     text: tuple[TextPiece, ...] | None = None
+    node: int = -1
 
     @property
     def is_empty(self) -> bool:
@@ -81,7 +83,7 @@ class PathContext:
         as_text = self.text
         if as_text is not None:
             as_text = (*as_text, *(piece for text in texts for piece in text.pieces))
-        return PathContext(self.ids, (*self.pending_texts, *texts), as_text)
+        return PathContext(self.ids, (*self.pending_texts, *texts), as_text, self.node)
 
     def with_bytes(self, raw: bytes) -> PathContext:
         """Return this context with the text of some bytes after it."""

@@ -29,6 +29,7 @@ from autocog_core.evaluation.text_strategy import (
     finish_by_text,
 )
 from autocog_core.evaluation.token_masks import TokenMaskCache
+from autocog_core.evaluation.token_place import TokenPlace
 from autocog_core.evaluation.tree_builder import TreeBuilder
 from autocog_core.evaluation.tree_choose import choose_by_tree
 from autocog_core.evaluation.tree_complete import complete_by_tree
@@ -188,7 +189,8 @@ class PathRunner:
     def _finish(self, path: OpenPath, result: ActionResult) -> None:
         """Enter the result of a path's action, and enqueue the branches to follow."""
         builder = path.builder
-        path.logprob += builder.set_tokens(result.texts, result.reason, path.groups)
+        place = TokenPlace.of(result, path.contexts[path.model])
+        path.logprob += builder.set_tokens(result.texts, place, result.reason, path.groups)
         if path.is_scoring_texts:
             path.is_scoring_texts = False
             path.groups = ()
@@ -217,7 +219,9 @@ class PathRunner:
         ]
         ends = []
         for branch, follower in zip(prune(action, marked), followers, strict=True):
-            node = builder.add_branch(path.node, action, branch, path.logprob, path.context_node)
+            node = builder.add_branch(
+                path.node, action, branch, place, path.logprob, path.context_node
+            )
             if branch.pruned_by is not None:
                 continue
             if path.question is not None:
@@ -235,7 +239,7 @@ class PathRunner:
                         question=path.question,
                         node=node,
                         action=follower,
-                        contexts=contexts_after(path.contexts, action.model, branch),
+                        contexts=contexts_after(path.contexts, action.model, branch, node),
                         visits=visits,
                         fields=path.templates.after(path.fields, builder.nodes[node]),
                         templates=path.templates,

@@ -95,8 +95,8 @@ def finish_path(client: BackendClient, context: PathContext) -> ActionSteps:
     no_tokens = np.zeros(0, dtype=np.int32)
     scoring = ScoringContext(client, context, encode_prompt(client, context.prompt()))
     if not scoring.has_scored_texts:
-        return ActionResult(branches=(), texts=scoring.unscored_texts())
+        return ActionResult(branches=(), base=scoring.base, texts=scoring.unscored_texts())
     query = TreeQuery(prefix=scoring.base, tokens=no_tokens, parents=no_tokens)
     (answer,) = yield [scoring.with_texts(query)]
     _, texts = scoring.split_answer(answer)
-    return ActionResult(branches=(), texts=texts)
+    return ActionResult(branches=(), base=scoring.base, texts=texts)

@@ -62,6 +62,8 @@ def choose_by_text(client: BackendClient, action: Choose, context: PathContext) 
         else:
             after = context_after_choice(client, action, encoded.shared_ids, choice_ids[text])
         branch = _choice_branch(action, result, score, context.with_text_then(score.choice, after))
+        if encoded is not None and branch.tokens == choice_ids[text]:
+            branch = replace(branch, kept_tokens=len(after.ids) - len(encoded.shared_ids))
         retokenized = encoded is not None and bool(after.pending_texts)
         branches.append(replace(branch, retokenized=retokenized, reason=reason))
     if result.method in UNSCORED_METHODS:
@@ -111,7 +113,12 @@ def complete_by_text(client: BackendClient, action: Complete, context: PathConte
     branches = []
     for index, completion in enumerate(completions):
         branch = _completion_branch(client, action, context, tokens, completion)
-        branch = replace(branch, rank=ranks[index], prob=probs.get(index, 0.0))
+        branch = replace(
+            branch,
+            rank=ranks[index],
+            prob=probs.get(index, 0.0),
+            is_sample=is_sampled and not by_score,
+        )
         branches.append(branch if index in probs else replace(branch, pruned_by="duplicate"))
     return texts.result(branches, text_answers)
 

@@ -83,6 +83,7 @@ class ScoredTexts:
         base: Sequence[int] | None,
     ) -> None:
         self._reason = tokens.inexact_reason
+        self._base = None if base is None else tuple(base)
         if base is None:
             self._texts = [
                 TokenizedText(node=text.node, tokens=(), start=0, evaluate=text.evaluate)
@@ -110,7 +111,7 @@ class ScoredTexts:
         :param answers: the answers to `requests`.
         """
         texts, reason = self._scores_from(answers)
-        return ActionResult(branches=tuple(branches), texts=texts, reason=reason)
+        return ActionResult(branches=tuple(branches), base=self._base, texts=texts, reason=reason)
 
     def _scores_from(self, answers: Sequence[ChoiceScores]) -> tuple[TextScores, str]:
         """Return the texts with their scores, and why these are not exact."""

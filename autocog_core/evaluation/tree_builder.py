@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from autocog_core.automaton.actions import Action, Ask
+from autocog_core.automaton.actions import Action, Ask, Choose
 from autocog_core.evaluation.branch import Branch
 from autocog_core.evaluation.text_scoring import TextScores
+from autocog_core.evaluation.token_place import TokenPlace
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
-from autocog_core.types.thought_tree import Pruned, ThoughtNode
+from autocog_core.types.thought_node import NodeKind, Pruned, ThoughtNode
 
 
 class TreeBuilder:
@@ -48,6 +49,7 @@ class TreeBuilder:
                 path_logprob=logprob,
                 length=self._length(parent),
                 name=action.name,
+                kind="text",
                 parent=parent,
                 context_parent=_context_parent(action, parent, context_parent),
             )
@@ -64,8 +66,9 @@ class TreeBuilder:
         :param context_parent: index of the node whose text it continues; None for `parent`.
         """
         node = self.add_text(parent, action, "", logprob, context_parent)
-        if action.for_each is not None and action.name is not None:
-            self.nodes[node] = replace(self.nodes[node], keys=())
+        has_items = action.for_each is not None and action.name is not None
+        keys = () if has_items else None
+        self.nodes[node] = replace(self.nodes[node], kind="group", keys=keys)
         return node
 
     def append(self, node: ThoughtNode, base: ThoughtNode) -> int:
@@ -93,6 +96,7 @@ class TreeBuilder:
         parent: int,
         action: Action,
         branch: Branch,
+        place: TokenPlace,
         logprob: float,
         context_parent: int | None = None,
     ) -> int:
@@ -101,6 +105,7 @@ class TreeBuilder:
         :param parent: index of the previous node; -1 at the start of a path.
         :param action: its action.
         :param branch: the branch.
+        :param place: the place of its tokens, behind those of the texts before it.
         :param logprob: the log-probability of the path before it.
         :param context_parent: index of the node whose text it continues; None for `parent`.
         """
@@ -126,15 +131,24 @@ class TreeBuilder:
                 model=action.model,
                 parent=parent,
                 context_parent=_context_parent(action, parent, context_parent),
+                kind=_kind(action, branch),
+                kept_tokens=_kept_tokens(branch),
+                tokens_before=place.tokens_before(),
+                tokens_parent=place.node,
             )
         )
 
     def set_tokens(
-        self, texts: TextScores, reason: str = "", groups: Sequence[range] = ()
+        self,
+        texts: TextScores,
+        place: TokenPlace,
+        reason: str = "",
+        groups: Sequence[range] = (),
     ) -> float:
         """Set the tokens and scores of texts, and return the sum of their log-probabilities.
 
         :param texts: the texts of one path, in order.
+        :param place: the place of the first tokens; it moves behind those of the last text.
         :param reason: why the scores are not exact, or missing; empty if they are exact.
         :param groups: the nodes of groups between these texts: their sums include texts before.
         """
@@ -155,7 +169,10 @@ class TreeBuilder:
                 length=node.length + count,
                 exact=not node_reason,
                 reason=node_reason,
+                tokens_before=place.tokens_before(text.start),
+                tokens_parent=place.node,
             )
+            place.move(text.node, text.start + len(text.tokens))
         for group in groups:
             before = [scores for text, scores in texts if 0 <= text.node < group.start]
             self._add_to_sums(group, sum(map(sum, before)), sum(map(len, before)))
@@ -202,6 +219,17 @@ def _context_parent(action: Action, parent: int, context_parent: int | None) -> 
     if action.is_fresh:
         return -1
     return parent if context_parent is None else context_parent
+
+
+def _kind(action: Action, branch: Branch) -> NodeKind:
+    if isinstance(action, Choose):
+        return "choice"
+    return "sample" if branch.is_sample else "beam"
+
+
+def _kept_tokens(branch: Branch) -> int | None:
+    """Return how many tokens stay; None if all of them do."""
+    return None if branch.kept_tokens == len(branch.tokens) else branch.kept_tokens
 
 
 def count_unique_tokens(nodes: list[ThoughtNode]) -> int:

@@ -32,7 +32,8 @@ def choose_by_tree(client: BackendClient, action: Choose, context: PathContext) 
         _branch(client, action, scoring.base, score, value, result.unconditional_prompt)
         for score, value in zip(result.scores, action.texts.values, strict=True)
     )
-    return ActionResult(branches=branches, texts=texts, scored=(request, result))
+    scored = (request, result)
+    return ActionResult(branches=branches, base=scoring.base, texts=texts, scored=scored)
 
 
 def choice_request(
@@ -92,6 +93,7 @@ def _branch(
         rank=ranking_score(action, score),
         prob=score.prob,
         context=after,
+        kept_tokens=len(after.ids) - len(base),
         value=value,
         retokenized=bool(after.pending_texts),
         unconditional_prompt=unconditional_prompt,

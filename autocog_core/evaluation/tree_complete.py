@@ -80,7 +80,8 @@ def _search(
     if not finished:
         raise _no_token_error(action)
     ranks = [_score(action, text) for text in finished]
-    return ActionResult(branches=_branches(client, scoring, finished, ranks), texts=texts)
+    branches = _branches(client, scoring, finished, ranks)
+    return ActionResult(branches=branches, base=scoring.base, texts=texts)
 
 
 def no_token_allowed_error(
@@ -147,7 +148,7 @@ def _sample(
             replace(branch, prob_error=errors[branch.text]) if branch.pruned_by is None else branch
             for branch in branches
         )
-    return ActionResult(branches=branches, texts=texts)
+    return ActionResult(branches=branches, base=scoring.base, texts=texts)
 
 
 def draw(

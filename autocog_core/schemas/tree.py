@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from autocog_core.types.completion import FinishReason
-from autocog_core.types.thought_tree import Pruned
+from autocog_core.types.thought_node import NodeKind, Pruned
 
 
 class NodeSchema(TypedDict):
@@ -36,6 +36,11 @@ class NodeSchema(TypedDict):
     keys: NotRequired[list[str]]
     allowed: NotRequired[list[float | None]]
     prob_error: NotRequired[float]
+    kind: NotRequired[NodeKind]
+    question: NotRequired[int]
+    kept_tokens: NotRequired[int]
+    tokens_before: NotRequired[list[int]]
+    tokens_parent: NotRequired[int]
 
 
 class TreeSchema(TypedDict):

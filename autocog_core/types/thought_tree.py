@@ -3,103 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
 from autocog_core.errors import InputError
-from autocog_core.numerics import renormalized_sum, to_json_number
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
-from autocog_core.types.choice_value import Value
 from autocog_core.types.record import make_record
+from autocog_core.types.thought_node import Pruned, ThoughtNode, node_from_dict, node_to_dict
+from autocog_core.types.tree_context import context_tokens
 
-Pruned = Literal["width", "threshold", "duplicate", "max_visits", "budget", "incomplete"]
+__all__ = ["FORMAT", "Pruned", "Ranking", "ThoughtNode", "ThoughtPath", "ThoughtTree"]
+
 Ranking = Literal["logprob", "mean"]
 _RANKED_BY: dict[Ranking, str] = {"logprob": "path_logprob", "mean": "mean_logprob"}
 FORMAT = 1
-#: The default of `ThoughtNode.context_parent`, until it is the parent.
-_LIKE_PARENT = -2
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ThoughtNode:
-    """One step of a path: a text, a choice, or a completion.
-
-    :ivar uid: uid of its action.
-    :ivar text: the text, without a stop string or suffix that followed.
-    :ivar value: what its field holds: for a choice its value, otherwise the text.
-    :ivar tokens: its token ids, those of a stop string or suffix included.
-    :ivar logprobs: log-probabilities of its decided tokens; empty for a text that is not evaluated.
-    :ivar path_logprob: sum of the log-probabilities of the path up to and including this node.
-    :ivar length: number of decided tokens of the path so far.
-    :ivar prob: its share among its siblings; 1 for a text.
-    :ivar pruned_by: why no path continues here although the automaton would; None if one does.
-        "incomplete": a completion that ended before it met its constraint.
-    :ivar finish_reason: how a completion ended: "stop", "eos", "length", "complete", "incomplete"
-        or "unknown" (`autocog_core.types.completion.FinishReason`).
-    :ivar last: whether the automaton ends here, so that the path is complete.
-    :ivar exact: whether its own numbers (`logprobs`, `prob`) are the model's, within its declared
-        tolerance.
-    :ivar reason: why they are not.
-    :ivar retokenized: whether bytes before a stop string were tokenized again with what follows.
-    :ivar unconditional_prompt: for a choice by the norm "pmi", the text that was used in place of
-        the prompt; empty for BOS alone, None for other norms.
-    :ivar name: the field of the record that its value goes to.
-    :ivar model: the model it ran on, if that is not the main one.
-    :ivar parent: index of the previous node in the tree's `nodes`; -1 for a first node.
-    :ivar context_parent: index of the node whose context it continues; -1 if it begins a new text.
-        Default: `parent`.
-    :ivar keys: for an answer of a group with `for_each`: the keys below its field, which are the
-        item, and the name of its action if several have one. Empty for the group itself; None for
-        other nodes.
-    :ivar allowed: for a completion with a constraint, for each of `logprobs`, the log of the
-        probability mass that the constraint left to the model. Empty for other nodes.
-    :ivar prob_error: standard error of `prob`, if that is an estimate from weighted samples.
-    """
-
-    uid: str
-    text: str
-    value: Value = None  # type: ignore[assignment]  # None becomes the text
-    tokens: tuple[int, ...] = ()
-    logprobs: tuple[float, ...] = ()
-    path_logprob: float = 0.0
-    length: int = 0
-    prob: float = 1.0
-    pruned_by: Pruned | None = None
-    finish_reason: str | None = None
-    last: bool = False
-    exact: bool = True
-    reason: str = ""
-    retokenized: bool = False
-    unconditional_prompt: str | None = None
-    name: str | None = None
-    model: str | None = None
-    parent: int = -1
-    context_parent: int = _LIKE_PARENT
-    keys: tuple[str, ...] | None = None
-    allowed: tuple[float, ...] = ()
-    prob_error: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.context_parent == _LIKE_PARENT:
-            object.__setattr__(self, "context_parent", self.parent)
-        if self.value is None:
-            object.__setattr__(self, "value", self.text)  # type: ignore[unreachable]
-
-    @property
-    def logprob(self) -> float:
-        """Sum of `logprobs`; 0 for a text that was not evaluated."""
-        return float(sum(self.logprobs))
-
-    @property
-    def constrained_logprob(self) -> float | None:
-        """Log-probability under its constraint, renormalized at each token; None without one."""
-        return renormalized_sum(self.logprobs, self.allowed) if self.allowed else None
-
-    @property
-    def mean_logprob(self) -> float:
-        """Log-probability per decided token of the path so far."""
-        return self.path_logprob / self.length if self.length else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +104,20 @@ class ThoughtTree:
         """Fields of the best path: the values of its named actions."""
         return self.best().fields
 
+    def context_tokens(self, node: int | ThoughtNode) -> tuple[int, ...]:
+        """Return the ids that a node's log-probabilities are conditioned on, BOS included.
+
+        The first of the node's `logprobs` is that of its first token after these ids, the second
+        that of its second token after these ids and the first token, and so on. Tokens of stop
+        strings are left out, and text after them is tokenized again.
+
+        :param node: a node of this tree, or its index in `nodes`.
+        :returns: the ids, as its model received them.
+        :raises InputError: if the node is not of this tree; if the tokens are not known, because
+            the node is not exact, or an earlier version saved the tree.
+        """
+        return context_tokens(self.nodes, node)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON, with the nodes as a flat list."""
         return {
@@ -193,7 +125,7 @@ class ThoughtTree:
             "stopped_by": self.stopped_by,
             "provenance": dict(self.provenance),
             "stats": dict(self.stats),
-            "nodes": [_node_to_dict(node) for node in self.nodes],
+            "nodes": [node_to_dict(node) for node in self.nodes],
         }
 
     @classmethod
@@ -206,13 +138,13 @@ class ThoughtTree:
         if data.get("format") != FORMAT:
             raise InputError(f"format {data.get('format')!r} is not {FORMAT}", where="tree")
         try:
-            nodes = tuple(_node_from_dict(entry) for entry in data["nodes"])
+            nodes = tuple(node_from_dict(entry) for entry in data["nodes"])
         except (TypeError, KeyError) as error:
             raise InputError(f"a node is malformed: {error}", where="tree") from error
         if any(
             not -1 <= parent < index
             for index, node in enumerate(nodes)
-            for parent in (node.parent, node.context_parent)
+            for parent in (node.parent, node.context_parent, node.tokens_parent)
         ):
             raise InputError("a node comes before its parent", where="tree")
         return cls(
@@ -301,44 +233,3 @@ class ThoughtPath:
 
 def _rank(paths: Iterable[ThoughtPath], by: Ranking) -> list[ThoughtPath]:
     return sorted(paths, key=lambda path: -getattr(path.end, _RANKED_BY[by]))
-
-
-_DEFAULTS = {entry.name: entry.default for entry in fields(ThoughtNode)}
-
-
-def _node_to_dict(node: ThoughtNode) -> dict[str, Any]:
-    """Return the fields that differ from the defaults; a log-probability of -inf becomes None.
-
-    The default of `value` is the text, and that of `context_parent` the parent.
-    """
-    data = {name: value for name, value in asdict(node).items() if value != _DEFAULTS[name]}
-    if node.value == node.text:
-        del data["value"]
-    if node.context_parent == node.parent:
-        data.pop("context_parent", None)
-    if "tokens" in data:
-        data["tokens"] = list(data["tokens"])
-    if "keys" in data:
-        data["keys"] = list(data["keys"])
-    if "logprobs" in data:
-        data["logprobs"] = [to_json_number(value) for value in data["logprobs"]]
-    if "allowed" in data:
-        data["allowed"] = [to_json_number(value) for value in data["allowed"]]
-    if "path_logprob" in data:
-        data["path_logprob"] = to_json_number(data["path_logprob"])
-    return data
-
-
-def _node_from_dict(data: Mapping[str, Any]) -> ThoughtNode:
-    values = dict(data)
-    values["tokens"] = tuple(values.get("tokens", ()))
-    values["logprobs"] = tuple(_infinite(value) for value in values.get("logprobs", ()))
-    values["allowed"] = tuple(_infinite(value) for value in values.get("allowed", ()))
-    if values.get("keys") is not None:
-        values["keys"] = tuple(values["keys"])
-    values["path_logprob"] = _infinite(values.get("path_logprob", 0.0))
-    return ThoughtNode(**values)
-
-
-def _infinite(value: Any) -> float:
-    return float("-inf") if value is None else float(value)

@@ -23,6 +23,8 @@ struct ThoughtNode {
   bool last = false;
   bool retokenized = false;
   int parent = -1;
+  int kept_tokens = -1;  // tokens that stay in the context of what follows; -1: all
+  Tokens tokens_before;  // ids before `tokens` that belong to no node
 };
 
 }  // namespace autocog

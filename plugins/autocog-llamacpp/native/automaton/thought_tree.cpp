@@ -39,12 +39,16 @@ void AutomatonRun::assign_tokens(OpenPath& path, const double* values) {
   const PreparedStep& step = *path.step;
   double added = 0;
   int count = 0;
+  bool is_first = true;
   for (const PreparedStep::TokenizedText& text : step.texts) {
     const int index = path.pending[text.pending].node;
     if (index < 0) continue;
     ThoughtNode& node = nodes[index];
     const auto begin = step.ids.begin() + text.start;
     node.tokens.assign(begin, begin + text.count);
+    // What lies before the first text: BOS, and bytes that are tokenized again.
+    if (is_first) node.tokens_before.assign(step.ids.begin(), begin);
+    is_first = false;
     if (text.evaluated && text.count > 0) {
       const double* text_values = values + (text.start - step.scored_from);
       for (int i = 0; i < text.count; ++i) {
@@ -61,6 +65,9 @@ void AutomatonRun::assign_tokens(OpenPath& path, const double* values) {
 
 void AutomatonRun::add_branches(OpenPath& path, std::vector<Branch> branches) {
   const Action& action = automaton_->actions[path.action];
+  const bool has_texts =
+      std::any_of(path.pending.begin(), path.pending.end(),
+                  [](const PendingText& text) { return text.node >= 0; });
   count_visit(path.visits, path.action);
   for (std::size_t i = 0; i < branches.size(); ++i) {
     const int next = action.successor(static_cast<int>(i));
@@ -79,6 +86,10 @@ void AutomatonRun::add_branches(OpenPath& path, std::vector<Branch> branches) {
     node.length = (path.node >= 0 ? nodes[path.node].length : 0) +
                   static_cast<int>(node.logprobs.size());
     node.parent = path.node;
+    if (branch.kept_tokens < static_cast<int>(node.tokens.size())) {
+      node.kept_tokens = branch.kept_tokens;
+    }
+    if (!has_texts) node.tokens_before = path.step->ids;
     const int index = add_node(std::move(node));
     if (nodes[index].pruned_by != PrunedBy::none) continue;
     if (next == kNoAction) {

@@ -82,6 +82,8 @@ nb::dict to_dict(const ThoughtNode& node) {
   fields["last"] = node.last;
   fields["retokenized"] = node.retokenized;
   fields["parent"] = node.parent;
+  fields["kept_tokens"] = node.kept_tokens < 0 ? nb::none() : nb::object(nb::int_(node.kept_tokens));
+  fields["tokens_before"] = nb::tuple(nb::cast(node.tokens_before));
   return fields;
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from autocog_core import (
     AutocogError,
@@ -186,10 +186,11 @@ def _to_result(run: AutomatonRun, fields: Mapping[str, Any]) -> Result:
 def _to_node(run: AutomatonRun, fields: Mapping[str, Any]) -> ThoughtNode:
     action = run.automaton.actions[fields["action"]]
     value = unconditional_prompt = None
+    kind: Literal["text", "choice", "beam"] = "beam"
     if isinstance(action, Text):
-        text = join_text(text_pieces(action.text))
+        text, kind = join_text(text_pieces(action.text)), "text"
     elif isinstance(action, Choose):
-        text = action.texts.texts[fields["choice"]]
+        text, kind = action.texts.texts[fields["choice"]], "choice"
         value = action.texts.values[fields["choice"]]
         if action.norm == "pmi":
             unconditional_prompt = action.unconditional_prompt or ""
@@ -211,4 +212,7 @@ def _to_node(run: AutomatonRun, fields: Mapping[str, Any]) -> ThoughtNode:
         unconditional_prompt=unconditional_prompt,
         name=action.name,
         parent=fields["parent"],
+        kind=kind,
+        kept_tokens=fields["kept_tokens"],
+        tokens_before=fields["tokens_before"],
     )
