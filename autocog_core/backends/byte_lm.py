@@ -62,6 +62,7 @@ class ByteLM(ChoiceLM):
         return self.vocabulary.surfaces
 
     def chat_prompt_impl(self, messages: Sequence[Message], add_generation_prompt: bool) -> Prompt:
+        # Its template has no variables, so it takes no arguments of templates.
         def render(items: list[dict[str, str]]) -> str:
             text = "".join(f"{item['role']}: {item['content']}{EOS_TEXT}\n" for item in items)
             return text + ("assistant:" if add_generation_prompt else "")

@@ -78,6 +78,7 @@ class ModelConfig(BaseModel):
     :ivar engine: any name; models with the same name share one loaded engine.
     :ivar options: the backend's options.
     :ivar completion: default arguments of `complete`.
+    :ivar template_arguments: variables of the model's chat template.
     :ivar wrappers: the wrappers, outermost first.
     :ivar retry: when failed calls are repeated.
     """
@@ -88,6 +89,7 @@ class ModelConfig(BaseModel):
     engine: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     completion: dict[str, Any] = Field(default_factory=dict)
+    template_arguments: dict[str, Any] = Field(default_factory=dict)
     wrappers: tuple[WrapperConfig, ...] = ()
     retry: RetryConfig = RetryConfig()
 

@@ -202,8 +202,11 @@ def _provenance(
 
 def _model_identity(client: BackendClient) -> dict[str, Any]:
     info = client.info
-    # The backend's own code computes it, on the first access.
-    return {
+    identity = {
         "name": info.name,
+        # The backend's own code computes it, on the first access.
         "fingerprint": client.call_unlocked("describe", lambda: info.fingerprint),
     }
+    if client.template_arguments:
+        identity["template_arguments"] = dict(client.template_arguments)
+    return identity

@@ -5,7 +5,7 @@ Core's own hooks use the client too, so wrappers see the inner calls.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from autocog_core.numerics import mask_logsumexp
 from autocog_core.types.backend_info import Usage
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
 from autocog_core.types.completion import Completion, CompletionRequest
-from autocog_core.types.prompt import Message, Prompt
+from autocog_core.types.prompt import Message, Prompt, check_template_arguments
 from autocog_core.types.token_tree import TreeQuery, TreeScores
 
 #: Of so many first rows of a model, core checks that the probabilities sum to 1.
@@ -32,11 +32,13 @@ class BackendClient(EngineCalls):
     """Typed calls of the hooks of one model.
 
     :ivar is_watched: whether a wrapper must see every evaluation of the engine.
+    :ivar template_arguments: the model's own variables of its chat template.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.is_watched = False
+        self.template_arguments: Mapping[str, Any] = {}
         self._token_bytes: dict[int, bytes] = {}
         self._checked_vocabulary: Sequence[bytes] | None = None
         self._row_count = 0
@@ -193,12 +195,29 @@ class BackendClient(EngineCalls):
             self._checked_vocabulary = vocabulary
         return vocabulary
 
-    def chat_prompt(self, messages: Sequence[Message], add_generation_prompt: bool) -> Prompt:
-        """Return the prompt that the model's chat template makes of messages."""
+    def chat_prompt(
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool,
+        template_arguments: Mapping[str, Any] | None = None,
+    ) -> Prompt:
+        """Return the prompt that the model's chat template makes of messages.
+
+        :param template_arguments: variables of the template, which override the model's own.
+        :raises InputError: for variables that are wrong.
+        :raises CapabilityError: if the backend passes no variables to the template.
+        """
+        if template_arguments is not None:
+            check_template_arguments(template_arguments)
+        arguments = {**self.template_arguments, **(template_arguments or {})}
+        if arguments:
+            self._require_parameter("chat_prompt", "template_arguments")
         prompt: Prompt = self._call(
             "chat_prompt",
             lambda: self._hooks.chat_prompt(
-                messages=messages, add_generation_prompt=add_generation_prompt
+                messages=messages,
+                add_generation_prompt=add_generation_prompt,
+                template_arguments=arguments,
             ),
         )
         self.check("chat_prompt", answer_checks.check_chat_prompt, prompt)

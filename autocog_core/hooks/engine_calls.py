@@ -149,6 +149,18 @@ class EngineCalls:
         """Check what a hook returned; see `PluginCalls.check`."""
         self._plugins.check(hook, check, *arguments)
 
+    def _require_parameter(self, hook: str, parameter: str) -> None:
+        """Refuse a value that a plugin's implementation of a hook would never see.
+
+        :raises CapabilityError: that names the plugin.
+        """
+        if plugin := self._plugins.find_without_parameter(hook, parameter):
+            raise CapabilityError(
+                f"{plugin} cannot pass them on",
+                where=parameter,
+                hint="leave them out",
+            )
+
     def _require_own_process(self) -> None:
         if self._engine_lock.forks != engine_lock.forks:
             raise EngineError(

@@ -51,6 +51,17 @@ class PluginCalls:
             self._only_core[hook] = only_core
         return only_core
 
+    def find_without_parameter(self, hook: str, parameter: str) -> str:
+        """Return the plugin whose implementation does not take a parameter; "" if all do.
+
+        Wrappers of a hook are not asked: they do not answer.
+        """
+        for each in self._implementations(hook):
+            is_wrapper = each.wrapper or each.hookwrapper
+            if not is_wrapper and parameter not in (*each.argnames, *each.kwargnames):
+                return self._label(each.plugin)
+        return ""
+
     def error_of(self, hook: str, error: Exception) -> Exception:
         """Return the error for an exception that left a hook; an error of core's own code stays."""
         raiser = self._find_raiser(hook, error)

@@ -13,8 +13,8 @@ temperature and penalties do not change them. V is the size of the vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pluggy
@@ -136,7 +136,9 @@ def run_automata(
 
 @hookspec(firstresult=True)
 def chat_prompt(  # type: ignore[empty-body]
-    messages: Sequence[Message], add_generation_prompt: bool
+    messages: Sequence[Message],
+    add_generation_prompt: bool,
+    template_arguments: Mapping[str, Any],
 ) -> Prompt:
     """Return the prompt that the model's chat template makes of messages.
 
@@ -145,6 +147,8 @@ def chat_prompt(  # type: ignore[empty-body]
 
     :param messages: mappings with the keys "role" and "content".
     :param add_generation_prompt: whether to add the header of the assistant's next turn.
+    :param template_arguments: further variables of the template, such as `enable_thinking`. If any
+        are given, core refuses a backend whose hook does not take this parameter.
     :raises CapabilityError: if the model has no chat template.
     """
 

@@ -51,25 +51,43 @@ class CallContext:
     completion: Mapping[str, Any]
     core_chooses: Callable[[], bool]
 
-    def prompt(self, prompt: PromptLike | None, messages: Sequence[Message] | None) -> Prompt:
+    def prompt(
+        self,
+        prompt: PromptLike | None,
+        messages: Sequence[Message] | None,
+        template_arguments: Mapping[str, Any] | None = None,
+    ) -> Prompt:
         """Return the prompt, or the chat template around `messages`.
 
-        :raises InputError: unless exactly one of them is given.
+        :raises InputError: unless exactly one of them is given, or if `template_arguments` come
+            without messages.
         """
         if (prompt is None) == (messages is None):
             raise InputError("give either a prompt or messages", where="prompt")
         if messages is not None:
-            return self.chat_prompt(messages)
+            return self.chat_prompt(messages, template_arguments=template_arguments)
+        _require_messages(template_arguments)
         assert prompt is not None
         return Prompt.of(prompt)
 
     def chat_prompt(
-        self, messages: Sequence[Message], add_generation_prompt: bool = True
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool = True,
+        template_arguments: Mapping[str, Any] | None = None,
     ) -> Prompt:
         """Return the chat template around `messages`; see `Model.chat_prompt`."""
         check_messages(messages)
         warn_about_messages(messages)
-        return self.client.chat_prompt(messages, add_generation_prompt)
+        return self.client.chat_prompt(messages, add_generation_prompt, template_arguments)
+
+
+def _require_messages(template_arguments: Mapping[str, Any] | None) -> None:
+    """Reject template arguments for a call without messages."""
+    if template_arguments is not None:
+        raise InputError(
+            "are for messages, and a prompt is given", where="template_arguments", hint="leave out"
+        )
 
 
 class TextCalls(ABC):
@@ -121,6 +139,7 @@ class TextCalls(ABC):
         prompt: PromptLike | None = None,
         *,
         messages: Sequence[Message] | None = None,
+        template_arguments: Mapping[str, Any] | None = None,
         max_tokens: int | None = None,
         stop: str | Sequence[str] | None = None,
         temperature: float | None = None,
@@ -136,6 +155,8 @@ class TextCalls(ABC):
 
         :param prompt: the text to continue.
         :param messages: a chat, in place of `prompt`.
+        :param template_arguments: variables of the model's chat template for `messages`, such as
+            `{"enable_thinking": False}`; they override the model's own.
         :param max_tokens: the most tokens to generate (default: 64).
         :param stop: a string, or several, before which the text ends.
         :param temperature: 0 takes the likeliest token at each step (default); above, sample.
@@ -167,7 +188,7 @@ class TextCalls(ABC):
             name = min(twice)
             raise InputError("is given twice, also under another name", where=name)
         request = make_completion_request(
-            context.prompt(prompt, messages),
+            context.prompt(prompt, messages, template_arguments),
             merge_arguments(context.completion, given, engine_options),
         )
         warn_about_completion(context.client, request.prompt)
@@ -178,6 +199,7 @@ class TextCalls(ABC):
         prompt: PromptLike | None = None,
         *,
         messages: Sequence[Message] | None = None,
+        template_arguments: Mapping[str, Any] | None = None,
         max_tokens: int | None = None,
         stop: str | Sequence[str] | None = None,
         temperature: float | None = None,
@@ -199,6 +221,7 @@ class TextCalls(ABC):
             lambda on_text: self.complete(
                 prompt,
                 messages=messages,
+                template_arguments=template_arguments,
                 max_tokens=max_tokens,
                 stop=stop,
                 temperature=temperature,
@@ -216,18 +239,24 @@ class GreedyCalls(TextCalls):
     """Calls of models that return the distribution of the next token."""
 
     def greedy(
-        self, prompt: PromptLike | None = None, *, messages: Sequence[Message] | None = None
+        self,
+        prompt: PromptLike | None = None,
+        *,
+        messages: Sequence[Message] | None = None,
+        template_arguments: Mapping[str, Any] | None = None,
     ) -> NDArray[np.float32]:
         """Return the natural log-probability of every token after the prompt, float32 (V,).
 
         :param prompt: the text before.
         :param messages: a chat, in place of `prompt`.
+        :param template_arguments: variables of the model's chat template for `messages`, such as
+            `{"enable_thinking": False}`; they override the model's own.
         :raises InputError: for an empty prompt on a model without BOS, or ids out of range.
         :raises ContextOverflowError: if the prompt does not fit.
         """
         context = self._call_context()
         return context.client.greedy(
-            encode_prompt(context.client, context.prompt(prompt, messages))
+            encode_prompt(context.client, context.prompt(prompt, messages, template_arguments))
         )
 
 
@@ -240,6 +269,7 @@ class ChoiceCalls(GreedyCalls):
         choices: Sequence[ChoiceLike] = (),
         *,
         messages: Sequence[Message] | None = None,
+        template_arguments: Mapping[str, Any] | None = None,
         norm: Norm = "sum",
         suffix: str | EndOfSequence | None = None,
         boundary: Literal["heal", "strict"] = "heal",
@@ -251,6 +281,8 @@ class ChoiceCalls(GreedyCalls):
         :param prompt: the text before the choices.
         :param choices: two or more different strings, or `Choice` for a value or several texts.
         :param messages: a chat, in place of `prompt`.
+        :param template_arguments: variables of the model's chat template for `messages`, such as
+            `{"enable_thinking": False}`; they override the model's own.
         :param norm: what ranks the choices: "sum" (the exclusive log-probability), "mean" (per
             token), "per_byte", or "pmi".
         :param suffix: text that must follow the choice, or `EOS`.
@@ -262,7 +294,7 @@ class ChoiceCalls(GreedyCalls):
         """
         context = self._call_context()
         request, texts = make_choice_request(
-            context.prompt(prompt, messages),
+            context.prompt(prompt, messages, template_arguments),
             choices,
             norm=norm,
             suffix=suffix,
@@ -278,6 +310,7 @@ class ChoiceCalls(GreedyCalls):
         choices: Sequence[ChoiceLike] | Sequence[Sequence[ChoiceLike]] = (),
         *,
         messages: Sequence[Sequence[Message]] | None = None,
+        template_arguments: Mapping[str, Any] | None = None,
         norm: Norm = "sum",
         suffix: str | EndOfSequence | None = None,
         boundary: Literal["heal", "strict"] = "heal",
@@ -298,7 +331,12 @@ class ChoiceCalls(GreedyCalls):
         if (prompts is None) == (messages is None):
             raise InputError("give either prompts or messages", where="prompts")
         if messages is not None:
-            prompts = [context.chat_prompt(chat) for chat in messages]
+            prompts = [
+                context.chat_prompt(chat, template_arguments=template_arguments)
+                for chat in messages
+            ]
+        else:
+            _require_messages(template_arguments)
         prompts = require_list(prompts or ())
         requests = [
             make_choice_request(

@@ -54,7 +54,10 @@ class Engine(Protocol):
         """Return the scores of each query."""
 
     def chat_prompt(
-        self, messages: Sequence[Message], add_generation_prompt: bool
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool,
+        template_arguments: Mapping[str, Any],
     ) -> Prompt | None:
         """Return the chat template around `messages`; None if the model has no template."""
 
@@ -128,8 +131,13 @@ class EngineLM(ChoiceLM, Generic[AnyEngine]):
     def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
         return self.engine.score_trees(queries)
 
-    def chat_prompt_impl(self, messages: Sequence[Message], add_generation_prompt: bool) -> Prompt:
-        prompt = self.engine.chat_prompt(messages, add_generation_prompt)
+    def chat_prompt_impl(
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool,
+        template_arguments: Mapping[str, Any],
+    ) -> Prompt:
+        prompt = self.engine.chat_prompt(messages, add_generation_prompt, template_arguments)
         if prompt is None:
             raise CapabilityError(
                 "the model has no chat template", hint="give a prompt instead of messages"

@@ -19,6 +19,7 @@ from autocog_core.config.plugin_label import label_of_plugin
 from autocog_core.errors import (
     AutocogError,
     ConfigError,
+    InputError,
     ModelLoadError,
     OutOfMemoryError,
     PluginBrokenError,
@@ -27,6 +28,7 @@ from autocog_core.hooks.answer_checks import AUTHOR_HINT
 from autocog_core.hooks.engine_lock import EngineLock, engine_lock_of
 from autocog_core.model.completion_arguments import merge_arguments, validate_defaults
 from autocog_core.model.model import Model
+from autocog_core.types.prompt import check_template_arguments
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +50,13 @@ class ResolvedModel:
     :ivar backend: the backend.
     :ivar wrappers: the wrappers, outermost first.
     :ivar completion: default arguments of `complete`.
+    :ivar template_arguments: variables of the model's chat template.
     """
 
     backend: ResolvedPlugin
     wrappers: tuple[ResolvedPlugin, ...]
     completion: dict[str, Any]
+    template_arguments: dict[str, Any]
 
 
 def resolve_model(
@@ -60,6 +64,7 @@ def resolve_model(
     config: Config,
     key: str = "",
     completion: Mapping[str, Any] | None = None,
+    template_arguments: Mapping[str, Any] | None = None,
 ) -> ResolvedModel:
     """Import a model's plugins and validate its options; no engine is loaded yet.
 
@@ -69,6 +74,8 @@ def resolve_model(
     :param config: the whole configuration.
     :param key: the model's place in the config, "models.NAME."; empty if it has none.
     :param completion: default arguments of `complete`, which override those of the config.
+    :param template_arguments: variables of the model's chat template, which override those of the
+        config.
     :raises PluginError: for a plugin that does not load.
     :raises ConfigError: for options, or default arguments, that are wrong.
     """
@@ -92,7 +99,18 @@ def resolve_model(
     for name, value in redaction.find_texts(arguments):
         redaction.register_secret_option(name, value)
     validate_defaults(arguments, f"{where}: {key}completion")
-    return ResolvedModel(backend=backend, wrappers=wrappers, completion=arguments)
+    variables = {**model.template_arguments, **(template_arguments or {})}
+    try:
+        check_template_arguments(variables)
+    except InputError as error:
+        place = f"{where}: {key}template_arguments"
+        raise ConfigError(error.message, where=place, hint=error.hint) from None
+    return ResolvedModel(
+        backend=backend,
+        wrappers=wrappers,
+        completion=arguments,
+        template_arguments=variables,
+    )
 
 
 def hidden_options(plugin: type[Any]) -> list[str]:
@@ -122,6 +140,7 @@ def load(
     backend: str | None = None,
     options: Mapping[str, Any] | None = None,
     completion: Mapping[str, Any] | None = None,
+    template_arguments: Mapping[str, Any] | None = None,
 ) -> Model:
     """Load a model. The warnings that the config file silences are not shown from then on.
 
@@ -131,6 +150,8 @@ def load(
         its options, and no config file is read.
     :param options: options of `backend`.
     :param completion: default arguments of `complete`, which override those of the config.
+    :param template_arguments: variables of the model's chat template, which override those of the
+        config.
     :raises ConfigError: if no such model is configured, or its options are wrong.
     :raises PluginError: if its backend or a wrapper cannot be used.
     :raises ModelLoadError: if the engine cannot load the model.
@@ -139,13 +160,13 @@ def load(
         if name is not None or config is not None:
             raise ConfigError("give either a model's name or a backend", where="load")
         unnamed = ModelConfig(backend=backend, options=dict(options or {}))
-        return _load(backend, unnamed, Config(), "", completion)
+        return _load(backend, unnamed, Config(), "", completion, template_arguments)
     if options is not None:
         raise ConfigError("options go with `backend`", where="load")
     whole = config if isinstance(config, Config) else read_config(config)
     name, model = whole.model(name)
     silence(*whole.warnings.silence)
-    return _load(name, model, whole, f"models.{name}.", completion)
+    return _load(name, model, whole, f"models.{name}.", completion, template_arguments)
 
 
 @dataclass
@@ -184,8 +205,9 @@ def _load(
     config: Config,
     key: str,
     completion: Mapping[str, Any] | None,
+    template_arguments: Mapping[str, Any] | None,
 ) -> Model:
-    resolved = resolve_model(model, config, key, completion)
+    resolved = resolve_model(model, config, key, completion, template_arguments)
     wrappers = [_make_wrapper(name, wrapper) for wrapper in resolved.wrappers]
     engine, release = _acquire_engine(name, model, config, resolved.backend)
     try:
@@ -197,6 +219,7 @@ def _load(
             plugin,
             wrappers=wrappers,
             completion=resolved.completion,
+            template_arguments=resolved.template_arguments,
             retry=model.retry.policy(),
             # Models of one engine take turns, even if each backend has a lock of its own.
             engine_lock=engine.lock_for(plugin),

@@ -76,6 +76,7 @@ class Model(RankCalls, ScoreCalls, CompareCalls):
         *,
         wrappers: Sequence[object] = (),
         completion: Mapping[str, Any] | None = None,
+        template_arguments: Mapping[str, Any] | None = None,
         retry: RetryPolicy | None = None,
         engine_lock: EngineLock | None = None,
         name: str | None = None,
@@ -101,6 +102,7 @@ class Model(RankCalls, ScoreCalls, CompareCalls):
             backend_hooks=lambda: hooks_of(backend),
             label=label_of_plugin,
         )
+        self._client.template_arguments = dict(template_arguments or {})
         register(manager, CoreDefaults(self._client), CORE)
         register(manager, backend, self.name)
         # pluggy calls what was registered last first: the outermost wrapper goes in last.
@@ -160,14 +162,17 @@ class Model(RankCalls, ScoreCalls, CompareCalls):
         k: int = 10,
         *,
         messages: Sequence[Message] | None = None,
+        template_arguments: Mapping[str, Any] | None = None,
     ) -> list[NextToken]:
         """Return the `k` likeliest next tokens, likeliest first.
 
         :param prompt: the text before.
         :param k: how many tokens; at most the size of the vocabulary.
         :param messages: a chat, in place of `prompt`.
+        :param template_arguments: as in `choose`.
         """
-        tokens = encode_prompt(self._client, self._call_context().prompt(prompt, messages))
+        context = self._call_context()
+        tokens = encode_prompt(self._client, context.prompt(prompt, messages, template_arguments))
         no_nodes = np.zeros(0, dtype=np.int32)
         query = TreeQuery(
             prefix=tokens,
@@ -186,15 +191,20 @@ class Model(RankCalls, ScoreCalls, CompareCalls):
         ]
 
     def chat_prompt(
-        self, messages: Sequence[Message], *, add_generation_prompt: bool = True
+        self,
+        messages: Sequence[Message],
+        *,
+        add_generation_prompt: bool = True,
+        template_arguments: Mapping[str, Any] | None = None,
     ) -> Prompt:
         """Return the model's chat template around `messages`, whose contents stay untrusted.
 
         :param messages: role and content of each message.
         :param add_generation_prompt: whether the assistant's turn is opened at the end.
+        :param template_arguments: as in `choose`.
         :raises CapabilityError: if the model has no chat template.
         """
-        return self._call_context().chat_prompt(messages, add_generation_prompt)
+        return self._call_context().chat_prompt(messages, add_generation_prompt, template_arguments)
 
     def with_options(self, **completion: Any) -> Model:
         """Return the same loaded model with other defaults for `complete`; closing one closes both.

@@ -58,6 +58,13 @@ def render_chat_prompt(
         if render(plain) == rendered:
             break
         # It writes the time, and no `stopped_clock` reaches it, as on a server. Try again.
+    contents = [
+        _find_rendered_content(render, plain, placeholders, outline, index)
+        for index in range(len(plain))
+    ]
+    pieces = _fill_placeholders(outline, placeholders, contents)
+    if pieces is not None and join_text(pieces) == rendered:
+        return Prompt(tuple(pieces))
     texts = [(f"message {index}", m["content"], "") for index, m in enumerate(plain)]
     # The rendered text too: a template that lowers its texts makes a token of "<|END|>".
     for where, text, template_text in [*texts, ("messages", rendered, outline)]:
@@ -69,6 +76,31 @@ def render_chat_prompt(
                 hint="remove it, or build the prompt from pieces",
             )
     return Prompt((TextPiece(rendered, trusted=True),))
+
+
+def _find_rendered_content(
+    render: RenderTemplate,
+    plain: Sequence[dict[str, str]],
+    placeholders: Sequence[str],
+    outline: str,
+    index: int,
+) -> str:
+    """Return the part of one content that a template keeps, such as an answer without thoughts.
+
+    It is the content itself if the template does more than leave out its beginning or end: then
+    some of the rendered text may be the template's own.
+    """
+    content = plain[index]["content"]
+    contents = [*placeholders[:index], content, *placeholders[index + 1 :]]
+    alone = render(
+        [{"role": m["role"], "content": text} for m, text in zip(plain, contents, strict=True)]
+    )
+    before, _, after = outline.partition(placeholders[index])
+    is_filled = len(alone) >= len(before) + len(after)
+    if is_filled and alone.startswith(before) and alone.endswith(after):
+        rendered = alone[len(before) : len(alone) - len(after)]
+        return rendered if rendered in content else content
+    return content
 
 
 def _find_added_token(text: str, template_text: str, special: Sequence[str]) -> str:

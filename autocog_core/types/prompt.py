@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -113,6 +115,42 @@ def check_messages(messages: Sequence[Message]) -> None:
                 where=where,
                 hint="give role and content only",
             )
+
+
+#: Variables of chat templates that core or the engine sets.
+_OWN_VARIABLES = frozenset({"messages", "add_generation_prompt", "continue_final_message"})
+
+
+def check_template_arguments(arguments: Mapping[str, Any]) -> None:
+    """Reject anything but variables of a chat template: plain data by name.
+
+    :param arguments: the variables, such as `{"enable_thinking": False}`.
+    :raises InputError: names the variable that is wrong.
+    """
+    where = "template_arguments"
+    if not isinstance(arguments, Mapping):
+        raise InputError(
+            f"got {type(arguments).__name__}",
+            where=where,
+            hint='give a mapping, for example {"enable_thinking": False}',
+        )
+    for name, value in arguments.items():
+        if not isinstance(name, str) or not name.isidentifier():
+            raise InputError(
+                f"{name!r} is not the name of a variable",
+                where=where,
+                hint='for example {"enable_thinking": False}',
+            )
+        if name in _OWN_VARIABLES:
+            raise InputError(f'"{name}" is set by autocog', where=where, hint="leave it out")
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InputError(
+                f'"{name}" is not plain data: {error}',
+                where=where,
+                hint="give texts, numbers, booleans, lists and mappings",
+            ) from error
 
 
 def check_text(text: str, where: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from autocog_core.types.completion import CompletionRequest
+from autocog_core.types.prompt import Message
 from autocog_core.types.token_tree import TreeQuery
 
 #: Fields of requests that do not affect the answer.
@@ -40,6 +41,17 @@ def make_key(hook: str, *arguments: object) -> bytes | None:
 def make_tokens_key(hook: str, tokens: Sequence[int]) -> bytes | None:
     """Return the key of a call whose only argument is a sequence of token ids."""
     return make_key(hook, _to_array(tokens))
+
+
+def make_chat_key(
+    messages: Sequence[Message],
+    add_generation_prompt: bool,
+    template_arguments: Mapping[str, Any],
+) -> bytes | None:
+    """Return the key of a call of `chat_prompt`."""
+    # Recordings without template arguments keep their keys.
+    given = (dict(template_arguments),) if template_arguments else ()
+    return make_key("chat_prompt", list(messages), add_generation_prompt, *given)
 
 
 def make_query_key(query: TreeQuery) -> bytes | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from autocog_core.types.prompt import Message, Prompt
 from autocog_core.types.token_tree import TreeQuery
 from autocog_core.wrappers.call_key import (
     is_nondeterministic,
+    make_chat_key,
     make_key,
     make_query_key,
     make_tokens_key,
@@ -111,14 +112,19 @@ class Record(Wrapper):
         return answer
 
     @hookimpl(wrapper=True, trylast=True)
-    def chat_prompt(self, messages: Sequence[Message], add_generation_prompt: bool) -> HookWrapper:
+    def chat_prompt(
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool,
+        template_arguments: Mapping[str, Any],
+    ) -> HookWrapper:
         """Record the prompt of the messages.
 
         A template may write the time. Equal messages then keep their first prompt: a replay has
         only that one, and the other calls must fit it.
         """
         answer = yield
-        key = make_key("chat_prompt", list(messages), add_generation_prompt)
+        key = make_chat_key(messages, add_generation_prompt, template_arguments)
         if answer is not None and key is not None:
             answer = self._prompts.setdefault(key, answer)
         self._add("chat_prompt", key, messages, answer)

@@ -21,6 +21,7 @@ from autocog_core.types.prompt import Message, Prompt
 from autocog_core.types.token_tree import TreeQuery, TreeScores
 from autocog_core.wrappers.call_key import (
     is_nondeterministic,
+    make_chat_key,
     make_key,
     make_query_key,
     make_tokens_key,
@@ -141,9 +142,12 @@ class Replay:
 
     @hookimpl
     def chat_prompt(
-        self, messages: Sequence[Message], add_generation_prompt: bool
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool,
+        template_arguments: Mapping[str, Any],
     ) -> Prompt | None:
-        key = make_key("chat_prompt", list(messages), add_generation_prompt)
+        key = make_chat_key(messages, add_generation_prompt, template_arguments)
         prompt: Prompt | None = self._answer("chat_prompt", key, messages)
         return prompt
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from itertools import count
@@ -95,11 +95,20 @@ class Trace(Wrapper):
         return (yield from self._traced("vocabulary"))
 
     @hookimpl(wrapper=True)
-    def chat_prompt(self, messages: Sequence[Message], add_generation_prompt: bool) -> HookWrapper:
+    def chat_prompt(
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool,
+        template_arguments: Mapping[str, Any],
+    ) -> HookWrapper:
         """Trace the call."""
+        given = {"template_arguments": template_arguments} if template_arguments else {}
         return (
             yield from self._traced(
-                "chat_prompt", messages=messages, add_generation_prompt=add_generation_prompt
+                "chat_prompt",
+                messages=messages,
+                add_generation_prompt=add_generation_prompt,
+                **given,
             )
         )
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autocog_core import InputError, Model, Prompt, TextPiece
+from autocog_core import CapabilityError, InputError, Message, Model, Prompt, TextPiece, hookimpl
 from autocog_core.toolkit.chat_template import render_chat_prompt
 from tests.support.small_backends import CharTokenizer, random_model
 
@@ -159,3 +160,57 @@ def test_a_clock_that_ticks_at_every_rendering_ends() -> None:
         render_chat_prompt(
             messages("<|end|>"), lambda items: f"{next(ticks)}{items[0]['content']}", SPECIAL
         )
+
+
+def without_thoughts(items: list[dict[str, str]]) -> str:
+    return plain([{**m, "content": m["content"].split("</think>")[-1].strip()} for m in items])
+
+
+def test_a_template_that_leaves_out_thoughts_gives_untrusted_answers() -> None:
+    answers = messages("Hi <|end|>", "<think>5?</think>\n\n4 <|end|>")
+    prompt = render_chat_prompt(answers, without_thoughts, [*SPECIAL, "</think>"])
+    assert spelled(prompt) == without_thoughts(answers)
+    assert untrusted(prompt) == ["Hi <|end|>", "4 <|end|>"]
+
+
+class ThinkingTokenizer(CharTokenizer):
+    """Its chat template has a variable."""
+
+    @hookimpl
+    def chat_prompt(
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool,
+        template_arguments: Mapping[str, Any],
+    ) -> Prompt:
+        return Prompt.of(messages[0]["content"] + str(template_arguments.get("mode", "?")))
+
+
+def test_template_arguments_reach_the_template() -> None:
+    model = Model(ThinkingTokenizer(), template_arguments={"mode": "a"})
+    assert spelled(model.chat_prompt(messages("x"))) == "xa"
+    assert spelled(model.chat_prompt(messages("x"), template_arguments={"mode": "b"})) == "xb"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"messages": []}, "set by autocog"),
+        ({"not a name": 1}, "not the name"),
+        ({"mode": object()}, "not plain data"),
+        (5, "mapping"),
+    ],
+)
+def test_wrong_template_arguments_are_refused(arguments: Any, error: str) -> None:
+    model = Model(ThinkingTokenizer())
+    with pytest.raises(InputError, match=error):
+        model.chat_prompt(messages("x"), template_arguments=arguments)
+
+
+def test_a_backend_that_cannot_pass_template_arguments_on_refuses_them() -> None:
+    model = random_model()
+    assert model.choose(messages=messages("x"), choices=["a", "b"]).choice
+    with pytest.raises(CapabilityError, match="cannot pass them on"):
+        model.choose(messages=messages("x"), choices=["a", "b"], template_arguments={"mode": 1})
+    with pytest.raises(InputError, match="a prompt is given"):
+        model.choose("x", ["a", "b"], template_arguments={"mode": 1})

@@ -531,6 +531,14 @@ def test_a_message_cannot_end_its_turn(make_llama: Any, attack: str) -> None:
     assert attack.encode() in model.detokenize_bytes(tokens)
 
 
+def test_template_arguments_are_variables_of_the_template(make_llama: Any) -> None:
+    template = "{{ messages[0]['content'] }}{% if enable_thinking is false %} -{% endif %}"
+    model = make_llama(file={"chat_template": template}).as_model()
+    for arguments, expected in (({}, "a"), ({"enable_thinking": False}, "a -")):
+        prompt = model.chat_prompt([{"role": "user", "content": "a"}], template_arguments=arguments)
+        assert "".join(piece.text for piece in prompt.pieces) == expected
+
+
 def test_the_template_gets_the_files_eos(make_llama: Any) -> None:
     """Not another token that ends a text and has a lower id."""
     specials = (("<|im_end|>", TokenType.CONTROL), *gguf_models.SPECIALS)

@@ -228,3 +228,27 @@ def test_an_abandoned_stream_counts_its_events(connect_chat: Connect) -> None:
     assert after is not None
     assert after.requests - before.requests == 1
     assert 1 <= after.completion_tokens - before.completion_tokens < 2000
+
+
+def test_template_arguments_reach_the_server_that_renders_the_template(
+    connect_chat: Connect,
+) -> None:
+    server = Generic()
+    model = connect_chat(server, api="chat")
+    kwargs = {"enable_thinking": False}
+    server.log.clear()
+    model.complete(messages=MESSAGES, max_tokens=2, template_arguments=kwargs)
+    model.choose(messages=MESSAGES, choices=["Yes", "No"], template_arguments=kwargs)
+    bodies = [
+        body for body in server.log.bodies("/v1/chat/completions") if body["messages"] == MESSAGES
+    ]
+    assert len(bodies) >= 2
+    assert all(body["chat_template_kwargs"] == kwargs for body in bodies)
+
+
+def test_a_route_without_variables_of_templates_refuses_them(
+    connect_chat: Connect, options: dict[str, Any]
+) -> None:
+    model = connect_chat(OpenAIServer(), **options)
+    with pytest.raises(CapabilityError, match="no variables of chat templates"):
+        model.complete(messages=MESSAGES, template_arguments={"enable_thinking": False})

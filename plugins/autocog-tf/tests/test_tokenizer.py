@@ -168,6 +168,20 @@ def test_a_chat_prompt_equals_that_of_transformers() -> None:
     assert model.as_model().encode(model.as_model().chat_prompt(messages)) == expected
 
 
+def test_template_arguments_are_variables_of_the_template() -> None:
+    model = chat_model("{% if enable_thinking is false %}<|im_end|>{% endif %}" + TEMPLATE)
+    messages = [{"role": "user", "content": "Hi"}]
+    tokenizer = model.engine.tokenizer.tokenizer
+    for arguments in ({}, {"enable_thinking": False}, {"enable_thinking": True}):
+        expected = tokenizer.apply_chat_template(
+            messages, tokenize=True, add_generation_prompt=True, return_dict=False, **arguments
+        )
+        prompt = model.as_model().chat_prompt(messages, template_arguments=arguments)
+        assert model.as_model().encode(prompt) == expected
+    with pytest.raises(Exception, match="parameter of Transformers"):
+        model.complete(messages=messages, template_arguments={"padding": True})
+
+
 def test_a_message_cannot_end_its_turn() -> None:
     model = chat_model()
     end = model.engine.tokenizer.tokenizer.convert_tokens_to_ids("<|im_end|>")

@@ -52,7 +52,7 @@ class TokenizerOnly:
 
     @hookimpl
     def chat_prompt(self, messages: Sequence[Message], add_generation_prompt: bool) -> Any:
-        return self.text.chat_prompt(messages, add_generation_prompt)
+        return self.text.chat_prompt(messages, add_generation_prompt, {})
 
     @hookimpl
     def describe(self) -> BackendInfo:

@@ -96,13 +96,18 @@ class LlamaEngine:
         return self.session.row(tokens)
 
     def chat_prompt(
-        self, messages: Sequence[Message], add_generation_prompt: bool
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool,
+        template_arguments: Mapping[str, Any],
     ) -> Prompt | None:
         """Return the chat template around `messages`; None if the model has no template."""
         if self._chat_template is None:
             return None
         special = [token.text for token in self.tokenizer.special_tokens]
-        return self._chat_template.prompt(messages, add_generation_prompt, special)
+        return self._chat_template.prompt(
+            messages, add_generation_prompt, special, template_arguments
+        )
 
     @lazy
     def info(self) -> BackendInfo:

@@ -101,8 +101,13 @@ class OpenAI(ChoiceLM):
     def complete_impl(self, request: CompletionRequest) -> Completion:
         return self._engine.complete(request)
 
-    def chat_prompt_impl(self, messages: Sequence[Message], add_generation_prompt: bool) -> Prompt:
-        return self._engine.chat_prompt(messages, add_generation_prompt)
+    def chat_prompt_impl(
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool,
+        template_arguments: Mapping[str, Any],
+    ) -> Prompt:
+        return self._engine.chat_prompt(messages, add_generation_prompt, template_arguments)
 
     def describe_impl(self) -> BackendInfo:
         return self._engine.info

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,15 +171,31 @@ class Engine(ServerModel):
             return self._rescore(request.prompt, completion)
         return completion
 
-    def chat_prompt(self, messages: Sequence[Message], add_generation_prompt: bool) -> Prompt:
+    def chat_prompt(
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool,
+        template_arguments: Mapping[str, Any],
+    ) -> Prompt:
         """Return messages as a prompt for the routes in use.
 
+        :param template_arguments: variables of the chat template, if the server applies it.
         :raises CapabilityError: if the completions route is in use and the server does not apply
-            the chat template.
+            the chat template; and for `template_arguments` on a route that has none.
         """
+        if template_arguments and (
+            self.api == "responses" or not self.dialect.takes_template_arguments
+        ):
+            raise CapabilityError(
+                "the server takes no variables of chat templates",
+                where="template_arguments",
+                hint="leave them out",
+            )
         if self.api != "completions":
-            return prompt_of(messages, add_generation_prompt)
-        prompt = self.dialect.chat_prompt(messages, add_generation_prompt, self.capabilities)
+            return prompt_of(messages, add_generation_prompt, template_arguments)
+        prompt = self.dialect.chat_prompt(
+            messages, add_generation_prompt, self.capabilities, template_arguments
+        )
         if prompt is None:
             raise CapabilityError(
                 "the server does not apply the model's chat template",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -114,10 +114,13 @@ class TfEngine:
         self.selection.evaluator.clear()
 
     def chat_prompt(
-        self, messages: Sequence[Message], add_generation_prompt: bool
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool,
+        template_arguments: Mapping[str, Any],
     ) -> Prompt | None:
         """Return the chat template around `messages`; None if the tokenizer has no template."""
-        return self.tokenizer.chat_prompt(messages, add_generation_prompt)
+        return self.tokenizer.chat_prompt(messages, add_generation_prompt, template_arguments)
 
     @lazy
     def info(self) -> BackendInfo:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from inspect import signature
 from typing import Any
 
 from jinja2 import TemplateError
@@ -25,6 +26,8 @@ from autocog_tf.token_text import (
     unicode_form,
 )
 
+#: Parameters of `apply_chat_template` that are variables of the template.
+_TEMPLATE_VARIABLES = {"tools", "documents"}
 ROWS_HINT = "load the tokenizer that belongs to the model, or resize the model's embeddings"
 
 
@@ -139,21 +142,35 @@ class TextTokenizer:
         return [self._token_bytes(token) for token in range(self._size)]
 
     def chat_prompt(
-        self, messages: Sequence[Message], add_generation_prompt: bool
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool,
+        template_arguments: Mapping[str, Any],
     ) -> Prompt | None:
         """Return the chat template around `messages`; None if the tokenizer has no template.
 
         :param messages: the messages.
         :param add_generation_prompt: whether the prompt ends with the start of an answer.
+        :param template_arguments: further variables of the template.
         :raises InputError: if the template refuses the messages.
         """
         if not self.tokenizer.chat_template:
             return None
+        parameters = signature(self.tokenizer.apply_chat_template).parameters
+        if names := template_arguments.keys() & (parameters.keys() - _TEMPLATE_VARIABLES):
+            raise InputError(
+                f'"{min(names)}" is a parameter of Transformers, and no variable of the template',
+                where="template_arguments",
+                hint="leave it out",
+            )
 
         def render(items: list[dict[str, str]]) -> str:
             try:
                 text: str = self.tokenizer.apply_chat_template(
-                    items, tokenize=False, add_generation_prompt=add_generation_prompt
+                    items,
+                    tokenize=False,
+                    add_generation_prompt=add_generation_prompt,
+                    **template_arguments,
                 )
             except TemplateError as error:
                 # Templates raise for roles, or an order of roles, that they do not support.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from jinja2 import TemplateError
@@ -46,12 +46,14 @@ class ChatTemplate:
         messages: Sequence[Message],
         add_generation_prompt: bool,
         special: Sequence[str],
+        template_arguments: Mapping[str, Any] | None = None,
     ) -> Prompt:
         """Return the template around `messages`, whose contents stay untrusted.
 
         :param messages: the messages.
         :param add_generation_prompt: whether to add the start of the assistant's message.
         :param special: texts of the special tokens.
+        :param template_arguments: further variables of the template.
         :raises InputError: if the template refuses the messages.
         """
         clock = stopped_clock()
@@ -59,12 +61,15 @@ class ChatTemplate:
         def render(message_dicts: list[dict[str, str]]) -> str:
             try:
                 return self._template.render(
-                    messages=message_dicts,
-                    add_generation_prompt=add_generation_prompt,
-                    tools=None,
-                    documents=None,
-                    strftime_now=clock,
-                    **self._tokens,
+                    {
+                        "tools": None,
+                        "documents": None,
+                        **self._tokens,
+                        **(template_arguments or {}),
+                        "messages": message_dicts,
+                        "add_generation_prompt": add_generation_prompt,
+                        "strftime_now": clock,
+                    }
                 )
             # Templates raise a TemplateError to refuse a role or an order of turns. But they are
             # programs, and can fail in other ways.

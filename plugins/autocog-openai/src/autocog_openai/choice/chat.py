@@ -28,6 +28,7 @@ from autocog_openai.connection.streamed_completion import ServerToken
 from autocog_openai.connection.usage import UsageCounter
 from autocog_openai.model.server_model import ServerModel
 from autocog_openai.routes.chat import THINKS, check_refusal, has_thoughts, read_content
+from autocog_openai.routes.messages import template_arguments_of
 from autocog_openai.routes.token_listing import (
     NOT_OF_ANSWER,
     TokenListing,
@@ -50,6 +51,7 @@ class ChatChoice:
         self._tokenizer = model.tokenizer
         self._counter = UsageCounter()
         self._problem = ""
+        self._template_arguments: Mapping[str, Any] = {}
 
     def choose(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores:
         """Return the scores of the choices as answers to the prompt.
@@ -62,6 +64,7 @@ class ChatChoice:
                 where=self._model.connection.where,
             )
         messages = self._model.messages(request.prompt)
+        self._template_arguments = template_arguments_of(request.prompt)
         choices = self._answers(messages, request)
 
         def get_top_logprobs(positions: Sequence[Position]) -> list[TopLogprobs]:
@@ -155,6 +158,7 @@ class ChatChoice:
         is_greedy = "temperature" not in self._capabilities.refused_parameters
         body = self._route.messages_body(
             [dict(message) for message in messages],
+            self._template_arguments,
             **({"temperature": 0} if is_greedy else {}),
             logprobs=True,
             top_logprobs=self._capabilities.chat_max_top_logprobs,

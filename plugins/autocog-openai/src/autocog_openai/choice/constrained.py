@@ -27,6 +27,7 @@ from autocog_openai.connection.usage import UsageCounter
 from autocog_openai.model.server_model import ServerModel
 from autocog_openai.routes.chat import check_refusal, read_content
 from autocog_openai.routes.decisions import PATH, decision_body
+from autocog_openai.routes.messages import template_arguments_of
 
 
 def choose_constrained(model: ServerModel, request: ChoiceRequest, reason: str) -> ChoiceScores:
@@ -38,7 +39,9 @@ def choose_constrained(model: ServerModel, request: ChoiceRequest, reason: str) 
     choices = list(request.choices)
     route, connection = model.chat_route, model.connection
     parameters = model.dialect.constraint_parameters(choices)
-    body = route.messages_body(model.messages(request.prompt), **parameters)
+    body = route.messages_body(
+        model.messages(request.prompt), template_arguments_of(request.prompt), **parameters
+    )
     if "temperature" not in model.capabilities.refused_parameters:
         body["temperature"] = 0
     counter = UsageCounter()

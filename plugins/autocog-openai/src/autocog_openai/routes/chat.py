@@ -19,6 +19,7 @@ from autocog_openai.connection.errors import RefusedError
 from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.connection.streamed_completion import CompletionChunk
 from autocog_openai.connection.token_text import count_text_tokens
+from autocog_openai.routes.messages import template_arguments_of
 from autocog_openai.routes.token_listing import read_tokens
 from autocog_openai.routes.writer import answer_choices, event_choices, generation_parameters
 
@@ -70,10 +71,19 @@ class ChatRoute:
         self._continue_parameters = continue_parameters or {}
 
     def messages_body(
-        self, messages: Sequence[Mapping[str, str]], **parameters: Any
+        self,
+        messages: Sequence[Mapping[str, str]],
+        template_arguments: Mapping[str, Any] | None = None,
+        **parameters: Any,
     ) -> dict[str, Any]:
-        """Return the body of a request. The server continues a last message of the assistant."""
+        """Return the body of a request. The server continues a last message of the assistant.
+
+        :param template_arguments: variables of the server's chat template.
+        """
         body = {"model": self._capabilities.model, "messages": list(messages), **parameters}
+        if template_arguments:
+            given = parameters.get("chat_template_kwargs") or {}
+            body["chat_template_kwargs"] = {**template_arguments, **given}
         if messages[-1]["role"] == "assistant":
             body |= self._continue_parameters
         return body
@@ -87,6 +97,7 @@ class ChatRoute:
         reject_unknown_options(request.extra, EXTRA, self._capabilities.model)
         body = self.messages_body(
             self._messages(request.prompt),
+            template_arguments_of(request.prompt),
             **{self._length_name(unsupported): request.max_tokens},
             **generation_parameters(request, self._max_stop_strings),
         )

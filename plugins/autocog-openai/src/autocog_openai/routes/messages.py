@@ -6,22 +6,34 @@ is the user's if it comes first. After a message it is the beginning of the assi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from autocog_core import Message, Prompt, TextPiece, TokenPiece
 from autocog_core.toolkit import check_messages
 
 #: Private-use characters, which ordinary text does not contain. Only trusted pieces may be marks.
 _BEGIN, _ROLE_END, _END = "\ue000", "\ue001", "\ue002"
+#: Before the messages: the arguments of the server's chat template, as JSON.
+_ARGUMENTS = "\ue003"
 
 
-def prompt_of(messages: Sequence[Message], add_generation_prompt: bool) -> Prompt:
+def prompt_of(
+    messages: Sequence[Message],
+    add_generation_prompt: bool,
+    template_arguments: Mapping[str, Any] | None = None,
+) -> Prompt:
     """Return a prompt that contains the messages.
 
     :param add_generation_prompt: whether the assistant answers; else the last message stays open.
+    :param template_arguments: variables of the server's chat template.
     """
     check_messages(messages)
     pieces: list[TextPiece] = []
+    if template_arguments:
+        content = json.dumps(dict(template_arguments))
+        pieces.append(TextPiece(f"{_ARGUMENTS}{content}{_END}", trusted=True))
     for index, message in enumerate(messages):
         pieces.append(TextPiece(f"{_BEGIN}{message['role']}{_ROLE_END}", trusted=True))
         pieces.append(TextPiece(message["content"]))
@@ -45,6 +57,8 @@ def messages_of(
         elif piece.trusted and piece.text == _END:
             is_open = False
             continue
+        elif _has_arguments(piece):
+            continue
         elif piece.trusted and piece.text.startswith(_BEGIN) and piece.text.endswith(_ROLE_END):
             messages.append({"role": piece.text[1:-1], "content": ""})
             is_open = True
@@ -56,6 +70,19 @@ def messages_of(
             is_open = True
         messages[-1]["content"] += text
     return messages
+
+
+def template_arguments_of(prompt: Prompt) -> dict[str, Any]:
+    """Return the variables of the chat template that a prompt contains."""
+    for piece in prompt.pieces:
+        if isinstance(piece, TextPiece) and _has_arguments(piece):
+            arguments: dict[str, Any] = json.loads(piece.text[1:-1])
+            return arguments
+    return {}
+
+
+def _has_arguments(piece: TextPiece) -> bool:
+    return piece.trusted and piece.text.startswith(_ARGUMENTS) and piece.text.endswith(_END)
 
 
 def has_messages(prompt: Prompt) -> bool:

@@ -59,6 +59,8 @@ class ServerDialect:
     constraint_probe_tokens: ClassVar[int | None] = 32
     #: Whether chat templates remove spaces at both ends of a message.
     strips_messages: ClassVar[bool] = False
+    #: Whether requests with messages may have variables of the chat template.
+    takes_template_arguments: ClassVar[bool] = True
     #: Whether `tokenize` can leave special tokens in a text unparsed.
     can_ignore_special_tokens: ClassVar[bool] = False
     #: Whether the BOS token comes from the option `tokenizer`, if there is no tokenizer route.
@@ -144,10 +146,12 @@ class ServerDialect:
         messages: Sequence[Message],
         add_generation_prompt: bool,
         capabilities: ServerCapabilities,
+        template_arguments: Mapping[str, Any],
     ) -> Prompt | None:
         """Return messages as a prompt for `writing_route`; None if the server cannot render them.
 
         :param add_generation_prompt: whether the prompt ends with the start of an answer.
+        :param template_arguments: variables of the chat template.
         """
         return None
 

@@ -124,12 +124,18 @@ class LlamaServerDialect(ServerDialect):
         messages: Sequence[Message],
         add_generation_prompt: bool,
         capabilities: ServerCapabilities,
+        template_arguments: Mapping[str, Any],
     ) -> Prompt | None:
         if not capabilities.chat_template:
             return None
 
         def render(items: list[dict[str, str]]) -> str:
-            body = {"messages": items, "add_generation_prompt": add_generation_prompt}
+            body: dict[str, Any] = {
+                "messages": items,
+                "add_generation_prompt": add_generation_prompt,
+            }
+            if template_arguments:
+                body["chat_template_kwargs"] = dict(template_arguments)
             answer = self.connection.post("/apply-template", body)
             with reading(self.connection.where):
                 return required(answer, "prompt", as_text)

@@ -20,6 +20,7 @@ class OpenAIDialect(ServerDialect):
     owned_by = "openai"
     prefers_chat = True
     probes_decisions = True
+    takes_template_arguments = False
     # Reasoning tokens count for the limit, so that an answer could be empty.
     constraint_probe_tokens = None
 

@@ -120,6 +120,7 @@ class VllmDialect(ServerDialect):
         messages: Sequence[Message],
         add_generation_prompt: bool,
         capabilities: ServerCapabilities,
+        template_arguments: Mapping[str, Any],
     ) -> Prompt:
         body = {
             "model": self.model,
@@ -127,6 +128,8 @@ class VllmDialect(ServerDialect):
             "add_generation_prompt": add_generation_prompt,
             "continue_final_message": False,
         }
+        if template_arguments:
+            body["chat_template_kwargs"] = dict(template_arguments)
         answer = self.connection.post("/tokenize", body)
         with reading(self.connection.where):
             return Prompt((TokenPiece(tuple(read_ids(answer, "tokens"))),))
