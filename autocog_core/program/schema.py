@@ -82,6 +82,16 @@ def _string_or_list_tag(value: Any) -> str:
     return "<string>" if isinstance(value, str) else "<list>"
 
 
+def _boolean_or_mapping_tag(value: Any) -> str:
+    return "<boolean>" if isinstance(value, bool) else "<mapping>"
+
+
+AnyJsonSchema = Annotated[
+    Annotated[dict[str, Any], Tag("<mapping>")] | Annotated[bool, Tag("<boolean>")],
+    Discriminator(_boolean_or_mapping_tag),
+]
+
+
 class ActionSchema(Schema):
     """The keys that all actions have."""
 
@@ -170,12 +180,30 @@ class CompleteSchema(BranchingSchema):
     length_penalty: float = Field(1.0, description="Beams rank by logprob / tokens ** this.")
     vocab: AnyVocab | None = Field(None, description="The allowed tokens; null: all.")
     eos: bool = Field(True, description="Whether the end of sequence may end the text.")
+    regex: str | None = Field(
+        None, description="A regular expression that the whole text must match."
+    )
+    grammar: str | None = Field(
+        None, description="A grammar in Lark's syntax; its rule `start` is the whole text."
+    )
+    json_schema: AnyJsonSchema | None = Field(
+        None, description="A JSON Schema; the text is a JSON value that it accepts."
+    )
+    followed_by: str | None = Field(
+        None,
+        description="With a constraint: a regular expression of what must follow the text.",
+    )
     samples: int = Field(0, description="The number of sampled texts; 0: beam search.")
     temperature: float = Field(1.0, description="Temperature of sampling.")
     top_p: float = Field(
         1.0, description="Sample from the likeliest tokens that together have this probability."
     )
     seed: int = Field(0, description="Random seed of sampling.")
+    importance_weights: bool = Field(
+        False,
+        description="Weigh the samples, so that they estimate the probabilities of texts given the "
+        "whole constraint.",
+    )
 
 
 #: The main keys of a question's actions, which decide their kind.

@@ -68,6 +68,9 @@ def compute_digest(automaton: AutomatonGraph) -> str:
     )
     for part in (data, *data["actions"], *steps):
         part.pop("metadata", None)
+        if "json_schema" in part:
+            # The order of its keys is that of the text, and would be lost.
+            part["json_schema"] = json.dumps(part["json_schema"])
     content = json.dumps(data, sort_keys=True)
     return hashlib.sha256(content.encode("ascii")).hexdigest()
 

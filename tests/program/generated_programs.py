@@ -104,11 +104,23 @@ def chooses(draw: Draw, uid: str) -> Action:
     )
 
 
+CONSTRAINTS: tuple[dict[str, Any], ...] = (
+    {"regex": "[a-z]+( [a-z]+)?"},
+    {"regex": "{{|é日😀", "followed_by": "\n|$"},
+    {"grammar": 'start: "a" | "{{ b }}"'},
+    {"json_schema": True},
+    {"json_schema": {"type": "object", "properties": {"b": {"enum": ["é", 1, None]}, "a": {}}}},
+)
+
+
 @st.composite
-def completes(draw: Draw, uid: str, vocab: Any) -> Action:
+def completes(draw: Draw, uid: str, vocab: Any, *, constrained: bool = False) -> Action:
     search: dict[str, Any] = {"beams": draw(st.integers(1, 3)), "length_penalty": 0.5}
     if draw(st.booleans()):
         search = {"samples": draw(st.integers(1, 2)), "temperature": 0.7, "top_p": 0.9, "seed": 7}
+    constraint = draw(st.sampled_from([{}, *CONSTRAINTS])) if constrained else {}
+    if constraint and "samples" in search and draw(st.booleans()):
+        search |= {"temperature": 1.0, "top_p": 1.0, "importance_weights": True}
     return Complete(
         uid=uid,
         length=draw(st.integers(1, 4)),
@@ -116,12 +128,13 @@ def completes(draw: Draw, uid: str, vocab: Any) -> Action:
         vocab=vocab,
         eos=draw(st.booleans()),
         **search,
+        **constraint,
         **draw(st.fixed_dictionaries(common | pruning)),
     )
 
 
 @st.composite
-def groups(draw: Draw, uid: str, vocab: Any) -> Action:
+def groups(draw: Draw, uid: str, vocab: Any, *, constrained: bool = False) -> Action:
     """A group of questions, maybe for each item of the input `options`."""
     for_each = draw(
         st.sampled_from([None, ForEach("options", "one"), ForEach("options|sort", "one")])
@@ -131,7 +144,8 @@ def groups(draw: Draw, uid: str, vocab: Any) -> Action:
         steps: list[Action] = []
         for index in range(draw(st.integers(1, 3))):
             step_uid = f"{uid}.{number}.{index}"
-            kinds = [texts(step_uid, False), chooses(step_uid), completes(step_uid, vocab)]
+            complete = completes(step_uid, vocab, constrained=constrained)
+            kinds = [texts(step_uid, False), chooses(step_uid), complete]
             step = draw(st.one_of(kinds))
             width = {} if isinstance(step, Text) else {"width": 1}
             steps.append(replace(step, name=None, **width))
@@ -164,7 +178,10 @@ def programs(draw: Draw, *, runs: bool = False) -> Automaton:
     for number in range(draw(st.integers(1, 6))):
         uid = f"n{number}"
         kinds = [texts(uid, draw(st.booleans())), texts(uid, False), chooses(uid)]
-        kinds += [completes(uid, draw(vocab)), groups(uid, draw(vocab))]
+        kinds += [
+            completes(uid, draw(vocab), constrained=not runs),
+            groups(uid, draw(vocab), constrained=not runs),
+        ]
         actions.append(draw(st.one_of(kinds)))
     actions = draw(connected(actions))
     metadata = draw(st.sampled_from([{}, {"for": ["tests"]}]))

@@ -130,6 +130,35 @@ C = Choose(uid="c", choices=("a", "b"))
             ],
         ),
         (
+            [
+                Complete(uid="t", length=1, regex="a", grammar="b", json_schema={}),
+            ],
+            ['action "t": has regex and grammar and json_schema: give one of them'],
+        ),
+        (
+            [Complete(uid="t", length=1, followed_by="a", importance_weights=True, top_p=0.5)],
+            [
+                'action "t": followed_by needs a constraint: give regex, grammar or json_schema, '
+                "or use stop",
+                'action "t": importance_weights needs a constraint: '
+                "give regex, grammar or json_schema",
+                'action "t": importance_weights needs samples: give their number',
+                'action "t": top_p is 0.5: importance_weights needs top_p 1, because they weigh '
+                "samples of the model itself",
+            ],
+        ),
+        (
+            [Complete(uid="t", length=1, regex=regex.compile("a"))],  # type: ignore[arg-type]
+            ['action "t": regex is of type Pattern: give text'],
+        ),
+        (
+            [Complete(uid="t", length=1, json_schema=Automaton)],  # type: ignore[arg-type]
+            [
+                'action "t": json_schema is of type type: give a mapping; of a pydantic model, '
+                "model_json_schema()"
+            ],
+        ),
+        (
             [Text(uid="t", text=Template("{{ a }}{{ b }}"))],
             [
                 'action "t": unknown input "a" in a template; the program declares no inputs',

@@ -257,6 +257,19 @@ def test_a_set_equal_to_a_named_one_stays_a_set() -> None:
     assert Automaton.from_dict(data) == automaton
 
 
+def test_the_order_of_a_schema_s_keys_is_part_of_the_program() -> None:
+    """It is the order of the keys in the text."""
+
+    def program(*keys: str) -> Automaton:
+        schema = {"type": "object", "properties": {key: {"type": "null"} for key in keys}}
+        return Automaton.from_dict({"actions": [{"length": 9, "json_schema": schema}]})
+
+    (action,) = program("b", "a").to_dict()["actions"]
+    assert list(action["json_schema"]["properties"]) == ["b", "a"]
+    assert program("b", "a").digest == Automaton.from_dict(program("b", "a").to_dict()).digest
+    assert program("b", "a").digest != program("a", "b").digest
+
+
 def test_sets_with_many_shared_operands_are_not_written() -> None:
     shared = Regex("a")
     for _ in range(60):

@@ -112,6 +112,10 @@ ALL: dict[str, Any] = {
         },
         {"length": 2, "stop": "a", "samples": 2, "temperature": 0.5, "top_p": 0.5, "seed": 1}
         | {"vocab": "t"},
+        {"length": 2, "regex": "a+", "followed_by": "\n", "samples": 2, "importance_weights": True},
+        {"length": 2, "grammar": 'start: "a"'},
+        {"length": 2, "json_schema": {"type": "object", "properties": {"b": {}, "a": {}}}},
+        {"length": 2, "json_schema": True},
         {
             "ask": [[{"text": "{{ l.n }}", "next": "z"}, {"uid": "z", "name": "q", "length": 1}]],
             "for_each": {"in": "b", "as": "l", "key": "l.n"},

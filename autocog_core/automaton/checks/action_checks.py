@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import chain, islice
 
 from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Text
+from autocog_core.automaton.checks.constraint_checks import check_constraint_keys
 from autocog_core.automaton.checks.field_checks import unset_fields
 from autocog_core.automaton.checks.finding import GRAPH_ERRORS, Finding, vocab_label
 from autocog_core.automaton.checks.graph_checks import (
@@ -17,6 +18,7 @@ from autocog_core.automaton.checks.graph_checks import (
 )
 from autocog_core.automaton.checks.group_checks import check_groups
 from autocog_core.automaton.checks.template_checks import TemplateChecks
+from autocog_core.automaton.checks.text_checks import check_text
 from autocog_core.automaton.checks.token_set_checks import TokenSetChecks
 from autocog_core.automaton.choices import Choice, has_several_texts, norm_error, value_errors
 from autocog_core.automaton.graph import AutomatonGraph
@@ -153,7 +155,7 @@ def _check_fields(action: Action) -> Iterator[str]:
             ):
                 yield "text has pieces of token ids: give text"
             text = _source_of(action.text)
-            yield from _check_text("text", text)
+            yield from check_text("text", text)
             tail = action.constant_tail
             if tail is not None and isinstance(text, str) and not text.endswith(tail):
                 yield f"constant_tail is {shorten(tail)!r}, and its text does not end so"
@@ -162,7 +164,7 @@ def _check_fields(action: Action) -> Iterator[str]:
             yield from _check_pruning(action)
             for key in ("suffix", "unconditional_prompt"):
                 if isinstance(text := getattr(action, key), str):
-                    yield from _check_text(key, text)
+                    yield from check_text(key, text)
             if action.norm not in NORMS:
                 yield f"norm is {action.norm!r}: give one of " + ", ".join(NORMS)
             elif action.norm != "sum" and any(map(has_several_texts, action.choices)):
@@ -200,24 +202,10 @@ def _check_choices(action: Choose) -> Iterator[str]:
             elif text in seen:
                 yield f"choices[{index}] repeats {shorten(text)!r}: remove it"
             else:
-                yield from _check_text(f"choices[{index}]", text)
+                yield from check_text(f"choices[{index}]", text)
                 seen.add(text)
     for index, message in value_errors(action.choices):
         yield f"choices[{index}] {message}"
-
-
-def _check_text(name: str, text: object) -> Iterator[str]:
-    """Yield a message for a text that has no UTF-8 form, which tokenizers need."""
-    if not isinstance(text, str):
-        yield f"{name} is of type {type(text).__name__}: give text"
-        return
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        yield (
-            f"{name} has a lone surrogate at character {error.start}, which is not valid "
-            "Unicode: remove it"
-        )
 
 
 def _check_pruning(action: Choose | Complete) -> Iterator[str]:
@@ -255,7 +243,8 @@ def _check_completion(action: Complete) -> Iterator[str]:
         if not isinstance(stop, str) or not stop:
             yield f"stop[{index}] is empty: give text"
         else:
-            yield from _check_text(f"stop[{index}]", stop)
+            yield from check_text(f"stop[{index}]", stop)
+    yield from check_constraint_keys(action)
 
 
 def _check_vocab(
