@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from autocog_core.cli.constraint_options import ConstraintOptions
 from autocog_core.cli.inputs import ChatOptions, has_escaped_newline, read_prompt
 from autocog_core.cli.loading import ModelOptions
 from autocog_core.cli.options import AsJson, PromptText
@@ -67,6 +68,7 @@ def complete(
         int | None,
         typer.Option("--n", "-n", min=1, help="Number of completions (default: 1)."),
     ] = None,
+    constraint_options: ConstraintOptions,
     chat_options: ChatOptions,
     as_json: AsJson = False,
     model_options: ModelOptions,
@@ -89,6 +91,7 @@ def complete(
     }
     # An option that is not set must not replace a default of the config file.
     arguments = {name: value for name, value in options.items() if value is not None}
+    arguments |= constraint_options.arguments(is_stdin_used=prompt == "-")
     arguments |= chat_options.prompt_arguments(read_prompt(prompt))
     with model_options.open() as model:
         if as_json:
@@ -118,4 +121,7 @@ def _summary(completion: Completion) -> str:
     text = f"{count} token{'' if count == 1 else 's'}, finish: {completion.finish_reason}"
     if completion.logprob is None:
         return text
-    return f"{text}, logprob {format_logprob(completion.logprob)}"
+    text = f"{text}, logprob {format_logprob(completion.logprob)}"
+    if completion.constrained_logprob is None:
+        return text
+    return f"{text}, constrained_logprob {format_logprob(completion.constrained_logprob)}"

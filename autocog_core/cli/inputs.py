@@ -13,6 +13,8 @@ from autocog_core.cli.options import Chat, System
 from autocog_core.errors import InputError
 from autocog_core.files import decode_text
 
+#: Files that hold data.
+DATA_SUFFIXES = (".json", ".yaml", ".yml")
 _TOML_TYPES = (bool, int, float, str, list, dict)
 
 
@@ -47,6 +49,12 @@ class ChatOptions:
 def read_prompt(argument: str) -> str:
     """Return the argument, or for - the text of standard input without its last newline."""
     return _read_stdin().removesuffix("\n").removesuffix("\r") if argument == "-" else argument
+
+
+def file_of(argument: str) -> Path | None:
+    """Return the file of an argument `@FILE`; None for others, of which `@@` begins with one @."""
+    is_file = argument.startswith("@") and not argument.startswith("@@")
+    return Path(argument[1:]) if is_file else None
 
 
 def read_lines(path: Path) -> list[str]:

@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autocog_core.cli.inputs import read_text_file, split_pairs
+from autocog_core.cli.inputs import DATA_SUFFIXES, file_of, read_text_file, split_pairs
 from autocog_core.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from autocog_core import Automaton
     from autocog_core.automaton.inputs import InputType
-
-_JSON_SUFFIXES = (".json", ".yaml", ".yml")
 
 
 def input_values(
@@ -37,12 +35,12 @@ def input_values(
             hint = did_you_mean(name, automaton.inputs) or "leave out --set"
             raise InputError(f"the program has {problem}", where="--set", hint=hint)
         type_ = automaton.inputs[name].type
-        if text.startswith("@") and not text.startswith("@@"):
+        if (path := file_of(text)) is not None:
             is_stdin = text == "@-"
             if is_stdin and is_stdin_used:
                 raise InputError("standard input is read only once", where=f"--set {name}")
             is_stdin_used = is_stdin_used or is_stdin
-            values[name] = _read_value(Path(text[1:]), type_)
+            values[name] = _read_value(path, type_)
         else:
             text = text.removeprefix("@")
             values[name] = _parse_json(text) if type_ == "any" else text
@@ -58,7 +56,7 @@ def _read_value(path: Path, type_: InputType) -> Any:
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     if type_ == "text":
         return read_text_file(path).removesuffix("\n")
-    if suffixes and suffixes[-1] in _JSON_SUFFIXES:
+    if suffixes and suffixes[-1] in DATA_SUFFIXES:
         from autocog_core.program.document import read_document
 
         return read_document(path).data

@@ -48,7 +48,7 @@ def joint_warnings(automaton: AutomatonGraph, action: Action) -> Iterator[Findin
 
 def _check_joint(action: Text, before: str, follower: Action) -> Iterator[Finding]:
     match follower:
-        case Complete(vocab=None):
+        case Complete(vocab=None, regex=None, grammar=None, json_schema=None):
             problems = completion_problems(before)
         case Choose():
             problems = choice_problems(before, known_choices(follower))

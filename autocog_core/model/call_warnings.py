@@ -17,6 +17,7 @@ from autocog_core.advice.special_tokens import (
 from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.choice_lengths import length_warning
 from autocog_core.types.choice import ChoiceRequest
+from autocog_core.types.completion import CompletionRequest
 from autocog_core.types.prompt import Message, Prompt, TextPiece
 
 
@@ -32,10 +33,12 @@ def warn_about_choices(client: BackendClient, request: ChoiceRequest) -> None:
     _warn_about_prompt(client, request.prompt)
 
 
-def warn_about_completion(client: BackendClient, prompt: Prompt) -> None:
+def warn_about_completion(client: BackendClient, request: CompletionRequest) -> None:
     """Warn about the end of a prompt that the model continues, and about the prompt."""
-    _warn(completion_problems(_end(prompt)))
-    _warn_about_prompt(client, prompt)
+    # A constraint decides how the text begins, whatever tokens the model would take.
+    if request.constraint is None:
+        _warn(completion_problems(_end(request.prompt)))
+    _warn_about_prompt(client, request.prompt)
 
 
 def warn_about_messages(messages: Sequence[Message]) -> None:

@@ -148,6 +148,9 @@ class TextCalls(ABC):
         min_p: float | None = None,
         seed: int | None = None,
         n: int | None = None,
+        regex: str | None = None,
+        grammar: str | None = None,
+        json_schema: Mapping[str, Any] | bool | type[Any] | None = None,
         on_text: Callable[[str], None] | None = None,
         **engine_options: Any,
     ) -> Completion:
@@ -165,10 +168,14 @@ class TextCalls(ABC):
         :param min_p: drop tokens below this share of the likeliest token's probability.
         :param seed: random seed; a sample repeats with the same seed.
         :param n: number of completions; the first is the result, the others its `alternatives`.
+        :param regex: a regular expression that the whole text must match.
+        :param grammar: in place of `regex`, a grammar in Lark's syntax, with the rule `start`.
+        :param json_schema: in place of `regex`, a JSON Schema whose instance the text must be; or a
+            pydantic model, a dataclass or a TypedDict, which stands for its schema.
         :param on_text: called with each new piece of text.
         :param engine_options: options that only some engines support.
-        :raises InputError: for arguments out of range.
-        :raises CapabilityError: for an option that the engine does not support.
+        :raises InputError: for arguments out of range, and for a constraint that is wrong.
+        :raises CapabilityError: for an option or a constraint that the engine does not support.
         :raises ContextOverflowError: if prompt and `max_tokens` do not fit the context.
         """
         context = self._call_context()
@@ -181,6 +188,9 @@ class TextCalls(ABC):
             "min_p": min_p,
             "seed": seed,
             "n": n,
+            "regex": regex,
+            "grammar": grammar,
+            "json_schema": json_schema,
             "on_text": on_text,
         }
         given = {name: value for name, value in arguments.items() if value is not None}
@@ -191,7 +201,7 @@ class TextCalls(ABC):
             context.prompt(prompt, messages, template_arguments),
             merge_arguments(context.completion, given, engine_options),
         )
-        warn_about_completion(context.client, request.prompt)
+        warn_about_completion(context.client, request)
         return context.client.complete(request)
 
     def stream(
@@ -207,6 +217,9 @@ class TextCalls(ABC):
         top_k: int | None = None,
         min_p: float | None = None,
         seed: int | None = None,
+        regex: str | None = None,
+        grammar: str | None = None,
+        json_schema: Mapping[str, Any] | bool | type[Any] | None = None,
         **engine_options: Any,
     ) -> Iterator[str]:
         """Yield the text of one completion in pieces, as it is generated.
@@ -229,6 +242,9 @@ class TextCalls(ABC):
                 top_k=top_k,
                 min_p=min_p,
                 seed=seed,
+                regex=regex,
+                grammar=grammar,
+                json_schema=json_schema,
                 on_text=on_text,
                 **{"n": 1, **engine_options},
             )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from autocog_core.errors import ConfigError, InputError
+from autocog_core.model.constraint_arguments import CONSTRAINT_ARGUMENTS, make_constraint
 from autocog_core.toolkit.engine_options import REQUEST_ARGUMENTS
 from autocog_core.types.completion import CompletionRequest
 from autocog_core.types.prompt import Prompt, check_text
@@ -23,12 +24,17 @@ _NUMBER_RANGES: dict[str, tuple[float, float]] = {
 
 
 def merge_arguments(*arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return several sets of arguments as one, under autocog's names; later ones win."""
-    return {
-        ARGUMENT_ALIASES.get(name, name): value
-        for mapping in arguments
-        for name, value in mapping.items()
-    }
+    """Return several sets of arguments as one, under autocog's names; later ones win.
+
+    A text has one constraint: a later one replaces those before, of whatever kind.
+    """
+    merged: dict[str, Any] = {}
+    for mapping in arguments:
+        if any(mapping.get(name) is not None for name in CONSTRAINT_ARGUMENTS):
+            for name in CONSTRAINT_ARGUMENTS:
+                merged.pop(name, None)
+        merged |= {ARGUMENT_ALIASES.get(name, name): value for name, value in mapping.items()}
+    return merged
 
 
 def validate_defaults(arguments: Mapping[str, Any], where: str) -> None:
@@ -50,8 +56,11 @@ def make_completion_request(prompt: Prompt, arguments: Mapping[str, Any]) -> Com
     """
     standard: dict[str, Any] = {}
     extra: dict[str, Any] = {}
-    for name, value in merge_arguments(arguments).items():
-        if value is None:
+    arguments = merge_arguments(arguments)
+    if (constraint := make_constraint(arguments)) is not None:
+        standard["constraint"] = constraint
+    for name, value in arguments.items():
+        if value is None or name in CONSTRAINT_ARGUMENTS:
             continue
         if name == "extra":
             extra.update(_validate(name, value))

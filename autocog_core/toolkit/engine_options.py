@@ -9,8 +9,10 @@ from typing import Any
 from autocog_core.errors import CapabilityError, did_you_mean
 from autocog_core.types.completion import CompletionRequest
 
-#: Arguments of `complete` that every backend supports.
-REQUEST_ARGUMENTS = {field.name for field in fields(CompletionRequest)} - {"prompt", "extra"}
+#: Arguments of `complete` that core knows; those of a constraint replace it.
+REQUEST_ARGUMENTS = {field.name for field in fields(CompletionRequest)} - {
+    *("prompt", "extra", "constraint")
+} | {"regex", "grammar", "json_schema"}
 
 
 def reject_unknown_options(extra: Mapping[str, Any], allowed: Collection[str], where: str) -> None:

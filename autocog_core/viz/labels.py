@@ -9,7 +9,13 @@ from rich.cells import cell_len
 from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Text
 from autocog_core.automaton.templates.template import Each
 from autocog_core.types.choice import EndOfSequence
-from autocog_core.viz.preview import Previewable, name_preview, preview, preview_lines
+from autocog_core.viz.preview import (
+    Previewable,
+    name_preview,
+    pattern_preview,
+    preview,
+    preview_lines,
+)
 
 _CHOICE_COLUMNS = 28
 _STOP_COLUMNS = 16
@@ -67,7 +73,7 @@ def action_settings(action: Action) -> list[str]:
             if action.vocab is not None:
                 vocab = name_preview(action.vocab) if isinstance(action.vocab, str) else "inline"
                 settings.append(f"vocab {vocab}")
-            settings.append(not action.eos and "no eos")
+            settings += [not action.eos and "no eos", *_constraint(action)]
         case Ask():
             settings.append(_plural(len(action.first_questions), "question"))
             if action.for_each is not None:
@@ -147,6 +153,17 @@ def _search(action: Complete) -> list[str | bool]:
         ]
     penalty = action.length_penalty
     return [_plural(action.beams, "beam"), penalty != 1 and f"length_penalty {penalty:g}"]
+
+
+def _constraint(action: Complete) -> list[str | bool]:
+    return [
+        action.regex is not None and f"regex {pattern_preview(action.regex, _CHOICE_COLUMNS)}",
+        action.grammar is not None and "grammar",
+        action.json_schema is not None and "json_schema",
+        action.followed_by is not None
+        and f"followed by {pattern_preview(action.followed_by, _STOP_COLUMNS)}",
+        action.importance_weights and "importance weights",
+    ]
 
 
 def _plural(count: int, noun: str) -> str:

@@ -63,6 +63,15 @@ def name_preview(name: str, width: int = 32) -> str:
     return _shorten(name, width, lambda text: repr(text)[1:-1])
 
 
+def pattern_preview(pattern: str, width: int) -> str:
+    r"""Return a regular expression on one line without quotes, with its own backslashes: \d.
+
+    :param pattern: the regular expression.
+    :param width: the most columns of the answer.
+    """
+    return _shorten(pattern, width, lambda text: repr(text)[1:-1].replace("\\\\", "\\"))
+
+
 def _source(text: str | Prompt | Template | Choice) -> str:
     if isinstance(text, str):
         return text

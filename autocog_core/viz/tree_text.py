@@ -134,14 +134,22 @@ def _numbers(tree: ThoughtTree, node: ThoughtNode) -> str:
 
 
 def _note(node: ThoughtNode) -> str:
-    """Return what else there is to say: its value, why the path ends, its model, whether exact."""
+    """Return what else there is to say.
+
+    Its value, why the path ends, its log-probability under a constraint, the error of its share,
+    its model, and whether it is exact.
+    """
+    constrained = node.constrained_logprob
     has_own_value = node.value not in (node.text, default_value(node.text))
     notes = [
         f"= {name_preview(value_text(node.value), _MAX_LABEL)}" if has_own_value else None,
         node.pruned_by,
-        node.finish_reason if node.finish_reason == "length" else None,
+        node.finish_reason if node.finish_reason in ("length", "incomplete") else None,
+        None if constrained is None else f"constrained {constrained:.3f}",
+        None if node.prob_error is None else f"± {node.prob_error:.4f}",
         "new text" if node.context_parent < 0 <= node.parent else None,
         f"on {node.model}" if node.model is not None else None,
         None if node.exact else "not exact",
     ]
-    return ", ".join(note for note in notes if note)
+    # A text that is cut before it meets its constraint may be pruned for the same reason.
+    return ", ".join(dict.fromkeys(note for note in notes if note))

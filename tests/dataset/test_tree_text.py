@@ -43,6 +43,20 @@ def test_each_node_has_a_line_with_its_numbers() -> None:
     assert f"{max(node.prob for node in tree.nodes[1:4]):.4f}" in "\n".join(lines)
 
 
+def test_a_constrained_text_shows_its_share_of_what_was_allowed() -> None:
+    text: dict[str, Any] = {"uid": "t", "logprobs": (-3.0, -2.0)}
+    cut: dict[str, Any] = {"allowed": (-1.0, -2.0), "finish_reason": "incomplete", **text}
+    nodes = (
+        ThoughtNode(text="1", allowed=(-1.0, -0.5), prob_error=0.01, prob=0.8, **text),
+        ThoughtNode(text="2", pruned_by="incomplete", **cut),
+        ThoughtNode(text="3", **cut),
+    )
+    first, second, third = lines_of(ThoughtTree(nodes=nodes))
+    assert first.endswith("constrained -3.500, ± 0.0100")
+    assert second.endswith(" incomplete, constrained -2.000")
+    assert third.endswith(" incomplete, constrained -2.000")
+
+
 def test_branches_are_below_their_common_prefix() -> None:
     tree = run(
         [

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import json
+import re
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, TypeAdapter
+from typing_extensions import TypedDict
 
 from autocog_core import InputError
-from autocog_core.model.completion_arguments import make_completion_request
+from autocog_core.model.completion_arguments import make_completion_request, merge_arguments
+from autocog_core.types.constraint import Constraint
 from autocog_core.types.prompt import Prompt
 
 PROMPT = Prompt.of("x")
@@ -41,6 +47,15 @@ PROMPT = Prompt.of("x")
         ("stop", 5),
         ("stop", b"x"),
         ("stop", "\ud800"),
+        ("regex", 5),
+        ("regex", b"a"),
+        ("regex", re.compile("a")),
+        ("grammar", "\ud800"),
+        ("json_schema", "{}"),
+        ("json_schema", 5),
+        pytest.param("json_schema", {"enum": [float("nan")]}, id="json_schema-nan"),
+        pytest.param("json_schema", {"enum": [object]}, id="json_schema-object"),
+        pytest.param("json_schema", print, id="json_schema-function"),
         ("on_text", "print"),
         ("extra", 5),
     ],
@@ -49,6 +64,43 @@ def test_a_value_out_of_range_is_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(InputError) as caught:
         make_completion_request(PROMPT, {name: value})
     assert caught.value.where == {"max_new_tokens": "max_tokens"}.get(name, name)
+
+
+class Pet(BaseModel):
+    name: str
+    age: int | None = None
+
+
+@dataclass
+class Toy:
+    name: str
+
+
+class Food(TypedDict):
+    name: str
+
+
+@pytest.mark.parametrize("schema", [Pet, Toy, Food, list[Pet], TypeAdapter(Pet).json_schema()])
+def test_a_type_stands_for_its_schema(schema: Any) -> None:
+    constraint = make_completion_request(PROMPT, {"json_schema": schema}).constraint
+    expected = schema if isinstance(schema, dict) else TypeAdapter(schema).json_schema()
+    assert constraint == Constraint(kind="json_schema", source=json.dumps(expected))
+
+
+def test_a_text_has_one_constraint() -> None:
+    with pytest.raises(InputError, match=r"^regex: give one of regex, json_schema, not several"):
+        make_completion_request(PROMPT, {"regex": "a", "json_schema": True})
+    # That of a call replaces the default, of whatever kind; None leaves it.
+    merged = merge_arguments({"json_schema": True, "n": 2}, {"regex": "a", "grammar": None})
+    assert make_completion_request(PROMPT, merged).constraint == Constraint(
+        kind="regex", source="a"
+    )
+    assert make_completion_request(PROMPT, merge_arguments(merged, {"grammar": None})).constraint
+    removed = merge_arguments(merged, {"regex": None})
+    assert make_completion_request(PROMPT, removed).constraint is None
+    assert make_completion_request(PROMPT, {"json_schema": False}).constraint is not None
+    # Nobody gives the object itself: it is no argument, which the backend says.
+    assert "constraint" in make_completion_request(PROMPT, {"constraint": "a"}).extra
 
 
 def test_names_that_core_does_not_know_become_extra() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from itertools import combinations
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
@@ -17,6 +18,7 @@ from autocog_core.automaton.templates.template import Each, Template
 from autocog_core.types.prompt import Prompt, TextPiece, TokenPiece
 from autocog_core.viz import graph_dot, graph_svg, preview
 from autocog_core.viz.flow import flow_nodes
+from autocog_core.viz.labels import action_settings
 from tests.support.operations import growth
 from tests.support.pictures import (
     AWKWARD,
@@ -246,6 +248,19 @@ def test_a_preview_fits_on_one_line_of_its_width(text: str, width: int) -> None:
     assert cell_len(shown) <= width
     assert shown.isprintable()
     assert "…" in shown
+
+
+def test_constraints_are_shown_in_short() -> None:
+    def settings(**more: Any) -> str:
+        return " · ".join(action_settings(Complete(uid="c", length=3, **more)))
+
+    assert settings(regex=r"\d+\n|" + "x" * 90, followed_by=r"\.", eos=False) == (
+        rf"3 tokens · 1 beam · no eos · regex \d+\n|{'x' * 12}…{'x' * 9} · followed by \."
+    )
+    assert settings(grammar="start: " * 99) == "3 tokens · 1 beam · grammar"
+    assert settings(json_schema={}, samples=2, importance_weights=True) == (
+        "3 tokens · 2 samples · temperature 1 · json_schema · importance weights"
+    )
 
 
 def test_a_preview_shows_the_source_of_templates() -> None:
