@@ -19,8 +19,9 @@ def make_constraint(arguments: Mapping[str, Any]) -> Constraint | None:
     :param arguments: all arguments of the call; None counts as not given.
     :raises InputError: for several constraints, or a wrong type.
     """
-    given = {name: arguments.get(name) for name in CONSTRAINT_ARGUMENTS}
-    given = {name: value for name, value in given.items() if value is not None}
+    given: dict[str, Any] = {
+        name: arguments[name] for name in CONSTRAINT_ARGUMENTS if arguments.get(name) is not None
+    }
     for name in ("regex", "grammar"):
         if name in given:
             check_text(given[name], name)

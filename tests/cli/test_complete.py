@@ -83,6 +83,11 @@ def test_alternatives_are_all_printed(run: Run) -> None:
         (["--top-p", "2"], "--top-p"),
         (["--stop", ""], "stop: expected texts"),
         (["--max-tokens", "200000"], "context"),
+        (["--regex", "a", "--json-schema", "{}"], "--regex and --json-schema: give one of them"),
+        (["--regex", "@no.txt"], "no.txt: cannot be read"),
+        (["--json-schema", "{"], "--json-schema: is not JSON"),
+        (["--json-schema", "5"], "--json-schema: is not a JSON Schema"),
+        (["--json-schema", "@autocog.toml"], "autocog.toml: is not JSON"),
     ],
     ids=str,
 )
@@ -90,3 +95,7 @@ def test_wrong_arguments_are_one_message(
     wrong: Callable[..., str], options: list[str], expected: str
 ) -> None:
     assert expected in wrong("complete", "It is", *options)
+
+
+def test_standard_input_is_read_only_once(wrong: Callable[..., str]) -> None:
+    assert "--regex: standard input" in wrong("complete", "-", "--regex", "@-", stdin="a")

@@ -247,6 +247,12 @@ def test_large_graphs_take_linear_work(shape: str) -> None:
              "with |- instead of |"],
         ),
         ([Text(uid="t", text="### A:\n", successors="w"), Complete(uid="w", length=2)], []),
+        # A constraint decides how the text begins.
+        ([Text(uid="t", text="A: ", successors="w"), Complete(uid="w", length=2, regex="a")], []),
+        (
+            [Text(uid="t", text="A: ", successors="w"), Complete(uid="w", length=2, grammar="")],
+            [],
+        ),
         ([Text(uid="t", text="A:\n", successors="c"), C], []),
         ([Text(uid="t", text="A: ", successors="c"), C], []),
         (

@@ -353,6 +353,43 @@ def test_errors_of_programs_and_rows_are_clear(run: Any, pipe: Any) -> None:
     assert run(QUESTIONS[0])["stopped_by"] is None
 
 
+COMPLETIONS: tuple[dict[str, Any], ...] = (
+    {"max_tokens": 3},
+    {"max_tokens": 4, "temperature": 1.0, "seed": 3, "n": 2},
+    {"max_tokens": 9, "regex": " [a-z]{1,3}"},
+)
+
+
+@pytest.mark.parametrize("arguments", COMPLETIONS, ids=str)
+def test_completions_equal_complete(pipe: Any, lm: TfLM, arguments: dict[str, Any]) -> None:
+    write = pipeline("text-completion", model=pipe.model, tokenizer=pipe.tokenizer, max_tokens=1)
+    rows = [ROWS[0], {"prompt": "x", "answer": 1}, CHAT]
+    expected = [
+        lm.complete(ROWS[0], **arguments),
+        lm.complete("x", **arguments),
+        lm.complete(messages=CHAT, **arguments),
+    ]
+    for result, completion in zip(write(rows, **arguments), expected, strict=True):
+        assert result.keys() == completion.to_dict().keys()
+        assert result["text"] == completion.text
+        assert result["logprob"] == pytest.approx(completion.logprob, abs=TOLERANCE)
+        assert result["constrained_logprob"] == pytest.approx(
+            completion.constrained_logprob, abs=TOLERANCE
+        )
+    assert len(write(ROWS[0])["tokens"]) == 1
+    assert len(write(ROWS[0], max_new_tokens=2)["tokens"]) == 2
+
+
+def test_errors_of_completions_are_clear(pipe: Any) -> None:
+    write = pipeline("text-completion", model=pipe.model, tokenizer=pipe.tokenizer)
+    with pytest.raises(InputError, match='regexp: unknown argument; did you mean "regex"'):
+        write("x", regexp="a")
+    with pytest.raises(InputError, match="row 1, prompt: has neither prompt nor messages"):
+        write(["x", {"text": "y"}])
+    with pytest.raises(InputError, match="row 0, regex: give one of regex, grammar"):
+        write("x", regex="a", grammar="start: b")
+
+
 def test_the_examples_of_the_page_work(folder: Path) -> None:
     """All of them, one after the other, on a tiny model."""
     page = Path(__file__).parents[3] / "docs" / "pipelines.md"
@@ -366,6 +403,7 @@ def test_the_examples_of_the_page_work(folder: Path) -> None:
     exec(compile(code, "pipelines.md", "exec"), names)
     assert set(names["result"]) == keys(text, "thought-automaton")
     assert set(names["choice"]) | {"pmi"} == keys(text, "token-choice")
+    assert set(names["completion"]) == keys(text, "text-completion")
 
 
 def keys(text: str, task: str) -> set[str]:
@@ -377,7 +415,9 @@ def keys(text: str, task: str) -> set[str]:
 
 
 def test_the_tasks_are_registered() -> None:
-    assert set(autocog_tf.pipelines.__all__) == {"ThoughtAutomatonPipeline", "TokenChoicePipeline"}
+    assert set(autocog_tf.pipelines.__all__) == {
+        *("ThoughtAutomatonPipeline", "TokenChoicePipeline", "TextCompletionPipeline")
+    }
     with pytest.raises(InputError, match="tokenizer: there is none"):
         autocog_tf.pipelines.TokenChoicePipeline(model=tiny.tiny_model("llama"))
 

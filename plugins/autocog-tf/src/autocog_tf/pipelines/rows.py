@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch.utils.data import Dataset, IterableDataset
+from transformers.utils.chat_template_utils import Chat
 
 from autocog_core import AutocogError, InputError, Prompt, TextPiece, TokenPiece
 
@@ -29,6 +30,29 @@ def is_chat(value: Any) -> bool:
 def is_one_row(inputs: Any) -> bool:
     """Return whether `inputs` is a single row, not several."""
     return isinstance(inputs, ROW_TYPES) or is_chat(inputs)
+
+
+def as_prompt_row(value: Any, example: str) -> Mapping[str, Any]:
+    """Return a row as a dict with a prompt or messages.
+
+    :param value: a prompt, a chat, or a dict.
+    :param example: a dict that the pipeline accepts, for the message.
+    :raises InputError: for a dict with neither.
+    """
+    if isinstance(value, Chat):
+        return {"messages": value.messages}
+    if is_chat(value):
+        return {"messages": value}
+    if not isinstance(value, Mapping):
+        return {"prompt": value}
+    if {"prompt", "messages"} & set(value):
+        return value
+    keys = ", ".join(map(repr, value)) or "nothing"
+    raise InputError(
+        f"has neither prompt nor messages but {keys}",
+        where="prompt",
+        hint=f"give {example}, or the column that holds the prompts",
+    )
 
 
 class IndexedRows(Dataset[Any]):

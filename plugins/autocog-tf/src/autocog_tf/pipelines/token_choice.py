@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from transformers.utils.chat_template_utils import Chat
-
 from autocog_core import ChoiceRequest, ChoiceScores, EndOfSequence, InputError, Norm, Prompt
 from autocog_core.scoring import SCORE_FIELD_OF_NORM, TokenChoiceTree
 from autocog_tf.pipelines.base import AutocogPipeline, reject_unknown_arguments
-from autocog_tf.pipelines.rows import is_chat
+from autocog_tf.pipelines.rows import as_prompt_row
 
 Result = dict[str, Any]
 
@@ -64,7 +62,7 @@ class TokenChoicePipeline(AutocogPipeline):
         :raises InputError: for a row without prompt or choices, and for what `choose` rejects.
         """
         model = self.language_model
-        row = _as_row(input_)
+        row = as_prompt_row(input_, '{"prompt": ..., "choices": [...]}')
         prompt: Any = row.get("prompt")
         messages: Any = row.get("messages")
         row_choices = row.get("choices")
@@ -117,24 +115,6 @@ class TokenChoicePipeline(AutocogPipeline):
         while rows := list(islice(prepared, batch_size)):
             for scores in self.forward({"rows": rows}, **forward_params)["scores"]:
                 yield self.postprocess(scores, **postprocess_params)
-
-
-def _as_row(value: Any) -> Mapping[str, Any]:
-    """Return the row as a dict with a prompt or messages."""
-    if isinstance(value, Chat):
-        return {"messages": value.messages}
-    if is_chat(value):
-        return {"messages": value}
-    if not isinstance(value, Mapping):
-        return {"prompt": value}
-    if {"prompt", "messages"} & set(value):
-        return value
-    keys = ", ".join(map(repr, value)) or "nothing"
-    raise InputError(
-        f"has neither prompt nor messages but {keys}",
-        where="prompt",
-        hint='give {"prompt": ..., "choices": [...]}, or the column that holds the prompts',
-    )
 
 
 def _as_choices(choices: Any) -> tuple[str, ...]:
