@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-import regex
+from llguidance import LLMatcher, LLTokenizer
 from numpy.typing import NDArray
 
 from autocog_core import Model, Prompt, TextPiece, TokenPiece
@@ -21,7 +21,7 @@ Row = NDArray[np.float32]
 class Sampling:
     """How to generate.
 
-    :ivar pattern: a regular expression that the text has to match as a whole.
+    :ivar grammar: a grammar of llguidance that the whole text has to follow.
     :ivar hidden: tokens of the budget that go to reasoning, of which nothing is seen.
     """
 
@@ -35,7 +35,7 @@ class Sampling:
     seed: int | None = None
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     allowed: frozenset[int] | None = None
-    pattern: str | None = None
+    grammar: str | None = None
     ignore_eos: bool = False
     hidden: int = 0
 
@@ -117,6 +117,8 @@ class Engine:
     :param vocabulary: "bytes", or "merges" of them.
     :param bos: whether sequences begin with a BOS token.
     :param delay: seconds before each answer, so that requests overlap.
+    :param processed_logprobs: whether log-probabilities are those after biases, masks and
+        temperature, as with vLLM's `--logprobs-mode processed_logprobs`.
     :ivar model: answers `greedy(ids)` exactly as the servers do.
     :ivar evaluated: prompt tokens that were not in the prefix cache.
     """
@@ -130,6 +132,7 @@ class Engine:
         bos: bool = True,
         context_length: int = 2048,
         delay: float = 0.0,
+        processed_logprobs: bool = False,
     ) -> None:
         options: dict[str, Any] = {
             "seed": seed,
@@ -141,6 +144,7 @@ class Engine:
         self.model: Model = RandomLM(**options, context_length=context_length).as_model()
         self.context_length = context_length
         self.delay = delay
+        self.processed_logprobs = processed_logprobs
         self.cache = PrefixCache()
         self.evaluated = 0
 
@@ -158,6 +162,11 @@ class Engine:
     def pieces(self) -> list[bytes]:
         """The bytes of every token; special tokens have none."""
         return [self.model.detokenize_bytes([token]) for token in range(self.size)]
+
+    @cached_property
+    def guide(self) -> LLTokenizer:
+        """The vocabulary, for masks of grammars."""
+        return LLTokenizer(_Vocabulary(self), eos_token=list(self.model.info.eos))  # type: ignore[arg-type]
 
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
         """Ids of trusted text: special tokens in it are parsed, and BOS comes first."""
@@ -224,13 +233,17 @@ class Engine:
         tokens, raw = list(prompt), b""
         steps: list[Step] = []
         budget = sampling.max_tokens - sampling.hidden
-        pattern = None if sampling.pattern is None else regex.compile(sampling.pattern.encode())
+        matcher = None
+        if sampling.grammar is not None:
+            matcher = LLMatcher(self.guide, sampling.grammar)
         while len(steps) < budget:
             row = self.model.greedy(tokens)
-            processed = self._processed(row, raw, sampling, pattern)
+            processed = self._processed(row, sampling, matcher)
             token = _pick(processed, sampling, generator)
-            steps.append(Step(token, row, processed))
+            steps.append(Step(token, processed if self.processed_logprobs else row, processed))
             tokens.append(token)
+            if matcher is not None:
+                matcher.consume_token(token)
             if token in self.model.info.eos and not sampling.ignore_eos:
                 self.cache.add(tokens)
                 return Generation(steps, raw, "eos")
@@ -243,26 +256,40 @@ class Engine:
         self.cache.add(tokens)
         return Generation(steps, raw, "length")
 
-    def _processed(
-        self, row: Row, raw: bytes, sampling: Sampling, pattern: regex.Pattern[bytes] | None
-    ) -> Row:
+    def _processed(self, row: Row, sampling: Sampling, matcher: LLMatcher | None) -> Row:
         scores = row.astype(np.float64)
         for token, bias in sampling.logit_bias.items():
             scores[token] += bias
         if sampling.allowed is not None:
             scores[[t for t in range(self.size) if t not in sampling.allowed]] = -np.inf
-        if pattern is not None:
-            scores[[t for t in range(self.size) if not self._fits(raw, t, pattern)]] = -np.inf
+        if matcher is not None:
+            bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
+            scores[np.unpackbits(bits, bitorder="little")[: self.size] == 0] = -np.inf
         # Temperature 0 is greedy, on the distribution as it is.
         scores = (scores - scores.max()) / (sampling.temperature or 1.0)
         processed: Row = (scores - np.log(np.exp(scores).sum())).astype(np.float32)
         return processed
 
-    def _fits(self, raw: bytes, token: int, pattern: regex.Pattern[bytes]) -> bool:
-        if token in self.model.info.eos:
-            return pattern.fullmatch(raw) is not None
-        piece = self.pieces[token]
-        return bool(piece) and pattern.fullmatch(raw + piece, partial=True) is not None
+
+class _Vocabulary:
+    """An engine's vocabulary, as llguidance reads it."""
+
+    is_tokenizer_wrapper = True
+
+    def __init__(self, engine: Engine) -> None:
+        info = engine.model.info
+        self.eos_token_id = info.eos[0]
+        self.bos_token_id = info.bos
+        self.special_token_ids = list(engine.surfaces)
+        self.tokens = [
+            engine.surfaces[token].encode() if token in engine.surfaces else raw
+            for token, raw in enumerate(engine.pieces)
+        ]
+        self._engine = engine
+
+    def __call__(self, raw: bytes) -> list[int]:
+        text = raw if isinstance(raw, str) else raw.decode("utf-8")
+        return self._engine.model.tokenize(text)
 
 
 def _pick(row: Row, sampling: Sampling, generator: np.random.Generator) -> int:

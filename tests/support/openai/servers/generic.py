@@ -102,8 +102,10 @@ class Generic(ModelServer):
             top_p=1.0 if body.get("top_p") is None else body["top_p"],
             stop=stops(body),
             seed=body.get("seed"),
-            pattern=constraints.of_response_format(body),
+            grammar=constraints.of_response_format(body),
         )
+        if message := constraints.problem(sampling.grammar):
+            raise _error(message)
         self.engine.begin(tokens)
         return self.engine.generate(tokens, sampling)[0]
 

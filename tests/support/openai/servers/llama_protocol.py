@@ -12,16 +12,25 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tests.support.openai.servers import constraints
 from tests.support.openai.servers.engine import Engine, Generation, Sampling, Step
 from tests.support.openai.servers.generic import Generic
-from tests.support.openai.servers.replies import clamped, events, flattened
+from tests.support.openai.servers.replies import Refusal, clamped, events, flattened
+
+
+def _invalid(message: str) -> dict[str, Any]:
+    return {"error": {"code": 400, "message": message, "type": "invalid_request_error"}}
 
 
 class LlamaServer(Generic):
-    """A llama-server with one model."""
+    """A llama-server with one model.
 
-    def __init__(self, engine: Engine | None = None) -> None:
+    :param llguidance: whether it is built with llguidance, and takes its grammars.
+    """
+
+    def __init__(self, engine: Engine | None = None, *, llguidance: bool = True) -> None:
         super().__init__(engine)
+        self.llguidance = llguidance
         self.routes[:0] = [
             Route("/v1/models", self.cards),
             Route("/props", self.properties),
@@ -72,6 +81,7 @@ class LlamaServer(Generic):
             temperature=body["temperature"],
             seed=body.get("seed"),
             logit_bias=dict(body.get("logit_bias") or ()),
+            grammar=self._grammar(body),
         )
         generation = self.engine.generate(prompt, sampling)[0]
         counts = {"prompt_n": len(prompt) - cached, "cache_n": cached}
@@ -93,6 +103,21 @@ class LlamaServer(Generic):
         if generation.finish == "eos" and not body.get("logit_bias"):
             del answer["completion_probabilities"][-1]
         return JSONResponse({**answer, **last})
+
+    def _grammar(self, body: Mapping[str, Any]) -> str | None:
+        """What constrains the text. A schema that is wrong is ignored, as by the real one."""
+        if body.get("json_schema") is not None:
+            grammar = constraints.of_schema(body["json_schema"])
+            return None if constraints.problem(grammar) else grammar
+        text = body.get("grammar")
+        if not text:
+            return None
+        if text.startswith("%llguidance") and not self.llguidance:
+            raise Refusal(400, _invalid("failed to parse grammar"))
+        grammar = constraints.of_grammar(text)
+        if constraints.problem(grammar):
+            raise Refusal(400, _invalid("Failed to initialize samplers: failed to parse grammar"))
+        return grammar
 
     def _events(
         self, generation: Generation, body: Mapping[str, Any], last: Mapping[str, Any]

@@ -60,7 +60,7 @@ def answer(engine: Engine, body: Mapping[str, Any], reasoning: bool) -> Response
         n=body.get("n") or 1,
         seed=body.get("seed"),
         logit_bias={int(token): bias for token, bias in (body.get("logit_bias") or {}).items()},
-        pattern=constraints.of_response_format(body),
+        grammar=constraints.of_response_format(body),
         hidden=hidden,
     )
     generations = [] if refuses else generate(engine, tokens, sampling, filtered)
@@ -109,6 +109,8 @@ def _check(body: Mapping[str, Any], engine: Engine, reasoning: bool) -> None:
     if response_format.get("type") == "json_schema":
         named = response_format.get("json_schema") or {}
         check_schema(named.get("schema"), str(named.get("name")))
+        if message := constraints.problem(constraints.of_response_format(body)):
+            raise error(f"Invalid schema: {message}", param="response_format")
     elif response_format.get("type") != "text":
         message = f"Invalid value: '{response_format.get('type')}'."
         raise error(message, param="response_format.type", code="invalid_value")

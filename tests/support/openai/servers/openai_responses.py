@@ -42,7 +42,7 @@ LEAST_TOKENS = 16
 
 def answer(engine: Engine, body: Mapping[str, Any], reasoning: bool) -> Response:
     """The reply to a responses request; its instructions are a system message."""
-    pattern = _check(body, reasoning)
+    grammar = _check(body, reasoning)
     value = body["input"]
     messages = [{"role": "user", "content": value}] if isinstance(value, str) else flattened(value)
     if body.get("instructions"):
@@ -58,7 +58,7 @@ def answer(engine: Engine, body: Mapping[str, Any], reasoning: bool) -> Response
         max_tokens=min(requested or left, left),
         temperature=1.0 if body.get("temperature") is None else body["temperature"],
         top_p=1.0 if body.get("top_p") is None else body["top_p"],
-        pattern=pattern,
+        grammar=grammar,
         hidden=hidden,
     )
     generation = None if refuses else generate(engine, tokens, sampling, filtered)[0]
@@ -77,7 +77,7 @@ def answer(engine: Engine, body: Mapping[str, Any], reasoning: bool) -> Response
 
 
 def _check(body: Mapping[str, Any], reasoning: bool) -> str | None:
-    """Refuse what is wrong; the pattern of the output output_format, None where it is free."""
+    """Refuse what is wrong; the grammar of the output's format, None where it is free."""
     check_known(body, KNOWN)
     if reasoning:
         requested = LOGPROBS in (body.get("include") or ())

@@ -7,7 +7,6 @@ than s tokens. -1, the default, is the last token, so that nothing of the prompt
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -137,11 +136,20 @@ def _answers(engine: Engine, prompt: Sequence[int], one: Mapping[str, Any]) -> l
     return answers
 
 
+def structured(given: Mapping[str, Any]) -> str | None:
+    """The grammar that constrains the text."""
+    if given.get("regex"):
+        return constraints.of_regex(given["regex"])
+    if given.get("ebnf"):
+        return constraints.of_grammar(given["ebnf"])
+    return constraints.of_schema(given["json_schema"]) if given.get("json_schema") else None
+
+
 def _sampling(given: Mapping[str, Any]) -> Sampling:
     stop = given.get("stop") or ()
-    pattern = given.get("regex")
-    if given.get("json_schema"):
-        pattern = constraints.of_schema(json.loads(given["json_schema"]))
+    grammar = structured(given)
+    if message := constraints.problem(grammar):
+        raise error(f"Failed to compile the grammar: {message}")
     bias = given.get("logit_bias") or {}
     asked = given.get("max_new_tokens")
     return Sampling(
@@ -154,7 +162,7 @@ def _sampling(given: Mapping[str, Any]) -> Sampling:
         n=given.get("n", 1),
         seed=given.get("sampling_seed"),
         logit_bias={int(token): each for token, each in bias.items()},
-        pattern=pattern,
+        grammar=grammar,
         ignore_eos=bool(given.get("ignore_eos")),
     )
 

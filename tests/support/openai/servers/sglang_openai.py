@@ -22,6 +22,7 @@ from tests.support.openai.servers.replies import (
     flattened,
     stops,
 )
+from tests.support.openai.servers.sglang_generate import structured
 
 Answer = Callable[[Engine, Mapping[str, Any]], Response]
 
@@ -100,6 +101,9 @@ ROUTES: dict[str, Answer] = {"completions": completions, "chat/completions": cha
 
 def _sampling(body: Mapping[str, Any], max_tokens: int) -> Sampling:
     bias = body.get("logit_bias") or {}
+    grammar = structured(body) or constraints.of_response_format(body)
+    if message := constraints.problem(grammar):
+        raise error(f"Failed to compile the grammar: {message}")
     return Sampling(
         max_tokens=max_tokens,
         temperature=1.0 if body.get("temperature") is None else body["temperature"],
@@ -110,7 +114,7 @@ def _sampling(body: Mapping[str, Any], max_tokens: int) -> Sampling:
         n=body.get("n") or 1,
         seed=body.get("seed"),
         logit_bias={int(token): each for token, each in bias.items()},
-        pattern=body.get("regex") or constraints.of_response_format(body),
+        grammar=grammar,
         ignore_eos=bool(body.get("ignore_eos")),
     )
 

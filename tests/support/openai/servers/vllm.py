@@ -43,6 +43,8 @@ class VLLM(ModelServer):
     :param model_name: what it is served as.
     :param max_logprobs: the limit likely tokens that may be count for (`--max-logprobs`; -1: all).
     :param named_tokens: whether it knows `logprob_token_ids`.
+    :param structured: whether it knows `structured_outputs`.
+    :param guided: whether it knows `guided_regex` and the like, as releases before 0.12 do.
     :param cached_tokens: whether usage tells them (`--enable-prompt-tokens-details`).
     """
 
@@ -54,11 +56,15 @@ class VLLM(ModelServer):
         max_logprobs: int = 20,
         named_tokens: bool = True,
         cached_tokens: bool = True,
+        structured: bool = True,
+        guided: bool = False,
     ) -> None:
         self.model_name = model_name
         self.max_logprobs = max_logprobs
         self.named_tokens = named_tokens
         self.cached_tokens = cached_tokens
+        self.structured = structured
+        self.guided = guided
         routes = [
             Route("/v1/models", self.models),
             Route("/v1/completions", self.completions, methods=["POST"]),
@@ -207,6 +213,10 @@ class VLLM(ModelServer):
             raise error(message, param="model", status=404)
         if not self.named_tokens:
             body.pop("logprob_token_ids", None)
+        if not self.structured:
+            body.pop("structured_outputs", None)
+        if not self.guided:
+            body = {name: each for name, each in body.items() if not name.startswith("guided_")}
         await asyncio.sleep(self.engine.delay)
         return dict(body)
 

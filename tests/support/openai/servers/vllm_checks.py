@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.support.openai.servers import constraints
@@ -10,6 +10,12 @@ from tests.support.openai.servers.engine import Engine, Sampling
 from tests.support.openai.servers.replies import Refusal, stops
 
 MAX_LOGPROB_TOKEN_IDS = 128
+_GRAMMARS: Mapping[str, Callable[[Any], str]] = {
+    "choice": constraints.any_of,
+    "regex": constraints.of_regex,
+    "json": constraints.of_schema,
+    "grammar": constraints.of_grammar,
+}
 KINDS = {400: "BadRequestError", 404: "NotFoundError"}
 
 
@@ -70,14 +76,6 @@ def check_chat(body: Mapping[str, Any], engine: Engine, limit: int) -> None:
 def sampling_of(body: Mapping[str, Any], engine: Engine, max_tokens: int) -> Sampling:
     """A request's sampling parameters."""
     allowed = body.get("allowed_token_ids")
-    structured = body.get("structured_outputs") or {}
-    pattern = constraints.of_response_format(body)
-    if structured.get("choice") is not None:
-        pattern = constraints.any_of(structured["choice"])
-    elif structured.get("regex") is not None:
-        pattern = structured["regex"]
-    elif structured.get("json") is not None:
-        pattern = constraints.of_schema(structured["json"])
     bias = {int(token): each for token, each in (body.get("logit_bias") or {}).items()}
     return Sampling(
         max_tokens=max_tokens,
@@ -90,7 +88,7 @@ def sampling_of(body: Mapping[str, Any], engine: Engine, max_tokens: int) -> Sam
         seed=body.get("seed"),
         logit_bias={token: max(-100.0, min(100.0, each)) for token, each in bias.items()},
         allowed=None if allowed is None else frozenset(allowed),
-        pattern=pattern,
+        grammar=_grammar(body),
         ignore_eos=bool(body.get("ignore_eos")),
     )
 
@@ -144,10 +142,24 @@ def _check_sampling(body: Mapping[str, Any], engine: Engine) -> None:
         if not allowed:
             raise error("allowed_token_ids is not None and empty!", param="allowed_token_ids")
         _check_ids(allowed, "allowed_token_ids", engine)
-    structured = body.get("structured_outputs") or {}
-    if sum(structured.get(kind) is not None for kind in ("json", "regex", "choice")) > 1:
+    if len(_structured(body)) > 1:
         message = "You can only use one kind of constraints for structured outputs"
         raise error(message, param="structured_outputs")
+    if message := constraints.problem(_grammar(body)):
+        raise error(f"Invalid grammar: {message}")
+
+
+def _structured(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What constrains the text, by its kind. Older releases have a field for each."""
+    given = body.get("structured_outputs") or {}
+    older = {kind: body.get(f"guided_{kind}") for kind in _GRAMMARS}
+    return {kind: value for kind, value in {**older, **given}.items() if value is not None}
+
+
+def _grammar(body: Mapping[str, Any]) -> str | None:
+    for kind, value in _structured(body).items():
+        return _GRAMMARS[kind](value)
+    return constraints.of_response_format(body)
 
 
 def _check_ids(tokens: list[int], name: str, engine: Engine) -> None:
