@@ -142,7 +142,10 @@ def _sample(
     if not any(sample.tokens for sample in samples):
         raise _no_token_error(action)
     shares, errors = sample_shares(samples, weighted=action.importance_weights)
-    branches = _branches(client, scoring, samples, shares, shares)
+    branches = tuple(
+        replace(branch, is_sample=True)
+        for branch in _branches(client, scoring, samples, shares, shares)
+    )
     if action.importance_weights:
         branches = tuple(
             replace(branch, prob_error=errors[branch.text]) if branch.pruned_by is None else branch

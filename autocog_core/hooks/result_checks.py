@@ -58,6 +58,10 @@ def _check_one_completion(completion: Completion, request: CompletionRequest, si
     _check_text(completion.text, request)
     # Some servers return log-probabilities of texts, without ids.
     check_token_logprobs(completion.tokens, completion.logprobs, size, may_lack_tokens=True)
+    masses = completion.allowed
+    if masses is not None:
+        require(request.constraint is not None, "allowed without a constraint")
+        check_token_logprobs(completion.tokens, masses, size, may_lack_tokens=True)
     length = max(len(completion.tokens), len(completion.logprobs or ()))
     require(length <= request.max_tokens, f"{length} tokens for max_tokens={request.max_tokens}")
     reason = completion.finish_reason
@@ -79,6 +83,9 @@ def _check_text(text: str, request: CompletionRequest) -> None:
         raise ContractError("the text has half of a surrogate pair, which is no character") from (
             error
         )
+    if request.constraint is not None:
+        # A stop string may be part of a text in the language.
+        return
     # The text ends before the first of them. U+FFFD may also stand for bytes that are no text.
     for stop in request.stop:
         is_ignored = stop in text and "\ufffd" not in stop

@@ -91,6 +91,9 @@ class ThoughtTree:
         reason, hint = "", "give a larger budget, or best(partial=True)"
         if self.stopped_by is not None:
             reason = f": out of {self.stopped_by}"
+        elif uids := {node.uid for node in self.nodes if node.pruned_by == "incomplete"}:
+            reason = f': the text of action "{min(uids)}" ended before it met its constraint'
+            hint = "give the action a larger length, or a constraint of shorter texts"
         elif any(node.pruned_by == "max_visits" for node in self.nodes):
             reason = ": each ended at an action without visits left"
             hint = (
