@@ -34,10 +34,12 @@ class Step:
         """Return the next step of a text.
 
         :param rules: the rules of the text.
-        :param text: the text, not finished.
+        :param text: the text; a finished one has no next step.
         :param take_single_tokens: whether tokens without an alternative are taken at once. The
             model then scores them together with the next decision.
         """
+        if text.finish_reason is not None:
+            return cls(text=text, mask=None, is_constrained=rules.language is not None)
         mask = rules.mask(text.state)
         if rules.language is None or mask is None:
             return cls(text=text, mask=mask, is_constrained=False)

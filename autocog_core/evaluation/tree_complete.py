@@ -43,45 +43,54 @@ def _search(
     beams = action.beams
     # Of this many candidates, at least `beams` do not end with EOS.
     candidate_count = 1 if beams == 1 else beams * (1 + max(1, len(client.info.eos)))
-    open_ = [Hypothesis(state=rules.start())]
+    open_ = [_next_step(rules, Hypothesis(state=rules.start()), action)]
     finished: list[Hypothesis] = []
     incomplete: list[Hypothesis] = []
     texts: TextScores = scoring.unscored_texts()
+    if not open_[0].needs_answer:
+        raise _no_token_error(action)
     while open_:
-        # Beams have equal lengths: only a single text takes several tokens in one step.
-        steps = [Step.of(rules, text, take_single_tokens=beams == 1) for text in open_]
-        queried = [step for step in steps if step.needs_answer]
-        ended = [step.text for step in steps if not step.needs_answer]
-        answers = (yield _queries(scoring, queried, candidate_count)) if queried else []
-        if answers and not open_[0].tokens:
+        is_first_step = not open_[0].text.logprobs
+        answers = yield _queries(scoring, open_, candidate_count)
+        if is_first_step:
             answer, texts = scoring.split_answer(answers[0])
             answers = [answer, *answers[1:]]
-        scored = [step.scored_text(answer) for step, answer in zip(queried, answers, strict=True)]
-        ended += [text for text in scored if text.finish_reason is not None]
+        scored = [step.scored_text(answer) for step, answer in zip(open_, answers, strict=True)]
         candidates = _candidates(scored, answers)[:candidate_count]
-        extended = [
-            scored[beam]
-            .extended(rules, token)
-            .scored(logprob, queried[beam].mask_logprob(answers[beam]))
+        steps = [
+            _next_step(
+                rules,
+                scored[beam]
+                .extended(rules, token)
+                .scored(logprob, open_[beam].mask_logprob(answers[beam])),
+                action,
+            )
             for _, beam, token, logprob in candidates
         ]
         # As in Transformers: a text that ends counts only among the best `beams` candidates.
-        ended += [text for text in extended[:beams] if text.finish_reason is not None]
-        incomplete += [text for text in ended if text.is_incomplete and text.tokens]
-        finished += [text for text in ended if not text.is_incomplete and text.tokens]
+        ended = [text for text in scored if text.finish_reason is not None]
+        ended += [step.text for step in steps[:beams] if not step.needs_answer]
+        open_ = [step for step in steps if step.needs_answer][:beams]
+        incomplete += [text for text in ended if text.is_incomplete]
+        finished += [text for text in ended if not text.is_incomplete]
         finished = sorted(finished, key=lambda text: -_score(action, text))[:beams]
-        open_ = [text for text in extended if text.finish_reason is None][:beams]
         if len(finished) == beams and not (
-            open_ and beams > 1 and _can_still_win(action, open_[0], finished[-1])
+            open_ and beams > 1 and _can_still_win(action, open_[0].text, finished[-1])
         ):
             break
     # Texts that do not meet the constraint only stay to show what went wrong.
-    finished = finished or incomplete[:beams]
+    if not finished:
+        finished = sorted(incomplete, key=lambda text: -_score(action, text))[:beams]
     if not finished:
         raise _no_token_error(action)
     ranks = [_score(action, text) for text in finished]
     branches = _branches(client, scoring, finished, ranks)
     return ActionResult(branches=branches, base=scoring.base, texts=texts)
+
+
+def _next_step(rules: TextRules, text: Hypothesis, action: Complete) -> Step:
+    # Beams advance together: only a single text takes several tokens in one step.
+    return Step.of(rules, text, take_single_tokens=action.beams == 1 or action.samples > 0)
 
 
 def no_token_allowed_error(
@@ -124,7 +133,7 @@ def _sample(
         is_first_step = not samples[open_[0]].tokens
         # Before their first token, all samples are equal.
         written = [samples[index] for index in (open_[:1] if is_first_step else open_)]
-        steps = [Step.of(rules, text, take_single_tokens=True) for text in written]
+        steps = [_next_step(rules, text, action) for text in written]
         queried = [step for step in steps if step.needs_answer]
         answers = list((yield _queries(scoring, queried, size)) if queried else ())
         if is_first_step and queried:

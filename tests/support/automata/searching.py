@@ -100,6 +100,7 @@ class Search:
         candidates = beams * max(2, 1 + len(self.reader.info.eos))
         live: list[tuple[float, Ids]] = [(0.0, ())]
         pool: list[Written] = []
+        unmet: list[Written] = []
         while live:
             grown = []
             for beam, (total, tokens) in enumerate(live):
@@ -113,7 +114,9 @@ class Search:
                 if end is None:
                     following.append((-negative, tokens))
                 elif rank < beams:
-                    pool.append(Written(tokens, *end, self._score(-negative, len(tokens))))
+                    (unmet if end[0] == "incomplete" else pool).append(
+                        Written(tokens, *end, self._score(-negative, len(tokens)))
+                    )
             live = following[:beams]
             pool.sort(key=lambda one: -one.score)
             if any(len(one.tokens) < len(tokens) for one in pool[beams:]):
@@ -125,6 +128,8 @@ class Search:
                 if max(self._score(total, reach) for total, _ in live) <= pool[-1].score:
                     self.reader.seen["a search that ended early"] += 1
                     break
+        if not pool:
+            pool = sorted(unmet, key=lambda one: -one.score)[:beams]
         if not pool:
             raise RefusedError
         return pool
