@@ -67,6 +67,7 @@ from autocog_core.types.comparison_parts import (
     TokenDifference,
 )
 from autocog_core.types.completion import Completion, CompletionRequest, FinishReason
+from autocog_core.types.marginal import Marginal, MarginalValue
 from autocog_core.types.prompt import Message, Prompt, PromptLike, TextPiece, TokenPiece
 from autocog_core.types.ranking import RankedItem
 from autocog_core.types.text_score import PairScore, ScoredToken, ScoredWord, TextScore
@@ -113,6 +114,8 @@ __all__ = [
     "HookError",
     "Input",
     "InputError",
+    "Marginal",
+    "MarginalValue",
     "Message",
     "Model",
     "ModelLoadError",

@@ -15,6 +15,7 @@ from autocog_core.automaton.binding import (
     iterate_templates,
 )
 from autocog_core.automaton.inputs import Input, convert_values
+from autocog_core.automaton.repeated_fields import all_steps, repeated_fields
 from autocog_core.automaton.simplification import merge_text_chains, successor
 from autocog_core.automaton.token_sets import Vocabulary
 
@@ -78,7 +79,7 @@ class AutomatonGraph:
     @cached_property
     def all_actions(self) -> tuple[Action, ...]:
         """The actions, each group followed by the actions of its questions."""
-        return tuple(each for action in self.actions for each in (action, *question_steps(action)))
+        return tuple(all_steps(self.actions))
 
     @cached_property
     def field_actions(self) -> tuple[Action, ...]:
@@ -94,6 +95,14 @@ class AutomatonGraph:
     def by_uid(self) -> Mapping[str, Action]:
         """All actions by their uid, those of questions included."""
         return MappingProxyType({action.uid: action for action in self.all_actions})
+
+    @cached_property
+    def repeated_fields(self) -> Mapping[str, tuple[str, ...]]:
+        """For each action whose field a path can set several times, what can lead to this field.
+
+        Both are uids of actions.
+        """
+        return repeated_fields(self.actions)
 
     def question_graphs(self, action: Ask) -> tuple[AutomatonGraph, ...]:
         """Return each question of a group as a graph of its own.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from autocog_core.automaton.actions import Action, Ask, Choose
 from autocog_core.automaton.choices import Choice, values_of
 from autocog_core.automaton.graph import AutomatonGraph
+from autocog_core.automaton.repeated_fields import next_uids
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,23 +98,12 @@ def _can_repeat(automaton: AutomatonGraph, action: Action, others: Iterable[Acti
     ends = {other.uid for other in others}
     groups = [group for group in automaton.actions if isinstance(group, Ask)]
     seen: set[str] = set()
-    open_uids = list(_next_uids(action, groups))
+    open_uids = list(next_uids(action, groups))
     while open_uids:
         uid = open_uids.pop()
         if uid in ends:
             return True
         if uid not in seen and uid in automaton.by_uid:
             seen.add(uid)
-            open_uids.extend(_next_uids(automaton.by_uid[uid], groups))
+            open_uids.extend(next_uids(automaton.by_uid[uid], groups))
     return False
-
-
-def _next_uids(action: Action, groups: Iterable[Ask]) -> Iterator[str]:
-    """Yield the actions that can follow on a path, which has the questions of a group in a row."""
-    yield from action.successors
-    for group in groups:
-        own = [index for index, question in enumerate(group.questions) if action in question]
-        if group is action or own:
-            yield from group.successors
-            later = group.questions[own[0] + 1 :] if own else group.questions
-            yield from (step.uid for question in later for step in question)

@@ -146,6 +146,7 @@ class Evaluation:
                 "seconds_model": self._model_seconds,
                 "seconds_other": seconds - self._model_seconds,
             },
+            repeats=self._automaton.repeated_fields,
             choice_scores=self._builder.choice_scores,
         )
 

@@ -50,6 +50,7 @@ class TreeSchema(TypedDict):
     stopped_by: Literal["tokens", "paths", "seconds", "nodes"] | None
     provenance: dict[str, Any]
     stats: dict[str, Any]
+    repeats: NotRequired[dict[str, list[str]]]
     nodes: list[NodeSchema]
 
 

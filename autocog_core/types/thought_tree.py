@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
 from autocog_core.errors import InputError
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
+from autocog_core.types.marginal import Marginal
 from autocog_core.types.record import make_record
 from autocog_core.types.thought_node import Pruned, ThoughtNode, node_from_dict, node_to_dict
 from autocog_core.types.tree_context import context_tokens
+from autocog_core.types.tree_marginals import compute_marginal, require_field
 
 __all__ = ["FORMAT", "Pruned", "Ranking", "ThoughtNode", "ThoughtPath", "ThoughtTree"]
 
@@ -30,6 +32,8 @@ class ThoughtTree:
     :ivar provenance: what identifies the run: program, models, strategy, version.
     :ivar stats: cost: model calls, tokens evaluated, tokens in the tree, seconds in the model and
         outside.
+    :ivar repeats: for each action whose field a path can set several times, the actions that can
+        still lead to this field, by uid.
     :ivar choice_scores: by the parent of its choices: the request of a Choose, and the scores of
         its choices by all norms; only of a run with `keep_scores`, and not part of `to_dict`.
     """
@@ -38,6 +42,7 @@ class ThoughtTree:
     stopped_by: str | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     stats: Mapping[str, Any] = field(default_factory=dict)
+    repeats: Mapping[str, Sequence[str]] = field(default_factory=dict)
     choice_scores: Mapping[int, tuple[ChoiceRequest, ChoiceScores]] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -121,6 +126,28 @@ class ThoughtTree:
         """
         return context_tokens(self.nodes, node)
 
+    def marginals(self, name: str, *keys: str) -> Marginal:
+        """Return the probability of each value of a field, over all paths of the tree.
+
+        It is the sum, over the nodes that set the field to this value, of the product of the
+        weights along their path, whether the run followed them or not. The weight of a choice is
+        its `prob`, that of a sample its frequency, and that of a beam its probability, under its
+        constraint if it has one. What the run cut before the field is `unexplored`. A field that a
+        path can set several times has the tuple of its values.
+
+        :param name: the field.
+        :param keys: for a group with `for_each`, the item, and the name of its action if several
+            have one.
+        :raises InputError: if no node sets the field; if the run followed only some samples before
+            it; if a completion has no probability; if an earlier version saved the tree.
+        """
+        require_field(self.nodes, name, keys)
+        return self.find_marginal(name, keys)
+
+    def find_marginal(self, name: str, keys: tuple[str, ...] = ()) -> Marginal:
+        """Return `marginals`, also of a field that no node sets."""
+        return compute_marginal(self.nodes, self.children, self.repeats, name, keys)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON, with the nodes as a flat list."""
         return {
@@ -128,6 +155,11 @@ class ThoughtTree:
             "stopped_by": self.stopped_by,
             "provenance": dict(self.provenance),
             "stats": dict(self.stats),
+            **(
+                {"repeats": {uid: list(uids) for uid, uids in self.repeats.items()}}
+                if self.repeats
+                else {}
+            ),
             "nodes": [node_to_dict(node) for node in self.nodes],
         }
 
@@ -155,6 +187,7 @@ class ThoughtTree:
             stopped_by=data.get("stopped_by"),
             provenance=data.get("provenance", {}),
             stats=data.get("stats", {}),
+            repeats={uid: tuple(uids) for uid, uids in data.get("repeats", {}).items()},
         )
 
 

@@ -180,6 +180,7 @@ def _to_result(run: AutomatonRun, fields: Mapping[str, Any]) -> Result:
         stopped_by=fields["stopped_by"] or None,
         provenance={**run.provenance, "evaluator": "engine"},
         stats=stats,
+        repeats=run.automaton.repeated_fields,
     )
 
 
