@@ -21,7 +21,6 @@ MAX_SOURCE_LENGTH = 250_000
 MAX_RULES = 2_000
 #: Enough for a chain of MAX_RULES rules: it needs about 2 KiB each.
 STACK_BYTES = 64 << 20
-ALLOWS_NO_TEXT = "it allows no text"
 _stack_size_lock = threading.Lock()
 _RULE = re.compile(r"^\s*[?!]?\w+(?:\.-?\d+)?(?:\[[^\]\n]*\])?(?:\{[^}\n]*\})?\s*:", re.MULTILINE)
 
@@ -52,14 +51,19 @@ def new_matcher(tokenizer: LLTokenizer, grammar: str) -> LLMatcher:
     return _with_large_stack(lambda: LLMatcher(tokenizer, grammar, log_level=0))
 
 
+def has_no_extension(matcher: LLMatcher) -> bool:
+    """Return whether a matcher stopped because no token of its vocabulary may follow."""
+    # Its `stop_reason` is "InternalError".
+    return bool(matcher.get_error().startswith("NoExtension"))
+
+
 def error_of(matcher: LLMatcher) -> str:
     """Return why llguidance refuses a grammar or a text, on one line; empty if it does not."""
     if not matcher.is_error():
         return ""
-    message = matcher.get_error().partition("<backtrace>")[0].partition("<state>")[0]
-    if "NoExtension" in message:
-        return ALLOWS_NO_TEXT
-    lines = [line.strip() for line in message.splitlines()]
+    if has_no_extension(matcher):
+        return "it allows no text"
+    lines = [line.strip() for line in matcher.get_error().partition("<backtrace>")[0].splitlines()]
     # The last lines repeat the source and point at a column; the message itself stands before.
     wanted = [line for line in lines if line and not re.match(r"\d+ \||\^+$", line)]
     # Of an invalid regular expression, only the reason: the message repeats it in full.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autocog_core.constraints.language import body_grammar, check_constraint, grammar_with_end
-from autocog_core.constraints.llguidance_calls import ALLOWS_NO_TEXT, error_of, new_matcher
+from autocog_core.constraints.llguidance_calls import error_of, has_no_extension, new_matcher
 from autocog_core.constraints.tokenizers import byte_tokenizer
 from autocog_core.errors import InputError
 from autocog_core.types.constraint import Constraint
@@ -99,9 +99,8 @@ class ConstrainedLanguage:
         if matcher.is_stopped():
             return np.zeros(self._size, dtype=np.bool_)
         bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
-        # That no token may follow becomes an error of llguidance too.
-        if (reason := error_of(matcher)) and reason != ALLOWS_NO_TEXT:
-            raise InputError(reason, where="constraint", hint="write a simpler one")
+        if matcher.is_error() and not has_no_extension(matcher):
+            raise InputError(error_of(matcher), where="constraint", hint="write a simpler one")
         return np.unpackbits(bits, bitorder="little", count=self._size).view(np.bool_)
 
     def after(self, state: ConstraintState, token: int, raw: bytes, size: int) -> ConstraintState:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from autocog_core.automaton.checks.constraint_checks import constraint_error
 from autocog_core.errors import InputError
 from autocog_core.types.constraint import Constraint
 from autocog_core.types.prompt import check_text
@@ -17,7 +18,7 @@ def make_constraint(arguments: Mapping[str, Any]) -> Constraint | None:
     """Return the constraint of a call; None without one.
 
     :param arguments: all arguments of the call; None counts as not given.
-    :raises InputError: for several constraints, or a wrong type.
+    :raises InputError: for several constraints, a wrong type, or one that no text meets.
     """
     given: dict[str, Any] = {
         name: arguments[name] for name in CONSTRAINT_ARGUMENTS if arguments.get(name) is not None
@@ -27,7 +28,11 @@ def make_constraint(arguments: Mapping[str, Any]) -> Constraint | None:
             check_text(given[name], name)
     if "json_schema" in given:
         given["json_schema"] = json_schema_of(given["json_schema"])
-    return Constraint.from_arguments(**given, where=next(iter(given), "constraint"))
+    where = next(iter(given), "constraint")
+    constraint = Constraint.from_arguments(**given, where=where)
+    if constraint is not None and (reason := constraint_error(constraint)):
+        raise InputError(reason, where=where)
+    return constraint
 
 
 def json_schema_of(schema: Any) -> Mapping[str, Any] | bool:

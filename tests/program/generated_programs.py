@@ -106,7 +106,7 @@ def chooses(draw: Draw, uid: str) -> Action:
 
 CONSTRAINTS: tuple[dict[str, Any], ...] = (
     {"regex": "[a-z]+( [a-z]+)?"},
-    {"regex": "{{|é日😀", "followed_by": "\n|$"},
+    {"regex": r"\{\{|é日😀", "followed_by": "\n|$"},
     {"grammar": 'start: "a" | "{{ b }}"'},
     {"json_schema": True},
     {"json_schema": {"type": "object", "properties": {"b": {"enum": ["é", 1, None]}, "a": {}}}},

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import chain, islice
 
 from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Text
-from autocog_core.automaton.checks.constraint_checks import check_constraint_keys
+from autocog_core.automaton.checks.constraint_checks import ConstraintChecks, check_constraint_keys
 from autocog_core.automaton.checks.field_checks import unset_fields
 from autocog_core.automaton.checks.finding import GRAPH_ERRORS, Finding, vocab_label
 from autocog_core.automaton.checks.graph_checks import (
@@ -102,13 +102,14 @@ def _check_parts(automaton: AutomatonGraph) -> Iterator[Finding]:
     if FIELDS in automaton.inputs:
         message = f'the name "{FIELDS}" is reserved in templates; choose another one'
         yield Finding(message=message, where="inputs", code="reserved_input")
-    yield from _check_actions(automaton, sets, TemplateChecks(automaton))
+    yield from _check_actions(automaton, sets, ConstraintChecks(), TemplateChecks(automaton))
     yield from check_groups(automaton)
 
 
 def _check_actions(
     automaton: AutomatonGraph,
     sets: TokenSetChecks,
+    constraints: ConstraintChecks,
     templates: TemplateChecks,
     outside: Collection[str] = (),
 ) -> Iterator[Finding]:
@@ -118,6 +119,8 @@ def _check_actions(
             yield Finding.at_action(message, action)
         if isinstance(action, Complete):
             yield from _check_vocab(action, automaton, sets)
+            for message in constraints.errors(action):
+                yield Finding.at_action(message, action)
         for message in wrong_successors(action, automaton, outside):
             yield Finding.at_action(message, action)
         if isinstance(action, Ask):
@@ -125,7 +128,7 @@ def _check_actions(
             per_item = len(action.first_questions)
             items = list(action.items or ())
             for index, graph in enumerate(automaton.question_graphs(action)):
-                for error in _check_actions(graph, sets, inner, automaton.own_uids):
+                for error in _check_actions(graph, sets, constraints, inner, automaton.own_uids):
                     if items:
                         item = shorten(items[index // per_item])
                         error = replace(error, message=f'for the item "{item}": {error.message}')
