@@ -178,7 +178,7 @@ def _completion_branch(
 ) -> Branch:
     """Return the branch of a completion, without its rank and probability."""
     text = completion.text
-    reason = tokens.inexact_reason
+    reason = tokens.inexact_reason or completion.reason
     if action.beams > 1 and not action.samples:
         reason = f"{action.beams} samples in place of beams: a search needs token distributions"
     logprobs = completion.logprobs

@@ -65,6 +65,7 @@ class Completion:
         engine does not say.
     :ivar allowed: with a constraint, for each of `tokens`, the log of the probability mass that the
         constraint left to the model; None without a constraint, or if the engine does not say.
+    :ivar reason: why `logprobs` are not the model's own; empty if they are, or if there are none.
     """
 
     text: str
@@ -75,6 +76,7 @@ class Completion:
     alternatives: tuple[Completion, ...] = ()
     tokens_evaluated: int | None = None
     allowed: tuple[float, ...] | None = None
+    reason: str = ""
 
     @property
     def logprob(self) -> float | None:

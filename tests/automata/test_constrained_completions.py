@@ -98,7 +98,8 @@ def _run(model: Model, action: Complete) -> list[ThoughtNode] | None:
     try:
         tree = automaton.run(model)
     except InputError as error:
-        assert "no token is allowed" in error.message, error
+        if "no token is allowed" not in error.message:
+            raise
         return None
     return [node for node in tree.nodes if node.uid == "c"]
 

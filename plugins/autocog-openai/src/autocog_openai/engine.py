@@ -32,15 +32,20 @@ from autocog_openai.connection.fingerprint import compute_fingerprint
 from autocog_openai.connection.options import OpenAIOptions
 from autocog_openai.connection.scorer import MAX_VOCABULARY_SIZE, PositionRequest
 from autocog_openai.model.server_model import ServerModel
+from autocog_openai.model.writing import create_route
 from autocog_openai.routes.messages import has_messages, prompt_of
-from autocog_openai.routes.responses import ResponsesRoute
-from autocog_openai.routes.writer import Route, Writer
+from autocog_openai.routes.writer import Writer
 from autocog_openai.servers.dialect import NativeWriter
 from autocog_openai.tokenizers.behavior import require_rows
 from autocog_openai.tokenizers.load import TiktokenTokenizer, tokenize_continuation
 
 #: How much two log-probabilities of one token may differ: it depends on the server's batches.
 TOLERANCE = 0.25
+#: Why log-probabilities under a constraint are not exact: whether they are known to be masked.
+MASKED = {
+    True: "the server's log-probabilities of a constrained text are those after its mask",
+    False: "the server's log-probabilities of a constrained text may be those after its mask",
+}
 
 
 class Engine(ServerModel):
@@ -84,6 +89,7 @@ class Engine(ServerModel):
             max_concurrency=options.max_concurrency,
             retries_itself=True,
             capabilities=self._hooks(),
+            constraints=tuple(capabilities.constraint_forms),
             details={
                 "base_url": redact(self.connection.base_url),
                 "api": self.api,
@@ -159,17 +165,27 @@ class Engine(ServerModel):
 
     def complete(self, request: CompletionRequest) -> Completion:
         """Return the completion of a prompt, or the answer to it."""
+        if request.constraint is not None and request.stop:
+            raise CapabilityError(
+                "a server ends a constrained text by its constraint, and not at stop strings",
+                where=self.connection.where,
+                hint="leave stop out, or use a model with token distributions",
+            )
         if self._native_writer is not None:
             tokens = self._encode(request.prompt, request.max_tokens)
-            return self._native_writer.write(request, tokens)
-        completion = self._writer.write(request)
+            completion = self._native_writer.write(request, tokens)
+        else:
+            completion = self._writer.write(request)
+        is_masked = (
+            request.constraint is not None and self.capabilities.constrained_logprobs != "own"
+        )
         if (
             self.scorer is not None
             and self.dialect.returns_sampling_logprobs
-            and request.temperature not in (0.0, 1.0)
+            and (request.temperature not in (0.0, 1.0) or is_masked)
         ):
             return self._rescore(request.prompt, completion)
-        return completion
+        return self._with_mask_reason(completion) if is_masked else completion
 
     def chat_prompt(
         self,
@@ -204,6 +220,16 @@ class Engine(ServerModel):
             )
         return prompt
 
+    def _with_mask_reason(self, completion: Completion) -> Completion:
+        """Return a completion that says why its log-probabilities are not the model's own."""
+        if completion.logprobs is None:
+            return completion
+        return replace(
+            completion,
+            reason=MASKED[self.capabilities.constrained_logprobs == "masked"],
+            alternatives=tuple(map(self._with_mask_reason, completion.alternatives)),
+        )
+
     def _rescore(self, prompt: Prompt, completion: Completion) -> Completion:
         """Return a completion with log-probabilities before the temperature."""
         ids = self._encode(prompt, 0)
@@ -227,18 +253,13 @@ class Engine(ServerModel):
 
     @lazy
     def _writer(self) -> Writer:
-        route: Route
-        match self.api:
-            case "chat":
-                route = self.chat_route
-            case "responses":
-                route = ResponsesRoute(self.capabilities, self.messages)
-            case _:
-                route = self.dialect.writing_route(
-                    self.capabilities,
-                    self._prompt_to_send,
-                    lambda token: self.tokenizer.token_bytes(token),
-                )
+        route = create_route(
+            self.dialect,
+            self.capabilities,
+            messages=self.messages,
+            send_prompt=self._prompt_to_send,
+            token_bytes=lambda token: self.tokenizer.token_bytes(token),
+        )
         refused = self.capabilities.refused_parameters
         return Writer(self.connection, route, self._id_of, refused)
 

@@ -58,6 +58,22 @@ class Scorer(Protocol):
         ...
 
 
+def score_token(scorer: Scorer, tokens: Sequence[int], token: int) -> float:
+    """Return the log-probability of one token after `tokens`.
+
+    :raises LookupError: if the server cannot answer.
+    """
+    position = PositionRequest(tokens=tuple(tokens), named_ids=(token,))
+    answer = PositionAnswer()
+    while token not in answer.logprobs and answer.top_k != -1:
+        requests = scorer.plan(position, answer)
+        if not requests:
+            break
+        for request in requests:
+            answer = merge_answers(answer, scorer.request(request))
+    return answer.logprobs[token]
+
+
 def merge_answers(first: PositionAnswer, second: PositionAnswer) -> PositionAnswer:
     """Return what two answers about one position contain together."""
     top_k = -1 if -1 in (first.top_k, second.top_k) else max(first.top_k, second.top_k)

@@ -15,6 +15,7 @@ from pydantic_core import from_json
 from autocog_core import ConfigError, ContextOverflowError, EngineError, InputError
 from autocog_core.toolkit import redact, shorten
 from autocog_openai.connection.answer_errors import ERROR_IN_BODY, status_of
+from autocog_openai.connection.constraint_forms import FIELDS
 from autocog_openai.connection.errors import (
     AccessDeniedError,
     ConnectionFailedError,
@@ -33,7 +34,7 @@ _OVERFLOW = re.compile(
 )
 _UNSUPPORTED_CODES = ("unsupported_parameter", "unsupported_value", "unknown_parameter")
 #: Parameters that change every answer, so that they are never left out.
-_NEVER_OMITTED = ("logit_bias",)
+_NEVER_OMITTED = ("logit_bias", *FIELDS)
 _MAX_MESSAGE = 500
 #: Lists and objects inside each other in an error's body.
 _MAX_DEPTH = 50

@@ -8,15 +8,18 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from autocog_core import SpecialToken
+from autocog_core import CompletionRequest, SpecialToken
 from autocog_core.toolkit import read_cached, write_cached
+from autocog_openai.connection.constraint_forms import ConstraintForm, constraint_fields
 
 #: Version of the stored file. Files of other versions are not read.
-FORMAT = 4
+FORMAT = 5
 #: How long a probe result is valid if some of the probe's requests failed inside the server.
 RETRY_FAILED_PROBE_SECONDS = 300.0
 
 PromptLogprobs = Literal["none", "wrong", "right"]
+#: "own": before the mask of a constraint. "masked": after it. "unknown": the probe could not tell.
+ConstrainedLogprobs = Literal["", "own", "masked", "unknown"]
 
 
 class ServerCapabilities(BaseModel):
@@ -52,6 +55,9 @@ class ServerCapabilities(BaseModel):
     :ivar prefill: whether the server continues a last message of the assistant.
     :ivar logit_bias: whether a bias makes a token certain, and log-probabilities ignore the bias.
     :ivar choice_constraint: whether an answer can be constrained to one of several strings.
+    :ivar constraint_forms: how the server receives constraints on texts that it obeys, by kind.
+    :ivar constrained_logprobs: whether log-probabilities of constrained texts are the model's own;
+        empty if the server obeys no constraint.
     :ivar server_decisions: whether there is a route for decisions.
     :ivar chat_template: whether the server renders messages with the model's chat template.
     :ivar refused_parameters: parameters that the model refuses.
@@ -86,6 +92,8 @@ class ServerCapabilities(BaseModel):
     prefill: bool = False
     logit_bias: bool = False
     choice_constraint: bool = False
+    constraint_forms: dict[str, ConstraintForm] = {}
+    constrained_logprobs: ConstrainedLogprobs = ""
     server_decisions: bool = False
     chat_template: bool = False
     refused_parameters: tuple[str, ...] = ()
@@ -96,10 +104,18 @@ class ServerCapabilities(BaseModel):
         """`special_token_ids` as core's type."""
         return tuple(SpecialToken(text, token) for text, token in self.special_token_ids)
 
+    def constraint_fields(self, request: CompletionRequest) -> dict[str, Any]:
+        """Return the fields of a request that constrain its text; none without a constraint.
+
+        :raises CapabilityError: if the server obeys no constraint of this kind.
+        :raises InputError: if an engine option is one of the fields.
+        """
+        return constraint_fields(request, self.constraint_forms, self.model)
+
     def to_report(self) -> dict[str, Any]:
         """Return the known values for `BackendInfo.details`, without the vocabulary."""
         values = self.model_dump(exclude={"vocabulary", "special_token_ids", "identity"})
-        return {name: value for name, value in values.items() if value not in (None, "", ())}
+        return {name: value for name, value in values.items() if value not in (None, "", (), {})}
 
 
 def load_capabilities(key: str, identity: str) -> ServerCapabilities | None:

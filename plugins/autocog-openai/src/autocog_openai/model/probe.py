@@ -19,6 +19,7 @@ from autocog_openai.connection.server_capabilities import (
 from autocog_openai.model.listing import ModelListing, list_model
 from autocog_openai.model.probe_chat import probe_chat
 from autocog_openai.model.probe_completions import probe_completions
+from autocog_openai.model.probe_constraints import probe_constraints
 from autocog_openai.routes import decisions
 from autocog_openai.servers.dialect import ServerDialect
 from autocog_openai.servers.openai_api import OpenAIDialect
@@ -131,6 +132,7 @@ def _probe_routes(
     if dialect.probes_completions:
         values |= probe_completions(dialect, ServerCapabilities(**values), tokenizer)
     values |= probe_chat(dialect, ServerCapabilities(**values), tokenizer)
+    values |= probe_constraints(dialect, ServerCapabilities(**values), tokenizer)
     if dialect.probes_decisions:
         values["server_decisions"] = _has_decisions(dialect)
     return ServerCapabilities(**values)

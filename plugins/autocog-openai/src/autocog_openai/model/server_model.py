@@ -11,6 +11,7 @@ from autocog_openai.connection.options import OpenAIOptions
 from autocog_openai.connection.scorer import Scorer
 from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.model.probe import probe_server
+from autocog_openai.model.writing import select_api
 from autocog_openai.routes.chat import ChatRoute
 from autocog_openai.routes.messages import messages_of
 from autocog_openai.servers.dialect import ServerDialect
@@ -63,15 +64,7 @@ class ServerModel:
     @lazy
     def api(self) -> str:
         """The routes that write text: "completions", "chat" or "responses"."""
-        if self.options.api != "auto":
-            return self.options.api
-        capabilities = self.capabilities
-        has_logprobs = capabilities.token_logprobs or capabilities.max_top_logprobs != 0
-        if capabilities.chat and (
-            self.dialect.prefers_chat or not (capabilities.completions and has_logprobs)
-        ):
-            return "chat"
-        return "completions" if capabilities.completions else "responses"
+        return select_api(self.dialect, self.capabilities)
 
     @lazy
     def scorer(self) -> Scorer | None:

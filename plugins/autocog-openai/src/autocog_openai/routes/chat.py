@@ -100,6 +100,7 @@ class ChatRoute:
             template_arguments_of(request.prompt),
             **{self._length_name(unsupported): request.max_tokens},
             **generation_parameters(request, self._max_stop_strings),
+            **self._capabilities.constraint_fields(request),
         )
         if self._capabilities.chat_max_top_logprobs:
             body["logprobs"] = True

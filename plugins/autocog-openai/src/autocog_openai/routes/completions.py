@@ -63,6 +63,7 @@ class CompletionsRoute:
             "prompt": self._send_prompt(request.prompt),
             "max_tokens": request.max_tokens,
             **generation_parameters(request, self._max_stop_strings),
+            **self._capabilities.constraint_fields(request),
         }
         if self._capabilities.max_top_logprobs:
             body["logprobs"] = 1

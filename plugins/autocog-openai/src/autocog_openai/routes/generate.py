@@ -53,7 +53,11 @@ class GenerateRoute:
     def body(self, request: CompletionRequest, unsupported: frozenset[str]) -> dict[str, Any]:
         """Return the body of a request: see `Route`."""
         reject_unknown_options(request.extra, EXTRA, self._capabilities.model)
-        parameters = {"max_new_tokens": request.max_tokens, **sampling_parameters(request)}
+        parameters = {
+            "max_new_tokens": request.max_tokens,
+            **sampling_parameters(request),
+            **self._capabilities.constraint_fields(request),
+        }
         if request.n > 1:
             parameters["n"] = request.n
         if request.seed is not None:

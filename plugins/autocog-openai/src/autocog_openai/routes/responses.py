@@ -54,6 +54,7 @@ class ResponsesRoute:
             "store": False,
             # The server refuses some of these. The writer then omits them.
             **sampling_parameters(request),
+            **self._capabilities.constraint_fields(request),
         }
         if request.seed is not None:
             body["seed"] = request.seed

@@ -72,6 +72,7 @@ class Writer:
 
     :param id_of: returns the id of a token's bytes; None if they are not exactly one token.
     :param refused: parameters that the model is known to refuse.
+    :param is_quiet: whether nothing is logged.
     :ivar unsupported_parameters: the parameters that are omitted.
     """
 
@@ -81,11 +82,14 @@ class Writer:
         route: Route,
         id_of: Callable[[bytes], int | None],
         refused: Sequence[str] = (),
+        *,
+        is_quiet: bool = False,
     ) -> None:
         self.unsupported_parameters = frozenset(refused)
         self._connection = connection
         self._route = route
         self._id_of = id_of
+        self._is_quiet = is_quiet
         self._logged: set[str] = set()
         self._log_lock = threading.Lock()
 
@@ -158,7 +162,7 @@ class Writer:
         with self._log_lock:
             is_logged = name in self._logged
             self._logged.add(name)
-        if not is_logged:
+        if not (is_logged or self._is_quiet):
             log.warning("%s %s", self._connection.where, message)
 
     def _send(self, request: CompletionRequest, unsupported: frozenset[str]) -> list[Completion]:

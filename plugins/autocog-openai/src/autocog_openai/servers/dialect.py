@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol
 from autocog_core import Completion, CompletionRequest, Message, Prompt
 from autocog_openai.connection.answer_fields import as_text, required
 from autocog_openai.connection.client import Connection
+from autocog_openai.connection.constraint_forms import ConstraintForm
 from autocog_openai.connection.scorer import Scorer
 from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.routes.chat import ChatRoute
@@ -57,6 +58,13 @@ class ServerDialect:
     listing_parameters: ClassVar[Mapping[str, Any]] = {}
     #: Limit for an answer that `constraint_parameters` constrain, when probing; None sets none.
     constraint_probe_tokens: ClassVar[int | None] = 32
+    #: How constraints on texts are sent on each of the routes "completions", "chat" and
+    #: "responses": the probe keeps the first form that the server obeys.
+    constraint_forms: ClassVar[Mapping[str, tuple[ConstraintForm, ...]]] = {
+        "completions": ("structured_outputs", "response_format", "json_object"),
+        "chat": ("response_format", "structured_outputs", "json_object"),
+        "responses": ("text_format",),
+    }
     #: Whether chat templates remove spaces at both ends of a message.
     strips_messages: ClassVar[bool] = False
     #: Whether requests with messages may have variables of the chat template.

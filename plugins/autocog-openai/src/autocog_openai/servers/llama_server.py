@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from autocog_core import Message, Prompt
 from autocog_core.toolkit import render_chat_prompt
@@ -23,6 +23,7 @@ from autocog_openai.connection.answer_fields import (
     reading,
     required,
 )
+from autocog_openai.connection.constraint_forms import ConstraintForm
 from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.routes.completions import CompletionsRoute
 from autocog_openai.routes.token_listing import is_pick
@@ -42,6 +43,10 @@ class LlamaServerDialect(ServerDialect):
     """llama.cpp's `llama-server`."""
 
     name = "llama-server"
+    constraint_forms: ClassVar[Mapping[str, tuple[ConstraintForm, ...]]] = {
+        "completions": ("llguidance", "llama_schema"),
+        "chat": ("llguidance", "llama_schema"),
+    }
     owned_by = "llamacpp"
     build_route = "/props"
     build_fields = ("build_info", "model_path", "total_slots", "chat_template")

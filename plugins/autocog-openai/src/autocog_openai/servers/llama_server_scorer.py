@@ -23,7 +23,7 @@ from autocog_openai.connection.answer_fields import (
     required,
 )
 from autocog_openai.connection.client import Connection
-from autocog_openai.connection.scorer import PositionAnswer, PositionRequest, merge_answers
+from autocog_openai.connection.scorer import PositionAnswer, PositionRequest, score_token
 from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.routes.token_listing import check_equal_logprobs, require_distribution
 
@@ -117,12 +117,7 @@ class LlamaServerScorer:
 
     def score_token(self, tokens: Sequence[int], token: int) -> float:
         """Return the log-probability of one token after `tokens`."""
-        position = PositionRequest(tokens=tuple(tokens), named_ids=(token,))
-        answer = PositionAnswer()
-        while token not in answer.logprobs and answer.top_k != -1:
-            for request in self.plan(position, answer):
-                answer = merge_answers(answer, self.request(request))
-        return answer.logprobs[token]
+        return score_token(self, tokens, token)
 
     def parse_id(self, entry: Any) -> int:
         """Return the id of an entry.

@@ -62,6 +62,7 @@ class LlamaServerWriter:
         self, connection: Connection, capabilities: ServerCapabilities, tokenize: Tokenize
     ) -> None:
         self._connection = connection
+        self._capabilities = capabilities
         self._eos = capabilities.eos
         self._tokenize = tokenize
         self._scorer = LlamaServerScorer(connection, capabilities)
@@ -189,6 +190,7 @@ class LlamaServerWriter:
             "min_p": request.min_p,
             "cache_prompt": True,
             **request.extra,
+            **self._capabilities.constraint_fields(request),
         }
         if request.seed is not None:
             # Alternatives and chunks need different random numbers.

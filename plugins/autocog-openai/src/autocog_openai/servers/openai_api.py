@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import ClassVar
 
+from autocog_openai.connection.constraint_forms import ConstraintForm
 from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.routes.chat import ChatRoute
 from autocog_openai.routes.completions import CompletionsRoute
@@ -23,6 +25,11 @@ class OpenAIDialect(ServerDialect):
     takes_template_arguments = False
     # Reasoning tokens count for the limit, so that an answer could be empty.
     constraint_probe_tokens = None
+    constraint_forms: ClassVar[Mapping[str, tuple[ConstraintForm, ...]]] = {
+        "completions": (),
+        "chat": ("response_format",),
+        "responses": ("text_format",),
+    }
 
     def writing_route(
         self,

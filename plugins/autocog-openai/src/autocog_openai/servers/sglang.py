@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from autocog_openai.connection.answer_fields import (
     FieldError,
@@ -20,6 +20,7 @@ from autocog_openai.connection.answer_fields import (
     required,
 )
 from autocog_openai.connection.client import Connection
+from autocog_openai.connection.constraint_forms import ConstraintForm
 from autocog_openai.connection.errors import NotFoundError
 from autocog_openai.connection.scorer import PositionAnswer, PositionRequest, Scorer
 from autocog_openai.connection.server_capabilities import ServerCapabilities
@@ -43,6 +44,10 @@ class SglangDialect(ServerDialect):
     """SGLang's server, or its router with the option `tokenizer`."""
 
     name = "sglang"
+    constraint_forms: ClassVar[Mapping[str, tuple[ConstraintForm, ...]]] = {
+        "completions": ("sglang",),
+        "chat": ("sglang",),
+    }
     owned_by = "sglang"
     build_route = "/server_info"
     build_fields = ("version", "model_path", "dtype", "quantization")

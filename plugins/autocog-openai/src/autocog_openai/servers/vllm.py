@@ -20,6 +20,7 @@ from autocog_openai.connection.answer_fields import (
     required,
 )
 from autocog_openai.connection.client import Connection
+from autocog_openai.connection.constraint_forms import ConstraintForm
 from autocog_openai.connection.scorer import PositionAnswer, PositionRequest, Scorer
 from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.connection.usage import usage_of
@@ -39,6 +40,10 @@ class VllmDialect(ServerDialect):
     """vLLM's OpenAI-compatible server."""
 
     name = "vllm"
+    constraint_forms: ClassVar[Mapping[str, tuple[ConstraintForm, ...]]] = {
+        "completions": ("structured_outputs", "guided"),
+        "chat": ("structured_outputs", "guided"),
+    }
     owned_by = "vllm"
     build_route = "/version"
     build_fields = ("version",)
