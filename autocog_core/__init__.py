@@ -67,8 +67,8 @@ from autocog_core.types.comparison_parts import (
     TokenDifference,
 )
 from autocog_core.types.completion import Completion, CompletionRequest, FinishReason
-from autocog_core.types.marginal import Marginal, MarginalValue
 from autocog_core.types.constraint import Constraint, ConstraintKind
+from autocog_core.types.marginal import Marginal, MarginalValue
 from autocog_core.types.prompt import Message, Prompt, PromptLike, TextPiece, TokenPiece
 from autocog_core.types.ranking import RankedItem
 from autocog_core.types.text_score import PairScore, ScoredToken, ScoredWord, TextScore
