@@ -37,6 +37,7 @@ LAYERS = (
     ("toolkit",),
     ("config",),
     ("hooks",),
+    ("records",),
     ("automaton",),
     ("advice", "constraints"),
     ("types",),

@@ -1,0 +1,145 @@
+"""References in JSON Schemas: what they point to, and whether they ever end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from autocog_core.errors import InputError, shorten
+
+#: Keys whose value is a schema, a list of schemas, or schemas by name.
+_SCHEMA_KEYS = (
+    *("items", "additionalProperties", "contains", "not", "if", "then", "else", "propertyNames"),
+    *("unevaluatedItems", "unevaluatedProperties", "additionalItems"),
+)
+_LIST_KEYS = ("anyOf", "oneOf", "allOf", "prefixItems", "items")
+_MAP_KEYS = ("properties", "patternProperties", "dependentSchemas")
+
+
+def resolve(root: Any, reference: object, where: str) -> Any:
+    """Return the schema that a local reference points to.
+
+    :param root: the whole schema.
+    :param reference: the value of `$ref`.
+    :param where: where it stands, for messages.
+    :raises InputError: if there is no such schema, or it is in another document.
+    """
+    if not isinstance(reference, str) or not reference.startswith("#"):
+        raise InputError(
+            f"$ref {shorten(repr(reference))} is not in this schema",
+            where=where,
+            hint='give a reference such as "#/$defs/NAME"',
+        )
+    target = root
+    pointer = unquote(reference[1:])
+    for part in pointer.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(target, Mapping) and key in target:
+            target = target[key]
+        elif isinstance(target, list) and key.isdecimal() and int(key) < len(target):
+            target = target[int(key)]
+        else:
+            target = None
+            break
+    if (pointer and not pointer.startswith("/")) or not isinstance(target, Mapping | bool):
+        raise InputError(f"$ref {shorten(repr(reference))} points to no schema", where=where)
+    return target
+
+
+def complete_in_itself(root: Any, schema: Any, where: str) -> dict[str, Any]:
+    """Return a sub-schema with all that its references point to.
+
+    :param root: the whole schema.
+    :param schema: a part of it.
+    :param where: where it stands, for messages.
+    """
+    names: dict[str, str] = {}
+    definitions: dict[str, Any] = {}
+    pending: list[str] = []
+
+    def copy(value: Any, is_schema: bool = True) -> Any:
+        if isinstance(value, list):
+            return [copy(entry, is_schema) for entry in value]
+        if not isinstance(value, Mapping):
+            return value
+        if not is_schema:
+            return {key: copy(entry) for key, entry in value.items()}
+        result = {}
+        for key, entry in value.items():
+            if key == "$ref":
+                if entry not in names:
+                    names[entry] = f"d{len(names)}"
+                    pending.append(entry)
+                result[key] = f"#/$defs/{names[entry]}"
+            elif key in _SCHEMA_KEYS or key in _LIST_KEYS:
+                result[key] = copy(entry)
+            elif key in _MAP_KEYS:
+                result[key] = copy(entry, is_schema=False)
+            elif key not in ("$defs", "definitions", "title", "description", "discriminator"):
+                result[key] = entry
+        return result
+
+    whole: dict[str, Any] = copy(schema) if isinstance(schema, Mapping) else {}
+    while pending:
+        reference = pending.pop()
+        definitions[names[reference]] = copy(resolve(root, reference, where))
+    if definitions:
+        whole["$defs"] = definitions
+    return whole
+
+
+class EndlessRecursion:
+    """Finds references whose values would never end: an object that must contain itself.
+
+    :param root: the whole schema.
+    """
+
+    def __init__(self, root: Any) -> None:
+        self._root = root
+        #: References that are known to have finite values.
+        self._finite: set[str] = set()
+        self._seen: dict[str, None] = {}
+        self._is_finite(root)
+        # Each round sees or finds at least one more, or is the last.
+        changed = True
+        while changed:
+            known = len(self._seen), len(self._finite)
+            for reference in list(self._seen):
+                if reference not in self._finite:
+                    target = resolve(root, reference, "schema")
+                    if self._is_finite(target):
+                        self._finite.add(reference)
+            changed = known != (len(self._seen), len(self._finite))
+
+    def is_endless(self, reference: str) -> bool:
+        """Return whether a reference of the schema has no finite value."""
+        return reference in self._seen and reference not in self._finite
+
+    def _is_finite(self, schema: Any) -> bool:
+        if not isinstance(schema, Mapping):
+            return schema is not False
+        # All are visited, so that every reference is seen.
+        results = [True]
+        if isinstance(reference := schema.get("$ref"), str) and reference.startswith("#"):
+            self._seen.setdefault(reference)
+            results.append(reference in self._finite)
+        for key in ("anyOf", "oneOf"):
+            if isinstance(alternatives := schema.get(key), list) and alternatives:
+                are_finite = [self._is_finite(entry) for entry in alternatives]
+                results.append(any(are_finite))
+        if isinstance(parts := schema.get("allOf"), list):
+            results += [self._is_finite(entry) for entry in parts]
+        required = schema.get("required", ())
+        if isinstance(properties := schema.get("properties"), Mapping):
+            for name, entry in properties.items():
+                is_finite = self._is_finite(entry)
+                results.append(is_finite or not isinstance(required, list) or name not in required)
+        minimum = schema.get("minItems", 0)
+        first = schema.get("prefixItems")
+        first = first if isinstance(first, list) else []
+        for index, entry in enumerate([*first, schema.get("items", True)]):
+            is_finite = self._is_finite(entry)
+            results.append(is_finite or not isinstance(minimum, int | float) or minimum <= index)
+        self._is_finite(schema.get("additionalProperties", True))
+        return all(results)
