@@ -12,6 +12,7 @@ from autocog_core.automaton.binding import iterate_templates
 from autocog_core.automaton.checks.finding import Finding
 from autocog_core.automaton.checks.graph_checks import loops_of_texts
 from autocog_core.errors import InputError, shorten
+from autocog_core.evaluation.constraint_length import check_constraint_length
 from autocog_core.evaluation.joint_warnings import (
     check_likeliest_tokens,
     joint_warnings,
@@ -67,6 +68,7 @@ def find_warnings(
                 case Complete() if model is not None:
                     yield from check_stops(action, model)
                     yield from check_token_set(graph, action, model)
+                    yield from check_constraint_length(action, model)
 
 
 def cheap_warnings(automaton: AutomatonGraph) -> Iterator[Finding]:

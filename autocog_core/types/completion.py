@@ -102,5 +102,8 @@ class Completion:
             "logprobs": None
             if self.logprobs is None
             else [to_json_number(x) for x in self.logprobs],
+            "allowed": None
+            if self.allowed is None
+            else [to_json_number(mass) for mass in self.allowed],
             "alternatives": [other.to_dict() for other in self.alternatives],
         }

@@ -29,7 +29,6 @@ from autocog_core import (
     hookimpl,
 )
 from autocog_core.automaton import Action, Regex, Strings, Tokens
-from autocog_core.automaton.checks import constraint_checks
 from autocog_core.automaton.checks.token_set_checks import MAX_PATTERN_SIZE, expanded_size
 from autocog_core.backends.random import RandomLM
 from autocog_core.errors import AutocogError
@@ -183,61 +182,6 @@ def test_errors(actions: list[Action], expected: list[str]) -> None:
     assert [one for one in findings(actions, random_model()) if "warning" not in one] == expected
     with pytest.raises(InputError):
         Automaton(actions).run(random_model())
-
-
-@pytest.mark.parametrize(
-    ("constraint", "expected"),
-    [
-        ({"regex": "[a-z"}, "the regex cannot be used: unclosed character class"),
-        ({"regex": "(?=a)b"}, "the regex cannot be used: look-around"),
-        ({"regex": r"(a)\1"}, "the regex cannot be used: backreferences are not supported"),
-        ({"regex": r"[^\s\S]"}, "the regex cannot be used: it allows no text"),
-        ({"regex": "a", "followed_by": "("}, "followed_by: the regex cannot be used: unclosed"),
-        ({"regex": "a", "followed_by": "[^\\s\\S]"}, "followed_by: the regex cannot be used: it"),
-        ({"grammar": ""}, "the grammar cannot be used: no start rule found"),
-        ({"grammar": 'start: "a" b'}, 'the grammar cannot be used: at 1(8): unknown name: "b"'),
-        ({"grammar": "start: start"}, "the grammar cannot be used: it allows no text"),
-        ({"grammar": "start: x\nx: " + '"a"' * 90_000}, "the grammar has 270,012 characters; the"),
-        ({"json_schema": False}, "the JSON Schema cannot be used: Unsatisfiable schema"),
-        (
-            {"json_schema": {"type": "integer", "minimum": 2, "maximum": 1}},
-            "the JSON Schema cannot be used: Unsatisfiable schema: minimum (2) is greater",
-        ),
-        ({"json_schema": {"$ref": "#"}}, "the JSON Schema cannot be used: it allows no text"),
-        ({"json_schema": {"enum": [math.nan]}}, "json_schema is not JSON: Out of range"),
-    ],
-    ids=lambda value: str(value)[:40],
-)  # fmt: skip
-def test_constraints_that_no_text_meets(constraint: dict[str, Any], expected: str) -> None:
-    (error,) = findings([Complete(uid="t", length=9, **constraint)])
-    assert error.startswith(f'action "t": {expected}')
-    assert "\n" not in error
-    assert len(error) < 300
-    if "followed_by" not in constraint:
-        (key,) = constraint
-        with pytest.raises(InputError) as raised:
-            random_model().complete("x", **constraint)
-        assert raised.value.where == key
-        assert str(raised.value).removeprefix(f"{key}: ").startswith(expected)
-
-
-def test_constraints_are_checked_up_to_a_total_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    def program(size: int, number: int) -> Automaton:
-        actions = [
-            Complete(uid=f"c{n}", length=1, regex=f"{n}" + "a" * size, successors=f"c{n + 1}")
-            for n in range(number)
-        ]
-        return Automaton([*actions, Text(uid=f"c{number}", text="x")])
-
-    # Left recursion, and large repetitions, are no problem.
-    assert not findings([Complete(uid="t", length=9, grammar='start: start "a" | "a"')])
-    assert not findings([Complete(uid="t", length=9, regex="(a{1000}){1000}")])
-    monkeypatch.setattr(constraint_checks, "MAX_CONSTRAINTS_SIZE", 50_000)
-    assert not program(10, 20).errors()
-    for size, number, last in ((9_999, 9, "c4"), (10, 60, "c24")):
-        (error,) = program(size, number).errors()
-        assert error.uid == last
-        assert "the constraints up to here are too large" in error.message
 
 
 def test_every_unbounded_cycle_is_reported() -> None:
