@@ -21,14 +21,16 @@ def escape(text: str) -> str:
     return re.escape(text).replace("\\\n", r"\n").replace("\\\r", r"\r")
 
 
-def body_grammar(constraint: Constraint) -> str:
+def body_grammar(constraint: Constraint, *, any_blanks: bool = False) -> str:
     """Return the grammar of a constraint's texts.
 
+    :param constraint: the constraint.
+    :param any_blanks: whether JSON may have any blanks between its parts.
     :raises InputError: for a constraint that is too large.
     """
     if reason := check_size(constraint.source, constraint.kind):
         raise InputError(f"{_NAMES[constraint.kind]} {reason}", where="constraint")
-    return _with_body(constraint, "start: @body")
+    return _with_body(constraint, "start: @body", any_blanks=any_blanks)
 
 
 def grammar_with_end(
@@ -82,16 +84,17 @@ def check_constraint(constraint: Constraint, followed_by: str | None = None) -> 
     return ""
 
 
-def matches(constraint: Constraint, text: str) -> bool:
+def matches(constraint: Constraint, text: str, *, any_blanks: bool = False) -> bool:
     """Return whether a text meets a constraint.
 
     :param constraint: the constraint.
     :param text: the text.
+    :param any_blanks: whether JSON may have any blanks between its parts.
     :raises InputError: for a constraint that cannot be read.
     """
     if reason := check_constraint(constraint):
         raise InputError(reason, where="constraint")
-    matcher = new_matcher(byte_tokenizer(), body_grammar(constraint))
+    matcher = new_matcher(byte_tokenizer(), body_grammar(constraint, any_blanks=any_blanks))
     raw = list(text.encode("utf-8", errors="replace"))
     return matcher.try_consume_tokens(raw) == len(raw) and matcher.is_accepting()
 
@@ -99,21 +102,37 @@ def matches(constraint: Constraint, text: str) -> bool:
 _NAMES = {"regex": "the regex", "grammar": "the grammar", "json_schema": "the JSON Schema"}
 
 
-def _with_body(constraint: Constraint, rules: str) -> str:
+def lark_of(constraint: Constraint) -> str:
+    """Return a constraint as one grammar in llguidance's variant of Lark's syntax.
+
+    For engines that read such grammars by themselves. The first rule is `start`.
+    """
+    body = _body(constraint)
+    if "lark_grammar" in body:
+        return str(body["lark_grammar"])
+    return f"start: %json {json.dumps(body['json_schema'], ensure_ascii=False)}"
+
+
+def _with_body(constraint: Constraint, rules: str, *, any_blanks: bool = False) -> str:
     # Without forcing: otherwise only one spelling of bytes without an alternative is allowed.
     start = f'%llguidance {{"no_forcing": true}}\n{rules}'
     return json.dumps(
-        {"grammars": [{"lark_grammar": start}, {"name": "body", **_body(constraint)}]}
+        {
+            "grammars": [
+                {"lark_grammar": start},
+                {"name": "body", **_body(constraint, any_blanks=any_blanks)},
+            ]
+        }
     )
 
 
-def _body(constraint: Constraint) -> dict[str, Any]:
+def _body(constraint: Constraint, *, any_blanks: bool = False) -> dict[str, Any]:
     if constraint.kind == "grammar":
         return {"lark_grammar": constraint.source}
     if constraint.kind == "regex":
         return {"lark_grammar": f"start: TEXT\nTEXT: {_lark_regex(constraint.source)}"}
     schema = json.loads(constraint.source)
-    if isinstance(schema, dict):
+    if isinstance(schema, dict) and not any_blanks:
         # Blanks between tokens make many spellings of one value, and small models write odd ones.
         options = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
         schema = {"x-guidance": options, **schema}

@@ -78,14 +78,10 @@ def choose_by_text(client: BackendClient, action: Choose, context: PathContext) 
 def complete_by_text(client: BackendClient, action: Complete, context: PathContext) -> ActionSteps:
     """Let the backend write. In place of several beams, it draws several samples.
 
-    :raises CapabilityError: for `vocab` or `eos=False`, which need token distributions.
+    :raises CapabilityError: for what needs token distributions, and for a constraint that the
+        backend cannot keep.
     """
-    if action.vocab is not None or not action.eos:
-        raise CapabilityError(
-            "its vocab and eos need a backend with token distributions",
-            where=f'action "{action.uid}"',
-            hint='take a model for the strategy "token_tree"',
-        )
+    _require_text_strategy(client, action)
     tokens = ContextTokens.for_context(client, context)
     count = action.samples or action.beams
     is_sampled = count > 1 or action.samples > 0
@@ -97,6 +93,7 @@ def complete_by_text(client: BackendClient, action: Complete, context: PathConte
         top_p=action.top_p if action.samples else 1.0,
         seed=action.seed if is_sampled else None,
         n=count,
+        constraint=action.constraint,
     )
     texts = ScoredTexts(client, context, tokens, tokens.ids)
     first, *text_answers = yield [request, *texts.requests]
@@ -119,8 +116,33 @@ def complete_by_text(client: BackendClient, action: Complete, context: PathConte
             prob=probs.get(index, 0.0),
             is_sample=is_sampled and not by_score,
         )
-        branches.append(branch if index in probs else replace(branch, pruned_by="duplicate"))
+        if index not in probs:
+            branch = replace(branch, pruned_by="duplicate")
+        elif completion.finish_reason == "incomplete":
+            branch = replace(branch, pruned_by="incomplete")
+        branches.append(branch)
     return texts.result(branches, text_answers)
+
+
+def _require_text_strategy(client: BackendClient, action: Complete) -> None:
+    options = {
+        "vocab": action.vocab is not None,
+        "eos": not action.eos,
+        "followed_by": action.followed_by is not None,
+        "importance_weights": action.importance_weights,
+    }
+    missing = " and ".join(name for name, is_set in options.items() if is_set)
+    constraint = action.constraint
+    if not missing and constraint is not None and not client.has_masks():
+        kinds = client.info.constraints
+        if constraint.kind not in kinds:
+            missing = f"{constraint.kind} (it serves {', '.join(kinds) or 'no constraint'})"
+    if missing:
+        raise CapabilityError(
+            f"its {missing} needs a backend with token distributions",
+            where=f'action "{action.uid}"',
+            hint='take a model for the strategy "token_tree"',
+        )
 
 
 def finish_by_text(client: BackendClient, context: PathContext) -> ActionSteps:
@@ -201,6 +223,7 @@ def _completion_branch(
         text=text,
         tokens=completion.tokens if has_logprobs else (),
         logprobs=(logprobs or ()) if has_logprobs else (),
+        allowed=(completion.allowed or ()) if has_logprobs else (),
         rank=0.0,
         prob=0.0,
         context=context.with_text_then(text, tokens.context_after(client, context, text)),
@@ -225,12 +248,17 @@ def _hypothesis(
         state=TextState(),
         tokens=completion.tokens,
         logprobs=logprobs,
+        allowed=completion.allowed or (),
         logprob=sum(logprobs),
         raw=raw,
         text_bytes=text_bytes,
         finish_reason=completion.finish_reason,
     )
-    is_same = finish_reason == completion.finish_reason and hypothesis.text == completion.text
+    # A text that a constraint or the limit ended has no token that shows it.
+    expected = completion.finish_reason
+    if expected in ("complete", "incomplete"):
+        expected = "length"
+    is_same = finish_reason == expected and hypothesis.text == completion.text
     return hypothesis if is_same else None
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autocog_core.hooks import answer_checks, choice_token_checks, result_checks
+from autocog_core.hooks.constraint_checks import require_usable, with_checked_texts
 from autocog_core.hooks.engine_calls import EngineCalls
 from autocog_core.numerics import mask_logsumexp
 from autocog_core.types.backend_info import Usage
@@ -144,9 +145,12 @@ class BackendClient(EngineCalls):
 
         if on_text is not None:
             request = replace(request, on_text=note_text)
+        constraint = request.constraint
         hook = self._hooks.complete
         if not self.backend_serves(request):
-            hook = self._manager.subset_hook_caller("complete", [self._backend])
+            constraint, hook = None, self._manager.subset_hook_caller("complete", [self._backend])
+        elif constraint is not None:
+            require_usable(constraint)
         completion: Completion = self._engine_call(
             "complete",
             lambda: hook(request=request),
@@ -159,12 +163,19 @@ class BackendClient(EngineCalls):
         needs_eos = "greedy_impl" in self.capabilities or "greedy_tree_impl" in self.capabilities
         check = partial(result_checks.check_completion, needs_eos=needs_eos)
         self.check("complete", check, completion, request, self.info)
-        return completion
+        if constraint is None:
+            return completion
+        return with_checked_texts(completion, constraint, self.info.name)
 
     def backend_serves(self, request: CompletionRequest) -> bool:
         """Return whether the backend's own `complete` serves the request's constraint."""
         constraint = request.constraint
         return constraint is None or constraint.kind in self.info.constraints
+
+    def has_masks(self) -> bool:
+        """Return whether core can serve constraints: by token distributions and a vocabulary."""
+        hooks = self.capabilities
+        return "vocabulary" in hooks and ("greedy_impl" in hooks or "greedy_tree_impl" in hooks)
 
     def choose(self, request: ChoiceRequest) -> ChoiceScores:
         """Return the scores of a request's choices."""

@@ -107,13 +107,14 @@ def choose(request: ChoiceRequest) -> ChoiceScores | None:
 
 
 @hookspec(firstresult=True)
-def complete(request: CompletionRequest) -> Completion:  # type: ignore[empty-body]
+def complete(request: CompletionRequest) -> Completion | None:
     """Continue a prompt.
 
     Stop strings match on bytes, at any position inside a token. The backend rejects an option that
     its engine does not support; it never ignores one.
 
     :param request: the prompt, the limits and the sampling parameters.
+    :returns: the completion, or None to let core write it by token distributions.
     :raises CapabilityError: for an option that the engine does not support.
     """
 

@@ -21,9 +21,6 @@ from autocog_core.scoring.prompt_encoding import check_sequence, encode_prompt
 from autocog_core.toolkit.engine_options import reject_unknown_options
 from autocog_core.types.completion import Completion, CompletionRequest
 
-#: Hooks that a constraint needs: one of the first two, and the third.
-NEEDED_HOOKS = ("greedy_impl", "greedy_tree_impl", "vocabulary")
-
 
 def complete_constrained(client: BackendClient, request: CompletionRequest) -> Completion:
     """Write texts that meet a constraint, token by token.
@@ -35,8 +32,7 @@ def complete_constrained(client: BackendClient, request: CompletionRequest) -> C
     """
     constraint = request.constraint
     assert constraint is not None
-    greedy, tree, vocabulary = (hook in client.capabilities for hook in NEEDED_HOOKS)
-    if not vocabulary or not (greedy or tree):
+    if not client.has_masks():
         raise CapabilityError(
             f"{constraint.kind} needs token distributions and a vocabulary",
             where=client.model_name,

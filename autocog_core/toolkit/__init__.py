@@ -11,6 +11,7 @@ from autocog_core.config.cache_folder import (
 )
 from autocog_core.config.options import HUB_PREFIX, PACKAGE_PREFIX, package_file, validate
 from autocog_core.config.paths import missing_hint, resolve_new_path, resolve_path
+from autocog_core.constraints.language import lark_of
 from autocog_core.errors import did_you_mean, shorten
 from autocog_core.files import write_atomically
 from autocog_core.hooks.client import BackendClient
@@ -70,6 +71,7 @@ __all__ = [
     "from_environment",
     "is_secret_name",
     "join_text",
+    "lark_of",
     "lazy",
     "log_softmax",
     "logsumexp",

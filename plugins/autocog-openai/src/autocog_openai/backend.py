@@ -98,7 +98,7 @@ class OpenAI(ChoiceLM):
     def choose_impl(self, request: ChoiceRequest) -> ChoiceScores | None:
         return self._engine.choose(request)
 
-    def complete_impl(self, request: CompletionRequest) -> Completion:
+    def complete_impl(self, request: CompletionRequest) -> Completion | None:
         return self._engine.complete(request)
 
     def chat_prompt_impl(

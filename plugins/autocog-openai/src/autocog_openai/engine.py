@@ -163,9 +163,12 @@ class Engine(ServerModel):
         """Return the scores of a choice; None if core scores it by token trees."""
         return ChoiceMethods(self).choose(self._client(), request)
 
-    def complete(self, request: CompletionRequest) -> Completion:
-        """Return the completion of a prompt, or the answer to it."""
+    def complete(self, request: CompletionRequest) -> Completion | None:
+        """Return the completion of a prompt; None if core writes it by token distributions."""
         if request.constraint is not None and request.stop:
+            # A server allows nothing after a constrained text, so that it never stops there.
+            if self._client().has_masks():
+                return None
             raise CapabilityError(
                 "a server ends a constrained text by its constraint, and not at stop strings",
                 where=self.connection.where,

@@ -9,7 +9,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from autocog_core import CapabilityError, CompletionRequest, ConstraintKind, InputError
+from autocog_core import CapabilityError, CompletionRequest, Constraint, ConstraintKind, InputError
+from autocog_core.toolkit import lark_of
 
 #: "response_format", "text_format": OpenAI's chat and responses routes. "json_object":
 #: llama-cpp-python. "structured_outputs": vLLM; "guided": its releases before 0.12. "sglang":
@@ -30,74 +31,59 @@ FIELDS = (
     *("response_format", "text", "structured_outputs", "guided_regex", "guided_grammar"),
     *("guided_json", "regex", "ebnf", "json_schema", "grammar"),
 )
-#: JSON is written without blanks, of which small models may write too many.
-_COMPACT = {"x-guidance": {"whitespace_flexible": False}}
-_LLGUIDANCE = "%llguidance"
 
-_MakeFields = Callable[[str], dict[str, Any]]
+_MakeFields = Callable[[Constraint], dict[str, Any]]
 
 
 def _named_schema(source: str) -> dict[str, Any]:
     return {"name": "text", "strict": True, "schema": json.loads(source)}
 
 
-def _llguidance(lark: str) -> dict[str, Any]:
-    # The first line says that it is not in llama.cpp's own syntax.
-    is_marked = lark.startswith(_LLGUIDANCE)
-    return {"grammar": lark if is_marked else f"{_LLGUIDANCE} {{}}\n{lark}"}
-
-
-def _lark_of_regex(pattern: str) -> str:
-    from llguidance import LLMatcher
-
-    (grammar,) = json.loads(LLMatcher.grammar_from_regex(pattern))["grammars"]
-    return str(grammar["lark_grammar"])
-
-
-def _lark_of_schema(source: str) -> str:
-    schema = json.loads(source)
-    if isinstance(schema, dict):
-        schema = {**_COMPACT, **schema}
-    return f"start: %json {json.dumps(schema, ensure_ascii=False)}"
+def _llguidance(constraint: Constraint) -> dict[str, Any]:
+    lark = lark_of(constraint)
+    # The first line says that it is not in llama.cpp's own syntax. Without forcing, each spelling
+    # of the text is allowed.
+    is_marked = lark.startswith("%llguidance")
+    return {"grammar": lark if is_marked else f'%llguidance {{"no_forcing": true}}\n{lark}'}
 
 
 _FORMS: Mapping[ConstraintForm, Mapping[ConstraintKind, _MakeFields]] = {
     "response_format": {
-        "json_schema": lambda source: {
-            "response_format": {"type": "json_schema", "json_schema": _named_schema(source)}
+        "json_schema": lambda c: {
+            "response_format": {"type": "json_schema", "json_schema": _named_schema(c.source)}
         }
     },
     "text_format": {
-        "json_schema": lambda source: {
-            "text": {"format": {"type": "json_schema", **_named_schema(source)}}
+        "json_schema": lambda c: {
+            "text": {"format": {"type": "json_schema", **_named_schema(c.source)}}
         }
     },
     "json_object": {
-        "json_schema": lambda source: {
-            "response_format": {"type": "json_object", "schema": json.loads(source)}
+        "json_schema": lambda c: {
+            "response_format": {"type": "json_object", "schema": json.loads(c.source)}
         }
     },
     "structured_outputs": {
-        "regex": lambda source: {"structured_outputs": {"regex": source}},
-        "grammar": lambda source: {"structured_outputs": {"grammar": source}},
-        "json_schema": lambda source: {"structured_outputs": {"json": json.loads(source)}},
+        "regex": lambda c: {"structured_outputs": {"regex": c.source}},
+        "grammar": lambda c: {"structured_outputs": {"grammar": c.source}},
+        "json_schema": lambda c: {"structured_outputs": {"json": json.loads(c.source)}},
     },
     "guided": {
-        "regex": lambda source: {"guided_regex": source},
-        "grammar": lambda source: {"guided_grammar": source},
-        "json_schema": lambda source: {"guided_json": json.loads(source)},
+        "regex": lambda c: {"guided_regex": c.source},
+        "grammar": lambda c: {"guided_grammar": c.source},
+        "json_schema": lambda c: {"guided_json": json.loads(c.source)},
     },
     "sglang": {
-        "regex": lambda source: {"regex": source},
-        "grammar": lambda source: {"ebnf": source},
-        "json_schema": lambda source: {"json_schema": source},
+        "regex": lambda c: {"regex": c.source},
+        "grammar": lambda c: {"ebnf": c.source},
+        "json_schema": lambda c: {"json_schema": c.source},
     },
     "llguidance": {
-        "regex": lambda source: _llguidance(_lark_of_regex(source)),
+        "regex": _llguidance,
         "grammar": _llguidance,
-        "json_schema": lambda source: _llguidance(_lark_of_schema(source)),
+        "json_schema": _llguidance,
     },
-    "llama_schema": {"json_schema": lambda source: {"json_schema": json.loads(source)}},
+    "llama_schema": {"json_schema": lambda c: {"json_schema": json.loads(c.source)}},
 }
 
 
@@ -128,7 +114,7 @@ def constraint_fields(
             where=where,
             hint="use a model with token distributions, for example with the backend llamacpp",
         )
-    fields = _FORMS[form][constraint.kind](constraint.source)
+    fields = _FORMS[form][constraint.kind](constraint)
     for name in fields:
         if name in request.extra:
             raise InputError(f"is given beside {constraint.kind}", where=name)
