@@ -22,6 +22,7 @@ from autocog_core.model.compare_calls import CompareCalls
 from autocog_core.model.completion_arguments import merge_arguments
 from autocog_core.model.core_hooks import CoreDefaults
 from autocog_core.model.rank_calls import RankCalls
+from autocog_core.model.record_calls import RecordCalls
 from autocog_core.model.score_calls import ScoreCalls
 from autocog_core.model.wrapper_context import WrapperContext
 from autocog_core.scoring.prompt_encoding import encode_prompt
@@ -54,7 +55,7 @@ class NextToken:
         return self.raw.decode("utf-8", errors="replace")
 
 
-class Model(RankCalls, ScoreCalls, CompareCalls):
+class Model(RecordCalls, RankCalls, ScoreCalls, CompareCalls):
     """One backend with its wrappers, behind one hook manager.
 
     :param backend: an object with hook implementations (see `autocog_core.hooks.specs`).

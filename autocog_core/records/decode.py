@@ -118,7 +118,7 @@ class Decoder:
                 self._put(copy.deepcopy(value))
                 self._leaves[self._path] = None
             case Read():
-                self._put(_read(effect, text))
+                self._put(read_text(effect, text))
                 self._leaves[self._path] = None
 
     def _begin(self, kind: str) -> None:
@@ -159,7 +159,8 @@ def _values_by_path(value: Any, path: str) -> list[tuple[str, Any]]:
     return pairs
 
 
-def _read(effect: Read, text: str) -> Any:
+def read_text(effect: Read, text: str) -> Any:
+    """Return the JSON data that the text of a node stands for."""
     text = text[effect.lead :]
     match effect.form:
         case "string":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,6 +42,12 @@ class CompiledRecord:
     part: Part
     effects: Mapping[str, Mapping[str, tuple[Effect, ...]]]
     owners: Mapping[str, Owner]
+
+    @property
+    def digest(self) -> str:
+        """Hash of the schema and of how the record is written."""
+        written = [self.source.schema, [repr(action) for action in self.actions]]
+        return hashlib.sha256(json.dumps(written).encode("ascii")).hexdigest()
 
     def decode(self, nodes: Sequence[ThoughtNode]) -> DecodedRecord:
         """Return the value of a path, and its fields.
