@@ -36,7 +36,18 @@ def write_array(writer: Writer, part: Array, place: Place, rest: Tail, lead: str
     :param rest: what comes after it.
     :param lead: blanks before it.
     """
-    return _ArrayWriter(writer, part, place, rest).write(lead)
+    tails = array_tails(writer, part, place, rest, lead)
+    chosen = writer.builder.choose(f"{place.uid}/any", tails, place.path, "value")
+    assert chosen is not None, "no item begins with a closing bracket"
+    return chosen
+
+
+def array_tails(writer: Writer, part: Array, place: Place, rest: Tail, lead: str) -> list[Tail]:
+    """Return a list with items and the rest of the record, and the empty list if it is valid.
+
+    The parameters are those of `write_array`.
+    """
+    return _ArrayWriter(writer, part, place, rest).tails(lead)
 
 
 class _ArrayWriter:
@@ -61,8 +72,7 @@ class _ArrayWriter:
         elif part.maximum is not None:
             self.looped = min(self.looped, part.maximum - self.single)
 
-    def write(self, lead: str) -> Tail:
-        """Return the list and the rest of the record."""
+    def tails(self, lead: str) -> list[Tail]:
         after = self._loop() if self.looped else self.end
         for index in reversed(range(self.single)):
             item = self._item(index, after)
@@ -74,16 +84,12 @@ class _ArrayWriter:
         begin = Begin("array")
         if not self.single:
             text = f"{opening}]"
-            return _prepend_list(self.end, opening, begin, len(text))
+            return [_prepend_list(self.end, opening, begin, len(text))]
         some = _prepend_list(after, opening, begin, len(opening))
         if self.part.minimum:
-            return some
+            return [some]
         none = self.end.prepend(opening, begin, cuts=[len(opening) + 1])
-        chosen = self.writer.builder.choose(
-            f"{self.place.uid}/any", [some, none], self.place.path, "value"
-        )
-        assert chosen is not None, "no item begins with a closing bracket"
-        return chosen
+        return [some, none]
 
     def _item(self, index: int | None, after: Tail) -> Tail:
         """Return an item, with the separator before it if it is not the first."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autocog_core.errors import InputError
-from autocog_core.records.array_writer import write_array
+from autocog_core.records.array_writer import array_tails, write_array
 from autocog_core.records.builder import Builder, Tail
 from autocog_core.records.document_check import constraint_refusal
 from autocog_core.records.effects import Begin, End, Key, Put, Read
@@ -113,7 +113,12 @@ class JsonWriter:
         )
 
     def _union(self, part: Union, place: Place, rest: Tail, lead: str) -> Tail:
-        tails = [self.write(each, place, rest, lead) for each in _single_values(part)]
+        tails: list[Tail] = []
+        for each in _single_values(part):
+            if isinstance(each, Array):
+                tails += array_tails(self, each, place, rest, lead)
+            else:
+                tails.append(self.write(each, place, rest, lead))
         chosen = self.builder.choose(f"{place.uid}/kind", tails, place.path, "value")
         if chosen is None:
             raise InputError(

@@ -94,10 +94,10 @@ class _Translation:
     def item(self, operator: str, argument: Any, depth: int) -> str:
         match operator:
             case "LITERAL":
-                code = escape_character(chr(argument))
+                code = _escape(argument)
                 return self.alphabet.character_class(code, lambda each: ord(each) == argument)
             case "NOT_LITERAL":
-                code = escape_character(chr(argument))
+                code = _escape(argument)
                 return self.alphabet.character_class(f"^{code}", lambda each: ord(each) != argument)
             case "ANY":
                 lines = r"\n\r\x{2028}\x{2029}"
@@ -121,12 +121,12 @@ class _Translation:
         for operator, argument in items[is_negated:]:
             match str(operator):
                 case "LITERAL":
-                    rust.append(escape_character(chr(argument)))
+                    rust.append(_escape(argument))
                     python.append(re.escape(chr(argument)))
                 case "RANGE":
-                    low, high = map(chr, argument)
-                    rust.append(f"{escape_character(low)}-{escape_character(high)}")
-                    python.append(f"[{re.escape(low)}-{re.escape(high)}]")
+                    rust.append("-".join(map(_escape, argument)))
+                    low, high = (re.escape(chr(code)) for code in argument)
+                    python.append(f"[{low}-{high}]")
                 case "CATEGORY":
                     name = str(argument)
                     # A negated class leaves out what any dialect has in its category.
@@ -157,6 +157,12 @@ _UNSUPPORTED = {
     "GROUPREF": "the pattern refers to a group, which is not supported",
     "GROUPREF_EXISTS": "the pattern refers to a group, which is not supported",
 }
+
+
+def _escape(code: int) -> str:
+    if 0xD800 <= code <= 0xDFFF:
+        raise PatternError("the pattern has a surrogate, which is no character")
+    return escape_character(chr(code))
 
 
 def _is_anchor(item: Any, names: Sequence[str]) -> bool:

@@ -106,15 +106,20 @@ class EndlessRecursion:
         while changed:
             known = len(self._seen), len(self._finite)
             for reference in list(self._seen):
-                if reference not in self._finite:
-                    target = resolve(root, reference, "schema")
-                    if self._is_finite(target):
-                        self._finite.add(reference)
+                if reference not in self._finite and self._has_finite_target(reference):
+                    self._finite.add(reference)
             changed = known != (len(self._seen), len(self._finite))
 
     def is_endless(self, reference: str) -> bool:
         """Return whether a reference of the schema has no finite value."""
         return reference in self._seen and reference not in self._finite
+
+    def _has_finite_target(self, reference: str) -> bool:
+        try:
+            return self._is_finite(resolve(self._root, reference, "schema"))
+        except InputError:
+            # The error is raised where the reference is read, with its path.
+            return True
 
     def _is_finite(self, schema: Any) -> bool:
         if not isinstance(schema, Mapping):

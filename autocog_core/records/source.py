@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from inspect import isroutine
 from typing import TYPE_CHECKING, Any
 
 from autocog_core.errors import InputError, shorten
@@ -41,6 +42,9 @@ def record_source(source: Any) -> RecordSource:
 
     label = getattr(source, "__name__", repr(source))
     try:
+        if isroutine(source):
+            # pydantic would make a schema of its arguments.
+            raise TypeError("it is a function")
         adapter = TypeAdapter(source)
         schema = adapter.json_schema(schema_generator=_generator())
     except (PydanticUserError, TypeError, RecursionError, AttributeError) as error:

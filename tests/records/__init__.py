@@ -1,0 +1,1 @@
+"""Tests of records: schemas and types as automata."""
