@@ -165,7 +165,7 @@ class JsonWriter:
             key = separator + self.style.key(entry.name)
             closing = self.style.closing(entry.name) + self.after_key
             tails.append(value.prepend(key + closing, Key(entry.name), cuts=[len(key)]))
-            if entry.required:
+            if entry.required or self.style.write_all_keys:
                 break
         else:
             tails.append(end)

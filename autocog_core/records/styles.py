@@ -21,11 +21,14 @@ class JsonStyle:
     :ivar key_separator: what stands between a key and its value; a colon, with or without blanks.
     :ivar quote_keys: whether keys have quotes. Without them, the text is not JSON; keys that are
         not plain words have quotes in any case.
+    :ivar write_all_keys: whether keys that are not required are always written. Otherwise, the
+        model chooses.
     """
 
     item_separator: str = ", "
     key_separator: str = ": "
     quote_keys: bool = True
+    write_all_keys: bool = False
 
     def __post_init__(self) -> None:
         for name, pattern, sign in (

@@ -21,7 +21,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "contains": ({"type": "array", "contains": {}}, '"contains" is not supported'),
     "names": ({"type": "object", "propertyNames": {}}, '"propertyNames" is not supported'),
     "unique": ({"type": "array", "uniqueItems": True}, "uniqueItems is not supported"),
-    "type": ({"type": "strng"}, 'unknown type .strng.; did you mean "string"'),
+    "type": ({"type": "str"}, 'unknown type .str.; did you mean "string"'),
     "types": ({"type": []}, "type: expected at least one"),
     "no alternative": ({"anyOf": [False]}, "anyOf: `false` allows no value"),
     "list": ([1], "expected a schema, got"),
@@ -212,6 +212,17 @@ def test_styles_differ_in_separators_and_quotes(style: JsonStyle, text: str) -> 
     }
     (action,) = compile_record(schema, style).actions
     assert getattr(action, "text", "") == text
+
+
+def test_all_keys_can_be_written() -> None:
+    schema = {"properties": {"a": {"const": 1}, "b": {"enum": [1, 2]}}}
+    assert choices_of(compile_record(schema)) == {
+        "keys~2": ['"a', '"b', "}"],
+        "keys": [', "b', "}"],
+        "b": [" 1", " 2"],
+    }
+    style = JsonStyle(write_all_keys=True)
+    assert choices_of(compile_record(schema, style)) == {"b": [" 1", " 2"]}
 
 
 @pytest.mark.parametrize("separator", ["", ";", ", ,"])
