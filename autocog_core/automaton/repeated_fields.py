@@ -26,7 +26,7 @@ def repeated_fields(actions: Sequence[Action]) -> dict[str, tuple[str, ...]]:
         if len(setters) == 1 and not has_loop:
             continue
         uids = {action.uid for action in setters}
-        leading = _uids_before(actions, uids)
+        leading = uids_before(actions, uids)
         if leading & uids:
             repeated.update(dict.fromkeys(sorted(uids), tuple(sorted(leading))))
     return repeated
@@ -78,8 +78,12 @@ def _setters(actions: Sequence[Action]) -> Mapping[_Field, list[Action]]:
     return setters
 
 
-def _uids_before(actions: Sequence[Action], uids: set[str]) -> set[str]:
-    """Return the actions from which a path can go on to one of some actions."""
+def uids_before(actions: Sequence[Action], uids: set[str]) -> set[str]:
+    """Return the actions from which a path can go on to one of some actions.
+
+    :param actions: the actions of an automaton without errors.
+    :param uids: the uids of some of them, or of actions of questions.
+    """
     groups = [action for action in actions if isinstance(action, Ask)]
     previous: defaultdict[str, set[str]] = defaultdict(set)
     for action in all_steps(actions):

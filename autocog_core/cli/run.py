@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -80,6 +80,14 @@ def run(
             "FIELD (default: the last named choice).",
         ),
     ] = None,
+    marginals: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FIELD",
+            help="Also give the probability of each value of this field over all paths; may be "
+            "repeated.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -126,6 +134,7 @@ def run(
     2 for wrong arguments or files, 130 if interrupted.
     """
     from autocog_core import Automaton, Budget
+    from autocog_core.dataset.row_marginals import check_marginals
 
     options_for_rows = {
         "--output": output,
@@ -141,16 +150,19 @@ def run(
     if input_options.source is None:
         options_for_rows["--input-format"] = input_options.input_format
         _reject(options_for_rows, "requires --input")
+        if as_json:
+            _reject({"--marginals": marginals}, "is not part of the tree: leave out --json")
     elif (output is None or output == Path("-")) and not dry_run:
         output = None
         _reject({"--overwrite": overwrite, "--json": as_json}, "requires --output")
     automaton = Automaton.from_file(program)
+    fields = check_marginals(automaton, marginals or ())
     program_models = ProgramModels.select(automaton, models or (), model_options)
     budget = Budget(tokens=budget_tokens, seconds=budget_seconds)
     strategy_name: Strategy | None = None if strategy is None else strategy.value
     fixed_values = input_values(automaton, values or (), is_stdin_used=input_options.is_stdin)
     if input_options.source is None:
-        _run_once(automaton, program_models, fixed_values, budget, strategy_name, as_json)
+        _run_once(automaton, program_models, fixed_values, budget, strategy_name, fields, as_json)
         return
     from autocog_core.cli.run_estimate import estimate_run, show_estimate
     from autocog_core.dataset import Gold, Run, check_columns, count_rows, estimate_rows
@@ -163,7 +175,7 @@ def run(
             # Their damage shows only where it is. Loading a model may take long.
             count_rows(source, limit)
         destination = choose_destination(output, source, table)
-        columns = destination.check(automaton, source, gold_column)
+        columns = destination.check(automaton, source, gold_column, fields)
         if output is not None:
             _check_output(output, {"program": program, "config file": model_options.config})
             destination.require_new_or_known(overwrite)
@@ -182,6 +194,7 @@ def run(
                 gold=gold_column,
                 tree_dir=None if dry_run else tree_dir,
                 strategy=strategy_name,
+                marginals=fields,
             )
             if dry_run:
                 show_estimate(estimate_run(job, source, limit), as_json=as_json)
@@ -220,6 +233,7 @@ def _run_once(
     values: Mapping[str, Any],
     budget: Budget,
     strategy: Strategy | None,
+    marginals: Sequence[str],
     as_json: bool,
 ) -> None:
     from autocog_core.dataset import UsageMeter
@@ -233,7 +247,7 @@ def _run_once(
     if as_json:
         show_json(tree.to_dict())
     else:
-        show_result(automaton, tree)
+        show_result(automaton, tree, marginals)
     show_usage(usage)
 
 
@@ -249,7 +263,7 @@ def _run_to_stdout(
 
     # On a terminal, the lines themselves show the progress.
     with RunProgress(has_bar=not sys.stdout.isatty(), is_resumable=False) as progress:
-        builder = SummaryBuilder(job.gold.field if job.gold is not None else None)
+        builder = SummaryBuilder(job.gold_field, has_marginals=job.has_gold_marginals)
         file = InputFile(source)
         total = file.count_rows(limit)
         meter = job.start_usage_meter()

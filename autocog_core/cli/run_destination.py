@@ -15,8 +15,8 @@ from autocog_core.errors import AutocogError
 if TYPE_CHECKING:
     from autocog_core.cli.run_progress import RunProgress
     from autocog_core.dataset import OutputRow, RowSource
+    from autocog_core.dataset.column import Column
     from autocog_core.dataset.destination import Destination
-    from autocog_core.dataset.table_columns import Column
 
 
 def choose_destination(output: Path | None, source: RowSource, flags: TableFlags) -> Destination:

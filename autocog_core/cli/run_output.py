@@ -5,7 +5,7 @@ Results go to stdout, summaries to stderr.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
@@ -29,12 +29,16 @@ if TYPE_CHECKING:
     from autocog_core.dataset import Accuracy, Summary
     from autocog_core.dataset.output_row import OutputRow
     from autocog_core.types.backend_info import Usage
+    from autocog_core.types.marginal import Marginal
     from autocog_core.types.thought_tree import ThoughtTree
 
 
-def show_result(automaton: Automaton, tree: ThoughtTree) -> None:
-    """Print the output row of a tree, and the tree.
+def show_result(automaton: Automaton, tree: ThoughtTree, marginals: Sequence[str] = ()) -> None:
+    """Print the output row of a tree, the marginals of some fields, and the tree.
 
+    :param automaton: the automaton that made the tree.
+    :param tree: the tree.
+    :param marginals: the fields.
     :raises InputError: after the tree is printed, if no path of it is complete.
     """
     from autocog_core.dataset.output_row import make_output_row
@@ -51,7 +55,23 @@ def show_result(automaton: Automaton, tree: ThoughtTree) -> None:
         session.warn(f"the tree is incomplete: the budget of {tree.stopped_by} is spent")
     if row["fields"]:
         show(facts_table(_fields(row)))
-    show(Text(_numbers(row), style="dim"), Text(), drawing)
+    show(Text(_numbers(row), style="dim"), Text())
+    if marginals:
+        show(facts_table(_marginals(tree, marginals)), Text())
+    show(drawing)
+
+
+def _marginals(tree: ThoughtTree, names: Sequence[str]) -> Iterator[tuple[str, Text]]:
+    """Yield the marginals of fields, of each item of a group on its own."""
+    for name in names:
+        keys = dict.fromkeys(node.keys for node in tree.nodes if node.name == name)
+        for key in [key for key in keys if key] or [()]:
+            marginal = tree.find_marginal(name, key)
+            yield f"marginal {'.'.join((name, *key))}", _lines(marginal)
+
+
+def _lines(marginal: Marginal) -> Text:
+    return Text("\n".join(map(escape_controls, str(marginal).split("\n"))))
 
 
 def _fields(row: OutputRow) -> Iterator[tuple[str, Text]]:
@@ -126,6 +146,9 @@ def _summary_facts(summary: Summary, progress: RunProgress) -> Iterator[tuple[st
     yield "time", f"{format_duration(progress.seconds)}{rate}"
     if summary.accuracy is not None:
         yield from _accuracy_facts(summary.accuracy)
+    if summary.marginal_accuracy is not None:
+        for name, text in _accuracy_facts(summary.marginal_accuracy):
+            yield f"marginal {name}", text
 
 
 def _usage_facts(usage: Mapping[str, Usage]) -> Iterator[tuple[str, str]]:

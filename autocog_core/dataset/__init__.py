@@ -8,6 +8,7 @@ In short:
 
 from __future__ import annotations
 
+from autocog_core.dataset.accuracy import Accuracy
 from autocog_core.dataset.columns import check_columns
 from autocog_core.dataset.compare_norms import compare_norms
 from autocog_core.dataset.expected import Gold, is_same_answer
@@ -27,7 +28,7 @@ from autocog_core.dataset.run_estimate import (
 )
 from autocog_core.dataset.run_rows import run_frame, run_rows
 from autocog_core.dataset.runner import Run
-from autocog_core.dataset.summary import Accuracy, Summary, SummaryBuilder, summarize
+from autocog_core.dataset.summary import Summary, SummaryBuilder, summarize
 from autocog_core.dataset.table_columns import TableOptions
 from autocog_core.dataset.usage import UsageMeter
 

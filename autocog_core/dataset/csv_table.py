@@ -6,9 +6,9 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from autocog_core.dataset.column import Column
 from autocog_core.dataset.column_kind import cell_text
 from autocog_core.dataset.output_format import ByteStream
-from autocog_core.dataset.table_columns import Column
 
 
 class CsvTable:

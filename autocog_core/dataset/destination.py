@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from autocog_core.automaton.graph import AutomatonGraph
+from autocog_core.dataset.column import Column
 from autocog_core.dataset.columns import all_columns
 from autocog_core.dataset.expected import Gold
 from autocog_core.dataset.export import export_rows
@@ -17,7 +18,6 @@ from autocog_core.dataset.output_format import STDOUT, FormatName, OutputFormat,
 from autocog_core.dataset.row_source import RowSource
 from autocog_core.dataset.run_identity import OVERWRITE_HINT
 from autocog_core.dataset.table_columns import (
-    Column,
     TableOptions,
     input_columns,
     require_distinct,
@@ -68,19 +68,24 @@ class Destination:
         return cls(output, format_, journal, options)
 
     def check(
-        self, automaton: AutomatonGraph, source: RowSource, gold: Gold | None = None
+        self,
+        automaton: AutomatonGraph,
+        source: RowSource,
+        gold: Gold | None = None,
+        marginals: Sequence[str] = (),
     ) -> list[Column]:
         """Check the columns of a table before a model is loaded, and return them.
 
         :param automaton: the automaton.
         :param source: the input file.
         :param gold: the right answers.
+        :param marginals: the fields whose marginals the rows have.
         :raises InputError: for equal names of columns, or an `id` that is missing or not unique.
         """
         if not self.format.is_table:
             return []
         gold_field = None if gold is None else gold.field
-        results = result_columns(table_fields(automaton), self.options, gold_field)
+        results = result_columns(table_fields(automaton), self.options, gold_field, marginals)
         names = all_columns(source)
         require_distinct(names, results, self.options)
         columns = [*input_columns(names, self.options), *results]

@@ -137,6 +137,26 @@ def is_right_row(row: Mapping[str, Any], field: str) -> bool | None:
     return is_same_answer(answer, gold)
 
 
+def is_right_marginal(row: Mapping[str, Any], field: str) -> bool | None:
+    """Return whether the likeliest value of a marginal is right; None if any of them is missing.
+
+    :param row: the output row, with the keys of `gold`, and `marginals`.
+    :param field: the field; of one that occurs several times, the last value counts.
+    """
+    gold, marginal = row.get("gold"), row.get("marginals", {}).get(field)
+    values = (
+        [] if marginal is None else [last_value(entry["value"]) for entry in marginal["values"]]
+    )
+    if gold is None or not values or values[0] is None:
+        return None
+    if row.get("gold_choice", "") is None:
+        return False
+    if "gold_choice" in row:
+        known = [value for value in values if value is not None]
+        return bool(find_right_choice(known, gold, values[0]) == values[0])
+    return is_same_answer(values[0], gold)
+
+
 def _is_same_text(answer: str, right: str) -> bool:
     return _normalize(answer) == _normalize(right)
 

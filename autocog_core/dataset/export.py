@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from autocog_core.dataset.column import Column
 from autocog_core.dataset.csv_table import CsvTable
 from autocog_core.dataset.file_writing import unwritable
 from autocog_core.dataset.journal import Journal
@@ -14,7 +15,6 @@ from autocog_core.dataset.output_format import ByteStream, FormatName, OutputFor
 from autocog_core.dataset.output_row import to_line
 from autocog_core.dataset.run_identity import identity_path
 from autocog_core.dataset.table_columns import (
-    Column,
     TableOptions,
     input_columns,
     require_distinct,
@@ -86,7 +86,7 @@ def table_columns(journal: Journal, options: TableOptions) -> list[Column]:
 
     :raises InputError: if the columns of the input and of the results have common names.
     """
-    results = result_columns(journal.fields, options, journal.gold_field)
+    results = result_columns(journal.fields, options, journal.gold_field, journal.marginals)
     names = journal.input_columns()
     require_distinct(names, results, options)
     return [*input_columns(names, options), *results]

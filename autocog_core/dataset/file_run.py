@@ -87,7 +87,7 @@ def run_file(
     source = RowSource.of(source)
     check_columns(source, run.automaton, run.gold, run.values)
     destination = Destination.of(output, source, format_name=format_name, options=options)
-    destination.check(run.automaton, source, run.gold)
+    destination.check(run.automaton, source, run.gold, run.marginals)
     journal = destination.journal
     with output_file.lock_output(journal):
         trees = run.tree_dir
@@ -102,7 +102,7 @@ def run_file(
             usage = _write_rows(run, rows, file, limit, max_errors, on_progress)
             written = file.rows
         rows.check_content()
-        summary = summarize(journal, run.gold.field if run.gold is not None else None, written)
+        summary = summarize(journal, run.gold_field, written, has_marginals=run.has_gold_marginals)
         destination.finish()
         return replace(summary, usage=usage)
 
@@ -155,7 +155,7 @@ def _write_rows(
     on_progress: Callable[[Progress], None],
 ) -> dict[str, Usage]:
     resumed = file.rows - len(file.retryable_rows)
-    rows_so_far = SummaryBuilder(run.gold.field if run.gold is not None else None)
+    rows_so_far = SummaryBuilder(run.gold_field)
     total = max(file.rows, source.count_rows(limit))
     on_progress(Progress(done=resumed, resumed=resumed, total=total, errors=0))
     meter = run.start_usage_meter()

@@ -28,6 +28,7 @@ class Journal:
     :ivar fields: the fields of its program.
     :ivar columns: the columns of its input; None if each row has its own.
     :ivar gold_field: the field that was compared with right answers; None for no comparison.
+    :ivar marginals: the fields whose marginals the rows have.
     :raises InputError: if it cannot be read, or no run has written it.
     """
 
@@ -45,6 +46,7 @@ class Journal:
                 raise InputError("is not the journal of a run", where=str(path), hint=_hint(path))
             identity = read_identity(path, _HINT)
             self.fields, self.columns, self.gold_field = _read_layout(path, identity)
+            self.marginals = _read_marginals(path, identity)
         except InputError:
             self._stream.close()
             raise
@@ -107,6 +109,14 @@ def _whole_lines(stream: BinaryIO) -> int:
             return start + newline + 1
         end = start
     return 0
+
+
+def _read_marginals(path: Path, identity: Mapping[str, Any]) -> tuple[str, ...]:
+    names = identity.get("marginals") or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        message = "does not describe a table"
+        raise InputError(message, where=f"{path}.run.json", hint=_HINT)
+    return tuple(names)
 
 
 def _read_layout(

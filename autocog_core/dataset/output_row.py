@@ -79,7 +79,9 @@ def best_path(tree: ThoughtTree) -> ThoughtPath:
 
 def last_value(value: Any) -> Any:
     """Return the value of a field; of one that occurs several times, the last."""
-    return value[-1] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return value[-1] if value else None
+    return value
 
 
 def make_error_row(row: int, error: AutocogError) -> OutputRow:
@@ -110,6 +112,8 @@ def read_output_row(line: bytes, index: int) -> OutputRow | None:
     if row.get("gold_choice") is not None and not _is_value(row["gold_choice"]):
         return None
     if not isinstance(row.get("input"), dict | None):
+        return None
+    if not are_marginals(row.get("marginals", {})):
         return None
     return row if _is_error_row(row) or _is_answer_row(row) else None
 
@@ -147,6 +151,29 @@ def _is_value_or_list(value: object, is_value: Callable[[object], bool]) -> bool
 
 def _is_value(value: object) -> bool:
     return isinstance(value, str | bool | int | float)
+
+
+def are_marginals(data: object) -> bool:
+    """Return whether plain data are marginals by field, or by field and item."""
+    if not isinstance(data, dict):
+        return False
+    return all(_is_marginal(entry) or are_marginals(entry) for entry in data.values())
+
+
+def _is_marginal(data: object) -> bool:
+    if not isinstance(data, dict) or not isinstance(data.get("values"), list):
+        return False
+    return _is_share(data.get("unexplored")) and all(
+        isinstance(entry, dict)
+        and _is_share(entry.get("prob"))
+        and isinstance(entry.get("standard_error"), float | int | None)
+        and all(value is None or _is_value(value) for value in _as_list(entry.get("value")))
+        for entry in data["values"]
+    )
+
+
+def _as_list(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
 
 
 def _is_share(value: object) -> bool:

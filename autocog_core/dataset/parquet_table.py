@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from autocog_core.dataset.column import Column
 from autocog_core.dataset.column_kind import Kind, cell_text
 from autocog_core.dataset.output_format import ByteStream
-from autocog_core.dataset.table_columns import Column
 
 #: Rows that are written at once.
 BATCH_ROWS = 10_000

@@ -9,6 +9,7 @@ from typing import Any
 from autocog_core.dataset.output_row import OutputRow, best_path, last_value
 from autocog_core.errors import AutocogError, InputError, did_you_mean
 from autocog_core.types.distribution import field_distributions
+from autocog_core.types.marginal import Marginal
 from autocog_core.types.thought_tree import ThoughtTree
 
 
@@ -38,6 +39,19 @@ class RowResult:
     def probs(self) -> dict[str, Any]:
         """The share of the chosen value, for each named Choose action; empty for an error."""
         return dict(self.output_row.get("probs", {}))
+
+    def marginals(self, name: str, *keys: str) -> Marginal:
+        """Return the probability of each value of a field over all paths.
+
+        :param name: the field.
+        :param keys: as in `ThoughtTree.marginals`.
+        :raises AutocogError: the error of the row, if it has one.
+        :raises InputError: as in `ThoughtTree.marginals`.
+        """
+        if self.error is not None:
+            raise self.error
+        assert self.tree is not None
+        return self.tree.marginals(name, *keys)
 
     def distribution(self, name: str) -> dict[Any, Any]:
         """Return the share of each choice of a named Choose action, by value.

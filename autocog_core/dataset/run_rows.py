@@ -10,19 +10,20 @@ In short:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from autocog_core.dataset.column import Probs
 from autocog_core.dataset.columns import require_columns
 from autocog_core.dataset.data_frame import read_frame
 from autocog_core.dataset.input_rows import Row
 from autocog_core.dataset.plain_values import plain_values
+from autocog_core.dataset.row_marginals import check_marginals
 from autocog_core.dataset.row_result import RowResult
 from autocog_core.dataset.runner import Run
 from autocog_core.dataset.table_columns import (
-    Probs,
     TableOptions,
     require_distinct,
     result_columns,
@@ -50,6 +51,7 @@ def run_rows(
     budget: Budget | None = None,
     strategy: Strategy | None = None,
     concurrency: int = 1,
+    marginals: Sequence[str] = (),
 ) -> Iterator[RowResult]:
     """Run a program on each row, and yield the results in the order of the rows.
 
@@ -64,8 +66,9 @@ def run_rows(
     :param budget: the limits of each row.
     :param strategy: "token_tree" or "text"; None uses "token_tree" where the model supports it.
     :param concurrency: how many rows run at once.
+    :param marginals: fields whose marginals are added to the output rows.
     :returns: a result for each row.
-    :raises InputError: for a program with errors.
+    :raises InputError: for a program with errors, or one without these marginals.
     :raises AutocogError: for errors that concern all rows, such as a closed model.
     """
     run = Run(
@@ -76,6 +79,7 @@ def run_rows(
         budget=budget,
         concurrency=concurrency,
         strategy=strategy,
+        marginals=marginals,
     )
     # Errors of the program are raised by this call, not by the first result.
     run.automaton.require_sound()
@@ -94,6 +98,7 @@ def run_frame(
     budget: Budget | None = None,
     strategy: Strategy | None = None,
     concurrency: int = 1,
+    marginals: Sequence[str] = (),
 ) -> Frame:
     """Run a program on each row of a data frame, and return the frame with new columns.
 
@@ -106,14 +111,16 @@ def run_frame(
     :param probs: "best" adds to each choice its probability, "all" those of all its values, "none"
         neither.
     :param prefix: what the names of the new columns begin with.
-    :param values: as in `run_rows`, and so are `models`, `budget`, `strategy` and `concurrency`.
+    :param values: as in `run_rows`, and so are `models`, `budget`, `strategy`, `concurrency` and
+        `marginals`, which have columns of their own.
     :returns: a new frame of the same kind.
     :raises InputError: for a program with errors, or columns that are missing or have one name.
     :raises AutocogError: for errors that concern all rows, such as a closed model.
     """
     automaton = _automaton(program)
     options = TableOptions(probs=probs, prefix=prefix)
-    columns = result_columns(table_fields(automaton), options)
+    marginals = check_marginals(automaton, marginals)
+    columns = result_columns(table_fields(automaton), options, marginals=marginals)
     table = read_frame(frame)
     require_columns("frame", table.columns, automaton, values or ())
     require_distinct(table.columns, columns, options)
@@ -126,6 +133,7 @@ def run_frame(
         budget=budget,
         strategy=strategy,
         concurrency=concurrency,
+        marginals=marginals,
     )
     # Without the trees and the input, which the frame has already.
     output_rows = [result.output_row | {"input": None} for result in results]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass, field
 from functools import cached_property
 from itertools import groupby
@@ -23,6 +23,7 @@ from autocog_core.dataset.output_row import (
     make_output_row,
 )
 from autocog_core.dataset.plain_values import plain_values
+from autocog_core.dataset.row_marginals import check_marginals, make_marginals
 from autocog_core.dataset.row_result import RowResult
 from autocog_core.dataset.tree_files import write_tree
 from autocog_core.dataset.usage import UsageMeter
@@ -50,6 +51,7 @@ class Run:
     :ivar gold: the right answers, which are added to the output rows.
     :ivar tree_dir: a folder for the whole trees (`000012.json` for row 12); None writes none.
     :ivar strategy: "token_tree" or "text"; None uses "token_tree" where the model supports it.
+    :ivar marginals: the fields whose marginals are added to the output rows.
     """
 
     automaton: Automaton
@@ -62,14 +64,26 @@ class Run:
     gold: Gold | None = None
     tree_dir: Path | None = None
     strategy: Strategy | None = None
+    marginals: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         require_valid_values(self.automaton.inputs, self.values)
+        check_marginals(self.automaton, self.marginals)
 
     @cached_property
     def _choice_uids(self) -> frozenset[str]:
         actions = self.automaton.all_actions
         return frozenset(action.uid for action in actions if isinstance(action, Choose))
+
+    @property
+    def gold_field(self) -> str | None:
+        """The field that is compared with right answers; None for no comparison."""
+        return None if self.gold is None else self.gold.field
+
+    @property
+    def has_gold_marginals(self) -> bool:
+        """Whether the marginals of this field are added to the output rows."""
+        return self.gold_field in self.marginals
 
     def start_usage_meter(self) -> UsageMeter:
         """Start to count the usage of the models."""
@@ -98,6 +112,7 @@ class Run:
             "budget": asdict(self.budget or Budget()),
             "strategy": self.strategy,
             "gold": None if self.gold is None else asdict(self.gold),
+            "marginals": list(self.marginals) or None,
             "folder of trees": None if self.tree_dir is None else str(self.tree_dir),
             "version of autocog": __version__,
         }
@@ -135,6 +150,8 @@ class Run:
             if isinstance(outcome, AutocogError):
                 raise outcome
             output_row = start | make_output_row(row.index, self.automaton, outcome)
+            if self.marginals:
+                output_row["marginals"] = make_marginals(outcome, self.marginals)
             result = RowResult(output_row, outcome, row.values, choice_uids=self._choice_uids)
         except AutocogError as error:
             output_row = start | make_error_row(row.index, error)

@@ -1,4 +1,4 @@
-"""Totals over all rows of an output, and the accuracy and calibration of the answers."""
+"""Totals over all rows of an output."""
 
 from __future__ import annotations
 
@@ -7,41 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autocog_core.dataset.calibration import Calibration
-from autocog_core.dataset.expected import is_right_row
-from autocog_core.dataset.output_row import last_value, read_output_row
+from autocog_core.dataset.accuracy import Accuracy, AnswerCounter
+from autocog_core.dataset.output_row import read_output_row
 from autocog_core.errors import InputError
-from autocog_core.numerics import wilson_interval
 from autocog_core.types.backend_info import Usage
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accuracy:
-    """Accuracy of the answers, and calibration of their probabilities.
-
-    :ivar field: the field that is compared with the right answer (`is_same_answer`).
-    :ivar answered: rows with the field and a right answer; the other numbers are about these.
-    :ivar right: number of right answers.
-    :ivar accuracy: share of right answers; None if there are no answers.
-    :ivar interval: Wilson's 95% interval of the accuracy; None if there are no answers.
-    :ivar calibration_error: expected calibration error over ten bins of equal width of the field's
-        `prob`: the mean of |accuracy - mean `prob`| of the bins, weighted by their answers. None
-        for a field without `prob`.
-    :ivar brier: Brier score, the mean of (prob - right)**2, where `right` is 1 or 0. None for a
-        field without `prob`.
-    :ivar impossible: number of right answers that are none of the choices of their row.
-    :ivar impossible_row: the first row with such a right answer.
-    """
-
-    field: str
-    answered: int
-    right: int
-    accuracy: float | None
-    interval: tuple[float, float] | None
-    calibration_error: float | None
-    brier: float | None
-    impossible: int = 0
-    impossible_row: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +23,8 @@ class Summary:
     :ivar tokens: tokens that the models evaluated.
     :ivar first_error: the first row with an error.
     :ivar accuracy: accuracy and calibration; None without right answers.
+    :ivar marginal_accuracy: the same for the likeliest value of the field over all paths, and its
+        probability there; None without marginals of this field.
     :ivar usage: usage of this run by model, of the models that count it.
     """
 
@@ -63,6 +34,7 @@ class Summary:
     tokens: int
     first_error: Mapping[str, Any] | None = None
     accuracy: Accuracy | None = None
+    marginal_accuracy: Accuracy | None = None
     usage: Mapping[str, Usage] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -74,19 +46,26 @@ class SummaryBuilder:
     """Sums over rows that are added one by one.
 
     :param field: the field to compare with each row's `gold`; None for no comparison.
+    :param has_marginals: whether the rows have the marginals of this field.
     :ivar errors: rows with an error so far.
-    :ivar answered: rows so far with the field and a right answer.
-    :ivar right: rows among these whose answer is right.
     """
 
-    def __init__(self, field: str | None = None) -> None:
-        self._field = field
+    def __init__(self, field: str | None = None, *, has_marginals: bool = False) -> None:
+        self._answers = None if field is None else AnswerCounter(field)
+        self._marginals = AnswerCounter(field) if has_marginals and field is not None else None
         self.errors = 0
         self._rows = self._stopped = self._tokens = 0
         self._first_error: Mapping[str, Any] | None = None
-        self.answered = self.right = self._impossible = 0
-        self._impossible_row: Mapping[str, Any] | None = None
-        self._calibration = Calibration()
+
+    @property
+    def answered(self) -> int:
+        """Rows so far with the field and a right answer."""
+        return 0 if self._answers is None else self._answers.answered
+
+    @property
+    def right(self) -> int:
+        """Rows among these whose answer is right."""
+        return 0 if self._answers is None else self._answers.right
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Add an output row."""
@@ -97,8 +76,10 @@ class SummaryBuilder:
             return
         self._stopped += row["stopped_by"] is not None
         self._tokens += row["tokens_evaluated"]
-        if self._field is not None:
-            self._add_answer(self._field, row)
+        if self._answers is not None:
+            self._answers.add_best_path(row)
+        if self._marginals is not None:
+            self._marginals.add_marginal(row)
 
     def summary(self) -> Summary:
         """Return the summary of the rows so far."""
@@ -108,51 +89,27 @@ class SummaryBuilder:
             stopped=self._stopped,
             tokens=self._tokens,
             first_error=self._first_error,
-            accuracy=None if self._field is None else self._accuracy(self._field),
-        )
-
-    def _add_answer(self, field: str, row: Mapping[str, Any]) -> None:
-        is_right = is_right_row(row, field)
-        if is_right is None:
-            return
-        if row.get("gold_choice", "") is None:
-            self._impossible += 1
-            self._impossible_row = self._impossible_row or row
-        self.answered += 1
-        self.right += is_right
-        probs = row["probs"].get(field)
-        # A later action of another kind may have the same name: then the share is not the answer's.
-        if probs is not None and _count(probs) == _count(row["fields"][field]):
-            self._calibration.add(last_value(probs), is_right)
-
-    def _accuracy(self, field: str) -> Accuracy:
-        right, answered = self.right, self.answered
-        return Accuracy(
-            field=field,
-            answered=answered,
-            right=right,
-            accuracy=right / answered if answered else None,
-            interval=wilson_interval(right, answered) if answered else None,
-            calibration_error=self._calibration.error,
-            brier=self._calibration.brier,
-            impossible=self._impossible,
-            impossible_row=self._impossible_row,
+            accuracy=None if self._answers is None else self._answers.accuracy(),
+            marginal_accuracy=None if self._marginals is None else self._marginals.accuracy(),
         )
 
 
-def _count(value: Any) -> int:
-    return len(value) if isinstance(value, list) else 1
-
-
-def summarize(output: Path, field: str | None = None, rows: int | None = None) -> Summary:
+def summarize(
+    output: Path,
+    field: str | None = None,
+    rows: int | None = None,
+    *,
+    has_marginals: bool = False,
+) -> Summary:
     """Return the summary of an output file, read in one pass.
 
     :param output: the output file.
     :param field: the field to compare with each row's `gold`; None for no comparison.
     :param rows: the number of rows that it must have; None for any.
+    :param has_marginals: whether the rows have the marginals of this field.
     :raises InputError: if the file cannot be read as output rows.
     """
-    builder = SummaryBuilder(field)
+    builder = SummaryBuilder(field, has_marginals=has_marginals)
     try:
         with output.open("rb") as stream:
             for index, line in enumerate(stream):

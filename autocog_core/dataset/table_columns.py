@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
+from autocog_core.dataset.column import Column, Probs, ReadCell
 from autocog_core.dataset.column_kind import Kind, KindScan, kind_of_values
 from autocog_core.dataset.expected import is_right_row
+from autocog_core.dataset.marginal_columns import marginal_columns
 from autocog_core.dataset.table_fields import TableField
 from autocog_core.errors import InputError, did_you_mean, shorten
 from autocog_core.types.choice_value import value_text
-
-Probs = Literal["none", "best", "all"]
-#: Returns the value of a cell from an output row.
-ReadCell = Callable[[Mapping[str, Any]], Any]
 
 _NUMBER = Kind("number")
 _TEXT = Kind("text")
@@ -42,36 +40,29 @@ class TableOptions:
             raise InputError(message, where="probs", hint=hint)
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a table.
-
-    :ivar name: its name.
-    :ivar read: returns its cell of an output row.
-    :ivar kind: the type of its cells; None if it depends on the rows.
-    :ivar has_lists: whether cells of an unknown kind are lists.
-    """
-
-    name: str
-    read: ReadCell
-    kind: Kind | None = None
-    has_lists: bool = False
-
-
 def result_columns(
-    fields: Iterable[TableField], options: TableOptions, gold_field: str | None = None
+    fields: Iterable[TableField],
+    options: TableOptions,
+    gold_field: str | None = None,
+    marginals: Sequence[str] = (),
 ) -> list[Column]:
     """Return the columns that the program adds.
 
     :param fields: the fields of the program.
     :param options: which columns the table has.
     :param gold_field: the field that was compared with right answers; None for no comparison.
+    :param marginals: the fields whose marginals the rows have.
     :raises InputError: if two of them have one name.
     """
+    fields = list(fields)
     columns = [column for field in fields for column in _field_columns(field, options.probs)]
     if gold_field is not None:
         name = f"{gold_field}.right"
         columns.append(Column(name, lambda row: is_right_row(row, gold_field), Kind("boolean")))
+    for field in fields:
+        if field.name in marginals:
+            has_gold = field.name == gold_field
+            columns += marginal_columns(field, options.probs, has_gold=has_gold)
     columns.append(Column("exact", lambda row: row.get("exact"), Kind("boolean")))
     columns.append(Column("error", _error_text, _TEXT))
     named = [replace(column, name=options.prefix + column.name) for column in columns]

@@ -39,12 +39,12 @@ class MarginalValue:
 
     @property
     def text(self) -> str:
-        """The value as text."""
+        """The value as one line of text."""
         if self.value is None:
             return "(not set)"
         if isinstance(self.value, tuple):
-            return ", ".join(map(value_text, self.value)) or "(empty)"
-        return value_text(self.value)
+            return ", ".join(map(_one_line, self.value)) or "(empty)"
+        return _one_line(self.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,3 +101,8 @@ class Marginal:
             f"{text:<{width}}  {prob:.4f}" + ("" if error is None else f" ± {error:.4f}")
             for text, prob, error in rows
         )
+
+
+def _one_line(value: Value) -> str:
+    text = value_text(value)
+    return text if text.isprintable() else repr(text)

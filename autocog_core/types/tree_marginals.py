@@ -65,13 +65,15 @@ def compute_marginal(
             continue
         probs = weights.of_siblings(followed)
         counts = None
+        is_weighted = any(nodes[child].prob_error is not None for child in followed)
         if not weights.is_of_other_question(followed[0]):
             reason = next((why for child in followed if (why := _inexact(nodes[child]))), reason)
             if any(nodes[child].kind == "sample" for child in followed):
                 has_samples = True
                 paths.require_followed_samples(followed)
                 counts = sample_counts(nodes, followed)
-        shares[index] = _merge([shares[child] for child in followed], probs, counts)
+        after = [shares[child] for child in followed]
+        shares[index] = _merge(after, probs, counts, is_weighted=is_weighted)
         for child in followed:
             shares[child] = {}
     return _to_marginal(name, keys, shares[-1], paths, has_samples, reason)
@@ -176,13 +178,18 @@ class _FieldPaths:
 
 
 def _merge(
-    shares: Sequence[_Shares], probs: Sequence[float], counts: Sequence[int] | None
+    shares: Sequence[_Shares],
+    probs: Sequence[float],
+    counts: Sequence[int] | None,
+    *,
+    is_weighted: bool,
 ) -> _Shares:
     """Return the shares of values after a node from those after its children.
 
     :param shares: those after each child.
     :param probs: the weight of each child.
     :param counts: for samples, how often each was drawn; None for other children.
+    :param is_weighted: whether the samples have importance weights.
     """
     if len(shares) == 1 and probs[0] == 1 and counts is None:
         return shares[0]
@@ -194,18 +201,19 @@ def _merge(
             total.error += weight * share.error
     if counts is None:
         return merged
-    total_count = sum(counts)
+    drawn = sum(counts)
+    # The sample variance; the error of a weighted estimate as in `ThoughtNode.prob_error`.
+    factor = 1.0 if is_weighted else drawn / (drawn - 1) if drawn > 1 else math.nan
     none = _Share()
     for key, total in merged.items():
-        # Of the mean over samples. Weighted samples: w_i = weight / count for each of them.
+        # Of the mean over samples, each of which weighs weight / count.
         squares = math.fsum(
             weight**2 / count * (child.get(key, none).prob - total.prob) ** 2
             for child, weight, count in zip(shares, probs, counts, strict=True)
             if count
         )
-        variance = squares * total_count / (total_count - 1) if total_count > 1 else math.nan
         # Draws with equal seeds depend on each other: errors add up, not their squares.
-        total.error += math.sqrt(variance)
+        total.error += math.sqrt(squares * factor)
     return merged
 
 

@@ -1,0 +1,100 @@
+"""Accuracy of the answers of output rows, and calibration of their probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from autocog_core.dataset.calibration import Calibration
+from autocog_core.dataset.expected import is_right_marginal, is_right_row
+from autocog_core.dataset.output_row import last_value
+from autocog_core.numerics import wilson_interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accuracy:
+    """Accuracy of the answers, and calibration of their probabilities.
+
+    :ivar field: the field that is compared with the right answer (`is_same_answer`).
+    :ivar answered: rows with the field and a right answer; the other numbers are about these.
+    :ivar right: number of right answers.
+    :ivar accuracy: share of right answers; None if there are no answers.
+    :ivar interval: Wilson's 95% interval of the accuracy; None if there are no answers.
+    :ivar calibration_error: expected calibration error over ten bins of equal width of the field's
+        `prob`: the mean of |accuracy - mean `prob`| of the bins, weighted by their answers. None
+        for a field without `prob`.
+    :ivar brier: Brier score, the mean of (prob - right)**2, where `right` is 1 or 0. None for a
+        field without `prob`.
+    :ivar impossible: number of right answers that are none of the choices of their row.
+    :ivar impossible_row: the first row with such a right answer.
+    """
+
+    field: str
+    answered: int
+    right: int
+    accuracy: float | None
+    interval: tuple[float, float] | None
+    calibration_error: float | None
+    brier: float | None
+    impossible: int = 0
+    impossible_row: Mapping[str, Any] | None = None
+
+
+class AnswerCounter:
+    """Counts answers that are added one by one.
+
+    :param field: the field to compare with each row's `gold`.
+    :ivar answered: rows so far with the field and a right answer.
+    :ivar right: rows among these whose answer is right.
+    """
+
+    def __init__(self, field: str) -> None:
+        self._field = field
+        self.answered = self.right = self._impossible = 0
+        self._impossible_row: Mapping[str, Any] | None = None
+        self._calibration = Calibration()
+
+    def add_best_path(self, row: Mapping[str, Any]) -> None:
+        """Add the answer of a row's best path."""
+        is_right = is_right_row(row, self._field)
+        if is_right is None:
+            return
+        self._add(row, is_right)
+        probs = row["probs"].get(self._field)
+        # A later action of another kind may have the same name: then the share is not the answer's.
+        if probs is not None and _count(probs) == _count(row["fields"][self._field]):
+            self._calibration.add(last_value(probs), is_right)
+
+    def add_marginal(self, row: Mapping[str, Any]) -> None:
+        """Add the likeliest value of a row over all paths."""
+        is_right = is_right_marginal(row, self._field)
+        if is_right is not None:
+            self._add(row, is_right)
+            self._calibration.add(row["marginals"][self._field]["values"][0]["prob"], is_right)
+
+    def accuracy(self) -> Accuracy:
+        """Return the accuracy of the answers so far."""
+        right, answered = self.right, self.answered
+        return Accuracy(
+            field=self._field,
+            answered=answered,
+            right=right,
+            accuracy=right / answered if answered else None,
+            interval=wilson_interval(right, answered) if answered else None,
+            calibration_error=self._calibration.error,
+            brier=self._calibration.brier,
+            impossible=self._impossible,
+            impossible_row=self._impossible_row,
+        )
+
+    def _add(self, row: Mapping[str, Any], is_right: bool) -> None:
+        if row.get("gold_choice", "") is None:
+            self._impossible += 1
+            self._impossible_row = self._impossible_row or row
+        self.answered += 1
+        self.right += is_right
+
+
+def _count(value: Any) -> int:
+    return len(value) if isinstance(value, list) else 1
