@@ -39,8 +39,17 @@ def _check_tree(tree: ThoughtTree, run: AutomatonRun, info: BackendInfo) -> None
             -1 <= node.context_parent < index,
             f"node {index} has the context_parent {node.context_parent!r}",
         )
+        require(
+            -1 <= node.tokens_parent < index,
+            f"node {index} has the tokens_parent {node.tokens_parent!r}",
+        )
+        kept = node.kept_tokens
+        require(
+            kept is None or 0 <= kept <= len(node.tokens), f"node {index} has kept_tokens {kept!r}"
+        )
+        require(node.kind is not None, f"node {index} has no kind")
         require(0 <= node.prob <= 1 + SUM_TOLERANCE, f"node {index} has prob {node.prob!r}")
-        tokens.update(node.tokens)
+        tokens.update(node.tokens, node.tokens_before)
         before = nodes[node.parent] if node.parent >= 0 else None
         length = len(node.logprobs) + (before.length if before else 0)
         require(node.length == length, f"node {index} has length {node.length!r}, not {length}")

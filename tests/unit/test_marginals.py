@@ -27,6 +27,7 @@ from autocog_core import (
 from autocog_core.backends.random import RandomLM
 from autocog_core.backends.table import TableLM
 from autocog_core.types.marginal import Marginal
+from tests.support.automata.contexts import check_contexts
 
 ANSWERS = (" yes", " no")
 
@@ -344,3 +345,54 @@ def test_marginals_that_nobody_knows(model: Model) -> None:
     nodes = tuple(replace(node, kind=None) for node in tree.nodes)
     with pytest.raises(InputError, match="an earlier version saved it"):
         ThoughtTree(nodes=nodes).marginals("thought")
+
+
+def constrained(**options: Any) -> Automaton:
+    """A number, then a choice about it."""
+    return Automaton(
+        [
+            Text(uid="start", text="n=", successors="number"),
+            Complete(
+                uid="number", name="number", length=3, regex="[0-3]{1,2}", followed_by=";",
+                successors="is", **options,
+            ),
+            Text(uid="is", text="; big?", successors="answer"),
+            Choose(uid="answer", name="answer", choices=ANSWERS, width=None),
+        ]
+    )  # fmt: skip
+
+
+def test_constrained_texts_weigh_as_likely_as_under_their_constraint(model: Model) -> None:
+    # All 4 numbers of one digit and all 16 of two, of which each ends with a semicolon.
+    tree = constrained(beams=20, width=None).run(model)
+    number = tree.marginals("number")
+    check_sums(number)
+    beams = {node.value: node for node in tree.nodes if node.kind == "beam"}
+    assert len(beams) == 20
+    for value, prob in number.values.items():
+        assert prob == pytest.approx(math.exp(beams[value].constrained_logprob or 0.0))
+    assert number.unexplored == pytest.approx(0.0, abs=1e-5)
+    answer = tree.marginals("answer")
+    check_sums(answer)
+    shares = {node.parent: node for node in tree.nodes if node.value == "yes"}
+    expected = 0.0
+    for parent, node in shares.items():
+        before = tree.nodes[tree.nodes[parent].parent]
+        expected += number.values[before.value] * node.prob
+    assert answer.values["yes"] == pytest.approx(expected)
+    list(check_contexts(constrained(beams=20, width=None), {None: model}, tree))
+
+
+def test_importance_weights_are_weights_and_have_their_errors(model: Model) -> None:
+    program = constrained(samples=30, importance_weights=True, width=None)
+    tree = program.run(model)
+    nodes = {node.value: node for node in tree.nodes if node.prob_error is not None}
+    for entry in tree.marginals("number"):
+        if entry.value in nodes:
+            assert entry.prob == pytest.approx(nodes[entry.value].prob)
+            assert entry.standard_error == pytest.approx(nodes[entry.value].prob_error)
+    answer = tree.marginals("answer")
+    check_sums(answer)
+    assert answer.values == pytest.approx(sum_over_paths(tree, "answer"))
+    assert len(nodes) > 1
+    list(check_contexts(program, {None: model}, tree))
