@@ -98,7 +98,7 @@ class Marginal:
             rows.append(("(unexplored)", self.unexplored, None))
         width = max(len(text) for text, _, _ in rows)
         return "\n".join(
-            f"{text:<{width}}  {prob:.4f}" + ("" if error is None else f" ± {error:.4f}")
+            f"{text:<{width}}  {_number(prob)}" + ("" if error is None else f" ± {_number(error)}")
             for text, prob, error in rows
         )
 
@@ -106,3 +106,8 @@ class Marginal:
 def _one_line(value: Value) -> str:
     text = value_text(value)
     return text if text.isprintable() else repr(text)
+
+
+def _number(value: float) -> str:
+    """Return a number with four decimals, or of a small one the first two digits."""
+    return f"{value:.1e}" if 0 < value < 0.001 else f"{value:.4f}"
