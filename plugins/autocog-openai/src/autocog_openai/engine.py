@@ -167,7 +167,7 @@ class Engine(ServerModel):
         """Return the completion of a prompt; None if core writes it by token distributions."""
         if request.constraint is not None and request.stop:
             # A server allows nothing after a constrained text, so that it never stops there.
-            if self._client().has_masks():
+            if {"greedy_impl", "vocabulary"} <= set(self._hooks()):
                 return None
             raise CapabilityError(
                 "a server ends a constrained text by its constraint, and not at stop strings",
