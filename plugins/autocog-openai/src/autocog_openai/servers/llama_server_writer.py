@@ -31,7 +31,7 @@ from autocog_openai.servers.llama_server_scorer import LlamaServerScorer
 CHUNK_TOKENS = 16
 #: Makes the seeds of chunks differ.
 CHUNK_SEED_FACTOR = 7919
-EXTRA = ("repeat_penalty", "presence_penalty", "frequency_penalty", "grammar", "typical_p")
+EXTRA = ("repeat_penalty", "presence_penalty", "frequency_penalty", "typical_p")
 
 
 class Tokenize(Protocol):
