@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from autocog_core import Automaton, CapabilityError, Model, load
+from autocog_core import Automaton, CapabilityError, EngineError, Model, load
 from autocog_core.config.options import package_file
 from tests.support.engines import SMOL
 from tests.support.real_servers import llama_cpp_server
@@ -75,6 +75,29 @@ def test_whole_distributions_are_not_offered(pair: tuple[Model, Model]) -> None:
     # It lists tokens by their texts, and several share one.
     with pytest.raises(CapabilityError, match="greedy_impl"):
         pair[0].greedy("The capital of France is")
+
+
+@pytest.mark.soak
+def test_a_constraint_that_it_obeys_only_in_part_is_noticed(pair: tuple[Model, Model]) -> None:
+    server, _ = pair
+    options = {"model": server.info.details["model"], "base_url": server.info.details["base_url"]}
+    bounded = {
+        "type": "object",
+        "properties": {"city": {"enum": ["Paris", "Lyon"]}, "n": {"type": "integer", "maximum": 9}},
+        "required": ["city", "n"],
+        "additionalProperties": False,
+    }
+    with load(backend="openai", options={**options, "api": "chat"}) as chat:
+        assert chat.info.details["constraint_forms"] == {"json_schema": "json_object"}
+        loose = {
+            **bounded,
+            "properties": {"city": {"enum": ["Paris", "Lyon"]}},
+            "required": ["city"],
+        }
+        found = chat.complete("The capital of France is", json_schema=loose, temperature=0)
+        assert json.loads(found.text)["city"] in ("Paris", "Lyon")
+        with pytest.raises(EngineError, match="does not meet its json_schema"):
+            chat.complete("The capital of France is", json_schema=bounded, temperature=0)
 
 
 def test_completions(pair: tuple[Model, Model]) -> None:

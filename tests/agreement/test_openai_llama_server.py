@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
+from pydantic import BaseModel
 
-from autocog_core import EOS, Automaton, Model, load
+from autocog_core import EOS, Automaton, Complete, InputError, Model, Text, load
 from autocog_core.testing import LAWS, BackendUnderTest, Law, conformance
 from autocog_openai import OpenAI
 from tests.support.real_servers import llama_server
@@ -63,6 +64,13 @@ LONG = {
 NOT_APPLICABLE = {"word_boundaries", "matches_reference", "bos_counts", "long_choices"}
 
 
+class Place(BaseModel, extra="forbid"):
+    """A record, as for OpenAI's SDK."""
+
+    country: Literal["France", "Italy"]
+    is_city: bool
+
+
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: Any, weights: Path) -> Iterator[tuple[Model, Model]]:
     """The same weights on a server and in this process."""
@@ -96,6 +104,51 @@ def test_tokens_are_the_same(pair: tuple[Model, Model]) -> None:
     assert server.info.eos == here.info.eos
     messages = [{"role": "user", "content": "Say <|im_end|> twice."}]
     assert server.encode(server.chat_prompt(messages)) == here.encode(here.chat_prompt(messages))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "json_schema",
+        pytest.param("regex", marks=pytest.mark.soak),
+        pytest.param("grammar", marks=pytest.mark.soak),
+    ],
+)
+def test_constrained_texts_are_those_of_cores_masks(pair: tuple[Model, Model], kind: str) -> None:
+    server, here = pair
+    argument = {
+        "regex": " (Lyon|Rome|Oslo), [0-9]{2}",
+        "grammar": 'start: " " CITY ("," " " CITY){2}\nCITY: "Rome" | "Oslo"',
+        "json_schema": Place,
+    }[kind]
+    assert kind in server.info.constraints
+    assert server.info.details["constrained_logprobs"] == "own"
+    prompt = "The capital of France is"
+    found, expected = (
+        model.complete(prompt, max_tokens=32, temperature=0, **{kind: argument}) for model in pair
+    )
+    assert found.text == expected.text
+    # The server's mask allows only one of the EOS tokens.
+    assert found.tokens[:-1] == expected.tokens[:-1]
+    assert {found.tokens[-1], expected.tokens[-1]} <= set(here.info.eos)
+    assert found.logprobs[:-1] == pytest.approx(expected.logprobs[:-1], abs=here.info.tolerance)
+    assert (found.finish_reason, found.allowed, found.reason) == ("eos", None, "")
+    if kind == "json_schema":
+        assert Place.model_validate_json(found.text).country == "France"
+    assert "".join(server.stream(prompt, temperature=0, **{kind: argument})) == found.text
+
+
+def test_constraints_in_programs_by_both_strategies(pair: tuple[Model, Model]) -> None:
+    server, _ = pair
+    text = Text(uid="text", text="The capital of Italy is", successors=("city",))
+    automaton = Automaton([text, Complete(uid="city", length=8, regex=" (Lyon|Rome)")])
+    by_text, by_tree = (automaton.run(server, strategy=each) for each in ("text", "token_tree"))
+    assert by_text.nodes[-1].text == by_tree.nodes[-1].text == " Rome"
+    assert all(node.exact for node in (*by_text.nodes, *by_tree.nodes))
+    assert by_text.nodes[-1].logprobs[0] == pytest.approx(by_tree.nodes[-1].logprobs[0], abs=0.25)
+    # A refused one does not reach the server, which would ignore it.
+    with pytest.raises(InputError, match="look-around"):
+        server.complete("a", regex="(?=a)b")
 
 
 @pytest.fixture(scope="module")

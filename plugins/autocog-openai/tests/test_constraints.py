@@ -20,6 +20,7 @@ from autocog_core import (
     ThoughtTree,
 )
 from autocog_core.constraints.language import matches
+from autocog_core.evaluation.text_strategy import Strategy
 from autocog_core.types.constraint import Constraint
 from autocog_openai.engine import MASKED
 from tests.support.openai.servers.connect import Connect
@@ -151,10 +152,10 @@ def own_logprobs(engine: Engine, tokens: tuple[int, ...]) -> list[float]:
     return [float(row[token]) for row, token in zip(rows, tokens, strict=True)]
 
 
-def run(model: Any, strategy: str = "text", **options: Any) -> ThoughtTree:
+def run(model: Any, strategy: Strategy = "text", **options: Any) -> ThoughtTree:
     automaton = Automaton(
         [
-            Text(uid="text", text=PROMPT, successors="complete"),
+            Text(uid="text", text=PROMPT, successors=("complete",)),
             Complete(uid="complete", length=options.pop("length", 8), **options),
         ]
     )
@@ -175,7 +176,7 @@ def test_both_strategies_write_the_same_on_a_server_with_distributions(connect: 
     model = connect(LlamaServer()).as_model()
     for kind, argument in ARGUMENTS.items():
         options = {kind: argument, "length": 40}
-        by_text, by_tree = (run(model, each, **options) for each in ("text", "token_tree"))
+        by_text, by_tree = run(model, "text", **options), run(model, "token_tree", **options)
         assert by_text.nodes[-1].text == by_tree.nodes[-1].text
         assert by_text.nodes[-1].logprobs == pytest.approx(by_tree.nodes[-1].logprobs, abs=1e-3)
         assert by_tree.nodes[-1].constrained_logprob is not None

@@ -163,7 +163,8 @@ class _Probe:
             is_listed = self._capabilities.chat_max_top_logprobs >= LISTED
             listing: dict[str, Any] = {"logprobs": True, "top_logprobs": LISTED}
         else:
-            is_listed = self.api == "completions" and self._capabilities.max_top_logprobs >= LISTED
+            listed = self._capabilities.max_top_logprobs
+            is_listed = self.api == "completions" and (listed >= LISTED or listed < 0)
             listing = {"logprobs": LISTED}
         if not is_listed:
             return "unknown"
