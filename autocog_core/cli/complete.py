@@ -100,7 +100,7 @@ def complete(
             _show_alternatives(model.complete(**arguments))
         else:
             completion = model.complete(on_text=_write, **arguments)
-            sys.stdout.write("\n")
+            _write("\n")
             session.info(_summary(completion))
 
 

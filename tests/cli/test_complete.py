@@ -12,6 +12,12 @@ import pytest
 import autocog_core as autocog
 from tests.cli.conftest import Run
 
+FILES = {
+    "digits.txt": "[0-9]{2}\n",
+    "pair.lark": 'start: "ab" | "!!"\n',
+    "flag.yaml": "type: boolean\n",
+}
+
 
 def test_text_goes_to_stdout_and_the_summary_to_stderr(run: Run) -> None:
     result = run("complete", "It is", "--max-tokens", "3")
@@ -43,12 +49,23 @@ def test_text_goes_to_stdout_and_the_summary_to_stderr(run: Run) -> None:
         ),
         (["--n", "3", "--temperature", "1", "--seed", "1"], {"n": 3, "temperature": 1, "seed": 1}),
         (["--chat"], {"chat": True}),
+        (["--regex", " [a-z0-9]+", "--max-tokens", "4"], {"regex": " [a-z0-9]+", "max_tokens": 4}),
+        (["--regex", "@@|a"], {"regex": "@|a"}),
+        (["--regex", "@digits.txt"], {"regex": "[0-9]{2}"}),
+        (
+            ["--grammar", "@pair.lark", "--stop", "!"],
+            {"grammar": 'start: "ab" | "!!"', "stop": "!"},
+        ),
+        (["--json-schema", "@flag.yaml"], {"json_schema": {"type": "boolean"}}),
+        (["--json-schema", '{"enum": [1]}', "-n", "2"], {"json_schema": {"enum": [1]}, "n": 2}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_json_is_the_result_of_the_api(
-    run: Run, options: list[str], arguments: dict[str, Any]
+    run: Run, folder: Path, options: list[str], arguments: dict[str, Any]
 ) -> None:
+    for name, text in FILES.items():
+        (folder / name).write_text(text, encoding="utf-8")
     result = run("complete", "--json", "It is", *options)
     prompt: dict[str, Any] = {"prompt": "It is"}
     if arguments.pop("chat", False):
@@ -56,6 +73,16 @@ def test_json_is_the_result_of_the_api(
     with autocog.load() as model:
         assert json.loads(result.stdout) == model.complete(**prompt, **arguments).to_dict()
     assert result.stderr == ""
+
+
+def test_a_constrained_text_has_both_log_probabilities(run: Run) -> None:
+    result = run("complete", "It is", "--regex", " (a1|b2)", "--max-tokens", "9")
+    with autocog.load() as model:
+        completion = model.complete("It is", regex=" (a1|b2)", max_tokens=9)
+    assert completion.text == " a1"
+    assert result.stdout == " a1\n"
+    assert completion.constrained_logprob is not None
+    assert f", constrained_logprob {completion.constrained_logprob:.3f}" in result.stderr
 
 
 def test_the_config_sets_defaults(run: Run, folder: Path) -> None:

@@ -372,6 +372,8 @@ def test_completions_equal_complete(pipe: Any, lm: TfLM, arguments: dict[str, An
     for result, completion in zip(write(rows, **arguments), expected, strict=True):
         assert result.keys() == completion.to_dict().keys()
         assert result["text"] == completion.text
+        if regex := arguments.get("regex"):
+            assert re.fullmatch(regex, result["text"])
         assert result["logprob"] == pytest.approx(completion.logprob, abs=TOLERANCE)
         assert result["constrained_logprob"] == pytest.approx(
             completion.constrained_logprob, abs=TOLERANCE
