@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from autocog_core.advice.codes import WarningCode
 from autocog_core.advice.issue import AutocogWarning, silence
-from autocog_core.automaton.actions import Ask, Choose, Complete, Text
+from autocog_core.automaton.actions import Ask, Choose, Complete, Record, Text
 from autocog_core.automaton.choices import Choice
 from autocog_core.automaton.inputs import Input
 from autocog_core.automaton.templates.for_each import ForEach
@@ -49,6 +49,8 @@ from autocog_core.model.engine_lm import EngineLM
 from autocog_core.model.lm import LM, ChoiceLM, GreedyLM
 from autocog_core.model.load import load
 from autocog_core.model.model import Model, NextToken
+from autocog_core.records.result import Alternative, RecordField, TypedRecord
+from autocog_core.records.styles import JsonStyle, TemplateStyle
 from autocog_core.types.backend_info import BackendInfo, SpecialToken, Usage
 from autocog_core.types.choice import (
     EOS,
@@ -80,6 +82,7 @@ __all__ = [
     "CONTRACT_VERSION",
     "EOS",
     "LM",
+    "Alternative",
     "Ask",
     "AutocogError",
     "AutocogWarning",
@@ -117,6 +120,7 @@ __all__ = [
     "HookError",
     "Input",
     "InputError",
+    "JsonStyle",
     "Marginal",
     "MarginalValue",
     "Message",
@@ -137,6 +141,8 @@ __all__ = [
     "Prompt",
     "PromptLike",
     "RankedItem",
+    "Record",
+    "RecordField",
     "Resource",
     "RetryPolicy",
     "ScoredToken",
@@ -144,6 +150,7 @@ __all__ = [
     "SpecialToken",
     "Spread",
     "Template",
+    "TemplateStyle",
     "Text",
     "TextPiece",
     "TextScore",
@@ -154,6 +161,7 @@ __all__ = [
     "TokenPiece",
     "TreeQuery",
     "TreeScores",
+    "TypedRecord",
     "Usage",
     "UsageError",
     "WarningCode",

@@ -190,6 +190,31 @@ class Complete(Action):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Record(Action):
+    r"""A typed record that the model writes, with at most one successor.
+
+    Before a run, it becomes texts, choices and constrained completions, whose uids begin with its
+    own uid. Its field of the result holds the value as JSON data.
+
+    :ivar schema: a JSON Schema, or a type of Python that pydantic makes one of.
+    :ivar template: how the record is written, such as "Name: {name}, age: {age}"; None for JSON.
+    :ivar flat: whether each of its fields is also a field of the result: "NAME.items[].price".
+    :ivar beams: the number of beams of each text.
+    :ivar max_tokens_per_text: the largest number of tokens of a string or number.
+    :ivar max_items: the largest number of items of a list without `maxItems`.
+    """
+
+    kind = "record"
+
+    schema: Any = field(hash=False)
+    template: str | None = None
+    flat: bool = False
+    beams: int = 1
+    max_tokens_per_text: int = 64
+    max_items: int = 20
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ask(Action):
     """A group of questions that start from the same place, with at most one successor.
 

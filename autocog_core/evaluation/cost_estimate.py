@@ -14,6 +14,7 @@ from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.templates.template import Template
 from autocog_core.evaluation.unconditional_checks import uses_constant_tail
 from autocog_core.hooks.client import BackendClient
+from autocog_core.records.action import expand_records
 from autocog_core.types.choice import EOS
 from autocog_core.types.prompt import Prompt, join_text
 
@@ -57,6 +58,7 @@ def estimate_cost(automaton: AutomatonGraph, client: BackendClient | None) -> Co
     :raises InputError: for an automaton with errors.
     """
     require_sound(automaton)
+    automaton = expand_records(automaton)
     models = {
         action.model for action in automaton.all_actions if not isinstance(action, Text | Ask)
     }

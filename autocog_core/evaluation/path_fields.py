@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -17,7 +18,13 @@ from autocog_core.automaton.checks.action_checks import require_sound_action
 from autocog_core.automaton.field_flow import FieldFlow
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.inputs import convert_values
-from autocog_core.automaton.templates.field_values import FIELDS, Entries, Fields, FieldValue
+from autocog_core.automaton.templates.field_values import (
+    FIELDS,
+    Entries,
+    Fields,
+    FieldValue,
+    RecordData,
+)
 from autocog_core.errors import InputError
 from autocog_core.types.record import make_record
 from autocog_core.types.thought_tree import ThoughtNode
@@ -93,7 +100,7 @@ class FieldTemplates:
         """
         if node.name not in self._used or node.name is None:
             return fields
-        value = FieldValue(node.value, node.prob)
+        value = _field_value(node)
         return {**fields, node.name: (*fields.get(node.name, ()), value)}
 
     def after_group(
@@ -111,7 +118,7 @@ class FieldTemplates:
             return fields
         if group.name is None or group.name not in self._used:
             return fields
-        record = make_record(nodes, lambda node: FieldValue(node.value, node.prob))
+        record = make_record(nodes, _field_value)
         value = FieldValue(_freeze(record[group.name]), 1.0)
         return {**fields, group.name: (*fields.get(group.name, ()), value)}
 
@@ -121,6 +128,14 @@ class _CharacterCount:
     """How many more characters the texts of a run may have."""
 
     count: int
+
+
+def _field_value(node: ThoughtNode) -> FieldValue:
+    """Return the value of a node in a form that can be compared and hashed."""
+    value = node.value
+    if isinstance(value, list | dict):
+        value = RecordData(json.dumps(value))
+    return FieldValue(value, node.prob)
 
 
 def _freeze(entry: Any) -> Any:

@@ -15,6 +15,7 @@ from autocog_core.evaluation.run_checks import check_runs
 from autocog_core.evaluation.warnings import issue_warnings
 from autocog_core.hooks.automaton_run import AutomatonRun, Budget, Declined
 from autocog_core.hooks.client import BackendClient
+from autocog_core.records.action import RecordEnd, expand_records
 from autocog_core.types.thought_tree import ThoughtTree
 from autocog_core.version import __version__
 
@@ -62,6 +63,7 @@ def prepare_evaluation(
     check_models(automaton, clients)
     bound = automaton.bind(inputs)
     require_sound(bound, paths=False)
+    expanded = expand_records(bound)
     issue_warnings(automaton, bound, clients[None], digest)
     names = {action.model for action in automaton.all_actions} | {None}
     used_clients = {name: clients[name] for name in names}
@@ -69,7 +71,7 @@ def prepare_evaluation(
         name: strategy or default_strategy(client) for name, client in used_clients.items()
     }
     return Evaluation(
-        bound,
+        expanded,
         used_clients,
         strategies,
         budget=budget,
@@ -173,6 +175,8 @@ def _only_in_core(automaton: AutomatonGraph) -> str:
             return f'action "{action.uid}" is a group of questions'
         if action.is_fresh:
             return f'action "{action.uid}" begins a new text'
+        if isinstance(action, RecordEnd):
+            return f'action "{action.start}" is a record'
         if isinstance(action, Complete) and action.constraint is not None:
             return f'action "{action.uid}" has a constraint'
     return ""

@@ -8,6 +8,7 @@ from autocog_core.automaton.actions import Text
 from autocog_core.evaluation.open_path import OpenPath, count_visit, has_no_visits_left
 from autocog_core.evaluation.path_context import PendingText
 from autocog_core.evaluation.run_limits import RunLimits
+from autocog_core.records.action import RecordEnd
 from autocog_core.types.prompt import Prompt, TextPiece, join_text
 
 
@@ -32,6 +33,8 @@ def enter_texts(path: OpenPath, limits: RunLimits) -> None:
             path.node, action, join_text(text_pieces(action.text)), path.logprob, path.context_node
         )
         path.context_node = None
+        if isinstance(action, RecordEnd):
+            _enter_record(path, action)
         path.fields = path.templates.after(path.fields, path.builder.nodes[path.node])
         if path.question is not None:
             path.question.end = path.node
@@ -52,6 +55,20 @@ def enter_texts(path: OpenPath, limits: RunLimits) -> None:
         name: context.with_texts(*(texts if name == reader else for_others))
         for name, context in path.contexts.items()
     }
+
+
+def _enter_record(path: OpenPath, action: RecordEnd) -> None:
+    """Give the node of a record's end its value, and the nodes before it their places in it."""
+    indices = path.builder.indices(path.node)
+    nodes = path.builder.nodes
+    record, first = action.decode([nodes[index] for index in indices])
+    for entry in record.fields.values():
+        for position in entry.nodes:
+            index = indices[first + position]
+            nodes[index] = replace(nodes[index], part=entry.path)
+    nodes[path.node] = replace(
+        nodes[path.node], value=record.value, prob=record.prob, kind="record"
+    )
 
 
 def pending_text(action: Text, node: int) -> PendingText:

@@ -193,6 +193,17 @@ class TreeBuilder:
             end = self.nodes[end].parent
         return nodes[::-1]
 
+    def indices(self, end: int) -> list[int]:
+        """Return the indices of the nodes of a path, first to last.
+
+        :param end: the index of its last node.
+        """
+        indices = []
+        while end >= 0:
+            indices.append(end)
+            end = self.nodes[end].parent
+        return indices[::-1]
+
     def mark_complete(self, index: int) -> None:
         """Mark a node as the end of a complete path, unless it was pruned."""
         node = self.nodes[index]

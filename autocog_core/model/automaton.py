@@ -15,6 +15,7 @@ from autocog_core.evaluation.evaluation import Order, Strategy
 from autocog_core.hooks.automaton_run import Budget
 from autocog_core.hooks.client import BackendClient
 from autocog_core.model.model import Model
+from autocog_core.records.action import record_errors
 from autocog_core.types.thought_tree import ThoughtTree
 
 
@@ -60,7 +61,7 @@ class Automaton(AutomatonGraph):
 
     @cached_property
     def _errors(self) -> tuple[Finding, ...]:
-        return tuple(find_errors(self))
+        return (*find_errors(self), *record_errors(self))
 
     def require_sound(self) -> None:
         """Raise if the automaton has errors.

@@ -14,7 +14,7 @@ from autocog_core.hooks.client import BackendClient
 from autocog_core.model.calls import ChoiceCalls
 from autocog_core.records.place import Limits
 from autocog_core.records.record import compile_record
-from autocog_core.records.result import Record, read_record
+from autocog_core.records.result import TypedRecord, read_record
 from autocog_core.records.styles import JsonStyle, Style, TemplateStyle
 from autocog_core.types.prompt import Message, Prompt, PromptLike
 from autocog_core.types.thought_tree import ThoughtPath
@@ -40,7 +40,7 @@ class RecordCalls(ChoiceCalls):
         max_tokens_per_text: int = 64,
         max_items: int = 20,
         template_arguments: Mapping[str, Any] | None = None,
-    ) -> Record[Instance]: ...
+    ) -> TypedRecord[Instance]: ...
 
     @overload
     def record(
@@ -57,7 +57,7 @@ class RecordCalls(ChoiceCalls):
         max_tokens_per_text: int = 64,
         max_items: int = 20,
         template_arguments: Mapping[str, Any] | None = None,
-    ) -> Record[Any]: ...
+    ) -> TypedRecord[Any]: ...
 
     def record(
         self,
@@ -73,7 +73,7 @@ class RecordCalls(ChoiceCalls):
         max_tokens_per_text: int = 64,
         max_items: int = 20,
         template_arguments: Mapping[str, Any] | None = None,
-    ) -> Record[Any]:
+    ) -> TypedRecord[Any]:
         r"""Let the model write a record, and return it with the probability of each field.
 
         Braces, keys and commas are fixed text. Enums, booleans, null, small integers, optional

@@ -66,7 +66,7 @@ class RecordField:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record(Generic[Instance]):
+class TypedRecord(Generic[Instance]):
     """A record that a model wrote.
 
     :ivar value: the instance: of a pydantic model, a dataclass, ..., or plain data for a schema.
@@ -114,7 +114,9 @@ def _shown(value: Any) -> str:
     return shorten(json.dumps(value, ensure_ascii=False))
 
 
-def read_record(compiled: CompiledRecord, path: ThoughtPath, top: int | None = None) -> Record[Any]:
+def read_record(
+    compiled: CompiledRecord, path: ThoughtPath, top: int | None = None
+) -> TypedRecord[Any]:
     """Return the record of a complete path.
 
     :param compiled: the record's automaton.
@@ -124,7 +126,7 @@ def read_record(compiled: CompiledRecord, path: ThoughtPath, top: int | None = N
     """
     decoded = compiled.decode(path.nodes)
     reader = _FieldReader(compiled, path, top)
-    return Record(
+    return TypedRecord(
         value=compiled.instance(decoded.value),
         data=decoded.value,
         prob=decoded.prob,

@@ -16,7 +16,7 @@ class NodeSchema(TypedDict):
 
     uid: str
     text: str
-    value: NotRequired[str | int | float | bool]
+    value: NotRequired[Any]
     tokens: NotRequired[list[int]]
     logprobs: NotRequired[list[float | None]]
     path_logprob: NotRequired[float | None]
@@ -34,6 +34,7 @@ class NodeSchema(TypedDict):
     parent: NotRequired[int]
     context_parent: NotRequired[int]
     keys: NotRequired[list[str]]
+    part: NotRequired[str]
     allowed: NotRequired[list[float | None]]
     prob_error: NotRequired[float]
     kind: NotRequired[NodeKind]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 #: What a field of a result holds: a text, a number or a boolean.
 Value = str | int | float | bool
 
 
-def value_text(value: Value) -> str:
-    """Return a value as text: a number or boolean as in JSON."""
+def value_text(value: Any) -> str:
+    """Return a value as text: anything but a text as in JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from autocog_core.types.choice_value import Value, value_text
 
 #: A value of a field; a tuple for a field that a path can set several times; None: not set.
-FieldValue = Value | tuple[Value, ...] | None
+FieldValue = Value | tuple[Value, ...] | list[Any] | dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ class Marginal:
         )
 
 
-def _one_line(value: Value) -> str:
+def _one_line(value: Any) -> str:
     text = value_text(value)
     return text if text.isprintable() else repr(text)
 

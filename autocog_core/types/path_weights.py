@@ -54,7 +54,7 @@ class PathWeights:
             if self.is_of_other_question(index):
                 is_followed = node.pruned_by is None or self._has_children[index]
                 weights.append(float(is_followed))
-            elif node.kind in ("text", "group"):
+            elif node.kind in ("text", "group", "record"):
                 weights.append(1.0)
             elif node.kind != "beam":
                 weights.append(node.prob)

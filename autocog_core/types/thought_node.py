@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from autocog_core.numerics import renormalized_sum, to_json_number
-from autocog_core.types.choice_value import Value
 
 Pruned = Literal["width", "threshold", "duplicate", "max_visits", "budget", "incomplete"]
 #: How a node arose: a fixed text; one of the choices of a Choose; a completion of beam search or
-#: greedy decoding; a drawn completion; a group of questions.
-NodeKind = Literal["text", "choice", "beam", "sample", "group"]
+#: greedy decoding; a drawn completion; a group of questions; the end of a record.
+NodeKind = Literal["text", "choice", "beam", "sample", "group", "record"]
 #: The default of `ThoughtNode.context_parent`, until it is the parent, and of `tokens_parent`,
 #: until it is `context_parent`.
 _DEFAULT_PARENT = -2
@@ -24,12 +23,14 @@ class ThoughtNode:
 
     :ivar uid: uid of its action.
     :ivar text: the text, without a stop string or suffix that followed.
-    :ivar value: what its field holds: for a choice its value, otherwise the text.
+    :ivar value: what its field holds: for a choice its value, for a record its JSON data, otherwise
+        the text.
     :ivar tokens: its token ids, those of a stop string or suffix included.
     :ivar logprobs: log-probabilities of its decided tokens; empty for a text that is not evaluated.
     :ivar path_logprob: sum of the log-probabilities of the path up to and including this node.
     :ivar length: number of decided tokens of the path so far.
-    :ivar prob: its share among its siblings; 1 for a text.
+    :ivar prob: its share among its siblings; 1 for a text; for the end of a record, the product of
+        the probabilities of its fields.
     :ivar pruned_by: why no path continues here although the automaton would; None if one does.
         "incomplete": a completion that ended before it met its constraint.
     :ivar finish_reason: how a completion ended: "stop", "eos", "length", "complete", "incomplete"
@@ -52,12 +53,14 @@ class ThoughtNode:
     :ivar allowed: for a completion with a constraint, for each of `logprobs`, the log of the
         probability mass that the constraint left to the model. Empty for other nodes.
     :ivar prob_error: standard error of `prob`, if that is an estimate from weighted samples.
-    :ivar kind: how it arose: "text", "choice", "beam", "sample" or "group"; None in trees that an
-        earlier version saved.
+    :ivar kind: how it arose: "text", "choice", "beam", "sample", "group" or "record"; None in trees
+        that an earlier version saved.
     :ivar question: for a node of a question of a group, the question's number, from 0; with
         `for_each`, the questions of all items are counted. None for other nodes.
     :ivar kept_tokens: how many of `tokens` stay in the context of what follows; None for all. The
         tokens of a stop string, suffix or EOS do not stay.
+    :ivar part: for a node that decided a part of a record, the path of its field: "items[0].price";
+        "" for the record itself. Known on paths that reach the record's end; None for other nodes.
     :ivar tokens_before: the ids directly before `tokens` that belong to no node: BOS, bytes that
         are tokenized again, and texts that this node's model tokenizes in another way.
     :ivar tokens_parent: index of the node whose kept tokens `tokens_before` follows; -1 if they
@@ -66,7 +69,7 @@ class ThoughtNode:
 
     uid: str
     text: str
-    value: Value = None  # type: ignore[assignment]  # None becomes the text
+    value: Any = None  # None becomes the text
     tokens: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
     path_logprob: float = 0.0
@@ -89,6 +92,7 @@ class ThoughtNode:
     kind: NodeKind | None = None
     question: int | None = None
     kept_tokens: int | None = None
+    part: str | None = None
     tokens_before: tuple[int, ...] = ()
     tokens_parent: int = _DEFAULT_PARENT
 
@@ -98,7 +102,7 @@ class ThoughtNode:
         if self.tokens_parent == _DEFAULT_PARENT:
             object.__setattr__(self, "tokens_parent", self.context_parent)
         if self.value is None:
-            object.__setattr__(self, "value", self.text)  # type: ignore[unreachable]
+            object.__setattr__(self, "value", self.text)
 
     @property
     def logprob(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -253,4 +254,7 @@ def _inexact(node: ThoughtNode) -> str:
 def _key(value: FieldValue) -> _Key:
     if isinstance(value, tuple):
         return tuple(map(_key, value))
+    if isinstance(value, list | dict):
+        # The data of a record.
+        return ("JSON", json.dumps(value))
     return (type(value).__name__, value)

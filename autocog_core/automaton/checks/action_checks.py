@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from itertools import chain, islice
 
-from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Text
+from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Record, Text
 from autocog_core.automaton.checks.constraint_checks import ConstraintChecks, check_constraint_keys
 from autocog_core.automaton.checks.field_checks import unset_fields
 from autocog_core.automaton.checks.finding import GRAPH_ERRORS, Finding, vocab_label
@@ -172,6 +172,8 @@ def _check_fields(action: Action) -> Iterator[str]:
                 yield f"norm is {action.norm!r}: give one of " + ", ".join(NORMS)
             elif action.norm != "sum" and any(map(has_several_texts, action.choices)):
                 yield f'norm {norm_error(action.norm)}; use "sum"'
+        case Record():
+            yield from _check_record(action)
         case Complete():
             yield from _check_completion(action)
             yield from _check_pruning(action)
@@ -189,6 +191,15 @@ def _source_of(text: object) -> object:
             return source
         case _:
             return text
+
+
+def _check_record(action: Record) -> Iterator[str]:
+    """Yield a message for each wrong option; the layer `records` checks the schema."""
+    for key in ("beams", "max_tokens_per_text", "max_items"):
+        if getattr(action, key) < 1:
+            yield f"{key} is {getattr(action, key)}: give 1 or more"
+    if action.flat and action.name is None:
+        yield "flat needs a name, with which the names of its fields begin"
 
 
 def _check_choices(action: Choose) -> Iterator[str]:

@@ -6,6 +6,7 @@ siblings. So a value is of a class that adds `prob` to its plain type.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -49,6 +50,12 @@ class Entries(tuple[tuple[str, Any], ...]):
 
     An answer is a `FieldValue`, several of these, or other entries.
     """
+
+    __slots__ = ()
+
+
+class RecordData(str):
+    """The data of a record as JSON text. Unlike the data, it can be hashed."""
 
     __slots__ = ()
 
@@ -121,12 +128,23 @@ def _with_prob(field: FieldValue) -> Any:
     """Return the value with its share; other values than text, numbers and booleans as they are."""
     if isinstance(field.value, Entries):
         return _thaw(field.value)
+    if isinstance(field.value, RecordData):
+        data = _as_fields(json.loads(field.value))
+        # The data may have an entry of this name itself.
+        return Fields({PROB: field.prob, **data}) if isinstance(data, Fields) else data
     field_class = _CLASSES.get(type(field.value))
     if field_class is None:
         return field.value
     value = field_class(field.value)
     value.prob = field.prob
     return value
+
+
+def _as_fields(data: Any) -> Any:
+    """Return JSON data whose entries hide the methods of a mapping."""
+    if isinstance(data, dict):
+        return Fields({name: _as_fields(value) for name, value in data.items()})
+    return [_as_fields(value) for value in data] if isinstance(data, list) else data
 
 
 def _thaw(entry: Any) -> Any:

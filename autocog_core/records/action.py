@@ -1,0 +1,139 @@
+"""The action `record` of programs: it becomes actions that models evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from autocog_core.automaton.actions import Action, Ask, Complete, Record, Text
+from autocog_core.automaton.checks.finding import Finding
+from autocog_core.automaton.graph import AutomatonGraph
+from autocog_core.errors import InputError
+from autocog_core.records.decode import DecodedRecord
+from autocog_core.records.place import Limits
+from autocog_core.records.record import CompiledRecord, compile_record
+from autocog_core.records.styles import TemplateStyle
+from autocog_core.types.thought_node import ThoughtNode
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordEnd(Text):
+    """The end of a record on a path: an empty text, whose node holds the record's value.
+
+    :ivar record: the compiled record.
+    :ivar start: the uid of the empty text before the record.
+    """
+
+    record: CompiledRecord = field(hash=False)
+    start: str
+
+    def decode(self, nodes: Sequence[ThoughtNode]) -> tuple[DecodedRecord, int]:
+        """Return the record that ends a path, and the position of its first node.
+
+        :param nodes: the nodes of the path so far.
+        """
+        # In a loop, a path has several records of one action: this is the last one.
+        first = max(index for index, node in enumerate(nodes) if node.uid == self.start)
+        return self.record.decode(nodes[first:]), first
+
+
+def expand_records(automaton: AutomatonGraph) -> AutomatonGraph:
+    """Return an automaton whose records are texts, choices and constrained completions.
+
+    :param automaton: an automaton.
+    :raises InputError: naming the action, for a schema or template that is not supported.
+    """
+    if not any(isinstance(action, Record) for action in automaton.all_actions):
+        return automaton
+    return type(automaton)(
+        _expand_all(automaton.actions),
+        automaton.vocabs,
+        automaton.inputs,
+        description=automaton.description,
+        metadata=automaton.metadata,
+    )
+
+
+def record_errors(automaton: AutomatonGraph) -> Iterator[Finding]:
+    """Yield the errors of the schemas and templates of an automaton's records."""
+    for action in automaton.all_actions:
+        if isinstance(action, Record):
+            try:
+                _compile(action)
+            except InputError as error:
+                yield Finding.at_action(_message(error), action)
+
+
+def _message(error: InputError) -> str:
+    where = "" if error.where in (None, "", "record") else f"{error.where}: "
+    return f"record: {where}{error.message}" + (f"; {error.hint}" if error.hint else "")
+
+
+def _expand_all(actions: Sequence[Action]) -> list[Action]:
+    expanded: list[Action] = []
+    for action in actions:
+        if isinstance(action, Record):
+            expanded += _expand(action)
+        elif isinstance(action, Ask):
+            questions = tuple(tuple(_expand_all(question)) for question in action.questions)
+            expanded.append(replace(action, questions=questions))
+        else:
+            expanded.append(action)
+    return expanded
+
+
+def _expand(action: Record) -> Iterator[Action]:
+    """Yield an empty text with the record's uid, the record, and its end."""
+    try:
+        compiled = _compile(action)
+    except InputError as error:
+        raise InputError(_message(error), where=f'action "{action.uid}"') from error
+    end = _end_uid(action)
+    entry = compiled.actions[0].uid if compiled.actions else end
+    yield Text(
+        uid=action.uid,
+        text="",
+        successors=(entry,),
+        model=action.model,
+        max_visits=action.max_visits,
+        context=action.context,
+        metadata=action.metadata,
+    )
+    for inner in compiled.actions:
+        yield _as_part(inner, action)
+    yield RecordEnd(
+        uid=end,
+        text="",
+        successors=action.successors,
+        name=action.name,
+        model=action.model,
+        record=compiled,
+        start=action.uid,
+    )
+
+
+def _as_part(inner: Action, action: Record) -> Action:
+    """Return an action of a compiled record with the options of the record."""
+    changes: dict[str, Any] = {"model": action.model, "name": None}
+    if action.flat and inner.name is not None:
+        changes["name"] = f"{action.name}.{inner.name}" if inner.name else action.name
+    if inner.max_visits is not None and action.max_visits is not None:
+        changes["max_visits"] = inner.max_visits * action.max_visits
+    if isinstance(inner, Complete):
+        return replace(inner, beams=action.beams, length_penalty=0.0, **changes)
+    return replace(inner, **changes)
+
+
+def _compile(action: Record) -> CompiledRecord:
+    return compile_record(
+        action.schema,
+        None if action.template is None else TemplateStyle(template=action.template),
+        limits=Limits(max_items=action.max_items, max_tokens_per_text=action.max_tokens_per_text),
+        prefix=f"{action.uid}.",
+        following=_end_uid(action),
+    )
+
+
+def _end_uid(action: Record) -> str:
+    return f"{action.uid}.(end)"
