@@ -118,7 +118,7 @@ def check_case(case: Case) -> Iterator[str]:
 
 
 def test_marginals_are_sums_over_paths() -> None:
-    examples = count(normal=40, soak=1500)
+    examples = count(normal=20, soak=1500)
     seen = compare_drawn(cases("small"), check_case, 3, examples)
     for what in ("compared", "a list", "unexplored")[: 3 if examples > 100 else 1]:
         assert seen[what], seen
