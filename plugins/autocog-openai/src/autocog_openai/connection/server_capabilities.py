@@ -18,7 +18,7 @@ FORMAT = 5
 RETRY_FAILED_PROBE_SECONDS = 300.0
 
 PromptLogprobs = Literal["none", "wrong", "right"]
-#: "own": before the mask of a constraint. "masked": after it. "unknown": the probe did not find out.
+#: "own": before the mask of a constraint. "masked": after it. "unknown": the probe cannot say.
 ConstrainedLogprobs = Literal["", "own", "masked", "unknown"]
 
 
