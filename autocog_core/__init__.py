@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from autocog_core.advice.codes import WarningCode
 from autocog_core.advice.issue import AutocogWarning, silence
-from autocog_core.automaton.actions import Ask, Choose, Complete, Record, Text
+from autocog_core.automaton.actions import Ask, Choose, Complete, Messages, Record, Text
 from autocog_core.automaton.choices import Choice
 from autocog_core.automaton.inputs import Input
+from autocog_core.automaton.messages import ChatMessage
 from autocog_core.automaton.templates.for_each import ForEach
 from autocog_core.automaton.templates.template import Each, Template
+from autocog_core.automaton.thinking import Thinking
 from autocog_core.config.config_file import Config, read_config
 from autocog_core.config.options import BackendOptions, Resource
 from autocog_core.errors import (
@@ -91,6 +93,7 @@ __all__ = [
     "BackendOptions",
     "Budget",
     "CapabilityError",
+    "ChatMessage",
     "Choice",
     "ChoiceLM",
     "ChoiceRequest",
@@ -124,6 +127,7 @@ __all__ = [
     "Marginal",
     "MarginalValue",
     "Message",
+    "Messages",
     "Model",
     "ModelLoadError",
     "NextToken",
@@ -154,6 +158,7 @@ __all__ = [
     "Text",
     "TextPiece",
     "TextScore",
+    "Thinking",
     "ThoughtNode",
     "ThoughtPath",
     "ThoughtTree",

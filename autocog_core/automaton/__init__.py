@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Record, Text
+from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Messages, Record, Text
 from autocog_core.automaton.checks.finding import Finding
 from autocog_core.automaton.choices import Choice
 from autocog_core.automaton.graph import AutomatonGraph
@@ -34,6 +34,7 @@ __all__ = [
     "ForEach",
     "Input",
     "Intersect",
+    "Messages",
     "Record",
     "Regex",
     "Strings",

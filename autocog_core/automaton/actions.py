@@ -12,8 +12,10 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal, TypeVar
 
 from autocog_core.automaton.choices import Choice, ChoiceTexts
+from autocog_core.automaton.messages import ChatMessage, as_chat_messages
 from autocog_core.automaton.templates.for_each import ForEach
 from autocog_core.automaton.templates.template import Each, Template
+from autocog_core.automaton.thinking import Thinking, as_thinking
 from autocog_core.automaton.token_sets import Vocabulary
 from autocog_core.types.choice import EndOfSequence, Norm
 from autocog_core.types.constraint import Constraint
@@ -76,6 +78,29 @@ class Text(Action):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Messages(Action):
+    """Messages to a chat model, with at most one successor. It needs no model call.
+
+    The model's own chat template renders them. What the actions after it decide is the assistant's
+    answer. Later messages continue the conversation.
+
+    :ivar messages: the messages: `ChatMessage`, or mappings with the keys "role" and "content".
+        No special tokens are parsed in their contents.
+    :ivar template_arguments: variables of the chat template, such as `{"enable_thinking": False}`;
+        None for those of the conversation so far, or of the model.
+    """
+
+    kind = "messages"
+
+    messages: tuple[ChatMessage, ...]
+    template_arguments: Mapping[str, Any] | None = field(default=None, hash=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "messages", as_chat_messages(self.messages))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Choose(Action):
     """A choice among strings, with one successor for all of them, one per choice, or none.
 
@@ -94,6 +119,7 @@ class Choose(Action):
         part of its text.
     :ivar unconditional_prompt: for the norm "pmi", the text that replaces the prompt; None for BOS
         alone, or for the constant text before the choices if the model adds no BOS.
+    :ivar thinking: let the model think before the choice; None for not.
     """
 
     kind = "choose"
@@ -105,9 +131,11 @@ class Choose(Action):
     norm: Norm = "sum"
     suffix: str | EndOfSequence | None = None
     unconditional_prompt: str | None = None
+    thinking: Thinking | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "thinking", as_thinking(self.thinking))
         choices: tuple[str | Template | Choice | Each, ...] = _as_tuple(self.choices)
         plain = (
             choice.texts[0] if isinstance(choice, Choice) and choice.is_plain_text else choice
@@ -146,6 +174,7 @@ class Complete(Action):
     :ivar temperature: of sampling; 1 leaves the model's probabilities unchanged.
     :ivar top_p: sample only from the likeliest tokens that together have this probability.
     :ivar seed: random seed of sampling.
+    :ivar thinking: let the model think before it writes; None for not.
     :ivar importance_weights: weigh the samples so that they estimate the probabilities of texts
         given the whole constraint, not token by token; only with `temperature` and `top_p` 1.
     """
@@ -169,10 +198,12 @@ class Complete(Action):
     temperature: float = 1.0
     top_p: float = 1.0
     seed: int = 0
+    thinking: Thinking | None = None
     importance_weights: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "thinking", as_thinking(self.thinking))
         object.__setattr__(self, "stop", _as_tuple(self.stop))
 
     @cached_property

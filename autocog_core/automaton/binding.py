@@ -8,9 +8,9 @@ from dataclasses import replace
 from functools import reduce
 from itertools import islice
 from operator import or_
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from autocog_core.automaton.actions import Action, Ask, Choose, Text
+from autocog_core.automaton.actions import Action, Ask, Choose, Messages, Text
 from autocog_core.automaton.choices import Choice, texts_of
 from autocog_core.automaton.templates.for_each import ForEach
 from autocog_core.automaton.templates.template import Each, Template
@@ -29,6 +29,10 @@ def iterate_templates(action: Action) -> Iterator[Template | Each | ForEach]:
     match action:
         case Text(text=Template() as template):
             yield template
+        case Messages(messages=messages):
+            for message in messages:
+                if isinstance(message.content, Template):
+                    yield message.content
         case Choose(choices=choices):
             for choice in choices:
                 parts = choice.texts if isinstance(choice, Choice) else (choice,)
@@ -92,6 +96,13 @@ def fill_templates(action: Action, values: Mapping[str, Any]) -> Action:
                     # The filled text does not show any more where its last value ends.
                     constant_tail=template.constant_tail if tail is None else tail,
                 )
+            case Messages(messages=messages):
+                contents = (_fill_text(message.content, values) for message in messages)
+                filled = (
+                    replace(message, content=content)
+                    for message, content in zip(messages, contents, strict=True)
+                )
+                return replace(action, messages=tuple(filled))
             case Choose() if any(not isinstance(choice, str) for choice in action.choices):
                 return _fill_choices(action, values)
     return action
@@ -187,6 +198,10 @@ def _fill_text(text: str | Template, values: Mapping[str, Any]) -> str:
     return text if isinstance(text, str) else text.text(values)
 
 
+def _is_text(content: object) -> TypeGuard[str]:
+    return isinstance(content, str)
+
+
 def count_characters(action: Action) -> int:
     """Return the number of characters of an action's text and choices, without its templates."""
     match action:
@@ -194,6 +209,8 @@ def count_characters(action: Action) -> int:
             return len(text)
         case Text(text=Prompt(pieces)):
             return sum(len(piece.text) for piece in pieces if isinstance(piece, TextPiece))
+        case Messages(messages=messages):
+            return sum(len(message.content) for message in messages if _is_text(message.content))
         case Choose(choices=choices):
             return sum(len(text) for choice in choices for text in texts_of(choice))
         case Ask(questions=questions):

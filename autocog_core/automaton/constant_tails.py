@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from autocog_core.automaton.actions import Action, Ask, Text
+from autocog_core.automaton.actions import Action, Ask, Messages, Text
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.templates.template import Template
 from autocog_core.types.prompt import Prompt, join_text
@@ -63,6 +63,9 @@ def _tail_of(action: Action) -> tuple[str, bool]:
     if isinstance(action, Ask):
         # After a group, the text before it continues.
         return "", True
+    if isinstance(action, Messages):
+        # The beginning of the assistant's turn, as it stands in most templates.
+        return "assistant", False
     if not isinstance(action, Text):
         return "", False
     match action.text:

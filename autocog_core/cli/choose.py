@@ -11,9 +11,9 @@ import typer
 
 from autocog_core.advice.codes import WarningCode
 from autocog_core.cli.choice_table import show_scores
-from autocog_core.cli.inputs import ChatOptions, has_escaped_newline, read_lines, read_prompt
+from autocog_core.cli.inputs import ChatOptions, has_escaped_newline, read_lines
 from autocog_core.cli.loading import ModelOptions
-from autocog_core.cli.options import AsJson, PromptText
+from autocog_core.cli.options import AsJson, ChatPromptText
 from autocog_core.cli.output import show_json
 from autocog_core.cli.session import session
 from autocog_core.errors import InputError
@@ -30,7 +30,7 @@ class BoundaryName(StrEnum):
 
 
 def choose(
-    prompt: PromptText,
+    prompt: ChatPromptText = None,
     *,
     choices: Annotated[
         list[str] | None,
@@ -91,7 +91,8 @@ def choose(
 
     Example: autocog choose "The capital of France is" -c " Paris" -c " Rome"
     """
-    text = read_prompt(prompt)
+    text = chat_options.read_prompt(prompt)
+    chat_options.require_chat(model_options.template_argument)
     choices = [*(choices or ()), *(read_lines(choices_file) if choices_file else ())]
     # Loading a model may take long, so all errors that need no model come before.
     _check_choices(choices, separator)

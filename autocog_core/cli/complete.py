@@ -8,16 +8,16 @@ from typing import Annotated, Any
 import typer
 
 from autocog_core.cli.constraint_options import ConstraintOptions
-from autocog_core.cli.inputs import ChatOptions, has_escaped_newline, read_prompt
+from autocog_core.cli.inputs import ChatOptions, has_escaped_newline
 from autocog_core.cli.loading import ModelOptions
-from autocog_core.cli.options import AsJson, PromptText
+from autocog_core.cli.options import AsJson, ChatPromptText
 from autocog_core.cli.output import escape_controls, format_logprob, show_json
 from autocog_core.cli.session import session
 from autocog_core.types.completion import Completion
 
 
 def complete(
-    prompt: PromptText,
+    prompt: ChatPromptText = None,
     *,
     max_tokens: Annotated[
         int | None,
@@ -92,7 +92,8 @@ def complete(
     # An option that is not set must not replace a default of the config file.
     arguments = {name: value for name, value in options.items() if value is not None}
     arguments |= constraint_options.arguments(is_stdin_used=prompt == "-")
-    arguments |= chat_options.prompt_arguments(read_prompt(prompt))
+    arguments |= chat_options.prompt_arguments(chat_options.read_prompt(prompt))
+    chat_options.require_chat(model_options.template_argument)
     with model_options.open() as model:
         if as_json:
             show_json(model.complete(**arguments).to_dict())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autocog_core.cli.options import Chat, System
+from autocog_core.cli.options import Chat, System, User
 from autocog_core.errors import InputError
 from autocog_core.files import decode_text
 
@@ -24,15 +24,43 @@ class ChatOptions:
 
     :ivar chat: the prompt is a user message.
     :ivar system: a system message before it; implies `chat`.
+    :ivar user: the user message, in place of the prompt; implies `chat`.
     """
 
     chat: Chat = False
     system: System = None
+    user: User = None
 
     @property
     def is_chat(self) -> bool:
         """Whether the prompt is a user message."""
-        return self.chat or self.system is not None
+        return self.chat or self.system is not None or self.user is not None
+
+    def read_prompt(self, argument: str | None, name: str = "PROMPT") -> str:
+        """Return the prompt: the user message, the argument, or standard input for -.
+
+        :param argument: the argument of the command line.
+        :param name: its name, for errors.
+        :raises InputError: unless exactly one of the argument and `--user` is given.
+        """
+        if self.user is not None:
+            if argument is not None:
+                raise InputError(
+                    f"cannot be combined with {name}: it is the prompt",
+                    where="--user",
+                    hint="leave one out",
+                )
+            return self.user
+        if argument is None:
+            raise InputError("is missing", where=name, hint="give it, or --user TEXT")
+        return read_prompt(argument)
+
+    def require_chat(self, template_arguments: Sequence[str] | None) -> None:
+        """Refuse arguments of a chat template for a prompt that is no chat."""
+        if template_arguments and not self.is_chat:
+            raise InputError(
+                "is for chats", where="--template-argument", hint="add --chat, --system or --user"
+            )
 
     def messages(self, prompt: str) -> list[dict[str, str]]:
         """Return the conversation in which `prompt` is the user message."""

@@ -12,7 +12,14 @@ from typing import Any
 
 from autocog_core import load, read_config
 from autocog_core.cli.inputs import parse_backend_options
-from autocog_core.cli.options import BackendName, BackendOption, ConfigFile, ModelName, Silence
+from autocog_core.cli.options import (
+    BackendName,
+    BackendOption,
+    ConfigFile,
+    ModelName,
+    Silence,
+    TemplateArgument,
+)
 from autocog_core.cli.session import session
 from autocog_core.cli.small_model import hint_without_model
 from autocog_core.config import plugins
@@ -20,6 +27,7 @@ from autocog_core.config.config_file import Config, ModelConfig
 from autocog_core.errors import ConfigError, InputError
 from autocog_core.model.model import Model
 from autocog_core.redaction import redact
+from autocog_core.types.prompt import check_template_arguments
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +38,7 @@ class ModelOptions:
     :ivar config: the config file; None to search for it.
     :ivar backend: a backend to load without a config file.
     :ivar option: `KEY=VALUE` options of `backend`.
+    :ivar template_argument: `KEY=VALUE` variables of the model's chat template.
     :ivar silence: codes of warnings; the option itself silences them.
     """
 
@@ -37,7 +46,18 @@ class ModelOptions:
     config: ConfigFile = None
     backend: BackendName = None
     option: BackendOption = None
+    template_argument: TemplateArgument = None
     silence: Silence = None
+
+    @property
+    def template_arguments(self) -> dict[str, Any]:
+        """The variables of the model's chat template.
+
+        :raises InputError: for a malformed pair, a repeated name, or a wrong variable.
+        """
+        arguments = parse_backend_options(self.template_argument or (), "--template-argument")
+        check_template_arguments(arguments)
+        return arguments
 
     @contextmanager
     def open(self) -> Iterator[Model]:
@@ -61,7 +81,7 @@ class ModelOptions:
         if self.backend is None:
             if self.option:
                 raise InputError("requires --backend", where="--option")
-            return partial(load_configured_model, self.model, self.config)
+            return partial(load_configured_model, self.model, self.config, self.template_arguments)
         if self.model is not None or self.config is not None:
             other = "--config" if self.model is None else "--model"
             raise InputError(
@@ -69,7 +89,8 @@ class ModelOptions:
                 where="--backend",
                 hint=f"leave out {other} or --backend",
             )
-        return self._load_backend
+        arguments = self.template_arguments
+        return partial(self._load_backend, arguments)
 
     def load_pair(self) -> tuple[Model, Model]:
         """Load two models that share one engine."""
@@ -82,26 +103,33 @@ class ModelOptions:
             entry = config.models[name]
         sharing = entry.model_copy(update={"engine": "shared by the pair"})
         config = config.model_copy(update={"models": {**config.models, name: sharing}})
+        arguments = self.template_arguments
         with session.spinner(f"loading {name} ..."):
-            first = load(name, config=config)
+            first = load(name, config=config, template_arguments=arguments)
             try:
-                return first, load(name, config=config)
+                return first, load(name, config=config, template_arguments=arguments)
             except BaseException:
                 first.close()
                 raise
 
-    def _load_backend(self) -> Model:
+    def _load_backend(self, template_arguments: Mapping[str, Any]) -> Model:
         assert self.backend is not None
         options = parse_backend_options(self.option or ())
         with session.spinner(f"loading {self.backend} ..."):
-            return load(backend=self.backend, options=options)
+            return load(
+                backend=self.backend, options=options, template_arguments=template_arguments
+            )
 
 
-def load_configured_model(name: str | None, config_path: Path | None) -> Model:
+def load_configured_model(
+    name: str | None,
+    config_path: Path | None,
+    template_arguments: Mapping[str, Any] | None = None,
+) -> Model:
     """Load a model of the config file; its default model for None."""
     config, name = _find_model(name, config_path)
     with session.spinner(f"loading {name} ..."):
-        return load(name, config=config)
+        return load(name, config=config, template_arguments=template_arguments)
 
 
 def load_named_model(name: str, options: Mapping[str, Any], config_path: Path | None) -> Model:

@@ -26,10 +26,11 @@ def _silence(codes: list[WarningCode] | None) -> list[WarningCode] | None:
     return codes
 
 
-PromptText = Annotated[
-    str,
+ChatPromptText = Annotated[
+    str | None,
     typer.Argument(
-        metavar="PROMPT", help="Text to continue; - reads standard input, without its last newline."
+        metavar="PROMPT",
+        help="Text to continue; - reads standard input, without its last newline. Not with --user.",
     ),
 ]
 ProgramFile = Annotated[
@@ -101,6 +102,21 @@ System = Annotated[
     str | None,
     typer.Option(
         "--system", metavar="TEXT", help="System message before the user message; implies --chat."
+    ),
+]
+User = Annotated[
+    str | None,
+    typer.Option(
+        "--user", metavar="TEXT", help="User message, in place of the prompt; implies --chat."
+    ),
+]
+TemplateArgument = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--template-argument",
+        metavar="KEY=VALUE",
+        help="Set a variable of the model's chat template, for example enable_thinking=false. The "
+        "value is TOML; anything else is a string. Repeatable.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]

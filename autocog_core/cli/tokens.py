@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from autocog_core.cli.inputs import ChatOptions, read_prompt
+from autocog_core.cli.inputs import ChatOptions
 from autocog_core.cli.loading import ModelOptions
-from autocog_core.cli.options import AsJson, PromptText
+from autocog_core.cli.options import AsJson, ChatPromptText
 from autocog_core.cli.output import (
     add_number,
     add_text,
@@ -30,12 +30,13 @@ from autocog_core.types.prompt import TextPiece
 
 def tokenize(
     text: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="TEXT",
-            help="Text to tokenize; - reads standard input, without its last newline.",
+            help="Text to tokenize; - reads standard input, without its last newline. Not with "
+            "--user.",
         ),
-    ],
+    ] = None,
     *,
     special: Annotated[
         bool,
@@ -61,7 +62,8 @@ def tokenize(
             where="--continue",
             hint="leave one out",
         )
-    text = read_prompt(text)
+    text = chat_options.read_prompt(text, "TEXT")
+    chat_options.require_chat(model_options.template_argument)
     with model_options.open() as model:
         if chat_options.is_chat:
             tokens = model.encode(model.chat_prompt(chat_options.messages(text)))
@@ -93,7 +95,7 @@ def tokenize(
 
 
 def greedy(
-    prompt: PromptText,
+    prompt: ChatPromptText = None,
     *,
     k: Annotated[int, typer.Option("-k", "--top-k", min=1, help="Number of tokens to show.")] = 10,
     chat_options: ChatOptions,
@@ -101,7 +103,8 @@ def greedy(
     model_options: ModelOptions,
 ) -> None:
     """Show the most likely next tokens after a prompt."""
-    arguments = chat_options.prompt_arguments(read_prompt(prompt))
+    arguments = chat_options.prompt_arguments(chat_options.read_prompt(prompt))
+    chat_options.require_chat(model_options.template_argument)
     with model_options.open() as model:
         next_tokens = model.next_tokens(k=k, **arguments)
         special_texts = _special_texts(model)

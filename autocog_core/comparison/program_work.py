@@ -87,19 +87,19 @@ class ProgramWork(Work[ThoughtTree]):
         """Return the decided nodes, those of one decision together."""
         groups: dict[tuple[int, str], list[ThoughtNode]] = {}
         for node in tree.nodes:
-            if isinstance(self._automaton.by_uid[node.uid], Choose | Complete):
+            if isinstance(self._automaton.by_uid.get(node.uid), Choose | Complete):
                 groups.setdefault((node.parent, node.uid), []).append(node)
         return list(groups.values())
 
     def _is_choice(self, node: ThoughtNode) -> bool:
-        return isinstance(self._automaton.by_uid[node.uid], Choose)
+        return isinstance(self._automaton.by_uid.get(node.uid), Choose)
 
     def _picks(self, tree: ThoughtTree) -> dict[str, Pick]:
         """Return the picks of the best path; the second of a name gets a number, as in "step 2"."""
         picks: dict[str, Pick] = {}
         counts: dict[str, int] = {}
         for node in tree.best(partial=tree.stopped_by is not None).nodes:
-            if not isinstance(self._automaton.by_uid[node.uid], Choose | Complete):
+            if not isinstance(self._automaton.by_uid.get(node.uid), Choose | Complete):
                 continue
             name = ".".join((node.name or node.uid, *(node.keys or ())))
             counts[name] = counts.get(name, 0) + 1

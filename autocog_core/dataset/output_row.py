@@ -51,7 +51,7 @@ def make_output_row(row: int, automaton: AutomatonGraph, tree: ThoughtTree) -> O
     path = best_path(tree)
 
     def is_choice(node: ThoughtNode) -> bool:
-        return isinstance(automaton.by_uid[node.uid], Choose)
+        return isinstance(automaton.by_uid.get(node.uid), Choose)
 
     chosen = [index for index in path.indices if is_choice(tree.nodes[index])]
     return {

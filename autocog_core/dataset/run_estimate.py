@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from autocog_core.automaton.actions import Text
+from autocog_core.automaton.actions import Messages, Text
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.templates.template import Template
 from autocog_core.dataset.input_rows import Row, count_rows, read_rows
@@ -222,6 +222,13 @@ def _count_prompt_tokens(automaton: AutomatonGraph, client: BackendClient) -> in
     """Return the number of tokens before the first action that needs the model."""
     pieces: list[Any] = []
     action: Any = automaton.entry
+    if isinstance(action, Messages):
+        if any(isinstance(message.content, Template) for message in action.messages):
+            # They need what the model decides.
+            return 0
+        messages = [message.to_message() for message in action.messages]
+        pieces += client.chat_prompt(messages, True, action.template_arguments).pieces
+        action = automaton.successor(action)
     visited = set()
     while isinstance(action, Text) and action.uid not in visited:
         visited.add(action.uid)

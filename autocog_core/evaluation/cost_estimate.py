@@ -6,15 +6,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Text
+from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Messages, Text
 from autocog_core.automaton.checks.action_checks import require_sound
 from autocog_core.automaton.choices import texts_of
 from autocog_core.automaton.constant_tails import find_texts_before
 from autocog_core.automaton.graph import AutomatonGraph
+from autocog_core.automaton.messages import source_of
 from autocog_core.automaton.templates.template import Template
+from autocog_core.errors import CapabilityError, InputError
 from autocog_core.evaluation.unconditional_checks import uses_constant_tail
 from autocog_core.hooks.client import BackendClient
 from autocog_core.records.action import expand_records
+from autocog_core.scoring.prompt_encoding import encode_prompt
 from autocog_core.types.choice import EOS
 from autocog_core.types.prompt import Prompt, join_text
 
@@ -60,7 +63,7 @@ def estimate_cost(automaton: AutomatonGraph, client: BackendClient | None) -> Co
     require_sound(automaton)
     automaton = expand_records(automaton)
     models = {
-        action.model for action in automaton.all_actions if not isinstance(action, Text | Ask)
+        action.model for action in automaton.all_actions if isinstance(action, Choose | Complete)
     }
     total = _estimate(automaton, client)
     bos = 1 if client is not None and client.info.adds_bos else 0
@@ -146,10 +149,16 @@ def _visit_cost(automaton: AutomatonGraph, action: Action, client: BackendClient
         case Text():
             calls = 1 if action.evaluate else 0
             return (calls, 0 if client is None else _count_text_tokens(action, client))
+        case Messages():
+            return (0, 0 if client is None else _count_message_tokens(action, client))
         case Choose():
-            return (1, 0 if client is None else _count_choice_tokens(automaton, action, client))
+            thoughts = 0 if action.thinking is None else action.thinking.length
+            count = 0 if client is None else _count_choice_tokens(automaton, action, client)
+            return (thoughts + 1, thoughts + count)
         case Complete():
-            return (action.length, action.length * max(action.beams, action.samples))
+            thoughts = 0 if action.thinking is None else action.thinking.length
+            texts = max(action.beams, action.samples)
+            return (thoughts + action.length, thoughts + action.length * texts)
     return (0, 0)
 
 
@@ -180,6 +189,21 @@ def _count_text_tokens(action: Text, client: BackendClient) -> int:
         case text:
             pass
     return len(client.tokenize([text], at_start=False)[0]) if text else 0
+
+
+def _count_message_tokens(action: Messages, client: BackendClient) -> int:
+    """Return the number of tokens of messages in the chat template, as a conversation alone."""
+    messages = [
+        {"role": message.role, "content": source_of(message.content)} for message in action.messages
+    ]
+    try:
+        prompt = client.chat_prompt(messages, True, action.template_arguments)
+        return len(encode_prompt(client, prompt))
+    except (CapabilityError, InputError):
+        # Without a template, or with one that refuses the beginning of a conversation: the run
+        # reports it.
+        contents = [message["content"] for message in messages]
+        return sum(map(len, client.tokenize(contents, at_start=False)))
 
 
 def _max_followed(action: Action) -> int:

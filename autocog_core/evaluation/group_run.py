@@ -108,6 +108,7 @@ class _GroupRun:
                     templates=path.templates.for_question(graph),
                     fields=path.fields,
                     question=question,
+                    conversation=path.conversation,
                 )
             )
 
@@ -141,7 +142,7 @@ class _GroupRun:
             first = len(builder.nodes)
             base = builder.nodes[end]
             for index, node in enumerate(question.builder.nodes):
-                placed = self._placed(node, question, first, end, index == question.end)
+                placed = self._placed(node, index, question, first, end)
                 builder.append(replace(placed, question=number), base)
             for parent, scores in question.builder.choice_scores.items():
                 builder.choice_scores[first + parent if parent >= 0 else end] = scores
@@ -159,21 +160,23 @@ class _GroupRun:
         return next((reason for reason in reasons if reason is not None), None)
 
     def _placed(
-        self, node: ThoughtNode, question: Question, first: int, end: int, is_end: bool
+        self, node: ThoughtNode, index: int, question: Question, first: int, end: int
     ) -> ThoughtNode:
         """Return a node of a question with its place in the tree of the path.
 
+        :param index: its index in the question.
         :param first: index of the question's first node.
         :param end: index of the last node before the question.
-        :param is_end: whether it is the question's last node, which the next question follows.
         """
-        if is_end:
+        # The next question follows the last node.
+        if index == question.end:
             node = replace(node, pruned_by=None)
         if node.context_parent >= 0:
             context_parent = first + node.context_parent
         else:
             # A first node continues the group's context, unless it begins a new text.
-            is_first = node.parent < 0 and node.uid not in self._fresh_uids
+            begins_text = node.uid in self._fresh_uids or index in question.builder.new_texts
+            is_first = node.parent < 0 and not begins_text
             context_parent = self._node if is_first else -1
         parent = first + node.parent if node.parent >= 0 else end
         node = replace(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from autocog_core.automaton.actions import Action, Ask, Text
+from autocog_core.automaton.actions import Action, Ask, Messages, Text
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.evaluation.branch import ActionSteps, Branch, ModelRequest
+from autocog_core.evaluation.conversation import Conversation
 from autocog_core.evaluation.path_context import PathContext, PendingText
 from autocog_core.evaluation.path_fields import FieldTemplates, PathFields
 from autocog_core.evaluation.tree_builder import TreeBuilder
@@ -53,6 +54,9 @@ class OpenPath:
     :ivar context_node: after a group, the node whose text the path continues; None for `node`.
     :ivar groups: the nodes of the groups since the last decided token.
     :ivar question: the question that it belongs to; None for a path of the automaton.
+    :ivar conversation: the messages so far; None outside of a conversation.
+    :ivar is_thinking: whether `steps` are the thoughts before its action.
+    :ivar has_thought: whether the thoughts before its action have ended.
     """
 
     graph: AutomatonGraph
@@ -71,11 +75,31 @@ class OpenPath:
     context_node: int | None = None
     groups: tuple[range, ...] = ()
     question: Question | None = None
+    conversation: Conversation | None = None
+    is_thinking: bool = False
+    has_thought: bool = False
 
     @property
     def whole(self) -> OpenPath:
         """The path of the automaton that it belongs to: itself, or that of its group."""
         return self if self.question is None else self.question.path
+
+    def add_to_answer(self, text: str) -> None:
+        """Add text to the answer of the conversation, if there is one."""
+        if self.conversation is not None and text:
+            self.conversation = self.conversation.with_text(text)
+
+    def enter_text_node(self, node: int) -> None:
+        """Continue after the node of the action that needs no model, if visits are left."""
+        assert self.action is not None
+        self.node, self.context_node = node, None
+        if self.question is not None:
+            self.question.end = node
+        self.visits = count_visit(self.visits, self.action)
+        self.action = self.graph.successor(self.action)
+        if self.action is not None and has_no_visits_left(self.visits, self.action):
+            self.builder.prune([node], "max_visits")
+            self.action = None
 
     def count_node(self) -> None:
         """Count one more node of the whole path."""
@@ -104,7 +128,7 @@ class OpenPath:
         belong to the main model.
         """
         action, visits = self.action, self.visits
-        while isinstance(action, Text | Ask) and not action.is_fresh:
+        while isinstance(action, Text | Messages | Ask) and not action.is_fresh:
             visits = count_visit(visits, action)
             action = self.graph.successor(action)
             if action is not None and has_no_visits_left(visits, action):

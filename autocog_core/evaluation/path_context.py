@@ -47,7 +47,7 @@ class PathContext:
 
     ids: tuple[int, ...] = ()
     pending_texts: tuple[PendingText, ...] = ()
-    text: tuple[TextPiece, ...] | None = None
+    text: tuple[TextPiece | TokenPiece, ...] | None = None
     node: int = -1
 
     @property

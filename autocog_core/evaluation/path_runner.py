@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from autocog_core.automaton.actions import Ask, Choose, Complete, Text
+from autocog_core.automaton.actions import Ask, Choose, Complete, Messages, Text
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.evaluation.branch import ActionResult, ModelAnswer, prune
 from autocog_core.evaluation.frontier import Frontier
 from autocog_core.evaluation.group_run import OpenGroups
+from autocog_core.evaluation.message_entry import MessageEntry
 from autocog_core.evaluation.open_path import (
     OpenPath,
     contexts_after,
@@ -28,6 +29,7 @@ from autocog_core.evaluation.text_strategy import (
     complete_by_text,
     finish_by_text,
 )
+from autocog_core.evaluation.thoughts import Thoughts
 from autocog_core.evaluation.token_masks import TokenMaskCache
 from autocog_core.evaluation.token_place import TokenPlace
 from autocog_core.evaluation.tree_builder import TreeBuilder
@@ -72,6 +74,8 @@ class PathRunner:
         self._empty_contexts = {
             name: PathContext(text=() if strategies[name] == "text" else None) for name in clients
         }
+        self._thoughts = Thoughts(clients, strategies)
+        self._messages = MessageEntry(clients, self._empty_contexts)
         self._enqueue(
             OpenPath(
                 graph=automaton,
@@ -86,22 +90,8 @@ class PathRunner:
 
     def start(self, path: OpenPath) -> None:
         """Enter the texts at the path's next action, and start the first other action."""
-        while path.action is not None and (isinstance(path.action, Text) or path.action.is_fresh):
-            if path.action.is_fresh:
-                # The texts end here: what follows is not in their context.
-                if path.has_untokenized_texts:
-                    path.is_scoring_texts = True
-                    self._start_end(path)
-                    if path.steps is not None:
-                        return
-                path.contexts = self._empty_contexts
-            if not isinstance(path.action, Text):
-                break
-            enter_texts(path, self._limits)
-            if self._limits.stopped_by is not None:
-                return
-            if path.action is None or not path.action.is_fresh:
-                break
+        if not path.has_thought and not self._enter_texts(path):
+            return
         if path.action is None:
             self._start_end(path)
             return
@@ -109,6 +99,43 @@ class PathRunner:
         if isinstance(path.action, Ask):
             self._start_group(path, path.action)
             return
+        if not path.has_thought and self._thoughts.start(path, path.action):
+            self._resume(path, None)
+            return
+        self._start_action(path)
+
+    def _enter_texts(self, path: OpenPath) -> bool:
+        """Enter texts and messages; return whether the next action can start."""
+        while path.action is not None and (
+            isinstance(path.action, Text | Messages) or path.action.is_fresh
+        ):
+            if path.action.is_fresh:
+                # The texts end here: what follows is not in their context.
+                if path.has_untokenized_texts:
+                    path.is_scoring_texts = True
+                    self._start_end(path)
+                    if path.steps is not None:
+                        return False
+                path.contexts = self._empty_contexts
+                path.conversation = None
+            if isinstance(path.action, Text):
+                enter_texts(path, self._limits)
+            elif isinstance(path.action, Messages):
+                if not self._messages.enter(path, path.action, self._limits):
+                    # The texts end here: the conversation begins again, with other tokens.
+                    path.is_scoring_texts = True
+                    self._start_end(path)
+                    if path.steps is not None:
+                        return False
+            else:
+                break
+            if self._limits.stopped_by is not None:
+                return False
+        return True
+
+    def _start_action(self, path: OpenPath) -> None:
+        """Start a choice or completion."""
+        assert path.action is not None
         path.action = path.templates.fill(path.action, path.fields)
         action, model = path.action, path.model
         client, context = self._clients[model], path.contexts[model]
@@ -127,9 +154,9 @@ class PathRunner:
 
     def receive(self, path: OpenPath, answers: Sequence[ModelAnswer]) -> None:
         """Continue a path with the answers to its requests."""
-        was_scoring_texts = path.is_scoring_texts
+        was_scoring_texts, was_thinking = path.is_scoring_texts, path.is_thinking
         self._resume(path, answers)
-        if was_scoring_texts:
+        if was_scoring_texts or (was_thinking and not path.is_thinking):
             # Its next action may ask another model, whose answers are yet to come.
             self._frontier.add(path)
 
@@ -196,11 +223,17 @@ class PathRunner:
             path.groups = ()
             path.contexts = self._empty_contexts
             return
+        if path.is_thinking:
+            self._thoughts.finish(path, result.branches[0], place)
+            return
         action = path.action
         if action is None:
             self._end(path, path.node)
             return
         assert isinstance(action, Choose | Complete)
+        if path.has_thought:
+            # The thoughts have begun its text.
+            action = replace(action, context="continue")
         if self._keep_scores and result.scored is not None:
             request, scores = result.scored
             tail = path.contexts[action.model].constant_tail()
@@ -232,6 +265,7 @@ class PathRunner:
             if follower is None:
                 ends.append(node)
             else:
+                chat = path.conversation
                 self._enqueue(
                     OpenPath(
                         graph=path.graph,
@@ -245,6 +279,7 @@ class PathRunner:
                         templates=path.templates,
                         logprob=builder.nodes[node].path_logprob,
                         length=path.length,
+                        conversation=None if chat is None else chat.with_text(branch.text),
                     )
                 )
         if path.question is not None and all(branch.pruned_by is not None for branch in marked):

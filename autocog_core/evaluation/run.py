@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autocog_core.automaton.actions import Ask, Complete
+from autocog_core.automaton.actions import Ask, Choose, Complete, Messages
 from autocog_core.automaton.checks.action_checks import require_sound
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import AutocogError, InputError
@@ -173,6 +173,10 @@ def _only_in_core(automaton: AutomatonGraph) -> str:
     for action in automaton.all_actions:
         if isinstance(action, Ask):
             return f'action "{action.uid}" is a group of questions'
+        if isinstance(action, Choose | Complete) and action.thinking is not None:
+            return f'action "{action.uid}" lets the model think'
+        if isinstance(action, Messages):
+            return f'action "{action.uid}" has messages'
         if action.is_fresh:
             return f'action "{action.uid}" begins a new text'
         if isinstance(action, RecordEnd):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from autocog_core.automaton.actions import Text
-from autocog_core.evaluation.open_path import OpenPath, count_visit, has_no_visits_left
+from autocog_core.evaluation.open_path import OpenPath
 from autocog_core.evaluation.path_context import PendingText
 from autocog_core.evaluation.run_limits import RunLimits
+from autocog_core.evaluation.tree_builder import TreeBuilder
 from autocog_core.records.action import RecordEnd
 from autocog_core.types.prompt import Prompt, TextPiece, join_text
 
@@ -29,21 +30,14 @@ def enter_texts(path: OpenPath, limits: RunLimits) -> None:
         action = path.templates.fill(path.action, path.fields)
         assert isinstance(action, Text)
         path.count_node()
-        path.node = path.builder.add_text(
-            path.node, action, join_text(text_pieces(action.text)), path.logprob, path.context_node
-        )
-        path.context_node = None
+        text = join_text(text_pieces(action.text))
+        node = path.builder.add_text(path.node, action, text, path.logprob, path.context_node)
         if isinstance(action, RecordEnd):
-            _enter_record(path, action)
-        path.fields = path.templates.after(path.fields, path.builder.nodes[path.node])
-        if path.question is not None:
-            path.question.end = path.node
-        texts.append(pending_text(action, path.node))
-        path.visits = count_visit(path.visits, action)
-        path.action = path.graph.successor(action)
-        if path.action is not None and has_no_visits_left(path.visits, path.action):
-            path.builder.prune([path.node], "max_visits")
-            path.action = None
+            _enter_record(path.builder, node, action)
+        path.add_to_answer(text)
+        path.fields = path.templates.after(path.fields, path.builder.nodes[node])
+        texts.append(pending_text(action, node))
+        path.enter_text_node(node)
     if limits.stopped_by is not None:
         path.builder.prune([path.node], "budget")
         return
@@ -57,18 +51,16 @@ def enter_texts(path: OpenPath, limits: RunLimits) -> None:
     }
 
 
-def _enter_record(path: OpenPath, action: RecordEnd) -> None:
+def _enter_record(builder: TreeBuilder, end: int, action: RecordEnd) -> None:
     """Give the node of a record's end its value, and the nodes before it their places in it."""
-    indices = path.builder.indices(path.node)
-    nodes = path.builder.nodes
+    indices = builder.indices(end)
+    nodes = builder.nodes
     record, first = action.decode([nodes[index] for index in indices])
     for entry in record.fields.values():
         for position in entry.nodes:
             index = indices[first + position]
             nodes[index] = replace(nodes[index], part=entry.path)
-    nodes[path.node] = replace(
-        nodes[path.node], value=record.value, prob=record.prob, kind="record"
-    )
+    nodes[end] = replace(nodes[end], value=record.value, prob=record.prob, kind="record")
 
 
 def pending_text(action: Text, node: int) -> PendingText:

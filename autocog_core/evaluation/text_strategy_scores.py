@@ -17,7 +17,7 @@ from autocog_core.evaluation.text_scoring import TextScores
 from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.prompt_encoding import encode_prompt
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
-from autocog_core.types.prompt import Prompt, TextPiece, join_text
+from autocog_core.types.prompt import Prompt, TextPiece, TokenPiece, join_text
 
 #: The reason for scores that a backend marks as inexact without a reason.
 INEXACT = "the backend says that its scores are not exact"
@@ -58,7 +58,8 @@ class ContextTokens:
     def context_after(self, client: BackendClient, context: PathContext, text: str) -> PathContext:
         """Return the context after a text whose tokens are unknown: core tokenizes it."""
         if self.ids is None:
-            return PathContext((), (PendingText((*(context.text or ()), TextPiece(text))),))
+            texts = (piece for piece in context.text or () if isinstance(piece, TextPiece))
+            return PathContext((), (PendingText((*texts, TextPiece(text))),))
         prompt = context.with_texts(PendingText((TextPiece(text),))).prompt()
         return PathContext(tuple(encode_prompt(client, prompt)))
 
@@ -135,7 +136,9 @@ class ScoredTexts:
         return tuple(scores), reason
 
 
-def _without_suffix(pieces: Sequence[TextPiece], suffix: str) -> tuple[TextPiece, ...] | None:
+def _without_suffix(
+    pieces: Sequence[TextPiece | TokenPiece], suffix: str
+) -> tuple[TextPiece | TokenPiece, ...] | None:
     """Return pieces without the text at their end; None if they do not end with it."""
     remaining = list(pieces)
     length = len(suffix)
@@ -143,6 +146,8 @@ def _without_suffix(pieces: Sequence[TextPiece], suffix: str) -> tuple[TextPiece
         return None
     while length > 0:
         last = remaining.pop()
+        if isinstance(last, TokenPiece):
+            return None
         if len(last.text) > length:
             remaining.append(replace(last, text=last.text[:-length]))
         length -= len(last.text)

@@ -18,12 +18,14 @@ class TreeBuilder:
 
     :ivar nodes: the nodes so far, each after its parent.
     :ivar complete: the log-probabilities of the complete paths.
+    :ivar new_texts: the nodes of messages that begin a new text.
     :ivar choice_scores: see `ThoughtTree`.
     """
 
     def __init__(self) -> None:
         self.nodes: list[ThoughtNode] = []
         self.complete: list[float] = []
+        self.new_texts: set[int] = set()
         self.choice_scores: dict[int, tuple[ChoiceRequest, ChoiceScores]] = {}
 
     def add_text(
@@ -53,6 +55,17 @@ class TreeBuilder:
                 parent=parent,
                 context_parent=_context_parent(action, parent, context_parent),
             )
+        )
+
+    def begin_text(self, index: int, reason: str) -> None:
+        """Note that a node begins a new text, with the whole conversation.
+
+        :param index: the node.
+        :param reason: why the text so far does not go on.
+        """
+        self.new_texts.add(index)
+        self.nodes[index] = replace(
+            self.nodes[index], retokenized=True, reason=reason, context_parent=-1
         )
 
     def add_group(
@@ -168,7 +181,7 @@ class TreeBuilder:
                 path_logprob=node.path_logprob + added,
                 length=node.length + count,
                 exact=not node_reason,
-                reason=node_reason,
+                reason=node_reason or node.reason,
                 tokens_before=place.tokens_before(text.start),
                 tokens_parent=place.node,
             )

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from autocog_core.errors import InputError, append_hint, shorten, suggest
-from autocog_core.program import choice_schema, schema
+from autocog_core.program import choice_schema, message_schema, schema
 from autocog_core.program.document import DataPath, Document
 from autocog_core.program.token_set_schema import OPERATIONS, Schema
 
@@ -35,6 +35,7 @@ _EXPECTED_TYPES = {
 }
 _ACTION_SCHEMAS: dict[str | None, type[Schema]] = {
     "text": schema.TextSchema,
+    "messages": schema.MessagesSchema,
     "choose": schema.ChooseSchema,
     "complete": schema.CompleteSchema,
     "ask": schema.AskSchema,
@@ -44,6 +45,7 @@ _MAIN_KEYS: dict[str, Collection[str]] = {
     "action": tuple(schema.KINDS),
     "step": tuple(schema.STEP_KINDS),
     "text": ("literal", "pieces"),
+    "message": (*message_schema.ROLE_KEYS, "role"),
     "vocab": OPERATIONS,
 }
 
@@ -228,11 +230,16 @@ def _valid_keys(path: DataPath, data: Any) -> list[str]:
         parent = _ACTION_SCHEMAS.get(schema.action_kind(value_at(data, path[:-1])))
     elif path[-2] == "for_each":
         parent = schema.ForEachSchema
+    elif path[-2] == "thinking":
+        parent = schema.ThinkingSchema
     elif path[0] == "inputs":
         parent = schema.InputSchema
     elif "choices" in path:
         is_each = path[-2] == "choices" or "each" in (value_at(data, path[:-1]) or ())
         parent = choice_schema.EachSchema if is_each else choice_schema.ChoiceSchema
+    elif path[-3:-2] == ("messages",):
+        kind = message_schema.message_kind(value_at(data, path[:-1]))
+        return ["role", "content"] if kind in ("role", "content") else [str(kind)]
     elif "pieces" in path:
         parent = schema.PieceSchema
     if parent is None:

@@ -10,6 +10,7 @@ from autocog_core.program.schema import action_kind
 
 _VALID_KEYS: dict[str, dict[str, Any]] = {
     "text": {"text": ""},
+    "messages": {"messages": [{"user": ""}]},
     "choose": {"choices": ["."]},
     "complete": {"length": 1},
     "ask": {"ask": [[{"text": ""}]]},

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Text
+from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Messages, Text
 from autocog_core.automaton.checks.action_checks import find_errors
 from autocog_core.automaton.checks.finding import GRAPH_ERRORS, vocab_label
 from autocog_core.automaton.choices import Choice
@@ -22,6 +22,7 @@ from autocog_core.automaton.inputs import (
 )
 from autocog_core.automaton.templates.for_each import ForEach
 from autocog_core.automaton.templates.template import RESERVED_NAMES, Each, Template, is_template
+from autocog_core.automaton.thinking import Thinking
 from autocog_core.automaton.token_sets import Vocabulary
 from autocog_core.errors import InputError
 from autocog_core.program import choice_schema, schema
@@ -33,6 +34,7 @@ from autocog_core.program.diagnostics import (
 )
 from autocog_core.program.document import DataPath, Document, copy_plain_data, read_document
 from autocog_core.program.legacy import is_legacy, translate_legacy
+from autocog_core.program.message_schema import make_message
 from autocog_core.program.placeholders import replace_invalid_parts
 from autocog_core.program.token_sets import make_vocabulary, read_vocabs, unknown_names
 from autocog_core.program.uids import Uids
@@ -222,6 +224,12 @@ class _SequenceBuilder:
                 evaluate=action.evaluate,
                 constant_tail=action.constant_tail,
             )
+        if isinstance(action, schema.MessagesSchema):
+            return Messages(
+                **common,
+                messages=tuple(map(make_message, action.messages)),
+                template_arguments=action.template_arguments,
+            )
         if isinstance(action, schema.AskSchema):
             return self._ask(index, action, common)
         assert isinstance(action, schema.CompleteSchema)
@@ -230,10 +238,11 @@ class _SequenceBuilder:
             place = (*self._path, index, "vocab")
             self._errors.extend(unknown_names(action.vocab, vocabs, place))
         names = set(schema.CompleteSchema.model_fields) - set(schema.ActionSchema.model_fields)
-        fields = {name: getattr(action, name) for name in names - {"type", "vocab"}}
+        fields = {name: getattr(action, name) for name in names - {"type", "vocab", "thinking"}}
         is_name = action.vocab is None or isinstance(action.vocab, str)
         vocab: Any = action.vocab if is_name else make_vocabulary(action.vocab, vocabs)
-        return Complete(**common, **fields, vocab=vocab)
+        thinking = _make_thinking(action)
+        return Complete(**common, **fields, vocab=vocab, thinking=thinking)
 
     def _ask(self, index: int, action: schema.AskSchema, common: dict[str, Any]) -> Ask:
         questions = []
@@ -273,6 +282,7 @@ class _SequenceBuilder:
             norm=action.norm,
             suffix=EOS if action.suffix_eos else action.suffix,
             unconditional_prompt=action.unconditional_prompt,
+            thinking=_make_thinking(action),
         )
 
     def _end(self) -> str:
@@ -290,6 +300,12 @@ class _SequenceBuilder:
     def _resolve(self, next_: str | None) -> str | None:
         """Return the uid of a `next`; None if the path ends. "end" may be the uid of an action."""
         return None if next_ == schema.END and schema.END not in self._uids else next_
+
+
+def _make_thinking(action: schema.BranchingSchema) -> Thinking | None:
+    if action.thinking is None:
+        return None
+    return Thinking(**action.thinking.model_dump())
 
 
 def _make_choice(

@@ -14,6 +14,7 @@ from pydantic import (
 from autocog_core.automaton.actions import ContextStart, ThresholdOn
 from autocog_core.automaton.inputs import InputType
 from autocog_core.program.choice_schema import AnyChoice, EachSchema, LiteralSchema
+from autocog_core.program.message_schema import AnyMessage
 from autocog_core.program.token_set_schema import AnyVocab, Schema
 from autocog_core.types.choice import Norm
 
@@ -132,6 +133,30 @@ class TextSchema(ActionSchema):
     )
 
 
+class MessagesSchema(ActionSchema):
+    """Messages to a chat model, rendered by its own chat template."""
+
+    type: Literal["messages"] = "messages"
+    messages: list[AnyMessage] = Field(
+        min_length=1, description="The messages; the actions after them are the answer."
+    )
+    template_arguments: dict[str, Any] | None = Field(
+        None,
+        description="Variables of the chat template, such as enable_thinking. Default: those of "
+        "the conversation so far, or of the model.",
+    )
+
+
+class ThinkingSchema(Schema):
+    """Thoughts of the model before an action."""
+
+    length: int = Field(description="The largest number of tokens of the thoughts.")
+    end: str | None = Field(
+        None, description="The text that ends the thoughts. Default: that of the model."
+    )
+    after: str = Field("", description="Text between this end and the action.")
+
+
 class BranchingSchema(ActionSchema):
     """The keys that choices and completions have: which branches a run follows."""
 
@@ -145,6 +170,9 @@ class BranchingSchema(ActionSchema):
         "prob",
         description="The probability that `threshold` limits: the share among the siblings, or the "
         "mean probability of a branch's tokens.",
+    )
+    thinking: ThinkingSchema | None = Field(
+        None, description="Let the model think before the action."
     )
 
 
@@ -207,13 +235,18 @@ class CompleteSchema(BranchingSchema):
 
 
 #: The main keys of a question's actions, which decide their kind.
-STEP_KINDS = {"text": "text", "choices": "choose", "length": "complete"}
+STEP_KINDS = {
+    "text": "text",
+    "messages": "messages",
+    "choices": "choose",
+    "length": "complete",
+}
 #: The main keys of all actions.
 KINDS = {**STEP_KINDS, "ask": "ask"}
 
 
 def action_kind(value: Any) -> str | None:
-    """Return the kind of an action's data: "text", "choose", "complete", "ask", or None."""
+    """Return the kind of an action's data: a value of `KINDS`, or None."""
     if isinstance(value, dict):
         if value.get("type") in KINDS.values():
             return str(value["type"])
@@ -233,13 +266,14 @@ def _step_tag(value: Any) -> str | None:
 
 AnyStep = Annotated[
     Annotated[TextSchema, Tag("<text>")]
+    | Annotated[MessagesSchema, Tag("<messages>")]
     | Annotated[ChooseSchema, Tag("<choose>")]
     | Annotated[CompleteSchema, Tag("<complete>")],
     Discriminator(
         _step_tag,
         custom_error_type="step",
-        custom_error_message='expected a mapping with one of the keys "text", "choices" or '
-        '"length": a question has no groups',
+        custom_error_message='expected a mapping with one of the keys "text", "messages", '
+        '"choices" or "length": a question has no groups',
     ),
 ]
 
@@ -271,14 +305,15 @@ class AskSchema(ActionSchema):
 
 AnyAction = Annotated[
     Annotated[TextSchema, Tag("<text>")]
+    | Annotated[MessagesSchema, Tag("<messages>")]
     | Annotated[ChooseSchema, Tag("<choose>")]
     | Annotated[CompleteSchema, Tag("<complete>")]
     | Annotated[AskSchema, Tag("<ask>")],
     Discriminator(
         _action_tag,
         custom_error_type="action",
-        custom_error_message='expected a mapping with one of the keys "text", "choices", "length" '
-        'or "ask"',
+        custom_error_message='expected a mapping with one of the keys "text", "messages", '
+        '"choices", "length" or "ask"',
     ),
 ]
 

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Text
+from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Messages, Text
 from autocog_core.automaton.choices import Choice
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.inputs import REQUIRED, Input
 from autocog_core.automaton.templates.template import Each, Template, is_template
+from autocog_core.automaton.thinking import Thinking
 from autocog_core.automaton.token_sets import Vocabulary
 from autocog_core.errors import InputError
+from autocog_core.program.message_schema import write_message
 from autocog_core.program.token_sets import TokenSetWriter
 from autocog_core.types.choice import EOS
 from autocog_core.types.prompt import Prompt, TextPiece
@@ -22,7 +24,7 @@ from autocog_core.types.prompt import Prompt, TextPiece
 #: Fields that are always written, or in another form.
 _SPECIAL_FIELDS = {
     *("uid", "successors", "metadata", "text", "choices", "suffix", "vocab", "stop", "length"),
-    *("questions", "for_each", "items"),
+    *("questions", "for_each", "items", "messages", "thinking"),
 }
 
 
@@ -100,6 +102,8 @@ def _write_action(
     match action:
         case Text():
             data |= _write_text(action)
+        case Messages():
+            data["messages"] = list(map(write_message, action.messages))
         case Choose():
             data["choices"] = _write_choices(action)
             if action.suffix is EOS:
@@ -117,6 +121,8 @@ def _write_action(
                 data["vocab"] = action.vocab
         case Ask():
             data |= _write_group(action, vocabs)
+    if isinstance(action, Choose | Complete) and action.thinking is not None:
+        data["thinking"] = _write_thinking(action.thinking)
     for field in fields(action):
         value = getattr(action, field.name)
         if field.name not in _SPECIAL_FIELDS and value != field.default:
@@ -128,6 +134,13 @@ def _write_action(
     if action.metadata:
         data["metadata"] = dict(action.metadata)
     return data
+
+
+def _write_thinking(thinking: Thinking) -> dict[str, Any]:
+    data: dict[str, Any] = {"length": thinking.length}
+    if thinking.end is not None:
+        data["end"] = thinking.end
+    return {**data, "after": thinking.after} if thinking.after else data
 
 
 def _write_group(action: Ask, vocabs: TokenSetWriter) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class ThoughtNode:
     :ivar last: whether the automaton ends here, so that the path is complete.
     :ivar exact: whether its own numbers (`logprobs`, `prob`) are the model's, within its declared
         tolerance.
-    :ivar reason: why they are not.
+    :ivar reason: why they are not; of messages, why they begin a new text.
     :ivar retokenized: whether bytes before a stop string were tokenized again with what follows.
     :ivar unconditional_prompt: for a choice by the norm "pmi", the text that was used in place of
         the prompt; empty for BOS alone, None for other norms.

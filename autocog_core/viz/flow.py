@@ -16,6 +16,7 @@ _LABEL_COLUMNS = 28
 #: Fill, border and ink of the drawings of each kind of action.
 KIND_COLORS = {
     "text": ("#ffffff", "#94a3b8", "#475569"),
+    "messages": ("#f0f9ff", "#38bdf8", "#0369a1"),
     "choose": ("#fff7e0", "#d9a021", "#8a5a00"),
     "complete": ("#eafaf1", "#3fa672", "#146c43"),
     "ask": ("#eef2ff", "#6366f1", "#3730a3"),
@@ -23,6 +24,8 @@ KIND_COLORS = {
 }
 #: The kinds that draw a group.
 GROUP_KINDS = frozenset({"ask", "join"})
+#: Kinds whose style a drawing has only if it uses them.
+OCCASIONAL_KINDS = GROUP_KINDS | {"messages"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +70,7 @@ class Node:
 
     @property
     def kind(self) -> str:
-        """The kind of its action: "text", "choose", "complete", "ask", or "join" for its end."""
+        """The kind of its action: "text", "messages", "choose", ..., or "join" for its end."""
         return self.action.kind
 
 

@@ -9,6 +9,7 @@ from autocog_core.viz.flow import flow_nodes
 
 _SHAPES = {
     "text": "shape=note, style=solid",
+    "messages": "shape=note, style=solid",
     "choose": "shape=hexagon, style=solid",
     "complete": "shape=box, style=rounded",
     "ask": "shape=trapezium, style=solid",

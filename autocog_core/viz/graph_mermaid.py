@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable
 
 from autocog_core.automaton.graph import AutomatonGraph
-from autocog_core.viz.flow import GROUP_KINDS, KIND_COLORS, flow_nodes
+from autocog_core.viz.flow import KIND_COLORS, OCCASIONAL_KINDS, flow_nodes
 
 _SHAPES = {
     "text": "[{}]",
+    "messages": "[{}]",
     "choose": "{{{{{}}}}}",
     "complete": "({})",
     "ask": "[/{}\\]",
@@ -43,7 +44,7 @@ def graph_mermaid(automaton: AutomatonGraph) -> str:
     styles = [
         f"  classDef {kind} fill:{fill},stroke:{stroke},color:#1f2937\n"
         for kind, (fill, stroke, _) in KIND_COLORS.items()
-        if kind not in GROUP_KINDS or kind in kinds
+        if kind not in OCCASIONAL_KINDS or kind in kinds
     ]
     return "".join(["flowchart TD\n", *nodes, *edges, *styles])
 

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text as Line
 
-from autocog_core.automaton.actions import Choose, Text
+from autocog_core.automaton.actions import Choose, Messages, Text
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.viz.flow import Edge, Node, flow_nodes
-from autocog_core.viz.labels import action_settings, branches_label, choice_list
+from autocog_core.viz.labels import action_settings, branches_label, choice_list, message_lines
 from autocog_core.viz.preview import preview
 
 _KIND_STYLES = {
     "text": "blue",
+    "messages": "blue",
     "choose": "yellow",
     "complete": "green",
     "ask": "cyan",
@@ -55,6 +56,8 @@ def _summary(node: Node) -> str:
     """Return text, settings, and the choices unless they have their own lines."""
     action = node.action
     parts = [preview(action.text)] if isinstance(action, Text) else []
+    if isinstance(action, Messages):
+        parts = message_lines(action, _CHOICES_COLUMNS)
     parts += action_settings(action)
     if isinstance(action, Choose) and len(node.edges) < 2:
         parts.append(choice_list(action.choices, _CHOICES_COLUMNS))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Text
+from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Messages, Text
 from autocog_core.automaton.templates.template import Each
 from autocog_core.types.choice import EndOfSequence
 from autocog_core.viz.preview import (
@@ -22,6 +23,7 @@ _STOP_COLUMNS = 16
 _MAX_STOPS = 3
 _ROW_COLUMNS = 44
 _MAX_CHOICES = 8
+_MAX_MESSAGES = 5
 
 
 def action_rows(action: Action, show_choices: bool) -> list[str]:
@@ -31,6 +33,8 @@ def action_rows(action: Action, show_choices: bool) -> list[str]:
     :param show_choices: whether to list its choices; no if they label its edges.
     """
     rows = preview_lines(action.text, _ROW_COLUMNS) if isinstance(action, Text) else []
+    if isinstance(action, Messages):
+        rows = message_lines(action, _ROW_COLUMNS)
     line = ""
     for setting in action_settings(action):
         if line and cell_len(f"{line} · {setting}") > _ROW_COLUMNS:
@@ -46,6 +50,19 @@ def action_rows(action: Action, show_choices: bool) -> list[str]:
     return rows
 
 
+def message_lines(action: Messages, width: int) -> list[str]:
+    """Return a preview of each message; of many, the first ones and the last.
+
+    :param action: the messages.
+    :param width: the most columns of a line.
+    """
+    messages = action.messages
+    left_out = max(0, len(messages) - _MAX_MESSAGES)
+    shown = messages if not left_out else (*messages[: _MAX_MESSAGES - 1], messages[-1])
+    lines = [f"{m.role}: {preview(m.content, width - len(m.role) - 2)}" for m in shown]
+    return [*lines[:-1], f"  and {left_out} more", *lines[-1:]] if left_out else lines
+
+
 def action_settings(action: Action) -> list[str]:
     """Return the settings of an action, apart from its uid, text, choices and successors.
 
@@ -55,6 +72,11 @@ def action_settings(action: Action) -> list[str]:
     match action:
         case Text():
             settings.append(action.evaluate and "evaluated")
+        case Messages():
+            settings += [
+                f"{name} {preview(json.dumps(value), _CHOICE_COLUMNS)}"
+                for name, value in (action.template_arguments or {}).items()
+            ]
         case Choose():
             prompt = action.unconditional_prompt
             settings += [
@@ -81,6 +103,8 @@ def action_settings(action: Action) -> list[str]:
                 settings.append(f"for each {name} in {name_preview(action.for_each.items)}")
     settings.append(action.is_fresh and "new text")
     settings.append(action.max_visits is not None and f"max_visits {action.max_visits}")
+    if isinstance(action, Choose | Complete) and action.thinking is not None:
+        settings.append(f"thinks up to {_plural(action.thinking.length, 'token')}")
     settings.append(action.model is not None and f"model {name_preview(action.model)}")
     return [setting for setting in settings if isinstance(setting, str) and setting]
 

@@ -552,4 +552,4 @@ def test_an_action_of_an_unknown_kind_is_an_error() -> None:
         pass
 
     (error,) = Automaton([Lookup(uid="a")]).errors()
-    assert error.message == "is a Lookup: give a Text, a Choose, a Complete or an Ask"
+    assert error.message == "is a Lookup: give a Text, Messages, a Choose, a Complete or an Ask"

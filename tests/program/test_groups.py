@@ -255,7 +255,7 @@ def test_items_work_side_by_side_and_share_the_text_before() -> None:
         (
             "- ask: [[{ask: [[{text: a}]]}]]",
             'PATH:2: action 1: ask[0][0]: expected a mapping with one of the keys "text", '
-            '"choices" or "length": a question has no groups',
+            '"messages", "choices" or "length": a question has no groups',
         ),
         (
             "- ask:\n  - [{text: a}]\n  - - {text: b, widht: 1}",

@@ -7,7 +7,12 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from itertools import chain, islice
 
-from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Record, Text
+from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Messages, Record, Text
+from autocog_core.automaton.checks.chat_checks import (
+    check_conversations,
+    check_messages_action,
+    check_thinking,
+)
 from autocog_core.automaton.checks.constraint_checks import ConstraintChecks, check_constraint_keys
 from autocog_core.automaton.checks.field_checks import unset_fields
 from autocog_core.automaton.checks.finding import GRAPH_ERRORS, Finding, vocab_label
@@ -48,6 +53,7 @@ def find_errors(automaton: AutomatonGraph) -> list[Finding]:
     if not errors:
         # The graph is traversable only if all successors exist.
         errors += islice(_check_graph(automaton), MAX_ERRORS)
+        errors += islice(check_conversations(automaton), MAX_ERRORS)
         errors += islice(unset_fields(automaton), MAX_ERRORS)
     return errors[:MAX_ERRORS]
 
@@ -165,6 +171,7 @@ def _check_fields(action: Action) -> Iterator[str]:
         case Choose():
             yield from _check_choices(action)
             yield from _check_pruning(action)
+            yield from check_thinking(action.thinking)
             for key in ("suffix", "unconditional_prompt"):
                 if isinstance(text := getattr(action, key), str):
                     yield from check_text(key, text)
@@ -177,10 +184,16 @@ def _check_fields(action: Action) -> Iterator[str]:
         case Complete():
             yield from _check_completion(action)
             yield from _check_pruning(action)
+            yield from check_thinking(action.thinking)
+        case Messages():
+            yield from check_messages_action(action)
         case Ask():
             pass
         case _:
-            yield f"is a {type(action).__name__}: give a Text, a Choose, a Complete or an Ask"
+            yield (
+                f"is a {type(action).__name__}: give a Text, Messages, a Choose, a Complete or an "
+                "Ask"
+            )
 
 
 def _source_of(text: object) -> object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from autocog_core.automaton.actions import Action, Choose, Text
+from autocog_core.automaton.actions import Action, Choose, Messages, Text
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import append_hint, shorten, suggest
 
@@ -87,7 +87,11 @@ def loops_of_texts(automaton: AutomatonGraph) -> Iterator[Action]:
         chain: list[Action] = []
         seen: set[str] = set()
         action: Action | None = root
-        while isinstance(action, Text) and action.uid not in finished and action.uid not in seen:
+        while (
+            isinstance(action, Text | Messages)
+            and action.uid not in finished
+            and action.uid not in seen
+        ):
             chain.append(action)
             seen.add(action.uid)
             action = automaton.successor(action)
