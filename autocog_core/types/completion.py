@@ -105,5 +105,6 @@ class Completion:
             "allowed": None
             if self.allowed is None
             else [to_json_number(mass) for mass in self.allowed],
+            "reason": self.reason,
             "alternatives": [other.to_dict() for other in self.alternatives],
         }

@@ -113,7 +113,14 @@ FOUND: dict[str, tuple[Callable[[], Any], dict[str, Any], dict[str, str], str | 
 }
 
 
-@pytest.mark.parametrize("name", FOUND)
+#: Servers that differ little from others of the table.
+SIMILAR = ("vllm older masked", "sglang chat", "openai completions", "openai decisions")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.soak if name in SIMILAR else ()) for name in FOUND],
+)
 def test_what_a_server_obeys_is_found_out_and_is_exact_or_says_that_it_is_not(
     connect: Connect, connect_chat: Connect, name: str
 ) -> None:
