@@ -15,7 +15,7 @@ from autocog_core.records.effects import Effect, Owner
 from autocog_core.types.choice_value import value_text
 
 #: Actions of a record.
-MAX_ACTIONS = 20_000
+MAX_ACTIONS = 10_000
 _CLOSERS = re.compile(r"[\]}]+,?")
 
 

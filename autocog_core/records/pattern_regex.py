@@ -29,6 +29,8 @@ _CATEGORIES = {
     "CATEGORY_SPACE": r"\x09-\x0D\x20",
     "CATEGORY_NOT_SPACE": r"[^\s\x{FEFF}\x1C-\x1F]",
 }
+_START = ("AT_BEGINNING", "AT_BEGINNING_STRING")
+_END = ("AT_END", "AT_END_STRING")
 _PYTHON_CATEGORIES = {
     "CATEGORY_DIGIT": "[0-9]",
     "CATEGORY_NOT_DIGIT": r"\D",
@@ -61,6 +63,21 @@ def pattern_regex(pattern: str, alphabet: Alphabet) -> str:
     return _Translation(alphabet).whole(list(parsed))
 
 
+def pattern_lengths(pattern: str) -> tuple[int, int] | None:
+    """Return the smallest and largest number of characters of the strings of a pattern.
+
+    None if it may be found inside longer strings.
+
+    :param pattern: a pattern that `pattern_regex` accepts.
+    """
+    parsed = _parser.parse(pattern)
+    items = list(parsed)
+    if not items or not _is_anchor(items[0], _START) or not _is_anchor(items[-1], _END):
+        return None
+    shortest, longest = parsed.getwidth()
+    return int(shortest), int(longest)
+
+
 class _Translation:
     def __init__(self, alphabet: Alphabet) -> None:
         self.alphabet = alphabet
@@ -78,10 +95,10 @@ class _Translation:
                 return self.whole(list(argument[3]), depth + 1)
         start = end = self.anything
         items = list(items)
-        while items and _is_anchor(items[0], ("AT_BEGINNING", "AT_BEGINNING_STRING")):
+        while items and _is_anchor(items[0], _START):
             start = ""
             items.pop(0)
-        while items and _is_anchor(items[-1], ("AT_END", "AT_END_STRING")):
+        while items and _is_anchor(items[-1], _END):
             end = ""
             items.pop()
         return start + self.sequence(items) + end

@@ -11,7 +11,7 @@ from autocog_core.records.alphabet import JSON_STRING, Alphabet
 from autocog_core.records.format_regex import FORMAT_REGEXES
 from autocog_core.records.number_regex import MAX_FRACTION_DIGITS, decimal_regex, integer_regex
 from autocog_core.records.parts import Numbers, Scalar, Strings
-from autocog_core.records.pattern_regex import pattern_regex
+from autocog_core.records.pattern_regex import pattern_lengths, pattern_regex
 from autocog_core.records.rust_regex import any_of, escape, repeat
 
 #: Tokens that one character of a string may take: an escape such as \ud83d\ude00, by characters.
@@ -55,9 +55,21 @@ def string_regexes(strings: Strings, alphabet: Alphabet) -> list[str]:
     """
     regexes = [pattern_regex(pattern, alphabet) for pattern in strings.patterns]
     regexes += [FORMAT_REGEXES[name] for name in strings.formats]
-    if strings.min_length or strings.max_length is not None or not regexes:
+    has_bounds = strings.min_length > 0 or strings.max_length is not None
+    if not regexes or (has_bounds and not _are_lengths_implied(strings)):
         regexes.append(repeat(alphabet.any_character, strings.min_length, strings.max_length))
     return regexes
+
+
+def _are_lengths_implied(strings: Strings) -> bool:
+    """Return whether a pattern allows only lengths within the bounds."""
+    longest = strings.max_length
+    return any(
+        lengths is not None
+        and lengths[0] >= strings.min_length
+        and (longest is None or lengths[1] <= longest)
+        for lengths in map(pattern_lengths, strings.patterns)
+    )
 
 
 def json_constraint(scalar: Scalar, lead: str = "") -> dict[str, str]:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import random
 from typing import Any
 
-KEYS = ("a", "ab", "b", "kind", "odd key", 'qu"ote', "été")
+KEYS = ("kind", "a", "ab", "b", "odd key", 'qu"ote', "été")
 FORMATS = ("date", "time", "date-time", "uuid", "email", "ipv4", "ipv6", "hostname", "duration")
 PATTERNS = ("^[A-Z]{2}-\\d{2}$", "^a+", "b$", "[^x]y", "^(?:on|off)$", '^"\\\\?\\w$', "^.{1,3}$")
 CONSTANTS = ("a", "ab", "", "b c", 'q"', 1, 10, -2.5, True, False, None, [1, "x"], {"k": 1})
 
 
 class SchemaGenerator:
-    """Draws schemas."""
+    """Draws schemas.
 
-    def __init__(self, seed: int) -> None:
+    :param seed: seed of the random numbers.
+    :param has_formats: whether strings have formats.
+    """
+
+    def __init__(self, seed: int, *, has_formats: bool = True) -> None:
+        self.formats = FORMATS if has_formats else ()
         self.random = random.Random(seed)
         self.definitions: dict[str, Any] = {}
 
@@ -48,8 +53,8 @@ class SchemaGenerator:
                 schema |= {"pattern": self.random.choice(PATTERNS)}
                 if self.random.random() < 0.3:
                     schema |= {"maxLength": 6}
-            case 2:
-                schema |= {"format": self.random.choice(FORMATS)}
+            case 2 if self.formats:
+                schema |= {"format": self.random.choice(self.formats)}
         return schema
 
     def number(self, depth: int) -> dict[str, Any]:
@@ -70,7 +75,7 @@ class SchemaGenerator:
         return {"enum": self.random.sample(CONSTANTS, self.random.randint(1, 5))}
 
     def object(self, depth: int) -> dict[str, Any]:
-        names = self.random.sample(KEYS, self.random.randint(0, 4))
+        names = sorted(self.random.sample(KEYS, self.random.randint(0, 4)), key=KEYS.index)
         schema: dict[str, Any] = {
             "type": "object",
             "properties": {name: self.draw(depth) for name in names},
@@ -99,7 +104,8 @@ class SchemaGenerator:
         alternatives = []
         for constant in self.random.sample(["cat", "cats", "dog"], 2):
             schema = self.object(depth)
-            schema["properties"]["kind"] = {"const": constant}
+            others = {name: each for name, each in schema["properties"].items() if name != "kind"}
+            schema["properties"] = {"kind": {"const": constant}, **others}
             schema["required"] = [*{*schema["required"], "kind"}]
             schema["required"].sort()
             alternatives.append(schema)

@@ -20,7 +20,7 @@ from tests.support.json_model import JsonModel
 from tests.support.soak import count
 
 LIMITS = Limits(max_items=4, max_tokens_per_text=80)
-SEEDS = range(count(normal=16, soak=1500))
+SEEDS = range(count(normal=12, soak=1000))
 
 
 def run(record: CompiledRecord, seed: int) -> list[ThoughtPath]:

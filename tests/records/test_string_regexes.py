@@ -111,6 +111,17 @@ def test_several_rules_hold_together() -> None:
     assert check_constraint(_constraint(Strings(max_length=1, patterns=("^ab$",))))
 
 
+def test_lengths_that_a_pattern_implies_need_no_grammar() -> None:
+    for strings, kind in (
+        (Strings(max_length=7, patterns=("^[A-Z]{2}-[0-9]{4}$",)), "regex"),
+        (Strings(max_length=6, patterns=("^[A-Z]{2}-[0-9]{4}$",)), "grammar"),
+        (Strings(max_length=9, patterns=("^[a-z]+$",)), "grammar"),
+        (Strings(min_length=1, patterns=("^[a-z]+$",)), "regex"),
+        (Strings(max_length=9, patterns=("^a|b$",)), "grammar"),
+    ):
+        assert _constraint(strings).kind == kind
+
+
 def _constraint(strings: Strings) -> Constraint:
     constraint = Constraint.from_arguments(**json_constraint(Scalar(strings=(strings,))))
     assert constraint is not None

@@ -41,7 +41,7 @@ def run(record: CompiledRecord, seed: int) -> list[ThoughtPath]:
 def test_the_value_fills_the_template() -> None:
     record = compile_record(SCHEMA, TemplateStyle(template=TEMPLATE))
     complete = 0
-    for seed in range(count(normal=8, soak=500)):
+    for seed in range(count(normal=4, soak=300)):
         for path in run(record, seed):
             value = record.decode(path.nodes).value
             text = path.text.removeprefix("Form:\n")
