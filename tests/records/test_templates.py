@@ -68,7 +68,7 @@ def _fill(value: dict[str, Any]) -> str:
     ("template", "message"),
     [
         ("{name}", 'lacks the required field "age"'),
-        ("{nam}", 'no field "nam"; did you mean "name"'),
+        ("{label}", 'no field "label"'),
         ("{name}{age}", "no text separates {name} from {age}"),
         ("{name} {name}", "writes {name} twice"),
         ("{name.first}", '"name" has no fields of its own'),
