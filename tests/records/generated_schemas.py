@@ -63,7 +63,8 @@ class SchemaGenerator:
         if self.random.random() < 0.6:
             schema[self.random.choice(["minimum", "exclusiveMinimum"])] = low
         if self.random.random() < 0.6:
-            bound = low + self.random.choice([2, 40, 900])
+            # Wide enough for a multiple of each number below.
+            bound = low + self.random.choice([9, 40, 900])
             schema[self.random.choice(["maximum", "exclusiveMaximum"])] = bound
         if schema["type"] == "integer" and self.random.random() < 0.2:
             schema["multipleOf"] = self.random.choice([1, 2, 5])

@@ -7,7 +7,6 @@ from functools import cache
 
 import jsonschema
 
-from autocog_core import InputError
 from autocog_core.automaton import Choose, Complete, Text
 from autocog_core.automaton.choices import texts_of
 from autocog_core.constraints.language import body_grammar
@@ -64,12 +63,7 @@ def test_every_valid_value_can_be_written() -> None:
     checked = 0
     for number in range(count(normal=25, soak=2000)):
         schema = SchemaGenerator(number, has_formats=False).whole()
-        try:
-            record = compile_record(schema, limits=Limits(max_items=4))
-        except InputError as error:
-            if "no number is within" not in error.message:
-                raise
-            continue
+        record = compile_record(schema, limits=Limits(max_items=4))
         validator = jsonschema.Draft202012Validator(schema)
         values = ValueGenerator(schema, number)
         for _ in range(count(normal=4, soak=20)):
