@@ -33,10 +33,17 @@ class TorchScoreCollector(TreeScoreCollector):
 def _fill_top(request: TopRequest, logits: torch.Tensor, total: float) -> None:
     """Write the `top_k` likeliest ids after one node, and their log-probabilities, in place."""
     query, ids, logprobs, mask_logprob = request
+    if math.isnan(total):
+        # Not "no token is allowed": a broken row must not look like an answer.
+        logprobs[:] = math.nan
+        return
+    allowed = None
     if query.mask is not None:
-        # torch.tensor copies: masks are read-only.
-        allowed = torch.tensor(query.mask, device=logits.device)
-        logits = logits.masked_fill(~allowed, -torch.inf)
+        # A constraint often leaves a few tokens of a large vocabulary.
+        allowed = torch.from_numpy(np.flatnonzero(query.mask)).to(logits.device)
+        logits = logits.index_select(0, allowed)
+    if mask_logprob is not None:
+        mask_logprob[:] = float(torch.logsumexp(logits, dim=-1)) - total
     count = min(query.top_k, logits.shape[0])
     if count == 0:
         return
@@ -44,14 +51,7 @@ def _fill_top(request: TopRequest, logits: torch.Tensor, total: float) -> None:
     # topk breaks ties arbitrarily. Ties are frequent in half precision: prefer the lower id.
     best = torch.nonzero((logits >= threshold) & torch.isfinite(logits)).squeeze(1)
     best = best[torch.argsort(logits[best], descending=True, stable=True)][:count]
-    if math.isnan(total):
-        # Not "no token is allowed": a broken row must not look like an answer.
-        logprobs[:] = math.nan
-        return
-    if mask_logprob is not None:
-        # The ids outside the mask are -inf by now.
-        mask_logprob[:] = float(torch.logsumexp(logits, dim=-1)) - total
-    ids[: len(best)] = best.cpu().numpy()
+    ids[: len(best)] = (best if allowed is None else allowed[best]).cpu().numpy()
     logprobs[: len(best)] = logits[best].cpu().double().numpy() - total
 
 
