@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from autocog_core.constraints.grammar_recursion import find_endless_rule
+from autocog_core.constraints.json_schema import complete_keywords, read_json_schema
 from autocog_core.constraints.llguidance_calls import check_size, error_of, new_matcher
+from autocog_core.constraints.schema_recursion import find_endless_reference
+from autocog_core.constraints.schema_refusal import explain_refusal
 from autocog_core.constraints.tokenizers import byte_tokenizer
-from autocog_core.errors import InputError
+from autocog_core.errors import InputError, shorten
 from autocog_core.types.constraint import Constraint
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher
 
 #: Any text.
 ANYTHING = "(?s:.*)"
@@ -76,11 +83,38 @@ def check_constraint(constraint: Constraint, followed_by: str | None = None) -> 
     except InputError as error:
         return error.message
     for matcher in matchers:
-        # Some grammars without any text are only noticed when their first byte is asked for.
-        if not matcher.is_error() and not matcher.is_accepting():
-            matcher.compute_bitmask()
-        if reason := error_of(matcher):
+        if reason := _refusal(matcher):
+            if constraint.kind == "json_schema":
+                reason = _explain(constraint.source, reason)
             return f"{_NAMES[constraint.kind]} cannot be used: {reason}"
+    if reason := _endless_recursion(constraint):
+        return f"{_NAMES[constraint.kind]} allows no finite text: {reason}"
+    return ""
+
+
+def _refusal(matcher: LLMatcher) -> str:
+    # Some grammars without any text are only noticed when their first byte is asked for.
+    if not matcher.is_error() and not matcher.is_accepting():
+        matcher.compute_bitmask()
+    return error_of(matcher)
+
+
+def _explain(source: str, reason: str) -> str:
+    def refusal(schema: Any) -> str:
+        grammar = json.dumps({"grammars": [{"json_schema": schema}]})
+        return _refusal(new_matcher(byte_tokenizer(), grammar))
+
+    return explain_refusal(read_json_schema(source), reason, len(source), refusal)
+
+
+def _endless_recursion(constraint: Constraint) -> str:
+    """Return what can only begin texts that never end, if all texts contain it; else ""."""
+    if constraint.kind == "json_schema":
+        reference = find_endless_reference(read_json_schema(constraint.source))
+        return f'each value of "{shorten(reference)}" contains another one' if reference else ""
+    if constraint.kind == "grammar":
+        rule = find_endless_rule(constraint.source)
+        return f'the rule "{shorten(rule)}" contains itself without end' if rule else ""
     return ""
 
 
@@ -131,7 +165,10 @@ def _body(constraint: Constraint, *, any_blanks: bool = False) -> dict[str, Any]
         return {"lark_grammar": constraint.source}
     if constraint.kind == "regex":
         return {"lark_grammar": f"start: TEXT\nTEXT: {_lark_regex(constraint.source)}"}
-    schema = json.loads(constraint.source)
+    try:
+        schema = complete_keywords(read_json_schema(constraint.source))
+    except InputError as error:
+        raise InputError(f"{_NAMES[constraint.kind]} {error.message}", where="constraint") from None
     if isinstance(schema, dict) and not any_blanks:
         # Blanks between tokens make many spellings of one value, and small models write odd ones.
         options = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}

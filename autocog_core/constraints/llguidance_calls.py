@@ -78,7 +78,11 @@ def error_of(matcher: LLMatcher) -> str:
         return ""
     if has_no_extension(matcher):
         return "it allows no text"
-    lines = [line.strip() for line in matcher.get_error().partition("<backtrace>")[0].splitlines()]
+    # After the message come a trace, the state of the parser, and the whole grammar.
+    message = re.split("<(?:backtrace|state|grammar)>", matcher.get_error())[0]
+    if "lookarounds not supported" in message:
+        return r"look-around is not supported: neither \b, nor ^ and $ inside an expression"
+    lines = [line.strip() for line in message.splitlines()]
     # The last lines repeat the source and point at a column; the message itself stands before.
     wanted = [line for line in lines if line and not re.match(r"\d+ \||\^+$", line)]
     # Of an invalid regular expression, only the reason: the message repeats it in full.

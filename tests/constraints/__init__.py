@@ -1,0 +1,1 @@
+"""Constraints on whole texts: what they accept, refuse and cost."""
