@@ -100,7 +100,8 @@ class ConstrainedLanguage:
             return np.zeros(self._size, dtype=np.bool_)
         bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
         if matcher.is_error() and not has_no_extension(matcher):
-            raise InputError(error_of(matcher), where="constraint", hint="write a simpler one")
+            reason = f"too complex to be followed: {error_of(matcher)}"
+            raise InputError(reason, where="constraint", hint="write a simpler one")
         return np.unpackbits(bits, bitorder="little", count=self._size).view(np.bool_)
 
     def after(self, state: ConstraintState, token: int, raw: bytes, size: int) -> ConstraintState:
