@@ -224,6 +224,23 @@ def reliability(session: nox.Session) -> None:
     session.run("python", "-m", "tests.support.trials", str(folder))
 
 
+@nox.session
+def schemas(session: nox.Session) -> None:
+    """Count the cases of the JSON Schema Test Suite, and write the table of docs/json_schema.md."""
+    constrain(session)
+    install(session, [])
+    folder = Path(session.create_tmp()) / "suite"
+    shutil.rmtree(folder, ignore_errors=True)
+    # The suite is in the sdist, not in the wheel.
+    what = ["download", "--no-deps", "--no-binary", "jsonschema", "--dest", str(folder)]
+    session.run("python", "-m", "pip", *what, "jsonschema")
+    (sdist,) = folder.glob("jsonschema-*.tar.gz")
+    page = ["--write", "docs/json_schema.md"]
+    session.run(
+        "python", "-m", "tests.support.schema_suite", str(sdist), *(session.posargs or page)
+    )
+
+
 @nox.session(reuse_venv=False)
 def newest(session: nox.Session) -> None:
     """Run the fast tests with the newest releases of everything but torch (-- for pytest)."""

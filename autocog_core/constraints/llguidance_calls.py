@@ -10,12 +10,11 @@ import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
 
-Result = TypeVar("Result")
 #: Maximum number of characters of a constraint.
 MAX_SOURCE_LENGTH = 250_000
 #: Maximum number of rules of a grammar, and of `$ref` in a JSON Schema.
@@ -58,20 +57,6 @@ def has_no_extension(matcher: LLMatcher) -> bool:
     return bool(matcher.get_error().startswith("NoExtension"))
 
 
-def warnings_of(schema: str) -> tuple[bool, tuple[str, ...]]:
-    """Return whether llguidance refuses a JSON Schema, and what it says about it.
-
-    :param schema: the schema as JSON.
-    """
-    from llguidance import LLMatcher, grammar_from
-
-    grammar = grammar_from("json_schema", schema)
-    is_refused, messages = _with_large_stack(
-        lambda: LLMatcher.validate_grammar_with_warnings(grammar)
-    )
-    return is_refused, tuple(messages)
-
-
 def error_of(matcher: LLMatcher) -> str:
     """Return why llguidance refuses a grammar or a text, on one line; empty if it does not."""
     if not matcher.is_error():
@@ -89,12 +74,12 @@ def error_of(matcher: LLMatcher) -> str:
     return " ".join(wanted).rpartition("error: ")[2][:300]
 
 
-def _with_large_stack(make: Callable[[], Result]) -> Result:
+def _with_large_stack(make: Callable[[], LLMatcher]) -> LLMatcher:
     # The stack size is a setting of the process, for threads that start from now on.
     with _stack_size_lock, ThreadPoolExecutor(1, "autocog-grammar") as pool:
         before = threading.stack_size(STACK_BYTES)
         try:
-            result = pool.submit(make)
+            matcher = pool.submit(make)
         finally:
             threading.stack_size(before)
-        return result.result()
+        return matcher.result()

@@ -16,30 +16,34 @@ def find_endless_reference(schema: Any) -> str:
 
     :param schema: the whole schema.
     """
-    finite = _FiniteReferences(schema)
-    if finite.is_finite(schema):
+    references = FiniteReferences(schema)
+    if references.is_finite(schema):
         return ""
-    return next(reference for reference in finite.seen if reference not in finite.finite)
+    return next(filter(references.is_endless, references.seen))
 
 
-class _FiniteReferences:
+class FiniteReferences:
     """The local references of a schema that have finite values.
 
-    :ivar seen: the references that were asked for.
-    :ivar finite: those that are known to have finite values.
+    :param root: the whole schema.
+    :ivar seen: what the references that were asked for point to.
     """
 
     def __init__(self, root: Any) -> None:
         self._root = root
         self.seen: dict[str, Any] = {}
-        self.finite: set[str] = set()
+        self._finite: set[str] = set()
         self.is_finite(root)
         # Each round sees or finds at least one more, or is the last.
         known = None
-        while known != (known := (len(self.seen), len(self.finite))):
+        while known != (known := (len(self.seen), len(self._finite))):
             for reference, target in list(self.seen.items()):
-                if reference not in self.finite and self.is_finite(target):
-                    self.finite.add(reference)
+                if reference not in self._finite and self.is_finite(target):
+                    self._finite.add(reference)
+
+    def is_endless(self, reference: str) -> bool:
+        """Return whether a reference in the schema has no finite value."""
+        return reference in self.seen and reference not in self._finite
 
     def is_finite(self, schema: Any) -> bool:
         """Return whether a schema has a finite value, as far as is known.
@@ -58,10 +62,9 @@ class _FiniteReferences:
                 are_finite = [self.is_finite(part) for part in alternatives]
                 results.append(any(are_finite))
         types = schema.get("type")
-        if types in ("object", ["object"]):
-            results.append(self._has_finite_object(schema))
-        elif types in ("array", ["array"]):
-            results.append(self._has_finite_array(schema))
+        # Other types have finite values in any case.
+        results.append(self._has_finite_object(schema) or types not in ("object", ["object"]))
+        results.append(self._has_finite_array(schema) or types not in ("array", ["array"]))
         return all(results)
 
     def _is_finite_reference(self, reference: object) -> bool:
@@ -69,7 +72,7 @@ class _FiniteReferences:
             return True
         if reference not in self.seen:
             self.seen[reference] = follow_reference(self._root, reference)
-        return reference in self.finite
+        return reference in self._finite
 
     def _has_finite_object(self, schema: Mapping[str, Any]) -> bool:
         required, minimum = schema.get("required", []), schema.get("minProperties", 0)

@@ -5,12 +5,13 @@ They accept valid values only. Where a format has unusual forms, only the usual 
 
 from __future__ import annotations
 
+from autocog_core.constraints.json_schema import LEAP_YEAR
+
 _YEAR = "(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
-_LEAP_YEAR = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)"
 _DATE = (
     f"(?:{_YEAR}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
     "|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))"
-    f"|{_LEAP_YEAR}-02-29)"
+    f"|{LEAP_YEAR}-02-29)"
 )
 _HOUR = "(?:[01][0-9]|2[0-3])"
 _SIXTIETHS = "[0-5][0-9]"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from autocog_core.constraints.json_schema import complete_keywords
 from autocog_core.errors import InputError
 from autocog_core.records.array_writer import array_tails, write_array
 from autocog_core.records.builder import Builder, Tail
@@ -90,7 +91,7 @@ class JsonWriter:
             "item_separator": self.style.item_separator,
             "key_separator": self.style.key_separator,
         }
-        schema = {"x-guidance": spacing, **part.schema}
+        schema = {"x-guidance": spacing, **complete_keywords(part.schema)}
         constraint: dict[str, Any] = {"json_schema": schema}
         if lead:
             # The blank belongs to the text: most tokens begin with one.

@@ -7,6 +7,11 @@ from typing import Any
 
 _LARGEST = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _SMALLEST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
+#: Keys about all entries that other keys of the same schema do not name, with these other keys.
+_NAMED_BESIDE = {
+    "additionalProperties": ("properties", "patternProperties"),
+    "items": ("prefixItems",),
+}
 #: Keys that say nothing about values.
 ANNOTATIONS = frozenset(
     {
@@ -35,14 +40,17 @@ def merge_schemas(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[s
         if combined is None:
             return None
         merged[key] = combined
-    # A key that one schema forbids by its `additionalProperties` may be a property of the other.
-    if any("additionalProperties" in each for each in (first, second)):
-        names = [set(each.get("properties", ())) for each in (first, second)]
-        if any("properties" in each or "required" in each for each in (first, second)) and (
-            names[0] != names[1]
-        ):
-            return None
+    # What one schema counts among its other keys or items may be named by the other schema.
+    for each in (first, second):
+        for others, names in _NAMED_BESIDE.items():
+            if others in each and any(_names(merged, key) != _names(each, key) for key in names):
+                return None
     return merged
+
+
+def _names(schema: Mapping[str, Any], key: str) -> set[str] | int:
+    value = schema.get(key)
+    return set(value) if isinstance(value, Mapping) and value else len(value or ())
 
 
 def _combine(key: str, own: Any, value: Any) -> Any:

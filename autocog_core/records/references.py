@@ -1,4 +1,4 @@
-"""References in JSON Schemas: what they point to, and whether they ever end."""
+"""References in JSON Schemas: what they point to."""
 
 from __future__ import annotations
 
@@ -87,64 +87,3 @@ def complete_in_itself(root: Any, schema: Any, where: str) -> dict[str, Any]:
     if definitions:
         whole["$defs"] = definitions
     return whole
-
-
-class EndlessRecursion:
-    """Finds references whose values would never end: an object that must contain itself.
-
-    :param root: the whole schema.
-    """
-
-    def __init__(self, root: Any) -> None:
-        self._root = root
-        #: References that are known to have finite values.
-        self._finite: set[str] = set()
-        self._seen: dict[str, None] = {}
-        self._is_finite(root)
-        # Each round sees or finds at least one more, or is the last.
-        changed = True
-        while changed:
-            known = len(self._seen), len(self._finite)
-            for reference in list(self._seen):
-                if reference not in self._finite and self._has_finite_target(reference):
-                    self._finite.add(reference)
-            changed = known != (len(self._seen), len(self._finite))
-
-    def is_endless(self, reference: str) -> bool:
-        """Return whether a reference of the schema has no finite value."""
-        return reference in self._seen and reference not in self._finite
-
-    def _has_finite_target(self, reference: str) -> bool:
-        try:
-            return self._is_finite(resolve(self._root, reference, "schema"))
-        except InputError:
-            # The error is raised where the reference is read, with its path.
-            return True
-
-    def _is_finite(self, schema: Any) -> bool:
-        if not isinstance(schema, Mapping):
-            return schema is not False
-        # All are visited, so that every reference is seen.
-        results = [True]
-        if isinstance(reference := schema.get("$ref"), str) and reference.startswith("#"):
-            self._seen.setdefault(reference)
-            results.append(reference in self._finite)
-        for key in ("anyOf", "oneOf"):
-            if isinstance(alternatives := schema.get(key), list) and alternatives:
-                are_finite = [self._is_finite(entry) for entry in alternatives]
-                results.append(any(are_finite))
-        if isinstance(parts := schema.get("allOf"), list):
-            results += [self._is_finite(entry) for entry in parts]
-        required = schema.get("required", ())
-        if isinstance(properties := schema.get("properties"), Mapping):
-            for name, entry in properties.items():
-                is_finite = self._is_finite(entry)
-                results.append(is_finite or not isinstance(required, list) or name not in required)
-        minimum = schema.get("minItems", 0)
-        first = schema.get("prefixItems")
-        first = first if isinstance(first, list) else []
-        for index, entry in enumerate([*first, schema.get("items", True)]):
-            is_finite = self._is_finite(entry)
-            results.append(is_finite or not isinstance(minimum, int | float) or minimum <= index)
-        self._is_finite(schema.get("additionalProperties", True))
-        return all(results)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from autocog_core.constraints.schema_recursion import FiniteReferences
 from autocog_core.errors import InputError, append_hint, shorten, suggest
 from autocog_core.records.container_rules import read_array, read_object
 from autocog_core.records.document_check import refusal_of
 from autocog_core.records.merging import ANNOTATIONS, merge_schemas
 from autocog_core.records.parts import Document, Part, Scalar, Union, Values
-from autocog_core.records.references import EndlessRecursion, complete_in_itself, resolve
+from autocog_core.records.references import complete_in_itself, resolve
 from autocog_core.records.scalar_rules import (
     NUMBER_KEYS,
     STRING_KEYS,
@@ -64,7 +65,7 @@ class SchemaReader:
 
     def __init__(self, root: Any) -> None:
         self._root = root
-        self._recursion = EndlessRecursion(root)
+        self._references = FiniteReferences(root)
         self._count = 0
         self._depth = 0
 
@@ -141,7 +142,7 @@ class SchemaReader:
             if "$ref" in schema:
                 reference = schema["$ref"]
                 others.append(resolve(self._root, reference, where))
-                if self._recursion.is_endless(reference):
+                if self._references.is_endless(reference):
                     raise InputError(
                         f'"{shorten(reference)}" contains itself without end: no value is finite',
                         where=where,

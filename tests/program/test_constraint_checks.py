@@ -31,10 +31,10 @@ from tests.support.small_backends import random_model
         ({"grammar": 'start: "a" b'}, 'the grammar cannot be used: at 1(8): unknown name: "b"'),
         ({"grammar": "start: start"}, "the grammar cannot be used: it allows no text"),
         ({"grammar": "start: x\nx: " + '"a"' * 90_000}, "the grammar has 270,012 characters; the"),
-        ({"json_schema": False}, "the JSON Schema cannot be used: Unsatisfiable schema"),
+        ({"json_schema": False}, "the JSON Schema cannot be used: no value is valid"),
         (
             {"json_schema": {"type": "integer", "minimum": 2, "maximum": 1}},
-            "the JSON Schema cannot be used: Unsatisfiable schema: minimum (2) is greater",
+            "the JSON Schema cannot be used: no value is valid: minimum (2) is greater",
         ),
         ({"json_schema": {"$ref": "#"}}, "the JSON Schema cannot be used: it allows no text"),
         ({"json_schema": {"enum": [math.nan]}}, "json_schema is not JSON: Out of range"),

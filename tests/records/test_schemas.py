@@ -17,7 +17,7 @@ from autocog_core.records.parts import Document
 A = {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}, "required": ["a"]}
 REFUSED: dict[str, tuple[Any, str]] = {
     "not": ({"not": {}}, '"not" is not supported'),
-    "if": ({"if": {}, "then": {}}, '"if", "then" is not supported'),
+    "if": ({"if": {}, "then": {}}, '"if", "then" are not supported'),
     "contains": ({"type": "array", "contains": {}}, '"contains" is not supported'),
     "names": ({"type": "object", "propertyNames": {}}, '"propertyNames" is not supported'),
     "unique": ({"type": "array", "uniqueItems": True}, "uniqueItems is not supported"),
