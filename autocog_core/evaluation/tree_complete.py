@@ -56,17 +56,14 @@ def _search(
             answer, texts = scoring.split_answer(answers[0])
             answers = [answer, *answers[1:]]
         scored = [step.scored_text(answer) for step, answer in zip(open_, answers, strict=True)]
-        candidates = _candidates(scored, answers)[:candidate_count]
-        steps = [
-            _next_step(
-                rules,
-                scored[beam]
-                .extended(rules, token)
-                .scored(logprob, open_[beam].mask_logprob(answers[beam])),
-                action,
-            )
-            for _, beam, token, logprob in candidates
-        ]
+        steps: list[Step] = []
+        for _, beam, token, logprob in _candidates(scored, answers)[:candidate_count]:
+            # Further ones do not count, and each costs a mask.
+            if len(steps) >= beams and sum(step.needs_answer for step in steps) >= beams:
+                break
+            text = scored[beam].extended(rules, token)
+            text = text.scored(logprob, open_[beam].mask_logprob(answers[beam]))
+            steps.append(_next_step(rules, text, action))
         # As in Transformers: a text that ends counts only among the best `beams` candidates.
         ended = [text for text in scored if text.finish_reason is not None]
         ended += [step.text for step in steps[:beams] if not step.needs_answer]
