@@ -110,7 +110,7 @@ DOCS_TOOLS = [
 ]
 #: Enough for the tests of the extension.
 SANITIZE_TOOLS = ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100"]
-BENCH_TOOLS = ["lm-eval>=0.4.9", "datasets>=3", "guidance>=0.3"]
+BENCH_TOOLS = ["lm-eval>=0.4.9", "datasets>=3", "outlines-core>=0.2.14", "xgrammar>=0.2.9"]
 BUILD = "build>=1.2"
 #: What isolated builds install, ours and that of llama-cpp-python.
 BUILD_TOOLS = [
@@ -386,6 +386,8 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/compare_tf.py", *session.posargs)
     session.run("python", "benchmarks/compare_llamacpp.py", *session.posargs)
     session.run("python", "benchmarks/native_overhead.py")
+    session.run("python", "benchmarks/constraints.py")
+    session.run("python", "benchmarks/constrained_runs.py")
 
 
 @nox.session

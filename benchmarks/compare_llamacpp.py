@@ -101,20 +101,6 @@ def echo_way(path: Path, threads: int) -> Method:
     return Method("llama-cpp-python, echo and logprobs", run)
 
 
-def guidance_way(path: Path, threads: int) -> Method:
-    """Return guidance's `select`, which picks token by token and returns no scores."""
-    from guidance import models, select
-
-    language_model = models.LlamaCpp(
-        str(path), n_ctx=CONTEXT, echo=False, n_threads=threads, n_threads_batch=threads
-    )
-
-    def run(prompt: str, choices: Sequence[str]) -> None:
-        str(language_model + prompt + select(list(choices)))
-
-    return Method("guidance select (no scores)", run)
-
-
 def median_ratio(first: Method, second: Method) -> float:
     """Return the median ratio of the times of two methods."""
     pairs = zip(first.seconds, second.seconds, strict=False)
@@ -128,19 +114,17 @@ def compare(
     counter = DecodeCounter(model.engine.context)
     methods = make_methods(model)
     selected = [methods["whole"], methods["cached"]] if by_row else list(methods.values())
-    threads = int(model.engine.info.details["threads"])
-    others = [guidance_way(path, threads)]
     model.engine.clear_caches()
     methods["cached"].run(*items[0])
     if by_row:
         # The rows' header stays cached from row to row; whole sequences would remove it.
         measure([methods["cached"]], items, counter)
-        measure([methods["whole"], *others], items, counter)
+        measure([methods["whole"]], items, counter)
     else:
-        measure([*selected, *others], items, counter)
-    results = report(Console(width=100), title, [*selected, *others], methods["whole"])
+        measure(selected, items, counter)
+    results = report(Console(width=100), title, selected, methods["whole"])
     if echo:
-        slow = echo_way(path, threads)
+        slow = echo_way(path, int(model.engine.info.details["threads"]))
         measure([slow], items[:1], counter)
         ratio = slow.seconds[0] / statistics.median(methods["cold"].seconds)
         print(f"{slow.name}, run once: {slow.seconds[0]:.1f} s, {ratio:.0f} times autocog, cold")
