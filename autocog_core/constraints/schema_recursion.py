@@ -86,7 +86,7 @@ class FiniteReferences:
         others_are_finite = [self.is_finite(entry) for entry in (others, *patterns.values())]
         has_other = any(others_are_finite)
         return all(are_finite.get(name, has_other) for name in required) and (
-            minimum <= 0 or has_other or any(are_finite.values())
+            has_other or minimum <= sum(are_finite.values())
         )
 
     def _has_finite_array(self, schema: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -241,11 +241,22 @@ def value_within(root: dict[str, Any], schema: dict[str, Any], depth: int) -> tu
     return (entries,) if len(entries) >= schema["minProperties"] else None
 
 
+#: Of its two keys, only one may have a finite value.
+FEW_FINITE_KEYS = {
+    "type": "object",
+    "properties": {"x": {"type": "null"}},
+    "additionalProperties": {"$ref": "#/$defs/a"},
+    "required": [],
+    "minProperties": 2,
+}
+
+
 def test_schemas_without_a_finite_value_equal_those_for_which_none_can_be_built() -> None:
     seen = set()
 
     @settings(max_examples=count(normal=60, soak=5000), database=None)
     @given(recursive_schemas)
+    @example({"$ref": "#/$defs/a", "$defs": {"a": FEW_FINITE_KEYS}})
     def check(schema: dict[str, Any]) -> None:
         # If there is a value at all, one needs no reference inside itself: three are enough.
         value = value_within(schema, schema, 3)
