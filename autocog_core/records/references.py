@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote
 
+from autocog_core.constraints.json_schema import follow_reference
 from autocog_core.errors import InputError, shorten
 
 #: Keys whose value is a schema, a list of schemas, or schemas by name.
@@ -31,18 +31,8 @@ def resolve(root: Any, reference: object, where: str) -> Any:
             where=where,
             hint='give a reference such as "#/$defs/NAME"',
         )
-    target = root
-    pointer = unquote(reference[1:])
-    for part in pointer.split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(target, Mapping) and key in target:
-            target = target[key]
-        elif isinstance(target, list) and key.isdecimal() and int(key) < len(target):
-            target = target[int(key)]
-        else:
-            target = None
-            break
-    if (pointer and not pointer.startswith("/")) or not isinstance(target, Mapping | bool):
+    target = follow_reference(root, reference)
+    if not isinstance(target, Mapping | bool):
         raise InputError(f"$ref {shorten(repr(reference))} points to no schema", where=where)
     return target
 
