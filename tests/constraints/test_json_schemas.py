@@ -254,7 +254,7 @@ FEW_FINITE_KEYS = {
 def test_schemas_without_a_finite_value_equal_those_for_which_none_can_be_built() -> None:
     seen = set()
 
-    @settings(max_examples=count(normal=60, soak=5000), database=None)
+    @settings(max_examples=count(normal=40, soak=5000), database=None)
     @given(recursive_schemas)
     @example({"$ref": "#/$defs/a", "$defs": {"a": FEW_FINITE_KEYS}})
     def check(schema: dict[str, Any]) -> None:
