@@ -247,7 +247,7 @@ def _run_once(
     if as_json:
         show_json(tree.to_dict())
     else:
-        show_result(automaton, tree, marginals)
+        show_result(tree, marginals)
     show_usage(usage)
 
 

@@ -25,7 +25,6 @@ from autocog_core.errors import FailedRowsError, InputError, shorten
 from autocog_core.types.choice_value import value_text
 
 if TYPE_CHECKING:
-    from autocog_core import Automaton
     from autocog_core.dataset import Accuracy, Summary
     from autocog_core.dataset.output_row import OutputRow
     from autocog_core.types.backend_info import Usage
@@ -33,10 +32,9 @@ if TYPE_CHECKING:
     from autocog_core.types.thought_tree import ThoughtTree
 
 
-def show_result(automaton: Automaton, tree: ThoughtTree, marginals: Sequence[str] = ()) -> None:
+def show_result(tree: ThoughtTree, marginals: Sequence[str] = ()) -> None:
     """Print the output row of a tree, the marginals of some fields, and the tree.
 
-    :param automaton: the automaton that made the tree.
     :param tree: the tree.
     :param marginals: the fields.
     :raises InputError: after the tree is printed, if no path of it is complete.
@@ -47,7 +45,7 @@ def show_result(automaton: Automaton, tree: ThoughtTree, marginals: Sequence[str
     # A group keeps the lines: rich wraps a text alone.
     drawing = Group(tree_text(tree, new_console().width))
     try:
-        row = make_output_row(0, automaton, tree)
+        row = make_output_row(0, tree)
     except InputError:
         show(drawing)
         raise
@@ -81,11 +79,12 @@ def _fields(row: OutputRow) -> Iterator[tuple[str, Text]]:
 
 def _field(name: str, value: Any, prob: Any) -> Iterator[tuple[str, Text]]:
     """Yield a line for each value of a field: for each of a list, and for each item of a group."""
-    if isinstance(value, dict):
+    is_record = isinstance(value, list | dict) and isinstance(prob, float)
+    if isinstance(value, dict) and not is_record:
         probs = prob or {}
         for key, entry in value.items():
             yield from _field(f"{name}.{key}", entry, probs.get(key))
-    elif isinstance(value, list):
+    elif isinstance(value, list) and not is_record:
         # Actions of another kind may have the same name: then the shares are not those of all.
         has_all = isinstance(prob, list) and len(prob) == len(value)
         for entry, entry_prob in zip(value, prob if has_all else [None] * len(value), strict=True):

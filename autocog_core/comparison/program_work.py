@@ -20,6 +20,7 @@ from autocog_core.comparison.works import Work
 from autocog_core.errors import AutocogError
 from autocog_core.evaluation.run import prepare_evaluation, run_to_end
 from autocog_core.hooks.client import BackendClient
+from autocog_core.records.action import expand_records
 from autocog_core.types.thought_tree import ThoughtNode, ThoughtPath, ThoughtTree
 
 Row = Mapping[str, Any] | AutocogError
@@ -37,6 +38,7 @@ class ProgramWork(Work[ThoughtTree]):
     def __init__(self, automaton: AutomatonGraph, rows: Sequence[Row]) -> None:
         self._automaton = automaton
         self._rows = rows
+        self._actions = expand_records(automaton).by_uid
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -62,7 +64,7 @@ class ProgramWork(Work[ThoughtTree]):
             for node in siblings:
                 if node.exact and node.logprobs:
                     sums[(*key, node.text)] = TextSum(logprob=node.logprob)
-            is_choice = self._is_choice(first)
+            is_choice = first.kind == "choice"
             decisions[key] = Decision(
                 prefix=_prefix_ids(client, context) if has_tokens else None,
                 candidates=tuple(
@@ -87,24 +89,25 @@ class ProgramWork(Work[ThoughtTree]):
         """Return the decided nodes, those of one decision together."""
         groups: dict[tuple[int, str], list[ThoughtNode]] = {}
         for node in tree.nodes:
-            if isinstance(self._automaton.by_uid.get(node.uid), Choose | Complete):
+            if self._is_decided(node):
                 groups.setdefault((node.parent, node.uid), []).append(node)
         return list(groups.values())
 
-    def _is_choice(self, node: ThoughtNode) -> bool:
-        return isinstance(self._automaton.by_uid.get(node.uid), Choose)
+    def _is_decided(self, node: ThoughtNode) -> bool:
+        """Return whether a node is a choice or a completion, but no thoughts before it."""
+        return isinstance(self._actions.get(node.uid), Choose | Complete)
 
     def _picks(self, tree: ThoughtTree) -> dict[str, Pick]:
         """Return the picks of the best path; the second of a name gets a number, as in "step 2"."""
         picks: dict[str, Pick] = {}
         counts: dict[str, int] = {}
         for node in tree.best(partial=tree.stopped_by is not None).nodes:
-            if not isinstance(self._automaton.by_uid.get(node.uid), Choose | Complete):
+            if not self._is_decided(node):
                 continue
             name = ".".join((node.name or node.uid, *(node.keys or ())))
             counts[name] = counts.get(name, 0) + 1
             label = name if counts[name] == 1 else f"{name} {counts[name]}"
-            if not self._is_choice(node):
+            if node.kind != "choice":
                 picks[label] = Pick(value=node.value, prob=None, margin=None)
                 continue
             siblings = (tree.nodes[index] for index in tree.children[node.parent])

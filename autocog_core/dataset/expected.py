@@ -14,6 +14,7 @@ from autocog_core.automaton.actions import Ask, Choose
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.dataset.output_row import last_value
 from autocog_core.errors import InputError, did_you_mean
+from autocog_core.records.action import expand_records
 from autocog_core.types.choice_value import Value, value_text
 from autocog_core.types.thought_tree import ThoughtPath
 
@@ -42,14 +43,15 @@ class Gold:
         :param automaton: the automaton whose actions name the fields.
         :raises InputError: if the automaton has no such field.
         """
-        fields = [str(action.name) for action in automaton.field_actions]
+        actions = expand_records(automaton).field_actions
+        fields = [str(action.name) for action in actions]
         field, separator, column = text.partition("=")
         if separator:
             if field not in fields:
                 raise InputError(
                     f'there is no field "{field}"', where="gold", hint=did_you_mean(field, fields)
                 )
-            if any(isinstance(a, Ask) for a in automaton.field_actions if a.name == field):
+            if any(isinstance(a, Ask) for a in actions if a.name == field):
                 raise InputError(
                     f'the field "{field}" has an answer for each item of a list',
                     where="gold",
@@ -75,13 +77,13 @@ class Gold:
         text = _to_text(values.get(self.column))
         return text if text is not None and text.strip() else None
 
-    def choices(self, automaton: AutomatonGraph, path: ThoughtPath) -> tuple[Value, ...] | None:
+    def choices(self, path: ThoughtPath) -> tuple[Value, ...] | None:
         """Return the values of the choices of a path's last action with the field.
 
         None if it is no Choose.
         """
         nodes = [node for node in path.nodes if node.name == self.field]
-        if not nodes or not isinstance(automaton.by_uid[nodes[-1].uid], Choose):
+        if not nodes or nodes[-1].kind != "choice":
             return None
         siblings = path.tree.children[nodes[-1].parent]
         return tuple(path.tree.nodes[index].value for index in siblings)
@@ -106,11 +108,13 @@ def find_right_choice(
     return None
 
 
-def is_same_answer(answer: Value, right: str) -> bool:
-    """Return whether a value and a text are the same text, number or boolean.
+def is_same_answer(answer: Any, right: str) -> bool:
+    """Return whether a value and a text are the same text, number, boolean or JSON data.
 
     Blanks around them do not count.
     """
+    if isinstance(answer, list | dict):
+        return bool(answer == _read_json(right))
     answer = value_text(answer)
     if _is_same_text(answer, right):
         return True
@@ -129,9 +133,10 @@ def is_right_row(row: Mapping[str, Any], field: str) -> bool | None:
     :param field: the field that is compared; of one that occurs several times, the last value.
     """
     gold = row.get("gold")
-    answer = last_value(row.get("fields", {}).get(field))
-    if answer is None or gold is None:
+    fields = row.get("fields", {})
+    if field not in fields or gold is None:
         return None
+    answer = last_value(fields[field])
     if "gold_choice" in row:
         return bool(answer == row["gold_choice"])
     return is_same_answer(answer, gold)
@@ -174,6 +179,14 @@ def _read_number(text: str) -> Decimal | None:
 
 def _read_boolean(text: str) -> bool | None:
     return {"true": True, "false": False}.get(text.strip().lower())
+
+
+def _read_json(text: str) -> Any:
+    """Return JSON data; None for other text."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _to_text(value: Any) -> str | None:

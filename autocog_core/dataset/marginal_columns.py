@@ -27,8 +27,10 @@ def marginal_columns(field: TableField, probs: Probs, *, has_gold: bool) -> Iter
     if field.is_mapping:
         yield Column(name, _reader(field.name, lambda marginal: marginal), _JSON)
         return
-    kind = None if field.is_choice else Kind("text", field.is_repeated)
-    if field.values is not None:
+    kind = None if field.has_prob else Kind("text", field.is_repeated)
+    if field.record in ("record", "flat"):
+        kind = _JSON
+    elif field.values is not None:
         kind = kind_of_values(field.values, is_list=field.is_repeated)
     yield Column(name, _reader(field.name, _best("value")), kind, field.is_repeated)
     if probs != "none":

@@ -7,10 +7,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from autocog_core.automaton.actions import Choose
-from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import AutocogError
 from autocog_core.numerics import to_json_number
+from autocog_core.records.decode import node_prob
 from autocog_core.types.choice_value import value_text
 from autocog_core.types.distribution import field_distributions
 from autocog_core.types.record import make_record
@@ -26,16 +25,16 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 OutputRow = dict[str, Any]
 
 
-def make_output_row(row: int, automaton: AutomatonGraph, tree: ThoughtTree) -> OutputRow:
+def make_output_row(row: int, tree: ThoughtTree) -> OutputRow:
     """Return the best path of a tree as an output row.
 
     - `fields`: the values of the named actions; a list where a name occurs several times; a
       mapping of items for a group with `for_each`.
-    - `probs`: for named Choose actions, the choice's share among its siblings; lists and mappings
-      of items likewise.
+    - `probs`: for named Choose actions, the choice's share among its siblings; for records and
+      their fields, their probability; lists and mappings of items likewise.
     - `distribution`: for named Choose actions, the shares of all choices by value; lists and
       mappings of items likewise.
-    - `prob`: the product of these shares over all choices of the path, named or not.
+    - `prob`: the product of these shares over all choices and records of the path, named or not.
     - `margin`: the smallest log(share of the chosen) - log(share of the best other), in nats;
       None if no other choice has a positive share.
     - `logprob`: the joint log-probability of all decided tokens of the path.
@@ -44,22 +43,18 @@ def make_output_row(row: int, automaton: AutomatonGraph, tree: ThoughtTree) -> O
     - `stopped_by`: the budget limit that ended the run, or None.
 
     :param row: index of the input row.
-    :param automaton: the automaton that made the tree.
     :param tree: the tree.
     :raises InputError: if the tree has no complete path although no budget limit ended the run.
     """
     path = best_path(tree)
-
-    def is_choice(node: ThoughtNode) -> bool:
-        return isinstance(automaton.by_uid.get(node.uid), Choose)
-
     chosen = [index for index in path.indices if is_choice(tree.nodes[index])]
+    probs = field_probs(path.nodes)
     return {
         "row": row,
         "fields": path.fields,
-        "probs": make_record(path.nodes, lambda node: node.prob if is_choice(node) else None),
+        "probs": make_record(path.nodes, lambda node: probs.get(id(node))),
         "distribution": field_distributions(path, is_choice, value_text),
-        "prob": math.prod(tree.nodes[index].prob for index in chosen),
+        "prob": math.prod(node.prob for node in path.nodes if _counts(node)),
         "margin": _smallest_margin(tree, chosen),
         "logprob": to_json_number(path.logprob),
         "exact": path.exact,
@@ -67,6 +62,38 @@ def make_output_row(row: int, automaton: AutomatonGraph, tree: ThoughtTree) -> O
         "stopped_by": tree.stopped_by,
         "error": None,
     }
+
+
+def is_choice(node: ThoughtNode) -> bool:
+    """Return whether a Choose action made a node."""
+    return node.kind == "choice"
+
+
+def _counts(node: ThoughtNode) -> bool:
+    """Return whether the share of a node is a factor of its path's: a record has its parts'."""
+    return node.kind == "record" or (node.kind == "choice" and node.part is None)
+
+
+def field_probs(nodes: Sequence[ThoughtNode]) -> dict[int, float]:
+    """Return the probabilities of a path's choices, records and fields of records.
+
+    :param nodes: the nodes of the path.
+    :returns: the probability of the field that a node belongs to, by the node's `id`.
+    """
+    probs: dict[int, float] = {}
+    # The nodes of the record that is next to end, by field.
+    parts: dict[str, list[ThoughtNode]] = {}
+    for node in nodes:
+        if node.part is not None:
+            parts.setdefault(node.part, []).append(node)
+        elif node.kind in ("choice", "record"):
+            probs[id(node)] = node.prob
+        if node.kind == "record":
+            for members in parts.values():
+                prob = math.prod(map(node_prob, members))
+                probs.update((id(member), prob) for member in members)
+            parts.clear()
+    return probs
 
 
 def best_path(tree: ThoughtTree) -> ThoughtPath:
@@ -130,7 +157,6 @@ def _is_answer_row(row: OutputRow) -> bool:
     return (
         row.get("error", "missing") is None
         and isinstance(fields, dict)
-        and all(_is_value_or_list(value, _is_value) for value in fields.values())
         and isinstance(probs, dict)
         and all(_is_value_or_list(value, _is_share) for value in probs.values())
         and isinstance(row.get("distribution"), dict)
@@ -145,7 +171,7 @@ def _is_value_or_list(value: object, is_value: Callable[[object], bool]) -> bool
     if isinstance(value, dict):
         return all(_is_value_or_list(entry, is_value) for entry in value.values())
     if isinstance(value, list):
-        return bool(value) and all(_is_value_or_list(entry, is_value) for entry in value)
+        return all(_is_value_or_list(entry, is_value) for entry in value)
     return is_value(value)
 
 

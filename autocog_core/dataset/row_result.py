@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from autocog_core.dataset.output_row import OutputRow, best_path, last_value
+from autocog_core.dataset.output_row import OutputRow, best_path, is_choice, last_value
 from autocog_core.errors import AutocogError, InputError, did_you_mean
 from autocog_core.types.distribution import field_distributions
 from autocog_core.types.marginal import Marginal
@@ -21,14 +21,12 @@ class RowResult:
     :ivar tree: the thought tree; None for an error.
     :ivar row: the input row: its values by column.
     :ivar error: the error that ended the row; None if it succeeded.
-    :ivar choice_uids: the uids of the program's Choose actions.
     """
 
     output_row: OutputRow
     tree: ThoughtTree | None = None
     row: Mapping[str, Any] = field(default_factory=dict)
     error: AutocogError | None = None
-    choice_uids: frozenset[str] = frozenset()
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -37,7 +35,7 @@ class RowResult:
 
     @property
     def probs(self) -> dict[str, Any]:
-        """The share of the chosen value, for each named Choose action; empty for an error."""
+        """The probability of each choice, record and field of a record; empty for an error."""
         return dict(self.output_row.get("probs", {}))
 
     def marginals(self, name: str, *keys: str) -> Marginal:
@@ -65,9 +63,8 @@ class RowResult:
         if self.error is not None:
             raise self.error
         assert self.tree is not None
-        if name not in self.probs:
-            hint = did_you_mean(name, self.probs)
+        shares = field_distributions(best_path(self.tree), is_choice)
+        if name not in shares:
+            hint = did_you_mean(name, shares)
             raise InputError(f'no choice is named "{name}"', where="distribution", hint=hint)
-        path = best_path(self.tree)
-        shares = field_distributions(path, lambda node: node.uid in self.choice_uids)
         return dict(last_value(shares[name]))

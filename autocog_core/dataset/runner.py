@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass, field
-from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from autocog_core.automaton.actions import Choose
 from autocog_core.automaton.inputs import require_valid_values
 from autocog_core.dataset.columns import check_values, reject_values_of_rows
 from autocog_core.dataset.expected import Gold, find_right_choice
@@ -69,11 +67,6 @@ class Run:
     def __post_init__(self) -> None:
         require_valid_values(self.automaton.inputs, self.values)
         check_marginals(self.automaton, self.marginals)
-
-    @cached_property
-    def _choice_uids(self) -> frozenset[str]:
-        actions = self.automaton.all_actions
-        return frozenset(action.uid for action in actions if isinstance(action, Choose))
 
     @property
     def gold_field(self) -> str | None:
@@ -149,10 +142,10 @@ class Run:
         try:
             if isinstance(outcome, AutocogError):
                 raise outcome
-            output_row = start | make_output_row(row.index, self.automaton, outcome)
+            output_row = start | make_output_row(row.index, outcome)
             if self.marginals:
                 output_row["marginals"] = make_marginals(outcome, self.marginals)
-            result = RowResult(output_row, outcome, row.values, choice_uids=self._choice_uids)
+            result = RowResult(output_row, outcome, row.values)
         except AutocogError as error:
             output_row = start | make_error_row(row.index, error)
             result = RowResult(output_row, row=row.values, error=error)
@@ -170,7 +163,7 @@ class Run:
         if right is None or result.tree is None:
             return
         path = best_path(result.tree)
-        choices = gold.choices(self.automaton, path)
+        choices = gold.choices(path)
         if choices is not None:
             chosen = last_value(path.fields[gold.field])
             result.output_row["gold_choice"] = find_right_choice(choices, right, chosen)

@@ -147,19 +147,23 @@ def with_kinds(columns: Iterable[Column], rows: Iterable[Mapping[str, Any]]) -> 
 
 def _field_columns(field: TableField, probs: Probs) -> Iterator[Column]:
     kind = None
-    if field.is_mapping:
+    if field.is_mapping or field.record == "record":
         kind = Kind("json")
+    elif field.record == "part":
+        # A choice of a record may be null, and a text may spell a number.
+        kind = None
     elif field.values is not None:
         kind = kind_of_values(field.values, is_list=field.is_repeated)
     elif not field.is_choice:
         kind = Kind("text", field.is_repeated)
     share = Kind("json") if field.is_mapping else Kind("number", field.is_repeated)
     name = field.name
-    yield Column(name, _reader(field, "fields"), kind, field.is_repeated)
-    if not field.is_choice or probs == "none":
+    if field.record != "flat":
+        yield Column(name, _reader(field, "fields"), kind, field.is_repeated)
+    if not field.has_prob or probs == "none":
         return
     yield Column(f"{name}.prob", _reader(field, "probs"), share)
-    if probs == "best":
+    if probs == "best" or not field.is_choice:
         return
     distribution = _reader(field, "distribution")
     if field.values is None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from autocog_core.automaton.actions import Action, Ask, Choose
 from autocog_core.automaton.choices import Choice, values_of
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.repeated_fields import next_uids
+from autocog_core.records.action import RecordEnd, expand_records
+
+#: What a field has to do with a record.
+RecordRole = Literal["", "record", "flat", "part"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,8 @@ class TableField:
     :ivar values: the values that it can have; None if they depend on the row.
     :ivar is_repeated: whether a path can set it several times; its cells are then lists.
     :ivar is_mapping: whether it is that of a group with `for_each`, whose cells map items.
+    :ivar record: "record" for a record, "flat" for one that has its fields as columns, "part" for
+        one of these; empty for other fields.
     """
 
     name: str
@@ -28,6 +34,12 @@ class TableField:
     values: tuple[Any, ...] | None
     is_repeated: bool
     is_mapping: bool = False
+    record: RecordRole = ""
+
+    @property
+    def has_prob(self) -> bool:
+        """Whether it has a probability in the output rows."""
+        return self.is_choice or self.record != ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -45,13 +57,21 @@ class TableField:
             raise ValueError("no field of a table")
         if not all(isinstance(flag, bool) for flag in flags):
             raise ValueError("no field of a table")
+        role = data.get("record", "")
+        if role not in get_args(RecordRole):
+            raise ValueError("no field of a table")
         is_choice, is_repeated, is_mapping = map(bool, flags)
         values = None if values is None else tuple(values)
-        return cls(name, is_choice, values, is_repeated, is_mapping)
+        return cls(name, is_choice, values, is_repeated, is_mapping, role)
 
 
 def table_fields(automaton: AutomatonGraph) -> tuple[TableField, ...]:
-    """Return the fields of a program, in the order of its actions."""
+    """Return the fields of a program, in the order of its actions.
+
+    :raises InputError: for a record whose schema or template is not supported.
+    """
+    own_uids = automaton.by_uid.keys()
+    automaton = expand_records(automaton)
     by_name: dict[str, list[Action]] = {}
     for action in automaton.field_actions:
         by_name.setdefault(str(action.name), []).append(action)
@@ -62,9 +82,20 @@ def table_fields(automaton: AutomatonGraph) -> tuple[TableField, ...]:
             values=_static_values(actions),
             is_repeated=any(_can_repeat(automaton, action, actions) for action in actions),
             is_mapping=any(isinstance(action, Ask) for action in actions),
+            record=_record_role(actions, own_uids),
         )
         for name, actions in by_name.items()
     )
+
+
+def _record_role(actions: Iterable[Action], own_uids: Container[str]) -> RecordRole:
+    """Return the role of a field; the parts of records have none of the program's own uids."""
+    for action in actions:
+        if isinstance(action, RecordEnd):
+            return "flat" if action.flat else "record"
+        if action.uid not in own_uids:
+            return "part"
+    return ""
 
 
 def _static_values(actions: Iterable[Action]) -> tuple[Any, ...] | None:

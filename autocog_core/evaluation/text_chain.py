@@ -60,6 +60,8 @@ def _enter_record(builder: TreeBuilder, end: int, action: RecordEnd) -> None:
         for position in entry.nodes:
             index = indices[first + position]
             nodes[index] = replace(nodes[index], part=entry.path)
+            for sibling in builder.siblings(index) if action.flat else ():
+                nodes[sibling] = action.as_field(nodes[sibling])
     nodes[end] = replace(nodes[end], value=record.value, prob=record.prob, kind="record")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from autocog_core.automaton.actions import Action, Ask, Choose
@@ -216,6 +216,18 @@ class TreeBuilder:
             indices.append(end)
             end = self.nodes[end].parent
         return indices[::-1]
+
+    def siblings(self, index: int) -> Iterator[int]:
+        """Yield a node's index and those of the other branches of its action."""
+        node = self.nodes[index]
+        for step in (-1, 1):
+            other = index if step > 0 else index - 1
+            while 0 <= other < len(self.nodes):
+                # The branches of an action are added together.
+                if (self.nodes[other].parent, self.nodes[other].uid) != (node.parent, node.uid):
+                    break
+                yield other
+                other += step
 
     def mark_complete(self, index: int) -> None:
         """Mark a node as the end of a complete path, unless it was pruned."""

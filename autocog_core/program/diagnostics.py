@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from autocog_core.errors import InputError, append_hint, shorten, suggest
 from autocog_core.program import choice_schema, message_schema, schema
 from autocog_core.program.document import DataPath, Document
+from autocog_core.program.record_schema import RecordSchema
 from autocog_core.program.token_set_schema import OPERATIONS, Schema
 
 #: Errors in one message.
@@ -38,6 +39,7 @@ _ACTION_SCHEMAS: dict[str | None, type[Schema]] = {
     "messages": schema.MessagesSchema,
     "choose": schema.ChooseSchema,
     "complete": schema.CompleteSchema,
+    "record": RecordSchema,
     "ask": schema.AskSchema,
 }
 #: For errors of unions: the keys, one of which a mapping must have.

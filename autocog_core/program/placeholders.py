@@ -13,6 +13,7 @@ _VALID_KEYS: dict[str, dict[str, Any]] = {
     "messages": {"messages": [{"user": ""}]},
     "choose": {"choices": ["."]},
     "complete": {"length": 1},
+    "record": {"record": {"type": "null"}},
     "ask": {"ask": [[{"text": ""}]]},
 }
 

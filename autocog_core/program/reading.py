@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Messages, Text
+from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Messages, Record, Text
 from autocog_core.automaton.checks.action_checks import find_errors
 from autocog_core.automaton.checks.finding import GRAPH_ERRORS, vocab_label
 from autocog_core.automaton.choices import Choice
@@ -26,6 +26,7 @@ from autocog_core.automaton.thinking import Thinking
 from autocog_core.automaton.token_sets import Vocabulary
 from autocog_core.errors import InputError
 from autocog_core.program import choice_schema, schema
+from autocog_core.program.action_schema import ActionSchema
 from autocog_core.program.diagnostics import (
     Diagnostic,
     combine_errors,
@@ -36,8 +37,10 @@ from autocog_core.program.document import DataPath, Document, copy_plain_data, r
 from autocog_core.program.legacy import is_legacy, translate_legacy
 from autocog_core.program.message_schema import make_message
 from autocog_core.program.placeholders import replace_invalid_parts
+from autocog_core.program.record_schema import RecordSchema
 from autocog_core.program.token_sets import make_vocabulary, read_vocabs, unknown_names
 from autocog_core.program.uids import Uids
+from autocog_core.records.action import record_errors
 from autocog_core.types.choice import EOS
 from autocog_core.types.prompt import Prompt, TextPiece
 
@@ -111,7 +114,7 @@ def _automaton_errors(
     """
     paths = {uid: path for path, uid in Uids(program.actions).by_path.items()}
     vocab_names = {vocab_label(name): name for name in automaton.vocabs}
-    for error in find_errors(automaton):
+    for error in (*find_errors(automaton), *record_errors(automaton)):
         if error.code in ("unknown_vocab", "reserved_input") or (
             error.code in GRAPH_ERRORS and not with_graph
         ):
@@ -182,7 +185,7 @@ class _SequenceBuilder:
 
     def __init__(
         self,
-        actions: Sequence[schema.ActionSchema],
+        actions: Sequence[ActionSchema],
         path: DataPath,
         uids: Uids,
         vocabs: Mapping[str, Vocabulary],
@@ -232,13 +235,14 @@ class _SequenceBuilder:
             )
         if isinstance(action, schema.AskSchema):
             return self._ask(index, action, common)
+        if isinstance(action, RecordSchema):
+            return Record(**common, schema=action.record, **_options(action, without={"record"}))
         assert isinstance(action, schema.CompleteSchema)
         vocabs = self._vocabs
         if action.vocab is not None:
             place = (*self._path, index, "vocab")
             self._errors.extend(unknown_names(action.vocab, vocabs, place))
-        names = set(schema.CompleteSchema.model_fields) - set(schema.ActionSchema.model_fields)
-        fields = {name: getattr(action, name) for name in names - {"type", "vocab", "thinking"}}
+        fields = _options(action, without={"vocab", "thinking"})
         is_name = action.vocab is None or isinstance(action.vocab, str)
         vocab: Any = action.vocab if is_name else make_vocabulary(action.vocab, vocabs)
         thinking = _make_thinking(action)
@@ -306,6 +310,12 @@ def _make_thinking(action: schema.BranchingSchema) -> Thinking | None:
     if action.thinking is None:
         return None
     return Thinking(**action.thinking.model_dump())
+
+
+def _options(action: ActionSchema, without: set[str]) -> dict[str, Any]:
+    """Return the keys that only actions of its kind have."""
+    names = set(type(action).model_fields) - set(ActionSchema.model_fields)
+    return {name: getattr(action, name) for name in names - {"type"} - without}
 
 
 def _make_choice(

@@ -11,17 +11,17 @@ from pydantic import (
     Tag,
 )
 
-from autocog_core.automaton.actions import ContextStart, ThresholdOn
+from autocog_core.automaton.actions import ThresholdOn
 from autocog_core.automaton.inputs import InputType
+from autocog_core.program.action_schema import METADATA, ActionSchema
 from autocog_core.program.choice_schema import AnyChoice, EachSchema, LiteralSchema
 from autocog_core.program.message_schema import AnyMessage
+from autocog_core.program.record_schema import AnyJsonSchema, RecordSchema
 from autocog_core.program.token_set_schema import AnyVocab, Schema
 from autocog_core.types.choice import Norm
 
 #: The value of `next` that ends a path; null does too.
 END = "end"
-
-_METADATA = "Any data of the author; autocog ignores it."
 
 
 class InputSchema(Schema):
@@ -81,37 +81,6 @@ def _choices_tag(value: Any) -> str:
 
 def _string_or_list_tag(value: Any) -> str:
     return "<string>" if isinstance(value, str) else "<list>"
-
-
-def _boolean_or_mapping_tag(value: Any) -> str:
-    return "<boolean>" if isinstance(value, bool) else "<mapping>"
-
-
-AnyJsonSchema = Annotated[
-    Annotated[dict[str, Any], Tag("<mapping>")] | Annotated[bool, Tag("<boolean>")],
-    Discriminator(_boolean_or_mapping_tag),
-]
-
-
-class ActionSchema(Schema):
-    """The keys that all actions have."""
-
-    uid: str | None = Field(
-        None, description="Unique name, for `next`. Default: the name, or kind and position."
-    )
-    name: str | None = Field(None, description="The field of the result for the action's text.")
-    model: str | None = Field(None, description="Which of several models runs the action.")
-    max_visits: int | None = Field(None, description="How often a path may reach the action.")
-    context: ContextStart = Field(
-        "continue",
-        description="fresh: the action begins a new text; no model sees the path's text before it.",
-    )
-    next: str | None = Field(
-        None,
-        description='Uid of the next action; "end" or null ends the path. Default: the next one '
-        "in the file.",
-    )
-    metadata: dict[str, Any] = Field({}, description=_METADATA)
 
 
 class TextSchema(ActionSchema):
@@ -240,6 +209,7 @@ STEP_KINDS = {
     "messages": "messages",
     "choices": "choose",
     "length": "complete",
+    "record": "record",
 }
 #: The main keys of all actions.
 KINDS = {**STEP_KINDS, "ask": "ask"}
@@ -268,12 +238,13 @@ AnyStep = Annotated[
     Annotated[TextSchema, Tag("<text>")]
     | Annotated[MessagesSchema, Tag("<messages>")]
     | Annotated[ChooseSchema, Tag("<choose>")]
-    | Annotated[CompleteSchema, Tag("<complete>")],
+    | Annotated[CompleteSchema, Tag("<complete>")]
+    | Annotated[RecordSchema, Tag("<record>")],
     Discriminator(
         _step_tag,
         custom_error_type="step",
         custom_error_message='expected a mapping with one of the keys "text", "messages", '
-        '"choices" or "length": a question has no groups',
+        '"choices", "length" or "record": a question has no groups',
     ),
 ]
 
@@ -308,12 +279,13 @@ AnyAction = Annotated[
     | Annotated[MessagesSchema, Tag("<messages>")]
     | Annotated[ChooseSchema, Tag("<choose>")]
     | Annotated[CompleteSchema, Tag("<complete>")]
+    | Annotated[RecordSchema, Tag("<record>")]
     | Annotated[AskSchema, Tag("<ask>")],
     Discriminator(
         _action_tag,
         custom_error_type="action",
         custom_error_message='expected a mapping with one of the keys "text", "messages", '
-        '"choices", "length" or "ask"',
+        '"choices", "length", "record" or "ask"',
     ),
 ]
 
@@ -338,7 +310,7 @@ class ProgramSchema(Schema):
     actions: list[AnyAction] = Field(
         min_length=1, description="The steps. They run in this order, unless `next` changes it."
     )
-    metadata: dict[str, Any] = Field({}, description=_METADATA)
+    metadata: dict[str, Any] = Field({}, description=METADATA)
 
 
 def json_schema() -> dict[str, Any]:

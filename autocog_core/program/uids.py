@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from autocog_core.errors import shorten
+from autocog_core.program.action_schema import ActionSchema
 from autocog_core.program.diagnostics import Diagnostic
 from autocog_core.program.document import DataPath
-from autocog_core.program.schema import END, ActionSchema, AskSchema, action_kind
+from autocog_core.program.schema import END, AskSchema, action_kind
 
 
 class Uids:

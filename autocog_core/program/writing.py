@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Messages, Text
+from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Messages, Record, Text
 from autocog_core.automaton.choices import Choice
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.inputs import REQUIRED, Input
@@ -18,20 +18,24 @@ from autocog_core.automaton.token_sets import Vocabulary
 from autocog_core.errors import InputError
 from autocog_core.program.message_schema import write_message
 from autocog_core.program.token_sets import TokenSetWriter
+from autocog_core.records.source import record_source
 from autocog_core.types.choice import EOS
 from autocog_core.types.prompt import Prompt, TextPiece
 
 #: Fields that are always written, or in another form.
 _SPECIAL_FIELDS = {
     *("uid", "successors", "metadata", "text", "choices", "suffix", "vocab", "stop", "length"),
-    *("questions", "for_each", "items", "messages", "thinking"),
+    *("questions", "for_each", "items", "messages", "thinking", "schema"),
 }
 
 
 def to_data(automaton: AutomatonGraph) -> dict[str, Any]:
     """Return the program as plain data, without defaults.
 
-    :raises InputError: if a group's questions are filled in for each item.
+    A type of Python as the schema of a record is written as its JSON Schema.
+
+    :raises InputError: if a group's questions are filled in for each item; if no JSON Schema can be
+        made of a record's type.
     """
     for action in automaton.actions:
         if isinstance(action, Ask) and action.items is not None:
@@ -70,9 +74,10 @@ def compute_digest(automaton: AutomatonGraph) -> str:
     )
     for part in (data, *data["actions"], *steps):
         part.pop("metadata", None)
-        if "json_schema" in part:
-            # The order of its keys is that of the text, and would be lost.
-            part["json_schema"] = json.dumps(part["json_schema"])
+        for key in ("json_schema", "record"):
+            if key in part:
+                # The order of its keys is that of the text, and would be lost.
+                part[key] = json.dumps(part[key])
     content = json.dumps(data, sort_keys=True)
     return hashlib.sha256(content.encode("ascii")).hexdigest()
 
@@ -119,6 +124,8 @@ def _write_action(
                 data["vocab"] = vocabs.write(action.vocab)
             elif action.vocab is not None:
                 data["vocab"] = action.vocab
+        case Record():
+            data["record"] = record_source(action.schema).schema
         case Ask():
             data |= _write_group(action, vocabs)
     if isinstance(action, Choose | Complete) and action.thinking is not None:

@@ -10,7 +10,7 @@ from autocog_core.automaton.actions import Action, Ask, Complete, Record, Text
 from autocog_core.automaton.checks.finding import Finding
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.errors import InputError
-from autocog_core.records.decode import DecodedRecord
+from autocog_core.records.decode import NO_VALUE, DecodedRecord
 from autocog_core.records.place import Limits
 from autocog_core.records.record import CompiledRecord, compile_record
 from autocog_core.records.styles import TemplateStyle
@@ -23,10 +23,12 @@ class RecordEnd(Text):
 
     :ivar record: the compiled record.
     :ivar start: the uid of the empty text before the record.
+    :ivar flat: whether the record's fields are fields of the result.
     """
 
     record: CompiledRecord = field(hash=False)
     start: str
+    flat: bool = False
 
     def decode(self, nodes: Sequence[ThoughtNode]) -> tuple[DecodedRecord, int]:
         """Return the record that ends a path, and the position of its first node.
@@ -36,6 +38,23 @@ class RecordEnd(Text):
         # In a loop, a path has several records of one action: this is the last one.
         first = max(index for index, node in enumerate(nodes) if node.uid == self.start)
         return self.record.decode(nodes[first:]), first
+
+    def as_field(self, node: ThoughtNode) -> ThoughtNode:
+        """Return a node with the value that it decides, as a field of the result.
+
+        A number that a text spells becomes a number, and null becomes None.
+
+        :param node: a node of the record, of the path or beside it.
+        """
+        value = self.record.value_of(node)
+        name = self.record.unions.get(node.uid)
+        if value is NO_VALUE or (node.name is None and name is None):
+            return node
+        if name is not None:
+            return replace(node, name=f"{self.name}.{name}", value=value)
+        # The values of choices are different texts, numbers and booleans already.
+        is_known = node.kind == "choice" and value is not None
+        return node if is_known else replace(node, value=value)
 
 
 def expand_records(automaton: AutomatonGraph) -> AutomatonGraph:
@@ -58,11 +77,18 @@ def expand_records(automaton: AutomatonGraph) -> AutomatonGraph:
 def record_errors(automaton: AutomatonGraph) -> Iterator[Finding]:
     """Yield the errors of the schemas and templates of an automaton's records."""
     for action in automaton.all_actions:
-        if isinstance(action, Record):
-            try:
-                _compile(action)
-            except InputError as error:
-                yield Finding.at_action(_message(error), action)
+        if not isinstance(action, Record) or min(action.max_items, action.max_tokens_per_text) < 1:
+            # Wrong limits are errors of the action itself.
+            continue
+        try:
+            parts = _compile(action).actions
+        except InputError as error:
+            yield Finding.at_action(_message(error), action)
+            continue
+        for uid in (_end_uid(action), *(part.uid for part in parts)):
+            if uid in automaton.by_uid:
+                message = f'its part "{uid}" has the uid of another action: give that one another'
+                yield Finding.at_action(message, action)
 
 
 def _message(error: InputError) -> str:
@@ -110,6 +136,7 @@ def _expand(action: Record) -> Iterator[Action]:
         model=action.model,
         record=compiled,
         start=action.uid,
+        flat=action.flat,
     )
 
 

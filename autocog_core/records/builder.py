@@ -69,6 +69,7 @@ class Builder:
     :ivar effects: what a node does to the value, by uid and, for a choice, by its text; "" for
         other nodes.
     :ivar owners: the field that a node belongs to, by uid.
+    :ivar unions: the name of the field whose alternative a choice decides, by its uid.
     """
 
     prefix: str
@@ -76,6 +77,7 @@ class Builder:
     actions: dict[str, Action] = field(default_factory=dict)
     effects: dict[str, dict[str, tuple[Effect, ...]]] = field(default_factory=dict)
     owners: dict[str, Owner] = field(default_factory=dict)
+    unions: dict[str, str] = field(default_factory=dict)
     _texts: dict[tuple[str, tuple[Effect, ...], str | None], str] = field(default_factory=dict)
     _uids: dict[str, int] = field(default_factory=dict)
 

@@ -14,6 +14,9 @@ from autocog_core.records.effects import Begin, Effect, End, Item, Key, Owner, P
 from autocog_core.records.field_path import join_path
 from autocog_core.types.thought_tree import ThoughtNode
 
+#: What a node without a value of its own decides.
+NO_VALUE: Any = object()
+
 
 @dataclass(frozen=True, kw_only=True)
 class DecodedField:
@@ -58,6 +61,23 @@ def node_prob(node: ThoughtNode) -> float:
     """
     logprob = node.constrained_logprob
     return node.prob if logprob is None else math.exp(logprob)
+
+
+def value_of_node(
+    effects: Mapping[str, Mapping[str, tuple[Effect, ...]]], node: ThoughtNode
+) -> Any:
+    """Return the value that a node alone decides; `NO_VALUE` if it decides none.
+
+    :param effects: what each node does, as for `Decoder`.
+    :param node: the node, of an action that has effects.
+    """
+    by_text = effects[node.uid]
+    for effect in by_text.get(node.text, by_text.get("", ())):
+        if isinstance(effect, Put):
+            return effect.value
+        if isinstance(effect, Read):
+            return read_text(effect, node.text)
+    return NO_VALUE
 
 
 class Decoder:

@@ -127,6 +127,8 @@ class JsonWriter:
                 where=place.name or "schema",
                 hint="give each a required property with another constant",
             )
+        if len(tails) > 1 and chosen.uid is not None:
+            self.builder.unions[chosen.uid] = place.field
         return chosen
 
     def _object(self, part: Object, place: Place, rest: Tail) -> Tail:

@@ -10,7 +10,7 @@ from typing import Any
 
 from autocog_core.automaton.actions import Action, Complete
 from autocog_core.records.builder import Builder, Tail
-from autocog_core.records.decode import DecodedRecord, Decoder
+from autocog_core.records.decode import DecodedRecord, Decoder, value_of_node
 from autocog_core.records.effects import Effect, Owner
 from autocog_core.records.json_writer import JsonWriter
 from autocog_core.records.lookahead import following_regex
@@ -35,6 +35,7 @@ class CompiledRecord:
     :ivar part: what the schema says.
     :ivar effects: what each node does to the value, by uid and the text of a choice.
     :ivar owners: the field that the numbers of a node belong to, by uid.
+    :ivar unions: the name of the field whose alternative a choice decides, by its uid.
     """
 
     actions: tuple[Action, ...]
@@ -42,6 +43,7 @@ class CompiledRecord:
     part: Part
     effects: Mapping[str, Mapping[str, tuple[Effect, ...]]]
     owners: Mapping[str, Owner]
+    unions: Mapping[str, str]
 
     @property
     def digest(self) -> str:
@@ -56,6 +58,13 @@ class CompiledRecord:
         :raises InputError: if the path ends before the record does.
         """
         return Decoder(self.effects, self.owners).decode(nodes)
+
+    def value_of(self, node: ThoughtNode) -> Any:
+        """Return the value that a node alone decides; `NO_VALUE` if it decides none.
+
+        :param node: a node of one of its actions.
+        """
+        return value_of_node(self.effects, node)
 
     def instance(self, value: Any) -> Any:
         """Return the instance of a value: of a pydantic model, a dataclass, or plain data.
@@ -104,6 +113,7 @@ def compile_record(
         part=part,
         effects=builder.effects,
         owners=builder.owners,
+        unions=builder.unions,
     )
 
 

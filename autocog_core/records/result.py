@@ -10,14 +10,11 @@ from typing import Any, Generic, TypeVar
 
 from autocog_core.errors import shorten
 from autocog_core.numerics import to_json_number
-from autocog_core.records.decode import DecodedField, node_prob, read_text
-from autocog_core.records.effects import Put, Read
+from autocog_core.records.decode import NO_VALUE, DecodedField, node_prob
 from autocog_core.records.record import CompiledRecord
-from autocog_core.types.thought_node import ThoughtNode
 from autocog_core.types.thought_tree import ThoughtPath, ThoughtTree
 
 Instance = TypeVar("Instance")
-_NO_VALUE = object()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,19 +163,9 @@ class _FieldReader:
                 node = self._tree.nodes[sibling]
                 if node.pruned_by in ("duplicate", "incomplete"):
                     continue
-                value = self._value_of(node)
-                if value is not _NO_VALUE:
+                value = self._compiled.value_of(node)
+                if value is not NO_VALUE:
                     found.append(Alternative(value=value, prob=before * node_prob(node)))
             before *= node_prob(self._tree.nodes[index])
         # Stable: of equally likely ones, the first of the schema.
         return tuple(sorted(found, key=lambda each: -each.prob)[: self._top])
-
-    def _value_of(self, node: ThoughtNode) -> Any:
-        """Return the value that a node alone decides."""
-        by_text = self._compiled.effects[node.uid]
-        for effect in by_text.get(node.text, by_text.get("", ())):
-            if isinstance(effect, Put):
-                return effect.value
-            if isinstance(effect, Read):
-                return read_text(effect, node.text)
-        return _NO_VALUE

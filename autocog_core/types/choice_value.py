@@ -13,7 +13,7 @@ Value = str | int | float | bool
 
 def value_text(value: Any) -> str:
     """Return a value as text: anything but a text as in JSON."""
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def default_value(text: str) -> str:

@@ -21,13 +21,16 @@ class NamedNode(Protocol):
 Node = TypeVar("Node", bound=NamedNode)
 
 
-def make_record(nodes: Iterable[Node], value_of: Callable[[Node], Any]) -> dict[str, Any]:
+def make_record(
+    nodes: Iterable[Node], value_of: Callable[[Node], Any], *, has_nulls: bool = False
+) -> dict[str, Any]:
     """Return the values of a path's named nodes by field; a list for several of the same name.
 
     A group with `for_each` has a mapping of its items to their values.
 
     :param nodes: the nodes of the path, first to last.
-    :param value_of: returns the value of a node; None leaves it out.
+    :param value_of: returns the value of a node; None leaves it out, unless it is a value.
+    :param has_nulls: whether None is a value.
     """
     by_name: dict[str, list[Any]] = {}
     for node in nodes:
@@ -35,7 +38,7 @@ def make_record(nodes: Iterable[Node], value_of: Callable[[Node], Any]) -> dict[
             continue
         is_group = node.keys == ()
         value = {} if is_group else value_of(node)
-        if value is None:
+        if value is None and not has_nulls:
             continue
         entries = by_name.setdefault(node.name, [])
         if node.keys:

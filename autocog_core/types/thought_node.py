@@ -12,6 +12,8 @@ Pruned = Literal["width", "threshold", "duplicate", "max_visits", "budget", "inc
 #: How a node arose: a fixed text; one of the choices of a Choose; a completion of beam search or
 #: greedy decoding; a drawn completion; a group of questions; the end of a record.
 NodeKind = Literal["text", "choice", "beam", "sample", "group", "record"]
+#: The default of `ThoughtNode.value`, until it is the text.
+_TEXT: Any = object()
 #: The default of `ThoughtNode.context_parent`, until it is the parent, and of `tokens_parent`,
 #: until it is `context_parent`.
 _DEFAULT_PARENT = -2
@@ -24,7 +26,7 @@ class ThoughtNode:
     :ivar uid: uid of its action.
     :ivar text: the text, without a stop string or suffix that followed.
     :ivar value: what its field holds: for a choice its value, for a record its JSON data, otherwise
-        the text.
+        the text; None for null.
     :ivar tokens: its token ids, those of a stop string or suffix included.
     :ivar logprobs: log-probabilities of its decided tokens; empty for a text that is not evaluated.
     :ivar path_logprob: sum of the log-probabilities of the path up to and including this node.
@@ -69,7 +71,7 @@ class ThoughtNode:
 
     uid: str
     text: str
-    value: Any = None  # None becomes the text
+    value: Any = _TEXT
     tokens: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
     path_logprob: float = 0.0
@@ -101,7 +103,7 @@ class ThoughtNode:
             object.__setattr__(self, "context_parent", self.parent)
         if self.tokens_parent == _DEFAULT_PARENT:
             object.__setattr__(self, "tokens_parent", self.context_parent)
-        if self.value is None:
+        if self.value is _TEXT:
             object.__setattr__(self, "value", self.text)
 
     @property
@@ -130,7 +132,7 @@ def node_to_dict(node: ThoughtNode) -> dict[str, Any]:
     `tokens_parent` is `context_parent`.
     """
     data = {name: value for name, value in asdict(node).items() if value != _DEFAULTS[name]}
-    if node.value == node.text:
+    if isinstance(node.value, str) and node.value == node.text:
         del data["value"]
     if node.context_parent == node.parent:
         data.pop("context_parent", None)

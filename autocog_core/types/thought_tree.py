@@ -258,7 +258,7 @@ class ThoughtPath:
 
         A group with `for_each` has a mapping of its items to their answers.
         """
-        return make_record(self.nodes, lambda node: node.value)
+        return make_record(self.nodes, lambda node: node.value, has_nulls=True)
 
     def _upwards(self) -> Iterator[int]:
         index = self.index

@@ -19,13 +19,14 @@ KIND_COLORS = {
     "messages": ("#f0f9ff", "#38bdf8", "#0369a1"),
     "choose": ("#fff7e0", "#d9a021", "#8a5a00"),
     "complete": ("#eafaf1", "#3fa672", "#146c43"),
+    "record": ("#fdf2f8", "#c0569b", "#8a1f63"),
     "ask": ("#eef2ff", "#6366f1", "#3730a3"),
     "join": ("#eef2ff", "#6366f1", "#3730a3"),
 }
 #: The kinds that draw a group.
 GROUP_KINDS = frozenset({"ask", "join"})
 #: Kinds whose style a drawing has only if it uses them.
-OCCASIONAL_KINDS = GROUP_KINDS | {"messages"}
+OCCASIONAL_KINDS = GROUP_KINDS | {"messages", "record"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

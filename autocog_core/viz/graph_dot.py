@@ -12,6 +12,7 @@ _SHAPES = {
     "messages": "shape=note, style=solid",
     "choose": "shape=hexagon, style=solid",
     "complete": "shape=box, style=rounded",
+    "record": "shape=box, peripheries=2",
     "ask": "shape=trapezium, style=solid",
     "join": "shape=invtrapezium, style=solid",
 }

@@ -13,6 +13,7 @@ _SHAPES = {
     "messages": "[{}]",
     "choose": "{{{{{}}}}}",
     "complete": "({})",
+    "record": "[[{}]]",
     "ask": "[/{}\\]",
     "join": "[\\{}/]",
 }

@@ -17,7 +17,15 @@ _PADDING = 14.0
 _LABEL_COLUMN = 6.7
 _LABEL_HEIGHT = 20.0
 _PAPER, _INK, _DIM, _LINE, _BACK = "#f8fafc", "#1f2937", "#5b6573", "#7b8794", "#b4459c"
-_RADIUS = {"text": 2, "messages": 2, "choose": 8, "complete": 16, "ask": 4, "join": 4}
+_RADIUS = {
+    "text": 2,
+    "messages": 2,
+    "choose": 8,
+    "complete": 16,
+    "record": 8,
+    "ask": 4,
+    "join": 4,
+}
 
 
 def graph_svg(automaton: AutomatonGraph) -> str:

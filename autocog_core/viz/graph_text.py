@@ -18,6 +18,7 @@ _KIND_STYLES = {
     "messages": "blue",
     "choose": "yellow",
     "complete": "green",
+    "record": "magenta",
     "ask": "cyan",
     "join": "cyan",
 }

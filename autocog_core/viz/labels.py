@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from rich.cells import cell_len
 
-from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Messages, Text
+from autocog_core.automaton.actions import Action, Ask, Choose, Complete, Messages, Record, Text
 from autocog_core.automaton.templates.template import Each
+from autocog_core.errors import InputError
+from autocog_core.records.source import record_source
 from autocog_core.types.choice import EndOfSequence
 from autocog_core.viz.preview import (
     Previewable,
@@ -96,6 +99,8 @@ def action_settings(action: Action) -> list[str]:
                 vocab = name_preview(action.vocab) if isinstance(action.vocab, str) else "inline"
                 settings.append(f"vocab {vocab}")
             settings += [not action.eos and "no eos", *_constraint(action)]
+        case Record():
+            settings += _record(action)
         case Ask():
             settings.append(_plural(len(action.first_questions), "question"))
             if action.for_each is not None:
@@ -188,6 +193,28 @@ def _constraint(action: Complete) -> list[str | bool]:
         and f"followed by {pattern_preview(action.followed_by, _STOP_COLUMNS)}",
         action.importance_weights and "importance weights",
     ]
+
+
+def _record(action: Record) -> list[str | bool]:
+    return [
+        _record_size(action.schema),
+        action.template is not None and f"template {preview(action.template, _CHOICE_COLUMNS)}",
+        action.flat and "flat",
+        action.beams > 1 and _plural(action.beams, "beam"),
+    ]
+
+
+def _record_size(source: Any) -> str:
+    """Return how many fields a record has, or the type of a record without fields."""
+    try:
+        schema = record_source(source).schema
+    except InputError:
+        return "an invalid schema"
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    if isinstance(properties, dict):
+        return _plural(len(properties), "key")
+    kind = schema.get("type") if isinstance(schema, dict) else None
+    return f"type {name_preview(kind)}" if isinstance(kind, str) else ""
 
 
 def _plural(count: int, noun: str) -> str:

@@ -128,7 +128,7 @@ def _label(node: ThoughtNode) -> str:
 def _numbers(tree: ThoughtTree, node: ThoughtNode) -> str:
     """Return its share, where it has siblings; its score, where the model decided something."""
     share = "<.0001" if 0 < node.prob < 0.00005 else f"{node.prob:.4f}"
-    if len(tree.children[node.parent]) == 1:
+    if len(tree.children[node.parent]) == 1 and node.kind != "record":
         share = ""
     return f"{share:>7} {f'{node.path_logprob:.3f}' if node.logprobs else '':>9}"
 

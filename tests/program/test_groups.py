@@ -86,8 +86,7 @@ def test_orders_and_strategies_agree(tree: ThoughtTree, strategy: Any, order: An
 
 
 def test_rows_have_the_answers_of_each_item(tree: ThoughtTree) -> None:
-    automaton = Automaton.from_dict(REVIEW)
-    row = make_output_row(0, automaton, tree)
+    row = make_output_row(0, tree)
     assert row["fields"]["labels"] == tree.fields["labels"]
     assert list(row["probs"]["labels"]) == ["price", "delivery"]
     names = ("price", "stars", "summary")
@@ -255,7 +254,7 @@ def test_items_work_side_by_side_and_share_the_text_before() -> None:
         (
             "- ask: [[{ask: [[{text: a}]]}]]",
             'PATH:2: action 1: ask[0][0]: expected a mapping with one of the keys "text", '
-            '"messages", "choices" or "length": a question has no groups',
+            '"messages", "choices", "length" or "record": a question has no groups',
         ),
         (
             "- ask:\n  - [{text: a}]\n  - - {text: b, widht: 1}",

@@ -47,7 +47,7 @@ strings, regex, union, intersect, difference, complement
   PATH:11: action "q": evaluate: expected true or false, got "yes"
   PATH:12: action 2: choices: is empty; give at least 1
   PATH:13: action 3: expected a mapping with one of the keys "text", "messages", "choices", \
-"length" or "ask"; did you mean "text"?
+"length", "record" or "ask"; did you mean "text"?
   PATH:14: action 4: length: expected a whole number, got "3"
   PATH:15: action 4: stop: expected text or a list, got 1
   PATH:17: action 5: choices[0]: expected either "text" or "literal"
@@ -103,7 +103,8 @@ PATH: 13 errors
 
 PYTHON = "tag:yaml.org,2002:python/name:os.system"
 ACTION_KEYS = (
-    'expected a mapping with one of the keys "text", "messages", "choices", "length" or "ask"'
+    'expected a mapping with one of the keys "text", "messages", "choices", "length", "record" or '
+    '"ask"'
 )
 QUOTES = 'put a text that begins with "{{" in quotes'
 TAGS = 'put a text that begins with "!" in quotes; programs have no tags'

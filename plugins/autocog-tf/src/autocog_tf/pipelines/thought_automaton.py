@@ -55,10 +55,10 @@ class ThoughtAutomatonPipeline(AutocogPipeline):
         """Not called: `_results` runs the rows, which do not wait for a batch."""
         raise NotImplementedError
 
-    def postprocess(self, model_outputs: tuple[Automaton, int, ThoughtTree]) -> Result:
-        """Return the result of a row, given the automaton, the row's index and its tree."""
-        automaton, row, tree = model_outputs
-        record = make_output_row(row, automaton, tree)
+    def postprocess(self, model_outputs: tuple[int, ThoughtTree]) -> Result:
+        """Return the result of a row, given its index and its tree."""
+        row, tree = model_outputs
+        record = make_output_row(row, tree)
         return {
             "record": record["fields"],
             "score": record["prob"],
@@ -88,7 +88,7 @@ class ThoughtAutomatonPipeline(AutocogPipeline):
             if isinstance(outcome, AutocogError):
                 raise error_at_row(row_index, outcome)
             try:
-                result = self.postprocess((automaton, row_index, outcome), **postprocess_params)
+                result = self.postprocess((row_index, outcome), **postprocess_params)
             except InputError as error:
                 raise error_at_row(row_index, error) from error.__cause__
             yield result
