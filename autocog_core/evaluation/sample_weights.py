@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from autocog_core.evaluation.hypothesis import Hypothesis
-from autocog_core.numerics import softmax
+from autocog_core.types.path_weights import importance_shares
 
 
 def sample_shares(
@@ -28,11 +28,7 @@ def sample_shares(
     count = len(samples)
     if not weighted:
         return [1 / count] * count, {}
-    weights = [
-        sum(sample.allowed) if sample.finish_reason in ("eos", "stop", "complete") else -np.inf
-        for sample in samples
-    ]
-    shares = softmax(weights) if max(weights) > -np.inf else np.zeros(count)
+    shares = np.array(importance_shares(samples))
     texts = [sample.text for sample in samples]
     errors = {}
     for text in set(texts):

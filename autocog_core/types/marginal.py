@@ -73,9 +73,17 @@ class Marginal:
         return len(self.entries)
 
     @property
-    def values(self) -> dict[FieldValue, float]:
-        """The probability of each value."""
-        return {entry.value: entry.prob for entry in self.entries}
+    def values(self) -> dict[Value | tuple[Value, ...] | None, float]:
+        """The probability of each value.
+
+        The keys of records are their JSON text. Values that are equal in Python, such as 1 and
+        True, are one key: its probability is their sum.
+        """
+        values: dict[Value | tuple[Value, ...] | None, float] = {}
+        for entry in self.entries:
+            key = _as_key(entry.value)
+            values[key] = values.get(key, 0.0) + entry.prob
+        return values
 
     @property
     def best(self) -> MarginalValue | None:
@@ -101,6 +109,12 @@ class Marginal:
             f"{text:<{width}}  {_number(prob)}" + ("" if error is None else f" ± {_number(error)}")
             for text, prob, error in rows
         )
+
+
+def _as_key(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_as_key, value))
+    return value_text(value) if isinstance(value, list | dict) else value
 
 
 def _one_line(value: Any) -> str:

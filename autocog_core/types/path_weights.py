@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
+from typing import Protocol
 
 from autocog_core.errors import InputError
+from autocog_core.numerics import softmax
 from autocog_core.types.thought_node import ThoughtNode
 
 
@@ -67,13 +69,58 @@ class PathWeights:
         return weights
 
 
-def sample_counts(nodes: Sequence[ThoughtNode], siblings: Sequence[int]) -> list[int]:
-    """Return how often each sample was drawn: equal ones are counted with the one that is kept."""
-    counts = Counter(nodes[index].text for index in siblings)
-    return [
-        0 if nodes[index].pruned_by == "duplicate" else counts[nodes[index].text]
-        for index in siblings
+class Sample(Protocol):
+    """A sampled text."""
+
+    @property
+    def allowed(self) -> Sequence[float]:
+        """For each of its tokens, the log of the mass that the constraint left."""
+
+    @property
+    def finish_reason(self) -> str | None:
+        """How it ended."""
+
+
+def importance_shares(samples: Sequence[Sample]) -> list[float]:
+    """Return the shares of samples by their importance weights, exp(sum of allowed); 0 if all are.
+
+    A sample that `length` cut weighs 0.
+
+    :param samples: the samples, at least one.
+    """
+    weights = [
+        math.fsum(sample.allowed)
+        if sample.finish_reason in ("eos", "stop", "complete")
+        else -math.inf
+        for sample in samples
     ]
+    return softmax(weights).tolist() if max(weights) > -math.inf else [0.0] * len(samples)
+
+
+def sample_squares(
+    nodes: Sequence[ThoughtNode], siblings: Sequence[int], *, is_weighted: bool
+) -> list[float]:
+    """Return the sum of the squared weights of the samples that each node stands for.
+
+    Equal ones are counted with the one that is kept. The weights of all samples sum to 1.
+
+    :param nodes: the nodes of the tree.
+    :param siblings: the samples among them.
+    :param is_weighted: whether they have importance weights.
+    """
+    samples = [nodes[index] for index in siblings]
+    shares = importance_shares(samples) if is_weighted else [1 / len(samples)] * len(samples)
+    squares: defaultdict[tuple[str, bool], float] = defaultdict(float)
+    for sample, share in zip(samples, shares, strict=True):
+        squares[_text_of(sample)] += share**2
+    return [
+        0.0 if sample.pruned_by == "duplicate" else squares[_text_of(sample)] for sample in samples
+    ]
+
+
+def _text_of(sample: ThoughtNode) -> tuple[str, bool]:
+    # A text that is incomplete is not the same as one that ends there.
+    return sample.text, sample.finish_reason == "incomplete"
 
 
 def _beam_prob(node: ThoughtNode) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 from autocog_core.errors import InputError, did_you_mean
 from autocog_core.types.marginal import FieldValue, Marginal, MarginalValue
-from autocog_core.types.path_weights import PathWeights, sample_counts
+from autocog_core.types.path_weights import PathWeights, sample_squares
 from autocog_core.types.thought_node import ThoughtNode
 
 #: Rounding of sums leaves less than this.
@@ -65,16 +65,16 @@ def compute_marginal(
         if not followed:
             continue
         probs = weights.of_siblings(followed)
-        counts = None
+        squares = None
         is_weighted = any(nodes[child].prob_error is not None for child in followed)
         if not weights.is_of_other_question(followed[0]):
             reason = next((why for child in followed if (why := _inexact(nodes[child]))), reason)
             if any(nodes[child].kind == "sample" for child in followed):
                 has_samples = True
                 paths.require_followed_samples(followed)
-                counts = sample_counts(nodes, followed)
+                squares = sample_squares(nodes, followed, is_weighted=is_weighted)
         after = [shares[child] for child in followed]
-        shares[index] = _merge(after, probs, counts, is_weighted=is_weighted)
+        shares[index] = _merge(after, probs, squares, is_weighted=is_weighted)
         for child in followed:
             shares[child] = {}
     return _to_marginal(name, keys, shares[-1], paths, has_samples, reason)
@@ -181,7 +181,7 @@ class _FieldPaths:
 def _merge(
     shares: Sequence[_Shares],
     probs: Sequence[float],
-    counts: Sequence[int] | None,
+    squares: Sequence[float] | None,
     *,
     is_weighted: bool,
 ) -> _Shares:
@@ -189,10 +189,11 @@ def _merge(
 
     :param shares: those after each child.
     :param probs: the weight of each child.
-    :param counts: for samples, how often each was drawn; None for other children.
+    :param squares: for samples, the sum of the squared weights of those that each child stands for;
+        None for other children.
     :param is_weighted: whether the samples have importance weights.
     """
-    if len(shares) == 1 and probs[0] == 1 and counts is None:
+    if len(shares) == 1 and probs[0] == 1 and squares is None:
         return shares[0]
     merged: _Shares = {}
     for child, weight in zip(shares, probs, strict=True):
@@ -200,21 +201,20 @@ def _merge(
             total = merged.setdefault(key, _Share())
             total.prob += weight * share.prob
             total.error += weight * share.error
-    if counts is None:
+    if squares is None:
         return merged
-    drawn = sum(counts)
+    drawn = len(shares)
     # The sample variance; the error of a weighted estimate as in `ThoughtNode.prob_error`.
     factor = 1.0 if is_weighted else drawn / (drawn - 1) if drawn > 1 else math.nan
     none = _Share()
     for key, total in merged.items():
-        # Of the mean over samples, each of which weighs weight / count.
-        squares = math.fsum(
-            weight**2 / count * (child.get(key, none).prob - total.prob) ** 2
-            for child, weight, count in zip(shares, probs, counts, strict=True)
-            if count
+        # Of the mean over samples.
+        variance = math.fsum(
+            square * (child.get(key, none).prob - total.prob) ** 2
+            for child, square in zip(shares, squares, strict=True)
         )
         # Draws with equal seeds depend on each other: errors add up, not their squares.
-        total.error += math.sqrt(squares * factor)
+        total.error += math.sqrt(variance * factor)
     return merged
 
 

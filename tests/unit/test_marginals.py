@@ -26,8 +26,9 @@ from autocog_core import (
 )
 from autocog_core.backends.random import RandomLM
 from autocog_core.backends.table import TableLM
-from autocog_core.types.marginal import Marginal
+from autocog_core.types.marginal import Marginal, MarginalValue
 from tests.support.automata.contexts import check_contexts
+from tests.support.automata.small_model import SmallModel
 
 ANSWERS = (" yes", " no")
 
@@ -396,3 +397,55 @@ def test_importance_weights_are_weights_and_have_their_errors(model: Model) -> N
     assert answer.values == pytest.approx(sum_over_paths(tree, "answer"))
     assert len(nodes) > 1
     list(check_contexts(program, {None: model}, tree))
+
+
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_errors_of_texts_in_several_spellings(is_weighted: bool) -> None:
+    """Also of texts that one sample ends, and that another one cannot end for want of a token."""
+    program = Automaton(
+        [
+            Text(uid="start", text="b", successors="text"),
+            Complete(
+                uid="text", name="text", length=2, regex="[ab]{1,2}", followed_by="a",
+                samples=30, width=None, importance_weights=is_weighted, successors="answer",
+            ),
+            Choose(uid="answer", name="answer", choices=("a", "b"), width=None),
+        ]
+    )  # fmt: skip
+    tree = program.run(Model(SmallModel(4)))
+    samples = [(index, node) for index, node in enumerate(tree.nodes) if node.kind == "sample"]
+    texts = [(node.text, node.finish_reason == "incomplete") for _, node in samples]
+    assert ("ab", True) in texts and ("ab", False) in texts
+    weights = [
+        math.exp(sum(node.allowed)) * (node.finish_reason == "stop") if is_weighted else 1.0
+        for _, node in samples
+    ]
+    weights = [weight / math.fsum(weights) for weight in weights]
+    answers: dict[Any, dict[Any, float]] = defaultdict(dict)
+    for node in tree.nodes:
+        if node.name == "answer":
+            parent = tree.nodes[node.parent]
+            answers[parent.text, False][node.value] = node.prob
+    for entry in tree.marginals("answer"):
+        shares = [answers.get(text, {}).get(entry.value, 0.0) for text in texts]
+        mean = math.fsum(map(math.prod, zip(weights, shares, strict=True)))
+        squares = math.fsum(
+            weight**2 * (share - mean) ** 2 for weight, share in zip(weights, shares, strict=True)
+        )
+        factor = 1.0 if is_weighted else len(samples) / (len(samples) - 1)
+        assert entry.prob == pytest.approx(mean)
+        assert entry.standard_error == pytest.approx(math.sqrt(squares * factor))
+    if is_weighted:
+        errors = {node.text: node.prob_error for _, node in samples if node.prob_error is not None}
+        for entry in tree.marginals("text"):
+            assert entry.standard_error == pytest.approx(errors[entry.value])
+
+
+def test_values_that_are_no_keys_of_their_own() -> None:
+    def values(*entries: Any) -> dict[Any, float]:
+        return Marginal(
+            name="x", entries=tuple(MarginalValue(value=value, prob=0.25) for value in entries)
+        ).values
+
+    assert values({"a": 1}, [2]) == {'{"a": 1}': 0.25, "[2]": 0.25}
+    assert values(1, True, (1, 2)) == {1: 0.5, (1, 2): 0.25}
