@@ -170,7 +170,12 @@ class BackendClient(EngineCalls):
     def backend_serves(self, request: CompletionRequest) -> bool:
         """Return whether the backend's own `complete` serves the request's constraint."""
         constraint = request.constraint
-        return constraint is None or constraint.kind in self.info.constraints
+        return (
+            constraint is None
+            or constraint.kind in self.info.constraints
+            # A recording also has the texts that core wrote.
+            or getattr(self._backend, "replays_constrained_texts", False)
+        )
 
     def has_masks(self) -> bool:
         """Return whether core can serve constraints: by token distributions and a vocabulary."""

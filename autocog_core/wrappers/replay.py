@@ -58,6 +58,8 @@ class Replay:
 
     contract: ClassVar[int] = CONTRACT_VERSION
     Options: ClassVar[type[ReplayOptions]] = ReplayOptions
+    #: The recorded calls of `complete` are those of the model, whoever has answered them.
+    replays_constrained_texts: ClassVar[bool] = True
 
     @classmethod
     def create(cls, path: Path) -> dict[str, Any]:

@@ -119,6 +119,8 @@ CALLS: list[Callable[[Model], Any]] = [
     lambda model: model.next_tokens("Hello", k=3),
     lambda model: model.complete("Hello", max_tokens=5),
     lambda model: model.complete("Hello", max_tokens=5, temperature=1.0, seed=1, n=3),
+    lambda model: model.complete("Hello", max_tokens=5, regex="[ab]+", stop="c"),
+    lambda model: model.complete("Hello", max_tokens=5, regex="[ab]+", temperature=1.0, n=2),
     lambda model: model.complete(messages=MESSAGES, max_tokens=3),
     lambda model: model.choose("Hello", CHOICES),
     lambda model: model.choose("Hello", CHOICES, norm="pmi", unconditional_prompt=" "),
