@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from autocog_core.automaton.actions import Complete
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.constraints.state import ConstrainedLanguage, ConstraintState
-from autocog_core.errors import InputError
+from autocog_core.errors import CapabilityError, InputError
 from autocog_core.evaluation.allowed_tokens import START, AllowedTokens, StopState
 from autocog_core.evaluation.token_masks import TokenMaskCache
 from autocog_core.hooks.client import BackendClient
@@ -61,9 +61,11 @@ class TextRules:
         """Return the rules of an automaton's action.
 
         :raises InputError: for a constraint that cannot be read, or that no text can meet.
+        :raises CapabilityError: for a constraint of a backend without a vocabulary.
         """
         language = None
         if action.constraint is not None:
+            require_masks(client, action.constraint, where=f'action "{action.uid}"')
             language = language_for(masks, action.constraint, action.stop, action.followed_by)
         return cls(
             client=client,
@@ -134,6 +136,21 @@ class TextRules:
     @property
     def _eos(self) -> tuple[int, ...]:
         return self.client.info.eos
+
+
+def require_masks(client: BackendClient, constraint: Constraint, *, where: str) -> None:
+    """Check that core can serve a constraint on the texts of a model.
+
+    :param where: what has the constraint, for the error message.
+    :raises CapabilityError: if the backend has no token distributions or no vocabulary.
+    """
+    if not client.has_masks():
+        raise CapabilityError(
+            f"its {constraint.kind} needs token distributions and a vocabulary, which the backend "
+            f"of {client.model_name} does not have",
+            where=where,
+            hint="take another backend, or no constraint",
+        )
 
 
 def language_for(

@@ -9,10 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from autocog_core.automaton.actions import Complete
-from autocog_core.errors import CapabilityError
 from autocog_core.evaluation.allowed_tokens import AllowedTokens
 from autocog_core.evaluation.hypothesis import Hypothesis
-from autocog_core.evaluation.text_rules import TextRules, language_for
+from autocog_core.evaluation.text_rules import TextRules, language_for, require_masks
 from autocog_core.evaluation.text_steps import Step
 from autocog_core.evaluation.token_masks import TokenMaskCache
 from autocog_core.evaluation.tree_complete import draw, no_token_allowed_error
@@ -32,12 +31,7 @@ def complete_constrained(client: BackendClient, request: CompletionRequest) -> C
     """
     constraint = request.constraint
     assert constraint is not None
-    if not client.has_masks():
-        raise CapabilityError(
-            f"{constraint.kind} needs token distributions and a vocabulary",
-            where=client.model_name,
-            hint="take another backend, or complete without a constraint",
-        )
+    require_masks(client, constraint, where="complete")
     reject_unknown_options(request.extra, (), client.model_name)
     masks = TokenMaskCache.for_model(client)
     action = Complete(uid="complete", length=request.max_tokens, stop=request.stop)
@@ -73,7 +67,7 @@ def _write(
         text = draw(rules, step, answer, request, generator)
         release.up_to(text)
     if not text.tokens:
-        raise no_token_allowed_error("completion", request.constraint)
+        raise no_token_allowed_error("completion", request.constraint, has_vocab=False)
     release.up_to(text, final=True)
     assert text.finish_reason is not None
     return Completion(

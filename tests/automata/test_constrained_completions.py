@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from autocog_core import Automaton, InputError, Model
+from autocog_core import Automaton, CapabilityError, InputError, Model
 from autocog_core.automaton import Complete, Regex, Text, Tokens
 from autocog_core.backends.random import RandomLM
 from autocog_core.backends.table import TableLM
@@ -19,6 +19,7 @@ from tests.support.automata.constrained_search import ConstrainedSearch, Languag
 from tests.support.automata.drawing import compare_drawn
 from tests.support.automata.reading import Reader, RefusedError
 from tests.support.automata.small_model import SmallModel
+from tests.support.small_backends import Plain
 from tests.support.soak import count
 
 NEAR = 1e-6
@@ -252,3 +253,13 @@ def test_constraints_that_cannot_be_met(arguments: dict[str, Any], message: str)
     with pytest.raises(InputError, match=message):
         model.complete("b", **arguments)
     assert model.complete("b", regex="a").text == "a"
+
+
+def test_models_that_cannot_serve_constraints() -> None:
+    action = Complete(uid="c", length=3, regex="a+")
+    with pytest.raises(CapabilityError, match='action "c": its regex needs .* a vocabulary'):
+        Automaton([Text(uid="t", text="b", successors=("c",)), action]).run(Model(Plain()))
+    with pytest.raises(CapabilityError, match="complete: its regex needs .* a vocabulary"):
+        Model(Plain()).complete("b", regex="a+")
+    with pytest.raises(InputError, match="its regex and the model's vocabulary leave nothing"):
+        Model(SmallModel(2)).complete("b", regex="€")
