@@ -257,9 +257,9 @@ def test_constraints_that_cannot_be_met(arguments: dict[str, Any], message: str)
 
 def test_models_that_cannot_serve_constraints() -> None:
     action = Complete(uid="c", length=3, regex="a+")
-    with pytest.raises(CapabilityError, match='action "c": its regex needs .* a vocabulary'):
+    with pytest.raises(CapabilityError, match=r'action "c": its regex needs .* a vocabulary'):
         Automaton([Text(uid="t", text="b", successors=("c",)), action]).run(Model(Plain()))
-    with pytest.raises(CapabilityError, match="complete: its regex needs .* a vocabulary"):
+    with pytest.raises(CapabilityError, match=r"complete: its regex needs .* a vocabulary"):
         Model(Plain()).complete("b", regex="a+")
     with pytest.raises(InputError, match="its regex and the model's vocabulary leave nothing"):
         Model(SmallModel(2)).complete("b", regex="€")
