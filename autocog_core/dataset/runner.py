@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass, field
@@ -179,4 +180,7 @@ def _values(
 
 
 def _model_identity(model: Model) -> dict[str, str]:
-    return {"name": model.info.name, "fingerprint": model.info.fingerprint}
+    identity = {"name": model.info.name, "fingerprint": model.info.fingerprint}
+    if arguments := model.client.template_arguments:
+        identity["template_arguments"] = json.dumps(dict(arguments), sort_keys=True)
+    return identity

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from autocog_core.automaton.actions import Choose, Complete
-from autocog_core.evaluation.path_context import PathContext, TokenizedText
+from autocog_core.evaluation.path_context import PathContext
+from autocog_core.evaluation.text_tokens import TokenizedText
 from autocog_core.numerics import softmax
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
 from autocog_core.types.choice_value import Value

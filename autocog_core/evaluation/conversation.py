@@ -16,6 +16,7 @@ from autocog_core.types.prompt import Message, Prompt, TextPiece, TokenPiece, jo
 Pieces = tuple[TextPiece | TokenPiece, ...]
 
 _REWRITTEN = "the chat template renders the earlier turns differently now"
+_NO_ANSWER = "the messages before have no answer"
 _THOUGHTS = "thoughts are no part of earlier answers"
 _OTHER_TOKENS = "the conversation so far has other tokens in the chat template"
 
@@ -132,7 +133,7 @@ def render_turn(
         if before.has_thoughts:
             reason = _THOUGHTS
         elif context.is_empty or not text.startswith(so_far):
-            reason = _REWRITTEN
+            reason = _rewritten(before)
         else:
             added_pieces = _without_characters(pieces, len(so_far))
             if _has_tokens_of(client, context.with_texts(PendingText(added_pieces)), prompt):
@@ -164,9 +165,14 @@ def _turn_of_ids(
         pieces=(),
         tokens=added,
         rendered=prompt.pieces,
-        reason="" if goes_on else _REWRITTEN,
+        reason="" if goes_on or before is None else _rewritten(before),
         shown=client.detokenize(added).decode("utf-8", errors="replace"),
     )
+
+
+def _rewritten(before: Conversation) -> str:
+    """Return why the text so far is not the beginning of the rendered conversation."""
+    return _NO_ANSWER if before.answer is None else _REWRITTEN
 
 
 def _has_tokens_of(client: BackendClient, context: PathContext, prompt: Prompt) -> bool:

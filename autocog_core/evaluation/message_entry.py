@@ -11,8 +11,9 @@ from autocog_core.automaton.graph import AutomatonGraph, question_steps
 from autocog_core.errors import AutocogError, InputError
 from autocog_core.evaluation.conversation import Conversation, Turn, render_turn
 from autocog_core.evaluation.open_path import OpenPath
-from autocog_core.evaluation.path_context import PathContext, TokenizedText
+from autocog_core.evaluation.path_context import PathContext
 from autocog_core.evaluation.run_limits import RunLimits
+from autocog_core.evaluation.text_tokens import TokenizedText
 from autocog_core.evaluation.token_place import TokenPlace
 from autocog_core.hooks.client import BackendClient
 

@@ -107,57 +107,6 @@ def last_characters(pieces: Sequence[TextPiece], count: int) -> tuple[TextPiece,
     return tuple(reversed(kept))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TokenizedText:
-    """The tokens of a text that was pending.
-
-    :ivar node: index of its node in the tree; -1 if it has none.
-    :ivar tokens: the tokens that begin in it.
-    :ivar start: index of the first of them in the ids before the action.
-    :ivar evaluate: whether they are to be scored.
-    """
-
-    node: int
-    tokens: tuple[int, ...]
-    start: int
-    evaluate: bool
-
-
-def assign_tokens(
-    client: BackendClient, context: PathContext, base: Sequence[int]
-) -> list[TokenizedText]:
-    """Return the tokens of each pending text. A token belongs to the text in which it begins.
-
-    :param client: the model's client.
-    :param context: the ids and the pending texts.
-    :param base: the ids of all of them.
-    """
-    info = client.info
-    position = len(context.ids)
-    if not position and info.adds_bos and base[:1] == (info.bos,):
-        position = 1
-    special_lengths = {token.id: len(token.text.encode("utf-8")) for token in info.special_tokens}
-    tokenized = []
-    token_offset = text_end = 0
-    for index, text in enumerate(context.pending_texts):
-        text_end += len(text.text.encode("utf-8"))
-        start = position
-        is_last = index == len(context.pending_texts) - 1
-        while position < len(base) and (is_last or token_offset < text_end):
-            token = base[position]
-            token_offset += special_lengths.get(token) or client.token_size(token)
-            position += 1
-        tokenized.append(
-            TokenizedText(
-                node=text.node,
-                tokens=tuple(base[start:position]),
-                start=start,
-                evaluate=text.evaluate,
-            )
-        )
-    return tokenized
-
-
 def split_at_byte(client: BackendClient, tokens: Sequence[int], size: int) -> tuple[int, bytes]:
     """Return how many tokens lie within the first `size` bytes, and the remaining bytes of these.
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from autocog_core.errors import InputError
 from autocog_core.evaluation.branch import ActionResult, ActionSteps
-from autocog_core.evaluation.path_context import PathContext, TokenizedText, assign_tokens
+from autocog_core.evaluation.path_context import PathContext
+from autocog_core.evaluation.text_tokens import TokenizedText, assign_tokens
 from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.prompt_encoding import encode_prompt
 from autocog_core.types.token_tree import TreeQuery, TreeScores

@@ -7,13 +7,9 @@ from dataclasses import dataclass, replace
 
 from autocog_core.errors import CapabilityError, ConfigError
 from autocog_core.evaluation.branch import ActionResult, Branch
-from autocog_core.evaluation.path_context import (
-    PathContext,
-    PendingText,
-    TokenizedText,
-    assign_tokens,
-)
+from autocog_core.evaluation.path_context import PathContext, PendingText
 from autocog_core.evaluation.text_scoring import TextScores
+from autocog_core.evaluation.text_tokens import TokenizedText, assign_tokens
 from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.prompt_encoding import encode_prompt
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores

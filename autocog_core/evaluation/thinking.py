@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from autocog_core.automaton.thinking import Thinking
-from autocog_core.errors import CapabilityError, InputError
+from autocog_core.errors import CapabilityError, ContextOverflowError, InputError
 from autocog_core.evaluation.branch import ActionResult, ActionSteps, Branch
 from autocog_core.evaluation.path_context import PathContext
 from autocog_core.evaluation.text_scoring import ScoringContext
@@ -73,14 +73,20 @@ def find_thinking_end(client: BackendClient, thinking: Thinking, uid: str) -> Th
 
 
 def think(
-    client: BackendClient, thinking: Thinking, end: ThinkingEnd, context: PathContext
+    client: BackendClient, thinking: Thinking, end: ThinkingEnd, context: PathContext, uid: str
 ) -> ActionSteps:
     """Let the model think after a context.
 
+    :param uid: the action, for errors.
+    :raises ContextOverflowError: if the thoughts may not fit the model's context.
     :returns: one branch. Its text has the end, if the model wrote it.
     """
     base = encode_prompt(client, context.prompt())
-    check_sequence(base, client.info, new_tokens=thinking.length)
+    try:
+        check_sequence(base, client.info, new_tokens=thinking.length)
+    except ContextOverflowError as error:
+        error.where, error.hint = f'thinking of action "{uid}"', "give it a smaller length"
+        raise
     scoring = ScoringContext(client, context, base)
     texts = scoring.unscored_texts()
     none = np.zeros(0, dtype=np.int32)

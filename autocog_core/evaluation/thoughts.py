@@ -57,7 +57,7 @@ class Thoughts:
             self._ends[action.uid] = find_thinking_end(client, action.thinking, action.uid)
         end = self._ends[action.uid]
         path.is_thinking = True
-        path.steps = think(client, action.thinking, end, path.contexts[action.model])
+        path.steps = think(client, action.thinking, end, path.contexts[action.model], action.uid)
         return True
 
     def finish(self, path: OpenPath, thoughts: Branch, place: TokenPlace) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from autocog_core.advice.codes import WarningCode
 from autocog_core.advice.issue import warn
-from autocog_core.automaton.actions import Ask, Choose, Complete, Text
+from autocog_core.automaton.actions import Ask, Choose, Complete, Messages, Text
 from autocog_core.automaton.binding import iterate_templates
 from autocog_core.automaton.checks.finding import Finding
 from autocog_core.automaton.checks.graph_checks import loops_of_texts
@@ -77,7 +77,7 @@ def cheap_warnings(automaton: AutomatonGraph) -> Iterator[Finding]:
     :param automaton: the automaton; a question of a group is one of its own.
     """
     for action in automaton.actions:
-        if action.is_fresh and not isinstance(action, Text):
+        if action.is_fresh and not isinstance(action, Text | Messages):
             yield Finding.warning_at(
                 WarningCode.FRESH_WITHOUT_TEXT,
                 "begins a new text, and has no prompt: give `context: fresh` to a text before it",

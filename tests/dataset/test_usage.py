@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from autocog_core import Automaton, Choose, Complete, Model, Text, Usage
+import pytest
+
+from autocog_core import Automaton, Choose, Complete, InputError, Model, Text, Usage
 from autocog_core.dataset import InputFile, Row, Run, UsageMeter, run_file
 from tests.support.automata.side_by_side import Server
 from tests.support.small_backends import random_model
@@ -65,3 +67,14 @@ def test_another_strategy_is_another_output(tmp_path: Path) -> None:
     (result,) = asked.run_rows([Row(0)])
     assert result.tree is not None
     assert result.tree.provenance["strategy"] == "text"
+
+
+def test_other_template_arguments_are_another_output(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", 1)
+    output = tmp_path / "out.jsonl"
+    backend = random_model().backend
+    program = Automaton([Text(uid="a", text="A", successors="b"), Complete(uid="b", length=1)])
+    run_file(Run(program, Model(backend)), source, output)
+    changed = Run(program, Model(backend, template_arguments={"enable_thinking": False}))
+    with pytest.raises(InputError, match=r"template_arguments was none, is .*false"):
+        run_file(changed, source, output)

@@ -74,6 +74,7 @@ def test_messages_are_read_and_written() -> None:
         ("{messages: [{user: a}], model: x}", "messages are for all models"),
         ("{messages: [{user: a}], length: 3}", "is a key of complete actions"),
         ("{messages: [{user: a}], template_arguments: {messages: 1}}", "set by autocog"),
+        ("{messages: [{user: a}], template_arguments: {x: '{{ y }}'}}", "x is a template"),
         ("{messages: [{role: '', content: a}]}", "has no role"),
         ("{messages: [{user: '{{ nothing }}'}]}", 'unknown input "nothing"'),
     ],
@@ -140,6 +141,8 @@ def test_a_group_and_new_texts_in_a_conversation() -> None:
             ],
         }
     ).run(model, {"words": ["one", "two"]})
+    reasons = {node.reason for node in tree.nodes if node.retokenized}
+    assert "the messages before have no answer" in reasons
     whole = [{"role": "user", "content": "one two"}]
     for word in ("one", "two"):
         asked = [*whole, {"role": "user", "content": f"And {word}?"}]

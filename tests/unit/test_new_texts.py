@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from autocog_core import Automaton, Budget, Choose, Complete, InputError, Text, ThoughtTree
+from autocog_core import (
+    Automaton,
+    Budget,
+    Choose,
+    Complete,
+    InputError,
+    Prompt,
+    Text,
+    TextPiece,
+    ThoughtTree,
+    TokenPiece,
+)
 from autocog_core.evaluation.evaluation import Strategy
 from autocog_core.viz.graph_text import graph_text
 from autocog_core.viz.tree_text import tree_text
@@ -193,3 +204,35 @@ def test_an_empty_new_text_at_the_end_needs_no_token() -> None:
         tree = automaton.run(random_model(bos=False), strategy=strategy)
         assert [node.tokens for node in tree.nodes][1] == ()
         assert tree.complete
+
+
+def test_a_conversation_may_be_a_new_text() -> None:
+    data: dict[str, Any] = {
+        "actions": [
+            {"messages": [{"user": "Hi"}]},
+            {"choices": ["a", "b"]},
+            {"messages": [{"user": "Hi again"}], "context": "fresh"},
+            {"choices": ["a", "b"]},
+        ]
+    }
+    findings = Automaton.from_dict(data).check()
+    assert "fresh-without-text" not in [finding.code for finding in findings]
+
+
+def test_the_name_of_bos_in_a_text_takes_no_tokens_of_the_next_text() -> None:
+    """Many chat templates write BOS, also those of models that add it."""
+    model = random_model()
+    bos = next(token for token in model.info.special_tokens if token.id == model.info.bos)
+    tree = Automaton(
+        [
+            Text(uid="a", text=Prompt((TextPiece(f"{bos.text}Hi", trusted=True),)), successors="b"),
+            Text(uid="b", text="yes", evaluate=True, successors="c"),
+            Complete(uid="c", length=1),
+        ]
+    ).run(model)
+    before, text = tree.nodes[:2]
+    assert list(before.tokens) == model.tokenize("Hi")
+    assert list(text.tokens) == model.tokenize("yes")
+    assert list(tree.context_tokens(1)) == [bos.id, *before.tokens]
+    alone = model.choose(TokenPiece((bos.id, *before.tokens)), ["yes", "no"])
+    assert text.logprobs == pytest.approx(alone.scores[0].token_logprobs)

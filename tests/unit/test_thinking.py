@@ -136,6 +136,13 @@ def test_a_model_that_does_not_think_is_one_clear_error() -> None:
         program.run(random_model(), strategy="text")
 
 
+def test_thoughts_that_do_not_fit_the_context_name_their_length() -> None:
+    thinking = {"length": 10**6, "end": "</think>"}
+    actions = [{"text": "A"}, {"length": 2, "thinking": thinking}]
+    with pytest.raises(InputError, match=r'thinking of action "complete-2": .*smaller length'):
+        Automaton.from_dict({"actions": actions}).run(random_model(context_length=64))
+
+
 def test_rows_have_the_fields_of_thinking_actions() -> None:
     thinking = {"length": 2, "end": "</think>"}
     data = {"actions": [{"text": "A"}, {"name": "x", "choices": CHOICES, "thinking": thinking}]}

@@ -10,7 +10,7 @@ from autocog_core.automaton.actions import Action, Ask, Messages, Text
 from autocog_core.automaton.checks.finding import Finding
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.messages import ChatMessage
-from autocog_core.automaton.templates.template import Template
+from autocog_core.automaton.templates.template import Template, is_template
 from autocog_core.automaton.thinking import Thinking
 from autocog_core.errors import InputError
 from autocog_core.types.prompt import check_template_arguments, check_text
@@ -49,6 +49,10 @@ def check_messages_action(action: Messages) -> Iterator[str]:
             check_template_arguments(action.template_arguments)
         except InputError as error:
             yield str(error)
+        else:
+            for name, value in action.template_arguments.items():
+                if isinstance(value, str) and is_template(value):
+                    yield f"template_arguments: {name} is a template, which is not filled in"
 
 
 def check_thinking(thinking: object) -> Iterator[str]:
