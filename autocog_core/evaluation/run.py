@@ -63,15 +63,15 @@ def prepare_evaluation(
     check_models(automaton, clients)
     bound = automaton.bind(inputs)
     require_sound(bound, paths=False)
-    expanded = expand_records(bound)
     issue_warnings(automaton, bound, clients[None], digest)
     names = {action.model for action in automaton.all_actions} | {None}
     used_clients = {name: clients[name] for name in names}
     strategies = {
         name: strategy or default_strategy(client) for name, client in used_clients.items()
     }
+    documents = [name for name, used in strategies.items() if used == "text"]
     return Evaluation(
-        expanded,
+        expand_records(bound, documents),
         used_clients,
         strategies,
         budget=budget,

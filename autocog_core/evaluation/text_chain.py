@@ -10,6 +10,7 @@ from autocog_core.evaluation.path_context import PendingText
 from autocog_core.evaluation.run_limits import RunLimits
 from autocog_core.evaluation.tree_builder import TreeBuilder
 from autocog_core.records.action import RecordEnd
+from autocog_core.records.record import DOCUMENT_REASON
 from autocog_core.types.prompt import Prompt, TextPiece, join_text
 
 
@@ -62,7 +63,15 @@ def _enter_record(builder: TreeBuilder, end: int, action: RecordEnd) -> None:
             nodes[index] = replace(nodes[index], part=entry.path)
             for sibling in builder.siblings(index) if action.flat else ():
                 nodes[sibling] = action.as_field(nodes[sibling])
-    nodes[end] = replace(nodes[end], value=record.value, prob=record.prob, kind="record")
+    reason = DOCUMENT_REASON if action.record.is_document else ""
+    nodes[end] = replace(
+        nodes[end],
+        value=record.value,
+        prob=record.prob,
+        kind="record",
+        exact=not reason,
+        reason=reason,
+    )
 
 
 def pending_text(action: Text, node: int) -> PendingText:

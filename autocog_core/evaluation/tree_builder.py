@@ -173,7 +173,7 @@ class TreeBuilder:
             added += sum(logprobs)
             count += len(logprobs)
             node = self.nodes[text.node]
-            node_reason = reason if text.evaluate and node.text else ""
+            node_reason = (reason if text.evaluate and node.text else "") or node.reason
             self.nodes[text.node] = replace(
                 node,
                 tokens=text.tokens,

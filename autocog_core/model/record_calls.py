@@ -6,17 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, overload
 
-from autocog_core.automaton.actions import Action, Complete, Text
+from autocog_core.automaton.actions import Action, Complete, Messages, Text
 from autocog_core.automaton.graph import AutomatonGraph
-from autocog_core.errors import InputError
+from autocog_core.automaton.messages import as_chat_messages
+from autocog_core.errors import CapabilityError, InputError
+from autocog_core.evaluation.evaluation import Strategy
 from autocog_core.evaluation.run import prepare_evaluation, run_to_end
 from autocog_core.hooks.client import BackendClient
 from autocog_core.model.calls import ChoiceCalls
 from autocog_core.records.place import Limits
-from autocog_core.records.record import compile_record
+from autocog_core.records.record import compile_document, compile_record
 from autocog_core.records.result import TypedRecord, read_record
 from autocog_core.records.styles import JsonStyle, Style, TemplateStyle
-from autocog_core.types.prompt import Message, Prompt, PromptLike
+from autocog_core.types.prompt import Message, PromptLike, TextPiece
 from autocog_core.types.thought_tree import ThoughtPath
 
 Instance = TypeVar("Instance")
@@ -80,6 +82,10 @@ class RecordCalls(ChoiceCalls):
         keys, branches and the number of items are choices; strings and numbers are constrained
         completions. The model sees the prompt, not the schema: say in the prompt what you want.
 
+        A server without token distributions writes the record as one text, if it serves JSON
+        Schemas itself (structured outputs). The record then has no probabilities, and says so:
+        `prob` is None, and `exact` is false.
+
         :param prompt: the text before the record, or the messages of a chat.
         :param schema: a pydantic model, a dataclass, a TypedDict, or a JSON Schema.
         :param messages: the messages of a chat, in place of `prompt`.
@@ -94,7 +100,8 @@ class RecordCalls(ChoiceCalls):
         :param template_arguments: variables of the chat template.
         :raises InputError: with the path in the schema, for what is not supported or allows no
             value; if a text does not end within its tokens; if a validator refuses the value.
-        :raises CapabilityError: if the model has no token distributions, or no chat template.
+        :raises CapabilityError: if the model has neither token distributions nor structured
+            outputs, or no chat template; for a template or beams without token distributions.
         """
         if schema is None:
             raise InputError(
@@ -105,7 +112,12 @@ class RecordCalls(ChoiceCalls):
         context = self._call_context()
         whole = context.prompt(prompt, messages, template_arguments)  # type: ignore[arg-type]
         limits = Limits(max_items=max_items, max_tokens_per_text=max_tokens_per_text)
-        compiled = compile_record(schema, _style(style), limits=limits)
+        is_document = not context.client.has_masks()
+        if is_document:
+            _require_documents(context.client, style, beams)
+            compiled = compile_document(schema, limits=limits)
+        else:
+            compiled = compile_record(schema, _style(style), limits=limits)
         actions: list[Action] = []
         for action in compiled.actions:
             if isinstance(action, Complete):
@@ -114,8 +126,38 @@ class RecordCalls(ChoiceCalls):
                 if temperature:
                     action = replace(action, samples=1, temperature=temperature, seed=seed)
             actions.append(action)
-        path = _run(context.client, whole, actions, digest=compiled.digest)
+        strategy: Strategy | None = "text" if is_document else None
+        uid, entry = _prompt_uid(actions), tuple(action.uid for action in actions[:1])
+        first: Action = Text(uid=uid, text=whole, successors=entry)
+        if messages is not None and not all(isinstance(each, TextPiece) for each in whole.pieces):
+            # A server rendered the messages as token ids, which no text of an automaton has.
+            first = Messages(
+                uid=uid,
+                messages=as_chat_messages(messages),
+                template_arguments=template_arguments,
+                successors=entry,
+            )
+        path = _run(context.client, [first, *actions], strategy, digest=compiled.digest)
         return read_record(compiled, path, alternatives)
+
+
+def _require_documents(client: BackendClient, style: str | Style, beams: int) -> None:
+    """Check that a backend without token distributions can write a record.
+
+    :raises CapabilityError: if it does not serve JSON Schemas, or for options that it cannot serve.
+    """
+    options = {"style": style != "json", "beams": beams > 1}
+    missing = " and ".join(name for name, is_set in options.items() if is_set)
+    if missing:
+        message = f"{missing} of records needs token distributions and a vocabulary"
+        hint = "leave it out: the record is then one text of the server, without probabilities"
+        raise CapabilityError(message, where=client.model_name, hint=hint)
+    if "json_schema" not in client.info.constraints:
+        raise CapabilityError(
+            "records need token distributions and a vocabulary, or structured outputs",
+            where=client.model_name,
+            hint="take another backend or server",
+        )
 
 
 def _style(style: str | Style) -> Style:
@@ -135,13 +177,11 @@ def _style(style: str | Style) -> Style:
 
 
 def _run(
-    client: BackendClient, prompt: Prompt, actions: Sequence[Action], *, digest: str
+    client: BackendClient, actions: Sequence[Action], strategy: Strategy | None, *, digest: str
 ) -> ThoughtPath:
-    """Return the best path of a record after a prompt."""
-    entry = (actions[0].uid,) if actions else ()
-    first = Text(uid=_prompt_uid(actions), text=prompt, successors=entry)
-    graph = AutomatonGraph([first, *actions])
-    evaluation = prepare_evaluation(graph, None, {None: client}, digest=digest)
+    """Return the best path of a record after its prompt."""
+    graph = AutomatonGraph(actions)
+    evaluation = prepare_evaluation(graph, None, {None: client}, digest=digest, strategy=strategy)
     tree = run_to_end(evaluation)
     if not tree.complete and any(node.pruned_by == "incomplete" for node in tree.nodes):
         uid = next(node.uid for node in tree.nodes if node.pruned_by == "incomplete")

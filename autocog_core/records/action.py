@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from autocog_core.automaton.actions import Action, Ask, Complete, Record, Text
 from autocog_core.automaton.checks.finding import Finding
 from autocog_core.automaton.graph import AutomatonGraph
-from autocog_core.errors import InputError
+from autocog_core.errors import CapabilityError, InputError
 from autocog_core.records.decode import NO_VALUE, DecodedRecord
 from autocog_core.records.place import Limits
-from autocog_core.records.record import CompiledRecord, compile_record
+from autocog_core.records.record import CompiledRecord, compile_document, compile_record
 from autocog_core.records.styles import TemplateStyle
 from autocog_core.types.thought_node import ThoughtNode
 
@@ -57,16 +57,21 @@ class RecordEnd(Text):
         return node if is_known else replace(node, value=value)
 
 
-def expand_records(automaton: AutomatonGraph) -> AutomatonGraph:
+def expand_records(
+    automaton: AutomatonGraph, documents: Collection[str | None] = ()
+) -> AutomatonGraph:
     """Return an automaton whose records are texts, choices and constrained completions.
 
     :param automaton: an automaton.
+    :param documents: the names of the models that write each record as one text, for lack of token
+        distributions; None names the main model.
     :raises InputError: naming the action, for a schema or template that is not supported.
+    :raises CapabilityError: for a record with a template or flat fields that is one text.
     """
     if not any(isinstance(action, Record) for action in automaton.all_actions):
         return automaton
     return type(automaton)(
-        _expand_all(automaton.actions),
+        _expand_all(automaton.actions, documents),
         automaton.vocabs,
         automaton.inputs,
         description=automaton.description,
@@ -96,23 +101,25 @@ def _message(error: InputError) -> str:
     return f"record: {where}{error.message}" + (f"; {error.hint}" if error.hint else "")
 
 
-def _expand_all(actions: Sequence[Action]) -> list[Action]:
+def _expand_all(actions: Sequence[Action], documents: Collection[str | None]) -> list[Action]:
     expanded: list[Action] = []
     for action in actions:
         if isinstance(action, Record):
-            expanded += _expand(action)
+            expanded += _expand(action, is_document=action.model in documents)
         elif isinstance(action, Ask):
-            questions = tuple(tuple(_expand_all(question)) for question in action.questions)
+            questions = tuple(
+                tuple(_expand_all(question, documents)) for question in action.questions
+            )
             expanded.append(replace(action, questions=questions))
         else:
             expanded.append(action)
     return expanded
 
 
-def _expand(action: Record) -> Iterator[Action]:
+def _expand(action: Record, *, is_document: bool) -> Iterator[Action]:
     """Yield an empty text with the record's uid, the record, and its end."""
     try:
-        compiled = _compile(action)
+        compiled = _compile_document(action) if is_document else _compile(action)
     except InputError as error:
         raise InputError(_message(error), where=f'action "{action.uid}"') from error
     end = _end_uid(action)
@@ -156,10 +163,34 @@ def _compile(action: Record) -> CompiledRecord:
     return compile_record(
         action.schema,
         None if action.template is None else TemplateStyle(template=action.template),
-        limits=Limits(max_items=action.max_items, max_tokens_per_text=action.max_tokens_per_text),
+        limits=_limits(action),
         prefix=f"{action.uid}.",
         following=_end_uid(action),
     )
+
+
+def _compile_document(action: Record) -> CompiledRecord:
+    options = {
+        "template": action.template is not None,
+        "flat": action.flat,
+        "beams": action.beams > 1,
+    }
+    if missing := " and ".join(name for name, is_set in options.items() if is_set):
+        raise CapabilityError(
+            f"its {missing} needs a backend with token distributions",
+            where=f'action "{action.uid}"',
+            hint="without it, the record is one text of the server",
+        )
+    return compile_document(
+        action.schema,
+        limits=_limits(action),
+        prefix=f"{action.uid}.",
+        following=_end_uid(action),
+    )
+
+
+def _limits(action: Record) -> Limits:
+    return Limits(max_items=action.max_items, max_tokens_per_text=action.max_tokens_per_text)
 
 
 def _end_uid(action: Record) -> str:

@@ -157,7 +157,7 @@ class Decoder:
         return value
 
     def _fields(self, nodes: Sequence[ThoughtNode]) -> dict[str, DecodedField]:
-        values = dict(_values_by_path(self._root[0], ""))
+        values = dict(values_by_path(self._root[0]))
         paths = [path for path in values if path in self._leaves or path in self._nodes]
         fields = {}
         for path in paths:
@@ -167,15 +167,15 @@ class Decoder:
         return fields
 
 
-def _values_by_path(value: Any, path: str) -> list[tuple[str, Any]]:
+def values_by_path(value: Any, path: str = "") -> list[tuple[str, Any]]:
     """Return all values inside a value by their paths, each after what contains it."""
     pairs = [(path, value)]
     if isinstance(value, Mapping):
         for key, entry in value.items():
-            pairs += _values_by_path(entry, join_path(path, key))
+            pairs += values_by_path(entry, join_path(path, key))
     elif isinstance(value, list):
         for index, entry in enumerate(value):
-            pairs += _values_by_path(entry, f"{path}[{index}]")
+            pairs += values_by_path(entry, f"{path}[{index}]")
     return pairs
 
 

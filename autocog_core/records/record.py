@@ -10,8 +10,9 @@ from typing import Any
 
 from autocog_core.automaton.actions import Action, Complete
 from autocog_core.records.builder import Builder, Tail
+from autocog_core.records.closed_schema import close_objects
 from autocog_core.records.decode import DecodedRecord, Decoder, value_of_node
-from autocog_core.records.effects import Effect, Owner
+from autocog_core.records.effects import Effect, Owner, Read
 from autocog_core.records.json_writer import JsonWriter
 from autocog_core.records.lookahead import following_regex
 from autocog_core.records.parts import Part
@@ -24,6 +25,13 @@ from autocog_core.types.thought_tree import ThoughtNode
 
 #: After a text at the very end, a blank or line break comes, or the end of the sequence.
 _END = r"\s(?s:.*)"
+#: Why the numbers of a record that is one text are not exact.
+DOCUMENT_REASON = (
+    "the record is one text of the server: its fields have no probabilities, for these need token "
+    "distributions"
+)
+#: Tokens of a record that is one text.
+MAX_DOCUMENT_TOKENS = 2048
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +44,7 @@ class CompiledRecord:
     :ivar effects: what each node does to the value, by uid and the text of a choice.
     :ivar owners: the field that the numbers of a node belong to, by uid.
     :ivar unions: the name of the field whose alternative a choice decides, by its uid.
+    :ivar is_document: whether the record is one text, whose fields have no probabilities.
     """
 
     actions: tuple[Action, ...]
@@ -44,6 +53,7 @@ class CompiledRecord:
     effects: Mapping[str, Mapping[str, tuple[Effect, ...]]]
     owners: Mapping[str, Owner]
     unions: Mapping[str, str]
+    is_document: bool = False
 
     @property
     def digest(self) -> str:
@@ -114,6 +124,41 @@ def compile_record(
         effects=builder.effects,
         owners=builder.owners,
         unions=builder.unions,
+    )
+
+
+def compile_document(
+    source: Any,
+    *,
+    limits: Limits | None = None,
+    prefix: str = "",
+    following: str | None = None,
+) -> CompiledRecord:
+    """Return one action that writes a whole record, constrained by its JSON Schema.
+
+    It is for backends without token distributions, which serve JSON Schemas themselves. The
+    parameters are those of `compile_record`.
+
+    :raises InputError: as `compile_record`.
+    """
+    parts = compile_record(source, limits=limits, prefix=prefix, following=following)
+    limit = (Limits() if limits is None else limits).max_tokens_per_text
+    texts = sum(isinstance(action, Complete) for action in parts.actions)
+    uid = f"{prefix}document"
+    action = Complete(
+        uid=uid,
+        json_schema=close_objects(parts.source.schema),
+        length=min(MAX_DOCUMENT_TOKENS, limit * (texts + len(parts.actions))),
+        successors=() if following is None else (following,),
+    )
+    return CompiledRecord(
+        actions=(action,),
+        source=parts.source,
+        part=parts.part,
+        effects={uid: {"": (Read("json"),)}},
+        owners={uid: "value"},
+        unions={},
+        is_document=True,
     )
 
 

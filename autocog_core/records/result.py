@@ -10,8 +10,8 @@ from typing import Any, Generic, TypeVar
 
 from autocog_core.errors import shorten
 from autocog_core.numerics import to_json_number
-from autocog_core.records.decode import NO_VALUE, DecodedField, node_prob
-from autocog_core.records.record import CompiledRecord
+from autocog_core.records.decode import NO_VALUE, DecodedField, node_prob, values_by_path
+from autocog_core.records.record import DOCUMENT_REASON, CompiledRecord
 from autocog_core.types.thought_tree import ThoughtPath, ThoughtTree
 
 Instance = TypeVar("Instance")
@@ -42,12 +42,14 @@ class RecordField:
     :ivar alternatives: values with their probabilities, the likeliest first, with the field's own:
         all choices, or the texts of the best beams. Empty for lists and objects.
     :ivar nodes: indices in `tree.nodes` of the nodes that decided it; none for a constant.
+
+    In a record that is one text, `prob` and `logprob` are None.
     """
 
     path: str
     value: Any
-    prob: float
-    logprob: float
+    prob: float | None
+    logprob: float | None
     alternatives: tuple[Alternative, ...]
     nodes: tuple[int, ...]
 
@@ -57,7 +59,7 @@ class RecordField:
         return {
             "value": self.value,
             "prob": self.prob,
-            "logprob": to_json_number(self.logprob),
+            "logprob": None if self.logprob is None else to_json_number(self.logprob),
             "alternatives": alternatives,
         }
 
@@ -69,29 +71,37 @@ class TypedRecord(Generic[Instance]):
     :ivar value: the instance: of a pydantic model, a dataclass, ..., or plain data for a schema.
     :ivar data: the same as JSON data.
     :ivar prob: its probability under the constraints: the product of the fields' probabilities.
-    :ivar logprob: the model's own log-probability of all decided tokens.
+        None for a record that is one text, of a server without token distributions.
+    :ivar logprob: the model's own log-probability of all decided tokens; None if the server returns
+        none.
     :ivar fields: the fields by path, in the order in which they were written.
     :ivar tree: the tree of the run.
+    :ivar exact: whether all numbers are the model's, within its declared tolerance.
+    :ivar reason: why they are not, or missing.
     """
 
     value: Instance
     data: Any
-    prob: float
-    logprob: float
+    prob: float | None
+    logprob: float | None
     fields: Mapping[str, RecordField]
     tree: ThoughtTree = field(repr=False)
+    exact: bool = True
+    reason: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON, without the tree."""
         return {
             "value": self.data,
             "prob": self.prob,
-            "logprob": to_json_number(self.logprob),
+            "logprob": None if self.logprob is None else to_json_number(self.logprob),
+            "exact": self.exact,
+            **({"reason": self.reason} if self.reason else {}),
             "fields": {path: entry.to_dict() for path, entry in self.fields.items()},
         }
 
     def __str__(self) -> str:
-        """Return one line a field: its path, value and probability."""
+        """Return one line a field: its path, value and probability, - if it is not known."""
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
@@ -99,7 +109,8 @@ class TypedRecord(Generic[Instance]):
         path_width = max(map(len, values), default=0)
         value_width = max(map(len, values.values()), default=0)
         for path, entry in self.fields.items():
-            yield f"{path:{path_width}}  {values[path]:{value_width}}  {entry.prob:.4f}"
+            prob = "-" if entry.prob is None else f"{entry.prob:.4f}"
+            yield f"{path:{path_width}}  {values[path]:{value_width}}  {prob}"
 
 
 def _shown(value: Any) -> str:
@@ -122,6 +133,8 @@ def read_record(
     :raises InputError: if a validator of the type refuses the value.
     """
     decoded = compiled.decode(path.nodes)
+    if compiled.is_document:
+        return _read_document(compiled, path, decoded.value)
     reader = _FieldReader(compiled, path, top)
     return TypedRecord(
         value=compiled.instance(decoded.value),
@@ -130,6 +143,35 @@ def read_record(
         logprob=path.logprob,
         fields={name: reader.read(each) for name, each in decoded.fields.items()},
         tree=path.tree,
+        exact=path.exact,
+        reason=next((node.reason for node in path.nodes if not node.exact), ""),
+    )
+
+
+def _read_document(compiled: CompiledRecord, path: ThoughtPath, value: Any) -> TypedRecord[Any]:
+    """Return a record that is one text; only its value is known field by field."""
+    node = next(node for node in path.nodes if node.uid in compiled.effects)
+    fields = {
+        name: RecordField(
+            path=name,
+            value=entry,
+            prob=None,
+            logprob=None,
+            alternatives=(),
+            nodes=(path.indices[path.nodes.index(node)],),
+        )
+        for name, entry in values_by_path(value)
+        if not isinstance(entry, list | dict) or not entry
+    }
+    return TypedRecord(
+        value=compiled.instance(value),
+        data=value,
+        prob=None,
+        logprob=path.logprob if node.logprobs else None,
+        fields=fields,
+        tree=path.tree,
+        exact=False,
+        reason=DOCUMENT_REASON,
     )
 
 
