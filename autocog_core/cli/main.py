@@ -21,6 +21,7 @@ from autocog_core.cli.init import init
 from autocog_core.cli.models import models
 from autocog_core.cli.new_plugin import new_plugin
 from autocog_core.cli.option_groups import expand_options
+from autocog_core.cli.record import record
 from autocog_core.cli.run import run
 from autocog_core.cli.score import score
 from autocog_core.cli.show_program import show
@@ -67,6 +68,7 @@ for command in (
     greedy,
     complete,
     choose,
+    record,
     score,
     compare,
     run,
