@@ -447,5 +447,5 @@ def test_values_that_are_no_keys_of_their_own() -> None:
             name="x", entries=tuple(MarginalValue(value=value, prob=0.25) for value in entries)
         ).values
 
-    assert values({"a": 1}, [2]) == {'{"a": 1}': 0.25, "[2]": 0.25}
+    assert values({"a": "é"}, [2]) == {'{"a": "é"}': 0.25, "[2]": 0.25}
     assert values(1, True, (1, 2)) == {1: 0.5, (1, 2): 0.25}
