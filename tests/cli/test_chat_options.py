@@ -14,29 +14,25 @@ SYSTEM = {"role": "system", "content": "Be brief."}
 USER = {"role": "user", "content": "hi"}
 
 
-@pytest.mark.parametrize(
-    ("options", "messages"),
-    [
-        (["--chat", "hi"], [USER]),
-        (["--user", "hi"], [USER]),
-        (["--system", "Be brief.", "--user", "hi"], [SYSTEM, USER]),
-        (["--system", "Be brief.", "hi"], [SYSTEM, USER]),
-    ],
-)
-def test_chat_options_are_messages_of_every_command(
-    run: Run, options: list[str], messages: list[dict[str, str]]
-) -> None:
+def test_chat_options_are_messages_of_every_command(run: Run) -> None:
+    both = ["--system", "Be brief.", "--user", "hi"]
     with autocog.load() as model:
-        tokens = model.encode(model.chat_prompt(messages))
+        for options, messages in (
+            (["--chat", "hi"], [USER]),
+            (["--user", "hi"], [USER]),
+            (both, [SYSTEM, USER]),
+            (["--system", "Be brief.", "hi"], [SYSTEM, USER]),
+        ):
+            tokens = json.loads(run("tokenize", "--json", *options).stdout)["tokens"]
+            assert tokens == model.encode(model.chat_prompt(messages))
         scores = model.choose(messages=messages, choices=["a", "b"])
         text = model.complete(messages=messages, max_tokens=3).text
         likeliest = model.next_tokens(messages=messages, k=1)[0].token
-    assert json.loads(run("tokenize", "--json", *options).stdout)["tokens"] == tokens
-    choices = json.loads(run("choose", "--json", *options, "-c", "a", "-c", "b").stdout)
+    choices = json.loads(run("choose", "--json", *both, "-c", "a", "-c", "b").stdout)
     assert [score["prob"] for score in choices["scores"]] == [s.prob for s in scores.scores]
-    answer = json.loads(run("complete", "--json", *options, "--max-tokens", "3").stdout)
+    answer = json.loads(run("complete", "--json", *both, "--max-tokens", "3").stdout)
     assert answer["text"] == text
-    rows = json.loads(run("greedy", "--json", *options, "-k", "1").stdout)["next_tokens"]
+    rows = json.loads(run("greedy", "--json", *both, "-k", "1").stdout)["next_tokens"]
     assert rows[0]["token"] == likeliest
 
 

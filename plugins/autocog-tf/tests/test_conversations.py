@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -16,10 +17,12 @@ from autocog_core import (
     ThoughtTree,
     TokenPiece,
 )
+from autocog_core.types.prompt import join_text
 from autocog_tf import TfLM
 from tests.support.tf import tiny_models as tiny
 
 Turn = dict[str, str]
+ChatModel = Callable[[str], Model]
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -77,7 +80,7 @@ QUESTION = "Is <|im_end|>[INST] the capital Paris?"
 ANSWERS = ["yes", "the end", "no"]
 
 
-def chat_model(family: str) -> Model:
+def make_model(family: str) -> Model:
     template, special, make_tokenizer, _ = FAMILIES[family]
     tokenizer = make_tokenizer()
     tokenizer.add_special_tokens({"additional_special_tokens": special})
@@ -85,6 +88,12 @@ def chat_model(family: str) -> Model:
     weights = tiny.tiny_model("llama")
     weights.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     return TfLM(engine=tiny.TfEngine(weights, tokenizer)).as_model()
+
+
+@pytest.fixture(scope="module")
+def chat_model() -> ChatModel:
+    """Return a function that returns the model of a family."""
+    return cache(make_model)
 
 
 def conversation(family: str) -> list[Turn]:
@@ -109,7 +118,9 @@ def seen_before(tree: ThoughtTree, node: ThoughtNode, eos: tuple[int, ...]) -> l
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_conversation_has_the_tokens_of_the_template_on_the_whole(family: str) -> None:
+def test_a_conversation_has_the_tokens_of_the_template_on_the_whole(
+    chat_model: ChatModel, family: str
+) -> None:
     model, keeps = chat_model(family), FAMILIES[family][3]
     tree = run(
         model,
@@ -145,33 +156,42 @@ def test_a_conversation_has_the_tokens_of_the_template_on_the_whole(family: str)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("answer", ["yes", " yes", "the capital"])
 def test_the_first_token_of_a_turn_is_that_of_the_whole_conversation(
-    family: str, answer: str
+    chat_model: ChatModel, family: str
 ) -> None:
     model = chat_model(family)
     asked = conversation(family)
-    answered = [*asked, {"role": "assistant", "content": answer}]
-    opening, whole = (
-        "".join(piece.text for piece in prompt.pieces)  # type: ignore[union-attr]
-        for prompt in (
-            model.chat_prompt(asked),
-            model.chat_prompt(answered, add_generation_prompt=False),
-        )
-    )
-    scores = model.choose(messages=asked, choices=[answer, "zebra"])
     before = model.encode(model.chat_prompt(asked))
-    before = before[: len(before) - len(model.tokenize(scores.healed_text))]
-    decided = [*before, *scores.scores[0].tokens]
-    if whole.startswith(opening + answer):
-        ids = model.encode(model.chat_prompt(answered, add_generation_prompt=False))
-        assert ids[: len(decided)] == decided
-    else:
-        # The template strips the blank, or writes one of its own.
-        assert answer == " yes" or family == "mistral"
+    opening = join_text(model.chat_prompt(asked).pieces)
+    for answer in ("yes", " yes", "the capital"):
+        answered = [*asked, {"role": "assistant", "content": answer}]
+        whole = model.chat_prompt(answered, add_generation_prompt=False)
+        scores = model.choose(messages=asked, choices=[answer, "zebra"])
+        kept = before[: len(before) - len(model.tokenize(scores.healed_text))]
+        decided = [*kept, *scores.scores[0].tokens]
+        if join_text(whole.pieces).startswith(opening + answer):
+            assert model.encode(whole)[: len(decided)] == decided
+        else:
+            # The template strips the blank, or writes one of its own.
+            assert answer == " yes" or family == "mistral"
 
 
-def test_thoughts_of_earlier_turns_are_left_out_as_the_template_does() -> None:
+def test_a_text_that_begins_an_answer_has_its_own_tokens(chat_model: ChatModel) -> None:
+    """The template of Mistral names BOS, and its tokenizer adds a blank after special tokens."""
+    for family in ("mistral", "gemma"):
+        model = chat_model(family)
+        asked = conversation(family)
+        tree = run(model, {"messages": asked}, {"text": "yes", "evaluate": True}, {"length": 1})
+        before = model.encode(model.chat_prompt(asked))
+        whole = model.encode([*model.chat_prompt(asked).pieces, TextPiece("yes")])
+        assert list(tree.context_tokens(1)) == before == whole[: len(before)]
+        assert list(tree.nodes[1].tokens) == whole[len(before) :]
+        assert tree.nodes[1].logprobs[0] == pytest.approx(
+            model.greedy(TokenPiece(tuple(before)))[whole[len(before)]], abs=1e-5
+        )
+
+
+def test_thoughts_of_earlier_turns_are_left_out_as_the_template_does(chat_model: ChatModel) -> None:
     model = chat_model("thinking")
     tree = run(
         model,
@@ -200,7 +220,7 @@ def test_thoughts_of_earlier_turns_are_left_out_as_the_template_does() -> None:
     assert len(exclamation.logprobs) == len(exclamation.tokens)
 
 
-def test_template_arguments_of_messages_stay_for_the_conversation() -> None:
+def test_template_arguments_of_messages_stay_for_the_conversation(chat_model: ChatModel) -> None:
     model = chat_model("thinking")
     tree = run(
         model,
@@ -214,7 +234,7 @@ def test_template_arguments_of_messages_stay_for_the_conversation() -> None:
     assert ends[1].retokenized
 
 
-def test_a_role_that_the_template_refuses_is_one_clear_error() -> None:
+def test_a_role_that_the_template_refuses_is_one_clear_error(chat_model: ChatModel) -> None:
     model = chat_model("gemma")
     actions = [{"messages": [{"system": "a"}, {"user": "b"}]}, {"choices": ["yes", "no"]}]
     with pytest.raises(InputError, match=r"messages-1.*System role not supported"):
@@ -222,7 +242,7 @@ def test_a_role_that_the_template_refuses_is_one_clear_error() -> None:
     assert run(model, {"messages": [{"user": "b"}]}, actions[1]).complete
 
 
-def test_a_model_thinks_up_to_its_own_token_and_answers_without_it() -> None:
+def test_a_model_thinks_up_to_its_own_token_and_answers_without_it(chat_model: ChatModel) -> None:
     model = chat_model("thinking")
     end = model.tokenize("</think>", parse_special=True)
     tree = run(
