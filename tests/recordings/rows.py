@@ -8,6 +8,7 @@ from typing import Any
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "examples"
 ROWS: dict[str, dict[str, Any]] = {
+    "invoices": {"text": "Northern Rail sold 2 tickets to York for 64.50 GBP, paid by card."},
     "multi_label": {"review": "It came two weeks late, and nobody answered my letters."},
     "quiz": {
         "question": "What is the capital of France?",

@@ -41,6 +41,12 @@ def test_the_quiz_has_the_right_answer(trees: dict[str, ThoughtTree]) -> None:
     assert_text(trees["quiz"], "reasoning", ".*Paris.*")
 
 
+def test_an_invoice_is_a_record(trees: dict[str, ThoughtTree]) -> None:
+    record = trees["invoices"].fields["invoice"]
+    assert (record["seller"], record["currency"]) == ("Northern Rail", "GBP")
+    assert trees["invoices"].fields["invoice.count"] == record["count"] == 2
+
+
 def test_routing_finds_the_intent(trees: dict[str, ThoughtTree]) -> None:
     assert_choice(trees["routing"], "intent", "when will my card arrive")
     assert len(trees["routing"].nodes) == 78

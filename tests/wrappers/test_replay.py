@@ -37,6 +37,7 @@ from tests.wrappers.counting import CountingLM
 EXAMPLES = Path(__file__).parents[2] / "examples"
 #: Inputs of each program.
 PROGRAMS: dict[str, dict[str, Any]] = {
+    "invoices": {"text": "2 tickets for 64.50 GBP, paid."},
     "multi_label": {"review": "Late."},
     "quiz": {"question": "What is red?", "choices": ["a rose", "grass", "the sea"]},
     "routing": {"message": "Where is my card?"},
