@@ -143,7 +143,11 @@ class _FieldPaths:
             parent = node.parent
             before = values[parent] if parent >= 0 else ()
             values.append((*before, node.value) if self.is_field[index] else before)
-            self.is_open[index] = parent < 0 or (self.is_open[parent] and parent not in self.ends)
+            # A group goes on after a text of one question that does not meet its constraint.
+            is_cut = self.is_list and parent >= 0 and nodes[parent].finish_reason == "incomplete"
+            self.is_open[index] = parent < 0 or (
+                self.is_open[parent] and parent not in self.ends and not is_cut
+            )
             if self.is_open[index] and self._is_known(index):
                 value = values[index] if self.is_list else next(iter(values[index]), None)
                 self.ends[index] = value
@@ -152,7 +156,8 @@ class _FieldPaths:
     def _is_known(self, index: int) -> bool:
         """Return whether the value of the field is known at a node."""
         node = self._nodes[index]
-        if node.pruned_by == "incomplete":
+        if node.finish_reason == "incomplete":
+            # Equal ones are pruned as duplicates.
             return False
         if node.last and node.pruned_by is None:
             return True

@@ -449,3 +449,26 @@ def test_values_that_are_no_keys_of_their_own() -> None:
 
     assert values({"a": "é"}, [2]) == {'{"a": "é"}': 0.25, "[2]": 0.25}
     assert values(1, True, (1, 2)) == {1: 0.5, (1, 2): 0.25}
+
+
+def test_texts_that_do_not_meet_their_constraint_are_unexplored() -> None:
+    model = Model(SmallModel(4))
+
+    def text(uid: str, **options: Any) -> Complete:
+        return Complete(uid=uid, name=uid[0], regex="[ab]{2}", followed_by="é", **options)
+
+    start = Text(uid="start", text="b", successors="a")
+    # Beams of one text in several spellings, of which none is complete.
+    tree = Automaton([start, text("a", length=2, beams=4, width=None)]).run(model)
+    assert "duplicate" in {node.pruned_by for node in tree.nodes}
+    assert {node.finish_reason for node in tree.nodes[1:]} == {"incomplete"}
+    assert tree.marginals("a").entries == ()
+    assert tree.marginals("a").unexplored == 1
+    # A group goes on with its other questions.
+    first = (text("a1", length=8, successors="a2"), text("a2", length=1))
+    other = (Choose(uid="b", name="b", choices=("a", "b")),)
+    ask = Ask(uid="a", questions=(first, other))
+    tree = Automaton([start, ask]).run(model)
+    assert [node.finish_reason for node in tree.nodes if node.name == "a"] == ["stop", "incomplete"]
+    assert tree.marginals("a").entries == ()
+    assert tree.marginals("b").unexplored == 0
