@@ -168,6 +168,10 @@ def language_for(
         return ConstrainedLanguage(constraint, masks.tokenizer(), stop, followed_by)
 
     try:
-        return masks.get_or_make(("constraint", constraint, stop, followed_by), make)
+        return masks.get_or_make(
+            ("constraint", constraint, stop, followed_by),
+            make,
+            characters=len(constraint.source),
+        )
     except InputError as error:
         raise InputError(error.message, where=constraint.kind, hint=error.hint) from error

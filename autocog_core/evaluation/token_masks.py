@@ -35,6 +35,8 @@ MATCH_TIMEOUT_SECONDS = 10.0
 
 #: Maximum number of masks, and of other values, in a model's cache.
 MAX_CACHED_MASKS = 256
+#: Maximum number of characters of the constraints in it: each takes about 50 bytes.
+MAX_CACHED_CHARACTERS = 4_000_000
 
 
 class TokenMaskCache:
@@ -49,6 +51,7 @@ class TokenMaskCache:
         self._client = proxy(client)
         self._masks: dict[Vocabulary, Mask] = {}
         self._values: dict[Hashable, Any] = {}
+        self._characters = 0
         self._token_bytes: Sequence[bytes] | None = None
         self._tokenizer: LLTokenizer | None = None
 
@@ -87,17 +90,23 @@ class TokenMaskCache:
             self._tokenizer = make_tokenizer(self._vocabulary())
         return self._tokenizer
 
-    def get_or_make(self, key: Hashable, make: Callable[[], Value]) -> Value:
+    def get_or_make(
+        self, key: Hashable, make: Callable[[], Value], *, characters: int = 0
+    ) -> Value:
         """Return a cached value that depends on masks, or make it.
 
         :param key: everything that the value depends on, except the model.
         :param make: computes the value.
+        :param characters: the length of the constraint that it is made of.
         """
         value: Value | None = self._values.get(key)
         if value is None:
-            if len(self._values) >= MAX_CACHED_MASKS:
+            value = make()
+            self._characters += characters
+            if len(self._values) >= MAX_CACHED_MASKS or self._characters > MAX_CACHED_CHARACTERS:
                 self._values.clear()
-            value = self._values[key] = make()
+                self._characters = characters
+            self._values[key] = value
         return value
 
     def _compute(self, vocabulary: Vocabulary) -> Mask:

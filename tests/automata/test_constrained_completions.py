@@ -14,6 +14,7 @@ from autocog_core import Automaton, CapabilityError, InputError, Model
 from autocog_core.automaton import Complete, Regex, Text, Tokens
 from autocog_core.backends.random import RandomLM
 from autocog_core.backends.table import TableLM
+from autocog_core.evaluation import token_masks
 from autocog_core.types.thought_tree import ThoughtNode
 from tests.support.automata.constrained_search import ConstrainedSearch, Language, language_of
 from tests.support.automata.drawing import compare_drawn
@@ -263,3 +264,14 @@ def test_models_that_cannot_serve_constraints() -> None:
         Model(Plain()).complete("b", regex="a+")
     with pytest.raises(InputError, match="its regex and the model's vocabulary leave nothing"):
         Model(SmallModel(2)).complete("b", regex="€")
+
+
+def test_the_cache_of_constraints_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_masks, "MAX_CACHED_CHARACTERS", 100)
+    model = Model(SmallModel(2))
+    values = token_masks.TokenMaskCache.for_model(model.client)._values
+    sizes = []
+    for letters in ("a" * 60, "b" * 40, "a" * 60, "ab" * 10, "b" * 300):
+        model.complete("b", regex=letters, max_tokens=1)
+        sizes.append(sum(len(key[1].source) for key in values if key[0] == "constraint"))
+    assert sizes == [60, 100, 100, 20, 300]
