@@ -51,7 +51,8 @@ def tree_text(tree: ThoughtTree, width: int = 80, *, siblings: int = 8, lines: i
             parts.append(_node_line(tree, index, indent, label, column, index in best))
     if len(rows) > lines:
         parts.append(Text(f"{_ELLIPSIS} {len(rows) - lines} more lines", style="dim"))
-    for reason, count in Counter(node.reason for node in tree.nodes if node.reason).items():
+    reasons = Counter(node.reason for node in tree.nodes if node.reason and not node.exact)
+    for reason, count in reasons.items():
         line = f"not exact: {reason} ({count} of {len(tree.nodes)})"
         parts.append(Text(line, style="dim"))
     return Text("\n", no_wrap=True, overflow="ellipsis").join(parts)

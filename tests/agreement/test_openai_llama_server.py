@@ -335,6 +335,29 @@ def test_chat_route_agrees_where_all_is_listed(pair: tuple[Model, Model], tmp_pa
         assert not picked.exact
 
 
+def test_conversations_in_programs_are_those_of_this_process(pair: tuple[Model, Model]) -> None:
+    server, here = pair
+    base_url = server.info.details["base_url"]
+    actions: list[dict[str, Any]] = [
+        {"messages": [{"system": "Answer with one word."}, {"user": "Is the sky blue?"}]},
+        {"name": "sky", "choices": ["Yes", "No"]},
+        {"messages": [{"user": "{{ fields.sky }}? <|im_end|> Count to ten."}]},
+        {"text": "1, 2, 3, 4, 5,"},
+        {"name": "next", "length": 3},
+    ]
+    program = Automaton.from_dict({"actions": actions})
+    expected = program.run(here)
+    options = {"model": "smol", "base_url": base_url, "api": "chat"}
+    with load(backend="openai", options=options) as chat:
+        trees = {"token_tree": program.run(server), "text": program.run(chat)}
+    for strategy, tree in trees.items():
+        assert tree.provenance["strategy"] == strategy
+        # The chat route repeats the beginning of an answer, which is no part of the completion.
+        assert tree.best().fields == expected.best().fields
+        for one, other in zip(tree.nodes, expected.nodes, strict=True):
+            assert one.logprob == pytest.approx(other.logprob, abs=3 * here.info.tolerance)
+
+
 def test_too_long_a_prompt_is_a_clear_error_and_the_next_call_works(
     pair: tuple[Model, Model],
 ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autocog_core import ChoiceRequest, ChoiceScore, ChoiceScores
+from autocog_core import CapabilityError, ChoiceRequest, ChoiceScore, ChoiceScores, InputError
 from autocog_core.toolkit import entropy
 from autocog_openai.connection.answer_fields import (
     ROUNDING,
@@ -27,7 +27,7 @@ from autocog_openai.connection.usage import UsageCounter
 from autocog_openai.model.server_model import ServerModel
 from autocog_openai.routes.chat import check_refusal, read_content
 from autocog_openai.routes.decisions import PATH, decision_body
-from autocog_openai.routes.messages import template_arguments_of
+from autocog_openai.routes.messages import begun_answer, template_arguments_of
 
 
 def choose_constrained(model: ServerModel, request: ChoiceRequest, reason: str) -> ChoiceScores:
@@ -35,6 +35,7 @@ def choose_constrained(model: ServerModel, request: ChoiceRequest, reason: str) 
 
     :param reason: why the scores are not exact.
     :raises RefusedError: if the model refuses to answer.
+    :raises CapabilityError: if the server constrains no answer that has begun.
     """
     choices = list(request.choices)
     route, connection = model.chat_route, model.connection
@@ -45,7 +46,16 @@ def choose_constrained(model: ServerModel, request: ChoiceRequest, reason: str) 
     if "temperature" not in model.capabilities.refused_parameters:
         body["temperature"] = 0
     counter = UsageCounter()
-    answer = connection.post(route.path, body, counter=counter)
+    try:
+        answer = connection.post(route.path, body, counter=counter)
+    except InputError as error:
+        if not begun_answer(body["messages"]):
+            raise
+        raise CapabilityError(
+            f"the server cannot constrain an answer that has begun: {error.message}",
+            where=connection.where,
+            hint="leave out the text between the messages and the choices",
+        ) from error
     with reading(connection.where):
         choice = first_item(answer, "choices")
         message = required(choice, "message", as_object)

@@ -81,6 +81,27 @@ def template_arguments_of(prompt: Prompt) -> dict[str, Any]:
     return {}
 
 
+def begun_answer(messages: Sequence[Mapping[str, str]]) -> str:
+    """Return the beginning of the answer that the server is to continue; empty if there is none."""
+    last = messages[-1] if messages else {}
+    return last["content"] if last.get("role") == "assistant" else ""
+
+
+def without_begun_answer(text: str, raws: Sequence[bytes], begun: str) -> str:
+    """Return what a server wrote: llama-server repeats the beginning of the answer before it.
+
+    :param text: the text of the server's message.
+    :param raws: the bytes of the tokens that it wrote; without any, the text stays as it is.
+    :param begun: the beginning of the answer.
+    """
+    if not begun or not raws or not text.startswith(begun):
+        return text
+    written, whole = b"".join(raws), text.encode("utf-8")
+    # The text may lack a stop string, the tokens the end of a character.
+    is_written = bool(written) and (written.startswith(whole) or whole.startswith(written))
+    return text if is_written else text[len(begun) :]
+
+
 def _has_arguments(piece: TextPiece) -> bool:
     return piece.trusted and piece.text.startswith(_ARGUMENTS) and piece.text.endswith(_END)
 

@@ -30,6 +30,7 @@ from autocog_openai.connection.errors import (
 from autocog_openai.connection.finish_reasons import end_kind
 from autocog_openai.connection.streamed_completion import CompletionChunk, StreamedCompletion
 from autocog_openai.connection.usage import UsageCounter
+from autocog_openai.routes.messages import begun_answer, without_begun_answer
 
 log = logging.getLogger(__name__)
 
@@ -178,8 +179,11 @@ class Writer:
             self._receive_stream({**body, "stream": True}, alternatives[0], counter)
         else:
             answer = self._connection.post(self._route.path, body, counter=counter)
+            begun = begun_answer(body.get("messages") or ())
             for chunk in self._parse(self._route.read_answer, answer):
                 if chunk.index < len(alternatives):
+                    raws = [token.raw for token in chunk.tokens]
+                    chunk = replace(chunk, text=without_begun_answer(chunk.text, raws, begun))
                     alternatives[chunk.index].append(self._checked(chunk))
             if not all(alternative.has_chunks for alternative in alternatives):
                 raise malformed_answer_error(
