@@ -240,6 +240,11 @@ def test_a_role_that_the_template_refuses_is_one_clear_error(chat_model: ChatMod
     with pytest.raises(InputError, match=r"messages-1.*System role not supported"):
         run(model, *actions)
     assert run(model, {"messages": [{"user": "b"}]}, actions[1]).complete
+    broken = tiny.byte_level_tokenizer()
+    broken.chat_template = "{{ messages[0].content + 1 }}"
+    model = TfLM(engine=tiny.TfEngine(tiny.tiny_model("llama"), broken)).as_model()
+    with pytest.raises(InputError, match=r"messages-1.*chat template refuses them: can only"):
+        run(model, *actions)
 
 
 def test_a_model_thinks_up_to_its_own_token_and_answers_without_it(chat_model: ChatModel) -> None:

@@ -8,7 +8,6 @@ from functools import cached_property
 from inspect import signature
 from typing import Any
 
-from jinja2 import TemplateError
 
 from autocog_core import InputError, Message, ModelLoadError, Prompt, SpecialToken
 from autocog_core.toolkit import (
@@ -172,8 +171,9 @@ class TextTokenizer:
                     add_generation_prompt=add_generation_prompt,
                     **template_arguments,
                 )
-            except TemplateError as error:
-                # Templates raise for roles, or an order of roles, that they do not support.
+            # Templates raise a TemplateError for roles, or an order of roles, that they do not
+            # support. But they are programs, and can fail in other ways.
+            except Exception as error:
                 raise InputError(
                     f"the model's chat template refuses them: {error}", where="messages"
                 ) from error
