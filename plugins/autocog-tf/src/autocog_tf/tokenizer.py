@@ -8,7 +8,6 @@ from functools import cached_property
 from inspect import signature
 from typing import Any
 
-
 from autocog_core import InputError, Message, ModelLoadError, Prompt, SpecialToken
 from autocog_core.toolkit import (
     SpecialTokenSplitter,
