@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from autocog_core.errors import CapabilityError
 from autocog_core.model.turn_end import explain_undeclared_turn_end, find_turn_end
 from autocog_core.scoring.prompt_encoding import split_prompt
 from autocog_core.testing.backend_under_test import BackendUnderTest
@@ -117,6 +118,27 @@ def chat_content_stays_text(subject: BackendUnderTest) -> None:
             given=content,
             cause="the template's result is parsed as a whole: keep contents as untrusted text",
         )
+
+
+@law("chat")
+def template_arguments_end_with_their_call(subject: BackendUnderTest) -> None:
+    """The `template_arguments` of one chat prompt do not change the next one."""
+    model = subject.model
+    messages: list[Message] = [{"role": "user", "content": subject.prompts[0]}]
+    before, again = (model.chat_prompt(messages) for _ in range(2))
+    if before != again:
+        raise NotApplicableError("the chat template writes the time")
+    try:
+        model.chat_prompt(messages, template_arguments={"enable_thinking": False, "autocog": "a"})
+    except CapabilityError as error:
+        raise NotApplicableError(f"the backend takes no template_arguments: {error}") from error
+    require_equal(
+        before,
+        model.chat_prompt(messages),
+        "a chat prompt depends on the template_arguments of the call before it",
+        given=messages,
+        cause="the variables are stored in the template: give them to one rendering",
+    )
 
 
 @law("chat", "tokens")

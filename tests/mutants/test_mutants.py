@@ -68,6 +68,11 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
         "special_text_stays_text chat_content_stays_text",
         "parse_special=False is ignored",
     ),
+    (
+        tokens.TemplateArgumentsKept,
+        "template_arguments_end_with_their_call",
+        "stored in the template",
+    ),
     (tokens.PaddedVocabulary, "every_id_has_bytes", "wider than the tokenizer's vocabulary"),
     (tokens.WordBoundariesCrossed, "word_boundaries", "splits_at_word_boundaries"),
     (tokens.TokenizerSpelling, "word_boundaries vocabulary", "respects_word_boundaries"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from autocog_core import BackendInfo
+from autocog_core import BackendInfo, Message, Prompt, TextPiece
 from tests.mutants.correct_models import CorrectLM
 
 
@@ -62,6 +62,24 @@ class TokenizerSpelling(CorrectLM):
 class SpecialTokensParsed(CorrectLM):
     def tokenize_impl(self, texts: Sequence[str], at_start: bool, parse_special: bool) -> Any:
         return super().tokenize_impl(texts, at_start, True)
+
+
+class TemplateArgumentsKept(CorrectLM):
+    """Stores the variables of its chat template, so that the next prompt has them too."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.variables: dict[str, Any] = {}
+
+    def chat_prompt_impl(  # type: ignore[override]
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool,
+        template_arguments: Mapping[str, Any],
+    ) -> Prompt:
+        self.variables.update(template_arguments)
+        prompt = super().chat_prompt_impl(messages, add_generation_prompt)
+        return Prompt((*prompt.pieces, TextPiece("".join(sorted(self.variables)), trusted=True)))
 
 
 class PaddedVocabulary(CorrectLM):
