@@ -91,7 +91,7 @@ def choose(
 
     Example: autocog choose "The capital of France is" -c " Paris" -c " Rome"
     """
-    text = chat_options.read_prompt(prompt)
+    text = chat_options.read_prompt(prompt, "choose")
     chat_options.require_chat(model_options.template_argument)
     choices = [*(choices or ()), *(read_lines(choices_file) if choices_file else ())]
     # Loading a model may take long, so all errors that need no model come before.

@@ -92,7 +92,7 @@ def complete(
     # An option that is not set must not replace a default of the config file.
     arguments = {name: value for name, value in options.items() if value is not None}
     arguments |= constraint_options.arguments(is_stdin_used=prompt == "-")
-    arguments |= chat_options.prompt_arguments(chat_options.read_prompt(prompt))
+    arguments |= chat_options.prompt_arguments(chat_options.read_prompt(prompt, "complete"))
     chat_options.require_chat(model_options.template_argument)
     with model_options.open() as model:
         if as_json:

@@ -36,10 +36,11 @@ class ChatOptions:
         """Whether the prompt is a user message."""
         return self.chat or self.system is not None or self.user is not None
 
-    def read_prompt(self, argument: str | None, name: str = "PROMPT") -> str:
+    def read_prompt(self, argument: str | None, command: str, name: str = "PROMPT") -> str:
         """Return the prompt: the user message, the argument, or standard input for -.
 
         :param argument: the argument of the command line.
+        :param command: the command, for errors.
         :param name: its name, for errors.
         :raises InputError: unless exactly one of the argument and `--user` is given.
         """
@@ -52,7 +53,10 @@ class ChatOptions:
                 )
             return self.user
         if argument is None:
-            raise InputError("is missing", where=name, hint="give it, or --user TEXT")
+            # A text such as "-5 + 3 =" is taken for options.
+            usage = f"autocog {command} [OPTIONS] -- {name}"
+            hint = f"give it, or --user TEXT; one that begins with - goes after --: `{usage}`"
+            raise InputError("is missing", where=name, hint=hint)
         return read_prompt(argument)
 
     def require_chat(self, template_arguments: Sequence[str] | None) -> None:

@@ -65,7 +65,7 @@ def record(
     """
     if has_escaped_newline(style):
         session.warn(r"--style contains a backslash and an n, not a newline; in bash, write $'\n'")
-    arguments = chat_options.prompt_arguments(chat_options.read_prompt(prompt))
+    arguments = chat_options.prompt_arguments(chat_options.read_prompt(prompt, "record"))
     chat_options.require_chat(model_options.template_argument)
     source = _read_schema(schema)
     if style.startswith("@"):

@@ -62,7 +62,7 @@ def tokenize(
             where="--continue",
             hint="leave one out",
         )
-    text = chat_options.read_prompt(text, "TEXT")
+    text = chat_options.read_prompt(text, "tokenize", "TEXT")
     chat_options.require_chat(model_options.template_argument)
     with model_options.open() as model:
         if chat_options.is_chat:
@@ -103,7 +103,7 @@ def greedy(
     model_options: ModelOptions,
 ) -> None:
     """Show the most likely next tokens after a prompt."""
-    arguments = chat_options.prompt_arguments(chat_options.read_prompt(prompt))
+    arguments = chat_options.prompt_arguments(chat_options.read_prompt(prompt, "greedy"))
     chat_options.require_chat(model_options.template_argument)
     with model_options.open() as model:
         next_tokens = model.next_tokens(k=k, **arguments)

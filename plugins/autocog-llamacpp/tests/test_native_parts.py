@@ -194,7 +194,7 @@ def check_still_works(session: Any) -> None:
 
 @pytest.mark.parametrize("problem", WRONG_QUERIES)
 def test_wrong_queries_are_refused(session: Any, problem: str) -> None:
-    fields = ("prefix", "tokens", "parents", "top_at", "top_k", "mask")
+    fields = ("prefix", "tokens", "parents", "top_at", "top_k", "mask", "with_mask_logprobs")
     correct = {name: getattr(QUERY, name) for name in fields}
     wrong = SimpleNamespace(**{**correct, **WRONG_QUERIES[problem]})
     with pytest.raises(REFUSED):
