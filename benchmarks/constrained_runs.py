@@ -23,13 +23,20 @@ from native_overhead import TimedDecode
 from rich.console import Console
 from rich.table import Table
 
-from autocog_core import Automaton, Choose, Complete, Text, ThoughtTree
+from autocog_core import Automaton, Choose, Complete, Record, Text, ThoughtTree
 
 NOTE = (
     "Grace Hopper is 85 years old and lives in New York. She ordered 12 brass screws and a rope; "
     "the invoice AB-1024 is over 129.50 EUR and not paid yet.\n"
 )
-#: The beginning of the program with a choice.
+#: The beginning of the program with a record.
+EXAMPLE = (
+    "Invoice: Hotel Maple asks 189.50 USD for 2 nights. The bill is still open.\n"
+    '{"seller": "Hotel Maple", "item": "night", "count": 2, "currency": "USD", "total": 189.5, '
+    '"paid": false}\n'
+    "Invoice: Northern Rail sold 3 tickets for 64.50 GBP, paid by card.\n"
+)
+#: The labels of the program with a choice.
 LABELS = (" invoice", " letter", " order", " complaint", " question", " offer", " report", " note")
 LENGTH = 64
 #: The constraints, by the name in the table.
@@ -81,6 +88,24 @@ def make_automaton(constraint: dict[str, Any], *, choice: bool, beams: int = 1) 
     if not choice:
         return Automaton([Text(uid="note", text=NOTE, successors=("write",)), complete])
     return Automaton([text, Choose(uid="choose", choices=LABELS, successors=("write",)), complete])
+
+
+def record_automaton(beams: int) -> Automaton:
+    """Return an automaton that writes a record of six fields after an example and a note."""
+    schema = {
+        "type": "object",
+        "properties": {
+            "seller": {"type": "string", "maxLength": 30},
+            "item": {"type": "string", "maxLength": 30},
+            "count": {"type": "integer", "minimum": 1, "maximum": 99},
+            "currency": {"enum": ["EUR", "GBP", "USD"]},
+            "total": {"type": "number", "minimum": 0},
+            "paid": {"type": "boolean"},
+        },
+        "required": ["seller", "item", "count", "currency", "total", "paid"],
+    }
+    record = Record(uid="invoice", schema=schema, beams=beams)
+    return Automaton([Text(uid="note", text=EXAMPLE, successors=("invoice",)), record])
 
 
 @contextmanager
@@ -167,6 +192,7 @@ def main() -> None:
                 )
                 for label, constraint in CONSTRAINTS.items()
             }
+            runs["record, six fields"] = Runs(record_automaton(beams), in_core=name == "llamacpp")
             show(f"{name}, in core, beams={beams}", runs, arguments.rounds, model, timed)
         if name == "llamacpp":
             free, constrained = (

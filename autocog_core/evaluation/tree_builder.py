@@ -173,14 +173,14 @@ class TreeBuilder:
             added += sum(logprobs)
             count += len(logprobs)
             node = self.nodes[text.node]
-            node_reason = (reason if text.evaluate and node.text else "") or node.reason
+            node_reason = reason if text.evaluate and node.text else ""
             self.nodes[text.node] = replace(
                 node,
                 tokens=text.tokens,
                 logprobs=logprobs,
                 path_logprob=node.path_logprob + added,
                 length=node.length + count,
-                exact=not node_reason,
+                exact=node.exact and not node_reason,
                 reason=node_reason or node.reason,
                 tokens_before=place.tokens_before(text.start),
                 tokens_parent=place.node,

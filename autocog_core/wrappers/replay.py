@@ -58,7 +58,7 @@ class Replay:
 
     contract: ClassVar[int] = CONTRACT_VERSION
     Options: ClassVar[type[ReplayOptions]] = ReplayOptions
-    #: The recorded calls of `complete` are those of the model, whoever has answered them.
+    #: The recorded calls of `complete` are those of the model, also if core answered them.
     replays_constrained_texts: ClassVar[bool] = True
 
     @classmethod
