@@ -147,7 +147,7 @@ def hub_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
 
 
 #: Pages that load several models.
-LONG = {"docs/pipelines.md", "docs/compare.md"}
+LONG = {"docs/pipelines.md", "docs/compare.md", "plugins/autocog-tf/README.md"}
 
 
 def marks(name: str) -> list[pytest.MarkDecorator]:
