@@ -39,6 +39,7 @@ def pair(tmp_path_factory: Any) -> Iterator[tuple[Model, Model]]:
             yield server, here
 
 
+@pytest.mark.soak
 def test_its_wrong_echo_is_not_used(pair: tuple[Model, Model]) -> None:
     server, _ = pair
     details = server.info.details

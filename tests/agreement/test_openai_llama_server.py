@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from autocog_core import EOS, Automaton, Complete, InputError, Model, Text, load
 from autocog_core.testing import LAWS, BackendUnderTest, Law, conformance
@@ -149,6 +150,27 @@ def test_constraints_in_programs_by_both_strategies(pair: tuple[Model, Model]) -
     # A refused one does not reach the server, which would ignore it.
     with pytest.raises(InputError, match="look-around"):
         server.complete("a", regex="(?=a)b")
+
+
+class Visit(Place):
+    """A record with a text, whose masks need whole rows."""
+
+    city: str = Field(max_length=12)
+
+
+@pytest.mark.parametrize("schema", [Place, pytest.param(Visit, marks=pytest.mark.soak)])
+def test_a_record_is_that_of_llama_cpp(pair: tuple[Model, Model], schema: type[Place]) -> None:
+    server, here = pair
+    prompt = "Rome is a city in Italy. As JSON:\n"
+    found, expected = (model.record(prompt, schema) for model in (server, here))
+    assert isinstance(found.value, schema)
+    assert found.value == expected.value
+    assert found.tree.provenance["strategy"] == "token_tree"
+    for path, field in found.fields.items():
+        assert field.prob == pytest.approx(expected.fields[path].prob, abs=0.1)
+        assert math.fsum(each.prob for each in field.alternatives) == pytest.approx(1) or (
+            path == "city"
+        )
 
 
 @pytest.fixture(scope="module")

@@ -116,6 +116,7 @@ assert grown < 120, grown
 """.replace("\\\\", "\\")
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_memory_beyond_the_cache_is_small() -> None:
     done = subprocess.run(

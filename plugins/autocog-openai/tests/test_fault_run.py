@@ -51,7 +51,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("requests", [300, pytest.param(2500, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("requests", [150, pytest.param(2500, marks=pytest.mark.soak)])
 def test_every_row_ends_as_a_result_or_as_an_error_with_its_cause(
     connect: Connect, requests: int
 ) -> None:

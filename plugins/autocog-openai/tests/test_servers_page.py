@@ -34,6 +34,10 @@ def without_versions(row: str) -> str:
     return re.sub(r"the real one \(.*?\)", "the real one", row)
 
 
+#: Of the real servers; the second takes seconds for each thing that is found out.
+MARKS = {"llama-server": pytest.mark.slow, "llama_cpp.server": pytest.mark.soak}
+
+
 def test_the_table_has_all_servers_in_order() -> None:
     assert list(ROWS) == [server.name for server in SERVERS]
     page = TEXTS["servers.md"]
@@ -42,10 +46,7 @@ def test_the_table_has_all_servers_in_order() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(server.name, marks=pytest.mark.slow if server.package else ())
-        for server in SERVERS
-    ],
+    [pytest.param(server.name, marks=MARKS.get(server.name, ())) for server in SERVERS],
 )
 def test_a_row_matches_the_server(name: str, tmp_path: Path) -> None:
     tokenizer = servers_table.bytes_tokenizer(tmp_path / "tokenizer.json")
