@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from autocog_core.automaton.actions import Action, Ask, Complete, Record, Text
@@ -15,6 +17,9 @@ from autocog_core.records.place import Limits
 from autocog_core.records.record import CompiledRecord, compile_document, compile_record
 from autocog_core.records.styles import TemplateStyle
 from autocog_core.types.thought_node import ThoughtNode
+
+#: Maximum number of compiled records that are kept.
+MAX_COMPILED = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,8 +165,29 @@ def _as_part(inner: Action, action: Record) -> Action:
 
 
 def _compile(action: Record) -> CompiledRecord:
+    """Return a record's automaton, compiled once for all rows of a table.
+
+    :raises InputError: for a schema or template that is not supported.
+    """
+    if not isinstance(action.schema, Mapping):
+        return _compile_type(action, action.schema)
+    try:
+        # As text: the order of keys counts, and 1, 1.0 and true are equal in Python.
+        text = json.dumps(action.schema)
+    except (TypeError, ValueError, RecursionError):
+        return _compile_type(action, action.schema)
+    return _compile_text(replace(action, schema=text))
+
+
+@lru_cache(maxsize=MAX_COMPILED)
+def _compile_text(action: Record) -> CompiledRecord:
+    """Return the automaton of a record whose schema is JSON text."""
+    return _compile_type(action, json.loads(action.schema))
+
+
+def _compile_type(action: Record, schema: Any) -> CompiledRecord:
     return compile_record(
-        action.schema,
+        schema,
         None if action.template is None else TemplateStyle(template=action.template),
         limits=_limits(action),
         prefix=f"{action.uid}.",
