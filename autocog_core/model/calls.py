@@ -1,4 +1,4 @@
-"""The public calls `complete`, `stream`, `greedy`, `choose` and `choose_many`, with their keywords.
+"""The public calls `complete`, `stream`, `greedy` and those of tokens, with their keywords.
 
 `Model` has all of them; the base classes for backends have those that their hooks allow.
 """
@@ -7,87 +7,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autocog_core.automaton.choices import ChoiceTexts
 from autocog_core.errors import InputError
-from autocog_core.hooks.client import BackendClient
+from autocog_core.model.call_context import CallContext
 from autocog_core.model.call_warnings import (
-    warn_about_choices,
     warn_about_completion,
-    warn_about_messages,
 )
-from autocog_core.model.choice_arguments import (
-    ChoiceLike,
-    choices_per_prompt,
-    make_choice_request,
-    require_list,
-)
-from autocog_core.model.choice_scoring import choose_one, choose_together
 from autocog_core.model.completion_arguments import make_completion_request, merge_arguments
 from autocog_core.model.streaming import stream_text
-from autocog_core.scoring.choice_encoding import check_choices
 from autocog_core.scoring.prompt_encoding import encode_prompt
-from autocog_core.types.choice import ChoiceRequest, ChoiceScores, EndOfSequence, Norm
 from autocog_core.types.completion import Completion
-from autocog_core.types.prompt import Message, Prompt, PromptLike, check_messages, check_text
-
-
-@dataclass(frozen=True, kw_only=True)
-class CallContext:
-    """What the public calls need from a model.
-
-    :ivar client: the typed hook calls.
-    :ivar completion: default arguments of `complete`.
-    :ivar core_chooses: returns whether only core implements `choose`, so that it can batch the
-        requests. A function, because not all calls need it.
-    """
-
-    client: BackendClient
-    completion: Mapping[str, Any]
-    core_chooses: Callable[[], bool]
-
-    def prompt(
-        self,
-        prompt: PromptLike | None,
-        messages: Sequence[Message] | None,
-        template_arguments: Mapping[str, Any] | None = None,
-    ) -> Prompt:
-        """Return the prompt, or the chat template around `messages`.
-
-        :raises InputError: unless exactly one of them is given, or if `template_arguments` come
-            without messages.
-        """
-        if (prompt is None) == (messages is None):
-            raise InputError("give either a prompt or messages", where="prompt")
-        if messages is not None:
-            return self.chat_prompt(messages, template_arguments=template_arguments)
-        _require_messages(template_arguments)
-        assert prompt is not None
-        return Prompt.of(prompt)
-
-    def chat_prompt(
-        self,
-        messages: Sequence[Message],
-        add_generation_prompt: bool = True,
-        template_arguments: Mapping[str, Any] | None = None,
-    ) -> Prompt:
-        """Return the chat template around `messages`; see `Model.chat_prompt`."""
-        check_messages(messages)
-        warn_about_messages(messages)
-        return self.client.chat_prompt(messages, add_generation_prompt, template_arguments)
-
-
-def _require_messages(template_arguments: Mapping[str, Any] | None) -> None:
-    """Reject template arguments for a call without messages."""
-    if template_arguments is not None:
-        raise InputError(
-            "are for messages, and a prompt is given", where="template_arguments", hint="leave out"
-        )
+from autocog_core.types.prompt import Message, PromptLike, check_text
 
 
 class TextCalls(ABC):
@@ -274,122 +208,3 @@ class GreedyCalls(TextCalls):
         return context.client.greedy(
             encode_prompt(context.client, context.prompt(prompt, messages, template_arguments))
         )
-
-
-class ChoiceCalls(GreedyCalls):
-    """Calls of models that score choices."""
-
-    def choose(
-        self,
-        prompt: PromptLike | None = None,
-        choices: Sequence[ChoiceLike] = (),
-        *,
-        messages: Sequence[Message] | None = None,
-        template_arguments: Mapping[str, Any] | None = None,
-        norm: Norm = "sum",
-        suffix: str | EndOfSequence | None = None,
-        boundary: Literal["heal", "strict"] = "heal",
-        method: str | None = None,
-        unconditional_prompt: str | None = None,
-    ) -> ChoiceScores:
-        """Score strings that continue the prompt, exactly.
-
-        :param prompt: the text before the choices.
-        :param choices: two or more different strings, or `Choice` for a value or several texts.
-        :param messages: a chat, in place of `prompt`.
-        :param template_arguments: variables of the model's chat template for `messages`, such as
-            `{"enable_thinking": False}`; they override the model's own.
-        :param norm: what ranks the choices: "sum" (the exclusive log-probability), "mean" (per
-            token), "per_byte", or "pmi".
-        :param suffix: text that must follow the choice, or `EOS`.
-        :param boundary: "strict" raises where the end of the prompt would be re-tokenized.
-        :param method: one of the methods that the backend offers; None is the best of them.
-        :param unconditional_prompt: for "pmi", the text that takes the place of the prompt.
-        :raises InputError: for no, empty or equal choices or values, and other bad arguments.
-        :raises ContextOverflowError: if prompt and longest choice do not fit.
-        """
-        context = self._call_context()
-        request, texts = make_choice_request(
-            context.prompt(prompt, messages, template_arguments),
-            choices,
-            norm=norm,
-            suffix=suffix,
-            boundary=boundary,
-            method=method,
-            unconditional_prompt=unconditional_prompt,
-        )
-        return _choose(context, request, texts)
-
-    def choose_many(
-        self,
-        prompts: Sequence[PromptLike] | None = None,
-        choices: Sequence[ChoiceLike] | Sequence[Sequence[ChoiceLike]] = (),
-        *,
-        messages: Sequence[Sequence[Message]] | None = None,
-        template_arguments: Mapping[str, Any] | None = None,
-        norm: Norm = "sum",
-        suffix: str | EndOfSequence | None = None,
-        boundary: Literal["heal", "strict"] = "heal",
-        method: str | None = None,
-        unconditional_prompt: str | None = None,
-    ) -> list[ChoiceScores]:
-        """Score choices after many prompts in one call, so that the engine can share and batch.
-
-        The other arguments are those of `choose`.
-
-        :param prompts: the prompts.
-        :param choices: one list for all prompts, or one list a prompt.
-        :param messages: chats, in place of `prompts`.
-        :returns: the scores of each prompt, in the order of the prompts.
-        :raises InputError: as `choose`, naming the prompt that is wrong.
-        """
-        context = self._call_context()
-        if (prompts is None) == (messages is None):
-            raise InputError("give either prompts or messages", where="prompts")
-        if messages is not None:
-            prompts = [
-                context.chat_prompt(chat, template_arguments=template_arguments)
-                for chat in messages
-            ]
-        else:
-            _require_messages(template_arguments)
-        prompts = require_list(prompts or ())
-        requests = [
-            make_choice_request(
-                Prompt.of(prompt),
-                prompt_choices,
-                norm=norm,
-                suffix=suffix,
-                boundary=boundary,
-                method=method,
-                unconditional_prompt=unconditional_prompt,
-            )
-            for prompt, prompt_choices in zip(
-                prompts, choices_per_prompt(prompts, choices), strict=True
-            )
-        ]
-        if context.core_chooses():
-            results = choose_together(context.client, requests)
-            for request, _ in requests:
-                warn_about_choices(context.client, request)
-            return results
-        return [_choose(context, request, texts) for request, texts in requests]
-
-
-def score_choices(
-    context: CallContext, request: ChoiceRequest, texts: ChoiceTexts | None
-) -> ChoiceScores:
-    """Return the scores of a request, without the warnings of `choose`."""
-    # Core checks the choices where it encodes them. Other backends need not.
-    if not context.core_chooses():
-        check_choices(request)
-    return choose_one(context.client, request, texts)
-
-
-def _choose(
-    context: CallContext, request: ChoiceRequest, texts: ChoiceTexts | None
-) -> ChoiceScores:
-    scores = score_choices(context, request, texts)
-    # The choices were checked now.
-    warn_about_choices(context.client, request)
-    return scores

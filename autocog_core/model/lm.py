@@ -18,7 +18,8 @@ from autocog_core.config.options import BackendOptions
 from autocog_core.errors import PluginBrokenError, did_you_mean
 from autocog_core.hooks.retry import RetryPolicy
 from autocog_core.hooks.specs import CONTRACT_VERSION, hookimpl
-from autocog_core.model.calls import CallContext, TextCalls
+from autocog_core.model.call_context import CallContext
+from autocog_core.model.calls import TextCalls
 from autocog_core.model.rank_calls import RankCalls
 from autocog_core.model.score_calls import ScoreCalls
 from autocog_core.types.backend_info import BackendInfo

@@ -17,7 +17,7 @@ from autocog_core.hooks.engine_lock import EngineLock, engine_lock_of, set_lock
 from autocog_core.hooks.manager import hooks_of, new_manager, register
 from autocog_core.hooks.plugin_calls import CORE
 from autocog_core.hooks.retry import RetryPolicy
-from autocog_core.model.calls import CallContext
+from autocog_core.model.call_context import CallContext
 from autocog_core.model.compare_calls import CompareCalls
 from autocog_core.model.completion_arguments import merge_arguments
 from autocog_core.model.core_hooks import CoreDefaults

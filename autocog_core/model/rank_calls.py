@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from autocog_core.errors import InputError, shorten
-from autocog_core.model.calls import ChoiceCalls, score_choices
 from autocog_core.model.choice_arguments import make_choice_request
+from autocog_core.model.choice_calls import ChoiceCalls, score_choices
 from autocog_core.scoring.score_texts import TextRequest, score_texts
 from autocog_core.types.prompt import Prompt, check_text
 from autocog_core.types.ranking import RankedItem

@@ -13,7 +13,7 @@ from autocog_core.errors import CapabilityError, InputError
 from autocog_core.evaluation.evaluation import Strategy
 from autocog_core.evaluation.run import prepare_evaluation, run_to_end
 from autocog_core.hooks.client import BackendClient
-from autocog_core.model.calls import ChoiceCalls
+from autocog_core.model.choice_calls import ChoiceCalls
 from autocog_core.records.place import Limits
 from autocog_core.records.record import compile_document, compile_record
 from autocog_core.records.result import TypedRecord, read_record
