@@ -78,6 +78,7 @@ from autocog_core.types.ranking import RankedItem
 from autocog_core.types.text_score import PairScore, ScoredToken, ScoredWord, TextScore
 from autocog_core.types.thought_tree import ThoughtNode, ThoughtPath, ThoughtTree
 from autocog_core.types.token_tree import TreeQuery, TreeScores
+from autocog_core.types.top_choices import TopChoice, TopChoices
 from autocog_core.version import __version__
 
 __all__ = [
@@ -164,6 +165,8 @@ __all__ = [
     "ThoughtTree",
     "TokenDifference",
     "TokenPiece",
+    "TopChoice",
+    "TopChoices",
     "TreeQuery",
     "TreeScores",
     "TypedRecord",

@@ -40,6 +40,7 @@ def check_describe(info: Any, hooks: Collection[str]) -> None:
     length = info.context_length
     require(length is None or is_count(length, 1), f"context_length is {length!r}")
     require(is_count(info.max_concurrency, 1), f"max_concurrency is {info.max_concurrency!r}")
+    require(is_count(info.nodes_per_step, 1), f"nodes_per_step is {info.nodes_per_step!r}")
     tolerance = info.tolerance
     is_number = isinstance(tolerance, float | int) and 0 <= tolerance < math.inf
     require(is_number, f"tolerance is {tolerance!r}, not a number of nats")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 from autocog_core.automaton.choices import ChoiceTexts
 from autocog_core.errors import InputError
 from autocog_core.model.call_context import CallContext, require_messages
-from autocog_core.model.call_warnings import (
-    warn_about_choices,
-)
+from autocog_core.model.call_warnings import warn_about_choices
 from autocog_core.model.calls import GreedyCalls
 from autocog_core.model.choice_arguments import (
     ChoiceLike,
@@ -18,14 +16,51 @@ from autocog_core.model.choice_arguments import (
     make_choice_request,
     require_list,
 )
-from autocog_core.model.choice_scoring import choose_one, choose_together
+from autocog_core.model.choice_scoring import choose_one, choose_together, choose_top
 from autocog_core.scoring.choice_encoding import check_choices
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores, EndOfSequence, Norm
 from autocog_core.types.prompt import Message, Prompt, PromptLike
+from autocog_core.types.top_choices import TopChoices, TopRequest
 
 
 class ChoiceCalls(GreedyCalls):
     """Calls of models that score choices."""
+
+    @overload
+    def choose(
+        self,
+        prompt: PromptLike | None = None,
+        choices: Sequence[ChoiceLike] = (),
+        *,
+        messages: Sequence[Message] | None = None,
+        template_arguments: Mapping[str, Any] | None = None,
+        norm: Norm = "sum",
+        suffix: str | EndOfSequence | None = None,
+        boundary: Literal["heal", "strict"] = "heal",
+        method: str | None = None,
+        unconditional_prompt: str | None = None,
+        top: None = None,
+        within: None = None,
+        at_least: None = None,
+    ) -> ChoiceScores: ...
+
+    @overload
+    def choose(
+        self,
+        prompt: PromptLike | None = None,
+        choices: Sequence[ChoiceLike] = (),
+        *,
+        messages: Sequence[Message] | None = None,
+        template_arguments: Mapping[str, Any] | None = None,
+        norm: Norm = "sum",
+        suffix: str | EndOfSequence | None = None,
+        boundary: Literal["heal", "strict"] = "heal",
+        method: str | None = None,
+        unconditional_prompt: str | None = None,
+        top: int,
+        within: float | None = None,
+        at_least: float | None = None,
+    ) -> TopChoices: ...
 
     def choose(
         self,
@@ -39,7 +74,10 @@ class ChoiceCalls(GreedyCalls):
         boundary: Literal["heal", "strict"] = "heal",
         method: str | None = None,
         unconditional_prompt: str | None = None,
-    ) -> ChoiceScores:
+        top: int | None = None,
+        within: float | None = None,
+        at_least: float | None = None,
+    ) -> ChoiceScores | TopChoices:
         """Score strings that continue the prompt, exactly.
 
         :param prompt: the text before the choices.
@@ -53,6 +91,12 @@ class ChoiceCalls(GreedyCalls):
         :param boundary: "strict" raises where the end of the prompt would be re-tokenized.
         :param method: one of the methods that the backend offers; None is the best of them.
         :param unconditional_prompt: for "pmi", the text that takes the place of the prompt.
+        :param top: return only so many of the best choices, and read only the part of the tree that
+            proves them. The result is then `TopChoices`.
+        :param within: with `top`, read on until the probability of each of them is known to within
+            this width.
+        :param at_least: with `top`, read on until it is certain whether the best choice has at
+            least this probability.
         :raises InputError: for no, empty or equal choices or values, and other bad arguments.
         :raises ContextOverflowError: if prompt and longest choice do not fit.
         """
@@ -66,7 +110,48 @@ class ChoiceCalls(GreedyCalls):
             method=method,
             unconditional_prompt=unconditional_prompt,
         )
-        return _choose(context, request, texts)
+        wanted = _top_request(top, within, at_least)
+        if wanted is None:
+            return _choose(context, request, texts)
+        (result,) = choose_top(context.client, [(request, texts)], wanted)
+        warn_about_choices(context.client, request)
+        return result
+
+    @overload
+    def choose_many(
+        self,
+        prompts: Sequence[PromptLike] | None = None,
+        choices: Sequence[ChoiceLike] | Sequence[Sequence[ChoiceLike]] = (),
+        *,
+        messages: Sequence[Sequence[Message]] | None = None,
+        template_arguments: Mapping[str, Any] | None = None,
+        norm: Norm = "sum",
+        suffix: str | EndOfSequence | None = None,
+        boundary: Literal["heal", "strict"] = "heal",
+        method: str | None = None,
+        unconditional_prompt: str | None = None,
+        top: None = None,
+        within: None = None,
+        at_least: None = None,
+    ) -> list[ChoiceScores]: ...
+
+    @overload
+    def choose_many(
+        self,
+        prompts: Sequence[PromptLike] | None = None,
+        choices: Sequence[ChoiceLike] | Sequence[Sequence[ChoiceLike]] = (),
+        *,
+        messages: Sequence[Sequence[Message]] | None = None,
+        template_arguments: Mapping[str, Any] | None = None,
+        norm: Norm = "sum",
+        suffix: str | EndOfSequence | None = None,
+        boundary: Literal["heal", "strict"] = "heal",
+        method: str | None = None,
+        unconditional_prompt: str | None = None,
+        top: int,
+        within: float | None = None,
+        at_least: float | None = None,
+    ) -> list[TopChoices]: ...
 
     def choose_many(
         self,
@@ -80,7 +165,10 @@ class ChoiceCalls(GreedyCalls):
         boundary: Literal["heal", "strict"] = "heal",
         method: str | None = None,
         unconditional_prompt: str | None = None,
-    ) -> list[ChoiceScores]:
+        top: int | None = None,
+        within: float | None = None,
+        at_least: float | None = None,
+    ) -> list[ChoiceScores] | list[TopChoices]:
         """Score choices after many prompts in one call, so that the engine can share and batch.
 
         The other arguments are those of `choose`.
@@ -116,6 +204,12 @@ class ChoiceCalls(GreedyCalls):
                 prompts, choices_per_prompt(prompts, choices), strict=True
             )
         ]
+        wanted = _top_request(top, within, at_least)
+        if wanted is not None:
+            best = choose_top(context.client, requests, wanted)
+            for request, _ in requests:
+                warn_about_choices(context.client, request)
+            return best
         if context.core_chooses():
             results = choose_together(context.client, requests)
             for request, _ in requests:
@@ -141,3 +235,18 @@ def _choose(
     # The choices were checked now.
     warn_about_choices(context.client, request)
     return scores
+
+
+def _top_request(
+    top: int | None, within: float | None, at_least: float | None
+) -> TopRequest | None:
+    """Return how many of the best choices are wanted; None for the scores of all choices.
+
+    :raises InputError: for wrong numbers, or the others without `top`.
+    """
+    if top is not None:
+        return TopRequest(top=top, within=within, at_least=at_least)
+    for name, value in (("within", within), ("at_least", at_least)):
+        if value is not None:
+            raise InputError("is only for the best choices", where=name, hint="give top=1, too")
+    return None

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autocog_core.automaton.choices import ChoiceTexts
+from autocog_core.errors import InputError
 from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.choice_texts import drop_equal_texts, merge_texts
 from autocog_core.scoring.choice_tree import choose_many
+from autocog_core.scoring.top_choices import TopSearch, best_of_scores, run_searches
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
+from autocog_core.types.top_choices import TopChoices, TopRequest
 
 
 def choose_one(
@@ -39,6 +42,41 @@ def choose_together(
     return [
         result if texts is None else merge_texts(result, owners, texts.values)[0]
         for result, (_, owners), (_, texts) in zip(results, distinct, requests, strict=True)
+    ]
+
+
+def choose_top(
+    client: BackendClient,
+    requests: Sequence[tuple[ChoiceRequest, ChoiceTexts | None]],
+    wanted: TopRequest,
+) -> list[TopChoices]:
+    """Return the best choices of several requests, from a part of their trees if possible.
+
+    Backends without token distributions score all choices, and so do requests whose choices have
+    several texts or that ask for another method.
+
+    :param client: the model's client.
+    :param requests: the requests; see `choose_one`.
+    :param wanted: how many of the best, and when to stop.
+    """
+    has_trees = bool({"greedy_impl", "greedy_tree_impl"} & set(client.capabilities))
+    searches: list[TopSearch | None] = []
+    for index, (request, texts) in enumerate(requests):
+        has_several = texts is not None and texts.has_several
+        if not has_trees or has_several or request.method not in (None, "tree"):
+            searches.append(None)
+            continue
+        values = None if texts is None else texts.values
+        try:
+            searches.append(TopSearch(client, request, wanted, values=values))
+        except InputError as error:
+            if len(requests) > 1:
+                error.where = f"prompts[{index}], {error.where}"
+            raise
+    run_searches(client, [search for search in searches if search is not None])
+    return [
+        best_of_scores(choose_one(client, *pair), wanted) if search is None else search.result()
+        for search, pair in zip(searches, requests, strict=True)
     ]
 
 

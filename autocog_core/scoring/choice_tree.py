@@ -132,7 +132,9 @@ class TokenChoiceTree:
             "logprob_per_byte": logprob / self.byte_lengths(client),
         }
         if unconditional:
-            columns["pmi"] = _difference(logprob, np.add.reduceat(unconditional[0], offsets[:-1]))
+            columns["pmi"] = pmi_difference(
+                logprob, np.add.reduceat(unconditional[0], offsets[:-1])
+            )
         ranking = columns[SCORE_FIELD_OF_NORM[request.norm]]
         prob = columns["prob"] = softmax(ranking)
         # By the score, not by `prob`: two probabilities may round to the same number.
@@ -272,7 +274,7 @@ def choose_many(client: BackendClient, requests: Sequence[ChoiceRequest]) -> lis
     ]
 
 
-def _difference(conditional: Float64Array, unconditional: Float64Array) -> Float64Array:
+def pmi_difference(conditional: Float64Array, unconditional: Float64Array) -> Float64Array:
     """Return conditional - unconditional; -inf for a choice that is impossible after the prompt."""
     possible = ~np.isneginf(conditional)
     return np.subtract(conditional, unconditional, out=conditional.copy(), where=possible)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import ClassVar
+from weakref import WeakKeyDictionary, proxy
+
+import numpy as np
+from numpy.typing import NDArray
 
 from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.choice_encoding import EncodedChoices
@@ -20,9 +25,32 @@ class UnconditionalScorer:
     :param client: the model's client.
     """
 
+    _by_client: ClassVar[WeakKeyDictionary[BackendClient, UnconditionalScorer]] = (
+        WeakKeyDictionary()
+    )
+
     def __init__(self, client: BackendClient) -> None:
         self._client = client
         self._score = lru_cache(maxsize=256)(self._score_tokens)
+
+    @classmethod
+    def for_model(cls, client: BackendClient) -> UnconditionalScorer:
+        """Return the scorer of a model, which all its calls share."""
+        scorer = cls._by_client.get(client)
+        if scorer is None:
+            own: BackendClient = proxy(client)
+            scorer = cls._by_client.setdefault(client, cls(own))
+        return scorer
+
+    def logprobs(self, tree: TokenChoiceTree) -> NDArray[np.float64]:
+        """Return the log-probabilities of a tree's choices after its unconditional prompt.
+
+        :param tree: a tree for the norm "pmi".
+        :returns: float64 (choices,), in the order given.
+        """
+        assert tree.unconditional_ids is not None
+        ids, choice_ids = tree.unconditional_ids, tree.encoded.choice_ids
+        return np.array(self._score(ids, choice_ids, bool(tree.eos)))
 
     def pmi(self, request: ChoiceRequest, scores: ChoiceScores) -> tuple[tuple[float, ...], str]:
         """Return the `pmi` of each choice, and the unconditional prompt ("" is BOS alone).

@@ -53,6 +53,8 @@ class BackendInfo:
         backend implements.
     :ivar constraints: kinds of constraints that its own `complete` serves ("regex", "grammar",
         "json_schema"). Core serves the others with token distributions, if the backend has them.
+    :ivar nodes_per_step: number of a token tree's nodes that one evaluation takes for little more
+        than the time of a single one. The search for the best choices reads so many at once.
     :ivar details: further facts for users (dtype, device, evaluation method, ...).
     :ivar compute_fingerprint: computes `fingerprint`; called once, on the first access.
     """
@@ -72,6 +74,7 @@ class BackendInfo:
     retries_itself: bool = False
     capabilities: tuple[str, ...] | None = None
     constraints: tuple[str, ...] = ()
+    nodes_per_step: int = 8
     details: Mapping[str, Any] = field(default_factory=dict)
     compute_fingerprint: Callable[[], str] | None = field(default=None, repr=False, compare=False)
 

@@ -65,8 +65,8 @@ EOS = EndOfSequence.EOS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ChoiceScore:
-    """One choice and its scores, in nats. docs/semantics.md defines them.
+class ChoiceLogprobs:
+    """One choice and its log-probabilities, in nats. docs/semantics.md defines them.
 
     For a choice with several texts, the numbers of tokens are those of the likeliest text.
 
@@ -80,9 +80,7 @@ class ChoiceScore:
     :ivar logprob_per_byte: `logprob` per byte of the decided tokens.
     :ivar pmi: `logprob` minus the log-probability of the same tokens after
         `unconditional_prompt`; None unless the norm is "pmi".
-    :ivar prob: the share among the choices by the request's norm; the shares sum to 1.
     :ivar given_value: the value that was given with the choice; None if none was.
-    :ivar texts: the scores of its texts, if it has several; their `prob` sum to that of the choice.
     """
 
     choice: str
@@ -93,17 +91,18 @@ class ChoiceScore:
     mean_logprob: float
     logprob_per_byte: float
     pmi: float | None
-    prob: float
     given_value: Value | None = None
-    texts: tuple[ChoiceScore, ...] = ()
 
     @property
     def value(self) -> Value:
         """The value of the choice; by default its text without the blanks around it."""
         return default_value(self.choice) if self.given_value is None else self.given_value
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data for JSON; a log-probability of -inf becomes None."""
+    def logprobs_to_dict(self, prob: float | None) -> dict[str, Any]:
+        """Return these fields as plain data for JSON; a log-probability of -inf becomes None.
+
+        :param prob: the share of the choice, which comes before its tokens.
+        """
         data: dict[str, Any] = {
             "choice": self.choice,
             "value": self.value,
@@ -111,12 +110,29 @@ class ChoiceScore:
             "exclusive_logprob": to_json_number(self.exclusive_logprob),
             "mean_logprob": to_json_number(self.mean_logprob),
             "logprob_per_byte": to_json_number(self.logprob_per_byte),
-            "prob": self.prob,
+            "prob": prob,
             "tokens": list(self.tokens),
             "token_logprobs": [to_json_number(value) for value in self.token_logprobs],
         }
         if self.pmi is not None:
             data["pmi"] = to_json_number(self.pmi)
+        return data
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChoiceScore(ChoiceLogprobs):
+    """One choice with its log-probabilities, and its share among all choices.
+
+    :ivar prob: the share among the choices by the request's norm; the shares sum to 1.
+    :ivar texts: the scores of its texts, if it has several; their `prob` sum to that of the choice.
+    """
+
+    prob: float
+    texts: tuple[ChoiceScore, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON; a log-probability of -inf becomes None."""
+        data = self.logprobs_to_dict(self.prob)
         if self.texts:
             data["texts"] = [score.to_dict() for score in self.texts]
         return data

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Int32Array = NDArray[np.int32]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TokenTree:
     """Trie of token sequences that continue one prefix.
 
