@@ -91,6 +91,7 @@ class ChoiceSearch:
         self.is_finished = np.zeros(count, dtype=np.bool_)
         self.scores = np.full(count, np.inf)
         self._open = np.array([0], dtype=np.int64)
+        self._is_read = np.zeros(len(order.starts), dtype=np.bool_)
         self._pending: list[int] = []
         self.has_prefix_choices = not has_eos and bool((self._is_end & order.has_children).any())
         self.nodes = int(self._needs_reading.sum())
@@ -116,12 +117,11 @@ class ChoiceSearch:
             self.tokens_evaluated += answer.tokens_evaluated
             self.nodes_read += 1
             opened.append(self._read(node, answer.values))
-        read = set(self._pending)
+        self._is_read[self._pending] = True
         candidates = np.concatenate([self._open, *opened])
-        is_open = [node not in read for node in candidates.tolist()]
-        self._open = np.sort(candidates[is_open])
-        # Neighbors in the order of the choices, as `_max_below` needs them.
-        self._open = self._open[np.argsort(self._order.starts[self._open], kind="stable")]
+        candidates = candidates[~self._is_read[candidates]]
+        # Neighbors in the order of the choices, as `_reduce_below` needs them.
+        self._open = candidates[np.argsort(self._order.starts[candidates], kind="stable")]
         self._update_scores()
 
     def token_logprobs(self, position: int) -> Float64Array:
@@ -251,10 +251,10 @@ class ChoiceSearch:
         if len(best) >= min(self._wanted.top, len(self.scores)):
             last = int(best[-1])
             score, index = self.scores[last], self._order.choices[last]
-            lowest = -self._max_below(
-                np.where(self.is_finished, -np.inf, -self._order.choices.astype(np.float64))
-            )
-            matters = (bounds > score) | ((bounds == score) & (lowest < index))
+            matters = bounds > score
+            if (equal := bounds == score).any():
+                indices = np.where(self.is_finished, np.inf, self._order.choices)
+                matters |= equal & (-self._max_below(-indices) < index)
             nodes, bounds = nodes[matters], bounds[matters]
         return nodes[np.argsort(-bounds, kind="stable")]
 

@@ -108,7 +108,17 @@ def test_steps_of_several_prompts_are_one_call() -> None:
     model = random_model(seed=3)
     choices = [f" {number}" for number in range(300)]
     prompts = ["One", "Two and", "Three", "Four or"]
+    calls: list[int] = []
+
+    def count_call(name: str, methods: object, arguments: dict[str, Any]) -> None:
+        if name == "greedy_tree_impl":
+            calls.append(len(arguments["queries"]))
+
+    undo = model.client._manager.add_hookcall_monitoring(count_call, lambda *_: None)
     together = model.choose_many(prompts, choices, top=2)
+    undo()
+    assert len(calls) == max(each.steps for each in together)
+    assert sum(calls) == sum(each.nodes_read or 0 for each in together)
     alone = [model.choose(prompt, choices, top=2) for prompt in prompts]
     assert [each.top for each in together] == [each.top for each in alone]
     assert all(each.nodes_read < each.nodes for each in together if each.nodes_read and each.nodes)
