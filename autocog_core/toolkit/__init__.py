@@ -37,9 +37,11 @@ from autocog_core.toolkit.plain_text import (
     tokenize_continuation,
 )
 from autocog_core.toolkit.prefix_forest import PrefixForest, add_query
+from autocog_core.toolkit.processor_quota import limit_threads, processor_quota
 from autocog_core.toolkit.sampling import sample_token
 from autocog_core.toolkit.stop_strings import StopMatcher, find_first_stop
 from autocog_core.toolkit.tree_answers import NumpyScoreCollector, TopRequest, TreeScoreCollector
+from autocog_core.toolkit.waiting_threads import wait_briefly, warn_of_spinning
 from autocog_core.toolkit.word_boundaries import respects_word_boundaries
 from autocog_core.types.prompt import check_messages, check_text, join_text
 from autocog_core.types.token_tree import TokenTree, common_prefix_length
@@ -73,12 +75,14 @@ __all__ = [
     "join_text",
     "lark_of",
     "lazy",
+    "limit_threads",
     "log_softmax",
     "logsumexp",
     "logsumexp_row",
     "looks_like_control_token",
     "missing_hint",
     "package_file",
+    "processor_quota",
     "read_cached",
     "redact",
     "redact_url",
@@ -97,7 +101,9 @@ __all__ = [
     "tokenize_continuation",
     "top_k_ids",
     "validate",
+    "wait_briefly",
     "warn_not_cached",
+    "warn_of_spinning",
     "write_atomically",
     "write_cached",
 ]

@@ -12,7 +12,7 @@ import llama_cpp
 import loky
 
 from autocog_core import ModelLoadError
-from autocog_core.toolkit import file_hash
+from autocog_core.toolkit import file_hash, limit_threads, warn_of_spinning
 from autocog_llamacpp.engine import LlamaEngine
 from autocog_llamacpp.extension.load import load_extension
 from autocog_llamacpp.extension.session import NativeSession
@@ -95,7 +95,9 @@ def _create_context(
     sequences = options.n_seq_max or _default_sequences(weights, width, options.n_batch)
     # At least one token of each sequence must fit into a batch. A batch cannot exceed the cells.
     batch = min(max(options.n_batch, sequences), cells)
-    threads = options.n_threads or loky.cpu_count(only_physical_cores=True)
+    threads = _thread_counts(options)
+    if max(threads) > 1:
+        warn_of_spinning()
 
     parameters = llama_cpp.llama_context_default_params()
     parameters.n_ctx = cells
@@ -104,7 +106,7 @@ def _create_context(
     parameters.n_seq_max = sequences
     # llama.cpp allocates one row of logits for each sequence in any case.
     parameters.n_outputs_max = sequences
-    parameters.n_threads = parameters.n_threads_batch = threads
+    parameters.n_threads, parameters.n_threads_batch = threads
     parameters.kv_unified = True
     parameters.swa_full = True
     parameters.type_k, parameters.type_v = (CACHE_TYPES[name].ggml_type for name in types)
@@ -126,6 +128,12 @@ def _create_context(
     if not llama_cpp.llama_get_memory(pointer) or not llama_cpp.llama_get_causal_attn(pointer):
         weights.refuse("looks at the whole text at once")
     return context
+
+
+def _thread_counts(options: LlamaOptions) -> tuple[int, int]:
+    """Return the numbers of threads for one token, and for more."""
+    single = options.n_threads or limit_threads(loky.cpu_count(only_physical_cores=True))
+    return single, options.n_threads_batch or single
 
 
 def _select_extension(options: LlamaOptions) -> Any:
@@ -186,13 +194,15 @@ def _apply_lora(context: Context, adapters: Sequence[Any], scales: Sequence[floa
 def _details(options: LlamaOptions, weights: Weights, context: Context) -> dict[str, Any]:
     flash_attn = {None: "auto", True: "on", False: "off"}[options.flash_attn]
     types = (options.type_k or "f16", options.type_v or "f16")
+    single, batch = _thread_counts(options)
     return {
         "architecture": weights.description,
         "weights": weights.file_type,
         "context": f"{context.cells} cells, {context.sequences} sequences",
         "cache": "f32" if options.exact else "/".join(dict.fromkeys(types)),
         "flash_attention": "off" if options.exact else flash_attn,
-        "threads": options.n_threads or loky.cpu_count(only_physical_cores=True),
+        "threads": single,
+        "threads_batch": batch,
         "extension": _extension_status(options),
         "exact": options.exact,
         "prefix_cache": options.prefix_cache,

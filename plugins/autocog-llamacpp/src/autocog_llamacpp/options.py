@@ -42,7 +42,12 @@ class LlamaOptions(BackendOptions):
     n_seq_max: int = Field(
         0, ge=0, le=256, description="maximum simultaneous branches; 0: logits of 32 MB"
     )
-    n_threads: int = Field(0, ge=0, le=512, description="number of threads; 0: physical cores")
+    n_threads: int = Field(
+        0, ge=0, le=512, description="number of threads; 0: the physical cores it may use"
+    )
+    n_threads_batch: int = Field(
+        0, ge=0, le=512, description="threads for more than one token; 0: n_threads"
+    )
     n_gpu_layers: int = Field(
         -1, ge=-1, lt=INT32_LIMIT, description="layers on an accelerator; -1: all"
     )

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
+from autocog_core.toolkit import wait_briefly
 from autocog_tf.backend import TfLM
 from autocog_tf.options import TfOptions
+
+# Before torch is imported: it brings OpenMP.
+wait_briefly()
 
 __version__ = version("autocog-tf")
 

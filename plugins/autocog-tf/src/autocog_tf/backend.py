@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from autocog_core import Completion, CompletionRequest, EngineLM
@@ -28,8 +29,11 @@ class TfLM(EngineLM["TfEngine"]):
     @classmethod
     def load_engine(cls, options: Any) -> TfEngine:
         require_own_threads()
+        is_new = "torch" not in sys.modules
         from autocog_tf.loading import load_engine
+        from autocog_tf.threads import set_thread_count
 
+        set_thread_count(options.n_threads, is_new=is_new)
         return load_engine(options)
 
     def complete_impl(self, request: CompletionRequest) -> Completion:

@@ -14,7 +14,12 @@ import transformers
 from numpy.typing import NDArray
 
 from autocog_core import BackendInfo, ClosedError, Message, Prompt, TreeQuery, TreeScores
-from autocog_core.toolkit import LogitsCache, lazy, respects_word_boundaries
+from autocog_core.toolkit import (
+    LogitsCache,
+    lazy,
+    respects_word_boundaries,
+    warn_of_spinning,
+)
 from autocog_tf import fingerprint
 from autocog_tf.evaluators.attention import AttentionEvaluator
 from autocog_tf.evaluators.batch_plan import CostModel
@@ -64,6 +69,8 @@ class TfEngine:
         name: str = "",
     ) -> None:
         require_own_threads()
+        if model.device.type == "cpu" and torch.get_num_threads() > 1:
+            warn_of_spinning()
         self.model = model.eval()
         self.source = source
         self.name = name or source or str(model.config._name_or_path) or type(model).__name__

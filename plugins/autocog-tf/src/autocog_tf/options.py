@@ -27,6 +27,12 @@ class TfOptions(BackendOptions):
     attn_implementation: str | None = Field(
         None, description="sdpa, eager ...; default: the model's"
     )
+    n_threads: int = Field(
+        0,
+        ge=0,
+        le=512,
+        description="threads of torch in this process; 0: its own number, as a container allows",
+    )
     prefix_cache_bytes: int = Field(
         1 << 30, ge=0, description="largest size of what is cached between calls, in bytes"
     )
