@@ -382,6 +382,8 @@ def bench(session: nox.Session) -> None:
     """Measure core's overhead, and both engines against other ways on the same model."""
     constrain(session)
     install(session, PLUGINS, *BENCH_TOOLS)
+    # As the plugins set it: some scripts import the engine first.
+    session.env["GOMP_SPINCOUNT"] = "5000"
     session.run("python", "benchmarks/core_overhead.py")
     session.run("python", "benchmarks/compare_tf.py", *session.posargs)
     session.run("python", "benchmarks/compare_llamacpp.py", *session.posargs)
