@@ -4,7 +4,7 @@ An engine's threads meet some hundred times in each evaluation. The thread that 
 again and again whether the others have come. GNU's OpenMP looks for about ten milliseconds before
 the thread sleeps. If other work needs the same processors, the waiting threads keep it, and the
 threads that they wait for, from running. If a thread sleeps at once, evaluations of few tokens take
-twice as long. About a tenth of a millisecond serves both (benchmarks/waiting_threads.py).
+up to 2.5 times as long. About a tenth of a millisecond serves both (benchmarks/waiting_threads.py).
 
 OpenMP reads the environment when it is loaded, so this must happen before.
 """
