@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 from autocog_core.advice.codes import WarningCode
 from autocog_core.errors import shorten
@@ -23,7 +25,8 @@ def choice_problems(before: str, choices: Sequence[str]) -> Iterator[Problem]:
     :param before: the text before the choices, or its end; empty if it is not known.
     :param choices: their texts.
     """
-    if blank := _first(choices, lambda choice: choice[-1:] in _BLANKS and not choice.isspace()):
+    kinds = _find_kinds(tuple(choices))
+    if blank := kinds.ends_in_blank:
         yield (
             WarningCode.CHOICE_ENDS_IN_BLANK,
             f"choice {_shown(blank)} ends in a blank, whose probability counts too: remove it",
@@ -31,23 +34,44 @@ def choice_problems(before: str, choices: Sequence[str]) -> Iterator[Problem]:
     if not before:
         return
     if before[-1] == "\n" or before[-1] in _BLANKS:
-        starts = [choice for choice in choices if not choice.isspace()]
-        if blank := _first(starts, lambda choice: choice[:1] in _BLANKS):
+        if blank := kinds.begins_with_blank:
             name = "newline" if before[-1] == "\n" else "blank"
             yield (
                 WarningCode.CHOICE_AFTER_BLANK,
                 f"the text before choice {_shown(blank)} ends in a {name} already: "
                 + _how_to_remove(name),
             )
-    elif joined := _first(choices, lambda choice: continues_word(before, choice)):
+    elif joined := kinds.continues_word if _is_in_word(before[-1:]) else "":
         word = before.split()[-1][-_MAX_SHOWN_CHARACTERS:] + joined[:_MAX_SHOWN_CHARACTERS]
         yield (
             WarningCode.CHOICE_JOINS_WORD,
             f'choice {_shown(joined)} continues the last word of the text before it, "{word}": '
             "begin the choice with a blank",
         )
-    elif _is_label(before) and (word := _first(choices, lambda choice: _is_letter(choice[:1]))):
+    elif _is_label(before) and (word := kinds.begins_with_letter):
         yield without_blank(before, word)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Kinds:
+    """The first choice of each kind that may be wrong; empty if there is none."""
+
+    ends_in_blank: str
+    begins_with_blank: str
+    continues_word: str
+    begins_with_letter: str
+
+
+# Rows of a data set often have the same choices, and thousands of them take long.
+@lru_cache(maxsize=32)
+def _find_kinds(choices: tuple[str, ...]) -> _Kinds:
+    texts = [choice for choice in choices if not choice.isspace()]
+    return _Kinds(
+        ends_in_blank=_first(texts, lambda choice: choice[-1:] in _BLANKS),
+        begins_with_blank=_first(texts, lambda choice: choice[:1] in _BLANKS),
+        continues_word=_first(choices, is_word_start),
+        begins_with_letter=_first(choices, lambda choice: _is_letter(choice[:1])),
+    )
 
 
 def completion_problems(before: str) -> Iterator[Problem]:

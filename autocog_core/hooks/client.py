@@ -41,6 +41,7 @@ class BackendClient(EngineCalls):
         self.is_watched = False
         self.template_arguments: Mapping[str, Any] = {}
         self._token_bytes: dict[int, bytes] = {}
+        self._token_sizes = np.zeros(0, dtype=np.int64)
         self._checked_vocabulary: Sequence[bytes] | None = None
         self._row_count = 0
 
@@ -76,6 +77,22 @@ class BackendClient(EngineCalls):
         """Return the number of bytes of a token."""
         text = self._token_bytes.get(token)
         return len(self.token_bytes(token) if text is None else text)
+
+    def token_sizes(self, tokens: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Return the number of bytes of each token: int64, in the shape of `tokens`."""
+        sizes = self._token_sizes
+        if tokens.size and tokens.max() >= len(sizes):
+            # -1: not known yet. Threads may compute the same sizes twice.
+            size = max(int(tokens.max()) + 1, self.info.vocabulary_size)
+            sizes = np.full(size, -1, dtype=np.int64)
+            sizes[: len(self._token_sizes)] = self._token_sizes
+            self._token_sizes = sizes
+        found = sizes[tokens]
+        if found.size and found.min() < 0:
+            for token in np.unique(tokens[found < 0]).tolist():
+                sizes[token] = len(self.token_bytes(token))
+            found = sizes[tokens]
+        return found
 
     def greedy(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """Return the log-probability of every token after `tokens`: float32 (V,)."""

@@ -53,6 +53,11 @@ def make_choice_request(
 
 def _choice_texts(choices: tuple[Any, ...]) -> ChoiceTexts | None:
     """Return the texts and values of choices; None if all are texts with the default value."""
+    if set(map(type, choices)) == {str}:
+        # `strip` is what `default_value` does to texts that are not blank.
+        values = set(map(str.strip, choices))
+        if len(values) == len(choices) and "" not in values:
+            return None
     if any(isinstance(choice, Choice) for choice in choices):
         _check_parts(choices)
         return ChoiceTexts.of(choices)
@@ -101,6 +106,8 @@ def choices_per_prompt(
     :raises InputError: if the number of lists is not that of prompts, or a string is given.
     """
     choices = _as_tuple(choices)
+    if set(map(type, choices)) == {str}:
+        return [choices] * len(prompts)
     lists = [choice for choice in choices if not isinstance(choice, ChoiceLike)]
     if not lists:
         return [[choice for choice in choices if isinstance(choice, ChoiceLike)]] * len(prompts)

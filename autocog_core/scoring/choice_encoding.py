@@ -20,7 +20,6 @@ from autocog_core.scoring.prompt_encoding import (
 )
 from autocog_core.types.choice import Boundary, ChoiceRequest, EndOfSequence
 from autocog_core.types.prompt import check_text
-from autocog_core.types.token_tree import common_prefix_length
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,41 +60,38 @@ def encode_choices(
     check_choices(request)
     suffix = request.suffix if isinstance(request.suffix, str) else ""
     prompt = split_prompt(client, request.prompt)
-    ends = [choice + suffix for choice in request.choices]
-    before_split, text_ids, joint_ids = JointTokenizer.for_model(client).tokenize(
+    ends = tuple([c + suffix for c in request.choices]) if suffix else request.choices
+    joint = JointTokenizer.for_model(client).tokenize(
         prompt.open_text,
-        [*ends, suffix] if suffix else ends,
+        (*ends, suffix) if suffix else ends,
         at_start=prompt.at_start,
+        has_suffix=bool(suffix),
         full=full,
     )
-    # The ids without a choice. A choice that adds nothing to them would get the score of its
-    # neighbors.
-    without = joint_ids[-1] if suffix else text_ids
-    joint_ids = joint_ids[: len(ends)]
-    if suffix and without == text_ids:
+    decided = joint.decided
+    if decided.drops_suffix:
         raise InputError(
             f"{suffix!r} has no token after this prompt",
             where="suffix",
             hint="the model's tokenizer drops such text: give another suffix",
         )
-    shared = len(text_ids)
-    for choice, ids in zip(request.choices, joint_ids, strict=True):
-        shared = common_prefix_length(text_ids[:shared], ids)
-        if ids in (without, text_ids[: len(ids)]):
-            raise InputError(
-                f"{choice!r} has no token of its own after this prompt",
-                where=f"choice {_choice_index(request.choices.index(choice), owners)}",
-                hint="the model's tokenizer drops such text: remove the choice",
-            )
-    shared_ids = (*prompt.fixed_ids, *before_split, *text_ids[:shared])
+    if decided.dropped is not None:
+        raise InputError(
+            f"{request.choices[decided.dropped]!r} has no token of its own after this prompt",
+            where=f"choice {_choice_index(decided.dropped, owners)}",
+            hint="the model's tokenizer drops such text: remove the choice",
+        )
+    shared_ids = (*prompt.fixed_ids, *joint.ids_before, *joint.text_ids[: joint.shared])
+    changed_ids = joint.text_ids[joint.shared :]
     boundary, healed_text = find_boundary(
-        client, prompt, shared_ids, text_ids[shared:], what="the choices change", where="prompt"
+        client, prompt, shared_ids, changed_ids, what="the choices change", where="prompt"
     )
-    choice_ids = tuple(ids[shared:] for ids in joint_ids)
+    choice_ids = decided.choice_ids
     if request.boundary == "strict":
         _check_strict(client, prompt, request.choices, boundary, healed_text)
-    _check_distinct(choice_ids, request.choices, owners)
-    check_sequence(shared_ids, client.info, new_tokens=max(map(len, choice_ids)))
+    if not decided.are_distinct:
+        _check_distinct(choice_ids, request.choices, owners)
+    check_sequence(shared_ids, client.info, new_tokens=decided.longest)
     return EncodedChoices(
         shared_ids=shared_ids,
         choice_ids=choice_ids,
@@ -111,8 +107,35 @@ def check_choices(request: ChoiceRequest) -> None:
     """
     if not request.choices:
         raise InputError("there are none", where="choices", hint="give at least one")
+    if not _are_good_texts(request.choices):
+        _find_bad_text(request.choices)
+    if isinstance(request.suffix, str):
+        check_text(request.suffix, "suffix")
+    elif request.suffix is not None and not isinstance(request.suffix, EndOfSequence):
+        raise InputError(
+            f"got {type(request.suffix).__name__}", where="suffix", hint="give text or EOS"
+        )
+
+
+def _are_good_texts(choices: Sequence[object]) -> bool:
+    """Return whether choices are different texts that UTF-8 can encode, without naming the bad."""
+    # Functions in C over all of them: thousands of choices take a millisecond.
+    if set(map(type, choices)) != {str} or not all(choices) or len(set(choices)) < len(choices):
+        return False
+    try:
+        "".join(choices).encode("utf-8")  # type: ignore[arg-type]
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _find_bad_text(choices: Sequence[str]) -> None:
+    """Check one choice after the other.
+
+    :raises InputError: naming the first that is wrong.
+    """
     seen: dict[str, int] = {}
-    for index, choice in enumerate(request.choices):
+    for index, choice in enumerate(choices):
         where = f"choice {index}"
         check_choice_text(choice, where)
         first = seen.setdefault(choice, index)
@@ -122,12 +145,6 @@ def check_choices(request: ChoiceRequest) -> None:
                 where=where,
                 hint="remove one of them",
             )
-    if isinstance(request.suffix, str):
-        check_text(request.suffix, "suffix")
-    elif request.suffix is not None and not isinstance(request.suffix, EndOfSequence):
-        raise InputError(
-            f"got {type(request.suffix).__name__}", where="suffix", hint="give text or EOS"
-        )
 
 
 def check_choice_text(text: object, where: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from autocog_core.errors import shorten
 from autocog_core.types.choice import Norm
@@ -24,12 +25,18 @@ def length_warning(choices: Sequence[str], norm: Norm) -> str:
     :param choices: the texts of the choices.
     :param norm: the norm that ranks them.
     """
-    if not any(len(choice) >= _MIN_SENTENCE_CHARACTERS for choice in choices):
+    if norm != "sum" or len(choices) < 2:
+        return ""
+    return _sum_warning(tuple(choices))
+
+
+# Rows of a data set often have the same choices.
+@lru_cache(maxsize=8)
+def _sum_warning(choices: tuple[str, ...]) -> str:
+    if max(map(len, choices)) < _MIN_SENTENCE_CHARACTERS:
         # Counting the words of many choices takes long.
         return ""
     counts = [len(choice.split()) for choice in choices]
-    if norm != "sum" or len(counts) < 2:
-        return ""
     longest = max(counts)
     shortest = max(1, min(counts))
     if longest < MIN_SENTENCE_WORDS or longest < MAX_LENGTH_RATIO * shortest:

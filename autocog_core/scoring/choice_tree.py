@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -19,6 +18,7 @@ from autocog_core.errors import CapabilityError, InputError
 from autocog_core.hooks.client import BackendClient
 from autocog_core.numerics import entropy, log1m_sum_exp, logsumexp, softmax
 from autocog_core.scoring.choice_encoding import EncodedChoices, encode_choices
+from autocog_core.scoring.identity_cache import cached_by_identity
 from autocog_core.scoring.prompt_encoding import check_sequence
 from autocog_core.scoring.unconditional_prompt import encode_unconditional_prompt
 from autocog_core.types.choice import (
@@ -210,7 +210,7 @@ class TokenChoiceTree:
 
     def byte_lengths(self, client: BackendClient) -> NDArray[np.int64]:
         """Return the number of bytes of each choice's decided tokens: int64 (choices,)."""
-        of_nodes = np.array([client.token_size(token) for token in self.tree.tokens.tolist()])
+        of_nodes = client.token_sizes(self.tree.tokens)
         lengths = np.add.reduceat(of_nodes[self.tree.path_nodes], self.tree.path_starts[:-1])
         # A choice of special tokens has no bytes; this avoids a division by zero.
         return np.maximum(lengths, 1)
@@ -244,9 +244,12 @@ class TokenChoiceTree:
         return exclusive, True
 
 
-@lru_cache(maxsize=32)
+@cached_by_identity(maxsize=32)
 def _build_tree(choice_ids: tuple[tuple[int, ...], ...]) -> TokenTree:
-    """Return the tree of the choices' tokens, cached: rows of a data set often share it."""
+    """Return the tree of the choices' tokens, cached: rows of a data set often share it.
+
+    `JointTokenizer` returns the same object for the same ids, wherever it knows this.
+    """
     return TokenTree.build(choice_ids)
 
 

@@ -11,6 +11,10 @@ WORD_BOUNDARY = re.compile(
     r"(?<=\w)(?= [^\W\d_])|(?<=\w)(?=\n\w)|(?<=[\u3001\u3002\uff0c\uff01\uff1f])(?=\w)"
 )
 
+#: Before a blank and a word that follow anything but a blank, and before a word that begins a line:
+#: more boundaries than above, at which only some vocabularies end all tokens.
+WORD_START = re.compile(r"(?<=[^\s\0])(?= [^\W\d_])|(?<=\n)(?=[^\W\d_])")
+
 
 def tokens_across_boundaries(vocabulary: Iterable[bytes]) -> Iterator[str]:
     """Yield the tokens, as text, that have a word boundary inside.
@@ -21,8 +25,7 @@ def tokens_across_boundaries(vocabulary: Iterable[bytes]) -> Iterator[str]:
     :param vocabulary: the bytes of each token.
     """
     separator = "\0"
-    # Part of a character may be the end of a word.
-    text = b"\0".join(vocabulary).decode("utf-8", errors="replace").replace("\ufffd", "x")
+    text = _join_vocabulary(vocabulary)
     for match in WORD_BOUNDARY.finditer(text):
         begin = text.rfind(separator, 0, match.start()) + 1
         end = text.find(separator, match.start())
@@ -35,3 +38,18 @@ def respects_word_boundaries(vocabulary: Iterable[bytes]) -> bool:
     :param vocabulary: the bytes of each token.
     """
     return next(tokens_across_boundaries(vocabulary), None) is None
+
+
+def splits_before_words(vocabulary: Iterable[bytes]) -> bool:
+    """Return whether no token crosses a `WORD_START`.
+
+    Then text before it never changes the tokens after it.
+
+    :param vocabulary: the bytes of each token.
+    """
+    return WORD_START.search(_join_vocabulary(vocabulary)) is None
+
+
+def _join_vocabulary(vocabulary: Iterable[bytes]) -> str:
+    # Part of a character may be the end of a word.
+    return b"\0".join(vocabulary).decode("utf-8", errors="replace").replace("\ufffd", "x")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 Int32Array = NDArray[np.int32]
+
+#: From so many tokens on, sorting in NumPy builds a tree faster than a loop over the tokens.
+MIN_SORTED_TOKENS = 2000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -29,7 +33,17 @@ class TokenTree:
 
     @classmethod
     def build(cls, sequences: Sequence[Sequence[int]]) -> TokenTree:
-        """Return the trie of `sequences`; shared prefixes become shared nodes."""
+        """Return the trie of `sequences`; shared prefixes become shared nodes.
+
+        The nodes are in the order in which the sequences, one after the other, need them.
+        """
+        if sum(map(len, sequences)) >= MIN_SORTED_TOKENS:
+            return cls._build_by_sorting(sequences)
+        return cls._build_by_looping(sequences)
+
+    @classmethod
+    def _build_by_looping(cls, sequences: Sequence[Sequence[int]]) -> TokenTree:
+        """Build a tree token by token: fast for few tokens."""
         tokens: list[int] = []
         parents: list[int] = []
         path_nodes: list[int] = []
@@ -59,6 +73,43 @@ class TokenTree:
             parents=np.array(parents, dtype=np.int32),
             path_nodes=np.array(path_nodes, dtype=np.int32),
             path_starts=np.array(starts, dtype=np.int64),
+        )
+
+    @classmethod
+    def _build_by_sorting(cls, sequences: Sequence[Sequence[int]]) -> TokenTree:
+        """Build the same tree level by level: fast for many tokens."""
+        lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        flat = np.fromiter(chain.from_iterable(sequences), dtype=np.int64, count=starts[-1])
+        # For now, nodes are numbered level by level.
+        path_nodes = np.empty(len(flat), dtype=np.int64)
+        levels: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]] = []
+        count = 0
+        for depth in range(int(lengths.max(initial=0))):
+            rows = np.flatnonzero(lengths > depth)
+            places = starts[rows] + depth
+            parents = path_nodes[places - 1] if depth else np.full(len(rows), -1)
+            # Equal nodes have the same parent and token. `first` is where each comes first.
+            keys = (parents + 1 << 32) + flat[places]
+            _, first, node_of_row = np.unique(keys, return_index=True, return_inverse=True)
+            path_nodes[places] = count + node_of_row
+            levels.append((flat[places[first]], parents[first], rows[first]))
+            count += len(first)
+        depths = np.repeat(np.arange(len(levels)), [len(level[0]) for level in levels])
+        tokens, parents, first_rows = (
+            np.concatenate(column) if levels else np.zeros(0, dtype=np.int64)
+            for column in (zip(*levels, strict=True) if levels else ((), (), ()))
+        )
+        # A sequence brings its new nodes in the order of their depth.
+        order = np.lexsort((depths, first_rows))
+        number = np.empty(count + 1, dtype=np.int32)
+        number[order] = np.arange(count)
+        number[-1] = -1
+        return cls(
+            tokens=tokens[order].astype(np.int32),
+            parents=number[parents[order]],
+            path_nodes=number[path_nodes],
+            path_starts=starts,
         )
 
     @property

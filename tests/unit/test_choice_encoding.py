@@ -19,7 +19,12 @@ from autocog_core import (
     hookimpl,
 )
 from autocog_core.backends.random import RandomLM
-from autocog_core.scoring.choice_encoding import EncodedChoices, encode_choices
+from autocog_core.scoring.choice_encoding import (
+    EncodedChoices,
+    _are_good_texts,
+    _find_bad_text,
+    encode_choices,
+)
 from autocog_core.scoring.joint_tokenization import CACHE_SIZE, MIN_SPLIT_LENGTH, JointTokenizer
 from autocog_core.toolkit.word_boundaries import respects_word_boundaries, tokens_across_boundaries
 from tests.support.small_backends import CharTokenizer, random_model
@@ -129,15 +134,18 @@ def test_less_text_is_tokenized_again_if_tokens_end_at_word_boundaries(keeps: bo
 
 def test_rows_that_end_alike_are_tokenized_once() -> None:
     model = Model(WordBoundaryTokenizer(True))
-    choices = [f" choice {i}" for i in range(100)]
+    # Digits begin no word, so nothing is known of these after other texts.
+    choices = tuple(f" {i}" for i in range(1000))
     joint = JointTokenizer.for_model(model.client)
     first = joint.tokenize("the first row ends with this", choices, at_start=True)
     second = joint.tokenize("another row ends with this", choices, at_start=True)
-    assert second[2] is first[2]
-    for number in range(CACHE_SIZE // 100 + 1):
+    assert second.decided is first.decided
+    for number in range(CACHE_SIZE // 1000 + 1):
         joint.tokenize(f"and so on, number{number}", choices, at_start=True)
-    assert joint.tokenize("another row ends with this", choices, at_start=True)[2] is not first[2]
-    assert joint.tokenize("another row ends with this", choices, at_start=True) == second
+    again = joint.tokenize("another row ends with this", choices, at_start=True)
+    assert again.decided is not first.decided
+    assert again.decided.choice_ids == second.decided.choice_ids
+    assert (again.ids_before, again.text_ids) == (second.ids_before, second.text_ids)
 
 
 def test_a_long_prompt_is_not_tokenized_again_for_every_choice() -> None:
@@ -261,6 +269,16 @@ def test_no_empty_equal_or_non_text_choices(choices: Any, where: str) -> None:
     with pytest.raises(InputError) as caught:
         MERGES.choose("x", choices)
     assert caught.value.where == where
+
+
+@given(st.lists(st.sampled_from(["a", "b", "", "\ud800", "\udc00", 5, None, b"a"]), max_size=4))
+def test_the_quick_check_of_choices_is_that_of_one_after_the_other(choices: list[Any]) -> None:
+    try:
+        _find_bad_text(choices)
+    except InputError:
+        assert not _are_good_texts(choices)
+    else:
+        assert _are_good_texts(choices) or not choices
 
 
 @pytest.mark.parametrize("choices", ["abc", None, 5])

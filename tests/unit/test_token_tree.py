@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,6 +81,23 @@ def test_children_are_the_inverse_of_parents(given_sequences: list[tuple[int, ..
     tree = TokenTree.build(given_sequences)
     found = sorted((child, parent) for parent, own in tree.children().items() for child in own)
     assert found == list(enumerate(tree.parents.tolist()))
+
+
+@given(sequences)
+def test_sorting_builds_the_same_tree_as_looping(given_sequences: list[tuple[int, ...]]) -> None:
+    looped = TokenTree._build_by_looping(given_sequences)
+    by_sorting = TokenTree._build_by_sorting(given_sequences)
+    for field in fields(TokenTree):
+        due, got = getattr(looped, field.name), getattr(by_sorting, field.name)
+        np.testing.assert_array_equal(got, due)
+        assert (got.dtype, got.shape) == (due.dtype, due.shape)
+
+
+def test_many_tokens_are_sorted_into_the_same_tree() -> None:
+    numbers = np.random.default_rng(0).integers(0, 40, (800, 4)).tolist()
+    got, due = TokenTree.build(numbers), TokenTree._build_by_looping(numbers)
+    assert (got.path_nodes == due.path_nodes).all()
+    assert (got.parents == due.parents).all()
 
 
 @given(sequence, sequence)
