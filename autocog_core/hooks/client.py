@@ -89,8 +89,9 @@ class BackendClient(EngineCalls):
             self._token_sizes = sizes
         found = sizes[tokens]
         if found.size and found.min() < 0:
+            known = self._checked_vocabulary
             for token in np.unique(tokens[found < 0]).tolist():
-                sizes[token] = len(self.token_bytes(token))
+                sizes[token] = len(known[token] if known else self.token_bytes(token))
             found = sizes[tokens]
         return found
 

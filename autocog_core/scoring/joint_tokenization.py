@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary, proxy
 
 from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.decided_tokens import DecidedTokens, Ids, decide_tokens
+from autocog_core.scoring.joined_words import tokenize_joined
 from autocog_core.scoring.word_continuations import MIN_CONTINUATIONS, WordContinuations
 from autocog_core.toolkit.word_boundaries import WORD_BOUNDARY, WORD_START, splits_before_words
 
@@ -30,6 +31,8 @@ SPLIT_SEARCH_RANGE = 4096
 #: Number of tokenized texts in a model's cache, if one list of continuations has no more. Rows of
 #: a data set often end alike.
 CACHE_SIZE = 32_768
+#: From so many continuations on, joining them takes less time than a search in the vocabulary.
+MIN_JOINED = 1000
 #: Number of lists of continuations whose tokens are known for other texts, too.
 MAX_LISTS = 8
 
@@ -106,7 +109,7 @@ class JointTokenizer:
         key = (text, continuations, at_start, has_suffix)
         found = self._from_cache(key) or self._from_words(known, text, ids, at_start)
         if found is None:
-            joint = self._tokenize([text + end for end in continuations], at_start)
+            joint = self._tokenize_all(text, ids, continuations, at_start)
             found = decide_tokens(ids, joint, has_suffix=has_suffix)
             self._keep(key, found)
             self._keep_words(key, ids, *found)
@@ -167,6 +170,18 @@ class JointTokenizer:
             return None
         decided = known.decide_after(text, ids, lambda texts: self._tokenize(texts, at_start))
         return None if decided is None else (len(ids), decided)
+
+    def _tokenize_all(
+        self, text: str, ids: Ids, continuations: tuple[str, ...], at_start: bool
+    ) -> list[Ids]:
+        def tokenize(texts: Sequence[str]) -> list[Ids]:
+            return self._tokenize(texts, at_start)
+
+        joint = None
+        if len(continuations) >= MIN_JOINED and self._check_vocabulary():
+            sizes = self._client.token_sizes
+            joint = tokenize_joined(text, ids, continuations, tokenize, sizes)
+        return joint or tokenize([text + end for end in continuations])
 
     def _from_cache(self, key: _Key) -> tuple[int, DecidedTokens] | None:
         with self._lock:

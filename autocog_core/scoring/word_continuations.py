@@ -8,18 +8,16 @@ a check some that do.
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Sequence
 
 from autocog_core.scoring.decided_tokens import DecidedTokens, Ids, make_decided_tokens
+from autocog_core.toolkit.word_boundaries import begins_with_word, ends_before_word
 
 #: Fewer continuations are tokenized again in less time than all this takes.
 MIN_CONTINUATIONS = 64
 #: Continuations that are tokenized again after each text as a check.
 SAMPLE_SIZE = 4
-
-_BEGINS_WITH_WORD = re.compile(r" [^\W\d_]")
 
 
 class WordContinuations:
@@ -69,8 +67,7 @@ class WordContinuations:
         """
         if not ends_before_word(text) or decided.dropped is not None or decided.drops_suffix:
             return None
-        begins = _BEGINS_WITH_WORD.match
-        others = [index for index, end in enumerate(continuations) if begins(end) is None]
+        others = [index for index, end in enumerate(continuations) if not begins_with_word(end)]
         if len(others) > len(continuations) // 2:
             return None
         apart = set(others)
@@ -111,8 +108,3 @@ class WordContinuations:
             # One of them has no token of its own: it has to be named.
             return None
         return decided
-
-
-def ends_before_word(text: str) -> bool:
-    """Return whether a blank and a word may follow a text at a `WORD_START`."""
-    return bool(text) and not text[-1].isspace() and text[-1] != "\0"

@@ -14,6 +14,17 @@ WORD_BOUNDARY = re.compile(
 #: Before a blank and a word that follow anything but a blank, and before a word that begins a line:
 #: more boundaries than above, at which only some vocabularies end all tokens.
 WORD_START = re.compile(r"(?<=[^\s\0])(?= [^\W\d_])|(?<=\n)(?=[^\W\d_])")
+_BEGINS_WITH_WORD = re.compile(r" [^\W\d_]")
+
+
+def begins_with_word(text: str) -> bool:
+    """Return whether a text begins with a blank and a word."""
+    return _BEGINS_WITH_WORD.match(text) is not None
+
+
+def ends_before_word(text: str) -> bool:
+    """Return whether a text that `begins_with_word` has a `WORD_START` after this one."""
+    return bool(text) and not text[-1].isspace() and text[-1] != "\0"
 
 
 def tokens_across_boundaries(vocabulary: Iterable[bytes]) -> Iterator[str]:

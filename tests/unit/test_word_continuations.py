@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -57,12 +57,14 @@ label = st.builds(
     rows=st.lists(row, min_size=2, max_size=5),
     labels=st.lists(label, min_size=2, max_size=8, unique=True),
     suffix=st.sampled_from([None, "\n", " the", "."]),
+    joins=st.booleans(),
 )
 def test_rows_one_after_the_other_have_the_tokens_of_whole_texts(
-    vocabulary: str, rows: list[str], labels: list[str], suffix: str | None
+    vocabulary: str, rows: list[str], labels: list[str], suffix: str | None, joins: bool
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(joint_tokenization, "MIN_CONTINUATIONS", 2)
+        patch.setattr(joint_tokenization, "MIN_JOINED", 2 if joins else 1000)
         model = random_model(vocabulary=vocabulary)
         for row in rows:
             request = ChoiceRequest(
@@ -137,3 +139,24 @@ def test_an_unknown_label_is_named_in_every_row() -> None:
         request = ChoiceRequest(prompt=Prompt.of(f"This is row{row}"), choices=tuple(labels))
         with pytest.raises(InputError, match="choice 150: '~' has no token of its own"):
             encode_choices(model.client, request)
+
+
+def test_many_labels_are_tokenized_as_a_few_long_texts() -> None:
+    backend = Counting()
+    model = Model(backend)
+    labels = tuple(f" P{number}" for number in range(2000))
+    request = ChoiceRequest(prompt=Prompt.of("Which one:"), choices=(*labels, "(x)", "9"))
+    encoded = encode_choices(model.client, request)
+    assert backend.texts < 40
+    assert encoded == encode_choices(model.client, request, full=True)
+
+
+@pytest.mark.parametrize("change", [str.lower, lambda text: text.replace("1", "11")])
+def test_texts_that_a_tokenizer_changes_are_tokenized_one_by_one_if_need_be(
+    change: Callable[[str], str],
+) -> None:
+    model = Model(Counting(normalise=change))
+    labels = tuple(f" P{number}x" for number in range(1200))
+    request = ChoiceRequest(prompt=Prompt.of("Which one:"), choices=labels)
+    whole = encode_choices(model.client, request, full=True)
+    assert encode_choices(model.client, request) == whole

@@ -138,6 +138,13 @@ def test_only_the_end_of_a_long_prompt_is_tokenized_again(smol: Any) -> None:
         request = ChoiceRequest(prompt=Prompt.of(prompt + end), choices=choices)
         client = smol.as_model().client
         assert encode_choices(client, request) == encode_choices(client, request, full=True)
+    starts = ("San", "New", "\u00c9vry", "S\u00e3o", "'s", "25", "\u5317", "Al-")
+    names = tuple(
+        f" {start} {chr(65 + i % 26)}{'aeiou'[i % 5]}x{i}" for start in starts for i in range(150)
+    )
+    for row in ("The river is called", "Its name:", "in 1990.", "Who? ", "the last one"):
+        request = ChoiceRequest(prompt=Prompt.of(words[:60] + row), choices=names)
+        assert encode_choices(client, request) == encode_choices(client, request, full=True)
 
 
 @pytest.mark.soak

@@ -22,7 +22,9 @@ from autocog_core import (
     TextPiece,
     hookimpl,
 )
+from autocog_core.scoring import joint_tokenization
 from autocog_core.scoring.choice_encoding import encode_choices
+from autocog_core.toolkit import respects_word_boundaries
 from autocog_tf import TfLM
 from autocog_tf.tokenizer import TextTokenizer
 from tests.support.tf import tiny_models as tiny
@@ -51,6 +53,10 @@ class TokenizerOnly:
         return self.text.detokenize(tokens)
 
     @hookimpl
+    def vocabulary(self) -> list[bytes]:
+        return self.text.vocabulary()
+
+    @hookimpl
     def chat_prompt(self, messages: Sequence[Message], add_generation_prompt: bool) -> Any:
         return self.text.chat_prompt(messages, add_generation_prompt, {})
 
@@ -63,6 +69,7 @@ class TokenizerOnly:
             adds_bos=self.text.adds_bos,
             special_tokens=self.text.special_tokens,
             restarts_after_special_tokens=self.text.restarts_after_special_tokens,
+            splits_at_word_boundaries=respects_word_boundaries(self.text.vocabulary()),
         )
 
 
@@ -118,6 +125,57 @@ def test_an_answer_has_the_last_tokens_of_the_whole_conversation(trials: Trials)
                 ids.insert(0, model.info.bos)
             assert [*encoded.shared_ids, *decided] == ids, (family, template, text + choice)
         trials.note("the tokens of the whole conversation")
+
+
+LABEL_STARTS = (
+    " Paris",
+    " the",
+    " France",
+    " caf\u00e9",
+    " machine",
+    " is",
+    " 1",
+    "Paris",
+    " \u6771",
+)
+
+
+@tried(
+    "Rows with many labels, by family of tokenizer",
+    expect="the tokens of the whole texts, or the name of what has no token",
+    normal=200,
+    soak=20_000,
+)
+def test_labels_have_the_tokens_of_whole_texts_in_row_after_row(trials: Trials) -> None:
+    families = list(FAMILIES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(joint_tokenization, "MIN_CONTINUATIONS", 2)
+        patch.setattr(joint_tokenization, "MIN_JOINED", 2)
+        for seed in trials:
+            generator = random.Random(seed)
+            _, model = tokenizer_of(families[seed % len(families)])
+            starts = generator.choices(LABEL_STARTS, (5, 5, 5, 2, 5, 5, 1, 1, 1), k=8)
+            labels = {
+                a + "".join(generator.choices(WORDS, k=generator.choice([0, 1, 3]))) for a in starts
+            }
+            suffix = generator.choice([None, None, "\n", "."])
+            noted = False
+            for _ in range(3):
+                row = "".join(generator.choices(WORDS, k=generator.randint(1, 20)))
+                request = ChoiceRequest(
+                    prompt=Prompt.of("the" + row), choices=tuple(sorted(labels)), suffix=suffix
+                )
+                whole, fast = (tokens_or_error(model, request, full) for full in (True, False))
+                assert fast == whole, (families[seed % len(families)], request)
+                noted = noted or isinstance(whole, str)
+            trials.note("refused by name" if noted else "the tokens of the whole texts")
+
+
+def tokens_or_error(model: Model, request: ChoiceRequest, full: bool) -> object:
+    try:
+        return encode_choices(model.client, request, full=full)
+    except InputError as error:
+        return str(error)
 
 
 def loses_text(family: str, tokenizer: Any, text: str) -> bool:

@@ -1,0 +1,92 @@
+"""Thousands of texts that begin with a word, tokenized as a few long texts.
+
+Tokenizers take up to 60 microseconds for each text, however short. No token crosses the start of a
+word in most vocabularies (`toolkit.word_boundaries.WORD_START`). Then the tokens of " Paris London"
+are those of " Paris" and those of " London".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autocog_core.scoring.decided_tokens import Ids
+from autocog_core.toolkit.word_boundaries import begins_with_word, ends_before_word
+
+#: Characters of one long text. Some tokenizers are slow, or need a larger stack, for longer ones.
+MAX_JOINED_LENGTH = 500
+#: Every so many of the texts, one is also tokenized alone as a check.
+CHECK_INTERVAL = 500
+
+Tokenize = Callable[[Sequence[str]], list[Ids]]
+
+
+def tokenize_joined(
+    text: str,
+    text_ids: Ids,
+    continuations: Sequence[str],
+    tokenize: Tokenize,
+    token_sizes: Callable[[NDArray[np.int32]], NDArray[np.int64]],
+) -> list[Ids] | None:
+    """Return the ids of a text together with each continuation; None if they cannot be joined.
+
+    Only for models with `splits_before_words`.
+
+    :param text: the text.
+    :param text_ids: its ids.
+    :param continuations: texts that may follow it.
+    :param tokenize: returns the ids of each text.
+    :param token_sizes: returns the number of bytes of each id.
+    """
+    if not text_ids or not ends_before_word(text):
+        return None
+    words = [i for i, c in enumerate(continuations) if begins_with_word(c) and ends_before_word(c)]
+    if 2 * len(words) < len(continuations):
+        return None
+    groups = _group(words, continuations)
+    joined = tokenize(
+        [text + "".join([continuations[index] for index in group]) for group in groups]
+    )
+    joint: list[Ids] = [()] * len(continuations)
+    count = len(text_ids)
+    for group, ids in zip(groups, joined, strict=True):
+        ends = list(accumulate(len(continuations[index].encode("utf-8")) for index in group))
+        sizes = np.cumsum(token_sizes(np.array(ids[count:], dtype=np.int32)))
+        # The token that ends where each continuation ends.
+        last = np.searchsorted(sizes, ends)
+        if ids[:count] != text_ids or not np.array_equal(
+            sizes[last.clip(max=len(sizes) - 1)], ends
+        ):
+            return None
+        start = count
+        for index, end in zip(group, (last + count + 1).tolist(), strict=True):
+            joint[index] = text_ids + ids[start:end]
+            start = end
+        if start != len(ids):
+            return None
+    checked = words[::CHECK_INTERVAL]
+    alone = tokenize([text + continuations[index] for index in checked])
+    if alone != [joint[index] for index in checked]:
+        return None
+    is_word = set(words)
+    others = [index for index in range(len(continuations)) if index not in is_word]
+    ids_of_others = tokenize([text + continuations[index] for index in others])
+    for index, ids in zip(others, ids_of_others, strict=True):
+        joint[index] = ids
+    return joint
+
+
+def _group(words: Sequence[int], continuations: Sequence[str]) -> list[list[int]]:
+    """Return groups of neighbors, each short enough for one text."""
+    groups: list[list[int]] = []
+    length = MAX_JOINED_LENGTH
+    for index in words:
+        length += len(continuations[index])
+        if length > MAX_JOINED_LENGTH:
+            groups.append([])
+            length = len(continuations[index])
+        groups[-1].append(index)
+    return groups
