@@ -15,13 +15,14 @@ from autocog_core.errors import ContractError
 from autocog_core.hooks.answer_checks import require
 from autocog_core.hooks.result_checks import require_close
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
+from autocog_core.types.top_choices import TopChoices
 
 #: Returns the bytes of one token.
 TokenBytes = Callable[[int], bytes]
 
 
 def check_choice_tokens(
-    answer: ChoiceScores,
+    answer: ChoiceScores | TopChoices,
     request: ChoiceRequest,
     eos: Sequence[int],
     token_bytes: TokenBytes | None,
@@ -33,27 +34,29 @@ def check_choice_tokens(
     :param token_bytes: None if the backend has no tokenizer here.
     :param respell: returns what the tokenizer makes of a text: some change it.
     """
+    scores = answer.scores if isinstance(answer, ChoiceScores) else answer.top
     ends_with_eos = request.suffix is not None and not isinstance(request.suffix, str)
     if ends_with_eos:
-        for score in answer.scores:
+        for score in scores:
             require(
                 score.tokens[-1] in eos,
                 f"the tokens of {score.choice!r} do not end with the suffix",
             )
-    _check_prefix_choices(answer)
+    if isinstance(answer, ChoiceScores):
+        _check_prefix_choices(answer)
     if token_bytes is None:
         return
     # EOS has no text.
     texts = [
         b"".join(map(token_bytes, score.tokens[:-1] if ends_with_eos else score.tokens))
-        for score in answer.scores
+        for score in scores
     ]
-    logprobs = np.array([score.logprob for score in answer.scores])
-    got = np.array([score.logprob_per_byte for score in answer.scores])
+    logprobs = np.array([score.logprob for score in scores])
+    got = np.array([score.logprob_per_byte for score in scores])
     sizes = np.array([max(1, len(text)) for text in texts])
     require_close(got, logprobs / sizes, "logprob_per_byte is not per byte of the tokens")
     suffix = request.suffix if isinstance(request.suffix, str) else ""
-    for score, text in zip(answer.scores, texts, strict=True):
+    for score, text in zip(scores, texts, strict=True):
         if not text.endswith((score.choice + suffix).encode()):
             _check_spelling(text, score.choice, suffix, respell)
 

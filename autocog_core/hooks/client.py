@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autocog_core.hooks import answer_checks, choice_token_checks, result_checks
+from autocog_core.hooks import answer_checks, choice_token_checks, result_checks, top_checks
 from autocog_core.hooks.constraint_checks import require_usable, with_checked_texts
 from autocog_core.hooks.engine_calls import EngineCalls
 from autocog_core.numerics import mask_logsumexp
@@ -22,6 +22,7 @@ from autocog_core.types.choice import ChoiceRequest, ChoiceScores
 from autocog_core.types.completion import Completion, CompletionRequest
 from autocog_core.types.prompt import Message, Prompt, check_template_arguments
 from autocog_core.types.token_tree import TreeQuery, TreeScores
+from autocog_core.types.top_choices import TopChoices
 
 #: Of so many first rows of a model, core checks that the probabilities sum to 1.
 CHECKED_ROW_SUMS = 8
@@ -203,17 +204,30 @@ class BackendClient(EngineCalls):
     def choose(self, request: ChoiceRequest) -> ChoiceScores:
         """Return the scores of a request's choices."""
         scores: ChoiceScores = self._call("choose", lambda: self._hooks.choose(request=request))
-        # Core's own scores follow from answers that were checked.
-        if not self._plugins.only_core_answers("choose"):
-            check = self.check
-            check("choose", result_checks.check_scores, scores, request, self.info)
-            if scores.exact:
-                has_tokenizer = {"tokenize", "detokenize"} <= set(self.capabilities)
-                token_bytes = self.token_bytes if has_tokenizer else None
-                check_tokens = choice_token_checks.check_choice_tokens
-                eos = self.info.eos
-                check("choose", check_tokens, scores, request, eos, token_bytes, self._respell)
+        self._check_choices(scores, request)
         return scores
+
+    def choose_top(self, request: ChoiceRequest) -> ChoiceScores | TopChoices:
+        """Return the best choices of a request with `top`, or the scores of all its choices."""
+        answer: ChoiceScores | TopChoices = self._call(
+            "choose", lambda: self._hooks.choose(request=request)
+        )
+        self._check_choices(answer, request)
+        return answer
+
+    def _check_choices(self, answer: ChoiceScores | TopChoices, request: ChoiceRequest) -> None:
+        # Core's own scores follow from answers that were checked.
+        if self._plugins.only_core_answers("choose"):
+            return
+        is_top = request.top is not None and isinstance(answer, TopChoices)
+        check_answer = top_checks.check_top_choices if is_top else result_checks.check_scores
+        self.check("choose", check_answer, answer, request, self.info)
+        if answer.exact:
+            has_tokenizer = {"tokenize", "detokenize"} <= set(self.capabilities)
+            token_bytes = self.token_bytes if has_tokenizer else None
+            check_tokens = choice_token_checks.check_choice_tokens
+            eos, respell = self.info.eos, self._respell
+            self.check("choose", check_tokens, answer, request, eos, token_bytes, respell)
 
     def _respell(self, text: str) -> bytes:
         """Return what the tokenizer makes of a text."""

@@ -26,6 +26,7 @@ from autocog_core.types.choice import (
     ChoiceScores,
 )
 from autocog_core.types.completion import Completion, CompletionRequest, FinishReason
+from autocog_core.types.top_choices import TopChoices
 
 FINISH_REASONS = get_args(FinishReason)
 BOUNDARIES = get_args(Boundary)
@@ -123,7 +124,7 @@ def check_scores(answer: Any, request: ChoiceRequest, info: BackendInfo) -> None
     for score, choice in zip(scores, request.choices, strict=True):
         require_type(score, ChoiceScore)
         require(score.choice == choice, f"a score of {score.choice!r} in place of {choice!r}")
-    _check_ignored_arguments(answer, request)
+    check_given_arguments(answer, request)
     require(is_count(answer.index, 0) and answer.index < given, f"index is {answer.index!r}")
     require(isinstance(answer.exact, bool), f"exact is {answer.exact!r}")
     evaluated = answer.tokens_evaluated
@@ -138,7 +139,8 @@ def check_scores(answer: Any, request: ChoiceRequest, info: BackendInfo) -> None
         _check_exact(answer, info)
 
 
-def _check_ignored_arguments(answer: ChoiceScores, request: ChoiceRequest) -> None:
+def check_given_arguments(answer: ChoiceScores | TopChoices, request: ChoiceRequest) -> None:
+    """Check that the norm and the boundary of a request were not ignored."""
     if answer.norm != request.norm:
         raise ContractError(f"scores by the norm {answer.norm!r}, not {request.norm!r}")
     require(answer.boundary in BOUNDARIES, f"boundary is {answer.boundary!r}")

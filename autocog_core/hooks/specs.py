@@ -25,6 +25,7 @@ from autocog_core.types.choice import ChoiceRequest, ChoiceScores
 from autocog_core.types.completion import Completion, CompletionRequest
 from autocog_core.types.prompt import Message, Prompt
 from autocog_core.types.token_tree import TreeQuery, TreeScores
+from autocog_core.types.top_choices import TopChoices
 
 if TYPE_CHECKING:
     from autocog_core.errors import AutocogError
@@ -97,8 +98,11 @@ def greedy_tree_impl(queries: Sequence[TreeQuery]) -> list[TreeScores]:  # type:
 
 
 @hookspec(firstresult=True)
-def choose(request: ChoiceRequest) -> ChoiceScores | None:
+def choose(request: ChoiceRequest) -> ChoiceScores | TopChoices | None:
     """Score the choices of a request.
+
+    If `request.top` is set, the backend may return `TopChoices`, without the scores of all choices.
+    Otherwise core takes the best of all scores.
 
     :param request: the prompt and the choices.
     :returns: one score for each choice, or None to use core's token choice tree.

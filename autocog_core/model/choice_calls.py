@@ -20,7 +20,8 @@ from autocog_core.model.choice_scoring import choose_one, choose_together, choos
 from autocog_core.scoring.choice_encoding import check_choices
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores, EndOfSequence, Norm
 from autocog_core.types.prompt import Message, Prompt, PromptLike
-from autocog_core.types.top_choices import TopChoices, TopRequest
+from autocog_core.types.top_choices import TopChoices
+from autocog_core.types.top_request import TopRequest
 
 
 class ChoiceCalls(GreedyCalls):

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from autocog_core.automaton.choices import ChoiceTexts
 from autocog_core.errors import InputError
 from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.choice_texts import drop_equal_texts, merge_texts
 from autocog_core.scoring.choice_tree import choose_many
-from autocog_core.scoring.top_choices import TopSearch, best_of_scores, run_searches
+from autocog_core.scoring.top_choices import (
+    TopSearch,
+    best_of_scores,
+    run_searches,
+)
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
-from autocog_core.types.top_choices import TopChoices, TopRequest
+from autocog_core.types.top_choices import TopChoices
+from autocog_core.types.top_request import TopRequest
 
 
 def choose_one(
@@ -52,8 +58,8 @@ def choose_top(
 ) -> list[TopChoices]:
     """Return the best choices of several requests, from a part of their trees if possible.
 
-    Backends without token distributions score all choices, and so do requests whose choices have
-    several texts or that ask for another method.
+    A backend without token distributions finds them by its own method, or scores all choices.
+    All are also scored if a choice has several texts.
 
     :param client: the model's client.
     :param requests: the requests; see `choose_one`.
@@ -75,9 +81,27 @@ def choose_top(
             raise
     run_searches(client, [search for search in searches if search is not None])
     return [
-        best_of_scores(choose_one(client, *pair), wanted) if search is None else search.result()
+        _choose_top_by_backend(client, *pair, wanted) if search is None else search.result()
         for search, pair in zip(searches, requests, strict=True)
     ]
+
+
+def _choose_top_by_backend(
+    client: BackendClient, request: ChoiceRequest, texts: ChoiceTexts | None, wanted: TopRequest
+) -> TopChoices:
+    """Return the best choices by the backend's own method."""
+    if texts is not None and texts.has_several:
+        # The texts of a choice count together, so that each of them matters.
+        return best_of_scores(choose_one(client, request, texts), wanted)
+    answer = client.choose_top(replace(request, top=wanted))
+    if isinstance(answer, TopChoices):
+        if texts is None:
+            return answer
+        top = (replace(choice, given_value=texts.values[choice.index]) for choice in answer.top)
+        return replace(answer, top=tuple(top))
+    if texts is not None:
+        answer = merge_texts(answer, texts.owners, texts.values)[0]
+    return best_of_scores(answer, wanted)
 
 
 def _distinct(

@@ -20,7 +20,7 @@ from autocog_core.scoring.choice_tree import TokenChoiceTree, pmi_difference
 from autocog_core.scoring.leaf_order import leaf_order
 from autocog_core.types.choice import Norm
 from autocog_core.types.token_tree import TreeQuery, TreeScores
-from autocog_core.types.top_choices import TopRequest
+from autocog_core.types.top_request import TopRequest
 
 Float64Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,7 +18,8 @@ from autocog_core.scoring.unconditional_scores import UnconditionalScorer
 from autocog_core.types.choice import SCORE_FIELD_OF_NORM, ChoiceRequest, ChoiceScores
 from autocog_core.types.choice_value import Value
 from autocog_core.types.token_tree import TreeQuery, TreeScores
-from autocog_core.types.top_choices import TopChoice, TopChoices, TopRequest
+from autocog_core.types.top_choices import TopChoice, TopChoices
+from autocog_core.types.top_request import TopRequest
 
 #: Why `prob` is None.
 NOT_WHOLE = (
@@ -149,9 +151,13 @@ def best_of_scores(
     ranked.remove(scores.index)
     ranked.insert(0, scores.index)
     top = tuple(_as_top_choice(scores, index, name) for index in ranked[: wanted.top])
+    # Scores that are not exact may be lower bounds, so that they bound nothing from above.
+    highest = math.inf if scores.norm == "pmi" else 0.0
     return TopChoices(
         top=top,
-        score_bounds=tuple(float(getattr(score, name)) for score in scores.scores),
+        score_bounds=tuple(
+            float(getattr(score, name)) if scores.exact else highest for score in scores.scores
+        ),
         norm=scores.norm,
         boundary=scores.boundary,
         healed_text=scores.healed_text,
@@ -162,7 +168,11 @@ def best_of_scores(
         steps=1,
         entropy=scores.entropy,
         margin=scores.margin,
-        is_at_least=None if wanted.at_least is None else top[0].prob_bounds[0] >= wanted.at_least,
+        is_at_least=(
+            None
+            if wanted.at_least is None or not scores.exact
+            else top[0].prob_bounds[0] >= wanted.at_least
+        ),
         exact=scores.exact,
         method=scores.method,
         reason=scores.reason,
@@ -186,7 +196,7 @@ def _as_top_choice(scores: ChoiceScores, index: int, field_name: str) -> TopChoi
         given_value=score.given_value,
         score=float(getattr(score, field_name)),
         prob=score.prob,
-        prob_bounds=(score.prob, score.prob),
+        prob_bounds=(score.prob, score.prob) if scores.exact else (0.0, 1.0),
     )
 
 

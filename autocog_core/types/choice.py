@@ -9,6 +9,7 @@ from typing import Any, Literal
 from autocog_core.numerics import to_json_number
 from autocog_core.types.choice_value import Value, default_value
 from autocog_core.types.prompt import Prompt, TextPiece
+from autocog_core.types.top_request import TopRequest
 
 #: The score that ranks choices and makes `prob`.
 Norm = Literal["sum", "mean", "per_byte", "pmi"]
@@ -42,6 +43,8 @@ class ChoiceRequest:
         BOS alone, or for `constant_tail` if the model adds no BOS.
     :ivar constant_tail: the end of the prompt that is the same for all inputs; None for the last
         piece, if the prompt has several.
+    :ivar top: how many of the best choices are wanted. A backend that can find them without the
+        scores of all choices may then return `TopChoices`. None for the scores of all choices.
     """
 
     prompt: Prompt
@@ -52,6 +55,7 @@ class ChoiceRequest:
     method: str | None = None
     unconditional_prompt: str | None = None
     constant_tail: tuple[TextPiece, ...] | None = None
+    top: TopRequest | None = None
 
 
 class EndOfSequence(Enum):

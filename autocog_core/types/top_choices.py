@@ -5,33 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from autocog_core.errors import InputError
 from autocog_core.numerics import to_json_number
 from autocog_core.types.choice import Boundary, ChoiceLogprobs, Norm
 from autocog_core.types.choice_value import Value
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TopRequest:
-    """How many of the best choices are wanted, and how much of the tree to read for them.
-
-    :ivar top: the number of best choices.
-    :ivar within: read on until no `prob_bounds` of them is wider than this; None for not.
-    :ivar at_least: read on until it is certain whether the best choice has at least this
-        probability; None for not.
-    """
-
-    top: int = 1
-    within: float | None = None
-    at_least: float | None = None
-
-    def __post_init__(self) -> None:
-        if isinstance(self.top, bool) or not isinstance(self.top, int) or self.top < 1:
-            raise InputError(f"got {self.top!r}", where="top", hint="a whole number from 1")
-        for name in ("within", "at_least"):
-            value = getattr(self, name)
-            if value is not None and not _is_share(value):
-                raise InputError(f"got {value!r}", where=name, hint="a probability from 0 to 1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +55,7 @@ class TopChoices:
     :ivar entropy: as in `ChoiceScores`; None unless the whole tree was read.
     :ivar margin: as in `ChoiceScores`; None unless the whole tree was read.
     :ivar is_at_least: whether the best choice has at least the probability `at_least`; None unless
-        that was asked.
+        that was asked, and if the backend cannot settle it.
     :ivar exact: see `ChoiceScores`.
     :ivar method: see `ChoiceScores`.
     :ivar reason: why `prob` is None, or why the scores are not exact.
@@ -166,7 +142,3 @@ class TopChoices:
         if self.unconditional_prompt is not None:
             data["unconditional_prompt"] = self.unconditional_prompt
         return data
-
-
-def _is_share(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1

@@ -21,6 +21,7 @@ from autocog_core.lazy import lazy
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
 from autocog_core.types.completion import Completion, CompletionRequest
 from autocog_core.types.token_tree import TreeQuery, TreeScores
+from autocog_core.types.top_choices import TopChoices
 from autocog_core.version import __version__
 from autocog_core.wrappers.call_key import (
     is_nondeterministic,
@@ -83,10 +84,12 @@ class Cache(Wrapper):
         return completion
 
     @hookimpl(tryfirst=True)
-    def choose(self, request: ChoiceRequest) -> ChoiceScores | None:
+    def choose(self, request: ChoiceRequest) -> ChoiceScores | TopChoices | None:
         """Return the stored scores, or those of a backend that scores choices itself."""
         key = self._key("choose", make_key("choose", request))
-        scores: ChoiceScores | None = self._load_or_call("choose", key, request=request)
+        scores: ChoiceScores | TopChoices | None = self._load_or_call(
+            "choose", key, request=request
+        )
         return scores
 
     @hookimpl(tryfirst=True)

@@ -19,7 +19,7 @@ from autocog_core.types.token_tree import TreeQuery
 #: Fields of requests that do not affect the answer.
 _IGNORED_FIELDS = {"on_text"}
 #: Fields that are left out where they are None, so that older recordings keep their keys.
-_ADDED_FIELDS = {"constraint"}
+_ADDED_FIELDS = {"constraint", "top"}
 #: First character of encoded mapping keys that are not text, such as token ids.
 _NON_TEXT_PREFIX = "\0"
 

@@ -19,6 +19,7 @@ from autocog_core.types.choice import ChoiceRequest, ChoiceScores
 from autocog_core.types.completion import Completion, CompletionRequest
 from autocog_core.types.prompt import Message, Prompt
 from autocog_core.types.token_tree import TreeQuery, TreeScores
+from autocog_core.types.top_choices import TopChoices
 from autocog_core.wrappers.call_key import (
     is_nondeterministic,
     make_chat_key,
@@ -132,9 +133,9 @@ class Replay:
         return completion
 
     @hookimpl
-    def choose(self, request: ChoiceRequest) -> ChoiceScores | None:
+    def choose(self, request: ChoiceRequest) -> ChoiceScores | TopChoices | None:
         key = make_key("choose", request)
-        scores: ChoiceScores | None = self._answer("choose", key, request)
+        scores: ChoiceScores | TopChoices | None = self._answer("choose", key, request)
         return scores
 
     @hookimpl

@@ -17,6 +17,7 @@ from autocog_core.types.choice import ChoiceScores
 from autocog_core.types.completion import Completion
 from autocog_core.types.prompt import Prompt
 from autocog_core.types.token_tree import TreeScores
+from autocog_core.types.top_choices import TopChoices
 from autocog_core.wrappers.call_key import to_plain_data
 
 _DTYPES = {"float32", "float64", "int32", "int64"}
@@ -131,7 +132,7 @@ _CODECS = {
     "greedy_impl": _Codec(_pack_arrays, lambda packed: _unpack_arrays(*packed)[0]),
     "greedy_tree_impl": _Codec(_pack_scores, _unpack_scores),
     "complete": _plain_codec(Completion),
-    "choose": _plain_codec(ChoiceScores),
+    "choose": _plain_codec(ChoiceScores | TopChoices),
     "vocabulary": _Codec(_pack_vocabulary, _unpack_vocabulary),
     "chat_prompt": _plain_codec(Prompt),
 }

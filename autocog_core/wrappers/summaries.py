@@ -13,6 +13,7 @@ import numpy as np
 
 from autocog_core.redaction import MASK, is_secret_name, redact
 from autocog_core.types.prompt import TokenPiece
+from autocog_core.types.top_choices import TopChoices
 
 #: Longest text, and longest list or mapping, that is shown in full.
 MAX_CHARACTERS, MAX_ITEMS = 80, 6
@@ -127,7 +128,8 @@ def _count_output(hook: str, answer: Any) -> int | None:
         case "complete":
             return sum(len(text.tokens) for text in (answer, *answer.alternatives))
         case "choose":
-            return sum(len(score.tokens) for score in answer.scores)
+            scores = answer.top if isinstance(answer, TopChoices) else answer.scores
+            return sum(len(score.tokens) for score in scores)
     return None
 
 
