@@ -14,7 +14,7 @@ import numpy as np
 from autocog_core.errors import ContractError
 from autocog_core.hooks.answer_checks import require
 from autocog_core.hooks.result_checks import require_close
-from autocog_core.types.choice import ChoiceRequest, ChoiceScores
+from autocog_core.types.choice import ChoiceLogprobs, ChoiceRequest, ChoiceScores
 from autocog_core.types.top_choices import TopChoices
 
 #: Returns the bytes of one token.
@@ -34,7 +34,7 @@ def check_choice_tokens(
     :param token_bytes: None if the backend has no tokenizer here.
     :param respell: returns what the tokenizer makes of a text: some change it.
     """
-    scores = answer.scores if isinstance(answer, ChoiceScores) else answer.top
+    scores = _scores_of(answer)
     ends_with_eos = request.suffix is not None and not isinstance(request.suffix, str)
     if ends_with_eos:
         for score in scores:
@@ -59,6 +59,10 @@ def check_choice_tokens(
     for score, text in zip(scores, texts, strict=True):
         if not text.endswith((score.choice + suffix).encode()):
             _check_spelling(text, score.choice, suffix, respell)
+
+
+def _scores_of(answer: ChoiceScores | TopChoices) -> Sequence[ChoiceLogprobs]:
+    return answer.scores if isinstance(answer, ChoiceScores) else answer.top
 
 
 def _check_prefix_choices(answer: ChoiceScores) -> None:

@@ -53,7 +53,7 @@ def check_top_choices(answer: Any, request: ChoiceRequest, info: BackendInfo) ->
     require(
         settled is None or wanted.at_least is not None, "is_at_least, though that was not asked"
     )
-    _check_order(answer)
+    _check_order(answer, given)
     if answer.exact:
         _check_exact(answer)
 
@@ -79,13 +79,14 @@ def _check_choice(choice: Any, request: ChoiceRequest, info: BackendInfo) -> Non
     require(is_between, f"prob is {prob!r}, outside of its prob_bounds {choice.prob_bounds!r}")
 
 
-def _check_order(answer: TopChoices) -> None:
+def _check_order(answer: TopChoices, count: int) -> None:
     """Check that the best choices are in order, and that no other one beats them if proven."""
     for choice, after in pairwise(answer.top):
         is_sorted = (-choice.score, choice.index) < (-after.score, after.index)
         require(is_sorted, "the best choices are not in the order of their scores")
     bounds = answer.score_bounds
     require(isinstance(bounds, tuple), "score_bounds is not a tuple")
+    require(len(bounds) == count, f"{len(bounds)} score_bounds for {count} choices")
     highest = np.array(bounds, dtype=np.float64)
     if np.isnan(highest).any():
         raise NumericsError("returned NaN in score_bounds")

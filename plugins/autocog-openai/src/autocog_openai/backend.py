@@ -18,6 +18,7 @@ from autocog_core import (
     CompletionRequest,
     Message,
     Prompt,
+    TopChoices,
     TreeQuery,
     TreeScores,
     Usage,
@@ -95,7 +96,7 @@ class OpenAI(ChoiceLM):
     def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores] | None:
         return self._engine.score_trees(queries)
 
-    def choose_impl(self, request: ChoiceRequest) -> ChoiceScores | None:
+    def choose_impl(self, request: ChoiceRequest) -> ChoiceScores | TopChoices | None:
         return self._engine.choose(request)
 
     def complete_impl(self, request: CompletionRequest) -> Completion | None:

@@ -20,6 +20,7 @@ from autocog_core import (
     Message,
     Prompt,
     TokenPiece,
+    TopChoices,
     TreeQuery,
     TreeScores,
 )
@@ -159,7 +160,7 @@ class Engine(ServerModel):
         with self._tree_slots:
             return score_trees(self.connection, self.scorer, queries, self.info.vocabulary_size)
 
-    def choose(self, request: ChoiceRequest) -> ChoiceScores | None:
+    def choose(self, request: ChoiceRequest) -> ChoiceScores | TopChoices | None:
         """Return the scores of a choice; None if core scores it by token trees."""
         return ChoiceMethods(self).choose(self._client(), request)
 

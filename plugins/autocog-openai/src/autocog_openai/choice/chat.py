@@ -10,10 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores, Prompt, TokenPiece
+from autocog_core import (
+    CapabilityError,
+    ChoiceRequest,
+    ChoiceScores,
+    Prompt,
+    TokenPiece,
+    TopChoices,
+)
 from autocog_core.toolkit import BackendClient
 from autocog_openai.choice.text import round_trip_text
-from autocog_openai.choice.tree_walk import Position, TopLogprobs, walk_choice_tree
+from autocog_openai.choice.tree_positions import Position, TokenNames, TopLogprobs
+from autocog_openai.choice.tree_walk import walk_choice_tree
 from autocog_openai.connection.answer_fields import (
     as_object,
     as_text,
@@ -53,7 +61,7 @@ class ChatChoice:
         self._problem = ""
         self._template_arguments: Mapping[str, Any] = {}
 
-    def choose(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores:
+    def choose(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores | TopChoices:
         """Return the scores of the choices as answers to the prompt.
 
         :raises CapabilityError: for the norm "pmi" and `suffix=EOS`.
@@ -77,19 +85,23 @@ class ChatChoice:
             # The choices are tokenized alone: the prompt is any token.
             replace(request, prompt=Prompt((TokenPiece((0,)),)), choices=choices, boundary="heal"),
             get_top_logprobs,
-            self._tokenizer.token_bytes,
-            shared_bytes=self._tokenizer.shared_bytes,
+            TokenNames(
+                token_bytes=self._tokenizer.token_bytes, shared_bytes=self._tokenizer.shared_bytes
+            ),
             unlisted_reason=self._unlisted_reason(),
         )
         reason = self._problem or result.reason
         if choices != request.choices:
             note = "spaces before choices were removed: the answer is a new message"
             reason = f"{reason}; {note}" if reason else note
+        tokens_evaluated = self._counter.tokens_evaluated
+        if isinstance(result, TopChoices):
+            top = tuple(replace(best, choice=request.choices[best.index]) for best in result.top)
+            return replace(result, top=top, reason=reason, tokens_evaluated=tokens_evaluated)
         scores = tuple(
             replace(score, choice=choice)
             for score, choice in zip(result.scores, request.choices, strict=True)
         )
-        tokens_evaluated = self._counter.tokens_evaluated
         return replace(result, scores=scores, reason=reason, tokens_evaluated=tokens_evaluated)
 
     def _answers(

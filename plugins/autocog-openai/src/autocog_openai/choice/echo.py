@@ -1,5 +1,7 @@
 """Choices on a server that scores an echoed prompt: exact, with one request for each choice.
 
+For the best choices, fewer requests may do: an echo also has the first tokens of other choices.
+
 Used only if the probe found that these scores obey the chain rule: one popular server shifts them.
 """
 
@@ -11,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores
+from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores, TopChoices
 from autocog_core.scoring import TokenChoiceTree
 from autocog_core.toolkit import BackendClient
 from autocog_openai.choice.text import round_trip_text
-from autocog_openai.choice.tree_walk import values_only
+from autocog_openai.choice.top_search import TopSearch
+from autocog_openai.choice.tree_positions import values_only
 from autocog_openai.connection.answer_fields import as_object, first_item, reading, required
 from autocog_openai.connection.usage import UsageCounter
 from autocog_openai.model.server_model import ServerModel
@@ -29,8 +32,10 @@ class EchoChoice:
         self._model = model
         self._counter = UsageCounter()
 
-    def choose(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores | None:
-        """Return the scores of all choices.
+    def choose(
+        self, client: BackendClient, request: ChoiceRequest
+    ) -> ChoiceScores | TopChoices | None:
+        """Return the scores of all choices, or the best ones if the request has `top`.
 
         :returns: None if the server tokenizes a text differently.
         :raises CapabilityError: for the norm "pmi" and `suffix=EOS`.
@@ -40,7 +45,10 @@ class EchoChoice:
                 "pmi and suffix=EOS need a server that returns log-probabilities of named tokens",
                 where=self._model.connection.where,
             )
-        tree = TokenChoiceTree.build(client, replace(request, method=None))
+        request = replace(request, method=None)
+        if request.top is not None:
+            return self._choose_top(client, request)
+        tree = TokenChoiceTree.build(client, request)
         shared_ids, choice_ids = tree.encoded.shared_ids, tree.encoded.choice_ids
         results = self._model.connection.map_concurrently(
             lambda ids: self._choice_logprobs(shared_ids, ids), choice_ids
@@ -53,6 +61,36 @@ class EchoChoice:
         scores = tree.scores_from(client, request, [values_only(values)])
         tokens_evaluated = self._counter.tokens_evaluated
         return replace(scores, method="echo", tokens_evaluated=tokens_evaluated)
+
+    def _choose_top(self, client: BackendClient, request: ChoiceRequest) -> TopChoices | None:
+        search = TopSearch(client, request)
+        partial = search.partial
+        tree = partial.tree
+        owner_of: dict[int, int] = {}
+        for index in range(len(request.choices)):
+            for node in tree.tree.path(index).tolist():
+                owner_of.setdefault(node, index)
+
+        def choice_to_echo(index: int) -> int | None:
+            node = partial.first_unknown_node(index)
+            if node is None:
+                return None
+            # Of a choice that others begin with, only the next token of these may be missing.
+            return index if node in tree.tree.path(index) else owner_of[node]
+
+        while indices := search.next_reads(choice_to_echo):
+            results = self._model.connection.map_concurrently(
+                lambda index: self._choice_logprobs(
+                    tree.encoded.shared_ids, tree.encoded.choice_ids[index]
+                ),
+                indices,
+            )
+            for index, logprobs in zip(indices, results, strict=True):
+                if logprobs is None:
+                    return None
+                partial.values[tree.tree.path(index)] = logprobs
+        result = search.result(method="echo", unknown_reason="", nodes_read=None, nodes=None)
+        return replace(result, tokens_evaluated=self._counter.tokens_evaluated)
 
     def _choice_logprobs(
         self, shared_ids: Sequence[int], choice_ids: Sequence[int]

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores, EndOfSequence
+from autocog_core import (
+    CapabilityError,
+    ChoiceRequest,
+    ChoiceScores,
+    EndOfSequence,
+    TopChoices,
+)
 from autocog_core.toolkit import BackendClient
 from autocog_openai.choice.chat import ChatChoice
 from autocog_openai.choice.constrained import choose_by_server, choose_constrained
@@ -16,6 +22,8 @@ from autocog_openai.model.server_model import ServerModel
 #: In order of preference.
 METHODS = ("tree", "echo", "top_logprobs", "pick", "decision")
 _REQUESTED = "requested"
+#: The answer to a request: with `top`, some methods return the best choices only.
+Scores = ChoiceScores | TopChoices
 
 
 class ChoiceMethods:
@@ -25,8 +33,8 @@ class ChoiceMethods:
         self._model = model
         self._capabilities = model.capabilities
 
-    def choose(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores | None:
-        """Return the scores of a choice; None if core scores it by token trees.
+    def choose(self, client: BackendClient, request: ChoiceRequest) -> Scores | None:
+        """Return scores, or the best choices; None if core scores choices by token trees.
 
         :raises CapabilityError: if the requested method is unknown or not supported.
         """
@@ -60,7 +68,7 @@ class ChoiceMethods:
 
     def _try_logprobs(
         self, client: BackendClient, request: ChoiceRequest
-    ) -> tuple[ChoiceScores | None, str]:
+    ) -> tuple[Scores | None, str]:
         """Return scores from log-probabilities, or None and the reason."""
         can_pick = self._capabilities.choice_constraint
         if request.method is None and self._model.tokenizer_or_none is None and can_pick:
@@ -68,7 +76,7 @@ class ChoiceMethods:
         scores = self._by_logprobs(client, request)
         return scores, self._listing_problem() or "the server returns no log-probabilities"
 
-    def _by_logprobs(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores | None:
+    def _by_logprobs(self, client: BackendClient, request: ChoiceRequest) -> Scores | None:
         """Use "echo" or "top_logprobs"; None if the routes in use do not support it."""
         if self._model.api == "completions":
             scores = self._by_echo(client, request)
@@ -89,7 +97,7 @@ class ChoiceMethods:
             return self._capabilities.listing_problem
         return self._capabilities.chat_listing_problem
 
-    def _by_echo(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores | None:
+    def _by_echo(self, client: BackendClient, request: ChoiceRequest) -> Scores | None:
         is_supported = request.norm != "pmi" and not isinstance(request.suffix, EndOfSequence)
         if request.method == "top_logprobs" or self._capabilities.prompt_logprobs != "right":
             return None
@@ -97,7 +105,7 @@ class ChoiceMethods:
             return None
         return EchoChoice(self._model).choose(client, request)
 
-    def _by_top_logprobs(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores:
+    def _by_top_logprobs(self, client: BackendClient, request: ChoiceRequest) -> Scores:
         if self._model.api == "completions":
             return TextChoice(self._model).choose(client, request)
         return ChatChoice(self._model).choose(client, request)

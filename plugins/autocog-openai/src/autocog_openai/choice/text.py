@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from autocog_core import ChoiceRequest, ChoiceScores
+from autocog_core import ChoiceRequest, ChoiceScores, TopChoices
 from autocog_core.scoring import encode_choices
 from autocog_core.toolkit import BackendClient
-from autocog_openai.choice.tree_walk import Position, TopLogprobs, walk_choice_tree
+from autocog_openai.choice.tree_positions import Position, TokenNames, TopLogprobs
+from autocog_openai.choice.tree_walk import walk_choice_tree
 from autocog_openai.connection.answer_fields import as_text, first_item, optional, reading
 from autocog_openai.connection.scorer import MAX_VOCABULARY_SIZE
 from autocog_openai.connection.usage import UsageCounter
@@ -35,7 +36,7 @@ class TextChoice:
         self._counter = UsageCounter()
         self._problem = ""
 
-    def choose(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores:
+    def choose(self, client: BackendClient, request: ChoiceRequest) -> ChoiceScores | TopChoices:
         """Return the scores of the choices as continuations of the prompt."""
         shared_ids = encode_choices(client, request).shared_ids
 
@@ -50,8 +51,10 @@ class TextChoice:
             client,
             request,
             get_top_logprobs,
-            self._model.tokenizer.token_bytes,
-            shared_bytes=self._model.tokenizer.shared_bytes,
+            TokenNames(
+                token_bytes=self._model.tokenizer.token_bytes,
+                shared_bytes=self._model.tokenizer.shared_bytes,
+            ),
             unlisted_reason=f"some tokens were not {likely}listed at all",
         )
         return replace(

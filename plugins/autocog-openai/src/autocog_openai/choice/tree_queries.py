@@ -1,12 +1,12 @@
 """Token trees on a server: which positions are requested, in which order.
 
-The first position of each tree is requested first. Then the server's prefix cache contains the
+A position that begins others is requested before them. Then the server's prefix cache contains the
 prompt, and the other positions are requested at the same time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,7 +20,7 @@ from autocog_openai.connection.scorer import PositionAnswer, PositionRequest, Sc
 class _Position:
     """A position that one or more trees request.
 
-    :ivar is_first: whether it is the first position of a tree.
+    :ivar is_first: whether no other position of the call begins it.
     :ivar named_ids: ids whose log-probability is requested.
     :ivar tops: for each request of most likely tokens, how many, and the mask of allowed tokens.
     :ivar answer: what the server has returned so far.
@@ -81,11 +81,23 @@ def score_trees(
     """
     positions: dict[tuple[int, ...], _Position] = {}
     trees = [_Tree(query, positions) for query in queries]
+    _mark_first(positions)
     for is_first in (True, False):
         group = [position for position in positions.values() if position.is_first is is_first]
         _request_all(connection, scorer, group, size)
     counted: set[int] = set()
     return [tree.scores(counted) for tree in trees]
+
+
+def _mark_first(positions: Mapping[tuple[int, ...], _Position]) -> None:
+    """Mark the positions that no other one begins."""
+    # In this order, those that begin a position come directly before it, the longest one last.
+    beginnings: list[tuple[int, ...]] = []
+    for tokens in sorted(positions):
+        while beginnings and tokens[: len(beginnings[-1])] != beginnings[-1]:
+            beginnings.pop()
+        positions[tokens].is_first = not beginnings
+        beginnings.append(tokens)
 
 
 def _request_all(
@@ -141,8 +153,6 @@ class _Tree:
         for node in sorted(inner):
             position = positions.setdefault(paths[node], _Position(tokens=paths[node]))
             self._position_of[node] = position
-        if inner:
-            self._position_of[min(inner)].is_first = True
         for token, parent in zip(tokens, parents, strict=True):
             self._position_of[parent].named_ids.add(token)
         for node in query.top_at.tolist():

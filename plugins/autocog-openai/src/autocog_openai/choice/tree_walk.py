@@ -7,50 +7,37 @@ bounds, and the walk adds up the probability of what was not listed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores, TreeQuery, TreeScores
+from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores, TopChoices, TreeQuery
 from autocog_core.scoring import TokenChoiceTree
 from autocog_core.toolkit import BackendClient
-from autocog_openai.routes.token_listing import TokenListing
-
-#: What the server lists at a position; None if it lists nothing that could be used.
-TopLogprobs = TokenListing | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
-    """A node of the tree.
-
-    :ivar path: the ids from the root to the node.
-    :ivar children: the ids and bytes of the tokens that choices continue with.
-    """
-
-    path: tuple[int, ...]
-    children: tuple[tuple[int, bytes], ...]
-
-
-#: Returns what the server lists at several positions, in order.
-GetTopLogprobs = Callable[[Sequence[Position]], Sequence[TopLogprobs]]
+from autocog_openai.choice.top_walk import walk_to_top
+from autocog_openai.choice.tree_positions import (
+    GetTopLogprobs,
+    Position,
+    TokenNames,
+    TopLogprobs,
+    TreePositions,
+    values_only,
+)
 
 
 def walk_choice_tree(
     client: BackendClient,
     request: ChoiceRequest,
     get_top_logprobs: GetTopLogprobs,
-    token_bytes: Callable[[int], bytes],
+    names: TokenNames,
     *,
-    shared_bytes: frozenset[bytes],
     unlisted_reason: str,
-) -> ChoiceScores:
-    """Return the scores of all choices.
+) -> ChoiceScores | TopChoices:
+    """Return the scores of all choices, or the best ones if the request has `top`.
 
-    :param get_top_logprobs: requests the listings of all positions at one level of the tree.
-    :param token_bytes: returns the bytes of a token.
-    :param shared_bytes: bytes that several tokens have: they identify none in a listing.
+    :param get_top_logprobs: requests the listings of several positions.
+    :param names: what identifies tokens in listings.
     :param unlisted_reason: `reason` of the result if a token is not listed.
     :raises CapabilityError: for the norm "pmi", which needs another prompt too.
     """
@@ -59,8 +46,14 @@ def walk_choice_tree(
             "pmi needs a server that returns log-probabilities of named tokens",
             where=client.model_name,
         )
-    tree = TokenChoiceTree.build(client, replace(request, method=None))
-    walk = _TreeWalk(tree.to_queries()[0], token_bytes, shared_bytes)
+    request = replace(request, method=None)
+    if request.top is not None:
+        return walk_to_top(
+            client, request, get_top_logprobs, names, unlisted_reason=unlisted_reason
+        )
+    tree = TokenChoiceTree.build(client, request)
+    (query,) = tree.to_queries()
+    walk = _TreeWalk(query, names)
     while walk.level:
         walk.descend(get_top_logprobs(walk.positions()))
     scores = tree.scores_from(client, request, [values_only(walk.values)])
@@ -83,33 +76,17 @@ class _TreeWalk:
     :ivar level: the nodes at which the listings are needed next; -1 is the root.
     """
 
-    def __init__(
-        self,
-        query: TreeQuery,
-        token_bytes: Callable[[int], bytes],
-        shared_bytes: frozenset[bytes],
-    ) -> None:
+    def __init__(self, query: TreeQuery, names: TokenNames) -> None:
         self.values = np.full(len(query.tokens), -np.inf)
         self.unseen = 0.0
         self.level = [-1]
-        self._tokens = query.tokens.tolist()
-        self._token_bytes = token_bytes
-        self._shared_bytes = shared_bytes
-        self._children: dict[int, list[int]] = {}
-        for node, parent in enumerate(query.parents.tolist()):
-            self._children.setdefault(parent, []).append(node)
-        self._paths: dict[int, tuple[int, ...]] = {-1: ()}
+        self._positions = TreePositions(query, names)
+        self._shared_bytes = names.shared_bytes
         self._path_logprobs: dict[int, float] = {-1: 0.0}
 
     def positions(self) -> list[Position]:
         """Return the positions of the level."""
-        return [
-            Position(
-                path=self._paths[node],
-                children=tuple(self._identity_of(child) for child in self._children[node]),
-            )
-            for node in self.level
-        ]
+        return [self._positions.position(node) for node in self.level]
 
     def descend(self, listings: Sequence[TopLogprobs]) -> None:
         """Go to the next level.
@@ -122,8 +99,7 @@ class _TreeWalk:
             if listing is None:
                 self.unseen += probability
                 continue
-            children = self._children[node]
-            logprobs = {child: listing.find(*self._identity_of(child)) for child in children}
+            logprobs = self._positions.find_children(node, listing)
             if None in logprobs.values():
                 # What is listed without an identity may belong to the choices too.
                 seen = listing.seen_probability(self._shared_bytes)
@@ -132,30 +108,15 @@ class _TreeWalk:
                 if logprob is not None:
                     self._follow(node, child, logprob)
 
-    def _identity_of(self, node: int) -> tuple[int, bytes]:
-        # Only on demand: a server's tokenizer may need a request.
-        token = self._tokens[node]
-        raw = self._token_bytes(token)
-        return token, b"" if raw in self._shared_bytes else raw
-
     def _follow(self, node: int, child: int, logprob: float) -> None:
         self.values[child] = logprob
-        if child in self._children:
-            self._paths[child] = (*self._paths[node], self._tokens[child])
+        if child in self._positions.children:
             self._path_logprobs[child] = self._path_logprobs[node] + logprob
             self.level.append(child)
 
 
-def no_choice_reached(scores: ChoiceScores) -> bool:
+def no_choice_reached(scores: ChoiceScores | TopChoices) -> bool:
     """Whether no choice could be followed to its end."""
+    if isinstance(scores, TopChoices):
+        return bool(np.isneginf(scores.best.logprob))
     return all(np.isneginf(score.logprob) for score in scores.scores)
-
-
-def values_only(values: np.ndarray) -> TreeScores:
-    """Return tree scores without a listing of most likely tokens."""
-    return TreeScores(
-        values=values,
-        top_tokens=np.zeros((0, 0), dtype=np.int32),
-        top_logprobs=np.zeros((0, 0)),
-        tokens_evaluated=0,
-    )

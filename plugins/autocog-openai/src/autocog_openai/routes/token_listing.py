@@ -38,8 +38,8 @@ _MAX_DIFFERENCE = 0.01
 _MAX_EXCESS = 0.01
 #: No model gives this or less: logits in float32 do not lie that far apart.
 _NEVER_GIVEN = -1000.0
-#: Several tokens with one value below this have no real value. In float32, e**-90 is almost 0.
-_SENTINEL = -90.0
+#: Lower values are no real ones: servers fill listings with them. In float32, e**-90 is almost 0.
+MIN_REAL_LOGPROB = -90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class TokenListing:
     :ivar logprobs: log-probabilities by token id, or by the bytes of a token if its id is unknown.
         Tokens that neither identifies are left out: incomplete characters, special tokens, and
         tokens with equal bytes.
+    :ivar unclear_logprob: the highest log-probability of the listed tokens that are left out.
     :ivar is_pick: whether at most one token is possible. Some servers write this in place of a
         distribution.
     """
@@ -57,6 +58,7 @@ class TokenListing:
     count: int = 0
     logprobs: Mapping[int | bytes, float] = field(default_factory=dict)
     is_pick: bool = False
+    unclear_logprob: float = -math.inf
 
     def find(self, token: int, raw: bytes) -> float | None:
         """Return the log-probability of a token; None if the listing does not identify it.
@@ -75,6 +77,19 @@ class TokenListing:
             math.exp(logprob) for key, logprob in self.logprobs.items() if key not in unclear
         )
 
+    def highest_unlisted_probability(self, unclear: Collection[bytes] = ()) -> float:
+        """Return an upper bound of the probability of each token that is not identified.
+
+        :param unclear: bytes that do not identify a token.
+        """
+        real = sorted(value for value in self.logprobs.values() if value >= MIN_REAL_LOGPROB)
+        if len(real) < 2:
+            return 1.0
+        # Not the least: servers add the token that they wrote to the most likely ones. And a listed
+        # token that is not identified has one of the listed probabilities.
+        shared = (self.logprobs[key] for key in unclear if key in self.logprobs)
+        return math.exp(max(real[1], self.unclear_logprob, *shared))
+
 
 def build_listing(tokens: Iterable[ServerToken]) -> TokenListing:
     """Return the listing that contains these tokens.
@@ -83,6 +98,7 @@ def build_listing(tokens: Iterable[ServerToken]) -> TokenListing:
     """
     logprobs: dict[int | bytes, float] = {}
     ambiguous: set[int | bytes] = set()
+    unclear: list[float] = []
     values: list[float] = []
     for token in tokens:
         if token.logprob is None:
@@ -93,17 +109,19 @@ def build_listing(tokens: Iterable[ServerToken]) -> TokenListing:
             # One id may be listed twice. Equal bytes may be two tokens.
             if isinstance(key, bytes) or not is_repeated:
                 ambiguous.add(key)
+                unclear.append(token.logprob)
             if is_repeated:
                 continue
         elif key is not None:
             logprobs[key] = token.logprob
+        else:
+            unclear.append(token.logprob)
         values.append(token.logprob)
     total = math.fsum(map(math.exp, values))
     if total > 1 + _MAX_EXCESS:
         raise FieldError(f"the probabilities of the listed tokens sum to {total:.3g}")
-    for key in ambiguous:
-        del logprobs[key]
-    return TokenListing(len(values), logprobs, is_pick(values))
+    unclear += [logprobs.pop(key) for key in ambiguous]
+    return TokenListing(len(values), logprobs, is_pick(values), max(unclear, default=-math.inf))
 
 
 def is_pick(logprobs: Sequence[float]) -> bool:
@@ -120,7 +138,7 @@ def is_pick(logprobs: Sequence[float]) -> bool:
     if max(possible) <= -ROUNDING:
         return False
     others = sorted(logprobs)[:-1]
-    return others[0] == others[-1] < _SENTINEL
+    return others[0] == others[-1] < MIN_REAL_LOGPROB
 
 
 def require_distribution(logprobs: Mapping[Any, float]) -> None:
@@ -286,7 +304,7 @@ def _without_shared_text(listing: TokenListing, written: ServerToken) -> TokenLi
         if written.token is not None:
             raise
         logprobs = {key: value for key, value in listing.logprobs.items() if key != written.raw}
-        return replace(listing, logprobs=logprobs)
+        return replace(listing, logprobs=logprobs, unclear_logprob=0.0)
     return listing
 
 
