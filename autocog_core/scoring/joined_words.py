@@ -8,11 +8,11 @@ are those of " Paris" and those of " London".
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
+from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.decided_tokens import Ids
 from autocog_core.toolkit.word_boundaries import begins_with_word, ends_before_word
 
@@ -29,7 +29,7 @@ def tokenize_joined(
     text_ids: Ids,
     continuations: Sequence[str],
     tokenize: Tokenize,
-    token_sizes: Callable[[NDArray[np.int32]], NDArray[np.int64]],
+    client: BackendClient,
 ) -> list[Ids] | None:
     """Return the ids of a text together with each continuation; None if they cannot be joined.
 
@@ -39,7 +39,7 @@ def tokenize_joined(
     :param text_ids: its ids.
     :param continuations: texts that may follow it.
     :param tokenize: returns the ids of each text.
-    :param token_sizes: returns the number of bytes of each id.
+    :param client: the model's client.
     """
     if not text_ids or not ends_before_word(text):
         return None
@@ -53,20 +53,13 @@ def tokenize_joined(
     joint: list[Ids] = [()] * len(continuations)
     count = len(text_ids)
     for group, ids in zip(groups, joined, strict=True):
-        ends = list(accumulate(len(continuations[index].encode("utf-8")) for index in group))
-        sizes = np.cumsum(token_sizes(np.array(ids[count:], dtype=np.int32)))
-        # The token that ends where each continuation ends.
-        last = np.searchsorted(sizes, ends)
-        if ids[:count] != text_ids or not np.array_equal(
-            sizes[last.clip(max=len(sizes) - 1)], ends
-        ):
+        if ids[:count] != text_ids:
             return None
-        start = count
-        for index, end in zip(group, (last + count + 1).tolist(), strict=True):
-            joint[index] = text_ids + ids[start:end]
-            start = end
-        if start != len(ids):
+        parts = _cut(ids[count:], [continuations[index] for index in group], client)
+        if parts is None:
             return None
+        for index, part in zip(group, parts, strict=True):
+            joint[index] = text_ids + part
     checked = words[::CHECK_INTERVAL]
     alone = tokenize([text + continuations[index] for index in checked])
     if alone != [joint[index] for index in checked]:
@@ -90,3 +83,18 @@ def _group(words: Sequence[int], continuations: Sequence[str]) -> list[list[int]
             length = len(continuations[index])
         groups[-1].append(index)
     return groups
+
+
+def _cut(ids: Ids, texts: Sequence[str], client: BackendClient) -> list[Ids] | None:
+    """Return the ids of each text, from those of the joined texts; None if they cannot be cut."""
+    raw = [text.encode("utf-8") for text in texts]
+    # A tokenizer may change texts. Then the numbers of bytes would say nothing.
+    if client.detokenize(ids) != b"".join(raw):
+        return None
+    ends = list(accumulate(map(len, raw)))
+    sizes = np.cumsum(client.token_sizes(np.array(ids, dtype=np.int32)))
+    # The token that ends where each text ends.
+    last = np.searchsorted(sizes, ends)
+    if not np.array_equal(sizes[last], ends):
+        return None
+    return [ids[start:end] for start, end in pairwise([0, *(last + 1).tolist()])]

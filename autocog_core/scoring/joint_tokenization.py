@@ -10,10 +10,12 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 from weakref import WeakKeyDictionary, proxy
 
+from autocog_core.errors import InputError
 from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.decided_tokens import DecidedTokens, Ids, decide_tokens
 from autocog_core.scoring.joined_words import tokenize_joined
@@ -168,7 +170,10 @@ class JointTokenizer:
     ) -> tuple[int, DecidedTokens] | None:
         if known is None or not ids:
             return None
-        decided = known.decide_after(text, ids, lambda texts: self._tokenize(texts, at_start))
+        decided = None
+        # A text without tokens is named where all are tokenized, in the order given.
+        with suppress(InputError):
+            decided = known.decide_after(text, ids, lambda texts: self._tokenize(texts, at_start))
         return None if decided is None else (len(ids), decided)
 
     def _tokenize_all(
@@ -179,8 +184,8 @@ class JointTokenizer:
 
         joint = None
         if len(continuations) >= MIN_JOINED and self._check_vocabulary():
-            sizes = self._client.token_sizes
-            joint = tokenize_joined(text, ids, continuations, tokenize, sizes)
+            with suppress(InputError):
+                joint = tokenize_joined(text, ids, continuations, tokenize, self._client)
         return joint or tokenize([text + end for end in continuations])
 
     def _from_cache(self, key: _Key) -> tuple[int, DecidedTokens] | None:
