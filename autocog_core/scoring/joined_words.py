@@ -12,7 +12,6 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 
-from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.decided_tokens import Ids
 from autocog_core.toolkit.word_boundaries import begins_with_word, ends_before_word
 
@@ -29,7 +28,7 @@ def tokenize_joined(
     text_ids: Ids,
     continuations: Sequence[str],
     tokenize: Tokenize,
-    client: BackendClient,
+    vocabulary: Sequence[bytes],
 ) -> list[Ids] | None:
     """Return the ids of a text together with each continuation; None if they cannot be joined.
 
@@ -39,7 +38,7 @@ def tokenize_joined(
     :param text_ids: its ids.
     :param continuations: texts that may follow it.
     :param tokenize: returns the ids of each text.
-    :param client: the model's client.
+    :param vocabulary: the bytes of each token.
     """
     if not text_ids or not ends_before_word(text):
         return None
@@ -55,7 +54,7 @@ def tokenize_joined(
     for group, ids in zip(groups, joined, strict=True):
         if ids[:count] != text_ids:
             return None
-        parts = _cut(ids[count:], [continuations[index] for index in group], client)
+        parts = _cut(ids[count:], [continuations[index] for index in group], vocabulary)
         if parts is None:
             return None
         for index, part in zip(group, parts, strict=True):
@@ -85,16 +84,17 @@ def _group(words: Sequence[int], continuations: Sequence[str]) -> list[list[int]
     return groups
 
 
-def _cut(ids: Ids, texts: Sequence[str], client: BackendClient) -> list[Ids] | None:
+def _cut(ids: Ids, texts: Sequence[str], vocabulary: Sequence[bytes]) -> list[Ids] | None:
     """Return the ids of each text, from those of the joined texts; None if they cannot be cut."""
     raw = [text.encode("utf-8") for text in texts]
+    tokens = [vocabulary[id_] for id_ in ids]
     # A tokenizer may change texts. Then the numbers of bytes would say nothing.
-    if client.detokenize(ids) != b"".join(raw):
+    if b"".join(tokens) != b"".join(raw):
         return None
+    sizes = list(accumulate(map(len, tokens)))
     ends = list(accumulate(map(len, raw)))
-    sizes = np.cumsum(client.token_sizes(np.array(ids, dtype=np.int32)))
     # The token that ends where each text ends.
     last = np.searchsorted(sizes, ends)
-    if not np.array_equal(sizes[last], ends):
+    if not np.array_equal(np.array(sizes)[last], ends):
         return None
     return [ids[start:end] for start, end in pairwise([0, *(last + 1).tolist()])]

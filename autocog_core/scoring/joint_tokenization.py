@@ -185,7 +185,8 @@ class JointTokenizer:
         joint = None
         if len(continuations) >= MIN_JOINED and self._check_vocabulary():
             with suppress(InputError):
-                joint = tokenize_joined(text, ids, continuations, tokenize, self._client)
+                vocabulary = self._client.vocabulary()
+                joint = tokenize_joined(text, ids, continuations, tokenize, vocabulary)
         return joint or tokenize([text + end for end in continuations])
 
     def _from_cache(self, key: _Key) -> tuple[int, DecidedTokens] | None:
