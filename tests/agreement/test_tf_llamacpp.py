@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autocog_core import Model, TreeQuery
-from tests.support.engines import Engine
+from autocog_core import Model, TreeQuery, load
+from tests.support.engines import SMOL, Engine
 from tests.support.soak import count
 
 pytest.importorskip("autocog_tf")
@@ -96,6 +96,21 @@ def test_next_tokens_agree(transformers: Model, llama_cpp: Model) -> None:
     assert median < 0.12
     assert most < 0.6
     assert same >= 0.99 * len(clear)
+
+
+@pytest.mark.soak
+def test_a_quantized_file_as_float32_equals_transformers(
+    transformers: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOCOG_CACHE", str(tmp_path))
+    options = {"model_path": SMOL, "weights": "F32", "exact": True, "n_ctx": 1024}
+    tokens = transformers.encode(text())[:POSITIONS]
+    asked = tops(transformers, tokens).tolist()
+    with load(backend="llamacpp", options=options) as model:
+        ours = values(transformers, tokens, asked)
+        theirs = values(model, tokens, asked)
+        assert model.info.tolerance == 1e-4
+    assert np.abs(np.concatenate(ours) - np.concatenate(theirs)).max() < 1e-4
 
 
 def test_choices_agree(transformers: Model, llama_cpp: Model) -> None:

@@ -116,6 +116,16 @@ BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "below its range": ({"n_batch": 0}, ConfigError, "options.n_batch"),
     "too many sequences": ({"n_seq_max": 257}, ConfigError, "options.n_seq_max"),
     "unknown cache type": ({"type_k": "q3"}, ConfigError, "options.type_k.*'q8_0'"),
+    "unknown type of weights": (
+        {"weights": "Q4_K_N"},
+        ConfigError,
+        r'options\.weights.*no type "Q4_K_N"; did you mean "Q4_K_.*also "file" and "auto"',
+    ),
+    "weights that need an importance matrix": (
+        {"weights": "iq1_s"},
+        ConfigError,
+        "options.weights.*IQ1_S needs an importance matrix",
+    ),
     "negative seed": ({"seed": -1}, ConfigError, "options.seed"),
     "exact with flash attention": (
         {"exact": True, "flash_attn": True},

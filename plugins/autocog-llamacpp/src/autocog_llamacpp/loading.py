@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ from autocog_llamacpp.llama.interrupt import Interruptible
 from autocog_llamacpp.llama.memory import CACHE_TYPES, cache_bytes, require_memory
 from autocog_llamacpp.llama.recurrent import RecurrentSession
 from autocog_llamacpp.llama.session import Session
+from autocog_llamacpp.llama.speed import PROBE_CELLS
 from autocog_llamacpp.llama.tokenizer import Tokenizer
 from autocog_llamacpp.options import LlamaOptions
 from autocog_llamacpp.tolerance import estimate_tolerance
+from autocog_llamacpp.weights_type import SelectedWeights, select_weights, suggest_weights
 
 #: The logits of one call have at most this size, unless `n_seq_max` is set.
 MAX_LOGITS_BYTES = 32 << 20
@@ -51,10 +54,9 @@ def load_engine(options: LlamaOptions) -> LlamaEngine:
         logs.show()
     llama_cpp.llama_backend_init()
     path = find_file(options.model_path)
+    selected = select_weights(path, options, _thread_counts(options)[0], partial(_open_probe, options))
     interruptible = Interruptible()
-    weights = Weights(
-        path, interruptible, n_gpu_layers=options.n_gpu_layers, use_mmap=options.use_mmap
-    )
+    weights = _load_weights(options, selected.path, interruptible)
     extension = _select_extension(options)
     tokenizer = Tokenizer(weights, weights.pointer, extension)
     template = weights.chat_template
@@ -77,9 +79,30 @@ def load_engine(options: LlamaOptions) -> LlamaEngine:
         tolerance=estimate_tolerance(weights.file_type, options),
         chat_template=ChatTemplate(template, special_texts) if template else None,
         seed=options.seed,
-        details=_details(options, weights, context),
-        compute_fingerprint=_fingerprint_function(options, path),
+        details={
+            **_details(options, weights, context),
+            **_weights_details(options, path, selected, weights),
+        },
+        compute_fingerprint=_fingerprint_function(options, path, selected.converted_to),
     )
+
+
+def _load_weights(options: LlamaOptions, path: Path, interruptible: Interruptible) -> Weights:
+    return Weights(
+        path, interruptible, n_gpu_layers=options.n_gpu_layers, use_mmap=options.use_mmap
+    )
+
+
+def _open_probe(options: LlamaOptions, path: Path) -> Context:
+    """Open a small context of a file, to measure its speed."""
+    interruptible = Interruptible()
+    weights = _load_weights(options, path, interruptible)
+    vocabulary = llama_cpp.llama_model_get_vocab(weights.pointer)
+    width = int(llama_cpp.llama_vocab_n_tokens(vocabulary))
+    small = options.model_copy(
+        update={"n_ctx": PROBE_CELLS, "n_batch": PROBE_CELLS, "n_seq_max": 1}
+    )
+    return _create_context(small, weights, width, interruptible)
 
 
 def _create_context(
@@ -210,14 +233,30 @@ def _details(options: LlamaOptions, weights: Weights, context: Context) -> dict[
     }
 
 
+def _weights_details(
+    options: LlamaOptions, path: Path, selected: SelectedWeights, weights: Weights
+) -> dict[str, str]:
+    """Return where the weights come from, or what would be faster."""
+    if selected.note:
+        return {"weights_source": selected.note}
+    advice = suggest_weights(path, weights.file_type, options, _thread_counts(options)[0])
+    return {"faster_weights": advice} if advice else {}
+
+
 def _extension_status(options: LlamaOptions) -> str:
     disabled = options.use_extension is False
     reason = "use_extension = false" if disabled else load_extension().reason
     return f"no: {reason}" if reason else "yes"
 
 
-def _fingerprint_function(options: LlamaOptions, path: Path) -> Callable[[], str]:
-    """Return a function that hashes the weights, the adapters, and the options for the numbers."""
+def _fingerprint_function(
+    options: LlamaOptions, path: Path, converted_to: str | None
+) -> Callable[[], str]:
+    """Return a function that hashes the weights, the adapters, and the options for the numbers.
+
+    :param path: the file of the option `model_path`.
+    :param converted_to: the type that its weights were converted to.
+    """
 
     def compute_fingerprint() -> str:
         digest = hashlib.sha256()
@@ -229,6 +268,7 @@ def _fingerprint_function(options: LlamaOptions, path: Path) -> Callable[[], str
         facts = [file_hash(part) for part in find_parts(path)]
         facts += [f"{file_hash(Path(lora.path))} {lora.scale}" for lora in options.lora]
         facts += [options.model_dump_json(include=names), llama_cpp.__version__]
+        facts += [f"weights {converted_to}"] if converted_to else []
         for fact in facts:
             digest.update(fact.encode() + b"\0")
         return digest.hexdigest()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from autocog_core import BackendOptions, Resource
+from autocog_core import BackendOptions, InputError, Resource
+from autocog_llamacpp.gguf.quantization_types import resolve_type
 
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
 
@@ -30,6 +31,11 @@ class LlamaOptions(BackendOptions):
 
     model_path: Resource = Field(
         description=".gguf file, package:PKG/FILE, or hf:REPO/FILE on the Hugging Face hub"
+    )
+    weights: str = Field(
+        "file",
+        description='type of weights: "file", "auto" (the fastest that is as exact), or F16, '
+        "F32, Q8_0 ...; the file is converted once",
     )
     n_ctx: int = Field(
         4096,
@@ -67,6 +73,17 @@ class LlamaOptions(BackendOptions):
         None, description="use the C++ extension; none: if it was built"
     )
     verbose: bool = Field(False, description="print llama.cpp's log on stderr")
+
+    @field_validator("weights")
+    @classmethod
+    def _resolve_weights(cls, name: str) -> str:
+        if name.lower() in ("file", "auto"):
+            return name.lower()
+        try:
+            return resolve_type(name)
+        except InputError as error:
+            hint = f'{error.hint}; also "file" and "auto"'
+            raise ValueError(f"{error.message}; {hint}") from None
 
     @model_validator(mode="after")
     def _check_exact(self) -> LlamaOptions:

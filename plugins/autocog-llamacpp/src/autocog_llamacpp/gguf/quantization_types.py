@@ -54,7 +54,7 @@ def resolve_type(name: str) -> str:
         return type_name
     if type_name in IMPORTANCE_MATRIX_TYPES:
         raise InputError(
-            f"{type_name} needs an importance matrix, which autocog does not compute",
+            f"the type {type_name} needs an importance matrix, which autocog does not compute",
             where="type",
             hint="use llama.cpp's llama-imatrix and llama-quantize, or another type (Q2_K)",
         )

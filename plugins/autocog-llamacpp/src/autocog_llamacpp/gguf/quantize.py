@@ -119,6 +119,9 @@ def quantize(
         _run(request, job)
         after = _read_result(temporary, before)
         _check_not_existing(target, force)
+        with temporary.open("rb+") as stream:
+            # If the system crashes, the target must not have the right size without its content.
+            os.fsync(stream.fileno())
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)

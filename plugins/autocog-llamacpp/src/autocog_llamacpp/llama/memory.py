@@ -37,12 +37,15 @@ CACHE_TYPES = {
     "q4_0": CacheType(2, 18 / 32, 32),
 }
 
-#: Files with the memory limit of a Linux container, and with its usage: cgroups version 2, then 1.
-_CGROUP_FILES = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+#: The folder of a Linux container's files, and the files with its limit and usage; and, in its
+#: `memory.stat`, the cached files that the system drops first: cgroups version 2, then 1.
+_CGROUPS = (
+    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
     (
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        "/sys/fs/cgroup/memory",
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        "total_inactive_file",
     ),
 )
 
@@ -50,9 +53,13 @@ _CGROUP_FILES = (
 def available_memory() -> int:
     """Return the bytes that this process can still allocate, within its container's limit."""
     available = int(psutil.virtual_memory().available)
-    for limit, usage in _CGROUP_FILES:
+    for folder, limit, usage, cached in _CGROUPS:
         try:
-            left = int(Path(limit).read_text()) - int(Path(usage).read_text())
+            left = int(Path(folder, limit).read_text()) - int(Path(folder, usage).read_text())
+            facts = dict(
+                line.split() for line in Path(folder, "memory.stat").read_text().splitlines()
+            )
+            left += int(facts.get(cached, 0))
         except (OSError, ValueError):
             # No such container, or "max": no limit.
             continue
