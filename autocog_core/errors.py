@@ -12,6 +12,8 @@ from typing import ClassVar
 
 from autocog_core.redaction import redact
 
+#: The hint for errors in a plugin's code.
+AUTHOR_HINT = "report this to the plugin's authors"
 #: With more valid names than this, `suggest` compares none of them.
 _MAX_NAMES = 1_000
 #: Characters of a name or a text in a message.

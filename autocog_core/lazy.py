@@ -1,9 +1,11 @@
-"""Attributes that are computed on first access."""
+"""What is computed or imported on first access: attributes of objects, names of packages."""
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from importlib import import_module
 from typing import Any, Generic, Self, TypeVar, overload
 
 Value = TypeVar("Value")
@@ -40,3 +42,33 @@ class lazy(Generic[Value]):  # noqa: N801 - a decorator, beside `property` and `
                     attributes[self._name] = self._compute(instance)
         value: Value = attributes[self._name]
         return value
+
+
+def lazy_names(
+    package: str, modules: Mapping[str, Collection[str]]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return `__getattr__` and `__dir__` for a package whose names are imported on first use.
+
+    See PEP 562. The package imports the same names under `TYPE_CHECKING`, for type checkers.
+
+    :param package: the package's name.
+    :param modules: by module, the names that the package takes from it.
+    """
+    module_of = {name: module for module, names in modules.items() for name in names}
+
+    def getattr_(name: str) -> Any:
+        if name not in module_of:
+            raise AttributeError(
+                f"module {package!r} has no attribute {name!r}",
+                name=name,
+                obj=sys.modules[package],
+            )
+        value = getattr(import_module(module_of[name]), name)
+        # From then on, Python finds the name itself.
+        setattr(sys.modules[package], name, value)
+        return value
+
+    def dir_() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *module_of})
+
+    return getattr_, dir_

@@ -132,14 +132,6 @@ def renormalized_sum(logprobs: Sequence[float], allowed: Sequence[float]) -> flo
     )
 
 
-def to_json_number(value: float | None) -> float | None:
-    """Return None for infinite values, since JSON has no infinity.
-
-    :param value: such as a log-probability: -inf is a probability of 0.
-    """
-    return None if value is None or np.isinf(value) else float(value)
-
-
 def divergence(first: ArrayLike, second: ArrayLike) -> float:
     """Return KL(first || second) of two distributions, in nats: at least 0, and maybe infinite.
 

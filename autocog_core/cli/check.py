@@ -10,7 +10,6 @@ from rich.text import Text
 
 from autocog_core.advice.codes import WarningCode
 from autocog_core.advice.issue import is_silenced
-from autocog_core.automaton.inputs import require_valid_values
 from autocog_core.cli.loading import ModelOptions
 from autocog_core.cli.options import AsJson, ProgramFile, ProgramValues
 from autocog_core.cli.output import facts_table, show, show_json
@@ -50,6 +49,8 @@ def check(
     automaton = Automaton.from_file(program)
     given = input_values(automaton, values or (), is_stdin_used=input_options.is_stdin)
     if input_options.source is not None:
+        from autocog_core.automaton.inputs import require_valid_values
+
         require_valid_values(automaton.inputs, given)
         findings, cost, estimate = _check_with_rows(automaton, given, input_options, model_options)
     else:

@@ -12,21 +12,25 @@ import typer
 from typer.core import TyperGroup
 
 from autocog_core.cli.controls import escape_controls
+from autocog_core.cli.core_commands import core_commands
 from autocog_core.cli.plugin_commands import absent_command, plugin_commands
 from autocog_core.cli.session import session
 from autocog_core.cli.streams import discard, is_stream_error
 from autocog_core.cli.warning_lines import warnings_on_stderr
 from autocog_core.config.plugin_label import find_raising_plugin
 from autocog_core.config.plugins import backends_with_hook, plugin_label
-from autocog_core.errors import AutocogError, CapabilityError, append_hint
-from autocog_core.hooks.answer_checks import AUTHOR_HINT
+from autocog_core.errors import AUTHOR_HINT, AutocogError, CapabilityError, append_hint
 from autocog_core.redaction import redact
 
 EXIT_INTERRUPTED = 130
 
 
 class CommandGroup(TyperGroup):
-    """The commands of core and of plugins."""
+    """The commands of core and of plugins, each imported when it is used."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands.update({str(command.name): command for command in core_commands()})
 
     def main(
         self,

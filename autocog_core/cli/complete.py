@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +13,9 @@ from autocog_core.cli.loading import ModelOptions
 from autocog_core.cli.options import AsJson, ChatPromptText
 from autocog_core.cli.output import escape_controls, format_logprob, show_json
 from autocog_core.cli.session import session
-from autocog_core.types.completion import Completion
+
+if TYPE_CHECKING:
+    from autocog_core.types.completion import Completion
 
 
 def complete(

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from autocog_core import load, read_config
+import autocog_core as autocog
 from autocog_core.cli.inputs import parse_backend_options
 from autocog_core.cli.options import (
     BackendName,
@@ -23,11 +23,12 @@ from autocog_core.cli.options import (
 from autocog_core.cli.session import session
 from autocog_core.cli.small_model import hint_without_model
 from autocog_core.config import plugins
-from autocog_core.config.config_file import Config, ModelConfig
 from autocog_core.errors import ConfigError, InputError
-from autocog_core.model.model import Model
 from autocog_core.redaction import redact
-from autocog_core.types.prompt import check_template_arguments
+
+if TYPE_CHECKING:
+    from autocog_core.config.config_file import Config
+    from autocog_core.model.model import Model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,8 @@ class ModelOptions:
 
         :raises InputError: for a malformed pair, a repeated name, or a wrong variable.
         """
+        from autocog_core.types.prompt import check_template_arguments
+
         arguments = parse_backend_options(self.template_argument or (), "--template-argument")
         check_template_arguments(arguments)
         return arguments
@@ -71,7 +74,9 @@ class ModelOptions:
 
     def is_any_configured(self) -> bool:
         """Return whether the options or a config file name a model, so that one can be loaded."""
-        return any((self.backend, self.model, self.config)) or bool(read_config(None).models)
+        return any((self.backend, self.model, self.config)) or bool(
+            autocog.read_config(None).models
+        )
 
     def loader(self) -> Callable[[], Model]:
         """Return a function that loads the model, a new one at each call.
@@ -94,6 +99,8 @@ class ModelOptions:
 
     def load_pair(self) -> tuple[Model, Model]:
         """Load two models that share one engine."""
+        from autocog_core.config.config_file import Config, ModelConfig
+
         if self.backend is not None:
             name = self.backend
             entry = ModelConfig(backend=name, options=parse_backend_options(self.option or ()))
@@ -105,9 +112,9 @@ class ModelOptions:
         config = config.model_copy(update={"models": {**config.models, name: sharing}})
         arguments = self.template_arguments
         with session.spinner(f"loading {name} ..."):
-            first = load(name, config=config, template_arguments=arguments)
+            first = autocog.load(name, config=config, template_arguments=arguments)
             try:
-                return first, load(name, config=config, template_arguments=arguments)
+                return first, autocog.load(name, config=config, template_arguments=arguments)
             except BaseException:
                 first.close()
                 raise
@@ -116,7 +123,7 @@ class ModelOptions:
         assert self.backend is not None
         options = parse_backend_options(self.option or ())
         with session.spinner(f"loading {self.backend} ..."):
-            return load(
+            return autocog.load(
                 backend=self.backend, options=options, template_arguments=template_arguments
             )
 
@@ -129,7 +136,7 @@ def load_configured_model(
     """Load a model of the config file; its default model for None."""
     config, name = _find_model(name, config_path)
     with session.spinner(f"loading {name} ..."):
-        return load(name, config=config, template_arguments=template_arguments)
+        return autocog.load(name, config=config, template_arguments=template_arguments)
 
 
 def load_named_model(name: str, options: Mapping[str, Any], config_path: Path | None) -> Model:
@@ -140,10 +147,10 @@ def load_named_model(name: str, options: Mapping[str, Any], config_path: Path | 
     :param config_path: the config file; None to search for it.
     :raises ConfigError: if neither has that name.
     """
-    config = read_config(config_path)
+    config = autocog.read_config(config_path)
     if name not in config.models and _is_backend(name):
         with session.spinner(f"loading {name} ..."):
-            return load(backend=name, options=options)
+            return autocog.load(backend=name, options=options)
     if options:
         _, entry = config.model(name)
         # A model with other options cannot share an engine.
@@ -152,7 +159,7 @@ def load_named_model(name: str, options: Mapping[str, Any], config_path: Path | 
         config = config.model_copy(update={"models": models})
     config.model(name)
     with session.spinner(f"loading {name} ..."):
-        return load(name, config=config)
+        return autocog.load(name, config=config)
 
 
 def _is_backend(name: str) -> bool:
@@ -161,7 +168,7 @@ def _is_backend(name: str) -> bool:
 
 def _find_model(name: str | None, config_path: Path | None) -> tuple[Config, str]:
     """Return the config and the model's name in it; without any model, say what to type."""
-    config = read_config(config_path)
+    config = autocog.read_config(config_path)
     if not config.models and name is None and config_path is None:
         raise ConfigError(
             "no model is configured",

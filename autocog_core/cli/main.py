@@ -6,26 +6,8 @@ from typing import Annotated
 
 import typer
 
-from autocog_core.cli.backends import backends
-from autocog_core.cli.check import check
-from autocog_core.cli.choose import choose
 from autocog_core.cli.command_group import CommandGroup
-from autocog_core.cli.compare import compare
-from autocog_core.cli.compare_norms import compare_norms
-from autocog_core.cli.complete import complete
-from autocog_core.cli.conformance import conformance
-from autocog_core.cli.demo import demo
-from autocog_core.cli.doctor import doctor
-from autocog_core.cli.export import export
-from autocog_core.cli.init import init
-from autocog_core.cli.models import models
-from autocog_core.cli.new_plugin import new_plugin
 from autocog_core.cli.option_groups import expand_options
-from autocog_core.cli.record import record
-from autocog_core.cli.run import run
-from autocog_core.cli.score import score
-from autocog_core.cli.show_program import show
-from autocog_core.cli.tokens import greedy, tokenize
 from autocog_core.version import __version__
 
 app = typer.Typer(
@@ -59,28 +41,6 @@ def autocog(
 
 
 app.callback(invoke_without_command=True)(expand_options(autocog))
-for command in (
-    init,
-    demo,
-    backends,
-    models,
-    tokenize,
-    greedy,
-    complete,
-    choose,
-    record,
-    score,
-    compare,
-    run,
-    export,
-    compare_norms,
-    check,
-    show,
-    doctor,
-    conformance,
-    new_plugin,
-):
-    app.command()(expand_options(command))
 
 
 def main() -> None:

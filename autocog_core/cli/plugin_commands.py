@@ -8,44 +8,35 @@ output functions and common options from `autocog_core.cli`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import groupby
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 from typer.main import get_group
 
+from autocog_core.cli.lazy_command import LazyCommand
 from autocog_core.config import plugins
-from autocog_core.errors import PluginBrokenError
-from autocog_core.hooks.answer_checks import AUTHOR_HINT
+from autocog_core.errors import AUTHOR_HINT, PluginBrokenError
 
 
-class PluginCommand(TyperGroup):
-    """A placeholder for a plugin's group of commands, until it is used."""
-
-    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **named: Any) -> Any:
-        """Import the plugin. Its own group handles the arguments, `--help` included.
-
-        :raises PluginError: if the plugin cannot be loaded.
-        """
-        return load_command(str(self.name)).make_context(info_name, args, *rest, **named)
-
-
-def plugin_commands() -> Iterator[PluginCommand]:
+def plugin_commands() -> Iterator[LazyCommand]:
     """Yield the commands of the installed plugins, sorted by name, without importing them."""
     installed = plugins.installed_plugins(plugins.COMMANDS)
     for name, same_name in groupby(installed, key=lambda plugin: plugin.name):
         distributions = sorted({plugin.distribution for plugin in same_name})
-        yield PluginCommand(name=name, help=f"From {' and from '.join(distributions)}.")
+        yield LazyCommand(
+            name, partial(load_command, name), help=f"From {' and from '.join(distributions)}."
+        )
 
 
-def absent_command(name: str) -> PluginCommand | None:
+def absent_command(name: str) -> LazyCommand | None:
     """Return a command that fails with the reason why the plugin `name` is not available.
 
     :returns: None if no plugin of that name is known.
     """
     known = plugins.is_plugin_name(name, plugins.COMMANDS)
-    return PluginCommand(name=name, hidden=True) if known else None
+    return LazyCommand(name, partial(load_command, name), hidden=True) if known else None
 
 
 def load_command(name: str) -> Any:

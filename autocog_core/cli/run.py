@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autocog_core.automaton.inputs import require_valid_values
 from autocog_core.cli.loading import ModelOptions
 from autocog_core.cli.options import (
     AsJson,
@@ -164,6 +163,7 @@ def run(
     if input_options.source is None:
         _run_once(automaton, program_models, fixed_values, budget, strategy_name, fields, as_json)
         return
+    from autocog_core.automaton.inputs import require_valid_values
     from autocog_core.cli.run_estimate import estimate_run, show_estimate
     from autocog_core.dataset import Gold, Run, check_columns, count_rows, estimate_rows
 

@@ -7,14 +7,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from autocog_core import read_config
+import autocog_core as autocog
 from autocog_core.cli.inputs import split_pairs
 from autocog_core.cli.loading import ModelOptions, load_configured_model
 from autocog_core.errors import InputError, did_you_mean
-from autocog_core.model.model import Model
 
 if TYPE_CHECKING:
-    from autocog_core import Automaton
+    from autocog_core import Automaton, Model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +46,7 @@ class ProgramModels:
                 hint=did_you_mean(unused, used) or "leave it out",
             )
         configured_names = {name: replacements.get(name, name) for name in used}
-        configured = read_config(main.config).models if configured_names else {}
+        configured = autocog.read_config(main.config).models if configured_names else {}
         for name, model in configured_names.items():
             if model not in configured:
                 raise InputError(

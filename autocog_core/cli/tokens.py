@@ -24,7 +24,7 @@ from autocog_core.cli.output import (
 )
 from autocog_core.errors import InputError
 from autocog_core.model.model import Model, NextToken
-from autocog_core.numerics import to_json_number
+from autocog_core.types.json_number import to_json_number
 from autocog_core.types.prompt import TextPiece
 
 

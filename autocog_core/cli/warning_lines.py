@@ -10,7 +10,6 @@ from typing import Any
 
 from autocog_core.advice.issue import AutocogWarning, silence
 from autocog_core.cli.session import session
-from autocog_core.config.config_file import read_config
 from autocog_core.errors import AutocogError, append_hint
 
 
@@ -35,5 +34,7 @@ def silence_configured(config: Path | None) -> None:
 
     :param config: the file; None to search for it. Commands that need it report its errors.
     """
+    from autocog_core.config.config_file import read_config
+
     with suppress(AutocogError):
         silence(*read_config(config).warnings.silence)

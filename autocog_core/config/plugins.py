@@ -17,6 +17,7 @@ from importlib_metadata import EntryPoint, distributions, entry_points
 
 from autocog_core.config.backend_names import BACKEND_ALIASES, BackendAlias
 from autocog_core.errors import (
+    AUTHOR_HINT,
     AutocogError,
     PluginBrokenError,
     PluginConflictError,
@@ -26,9 +27,6 @@ from autocog_core.errors import (
     PluginNotInstalledError,
     did_you_mean,
 )
-from autocog_core.hooks.answer_checks import AUTHOR_HINT
-from autocog_core.hooks.manager import hooks_of
-from autocog_core.hooks.specs import CONTRACT_VERSION
 
 #: Groups of entry points.
 BACKENDS = "autocog"
@@ -259,6 +257,8 @@ def _implemented_hooks(name: str, path: tuple[str, ...]) -> frozenset[str]:
 
     :param path: `sys.path`, as part of the cache's key, because tests change it.
     """
+    from autocog_core.hooks.manager import hooks_of
+
     try:
         return frozenset(hooks_of(load_class(name)))
     except AutocogError:
@@ -266,6 +266,8 @@ def _implemented_hooks(name: str, path: tuple[str, ...]) -> frozenset[str]:
 
 
 def _check_class(loaded: object, plugin: InstalledPlugin) -> None:
+    from autocog_core.hooks.specs import CONTRACT_VERSION
+
     where = plugin_label(plugin)
     contract = getattr(loaded, "contract", None)
     if contract != CONTRACT_VERSION:

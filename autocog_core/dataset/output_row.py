@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from autocog_core.errors import AutocogError
-from autocog_core.numerics import to_json_number
 from autocog_core.records.decode import node_prob
 from autocog_core.types.choice_value import value_text
 from autocog_core.types.distribution import field_distributions
+from autocog_core.types.json_number import to_json_number
 from autocog_core.types.record import make_record
 from autocog_core.types.thought_tree import ThoughtNode, ThoughtPath, ThoughtTree
 

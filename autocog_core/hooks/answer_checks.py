@@ -20,8 +20,6 @@ from autocog_core.types.backend_info import BackendInfo, SpecialToken, Usage
 from autocog_core.types.prompt import Prompt, TextPiece, TokenPiece
 from autocog_core.types.token_tree import TreeQuery, TreeScores
 
-#: The hint for errors in a plugin's code.
-AUTHOR_HINT = "report this to the plugin's authors"
 #: Rounding may cause log-probabilities up to this value; a higher one is an error of the engine.
 LOGPROB_TOLERANCE = 1e-3
 #: How far the logarithm of a row's sum may be from 0, in nats: rows may come from 16-bit numbers.

@@ -11,6 +11,7 @@ from typing import Any
 import pluggy
 
 from autocog_core.errors import (
+    AUTHOR_HINT,
     AutocogError,
     ContractError,
     EngineError,
@@ -18,7 +19,6 @@ from autocog_core.errors import (
     NumericsError,
     OutOfMemoryError,
 )
-from autocog_core.hooks.answer_checks import AUTHOR_HINT
 
 #: Core's own hook implementations are registered under this name, which no model has.
 CORE = "(core)"

@@ -16,21 +16,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import pluggy
-from numpy.typing import NDArray
-
-from autocog_core.types.backend_info import BackendInfo, Usage
-from autocog_core.types.choice import ChoiceRequest, ChoiceScores
-from autocog_core.types.completion import Completion, CompletionRequest
-from autocog_core.types.prompt import Message, Prompt
-from autocog_core.types.token_tree import TreeQuery, TreeScores
-from autocog_core.types.top_choices import TopChoices
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from autocog_core.errors import AutocogError
     from autocog_core.hooks.automaton_run import AutomatonRun, Declined
+    from autocog_core.types.backend_info import BackendInfo, Usage
+    from autocog_core.types.choice import ChoiceRequest, ChoiceScores
+    from autocog_core.types.completion import Completion, CompletionRequest
+    from autocog_core.types.prompt import Message, Prompt
     from autocog_core.types.thought_tree import ThoughtTree
+    from autocog_core.types.token_tree import TreeQuery, TreeScores
+    from autocog_core.types.top_choices import TopChoices
 
 PROJECT_NAME: Final = "autocog"
 

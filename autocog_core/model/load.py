@@ -17,6 +17,7 @@ from autocog_core.config.config_file import Config, ModelConfig, read_config, re
 from autocog_core.config.options import validate
 from autocog_core.config.plugin_label import label_of_plugin
 from autocog_core.errors import (
+    AUTHOR_HINT,
     AutocogError,
     ConfigError,
     InputError,
@@ -24,7 +25,6 @@ from autocog_core.errors import (
     OutOfMemoryError,
     PluginBrokenError,
 )
-from autocog_core.hooks.answer_checks import AUTHOR_HINT
 from autocog_core.hooks.engine_lock import EngineLock, engine_lock_of
 from autocog_core.model.completion_arguments import merge_arguments, validate_defaults
 from autocog_core.model.model import Model

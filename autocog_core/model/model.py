@@ -10,8 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from autocog_core.config.plugin_label import label_of_plugin
-from autocog_core.errors import AutocogError, PluginBrokenError
-from autocog_core.hooks.answer_checks import AUTHOR_HINT
+from autocog_core.errors import AUTHOR_HINT, AutocogError, PluginBrokenError
 from autocog_core.hooks.client import BackendClient
 from autocog_core.hooks.engine_lock import EngineLock, engine_lock_of, set_lock
 from autocog_core.hooks.manager import hooks_of, new_manager, register

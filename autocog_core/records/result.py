@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from autocog_core.errors import shorten
-from autocog_core.numerics import to_json_number
 from autocog_core.records.decode import NO_VALUE, DecodedField, node_prob, values_by_path
 from autocog_core.records.record import DOCUMENT_REASON, CompiledRecord
+from autocog_core.types.json_number import to_json_number
 from autocog_core.types.thought_tree import ThoughtPath, ThoughtTree
 
 Instance = TypeVar("Instance")

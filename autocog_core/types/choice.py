@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal
 
-from autocog_core.numerics import to_json_number
 from autocog_core.types.choice_value import Value, default_value
+from autocog_core.types.json_number import to_json_number
 from autocog_core.types.prompt import Prompt, TextPiece
 from autocog_core.types.top_request import TopRequest
 

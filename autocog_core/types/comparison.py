@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from autocog_core.errors import shorten
-from autocog_core.numerics import to_json_number
 from autocog_core.types.comparison_parts import (
     ComparedModel,
     Flip,
@@ -18,6 +17,7 @@ from autocog_core.types.comparison_parts import (
     Vocabularies,
     WorkKind,
 )
+from autocog_core.types.json_number import to_json_number
 
 _ITEMS = {"texts": "texts", "choices": "prompts", "program": "rows"}
 #: Characters of a text, and of the context of a position, in a line.

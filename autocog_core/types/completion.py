@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from autocog_core.numerics import renormalized_sum, to_json_number
+from autocog_core.numerics import renormalized_sum
 from autocog_core.types.constraint import Constraint
+from autocog_core.types.json_number import to_json_number
 from autocog_core.types.prompt import Prompt
 
 #: Why a completion ended: at a stop string or the text that must follow ("stop"), at the end of

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
-
-import numpy as np
 
 from autocog_core.errors import InputError
 
@@ -68,7 +67,8 @@ class Prompt:
             pieces = [item for item in items if isinstance(item, TextPiece | TokenPiece)]
             if pieces and len(pieces) == len(items):
                 return cls(tuple(pieces))
-            ids = [int(item) for item in items if isinstance(item, int | np.integer)]
+            # Also NumPy's integers.
+            ids = [int(item) for item in items if isinstance(item, Integral)]
             if len(ids) == len(items):
                 return cls((TokenPiece(tuple(ids)),))
         raise InputError(

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from autocog_core.numerics import to_json_number
 from autocog_core.types.choice import Boundary
+from autocog_core.types.json_number import to_json_number
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from autocog_core.numerics import renormalized_sum, to_json_number
+from autocog_core.numerics import renormalized_sum
+from autocog_core.types.json_number import to_json_number
 
 Pruned = Literal["width", "threshold", "duplicate", "max_visits", "budget", "incomplete"]
 #: How a node arose: a fixed text; one of the choices of a Choose; a completion of beam search or

@@ -79,8 +79,9 @@ def logprobs(model: Any, prompt: str = PROMPT) -> list[float]:
 def test_importing_the_plugin_and_listing_backends_imports_no_engine() -> None:
     code = (
         "import sys, autocog_core, autocog_llamacpp; from autocog_core.config import plugins;"
+        "from autocog_core.hooks import manager;"
         "names = [p.name for p in plugins.installed_plugins()]; assert 'llamacpp' in names, names;"
-        "hooks = plugins.hooks_of(plugins.load_class('llamacpp'));"
+        "hooks = manager.hooks_of(plugins.load_class('llamacpp'));"
         "assert 'greedy_tree_impl' in hooks, hooks;"
         "bad = {'llama_cpp', 'jinja2', 'huggingface_hub', 'torch'} & set(sys.modules);"
         "assert not bad, bad"
