@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autocog_core import EOS, Automaton, ChoiceScores, Complete, Text, TreeQuery
+from autocog_core import EOS, Automaton, ChoiceScores, Complete, Text, TopChoices, TreeQuery
 from autocog_core.errors import CapabilityError
 from tests.support.openai.pairs import Pair
 from tests.support.openai.servers.connect import Connect
@@ -106,6 +106,28 @@ def test_each_position_is_requested_once_and_the_first_one_first(pair: Pair) -> 
     asked = [tuple(body.get("prompt") or body.get("input_ids")) for body in pair.scored()]
     assert Counter(asked) == Counter(inner)
     assert asked[0] == tuple(base)
+
+
+def test_the_best_choice_needs_a_part_of_the_positions_each_of_them_once(pair: Pair) -> None:
+    names = ["Paris", "Parma", "Lyon", "Lyons", "Lille", "Nice", "Nancy", "Nantes", "Rennes"]
+    choices = [f" {name} {number}{number}" for name in names for number in (12, 34, 5)]
+    expected = pair.truth.choose("The capital is", choices)
+    asked = {}
+    for top in (None, 1):
+        pair.server.log.clear()
+        found = pair.model.choose("The capital is", choices, **({"top": top} if top else {}))
+        bodies = (body.get("prompt") or body.get("input_ids") for body in pair.scored())
+        asked[top] = [tuple(tokens) for tokens in bodies]
+    assert isinstance(found, TopChoices)
+    assert (found.choice, found.proven, found.exact) == (expected.choice, True, True)
+    assert found.best.logprob == pytest.approx(expected.best.logprob, abs=1e-5)
+    low, high = found.prob_bounds
+    assert low - 1e-6 <= expected.best.prob <= high + 1e-6
+    assert max(Counter(asked[1]).values()) == 1
+    assert len(asked[1]) == found.nodes_read < found.nodes == len(asked[None])
+    assert asked[1][0] == tuple(pair.truth.encode("The capital is"))
+    info = pair.model.as_model().info
+    assert info.nodes_per_step == info.max_concurrency
 
 
 def test_the_first_position_is_answered_before_others_are_requested(connect: Connect) -> None:

@@ -62,8 +62,13 @@ class Engine(ServerModel):
     @lazy
     def _tree_slots(self) -> threading.BoundedSemaphore:
         """Limits parallel calls: more than the server's slots would evict cached prefixes."""
+        return threading.BoundedSemaphore(self._parallel_requests)
+
+    @property
+    def _parallel_requests(self) -> int:
+        """How many requests the server processes at the same time."""
         limit = self.options.max_concurrency
-        return threading.BoundedSemaphore(min(limit, self.capabilities.parallel_slots or limit))
+        return min(limit, self.capabilities.parallel_slots or limit)
 
     @lazy
     def info(self) -> BackendInfo:
@@ -88,6 +93,7 @@ class Engine(ServerModel):
             restarts_after_special_tokens=capabilities.restarts_after_special_tokens,
             tolerance=TOLERANCE,
             max_concurrency=options.max_concurrency,
+            nodes_per_step=self._parallel_requests,
             retries_itself=True,
             capabilities=self._hooks(),
             constraints=tuple(capabilities.constraint_forms),
