@@ -24,6 +24,7 @@ from autocog_core.testing import (
     score_laws,
     special_token_laws,
     token_laws,
+    top_laws,
     tree_laws,
 )
 from autocog_core.testing.backend_under_test import MIN_FULL_CONTEXT, BackendUnderTest
@@ -42,6 +43,7 @@ _ORDER = (
     choice_laws,
     score_laws,
     probability_laws,
+    top_laws,
     cache_laws,
     completion_laws,
     sampling_laws,

@@ -45,6 +45,7 @@ LONG = {
     ),
     *(
         "long_choices",
+        "best_choices_match",
         "norms_and_suffixes",
         "two_models",
         "cache_is_transparent",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from autocog_core import ChoiceRequest, ChoiceScores
+from autocog_core.scoring.top_choices import best_of_scores
 from tests.mutants.correct_models import Chooser
 
 
@@ -130,3 +131,17 @@ class AnswersAtRandom(Chooser):
             entropy=float(-sum(p * np.log(p) for p in probs)),
             margin=ordered[-1] - ordered[-2],
         )
+
+
+class FirstIsBest(Chooser):
+    """Takes the first choices for the best ones."""
+
+    def changed(self, request: ChoiceRequest, result: ChoiceScores) -> Any:
+        if request.top is None:
+            return result
+        ranked = best_of_scores(result, replace(request.top, top=len(result.scores)))
+        first = tuple(choice for choice in ranked.top if choice.index < request.top.top)
+        bounds = [min(bound, first[-1].score) for bound in ranked.score_bounds]
+        for choice in first:
+            bounds[choice.index] = choice.score
+        return replace(ranked, top=first, score_bounds=tuple(bounds))

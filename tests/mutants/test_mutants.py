@@ -86,6 +86,7 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
     (trees.NextPositionRead, "tree_scores_match chain_rule", "next position: off by one"),
     (trees.PreviousPositionRead, "tree_scores_match", "previous position: off by one"),
     (trees.OneNodeWrong, "tree_scores_match", "its place in the tree"),
+    (trees.LevelsSorted, "best_choices_match", "the order or the depth of the queried nodes"),
     (trees.ParentsIgnored, "tree_scores_match", "`parents` are ignored"),
     (trees.RowsByToken, "tree_scores_match", "by token id rather than by node"),
     (trees.ValuesByToken, "tree_scores_match", "by token id rather than by node"),
@@ -140,6 +141,7 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
     (choices.ScoresNegated, "prefix_choices", "the sign"),
     (choices.ProbabilitiesMultiplied, "long_choices", "underflow"),
     (choices.NormIgnored, "norms_and_suffixes", "request.norm is ignored"),
+    (only_choosing.FirstIsBest, "best_choices_match", ""),
     # Backends that only choose
     (only_choosing.LastChoiceLeftOut, "choice_answers_are_complete", ""),
     (only_choosing.SortedAnswer, "choice_answers_are_complete", "sorted by their scores"),

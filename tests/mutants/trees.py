@@ -26,6 +26,16 @@ class PreviousPositionRead(CorrectTreeLM):
         return paths[parent][:-1]
 
 
+class LevelsSorted(CorrectTreeLM):
+    """Answers a query of a single level in the order of the token ids."""
+
+    def tree(self, query: TreeQuery) -> TreeScores:
+        scores = super().tree(query)
+        if (query.parents >= 0).any() or len(query.tokens) < 2:
+            return scores
+        return replace(scores, values=scores.values[np.argsort(query.tokens)])
+
+
 class OneNodeWrong(CorrectTreeLM):
     """Returns the score of the next position for a single node."""
 
