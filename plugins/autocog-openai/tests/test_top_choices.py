@@ -51,19 +51,23 @@ class Lister:
         self._written = generator.choice([True, False])
         self._hidden = generator.choice([0.0, 0.0, 0.2])
         self._seed = generator.random()
+        self.lists_all = generator.random() < 0.2
+        if self.lists_all:
+            self._written = False
         self.positions: list[tuple[int, ...]] = []
 
     def __call__(self, positions: Sequence[Position]) -> list[TokenListing | None]:
-        return [self._list(position.path) for position in positions]
+        return [self._list(position) for position in positions]
 
-    def _list(self, path: tuple[int, ...]) -> TokenListing | None:
-        assert path not in self.positions, "a position is requested twice"
-        self.positions.append(path)
+    def _list(self, position: Position) -> TokenListing | None:
+        path, is_all = position.path, self.lists_all and position.length != "short"
+        assert (path in self.positions) is (position.length == "all"), "requested twice"
+        self.positions += [path] * (path not in self.positions)
         if len(path) >= self._deepest:
             return None
         generator = random.Random(f"{self._seed} {path}")
         row = self._model.greedy([*self._base, *path]).astype(np.float64)
-        listed = np.argsort(-row, kind="stable")[: self._count].tolist()
+        listed = np.argsort(-row, kind="stable")[: None if is_all else self._count].tolist()
         if self._written:
             # In place of the last one: a token that was drawn, and is not among the most likely.
             listed = dict.fromkeys([generator.randrange(len(row)), *listed[:-1]])
@@ -153,7 +157,14 @@ def test_walks_prove_only_what_is_true(block: int) -> None:
         for lister, top in zip(listers, (None, wanted), strict=True):
             asked = replace(request, top=top)
             walks.append(
-                walk_choice_tree(model.client, asked, lister, names, unlisted_reason="not listed")
+                walk_choice_tree(
+                    model.client,
+                    asked,
+                    lister,
+                    names,
+                    unlisted_reason="not listed",
+                    lists_all=lister.lists_all,
+                )
             )
         whole, part = walks
         assert_true(part, truth, wanted)

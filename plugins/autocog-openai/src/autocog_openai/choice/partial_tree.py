@@ -66,11 +66,6 @@ class PartialTree:
         self._needed = np.concatenate(needed)
         self._needed_starts = np.cumsum([0, *map(len, needed[:-1])])
 
-    def inner_nodes(self, choice: int) -> list[int]:
-        """Return the nodes after which a choice needs log-probabilities, first to last."""
-        path = [-1, *self.tree.tree.path(choice).tolist()]
-        return path if path[-1] in self.children else path[:-1]
-
     def first_unknown_node(self, choice: int) -> int | None:
         """Return the first node that a choice needs and that is not known; None if all are."""
         nodes = self._needed_nodes(choice)

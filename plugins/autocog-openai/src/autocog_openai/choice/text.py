@@ -56,6 +56,7 @@ class TextChoice:
                 shared_bytes=self._model.tokenizer.shared_bytes,
             ),
             unlisted_reason=f"some tokens were not {likely}listed at all",
+            lists_all=limit < 0,
         )
         return replace(
             scores,
@@ -71,9 +72,13 @@ class TextChoice:
         limit = self._capabilities.max_top_logprobs
         if limit >= 0:
             return self._request_listing(prompt, limit)
+        size = self._model.tokenizer.size or MAX_VOCABULARY_SIZE
+        if position.length == "all":
+            return self._request_listing(prompt, size)
         listing = self._request_listing(prompt, SHORT_LISTING)
-        if listing is not None and any(listing.find(*child) is None for child in position.children):
-            size = self._model.tokenizer.size or MAX_VOCABULARY_SIZE
+        if listing is None or position.length == "short":
+            return listing
+        if any(listing.find(*child) is None for child in position.children):
             listing = self._request_listing(prompt, size)
         return listing
 

@@ -7,7 +7,7 @@ are listed, and positions below which no choice can win are not requested.
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 
 from autocog_core import ChoiceRequest, TopChoices
 from autocog_core.toolkit import BackendClient
@@ -15,6 +15,7 @@ from autocog_openai.choice.partial_tree import MAX_TOTAL_ERROR, PartialTree
 from autocog_openai.choice.top_search import TopSearch
 from autocog_openai.choice.tree_positions import (
     GetTopLogprobs,
+    Position,
     TokenNames,
     TopLogprobs,
     TreePositions,
@@ -29,12 +30,13 @@ def walk_to_top(
     names: TokenNames,
     *,
     unlisted_reason: str,
+    lists_all: bool,
 ) -> TopChoices:
     """Return the best choices of a request with `top`; see `walk_choice_tree`."""
     search = TopSearch(client, request)
-    walk = _TopWalk(search.partial, names)
+    walk = _TopWalk(search.partial, names, lists_all=lists_all)
     while nodes := search.next_reads(walk.next_node):
-        listings = get_top_logprobs([walk.positions.position(node) for node in nodes])
+        listings = get_top_logprobs([walk.position(node) for node in nodes])
         for node, listing in zip(nodes, listings, strict=True):
             walk.receive(node, listing)
     return search.result(
@@ -48,30 +50,40 @@ def walk_to_top(
 class _TopWalk:
     """The positions of a tree that were listed.
 
+    :param lists_all: whether the server can list all tokens. It does so only where the most likely
+        ones prove nothing.
     :ivar read: the nodes of these positions.
     """
 
-    def __init__(self, partial: PartialTree, names: TokenNames) -> None:
+    def __init__(self, partial: PartialTree, names: TokenNames, *, lists_all: bool) -> None:
         self._partial = partial
         self._shared_bytes = names.shared_bytes
-        self.positions = TreePositions(partial.query, names)
+        self._positions = TreePositions(partial.query, names)
+        self._lists_all = lists_all
+        self._fully_read: set[int] = set()
         self.read: set[int] = set()
 
     def next_node(self, choice: int) -> int | None:
         """Return the node that a choice needs next; None if it cannot be followed any further."""
-        for node in self._partial.inner_nodes(choice):
-            if node >= 0 and math.isnan(self._partial.values[node]):
-                return None
-            if node not in self.read:
-                return node
-        return None
+        unknown = self._partial.first_unknown_node(choice)
+        if unknown is None:
+            return None
+        node = int(self._partial.query.parents[unknown])
+        return None if node in self._fully_read else node
+
+    def position(self, node: int) -> Position:
+        """Return the position to request for a node."""
+        position = self._positions.position(node)
+        return replace(position, length="all" if node in self.read else "short")
 
     def receive(self, node: int, listing: TopLogprobs) -> None:
         """Take what the server lists after a node."""
+        if node in self.read or listing is None or not self._lists_all:
+            self._fully_read.add(node)
         self.read.add(node)
         if listing is None:
             return
-        for child, logprob in self.positions.find_children(node, listing).items():
+        for child, logprob in self._positions.find_children(node, listing).items():
             if logprob is not None and logprob >= MIN_REAL_LOGPROB:
                 self._partial.values[child] = logprob
         unseen = 1 - listing.seen_probability(self._shared_bytes) + MAX_TOTAL_ERROR

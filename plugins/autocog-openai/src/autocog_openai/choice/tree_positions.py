@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -20,10 +21,13 @@ class Position:
 
     :ivar path: the ids from the root to the node.
     :ivar children: the ids and bytes of the tokens that choices continue with.
+    :ivar length: how many tokens to list, where a server can list all of them: "short" (the most
+        likely ones), "all", or "enough" (all if the most likely ones lack one of the children).
     """
 
     path: tuple[int, ...]
     children: tuple[tuple[int, bytes], ...]
+    length: Literal["short", "all", "enough"] = "enough"
 
 
 #: Returns what the server lists at several positions, in order.

@@ -33,12 +33,14 @@ def walk_choice_tree(
     names: TokenNames,
     *,
     unlisted_reason: str,
+    lists_all: bool = False,
 ) -> ChoiceScores | TopChoices:
     """Return the scores of all choices, or the best ones if the request has `top`.
 
     :param get_top_logprobs: requests the listings of several positions.
     :param names: what identifies tokens in listings.
     :param unlisted_reason: `reason` of the result if a token is not listed.
+    :param lists_all: whether the server can list all tokens, if a position says so.
     :raises CapabilityError: for the norm "pmi", which needs another prompt too.
     """
     if request.norm == "pmi":
@@ -49,7 +51,12 @@ def walk_choice_tree(
     request = replace(request, method=None)
     if request.top is not None:
         return walk_to_top(
-            client, request, get_top_logprobs, names, unlisted_reason=unlisted_reason
+            client,
+            request,
+            get_top_logprobs,
+            names,
+            unlisted_reason=unlisted_reason,
+            lists_all=lists_all,
         )
     tree = TokenChoiceTree.build(client, request)
     (query,) = tree.to_queries()
