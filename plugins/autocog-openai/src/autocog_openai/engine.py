@@ -93,7 +93,7 @@ class Engine(ServerModel):
             restarts_after_special_tokens=capabilities.restarts_after_special_tokens,
             tolerance=TOLERANCE,
             max_concurrency=options.max_concurrency,
-            nodes_per_step=self._parallel_requests,
+            nodes_per_step=self._parallel_requests if self.dialect.evaluates_in_parallel else 1,
             retries_itself=True,
             capabilities=self._hooks(),
             constraints=tuple(capabilities.constraint_forms),

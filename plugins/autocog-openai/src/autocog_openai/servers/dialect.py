@@ -53,6 +53,8 @@ class ServerDialect:
     probes_completions: ClassVar[bool] = True
     #: Whether the plugin tests the route for decisions.
     probes_decisions: ClassVar[bool] = False
+    #: Whether the server evaluates several positions in little more time than one.
+    evaluates_in_parallel: ClassVar[bool] = True
     #: Parameters with which the completions route lists tokens by id. Listed by text, two tokens
     #: with the same text look like one.
     listing_parameters: ClassVar[Mapping[str, Any]] = {}

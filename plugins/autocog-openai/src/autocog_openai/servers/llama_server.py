@@ -43,6 +43,9 @@ class LlamaServerDialect(ServerDialect):
     """llama.cpp's `llama-server`."""
 
     name = "llama-server"
+    #: Each slot evaluates the prompt for itself. On CPUs, four requests at once take longer than
+    #: four of them one after the other.
+    evaluates_in_parallel = False
     constraint_forms: ClassVar[Mapping[str, tuple[ConstraintForm, ...]]] = {
         "completions": ("llguidance", "llama_schema"),
         "chat": ("llguidance", "llama_schema"),
