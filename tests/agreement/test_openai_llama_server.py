@@ -249,6 +249,14 @@ def test_all_intents_of_banking_score_the_same(pair: tuple[Model, Model]) -> Non
     assert found.choice == expected.choice
     for one, other in zip(found.scores, expected.scores, strict=True):
         assert one.token_logprobs == pytest.approx(other.token_logprobs, abs=here.info.tolerance)
+    # By named tokens, and by listings of the most likely ones.
+    for method in ("tree", "top_logprobs"):
+        best = server.choose(prompt, intents, top=1, method=method)
+        assert (best.choice, best.proven, best.exact) == (found.choice, True, True)
+        assert best.best.logprob == pytest.approx(found.best.logprob, abs=here.info.tolerance)
+        assert best.nodes_read is not None
+        assert best.nodes is not None
+        assert best.nodes_read <= best.nodes
 
 
 def test_greedy_completions_are_the_same(pair: tuple[Model, Model]) -> None:

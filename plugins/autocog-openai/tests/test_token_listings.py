@@ -15,7 +15,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from autocog_core.errors import CapabilityError
 from autocog_openai.connection.answer_fields import FieldError
-from autocog_openai.routes.token_listing import TokenListing, build_listing, first_listing
+from autocog_openai.routes.listed_tokens import TokenListing, build_listing
+from autocog_openai.routes.token_listing import first_listing
 from autocog_openai.tokenizers.load import FileTokenizer
 from tests.support.openai.servers.connect import Connect
 from tests.support.openai.servers.engine import Engine

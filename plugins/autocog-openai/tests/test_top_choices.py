@@ -26,7 +26,7 @@ from autocog_openai.choice.top_search import NOT_FOLLOWED
 from autocog_openai.choice.tree_positions import Position, TokenNames
 from autocog_openai.choice.tree_walk import walk_choice_tree
 from autocog_openai.connection.streamed_completion import ServerToken
-from autocog_openai.routes.token_listing import MIN_REAL_LOGPROB, TokenListing, build_listing
+from autocog_openai.routes.listed_tokens import MIN_REAL_LOGPROB, TokenListing, build_listing
 from tests.support.openai.servers.connect import Connect
 from tests.support.openai.servers.openai_api import CHAT, DECIDER, INSTRUCT, OpenAIServer
 from tests.support.openai.servers.wrong_echo import WrongEcho

@@ -36,10 +36,10 @@ from autocog_openai.connection.streamed_completion import ServerToken
 from autocog_openai.connection.usage import UsageCounter
 from autocog_openai.model.server_model import ServerModel
 from autocog_openai.routes.chat import THINKS, check_refusal, has_thoughts, read_content
+from autocog_openai.routes.listed_tokens import TokenListing
 from autocog_openai.routes.messages import template_arguments_of
 from autocog_openai.routes.token_listing import (
     NOT_OF_ANSWER,
-    TokenListing,
     begin_answer,
     read_listings,
     read_tokens,

@@ -20,7 +20,7 @@ from autocog_openai.choice.tree_positions import (
     TopLogprobs,
     TreePositions,
 )
-from autocog_openai.routes.token_listing import MIN_REAL_LOGPROB
+from autocog_openai.routes.listed_tokens import MIN_REAL_LOGPROB
 
 
 def walk_to_top(

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from autocog_core import TreeQuery, TreeScores
-from autocog_openai.routes.token_listing import TokenListing
+from autocog_openai.routes.listed_tokens import TokenListing
 
 #: What the server lists at a position; None if it lists nothing that could be used.
 TopLogprobs = TokenListing | None

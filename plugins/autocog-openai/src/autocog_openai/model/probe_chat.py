@@ -28,7 +28,8 @@ from autocog_openai.model.probe_completions import (
     post,
 )
 from autocog_openai.routes.chat import THINKS, has_thoughts, read_content
-from autocog_openai.routes.token_listing import TokenListing, read_listings, read_tokens
+from autocog_openai.routes.listed_tokens import TokenListing
+from autocog_openai.routes.token_listing import read_listings, read_tokens
 from autocog_openai.servers.dialect import ServerDialect
 from autocog_openai.tokenizers.load import Tokenizer
 

@@ -19,8 +19,8 @@ from autocog_openai.connection.client import Connection
 from autocog_openai.connection.errors import malformed_answer_error
 from autocog_openai.connection.server_capabilities import PromptLogprobs, ServerCapabilities
 from autocog_openai.connection.token_text import spells_text
+from autocog_openai.routes.listed_tokens import TokenListing
 from autocog_openai.routes.token_listing import (
-    TokenListing,
     first_listing,
     read_completion_tokens,
     read_listings,

@@ -26,7 +26,7 @@ from autocog_openai.connection.answer_fields import (
 from autocog_openai.connection.constraint_forms import ConstraintForm
 from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.routes.completions import CompletionsRoute
-from autocog_openai.routes.token_listing import is_pick
+from autocog_openai.routes.listed_tokens import is_pick
 from autocog_openai.servers.dialect import SendPrompt, ServerDialect
 from autocog_openai.servers.llama_server_scorer import FORCING_BIAS, LlamaServerScorer
 from autocog_openai.servers.llama_server_writer import LlamaServerWriter

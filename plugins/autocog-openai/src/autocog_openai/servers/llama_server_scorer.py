@@ -25,7 +25,7 @@ from autocog_openai.connection.answer_fields import (
 from autocog_openai.connection.client import Connection
 from autocog_openai.connection.scorer import PositionAnswer, PositionRequest, score_token
 from autocog_openai.connection.server_capabilities import ServerCapabilities
-from autocog_openai.routes.token_listing import check_equal_logprobs, require_distribution
+from autocog_openai.routes.listed_tokens import check_equal_logprobs, require_distribution
 
 #: More named tokens than this are read from a listing of the whole vocabulary.
 MAX_FORCED_TOKENS = 12

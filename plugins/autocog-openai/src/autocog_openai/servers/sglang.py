@@ -27,7 +27,7 @@ from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.connection.streamed_completion import ServerToken
 from autocog_openai.routes.chat import ChatRoute
 from autocog_openai.routes.generate import GenerateRoute, read_entry
-from autocog_openai.routes.token_listing import (
+from autocog_openai.routes.listed_tokens import (
     build_listing,
     check_equal_logprobs,
     is_pick,

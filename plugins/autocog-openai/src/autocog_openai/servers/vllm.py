@@ -26,7 +26,8 @@ from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.connection.usage import usage_of
 from autocog_openai.routes.chat import ChatRoute
 from autocog_openai.routes.completions import CompletionsRoute
-from autocog_openai.routes.token_listing import first_listing, require_distribution
+from autocog_openai.routes.listed_tokens import require_distribution
+from autocog_openai.routes.token_listing import first_listing
 from autocog_openai.servers.dialect import Messages, SendPrompt, ServerDialect
 from autocog_openai.servers.eos_tokens import find_eos_tokens
 
