@@ -120,6 +120,9 @@ class Choose(Action):
     :ivar unconditional_prompt: for the norm "pmi", the text that replaces the prompt; None for BOS
         alone, or for the constant text before the choices if the model adds no BOS.
     :ivar thinking: let the model think before the choice; None for not.
+    :ivar top: read only the part of the token choice tree that proves so many of the best choices.
+        The thought tree has these alone, and their probability is often only known within bounds.
+        None for all choices.
     """
 
     kind = "choose"
@@ -132,6 +135,7 @@ class Choose(Action):
     suffix: str | EndOfSequence | None = None
     unconditional_prompt: str | None = None
     thinking: Thinking | None = None
+    top: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

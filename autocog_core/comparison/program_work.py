@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from autocog_core.automaton.actions import Choose, Complete
@@ -72,7 +72,7 @@ class ProgramWork(Work[ThoughtTree]):
                     for node in siblings
                     if node.exact and len(node.tokens) == len(node.logprobs)
                 ),
-                shares={node.value: node.prob for node in siblings} if is_choice else {},
+                shares=_shares(siblings) if is_choice else {},
             )
         return ItemResult(
             decisions=decisions,
@@ -111,10 +111,15 @@ class ProgramWork(Work[ThoughtTree]):
                 picks[label] = Pick(value=node.value, prob=None, margin=None)
                 continue
             siblings = (tree.nodes[index] for index in tree.children[node.parent])
-            others = [each.prob for each in siblings if each is not node and each.uid == node.uid]
-            margin = margin_of(node.prob, others)
+            others = _shares(each for each in siblings if each is not node and each.uid == node.uid)
+            margin = None if node.prob is None else margin_of(node.prob, list(others.values()))
             picks[label] = Pick(value=node.value, prob=node.prob, margin=margin)
         return picks
+
+
+def _shares(nodes: Iterable[ThoughtNode]) -> dict[Any, float]:
+    """Return the probabilities of choices that are known, by value."""
+    return {node.value: node.prob for node in nodes if node.prob is not None}
 
 
 def _context_text(context: ThoughtPath) -> str:

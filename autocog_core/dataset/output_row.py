@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from autocog_core.errors import AutocogError
@@ -17,7 +17,11 @@ from autocog_core.types.thought_tree import ThoughtNode, ThoughtPath, ThoughtTre
 
 #: A share of 1, with the rounding of a sum.
 _MAX_SHARE = 1.001
+#: Shares of all choices sum to 1, within this.
+_ROUNDING = 1e-6
 
+#: A share that is not known, while a record is made.
+_UNKNOWN: Any = object()
 # One for all rows: `json.dumps` would make one for each.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
@@ -31,12 +35,16 @@ def make_output_row(row: int, tree: ThoughtTree) -> OutputRow:
     - `fields`: the values of the named actions; a list where a name occurs several times; a
       mapping of items for a group with `for_each`.
     - `probs`: for named Choose actions, the choice's share among its siblings; for records and
-      their fields, their probability; lists and mappings of items likewise.
+      their fields, their probability; lists and mappings of items likewise. None for a share that
+      is not known, as only the best choices were read.
+    - `prob_bounds`: for named Choose actions, the lowest and the highest value of that share;
+      likewise. A row has it only if a share of its path is not known.
     - `distribution`: for named Choose actions, the shares of all choices by value; lists and
-      mappings of items likewise.
-    - `prob`: the product of these shares over all choices and records of the path, named or not.
+      mappings of items likewise. Shares that are not known are left out.
+    - `prob`: the product of these shares over all choices and records of the path, named or not;
+      None if one of them is not known.
     - `margin`: the smallest log(share of the chosen) - log(share of the best other), in nats;
-      None if no other choice has a positive share.
+      None if no other choice has a positive share, or if not all shares are known.
     - `logprob`: the joint log-probability of all decided tokens of the path.
     - `exact`: whether all numbers of the path are the model's, within its declared tolerance.
     - `tokens_evaluated`: tokens evaluated for the whole tree.
@@ -52,9 +60,12 @@ def make_output_row(row: int, tree: ThoughtTree) -> OutputRow:
     return {
         "row": row,
         "fields": path.fields,
-        "probs": make_record(path.nodes, lambda node: probs.get(id(node))),
+        "probs": _with_nulls(
+            make_record(path.nodes, lambda node: _or_unknown(probs.get(id(node)), node))
+        ),
+        **_bounds_of_fields(path),
         "distribution": field_distributions(path, is_choice, value_text),
-        "prob": math.prod(node.prob for node in path.nodes if _counts(node)),
+        "prob": _product(node.prob for node in path.nodes if _counts(node)),
         "margin": _smallest_margin(tree, chosen),
         "logprob": to_json_number(path.logprob),
         "exact": path.exact,
@@ -74,13 +85,48 @@ def _counts(node: ThoughtNode) -> bool:
     return node.kind == "record" or (node.kind == "choice" and node.part is None)
 
 
-def field_probs(nodes: Sequence[ThoughtNode]) -> dict[int, float]:
+def _or_unknown(prob: float | None, node: ThoughtNode) -> Any:
+    """Return a share; `_UNKNOWN` for a choice without one, which `make_record` would leave out."""
+    return _UNKNOWN if prob is None and is_choice(node) else prob
+
+
+def _with_nulls(value: Any) -> Any:
+    """Return plain data with None in place of `_UNKNOWN`."""
+    if isinstance(value, dict):
+        return {key: _with_nulls(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_with_nulls(entry) for entry in value]
+    return None if value is _UNKNOWN else value
+
+
+def _product(probs: Iterable[float | None]) -> float | None:
+    """Return the product; None if one of them is not known."""
+    product = 1.0
+    for prob in probs:
+        if prob is None:
+            return None
+        product *= prob
+    return product
+
+
+def _bounds_of_fields(path: ThoughtPath) -> dict[str, Any]:
+    """Return the entry "prob_bounds" of a row; nothing if all shares are known."""
+    if all(node.prob is not None for node in path.nodes if is_choice(node)):
+        return {}
+
+    def bounds(node: ThoughtNode) -> Sequence[float | None] | None:
+        return list(node.prob_bounds or (node.prob, node.prob)) if is_choice(node) else None
+
+    return {"prob_bounds": make_record(path.nodes, bounds)}
+
+
+def field_probs(nodes: Sequence[ThoughtNode]) -> dict[int, float | None]:
     """Return the probabilities of a path's choices, records and fields of records.
 
     :param nodes: the nodes of the path.
     :returns: the probability of the field that a node belongs to, by the node's `id`.
     """
-    probs: dict[int, float] = {}
+    probs: dict[int, float | None] = {}
     # The nodes of the record that is next to end, by field.
     parts: dict[str, list[ThoughtNode]] = {}
     for node in nodes:
@@ -158,7 +204,7 @@ def _is_answer_row(row: OutputRow) -> bool:
         row.get("error", "missing") is None
         and isinstance(fields, dict)
         and isinstance(probs, dict)
-        and all(_is_value_or_list(value, _is_share) for value in probs.values())
+        and all(_is_value_or_list(value, _is_share_or_none) for value in probs.values())
         and isinstance(row.get("distribution"), dict)
         and all(_is_value_or_list(value, _is_share) for value in row["distribution"].values())
         and isinstance(row.get("exact"), bool)
@@ -206,13 +252,22 @@ def _is_share(value: object) -> bool:
     return isinstance(value, int | float) and 0 <= value <= _MAX_SHARE
 
 
+def _is_share_or_none(value: object) -> bool:
+    return value is None or _is_share(value)
+
+
 def _smallest_margin(tree: ThoughtTree, chosen: Sequence[int]) -> float | None:
     margins = []
     for index in chosen:
         siblings = tree.children[tree.nodes[index].parent]
-        others = [tree.nodes[sibling].prob for sibling in siblings if sibling != index]
-        if others:
-            margins.append(_log(tree.nodes[index].prob) - _log(max(others)))
+        probs = {sibling: tree.nodes[sibling].prob for sibling in siblings}
+        known = {sibling: prob for sibling, prob in probs.items() if prob is not None}
+        if len(known) < len(probs) or math.fsum(known.values()) < 1 - _ROUNDING:
+            # The share of another choice, which was not read, may be larger than those here.
+            return None
+        own = known.pop(index)
+        if known:
+            margins.append(_log(own) - _log(max(known.values())))
     return min(filter(math.isfinite, margins), default=None)
 
 

@@ -30,11 +30,13 @@ class Branch:
     :ivar tokens: its decided ids, with those of a stop string, suffix or EOS.
     :ivar logprobs: the log-probability of each of `tokens`.
     :ivar rank: the number that orders branches; the highest is the best.
-    :ivar prob: its share among its siblings.
+    :ivar prob: its share among its siblings; None if it is only known within `prob_bounds`.
     :ivar context: what the model has seen after this branch.
     :ivar kept_tokens: how many of `tokens` the ids of `context` end with, after those before the
         branch; None if `context` has other ids.
     :ivar is_sample: whether it was drawn, so that `prob` is a frequency.
+    :ivar prob_bounds: the lowest and the highest value of `prob`, if that is None.
+    :ivar choice: the index of its choice, where only the best ones are branches; otherwise None.
     :ivar value: the value of a choice; None for a completion, whose value is its text.
     :ivar finish_reason: how a completion ended; None for a choice.
     :ivar retokenized: whether bytes at its end are tokenized again with the text that follows.
@@ -51,7 +53,7 @@ class Branch:
     tokens: tuple[int, ...]
     logprobs: tuple[float, ...]
     rank: float
-    prob: float
+    prob: float | None
     context: PathContext
     value: Value | None = None
     finish_reason: str | None = None
@@ -63,6 +65,8 @@ class Branch:
     unconditional_prompt: str | None = None
     kept_tokens: int | None = None
     is_sample: bool = False
+    prob_bounds: tuple[float, float] | None = None
+    choice: int | None = None
 
     @property
     def logprob(self) -> float:
@@ -146,6 +150,6 @@ def prune(action: Choose | Complete, branches: Sequence[Branch]) -> tuple[Branch
         prob = branch.prob if action.threshold_on == "prob" else branch.mean_probability
         if action.width is not None and position >= action.width:
             marked[index] = replace(branch, pruned_by="width")
-        elif prob < action.threshold:
+        elif prob is not None and prob < action.threshold:
             marked[index] = replace(branch, pruned_by="threshold")
     return tuple(marked)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from autocog_core.automaton.actions import Ask, Choose, Complete, Messages, Text
 from autocog_core.automaton.graph import AutomatonGraph
+from autocog_core.evaluation.best_choices import choose_best, exhausted_choices
 from autocog_core.evaluation.branch import ActionResult, ModelAnswer, prune
 from autocog_core.evaluation.frontier import Frontier
 from autocog_core.evaluation.group_run import OpenGroups
@@ -143,7 +144,18 @@ class PathRunner:
         match action:
             case Choose():
                 choose = choose_by_text if by_text else choose_by_tree
-                path.steps = choose(client, action, context)
+                path.steps = (
+                    choose(client, action, context)
+                    if action.top is None
+                    else choose_best(
+                        client,
+                        action,
+                        context,
+                        choose,
+                        exhausted=exhausted_choices(path.graph, action, path.visits),
+                        is_whole=self._keep_scores,
+                    )
+                )
             case Complete() if by_text:
                 path.steps = complete_by_text(client, action, context)
             case Complete():
@@ -239,7 +251,10 @@ class PathRunner:
             tail = path.contexts[action.model].constant_tail()
             builder.choice_scores[path.node] = (replace(request, constant_tail=tail), scores)
         visits = count_visit(path.visits, action)
-        followers = [path.graph.successor(action, index) for index in range(len(result.branches))]
+        followers = [
+            path.graph.successor(action, index if branch.choice is None else branch.choice)
+            for index, branch in enumerate(result.branches)
+        ]
         # A branch to an exhausted action is pruned, unless all branches lead there.
         marked = [
             replace(branch, pruned_by="max_visits")

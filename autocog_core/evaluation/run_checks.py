@@ -48,7 +48,11 @@ def _check_tree(tree: ThoughtTree, run: AutomatonRun, info: BackendInfo) -> None
             kept is None or 0 <= kept <= len(node.tokens), f"node {index} has kept_tokens {kept!r}"
         )
         require(node.kind is not None, f"node {index} has no kind")
-        require(0 <= node.prob <= 1 + SUM_TOLERANCE, f"node {index} has prob {node.prob!r}")
+        lowest, highest = (node.prob, node.prob) if node.prob is not None else _bounds(node)
+        require(
+            0 <= lowest <= highest <= 1 + SUM_TOLERANCE,
+            f"node {index} has prob {node.prob!r} and prob_bounds {node.prob_bounds!r}",
+        )
         tokens.update(node.tokens, node.tokens_before)
         before = nodes[node.parent] if node.parent >= 0 else None
         length = len(node.logprobs) + (before.length if before else 0)
@@ -61,3 +65,8 @@ def _check_tree(tree: ThoughtTree, run: AutomatonRun, info: BackendInfo) -> None
     parents = [sums[node.parent] if node.parent >= 0 else 0.0 for node in nodes]
     own = np.array([node.logprob for node in nodes], dtype=np.float64)
     require_close(sums, own + np.array(parents), "path_logprob is not the sum along the path")
+
+
+def _bounds(node: ThoughtNode) -> tuple[float, float]:
+    """Return the bounds of an unknown probability; without any, bounds that no check accepts."""
+    return (1.0, 0.0) if node.prob_bounds is None else node.prob_bounds

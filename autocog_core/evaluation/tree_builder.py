@@ -132,6 +132,7 @@ class TreeBuilder:
                 path_logprob=logprob + branch.logprob,
                 length=self._length(parent) + len(branch.logprobs),
                 prob=branch.prob,
+                prob_bounds=branch.prob_bounds,
                 pruned_by=branch.pruned_by,
                 finish_reason=branch.finish_reason,
                 exact=not branch.reason,

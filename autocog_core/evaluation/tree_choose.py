@@ -1,6 +1,8 @@
-"""A Choose by token trees: exact scores from one token choice tree."""
+"""A Choose by token trees: exact scores from one token choice tree, or from a part of it."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from autocog_core.automaton.actions import Choose
 from autocog_core.evaluation.branch import ActionResult, ActionSteps, Branch
@@ -9,9 +11,11 @@ from autocog_core.evaluation.text_scoring import ScoringContext
 from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.choice_texts import encode_distinct_texts, merge_texts
 from autocog_core.scoring.choice_tree import TokenChoiceTree
+from autocog_core.scoring.top_choices import TopSearch
 from autocog_core.types.choice import EOS, SCORE_FIELD_OF_NORM, ChoiceRequest, ChoiceScore
 from autocog_core.types.choice_value import Value
 from autocog_core.types.prompt import Prompt
+from autocog_core.types.top_choices import TopChoice, TopRequest
 
 
 def choose_by_tree(client: BackendClient, action: Choose, context: PathContext) -> ActionSteps:
@@ -34,6 +38,37 @@ def choose_by_tree(client: BackendClient, action: Choose, context: PathContext) 
     )
     scored = (request, result)
     return ActionResult(branches=branches, base=scoring.base, texts=texts, scored=scored)
+
+
+def choose_top_by_tree(
+    client: BackendClient, action: Choose, context: PathContext, count: int
+) -> ActionSteps:
+    """Read the choices of an action after a context until the best of them are proven.
+
+    :param count: the number of the best choices, which are the branches, in the order given.
+    """
+    request = choice_request(action, context)
+    search = TopSearch(client, request, TopRequest(top=count), values=action.texts.values)
+    scoring = ScoringContext(client, context, search.tree.encoded.shared_ids)
+    # The first node is the prefix: what follows it comes with the texts before it.
+    first_query, *other_queries = search.next_queries()
+    first, *others = yield [scoring.with_texts(first_query), *other_queries]
+    choice_answer, texts = scoring.split_answer(first)
+    search.receive([choice_answer, *others])
+    while queries := search.next_queries():
+        search.receive((yield queries))
+    result = search.result()
+    branches = tuple(
+        replace(
+            _branch(
+                client, action, scoring.base, choice, choice.value, result.unconditional_prompt
+            ),
+            prob_bounds=choice.prob_bounds if choice.prob is None else None,
+            choice=choice.index,
+        )
+        for choice in sorted(result.top, key=lambda choice: choice.index)
+    )
+    return ActionResult(branches=branches, base=scoring.base, texts=texts)
 
 
 def choice_request(
@@ -72,7 +107,7 @@ def context_after_choice(
     return PathContext((*base, *tokens[:count])).with_bytes(remaining_bytes)
 
 
-def ranking_score(action: Choose, score: ChoiceScore) -> float:
+def ranking_score(action: Choose, score: ChoiceScore | TopChoice) -> float:
     """Return the score that ranks the choices, by the action's norm."""
     return float(getattr(score, SCORE_FIELD_OF_NORM[action.norm]))
 
@@ -81,7 +116,7 @@ def _branch(
     client: BackendClient,
     action: Choose,
     base: tuple[int, ...],
-    score: ChoiceScore,
+    score: ChoiceScore | TopChoice,
     value: Value,
     unconditional_prompt: str | None,
 ) -> Branch:

@@ -280,6 +280,7 @@ class _SequenceBuilder:
             **common,
             successors=successors,
             choices=tuple(map(_make_choice, choices)),
+            top=action.top,
             width=action.width,
             threshold=action.threshold,
             threshold_on=action.threshold_on,

@@ -154,6 +154,10 @@ class ChooseSchema(BranchingSchema):
         | Annotated[EachSchema, Tag("<each>")],
         Discriminator(_choices_tag),
     ]
+    top: int | None = Field(
+        None,
+        description="Read only what proves so many of the best choices; null: score all choices.",
+    )
     norm: Norm = Field("sum", description="The score that ranks the choices.")
     suffix: str | None = Field(None, description="Text that must follow the choice.")
     suffix_eos: bool = Field(False, description="The model must end the text after the choice.")

@@ -60,7 +60,11 @@ def node_prob(node: ThoughtNode) -> float:
     :param node: a choice, whose share counts, or a text with a constraint.
     """
     logprob = node.constrained_logprob
-    return node.prob if logprob is None else math.exp(logprob)
+    if logprob is not None:
+        return math.exp(logprob)
+    # Records score all their choices.
+    assert node.prob is not None
+    return node.prob
 
 
 def value_of_node(

@@ -12,6 +12,8 @@ from autocog_core.types.thought_tree import ThoughtNode, ThoughtTree
 
 #: Failure messages list at most this many choices, the likeliest ones.
 MAX_LISTED_CHOICES = 10
+#: A probability, or the lowest and the highest value that it can have.
+_Prob = float | tuple[float, float] | None
 
 
 def assert_choice(
@@ -22,13 +24,18 @@ def assert_choice(
     :param tree: the result of a run.
     :param name: the action's uid, or the field of its value.
     :param expected: the value of the choice; blanks around a text are ignored.
-    :param min_prob: the minimum probability of the choice.
+    :param min_prob: the minimum probability of the choice. With `Choose.top`, what counts is the
+        lowest value that it can have.
     :param visit: index of the visit on the path; -1 is the last one.
     :raises AssertionError: with the probabilities of all choices.
     """
     node = _find_node(tree, name, visit)
     siblings = [tree.nodes[child] for child in tree.children[node.parent]]
-    probs = {sibling.value: sibling.prob for sibling in siblings if sibling.uid == node.uid}
+    probs = {
+        sibling.value: sibling.prob if sibling.prob is not None else sibling.prob_bounds
+        for sibling in siblings
+        if sibling.uid == node.uid
+    }
     _check_choice(name, node.value, probs, expected, min_prob)
 
 
@@ -40,7 +47,7 @@ def assert_chosen(scores: ChoiceScores, expected: Value, *, min_prob: float = 0.
     :param min_prob: the minimum probability of the choice.
     :raises AssertionError: with the probabilities of all choices.
     """
-    probs = {score.value: score.prob for score in scores.scores}
+    probs: dict[Value, _Prob] = {score.value: score.prob for score in scores.scores}
     _check_choice("choice", scores.value, probs, expected, min_prob)
 
 
@@ -112,15 +119,27 @@ def _find_node(tree: ThoughtTree, name: str, visit: int) -> ThoughtNode:
 
 
 def _check_choice(
-    name: str, got: Value, probs: Mapping[Value, float], expected: Value, min_prob: float
+    name: str, got: Value, probs: Mapping[Value, _Prob], expected: Value, min_prob: float
 ) -> None:
-    prob = sum(prob for value, prob in probs.items() if _strip(value) == _strip(expected))
+    prob = sum(_lowest(prob) for value, prob in probs.items() if _strip(value) == _strip(expected))
     if _strip(got) == _strip(expected) and prob >= min_prob:
         return
-    likeliest = sorted(probs.items(), key=lambda item: -item[1])[:MAX_LISTED_CHOICES]
-    choices = ", ".join(f"{_strip(value)!r} {prob:.4f}" for value, prob in likeliest)
+    likeliest = sorted(probs.items(), key=lambda item: -_lowest(item[1]))[:MAX_LISTED_CHOICES]
+    choices = ", ".join(f"{_strip(value)!r} {_describe(prob)}" for value, prob in likeliest)
     minimum = f" with at least {min_prob:g}" if min_prob else ""
     raise AssertionError(f"{name}: expected {expected!r}{minimum}, got {choices}")
+
+
+def _lowest(prob: _Prob) -> float:
+    return prob if isinstance(prob, float | int) else 0.0 if prob is None else prob[0]
+
+
+def _describe(prob: _Prob) -> str:
+    if prob is None:
+        return "with an unknown probability"
+    if isinstance(prob, tuple):
+        return f"with {prob[0]:.4f} to {prob[1]:.4f}"
+    return f"{prob:.4f}"
 
 
 def _strip(text: Any) -> Any:

@@ -15,12 +15,14 @@ def choice_distribution(tree: ThoughtTree, index: int) -> dict[Value, float]:
 
     :param tree: the tree.
     :param index: the index in `tree.nodes` of one of the choices, such as the one of the best path.
-    :returns: the share by the choice's value; choices of one value are one entry.
+    :returns: the share by the choice's value; choices of one value are one entry. A share that is
+        only known within bounds is left out.
     """
     shares: dict[Value, float] = {}
     for sibling in tree.children[tree.nodes[index].parent]:
         node = tree.nodes[sibling]
-        shares[node.value] = shares.get(node.value, 0.0) + node.prob
+        if node.prob is not None:
+            shares[node.value] = shares.get(node.value, 0.0) + node.prob
     return shares
 
 

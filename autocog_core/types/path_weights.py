@@ -47,7 +47,7 @@ class PathWeights:
         - A beam: its probability, under its constraint if it has one.
         - A node of another question than that of the field: see `is_of_other_question`.
 
-        :raises InputError: if the probability of a beam is not known.
+        :raises InputError: if the probability of a beam or a choice is not known.
         """
         spellings: set[tuple[int, ...]] = set()
         weights = []
@@ -59,7 +59,7 @@ class PathWeights:
             elif node.kind in ("text", "group", "record"):
                 weights.append(1.0)
             elif node.kind != "beam":
-                weights.append(node.prob)
+                weights.append(_known_prob(node))
             elif node.tokens in spellings:
                 # The same text drawn again, in place of a beam.
                 weights.append(0.0)
@@ -121,6 +121,17 @@ def sample_squares(
 def _text_of(sample: ThoughtNode) -> tuple[str, bool]:
     # A text that is incomplete is not the same as one that ends there.
     return sample.text, sample.finish_reason == "incomplete"
+
+
+def _known_prob(node: ThoughtNode) -> float:
+    if node.prob is None:
+        raise InputError(
+            f'the probabilities of the choices of action "{node.uid}" are not known: the run read '
+            "only what proves the best ones",
+            where="marginals",
+            hint='leave out top, or probs="winner"',
+        )
+    return node.prob
 
 
 def _beam_prob(node: ThoughtNode) -> float:

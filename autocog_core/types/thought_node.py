@@ -33,7 +33,9 @@ class ThoughtNode:
     :ivar path_logprob: sum of the log-probabilities of the path up to and including this node.
     :ivar length: number of decided tokens of the path so far.
     :ivar prob: its share among its siblings; 1 for a text; for the end of a record, the product of
-        the probabilities of its fields.
+        the probabilities of its fields. None for one of the best choices (`Choose.top`), if the
+        other choices were not read.
+    :ivar prob_bounds: where `prob` is None: the lowest and the highest value that it can have.
     :ivar pruned_by: why no path continues here although the automaton would; None if one does.
         "incomplete": a completion that ended before it met its constraint.
     :ivar finish_reason: how a completion ended: "stop", "eos", "length", "complete", "incomplete"
@@ -77,7 +79,7 @@ class ThoughtNode:
     logprobs: tuple[float, ...] = ()
     path_logprob: float = 0.0
     length: int = 0
-    prob: float = 1.0
+    prob: float | None = 1.0
     pruned_by: Pruned | None = None
     finish_reason: str | None = None
     last: bool = False
@@ -98,6 +100,7 @@ class ThoughtNode:
     part: str | None = None
     tokens_before: tuple[int, ...] = ()
     tokens_parent: int = _DEFAULT_PARENT
+    prob_bounds: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.context_parent == _DEFAULT_PARENT:
@@ -139,7 +142,7 @@ def node_to_dict(node: ThoughtNode) -> dict[str, Any]:
         data.pop("context_parent", None)
     if node.tokens_parent == node.context_parent:
         data.pop("tokens_parent", None)
-    for name in ("tokens", "tokens_before", "keys"):
+    for name in ("tokens", "tokens_before", "keys", "prob_bounds"):
         if name in data:
             data[name] = list(data[name])
     for name in ("logprobs", "allowed"):
@@ -157,8 +160,9 @@ def node_from_dict(data: Mapping[str, Any]) -> ThoughtNode:
         values[name] = tuple(values.get(name, ()))
     for name in ("logprobs", "allowed"):
         values[name] = tuple(_infinite(value) for value in values.get(name, ()))
-    if values.get("keys") is not None:
-        values["keys"] = tuple(values["keys"])
+    for name in ("keys", "prob_bounds"):
+        if values.get(name) is not None:
+            values[name] = tuple(values[name])
     values["path_logprob"] = _infinite(values.get("path_logprob", 0.0))
     return ThoughtNode(**values)
 

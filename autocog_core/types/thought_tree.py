@@ -139,7 +139,8 @@ class ThoughtTree:
         :param keys: for a group with `for_each`, the item, and the name of its action if several
             have one.
         :raises InputError: if no node sets the field; if the run followed only some samples before
-            it; if a completion has no probability; if an earlier version saved the tree.
+            it; if a completion or a choice has no probability (`Choose.top`); if an earlier version
+            saved the tree.
         """
         require_field(self.nodes, name, keys)
         return self.find_marginal(name, keys)

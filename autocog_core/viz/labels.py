@@ -84,6 +84,7 @@ def action_settings(action: Action) -> list[str]:
             prompt = action.unconditional_prompt
             settings += [
                 _choice_count(action),
+                action.top is not None and f"top {action.top}",
                 *_selection(action),
                 action.norm != "sum" and f"norm {action.norm}",
                 prompt is not None and f"unconditional {preview(prompt, _CHOICE_COLUMNS)}",

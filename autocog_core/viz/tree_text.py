@@ -87,7 +87,10 @@ def _child_rows(tree: ThoughtTree, parent: int, indent: str, siblings: int) -> _
     inner = [index for index in children if tree.children[index]]
     leaves = sorted(
         (index for index in children if not tree.children[index]),
-        key=lambda index: (tree.nodes[index].pruned_by is not None, -tree.nodes[index].prob),
+        key=lambda index: (
+            tree.nodes[index].pruned_by is not None,
+            -_lowest_prob(tree.nodes[index]),
+        ),
     )
     shown = {*inner, *leaves[:siblings]}
     for index in children:
@@ -128,22 +131,37 @@ def _label(node: ThoughtNode) -> str:
 
 def _numbers(tree: ThoughtTree, node: ThoughtNode) -> str:
     """Return its share, where it has siblings; its score, where the model decided something."""
-    share = "<.0001" if 0 < node.prob < 0.00005 else f"{node.prob:.4f}"
-    if len(tree.children[node.parent]) == 1 and node.kind != "record":
+    share = "" if node.prob is None else _format_prob(node.prob)
+    # One of the best choices may be the only node, and have siblings that were not read.
+    is_alone = len(tree.children[node.parent]) == 1 and node.kind != "record"
+    if is_alone and not (node.kind == "choice" and (node.prob or 0) < 1):
         share = ""
     return f"{share:>7} {f'{node.path_logprob:.3f}' if node.logprobs else '':>9}"
+
+
+def _format_prob(prob: float) -> str:
+    return "<.0001" if 0 < prob < 0.00005 else f"{prob:.4f}"
+
+
+def _lowest_prob(node: ThoughtNode) -> float:
+    if node.prob is not None:
+        return node.prob
+    return 0.0 if node.prob_bounds is None else node.prob_bounds[0]
 
 
 def _note(node: ThoughtNode) -> str:
     """Return what else there is to say.
 
-    Its value, why the path ends, its log-probability under a constraint, the error of its share,
-    its model, and whether it is exact.
+    Its value, the bounds of a share that is not known, why the path ends, its log-probability under
+    a constraint, the error of its share, its model, and whether it is exact.
     """
     constrained = node.constrained_logprob
     has_own_value = node.value not in (node.text, default_value(node.text))
     notes = [
         f"= {name_preview(value_text(node.value), _MAX_LABEL)}" if has_own_value else None,
+        None
+        if node.prob_bounds is None
+        else "prob " + " to ".join(map(_format_prob, node.prob_bounds)),
         node.pruned_by,
         node.finish_reason if node.finish_reason in ("length", "incomplete") else None,
         None if constrained is None else f"constrained {constrained:.3f}",

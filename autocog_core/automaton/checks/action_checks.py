@@ -171,6 +171,7 @@ def _check_fields(action: Action) -> Iterator[str]:
         case Choose():
             yield from _check_choices(action)
             yield from _check_pruning(action)
+            yield from _check_top(action)
             yield from check_thinking(action.thinking)
             for key in ("suffix", "unconditional_prompt"):
                 if isinstance(text := getattr(action, key), str):
@@ -242,6 +243,24 @@ def _check_pruning(action: Choose | Complete) -> Iterator[str]:
         yield f"threshold is {action.threshold}: give 0 to 1"
     if action.threshold_on not in ("prob", "mean"):
         yield f'threshold_on is {action.threshold_on!r}: give "prob" or "mean"'
+
+
+def _check_top(action: Choose) -> Iterator[str]:
+    """Yield a message for each value that does not go with reading the best choices alone."""
+    top = action.top
+    if top is None:
+        return
+    if top < 1:
+        yield f"top is {top}: give 1 or more, or null (None) for the scores of all choices"
+        return
+    if action.width is None or action.width > top:
+        width = "null (None)" if action.width is None else str(action.width)
+        yield f"width is {width}, and only {top} of the choices are read (top): give at most {top}"
+    if action.threshold > 0 and action.threshold_on == "prob":
+        yield (
+            f"threshold is {action.threshold:g}, and the probabilities are not known with top: "
+            'leave one of them out, or give threshold_on "mean"'
+        )
 
 
 def _check_completion(action: Complete) -> Iterator[str]:

@@ -38,11 +38,11 @@ class FieldValue(NamedTuple):
     """One value of a field on a path.
 
     :ivar value: a JSON scalar, or plain data of these.
-    :ivar prob: its share among its siblings; 1 for a text.
+    :ivar prob: its share among its siblings; 1 for a text; None if it is not known.
     """
 
     value: Any
-    prob: float
+    prob: float | None
 
 
 class Entries(tuple[tuple[str, Any], ...]):
@@ -61,24 +61,24 @@ class RecordData(str):
 
 
 class _TextField(str):
-    prob: float
+    prob: float | None
 
 
 class _IntegerField(int):
-    prob: float
+    prob: float | None
 
 
 class _NumberField(float):
-    prob: float
+    prob: float | None
 
 
 class BooleanField(int):
     """A boolean with its share: Python's `bool` cannot have subclasses.
 
-    :ivar prob: its share.
+    :ivar prob: its share; None if it is not known.
     """
 
-    prob: float
+    prob: float | None
 
     def __str__(self) -> str:
         return str(bool(self))

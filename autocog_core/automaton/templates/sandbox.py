@@ -87,7 +87,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         if isinstance(obj, Undefined):
             str(obj)
         if argument == PROB and has_prob(obj):
-            return obj.prob
+            return _known_prob(obj.prob)
         if isinstance(obj, str | list | tuple | dict):
             try:
                 return obj[argument]
@@ -118,6 +118,20 @@ class _Environment(ImmutableSandboxedEnvironment):
         kind = "a loop" if isinstance(obj, LoopContext) else type_label(obj)
         entry = shorten(repr(name)) if isinstance(name, str | int) else type_label(name)
         return self.undefined(f"{kind} has no entry {entry}")
+
+
+def _known_prob(prob: float | None) -> float:
+    """Return the share of a field.
+
+    :raises InputError: if its choices were not all read.
+    """
+    if prob is None:
+        raise InputError(
+            "uses the probability of a choice, and the run reads only what proves the best one",
+            where="template",
+            hint='leave out top of that action, or probs="winner"',
+        )
+    return prob
 
 
 def _bit_length(number: float) -> int:
