@@ -54,7 +54,8 @@ def load_engine(options: LlamaOptions) -> LlamaEngine:
         logs.show()
     llama_cpp.llama_backend_init()
     path = find_file(options.model_path)
-    selected = select_weights(path, options, _thread_counts(options)[0], partial(_open_probe, options))
+    threads, _ = _thread_counts(options)
+    selected = select_weights(path, options, threads, partial(_open_probe, options))
     interruptible = Interruptible()
     weights = _load_weights(options, selected.path, interruptible)
     extension = _select_extension(options)
@@ -239,7 +240,8 @@ def _weights_details(
     """Return where the weights come from, or what would be faster."""
     if selected.note:
         return {"weights_source": selected.note}
-    advice = suggest_weights(path, weights.file_type, options, _thread_counts(options)[0])
+    threads, _ = _thread_counts(options)
+    advice = suggest_weights(path, weights.file_type, options, threads)
     return {"faster_weights": advice} if advice else {}
 
 
