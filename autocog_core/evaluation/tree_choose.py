@@ -15,7 +15,8 @@ from autocog_core.scoring.top_choices import TopSearch
 from autocog_core.types.choice import EOS, SCORE_FIELD_OF_NORM, ChoiceRequest, ChoiceScore
 from autocog_core.types.choice_value import Value
 from autocog_core.types.prompt import Prompt
-from autocog_core.types.top_choices import TopChoice, TopRequest
+from autocog_core.types.top_choices import TopChoice
+from autocog_core.types.top_request import TopRequest
 
 
 def choose_by_tree(client: BackendClient, action: Choose, context: PathContext) -> ActionSteps:

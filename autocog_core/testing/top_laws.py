@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from autocog_core.numerics import to_json_number
 from autocog_core.testing.backend_under_test import BackendUnderTest
 from autocog_core.testing.comparison import logprob_distance
 from autocog_core.testing.law import law
 from autocog_core.testing.law_errors import LawViolation, NotApplicableError
 from autocog_core.testing.score_laws import exact_scores
 from autocog_core.types.choice import ChoiceScores
+from autocog_core.types.json_number import to_json_number
 from autocog_core.types.top_choices import TopChoice
 
 _CAUSE = (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from autocog_core.numerics import to_json_number
 from autocog_core.types.choice import Boundary, ChoiceLogprobs, Norm
 from autocog_core.types.choice_value import Value
+from autocog_core.types.json_number import to_json_number
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
