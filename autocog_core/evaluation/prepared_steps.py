@@ -26,13 +26,16 @@ from autocog_core.evaluation.tree_complete import no_token_allowed_error
 from autocog_core.hooks.automaton_run import AutomatonRun, Budget
 from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.choice_tree import TokenChoiceTree
+from autocog_core.scoring.leaf_order import LeafOrder, leaf_order
 from autocog_core.scoring.prompt_encoding import check_sequence, encode_prompt
+from autocog_core.scoring.unconditional_scores import UnconditionalScorer
 from autocog_core.types.prompt import TextPiece
 
 __all__ = [
     "PreparedAction",
     "PreparedAutomaton",
     "PreparedChoices",
+    "PreparedOrder",
     "PreparedStep",
     "no_token_allowed_error",
     "prepare_automaton",
@@ -55,6 +58,7 @@ class PreparedAction:
     :ivar on_mean: whether `threshold` applies to the mean probability of a branch's tokens.
     :ivar choices: the number of choices.
     :ivar norm: the norm of the choices.
+    :ivar top: the number of the best choices, which a part of their tree proves; None for all.
     :ivar length: maximum number of tokens of a completion.
     :ivar beams: number of beams.
     :ivar length_penalty: exponent of the length in the score of a beam.
@@ -73,6 +77,7 @@ class PreparedAction:
     on_mean: bool = False
     choices: int = 0
     norm: str = "sum"
+    top: int | None = None
     length: int = 0
     beams: int = 1
     length_penalty: float = 1.0
@@ -93,6 +98,7 @@ class PreparedAutomaton:
     :ivar budget: the limits of the run.
     :ivar best_first: whether the likeliest path advances first, one at a time.
     :ivar top: number of complete paths to prove as the best; None evaluates all paths.
+    :ivar nodes_per_step: number of nodes that one step of a search for the best choices reads.
     """
 
     actions: list[PreparedAction]
@@ -101,6 +107,19 @@ class PreparedAutomaton:
     budget: Budget
     best_first: bool
     top: int | None
+    nodes_per_step: int
+
+
+@dataclass(kw_only=True, slots=True)
+class PreparedOrder:
+    """The order of the choices in their tree, for a search; see `LeafOrder`."""
+
+    choices: list[int]
+    starts: list[int]
+    stops: list[int]
+    children: list[int]
+    child_starts: list[int]
+    choice_at: list[int]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -118,6 +137,9 @@ class PreparedChoices:
     :ivar unconditional: ids that the norm "pmi" conditions on; empty for other norms.
     :ivar kept_tokens: the number of tokens of each choice that stay in the context.
     :ivar retokenized_bytes: the bytes after them, which are tokenized again with the next text.
+    :ivar order: the order of the choices, if only the best ones are wanted; otherwise None.
+    :ivar unconditional_logprobs: for the norm "pmi", if only the best ones are wanted: their
+        log-probabilities after the unconditional prompt. Then `unconditional` is empty.
     """
 
     tokens: list[int]
@@ -131,6 +153,8 @@ class PreparedChoices:
     unconditional: list[int]
     kept_tokens: list[int]
     retokenized_bytes: list[bytes]
+    order: PreparedOrder | None = None
+    unconditional_logprobs: list[float] = field(default_factory=list)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -163,6 +187,7 @@ def prepare_automaton(run: AutomatonRun) -> PreparedAutomaton:
         budget=run.budget,
         best_first=run.best_first,
         top=run.top,
+        nodes_per_step=info.nodes_per_step,
     )
 
 
@@ -179,6 +204,7 @@ def _prepare_action(run: AutomatonRun, action: Action, indices: dict[str, int]) 
     if isinstance(action, Choose):
         prepared.choices = len(action.choices)
         prepared.norm = action.norm
+        prepared.top = action.top
     if isinstance(action, Complete):
         prepared.length = action.length
         prepared.beams = action.beams
@@ -262,6 +288,13 @@ def _prepare_choices(
             for context in contexts
         ]
     per_byte = action.norm == "per_byte"
+    order, unconditional, unconditional_logprobs = None, tree.unconditional_ids, []
+    if action.top is not None:
+        order = _prepare_order(leaf_order(tree.tree))
+        if action.norm == "pmi":
+            # A search needs all of them before it begins, and other calls need the same.
+            scorer = UnconditionalScorer.for_model(client)
+            unconditional, unconditional_logprobs = None, scorer.logprobs(tree).tolist()
     return PreparedChoices(
         tokens=query.tokens.tolist(),
         parents=query.parents.tolist(),
@@ -271,7 +304,20 @@ def _prepare_choices(
         eos=len(tree.eos),
         eos_token=tree.eos[0] if tree.eos else -1,
         byte_lengths=(tree.byte_lengths(client).tolist() if per_byte else [1.0] * len(choice_ids)),
-        unconditional=list(tree.unconditional_ids or ()),
+        unconditional=list(unconditional or ()),
         kept_tokens=kept_tokens,
         retokenized_bytes=retokenized_bytes,
+        order=order,
+        unconditional_logprobs=unconditional_logprobs,
+    )
+
+
+def _prepare_order(order: LeafOrder) -> PreparedOrder:
+    return PreparedOrder(
+        choices=order.choices.tolist(),
+        starts=order.starts.tolist(),
+        stops=order.stops.tolist(),
+        children=order.children.tolist(),
+        child_starts=order.child_starts.tolist(),
+        choice_at=order.choice_at.tolist(),
     )

@@ -84,6 +84,8 @@ MIN_CASES = {
     **dict.fromkeys(("pruned: budget", "pruned: duplicate", "retokenized"), 12),
     **dict.fromkeys(("finish: stop", "finish: eos", "finish: length"), 25),
     **dict.fromkeys(("stopped: paths", "stopped: tokens", "a set of tokens"), 20),
+    "a part of the choices": 20,
+    "the best of all": 20,
     "successors of their own": 25,
     "pmi after BOS": 3,
     "back to a character's first token": 3,

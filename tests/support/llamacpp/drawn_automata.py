@@ -54,7 +54,7 @@ WORLD = replace(
 MAX_PATHS = 40
 #: Maximum difference of log-probabilities per token.
 TOLERANCE = 1e-5
-NUMBERS = ("logprobs", "path_logprob", "prob")
+NUMBERS = ("logprobs", "path_logprob", "prob", "prob_bounds")
 COUNTS = ("model_calls", "tokens_evaluated", "unique_tokens")
 #: A path of it can be longer than the context.
 LONG = "a.b 1" * 20
@@ -105,12 +105,21 @@ def _on_one_model(draw: Draw, action: Action, bos: bool) -> Action:
     if isinstance(action, Choose):
         alone = bos and action.norm == "pmi" and draw(st.booleans())
         return replace(
-            action,
+            _best_only(draw, action),
             model=None,
             unconditional_prompt=None if alone else action.unconditional_prompt,
             suffix=EOS if draw(seldom) else action.suffix,
         )
     return action if isinstance(action, Text) else replace(action, model=None)
+
+
+def _best_only(draw: Draw, action: Choose) -> Choose:
+    """Return the action, often with only its best choices."""
+    top = draw(st.sampled_from([None, None, 1, 2, 3]))
+    if top is None:
+        return replace(action, top=None)
+    width = top if action.width is None else min(top, action.width)
+    return replace(action, top=top, width=width, threshold=0.0)
 
 
 def result_of(automaton: Automaton, model: Model, **options: Any) -> Result:
@@ -144,9 +153,15 @@ def check_equal(found: Result, expected: Result, counts: Sequence[str] = COUNTS)
         _check_near(node.path_logprob, expected_node.path_logprob, tolerance)
         # The error of a share includes the errors of the siblings.
         tolerance = 2 * TOLERANCE * max(1, len(node.tokens))
-        _check_near(node.prob, expected_node.prob, tolerance)
+        for share, expected_share in zip(_shares(node), _shares(expected_node), strict=True):
+            _check_near(share, expected_share, tolerance)
     for name in counts:
         assert found.stats[name] == expected.stats[name], name
+
+
+def _shares(node: ThoughtNode) -> tuple[float, ...]:
+    """Return the node's probability, or if it is unknown, its bounds."""
+    return (node.prob_bounds or ()) if node.prob is None else (node.prob,)
 
 
 def _check_near(value: float, expected: float, tolerance: float) -> None:
@@ -204,6 +219,10 @@ def features(case: Case, found: Result) -> set[str]:
             end = "EOS" if action.suffix is EOS else "text" if action.suffix else "none"
             alone = action.norm == "pmi" and action.unconditional_prompt is None
             seen |= {f"norm: {action.norm}", f"end: {end}"}
+            if action.top is not None:
+                seen.add("a part of the choices" if node.prob is None else "the best of all")
+                if len(action.successors) > 1:
+                    seen.add("the best, successors of their own")
             if alone:
                 seen.add("pmi after BOS")
             if len(action.successors) > 1:

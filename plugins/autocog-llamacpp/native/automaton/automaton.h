@@ -50,6 +50,7 @@ struct Action {
   BranchSelection selection;
   int choices = 0;
   Norm norm = Norm::sum;
+  int top = kUnlimited;  // of the choices: only the best ones, proven by a part of the tree
 
   int length = 0;
   int beams = 1;
@@ -70,6 +71,12 @@ struct PendingText {
   int action = kNoAction;  // the Text action; kNoAction: the text is `bytes`
   std::string bytes;
   int node = -1;  // the tree node that gets the tokens
+};
+
+// The choices of a token tree, sorted by their tokens, so that each node has a range of them. See
+// core's LeafOrder.
+struct LeafOrder {
+  std::vector<int> choices, starts, stops, children, child_starts, choice_at;
 };
 
 // The tokens of an action after certain texts, as core encoded them. The end of a path is a step
@@ -98,6 +105,10 @@ struct PreparedStep {
   std::int32_t eos_token = -1;
   std::vector<double> byte_lengths;  // of each choice
   Tokens unconditional;              // the unconditional prompt, for pmi
+  // If only the best choices are wanted: their order, and for pmi their log-probabilities after the
+  // unconditional prompt.
+  LeafOrder order;
+  std::vector<double> unconditional_logprobs;
   // How a path continues after each choice: the decided tokens that stay, and the bytes that are
   // tokenized again.
   std::vector<int> kept_tokens;
@@ -110,6 +121,11 @@ struct PreparedStep {
   int text_count() const { return static_cast<int>(ids.size()) - scored_from; }
   // Fill the query's arrays.
   void make_query_arrays();
+};
+
+// The lowest and the highest value of an unknown number.
+struct Interval {
+  double lowest, highest;
 };
 
 // Limits of a run; negative: no limit.
@@ -127,6 +143,7 @@ struct PreparedAutomaton {
   Budget budget;
   bool best_first = false;
   int top = kUnlimited;
+  int nodes_per_step = 1;  // of a search for the best choices
 };
 
 }  // namespace autocog

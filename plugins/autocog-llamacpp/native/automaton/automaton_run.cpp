@@ -167,6 +167,11 @@ void AutomatonRun::start(OpenPath& path) {
   if (path.action != kNoAction) {
     const Action& action = automaton_->actions[path.action];
     if (action.kind == Kind::complete) path.search.emplace(action, automaton_->eos, token_bytes_);
+    if (action.kind == Kind::choose && action.top >= 0) {
+      // Choices that the path cannot follow do not count.
+      const int top = action.top + static_cast<int>(exhausted_choices(path).size());
+      path.choice_search.emplace(path.step, action, top, automaton_->nodes_per_step);
+    }
   }
   working_.push_back(std::move(path));
 }
@@ -174,6 +179,11 @@ void AutomatonRun::start(OpenPath& path) {
 void AutomatonRun::add_queries(OpenPath& path, std::vector<TreeQuery>& queries) {
   const PreparedStep& step = *path.step;
   const std::size_t before = queries.size();
+  if (path.choice_search) {
+    path.choice_search->add_queries(path.ids, queries);
+    path.request_count = queries.size() - before;
+    return;
+  }
   if (path.search && !path.search->at_first_step()) {
     Tokens base = path.ids;
     base.insert(base.end(), step.ids.begin(), step.ids.end());
@@ -241,6 +251,16 @@ bool AutomatonRun::resume(OpenPath& path, const TreeScores* answers) {
   if (path.action == kNoAction) {
     assign_tokens(path, answers[0].values.data());
     finish_path(path.node);
+    return true;
+  }
+  if (path.choice_search) {
+    path.choice_search->receive(answers);
+    if (!path.choice_search->is_proven()) return false;
+    std::vector<Branch> branches = best_branches(
+        *path.step, *path.choice_search, automaton_->actions[path.action].top,
+        exhausted_choices(path));
+    assign_tokens(path, path.choice_search->text_values().data());
+    add_branches(path, std::move(branches));
     return true;
   }
   if (!path.search) {

@@ -9,12 +9,14 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "automaton/automaton.h"
 #include "automaton/beam_search.h"
 #include "automaton/branches.h"
+#include "automaton/choice_search.h"
 #include "automaton/thought_node.h"
 #include "evaluation/tree_answers.h"
 
@@ -32,6 +34,7 @@ struct OpenPath {
   // While the path is working:
   std::shared_ptr<const PreparedStep> step;
   std::optional<BeamSearch> search;
+  std::optional<ChoiceSearch> choice_search;  // for the best choices
   std::size_t request_count = 0;
   std::vector<double> text_values;  // Complete: scores of the texts before it
 };
@@ -96,6 +99,7 @@ class AutomatonRun {
   void prune(int node, PrunedBy reason);
   int add_node(ThoughtNode node);
   bool is_exhausted(const std::vector<int>& visits, int action) const;
+  std::set<int> exhausted_choices(const OpenPath& path) const;
   void count_visit(std::vector<int>& visits, int action) const;
   std::shared_ptr<const PreparedStep> find_step(const OpenPath& path) const;
   bool check(const TreeScores* answers, std::size_t count);

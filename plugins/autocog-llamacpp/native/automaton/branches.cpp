@@ -29,6 +29,20 @@ std::vector<std::size_t> unique_texts(const std::vector<std::string>& texts,
   return unique;
 }
 
+// A branch without the numbers of its choice.
+Branch to_branch(const PreparedStep& step, int choice) {
+  Branch branch;
+  for (int i = step.path_starts[choice]; i < step.path_starts[choice + 1]; ++i) {
+    branch.node.tokens.push_back(step.tokens[step.path_nodes[i]]);
+  }
+  if (step.eos > 0) branch.node.tokens.push_back(step.eos_token);
+  branch.node.choice = choice;
+  branch.kept_tokens = step.kept_tokens[choice];
+  branch.retokenized_bytes = step.retokenized_bytes[choice];
+  branch.node.retokenized = !branch.retokenized_bytes.empty();
+  return branch;
+}
+
 }  // namespace
 
 std::vector<Branch> choice_branches(const PreparedStep& step, const Action& action,
@@ -36,22 +50,39 @@ std::vector<Branch> choice_branches(const PreparedStep& step, const Action& acti
   const double* values = answers[0].values.data() + step.text_count();
   const double* unconditional = step.unconditional.empty() ? nullptr : answers[1].values.data();
   ChoiceScores scores = choice_scores(step, action.norm, values, unconditional);
-  std::vector<Branch> branches(action.choices);
+  std::vector<Branch> branches;
   for (int choice = 0; choice < action.choices; ++choice) {
-    Branch& branch = branches[choice];
-    for (int i = step.path_starts[choice]; i < step.path_starts[choice + 1]; ++i) {
-      branch.node.tokens.push_back(step.tokens[step.path_nodes[i]]);
-    }
-    if (step.eos > 0) branch.node.tokens.push_back(step.eos_token);
-    branch.node.choice = choice;
+    Branch branch = to_branch(step, choice);
     branch.node.logprobs = std::move(scores.token_logprobs[choice]);
     branch.node.prob = scores.prob[choice];
     branch.rank = scores.rank[choice];
     branch.logprob = scores.logprob[choice];
-    branch.kept_tokens = step.kept_tokens[choice];
-    branch.retokenized_bytes = step.retokenized_bytes[choice];
-    branch.node.retokenized = !branch.retokenized_bytes.empty();
+    branches.push_back(std::move(branch));
   }
+  return branches;
+}
+
+std::vector<Branch> best_branches(const PreparedStep& step, const ChoiceSearch& search, int top,
+                                  const std::set<int>& exhausted) {
+  const std::vector<double> probs = search.probs();
+  std::vector<Branch> branches;
+  for (const int position : search.best()) {
+    if (top == 0) break;
+    Branch branch = to_branch(step, search.choice(position));
+    branch.node.logprobs = search.token_logprobs(position);
+    branch.node.prob = std::nullopt;
+    if (probs.empty()) {
+      branch.node.prob_bounds = search.prob_bounds(position);
+    } else {
+      branch.node.prob = probs[position];
+    }
+    branch.rank = search.score(position);
+    branch.logprob = search.logprob(position);
+    top -= exhausted.count(branch.node.choice) == 0;
+    branches.push_back(std::move(branch));
+  }
+  std::sort(branches.begin(), branches.end(),
+            [](const Branch& a, const Branch& b) { return a.node.choice < b.node.choice; });
   return branches;
 }
 
@@ -105,7 +136,7 @@ void prune_branches(const BranchSelection& selection, std::vector<Branch>& branc
   for (std::size_t position = 1; position < order.size(); ++position) {
     Branch& branch = branches[order[position]];
     const auto count = static_cast<double>(std::max<std::size_t>(1, branch.node.logprobs.size()));
-    const double prob = selection.on_mean ? std::exp(branch.logprob / count) : branch.node.prob;
+    const double prob = selection.on_mean ? std::exp(branch.logprob / count) : branch.node.prob.value_or(1.0);
     if (selection.width >= 0 && position >= static_cast<std::size_t>(selection.width)) {
       branch.node.pruned_by = PrunedBy::width;
     } else if (prob < selection.threshold) {

@@ -3,11 +3,13 @@
 
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
 #include "automaton/automaton.h"
 #include "automaton/beam_search.h"
+#include "automaton/choice_search.h"
 #include "automaton/thought_node.h"
 #include "automaton/token_text.h"
 #include "evaluation/tree_answers.h"
@@ -26,6 +28,11 @@ struct Branch {
 // answers: to the step's query, and for pmi to the unconditional query.
 std::vector<Branch> choice_branches(const PreparedStep& step, const Action& action,
                                     const TreeScores* answers);
+
+// The best choices of a search that has proven them, in the order given: so many that `top` of them
+// can be followed. exhausted: indices of choices that the path cannot follow.
+std::vector<Branch> best_branches(const PreparedStep& step, const ChoiceSearch& search, int top,
+                                  const std::set<int>& exhausted);
 
 std::vector<Branch> text_branches(const BeamSearch& search, TokenBytes& token_bytes);
 

@@ -10,14 +10,6 @@ namespace {
 
 constexpr double kImpossible = -std::numeric_limits<double>::infinity();
 
-double logsumexp(const std::vector<double>& values) {
-  const double top = *std::max_element(values.begin(), values.end());
-  if (!std::isfinite(top)) return top;
-  double sum = 0;
-  for (const double value : values) sum += std::exp(value - top);
-  return top + std::log(sum);
-}
-
 // The log-probability of each decided token of each choice.
 std::vector<std::vector<double>> logprobs_by_choice(const PreparedStep& step,
                                                     const double* values) {
@@ -61,11 +53,24 @@ void make_exclusive(const PreparedStep& step, const double* values,
   for (std::size_t choice = 0; choice < logprobs.size(); ++choice) {
     const int end = step.ends[choice];
     if (!is_inner[end]) continue;
-    logprobs[choice] += longer[end] >= 1.0 ? kImpossible : std::log1p(-longer[end]);
+    logprobs[choice] += log_complement(longer[end]);
   }
 }
 
 }  // namespace
+
+double logsumexp(const std::vector<double>& values) {
+  if (values.empty()) return kImpossible;
+  const double top = *std::max_element(values.begin(), values.end());
+  if (!std::isfinite(top)) return top;
+  double sum = 0;
+  for (const double value : values) sum += std::exp(value - top);
+  return top + std::log(sum);
+}
+
+double log_complement(double total) {
+  return total >= 1.0 ? kImpossible : std::log1p(-total);
+}
 
 std::vector<double> softmax(const std::vector<double>& scores) {
   const double top = *std::max_element(scores.begin(), scores.end());

@@ -17,6 +17,12 @@ struct ChoiceScores {
   std::vector<double> prob;
 };
 
+// The log of the sum of the exponentials; -inf without values.
+double logsumexp(const std::vector<double>& values);
+
+// log(1 - total); -inf if the total is 1, or more by rounding.
+double log_complement(double total);
+
 // Scores (n,) in log space to probabilities that sum to 1.
 std::vector<double> softmax(const std::vector<double>& scores);
 

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,8 @@ struct ThoughtNode {
   std::vector<double> logprobs;
   double path_logprob = 0;
   int length = 0;  // decided tokens of the path so far
-  double prob = 1;
+  std::optional<double> prob = 1.0;
+  std::optional<Interval> prob_bounds;  // of one of the best choices, if `prob` is unknown
   PrunedBy pruned_by = PrunedBy::none;
   FinishReason finish_reason = FinishReason::none;
   bool last = false;

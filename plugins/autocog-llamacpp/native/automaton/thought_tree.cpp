@@ -70,7 +70,7 @@ void AutomatonRun::add_branches(OpenPath& path, std::vector<Branch> branches) {
                   [](const PendingText& text) { return text.node >= 0; });
   count_visit(path.visits, path.action);
   for (std::size_t i = 0; i < branches.size(); ++i) {
-    const int next = action.successor(static_cast<int>(i));
+    const int next = action.successor(branches[i].node.choice);
     if (branches[i].node.pruned_by == PrunedBy::none && next != kNoAction &&
         action.successors.size() > 1 && is_exhausted(path.visits, next)) {
       branches[i].node.pruned_by = PrunedBy::max_visits;
@@ -79,7 +79,7 @@ void AutomatonRun::add_branches(OpenPath& path, std::vector<Branch> branches) {
   prune_branches(action.selection, branches);
   for (std::size_t i = 0; i < branches.size(); ++i) {
     Branch& branch = branches[i];
-    const int next = action.successor(static_cast<int>(i));
+    const int next = action.successor(branches[i].node.choice);
     ThoughtNode& node = branch.node;
     node.action = path.action;
     node.path_logprob = path.logprob + branch.logprob;
@@ -133,6 +133,20 @@ int AutomatonRun::add_node(ThoughtNode node) {
 bool AutomatonRun::is_exhausted(const std::vector<int>& visits, int index) const {
   const Action& action = automaton_->actions[index];
   return action.max_visits >= 0 && visits[action.visit_counter] >= action.max_visits;
+}
+
+// Indices of the choices that a path cannot follow after its Choose; none if it can follow none.
+std::set<int> AutomatonRun::exhausted_choices(const OpenPath& path) const {
+  const Action& action = automaton_->actions[path.action];
+  std::set<int> exhausted;
+  if (action.successors.size() < 2) return exhausted;
+  std::vector<int> visits = path.visits;
+  count_visit(visits, path.action);
+  for (int choice = 0; choice < action.choices; ++choice) {
+    if (is_exhausted(visits, action.successor(choice))) exhausted.insert(choice);
+  }
+  if (static_cast<int>(exhausted.size()) == action.choices) exhausted.clear();
+  return exhausted;
 }
 
 void AutomatonRun::count_visit(std::vector<int>& visits, int index) const {

@@ -79,6 +79,8 @@ Action to_action(nb::handle object, std::size_t width, Masks& masks) {
   action.selection.on_mean = get<bool>(object, "on_mean");
   if (action.kind == Kind::choose) {
     action.choices = get<int>(object, "choices");
+    action.top = get_or(object, "top", kUnlimited);
+    if (action.top == 0) throw nb::value_error("top is less than 1");
     action.norm = to_enum<Norm>(object, "norm",
                                 {{"sum", Norm::sum},
                                  {"mean", Norm::mean},
@@ -104,8 +106,33 @@ Action to_action(nb::handle object, std::size_t width, Masks& masks) {
   return action;
 }
 
+// The order of the choices in a tree with this number of nodes, EOS excluded.
+LeafOrder to_order(nb::handle object, std::size_t nodes, std::size_t count) {
+  LeafOrder order;
+  order.choices = get<std::vector<int>>(object, "choices");
+  order.starts = get<std::vector<int>>(object, "starts");
+  order.stops = get<std::vector<int>>(object, "stops");
+  order.children = get<std::vector<int>>(object, "children");
+  order.child_starts = get<std::vector<int>>(object, "child_starts");
+  order.choice_at = get<std::vector<int>>(object, "choice_at");
+  if (order.choices.size() != count || order.starts.size() != nodes + 1 ||
+      order.stops.size() != nodes + 1 || order.children.size() != nodes ||
+      order.child_starts.size() != nodes + 2 || order.choice_at.size() != nodes + 1 ||
+      !std::is_sorted(order.child_starts.begin(), order.child_starts.end())) {
+    throw nb::value_error("the order of the choices has wrong lengths");
+  }
+  check_indices(order.choices, 0, count, "there is no such choice");
+  check_indices(order.starts, 0, count + 1, "there is no such choice");
+  check_indices(order.stops, 0, count + 1, "there is no such choice");
+  check_indices(order.children, 1, nodes + 1, "a child is outside the tree");
+  check_indices(order.child_starts, 0, nodes + 1, "a child is outside the tree");
+  check_indices(order.choice_at, -1, count, "there is no such choice");
+  return order;
+}
+
 // The choices of a step: their token tree, and how paths continue after them.
-void read_choices(PreparedStep& step, nb::handle object, std::size_t count) {
+void read_choices(PreparedStep& step, nb::handle object, const Action& action) {
+  const auto count = static_cast<std::size_t>(action.choices);
   step.tokens = get<std::vector<std::int32_t>>(object, "tokens");
   step.parents = get<std::vector<std::int32_t>>(object, "parents");
   step.path_nodes = get<std::vector<int>>(object, "path_nodes");
@@ -138,6 +165,12 @@ void read_choices(PreparedStep& step, nb::handle object, std::size_t count) {
     if (step.parents[i] < -1 || step.parents[i] >= static_cast<std::int64_t>(i)) {
       throw nb::value_error("a parent is not before its child");
     }
+  }
+  if (action.top == kUnlimited) return;
+  step.order = to_order(object.attr("order"), nodes - count * step.eos, count);
+  step.unconditional_logprobs = get<std::vector<double>>(object, "unconditional_logprobs");
+  if (action.norm == Norm::pmi && step.unconditional_logprobs.size() != count) {
+    throw nb::value_error("the choices have no unconditional log-probabilities");
   }
 }
 
@@ -178,6 +211,7 @@ std::shared_ptr<PreparedAutomaton> to_automaton(nb::handle object, std::size_t w
   automaton->budget.seconds = get_or<double>(budget, "seconds", kUnlimited);
   automaton->best_first = get<bool>(object, "best_first");
   automaton->top = get_or(object, "top", kUnlimited);
+  automaton->nodes_per_step = std::max(1, get<int>(object, "nodes_per_step"));
   return automaton;
 }
 
@@ -205,12 +239,13 @@ std::shared_ptr<PreparedStep> to_step(nb::handle object, const Action* action,
   }
   const bool is_choose = action != nullptr && action->kind == Kind::choose;
   if (is_choose) {
-    read_choices(*step, object.attr("choices"), static_cast<std::size_t>(action->choices));
+    read_choices(*step, object.attr("choices"), *action);
   }
   for (const Tokens* tokens : {&step->ids, &step->tokens, &step->unconditional}) {
     check_tokens(*tokens, width);
   }
-  if (is_choose && action->norm == Norm::pmi && step->unconditional.empty()) {
+  if (is_choose && action->norm == Norm::pmi && action->top == kUnlimited &&
+      step->unconditional.empty()) {
     throw nb::value_error("the unconditional prompt has no tokens");
   }
   step->make_query_arrays();

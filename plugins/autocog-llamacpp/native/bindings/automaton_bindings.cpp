@@ -1,5 +1,6 @@
 #include "bindings/automaton_bindings.h"
 
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -77,6 +78,9 @@ nb::dict to_dict(const ThoughtNode& node) {
   fields["path_logprob"] = node.path_logprob;
   fields["length"] = node.length;
   fields["prob"] = node.prob;
+  fields["prob_bounds"] =
+      node.prob_bounds ? nb::object(nb::make_tuple(node.prob_bounds->lowest, node.prob_bounds->highest))
+                       : nb::none();
   fields["pruned_by"] = to_name(kPrunedBy, node.pruned_by);
   fields["finish_reason"] = to_name(kFinishReasons, node.finish_reason);
   fields["last"] = node.last;

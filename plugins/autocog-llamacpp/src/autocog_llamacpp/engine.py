@@ -35,6 +35,7 @@ class LlamaEngine:
     :param name: the name of the model.
     :param context_length: maximum number of tokens of a sequence.
     :param tolerance: tolerance of log-probabilities, in nats per token.
+    :param nodes_per_step: see `BackendInfo`.
     :param chat_template: the model's chat template, if it has one.
     :param seed: seed of completions that give none; None for a random seed.
     :param details: facts for `BackendInfo.details`.
@@ -50,6 +51,7 @@ class LlamaEngine:
         name: str,
         context_length: int,
         tolerance: float,
+        nodes_per_step: int,
         chat_template: ChatTemplate | None = None,
         seed: int | None = None,
         details: Mapping[str, Any] | None = None,
@@ -64,6 +66,7 @@ class LlamaEngine:
         self.seed = seed
         self._context_length = context_length
         self._tolerance = tolerance
+        self._nodes_per_step = nodes_per_step
         self._details = details or {}
         self._compute_fingerprint = compute_fingerprint
 
@@ -125,6 +128,7 @@ class LlamaEngine:
             splits_at_word_boundaries=tokenizer.splits_at_word_boundaries,
             tolerance=self._tolerance,
             max_concurrency=1,
+            nodes_per_step=self._nodes_per_step,
             details={**self._details, "trees": self.session.name},
             compute_fingerprint=self._compute_fingerprint,
         )

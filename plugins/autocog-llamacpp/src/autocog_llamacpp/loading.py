@@ -38,6 +38,9 @@ from autocog_llamacpp.weights_type import SelectedWeights, select_weights, sugge
 MAX_LOGITS_BYTES = 32 << 20
 #: llama.cpp's limit.
 MAX_SEQUENCES = 256
+#: Nodes that one step of a search for the best choices reads. On a processor, a decode costs about as
+#: much as one to five tokens, and each token costs alike. A GPU reads its weights once for all tokens.
+NODES_PER_STEP, NODES_PER_STEP_ON_GPU = 12, 32
 #: States of recurrent models are large.
 RECURRENT_SEQUENCES = 8
 
@@ -78,6 +81,7 @@ def load_engine(options: LlamaOptions) -> LlamaEngine:
         name=path.name,
         context_length=min(length, weights.context_length, context.cells),
         tolerance=estimate_tolerance(weights.file_type, options),
+        nodes_per_step=_nodes_per_step(options, context),
         chat_template=ChatTemplate(template, special_texts) if template else None,
         seed=options.seed,
         details={
@@ -114,8 +118,7 @@ def _create_context(
     if options.exact:
         types, flash_attn = ("f32", "f32"), False
     cells = options.n_ctx or weights.context_length
-    offloaded = bool(options.n_gpu_layers) and llama_cpp.llama_supports_gpu_offload()
-    _check_cache(cells, weights, types, offloaded=offloaded)
+    _check_cache(cells, weights, types, offloaded=_is_offloaded(options))
     sequences = options.n_seq_max or _default_sequences(weights, width, options.n_batch)
     # At least one token of each sequence must fit into a batch. A batch cannot exceed the cells.
     batch = min(max(options.n_batch, sequences), cells)
@@ -178,6 +181,16 @@ def _create_session(
     if extension is not None:
         return NativeSession(extension, context, tokenizer, recurrent=recurrent)
     return RecurrentSession(context) if recurrent else AttentionSession(context)
+
+
+def _nodes_per_step(options: LlamaOptions, context: Context) -> int:
+    nodes = NODES_PER_STEP_ON_GPU if _is_offloaded(options) else NODES_PER_STEP
+    # More branches than sequences would need several decodes.
+    return min(nodes, context.sequences)
+
+
+def _is_offloaded(options: LlamaOptions) -> bool:
+    return bool(options.n_gpu_layers) and llama_cpp.llama_supports_gpu_offload()
 
 
 def _default_sequences(weights: Weights, width: int, batch: int) -> int:

@@ -208,6 +208,7 @@ def _to_node(run: AutomatonRun, fields: Mapping[str, Any]) -> ThoughtNode:
         path_logprob=fields["path_logprob"],
         length=fields["length"],
         prob=fields["prob"],
+        prob_bounds=fields["prob_bounds"],
         pruned_by=fields["pruned_by"],
         finish_reason=fields["finish_reason"],
         last=fields["last"],
