@@ -124,7 +124,12 @@ class PartialTree:
             if path[node + 1] == 0 or not unknown:
                 continue
             known, unseen = self._probabilities_after(node)
-            mass += path[node + 1] * (1 - known if node in self._prefix_ends else unseen)
+            if node in self._prefix_ends:
+                unseen = 1 - known
+            elif np.isnan(self.values[self._eos_nodes(node)]).any():
+                # Of several EOS tokens, some may be known.
+                unseen += known
+            mass += path[node + 1] * unseen
         return mass
 
     def _path_probabilities(self) -> list[float]:
@@ -152,7 +157,13 @@ class PartialTree:
 
     def _needed_nodes(self, choice: int) -> list[int]:
         path = self.tree.tree.path(choice).tolist()
-        return [*path, *self.children.get(path[-1], ())]
+        return [*path, *(self._eos_nodes(path[-1]) or self.children.get(path[-1], ()))]
+
+    def _eos_nodes(self, end: int) -> list[int]:
+        """Return the nodes of EOS after the last node of a choice; none without `suffix=EOS`."""
+        if not self.tree.eos:
+            return []
+        return [node for node in self.children[end] if node >= len(self.tree.tree.tokens)]
 
 
 def _log(probability: float) -> float:
