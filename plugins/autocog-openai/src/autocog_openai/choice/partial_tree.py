@@ -157,7 +157,7 @@ class PartialTree:
 
     def _needed_nodes(self, choice: int) -> list[int]:
         path = self.tree.tree.path(choice).tolist()
-        return [*path, *(self._eos_nodes(path[-1]) or self.children.get(path[-1], ()))]
+        return [*path, *(self._eos_nodes(path[-1]) or self.children.get(path[-1], []))]
 
     def _eos_nodes(self, end: int) -> list[int]:
         """Return the nodes of EOS after the last node of a choice; none without `suffix=EOS`."""
