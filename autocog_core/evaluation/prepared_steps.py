@@ -107,7 +107,7 @@ class PreparedAutomaton:
     budget: Budget
     best_first: bool
     top: int | None
-    nodes_per_step: int
+    nodes_per_step: int = 1
 
 
 @dataclass(kw_only=True, slots=True)

@@ -20,6 +20,8 @@ from autocog_core import TreeQuery
 from autocog_core.evaluation.prepared_steps import (
     PreparedAction,
     PreparedAutomaton,
+    PreparedChoices,
+    PreparedOrder,
     PreparedStep,
 )
 from autocog_core.hooks.automaton_run import Budget
@@ -290,6 +292,68 @@ def test_wrong_steps_are_refused_and_correct_ones_accepted_later(
     group.advance(9.0)
     assert group.is_done(run)
     assert group.result(run)["nodes"][0]["tokens"] == (5, 6)
+    group.finish(run)
+    check_still_works(session)
+
+
+#: The best of two choices, [5] and [5, 6].
+CHOOSE = PreparedAction(kind="choose", successors=[], max_visits=None, choices=2, top=1)
+ORDER = PreparedOrder(
+    choices=[0, 1],
+    starts=[0, 0, 1],
+    stops=[2, 2, 2],
+    children=[1, 2],
+    child_starts=[0, 1, 2, 2],
+    choice_at=[-1, 0, 1],
+)
+CHOICES = PreparedChoices(
+    tokens=[5, 6],
+    parents=[-1, 0],
+    path_nodes=[0, 0, 1],
+    path_starts=[0, 1, 3],
+    ends=[0, 1],
+    eos=0,
+    eos_token=-1,
+    byte_lengths=[1.0, 1.0],
+    unconditional=[],
+    kept_tokens=[1, 2],
+    retokenized_bytes=[b"", b""],
+    order=ORDER,
+)
+WRONG_CHOICES: dict[str, PreparedChoices] = {
+    "an unknown choice": replace(CHOICES, order=replace(ORDER, choices=[0, 2])),
+    "a missing node": replace(CHOICES, order=replace(ORDER, starts=[0, 0])),
+    "a position outside": replace(CHOICES, order=replace(ORDER, stops=[2, 2, 3])),
+    "the prefix as a child": replace(CHOICES, order=replace(ORDER, children=[0, 2])),
+    "a child outside": replace(CHOICES, order=replace(ORDER, children=[1, 3])),
+    "children backwards": replace(CHOICES, order=replace(ORDER, child_starts=[0, 2, 1, 2])),
+    "a choice at no position": replace(CHOICES, order=replace(ORDER, choice_at=[-1, 0, 2])),
+    "a loop": replace(CHOICES, order=replace(ORDER, children=[1, 1])),
+    "a leaf without a choice": replace(CHOICES, order=replace(ORDER, choice_at=[-1, 0, -1])),
+}
+
+
+@pytest.mark.parametrize("norm", ["sum", "pmi"])
+def test_wrong_orders_of_choices_are_refused(session: Any, norm: str) -> None:
+    group = new_group(session)
+    with pytest.raises(REFUSED):
+        group.start(replace(AUTOMATON, actions=[replace(CHOOSE, top=0)]))
+    run = group.start(replace(AUTOMATON, actions=[replace(CHOOSE, norm=norm)]))
+    group.advance(9.0)
+    ((key, action, _, pending),) = group.missing_steps(run)
+    given = [] if norm == "sum" else [-1.0, -2.0]
+    step = PreparedStep(ids=[5, 6], settled=[], scored_from=2, room=0)
+    choices = [*WRONG_CHOICES.values(), *([CHOICES] if norm == "pmi" else [])]
+    for wrong in choices:
+        faulty = wrong if wrong is CHOICES else replace(wrong, unconditional_logprobs=given)
+        with pytest.raises(REFUSED):
+            group.add_step(run, key, action, 2, len(pending), replace(step, choices=faulty))
+    right = replace(CHOICES, unconditional_logprobs=given)
+    group.add_step(run, key, action, 2, len(pending), replace(step, choices=right))
+    group.advance(9.0)
+    assert group.is_done(run)
+    (node,) = group.result(run)["nodes"]
+    assert node["choice"] in (0, 1)
     group.finish(run)
     check_still_works(session)
 

@@ -127,6 +127,17 @@ LeafOrder to_order(nb::handle object, std::size_t nodes, std::size_t count) {
   check_indices(order.children, 1, nodes + 1, "a child is outside the tree");
   check_indices(order.child_starts, 0, nodes + 1, "a child is outside the tree");
   check_indices(order.choice_at, -1, count, "there is no such choice");
+  std::vector<char> is_child(nodes + 1, 0);
+  for (const int child : order.children) {
+    if (is_child[child]) throw nb::value_error("a node is the child of two nodes");
+    is_child[child] = 1;
+  }
+  for (std::size_t node = 0; node <= nodes; ++node) {
+    const bool is_leaf = order.child_starts[node] == order.child_starts[node + 1];
+    if (is_leaf && order.choice_at[node] < 0) {
+      throw nb::value_error("no choice ends at a leaf of the tree");
+    }
+  }
   return order;
 }
 

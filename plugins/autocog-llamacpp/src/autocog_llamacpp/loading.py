@@ -38,8 +38,8 @@ from autocog_llamacpp.weights_type import SelectedWeights, select_weights, sugge
 MAX_LOGITS_BYTES = 32 << 20
 #: llama.cpp's limit.
 MAX_SEQUENCES = 256
-#: Nodes that one step of a search for the best choices reads. On a processor, a decode costs about as
-#: much as one to five tokens, and each token costs alike. A GPU reads its weights once for all tokens.
+#: Nodes that one step of a search for the best choices reads. On a processor, a decode costs as
+#: much as one to five tokens, and each token costs alike. A GPU reads its weights once for all.
 NODES_PER_STEP, NODES_PER_STEP_ON_GPU = 12, 32
 #: States of recurrent models are large.
 RECURRENT_SEQUENCES = 8

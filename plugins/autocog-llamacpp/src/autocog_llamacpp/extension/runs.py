@@ -78,8 +78,6 @@ def unsupported_feature(automaton: AutomatonGraph, *, adds_bos: bool) -> str:
         has_prompt = isinstance(action, Choose) and (action.unconditional_prompt or adds_bos)
         if isinstance(action, Choose) and action.norm == "pmi" and not has_prompt:
             return f'action "{action.uid}" has no unconditional prompt'
-        if isinstance(action, Choose) and action.top is not None:
-            return f'action "{action.uid}" reads only the best choices (top)'
         if isinstance(action, Complete) and action.samples:
             return f'action "{action.uid}" draws samples'
         if isinstance(action, Choose) and action.texts.has_several:
