@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autocog_core.types.token_tree import TreeQuery
+from autocog_core.types.token_tree import TreeQuery, common_prefix_length
 
 
 class PrefixForest:
@@ -29,6 +29,8 @@ class PrefixForest:
         self.needs_row: list[bool] = []
         self.evaluated = [0] * queries
         self._index: dict[tuple[int, int], int] = {}
+        #: The sequence of the last `add_path`, and its nodes.
+        self._last_path: tuple[list[int], list[int]] = [], []
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -47,9 +49,16 @@ class PrefixForest:
 
     def add_path(self, tokens: Sequence[int], query: int) -> int:
         """Return the last node of a sequence from the start; add the nodes that are new."""
-        node = -1
-        for token in tokens:
-            node = self.add_child(node, int(token), query)
+        tokens = list(map(int, tokens))
+        last_tokens, last_nodes = self._last_path
+        # Queries of one call mostly share all but the end of their prefixes: no look-up.
+        shared = common_prefix_length(tokens, last_tokens)
+        nodes = last_nodes[:shared]
+        node = nodes[-1] if nodes else -1
+        for token in tokens[shared:]:
+            node = self.add_child(node, token, query)
+            nodes.append(node)
+        self._last_path = tokens, nodes
         return node
 
     def path_to(self, node: int) -> list[int]:

@@ -39,6 +39,9 @@ Result = TypeVar("Result")
 TOLERANCE = {torch.float32: 1e-4, torch.float16: 0.05, torch.bfloat16: 0.25}
 #: Largest number of tokens in one row of a forward, by type of device.
 MAX_CHUNK_TOKENS = {"cpu": 512, "mps": 1024, "cuda": 4096}
+#: See `BackendInfo.nodes_per_step`: where measured, what reads banking77's labels fastest.
+NODES_PER_STEP = {"cpu": 16}
+DEFAULT_NODES_PER_STEP = 8
 
 
 class TfEngine:
@@ -159,6 +162,7 @@ class TfEngine:
             splits_at_word_boundaries=respects_word_boundaries(self.tokenizer.vocabulary()),
             tolerance=self.tolerance,
             max_concurrency=1,
+            nodes_per_step=NODES_PER_STEP.get(self.forward.device.type, DEFAULT_NODES_PER_STEP),
             details=details,
             compute_fingerprint=_fingerprint_later(weakref.ref(self)),
         )

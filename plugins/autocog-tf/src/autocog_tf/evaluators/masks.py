@@ -22,7 +22,12 @@ class AttentionMasks:
     def __init__(self, forward: Forward, windows: dict[str, int | None]) -> None:
         self._forward = forward
         self._windows = windows
-        self._is_additive = forward.model.config._attn_implementation == "eager"
+        attention = forward.model.config._attn_implementation
+        # Eager attention adds the mask to its scores: it would add a boolean mask as 0 and 1. SDPA
+        # takes both, but on a CPU it converts a boolean mask in every layer again.
+        self._is_additive = attention == "eager" or (
+            attention == "sdpa" and forward.device.type == "cpu"
+        )
 
     @property
     def has_full_attention(self) -> bool:
@@ -53,7 +58,6 @@ class AttentionMasks:
         mask = torch.from_numpy(visible)[:, None].to(self._forward.device)
         if not self._is_additive:
             return mask
-        # Eager attention adds the mask to its scores: it would add a boolean mask as 0 and 1.
         dtype = self._forward.model.dtype
         zero = torch.zeros((), dtype=dtype, device=mask.device)
         return torch.where(mask, zero, torch.finfo(dtype).min)
