@@ -35,7 +35,6 @@ __all__ = [
     "PreparedAction",
     "PreparedAutomaton",
     "PreparedChoices",
-    "PreparedOrder",
     "PreparedStep",
     "no_token_allowed_error",
     "prepare_automaton",
@@ -111,18 +110,6 @@ class PreparedAutomaton:
 
 
 @dataclass(kw_only=True, slots=True)
-class PreparedOrder:
-    """The order of the choices in their tree, for a search; see `LeafOrder`."""
-
-    choices: list[int]
-    starts: list[int]
-    stops: list[int]
-    children: list[int]
-    child_starts: list[int]
-    choice_at: list[int]
-
-
-@dataclass(kw_only=True, slots=True)
 class PreparedChoices:
     """The token tree of a Choose, and how paths continue after each choice.
 
@@ -153,7 +140,7 @@ class PreparedChoices:
     unconditional: list[int]
     kept_tokens: list[int]
     retokenized_bytes: list[bytes]
-    order: PreparedOrder | None = None
+    order: LeafOrder | None = None
     unconditional_logprobs: list[float] = field(default_factory=list)
 
 
@@ -290,7 +277,7 @@ def _prepare_choices(
     per_byte = action.norm == "per_byte"
     order, unconditional, unconditional_logprobs = None, tree.unconditional_ids, []
     if action.top is not None:
-        order = _prepare_order(leaf_order(tree.tree))
+        order = leaf_order(tree.tree)
         if action.norm == "pmi":
             # A search needs all of them before it begins, and other calls need the same.
             scorer = UnconditionalScorer.for_model(client)
@@ -309,15 +296,4 @@ def _prepare_choices(
         retokenized_bytes=retokenized_bytes,
         order=order,
         unconditional_logprobs=unconditional_logprobs,
-    )
-
-
-def _prepare_order(order: LeafOrder) -> PreparedOrder:
-    return PreparedOrder(
-        choices=order.choices.tolist(),
-        starts=order.starts.tolist(),
-        stops=order.stops.tolist(),
-        children=order.children.tolist(),
-        child_starts=order.child_starts.tolist(),
-        choice_at=order.choice_at.tolist(),
     )

@@ -21,10 +21,10 @@ from autocog_core.evaluation.prepared_steps import (
     PreparedAction,
     PreparedAutomaton,
     PreparedChoices,
-    PreparedOrder,
     PreparedStep,
 )
 from autocog_core.hooks.automaton_run import Budget
+from autocog_core.scoring.leaf_order import LeafOrder
 from autocog_core.toolkit.stop_strings import find_first_stop
 from autocog_llamacpp import LLaMa
 from autocog_llamacpp.extension.load import load_extension
@@ -298,13 +298,13 @@ def test_wrong_steps_are_refused_and_correct_ones_accepted_later(
 
 #: The best of two choices, [5] and [5, 6].
 CHOOSE = PreparedAction(kind="choose", successors=[], max_visits=None, choices=2, top=1)
-ORDER = PreparedOrder(
-    choices=[0, 1],
-    starts=[0, 0, 1],
-    stops=[2, 2, 2],
-    children=[1, 2],
-    child_starts=[0, 1, 2, 2],
-    choice_at=[-1, 0, 1],
+ORDER = LeafOrder(
+    choices=np.array([0, 1]),
+    starts=np.array([0, 0, 1]),
+    stops=np.array([2, 2, 2]),
+    children=np.array([1, 2]),
+    child_starts=np.array([0, 1, 2, 2]),
+    choice_at=np.array([-1, 0, 1]),
 )
 CHOICES = PreparedChoices(
     tokens=[5, 6],
@@ -320,16 +320,22 @@ CHOICES = PreparedChoices(
     retokenized_bytes=[b"", b""],
     order=ORDER,
 )
+
+
+def _order(**lists: list[int]) -> LeafOrder:
+    return replace(ORDER, **{name: np.array(values) for name, values in lists.items()})
+
+
 WRONG_CHOICES: dict[str, PreparedChoices] = {
-    "an unknown choice": replace(CHOICES, order=replace(ORDER, choices=[0, 2])),
-    "a missing node": replace(CHOICES, order=replace(ORDER, starts=[0, 0])),
-    "a position outside": replace(CHOICES, order=replace(ORDER, stops=[2, 2, 3])),
-    "the prefix as a child": replace(CHOICES, order=replace(ORDER, children=[0, 2])),
-    "a child outside": replace(CHOICES, order=replace(ORDER, children=[1, 3])),
-    "children backwards": replace(CHOICES, order=replace(ORDER, child_starts=[0, 2, 1, 2])),
-    "a choice at no position": replace(CHOICES, order=replace(ORDER, choice_at=[-1, 0, 2])),
-    "a loop": replace(CHOICES, order=replace(ORDER, children=[1, 1])),
-    "a leaf without a choice": replace(CHOICES, order=replace(ORDER, choice_at=[-1, 0, -1])),
+    "an unknown choice": replace(CHOICES, order=_order(choices=[0, 2])),
+    "a missing node": replace(CHOICES, order=_order(starts=[0, 0])),
+    "a position outside": replace(CHOICES, order=_order(stops=[2, 2, 3])),
+    "the prefix as a child": replace(CHOICES, order=_order(children=[0, 2])),
+    "a child outside": replace(CHOICES, order=_order(children=[1, 3])),
+    "children backwards": replace(CHOICES, order=_order(child_starts=[0, 2, 1, 2])),
+    "a choice at no position": replace(CHOICES, order=_order(choice_at=[-1, 0, 2])),
+    "a loop": replace(CHOICES, order=_order(children=[1, 1])),
+    "a leaf without a choice": replace(CHOICES, order=_order(choice_at=[-1, 0, -1])),
 }
 
 

@@ -108,13 +108,17 @@ Action to_action(nb::handle object, std::size_t width, Masks& masks) {
 
 // The order of the choices in a tree with this number of nodes, EOS excluded.
 LeafOrder to_order(nb::handle object, std::size_t nodes, std::size_t count) {
+  const auto indices = [&](const char* name) {
+    const auto values = get<Array<std::int64_t>>(object, name);
+    return std::vector<int>(values.data(), values.data() + values.shape(0));
+  };
   LeafOrder order;
-  order.choices = get<std::vector<int>>(object, "choices");
-  order.starts = get<std::vector<int>>(object, "starts");
-  order.stops = get<std::vector<int>>(object, "stops");
-  order.children = get<std::vector<int>>(object, "children");
-  order.child_starts = get<std::vector<int>>(object, "child_starts");
-  order.choice_at = get<std::vector<int>>(object, "choice_at");
+  order.choices = indices("choices");
+  order.starts = indices("starts");
+  order.stops = indices("stops");
+  order.children = indices("children");
+  order.child_starts = indices("child_starts");
+  order.choice_at = indices("choice_at");
   if (order.choices.size() != count || order.starts.size() != nodes + 1 ||
       order.stops.size() != nodes + 1 || order.children.size() != nodes ||
       order.child_starts.size() != nodes + 2 || order.choice_at.size() != nodes + 1 ||
