@@ -43,10 +43,10 @@ def timed_load(weights: str) -> tuple[float, LLaMa]:
 
 
 def score(model: LLaMa, item: Item) -> tuple[float, Scores]:
-    """Return the seconds of a choose, and the log-probabilities of the choices."""
+    """Return the seconds of a choose, and the scores that rank the choices."""
     start = time.perf_counter()
     result = model.choose(*item)
-    return time.perf_counter() - start, [entry.logprob for entry in result.scores]
+    return time.perf_counter() - start, [entry.exclusive_logprob for entry in result.scores]
 
 
 def measure(
