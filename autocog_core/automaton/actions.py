@@ -7,7 +7,7 @@ action. So one automaton can run on several models, and repeatedly on one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -146,6 +146,11 @@ class Choose(Action):
             for choice in choices
         )
         object.__setattr__(self, "choices", tuple(plain))
+
+    @cached_property
+    def as_winner(self) -> Choose:
+        """The same action, which reads only the best choice."""
+        return replace(self, top=1)
 
     @cached_property
     def texts(self) -> ChoiceTexts:

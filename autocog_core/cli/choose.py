@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,8 +16,10 @@ from autocog_core.cli.loading import ModelOptions
 from autocog_core.cli.options import AsJson, ChatPromptText
 from autocog_core.cli.output import show_json
 from autocog_core.cli.session import session
-from autocog_core.errors import InputError
+from autocog_core.cli.top_table import show_top_choices
+from autocog_core.errors import InputError, UsageError
 from autocog_core.types.choice import EOS, ChoiceScores, Norm
+from autocog_core.types.top_choices import TopChoices
 
 _HINT = 'to separate them, add --separator " "'
 
@@ -83,6 +85,32 @@ def choose(
             help="Prompt for the comparison of --norm pmi (default: the BOS token alone).",
         ),
     ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Print only so many of the best choices, and read only the part of the choices' "
+            "token tree that proves them. Scores are exact; the probability is known within an "
+            "interval.",
+        ),
+    ] = None,
+    within: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="With --top, read on until the interval of each probability is this narrow.",
+        ),
+    ] = None,
+    at_least: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="With --top, read on until it is certain whether the best choice has at least "
+            "this probability.",
+        ),
+    ] = None,
     chat_options: ChatOptions,
     as_json: AsJson = False,
     model_options: ModelOptions,
@@ -102,6 +130,10 @@ def choose(
         )
     if unconditional_prompt is not None and norm != "pmi":
         raise InputError("requires --norm pmi", where="--unconditional-prompt")
+    if top is None:
+        for option, value in (("--within", within), ("--at-least", at_least)):
+            if value is not None:
+                raise UsageError("requires --top", where=option)
     if has_escaped_newline(separator + (suffix or "")):
         session.warn(
             "--separator or --suffix contains a backslash and an n, not a newline; "
@@ -112,20 +144,35 @@ def choose(
         WarningCode.CHOICE_JOINS_WORD: _HINT,
         WarningCode.CHOICE_WITHOUT_BLANK: _HINT,
     }
+    arguments: dict[str, Any] = {
+        "choices": full_choices,
+        "norm": norm,
+        "suffix": EOS if suffix_eos else suffix,
+        "boundary": boundary.value,
+        "unconditional_prompt": unconditional_prompt,
+    }
     with model_options.open() as model:
-        scores = model.choose(
-            choices=full_choices,
-            norm=norm,
-            suffix=EOS if suffix_eos else suffix,
-            boundary=boundary.value,
-            unconditional_prompt=unconditional_prompt,
-            **chat_options.prompt_arguments(text),
-        )
+        arguments |= chat_options.prompt_arguments(text)
+        if top is not None:
+            best = model.choose(**arguments, top=top, within=within, at_least=at_least)
+            _show_best(best, choices, as_json)
+            return
+        scores = model.choose(**arguments)
     scores = _without_separator(scores, choices)
     if as_json:
         show_json(scores.to_dict())
     else:
         show_scores(scores)
+
+
+def _show_best(best: TopChoices, choices: list[str], as_json: bool) -> None:
+    """Print the best choices as the user wrote them."""
+    top = tuple(replace(choice, choice=choices[choice.index]) for choice in best.top)
+    best = replace(best, top=top)
+    if as_json:
+        show_json(best.to_dict())
+    else:
+        show_top_choices(best)
 
 
 def _check_choices(choices: list[str], separator: str) -> None:

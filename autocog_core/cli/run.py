@@ -31,6 +31,7 @@ from autocog_core.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from autocog_core import Automaton, Budget
+    from autocog_core.automaton.winners import ChoiceProbs
     from autocog_core.dataset import OutputRow, RowSource, Run, Summary
     from autocog_core.dataset.destination import Destination
     from autocog_core.evaluation.evaluation import Strategy
@@ -133,6 +134,7 @@ def run(
     2 for wrong arguments or files, 130 if interrupted.
     """
     from autocog_core import Automaton, Budget
+    from autocog_core.automaton.winners import require_winners, with_winners
     from autocog_core.dataset.row_marginals import check_marginals
 
     options_for_rows = {
@@ -155,13 +157,23 @@ def run(
         output = None
         _reject({"--overwrite": overwrite, "--json": as_json}, "requires --output")
     automaton = Automaton.from_file(program)
-    fields = check_marginals(automaton, marginals or ())
+    require_winners(automaton, table.choice_probs)
+    fields = check_marginals(with_winners(automaton, table.choice_probs), marginals or ())
     program_models = ProgramModels.select(automaton, models or (), model_options)
     budget = Budget(tokens=budget_tokens, seconds=budget_seconds)
     strategy_name: Strategy | None = None if strategy is None else strategy.value
     fixed_values = input_values(automaton, values or (), is_stdin_used=input_options.is_stdin)
     if input_options.source is None:
-        _run_once(automaton, program_models, fixed_values, budget, strategy_name, fields, as_json)
+        _run_once(
+            automaton,
+            program_models,
+            fixed_values,
+            budget,
+            strategy_name,
+            fields,
+            as_json,
+            table.choice_probs,
+        )
         return
     from autocog_core.automaton.inputs import require_valid_values
     from autocog_core.cli.run_estimate import estimate_run, show_estimate
@@ -180,7 +192,9 @@ def run(
             _check_output(output, {"program": program, "config file": model_options.config})
             destination.require_new_or_known(overwrite)
         if dry_run and not model_options.is_any_configured():
-            estimate = estimate_rows(automaton, source, fixed_values, limit)
+            estimate = estimate_rows(
+                automaton, source, fixed_values, limit, probs=table.choice_probs
+            )
             show_estimate(estimate, as_json=as_json)
             return
         with program_models.open() as (main, others):
@@ -195,6 +209,7 @@ def run(
                 tree_dir=None if dry_run else tree_dir,
                 strategy=strategy_name,
                 marginals=fields,
+                probs=table.choice_probs,
             )
             if dry_run:
                 show_estimate(estimate_run(job, source, limit), as_json=as_json)
@@ -235,6 +250,7 @@ def _run_once(
     strategy: Strategy | None,
     marginals: Sequence[str],
     as_json: bool,
+    probs: ChoiceProbs,
 ) -> None:
     from autocog_core.dataset import UsageMeter
 
@@ -242,7 +258,9 @@ def _run_once(
     automaton.bind(values)
     with program_models.open() as (main, others):
         meter = UsageMeter(main, others)
-        tree = automaton.run(main, values, models=others, budget=budget, strategy=strategy)
+        tree = automaton.run(
+            main, values, models=others, budget=budget, strategy=strategy, probs=probs
+        )
         usage = meter.read()
     if as_json:
         show_json(tree.to_dict())

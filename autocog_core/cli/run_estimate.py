@@ -22,7 +22,7 @@ def estimate_run(job: Run, source: RowSource, limit: int | None = None) -> RunEs
     """Return what a run would cost, from its rows and a sample that is run."""
     from autocog_core.dataset import estimate_rows, run_sample
 
-    estimate = estimate_rows(job.automaton, source, job.values, limit, job.model.client)
+    estimate = estimate_rows(job.automaton, source, job.values, limit, job.model.client, job.probs)
     return replace(estimate, sample=run_sample(job, source, estimate.rows))
 
 

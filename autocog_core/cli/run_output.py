@@ -74,7 +74,25 @@ def _lines(marginal: Marginal) -> Text:
 
 def _fields(row: OutputRow) -> Iterator[tuple[str, Text]]:
     for name, value in row["fields"].items():
-        yield from _field(name, value, row["probs"].get(name))
+        prob = _with_bounds(row["probs"].get(name), row.get("prob_bounds", {}).get(name))
+        yield from _field(name, value, prob)
+
+
+def _with_bounds(prob: Any, bounds: Any) -> Any:
+    """Return the probabilities of a field; its bounds, as a tuple, where one is not known."""
+    if isinstance(bounds, dict):
+        probs = prob or {}
+        return {key: _with_bounds(probs.get(key), entry) for key, entry in bounds.items()}
+    if isinstance(prob, list):
+        has_all = isinstance(bounds, list) and len(bounds) == len(prob)
+        return [*map(_with_bounds, prob, bounds if has_all else [None] * len(prob))]
+    return tuple(bounds) if prob is None and bounds is not None else prob
+
+
+def _format_prob(prob: float | tuple[float, float]) -> str:
+    if isinstance(prob, tuple):
+        return "prob between " + " and ".join(map(format_probability, prob))
+    return format_probability(prob)
 
 
 def _field(name: str, value: Any, prob: Any) -> Iterator[tuple[str, Text]]:
@@ -90,14 +108,14 @@ def _field(name: str, value: Any, prob: Any) -> Iterator[tuple[str, Text]]:
         for entry, entry_prob in zip(value, prob if has_all else [None] * len(value), strict=True):
             yield from _field(name, entry, entry_prob)
     else:
-        suffix = "" if prob is None else f"  {format_probability(prob)}"
+        suffix = "" if prob is None else f"  {_format_prob(prob)}"
         yield name, Text.assemble(escape_controls(value_text(value).strip()), (suffix, "cyan"))
 
 
 def _numbers(row: OutputRow) -> str:
     margin = "" if row["margin"] is None else f", margin {row['margin']:.3f} nats"
     return (
-        f"prob {format_probability(row['prob'])}{margin}, "
+        f"prob {'unknown' if row['prob'] is None else format_probability(row['prob'])}{margin}, "
         f"logprob {format_logprob(row['logprob'])}, "
         f"{row['tokens_evaluated']} tokens evaluated"
     )

@@ -11,6 +11,7 @@ import typer
 from autocog_core.errors import UsageError
 
 if TYPE_CHECKING:
+    from autocog_core.automaton.winners import ChoiceProbs
     from autocog_core.dataset import TableOptions
     from autocog_core.dataset.output_format import FormatName, OutputFormat
 
@@ -30,6 +31,7 @@ class ProbsName(StrEnum):
     NONE = "none"
     BEST = "best"
     ALL = "all"
+    WINNER = "winner"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +52,9 @@ class TableFlags:
         ProbsName | None,
         typer.Option(
             help="In a table, add to each choice the probability of the best value (best), of "
-            "every value (all), or nothing (none) (default: best)."
+            "every value (all), or nothing (none) (default: best). For a run, winner reads only "
+            "what proves the best choice of each action; its probability is then known only within "
+            "bounds, which are columns of their own."
         ),
     ] = None
     prefix: Annotated[
@@ -69,6 +73,11 @@ class TableFlags:
     ] = None
 
     @property
+    def choice_probs(self) -> ChoiceProbs:
+        """Which choices a run reads."""
+        return "winner" if self.probs is ProbsName.WINNER else "all"
+
+    @property
     def format_name(self) -> FormatName | None:
         """The format that was given; None if none was."""
         return None if self.output_format is None else self.output_format.value
@@ -77,7 +86,8 @@ class TableFlags:
         """Return the options by name, None for those that were not given."""
         return {
             "--output-format": self.output_format,
-            "--probs": self.probs,
+            # Of a run, not only of a table.
+            "--probs": None if self.probs is ProbsName.WINNER else self.probs,
             "--prefix": self.prefix,
             "--id": self.id_column,
         }

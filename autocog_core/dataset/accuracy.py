@@ -23,9 +23,9 @@ class Accuracy:
     :ivar interval: Wilson's 95% interval of the accuracy; None if there are no answers.
     :ivar calibration_error: expected calibration error over ten bins of equal width of the field's
         `prob`: the mean of |accuracy - mean `prob`| of the bins, weighted by their answers. None
-        for a field without `prob`.
-    :ivar brier: Brier score, the mean of (prob - right)**2, where `right` is 1 or 0. None for a
-        field without `prob`.
+        for a field without `prob`, or if the `prob` of a row is only known within bounds.
+    :ivar brier: Brier score, the mean of (prob - right)**2, where `right` is 1 or 0. None
+        likewise.
     :ivar impossible: number of right answers that are none of the choices of their row.
     :ivar impossible_row: the first row with such a right answer.
     """
@@ -54,6 +54,7 @@ class AnswerCounter:
         self.answered = self.right = self._impossible = 0
         self._impossible_row: Mapping[str, Any] | None = None
         self._calibration = Calibration()
+        self._has_unknown_probs = False
 
     def add_best_path(self, row: Mapping[str, Any]) -> None:
         """Add the answer of a row's best path."""
@@ -63,8 +64,12 @@ class AnswerCounter:
         self._add(row, is_right)
         probs = row["probs"].get(self._field)
         # A later action of another kind may have the same name: then the share is not the answer's.
-        if probs is not None and _count(probs) == _count(row["fields"][self._field]):
-            self._calibration.add(last_value(probs), is_right)
+        prob = last_value(probs)
+        if prob is not None and _count(probs) == _count(row["fields"][self._field]):
+            self._calibration.add(prob, is_right)
+        elif row.get("prob_bounds") is not None:
+            # Of the rows with a known share alone, it would say little about all answers.
+            self._has_unknown_probs = True
 
     def add_marginal(self, row: Mapping[str, Any]) -> None:
         """Add the likeliest value of a row over all paths."""
@@ -82,8 +87,8 @@ class AnswerCounter:
             right=right,
             accuracy=right / answered if answered else None,
             interval=wilson_interval(right, answered) if answered else None,
-            calibration_error=self._calibration.error,
-            brier=self._calibration.brier,
+            calibration_error=None if self._has_unknown_probs else self._calibration.error,
+            brier=None if self._has_unknown_probs else self._calibration.brier,
             impossible=self._impossible,
             impossible_row=self._impossible_row,
         )

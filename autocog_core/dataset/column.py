@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from autocog_core.dataset.column_kind import Kind
 
-Probs = Literal["none", "best", "all"]
+#: Which probabilities a table has; "winner" is for runs that read only the best choices.
+Probs = Literal["none", "best", "all", "winner"]
 #: Returns the value of a cell from an output row.
 ReadCell = Callable[[Mapping[str, Any]], Any]
 

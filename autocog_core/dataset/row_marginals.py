@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from autocog_core.automaton.actions import Complete
+from autocog_core.automaton.actions import Choose, Complete
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.repeated_fields import uids_before
 from autocog_core.dataset.table_fields import table_fields
@@ -18,8 +18,8 @@ def check_marginals(automaton: AutomatonGraph, names: Iterable[str]) -> tuple[st
 
     :param automaton: the program.
     :param names: the fields.
-    :raises InputError: if there is no such field, or if the run would follow only some of the
-        samples before it.
+    :raises InputError: if there is no such field, if the run would follow only some of the samples
+        before it, or if it reads only the best choices there or before.
     """
     fields = [field.name for field in table_fields(automaton)]
     names = tuple(dict.fromkeys(names))
@@ -29,6 +29,15 @@ def check_marginals(automaton: AutomatonGraph, names: Iterable[str]) -> tuple[st
             raise InputError(f'there is no field "{name}"', where="marginals", hint=hint)
         setters = {action.uid for action in automaton.field_actions if action.name == name}
         before = uids_before(automaton.actions, setters)
+        for action in automaton.all_actions:
+            is_read_in_part = isinstance(action, Choose) and action.top is not None
+            if is_read_in_part and (action.name == name or action.uid in before):
+                raise InputError(
+                    f'the marginals of "{name}" need the probabilities of all choices, and action '
+                    f'"{action.uid}" reads only the best ones',
+                    where="marginals",
+                    hint="leave out its top, and --probs winner",
+                )
         for action in automaton.actions:
             if action.uid in before and isinstance(action, Complete) and _loses_samples(action):
                 raise InputError(

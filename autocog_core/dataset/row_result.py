@@ -58,7 +58,8 @@ class RowResult:
             `output_row["distribution"]` has all of them. A group with `for_each` has a distribution
             for each item.
         :raises AutocogError: the error of the row, if it has one.
-        :raises InputError: if no choice of the best path has this name.
+        :raises InputError: if no choice of the best path has this name, or if the shares of its
+            choices are not known, as the run read only the best of them.
         """
         if self.error is not None:
             raise self.error
@@ -67,4 +68,11 @@ class RowResult:
         if name not in shares:
             hint = did_you_mean(name, shares)
             raise InputError(f'no choice is named "{name}"', where="distribution", hint=hint)
-        return dict(last_value(shares[name]))
+        distribution = dict(last_value(shares[name]))
+        if not distribution:
+            raise InputError(
+                f'the run read only the best choices of "{name}"',
+                where="distribution",
+                hint='leave out top, or probs="winner"; prob_bounds of the output row has bounds',
+            )
+        return distribution

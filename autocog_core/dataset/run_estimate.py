@@ -10,6 +10,7 @@ from typing import Any
 from autocog_core.automaton.actions import Messages, Text
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.templates.template import Template
+from autocog_core.automaton.winners import ChoiceProbs, with_winners
 from autocog_core.dataset.input_rows import Row, count_rows, read_rows
 from autocog_core.dataset.output_row import OutputRow
 from autocog_core.dataset.row_source import RowSource
@@ -116,6 +117,7 @@ def estimate_rows(
     values: Mapping[str, Any],
     limit: int | None = None,
     client: BackendClient | None = None,
+    probs: ChoiceProbs = "all",
 ) -> RunEstimate:
     """Count what the rows of a file cost, without running them.
 
@@ -124,6 +126,7 @@ def estimate_rows(
     :param values: values of inputs that are the same for all rows.
     :param limit: maximum number of rows.
     :param client: the main model's client; None counts no tokens.
+    :param probs: as in `Run`. The run may evaluate fewer tokens for "winner", in more calls.
     :raises InputError: for an automaton with errors, or an input that cannot be read.
     """
     rows = count_rows(source, limit)
@@ -135,7 +138,7 @@ def estimate_rows(
         try:
             if row.error is not None:
                 raise row.error
-            bound = automaton.bind({**values, **row.values})
+            bound = with_winners(automaton.bind({**values, **row.values}), probs)
             cost = estimate_cost(bound, client)
             prompt_tokens += 0 if client is None else _count_prompt_tokens(bound, client)
         except AutocogError as error:

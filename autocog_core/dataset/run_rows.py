@@ -15,6 +15,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from autocog_core.automaton.winners import ChoiceProbs, require_winners, with_winners
 from autocog_core.dataset.column import Probs
 from autocog_core.dataset.columns import require_columns
 from autocog_core.dataset.data_frame import read_frame
@@ -52,6 +53,7 @@ def run_rows(
     strategy: Strategy | None = None,
     concurrency: int = 1,
     marginals: Sequence[str] = (),
+    probs: ChoiceProbs = "all",
 ) -> Iterator[RowResult]:
     """Run a program on each row, and yield the results in the order of the rows.
 
@@ -67,6 +69,8 @@ def run_rows(
     :param strategy: "token_tree" or "text"; None uses "token_tree" where the model supports it.
     :param concurrency: how many rows run at once.
     :param marginals: fields whose marginals are added to the output rows.
+    :param probs: "winner" reads only what proves the best choice of each action. The fields stay
+        the same, and most of their probabilities are then known only within `prob_bounds`.
     :returns: a result for each row.
     :raises InputError: for a program with errors, or one without these marginals.
     :raises AutocogError: for errors that concern all rows, such as a closed model.
@@ -80,6 +84,7 @@ def run_rows(
         concurrency=concurrency,
         strategy=strategy,
         marginals=marginals,
+        probs=probs,
     )
     # Errors of the program are raised by this call, not by the first result.
     run.automaton.require_sound()
@@ -109,7 +114,8 @@ def run_frame(
     :param model: the model of actions that name none.
     :param frame: a data frame of pandas or polars, with a column for each input.
     :param probs: "best" adds to each choice its probability, "all" those of all its values, "none"
-        neither.
+        neither. "winner" reads only what proves the best choice of each action, and adds the bounds
+        of its probability (`FIELD.prob_min`, `FIELD.prob_max`).
     :param prefix: what the names of the new columns begin with.
     :param values: as in `run_rows`, and so are `models`, `budget`, `strategy`, `concurrency` and
         `marginals`, which have columns of their own.
@@ -119,7 +125,9 @@ def run_frame(
     """
     automaton = _automaton(program)
     options = TableOptions(probs=probs, prefix=prefix)
-    marginals = check_marginals(automaton, marginals)
+    choice_probs: ChoiceProbs = "winner" if probs == "winner" else "all"
+    require_winners(automaton, choice_probs)
+    marginals = check_marginals(with_winners(automaton, choice_probs), marginals)
     columns = result_columns(table_fields(automaton), options, marginals=marginals)
     table = read_frame(frame)
     require_columns("frame", table.columns, automaton, values or ())
@@ -134,6 +142,7 @@ def run_frame(
         strategy=strategy,
         concurrency=concurrency,
         marginals=marginals,
+        probs=choice_probs,
     )
     # Without the trees and the input, which the frame has already.
     output_rows = [result.output_row | {"input": None} for result in results]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from autocog_core.automaton.inputs import require_valid_values
+from autocog_core.automaton.winners import ChoiceProbs, require_winners, with_winners
 from autocog_core.dataset.columns import check_values, reject_values_of_rows
 from autocog_core.dataset.expected import Gold, find_right_choice
 from autocog_core.dataset.input_file import InputFile
@@ -51,6 +52,8 @@ class Run:
     :ivar tree_dir: a folder for the whole trees (`000012.json` for row 12); None writes none.
     :ivar strategy: "token_tree" or "text"; None uses "token_tree" where the model supports it.
     :ivar marginals: the fields whose marginals are added to the output rows.
+    :ivar probs: "winner" reads only what proves the best choice of each action, so that the rows
+        have bounds in place of most probabilities.
     """
 
     automaton: Automaton
@@ -64,10 +67,12 @@ class Run:
     tree_dir: Path | None = None
     strategy: Strategy | None = None
     marginals: Sequence[str] = ()
+    probs: ChoiceProbs = "all"
 
     def __post_init__(self) -> None:
         require_valid_values(self.automaton.inputs, self.values)
-        check_marginals(self.automaton, self.marginals)
+        require_winners(self.automaton, self.probs)
+        check_marginals(with_winners(self.automaton, self.probs), self.marginals)
 
     @property
     def gold_field(self) -> str | None:
@@ -107,6 +112,7 @@ class Run:
             "strategy": self.strategy,
             "gold": None if self.gold is None else asdict(self.gold),
             "marginals": list(self.marginals) or None,
+            "probs": None if self.probs == "all" else self.probs,
             "folder of trees": None if self.tree_dir is None else str(self.tree_dir),
             "version of autocog": __version__,
         }
@@ -129,6 +135,7 @@ class Run:
             budget=self.budget,
             strategy=self.strategy,
             concurrency=self.concurrency,
+            probs=self.probs,
         )
         for result in results:
             yield self._row_result(pending.popleft(), result)

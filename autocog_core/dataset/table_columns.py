@@ -23,7 +23,7 @@ class TableOptions:
     """Which columns a table has.
 
     :ivar probs: "best" adds to each choice its probability, "all" those of all its values, "none"
-        neither.
+        neither. "winner" adds its probability if it is known, and the bounds of it.
     :ivar prefix: what the names of all columns that are not the input's begin with.
     :ivar id: the column of the input that comes first; None keeps their order.
     :raises InputError: for other `probs`.
@@ -163,7 +163,10 @@ def _field_columns(field: TableField, probs: Probs) -> Iterator[Column]:
     if not field.has_prob or probs == "none":
         return
     yield Column(f"{name}.prob", _reader(field, "probs"), share)
-    if probs == "best" or not field.is_choice:
+    if field.is_choice and (probs == "winner" or field.has_bounds):
+        yield Column(f"{name}.prob_min", _bound_reader(field, 0), share)
+        yield Column(f"{name}.prob_max", _bound_reader(field, 1), share)
+    if probs in ("best", "winner") or not field.is_choice:
         return
     distribution = _reader(field, "distribution")
     if field.values is None:
@@ -180,6 +183,33 @@ def _reader(field: TableField, key: str) -> ReadCell:
         values = row.get(key)
         value = None if values is None else values.get(name)
         return [value] if is_repeated and value is not None and type(value) is not list else value
+
+    return read
+
+
+def _bound_reader(field: TableField, position: int) -> ReadCell:
+    """Return the reader of one of a share's bounds; in rows whose shares are known, of the share.
+
+    :param field: the field.
+    :param position: 0 for the lower bound, 1 for the upper one.
+    """
+    read_prob = _reader(field, "probs")
+
+    def pick(bounds: Any) -> Any:
+        if type(bounds) is dict:
+            return {key: pick(entry) for key, entry in bounds.items()}
+        if type(bounds) is list and bounds and type(bounds[0]) is list:
+            return [pick(entry) for entry in bounds]
+        return bounds[position]
+
+    def read(row: Mapping[str, Any]) -> Any:
+        bounds = row.get("prob_bounds")
+        if bounds is None:
+            return read_prob(row)
+        if field.name not in bounds:
+            return None
+        value = pick(bounds[field.name])
+        return [value] if field.is_repeated and type(value) is not list else value
 
     return read
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -27,6 +27,7 @@ class TableField:
     :ivar is_mapping: whether it is that of a group with `for_each`, whose cells map items.
     :ivar record: "record" for a record, "flat" for one that has its fields as columns, "part" for
         one of these; empty for other fields.
+    :ivar has_bounds: whether only the best choices of it are read (`Choose.top`).
     """
 
     name: str
@@ -35,6 +36,7 @@ class TableField:
     is_repeated: bool
     is_mapping: bool = False
     record: RecordRole = ""
+    has_bounds: bool = False
 
     @property
     def has_prob(self) -> bool:
@@ -62,7 +64,8 @@ class TableField:
             raise ValueError("no field of a table")
         is_choice, is_repeated, is_mapping = map(bool, flags)
         values = None if values is None else tuple(values)
-        return cls(name, is_choice, values, is_repeated, is_mapping, role)
+        has_bounds = data.get("has_bounds", False) is True
+        return cls(name, is_choice, values, is_repeated, is_mapping, role, has_bounds)
 
 
 def table_fields(automaton: AutomatonGraph) -> tuple[TableField, ...]:
@@ -83,6 +86,7 @@ def table_fields(automaton: AutomatonGraph) -> tuple[TableField, ...]:
             is_repeated=any(_can_repeat(automaton, action, actions) for action in actions),
             is_mapping=any(isinstance(action, Ask) for action in actions),
             record=_record_role(actions, own_uids),
+            has_bounds=any(map(_reads_best, actions)),
         )
         for name, actions in by_name.items()
     )
@@ -118,10 +122,20 @@ def _has_static_value(choice: str | Choice) -> bool:
 
 
 def _has_choice(action: Action) -> bool:
-    if isinstance(action, Ask):
-        steps = (step for question in action.questions for step in question)
-        return any(isinstance(step, Choose) and step.name is not None for step in steps)
-    return isinstance(action, Choose)
+    return any(_choices_of(action))
+
+
+def _reads_best(action: Action) -> bool:
+    return any(step.top is not None for step in _choices_of(action))
+
+
+def _choices_of(action: Action) -> Iterator[Choose]:
+    """Yield an action that is a choice, or the named choices of a group."""
+    if isinstance(action, Choose):
+        yield action
+    elif isinstance(action, Ask):
+        for question in action.questions:
+            yield from (step for step in question if isinstance(step, Choose) and step.name)
 
 
 def _can_repeat(automaton: AutomatonGraph, action: Action, others: Iterable[Action]) -> bool:

@@ -154,7 +154,7 @@ def _visit_cost(automaton: AutomatonGraph, action: Action, client: BackendClient
         case Choose():
             thoughts = 0 if action.thinking is None else action.thinking.length
             count = 0 if client is None else _count_choice_tokens(automaton, action, client)
-            return (thoughts + 1, thoughts + count)
+            return (thoughts + _count_choice_calls(action, client), thoughts + count)
         case Complete():
             thoughts = 0 if action.thinking is None else action.thinking.length
             texts = max(action.beams, action.samples)
@@ -162,11 +162,34 @@ def _visit_cost(automaton: AutomatonGraph, action: Action, client: BackendClient
     return (0, 0)
 
 
+def _count_choice_calls(action: Choose, client: BackendClient | None) -> int:
+    """Return the number of calls for a choice; with `top`, each one may read a single node."""
+    if action.top is None:
+        return 1
+    # Without a tokenizer, a token may be one byte.
+    ids: Iterable[Sequence[int]]
+    texts = _texts_of_choices(action)
+    ids = [text.encode() for text in texts] if client is None else _tokenize(client, texts)
+    nodes = {tuple(path[:length]) for path in ids for length in range(len(path))}
+    if action.suffix is EOS:
+        nodes |= {tuple(path) for path in ids}
+    # For pmi, one more call reads the tree after the unconditional prompt.
+    return len(nodes) + (action.norm == "pmi")
+
+
+def _texts_of_choices(action: Choose) -> list[str]:
+    suffix = action.suffix if isinstance(action.suffix, str) else ""
+    return [text + suffix for choice in action.choices for text in texts_of(choice)]
+
+
+def _tokenize(client: BackendClient, texts: Sequence[str]) -> Sequence[Sequence[int]]:
+    return client.tokenize(texts, at_start=False)
+
+
 def _count_choice_tokens(automaton: AutomatonGraph, action: Choose, client: BackendClient) -> int:
     """Return the size of a choice's token tree; "pmi" needs a second one after another text."""
-    suffix = action.suffix if isinstance(action.suffix, str) else ""
-    choices = [text + suffix for choice in action.choices for text in texts_of(choice)]
-    choice_ids = client.tokenize(choices, at_start=False)
+    choices = _texts_of_choices(action)
+    choice_ids = _tokenize(client, choices)
     # Choices share the evaluation of common prefixes.
     count = len({tuple(ids[:length]) for ids in choice_ids for length in range(1, len(ids) + 1)})
     if action.suffix is EOS:

@@ -8,6 +8,7 @@ from typing import Any
 from autocog_core.automaton.actions import Ask, Choose, Complete, Messages
 from autocog_core.automaton.checks.action_checks import require_sound
 from autocog_core.automaton.graph import AutomatonGraph
+from autocog_core.automaton.winners import ChoiceProbs, require_winners, with_winners
 from autocog_core.errors import AutocogError, InputError
 from autocog_core.evaluation.dispatch import Dispatcher, ModelCall
 from autocog_core.evaluation.evaluation import Evaluation, Order, Strategy, check_models
@@ -33,6 +34,7 @@ def prepare_evaluation(
     order: Order = "breadth_first",
     top: int | None = None,
     keep_scores: bool = False,
+    probs: ChoiceProbs = "all",
 ) -> Evaluation:
     """Check the arguments of a run, and return the run before its first request.
 
@@ -45,6 +47,7 @@ def prepare_evaluation(
     :param order: the order in which paths advance.
     :param top: with "best_first": number of complete paths to prove as the best.
     :param keep_scores: whether the tree has the scores of all choices.
+    :param probs: "winner" reads only what proves the best choice of each action.
     :raises InputError: for a wrong argument, a missing input or a missing model; also if the
         automaton has errors with these inputs.
     """
@@ -61,7 +64,8 @@ def prepare_evaluation(
             f'expected a whole number >= 1 with order "best_first", got {top}', where="top"
         )
     check_models(automaton, clients)
-    bound = automaton.bind(inputs)
+    require_winners(automaton, probs)
+    bound = with_winners(automaton.bind(inputs), probs)
     require_sound(bound, paths=False)
     issue_warnings(automaton, bound, clients[None], digest)
     names = {action.model for action in automaton.all_actions} | {None}
@@ -78,7 +82,10 @@ def prepare_evaluation(
         order=order,
         top=top,
         keep_scores=keep_scores,
-        provenance=_provenance(digest, used_clients, strategies),
+        provenance={
+            **_provenance(digest, used_clients, strategies),
+            **({} if probs == "all" else {"probs": probs}),
+        },
     )
 
 

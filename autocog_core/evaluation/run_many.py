@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any
 
 from autocog_core.automaton.graph import AutomatonGraph
+from autocog_core.automaton.winners import ChoiceProbs, require_winners
 from autocog_core.errors import AutocogError, EngineError, InputError
 from autocog_core.evaluation.branch import ModelRequest
 from autocog_core.evaluation.dispatch import FATAL_ERRORS, Dispatcher, ModelCall, RunAnswers
@@ -38,6 +39,7 @@ def run_many(
     strategy: Strategy | None = None,
     concurrency: int = 1,
     keep_scores: bool = False,
+    probs: ChoiceProbs = "all",
 ) -> Iterator[RowResult]:
     """Run an automaton on many rows of inputs, and yield the result of each row, in order.
 
@@ -49,6 +51,7 @@ def run_many(
     :param strategy: the strategy for all models; None for the best that each one supports.
     :param concurrency: maximum number of rows that run at the same time.
     :param keep_scores: whether the trees have the scores of all choices.
+    :param probs: "winner" reads only what proves the best choice of each action.
     :returns: the tree or the error of each row.
     :raises InputError: for a missing model, or a concurrency below 1.
     :raises AutocogError: for an error that every row would have, such as a closed model.
@@ -56,6 +59,7 @@ def run_many(
     if concurrency < 1:
         raise InputError(f"expected a whole number >= 1, got {concurrency}", where="concurrency")
     check_models(automaton, clients)
+    require_winners(automaton, probs)
     prepare = partial(
         prepare_evaluation,
         clients=clients,
@@ -63,6 +67,7 @@ def run_many(
         budget=budget,
         strategy=strategy,
         keep_scores=keep_scores,
+        probs=probs,
     )
     prepared_rows = (partial(prepare, automaton, values) for values in rows)
     names = {action.model for action in automaton.all_actions} | {None}

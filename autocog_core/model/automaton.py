@@ -10,6 +10,7 @@ from typing import Any, Self
 from autocog_core.automaton.checks.action_checks import find_errors, require_sound
 from autocog_core.automaton.checks.finding import Finding
 from autocog_core.automaton.graph import AutomatonGraph
+from autocog_core.automaton.winners import ChoiceProbs
 from autocog_core.errors import AutocogError
 from autocog_core.evaluation.evaluation import Order, Strategy
 from autocog_core.hooks.automaton_run import Budget
@@ -99,6 +100,7 @@ class Automaton(AutomatonGraph):
         strategy: Strategy | None = None,
         order: Order = "breadth_first",
         top: int | None = None,
+        probs: ChoiceProbs = "all",
     ) -> ThoughtTree:
         """Evaluate all paths on a model.
 
@@ -110,8 +112,11 @@ class Automaton(AutomatonGraph):
             without token distributions. None takes the best that the model supports.
         :param order: "breadth_first" advances all paths together, "best_first" the likeliest one.
         :param top: with "best_first", stop once this many paths are proven to be the likeliest.
+        :param probs: "winner" reads only what proves the best choice of each action, as with
+            `Choose.top` 1; the paths stay the same. "all" reads all choices.
         :returns: the tree of all paths.
-        :raises InputError: for an automaton with errors, or a missing value or model.
+        :raises InputError: for an automaton with errors, or a missing value or model; for "winner",
+            if an action follows several choices or has a threshold.
         """
         from autocog_core.evaluation.run import prepare_evaluation, run_to_end
 
@@ -126,6 +131,7 @@ class Automaton(AutomatonGraph):
                 strategy=strategy,
                 order=order,
                 top=top,
+                probs=probs,
             )
         )
 
@@ -139,13 +145,16 @@ class Automaton(AutomatonGraph):
         strategy: Strategy | None = None,
         concurrency: int = 1,
         keep_scores: bool = False,
+        probs: ChoiceProbs = "all",
     ) -> Iterator[ThoughtTree | AutocogError]:
         """Run on many rows of inputs, and yield one result a row, in the order of the rows.
 
         :param model: as in `run`, and so are `models`, `budget` (for each row) and `strategy`.
         :param rows: values of the automaton's inputs, row by row.
         :param concurrency: how many rows are evaluated at once (default: 1).
-        :param keep_scores: whether the trees have the scores of all choices (`choice_scores`).
+        :param keep_scores: whether the trees have the scores of all choices (`choice_scores`); the
+            run then reads all of them, whatever `top` says.
+        :param probs: as in `run`.
         :returns: for each row its tree, or the error that ended it.
         :raises InputError: for an automaton with errors.
         :raises AutocogError: for an error of every row: a closed model, a missing capability.
@@ -162,6 +171,7 @@ class Automaton(AutomatonGraph):
             strategy=strategy,
             concurrency=concurrency,
             keep_scores=keep_scores,
+            probs=probs,
         )
 
     @classmethod

@@ -9,6 +9,7 @@ from hypothesis import reject
 
 from autocog_core import EOS, Choose, Complete, InputError, Text
 from autocog_core.automaton import Action
+from tests.support.automata.best_choices import check_best_choices
 from tests.support.automata.comparing import check_tree, features
 from tests.support.automata.drawing import compare_drawn
 from tests.support.automata.generated import Case, cases
@@ -119,7 +120,9 @@ def compare(case: Case) -> set[str]:
         with pytest.raises(InputError, match=REFUSED):
             case.automaton.run(main, models=others)
         return {"refused"}
-    check_tree(case.automaton.run(main, models=others), steps)
+    whole = case.automaton.run(main, models=others)
+    check_tree(whole, steps)
+    check_best_choices(case.automaton, whole, main, others)
     check_tree(case.automaton.run(main, models=others, order="best_first"), steps)
     return {"compared", *slow.seen, *features(case, models, steps)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -170,3 +171,21 @@ def test_wrong_choices_are_one_message_and_the_next_call_works(
 ) -> None:
     assert expected in wrong("choose", "It is", *arguments)
     assert run("choose", "It is", "-c", " a").exit_code == 0
+
+
+def test_top_prints_the_best_choices_and_their_proof(run: Run) -> None:
+    labels = [f" {first} {second}" for first in "abcd" for second in "efg"]
+    options = [part for label in labels for part in ("-c", label)]
+    command = ["choose", "-m", "noise", "Say", *options, "--top", "2"]
+    result = run(*command)
+    assert result.exit_code == 0, result.stderr
+    proof = r"proven: \d+ of \d+ nodes read \(\d+%\), \d+ steps?, \d+ tokens"
+    assert re.search(proof, result.stdout)
+    data = json.loads(run(*command, "--within", "0.5", "--at-least", "0.1", "--json").stdout)
+    assert data == api("Say", labels, "noise", top=2, within=0.5, at_least=0.1)
+    assert "is_at_least" in data
+    assert "prob between" not in run(*command, "--within", "0").stdout
+    for option in ("--within", "--at-least"):
+        alone = run("choose", "Say", "-c", " a", "-c", " b", option, "0.1")
+        assert alone.exit_code == 2
+        assert "requires --top" in alone.stderr

@@ -14,7 +14,7 @@ from autocog_core.automaton.checks.chat_checks import (
     check_thinking,
 )
 from autocog_core.automaton.checks.constraint_checks import ConstraintChecks, check_constraint_keys
-from autocog_core.automaton.checks.field_checks import unset_fields
+from autocog_core.automaton.checks.field_checks import unknown_probs, unset_fields
 from autocog_core.automaton.checks.finding import GRAPH_ERRORS, Finding, vocab_label
 from autocog_core.automaton.checks.graph_checks import (
     unbounded_cycles,
@@ -55,6 +55,7 @@ def find_errors(automaton: AutomatonGraph) -> list[Finding]:
         errors += islice(_check_graph(automaton), MAX_ERRORS)
         errors += islice(check_conversations(automaton), MAX_ERRORS)
         errors += islice(unset_fields(automaton), MAX_ERRORS)
+        errors += islice(unknown_probs(automaton), MAX_ERRORS)
     return errors[:MAX_ERRORS]
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from autocog_core.automaton.actions import Choose
 from autocog_core.automaton.checks.finding import Finding
 from autocog_core.automaton.field_flow import FieldFlow
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.templates.field_values import FIELDS
+from autocog_core.automaton.winners import fields_with_prob
 from autocog_core.errors import shorten
 
 #: Actions of a path that a message names.
@@ -35,6 +37,18 @@ def unset_fields(automaton: AutomatonGraph) -> Iterator[Finding]:
                     f"it; give a default: {{{{ {FIELDS}.{name} | default('') }}}}",
                     action,
                     code="unset_field",
+                )
+
+
+def unknown_probs(automaton: AutomatonGraph) -> Iterator[Finding]:
+    """Yield an error for each template that uses a share that is only known within bounds."""
+    for uid, name in fields_with_prob(automaton):
+        for action in automaton.all_actions:
+            if action.name == name and isinstance(action, Choose) and action.top is not None:
+                yield Finding.at_action(
+                    f"uses {FIELDS}.{shorten(name)}.prob, which is not known: action "
+                    f'"{shorten(action.uid)}" reads only the best choices; leave out its top',
+                    automaton.by_uid.get(uid, action),
                 )
 
 

@@ -17,6 +17,7 @@ def find_field_uses(tree: nodes.Template) -> FieldUses:
     """
     names: set[str] = set()
     required: set[str] = set()
+    probs: set[str] = set()
     stack: list[tuple[nodes.Node, frozenset[str]]] = [(tree, frozenset())]
     while stack:
         node, optional = stack.pop()
@@ -31,8 +32,9 @@ def find_field_uses(tree: nodes.Template) -> FieldUses:
                 hint=f"name the field: {FIELDS}.NAME",
             )
         else:
+            probs |= _field_with_prob(node)
             stack += _children(node, optional)
-    return FieldUses(frozenset(names), frozenset(required))
+    return FieldUses(frozenset(names), frozenset(required), frozenset(probs))
 
 
 def _field_name(node: nodes.Node | None) -> str | None:
@@ -45,6 +47,21 @@ def _field_name(node: nodes.Node | None) -> str | None:
         ):
             return name
     return None
+
+
+def _field_with_prob(node: nodes.Node) -> frozenset[str]:
+    """Return NAME of `fields.NAME.prob`, or of an entry of the field, as a set."""
+    match node:
+        case nodes.Getattr(node=owner, attr=attribute) if attribute == PROB:
+            pass
+        case nodes.Getitem(node=owner, arg=nodes.Const(value=attribute)) if attribute == PROB:
+            pass
+        case _:
+            return frozenset()
+    while _field_name(owner) is None and isinstance(owner, nodes.Getattr | nodes.Getitem):
+        owner = owner.node
+    name = _field_name(owner)
+    return frozenset() if name is None else frozenset({name})
 
 
 def _children(

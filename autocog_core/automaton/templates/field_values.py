@@ -24,14 +24,18 @@ class FieldUses:
     :ivar names: the fields that it names.
     :ivar required: those that must be set where it is rendered: it gives no `default` for them,
         and does not check that they are `defined`.
+    :ivar probs: those whose share it uses.
     """
 
     names: frozenset[str]
     required: frozenset[str]
+    probs: frozenset[str] = frozenset()
 
     def __or__(self, other: FieldUses) -> FieldUses:
         """Return the fields of two templates."""
-        return FieldUses(self.names | other.names, self.required | other.required)
+        return FieldUses(
+            self.names | other.names, self.required | other.required, self.probs | other.probs
+        )
 
 
 class FieldValue(NamedTuple):

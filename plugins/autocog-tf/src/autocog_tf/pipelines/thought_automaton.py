@@ -13,7 +13,7 @@ from autocog_tf.pipelines.rows import error_at_row
 
 Result = dict[str, Any]
 
-ARGUMENTS = ("program", "budget")
+ARGUMENTS = ("program", "budget", "probs")
 #: Keys of an output row of `autocog run` that a result has unchanged.
 RESULT_KEYS = ("probs", "margin", "logprob", "tokens_evaluated", "stopped_by")
 
@@ -27,6 +27,8 @@ class ThoughtAutomatonPipeline(AutocogPipeline):
     - `score`: the product of the probabilities of its choices among their siblings.
     - `probs`: the probability of each named choice.
     - `margin`, `logprob`, `tokens_evaluated`, `stopped_by`: as in the output of `autocog run`.
+    - `prob_bounds`: with `probs="winner"`, or for actions with `top`, the lowest and the highest
+      value of each probability; `score` is then None unless all of them are known.
     - `tree`: the whole tree as plain data, for `ThoughtTree.from_dict`.
 
     `batch_size` rows run at the same time, and each step of all rows goes through the model
@@ -62,7 +64,7 @@ class ThoughtAutomatonPipeline(AutocogPipeline):
         return {
             "record": record["fields"],
             "score": record["prob"],
-            **{key: record[key] for key in RESULT_KEYS},
+            **{key: record[key] for key in (*RESULT_KEYS, "prob_bounds") if key in record},
             "tree": tree.to_dict(),
         }
 
@@ -83,6 +85,7 @@ class ThoughtAutomatonPipeline(AutocogPipeline):
             prepared,
             budget=forward_params.get("budget"),
             concurrency=batch_size,
+            probs=forward_params.get("probs", "all"),
         )
         for row_index, outcome in enumerate(outcomes):
             if isinstance(outcome, AutocogError):

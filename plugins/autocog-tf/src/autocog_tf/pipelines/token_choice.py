@@ -7,13 +7,22 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from autocog_core import ChoiceRequest, ChoiceScores, EndOfSequence, InputError, Norm, Prompt
+from autocog_core import (
+    ChoiceRequest,
+    ChoiceScores,
+    EndOfSequence,
+    InputError,
+    Norm,
+    Prompt,
+    TopChoices,
+)
 from autocog_core.scoring import SCORE_FIELD_OF_NORM, TokenChoiceTree
 from autocog_tf.pipelines.base import AutocogPipeline, reject_unknown_arguments
 from autocog_tf.pipelines.rows import as_prompt_row
 
 Result = dict[str, Any]
 
+TOP_ARGUMENTS = ("top", "within", "at_least")
 REQUEST_ARGUMENTS = ("choices", "norm", "suffix", "boundary", "unconditional_prompt")
 #: Without `top_k` a row returns a dict; None means all choices.
 UNSET: Any = object()
@@ -39,14 +48,25 @@ class TokenChoicePipeline(AutocogPipeline):
     - `logprob`: log-probability of its tokens.
     - `exclusive_logprob`, `mean_logprob`, `logprob_per_byte`, and `pmi` with `norm="pmi"`: as in
       `autocog_core.ChoiceScore`.
+
+    With `top=k`, it reads only the part of the token tree that proves the k best choices, and
+    returns a list of their dicts, best first. `score` is then None unless the whole tree was read,
+    and `score_bounds` has the lowest and the highest value that it can have. `within` and
+    `at_least` read on, as in `autocog_core.Model.choose`; `is_at_least` answers the latter.
     """
 
     def _sanitize_parameters(self, **arguments: Any) -> tuple[Result, Result, Result]:
-        reject_unknown_arguments(arguments, (*REQUEST_ARGUMENTS, "top_k"))
+        reject_unknown_arguments(arguments, (*REQUEST_ARGUMENTS, *TOP_ARGUMENTS, "top_k"))
         post = {}
+        forward = {name: arguments[name] for name in TOP_ARGUMENTS if name in arguments}
+        if "top_k" in arguments and forward.get("top") is not None:
+            raise InputError(
+                "cannot be combined with top", where="top_k", hint="top alone is the number"
+            )
         if "top_k" in arguments:
             post["top_k"] = _check_top_k(arguments["top_k"])
-        return {name: arguments[name] for name in REQUEST_ARGUMENTS if name in arguments}, {}, post
+        request = {name: arguments[name] for name in REQUEST_ARGUMENTS if name in arguments}
+        return request, forward, post
 
     def preprocess(
         self,
@@ -80,10 +100,18 @@ class TokenChoicePipeline(AutocogPipeline):
         )
         return PreparedRow(request=request, tree=TokenChoiceTree.build(model.client, request))
 
-    def _forward(self, model_inputs: Mapping[str, Sequence[PreparedRow]]) -> Result:
+    def _forward(
+        self,
+        model_inputs: Mapping[str, Sequence[PreparedRow]],
+        top: int | None = None,
+        within: float | None = None,
+        at_least: float | None = None,
+    ) -> Result:
         """Return the scores of several rows, whose trees are evaluated together."""
         client = self.language_model.client
         rows = model_inputs["rows"]
+        if top is not None or within is not None or at_least is not None:
+            return {"scores": self._best_choices(rows, top, within, at_least)}
         queries = [row.tree.to_queries() for row in rows]
         answers = iter(client.greedy_tree([query for group in queries for query in group]))
         return {
@@ -93,10 +121,43 @@ class TokenChoicePipeline(AutocogPipeline):
             ]
         }
 
+    def _best_choices(
+        self,
+        rows: Sequence[PreparedRow],
+        top: int | None,
+        within: float | None,
+        at_least: float | None,
+    ) -> list[TopChoices]:
+        """Return the best choices of several rows. Each step of all of them is one forward."""
+        by_request: dict[Any, list[int]] = {}
+        for index, row in enumerate(rows):
+            request = row.request
+            options = (request.norm, request.suffix, request.boundary, request.unconditional_prompt)
+            by_request.setdefault(options, []).append(index)
+        results: dict[int, TopChoices] = {}
+        # Its overloads take a number; without one, it raises a clear error.
+        choose_many: Any = self.language_model.choose_many
+        for (norm, suffix, boundary, unconditional_prompt), indices in by_request.items():
+            best = choose_many(
+                [rows[index].request.prompt for index in indices],
+                [rows[index].request.choices for index in indices],
+                norm=norm,
+                suffix=suffix,
+                boundary=boundary,
+                unconditional_prompt=unconditional_prompt,
+                top=top,
+                within=within,
+                at_least=at_least,
+            )
+            results.update(zip(indices, best, strict=True))
+        return [results[index] for index in range(len(rows))]
+
     def postprocess(
-        self, model_outputs: ChoiceScores, top_k: int | None = UNSET
+        self, model_outputs: ChoiceScores | TopChoices, top_k: int | None = UNSET
     ) -> Result | list[Result]:
         """Return the dict of the best choice, or with `top_k` a list of dicts, best first."""
+        if isinstance(model_outputs, TopChoices):
+            return _top_results(model_outputs)
         field = SCORE_FIELD_OF_NORM[model_outputs.norm]
         scores = model_outputs.scores
         # Sort by the score itself: probabilities of two choices may round to the same number.
@@ -147,3 +208,24 @@ def _choice_result(scores: ChoiceScores, index: int) -> Result:
         "logprob_per_byte": score.logprob_per_byte,
     }
     return result if score.pmi is None else {**result, "pmi": score.pmi}
+
+
+def _top_results(best: TopChoices) -> list[Result]:
+    results = []
+    for choice in best.top:
+        result: Result = {
+            "label": choice.choice,
+            "score": choice.prob,
+            "score_bounds": choice.prob_bounds,
+            "logprob": choice.logprob,
+            "index": choice.index,
+            "exclusive_logprob": choice.exclusive_logprob,
+            "mean_logprob": choice.mean_logprob,
+            "logprob_per_byte": choice.logprob_per_byte,
+        }
+        if choice.pmi is not None:
+            result["pmi"] = choice.pmi
+        results.append(result)
+    if best.is_at_least is not None:
+        results[0]["is_at_least"] = best.is_at_least
+    return results

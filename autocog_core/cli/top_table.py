@@ -1,0 +1,91 @@
+"""The best choices as a table."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from autocog_core.cli.output import (
+    add_number,
+    add_text,
+    format_logprob,
+    format_probability,
+    is_narrow,
+    new_table,
+    show,
+)
+from autocog_core.types.choice import SCORE_FIELD_OF_NORM
+from autocog_core.types.top_choices import TopChoice, TopChoices
+
+
+def show_top_choices(best: TopChoices) -> None:
+    """Print the best choices, best first, with notes below."""
+    is_plain = best.norm == "sum" and not best.has_prefix_choices
+    field = "logprob" if is_plain else SCORE_FIELD_OF_NORM[best.norm]
+    fields = [field] if is_narrow() else list(dict.fromkeys(["logprob", "mean_logprob", field]))
+    is_known = all(choice.prob is not None for choice in best.top)
+    table = new_table()
+    add_number(table, "#")
+    add_text(table, "choice")
+    add_number(table, "prob" if is_known else "prob between")
+    for name in fields:
+        add_number(table, name)
+    add_number(table, "tokens")
+    for number, choice in enumerate(best.top, start=1):
+        table.add_row(
+            str(number),
+            repr(choice.choice),
+            _format_prob(choice),
+            *(
+                # A choice that was picked without tokens has no log-probability.
+                format_logprob(getattr(choice, name) if choice.tokens else None)
+                for name in fields
+            ),
+            str(len(choice.tokens)),
+            style="bold" if number == 1 else None,
+        )
+    show(table, *(Text(line, style="dim") for line in _notes(best, is_known)))
+
+
+def _format_prob(choice: TopChoice) -> str:
+    if choice.prob is not None:
+        return format_probability(choice.prob)
+    return " and ".join(map(format_probability, choice.prob_bounds))
+
+
+def _notes(best: TopChoices, is_known: bool) -> list[str]:
+    notes = [_describe_proof(best)]
+    if not is_known:
+        notes.append("the probability itself is not known, only an interval that holds it")
+    if best.is_at_least is not None:
+        answer = "yes" if best.is_at_least else "no"
+        notes.append(f"at least the probability of --at-least: {answer}")
+    if best.norm != "sum":
+        over = best.unconditional_prompt
+        gain = "" if over is None else f", the gain over {repr(over) if over else 'BOS alone'}"
+        notes.append(f"ranked by {best.norm}{gain}")
+    if best.boundary == "healed":
+        notes.append(
+            f"healed: the end of the prompt, {best.healed_text!r}, is scored with the choices"
+        )
+    if best.has_prefix_choices:
+        notes.append(
+            "one choice begins another: exclusive_logprob is the log-probability of a choice that "
+            "does not continue to a longer one"
+        )
+    if not best.exact:
+        reason = best.reason or "the scores are not the model's own log-probabilities"
+        notes.append(f"not exact (method {best.method}): {reason}")
+    return notes
+
+
+def _describe_proof(best: TopChoices) -> str:
+    parts = []
+    if best.nodes_read is not None and best.nodes:
+        share = best.nodes_read / best.nodes
+        parts.append(f"{best.nodes_read} of {best.nodes} nodes read ({share:.0%})")
+    else:
+        parts.append("all choices scored")
+    parts.append(f"{best.steps} step{'' if best.steps == 1 else 's'}")
+    if best.tokens_evaluated is not None:
+        parts.append(f"{best.tokens_evaluated} tokens")
+    return ("proven: " if best.proven else "not proven: ") + ", ".join(parts)
