@@ -24,9 +24,14 @@ from autocog_tf import fingerprint
 from autocog_tf.evaluators.attention import AttentionEvaluator
 from autocog_tf.evaluators.batch_plan import CostModel
 from autocog_tf.evaluators.evaluator import Evaluator, Forward
+from autocog_tf.evaluators.kept_verdict import read_verdict, verdict_file, write_verdict
 from autocog_tf.evaluators.out_of_memory import retry_with_smaller_batches
 from autocog_tf.evaluators.recurrent import RecurrentEvaluator
-from autocog_tf.evaluators.selection import SelectionResult, select_evaluator
+from autocog_tf.evaluators.selection import (
+    SelectionResult,
+    confirm_verdict,
+    select_evaluator,
+)
 from autocog_tf.evaluators.tree_scores import RowCollector, TorchScoreCollector
 from autocog_tf.forks import require_own_threads
 from autocog_tf.tokenizer import TextTokenizer
@@ -55,6 +60,8 @@ class TfEngine:
         calls.
     :param source: folder, file or hub name of the weights.
     :param name: the model's name in messages. Default: `source`.
+    :param keeps_verdict: whether the cache folder keeps which evaluator the test at load selects.
+    :param reverify: test all evaluators again, whatever is kept.
     :ivar lock: held during calls of all backends on this engine.
     :ivar forward: calls the model.
     :ivar config: the config of the model's text part.
@@ -70,6 +77,8 @@ class TfEngine:
         prefix_cache_bytes: int = 1 << 30,
         source: str = "",
         name: str = "",
+        keeps_verdict: bool = False,
+        reverify: bool = False,
     ) -> None:
         require_own_threads()
         if model.device.type == "cpu" and torch.get_num_threads() > 1:
@@ -89,7 +98,9 @@ class TfEngine:
             torch.clone, prefix_cache_bytes // 4 // self._row_bytes
         )
         self.selection: SelectionResult = self._select_evaluator(
-            prefix_cache_bytes - self._logits_cache.max_rows * self._row_bytes
+            prefix_cache_bytes - self._logits_cache.max_rows * self._row_bytes,
+            verdict_file(model) if keeps_verdict else None,
+            reverify,
         )
 
     def score_trees(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
@@ -178,7 +189,9 @@ class TfEngine:
                 next(iter(tokens.values())),
             )
 
-    def _select_evaluator(self, cache_bytes: int) -> SelectionResult:
+    def _select_evaluator(
+        self, cache_bytes: int, kept_file: str | None, reverify: bool
+    ) -> SelectionResult:
         forward, model = self.forward, self.model
         chunk_tokens = MAX_CHUNK_TOKENS.get(forward.device.type, MAX_CHUNK_TOKENS["cuda"])
         windows = attention_windows(self.config)
@@ -193,7 +206,12 @@ class TfEngine:
         ]
         if can_be_masked(model, self.config):
             candidates = [lambda: several_rows, lambda: single_row, *candidates]
-        selection = select_evaluator(forward, candidates, self.tolerance)
+        kept = read_verdict(kept_file) if kept_file and not reverify else None
+        selection = kept and confirm_verdict(forward, candidates, kept, self.tolerance)
+        if selection is None:
+            selection = select_evaluator(forward, candidates, self.tolerance)
+            if kept_file and selection.verdict is not None:
+                write_verdict(kept_file, selection.verdict)
         if selection.evaluator is several_rows:
             several_rows.cost_model = CostModel.for_model(model, self.config, forward.device)
         return selection

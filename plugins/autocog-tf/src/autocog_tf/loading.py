@@ -66,7 +66,14 @@ def load_engine(options: TfOptions) -> TfEngine:
     path = Path(options.model_path)
     name = path.name if path.exists() else options.model_path
     return TfEngine(
-        model, tokenizer, prefix_cache_bytes=options.prefix_cache_bytes, source=source, name=name
+        model,
+        tokenizer,
+        prefix_cache_bytes=options.prefix_cache_bytes,
+        source=source,
+        name=name,
+        # A folder or a hub name may bring code of its own, which no hash here describes.
+        keeps_verdict=not options.trust_remote_code,
+        reverify=options.reverify,
     )
 
 

@@ -33,6 +33,9 @@ class TfOptions(BackendOptions):
         le=512,
         description="threads of torch in this process; 0: its own number, as a container allows",
     )
+    reverify: bool = Field(
+        False, description="test all evaluation methods at load, whatever an earlier load found"
+    )
     prefix_cache_bytes: int = Field(
         1 << 30, ge=0, description="largest size of what is cached between calls, in bytes"
     )

@@ -17,6 +17,7 @@ import torch
 from autocog_core import TreeQuery
 from autocog_core.toolkit import TokenTree, shorten
 from autocog_tf.evaluators.evaluator import Evaluator, Forward, PlainEvaluator
+from autocog_tf.evaluators.kept_verdict import Verdict
 from autocog_tf.evaluators.tree_scores import TorchScoreCollector
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,59 @@ class SelectionResult:
     evaluator: Evaluator
     difference: float
     rejected: tuple[str, ...]
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What may be kept for the next load; None for plain forwards, the last resort."""
+        if isinstance(self.evaluator, PlainEvaluator):
+            return None
+        return Verdict(
+            evaluator=self.evaluator.name, difference=self.difference, rejected=self.rejected
+        )
+
+
+def confirm_verdict(
+    forward: Forward,
+    candidates: Sequence[Callable[[], Evaluator]],
+    verdict: Verdict,
+    tolerance: float,
+) -> SelectionResult | None:
+    """Return the evaluator of a kept verdict, if a short test agrees with it; else None.
+
+    The short test compares two rows of one call: one after a tree's last branch, and one of a
+    second query. A verdict is about the code of the model; its weights may be others.
+
+    :param forward: the model.
+    :param candidates: make the evaluators.
+    :param verdict: what an earlier test has shown.
+    :param tolerance: largest difference that is accepted, in nats per token.
+    """
+    evaluator = next((e for make in candidates if (e := make()).name == verdict.evaluator), None)
+    if evaluator is None:
+        return None
+    prefix, others = _test_tokens(forward.model)
+    tree = TokenTree.build([others[:3], others[3:5]])
+    queries = [
+        TreeQuery(prefix=prefix, tokens=tree.tokens, parents=tree.parents),
+        _chain([*prefix[:-2], others[6]], others[5:6]),
+    ]
+    plain = [_chain([*prefix, others[3]], others[4:5]), queries[1]]
+    expected = _evaluate(PlainEvaluator(forward), plain)
+    try:
+        actual = _evaluate(evaluator, queries)[-2:]
+    except Exception:  # noqa: BLE001 - as in `select_evaluator`
+        return None
+    finally:
+        evaluator.clear()
+    difference = float(np.max(np.abs(expected - actual)))
+    # NaN is not within the tolerance.
+    if not difference <= tolerance:
+        return None
+    return SelectionResult(
+        evaluator=evaluator,
+        difference=max(difference, verdict.difference),
+        rejected=verdict.rejected,
+    )
 
 
 def select_evaluator(
@@ -90,19 +144,17 @@ def _evaluate(evaluator: Evaluator, queries: Sequence[TreeQuery]) -> Any:
 
 def _test_queries(model: Any) -> list[list[TreeQuery]]:
     """Return calls that build on one another: a tree, longer and shorter prefixes, several rows."""
-    config = model.config.get_text_config()
-    generator = np.random.default_rng(0)
-    window = getattr(config, "sliding_window", None) or 0
-    length = window + 6 if 0 < window <= MAX_TESTED_WINDOW else 6
-    tokens = generator.integers(0, config.vocab_size, length + 14).tolist()
-    prefix, others = tokens[:length], tokens[length:]
+    prefix, others = _test_tokens(model)
     tree = TokenTree.build([others[:3], [others[0], others[3], others[4]], [others[5], others[6]]])
+    # The first call shows whether trees are right. The later ones show what the cache does to the
+    # rows of a prefix and of its branches: two branches are enough.
+    fork = TokenTree.build([others[:2], others[5:7]])
 
-    def query(tokens: list[int]) -> TreeQuery:
+    def query(tokens: list[int], tree: TokenTree = fork) -> TreeQuery:
         return TreeQuery(prefix=tokens, tokens=tree.tokens, parents=tree.parents)
 
     return [
-        [query(prefix)],
+        [query(prefix, tree)],
         [query(prefix + others[8:12])],
         [query(prefix[:-2])],
         # Several rows, of equal and of different lengths. All have the same first token: attention
@@ -114,3 +166,18 @@ def _test_queries(model: Any) -> list[list[TreeQuery]]:
             query([*prefix[:-3], others[13]]),
         ],
     ]
+
+
+def _test_tokens(model: Any) -> tuple[list[int], list[int]]:
+    """Return a prefix, longer than a short attention window, and 14 other tokens."""
+    config = model.config.get_text_config()
+    generator = np.random.default_rng(0)
+    window = getattr(config, "sliding_window", None) or 0
+    length = window + 6 if 0 < window <= MAX_TESTED_WINDOW else 6
+    tokens = generator.integers(0, config.vocab_size, length + 14).tolist()
+    return tokens[:length], tokens[length:]
+
+
+def _chain(prefix: list[int], tokens: list[int]) -> TreeQuery:
+    tree = TokenTree.build([tokens])
+    return TreeQuery(prefix=prefix, tokens=tree.tokens, parents=tree.parents)
