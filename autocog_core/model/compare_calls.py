@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autocog_core.automaton.checks.action_checks import require_sound
 from autocog_core.automaton.graph import AutomatonGraph
-from autocog_core.comparison.compare import compare_models
-from autocog_core.comparison.program_work import ProgramWork, Row
-from autocog_core.comparison.works import AnyWork, ChoiceWork, TextWork
 from autocog_core.errors import AutocogError, InputError
 from autocog_core.model.calls import GreedyCalls
 from autocog_core.model.choice_arguments import (
@@ -21,8 +18,13 @@ from autocog_core.model.choice_arguments import (
 from autocog_core.model.choice_scoring import choose_one
 from autocog_core.scoring.score_texts import TextRequest
 from autocog_core.types.choice import Norm
-from autocog_core.types.comparison import Comparison
 from autocog_core.types.prompt import Prompt, PromptLike
+
+# Most models are never compared: the modules of comparisons are imported by a call.
+if TYPE_CHECKING:
+    from autocog_core.comparison.program_work import Row
+    from autocog_core.comparison.works import AnyWork, ChoiceWork, TextWork
+    from autocog_core.types.comparison import Comparison
 
 
 class CompareCalls(GreedyCalls):
@@ -57,6 +59,9 @@ class CompareCalls(GreedyCalls):
         :raises CapabilityError: if a model cannot do the work.
         :raises AutocogError: if no item succeeds on both models, the first error.
         """
+        from autocog_core.comparison.compare import compare_models
+        from autocog_core.comparison.program_work import ProgramWork
+
         first, second = self._call_context().client, other._call_context().client
         if isinstance(work, AutomatonGraph):
             _reject("a program", choices=choices, context=context or None)
@@ -93,6 +98,8 @@ def _choice_work(
     choices: Sequence[ChoiceLike] | Sequence[Sequence[ChoiceLike]],
     norm: Norm,
 ) -> ChoiceWork:
+    from autocog_core.comparison.works import ChoiceWork
+
     prompts = require_list(prompts)
     requests = []
     for prompt, prompt_choices in zip(prompts, choices_per_prompt(prompts, choices), strict=True):
@@ -111,6 +118,8 @@ def _choice_work(
 
 
 def _text_work(texts: Sequence[PromptLike], context: PromptLike, window: int | None) -> TextWork:
+    from autocog_core.comparison.works import TextWork
+
     before = Prompt.of(context)
     requests = []
     for index, text in enumerate(require_list(texts)):

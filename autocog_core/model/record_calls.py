@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from autocog_core.automaton.actions import Action, Complete, Messages, Text
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.messages import as_chat_messages
 from autocog_core.errors import CapabilityError, InputError
-from autocog_core.evaluation.evaluation import Strategy
-from autocog_core.evaluation.run import prepare_evaluation, run_to_end
 from autocog_core.hooks.client import BackendClient
 from autocog_core.model.choice_calls import ChoiceCalls
-from autocog_core.records.place import Limits
-from autocog_core.records.record import compile_document, compile_record
-from autocog_core.records.result import TypedRecord, read_record
-from autocog_core.records.styles import JsonStyle, Style, TemplateStyle
 from autocog_core.types.prompt import Message, PromptLike, TextPiece
-from autocog_core.types.thought_tree import ThoughtPath
+
+# Most models write no records: their modules are imported by a call.
+if TYPE_CHECKING:
+    from autocog_core.evaluation.evaluation import Strategy
+    from autocog_core.records.result import TypedRecord
+    from autocog_core.records.styles import Style
+    from autocog_core.types.thought_tree import ThoughtPath
 
 Instance = TypeVar("Instance")
 
@@ -111,6 +111,10 @@ class RecordCalls(ChoiceCalls):
             prompt, messages = None, prompt
         context = self._call_context()
         whole = context.prompt(prompt, messages, template_arguments)  # type: ignore[arg-type]
+        from autocog_core.records.place import Limits
+        from autocog_core.records.record import compile_document, compile_record
+        from autocog_core.records.result import read_record
+
         limits = Limits(max_items=max_items, max_tokens_per_text=max_tokens_per_text)
         is_document = not context.client.has_masks()
         if is_document:
@@ -165,6 +169,8 @@ def _style(style: str | Style) -> Style:
 
     :raises InputError: for a text without a field.
     """
+    from autocog_core.records.styles import JsonStyle, TemplateStyle
+
     if not isinstance(style, str):
         return style
     if style == "json":
@@ -180,6 +186,8 @@ def _run(
     client: BackendClient, actions: Sequence[Action], strategy: Strategy | None, *, digest: str
 ) -> ThoughtPath:
     """Return the best path of a record after its prompt."""
+    from autocog_core.evaluation.run import prepare_evaluation, run_to_end
+
     graph = AutomatonGraph(actions)
     evaluation = prepare_evaluation(graph, None, {None: client}, digest=digest, strategy=strategy)
     tree = run_to_end(evaluation)

@@ -207,7 +207,9 @@ class TfEngine:
         if can_be_masked(model, self.config):
             candidates = [lambda: several_rows, lambda: single_row, *candidates]
         kept = read_verdict(kept_file) if kept_file and not reverify else None
-        selection = kept and confirm_verdict(forward, candidates, kept, self.tolerance)
+        selection = None
+        if kept is not None:
+            selection = confirm_verdict(forward, candidates, kept, self.tolerance)
         if selection is None:
             selection = select_evaluator(forward, candidates, self.tolerance)
             if kept_file and selection.verdict is not None:

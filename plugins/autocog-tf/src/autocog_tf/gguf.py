@@ -17,7 +17,6 @@ from transformers import AutoModelForCausalLM
 
 from autocog_core import ConfigError, ModelLoadError
 from autocog_core.toolkit import cache_folder, warn_not_cached
-from autocog_tf.gguf_tokenizer import GgufTokenizer
 from autocog_tf.progress import without_progress_bars
 
 log = logging.getLogger(__name__)
@@ -96,6 +95,8 @@ def _convert_for_this_process(path: Path, name: str) -> Path:
 
 
 def _convert(path: Path, folder: Path) -> None:
+    from autocog_tf.gguf_tokenizer import GgufTokenizer
+
     # Write to a temporary folder and rename it, so that `folder` is always complete.
     temporary = Path(tempfile.mkdtemp(prefix=".converting-", dir=folder.parent))
     try:

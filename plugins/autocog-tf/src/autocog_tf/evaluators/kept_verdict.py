@@ -30,8 +30,12 @@ log = logging.getLogger(__name__)
 #: The others come from other packages, or treat masks in their own ways.
 _ATTENTION = ("eager", "sdpa")
 #: Modules of these packages do what their code says, and nothing that a user has added.
-_MODULES = ("torch.nn.modules.", "transformers.models.", "transformers.activations")
-_MODULES += ("transformers.pytorch_utils",)
+_MODULES = (
+    "torch.nn.modules.",
+    "transformers.models.",
+    "transformers.activations",
+    "transformers.pytorch_utils",
+)
 _PACKAGES = tuple(str(Path(str(package.__file__)).parent) for package in (torch, transformers))
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib")
 
@@ -132,7 +136,8 @@ def write_verdict(file: str, verdict: Verdict) -> None:
 
 
 def _has_hooks_of_all_modules() -> bool:
-    return bool(torch.nn.modules.module._has_any_global_hook())
+    modules: Any = torch.nn.modules.module
+    return bool(modules._has_any_global_hook())
 
 
 def _functions_of(kind: type) -> Iterator[FunctionType]:
@@ -156,7 +161,7 @@ def _is_known_code(function: FunctionType) -> bool:
 def _describe_device(device: torch.device) -> str:
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
-        cuda = torch.backends.cuda
+        cuda: Any = torch.backends.cuda
         kernels = (cuda.flash_sdp_enabled(), cuda.mem_efficient_sdp_enabled())
         name += f" {kernels} {cuda.math_sdp_enabled()} {cuda.matmul.allow_tf32}"
     else:
