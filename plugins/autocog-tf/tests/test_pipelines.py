@@ -115,6 +115,27 @@ def test_results_equal_choose(
     json.dumps(results)
 
 
+def test_the_best_choices_are_those_of_choose(pipe: Any, lm: TfLM, run: Any) -> None:
+    results = pipe(ROWS, top=2, within=0.5, at_least=0.3, norm="mean", batch_size=3)
+    for prompt, answer in zip(ROWS, results, strict=True):
+        expected = lm.choose(prompt, CHOICES, norm="mean")
+        order = sorted(range(len(CHOICES)), key=lambda i: -expected.scores[i].mean_logprob)
+        assert [choice["index"] for choice in answer] == order[:2]
+        for choice in answer:
+            lowest, highest = choice["score_bounds"]
+            prob = expected.scores[choice["index"]].prob
+            assert lowest - TOLERANCE <= prob <= highest + TOLERANCE
+            assert highest - lowest <= 0.5
+        assert answer[0]["is_at_least"] == (expected.best.prob >= 0.3)
+    json.dumps(results)
+    with pytest.raises(InputError, match="top=1"):
+        pipe(ROWS[0], within=0.1)
+    with pytest.raises(InputError, match="cannot be combined with top"):
+        pipe(ROWS[0], top=1, top_k=2)
+    best, whole = run(QUESTIONS[0], probs="winner"), run(QUESTIONS[0])
+    assert best["record"] == whole["record"]
+
+
 def test_one_row_returns_one_result_and_a_list_of_rows_a_list(pipe: Any) -> None:
     """A row returns a dict, or with `top_k` a list of dicts; a list of rows returns a list."""
     result = pipe(ROWS[0])
