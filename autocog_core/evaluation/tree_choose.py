@@ -15,8 +15,8 @@ from autocog_core.scoring.top_choices import TopSearch
 from autocog_core.types.choice import EOS, SCORE_FIELD_OF_NORM, ChoiceRequest, ChoiceScore
 from autocog_core.types.choice_value import Value
 from autocog_core.types.prompt import Prompt
+from autocog_core.types.search_goal import SearchGoal
 from autocog_core.types.top_choices import TopChoice
-from autocog_core.types.top_request import TopRequest
 
 
 def choose_by_tree(client: BackendClient, action: Choose, context: PathContext) -> ActionSteps:
@@ -49,7 +49,7 @@ def choose_top_by_tree(
     :param count: the number of the best choices, which are the branches, in the order given.
     """
     request = choice_request(action, context)
-    search = TopSearch(client, request, TopRequest(top=count), values=action.texts.values)
+    search = TopSearch(client, request, SearchGoal(top=count), values=action.texts.values)
     scoring = ScoringContext(client, context, search.tree.encoded.shared_ids)
     # The first node is the prefix: what follows it comes with the texts before it.
     first_query, *other_queries = search.next_queries()

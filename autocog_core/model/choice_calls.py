@@ -20,8 +20,8 @@ from autocog_core.model.choice_scoring import choose_one, choose_together, choos
 from autocog_core.scoring.choice_encoding import check_choices
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores, EndOfSequence, Norm
 from autocog_core.types.prompt import Message, Prompt, PromptLike
+from autocog_core.types.search_goal import SearchGoal
 from autocog_core.types.top_choices import TopChoices
-from autocog_core.types.top_request import TopRequest
 
 
 class ChoiceCalls(GreedyCalls):
@@ -111,7 +111,7 @@ class ChoiceCalls(GreedyCalls):
             method=method,
             unconditional_prompt=unconditional_prompt,
         )
-        wanted = _top_request(top, within, at_least)
+        wanted = _search_goal(top, within, at_least)
         if wanted is None:
             return _choose(context, request, texts)
         (result,) = choose_top(context.client, [(request, texts)], wanted)
@@ -205,7 +205,7 @@ class ChoiceCalls(GreedyCalls):
                 prompts, choices_per_prompt(prompts, choices), strict=True
             )
         ]
-        wanted = _top_request(top, within, at_least)
+        wanted = _search_goal(top, within, at_least)
         if wanted is not None:
             best = choose_top(context.client, requests, wanted)
             for request, _ in requests:
@@ -238,15 +238,15 @@ def _choose(
     return scores
 
 
-def _top_request(
+def _search_goal(
     top: int | None, within: float | None, at_least: float | None
-) -> TopRequest | None:
+) -> SearchGoal | None:
     """Return how many of the best choices are wanted; None for the scores of all choices.
 
     :raises InputError: for wrong numbers, or the others without `top`.
     """
     if top is not None:
-        return TopRequest(top=top, within=within, at_least=at_least)
+        return SearchGoal(top=top, within=within, at_least=at_least)
     for name, value in (("within", within), ("at_least", at_least)):
         if value is not None:
             raise InputError("is only for the best choices", where=name, hint="give top=1, too")

@@ -16,8 +16,8 @@ from autocog_core.scoring.top_choices import (
     run_searches,
 )
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
+from autocog_core.types.search_goal import SearchGoal
 from autocog_core.types.top_choices import TopChoices
-from autocog_core.types.top_request import TopRequest
 
 
 def choose_one(
@@ -54,7 +54,7 @@ def choose_together(
 def choose_top(
     client: BackendClient,
     requests: Sequence[tuple[ChoiceRequest, ChoiceTexts | None]],
-    wanted: TopRequest,
+    wanted: SearchGoal,
 ) -> list[TopChoices]:
     """Return the best choices of several requests, from a part of their trees if possible.
 
@@ -87,7 +87,7 @@ def choose_top(
 
 
 def _choose_top_by_backend(
-    client: BackendClient, request: ChoiceRequest, texts: ChoiceTexts | None, wanted: TopRequest
+    client: BackendClient, request: ChoiceRequest, texts: ChoiceTexts | None, wanted: SearchGoal
 ) -> TopChoices:
     """Return the best choices by the backend's own method."""
     if texts is not None and texts.has_several:

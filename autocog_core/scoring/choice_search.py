@@ -19,8 +19,8 @@ from autocog_core.numerics import log1m_sum_exp, logsumexp
 from autocog_core.scoring.choice_tree import TokenChoiceTree, pmi_difference
 from autocog_core.scoring.leaf_order import leaf_order
 from autocog_core.types.choice import Norm
+from autocog_core.types.search_goal import SearchGoal
 from autocog_core.types.token_tree import TreeQuery, TreeScores
-from autocog_core.types.top_request import TopRequest
 
 Float64Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -61,7 +61,7 @@ class ChoiceSearch:
         tree: TokenChoiceTree,
         *,
         norm: Norm,
-        wanted: TopRequest,
+        wanted: SearchGoal,
         nodes_per_step: int,
         byte_lengths: IntArray,
         unconditional: Float64Array | None = None,

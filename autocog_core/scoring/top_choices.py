@@ -17,9 +17,9 @@ from autocog_core.scoring.choice_tree import TokenChoiceTree
 from autocog_core.scoring.unconditional_scores import UnconditionalScorer
 from autocog_core.types.choice import SCORE_FIELD_OF_NORM, ChoiceRequest, ChoiceScores
 from autocog_core.types.choice_value import Value
+from autocog_core.types.search_goal import SearchGoal
 from autocog_core.types.token_tree import TreeQuery, TreeScores
 from autocog_core.types.top_choices import TopChoice, TopChoices
-from autocog_core.types.top_request import TopRequest
 
 #: Why `prob` is None.
 NOT_WHOLE = (
@@ -41,7 +41,7 @@ class TopSearch:
 
     client: BackendClient
     request: ChoiceRequest
-    wanted: TopRequest
+    wanted: SearchGoal
     encoded: EncodedChoices | None = None
     values: Sequence[Value] | None = None
     tree: TokenChoiceTree = field(init=False)
@@ -134,7 +134,7 @@ def run_searches(client: BackendClient, searches: Sequence[TopSearch]) -> None:
 
 
 def best_of_scores(
-    scores: ChoiceScores, wanted: TopRequest, nodes: int | None = None
+    scores: ChoiceScores, wanted: SearchGoal, nodes: int | None = None
 ) -> TopChoices:
     """Return the best choices from the scores of all of them, for a backend without token trees.
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from autocog_core.types.choice_value import Value, default_value
 from autocog_core.types.json_number import to_json_number
 from autocog_core.types.prompt import Prompt, TextPiece
-from autocog_core.types.top_request import TopRequest
+from autocog_core.types.search_goal import SearchGoal
 
 #: The score that ranks choices and makes `prob`.
 Norm = Literal["sum", "mean", "per_byte", "pmi"]
@@ -55,7 +55,7 @@ class ChoiceRequest:
     method: str | None = None
     unconditional_prompt: str | None = None
     constant_tail: tuple[TextPiece, ...] | None = None
-    top: TopRequest | None = None
+    top: SearchGoal | None = None
 
 
 class EndOfSequence(Enum):

@@ -22,7 +22,7 @@ from autocog_core import (
 )
 from autocog_core.hooks import CONTRACT_VERSION
 from autocog_core.scoring.top_choices import best_of_scores
-from autocog_core.types.top_request import TopRequest
+from autocog_core.types.search_goal import SearchGoal
 from autocog_core.wrappers.cache import Cache
 from autocog_core.wrappers.record import Record
 from autocog_core.wrappers.trace import Trace
@@ -141,7 +141,7 @@ def test_best_choices_that_nobody_asked_for_are_refused() -> None:
     class Eager(TopChooser):
         @hookimpl
         def choose(self, request: ChoiceRequest) -> Any:
-            return super().choose(replace(request, top=TopRequest()))
+            return super().choose(replace(request, top=SearchGoal()))
 
     with pytest.raises(ContractError, match="TopChoices"):
         Model(Eager()).choose("Q", CHOICES)

@@ -21,7 +21,7 @@ from autocog_core import (
     TopChoices,
 )
 from autocog_core.types.choice import SCORE_FIELD_OF_NORM
-from autocog_core.types.top_request import TopRequest
+from autocog_core.types.search_goal import SearchGoal
 from autocog_openai.choice.top_search import NOT_FOLLOWED
 from autocog_openai.choice.tree_positions import Position, TokenNames
 from autocog_openai.choice.tree_walk import walk_choice_tree
@@ -111,7 +111,7 @@ def score_of(scores: ChoiceScores, index: int) -> float:
     return float(getattr(scores.scores[index], SCORE_FIELD_OF_NORM[scores.norm]))
 
 
-def assert_true(part: TopChoices, truth: ChoiceScores, wanted: TopRequest) -> None:
+def assert_true(part: TopChoices, truth: ChoiceScores, wanted: SearchGoal) -> None:
     """Check what is claimed: the proof, exact scores, bounds and intervals."""
     ranked = sorted(range(len(truth.scores)), key=lambda i: (-score_of(truth, i), i))
     if part.proven:
@@ -140,7 +140,7 @@ def test_walks_prove_only_what_is_true(block: int) -> None:
     for number in range(count(25, 2000)):
         generator = random.Random(f"{block} {number}")
         model, choices = draw_model(generator), draw_choices(generator)
-        wanted = TopRequest(
+        wanted = SearchGoal(
             top=generator.choice([1, 1, 2, 5]),
             **generator.choice([{}, {}, {"within": 0.05}, {"at_least": 0.5}]),
         )
@@ -216,7 +216,7 @@ def test_a_completions_route_proves_the_best_choice_with_fewer_requests(
     assert (part.method, part.proven, part.exact) == ("top_logprobs", True, True)
     assert part.reason == NOT_FOLLOWED
     assert part.tokens_evaluated is not None
-    assert_true(part, truth.choose("It is", choices), TopRequest())
+    assert_true(part, truth.choose("It is", choices), SearchGoal())
     assert part.best.logprob == pytest.approx(whole.best.logprob, abs=1e-5)
     # No listing has tokens that are so unlikely: they cannot win, though nobody knows their score.
     unlisted = letters(truth, ids, slice(20, None))[:2]

@@ -9,7 +9,7 @@ from autocog_core.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TopRequest:
+class SearchGoal:
     """How many of the best choices are wanted, and how much of the tree to read for them.
 
     :ivar top: the number of best choices.
