@@ -1,4 +1,4 @@
-"""How many of the best choices are wanted."""
+"""How many of the best choices are wanted, and when the search for them may stop."""
 
 from __future__ import annotations
 
