@@ -1,21 +1,25 @@
 """How long starts take: imports, help, and a choice on Transformers against a plain script.
 
-Each start is a process of its own. Processes that are compared run in turn, and the medians of
-their wall times, or of ratios in each round, are printed:
+Each start is a process of its own. Processes that are compared run in turn. Their times are medians
+of processor seconds, which other work on the machine changes least (`--wall`: of seconds), and
+differences and ratios are medians of those of each round:
 
-    python benchmarks/start.py [--rounds 7] [--tf]
+    python benchmarks/start.py [--rounds 7] [--tf] [--wall]
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 
+Clock = Callable[[], float]
 #: By name: the code, and the name of what it is compared with.
 STARTS: dict[str, tuple[str, str | None]] = {
     "import numpy": ("import numpy", None),
@@ -58,23 +62,28 @@ with torch.inference_mode():
 """
 
 
-def seconds(code: str, *arguments: str) -> float:
-    """Return the wall time of a process that runs `code`."""
-    start = time.perf_counter()
+def seconds(read_clock: Clock, code: str, *arguments: str) -> float:
+    """Return the processor seconds, or the seconds, of a process that runs `code`."""
+    start = read_clock()
     subprocess.run(  # noqa: S603 - the code is in this file
         [sys.executable, "-c", code, *arguments],
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    return time.perf_counter() - start
+    return read_clock() - start
 
 
-def measure_imports(rounds: int) -> None:
+def _processor_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def measure_imports(rounds: int, clock: Clock) -> None:
     """Print the times of imports and help."""
     times: dict[str, list[float]] = {name: [] for name in STARTS}
     for _ in range(rounds + 1):
         for name, (code, _) in STARTS.items():
-            times[name].append(seconds(code))
+            times[name].append(seconds(clock, code))
     for name, (_, base) in STARTS.items():
         # The first round fills the caches of the disk.
         own = times[name][1:]
@@ -85,7 +94,7 @@ def measure_imports(rounds: int) -> None:
         print(f"{name:28} {statistics.median(own):.3f} s{beyond}")
 
 
-def measure_tf(rounds: int) -> None:
+def measure_tf(rounds: int, clock: Clock) -> None:
     """Print the times of a first and a second start, relative to a plain script."""
     from autocog_core.config.options import package_file
     from autocog_tf.gguf import converted_folder
@@ -93,12 +102,12 @@ def measure_tf(rounds: int) -> None:
     folder = str(converted_folder(package_file(MODEL)))
     again = CHOOSE.replace("EXTRA", "[]")
     first = CHOOSE.replace("EXTRA", '["--option", "reverify=true"]')
-    seconds(again)
+    seconds(clock, again)
     starts: dict[str, list[float]] = {"plain script": [], "first start": [], "second start": []}
     for _ in range(rounds):
-        starts["plain script"].append(seconds(PLAIN, folder))
-        starts["first start"].append(seconds(first))
-        starts["second start"].append(seconds(again))
+        starts["plain script"].append(seconds(clock, PLAIN, folder))
+        starts["first start"].append(seconds(clock, first))
+        starts["second start"].append(seconds(clock, again))
     for name, own in starts.items():
         pairs = zip(own, starts["plain script"], strict=True)
         ratio = statistics.median(a / b for a, b in pairs)
@@ -110,13 +119,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--tf", action="store_true", help="only a choice on Transformers")
+    parser.add_argument("--wall", action="store_true", help="seconds, not processor seconds")
     arguments = parser.parse_args()
+    clock = time.perf_counter if arguments.wall else _processor_seconds
     if arguments.tf:
-        measure_tf(arguments.rounds)
+        measure_tf(arguments.rounds, clock)
     else:
         with tempfile.TemporaryDirectory() as empty:
             os.chdir(empty)
-            measure_imports(arguments.rounds)
+            measure_imports(arguments.rounds, clock)
 
 
 if __name__ == "__main__":
