@@ -29,11 +29,38 @@ from autocog_core.config.options import package_file
 from autocog_core.toolkit.waiting_threads import SPIN_COUNT
 
 #: Countries, whose cities are the choices.
-COUNTRIES = (
-    "Norway Kenya Japan Peru India Spain Egypt Canada Poland Chile Turkey Ghana Vietnam Italy Iran "
-    "Cuba Nepal Germany Brazil Morocco Greece Mexico Senegal France China Ireland Bolivia Finland "
-    "Thailand Portugal"
-).split()
+COUNTRIES = [
+    "Norway",
+    "Kenya",
+    "Japan",
+    "Peru",
+    "India",
+    "Spain",
+    "Egypt",
+    "Canada",
+    "Poland",
+    "Chile",
+    "Turkey",
+    "Ghana",
+    "Vietnam",
+    "Italy",
+    "Iran",
+    "Cuba",
+    "Nepal",
+    "Germany",
+    "Brazil",
+    "Morocco",
+    "Greece",
+    "Mexico",
+    "Senegal",
+    "France",
+    "China",
+    "Ireland",
+    "Bolivia",
+    "Finland",
+    "Thailand",
+    "Portugal",
+]
 
 
 class Guidance:
