@@ -4,7 +4,8 @@ Every intent of banking77 is a label; the header of the prompts is cached. The m
 by row in one process, and results are medians. The limit of a row is the time that its operations
 (tokens x 2 x weights) or its bytes (the weights once for each forward) take at this machine's best.
 
-    python benchmarks/best_choices.py banking77_test.csv [--backend llamacpp --weights F16]
+    python benchmarks/best_choices.py banking77_test.csv [--lm-eval]
+    python benchmarks/best_choices.py banking77_test.csv --backend llamacpp --weights file F16
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import statistics
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,10 +39,14 @@ BYTES_OF_WEIGHT = {"F32": 4, "F16": 2, "BF16": 2, "Q8_0": 34 / 32, "Q4_1": 20 / 
 class Way:
     """One way to find the best choice, and its measurements.
 
+    :ivar model: the model.
+    :ivar kind: the type of its weights.
     :ivar norm: the norm of the choices.
     :ivar top: whether only the best choice is searched.
     """
 
+    model: Model
+    kind: str
     norm: Norm
     top: bool
     seconds: list[float] = field(default_factory=list)
@@ -50,8 +56,11 @@ class Way:
     picks: list[int] = field(default_factory=list)
     best: list[float] = field(default_factory=list)
 
-    def run(self, model: Model, prompt: str, choices: Sequence[str]) -> None:
-        """Run it once and note the numbers."""
+    def run(self, prompt: str, choices: Sequence[str], header: Sequence[int]) -> None:
+        """Run it once with a cached header, and note the numbers."""
+        model = self.model
+        model._backend.engine.clear_caches()  # type: ignore[attr-defined]
+        model.client.greedy(header)
         options: dict[str, Any] = {"norm": self.norm}
         if self.norm == "pmi":
             options["unconditional_prompt"] = "Intent:"
@@ -83,39 +92,50 @@ def main() -> None:
     parser.add_argument("file", type=Path, help="CSV with columns text, category")
     parser.add_argument("--backend", default="tf", choices=("tf", "llamacpp"))
     parser.add_argument("--model", default=SMOL)
-    parser.add_argument("--weights", default="", help="type of llama.cpp's weights; the file's")
+    parser.add_argument(
+        "--weights", nargs="+", default=["file"], help="types of llama.cpp's weights"
+    )
     parser.add_argument("--rows", type=int, default=9)
     parser.add_argument("--lm-eval", action="store_true", help="also time lm-eval (tf)")
     parser.add_argument("--json", type=Path, help="also write the results to this file")
     arguments = parser.parse_args()
-    options: dict[str, Any] = {"model_path": arguments.model}
-    if arguments.weights:
-        options["weights"] = arguments.weights
     items = banking77_items(arguments.file, arguments.rows + 1)
-    with load(backend=arguments.backend, options=options) as model:
-        print(f"{model.info.name}: {dict(model.info.details)}")
-        limits = MachineLimits.measure()
-        print(f"{limits.operations / 1e9:.0f} GFLOP/s, {limits.bytes / 1e9:.1f} GB/s")
-        ways = {(norm, top): Way(norm, top) for norm in NORMS for top in (False, True)}
-        # The whole tree is the same for the first three norms: one of them stands for all.
-        ways = {key: way for key, way in ways.items() if key[1] or key[0] in ("sum", "pmi")}
+    limits = MachineLimits.measure()
+    print(f"{limits.operations / 1e9:.0f} GFLOP/s, {limits.bytes / 1e9:.1f} GB/s")
+    with ExitStack() as stack:
+        ways: list[Way] = []
+        for weights in arguments.weights:
+            model = stack.enter_context(load_model(arguments.backend, arguments.model, weights))
+            print(f"{model.info.name}: {dict(model.info.details)}")
+            kind = model.info.details["weights"] if arguments.backend == "llamacpp" else "F32"
+            # The whole tree is the same for the first three norms: one of them stands for all.
+            ways += [Way(model, kind, norm, False) for norm in ("sum", "pmi")]
+            ways += [Way(model, kind, norm, True) for norm in NORMS]
         engine = model._backend.engine  # type: ignore[attr-defined]
         peer = find_peer(engine, items[0]) if arguments.lm_eval else None
-        warm_up(model, ways, items[-1])
         header = model.encode(items[0][0].split("Message:")[0])
+        for way in ways:
+            # Tokens of labels and the unconditional tree are kept from then on.
+            Way(way.model, way.kind, way.norm, way.top).run(*items[-1], header)
         for prompt, choices in items[:-1]:
-            for way in ways.values():
-                engine.clear_caches()
-                model.client.greedy(header)
-                way.run(model, prompt, choices)
+            for way in ways:
+                way.run(prompt, choices, header)
             if peer is not None:
                 start = time.perf_counter()
                 peer.run(prompt, choices)
                 peer.seconds.append(time.perf_counter() - start)
-        kind = (arguments.weights or "Q4_1") if arguments.backend == "llamacpp" else "F32"
-        results = report(ways, limits, kind, None if peer is None else peer.seconds)
+        results = report(ways, limits, None if peer is None else peer.seconds)
+    results["backend"] = arguments.backend
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+def load_model(backend: str, path: str, weights: str) -> Model:
+    """Load the model with a type of weights; "file" is that of the file."""
+    options: dict[str, Any] = {"model_path": path}
+    if backend == "llamacpp" and weights != "file":
+        options["weights"] = weights
+    return load(backend=backend, options=options)
 
 
 def find_peer(engine: Any, item: Item) -> Any:
@@ -126,59 +146,69 @@ def find_peer(engine: Any, item: Item) -> Any:
     return methods[best_batch(methods, item)]
 
 
-def warm_up(model: Model, ways: dict[Any, Way], item: Item) -> None:
-    """Run each way once: tokens of labels and the unconditional tree are kept from then on."""
-    for way in ways.values():
-        Way(way.norm, way.top).run(model, *item)
-
-
 def report(
-    ways: dict[tuple[Norm, bool], Way],
-    limits: MachineLimits,
-    kind: str,
-    peer: list[float] | None,
+    ways: Sequence[Way], limits: MachineLimits, peer: Sequence[float] | None
 ) -> dict[str, Any]:
     """Print the table; return its numbers."""
-    table = Table(title=f"banking77, 77 intents a row, header cached, weights in {kind}")
-    names = ["norm", "way", "seconds", "times whole", "nodes", "steps", "tokens", "of the limit"]
-    names += ["same pick", "largest difference"] + (["times lm-eval"] if peer else [])
+    table = Table(title="banking77, 77 intents a row, header cached")
+    names = ["weights", "norm", "way", "seconds", "times whole", "times first", "nodes", "steps"]
+    names += ["tokens", "of the limit", "same pick", "largest difference"]
+    names += ["times lm-eval"] if peer else []
     for name in names:
-        table.add_column(name, justify="left" if name in ("norm", "way") else "right")
-    weight_bytes = int(WEIGHTS * BYTES_OF_WEIGHT.get(kind, 4))
-    results: dict[str, Any] = {"weights": kind, "limits": vars(limits)}
-    for (norm, top), way in ways.items():
-        whole = ways["pmi" if norm == "pmi" else "sum", False]
-        ratio = median(a / b for a, b in zip(whole.seconds, way.seconds, strict=True))
-        least = [
-            limits.least_seconds(
-                tokens=tokens, weights=WEIGHTS, passes=steps, weight_bytes=weight_bytes
-            )
-            for tokens, steps in zip(way.tokens, way.steps, strict=True)
-        ]
-        share = median(a / b for a, b in zip(least, way.seconds, strict=True))
-        same = sum(a == b for a, b in zip(way.picks, whole.picks, strict=True))
-        comparable = norm in ("sum", "pmi")
+        left = name in ("weights", "norm", "way")
+        table.add_column(name, justify="left" if left else "right")
+    rows = []
+    for way in ways:
+        whole = next(
+            other
+            for other in ways
+            if not other.top
+            and other.kind == way.kind
+            and other.norm == ("pmi" if way.norm == "pmi" else "sum")
+        )
+        # The numbers of these norms are compared; the whole tree ranks by them.
+        is_compared = way.norm in ("sum", "pmi")
         difference = max(abs(a - b) for a, b in zip(way.best, whole.best, strict=True))
+        same = sum(a == b for a, b in zip(way.picks, whole.picks, strict=True))
         row = {
-            "norm": norm if comparable or top else "",
-            "way": "top=1" if top else "whole tree",
+            "weights": way.kind,
+            "norm": way.norm,
+            "way": "top=1" if way.top else "whole tree",
             "seconds": median(way.seconds),
-            "times whole": ratio,
-            "nodes": statistics.mean(way.nodes) if top else None,
+            "times whole": ratio(whole.seconds, way.seconds),
+            "times first": ratio(ways[0].seconds, way.seconds),
+            "nodes": statistics.mean(way.nodes) if way.top else None,
             "steps": statistics.mean(way.steps),
             "tokens": median(way.tokens),
-            "of the limit": share,
-            "same pick": f"{same}/{len(way.picks)}" if comparable else "",
-            "largest difference": difference if comparable else None,
+            "of the limit": ratio(least_seconds(way, limits), way.seconds),
+            "same pick": f"{same}/{len(way.picks)}" if is_compared else "",
+            "largest difference": difference if is_compared else None,
         }
         if peer:
-            row["times lm-eval"] = median(a / b for a, b in zip(peer, way.seconds, strict=True))
-        results[f"{norm}, {row['way']}"] = row
+            row["times lm-eval"] = ratio(peer, way.seconds)
+        rows.append(row)
         table.add_row(*(show(row[name]) for name in names))
-    Console(width=130).print(table)
+    Console(width=160).print(table)
+    results: dict[str, Any] = {"limits": vars(limits), "rows": rows}
     if peer:
         results["lm-eval seconds"] = median(peer)
     return results
+
+
+def least_seconds(way: Way, limits: MachineLimits) -> list[float]:
+    """Return the least time of each row."""
+    weight_bytes = int(WEIGHTS * BYTES_OF_WEIGHT.get(way.kind, 4))
+    return [
+        limits.least_seconds(
+            tokens=tokens, weights=WEIGHTS, passes=steps, weight_bytes=weight_bytes
+        )
+        for tokens, steps in zip(way.tokens, way.steps, strict=True)
+    ]
+
+
+def ratio(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return the median of the ratios, row by row."""
+    return median(a / b for a, b in zip(first, second, strict=True))
 
 
 def show(value: Any) -> str:
