@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
+from autocog_core.cli.choice_notes import score_notes
 from autocog_core.cli.output import (
     add_number,
     add_text,
@@ -70,22 +71,7 @@ def _notes(scores: ChoiceScores) -> list[str]:
         f"entropy {scores.entropy:.3f} nats, margin {scores.margin:.4f}, "
         f"boundary {scores.boundary}{evaluated}"
     ]
-    if scores.norm != "sum":
-        over = scores.unconditional_prompt
-        gain = "" if over is None else f", the gain over {repr(over) if over else 'BOS alone'}"
-        notes.append(f"ranked by {scores.norm}{gain}")
-    if scores.boundary == "healed":
-        notes.append(
-            f"healed: the end of the prompt, {scores.healed_text!r}, is scored with the choices"
-        )
-    if scores.has_prefix_choices:
-        notes.append(
-            "one choice begins another: exclusive_logprob is the log-probability of a choice that "
-            "does not continue to a longer one"
-        )
-    if not scores.exact:
-        reason = scores.reason or "the scores are not the model's own log-probabilities"
-        notes.append(f"not exact (method {scores.method}): {reason}")
+    notes += score_notes(scores)
     if scores.unseen_probability:
         notes.append(f"probability that the server hides: up to {scores.unseen_probability:.4f}")
     return notes

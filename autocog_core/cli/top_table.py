@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
+from autocog_core.cli.choice_notes import score_notes
 from autocog_core.cli.output import (
     add_number,
     add_text,
@@ -59,23 +60,7 @@ def _notes(best: TopChoices, is_known: bool) -> list[str]:
     if best.is_at_least is not None:
         answer = "yes" if best.is_at_least else "no"
         notes.append(f"at least the probability of --at-least: {answer}")
-    if best.norm != "sum":
-        over = best.unconditional_prompt
-        gain = "" if over is None else f", the gain over {repr(over) if over else 'BOS alone'}"
-        notes.append(f"ranked by {best.norm}{gain}")
-    if best.boundary == "healed":
-        notes.append(
-            f"healed: the end of the prompt, {best.healed_text!r}, is scored with the choices"
-        )
-    if best.has_prefix_choices:
-        notes.append(
-            "one choice begins another: exclusive_logprob is the log-probability of a choice that "
-            "does not continue to a longer one"
-        )
-    if not best.exact:
-        reason = best.reason or "the scores are not the model's own log-probabilities"
-        notes.append(f"not exact (method {best.method}): {reason}")
-    return notes
+    return [*notes, *score_notes(best)]
 
 
 def _describe_proof(best: TopChoices) -> str:
