@@ -4,7 +4,7 @@ Every intent of banking77 is a label; the header of the prompts is cached. The m
 by row in one process, and results are medians. The limit of a row is the time that its operations
 (tokens x 2 x weights) or its bytes (the weights once for each forward) take at this machine's best.
 
-    python benchmarks/best_choices.py banking77_test.csv [--lm-eval]
+    python benchmarks/best_choices.py banking77_test.csv --weights file packed [--lm-eval]
     python benchmarks/best_choices.py banking77_test.csv --backend llamacpp --weights file F16
 """
 
@@ -32,7 +32,15 @@ from autocog_core.types.choice import NORMS, Norm
 #: layer, which only the tokens with a distribution need; here nearly all do.
 WEIGHTS = 134_500_000
 #: Bytes of a weight by type: a block of 32 weights and its scales.
-BYTES_OF_WEIGHT = {"F32": 4, "F16": 2, "BF16": 2, "Q8_0": 34 / 32, "Q4_1": 20 / 32, "Q4_0": 18 / 32}
+BYTES_OF_WEIGHT = {
+    "F32": 4,
+    "F32 packed": 4,
+    "F16": 2,
+    "BF16": 2,
+    "Q8_0": 34 / 32,
+    "Q4_1": 20 / 32,
+    "Q4_0": 18 / 32,
+}
 
 
 @dataclass
@@ -93,7 +101,10 @@ def main() -> None:
     parser.add_argument("--backend", default="tf", choices=("tf", "llamacpp"))
     parser.add_argument("--model", default=SMOL)
     parser.add_argument(
-        "--weights", nargs="+", default=["file"], help="types of llama.cpp's weights"
+        "--weights",
+        nargs="+",
+        default=["file"],
+        help="types of llama.cpp's weights; packed: those of tf",
     )
     parser.add_argument("--rows", type=int, default=9)
     parser.add_argument("--lm-eval", action="store_true", help="also time lm-eval (tf)")
@@ -107,11 +118,11 @@ def main() -> None:
         for weights in arguments.weights:
             model = stack.enter_context(load_model(arguments.backend, arguments.model, weights))
             print(f"{model.info.name}: {dict(model.info.details)}")
-            kind = model.info.details["weights"] if arguments.backend == "llamacpp" else "F32"
+            kind = "F32 packed" if weights == "packed" else model.info.details.get("weights", "F32")
             # The whole tree is the same for the first three norms: one of them stands for all.
             ways += [Way(model, kind, norm, False) for norm in ("sum", "pmi")]
             ways += [Way(model, kind, norm, True) for norm in NORMS]
-        engine = model._backend.engine  # type: ignore[attr-defined]
+        engine = ways[0].model._backend.engine  # type: ignore[attr-defined]
         peer = find_peer(engine, items[0]) if arguments.lm_eval else None
         header = model.encode(items[0][0].split("Message:")[0])
         for way in ways:
@@ -133,7 +144,9 @@ def main() -> None:
 def load_model(backend: str, path: str, weights: str) -> Model:
     """Load the model with a type of weights; "file" is that of the file."""
     options: dict[str, Any] = {"model_path": path}
-    if backend == "llamacpp" and weights != "file":
+    if weights == "packed":
+        options["packed_weights"] = True
+    elif weights != "file":
         options["weights"] = weights
     return load(backend=backend, options=options)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from decode_counter import DecodeCounter
 from methods import SMOL, Item, Method, banking77_items, long_item, measure, report
 from rich.console import Console
 
@@ -23,20 +24,6 @@ from autocog_core.config.options import package_file
 from autocog_llamacpp import LLaMa
 
 CONTEXT = 2048
-
-
-class DecodeCounter:
-    """A counter of the tokens that a context decodes."""
-
-    def __init__(self, context: Any) -> None:
-        self.tokens = 0
-        decode = context.decode
-
-        def count(tokens: Any, *arguments: Any) -> Any:
-            self.tokens += len(tokens)
-            return decode(tokens, *arguments)
-
-        context.decode = count
 
 
 def make_methods(model: LLaMa) -> dict[str, Method]:
@@ -108,10 +95,16 @@ def median_ratio(first: Method, second: Method) -> float:
 
 
 def compare(
-    title: str, model: LLaMa, items: Sequence[Item], path: Path, *, echo: bool, by_row: bool
+    title: str,
+    model: LLaMa,
+    counter: DecodeCounter,
+    items: Sequence[Item],
+    path: Path,
+    *,
+    echo: bool,
+    by_row: bool,
 ) -> dict[str, Any]:
     """Time all methods on the items."""
-    counter = DecodeCounter(model.engine.context)
     methods = make_methods(model)
     selected = [methods["whole"], methods["cached"]] if by_row else list(methods.values())
     model.engine.clear_caches()
@@ -151,6 +144,7 @@ def main() -> None:
     arguments = parser.parse_args()
     name = arguments.model
     path = package_file(name) if name.startswith("package:") else Path(name)
+    counter = DecodeCounter()
     created = LLaMa.create(model_path=str(path), n_ctx=CONTEXT, exact=arguments.exact)
     model = LLaMa(**created)
     print(f"{model.engine.info.name}: {dict(model.engine.info.details)}")
@@ -159,12 +153,14 @@ def main() -> None:
     title = f"{count} prompt tokens, {len(item[1])} choices ({arguments.rounds} rounds)"
     items = [item] * arguments.rounds
     results = {
-        "long prompt": compare(title, model, items, path, echo=not arguments.no_echo, by_row=False)
+        "long prompt": compare(
+            title, model, counter, items, path, echo=not arguments.no_echo, by_row=False
+        )
     }
     if arguments.banking77:
         rows = banking77_items(arguments.banking77, arguments.rounds)
         title = f"banking77, {len(rows[0][1])} intents ({arguments.rounds} rows)"
-        results["banking77"] = compare(title, model, rows, path, echo=False, by_row=True)
+        results["banking77"] = compare(title, model, counter, rows, path, echo=False, by_row=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1))
 

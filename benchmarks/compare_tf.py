@@ -25,14 +25,15 @@ from autocog_tf import TfLM
 
 
 class ForwardCounter:
-    """A counter of the tokens that the model evaluates."""
+    """A counter of the model's forwards, and of the tokens that it evaluates."""
 
     def __init__(self, model: Any) -> None:
-        self.tokens = 0
+        self.calls = self.tokens = 0
         model.register_forward_pre_hook(self._count, with_kwargs=True)
 
     def _count(self, module: Any, arguments: Any, named: dict[str, Any]) -> None:
         tokens = named["input_ids"] if "input_ids" in named else arguments[0]
+        self.calls += 1
         self.tokens += tokens.numel()
 
 

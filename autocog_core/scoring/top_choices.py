@@ -26,6 +26,10 @@ NOT_WHOLE = (
     "the rest of the token choice tree was not read, so `prob` is only known within `prob_bounds`"
 )
 
+#: Largest number of searches whose steps are merged. An engine holds their prompts and nodes at
+#: once: llama.cpp has at most 256 sequences, and evaluates again what has none.
+MERGED_SEARCHES = 16
+
 
 @dataclass(slots=True)
 class TopSearch:
@@ -123,7 +127,12 @@ class TopSearch:
 
 
 def run_searches(client: BackendClient, searches: Sequence[TopSearch]) -> None:
-    """Run several searches to their ends. Each step of all of them is one call of the engine."""
+    """Run several searches to their ends. Each step of several is one call of the engine."""
+    for begin in range(0, len(searches), MERGED_SEARCHES):
+        _run_together(client, searches[begin : begin + MERGED_SEARCHES])
+
+
+def _run_together(client: BackendClient, searches: Sequence[TopSearch]) -> None:
     while True:
         steps = [(search, group) for search in searches if (group := search.next_queries())]
         if not steps:

@@ -10,6 +10,7 @@ import torch
 import transformers
 
 from autocog_core.toolkit import file_hash
+from autocog_tf.packed_weights import has_packed_weights
 
 _SUFFIXES = (".safetensors", ".bin", ".gguf")
 
@@ -33,6 +34,8 @@ def compute_fingerprint(model: Any, tokenizer: str, source: str) -> str:
         transformers.__version__,
         torch.__version__,
     ]
+    if has_packed_weights(model):
+        parts.append("packed weights")
     for part in parts:
         digest.update(part.encode())
         digest.update(b"\0")

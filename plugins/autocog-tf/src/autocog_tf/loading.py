@@ -15,6 +15,7 @@ from autocog_tf.engine import TfEngine
 from autocog_tf.evaluators.out_of_memory import is_out_of_memory
 from autocog_tf.gguf import converted_folder, warn_of_tokens
 from autocog_tf.options import TfOptions
+from autocog_tf.packed_weights import pack_weights
 from autocog_tf.progress import without_progress_bars
 
 #: The file that a folder with a LoRA adapter has.
@@ -62,6 +63,8 @@ def load_engine(options: TfOptions) -> TfEngine:
     except Exception as error:
         raise _load_error(error, source, device) from error
     _require_all_weights(report["missing_keys"], source)
+    if options.packed_weights:
+        pack_weights(model)
     # The user's name: that of a folder of converted weights would be unknown.
     path = Path(options.model_path)
     name = path.name if path.exists() else options.model_path

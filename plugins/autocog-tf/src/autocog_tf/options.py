@@ -33,6 +33,10 @@ class TfOptions(BackendOptions):
         le=512,
         description="threads of torch in this process; 0: its own number, as a container allows",
     )
+    packed_weights: bool = Field(
+        False,
+        description="a second copy of the weights: few tokens at once are faster (CPU, float32)",
+    )
     reverify: bool = Field(
         False, description="test all evaluation methods at load, whatever an earlier load found"
     )

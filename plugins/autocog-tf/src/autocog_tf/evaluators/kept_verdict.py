@@ -24,6 +24,7 @@ import transformers
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from autocog_core.toolkit import read_cached, write_cached
+from autocog_tf.packed_weights import PackedLinear, has_packed_weights
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ def verdict_file(model: Any) -> str | None:
         str(sorted({str(parameter.dtype) for parameter in model.parameters()})),
         model.config._attn_implementation,
         _describe_device(model.device),
+        "packed" if has_packed_weights(model) else "",
         *(f"{name} {version(name)}" for name in ("torch", "transformers", "autocog-tf")),
         *_code_hashes(model),
     ]
@@ -94,7 +96,7 @@ def reason_not_to_keep(model: Any) -> str:
     classes: set[type] = set()
     for name, module in model.named_modules():
         label = name or "the model"
-        if "forward" in vars(module):
+        if not isinstance(vars(module).get("forward"), PackedLinear | None):
             return f"forward of {label} was replaced"
         if module._forward_hooks or module._forward_pre_hooks or _has_hooks_of_all_modules():
             return f"{label} has hooks"
