@@ -94,9 +94,8 @@ def pack_weights(model: Any) -> int:
             is_correct = packed.is_correct()
         # Functions without a public name may raise anything in another version.
         except Exception as error:
-            raise _error(
-                f"PyTorch {torch.__version__} cannot pack weights: {shorten(str(error).partition(chr(10))[0])}"
-            ) from error
+            reason = shorten(str(error).partition("\n")[0])
+            raise _error(f"PyTorch {torch.__version__} cannot pack weights: {reason}") from error
         if not is_correct:
             raise _error(f"PyTorch {torch.__version__} computes wrong numbers in {name}, packed")
         module.forward = packed
