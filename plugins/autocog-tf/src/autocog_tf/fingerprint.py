@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from autocog_core.toolkit import file_hash
-from autocog_tf.packed_weights import has_packed_weights
+from autocog_tf.evaluators.packed_weights import has_packed_weights
 
 _SUFFIXES = (".safetensors", ".bin", ".gguf")
 

@@ -13,9 +13,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from autocog_core import ConfigError, ModelLoadError
 from autocog_tf.engine import TfEngine
 from autocog_tf.evaluators.out_of_memory import is_out_of_memory
+from autocog_tf.evaluators.packed_weights import pack_weights
 from autocog_tf.gguf import converted_folder, warn_of_tokens
 from autocog_tf.options import TfOptions
-from autocog_tf.packed_weights import pack_weights
 from autocog_tf.progress import without_progress_bars
 
 #: The file that a folder with a LoRA adapter has.

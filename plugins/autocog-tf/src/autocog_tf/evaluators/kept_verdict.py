@@ -24,7 +24,7 @@ import transformers
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from autocog_core.toolkit import read_cached, write_cached
-from autocog_tf.packed_weights import PackedLinear, has_packed_weights
+from autocog_tf.evaluators.packed_weights import PackedLinear, has_packed_weights
 
 log = logging.getLogger(__name__)
 
