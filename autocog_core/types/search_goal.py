@@ -23,12 +23,21 @@ class SearchGoal:
     at_least: float | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.top, bool) or not isinstance(self.top, int) or self.top < 1:
+        if not is_number_of_best(self.top):
             raise InputError(f"got {self.top!r}", where="top", hint="a whole number from 1")
         for name in ("within", "at_least"):
             value = getattr(self, name)
-            if value is not None and not _is_share(value):
+            if value is None:
+                continue
+            if not _is_share(value):
                 raise InputError(f"got {value!r}", where=name, hint="a probability from 0 to 1")
+            # A number of numpy would make `is_at_least` one of numpy, too.
+            object.__setattr__(self, name, float(value))
+
+
+def is_number_of_best(value: Any) -> bool:
+    """Return whether a value can be a number of best choices: a whole number from 1."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _is_share(value: Any) -> bool:

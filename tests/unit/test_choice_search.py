@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 
 from autocog_core import EOS, Choice, ChoiceScores, InputError, Model, TopChoices
@@ -126,6 +128,13 @@ def test_steps_of_several_prompts_are_one_call() -> None:
     assert mixed[0].index == together[0].index
     whole = model.choose(prompts[1], [" a", Choice(texts=[" b", " c"])])
     assert (mixed[1].index, mixed[1].prob) == (whole.index, whole.best.prob)
+
+
+def test_answers_about_numbers_of_numpy_are_plain() -> None:
+    choices = [" a", " b"]
+    best = random_model().choose("Q", choices, top=1, within=np.float64(1), at_least=np.float64(0))
+    assert best.is_at_least is True
+    assert json.dumps(best.to_dict())
 
 
 def test_wrong_arguments_are_named() -> None:

@@ -33,6 +33,7 @@ from autocog_core.automaton.token_sets import Vocabulary
 from autocog_core.errors import InputError, append_hint, shorten, suggest
 from autocog_core.types.choice import NORMS
 from autocog_core.types.prompt import Prompt, TextPiece, join_text
+from autocog_core.types.search_goal import is_number_of_best
 
 #: Errors after which the checks stop.
 MAX_ERRORS = 200
@@ -251,8 +252,8 @@ def _check_top(action: Choose) -> Iterator[str]:
     top = action.top
     if top is None:
         return
-    if top < 1:
-        yield f"top is {top}: give 1 or more, or null (None) for the scores of all choices"
+    if not is_number_of_best(top):
+        yield f"top is {top!r}: give 1 or more, or null (None) for the scores of all choices"
         return
     if action.width is None or action.width > top:
         width = "null (None)" if action.width is None else str(action.width)
