@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,9 @@ from autocog_core.errors import AutocogError, InputError, did_you_mean
 from autocog_core.types.distribution import field_distributions
 from autocog_core.types.marginal import Marginal
 from autocog_core.types.thought_tree import ThoughtTree
+
+#: Shares of all choices sum to 1, within this.
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +73,20 @@ class RowResult:
             hint = did_you_mean(name, shares)
             raise InputError(f'no choice is named "{name}"', where="distribution", hint=hint)
         distribution = dict(last_value(shares[name]))
-        if not distribution:
+        if not _has_all_shares(distribution):
             raise InputError(
                 f'the run read only the best choices of "{name}"',
                 where="distribution",
                 hint='leave out top, or probs="winner"; prob_bounds of the output row has bounds',
             )
         return distribution
+
+
+def _has_all_shares(distribution: Any) -> bool:
+    """Return whether the shares of a choice sum to 1; of a group's items, those of each."""
+    if isinstance(distribution, list):
+        return all(map(_has_all_shares, distribution))
+    entries = list(distribution.values())
+    if any(isinstance(entry, dict | list) for entry in entries):
+        return all(map(_has_all_shares, entries))
+    return math.fsum(entries) > 1 - _ROUNDING

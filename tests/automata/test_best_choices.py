@@ -113,6 +113,12 @@ def test_rows_say_what_is_not_known() -> None:
     (result,) = run_rows(program(), model, [{}], probs="winner")
     with pytest.raises(InputError, match="read only the best"):
         result.distribution("label")
+    # The whole tree was read, but the shares of the other choices are not in the thought tree.
+    few = Automaton([Choose(uid="few", name="few", choices=("a", "b"))])
+    (result,) = run_rows(few, model, [{}], probs="winner")
+    assert result.probs["few"] is not None
+    with pytest.raises(InputError, match="read only the best"):
+        result.distribution("few")
 
 
 def test_everything_wrong_is_one_error_before_any_model() -> None:
