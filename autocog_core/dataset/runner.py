@@ -112,7 +112,7 @@ class Run:
             "strategy": self.strategy,
             "gold": None if self.gold is None else asdict(self.gold),
             "marginals": list(self.marginals) or None,
-            "probs": None if self.probs == "all" else self.probs,
+            "probs": self.probs,
             "folder of trees": None if self.tree_dir is None else str(self.tree_dir),
             "version of autocog": __version__,
         }

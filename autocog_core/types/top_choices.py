@@ -59,7 +59,8 @@ class TopChoices:
     :ivar exact: see `ChoiceScores`.
     :ivar method: see `ChoiceScores`.
     :ivar reason: why `prob` is None, or why the scores are not exact.
-    :ivar tokens_evaluated: tokens that the model evaluated; None if the engine does not say.
+    :ivar tokens_evaluated: tokens that the model evaluated for the search, without those of the
+        unconditional prompt and its choices, which are kept; None if the engine does not say.
     :ivar unconditional_prompt: see `ChoiceScores`.
     """
 

@@ -54,7 +54,7 @@ def test_an_output_of_the_other_kind_is_not_continued(files: Path, run: Run) -> 
     assert run(*rows, "--limit", "1", "--probs", "winner").exit_code == 0
     other = run(*rows)
     assert other.exit_code == 2
-    assert "another probs" in other.stderr
+    assert "another probs (was winner, is all)" in other.stderr
     assert run(*rows, "--probs", "winner").exit_code == 0
     assert len((files / "out.jsonl").read_text(encoding="utf-8").splitlines()) == 2
 
