@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from autocog_core.automaton.winners import with_winners
 from autocog_core.dataset import output_file
 from autocog_core.dataset.columns import check_columns
 from autocog_core.dataset.destination import Destination
@@ -97,7 +98,7 @@ def run_file(
         if overwrite:
             destination.remove()
         rows = InputFile(source)
-        table = destination.describe(run.automaton, source)
+        table = destination.describe(with_winners(run.automaton, run.probs), source)
         with output_file.open_output(journal, run.identity(rows), table) as file:
             usage = _write_rows(run, rows, file, limit, max_errors, on_progress)
             written = file.rows

@@ -57,6 +57,9 @@ def test_an_output_of_the_other_kind_is_not_continued(files: Path, run: Run) -> 
     assert "another probs (was winner, is all)" in other.stderr
     assert run(*rows, "--probs", "winner").exit_code == 0
     assert len((files / "out.jsonl").read_text(encoding="utf-8").splitlines()) == 2
+    assert run("export", "out.jsonl", "-o", "out.csv").exit_code == 0
+    header = (files / "out.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert "label.prob_min,label.prob_max" in header
 
 
 def test_what_needs_all_probabilities_is_refused_before_any_model(files: Path, run: Run) -> None:
