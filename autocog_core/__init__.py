@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from autocog_core.model.lm import LM, ChoiceLM, GreedyLM
     from autocog_core.model.load import load
     from autocog_core.model.model import Model, NextToken
+    from autocog_core.model.tokenizer_lm import TokenizerLM
     from autocog_core.records.result import Alternative, RecordField, TypedRecord
     from autocog_core.records.styles import JsonStyle, TemplateStyle
     from autocog_core.types.backend_info import BackendInfo, SpecialToken, Usage
@@ -136,6 +137,7 @@ else:
             "autocog_core.model.lm": ("LM", "ChoiceLM", "GreedyLM"),
             "autocog_core.model.load": ("load",),
             "autocog_core.model.model": ("Model", "NextToken"),
+            "autocog_core.model.tokenizer_lm": ("TokenizerLM",),
             "autocog_core.records.result": ("Alternative", "RecordField", "TypedRecord"),
             "autocog_core.records.styles": ("JsonStyle", "TemplateStyle"),
             "autocog_core.types.backend_info": ("BackendInfo", "SpecialToken", "Usage"),
@@ -262,6 +264,7 @@ __all__ = [
     "ThoughtTree",
     "TokenDifference",
     "TokenPiece",
+    "TokenizerLM",
     "TopChoice",
     "TopChoices",
     "TreeQuery",

@@ -16,8 +16,8 @@ from autocog_core.backends.byte_vocabulary import (
 )
 from autocog_core.config.options import BackendOptions
 from autocog_core.model.lm import ChoiceLM
-from autocog_core.toolkit.chat_template import render_chat_prompt
-from autocog_core.toolkit.word_boundaries import respects_word_boundaries
+from autocog_core.tokenizers.chat_prompt import render_chat_prompt
+from autocog_core.tokenizers.word_boundaries import respects_word_boundaries
 from autocog_core.types.backend_info import BackendInfo
 from autocog_core.types.prompt import Message, Prompt
 

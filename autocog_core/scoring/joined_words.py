@@ -1,8 +1,8 @@
 """Thousands of texts that begin with a word, tokenized as a few long texts.
 
 Tokenizers take up to 60 microseconds for each text, however short. No token crosses the start of a
-word in most vocabularies (`toolkit.word_boundaries.WORD_START`). Then the tokens of " Paris London"
-are those of " Paris" and those of " London".
+word in most vocabularies (`tokenizers.word_boundaries.WORD_START`). Then the tokens of " Paris
+London" are those of " Paris" and those of " London".
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 from autocog_core.scoring.decided_tokens import Ids
-from autocog_core.toolkit.word_boundaries import begins_with_word, ends_before_word
+from autocog_core.tokenizers.word_boundaries import begins_with_word, ends_before_word
 
 #: Characters of one long text. Some tokenizers are slow, or need a larger stack, for longer ones.
 MAX_JOINED_LENGTH = 500

@@ -20,7 +20,7 @@ from autocog_core.hooks.client import BackendClient
 from autocog_core.scoring.decided_tokens import DecidedTokens, Ids, decide_tokens
 from autocog_core.scoring.joined_words import tokenize_joined
 from autocog_core.scoring.word_continuations import MIN_CONTINUATIONS, WordContinuations
-from autocog_core.toolkit.word_boundaries import WORD_BOUNDARY, WORD_START, splits_before_words
+from autocog_core.tokenizers.word_boundaries import WORD_BOUNDARY, WORD_START, splits_before_words
 
 #: Characters of the shortest text to split; shorter texts are cheap to tokenize again.
 MIN_SPLIT_LENGTH = 256

@@ -1,9 +1,9 @@
 """Many continuations that begin with a word, after texts that differ from row to row.
 
-No token crosses the start of a word in most vocabularies (`toolkit.word_boundaries.WORD_START`). So
-text before it changes none of the tokens after it, and the tokens of " Paris" after one text are
-those after each other text. `decide_after` tokenizes again what does not begin with a word, and as
-a check some that do.
+No token crosses the start of a word in most vocabularies
+(`tokenizers.word_boundaries.WORD_START`). So text before it changes none of the tokens after it,
+and the tokens of " Paris" after one text are those after each other text. `decide_after` tokenizes
+again what does not begin with a word, and as a check some that do.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from autocog_core.scoring.decided_tokens import DecidedTokens, Ids, make_decided_tokens
-from autocog_core.toolkit.word_boundaries import begins_with_word, ends_before_word
+from autocog_core.tokenizers.word_boundaries import begins_with_word, ends_before_word
 
 #: Fewer continuations are tokenized again in less time than all this takes.
 MIN_CONTINUATIONS = 64

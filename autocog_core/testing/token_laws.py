@@ -10,7 +10,7 @@ from autocog_core.testing.comparison import is_refused, require_equal
 from autocog_core.testing.law import law
 from autocog_core.testing.law_errors import LawViolation, NotApplicableError
 from autocog_core.testing.shrink import shrink
-from autocog_core.toolkit.word_boundaries import tokens_across_boundaries
+from autocog_core.tokenizers.word_boundaries import tokens_across_boundaries
 
 #: At most about this many tokens of a vocabulary are compared.
 MAX_COMPARED_TOKENS = 3000

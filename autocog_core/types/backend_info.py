@@ -43,7 +43,7 @@ class BackendInfo:
     :ivar restarts_after_special_tokens: whether the tokenizer begins the text after a special token
         as it begins a sequence: with a blank before the first word. None: after BOS only.
     :ivar splits_at_word_boundaries: whether no token crosses a word boundary
-        (`autocog_core.toolkit.word_boundaries`). Core then tokenizes less text with each choice.
+        (`autocog_core.tokenizers.word_boundaries`). Core then tokenizes less text with each choice.
     :ivar unicode_normalization: Unicode form that the tokenizer converts text to, if any.
     :ivar tolerance: maximum difference, in nats, between two computations of one token's
         log-probability.

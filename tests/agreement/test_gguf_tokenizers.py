@@ -61,11 +61,11 @@ def merges() -> list[tuple[str, str]]:
 def pair_of(path: Path) -> tuple[Tokenize, Tokenize]:
     """The tokenizers that both plugins make of a file."""
     from autocog_tf.gguf_tokenizer import GgufTokenizer
-    from autocog_tf.tokenizer import TextTokenizer
+    from autocog_tf.tokenizer import TransformersTokenizer
     from tests.support.llamacpp.long_texts import tokenizer_of
 
     source = GgufTokenizer(path).convert()
-    return _callable(TextTokenizer(source, len(source))), _callable(tokenizer_of(path))
+    return _callable(TransformersTokenizer(source, len(source))), _callable(tokenizer_of(path))
 
 
 def _callable(tokenizer: Any) -> Tokenize:
@@ -162,13 +162,13 @@ def smol() -> tuple[Tokenize, Tokenize]:
 
     from autocog_core.config.options import package_file
     from autocog_tf.gguf import converted_folder
-    from autocog_tf.tokenizer import TextTokenizer
+    from autocog_tf.tokenizer import TransformersTokenizer
     from tests.support.llamacpp.long_texts import tokenizer_of
 
     path = package_file(gguf_models.SMOL)
     converted = PreTrainedTokenizerFast.from_pretrained(converted_folder(path))
     return (
-        _callable(TextTokenizer(converted, len(converted))),
+        _callable(TransformersTokenizer(converted, len(converted))),
         _callable(tokenizer_of(path)),
     )
 

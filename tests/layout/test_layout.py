@@ -35,6 +35,7 @@ LAYERS = (
     ("evaluation",),
     ("scoring", "program"),
     ("toolkit",),
+    ("tokenizers",),
     ("config",),
     ("hooks",),
     ("records",),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from autocog_core.tokenizers.byte_alphabet import BYTE_OF_CHARACTER
 from autocog_core.toolkit import decode_byte_alphabet
-from autocog_core.toolkit.byte_alphabet import BYTE_OF_CHARACTER
 
 
 def test_each_byte_has_one_printable_character() -> None:

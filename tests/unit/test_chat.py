@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autocog_core import CapabilityError, InputError, Message, Model, Prompt, TextPiece, hookimpl
-from autocog_core.toolkit.chat_template import render_chat_prompt
+from autocog_core.tokenizers.chat_prompt import render_chat_prompt
 from tests.support.small_backends import CharTokenizer, random_model
 
 SPECIAL = ("<|bos|>", "<|end|>")

@@ -26,7 +26,10 @@ from autocog_core.scoring.choice_encoding import (
     encode_choices,
 )
 from autocog_core.scoring.joint_tokenization import CACHE_SIZE, MIN_SPLIT_LENGTH, JointTokenizer
-from autocog_core.toolkit.word_boundaries import respects_word_boundaries, tokens_across_boundaries
+from autocog_core.tokenizers.word_boundaries import (
+    respects_word_boundaries,
+    tokens_across_boundaries,
+)
 from tests.support.small_backends import CharTokenizer, random_model
 
 MERGES = random_model(vocabulary="merges")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from autocog_core import BackendInfo, ChoiceRequest, InputError, Model, Prompt, hookimpl
 from autocog_core.scoring import joint_tokenization
 from autocog_core.scoring.choice_encoding import encode_choices
-from autocog_core.toolkit.word_boundaries import splits_before_words
+from autocog_core.tokenizers.word_boundaries import splits_before_words
 from tests.support.small_backends import CharTokenizer, random_model
 from tests.support.soak import count
 

@@ -619,7 +619,7 @@ def test_messages_without_a_chat_template_are_a_clear_error(make_llama: Any) -> 
 )
 def test_templates_are_rendered_as_transformers_renders_them(template: str) -> None:
     utilities = pytest.importorskip("transformers.utils.chat_template_utils")
-    from autocog_llamacpp.llama.chat_template import ChatTemplate
+    from autocog_core.toolkit import ChatTemplate
 
     tokens = {"bos_token": "<|bos|>", "eos_token": "<|end|>"}
     (expected,), _ = utilities.render_jinja_template(
@@ -631,7 +631,7 @@ def test_templates_are_rendered_as_transformers_renders_them(template: str) -> N
 
 
 def test_a_template_that_writes_the_time_sees_one_instant() -> None:
-    from autocog_llamacpp.llama.chat_template import ChatTemplate
+    from autocog_core.toolkit import ChatTemplate
 
     # %f are microseconds: two renderings at two instants always differ.
     template = ChatTemplate("{{ strftime_now('%f') }}" + gguf_models.CHAT_TEMPLATE, {})

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from autocog_core.toolkit.byte_alphabet import BYTE_OF_CHARACTER
+from autocog_core.tokenizers.byte_alphabet import BYTE_OF_CHARACTER
 from autocog_openai import OpenAI
 from tests.support.openai.pairs import SERVERS, Pair
 from tests.support.openai.servers.connect import Connect

@@ -17,7 +17,7 @@ from autocog_core import ModelLoadError, load
 from autocog_tf import gguf as converter
 from autocog_tf.gguf_splits import TEXT_SPLITS
 from autocog_tf.gguf_tokenizer import GgufTokenizer
-from autocog_tf.tokenizer import TextTokenizer
+from autocog_tf.tokenizer import TransformersTokenizer
 from tests.support.llamacpp import gguf_models
 
 BLANK = gguf_models.BLANK
@@ -57,9 +57,9 @@ def write(tmp_path: Path) -> Write:
     return write
 
 
-def tokenizer_of(path: Path) -> TextTokenizer:
+def tokenizer_of(path: Path) -> TransformersTokenizer:
     source = GgufTokenizer(path).convert()
-    return TextTokenizer(source, len(source))
+    return TransformersTokenizer(source, len(source))
 
 
 def texts_of(path: Path, text: str, at_start: bool = True) -> list[str]:

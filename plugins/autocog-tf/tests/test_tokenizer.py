@@ -13,19 +13,19 @@ from tokenizers import AddedToken
 from tokenizers.pre_tokenizers import ByteLevel
 
 from autocog_core import InputError, Model, Prompt, TextPiece, load
-from autocog_core.toolkit.byte_alphabet import BYTE_OF_CHARACTER
+from autocog_core.tokenizers.byte_alphabet import BYTE_OF_CHARACTER
 from autocog_core.wrappers.record import Record
 from autocog_tf import TfLM
-from autocog_tf.tokenizer import TextTokenizer
+from autocog_tf.tokenizer import TransformersTokenizer
 from tests.support.tf import tiny_models as tiny
 
-BYTE_LEVEL = TextTokenizer(tiny.byte_level_tokenizer(), 512)
-SENTENCEPIECE = TextTokenizer(tiny.sentencepiece_tokenizer(), 512)
+BYTE_LEVEL = TransformersTokenizer(tiny.byte_level_tokenizer(), 512)
+SENTENCEPIECE = TransformersTokenizer(tiny.sentencepiece_tokenizer(), 512)
 ENCODABLE = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
 
 def tokenize_one(
-    tokenizer: TextTokenizer, text: str, at_start: bool = True, special: bool = False
+    tokenizer: TransformersTokenizer, text: str, at_start: bool = True, special: bool = False
 ) -> list[int]:
     return tokenizer.tokenize([text], at_start, special)[0]
 
@@ -105,7 +105,7 @@ def test_control_tokens_that_are_not_marked_special_stay_text_too() -> None:
     tokenizer.add_tokens(
         [AddedToken("<tool_call>", special=False, normalized=False), AddedToken("    ")]
     )
-    text = TextTokenizer(tokenizer, 512)
+    text = TransformersTokenizer(tokenizer, 512)
     control = tokenizer.convert_tokens_to_ids("<tool_call>")
     tokens = tokenize_one(text, "say <tool_call> twice <tool_call>")
     assert control not in tokens
@@ -119,7 +119,7 @@ def test_control_tokens_stay_text_after_other_text_too() -> None:
     """If the tokenizer adds a blank before the first word: not parsed, and no other blanks."""
     tokenizer = tiny.sentencepiece_tokenizer()
     tokenizer.add_tokens([AddedToken("<ctl>", special=False, normalized=False)])
-    text = TextTokenizer(tokenizer, 512)
+    text = TransformersTokenizer(tokenizer, 512)
     control = tokenizer.convert_tokens_to_ids("<ctl>")
     for at_start in (True, False):
         tokens = tokenize_one(text, "the <ctl> is<ctl>", at_start=at_start)
@@ -178,8 +178,6 @@ def test_template_arguments_are_variables_of_the_template() -> None:
         )
         prompt = model.as_model().chat_prompt(messages, template_arguments=arguments)
         assert model.as_model().encode(prompt) == expected
-    with pytest.raises(Exception, match="parameter of Transformers"):
-        model.complete(messages=messages, template_arguments={"padding": True})
 
 
 def test_a_message_cannot_end_its_turn() -> None:
@@ -225,7 +223,7 @@ class TickingClock:
 
 @pytest.fixture
 def _ticking_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transformers.utils.chat_template_utils.datetime", TickingClock)
+    monkeypatch.setattr("autocog_core.tokenizers.chat_prompt.datetime", TickingClock)
     monkeypatch.setattr(TickingClock, "looks", 2)
 
 

@@ -26,7 +26,7 @@ from autocog_core.scoring import joint_tokenization
 from autocog_core.scoring.choice_encoding import encode_choices
 from autocog_core.toolkit import respects_word_boundaries
 from autocog_tf import TfLM
-from autocog_tf.tokenizer import TextTokenizer
+from autocog_tf.tokenizer import TransformersTokenizer
 from tests.support.tf import tiny_models as tiny
 from tests.support.tf.tokenizer_families import FAMILIES, TEMPLATES
 from tests.support.trials import Trials, tried
@@ -42,7 +42,7 @@ class TokenizerOnly:
 
     def __init__(self, family: str) -> None:
         self.tokenizer = FAMILIES[family]()
-        self.text = TextTokenizer(self.tokenizer, 512)
+        self.text = TransformersTokenizer(self.tokenizer, 512)
 
     @hookimpl
     def tokenize(self, texts: Sequence[str], at_start: bool, parse_special: bool) -> Any:
@@ -287,7 +287,7 @@ def test_tokens_without_rows_are_named_at_load_and_refused_in_use(
 def test_a_bos_without_a_row_is_an_error_at_load_and_an_eos_is_left_out() -> None:
     tokenizer = tiny.sentencepiece_tokenizer()
     with pytest.raises(ModelLoadError, match="BOS has the id 1, and the model ends at 0"):
-        TextTokenizer(tokenizer, 1)
+        TransformersTokenizer(tokenizer, 1)
     tokenizer = too_many_tokens()
     tokenizer.eos_token = "<|extra199|>"
     engine = tiny.TfEngine(tiny.tiny_model("llama"), tokenizer)

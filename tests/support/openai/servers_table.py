@@ -18,7 +18,7 @@ from typing import Any
 
 from autocog_core.config.options import package_file
 from autocog_core.errors import CapabilityError
-from autocog_core.toolkit.byte_alphabet import BYTE_OF_CHARACTER
+from autocog_core.tokenizers.byte_alphabet import BYTE_OF_CHARACTER
 from autocog_openai import OpenAI
 from autocog_openai.choice.methods import METHODS
 from autocog_openai.model.probe_completions import PROBE_TEXT

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autocog_core import BackendInfo, Message, Prompt, TreeQuery, TreeScores
-from autocog_core.toolkit import lazy
+from autocog_core.toolkit import ChatTemplate, lazy
 from autocog_llamacpp.extension.session import NativeSession
-from autocog_llamacpp.llama.chat_template import ChatTemplate
 from autocog_llamacpp.llama.context import Context
 from autocog_llamacpp.llama.independent import IndependentSession
 from autocog_llamacpp.llama.session import Session

@@ -13,7 +13,7 @@ import llama_cpp
 import loky
 
 from autocog_core import ModelLoadError
-from autocog_core.toolkit import file_hash, limit_threads, warn_of_spinning
+from autocog_core.toolkit import ChatTemplate, file_hash, limit_threads, warn_of_spinning
 from autocog_llamacpp.engine import LlamaEngine
 from autocog_llamacpp.extension.load import load_extension
 from autocog_llamacpp.extension.session import NativeSession
@@ -21,7 +21,6 @@ from autocog_llamacpp.gguf.locate import find_file, find_parts
 from autocog_llamacpp.gguf.weights import Weights
 from autocog_llamacpp.llama import logs
 from autocog_llamacpp.llama.attention import AttentionSession
-from autocog_llamacpp.llama.chat_template import ChatTemplate
 from autocog_llamacpp.llama.context import Context
 from autocog_llamacpp.llama.independent import IndependentSession
 from autocog_llamacpp.llama.interrupt import Interruptible

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,11 +13,10 @@ import torch
 import transformers
 from numpy.typing import NDArray
 
-from autocog_core import BackendInfo, ClosedError, Message, Prompt, TreeQuery, TreeScores
+from autocog_core import BackendInfo, ClosedError, TreeQuery, TreeScores
 from autocog_core.toolkit import (
     LogitsCache,
     lazy,
-    respects_word_boundaries,
     warn_of_spinning,
 )
 from autocog_tf import fingerprint
@@ -34,7 +33,7 @@ from autocog_tf.evaluators.selection import (
 )
 from autocog_tf.evaluators.tree_scores import RowCollector, TorchScoreCollector
 from autocog_tf.forks import require_own_threads
-from autocog_tf.tokenizer import TextTokenizer
+from autocog_tf.tokenizer import TransformersTokenizer
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +88,9 @@ class TfEngine:
         self.lock = threading.RLock()
         self.forward = Forward(model)
         self.config = model.config.get_text_config()
-        self.tokenizer = TextTokenizer(tokenizer, self.config.vocab_size)
+        self.tokenizer = TransformersTokenizer(
+            tokenizer, self.config.vocab_size, list_eos_ids(model)
+        )
         self._warn_of_tokens_without_rows()
         self.tolerance = TOLERANCE.get(model.dtype, TOLERANCE[torch.bfloat16])
         # Rows of logits are cached too: at most a quarter of the bytes.
@@ -134,15 +135,6 @@ class TfEngine:
         self._logits_cache.clear()
         self.selection.evaluator.clear()
 
-    def chat_prompt(
-        self,
-        messages: Sequence[Message],
-        add_generation_prompt: bool,
-        template_arguments: Mapping[str, Any],
-    ) -> Prompt | None:
-        """Return the chat template around `messages`; None if the tokenizer has no template."""
-        return self.tokenizer.chat_prompt(messages, add_generation_prompt, template_arguments)
-
     @lazy
     def info(self) -> BackendInfo:
         """The result of the hook `describe`."""
@@ -162,15 +154,8 @@ class TfEngine:
             details["rejected"] = list(self.selection.rejected)
         return BackendInfo(
             name=self.name,
-            vocabulary_size=self.config.vocab_size,
+            **self.tokenizer.describe(),
             context_length=context_length(self.config),
-            bos=self.tokenizer.bos,
-            adds_bos=self.tokenizer.adds_bos,
-            eos=self._eos_ids(),
-            special_tokens=self.tokenizer.special_tokens,
-            restarts_after_special_tokens=self.tokenizer.restarts_after_special_tokens,
-            unicode_normalization=self.tokenizer.unicode_form,
-            splits_at_word_boundaries=respects_word_boundaries(self.tokenizer.vocabulary()),
             tolerance=self.tolerance,
             max_concurrency=1,
             nodes_per_step=NODES_PER_STEP.get(self.forward.device.type, DEFAULT_NODES_PER_STEP),
@@ -218,15 +203,6 @@ class TfEngine:
             several_rows.cost_model = CostModel.for_model(model, self.config, forward.device)
         return selection
 
-    def _eos_ids(self) -> tuple[int, ...]:
-        eos = getattr(self.model.generation_config, "eos_token_id", None)
-        ids = [] if eos is None else eos if isinstance(eos, list) else [eos]
-        tokenizer_eos = self.tokenizer.tokenizer.eos_token_id
-        if tokenizer_eos is not None and tokenizer_eos not in ids:
-            ids = [*ids, tokenizer_eos]
-        # Nothing can score an id that the logits do not have.
-        return tuple(id_ for id_ in ids if 0 <= id_ < self.config.vocab_size)
-
     def _run(self, attempt: Callable[[], Result]) -> Result:
         with torch.inference_mode():
             return retry_with_smaller_batches(attempt, self.selection.evaluator)
@@ -243,6 +219,15 @@ def _fingerprint_later(engine_ref: weakref.ref[TfEngine]) -> Callable[[], str]:
         return fingerprint.compute_fingerprint(engine.model, definition, engine.source)
 
     return compute
+
+
+def list_eos_ids(model: Any) -> list[int]:
+    """Return the ids that end a sequence, as the generation config and the config name them."""
+    ids: list[int] = []
+    for config in (model.generation_config, model.config.get_text_config()):
+        eos = getattr(config, "eos_token_id", None)
+        ids += [] if eos is None else eos if isinstance(eos, list) else [eos]
+    return ids
 
 
 def can_be_masked(model: Any, config: Any) -> bool:

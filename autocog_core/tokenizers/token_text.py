@@ -6,14 +6,11 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
-from tokenizers.pre_tokenizers import ByteLevel
-
-from autocog_core import InputError
-from autocog_core.toolkit import decode_byte_alphabet
-
-UnicodeForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
+from autocog_core.errors import InputError
+from autocog_core.tokenizers.byte_alphabet import BYTE_OF_CHARACTER, decode_byte_alphabet
+from autocog_core.types.backend_info import UnicodeForm
 
 #: SentencePiece writes a blank as this character.
 BLANK = "\u2581"
@@ -51,7 +48,7 @@ def text_before_continuations(rust: Any) -> str:
     return "\n"
 
 
-def unicode_form(rust: Any) -> UnicodeForm | None:
+def find_unicode_form(rust: Any) -> UnicodeForm | None:
     """Return the Unicode form that the tokenizer converts text to, if it does."""
     if rust.normalizer is None:
         return None
@@ -70,7 +67,7 @@ def may_drop_text(rust: Any, definition: Mapping[str, Any]) -> bool:
     if model["type"] != "BPE" or model.get("byte_fallback") or model.get("unk_token"):
         return False
     is_byte_level = "ByteLevel" in json.dumps([definition.get("decoder")])
-    return not (is_byte_level and set(ByteLevel.alphabet()) <= model["vocab"].keys())
+    return not (is_byte_level and BYTE_OF_CHARACTER.keys() <= model["vocab"].keys())
 
 
 def require_known_text(
