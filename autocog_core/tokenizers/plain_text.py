@@ -38,17 +38,21 @@ class SpecialTokenSplitter:
         return [text[start:end] for start, end in pairwise([0, *cuts, len(text)])]
 
 
-def tokenize_continuation(text: str, tokenize: Tokenize, *, after: str = "\n") -> list[int]:
+def tokenize_continuation(
+    text: str, tokenize: Tokenize, *, after: str = "\n", unknown: int | None = None
+) -> list[int]:
     """Return the ids of `text` as a continuation, on a tokenizer that adds a blank at the start.
 
     :param text: the text.
     :param tokenize: tokenizes texts that begin a sequence.
     :param after: what the text is tokenized after: a text that the tokenizer keeps as it is.
+    :param unknown: the id of the token for text that has no token. It may swallow the text after.
     """
     for before in (after, *_TEXTS_BEFORE):
         before_ids, joint = tokenize([before, before + text])
         # It may merge with the text.
-        if before_ids and joint[: len(before_ids)] == before_ids:
+        is_known = before_ids and unknown not in before_ids
+        if is_known and joint[: len(before_ids)] == before_ids:
             return joint[len(before_ids) :]
     # Everything merges with the text: then the text does not begin with a word.
     return tokenize([text])[0]

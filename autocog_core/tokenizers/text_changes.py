@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Sequence
 
-from autocog_core.errors import InputError
+from autocog_core.errors import InputError, ModelLoadError
 from autocog_core.types.backend_info import UnicodeForm
 
 #: Ordinary texts, each of which some tokenizers change.
@@ -13,12 +13,35 @@ _TEXTS = (
     *("the cat", "The Cat", "a, b (c).", "a,b", "don't", "1 + 10"),
     *("a  b", "a ", " a", "a\nb", "a\tb"),
 )
+#: See the hooks of these names.
+Tokenize = Callable[[Sequence[str], bool, bool], list[list[int]]]
+Detokenize = Callable[[Sequence[int]], bytes]
+
+
+def require_unchanged_text(
+    tokenize: Tokenize, detokenize: Detokenize, unicode_form: UnicodeForm | None, where: str
+) -> None:
+    """Refuse a tokenizer that `find_changed_text` finds an example for.
+
+    :param tokenize: see the hook `tokenize`.
+    :param detokenize: see the hook `detokenize`.
+    :param unicode_form: the Unicode form that the tokenizer converts text to.
+    :param where: the tokenizer's folder.
+    :raises ModelLoadError: with the example.
+    """
+    changed = find_changed_text(tokenize, detokenize, unicode_form)
+    if changed is not None:
+        text, spelled = changed
+        raise ModelLoadError(
+            f"its tokens do not spell the text: {text!r} becomes {spelled!r}",
+            where=where,
+            hint="choices and completions would be other texts; use another model, or accept "
+            "this with TextTokenizer.from_folder(folder, changes_text=True)",
+        )
 
 
 def find_changed_text(
-    tokenize: Callable[[Sequence[str], bool, bool], list[list[int]]],
-    detokenize: Callable[[Sequence[int]], bytes],
-    unicode_form: UnicodeForm | None,
+    tokenize: Tokenize, detokenize: Detokenize, unicode_form: UnicodeForm | None
 ) -> tuple[str, str] | None:
     """Return a text, and another one that its tokens spell; None if all tried texts are kept.
 

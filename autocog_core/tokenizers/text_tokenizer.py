@@ -13,13 +13,15 @@ from autocog_core.lazy import lazy
 from autocog_core.tokenizers.chat_template import ChatTemplate
 from autocog_core.tokenizers.plain_text import (
     SpecialTokenSplitter,
-    looks_like_control_token,
     tokenize_continuation,
 )
-from autocog_core.tokenizers.text_changes import find_changed_text
+from autocog_core.tokenizers.text_changes import require_unchanged_text
 from autocog_core.tokenizers.token_text import (
     BYTE_TOKENS,
+    find_added_bos,
     find_unicode_form,
+    find_unknown,
+    list_special_tokens,
     may_drop_text,
     require_known_text,
     select_decoder,
@@ -27,7 +29,6 @@ from autocog_core.tokenizers.token_text import (
 )
 from autocog_core.tokenizers.tokenizer_folder import read_tokenizer_folder
 from autocog_core.tokenizers.word_boundaries import respects_word_boundaries
-from autocog_core.types.backend_info import SpecialToken
 from autocog_core.types.prompt import Message, Prompt
 
 _ROWS_HINT = "load the tokenizer that belongs to the model, or resize the model's embeddings"
@@ -43,7 +44,8 @@ class TextTokenizer:
     :param bos: id of the BOS token, if the tokenizer adds no special token by itself.
     :param adds_bos: whether sequences begin with BOS. None: whether the tokenizer adds a token.
     :param eos: ids that end a sequence. Ids without a row are left out.
-    :param unknown: id of the token for text that has no token.
+    :param unknown: id of the token for text that has no token. None: the one that the tokenizer
+        uses, if it does.
     :param chat_template: the model's chat template.
     :raises ModelLoadError: for a BOS that the model has no row for.
     :ivar size: V, the width of the model's rows.
@@ -78,7 +80,7 @@ class TextTokenizer:
             for id_ in range(self.size, highest + 1)
             if (name := rust.id_to_token(id_)) is not None
         }
-        added_bos = _find_added_bos(rust)
+        added_bos = find_added_bos(rust)
         self.bos = bos if added_bos is None else added_bos
         self.adds_bos = added_bos is not None if adds_bos is None else adds_bos
         if self.bos is None or not self.adds_bos:
@@ -93,7 +95,7 @@ class TextTokenizer:
         self._read_special_tokens()
         definition = json.loads(self.definition)
         self._decode_name: Callable[[str], bytes] = select_decoder(rust, definition)
-        self._unknown = unknown
+        self._unknown = find_unknown(rust, definition) if unknown is None else unknown
         self._may_drop_text = may_drop_text(rust, definition)
         self.unicode_form = find_unicode_form(rust)
         self._read_blanks()
@@ -123,7 +125,9 @@ class TextTokenizer:
             error.where = error.where or str(folder)
             raise
         if not changes_text:
-            tokenizer._require_unchanged_text(str(folder))
+            require_unchanged_text(
+                tokenizer.tokenize, tokenizer.detokenize, tokenizer.unicode_form, str(folder)
+            )
         return tokenizer
 
     @property
@@ -197,16 +201,7 @@ class TextTokenizer:
         return respects_word_boundaries(self.vocabulary())
 
     def _read_special_tokens(self) -> None:
-        self.special_tokens = tuple(
-            SpecialToken(
-                token.content,
-                id_,
-                strips_left=bool(token.lstrip),
-                strips_right=bool(token.rstrip),
-            )
-            for id_, token in sorted(self._added.items())
-            if token.special or looks_like_control_token(token.content)
-        )
+        self.special_tokens = list_special_tokens(self._added)
         self._special_ids = {token.id for token in self.special_tokens}
         unmarked = [t.text for t in self.special_tokens if not self._added[t.id].special]
         # The Rust tokenizer can ignore only tokens marked special: text is split inside the others.
@@ -219,7 +214,7 @@ class TextTokenizer:
 
     def _read_blanks(self) -> None:
         """Try whether a blank is added before the first word, and after special tokens."""
-        self._before_continuations = text_before_continuations(self._rust)
+        self._before_continuations = text_before_continuations(self._rust, self._unknown)
         first = self._rust_ids(["a"], False)[0]
         self._adds_blank = first != self._tokenize_continuation("a")
         self.restarts_after_special_tokens = self._adds_blank and any(
@@ -260,17 +255,6 @@ class TextTokenizer:
             raw = self.detokenize(ids) if self._may_drop_text else None
             require_known_text(self._rust, text, ids, self._unknown, raw)
 
-    def _require_unchanged_text(self, where: str) -> None:
-        changed = find_changed_text(self.tokenize, self.detokenize, self.unicode_form)
-        if changed is not None:
-            text, spelled = changed
-            raise ModelLoadError(
-                f"its tokens do not spell the text: {text!r} becomes {spelled!r}",
-                where=where,
-                hint="choices and completions would be other texts; use another model, or accept "
-                "this with TextTokenizer.from_folder(folder, changes_text=True)",
-            )
-
     def _rust_ids(self, texts: Sequence[str], parse_special: bool) -> list[list[int]]:
         # One call at a time: the tokenizer holds these settings, and its owner may change them.
         with self._lock:
@@ -301,6 +285,7 @@ class TextTokenizer:
             text,
             lambda texts: self._rust_ids(texts, parse_special),
             after=self._before_continuations,
+            unknown=self._unknown,
         )
 
     def _token_bytes(self, token: int) -> bytes:
@@ -318,11 +303,3 @@ class TextTokenizer:
         name = self._rust.id_to_token(token)
         # Logits may be wider than the vocabulary: the ids beyond it have no bytes.
         return b"" if name is None else self._decode_name(name)
-
-
-def _find_added_bos(rust: Any) -> int | None:
-    """Return the one special token that a tokenizer puts before every text, if it does."""
-    encoding = rust.encode("a", add_special_tokens=True)
-    is_added = encoding.special_tokens_mask
-    count = next((index for index, added in enumerate(is_added) if not added), len(is_added))
-    return int(encoding.ids[0]) if count == 1 else None

@@ -16,6 +16,8 @@ TOKENIZER_FILE = "tokenizer.json"
 _OTHER_FORMATS = ("tokenizer.model", "spiece.model", "vocab.json", "vocab.txt", "tekken.json")
 #: The names of special tokens in a config.
 _NAMED = tuple(f"{name}_token" for name in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
+#: The settings of an added token.
+_FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 
 def read_tokenizer_folder(source: str | os.PathLike[str]) -> dict[str, Any]:
@@ -30,7 +32,7 @@ def read_tokenizer_folder(source: str | os.PathLike[str]) -> dict[str, Any]:
         rust = _read_tokenizer(path / TOKENIZER_FILE)
         return _Folder(path, rust).arguments()
     rust = _read_tokenizer(path)
-    return {"rust": rust, "unknown": _unknown_of_model(rust)}
+    return {"rust": rust}
 
 
 class _Folder:
@@ -52,13 +54,12 @@ class _Folder:
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of `TextTokenizer`."""
         self._add_tokens()
-        unknown = self._id_of("unk_token")
         return {
             "rust": self._rust,
             "bos": self._id_of("bos_token"),
             "adds_bos": self._read_adds_bos(),
             "eos": list(self._eos_ids()),
-            "unknown": _unknown_of_model(self._rust) if unknown is None else unknown,
+            "unknown": self._id_of("unk_token"),
             "chat_template": self._read_chat_template(),
         }
 
@@ -121,19 +122,26 @@ class _Folder:
         """Return the added tokens of the config, by id."""
         from tokenizers import AddedToken
 
-        file = self._path / "tokenizer_config.json"
+        name = "tokenizer_config.json"
         listed = self._config.get("added_tokens_decoder")
         try:
             if listed is not None:
-                return {int(id_): AddedToken(**values) for id_, values in listed.items()}
-            file = self._path / "added_tokens.json"
+                return {
+                    int(id_): AddedToken(
+                        values["content"],
+                        **{flag: bool(values[flag]) for flag in _FLAGS if flag in values},
+                    )
+                    for id_, values in listed.items()
+                }
+            name = "added_tokens.json"
+            special = {*self._named.values(), *self._extra_special_tokens()}
             return {
-                int(id_): AddedToken(text, normalized=False)
-                for text, id_ in self._read_json(file.name).items()
+                int(id_): AddedToken(text, special=text in special, normalized=text not in special)
+                for text, id_ in self._read_json(name).items()
             }
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise ModelLoadError(
-                f"its added tokens are damaged: {error}", where=str(file)
+                "its added tokens are damaged", where=str(self._path / name)
             ) from error
 
     def _extra_special_tokens(self) -> list[str]:
@@ -145,22 +153,31 @@ class _Folder:
         return texts
 
     def _read_chat_template(self) -> ChatTemplate | None:
-        source: Any = self._config.get("chat_template")
-        if isinstance(source, list):
-            source = {entry["name"]: entry["template"] for entry in source}
         files = {"default": self._path / "chat_template.jinja"}
         files |= {
             file.stem: file for file in sorted(self._path.glob("additional_chat_templates/*.jinja"))
         }
         texts = {name: _read_text(file) for name, file in files.items() if file.is_file()}
-        source = texts or source
-        if not source:
-            return None
         try:
-            return ChatTemplate(source, self._template_tokens())
+            source = texts or self._template_of_config()
+            return ChatTemplate(source, self._template_tokens()) if source else None
         except ModelLoadError as error:
             error.where = error.where or str(self._path)
             raise
+
+    def _template_of_config(self) -> str | dict[str, str]:
+        template = self._config.get("chat_template") or ""
+        if isinstance(template, str):
+            return template
+        try:
+            by_name = {str(entry["name"]): entry["template"] for entry in template}
+        except (TypeError, KeyError):
+            by_name = {"": None}
+        if not all(isinstance(text, str) for text in by_name.values()):
+            raise ModelLoadError(
+                "its chat template is damaged", where=str(self._path / "tokenizer_config.json")
+            )
+        return by_name
 
     def _template_tokens(self) -> dict[str, str]:
         """Return the special tokens that templates may use, by name."""
@@ -215,12 +232,3 @@ def _text_of(token: object) -> str | None:
     """Return the text of a token that a config names: as it is, or with its settings."""
     text = token.get("content") if isinstance(token, Mapping) else token
     return text if isinstance(text, str) and text else None
-
-
-def _unknown_of_model(rust: Any) -> int | None:
-    """Return the id of the token for text that has no token, as the model itself names it."""
-    model = json.loads(rust.to_str())["model"]
-    unknown = model.get("unk_id")
-    if unknown is None and model.get("unk_token") is not None:
-        unknown = rust.token_to_id(model["unk_token"])
-    return None if unknown is None else int(unknown)

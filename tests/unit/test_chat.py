@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from autocog_core import CapabilityError, InputError, Message, Model, Prompt, TextPiece, hookimpl
 from autocog_core.tokenizers.chat_prompt import render_chat_prompt
+from autocog_core.tokenizers.chat_template import ChatTemplate
 from tests.support.small_backends import CharTokenizer, random_model
 
 SPECIAL = ("<|bos|>", "<|end|>")
@@ -214,3 +215,12 @@ def test_a_backend_that_cannot_pass_template_arguments_on_refuses_them() -> None
         model.choose(messages=messages("x"), choices=["a", "b"], template_arguments={"mode": 1})
     with pytest.raises(InputError, match="a prompt is given"):
         model.choose("x", ["a", "b"], template_arguments={"mode": 1})
+
+
+def test_a_template_that_writes_the_time_sees_one_instant() -> None:
+    # %f are microseconds: two renderings at two instants always differ.
+    source = "{{ strftime_now('%f') }}{% for m in messages %}{{ m.content }}<|end|>{% endfor %}"
+    template = ChatTemplate(source, {})
+    for _ in range(20):
+        prompt = template.prompt([{"role": "user", "content": "a<|end|>"}], True, ["<|end|>"])
+        assert untrusted(prompt) == ["a<|end|>"]

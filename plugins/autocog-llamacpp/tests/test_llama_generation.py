@@ -600,46 +600,6 @@ def test_messages_without_a_chat_template_are_a_clear_error(make_llama: Any) -> 
     assert model.complete("hi", max_tokens=1).tokens
 
 
-@pytest.mark.parametrize(
-    "template",
-    [
-        gguf_models.CHAT_TEMPLATE,
-        "{% for m in messages %}{% generation %}{{ m.content | trim }}{% endgeneration %};"
-        "{% endfor %}",
-        "{% set x = 1 %}{% generation %}{% set x = 2 %}{% endgeneration %}{{ x }}",
-        "{{ tools is defined }} {{ tools is none }} {{ documents is none }} {{ nothing is none }}",
-        "{{ messages | tojson }}{{ messages | tojson(indent=2) }}"
-        "{{ messages[0] | tojson(separators=(',', ':'), sort_keys=true) }}",
-        "{% for m in messages %}{% if loop.first %}{% continue %}{% endif %}{{ m.role }}{% break %}"
-        "{% endfor %}",
-        "{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}{% endfor %}"
-        "{{ ns.n }}{{ strftime_now('%Y') }}",
-        "  {% if add_generation_prompt %}\n    yes\n  {% endif %}\n{{- messages[1].content -}}\n ",
-    ],
-)
-def test_templates_are_rendered_as_transformers_renders_them(template: str) -> None:
-    utilities = pytest.importorskip("transformers.utils.chat_template_utils")
-    from autocog_core.toolkit import ChatTemplate
-
-    tokens = {"bos_token": "<|bos|>", "eos_token": "<|end|>"}
-    (expected,), _ = utilities.render_jinja_template(
-        [MESSAGES], chat_template=template, add_generation_prompt=True, **tokens
-    )
-    prompt = ChatTemplate(template, tokens).prompt(MESSAGES, True, [])
-    texts = [piece.text for piece in prompt.pieces if isinstance(piece, TextPiece)]
-    assert "".join(texts) == expected
-
-
-def test_a_template_that_writes_the_time_sees_one_instant() -> None:
-    from autocog_core.toolkit import ChatTemplate
-
-    # %f are microseconds: two renderings at two instants always differ.
-    template = ChatTemplate("{{ strftime_now('%f') }}" + gguf_models.CHAT_TEMPLATE, {})
-    for _ in range(20):
-        prompt = template.prompt([{"role": "user", "content": "a<|end|>"}], True, ["<|end|>"])
-        assert TextPiece("a<|end|>") in prompt.pieces
-
-
 @pytest.mark.slow
 def test_the_real_models_chat_prompt_is_that_of_transformers(smol: Any, smol_on_torch: Any) -> None:
     reference, model = smol_on_torch.as_model(), smol.as_model()

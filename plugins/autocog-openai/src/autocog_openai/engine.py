@@ -38,7 +38,11 @@ from autocog_openai.routes.messages import has_messages, prompt_of
 from autocog_openai.routes.writer import Writer
 from autocog_openai.servers.dialect import NativeWriter
 from autocog_openai.tokenizers.behavior import require_rows
-from autocog_openai.tokenizers.load import TiktokenTokenizer, tokenize_continuation
+from autocog_openai.tokenizers.load import (
+    TiktokenTokenizer,
+    tokenize_continuation,
+    tokenize_if_possible,
+)
 
 #: How much two log-probabilities of one token may differ: it depends on the server's batches.
 TOLERANCE = 0.25
@@ -322,7 +326,7 @@ class Engine(ServerModel):
         if self.tokenizer_or_none is None:
             return None
         try:
-            ids = self.tokenizer_or_none.tokenize(raw.decode("utf-8"), parse_special=False)
+            ids = tokenize_if_possible(self.tokenizer_or_none, raw.decode("utf-8"))
         except UnicodeDecodeError:
             return None
         return ids[0] if len(ids) == 1 else None

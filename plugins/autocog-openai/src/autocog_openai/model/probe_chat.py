@@ -31,7 +31,7 @@ from autocog_openai.routes.chat import THINKS, has_thoughts, read_content
 from autocog_openai.routes.listed_tokens import TokenListing
 from autocog_openai.routes.token_listing import read_listings, read_tokens
 from autocog_openai.servers.dialect import ServerDialect
-from autocog_openai.tokenizers.load import Tokenizer
+from autocog_openai.tokenizers.load import Tokenizer, tokenize_if_possible
 
 #: A bias that makes a token certain, on OpenAI's scale.
 FORCING_BIAS = 100
@@ -158,7 +158,7 @@ def _test_logit_bias(
 def _find_id(tokenizer: Tokenizer, raw: bytes) -> int | None:
     """Return the id of the token with these bytes; None if a text becomes other tokens."""
     try:
-        ids = tokenizer.tokenize(raw.decode("utf-8"), parse_special=False)
+        ids = tokenize_if_possible(tokenizer, raw.decode("utf-8"))
     except UnicodeDecodeError:
         return None
     return ids[0] if len(ids) == 1 and tokenizer.token_bytes(ids[0]) == raw else None

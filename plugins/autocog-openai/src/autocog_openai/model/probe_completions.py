@@ -28,7 +28,7 @@ from autocog_openai.routes.token_listing import (
     read_tokens,
 )
 from autocog_openai.servers.dialect import ServerDialect
-from autocog_openai.tokenizers.load import Tokenizer
+from autocog_openai.tokenizers.load import Tokenizer, tokenize_if_possible
 
 PROBE_TEXT = "The quick brown fox jumps over the lazy"
 #: How much two log-probabilities of one token may differ: servers batch requests, and round.
@@ -77,8 +77,8 @@ def probe_completions(
     if listed and not dialect.listing_parameters:
         values["listing_problem"] = _spelling_problem(send(max_tokens=SPELLED_TOKENS, logprobs=1))
     values["max_top_logprobs"] = -1 if listed >= MIN_OVERLAP * LISTING_LENGTHS[-1] else listed
-    if tokenizer is not None and not capabilities.token_ids:
-        ids = tokenizer.tokenize(PROBE_TEXT, parse_special=False)
+    ids = [] if tokenizer is None else tokenize_if_possible(tokenizer, PROBE_TEXT)
+    if ids and not capabilities.token_ids:
         values["token_ids"] = is_same_listing(
             read_first_listing(send(prompt=ids, logprobs=5)).logprobs,
             read_first_listing(send(logprobs=5)).logprobs,

@@ -24,7 +24,7 @@ from autocog_openai.routes.messages import messages_of
 from autocog_openai.routes.token_listing import read_listings
 from autocog_openai.routes.writer import Route, Writer
 from autocog_openai.servers.dialect import ServerDialect
-from autocog_openai.tokenizers.load import Tokenizer
+from autocog_openai.tokenizers.load import Tokenizer, tokenize_if_possible
 
 #: Texts that no model writes by itself after the probe's text.
 EXPECTED = tuple(f"Zq{digit}" for digit in range(10))
@@ -103,7 +103,7 @@ class _Probe:
         self._tokenizer = tokenizer
         self._tokens: list[int] = []
         if tokenizer is not None and capabilities.token_ids:
-            self._tokens = tokenizer.tokenize(PROBE_TEXT, parse_special=False)
+            self._tokens = tokenize_if_possible(tokenizer, PROBE_TEXT)
             if capabilities.adds_bos and capabilities.bos is not None:
                 self._tokens = [capabilities.bos, *self._tokens]
 

@@ -8,7 +8,11 @@ from autocog_core import ConfigError, InputError
 from autocog_core.toolkit import shorten
 from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.servers.dialect import ServerDialect
-from autocog_openai.tokenizers.load import Tokenizer, tokenize_continuation
+from autocog_openai.tokenizers.load import (
+    Tokenizer,
+    tokenize_continuation,
+    tokenize_if_possible,
+)
 from autocog_openai.tokenizers.route_tokenizer import RouteTokenizer
 
 #: A plain text: libraries differ in rare characters, and a wrong tokenizer differs here.
@@ -29,10 +33,10 @@ def restarts_after_special_tokens(tokenizer: Tokenizer, names: Iterable[str]) ->
     :param names: texts of special tokens.
     :returns: None if the tokenizer parses none of them.
     """
-    start = _start(tokenizer)
     for name in names:
         ids = tokenizer.tokenize(name, parse_special=True)
         if len(ids) == 1 and not tokenizer.token_bytes(ids[0]):
+            start = tokenizer.tokenize("a", parse_special=True)
             after = tokenizer.tokenize(f"{name}a", parse_special=True)
             return adds_blank(tokenizer) and after[-len(start) :] == start
     return None
@@ -47,7 +51,7 @@ def require_same_tokens(
     """
     if not capabilities.tokenizer_route or isinstance(tokenizer, RouteTokenizer):
         return
-    ids = tokenizer.tokenize(AGREEMENT_TEXT, parse_special=False)
+    ids = tokenize_if_possible(tokenizer, AGREEMENT_TEXT)
     of_server = RouteTokenizer(dialect, capabilities).tokenize(AGREEMENT_TEXT, parse_special=False)
     if ids != of_server:
         raise ConfigError(

@@ -6,10 +6,10 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from autocog_core import CapabilityError, ConfigError, InputError
-from autocog_core.toolkit import decode_byte_alphabet, lazy, shorten
+from autocog_core import AutocogError, ConfigError, InputError
+from autocog_core.toolkit import TextTokenizer, lazy, shorten
 from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.servers.dialect import ServerDialect
 from autocog_openai.tokenizers.route_tokenizer import RouteTokenizer
@@ -137,59 +137,42 @@ class FileTokenizer:
 
     def __init__(self, path: Path) -> None:
         try:
-            from tokenizers import Tokenizer as FastTokenizer
-        except ImportError as error:
+            self._text = TextTokenizer.from_folder(path, changes_text=True)
+        except AutocogError as error:
             raise ConfigError(
-                "a tokenizer file needs the package tokenizers",
-                where="tokenizer",
-                hint='pip install "autocog-openai[tokenizers]"',
+                f"{error.where}: {error.message}", where="tokenizer", hint=error.hint
             ) from error
-        file = path / "tokenizer.json" if path.is_dir() else path
-        try:
-            # Not `from_file`, which takes a byte order mark for damage.
-            self._tokenizer: Any = FastTokenizer.from_str(file.read_text(encoding="utf-8-sig"))
-        except Exception as error:
-            raise ConfigError(f"{file} is not a tokenizer: {error}", where="tokenizer") from error
-        self.size = int(self._tokenizer.get_vocab_size(with_added_tokens=True))
-        added = self._tokenizer.get_added_tokens_decoder()
-        self._special = {token for token, content in added.items() if content.special}
-        self._bytes: dict[int, bytes] = {}
+        self.size = self._text.size
 
     @property
     def bos(self) -> int | None:
         """The token that the tokenizer puts before every text, if there is one."""
-        ids = self._tokenizer.encode("a", add_special_tokens=True).ids
-        return ids[0] if ids[:1] and ids[0] in self._special else None
-
-    @property
-    def special(self) -> dict[str, int]:
-        """Ids of special tokens, by their texts."""
-        return {self._tokenizer.id_to_token(token): token for token in self._special}
+        return self._text.bos if self._text.adds_bos else None
 
     @lazy
     def shared_bytes(self) -> frozenset[bytes]:
         """Bytes that several tokens have, such as "A" and "<0x41>"."""
-        return find_shared(
-            self.token_bytes(token) for token in self._tokenizer.get_vocab().values()
-        )
+        return find_shared(self._text.vocabulary())
 
     def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
         """Return the ids of a text."""
-        self._tokenizer.encode_special_tokens = not parse_special
-        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        return self._text.tokenize([text], True, parse_special)[0]
 
     def detokenize(self, tokens: Sequence[int]) -> bytes:
         """Return the bytes of several tokens."""
-        return b"".join(map(self.token_bytes, tokens))
+        return self._text.detokenize(tokens)
 
     def token_bytes(self, token: int) -> bytes:
         """Return the bytes of a token; special tokens have none."""
-        if token in self._special:
-            return b""
-        raw = self._bytes.get(token)
-        if raw is None:
-            raw = self._bytes[token] = _read_token_bytes(self._tokenizer, token)
-        return raw
+        return self._text.detokenize([token])
+
+
+def tokenize_if_possible(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Return the ids of a text that no user wrote; none if the tokenizer lacks tokens for it."""
+    try:
+        return tokenizer.tokenize(text, parse_special=False)
+    except InputError:
+        return []
 
 
 def find_shared(raws: Iterable[bytes]) -> frozenset[bytes]:
@@ -210,15 +193,3 @@ def tokenize_continuation(tokenizer: Tokenizer, text: str) -> list[int]:
         if ids[: len(anchor_ids)] == anchor_ids:
             return ids[len(anchor_ids) :]
     raise InputError("the tokens depend on the text before", where=repr(shorten(text, 40)))
-
-
-def _read_token_bytes(tokenizer: Any, token: int) -> bytes:
-    """Return the bytes of one token of the library `tokenizers`."""
-    piece = tokenizer.id_to_token(token)
-    if piece is None:
-        raise CapabilityError(f"token {token} is not in the tokenizer file", where="tokenizer")
-    if piece.startswith("<0x") and piece.endswith(">") and len(piece) == 6:
-        return bytes([int(piece[3:5], 16)])
-    if "ByteLevel" in str(type(tokenizer.decoder)) or "ByteLevel" in repr(tokenizer.decoder):
-        return decode_byte_alphabet(piece)
-    return str(piece).replace("\u2581", " ").encode("utf-8")
