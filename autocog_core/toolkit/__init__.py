@@ -43,6 +43,8 @@ from autocog_core.toolkit.engine_options import reject_unknown_options
 from autocog_core.toolkit.logits_cache import LogitsCache
 from autocog_core.toolkit.prefix_forest import PrefixForest, add_query
 from autocog_core.toolkit.processor_quota import limit_threads, processor_quota
+from autocog_core.toolkit.row_batches import RowBatches
+from autocog_core.toolkit.rows import Row, RowBatch
 from autocog_core.toolkit.sampling import sample_token
 from autocog_core.toolkit.stop_strings import StopMatcher, find_first_stop
 from autocog_core.toolkit.tree_answers import NumpyScoreCollector, TopRequest, TreeScoreCollector
@@ -66,6 +68,9 @@ __all__ = [
     "NumpyScoreCollector",
     "PrefixForest",
     "RenderTemplate",
+    "Row",
+    "RowBatch",
+    "RowBatches",
     "SpecialTokenSplitter",
     "StopMatcher",
     "TextTokenizer",

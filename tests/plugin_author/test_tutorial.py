@@ -191,6 +191,18 @@ def test_the_faster_hooks_of_the_page_pass_the_laws(ngram: Path) -> None:
     assert not broken_laws(lambda: fast(**fast.create(path="cities.txt")))
 
 
+def test_the_backends_over_rows_pass_the_laws() -> None:
+    names: dict[str, Any] = {}
+    blocks = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    for code in blocks:
+        if re.search(r"\bUniform\(autocog|\((Uniform|Frequencies)\):", code):
+            exec(code, names)
+    laws = [law for law in LAWS if law.name.startswith(("tree_", "top_k", "best_choices", "chain"))]
+    for name in ("Frequencies", "KeptPrefix", "TreeMask"):
+        statuses = [result.status for result in conformance(BackendUnderTest(names[name]), laws)]
+        assert statuses == ["holds"] * 6
+
+
 def test_the_test_class_of_the_page_runs_the_laws(ngram: Path) -> None:
     (code,) = (block for block in blocks_without_file("python") if "BackendContractTests" in block)
     names: dict[str, Any] = {}
