@@ -62,6 +62,9 @@ TF, LLAMACPP, OPENAI = (
 PLUGINS = [TF, LLAMACPP, OPENAI]
 #: The package that docs/writing-a-backend.md builds.
 NGRAM = "examples/ngram"
+#: A backend of 80 lines over a real engine, and this engine.
+CTRANSLATE2_EXAMPLE = "examples/ctranslate2"
+CTRANSLATE2 = "ctranslate2>=4.8,<5"
 RUFF = "ruff>=0.15"
 LINT_TOOLS = [RUFF, "codespell>=2.4"]
 TEST_TOOLS = [
@@ -88,8 +91,10 @@ TEST_TOOLS = [
 #: Another real server, beside those tools.
 LLAMA_SERVER = "llama-cpp-python[server]"
 #: For the pipelines of autocog-tf: data sets, and what quantizes models (not torchao, whose import
-#: complains on standard error about kernels that it cannot load).
+#: complains on standard error about kernels that it cannot load). And the engine of
+#: examples/ctranslate2, which converts models of Transformers.
 TF_TEST_TOOLS = [
+    CTRANSLATE2,
     "datasets>=3",
     "bitsandbytes>=0.48; platform_system == 'Linux'",
 ]
@@ -111,6 +116,7 @@ DOCS_TOOLS = [
 #: Enough for the tests of the extension.
 SANITIZE_TOOLS = ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100"]
 BENCH_TOOLS = [
+    CTRANSLATE2,
     "lm-eval>=0.4.9",
     "datasets>=3",
     "outlines-core>=0.2.14",
@@ -341,7 +347,8 @@ def types(session: nox.Session) -> None:
     session.run("mypy", "autocog_core", "noxfile.py", ".ci/linked_files.py")
     for plugin in PLUGINS:
         session.run("mypy", f"{plugin}/src")
-    session.run("mypy", "--config-file", f"{NGRAM}/pyproject.toml", f"{NGRAM}/src")
+    for example in (NGRAM, CTRANSLATE2_EXAMPLE):
+        session.run("mypy", "--config-file", f"{example}/pyproject.toml", f"{example}/src")
 
 
 @nox.session

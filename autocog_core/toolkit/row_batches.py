@@ -47,7 +47,7 @@ class RowBatches:
         queries: Sequence[TreeQuery],
         *,
         vocabulary_size: int,
-        max_tokens: int = 4096,
+        max_tokens: int = 8192,
         max_logits_bytes: int = 1 << 28,
         padding: bool = True,
         reads_all: bool = True,

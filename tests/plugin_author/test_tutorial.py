@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ast
-import io
 import re
 import shlex
-import tokenize
 from dataclasses import fields
 from fractions import Fraction
 from importlib import import_module
@@ -24,6 +21,7 @@ from autocog_core.config import plugins
 from autocog_core.hooks import manager
 from autocog_core.scaffold import PluginName, write_package
 from autocog_core.testing import LAWS, BackendContractTests, BackendUnderTest, conformance
+from tests.plugin_author.code_lines import count_code_lines
 from tests.plugin_author.conftest import NGRAM
 from tests.plugin_author.findings import broken_laws
 from tests.support.small_backends import forget
@@ -58,22 +56,6 @@ def blocks_without_file(language: str) -> list[str]:
 
 def source(file: str) -> str:
     return (NGRAM / file).read_text(encoding="utf-8")
-
-
-def count_code_lines(text: str) -> int:
-    """Count the lines of code, without comments, docstrings and blank lines."""
-    docstrings: set[int] = set()
-    for node in ast.walk(ast.parse(text)):
-        documented = ast.Module | ast.ClassDef | ast.FunctionDef
-        if isinstance(node, documented) and ast.get_docstring(node) is not None:
-            docstrings.update(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
-    blank = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER}
-    blank |= {tokenize.INDENT, tokenize.DEDENT}
-    lines: set[int] = set()
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type not in blank:
-            lines.update(range(token.start[0], token.end[0] + 1))
-    return len(lines - docstrings)
 
 
 @pytest.mark.parametrize("file", sorted(SHOWN_FILES))
