@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from autocog_core.config.required_files import RequiredFiles
+
 _BOUND_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 #: Engines count in 32 bits. Nobody meets such a bound, so no label shows it.
 _MIN_HIDDEN_BOUND = 2**31 - 1
@@ -14,6 +16,9 @@ _MIN_HIDDEN_BOUND = 2**31 - 1
 
 def type_label(field: FieldInfo) -> str:
     """Return the type of a field, with its bounds."""
+    for constraint in field.metadata:
+        if isinstance(constraint, RequiredFiles):
+            return f"folder with {constraint}"
     bounds = [
         f"{sign} {bound:g}"
         for constraint in field.metadata

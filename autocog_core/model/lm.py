@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from autocog_core.config.options import BackendOptions
-from autocog_core.errors import PluginBrokenError, did_you_mean
+from autocog_core.config.options import BackendOptions, validate
+from autocog_core.errors import PluginBrokenError, UsageError, did_you_mean
 from autocog_core.hooks.retry import RetryPolicy
 from autocog_core.hooks.specs import CONTRACT_VERSION, hookimpl
 from autocog_core.model.call_context import CallContext
 from autocog_core.model.calls import TextCalls
+from autocog_core.model.create_call import accept_names
 from autocog_core.model.rank_calls import RankCalls
 from autocog_core.model.score_calls import ScoreCalls
 from autocog_core.types.backend_info import BackendInfo
@@ -70,6 +71,7 @@ class LM(TextCalls):
                     where=cls.__qualname__,
                     hint=did_you_mean(name, HOOK_METHODS),
                 )
+        accept_names(cls)
         # An override without its marker would pass every check and answer None: mark it here.
         # (Not `cls.__dict__`: it may come from a mixin that is no LM.)
         for method, hook in HOOK_METHODS.items():
@@ -91,16 +93,42 @@ class LM(TextCalls):
         self._model: Model | None = None
 
     @classmethod
-    def create(cls, **options: Any) -> dict[str, Any]:
+    def create(cls, *given: Any, **options: Any) -> dict[str, Any]:
         """Load the engine once, and return the keyword arguments of the class.
 
+        A subclass defines `create(cls, options)`, which gets the validated `Options`, or
+        `create(cls, **options)`. This one returns the options themselves.
+
+        :param given: the validated options, or nothing.
         :param options: the options of the config file, or of `load`.
         :raises ConfigError: for an option that the backend does not know.
         """
-        from autocog_core.config.options import validate
-
-        valid = validate(cls.Options, options, where=cls.__name__)
+        valid = cls.validate_options(*given, **options)
         return {name: getattr(valid, name) for name in type(valid).model_fields}
+
+    @classmethod
+    def validate_options(cls, *given: Any, **options: Any) -> Any:
+        """Return the options as an instance of the class's `Options`.
+
+        :param given: such an instance, which is returned as it is, or nothing.
+        :param options: the options by name.
+        :raises ConfigError: for an option that the backend does not know, or a wrong value.
+        """
+        if len(given) > 1 or (given and options):
+            raise UsageError(
+                "takes its options as one object, or by name",
+                where=f"{cls.__name__}.create",
+                hint=f"give one {cls.Options.__name__}, or only keyword arguments",
+            )
+        if not given:
+            return validate(cls.Options, options, where=cls.__name__)
+        if not isinstance(given[0], cls.Options):
+            raise UsageError(
+                f"got {type(given[0]).__name__} in place of {cls.Options.__name__}",
+                where=f"{cls.__name__}.create",
+                hint="give the options by name, or as an instance of the class's Options",
+            )
+        return given[0]
 
     @abstractmethod
     def tokenize_impl(

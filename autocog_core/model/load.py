@@ -27,6 +27,7 @@ from autocog_core.errors import (
 )
 from autocog_core.hooks.engine_lock import EngineLock, engine_lock_of
 from autocog_core.model.completion_arguments import merge_arguments, validate_defaults
+from autocog_core.model.create_call import call_create
 from autocog_core.model.model import Model
 from autocog_core.types.prompt import check_template_arguments
 
@@ -36,11 +37,16 @@ class ResolvedPlugin:
     """A backend or a wrapper, and its validated options.
 
     :ivar plugin_class: the plugin's class.
-    :ivar options: only those that are configured; the class has defaults for the others.
+    :ivar valid: the options, an instance of the class's `Options`.
     """
 
     plugin_class: type[Any]
-    options: dict[str, Any]
+    valid: Any
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options that are configured; the class has defaults for the others."""
+        return {name: getattr(self.valid, name) for name in self.valid.model_fields_set}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,8 +135,7 @@ def _resolve_plugin(
             redaction.register_secret_words(value)
     resolved = resolve_secrets(options, where=where, key=key)
     valid = validate(plugin.Options, resolved, where=where, prefix=key, folder=config.folder)
-    configured = {name: getattr(valid, name) for name in valid.model_fields_set}
-    return ResolvedPlugin(plugin_class=plugin, options=configured)
+    return ResolvedPlugin(plugin_class=plugin, valid=valid)
 
 
 def load(
@@ -266,8 +271,7 @@ def _acquire_engine(
 
 def _create(name: str, backend: str, resolved: ResolvedPlugin) -> dict[str, Any]:
     with _load_errors(name, backend):
-        created: dict[str, Any] = resolved.plugin_class.create(**resolved.options)
-    return created
+        return call_create(resolved.plugin_class, resolved.valid, resolved.options)
 
 
 @contextmanager

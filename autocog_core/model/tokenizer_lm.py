@@ -81,13 +81,15 @@ class TokenizerLM(ChoiceLM, Generic[AnyEngine]):
         _open_backends.setdefault(id(engine), weakref.WeakSet()).add(self)
 
     @classmethod
-    def create(cls, **options: Any) -> dict[str, Any]:
+    def create(cls, *given: Any, **options: Any) -> dict[str, Any]:
         """Load an engine once; the class's `Options` list the options.
 
+        :param given: the validated options, or nothing.
+        :param options: the options by name.
         :raises ConfigError: for an unknown option, or a path that does not exist.
         :raises ModelLoadError: if the engine cannot load the model.
         """
-        return {"engine": cls.load_engine(cls.Options(**super().create(**options)))}
+        return {"engine": cls.load_engine(cls.validate_options(*given, **options))}
 
     @classmethod
     @abstractmethod

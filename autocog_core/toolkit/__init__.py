@@ -11,8 +11,16 @@ from autocog_core.config.cache_folder import (
     warn_not_cached,
     write_cached,
 )
-from autocog_core.config.options import HUB_PREFIX, PACKAGE_PREFIX, package_file, validate
+from autocog_core.config.options import (
+    HUB_PREFIX,
+    PACKAGE_PREFIX,
+    FilePath,
+    Resource,
+    package_file,
+    validate,
+)
 from autocog_core.config.paths import missing_hint, resolve_new_path, resolve_path
+from autocog_core.config.required_files import RequiredFiles
 from autocog_core.constraints.language import lark_of
 from autocog_core.errors import did_you_mean, shorten
 from autocog_core.files import write_atomically
@@ -64,10 +72,13 @@ __all__ = [
     "BackendClient",
     "ChatTemplate",
     "CompletionBuilder",
+    "FilePath",
     "LogitsCache",
     "NumpyScoreCollector",
     "PrefixForest",
     "RenderTemplate",
+    "RequiredFiles",
+    "Resource",
     "Row",
     "RowBatch",
     "RowBatches",

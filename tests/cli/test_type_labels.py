@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 from pydantic import BaseModel, Field
 
 from autocog_core.cli.type_labels import type_label
+from autocog_core.config.options import Resource
+from autocog_core.config.required_files import RequiredFiles
 
 
 class Options(BaseModel):
@@ -16,6 +18,7 @@ class Options(BaseModel):
     kind: Literal["a", "b"] | None = None
     names: tuple[str, ...] = ()
     pairs: dict[str, int] = Field(default_factory=dict)
+    folder: Annotated[Resource, RequiredFiles("a", ("b", "c"))] = "."
 
 
 @pytest.mark.parametrize(
@@ -26,6 +29,7 @@ class Options(BaseModel):
         ("kind", '"a" | "b" | none'),
         ("names", "list of str"),
         ("pairs", "dict[str, int]"),
+        ("folder", "folder with a, b or c"),
     ],
 )
 def test_label_of_a_type(name: str, expected: str) -> None:

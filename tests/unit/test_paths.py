@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
 from autocog_core import ConfigError, load, read_config
 from autocog_core.config.options import FilePath, Resource, validate
+from autocog_core.config.required_files import RequiredFiles
 from autocog_core.errors import AutocogError
 
 SINGLE_QUOTES = r"in TOML, write a path with backslashes in single quotes"
@@ -128,3 +129,45 @@ def test_the_config_file_itself_is_such_a_path(
 def test_a_reference_to_a_package_stays_inside(reference: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="outside of the package"):
         resolve(Resource, reference, tmp_path)
+
+
+#: A folder of a model: two files by name, and one of two kinds of weights.
+ModelFolder = Annotated[
+    Resource, RequiredFiles("tokenizer.json", "config.json", ("*.safetensors", "model.bin"))
+]
+
+
+def test_a_folder_with_the_required_files_is_accepted(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    for name in ("tokenizer.json", "config.json", "part-1.safetensors"):
+        (tmp_path / "model" / name).touch()
+    assert resolve(ModelFolder, "model", tmp_path) == str(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("value", "files", "problem"),
+    [
+        ("model", [], "has no tokenizer.json and no config.json and no *.safetensors or model.bin"),
+        ("model", [], "; it has nothing"),
+        ("model", ["tokenizer.json", "model.bin"], "has no config.json; it has model.bin, token"),
+        ("model", [f"file-{index}" for index in range(9)], "file-7 ..."),
+        ("model/file", ["file"], "is a file; name a folder with tokenizer.json, config.json"),
+        ("owner/name", [], "'owner/name' is no folder on this machine; name a folder with"),
+        ("../none", [], "there is no file or folder"),
+    ],
+)
+def test_a_folder_without_them_is_refused_with_what_is_missing(
+    value: str, files: list[str], problem: str, tmp_path: Path
+) -> None:
+    (tmp_path / "model").mkdir()
+    for name in files:
+        (tmp_path / "model" / name).touch()
+    with pytest.raises(ConfigError) as caught:
+        resolve(ModelFolder, value, tmp_path)
+    assert problem in str(caught.value)
+
+
+def test_a_folder_in_place_of_a_required_file_does_not_count(tmp_path: Path) -> None:
+    (tmp_path / "config.json").mkdir()
+    with pytest.raises(ValueError, match=r"has no config\.json"):
+        RequiredFiles("config.json").check(tmp_path)

@@ -84,9 +84,9 @@ class NgramLM(ChoiceLM):
         self.engine = engine
 
     @classmethod
-    def create(cls, **options: Any) -> dict[str, Any]:
+    def create(cls, options: NgramOptions) -> dict[str, Any]:
         """Read the text and count its tokens."""
-        return {"engine": Ngrams(NgramOptions(**super().create(**options)))}
+        return {"engine": Ngrams(options)}
 
     def tokenize_impl(
         self, texts: Sequence[str], at_start: bool, parse_special: bool
