@@ -14,7 +14,8 @@ import numpy as np
 from autocog_core.errors import ContractError
 from autocog_core.hooks.answer_checks import require
 from autocog_core.hooks.result_checks import require_close
-from autocog_core.types.choice import ChoiceLogprobs, ChoiceRequest, ChoiceScores
+from autocog_core.types.choice import ChoiceRequest, ChoiceScores
+from autocog_core.types.choice_logprobs import ChoiceLogprobs
 from autocog_core.types.top_choices import TopChoices
 
 #: Returns the bytes of one token.

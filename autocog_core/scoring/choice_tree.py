@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from autocog_core.errors import CapabilityError, InputError
 from autocog_core.hooks.client import BackendClient
-from autocog_core.numerics import entropy, log1m_sum_exp, logsumexp, softmax
+from autocog_core.numerics import logsumexp
 from autocog_core.scoring.choice_encoding import EncodedChoices, encode_choices
 from autocog_core.scoring.identity_cache import cached_by_identity
 from autocog_core.scoring.prompt_encoding import check_sequence
@@ -29,6 +29,7 @@ from autocog_core.types.choice import (
     ChoiceScore,
     ChoiceScores,
 )
+from autocog_core.types.choice_shares import ChoiceShares, exclusive_logprobs
 from autocog_core.types.token_tree import TokenTree, TreeQuery, TreeScores
 
 Float64Array = NDArray[np.float64]
@@ -136,19 +137,17 @@ class TokenChoiceTree:
                 logprob, np.add.reduceat(unconditional[0], offsets[:-1])
             )
         ranking = columns[SCORE_FIELD_OF_NORM[request.norm]]
-        prob = columns["prob"] = softmax(ranking)
-        # By the score, not by `prob`: two probabilities may round to the same number.
-        index = int(np.argmax(ranking))
-        other_probs = np.delete(prob, index)
+        shares = ChoiceShares.of_ranking(ranking)
+        columns["prob"] = shares.prob
         return ChoiceScores(
-            index=index,
+            index=shares.index,
             scores=self._scores(request.choices, offsets, per_token, columns),
             norm=request.norm,
             boundary=self.encoded.boundary,
             healed_text=self.encoded.healed_text,
             has_prefix_choices=has_prefix_choices,
-            entropy=entropy(prob),
-            margin=float(prob[index] - other_probs.max()) if other_probs.size else 1.0,
+            entropy=shares.entropy,
+            margin=shares.margin,
             tokens_evaluated=sum(answer.tokens_evaluated for answer in answers),
             unconditional_prompt=self.unconditional_prompt,
         )
@@ -231,17 +230,7 @@ class TokenChoiceTree:
         # After a choice, EOS is one outcome; no longer choice shares it.
         if self.eos:
             return logprob, False
-        ends = self.tree.ends
-        is_inner = np.zeros(len(self.tree.tokens), dtype=np.bool_)
-        is_inner[self.tree.parents[self.tree.parents >= 0]] = True
-        prefix_choices = np.flatnonzero(is_inner[ends])
-        if not prefix_choices.size:
-            return logprob, False
-        exclusive = logprob.copy()
-        children = self.tree.children()
-        for index in prefix_choices.tolist():
-            exclusive[index] += log1m_sum_exp(values[children[int(ends[index])]])
-        return exclusive, True
+        return exclusive_logprobs(self.tree, values, logprob)
 
 
 @cached_by_identity(maxsize=32)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal
 
-from autocog_core.types.choice_value import Value, default_value
-from autocog_core.types.json_number import to_json_number
+from autocog_core.errors import CapabilityError
+from autocog_core.types.choice_logprobs import ChoiceLogprobs
+from autocog_core.types.choice_shares import ChoiceShares
+from autocog_core.types.choice_value import Value
+from autocog_core.types.given_logprobs import GivenLogprobs, Logprobs
 from autocog_core.types.prompt import Prompt, TextPiece
 from autocog_core.types.search_goal import SearchGoal
 
@@ -69,61 +73,6 @@ EOS = EndOfSequence.EOS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ChoiceLogprobs:
-    """One choice and its log-probabilities, in nats. docs/semantics.md defines them.
-
-    For a choice with several texts, the numbers of tokens are those of the likeliest text.
-
-    :ivar choice: the text, or the likeliest of several.
-    :ivar tokens: the decided token ids: all after the base that the choices share.
-    :ivar token_logprobs: the log-probability of each of `tokens`.
-    :ivar logprob: the sum of `token_logprobs`; it adds up along a path.
-    :ivar exclusive_logprob: log-probability of this choice and of no longer choice that begins
-        with it. For a choice with several texts: of any of them.
-    :ivar mean_logprob: `logprob` per decided token.
-    :ivar logprob_per_byte: `logprob` per byte of the decided tokens.
-    :ivar pmi: `logprob` minus the log-probability of the same tokens after
-        `unconditional_prompt`; None unless the norm is "pmi".
-    :ivar given_value: the value that was given with the choice; None if none was.
-    """
-
-    choice: str
-    tokens: tuple[int, ...]
-    token_logprobs: tuple[float, ...]
-    logprob: float
-    exclusive_logprob: float
-    mean_logprob: float
-    logprob_per_byte: float
-    pmi: float | None
-    given_value: Value | None = None
-
-    @property
-    def value(self) -> Value:
-        """The value of the choice; by default its text without the blanks around it."""
-        return default_value(self.choice) if self.given_value is None else self.given_value
-
-    def logprobs_to_dict(self, prob: float | None) -> dict[str, Any]:
-        """Return these fields as plain data for JSON; a log-probability of -inf becomes None.
-
-        :param prob: the share of the choice, which comes before its tokens.
-        """
-        data: dict[str, Any] = {
-            "choice": self.choice,
-            "value": self.value,
-            "logprob": to_json_number(self.logprob),
-            "exclusive_logprob": to_json_number(self.exclusive_logprob),
-            "mean_logprob": to_json_number(self.mean_logprob),
-            "logprob_per_byte": to_json_number(self.logprob_per_byte),
-            "prob": prob,
-            "tokens": list(self.tokens),
-            "token_logprobs": [to_json_number(value) for value in self.token_logprobs],
-        }
-        if self.pmi is not None:
-            data["pmi"] = to_json_number(self.pmi)
-        return data
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ChoiceScore(ChoiceLogprobs):
     """One choice with its log-probabilities, and its share among all choices.
 
@@ -181,6 +130,72 @@ class ChoiceScores:
     tokens_evaluated: int | None = None
     unconditional_prompt: str | None = None
 
+    @classmethod
+    def from_logprobs(
+        cls,
+        request: ChoiceRequest,
+        logprobs: Logprobs,
+        *,
+        tokens: Sequence[Sequence[int]] | None = None,
+        method: str = "logprobs",
+        reason: str = "",
+        includes_suffix: bool = False,
+        tokens_evaluated: int | None = None,
+    ) -> ChoiceScores:
+        """Return the scores of choices whose log-probabilities a backend knows.
+
+        With the ids of the tokens, the scores are exact. Without ids, choices are taken for
+        different outcomes, of which none begins another one.
+
+        :param request: the request; the backend has scored its prompt and choices.
+        :param logprobs: for each choice, its log-probability, or those of its tokens, in nats.
+        :param tokens: the ids of each choice's tokens.
+        :param method: how the choices were scored.
+        :param reason: why scores without token ids are not exact; default: because of that.
+        :param includes_suffix: whether the log-probabilities include the request's suffix.
+        :param tokens_evaluated: tokens that the model evaluated.
+        :raises CapabilityError: for a norm, a suffix or a method that these numbers do not serve.
+        :raises ContractError: if choices, log-probabilities and tokens do not belong together.
+        :raises NumericsError: for NaN, or a log-probability above 0.
+        """
+        given = GivenLogprobs.read(request.choices, logprobs, tokens)
+        _check_served(request, given, method, includes_suffix=includes_suffix)
+        suffix = request.suffix if isinstance(request.suffix, str) else ""
+        rankings = {
+            "exclusive_logprob": given.exclusive,
+            "mean_logprob": given.mean(),
+            "logprob_per_byte": given.per_byte([choice + suffix for choice in request.choices]),
+        }
+        shares = ChoiceShares.of_ranking(rankings[SCORE_FIELD_OF_NORM[request.norm]])
+        default_reason = "" if tokens is not None else "log-probabilities without token ids"
+        return cls(
+            index=shares.index,
+            scores=tuple(
+                ChoiceScore(
+                    choice=choice,
+                    tokens=tuple(map(int, tokens[index])) if tokens is not None else (),
+                    token_logprobs=given.token_logprobs[index],
+                    logprob=float(given.logprob[index]),
+                    exclusive_logprob=float(given.exclusive[index]),
+                    mean_logprob=float(rankings["mean_logprob"][index]),
+                    logprob_per_byte=float(rankings["logprob_per_byte"][index]),
+                    pmi=None,
+                    prob=float(shares.prob[index]),
+                )
+                for index, choice in enumerate(request.choices)
+            ),
+            norm=request.norm,
+            boundary="clean",
+            healed_text="",
+            has_prefix_choices=given.has_prefix_choices,
+            entropy=shares.entropy,
+            margin=shares.margin,
+            exact=tokens is not None,
+            method=method,
+            reason=reason or default_reason,
+            tokens_evaluated=tokens_evaluated,
+        )
+
     @property
     def choice(self) -> str:
         """Text of the best choice."""
@@ -218,3 +233,19 @@ class ChoiceScores:
         if self.unconditional_prompt is not None:
             data["unconditional_prompt"] = self.unconditional_prompt
         return data
+
+
+def _check_served(
+    request: ChoiceRequest, given: GivenLogprobs, method: str, *, includes_suffix: bool
+) -> None:
+    """Refuse what log-probabilities do not serve, so that no backend ignores it."""
+    if request.method not in (None, method):
+        raise CapabilityError(f"method {request.method!r} is not offered", hint=f'use "{method}"')
+    if request.suffix is not None and not includes_suffix:
+        raise CapabilityError("no suffix is scored with the choices", hint="leave out the suffix")
+    if request.norm == "pmi" or (request.norm == "mean" and not given.by_token):
+        raise CapabilityError(
+            f'the norm "{request.norm}" is not offered: the backend gives '
+            f"one log-probability for each {'token' if given.by_token else 'choice'}",
+            hint='use the norm "sum"',
+        )

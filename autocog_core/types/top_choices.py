@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from autocog_core.types.choice import Boundary, ChoiceLogprobs, Norm
+from autocog_core.types.choice import Boundary, Norm
+from autocog_core.types.choice_logprobs import ChoiceLogprobs
 from autocog_core.types.choice_value import Value
 from autocog_core.types.json_number import to_json_number
 
