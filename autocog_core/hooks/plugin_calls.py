@@ -120,16 +120,20 @@ class PluginCalls:
 
     def _find_raiser(self, hook: str, error: BaseException) -> object | None:
         """Return the plugin in whose implementation an exception arose; None for core itself."""
-        plugins: dict[Any, object | None] = {}
+        plugins: dict[Any, list[object | None]] = {}
         for each in self._implementations(hook):
             code = getattr(getattr(each.function, "__func__", each.function), "__code__", None)
             if code is not None:
-                plugins[code] = None if each.plugin_name == CORE else each.plugin
+                plugin = None if each.plugin_name == CORE else each.plugin
+                plugins.setdefault(code, []).append(plugin)
         # A wrapper's frame is in the traceback as well: the innermost implementation counts.
         raiser: object | None = self._backend
         traceback = error.__traceback__
         while traceback is not None:
-            raiser = plugins.get(traceback.tb_frame.f_code, raiser)
+            if found := plugins.get(traceback.tb_frame.f_code):
+                # Wrappers with `around` have the same code.
+                owner = traceback.tb_frame.f_locals.get("self")
+                raiser = owner if any(plugin is owner for plugin in found) else found[-1]
             traceback = traceback.tb_next
         return raiser
 

@@ -15,6 +15,7 @@ from autocog_core.testing.programs import (
     assert_record,
     assert_text,
 )
+from autocog_core.testing.wrapper_laws import WrapperContractTests, require_unchanged
 
 __all__ = [
     "LAWS",
@@ -24,6 +25,7 @@ __all__ = [
     "LawResult",
     "LawViolation",
     "NotApplicableError",
+    "WrapperContractTests",
     "assert_choice",
     "assert_chosen",
     "assert_exact",
@@ -32,4 +34,5 @@ __all__ = [
     "assert_text",
     "check_or_skip",
     "conformance",
+    "require_unchanged",
 ]

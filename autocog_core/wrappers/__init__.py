@@ -5,6 +5,7 @@ So is the backend `replay`, which answers from a recording. See `docs/wrappers.m
 
 from __future__ import annotations
 
-from autocog_core.wrappers.wrapper import HookWrapper, Wrapper
+from autocog_core.wrappers.watching import Watching
+from autocog_core.wrappers.wrapper import HookWrapper, Wrapper, WrapperOptions
 
-__all__ = ["HookWrapper", "Wrapper"]
+__all__ = ["HookWrapper", "Watching", "Wrapper", "WrapperOptions"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from itertools import count
@@ -15,16 +15,12 @@ from typing import Any
 from pydantic import Field
 
 from autocog_core.config.options import FilePath
-from autocog_core.hooks.specs import hookimpl
 from autocog_core.redaction import redact
-from autocog_core.types.choice import ChoiceRequest
-from autocog_core.types.completion import CompletionRequest
-from autocog_core.types.prompt import Message
-from autocog_core.types.token_tree import TreeQuery
 from autocog_core.wrappers.jsonl_file import JsonlFile
 from autocog_core.wrappers.otel_spans import OtelSpans
 from autocog_core.wrappers.summaries import count_tokens, summarize_value
-from autocog_core.wrappers.wrapper import HookWrapper, Wrapper, WrapperOptions
+from autocog_core.wrappers.watching import Watching
+from autocog_core.wrappers.wrapper import Wrapper, WrapperOptions
 
 #: Default file, in the current folder.
 FILE_NAME = "trace.jsonl"
@@ -46,7 +42,6 @@ class Trace(Wrapper):
     """
 
     Options = TraceOptions
-    handles_inner_calls = True
 
     def __init__(self, *, path: Path | None = None, spans: bool = False) -> None:
         self._spans = OtelSpans() if spans else None
@@ -55,83 +50,19 @@ class Trace(Wrapper):
         self._call_numbers = count(1)
         self._local = threading.local()
 
-    @hookimpl(wrapper=True)
-    def tokenize(self, texts: Sequence[str], at_start: bool, parse_special: bool) -> HookWrapper:
-        """Trace the call."""
-        return (
-            yield from self._traced(
-                "tokenize", texts=texts, at_start=at_start, parse_special=parse_special
-            )
-        )
-
-    @hookimpl(wrapper=True)
-    def detokenize(self, tokens: Sequence[int]) -> HookWrapper:
-        """Trace the call."""
-        return (yield from self._traced("detokenize", tokens=tokens))
-
-    @hookimpl(wrapper=True)
-    def greedy_impl(self, tokens: Sequence[int]) -> HookWrapper:
-        """Trace the call."""
-        return (yield from self._traced("greedy_impl", tokens=tokens))
-
-    @hookimpl(wrapper=True)
-    def complete(self, request: CompletionRequest) -> HookWrapper:
-        """Trace the call."""
-        return (yield from self._traced("complete", request=request))
-
-    @hookimpl(wrapper=True)
-    def choose(self, request: ChoiceRequest) -> HookWrapper:
-        """Trace the call."""
-        return (yield from self._traced("choose", request=request))
-
-    @hookimpl(wrapper=True)
-    def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> HookWrapper:
-        """Trace the call."""
-        return (yield from self._traced("greedy_tree_impl", queries=queries))
-
-    @hookimpl(wrapper=True)
-    def vocabulary(self) -> HookWrapper:
-        """Trace the call."""
-        return (yield from self._traced("vocabulary"))
-
-    @hookimpl(wrapper=True)
-    def chat_prompt(
-        self,
-        messages: Sequence[Message],
-        add_generation_prompt: bool,
-        template_arguments: Mapping[str, Any],
-    ) -> HookWrapper:
-        """Trace the call."""
-        given = {"template_arguments": template_arguments} if template_arguments else {}
-        return (
-            yield from self._traced(
-                "chat_prompt",
-                messages=messages,
-                add_generation_prompt=add_generation_prompt,
-                **given,
-            )
-        )
-
-    @hookimpl(wrapper=True)
-    def describe(self) -> HookWrapper:
-        """Trace the call."""
-        return (yield from self._traced("describe"))
-
-    @hookimpl(wrapper=True)
-    def usage(self) -> HookWrapper:
-        """Trace the call."""
-        return (yield from self._traced("usage"))
-
-    @hookimpl(wrapper=True)
-    def close(self) -> HookWrapper:
-        """Trace the call, then close the file."""
+    def around(self, hook: str, arguments: Mapping[str, Any]) -> Watching:
+        """Trace the call; after `close`, close the file."""
+        if not arguments.get("template_arguments"):
+            arguments = {
+                name: value for name, value in arguments.items() if name != "template_arguments"
+            }
         try:
-            return (yield from self._traced("close"))
+            yield from self._traced(hook, arguments)
         finally:
-            if self._file is not None:
+            if hook == "close" and self._file is not None:
                 self._file.close()
 
-    def _traced(self, hook: str, **arguments: Any) -> HookWrapper:
+    def _traced(self, hook: str, arguments: Mapping[str, Any]) -> Watching:
         open_calls: list[int] = self._local.__dict__.setdefault("open_calls", [])
         event: dict[str, Any] = {
             "time": datetime.now(UTC).isoformat(),
@@ -157,7 +88,6 @@ class Trace(Wrapper):
                     event["answer"] = summarize_value(answer)
                 event["tokens"] = count_tokens(hook, arguments, answer)
                 self._emit(event)
-        return answer
 
     def _emit(self, event: dict[str, Any]) -> None:
         if self._file is not None:

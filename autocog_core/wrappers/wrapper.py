@@ -5,13 +5,14 @@ The base class is optional: any object with hook implementations can be a wrappe
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any, ClassVar
 
 from autocog_core.config.options import BackendOptions
 from autocog_core.errors import UsageError
 from autocog_core.hooks.specs import CONTRACT_VERSION
 from autocog_core.model.wrapper_context import WrapperContext
+from autocog_core.wrappers.watching import Watching, add_watching_hooks
 
 #: Base class of a wrapper's options: unknown names are refused.
 WrapperOptions = BackendOptions
@@ -36,6 +37,29 @@ class Wrapper:
     handles_inner_calls: ClassVar[bool] = False
 
     _context: WrapperContext | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.around is not Wrapper.around:
+            if "handles_inner_calls" not in vars(cls) and not hasattr(cls, "choose"):
+                # It sees the inner calls, and changes no `choose`.
+                cls.handles_inner_calls = True
+            add_watching_hooks(cls)
+
+    def around(self, hook: str, arguments: Mapping[str, Any]) -> Watching:
+        """Watch a call: override this to see every hook call without a method for each hook.
+
+        It is a generator that yields once: before the `yield`, the call has not begun, and the
+        value of the `yield` is the answer. An error of the call is raised there. The caller gets
+        the answer, or the error, in any case. Do not change arguments or answers in place.
+
+        A hook that the class implements itself does not come here, nor does `run_automata`:
+        engines do not run whole automata inside, so that every evaluation is seen.
+
+        :param hook: the name of the hook.
+        :param arguments: its arguments by name.
+        """
+        yield
 
     def attach(self, context: WrapperContext) -> None:
         """Store the context; the model calls this once.

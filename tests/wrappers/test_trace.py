@@ -178,17 +178,6 @@ def test_wrappers_are_outermost_first(path: Path, trace_first: bool) -> None:
     assert line["answer"] == ("cba" if trace_first else "abc")
 
 
-def test_the_wrapper_of_the_documentation_works() -> None:
-    page = Path(__file__).parents[2] / "docs" / "wrappers.md"
-    code = page.read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
-    names: dict[str, Any] = {}
-    exec(code, names)
-    counter = names["Counter"]()
-    with Model(RandomLM(), wrappers=[counter]) as model:
-        model.choose_many(["x", "y"], ["a", "b"])
-    assert counter.rows == 2
-
-
 def test_choose_many_stays_batched(path: Path) -> None:
     backend = CountingLM()
     with traced(path, backend) as model:
