@@ -16,6 +16,7 @@ from autocog_core.cli.output import add_text, facts_table, new_table, show, show
 from autocog_core.cli.type_labels import type_label
 from autocog_core.config import plugins
 from autocog_core.hooks import manager
+from autocog_core.hooks.tiers import tier_names, tiers_of
 
 
 def backends(
@@ -62,6 +63,7 @@ def _show_backend(name: str, as_json: bool) -> None:
     backend = plugins.load_class(name)
     plugin = plugins.find_installed(name)
     hooks = manager.hooks_of(backend)
+    offers = tier_names(tiers_of(hooks))
     description = _paragraphs(backend.__doc__)[0]
     options = [_option_facts(key, field) for key, field in backend.Options.model_fields.items()]
     if as_json:
@@ -72,6 +74,7 @@ def _show_backend(name: str, as_json: bool) -> None:
                 "contract": backend.contract,
                 "description": description,
                 "hooks": hooks,
+                "offers": offers,
                 "options": options,
             }
         )
@@ -82,6 +85,7 @@ def _show_backend(name: str, as_json: bool) -> None:
         ("contract", str(backend.contract)),
         ("about", description),
         ("hooks", ", ".join(hooks)),
+        ("offers", ", ".join(offers) or "nothing"),
     ]
     show(facts_table(facts), "", *_option_parts(backend.Options, options))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -121,6 +122,7 @@ def conformance(
 
 def _check_laws(subject: BackendUnderTest, report: Report, *, fail_fast: bool) -> None:
     """Check the report's laws one by one."""
+    from autocog_core.model.prefix_sharing import measured_tiers
     from autocog_core.testing import conformance as check_laws
 
     report.model = _model_name(subject.model)
@@ -134,6 +136,9 @@ def _check_laws(subject: BackendUnderTest, report: Report, *, fail_fast: bool) -
         if fail_fast and report.broken and index < count:
             report.stopped_by = "fail-fast"
             return
+    # A broken backend may not be able to; the laws say why.
+    with suppress(Exception):
+        report.offers = measured_tiers(subject.model.client)
 
 
 def _exit_code(report: Report) -> int:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from autocog_core.cli.output import escape_controls, new_console, show, show_json
 from autocog_core.cli.session import session
+from autocog_core.hooks.tiers import TIERS, Tier
 
 if TYPE_CHECKING:
     from autocog_core.testing import Law, LawResult
@@ -35,6 +36,7 @@ class Report:
     :ivar model: the model's name; empty before it was loaded.
     :ivar tolerance: its declared tolerance, in nats; None before it was loaded.
     :ivar results: the results of the laws that were checked.
+    :ivar offers: the tiers that the model offers; None if that is not known.
     :ivar stopped_by: why not all laws were checked, a key of `STOPPED_BY`; empty if they were.
     """
 
@@ -43,6 +45,7 @@ class Report:
     model: str = ""
     tolerance: float | None = None
     results: list[LawResult] = field(default_factory=list)
+    offers: Sequence[Tier] | None = None
     stopped_by: str = ""
 
     @property
@@ -113,8 +116,25 @@ class Report:
                 f"\nlargest difference: {largest[0]:.2g} nats a token ({largest[1]}); "
                 f"declared tolerance: {self.tolerance:g}"
             )
+        if self.offers is not None:
+            text += f"\n{self._offers_text()}"
         style = "red" if broken else "yellow" if self.not_run else "green"
         return Text(escape_controls(text), style=style)
+
+    def _broken_laws(self, tier: Tier) -> list[str]:
+        """Return the laws of a tier that are broken."""
+        return [result.law.name for result in self.broken if result.law.name in tier.laws]
+
+    def _offers_text(self) -> str:
+        """Return what the model offers, and what not."""
+        offered = [
+            tier.name
+            + (f" (broken: {', '.join(laws)})" if (laws := self._broken_laws(tier)) else "")
+            for tier in self.offers or ()
+        ]
+        others = [tier.name for tier in TIERS if tier not in (self.offers or ())]
+        text = f"offers: {', '.join(offered) or 'nothing'}"
+        return text + (f"; not: {', '.join(others)}" if others else "")
 
     def _facts(self) -> dict[str, Any]:
         largest = self._largest()
@@ -125,6 +145,9 @@ class Report:
             "conforms": False if self.broken else (True if finished else None),
             "finished": finished,
             "stopped_by": self.stopped_by or None,
+            "offers": None
+            if self.offers is None
+            else {tier.name: not self._broken_laws(tier) for tier in self.offers},
             "broken": [result.law.name for result in self.broken],
             "not_applicable": {
                 result.law.name: result.reason for result in self.results if result.reason

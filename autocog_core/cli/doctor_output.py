@@ -178,6 +178,8 @@ def _engine_facts(report: ModelReport) -> Iterator[tuple[str, str]]:
     yield "vocabulary", f"{facts['vocabulary_size']:,} tokens"
     yield "context length", "no limit" if context is None else f"{context:,}"
     yield "capabilities", ", ".join(facts["capabilities"])
+    if offers := facts.get("offers"):
+        yield "offers", ", ".join(offers)
     yield "tolerance", f"{facts['tolerance']:g} nats"
     yield "max concurrency", str(facts["max_concurrency"])
     fingerprint = report.fingerprint

@@ -12,8 +12,10 @@ from autocog_core.doctor.model_reports import FINGERPRINT_STEP
 from autocog_core.doctor.probe import ProbeChannel
 from autocog_core.doctor.report_redaction import register_secrets
 from autocog_core.errors import AutocogError
+from autocog_core.hooks.tiers import tier_names, tiers_of
 from autocog_core.model.load import hidden_options, load, resolve_model
 from autocog_core.model.model import Model
+from autocog_core.model.prefix_sharing import measured_tiers
 from autocog_core.model.turn_end import explain_undeclared_turn_end, find_turn_end
 
 
@@ -55,6 +57,7 @@ def _load_model(channel: ProbeChannel, config: Config, name: str) -> None:
                 "vocabulary_size": info.vocabulary_size,
                 "context_length": info.context_length,
                 "capabilities": model.capabilities,
+                "offers": _find_offers(model),
                 "tolerance": info.tolerance,
                 "max_concurrency": info.max_concurrency,
                 "details": info.details,
@@ -64,6 +67,15 @@ def _load_model(channel: ProbeChannel, config: Config, name: str) -> None:
         channel.report(step=FINGERPRINT_STEP)
         channel.report(fingerprint=info.fingerprint)
         channel.report(step="closing the model")
+
+
+def _find_offers(model: Model) -> list[str]:
+    """Return the names of the tiers that the model offers."""
+    try:
+        return tier_names(measured_tiers(model.client))
+    except AutocogError:
+        # It cannot evaluate two short queries; its calls will say why.
+        return tier_names(tiers_of(model.capabilities))
 
 
 def _find_warnings(model: Model) -> list[str]:
