@@ -53,7 +53,7 @@ CORE_COMMANDS = {
     "show": ("show_program", "Draw the graph of a program."),
     "doctor": ("doctor", "Check plugins, config file, models and environment."),
     "conformance": ("conformance", "Check that a backend returns correct numbers."),
-    "new-plugin": ("new_plugin", "Write the package of a new backend."),
+    "new-plugin": ("new_plugin", "Write the package of a new plugin."),
 }
 
 

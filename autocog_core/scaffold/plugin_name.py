@@ -18,9 +18,9 @@ _MAX_LENGTH = 40
 
 @dataclass(frozen=True, slots=True)
 class PluginName:
-    """A valid name of a new backend.
+    """A valid name of a new plugin.
 
-    :ivar name: the name in config files: `backend = "my-engine"`.
+    :ivar name: the name in config files: `backend = "my-engine"`; of a command, its name.
     """
 
     name: str
@@ -74,11 +74,14 @@ class PluginName:
             raise InputError(f'autocog itself uses "{name}"', where="NAME", hint="use another name")
         return cls(name)
 
-    def other_distributions(self) -> list[str]:
-        """Return the other installed distributions that have a backend with this name."""
+    def other_distributions(self, group: str = plugins.BACKENDS) -> list[str]:
+        """Return the other installed distributions that have a plugin with this name.
+
+        :param group: the group of entry points.
+        """
         return sorted(
             plugin.distribution
-            for plugin in plugins.installed_plugins()
+            for plugin in plugins.installed_plugins(group)
             if plugin.name == self.name and plugin.distribution != self.distribution
         )
 
@@ -96,6 +99,9 @@ def _reserved_names() -> set[str]:
         name for names in plugins.FIRST_PARTY_PLUGINS.values() for name in names.values()
     }
     builtin = {
-        plugin.name for plugin in plugins.installed_plugins() if plugin.distribution == _CORE
+        plugin.name
+        for group in plugins.KINDS
+        for plugin in plugins.installed_plugins(group)
+        if plugin.distribution == _CORE
     }
     return names | builtin | {name.removeprefix(PREFIX) for name in (*distributions, _CORE)}

@@ -50,6 +50,7 @@ def test_the_command_prints_the_files_and_the_next_commands(run: Run, folder: Pa
         *(f"  {file}" for file in written),
     ]
     assert written == [
+        ".github/workflows/publish.yml",
         ".github/workflows/tests.yml",
         ".gitignore",
         "README.md",
