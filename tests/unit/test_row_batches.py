@@ -140,6 +140,26 @@ def test_every_way_gives_the_scores_of_the_default(
     check(queries, max_tokens=max_tokens, max_logits_bytes=max_reads * SIZE * 4, **flags)
 
 
+def count_tokens(queries: list[TreeQuery], **options: Any) -> int:
+    """Return how many tokens the engine evaluates, if nothing limits a batch."""
+    total = 0
+    for batch in RowBatches(queries, vocabulary_size=SIZE, max_tokens=1 << 40, **options):
+        total += len(batch.prefix) + int(batch.lengths().sum())
+    return total
+
+
+@settings(max_examples=count(normal=40, soak=2000), deadline=None)
+@given(queries=st.lists(tree_query(), max_size=5))
+def test_together_and_with_more_abilities_queries_never_take_more_tokens(
+    queries: list[TreeQuery],
+) -> None:
+    kept = count_tokens(queries, keep_prefix=True)
+    assert kept <= sum(count_tokens([query], keep_prefix=True) for query in queries)
+    tree = count_tokens(queries, as_tree=True)
+    assert tree <= kept
+    assert tree <= count_tokens(queries)
+
+
 def query_of(prefix: list[int], *sequences: list[int]) -> TreeQuery:
     tree = TokenTree.build(sequences)
     return TreeQuery(prefix=prefix, tokens=tree.tokens, parents=tree.parents)
