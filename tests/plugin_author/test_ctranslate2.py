@@ -102,6 +102,7 @@ def smollm2(example: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 def test_smollm2_passes_every_law(smollm2: tuple[Model, Any]) -> None:
     assert not broken_laws(smollm2[1])
 
