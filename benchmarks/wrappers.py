@@ -23,7 +23,7 @@ from autocog_core.wrappers.wrapper import HookWrapper
 
 CALLS, ROUNDS = 2000, 15
 TOKENS = [1, 2, 3]
-ROW = np.zeros(2, dtype=np.float32)
+ROW = np.full(2, -np.log(2), dtype=np.float32)
 
 
 class Nothing:
