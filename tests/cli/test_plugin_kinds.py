@@ -19,12 +19,6 @@ from tests.cli.conftest import Run
 from tests.support.processes import child_environment
 from tests.support.small_backends import install
 
-#: One whole package in the normal run; the laws take seconds for each.
-WHOLE = [
-    pytest.param(kind, marks=() if kind == "choose-only" else pytest.mark.soak)
-    for kind in PLUGIN_KINDS
-]
-
 
 def run_tool(folder: Path, *command: str, site: Path | None = None) -> None:
     """Run a module of Python in a package, which must succeed."""
@@ -88,7 +82,9 @@ def test_the_workflows_test_both_ends_of_core_and_publish_without_a_password(
     assert not [step for step in job["steps"] if "password" in str(step)]
 
 
-@pytest.mark.parametrize("kind", WHOLE)
+# The laws take seconds for each kind; `test_new_plugin.py` always checks those of an engine.
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", PLUGIN_KINDS)
 def test_the_tests_of_a_package_pass(run: Run, folder: Path, kind: str) -> None:
     assert run("new-plugin", "my-demo", "made", "--kind", kind).exit_code == 0
     made = folder / "made"
