@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from autocog_core.errors import CapabilityError
 from autocog_core.types.choice_logprobs import ChoiceLogprobs
-from autocog_core.types.choice_shares import ChoiceShares
 from autocog_core.types.choice_value import Value
-from autocog_core.types.given_logprobs import GivenLogprobs, Logprobs
 from autocog_core.types.prompt import Prompt, TextPiece
 from autocog_core.types.search_goal import SearchGoal
+
+if TYPE_CHECKING:
+    from autocog_core.types.given_logprobs import GivenLogprobs, Logprobs
 
 #: The score that ranks choices and makes `prob`.
 Norm = Literal["sum", "mean", "per_byte", "pmi"]
@@ -158,6 +159,10 @@ class ChoiceScores:
         :raises ContractError: if choices, log-probabilities and tokens do not belong together.
         :raises NumericsError: for NaN, or a log-probability above 0.
         """
+        # `autocog choose --help` imports this module, but not NumPy.
+        from autocog_core.types.choice_shares import ChoiceShares
+        from autocog_core.types.given_logprobs import GivenLogprobs
+
         given = GivenLogprobs.read(request.choices, logprobs, tokens)
         _check_served(request, given, method, includes_suffix=includes_suffix)
         suffix = request.suffix if isinstance(request.suffix, str) else ""
