@@ -55,7 +55,12 @@ class PluginKind:
 
 _KINDS = (
     PluginKind(name="engine", title="an engine that returns the next token's log-probabilities"),
-    PluginKind(name="rows", title="an engine that evaluates batches of rows", next_arguments=""),
+    PluginKind(
+        name="rows",
+        title="an engine that evaluates batches of rows",
+        requirements=("numpy>=2", "pydantic>=2.6", "tokenizers>=0.20"),
+        next_arguments="",
+    ),
     PluginKind(name="server", title="a model on a server", next_arguments=""),
     PluginKind(name="choose-only", title="a classifier, which only chooses"),
     PluginKind(
