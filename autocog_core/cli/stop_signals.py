@@ -37,6 +37,10 @@ def run_until_stopped(work: Callable[[], None], budget: float | None = None) -> 
 
     # Only the main thread can receive signals.
     previous = signal.signal(signal.SIGTERM, terminate) if is_main else None
+    # Shells start jobs in the background with SIGINT ignored, and the budget uses it.
+    is_ignored = is_main and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if is_ignored and budget is not None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         try:
             if timer is not None:
@@ -51,6 +55,8 @@ def run_until_stopped(work: Callable[[], None], budget: float | None = None) -> 
     finally:
         if is_main:
             signal.signal(signal.SIGTERM, previous)
+        if is_ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
     return stop
 
 

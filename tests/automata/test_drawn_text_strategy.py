@@ -180,7 +180,7 @@ def test_many_best_paths_equal_those_of_the_token_tree_strategy() -> None:
 )
 def test_nodes_marked_exact_have_exact_numbers(kind: str, vocabulary: str, least: float) -> None:
     """Samples may differ from beams, and models may prefer other tokens of the same text."""
-    examples = count(normal=20, soak=40)
+    examples = count(normal=12, soak=40)
     seen = compare_strategies(kind, vocabulary, 7, examples, beams=True, models=True)
     assert seen["2 samples in place of beams: a search needs token distributions"]
     assert seen["the text so far has other tokens than those decided on the path"]

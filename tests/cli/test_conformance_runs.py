@@ -17,7 +17,10 @@ from tests.support.processes import child_environment
 
 RANDOM = ("--backend", "random")
 SLOW = """
+import signal
 import time
+# Jobs in the background of a shell inherit that it is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from autocog_core.backends.random import RandomLM
 row = RandomLM.greedy_impl
 def slow(self, tokens):
@@ -122,6 +125,15 @@ def test_a_budget_that_is_used_up_at_once_ends_cleanly(budget: str, run: Run) ->
     text = run("conformance", *RANDOM, "--budget", budget)
     assert "the budget of seconds is used up" in text.stdout
     assert "internal error" not in done.stderr + text.stderr
+
+
+def test_a_budget_also_ends_a_job_in_the_background(run: Run) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert run("conformance", *RANDOM, "--budget", "0", "--json").exit_code == 3
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends signals of Unix")

@@ -119,7 +119,7 @@ def plain(found: Any) -> Any:
     return found.tolist()
 
 
-@tried("Servers' answers, mutated after probing", expect=EXPECT, normal=30, soak=10_000)
+@tried("Servers' answers, mutated after probing", expect=EXPECT, normal=20, soak=10_000)
 def test_mutated_answers(trials: Trials, byte_tokenizer: str) -> None:
     for number, kind in enumerate(SERVERS):
         with in_process(SERVERS[kind][0]()) as server:
@@ -150,7 +150,7 @@ def attempt(server: InProcess, call: Callable[[], Any], seed: int) -> str:
     return RESULT
 
 
-@tried("Servers' answers, mutated while probing", expect=EXPECT, normal=10, soak=1_000)
+@tried("Servers' answers, mutated while probing", expect=EXPECT, normal=6, soak=1_000)
 def test_mutated_probes(trials: Trials, byte_tokenizer: str) -> None:
     for number, kind in enumerate(SERVERS):
         with in_process(SERVERS[kind][0]()) as server:
