@@ -127,7 +127,8 @@ def _explain(error: Any, model: type[Any], prefix: str) -> str:
     key = ".".join(part for part in (prefix, *map(str, location)) if part)
     if error["type"] == "extra_forbidden":
         valid = _fields_at(model, location[:-1])
-        return f"{key}: unknown key; {did_you_mean(str(location[-1]), valid)}"
+        hint = did_you_mean(str(location[-1]), valid) or "there are no keys here"
+        return f"{key}: unknown key; {hint}"
     message = error["msg"].removeprefix("Value error, ")
     return f"{key}: {message[:1].lower()}{message[1:]}" if key else message
 

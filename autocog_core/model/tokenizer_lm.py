@@ -12,11 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import TypeVar
 
-from autocog_core.errors import AUTHOR_HINT, CapabilityError, ClosedError, PluginBrokenError
+from autocog_core.errors import (
+    AUTHOR_HINT,
+    AutocogError,
+    CapabilityError,
+    ClosedError,
+    PluginBrokenError,
+)
+from autocog_core.hooks.answer_checks import check_trees
 from autocog_core.hooks.engine_lock import engine_lock_of
 from autocog_core.model.lm import ChoiceLM
 from autocog_core.types.prompt import Message, Prompt
-from autocog_core.types.token_tree import TreeQuery
+from autocog_core.types.token_tree import TreeQuery, TreeScores
 
 
 class EngineTokenizer(Protocol):
@@ -144,13 +151,19 @@ class TokenizerLM(ChoiceLM, Generic[AnyEngine]):
             return row
         # As a tree without nodes, of which all next tokens are wanted.
         none, root = np.zeros(0, dtype=np.int32), np.array([-1], dtype=np.int32)
-        size = self.as_model().info.vocabulary_size
+        info = self.as_model().info
+        size = info.vocabulary_size
         query = TreeQuery(prefix=tokens, tokens=none, parents=none, top_at=root, top_k=size)
         trees: Any = self
-        (scores,) = trees.greedy_tree_impl([query])
+        answer: list[TreeScores] = trees.greedy_tree_impl([query])
+        try:
+            check_trees(answer, [query], info)
+        except AutocogError as error:
+            error.where = f"greedy_tree_impl of {self._name()}"
+            raise
+        ids, values = answer[0].top_tokens[0], answer[0].top_logprobs[0]
         logprobs = np.full(size, -np.inf, dtype=np.float32)
-        given = scores.top_tokens[0] >= 0
-        logprobs[scores.top_tokens[0][given]] = scores.top_logprobs[0][given]
+        logprobs[ids[ids >= 0]] = values[ids >= 0]
         return logprobs
 
     def chat_prompt_impl(

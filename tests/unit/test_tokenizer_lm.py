@@ -15,6 +15,7 @@ from autocog_core import (
     BackendOptions,
     CapabilityError,
     ClosedError,
+    ContractError,
     Model,
     PluginBrokenError,
     TokenizerLM,
@@ -93,6 +94,23 @@ def test_rows_of_the_engine_and_rows_from_trees_are_equal() -> None:
         [score.logprob for score in rows.choose("a", choices).scores]
     )
     assert trees.complete("a", max_tokens=3).text == "bcd"
+
+
+def test_a_wrong_answer_for_trees_is_named_where_a_row_is_asked_for() -> None:
+    class NoAnswer(Trees):
+        def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> Any:
+            super().greedy_tree_impl(queries)
+
+    class Narrow(Trees):
+        def describe_impl(self) -> BackendInfo:
+            return BackendInfo(name="bytes", vocabulary_size=200)
+
+    for backend, message in [
+        (NoAnswer, "greedy_tree_impl of NoAnswer: .* got None"),
+        (Narrow, "greedy_tree_impl of Narrow: .*255 is outside the vocabulary 0..199"),
+    ]:
+        with pytest.raises(ContractError, match=message):
+            Model(backend(engine=Engine())).greedy([97, 98])
 
 
 def test_create_loads_an_engine_of_the_validated_options() -> None:
