@@ -103,11 +103,11 @@ def test_a_wrong_answer_for_trees_is_named_where_a_row_is_asked_for() -> None:
 
     class Narrow(Trees):
         def describe_impl(self) -> BackendInfo:
-            return BackendInfo(name="bytes", vocabulary_size=200)
+            return BackendInfo(name="bytes", vocabulary_size=99)
 
     for backend, message in [
         (NoAnswer, "greedy_tree_impl of NoAnswer: .* got None"),
-        (Narrow, "greedy_tree_impl of Narrow: .*255 is outside the vocabulary 0..199"),
+        (Narrow, "greedy_tree_impl of Narrow: .*99 is outside the vocabulary 0..98"),
     ]:
         with pytest.raises(ContractError, match=message):
             Model(backend(engine=Engine())).greedy([97, 98])
