@@ -136,4 +136,7 @@ def _diagnose_reference(expected: list[float], got: list[float], tolerance: floa
     ):
         if first and are_close(first, second, tolerance):
             return f"scores are those of the {position} position: {OFF_BY_ONE}"
-    return "other weights, another precision, or another tokenization of the same text"
+    return (
+        "other weights, another precision, a temperature inside the engine, another tokenization "
+        "of the same text, or positions that do not go on after a kept state"
+    )

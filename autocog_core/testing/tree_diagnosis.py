@@ -250,8 +250,14 @@ def _diagnose_by_calls(wrong: WrongTree) -> str:
     others[chain] = False
     changed = wrong.scores_of(_with_other_tokens(wrong, others))
     if not wrong.is_close(wrong.got[node], changed[node]):
-        return "a node sees tokens that are not on its path, for example its siblings"
-    return "a node's score depends on its place in the tree, and is right in a tree of its path"
+        return (
+            "a node sees tokens that are not on its path, for example its siblings, or its logits "
+            "are read at a position of another node"
+        )
+    return (
+        "a node's score depends on its place in the tree, and is right in a tree of its path: for "
+        "example, a prefix whose state is kept is ignored, or a batch has several prefixes"
+    )
 
 
 def _with_other_tokens(wrong: WrongTree, nodes: np.ndarray) -> TreeQuery:
