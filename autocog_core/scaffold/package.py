@@ -13,9 +13,9 @@ from autocog_core.version import __version__
 #: The folder of the template that gets the name of the module.
 _MODULE_FOLDER = "MODULE"
 #: Options without which a kind of backend does not load, for its README.
-_OPTIONS_TEXTS = {
-    "rows": " \\\n    --option model_path=FOLDER",
-    "server": " \\\n    --option url=http://127.0.0.1:8000",
+_REQUIRED_OPTIONS = {
+    "rows": ("model_path", "FOLDER"),
+    "server": ("url", "http://127.0.0.1:8000"),
 }
 #: What the tests of a package check, for its README.
 _CHECKS_TEXTS = {
@@ -64,7 +64,7 @@ def _render(name: PluginName, kind: PluginKind) -> dict[Path, str]:
         "kind": kind,
         "file": kind.file,
         "target": f"{Path(kind.file).stem}:{target}",
-        "options_text": _OPTIONS_TEXTS.get(kind.name, ""),
+        "option": _REQUIRED_OPTIONS.get(kind.name),
         "checks_text": _CHECKS_TEXTS[kind.what],
         "core_requirement": _core_requirement(),
         "core_lowest": _core_lowest(),
