@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,21 @@ def test_changed_weights_and_gradients_are_computed_by_the_plain_layer() -> None
     with torch.no_grad():
         layers[1].weight.mul_(2)
         torch.testing.assert_close(layers(rows), 2 * expected)
+        layers[1].weight = nn.Parameter(torch.zeros(4, 6))
+        assert not layers(rows).any()
+
+
+def test_a_packed_layer_is_freed_with_its_last_reference() -> None:
+    layers = nn.Sequential(nn.Linear(8, 6))
+    layers.device, layers.dtype = torch.device("cpu"), torch.float32  # type: ignore[assignment]
+    pack_weights(layers)
+    layer = weakref.ref(layers[0])
+    gc.disable()
+    try:
+        del layers
+        assert layer() is None
+    finally:
+        gc.enable()
 
 
 def test_what_cannot_be_packed_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ compared with the plain product at load.
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import torch
@@ -37,9 +38,9 @@ class PackedLinear:
     """
 
     def __init__(self, module: nn.Linear | Conv1D) -> None:
-        self._plain = module.forward
-        self._module = module
-        self._version = module.weight._version
+        # Weak, because the layer has this object as its `forward`: closed models free their memory.
+        self._layer = weakref.ref(module)
+        self._state = _state_of(module.weight)
         weight = module.weight.detach()
         self._is_transposed = isinstance(module, Conv1D)
         matrix = weight.t().contiguous() if self._is_transposed else weight
@@ -51,14 +52,22 @@ class PackedLinear:
         """Return (..., out) for `values` (..., in)."""
         rows = values.reshape(-1, values.shape[-1])
         module = self._module
-        has_changed = module.weight._version != self._version
+        has_changed = _state_of(module.weight) != self._state
         is_faster = _FASTER_FROM <= len(rows) <= _FASTER_TO
         if not is_faster or has_changed or torch.is_grad_enabled():
-            return self._plain(values)
+            plain: Any = type(module).forward
+            result: torch.Tensor = plain(module, values)
+            return result
         product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
             rows, self._packed, module.bias, "none", [], ""
         )
         return product.view(*values.shape[:-1], self._outputs)
+
+    @property
+    def _module(self) -> nn.Linear | Conv1D:
+        module = self._layer()
+        assert module is not None
+        return module
 
     def is_correct(self) -> bool:
         """Return whether the packed product of three random rows is the plain one."""
@@ -71,6 +80,11 @@ class PackedLinear:
             largest = (self(rows) - expected).abs().max()
             # NaN is not within the tolerance.
             return bool(largest <= _TOLERANCE * expected.abs().max())
+
+
+def _state_of(weight: torch.Tensor) -> tuple[int, int]:
+    """Return what differs if a weight is replaced, or changed in place."""
+    return weight.data_ptr(), weight._version
 
 
 def pack_weights(model: Any) -> int:
