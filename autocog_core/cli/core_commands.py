@@ -45,6 +45,10 @@ CORE_COMMANDS = {
     ),
     "run": ("run", "Run a program on one input, or on every row of a file."),
     "export": ("export", "Write the rows of a run as a table."),
+    "merge": (
+        "merge",
+        "Join the outputs of all shards of a run, made by `autocog run --shard I/N`.",
+    ),
     "compare-norms": (
         "compare_norms",
         "Compare all norms of a choice on rows with right answers, and recommend one.",

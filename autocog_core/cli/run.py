@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from autocog_core.automaton.winners import ChoiceProbs
     from autocog_core.dataset import OutputRow, RowSource, Run, Summary
     from autocog_core.dataset.destination import Destination
+    from autocog_core.dataset.shard import Shard
     from autocog_core.evaluation.evaluation import Strategy
 
 
@@ -70,6 +71,14 @@ def run(
     limit: Annotated[
         int | None,
         typer.Option(min=1, help="Run only on the first rows (default: all rows)."),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Run only on every N-th row, from row I on, so that N processes share the rows; "
+            "`autocog merge` joins their outputs.",
+        ),
     ] = None,
     concurrency: Concurrency = 1,
     gold: Annotated[
@@ -141,6 +150,7 @@ def run(
         "--output": output,
         "--trees": tree_dir,
         "--limit": limit,
+        "--shard": shard,
         "--concurrency": concurrency > 1,
         "--gold": gold,
         "--max-errors": max_errors,
@@ -178,9 +188,11 @@ def run(
     from autocog_core.automaton.inputs import require_valid_values
     from autocog_core.cli.run_estimate import estimate_run, show_estimate
     from autocog_core.dataset import Gold, Run, check_columns, count_rows, estimate_rows
+    from autocog_core.dataset.shard import WHOLE, Shard
 
     require_valid_values(automaton.inputs, fixed_values)
     gold_column = None if gold is None else Gold.parse(gold, automaton)
+    part = WHOLE if shard is None else Shard.parse(shard)
     with input_options.open() as source:
         check_columns(source, automaton, gold_column, fixed_values)
         if source.compression or source.format == "json":
@@ -193,7 +205,7 @@ def run(
             destination.require_new_or_known(overwrite)
         if dry_run and not model_options.is_any_configured():
             estimate = estimate_rows(
-                automaton, source, fixed_values, limit, probs=table.choice_probs
+                automaton, source, fixed_values, limit, probs=table.choice_probs, shard=part
             )
             show_estimate(estimate, as_json=as_json)
             return
@@ -212,13 +224,13 @@ def run(
                 probs=table.choice_probs,
             )
             if dry_run:
-                show_estimate(estimate_run(job, source, limit), as_json=as_json)
+                show_estimate(estimate_run(job, source, limit, part), as_json=as_json)
                 return
             if output is None:
                 write = row_writer(destination, columns)
-                summary = _run_to_stdout(job, source, limit, max_errors, write)
+                summary = _run_to_stdout(job, source, limit, part, max_errors, write)
             else:
-                summary = _run_to_file(job, source, destination, limit, max_errors, overwrite)
+                summary = _run_to_file(job, source, destination, limit, part, max_errors, overwrite)
                 if as_json:
                     show_json(summary.to_dict())
     check_success(summary)
@@ -273,6 +285,7 @@ def _run_to_stdout(
     job: Run,
     source: RowSource,
     limit: int | None,
+    shard: Shard,
     max_errors: int | None,
     write: Callable[[OutputRow], None],
 ) -> Summary:
@@ -282,14 +295,14 @@ def _run_to_stdout(
     # On a terminal, the lines themselves show the progress.
     with RunProgress(has_bar=not sys.stdout.isatty(), is_resumable=False) as progress:
         builder = SummaryBuilder(job.gold_field, has_marginals=job.has_gold_marginals)
-        file = InputFile(source)
+        file = InputFile(source, shard)
         total = file.count_rows(limit)
         meter = job.start_usage_meter()
-        for result in job.run_rows(file.read_rows(limit=limit)):
+        for done, result in enumerate(job.run_rows(file.read_rows(0, total)), 1):
             row = result.output_row
             write(row)
             builder.add(row)
-            progress.update(measure_progress(builder, row["row"] + 1, total))
+            progress.update(measure_progress(builder, done, total))
             if row["error"] is not None:
                 check_errors(builder.errors, max_errors, row)
         usage = meter.read()
@@ -305,6 +318,7 @@ def _run_to_file(
     source: RowSource,
     destination: Destination,
     limit: int | None,
+    shard: Shard,
     max_errors: int | None,
     overwrite: bool,
 ) -> Summary:
@@ -317,6 +331,7 @@ def _run_to_file(
             source,
             destination.output,
             limit=limit,
+            shard=shard,
             overwrite=overwrite,
             max_errors=max_errors,
             format_name=destination.format.name,

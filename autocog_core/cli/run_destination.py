@@ -32,7 +32,7 @@ def choose_destination(output: Path | None, source: RowSource, flags: TableFlags
 
     output = STDOUT if output is None else output
     options = flags.options(OutputFormat.of(output, flags.format_name))
-    return Destination.of(output, source, format_name=flags.format_name, options=options)
+    return Destination.of(output, source.path, format_name=flags.format_name, options=options)
 
 
 def row_writer(destination: Destination, columns: Sequence[Column]) -> Callable[[OutputRow], None]:

@@ -14,16 +14,24 @@ from autocog_core.errors import shorten
 
 if TYPE_CHECKING:
     from autocog_core.dataset import RowSource, Run, RunEstimate, SampleRun
+    from autocog_core.dataset.shard import Shard
 
 _NO_MODEL = "tokens and time need a model (--model NAME or --backend NAME)"
 
 
-def estimate_run(job: Run, source: RowSource, limit: int | None = None) -> RunEstimate:
+def estimate_run(
+    job: Run, source: RowSource, limit: int | None = None, shard: Shard | None = None
+) -> RunEstimate:
     """Return what a run would cost, from its rows and a sample that is run."""
     from autocog_core.dataset import estimate_rows, run_sample
+    from autocog_core.dataset.shard import WHOLE
 
-    estimate = estimate_rows(job.automaton, source, job.values, limit, job.model.client, job.probs)
-    return replace(estimate, sample=run_sample(job, source, estimate.rows))
+    shard = shard or WHOLE
+
+    estimate = estimate_rows(
+        job.automaton, source, job.values, limit, job.model.client, job.probs, shard
+    )
+    return replace(estimate, sample=run_sample(job, source, estimate.rows, shard))
 
 
 def show_estimate(estimate: RunEstimate, *, as_json: bool = False) -> None:

@@ -121,8 +121,12 @@ def _numbers(row: OutputRow) -> str:
     )
 
 
-def show_summary(summary: Summary, progress: RunProgress) -> None:
-    """Print the totals of all rows on stderr, and warn if they cannot be what was meant."""
+def show_summary(summary: Summary, progress: RunProgress | None = None) -> None:
+    """Print the totals of all rows on stderr, and warn if they cannot be what was meant.
+
+    :param summary: the totals.
+    :param progress: the progress of the run; None if the rows are those of earlier runs.
+    """
     session.show_facts(_summary_facts(summary, progress))
     if not summary.rows:
         session.warn("the input has no rows")
@@ -150,17 +154,18 @@ def show_usage(usage: Mapping[str, Usage]) -> None:
         session.show_facts(_usage_facts(usage))
 
 
-def _summary_facts(summary: Summary, progress: RunProgress) -> Iterator[tuple[str, str]]:
-    before = progress.rows_before
+def _summary_facts(summary: Summary, progress: RunProgress | None) -> Iterator[tuple[str, str]]:
+    before = 0 if progress is None else progress.rows_before
     yield "rows", f"{summary.rows:,}" + (f" ({before:,} of them before)" if before else "")
     yield "errors", f"{summary.errors:,}{_first_error(summary.first_error)}"
     if summary.stopped:
         yield "stopped", f"{summary.stopped:,} by the budget; their records are incomplete"
     yield "tokens", f"{summary.tokens:,} evaluated"
     yield from _usage_facts(summary.usage)
-    new_rows = summary.rows - before
-    rate = f", {format_rate(new_rows / progress.seconds)}" if new_rows else ""
-    yield "time", f"{format_duration(progress.seconds)}{rate}"
+    if progress is not None:
+        new_rows = summary.rows - before
+        rate = f", {format_rate(new_rows / progress.seconds)}" if new_rows else ""
+        yield "time", f"{format_duration(progress.seconds)}{rate}"
     if summary.accuracy is not None:
         yield from _accuracy_facts(summary.accuracy)
     if summary.marginal_accuracy is not None:

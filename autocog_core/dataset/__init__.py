@@ -16,6 +16,7 @@ from autocog_core.dataset.export import export_rows
 from autocog_core.dataset.file_run import Progress, run_file
 from autocog_core.dataset.input_file import InputFile
 from autocog_core.dataset.input_rows import Row, count_rows, read_rows
+from autocog_core.dataset.merge import merge_shards
 from autocog_core.dataset.norm_comparison import NormComparison, NormResult
 from autocog_core.dataset.output_row import OutputRow, make_output_row
 from autocog_core.dataset.row_result import RowResult
@@ -28,6 +29,7 @@ from autocog_core.dataset.run_estimate import (
 )
 from autocog_core.dataset.run_rows import run_frame, run_rows
 from autocog_core.dataset.runner import Run
+from autocog_core.dataset.shard import Shard
 from autocog_core.dataset.summary import Summary, SummaryBuilder, summarize
 from autocog_core.dataset.table_columns import TableOptions
 from autocog_core.dataset.usage import UsageMeter
@@ -46,6 +48,7 @@ __all__ = [
     "Run",
     "RunEstimate",
     "SampleRun",
+    "Shard",
     "Summary",
     "SummaryBuilder",
     "TableOptions",
@@ -57,6 +60,7 @@ __all__ = [
     "export_rows",
     "is_same_answer",
     "make_output_row",
+    "merge_shards",
     "read_rows",
     "run_file",
     "run_frame",

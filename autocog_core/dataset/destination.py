@@ -46,7 +46,7 @@ class Destination:
     def of(
         cls,
         output: Path,
-        source: RowSource,
+        source: Path,
         *,
         format_name: FormatName | None = None,
         options: TableOptions | None = None,
@@ -54,7 +54,7 @@ class Destination:
         """Return the destination that an output's name stands for.
 
         :param output: the name; a symbolic link stands for its target, `-` for standard output.
-        :param source: the input file.
+        :param source: the input file, which it must not replace.
         :param format_name: the format, whatever the name says.
         :param options: which columns a table has.
         :raises InputError: if autocog cannot write there, or not in this format.
@@ -63,8 +63,8 @@ class Destination:
         options = options or TableOptions()
         if output == STDOUT:
             return cls(output, format_, output, options)
-        journal = resolve_output(journal_path(output, format_), source.path)
-        output = resolve_output(output, source.path)
+        journal = resolve_output(journal_path(output, format_), source)
+        output = resolve_output(output, source)
         return cls(output, format_, journal, options)
 
     def check(

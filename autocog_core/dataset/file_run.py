@@ -18,6 +18,7 @@ from autocog_core.dataset.output_row import OutputRow
 from autocog_core.dataset.row_result import RowResult
 from autocog_core.dataset.row_source import RowSource
 from autocog_core.dataset.runner import Run
+from autocog_core.dataset.shard import WHOLE, Shard
 from autocog_core.dataset.summary import Summary, SummaryBuilder, summarize
 from autocog_core.dataset.table_columns import TableOptions
 from autocog_core.dataset.tree_files import remove_trees
@@ -56,6 +57,7 @@ def run_file(
     output: Path,
     *,
     limit: int | None = None,
+    shard: Shard = WHOLE,
     overwrite: bool = False,
     max_errors: int | None = None,
     format_name: FormatName | None = None,
@@ -74,7 +76,8 @@ def run_file(
     :param source: the input file, or a folder that `datasets` saved.
     :param output: the output file: .jsonl, .csv, .tsv or .parquet, the first three also with .gz
         or .zst.
-    :param limit: maximum number of rows; a later run with a larger limit continues.
+    :param limit: run only on the first rows of the file; a later run with a larger limit continues.
+    :param shard: the rows to run; `merge_shards` joins the outputs of all shards.
     :param overwrite: remove the output of an earlier run first.
     :param max_errors: end the run after this many rows with errors; None for no limit.
     :param format_name: "jsonl", "csv", "tsv" or "parquet", whatever the name of `output` says.
@@ -87,23 +90,29 @@ def run_file(
     """
     source = RowSource.of(source)
     check_columns(source, run.automaton, run.gold, run.values)
-    destination = Destination.of(output, source, format_name=format_name, options=options)
+    destination = Destination.of(output, source.path, format_name=format_name, options=options)
     destination.check(run.automaton, source, run.gold, run.marginals)
     journal = destination.journal
     with output_file.lock_output(journal):
         trees = run.tree_dir
         if overwrite and trees is not None and output_file.made_trees_in(journal, trees):
-            remove_trees(trees)
+            remove_trees(trees, shard)
         destination.require_new_or_known(overwrite)
         if overwrite:
             destination.remove()
-        rows = InputFile(source)
+        rows = InputFile(source, shard)
         table = destination.describe(with_winners(run.automaton, run.probs), source)
-        with output_file.open_output(journal, run.identity(rows), table) as file:
+        with output_file.open_output(journal, run.identity(rows), table, shard) as file:
             usage = _write_rows(run, rows, file, limit, max_errors, on_progress)
             written = file.rows
         rows.check_content()
-        summary = summarize(journal, run.gold_field, written, has_marginals=run.has_gold_marginals)
+        summary = summarize(
+            journal,
+            run.gold_field,
+            written,
+            has_marginals=run.has_gold_marginals,
+            shard=shard,
+        )
         destination.finish()
         return replace(summary, usage=usage)
 

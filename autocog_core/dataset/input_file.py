@@ -11,6 +11,8 @@ from typing import Any
 from autocog_core.dataset.input_rows import Row, count_rows, read_rows
 from autocog_core.dataset.row_format import open_file, unreadable
 from autocog_core.dataset.row_source import RowSource
+from autocog_core.dataset.run_identity import SHARD_KEY
+from autocog_core.dataset.shard import WHOLE, Shard
 from autocog_core.errors import InputError
 
 #: What the file system knows about each file: device, number, size, and times of change.
@@ -19,14 +21,19 @@ _CHUNK_BYTES = 2**18
 
 
 class InputFile:
-    """An input file that must not change while a run reads it.
+    """An input file that must not change while a run reads it, or a shard of it.
+
+    Rows are counted by their positions among those of the shard; their indices are those in the
+    file.
 
     :param source: a file, or a folder that `datasets` saved.
+    :param shard: the rows that are read.
     :raises InputError: if it cannot be read.
     """
 
-    def __init__(self, source: Path | RowSource) -> None:
+    def __init__(self, source: Path | RowSource, shard: Shard = WHOLE) -> None:
         self.source = RowSource.of(source)
+        self.shard = shard
         self._files = self.source.files()
         self._state = self._read_state()
         self._size, self._digest = self._read_content()
@@ -34,21 +41,23 @@ class InputFile:
 
     def identity(self) -> dict[str, Any]:
         """Return what identifies the content of the file, however it is compressed."""
-        return {"format": self.source.format, "size": self._size, "sha256": self._digest}
+        identity = {"format": self.source.format, "size": self._size, "sha256": self._digest}
+        return identity if self.shard.is_whole else {**identity, SHARD_KEY: str(self.shard)}
 
     def count_rows(self, limit: int | None = None) -> int:
-        """Count the rows, at most `limit`."""
-        return count_rows(self.source, limit)
+        """Count the rows among the first `limit` of the file."""
+        return self.shard.size(count_rows(self.source, limit))
 
     def read_rows(self, start: int = 0, limit: int | None = None) -> Iterator[Row]:
         """Yield the rows.
 
-        :param start: index of the first row.
-        :param limit: index after the last row; None for all rows.
+        :param start: position of the first row.
+        :param limit: position after the last row; None for all rows.
         :raises InputError: before a row that was read after the file changed.
         """
+        first, end = self.shard.row(start), None if limit is None else self.shard.row(limit)
         try:
-            for row in read_rows(self.source, start, limit):
+            for row in read_rows(self.source, first, end, self.shard.count):
                 self.check()
                 yield row
         except InputError:

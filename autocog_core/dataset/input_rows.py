@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -45,19 +45,21 @@ class Row:
     error: InputError | None = None
 
 
-def read_rows(source: Path | RowSource, start: int = 0, limit: int | None = None) -> Iterator[Row]:
+def read_rows(
+    source: Path | RowSource, start: int = 0, limit: int | None = None, step: int = 1
+) -> Iterator[Row]:
     """Yield the rows of a file.
 
     :param source: a file, or a folder that `datasets` saved.
     :param start: index of the first row.
     :param limit: index after the last row; None for all rows.
+    :param step: difference of the indices of two rows.
     :raises InputError: if the file as a whole cannot be read.
     """
     source = RowSource.of(source)
     try:
-        for index, entry in enumerate(
-            islice(_READERS[source.format].read(source), start, limit), start
-        ):
+        entries = islice(_READERS[source.format].read(source), start, limit, step)
+        for index, entry in zip(count(start, step), entries, strict=False):
             if isinstance(entry, InputError):
                 yield Row(index, error=entry)
             else:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Self
 
 from autocog_core.dataset.output_format import JOURNAL_SUFFIX
 from autocog_core.dataset.output_row import OutputRow, read_output_row
-from autocog_core.dataset.run_identity import identity_path, read_identity
+from autocog_core.dataset.run_identity import identity_path, read_identity, read_shard
 from autocog_core.dataset.table_fields import TableField
 from autocog_core.errors import InputError
 
@@ -29,6 +29,7 @@ class Journal:
     :ivar columns: the columns of its input; None if each row has its own.
     :ivar gold_field: the field that was compared with right answers; None for no comparison.
     :ivar marginals: the fields whose marginals the rows have.
+    :ivar shard: the rows of the data set that it has.
     :raises InputError: if it cannot be read, or no run has written it.
     """
 
@@ -47,6 +48,7 @@ class Journal:
             identity = read_identity(path, _HINT)
             self.fields, self.columns, self.gold_field = _read_layout(path, identity)
             self.marginals = _read_marginals(path, identity)
+            self.shard = read_shard(path, identity)
         except InputError:
             self._stream.close()
             raise
@@ -77,12 +79,25 @@ class Journal:
 
         :raises InputError: for a line that is none.
         """
-        for index, line in enumerate(self.lines()):
+        for _, row in self._read():
+            yield row
+
+    def checked_lines(self) -> Iterator[bytes]:
+        """Yield the lines of the rows.
+
+        :raises InputError: for a line that is none.
+        """
+        for line, _ in self._read():
+            yield line
+
+    def _read(self) -> Iterator[tuple[bytes, OutputRow]]:
+        for position, line in enumerate(self.lines()):
+            index = self.shard.row(position)
             row = read_output_row(line, index)
             if row is None:
-                where = f"{self.path}, line {index + 1}"
+                where = f"{self.path}, line {position + 1}"
                 raise InputError(f"is not row {index}: the file was changed", where=where)
-            yield row
+            yield line, row
 
     def input_columns(self) -> list[str]:
         """Return the columns of the input, also those that only some rows have."""

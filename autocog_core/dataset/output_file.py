@@ -25,6 +25,7 @@ from autocog_core.dataset.run_identity import (
     require_same,
     write_identity,
 )
+from autocog_core.dataset.shard import WHOLE, Shard
 from autocog_core.errors import InputError
 from autocog_core.files import write_atomically
 
@@ -38,8 +39,11 @@ class OutputFile:
     :ivar retryable_rows: the rows whose errors may not occur again, such as those of a server.
     """
 
-    def __init__(self, stream: FileIO, rows: int, retryable_rows: Sequence[int] = ()) -> None:
+    def __init__(
+        self, stream: FileIO, shard: Shard, rows: int, retryable_rows: Sequence[int] = ()
+    ) -> None:
         self._stream = stream
+        self._shard = shard
         self._path = Path(stream.name)
         self.rows = rows
         self.retryable_rows = tuple(retryable_rows)
@@ -69,7 +73,8 @@ class OutputFile:
         try:
             with write_atomically(self._path) as new:
                 with self._path.open("rb") as old:
-                    for index, line in enumerate(old):
+                    for position, line in enumerate(old):
+                        index = self._shard.row(position)
                         new.write(to_line(rows[index]) if index in rows else line)
                 self._stream.close()
         except OSError as error:
@@ -103,13 +108,17 @@ class OutputFile:
 
 @contextmanager
 def open_output(
-    output: Path, identity: Identity, table: Mapping[str, Any] | None = None
+    output: Path,
+    identity: Identity,
+    table: Mapping[str, Any] | None = None,
+    shard: Shard = WHOLE,
 ) -> Iterator[OutputFile]:
     """Open an output file that is new, or that a run with the same identity has written.
 
     :param output: the file; the caller holds its lock.
     :param identity: the identity of the run.
     :param table: what a table of the rows needs to know.
+    :param shard: the rows of the data set that the file has.
     :raises InputError: if another run has written the file, or it is damaged.
     """
     rows = 0
@@ -117,14 +126,14 @@ def open_output(
     try:
         if output.exists() and output.stat().st_size > 0:
             require_same(output, read_identity(output), identity)
-            rows, size, retryable_rows = _scan_rows(output)
+            rows, size, retryable_rows = _scan_rows(output, shard)
             os.truncate(output, size)
         else:
             write_identity(output, identity, table)
     except OSError as error:
         raise unwritable(output, error) from error
     # Unbuffered: Python must not write the rest of an interrupted line later.
-    file = OutputFile(_open_for_append(output), rows, retryable_rows)
+    file = OutputFile(_open_for_append(output), shard, rows, retryable_rows)
     try:
         yield file
     finally:
@@ -222,7 +231,7 @@ def _open_for_append(output: Path) -> FileIO:
         raise unwritable(output, error) from error
 
 
-def _scan_rows(output: Path) -> tuple[int, int, list[int]]:
+def _scan_rows(output: Path, shard: Shard) -> tuple[int, int, list[int]]:
     """Return the number of rows, their size in bytes, and the rows with retryable errors.
 
     An incomplete last line does not count.
@@ -233,15 +242,15 @@ def _scan_rows(output: Path) -> tuple[int, int, list[int]]:
         for line in stream:
             if not line.endswith(b"\n"):
                 break
-            row = read_output_row(line, rows)
+            row = read_output_row(line, shard.row(rows))
             if row is None:
                 raise InputError(
-                    f"is not row {rows}: the file was changed",
+                    f"is not row {shard.row(rows)}: the file was changed",
                     where=f"{output}, line {rows + 1}",
                     hint=OVERWRITE_HINT,
                 )
             if row["error"] is not None and row["error"].get("retryable"):
-                retryable_rows.append(rows)
+                retryable_rows.append(row["row"])
             rows += 1
             size += len(line)
     return rows, size, retryable_rows

@@ -15,6 +15,7 @@ from autocog_core.dataset.input_rows import Row, count_rows, read_rows
 from autocog_core.dataset.output_row import OutputRow
 from autocog_core.dataset.row_source import RowSource
 from autocog_core.dataset.runner import Run
+from autocog_core.dataset.shard import WHOLE, Shard
 from autocog_core.errors import AutocogError
 from autocog_core.evaluation.cost_estimate import estimate_cost
 from autocog_core.hooks.client import BackendClient
@@ -118,6 +119,7 @@ def estimate_rows(
     limit: int | None = None,
     client: BackendClient | None = None,
     probs: ChoiceProbs = "all",
+    shard: Shard = WHOLE,
 ) -> RunEstimate:
     """Count what the rows of a file cost, without running them.
 
@@ -127,10 +129,11 @@ def estimate_rows(
     :param limit: maximum number of rows.
     :param client: the main model's client; None counts no tokens.
     :param probs: as in `Run`. The run may evaluate fewer tokens for "winner", in more calls.
+    :param shard: the rows that count.
     :raises InputError: for an automaton with errors, or an input that cannot be read.
     """
-    rows = count_rows(source, limit)
-    indices = spread(rows, MAX_COUNTED_ROWS)
+    rows = shard.size(count_rows(source, limit))
+    indices = [shard.row(position) for position in spread(rows, MAX_COUNTED_ROWS)]
     calls = tokens = prompt_tokens = errors = 0
     first_error = None
     is_lower_bound = False
@@ -161,18 +164,20 @@ def estimate_rows(
     )
 
 
-def run_sample(run: Run, source: RowSource, rows: int) -> SampleRun | None:
+def run_sample(run: Run, source: RowSource, rows: int, shard: Shard = WHOLE) -> SampleRun | None:
     """Run a few rows, spread evenly over a file, and measure what they take.
 
     The models keep what they keep in any run, such as a cache. Nothing else is written.
 
     :param run: how to run each row.
     :param source: the input.
-    :param rows: the number of its rows.
+    :param rows: the number of its rows in the shard.
+    :param shard: the rows among which the sample is.
     :returns: the measurements; None if there are no rows.
     """
     # Of rows that run together, several groups.
-    indices = spread(rows, max(SAMPLE_ROWS, 2 * run.concurrency))
+    positions = spread(rows, max(SAMPLE_ROWS, 2 * run.concurrency))
+    indices = [shard.row(position) for position in positions]
     sample = list(_select(source, indices))
     if not sample:
         return None

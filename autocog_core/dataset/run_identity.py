@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from autocog_core.dataset.file_writing import write_file
+from autocog_core.dataset.shard import WHOLE, Shard
 from autocog_core.errors import InputError, shorten
 
 FORMAT = 1
 #: What to do about an output file that a run cannot continue.
 OVERWRITE_HINT = "name another output file, or replace this one with --overwrite"
+#: The shard, in the identity of the input.
+SHARD_KEY = "shard"
 _DIGEST_LENGTH = 64
 
 #: Everything that determines a run's rows, as JSON values by name.
@@ -61,6 +64,21 @@ def read_identity(output: Path, hint: str = OVERWRITE_HINT) -> dict[str, Any]:
     return identity
 
 
+def read_shard(output: Path, identity: Identity) -> Shard:
+    """Return the rows of the data set that an output file has.
+
+    :param output: the output file.
+    :param identity: its identity.
+    :raises InputError: if the identity is damaged.
+    """
+    source = identity.get("input")
+    text = source.get(SHARD_KEY) if isinstance(source, Mapping) else None
+    try:
+        return WHOLE if text is None else Shard.parse(str(text))
+    except InputError as error:
+        raise InputError(str(error.message), where=str(identity_path(output))) from error
+
+
 def require_same(output: Path, before: Identity, now: Identity) -> None:
     """Check that a run may continue an output file.
 
@@ -69,17 +87,22 @@ def require_same(output: Path, before: Identity, now: Identity) -> None:
     :param now: the identity of the run.
     :raises InputError: naming all differences.
     """
-    differences = [
-        f"another {name} ({_describe_change(before.get(name), now[name])})"
-        for name in now
-        if before.get(name) != now[name]
-    ]
+    differences = describe_differences(before, now)
     if differences:
         raise InputError(
             "its rows were made with " + " and ".join(differences),
             where=str(output),
             hint=OVERWRITE_HINT,
         )
+
+
+def describe_differences(before: Identity, now: Identity) -> list[str]:
+    """Return what differs between a run and another one; empty for two parts of one run."""
+    return [
+        f"another {name} ({_describe_change(before.get(name), now[name])})"
+        for name in now
+        if before.get(name) != now[name]
+    ]
 
 
 def _describe_change(before: Any, now: Any) -> str:

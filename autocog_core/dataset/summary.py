@@ -9,6 +9,7 @@ from typing import Any
 
 from autocog_core.dataset.accuracy import Accuracy, AnswerCounter
 from autocog_core.dataset.output_row import read_output_row
+from autocog_core.dataset.shard import WHOLE, Shard
 from autocog_core.errors import InputError
 from autocog_core.types.backend_info import Usage
 
@@ -100,6 +101,7 @@ def summarize(
     rows: int | None = None,
     *,
     has_marginals: bool = False,
+    shard: Shard = WHOLE,
 ) -> Summary:
     """Return the summary of an output file, read in one pass.
 
@@ -107,15 +109,17 @@ def summarize(
     :param field: the field to compare with each row's `gold`; None for no comparison.
     :param rows: the number of rows that it must have; None for any.
     :param has_marginals: whether the rows have the marginals of this field.
+    :param shard: the rows of the data set that the file has.
     :raises InputError: if the file cannot be read as output rows.
     """
     builder = SummaryBuilder(field, has_marginals=has_marginals)
     try:
         with output.open("rb") as stream:
-            for index, line in enumerate(stream):
+            for position, line in enumerate(stream):
+                index = shard.row(position)
                 row = read_output_row(line, index)
                 if row is None:
-                    where = f"{output}, line {index + 1}"
+                    where = f"{output}, line {position + 1}"
                     raise InputError(f"is not row {index}: the file was changed", where=where)
                 builder.add(row)
     except OSError as error:

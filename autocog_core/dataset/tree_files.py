@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from autocog_core.dataset.file_writing import unwritable, write_file
+from autocog_core.dataset.shard import WHOLE, Shard
 from autocog_core.errors import InputError
 from autocog_core.types.thought_tree import ThoughtTree
 
@@ -26,9 +27,11 @@ def write_tree(folder: Path, row: int, tree: ThoughtTree | None) -> None:
     write_file(path, json.dumps(tree.to_dict()) + "\n")
 
 
-def remove_trees(folder: Path) -> None:
+def remove_trees(folder: Path, shard: Shard = WHOLE) -> None:
     """Remove the trees of an earlier run, and nothing else.
 
+    :param folder: the folder; other shards may have their trees there.
+    :param shard: the rows of that run.
     :raises InputError: if they cannot be removed.
     """
     try:
@@ -37,7 +40,9 @@ def remove_trees(folder: Path) -> None:
         raise unwritable(folder, error) from error
     for path in paths:
         row = path.name.partition(".")[0]
-        if row.isdecimal() and path.name in (f"{int(row):06d}.json", f"{int(row):06d}.json.part"):
+        if not row.isdecimal() or not shard.has(int(row)):
+            continue
+        if path.name in (f"{int(row):06d}.json", f"{int(row):06d}.json.part"):
             _remove(path)
 
 
