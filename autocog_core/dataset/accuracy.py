@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from dataclasses import field as dataclass_field
+from typing import Any, Self
 
 from autocog_core.dataset.calibration import Calibration
 from autocog_core.dataset.expected import is_right_marginal, is_right_row
@@ -41,62 +42,77 @@ class Accuracy:
     impossible_row: Mapping[str, Any] | None = None
 
 
+@dataclass(slots=True)
 class AnswerCounter:
     """Counts answers that are added one by one.
 
-    :param field: the field to compare with each row's `gold`.
+    :ivar field: the field to compare with each row's `gold`.
     :ivar answered: rows so far with the field and a right answer.
     :ivar right: rows among these whose answer is right.
+    :ivar impossible: rows among these whose right answer is none of their choices.
+    :ivar impossible_row: the first of them.
+    :ivar has_unknown_probs: whether the `prob` of a row is only known within bounds.
+    :ivar calibration: the sums over the answers with a `prob`.
     """
 
-    def __init__(self, field: str) -> None:
-        self._field = field
-        self.answered = self.right = self._impossible = 0
-        self._impossible_row: Mapping[str, Any] | None = None
-        self._calibration = Calibration()
-        self._has_unknown_probs = False
+    field: str
+    answered: int = 0
+    right: int = 0
+    impossible: int = 0
+    impossible_row: Mapping[str, Any] | None = None
+    has_unknown_probs: bool = False
+    calibration: Calibration = dataclass_field(default_factory=Calibration)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return what `to_dict` described."""
+        return cls(**{**data, "calibration": Calibration.from_dict(data["calibration"])})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return asdict(self)
 
     def add_best_path(self, row: Mapping[str, Any]) -> None:
         """Add the answer of a row's best path."""
-        is_right = is_right_row(row, self._field)
+        is_right = is_right_row(row, self.field)
         if is_right is None:
             return
         self._add(row, is_right)
-        probs = row["probs"].get(self._field)
+        probs = row["probs"].get(self.field)
         # A later action of another kind may have the same name: then the share is not the answer's.
         prob = last_value(probs)
-        if prob is not None and _count(probs) == _count(row["fields"][self._field]):
-            self._calibration.add(prob, is_right)
+        if prob is not None and _count(probs) == _count(row["fields"][self.field]):
+            self.calibration.add(prob, is_right)
         elif row.get("prob_bounds") is not None:
             # Of the rows with a known share alone, it would say little about all answers.
-            self._has_unknown_probs = True
+            self.has_unknown_probs = True
 
     def add_marginal(self, row: Mapping[str, Any]) -> None:
         """Add the likeliest value of a row over all paths."""
-        is_right = is_right_marginal(row, self._field)
+        is_right = is_right_marginal(row, self.field)
         if is_right is not None:
             self._add(row, is_right)
-            self._calibration.add(row["marginals"][self._field]["values"][0]["prob"], is_right)
+            self.calibration.add(row["marginals"][self.field]["values"][0]["prob"], is_right)
 
     def accuracy(self) -> Accuracy:
         """Return the accuracy of the answers so far."""
         right, answered = self.right, self.answered
         return Accuracy(
-            field=self._field,
+            field=self.field,
             answered=answered,
             right=right,
             accuracy=right / answered if answered else None,
             interval=wilson_interval(right, answered) if answered else None,
-            calibration_error=None if self._has_unknown_probs else self._calibration.error,
-            brier=None if self._has_unknown_probs else self._calibration.brier,
-            impossible=self._impossible,
-            impossible_row=self._impossible_row,
+            calibration_error=None if self.has_unknown_probs else self.calibration.error,
+            brier=None if self.has_unknown_probs else self.calibration.brier,
+            impossible=self.impossible,
+            impossible_row=self.impossible_row,
         )
 
     def _add(self, row: Mapping[str, Any], is_right: bool) -> None:
         if row.get("gold_choice", "") is None:
-            self._impossible += 1
-            self._impossible_row = self._impossible_row or row
+            self.impossible += 1
+            self.impossible_row = self.impossible_row or row
         self.answered += 1
         self.right += is_right
 

@@ -19,9 +19,10 @@ from autocog_core.dataset.row_result import RowResult
 from autocog_core.dataset.row_source import RowSource
 from autocog_core.dataset.runner import Run
 from autocog_core.dataset.shard import WHOLE, Shard
-from autocog_core.dataset.summary import Summary, SummaryBuilder, summarize
+from autocog_core.dataset.summary import Summary, SummaryBuilder
 from autocog_core.dataset.table_columns import TableOptions
 from autocog_core.dataset.tree_files import remove_trees
+from autocog_core.dataset.written_rows import WrittenRows
 from autocog_core.errors import FailedRowsError
 from autocog_core.types.backend_info import Usage
 
@@ -102,17 +103,12 @@ def run_file(
             destination.remove()
         rows = InputFile(source, shard)
         table = destination.describe(with_winners(run.automaton, run.probs), source)
-        with output_file.open_output(journal, run.identity(rows), table, shard) as file:
+        totals = SummaryBuilder(run.gold_field, has_marginals=run.has_gold_marginals)
+        written = WrittenRows(totals, shard)
+        with output_file.open_output(journal, run.identity(rows), table, written) as file:
             usage = _write_rows(run, rows, file, limit, max_errors, on_progress)
-            written = file.rows
-        rows.check_content()
-        summary = summarize(
-            journal,
-            run.gold_field,
-            written,
-            has_marginals=run.has_gold_marginals,
-            shard=shard,
-        )
+            rows.check_content()
+            summary = file.summary()
         destination.finish()
         return replace(summary, usage=usage)
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from autocog_core.dataset import written_rows
 from autocog_core.dataset.file_writing import unwritable
-from autocog_core.dataset.output_row import read_output_row, to_line
+from autocog_core.dataset.output_row import to_line
 from autocog_core.dataset.run_identity import (
     OVERWRITE_HINT,
     Identity,
@@ -25,7 +26,8 @@ from autocog_core.dataset.run_identity import (
     require_same,
     write_identity,
 )
-from autocog_core.dataset.shard import WHOLE, Shard
+from autocog_core.dataset.summary import Summary, SummaryBuilder
+from autocog_core.dataset.written_rows import WrittenRows, checkpoint_path
 from autocog_core.errors import InputError
 from autocog_core.files import write_atomically
 
@@ -35,18 +37,24 @@ _CONTINUE_HINT = "fix this and repeat the same command: it continues after the l
 class OutputFile:
     """An output file that is open for writing.
 
-    :ivar rows: number of rows in the file.
-    :ivar retryable_rows: the rows whose errors may not occur again, such as those of a server.
+    :param stream: the file, open at its end.
+    :param written: its rows.
     """
 
-    def __init__(
-        self, stream: FileIO, shard: Shard, rows: int, retryable_rows: Sequence[int] = ()
-    ) -> None:
+    def __init__(self, stream: FileIO, written: WrittenRows) -> None:
         self._stream = stream
-        self._shard = shard
         self._path = Path(stream.name)
-        self.rows = rows
-        self.retryable_rows = tuple(retryable_rows)
+        self._written = written
+
+    @property
+    def rows(self) -> int:
+        """Number of rows in the file."""
+        return self._written.rows
+
+    @property
+    def retryable_rows(self) -> Sequence[int]:
+        """The rows whose errors may not occur again, such as those of a server."""
+        return self._written.retryable_rows
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Append a row. It is in the file when this returns.
@@ -54,14 +62,17 @@ class OutputFile:
         :param row: the row, as plain data.
         :raises InputError: if it cannot be written.
         """
-        line = memoryview(to_line(row))
+        line = to_line(row)
+        rest = memoryview(line)
         self._require_in_place()
         try:
-            while line:
-                line = line[self._stream.write(line) :]
+            while rest:
+                rest = rest[self._stream.write(rest) :]
+            self._written.add(line, row)
+            if self.rows % written_rows.CHECKPOINT_ROWS == 0:
+                self._written.save(self._path)
         except OSError as error:
             raise unwritable(self._path, error, _CONTINUE_HINT) from error
-        self.rows += 1
 
     def replace(self, rows: Mapping[int, Mapping[str, Any]]) -> None:
         """Replace some rows: all of them, or none if the process is killed.
@@ -70,16 +81,36 @@ class OutputFile:
         :raises InputError: if they cannot be written.
         """
         self._require_in_place()
+        written = self._written.without_rows()
+        # Its sums are those of the old rows.
+        remove_file(checkpoint_path(self._path))
         try:
             with write_atomically(self._path) as new:
                 with self._path.open("rb") as old:
-                    for position, line in enumerate(old):
-                        index = self._shard.row(position)
-                        new.write(to_line(rows[index]) if index in rows else line)
+                    for line in old:
+                        row = rows.get(written.next_row) or written.read(line)
+                        if row is None:
+                            raise written.changed(self._path, _CONTINUE_HINT)
+                        if written.next_row in rows:
+                            line = to_line(row)
+                        new.write(line)
+                        written.add(line, row)
                 self._stream.close()
+            if written.rows >= written_rows.CHECKPOINT_ROWS:
+                written.save(self._path)
         except OSError as error:
             raise unwritable(self._path, error, _CONTINUE_HINT) from error
+        self._written = written
         self._stream = _open_for_append(self._path)
+
+    def summary(self) -> Summary:
+        """Return the totals of all rows.
+
+        :raises InputError: if another program has changed the file.
+        """
+        self._require_in_place()
+        self._written.require_size(self._path)
+        return self._written.totals.summary()
 
     def close(self) -> None:
         """Close the file.
@@ -111,29 +142,30 @@ def open_output(
     output: Path,
     identity: Identity,
     table: Mapping[str, Any] | None = None,
-    shard: Shard = WHOLE,
+    rows: WrittenRows | None = None,
 ) -> Iterator[OutputFile]:
     """Open an output file that is new, or that a run with the same identity has written.
 
     :param output: the file; the caller holds its lock.
     :param identity: the identity of the run.
     :param table: what a table of the rows needs to know.
-    :param shard: the rows of the data set that the file has.
+    :param rows: the rows of a new file, none: their shard, and how they are added up.
     :raises InputError: if another run has written the file, or it is damaged.
     """
-    rows = 0
-    retryable_rows: list[int] = []
+    written = rows or WrittenRows(SummaryBuilder())
     try:
         if output.exists() and output.stat().st_size > 0:
             require_same(output, read_identity(output), identity)
-            rows, size, retryable_rows = _scan_rows(output, shard)
-            os.truncate(output, size)
+            written = WrittenRows.load(output, written.shard) or written
+            written.read_rest(output, OVERWRITE_HINT)
+            os.truncate(output, written.size)
         else:
+            remove_file(checkpoint_path(output))
             write_identity(output, identity, table)
     except OSError as error:
         raise unwritable(output, error) from error
     # Unbuffered: Python must not write the rest of an interrupted line later.
-    file = OutputFile(_open_for_append(output), shard, rows, retryable_rows)
+    file = OutputFile(_open_for_append(output), written)
     try:
         yield file
     finally:
@@ -196,12 +228,13 @@ def lock_output(output: Path) -> Iterator[None]:
 
 
 def remove_output(output: Path) -> None:
-    """Remove an output file and its identity.
+    """Remove an output file, its checkpoint and its identity.
 
     :raises InputError: if they cannot be removed.
     """
     # In this order: rows without their identity would be refused.
     remove_file(output)
+    remove_file(checkpoint_path(output))
     remove_file(identity_path(output))
 
 
@@ -229,28 +262,3 @@ def _open_for_append(output: Path) -> FileIO:
         return output.open("ab", buffering=0)
     except OSError as error:
         raise unwritable(output, error) from error
-
-
-def _scan_rows(output: Path, shard: Shard) -> tuple[int, int, list[int]]:
-    """Return the number of rows, their size in bytes, and the rows with retryable errors.
-
-    An incomplete last line does not count.
-    """
-    rows = size = 0
-    retryable_rows = []
-    with output.open("rb") as stream:
-        for line in stream:
-            if not line.endswith(b"\n"):
-                break
-            row = read_output_row(line, shard.row(rows))
-            if row is None:
-                raise InputError(
-                    f"is not row {shard.row(rows)}: the file was changed",
-                    where=f"{output}, line {rows + 1}",
-                    hint=OVERWRITE_HINT,
-                )
-            if row["error"] is not None and row["error"].get("retryable"):
-                retryable_rows.append(row["row"])
-            rows += 1
-            size += len(line)
-    return rows, size, retryable_rows

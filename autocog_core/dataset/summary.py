@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from autocog_core.dataset.accuracy import Accuracy, AnswerCounter
 from autocog_core.dataset.output_row import read_output_row
-from autocog_core.dataset.shard import WHOLE, Shard
 from autocog_core.errors import InputError
 from autocog_core.types.backend_info import Usage
 
@@ -58,6 +57,35 @@ class SummaryBuilder:
         self._rows = self._stopped = self._tokens = 0
         self._first_error: Mapping[str, Any] | None = None
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return what `to_dict` described."""
+        builder = cls()
+        builder.errors, builder._rows = data["errors"], data["rows"]
+        builder._stopped, builder._tokens = data["stopped"], data["tokens"]
+        builder._first_error = data["first_error"]
+        answers, marginals = data["answers"], data["marginals"]
+        builder._answers = None if answers is None else AnswerCounter.from_dict(answers)
+        builder._marginals = None if marginals is None else AnswerCounter.from_dict(marginals)
+        return builder
+
+    def without_rows(self) -> Self:
+        """Return a builder of the same sums, without any row."""
+        field = None if self._answers is None else self._answers.field
+        return type(self)(field, has_marginals=self._marginals is not None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the sums as plain data for JSON, from which `from_dict` goes on."""
+        return {
+            "rows": self._rows,
+            "errors": self.errors,
+            "stopped": self._stopped,
+            "tokens": self._tokens,
+            "first_error": self._first_error,
+            "answers": None if self._answers is None else self._answers.to_dict(),
+            "marginals": None if self._marginals is None else self._marginals.to_dict(),
+        }
+
     @property
     def answered(self) -> int:
         """Rows so far with the field and a right answer."""
@@ -101,7 +129,6 @@ def summarize(
     rows: int | None = None,
     *,
     has_marginals: bool = False,
-    shard: Shard = WHOLE,
 ) -> Summary:
     """Return the summary of an output file, read in one pass.
 
@@ -109,17 +136,15 @@ def summarize(
     :param field: the field to compare with each row's `gold`; None for no comparison.
     :param rows: the number of rows that it must have; None for any.
     :param has_marginals: whether the rows have the marginals of this field.
-    :param shard: the rows of the data set that the file has.
     :raises InputError: if the file cannot be read as output rows.
     """
     builder = SummaryBuilder(field, has_marginals=has_marginals)
     try:
         with output.open("rb") as stream:
-            for position, line in enumerate(stream):
-                index = shard.row(position)
+            for index, line in enumerate(stream):
                 row = read_output_row(line, index)
                 if row is None:
-                    where = f"{output}, line {position + 1}"
+                    where = f"{output}, line {index + 1}"
                     raise InputError(f"is not row {index}: the file was changed", where=where)
                 builder.add(row)
     except OSError as error:
