@@ -13,6 +13,7 @@ from autocog_core import Automaton, CapabilityError, EngineError, Model, load
 from autocog_core.config.options import package_file
 from tests.support.engines import SMOL
 from tests.support.real_servers import llama_cpp_server
+from tests.support.soak import count
 
 pytest.importorskip("autocog_openai")
 pytest.importorskip("llama_cpp")
@@ -50,7 +51,8 @@ def test_its_wrong_echo_is_not_used(pair: tuple[Model, Model]) -> None:
 
 def test_tokens_are_the_same(pair: tuple[Model, Model]) -> None:
     server, here = pair
-    for text in ("The capital of France is", "h\u00e9llo \U0001f389  x\n", "\u65e5\u672c\u8a9e"):
+    texts = ("h\u00e9llo \U0001f389  x\n", "The capital of France is", "\u65e5\u672c\u8a9e")
+    for text in texts[: count(1, 3)]:
         assert server.tokenize(text) == here.tokenize(text)
         assert server.detokenize(server.tokenize(text)) == text
 

@@ -45,7 +45,7 @@ def files(folder: Path) -> Path:
         "models",
         "show program.yaml",
         "check program.yaml -m noise",
-        pytest.param("doctor --no-load", marks=pytest.mark.slow),
+        pytest.param("doctor --no-load", marks=pytest.mark.soak),
         "conformance known",
         "choose",
         "--help",

@@ -147,7 +147,14 @@ def hub_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
 
 
 #: Pages that load several models.
-LONG = {"docs/pipelines.md", "docs/compare.md", "plugins/autocog-tf/README.md"}
+LONG = {
+    "docs/automata.md",
+    "docs/compare.md",
+    "docs/constraints.md",
+    "docs/howto/reason-then-choose.md",
+    "docs/pipelines.md",
+    "plugins/autocog-tf/README.md",
+}
 
 
 def marks(name: str) -> list[pytest.MarkDecorator]:

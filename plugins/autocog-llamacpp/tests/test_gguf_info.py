@@ -88,7 +88,7 @@ def test_info_equals_the_gguf_package(tmp_path: Path, kind: Type) -> None:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_info_of_smollm2_equals_the_gguf_package_without_reading_the_vocabulary() -> None:
     """The package's slow reader creates an array for each of 49,152 tokens and merges."""
     path = gguf_path(SMOL)

@@ -31,7 +31,6 @@ from autocog_llamacpp.gguf.quantization_types import (
 from autocog_llamacpp.gguf.quantize import quantize
 from tests.support.llamacpp import gguf_files
 from tests.support.llamacpp.gguf_models import SMOL
-from tests.support.soak import SOAK
 
 #: Largest error of a weight, in standard deviations of all weights.
 CLOSE = {"F32": 0, "F16": 0.002, "BF16": 0.02, "Q8_0": 0.03, "Q6_K": 0.12, "Q5_0": 0.3}
@@ -397,10 +396,10 @@ def test_a_worker_without_its_parent_cleans_up_and_ends(files: Files) -> None:
     assert files.left() == set()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_smollm2_is_dequantized(smol_f32: Path) -> None:
     assert read_gguf_info(smol_f32).bits_per_weight == 32
-    assert_same_weights(gguf_path(SMOL), smol_f32, 0, None if SOAK else 20)
+    assert_same_weights(gguf_path(SMOL), smol_f32, 0, None)
 
 
 @pytest.mark.soak

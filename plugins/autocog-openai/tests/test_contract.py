@@ -23,7 +23,12 @@ SERVERS: dict[str, tuple[Any, bool]] = {
 }
 
 
-@pytest.fixture(scope="module", params=SERVERS)
+def with_marks(name: str) -> Any:
+    """Of the servers that list prompts' tokens, one is in the normal run."""
+    return pytest.param(name, marks=[pytest.mark.soak] if name == "sglang" else [])
+
+
+@pytest.fixture(scope="module", params=map(with_marks, SERVERS))
 def subject(
     request: Any, byte_tokenizer: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[BackendUnderTest]:

@@ -148,7 +148,7 @@ def test_what_is_cached_stays_within_prefix_cache_bytes_and_0_caches_nothing() -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [64, 4_000_000])
+@pytest.mark.parametrize("size", [64, pytest.param(4_000_000, marks=pytest.mark.soak)])
 def test_memory_is_level_after_many_different_calls(size: int) -> None:
     """Beyond what is cached, nothing grows."""
     model = TfLM(engine=tiny.tiny_engine("llama", prefix_cache_bytes=size)).as_model()
