@@ -19,6 +19,7 @@ from autocog_core.version import __version__
 if TYPE_CHECKING:
     from autocog_core.advice.codes import WarningCode
     from autocog_core.advice.issue import AutocogWarning, silence
+    from autocog_core.async_calls.async_model import AsyncModel
     from autocog_core.automaton.actions import Ask, Choose, Complete, Messages, Record, Text
     from autocog_core.automaton.choices import Choice
     from autocog_core.automaton.inputs import Input
@@ -102,6 +103,7 @@ else:
             ),
             "autocog_core.automaton.choices": ("Choice",),
             "autocog_core.automaton.inputs": ("Input",),
+            "autocog_core.async_calls.async_model": ("AsyncModel",),
             "autocog_core.automaton.messages": ("ChatMessage",),
             "autocog_core.automaton.templates.for_each": ("ForEach",),
             "autocog_core.automaton.templates.template": ("Each", "Template"),
@@ -186,6 +188,7 @@ __all__ = [
     "LM",
     "Alternative",
     "Ask",
+    "AsyncModel",
     "AutocogError",
     "AutocogWarning",
     "Automaton",

@@ -29,7 +29,7 @@ LAYERS = (
     ("cli",),
     ("doctor", "schemas", "scaffold", "demo"),
     ("dataset", "testing"),
-    ("wrappers", "viz", "backends"),
+    ("wrappers", "viz", "backends", "async_calls"),
     ("model",),
     ("comparison",),
     ("evaluation",),

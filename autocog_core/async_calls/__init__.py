@@ -1,0 +1,7 @@
+"""Calls of models from asyncio: what waits together is evaluated together."""
+
+from __future__ import annotations
+
+from autocog_core.async_calls.async_model import AsyncModel
+
+__all__ = ["AsyncModel"]

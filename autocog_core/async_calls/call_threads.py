@@ -1,0 +1,106 @@
+"""Threads that make the calls that wait for a model."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+from autocog_core.async_calls.call import Call, StoppedError, make_each
+from autocog_core.errors import ClosedError
+
+
+class CallThreads:
+    """Threads that make calls in the order in which they came.
+
+    A single thread, for an engine that takes one call at a time, makes calls of one group together.
+    Several threads, for a server, make each call alone.
+
+    :param name: the name of the model.
+    :param count: number of threads.
+    :param max_together: how many calls are made together at most.
+    """
+
+    def __init__(self, name: str, count: int, max_together: int) -> None:
+        self._name = name
+        self._max_together = max_together if count == 1 else 1
+        self._waiting: deque[Call] = deque()
+        self._has_calls = threading.Condition()
+        self._is_closed = False
+        self._threads = [
+            threading.Thread(target=self._work, name=f"autocog-async-{number}", daemon=True)
+            for number in range(count)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def add(self, calls: Sequence[Call]) -> None:
+        """Let the threads make calls."""
+        with self._has_calls:
+            if not self._is_closed:
+                self._waiting += calls
+                self._has_calls.notify(len(calls))
+                return
+        for call in calls:
+            if call.future.set_running_or_notify_cancel():
+                call.future.set_exception(ClosedError("the model is closed", where=self._name))
+
+    def close(self) -> None:
+        """End the threads after the calls that they make now. Waiting calls are errors."""
+        with self._has_calls:
+            self._is_closed = True
+            waiting = list(self._waiting)
+            self._waiting.clear()
+            self._has_calls.notify_all()
+        self.add(waiting)
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join()
+
+    def _work(self) -> None:
+        while _make(self._next_calls()):
+            pass
+
+    def _next_calls(self) -> list[Call]:
+        """Wait for calls, and return those to make next; none at the end."""
+        with self._has_calls:
+            while not self._waiting and not self._is_closed:
+                self._has_calls.wait()
+            if not self._waiting:
+                return []
+            first = self._waiting.popleft()
+            calls, group = [first], first.group()
+            if group is None or self._max_together == 1:
+                return calls
+            others: deque[Call] = deque()
+            for call in self._waiting:
+                if len(calls) < self._max_together and call.group() == group:
+                    calls.append(call)
+                else:
+                    others.append(call)
+            self._waiting = others
+            return calls
+
+
+def _make(calls: Sequence[Call]) -> bool:
+    """Make calls; return whether there were any.
+
+    A function of its own: what it knows of the calls is gone before the thread waits again.
+    """
+    # Until it is marked as running, a future may be cancelled.
+    running = [call for call in calls if call.future.set_running_or_notify_cancel()]
+    results = running[0].make_together(running) if len(running) > 1 else make_each(running)
+    for call, result in zip(running, results, strict=True):
+        _finish(call.future, result)
+    return bool(calls)
+
+
+def _finish(future: Future[object], result: object) -> None:
+    if isinstance(result, StoppedError):
+        # Nobody waits.
+        future.set_result(None)
+    elif isinstance(result, BaseException):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
