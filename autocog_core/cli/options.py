@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,6 +24,19 @@ def _set_quiet(value: bool) -> None:
 def _silence(codes: list[WarningCode] | None) -> list[WarningCode] | None:
     silence(*(codes or ()))
     return codes
+
+
+def _parse_concurrency(value: str | int) -> int | str:
+    """Return a number of rows, or "auto"."""
+    if value == "auto":
+        return value
+    try:
+        number = int(value)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise typer.BadParameter(f'{value!r} is neither "auto" nor a whole number >= 1')
+    return number
 
 
 ChatPromptText = Annotated[
@@ -56,8 +69,13 @@ ProgramModelNames = Annotated[
     ),
 ]
 Concurrency = Annotated[
-    int,
-    typer.Option("--concurrency", min=1, help="Number of rows to run at the same time."),
+    Any,
+    typer.Option(
+        "--concurrency",
+        metavar="N|auto",
+        parser=_parse_concurrency,
+        help="Number of rows to run at the same time; auto takes what suits the models.",
+    ),
 ]
 ModelName = Annotated[
     str | None,

@@ -151,7 +151,7 @@ def run(
         "--trees": tree_dir,
         "--limit": limit,
         "--shard": shard,
-        "--concurrency": concurrency > 1,
+        "--concurrency": concurrency != 1,
         "--gold": gold,
         "--max-errors": max_errors,
         "--overwrite": overwrite,

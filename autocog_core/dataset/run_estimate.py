@@ -176,7 +176,7 @@ def run_sample(run: Run, source: RowSource, rows: int, shard: Shard = WHOLE) -> 
     :returns: the measurements; None if there are no rows.
     """
     # Of rows that run together, several groups.
-    positions = spread(rows, max(SAMPLE_ROWS, 2 * run.concurrency))
+    positions = spread(rows, max(SAMPLE_ROWS, 2 * run.rows_at_once))
     indices = [shard.row(position) for position in positions]
     sample = list(_select(source, indices))
     if not sample:

@@ -32,6 +32,7 @@ from autocog_core.dataset.table_columns import (
 )
 from autocog_core.dataset.table_fields import table_fields
 from autocog_core.errors import InputError
+from autocog_core.evaluation.concurrency import Concurrency
 from autocog_core.evaluation.evaluation import Strategy
 from autocog_core.hooks.automaton_run import Budget
 from autocog_core.model.automaton import Automaton
@@ -51,7 +52,7 @@ def run_rows(
     models: Mapping[str, Model] | None = None,
     budget: Budget | None = None,
     strategy: Strategy | None = None,
-    concurrency: int = 1,
+    concurrency: Concurrency = 1,
     marginals: Sequence[str] = (),
     probs: ChoiceProbs = "all",
 ) -> Iterator[RowResult]:
@@ -67,7 +68,7 @@ def run_rows(
     :param models: the models that actions name.
     :param budget: the limits of each row.
     :param strategy: "token_tree" or "text"; None uses "token_tree" where the model supports it.
-    :param concurrency: how many rows run at once.
+    :param concurrency: how many rows run at once; "auto" takes what suits the models.
     :param marginals: fields whose marginals are added to the output rows.
     :param probs: "winner" reads only what proves the best choice of each action. The fields stay
         the same, and most of their probabilities are then known only within `prob_bounds`.
@@ -102,7 +103,7 @@ def run_frame(
     models: Mapping[str, Model] | None = None,
     budget: Budget | None = None,
     strategy: Strategy | None = None,
-    concurrency: int = 1,
+    concurrency: Concurrency = 1,
     marginals: Sequence[str] = (),
 ) -> Frame:
     """Run a program on each row of a data frame, and return the frame with new columns.

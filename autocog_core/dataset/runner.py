@@ -29,6 +29,7 @@ from autocog_core.dataset.tree_files import write_tree
 from autocog_core.dataset.usage import UsageMeter
 from autocog_core.dataset.value_identity import values_identity
 from autocog_core.errors import AutocogError, InputError
+from autocog_core.evaluation.concurrency import Concurrency, rows_at_once
 from autocog_core.evaluation.evaluation import Strategy
 from autocog_core.hooks.automaton_run import Budget
 from autocog_core.model.automaton import Automaton
@@ -47,7 +48,7 @@ class Run:
     :ivar values: values of inputs that are the same for all rows, such as few-shot examples. A row
         that has a value with such a name is an error.
     :ivar budget: the budget of each row.
-    :ivar concurrency: how many rows run at once.
+    :ivar concurrency: how many rows run at once; "auto" takes what suits the models.
     :ivar gold: the right answers, which are added to the output rows.
     :ivar tree_dir: a folder for the whole trees (`000012.json` for row 12); None writes none.
     :ivar strategy: "token_tree" or "text"; None uses "token_tree" where the model supports it.
@@ -62,7 +63,7 @@ class Run:
     models: Mapping[str, Model] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
     budget: Budget | None = None
-    concurrency: int = 1
+    concurrency: Concurrency = 1
     gold: Gold | None = None
     tree_dir: Path | None = None
     strategy: Strategy | None = None
@@ -78,6 +79,12 @@ class Run:
     def gold_field(self) -> str | None:
         """The field that is compared with right answers; None for no comparison."""
         return None if self.gold is None else self.gold.field
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many rows run at once."""
+        models = (self.model, *self.models.values())
+        return rows_at_once(self.concurrency, [model.info for model in models])
 
     @property
     def has_gold_marginals(self) -> bool:

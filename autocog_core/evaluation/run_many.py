@@ -15,8 +15,9 @@ from typing import Any
 
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.winners import ChoiceProbs, require_winners
-from autocog_core.errors import AutocogError, EngineError, InputError
+from autocog_core.errors import AutocogError, EngineError
 from autocog_core.evaluation.branch import ModelRequest
+from autocog_core.evaluation.concurrency import Concurrency, rows_at_once
 from autocog_core.evaluation.dispatch import FATAL_ERRORS, Dispatcher, ModelCall, RunAnswers
 from autocog_core.evaluation.evaluation import Evaluation, Strategy, check_models
 from autocog_core.evaluation.run import prepare_evaluation, run_in_engine, run_to_end
@@ -37,7 +38,7 @@ def run_many(
     digest: str,
     budget: Budget | None = None,
     strategy: Strategy | None = None,
-    concurrency: int = 1,
+    concurrency: Concurrency = 1,
     keep_scores: bool = False,
     probs: ChoiceProbs = "all",
 ) -> Iterator[RowResult]:
@@ -49,16 +50,15 @@ def run_many(
     :param digest: the program's hash, for the trees' provenance.
     :param budget: the limits of each row's run.
     :param strategy: the strategy for all models; None for the best that each one supports.
-    :param concurrency: maximum number of rows that run at the same time.
+    :param concurrency: maximum number of rows that run at the same time (`rows_at_once`).
     :param keep_scores: whether the trees have the scores of all choices.
     :param probs: "winner" reads only what proves the best choice of each action.
     :returns: the tree or the error of each row.
     :raises InputError: for a missing model, or a concurrency below 1.
     :raises AutocogError: for an error that every row would have, such as a closed model.
     """
-    if concurrency < 1:
-        raise InputError(f"expected a whole number >= 1, got {concurrency}", where="concurrency")
     check_models(automaton, clients)
+    number = rows_at_once(concurrency, [client.info for client in clients.values()])
     require_winners(automaton, probs)
     prepare = partial(
         prepare_evaluation,
@@ -72,8 +72,8 @@ def run_many(
     prepared_rows = (partial(prepare, automaton, values) for values in rows)
     names = {action.model for action in automaton.all_actions} | {None}
     all_concurrent = all(clients[name].info.max_concurrency > 1 for name in names)
-    use_threads = all_concurrent and concurrency > 1
-    yield from (_run_in_threads if use_threads else _run_in_lockstep)(prepared_rows, concurrency)
+    use_threads = all_concurrent and number > 1
+    yield from (_run_in_threads if use_threads else _run_in_lockstep)(prepared_rows, number)
 
 
 def _run_in_threads(rows: Iterator[PrepareRow], concurrency: int) -> Iterator[RowResult]:

@@ -12,6 +12,7 @@ from autocog_core.automaton.checks.finding import Finding
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.winners import ChoiceProbs
 from autocog_core.errors import AutocogError
+from autocog_core.evaluation.concurrency import Concurrency
 from autocog_core.evaluation.evaluation import Order, Strategy
 from autocog_core.hooks.automaton_run import Budget
 from autocog_core.hooks.client import BackendClient
@@ -143,7 +144,7 @@ class Automaton(AutomatonGraph):
         models: Mapping[str, Model] | None = None,
         budget: Budget | None = None,
         strategy: Strategy | None = None,
-        concurrency: int = 1,
+        concurrency: Concurrency = 1,
         keep_scores: bool = False,
         probs: ChoiceProbs = "all",
     ) -> Iterator[ThoughtTree | AutocogError]:
@@ -151,7 +152,7 @@ class Automaton(AutomatonGraph):
 
         :param model: as in `run`, and so are `models`, `budget` (for each row) and `strategy`.
         :param rows: values of the automaton's inputs, row by row.
-        :param concurrency: how many rows are evaluated at once (default: 1).
+        :param concurrency: how many rows are evaluated at once; "auto" takes what suits the models.
         :param keep_scores: whether the trees have the scores of all choices (`choice_scores`); the
             run then reads all of them, whatever `top` says.
         :param probs: as in `run`.

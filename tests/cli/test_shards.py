@@ -1,4 +1,4 @@
-"""`autocog run --shard` and `autocog merge`: processes share a table."""
+"""`autocog run --shard`, `--concurrency` and `autocog merge`: rows are shared, and run together."""
 
 from __future__ import annotations
 
@@ -43,12 +43,19 @@ def test_rows_of_a_shard_go_to_stdout(files: Path, run: Invoke) -> None:
     assert '"rows": 2,' in run(*COMMAND, "--shard", "2/4", "--dry-run", "--json").stdout
 
 
+@pytest.mark.parametrize("number", ["1", "auto", "3"])
+def test_rows_run_together(files: Path, run: Invoke, number: str) -> None:
+    assert run(*COMMAND, "--concurrency", number, "-o", "out.csv").exit_code == 0
+    assert len((files / "out.csv").read_text().splitlines()) == 10
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ((*COMMAND, "--shard", "5/4"), "--shard: 5/4: the shards are 1 to 4"),
         ((*COMMAND, "--shard", "half"), '--shard: "half" names no shard; for example --shard 1/4'),
         (("run", "program.yaml", "-m", "known", "--shard", "1/2"), "--shard: requires --input"),
+        ((*COMMAND, "--concurrency", "0"), "'0' is neither \"auto\" nor a whole number >= 1"),
         (("merge", "none.jsonl", "-o", "all.jsonl"), "none.jsonl: cannot be read"),
         (("merge", "rows.csv", "-o", "all.jsonl"), "rows.csv: is not the journal of a run"),
         (("merge", "rows.csv", "-o", "-"), "--output: name a file"),
