@@ -51,6 +51,9 @@ def main() -> None:
     assert all(name in listed for name in expected), listed
     chosen = json.loads(autocog("choose", *PROMPT, "--json", "--backend", "random"))
     assert abs(sum(score["prob"] for score in chosen["scores"]) - 1) < 1e-9
+    page = Path(autocog("docs", "writing-a-backend", "--path").strip())
+    assert page.is_relative_to(package), page
+    assert page.is_file(), page
     print(f"ok: {', '.join(expected)}")
 
 

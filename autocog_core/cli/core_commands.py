@@ -58,6 +58,7 @@ CORE_COMMANDS = {
     "doctor": ("doctor", "Check plugins, config file, models and environment."),
     "conformance": ("conformance", "Check that a backend returns correct numbers."),
     "new-plugin": ("new_plugin", "Write the package of a new plugin."),
+    "docs": ("docs", "List the pages of the documentation, or print one."),
 }
 
 

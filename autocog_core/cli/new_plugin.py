@@ -67,7 +67,7 @@ def new_plugin(
         session.info(f"  {command}")
     session.info(
         f"Comments with YOURS in src/{plugin.module}/{plugin_kind.file} mark what to replace "
-        "(see docs/writing-a-backend.md)."
+        f"(see `autocog docs {plugin_kind.page}`)."
     )
 
 

@@ -20,6 +20,7 @@ class PluginKind:
     :ivar requirements: what it needs beside core.
     :ivar next_arguments: the arguments of `autocog` that try it out; NAME is its name. Empty if it
         needs more than the package.
+    :ivar page: the page of the documentation, as `autocog docs` names it.
     """
 
     name: str
@@ -29,6 +30,7 @@ class PluginKind:
     target: str = "PREFIXLM"
     requirements: tuple[str, ...] = ("numpy>=2", "pydantic>=2.6")
     next_arguments: str = 'choose "Is water wet?" -c " Yes" -c " No" --backend NAME'
+    page: str = "writing-a-backend"
 
     @property
     def what(self) -> str:
@@ -71,6 +73,7 @@ _KINDS = (
         target="PREFIX",
         requirements=("pydantic>=2.6",),
         next_arguments="",
+        page="wrappers#write-your-own-wrapper",
     ),
     PluginKind(
         name="runner",
@@ -80,6 +83,7 @@ _KINDS = (
         target="app",
         requirements=("typer>=0.12",),
         next_arguments="NAME --help",
+        page="architecture#commands-from-plugins",
     ),
 )
 #: By name, in the order in which they are shown.
