@@ -90,9 +90,10 @@ def check_vocabulary(answer: Any, size: int) -> None:
     require(kinds <= {bytes}, f"expected bytes for each id, got {_names(kinds)}")
 
 
-def check_row(row: Any, size: int, *, with_sum: bool = False) -> None:
+def check_row(row: Any, size: int, length: int, *, with_sum: bool = False) -> None:
     """Check the log-probability of every token of a vocabulary of `size` tokens.
 
+    :param length: the number of tokens before it, for messages.
     :param with_sum: whether to check that the probabilities sum to 1. This takes longer than all
         else, so core asks for it in the first rows of each model, and in some of the later ones:
         an engine that returns something other than a log-softmax mostly does so from the first
@@ -106,7 +107,12 @@ def check_row(row: Any, size: int, *, with_sum: bool = False) -> None:
         if with_sum:
             _check_row_sum(row)
         return
-    require_logprobs(row)
+    require_logprobs(row, "token", length)
+    if highest == -math.inf:
+        raise NumericsError(
+            f"returned -inf for each of {size} tokens after {length} tokens, which cannot sum to 1",
+            hint="no token is possible: a mask may exclude all, or the dtype is too narrow",
+        )
     if highest < 0:
         raise NumericsError(
             f"returned a row whose probabilities do not sum to 1: the highest of {size} "
@@ -132,7 +138,7 @@ def check_trees(answers: Any, queries: Sequence[TreeQuery], info: BackendInfo) -
         require_type(scores, TreeScores)
         require_floats(scores.values, query.tokens.shape, "values")
         if scores.values.size:
-            require_logprobs(scores.values)
+            require_logprobs(scores.values, "node", len(query.prefix))
             _check_siblings(query, scores.values, info.tolerance)
         if query.top_at.size or scores.top_tokens.size or scores.top_logprobs.size:
             _check_top(query, scores, info)
@@ -176,7 +182,7 @@ def _check_top(query: TreeQuery, scores: TreeScores, info: BackendInfo) -> None:
     require(is_array and tokens.shape == shape, f"expected top_tokens of whole numbers {shape}")
     if not tokens.size:
         return
-    require_logprobs(logprobs)
+    require_logprobs(logprobs, "the top tokens of row", len(query.prefix))
     size = info.vocabulary_size
     lowest, highest = int(tokens.min()), int(tokens.max())
     if lowest < -1 or highest >= size:
@@ -200,7 +206,7 @@ def _check_mask_logprobs(query: TreeQuery, scores: TreeScores, tolerance: float)
     assert masses is not None
     if not masses.size:
         return
-    require_logprobs(masses)
+    require_logprobs(masses, "the mask of row", len(query.prefix))
     listed = np.exp(scores.top_logprobs).sum(axis=1)
     if bool((np.exp(masses) < listed * math.exp(-tolerance) - LOGPROB_TOLERANCE).any()):
         raise NumericsError("returned a probability of a mask below that of tokens in it")
@@ -247,17 +253,24 @@ def require_floats(values: Any, shape: tuple[int, ...], what: str = "an array") 
         raise ContractError(f"expected {what} of floating numbers, got {values.dtype}")
 
 
-def require_logprobs(values: NDArray[Any]) -> float:
+def require_logprobs(
+    values: NDArray[Any], place: str = "number", length: int | None = None
+) -> float:
     """Return the highest of one or more log-probabilities.
 
+    :param place: what the first index of `values` counts, for messages.
+    :param length: the number of tokens before the values, for messages.
     :raises NumericsError: for NaN, and for a value above 0.
     """
     # One pass: with a NaN, the maximum is NaN, and the comparison is false.
     highest = float(values.max())
     if not highest <= LOGPROB_TOLERANCE:
+        is_wrong = np.isnan(values) if math.isnan(highest) else values > LOGPROB_TOLERANCE
         value = "NaN" if math.isnan(highest) else f"{highest:.4g}, above 0,"
+        where = f"{is_wrong.sum()} of {values.size}, first for {place} {is_wrong.nonzero()[0][0]}"
         raise NumericsError(
-            f"returned {value} where log-probabilities are due",
+            f"returned {value} where log-probabilities are due: {where}"
+            + ("" if length is None else f", after {length} tokens"),
             hint="the weights may be damaged, or the dtype too narrow for this model",
         )
     return highest

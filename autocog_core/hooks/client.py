@@ -106,9 +106,9 @@ class BackendClient(EngineCalls):
         self._row_count = count + 1
         if count < CHECKED_ROW_SUMS or count % CHECKED_ROW_INTERVAL == 0:
             check_row = partial(answer_checks.check_row, with_sum=True)
-            self.check("greedy_impl", check_row, row, size)
+            self.check("greedy_impl", check_row, row, size, len(tokens))
         else:
-            self.check("greedy_impl", answer_checks.check_row, row, size)
+            self.check("greedy_impl", answer_checks.check_row, row, size, len(tokens))
         return row
 
     def greedy_tree(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:

@@ -16,9 +16,17 @@ def diagnose_row(row: np.ndarray) -> str:
     """Return why an array is not a distribution of log-probabilities."""
     values = np.asarray(row, dtype=np.float64)
     if np.isnan(values).any():
+        return (
+            "NaN in the logits: damaged weights, attention with everything masked, or an overflow "
+            "of 16-bit numbers (then compute in float32)"
+        )
+    if np.isposinf(values).any():
         return "an overflow, for example of float16: compute the softmax in float32"
     if not np.isfinite(values).any():
-        return "every token is impossible: an overflow of float16? compute the softmax in float32"
+        return (
+            "every token is impossible: a mask that excludes all, or an overflow of float16 "
+            "(then compute the softmax in float32)"
+        )
     if (decimals := _count_decimals(values)) is not None:
         return f"rounded to {decimals} decimals: return unrounded log-probabilities"
     top = float(values.max())

@@ -27,10 +27,11 @@ SUM_TOLERANCE = 1e-3
 def distribution(subject: BackendUnderTest) -> None:
     """A row is a float32 distribution of log-probabilities over the vocabulary."""
     for prompt, tokens in subject.encoded_prompts():
-        _check_row(prompt, subject.raw.row(tokens), subject.model.info.vocabulary_size)
+        size = subject.model.info.vocabulary_size
+        _check_row(prompt, subject.raw.row(tokens), size, len(tokens))
 
 
-def _check_row(prompt: str, row: object, size: int) -> None:
+def _check_row(prompt: str, row: object, size: int, length: int) -> None:
     if not isinstance(row, np.ndarray) or row.shape != (size,):
         raise LawViolation(
             "a row has the wrong shape",
@@ -48,17 +49,25 @@ def _check_row(prompt: str, row: object, size: int) -> None:
             got=str(row.dtype),
             cause="convert it: row.astype(numpy.float32), after a softmax in at least float32",
         )
-    problem, expected, got = _find_value_error(row)
+    problem, expected, got = _find_value_error(row, length)
     if problem:
         cause = diagnose_row(row)
         raise LawViolation(problem, given=prompt, expected=expected, got=got, cause=cause)
 
 
-def _find_value_error(row: Row) -> tuple[str, Any, float]:
-    """Return what is wrong with a row's values, the correct and the actual value; or empty."""
+def _find_value_error(row: Row, length: int) -> tuple[str, Any, Any]:
+    """Return what is wrong with a row's values, the correct and the actual value; or empty.
+
+    :param length: the number of tokens before the row.
+    """
+    for name, is_wrong in (("NaN", np.isnan(row)), ("+inf", np.isposinf(row))):
+        if is_wrong.any():
+            got = (
+                f"{name} for {is_wrong.sum()} of {len(row)} tokens after {length} tokens, first "
+                f"for token {is_wrong.argmax()}"
+            )
+            return f"a row contains {name}", "numbers, or -inf", got
     top = float(row.max())
-    if np.isnan(row).any() or np.isposinf(row).any():
-        return "a row contains NaN or +inf", "numbers, or -inf", top
     if top > 0:
         return "a log-probability is above 0", "at most 0", top
     total = float(np.exp(row.astype(np.float64)).sum())

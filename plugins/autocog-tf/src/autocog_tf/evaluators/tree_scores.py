@@ -19,6 +19,8 @@ class TorchScoreCollector(TreeScoreCollector):
         """Receive the logits (r, V) of the distributions after r of the forest's nodes."""
         logits = logits.float()
         totals = torch.logsumexp(logits, dim=-1)
+        # Not "impossible": after an overflow, no number of the row is one.
+        totals = torch.where(torch.isfinite(totals), totals, math.nan)
         indices, rows, tokens = self._reads_after(nodes)
         row_index = torch.from_numpy(rows).to(logits.device)
         token_index = torch.from_numpy(tokens).to(logits.device)
