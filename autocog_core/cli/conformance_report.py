@@ -103,13 +103,15 @@ class Report:
     def _summary(self) -> Text:
         statuses = [result.status for result in self.results]
         held, broken = statuses.count("holds"), statuses.count("broken")
-        text = f"\n{self.model}: {held} laws hold, {broken} are broken"
+        text = f"\n{self.model}: {held} {'law holds' if held == 1 else 'laws hold'}"
+        text += f", {broken} {'is' if broken == 1 else 'are'} broken"
         if skipped := len(statuses) - held - broken:
-            text += f", {skipped} do not apply"
+            text += f", {skipped} {'does' if skipped == 1 else 'do'} not apply"
         if self.not_run:
+            were = "was" if len(self.not_run) == 1 else "were"
             text += (
                 f"\n{STOPPED_BY[self.stopped_by]}: {len(self.not_run)} of {len(self.laws)} laws "
-                f"were not checked: {', '.join(self.not_run)}"
+                f"{were} not checked: {', '.join(self.not_run)}"
             )
         if (largest := self._largest()) is not None:
             text += (
@@ -178,6 +180,8 @@ def _law_facts(result: LawResult) -> dict[str, Any]:
     if (violation := result.violation) is not None:
         names = ("problem", "given", "expected", "got", "cause")
         facts |= {name: value for name in names if (value := getattr(violation, name))}
+        if violation.frames:
+            facts["frames"] = list(violation.frames)
     return facts
 
 
@@ -213,4 +217,5 @@ def _detail(results: list[LawResult]) -> str:
     if len(results) == 1:
         return str(violation)
     names = ", ".join(result.law.name for result in results)
-    return f"one error breaks {len(results)} laws: {violation.problem}\n  {names}"
+    frames = "".join(f"\n  {frame}" for frame in violation.frames)
+    return f"one error breaks {len(results)} laws: {violation.problem}{frames}\n  laws: {names}"

@@ -232,6 +232,15 @@ class EngineCalls:
             )
         return answer
 
+    def call_unchecked(self, hook: str, **arguments: Any) -> Any:
+        """Return what a hook returns, whatever it is; exceptions name their plugin as ever."""
+        try:
+            return getattr(self._hooks, hook)(**arguments)
+        except AutocogError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it is raised with the plugin's name
+            self._raise_named(hook, error)
+
     def _find_guard(self, hook: str) -> AbstractContextManager[Any]:
         """Return what to hold during a call; the first call must read the description for it."""
         if hook in TOKENIZER_HOOKS and self._tokenizes_in_fork:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from autocog_core.advice.issue import AutocogWarning
-from autocog_core.errors import AutocogError, CapabilityError, ContextOverflowError, HookError
+from autocog_core.errors import CapabilityError, ContextOverflowError
 from autocog_core.testing import (
     answer_laws,
     behavior_laws,
@@ -27,6 +26,7 @@ from autocog_core.testing import (
     top_laws,
     tree_laws,
 )
+from autocog_core.testing.author_frames import author_frames
 from autocog_core.testing.backend_under_test import MIN_FULL_CONTEXT, BackendUnderTest
 from autocog_core.testing.law import LAWS, Law
 from autocog_core.testing.law_errors import Capability, LawViolation, NotApplicableError
@@ -149,17 +149,13 @@ def _missing_capabilities(law: Law, subject: BackendUnderTest) -> list[Capabilit
 
 def _failed_call(law: Law, error: Exception) -> LawViolation:
     """Return the violation for a call that should work and raised an error."""
-    failure = f"{type(error).__name__}: {error}"
-    # The exception of the backend's own code shows where it is.
-    origin = error.__cause__ if isinstance(error, HookError) else error
-    if origin is not None and not isinstance(origin, AutocogError):
-        last = traceback.extract_tb(origin.__traceback__)[-1]
-        failure += f" ({last.name}, line {last.lineno})"
-    return _violation(law, failure)
+    frames = author_frames(error)
+    place = f" ({frames.place})" if frames.place else ""
+    return _violation(law, f"{type(error).__name__}: {error}{place}", frames.lines)
 
 
-def _violation(law: Law, failure: str) -> LawViolation:
-    violation = LawViolation(f"a call fails: {failure}", failure=failure)
+def _violation(law: Law, failure: str, frames: Sequence[str] = ()) -> LawViolation:
+    violation = LawViolation(f"a call fails: {failure}", failure=failure, frames=frames)
     violation.law = law.name
     return violation
 

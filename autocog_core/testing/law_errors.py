@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 #: What a backend must offer for a law to apply; see `BackendUnderTest.offers`.
@@ -32,6 +33,7 @@ class LawViolation(AssertionError):  # noqa: N818 - the program is correct; a ba
     :ivar got: the actual result; empty if `problem` already says it.
     :ivar cause: the likely cause; empty if there is no guess.
     :ivar failure: the error of a call that should work; empty if no call failed.
+    :ivar frames: where this error arose in the author's code, one line for each call.
     """
 
     def __init__(
@@ -43,16 +45,19 @@ class LawViolation(AssertionError):  # noqa: N818 - the program is correct; a ba
         got: Any = None,
         cause: str = "",
         failure: str = "",
+        frames: Sequence[str] = (),
     ) -> None:
         self.law = ""
         self.problem = problem
         self.given, self.expected, self.got = map(_shorten, (given, expected, got))
         self.cause = cause
         self.failure = failure
+        self.frames = tuple(frames)
         super().__init__(problem)
 
     def __str__(self) -> str:
         lines = [f'the law "{self.law}" is broken: {self.problem}']
+        lines += [f"  {frame}" for frame in self.frames]
         for name in ("given", "expected", "got"):
             value = getattr(self, name)
             lines += [f"  {name}: {value}"] if value else []

@@ -24,18 +24,18 @@ class RawAnswers:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._hooks = model.client.hooks
+        self._call = model.client.call_unchecked
 
     def row(self, tokens: Sequence[int]) -> Any:
         """Return the result of `greedy_impl`, of any type."""
-        return self._hooks.greedy_impl(tokens=list(tokens))
+        return self._call("greedy_impl", tokens=list(tokens))
 
     def trees(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
         """Return the result of `greedy_tree_impl`.
 
         :raises LawViolation: unless it has one `TreeScores` for each query.
         """
-        answers = _require_type(self._hooks.greedy_tree_impl(queries=queries), list)
+        answers = _require_type(self._call("greedy_tree_impl", queries=queries), list)
         if len(answers) != len(queries):
             raise LawViolation(
                 "trees have the wrong number of answers", expected=len(queries), got=len(answers)
@@ -57,7 +57,7 @@ class RawAnswers:
         request = ChoiceRequest(
             prompt=Prompt.of(prompt), choices=tuple(choices), norm=norm, suffix=suffix
         )
-        return _require_type(self._hooks.choose(request=request), ChoiceScores)
+        return _require_type(self._call("choose", request=request), ChoiceScores)
 
     def complete(self, prompt: str, **arguments: Any) -> Completion:
         """Return the result of `complete`; the arguments are those of `Model.complete`.
@@ -66,7 +66,7 @@ class RawAnswers:
         """
         given = merge_arguments(self._model.defaults(), arguments)
         request = make_completion_request(Prompt.of(prompt), given)
-        return _require_type(self._hooks.complete(request=request), Completion)
+        return _require_type(self._call("complete", request=request), Completion)
 
 
 def _require_type(answer: object, kind: type[Answer]) -> Answer:

@@ -159,5 +159,5 @@ def test_a_signal_leaves_the_report_of_what_was_checked(
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == exit_code, stderr
     assert f"{reason}:" in stdout
-    assert "laws hold, 0 are broken" in stdout
+    assert "1 law holds, 0 are broken" in stdout
     assert "Traceback" not in stderr

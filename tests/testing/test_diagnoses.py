@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,6 +20,7 @@ from autocog_core.testing import (
     conformance,
 )
 from autocog_core.testing.conformance import check
+from autocog_core.testing.contract import check_or_skip
 from tests.mutants import choices, descriptions, memory, rows, trees
 from tests.mutants.correct_models import CorrectLM
 
@@ -92,8 +95,40 @@ def test_a_failing_description_breaks_every_law() -> None:
     assert {result.status for result in results} == {"broken"}
     (failure,) = {result.violation.failure for result in results if result.violation}
     assert "raised KeyError: 'vocab_size'" in failure
-    assert "(describe_impl, line" in failure
+    assert re.search(r"\(\S*descriptions\.py:\d+\)$", failure)
     assert failure in str(results[0].violation)
+
+
+class CropFails(CorrectLM):
+    """Calls a library with an empty image."""
+
+    def greedy_impl(self, tokens: Sequence[int]) -> Any:
+        return self.crop(tokens)
+
+    def crop(self, tokens: Sequence[int]) -> Any:
+        return textwrap.wrap("text", width=0)
+
+
+def test_a_failing_hook_is_shown_by_its_authors_lines_alone() -> None:
+    for name in ("distribution", "determinism"):
+        with pytest.raises(AssertionError) as caught:
+            check_or_skip(BY_NAME[name], BackendUnderTest(CropFails))
+        first, *lines = str(caught.value).splitlines()
+        # Laws that call hooks without core's checks say it in the same words.
+        assert "HookError: CropFails: greedy_impl of CropFails" in first
+        assert "raised ValueError: invalid width 0" in first
+        assert re.search(r"\(\S*test_diagnoses\.py:\d+\)$", first), "the author's line"
+        assert [line.partition(", in ")[2].partition(":")[0] for line in lines] == [
+            "greedy_impl",
+            "crop",
+            "wrap",
+            "wrap",
+            "_wrap_chunks",
+        ]
+        assert all("autocog_core" not in line.partition(", in ")[0] for line in lines)
+        # Pytest shows what an error was raised from, with all lines of core.
+        assert caught.value.__cause__ is None
+        assert caught.value.__suppress_context__
 
 
 def test_a_violation_names_the_wrong_type_of_a_description() -> None:
@@ -101,3 +136,17 @@ def test_a_violation_names_the_wrong_type_of_a_description() -> None:
         "describe: expected BackendInfo, got dict"
         in violation_of(descriptions.DescriptionIsDict, "description").problem
     )
+
+
+class OneIsNan(CorrectLM):
+    def greedy_impl(self, tokens: Sequence[int]) -> Any:
+        row = super().greedy_impl(tokens)
+        row[7] = np.nan
+        return row
+
+
+def test_nan_is_called_nan() -> None:
+    violation = violation_of(OneIsNan, "distribution")
+    assert violation.problem == "a row contains NaN"
+    assert re.search(r"NaN for 1 of \d+ tokens after \d+ tokens, first for token 7", violation.got)
+    assert "NaN in the logits" in violation.cause

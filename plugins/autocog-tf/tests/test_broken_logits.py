@@ -27,5 +27,5 @@ def test_a_row_without_a_sum_is_nan(logit: float) -> None:
     scores = collector.scores()
     assert np.isnan(scores[0].values).all()
     assert np.isnan(scores[0].top_logprobs).all()
-    with pytest.raises(NumericsError, match="NaN .* 1 of 1, first for node 0, after 2 tokens"):
+    with pytest.raises(NumericsError, match=r"NaN .* 1 of 1, first for node 0, after 2 tokens"):
         check_trees(scores, [query], BackendInfo(name="m", vocabulary_size=5))
