@@ -32,20 +32,23 @@ def check_describe(info: Any, hooks: Collection[str]) -> None:
     :param hooks: the names of all hooks.
     """
     require_type(info, BackendInfo)
-    require(isinstance(info.name, str) and bool(info.name), f"the name is {info.name!r}")
+    require(isinstance(info.name, str), f"the name is {info.name!r}, not a str: use str(...)")
+    require(info.name, "the name is empty")
     size = info.vocabulary_size
     require(is_count(size, 1), f"vocabulary_size is {size!r}, not a whole number above 0")
     length = info.context_length
-    require(length is None or is_count(length, 1), f"context_length is {length!r}")
-    require(is_count(info.max_concurrency, 1), f"max_concurrency is {info.max_concurrency!r}")
-    require(is_count(info.nodes_per_step, 1), f"nodes_per_step is {info.nodes_per_step!r}")
+    due = "not a whole number above 0, or None"
+    require(length is None or is_count(length, 1), f"context_length is {length!r}, {due}")
+    for name in ("max_concurrency", "nodes_per_step"):
+        value = getattr(info, name)
+        require(is_count(value, 1), f"{name} is {value!r}, not a whole number above 0")
     tolerance = info.tolerance
     is_number = isinstance(tolerance, float | int) and 0 <= tolerance < math.inf
     require(is_number, f"tolerance is {tolerance!r}, not a number of nats")
-    require(isinstance(info.eos, tuple), f"eos is {info.eos!r}, not a tuple of ids")
     # Not that they are in the vocabulary: a server may have a larger one than its tokenizer here.
-    require(all(is_count(token, 0) for token in info.eos), f"eos is {info.eos!r}")
-    require(info.bos is None or is_count(info.bos, 0), f"bos is {info.bos!r}")
+    is_tuple = isinstance(info.eos, tuple) and all(is_count(token, 0) for token in info.eos)
+    require(is_tuple, f"eos is {info.eos!r}, not a tuple of ids")
+    require(info.bos is None or is_count(info.bos, 0), f"bos is {info.bos!r}, not an id, or None")
     require(info.bos is not None or not info.adds_bos, "adds_bos is set, but bos is None")
     for token in info.special_tokens:
         require_type(token, SpecialToken, "special_tokens has")

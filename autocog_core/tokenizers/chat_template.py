@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autocog_core.errors import InputError, ModelLoadError
 from autocog_core.tokenizers.chat_prompt import render_chat_prompt, stopped_clock
 from autocog_core.types.prompt import Message, Prompt
+
+if TYPE_CHECKING:
+    from jinja2 import Environment, Template
 
 #: The template that is used, of several, if there are tools and if there are none.
 _TOOLS, _DEFAULT = "tool_use", "default"
@@ -19,12 +22,16 @@ class ChatTemplate:
     :param source: the text of the template, or several texts by name: then "tool_use" is used with
         the variable `tools`, and "default" without it.
     :param tokens: texts of special tokens that it may use, by name (`bos_token` ...).
+    :param places: where the texts are, by their names, for messages.
     :raises ModelLoadError: if a template is not valid, or none is the default.
     """
 
-    def __init__(self, source: str | Mapping[str, str], tokens: Mapping[str, str]) -> None:
-        from jinja2 import TemplateError
-
+    def __init__(
+        self,
+        source: str | Mapping[str, str],
+        tokens: Mapping[str, str],
+        places: Mapping[str, str] | None = None,
+    ) -> None:
         from autocog_core.tokenizers.chat_environment import make_environment
 
         environment = make_environment()
@@ -32,15 +39,10 @@ class ChatTemplate:
         if _DEFAULT not in sources:
             names = ", ".join(sorted(sources))
             raise ModelLoadError(f"none of its chat templates is the default, but {names}")
-        try:
-            self._templates = {
-                name: environment.from_string(text) for name, text in sources.items()
-            }
-        except TemplateError as error:
-            raise ModelLoadError(
-                f"its chat template is not valid: {error}",
-                hint="correct it, or remove it and give prompts instead of messages",
-            ) from error
+        self._templates = {
+            name: _compile(environment, text, (places or {}).get(name, ""))
+            for name, text in sources.items()
+        }
         self._tokens = tokens
 
     def prompt(
@@ -87,3 +89,17 @@ class ChatTemplate:
         name = _TOOLS if variables.get("tools") is not None else _DEFAULT
         template = self._templates.get(name, self._templates[_DEFAULT])
         return template.render({"tools": None, "documents": None, **self._tokens, **variables})
+
+
+def _compile(environment: Environment, text: str, place: str) -> Template:
+    from jinja2 import TemplateError, TemplateSyntaxError
+
+    try:
+        return environment.from_string(text)
+    except TemplateError as error:
+        line = f", line {error.lineno}" if isinstance(error, TemplateSyntaxError) else ""
+        raise ModelLoadError(
+            f"its chat template is not valid{line}: {error}",
+            where=place,
+            hint="correct it, or remove it and give prompts instead of messages",
+        ) from error

@@ -160,7 +160,16 @@ class _Folder:
         texts = {name: _read_text(file) for name, file in files.items() if file.is_file()}
         try:
             source = texts or self._template_of_config()
-            return ChatTemplate(source, self._template_tokens()) if source else None
+            if not source:
+                return None
+            key = f"{self._path / 'tokenizer_config.json'}: chat_template"
+            if texts:
+                places = {name: str(files[name]) for name in texts}
+            elif isinstance(source, str):
+                places = {"default": key}
+            else:
+                places = {name: f'{key} "{name}"' for name in source}
+            return ChatTemplate(source, self._template_tokens(), places)
         except ModelLoadError as error:
             error.where = error.where or str(self._path)
             raise

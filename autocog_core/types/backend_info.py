@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import MISSING, dataclass, field, fields
+from functools import wraps
+from typing import Any, Literal, TypeVar
 
+from autocog_core.errors import did_you_mean
 from autocog_core.lazy import lazy
 
 
@@ -26,9 +28,41 @@ class SpecialToken:
     strips_right: bool = False
 
 
+Described = TypeVar("Described")
+
+
+def _with_clear_errors(cls: type[Described]) -> type[Described]:
+    """Let the constructor of a dataclass say which field was meant, and which ones are missing."""
+    made: Any = cls
+    valid = {entry.name: entry for entry in fields(made)}
+    needed = [
+        name
+        for name, entry in valid.items()
+        if entry.default is MISSING and entry.default_factory is MISSING
+    ]
+    init = made.__init__
+
+    @wraps(init)
+    def checked_init(self: Any, *arguments: Any, **values: Any) -> None:
+        for name in values:
+            if name not in valid:
+                hint = did_you_mean(name, valid)
+                raise TypeError(f'{cls.__name__} has no field "{name}"; {hint}')
+        missing = [name for name in needed if name not in values]
+        if arguments or missing:
+            example = ", ".join(f"{name}=..." for name in needed)
+            problem = f"needs {' and '.join(missing)}" if missing else "takes named fields only"
+            raise TypeError(f"{cls.__name__} {problem}: {cls.__name__}({example})")
+        init(self, **values)
+
+    made.__init__ = checked_init
+    return cls
+
+
 UnicodeForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
 
 
+@_with_clear_errors
 @dataclass(frozen=True, kw_only=True)
 class BackendInfo:
     """Description of a backend and its model.

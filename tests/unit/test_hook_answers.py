@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from autocog_core import (
     EOS,
     AutocogError,
     Automaton,
+    BackendInfo,
     Choose,
     ContractError,
     Model,
@@ -244,6 +247,7 @@ WRONG: list[tuple[str, Callable[..., Any], str]] = [
     ("chat_prompt", lambda a: Prompt(("x",)), "pieces has str"),  # type: ignore[arg-type]
     ("describe", lambda a: {"name": "x"}, "expected BackendInfo, got dict"),
     ("describe", fields(vocabulary_size=0), "vocabulary_size is 0"),
+    ("describe", fields(name=PurePosixPath("a/b")), "not a str: use str(...)"),
     ("describe", fields(vocabulary_size="many"), "vocabulary_size is 'many'"),
     ("describe", fields(bos=-1), "bos is -1"),
     ("describe", fields(bos=None), "adds_bos is set, but bos is None"),
@@ -408,3 +412,15 @@ def test_a_stop_that_the_request_does_not_have_is_refused() -> None:
     assert model.complete("x", stop=["never"], max_tokens=2).stop_string is None
     with pytest.raises(ContractError, match="the request has no stop string"):
         model.complete("x", max_tokens=2)
+
+
+def test_a_field_of_a_description_that_is_misspelt_or_missing_is_named() -> None:
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"name": "x", "vocab_size": 9}, 'no field "vocab_size"; did you mean "vocabulary_size"?'),
+        ({"name": "x"}, r"needs vocabulary_size: BackendInfo(name=..., vocabulary_size=...)"),
+    ]
+    for values, message in wrong:
+        with pytest.raises(TypeError, match=re.escape(message)):
+            BackendInfo(**values)
+    with pytest.raises(TypeError, match="needs name and vocabulary_size"):
+        BackendInfo("x", 9)  # type: ignore[misc]

@@ -156,7 +156,25 @@ def test_messages_that_a_template_refuses_or_breaks_on_are_an_input_error(tmp_pa
             {"tokenizer_config__json": {"added_tokens_decoder": {"1": {"conten": "a"}}}},
             "added tokens are damaged",
         ),
-        ({"chat_template__jinja": "{% if %}"}, "its chat template is not valid"),
+        (
+            {"chat_template__jinja": "a\n{% if %}"},
+            r"chat_template\.jinja: its chat template is not valid, line 2",
+        ),
+        (
+            {"tokenizer_config__json": {"chat_template": "{% if %}"}},
+            r"tokenizer_config\.json: chat_template: its chat template is not valid, line 1",
+        ),
+        (
+            {
+                "tokenizer_config__json": {
+                    "chat_template": [
+                        {"name": "rag", "template": "{{"},
+                        {"name": "default", "template": ""},
+                    ]
+                }
+            },
+            r'tokenizer_config\.json: chat_template "rag": its chat template is not valid',
+        ),
         (
             {"tokenizer_config__json": {"chat_template": [{"name": "rag", "template": ""}]}},
             "none of its chat templates is the default, but rag",

@@ -17,6 +17,7 @@ from autocog_core.toolkit import ChatTemplate, file_hash, limit_threads, warn_of
 from autocog_llamacpp.engine import LlamaEngine
 from autocog_llamacpp.extension.load import load_extension
 from autocog_llamacpp.extension.session import NativeSession
+from autocog_llamacpp.gguf.info import CHAT_TEMPLATE
 from autocog_llamacpp.gguf.locate import find_file, find_parts
 from autocog_llamacpp.gguf.weights import Weights
 from autocog_llamacpp.llama import logs
@@ -81,7 +82,9 @@ def load_engine(options: LlamaOptions) -> LlamaEngine:
         context_length=min(length, weights.context_length, context.cells),
         tolerance=estimate_tolerance(weights.file_type, options),
         nodes_per_step=_nodes_per_step(options, context),
-        chat_template=ChatTemplate(template, special_texts) if template else None,
+        chat_template=ChatTemplate(template, special_texts, {"default": f"{path}: {CHAT_TEMPLATE}"})
+        if template
+        else None,
         seed=options.seed,
         details={
             **_details(options, weights, context),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -51,7 +52,13 @@ class TransformersTokenizer(TextTokenizer):
         own = type(self.tokenizer).apply_chat_template
         if own is not PreTrainedTokenizerBase.apply_chat_template:
             return _OwnTemplate(self.tokenizer)
-        return ChatTemplate(source, self.tokenizer.special_tokens_map)
+        # Templates that the folder has as files, beside those of the config.
+        folder = Path(self.tokenizer.name_or_path or "")
+        file = folder / "chat_template.jinja"
+        place = str(file) if file.is_file() else f"{folder}: chat_template"
+        names = ["default"] if isinstance(source, str) else source
+        places = dict.fromkeys(names, place)
+        return ChatTemplate(source, self.tokenizer.special_tokens_map, places)
 
 
 class _OwnTemplate(ChatTemplate):
