@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -25,10 +24,10 @@ from autocog_core.errors import (
     OutOfMemoryError,
     PluginBrokenError,
 )
-from autocog_core.hooks.engine_lock import EngineLock, engine_lock_of
 from autocog_core.model.completion_arguments import merge_arguments, validate_defaults
 from autocog_core.model.create_call import call_create
 from autocog_core.model.model import Model
+from autocog_core.model.shared_engines import use_engine
 from autocog_core.types.prompt import check_template_arguments
 
 
@@ -174,36 +173,6 @@ def load(
     return _load(name, model, whole, f"models.{name}.", completion, template_arguments)
 
 
-@dataclass
-class _SharedEngine:
-    """The arguments that a backend's `create` returned, and how many open models use them."""
-
-    created: dict[str, Any]
-    reference_count: int = 0
-    lock: EngineLock | None = None
-
-    def lock_for(self, backend: object) -> EngineLock:
-        """Return the lock of the first backend on this engine, which is that of all others."""
-        with _shared_engines_lock:
-            if self.lock is None:
-                self.lock = engine_lock_of(backend)
-            return self.lock
-
-
-_shared_engines: dict[str, _SharedEngine] = {}
-_shared_engines_lock = threading.Lock()
-
-
-def _renew_lock() -> None:
-    """Replace the lock in a forked process: a thread of the parent may have held it."""
-    global _shared_engines_lock
-    _shared_engines_lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
-
-
 def _load(
     name: str,
     model: ModelConfig,
@@ -214,59 +183,41 @@ def _load(
 ) -> Model:
     resolved = resolve_model(model, config, key, completion, template_arguments)
     wrappers = [_make_wrapper(name, wrapper) for wrapper in resolved.wrappers]
-    engine, release = _acquire_engine(name, model, config, resolved.backend)
-    try:
+
+    def make_backend(created: dict[str, Any]) -> Any:
         with _load_errors(name, model.backend):
-            plugin = resolved.backend.plugin_class(
-                completion_kwargs=resolved.completion, **engine.created
-            )
+            return resolved.backend.plugin_class(completion_kwargs=resolved.completion, **created)
+
+    use = use_engine(
+        _engine_key(model, config),
+        lambda: _create(name, model.backend, resolved.backend),
+        make_backend,
+    )
+    try:
         return Model(
-            plugin,
+            use.backend,
             wrappers=wrappers,
             completion=resolved.completion,
             template_arguments=resolved.template_arguments,
             retry=model.retry.policy(),
             # Models of one engine take turns, even if each backend has a lock of its own.
-            engine_lock=engine.lock_for(plugin),
+            engine_lock=use.lock,
             name=name,
-            on_close=release,
+            on_close=use.release,
         )
     except BaseException:
-        release()
+        use.release()
         raise
 
 
-def _acquire_engine(
-    name: str,
-    model: ModelConfig,
-    config: Config,
-    backend: ResolvedPlugin,
-) -> tuple[_SharedEngine, Callable[[], None]]:
-    """Return the engine, which models of one `engine` share, and a function that releases it."""
+def _engine_key(model: ModelConfig, config: Config) -> str | None:
+    """Return what identifies an engine that models share; None if the model shares none."""
     if model.engine is None:
-        return _SharedEngine(_create(name, model.backend, backend)), lambda: None
+        return None
     # The unresolved options: a key must not hold a secret.
     # The process: a fork cannot use its parent's engine.
     parts = [os.getpid(), str(config.path), model.engine, model.backend, model.options]
-    key = json.dumps(parts, default=str)
-    with _shared_engines_lock:
-        engine = _shared_engines.get(key)
-        if engine is None:
-            engine = _SharedEngine(_create(name, model.backend, backend))
-            _shared_engines[key] = engine
-        engine.reference_count += 1
-    released = False
-
-    def release() -> None:
-        nonlocal released
-        with _shared_engines_lock:
-            if not released:
-                released = True
-                engine.reference_count -= 1
-                if engine.reference_count == 0 and _shared_engines.get(key) is engine:
-                    del _shared_engines[key]
-
-    return engine, release
+    return json.dumps(parts, default=str)
 
 
 def _create(name: str, backend: str, resolved: ResolvedPlugin) -> dict[str, Any]:

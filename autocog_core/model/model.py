@@ -66,7 +66,7 @@ class Model(RecordCalls, RankCalls, ScoreCalls, CompareCalls):
     :param engine_lock: held during calls of a backend with `max_concurrency` 1; None takes the
         backend's `lock`, and without one a lock for each engine (`engine_lock_of`).
     :param name: the model's name, for messages.
-    :param on_close: called once, when the model is closed.
+    :param on_close: called once, before the model is closed.
     :raises PluginBrokenError: if a plugin has a hook that no specification declares.
     """
 
@@ -225,10 +225,10 @@ class Model(RecordCalls, RankCalls, ScoreCalls, CompareCalls):
         if self._client.is_closed:
             return
         try:
-            self._client.close()
-        finally:
             if self._on_close is not None:
                 self._on_close()
+        finally:
+            self._client.close()
 
     def __enter__(self) -> Self:
         return self
