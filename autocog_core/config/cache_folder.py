@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 from filelock import FileLock
@@ -26,6 +25,8 @@ from autocog_core.files import read_checked, write_checked
 
 CACHE_DIR_VARIABLE = "AUTOCOG_CACHE"
 log = logging.getLogger(__name__)
+#: Cache folders of which the log has a warning.
+_warned: set[str] = set()
 
 
 def cache_folder(plugin: str = "") -> Path:
@@ -93,17 +94,21 @@ def write_cached(name: str, content: bytes) -> None:
         warn_not_cached(error)
 
 
-@cache
-def _warn_once(message: str) -> None:
-    log.warning("the cache folder cannot be used, so nothing is kept for the next run: %s", message)
-
-
 def warn_not_cached(error: Exception) -> None:
-    """Log a warning, once for each reason, that something is not kept in the cache folder.
+    """Log a warning, once for each cache folder, that something is not kept in it.
 
     :param error: why not.
     """
-    _warn_once(str(error))
+    try:
+        # What ails it shows in another error for each file.
+        where = str(cache_folder())
+    except ConfigError as no_folder:
+        where = str(no_folder)
+    if where not in _warned:
+        _warned.add(where)
+        log.warning(
+            "the cache folder cannot be used, so nothing is kept for the next run: %s", error
+        )
 
 
 @contextmanager

@@ -33,7 +33,7 @@ Open = Callable[..., Model]
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache folder."""
     monkeypatch.setenv("AUTOCOG_CACHE", str(tmp_path / "cache"))
-    cache_folder._warn_once.cache_clear()
+    cache_folder._warned.clear()
     return tmp_path / "cache"
 
 

@@ -34,7 +34,7 @@ def test_a_result_that_cannot_be_stored_is_a_warning(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("AUTOCOG_CACHE", str(tmp_path / "file"))
-    cache_folder._warn_once.cache_clear()
+    cache_folder._warned.clear()
     for _ in range(2):
         assert connect(VLLM()).as_model().info.details["token_logprobs"] is True
     assert len([record for record in caplog.records if "cache folder" in record.message]) == 1

@@ -21,7 +21,7 @@ def test_without_a_cache_folder_the_model_is_converted_for_this_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(gguf, "_convert", convert)
-    cache_folder._warn_once.cache_clear()
+    cache_folder._warned.clear()
     path = tmp_path / "tiny.gguf"
     path.write_bytes(b"GGUF....")
     monkeypatch.setenv("AUTOCOG_CACHE", str(tmp_path / "kept"))
@@ -38,3 +38,20 @@ def test_without_a_cache_folder_the_model_is_converted_for_this_process(
 def test_a_file_that_cannot_be_read_is_a_load_error(tmp_path: Path) -> None:
     with pytest.raises(ModelLoadError, match=r"x\.gguf: cannot be read"):
         gguf.converted_folder(tmp_path / "x.gguf")
+
+
+def test_equal_files_share_one_folder_wherever_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gguf, "_convert", convert)
+    monkeypatch.setenv("AUTOCOG_CACHE", str(tmp_path / "kept"))
+    paths = [tmp_path / name for name in ("one/tiny.gguf", "two/tiny.gguf", "two/renamed.gguf")]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"GGUF....")
+    (folder,) = {gguf.converted_folder(path) for path in paths}
+    assert folder.name.startswith("tiny-")
+    # Other content in the same place, and another config that the conversion reads.
+    paths[0].write_bytes(b"GGUF::::")
+    paths[1].with_name("generation_config.json").write_text("{}")
+    assert len({folder, *map(gguf.converted_folder, paths)}) == 3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -16,7 +15,7 @@ from filelock import FileLock
 from transformers import AutoModelForCausalLM
 
 from autocog_core import ConfigError, ModelLoadError
-from autocog_core.toolkit import cache_folder, warn_not_cached
+from autocog_core.toolkit import cache_folder, file_hash, warn_not_cached
 from autocog_tf.progress import without_progress_bars
 
 log = logging.getLogger(__name__)
@@ -32,7 +31,8 @@ _temporary_folders: list[tempfile.TemporaryDirectory[str]] = []
 def converted_folder(path: Path) -> Path:
     """Return the folder with the float32 form of a .gguf file; convert the file if needed.
 
-    If several processes need it, one of them converts and the others wait.
+    Files with the same content, such as a package in several environments, share one folder. If
+    several processes need it, one of them converts and the others wait.
 
     :param path: the .gguf file.
     :raises ModelLoadError: if it is not a GGUF file, or Transformers cannot convert it.
@@ -46,22 +46,22 @@ def converted_folder(path: Path) -> Path:
         ) from error
     if magic != MAGIC:
         raise ModelLoadError(f"{path} is not a GGUF file", hint="is the download complete?")
-    status = path.stat()
-    key = f"{path.resolve()} {status.st_size} {status.st_mtime_ns} {transformers.__version__}"
-    key += f" {VERSION}"
-    name = f"{path.stem}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    digest = _content_digest(path)
+    name = f"{path.stem}-{digest}"
     try:
-        folder = cache_folder("tf") / "converted" / name
-        if os.path.isdir(folder):
+        parent = cache_folder("tf") / "converted"
+        if (folder := _find_converted(parent, digest)) is not None:
             return folder
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{folder}.lock")
+        parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(parent / f"{digest}.lock")
         lock.acquire()
     except (OSError, ConfigError) as error:
         warn_not_cached(error)
         return _convert_for_this_process(path, name)
     try:
-        if not folder.is_dir():
+        folder = _find_converted(parent, digest)
+        if folder is None:
+            folder = parent / name
             log.info("converting %s for Transformers once; this takes about a minute", path.name)
             with without_progress_bars():
                 _convert(path, folder)
@@ -69,6 +69,26 @@ def converted_folder(path: Path) -> Path:
     finally:
         lock.release()
     return folder
+
+
+def _content_digest(path: Path) -> str:
+    """Return a hash of all that a conversion depends on."""
+    try:
+        parts = [file_hash(path), transformers.__version__, str(VERSION)]
+        # Transformers takes it from the folder of the file.
+        beside = path.with_name("generation_config.json")
+        if beside.is_file():
+            parts.append(file_hash(beside))
+    except OSError as error:
+        raise ModelLoadError(
+            f"cannot be read: {error.strerror or error}", where=str(path)
+        ) from error
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
+
+
+def _find_converted(parent: Path, digest: str) -> Path | None:
+    """Return the folder of this digest, which has the name of the file that was converted."""
+    return next(iter(sorted(parent.glob(f"*-{digest}"))), None)
 
 
 def warn_of_tokens(path: Path, folder: Path) -> None:
