@@ -47,7 +47,7 @@ class BackendUnderTest(LawNotes):
         express them, and all if they do not fit a short context.
     :param choices: choices for the model; texts are omitted as for `prompts`.
     :param tricky_texts: texts that detokenization must restore.
-    :param max_context: laws do not fill a context of more tokens.
+    :param max_context: a context of more tokens is filled only if that takes little time.
     :param make_pair: returns two backends, or models, over one engine. None: a second backend of
         the class over the first one's attribute `engine`, if it has one.
     :param quick: check fewer cases, with the shortest of the built-in texts.

@@ -30,7 +30,7 @@ class BackendContractTests:
         laws build all their texts from prompts and choices.
     :cvar choices: choices for the model. Give your own for the same reason.
     :cvar tricky_texts: texts that detokenization must restore.
-    :cvar max_context: laws do not fill a context of more tokens.
+    :cvar max_context: a context of more tokens is filled only if that takes little time.
     :cvar quick: check fewer cases, with the shortest of the built-in texts.
     """
 

@@ -43,3 +43,15 @@ class ContextOverstated(CorrectLM):
         if len(tokens) > 128:
             raise IndexError("index out of range in self")
         return super().greedy_impl(tokens)
+
+
+class LongContextOverstated(CorrectLM):
+    """Declares twice the context that it accepts, and that is more than the laws fill."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"context_length": 8192, **options})
+
+    def greedy_impl(self, tokens: Sequence[int]) -> Any:
+        if len(tokens) > 4096:
+            raise IndexError("index out of range in self")
+        return super().greedy_impl(tokens)

@@ -81,6 +81,7 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
     (context.ContextShifted, "whole_context_matters", "the beginning is cut off"),
     (context.EndTruncated, "whole_context_matters", "the end is cut off"),
     (context.ContextOverstated, "context_limit", "longer than what the engine can take"),
+    (context.LongContextOverstated, "context_limit", "longer than what the engine can take"),
     # Token trees
     (trees.SiblingsSeen, "tree_scores_match", "siblings"),
     (trees.NextPositionRead, "tree_scores_match chain_rule", "next position: off by one"),
