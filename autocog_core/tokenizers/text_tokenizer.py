@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from autocog_core.tokenizers.plain_text import (
     SpecialTokenSplitter,
     tokenize_continuation,
 )
+from autocog_core.tokenizers.rust_encoder import RustEncoder
 from autocog_core.tokenizers.text_changes import require_unchanged_text
 from autocog_core.tokenizers.token_text import (
     BYTE_TOKENS,
@@ -70,7 +70,7 @@ class TextTokenizer:
         chat_template: ChatTemplate | None = None,
     ) -> None:
         self._rust = rust
-        self._lock = threading.Lock()
+        self._encode = RustEncoder(rust)
         self._added: dict[int, Any] = dict(rust.get_added_tokens_decoder())
         self._bytes: dict[int, bytes] = {}
         highest = max(rust.get_vocab_size(with_added_tokens=False) - 1, *self._added, -1)
@@ -215,10 +215,10 @@ class TextTokenizer:
     def _read_blanks(self) -> None:
         """Try whether a blank is added before the first word, and after special tokens."""
         self._before_continuations = text_before_continuations(self._rust, self._unknown)
-        first = self._rust_ids(["a"], False)[0]
+        first = self._encode(["a"], False)[0]
         self._adds_blank = first != self._tokenize_continuation("a")
         self.restarts_after_special_tokens = self._adds_blank and any(
-            self._rust_ids([f"{token.text}a"], True)[0][-len(first) :] == first
+            self._encode([f"{token.text}a"], True)[0][-len(first) :] == first
             for token in self.special_tokens[:1]
         )
 
@@ -255,25 +255,13 @@ class TextTokenizer:
             raw = self.detokenize(ids) if self._may_drop_text else None
             require_known_text(self._rust, text, ids, self._unknown, raw)
 
-    def _rust_ids(self, texts: Sequence[str], parse_special: bool) -> list[list[int]]:
-        # One call at a time: the tokenizer holds these settings, and its owner may change them.
-        with self._lock:
-            self._rust.no_truncation()
-            self._rust.no_padding()
-            self._rust.encode_special_tokens = not parse_special
-            try:
-                encodings = self._rust.encode_batch_fast(list(texts), add_special_tokens=False)
-            finally:
-                self._rust.encode_special_tokens = False
-        return [encoding.ids for encoding in encodings]
-
     def _tokenize_whole(
         self, texts: Sequence[str], at_start: bool, parse_special: bool = False
     ) -> list[list[int]]:
         """Return the ids of each text; added tokens that are not marked special are parsed."""
         if not at_start and self._adds_blank:
             return [self._tokenize_continuation(text, parse_special) for text in texts]
-        return self._rust_ids(texts, parse_special)
+        return self._encode(texts, parse_special)
 
     def _tokenize_parts(self, parts: Sequence[str], at_start: bool) -> list[int]:
         """Return the ids of a text in parts; the first part may begin the sequence."""
@@ -283,7 +271,7 @@ class TextTokenizer:
     def _tokenize_continuation(self, text: str, parse_special: bool = False) -> list[int]:
         return tokenize_continuation(
             text,
-            lambda texts: self._rust_ids(texts, parse_special),
+            lambda texts: self._encode(texts, parse_special),
             after=self._before_continuations,
             unknown=self._unknown,
         )
