@@ -66,7 +66,9 @@ def test_a_refused_text_of_the_author_breaks_the_law() -> None:
     assert "InputError" in caught.value.got
 
 
-@pytest.mark.parametrize("limit", [16, 32, 64])
+@pytest.mark.parametrize(
+    "limit", [16, *(pytest.param(limit, marks=pytest.mark.soak) for limit in (32, 64))]
+)
 @pytest.mark.parametrize("vocabulary", ["bytes", "merges"])
 def test_short_contexts_get_short_texts(limit: int, vocabulary: str) -> None:
     subject = BackendUnderTest(

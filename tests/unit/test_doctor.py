@@ -187,7 +187,10 @@ def check_and_end(channel: ProbeChannel, ending: str) -> None:
         ("raise", "IndexError: list index out of range", "exiting"),
         ("exit", "the process exited with code 3 while second", "second"),
         ("kill", "the process was killed by SIGKILL (out of memory?) while second", "second"),
-        ("exit later", "the process exited with code 4 while exiting", "exiting"),
+        pytest.param(
+            *("exit later", "the process exited with code 4 while exiting", "exiting"),
+            marks=pytest.mark.soak,
+        ),
     ],
 )
 def test_a_probe_keeps_the_facts_however_its_process_ends(

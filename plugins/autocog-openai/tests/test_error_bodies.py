@@ -127,7 +127,11 @@ def test_a_rate_limit_with_status_200_is_retried_as_others(connect_chat: Connect
 
 @pytest.mark.parametrize(
     ("make", "error"),
-    [(Generic, SLOW_DOWN), (VLLM, {"message": "oh", "code": 503}), (SGLang, SLOW_DOWN)],
+    [
+        (Generic, SLOW_DOWN),
+        (VLLM, {"message": "oh", "code": 503}),
+        pytest.param(SGLang, SLOW_DOWN, marks=pytest.mark.soak),
+    ],
 )
 def test_an_error_while_probing_is_raised_and_leaves_no_fact(
     connect: Connect, byte_tokenizer: str, make: Any, error: Any, tmp_path: Path
