@@ -78,6 +78,9 @@ TEST_TOOLS = [
     "pandas>=2",
     "polars>=1",
     "opentelemetry-sdk>=1.28",
+    # Pages in a browser: the system's Chromium.
+    "playwright>=1.50",
+    "axe-playwright-python>=0.1.7",
     # What `autocog new-plugin` writes is clean by these.
     RUFF,
     "mypy>=1.15",

@@ -44,6 +44,17 @@ class lazy(Generic[Value]):  # noqa: N801 - a decorator, beside `property` and `
         return value
 
 
+def import_lazily(module: str, name: str) -> Any:
+    """Return an object of a module that is imported now.
+
+    For methods of data that a higher layer draws, such as `to_html`.
+
+    :param module: the module's name.
+    :param name: the object's name.
+    """
+    return getattr(import_module(module), name)
+
+
 def lazy_names(
     package: str, modules: Mapping[str, Collection[str]]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:

@@ -11,7 +11,6 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from autocog_core.cli.controls import escape_controls
 from autocog_core.cli.core_commands import core_commands
 from autocog_core.cli.plugin_commands import absent_command, plugin_commands
 from autocog_core.cli.session import session
@@ -19,6 +18,7 @@ from autocog_core.cli.streams import discard, is_stream_error
 from autocog_core.cli.warning_lines import warnings_on_stderr
 from autocog_core.config.plugin_label import find_raising_plugin
 from autocog_core.config.plugins import backends_with_hook, plugin_label
+from autocog_core.controls import escape_controls
 from autocog_core.errors import AUTHOR_HINT, AutocogError, CapabilityError, append_hint
 from autocog_core.redaction import redact
 

@@ -10,7 +10,7 @@ from rich.console import ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from autocog_core.cli.controls import escape_controls
+from autocog_core.controls import escape_controls
 
 
 class Console(console.Console):

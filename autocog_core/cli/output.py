@@ -16,8 +16,8 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from autocog_core.cli.console import Console
-from autocog_core.cli.controls import escape_controls as escape_controls
-from autocog_core.cli.controls import escape_json_controls
+from autocog_core.controls import escape_controls as escape_controls
+from autocog_core.controls import escape_json_controls
 
 _BAR_WIDTH = 10
 _MIN_WIDE_COLUMNS = 60

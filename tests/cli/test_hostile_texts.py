@@ -15,8 +15,8 @@ from rich.text import Text
 
 import autocog_core as autocog
 from autocog_core.cli.console import Console
-from autocog_core.cli.controls import escape_controls, escape_json_controls
 from autocog_core.cli.output import facts_table, new_console
+from autocog_core.controls import escape_controls, escape_json_controls
 from tests.cli.conftest import Run
 from tests.support.small_backends import forget, install
 

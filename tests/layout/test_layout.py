@@ -29,6 +29,7 @@ LAYERS = (
     ("cli",),
     ("doctor", "schemas", "scaffold", "demo"),
     ("dataset", "testing"),
+    ("html",),
     ("wrappers", "viz", "backends", "async_calls"),
     ("model",),
     ("comparison",),
@@ -42,7 +43,7 @@ LAYERS = (
     ("automaton",),
     ("advice", "constraints"),
     ("types",),
-    ("errors", "files", "redaction", "numerics", "lazy", "version"),
+    ("errors", "files", "redaction", "numerics", "controls", "lazy", "version"),
 )
 #: Packages of core whose names plugins may import, and the one module beside them.
 FACES = {

@@ -1,4 +1,4 @@
-"""Characters that a terminal does not print but obeys, and their escapes.
+"""Characters that a terminal or a browser does not print but obeys, and what shows them.
 
 Names, texts and messages come from programs, config files, servers and models. None of them may
 move the cursor, hide a line, or turn the digits of a number around.
@@ -7,6 +7,7 @@ move the cursor, hide a line, or turn the digits of a number around.
 from __future__ import annotations
 
 import re
+import unicodedata
 
 #: C0 and C1 controls without newline and tab; lone surrogates, which no encoding has; characters
 #: that reverse the text after them on its line. Others that are not printable are harmless: spaces
@@ -14,6 +15,9 @@ import re
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 #: Those that JSON does not escape.
 _OBEYED_IN_JSON = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+#: In a browser also what turns neighbors around, or has no width: a reader must see it.
+_UNSEEN = re.compile(f"{_OBEYED.pattern}|[\xad\u061c\u200b\u200e\u200f\u2028\u2029\u2060\ufeff]")
+_DELETE = 0x7F
 
 
 def escape_controls(text: str) -> str:
@@ -29,5 +33,23 @@ def escape_json_controls(document: str) -> str:
     return _OBEYED_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", document)
 
 
+def picture_controls(text: str) -> str:
+    """Return `text` with a visible sign in place of each character that is not seen.
+
+    A control character has its picture (␛), others have their name or number: ⟨RIGHT-TO-LEFT
+    OVERRIDE⟩, ⟨U+009B⟩. Newlines and tabs stay.
+    """
+    return _UNSEEN.sub(_picture, text)
+
+
 def _python_escape(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode("ascii")
+
+
+def _picture(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < ord(" "):
+        return chr(0x2400 + code)
+    if code == _DELETE:
+        return "␡"
+    return f"⟨{unicodedata.name(match[0], f'U+{code:04X}')}⟩"

@@ -1,0 +1,1 @@
+"""Pages in HTML: one file without a network, for trees, choices, completions and records."""
