@@ -66,7 +66,8 @@ class TextCalls(ABC):
                     where="tokens",
                     hint=f"ids are 0..{size - 1}",
                 )
-        return client.detokenize(list(tokens))
+        # The client keeps the bytes of single tokens.
+        return client.token_bytes(*tokens) if len(tokens) == 1 else client.detokenize(list(tokens))
 
     def complete(
         self,

@@ -53,6 +53,7 @@ class TreeSchema(TypedDict):
     provenance: dict[str, Any]
     stats: dict[str, Any]
     repeats: NotRequired[dict[str, list[str]]]
+    token_bytes: NotRequired[dict[str, dict[str, str]]]
     nodes: list[NodeSchema]
 
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from autocog_core.errors import InputError
+from autocog_core.lazy import import_lazily
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
 from autocog_core.types.marginal import Marginal
 from autocog_core.types.record import make_record
 from autocog_core.types.thought_node import Pruned, ThoughtNode, node_from_dict, node_to_dict
+from autocog_core.types.token_texts import (
+    Detokenizer,
+    TokenBytes,
+    read_token_bytes,
+    token_bytes_from_dict,
+    token_bytes_to_dict,
+)
 from autocog_core.types.tree_context import context_tokens
 from autocog_core.types.tree_marginals import compute_marginal, require_field
 
@@ -36,6 +44,8 @@ class ThoughtTree:
         still lead to this field, by uid.
     :ivar choice_scores: by the parent of its choices: the request of a Choose, and the scores of
         its choices by all norms; only of a run with `keep_scores`, and not part of `to_dict`.
+    :ivar token_bytes: the bytes of its tokens, by model and id, for pictures; empty unless
+        `with_token_bytes` read them.
     """
 
     nodes: tuple[ThoughtNode, ...]
@@ -46,6 +56,7 @@ class ThoughtTree:
     choice_scores: Mapping[int, tuple[ChoiceRequest, ChoiceScores]] = field(
         default_factory=dict, compare=False, repr=False
     )
+    token_bytes: TokenBytes = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def children(self) -> tuple[tuple[int, ...], ...]:
@@ -149,6 +160,30 @@ class ThoughtTree:
         """Return `marginals`, also of a field that no node sets."""
         return compute_marginal(self.nodes, self.children, self.repeats, name, keys)
 
+    def with_token_bytes(
+        self, model: Detokenizer, models: Mapping[str, Detokenizer] | None = None
+    ) -> Self:
+        """Return this tree with the bytes of its tokens, which pictures show in color.
+
+        :param model: the main model of the run.
+        :param models: the models that the program names, as for the run.
+        """
+        known = {"": model, **(models or {})}
+        return replace(self, token_bytes=read_token_bytes(self.nodes, known))
+
+    def to_html(
+        self, model: Detokenizer | None = None, models: Mapping[str, Detokenizer] | None = None
+    ) -> str:
+        """Return a page that shows the tree: one file, which requests nothing.
+
+        :param model: the main model of the run, which knows the texts of the tokens. Without it,
+            tokens have their ids, unless the tree has `token_bytes`.
+        :param models: the models that the program names, as for the run.
+        """
+        tree = self if model is None else self.with_token_bytes(model, models)
+        page: str = import_lazily("autocog_core.html.tree_page", "tree_page")(tree)
+        return page
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON, with the nodes as a flat list."""
         return {
@@ -161,6 +196,7 @@ class ThoughtTree:
                 if self.repeats
                 else {}
             ),
+            **({"token_bytes": token_bytes_to_dict(self.token_bytes)} if self.token_bytes else {}),
             "nodes": [node_to_dict(node) for node in self.nodes],
         }
 
@@ -189,6 +225,7 @@ class ThoughtTree:
             provenance=data.get("provenance", {}),
             stats=data.get("stats", {}),
             repeats={uid: tuple(uids) for uid, uids in data.get("repeats", {}).items()},
+            token_bytes=token_bytes_from_dict(data.get("token_bytes", {})),
         )
 
 

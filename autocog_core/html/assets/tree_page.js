@@ -1,0 +1,4 @@
+"use strict";
+
+autocogExplorer(document.querySelector(".explorer-host"),
+  JSON.parse(document.getElementById("tree").textContent));
