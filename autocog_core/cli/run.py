@@ -20,6 +20,7 @@ from autocog_core.cli.options import (
     ProgramValues,
 )
 from autocog_core.cli.output import show_json
+from autocog_core.cli.page_file import require_writable_page, write_page
 from autocog_core.cli.run_destination import choose_destination, row_writer, suggest_export
 from autocog_core.cli.run_models import ProgramModels
 from autocog_core.cli.run_output import check_success, show_result, show_summary, show_usage
@@ -66,6 +67,14 @@ def run(
             "--trees",
             metavar="DIR",
             help="Also write the result tree of each row, as JSON, into this folder.",
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html",
+            metavar="FILE",
+            help="Without --input: also write the result tree as a page for a browser.",
         ),
     ] = None,
     limit: Annotated[
@@ -163,9 +172,18 @@ def run(
         _reject(options_for_rows, "requires --input")
         if as_json:
             _reject({"--marginals": marginals}, "is not part of the tree: leave out --json")
+    elif html is not None:
+        raise UsageError(
+            "is for a single input, without --input",
+            where="--html",
+            hint="write trees with --trees; `autocog show TREE.json -o FILE.html` draws one",
+        )
     elif (output is None or output == Path("-")) and not dry_run:
         output = None
         _reject({"--overwrite": overwrite, "--json": as_json}, "requires --output")
+    if html is not None:
+        require_writable_page(html, "--html")
+        _check_output(html, {"program": program, "config file": model_options.config})
     automaton = Automaton.from_file(program)
     require_winners(automaton, table.choice_probs)
     fields = check_marginals(with_winners(automaton, table.choice_probs), marginals or ())
@@ -183,6 +201,7 @@ def run(
             fields,
             as_json,
             table.choice_probs,
+            html,
         )
         return
     from autocog_core.automaton.inputs import require_valid_values
@@ -263,6 +282,7 @@ def _run_once(
     marginals: Sequence[str],
     as_json: bool,
     probs: ChoiceProbs,
+    html: Path | None,
 ) -> None:
     from autocog_core.dataset import UsageMeter
 
@@ -274,6 +294,10 @@ def _run_once(
             main, values, models=others, budget=budget, strategy=strategy, probs=probs
         )
         usage = meter.read()
+        if as_json or html is not None:
+            tree = tree.with_token_bytes(main, others)
+    if html is not None:
+        write_page(html, tree.to_html())
     if as_json:
         show_json(tree.to_dict())
     else:

@@ -1,18 +1,23 @@
-"""`autocog show`: the graph of a program."""
+"""`autocog show`: the graph of a program, or a result tree."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 
-from autocog_core.cli.options import ProgramFile
+from autocog_core.cli.output import new_console
 from autocog_core.cli.output import show as show_parts
+from autocog_core.cli.page_file import write_page
+from autocog_core.cli.tree_file import read_tree_file
 from autocog_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from autocog_core.types.thought_tree import ThoughtTree
 
 
 class GraphFormat(StrEnum):
@@ -22,6 +27,7 @@ class GraphFormat(StrEnum):
     MERMAID = "mermaid"
     DOT = "dot"
     SVG = "svg"
+    HTML = "html"
 
 
 _SUFFIXES = {
@@ -30,19 +36,29 @@ _SUFFIXES = {
     ".dot": GraphFormat.DOT,
     ".gv": GraphFormat.DOT,
     ".svg": GraphFormat.SVG,
+    ".html": GraphFormat.HTML,
+    ".htm": GraphFormat.HTML,
 }
+_PAGE_COLUMNS = 120
 #: Files for lines of text.
 _TEXT_SUFFIXES = ("", ".txt", ".text", ".md", ".log")
 
 
 def show(
-    program: ProgramFile,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="File with the program (.yaml, .json), or with a result tree (.json).",
+        ),
+    ],
     graph_format: Annotated[
         GraphFormat | None,
         typer.Option(
             "--format",
-            help="Lines of text, a Mermaid flowchart, Graphviz's DOT, or an SVG picture. "
-            "The default follows the name of the output file.",
+            help="Lines of text; of a program also a Mermaid flowchart, Graphviz's DOT or an SVG "
+            "picture; of a tree also a page for a browser (html). The default follows the name of "
+            "the output file.",
             show_default=False,
         ),
     ] = None,
@@ -51,19 +67,55 @@ def show(
         typer.Option("--output", "-o", metavar="FILE", help="Write to this file, not to stdout."),
     ] = None,
 ) -> None:
-    """Draw the graph of a program."""
-    from autocog_core import Automaton
-    from autocog_core.viz import graph_dot, graph_mermaid, graph_svg, graph_text
-
+    """Draw the graph of a program, or a result tree."""
     suffix = "" if output is None else output.suffix.lower()
     if graph_format is None and suffix not in {*_SUFFIXES, *_TEXT_SUFFIXES}:
         raise UsageError(
             f"no format has the suffix {suffix}",
             where=str(output),
-            hint="name a file with .svg, .mmd, .dot or .txt, or give --format",
+            hint="name a file with .svg, .mmd, .dot, .html or .txt, or give --format",
         )
-    automaton = Automaton.from_file(program)
-    match graph_format or _SUFFIXES.get(suffix, GraphFormat.TEXT):
+    chosen = graph_format or _SUFFIXES.get(suffix, GraphFormat.TEXT)
+    tree = read_tree_file(file)
+    if tree is None:
+        _show_program(file, chosen, output)
+    else:
+        _show_tree(tree, chosen, output, file)
+
+
+def _show_tree(
+    tree: ThoughtTree, tree_format: GraphFormat, output: Path | None, file: Path
+) -> None:
+    """Print or write a tree as text, or as a page."""
+    from autocog_core.viz.tree_text import tree_text
+
+    if tree_format is GraphFormat.HTML:
+        _write(tree.to_html(title=file.name), output)
+    elif tree_format is not GraphFormat.TEXT:
+        raise UsageError(
+            f"a result tree has no drawing as {tree_format.value}",
+            where="--format",
+            hint="give --format html or text",
+        )
+    elif output is None:
+        show_parts(Group(tree_text(tree, new_console().width)))
+    else:
+        _write(tree_text(tree, _PAGE_COLUMNS).plain, output)
+
+
+def _show_program(file: Path, graph_format: GraphFormat, output: Path | None) -> None:
+    """Print or write the graph of a program."""
+    from autocog_core import Automaton
+    from autocog_core.viz import graph_dot, graph_mermaid, graph_svg, graph_text
+
+    automaton = Automaton.from_file(file)
+    match graph_format:
+        case GraphFormat.HTML:
+            raise UsageError(
+                "a program has no drawing as html",
+                where=str(file),
+                hint="give --format svg, or the file of a result tree",
+            )
         case GraphFormat.MERMAID:
             text = graph_mermaid(automaton)
         case GraphFormat.DOT:
@@ -75,18 +127,23 @@ def show(
             return
         case _:
             text = _plain(graph_text(automaton))
+    _write(text, output)
+
+
+def _write(text: str, output: Path | None) -> None:
+    """Write a drawing to a file, or to stdout."""
+    text = text.removesuffix("\n")
     if output is None:
-        typer.echo(text.removesuffix("\n"))
-        return
-    try:
-        output.write_text(text.removesuffix("\n") + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot be written: {error.strerror}", where=str(output)) from error
+        typer.echo(text)
+    else:
+        write_page(output, text + "\n")
 
 
 def _plain(table: Table) -> str:
     """Return a table without colors, as wide as a page."""
-    console = Console(width=120, color_system=None, markup=False, emoji=False, highlight=False)
+    console = Console(
+        width=_PAGE_COLUMNS, color_system=None, markup=False, emoji=False, highlight=False
+    )
     with console.capture() as captured:
         console.print(table)
     return captured.get()

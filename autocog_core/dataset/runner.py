@@ -168,7 +168,8 @@ class Run:
             self._add_gold(self.gold, row, result)
         if self.tree_dir is not None:
             # Before the row is written: a run does not repeat rows of its output.
-            write_tree(self.tree_dir, row.index, result.tree)
+            tree = result.tree and result.tree.with_token_bytes(self.model, self.models)
+            write_tree(self.tree_dir, row.index, tree)
         return result
 
     def _add_gold(self, gold: Gold, row: Row, result: RowResult) -> None:

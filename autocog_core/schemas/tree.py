@@ -57,6 +57,14 @@ class TreeSchema(TypedDict):
     nodes: list[NodeSchema]
 
 
+def validate_tree(data: Any) -> None:
+    """Check the data of a result tree.
+
+    :raises pydantic.ValidationError: if it is not what `ThoughtTree.to_dict()` returns.
+    """
+    TypeAdapter(TreeSchema).validate_python(data, strict=True)
+
+
 def tree_schema() -> dict[str, Any]:
     """Return the JSON Schema of `ThoughtTree.to_dict()`."""
     schema = TypeAdapter(TreeSchema).json_schema()

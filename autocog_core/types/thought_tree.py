@@ -172,16 +172,21 @@ class ThoughtTree:
         return replace(self, token_bytes=read_token_bytes(self.nodes, known))
 
     def to_html(
-        self, model: Detokenizer | None = None, models: Mapping[str, Detokenizer] | None = None
+        self,
+        model: Detokenizer | None = None,
+        models: Mapping[str, Detokenizer] | None = None,
+        *,
+        title: str = "Thought tree",
     ) -> str:
         """Return a page that shows the tree: one file, which requests nothing.
 
         :param model: the main model of the run, which knows the texts of the tokens. Without it,
             tokens have their ids, unless the tree has `token_bytes`.
         :param models: the models that the program names, as for the run.
+        :param title: the page's title.
         """
         tree = self if model is None else self.with_token_bytes(model, models)
-        page: str = import_lazily("autocog_core.html.tree_page", "tree_page")(tree)
+        page: str = import_lazily("autocog_core.html.tree_page", "tree_page")(tree, title)
         return page
 
     def to_dict(self) -> dict[str, Any]:
