@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from autocog_core.types.thought_tree import ThoughtNode, ThoughtPath, ThoughtTree
     from autocog_core.types.token_tree import TreeQuery, TreeScores
     from autocog_core.types.top_choices import TopChoice, TopChoices
+    from autocog_core.types.tree_diff import AlternativeDiff, DecisionDiff, TreeDiff, Unaligned
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
@@ -179,6 +180,12 @@ else:
             "autocog_core.types.thought_tree": ("ThoughtNode", "ThoughtPath", "ThoughtTree"),
             "autocog_core.types.token_tree": ("TreeQuery", "TreeScores"),
             "autocog_core.types.top_choices": ("TopChoice", "TopChoices"),
+            "autocog_core.types.tree_diff": (
+                "AlternativeDiff",
+                "DecisionDiff",
+                "TreeDiff",
+                "Unaligned",
+            ),
         },
     )
 
@@ -187,6 +194,7 @@ __all__ = [
     "EOS",
     "LM",
     "Alternative",
+    "AlternativeDiff",
     "Ask",
     "AsyncModel",
     "AutocogError",
@@ -215,6 +223,7 @@ __all__ = [
     "ConstraintKind",
     "ContextOverflowError",
     "ContractError",
+    "DecisionDiff",
     "Each",
     "EndOfSequence",
     "EngineError",
@@ -270,9 +279,11 @@ __all__ = [
     "TokenizerLM",
     "TopChoice",
     "TopChoices",
+    "TreeDiff",
     "TreeQuery",
     "TreeScores",
     "TypedRecord",
+    "Unaligned",
     "Usage",
     "UsageError",
     "WarningCode",

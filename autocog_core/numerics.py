@@ -145,6 +145,16 @@ def divergence(first: ArrayLike, second: ArrayLike) -> float:
     return max(0.0, float((weights * (first_row[possible] - second_row[possible])).sum()))
 
 
+def share_divergence(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return KL(first || second) of two lists of probabilities: see `divergence`.
+
+    :param first: (n,), probabilities with a sum above 0.
+    :param second: (n,), likewise.
+    """
+    with np.errstate(divide="ignore"):
+        return divergence(np.log(first), np.log(second))
+
+
 def wilson_interval(right: int, answered: int) -> tuple[float, float]:
     """Return Wilson's 95% interval of the share `right / answered`."""
     share = right / answered

@@ -54,7 +54,10 @@ CORE_COMMANDS = {
         "Compare all norms of a choice on rows with right answers, and recommend one.",
     ),
     "check": ("check", "Check a program for errors, without running it."),
-    "show": ("show_program", "Draw the graph of a program, or a result tree."),
+    "show": (
+        "show_program",
+        "Draw a program or a result tree, or compare two trees.",
+    ),
     "doctor": ("doctor", "Check plugins, config file, models and environment."),
     "conformance": ("conformance", "Check that a backend returns correct numbers."),
     "new-plugin": ("new_plugin", "Write the package of a new plugin."),

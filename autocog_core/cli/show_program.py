@@ -1,4 +1,4 @@
-"""`autocog show`: the graph of a program, or a result tree."""
+"""`autocog show`: the graph of a program, a result tree, or two trees side by side."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console, Group
 from rich.table import Table
+from rich.text import Text
 
-from autocog_core.cli.output import new_console
+from autocog_core.cli.options import AsJson
+from autocog_core.cli.output import new_console, show_json
 from autocog_core.cli.output import show as show_parts
 from autocog_core.cli.page_file import write_page
-from autocog_core.cli.tree_file import read_tree_file
+from autocog_core.cli.tree_file import read_tree_file, require_tree
 from autocog_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,6 +54,14 @@ def show(
             help="File with the program (.yaml, .json), or with a result tree (.json).",
         ),
     ],
+    *,
+    diff: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TREE",
+            help="Compare two result trees (.json): FILE is the first, and this is the second.",
+        ),
+    ] = None,
     graph_format: Annotated[
         GraphFormat | None,
         typer.Option(
@@ -66,8 +76,20 @@ def show(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write to this file, not to stdout."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Draw the graph of a program, or a result tree."""
+    """Draw a program or a result tree, or compare two trees.
+
+    Trees are what `autocog run --json` prints, and the files of --trees.
+    """
+    if diff is not None:
+        options = {"--format": graph_format, "--output": output}
+        for name in (name for name, value in options.items() if value is not None):
+            raise UsageError("cannot be combined with --diff", where=name, hint="leave one out")
+        _show_diff(file, diff, as_json)
+        return
+    if as_json:
+        raise UsageError("requires --diff", where="--json")
     suffix = "" if output is None else output.suffix.lower()
     if graph_format is None and suffix not in {*_SUFFIXES, *_TEXT_SUFFIXES}:
         raise UsageError(
@@ -137,6 +159,14 @@ def _write(text: str, output: Path | None) -> None:
         typer.echo(text)
     else:
         write_page(output, text + "\n")
+
+
+def _show_diff(first: Path, second: Path, as_json: bool) -> None:
+    diff = require_tree(first).diff(require_tree(second))
+    if as_json:
+        show_json(diff.to_dict())
+    else:
+        show_parts(Text(str(diff)))
 
 
 def _plain(table: Table) -> str:

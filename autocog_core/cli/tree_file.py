@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from autocog_core.errors import InputError
+from autocog_core.files import decode_text
 from autocog_core.types.thought_tree import ThoughtTree
 
 _HINT = "give a file that `autocog run --json` or --trees has written"
@@ -37,6 +38,23 @@ def read_tree_file(path: Path) -> ThoughtTree | None:
     except InputError as error:
         message = f"is not a result tree: {error.message}"
         raise InputError(message, where=str(path), hint=_HINT) from error
+
+
+def require_tree(path: Path) -> ThoughtTree:
+    """Return the tree of a file.
+
+    :raises InputError: if the file cannot be read, or holds no tree.
+    """
+    tree = read_tree_file(path)
+    if tree is not None:
+        return tree
+    try:
+        json.loads(decode_text(path.read_bytes(), str(path)))
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"is no JSON: {error}", where=str(path), hint=_HINT) from error
+    raise InputError("is no result tree", where=str(path), hint=_HINT)
 
 
 def _read_json(path: Path) -> Any:

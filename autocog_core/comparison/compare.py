@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import numpy as np
-
 from autocog_core.comparison.distributions import Position, compare_positions
 from autocog_core.comparison.item_result import Candidate, Decision, ItemResult
 from autocog_core.comparison.measure import measure
@@ -15,7 +13,7 @@ from autocog_core.comparison.picks import Pairs, find_flips
 from autocog_core.comparison.works import AnyWork
 from autocog_core.errors import CapabilityError, InputError
 from autocog_core.hooks.client import BackendClient
-from autocog_core.numerics import divergence, wilson_interval
+from autocog_core.numerics import share_divergence, wilson_interval
 from autocog_core.types.comparison import Comparison
 from autocog_core.types.comparison_parts import (
     PositionDifference,
@@ -241,10 +239,8 @@ def _share_divergences(pairs: Pairs) -> Iterator[float]:
     for _, first, second in pairs:
         for one, other in _decisions(first, second):
             if len(one.shares) > 1 and one.shares.keys() == other.shares.keys():
-                shares = np.array([[one.shares[key], other.shares[key]] for key in one.shares])
-                with np.errstate(divide="ignore"):
-                    rows = np.log(shares)
-                yield divergence(rows[:, 0], rows[:, 1])
+                shares = [other.shares[key] for key in one.shares]
+                yield share_divergence([*one.shares.values()], shares)
 
 
 def spread(values: Iterable[float]) -> Spread | None:

@@ -20,7 +20,10 @@ from autocog_core.types.token_texts import (
     token_bytes_from_dict,
     token_bytes_to_dict,
 )
+from autocog_core.types.tree_alignment import diff_trees
 from autocog_core.types.tree_context import context_tokens
+from autocog_core.types.tree_decisions import TreeDecisions
+from autocog_core.types.tree_diff import TreeDiff
 from autocog_core.types.tree_marginals import compute_marginal, require_field
 
 __all__ = ["FORMAT", "Pruned", "Ranking", "ThoughtNode", "ThoughtPath", "ThoughtTree"]
@@ -188,6 +191,27 @@ class ThoughtTree:
         tree = self if model is None else self.with_token_bytes(model, models)
         page: str = import_lazily("autocog_core.html.tree_page", "tree_page")(tree, title)
         return page
+
+    def diff(self, other: ThoughtTree, *, tolerance: float = 0.001) -> TreeDiff:
+        """Return the decisions of this tree and another one side by side.
+
+        Decisions are aligned from the start of both trees: those after the same alternatives, by
+        the name of their field, or the uid of their action. The texts between them may differ. If
+        the trees follow nothing in common, such as two different texts, their best paths go on side
+        by side. A decision that only one version of a program has is passed over.
+
+        :param other: the second tree.
+        :param tolerance: the largest difference of a share that counts as none.
+        :raises InputError: if the tolerance is negative.
+        """
+        if not tolerance >= 0:
+            raise InputError(f"{tolerance} is not at least 0", where="tolerance")
+        return diff_trees(self._decisions, other._decisions, tolerance)
+
+    @cached_property
+    def _decisions(self) -> TreeDecisions:
+        best = self.best(partial=True).indices if self.nodes else ()
+        return TreeDecisions(self.nodes, self.children, best)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON, with the nodes as a flat list."""

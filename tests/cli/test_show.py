@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from autocog_core import Automaton
+from autocog_core import Automaton, ThoughtTree
 from autocog_core.viz import graph_dot, graph_mermaid, graph_svg
 from tests.cli.conftest import Run
 
@@ -135,3 +135,25 @@ def test_a_page_is_for_one_input_and_a_file_that_can_be_written(
     assert wrong(*given, "none/x.html").startswith("error: none/x.html: its folder does not exist")
     assert wrong(*given, str(folder)).startswith(f"error: {folder}: is a folder; give --html")
     assert wrong(*given, str(program)).startswith(f"error: {program}: is the program")
+
+
+def test_two_trees_side_by_side(run: Run, wrong: Callable[..., str], program: Path) -> None:
+    for name, model in (("a.json", "noise"), ("b.json", "known")):
+        tree = run("run", str(program), "--model", model, "--json").stdout
+        Path(name).write_text(tree, encoding="utf-8")
+    result = run("show", "a.json", "--diff", "b.json")
+    assert result.exit_code == 0
+    expected = ThoughtTree.from_dict(json.loads(Path("a.json").read_text(encoding="utf-8"))).diff(
+        ThoughtTree.from_dict(json.loads(Path("b.json").read_text(encoding="utf-8")))
+    )
+    assert result.stdout.split() == str(expected).split()
+    document = json.loads(run("show", "a.json", "--diff", "b.json", "--json").stdout)
+    assert document == json.loads(json.dumps(expected.to_dict()))
+    assert "is no JSON" in wrong("show", "a.json", "--diff", str(program))
+    assert "cannot be read" in wrong("show", "missing.json", "--diff", "b.json")
+    Path("other.json").write_text('{"a": 1}', encoding="utf-8")
+    assert "is no result tree" in wrong("show", "other.json", "--diff", "b.json")
+    Path("newer.json").write_text('{"format": 2, "nodes": []}', encoding="utf-8")
+    assert "format 2" in wrong("show", "newer.json", "--diff", "b.json")
+    assert "--diff" in wrong("show", "a.json", "--json")
+    assert "--format" in wrong("show", "a.json", "--diff", "b.json", "--format", "svg")
