@@ -241,6 +241,7 @@ def run(
                 strategy=strategy_name,
                 marginals=fields,
                 probs=table.choice_probs,
+                program_name=str(program),
             )
             if dry_run:
                 show_estimate(estimate_run(job, source, limit, part), as_json=as_json)

@@ -242,6 +242,16 @@ def is_plugin_name(name: str, group: str) -> bool:
     )
 
 
+def name_of_backend(backend: type[Any]) -> str:
+    """Return the name of an installed backend; the name of the class for one that is not installed.
+
+    :param backend: the backend's class.
+    """
+    target = f"{backend.__module__}:{backend.__qualname__}"
+    names = (point.name for point in _entry_points(BACKENDS) if point.value == target)
+    return next(names, backend.__name__)
+
+
 def backends_with_hook(hook: str) -> list[str]:
     """Return the names of installed backends that implement a hook and can be loaded.
 

@@ -6,8 +6,35 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from autocog_core.numerics import Float64Array, Int64Array
+
 #: Number of bins of the expected calibration error.
 BINS = 10
+
+
+def bin_of(prob: float) -> int:
+    """Return the bin of a probability: bins of equal width, and 1 is in the last one."""
+    return min(int(prob * BINS), BINS - 1)
+
+
+def bins_of(probs: Float64Array) -> Int64Array:
+    """Return the bins of probabilities: (n,) -> (n,)."""
+    return np.minimum((probs * BINS).astype(np.int64), BINS - 1)
+
+
+def error_of_gaps(gaps: ArrayLike, count: int) -> Float64Array:
+    """Return the expected calibration error (Naeini, Cooper and Hauskrecht 2015).
+
+    It is the mean of |accuracy - mean probability| of the bins, weighted by their answers.
+
+    :param gaps: (..., BINS), the sum of probability - right over the answers of each bin.
+    :param count: the number of answers in all bins.
+    :returns: (...,).
+    """
+    return np.asarray(np.abs(np.asarray(gaps, dtype=np.float64)).sum(axis=-1) / count)
 
 
 @dataclass(slots=True)
@@ -44,15 +71,15 @@ class Calibration:
         """Add an answer and its probability."""
         self.count += 1
         self.squared_errors += (prob - is_right) ** 2
-        entry = self.bins[min(int(prob * BINS), BINS - 1)]
+        entry = self.bins[bin_of(prob)]
         entry.prob_sum += prob
         entry.right += is_right
 
     @property
     def error(self) -> float | None:
         """Expected calibration error; None without answers."""
-        gaps = sum(abs(entry.prob_sum - entry.right) for entry in self.bins)
-        return gaps / self.count if self.count else None
+        gaps = [entry.prob_sum - entry.right for entry in self.bins]
+        return float(error_of_gaps(gaps, self.count)) if self.count else None
 
     @property
     def brier(self) -> float | None:

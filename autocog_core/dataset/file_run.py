@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autocog_core.automaton.winners import with_winners
+from autocog_core.config.plugins import name_of_backend
 from autocog_core.dataset import output_file
 from autocog_core.dataset.columns import check_columns
 from autocog_core.dataset.destination import Destination
@@ -17,6 +18,7 @@ from autocog_core.dataset.output_format import FormatName
 from autocog_core.dataset.output_row import OutputRow
 from autocog_core.dataset.row_result import RowResult
 from autocog_core.dataset.row_source import RowSource
+from autocog_core.dataset.run_sessions import record_session
 from autocog_core.dataset.runner import Run
 from autocog_core.dataset.shard import WHOLE, Shard
 from autocog_core.dataset.summary import Summary, SummaryBuilder
@@ -165,7 +167,16 @@ def _write_rows(
     total = max(file.rows, source.count_rows(limit))
     on_progress(Progress(done=resumed, resumed=resumed, total=total, errors=0))
     meter = run.start_usage_meter()
-    with closing(_remaining_results(run, source, file, total)) as results:
+    with (
+        record_session(
+            file.path,
+            lambda: rows_so_far.rows,
+            meter.read,
+            program=run.program_name,
+            backend=name_of_backend(type(run.model.backend)),
+        ),
+        closing(_remaining_results(run, source, file, total)) as results,
+    ):
         for done, (result, write) in enumerate(results, resumed + 1):
             write(result.output_row)
             rows_so_far.add(result.output_row)

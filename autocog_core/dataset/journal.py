@@ -30,6 +30,7 @@ class Journal:
     :ivar gold_field: the field that was compared with right answers; None for no comparison.
     :ivar marginals: the fields whose marginals the rows have.
     :ivar shard: the rows of the data set that it has.
+    :ivar identity: how the rows arose (`OUTPUT.run.json`).
     :raises InputError: if it cannot be read, or no run has written it.
     """
 
@@ -45,7 +46,7 @@ class Journal:
         try:
             if not identity_path(path).exists():
                 raise InputError("is not the journal of a run", where=str(path), hint=_hint(path))
-            identity = read_identity(path, _HINT)
+            identity = self.identity = read_identity(path, _HINT)
             self.fields, self.columns, self.gold_field = _read_layout(path, identity)
             self.marginals = _read_marginals(path, identity)
             self.shard = read_shard(path, identity)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from autocog_core.dataset.journal import Journal
 from autocog_core.dataset.output_format import FormatName, OutputFormat, journal_path
 from autocog_core.dataset.run_identity import (
     SHARD_KEY,
+    add_to_identity_file,
     describe_differences,
-    read_identity,
     write_identity,
 )
+from autocog_core.dataset.run_sessions import SESSIONS, sessions_of
 from autocog_core.dataset.summary import Summary, summarize
 from autocog_core.dataset.table_columns import TableOptions
 from autocog_core.errors import InputError, shorten
@@ -51,7 +53,7 @@ def merge_shards(
     with ExitStack() as stack:
         journals = [stack.enter_context(Journal(_journal_of(path))) for path in outputs]
         shards = _in_order(journals)
-        identities = [read_identity(journal.path) for journal in shards]
+        identities = [journal.identity for journal in shards]
         _require_one_run(shards, identities)
         for journal in shards:
             destination = Destination.of(
@@ -65,6 +67,7 @@ def merge_shards(
             rows = _count_rows(shards)
             identity = _without_shard(identities[0])
             table = identity.pop("table", None)
+            sessions = [asdict(entry) for each in identities for entry in sessions_of(each)]
             try:
                 with write_atomically(destination.journal) as stream:
                     for line in _take_turns(shards, rows):
@@ -72,6 +75,7 @@ def merge_shards(
                     # Not before all rows are read: an earlier output stays until then.
                     destination.remove()
                     write_identity(destination.journal, identity, table)
+                    add_to_identity_file(destination.journal, {SESSIONS: sessions})
             except OSError as error:
                 raise unwritable(destination.journal, error) from error
             gold_field = shards[0].gold_field
@@ -143,8 +147,10 @@ def _require_one_run(shards: Sequence[Journal], identities: Sequence[Mapping[str
 
 
 def _without_shard(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the identities of all shards have in common."""
     source = {name: value for name, value in identity["input"].items() if name != SHARD_KEY}
-    return {**identity, "input": source}
+    common = {name: value for name, value in identity.items() if name != SESSIONS}
+    return {**common, "input": source}
 
 
 def _count_rows(shards: Sequence[Journal]) -> int:

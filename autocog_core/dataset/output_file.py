@@ -39,11 +39,12 @@ class OutputFile:
 
     :param stream: the file, open at its end.
     :param written: its rows.
+    :ivar path: the file.
     """
 
     def __init__(self, stream: FileIO, written: WrittenRows) -> None:
         self._stream = stream
-        self._path = Path(stream.name)
+        self.path = Path(stream.name)
         self._written = written
 
     @property
@@ -70,9 +71,9 @@ class OutputFile:
                 rest = rest[self._stream.write(rest) :]
             self._written.add(line, row)
             if self.rows % written_rows.CHECKPOINT_ROWS == 0:
-                self._written.save(self._path)
+                self._written.save(self.path)
         except OSError as error:
-            raise unwritable(self._path, error, _CONTINUE_HINT) from error
+            raise unwritable(self.path, error, _CONTINUE_HINT) from error
 
     def replace(self, rows: Mapping[int, Mapping[str, Any]]) -> None:
         """Replace some rows: all of them, or none if the process is killed.
@@ -83,25 +84,25 @@ class OutputFile:
         self._require_in_place()
         written = self._written.without_rows()
         # Its sums are those of the old rows.
-        remove_file(checkpoint_path(self._path))
+        remove_file(checkpoint_path(self.path))
         try:
-            with write_atomically(self._path) as new:
-                with self._path.open("rb") as old:
+            with write_atomically(self.path) as new:
+                with self.path.open("rb") as old:
                     for line in old:
                         row = rows.get(written.next_row) or written.read(line)
                         if row is None:
-                            raise written.changed(self._path, _CONTINUE_HINT)
+                            raise written.changed(self.path, _CONTINUE_HINT)
                         if written.next_row in rows:
                             line = to_line(row)
                         new.write(line)
                         written.add(line, row)
                 self._stream.close()
             if written.rows >= written_rows.CHECKPOINT_ROWS:
-                written.save(self._path)
+                written.save(self.path)
         except OSError as error:
-            raise unwritable(self._path, error, _CONTINUE_HINT) from error
+            raise unwritable(self.path, error, _CONTINUE_HINT) from error
         self._written = written
-        self._stream = _open_for_append(self._path)
+        self._stream = _open_for_append(self.path)
 
     def summary(self) -> Summary:
         """Return the totals of all rows.
@@ -109,7 +110,7 @@ class OutputFile:
         :raises InputError: if another program has changed the file.
         """
         self._require_in_place()
-        self._written.require_size(self._path)
+        self._written.require_size(self.path)
         return self._written.totals.summary()
 
     def close(self) -> None:
@@ -120,19 +121,19 @@ class OutputFile:
         try:
             self._stream.close()
         except OSError as error:
-            raise unwritable(self._path, error, _CONTINUE_HINT) from error
+            raise unwritable(self.path, error, _CONTINUE_HINT) from error
 
     def _require_in_place(self) -> None:
         """Rows of a file that was removed or replaced would be lost without a word."""
         try:
-            if os.path.samestat(os.fstat(self._stream.fileno()), os.stat(self._path)):
+            if os.path.samestat(os.fstat(self._stream.fileno()), os.stat(self.path)):
                 return
         except OSError:
             # There is no such file: the same error.
             pass
         raise InputError(
             "was removed or replaced during the run",
-            where=str(self._path),
+            where=str(self.path),
             hint="repeat the command, and leave the file in its place",
         )
 

@@ -41,6 +41,17 @@ def write_identity(
     write_file(identity_path(output), text)
 
 
+def add_to_identity_file(output: Path, entries: Mapping[str, Any]) -> None:
+    """Add entries to the file with the identity of an output file. They are no part of it.
+
+    :param output: the output file.
+    :param entries: the entries by name; they replace those with the same name.
+    :raises InputError: if the file cannot be read or written.
+    """
+    text = json.dumps({"format": FORMAT, **read_identity(output), **entries}, indent=2) + "\n"
+    write_file(identity_path(output), text)
+
+
 def read_identity(output: Path, hint: str = OVERWRITE_HINT) -> dict[str, Any]:
     """Return the identity of the run that made an output file.
 

@@ -55,6 +55,7 @@ class Run:
     :ivar marginals: the fields whose marginals are added to the output rows.
     :ivar probs: "winner" reads only what proves the best choice of each action, so that the rows
         have bounds in place of most probabilities.
+    :ivar program_name: what reports call the program, such as its file.
     """
 
     automaton: Automaton
@@ -69,6 +70,7 @@ class Run:
     strategy: Strategy | None = None
     marginals: Sequence[str] = ()
     probs: ChoiceProbs = "all"
+    program_name: str = ""
 
     def __post_init__(self) -> None:
         require_valid_values(self.automaton.inputs, self.values)
