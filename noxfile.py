@@ -78,6 +78,10 @@ TEST_TOOLS = [
     "pandas>=2",
     "polars>=1",
     "opentelemetry-sdk>=1.28",
+    # What the figures of reports are compared with.
+    "scikit-learn>=1.7",
+    "scipy>=1.13",
+    "statsmodels>=0.14.4",
     # Pages in a browser: the system's Chromium.
     "playwright>=1.50",
     "axe-playwright-python>=0.1.7",

@@ -83,12 +83,12 @@ def _session(data: Any) -> RunSession | None:
     if not isinstance(data, dict):
         return None
     started, seconds, rows, usage = map(data.get, ("started", "seconds", "rows", "usage"))
-    if not isinstance(started, str) or type(seconds) not in (int, float) or type(rows) is not int:
+    if not isinstance(started, str) or not isinstance(seconds, float) or type(rows) is not int:
         return None
     if not isinstance(usage, dict) or not all(map(_is_usage, usage.values())):
         return None
     names = [str(data.get(name, "")) for name in ("program", "backend")]
-    return RunSession(started, float(seconds), rows, usage, *names)
+    return RunSession(started, seconds, rows, usage, *names)
 
 
 def _is_usage(data: Any) -> bool:

@@ -28,6 +28,7 @@ PACKAGES = {
 LAYERS = (
     ("cli",),
     ("doctor", "schemas", "scaffold", "demo"),
+    ("reports",),
     ("dataset", "testing"),
     ("html",),
     ("wrappers", "viz", "backends", "async_calls"),
