@@ -49,6 +49,10 @@ CORE_COMMANDS = {
         "merge",
         "Join the outputs of all shards of a run, made by `autocog run --shard I/N`.",
     ),
+    "report": (
+        "report",
+        "Write a report of finished runs: accuracy, calibration, costs, and how runs differ.",
+    ),
     "compare-norms": (
         "compare_norms",
         "Compare all norms of a choice on rows with right answers, and recommend one.",

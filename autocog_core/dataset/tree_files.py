@@ -7,7 +7,7 @@ from pathlib import Path
 
 from autocog_core.dataset.file_writing import unwritable, write_file
 from autocog_core.dataset.shard import WHOLE, Shard
-from autocog_core.errors import InputError
+from autocog_core.errors import InputError, shorten
 from autocog_core.types.thought_tree import ThoughtTree
 
 
@@ -25,6 +25,26 @@ def write_tree(folder: Path, row: int, tree: ThoughtTree | None) -> None:
     except OSError as error:
         raise InputError(f"cannot be created: {error.strerror}", where=str(folder)) from error
     write_file(path, json.dumps(tree.to_dict()) + "\n")
+
+
+def read_tree(folder: Path, row: int) -> ThoughtTree | None:
+    """Return the tree of a row; None if it has none.
+
+    :raises InputError: if the file cannot be read, or is no tree.
+    """
+    path = folder / f"{row:06d}.json"
+    try:
+        data = json.loads(path.read_bytes())
+        if not isinstance(data, dict):
+            raise InputError("is no tree", where=str(path))
+        return ThoughtTree.from_dict(data)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        message = f"cannot be read as a tree: {shorten(str(error))}"
+        raise InputError(message, where=str(path)) from error
+    except InputError as error:
+        raise InputError(error.message, where=str(path), hint=error.hint) from error
 
 
 def remove_trees(folder: Path, shard: Shard = WHOLE) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -78,6 +79,11 @@ def _names(outputs: Sequence[Path]) -> list[str]:
     """Return short names for outputs: their files', or their paths if two files have one name."""
     names = [output.name.removesuffix(JOURNAL_SUFFIX) for output in outputs]
     return names if len(set(names)) == len(names) else [str(output) for output in outputs]
+
+
+def report_json(report: Report) -> str:
+    """Return the figures as a JSON document."""
+    return json.dumps(report.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def test_figures_equal_those_of_scikit_learn_and_statsmodels(seed: int) -> None:
     assert [entry.right.value for entry in bins] == pytest.approx(shares)
     assert [entry.mean_prob for entry in bins] == pytest.approx(means)
     assert sum(entry.right.rows for entry in bins) == rows
-    assert all(one.high <= other.low for one, other in zip(bins, bins[1:], strict=False))
+    assert all(one.high <= other.low for one, other in pairwise(bins))
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(0, 0), (3, 3), (12, 4), (0, 7), (400, 300)])

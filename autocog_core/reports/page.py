@@ -1,0 +1,97 @@
+"""The page of a report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autocog_core.html.page import render_page, render_template
+from autocog_core.reports.figures import Group, RunFigures
+from autocog_core.reports.number_table import (
+    about_runs,
+    format_figure,
+    format_interval,
+    pair_lines,
+    run_lines,
+)
+from autocog_core.reports.page_charts import page_charts
+from autocog_core.reports.report import Report
+from autocog_core.reports.row_list import row_list
+from autocog_core.reports.sentences import sentences_about, sentences_about_pair
+
+_MAX_MISTAKES = 10
+
+
+def report_page(report: Report, title: str | None = None) -> str:
+    """Return a report as one HTML page, which is complete in itself.
+
+    :param report: the report.
+    :param title: the page's title; None names the runs.
+    """
+    figures = report.figures
+    names = [run.name for run in figures.runs]
+    title = title or f"Report of {' and '.join(names)}"
+    rows = row_list(report)
+    has_gold = bool(rows["has_gold"])
+    body = render_template(
+        "report.html",
+        title=title,
+        names=names,
+        about=about_runs(figures.runs),
+        summaries=[(run.name, sentences_about(run)) for run in figures.runs],
+        comparisons=[(pair.second, sentences_about_pair(pair)) for pair in figures.pairs],
+        numbers=run_lines(figures.runs),
+        differences=pair_lines(figures.pairs),
+        charts=list(page_charts(figures)),
+        mistakes=[(run.name, cells) for run in figures.runs if (cells := _mistakes(run))],
+        groups=[_group_table(run) for run in figures.runs if run.groups],
+        failures=[
+            (run.name, {"total": f"{run.errors:,}", "shown": run.first_errors})
+            for run in figures.runs
+            if run.errors
+        ],
+        has_gold=has_gold,
+        columns=report.runs[0].columns,
+        list_note=_list_note(rows, names),
+    )
+    return render_page(
+        title, body, styles=("report.css",), scripts=("report.js",), data={"report-rows": rows}
+    )
+
+
+def _list_note(rows: dict[str, Any], names: list[str]) -> str:
+    text = "Open a row to see its whole input and the alternatives of its answer."
+    if len(names) > 1:
+        text += f" The rows are those of {names[0]}, in the order of its losses."
+    if len(rows["rows"]) < rows["all_rows"]:
+        text += (
+            f" The {len(rows['rows']):,} rows with the highest losses are listed, "
+            f"of {rows['all_rows']:,}."
+        )
+    return text
+
+
+def _mistakes(run: RunFigures) -> list[Any]:
+    return [cell for cell in run.confusion if cell.gold != cell.answer][:_MAX_MISTAKES]
+
+
+def _group_table(run: RunFigures) -> dict[str, Any]:
+    has_gold = any(group.accuracy is not None for group in run.groups)
+    heads = [run.by, "rows", "errors", "mean probability"]
+    return {
+        "name": run.name,
+        "by": run.by,
+        "heads": heads + ["accuracy", "95% interval", "log loss", "Brier score"] * has_gold,
+        "lines": [_group_line(group, has_gold) for group in run.groups],
+        "left_out": run.groups_left_out,
+    }
+
+
+def _group_line(group: Group, has_gold: bool) -> list[str]:
+    accuracy = format_figure(group.accuracy)
+    mean = "" if group.mean_prob is None else f"{group.mean_prob:.4f}"
+    line = [group.value or "(empty)", f"{group.rows:,}", f"{group.errors:,}", mean]
+    if not has_gold:
+        return line
+    interval = format_interval(None if group.accuracy is None else group.accuracy.interval)
+    losses = [format_figure(figure).text for figure in (group.log_loss, group.brier)]
+    return [*line, accuracy.text, interval, *losses]
