@@ -17,7 +17,7 @@ def merge(
     outputs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="OUT...",
+            metavar="OUT",
             help="The outputs of all shards, in any order: .jsonl files, or tables with their "
             "journals beside them.",
         ),
