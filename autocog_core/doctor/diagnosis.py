@@ -96,6 +96,8 @@ def examine(
         on_progress(done, total, plugin.name)
         plugin_reports.append(examine_plugin(plugin, timeout))
     model_reports = []
+    # With one model alone, others of its engine do not matter.
+    known: dict[str, dict[str, Any]] | None = {} if model is None else None
     for done, name in enumerate(names, len(selected)):
         on_progress(done, total, name)
         is_default = name == config_report.default_model
@@ -107,6 +109,7 @@ def examine(
                 is_default=is_default,
                 load=load,
                 timeout=timeout,
+                known=known,
             )
         )
     return Diagnosis(

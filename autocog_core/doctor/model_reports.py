@@ -10,12 +10,13 @@ from typing import Any, Literal
 from autocog_core.config.config_file import Config, ModelConfig
 from autocog_core.config.plugins import backend_name
 from autocog_core.doctor.plugin_reports import PluginReport
-from autocog_core.doctor.probe import run_probe
+from autocog_core.doctor.probe import PARTNERS, run_probe
 from autocog_core.doctor.problem import Problem
 from autocog_core.doctor.report_redaction import register_hidden_options
 
 MODEL_PROBE = "autocog_core.doctor.model_probe:probe_model"
 FINGERPRINT_STEP = "computing the fingerprint"
+PARTNERS_STEP = "loading other models of its engine"
 
 State = Literal["loads", "skipped", "error"]
 
@@ -31,7 +32,7 @@ class ModelReport:
     :ivar state: "skipped" if the options are valid and the model was not loaded.
     :ivar problem: why the model does not work; None if it does.
     :ivar warnings: what works, but probably not as expected.
-    :ivar load_seconds: the loading time.
+    :ivar load_seconds: the loading time; short for a later model on an engine.
     :ivar resident_bytes: the memory of the process after loading, Python included.
     :ivar facts: the engine's description of itself, see `BackendInfo`.
     :ivar fingerprint: the model's identity; None if it was not computed within the time limit.
@@ -58,12 +59,17 @@ def examine_model(
     is_default: bool,
     load: bool,
     timeout: float,
+    known: dict[str, dict[str, Any]] | None = None,
 ) -> ModelReport:
     """Check one model in a child process, and load it if `load`.
+
+    Models of one `engine` are loaded in one process, so that the engine is loaded once.
 
     :param plugins: reports on the plugins. A model that uses a plugin with a problem is not tried.
     :param is_default: the report's `is_default`.
     :param timeout: the time limit in seconds.
+    :param known: facts of models that were loaded with another one, by name. None: the model is
+        loaded alone. Those of models on its engine are added.
     """
     model = config.models[name]
     report = ModelReport(
@@ -80,10 +86,15 @@ def examine_model(
 
     def register(facts: dict[str, Any]) -> None:
         register_hidden_options(model, facts.pop("hidden", ()))
+        for partner, partner_facts in facts.get(PARTNERS, {}).items():
+            register_hidden_options(config.models[partner], partner_facts.pop("hidden", ()))
 
+    if known and name in known:
+        return _with_facts(report, known[name], "loads")
+    partners = [] if known is None or not load else _find_partners(config, name)
     result = run_probe(
         MODEL_PROBE,
-        [str(config.path), name, "load" if load else "check"],
+        [str(config.path), name, "load" if load else "check", *partners],
         timeout=timeout,
         fix="to see all its output, run: "
         + shlex.join(
@@ -95,9 +106,34 @@ def examine_model(
     if result.timed_out and result.step == FINGERPRINT_STEP:
         # The model works. Its fingerprint may take long, because it may read all the weights.
         problem = None
-    warnings = tuple(result.facts.pop("warnings", ()))
-    state: State = "error" if problem else "loads" if load else "skipped"
-    return replace(report, state=state, problem=problem, warnings=warnings, **result.facts)
+    others = result.facts.pop(PARTNERS, {})
+    if known is not None:
+        # One that was not finished is examined alone.
+        known |= {other: facts for other, facts in others.items() if facts.pop("is_done", False)}
+    if result.step == PARTNERS_STEP:
+        # This one works.
+        problem = None
+    facts = {**result.facts, "problem": problem}
+    return _with_facts(report, facts, "loads" if load else "skipped")
+
+
+def _with_facts(report: ModelReport, facts: dict[str, Any], state: State) -> ModelReport:
+    problem = facts.pop("problem", None)
+    if isinstance(problem, dict):
+        problem = Problem(**problem)
+    warnings = tuple(facts.pop("warnings", ()))
+    state = "error" if problem else state
+    return replace(report, state=state, problem=problem, warnings=warnings, **facts)
+
+
+def _find_partners(config: Config, name: str) -> list[str]:
+    """Return the other models of the same engine."""
+    engine = config.models[name].engine
+    return [
+        other
+        for other, model in config.models.items()
+        if engine is not None and other != name and model.engine == engine
+    ]
 
 
 def _uses_plugin(model: ModelConfig, plugin: PluginReport) -> bool:

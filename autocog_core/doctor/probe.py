@@ -46,6 +46,10 @@ class ProbeResult:
     problem: Problem | None
 
 
+#: The key of the facts of other models, by name.
+PARTNERS = "partners"
+
+
 class ProbeChannel:
     """The child's end: facts that it reports to its parent.
 
@@ -69,6 +73,23 @@ class ProbeChannel:
         temporary.write_text(json.dumps({"step": self._step, **self._facts}), encoding="ascii")
         # Atomic: a process that is killed here leaves a whole document.
         temporary.replace(self._path)
+
+    def partner(self, name: str) -> ProbeChannel:
+        """Return a channel for the facts of another model, whose steps are not reported."""
+        return _PartnerChannel(self, name)
+
+
+class _PartnerChannel(ProbeChannel):
+    def __init__(self, channel: ProbeChannel, name: str) -> None:
+        self._channel = channel
+        self._name = name
+        self._facts = {}
+
+    def report(self, *, step: str | None = None, **facts: Any) -> None:
+        self._facts.update(to_json_data(facts))
+        others = self._channel._facts.get(PARTNERS, {})
+        whole: dict[str, Any] = {PARTNERS: {**others, self._name: self._facts}}
+        self._channel.report(**whole)
 
 
 def run_check() -> None:

@@ -417,3 +417,53 @@ def test_secrets_of_the_config_and_the_environment_are_removed(
     ):
         assert secret not in repr(to_json_data({"a": [f"x {secret} y"], secret: 1}))
     assert to_json_data("https://host/v1 plain-model") == "https://host/v1 plain-model"
+
+
+COUNTED = """
+    import os
+    from pathlib import Path
+    from autocog_core.backends.random import RandomLM
+
+    class CountedLM(RandomLM):
+        @classmethod
+        def create(cls, **options):
+            with open(os.environ["AUTOCOG_TEST_LOADS"], "a") as file:
+                file.write("x")
+            return super().create(**options)
+
+        def __init__(self, *, completion_kwargs=None, **options):
+            super().__init__(completion_kwargs=completion_kwargs, **options)
+            if completion_kwargs == {"max_tokens": 3}:
+                raise OSError("third")
+            if completion_kwargs == {"max_tokens": 4}:
+                os._exit(7)
+"""
+
+
+def test_an_engine_that_models_share_is_loaded_once(
+    put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(COUNTED, "CountedLM")
+    monkeypatch.setenv("AUTOCOG_TEST_LOADS", str(tmp_path / "loads"))
+    models = ['[models.m1]\nbackend = "odd"\nengine = "e"\noptions = { seed = 3 }\n']
+    models += [
+        f'[models.m{n}]\nengine = "e"\ncompletion = {{ max_tokens = {n} }}\n' for n in (2, 3, 5, 4)
+    ]
+    config = tmp_path / "autocog.toml"
+
+    def examine_all(text: str) -> list[ModelReport]:
+        config.write_text(text, encoding="utf-8")
+        read, known = read_config(config), {}
+        return [
+            examine_model(name, read, [], is_default=False, load=True, timeout=60, known=known)
+            for name in read.models
+        ]
+
+    reports = examine_all("".join(models))
+    assert [report.state for report in reports] == ["loads", "loads", "error", "loads", "error"]
+    assert "OSError: third" in problem_of(reports[2])[0]
+    assert reports[0].facts == reports[1].facts == reports[3].facts
+    assert reports[0].fingerprint == reports[3].fingerprint is not None
+    # Of a process that ends early, the finished models count. The others are examined alone.
+    assert "exited with code 7" in problem_of(reports[4])[0]
+    assert (tmp_path / "loads").read_text() == "xx"
