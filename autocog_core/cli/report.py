@@ -50,6 +50,16 @@ def report(
             metavar="COLUMN", help="Divide the rows into groups by a column of the input."
         ),
     ] = None,
+    tree_dirs: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--tree-dir",
+            metavar="DIR",
+            help="Folder with the trees of the run (default: that of `autocog run --trees`). The "
+            "page has those of the 100 rows with the highest losses. Repeatable, in the order of "
+            "the outputs.",
+        ),
+    ] = None,
     title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
 ) -> None:
     """Write a report of finished runs: accuracy, calibration, costs, and how runs differ.
@@ -72,7 +82,7 @@ def report(
         else:
             write_file(json_file, text)
     if output is not None:
-        write_file(output, report_page(made, title))
+        write_file(output, report_page(made, title=title, tree_dirs=tree_dirs or ()))
     for path in (output, json_file):
         if path is not None and path != Path("-"):
             session.info(f"{path}: {', '.join(f'{len(run.answers):,} rows' for run in made.runs)}")

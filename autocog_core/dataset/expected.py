@@ -77,14 +77,22 @@ class Gold:
         text = _to_text(values.get(self.column))
         return text if text is not None and text.strip() else None
 
-    def choices(self, path: ThoughtPath) -> tuple[Value, ...] | None:
+    def choices(
+        self, path: ThoughtPath, values: tuple[Value, ...] | None = None
+    ) -> tuple[Value, ...] | None:
         """Return the values of the choices of a path's last action with the field.
 
-        None if it is no Choose.
+        None if it is no Choose, or if not all its choices are known.
+
+        :param path: the path.
+        :param values: the values of all choices, if they do not depend on the row. They count where
+            only the best choices were read.
         """
         nodes = [node for node in path.nodes if node.name == self.field]
         if not nodes or nodes[-1].kind != "choice":
             return None
+        if nodes[-1].prob is None:
+            return values
         siblings = path.tree.children[nodes[-1].parent]
         return tuple(path.tree.nodes[index].value for index in siblings)
 

@@ -6,6 +6,7 @@ import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass, field
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from autocog_core.dataset.output_row import (
 from autocog_core.dataset.plain_values import plain_values
 from autocog_core.dataset.row_marginals import check_marginals, make_marginals
 from autocog_core.dataset.row_result import RowResult
+from autocog_core.dataset.table_fields import table_fields
 from autocog_core.dataset.tree_files import write_tree
 from autocog_core.dataset.usage import UsageMeter
 from autocog_core.dataset.value_identity import values_identity
@@ -126,6 +128,13 @@ class Run:
             "version of autocog": __version__,
         }
 
+    @cached_property
+    def _gold_values(self) -> tuple[Any, ...] | None:
+        """The values of all choices of the compared field; None if they depend on the row."""
+        fields = {entry.name: entry for entry in table_fields(self.automaton)}
+        entry = fields.get(str(self.gold_field))
+        return None if entry is None else entry.values
+
     def _check_row(self, row: Row) -> Row:
         """Return the row, with an error if its values cannot be those of the inputs."""
         if self.values:
@@ -181,7 +190,7 @@ class Run:
         if right is None or result.tree is None:
             return
         path = best_path(result.tree)
-        choices = gold.choices(path)
+        choices = gold.choices(path, self._gold_values)
         if choices is not None:
             chosen = last_value(path.fields[gold.field])
             result.output_row["gold_choice"] = find_right_choice(choices, right, chosen)

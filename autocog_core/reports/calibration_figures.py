@@ -13,7 +13,7 @@ from autocog_core.reports.figures import (
     ReliabilityBin,
     RiskCoverage,
 )
-from autocog_core.reports.resampling import RESAMPLES, SEED, bootstrap_interval
+from autocog_core.reports.resampling import SEED, bootstrap_interval, chunks
 
 #: Rows of a bin of the reliability diagram, at least, unless there is only one bin.
 _MIN_BIN_ROWS = 10
@@ -56,12 +56,13 @@ def calibration_error(probs: Float64Array, rights: Float64Array) -> CalibrationE
 def _errors_if_calibrated(probs: Float64Array) -> Float64Array:
     """Return errors of answers that are right with exactly these probabilities: (RESAMPLES,)."""
     draws = np.random.default_rng(SEED)
-    bins = bins_of(probs)
-    errors = np.empty(RESAMPLES)
-    for index in range(RESAMPLES):
-        gaps = probs - (draws.random(len(probs)) < probs)
-        errors[index] = error_of_gaps(np.bincount(bins, gaps, minlength=BINS), len(probs))
-    return errors
+    # (n, BINS): 1 in the bin of each row.
+    in_bin = np.eye(BINS)[bins_of(probs)]
+    parts = []
+    for size in chunks(len(probs)):
+        gaps = probs - (draws.random((size, len(probs))) < probs)
+        parts.append(error_of_gaps(gaps @ in_bin, len(probs)))
+    return np.concatenate(parts)
 
 
 def reliability(probs: Float64Array, rights: Float64Array) -> tuple[ReliabilityBin, ...]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from autocog_core.errors import InputError
 from autocog_core.html.page import render_page, render_template
+from autocog_core.html.tree_page import EXPLORER_SCRIPTS, EXPLORER_STYLES
 from autocog_core.reports.figures import Group, RunFigures
 from autocog_core.reports.number_table import (
     about_runs,
@@ -16,17 +20,23 @@ from autocog_core.reports.number_table import (
 from autocog_core.reports.page_charts import page_charts
 from autocog_core.reports.report import Report
 from autocog_core.reports.row_list import row_list
+from autocog_core.reports.row_trees import row_trees, tree_folder
 from autocog_core.reports.sentences import sentences_about, sentences_about_pair
 
 _MAX_MISTAKES = 10
 
 
-def report_page(report: Report, title: str | None = None) -> str:
+def report_page(report: Report, *, title: str | None = None, tree_dirs: Sequence[Path] = ()) -> str:
     """Return a report as one HTML page, which is complete in itself.
 
     :param report: the report.
     :param title: the page's title; None names the runs.
+    :param tree_dirs: the folders with the trees of the runs, in their order. Runs beyond their
+        number have those that they wrote, if they are still there.
+    :raises InputError: if such a folder is not there, there are more of them than runs, or a file
+        in it is no tree.
     """
+    trees = _trees(report, tree_dirs)
     figures = report.figures
     names = [run.name for run in figures.runs]
     title = title or f"Report of {' and '.join(names)}"
@@ -51,15 +61,38 @@ def report_page(report: Report, title: str | None = None) -> str:
         ],
         has_gold=has_gold,
         columns=report.runs[0].columns,
-        list_note=_list_note(rows, names),
+        list_note=_list_note(rows, names, len(trees)),
     )
     return render_page(
-        title, body, styles=("report.css",), scripts=("report.js",), data={"report-rows": rows}
+        title,
+        body,
+        styles=(*EXPLORER_STYLES, "report.css"),
+        scripts=(*EXPLORER_SCRIPTS, "report.js") if trees else ("report.js",),
+        data={"report-rows": rows, **trees},
     )
 
 
-def _list_note(rows: dict[str, Any], names: list[str]) -> str:
+def _trees(report: Report, tree_dirs: Sequence[Path]) -> dict[str, object]:
+    """Return the trees of all runs by the ids that report.js looks for."""
+    if len(tree_dirs) > len(report.runs):
+        some = f"{len(tree_dirs)} folders for {len(report.runs)} run"
+        raise InputError(f"{some}{'s' * (len(report.runs) > 1)}", where="tree-dir")
+    trees: dict[str, object] = {}
+    for number, run in enumerate(report.runs):
+        given = tree_dirs[number] if number < len(tree_dirs) else None
+        folder = tree_folder(run, given)
+        for row, data in row_trees(run, folder).items() if folder else ():
+            # The list has the rows of the first run.
+            listed = report.first_row(number, row)
+            if listed is not None:
+                trees[f"tree-{number}-{listed}"] = data
+    return trees
+
+
+def _list_note(rows: dict[str, Any], names: list[str], trees: int) -> str:
     text = "Open a row to see its whole input and the alternatives of its answer."
+    if trees:
+        text = f"{text[:-1]}; {trees:,} rows have their whole tree."
     if len(names) > 1:
         text += f" The rows are those of {names[0]}, in the order of its losses."
     if len(rows["rows"]) < rows["all_rows"]:

@@ -31,6 +31,17 @@ class Report:
     matches: tuple[Match, ...]
     figures: ReportFigures
 
+    def first_row(self, number: int, row: int) -> int | None:
+        """Return the row of the first run that is the same as a row of another run.
+
+        :param number: the number of the other run; 0 is the first one itself.
+        :param row: its row.
+        """
+        if number == 0:
+            return row
+        pairs = self.matches[number - 1].pairs
+        return next((one.row for one, other in pairs if other.row == row), None)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as plain data for JSON: `autocog_core/schemas/report.json`."""
         data = _plain(asdict(self.figures))

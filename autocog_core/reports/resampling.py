@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from autocog_core.numerics import Float64Array
 #: Draws of the rows, and the seed of the draws: equal rows have equal intervals.
 RESAMPLES = 2_000
 SEED = 0
+#: Numbers in memory at once.
+_MAX_NUMBERS = 500_000
 #: The ends of a 95% interval.
 _ENDS = (0.025, 0.975)
 
@@ -27,11 +29,24 @@ def resampled_sums(columns: Float64Array) -> Float64Array:
     """
     count = len(columns)
     draws = np.random.default_rng(SEED)
-    sums = np.empty((RESAMPLES, columns.shape[1]))
-    for index in range(RESAMPLES):
-        times = np.bincount(draws.integers(0, count, count), minlength=count)
-        sums[index] = times @ columns
-    return sums
+    parts = []
+    for size in chunks(count):
+        drawn = draws.integers(0, count, (size, count))
+        # (size, count): how often each row is drawn.
+        offsets = count * np.arange(size)[:, None]
+        times = np.bincount((drawn + offsets).ravel(), minlength=size * count)
+        parts.append(times.reshape(size, count) @ columns)
+    return np.concatenate(parts)
+
+
+def chunks(count: int) -> Iterator[int]:
+    """Yield numbers of draws with the sum RESAMPLES, each of which takes little memory.
+
+    :param count: the number of rows, at least 1.
+    """
+    size = max(1, _MAX_NUMBERS // count)
+    for start in range(0, RESAMPLES, size):
+        yield min(size, RESAMPLES - start)
 
 
 def bootstrap_interval(

@@ -1,4 +1,4 @@
-"""The JSON Schemas of the files that autocog reads and writes: `program.json` and `tree.json`.
+"""The JSON Schemas of programs, trees and reports, each in a file `NAME.json`.
 
 `python -m autocog_core.schemas` generates them.
 """
@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from autocog_core.program.schema import json_schema
+from autocog_core.schemas.report import report_schema
 from autocog_core.schemas.tree import tree_schema
 
 FOLDER = Path(__file__).parent
 SCHEMAS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "program": json_schema,
+    "report": report_schema,
     "tree": tree_schema,
 }
 

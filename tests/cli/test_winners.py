@@ -49,6 +49,18 @@ def test_the_fields_stay_and_the_table_has_bounds(files: Path, run: Run) -> None
         assert float(expected["label.prob"]) <= highest * 1.0001
 
 
+def test_a_right_answer_that_was_not_read_is_still_a_choice(files: Path, run: Run) -> None:
+    rows = ("run", "program.yaml", "-m", "noise", "-i", "rows.csv", "--gold", "right")
+    assert run(*rows, "-o", "whole.jsonl").exit_code == 0
+    best = run(*rows, "-o", "best.jsonl", "--probs", "winner")
+    assert "no choice" not in best.stderr
+    for whole, part in zip(
+        *((files / name).read_text().splitlines() for name in ("whole.jsonl", "best.jsonl")),
+        strict=True,
+    ):
+        assert json.loads(whole)["gold_choice"] == json.loads(part)["gold_choice"] is not None
+
+
 def test_an_output_of_the_other_kind_is_not_continued(files: Path, run: Run) -> None:
     rows = ("run", "program.yaml", "-m", "noise", "-i", "rows.csv", "-o", "out.jsonl")
     assert run(*rows, "--limit", "1", "--probs", "winner").exit_code == 0

@@ -158,6 +158,8 @@
   function details(row, columns) {
     const cell = make("td", "details");
     cell.colSpan = columns;
+    const inside = make("div");
+    cell.append(inside);
     const facts = make("dl", "facts");
     list.columns.forEach((name, index) => {
       if (row[1][index] !== null) facts.append(make("dt", "", name), make("dd", "text", row[1][index]));
@@ -166,10 +168,10 @@
     row[3].forEach((answer, index) => {
       if (answer) answers.append(drawAlternatives(row, answer, index));
     });
-    cell.append(facts, answers);
+    inside.append(facts, answers);
     row[3].forEach((answer, index) => {
       const data = answer && document.getElementById(`tree-${index}-${row[0]}`);
-      if (data) cell.append(drawTree(data, index));
+      if (data) inside.append(drawTree(data, index, row[0]));
     });
     return cell;
   }
@@ -206,12 +208,13 @@
     return part;
   }
 
-  function drawTree(data, index) {
+  function drawTree(data, index, row) {
     const part = make("div", "tree");
     const button = make("button", "", several ? `Show the tree of ${list.runs[index]}` : "Show the tree");
     button.type = "button";
     button.addEventListener("click", () => {
       const place = make("div");
+      place.id = `tree-at-${index}-${row}`;
       button.replaceWith(place);
       autocogExplorer(place, JSON.parse(data.textContent));
     });
