@@ -17,6 +17,7 @@ from autocog_core.cli.run_estimate import estimate_facts, estimate_run
 from autocog_core.cli.run_models import ProgramModels
 from autocog_core.cli.run_source import InputOptions
 from autocog_core.cli.run_values import input_values
+from autocog_core.cli.styles import BAD, CAUTION
 from autocog_core.cli.warning_lines import silence_configured
 from autocog_core.errors import UsageError
 
@@ -152,7 +153,7 @@ def _show_report(
     is_bound: bool,
 ) -> None:
     for finding in findings:
-        label = Text("warning", "yellow") if finding.warning else Text("error", "bold red")
+        label = Text("warning", CAUTION) if finding.warning else Text("error", BAD)
         code = f"{finding.code}: " if finding.warning else ""
         show(Text.assemble(label, f"  {code}{finding.where}: {finding.message}"))
     facts = [*_facts(automaton, cost, is_bound=is_bound)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -111,6 +112,14 @@ def choose(
             "this probability.",
         ),
     ] = None,
+    show_all: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="On a terminal, show every choice, in the order given (default: of more than 10, "
+            "the best 10).",
+        ),
+    ] = False,
     chat_options: ChatOptions,
     as_json: AsJson = False,
     model_options: ModelOptions,
@@ -162,7 +171,8 @@ def choose(
     if as_json:
         show_json(scores.to_dict())
     else:
-        show_scores(scores)
+        # A file or another program gets everything.
+        show_scores(scores, show_all=show_all or not sys.stdout.isatty())
 
 
 def _show_best(best: TopChoices, choices: list[str], as_json: bool) -> None:

@@ -22,6 +22,7 @@ from autocog_core.cli.run_progress import RunProgress
 from autocog_core.cli.run_source import InputOptions
 from autocog_core.cli.run_values import input_values
 from autocog_core.cli.session import session
+from autocog_core.cli.styles import PICKED
 from autocog_core.errors import FailedRowsError, UsageError
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _compare(job: Run, source: RowSource, limit: int | None) -> NormComparison:
 
 def _show(comparison: NormComparison) -> None:
     table = new_table()
-    table.add_column("", no_wrap=True, style="bold green")
+    table.add_column("", no_wrap=True, style=PICKED)
     add_text(table, "norm")
     for header in ("accuracy", "95% interval", "log loss", "ECE", "Brier", "over sum", "p"):
         add_number(table, header)

@@ -10,12 +10,13 @@ from rich.text import Text
 
 from autocog_core.cli.output import escape_controls, new_console, show, show_json
 from autocog_core.cli.session import session
+from autocog_core.cli.styles import BAD, CAUTION, GOOD
 from autocog_core.hooks.tiers import TIERS, Tier
 
 if TYPE_CHECKING:
     from autocog_core.testing import Law, LawResult
 
-_STYLES = {"holds": "green", "broken": "bold red", "warning": "bold yellow"}
+_STYLES = {"holds": GOOD, "broken": BAD, "warning": CAUTION}
 #: The longest status is "not applicable".
 _STATUS_WIDTH = 14
 #: Why laws were not checked.
@@ -120,7 +121,7 @@ class Report:
             )
         if self.offers is not None:
             text += f"\n{self._offers_text()}"
-        style = "red" if broken else "yellow" if self.not_run else "green"
+        style = BAD if broken else CAUTION if self.not_run else GOOD
         return Text(escape_controls(text), style=style)
 
     def _broken_laws(self, tier: Tier) -> list[str]:

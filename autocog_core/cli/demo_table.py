@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autocog_core.cli.output import escape_controls, facts_table, new_table
+from autocog_core.cli.styles import BAD, GOOD
 from autocog_core.demo import Answer
 
 
@@ -34,7 +35,7 @@ def answer_table(answers: Sequence[Answer], width: int) -> Table:
     table.add_column("prob", justify="right", width=len("prob"))
     table.add_column("", width=len("ok"))
     for number, (answer, cell) in enumerate(zip(answers, cells, strict=True), start=1):
-        mark = Text("ok", style="green") if answer.is_right else Text("X", style="bold red")
+        mark = Text("ok", style=GOOD) if answer.is_right else Text("X", style=BAD)
         reasoning = escape_controls(" ".join(answer.reasoning.split()))
         question = Text.assemble(answer.question.question, "\n", (reasoning, "dim"))
         table.add_row(str(number), question, cell, f"{answer.path.end.prob:.2f}", mark)

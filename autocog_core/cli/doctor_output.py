@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autocog_core.cli.output import facts_table, new_table, show
+from autocog_core.cli.styles import BAD, CAUTION, GOOD
 from autocog_core.config.config_file import CONFIG_FILE_NAME, CONFIG_VARIABLE
 from autocog_core.doctor import (
     ConfigReport,
@@ -67,7 +68,7 @@ def _item_table(items: Iterable[_Item]) -> Table:
 
 
 def _mark(problem: Problem | None) -> Text:
-    return Text("ok", "green") if problem is None else Text("error", "bold red")
+    return Text("ok", GOOD) if problem is None else Text("error", BAD)
 
 
 def _text(text: str) -> Text:
@@ -157,13 +158,13 @@ def _model_item(report: ModelReport, config: ConfigReport) -> _Item:
         parts.append(f"loaded in {report.load_seconds:.1f} s")
     if report.resident_bytes is not None:
         parts.append(f"{_size_text(report.resident_bytes)} resident")
-    label = (" (default)", "green") if report.is_default else ""
+    label = (" (default)", GOOD) if report.is_default else ""
     lines: list[RenderableType] = [
         Text.assemble((report.name, "bold"), label, ": ", ", ".join(parts), overflow="fold")
     ]
     lines += _problem_lines(report.problem, str(config.path), f'model "{report.name}"')
     lines += [
-        Text.assemble(("warning: ", "bold yellow"), warning, overflow="fold")
+        Text.assemble(("warning: ", CAUTION), warning, overflow="fold")
         for warning in report.warnings
     ]
     if report.facts:
@@ -226,13 +227,13 @@ def _size_text(count: int | None) -> str:
 
 def _verdict(diagnosis: Diagnosis) -> Text:
     if diagnosis.config.problem is not None:
-        return Text("the config file has errors", "bold red")
+        return Text("the config file has errors", BAD)
     names = [model.name for model in diagnosis.models if model.problem is not None]
     if names:
         label = "model" if len(names) == 1 else "models"
-        return Text(f"{label} with errors: {', '.join(names)}", "bold red")
+        return Text(f"{label} with errors: {', '.join(names)}", BAD)
     works = "everything configured works" if diagnosis.models else "no model is configured"
-    verdict = Text(works, "green")
+    verdict = Text(works, GOOD)
     broken_plugins = any(plugin.problem is not None for plugin in diagnosis.plugins)
     if broken_plugins or diagnosis.unreadable_distributions:
         verdict.append("; no configured model uses the plugins with errors")

@@ -14,6 +14,7 @@ from autocog_core import read_config
 from autocog_core.cli.options import AsJson, ConfigFile
 from autocog_core.cli.output import add_text, new_table, show, show_json
 from autocog_core.cli.session import session
+from autocog_core.cli.styles import GOOD
 from autocog_core.config.config_file import CONFIG_FILE_NAME, Config, ModelConfig
 from autocog_core.errors import ConfigError
 from autocog_core.redaction import redact_options
@@ -73,7 +74,7 @@ def _models_table(config: Config, default: str | None) -> Table:
         add_text(table, "engine")
     add_text(table, "options")
     for name, model in config.models.items():
-        label = Text.assemble(name, (" (default)" if name == default else "", "green not bold"))
+        label = Text.assemble(name, (" (default)" if name == default else "", f"{GOOD} not bold"))
         engine = [model.engine or "-"] if has_engines else []
         table.add_row(label, model.backend, *engine, _option_lines(_model_facts(model)["options"]))
     return table

@@ -21,7 +21,13 @@ from autocog_core.cli.options import (
 )
 from autocog_core.cli.output import show_json
 from autocog_core.cli.page_file import require_writable_page, write_page
-from autocog_core.cli.run_destination import choose_destination, row_writer, suggest_export
+from autocog_core.cli.run_destination import (
+    choose_destination,
+    is_for_reader,
+    row_table,
+    row_writer,
+    suggest_export,
+)
 from autocog_core.cli.run_models import ProgramModels
 from autocog_core.cli.run_output import check_success, show_result, show_summary, show_usage
 from autocog_core.cli.run_progress import RunProgress
@@ -58,7 +64,8 @@ def run(
             "-o",
             metavar="FILE",
             help="Write the rows to this file: .jsonl, .csv, .tsv (each also .gz or .zst) or "
-            ".parquet; - is stdout, the default. The same command resumes an interrupted run.",
+            ".parquet; - is stdout, the default, where a terminal gets a table to read. The same "
+            "command resumes an interrupted run.",
         ),
     ] = None,
     tree_dir: Annotated[
@@ -155,6 +162,7 @@ def run(
     from autocog_core.automaton.winners import require_winners, with_winners
     from autocog_core.dataset.row_marginals import check_marginals
 
+    is_shown = is_for_reader(output, table)
     options_for_rows = {
         "--output": output,
         "--trees": tree_dir,
@@ -246,7 +254,10 @@ def run(
             if dry_run:
                 show_estimate(estimate_run(job, source, limit, part), as_json=as_json)
                 return
-            if output is None:
+            if is_shown:
+                with row_table(automaton, fixed_values, gold_column) as write:
+                    summary = _run_to_stdout(job, source, limit, part, max_errors, write)
+            elif output is None:
                 write = row_writer(destination, columns)
                 summary = _run_to_stdout(job, source, limit, part, max_errors, write)
             else:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from autocog_core.cli.output import StdoutBytes, write_json_line
 from autocog_core.cli.session import session
 from autocog_core.cli.table_options import TableFlags
-from autocog_core.errors import AutocogError
+from autocog_core.errors import AutocogError, shorten
 
 if TYPE_CHECKING:
+    from autocog_core import Automaton
     from autocog_core.cli.run_progress import RunProgress
-    from autocog_core.dataset import OutputRow, RowSource
+    from autocog_core.dataset import Gold, OutputRow, RowSource
     from autocog_core.dataset.column import Column
     from autocog_core.dataset.destination import Destination
 
@@ -53,6 +55,35 @@ def row_writer(destination: Destination, columns: Sequence[Column]) -> Callable[
         stdout.flush()
 
     return write
+
+
+def is_for_reader(output: Path | None, flags: TableFlags) -> bool:
+    """Return whether the rows go to a person, who gave neither a file nor a format.
+
+    :param output: the output that was given; `-` is standard output for another program.
+    :param flags: the format that was given.
+    """
+    return output is None and flags.format_name is None and sys.stdout.isatty()
+
+
+@contextmanager
+def row_table(
+    automaton: Automaton, values: Mapping[str, Any], gold: Gold | None
+) -> Iterator[Callable[[OutputRow], None]]:
+    """Return the function that prints a row for a person, and say what had no room at the end.
+
+    :param automaton: the program.
+    :param values: inputs with the same value for all rows, which are not shown.
+    :param gold: the right answers.
+    """
+    from autocog_core.cli.row_table import RowTable
+
+    inputs = [name for name in automaton.inputs if name not in values]
+    table = RowTable(automaton, inputs, None if gold is None else gold.field)
+    yield table.write
+    if table.left_out:
+        names = ", ".join(map(shorten, table.left_out[:5])) + ", ..." * (len(table.left_out) > 5)
+        session.info(f"no room for {names}; -o FILE writes all of it, and -o - prints it")
 
 
 @contextmanager

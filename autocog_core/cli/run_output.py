@@ -14,6 +14,7 @@ from rich.text import Text
 from autocog_core.cli.output import (
     escape_controls,
     facts_table,
+    format_bar,
     format_logprob,
     format_probability,
     new_console,
@@ -43,7 +44,7 @@ def show_result(tree: ThoughtTree, marginals: Sequence[str] = ()) -> None:
     from autocog_core.viz.tree_text import tree_text
 
     # A group keeps the lines: rich wraps a text alone.
-    drawing = Group(tree_text(tree, new_console().width))
+    drawing = Group(tree_text(tree, new_console().width, bar=format_bar))
     try:
         row = make_output_row(0, tree)
     except InputError:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from autocog_core.cli.session import session
+from autocog_core.cli.styles import CAUTION
 from autocog_core.errors import AutocogError
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _new_bar(console: Console) -> ProgressBar:
         MofNCompleteColumn(),
         RateColumn(),
         TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[counts]}", style="yellow", markup=False),
+        TextColumn("{task.fields[counts]}", style=CAUTION, markup=False),
         console=console,
         transient=True,
         # Else rich prints the output for a file or a pipe on the terminal.

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from autocog_core.cli.output import escape_controls, facts_table, new_console
 from autocog_core.cli.streams import discard, open_closed_streams
+from autocog_core.cli.styles import BAD, CAUTION
 
 DEBUG_VARIABLE = "AUTOCOG_DEBUG"
 
@@ -62,11 +63,11 @@ class Session:
 
     def warn(self, message: str) -> None:
         """Print a warning: the result may not be what the user meant."""
-        self._print("warning: ", "bold yellow", message)
+        self._print("warning: ", CAUTION, message)
 
     def error(self, message: str) -> None:
         """Print why there is no result."""
-        self._print("error: ", "bold red", message)
+        self._print("error: ", BAD, message)
 
     def write_traceback(self, text: str) -> None:
         """Print a traceback as it is."""

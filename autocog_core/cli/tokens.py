@@ -22,6 +22,7 @@ from autocog_core.cli.output import (
     show,
     show_json,
 )
+from autocog_core.cli.styles import BAR
 from autocog_core.errors import InputError
 from autocog_core.model.model import Model, NextToken
 from autocog_core.types.json_number import to_json_number
@@ -132,7 +133,7 @@ def _show_next_tokens(next_tokens: list[NextToken], special_texts: dict[int, str
     add_number(table, "id")
     add_number(table, "prob")
     if has_bars:
-        table.add_column(style="cyan", no_wrap=True)
+        table.add_column(style=BAR, no_wrap=True)
     add_number(table, "logprob")
     for rank, token in enumerate(next_tokens, start=1):
         prob = math.exp(token.logprob)

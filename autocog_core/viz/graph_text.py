@@ -17,8 +17,8 @@ _KIND_STYLES = {
     "text": "blue",
     "messages": "blue",
     "choose": "yellow",
-    "complete": "green",
-    "record": "magenta",
+    "complete": "magenta",
+    "record": "bright_blue",
     "ask": "cyan",
     "join": "cyan",
 }

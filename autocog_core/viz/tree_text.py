@@ -7,7 +7,8 @@ that a long chain stays on the left. Of many siblings the likeliest are shown.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
@@ -20,42 +21,83 @@ _ELLIPSIS = "…"
 _MAX_LABEL = 16
 _MIN_LABEL = len("action")
 _MIN_TEXT = 12
-_NUMBERS = f"{'prob':>7} {'logprob':>9}"
+_BAR_WIDTH = 10
+#: Bars are drawn if they leave so many columns to the texts.
+_MIN_TEXT_BESIDE_BARS = 24
+#: Returns a share as a bar of blocks, at most `_BAR_WIDTH` of them.
+Bar = Callable[[float], str]
 #: A line: its indent, the index of its node, and how many siblings it leaves out instead.
 _Row = tuple[str, int, int]
 _Rows = Iterator["_Row | _Rows"]
 
 
-def tree_text(tree: ThoughtTree, width: int = 80, *, siblings: int = 8, lines: int = 200) -> Text:
+def tree_text(
+    tree: ThoughtTree,
+    width: int = 80,
+    *,
+    siblings: int = 8,
+    lines: int = 200,
+    bar: Bar | None = None,
+) -> Text:
     """Return the tree: action, text, share among the siblings, log-probability of the path.
 
-    The last lines say why some numbers are not exact, if any are not.
+    The last lines count the branches that the run did not follow, and say why some numbers are not
+    exact, if any are not.
 
     :param tree: the result of an automaton.
     :param width: the columns of the terminal.
+    :param bar: draws the shares, where the terminal has the width for it.
     :param siblings: the most nodes without children that are shown below one node.
     :param lines: the most lines.
     """
     labels = [cell_len(_label(node)) for node in tree.nodes]
     label = max(_MIN_LABEL, min(_MAX_LABEL, max(labels, default=0), width // 5))
     notes = max((cell_len(_note(node)) for node in tree.nodes), default=0)
-    column = max(_MIN_TEXT, width - label - len(_NUMBERS) - notes - 5)
-    best = _best_path(tree)
     rows = list(_rows(tree, siblings))
-    parts = [Text(f"  {'action':<{label}} {'text':<{column}} {_NUMBERS}", style="bold")]
+    longest = max(
+        (cell_len(indent) + _text_width(tree, index, width) for indent, index, _ in rows[:lines]),
+        default=0,
+    )
+    room = width - label - len(_numbers("prob", "logprob")) - notes - 5
+    if room - _BAR_WIDTH - 1 < min(longest, _MIN_TEXT_BESIDE_BARS):
+        bar = None
+    column = max(_MIN_TEXT, min(longest, room - (_BAR_WIDTH + 1 if bar else 0)))
+    numbers = _numbers("prob", "logprob", "" if bar else None)
+    columns = _Columns(label, column, bar)
+    best = _best_path(tree)
+    parts = [Text(f"  {'action':<{label}} {'text':<{column}} {numbers}", style="bold")]
     for indent, index, left_out in rows[:lines]:
         if left_out:
             line = f"  {'':<{label}} {indent}{_ELLIPSIS} {left_out} more"
             parts.append(Text(line, style="dim"))
         else:
-            parts.append(_node_line(tree, index, indent, label, column, index in best))
+            parts.append(_node_line(tree, index, indent, columns, index in best))
     if len(rows) > lines:
         parts.append(Text(f"{_ELLIPSIS} {len(rows) - lines} more lines", style="dim"))
+    parts += [Text(line, style="dim") for line in _summary(tree)]
+    return Text("\n", no_wrap=True, overflow="ellipsis").join(parts)
+
+
+def _numbers(share: str, logprob: str, bar: str | None = None) -> str:
+    """Return the columns of numbers, with one for bars unless `bar` is None."""
+    drawn = "" if bar is None else f"{bar:<{_BAR_WIDTH}} "
+    return f"{share:>7} {drawn}{logprob:>9}"
+
+
+def _text_width(tree: ThoughtTree, index: int, width: int) -> int:
+    """Return the columns of a node's text in quotes; of a long one, at least `width`."""
+    text = "" if index < 0 else tree.nodes[index].text
+    return max(_MIN_TEXT, width if len(text) > width else cell_len(repr(text)))
+
+
+def _summary(tree: ThoughtTree) -> Iterator[str]:
+    pruned = Counter(node.pruned_by for node in tree.nodes if node.pruned_by is not None)
+    if pruned:
+        counts = ", ".join(f"{count:,} ({reason})" for reason, count in pruned.items())
+        yield f"pruned: {counts}"
     reasons = Counter(node.reason for node in tree.nodes if node.reason and not node.exact)
     for reason, count in reasons.items():
-        line = f"not exact: {reason} ({count} of {len(tree.nodes)})"
-        parts.append(Text(line, style="dim"))
-    return Text("\n", no_wrap=True, overflow="ellipsis").join(parts)
+        yield f"not exact: {reason} ({count} of {len(tree.nodes)})"
 
 
 def _best_path(tree: ThoughtTree) -> set[int]:
@@ -106,18 +148,30 @@ def _child_rows(tree: ThoughtTree, parent: int, indent: str, siblings: int) -> _
         yield _child_rows(tree, inner[0], indent, siblings)
 
 
-def _node_line(
-    tree: ThoughtTree, index: int, indent: str, label: int, column: int, best: bool
-) -> Text:
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The columns of labels and of texts, and what draws the bars."""
+
+    label: int
+    text: int
+    bar: Bar | None
+
+
+def _node_line(tree: ThoughtTree, index: int, indent: str, columns: _Columns, best: bool) -> Text:
     node = tree.nodes[index]
+    label, column = columns.label, columns.text
+    share = _share(tree, node)
+    drawn = columns.bar(node.prob or 0.0) if share and columns.bar else ""
+    logprob = f"{node.path_logprob:.3f}" if node.logprobs else ""
+    numbers = _numbers(share, logprob, drawn if columns.bar else None)
     pruned = node.pruned_by is not None
     indent = indent[-(column - _MIN_TEXT) :] if column > _MIN_TEXT else ""
     content = indent + preview(node.text, column - len(indent))
     line = Text.assemble(
-        (">" if best else " ", "bold green"),
+        (">" if best else " ", "bold cyan"),
         " ",
         (set_cell_size(name_preview(_label(node), label), label), "" if pruned else "cyan"),
-        f" {set_cell_size(content, column)} {_numbers(tree, node)}",
+        f" {set_cell_size(content, column)} {numbers}",
         (f" {_note(node)}", "dim"),
         style="dim" if pruned else "bold" if best else "",
     )
@@ -129,14 +183,14 @@ def _label(node: ThoughtNode) -> str:
     return ".".join([node.name or node.uid, *(node.keys or ())])
 
 
-def _numbers(tree: ThoughtTree, node: ThoughtNode) -> str:
-    """Return its share, where it has siblings; its score, where the model decided something."""
+def _share(tree: ThoughtTree, node: ThoughtNode) -> str:
+    """Return its share, where it has siblings."""
     share = "" if node.prob is None else _format_prob(node.prob)
     # One of the best choices may be the only node, and have siblings that were not read.
     is_alone = len(tree.children[node.parent]) == 1 and node.kind != "record"
     if is_alone and not (node.kind == "choice" and (node.prob or 0) < 1):
         share = ""
-    return f"{share:>7} {f'{node.path_logprob:.3f}' if node.logprobs else '':>9}"
+    return share
 
 
 def _format_prob(prob: float) -> str:

@@ -56,6 +56,26 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 @pytest.fixture
+def colored_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command line in this process, with a terminal as its stdout."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(
+        "typer.testing._NamedTextIOWrapper.isatty",
+        lambda stream: stream.name == "<stdout>",
+        raising=False,
+    )
+    return run
+
+
+@pytest.fixture
+def terminal(colored_terminal: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command line in this process, with a terminal without styles as its stdout."""
+    monkeypatch.setattr("rich.console.Console._detect_color_system", lambda console: None)
+    return colored_terminal
+
+
+@pytest.fixture
 def wrong(run: Run) -> Callable[..., str]:
     """Run a command line with a usage error; return its one message on stderr."""
 

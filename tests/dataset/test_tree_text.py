@@ -16,7 +16,7 @@ from tests.support.small_backends import random_model
 def lines_of(tree: ThoughtTree, width: int = 80, **options: Any) -> list[str]:
     header, *lines = tree_text(tree, width, **options).plain.split("\n")
     assert header.split() == ["action", "text", "prob", "logprob"]
-    return lines
+    return [line for line in lines if not line.startswith("pruned: ")]
 
 
 def run(actions: list[dict[str, Any]], **options: Any) -> ThoughtTree:
@@ -119,3 +119,13 @@ def test_the_tree_of_a_stopped_run_is_shown() -> None:
     assert sum(line.startswith(">") for line in lines) == 2
     assert any(line.endswith("budget") for line in lines)
     assert lines_of(run(actions, budget=Budget(tokens=0))) == []
+
+
+def test_shares_have_bars_where_there_is_room() -> None:
+    tree = run([{"uid": "a", "text": "x" * 50}, {"uid": "b", "choices": [" yes", " no", " so"]}])
+    lines = tree_text(tree, 80, bar=lambda share: "#" * round(share * 10)).plain.split("\n")
+    for node, line in zip(tree.nodes[1:], lines[2:], strict=False):
+        assert line.count("#") == round(node.prob * 10)
+    assert "#" not in lines[1]
+    assert lines[-1] == "pruned: 2 (width)"
+    assert "#" not in tree_text(tree, 40, bar=lambda share: "#").plain
