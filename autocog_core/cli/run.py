@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,28 +18,23 @@ from autocog_core.cli.options import (
     ProgramValues,
 )
 from autocog_core.cli.output import show_json
-from autocog_core.cli.page_file import require_writable_page, write_page
+from autocog_core.cli.page_file import require_writable_page
 from autocog_core.cli.run_destination import (
     choose_destination,
     is_for_reader,
     row_table,
     row_writer,
-    suggest_export,
 )
 from autocog_core.cli.run_models import ProgramModels
-from autocog_core.cli.run_output import check_success, show_result, show_summary, show_usage
-from autocog_core.cli.run_progress import RunProgress
+from autocog_core.cli.run_once import run_once
+from autocog_core.cli.run_output import check_success
+from autocog_core.cli.run_rows import run_to_file, run_to_stdout
 from autocog_core.cli.run_source import InputOptions
 from autocog_core.cli.run_values import input_values
 from autocog_core.cli.table_options import TableFlags
 from autocog_core.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from autocog_core import Automaton, Budget
-    from autocog_core.automaton.winners import ChoiceProbs
-    from autocog_core.dataset import OutputRow, RowSource, Run, Summary
-    from autocog_core.dataset.destination import Destination
-    from autocog_core.dataset.shard import Shard
     from autocog_core.evaluation.evaluation import Strategy
 
 
@@ -200,7 +193,7 @@ def run(
     strategy_name: Strategy | None = None if strategy is None else strategy.value
     fixed_values = input_values(automaton, values or (), is_stdin_used=input_options.is_stdin)
     if input_options.source is None:
-        _run_once(
+        run_once(
             automaton,
             program_models,
             fixed_values,
@@ -256,12 +249,12 @@ def run(
                 return
             if is_shown:
                 with row_table(automaton, fixed_values, gold_column) as write:
-                    summary = _run_to_stdout(job, source, limit, part, max_errors, write)
+                    summary = run_to_stdout(job, source, limit, part, max_errors, write)
             elif output is None:
                 write = row_writer(destination, columns)
-                summary = _run_to_stdout(job, source, limit, part, max_errors, write)
+                summary = run_to_stdout(job, source, limit, part, max_errors, write)
             else:
-                summary = _run_to_file(job, source, destination, limit, part, max_errors, overwrite)
+                summary = run_to_file(job, source, destination, limit, part, max_errors, overwrite)
                 if as_json:
                     show_json(summary.to_dict())
     check_success(summary)
@@ -283,96 +276,3 @@ def _check_output(output: Path, files: Mapping[str, Path | None]) -> None:
             continue
         if is_same:
             raise InputError(f"is the {name}", where=str(output), hint="name another output file")
-
-
-def _run_once(
-    automaton: Automaton,
-    program_models: ProgramModels,
-    values: Mapping[str, Any],
-    budget: Budget,
-    strategy: Strategy | None,
-    marginals: Sequence[str],
-    as_json: bool,
-    probs: ChoiceProbs,
-    html: Path | None,
-) -> None:
-    from autocog_core.dataset import UsageMeter
-
-    # Loading a model may take long, so wrong values are reported before.
-    automaton.bind(values)
-    with program_models.open() as (main, others):
-        meter = UsageMeter(main, others)
-        tree = automaton.run(
-            main, values, models=others, budget=budget, strategy=strategy, probs=probs
-        )
-        usage = meter.read()
-        if as_json or html is not None:
-            tree = tree.with_token_bytes(main, others)
-    if html is not None:
-        write_page(html, tree.to_html())
-    if as_json:
-        show_json(tree.to_dict())
-    else:
-        show_result(tree, marginals)
-    show_usage(usage)
-
-
-def _run_to_stdout(
-    job: Run,
-    source: RowSource,
-    limit: int | None,
-    shard: Shard,
-    max_errors: int | None,
-    write: Callable[[OutputRow], None],
-) -> Summary:
-    from autocog_core.dataset import InputFile, SummaryBuilder
-    from autocog_core.dataset.file_run import check_errors, measure_progress
-
-    # On a terminal, the lines themselves show the progress.
-    with RunProgress(has_bar=not sys.stdout.isatty(), is_resumable=False) as progress:
-        builder = SummaryBuilder(job.gold_field, has_marginals=job.has_gold_marginals)
-        file = InputFile(source, shard)
-        total = file.count_rows(limit)
-        meter = job.start_usage_meter()
-        for done, result in enumerate(job.run_rows(file.read_rows(0, total)), 1):
-            row = result.output_row
-            write(row)
-            builder.add(row)
-            progress.update(measure_progress(builder, done, total))
-            if row["error"] is not None:
-                check_errors(builder.errors, max_errors, row)
-        usage = meter.read()
-        summary = replace(builder.summary(), usage=usage)
-        file.check_count(summary.rows, total)
-        file.check_content()
-    show_summary(summary, progress)
-    return summary
-
-
-def _run_to_file(
-    job: Run,
-    source: RowSource,
-    destination: Destination,
-    limit: int | None,
-    shard: Shard,
-    max_errors: int | None,
-    overwrite: bool,
-) -> Summary:
-    from autocog_core.dataset import run_file
-
-    progress = RunProgress()
-    with suggest_export(destination, progress), progress:
-        summary = run_file(
-            job,
-            source,
-            destination.output,
-            limit=limit,
-            shard=shard,
-            overwrite=overwrite,
-            max_errors=max_errors,
-            format_name=destination.format.name,
-            options=destination.options,
-            on_progress=progress.update,
-        )
-    show_summary(summary, progress)
-    return summary

@@ -85,7 +85,7 @@ def test_a_tree_is_drawn_as_text_and_as_a_page(
     run: Run, wrong: Callable[..., str], program: Path, tree_file: Path
 ) -> None:
     lines = run("show", str(tree_file)).stdout.splitlines()
-    assert [line.split()[0] for line in lines[1:]] == [">", "answer", ">"]
+    assert [line.split()[0] for line in lines[1:]] == [">", "answer", ">", "pruned:"]
     run("show", str(tree_file), "-o", "tree.txt")
     assert Path("tree.txt").read_text(encoding="utf-8").splitlines()[1] == lines[1].rstrip()
     page = run("show", str(tree_file), "--format", "html").stdout
