@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from autocog_core.cli.choice_notes import score_notes
 from autocog_core.cli.fitted_table import FittedColumn, fitted_table
 from autocog_core.cli.output import format_bar, format_logprob, format_probability, show
 from autocog_core.cli.styles import BAR, PICKED
 from autocog_core.types.choice import SCORE_FIELD_OF_NORM, ChoiceScore, ChoiceScores
+from autocog_core.types.choice_notes import choice_notes
 
 _PICK_MARK = ">"
 _MAX_SHOWN = 10
@@ -37,7 +37,7 @@ def show_scores(scores: ChoiceScores, *, show_all: bool = True) -> None:
         prob = format_probability(math.fsum(_prob(scores, index) for index in left_out))
         some = "1 more choice" if len(left_out) == 1 else f"{len(left_out):,} more choices"
         more.append(f"and {some}, with a probability of {prob}: --all shows every choice")
-    show(table, *(Text(line, style="dim") for line in [*more, *_notes(scores)]))
+    show(table, *(Text(line, style="dim") for line in [*more, *choice_notes(scores)]))
 
 
 def _columns(scores: ChoiceScores, indices: Sequence[int]) -> Iterator[FittedColumn]:
@@ -72,17 +72,3 @@ def _value(score: ChoiceScore, field: str) -> float | None:
     # A choice that was picked without tokens has no log-probability.
     value: float | None = getattr(score, field) if score.tokens else None
     return value
-
-
-def _notes(scores: ChoiceScores) -> list[str]:
-    evaluated = (
-        "" if scores.tokens_evaluated is None else f", {scores.tokens_evaluated} tokens evaluated"
-    )
-    notes = [
-        f"entropy {scores.entropy:.3f} nats, margin {scores.margin:.4f}, "
-        f"boundary {scores.boundary}{evaluated}"
-    ]
-    notes += score_notes(scores)
-    if scores.unseen_probability:
-        notes.append(f"probability that the server hides: up to {scores.unseen_probability:.4f}")
-    return notes

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from autocog_core.cli.choice_notes import score_notes
 from autocog_core.cli.fitted_table import FittedColumn, fitted_table
 from autocog_core.cli.output import format_logprob, format_probability, show
 from autocog_core.types.choice import SCORE_FIELD_OF_NORM
+from autocog_core.types.choice_notes import top_notes
 from autocog_core.types.top_choices import TopChoice, TopChoices
 
 
@@ -32,33 +32,10 @@ def show_top_choices(best: TopChoices) -> None:
         FittedColumn(header="tokens", cells=[str(len(c.tokens)) for c in best.top], rank=1)
     )
     table = fitted_table(columns, ["bold", *[None] * (len(best.top) - 1)])
-    show(table, *(Text(line, style="dim") for line in _notes(best, is_known)))
+    show(table, *(Text(line, style="dim") for line in top_notes(best)))
 
 
 def _format_prob(choice: TopChoice) -> str:
     if choice.prob is not None:
         return format_probability(choice.prob)
     return " and ".join(map(format_probability, choice.prob_bounds))
-
-
-def _notes(best: TopChoices, is_known: bool) -> list[str]:
-    notes = [_describe_proof(best)]
-    if not is_known:
-        notes.append("the probability itself is not known, only an interval that holds it")
-    if best.is_at_least is not None:
-        answer = "yes" if best.is_at_least else "no"
-        notes.append(f"at least the probability of --at-least: {answer}")
-    return [*notes, *score_notes(best)]
-
-
-def _describe_proof(best: TopChoices) -> str:
-    parts = []
-    if best.nodes_read is not None and best.nodes:
-        share = best.nodes_read / best.nodes
-        parts.append(f"{best.nodes_read} of {best.nodes} nodes read ({share:.0%})")
-    else:
-        parts.append("all choices scored")
-    parts.append(f"{best.steps} step{'' if best.steps == 1 else 's'}")
-    if best.tokens_evaluated is not None:
-        parts.append(f"{best.tokens_evaluated} tokens")
-    return ("proven: " if best.proven else "not proven: ") + ", ".join(parts)

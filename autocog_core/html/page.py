@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from autocog_core.controls import picture_controls
+from autocog_core.html.tokens import exp_text, logprob_text
 
 #: What ends a script or begins markup, line ends in older scripts, and what no encoding has.
 _UNSAFE_IN_JSON = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
@@ -60,13 +61,15 @@ def render_template(name: str, **values: Any) -> Markup:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("autocog_core.html"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=_visible,
     )
+    environment.globals |= {"exp_text": exp_text, "logprob_text": logprob_text}
+    return environment
 
 
 def _visible(value: Any) -> Any:

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from autocog_core.errors import shorten
+from autocog_core.lazy import import_lazily
 from autocog_core.records.decode import NO_VALUE, DecodedField, node_prob, values_by_path
 from autocog_core.records.record import DOCUMENT_REASON, CompiledRecord
 from autocog_core.types.json_number import to_json_number
 from autocog_core.types.thought_tree import ThoughtPath, ThoughtTree
+from autocog_core.types.token_texts import Detokenizer
 
 Instance = TypeVar("Instance")
 
@@ -99,6 +101,17 @@ class TypedRecord(Generic[Instance]):
             **({"reason": self.reason} if self.reason else {}),
             "fields": {path: entry.to_dict() for path, entry in self.fields.items()},
         }
+
+    def to_html(self, model: Detokenizer | None = None, *, title: str = "Record") -> str:
+        """Return a page that shows the record and its tree: one file, which requests nothing.
+
+        :param model: the model, which knows the texts of the tokens; without it, pages show ids.
+        :param title: the page's title.
+        """
+        page: str = import_lazily("autocog_core.html.record_page", "record_page")(
+            self, model, title
+        )
+        return page
 
     def __str__(self) -> str:
         """Return one line a field: its path, value and probability, - if it is not known."""

@@ -8,10 +8,12 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal
 
 from autocog_core.errors import CapabilityError
+from autocog_core.lazy import import_lazily
 from autocog_core.types.choice_logprobs import ChoiceLogprobs
 from autocog_core.types.choice_value import Value
 from autocog_core.types.prompt import Prompt, TextPiece
 from autocog_core.types.search_goal import SearchGoal
+from autocog_core.types.token_texts import Detokenizer
 
 if TYPE_CHECKING:
     from autocog_core.types.given_logprobs import GivenLogprobs, Logprobs
@@ -215,6 +217,17 @@ class ChoiceScores:
     def best(self) -> ChoiceScore:
         """Score of the best choice."""
         return self.scores[self.index]
+
+    def to_html(self, model: Detokenizer | None = None, *, title: str = "Choice") -> str:
+        """Return a page that shows the scores: one file, which requests nothing.
+
+        :param model: the model, which knows the texts of the tokens; without it, pages show ids.
+        :param title: the page's title.
+        """
+        page: str = import_lazily("autocog_core.html.choice_page", "choice_page")(
+            self, model, title
+        )
+        return page
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON; a log-probability of -inf becomes None."""

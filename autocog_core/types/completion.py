@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from autocog_core.lazy import import_lazily
 from autocog_core.numerics import renormalized_sum
 from autocog_core.types.constraint import Constraint
 from autocog_core.types.json_number import to_json_number
 from autocog_core.types.prompt import Prompt
+from autocog_core.types.token_texts import Detokenizer
 
 #: Why a completion ended: at a stop string or the text that must follow ("stop"), at the end of
 #: sequence ("eos"), or at the token limit ("length"). "complete": its constraint allows nothing
@@ -90,6 +92,17 @@ class Completion:
         if self.allowed is None or self.logprobs is None:
             return None
         return renormalized_sum(self.logprobs, self.allowed)
+
+    def to_html(self, model: Detokenizer | None = None, *, title: str = "Completion") -> str:
+        """Return a page that shows the text and its alternatives, without any request.
+
+        :param model: the model, which knows the texts of the tokens; without it, pages show ids.
+        :param title: the page's title.
+        """
+        page: str = import_lazily("autocog_core.html.completion_page", "completion_page")(
+            self, model, title
+        )
+        return page
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON; a log-probability of -inf becomes None."""

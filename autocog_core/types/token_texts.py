@@ -5,10 +5,13 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from autocog_core.errors import CapabilityError, InputError
-from autocog_core.types.thought_node import ThoughtNode
+
+if TYPE_CHECKING:
+    # `autocog choose --help` imports this module, but not NumPy.
+    from autocog_core.types.thought_node import ThoughtNode
 
 #: The bytes of tokens by their ids, by the name of the model; "" is the main model.
 TokenBytes = Mapping[str, Mapping[int, bytes]]
@@ -35,12 +38,20 @@ def read_token_bytes(
             tokens.setdefault(node.model or "", set()).update(node.tokens)
     found = {}
     for name in tokens.keys() & models.keys():
-        # A server may have no tokenizer.
-        with suppress(CapabilityError):
-            found[name] = {
-                token: models[name].detokenize_bytes([token]) for token in sorted(tokens[name])
-            }
-    return found
+        found[name] = bytes_of_tokens(tokens[name], models[name])
+    return {name: known for name, known in found.items() if known}
+
+
+def bytes_of_tokens(tokens: Iterable[int], model: Detokenizer) -> dict[int, bytes]:
+    """Return the bytes of tokens by their ids; nothing if the model has no tokenizer.
+
+    :param tokens: the ids.
+    :param model: their model.
+    """
+    # A server may have no tokenizer.
+    with suppress(CapabilityError):
+        return {token: model.detokenize_bytes([token]) for token in sorted(set(tokens))}
+    return {}
 
 
 def split_text(raw_tokens: Sequence[bytes]) -> list[str]:

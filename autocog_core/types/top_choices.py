@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from autocog_core.lazy import import_lazily
 from autocog_core.types.choice import Boundary, Norm
 from autocog_core.types.choice_logprobs import ChoiceLogprobs
 from autocog_core.types.choice_value import Value
 from autocog_core.types.json_number import to_json_number
+from autocog_core.types.token_texts import Detokenizer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,6 +115,17 @@ class TopChoices:
     def prob_bounds(self) -> tuple[float, float]:
         """The lowest and the highest share that the best choice can have."""
         return self.best.prob_bounds
+
+    def to_html(self, model: Detokenizer | None = None, *, title: str = "Choice") -> str:
+        """Return a page that shows the best choices: one file, which requests nothing.
+
+        :param model: the model, which knows the texts of the tokens; without it, pages show ids.
+        :param title: the page's title.
+        """
+        page: str = import_lazily("autocog_core.html.choice_page", "choice_page")(
+            self, model, title
+        )
+        return page
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON; a log-probability of -inf becomes None."""

@@ -70,12 +70,26 @@ def open_page(browser: Any) -> OpenPage:
     return opened
 
 
-def serious_violations(page: Any) -> list[str]:
-    """Return what axe finds that keeps some people from using a page: its rule and an element."""
+def check_widths_and_colors(page: Any) -> None:
+    """Check a page on a screen and on a phone, light and dark: axe, and no scrolling sideways."""
+    for width, scheme in zip(WIDTHS[::-1], ("dark", "light"), strict=True):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        # Most rules do not depend on colors, and take a second.
+        assert serious_violations(page, ["color-contrast"] if scheme == "dark" else None) == []
+
+
+def serious_violations(page: Any, rules: list[str] | None = None) -> list[str]:
+    """Return what axe finds that keeps some people from using a page: its rule and an element.
+
+    :param page: the page.
+    :param rules: the rules to check; None for all.
+    """
     from axe_playwright_python.sync_playwright import Axe
 
-    # axe is added by the test itself, which the page's Content-Security-Policy would forbid.
-    found = Axe().run(page).response["violations"]
+    options = None if rules is None else {"runOnly": {"type": "rule", "values": rules}}
+    found = Axe().run(page, options=options).response["violations"]
     return [
         f"{each['id']}: {each['help']}: {each['nodes'][0]['html'][:200]}"
         for each in found

@@ -18,6 +18,10 @@ HOSTILE = (
 )
 
 
+#: Characters of them that must not reach a page.
+UNSEEN = "\x1b\x00\x7f\x9b\u202e\u2066\u200f\u2028"
+
+
 def text_node(text: str, parent: int = -1, uid: str = "say") -> ThoughtNode:
     """A fixed text."""
     return ThoughtNode(uid=uid, text=text, parent=parent, kind="text")

@@ -90,15 +90,15 @@ function autocogNodeHint(tree, index) {
   return autocogFacts(tree, index).slice(0, 6).map(([name, text]) => `${name}: ${text}`).join("\n");
 }
 
-// The probability of a node among its siblings, as text; empty for a text without alternatives.
+// The probability of a node among its siblings, as text; empty without alternatives.
 function autocogShare(tree, index) {
   const node = tree.nodes[index];
   if (node.q === null) {
     return node.b ? `${autocogProb(node.b[0])} to ${autocogProb(node.b[1])}` : "unknown";
   }
   if (node.q !== undefined) return autocogProb(node.q);
-  const isDecided = node.k === "choice" || node.k === "beam" || node.k === "sample";
-  return isDecided ? autocogProb(1) : "";
+  // A text, or a decision without alternatives.
+  return tree.siblingsOf(index).length > 1 ? autocogProb(1) : "";
 }
 
 function autocogFacts(tree, index) {
@@ -109,7 +109,9 @@ function autocogFacts(tree, index) {
   if (share) facts.push(["probability among its siblings", share + error]);
   if (node.l) {
     const sum = node.l.includes(null) ? null : node.l.reduce((a, b) => a + b, 0);
-    facts.push(["log-probability", `${autocogLogprob(sum)} of ${node.l.length} tokens`]);
+    const prob = autocogProb(sum === null ? 0 : Math.exp(sum));
+    facts.push(["log-probability",
+      `${autocogLogprob(sum)} of ${node.l.length} tokens (probability ${prob})`]);
     facts.push(["of the path up to here", autocogLogprob(node.s)]);
   }
   if (node.a) {
@@ -119,7 +121,7 @@ function autocogFacts(tree, index) {
   facts.push(["probability that flows here", autocogProb(tree.flows[index])]);
   if (node.c) facts.push(["pruned", `${node.c}: ${AUTOCOG_PRUNED[node.c] || ""}`]);
   if (node.e !== undefined) facts.push(["not exact", tree.data.reasons[node.e]]);
-  else if (node.l || share) facts.push(["exact", "yes: the model's own numbers"]);
+  else if (tree.isDecided(index)) facts.push(["exact", "yes: the model's own numbers"]);
   if (node.f) facts.push(["ended by", node.f]);
   if (node.g) facts.push(["path", "complete: the program ends here"]);
   if (node.v !== undefined) facts.push(["value", node.v]);
@@ -202,7 +204,7 @@ function autocogSiblings(tree, index, choose) {
 
 // What the panel shows before a node is chosen: the best path.
 function autocogOverview(tree, choose) {
-  const decided = tree.data.best.filter((index) => autocogShare(tree, index));
+  const decided = tree.data.best.filter((index) => tree.isDecided(index));
   if (!decided.length) return autocogElement("p", { class: "dim" }, "Choose a node.");
   const rows = decided.map((index) => [tree.label(index),
     autocogNodeButton(tree, index, choose, 60), autocogShare(tree, index)]);

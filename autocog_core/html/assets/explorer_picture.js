@@ -120,7 +120,7 @@ class AutocogPicture {
     }
     if (tree.best.has(index)) box.classList.add("best");
     if (node.c) box.classList.add("pruned");
-    if (!share) box.classList.add("given");
+    if (!tree.isDecided(index)) box.classList.add("given");
     if (tree.children[index].length) {
       box.append(autocogElement("span", { class: "toggle", "aria-hidden": "true" }));
     }

@@ -68,6 +68,12 @@ class AutocogTree {
     return 0;
   }
 
+  // Whether a model or a choice decided it; a fixed text is given.
+  isDecided(index) {
+    const { l, q, k } = this.nodes[index];
+    return Boolean(l) || q !== undefined || ["choice", "beam", "sample"].includes(k);
+  }
+
   label(index) {
     const node = this.nodes[index];
     return node.n || this.data.names[node.u];
