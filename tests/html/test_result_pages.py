@@ -16,7 +16,9 @@ from autocog_core import Model
 from autocog_core.backends.random import RandomLM
 from autocog_core.errors import CapabilityError
 from autocog_core.html.tokens import prob_text, token_level, view_tokens
+from autocog_core.types.choice import ChoiceRequest, ChoiceScores
 from autocog_core.types.completion import Completion
+from autocog_core.types.prompt import Prompt, TextPiece
 from autocog_core.types.top_choices import TopChoices
 from tests.support.browser import OpenPage, check_widths_and_colors
 from tests.support.trees import HOSTILE
@@ -113,23 +115,26 @@ def test_colors_follow_the_probability() -> None:
 
 
 def test_pages_of_results_are_only_text(open_page: OpenPage, tmp_path: Path, model: Model) -> None:
-    scores = model.choose("It is", list(HOSTILE[:4]), norm="mean")
+    scores = ChoiceScores.from_logprobs(
+        ChoiceRequest(prompt=Prompt((TextPiece(""),)), choices=HOSTILE[:5]),
+        [(-float(index),) for index in range(5)],
+        tokens=[(index,) for index in range(5)],
+    )
     scores = replace(scores, exact=False, reason=HOSTILE[0])
     completion = replace(
-        model.complete("It is", max_tokens=6), text="".join(HOSTILE), reason=HOSTILE[1]
+        model.complete("It is", max_tokens=3), text="".join(HOSTILE), reason=HOSTILE[1]
     )
     pages = {
         "choice": scores.to_html(HostileTexts(), title=HOSTILE[0]),
         "completion": completion.to_html(HostileTexts()),
         "completion without ids": completion.to_html(),
-        "record": model.record(HOSTILE[0], schema=Person).to_html(HostileTexts()),
+        "record": model.record("Who?", schema=Person).to_html(HostileTexts()),
     }
     for name, text in pages.items():
         path = tmp_path / f"{name}.html"
         path.write_text(text, encoding="utf-8")
         with open_page(path) as page:
-            for details in page.query_selector_all("summary"):
-                details.click()
+            page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
             check_widths_and_colors(page)
             assert page.title() != "taken"
             assert page.locator("main img, main script, main b").count() == 0

@@ -131,7 +131,7 @@ def test_texts_are_only_text(open_page: OpenPage, tmp_path: Path) -> None:
         assert not set(UNSEEN) & set(text)
 
 
-@pytest.mark.parametrize("make", [big_tree, chain_tree])
+@pytest.mark.parametrize("make", [big_tree, chain_tree][: count(normal=1, soak=2)])
 def test_ten_thousand_nodes_are_drawn_as_they_are_opened(
     open_page: OpenPage, tmp_path: Path, make: Any
 ) -> None:
