@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _STYLES = {"holds": GOOD, "broken": BAD, "warning": CAUTION}
 #: The longest status is "not applicable".
 _STATUS_WIDTH = 14
+#: The section of the documentation about laws.
+LAWS_PAGE = "writing-a-backend#the-laws"
 #: Why laws were not checked.
 STOPPED_BY = {
     "budget": "the budget of seconds is used up",
@@ -80,6 +82,8 @@ class Report:
             show_json(self._facts())
         else:
             show(*_details(self.broken), self._summary())
+            if self.broken:
+                session.info(f"`autocog docs {LAWS_PAGE}` explains the laws.")
 
     def _line(self, result: LawResult) -> Text:
         width = max(len(law.name) for law in self.laws)

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+from autocog_core.cli.conformance_report import LAWS_PAGE
 from autocog_core.cli.doc_pages import ROOT, Page, all_pages, find_page
 from autocog_core.scaffold.plugin_kind import PLUGIN_KINDS
 from tests.cli.conftest import Run
@@ -45,9 +46,8 @@ def test_a_printed_page_says_what_to_type_for_its_links(run: Run) -> None:
 def test_every_link_leads_to_a_page_a_section_or_an_installed_file() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
     installed = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    authors = [*all_pages()]
     count = 0
-    for page in authors:
+    for page in all_pages():
         for path, name, anchor in SHOWN_LINK.findall(page.markdown()):
             if path:
                 assert Path(path).exists()
@@ -65,5 +65,6 @@ def test_new_plugins_point_to_sections_that_exist(run: Run, folder: Path) -> Non
         result = run("new-plugin", "my-demo", kind.name, "--kind", kind.name)
         assert f"autocog docs {kind.page}" in result.stderr
         assert f"autocog docs {kind.page}" in (folder / kind.name / "README.md").read_text("utf-8")
-        name, _, anchor = kind.page.partition("#")
+    for page in (LAWS_PAGE, *(kind.page for kind in PLUGIN_KINDS.values())):
+        name, _, anchor = page.partition("#")
         assert find_page(name).markdown(anchor)

@@ -440,6 +440,7 @@ COUNTED = """
 """
 
 
+@pytest.mark.slow
 def test_an_engine_that_models_share_is_loaded_once(
     put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
