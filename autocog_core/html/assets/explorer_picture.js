@@ -153,7 +153,8 @@ class AutocogPicture {
 
   measureAnew() {
     const width = this.view.clientWidth;
-    if (width === this.lastWidth) return;
+    // What is hidden has no sizes.
+    if (width === 0 || width === this.lastWidth) return;
     this.lastWidth = width;
     this.sizes.clear();
     this.place();
