@@ -18,8 +18,8 @@ from rich.table import Table
 from autocog_core.cli.console import Console
 from autocog_core.controls import escape_controls as escape_controls
 from autocog_core.controls import escape_json_controls
+from autocog_core.viz.bars import BAR_WIDTH, block_bar
 
-_BAR_WIDTH = 10
 _MIN_WIDE_COLUMNS = 60
 
 
@@ -129,13 +129,11 @@ def format_probability(prob: float) -> str:
 
 def format_bar(fraction: float) -> str:
     """Return a fraction of 1 as a bar of blocks; of # if stdout cannot encode blocks."""
-    eighths = round(max(0.0, min(1.0, fraction)) * _BAR_WIDTH * 8)
-    full, partial = divmod(eighths, 8)
-    text = "█" * full + (chr(0x2590 - partial) if partial else "")
+    text = block_bar(fraction)
     try:
         text.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
-        text = "#" * round(fraction * _BAR_WIDTH)
+        text = "#" * round(fraction * BAR_WIDTH)
     return text
 
 

@@ -13,12 +13,13 @@ from autocog_core.dataset.columns import check_columns
 from autocog_core.dataset.compare_norms import compare_norms
 from autocog_core.dataset.expected import Gold, is_same_answer
 from autocog_core.dataset.export import export_rows
-from autocog_core.dataset.file_run import Progress, run_file
+from autocog_core.dataset.file_run import run_file
 from autocog_core.dataset.input_file import InputFile
 from autocog_core.dataset.input_rows import Row, count_rows, read_rows
 from autocog_core.dataset.merge import merge_shards
 from autocog_core.dataset.norm_comparison import NormComparison, NormResult
 from autocog_core.dataset.output_row import OutputRow, make_output_row
+from autocog_core.dataset.progress import Progress
 from autocog_core.dataset.row_result import RowResult
 from autocog_core.dataset.row_source import RowSource
 from autocog_core.dataset.run_estimate import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from autocog_core.automaton.winners import with_winners
@@ -13,9 +13,11 @@ from autocog_core.dataset import output_file
 from autocog_core.dataset.columns import check_columns
 from autocog_core.dataset.destination import Destination
 from autocog_core.dataset.input_file import InputFile
+from autocog_core.dataset.notebook_progress import notebook_progress
 from autocog_core.dataset.output_file import OutputFile
 from autocog_core.dataset.output_format import FormatName
 from autocog_core.dataset.output_row import OutputRow
+from autocog_core.dataset.progress import Progress
 from autocog_core.dataset.row_result import RowResult
 from autocog_core.dataset.row_source import RowSource
 from autocog_core.dataset.run_sessions import record_session
@@ -34,26 +36,6 @@ RETRY_BATCH_ROWS = 100
 MAX_COPIES = 50
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """Progress of a run over a file.
-
-    :ivar done: rows in the output.
-    :ivar resumed: rows of an earlier run among them.
-    :ivar total: rows in the output at the end of the run.
-    :ivar errors: rows of this run with an error.
-    :ivar answered: rows of this run with an answer and a right one to compare it with.
-    :ivar right: rows among these whose answer is right.
-    """
-
-    done: int
-    resumed: int = 0
-    total: int
-    errors: int
-    answered: int = 0
-    right: int = 0
-
-
 def run_file(
     run: Run,
     source: Path | RowSource,
@@ -65,7 +47,7 @@ def run_file(
     max_errors: int | None = None,
     format_name: FormatName | None = None,
     options: TableOptions | None = None,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> Summary:
     """Write one row of `output` for each row of `source`; resume an interrupted run.
 
@@ -85,13 +67,14 @@ def run_file(
     :param max_errors: end the run after this many rows with errors; None for no limit.
     :param format_name: "jsonl", "csv", "tsv" or "parquet", whatever the name of `output` says.
     :param options: which columns a table has.
-    :param on_progress: called at the start and after each row.
+    :param on_progress: called at the start and after each row; None shows a bar in notebooks.
     :returns: the summary of all rows of the output.
     :raises InputError: if another automaton, model or input has made the rows of `output`, or if
         the input changes during the run.
     :raises FailedRowsError: after `max_errors` rows with errors; these rows are in the output.
     """
     source = RowSource.of(source)
+    on_progress = on_progress or notebook_progress() or (lambda progress: None)
     check_columns(source, run.automaton, run.gold, run.values)
     destination = Destination.of(output, source.path, format_name=format_name, options=options)
     destination.check(run.automaton, source, run.gold, run.marginals)

@@ -20,6 +20,7 @@ from autocog_core.dataset.column import Probs
 from autocog_core.dataset.columns import require_columns
 from autocog_core.dataset.data_frame import read_frame
 from autocog_core.dataset.input_rows import Row
+from autocog_core.dataset.notebook_progress import with_progress
 from autocog_core.dataset.plain_values import plain_values
 from autocog_core.dataset.row_marginals import check_marginals
 from autocog_core.dataset.row_result import RowResult
@@ -72,7 +73,7 @@ def run_rows(
     :param marginals: fields whose marginals are added to the output rows.
     :param probs: "winner" reads only what proves the best choice of each action. The fields stay
         the same, and most of their probabilities are then known only within `prob_bounds`.
-    :returns: a result for each row.
+    :returns: a result for each row. A notebook shows how many are done, if `rows` has a length.
     :raises InputError: for a program with errors, or one without these marginals.
     :raises AutocogError: for errors that concern all rows, such as a closed model.
     """
@@ -89,7 +90,7 @@ def run_rows(
     )
     # Errors of the program are raised by this call, not by the first result.
     run.automaton.require_sound()
-    return run.run_rows(_read(rows))
+    return with_progress(run.run_rows(_read(rows)), rows)
 
 
 def run_frame(
@@ -146,7 +147,7 @@ def run_frame(
         probs=choice_probs,
     )
     # Without the trees and the input, which the frame has already.
-    output_rows = [result.output_row | {"input": None} for result in results]
+    output_rows = [result.output_row | {"input": None} for result in with_progress(results, frame)]
     kinds = with_kinds(columns, output_rows)
     new_columns = [
         (column.name, column.kind, [column.read(row) for row in output_rows]) for column in kinds

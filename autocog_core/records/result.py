@@ -102,6 +102,11 @@ class TypedRecord(Generic[Instance]):
             "fields": {path: entry.to_dict() for path, entry in self.fields.items()},
         }
 
+    def _repr_html_(self) -> str:
+        """Return the fields for a cell of a notebook."""
+        html: str = import_lazily("autocog_core.html.notebook", "record_in_cell")(self)
+        return html
+
     def to_html(self, model: Detokenizer | None = None, *, title: str = "Record") -> str:
         """Return a page that shows the record and its tree: one file, which requests nothing.
 

@@ -218,6 +218,11 @@ class ChoiceScores:
         """Score of the best choice."""
         return self.scores[self.index]
 
+    def _repr_html_(self) -> str:
+        """Return the choices for a cell of a notebook."""
+        html: str = import_lazily("autocog_core.html.notebook", "choices_in_cell")(self)
+        return html
+
     def to_html(self, model: Detokenizer | None = None, *, title: str = "Choice") -> str:
         """Return a page that shows the scores: one file, which requests nothing.
 

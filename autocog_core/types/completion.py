@@ -93,6 +93,11 @@ class Completion:
             return None
         return renormalized_sum(self.logprobs, self.allowed)
 
+    def _repr_html_(self) -> str:
+        """Return the text for a cell of a notebook."""
+        html: str = import_lazily("autocog_core.html.notebook", "completion_in_cell")(self)
+        return html
+
     def to_html(self, model: Detokenizer | None = None, *, title: str = "Completion") -> str:
         """Return a page that shows the text and its alternatives, without any request.
 

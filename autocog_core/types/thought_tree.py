@@ -174,6 +174,11 @@ class ThoughtTree:
         known = {"": model, **(models or {})}
         return replace(self, token_bytes=read_token_bytes(self.nodes, known))
 
+    def _repr_html_(self) -> str:
+        """Return the tree for a cell of a notebook."""
+        html: str = import_lazily("autocog_core.html.notebook", "tree_in_cell")(self)
+        return html
+
     def to_html(
         self,
         model: Detokenizer | None = None,

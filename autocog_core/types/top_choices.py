@@ -116,6 +116,11 @@ class TopChoices:
         """The lowest and the highest share that the best choice can have."""
         return self.best.prob_bounds
 
+    def _repr_html_(self) -> str:
+        """Return the best choices for a cell of a notebook."""
+        html: str = import_lazily("autocog_core.html.notebook", "choices_in_cell")(self)
+        return html
+
     def to_html(self, model: Detokenizer | None = None, *, title: str = "Choice") -> str:
         """Return a page that shows the best choices: one file, which requests nothing.
 

@@ -15,16 +15,16 @@ from rich.text import Text
 
 from autocog_core.types.choice_value import default_value, value_text
 from autocog_core.types.thought_tree import ThoughtNode, ThoughtTree
+from autocog_core.viz.bars import BAR_WIDTH
 from autocog_core.viz.preview import name_preview, preview
 
 _ELLIPSIS = "…"
 _MAX_LABEL = 16
 _MIN_LABEL = len("action")
 _MIN_TEXT = 12
-_BAR_WIDTH = 10
 #: Bars are drawn if they leave so many columns to the texts.
 _MIN_TEXT_BESIDE_BARS = 24
-#: Returns a share as a bar of blocks, at most `_BAR_WIDTH` of them.
+#: Returns a share as a bar of blocks, at most `BAR_WIDTH` of them.
 Bar = Callable[[float], str]
 #: A line: its indent, the index of its node, and how many siblings it leaves out instead.
 _Row = tuple[str, int, int]
@@ -59,9 +59,9 @@ def tree_text(
         default=0,
     )
     room = width - label - len(_numbers("prob", "logprob")) - notes - 5
-    if room - _BAR_WIDTH - 1 < min(longest, _MIN_TEXT_BESIDE_BARS):
+    if room - BAR_WIDTH - 1 < min(longest, _MIN_TEXT_BESIDE_BARS):
         bar = None
-    column = max(_MIN_TEXT, min(longest, room - (_BAR_WIDTH + 1 if bar else 0)))
+    column = max(_MIN_TEXT, min(longest, room - (BAR_WIDTH + 1 if bar else 0)))
     numbers = _numbers("prob", "logprob", "" if bar else None)
     columns = _Columns(label, column, bar)
     best = _best_path(tree)
@@ -80,7 +80,7 @@ def tree_text(
 
 def _numbers(share: str, logprob: str, bar: str | None = None) -> str:
     """Return the columns of numbers, with one for bars unless `bar` is None."""
-    drawn = "" if bar is None else f"{bar:<{_BAR_WIDTH}} "
+    drawn = "" if bar is None else f"{bar:<{BAR_WIDTH}} "
     return f"{share:>7} {drawn}{logprob:>9}"
 
 
