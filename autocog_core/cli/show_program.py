@@ -83,10 +83,7 @@ def show(
     Trees are what `autocog run --json` prints, and the files of --trees.
     """
     if diff is not None:
-        options = {"--format": graph_format, "--output": output}
-        for name in (name for name, value in options.items() if value is not None):
-            raise UsageError("cannot be combined with --diff", where=name, hint="leave one out")
-        _show_diff(file, diff, as_json)
+        _show_diff(file, diff, graph_format, output, as_json)
         return
     if as_json:
         raise UsageError("requires --diff", where="--json")
@@ -161,12 +158,34 @@ def _write(text: str, output: Path | None) -> None:
         write_page(output, text + "\n")
 
 
-def _show_diff(first: Path, second: Path, as_json: bool) -> None:
+def _show_diff(
+    first: Path,
+    second: Path,
+    diff_format: GraphFormat | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Print or write what differs in two trees, as text, as a page or as JSON."""
+    suffix = "" if output is None else output.suffix.lower()
+    chosen = diff_format or _SUFFIXES.get(suffix, GraphFormat.TEXT)
+    if chosen not in (GraphFormat.TEXT, GraphFormat.HTML):
+        raise UsageError(
+            f"two trees have no drawing as {chosen.value}",
+            where="--format",
+            hint="give --format html or text",
+        )
+    if as_json and (diff_format is not None or output is not None):
+        name = "--output" if diff_format is None else "--format"
+        raise UsageError("cannot be combined with --json", where=name, hint="leave one out")
     diff = require_tree(first).diff(require_tree(second))
     if as_json:
         show_json(diff.to_dict())
-    else:
+    elif chosen is GraphFormat.HTML:
+        _write(diff.to_html(title=f"{first.name} and {second.name}"), output)
+    elif output is None:
         show_parts(Text(str(diff)))
+    else:
+        _write(str(diff), output)
 
 
 def _plain(table: Table) -> str:

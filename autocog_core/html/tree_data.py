@@ -4,7 +4,8 @@ Every text in it is ready to be shown: `picture_controls` has replaced what is n
 have six significant digits; -inf is null.
 
 A tree: `names`, `reasons`, `models` (tables of texts), `nodes`, `best` (indices of the best path),
-`has_texts` (whether the texts of tokens are known). A node has the keys that differ from the
+`has_texts` (whether the texts of tokens are known), and `other` if it is compared with another tree
+(html/diff_page.py). A node has the keys that differ from the
 default:
 
 - p: its parent, -1 by default; u: its action in `names`; n: its field, with its keys;

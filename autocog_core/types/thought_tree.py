@@ -211,7 +211,8 @@ class ThoughtTree:
         """
         if not tolerance >= 0:
             raise InputError(f"{tolerance} is not at least 0", where="tolerance")
-        return diff_trees(self._decisions, other._decisions, tolerance)
+        diff = diff_trees(self._decisions, other._decisions, tolerance)
+        return replace(diff, trees=(self, other))
 
     @cached_property
     def _decisions(self) -> TreeDecisions:

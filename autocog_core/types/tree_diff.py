@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
-from autocog_core.errors import shorten
+from autocog_core.errors import InputError, shorten
+from autocog_core.lazy import import_lazily
 from autocog_core.types.json_number import to_json_number
+
+if TYPE_CHECKING:
+    from autocog_core.types.thought_tree import ThoughtTree
 
 Side = Literal["first", "second"]
 _MAX_DECISIONS = 20
@@ -157,11 +161,13 @@ class TreeDiff:
     :ivar unaligned: the decisions of only one tree. What follows them is not compared, unless a
         decision of the same name goes on.
     :ivar tolerance: the largest difference of a share that counts as none.
+    :ivar trees: the first and the second tree; None if only the difference is known.
     """
 
     decisions: tuple[DecisionDiff, ...]
     unaligned: tuple[Unaligned, ...]
     tolerance: float
+    trees: tuple[ThoughtTree, ThoughtTree] | None = field(default=None, compare=False, repr=False)
 
     @property
     def differing(self) -> tuple[DecisionDiff, ...]:
@@ -183,6 +189,19 @@ class TreeDiff:
     def is_equal(self) -> bool:
         """Whether no decision differs, and all are in both trees."""
         return not self.differing and not self.unaligned
+
+    def to_html(self, *, title: str = "Two thought trees") -> str:
+        """Return a page that shows what differs, and both trees: one file without requests.
+
+        :param title: the page's title.
+        :raises InputError: if the trees are not known.
+        """
+        if self.trees is None:
+            raise InputError("the trees are not known", where="trees", hint="use tree.diff(other)")
+        page: str = import_lazily("autocog_core.html.diff_page", "diff_page")(
+            self, self.trees, title
+        )
+        return page
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON. `first` and `parting` are indices in `decisions`, or None."""

@@ -156,4 +156,11 @@ def test_two_trees_side_by_side(run: Run, wrong: Callable[..., str], program: Pa
     Path("newer.json").write_text('{"format": 2, "nodes": []}', encoding="utf-8")
     assert "format 2" in wrong("show", "newer.json", "--diff", "b.json")
     assert "--diff" in wrong("show", "a.json", "--json")
-    assert "--format" in wrong("show", "a.json", "--diff", "b.json", "--format", "svg")
+    assert "no drawing as svg" in wrong("show", "a.json", "--diff", "b.json", "--format", "svg")
+    assert "--output" in wrong("show", "a.json", "--diff", "b.json", "--json", "-o", "d.txt")
+    run("show", "a.json", "--diff", "b.json", "-o", "d.txt")
+    assert Path("d.txt").read_text(encoding="utf-8").split() == str(expected).split()
+    page = run("show", "a.json", "--diff", "b.json", "--format", "html").stdout
+    assert "<title>a.json and b.json</title>" in page
+    run("show", "a.json", "--diff", "b.json", "-o", "d.html")
+    assert Path("d.html").read_text(encoding="utf-8") == page

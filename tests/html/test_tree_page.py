@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from autocog_core import ThoughtTree
+from autocog_core import InputError, ThoughtTree
+from autocog_core.controls import picture_controls
 from autocog_core.types.thought_tree import ThoughtNode
 from tests.support.browser import OpenPage, check_widths_and_colors
 from tests.support.soak import count
@@ -169,3 +171,34 @@ def test_an_empty_tree_and_one_that_was_cut_are_drawn(open_page: OpenPage, tmp_p
     with open_page(write(tmp_path, cut)) as page:
         assert shown(page) == ["0", "1"]
         assert "the budget of tokens was spent" in page.inner_text("main")
+
+
+def test_two_trees_are_drawn_side_by_side(open_page: OpenPage, tmp_path: Path) -> None:
+    first, second = small_tree(), small_tree()
+    nodes = list(second.nodes)
+    # The second tree prefers the second choice, and has another text than " three".
+    probs = [0.125, 0.5, *(node.prob for node in nodes[3:9])]
+    for index, prob in enumerate(probs, start=1):
+        values = {name: getattr(nodes[index], name) for name in nodes[index].__slots__}
+        nodes[index] = ThoughtNode(**{**values, "prob": prob})
+    nodes[3] = ThoughtNode(**{**values, "text": HOSTILE[0], "value": "", "prob": 0.1})
+    diff = first.diff(ThoughtTree(nodes=tuple(nodes), token_bytes=second.token_bytes))
+    path = tmp_path / "diff.html"
+    path.write_text(diff.to_html(), encoding="utf-8")
+    with open_page(path) as page:
+        check_widths_and_colors(page)
+        text = page.inner_text("main")
+        for decision in diff.differing:
+            assert decision.divergence_note in text
+            for each in decision.alternatives:
+                assert picture_controls(each.text) in text
+                assert each.first is None or f"{each.first:.4f}" in text
+                assert each.second is None or f"{each.second:.4f}" in text
+        assert "second: 0.1250" in page.inner_text("#first [data-id='1']")
+        assert "not in the first tree" in page.inner_text("#second")
+        # A link opens the node in its tree.
+        page.click("section a[href='#second-2']")
+        assert "second-2" in page.inner_text("#second .explorer-panel")
+        assert "Best path" in page.inner_text("#first .explorer-panel")
+    with pytest.raises(InputError, match="trees are not known"):
+        replace(diff, trees=None).to_html()

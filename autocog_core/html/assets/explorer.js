@@ -105,6 +105,7 @@ class AutocogExplorer extends AutocogPicture {
     const match = location.hash.slice(1).match(/^(.*)-(\d+)$/);
     if (!match || match[1] !== this.anchor || !this.tree.nodes[match[2]]) return false;
     if (Number(match[2]) !== this.selected) this.goTo(Number(match[2]));
+    this.view.scrollIntoView({ block: "nearest" });
     return true;
   }
 

@@ -101,12 +101,22 @@ function autocogShare(tree, index) {
   return tree.siblingsOf(index).length > 1 ? autocogProb(1) : "";
 }
 
+// The share of a node in the tree that this one is compared with, as text; "" without one.
+function autocogOther(tree, index) {
+  const other = tree.data.other && tree.data.other.nodes[index];
+  if (!other) return "";
+  const [share, isThere, isPick] = other;
+  if (!isThere) return `not in the ${tree.data.other.name} tree`;
+  return `${tree.data.other.name}: ${autocogProb(share)}${isPick ? ", picked" : ""}`;
+}
+
 function autocogFacts(tree, index) {
   const node = tree.nodes[index];
   const facts = [];
   const share = autocogShare(tree, index);
   const error = node.r ? ` ± ${autocogProb(node.r)} (standard error)` : "";
   if (share) facts.push(["probability among its siblings", share + error]);
+  if (autocogOther(tree, index)) facts.push(["in the other tree", autocogOther(tree, index)]);
   if (node.l) {
     const sum = node.l.includes(null) ? null : node.l.reduce((a, b) => a + b, 0);
     const prob = autocogProb(sum === null ? 0 : Math.exp(sum));

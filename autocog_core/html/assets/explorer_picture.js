@@ -110,7 +110,8 @@ class AutocogPicture {
       autocogElement("div", { class: "head" },
         autocogElement("span", { class: "label" }, tree.label(index)),
         autocogElement("span", { class: "share" }, share)),
-      share ? autocogBar(tree.share(index)) : null, text, this.makeBadges(node));
+      share ? autocogBar(tree.share(index)) : null, ...this.makeOther(index), text,
+      this.makeBadges(node));
     const isFull = this.full.has(index);
     text.append(autocogNodeText(tree, index, isFull ? Infinity : AUTOCOG_BOX_LENGTH));
     const left = tree.text(index).length - AUTOCOG_BOX_LENGTH;
@@ -119,6 +120,7 @@ class AutocogPicture {
       text.append(" ", autocogElement("span", { class: "cut", "aria-hidden": "true" }, more));
     }
     if (tree.best.has(index)) box.classList.add("best");
+    if (tree.data.other?.nodes[index]?.[3]) box.classList.add("differs");
     if (node.c) box.classList.add("pruned");
     if (!tree.isDecided(index)) box.classList.add("given");
     if (tree.children[index].length) {
@@ -128,6 +130,15 @@ class AutocogPicture {
       share && `probability ${share}`, node.c && `pruned by ${node.c}`].filter(Boolean);
     box.setAttribute("aria-label", spoken.join(", "));
     return box;
+  }
+
+  // A second bar, for the share in the other tree, if two trees are compared.
+  makeOther(index) {
+    const text = autocogOther(this.tree, index);
+    if (!text) return [];
+    const bar = autocogBar(this.tree.data.other.nodes[index][0] || 0);
+    bar.classList.add("other");
+    return [autocogElement("div", { class: "badges" }, text), bar];
   }
 
   makeBadges(node) {
