@@ -205,10 +205,10 @@ function autocogSiblings(tree, index, choose) {
       : autocogNodeButton(tree, each, choose, 60);
     const sum = node.l && !node.l.includes(null) ? node.l.reduce((a, b) => a + b, 0) : null;
     return [text, autocogBar(tree.share(each)), autocogShare(tree, each),
-      node.l ? autocogLogprob(sum) : "", node.c ? `pruned: ${node.c}` : ""];
+      node.l ? autocogLogprob(sum) : "", node.c || ""];
   });
   const headers = [["text", "text"], ["", "bar-cell"], ["prob", "number"], ["logprob", "number"],
-    ["", "dim"]];
+    ["pruned", "dim"]];
   return autocogTable(`Siblings (${siblings.length.toLocaleString("en")})`, headers, rows);
 }
 
