@@ -10,13 +10,14 @@ import re
 import unicodedata
 
 #: C0 and C1 controls without newline and tab; lone surrogates, which no encoding has; characters
-#: that reverse the text after them on its line. Others that are not printable are harmless: spaces
-#: of other widths, private use, format characters (in emoji and in Arabic).
-_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+#: that reverse the text after them on its line, or the signs beside them. Others that are not
+#: printable are harmless: spaces of other widths, private use, joiners (in emoji and in Arabic).
+_DIRECTIONS = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_OBEYED = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_DIRECTIONS}\ud800-\udfff]")
 #: Those that JSON does not escape.
-_OBEYED_IN_JSON = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_OBEYED_IN_JSON = re.compile(f"[\x7f-\x9f{_DIRECTIONS}]")
 #: In a browser also what turns neighbors around, or has no width: a reader must see it.
-_UNSEEN = re.compile(f"{_OBEYED.pattern}|[\xad\u061c\u200b\u200e\u200f\u2028\u2029\u2060\ufeff]")
+_UNSEEN = re.compile(f"{_OBEYED.pattern}|[\xad\u200b\u2028\u2029\u2060\ufeff]")
 _DELETE = 0x7F
 
 

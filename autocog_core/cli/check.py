@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.text import Text
 
 from autocog_core.advice.codes import WarningCode
 from autocog_core.advice.issue import is_silenced
@@ -18,6 +17,7 @@ from autocog_core.cli.run_models import ProgramModels
 from autocog_core.cli.run_source import InputOptions
 from autocog_core.cli.run_values import input_values
 from autocog_core.cli.styles import BAD, CAUTION
+from autocog_core.cli.text import Text
 from autocog_core.cli.warning_lines import silence_configured
 from autocog_core.errors import UsageError
 

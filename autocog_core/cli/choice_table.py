@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from rich.text import Text
-
 from autocog_core.cli.fitted_table import FittedColumn, fitted_table
 from autocog_core.cli.output import format_bar, format_logprob, format_probability, show
 from autocog_core.cli.styles import BAR, PICKED
+from autocog_core.cli.text import Text
 from autocog_core.types.choice import SCORE_FIELD_OF_NORM, ChoiceScore, ChoiceScores
 from autocog_core.types.choice_notes import choice_notes
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
 from autocog_core.cli.loading import ModelOptions
 from autocog_core.cli.options import (
@@ -23,6 +22,7 @@ from autocog_core.cli.run_source import InputOptions
 from autocog_core.cli.run_values import input_values
 from autocog_core.cli.session import session
 from autocog_core.cli.styles import PICKED
+from autocog_core.cli.text import Text
 from autocog_core.errors import FailedRowsError, UsageError
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rich.table import Table
-from rich.text import Text
 
 from autocog_core.cli.output import (
     add_number,
@@ -15,6 +14,7 @@ from autocog_core.cli.output import (
     show,
 )
 from autocog_core.cli.session import session
+from autocog_core.cli.text import Text
 from autocog_core.errors import shorten
 from autocog_core.types.choice_value import Value, value_text
 from autocog_core.types.comparison import Comparison, comparison_facts, model_facts

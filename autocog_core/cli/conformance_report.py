@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rich.text import Text
-
 from autocog_core.cli.output import escape_controls, new_console, show, show_json
 from autocog_core.cli.session import session
 from autocog_core.cli.styles import BAD, CAUTION, GOOD
+from autocog_core.cli.text import Text
 from autocog_core.hooks.tiers import TIERS, Tier
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from autocog_core import load
 from autocog_core.cli.demo_table import answer_table, summary_table
@@ -16,6 +15,7 @@ from autocog_core.cli.loading import ModelOptions, log_on_stderr
 from autocog_core.cli.output import new_console, show
 from autocog_core.cli.session import session
 from autocog_core.cli.small_model import INSTALL_COMMAND, MODEL_PATH, small_model_backends
+from autocog_core.cli.text import Text
 from autocog_core.config.config_file import find_config
 from autocog_core.demo import QUESTIONS, Answer, answer_all, read_questions
 from autocog_core.errors import InputError

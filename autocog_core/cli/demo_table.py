@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 from rich.table import Table
-from rich.text import Text
 
 from autocog_core.cli.output import escape_controls, facts_table, new_table
 from autocog_core.cli.styles import BAD, GOOD
+from autocog_core.cli.text import Text
 from autocog_core.demo import Answer
 
 
@@ -71,4 +71,4 @@ def _answer_cell(answer: Answer) -> Text:
     if answer.is_right:
         return choice
     question = answer.question
-    return choice + Text(f"\nright: {question.choices[question.answer]}", style="dim")
+    return Text.assemble(choice, (f"\nright: {question.choices[question.answer]}", "dim"))

@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from autocog_core.cli.output import facts_table, new_table, show
 from autocog_core.cli.styles import BAD, CAUTION, GOOD
+from autocog_core.cli.text import Text
 from autocog_core.config.config_file import CONFIG_FILE_NAME, CONFIG_VARIABLE
 from autocog_core.doctor import (
     ConfigReport,

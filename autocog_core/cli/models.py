@@ -8,13 +8,13 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 from rich.table import Table
-from rich.text import Text
 
 from autocog_core import read_config
 from autocog_core.cli.options import AsJson, ConfigFile
 from autocog_core.cli.output import add_text, new_table, show, show_json
 from autocog_core.cli.session import session
 from autocog_core.cli.styles import GOOD
+from autocog_core.cli.text import Text
 from autocog_core.config.config_file import CONFIG_FILE_NAME, Config, ModelConfig
 from autocog_core.errors import ConfigError
 from autocog_core.redaction import redact_options

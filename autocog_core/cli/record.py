@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from autocog_core.cli.inputs import (
     DATA_SUFFIXES,
@@ -26,6 +25,7 @@ from autocog_core.cli.output import (
     show_json,
 )
 from autocog_core.cli.session import session
+from autocog_core.cli.text import Text
 from autocog_core.errors import InputError
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
-from rich.text import Text
 
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.cli.output import format_logprob, new_console
 from autocog_core.cli.styles import BAD, CAUTION
+from autocog_core.cli.text import Text
 from autocog_core.dataset import OutputRow
 from autocog_core.dataset.table_fields import TableField, table_fields
 from autocog_core.types.choice_value import value_text

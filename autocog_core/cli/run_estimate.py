@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
 from autocog_core.cli.output import facts_table, show, show_json
 from autocog_core.cli.run_progress import format_duration, format_rate
+from autocog_core.cli.text import Text
 from autocog_core.errors import shorten
 
 if TYPE_CHECKING:

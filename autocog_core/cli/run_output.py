@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
-from rich.text import Text
 
 from autocog_core.cli.output import (
     escape_controls,
@@ -22,6 +21,7 @@ from autocog_core.cli.output import (
 )
 from autocog_core.cli.run_progress import RunProgress, format_duration, format_rate
 from autocog_core.cli.session import session
+from autocog_core.cli.text import Text
 from autocog_core.errors import FailedRowsError, InputError, shorten
 from autocog_core.types.choice_value import value_text
 

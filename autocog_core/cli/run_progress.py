@@ -8,10 +8,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
-from rich.text import Text
 
 from autocog_core.cli.session import session
 from autocog_core.cli.styles import CAUTION
+from autocog_core.cli.text import Text
 from autocog_core.errors import AutocogError
 
 if TYPE_CHECKING:

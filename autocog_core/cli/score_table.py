@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.text import Text
-
 from autocog_core.cli.output import (
     add_number,
     add_text,
@@ -15,6 +13,7 @@ from autocog_core.cli.output import (
     new_table,
     show,
 )
+from autocog_core.cli.text import Text
 from autocog_core.errors import shorten
 from autocog_core.types.text_score import PairScore, TextScore
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.text import Text
 
 from autocog_core.cli.output import escape_controls, facts_table, new_console
 from autocog_core.cli.streams import discard, open_closed_streams
 from autocog_core.cli.styles import BAD, CAUTION
+from autocog_core.cli.text import Text
 
 DEBUG_VARIABLE = "AUTOCOG_DEBUG"
 

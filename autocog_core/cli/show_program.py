@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console, Group
 from rich.table import Table
-from rich.text import Text
 
 from autocog_core.cli.options import AsJson
 from autocog_core.cli.output import new_console, show_json
 from autocog_core.cli.output import show as show_parts
 from autocog_core.cli.page_file import write_page
+from autocog_core.cli.text import Text
 from autocog_core.cli.tree_file import read_tree_file, require_tree
 from autocog_core.errors import UsageError
 

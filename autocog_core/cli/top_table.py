@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from rich.text import Text
-
 from autocog_core.cli.fitted_table import FittedColumn, fitted_table
 from autocog_core.cli.output import format_logprob, format_probability, show
+from autocog_core.cli.text import Text
 from autocog_core.types.choice import SCORE_FIELD_OF_NORM
 from autocog_core.types.choice_notes import top_notes
 from autocog_core.types.top_choices import TopChoice, TopChoices

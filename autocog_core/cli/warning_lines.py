@@ -10,6 +10,7 @@ from typing import Any
 
 from autocog_core.advice.issue import AutocogWarning, silence
 from autocog_core.cli.session import session
+from autocog_core.controls import escape_controls
 from autocog_core.errors import AutocogError, append_hint
 
 
@@ -23,7 +24,9 @@ def warnings_on_stderr() -> Iterator[None]:
             if isinstance(message, AutocogWarning):
                 session.warn(append_hint(str(message), session.warning_hints.get(message.code, "")))
             else:
-                show(message, *arguments, **options)
+                # A library may quote data. Python prints a text like the warning itself.
+                text = escape_controls(str(message))
+                show(message if text == str(message) else text, *arguments, **options)
 
         warnings.showwarning = show_line
         yield

@@ -97,7 +97,8 @@ def _summary(tree: ThoughtTree) -> Iterator[str]:
         yield f"pruned: {counts}"
     reasons = Counter(node.reason for node in tree.nodes if node.reason and not node.exact)
     for reason, count in reasons.items():
-        yield f"not exact: {reason} ({count} of {len(tree.nodes)})"
+        shown = reason if reason.isprintable() else repr(reason)
+        yield f"not exact: {shown} ({count} of {len(tree.nodes)})"
 
 
 def _best_path(tree: ThoughtTree) -> set[int]:
@@ -221,7 +222,7 @@ def _note(node: ThoughtNode) -> str:
         None if constrained is None else f"constrained {constrained:.3f}",
         None if node.prob_error is None else f"± {node.prob_error:.4f}",
         "new text" if node.context_parent < 0 <= node.parent else None,
-        f"on {node.model}" if node.model is not None else None,
+        f"on {name_preview(node.model)}" if node.model is not None else None,
         None if node.exact else "not exact",
     ]
     # A text that is cut before it meets its constraint may be pruned for the same reason.

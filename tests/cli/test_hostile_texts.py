@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 from rich.table import Table
@@ -15,16 +16,20 @@ from rich.text import Text
 
 import autocog_core as autocog
 from autocog_core.cli.console import Console
+from autocog_core.cli.core_commands import CORE_COMMANDS
 from autocog_core.cli.output import facts_table, new_console
+from autocog_core.cli.text import Text as SafeText
 from autocog_core.controls import escape_controls, escape_json_controls
 from tests.cli.conftest import Run
 from tests.support.small_backends import forget, install
 
 #: Moves the cursor, sets the window's title, clears the screen (with a C1 control), returns to the
 #: start of the line, turns the line around; and markup of rich.
-HOSTILE = "\x1b[2Jx\x1b]0;title\x07\x9b2J\r\x7f\u202e[bold red]:smile:"
-ESCAPED = r"\x1b[2Jx\x1b]0;title\x07\x9b2J\r\x7f\u202e[bold red]:smile:"
-OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+HOSTILE = "\x1b[2Jx\x1b]0;title\x07\x9b2J\r\x7f\u202e\u200f[bold red]:smile:</script><b>"
+ESCAPED = r"\x1b[2Jx\x1b]0;title\x07\x9b2J\r\x7f\u202e\u200f[bold red]:smile:</script><b>"
+#: The same as the name of a file, which has no slash.
+FILE = HOSTILE.replace("/", "")
+OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def toml(text: str) -> str:
@@ -37,6 +42,7 @@ def hostile(folder: Path) -> Path:
     name = toml(HOSTILE)
     (folder / "autocog.toml").write_text(
         f"[models.{name}]\nbackend = 'random'\nengine = {name}\n"
+        f"[models.other]\nbackend = 'random'\noptions = {{ seed = 5 }}\n"
         f"[models.broken]\nbackend = {name}\noptions = {{ {name} = {name} }}\n",
         encoding="utf-8",
     )
@@ -52,7 +58,21 @@ def hostile(folder: Path) -> Path:
     (folder / "program.json").write_text(json.dumps(program))
     rows = [{"input": HOSTILE, "right": "b"}, {"input": HOSTILE, "right": HOSTILE}]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / HOSTILE).write_text("")
+    (folder / "wrong.jsonl").write_text(json.dumps({HOSTILE: HOSTILE, f"{HOSTILE}2": 1}) + "\n")
+    (folder / FILE).write_text("")
+    (folder / f"{FILE}.txt").write_text(f"{HOSTILE.strip()}\tb\n".replace("\r", ""))
+    schema = {"type": "object", "properties": {HOSTILE: {"enum": [HOSTILE, "b"]}}}
+    schema |= {"required": [HOSTILE], "additionalProperties": False}
+    (folder / "schema.json").write_text(json.dumps(schema))
+    (folder / "choose.json").write_text(json.dumps({**program, "actions": program["actions"][:2]}))
+    nodes: list[dict[str, Any]] = [
+        {"uid": HOSTILE, "text": text, "prob": prob, "kind": "choice", "name": HOSTILE}
+        for text, prob in ((HOSTILE, 0.75), ("b", 0.25))
+    ]
+    nodes[1]["pruned_by"] = "width"
+    for name, reason in (("tree.json", HOSTILE), (f"{FILE}.json", "")):
+        nodes[0] |= {"exact": not reason, "reason": reason, "prob": 0.75 if reason else 0.5}
+        (folder / name).write_text(json.dumps({"format": 1, "nodes": nodes}))
     return folder
 
 
@@ -72,36 +92,74 @@ COMMANDS: dict[str, list[str]] = {
     "greedy": ["greedy", HOSTILE, *MODEL],
     "check": ["check", "program.json"],
     "check with a model": ["check", "program.json", *MODEL],
-    "check of another file": ["check", HOSTILE],
+    "check of another file": ["check", FILE],
+    "record": ["record", HOSTILE, "--schema", "schema.json", *MODEL],
+    "a schema that is none": ["record", "x", "--schema", FILE, *MODEL],
+    "score": ["score", f"{FILE}.txt", *MODEL],
+    "score words": ["score", f"{FILE}.txt", "--words", *MODEL],
+    "score tokens": ["score", f"{FILE}.txt", "--tokens", *MODEL],
+    "score pairs": ["score", f"{FILE}.txt", "--pairs", *MODEL],
+    "compare": ["compare", HOSTILE, HOSTILE, f"{FILE}.txt", "-c", HOSTILE, "-c", "b"],
+    "compare programs": ["compare", HOSTILE, "other", "choose.json", "-i", "rows.jsonl"],
+    "compare norms": [
+        *("compare-norms", "choose.json", "-i", "rows.jsonl", *MODEL),
+        *("--gold", f"{HOSTILE}=right"),
+    ],
+    "export": ["export", FILE, "-o", "out.csv"],
+    "init": ["init", FILE],
+    "new plugin": ["new-plugin", HOSTILE],
+    "conformance": ["conformance", "--backend", "random", "--option", f"{HOSTILE}=1"],
+    "demo": ["demo", "--model", f"not {HOSTILE}"],
+    "two trees": ["show", "tree.json", "--diff", f"{FILE}.json"],
+    "a tree that is none": ["show", "tree.json", "--diff", FILE],
+    "rows": ["run", "program.json", "-i", "rows.jsonl", *MODEL],
+    "rows with another column": ["run", "program.json", "-i", "wrong.jsonl", *MODEL],
+    "rows in a table": ["run", "program.json", "-i", "rows.jsonl", "-o", f"{FILE}.csv", *MODEL],
     **{f"show {name}": ["show", "program.json", "--format", name] for name in ("text", "svg")},
     **{f"show {name}": ["show", "program.json", "--format", name] for name in ("dot", "mermaid")},
     "run": ["run", "program.json", "--set", f"input={HOSTILE}", *MODEL],
     "run of an input that is unknown": ["run", "program.json", "--set", f"{HOSTILE}=1", *MODEL],
     "run of rows": [
         *("run", "program.json", "-i", "rows.jsonl", "-o", "out.jsonl", *MODEL),
-        *("--gold", f"right={HOSTILE}"),
+        *("--gold", f"{HOSTILE}=right"),
     ],
     "complete of many": ["complete", HOSTILE, "--n", "2", "--temperature", "1", *MODEL],
 }
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_no_command_prints_control_characters(run: Run, hostile: Path, command: str) -> None:
-    result = run(*COMMANDS[command])
-    printed = result.stdout + result.stderr
-    assert "internal error" not in printed
-    assert printed
-    if command != "complete of many":
+def test_no_command_prints_control_characters(
+    terminal: Run, hostile: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    for columns in ("200", "60")[: 1 if command == "doctor" else 2]:
+        monkeypatch.setenv("COLUMNS", columns)
+        result = terminal(*COMMANDS[command])
+        printed = result.stdout + result.stderr
+        assert "internal error" not in printed
+        assert printed
         assert OBEYED.findall(printed) == []
 
 
-@pytest.mark.parametrize("command", ["models", "choose", "run of an input that is unknown"])
-def test_what_was_written_can_be_read(run: Run, hostile: Path, command: str) -> None:
+def test_the_commands_with_such_texts_are_all_of_core() -> None:
+    assert {command[0] for command in COMMANDS.values()} >= CORE_COMMANDS.keys()
+
+
+READABLE = (
+    *("models", "choose", "run", "compare", "two trees", "run of an input that is unknown"),
+    "rows with another column",
+)
+
+
+@pytest.mark.parametrize("command", READABLE)
+def test_what_was_written_can_be_read(
+    run: Run, hostile: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
     result = run(*COMMANDS[command])
     printed = re.sub(r"\s", "", result.stdout + result.stderr)
     # Tables wrap long texts, and `repr` escapes as well.
-    assert ESCAPED[:12] in printed or ESCAPED[:12] in printed.replace("\\\\", "\\")
-    assert "[boldred]:smile:" in printed
+    expected = ESCAPED.replace(" ", "")
+    assert expected in printed or expected in printed.replace("\\\\", "\\")
 
 
 def test_an_exception_cannot_move_the_cursor_not_even_in_a_traceback(
@@ -120,11 +178,13 @@ def test_names_of_plugins_are_printed_without_control_characters(
 ) -> None:
     name = "a\x1b[31mb"
     install(tmp_path / "site", "hostile-plugin", {"autocog": {name: "nowhere:X"}}, {})
+    install(tmp_path / "site", "hostile-command", {"autocog.commands": {name: "nowhere:X"}}, {})
     monkeypatch.syspath_prepend(tmp_path / "site")
-    for arguments in (["backends"], ["backends", name]):
+    for arguments in (["backends"], ["backends", name], ["doctor", "--no-load"]):
         result = run(*arguments)
         assert r"a\x1b[31mb" in result.stdout + result.stderr
         assert OBEYED.findall(result.stdout + result.stderr) == []
+    assert OBEYED.findall(run("--help").stdout) == []
     forget("nowhere")
 
 
@@ -153,6 +213,29 @@ def table(*cells: Any) -> Table:
     return result
 
 
+def test_texts_of_the_commands_leave_nothing_out() -> None:
+    signs = "a\x07b\x08c\x0bd\x0ce\rf\x1b[31mg"
+    escaped = r"a\x07b\x08c\x0bd\x0ce\rf\x1b[31mg"
+    assert SafeText(signs).plain == SafeText().append(signs).plain == escaped
+    assert SafeText.assemble(signs, (signs, "bold")).plain == escaped * 2
+    for path in (Path(__file__).parents[2] / "autocog_core/cli").glob("*.py"):
+        if path.name not in ("console.py", "text.py"):
+            assert "from rich.text" not in path.read_text(encoding="utf-8"), path
+
+
+def test_markup_is_text_in_a_picture(run: Run, hostile: Path) -> None:
+    (hostile / "markup.json").write_text(
+        json.dumps({"actions": [{"text": "</text><script>1</script> [red]", "uid": "</g>"}]})
+    )
+    picture = run("show", "markup.json", "--format", "svg").stdout
+    shown = "".join(ET.fromstring(picture).itertext())
+    assert "'</text><script>1</script> [red]'" in shown
+    assert "</g>" in shown
+    assert not re.search(r"<(?:script|b)\b", picture)
+    assert "[red]" in run("show", "markup.json", "--format", "dot").stdout
+    assert "<script" not in run("show", "markup.json", "--format", "mermaid").stdout
+
+
 @pytest.mark.parametrize("kind", PRINTED)
 def test_the_console_obeys_only_itself(kind: str) -> None:
     output = io.StringIO()
@@ -167,9 +250,9 @@ def test_the_console_obeys_only_itself(kind: str) -> None:
     console.print(PRINTED[kind]())
     without_styles = re.sub("\x1b\\[[0-9;]*m", "", output.getvalue())
     assert OBEYED.findall(without_styles) == []
-    # Some texts of rich leave out \r and \x07 altogether.
+    # Texts of rich itself leave out \r and \x07 altogether.
     assert r"\x1b[2Jx\x1b]0;title" in without_styles
-    assert r"\u202e[bold red]:smile:" in without_styles
+    assert r"\u202e\u200f[bold red]:smile:</script><b>" in without_styles
 
 
 def test_columns_stay_columns() -> None:
@@ -189,7 +272,13 @@ def test_every_console_of_the_commands_is_such_a_console() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["naïve Ελλάδα", "\u200f\u05e9\u05dc\u05d5\u05dd", "👩\u200d💻 🇫🇷", "a\tb\nc", "\u2028\xa0"],
+    [
+        "naïve Ελλάδα",
+        "\u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627",
+        "👩\u200d💻 🇫🇷",
+        "a\tb\nc",
+        "\u2028\xa0",
+    ],
 )
 def test_text_in_any_language_stays(text: str) -> None:
     assert escape_controls(text) == text
