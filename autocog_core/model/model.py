@@ -26,6 +26,7 @@ from autocog_core.model.score_calls import ScoreCalls
 from autocog_core.model.wrapper_context import WrapperContext
 from autocog_core.scoring.prompt_encoding import encode_prompt
 from autocog_core.types.backend_info import BackendInfo, Usage
+from autocog_core.types.brief import brief
 from autocog_core.types.prompt import Message, Prompt, PromptLike
 from autocog_core.types.token_tree import TreeQuery
 
@@ -242,8 +243,9 @@ class Model(RecordCalls, RankCalls, ScoreCalls, CompareCalls):
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._client.is_closed else self.info.name
-        return f"<Model {self.name}: {state}>"
+        """Return the model's name, and that of what it runs on, as one line."""
+        state = "closed" if self._client.is_closed else brief(self.info.name, 50)[1:-1]
+        return f"<Model {brief(self.name, 36)[1:-1]}: {state}>"
 
     def _call_context(self) -> CallContext:
         return CallContext(

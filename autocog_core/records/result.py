@@ -12,6 +12,7 @@ from autocog_core.errors import shorten
 from autocog_core.lazy import import_lazily
 from autocog_core.records.decode import NO_VALUE, DecodedField, node_prob, values_by_path
 from autocog_core.records.record import DOCUMENT_REASON, CompiledRecord
+from autocog_core.types.brief import brief
 from autocog_core.types.json_number import to_json_number
 from autocog_core.types.thought_tree import ThoughtPath, ThoughtTree
 from autocog_core.types.token_texts import Detokenizer
@@ -117,6 +118,13 @@ class TypedRecord(Generic[Instance]):
             self, model, title
         )
         return page
+
+    def __repr__(self) -> str:
+        """Return the value and its probability, as one line."""
+        prob = "" if self.prob is None else f" prob {self.prob:.4g}"
+        fields = "1 field" if len(self.fields) == 1 else f"{len(self.fields)} fields"
+        exact = "" if self.exact else ", not exact"
+        return f"<TypedRecord {brief(self.value, 50)}{prob}, {fields}{exact}>"
 
     def __str__(self) -> str:
         """Return one line a field: its path, value and probability, - if it is not known."""

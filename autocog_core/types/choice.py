@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from autocog_core.errors import CapabilityError
 from autocog_core.lazy import import_lazily
+from autocog_core.types.brief import brief
 from autocog_core.types.choice_logprobs import ChoiceLogprobs
 from autocog_core.types.choice_value import Value
 from autocog_core.types.prompt import Prompt, TextPiece
@@ -233,6 +234,14 @@ class ChoiceScores:
             self, model, title
         )
         return page
+
+    def __repr__(self) -> str:
+        """Return the best choice with its probability, as one line."""
+        count = len(self.scores)
+        some = "1 choice" if count == 1 else f"{count:,} choices"
+        exact = "" if self.exact else ", not exact"
+        best = f"{brief(self.choice)} {self.best.prob:.4f}"
+        return f"<ChoiceScores {best} of {some}, norm {self.norm}{exact}>"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON; a log-probability of -inf becomes None."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from autocog_core.lazy import import_lazily
 from autocog_core.numerics import renormalized_sum
+from autocog_core.types.brief import brief
 from autocog_core.types.constraint import Constraint
 from autocog_core.types.json_number import to_json_number
 from autocog_core.types.prompt import Prompt
@@ -108,6 +109,14 @@ class Completion:
             self, model, title
         )
         return page
+
+    def __repr__(self) -> str:
+        """Return the text, why it ended and its log-probability, as one line."""
+        tokens = "1 token" if len(self.tokens) == 1 else f"{len(self.tokens):,} tokens"
+        logprob = "" if self.logprob is None else f", logprob {self.logprob:.3f}"
+        others = f", {len(self.alternatives):,} more" if self.alternatives else ""
+        ended = f"finish {self.finish_reason}"
+        return f"<Completion {brief(self.text)} {tokens}, {ended}{logprob}{others}>"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON; a log-probability of -inf becomes None."""

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 from autocog_core.errors import InputError
 from autocog_core.lazy import import_lazily
+from autocog_core.types.brief import brief
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores
 from autocog_core.types.marginal import Marginal
 from autocog_core.types.record import make_record
@@ -60,6 +61,14 @@ class ThoughtTree:
         default_factory=dict, compare=False, repr=False
     )
     token_bytes: TokenBytes = field(default_factory=dict, compare=False, repr=False)
+
+    def __repr__(self) -> str:
+        """Return the number of nodes and paths, and the fields of the best path, as one line."""
+        nodes = "1 node" if len(self.nodes) == 1 else f"{len(self.nodes):,} nodes"
+        paths = "1 path" if len(self.complete) == 1 else f"{len(self.complete):,} paths"
+        best = self.best() if self.complete else None
+        shown = "" if best is None else f", best {brief(best.fields or best.end.text)}"
+        return f"<ThoughtTree {nodes}, {paths} complete{shown}>"
 
     @cached_property
     def children(self) -> tuple[tuple[int, ...], ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from autocog_core.errors import InputError, shorten
 from autocog_core.lazy import import_lazily
+from autocog_core.types.brief import brief
 from autocog_core.types.json_number import to_json_number
 
 if TYPE_CHECKING:
@@ -283,7 +284,7 @@ def _number(value: float | None) -> str:
 
 
 def _shown(text: str) -> str:
-    return repr(shorten(text, _MAX_TEXT))
+    return brief(text, _MAX_TEXT)
 
 
 def _name(name: str) -> str:
