@@ -6,8 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from autocog_core.reports.figures import CalibrationError, Mean, PairFigures, Proportion, RunFigures
-from autocog_core.reports.resampling import Interval
+from autocog_core.reports.figures.definitions import (
+    CalibrationError,
+    Mean,
+    PairFigures,
+    Proportion,
+    RunFigures,
+)
+from autocog_core.reports.figures.resampling import Interval
 
 _Read = TypeVar("_Read")
 _Entry = TypeVar("_Entry")

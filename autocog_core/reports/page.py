@@ -9,7 +9,7 @@ from typing import Any
 from autocog_core.errors import InputError
 from autocog_core.html.page import render_page, render_template
 from autocog_core.html.tree_page import EXPLORER_SCRIPTS, EXPLORER_STYLES
-from autocog_core.reports.figures import Group, RunFigures
+from autocog_core.reports.figures.definitions import Group, RunFigures
 from autocog_core.reports.number_table import (
     about_runs,
     format_figure,

@@ -15,7 +15,7 @@ from autocog_core.reports.charts.calibration_charts import (
 from autocog_core.reports.charts.confusion_chart import confusion_chart
 from autocog_core.reports.charts.interval_chart import Line, difference_chart, share_chart
 from autocog_core.reports.charts.marks import legend
-from autocog_core.reports.figures import ReportFigures, RunFigures
+from autocog_core.reports.figures.definitions import ReportFigures, RunFigures
 
 _MAX_GROUPS = 20
 
@@ -57,7 +57,7 @@ def page_charts(figures: ReportFigures) -> Iterator[PageChart]:
             title="Risk against coverage",
             svg=risk_chart([curve for _, curve in curves]),
             caption="The share of wrong answers if only the rows with the highest probabilities "
-            "are answered. A curve that rises from the left says that probabilities tell right "
+            "are answered. A curve that rises from the left says that probabilities separate right "
             "answers from wrong ones.",
             legend=legend([name for name, _ in curves]),
         )

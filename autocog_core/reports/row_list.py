@@ -9,9 +9,9 @@ from typing import Any
 
 from autocog_core.controls import picture_controls
 from autocog_core.errors import shorten
+from autocog_core.reports.figures.row_answer import RowAnswer
+from autocog_core.reports.figures.tallies import right_label
 from autocog_core.reports.report import Report
-from autocog_core.reports.row_answer import RowAnswer
-from autocog_core.reports.tallies import right_label
 from autocog_core.types.choice_value import value_text
 
 #: Rows and characters of the list, so that the page opens at once.

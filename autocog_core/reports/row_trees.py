@@ -9,8 +9,8 @@ from typing import Any
 from autocog_core.dataset.tree_files import read_tree
 from autocog_core.errors import InputError
 from autocog_core.html.tree_data import tree_data
+from autocog_core.reports.figures.run_columns import RunColumns
 from autocog_core.reports.row_list import highest_losses
-from autocog_core.reports.run_columns import RunColumns
 
 MAX_TREES = 100
 #: Characters of all trees of a run, so that the page stays small.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from autocog_core.reports.figures import Mean, PairFigures, RunFigures
-from autocog_core.reports.resampling import Interval
+from autocog_core.reports.figures.definitions import Mean, PairFigures, RunFigures
+from autocog_core.reports.figures.resampling import Interval
 
 #: Chance explains a difference if it gives one like it more often than this.
 _LIMIT = 0.05

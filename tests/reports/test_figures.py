@@ -12,16 +12,16 @@ import pytest
 from autocog_core.dataset.calibration import Calibration
 from autocog_core.dataset.norm_comparison import mcnemar_p_value
 from autocog_core.numerics import divergence
-from autocog_core.reports.calibration_figures import (
+from autocog_core.reports.figures.calibration_figures import (
     calibration_error,
     gap_columns,
     proportion,
     reliability,
     risk_coverage,
 )
-from autocog_core.reports.loss_figures import brier_bounds, known_mean, mean_of
-from autocog_core.reports.resampling import RESAMPLES, SEED, resampled_sums
-from autocog_core.reports.tallies import histogram
+from autocog_core.reports.figures.loss_figures import brier_bounds, known_mean, mean_of
+from autocog_core.reports.figures.resampling import RESAMPLES, SEED, resampled_sums
+from autocog_core.reports.figures.tallies import histogram
 from tests.support.soak import count
 
 stats = pytest.importorskip("scipy.stats")

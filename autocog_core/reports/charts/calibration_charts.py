@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from autocog_core.reports.charts.marks import marker, path
 from autocog_core.reports.charts.svg import Axis, Frame, chart, count_axis, element, share_axis
-from autocog_core.reports.figures import HistogramBin, ReliabilityBin, RiskCoverage
+from autocog_core.reports.figures.definitions import HistogramBin, ReliabilityBin, RiskCoverage
 
 
 def reliability_chart(series: Sequence[Sequence[ReliabilityBin]]) -> Markup:

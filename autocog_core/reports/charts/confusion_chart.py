@@ -10,7 +10,7 @@ from markupsafe import Markup
 from autocog_core.controls import picture_controls
 from autocog_core.errors import shorten
 from autocog_core.reports.charts.svg import WIDTH, element, join, picture
-from autocog_core.reports.figures import ConfusionCell
+from autocog_core.reports.figures.definitions import ConfusionCell
 
 _MAX_LABELS = 12
 _MAX_NAME = 16

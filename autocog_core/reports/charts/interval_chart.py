@@ -11,7 +11,7 @@ from autocog_core.controls import picture_controls
 from autocog_core.errors import shorten
 from autocog_core.reports.charts.marks import marker
 from autocog_core.reports.charts.svg import Axis, Frame, chart, element, round_step, share_axis
-from autocog_core.reports.resampling import Interval
+from autocog_core.reports.figures.resampling import Interval
 
 _LINE_HEIGHT = 26
 _MAX_NAME = 18

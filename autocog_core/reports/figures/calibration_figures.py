@@ -6,14 +6,14 @@ import numpy as np
 
 from autocog_core.dataset.calibration import BINS, bins_of, error_of_gaps
 from autocog_core.numerics import Float64Array, wilson_interval
-from autocog_core.reports.figures import (
+from autocog_core.reports.figures.definitions import (
     CalibrationError,
     CoveragePoint,
     Proportion,
     ReliabilityBin,
     RiskCoverage,
 )
-from autocog_core.reports.resampling import SEED, bootstrap_interval, chunks
+from autocog_core.reports.figures.resampling import SEED, bootstrap_interval, chunks
 
 #: Rows of a bin of the reliability diagram, at least, unless there is only one bin.
 _MIN_BIN_ROWS = 10

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from autocog_core.reports.figures import Costs
-from autocog_core.reports.run_columns import RunColumns
+from autocog_core.reports.figures.definitions import Costs
+from autocog_core.reports.figures.run_columns import RunColumns
 
 
 def costs_of(run: RunColumns) -> Costs:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from autocog_core.reports.resampling import RESAMPLES, SEED, Interval
+from autocog_core.reports.figures.resampling import RESAMPLES, SEED, Interval
 
 #: What the second run makes of a row, in place of the first's answer.
 Change = Literal["fixed", "broken", "other"]

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from autocog_core.numerics import Float64Array
-from autocog_core.reports.figures import ConfusionCell, HistogramBin
-from autocog_core.reports.row_answer import RowAnswer
+from autocog_core.reports.figures.definitions import ConfusionCell, HistogramBin
+from autocog_core.reports.figures.row_answer import RowAnswer
 
 _HISTOGRAM_BINS = 20
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autocog_core.errors import InputError
-from autocog_core.reports.figures import MatchedBy
-from autocog_core.reports.row_answer import RowAnswer
-from autocog_core.reports.run_columns import RunColumns
+from autocog_core.reports.figures.definitions import MatchedBy
+from autocog_core.reports.figures.row_answer import RowAnswer
+from autocog_core.reports.figures.run_columns import RunColumns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,19 +9,19 @@ import numpy as np
 
 from autocog_core.errors import InputError, did_you_mean
 from autocog_core.numerics import Float64Array
-from autocog_core.reports.calibration_figures import (
+from autocog_core.reports.figures.calibration_figures import (
     calibration_error,
     proportion,
     reliability,
     risk_coverage,
 )
-from autocog_core.reports.costs import costs_of
-from autocog_core.reports.figures import Group, Proportion, RowError, RunFigures
-from autocog_core.reports.loss_figures import brier_bounds, known_mean
-from autocog_core.reports.resampling import Interval
-from autocog_core.reports.row_answer import RowAnswer
-from autocog_core.reports.run_columns import RunColumns
-from autocog_core.reports.tallies import confusion, count_answers, histogram
+from autocog_core.reports.figures.costs import costs_of
+from autocog_core.reports.figures.definitions import Group, Proportion, RowError, RunFigures
+from autocog_core.reports.figures.loss_figures import brier_bounds, known_mean
+from autocog_core.reports.figures.resampling import Interval
+from autocog_core.reports.figures.row_answer import RowAnswer
+from autocog_core.reports.figures.run_columns import RunColumns
+from autocog_core.reports.figures.tallies import confusion, count_answers, histogram
 
 _MAX_ERRORS = 100
 _MAX_GROUPS = 100

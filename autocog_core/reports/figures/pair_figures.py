@@ -9,13 +9,13 @@ import numpy as np
 from autocog_core.dataset.calibration import BINS, error_of_gaps
 from autocog_core.dataset.norm_comparison import mcnemar_p_value
 from autocog_core.numerics import Float64Array, divergence
-from autocog_core.reports.calibration_figures import gap_columns, proportion
-from autocog_core.reports.figures import Change, Flip, Mean, PairFigures
-from autocog_core.reports.loss_figures import known_mean, mean_of
-from autocog_core.reports.matching import Match
-from autocog_core.reports.resampling import bootstrap_interval
-from autocog_core.reports.row_answer import RowAnswer
-from autocog_core.reports.run_columns import RunColumns
+from autocog_core.reports.figures.calibration_figures import gap_columns, proportion
+from autocog_core.reports.figures.definitions import Change, Flip, Mean, PairFigures
+from autocog_core.reports.figures.loss_figures import known_mean, mean_of
+from autocog_core.reports.figures.matching import Match
+from autocog_core.reports.figures.resampling import bootstrap_interval
+from autocog_core.reports.figures.row_answer import RowAnswer
+from autocog_core.reports.figures.run_columns import RunColumns
 
 Pair = tuple[RowAnswer, RowAnswer]
 

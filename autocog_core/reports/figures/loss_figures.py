@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from autocog_core.numerics import Float64Array
-from autocog_core.reports.figures import Mean
-from autocog_core.reports.resampling import Interval, bootstrap_interval
+from autocog_core.reports.figures.definitions import Mean
+from autocog_core.reports.figures.resampling import Interval, bootstrap_interval
 
 
 def mean_of(values: Float64Array) -> Mean:

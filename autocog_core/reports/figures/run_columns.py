@@ -21,7 +21,7 @@ from autocog_core.dataset.run_sessions import RunSession, sessions_of
 from autocog_core.dataset.table_fields import TableField
 from autocog_core.errors import InputError, did_you_mean
 from autocog_core.numerics import Float64Array
-from autocog_core.reports.row_answer import RowAnswer, read_answer, with_gold
+from autocog_core.reports.figures.row_answer import RowAnswer, read_answer, with_gold
 from autocog_core.types.choice_value import value_text
 
 

@@ -1,0 +1,1 @@
+"""The rows of finished runs as columns, and the figures about them."""
