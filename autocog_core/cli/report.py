@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from autocog_core.cli.output import show_json
 from autocog_core.cli.session import session
 from autocog_core.errors import InputError, UsageError
 
@@ -74,22 +75,29 @@ def report(
         raise UsageError("nothing to write", where="report", hint="give -o FILE or --json FILE")
     for path in (output, json_file):
         _require_own_file(path, outputs)
-    made = make_report(outputs, gold=gold, field=field, by=by)
-    if json_file is not None:
-        text = report_json(made)
-        if json_file == Path("-"):
-            typer.echo(text, nl=False)
-        else:
-            write_file(json_file, text)
-    if output is not None:
-        write_file(output, report_page(made, title=title, tree_dirs=tree_dirs or ()))
+    with session.spinner("reading the rows, and drawing them again 2,000 times"):
+        made = make_report(outputs, gold=gold, field=field, by=by)
+        page = None
+        if output is not None:
+            page = report_page(made, title=title, tree_dirs=tree_dirs or ())
+    if json_file == Path("-"):
+        show_json(made.to_dict())
+    elif json_file is not None:
+        write_file(json_file, report_json(made))
+    if output is not None and page is not None:
+        write_file(output, page)
     for path in (output, json_file):
         if path is not None and path != Path("-"):
             session.info(f"{path}: {', '.join(f'{len(run.answers):,} rows' for run in made.runs)}")
 
 
 def _require_own_file(path: Path | None, outputs: list[Path]) -> None:
-    """Check that a file to write is none of those that are read."""
+    """Check that a file to write is none of those that are read, or that a run needs."""
+    from autocog_core.dataset.run_identity import identity_path
+    from autocog_core.reports.figures.run_columns import journal_of
+
     for output in outputs:
-        if path is not None and path.exists() and output.exists() and path.samefile(output):
-            raise InputError("is an output of a run", where=str(path), hint="name another file")
+        journal = journal_of(output)
+        for read in (output, journal, identity_path(journal)):
+            if path is not None and path.exists() and read.exists() and path.samefile(read):
+                raise InputError("is a file of a run", where=str(path), hint="name another file")

@@ -8,7 +8,8 @@ In short:
 
 from __future__ import annotations
 
-from autocog_core.reports.figures.definitions import PairFigures, ReportFigures, RunFigures
+from autocog_core.reports.figures.definitions import RunFigures
+from autocog_core.reports.figures.report_definitions import PairFigures, ReportFigures
 from autocog_core.reports.page import report_page
 from autocog_core.reports.report import Report, make_report, report_json
 

@@ -6,15 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from autocog_core.reports.figures.definitions import (
-    CalibrationError,
-    Mean,
-    PairFigures,
-    Proportion,
-    RunFigures,
-)
+from autocog_core.reports.figures.definitions import CalibrationError, Mean, Proportion, RunFigures
+from autocog_core.reports.figures.report_definitions import PairFigures
 from autocog_core.reports.figures.resampling import Interval
 
+#: Characters of a digest: enough to see a difference.
+_DIGEST_SHOWN = 12
 _Read = TypeVar("_Read")
 _Entry = TypeVar("_Entry")
 _Figure = Proportion | Mean | CalibrationError
@@ -48,7 +45,9 @@ def about_runs(runs: Sequence[RunFigures]) -> list[TableLine]:
     """Return what the runs are."""
     entries: dict[str, Callable[[RunFigures], str]] = {
         "program": lambda run: run.program,
+        "digest of the program": lambda run: run.program_digest[:_DIGEST_SHOWN],
         "model": lambda run: run.model,
+        "fingerprint": lambda run: run.fingerprint[:_DIGEST_SHOWN],
         "backend": lambda run: run.backend,
         "date": lambda run: run.started.replace("T", " ").replace("+00:00", " UTC"),
         "field": lambda run: run.field or "",
@@ -108,7 +107,7 @@ def pair_lines(pairs: Sequence[PairFigures]) -> list[TableLine]:
         "KL (nats)": lambda pair: format_figure(pair.divergence),
         "largest KL (nats)": lambda pair: Cell(_number(pair.largest_divergence, "{:.4f}")),
         "rows with other choices": lambda pair: Cell(
-            f"{pair.other_choices:,}" if pair.other_choices else ""
+            f"{pair.other_choices:,}" if pair.other_choices and pair.divergence else ""
         ),
     }
     return [

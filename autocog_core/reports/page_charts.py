@@ -15,7 +15,8 @@ from autocog_core.reports.charts.calibration_charts import (
 from autocog_core.reports.charts.confusion_chart import confusion_chart
 from autocog_core.reports.charts.interval_chart import Line, difference_chart, share_chart
 from autocog_core.reports.charts.marks import legend
-from autocog_core.reports.figures.definitions import ReportFigures, RunFigures
+from autocog_core.reports.figures.definitions import RunFigures
+from autocog_core.reports.figures.report_definitions import ReportFigures
 
 _MAX_GROUPS = 20
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from autocog_core.dataset.output_format import JOURNAL_SUFFIX
 from autocog_core.errors import InputError
-from autocog_core.reports.figures.definitions import ReportFigures
 from autocog_core.reports.figures.matching import Match, match_runs
 from autocog_core.reports.figures.pair_figures import pair_figures
+from autocog_core.reports.figures.report_definitions import ReportFigures
 from autocog_core.reports.figures.run_columns import RunColumns, journal_of, read_run
 from autocog_core.reports.figures.run_figures import run_figures
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from autocog_core.reports.figures.definitions import Mean, PairFigures, RunFigures
+from autocog_core.reports.figures.definitions import Mean, RunFigures
+from autocog_core.reports.figures.report_definitions import PairFigures
 from autocog_core.reports.figures.resampling import Interval
 
 #: Chance explains a difference if it gives one like it more often than this.

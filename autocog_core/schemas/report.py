@@ -1,4 +1,4 @@
-"""The JSON Schema of a report; `autocog_core.reports.figures.definitions` documents the values."""
+"""The JSON Schema of a report; `autocog_core.reports.figures` documents the values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from autocog_core.reports.figures.definitions import ReportFigures
+from autocog_core.reports.figures.report_definitions import ReportFigures
 
 
 def report_schema() -> dict[str, Any]:

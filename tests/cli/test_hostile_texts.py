@@ -117,6 +117,7 @@ COMMANDS: dict[str, list[str]] = {
     "rows in a table": ["run", "program.json", "-i", "rows.jsonl", "-o", f"{FILE}.csv", *MODEL],
     **{f"show {name}": ["show", "program.json", "--format", name] for name in ("text", "svg")},
     **{f"show {name}": ["show", "program.json", "--format", name] for name in ("dot", "mermaid")},
+    "report of what is no output": ["report", HOSTILE, "--json", "-"],
     "run": ["run", "program.json", "--set", f"input={HOSTILE}", *MODEL],
     "run of an input that is unknown": ["run", "program.json", "--set", f"{HOSTILE}=1", *MODEL],
     "run of rows": [

@@ -54,8 +54,10 @@ def test_a_page_and_json_are_written(files: Path, run: Run) -> None:
     [
         (["known.csv"], "error: report: nothing to write; give -o FILE or --json FILE"),
         (["rows.csv", "-o", "page.html"], "is not the journal of a run"),
-        (["known.csv", "-o", "known.csv"], "is an output of a run; name another file"),
-        (["noise.jsonl", "-o", "noise.jsonl"], "is an output of a run; name another file"),
+        (["known.csv", "-o", "known.csv"], "is a file of a run; name another file"),
+        (["noise.jsonl", "-o", "noise.jsonl"], "is a file of a run; name another file"),
+        (["known.csv", "-o", "known.csv.rows.jsonl"], "is a file of a run; name another file"),
+        (["known.csv", "--json", "known.csv.rows.jsonl.run.json"], "is a file of a run"),
         (["noise.jsonl", "-o", "no/page.html"], "cannot be written: No such file"),
         (["noise.jsonl", "--json", "-", "--gold", "tight"], 'no column "tight"; did you mean'),
         (["noise.jsonl", "noise.jsonl", "--json", "-"], "is given twice"),

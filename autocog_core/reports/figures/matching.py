@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autocog_core.errors import InputError
-from autocog_core.reports.figures.definitions import MatchedBy
+from autocog_core.reports.figures.report_definitions import MatchedBy
 from autocog_core.reports.figures.row_answer import RowAnswer
 from autocog_core.reports.figures.run_columns import RunColumns
 

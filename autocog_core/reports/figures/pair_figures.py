@@ -10,9 +10,10 @@ from autocog_core.dataset.calibration import BINS, error_of_gaps
 from autocog_core.dataset.norm_comparison import mcnemar_p_value
 from autocog_core.numerics import Float64Array, divergence
 from autocog_core.reports.figures.calibration_figures import gap_columns, proportion
-from autocog_core.reports.figures.definitions import Change, Flip, Mean, PairFigures
+from autocog_core.reports.figures.definitions import Mean
 from autocog_core.reports.figures.loss_figures import known_mean, mean_of
 from autocog_core.reports.figures.matching import Match
+from autocog_core.reports.figures.report_definitions import Change, Flip, PairFigures
 from autocog_core.reports.figures.resampling import bootstrap_interval
 from autocog_core.reports.figures.row_answer import RowAnswer
 from autocog_core.reports.figures.run_columns import RunColumns

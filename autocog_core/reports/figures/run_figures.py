@@ -81,12 +81,15 @@ def run_figures(run: RunColumns, by: str | None = None) -> RunFigures:
 
 def _about(run: RunColumns) -> dict[str, Any]:
     sessions = run.sessions
-    model = run.identity.get("model")
+    given = run.identity.get("model")
+    model = given if isinstance(given, dict) else {}
     return {
         "name": run.name,
         "file": str(run.journal),
         "program": sessions[0].program if sessions else "",
-        "model": str(model.get("name", "")) if isinstance(model, dict) else "",
+        "program_digest": str(run.identity.get("program", "")),
+        "model": str(model.get("name", "")),
+        "fingerprint": str(model.get("fingerprint", "")),
         "backend": sessions[0].backend if sessions else "",
         "started": sessions[0].started if sessions else "",
         "version": str(run.identity.get("version of autocog", "")),
