@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from autocog_core.errors import InputError, shorten
 from autocog_core.lazy import import_lazily
 from autocog_core.types.brief import brief
 from autocog_core.types.json_number import to_json_number
-
-if TYPE_CHECKING:
-    from autocog_core.types.thought_tree import ThoughtTree
 
 Side = Literal["first", "second"]
 _MAX_DECISIONS = 20
@@ -162,13 +159,14 @@ class TreeDiff:
     :ivar unaligned: the decisions of only one tree. What follows them is not compared, unless a
         decision of the same name goes on.
     :ivar tolerance: the largest difference of a share that counts as none.
-    :ivar trees: the first and the second tree; None if only the difference is known.
+    :ivar trees: the first and the second `ThoughtTree`; None if only the difference is known.
     """
 
     decisions: tuple[DecisionDiff, ...]
     unaligned: tuple[Unaligned, ...]
     tolerance: float
-    trees: tuple[ThoughtTree, ThoughtTree] | None = field(default=None, compare=False, repr=False)
+    #: Of a type that imports this one.
+    trees: tuple[Any, Any] | None = field(default=None, compare=False, repr=False)
 
     @property
     def differing(self) -> tuple[DecisionDiff, ...]:
