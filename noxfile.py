@@ -67,6 +67,8 @@ CTRANSLATE2_EXAMPLE = "examples/ctranslate2"
 CTRANSLATE2 = "ctranslate2>=4.8,<5"
 RUFF = "ruff>=0.15"
 LINT_TOOLS = [RUFF, "codespell>=2.4"]
+#: To run the notebooks of the docs.
+NOTEBOOK_TOOLS = ["nbclient>=0.10", "ipykernel>=6.29", "pandas>=2"]
 TEST_TOOLS = [
     "pytest>=8",
     "pytest-timeout>=2.3",
@@ -85,6 +87,7 @@ TEST_TOOLS = [
     # Pages in a browser: the system's Chromium.
     "playwright>=1.50",
     "axe-playwright-python>=0.1.7",
+    *NOTEBOOK_TOOLS,
     # What `autocog new-plugin` writes is clean by these.
     RUFF,
     "mypy>=1.15",
@@ -118,6 +121,7 @@ DOCS_TOOLS = [
     "mkdocstrings[python]>=1",
     "griffe-pydantic>=1.3",
     "griffe-sphinx>=0.3",
+    "mkdocs-jupyter>=0.25",
     RUFF,
 ]
 #: Enough for the tests of the extension.

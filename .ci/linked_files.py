@@ -85,8 +85,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Point the links of a page to the pages of the site."""
-    source = shown[page.file.src_uri]
-    if source.is_file() and source.suffix != ".md":
+    source = shown.get(page.file.src_uri)
+    # A notebook is none of the pages that this hook knows.
+    if source is None or source.is_file() and source.suffix != ".md":
         return markdown
     here = Path(page.file.src_uri).parent
 
