@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from autocog_core.cli.doc_pages import all_pages, find_page
 from autocog_core.cli.output import new_table, show
 from autocog_core.cli.session import session
+from autocog_core.cli.text import Text
 
 
 def docs(

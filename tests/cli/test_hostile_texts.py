@@ -20,6 +20,7 @@ from autocog_core.cli.core_commands import CORE_COMMANDS
 from autocog_core.cli.output import facts_table, new_console
 from autocog_core.cli.text import Text as SafeText
 from autocog_core.controls import escape_controls, escape_json_controls
+from autocog_core.types.thought_tree import ThoughtNode, ThoughtTree
 from tests.cli.conftest import Run
 from tests.support.small_backends import forget, install
 
@@ -65,14 +66,14 @@ def hostile(folder: Path) -> Path:
     schema |= {"required": [HOSTILE], "additionalProperties": False}
     (folder / "schema.json").write_text(json.dumps(schema))
     (folder / "choose.json").write_text(json.dumps({**program, "actions": program["actions"][:2]}))
-    nodes: list[dict[str, Any]] = [
-        {"uid": HOSTILE, "text": text, "prob": prob, "kind": "choice", "name": HOSTILE}
-        for text, prob in ((HOSTILE, 0.75), ("b", 0.25))
-    ]
-    nodes[1]["pruned_by"] = "width"
     for name, reason in (("tree.json", HOSTILE), (f"{FILE}.json", "")):
-        nodes[0] |= {"exact": not reason, "reason": reason, "prob": 0.75 if reason else 0.5}
-        (folder / name).write_text(json.dumps({"format": 1, "nodes": nodes}))
+        prob = 0.75 if reason else 0.5
+        common: dict[str, Any] = {"uid": HOSTILE, "name": HOSTILE, "kind": "choice"}
+        nodes = (
+            ThoughtNode(text=HOSTILE, prob=prob, exact=not reason, reason=reason, **common),
+            ThoughtNode(text="b", prob=1 - prob, pruned_by="width", **common),
+        )
+        (folder / name).write_text(json.dumps(ThoughtTree(nodes=nodes).to_dict()))
     return folder
 
 
@@ -107,6 +108,14 @@ COMMANDS: dict[str, list[str]] = {
     ],
     "export": ["export", FILE, "-o", "out.csv"],
     "init": ["init", FILE],
+    "docs": ["docs", HOSTILE],
+    "merge": ["merge", FILE, f"{FILE}.txt", "-o", "merged.jsonl"],
+    "report": ["report", FILE, "-o", "report.html"],
+    "report of what is no output": ["report", HOSTILE, "--json", "-"],
+    "a tree": ["show", "tree.json"],
+    "run to a page": [
+        *("run", "program.json", "--set", f"input={HOSTILE}", "--html", "tree.html", *MODEL),
+    ],
     "new plugin": ["new-plugin", HOSTILE],
     "conformance": ["conformance", "--backend", "random", "--option", f"{HOSTILE}=1"],
     "demo": ["demo", "--model", f"not {HOSTILE}"],
@@ -117,7 +126,6 @@ COMMANDS: dict[str, list[str]] = {
     "rows in a table": ["run", "program.json", "-i", "rows.jsonl", "-o", f"{FILE}.csv", *MODEL],
     **{f"show {name}": ["show", "program.json", "--format", name] for name in ("text", "svg")},
     **{f"show {name}": ["show", "program.json", "--format", name] for name in ("dot", "mermaid")},
-    "report of what is no output": ["report", HOSTILE, "--json", "-"],
     "run": ["run", "program.json", "--set", f"input={HOSTILE}", *MODEL],
     "run of an input that is unknown": ["run", "program.json", "--set", f"{HOSTILE}=1", *MODEL],
     "run of rows": [
