@@ -87,7 +87,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Point the links of a page to the pages of the site."""
     source = shown.get(page.file.src_uri)
     # A notebook is none of the pages that this hook knows.
-    if source is None or source.is_file() and source.suffix != ".md":
+    if source is None or (source.is_file() and source.suffix != ".md"):
         return markdown
     here = Path(page.file.src_uri).parent
 
