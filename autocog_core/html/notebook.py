@@ -21,7 +21,7 @@ from autocog_core.viz.tree_text import tree_text
 
 #: Of many choices, the likeliest are shown.
 _MAX_CHOICES = 10
-_TREE_COLUMNS = 100
+_TREE_COLUMNS = 90
 _TREE_LINES = 60
 _BAR_PIXELS = 120
 
@@ -86,13 +86,13 @@ def completion_in_cell(completion: Completion) -> str:
     if completion.alternatives:
         number = len(completion.alternatives)
         notes.append(f"and {number:,} other completion{'' if number == 1 else 's'}")
-    return render_template("cell_text.html", text=completion.text, notes=notes)
+    return render_template("cell_text.html", text=completion.text, notes=notes, wraps=True)
 
 
 def tree_in_cell(tree: ThoughtTree) -> str:
     """Return a tree as text, one line a node."""
     drawing = tree_text(tree, _TREE_COLUMNS, lines=_TREE_LINES, bar=block_bar)
-    return render_template("cell_text.html", text=drawing.plain, notes=())
+    return render_template("cell_text.html", text=drawing.plain, notes=(), wraps=False)
 
 
 def _choice_rows(scores: ChoiceScores | TopChoices) -> Iterator[_Row]:
