@@ -66,8 +66,11 @@ class TextCalls(ABC):
                     where="tokens",
                     hint=f"ids are 0..{size - 1}",
                 )
-        # The client keeps the bytes of single tokens.
-        return client.token_bytes(*tokens) if len(tokens) == 1 else client.detokenize(list(tokens))
+        if len(tokens) == 1:
+            # The client keeps the bytes of single tokens, even when it is closed.
+            client.require_open()
+            return client.token_bytes(tokens[0])
+        return client.detokenize(list(tokens))
 
     def complete(
         self,

@@ -67,7 +67,7 @@ def test_a_text_may_begin_with_a_dash_after_two_dashes(run: Run, command: str) -
         (["greedy", "- a list"], "autocog greedy [OPTIONS] -- PROMPT"),
         (["tokenize", "--- a line"], "autocog tokenize [OPTIONS] -- TEXT"),
         (["run", "-x.yaml"], "autocog run [OPTIONS] -- PROGRAM"),
-        (["show", "-x.yaml"], "autocog show [OPTIONS] -- PROGRAM"),
+        (["show", "-x.yaml"], "autocog show [OPTIONS] -- FILE"),
     ],
 )
 def test_the_error_for_a_text_that_looks_like_an_option_names_the_two_dashes(
