@@ -11,6 +11,7 @@ import pytest
 
 from autocog_core import InputError, ThoughtTree
 from autocog_core.controls import picture_controls
+from autocog_core.html.tokens import token_level
 from autocog_core.types.thought_tree import ThoughtNode
 from tests.support.browser import OpenPage, check_widths_and_colors
 from tests.support.soak import count
@@ -70,6 +71,10 @@ def test_a_reader_opens_searches_and_follows_links(open_page: OpenPage, tmp_path
                 assert (
                     left >= other[2] or right <= other[0] or top >= other[3] or bottom <= other[1]
                 )
+        # A script and a template give a token the same color.
+        logprobs = [-0.01 * step for step in range(600)]
+        levels = page.evaluate("all => all.map(autocogTokenLevel)", logprobs)
+        assert levels == [token_level(logprob) for logprob in logprobs]
         # Details: numbers, siblings, tokens, and the link to the node.
         page.click("[data-id='3']")
         panel = page.inner_text(".explorer-panel")
