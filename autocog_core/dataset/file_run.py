@@ -153,16 +153,16 @@ def _write_rows(
     with (
         record_session(
             file.path,
-            lambda: rows_so_far.rows,
             meter.read,
             program=run.program_name,
             backend=name_of_backend(type(run.model.backend)),
-        ),
+        ) as count_row,
         closing(_remaining_results(run, source, file, total)) as results,
     ):
         for done, (result, write) in enumerate(results, resumed + 1):
             write(result.output_row)
             rows_so_far.add(result.output_row)
+            count_row()
             on_progress(measure_progress(rows_so_far, done, total, resumed))
             if result.output_row["error"] is not None:
                 check_errors(rows_so_far.errors, max_errors, result.output_row)

@@ -14,6 +14,8 @@ from autocog_core.dataset.run_identity import Identity, add_to_identity_file, re
 from autocog_core.errors import InputError
 from autocog_core.types.backend_info import Usage
 
+#: How often a session is written while it goes on.
+INTERVAL_SECONDS = 30.0
 #: The key in the file.
 SESSIONS = "sessions"
 
@@ -41,35 +43,53 @@ class RunSession:
 @contextmanager
 def record_session(
     output: Path,
-    rows: Callable[[], int],
     usage: Callable[[], Mapping[str, Usage]],
     *,
     program: str,
     backend: str,
-) -> Iterator[None]:
+) -> Iterator[Callable[[], None]]:
     """Record the time of the block as a session, also if it ends with an error.
 
-    A process that is killed records nothing.
+    The session is written after the first row, then every `INTERVAL_SECONDS`, and at the end. So a
+    process that is killed loses the time since then.
 
     :param output: the journal of the run.
-    :param rows: returns the number of rows so far.
     :param usage: returns the usage so far.
     :param program: what the program is called.
     :param backend: the name of the backend.
+    :returns: to be called after each row.
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
     start = time.perf_counter()
-    try:
-        yield
-    finally:
+    rows = 0
+    next_write = start
+
+    def write() -> None:
         seconds = round(time.perf_counter() - start, 3)
-        if rows():
-            counts = {name: asdict(entry) for name, entry in usage().items()}
-            session = RunSession(started, seconds, rows(), counts, program, backend)
-            # The rows matter more: their run does not fail for it.
-            with suppress(InputError):
-                kept = [asdict(entry) for entry in sessions_of(read_identity(output))]
-                add_to_identity_file(output, {SESSIONS: [*kept, asdict(session)]})
+        counts = {name: asdict(entry) for name, entry in usage().items()}
+        session = RunSession(started, seconds, rows, counts, program, backend)
+        # The rows matter more: their run does not fail for it.
+        with suppress(InputError):
+            before = [asdict(entry) for entry in sessions_of(read_identity(output))]
+            if len(before) > kept:
+                before.pop()
+            add_to_identity_file(output, {SESSIONS: [*before, asdict(session)]})
+
+    def count_row() -> None:
+        nonlocal rows, next_write
+        rows += 1
+        if time.perf_counter() >= next_write:
+            write()
+            next_write = time.perf_counter() + INTERVAL_SECONDS
+
+    kept = 0
+    with suppress(InputError):
+        kept = len(sessions_of(read_identity(output)))
+    try:
+        yield count_row
+    finally:
+        if rows:
+            write()
 
 
 def sessions_of(identity: Identity) -> list[RunSession]:

@@ -87,11 +87,6 @@ class SummaryBuilder:
         }
 
     @property
-    def rows(self) -> int:
-        """Rows so far."""
-        return self._rows
-
-    @property
     def answered(self) -> int:
         """Rows so far with the field and a right answer."""
         return 0 if self._answers is None else self._answers.answered

@@ -154,7 +154,8 @@ def _changes(pair: PairFigures) -> Iterator[str]:
     test = f"exact McNemar test: p = {pair.p_value:.2g}"
     difference = f"{100 * pair.accuracy.value:+.1f} points{_points(pair.accuracy)}"
     if fixed == broken:
-        yield f"Both are right as often: {pair.second} fixes {fixed:,} rows, and breaks as many."
+        changes = f": {pair.second} fixes {_rows_text(fixed)}, and breaks as many" if fixed else ""
+        yield f"Both are right {'as often' if fixed else 'in the same rows'}{changes}."
         return
     better = "more" if fixed > broken else "less"
     chance = "chance alone may explain it" if pair.p_value > _LIMIT else "more than chance explains"
