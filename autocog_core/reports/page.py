@@ -23,7 +23,8 @@ from autocog_core.reports.row_list import row_list
 from autocog_core.reports.row_trees import row_trees, tree_folder
 from autocog_core.reports.sentences import sentences_about, sentences_about_pair
 
-_MAX_MISTAKES = 10
+#: Lines of a table of the most frequent.
+_MAX_LINES = 10
 
 
 def report_page(report: Report, *, title: str | None = None, tree_dirs: Sequence[Path] = ()) -> str:
@@ -52,6 +53,11 @@ def report_page(report: Report, *, title: str | None = None, tree_dirs: Sequence
         numbers=run_lines(figures.runs),
         differences=pair_lines(figures.pairs),
         charts=list(page_charts(figures)),
+        frequent=[
+            (run.name, list(run.answers.items())[:_MAX_LINES])
+            for run in figures.runs
+            if run.accuracy is None and run.answers
+        ],
         mistakes=[(run.name, cells) for run in figures.runs if (cells := _mistakes(run))],
         groups=[_group_table(run) for run in figures.runs if run.groups],
         failures=[
@@ -104,7 +110,7 @@ def _list_note(rows: dict[str, Any], names: list[str], trees: int) -> str:
 
 
 def _mistakes(run: RunFigures) -> list[Any]:
-    return [cell for cell in run.confusion if cell.gold != cell.answer][:_MAX_MISTAKES]
+    return [cell for cell in run.confusion if cell.gold != cell.answer][:_MAX_LINES]
 
 
 def _group_table(run: RunFigures) -> dict[str, Any]:

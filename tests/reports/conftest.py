@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 import pytest
 
 from autocog_core import Automaton
-from autocog_core.backends.random import RandomLM
 from autocog_core.dataset import Gold, Run, run_file
 from autocog_core.model.load import load
 from tests.support.browser import browser, open_page
@@ -27,6 +27,7 @@ PROGRAM: dict[str, Any] = {
         {"name": "color", "choices": [f" {label}" for label in LABELS]},
     ],
 }
+HOSTILE = "\u202e<script>alert(1)</script> \x1b[31m [red]"
 #: Makes an output of some rows: `output(name, seed=, gold=, ...)`.
 MakeOutput = Callable[..., Path]
 
@@ -35,7 +36,7 @@ def table(rows: int) -> list[dict[str, Any]]:
     """Rows with right answers; that of row 5 is missing, and that of row 7 is no choice."""
     made = [
         {
-            "text": f"row {index} \u202e<script>alert(1)</script> \x1b[31m [red]" * (1 + index % 2),
+            "text": f"row {index} {HOSTILE if index % 11 == 0 else ''}",
             "label": LABELS[index % len(LABELS)],
             "part": "ab"[index % 3 % 2],
         }
@@ -48,19 +49,40 @@ def table(rows: int) -> list[dict[str, Any]]:
     return made
 
 
-@pytest.fixture
-def output(tmp_path: Path) -> MakeOutput:
-    """Run the program on a random model."""
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A folder with outputs that tests have made, and what they asked for."""
+    return tmp_path_factory.mktemp("outputs"), []
 
-    def make(name: str, *, seed: int = 1, rows: int = 60, **options: Any) -> Path:
-        source = tmp_path / f"rows-{rows}.jsonl"
-        source.write_text("".join(json.dumps(row) + "\n" for row in table(rows)), "utf-8")
-        gold = options.pop("gold", Gold("color", "label"))
-        with load(backend="random", options={"seed": seed}) as model:
-            assert isinstance(model.backend, RandomLM)
-            automaton = Automaton.from_dict(options.pop("program", PROGRAM))
-            run = Run(automaton, model, gold=gold, program_name="colors.yaml", **options)
-            run_file(run, source, tmp_path / name)
+
+@pytest.fixture
+def output(tmp_path: Path, made: tuple[Path, list[str]]) -> MakeOutput:
+    """Run the program on a random model, once for all tests that ask for the same."""
+    folder, known = made
+
+    def make(name: str, **options: Any) -> Path:
+        if "tree_dir" in options:
+            return run_program(tmp_path / name, **options)
+        asked = repr((Path(name).suffix, sorted(options.items())))
+        if asked not in known:
+            known.append(asked)
+            run_program(folder / f"{known.index(asked)}{Path(name).suffix}", **options)
+        stem = f"{known.index(asked)}{Path(name).suffix}"
+        for path in folder.glob(f"{stem}*"):
+            shutil.copy(path, tmp_path / path.name.replace(stem, name, 1))
         return tmp_path / name
 
     return make
+
+
+def run_program(path: Path, *, seed: int = 1, rows: int = 60, **options: Any) -> Path:
+    source = path.with_name(f"{path.name}-input.jsonl")
+    source.write_text("".join(json.dumps(row) + "\n" for row in table(rows)), "utf-8")
+    gold = options.pop("gold", Gold("color", "label"))
+    program = options.pop("program", PROGRAM)
+    with load(backend="random", options={"seed": seed}) as model:
+        automaton = Automaton.from_dict(program)
+        run_file(
+            Run(automaton, model, gold=gold, program_name="colors.yaml", **options), source, path
+        )
+    return path

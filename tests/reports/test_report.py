@@ -15,7 +15,7 @@ from autocog_core.dataset import Gold, summarize
 from autocog_core.errors import InputError
 from autocog_core.reports.report import Report, make_report, report_json
 from autocog_core.schemas import FOLDER
-from tests.reports.conftest import PROGRAM, MakeOutput
+from tests.reports.conftest import MakeOutput
 
 metrics = pytest.importorskip("sklearn.metrics")
 
@@ -173,9 +173,8 @@ def test_runs_of_other_inputs_are_matched_by_content(output: MakeOutput) -> None
 
 
 def test_unread_choices_give_bounds(output: MakeOutput) -> None:
-    program = json.loads(json.dumps(PROGRAM))
-    whole = make_report([output("whole.jsonl", program=program)]).figures.runs[0]
-    report = make_report([output("best.jsonl", program=program, probs="winner")])
+    whole = make_report([output("whole.jsonl")]).figures.runs[0]
+    report = make_report([output("best.jsonl", probs="winner")])
     (run,) = report.figures.runs
     assert run.accuracy == whole.accuracy
     assert run.impossible == whole.impossible
@@ -227,8 +226,9 @@ def test_what_is_no_output_is_one_error(output: MakeOutput, tmp_path: Path) -> N
     path = output("out.jsonl", rows=8)
     with pytest.raises(InputError, match="is given twice"):
         make_report([path, tmp_path / "." / "out.jsonl"])
+    (tmp_path / "rows.jsonl").write_text('{"a": 1}\n')
     with pytest.raises(InputError, match="is not the journal of a run"):
-        make_report([tmp_path / "rows-8.jsonl"])
+        make_report([tmp_path / "rows.jsonl"])
     with pytest.raises(InputError, match="cannot be read: No such file"):
         make_report([tmp_path / "missing.jsonl"])
     path.write_bytes(b"")

@@ -93,6 +93,7 @@ def test_a_report_without_right_answers_says_how_to_give_them(
         assert "autocog report OUTPUT --gold COLUMN" in text
         assert "The columns are text, label, part." in text
         assert page.locator("svg.chart").count() == 1
+        assert "Most frequent answers" in text
         probs = [float(prob) for prob in first_cells(page, 4) if prob]
         assert probs == sorted(probs)
 
