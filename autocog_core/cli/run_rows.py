@@ -12,13 +12,13 @@ from autocog_core.cli.run_output import show_summary
 from autocog_core.cli.run_progress import RunProgress
 
 if TYPE_CHECKING:
-    from autocog_core.dataset import OutputRow, RowSource, Run, Summary
+    from autocog_core.dataset import OutputRow, RowSource, RunPlan, Summary
     from autocog_core.dataset.destination import Destination
     from autocog_core.dataset.shard import Shard
 
 
 def run_to_stdout(
-    job: Run,
+    job: RunPlan,
     source: RowSource,
     limit: int | None,
     shard: Shard,
@@ -39,8 +39,7 @@ def run_to_stdout(
         file = InputFile(source, shard)
         total = file.count_rows(limit)
         meter = job.start_usage_meter()
-        for done, result in enumerate(job.run_rows(file.read_rows(0, total)), 1):
-            row = result.output_row
+        for done, row in enumerate(job.output_rows(file.read_rows(0, total)), 1):
             write(row)
             builder.add(row)
             progress.update(measure_progress(builder, done, total))
@@ -55,7 +54,7 @@ def run_to_stdout(
 
 
 def run_to_file(
-    job: Run,
+    job: RunPlan,
     source: RowSource,
     destination: Destination,
     limit: int | None,

@@ -22,14 +22,15 @@ from autocog_core.dataset.output_row import OutputRow, make_output_row
 from autocog_core.dataset.progress import Progress
 from autocog_core.dataset.row_result import RowResult
 from autocog_core.dataset.row_source import RowSource
+from autocog_core.dataset.run import Run
 from autocog_core.dataset.run_estimate import (
     RunEstimate,
     SampleRun,
     estimate_rows,
     run_sample,
 )
+from autocog_core.dataset.run_plan import RunPlan
 from autocog_core.dataset.run_rows import run_frame, run_rows
-from autocog_core.dataset.runner import Run
 from autocog_core.dataset.shard import Shard
 from autocog_core.dataset.summary import Summary, SummaryBuilder, summarize
 from autocog_core.dataset.table_columns import TableOptions
@@ -48,6 +49,7 @@ __all__ = [
     "RowSource",
     "Run",
     "RunEstimate",
+    "RunPlan",
     "SampleRun",
     "Shard",
     "Summary",

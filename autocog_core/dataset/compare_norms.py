@@ -23,7 +23,7 @@ from autocog_core.dataset.norm_comparison import (
     recommend,
 )
 from autocog_core.dataset.output_row import best_path
-from autocog_core.dataset.runner import Run
+from autocog_core.dataset.run import Run
 from autocog_core.errors import AutocogError, CapabilityError, InputError
 from autocog_core.numerics import logsumexp, softmax, wilson_interval
 from autocog_core.scoring.unconditional_scores import UnconditionalScorer

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from autocog_core.automaton.winners import with_winners
-from autocog_core.config.plugins import name_of_backend
 from autocog_core.dataset import output_file
 from autocog_core.dataset.columns import check_columns
 from autocog_core.dataset.destination import Destination
@@ -18,10 +17,9 @@ from autocog_core.dataset.output_file import OutputFile
 from autocog_core.dataset.output_format import FormatName
 from autocog_core.dataset.output_row import OutputRow
 from autocog_core.dataset.progress import Progress
-from autocog_core.dataset.row_result import RowResult
 from autocog_core.dataset.row_source import RowSource
+from autocog_core.dataset.run_plan import RunPlan
 from autocog_core.dataset.run_sessions import record_session
-from autocog_core.dataset.runner import Run
 from autocog_core.dataset.shard import WHOLE, Shard
 from autocog_core.dataset.summary import Summary, SummaryBuilder
 from autocog_core.dataset.table_columns import TableOptions
@@ -37,7 +35,7 @@ MAX_COPIES = 50
 
 
 def run_file(
-    run: Run,
+    run: RunPlan,
     source: Path | RowSource,
     output: Path,
     *,
@@ -138,7 +136,7 @@ def describe_error(row: Mapping[str, object]) -> str:
 
 
 def _write_rows(
-    run: Run,
+    run: RunPlan,
     source: InputFile,
     file: OutputFile,
     limit: int | None,
@@ -155,24 +153,24 @@ def _write_rows(
             file.path,
             meter.read,
             program=run.program_name,
-            backend=name_of_backend(type(run.model.backend)),
+            backend=run.backend_name,
         ) as count_row,
         closing(_remaining_results(run, source, file, total)) as results,
     ):
-        for done, (result, write) in enumerate(results, resumed + 1):
-            write(result.output_row)
-            rows_so_far.add(result.output_row)
+        for done, (row, write) in enumerate(results, resumed + 1):
+            write(row)
+            rows_so_far.add(row)
             count_row()
             on_progress(measure_progress(rows_so_far, done, total, resumed))
-            if result.output_row["error"] is not None:
-                check_errors(rows_so_far.errors, max_errors, result.output_row)
+            if row["error"] is not None:
+                check_errors(rows_so_far.errors, max_errors, row)
     source.check_count(file.rows, total)
     return meter.read()
 
 
 def _remaining_results(
-    run: Run, source: InputFile, file: OutputFile, total: int
-) -> Generator[tuple[RowResult, Callable[[OutputRow], None]], None, None]:
+    run: RunPlan, source: InputFile, file: OutputFile, total: int
+) -> Generator[tuple[OutputRow, Callable[[OutputRow], None]], None, None]:
     """Yield the results that the output lacks, each with the function that writes its row.
 
     Retries come first. Each replacement copies the whole file, so rows are replaced in batches.
@@ -184,10 +182,10 @@ def _remaining_results(
 
     retryable = set(file.retryable_rows)
     batch_rows = max(RETRY_BATCH_ROWS, len(retryable) // MAX_COPIES)
-    rows = (row for row in source.read_rows(0, file.rows) if row.index in retryable)
+    rows = (entry for entry in source.read_rows(0, file.rows) if entry.index in retryable)
     try:
-        for result in run.run_rows(rows) if retryable else ():
-            yield result, keep
+        for row in run.output_rows(rows) if retryable else ():
+            yield row, keep
             if len(retried) >= batch_rows:
                 file.replace(retried)
                 retried.clear()
@@ -195,5 +193,5 @@ def _remaining_results(
         # Also after an interrupt, so that finished rows are not lost.
         if retried:
             file.replace(retried)
-    for result in run.run_rows(source.read_rows(file.rows, total)):
-        yield result, file.write
+    for row in run.output_rows(source.read_rows(file.rows, total)):
+        yield row, file.write

@@ -14,7 +14,7 @@ from autocog_core.automaton.winners import ChoiceProbs, with_winners
 from autocog_core.dataset.input_rows import Row, count_rows, read_rows
 from autocog_core.dataset.output_row import OutputRow
 from autocog_core.dataset.row_source import RowSource
-from autocog_core.dataset.runner import Run
+from autocog_core.dataset.run import Run
 from autocog_core.dataset.shard import WHOLE, Shard
 from autocog_core.errors import AutocogError
 from autocog_core.evaluation.cost_estimate import estimate_cost

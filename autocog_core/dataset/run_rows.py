@@ -24,7 +24,7 @@ from autocog_core.dataset.notebook_progress import with_progress
 from autocog_core.dataset.plain_values import plain_values
 from autocog_core.dataset.row_marginals import check_marginals
 from autocog_core.dataset.row_result import RowResult
-from autocog_core.dataset.runner import Run
+from autocog_core.dataset.run import Run
 from autocog_core.dataset.table_columns import (
     TableOptions,
     require_distinct,

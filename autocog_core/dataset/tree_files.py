@@ -16,15 +16,28 @@ def write_tree(folder: Path, row: int, tree: ThoughtTree | None) -> None:
 
     :raises InputError: if the file or the folder cannot be written.
     """
+    write_tree_text(folder, row, None if tree is None else tree_text(tree))
+
+
+def tree_text(tree: ThoughtTree) -> str:
+    """Return the content of a tree's file."""
+    return json.dumps(tree.to_dict()) + "\n"
+
+
+def write_tree_text(folder: Path, row: int, text: str | None) -> None:
+    """Write the file of a row's tree; remove that of an earlier run if the row has none.
+
+    :raises InputError: if the file or the folder cannot be written.
+    """
     path = folder / f"{row:06d}.json"
-    if tree is None:
+    if text is None:
         _remove(path)
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot be created: {error.strerror}", where=str(folder)) from error
-    write_file(path, json.dumps(tree.to_dict()) + "\n")
+    write_file(path, text)
 
 
 def read_tree(folder: Path, row: int) -> ThoughtTree | None:

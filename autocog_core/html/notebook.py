@@ -21,7 +21,7 @@ from autocog_core.viz.tree_text import tree_text
 
 #: Of many choices, the likeliest are shown.
 _MAX_CHOICES = 10
-_TREE_COLUMNS = 90
+_TREE_COLUMNS = 80
 _TREE_LINES = 60
 _BAR_PIXELS = 120
 

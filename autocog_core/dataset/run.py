@@ -1,88 +1,51 @@
-"""Run an automaton on the rows of a data set: one output row for each."""
+"""Run an automaton on the rows of a data set, with models of this process."""
 
 from __future__ import annotations
 
-import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
-from autocog_core.automaton.inputs import require_valid_values
-from autocog_core.automaton.winners import ChoiceProbs, require_winners, with_winners
+from autocog_core.config.plugins import name_of_backend
 from autocog_core.dataset.columns import check_values, reject_values_of_rows
 from autocog_core.dataset.expected import Gold, find_right_choice
-from autocog_core.dataset.input_file import InputFile
 from autocog_core.dataset.input_rows import Row
 from autocog_core.dataset.output_row import (
+    OutputRow,
     best_path,
     last_value,
     make_error_row,
     make_output_row,
 )
 from autocog_core.dataset.plain_values import plain_values
-from autocog_core.dataset.row_marginals import check_marginals, make_marginals
+from autocog_core.dataset.row_marginals import make_marginals
 from autocog_core.dataset.row_result import RowResult
+from autocog_core.dataset.run_plan import ModelIdentity, RunPlan, identify_model
 from autocog_core.dataset.table_fields import table_fields
 from autocog_core.dataset.tree_files import write_tree
 from autocog_core.dataset.usage import UsageMeter
-from autocog_core.dataset.value_identity import values_identity
 from autocog_core.errors import AutocogError, InputError
-from autocog_core.evaluation.concurrency import Concurrency, rows_at_once
-from autocog_core.evaluation.evaluation import Strategy
-from autocog_core.hooks.automaton_run import Budget
-from autocog_core.model.automaton import Automaton
+from autocog_core.evaluation.concurrency import rows_at_once
 from autocog_core.model.model import Model
 from autocog_core.types.thought_tree import ThoughtTree
-from autocog_core.version import __version__
 
 
 @dataclass(frozen=True)
-class Run:
-    """How to run an automaton on each row.
+class Run(RunPlan):
+    """How to run an automaton on each row, with models of this process.
 
-    :ivar automaton: the automaton.
+    The other arguments are those of `RunPlan`.
+
     :ivar model: the main model.
     :ivar models: the models that actions name.
-    :ivar values: values of inputs that are the same for all rows, such as few-shot examples. A row
-        that has a value with such a name is an error.
-    :ivar budget: the budget of each row.
-    :ivar concurrency: how many rows run at once; "auto" takes what suits the models.
-    :ivar gold: the right answers, which are added to the output rows.
-    :ivar tree_dir: a folder for the whole trees (`000012.json` for row 12); None writes none.
-    :ivar strategy: "token_tree" or "text"; None uses "token_tree" where the model supports it.
-    :ivar marginals: the fields whose marginals are added to the output rows.
-    :ivar probs: "winner" reads only what proves the best choice of each action, so that the rows
-        have bounds in place of most probabilities.
-    :ivar program_name: what reports call the program, such as its file.
     """
 
-    automaton: Automaton
     model: Model
     _: KW_ONLY
     models: Mapping[str, Model] = field(default_factory=dict)
-    values: Mapping[str, Any] = field(default_factory=dict)
-    budget: Budget | None = None
-    concurrency: Concurrency = 1
-    gold: Gold | None = None
-    tree_dir: Path | None = None
-    strategy: Strategy | None = None
-    marginals: Sequence[str] = ()
-    probs: ChoiceProbs = "all"
-    program_name: str = ""
-
-    def __post_init__(self) -> None:
-        require_valid_values(self.automaton.inputs, self.values)
-        require_winners(self.automaton, self.probs)
-        check_marginals(with_winners(self.automaton, self.probs), self.marginals)
-
-    @property
-    def gold_field(self) -> str | None:
-        """The field that is compared with right answers; None for no comparison."""
-        return None if self.gold is None else self.gold.field
 
     @property
     def rows_at_once(self) -> int:
@@ -91,9 +54,14 @@ class Run:
         return rows_at_once(self.concurrency, [model.info for model in models])
 
     @property
-    def has_gold_marginals(self) -> bool:
-        """Whether the marginals of this field are added to the output rows."""
-        return self.gold_field in self.marginals
+    def backend_name(self) -> str:
+        """The name of the main model's backend."""
+        return name_of_backend(type(self.model.backend))
+
+    def model_identities(self) -> Mapping[str | None, ModelIdentity]:
+        """Return what identifies each model, by the name that actions use; None is the main one."""
+        models: dict[str | None, Model] = {None: self.model, **self.models}
+        return {name: identify_model(model) for name, model in models.items()}
 
     def start_usage_meter(self) -> UsageMeter:
         """Start to count the usage of the models."""
@@ -110,23 +78,9 @@ class Run:
             run_group = self._run_readable if is_readable else self._report_unreadable
             yield from run_group(group)
 
-    def identity(self, source: InputFile) -> dict[str, Any]:
-        """Return everything that determines the output for an input file."""
-        models = {name: _model_identity(model) for name, model in sorted(self.models.items())}
-        return {
-            "program": self.automaton.digest,
-            "model": _model_identity(self.model),
-            "models": models,
-            "input": source.identity(),
-            "values": values_identity(self.values),
-            "budget": asdict(self.budget or Budget()),
-            "strategy": self.strategy,
-            "gold": None if self.gold is None else asdict(self.gold),
-            "marginals": list(self.marginals) or None,
-            "probs": self.probs,
-            "folder of trees": None if self.tree_dir is None else str(self.tree_dir),
-            "version of autocog": __version__,
-        }
+    def output_rows(self, rows: Iterable[Row]) -> Iterator[OutputRow]:
+        """Yield the output row of each row, as `run_rows`."""
+        return (result.output_row for result in self.run_rows(rows))
 
     @cached_property
     def _gold_values(self) -> tuple[Any, ...] | None:
@@ -203,10 +157,3 @@ def _values(
     for row in rows:
         pending.append(row)
         yield {**values, **row.values} if values else row.values
-
-
-def _model_identity(model: Model) -> dict[str, str]:
-    identity = {"name": model.info.name, "fingerprint": model.info.fingerprint}
-    if arguments := model.client.template_arguments:
-        identity["template_arguments"] = json.dumps(dict(arguments), sort_keys=True)
-    return identity
