@@ -27,15 +27,18 @@ class SpecialTokenSplitter:
     """
 
     def __init__(self, surfaces: Iterable[str]) -> None:
-        escaped = [re.escape(surface) for surface in surfaces]
+        escaped = [re.escape(surface) for surface in surfaces if surface]
         self._pattern = re.compile("|".join(escaped)) if escaped else None
 
     def split(self, text: str) -> list[str]:
         """Return `text` in parts, none of which contains such a token: mostly one part."""
         if self._pattern is None:
             return [text]
-        cuts = [match.start() + 1 for match in self._pattern.finditer(text)]
-        return [text[start:end] for start, end in pairwise([0, *cuts, len(text)])]
+        cuts = [0]
+        # One token may begin inside another one.
+        while match := self._pattern.search(text, cuts[-1]):
+            cuts.append(match.start() + 1)
+        return [text[start:end] for start, end in pairwise([*cuts, len(text)])]
 
 
 def tokenize_continuation(

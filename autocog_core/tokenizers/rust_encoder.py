@@ -19,6 +19,9 @@ class RustEncoder:
     def __init__(self, rust: Any) -> None:
         self._rust = rust
         self._lock = threading.Lock()
+        # Calls of other methods, which try what it does, must not see padding either.
+        rust.no_truncation()
+        rust.no_padding()
 
     def __call__(self, texts: Sequence[str], parse_special: bool) -> list[list[int]]:
         """Return the ids of each text.

@@ -9,6 +9,7 @@ from typing import Any
 
 from autocog_core.errors import InputError, ModelLoadError
 from autocog_core.lazy import lazy
+from autocog_core.tokenizers.byte_alphabet import decode_byte_alphabet
 from autocog_core.tokenizers.chat_template import ChatTemplate
 from autocog_core.tokenizers.plain_text import (
     SpecialTokenSplitter,
@@ -21,6 +22,7 @@ from autocog_core.tokenizers.token_text import (
     find_added_bos,
     find_unicode_form,
     find_unknown,
+    list_model_ids,
     list_special_tokens,
     may_drop_text,
     require_known_text,
@@ -73,7 +75,9 @@ class TextTokenizer:
         self._encode = RustEncoder(rust)
         self._added: dict[int, Any] = dict(rust.get_added_tokens_decoder())
         self._bytes: dict[int, bytes] = {}
-        highest = max(rust.get_vocab_size(with_added_tokens=False) - 1, *self._added, -1)
+        definition = json.loads(self.definition)
+        model_ids = list_model_ids(definition)
+        highest = max([*model_ids, *self._added], default=-1)
         self.size = highest + 1 if size is None else size
         self.tokens_without_rows = {
             id_: str(name)
@@ -93,8 +97,15 @@ class TextTokenizer:
         self.eos = tuple(id_ for id_ in dict.fromkeys(eos) if 0 <= id_ < self.size)
         self._chat_template = chat_template
         self._read_special_tokens()
-        definition = json.loads(self.definition)
         self._decode_name: Callable[[str], bytes] = select_decoder(rust, definition)
+        # SentencePiece's models make some of the added tokens too, such as those of blanks: there
+        # they have the model's names. A byte-level model's name of an added word is another word.
+        is_byte_level = self._decode_name is decode_byte_alphabet
+        self._found_as_written = {
+            id_: token.content
+            for id_, token in self._added.items()
+            if is_byte_level or id_ not in model_ids
+        }
         self._unknown = find_unknown(rust, definition) if unknown is None else unknown
         self._may_drop_text = may_drop_text(rust, definition)
         self.unicode_form = find_unicode_form(rust)
@@ -225,12 +236,13 @@ class TextTokenizer:
     def _tokenize(
         self, texts: Sequence[str], at_start: bool, parse_special: bool
     ) -> list[list[int]]:
-        split_texts = [] if parse_special else [self._splitter.split(text) for text in texts]
-        if any(len(parts) > 1 for parts in split_texts):
-            return [self._tokenize_parts(parts, at_start) for parts in split_texts]
-        tokenized = self._tokenize_whole(texts, at_start, parse_special)
         if parse_special:
-            return tokenized
+            return self._tokenize_whole(texts, at_start, parse_special)
+        split_texts = [self._splitter.split(text) for text in texts]
+        if any(len(parts) > 1 for parts in split_texts):
+            tokenized = [self._tokenize_parts(parts, at_start) for parts in split_texts]
+        else:
+            tokenized = self._tokenize_whole(texts, at_start)
         return [
             self._tokenize_parts(self._names_splitter.split(text), at_start)
             if "<0x" in text or not self._special_ids.isdisjoint(ids)
@@ -285,8 +297,8 @@ class TextTokenizer:
     def _compute_bytes(self, token: int) -> bytes:
         if token in self._special_ids:
             return b""
-        if token in self._added:
-            content: str = self._added[token].content
+        content: str | None = self._found_as_written.get(token)
+        if content is not None:
             return content.encode("utf-8")
         name = self._rust.id_to_token(token)
         # Logits may be wider than the vocabulary: the ids beyond it have no bytes.

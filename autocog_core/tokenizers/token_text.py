@@ -75,6 +75,17 @@ def find_unknown(rust: Any, definition: Mapping[str, Any]) -> int | None:
     return None if unknown is None else int(unknown)
 
 
+def list_model_ids(definition: Mapping[str, Any]) -> frozenset[int]:
+    """Return the ids of the vocabulary, without those of tokens that were added to it.
+
+    :param definition: the parts of the tokenizer, as in a tokenizer.json.
+    """
+    vocabulary = definition["model"]["vocab"]
+    # Of Unigram, a list of tokens and scores. The ids of the others may have gaps.
+    is_list = isinstance(vocabulary, list)
+    return frozenset(range(len(vocabulary)) if is_list else vocabulary.values())
+
+
 def list_special_tokens(added: Mapping[int, Any]) -> tuple[SpecialToken, ...]:
     """Return the added tokens that user text must not produce, by id.
 

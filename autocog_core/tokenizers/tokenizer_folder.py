@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,9 @@ class _Folder:
             return {}
         try:
             values = json.loads(_read_text(file))
-        except ValueError as error:
+            # JSON can write half a character, which no tokenizer takes.
+            json.dumps(values, ensure_ascii=False).encode()
+        except (ValueError, RecursionError) as error:
             raise ModelLoadError(f"it is not valid JSON: {error}", where=str(file)) from error
         if not isinstance(values, dict):
             raise ModelLoadError("it is not a JSON object", where=str(file))
@@ -92,7 +94,7 @@ class _Folder:
             for config in (values, text_values if isinstance(text_values, dict) else {}):
                 eos = config.get("eos_token_id")
                 for id_ in eos if isinstance(eos, list) else [eos]:
-                    if isinstance(id_, int):
+                    if isinstance(id_, int) and not isinstance(id_, bool):
                         yield id_
         if (own := self._id_of("eos_token")) is not None:
             yield own
@@ -149,6 +151,11 @@ class _Folder:
         for key in ("additional_special_tokens", "extra_special_tokens"):
             values = self._config.get(key) or []
             items = values.values() if isinstance(values, Mapping) else values
+            if isinstance(items, str) or not isinstance(items, Iterable):
+                raise ModelLoadError(
+                    f"{key} is neither a list nor an object",
+                    where=str(self._path / "tokenizer_config.json"),
+                )
             texts += [text for item in items if (text := _text_of(item))]
         return texts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import unicodedata
 from collections.abc import Iterator
@@ -16,13 +17,13 @@ import numpy as np
 import pytest
 
 pytest.importorskip("tokenizers")
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 
 from autocog_core import BackendInfo, InputError, Model, ModelLoadError, TokenizerLM
 from autocog_core.testing import LAWS, BackendUnderTest, check_or_skip
-from autocog_core.toolkit import TextTokenizer
+from autocog_core.toolkit import SpecialTokenSplitter, TextTokenizer
 from tests.support.soak import count
-from tests.support.tokenizer_kinds import BYTE_TOKENS, EXACT, LOSSY, add_special
+from tests.support.tokenizer_kinds import BYTE_TOKENS, EXACT, LOSSY, add_special, byte_level
 
 #: The modules of the laws that need no model.
 TEXT_LAWS = ("token_laws", "special_token_laws")
@@ -175,3 +176,53 @@ def test_wider_rows_have_ids_without_bytes_and_narrower_ones_refuse_tokens(tmp_p
         narrow.tokenize(["<|end|>"], True, True)
     with pytest.raises(ModelLoadError, match="BOS has the id 256, and the model ends at 199"):
         TextTokenizer.from_folder(tmp_path, size=200)
+
+
+def test_an_added_token_that_the_model_makes_too_has_the_bytes_of_the_model(tmp_path: Path) -> None:
+    # Gemma lists its tokens of several blanks as added tokens.
+    rust = EXACT["sentencepiece_like_gemma"]()
+    rust.add_tokens([AddedToken("\u2581\u2581", normalized=False), AddedToken("zebra")])
+    rust.save(str(tmp_path / "tokenizer.json"))
+    text = TextTokenizer.from_folder(tmp_path)
+    (ids,) = text.tokenize(["a  zebra"], True, False)
+    assert [text.detokenize([token]) for token in ids] == [b"a", b"  ", b"zebra"]
+
+
+def test_text_beside_a_control_token_that_is_not_special_makes_no_special_token() -> None:
+    rust = EXACT["unigram_with_bytes"]()
+    rust.add_tokens([AddedToken("<tool_call>", normalized=False)])
+    text = TextTokenizer(rust)
+    special = {token.id for token in text.special_tokens}
+    for hostile in ("<tool_call></s>", "</s><tool_call>", "<tool_call><0x0A>"):
+        for texts in ([hostile], ["a", hostile], ["</s>", "<tool_call>"]):
+            for text_, ids in zip(texts, text.tokenize(texts, False, False), strict=True):
+                assert special.isdisjoint(ids), text_
+                assert text.detokenize(ids).decode() == text_
+
+
+def test_a_special_token_that_begins_inside_another_one_is_split_too() -> None:
+    splitter = SpecialTokenSplitter(["a<b", "<bc>", "b", ""])
+    assert splitter.split("xa<bc>") == ["xa", "<", "b", "c>"]
+    assert splitter.split("b") == ["b", ""]
+
+
+def test_padding_and_truncation_of_the_file_have_no_effect() -> None:
+    for adds_bos in (True, False):
+        rust = add_special(byte_level(), adds_bos=adds_bos)
+        rust.enable_padding(direction="left", pad_id=rust.token_to_id("</s>"), length=2 + adds_bos)
+        rust.enable_truncation(1)
+        text = TextTokenizer(rust)
+        assert text.bos == (rust.token_to_id("<s>") if adds_bos else None)
+        assert text.detokenize(text.tokenize(["a b c d"], True, False)[0]) == b"a b c d"
+
+
+def test_ids_of_a_vocabulary_may_have_gaps() -> None:
+    definition = json.loads(EXACT["bytes_alone"]().to_str())
+    definition["model"]["vocab"]["A"] = 999
+    rust = Tokenizer.from_str(json.dumps(definition))
+    text = TextTokenizer(rust)
+    assert (text.size, text.vocabulary()[998:]) == (1000, [b"", b"A"])
+    narrow = TextTokenizer(rust, size=500)
+    assert narrow.tokens_without_rows == {999: "A"}
+    with pytest.raises(InputError, match="the model has no row"):
+        narrow.tokenize(["A"], True, False)

@@ -40,7 +40,7 @@ def test_eos_ids_come_from_all_three_places_and_those_without_a_row_are_left_out
     folder = write_folder(
         tmp_path,
         tokenizer_config__json={"eos_token": {"content": "<|end|>", "__type": "AddedToken"}},
-        config__json={"eos_token_id": 7, "text_config": {"eos_token_id": [8, 9999]}},
+        config__json={"eos_token_id": [7, True], "text_config": {"eos_token_id": [8, 9999]}},
         generation_config__json={"eos_token_id": [5, 7]},
     )
     tokenizer = TextTokenizer.from_folder(folder)
@@ -152,6 +152,10 @@ def test_messages_that_a_template_refuses_or_breaks_on_are_an_input_error(tmp_pa
         ({"tokenizer__json": "no json"}, "tokenizer.json: it is not a tokenizer"),
         ({"tokenizer_config__json": "{"}, "tokenizer_config.json: it is not valid JSON"),
         ({"config__json": "[]"}, "config.json: it is not a JSON object"),
+        ({"config__json": '{"a": ' * 100_000}, "config.json: it is not valid JSON"),
+        ({"tokenizer_config__json": {"bos_token": "\ud800"}}, "config.json: it is not valid JSON"),
+        ({"tokenizer_config__json": {"extra_special_tokens": 3}}, "extra_special_tokens is nei"),
+        ({"tokenizer_config__json": {"extra_special_tokens": "ab"}}, "extra_special_tokens is nei"),
         (
             {"tokenizer_config__json": {"added_tokens_decoder": {"1": {"conten": "a"}}}},
             "added tokens are damaged",
