@@ -191,7 +191,7 @@ def test_two_trees_are_drawn_side_by_side(open_page: OpenPage, tmp_path: Path) -
     path = tmp_path / "diff.html"
     path.write_text(diff.to_html(), encoding="utf-8")
     with open_page(path) as page:
-        check_widths_and_colors(page)
+        check_widths_and_colors(page, is_short=True)
         text = page.inner_text("main")
         for decision in diff.differing:
             assert decision.divergence_note in text
