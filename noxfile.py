@@ -418,6 +418,15 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def pictures(session: nox.Session) -> None:
+    """Make the pictures of the README and the docs, and run the notebooks (needs a Chromium)."""
+    constrain(session)
+    install(session, [LLAMACPP], *NOTEBOOK_TOOLS, "playwright>=1.50")
+    session.run("python", ".ci/pictures.py")
+    session.run("python", ".ci/notebooks.py")
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """Build every wheel, try each one in an environment that has nothing else, test the builds.
 

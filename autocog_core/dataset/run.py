@@ -60,7 +60,8 @@ class Run(RunPlan):
 
     def model_identities(self) -> Mapping[str | None, ModelIdentity]:
         """Return what identifies each model, by the name that actions use; None is the main one."""
-        models: dict[str | None, Model] = {None: self.model, **self.models}
+        models: dict[str | None, Model] = {None: self.model}
+        models.update(self.models)
         return {name: identify_model(model) for name, model in models.items()}
 
     def start_usage_meter(self) -> UsageMeter:
