@@ -47,9 +47,9 @@ def page_charts(figures: ReportFigures) -> Iterator[PageChart]:
         yield PageChart(
             title="Reliability",
             svg=reliability_chart([run.reliability for run in runs]),
-            caption="All points have about the same number of rows. On the dashed line, answers are "
-            "right as often as their probabilities say; below it, the probabilities are too high. The bars "
-            "are 95% intervals.",
+            caption="All points have about the same number of rows. On the dashed line, answers "
+            "are right as often as their probabilities say; below it, the probabilities are too "
+            "high. The bars are 95% intervals.",
             legend=legend(names),
         )
     curves = [(run.name, run.risk_coverage) for run in runs if run.risk_coverage is not None]

@@ -13,6 +13,7 @@ import pytest
 
 from autocog_core.dataset import Gold, summarize
 from autocog_core.errors import InputError
+from autocog_core.reports.page import report_page
 from autocog_core.reports.report import Report, make_report, report_json
 from autocog_core.schemas import FOLDER
 from tests.reports.conftest import MakeOutput
@@ -220,6 +221,16 @@ def test_a_wrong_name_is_one_error(
     with pytest.raises(InputError) as caught:
         make_report([path], **arguments)
     assert message in str(caught.value)
+
+
+def test_without_a_field_there_is_nothing_to_compare(output: MakeOutput) -> None:
+    program = {"inputs": {"text": "text"}, "actions": [{"text": "{{ text }}"}, {"length": 2}]}
+    path = output("out.jsonl", program=program, gold=None, rows=3)
+    (run,) = make_report([path]).figures.runs
+    assert (run.rows, run.field, run.answered, run.answers) == (3, None, 0, {})
+    assert len(report_page(make_report([path]))) > 1_000
+    with pytest.raises(InputError, match="no field has one answer for each row"):
+        make_report([path], gold="label")
 
 
 def test_what_is_no_output_is_one_error(output: MakeOutput, tmp_path: Path) -> None:

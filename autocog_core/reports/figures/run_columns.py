@@ -102,6 +102,9 @@ def read_run(
             message = f'"{field}" is not the field of --gold, "{field_name}"'
             raise InputError(message, where="field", hint="leave out one of them")
         chosen = _find_field(journal, field or field_name)
+        if column is not None and chosen is None:
+            message = f"{journal.path}: no field has one answer for each row to compare"
+            raise InputError(message, where="gold", hint="leave it out")
         given = Gold(chosen.name, column) if chosen and column else None
         # Those of the run may be about another field.
         has_own = chosen is not None and chosen.name == journal.gold_field
