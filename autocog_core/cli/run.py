@@ -31,6 +31,7 @@ from autocog_core.cli.run_output import check_success
 from autocog_core.cli.run_rows import run_to_file, run_to_stdout
 from autocog_core.cli.run_source import InputOptions
 from autocog_core.cli.run_values import input_values
+from autocog_core.cli.runner_options import RunnerFlags, open_run
 from autocog_core.cli.table_options import TableFlags
 from autocog_core.errors import InputError, UsageError
 
@@ -143,6 +144,7 @@ def run(
     ] = None,
     as_json: AsJson = False,
     table: TableFlags,
+    runner_flags: RunnerFlags,
     model_options: ModelOptions,
 ) -> None:
     """Run a program on one input, or on every row of a file.
@@ -167,6 +169,7 @@ def run(
         "--overwrite": overwrite,
         "--dry-run": dry_run,
         **table.given(),
+        **runner_flags.given(),
     }
     if input_options.source is None:
         options_for_rows["--input-format"] = input_options.input_format
@@ -185,6 +188,9 @@ def run(
     if html is not None:
         require_writable_page(html, "--html")
         _check_output(html, {"program": program, "config file": model_options.config})
+    runner = runner_flags.find()
+    if runner is not None and dry_run:
+        raise UsageError("measures rows in this process: leave out --runner", where="--dry-run")
     automaton = Automaton.from_file(program)
     require_winners(automaton, table.choice_probs)
     fields = check_marginals(with_winners(automaton, table.choice_probs), marginals or ())
@@ -229,22 +235,19 @@ def run(
             )
             show_estimate(estimate, as_json=as_json)
             return
-        with program_models.open() as (main, others):
-            job = Run(
-                automaton,
-                main,
-                models=others,
-                values=fixed_values,
-                budget=budget,
-                concurrency=concurrency,
-                gold=gold_column,
-                tree_dir=None if dry_run else tree_dir,
-                strategy=strategy_name,
-                marginals=fields,
-                probs=table.choice_probs,
-                program_name=str(program),
-            )
-            if dry_run:
+        settings = {
+            "values": fixed_values,
+            "budget": budget,
+            "concurrency": concurrency,
+            "gold": gold_column,
+            "tree_dir": None if dry_run else tree_dir,
+            "strategy": strategy_name,
+            "marginals": fields,
+            "probs": table.choice_probs,
+            "program_name": str(program),
+        }
+        with open_run(automaton, program_models, runner, settings) as job:
+            if isinstance(job, Run) and dry_run:
                 show_estimate(estimate_run(job, source, limit, part), as_json=as_json)
                 return
             if is_shown:

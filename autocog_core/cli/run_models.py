@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import autocog_core as autocog
-from autocog_core.cli.inputs import split_pairs
+from autocog_core.cli.inputs import parse_backend_options, split_pairs
 from autocog_core.cli.loading import ModelOptions, load_configured_model
 from autocog_core.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from autocog_core import Automaton, Model
+    from autocog_core.runners import ModelReferences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,3 +67,20 @@ class ProgramModels:
                     model = load_configured_model(name, self.main.config)
                     loaded[name] = stack.enter_context(model)
             yield main, {name: loaded[model] for name, model in self.configured_names.items()}
+
+    def references(self) -> ModelReferences:
+        """Return what loads the models in another process."""
+        from autocog_core.runners import ModelReferences
+
+        main = self.main
+        more: dict[str, Any] = {
+            "names": self.configured_names,
+            "template_arguments": main.template_arguments,
+            "silenced": tuple(main.silence or ()),
+        }
+        # Errors of the options are those of loading the model here.
+        main.loader()
+        if main.backend is None:
+            return ModelReferences.of_config(main.model, main.config, **more)
+        options = parse_backend_options(main.option or ())
+        return ModelReferences.of_backend(main.backend, options, **more)

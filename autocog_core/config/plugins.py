@@ -1,4 +1,4 @@
-"""Find backends, wrappers and commands by their entry points, and load one by name.
+"""Find backends, wrappers, commands and runners by their entry points, and load one by name.
 
 Listing imports no plugin, and loading imports only one. The errors distinguish a plugin that is not
 installed, lacks a dependency, is broken, or was written for another contract.
@@ -32,6 +32,9 @@ from autocog_core.errors import (
 BACKENDS = "autocog"
 WRAPPERS = "autocog.wrappers"
 COMMANDS = "autocog.commands"
+RUNNERS = "autocog.runners"
+#: The version of the contract of runners (`autocog_core.runners.Runner`).
+RUNNER_CONTRACT = 1
 
 DISABLE_VARIABLE = "AUTOCOG_DISABLE_PLUGINS"
 #: Plugins of this project, and their distributions.
@@ -39,9 +42,10 @@ FIRST_PARTY_PLUGINS = {
     BACKENDS: {"tf": "autocog-tf", "llamacpp": "autocog-llamacpp", "openai": "autocog-openai"},
     WRAPPERS: {},
     COMMANDS: {"gguf": "autocog-llamacpp"},
+    RUNNERS: {"ray": "autocog-ray"},
 }
 #: What the plugins of each group are called.
-KINDS = {BACKENDS: "backend", WRAPPERS: "wrapper", COMMANDS: "command"}
+KINDS = {BACKENDS: "backend", WRAPPERS: "wrapper", COMMANDS: "command", RUNNERS: "runner"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +181,8 @@ def find_installed(name: str, group: str = BACKENDS) -> InstalledPlugin:
         # Only known distributions: any project may have registered another name.
         known = FIRST_PARTY_PLUGINS[group].get(name)
         aliases = BACKEND_ALIASES if group == BACKENDS else ()
-        near = did_you_mean(name, [*(plugin.name for plugin in plugins), *aliases])
+        ours = FIRST_PARTY_PLUGINS[group] if group == RUNNERS else ()
+        near = did_you_mean(name, {*(plugin.name for plugin in plugins), *aliases, *ours})
         raise PluginNotInstalledError(
             "no installed distribution provides it",
             where=where,
@@ -280,14 +285,15 @@ def _check_class(loaded: object, plugin: InstalledPlugin) -> None:
 
     where = plugin_label(plugin)
     contract = getattr(loaded, "contract", None)
-    if contract != CONTRACT_VERSION:
+    supported = RUNNER_CONTRACT if plugin.entry_point.group == RUNNERS else CONTRACT_VERSION
+    if contract != supported:
         if contract is None:
             raise PluginBrokenError(
                 f"{plugin.target} declares no `contract` version", where=where, hint=AUTHOR_HINT
             )
-        older = isinstance(contract, int) and contract < CONTRACT_VERSION
+        older = isinstance(contract, int) and contract < supported
         raise PluginContractError(
-            f"it was written for contract {contract}, but this core supports {CONTRACT_VERSION}",
+            f"it was written for contract {contract}, but this core supports {supported}",
             where=where,
             hint=f"pip install --upgrade {plugin.distribution if older else 'autocog-core'}",
         )

@@ -60,9 +60,9 @@ class Run(RunPlan):
 
     def model_identities(self) -> Mapping[str | None, ModelIdentity]:
         """Return what identifies each model, by the name that actions use; None is the main one."""
-        models: dict[str | None, Model] = {None: self.model}
-        models.update(self.models)
-        return {name: identify_model(model) for name, model in models.items()}
+        identities: dict[str | None, ModelIdentity] = {None: identify_model(self.model)}
+        identities.update((name, identify_model(model)) for name, model in self.models.items())
+        return identities
 
     def start_usage_meter(self) -> UsageMeter:
         """Start to count the usage of the models."""

@@ -15,6 +15,7 @@ from autocog_core.testing.programs import (
     assert_record,
     assert_text,
 )
+from autocog_core.testing.runner_laws import RunnerContractTests
 from autocog_core.testing.wrapper_laws import WrapperContractTests, require_unchanged
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "LawResult",
     "LawViolation",
     "NotApplicableError",
+    "RunnerContractTests",
     "WrapperContractTests",
     "assert_choice",
     "assert_chosen",

@@ -28,8 +28,9 @@ PACKAGES = {
 LAYERS = (
     ("cli",),
     ("doctor", "schemas", "scaffold", "demo"),
-    ("reports",),
-    ("dataset", "testing"),
+    ("reports", "testing"),
+    ("runners",),
+    ("dataset",),
     ("html",),
     ("wrappers", "viz", "backends", "async_calls"),
     ("model",),
@@ -50,7 +51,7 @@ LAYERS = (
 FACES = {
     "autocog_core",
     *(f"autocog_core.{name}" for name in ("automaton", "cli", "dataset", "hooks", "scoring")),
-    *(f"autocog_core.{name}" for name in ("testing", "toolkit", "wrappers")),
+    *(f"autocog_core.{name}" for name in ("runners", "testing", "toolkit", "wrappers")),
     "autocog_core.evaluation.prepared_steps",
 }
 
