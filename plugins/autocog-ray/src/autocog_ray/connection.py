@@ -1,0 +1,52 @@
+"""The connection to Ray: a cluster that runs, or one that is started here, without its noise."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import ray
+
+from autocog_core import ConfigError
+
+#: What Ray reads from the environment when it starts, unless the user has set it.
+_QUIET = {
+    # Nothing is sent to Ray's authors.
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray explains a change of its defaults in each process.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "1",
+}
+
+
+def connect(address: str | None = None, processors: int | None = None) -> bool:
+    """Connect this process with Ray, unless it is connected.
+
+    :param address: the address of a cluster, "auto" for the one that runs on this computer; None
+        starts one here, that ends with `ray.shutdown`.
+    :param processors: how many processors a new one has; None for all.
+    :returns: whether the connection is new, so that its owner is the caller.
+    :raises ConfigError: if there is no such cluster.
+    """
+    if ray.is_initialized():
+        return False
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        ray.init(
+            address=address or "local",
+            num_cpus=processors if address is None else None,
+            include_dashboard=False if address is None else None,
+            # What workers print is theirs; their warnings come with their results.
+            log_to_driver=False,
+            configure_logging=True,
+            logging_level=logging.ERROR,
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        shown = str(error).partition("\n")[0]
+        raise ConfigError(
+            f"no connection to Ray: {shown}",
+            where='runner "ray"',
+            hint="start a cluster with `ray start --head`, or leave out the address",
+        ) from error
+    return True

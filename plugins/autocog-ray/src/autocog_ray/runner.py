@@ -1,0 +1,232 @@
+"""The runner `ray`: workers that are actors of a Ray cluster."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import ray
+from pydantic import Field
+from ray.exceptions import RayError, RayTaskError
+
+from autocog_core import AutocogError, ConfigError, EngineError
+from autocog_core.runners import (
+    MAX_BATCHES_AHEAD,
+    Batch,
+    BatchQueue,
+    Job,
+    Runner,
+    RunnerOptions,
+    WorkedBatch,
+    WorkerReport,
+)
+from autocog_ray.actor import RowActor
+from autocog_ray.connection import connect
+
+log = logging.getLogger(__name__)
+
+#: How often Ray repeats a batch whose worker or node was lost. Without an end, a row that always
+#: kills its worker would keep the run for ever.
+MAX_TRIES = 20
+#: Batches that a worker has at once: the next one is there when it has finished one.
+_BATCHES_PER_WORKER = 2
+#: Seconds between two messages that the cluster has no place for a worker.
+_MESSAGE_SECONDS = 15.0
+#: Seconds that workers have to close their models.
+_CLOSE_SECONDS = 5.0
+
+
+class RayOptions(RunnerOptions):
+    """The options of `ray`.
+
+    :ivar workers: the number of workers; None for one on each GPU if they use GPUs, else one on
+        each node.
+    :ivar gpus_per_worker: the GPUs of each worker; workers share one with a part, such as 0.5.
+    :ivar cpus_per_worker: the processors of each worker, and the threads of its engines; None
+        shares those of a cluster that is started here.
+    :ivar address: the address of a cluster, "auto" for the one that runs on this computer; None
+        starts one here.
+    """
+
+    workers: int | None = Field(None, ge=1, le=100_000)
+    gpus_per_worker: float = Field(0.0, ge=0)
+    cpus_per_worker: float | None = Field(None, gt=0)
+    address: str | None = None
+
+
+class RayRunner(Runner):
+    """Works on the rows in actors of Ray, each of which loads the models.
+
+    The run begins when the first worker has loaded them. Others join as the cluster has a place for
+    them. Ray starts a worker again if its process or its node is lost, and repeats its batches.
+    """
+
+    Options = RayOptions
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        gpus_per_worker: float = 0.0,
+        cpus_per_worker: float | None = None,
+        address: str | None = None,
+    ) -> None:
+        self._workers = workers
+        self._gpus = gpus_per_worker
+        self._cpus = cpus_per_worker
+        self._address = address
+        self._owns_connection = False
+        self._actors: list[Any] = []
+        self._starting: dict[Any, Any] = {}
+        self._idle: dict[Any, int] = {}
+
+    @property
+    def workers(self) -> int:
+        """The number of workers, those included that have no place yet."""
+        return self._workers or 1
+
+    def start(self, job: Job) -> WorkerReport:
+        """Start the workers, and wait for the first of them."""
+        try:
+            self._owns_connection = connect(self._address)
+            self._workers = self._workers or self._default_workers()
+            self._require_resources()
+            actor = ray.remote(RowActor).options(
+                num_cpus=self._cpus_of_worker(),
+                num_gpus=self._gpus,
+                max_restarts=-1,
+                max_task_retries=MAX_TRIES,
+            )
+            job_reference = ray.put(job)
+            self._actors = [actor.remote(job_reference) for _ in range(self._workers)]
+            self._starting = {actor.start.remote(): actor for actor in self._actors}
+            start = last = time.monotonic()
+            while not (ready := self._wait_for_started(1.0)):
+                if time.monotonic() - last > _MESSAGE_SECONDS:
+                    last = time.monotonic()
+                    log.info("no worker has started for %.0f s: %s", last - start, _resources())
+            return ready[0]
+        except BaseException:
+            self.stop()
+            raise
+
+    def run(self, batches: Iterable[Batch]) -> Iterator[WorkedBatch]:
+        """Yield the result of each batch, in order."""
+        queue = BatchQueue(batches, MAX_BATCHES_AHEAD * self.workers)
+        running: dict[Any, tuple[int, Any]] = {}
+        try:
+            while True:
+                self._hand_out(queue, running)
+                if (worked := queue.next_result()) is not None:
+                    yield worked
+                elif queue.is_finished:
+                    return
+                else:
+                    waiting = [*running, *self._starting]
+                    for reference in ray.wait(waiting, fetch_local=True)[0]:
+                        if reference in self._starting:
+                            self._welcome(reference)
+                            continue
+                        number, actor = running.pop(reference)
+                        queue.put(number, _result(reference))
+                        self._idle[actor] += 1
+        finally:
+            for reference, (_, actor) in running.items():
+                # Nobody wants it any more.
+                ray.cancel(reference)
+                self._idle[actor] += 1
+
+    def stop(self) -> None:
+        """Close the models and end the workers; end Ray if this runner has started it."""
+        if ray.is_initialized():
+            # Those at work would close their models only after it.
+            idle = [actor for actor, free in self._idle.items() if free == _BATCHES_PER_WORKER]
+            if closing := [actor.close.remote() for actor in idle]:
+                ray.wait(closing, num_returns=len(closing), timeout=_CLOSE_SECONDS)
+            for actor in self._actors:
+                ray.kill(actor)
+            if self._owns_connection:
+                ray.shutdown()
+        self._owns_connection = False
+        self._actors, self._starting, self._idle = [], {}, {}
+
+    def _hand_out(self, queue: BatchQueue, running: dict[Any, tuple[int, Any]]) -> None:
+        """Give batches to the workers with room for one, first to those with most room."""
+        while True:
+            actors = sorted(self._idle, key=lambda actor: -self._idle[actor])
+            actors = [actor for actor in actors if self._idle[actor]]
+            if not actors:
+                return
+            for actor in actors:
+                if (taken := queue.take()) is None:
+                    return
+                number, batch = taken
+                running[actor.run.remote(batch)] = number, actor
+                self._idle[actor] -= 1
+
+    def _wait_for_started(self, seconds: float) -> list[WorkerReport]:
+        """Return the reports of workers that have started meanwhile."""
+        ready, _ = ray.wait(list(self._starting), timeout=seconds)
+        return [self._welcome(reference) for reference in ready]
+
+    def _welcome(self, reference: Any) -> WorkerReport:
+        """Let a worker that has loaded its models take batches."""
+        actor = self._starting.pop(reference)
+        report: WorkerReport = _result(reference)
+        self._idle[actor] = _BATCHES_PER_WORKER
+        return report
+
+    def _default_workers(self) -> int:
+        if self._gpus:
+            return max(1, int(ray.cluster_resources().get("GPU", 0) / self._gpus))
+        return max(1, sum(node["Alive"] for node in ray.nodes()))
+
+    def _cpus_of_worker(self) -> float:
+        if self._cpus is not None or not self._owns_connection or self._address is not None:
+            return 1.0 if self._cpus is None else self._cpus
+        share = ray.cluster_resources().get("CPU", 1) / self.workers
+        # Ray takes whole processors, or a part of one.
+        return float(int(share)) if share >= 1 else int(share * 100) / 100
+
+    def _require_resources(self) -> None:
+        """Check that one worker has a place, where none can be added.
+
+        :raises ConfigError: if this computer lacks the GPUs.
+        """
+        has = ray.cluster_resources().get("GPU", 0)
+        if self._address is None and self._owns_connection and self._gpus > has:
+            raise ConfigError(
+                f"a worker needs {self._gpus:g} GPUs, and this computer has {has:g}",
+                where='runner "ray"',
+                hint="give fewer GPUs per worker, or the address of a cluster",
+            )
+
+
+def _result(reference: Any) -> Any:
+    """Return the result of a call of an actor.
+
+    :raises AutocogError: the error of the call.
+    :raises EngineError: if the worker is lost.
+    """
+    try:
+        return ray.get(reference)
+    except RayTaskError as error:
+        cause = error.cause
+        if isinstance(cause, AutocogError):
+            raise cause from None
+        raise EngineError(f"a worker raised {type(cause).__name__}: {cause}") from error
+    except RayError as error:
+        reason = str(error).strip().partition("\n")[0][:200]
+        raise EngineError(
+            f"a worker of Ray is lost, also after {MAX_TRIES} tries: {reason}",
+            where='runner "ray"',
+            hint="look into Ray's log files; if memory is short, give fewer workers",
+        ) from error
+
+
+def _resources() -> str:
+    """Return what a cluster has, and what of it is free."""
+    total, free = ray.cluster_resources(), ray.available_resources()
+    names = [name for name in ("CPU", "GPU") if name in total]
+    return ", ".join(f"{free.get(name, 0):g} of {total[name]:g} {name}s are free" for name in names)
