@@ -18,7 +18,7 @@ from autocog_core.scoring.prompt_encoding import (
     find_boundary,
     split_prompt,
 )
-from autocog_core.types.choice import Boundary, ChoiceRequest, EndOfSequence
+from autocog_core.types.choice import NORMS, Boundary, ChoiceRequest, EndOfSequence
 from autocog_core.types.prompt import check_text
 
 
@@ -101,10 +101,15 @@ def encode_choices(
 
 
 def check_choices(request: ChoiceRequest) -> None:
-    """Check the choices and the suffix of a request.
+    """Check the choices, the suffix and the norm of a request.
 
-    :raises InputError: for no, empty or equal choices; for texts that are not valid Unicode.
+    :raises InputError: for no, empty or equal choices; for texts that are not valid Unicode; for an
+        unknown norm.
     """
+    if request.norm not in NORMS:
+        raise InputError(
+            f"unknown norm {request.norm!r}", where="norm", hint="one of " + ", ".join(NORMS)
+        )
     if not request.choices:
         raise InputError("there are none", where="choices", hint="give at least one")
     if not _are_good_texts(request.choices):

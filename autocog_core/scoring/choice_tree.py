@@ -23,7 +23,6 @@ from autocog_core.scoring.prompt_encoding import check_sequence
 from autocog_core.scoring.unconditional_prompt import encode_unconditional_prompt
 from autocog_core.types.choice import (
     EOS,
-    NORMS,
     SCORE_FIELD_OF_NORM,
     ChoiceRequest,
     ChoiceScore,
@@ -62,15 +61,11 @@ class TokenChoiceTree:
         :param client: the model's client.
         :param request: the prompt and the choices.
         :param encoded: the tokens of the choices, if they are known.
-        :raises InputError: see `encode_choices`; also for an unknown norm, and for the norm "pmi"
-            without an unconditional prompt.
+        :raises InputError: see `encode_choices`; also for the norm "pmi" without an unconditional
+            prompt.
         :raises CapabilityError: for a method other than "tree", and for `suffix=EOS` if the model
             has no end-of-sequence token.
         """
-        if request.norm not in NORMS:
-            raise InputError(
-                f"unknown norm {request.norm!r}", where="norm", hint="one of " + ", ".join(NORMS)
-            )
         if request.method not in (None, "tree"):
             raise CapabilityError(
                 f"method {request.method!r} is not offered",

@@ -14,6 +14,7 @@ from autocog_core import (
     ChoiceRequest,
     ChoiceScores,
     ContractError,
+    InputError,
     Model,
     NumericsError,
     hookimpl,
@@ -121,3 +122,12 @@ def test_a_backend_of_one_line_passes_the_laws_of_choices() -> None:
     assert [result.violation for result in results.values() if result.violation] == []
     assert results["choice_answers_are_complete"].status == "holds"
     assert Model(ChoiceOnly()).choose("x", ["aa", "b"]).choice == "b"
+
+
+@pytest.mark.parametrize("norm", ["byte", None, ["sum"]])
+def test_an_unknown_norm_is_an_error_of_the_call_for_every_backend(norm: Any) -> None:
+    for model in (Model(ChoiceOnly()), random_model()):
+        with pytest.raises(InputError, match="norm: unknown norm"):
+            model.choose("x", ["aa", "b"], norm=norm)
+        with pytest.raises(InputError, match="unknown norm"):
+            model.choose_many(["x"], ["aa", "b"], norm=norm)
