@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from autocog_core.errors import InputError
@@ -32,10 +36,47 @@ def write_package(name: PluginName, folder: Path, kind: PluginKind | None = None
     :param folder: a new or empty folder.
     :param kind: the kind of plugin; None for a backend around an engine.
     :returns: the files, relative to `folder`.
-    :raises InputError: if `folder` contains files, or cannot be written.
+    :raises InputError: if `folder` contains files, or cannot be written; for a name that the code
+        of the package uses for something else.
     """
     _check_empty(folder)
-    return write_texts(folder, _render(name, kind or PLUGIN_KINDS["engine"]))
+    texts = _render(name, kind or PLUGIN_KINDS["engine"])
+    for path, text in texts.items():
+        if path.suffix == ".py":
+            _check_names(name, text)
+    return write_texts(folder, texts)
+
+
+def _check_names(name: PluginName, text: str) -> None:
+    """Refuse a plugin's name that gives a class or a function a name that is taken.
+
+    :param text: the text of a module of the package.
+    :raises InputError: naming what is taken.
+    """
+    try:
+        names = Counter(_defined_names(ast.parse(text).body))
+    except SyntaxError:
+        # No class is called None, True or False.
+        names = Counter([name.class_prefix] * 2)
+    taken = next((each for each in names if names[each] > 1 or hasattr(builtins, each)), None)
+    if taken is not None:
+        raise InputError(
+            f'the code of the package uses the name "{taken}" for something else',
+            where="NAME",
+            hint=f"try my-{name.name}",
+        )
+
+
+def _defined_names(statements: Sequence[ast.stmt]) -> Iterator[str]:
+    """Yield the names that statements of a module give to something."""
+    for statement in statements:
+        match statement:
+            case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+                yield from (alias.asname or alias.name for alias in aliases)
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.Assign(targets=[ast.Name(id=name)]):
+                yield name
 
 
 def _check_empty(folder: Path) -> None:

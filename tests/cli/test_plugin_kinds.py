@@ -108,3 +108,28 @@ def test_a_wrong_kind_or_the_name_of_a_command_is_one_message(
     assert 'autocog has a command "show"' in wrong("new-plugin", "show", "--kind", "runner")
     assert "autocog itself uses" in wrong("new-plugin", "trace", "--kind", "wrapper")
     assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "taken"),
+    [
+        ("counter", "wrapper", "Counter"),
+        ("none", "wrapper", "None"),
+        ("wrapper", "wrapper", "Wrapper"),
+        ("app", "runner", "app"),
+        ("vote", "runner", "vote"),
+        ("list", "runner", "list"),
+        ("facts-table", "runner", "facts_table"),
+        ("tokenizer", "rows", "TokenizerLM"),
+        ("choice", "engine", "ChoiceLM"),
+        ("backend", "choose-only", "BackendOptions"),
+    ],
+)
+def test_a_name_that_the_code_of_the_package_uses_is_refused(
+    wrong: Callable[..., str], run: Run, folder: Path, name: str, kind: str, taken: str
+) -> None:
+    message = wrong("new-plugin", name, "made", "--kind", kind)
+    assert f'uses the name "{taken}" for something else' in message
+    assert f"try my-{name}" in message
+    assert not (folder / "made").exists()
+    assert run("new-plugin", f"my-{name}", "made", "--kind", kind).exit_code == 0
