@@ -10,6 +10,7 @@ from typing import Any
 
 from autocog_core.html.page import render_template
 from autocog_core.html.tokens import logprob_text, prob_text
+from autocog_core.model.model import Model
 from autocog_core.records.result import TypedRecord
 from autocog_core.types.choice import ChoiceScores
 from autocog_core.types.choice_notes import choice_notes, top_notes
@@ -87,6 +88,22 @@ def completion_in_cell(completion: Completion) -> str:
         number = len(completion.alternatives)
         notes.append(f"and {number:,} other completion{'' if number == 1 else 's'}")
     return render_template("cell_text.html", text=completion.text, notes=notes, wraps=True)
+
+
+def model_in_cell(model: Model) -> str:
+    """Return what a model is, and what it offers, as a table."""
+    if model.client.is_closed:
+        return render_template("cell_text.html", text=repr(model), notes=(), wraps=True)
+    info = model.info
+    length = "no limit" if info.context_length is None else f"{info.context_length:,} tokens"
+    facts = [
+        ("model", info.name),
+        ("vocabulary", f"{info.vocabulary_size:,} tokens"),
+        ("context", length),
+        ("hooks", ", ".join(model.capabilities)),
+        ("tolerance", f"{info.tolerance:g} nats a token"),
+    ]
+    return render_template("cell_facts.html", facts=facts)
 
 
 def tree_in_cell(tree: ThoughtTree) -> str:

@@ -16,6 +16,7 @@ from autocog_core.hooks.engine_lock import EngineLock, engine_lock_of, set_lock
 from autocog_core.hooks.manager import hooks_of, new_manager, register
 from autocog_core.hooks.plugin_calls import CORE
 from autocog_core.hooks.retry import RetryPolicy
+from autocog_core.lazy import import_lazily
 from autocog_core.model.call_context import CallContext
 from autocog_core.model.compare_calls import CompareCalls
 from autocog_core.model.completion_arguments import merge_arguments
@@ -246,6 +247,11 @@ class Model(RecordCalls, RankCalls, ScoreCalls, CompareCalls):
         """Return the model's name, and that of what it runs on, as one line."""
         state = "closed" if self._client.is_closed else brief(self.info.name, 50)[1:-1]
         return f"<Model {brief(self.name, 36)[1:-1]}: {state}>"
+
+    def _repr_html_(self) -> str:
+        """Return what the model is for a cell of a notebook."""
+        html: str = import_lazily("autocog_core.html.notebook", "model_in_cell")(self)
+        return html
 
     def _call_context(self) -> CallContext:
         return CallContext(

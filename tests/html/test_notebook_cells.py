@@ -36,6 +36,7 @@ def cells() -> dict[str, str]:
             "completion": model.complete(HOSTILE, max_tokens=9, n=2, temperature=1, seed=2),
             "tree": Automaton.from_dict(PROGRAM).run(model, {"question": HOSTILE}),
             "record": model.record("It is ", {**schema, "required": ["<b>"]}),
+            "model": model,
         }
         return {name: result._repr_html_() for name, result in results.items()}
 
@@ -53,6 +54,10 @@ def test_cells_show_texts_as_text() -> None:
     assert "&gt; answer" in shown["tree"]
     assert "probability of the record" in shown["record"]
     assert "&lt;b&gt;" in shown["record"]
+    assert "tokens" in shown["model"]
+    model = random_model(seed=3)
+    model.close()
+    assert "closed" in model._repr_html_()
 
 
 def test_the_progress_is_one_bar_that_is_updated(monkeypatch: pytest.MonkeyPatch) -> None:
