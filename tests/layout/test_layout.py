@@ -23,6 +23,7 @@ PACKAGES = {
     "autocog_tf": ROOT / "plugins/autocog-tf/src",
     "autocog_llamacpp": ROOT / "plugins/autocog-llamacpp/src",
     "autocog_openai": ROOT / "plugins/autocog-openai/src",
+    "autocog_ray": ROOT / "plugins/autocog-ray/src",
 }
 #: From the top down; what stands in one row imports nothing from the same row.
 LAYERS = (

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 import ray.data
-from autocog_ray import run_dataset
 
 import autocog_core as autocog
 from autocog_core.dataset import run_frame
 from autocog_core.runners import ModelReferences
+from autocog_ray import run_dataset
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
 
@@ -33,10 +33,12 @@ def test_a_step_of_ray_data_equals_run_frame() -> None:
     found = result.to_pandas().sort_values("n", ignore_index=True)
     assert list(found.columns) == list(expected.columns)
     assert found["error"].notna().sum() == 1
+    # What is missing is NA in one block, and NaN in another.
+    found, expected = found.fillna({"error": ""}), expected.fillna({"error": ""})
     pd.testing.assert_frame_equal(found, expected, check_dtype=False, check_exact=True)
 
 
 def test_a_model_that_is_not_configured_is_an_error_before_ray_works() -> None:
     dataset = ray.data.from_items([{"text": "No 1"}])
-    with pytest.raises(autocog.ConfigError, match='no model "none such"|no model is configured'):
+    with pytest.raises(autocog.ConfigError, match="no model"):
         run_dataset(PROGRAM, "none such", dataset)

@@ -43,9 +43,9 @@ def connect(address: str | None = None, processors: int | None = None) -> bool:
             logging_level=logging.ERROR,
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
-        shown = str(error).partition("\n")[0]
+        shown = str(error).partition("\n")[0].partition(". ")[0]
         raise ConfigError(
-            f"no connection to Ray: {shown}",
+            f"no connection with Ray: {shown}",
             where='runner "ray"',
             hint="start a cluster with `ray start --head`, or leave out the address",
         ) from error

@@ -77,6 +77,7 @@ class RayRunner(Runner):
         self._cpus = cpus_per_worker
         self._address = address
         self._owns_connection = False
+        self._job: list[Any] = []
         self._actors: list[Any] = []
         self._starting: dict[Any, Any] = {}
         self._idle: dict[Any, int] = {}
@@ -98,9 +99,10 @@ class RayRunner(Runner):
                 max_restarts=-1,
                 max_task_retries=MAX_TRIES,
             )
-            job_reference = ray.put(job)
-            self._actors = [actor.remote(job_reference) for _ in range(self._workers)]
-            self._starting = {actor.start.remote(): actor for actor in self._actors}
+            # One copy for all, in the memory of this node.
+            self._job = [ray.put(job)]
+            self._actors = [actor.remote() for _ in range(self._workers)]
+            self._starting = {actor.start.remote(self._job): actor for actor in self._actors}
             start = last = time.monotonic()
             while not (ready := self._wait_for_started(1.0)):
                 if time.monotonic() - last > _MESSAGE_SECONDS:
@@ -149,7 +151,7 @@ class RayRunner(Runner):
             if self._owns_connection:
                 ray.shutdown()
         self._owns_connection = False
-        self._actors, self._starting, self._idle = [], {}, {}
+        self._job, self._actors, self._starting, self._idle = [], [], {}, {}
 
     def _hand_out(self, queue: BatchQueue, running: dict[Any, tuple[int, Any]]) -> None:
         """Give batches to the workers with room for one, first to those with most room."""
@@ -162,7 +164,7 @@ class RayRunner(Runner):
                 if (taken := queue.take()) is None:
                     return
                 number, batch = taken
-                running[actor.run.remote(batch)] = number, actor
+                running[actor.run.remote(self._job, batch)] = number, actor
                 self._idle[actor] -= 1
 
     def _wait_for_started(self, seconds: float) -> list[WorkerReport]:
@@ -180,7 +182,7 @@ class RayRunner(Runner):
     def _default_workers(self) -> int:
         if self._gpus:
             return max(1, int(ray.cluster_resources().get("GPU", 0) / self._gpus))
-        return max(1, sum(node["Alive"] for node in ray.nodes()))
+        return max(1, len([node for node in ray.nodes() if node["Alive"]]))
 
     def _cpus_of_worker(self) -> float:
         if self._cpus is not None or not self._owns_connection or self._address is not None:
