@@ -38,9 +38,7 @@ class ThreadRunner(Runner):
 
     def run(self, batches: Iterable[Batch]) -> Iterator[WorkedBatch]:
         ahead = MAX_BATCHES_AHEAD * self.workers
-        yield from run_in_order(
-            lambda batch: self._threads.submit(self._work, batch), batches, ahead
-        )
+        yield from run_in_order(self._submit, batches, ahead)
 
     def stop(self) -> None:
         self._threads.shutdown(cancel_futures=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from typing import Any
 
 import ray
 
@@ -17,6 +18,8 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "1",
 }
+#: Batches and results are small. By default, Ray takes a third of the memory.
+_STORE_BYTES = 2**28
 
 
 def connect(address: str | None = None, processors: int | None = None) -> bool:
@@ -32,11 +35,16 @@ def connect(address: str | None = None, processors: int | None = None) -> bool:
         return False
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    # Of a cluster that runs, they are as they are.
+    own: dict[str, Any] = {
+        "num_cpus": processors,
+        "include_dashboard": False,
+        "object_store_memory": _STORE_BYTES,
+    }
     try:
         ray.init(
             address=address or "local",
-            num_cpus=processors if address is None else None,
-            include_dashboard=False if address is None else None,
+            **(own if address is None else {}),
             # What workers print is theirs; their warnings come with their results.
             log_to_driver=False,
             configure_logging=True,
