@@ -67,6 +67,10 @@ def package_file(reference: str) -> Path:
     raise ValueError(f'package "{package}" has no file "{name}"; it has: ' + ", ".join(files[:12]))
 
 
+def _text_of_path(value: Any) -> Any:
+    return os.fspath(value) if isinstance(value, Path) else value
+
+
 def _resolve_resource(value: str, info: ValidationInfo) -> str:
     if value.startswith(PACKAGE_PREFIX):
         return str(package_file(value))
@@ -90,7 +94,7 @@ def _folder_of(info: ValidationInfo) -> Path | None:
 
 #: A file or folder (relative to the config file), `package:PKG/FILE`, or a name on a hub (also with
 #: `hf:`), which stays unchanged.
-Resource = Annotated[str, AfterValidator(_resolve_resource)]
+Resource = Annotated[str, BeforeValidator(_text_of_path), AfterValidator(_resolve_resource)]
 #: A file that need not exist. In a config file, its path is relative to that file.
 FilePath = Annotated[Path, BeforeValidator(_resolve_new_file)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,12 +44,16 @@ class RequiredFiles:
     def check(self, value: Any) -> Any:
         """Return a folder unchanged, if it has the files.
 
-        :param value: the path of the folder.
+        :param value: the path of the folder; None passes.
         :raises ValueError: if it is no folder, or lacks files.
         """
+        if value is None:
+            # An option that may be left out.
+            return None
         folder = Path(value)
-        if not folder.is_dir():
-            kind = "is a file" if folder.exists() else "is no folder on this machine"
+        # Not `folder.is_dir`, which raises for a name that is too long.
+        if not os.path.isdir(folder):
+            kind = "is a file" if os.path.exists(folder) else "is no folder on this machine"
             raise ValueError(f"{str(value)!r} {kind}; name a folder with {self}")
         try:
             missing = [names for names in self.names if not _has_any(folder, names)]
@@ -69,4 +74,5 @@ class RequiredFiles:
 
 
 def _has_any(folder: Path, names: tuple[str, ...]) -> bool:
-    return any(path.is_file() for name in names for path in folder.glob(name))
+    # A name may have brackets, which have a meaning in patterns.
+    return any(path.is_file() for name in names for path in (folder / name, *folder.glob(name)))

@@ -171,3 +171,22 @@ def test_a_folder_in_place_of_a_required_file_does_not_count(tmp_path: Path) -> 
     (tmp_path / "config.json").mkdir()
     with pytest.raises(ValueError, match=r"has no config\.json"):
         RequiredFiles("config.json").check(tmp_path)
+
+
+def test_a_path_of_python_is_a_resource_too(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    assert resolve(Resource, tmp_path / "model", tmp_path) == str(tmp_path / "model")
+    assert resolve(Resource, Path("model"), tmp_path) == str(tmp_path / "model")
+
+
+def test_required_files_of_an_option_that_is_left_out_are_not_looked_for(tmp_path: Path) -> None:
+    option = Annotated[Resource | None, RequiredFiles("config.json")]
+    assert resolve(option, None, tmp_path) is None
+    for value in (tmp_path, "a" * 5000):
+        with pytest.raises(ConfigError, match=r"config\.json"):
+            resolve(option, value, tmp_path)
+
+
+def test_a_required_file_may_have_brackets_in_its_name(tmp_path: Path) -> None:
+    (tmp_path / "part[1].bin").touch()
+    RequiredFiles("part[1].bin").check(tmp_path)
