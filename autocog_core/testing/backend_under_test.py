@@ -33,6 +33,8 @@ Reference = Callable[[str], Sequence[float]]
 MIN_FULL_CONTEXT = 128
 #: A quick check does not fill a context of more tokens.
 QUICK_CONTEXT = 128
+#: Where the context is not filled, so many tokens are evaluated: more than 512, a common limit.
+LONG_CONTEXT = 640
 #: Room for the tokens that a law adds to a prompt.
 SPARE_TOKENS = 8
 
@@ -280,6 +282,17 @@ class BackendUnderTest(LawNotes):
             raise NotApplicableError("no context length is declared")
         if context > self.max_context:
             raise NotApplicableError(f"a context of {context} tokens is too long to fill here")
+        return context
+
+    def long_context(self) -> int:
+        """Return the declared context length, or a length that is quick to evaluate.
+
+        Without a declared length, or with one above `max_context`, `LONG_CONTEXT` tokens at most
+        are evaluated: enough to find most limits that an engine has and does not declare.
+        """
+        context = self.model.info.context_length
+        if context is None or context > self.max_context:
+            return min(self.max_context, LONG_CONTEXT)
         return context
 
     def sequence_of_length(self, length: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autocog_core.errors import InputError
 from autocog_core.testing.backend_under_test import BackendUnderTest
 from autocog_core.testing.comparison import Row, max_difference
 from autocog_core.testing.diagnosis import OFF_BY_ONE
@@ -88,12 +89,17 @@ def bos_counts(subject: BackendUnderTest) -> None:
 
 @law("rows", "tokens")
 def whole_context_matters(subject: BackendUnderTest) -> None:
-    """The beginning and the end of a full context change the distribution."""
-    context = subject.fillable_context()
+    """The beginning and the end of a full context, or a long one, change the distribution."""
+    context = subject.long_context()
     if (order := _declared_order(subject)) is not None:
         raise NotApplicableError(f"the model declares that it uses {order} tokens only")
     tokens = subject.sequence_of_length(context)
-    row = subject.model.greedy(tokens).copy()
+    try:
+        row = subject.model.greedy(tokens).copy()
+    except InputError as error:
+        if subject.model.info.context_length is not None:
+            raise
+        raise NotApplicableError(f"the model refuses {context} tokens") from error
 
     def difference(last: int) -> float:
         """Return how much the row changes if only the `last` tokens stay the same."""

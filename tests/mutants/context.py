@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from autocog_core import BackendInfo
 from tests.mutants.correct_models import CorrectLM
 
 
@@ -19,6 +21,23 @@ class BeginningTruncated(CorrectLM):
 
     def truncate(self, tokens: Sequence[int]) -> Sequence[int]:
         return tokens[-128:]
+
+
+class UndeclaredTruncated(BeginningTruncated):
+    """Evaluates only the last 128 tokens, and declares no context."""
+
+    def describe_impl(self) -> BackendInfo:
+        return replace(super().describe_impl(), context_length=None)
+
+
+class LongTruncated(BeginningTruncated):
+    """Evaluates only the first 512 tokens of a context that is longer than what the laws fill."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"context_length": 100_000, **options})
+
+    def truncate(self, tokens: Sequence[int]) -> Sequence[int]:
+        return tokens[:512]
 
 
 class ContextShifted(BeginningTruncated):

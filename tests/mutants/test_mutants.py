@@ -78,6 +78,8 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
     (tokens.TokenizerSpelling, "word_boundaries vocabulary", "respects_word_boundaries"),
     # Long sequences
     (context.BeginningTruncated, "whole_context_matters", "the beginning is cut off"),
+    (context.UndeclaredTruncated, "whole_context_matters", "the beginning is cut off"),
+    (context.LongTruncated, "whole_context_matters", "the end is cut off"),
     (context.ContextShifted, "whole_context_matters", "the beginning is cut off"),
     (context.EndTruncated, "whole_context_matters", "the end is cut off"),
     (context.ContextOverstated, "context_limit", "longer than what the engine can take"),
