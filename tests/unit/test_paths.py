@@ -32,7 +32,7 @@ MISTAKES = {
 }
 
 
-def resolve(kind: Any, value: str, folder: Path) -> Any:
+def resolve(kind: Any, value: Any, folder: Path) -> Any:
     return validate(kind, value, where="autocog.toml", prefix="path", folder=folder)  # type: ignore[arg-type]
 
 
