@@ -63,11 +63,10 @@ def test_figures_are_computed_again_from_the_output_alone(output: MakeOutput) ->
     (impossible,) = [row for row in judged if row["gold_choice"] is None]
     squares.append(1 + sum(share**2 for share in impossible["distribution"]["color"].values()))
     assert run["brier_all"]["value"] == pytest.approx(np.mean(squares))
-    # Right answers have the names of choices.
-    names = [
-        row["fields"]["color"] if right else row["gold"]
-        for row, right in zip(judged, rights, strict=True)
-    ]
+    # Right answers have the names of choices, also where the answer is wrong.
+    assert not rights[3]
+    assert (judged[3]["gold"], judged[3]["gold_choice"]) == ("1", "1.0")
+    names = [row["gold_choice"] or row["gold"] for row in judged]
     every = sorted({*names, *answers})
     matrix = metrics.confusion_matrix(names, answers, labels=every)
     cells = {(cell["gold"], cell["answer"]): cell["rows"] for cell in run["confusion"]}
@@ -257,4 +256,5 @@ def test_gold_of_numbers_and_booleans_is_compared_as_in_runs(output: MakeOutput)
     own = make_report([output("own.jsonl", gold=Gold("color", "label"))]).runs[0].answers
     assert rows[3].gold_prob == own[3].gold_prob == pytest.approx(rows[3].shares[3])
     assert [row.right for row in rows] == [row.right for row in own]
+    assert rows[3].gold == own[3].gold == "1.0"
     assert rows[7].has_right_choice is False

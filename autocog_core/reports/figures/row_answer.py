@@ -31,7 +31,8 @@ class RowAnswer:
     :ivar tokens: tokens that the models evaluated.
     :ivar answer: the value of the field as text; None without one.
     :ivar right: whether the answer is right; None if it or the right answer is missing.
-    :ivar gold: the right answer as text; None if it is missing.
+    :ivar gold: the right answer as text: as it is written in the choice that it is, otherwise as in
+        its column; None if it is missing.
     :ivar has_right_choice: whether the right answer is among the choices; None if unknown.
     :ivar prob: the share of the answer; NaN if it is unknown.
     :ivar bounds: the lowest and the highest value of `prob`; NaN if they are unknown.
@@ -133,6 +134,9 @@ def read_answer(
         row["fields"][name]
     )
     gold_choice = row.get("gold_choice")
+    if gold_choice is not None:
+        # "1.0" is right for the choice "1".
+        start["gold"] = value_text(gold_choice)
     is_whole = bool(len(values)) and abs(float(values.sum()) - 1) < _ROUNDING
     return RowAnswer(
         **start,

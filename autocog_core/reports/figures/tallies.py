@@ -35,7 +35,10 @@ def confusion(answers: Sequence[RowAnswer]) -> tuple[ConfusionCell, ...]:
 
 
 def right_label(answer: RowAnswer) -> str:
-    """Return the right answer of a row; if the answer is right, as it is written there."""
+    """Return the right answer of a row; if the answer is right, as it is written there.
+
+    Without choices, "1.0" may be right for "1".
+    """
     return str(answer.answer if answer.right else answer.gold).strip()
 
 
