@@ -172,10 +172,34 @@ def test_ten_thousand_nodes_are_drawn_as_they_are_opened(
 def test_an_empty_tree_and_one_that_was_cut_are_drawn(open_page: OpenPage, tmp_path: Path) -> None:
     with open_page(write(tmp_path, ThoughtTree(nodes=()))) as page:
         assert "The tree has no nodes." in page.inner_text("main")
+        assert page.locator("button, .explorer-view").count() == 0
     cut = ThoughtTree(nodes=tuple(choice_nodes([" a", " b"], -1, "c", kept=0)), stopped_by="tokens")
     with open_page(write(tmp_path, cut)) as page:
         assert shown(page) == ["0", "1"]
         assert "the budget of tokens was spent" in page.inner_text("main")
+
+
+def test_long_texts_long_paths_and_all_pruned_branches(open_page: OpenPage, tmp_path: Path) -> None:
+    nodes = [text_node("line\n" * 100_000), *chain_tree(80).nodes[1:]]
+    nodes[79] = text_node("x" + "\U0001f600" * 400, 78)
+    nodes += choice_nodes([f" {rank}" for rank in range(12)], 79, "a", 2)
+    nodes += choice_nodes([f" {rank}" for rank in range(12)], 80, "b")
+    with open_page(write(tmp_path, ThoughtTree(nodes=tuple(nodes)))) as page:
+        page.press("[data-id='0']", "Enter")
+        # What scrolls has the focus.
+        assert page.get_attribute(".explorer-panel pre", "tabindex") == "0"
+        page.press("[data-id='0']", "End")
+        # A character is not cut.
+        assert "\ufffd" not in page.inner_text("[data-id='79']")
+        # Also the pruned branches of a node that is opened later are shown.
+        page.keyboard.press("ArrowLeft")
+        page.press("[data-id='80']", "p")
+        page.press("[data-id='80']", "ArrowRight")
+        assert {"81", "91", "92", "103"} <= set(shown(page))
+        assert page.locator("text=/^. [0-9]+ pruned/").count() == 0
+        assert "0" not in shown(page)
+        page.keyboard.press("Home")
+        assert focused(page) == "0"
 
 
 def test_two_trees_are_drawn_side_by_side(open_page: OpenPage, tmp_path: Path) -> None:

@@ -15,13 +15,13 @@ class AutocogExplorer extends AutocogPicture {
   constructor(element, tree) {
     super(tree);
     this.anchor = element.id || "node";
+    if (this.focused === null) {
+      element.replaceChildren(autocogElement("p", { class: "dim" }, "The tree has no nodes."));
+      return;
+    }
     this.build(element);
     this.render();
-    if (this.focused === null) {
-      this.canvas.append(autocogElement("p", { class: "dim" }, "The tree has no nodes."));
-    } else {
-      this.followHash();
-    }
+    this.followHash();
     window.addEventListener("hashchange", () => this.followHash());
     new ResizeObserver(() => this.measureAnew()).observe(this.view);
   }
@@ -190,7 +190,7 @@ class AutocogExplorer extends AutocogPicture {
       ArrowLeft: () => this.goLeft(item),
       ArrowUp: () => this.goAlong(item, -1),
       ArrowDown: () => this.goAlong(item, 1),
-      Home: () => this.focus(this.items[0].id),
+      Home: () => this.goHome(),
       End: () => this.tree.data.best.length && this.goToAndFocus(this.tree.data.best.at(-1)),
       Enter: () => item.index < 0 ? this.press(item) : this.select(item.index),
       " ": () => item.index < 0 ? this.press(item) : this.toggle(item.index),
@@ -204,6 +204,15 @@ class AutocogExplorer extends AutocogPicture {
     if (!(key in keys)) return false;
     keys[key]();
     return true;
+  }
+
+  // Of a long way, the picture may begin after the first node.
+  goHome() {
+    if (this.tree.start >= 0) {
+      this.tree.startAbove(this.tree.roots[0]);
+      this.render();
+    }
+    this.focus(this.items[0].id);
   }
 
   goToAndFocus(index) {

@@ -11,6 +11,8 @@ const AUTOCOG_PRUNED = {
   incomplete: "the text ended before it met its constraint",
 };
 const AUTOCOG_MAX_ROWS = 200;
+// Of more lines, the signs at their ends have no color of their own.
+const AUTOCOG_MAX_SIGNS = 1000;
 
 function autocogElement(tag, attributes, ...content) {
   const element = document.createElement(tag);
@@ -39,14 +41,22 @@ function autocogTokenLevel(logprob) {
 // A text with a sign for each end of a line, and for blanks that are all of it.
 function autocogTextParts(text, isWhole) {
   const lines = (isWhole && !text.trim() ? text.replace(/ /g, "␣") : text).split("\n");
+  if (lines.length > AUTOCOG_MAX_SIGNS) return [lines.join("↵\n")];
   return lines.flatMap((line, at) => at < lines.length - 1
     ? [line, autocogElement("span", { class: "line-end" }, "↵"), "\n"] : [line]);
+}
+
+// The place of a cut: not in the middle of a character.
+function autocogCut(text, at) {
+  return /[\udc00-\udfff]/.test(text[at] || "") && /[\ud800-\udbff]/.test(text[at - 1] || "")
+    ? at - 1 : at;
 }
 
 function autocogShorten(text, length) {
   if (text.length <= length) return text;
   const tail = Math.floor(length / 3);
-  return `${text.slice(0, length - tail)} … ${text.slice(-tail)}`;
+  const [head, rest] = [length - tail, text.length - tail].map((at) => autocogCut(text, at));
+  return `${text.slice(0, head)} … ${text.slice(rest)}`;
 }
 
 // The text of a node with a color for each token; at most `length` characters.
@@ -66,7 +76,7 @@ function autocogNodeText(tree, index, length) {
   node.x.forEach((piece, at) => {
     if (room <= 0) return;
     room -= piece.length;
-    const shown = room < 0 ? `${piece.slice(0, piece.length + room)}…` : piece;
+    const shown = room < 0 ? `${piece.slice(0, autocogCut(piece, piece.length + room))}…` : piece;
     const level = autocogTokenLevel(node.l[at]);
     const token = autocogElement("span", { class: `token token-${level}`, "data-token": at });
     token.append(...autocogTextParts(shown, node.x.length === 1));
@@ -234,7 +244,9 @@ function autocogFillPanel(panel, tree, index, choose, anchor) {
   const path = autocogElement("p", { class: "way" });
   for (const at of way) path.append(autocogNodeButton(tree, at, choose, 24), " → ");
   path.append(autocogElement("strong", {}, tree.label(index)));
-  const text = autocogElement("pre", {}, autocogNodeText(tree, index, Infinity));
+  // It scrolls, so it has the focus for the keyboard.
+  const text = autocogElement("pre", { tabindex: 0, role: "group", "aria-label": "Text" },
+    autocogNodeText(tree, index, Infinity));
   const isUnknown = node.l && !node.x;
   panel.replaceChildren(...[
     autocogElement("h2", {}, tree.label(index)),

@@ -30,6 +30,7 @@ class AutocogTree {
     for (const siblings of [this.roots, ...this.children]) this.sortSiblings(siblings);
     this.opened = new Set();
     this.unfolded = new Set(); // parents whose pruned children are all shown
+    this.isUnfolded = false; // whether those of all parents are
     this.limits = new Map(); // how many children of a parent are shown
     this.revealed = new Set(); // nodes that are shown whatever their rank
     this.start = -1; // the picture begins at this node; -1 at the first ones
@@ -112,11 +113,12 @@ class AutocogTree {
   // -1 opens the pruned ones, -2 shows more siblings.
   shownChildren(parent) {
     const all = this.childrenOf(parent);
-    let unfoldedPruned = this.unfolded.has(parent) ? Infinity : AUTOCOG_PRUNED_SHOWN;
+    const isUnfolded = this.showsPruned(parent);
+    let unfoldedPruned = isUnfolded ? Infinity : AUTOCOG_PRUNED_SHOWN;
     const candidates = all.filter((index) => {
       if (!this.isFoldable(index) || this.revealed.has(index)) return true;
       const isShown = unfoldedPruned > 0 &&
-        (this.unfolded.has(parent) || this.share(index) >= AUTOCOG_LIKELY);
+        (isUnfolded || this.share(index) >= AUTOCOG_LIKELY);
       if (isShown) unfoldedPruned -= 1;
       return isShown;
     });
@@ -136,7 +138,7 @@ class AutocogTree {
     const shown = this.shownChildren(parent).filter((index) => index >= 0);
     const pruned = all.filter((index) => this.isFoldable(index) && !shown.includes(index)).length;
     if (kind === -1) return `${pruned.toLocaleString("en")} pruned`;
-    const hidden = all.length - shown.length - (this.unfolded.has(parent) ? 0 : pruned);
+    const hidden = all.length - shown.length - (this.showsPruned(parent) ? 0 : pruned);
     return `${Math.max(hidden, 1).toLocaleString("en")} more`;
   }
 
@@ -222,16 +224,20 @@ class AutocogTree {
 
   closeAll() {
     this.opened.clear();
-    this.unfolded.clear();
+    this.unfoldAll(false);
     this.limits.clear();
     this.revealed.clear();
     this.start = -1;
   }
 
+  // Shows the pruned children of all nodes, also of those that are opened later.
   unfoldAll(isUnfolded) {
-    if (!isUnfolded) return this.unfolded.clear();
-    for (const parent of [-1, ...this.opened]) this.unfolded.add(parent);
-    return undefined;
+    this.isUnfolded = isUnfolded;
+    this.unfolded.clear();
+  }
+
+  showsPruned(parent) {
+    return this.isUnfolded || this.unfolded.has(parent);
   }
 
   // Indices of the nodes whose text, label or value has the words, in the order of the tree.
