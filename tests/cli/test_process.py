@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-COMMAND = [sys.executable, "-c", "from autocog_core.cli.main import main; main()"]
+COMMAND = [sys.executable, "-m", "autocog_core"]
 
 
 def run(folder: Path, *arguments: str | bytes, **settings: str) -> subprocess.CompletedProcess[str]:
