@@ -27,7 +27,6 @@ PACKAGES = {
 }
 #: From the top down; what stands in one row imports nothing from the same row.
 LAYERS = (
-    ("__main__",),
     ("cli",),
     ("doctor", "schemas", "scaffold", "demo"),
     ("reports", "testing"),

@@ -1,4 +1,4 @@
-"""`python -m autocog_core` is the `autocog` command."""
+"""`python -m autocog_core.cli` is the `autocog` command."""
 
 from __future__ import annotations
 
