@@ -18,7 +18,7 @@ from rich.table import Table
 from autocog_core.cli.console import Console
 from autocog_core.controls import escape_controls as escape_controls
 from autocog_core.controls import escape_json_controls
-from autocog_core.viz.bars import BAR_WIDTH, block_bar
+from autocog_core.types.share_bar import BAR_WIDTH, block_bar
 
 _MIN_WIDE_COLUMNS = 60
 

@@ -15,9 +15,9 @@ from autocog_core.records.result import TypedRecord
 from autocog_core.types.choice import ChoiceScores
 from autocog_core.types.choice_notes import choice_notes, top_notes
 from autocog_core.types.completion import Completion
+from autocog_core.types.share_bar import block_bar
 from autocog_core.types.thought_tree import ThoughtTree
 from autocog_core.types.top_choices import TopChoice, TopChoices
-from autocog_core.viz.bars import block_bar
 from autocog_core.viz.tree_text import tree_text
 
 #: Of many choices, the likeliest are shown.

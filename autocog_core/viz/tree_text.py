@@ -14,8 +14,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from autocog_core.types.choice_value import default_value, value_text
+from autocog_core.types.share_bar import BAR_WIDTH
 from autocog_core.types.thought_tree import ThoughtNode, ThoughtTree
-from autocog_core.viz.bars import BAR_WIDTH
 from autocog_core.viz.preview import name_preview, preview
 
 _ELLIPSIS = "…"
