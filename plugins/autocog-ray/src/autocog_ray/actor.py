@@ -14,8 +14,8 @@ from autocog_core.runners import Batch, Job, WorkedBatch, Worker, WorkerReport, 
 class RowActor:
     """A worker in a process of Ray.
 
-    If the process dies, Ray makes another one, whose worker then begins with the call that is
-    repeated. So each call brings the job, as a reference in a list, which Ray does not resolve.
+    If the process dies, Ray makes another one, which loads the models again. Each call brings the
+    job, as a reference in a list, which Ray does not resolve.
     """
 
     def __init__(self) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import ray
 
 from autocog_core import ConfigError
+
+log = logging.getLogger(__name__)
 
 #: What Ray reads from the environment when it starts, unless the user has set it.
 _QUIET = {
@@ -35,6 +39,7 @@ def connect(address: str | None = None, processors: int | None = None) -> bool:
         return False
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    _silence_errors()
     # Of a cluster that runs, they are as they are.
     own: dict[str, Any] = {
         "num_cpus": processors,
@@ -58,3 +63,18 @@ def connect(address: str | None = None, processors: int | None = None) -> bool:
             hint="start a cluster with `ray start --head`, or leave out the address",
         ) from error
     return True
+
+
+def _silence_errors() -> None:
+    """Log what Ray says about lost workers, in place of printing it: stdout is for results.
+
+    Ray has no option for it.
+    """
+    module: Any = importlib.import_module("ray._private.worker")
+    if hasattr(module, "print_to_stdstream"):
+        module.print_to_stdstream = _log_lines
+
+
+def _log_lines(data: Mapping[str, Any], *arguments: object, **options: object) -> None:
+    for line in data.get("lines", ()):
+        log.debug("%s", line)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -27,9 +27,9 @@ from autocog_ray.connection import connect
 
 log = logging.getLogger(__name__)
 
-#: How often Ray repeats a batch whose worker or node was lost. Without an end, a row that always
-#: kills its worker would keep the run for ever.
-MAX_TRIES = 20
+#: How often workers may be lost at one batch. Without an end, a row that always kills its worker
+#: would keep the run for ever.
+MAX_LOSSES = 10
 #: Batches that a worker has at once: the next one is there when it has finished one.
 _BATCHES_PER_WORKER = 2
 #: Seconds between two messages that the cluster has no place for a worker.
@@ -60,7 +60,8 @@ class RayRunner(Runner):
     """Works on the rows in actors of Ray, each of which loads the models.
 
     The run begins when the first worker has loaded them. Others join as the cluster has a place for
-    them. Ray starts a worker again if its process or its node is lost, and repeats its batches.
+    them. If a worker's process or its node is lost, the other workers take its batches, and Ray
+    starts it again where there is a place.
     """
 
     Options = RayOptions
@@ -80,6 +81,8 @@ class RayRunner(Runner):
         self._job: list[Any] = []
         self._actors: list[Any] = []
         self._starting: dict[Any, Any] = {}
+        self._running: dict[Any, tuple[int, Any]] = {}
+        self._losses: Counter[int] = Counter()
         self._idle: dict[Any, int] = {}
 
     @property
@@ -97,18 +100,16 @@ class RayRunner(Runner):
                 num_cpus=self._cpus_of_worker(),
                 num_gpus=self._gpus,
                 max_restarts=-1,
-                max_task_retries=MAX_TRIES,
+                # A batch must not wait for a worker that has no place: another one takes it.
+                max_task_retries=0,
             )
             # One copy for all, in the memory of this node.
             self._job = [ray.put(job)]
             self._actors = [actor.remote() for _ in range(self._workers)]
-            self._starting = {actor.start.remote(self._job): actor for actor in self._actors}
-            start = last = time.monotonic()
-            while not (ready := self._wait_for_started(1.0)):
-                if time.monotonic() - last > _MESSAGE_SECONDS:
-                    last = time.monotonic()
-                    log.info("no worker has started for %.0f s: %s", last - start, _resources())
-            return ready[0]
+            self._starting = {self._begin(actor): actor for actor in self._actors}
+            while not (reports := self._wait()):
+                pass
+            return reports[0]
         except BaseException:
             self.stop()
             raise
@@ -116,28 +117,23 @@ class RayRunner(Runner):
     def run(self, batches: Iterable[Batch]) -> Iterator[WorkedBatch]:
         """Yield the result of each batch, in order."""
         queue = BatchQueue(batches, MAX_BATCHES_AHEAD * self.workers)
-        running: dict[Any, tuple[int, Any]] = {}
+        self._running.clear()
+        self._losses.clear()
         try:
             while True:
-                self._hand_out(queue, running)
+                self._hand_out(queue)
                 if (worked := queue.next_result()) is not None:
                     yield worked
                 elif queue.is_finished:
                     return
                 else:
-                    waiting = [*running, *self._starting]
-                    for reference in ray.wait(waiting, fetch_local=True)[0]:
-                        if reference in self._starting:
-                            self._welcome(reference)
-                            continue
-                        number, actor = running.pop(reference)
-                        queue.put(number, _result(reference))
-                        self._idle[actor] += 1
+                    self._wait(queue)
         finally:
-            for reference, (_, actor) in running.items():
+            for reference, (_, actor) in self._running.items():
                 # Nobody wants it any more.
                 ray.cancel(reference)
-                self._idle[actor] += 1
+                self._free(actor)
+            self._running.clear()
 
     def stop(self) -> None:
         """Close the models and end the workers; end Ray if this runner has started it."""
@@ -153,7 +149,11 @@ class RayRunner(Runner):
         self._owns_connection = False
         self._job, self._actors, self._starting, self._idle = [], [], {}, {}
 
-    def _hand_out(self, queue: BatchQueue, running: dict[Any, tuple[int, Any]]) -> None:
+    def _begin(self, actor: Any) -> Any:
+        """Let a worker load its models, whenever it has a place."""
+        return actor.start.options(max_task_retries=-1).remote(self._job)
+
+    def _hand_out(self, queue: BatchQueue) -> None:
         """Give batches to the workers with room for one, first to those with most room."""
         while True:
             actors = sorted(self._idle, key=lambda actor: -self._idle[actor])
@@ -164,20 +164,57 @@ class RayRunner(Runner):
                 if (taken := queue.take()) is None:
                     return
                 number, batch = taken
-                running[actor.run.remote(self._job, batch)] = number, actor
+                self._running[actor.run.remote(self._job, batch)] = number, actor
                 self._idle[actor] -= 1
 
-    def _wait_for_started(self, seconds: float) -> list[WorkerReport]:
-        """Return the reports of workers that have started meanwhile."""
-        ready, _ = ray.wait(list(self._starting), timeout=seconds)
-        return [self._welcome(reference) for reference in ready]
+    def _wait(self, queue: BatchQueue | None = None) -> list[WorkerReport]:
+        """Wait for a call of a worker, and return the reports of workers that have started.
 
-    def _welcome(self, reference: Any) -> WorkerReport:
-        """Let a worker that has loaded its models take batches."""
-        actor = self._starting.pop(reference)
-        report: WorkerReport = _result(reference)
-        self._idle[actor] = _BATCHES_PER_WORKER
-        return report
+        :param queue: gets the results, and batches whose workers are lost.
+        :raises EngineError: if workers are lost again and again.
+        """
+        waiting = [*self._running, *self._starting]
+        ready, _ = ray.wait(waiting, timeout=_MESSAGE_SECONDS)
+        if not ready and not self._running:
+            log.info("no worker has a place: %s", _resources())
+        reports = []
+        for reference in ready:
+            if reference in self._starting:
+                actor = self._starting.pop(reference)
+                reports.append(_result(reference))
+                self._idle[actor] = _BATCHES_PER_WORKER
+                continue
+            number, actor = self._running.pop(reference)
+            assert queue is not None
+            try:
+                queue.put(number, _result(reference))
+                self._free(actor)
+            except WorkerLostError as error:
+                self._lose(actor, number, error)
+                queue.put(number, None)
+        return reports
+
+    def _free(self, actor: Any) -> None:
+        """Let a worker take another batch, unless it is starting again."""
+        if actor in self._idle:
+            self._idle[actor] += 1
+
+    def _lose(self, actor: Any, number: int, error: EngineError) -> None:
+        """Wait for a worker to start again that was lost at a batch.
+
+        :raises EngineError: if workers were lost too often at this batch.
+        """
+        log.debug("a worker is lost at batch %d: %s", number, error.message)
+        self._losses[number] += 1
+        if self._losses[number] >= MAX_LOSSES:
+            raise EngineError(
+                f"{MAX_LOSSES} workers were lost at batch {number}; the last time: {error.message}",
+                where='runner "ray"',
+                hint="look into Ray's log files; if memory is short, give fewer workers",
+            ) from error
+        if actor in self._idle:
+            del self._idle[actor]
+            self._starting[self._begin(actor)] = actor
 
     def _default_workers(self) -> int:
         if self._gpus:
@@ -205,11 +242,15 @@ class RayRunner(Runner):
             )
 
 
+class WorkerLostError(EngineError):
+    """The process or the node of a worker is lost."""
+
+
 def _result(reference: Any) -> Any:
-    """Return the result of a call of an actor.
+    """Return the result of a call of a worker.
 
     :raises AutocogError: the error of the call.
-    :raises EngineError: if the worker is lost.
+    :raises WorkerLostError: if the worker is lost.
     """
     try:
         return ray.get(reference)
@@ -219,12 +260,8 @@ def _result(reference: Any) -> Any:
             raise cause from None
         raise EngineError(f"a worker raised {type(cause).__name__}: {cause}") from error
     except RayError as error:
-        reason = str(error).strip().partition("\n")[0][:200]
-        raise EngineError(
-            f"a worker of Ray is lost, also after {MAX_TRIES} tries: {reason}",
-            where='runner "ray"',
-            hint="look into Ray's log files; if memory is short, give fewer workers",
-        ) from error
+        reason = " ".join(str(error).split())[:200]
+        raise WorkerLostError(f"a worker of Ray is lost: {reason}", where='runner "ray"') from error
 
 
 def _resources() -> str:
