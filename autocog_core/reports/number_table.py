@@ -117,11 +117,13 @@ def pair_lines(pairs: Sequence[PairFigures]) -> list[TableLine]:
 
 
 def format_figure(figure: _Figure | None, form: str = "{:.4f}") -> Cell:
-    """Return a figure with its interval as text; an infinite mean is ∞."""
+    """Return a figure with its interval as text; an infinite mean is ∞, -∞ or ±∞."""
     if figure is None:
         return Cell("")
     if isinstance(figure, Mean) and figure.infinite:
-        return Cell("∞", f"{figure.infinite:,} of {figure.rows:,} rows are infinite")
+        below = figure.infinite_below
+        sign = "" if not below else "-" if below == figure.infinite else "±"
+        return Cell(f"{sign}∞", f"{figure.infinite:,} of {figure.rows:,} rows are infinite")
     return Cell(_number(figure.value, form), format_interval(figure.interval, form))
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from autocog_core.errors import InputError
+from autocog_core.errors import InputError, shorten
 from autocog_core.html.page import render_page, render_template
 from autocog_core.html.tree_page import EXPLORER_SCRIPTS, EXPLORER_STYLES
 from autocog_core.reports.figures.definitions import Group, RunFigures
@@ -25,6 +26,8 @@ from autocog_core.reports.sentences import sentences_about, sentences_about_pair
 
 #: Lines of a table of the most frequent.
 _MAX_LINES = 10
+#: Characters of an answer or of a group's value in a table. The JSON has them whole.
+_MAX_TEXT = 120
 
 
 def report_page(report: Report, *, title: str | None = None, tree_dirs: Sequence[Path] = ()) -> str:
@@ -54,7 +57,10 @@ def report_page(report: Report, *, title: str | None = None, tree_dirs: Sequence
         differences=pair_lines(figures.pairs),
         charts=list(page_charts(figures)),
         frequent=[
-            (run.name, list(run.answers.items())[:_MAX_LINES])
+            (
+                run.name,
+                [(_short(text), rows) for text, rows in list(run.answers.items())[:_MAX_LINES]],
+            )
             for run in figures.runs
             if run.accuracy is None and run.answers
         ],
@@ -109,8 +115,13 @@ def _list_note(rows: dict[str, Any], names: list[str], trees: int) -> str:
     return text
 
 
+def _short(text: str) -> str:
+    return shorten(text, _MAX_TEXT)
+
+
 def _mistakes(run: RunFigures) -> list[Any]:
-    return [cell for cell in run.confusion if cell.gold != cell.answer][:_MAX_LINES]
+    cells = [cell for cell in run.confusion if cell.gold != cell.answer][:_MAX_LINES]
+    return [replace(cell, gold=_short(cell.gold), answer=_short(cell.answer)) for cell in cells]
 
 
 def _group_table(run: RunFigures) -> dict[str, Any]:
@@ -128,7 +139,7 @@ def _group_table(run: RunFigures) -> dict[str, Any]:
 def _group_line(group: Group, has_gold: bool) -> list[str]:
     accuracy = format_figure(group.accuracy)
     mean = "" if group.mean_prob is None else f"{group.mean_prob:.4f}"
-    line = [group.value or "(empty)", f"{group.rows:,}", f"{group.errors:,}", mean]
+    line = [_short(group.value) or "(empty)", f"{group.rows:,}", f"{group.errors:,}", mean]
     if not has_gold:
         return line
     interval = format_interval(None if group.accuracy is None else group.accuracy.interval)

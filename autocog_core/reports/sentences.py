@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from autocog_core.errors import shorten
 from autocog_core.reports.figures.definitions import Mean, RunFigures
 from autocog_core.reports.figures.report_definitions import PairFigures
 from autocog_core.reports.figures.resampling import Interval
 
 #: Chance explains a difference if it gives one like it more often than this.
 _LIMIT = 0.05
+#: Characters of an answer.
+_MAX_ANSWER = 80
 
 
 def sentences_about(run: RunFigures) -> list[str]:
@@ -54,7 +57,7 @@ def _accuracy(run: RunFigures) -> Iterator[str]:
         golds[cell.gold] += cell.rows
     (gold, rows), *others = golds.most_common(2)
     if others:
-        yield f"Always answering “{gold}” would be right in {_percent(rows / share.rows)}."
+        yield f"Always answering {_quoted(gold)} would be right in {_percent(rows / share.rows)}."
     if run.impossible:
         yield (
             f"In {_rows_text(run.impossible)}, the right answer is none of the choices: "
@@ -70,10 +73,12 @@ def _calibration(run: RunFigures) -> Iterator[str]:
             f"Probabilities are known within bounds (their mean is between {low:.3f} and "
             f"{high:.3f}), so there is no calibration error: only the best choices were read."
         )
-    if run.accuracy is not None and error is not None and run.mean_prob is not None:
+    if run.accuracy is not None and error is not None:
         low, high = run.accuracy.interval
-        kind = "too high" if run.mean_prob > high else "too low" if run.mean_prob < low else None
-        mean = f"the mean probability of the answers is {_percent(run.mean_prob)}"
+        # Of the rows with a right answer, as the accuracy is.
+        mean_prob = sum(each.mean_prob * each.right.rows for each in run.reliability) / run.judged
+        kind = "too high" if mean_prob > high else "too low" if mean_prob < low else None
+        mean = f"the mean probability of the answers is {_percent(mean_prob)}"
         if kind is None:
             yield f"On average, the probabilities fit: {mean}."
         else:
@@ -107,8 +112,8 @@ def _mistakes(run: RunFigures) -> Iterator[str]:
     if wrong and wrong[0].rows > 1:
         cell = wrong[0]
         yield (
-            f"The most frequent mistake: “{cell.gold}” answered as “{cell.answer}” "
-            f"in {_rows_text(cell.rows)}."
+            f"The most frequent mistake: {_quoted(cell.gold)} answered as "
+            f"{_quoted(cell.answer)} in {_rows_text(cell.rows)}."
         )
 
 
@@ -181,6 +186,10 @@ def _divergence(pair: PairFigures) -> Iterator[str]:
         yield f"KL of the distributions is {some}: the second gives 0 to what the first does not."
     else:
         yield f"The mean KL of the distributions is {pair.divergence.value:.3f} nats {about}."
+
+
+def _quoted(text: str) -> str:
+    return f"“{shorten(text, _MAX_ANSWER)}”"
 
 
 def _rows_text(count: int) -> str:

@@ -22,6 +22,7 @@ from autocog_core.reports.figures.calibration_figures import (
 from autocog_core.reports.figures.loss_figures import brier_bounds, known_mean, mean_of
 from autocog_core.reports.figures.resampling import RESAMPLES, SEED, resampled_sums
 from autocog_core.reports.figures.tallies import histogram
+from autocog_core.reports.number_table import Cell, format_figure
 from tests.support.soak import count
 
 stats = pytest.importorskip("scipy.stats")
@@ -143,6 +144,12 @@ def test_infinite_losses_are_counted_apart() -> None:
     found = mean_of(np.array([1.0, math.inf, 3.0]))
     assert (found.rows, found.value, found.infinite) == (3, None, 1)
     assert found.value_without_infinite == 2
+    assert format_figure(found).text == "∞"
+    # A difference of losses, of which the first is infinite.
+    found = mean_of(np.array([1.0, -math.inf, 3.0]))
+    assert (found.value, found.infinite, found.infinite_below) == (None, 1, 1)
+    assert format_figure(found) == Cell("-∞", "1 of 3 rows are infinite")
+    assert format_figure(mean_of(np.array([math.inf, -math.inf]))).text == "±∞"
     assert known_mean(np.array([1.0, math.nan])) is None
     assert known_mean(np.array([])) is None
     assert mean_of(np.array([1.0])).interval is None

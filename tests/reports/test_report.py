@@ -15,6 +15,7 @@ from autocog_core.dataset import Gold, summarize
 from autocog_core.errors import InputError
 from autocog_core.reports.page import report_page
 from autocog_core.reports.report import Report, make_report, report_json
+from autocog_core.reports.sentences import sentences_about
 from autocog_core.schemas import FOLDER
 from tests.reports.conftest import MakeOutput
 
@@ -258,3 +259,33 @@ def test_gold_of_numbers_and_booleans_is_compared_as_in_runs(output: MakeOutput)
     assert [row.right for row in rows] == [row.right for row in own]
     assert rows[3].gold == own[3].gold == "1.0"
     assert rows[7].has_right_choice is False
+
+
+def test_probabilities_are_compared_with_the_accuracy_of_the_same_rows(output: MakeOutput) -> None:
+    path = output("out.jsonl")
+    rows = rows_of(path)
+    for row in rows[30:]:
+        # Sure, and without a right answer.
+        row |= {"gold": None, "gold_choice": None}
+        row["probs"]["color"] = 1.0
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (run,) = make_report([path]).figures.runs
+    mean = np.mean([row["probs"]["color"] for row in rows[:30] if row["gold"] is not None])
+    assert run.judged == 29
+    assert f"the mean probability of the answers is {100 * mean:.1f}%" in " ".join(
+        sentences_about(run)
+    )
+
+
+def test_the_page_shortens_long_answers_and_groups(output: MakeOutput) -> None:
+    path = output("out.jsonl")
+    long = "Z" * 2000
+    text = path.read_text(encoding="utf-8").replace('"green"', f'"{long}"')
+    path.write_text(text.replace('"part": "a"', f'"part": "{long}"'), encoding="utf-8")
+    report = make_report([path], by="part")
+    assert {long, "b"} == {group.value for group in report.figures.runs[0].groups}
+    above, _ = report_page(report).split('<h2 id="list">')
+    assert f"{'Z' * 117}...</td>" in above
+    assert f"“{'Z' * 77}...”" in above
+    assert f"{long}</td>" not in above
+    assert f"{long}”" not in above

@@ -36,6 +36,8 @@ class Mean:
     :ivar value: the mean; None without rows, or if it is infinite.
     :ivar interval: its 95% bootstrap interval; None for fewer than two rows.
     :ivar infinite: the rows where it is infinite. The interval is about the others.
+    :ivar infinite_below: those of them where it is minus infinity. Only differences can be: there,
+        the first run's figure is infinite and the other's is not.
     :ivar value_without_infinite: the mean over the others.
     """
 
@@ -43,6 +45,7 @@ class Mean:
     value: float | None
     interval: Interval | None
     infinite: int = 0
+    infinite_below: int = 0
     value_without_infinite: float | None = None
 
 

@@ -12,7 +12,7 @@ from autocog_core.reports.figures.resampling import Interval, bootstrap_interval
 def mean_of(values: Float64Array) -> Mean:
     """Return the mean of some values, and its interval.
 
-    :param values: (n,), without NaN; +inf is allowed.
+    :param values: (n,), without NaN; infinite ones are allowed.
     """
     finite = values[np.isfinite(values)]
     infinite = len(values) - len(finite)
@@ -23,6 +23,7 @@ def mean_of(values: Float64Array) -> Mean:
         value=None if infinite else value,
         interval=interval,
         infinite=infinite,
+        infinite_below=int(np.isneginf(values).sum()),
         value_without_infinite=value,
     )
 
