@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import statistics
 import time
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def main() -> None:
 
 
 def read_messages(file: Path) -> tuple[list[str], Automaton]:
-    """Return the messages, from one of each intent to the next, and the program."""
+    """Return every tenth message, and the program."""
     with file.open(newline="", encoding="utf-8") as stream:
         entries = list(csv.DictReader(stream))
     intents = sorted({entry["category"] for entry in entries})
@@ -73,16 +74,20 @@ def read_messages(file: Path) -> tuple[list[str], Automaton]:
 def compare(local: Run, run: RunnerRun, blocks: list[list[Row]]) -> None:
     """Run each block here and by the runner; print rates and differences."""
     seconds = [0.0, 0.0]
+    ratios: list[float] = []
     picks, difference = 0, 0.0
     # The first rows of both fill caches.
     for each in (local, run):
         list(each.output_rows(blocks[0]))
     for number, block in enumerate(blocks):
         results: list[Any] = [None, None]
+        before = list(seconds)
         for which in (0, 1) if number % 2 else (1, 0):
             start = time.perf_counter()
             results[which] = list((local, run)[which].output_rows(block))
             seconds[which] += time.perf_counter() - start
+        here, there = (after - earlier for after, earlier in zip(seconds, before, strict=True))
+        ratios.append(here / there)
         for row, other in zip(*results, strict=True):
             picks += row["fields"] == other["fields"]
             shares = row["distribution"]["intent"]
@@ -94,8 +99,9 @@ def compare(local: Run, run: RunnerRun, blocks: list[list[Row]]) -> None:
         rows = sum(map(len, blocks[: number + 1]))
         rates = [rows / each for each in seconds]
         print(f"this process: {rates[0]:.2f} rows/s; {WORKERS} workers: {rates[1]:.2f} rows/s")
-        print(f"ratio {rates[1] / rates[0]:.2f}; {picks} of {rows} picks equal")
-        print(f"largest difference of a log-probability or a share: {difference:.1e}", flush=True)
+        shown = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+        print(f"ratio by block: {shown}; median {statistics.median(ratios):.2f}")
+        print(f"{picks} of {rows} picks equal; largest difference {difference:.1e}", flush=True)
 
 
 if __name__ == "__main__":
