@@ -47,6 +47,11 @@ class BatchQueue:
             self._taken[numbered[0]] = numbered[1]
         return numbered
 
+    def rows_of(self, number: int) -> str:
+        """Return which rows are in a batch that is not yielded yet, for messages."""
+        batch = self._taken[number]
+        return f"rows {batch[0].index} to {batch[-1].index}"
+
     def put(self, number: int, result: WorkedBatch | None) -> None:
         """Enter the result of a batch; None lets another worker take it."""
         if result is None:

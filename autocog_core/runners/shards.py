@@ -45,6 +45,7 @@ class ShardsRunner(Runner):
         self._workers = workers
         self._job: Job | None = None
         self._processes: list[WorkerProcess] = []
+        self._work = BatchQueue((), 0)
         self._deaths: Counter[int | None] = Counter()
 
     @property
@@ -71,7 +72,7 @@ class ShardsRunner(Runner):
         """Yield the result of each batch, in order."""
         self._deaths.clear()
         self._start_processes()
-        work = BatchQueue(batches, MAX_BATCHES_AHEAD * self._workers)
+        work = self._work = BatchQueue(batches, MAX_BATCHES_AHEAD * self._workers)
         try:
             while True:
                 for process in self._processes:
@@ -130,7 +131,7 @@ class ShardsRunner(Runner):
         number = process.batch
         self._deaths[number] += 1
         if self._deaths[number] >= (MAX_DEATHS_AT_START if number is None else MAX_DEATHS):
-            when = "while it started" if number is None else f"at batch {number}"
+            when = "while it started" if number is None else f"at {self._work.rows_of(number)}"
             raise EngineError(
                 f"a worker died {self._deaths[number]} times {when}; the last time: {death}",
                 where='runner "shards"',

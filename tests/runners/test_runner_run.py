@@ -155,7 +155,7 @@ def test_a_batch_that_always_kills_its_worker_ends_the_run(
 
         def rows() -> Iterator[Row]:
             for row in ROWS:
-                if row.index == 9:
+                if row.index == 8:
                     monkeypatch.setattr(runner, "_receive", killing)
                 yield row
 
@@ -167,5 +167,5 @@ def test_a_batch_that_always_kills_its_worker_ends_the_run(
                     os.kill(process._process.pid or 0, signal.SIGKILL)
             return receive()
 
-        with pytest.raises(EngineError, match=r"a worker died 2 times at batch .*signal 9"):
+        with pytest.raises(EngineError, match=r"a worker died 2 times at rows 8 to 15; .*signal 9"):
             list(run.output_rows(rows()))

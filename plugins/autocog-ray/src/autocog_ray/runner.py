@@ -190,7 +190,15 @@ class RayRunner(Runner):
                 queue.put(number, _result(reference))
                 self._free(actor)
             except WorkerLostError as error:
-                self._lose(actor, number, error)
+                self._losses[number] += 1
+                if self._losses[number] >= MAX_LOSSES:
+                    raise EngineError(
+                        f"{MAX_LOSSES} workers were lost at {queue.rows_of(number)}; "
+                        f"the last time: {error.message}",
+                        where='runner "ray"',
+                        hint="look into Ray's log files; if memory is short, give fewer workers",
+                    ) from error
+                self._restart(actor)
                 queue.put(number, None)
         return reports
 
@@ -199,19 +207,8 @@ class RayRunner(Runner):
         if actor in self._idle:
             self._idle[actor] += 1
 
-    def _lose(self, actor: Any, number: int, error: EngineError) -> None:
-        """Wait for a worker to start again that was lost at a batch.
-
-        :raises EngineError: if workers were lost too often at this batch.
-        """
-        log.debug("a worker is lost at batch %d: %s", number, error.message)
-        self._losses[number] += 1
-        if self._losses[number] >= MAX_LOSSES:
-            raise EngineError(
-                f"{MAX_LOSSES} workers were lost at batch {number}; the last time: {error.message}",
-                where='runner "ray"',
-                hint="look into Ray's log files; if memory is short, give fewer workers",
-            ) from error
+    def _restart(self, actor: Any) -> None:
+        """Give no batches to a worker until Ray has started it again."""
         if actor in self._idle:
             del self._idle[actor]
             self._starting[self._begin(actor)] = actor
