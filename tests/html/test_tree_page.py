@@ -173,8 +173,13 @@ def test_an_empty_tree_and_one_that_was_cut_are_drawn(open_page: OpenPage, tmp_p
     with open_page(write(tmp_path, ThoughtTree(nodes=()))) as page:
         assert "The tree has no nodes." in page.inner_text("main")
         assert page.locator("button, .explorer-view").count() == 0
-    cut = ThoughtTree(nodes=tuple(choice_nodes([" a", " b"], -1, "c", kept=0)), stopped_by="tokens")
-    with open_page(write(tmp_path, cut)) as page:
+    cut = ThoughtTree(
+        nodes=tuple(choice_nodes([" a", " b"], -1, "c", kept=0)),
+        stopped_by="tokens",
+        provenance={"model": {"name": "long" * 100}},
+    )
+    with open_page(write(tmp_path, cut), width=390) as page:
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         assert shown(page) == ["0", "1"]
         assert "the budget of tokens was spent" in page.inner_text("main")
 
