@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,8 @@ from autocog_core.records.action import expand_records
 from autocog_core.types.choice_value import Value, value_text
 from autocog_core.types.thought_tree import ThoughtPath
 
+#: What the probabilities of all choices may be below 1.
+_ROUNDING = 1e-9
 # Without leading zeros: "007" is a code. Longer exponents are beyond what Decimal reads.
 _NUMBER = re.compile(
     r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,9})?", re.ASCII
@@ -78,7 +81,11 @@ class Gold:
         return text if text is not None and text.strip() else None
 
     def choices(
-        self, path: ThoughtPath, values: tuple[Value, ...] | None = None
+        self,
+        path: ThoughtPath,
+        values: tuple[Value, ...] | None = None,
+        *,
+        reads_best: bool = False,
     ) -> tuple[Value, ...] | None:
         """Return the values of the choices of a path's last action with the field.
 
@@ -87,14 +94,20 @@ class Gold:
         :param path: the path.
         :param values: the values of all choices, if they do not depend on the row. They count where
             only the best choices were read.
+        :param reads_best: whether the run reads only the best choices, so that the tree has no
+            others, even where it has read enough to know the probability of the best one.
         """
         nodes = [node for node in path.nodes if node.name == self.field]
         if not nodes or nodes[-1].kind != "choice":
             return None
         if nodes[-1].prob is None:
             return values
-        siblings = path.tree.children[nodes[-1].parent]
-        return tuple(path.tree.nodes[index].value for index in siblings)
+        siblings = [path.tree.nodes[index] for index in path.tree.children[nodes[-1].parent]]
+        if reads_best and values is not None:
+            return values
+        if reads_best and math.fsum(node.prob or 0.0 for node in siblings) < 1 - _ROUNDING:
+            return None
+        return tuple(node.value for node in siblings)
 
 
 def find_right_choice(

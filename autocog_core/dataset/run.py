@@ -24,7 +24,7 @@ from autocog_core.dataset.plain_values import plain_values
 from autocog_core.dataset.row_marginals import make_marginals
 from autocog_core.dataset.row_result import RowResult
 from autocog_core.dataset.run_plan import ModelIdentity, RunPlan, identify_model
-from autocog_core.dataset.table_fields import table_fields
+from autocog_core.dataset.table_fields import TableField, table_fields
 from autocog_core.dataset.tree_files import write_tree
 from autocog_core.dataset.usage import UsageMeter
 from autocog_core.errors import AutocogError, InputError
@@ -84,11 +84,10 @@ class Run(RunPlan):
         return (result.output_row for result in self.run_rows(rows))
 
     @cached_property
-    def _gold_values(self) -> tuple[Any, ...] | None:
-        """The values of all choices of the compared field; None if they depend on the row."""
+    def _gold_entry(self) -> TableField | None:
+        """The compared field; None if the program has none of this name."""
         fields = {entry.name: entry for entry in table_fields(self.automaton)}
-        entry = fields.get(str(self.gold_field))
-        return None if entry is None else entry.values
+        return fields.get(str(self.gold_field))
 
     def _check_row(self, row: Row) -> Row:
         """Return the row, with an error if its values cannot be those of the inputs."""
@@ -145,7 +144,12 @@ class Run(RunPlan):
         if right is None or result.tree is None:
             return
         path = best_path(result.tree)
-        choices = gold.choices(path, self._gold_values)
+        entry = self._gold_entry
+        choices = gold.choices(
+            path,
+            None if entry is None else entry.values,
+            reads_best=self.probs == "winner" or (entry is not None and entry.has_bounds),
+        )
         if choices is not None:
             chosen = last_value(path.fields[gold.field])
             result.output_row["gold_choice"] = find_right_choice(choices, right, chosen)

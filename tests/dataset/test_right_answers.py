@@ -15,6 +15,7 @@ import pytest
 from autocog_core import Automaton, Model
 from autocog_core.dataset import Gold, Run, run_file, summarize
 from autocog_core.dataset.expected import find_right_choice, is_same_answer
+from autocog_core.reports import make_report
 from tests.support.small_backends import random_model
 
 
@@ -222,3 +223,22 @@ def test_right_answers_are_compared_with_the_value(model: Model, tmp_path: Path)
     (answer,) = {row["fields"]["answer"] for row in output}
     assert answer in (True, 0)
     assert (accuracy.right, accuracy.answered, accuracy.impossible) == (2, 5, 1)
+
+
+def test_the_right_answer_of_a_run_of_the_best_choices_is_one_of_all_choices(
+    model: Model, tmp_path: Path
+) -> None:
+    """Where a choice begins all others, the probability of the best one is known."""
+    choices = [" 1", " 12", " 123", " 2", " 34"]
+    actions = [{"text": "{{ word }}"}, {"name": "digit", "choices": choices}]
+    automaton = Automaton.from_dict({"inputs": {"word": "text"}, "actions": actions})
+    source, output = tmp_path / "in.csv", tmp_path / "out.jsonl"
+    lines = [f"word {index},{choices[index % 5].strip()}" for index in range(10)]
+    source.write_text("\n".join(["word,label", *lines]) + "\n", encoding="utf-8")
+    run_file(Run(automaton, model, gold=Gold("digit", "label"), probs="winner"), source, output)
+    rows = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+    assert any("digit" in row["probs"] for row in rows)
+    assert [row["gold_choice"] for row in rows] == [row["gold"] for row in rows]
+    answers = make_report([output]).runs[0].answers
+    # A share that was not read is not 0.
+    assert [math.isnan(one.gold_prob) for one in answers] == [not one.right for one in answers]

@@ -138,6 +138,9 @@ def read_answer(
         # "1.0" is right for the choice "1".
         start["gold"] = value_text(gold_choice)
     is_whole = bool(len(values)) and abs(float(values.sum()) - 1) < _ROUNDING
+    if field.has_bounds:
+        # What is left for choices that are not there may be less than the rounding.
+        is_whole = is_whole and field.values is not None and len(values) >= len(field.values)
     return RowAnswer(
         **start,
         answer=value_text(answer),

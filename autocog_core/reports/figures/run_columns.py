@@ -102,6 +102,8 @@ def read_run(
             message = f'"{field}" is not the field of --gold, "{field_name}"'
             raise InputError(message, where="field", hint="leave out one of them")
         chosen = _find_field(journal, field or field_name)
+        if chosen is not None and journal.identity.get("probs") == "winner":
+            chosen = dataclasses.replace(chosen, has_bounds=True)
         if column is not None and chosen is None:
             message = f"{journal.path}: no field has one answer for each row to compare"
             raise InputError(message, where="gold", hint="leave it out")
