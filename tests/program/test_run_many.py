@@ -202,7 +202,7 @@ def test_what_no_row_could_mend_is_told_before_the_first() -> None:
     broken = Automaton([Text(uid="t", text="x", successors="y")])
     with pytest.raises(InputError, match="unknown successor"):
         next(broken.run_many(model, unread()))
-    with pytest.raises(InputError, match="whole number >= 1 or .auto., got 0"):
+    with pytest.raises(InputError, match=r"whole number >= 1 or .auto., got 0"):
         next(AUTOMATON.run_many(model, unread(), concurrency=0))
     assert not rows
 
