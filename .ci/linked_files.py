@@ -75,6 +75,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         if uri in shown:
             continue
         shown[uri] = path
+        if path.is_relative_to(DOCS) and path.suffix != ".md":
+            # A picture, or a notebook: part of the site as it is.
+            continue
         markdown = content(path)
         if not path.is_relative_to(DOCS):
             files.append(File.generated(config, uri, content=markdown))
