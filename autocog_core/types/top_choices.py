@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autocog_core.lazy import import_lazily
+from autocog_core.types.brief import brief
 from autocog_core.types.choice import Boundary, Norm
 from autocog_core.types.choice_logprobs import ChoiceLogprobs
 from autocog_core.types.choice_value import Value
@@ -115,6 +116,14 @@ class TopChoices:
     def prob_bounds(self) -> tuple[float, float]:
         """The lowest and the highest share that the best choice can have."""
         return self.best.prob_bounds
+
+    def __repr__(self) -> str:
+        """Return the best choice with its probability, or its bounds, as one line."""
+        low, high = self.prob_bounds
+        prob = f"{low:.4f}" if self.prob is not None else f"{low:.4f} to {high:.4f}"
+        count = f"{len(self.top):,} of {len(self.score_bounds):,} choices"
+        proven = ", proven" if self.proven else ""
+        return f"<TopChoices {brief(self.choice)} {prob}, {count}{proven}, norm {self.norm}>"
 
     def _repr_html_(self) -> str:
         """Return the best choices for a cell of a notebook."""

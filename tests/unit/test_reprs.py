@@ -38,6 +38,7 @@ def test_a_repr_is_one_short_line(text: str) -> None:
         ThoughtTree(nodes=()),
         model,
         model.choose("a", [text]),
+        model.choose("Is it?", [text, " no"], top=1),
     ]
     for each in objects:
         assert len(repr(each)) <= 110, repr(each)
