@@ -100,7 +100,6 @@ def model_in_cell(model: Model) -> str:
         ("model", info.name),
         ("vocabulary", f"{info.vocabulary_size:,} tokens"),
         ("context", length),
-        ("hooks", ", ".join(model.capabilities)),
         ("tolerance", f"{info.tolerance:g} nats a token"),
     ]
     return render_template("cell_facts.html", facts=facts)

@@ -19,7 +19,7 @@ pytest.importorskip("autocog_openai")
 pytest.importorskip("llama_cpp")
 pytest.importorskip("uvicorn")
 pytest.importorskip("sse_starlette")
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -11,7 +11,7 @@ from autocog_core.dataset import run_frame
 from autocog_core.runners import ModelReferences
 from autocog_ray import run_dataset
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
+pytestmark = [pytest.mark.soak, pytest.mark.usefixtures("local_ray")]
 
 PROGRAM = autocog.Automaton.from_dict(
     {

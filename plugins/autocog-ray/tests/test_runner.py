@@ -18,6 +18,10 @@ class TestRay(RunnerContractTests):
 
     # Each starts workers of its own, which takes seconds.
     @pytest.mark.soak
+    def test_a_worker_that_dies_costs_no_row(self) -> None:
+        super().test_a_worker_that_dies_costs_no_row()
+
+    @pytest.mark.soak
     def test_an_error_of_all_rows_ends_the_run(self) -> None:
         super().test_an_error_of_all_rows_ends_the_run()
 
