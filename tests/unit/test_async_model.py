@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,8 +15,8 @@ import pytest
 
 from autocog_core import AsyncModel, Automaton, ClosedError, InputError, Model, hookimpl
 from autocog_core.async_calls.call import Call
+from autocog_core.async_calls.grouped_calls import ChooseCall
 from autocog_core.types.backend_info import BackendInfo
-from autocog_core.types.choice import ChoiceScores
 from tests.support.small_backends import Plain, random_model, uniform
 
 PROGRAM = {
@@ -291,7 +292,19 @@ def test_two_loops_may_use_one_model() -> None:
     asyncio.run(model.close())
 
 
-def test_nothing_of_a_call_is_kept() -> None:
+def test_nothing_of_a_call_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: weakref.WeakSet[Call] = weakref.WeakSet()
+    made = 0
+
+    class Watching(ChooseCall):
+        def __init__(self, *arguments: Any) -> None:
+            nonlocal made
+            super().__init__(*arguments)
+            alive.add(self)
+            made += 1
+
+    monkeypatch.setattr("autocog_core.async_calls.async_model.ChooseCall", Watching)
+
     async def check() -> None:
         async with AsyncModel(random_model(seed=3)) as model:
             for _ in range(3):
@@ -303,13 +316,10 @@ def test_nothing_of_a_call_is_kept() -> None:
                 del task
             # The thread has ended its last call a moment after the result.
             deadline = time.monotonic() + 20
-            while (kept := kept_calls()) and time.monotonic() < deadline:
+            while alive and time.monotonic() < deadline:
                 await asyncio.sleep(0.01)
-            assert not kept
+                gc.collect()
+            assert made == 6
+            assert not alive
 
     asyncio.run(check())
-
-
-def kept_calls() -> int:
-    gc.collect()
-    return sum(isinstance(each, Call | ChoiceScores) for each in gc.get_objects())
