@@ -289,7 +289,7 @@ def test_the_choices_of_a_list_share_one_limit() -> None:
 # -- limits of files, in a process with limited memory
 
 #: Outside of soak runs, files and limits are smaller by this factor.
-SMALLER = count(normal=20, soak=1)
+SMALLER = count(normal=10, soak=1)
 MEMORY = count(normal=600, soak=1_500) * 2**20
 SECONDS = 60 // SMALLER  # of processor time, far more than any file takes
 #: Reads each file in its own process.
