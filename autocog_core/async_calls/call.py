@@ -1,4 +1,4 @@
-"""One call that waits for a model, and what calls can be made together."""
+"""One call that waits for a model, and calls that are made together."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from typing import Any
-
-#: The results of calls that were made together, in their order; an error is that of one call.
-Results = Sequence[object]
 
 
 class StoppedError(Exception):
@@ -30,18 +27,6 @@ class Call(ABC):
     @abstractmethod
     def make(self) -> object:
         """Make the call, and return its result."""
-
-    def group(self) -> Hashable:
-        """Return what calls must have in common to be made together; None for a call alone."""
-        return None
-
-    def make_together(self, calls: Sequence[Any]) -> Results:
-        """Make calls of one group.
-
-        :param calls: two or more calls; this one is the first.
-        :returns: the result or the error of each.
-        """
-        raise NotImplementedError
 
     def stop(self) -> None:
         """Say that nobody waits for the result any more."""
@@ -69,15 +54,48 @@ class PlainCall(Call):
             raise StoppedError
 
 
-def make_each(calls: Sequence[Call]) -> list[object]:
-    """Make calls one after the other, and return the result or the error of each."""
-    results: list[object] = []
-    for call in calls:
-        if call.stopped.is_set():
-            results.append(StoppedError())
-            continue
-        try:
-            results.append(call.make())
-        except Exception as error:  # noqa: BLE001 - it is the result of this call
-            results.append(error)
-    return results
+class GroupedCall(Call):
+    """A call that an engine takes together with others."""
+
+    @abstractmethod
+    def group(self) -> Hashable:
+        """Return what calls must have in common to be made together; None for a call alone."""
+
+    @abstractmethod
+    def make_together(self, calls: Sequence[Any]) -> Sequence[object]:
+        """Make calls of one group.
+
+        :param calls: two or more calls; this one is the first.
+        :returns: the result of each; an error is that of one call.
+        :raises Exception: an error of all, or of a call that is not known.
+        """
+
+
+def make_calls(calls: Sequence[Call]) -> list[object]:
+    """Make calls of one group, and return the result or the error of each.
+
+    If calls together have an error, their halves are made: so the call whose error it is is found
+    soon, and the others are still made together.
+
+    :param calls: the calls.
+    """
+    if not calls:
+        return []
+    first = calls[0]
+    if len(calls) == 1:
+        return [_make(first)]
+    assert isinstance(first, GroupedCall)
+    try:
+        return list(first.make_together(calls))
+    except Exception:  # noqa: BLE001 - the halves show whose error it is
+        middle = len(calls) // 2
+        return make_calls(calls[:middle]) + make_calls(calls[middle:])
+
+
+def _make(call: Call) -> object:
+    if call.stopped.is_set():
+        return StoppedError()
+    try:
+        return call.make()
+    except Exception as error:  # noqa: BLE001 - it is the result of this call
+        return error

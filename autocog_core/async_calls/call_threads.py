@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
 
-from autocog_core.async_calls.call import Call, StoppedError, make_each
+from autocog_core.async_calls.call import Call, GroupedCall, StoppedError, make_calls
 from autocog_core.errors import ClosedError
 
 
@@ -70,12 +70,12 @@ class CallThreads:
             if not self._waiting:
                 return []
             first = self._waiting.popleft()
-            calls, group = [first], first.group()
+            calls, group = [first], _group(first)
             if group is None or self._max_together == 1:
                 return calls
             others: deque[Call] = deque()
             for call in self._waiting:
-                if len(calls) < self._max_together and call.group() == group:
+                if len(calls) < self._max_together and _group(call) == group:
                     calls.append(call)
                 else:
                     others.append(call)
@@ -90,10 +90,13 @@ def _make(calls: Sequence[Call]) -> bool:
     """
     # Until it is marked as running, a future may be cancelled.
     running = [call for call in calls if call.future.set_running_or_notify_cancel()]
-    results = running[0].make_together(running) if len(running) > 1 else make_each(running)
-    for call, result in zip(running, results, strict=True):
+    for call, result in zip(running, make_calls(running), strict=True):
         _finish(call.future, result)
     return bool(calls)
+
+
+def _group(call: Call) -> Hashable:
+    return call.group() if isinstance(call, GroupedCall) else None
 
 
 def _finish(future: Future[object], result: object) -> None:

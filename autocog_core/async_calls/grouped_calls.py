@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from autocog_core.async_calls.call import Call, make_each
+from autocog_core.async_calls.call import GroupedCall
 from autocog_core.model.automaton import Automaton
 from autocog_core.model.model import Model
 from autocog_core.types.prompt import Message, PromptLike
 
 
-class ChooseCall(Call):
+class ChooseCall(GroupedCall):
     """A call of `Model.choose`; calls with the same options are one `choose_many`.
 
     :param model: the model.
@@ -44,26 +44,23 @@ class ChooseCall(Call):
 
     def group(self) -> Hashable:
         """Return what calls must have in common to be made together."""
+        if (self._prompt is None) == (self._messages is None):
+            # An error, which the call alone describes.
+            return None
         return ("choose", self._messages is None, _as_key(self._options))
 
     def make_together(self, calls: Sequence[ChooseCall]) -> Sequence[object]:
-        """Make calls of one group. If one has an error, all are made alone."""
+        """Make calls of one group."""
         choices = [call._choices for call in calls]
-        chats = [call._messages for call in calls]
-        try:
-            if self._messages is None:
-                prompts = [call._prompt for call in calls]
-                if any(prompt is None for prompt in prompts):
-                    return make_each(calls)
-                return self._model.choose_many(prompts, choices, **self._options)  # type: ignore[arg-type]
-            if any(call._prompt is not None for call in calls):
-                return make_each(calls)
-            return self._model.choose_many(messages=chats, choices=choices, **self._options)  # type: ignore[arg-type]
-        except Exception:  # noqa: BLE001 - each call alone shows whose error it is
-            return make_each(calls)
+        given: dict[str, Any] = (
+            {"prompts": [call._prompt for call in calls]}
+            if self._messages is None
+            else {"messages": [call._messages for call in calls]}
+        )
+        return self._model.choose_many(choices=choices, **given, **self._options)
 
 
-class ScoreCall(Call):
+class ScoreCall(GroupedCall):
     """A call of `Model.score`; calls with the same options are one `score_many`."""
 
     def __init__(self, model: Model, text: Any, options: Mapping[str, Any]) -> None:
@@ -81,14 +78,11 @@ class ScoreCall(Call):
         return ("score", _as_key(self._options))
 
     def make_together(self, calls: Sequence[ScoreCall]) -> Sequence[object]:
-        """Make calls of one group. If one has an error, all are made alone."""
-        try:
-            return self._model.score_many([call._text for call in calls], **self._options)
-        except Exception:  # noqa: BLE001 - each call alone shows whose error it is
-            return make_each(calls)
+        """Make calls of one group."""
+        return self._model.score_many([call._text for call in calls], **self._options)
 
 
-class RunCall(Call):
+class RunCall(GroupedCall):
     """A call of `Automaton.run`; runs of one automaton with the same options run together."""
 
     def __init__(
@@ -117,17 +111,14 @@ class RunCall(Call):
 
     def make_together(self, calls: Sequence[RunCall]) -> Sequence[object]:
         """Make calls of one group."""
-        try:
-            return list(
-                self._automaton.run_many(
-                    self._model,
-                    [call._inputs or {} for call in calls],
-                    concurrency=len(calls),
-                    **self._options,
-                )
+        return list(
+            self._automaton.run_many(
+                self._model,
+                [call._inputs or {} for call in calls],
+                concurrency=len(calls),
+                **self._options,
             )
-        except Exception:  # noqa: BLE001 - each call alone shows whose error it is
-            return make_each(calls)
+        )
 
 
 def _as_key(options: Mapping[str, Any]) -> Hashable:

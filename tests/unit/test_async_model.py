@@ -172,6 +172,28 @@ def test_an_error_is_that_of_its_call_alone() -> None:
     assert [isinstance(result, Exception) for result in results] == [False, *4 * [True], False]
 
 
+def test_one_wrong_call_does_not_make_the_others_run_alone() -> None:
+    counted = CountedModel(Watched())
+    alone: list[Any] = []
+    choose = counted.choose
+    counted.choose = lambda *a, **o: alone.append(a) or choose(*a, **o)  # type: ignore[method-assign]
+
+    async def check() -> None:
+        async with AsyncModel(counted) as model:
+            made = (
+                model.choose(f"{number} is", [] if number == 11 else CHOICES)
+                for number in range(32)
+            )
+            results = await asyncio.gather(*made, return_exceptions=True)
+            kinds = [isinstance(result, InputError) for result in results]
+            assert kinds == [number == 11 for number in range(32)]
+
+    asyncio.run(check())
+    # By halves: 32, 16 + 16, 8 + 8, 4 + 4, 2 + 2, and the last two alone.
+    assert len(counted.many) <= 9
+    assert len(alone) == 2
+
+
 def test_a_call_that_is_cancelled_while_it_waits_is_not_made() -> None:
     backend = Watched()
 
