@@ -6,16 +6,15 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from autocog_core.errors import shorten
-from autocog_core.lazy import import_lazily
 from autocog_core.records.decode import NO_VALUE, DecodedField, node_prob, values_by_path
 from autocog_core.records.record import DOCUMENT_REASON, CompiledRecord
 from autocog_core.types.brief import brief
 from autocog_core.types.json_number import to_json_number
+from autocog_core.types.shown_result import ShownResult
 from autocog_core.types.thought_tree import ThoughtPath, ThoughtTree
-from autocog_core.types.token_texts import Detokenizer
 
 Instance = TypeVar("Instance")
 
@@ -68,7 +67,7 @@ class RecordField:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TypedRecord(Generic[Instance]):
+class TypedRecord(ShownResult, Generic[Instance]):
     """A record that a model wrote.
 
     :ivar value: the instance: of a pydantic model, a dataclass, ..., or plain data for a schema.
@@ -82,6 +81,9 @@ class TypedRecord(Generic[Instance]):
     :ivar exact: whether all numbers are the model's, within its declared tolerance.
     :ivar reason: why they are not, or missing.
     """
+
+    page_name: ClassVar = ("record_page", "Record")
+    cell_name: ClassVar = "record_in_cell"
 
     value: Instance
     data: Any
@@ -102,22 +104,6 @@ class TypedRecord(Generic[Instance]):
             **({"reason": self.reason} if self.reason else {}),
             "fields": {path: entry.to_dict() for path, entry in self.fields.items()},
         }
-
-    def _repr_html_(self) -> str:
-        """Return the fields for a cell of a notebook."""
-        html: str = import_lazily("autocog_core.html.notebook", "record_in_cell")(self)
-        return html
-
-    def to_html(self, model: Detokenizer | None = None, *, title: str = "Record") -> str:
-        """Return a page that shows the record and its tree: one file, which requests nothing.
-
-        :param model: the model, which knows the texts of the tokens; without it, pages show ids.
-        :param title: the page's title.
-        """
-        page: str = import_lazily("autocog_core.html.record_page", "record_page")(
-            self, model, title
-        )
-        return page
 
     def __repr__(self) -> str:
         """Return the value and its probability, as one line."""

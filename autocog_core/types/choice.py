@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from autocog_core.errors import CapabilityError
-from autocog_core.lazy import import_lazily
 from autocog_core.types.brief import brief
 from autocog_core.types.choice_logprobs import ChoiceLogprobs
 from autocog_core.types.choice_value import Value
 from autocog_core.types.prompt import Prompt, TextPiece
 from autocog_core.types.search_goal import SearchGoal
-from autocog_core.types.token_texts import Detokenizer
+from autocog_core.types.shown_result import ShownResult
 
 if TYPE_CHECKING:
     from autocog_core.types.given_logprobs import GivenLogprobs, Logprobs
@@ -96,7 +95,7 @@ class ChoiceScore(ChoiceLogprobs):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ChoiceScores:
+class ChoiceScores(ShownResult):
     """The scores of all choices of one request, in the order given.
 
     :ivar index: index of the best choice in `scores` (ties: the lower index).
@@ -118,6 +117,9 @@ class ChoiceScores:
     :ivar unconditional_prompt: the text that the norm "pmi" used in place of the prompt; empty for
         BOS alone, and None for other norms.
     """
+
+    page_name: ClassVar = ("choice_page", "Choice")
+    cell_name: ClassVar = "choices_in_cell"
 
     index: int
     scores: tuple[ChoiceScore, ...]
@@ -218,22 +220,6 @@ class ChoiceScores:
     def best(self) -> ChoiceScore:
         """Score of the best choice."""
         return self.scores[self.index]
-
-    def _repr_html_(self) -> str:
-        """Return the choices for a cell of a notebook."""
-        html: str = import_lazily("autocog_core.html.notebook", "choices_in_cell")(self)
-        return html
-
-    def to_html(self, model: Detokenizer | None = None, *, title: str = "Choice") -> str:
-        """Return a page that shows the scores: one file, which requests nothing.
-
-        :param model: the model, which knows the texts of the tokens; without it, pages show ids.
-        :param title: the page's title.
-        """
-        page: str = import_lazily("autocog_core.html.choice_page", "choice_page")(
-            self, model, title
-        )
-        return page
 
     def __repr__(self) -> str:
         """Return the best choice with its probability, as one line."""

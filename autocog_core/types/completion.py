@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from autocog_core.lazy import import_lazily
 from autocog_core.numerics import renormalized_sum
 from autocog_core.types.brief import brief
 from autocog_core.types.constraint import Constraint
 from autocog_core.types.json_number import to_json_number
 from autocog_core.types.prompt import Prompt
-from autocog_core.types.token_texts import Detokenizer
+from autocog_core.types.shown_result import ShownResult
 
 #: Why a completion ended: at a stop string or the text that must follow ("stop"), at the end of
 #: sequence ("eos"), or at the token limit ("length"). "complete": its constraint allows nothing
@@ -55,7 +54,7 @@ class CompletionRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Completion:
+class Completion(ShownResult):
     """A text that a model wrote, and its log-probabilities.
 
     :ivar text: the text, without the stop string.
@@ -71,6 +70,9 @@ class Completion:
         constraint left to the model; None without a constraint, or if the engine does not say.
     :ivar reason: why `logprobs` are not the model's own; empty if they are, or if there are none.
     """
+
+    page_name: ClassVar = ("completion_page", "Completion")
+    cell_name: ClassVar = "completion_in_cell"
 
     text: str
     tokens: tuple[int, ...]
@@ -93,22 +95,6 @@ class Completion:
         if self.allowed is None or self.logprobs is None:
             return None
         return renormalized_sum(self.logprobs, self.allowed)
-
-    def _repr_html_(self) -> str:
-        """Return the text for a cell of a notebook."""
-        html: str = import_lazily("autocog_core.html.notebook", "completion_in_cell")(self)
-        return html
-
-    def to_html(self, model: Detokenizer | None = None, *, title: str = "Completion") -> str:
-        """Return a page that shows the text and its alternatives, without any request.
-
-        :param model: the model, which knows the texts of the tokens; without it, pages show ids.
-        :param title: the page's title.
-        """
-        page: str = import_lazily("autocog_core.html.completion_page", "completion_page")(
-            self, model, title
-        )
-        return page
 
     def __repr__(self) -> str:
         """Return the text, why it ended and its log-probability, as one line."""

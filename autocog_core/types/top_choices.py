@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from autocog_core.lazy import import_lazily
 from autocog_core.types.brief import brief
 from autocog_core.types.choice import Boundary, Norm
 from autocog_core.types.choice_logprobs import ChoiceLogprobs
 from autocog_core.types.choice_value import Value
 from autocog_core.types.json_number import to_json_number
-from autocog_core.types.token_texts import Detokenizer
+from autocog_core.types.shown_result import ShownResult
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +40,7 @@ class TopChoice(ChoiceLogprobs):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TopChoices:
+class TopChoices(ShownResult):
     """The best choices of a request, best first, and upper bounds for all others.
 
     :ivar top: the best choices, best first (ties: the lower index first).
@@ -67,6 +66,9 @@ class TopChoices:
         unconditional prompt and its choices, which are kept; None if the engine does not say.
     :ivar unconditional_prompt: see `ChoiceScores`.
     """
+
+    page_name: ClassVar = ("choice_page", "Choice")
+    cell_name: ClassVar = "choices_in_cell"
 
     top: tuple[TopChoice, ...]
     score_bounds: tuple[float, ...]
@@ -124,22 +126,6 @@ class TopChoices:
         count = f"{len(self.top):,} of {len(self.score_bounds):,} choices"
         proven = ", proven" if self.proven else ""
         return f"<TopChoices {brief(self.choice)} {prob}, {count}{proven}, norm {self.norm}>"
-
-    def _repr_html_(self) -> str:
-        """Return the best choices for a cell of a notebook."""
-        html: str = import_lazily("autocog_core.html.notebook", "choices_in_cell")(self)
-        return html
-
-    def to_html(self, model: Detokenizer | None = None, *, title: str = "Choice") -> str:
-        """Return a page that shows the best choices: one file, which requests nothing.
-
-        :param model: the model, which knows the texts of the tokens; without it, pages show ids.
-        :param title: the page's title.
-        """
-        page: str = import_lazily("autocog_core.html.choice_page", "choice_page")(
-            self, model, title
-        )
-        return page
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON; a log-probability of -inf becomes None."""
