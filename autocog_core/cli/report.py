@@ -16,7 +16,7 @@ def report(
     outputs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="OUT...",
+            metavar="OUT",
             help="Outputs of `autocog run`: .jsonl files, or tables beside their journals. The "
             "others are compared with the first.",
         ),

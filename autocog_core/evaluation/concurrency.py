@@ -15,10 +15,10 @@ Concurrency = int | Literal["auto"]
 def rows_at_once(concurrency: Concurrency, models: Iterable[BackendInfo]) -> int:
     """Return how many rows run at the same time.
 
-    :param concurrency: a number, or "auto": as many as the models take calls at once. For models
-        that take one call at a time, as many as one evaluation takes nodes of token trees for
-        little more than the time of one (`BackendInfo.nodes_per_step`), for each row of a step
-        needs at least one.
+    :param concurrency: a number, or "auto". For a model that takes several calls at once, "auto" is
+        their number (`max_concurrency`). For one that takes one call at a time, it is the number of
+        tree nodes that it evaluates in little more time than a single one (`nodes_per_step`),
+        because each row needs at least one node in a step. Of several models, the smallest counts.
     :param models: descriptions of the models.
     :raises InputError: for anything else.
     """
