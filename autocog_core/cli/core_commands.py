@@ -53,6 +53,10 @@ CORE_COMMANDS = {
         "report",
         "Write a report of finished runs: accuracy, calibration, costs, and how runs differ.",
     ),
+    "serve": (
+        "serve",
+        "Serve models over HTTP: OpenAI's protocol, System One, and exact choices.",
+    ),
     "compare-norms": (
         "compare_norms",
         "Compare all norms of a choice on rows with right answers, and recommend one.",

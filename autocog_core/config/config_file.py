@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from autocog_core import redaction
 from autocog_core.advice.codes import WarningCode
 from autocog_core.config.options import validate
+from autocog_core.config.server_config import ServerConfig
 from autocog_core.config.paths import find_mistake, resolve_path, shown_path, user_folder
 from autocog_core.config.toml_file import read_toml
 from autocog_core.errors import ConfigError, did_you_mean
@@ -111,6 +112,7 @@ class Config(BaseModel):
     :ivar default_model: the model to use if none is named.
     :ivar models: the models by name.
     :ivar warnings: which warnings are not shown.
+    :ivar server: settings of `autocog serve`.
     :ivar path: the file; None if there is none.
     """
 
@@ -119,6 +121,7 @@ class Config(BaseModel):
     default_model: str | None = None
     models: dict[str, ModelConfig] = Field(default_factory=dict)
     warnings: WarningsConfig = WarningsConfig()
+    server: ServerConfig = ServerConfig()
     path: Path | None = Field(default=None, exclude=True)
 
     @property

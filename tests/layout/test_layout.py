@@ -28,7 +28,7 @@ PACKAGES = {
 #: From the top down; what stands in one row imports nothing from the same row.
 LAYERS = (
     ("cli",),
-    ("doctor", "schemas", "scaffold", "demo"),
+    ("doctor", "schemas", "scaffold", "demo", "server"),
     ("reports", "testing"),
     ("runners",),
     ("dataset",),

@@ -1,0 +1,61 @@
+"""The table `[server]` of the config file: settings of `autocog serve`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+#: Bytes in a mebibyte.
+MIB = 1024 * 1024
+
+
+class ServerLimits(BaseModel):
+    """The table `[server.limits]`: how much one request, and all together, may ask for.
+
+    :ivar body_bytes: size of a request's body.
+    :ivar body_seconds: time in which the body must arrive.
+    :ivar request_seconds: time in which an answer must be ready; the work ends after it.
+    :ivar waiting: calls that may wait for the models; with so many, requests are refused (429).
+    :ivar questions: questions, prompts or rows in one request.
+    :ivar options: choices of one question.
+    :ivar output_tokens: tokens that one completion may have.
+    :ivar shutdown_seconds: time for what is under way when the server stops.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    body_bytes: int = Field(default=16 * MIB, ge=1024)
+    body_seconds: float = Field(default=30.0, gt=0)
+    request_seconds: float = Field(default=600.0, gt=0)
+    waiting: int = Field(default=1024, ge=1)
+    questions: int = Field(default=1000, ge=1)
+    options: int = Field(default=10_000, ge=2)
+    output_tokens: int = Field(default=4096, ge=1)
+    shutdown_seconds: float = Field(default=30.0, ge=0)
+
+
+class ServerConfig(BaseModel):
+    """The table `[server]`.
+
+    :ivar host: the address on which the server listens.
+    :ivar port: its port; 0 takes a free one.
+    :ivar keys: keys of clients, each `env:NAME`; with none, every request is answered.
+    :ivar origins: origins of web pages that may call the server (CORS), such as
+        "https://app.example"; none by default.
+    :ivar programs: a folder with programs that clients may run by name.
+    :ivar templates: by model: the file of the template that makes a text of a question.
+    :ivar log_prompts: whether the access log holds the bodies of requests.
+    :ivar limits: the limits.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8765, ge=0, le=65535)
+    keys: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    programs: Path | None = None
+    templates: dict[str, Path] = Field(default_factory=dict)
+    log_prompts: bool = False
+    limits: ServerLimits = ServerLimits()

@@ -1,0 +1,3 @@
+"""`autocog serve`: models behind HTTP."""
+
+from __future__ import annotations

@@ -1,0 +1,82 @@
+"""The app: routes, what every request passes through, and the models' life."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from autocog_core.config.server_config import ServerConfig
+from autocog_core.server.admission import Admission
+from autocog_core.server.error_answers import add_error_answers
+from autocog_core.server.metrics import ServerMetrics
+from autocog_core.server.middleware.access_log import AccessLog
+from autocog_core.server.middleware.authentication import Authentication
+from autocog_core.server.middleware.body_limit import BodyLimit
+from autocog_core.server.routes import all_routers
+from autocog_core.server.served_models import ServedModels
+from autocog_core.server.server_state import ServerState
+from autocog_core.version import __version__
+
+
+def create_app(
+    models: ServedModels, config: ServerConfig | None = None, keys: Sequence[str] = ()
+) -> FastAPI:
+    """Return the ASGI app of a server, for `autocog serve` or any ASGI server.
+
+    :param models: the models; the app closes them at its end.
+    :param config: the settings.
+    :param keys: the keys of clients; with none, every request is answered.
+    """
+    config = config or ServerConfig()
+    state = ServerState(
+        config=config,
+        keys=tuple(keys),
+        models=models,
+        admission=Admission(config.limits.waiting),
+        metrics=ServerMetrics(),
+    )
+    app = FastAPI(
+        title="autocog",
+        version=__version__,
+        summary="Exact probabilities of choices, and texts, from any model.",
+        lifespan=_lifespan,
+        middleware=_middleware(state),
+        redoc_url=None,
+    )
+    app.state.server = state
+    add_error_answers(app)
+    for router in all_routers():
+        app.include_router(router)
+    return app
+
+
+def _middleware(state: ServerState) -> list[Middleware]:
+    """Return what every request passes through, outermost first."""
+    config = state.config
+    layers = [Middleware(AccessLog, state.metrics, config.log_prompts)]
+    if config.origins:
+        layers.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=config.origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "Content-Type"],
+            )
+        )
+    layers += [
+        Middleware(Authentication, state.keys),
+        Middleware(BodyLimit, config.limits.body_bytes, config.limits.body_seconds),
+    ]
+    return layers
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await app.state.server.models.close()

@@ -1,0 +1,3 @@
+"""What happens to every request before its route, and to every answer after it."""
+
+from __future__ import annotations

@@ -1,0 +1,88 @@
+"""The access log: one line of JSON for each request, and the counters."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import uuid
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from autocog_core.redaction import redact
+from autocog_core.server.metrics import ServerMetrics
+
+logger = logging.getLogger("autocog.access")
+#: Characters of a body in the log.
+MAX_SHOWN = 10_000
+
+
+class AccessLog:
+    """Writes a line for each request, without prompts unless asked, and counts it.
+
+    Each answer has its request's id in `x-request-id`.
+
+    :param app: what answers.
+    :param metrics: the counters.
+    :param log_prompts: whether the body of a request is written, too.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: ServerMetrics, log_prompts: bool) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._log_prompts = log_prompts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begin = time.perf_counter()
+        request_id = uuid.uuid4().hex
+        status = 499
+        body = bytearray()
+
+        async def note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                ids = [(name, request_id.encode()) for name in _ID_HEADERS]
+                message = {**message, "headers": [*message.get("headers", ()), *ids]}
+            await send(message)
+
+        async def listen() -> Message:
+            message = await receive()
+            if self._log_prompts and len(body) < MAX_SHOWN:
+                body.extend(message.get("body", b"")[:MAX_SHOWN])
+            return message
+
+        try:
+            await self._app(scope, listen, note)
+        finally:
+            seconds = time.perf_counter() - begin
+            self._metrics.count_request(_route(scope), status, seconds)
+            self._write(scope, request_id, status, seconds, bytes(body))
+
+    def _write(
+        self, scope: Scope, request_id: str, status: int, seconds: float, body: bytes
+    ) -> None:
+        line = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "request": request_id,
+            "client": (scope.get("client") or ("",))[0],
+            "key": scope.get("autocog.key"),
+            "method": scope["method"],
+            "path": scope["path"][:200],
+            "status": status,
+            "seconds": round(seconds, 4),
+        }
+        if self._log_prompts:
+            line["body"] = body[:MAX_SHOWN].decode("utf-8", errors="replace")
+        logger.info(redact(json.dumps(line, ensure_ascii=True)))
+
+
+_ID_HEADERS = (b"x-request-id", b"x-typesafe-request-id")
+
+
+def _route(scope: Scope) -> str:
+    """Return the route that answered; paths that clients make up count as one."""
+    return getattr(scope.get("route"), "path", "other")

@@ -1,0 +1,135 @@
+"""The calls of models that one request makes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Hashable, Sequence
+from contextlib import suppress
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Request
+
+from autocog_core.async_calls.call import current_client
+from autocog_core.server.request_errors import RequestError
+from autocog_core.server.served_models import ServedModel
+from autocog_core.server.server_state import ServerState
+
+Result = TypeVar("Result")
+
+
+class RequestCalls:
+    """The calls of models that one request makes: counted, in time, and only while it is there.
+
+    :param request: the request.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self.state: ServerState = request.app.state.server
+
+    async def model(self, name: str | None) -> ServedModel:
+        """Return the model that a request names.
+
+        :raises RequestError: if there is no such model.
+        :raises AutocogError: if it cannot be loaded.
+        """
+        return await self.state.models.get(name)
+
+    async def make(
+        self, model: ServedModel, calls: Sequence[Coroutine[Any, Any, Result]]
+    ) -> list[Result]:
+        """Make calls of a model, and return their results in order.
+
+        Calls that wait at one time go to the engine together. The first error ends the others.
+
+        :param model: the model.
+        :param calls: coroutines of `model.calls`.
+        :raises RequestError: if too many calls wait (429), the time is over (504), or the client
+            is gone (499, which nobody reads).
+        """
+        try:
+            with self.state.admission.enter(len(calls)):
+                self.state.metrics.count_calls(model.name, len(calls))
+                current_client.set(self._client())
+                return await self._in_time(_all(calls))
+        finally:
+            for call in calls:
+                call.close()
+
+    async def stream(
+        self, model: ServedModel, pieces: AsyncIterator[Result]
+    ) -> AsyncIterator[Result]:
+        """Pass on what one call yields, and end the call when nobody reads.
+
+        The errors of `make` are raised before the first piece, or between pieces.
+
+        :param model: the model.
+        :param pieces: what the call yields.
+        """
+        deadline = asyncio.get_running_loop().time() + self.state.config.limits.request_seconds
+        with self.state.admission.enter(1):
+            self.state.metrics.count_calls(model.name, 1)
+            current_client.set(self._client())
+            try:
+                while True:
+                    try:
+                        async with asyncio.timeout_at(deadline):
+                            piece = await anext(pieces)
+                    except StopAsyncIteration:
+                        return
+                    except TimeoutError:
+                        raise self._too_late() from None
+                    yield piece
+            finally:
+                with suppress(AttributeError):
+                    await pieces.aclose()  # type: ignore[attr-defined]
+
+    async def _in_time(self, work: Coroutine[Any, Any, Result]) -> Result:
+        task = asyncio.ensure_future(work)
+        gone = asyncio.ensure_future(self._until_gone())
+        try:
+            done, _ = await asyncio.wait(
+                {task, gone},
+                timeout=self.state.config.limits.request_seconds,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if task in done:
+                return task.result()
+            if gone in done:
+                raise RequestError("the client is gone", status=499, code="client_gone")
+            raise self._too_late()
+        finally:
+            for future in (task, gone):
+                future.cancel()
+            with suppress(BaseException):
+                await task
+
+    def _too_late(self) -> RequestError:
+        seconds = self.state.config.limits.request_seconds
+        return RequestError(
+            f"the answer took longer than {seconds:g} seconds", status=504, code="timeout"
+        )
+
+    async def _until_gone(self) -> None:
+        # The body has been read: what comes now is the end of the connection.
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+
+    def _client(self) -> Hashable:
+        """Whose request it is: clients take turns."""
+        host, port = self._request.client or ("", 0)
+        key = self._request.scope.get("autocog.key")
+        return (host, port) if key is None else (key, host)
+
+
+async def _all(calls: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+#: A parameter of a route.
+Calls = Annotated[RequestCalls, Depends(RequestCalls)]
