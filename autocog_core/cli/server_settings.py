@@ -14,7 +14,6 @@ from autocog_core.cli.session import session
 from autocog_core.cli.small_model import hint_without_model
 from autocog_core.config.config_file import Config, resolve_secrets
 from autocog_core.config.options import validate
-from autocog_core.config.paths import resolve_path
 from autocog_core.config.server_config import ServerConfig
 from autocog_core.errors import ConfigError, InputError, UsageError
 from autocog_core.redaction import ENV_PREFIX

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from autocog_core import redaction
 from autocog_core.advice.codes import WarningCode
 from autocog_core.config.options import validate
-from autocog_core.config.server_config import ServerConfig
 from autocog_core.config.paths import find_mistake, resolve_path, shown_path, user_folder
+from autocog_core.config.server_config import ServerConfig
 from autocog_core.config.toml_file import read_toml
 from autocog_core.errors import ConfigError, did_you_mean
 from autocog_core.hooks.retry import RetryPolicy

@@ -1,4 +1,4 @@
-"""Errors of requests: what a client is told, and with which status."""
+"""Errors of requests: what a client reads, and with which status."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Problem:
 
 
 def problem_of(error: AutocogError) -> Problem:
-    """Return what a client is told about an error of core or of a backend.
+    """Return what a client reads about an error of core or of a backend.
 
     What the client can correct is an error of the request (4xx). Errors of engines are those of the
     server: their texts may name files, so they go to the log, and the client gets a sentence.
@@ -82,9 +82,7 @@ def problem_of(error: AutocogError) -> Problem:
         return Problem(400, _text(error), "not_supported")
     if isinstance(error, ClosedError):
         return Problem(503, "the server is shutting down", "unavailable")
-    return Problem(
-        500, "the model had an error; the server's log says which", type(error).__name__
-    )
+    return Problem(500, "the model had an error; the server's log says which", type(error).__name__)
 
 
 def _text(error: AutocogError) -> str:

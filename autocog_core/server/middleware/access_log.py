@@ -33,6 +33,7 @@ class AccessLog:
         self._log_prompts = log_prompts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, count it, and write its line."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

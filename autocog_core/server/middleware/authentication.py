@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from autocog_core.server.error_answers import error_response
 from autocog_core.server.request_errors import Problem
 
-#: What needs no key: it tells nothing about models and requests.
+#: What needs no key: it shows nothing of models and requests.
 OPEN_PATHS = frozenset({"/", "/health", "/ready", "/docs", "/openapi.json"})
 OPEN_FOLDERS = ("/page/", "/docs/")
 
@@ -28,6 +28,7 @@ class Authentication:
         self._digests = [_digest(key.encode()) for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request with a valid key; refuse others."""
         if scope["type"] == "http" and self._digests and not _is_open(scope):
             number = self._find(_bearer(scope))
             if number is None:

@@ -24,6 +24,7 @@ class BodyLimit:
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request once its body is there."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
