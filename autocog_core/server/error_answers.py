@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 
 from autocog_core.errors import AutocogError
 from autocog_core.redaction import redact
+from autocog_core.server.json_answer import JsonAnswer
 from autocog_core.server.request_errors import Problem, RequestError, problem_of
 
 logger = logging.getLogger("autocog.server")
@@ -51,7 +52,7 @@ def error_response(
     :param problem: what is wrong.
     :param headers: headers of the answer.
     """
-    return JSONResponse(
+    return JsonAnswer(
         _redacted(error_body(path, problem)), status_code=problem.status, headers=headers
     )
 

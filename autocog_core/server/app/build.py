@@ -11,11 +11,14 @@ from starlette.middleware.cors import CORSMiddleware
 
 from autocog_core.config.server_config import ServerConfig
 from autocog_core.server.admission import Admission
+from autocog_core.server.documented_errors import error_responses
 from autocog_core.server.error_answers import add_error_answers
+from autocog_core.server.json_answer import JsonAnswer
 from autocog_core.server.metrics import ServerMetrics
 from autocog_core.server.middleware.access_log import AccessLog
 from autocog_core.server.middleware.authentication import Authentication
 from autocog_core.server.middleware.body_limit import BodyLimit
+from autocog_core.server.openapi_document import add_openapi_document
 from autocog_core.server.routes import all_routers
 from autocog_core.server.served_models import ServedModels
 from autocog_core.server.server_state import ServerState
@@ -46,11 +49,13 @@ def create_app(
         lifespan=_lifespan,
         middleware=_middleware(state),
         redoc_url=None,
+        default_response_class=JsonAnswer,
     )
     app.state.server = state
     add_error_answers(app)
     for router in all_routers():
-        app.include_router(router)
+        app.include_router(router, responses=error_responses())
+    add_openapi_document(app, needs_key=bool(state.keys))
     return app
 
 

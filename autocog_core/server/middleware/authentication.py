@@ -57,10 +57,17 @@ def _digest(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()
 
 
+def is_open_path(path: str) -> bool:
+    """Return whether a path needs no key.
+
+    :param path: the path of a request or of a route.
+    """
+    return path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)
+
+
 def _is_open(scope: Scope) -> bool:
-    path: str = scope["path"]
     # A browser's question before a call (CORS) has no key.
-    return path in OPEN_PATHS or path.startswith(OPEN_FOLDERS) or scope["method"] == "OPTIONS"
+    return is_open_path(scope["path"]) or scope["method"] == "OPTIONS"
 
 
 def _bearer(scope: Scope) -> bytes | None:
