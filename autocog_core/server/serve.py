@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from collections.abc import Callable
 
@@ -23,25 +24,37 @@ def serve_app(app: FastAPI, config: ServerConfig, on_listening: Callable[[str], 
     :param on_listening: called with the server's URL once it listens.
     :raises ConfigError: if the address cannot be used.
     """
-    listener = _listen(config)
-    host, port = listener.getsockname()[:2]
-    with listener:
-        on_listening(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
-        uvicorn.Server(
-            uvicorn.Config(
-                app,
-                http="h11",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                h11_max_incomplete_event_size=HEADER_BYTES,
-                timeout_graceful_shutdown=max(1, int(config.limits.shutdown_seconds)),
-            )
-        ).run([listener])
+    with listen(config) as listener:
+        on_listening(url_of(listener))
+        make_server(app, config).run([listener])
 
 
-def _listen(config: ServerConfig) -> socket.socket:
-    """Return a socket that listens: from then on, connections wait for the server."""
+def make_server(app: FastAPI, config: ServerConfig) -> uvicorn.Server:
+    """Return what answers requests; its `run` takes the sockets, and `should_exit` ends it.
+
+    :param app: the app.
+    :param config: the settings.
+    """
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            h11_max_incomplete_event_size=HEADER_BYTES,
+            timeout_graceful_shutdown=max(1, math.ceil(config.limits.shutdown_seconds)),
+        )
+    )
+
+
+def listen(config: ServerConfig) -> socket.socket:
+    """Return a socket that listens: from then on, connections wait for the server.
+
+    :param config: the settings.
+    :raises ConfigError: if the address cannot be used.
+    """
     where = f"{config.host}:{config.port}"
     try:
         (family, _, _, _, address), *_ = socket.getaddrinfo(
@@ -52,3 +65,12 @@ def _listen(config: ServerConfig) -> socket.socket:
         raise ConfigError(
             f"cannot listen: {error.strerror or error}", where=where, hint="take another --port"
         ) from None
+
+
+def url_of(listener: socket.socket) -> str:
+    """Return the URL of a server.
+
+    :param listener: the socket on which it listens.
+    """
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
